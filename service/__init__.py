@@ -1,0 +1,1 @@
+"""The model service: a FastAPI application, its model, training and dataset."""

@@ -1,0 +1,1 @@
+"""Observability and autoscaling for machine-learning model services."""

@@ -1,0 +1,1 @@
+"""Reads signals from Prometheus, decides a number of replicas, tells the resizer."""

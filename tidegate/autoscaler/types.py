@@ -1,0 +1,74 @@
+"""What policies share: signals in, a decision out, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The number of replicas never leaves [min, max]."""
+
+    min: int
+    max: int
+
+    def clamp(self, number: int) -> int:
+        """The number, or the bound that it passed."""
+        return max(self.min, min(self.max, number))
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """What was measured at one tick. None means missing (or NaN, or stale: the reader says which).
+
+    Attributes:
+        arrival_rate: requests a second at the gateway.
+        service_seconds: mean time in a slot.
+        in_system: requests being worked on or queued, in the gateway and in replicas.
+        slots_per_replica: slots of one replica.
+        ready: replicas that take requests.
+        running: replicas started and not yet told to stop (ready or starting).
+        desired: the number last asked for.
+        latency_seconds: the objective's quantile of the response time, as the client feels it.
+        age_seconds: age of the oldest series that the signals were made from.
+        problem: why signals are missing, in words; empty if they are not.
+    """
+
+    arrival_rate: float | None
+    service_seconds: float | None
+    in_system: float | None
+    slots_per_replica: int | None
+    ready: int
+    running: int
+    desired: int
+    latency_seconds: float | None
+    age_seconds: float | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How many replicas there should be, and why.
+
+    Attributes:
+        desired: the number, within bounds.
+        reason: one word for counters: `hold`, `tolerance`, `up`, `down`, `stabilized`, `limited`,
+            `no-signal`.
+        explanation: a sentence for a person.
+        inputs: every value that led to it, as JSON types; with the state and the time it replays.
+        state: what the policy wants to be given at the next tick; JSON types only.
+    """
+
+    desired: int
+    reason: str
+    explanation: str
+    inputs: dict[str, Any]
+    state: dict[str, Any]
+
+
+Policy = Callable[[dict[str, Any], Signals, float], Decision]
+"""`decide(state, signals, now)`: pure and total. `now` is in seconds, on any clock that only goes forward.
+
+An empty state is the state at the start."""

@@ -1,0 +1,1 @@
+"""Carries event files into a sink, acknowledged: nothing lost, nothing twice."""

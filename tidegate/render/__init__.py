@@ -1,0 +1,1 @@
+"""Writes observability/'s generated files, each from one table."""

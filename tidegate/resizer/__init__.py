@@ -1,0 +1,1 @@
+"""The only part that may start or stop replicas."""

@@ -1,0 +1,1 @@
+"""Where events can be searched: embedded (tantivy) or Elasticsearch, one contract."""
