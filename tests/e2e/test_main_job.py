@@ -1,0 +1,221 @@
+"""The main job: load comes, the stack scales, and every request can be found in all three places."""
+
+from __future__ import annotations
+
+import bisect
+import json
+import urllib.request
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, Stack, eventually, running
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from tidegate.events import Event
+from tidegate.store.base import SearchRequest
+
+pytestmark = pytest.mark.e2e
+
+SCENARIO = """
+name = "e2e"
+description = "Twelve seconds at twenty-five a second: more than one replica takes."
+arrivals = "even"
+weights = { light = 1, medium = 1, heavy = 1 }
+phases = [{ kind = "constant", seconds = 12, rate = 25 }]
+"""
+PLANNED = 300
+DURATION = "http_server_request_duration_seconds"
+
+
+@pytest.fixture(scope="module")
+def after_load(
+    tmp_path_factory: pytest.TempPathFactory, artefact: Path, store_settings: dict[str, Any]
+) -> Iterator[tuple[Stack, dict[str, Any]]]:
+    """A stack that began with one replica and took the load, with the load's summary."""
+    folder = tmp_path_factory.mktemp("main-job")
+    (folder / "scenario.toml").write_text(SCENARIO)
+    with running(
+        folder,
+        artefact,
+        store=store_settings,
+        service={"namespace": folder.name.replace("-", "_")},
+        device={"simulated": True},
+        replicas={"start": 1},
+        autoscaler={"tick_seconds": 2},
+        telemetry={"sample_ratio": 0.2},
+    ) as stack:
+        load = stack.run(
+            *("loadgen", "run", str(folder / "scenario.toml")),
+            *("--url", stack.url, "--prometheus", stack.prometheus),
+            *("--rows", str(artefact / "samples.ndjson"), "--out", str(folder / "runs")),
+        )
+        # 98 is a run whose send times were late: on a busy machine that is no fault of the stack.
+        assert load.returncode in {0, 98}, load.stdout + load.stderr
+        summary = json.loads((folder / "runs" / "latest" / "summary.json").read_text())
+        eventually(
+            lambda: count(stack, "event.dataset:tidegate.request") >= summary["answered"] or None,
+            "every answered request is in the store",
+        )
+        yield stack, summary
+
+
+def find(stack: Stack, query: str, stream: Any = "logs") -> list[Event]:
+    store = stack.store()
+    try:
+        found = store.search(SearchRequest(query=query, size=10_000, order="asc", stream=stream))
+    finally:
+        store.close()
+    assert found.total == len(found.hits)
+    return found.hits
+
+
+def count(stack: Stack, query: str) -> int:
+    store = stack.store()
+    try:
+        return store.search(SearchRequest(query=query, size=0)).total
+    finally:
+        store.close()
+
+
+def scrape(stack: Stack) -> Iterator[tuple[str, Any]]:
+    """The duration histogram's samples of each replica, in OpenMetrics."""
+    for replica in stack.status()["replicas"]:
+        number = int(replica["id"].rpartition("-")[2])
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{stack.settings.replicas.first_port + number - 1}/metrics",
+            headers={"Accept": "application/openmetrics-text; version=1.0.0"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            text = answer.read().decode()
+        for family in text_string_to_metric_families(text):
+            if family.name == DURATION:
+                for sample in family.samples:
+                    yield replica["id"], sample
+
+
+def test_no_request_of_the_load_failed(after_load: tuple[Stack, dict[str, Any]]) -> None:
+    _, summary = after_load
+    assert (summary["planned"], summary["sent"], summary["answered"]) == (PLANNED,) * 3
+    assert summary["failed"] == 0
+
+
+def test_the_replicas_rose_from_one(after_load: tuple[Stack, dict[str, Any]]) -> None:
+    stack, summary = after_load
+    assert summary["replicas_min"] == 1
+    assert summary["replicas_max"] > 1
+    decisions = find(stack, "event.dataset:tidegate.decision AND tidegate.decision.reason:up")
+    assert decisions, "no decision to go up"
+    assert "slot" in decisions[0]["message"]
+
+
+def test_events_in_the_store_are_the_requests_that_the_service_answered_exactly(
+    after_load: tuple[Stack, dict[str, Any]],
+) -> None:
+    stack, summary = after_load
+    answered = sum(
+        sample.value for _, sample in scrape(stack) if sample.name == f"{DURATION}_count"
+    )
+    events = find(stack, "event.dataset:tidegate.request")
+    assert len(events) == answered == summary["answered"]
+    assert len({event["event"]["id"] for event in events}) == len(events)
+    assert {event["tidegate"]["work"] for event in events} == {"light", "medium", "heavy"}
+
+
+def test_every_kept_trace_has_its_request_line(after_load: tuple[Stack, dict[str, Any]]) -> None:
+    stack, _ = after_load
+    lines = Counter(event["trace"]["id"] for event in find(stack, "event.dataset:tidegate.request"))
+    spans = find(stack, "span.kind:server", stream="traces")
+    assert spans, "no trace was kept"
+    assert [span["trace"]["id"] for span in spans if lines[span["trace"]["id"]] != 1] == []
+
+
+def test_the_exemplar_of_each_bucket_is_its_last_kept_trace(
+    after_load: tuple[Stack, dict[str, Any]],
+) -> None:
+    stack, _ = after_load
+    kept = {span["trace"]["id"] for span in find(stack, "span.kind:server", stream="traces")}
+    exemplars: dict[tuple[str, str, float], str] = {}
+    edges: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for node, sample in scrape(stack):
+        if sample.name == f"{DURATION}_bucket":
+            series = (node, sample.labels["http_route"])
+            edges[series].append(float(sample.labels["le"]))
+            if sample.exemplar:
+                exemplars[*series, float(sample.labels["le"])] = sample.exemplar.labels["trace_id"]
+    expected: dict[tuple[str, str, float], str] = {}
+    for event in find(stack, "event.dataset:tidegate.request"):
+        series = (event["service"]["node"]["name"], event["tidegate"]["route"])
+        if event["trace"]["id"] in kept:
+            edge = bisect.bisect_left(edges[series], event["event"]["duration"] / 1e9)
+            expected[*series, edges[series][edge]] = event["trace"]["id"]
+    assert exemplars == expected
+
+
+def test_prometheus_hands_out_exemplars_that_the_store_knows(
+    after_load: tuple[Stack, dict[str, Any]],
+) -> None:
+    stack, _ = after_load
+    lines = {event["trace"]["id"] for event in find(stack, "event.dataset:tidegate.request")}
+    url = (
+        f"{stack.prometheus}/api/v1/query_exemplars?query={DURATION}_bucket"
+        "&start=2020-01-01T00:00:00Z&end=2100-01-01T00:00:00Z"
+    )
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        series = json.load(answer)["data"]
+    found = {one["labels"]["trace_id"] for each in series for one in each["exemplars"]}
+    assert found
+    assert found <= lines
+
+
+def test_a_person_finds_the_slowest_request_by_its_trace(
+    after_load: tuple[Stack, dict[str, Any]],
+) -> None:
+    stack, _ = after_load
+    slowest = max(
+        find(stack, "event.dataset:tidegate.request"), key=lambda event: event["event"]["duration"]
+    )
+    shown = stack.run("tidegate", "trace", slowest["trace"]["id"])
+    assert shown.returncode == 0, shown.stderr
+    assert "POST /predict" in shown.stdout
+    found = stack.run(
+        "tidegate", "search", f"trace.id:{slowest['trace']['id']}", "--since", "1h", "--json"
+    )
+    assert found.returncode == 0, found.stderr
+    ids = {json.loads(line)["trace"]["id"] for line in found.stdout.splitlines()}
+    assert ids == {slowest["trace"]["id"]}
+
+
+def test_the_gateways_access_lines_carry_the_requests_trace(
+    after_load: tuple[Stack, dict[str, Any]],
+) -> None:
+    stack, summary = after_load
+    lines = {event["trace"]["id"] for event in find(stack, "event.dataset:tidegate.request")}
+    access = eventually(
+        lambda: (
+            found
+            if len(found := find(stack, "event.dataset:tidegate.access")) >= summary["sent"]
+            else None
+        ),
+        "every access line is in the store",
+    )
+    assert {event["trace"]["id"] for event in access} == lines
+
+
+def test_every_recorded_series_that_the_autoscaler_reads_is_there(
+    after_load: tuple[Stack, dict[str, Any]],
+) -> None:
+    stack, _ = after_load
+    for name in ("service:requests_in_system:now", "service:slots_per_replica:now"):
+        assert stack.query(name), name
+
+
+def test_nothing_lies_outside_the_data_folder(after_load: tuple[Stack, dict[str, Any]]) -> None:
+    stack, _ = after_load
+    assert (stack.settings.stack.data_dir / "logs").is_dir()
+    changed = stack.run("tidegate", "status", "--json")
+    assert changed.returncode == 0
+    tracked = {path.name for path in ROOT.iterdir()}
+    assert ".tidegate" not in tracked or not (ROOT / ".tidegate" / "run" / "lock").exists()

@@ -1,0 +1,197 @@
+"""`tidegate demo`: the main job from one command, as a person would do it by hand.
+
+Train, start with one replica and the simulated device, send the `seed` load, watch the replicas
+follow, then find the slowest request in its logs, trace and metrics. Every step is a public command,
+run as a child, so what the demo shows is what a person can repeat.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tidegate.settings import Settings
+from tidegate.store import open_store
+from tidegate.store.base import SearchRequest
+
+# What the demo sets, and why it shows scaling on two cores: a request holds one of two slots for 30,
+# 80 or 200 ms, so a replica takes about 19 requests a second and the seed's 30 need two or three.
+DEMO: Final = {
+    "TIDEGATE_DEVICE__SIMULATED": "true",
+    "TIDEGATE_SLOTS__PER_REPLICA": "2",
+    "TIDEGATE_REPLICAS__START": "1",
+    "TIDEGATE_REPLICAS__MIN": "1",
+    "TIDEGATE_AUTOSCALER__ENABLED": "true",
+}
+INVALID_RUN: Final = 98
+DELIVERY_SECONDS: Final = 30.0
+
+
+def demo(settings: Settings) -> int:
+    """Run it. Returns the exit code: 0 if every request was answered and the objective came back."""
+    console = Console()
+    environment = {**os.environ, **DEMO}
+    runs = Path("runs")
+    console.rule("[bold]1  The model")
+    if _run(environment, "tidegate", "train", "--out", str(settings.model.path)):
+        return 1
+    console.rule("[bold]2  The stack, with one replica")
+    console.print(
+        "The accelerator is [yellow]simulated[/]: a request holds a slot for 30, 80 or 200 ms."
+    )
+    if _run(environment, "tidegate", "up", "--detach"):
+        return 1
+    try:
+        began = datetime.now(UTC)
+        console.rule("[bold]3  The load: 30 requests a second for 40 seconds")
+        code = _run(environment, *_load_command(settings, runs))
+        if code not in {0, INVALID_RUN}:
+            return 1
+        summary = json.loads((runs / "latest" / "summary.json").read_text(encoding="utf-8"))
+        console.rule("[bold]4  What the autoscaler did, and why")
+        stored = _wait_for_delivery(settings, began, summary["answered"])
+        console.print(_decisions(settings, began))
+        console.rule("[bold]5  Any one request: the slowest")
+        _show_slowest(console, settings, environment, began)
+        console.rule("[bold]In short")
+        code = _verdict(console, settings, summary, stored, invalid=code == INVALID_RUN)
+        console.print(_places(settings, runs))
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            _stay(console)
+    finally:
+        stopped = _run(environment, "tidegate", "down")
+    return code or stopped
+
+
+def _run(environment: Mapping[str, str], *command: str) -> int:
+    return subprocess.run([sys.executable, "-m", *command], env=environment, check=False).returncode
+
+
+def _load_command(settings: Settings, runs: Path) -> list[str]:
+    return [
+        *("loadgen", "run", "seed", "--out", str(runs)),
+        *("--url", f"http://127.0.0.1:{settings.gateway.port}"),
+        *("--prometheus", f"http://127.0.0.1:{settings.prometheus.port}"),
+        *("--rows", str(settings.model.path / "samples.ndjson")),
+        *("--slo", str(settings.slo.latency_seconds), "--threshold", "failed<=0"),
+    ]
+
+
+def _wait_for_delivery(settings: Settings, began: datetime, answered: int) -> int:
+    """The number of request events in the store, once all that were answered are there."""
+    request = SearchRequest(query="event.dataset:tidegate.request", since=began, size=0)
+    deadline = time.monotonic() + DELIVERY_SECONDS
+    store = open_store(settings, read_only=True)
+    try:
+        while (found := store.search(request).total) < answered and time.monotonic() < deadline:
+            time.sleep(settings.collector.poll_seconds)
+    finally:
+        store.close()
+    return found
+
+
+def _search(settings: Settings, request: SearchRequest) -> list[dict[str, Any]]:
+    store = open_store(settings, read_only=True)
+    try:
+        return store.search(request).hits
+    finally:
+        store.close()
+
+
+def _decisions(settings: Settings, began: datetime) -> Table:
+    table = Table("when", "decision", "why", box=None, pad_edge=False)
+    request = SearchRequest(
+        query="event.dataset:tidegate.decision", since=began, order="asc", size=1000
+    )
+    shown = None
+    for event in _search(settings, request):
+        decision = event["tidegate"]["decision"]
+        # A line for each change of mind; the ticks between say the same again.
+        if (decision["desired"], decision["reason"]) != shown:
+            shown = (decision["desired"], decision["reason"])
+            table.add_row(
+                event["@timestamp"][11:19], decision["reason"], escape(str(event["message"]))
+            )
+    return table
+
+
+def _show_slowest(
+    console: Console, settings: Settings, environment: Mapping[str, str], began: datetime
+) -> None:
+    request = SearchRequest(query="event.dataset:tidegate.request", since=began, size=10_000)
+    slowest = max(_search(settings, request), key=lambda event: int(event["event"]["duration"]))
+    trace_id = slowest["trace"]["id"]
+    console.print(f"[dim]$ tidegate search 'trace.id:{trace_id}'[/]")
+    _run(environment, "tidegate", "search", f"trace.id:{trace_id}")
+    console.print(f"\n[dim]$ tidegate trace {trace_id}[/]")
+    _run(environment, "tidegate", "trace", trace_id)
+
+
+def _verdict(
+    console: Console, settings: Settings, summary: Mapping[str, Any], stored: int, *, invalid: bool
+) -> int:
+    slo = settings.slo.latency_seconds
+    late = summary["response_p95_last_third_seconds"]
+    checks = [
+        (
+            summary["failed"] == 0 and summary["answered"] == summary["planned"],
+            (
+                f"{summary['planned']} requests planned, {summary['sent']} sent, "
+                f"{summary['answered']} answered, {summary['failed']} failed"
+            ),
+        ),
+        (
+            (summary["replicas_max"] or 0) > (summary["replicas_min"] or 0),
+            f"replicas went from {summary['replicas_min']} to {summary['replicas_max']}",
+        ),
+        (
+            late is not None and late <= slo,
+            (
+                f"p95 was {summary['response_p95_seconds']:.2f} s over the whole run and "
+                f"{late or float('nan'):.2f} s in its last third; the objective is {slo} s"
+            ),
+        ),
+        (
+            stored == summary["answered"],
+            f"{stored} request events in the store for {summary['answered']} answers",
+        ),
+    ]
+    for good, text in checks:
+        console.print(f"[green]✓[/] {text}" if good else f"[red]✗[/] {text}", highlight=False)
+    if invalid:
+        lag = summary["lag_p99_seconds"] * 1e3
+        console.print(
+            f"[yellow]! this machine was too busy to send on time (lag p99 {lag:.0f} ms): "
+            "the latencies above are not to be quoted[/]"
+        )
+    return 0 if all(good for good, _ in checks) else 1
+
+
+def _places(settings: Settings, runs: Path) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_row("report", str((runs / "latest" / "report.html").resolve()))
+    table.add_row("service", f"http://127.0.0.1:{settings.gateway.port}/docs")
+    table.add_row("metrics", f"http://127.0.0.1:{settings.prometheus.port}")
+    table.add_row("logs", "tidegate search 'tidegate.work:heavy AND event.duration:>500000000'")
+    table.add_row("settings", "tidegate.toml")
+    return table
+
+
+def _stay(console: Console) -> None:
+    console.print("\nThe stack stays up. [bold]Ctrl-C[/] stops it.")
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        console.print()
