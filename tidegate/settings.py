@@ -228,6 +228,8 @@ class Autoscaler(Section):
     """Signals older than this are stale: the number is held."""
     metrics_port: Port = 9102
     """Its own metrics."""
+    resizer_token_file: Path | None = None
+    """A file that holds the token of a resizer at http://HOST:PORT; a Unix socket needs none."""
     hpa: Hpa = Hpa()
 
 

@@ -24,7 +24,7 @@ class Signals:
     """What was measured at one tick. None means missing (or NaN, or stale: the reader says which).
 
     Attributes:
-        arrival_rate: requests a second at the gateway.
+        arrival_rate: requests a second at the gateway, over the last 15 s.
         service_seconds: mean time in a slot.
         in_system: requests being worked on or queued, in the gateway and in replicas.
         slots_per_replica: slots of one replica.
@@ -34,6 +34,10 @@ class Signals:
         latency_seconds: the objective's quantile of the response time, as the client feels it.
         age_seconds: age of the oldest series that the signals were made from.
         problem: why signals are missing, in words; empty if they are not.
+        arrival_rate_60s: the same as `arrival_rate`, over a minute instead of its 15 s.
+        service_seconds_p95: the 95th percentile of the time in a slot.
+        busy: requests being worked on.
+        queued: requests that wait for a slot.
     """
 
     arrival_rate: float | None
@@ -46,6 +50,10 @@ class Signals:
     latency_seconds: float | None
     age_seconds: float | None
     problem: str = ""
+    arrival_rate_60s: float | None = None
+    service_seconds_p95: float | None = None
+    busy: float | None = None
+    queued: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

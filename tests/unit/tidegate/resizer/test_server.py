@@ -1,0 +1,269 @@
+"""The resizer's HTTP face: routes, refusals, the token, the socket."""
+
+import asyncio
+import os
+import socket
+import stat
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from tidegate.resizer.client import ResizerClient
+from tidegate.resizer.server import make_app, serve_tcp, serve_unix
+from tidegate.resizer.sockets import AddressInUseError
+
+TOKEN = "a-token-of-some-length"
+ONE_READY = {
+    "desired": 1,
+    "running": 1,
+    "ready": 1,
+    "replicas": [{"id": "flights-1", "state": "ready", "started_at": 1.5, "ready_at": 2.5}],
+}
+
+
+async def test_get_tells_the_replicas(resizer: Any) -> None:
+    async with TestClient(TestServer(make_app(resizer))) as client:
+        answer = await client.get("/replicas")
+        assert (answer.status, await answer.json()) == (200, ONE_READY)
+
+
+async def test_put_sets_the_number_and_tells_the_replicas(resizer: Any) -> None:
+    async with TestClient(TestServer(make_app(resizer))) as client:
+        answer = await client.put("/replicas", json={"desired": 3})
+        assert (answer.status, (await answer.json())["desired"]) == (200, 3)
+    assert resizer.asked == [3]
+
+
+@pytest.mark.parametrize("desired", [0, 7, -1, 10**30])
+async def test_a_number_outside_the_bounds_is_a_409_that_names_them(
+    resizer: Any, desired: int
+) -> None:
+    async with TestClient(TestServer(make_app(resizer))) as client:
+        answer = await client.put("/replicas", data=b'{"desired": %d}' % desired)
+        assert (answer.status, await answer.json()) == (
+            409,
+            {"error": f"{desired} is outside [1, 6]"},
+        )
+    assert resizer.count == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "body: Invalid JSON"),
+        (b"nonsense", "body: Invalid JSON"),
+        (b"\xff\xfe", "body: Invalid JSON"),
+        (b"3", "body: Input should be an object"),
+        (b"[3]", "body: Input should be an object"),
+        (b"{}", "desired: Field required"),
+        (b'{"desired": null}', "desired: Input should be a valid integer"),
+        (b'{"desired": "3"}', "desired: Input should be a valid integer"),
+        (b'{"desired": 3.0}', "desired: Input should be a valid integer"),
+        (b'{"desired": true}', "desired: Input should be a valid integer"),
+        (b'{"desired": NaN}', "desired: "),
+        (b'{"desired": 3, "image": "x"}', "image: Extra inputs are not permitted"),
+    ],
+)
+async def test_a_bad_body_is_a_400_that_names_the_field(
+    resizer: Any, body: bytes, said: str
+) -> None:
+    async with TestClient(TestServer(make_app(resizer))) as client:
+        answer = await client.put("/replicas", data=body)
+        assert answer.status == 400
+        assert said in (await answer.json())["error"]
+    assert resizer.asked == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [("GET", "/", 404), ("POST", "/replicas", 405), ("DELETE", "/replicas", 405)],
+)
+async def test_what_is_not_there_is_said_in_json(
+    resizer: Any, method: str, path: str, code: int
+) -> None:
+    async with TestClient(TestServer(make_app(resizer))) as client:
+        answer = await client.request(method, path)
+        assert answer.status == code
+        assert list(await answer.json()) == ["error"]
+        assert (code != 405) or answer.headers["Allow"] == "GET,HEAD,PUT"
+
+
+async def test_a_huge_body_is_refused(resizer: Any) -> None:
+    async with TestClient(TestServer(make_app(resizer))) as client:
+        answer = await client.put("/replicas", data=b" " * 100_000)
+        assert answer.status == 413
+        assert "error" in await answer.json()
+
+
+@pytest.mark.parametrize(
+    ("header", "code"),
+    [
+        (f"Bearer {TOKEN}", 200),
+        (f"bearer  {TOKEN}", 200),
+        (None, 401),
+        ("", 401),
+        ("Bearer", 401),
+        (f"Bearer {TOKEN}x", 401),
+        (f"Basic {TOKEN}", 401),
+        (TOKEN, 401),
+        ("Bearer \udcff", 401),
+    ],
+)
+async def test_with_a_token_only_who_carries_it_comes_in(
+    resizer: Any, header: str | None, code: int
+) -> None:
+    headers = {"Authorization": header} if header is not None else {}
+    async with TestClient(TestServer(make_app(resizer, token=TOKEN))) as client:
+        if header and "\udcff" in header:  # no client would send that: say it by hand
+            code_seen = await raw_status(client, header.encode(errors="surrogateescape"))
+        else:
+            code_seen = (await client.get("/replicas", headers=headers)).status
+        assert code_seen == code
+        refused = await client.put("/replicas", json={"desired": 2})
+        assert refused.headers["WWW-Authenticate"] == "Bearer"
+    assert resizer.asked == []
+
+
+async def raw_status(client: Any, header: bytes) -> int:
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(
+        b"GET /replicas HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: "
+        + header
+        + b"\r\n\r\n"
+    )
+    line = await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+    return int(line.split()[1])
+
+
+async def test_a_route_of_the_supervisors_own_is_served_beside(
+    resizer: Any, tmp_path: Path
+) -> None:
+    async def status(request: web.Request) -> web.Response:
+        del request
+        return web.json_response({"gateway": "up"})
+
+    app = make_app(resizer)
+    app.router.add_get("/status", status)
+    path = tmp_path / "run" / "control.sock"
+    async with (
+        serve_unix(app, path),
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session,
+        session.get("http://x/status") as answer,
+    ):
+        assert await answer.json() == {"gateway": "up"}
+
+
+async def test_the_socket_is_its_owners_alone_and_gone_afterwards(
+    resizer: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "control.sock"
+    before = os.umask(0)
+    try:
+        async with serve_unix(make_app(resizer), path):
+            mode = path.stat().st_mode
+    finally:
+        os.umask(before)
+    assert stat.S_ISSOCK(mode)
+    assert stat.S_IMODE(mode) == 0o600
+    assert not path.exists()
+
+
+def deep(folder: Path) -> Path:
+    return folder / ("d" * 100) / ("e" * 100) / "control.sock"
+
+
+@pytest.mark.parametrize("relative", [False, True])
+async def test_a_path_longer_than_a_unix_address_works(
+    resizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, relative: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = deep(Path() if relative else tmp_path)
+    assert len(os.fsencode(path)) > 107
+    async with serve_unix(make_app(resizer), path):
+        client = ResizerClient(f"unix:{path}")
+        assert (await client.resize(2)).desired == 2
+        with pytest.raises(AddressInUseError):
+            async with serve_unix(make_app(resizer), path):
+                pass
+        assert (await client.status()).desired == 2
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("name", ["short", "long"])
+async def test_the_socket_of_a_killed_process_is_replaced(
+    resizer: Any, tmp_path: Path, name: str
+) -> None:
+    path = deep(tmp_path) if name == "long" else tmp_path / "control.sock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(f"/proc/self/fd/{folder}/{path.name}")
+    os.close(folder)
+    assert path.exists()
+    async with serve_unix(make_app(resizer), path):
+        assert (await ResizerClient(f"unix:{path}").status()).desired == 1
+
+
+async def test_a_socket_that_somebody_listens_on_is_left_alone(
+    resizer: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "control.sock"
+    async with serve_unix(make_app(resizer), path):
+        with pytest.raises(AddressInUseError, match=r"control\.sock is in use: another process"):
+            async with serve_unix(make_app(resizer), path):
+                pass
+        assert (await ResizerClient(f"unix:{path}").status()).desired == 1
+
+
+async def test_a_socket_whose_queue_is_full_is_left_alone(resizer: Any, tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as waiting:
+        busy.bind(str(path))
+        busy.listen(0)
+        waiting.connect(str(path))
+        with pytest.raises(AddressInUseError):
+            async with serve_unix(make_app(resizer), path):
+                pass
+        assert path.exists()
+
+
+async def test_a_file_that_is_no_socket_is_left_alone(resizer: Any, tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    path.write_text("precious")
+    with pytest.raises(AddressInUseError, match="it is not a socket"):
+        async with serve_unix(make_app(resizer), path):
+            pass
+    assert path.read_text() == "precious"
+
+
+async def test_a_successors_socket_is_not_removed(resizer: Any, tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    async with serve_unix(make_app(resizer), path):
+        path.unlink()
+        path.write_text("somebody else's")
+    assert path.exists()
+
+
+async def test_tcp_without_a_token_is_refused(resizer: Any, unused_tcp_port: int) -> None:
+    with pytest.raises(ValueError, match="needs a token"):
+        async with serve_tcp(make_app(resizer), "127.0.0.1", unused_tcp_port):
+            pass
+
+
+async def test_tcp_with_a_token_serves(resizer: Any, unused_tcp_port: int) -> None:
+    async with serve_tcp(make_app(resizer, token=TOKEN), "127.0.0.1", unused_tcp_port):
+        client = ResizerClient(f"http://127.0.0.1:{unused_tcp_port}", token=TOKEN)
+        assert (await client.resize(4)).ready == 4
+
+
+async def test_the_answer_is_what_the_contract_says(resizer: Any) -> None:
+    async with TestClient(TestServer(make_app(resizer))) as client:
+        body = await (await client.get("/replicas")).read()
+    assert orjson.loads(body) == ONE_READY

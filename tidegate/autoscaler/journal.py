@@ -1,0 +1,84 @@
+"""What the autoscaler writes down: each decision, and each trouble once when it comes and goes."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, TextIO
+
+from tidegate.autoscaler.types import Decision, Signals
+from tidegate.events import EventWriter, Level, Origin, make_event, timestamp
+
+
+@dataclass(slots=True)
+class Journal:
+    """Writes events, and those a person should see to the terminal too.
+
+    Attributes:
+        writer: where events go.
+        origin: who writes them.
+        clock_ns: nanoseconds since 1970.
+        terminal: where a person may look.
+    """
+
+    writer: EventWriter
+    origin: Origin
+    clock_ns: Callable[[], int] = time.time_ns
+    terminal: TextIO = field(default_factory=lambda: sys.stderr)
+    _troubles: dict[str, str] = field(default_factory=dict, init=False)
+
+    def decided(
+        self,
+        policy: str,
+        state: dict[str, Any],
+        signals: Signals,
+        now: float,
+        decision: Decision,
+    ) -> None:
+        """Write a decision with all that it takes to replay it."""
+        told = {
+            "desired": decision.desired,
+            "previous": signals.desired,
+            "reason": decision.reason,
+            "policy": policy,
+            "inputs": decision.inputs,
+            "state": state,
+            "signals": asdict(signals),
+            "now": now,
+        }
+        fields = {"event": {"action": "decide"}, "tidegate": {"decision": told}}
+        self._write("decision", "info", decision.explanation, fields)
+        if decision.desired != signals.desired:
+            self._show("info", decision.explanation)
+
+    def say(self, level: Level, message: str) -> None:
+        """Write a sentence."""
+        self._write("app", level, message, {"log": {"level": level, "logger": __package__}})
+        self._show(level, message)
+
+    def trouble(self, about: str, problem: str) -> None:
+        """Write a problem when it comes, changes or goes, and not while it stays.
+
+        Args:
+            about: what it is about: `signals`, `resizer`.
+            problem: in words, always the same for the same cause; empty if all is well.
+        """
+        before = self._troubles.get(about, "")
+        self._troubles[about] = problem
+        if problem and problem != before:
+            self.say("warn", f"{about}: {problem}")
+        elif before and not problem:
+            self.say("info", f"{about}: all is well again")
+
+    def _write(self, dataset: str, level: Level, message: str, fields: dict[str, Any]) -> None:
+        self.writer.write(
+            make_event(
+                self.origin, dataset, message, unix_ns=self.clock_ns(), level=level, fields=fields
+            )
+        )
+
+    def _show(self, level: Level, message: str) -> None:
+        self.terminal.write(f"{timestamp(self.clock_ns())} {level} autoscaler: {message}\n")
+        self.terminal.flush()

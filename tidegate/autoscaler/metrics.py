@@ -1,0 +1,68 @@
+"""The autoscaler's own metrics."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.exposition import choose_encoder
+
+from tidegate.autoscaler.types import Decision, Signals
+
+REASONS: Final = ("hold", "tolerance", "up", "down", "stabilized", "limited", "no-signal")
+
+
+class Metrics:
+    """What the autoscaler tells Prometheus about itself."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._replicas = Gauge(
+            "tidegate_replicas",
+            "Replicas: desired by the autoscaler, running (ready or starting), ready.",
+            ["state"],
+            registry=self.registry,
+        )
+        self._decisions = Counter(
+            "tidegate_autoscaler_decisions",
+            "Decisions by their reason.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self._age = Gauge(
+            "tidegate_autoscaler_signal_age_seconds",
+            "Age of the oldest series that the last decision was made from; NaN if unknown.",
+            registry=self.registry,
+        )
+        self._desired = Gauge(
+            "tidegate_autoscaler_desired_replicas",
+            "The number last decided, which an HPA or KEDA may follow.",
+            registry=self.registry,
+        )
+        # A counter that begins at 1 hides its first increase from rate().
+        for reason in REASONS:
+            self._decisions.labels(reason)
+        self._age.set(math.nan)
+
+    def observe(self, signals: Signals, decision: Decision) -> None:
+        """Count a decision and show what it was made from."""
+        self._replicas.labels("desired").set(decision.desired)
+        self._replicas.labels("running").set(signals.running)
+        self._replicas.labels("ready").set(signals.ready)
+        self._decisions.labels(decision.reason).inc()
+        age = signals.age_seconds
+        self._age.set(math.nan if age is None else age)
+        self._desired.set(decision.desired)
+
+    def make_app(self) -> web.Application:
+        """An application with `GET /metrics`."""
+
+        async def metrics(request: web.Request) -> web.Response:
+            encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+            return web.Response(body=encode(self.registry), headers={"Content-Type": content_type})
+
+        app = web.Application()
+        app.router.add_get("/metrics", metrics)
+        return app

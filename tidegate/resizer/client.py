@@ -1,0 +1,139 @@
+"""A resizer that is somewhere else: the client of `tidegate.resizer.server`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+from pydantic import BaseModel, ValidationError
+
+from tidegate.resizer.base import ReplicaStatus, ResizeRefusedError
+from tidegate.resizer.sockets import unix_address
+
+UNIX_PREFIX: Final = "unix:"
+ERROR_BYTES: Final = 200
+
+
+class ResizerUnavailableError(RuntimeError):
+    """The resizer cannot be reached, or did not answer as one. Trying again later is right."""
+
+
+class _ErrorAnswer(BaseModel):
+    error: str
+
+
+class ResizerClient:
+    """Asks the resizer at an address. It holds no connection, so there is nothing to close.
+
+    Each call opens its own connection: there are two in a tick of seconds, and a resizer that was
+    restarted, or whose folder was made anew, is found again at once.
+    """
+
+    def __init__(self, address: str, *, token: str = "", timeout_seconds: float = 2.0) -> None:
+        """Take note of where it is.
+
+        Args:
+            address: `unix:PATH` or `http://HOST:PORT`.
+            token: sent as a bearer token, if not empty.
+            timeout_seconds: how long one call may take.
+
+        Raises:
+            ValueError: the address is of neither form, or the token cannot be sent.
+        """
+        self.address = address
+        self._socket: Path | None = None
+        if address.startswith(UNIX_PREFIX) and len(address) > len(UNIX_PREFIX):
+            self._socket = Path(address.removeprefix(UNIX_PREFIX))
+            self._url = "http://resizer/replicas"
+        elif _is_http(address):
+            self._url = address.rstrip("/") + "/replicas"
+        else:
+            raise ValueError(f"resizer: {address!r} is neither unix:PATH nor http://HOST:PORT")
+        if not (token.isascii() and token.isprintable()):
+            raise ValueError("resizer: the token may hold printable ASCII only")
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+
+    async def status(self) -> ReplicaStatus:
+        """The replicas now.
+
+        Raises:
+            ResizerUnavailableError: the resizer cannot be reached, or did not answer as one.
+        """
+        return await self._call("GET", None)
+
+    async def resize(self, desired: int) -> ReplicaStatus:
+        """Ask for a number of replicas.
+
+        Raises:
+            ResizeRefusedError: the number is outside [min, max].
+            ResizerUnavailableError: the resizer cannot be reached, or did not answer as one.
+        """
+        return await self._call("PUT", {"desired": desired})
+
+    async def _call(self, method: str, body: dict[str, Any] | None) -> ReplicaStatus:
+        try:
+            async with (
+                self._session() as session,
+                session.request(
+                    method, self._url, json=body, headers=self._headers, allow_redirects=False
+                ) as answer,
+            ):
+                return _read(answer.status, await answer.read())
+        except TimeoutError as error:
+            raise ResizerUnavailableError(f"the resizer at {self.address} is too slow") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise ResizerUnavailableError(
+                f"the resizer at {self.address} cannot be reached: {_reason(error)}"
+            ) from error
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[aiohttp.ClientSession]:
+        if self._socket is None:
+            async with aiohttp.ClientSession(timeout=self._timeout) as session:
+                yield session
+            return
+        with unix_address(self._socket) as reachable:
+            connector = aiohttp.UnixConnector(path=reachable)
+            async with aiohttp.ClientSession(connector=connector, timeout=self._timeout) as session:
+                yield session
+
+
+def _is_http(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        # Reading the port is what checks it.
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _read(code: int, body: bytes) -> ReplicaStatus:
+    if code == 409:
+        raise ResizeRefusedError(_error_text(body))
+    if code != 200:
+        raise ResizerUnavailableError(f"the resizer answered {code}: {_error_text(body)}")
+    try:
+        return ReplicaStatus.model_validate_json(body)
+    except ValidationError as error:
+        raise ResizerUnavailableError(
+            f"the resizer's answer cannot be read: {_error_text(body)}"
+        ) from error
+
+
+def _error_text(body: bytes) -> str:
+    try:
+        return _ErrorAnswer.model_validate_json(body).error
+    except ValidationError:
+        return body[:ERROR_BYTES].decode(errors="replace").strip() or "nothing"
+
+
+def _reason(error: Exception) -> str:
+    """Always the same words for the same cause; aiohttp's own may name a descriptor's number."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else type(error).__name__
