@@ -1,0 +1,235 @@
+"""`python -m service.adopt FILE OUT`: turn a classifier saved by joblib into an artefact folder.
+
+A joblib file is a pickle: loading one runs whatever code it holds. Only adopt files that you trust.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import joblib
+import numpy as np
+import pandas as pd
+
+from service import artefact
+from service.adoption import adoption_digest, rows_file
+from service.export import ExportError, classes_of, export
+from service.features import Feature, Matrix, Schema
+from service.problems import RequestError
+from service.reference import build_reference
+from service.training import versions, write_samples
+
+PROBE_ROWS: Final = 500
+ALLOWED_APART: Final = 0.01
+"""Share of made-up rows that may answer differently: they can lie where no real row does."""
+
+
+class AdoptionError(Exception):
+    """The file is no classifier that can be served; the text says why and what to do."""
+
+
+def adopt(file: Path, out: Path) -> artefact.Manifest:
+    """Convert a classifier, compare both forms, and write the artefact folder.
+
+    Rows for the comparison come from the CSV file of the same name beside it, if there is one; else they
+    are made up around what the model has learned. With real rows there is a drift reference too.
+
+    Args:
+        file: a scikit-learn classifier or pipeline with `predict_proba`, written by joblib.
+        out: the artefact folder.
+
+    Raises:
+        AdoptionError: it cannot be loaded, or its rows do not fit it.
+        ExportError: it cannot be converted, or answers differently afterwards.
+    """
+    with artefact.locked(out):
+        if out.is_dir():  # another replica was faster
+            return artefact.load(out).manifest
+        classifier = _load(file)
+        classes = classes_of(classifier)
+        names = feature_names(classifier)
+        categories = dict(learned_categories(classifier))
+        rows = rows_file(file)
+        features = [_feature(name, categories) for name in names]
+        if rows.is_file():
+            table = _read_rows(rows, names)
+            features = [_observe(feature, table[feature.name]) for feature in features]
+            matrix = _encode(features, table, rows)
+            probe, apart = matrix, 0.0
+        else:
+            matrix = None
+            probe, apart = made_up_rows(classifier, features), ALLOWED_APART
+        features = [_exemplify(feature, probe, i) for i, feature in enumerate(features)]
+        columns = takes_named_columns(classifier)
+        graph, parity = export(classifier, features, probe, columns=columns, allowed_apart=apart)
+        with artefact.staged(out) as folder:
+            (folder / artefact.MODEL).write_bytes(file.read_bytes())
+            (folder / artefact.ONNX).write_bytes(graph)
+            reference = build_reference(features, probe[:0] if matrix is None else matrix)
+            text = reference.model_dump_json() + "\n"
+            (folder / artefact.REFERENCE).write_text(text, encoding="utf-8")
+            write_samples(folder, tuple(features), probe[:PROBE_ROWS])
+            return artefact.write_manifest(
+                folder,
+                name=re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).strip("-._") or "model",
+                description=f"{type(classifier).__name__} from {file.name}",
+                input="columns" if columns else "matrix",
+                features=tuple(features),
+                classes=classes,
+                inputs=adoption_digest(file),
+                trained={"adopted_at": datetime.now(UTC).isoformat(timespec="seconds")},
+                parity=parity.as_json() | {"real_rows": matrix is not None},
+                versions=versions(),
+            )
+
+
+def feature_names(classifier: Any) -> list[str]:
+    """Its own feature names, or f0, f1, … if it was fitted without.
+
+    Raises:
+        AdoptionError: it does not tell how many features it takes.
+    """
+    named = getattr(classifier, "feature_names_in_", None)
+    if named is not None:
+        return [str(name) for name in named]
+    count = getattr(classifier, "n_features_in_", None)
+    if count is None:
+        raise AdoptionError(f"{type(classifier).__name__} does not tell its number of features")
+    return [f"f{i}" for i in range(count)]
+
+
+def parts_of(model: Any) -> Iterator[Any]:
+    """A model and everything fitted in it: pipeline steps, transformers, ensemble members."""
+    yield model
+    held: list[Any] = []
+    for attribute in ("steps", "transformers_", "estimators_", "calibrated_classifiers_"):
+        held += list(np.ravel(np.array(getattr(model, attribute, []), dtype=object)))
+    held += [getattr(model, name, None) for name in ("estimator", "estimator_", "best_estimator_")]
+    for part in held:
+        if hasattr(part, "get_params"):
+            yield from parts_of(part)
+
+
+def takes_named_columns(classifier: Any) -> bool:
+    """Whether it picks columns by name, and so needs a table and not a matrix."""
+    return any(
+        isinstance(column, str)
+        for part in parts_of(classifier)
+        for _, _, columns in getattr(part, "transformers_", [])
+        if not isinstance(columns, slice)
+        for column in np.ravel(columns)
+    )
+
+
+def learned_categories(classifier: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The texts that its encoders learned, by the name of their column."""
+    for part in parts_of(classifier):
+        for _, transformer, columns in getattr(part, "transformers_", []):
+            encoders = [step for step in parts_of(transformer) if hasattr(step, "categories_")]
+            if not encoders:
+                continue
+            names = [columns] if isinstance(columns, str) else list(columns)
+            for name, values in zip(names, encoders[0].categories_, strict=True):
+                if any(isinstance(value, str) for value in values):
+                    yield str(name), tuple(str(v) for v in values if isinstance(v, str))
+
+
+def made_up_rows(classifier: Any, features: Sequence[Feature]) -> Matrix:
+    """Rows around what the model has learned: a scaler's means, a tree's thresholds, else around 0."""
+    random = np.random.default_rng(0)
+    width = len(features)
+    matrix = random.normal(size=(PROBE_ROWS, width))
+    for part in parts_of(classifier):
+        if getattr(part, "mean_", np.empty(0)).shape == (width,) and hasattr(part, "scale_"):
+            matrix = part.mean_ + matrix * part.scale_
+            break
+        if hasattr(part, "tree_") and part.n_features_in_ == width:
+            _spread(matrix, part.tree_, random)
+    for i, feature in enumerate(features):
+        if feature.kind == "category":
+            matrix[:, i] = random.integers(len(feature.categories), size=PROBE_ROWS)
+    return np.ascontiguousarray(matrix, dtype=np.float32)
+
+
+def _spread(matrix: Any, tree: Any, random: np.random.Generator) -> None:
+    for column in range(matrix.shape[1]):
+        thresholds = tree.threshold[tree.feature == column]
+        if thresholds.size:
+            low, high = thresholds.min(), thresholds.max()
+            margin = (high - low) / 4 + abs(high) / 100 + 1e-3
+            matrix[:, column] = random.uniform(low - margin, high + margin, len(matrix))
+
+
+def _load(file: Path) -> Any:
+    try:
+        with warnings.catch_warnings():
+            # A model of another scikit-learn version may load wrongly; then it had better not load.
+            warnings.simplefilter("error")
+            return joblib.load(file)
+    # A pickle can raise anything at all.
+    except Exception as error:
+        raise AdoptionError(f"joblib cannot load it: {type(error).__name__}: {error}") from error
+
+
+def _read_rows(file: Path, names: Sequence[str]) -> pd.DataFrame:
+    table = pd.read_csv(file)
+    lacking = [name for name in names if name not in table.columns]
+    if lacking:
+        raise AdoptionError(f"{file} has no column {', '.join(lacking)}")
+    if table.empty:
+        raise AdoptionError(f"{file} has no rows")
+    return table[list(names)]
+
+
+def _feature(name: str, categories: dict[str, tuple[str, ...]]) -> Feature:
+    if name in categories:
+        return Feature(name=name, kind="category", categories=categories[name])
+    return Feature(name=name)
+
+
+def _observe(feature: Feature, column: pd.Series[Any]) -> Feature:
+    if feature.kind == "category":
+        return feature
+    numbers = pd.to_numeric(column, errors="coerce")
+    observed = (float(numbers.min()), float(numbers.max()))
+    return feature.model_copy(update={"observed": observed, "missing": bool(column.isna().any())})
+
+
+def _encode(features: Sequence[Feature], table: pd.DataFrame, file: Path) -> Matrix:
+    values = table.astype(object).where(table.notna(), None)
+    try:
+        columns = [values[feature.name].tolist() for feature in features]
+        return Schema(features).encode_columns(columns, (str(file),))
+    except RequestError as problem:
+        raise AdoptionError(f"{file} does not fit the model: {problem.details[0]}") from problem
+
+
+def _exemplify(feature: Feature, probe: Matrix, position: int) -> Feature:
+    example = Schema([feature]).decode(probe[:1, position : position + 1])[0][feature.name]
+    return feature.model_copy(update={"example": example})
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Adopt a file; gives the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m service.adopt", description=__doc__)
+    parser.add_argument("file", type=Path, help="what joblib wrote")
+    parser.add_argument("out", type=Path, help="the artefact folder to write")
+    options = parser.parse_args(arguments)
+    try:
+        manifest = adopt(options.file, options.out)
+    except (AdoptionError, ExportError, artefact.ArtefactError, OSError) as error:
+        sys.stderr.write(" ".join(str(error).split()) + "\n")
+        return 1
+    sys.stdout.write(f"model {manifest.name} {manifest.version} in {options.out}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

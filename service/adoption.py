@@ -1,0 +1,72 @@
+"""Which model to serve: an artefact folder as it is, or a joblib file after it was made into one."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import sys
+from pathlib import Path
+from typing import Final
+
+from service.artefact import Artefact, ArtefactError, digest_file, load
+
+ADOPTION_FORMAT: Final = 1
+"""To be raised when an adopted artefact is written differently, so that old ones are made anew."""
+
+
+async def find_model(path: Path, data_dir: Path) -> Artefact:
+    """Load the model that `model.path` names.
+
+    Args:
+        path: an artefact folder, or a file that joblib wrote.
+        data_dir: where the artefact of an adopted file is kept (`artefacts/<digest>` in it).
+
+    Raises:
+        ArtefactError: it is not there, not whole, or cannot be converted.
+    """
+    if await asyncio.to_thread(path.is_file):
+        path = await adopt_file(path, data_dir / "artefacts")
+    return await asyncio.to_thread(load, path)
+
+
+async def adopt_file(file: Path, artefacts: Path) -> Path:
+    """Convert a joblib file once, in a process of its own, so that scikit-learn never enters this one.
+
+    Returns:
+        The artefact folder. It is named by the digest of what it was made from, so an edited file gets a
+        new one, and the same file is not converted twice.
+
+    Raises:
+        ArtefactError: it cannot be converted; the text says why.
+    """
+    out = artefacts / await asyncio.to_thread(adoption_digest, file)
+    if await asyncio.to_thread(out.is_dir):
+        return out
+    command = (sys.executable, "-m", "service.adopt", str(file), str(out))
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        _, errors = await process.communicate()
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
+    if process.returncode:
+        lines = errors.decode(errors="replace").strip().splitlines()
+        reason = lines[-1] if lines else f"exit {process.returncode}"
+        raise ArtefactError(f"{file} cannot be served: {reason}")
+    return out
+
+
+def rows_file(file: Path) -> Path:
+    """The rows that may lie beside a joblib file: `wine.csv` for `wine.joblib`."""
+    return file.with_suffix(".csv")
+
+
+def adoption_digest(file: Path) -> str:
+    """16 hexadecimal digits for a file, the rows beside it, its name and the form of what is written."""
+    rows = rows_file(file)
+    parts = [str(ADOPTION_FORMAT), file.stem, digest_file(file)]
+    parts += [digest_file(rows)] if rows.is_file() else []
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,226 @@
+"""The application: its paths, and how its errors look."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service import VERSION
+from service.body import BODY, parse_json, read_body
+from service.docs_page import docs_page
+from service.features import Matrix, Schema
+from service.inference_v2 import PREFIX, InferenceV2
+from service.openapi import describe
+from service.problems import Detail, RequestError
+from service.replica import WORKS, Answer, Model, Replica, Work
+from tidegate.settings import Settings
+from tidegate.telemetry import current_ids, fail, instrument, span
+
+
+def create_app(settings: Settings, *, on_failure: Callable[[], None] | None = None) -> FastAPI:
+    """The service as an ASGI application.
+
+    It answers `/live` at once and loads its model meanwhile. The replica is `app.state.replica`.
+
+    Args:
+        settings: the settings.
+        on_failure: called when the model cannot be loaded.
+    """
+    # The paths below are Starlette's: FastAPI's reading of bodies would cost more than the model does.
+    app = FastAPI(
+        title=settings.service.name,
+        version=VERSION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=_lifespan(on_failure),
+    )
+    replica = Replica(settings, instrument(app, settings).registry)
+    app.state.replica = replica
+    endpoints = Endpoints(replica)
+    app.openapi = endpoints.document  # type: ignore[method-assign]
+    app.router.routes += [
+        Route("/predict", endpoints.predict, methods=["POST"]),
+        Route("/live", endpoints.live),
+        Route("/ready", endpoints.ready),
+        Route("/openapi.json", endpoints.openapi),
+        Route("/docs", endpoints.docs),
+        *InferenceV2(replica).routes(),
+    ]
+    app.add_exception_handler(RequestError, _on_problem)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_bug)
+    app.add_middleware(LastAnswers, replica=replica)
+    return app
+
+
+class Endpoints:
+    """The service's own paths, for one replica."""
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+
+    async def predict(self, request: Request) -> Response:
+        """Answer each instance with a label and its probability."""
+        replica = self._replica
+        model = replica.model()
+        body = await read_body(request, replica.settings.gateway.request_bytes)
+        with span("request.parse", bytes=len(body)):
+            matrix, work = read_request(parse_json(body), model.schema)
+        answer = await replica.answer(model, matrix, work, request.receive)
+        with span("response.encode"):
+            return Response(_encode(model, answer), media_type="application/json")
+
+    async def live(self, _: Request) -> Response:
+        """Whether the process runs."""
+        return _json({"status": "live"})
+
+    async def ready(self, _: Request) -> Response:
+        """Whether requests may be sent: not before the model is loaded, nor from a SIGTERM on."""
+        replica = self._replica
+        status = HTTPStatus.OK if replica.phase == "ready" else HTTPStatus.SERVICE_UNAVAILABLE
+        answer: dict[str, str] = {"status": replica.phase}
+        if replica.reason:
+            answer["reason"] = replica.reason
+        if replica.loaded:
+            manifest = replica.loaded.manifest
+            answer |= {"model": manifest.name, "version": manifest.version}
+        return _json(answer, status)
+
+    async def openapi(self, _: Request) -> Response:
+        """The OpenAPI document."""
+        return _json(self.document())
+
+    async def docs(self, _: Request) -> Response:
+        """The page that shows it."""
+        return HTMLResponse(docs_page(self.document()))
+
+    def document(self) -> dict[str, Any]:
+        """The API's description, with the model's features once it is loaded."""
+        loaded = self._replica.loaded
+        return describe(loaded.manifest if loaded else None)
+
+
+class LastAnswers:
+    """Closes each connection with its answer while the replica drains, so that none is cut off idle."""
+
+    def __init__(self, app: ASGIApp, replica: Replica) -> None:
+        self.app = app
+        self.replica = replica
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and close its connection if need be."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_last(message: Message) -> None:
+            if message["type"] == "http.response.start" and self.replica.phase == "draining":
+                message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+            await send(message)
+
+        await self.app(scope, receive, send_last)
+
+
+def read_request(body: object, schema: Schema) -> tuple[Matrix, Work | None]:
+    """The rows and the kind that a request's body asks for.
+
+    Raises:
+        RequestError: 422, naming what is wrong.
+    """
+    if not isinstance(body, dict):
+        raise RequestError(422, Detail(BODY, "Input should be an object", "dict_type"))
+    if "instances" not in body:
+        raise RequestError(422, Detail((*BODY, "instances"), "Field required", "missing"))
+    work = body.get("work")
+    if work is not None and work not in WORKS:
+        message = f"Input should be one of {', '.join(WORKS)}"
+        raise RequestError(422, Detail((*BODY, "work"), message, "literal_error"))
+    for name in body:
+        if name not in {"instances", "work"}:
+            message = "There is no such field; there are instances and work"
+            raise RequestError(422, Detail((*BODY, name), message, "extra_forbidden"))
+    return schema.encode(body["instances"]), work
+
+
+def _encode(model: Model, answer: Answer) -> bytes:
+    manifest = model.manifest
+    labels = answer.prediction.labels.tolist()
+    probabilities = answer.prediction.confidence.astype(float).round(6).tolist()
+    ids = current_ids()
+    return orjson.dumps(
+        {
+            "predictions": [
+                {"label": manifest.classes[label], "probability": probability}
+                for label, probability in zip(labels, probabilities, strict=True)
+            ],
+            "model": {"name": manifest.name, "version": manifest.version},
+            "work": answer.work,
+            "device": answer.device,
+            "trace_id": ids[0] if ids else None,
+        }
+    )
+
+
+def _lifespan(on_failure: Callable[[], None] | None) -> Any:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        replica: Replica = app.state.replica
+
+        async def load() -> None:
+            await replica.load()
+            if replica.phase == "failed" and on_failure is not None:
+                on_failure()
+
+        loading = asyncio.create_task(load())
+        yield
+        loading.cancel()
+        with suppress(asyncio.CancelledError):
+            await loading
+        replica.close()
+
+    return lifespan
+
+
+async def _on_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestError)  # noqa: S101 (it is registered for this type alone)
+    return _answer_with(request, error)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 (it is registered for this type alone)
+    loc, kind = {
+        HTTPStatus.NOT_FOUND: (("path",), "not_found"),
+        HTTPStatus.METHOD_NOT_ALLOWED: (("method",), "method_not_allowed"),
+    }.get(HTTPStatus(error.status_code), (("request",), "http_error"))
+    message = f"{request.method} {request.url.path}: {error.detail}"
+    detail = Detail(loc, message, kind)
+    return _answer_with(request, RequestError(error.status_code, detail, headers=error.headers))
+
+
+async def _on_bug(request: Request, error: Exception) -> Response:
+    detail = Detail(("server",), "Internal error; it is logged", type(error).__name__)
+    return _answer_with(request, RequestError(500, detail))
+
+
+def _answer_with(request: Request, problem: RequestError) -> Response:
+    fail(problem.type, str(problem))
+    if request.url.path.startswith(PREFIX):
+        body: dict[str, Any] = {"error": str(problem)}
+    else:
+        body = {"detail": [detail.as_json() for detail in problem.details]}
+    return _json(body, problem.status, problem.headers)
+
+
+def _json(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(value), status, headers, media_type="application/json")

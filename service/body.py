@@ -1,0 +1,134 @@
+"""Reading a request's body: its type, its size, its encoding, its JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from collections.abc import Iterator
+from typing import Any, Final
+
+import orjson
+from starlette.requests import ClientDisconnect, Request
+
+from service.problems import Detail, Loc, RequestError
+
+BODY: Final[Loc] = ("body",)
+# zlib's window bits: 16 more for gzip's header. "deflate" means zlib's own (RFC 9110, 8.4.1.2).
+_GZIP: Final = 16 + zlib.MAX_WBITS
+_WINDOW_BITS: Final = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": zlib.MAX_WBITS}
+
+
+def client_gone() -> RequestError:
+    """The client left before its answer; nobody reads this, but the event tells it (499, as nginx has it)."""
+    return RequestError(499, Detail(("client",), "The client closed the connection", "client_gone"))
+
+
+async def read_body(request: Request, limit: int, *, json_only: bool = True) -> bytes:
+    """The body, decoded.
+
+    Args:
+        request: the request.
+        limit: most bytes, before and after decoding.
+        json_only: whether its content type must be JSON; else binary is taken as well.
+
+    Raises:
+        RequestError: 413 too large, 415 another type or encoding, 400 a broken encoding, 499 client gone.
+    """
+    _check_type(request.headers.get("content-type", ""), json_only=json_only)
+    window_bits = _window_bits(request.headers.get("content-encoding", ""))
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit:
+        raise _too_large(limit)  # the server reads on and drops the rest, so the client gets this
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit:
+                raise _too_large(limit)
+    except ClientDisconnect:
+        raise client_gone() from None
+    return bytes(body) if window_bits is None else _inflate(bytes(body), window_bits, limit)
+
+
+def parse_json(body: bytes) -> Any:
+    """The value that a JSON text stands for.
+
+    Raises:
+        RequestError: 400 it is no JSON; 422 it holds NaN or an infinity, naming where.
+    """
+    if not body.strip():
+        raise RequestError(400, Detail(BODY, "The body is empty; JSON is needed", "json_invalid"))
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        # NaN and infinities are no JSON, but Python's own parser reads them: so they can be named.
+        places = list(_not_finite(body))
+        if places:
+            message = "Input should be a finite number; JSON has no NaN or infinity"
+            raise RequestError(
+                422, *(Detail(p, message, "finite_number") for p in places)
+            ) from None
+        message = f"The body is not JSON: {error}"
+        raise RequestError(400, Detail(BODY, message, "json_invalid")) from None
+
+
+def _not_finite(body: bytes) -> Iterator[Loc]:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return
+    open_values: list[tuple[Loc, Any]] = [(BODY, value)]
+    found = 0
+    while open_values and found < 20:
+        loc, value = open_values.pop()
+        if isinstance(value, dict):
+            open_values += [((*loc, key), held) for key, held in reversed(value.items())]
+        elif isinstance(value, list):
+            open_values += [((*loc, i), held) for i, held in reversed([*enumerate(value)])]
+        elif isinstance(value, float) and not math.isfinite(value):
+            found += 1
+            yield loc
+
+
+def _check_type(content_type: str, *, json_only: bool) -> None:
+    name = content_type.partition(";")[0].strip().lower()
+    if name == "application/json" or name.endswith("+json"):
+        return
+    # Clients of the inference protocol send no type at all, or octet-stream with binary tensors.
+    if not json_only and name in {"", "application/octet-stream"}:
+        return
+    message = f"The content type should be application/json, got {name[:80] or 'none'}"
+    raise RequestError(415, Detail(("header", "content-type"), message, "content_type"))
+
+
+def _window_bits(encoding: str) -> int | None:
+    name = encoding.strip().lower()
+    if name in {"", "identity"}:
+        return None
+    if name not in _WINDOW_BITS:
+        message = f"The content encoding should be gzip or deflate, got {name[:80]}"
+        detail = Detail(("header", "content-encoding"), message, "content_encoding")
+        raise RequestError(415, detail, headers={"Accept-Encoding": "gzip, deflate"})
+    return _WINDOW_BITS[name]
+
+
+def _inflate(body: bytes, window_bits: int, limit: int) -> bytes:
+    stream = zlib.decompressobj(window_bits)
+    try:
+        # One byte over the limit tells that there is more, without unpacking all of a bomb.
+        plain = stream.decompress(body, limit + 1)
+    except zlib.error as error:
+        message = f"The body cannot be decoded: {error}"
+        raise RequestError(400, Detail(BODY, message, "content_encoding")) from None
+    if len(plain) > limit:
+        raise _too_large(limit)
+    if not stream.eof:
+        raise RequestError(400, Detail(BODY, "The encoded body is cut short", "content_encoding"))
+    return plain
+
+
+def _too_large(limit: int) -> RequestError:
+    return RequestError(
+        413, Detail(BODY, f"The body may have at most {limit} bytes", "body_too_large")
+    )

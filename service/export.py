@@ -1,0 +1,162 @@
+"""From scikit-learn to ONNX, and the proof that both answer the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from skl2onnx import to_onnx
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+
+from service.features import Feature, Matrix
+from service.predict import MATRIX_INPUT, Class, Predictor
+
+TOLERANCE: Final = 1e-4
+"""Largest difference of a probability that still counts as the same answer."""
+
+
+class ExportError(Exception):
+    """The model cannot be converted, or its ONNX form answers differently."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """How an ONNX model compares with its original on the same rows.
+
+    Attributes:
+        rows: rows compared.
+        labels_equal: share of rows with the same label.
+        largest_difference: of any probability in any row.
+        rows_apart: share of rows with a probability more than `TOLERANCE` apart.
+    """
+
+    rows: int
+    labels_equal: float
+    largest_difference: float
+    rows_apart: float
+
+    def as_json(self) -> dict[str, float]:
+        """For the manifest."""
+        return asdict(self)
+
+
+def export(
+    classifier: Any,
+    features: Sequence[Feature],
+    probe: Matrix,
+    *,
+    columns: bool = False,
+    allowed_apart: float = 0.0,
+) -> tuple[bytes, Parity]:
+    """Convert a fitted classifier and compare both forms.
+
+    Args:
+        classifier: a fitted scikit-learn classifier or pipeline with `predict_proba`.
+        features: what the probe's columns are.
+        probe: rows to compare on; held-out ones where there are any.
+        columns: whether the classifier takes a table with a column a feature, by name.
+        allowed_apart: share of probe rows whose probabilities may differ by more than `TOLERANCE`.
+
+    Returns:
+        The ONNX file's content, and the comparison.
+
+    Raises:
+        ExportError: skl2onnx cannot convert it, or the answers differ.
+    """
+    try:
+        model = to_onnx(
+            classifier,
+            initial_types=_inputs(features, columns=columns),
+            options={id(classifier): {"zipmap": False}},
+        )
+        graph = model.SerializeToString()
+        predictor = Predictor(graph, features, classes_of(classifier), columns=columns)
+        parity = compare(classifier, predictor, features, probe, columns=columns)
+    except ExportError:
+        raise
+    # Each converter, and ONNX Runtime after it, has exceptions of its own, without a common base.
+    except Exception as error:
+        raise ExportError(
+            f"{type(classifier).__name__} does not convert to ONNX: {error}"
+        ) from error
+    if parity.rows_apart > allowed_apart:
+        raise ExportError(
+            f"the ONNX form of {type(classifier).__name__} answers differently: "
+            f"{parity.rows_apart:.2%} of {parity.rows} rows are more than {TOLERANCE} apart, "
+            f"the worst by {parity.largest_difference:.3g}"
+        )
+    return graph, parity
+
+
+def classes_of(classifier: Any) -> tuple[Class, ...]:
+    """A classifier's classes as JSON values, in the order of its probabilities.
+
+    Raises:
+        ExportError: it is no classifier with probabilities, or its classes are neither texts nor
+            whole numbers.
+    """
+    if not hasattr(classifier, "classes_") or not hasattr(classifier, "predict_proba"):
+        raise ExportError(
+            f"{type(classifier).__name__} is not a fitted classifier with predict_proba"
+        )
+    classes: list[Class] = []
+    for value in np.asarray(classifier.classes_).tolist():
+        if isinstance(value, str):
+            classes.append(value)
+        elif isinstance(value, int | float) and value == int(value):
+            classes.append(int(value))
+        else:
+            raise ExportError(f"class {value!r} is neither a text nor a whole number")
+    return tuple(classes)
+
+
+def compare(
+    classifier: Any,
+    predictor: Predictor,
+    features: Sequence[Feature],
+    probe: Matrix,
+    *,
+    columns: bool = False,
+) -> Parity:
+    """Ask both forms about the same rows. A label may differ only where two classes are level."""
+    given: Any = as_table(features, probe) if columns else probe
+    expected = np.asarray(classifier.predict_proba(given))
+    wanted = np.searchsorted(classifier.classes_, classifier.predict(given))
+    found = predictor.predict(probe)
+    difference = np.abs(expected - found.probabilities).max(axis=1)
+    best_two = np.sort(expected, axis=1)[:, -2:]
+    level = best_two[:, 1] - best_two[:, 0] <= TOLERANCE
+    same = found.labels == wanted
+    return Parity(
+        rows=len(probe),
+        labels_equal=float(same.mean()),
+        largest_difference=float(difference.max()),
+        rows_apart=float(((difference > TOLERANCE) | ~(same | level)).mean()),
+    )
+
+
+def as_table(features: Sequence[Feature], matrix: Matrix) -> pd.DataFrame:
+    """A matrix as the table that a classifier with named columns was fitted on."""
+    table = pd.DataFrame(matrix, columns=[feature.name for feature in features])
+    for feature in features:
+        if feature.kind == "category":
+            names = np.array(feature.categories, dtype=object)
+            table[feature.name] = names[table[feature.name].to_numpy(dtype=np.intp)]
+    return table
+
+
+def _inputs(features: Sequence[Feature], *, columns: bool) -> list[tuple[str, Any]]:
+    if not columns:
+        return [(MATRIX_INPUT, FloatTensorType([None, len(features)]))]
+    return [
+        (
+            feature.name,
+            StringTensorType([None, 1])
+            if feature.kind == "category"
+            else FloatTensorType([None, 1]),
+        )
+        for feature in features
+    ]

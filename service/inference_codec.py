@@ -1,0 +1,194 @@
+"""Between the inference protocol's tensors and the model's matrix and answers."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.features import Feature, Matrix, Schema
+from service.predict import MATRIX_INPUT
+from service.problems import Detail, RequestError
+from service.replica import WORKS, Answer, Model, Work
+from service.tensors import BYTES, Tensor, pack, wrong
+
+HEADER_LENGTH: Final = "inference-header-content-length"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """An output that the client wants, and whether as raw bytes."""
+
+    name: str
+    binary: bool
+
+
+def to_matrix(schema: Schema, tensors: Sequence[Tensor]) -> Matrix:
+    """The matrix that input tensors stand for. NaN in a tensor is a missing value.
+
+    Raises:
+        RequestError: 400 or 422, naming the input that is wrong.
+    """
+    by_name = {tensor.name: tensor for tensor in tensors}
+    if len(by_name) < len(tensors):
+        raise wrong("", "two inputs have the same name")
+    rows = tensors[0].rows
+    if any(tensor.rows != rows for tensor in tensors):
+        raise wrong("", "all inputs need the same number of rows")
+    whole = by_name.get(MATRIX_INPUT)
+    if whole is not None and MATRIX_INPUT not in schema.names:
+        return _from_one(schema, whole, only=len(tensors) == 1)
+    for name in by_name:
+        if name not in schema.names:
+            detail = Detail(("inputs", name[:80]), "There is no such input", "extra_forbidden")
+            raise RequestError(422, detail)
+    columns = [_column(feature, by_name.get(feature.name), rows) for feature in schema.features]
+    return schema.encode_columns(columns, ("inputs",))
+
+
+def _column(feature: Feature, tensor: Tensor | None, rows: int) -> Sequence[Any]:
+    if tensor is None:
+        if feature.missing:
+            return [None] * rows
+        raise RequestError(422, Detail(("inputs", feature.name), "Field required", "missing"))
+    if tensor.shape not in {(rows,), (rows, 1)}:
+        raise wrong(feature.name, f"shape should be [{rows}, 1], got {list(tensor.shape)}")
+    if (feature.kind == "category") != (tensor.datatype == BYTES):
+        needed = BYTES if feature.kind == "category" else "a number, as FP32"
+        raise wrong(feature.name, f"datatype should be {needed}, got {tensor.datatype}")
+    return _without_nan(tensor.values)
+
+
+def _from_one(schema: Schema, tensor: Tensor, *, only: bool) -> Matrix:
+    texts = [feature.name for feature in schema.features if feature.kind == "category"]
+    if texts or not only or tensor.datatype == BYTES:
+        message = f"one input for all features needs numbers alone; inputs are {schema.names}"
+        raise wrong(MATRIX_INPUT, message)
+    width = len(schema.names)
+    if tensor.shape != (tensor.rows, width):
+        raise wrong(MATRIX_INPUT, f"shape should be [rows, {width}], got {list(tensor.shape)}")
+    values = _without_nan(tensor.values)
+    return schema.encode_columns([values[i::width] for i in range(width)], ("inputs",))
+
+
+def _without_nan(values: Sequence[Any]) -> list[Any]:
+    return [None if value != value else value for value in values]  # noqa: PLR0124 (NaN alone)
+
+
+def datatype_of(feature: Feature) -> str:
+    """The protocol's datatype of a feature's values."""
+    if feature.kind == "category":
+        return BYTES
+    # A whole number type has no NaN to stand for a missing value.
+    return "INT64" if feature.kind == "integer" and not feature.missing else "FP32"
+
+
+def outputs_of(model: Model) -> list[tuple[str, str, list[int]]]:
+    """Name, datatype and shape of each output: the label, its probability, and those of all classes."""
+    texts = any(isinstance(label, str) for label in model.manifest.classes)
+    return [
+        ("label", BYTES if texts else "INT64", [-1]),
+        ("probability", "FP32", [-1]),
+        ("probabilities", "FP32", [-1, len(model.manifest.classes)]),
+    ]
+
+
+def read_work(parameters: object) -> Work | None:
+    """The kind that a request's parameters name.
+
+    Raises:
+        RequestError: 400 or 422, there is no such kind.
+    """
+    if not isinstance(parameters, dict):
+        raise RequestError(400, Detail(("parameters",), "should be an object", "protocol"))
+    work = parameters.get("work")
+    if work is None or work in WORKS:
+        return work
+    message = f"should be one of {', '.join(WORKS)}"
+    raise RequestError(422, Detail(("parameters", "work"), message, "literal_error"))
+
+
+def read_outputs(model: Model, outputs: object, parameters: Mapping[str, Any]) -> list[Output]:
+    """The outputs that a request asks for; all of them if it names none.
+
+    Raises:
+        RequestError: 400, naming what is not offered.
+    """
+    binary = parameters.get("binary_data_output") is True
+    names = [name for name, _, _ in outputs_of(model)]
+    if outputs is None:
+        return [Output(name, binary) for name in names]
+    if not isinstance(outputs, list):
+        raise RequestError(400, Detail(("outputs",), "should be a list", "protocol"))
+    found: list[Output] = []
+    for entry in outputs:
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if name not in names:
+            message = f"outputs are {', '.join(names)}; got {name!r}"[:200]
+            raise RequestError(400, Detail(("outputs",), message, "protocol"))
+        wishes = entry.get("parameters") or {}
+        if not isinstance(wishes, dict) or "classification" in wishes:
+            message = f"{name}: the classification extension is not offered; ask for probabilities"
+            raise RequestError(400, Detail(("outputs",), message, "protocol"))
+        found.append(Output(name, wishes.get("binary_data", binary) is True))
+    return found
+
+
+def write_response(
+    request: Request, model: Model, request_id: object, answer: Answer, outputs: list[Output]
+) -> Response:
+    """The answer: JSON, with raw tensors after it where they were asked for, compressed if wanted."""
+    classes = model.manifest.classes
+    values: dict[str, list[Any] | npt.NDArray[Any]] = {
+        "label": [classes[position] for position in answer.prediction.labels],
+        "probability": answer.prediction.confidence,
+        "probabilities": answer.prediction.probabilities.astype(np.float32, copy=False),
+    }
+    types = {name: datatype for name, datatype, _ in outputs_of(model)}
+    described: list[dict[str, Any]] = []
+    blobs: list[bytes] = []
+    for output in outputs:
+        held = values[output.name]
+        entry: dict[str, Any] = {
+            "name": output.name,
+            "datatype": types[output.name],
+            "shape": list(np.shape(held)),
+        }
+        if output.binary:
+            blobs.append(pack(held, types[output.name]))
+            entry["parameters"] = {"binary_data_size": len(blobs[-1])}
+        else:
+            entry["data"] = held if isinstance(held, list) else held.ravel().tolist()
+        described.append(entry)
+    head: dict[str, Any] = {
+        "model_name": model.manifest.name,
+        "model_version": model.manifest.version,
+        "parameters": {"device": answer.device, "work": answer.work},
+        "outputs": described,
+    }
+    if isinstance(request_id, str):
+        head["id"] = request_id
+    text = orjson.dumps(head)
+    headers = {"content-type": "application/json"}
+    if blobs:
+        headers = {"content-type": "application/octet-stream", HEADER_LENGTH: str(len(text))}
+    return _compressed(request, b"".join((text, *blobs)), headers)
+
+
+def _compressed(request: Request, body: bytes, headers: dict[str, str]) -> Response:
+    accepted = request.headers.get("accept-encoding", "")
+    names = {entry.partition(";")[0].strip().lower() for entry in accepted.split(",")}
+    # Only where a client asks for just this one: `gzip, deflate` stands in every client's default.
+    if names == {"gzip"}:
+        return Response(gzip.compress(body, 1), headers={**headers, "content-encoding": "gzip"})
+    if names == {"deflate"}:
+        return Response(zlib.compress(body, 1), headers={**headers, "content-encoding": "deflate"})
+    return Response(body, headers=headers)

@@ -1,0 +1,193 @@
+"""The Open Inference Protocol, version 2, over REST: what Triton's and KServe's clients speak.
+
+Each feature is an input of shape [rows, 1] (or [rows]) by its own name. A model of numbers alone also
+takes one input `features` of shape [rows, features].
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from service import VERSION
+from service.body import parse_json, read_body
+from service.inference_codec import (
+    HEADER_LENGTH,
+    datatype_of,
+    outputs_of,
+    read_outputs,
+    read_work,
+    to_matrix,
+    write_response,
+)
+from service.problems import Detail, RequestError
+from service.replica import Model, Replica
+from service.tensors import BYTES, read_tensors, split_body, wrong
+from tidegate.telemetry import span
+
+PREFIX: Final = "/v2"
+_CONFIG_TYPES: Final = {BYTES: "TYPE_STRING"}
+
+
+class InferenceV2:
+    """The protocol's endpoints for a replica."""
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+
+    def routes(self) -> list[BaseRoute]:
+        """What to add to an application."""
+        paths: list[tuple[str, Any, str]] = [
+            ("", self.server, "GET"),
+            ("/health/live", self.live, "GET"),
+            ("/health/ready", self.ready, "GET"),
+            ("/models/stats", self.stats, "GET"),
+            ("/repository/index", self.index, "POST"),
+        ]
+        for model in ("/models/{name}", "/models/{name}/versions/{version}"):
+            paths += [
+                (model, self.metadata, "GET"),
+                (f"{model}/ready", self.model_ready, "GET"),
+                (f"{model}/config", self.config, "GET"),
+                (f"{model}/stats", self.stats, "GET"),
+                (f"{model}/infer", self.infer, "POST"),
+            ]
+        return [Route(PREFIX + path, call, methods=[method]) for path, call, method in paths]
+
+    async def server(self, _: Request) -> Response:
+        """Who answers, and which extensions it has."""
+        extensions = ["binary_tensor_data", "model_configuration", "statistics"]
+        return _json({"name": "tidegate", "version": VERSION, "extensions": extensions})
+
+    async def live(self, _: Request) -> Response:
+        """The process runs."""
+        return _json({"live": True})
+
+    async def ready(self, _: Request) -> Response:
+        """Requests may be sent; 503 if not."""
+        return self._readiness()
+
+    async def model_ready(self, request: Request) -> Response:
+        """The model may be asked; 503 if not."""
+        if self._replica.loaded is not None:
+            self._model(request)
+        return self._readiness()
+
+    async def metadata(self, request: Request) -> Response:
+        """What the model takes and gives."""
+        model = self._model(request)
+        manifest = model.manifest
+        return _json(
+            {
+                "name": manifest.name,
+                "versions": [manifest.version],
+                "platform": "onnxruntime_onnx",
+                "inputs": [
+                    {"name": f.name, "datatype": datatype_of(f), "shape": [-1, 1]}
+                    for f in manifest.features
+                ],
+                "outputs": [
+                    {"name": name, "datatype": datatype, "shape": shape}
+                    for name, datatype, shape in outputs_of(model)
+                ],
+            }
+        )
+
+    async def config(self, request: Request) -> Response:
+        """The same as Triton's model configuration."""
+        model = self._model(request)
+        return _json(
+            {
+                "name": model.manifest.name,
+                "platform": "onnxruntime_onnx",
+                "backend": "onnxruntime",
+                "max_batch_size": 0,
+                "input": [
+                    {"name": f.name, "data_type": _config_type(datatype_of(f)), "dims": [-1, 1]}
+                    for f in model.manifest.features
+                ],
+                "output": [
+                    {"name": name, "data_type": _config_type(datatype), "dims": shape}
+                    for name, datatype, shape in outputs_of(model)
+                ],
+            }
+        )
+
+    async def stats(self, request: Request) -> Response:
+        """What was answered since the start; times in nanoseconds."""
+        model = self._model(request)
+        tally = self._replica.tally
+        return _json(
+            {
+                "model_stats": [
+                    {
+                        "name": model.manifest.name,
+                        "version": model.manifest.version,
+                        "last_inference": tally.last_unix_ms,
+                        "inference_count": tally.rows,
+                        "execution_count": tally.batches,
+                        "inference_stats": {
+                            "success": {
+                                "count": tally.batches,
+                                "ns": tally.queue_ns + tally.slot_ns,
+                            },
+                            "queue": {"count": tally.batches, "ns": tally.queue_ns},
+                            "compute_infer": {"count": tally.batches, "ns": tally.slot_ns},
+                        },
+                    }
+                ]
+            }
+        )
+
+    async def index(self, _: Request) -> Response:
+        """The models that are here."""
+        model = self._replica.loaded
+        if model is None:
+            return _json([])
+        state = "READY" if self._replica.phase == "ready" else "UNAVAILABLE"
+        entry = {"name": model.manifest.name, "version": model.manifest.version}
+        return _json([{**entry, "state": state, "reason": self._replica.reason}])
+
+    async def infer(self, request: Request) -> Response:
+        """Answer a batch."""
+        model = self._model(request)
+        limit = self._replica.settings.gateway.request_bytes
+        body = await read_body(request, limit, json_only=False)
+        with span("request.parse", bytes=len(body)):
+            text, raw = split_body(body, request.headers.get(HEADER_LENGTH))
+            wanted = parse_json(text)
+            if not isinstance(wanted, dict):
+                raise wrong("", "should be an object with inputs")
+            parameters = wanted.get("parameters") or {}
+            work = read_work(parameters)
+            outputs = read_outputs(model, wanted.get("outputs"), parameters)
+            matrix = to_matrix(model.schema, list(read_tensors(wanted.get("inputs"), raw)))
+        answer = await self._replica.answer(model, matrix, work, request.receive)
+        with span("response.encode"):
+            return write_response(request, model, wanted.get("id"), answer, outputs)
+
+    def _readiness(self) -> Response:
+        ready = self._replica.phase == "ready"
+        return _json({"ready": ready}, status=200 if ready else 503)
+
+    def _model(self, request: Request) -> Model:
+        model = self._replica.model()
+        manifest = model.manifest
+        name = request.path_params.get("name", manifest.name)
+        version = request.path_params.get("version", manifest.version)
+        if (name, version) != (manifest.name, manifest.version):
+            message = f"There is only the model {manifest.name}, version {manifest.version}"
+            raise RequestError(404, Detail(("path", "name"), message, "not_found"))
+        return model
+
+
+def _json(value: object, status: int = 200) -> Response:
+    return Response(orjson.dumps(value), status, media_type="application/json")
+
+
+def _config_type(datatype: str) -> str:
+    return _CONFIG_TYPES.get(datatype, f"TYPE_{datatype}")

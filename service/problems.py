@@ -1,0 +1,48 @@
+"""What went wrong with a request: a status, where, and why, for the person who reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+Loc: TypeAlias = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """One fault: where it stands in the request, what to do about it, and its machine-readable type."""
+
+    loc: Loc
+    msg: str
+    type: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The fault in the form that FastAPI gives its own."""
+        return {"loc": list(self.loc), "msg": self.msg, "type": self.type}
+
+    def __str__(self) -> str:
+        return f"{'.'.join(str(part) for part in self.loc)}: {self.msg}"
+
+
+class RequestError(Exception):
+    """A request that is answered with an error.
+
+    Args:
+        status: the HTTP status code.
+        details: the faults; the first one names the error's type in the event.
+        headers: further headers of the answer.
+    """
+
+    def __init__(
+        self, status: int, *details: Detail, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__("; ".join(str(detail) for detail in details))
+        self.status = status
+        self.details = details
+        self.headers = dict(headers or {})
+
+    @property
+    def type(self) -> str:
+        """The type of the first fault."""
+        return self.details[0].type

@@ -1,0 +1,169 @@
+"""Slots: how many requests a replica works on at once, and who waits for one."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter_ns
+from typing import Final, Self
+
+from prometheus_client import CollectorRegistry, Gauge, Histogram
+
+from service.problems import Detail, RequestError
+
+# From a light request on the CPU (0.1 ms) to the longest simulated one, and finer around the demo's
+# 30, 80 and 200 ms, because the autoscaler's arithmetic reads quantiles from these buckets.
+SLOT_BUCKETS: Final = (
+    *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.09),
+    *(0.125, 0.15, 0.2, 0.225, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0),
+)
+
+
+class SlotMetrics:
+    """What Prometheus sees of the slots."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.seconds: Final = Histogram(
+            "tidegate_slot_seconds",
+            "Time a request spent in a slot: the service time.",
+            buckets=SLOT_BUCKETS,
+            registry=registry,
+        )
+        self.total: Final = Gauge(
+            "tidegate_slots", "Requests that this replica works on at once.", registry=registry
+        )
+        self.busy: Final = Gauge(
+            "tidegate_slots_busy", "Slots that are in use now.", registry=registry
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A slot that is held.
+
+    Attributes:
+        slots: what it belongs to.
+        waited_ns: how long it was waited for, in nanoseconds.
+        since_ns: since when it is held, on the slots' clock.
+    """
+
+    slots: Slots
+    waited_ns: int
+    since_ns: int
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.slots.release(self)
+
+
+class Slots:
+    """A fixed number of slots, handed on first come, first served.
+
+    The gateway sends no more requests than there are slots, so normally nobody waits here. Waiting is
+    bounded in length and time all the same, for callers that come without a gateway.
+
+    Args:
+        count: slots.
+        wait_length: requests that may wait; the next one is refused.
+        wait_seconds: how long one may wait.
+        metrics: where busy slots and times are shown.
+        clock_ns: a monotonic clock, in nanoseconds.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        *,
+        wait_length: int,
+        wait_seconds: float,
+        metrics: SlotMetrics,
+        clock_ns: Callable[[], int] = perf_counter_ns,
+    ) -> None:
+        self.count: Final = count
+        self._free = count
+        self._wait_length = wait_length
+        self._wait_seconds = wait_seconds
+        self._metrics = metrics
+        self._clock_ns = clock_ns
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        metrics.total.set(count)
+        metrics.busy.set(0)
+
+    @property
+    def busy(self) -> int:
+        """Slots in use."""
+        return self.count - self._free
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a slot."""
+        return len(self._waiting)
+
+    @property
+    def has_free(self) -> bool:
+        """Whether the next request gets a slot at once."""
+        return self._free > 0
+
+    async def acquire(self) -> Slot:
+        """Get a slot; to be used as `with slot:` at once, which gives it back at the end.
+
+        Raises:
+            RequestError: 503 with Retry-After: too many wait already, or the wait was too long.
+        """
+        asked_ns = self._clock_ns()
+        if self._free:
+            self._free -= 1
+            self._metrics.busy.set(self.busy)
+        else:
+            await self._wait()
+        got_ns = self._clock_ns()
+        return Slot(self, waited_ns=got_ns - asked_ns, since_ns=got_ns)
+
+    def release(self, slot: Slot) -> None:
+        """Take a slot back and hand it to the next in line; `with slot:` does it."""
+        self._metrics.seconds.observe((self._clock_ns() - slot.since_ns) / 1e9)
+        self._hand_on()
+
+    async def _wait(self) -> None:
+        if len(self._waiting) >= self._wait_length:
+            raise self._over(f"All {self.count} slots are busy and {self.waiting} requests wait")
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                await turn
+        except TimeoutError:
+            if self._left(turn):
+                return
+            message = f"No slot of {self.count} became free within {self._wait_seconds:g} s"
+            raise self._over(message) from None
+        except asyncio.CancelledError:
+            if self._left(turn):
+                self._hand_on()
+            raise
+
+    def _left(self, turn: asyncio.Future[None]) -> bool:
+        """Leave the queue; True if a slot was handed over in that very moment."""
+        if turn.done() and not turn.cancelled():
+            return True
+        if turn in self._waiting:
+            self._waiting.remove(turn)
+        return False
+
+    def _hand_on(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():  # else its waiter is about to leave
+                turn.set_result(None)  # the slot stays busy: it changes hands
+                return
+        self._free += 1
+        self._metrics.busy.set(self.busy)
+
+    def _over(self, message: str) -> RequestError:
+        retry_after = {"Retry-After": str(math.ceil(self._wait_seconds))}
+        return RequestError(503, Detail(("slots",), message, "no_slot"), headers=retry_after)

