@@ -1,0 +1,211 @@
+"""Native spans are held to those of OpenTelemetry's FastAPI instrumentation: the same requests to both."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, FastAPI, HTTPException
+from opentelemetry.instrumentation import _semconv, fastapi
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind
+from opentelemetry.util.http import parse_excluded_urls
+from pydantic import BaseModel
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Host, Mount, Route
+
+from .conftest import Bench
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+PARENT = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01", "tracestate": "vendor=x"}
+
+Reqs = Sequence[tuple[str, str, dict[str, Any]]]
+REQUESTS: Reqs = [
+    ("GET", "/", {}),
+    ("GET", "/?q=a%20b&sig=secret", {}),
+    ("GET", "/items/3", {}),
+    ("GET", "/items/not-a-number", {}),
+    ("POST", "/orders/7/lines", {"json": {"amount": 2}}),
+    ("POST", "/orders/7/lines", {"content": b"not json"}),
+    ("DELETE", "/items/3", {}),
+    ("HEAD", "/items/3", {}),
+    ("BREW", "/items/3", {}),
+    ("GET", "/nowhere", {}),
+    ("GET", "/items/3/", {}),
+    ("GET", "/bad", {}),
+    ("GET", "/broken", {}),
+    ("GET", "/half-way", {}),
+    ("GET", "/unavailable", {}),
+    ("GET", "/stream", {}),
+    ("GET", "/api/v1/things/4", {}),
+    ("GET", "/mounted/inner/5", {}),
+    ("GET", "/mounted/none", {}),
+    ("GET", "/plain/x", {}),
+    ("GET", "/", {"headers": {"user-agent": "Googlebot/2.1", "host": "other.example:8080"}}),
+    ("GET", "/", {"headers": PARENT}),
+    ("GET", "/docs", {}),
+]
+
+
+class Line(BaseModel):
+    amount: int
+
+
+async def text(request: Request) -> Response:
+    return PlainTextResponse("x")
+
+
+async def chunks(*, broken: bool) -> AsyncIterator[bytes]:
+    yield b"a"
+    if broken:
+        raise ValueError("half-way")
+    yield b"b"
+
+
+def fastapi_app() -> FastAPI:
+    app = FastAPI()
+    router = APIRouter(prefix="/v1")
+
+    @app.get("/")
+    async def root() -> str:
+        return "root"
+
+    @app.get("/items/{item_id}")
+    async def item(item_id: int) -> int:
+        return item_id
+
+    @app.post("/orders/{order_id}/lines")
+    async def lines(order_id: int, line: Line) -> int:
+        return order_id + line.amount
+
+    @app.get("/bad")
+    async def bad() -> None:
+        raise HTTPException(500, "on purpose")
+
+    @app.get("/broken")
+    async def broken() -> None:
+        raise ValueError("not on purpose")
+
+    @app.get("/half-way")
+    async def half_way() -> StreamingResponse:
+        return StreamingResponse(chunks(broken=True))
+
+    @app.get("/unavailable")
+    async def unavailable() -> None:
+        raise HTTPException(503)
+
+    @app.get("/stream")
+    async def stream() -> StreamingResponse:
+        return StreamingResponse(chunks(broken=False))
+
+    @router.get("/things/{thing}")
+    async def thing(thing: int) -> int:
+        return thing
+
+    app.include_router(router, prefix="/api")
+    app.mount("/mounted", Starlette(routes=[Route("/inner/{x}", text)]))
+    app.router.routes.append(Route("/plain/{x}", text))
+    return app
+
+
+def starlette_app() -> Starlette:
+    return Starlette(
+        routes=[
+            Route("/", text),
+            Route("/items/{item_id:int}", text),
+            Mount("/mounted", routes=[Route("/inner/{x}", text)]),
+            Host("other.example", Starlette(routes=[Route("/", text)])),
+        ]
+    )
+
+
+async def spans_of(
+    bench: Bench, app: Starlette, requests: Reqs, **telemetry: Any
+) -> list[ReadableSpan]:
+    exporter = InMemorySpanExporter()
+    made = bench.instrument(app, **telemetry)
+    assert made._provider is not None
+    made._provider.add_span_processor(SimpleSpanProcessor(exporter))
+    found: list[ReadableSpan] = []
+    async with bench.client(app) as client:
+        for method, url, kwargs in requests:
+            exporter.clear()
+            await client.request(method, url, **kwargs)
+            found += [s for s in exporter.get_finished_spans() if s.kind is SpanKind.SERVER]
+    assert len(found) == len(requests)
+    return found
+
+
+def shown(span: ReadableSpan) -> dict[str, Any]:
+    context = span.get_span_context()
+    assert context is not None
+    return {
+        "name": span.name,
+        "kind": span.kind,
+        "status": (span.status.status_code, span.status.description),
+        "attributes": dict(span.attributes or {}),
+        "exceptions": sorted({str((e.attributes or {})["exception.type"]) for e in span.events}),
+        "parent": span.parent and (f"{span.parent.span_id:016x}", span.parent.is_remote),
+        "state": context.trace_state.to_header(),
+    }
+
+
+@pytest.fixture(params=["", "http", "http/dup"])
+def conventions(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The instrumentation reads its variable once a process: make it read it again."""
+    mode = str(request.param)
+    monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", mode)
+    stability = _semconv._OpenTelemetrySemanticConventionStability
+    monkeypatch.setattr(stability, "_initialized", False)
+    monkeypatch.setattr(stability, "_OTEL_SEMCONV_STABILITY_SIGNAL_MAPPING", {})
+    return mode
+
+
+@pytest.mark.parametrize("make", [fastapi_app, starlette_app])
+async def test_native_spans_equal_those_of_the_instrumentation(
+    new_bench: Callable[[str], Bench], conventions: str, make: Callable[[], Starlette]
+) -> None:
+    ours = await spans_of(new_bench("native"), make(), REQUESTS, tracing="native", sample_ratio=1)
+    theirs = await spans_of(new_bench("otel"), make(), REQUESTS, tracing="opentelemetry")
+    for request, our, their in zip(REQUESTS, ours, theirs, strict=True):
+        assert shown(our) == shown(their), request
+    assert {s.name for s in ours} >= {"GET /items/{item_id}", "GET"} or make is starlette_app
+
+
+async def test_captured_headers_equal_those_of_the_instrumentation(
+    new_bench: Callable[[str], Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capture = "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_"
+    monkeypatch.setenv(f"{capture}SERVER_REQUEST", "x-team,authorization")
+    monkeypatch.setenv(f"{capture}SERVER_RESPONSE", "content-.*")
+    monkeypatch.setenv(f"{capture}SANITIZE_FIELDS", "authorization")
+    headers = {"x-team": "blue", "authorization": "Bearer secret"}
+    requests: Reqs = [("GET", "/", {"headers": headers})]
+    (ours,) = await spans_of(new_bench("n"), fastapi_app(), requests, sample_ratio=1)
+    (theirs,) = await spans_of(new_bench("o"), fastapi_app(), requests, tracing="opentelemetry")
+    assert shown(ours) == shown(theirs)
+    assert ours.attributes is not None
+    assert ours.attributes["http.request.header.authorization"] == ("[REDACTED]",)
+    assert ours.attributes["http.response.header.content_type"] == ("application/json",)
+
+
+@pytest.mark.parametrize("tracing", ["native", "opentelemetry"])
+@pytest.mark.parametrize("name", ["OTEL_PYTHON_EXCLUDED_URLS", "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS"])
+async def test_excluded_urls_have_no_spans_and_keep_their_event(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tracing: str, name: str
+) -> None:
+    # The instrumentation reads its variables when it is imported, which is long ago.
+    monkeypatch.setattr(fastapi, "_excluded_urls_from_env", parse_excluded_urls("/items/.*"))
+    monkeypatch.setenv(name, "/items/.*")
+    app = fastapi_app()
+    bench.instrument(app, tracing=tracing, sample_ratio=1)
+    async with bench.client(app) as client:
+        answer = await client.get("/items/3")
+    assert answer.headers["traceresponse"].endswith("-00")
+    assert bench.event("request")["url"]["path"] == "/items/3"
+    assert bench.events("span") == []

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.telemetry.propagation import (
+    OLDEST_ARRIVAL_NS,
+    Parent,
+    format_traceparent,
+    parse_request_start,
+    parse_traceparent,
+    read_headers,
+)
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+SPAN = "00f067aa0ba902b7"
+NOW_NS = 1_700_000_000_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("value", "sampled"),
+    [
+        (f"00-{TRACE}-{SPAN}-01", True),
+        (f"00-{TRACE}-{SPAN}-00", False),
+        (f"00-{TRACE}-{SPAN}-03", True),  # the random flag of level 2 beside it
+        (f"  00-{TRACE}-{SPAN}-01\t", True),
+        (f"01-{TRACE}-{SPAN}-01-what-the-future-adds", True),
+        (f"fe-{TRACE}-{SPAN}-00", False),
+    ],
+)
+def test_a_valid_traceparent_names_the_parent(value: str, sampled: bool) -> None:
+    assert parse_traceparent(value.encode()) == Parent(TRACE, SPAN, sampled)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "00",
+        f"ff-{TRACE}-{SPAN}-01",
+        f"00-{TRACE}-{SPAN}-01-more",
+        f"00-{TRACE}-{SPAN}-01-",
+        f"01-{TRACE}-{SPAN}-01more",
+        f"00-{'0' * 32}-{SPAN}-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"00-{TRACE.upper()}-{SPAN}-01",
+        f"00-{TRACE[:-1]}-{SPAN}-01",
+        f"00-{TRACE}-{SPAN}-1",
+        f"00_{TRACE}_{SPAN}_01",
+        f"00-{TRACE}-{SPAN}-01\n",
+    ],
+)
+def test_an_invalid_traceparent_names_none(value: str) -> None:
+    assert parse_traceparent(value.encode()) is None
+
+
+@given(st.binary(max_size=80))
+def test_no_bytes_break_the_parsers(value: bytes) -> None:
+    parse_traceparent(value)
+    parse_request_start(value, NOW_NS)
+
+
+@given(st.integers(1, 2**128 - 1), st.integers(1, 2**64 - 1), st.booleans())
+def test_what_is_formatted_is_parsed(trace: int, span: int, sampled: bool) -> None:
+    parent = Parent(f"{trace:032x}", f"{span:016x}", sampled)
+    value = format_traceparent(parent.trace_id, parent.span_id, sampled=sampled)
+    assert parse_traceparent(value.encode()) == parent
+
+
+@pytest.mark.parametrize(
+    ("age_ns", "believed"),
+    [
+        (0, True),
+        (1_000_000, True),
+        (OLDEST_ARRIVAL_NS, True),
+        (OLDEST_ARRIVAL_NS + 1000, False),
+        (-1000, False),
+    ],
+)
+def test_an_arrival_is_believed_when_it_is_recent(age_ns: int, believed: bool) -> None:
+    stamp = b"t=%d" % ((NOW_NS - age_ns) // 1000)
+    assert parse_request_start(stamp, NOW_NS) == (NOW_NS - age_ns if believed else None)
+
+
+@pytest.mark.parametrize("value", [b"", b"t=", b"t=-1", b"now", b"t=1e9", b"t=" + b"9" * 30])
+def test_an_arrival_that_cannot_be_read_is_none(value: bytes) -> None:
+    assert parse_request_start(value, NOW_NS) is None
+
+
+def test_the_stamp_may_lack_its_letter_and_have_a_fraction() -> None:
+    assert parse_request_start(b"1699999999000000.25", NOW_NS) == NOW_NS - 1_000_000_000
+
+
+def test_headers_are_read_in_one_pass() -> None:
+    incoming = read_headers(
+        [
+            (b"host", b"shop"),
+            (b"traceparent", f"00-{TRACE}-{SPAN}-01".encode()),
+            (b"tracestate", b"a=1"),
+            (b"x-request-start", b"t=1699999999000000"),
+            (b"tracestate", b"b=2"),
+        ],
+        NOW_NS,
+    )
+    assert incoming.parent == Parent(TRACE, SPAN, True, "a=1,b=2")
+    assert incoming.arrived_ns == NOW_NS - 1_000_000_000
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_several_traceparents_are_as_good_as_none(times: int) -> None:
+    headers = [(b"traceparent", f"00-{TRACE}-{SPAN}-01".encode())] * times
+    assert read_headers(headers, NOW_NS).parent is None
+
+
+@pytest.mark.parametrize("state", [b"a=" + b"x" * 600, b"a=\xff", b"a=\x01"])
+def test_a_tracestate_that_cannot_be_passed_on_is_dropped_alone(state: bytes) -> None:
+    headers = [(b"traceparent", f"00-{TRACE}-{SPAN}-01".encode()), (b"tracestate", state)]
+    assert read_headers(headers, NOW_NS).parent == Parent(TRACE, SPAN, True)
+
+
+def test_a_tracestate_without_a_parent_means_nothing() -> None:
+    assert read_headers([(b"tracestate", b"a=1")], NOW_NS).parent is None

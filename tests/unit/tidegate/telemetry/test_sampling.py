@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.sdk.trace.sampling import Decision, TraceIdRatioBased
+
+from tidegate.telemetry.sampling import HeadSampling, OtelEnvironment, read_environment
+
+LOW, HIGH = "0" * 31 + "1", "f" * 32
+
+
+@given(st.integers(1, 2**128 - 1), st.floats(0, 1))
+def test_the_share_is_the_one_that_opentelemetry_keeps(trace: int, ratio: float) -> None:
+    theirs = TraceIdRatioBased(ratio).should_sample(None, trace, "").decision
+    assert HeadSampling(ratio).keeps(f"{trace:032x}", None) is (
+        theirs is Decision.RECORD_AND_SAMPLE
+    )
+
+
+@pytest.mark.parametrize(
+    ("sampler", "argument", "root", "sampled_parent", "unsampled_parent"),
+    [
+        # What is kept of traces at the low end of the share: without a parent, under one that is
+        # kept, under one that is not.
+        ("", "", True, True, True),
+        ("always_on", "", True, True, True),
+        ("always_off", "", False, False, False),
+        ("traceidratio", "0.5", True, True, True),
+        ("parentbased_always_on", "", True, True, False),
+        ("parentbased_always_off", "", False, True, False),
+        ("parentbased_traceidratio", "0.5", True, True, False),
+        ("ParentBased_TraceIdRatio", " 0.5 ", True, True, False),
+    ],
+)
+def test_the_standard_samplers_decide_at_the_head(
+    sampler: str, argument: str, root: bool, sampled_parent: bool, unsampled_parent: bool
+) -> None:
+    environ = {"OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": argument}
+    head = read_environment(environ, sample_ratio=0.05).head
+    assert head.keeps(LOW, None) is root
+    assert head.keeps(LOW, True) is sampled_parent
+    assert head.keeps(LOW, False) is unsampled_parent
+
+
+@pytest.mark.parametrize(
+    ("sampler", "argument", "ratio"),
+    [
+        ("", "", 0.05),
+        ("traceidratio", "0.25", 0.25),
+        ("parentbased_traceidratio", "", 1.0),
+        ("always_on", "0.25", 1.0),
+    ],
+)
+def test_the_share_comes_from_the_setting_or_the_sampler(
+    sampler: str, argument: str, ratio: float
+) -> None:
+    environ = {"OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": argument}
+    assert read_environment(environ, sample_ratio=0.05).head.ratio == ratio
+
+
+def test_by_default_a_kept_parent_decides_and_one_that_is_not_leaves_the_share() -> None:
+    head = HeadSampling(0.5)
+    assert head.keeps(HIGH, True)
+    assert not head.keeps(HIGH, False)
+    assert head.keeps(LOW, False)
+
+
+@pytest.mark.parametrize(
+    ("environ", "otlp"),
+    [
+        ({}, False),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"}, True),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://c:4318/v1/traces"}, True),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "  "}, False),
+        ({"OTEL_TRACES_EXPORTER": "otlp"}, True),
+        ({"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c"}, False),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "OTEL_SDK_DISABLED": "TRUE"}, False),
+        (
+            {
+                "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c",
+                "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+                "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf",
+            },
+            True,
+        ),
+    ],
+)
+def test_spans_go_to_an_endpoint_only_when_asked(environ: dict[str, str], otlp: bool) -> None:
+    assert read_environment(environ, 0.05).otlp is otlp
+    assert not read_environment(environ, 0.05).problems
+
+
+@pytest.mark.parametrize(
+    ("environ", "named"),
+    [
+        ({"OTEL_TRACES_SAMPLER": "sometimes"}, "OTEL_TRACES_SAMPLER=sometimes"),
+        ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "2"}, "_ARG=2"),
+        ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "x"}, "_ARG=x"),
+        ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "nan"}, "_ARG=nan"),
+        ({"OTEL_TRACES_EXPORTER": "zipkin"}, "OTEL_TRACES_EXPORTER=zipkin"),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
+            "PROTOCOL=grpc",
+        ),
+    ],
+)
+def test_what_cannot_be_had_is_named_and_does_not_stop_the_start(
+    environ: dict[str, str], named: str
+) -> None:
+    found = read_environment(environ, 0.05)
+    assert isinstance(found, OtelEnvironment)
+    (problem,) = found.problems
+    assert named in problem
+
+
+def test_the_sdk_can_be_switched_off() -> None:
+    assert read_environment({"OTEL_SDK_DISABLED": "true"}, 0.05).disabled
+    assert not read_environment({"OTEL_SDK_DISABLED": "1"}, 0.05).disabled

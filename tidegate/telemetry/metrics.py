@@ -1,0 +1,98 @@
+"""The metrics of an app, in a registry of its own, and the route that shows them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder, generate_latest
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+from starlette.requests import Request
+from starlette.responses import Response
+
+# https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration
+_CONVENTION_EDGES: Final = (
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+)  # fmt: skip
+# The convention ends at 10 s, a gateway's queue may hold a request for longer.
+_QUEUE_EDGES: Final = (30.0, 60.0)
+# A quantile is interpolated within its bucket, so buckets are narrow where the objective lies.
+_OBJECTIVE_FACTORS: Final = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
+
+
+def duration_edges(slo_latency_seconds: float) -> tuple[float, ...]:
+    """The histogram's upper edges in seconds: the convention's, the objective and some about it."""
+    about = {round(slo_latency_seconds * factor, 9) for factor in _OBJECTIVE_FACTORS}
+    return tuple(sorted({*_CONVENTION_EDGES, *_QUEUE_EDGES, slo_latency_seconds, *about}))
+
+
+class _LostEvents(Collector):
+    """Reads the writer's own count when it is asked."""
+
+    def __init__(self, lost: Callable[[], int]) -> None:
+        self._lost = lost
+
+    def describe(self) -> Iterator[CounterMetricFamily]:
+        """Nothing has to be collected for the registry to know the name."""
+        yield CounterMetricFamily("tidegate_events_lost", "")
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """The count."""
+        yield CounterMetricFamily(
+            "tidegate_events_lost",
+            "Events that could not be written, because the disk was full or failed.",
+            value=self._lost(),
+        )
+
+
+class RequestMetrics:
+    """`http_server_request_duration_seconds`, and what the process itself tells."""
+
+    def __init__(self, slo_latency_seconds: float, lost_events: Callable[[], int]) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self.registry.register(_LostEvents(lost_events))
+        self._durations = Histogram(
+            "http_server_request_duration_seconds",
+            "Time from a request's arrival at the gateway to the end of its answer.",
+            ("http_route", "http_request_method", "http_response_status_code"),
+            buckets=duration_edges(slo_latency_seconds),
+            registry=self.registry,
+        )
+        # `labels()` takes a lock and builds strings on every call; routes are few.
+        self._series: dict[tuple[str, str, int | None], Histogram] = {}
+
+    def observe(
+        self,
+        route: str,
+        method: str,
+        status: int | None,
+        seconds: float,
+        exemplar: dict[str, str] | None,
+    ) -> None:
+        """Count one request; `status` is None if the client left before there was one."""
+        key = (route, method, status)
+        series = self._series.get(key)
+        if series is None:
+            label = "" if status is None else str(status)
+            series = self._series[key] = self._durations.labels(route, method, label)
+        series.observe(seconds, exemplar)
+
+    async def show(self, request: Request) -> Response:
+        """Answer `GET /metrics`: OpenMetrics (which carries exemplars) if asked for, else classic."""
+        encode: Callable[[Collector], bytes] = generate_latest
+        content_type = CONTENT_TYPE_PLAIN_0_0_4
+        try:
+            encode, content_type = choose_encoder(", ".join(request.headers.getlist("accept")))
+        except ValueError:
+            # A version that is no number: the client gets what every client can read.
+            logging.getLogger(__name__).debug("cannot read Accept: %r", request.headers["accept"])
+        return Response(encode(self.registry), headers={"content-type": content_type})

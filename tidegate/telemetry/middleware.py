@@ -1,0 +1,176 @@
+"""The one pure-ASGI middleware: it follows a request from its arrival to the last byte of its answer.
+
+It holds no body back. The event is written just before the answer's last message is handed to the
+server, so that no client has an answer whose event a killed process could still lose. Only an answer of
+5xx waits for the application to return, as the exception behind it comes up after it was sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import Token
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tidegate.telemetry.logs import remember_ids
+from tidegate.telemetry.propagation import format_traceparent
+from tidegate.telemetry.request import SCOPE_KEY, Position, RequestRecord, position
+
+if TYPE_CHECKING:
+    from tidegate.telemetry.instrumentation import Telemetry
+
+
+class TelemetryMiddleware:
+    """Wraps the whole application, its error handling included."""
+
+    def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
+        self.app = app
+        self.telemetry = telemetry
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, pass a websocket through, or follow the lifespan."""
+        if scope["type"] == "http":
+            await self._serve(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._live(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        outer = scope.get(SCOPE_KEY)
+        record = self.telemetry.begin(scope)
+        scope[SCOPE_KEY] = record
+        exchange = Exchange(record, receive, send, self.telemetry)
+        token = position.set(Position(record, record.span_id))
+        try:
+            with self.telemetry.surround(record):
+                await self.app(scope, exchange.receive, exchange.send)
+        except BaseException as error:
+            exchange.raised(error)
+            raise
+        else:
+            exchange.returned()
+        finally:
+            scope[SCOPE_KEY] = outer
+            _leave(token)
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def following_send(message: Message) -> None:
+            # The server may end as soon as it has this message, so what is left to do is done before.
+            if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
+                await asyncio.to_thread(self.telemetry.close)
+            await send(message)
+
+        self.telemetry.open()
+        await self.app(scope, receive, following_send)
+
+
+class Exchange:
+    """One request and its answer, as they pass through."""
+
+    __slots__ = (
+        "_complete",
+        "_disconnected",
+        "_receive",
+        "_record",
+        "_send",
+        "_status",
+        "_telemetry",
+        "_trailers",
+    )
+
+    def __init__(
+        self,
+        record: RequestRecord,
+        receive: Receive,
+        send: Send,
+        telemetry: Telemetry,
+    ) -> None:
+        self._record = record
+        self._receive = receive
+        self._send = send
+        self._telemetry = telemetry
+        self._status: int | None = None
+        self._trailers = False
+        self._complete = False
+        self._disconnected = False
+
+    async def receive(self) -> Message:
+        """Pass a message of the client's on."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self._disconnected = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass a message of the application's on; the last one ends the record."""
+        kind = message["type"]
+        if kind == "http.response.start":
+            message = self._start(message)
+        elif not self._complete and self._is_last(kind, message):
+            self._complete = True
+            if self._status is None or self._status < 500:
+                self._end()
+        await self._send(message)
+
+    def returned(self) -> None:
+        """The application is through."""
+        if not (self._complete or self._disconnected):
+            record = self._record
+            if self._status is None:
+                record.status = 500  # what a server answers in its place
+                record.broken = "the application returned without an answer"
+            else:
+                record.broken = "the application returned before its answer was complete"
+        self._end()
+
+    def raised(self, error: BaseException) -> None:
+        """The application did not handle an exception."""
+        record = self._record
+        if isinstance(error, Exception):
+            remember_ids(error, (record.trace_id, record.span_id))
+        if isinstance(error, ClientDisconnect):
+            self._disconnected = True
+        if self._disconnected and self._status == 500:
+            record.status = None  # made up for a client that had gone
+        elif self._status is None and isinstance(error, Exception) and not self._disconnected:
+            record.status = 500
+        record.exception = error
+        self._end()
+
+    def _start(self, message: Message) -> Message:
+        record = self._record
+        self._status = int(message["status"])
+        self._trailers = bool(message.get("trailers", False))
+        headers: list[Any] = list(message.get("headers", ()))
+        if not self._disconnected:  # else it is an answer to nobody
+            record.status = self._status
+        record.response_headers = headers
+        if record.parent is not None and not record.parent.remote:
+            return message  # the app around this one names the trace
+        kept = self._telemetry.keeps_so_far(record)
+        value = format_traceparent(record.trace_id, record.span_id, sampled=kept)
+        return {**message, "headers": [*headers, (b"traceresponse", value.encode())]}
+
+    def _is_last(self, kind: str, message: Message) -> bool:
+        if kind == "http.response.body":
+            return not (message.get("more_body", False) or self._trailers)
+        if kind == "http.response.trailers":
+            return not message.get("more_trailers", False)
+        return kind == "http.response.pathsend"
+
+    def _end(self) -> None:
+        record = self._record
+        if not record.finished:
+            record.aborted = self._disconnected
+            self._telemetry.finish(record)
+
+
+def _leave(token: Token[Position | None]) -> None:
+    try:
+        position.reset(token)
+    except ValueError:
+        # The coroutine was thrown away half-way and is closed in another context than it ran in.
+        position.set(None)

@@ -1,0 +1,98 @@
+"""What comes in with a request: its trace (W3C Trace Context) and when it arrived at the gateway."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+OLDEST_ARRIVAL_NS: Final = 300 * 1_000_000_000
+"""An arrival stamp older than this is not believed: it is a replay or another clock."""
+
+SAMPLED: Final = 0x01
+
+# https://www.w3.org/TR/trace-context/#traceparent-header-field-values
+_TRACEPARENT: Final = re.compile(
+    rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?"
+)
+_REQUEST_START: Final = re.compile(rb"(?:t=)?([0-9]{1,19})(?:\.[0-9]*)?")
+_TRACESTATE_LENGTH: Final = 512  # what every vendor must pass on; longer ones may be dropped
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The span that a request belongs under.
+
+    Attributes:
+        trace_id: 32 hexadecimal digits.
+        span_id: 16 hexadecimal digits.
+        sampled: whether the caller keeps its part of the trace.
+        state: `tracestate`, passed on as it came.
+        remote: whether it came in a header (False: an instrumented app around this one).
+    """
+
+    trace_id: str
+    span_id: str
+    sampled: bool
+    state: str = ""
+    remote: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """What the headers of one request say."""
+
+    parent: Parent | None
+    arrived_ns: int | None
+
+
+def parse_traceparent(value: bytes) -> Parent | None:
+    """The parent that a `traceparent` header names; None if it is not valid."""
+    match = _TRACEPARENT.fullmatch(value.strip(b" \t"))
+    if match is None:
+        return None
+    version, trace_id, span_id, flags, more = match.groups()
+    if version == b"ff" or (version == b"00" and more):
+        return None
+    if not trace_id.strip(b"0") or not span_id.strip(b"0"):
+        return None
+    return Parent(trace_id.decode(), span_id.decode(), bool(int(flags, 16) & SAMPLED))
+
+
+def parse_request_start(value: bytes, now_ns: int) -> int | None:
+    """The arrival that `X-Request-Start: t=<microseconds since 1970>` stamps, in nanoseconds.
+
+    None if it cannot be read, lies in the future or is older than `OLDEST_ARRIVAL_NS`.
+    """
+    match = _REQUEST_START.fullmatch(value.strip(b" \t"))
+    if match is None:
+        return None
+    arrived_ns = int(match[1]) * 1000
+    return arrived_ns if 0 <= now_ns - arrived_ns <= OLDEST_ARRIVAL_NS else None
+
+
+def read_headers(headers: Iterable[tuple[bytes, bytes]], now_ns: int) -> Incoming:
+    """Read a request's ASGI headers (names in lower case) in one pass."""
+    parents: list[bytes] = []
+    states: list[bytes] = []
+    arrived_ns: int | None = None
+    for name, value in headers:
+        if name == b"traceparent":
+            parents.append(value)
+        elif name == b"tracestate":
+            states.append(value)
+        elif name == b"x-request-start":
+            arrived_ns = parse_request_start(value, now_ns)
+    # Several parents are as good as none: the specification lets exactly one stand.
+    parent = parse_traceparent(parents[0]) if len(parents) == 1 else None
+    if parent is not None and states:
+        text = b",".join(states).decode("latin-1")
+        if len(text) <= _TRACESTATE_LENGTH and text.isascii() and text.isprintable():
+            parent = replace(parent, state=text)
+    return Incoming(parent, arrived_ns)
+
+
+def format_traceparent(trace_id: str, span_id: str, *, sampled: bool) -> str:
+    """The value of a `traceparent` or `traceresponse` header."""
+    return f"00-{trace_id}-{span_id}-{'01' if sampled else '00'}"

@@ -1,0 +1,120 @@
+"""Which requests' spans are kept, and what the OTEL_* variables say about it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+_LOW_64: Final = (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class HeadSampling:
+    """The decision that is taken when a request comes in; errors and slow requests are kept besides.
+
+    Attributes:
+        ratio: share of traces kept, by their id: the lower 64 bits below ratio·2⁶⁴, as in
+            OpenTelemetry's TraceIdRatioBased, so that every service keeps the same traces.
+        keep_sampled: whether a caller that keeps its part of the trace decides for ours.
+        drop_unsampled: whether a caller that does not keep its part decides for ours.
+    """
+
+    ratio: float
+    keep_sampled: bool = True
+    drop_unsampled: bool = False
+
+    def keeps(self, trace_id: str, parent_sampled: bool | None) -> bool:
+        """Whether the trace is kept; `parent_sampled` is None if there is no parent."""
+        if parent_sampled and self.keep_sampled:
+            return True
+        if parent_sampled is False and self.drop_unsampled:
+            return False
+        return int(trace_id[16:], 16) < round(self.ratio * (_LOW_64 + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class OtelEnvironment:
+    """What the standard OTEL_* variables ask for, as far as the SDK does not read them itself.
+
+    Attributes:
+        disabled: no spans at all (`OTEL_SDK_DISABLED`).
+        head: the head decision of native tracing.
+        otlp: whether kept spans go to an OTLP endpoint too.
+        problems: what was asked for and cannot be, in words.
+    """
+
+    disabled: bool
+    head: HeadSampling
+    otlp: bool
+    problems: tuple[str, ...] = ()
+
+
+def read_environment(environ: Mapping[str, str], sample_ratio: float) -> OtelEnvironment:
+    """Read the variables; `sample_ratio` is the share when they do not name a sampler."""
+    problems: list[str] = []
+    head = _head(environ, sample_ratio, problems)
+    otlp = _wants_otlp(environ, problems)
+    disabled = environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    return OtelEnvironment(disabled, head, otlp and not disabled, tuple(problems))
+
+
+def _head(environ: Mapping[str, str], sample_ratio: float, problems: list[str]) -> HeadSampling:
+    name = environ.get("OTEL_TRACES_SAMPLER", "").strip().lower()
+    if not name:
+        return HeadSampling(sample_ratio)
+    parent_based = name.startswith("parentbased_")
+    match name.removeprefix("parentbased_"):
+        case "always_on":
+            ratio = 1.0
+        case "always_off":
+            ratio = 0.0
+        case "traceidratio":
+            ratio = _ratio(environ.get("OTEL_TRACES_SAMPLER_ARG", "").strip(), problems)
+        case _:
+            problems.append(f"OTEL_TRACES_SAMPLER={name}: there is no such sampler; it is not used")
+            return HeadSampling(sample_ratio)
+    return HeadSampling(ratio, keep_sampled=parent_based, drop_unsampled=parent_based)
+
+
+def _ratio(text: str, problems: list[str]) -> float:
+    try:
+        ratio = float(text or "1")
+    except ValueError:
+        ratio = -1.0
+    if 0 <= ratio <= 1:
+        return ratio
+    problems.append(f"OTEL_TRACES_SAMPLER_ARG={text}: needs a number from 0 to 1; 1 is used")
+    return 1.0
+
+
+def _wants_otlp(environ: Mapping[str, str], problems: list[str]) -> bool:
+    asked = environ.get("OTEL_TRACES_EXPORTER", "").strip().lower()
+    exporters = {name.strip() for name in asked.split(",") if name.strip()}
+    problems += [
+        f"OTEL_TRACES_EXPORTER={name}: only otlp and none can be had; it is not used"
+        for name in sorted(exporters - {"otlp", "none"})
+    ]
+    endpoint = any(
+        environ.get(f"OTEL_EXPORTER_OTLP_{name}", "").strip()
+        for name in ("TRACES_ENDPOINT", "ENDPOINT")
+    )
+    # The specification's default is to send to localhost unasked; we send only when asked.
+    if "none" in exporters or not ("otlp" in exporters or (endpoint and not exporters)):
+        return False
+    protocol = next(
+        filter(
+            None,
+            (
+                environ.get(f"OTEL_EXPORTER_OTLP_{name}", "").strip().lower()
+                for name in ("TRACES_PROTOCOL", "PROTOCOL")
+            ),
+        ),
+        "http/protobuf",
+    )
+    if protocol != "http/protobuf":
+        problems.append(
+            f"OTEL_EXPORTER_OTLP_PROTOCOL={protocol}: only http/protobuf can be had; no spans are sent"
+        )
+        return False
+    return True

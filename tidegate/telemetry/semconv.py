@@ -1,0 +1,122 @@
+"""A SERVER span's name and attributes, by the functions that OpenTelemetry's instrumentation uses.
+
+Taking them from there keeps native spans equal to it across its versions and its own variables
+(`OTEL_SEMCONV_STABILITY_OPT_IN`, `OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_*`,
+`OTEL_PYTHON_EXCLUDED_URLS`). Which names are in force is a private matter of its package, hence the
+private imports; a test compares the spans of both.
+"""
+
+# mypy: allow-untyped-calls
+# Its package types few of its functions.
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from opentelemetry.instrumentation._semconv import (
+    _get_schema_url,
+    _OpenTelemetrySemanticConventionStability,
+    _OpenTelemetryStabilitySignalType,
+)
+from opentelemetry.instrumentation.asgi import (
+    collect_custom_headers_attributes,
+    collect_request_attributes,
+    get_host_port_url_tuple,
+    set_status_code,
+)
+from opentelemetry.trace import Span
+from opentelemetry.util.http import (
+    OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SANITIZE_FIELDS,
+    OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST,
+    OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_RESPONSE,
+    ExcludeList,
+    SanitizeValue,
+    get_custom_headers,
+    get_excluded_urls,
+    normalise_request_header_name,
+    normalise_response_header_name,
+    sanitize_method,
+)
+
+
+def _mode() -> Any:
+    _OpenTelemetrySemanticConventionStability._initialize()  # noqa: SLF001 - see the module's text
+    return _OpenTelemetrySemanticConventionStability._get_opentelemetry_stability_opt_in_mode(  # noqa: SLF001
+        _OpenTelemetryStabilitySignalType.HTTP
+    )
+
+
+def known_method(method: str) -> str:
+    """The method, or `_OTHER` for one that HTTP does not know: clients must not make new series."""
+    return sanitize_method(method.strip())
+
+
+@dataclass(slots=True)
+class ServerSpans:
+    """Names and attributes of SERVER spans under the conventions in force at the start."""
+
+    mode: Any = field(default_factory=_mode)
+    excluded: ExcludeList = field(default_factory=lambda: get_excluded_urls("FASTAPI"))
+    excludes_any: bool = field(
+        default_factory=lambda: bool(
+            os.environ.get("OTEL_PYTHON_FASTAPI_EXCLUDED_URLS")
+            or os.environ.get("OTEL_PYTHON_EXCLUDED_URLS")
+        )
+    )
+    request_headers: list[str] = field(
+        default_factory=lambda: get_custom_headers(
+            OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST
+        )
+    )
+    response_headers: list[str] = field(
+        default_factory=lambda: get_custom_headers(
+            OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_RESPONSE
+        )
+    )
+    sanitize: SanitizeValue = field(
+        default_factory=lambda: SanitizeValue(
+            get_custom_headers(OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SANITIZE_FIELDS)
+        )
+    )
+
+    @property
+    def schema_url(self) -> str:
+        """The schema of the conventions in force."""
+        return str(_get_schema_url(self.mode))
+
+    def is_excluded(self, scope: Mapping[str, Any]) -> bool:
+        """Whether the variables exclude this URL from tracing."""
+        return self.excludes_any and self.excluded.url_disabled(get_host_port_url_tuple(scope)[2])
+
+    def describe(self, scope: Mapping[str, Any], route: str) -> tuple[str, dict[str, Any]]:
+        """The span's name and attributes, all but those of the answer."""
+        method = known_method(scope["method"])
+        if method == "_OTHER":
+            method = "HTTP"
+        attributes: dict[str, Any] = collect_request_attributes(scope, self.mode)
+        if route:
+            attributes["http.route"] = route
+        if self.request_headers:
+            attributes.update(
+                collect_custom_headers_attributes(
+                    dict(scope), self.sanitize, self.request_headers, normalise_request_header_name
+                )
+            )
+        return (f"{method} {route}" if route else method), attributes
+
+    def describe_answer(
+        self, span: Span, status: int, headers: Sequence[tuple[bytes, bytes]]
+    ) -> None:
+        """Set the answer's attributes and what its status means for the span."""
+        if self.response_headers:
+            span.set_attributes(
+                collect_custom_headers_attributes(
+                    {"headers": headers},
+                    self.sanitize,
+                    self.response_headers,
+                    normalise_response_header_name,
+                )
+            )
+        set_status_code(span, status, None, self.mode)
