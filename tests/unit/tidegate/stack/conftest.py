@@ -1,0 +1,114 @@
+"""Small real programs for the supervisor's parts to keep, and what these parts need."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+
+import pytest
+
+from tidegate.settings import load
+from tidegate.stack.journal import Journal
+from tidegate.stack.keeper import Program
+from tidegate.stack.probe import Probe, asking
+from tidegate.stack.process import Command
+
+# Answers /ready while there is no file `unready` in its folder; SIGTERM ends it after `linger` seconds.
+SERVER = """
+import http.server, os, signal, sys, threading, time
+port, linger = int(sys.argv[1]), float(sys.argv[2])
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(503 if os.path.exists("unready") else 200)
+        self.end_headers()
+    def log_message(self, *_): pass
+def end(*_):
+    threading.Thread(target=lambda: (time.sleep(linger), os._exit(0))).start()
+signal.signal(signal.SIGTERM, end)
+print("listening", flush=True)
+http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+"""
+
+
+Eventually = Callable[..., Coroutine[None, None, None]]
+
+
+@pytest.fixture
+def eventually() -> Eventually:
+    """Waits until a probe is true."""
+
+    async def wait(probe: Callable[[], object], seconds: float = 20) -> None:
+        deadline = time.monotonic() + seconds
+        while not probe():
+            assert time.monotonic() < deadline, "it did not come about"
+            await asyncio.sleep(0.01)
+
+    return wait
+
+
+@pytest.fixture
+def alive() -> Callable[[int], bool]:
+    """Whether a process runs; a zombie does not."""
+
+    def look(pid: int) -> bool:
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+        except FileNotFoundError:
+            return False
+        return stat.rpartition(")")[2].split()[0] != "Z"
+
+    return look
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> Callable[..., Command]:
+    """A command that runs Python code in the test's folder."""
+
+    def make(code: str, *arguments: object) -> Command:
+        argv = (sys.executable, "-c", code, *map(str, arguments))
+        return Command(argv, {"PATH": os.environ["PATH"]}, tmp_path)
+
+    return make
+
+
+@pytest.fixture
+def server(tmp_path: Path, python: Callable[..., Command]) -> Callable[..., Program]:
+    """A program that serves HTTP on a port."""
+
+    def make(
+        name: str,
+        port: int,
+        *,
+        code: str = SERVER,
+        before: str = "",
+        linger: float = 0.0,
+        start_seconds: float = 20.0,
+        stop_seconds: float = 10.0,
+    ) -> Program:
+        address = f"http://127.0.0.1:{port}"
+        return Program(
+            name=name,
+            command=python(before + code, port, linger),
+            output=tmp_path / f"{name}.log",
+            ready_url=f"{address}/ready",
+            address=address,
+            start_seconds=start_seconds,
+            stop_seconds=stop_seconds,
+        )
+
+    return make
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal.of(load(stack={"data_dir": tmp_path / "data"}))
+
+
+@pytest.fixture
+async def probe() -> AsyncIterator[Probe]:
+    async with asking() as (found, _):
+        yield found

@@ -1,0 +1,224 @@
+"""What the stack writes down and shows: events, access lines, decisions, measures, the view."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tidegate.settings import load
+from tidegate.stack.access import AccessLines
+from tidegate.stack.decisions import last_decisions
+from tidegate.stack.journal import Entry, Journal
+from tidegate.stack.measures import ARRIVALS, LATENCY, QUEUE, measures_words, read_measures
+from tidegate.stack.status import ProgramStatus, StackStatus, judge
+from tidegate.stack.view import LOG_LINES, duration, line, log_of, view
+
+
+def lines_in(folder: Path) -> list[dict[str, object]]:
+    return [
+        json.loads(text)
+        for path in sorted(folder.glob("*.ndjson"))
+        for text in path.read_text().splitlines()
+    ]
+
+
+def test_an_entry_becomes_an_event_of_the_stack(tmp_path: Path) -> None:
+    journal = Journal.of(load(stack={"data_dir": tmp_path}))
+    heard: list[Entry] = []
+    journal.listeners.append(heard.append)
+    journal.note(
+        "exit", "was killed", component="flights-1", level="warn", fields={"process": {"pid": 7}}
+    )
+    (event,) = lines_in(tmp_path / "logs")
+    assert event["message"] == "flights-1: was killed"
+    assert event["log"] == {"level": "warn"}
+    assert event["event"]["dataset"] == "tidegate.stack"  # type: ignore[index]
+    assert event["event"]["action"] == "exit"  # type: ignore[index]
+    assert event["service"]["node"] == {"name": "stack"}  # type: ignore[index]
+    assert event["tidegate"] == {"component": "flights-1"}
+    assert event["process"] == {"pid": 7}
+    assert heard == list(journal.recent)
+    assert heard[0].message == "was killed"
+
+
+def test_after_its_close_the_journal_tells_but_writes_no_more(tmp_path: Path) -> None:
+    journal = Journal.of(load(stack={"data_dir": tmp_path}))
+    journal.close()
+    journal.note("stop", "late")
+    assert lines_in(tmp_path / "logs") == []
+    assert journal.recent[-1].message == "late"
+
+
+def test_access_lines_that_are_events_are_kept_as_such_and_others_apart(tmp_path: Path) -> None:
+    access = AccessLines.of(load(stack={"data_dir": tmp_path}), tmp_path / "gateway.log")
+    for text in (b'{"a":1}', b"[WARNING] x", b'{"broken', b"[1]", b'{"a":2}'):
+        access(text)
+    access.close()
+    assert lines_in(tmp_path / "logs") == [{"a": 1}, {"a": 2}]
+    kept_apart = (tmp_path / "gateway.log").read_bytes().splitlines()
+    assert kept_apart == [b"[WARNING] x", b'{"broken', b"[1]"]
+
+
+def decision(reason: str, message: str) -> str:
+    return json.dumps(
+        {
+            "@timestamp": "2026-01-02T03:04:05.000006Z",
+            "message": message,
+            "event": {"dataset": "tidegate.decision"},
+            "tidegate": {"decision": {"reason": reason}},
+        }
+    )
+
+
+def test_the_last_decisions_that_changed_something_are_found(tmp_path: Path) -> None:
+    assert last_decisions(tmp_path, 3) == []
+    (tmp_path / "autoscaler.1.0.ndjson").write_text(
+        "\n".join(
+            [
+                "cut line}",
+                '{"event": 5}',
+                '{"event": {"dataset": "tidegate.app"}}',
+                decision("up", "one"),
+                decision("hold", "two"),
+                decision("down", "three"),
+                decision("up", "four"),
+            ]
+        )
+    )
+    found = last_decisions(tmp_path, 2)
+    assert [(entry.action, entry.message) for entry in found] == [("down", "three"), ("up", "four")]
+    assert found[0].at == pytest.approx(1767323045.000006)
+
+
+def test_measures_are_read_and_what_is_no_number_left_out() -> None:
+    answer = {
+        "data": {
+            "result": [
+                {"metric": {"__name__": ARRIVALS}, "value": [1, "12.34"]},
+                {"metric": {"__name__": LATENCY}, "value": [1, "NaN"]},
+                {"metric": {"__name__": QUEUE}, "value": [1, "3"]},
+            ]
+        }
+    }
+    assert read_measures(json.dumps(answer)) == {ARRIVALS: 12.34, QUEUE: 3.0}
+
+
+@pytest.mark.parametrize("text", ["", "<html>", "[]", '{"data": 1}', '{"data": {"result": [{}]}}'])
+def test_an_answer_that_is_none_has_no_measures(text: str) -> None:
+    assert read_measures(text) == {}
+
+
+def test_measures_are_told_in_words() -> None:
+    words = measures_words({ARRIVALS: 12.34, LATENCY: 0.1804, QUEUE: 3}, 0.5)
+    assert words == "12.3 requests/s   p95 180 ms (objective 500 ms)   3 queued"
+    assert measures_words({ARRIVALS: 0.0}, 0.5) == "0.0 requests/s   0 queued"
+    assert measures_words({}, 0.5) == "no measurements yet"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (-3, "0 s"),
+        (59.9, "59 s"),
+        (60, "1 min 0 s"),
+        (3725, "1 h 2 min"),
+        (86400 * 2 + 3600 * 4, "2 d 4 h"),
+    ],
+)
+def test_a_duration_is_told_in_its_two_largest_units(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def program(name: str, state: str, **more: object) -> ProgramStatus:
+    fields = {
+        "pid": 11,
+        "started_at": 1000.0,
+        "ready_at": 1001.0,
+        "restarts": 0,
+        "address": "http://127.0.0.1:1",
+        "problem": "",
+    }
+    return ProgramStatus.model_validate({"id": name, "state": state, **fields, **more})
+
+
+@pytest.mark.parametrize(
+    ("components", "replicas", "state"),
+    [
+        (["ready"], ["ready"], "ready"),
+        (["ready"], ["ready", "starting", "draining"], "ready"),
+        (["ready"], ["ready", "failed"], "degraded"),
+        (["ready"], ["starting"], "degraded"),
+        (["ready"], [], "degraded"),
+        (["ready", "failed"], ["ready"], "degraded"),
+        (["starting"], ["ready"], "degraded"),
+    ],
+)
+def test_a_stack_is_ready_if_nothing_failed_and_somebody_serves(
+    components: list[str], replicas: list[str], state: str
+) -> None:
+    assert (
+        judge([program("a", one) for one in components], [program("b", one) for one in replicas])
+        == state
+    )
+
+
+def status(**more: object) -> StackStatus:
+    return StackStatus.model_validate(
+        {
+            "state": "degraded",
+            "pid": 1,
+            "started_at": 1000.0,
+            "data_dir": "/d",
+            "service": "flights",
+            "gateway": "http://127.0.0.1:8000",
+            "prometheus": "http://127.0.0.1:9090",
+            "store": "embedded",
+            "simulated_device": True,
+            "objective_seconds": 0.5,
+            "components": [program("gateway", "ready")],
+            "min": 1,
+            "max": 6,
+            "desired": 2,
+            "running": 1,
+            "ready": 1,
+            "replicas": [
+                program("flights-1", "ready", restarts=2),
+                program("flights-2", "failed", pid=None, problem="was killed by SIGKILL"),
+            ],
+            "recent": [],
+            **more,
+        }
+    )
+
+
+def test_the_view_shows_every_program_the_measures_and_what_happened_last() -> None:
+    console = Console(width=140, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    entry = Entry(at=5.0, level="warn", component="flights-2", action="exit", message="was killed")
+    console.print(view(status(), {ARRIVALS: 3.0}, [entry], now=1065.0))
+    text = console.export_text()
+    console.file.close()
+    for words in (
+        "degraded",
+        "http://127.0.0.1:8000",
+        "device: simulated",
+        "3.0 requests/s",
+        "1 of 2 replicas ready (between 1 and 6)",
+        "1 min 5 s",
+        "failed  was killed by SIGKILL",
+        "flights-2   was killed",
+    ):
+        assert words in text
+
+
+def test_the_log_is_in_order_of_time_and_short() -> None:
+    def entry(at: float) -> Entry:
+        return Entry(at=at, level="info", component="x", action="y", message=f"a\nb {at}")
+
+    shown = log_of(status(recent=[entry(at) for at in range(0, 40, 2)]), [entry(35), entry(3)])
+    assert [one.at for one in shown] == [26, 28, 30, 32, 34, 35, 36, 38]
+    assert len(shown) == LOG_LINES
+    assert "\n" not in line(shown[0]).plain

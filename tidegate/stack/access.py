@@ -1,0 +1,50 @@
+"""The gateway's access lines: from its standard output into event files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from tidegate.events import EventWriter
+from tidegate.settings import Settings
+
+NODE: Final = "gateway"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessLines:
+    """Takes the gateway's lines. Those that are no event (its warnings) go to its raw output."""
+
+    writer: EventWriter
+    output: Path
+
+    @classmethod
+    def of(cls, settings: Settings, output: Path) -> AccessLines:
+        """The sink of a stack with these settings."""
+        telemetry = settings.telemetry
+        return cls(
+            EventWriter(settings.log_dir, NODE, telemetry.file_bytes, telemetry.file_seconds),
+            output,
+        )
+
+    def __call__(self, line: bytes) -> None:
+        """Take one line, without its line end."""
+        if _is_object(line):
+            self.writer.write_line(line + b"\n")
+            return
+        with self.output.open("ab") as file:
+            file.write(line + b"\n")
+
+    def close(self) -> None:
+        """Close the event file; a later line would begin a new one."""
+        self.writer.close()
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(orjson.loads(line), dict)
+    except orjson.JSONDecodeError:
+        return False

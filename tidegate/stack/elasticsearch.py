@@ -1,0 +1,100 @@
+"""The Elasticsearch that a person gave: the stack does not run it, but says whether it answers."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+import aiohttp
+
+from tidegate.settings import Elasticsearch
+from tidegate.stack.journal import Journal
+from tidegate.stack.keeper import State
+from tidegate.stack.status import ProgramStatus
+
+ANSWER_SECONDS: Final = 5.0
+POLL_SECONDS: Final = 5.0
+NAME: Final = "elasticsearch"
+
+
+async def elasticsearch_problem(settings: Elasticsearch) -> str:
+    """Why it cannot be used, in words; empty if it answers.
+
+    It is asked for the cluster's health: `GET /` needs more rights, and not every build has it.
+    """
+    try:
+        auth, context = _credentials(settings)
+    except OSError as error:
+        return f"{error.filename}: {error.strerror}"
+    timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
+    try:
+        async with (
+            aiohttp.ClientSession(auth=auth, timeout=timeout) as session,
+            session.get(f"{settings.url.rstrip('/')}/_cluster/health", ssl=context) as answer,
+        ):
+            if answer.status in {401, 403}:
+                return (
+                    f"{settings.url} answers {answer.status}: store.elasticsearch.username may not"
+                )
+            return "" if answer.ok else f"{settings.url} answers {answer.status}"
+    except TimeoutError:
+        return f"{settings.url} does not answer within {ANSWER_SECONDS:g} s"
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        return f"{settings.url} cannot be reached: {error}"
+
+
+def _credentials(settings: Elasticsearch) -> tuple[aiohttp.BasicAuth | None, ssl.SSLContext | bool]:
+    auth = None
+    if settings.username:
+        file = settings.password_file
+        password = file.read_text(encoding="utf-8").strip() if file else ""
+        auth = aiohttp.BasicAuth(settings.username, password, "utf-8")
+    if settings.ca_file:
+        return auth, ssl.create_default_context(cafile=str(settings.ca_file))
+    return auth, True
+
+
+@dataclass(slots=True)
+class Watched:
+    """Looks at it now and then, and tells when that changes."""
+
+    settings: Elasticsearch
+    journal: Journal
+    state: State = field(default="ready", init=False)
+    problem: str = field(default="", init=False)
+    since: float = field(default_factory=time.time, init=False)
+
+    async def run(self) -> None:
+        """Watch it, until cancelled."""
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            await self.look()
+
+    async def look(self) -> None:
+        """Look once."""
+        self.problem = await elasticsearch_problem(self.settings)
+        state: State = "failed" if self.problem else "ready"
+        if state == self.state:
+            return
+        self.state, self.since = state, time.time()
+        if self.problem:
+            text = f"{self.problem}; events wait in their files"
+            self.journal.note("silent", text, component=NAME, level="warn")
+        else:
+            self.journal.note("ready", "answers again", component=NAME)
+
+    def status(self) -> ProgramStatus:
+        """Its line in the stack's status: it has no process of ours."""
+        return ProgramStatus(
+            id=NAME,
+            state=self.state,
+            pid=None,
+            started_at=self.since,
+            ready_at=self.since if self.state == "ready" else None,
+            restarts=0,
+            address=self.settings.url,
+            problem=self.problem,
+        )

@@ -1,0 +1,128 @@
+"""Where everything lies in the data folder, and the lock that says whose it is."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+MOMENTS: Final = 20
+
+
+class StackRunningError(RuntimeError):
+    """Another stack uses the data folder. Its text names the process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The places in one data folder."""
+
+    data: Path
+
+    @property
+    def run(self) -> Path:
+        """What belongs to a running stack: the lock, the control socket, the programs' raw output."""
+        return self.data / "run"
+
+    @property
+    def logs(self) -> Path:
+        """The event files."""
+        return self.data / "logs"
+
+    @property
+    def prometheus(self) -> Path:
+        """Prometheus' configuration; its samples lie in `data` below it."""
+        return self.data / "prometheus"
+
+    @property
+    def gateway(self) -> Path:
+        """The gateway's configuration."""
+        return self.data / "gateway"
+
+    @property
+    def socket(self) -> Path:
+        """The control socket."""
+        return self.run / "control.sock"
+
+    @property
+    def lock(self) -> Path:
+        """Locked while a stack runs; holds the pid of its supervisor."""
+        return self.run / "lock"
+
+    def output(self, name: str) -> Path:
+        """The raw output of a program."""
+        return self.run / f"{name}.log"
+
+    def make(self) -> None:
+        """Make the folders. Only their owner may look into `run`: its socket resizes the service.
+
+        Raises:
+            OSError: a folder cannot be made or written to.
+        """
+        for folder in (self.run, self.logs, self.prometheus, self.gateway):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.run.chmod(0o700)
+
+    def holder(self) -> int | None:
+        """The pid of the supervisor that runs in this folder, or None."""
+        try:
+            fd = os.open(self.lock, os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            return None if _lock(fd) else _pid(fd)
+        finally:
+            os.close(fd)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder. The kernel lets go of the lock when the process ends, however it ends.
+
+        Raises:
+            StackRunningError: another supervisor holds it.
+        """
+        fd = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            # A `holder` elsewhere has the lock for an instant only; a supervisor keeps it.
+            if not _within_moments(lambda: _lock(fd)):
+                raise StackRunningError(already_running(self.data, _pid(fd)))
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, str(os.getpid()).encode(), 0)
+            yield
+        finally:
+            os.close(fd)
+
+
+def already_running(data: Path, pid: int) -> str:
+    """What a person is told who starts a second stack in a data folder."""
+    return (
+        f"a stack is already running in {data} (pid {pid}): "
+        "look at it with `tidegate status`, stop it with `tidegate down`"
+    )
+
+
+def _lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _pid(fd: int) -> int:
+    # Between taking the lock and writing the pid the file is empty for an instant.
+    _within_moments(lambda: os.pread(fd, 32, 0) != b"")
+    return int(os.pread(fd, 32, 0) or b"0")
+
+
+def _within_moments(happened: Callable[[], bool]) -> bool:
+    for _ in range(MOMENTS):
+        if happened():
+            return True
+        time.sleep(0.01)
+    return False

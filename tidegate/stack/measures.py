@@ -1,0 +1,46 @@
+"""The few recorded series that a person is shown beside the programs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlencode
+
+from tidegate.stack.probe import Fetch
+
+ARRIVALS: Final = "service:arrival_rate:15s"
+LATENCY: Final = "service:latency_seconds_p95:15s"
+QUEUE: Final = "service:queue:now"
+ANSWER_SECONDS: Final = 1.0
+
+
+async def measure(fetch: Fetch, prometheus: str) -> dict[str, float]:
+    """The series that have a value now, by name; nothing if Prometheus does not answer."""
+    query = urlencode({"query": f'{{__name__=~"{ARRIVALS}|{LATENCY}|{QUEUE}"}}'})
+    text = await fetch(f"{prometheus}/api/v1/query?{query}", ANSWER_SECONDS)
+    return read_measures(text or "")
+
+
+def read_measures(text: str) -> dict[str, float]:
+    """The values in Prometheus' answer to an instant query. NaN (nothing arrived) is no value."""
+    try:
+        found = {
+            series["metric"]["__name__"]: float(series["value"][1])
+            for series in json.loads(text)["data"]["result"]
+        }
+    except (ValueError, KeyError, TypeError, IndexError):
+        return {}
+    return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def measures_words(measures: Mapping[str, float], objective_seconds: float) -> str:
+    """The measures as a line for a person."""
+    if not measures:
+        return "no measurements yet"
+    parts = [f"{measures.get(ARRIVALS, 0.0):.1f} requests/s"]
+    if (latency := measures.get(LATENCY)) is not None:
+        parts.append(f"p95 {latency * 1e3:.0f} ms (objective {objective_seconds * 1e3:.0f} ms)")
+    parts.append(f"{measures.get(QUEUE, 0.0):.0f} queued")
+    return "   ".join(parts)

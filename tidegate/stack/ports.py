@@ -1,0 +1,88 @@
+"""Whether every port is free, before anything is started; and if not, who has it."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections import defaultdict
+from dataclasses import dataclass
+
+import psutil
+
+from tidegate.settings import Settings
+
+LOCAL = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A port that the stack needs, and the setting that says which."""
+
+    setting: str
+    host: str
+    port: int
+
+
+def wanted_ports(settings: Settings) -> list[Wanted]:
+    """Every port of the stack."""
+    host = settings.stack.host
+    ports = [
+        Wanted("gateway.port", host, settings.gateway.port),
+        Wanted("gateway.metrics_port", LOCAL, settings.gateway.metrics_port),
+        Wanted("prometheus.port", host, settings.prometheus.port),
+        Wanted("collector.metrics_port", LOCAL, settings.collector.metrics_port),
+    ]
+    if settings.autoscaler.enabled:
+        ports.append(Wanted("autoscaler.metrics_port", LOCAL, settings.autoscaler.metrics_port))
+    first = settings.replicas.first_port
+    for offset in range(settings.replicas.max):
+        name = f"replicas.first_port + {offset}" if offset else "replicas.first_port"
+        ports.append(Wanted(name, LOCAL, first + offset))
+    return ports
+
+
+def port_problems(wanted: list[Wanted]) -> list[str]:
+    """A sentence for each port that cannot be had; empty if all are free."""
+    problems = []
+    users: dict[int, list[str]] = defaultdict(list)
+    for one in wanted:
+        users[one.port].append(one.setting)
+    for port, settings in users.items():
+        if len(settings) > 1:
+            problems.append(f"port {port} is wanted twice: by {' and by '.join(settings)}")
+    problems += [
+        f"port {one.port} ({one.setting}) {problem}"
+        for one in wanted
+        if len(users[one.port]) == 1 and (problem := _problem(one))
+    ]
+    return problems
+
+
+def _problem(one: Wanted) -> str:
+    if one.port > 65535:
+        return "does not exist: ports end at 65535"
+    family = socket.AF_INET6 if ":" in one.host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            # As the programs do: a port whose last connections still linger is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((one.host, one.port))
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return f"is taken by {_holder(one.port)}"
+        if error.errno == errno.EACCES:
+            return "may not be opened by this user: choose one from 1024 on"
+        return f"cannot be opened on {one.host} (stack.host): {error.strerror}"
+    return ""
+
+
+def _holder(port: int) -> str:
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.laddr and connection.laddr.port == port and connection.pid:
+                process = psutil.Process(connection.pid)
+                command = " ".join(process.cmdline())[:80] or process.name()
+                return f"process {process.pid} ({command})"
+    except (psutil.Error, OSError):
+        pass
+    return "a process of another user"
