@@ -58,18 +58,20 @@ class Journal:
         self._write("app", level, message, {"log": {"level": level, "logger": __package__}})
         self._show(level, message)
 
-    def trouble(self, about: str, problem: str) -> None:
+    def trouble(self, about: str, problem: str, cause: str = "") -> None:
         """Write a problem when it comes, changes or goes, and not while it stays.
 
         Args:
             about: what it is about: `signals`, `resizer`.
-            problem: in words, always the same for the same cause; empty if all is well.
+            problem: in words; empty if all is well.
+            cause: what stays the same while the problem does; else the problem is its own cause.
         """
+        cause = cause or problem
         before = self._troubles.get(about, "")
-        self._troubles[about] = problem
-        if problem and problem != before:
+        self._troubles[about] = cause
+        if cause and cause != before:
             self.say("warn", f"{about}: {problem}")
-        elif before and not problem:
+        elif before and not cause:
             self.say("info", f"{about}: all is well again")
 
     def _write(self, dataset: str, level: Level, message: str, fields: dict[str, Any]) -> None:

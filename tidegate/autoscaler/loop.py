@@ -48,7 +48,7 @@ class Autoscaler:
         Returns None as long as the resizer has never answered: there is no number to hold yet.
         """
         reading, (status, away) = await asyncio.gather(self.read(), self._ask())
-        self.journal.trouble("signals", reading.problem)
+        self.journal.trouble("signals", reading.problem, reading.cause)
         self.journal.trouble("resizer", away)
         if status:
             self._notice_change(status.desired)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 import sys
 from contextlib import AsyncExitStack
@@ -78,7 +79,9 @@ async def _serve(stack: AsyncExitStack, metrics: Metrics, port: int) -> None:
     try:
         await web.TCPSite(runner, "127.0.0.1", port).start()
     except OSError as error:
-        raise _CannotStartError(f"autoscaler.metrics_port: {error.strerror or error}") from error
+        taken = error.errno == errno.EADDRINUSE
+        said = f"port {port} is taken" if taken else str(error)
+        raise _CannotStartError(f"autoscaler.metrics_port: {said}") from error
 
 
 def _client(settings: Settings, address: str, timeout: float) -> ResizerClient:

@@ -39,7 +39,12 @@ MOST_SLOTS: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What Prometheus said; the fields are those of `Signals`."""
+    """What Prometheus said; the fields are those of `Signals`, and one more.
+
+    Attributes:
+        cause: the problem without the names of series: it stays the same while an outage spreads
+            from one series to the next. Empty if the problem names none.
+    """
 
     arrival_rate: float | None = None
     service_seconds: float | None = None
@@ -52,6 +57,7 @@ class Reading:
     service_seconds_p95: float | None = None
     busy: float | None = None
     queued: float | None = None
+    cause: str = ""
 
 
 def combine(reading: Reading, status: ReplicaStatus | None, desired: int, away: str) -> Signals:
@@ -63,12 +69,14 @@ def combine(reading: Reading, status: ReplicaStatus | None, desired: int, away: 
         desired: the number last asked for.
         away: why the resizer is away, in words; empty if it is not.
     """
-    problems = [text for text in (reading.problem, away) if text]
+    measured = asdict(reading)
+    del measured["cause"]
+    measured["problem"] = "; ".join(text for text in (reading.problem, away) if text)
     return Signals(
         ready=status.ready if status else 0,
         running=status.running if status else 0,
         desired=desired,
-        **{**asdict(reading), "problem": "; ".join(problems)},
+        **measured,
     )
 
 
@@ -120,11 +128,10 @@ def query(stale_seconds: float) -> str:
     """The query for every series' recent samples.
 
     A range, because only that gives a sample with its own time: an instant query stamps each value
-    with the time of asking, however old it is. It reaches back further than values may be old, so
-    that an old one is told from a missing one.
+    with the time of asking, however old it is (up to 5 minutes).
     """
     names = "|".join(SERIES.values())
-    return f'{{__name__=~"{names}"}}[{math.ceil(4 * stale_seconds * 1000)}ms]'
+    return f'{{__name__=~"{names}"}}[{math.ceil(stale_seconds * 1000)}ms]'
 
 
 class _Series(BaseModel):
@@ -148,23 +155,32 @@ def parse(body: bytes, now: float, stale_seconds: float) -> Reading:
     except ValidationError:
         return Reading(problem="the answer of Prometheus cannot be read")
     values: dict[str, Any] = {}
-    ages, problems = [0.0], []
+    ages = [0.0]
+    problems: dict[str, list[str]] = {}
     for signal, name in SERIES.items():
         newest = _newest(series, name)
         wrong = _what_is_wrong(signal, newest, now, stale_seconds)
         values[signal] = None if wrong else newest[0].value
         if signal not in MAY_BE_MISSING:
             ages += [now - sample.time for sample in newest]
-            problems += [f"{name} {wrong}"] if wrong else []
+            if wrong:
+                problems.setdefault(wrong, []).append(name)
     scrape_age = values.pop("scrape_age")
     # The series says how old the scrapes were when it was recorded; it has aged itself since.
     age = None if scrape_age is None else max(ages) + scrape_age
     if age is not None and age > stale_seconds:
         values = dict.fromkeys(values)
-        problems.append(f"the metrics behind the signals are older than {stale_seconds:g} s")
+        problems[f"the metrics behind the signals are older than {stale_seconds:g} s"] = []
     if values["slots_per_replica"] is not None:
         values["slots_per_replica"] = int(values["slots_per_replica"])
-    return Reading(**values, age_seconds=age, problem="; ".join(problems))
+    return Reading(
+        **values,
+        age_seconds=age,
+        problem="; ".join(
+            f"{wrong}: {', '.join(names)}" if names else wrong for wrong, names in problems.items()
+        ),
+        cause="; ".join(problems),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,14 +197,16 @@ def _newest(series: Iterable[_Series], name: str) -> list[_Sample]:
 
 
 def _what_is_wrong(signal: str, newest: list[_Sample], now: float, stale_seconds: float) -> str:
-    """Always the same words for the same cause, so that it is logged once; empty if all is well."""
-    if len(newest) != 1:
-        return "has several series" if newest else "is missing"
-    value, age = newest[0].value, now - newest[0].time
+    """Always the same words for the same cause, empty if nothing is wrong."""
+    if len(newest) > 1:
+        return "several series"
+    if not newest or not now - newest[0].time <= stale_seconds:
+        return f"no value of the last {stale_seconds:g} s"
+    value = newest[0].value
     if not math.isfinite(value):
-        return "is not a number"
+        return "not a number"
     if value < 0 or (signal == "slots_per_replica" and not 1 <= value <= MOST_SLOTS):
         return "cannot be true"
-    if age < -CLOCK_SLACK_SECONDS:
-        return "is from the future: the clocks differ"
-    return "" if age <= stale_seconds else f"is older than {stale_seconds:g} s"
+    if newest[0].time > now + CLOCK_SLACK_SECONDS:
+        return "from the future, the clocks differ"
+    return ""

@@ -180,6 +180,12 @@ async def test_trouble_with_signals_is_said_when_it_comes_changes_and_goes(run: 
     assert "warn autoscaler: signals: a\n" in run.desk.terminal.getvalue()
 
 
+async def test_an_outage_that_spreads_from_series_to_series_is_said_once(run: Run) -> None:
+    for problem in ("no value: a", "no value: a, b", "no value: b"):
+        await run.tick(reading=replace(ONE, problem=problem, cause="no value"))
+    assert run.desk.said() == ["signals: no value: a"]
+
+
 async def test_prometheus_and_the_resizer_are_asked_at_the_same_time(run: Run) -> None:
     both = asyncio.Barrier(2)
 

@@ -71,16 +71,36 @@ def test_every_signal_is_read_and_the_age_is_that_of_the_scrape_and_of_the_rule(
 @pytest.mark.parametrize(
     ("changes", "signal", "problem"),
     [
-        ({"in_system": None}, "in_system", "service:requests_in_system:now is missing"),
-        ({"in_system": "NaN"}, "in_system", "service:requests_in_system:now is not a number"),
-        ({"in_system": "+Inf"}, "in_system", "service:requests_in_system:now is not a number"),
-        ({"in_system": "-Inf"}, "in_system", "service:requests_in_system:now is not a number"),
-        ({"in_system": -1}, "in_system", "service:requests_in_system:now cannot be true"),
-        ({"slots_per_replica": 0}, "slots_per_replica", "slots_per_replica:now cannot be true"),
-        ({"slots_per_replica": 1e300}, "slots_per_replica", "slots_per_replica:now cannot be true"),
-        ({"arrival_rate": None}, "arrival_rate", "service:arrival_rate:15s is missing"),
-        ({"scrape_age": None}, "age_seconds", "service:signal_age_seconds:now is missing"),
-        ({"scrape_age": "NaN"}, "age_seconds", "service:signal_age_seconds:now is not a number"),
+        (
+            {"in_system": None},
+            "in_system",
+            "no value of the last 15 s: service:requests_in_system:now",
+        ),
+        ({"in_system": "NaN"}, "in_system", "not a number: service:requests_in_system:now"),
+        ({"in_system": "+Inf"}, "in_system", "not a number: service:requests_in_system:now"),
+        ({"in_system": "-Inf"}, "in_system", "not a number: service:requests_in_system:now"),
+        ({"in_system": -1}, "in_system", "cannot be true: service:requests_in_system:now"),
+        (
+            {"slots_per_replica": 0},
+            "slots_per_replica",
+            "cannot be true: service:slots_per_replica:now",
+        ),
+        (
+            {"slots_per_replica": 1e300},
+            "slots_per_replica",
+            "cannot be true: service:slots_per_replica:now",
+        ),
+        (
+            {"arrival_rate": None},
+            "arrival_rate",
+            "no value of the last 15 s: service:arrival_rate:15s",
+        ),
+        (
+            {"scrape_age": None},
+            "age_seconds",
+            "no value of the last 15 s: service:signal_age_seconds:now",
+        ),
+        ({"scrape_age": "NaN"}, "age_seconds", "not a number: service:signal_age_seconds:now"),
         ({"service_seconds": None}, "service_seconds", ""),
         ({"service_seconds": "NaN"}, "service_seconds", ""),
         ({"latency_seconds": None}, "latency_seconds", ""),
@@ -120,21 +140,21 @@ def test_a_service_without_a_single_request_is_no_problem() -> None:
 
 def test_several_missing_series_are_all_named() -> None:
     reading = parse(answer({}), NOW, STALE)
-    assert reading.problem.count("is missing") == 7
+    assert reading.problem.count("service:") == 7
+    assert reading.cause == "no value of the last 15 s"
 
 
 def test_old_scrapes_leave_no_value_but_the_age() -> None:
     reading = parse(answer(but(scrape_age=14.5)), NOW, STALE)
-    assert reading == Reading(
-        age_seconds=15.5, problem="the metrics behind the signals are older than 15 s"
-    )
+    said = "the metrics behind the signals are older than 15 s"
+    assert reading == Reading(age_seconds=15.5, problem=said, cause=said)
 
 
 def test_a_series_whose_rule_is_no_longer_evaluated_is_stale() -> None:
     name = SERIES["in_system"]
     reading = parse(answer(ALL, {name: 15.5}), NOW, STALE)
     assert reading.in_system is None
-    assert f"{name} is older than 15 s" in reading.problem
+    assert f"no value of the last 15 s: {name}" in reading.problem
 
 
 def test_the_age_is_that_of_the_oldest_series() -> None:
@@ -153,7 +173,7 @@ def test_a_little_ahead_is_now_and_far_ahead_is_a_problem() -> None:
     assert (slightly.age_seconds, slightly.problem) == (1.5, "")
     far = parse(answer(ALL, {name: -60.0}), NOW, STALE)
     assert far.age_seconds is None
-    assert f"{name} is from the future: the clocks differ" in far.problem
+    assert f"from the future, the clocks differ: {name}" in far.problem
 
 
 def test_two_series_of_one_name_are_not_guessed_between() -> None:
@@ -161,7 +181,7 @@ def test_two_series_of_one_name_are_not_guessed_between() -> None:
     one["data"]["result"] += orjson.loads(answer({SERIES["in_system"]: 99}))["data"]["result"]
     reading = parse(orjson.dumps(one), NOW, STALE)
     assert reading.in_system is None
-    assert reading.problem == "service:requests_in_system:now has several series"
+    assert reading.problem == "several series: service:requests_in_system:now"
 
 
 def test_of_two_series_of_one_name_the_one_that_goes_on_counts() -> None:
@@ -216,10 +236,10 @@ def test_any_bytes_give_a_reading(body: bytes) -> None:
     assert parse(body, NOW, STALE).problem
 
 
-def test_the_query_asks_for_all_series_at_once_further_back_than_they_may_be_old() -> None:
+def test_the_query_asks_for_all_series_at_once_as_far_back_as_they_may_be_old() -> None:
     asked = query(1.5)
     assert all(name in asked for name in SERIES.values())
-    assert asked.endswith("[6000ms]")
+    assert asked.endswith("[1500ms]")
 
 
 def test_the_resizers_counts_join_the_reading() -> None:
@@ -230,7 +250,7 @@ def test_the_resizers_counts_join_the_reading() -> None:
 
 
 def test_without_the_resizer_no_replica_is_known_to_run() -> None:
-    signals = combine(Reading(problem="a"), None, 4, "b")
+    signals = combine(Reading(problem="a", cause="x"), None, 4, "b")
     assert (signals.ready, signals.running, signals.desired) == (0, 0, 4)
     assert signals.problem == "a; b"
 
