@@ -1,0 +1,161 @@
+"""One run, from the arguments to the exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import resource
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.markup import escape
+
+from loadgen.bodies import Bodies, read_rows
+from loadgen.outcome import exit_code, print_outcome
+from loadgen.plan import digest, make_plan
+from loadgen.record import Recording
+from loadgen.report import write_report
+from loadgen.results import new_folder, write_run
+from loadgen.scenario import load_schedule
+from loadgen.send import Limits, OpenLoop
+from loadgen.signals import Prometheus, PrometheusError, Signals
+from loadgen.summary import Setup, summarise
+from loadgen.target import http_url, preflight, target_url
+from loadgen.thresholds import parse_threshold
+from loadgen.watch import Watch
+
+# The live view's thread gives the interpreter back this soon; the default, 5 ms, is half the lag allowed.
+SWITCH_SECONDS: Final = 0.0005
+OPEN_FILES: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a run is asked to do."""
+
+    scenario: str
+    url: str
+    rows: Path
+    out: Path
+    prometheus: str = ""
+    path: str = "/predict"
+    seed: int = 1
+    slo_seconds: float | None = None
+    thresholds: Sequence[str] = ()
+    allow_remote: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+
+def run(options: Options, console: Console) -> int:
+    """Send the load, write the results, print them. Returns the exit code.
+
+    Raises:
+        UsageError: an argument is wrong or the target does not answer; nothing was sent.
+    """
+    thresholds = [parse_threshold(text) for text in options.thresholds]
+    url = target_url(options.url, options.path, allow_remote=options.allow_remote)
+    prometheus = None
+    if options.prometheus:
+        prometheus = Prometheus(str(http_url(options.prometheus, "--prometheus")))
+    schedule = load_schedule(options.scenario)
+    plan = make_plan(schedule, options.seed)
+    bodies = Bodies(read_rows(options.rows), schedule.kinds)
+    asyncio.run(preflight(options.url))
+    folder = new_folder(options.out, datetime.now(UTC))
+
+    recording = Recording.of(plan)
+    sender = OpenLoop(plan, bodies, url, recording, options.limits)
+    watch = Watch(
+        console,
+        recording,
+        lambda: sender.start,
+        title=f" {schedule.name} → {options.url} ",
+        seconds=schedule.seconds,
+        slo=options.slo_seconds,
+        prometheus=prometheus,
+    )
+    with _undisturbed(), watch:
+        asyncio.run(_until_signalled(sender))
+    ended = datetime.now(UTC)
+    started = datetime.fromtimestamp(time.time() - (time.monotonic() - sender.start), UTC)
+
+    series = _signals(prometheus, started, ended, console)
+    setup = Setup(
+        scenario=schedule.name,
+        description=schedule.description,
+        arrivals=schedule.arrivals,
+        duration_seconds=schedule.seconds,
+        seed=options.seed,
+        plan_sha256=digest(plan),
+        url=str(url),
+        rows_file=str(options.rows),
+        timeout_seconds=options.limits.timeout_seconds,
+        slo_seconds=options.slo_seconds,
+        prometheus=options.prometheus or None,
+        version=version("tidegate"),
+    )
+    summary = summarise(
+        recording,
+        series,
+        setup,
+        started_at=started,
+        ended_at=ended,
+        interrupted=sender.interrupted,
+    )
+    summary = summary.model_copy(
+        update={"thresholds": [threshold.judge(summary) for threshold in thresholds]}
+    )
+    write_run(folder, summary, recording, series)
+    write_report(folder, summary, recording, series)
+    print_outcome(console, summary, folder)
+    return exit_code(summary)
+
+
+async def _until_signalled(sender: OpenLoop) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, sender.stop)
+    await sender.run()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keep what is not the run's business from delaying its sends, and give it sockets enough."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    # The plan and the bodies are live to the end: a collection that walks them finds nothing and takes
+    # tens of milliseconds. Frozen, they are not walked; the run's own garbage still is.
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        sys.setswitchinterval(interval)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def _signals(
+    prometheus: Prometheus | None, started: datetime, ended: datetime, console: Console
+) -> Signals:
+    if prometheus is None:
+        return Signals()
+    try:
+        return prometheus.signals(started.timestamp(), ended.timestamp())
+    except PrometheusError as error:
+        console.print(
+            f"[yellow]no replicas and queue in the report: {escape(str(error))}[/]", soft_wrap=True
+        )
+        return Signals()
