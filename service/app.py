@@ -21,6 +21,7 @@ from service.docs_page import docs_page
 from service.features import Matrix, Schema
 from service.inference_v2 import PREFIX, InferenceV2
 from service.openapi import describe
+from service.predict import DECIMALS
 from service.problems import Detail, RequestError
 from service.replica import WORKS, Answer, Model, Replica, Work
 from tidegate.settings import Settings
@@ -156,7 +157,7 @@ def read_request(body: object, schema: Schema) -> tuple[Matrix, Work | None]:
 def _encode(model: Model, answer: Answer) -> bytes:
     manifest = model.manifest
     labels = answer.prediction.labels.tolist()
-    probabilities = answer.prediction.confidence.astype(float).round(6).tolist()
+    probabilities = answer.prediction.confidence.astype(float).round(DECIMALS).tolist()
     ids = current_ids()
     return orjson.dumps(
         {

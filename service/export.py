@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
 from skl2onnx import to_onnx
+from skl2onnx.common import tree_ensemble
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
 from service.features import Feature, Matrix
-from service.predict import MATRIX_INPUT, Class, Predictor
+from service.predict import MATRIX_INPUT, Predictor
 
+Class: TypeAlias = str | int
 TOLERANCE: Final = 1e-4
 """Largest difference of a probability that still counts as the same answer."""
 
@@ -67,20 +70,22 @@ def export(
         ExportError: skl2onnx cannot convert it, or the answers differ.
     """
     try:
-        model = to_onnx(
-            classifier,
-            initial_types=_inputs(features, columns=columns),
-            options={id(classifier): {"zipmap": False}},
-        )
+        with _whole_numbers():
+            model = to_onnx(
+                classifier,
+                initial_types=_inputs(features, columns=columns),
+                options={id(classifier): {"zipmap": False}},
+            )
         graph = model.SerializeToString()
-        predictor = Predictor(graph, features, classes_of(classifier), columns=columns)
-        parity = compare(classifier, predictor, features, probe, columns=columns)
+        predictor = Predictor(graph, features, columns=columns)
+        parity = compare(classifier, predictor, features, probe)
     except ExportError:
         raise
     # Each converter, and ONNX Runtime after it, has exceptions of its own, without a common base.
     except Exception as error:
+        reason = str(error)[:300]  # some print the whole model
         raise ExportError(
-            f"{type(classifier).__name__} does not convert to ONNX: {error}"
+            f"{type(classifier).__name__} does not convert to ONNX: {reason}"
         ) from error
     if parity.rows_apart > allowed_apart:
         raise ExportError(
@@ -100,7 +105,8 @@ def classes_of(classifier: Any) -> tuple[Class, ...]:
     """
     if not hasattr(classifier, "classes_") or not hasattr(classifier, "predict_proba"):
         raise ExportError(
-            f"{type(classifier).__name__} is not a fitted classifier with predict_proba"
+            f"{type(classifier).__name__} is not a fitted classifier with predict_proba; one without "
+            "probabilities can be wrapped in CalibratedClassifierCV"
         )
     classes: list[Class] = []
     for value in np.asarray(classifier.classes_).tolist():
@@ -118,11 +124,10 @@ def compare(
     predictor: Predictor,
     features: Sequence[Feature],
     probe: Matrix,
-    *,
-    columns: bool = False,
 ) -> Parity:
     """Ask both forms about the same rows. A label may differ only where two classes are level."""
-    given: Any = as_table(features, probe) if columns else probe
+    named = hasattr(classifier, "feature_names_in_")
+    given: Any = as_table(features, probe) if named else probe
     expected = np.asarray(classifier.predict_proba(given))
     wanted = np.searchsorted(classifier.classes_, classifier.predict(given))
     found = predictor.predict(probe)
@@ -146,6 +151,25 @@ def as_table(features: Sequence[Feature], matrix: Matrix) -> pd.DataFrame:
             names = np.array(feature.categories, dtype=object)
             table[feature.name] = names[table[feature.name].to_numpy(dtype=np.intp)]
     return table
+
+
+@contextmanager
+def _whole_numbers() -> Iterator[None]:
+    """Let skl2onnx convert HistGradientBoosting models.
+
+    Its 1.20 puts Python's False among a node's whole numbers, which onnx refuses from 1.23 on.
+    """
+    add_node = tree_ensemble.add_node
+
+    def add_whole(*args: Any, nodes_missing_value_tracks_true: Any = 0, **named: Any) -> Any:
+        tracks = int(nodes_missing_value_tracks_true)
+        return add_node(*args, nodes_missing_value_tracks_true=tracks, **named)
+
+    tree_ensemble.add_node = add_whole
+    try:
+        yield
+    finally:
+        tree_ensemble.add_node = add_node
 
 
 def _inputs(features: Sequence[Feature], *, columns: bool) -> list[tuple[str, Any]]:

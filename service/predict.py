@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,8 @@ import onnxruntime
 from service.artefact import ONNX, Artefact, ArtefactError
 from service.features import Feature, Matrix
 
-Class: TypeAlias = str | int
+DECIMALS: Final = 6
+"""Decimals of a probability that mean something; answers are rounded to them."""
 MATRIX_INPUT: Final = "features"
 """Name of the graph's input when it takes one matrix."""
 
@@ -45,7 +46,6 @@ class Predictor:
     Args:
         graph: the ONNX file's content, or its path.
         features: the features, in the matrix's order.
-        classes: the classes, in the order of the probabilities.
         columns: whether the graph takes an input a feature instead of one matrix.
     """
 
@@ -53,7 +53,6 @@ class Predictor:
         self,
         graph: bytes | str,
         features: Sequence[Feature],
-        classes: Sequence[Class],
         *,
         columns: bool = False,
     ) -> None:
@@ -65,18 +64,19 @@ class Predictor:
         self._session = onnxruntime.InferenceSession(
             graph, options, providers=["CPUExecutionProvider"]
         )
-        self._outputs = [output.name for output in self._session.get_outputs()][:2]
+        # The second output; the first, the label, is not asked for: it costs more than argmax.
+        self._probabilities = self._session.get_outputs()[1].name
         self._features = tuple(features)
         self._columns = columns
         self._categories = [np.array(f.categories, dtype=object) for f in features]
-        self._positions = {name: position for position, name in enumerate(classes)}
 
     def predict(self, matrix: Matrix) -> Prediction:
         """Answer for each row of a matrix made by `Schema.encode`."""
         feed = self._by_column(matrix) if self._columns else {MATRIX_INPUT: matrix}
-        labels, probabilities = self._session.run(self._outputs, feed)
-        positions = [self._positions[label] for label in labels.tolist()]
-        return Prediction(np.array(positions, dtype=np.intp), probabilities)
+        (probabilities,) = self._session.run([self._probabilities], feed)
+        # At a tie scikit-learn gives the first class. In float32 ties come out a few 1e-8 apart: rounding
+        # makes them ties again.
+        return Prediction(probabilities.round(DECIMALS).argmax(axis=1), probabilities)
 
     def _by_column(self, matrix: Matrix) -> dict[str, npt.NDArray[Any]]:
         feed: dict[str, npt.NDArray[Any]] = {}
@@ -98,9 +98,7 @@ def load_predictor(artefact: Artefact) -> Predictor:
     manifest = artefact.manifest
     file = artefact.path / ONNX
     try:
-        predictor = Predictor(
-            str(file), manifest.features, manifest.classes, columns=manifest.input == "columns"
-        )
+        predictor = Predictor(str(file), manifest.features, columns=manifest.input == "columns")
         predictor.predict(np.zeros((1, len(manifest.features)), dtype=np.float32))
     # ONNX Runtime's exceptions have no common base.
     except Exception as error:

@@ -94,7 +94,7 @@ def _train(folder: Path, inputs: str, console: Console) -> artefact.Manifest:
         graph, parity = export(model, features, flights.matrix[rows.held_out])
         (folder / artefact.ONNX).write_bytes(graph)
     with _step(console, "measure"):
-        predictor = Predictor(graph, features, classes_of(model))
+        predictor = Predictor(graph, features)
         found = predictor.predict(flights.matrix[rows.held_out])
         metrics: dict[str, Any] = {"held_out": forest.score(found, flights.late[rows.held_out])}
         calibration = forest.calibrate(found, flights.late[rows.held_out])
