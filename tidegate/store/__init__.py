@@ -1,1 +1,5 @@
-"""Where events can be searched: embedded (tantivy) or Elasticsearch, one contract."""
+"""Where events can be searched: the embedded store (tantivy), or Elasticsearch."""
+
+from tidegate.store.opening import open_store
+
+__all__ = ["open_store"]

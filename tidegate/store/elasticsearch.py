@@ -1,0 +1,270 @@
+"""The store in an Elasticsearch: data streams by templates of our own, appended to with `create`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+import orjson
+from elasticsearch import (
+    ApiError,
+    AuthorizationException,
+    Elasticsearch,
+    TransportError,
+)
+
+from tidegate.events import Event, encode
+from tidegate.settings import Elasticsearch as ElasticsearchSettings
+from tidegate.store import canonical, lucene
+from tidegate.store.aggregations import Dialect
+from tidegate.store.base import (
+    QueryError,
+    Rejected,
+    SearchRequest,
+    SearchResult,
+    StoreUnavailableError,
+)
+from tidegate.store.compiler import DEFAULT_FIELD
+from tidegate.store.fields import TIMESTAMP, RefusedError, place, template
+from tidegate.store.requests import check
+
+STREAMS: Final = {"logs": "logs-tidegate.*-*", "traces": "traces-tidegate.*-*"}
+REQUEST_SECONDS: Final = 30.0
+# The item was understood and is already there.
+CONFLICT: Final = 409
+# Answers about one event that say nothing against the event itself: a later try may be taken.
+TRANSIENT: Final = frozenset({401, 403, 404, 408, 429})
+# Answers to a whole request that is itself at fault.
+REFUSED: Final = frozenset({400, 413})
+Operation = tuple[bytes, bytes]
+DIALECT: Final = Dialect(
+    lambda interval: {
+        "date_histogram": {
+            "field": TIMESTAMP,
+            "fixed_interval": f"{round(interval.total_seconds() * 1000)}ms",
+            "min_doc_count": 0,
+        }
+    },
+    key_microseconds=1000,
+)
+
+
+class ElasticsearchStore:
+    """Events in Elasticsearch."""
+
+    def __init__(self, settings: ElasticsearchSettings, *, read_only: bool = False):
+        """Connect; for writing, put the templates in place.
+
+        Raises:
+            StoreUnavailableError: there is no Elasticsearch, or it does not let us in.
+        """
+        self._settings = settings
+        self._read_only = read_only
+        self._client = _client(settings)
+        self._installed = False
+        if not read_only:
+            try:
+                self._install()
+            except StoreUnavailableError:
+                self.close()
+                raise
+
+    def append(self, events: Sequence[Event]) -> list[Rejected]:
+        """Create each event in its data stream; one that is there already is left as it is."""
+        if not events:
+            return []
+        if self._read_only:
+            raise StoreUnavailableError(f"{self._settings.url} is open for reading only")
+        self._install()
+        rejected: list[Rejected] = []
+        lines: list[tuple[int, Operation]] = []
+        for number, event in enumerate(events):
+            try:
+                lines.append((number, _operation(event)))
+            except RefusedError as error:
+                rejected.append(Rejected(number, str(error)))
+        rejected += self._bulk(lines)
+        return sorted(rejected, key=lambda one: one.index)
+
+    def search(self, request: SearchRequest) -> SearchResult:
+        """Find events."""
+        check(request)
+        # Read here first: that says better where it is wrong, and means the same as in the other store.
+        query = canonical.render(lucene.parse(request.query))
+        streams = STREAMS[request.stream] if request.stream else ",".join(STREAMS.values())
+        with self._asking(QueryError):
+            self._refresh(streams)
+            answer = self._client.search(
+                index=streams,
+                allow_no_indices=True,
+                ignore_unavailable=True,
+                allow_partial_search_results=False,
+                query=_query(query, request),
+                sort=[{TIMESTAMP: {"order": request.order, "unmapped_type": "date"}}],
+                size=request.size,
+                track_total_hits=True,
+                aggregations=DIALECT.request(request.aggregations) or None,
+            ).body
+        found = answer["hits"]
+        return SearchResult(
+            total=found["total"]["value"],
+            hits=[hit["_source"] for hit in found["hits"]],
+            # Without any stream there are no aggregations in the answer either.
+            aggregations=DIALECT.results(request.aggregations, answer.get("aggregations", {})),
+        )
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
+
+    def _install(self) -> None:
+        """Put templates and mapping in place, unless that was done since the last trouble.
+
+        An account that may not do so leaves it to whoever set the cluster up.
+        """
+        if self._installed:
+            return
+        with self._asking(StoreUnavailableError), suppress(AuthorizationException):
+            _install(self._client, self._settings.retention)
+        self._installed = True
+
+    def _bulk(self, lines: Sequence[tuple[int, Operation]]) -> list[Rejected]:
+        if not lines:
+            return []
+        try:
+            with self._asking(_RequestRefusedError):
+                # The client takes lines that are bytes already; its types do not say so.
+                operations: list[Any] = [part for _, operation in lines for part in operation]
+                answer = self._client.bulk(
+                    operations=operations,
+                    require_data_stream=True,
+                ).body
+        except _RequestRefusedError as error:
+            # Too large, or spoilt by one of its events: halves find out which.
+            if len(lines) == 1:
+                return [Rejected(lines[0][0], str(error))]
+            half = len(lines) // 2
+            return [*self._bulk(lines[:half]), *self._bulk(lines[half:])]
+        rejected = []
+        for (number, _), item in zip(lines, answer["items"], strict=True):
+            outcome = item["create"]
+            status = outcome["status"]
+            if status < 300 or status == CONFLICT:
+                continue
+            reason = _explain(outcome.get("error"))
+            if status >= 500 or status in TRANSIENT:
+                self._installed = False  # perhaps the templates went, with everything else
+                raise StoreUnavailableError(f"{self._settings.url}: {status}: {reason}")
+            rejected.append(Rejected(number, reason))
+        return rejected
+
+    def _refresh(self, streams: str) -> None:
+        """Make what was appended visible; an account that may not do so sees it a second later."""
+        with suppress(AuthorizationException):
+            self._client.indices.refresh(
+                index=streams, allow_no_indices=True, ignore_unavailable=True
+            )
+
+    @contextmanager
+    def _asking(self, refused: Callable[[str], Exception]) -> Iterator[None]:
+        """Every trouble becomes StoreUnavailableError; but a request that is at fault, `refused`."""
+        url = self._settings.url
+        try:
+            yield
+        except ApiError as error:
+            reason = _reason(error)
+            if error.status_code in REFUSED or "too_many_buckets" in reason:
+                raise refused(reason) from error
+            self._installed = False
+            raise StoreUnavailableError(f"{url}: {error.status_code}: {reason}") from error
+        except TransportError as error:
+            self._installed = False
+            raise StoreUnavailableError(f"{url} cannot be reached: {error}") from error
+
+
+class _RequestRefusedError(Exception):
+    """A whole request was refused, though perhaps not for all that is in it."""
+
+
+def _client(settings: ElasticsearchSettings) -> Elasticsearch:
+    options: dict[str, Any] = {}
+    if settings.username:
+        if settings.password_file is None:
+            raise StoreUnavailableError(
+                "store.elasticsearch.password_file is needed with a username"
+            )
+        try:
+            password = settings.password_file.read_text("utf-8").strip()
+        except OSError as error:
+            raise StoreUnavailableError(f"store.elasticsearch.password_file: {error}") from error
+        options["basic_auth"] = (settings.username, password)
+    if settings.ca_file is not None:
+        options["ca_certs"] = str(settings.ca_file)
+    # The caller knows when to try again, and how long it has.
+    return Elasticsearch(
+        settings.url,
+        request_timeout=REQUEST_SECONDS,
+        max_retries=0,
+        retry_on_timeout=False,
+        **options,
+    )
+
+
+def _install(client: Elasticsearch, retention: str) -> None:
+    """Put the templates in place. The same again changes nothing."""
+    kept = template("component-tidegate-settings")
+    kept["template"]["lifecycle"]["data_retention"] = retention
+    mappings = template("component-tidegate-mappings")
+    components = {"tidegate-settings": kept, "tidegate-mappings": mappings}
+    for name, body in components.items():
+        client.cluster.put_component_template(
+            name=name, template=body["template"], meta=body["_meta"]
+        )
+    for kind in STREAMS:
+        body = template(f"index-{kind}-tidegate")
+        client.indices.put_index_template(
+            name=f"{kind}-tidegate",
+            index_patterns=body["index_patterns"],
+            data_stream=body["data_stream"],
+            priority=body["priority"],
+            composed_of=body["composed_of"],
+            meta=body["_meta"],
+        )
+    # Streams that are there already learn fields that are new.
+    client.indices.put_mapping(
+        index=list(STREAMS.values()),
+        properties=mappings["template"]["mappings"]["properties"],
+        allow_no_indices=True,
+        ignore_unavailable=True,
+    )
+
+
+def _operation(event: Event) -> Operation:
+    identity, stream = place(event)
+    action = orjson.dumps({"create": {"_index": stream, "_id": identity}})
+    return action, encode(event)[:-1]
+
+
+def _query(query: str, request: SearchRequest) -> dict[str, Any]:
+    text = {"query": query, "default_field": DEFAULT_FIELD, "analyze_wildcard": True}
+    filters: list[dict[str, Any]] = [{"query_string": text}]
+    bounds = {"gte": request.since, "lt": request.until}
+    moments = {name: moment.isoformat() for name, moment in bounds.items() if moment is not None}
+    if moments:
+        filters.append({"range": {TIMESTAMP: moments}})
+    return {"bool": {"filter": filters}}
+
+
+def _reason(error: ApiError) -> str:
+    """What the server says, down to its cause."""
+    body = error.body.get("error") if isinstance(error.body, dict) else None
+    return _explain(body) or str(error)
+
+
+def _explain(error: object) -> str:
+    if not isinstance(error, dict):
+        return str(error or "")
+    inner = [error, *error.get("root_cause", []), error.get("caused_by")]
+    reasons = [str(one.get("reason")) for one in inner if isinstance(one, dict)]
+    return f"{error.get('type')}: {'; '.join(dict.fromkeys(reasons))}"

@@ -1,0 +1,288 @@
+"""The fields that can be searched, what type each has, and how an event's values become that type.
+
+The list is Elasticsearch's own mapping, `templates/component-tidegate-mappings.json`, so that both
+stores know the same fields. The rules for odd values are Elasticsearch's too (`ignore_malformed`,
+`coerce`, `ignore_above`): a value of a wrong type is kept in the event but cannot be searched, and an
+event whose shape contradicts the mapping (text where an object belongs) is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from tidegate.events import Event
+from tidegate.store import moments
+
+Value = str | int | float | bool
+TIMESTAMP: Final = "@timestamp"
+LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
+NAME_BYTES = 512  # Elasticsearch's limit for a document id
+_LISTS: Final = (list, tuple)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_DATASET = re.compile(r"tidegate\.[a-z0-9_.]{1,90}")
+_NAMESPACE = re.compile(r"[a-z0-9][a-z0-9_.]{0,99}")
+
+
+class RefusedError(ValueError):
+    """No store will ever take the event. Its text says why."""
+
+
+class Kind(StrEnum):
+    """A field's type, by its name in the mapping."""
+
+    KEYWORD = "keyword"
+    TEXT = "text"
+    LONG = "long"
+    DOUBLE = "double"
+    BOOLEAN = "boolean"
+    DATE = "date"
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A field that can be searched."""
+
+    path: str
+    kind: Kind
+    ignore_above: int
+    """Longer keywords cannot be searched; in characters."""
+    convert: Callable[[object], Value | None]
+    """A JSON value as this type; None if it cannot be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """An object of the mapping. Without children, what is below it cannot be searched."""
+
+    path: str
+    children: Mapping[str, Leaf | Branch]
+    opaque: bool = False
+
+
+class Place(NamedTuple):
+    """Where an event belongs: its document id and its data stream."""
+
+    id: str
+    stream: str
+
+
+def template(name: str) -> dict[str, Any]:
+    """A template of Elasticsearch's, by its file's name without `.json`.
+
+    In a checkout `templates` is a link to `observability/elasticsearch`; a wheel holds the files.
+    """
+    text = files("tidegate.store").joinpath("templates", f"{name}.json").read_text("utf-8")
+    return dict(json.loads(text))
+
+
+@cache
+def mapping() -> Branch:
+    """The whole mapping."""
+    return _branch("", template("component-tidegate-mappings")["template"]["mappings"])
+
+
+@cache
+def catalogue() -> dict[str, Leaf]:
+    """Each field that can be searched, by its dotted name."""
+    return {leaf.path: leaf for leaf in _leaves(mapping())}
+
+
+@cache
+def digest() -> str:
+    """A fingerprint of the catalogue: an index made with another one must be made anew."""
+    lines = sorted(f"{leaf.path} {leaf.kind} {leaf.ignore_above}" for leaf in catalogue().values())
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def place(event: Event) -> Place:
+    """Where an event belongs.
+
+    Raises:
+        RefusedError: it names no place.
+    """
+    about, stream = event.get("event"), event.get("data_stream")
+    identity = about.get("id") if isinstance(about, dict) else None
+    if not isinstance(identity, str) or not 0 < _utf8_bytes(identity) <= NAME_BYTES:
+        raise RefusedError(f"event.id must be text of 1 to {NAME_BYTES} bytes")
+    if not isinstance(stream, dict):
+        raise RefusedError("data_stream must be an object with type, dataset and namespace")
+    kind, dataset, space = (stream.get(name) for name in ("type", "dataset", "namespace"))
+    if kind not in ("logs", "traces"):
+        raise RefusedError(f"data_stream.type must be logs or traces, not {kind!r}")
+    if not isinstance(dataset, str) or not _DATASET.fullmatch(dataset):
+        raise RefusedError(f"data_stream.dataset must look like tidegate.request, not {dataset!r}")
+    if not isinstance(space, str) or not _NAMESPACE.fullmatch(space):
+        raise RefusedError(f"data_stream.namespace must be lower-case letters, not {space!r}")
+    return Place(identity, f"{kind}-{dataset}-{space}")
+
+
+def _utf8_bytes(text: str) -> int:
+    """How long it is in UTF-8; 0 if it cannot be written so."""
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        return 0
+
+
+def project(event: Event) -> dict[str, list[Value]]:
+    """The event's values that can be searched, by field; dates in microseconds since 1970.
+
+    Raises:
+        RefusedError: its shape contradicts the mapping, or it has no time.
+    """
+    found: dict[str, list[Value]] = {}
+    _collect(mapping(), event, found)
+    if len(found.get(TIMESTAMP, ())) != 1:
+        raise RefusedError("@timestamp must be one time in ISO 8601")
+    return found
+
+
+def whole_number(text: str) -> int | float | None:
+    """The number that the text is, whole if it can be; None if it is none or not finite."""
+    if not _NUMBER.fullmatch(text):
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        number = float(text)
+        return number if math.isfinite(number) else None
+
+
+def _branch(path: str, spec: Mapping[str, Any]) -> Branch:
+    children: dict[str, Leaf | Branch] = {}
+    for name, child in spec.get("properties", {}).items():
+        below = f"{path}.{name}" if path else name
+        if child.get("type", "object") == "object":
+            children[name] = _branch(below, child)
+        else:
+            kind = Kind(child["type"])
+            limit = child.get("ignore_above", LONG_MAX)
+            children[name] = Leaf(below, kind, limit, _CONVERT[kind])
+    return Branch(path, children, opaque=spec.get("enabled") is False)
+
+
+def _leaves(branch: Branch) -> list[Leaf]:
+    found: list[Leaf] = []
+    for child in branch.children.values():
+        found += [child] if isinstance(child, Leaf) else _leaves(child)
+    return found
+
+
+def _collect(branch: Branch, value: Mapping[str, Any], found: dict[str, list[Value]]) -> None:
+    children = branch.children
+    for name, item in value.items():
+        child = children.get(name)
+        if child is None:
+            if "." in name:
+                _collect_dotted(branch, name, item, found)
+        elif isinstance(child, Leaf):
+            _collect_leaf(child, item, found)
+        else:
+            _collect_object(child, item, found)
+
+
+def _collect_dotted(branch: Branch, name: str, item: object, found: dict[str, list[Value]]) -> None:
+    """`{"log.level": …}` means `{"log": {"level": …}}`."""
+    first, _, rest = name.partition(".")
+    child = branch.children.get(first)
+    if isinstance(child, Leaf):
+        raise RefusedError(f"{child.path} holds a value, so it cannot hold {rest!r} too")
+    if child is not None:
+        _collect_object(child, {rest: item}, found)
+
+
+def _collect_object(child: Branch, item: object, found: dict[str, list[Value]]) -> None:
+    if child.opaque or item is None:
+        return
+    if isinstance(item, dict):
+        _collect(child, item, found)
+    elif isinstance(item, _LISTS):
+        for one in item:
+            _collect_object(child, one, found)
+    else:
+        raise RefusedError(f"{child.path} must be an object, not {_short(item)}")
+
+
+def _collect_leaf(leaf: Leaf, item: object, found: dict[str, list[Value]]) -> None:
+    if type(item) is not str:  # most are text, and need not be asked what else they are
+        if isinstance(item, dict):
+            raise RefusedError(f"{leaf.path} must be a value, not an object")
+        if isinstance(item, _LISTS):
+            for one in item:
+                _collect_leaf(leaf, one, found)
+            return
+    value = leaf.convert(item)
+    if value is None or (type(value) is str and len(value) > leaf.ignore_above):
+        return
+    if leaf.path in found:
+        found[leaf.path].append(value)
+    else:
+        found[leaf.path] = [value]
+
+
+def _short(item: object) -> str:
+    text = repr(item)
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def _to_text(item: object) -> str | None:
+    if isinstance(item, str) or item is None:
+        return item
+    return orjson.dumps(item, default=str).decode().strip('"')
+
+
+def _to_double(item: object) -> float | None:
+    number = whole_number(item) if isinstance(item, str) else item
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        return None
+    try:
+        number = float(number)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _to_long(item: object) -> int | None:
+    number = whole_number(item) if isinstance(item, str) else item
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        return None
+    if isinstance(number, float) and not math.isfinite(number):
+        return None
+    number = int(number)  # 500.7 becomes 500, as `coerce` has it
+    return number if LONG_MIN <= number <= LONG_MAX else None
+
+
+def _to_boolean(item: object) -> bool | None:
+    if isinstance(item, bool):
+        return item
+    return {"true": True, "false": False, "": False}.get(item) if isinstance(item, str) else None
+
+
+def _to_date(item: object) -> int | None:
+    if isinstance(item, str) and (item[4:5] == "-" or not item.lstrip("-").isdecimal()):
+        return moments.microseconds(item)
+    milliseconds = _to_long(item)
+    if milliseconds is None or not moments.MIN_MS <= milliseconds <= moments.MAX_MS:
+        return None
+    return milliseconds * 1000
+
+
+_CONVERT: Final[Mapping[Kind, Callable[[object], Value | None]]] = {
+    Kind.KEYWORD: _to_text,
+    Kind.TEXT: _to_text,
+    Kind.LONG: _to_long,
+    Kind.DOUBLE: _to_double,
+    Kind.BOOLEAN: _to_boolean,
+    Kind.DATE: _to_date,
+}

@@ -1,0 +1,43 @@
+"""How text is cut into words: as Elasticsearch's standard analyzer does it (Unicode TR 29, lower case).
+
+What joins: letters, digits and `_`; `.`, `:` and an apostrophe between letters; `.`, `,` and `;` between
+digits. So `flights_2`, `don't`, `10.0.0.1` and `tidegate.store` are one word each, and `time-out` is two.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final
+
+import tantivy
+
+_LETTER: Final = r"[\p{Alphabetic}--[\p{Han}\p{Hiragana}\p{Katakana}\p{M}]]"
+_ANY: Final = r"[\p{Alphabetic}\p{Nd}\p{M}\p{Pc}--[\p{Han}\p{Hiragana}\p{Katakana}]]"
+# MidLetter, MidNum and MidNumLet of TR 29: `·`, quotation marks, and the wide forms among them.
+_BETWEEN_LETTERS: Final = (
+    r"[:.'\x{2019}\x{2018}\x{B7}\x{2024}\x{FE52}\x{FF07}\x{FF0E}\x{2027}\x{FE13}\x{FE55}\x{FF1A}]"
+)
+_BETWEEN_DIGITS: Final = (
+    r"[.,;'\x{2019}\x{2018}\x{2024}\x{FE52}\x{FF07}\x{FF0E}\x{FE50}\x{FE54}\x{FF0C}\x{FF1B}]"
+)
+# A run with at least one joint in it.
+_JOINED: Final = (
+    rf"{_ANY}*(?:{_LETTER}\p{{M}}*(?:{_BETWEEN_LETTERS}{_LETTER}\p{{M}}*)+"
+    rf"|\p{{Nd}}(?:{_BETWEEN_DIGITS}\p{{Nd}})+)"
+)
+_WORD: Final = (
+    rf"(?:{_JOINED})+{_ANY}*|{_ANY}+|\p{{Katakana}}+|[\p{{Han}}\p{{Hiragana}}]"
+    r"|[\p{Extended_Pictographic}--\p{ASCII}]"
+)
+
+
+@cache
+def analyzer() -> tantivy.TextAnalyzer:
+    """The analyzer, made once a process."""
+    tokenizer = tantivy.Tokenizer.regex(_WORD)
+    return tantivy.TextAnalyzerBuilder(tokenizer).filter(tantivy.Filter.lowercase()).build()
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, in order."""
+    return analyzer().analyze(text)
