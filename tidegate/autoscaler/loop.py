@@ -59,7 +59,7 @@ class Autoscaler:
         decision = self.policy(self._state, signals, now)
         # Written before it is done: whatever becomes of the attempt, its cause is on record.
         self.journal.decided(self.policy_name, self._state, signals, now, decision)
-        self.metrics.observe(signals, decision)
+        self.metrics.observe(decision, status, signals.age_seconds)
         self._state, self._asked = decision.state, decision.desired
         if status and decision.desired != status.desired:
             await self._tell(decision.desired)

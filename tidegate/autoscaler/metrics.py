@@ -9,7 +9,8 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.exposition import choose_encoder
 
-from tidegate.autoscaler.types import Decision, Signals
+from tidegate.autoscaler.types import Decision
+from tidegate.resizer.base import ReplicaStatus
 
 REASONS: Final = ("hold", "tolerance", "up", "down", "stabilized", "limited", "no-signal")
 
@@ -46,14 +47,22 @@ class Metrics:
             self._decisions.labels(reason)
         self._age.set(math.nan)
 
-    def observe(self, signals: Signals, decision: Decision) -> None:
-        """Count a decision and show what it was made from."""
+    def observe(
+        self, decision: Decision, status: ReplicaStatus | None, age_seconds: float | None
+    ) -> None:
+        """Count a decision and show what it was made from.
+
+        Args:
+            decision: the decision.
+            status: what the resizer said; None if it is away, and then its last word stands.
+            age_seconds: age of the oldest series behind it; None if unknown.
+        """
         self._replicas.labels("desired").set(decision.desired)
-        self._replicas.labels("running").set(signals.running)
-        self._replicas.labels("ready").set(signals.ready)
+        if status:
+            self._replicas.labels("running").set(status.running)
+            self._replicas.labels("ready").set(status.ready)
         self._decisions.labels(decision.reason).inc()
-        age = signals.age_seconds
-        self._age.set(math.nan if age is None else age)
+        self._age.set(math.nan if age_seconds is None else age_seconds)
         self._desired.set(decision.desired)
 
     def make_app(self) -> web.Application:

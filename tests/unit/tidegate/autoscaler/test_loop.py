@@ -216,7 +216,9 @@ async def test_the_metrics_show_the_last_decision(run: Run) -> None:
         "tidegate_autoscaler_desired_replicas 3.0",
     ):
         assert line in shown
-    await run.tick(reading=Reading(problem="blind"))
+    await run.tick(reading=Reading(problem="blind"), away=True)
+    # Nobody knows how many are ready now; 0 would be a lie.
+    assert 'tidegate_replicas{state="ready"} 1.0' in generate_latest(run.metrics.registry).decode()
     assert (
         "tidegate_autoscaler_signal_age_seconds NaN"
         in generate_latest(run.metrics.registry).decode()

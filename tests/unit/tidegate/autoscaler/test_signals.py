@@ -2,8 +2,10 @@
 
 import asyncio
 import math
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 from tidegate.autoscaler.signals import SERIES, PrometheusReader, Reading, combine, parse, query
 from tidegate.resizer.base import ReplicaStatus
 
+ROOT = Path(__file__).parents[4]
 NOW = 5000.0
 STALE = 15.0
 ALL = {
@@ -240,6 +243,14 @@ def test_the_query_asks_for_all_series_at_once_as_far_back_as_they_may_be_old() 
     asked = query(1.5)
     assert all(name in asked for name in SERIES.values())
     assert asked.endswith("[1500ms]")
+
+
+def test_every_series_that_is_read_is_one_that_is_recorded() -> None:
+    rules = sorted((ROOT / "observability/prometheus/rules").glob("*.yml"))
+    if not rules:
+        pytest.skip("there are no recording rules yet")
+    recorded = re.findall(r"record: *[\"']?([\w:]+)", "".join(path.read_text() for path in rules))
+    assert set(SERIES.values()) <= set(recorded)
 
 
 def test_the_resizers_counts_join_the_reading() -> None:
