@@ -1,0 +1,159 @@
+"""Each line of the access log is one event in the Elastic Common Schema, whatever the client sends."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import datetime
+from importlib.metadata import version
+
+import aiohttp
+import pytest
+
+from tidegate.events import Origin, make_event
+
+from .conftest import TRACE_ID, StartGateway, StartReplica
+
+pytestmark = pytest.mark.integration
+
+END = b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+HOSTILE = {
+    "quotes and a backslash": b'GET /a"b\\c","log":{"level":"x' + END,
+    "percent-encoded control bytes": b"GET /%22%5c%00%0a" + END,
+    "invalid UTF-8": b"GET /\xff\xfe\x80" + END,
+    "control bytes": b"GET /\x01\x02\x1b" + END,
+    "text beyond ASCII": "GET /café".encode() + END,
+    "an odd method": b"FOO|'BAR /x" + END,
+    "a very long method": b"A" * 3000 + b" /x" + END,
+    "a forbidden method": b'GE"T /x' + END,
+    "a very long path": b"GET /" + b"a" * 9000 + END,
+    "a very long path of quotes": b"GET /" + b'"' * 9000 + END,
+    "no HTTP": b"garbage\r\n\r\n",
+    "TLS": b"\x16\x03\x01\x00\xff\x01\r\n\r\n",
+    "a target that is no path": b"OPTIONS *" + END,
+    "CONNECT": b"CONNECT a:1" + END,
+    "an absolute target": b"GET http://other/x" + END,
+    "two lengths": b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+    "a negative length": b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+    "a forged trace": b'GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\ntraceparent: 00-"}{\r\n\r\n',
+    "a body that breaks off": b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc",
+    "a head that breaks off": b"GET /x HTTP/1.1\r\nHost:",
+}
+
+
+async def send(port: int, raw: bytes) -> bytes:
+    """Send it, end the sending, and read what comes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(raw)
+    writer.write_eof()
+    try:
+        return await reader.read()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+async def test_every_hostile_request_gives_one_line_that_is_an_event(
+    start_gateway: StartGateway, start_replica: StartReplica
+) -> None:
+    replica = await start_replica()
+    gateway = await start_gateway([replica.address])
+    await gateway.ready_replicas(1)
+    for raw in HOSTILE.values():
+        await send(gateway.port, raw)
+    lines = await gateway.lines(len(HOSTILE))
+    assert len(lines) == len(HOSTILE)
+    origin = Origin("flights", version("tidegate"), "local", "gateway", "default")
+    constant = make_event(origin, "access", "", unix_ns=0)
+    for line in lines:
+        assert {name: line[name] for name in ("ecs", "service", "data_stream")} == {
+            name: constant[name] for name in ("ecs", "service", "data_stream")
+        }
+        assert line["event"]["dataset"] == "tidegate.access"
+        assert line["log"]["level"] in {"info", "warn", "error"}
+        assert set(constant) <= set(line)
+        assert len(line.get("url", {}).get("path", "")) <= 2048
+    assert len({line["event"]["id"] for line in lines}) == len(lines)
+    assert gateway.process.returncode is None
+
+
+async def test_a_line_tells_the_request_from_arrival_to_answer(
+    start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
+) -> None:
+    replica = await start_replica(seconds=0.05)
+    gateway = await start_gateway([replica.address])
+    await gateway.ready_replicas(1)
+    before = time.time()
+    async with session.post(f"{gateway.url}/predict?token=secret", data=b"{}") as answer:
+        await answer.read()
+    after = time.time()
+    (line,) = await gateway.lines(1)
+    assert line["message"] == "POST /predict 200"
+    assert line["http"] == {"request": {"method": "POST"}, "response": {"status_code": 200}}
+    assert line["url"] == {"path": "/predict"}
+    assert line["trace"] == {"id": TRACE_ID}
+    assert line["event"]["outcome"] == "success"
+    assert line["tidegate"]["gateway"] == {
+        "queue_ns": 0,
+        "server": "model1",
+        "retries": 0,
+        "termination_state": "----",
+    }
+    began, ended = (
+        datetime.fromisoformat(text).timestamp()
+        for text in (line["event"]["start"], line["@timestamp"])
+    )
+    assert before - 0.02 <= began <= ended <= after + 0.02
+    assert line["event"]["duration"] == pytest.approx((ended - began) * 1e9, abs=1000)
+    assert line["event"]["duration"] >= 50e6
+    # A query may hold anything.
+    assert b"secret" not in gateway.output.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [(200, ("info", "success")), (404, ("warn", "success")), (500, ("error", "failure"))],
+)
+async def test_level_and_outcome_follow_the_status(
+    status: int,
+    expected: tuple[str, str],
+    start_gateway: StartGateway,
+    start_replica: StartReplica,
+    session: aiohttp.ClientSession,
+) -> None:
+    replica = await start_replica(status=status)
+    gateway = await start_gateway([replica.address])
+    await gateway.ready_replicas(1)
+    async with session.get(f"{gateway.url}/x") as answer:
+        assert answer.status == status
+    (line,) = await gateway.lines(1)
+    assert (line["log"]["level"], line["event"]["outcome"]) == expected
+
+
+async def test_a_request_that_no_replica_answered_keeps_the_trace_of_its_client(
+    start_gateway: StartGateway, session: aiohttp.ClientSession
+) -> None:
+    gateway = await start_gateway([])
+    traced = {"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01"}
+    async with session.get(f"{gateway.url}/x", headers=traced) as answer:
+        assert answer.status == 503
+    (line,) = await gateway.lines(1)
+    assert line["trace"] == {"id": "ab" * 16}
+    assert (line["log"]["level"], line["event"]["outcome"]) == ("error", "failure")
+
+
+async def test_probes_leave_no_line(
+    start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
+) -> None:
+    replica = await start_replica()
+    gateway = await start_gateway([replica.address])
+    await gateway.ready_replicas(1)
+    for path in ("/live", "/ready", "/metrics", "/predict"):
+        async with session.get(gateway.url + path) as answer:
+            await answer.read()
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.close()
+    assert not await reader.read()
+    (line,) = await gateway.lines(1)
+    assert line["url"]["path"] == "/predict"

@@ -1,0 +1,118 @@
+"""The gateway queues centrally, one request a slot."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import aiohttp
+import pytest
+
+from tidegate.stack.gateway import release
+
+from .conftest import StartGateway, StartReplica, post
+
+pytestmark = pytest.mark.integration
+
+
+async def test_a_replica_works_on_no_more_requests_than_it_has_slots(
+    start_gateway: StartGateway, start_replica: StartReplica
+) -> None:
+    replicas = [await start_replica(seconds=0.03) for _ in range(2)]
+    gateway = await start_gateway([replica.address for replica in replicas], slots=2)
+    await gateway.ready_replicas(2)
+    answers = await asyncio.gather(*(post(gateway) for _ in range(24)))
+    assert answers == [200] * 24
+    assert [replica.most_busy for replica in replicas] == [2, 2]
+    assert await gateway.metric("haproxy_backend_max_queue", proxy="model") >= 16
+
+
+async def test_a_request_is_counted_as_arrived_while_it_still_waits(
+    start_gateway: StartGateway, start_replica: StartReplica
+) -> None:
+    replica = await start_replica(held=True)
+    gateway = await start_gateway([replica.address], slots=1)
+    await gateway.ready_replicas(1)
+    requests = [asyncio.create_task(post(gateway)) for _ in range(3)]
+    await gateway.queued(2)
+    # haproxy_backend_http_requests_total would count them only once they are answered.
+    assert await gateway.metric("haproxy_backend_sessions_total", proxy="model") == 3
+    replica.release.set()
+    assert await asyncio.gather(*requests) == [200] * 3
+    assert await gateway.metric("haproxy_backend_sessions_total", proxy="model") == 3
+    assert await gateway.metric("haproxy_backend_current_queue", proxy="model") == 0
+
+
+async def test_the_arrival_stamp_tells_when_the_request_came_not_when_it_left_the_queue(
+    start_gateway: StartGateway, start_replica: StartReplica
+) -> None:
+    replica = await start_replica(held=True)
+    gateway = await start_gateway([replica.address], slots=1)
+    await gateway.ready_replicas(1)
+    first = asyncio.create_task(post(gateway))
+    await replica.got(1)
+    before = time.time_ns() // 1000
+    second = asyncio.create_task(post(gateway))
+    await gateway.queued(1)
+    after = time.time_ns() // 1000
+    replica.release.set()
+    assert [await first, await second] == [200, 200]
+    stamp = replica.requests[1].headers["X-Request-Start"]
+    # HAProxy reads the clock once per round of its event loop.
+    assert before - 20_000 <= int(stamp.removeprefix("t=")) <= after
+
+
+async def test_a_client_cannot_forge_the_arrival_stamp_or_its_address(
+    start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
+) -> None:
+    replica = await start_replica()
+    gateway = await start_gateway([replica.address])
+    await gateway.ready_replicas(1)
+    forged = [
+        ("X-Request-Start", "t=1"),
+        ("X-Request-Start", "t=2"),
+        ("X-Forwarded-For", "6.6.6.6"),
+    ]
+    async with session.post(f"{gateway.url}/predict", data=b"{}", headers=forged) as answer:
+        assert answer.status == 200
+    headers = replica.requests[0].headers
+    (stamp,) = headers.getall("X-Request-Start")
+    assert abs(int(stamp.removeprefix("t=")) / 1e6 - time.time()) < 5
+    assert headers.getall("X-Forwarded-For") == ["127.0.0.1"]
+
+
+async def test_a_request_that_waited_too_long_is_told_to_come_back(
+    start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
+) -> None:
+    replica = await start_replica(held=True)
+    gateway = await start_gateway([replica.address], slots=1, queue_seconds=0.2)
+    await gateway.ready_replicas(1)
+    working = asyncio.create_task(post(gateway))
+    await replica.got(1)
+    async with session.post(f"{gateway.url}/predict", data=b"{}") as answer:
+        assert answer.status == 503
+        assert answer.headers["Retry-After"] == "2"
+        assert (await answer.json())["detail"][0]["type"] == "no_replica"
+    assert await gateway.metric("haproxy_backend_connection_errors_total", proxy="model") == 1
+    replica.release.set()
+    assert await working == 200
+
+
+@pytest.mark.skipif(
+    release() < (2, 8), reason="HAProxy 2.6 does not notice that a waiting client has left"
+)
+async def test_whoever_leaves_while_waiting_is_not_served(
+    start_gateway: StartGateway, start_replica: StartReplica
+) -> None:
+    replica = await start_replica(held=True)
+    gateway = await start_gateway([replica.address], slots=1)
+    await gateway.ready_replicas(1)
+    working = asyncio.create_task(post(gateway))
+    await replica.got(1)
+    leaving = asyncio.create_task(post(gateway))
+    await gateway.queued(1)
+    leaving.cancel()
+    await gateway.queued(0)
+    replica.release.set()
+    assert await working == 200
+    assert len(replica.requests) == 1

@@ -1,0 +1,156 @@
+"""The gateway follows /ready, and a request survives the replica that it was on."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import time
+
+import aiohttp
+import pytest
+
+from .conftest import Replica, SpawnReplica, StartGateway, StartReplica, post, until
+
+pytestmark = pytest.mark.integration
+
+
+async def test_without_a_replica_a_request_is_answered_at_once(
+    start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
+) -> None:
+    closed = [await start_replica(start=False) for _ in range(3)]
+    gateway = await start_gateway([replica.address for replica in closed])
+    started = time.perf_counter()
+    async with session.post(f"{gateway.url}/predict", data=b"{}") as answer:
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
+    assert time.perf_counter() - started < 0.5
+    (line,) = await gateway.lines(1)
+    assert line["tidegate"]["gateway"] == {
+        "queue_ns": 0,
+        "server": "<NOSRV>",
+        "retries": 0,
+        "termination_state": "SC--",
+    }
+
+
+async def test_replicas_that_do_not_run_are_not_tried(
+    start_gateway: StartGateway, start_replica: StartReplica
+) -> None:
+    closed = [await start_replica(start=False) for _ in range(5)]
+    running = await start_replica()
+    gateway = await start_gateway([replica.address for replica in [*closed, running]])
+    await gateway.ready_replicas(1)
+    assert [await post(gateway) for _ in range(20)] == [200] * 20
+    lines = await gateway.lines(20)
+    assert {line["tidegate"]["gateway"]["server"] for line in lines} == {"model6"}
+    assert sum(line["tidegate"]["gateway"]["retries"] for line in lines) == 0
+
+
+async def test_a_replica_that_comes_up_is_used_within_about_a_second(
+    start_gateway: StartGateway, start_replica: StartReplica
+) -> None:
+    first, second = await start_replica(), await start_replica(start=False)
+    gateway = await start_gateway([first.address, second.address])
+    await gateway.ready_replicas(1)
+    await second.start()
+    started = time.perf_counter()
+
+    async def used() -> bool:
+        assert await post(gateway) == 200
+        return bool(second.requests)
+
+    await until(used)
+    # A check each 500 ms; the rest is what a busy machine may add.
+    assert time.perf_counter() - started < 1.5
+
+
+async def test_a_draining_replica_gets_no_new_request_and_finishes_what_it_has(
+    start_gateway: StartGateway, start_replica: StartReplica
+) -> None:
+    draining, other = await start_replica(held=True), await start_replica()
+    gateway = await start_gateway([draining.address, other.address], slots=8)
+    await gateway.ready_replicas(2)
+    requests = [asyncio.create_task(post(gateway)) for _ in range(4)]
+
+    async def in_work() -> bool:
+        return draining.busy > 0
+
+    await until(in_work)
+    draining.ready = False
+    await gateway.ready_replicas(1)
+    had = len(draining.requests)
+    assert [await post(gateway) for _ in range(10)] == [200] * 10
+    assert len(draining.requests) == had
+    draining.release.set()
+    assert await asyncio.gather(*requests) == [200] * 4
+
+
+async def test_kill_9_of_one_of_two_replicas_under_load_fails_no_request(
+    start_gateway: StartGateway, spawn_replica: SpawnReplica
+) -> None:
+    (doomed, kill), (staying, _) = await spawn_replica(), await spawn_replica()
+    gateway = await start_gateway([doomed, staying], slots=2)
+    await gateway.ready_replicas(2)
+    loop, requests = asyncio.get_running_loop(), []
+    begin, per_second, seconds = loop.time(), 30, 6
+    for number in range(per_second * seconds):
+        await asyncio.sleep(max(0.0, begin + number / per_second - loop.time()))
+        if number == 2 * per_second:
+            kill()
+        requests.append(asyncio.create_task(post(gateway)))
+    answers = await asyncio.gather(*requests)
+    assert answers == [200] * len(answers)
+    assert await gateway.metric("haproxy_backend_active_servers", proxy="model") == 1
+
+
+@pytest.mark.parametrize(
+    ("failing", "path", "status"),
+    [
+        ({"status": 503}, "/predict", 200),
+        ({"status": 503}, "/v2/models/flights/infer", 200),
+        ({"reset": True}, "/predict", 200),
+        # What may count something twice is tried once.
+        ({"status": 503}, "/feedback", 503),
+        # An error that another replica would make too is not repeated.
+        ({"status": 500}, "/predict", 500),
+    ],
+)
+async def test_a_failed_attempt_is_repeated_elsewhere_where_that_is_safe(
+    failing: dict[str, int],
+    path: str,
+    status: int,
+    start_gateway: StartGateway,
+    start_replica: StartReplica,
+) -> None:
+    bad = await start_replica(**failing)
+    good = await start_replica(start=False)
+    gateway = await start_gateway([bad.address, good.address])
+    await gateway.ready_replicas(1)
+    # The bad one holds a connection, so least-conn would take the other: let it have its turn first.
+    await good.start()
+    await gateway.ready_replicas(2)
+    answers = [await post(gateway, path) for _ in range(4)]
+    assert bad.requests
+    assert set(answers) <= {200, status}
+    assert status in answers
+    lines = await gateway.lines(4)
+    retries = sum(line["tidegate"]["gateway"]["retries"] for line in lines)
+    assert (retries > 0) == (status == 200)
+
+
+async def test_a_repeated_attempt_carries_the_whole_body(
+    start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
+) -> None:
+    replicas = [await start_replica(status=503) for _ in range(2)]
+    gateway = await start_gateway([replica.address for replica in replicas])
+    await gateway.ready_replicas(2)
+    body = bytes(range(256)) * 4096  # 1 MiB, as much as is let through
+    async with session.post(f"{gateway.url}/predict", data=io.BytesIO(body)) as answer:
+        assert answer.status == 503
+    digests = {hashlib.sha256(got).digest() for replica in replicas for got in replica.bodies}
+    assert digests == {hashlib.sha256(body).digest()}
+    assert _attempts(replicas) == 6  # the first and five more
+
+
+def _attempts(replicas: list[Replica]) -> int:
+    return sum(len(replica.requests) for replica in replicas)

