@@ -177,12 +177,20 @@ class Elasticsearch(Section):
     """How long the data streams keep events."""
 
 
+class Embedded(Section):
+    """The embedded store, when `store.kind` is `embedded`."""
+
+    retention: str = Field(default="7d", pattern=r"^[0-9]{1,6}[hd]$")
+    """How long it keeps events."""
+
+
 class Store(Section):
     """Where events can be searched."""
 
     kind: Literal["embedded", "elasticsearch"] = "embedded"
     """The embedded store (tantivy), or an Elasticsearch."""
     elasticsearch: Elasticsearch = Elasticsearch()
+    embedded: Embedded = Embedded()
 
 
 class Collector(Section):

@@ -96,6 +96,18 @@ def when(text: str, now: datetime) -> datetime:
         ) from error
 
 
+def age(text: str) -> timedelta:
+    """A length of time: `30s`, `5m`, `2h`, `7d`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = _AGO.fullmatch(text)
+    if not found:
+        raise ValueError(f"{text!r} is no length of time: give 30s, 5m, 2h or 7d")
+    return int(found[1]) * _UNIT[found[2]]
+
+
 def _iso(text: str) -> Span | None:
     found = _ISO.fullmatch(text)
     if not found:

@@ -1,0 +1,85 @@
+"""Remembers how far each file was delivered, across restarts and power cuts.
+
+It is written after the store has acknowledged. If it is lost, everything that lies in files is delivered
+again, and the events' ids keep the store from having anything twice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What has been delivered.
+
+    Attributes:
+        offsets: of each file, the first byte not delivered.
+        quarantine_bytes: size of the quarantine that belongs to it; what is beyond was set aside in
+            a delivery that did not end, and will be again. None: unknown.
+    """
+
+    offsets: dict[str, int] = field(default_factory=dict)
+    quarantine_bytes: int | None = None
+
+
+class Checkpoint:
+    """The file that holds the progress."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        self.problem = ""
+
+    def load(self) -> Progress:
+        """The progress; none at all (and a `problem`) if the file cannot be read."""
+        try:
+            return _read(json.loads(self._path.read_bytes()))
+        except FileNotFoundError:
+            return Progress()
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            self.problem = f"{self._path} cannot be read ({error}): delivering every file again"
+            return Progress()
+
+    def save(self, progress: Progress) -> None:
+        """Make the progress durable, all of it or nothing.
+
+        Raises:
+            OSError: the disk does not take it.
+        """
+        held = {
+            "version": VERSION,
+            "files": progress.offsets,
+            "quarantine_bytes": progress.quarantine_bytes,
+        }
+        new = self._path.with_suffix(".new")
+        with new.open("w", encoding="utf-8") as file:
+            json.dump(held, file)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _read(held: dict[str, object]) -> Progress:
+    if held["version"] != VERSION:
+        raise ValueError(f"version {held['version']} is unknown")
+    files, size = held["files"], held["quarantine_bytes"]
+    if not isinstance(files, dict) or not all(_is_size(offset) for offset in files.values()):
+        raise ValueError("the offsets are no numbers")
+    if size is not None and not _is_size(size):
+        raise ValueError("quarantine_bytes is no number")
+    return Progress(dict(files), size if isinstance(size, int) else None)
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

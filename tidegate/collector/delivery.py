@@ -1,0 +1,231 @@
+"""Carries what the tail reads into the store: one batch at a time, each acknowledged before the next.
+
+The order is the guarantee: the store's commit, then the quarantine, then the checkpoint, then deletion. A
+kill between any two of them repeats a step and changes nothing, as events have ids and the checkpoint
+knows how large the quarantine was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol, runtime_checkable
+
+from tidegate.collector.backoff import Backoff
+from tidegate.collector.checkpoint import Checkpoint, Progress
+from tidegate.collector.janitor import expired
+from tidegate.collector.journal import NODE, Journal
+from tidegate.collector.lines import SHOWN_BYTES, Aside
+from tidegate.collector.metrics import Metrics
+from tidegate.collector.quarantine import Quarantine
+from tidegate.collector.tail import Batch, Tail
+from tidegate.events import Event, encode
+from tidegate.store.base import EventStore, Rejected, StoreUnavailableError
+from tidegate.store.moments import microseconds
+
+# How often the store is asked to drop what is too old.
+PRUNE_SECONDS: Final = 600.0
+
+
+@runtime_checkable
+class Prunes(Protocol):
+    """A store that does not drop old events by itself."""
+
+    def prune(self, before: datetime) -> int:
+        """Remove the events of before a moment; how many they were."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """What is kept. See the settings `collector.keep_seconds`, `keep_bytes`, `store.embedded`."""
+
+    file_seconds: float
+    file_bytes: int
+    event_age: timedelta
+
+
+class Step(NamedTuple):
+    """What came of a step.
+
+    Attributes:
+        more: the batch was full, so there may be more at once.
+        done: there was nothing to deliver.
+        away_seconds: the store is away: how long to wait before it is tried again; else 0.
+    """
+
+    more: bool = False
+    done: bool = False
+    away_seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One collector at work.
+
+    Attributes:
+        folder: the event files'.
+        open_sink: opens the store; raises StoreUnavailableError if it is away.
+        clock: seconds since 1970.
+        quarantine_bytes: what of the quarantine belongs to the checkpoint.
+    """
+
+    folder: Path
+    tail: Tail
+    open_sink: Callable[[], EventStore]
+    checkpoint: Checkpoint
+    quarantine: Quarantine
+    journal: Journal
+    metrics: Metrics
+    retention: Retention
+    backoff: Backoff
+    clock: Callable[[], float]
+    quarantine_bytes: int = 0
+    _sink: EventStore | None = field(default=None, init=False)
+    _batch: Batch = field(default_factory=Batch, init=False)
+    _pruned: float = field(default=0.0, init=False)
+
+    def step(self) -> Step:
+        """Look, and deliver one batch."""
+        self.tail.look()
+        if not self._batch:
+            self._batch = self.tail.batch()
+        for notice in self.tail.notices():
+            self.journal.say("file-trouble", notice, level="warn")
+        self._measure()
+        try:
+            if not self._batch:
+                self._tidy()
+                return Step(done=True)
+            self._deliver(self._batch)
+        except (StoreUnavailableError, OSError) as error:
+            return Step(away_seconds=self._away(error))
+        self._back()
+        more, self._batch = self._batch.full, Batch()
+        return Step(more=more)
+
+    def sizes(self) -> dict[str, int]:
+        """How large each file is now."""
+        self.tail.look()
+        return {name: file.size for name, file in self.tail.files.items()}
+
+    def owes(self, sizes: Mapping[str, int]) -> bool:
+        """Whether some of these bytes are not delivered."""
+        at = self.tail.offsets
+        return any(at.get(n, 0) < size for n, size in sizes.items() if n in self.tail.files)
+
+    def close(self) -> None:
+        """Let go of the store."""
+        if self._sink is not None:
+            self._sink.close()
+            self._sink = None
+
+    def _append(self, events: Sequence[Event]) -> list[Rejected]:
+        if self._sink is None:
+            self._sink = self.open_sink()
+        try:
+            return self._sink.append(events)
+        except StoreUnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001  one event must never hold up all the others
+            if len(events) == 1:
+                return [Rejected(0, f"the store failed on it: {error!r}")]
+        half = len(events) // 2
+        late = [Rejected(one.index + half, one.reason) for one in self._append(events[half:])]
+        return [*self._append(events[:half]), *late]
+
+    def _deliver(self, batch: Batch) -> None:
+        rejected = self._append([event for _, event in batch.events]) if batch.events else []
+        asides = [*batch.asides, *(_refused(batch, one) for one in rejected)]
+        # Of a try that failed after this line, nothing may be left.
+        self.quarantine.forget_beyond(self.quarantine_bytes)
+        self.quarantine.add(asides)
+        self._save({**self.tail.offsets, **batch.offsets})
+        self.tail.delivered(batch)
+        self.metrics.delivered.inc(len(batch.events) - len(rejected))
+        self.metrics.quarantined.inc(len(asides))
+        self._tell(asides)
+
+    def _save(self, offsets: dict[str, int]) -> None:
+        size = self.quarantine.size()
+        self.checkpoint.save(Progress(offsets, size))
+        self.quarantine_bytes = size
+
+    def _tell(self, asides: Sequence[Aside]) -> None:
+        """Say what was set aside; but not of our own lines, which would go on for ever."""
+        first: dict[str, tuple[Aside, int]] = {}
+        for aside in asides:
+            held, count = first.get(aside.place.file, (aside, 0))
+            first[aside.place.file] = held, count + 1
+        for name, (aside, count) in first.items():
+            if not name.startswith(f"{NODE}."):
+                lines = "a line" if count == 1 else f"{count} lines, the first"
+                self.journal.say(
+                    "set-aside",
+                    f"set aside {lines} at offset {aside.place.offset} of {name}: {aside.reason}",
+                    level="error",
+                    log={
+                        "level": "error",
+                        "file": {"path": str(self.folder / name)},
+                        "offset": aside.place.offset,
+                    },
+                )
+
+    def _away(self, error: Exception) -> float:
+        self.metrics.sink_up.set(0)
+        self.metrics.retried.inc()
+        if self.backoff.tries == 0:
+            self.journal.say("sink-away", f"nothing can be delivered now: {error}", level="warn")
+        return self.backoff.failed()
+
+    def _back(self) -> None:
+        self.metrics.sink_up.set(1)
+        if self.backoff.succeeded():
+            self.journal.say("sink-back", "delivering again")
+
+    def _tidy(self) -> None:
+        """With nothing to deliver there is time to delete."""
+        now = self.clock()
+        names = expired(
+            self.tail.files.values(),
+            self.tail.offsets,
+            now=now,
+            keep_seconds=self.retention.file_seconds,
+            keep_bytes=self.retention.file_bytes,
+        )
+        for name in names:
+            (self.folder / name).unlink(missing_ok=True)
+        sink: object = self._sink
+        if isinstance(sink, Prunes) and now - self._pruned >= PRUNE_SECONDS:
+            self._pruned = now
+            before = datetime.fromtimestamp(now, UTC) - self.retention.event_age
+            sink.prune(before)
+
+    def _measure(self) -> None:
+        waiting = {name: self.tail.waiting(name) for name in self.tail.files}
+        self.metrics.lag_bytes.set(sum(waiting.values()))
+        since = [self.tail.files[name].modified for name, size in waiting.items() if size > 0]
+        first_of_files = {place.file: event for place, event in reversed(self._batch.events)}
+        for event in first_of_files.values():
+            at = microseconds(str(event.get("@timestamp")))
+            if at is not None:
+                since.append(at / 1e6)
+        oldest = min(since, default=None)
+        self.metrics.lag_seconds.set(0 if oldest is None else max(0.0, self.clock() - oldest))
+
+
+def _refused(batch: Batch, rejected: Rejected) -> Aside:
+    place, event = batch.events[rejected.index]
+    line = encode(event)[:-1]
+    return Aside(place, len(line), rejected.reason, line[:SHOWN_BYTES])
+
+
+def begin(checkpoint: Checkpoint, quarantine: Quarantine) -> Progress:
+    """Take up where the last collector of this folder ended."""
+    progress = checkpoint.load()
+    if progress.quarantine_bytes is None:
+        # Nothing is known: keep all of it, though lines that are still in files come again.
+        return Progress(progress.offsets, quarantine.size())
+    return progress

@@ -1,0 +1,54 @@
+"""The collector's own metrics."""
+
+from __future__ import annotations
+
+from threading import Thread
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, start_http_server
+
+
+class Metrics:
+    """What the collector tells Prometheus about itself."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.delivered = Counter(
+            "tidegate_collector_delivered",
+            "Events that the store has acknowledged.",
+            registry=self.registry,
+        )
+        self.retried = Counter(
+            "tidegate_collector_retried",
+            "Deliveries that were tried again because the store was away.",
+            registry=self.registry,
+        )
+        self.quarantined = Counter(
+            "tidegate_collector_quarantined",
+            "Lines set aside because no store can take them.",
+            registry=self.registry,
+        )
+        self.lag_bytes = Gauge(
+            "tidegate_collector_lag_bytes",
+            "Bytes in event files that are not delivered yet.",
+            registry=self.registry,
+        )
+        self.lag_seconds = Gauge(
+            "tidegate_collector_lag_seconds",
+            "Age of the oldest event that is not delivered yet; 0 if all are.",
+            registry=self.registry,
+        )
+        self.sink_up = Gauge(
+            "tidegate_collector_sink_up",
+            "Whether the store took the last delivery (1) or is away (0).",
+            registry=self.registry,
+        )
+
+    def serve(self, host: str, port: int) -> tuple[WSGIServer, Thread]:
+        """Answer scrapes until the server is shut down.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        return start_http_server(port, host, registry=self.registry)

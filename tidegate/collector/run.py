@@ -1,0 +1,169 @@
+"""The collector as a process."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+from tidegate.collector.backoff import Backoff
+from tidegate.collector.checkpoint import Checkpoint
+from tidegate.collector.delivery import Delivery, Retention, begin
+from tidegate.collector.journal import NODE, Journal
+from tidegate.collector.metrics import Metrics
+from tidegate.collector.quarantine import Quarantine
+from tidegate.collector.tail import Limits, Tail, is_alive
+from tidegate.events import EventWriter, Origin
+from tidegate.settings import Settings
+from tidegate.store import moments, open_store
+
+BAD_START: Final = 2
+NOT_ALL_DELIVERED: Final = 1
+# Told to stop while the store is away: how long it is still asked. The files keep what it did not take.
+LAST_PASS_SECONDS: Final = 10.0
+
+
+class _CannotStartError(RuntimeError):
+    """Its text says what is wrong and with which setting."""
+
+
+def run(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT, then deliver what is there.
+
+    Returns:
+        The exit code: 0 if everything was delivered, 1 if the store was away at the end, 2 if it
+        cannot start (and then the reason is on stderr).
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        with ExitStack() as stack:
+            delivery = _prepare(stack, settings)
+            return _deliver(delivery, settings.collector.poll_seconds, stop)
+    except _CannotStartError as error:
+        sys.stderr.write(f"collector: {error}\n")
+        return BAD_START
+
+
+def _prepare(stack: ExitStack, settings: Settings) -> Delivery:
+    own: Path = settings.stack.data_dir / "collector"
+    try:
+        own.mkdir(parents=True, exist_ok=True)
+        _claim(stack, own)
+        telemetry = settings.telemetry
+        writer = EventWriter(settings.log_dir, NODE, telemetry.file_bytes, telemetry.file_seconds)
+    except OSError as error:
+        raise _CannotStartError(f"stack.data_dir: {error}") from error
+    stack.callback(writer.close)
+    metrics = Metrics()
+    _serve(stack, metrics, settings.collector.metrics_port)
+    journal = Journal(writer, _origin(settings))
+    checkpoint, quarantine = (
+        Checkpoint(own / "checkpoint.json"),
+        Quarantine(own, clock_ns=time.time_ns),
+    )
+    progress = begin(checkpoint, quarantine)
+    if checkpoint.problem:
+        journal.say("checkpoint-lost", checkpoint.problem, level="warn")
+    collector = settings.collector
+    delivery = Delivery(
+        folder=settings.log_dir,
+        tail=Tail(
+            settings.log_dir,
+            progress.offsets,
+            Limits(collector.batch_events, collector.batch_bytes, collector.line_bytes),
+            clock=time.time,
+            alive=is_alive,
+        ),
+        open_sink=lambda: open_store(settings),
+        checkpoint=checkpoint,
+        quarantine=quarantine,
+        journal=journal,
+        metrics=metrics,
+        retention=Retention(
+            collector.keep_seconds,
+            collector.keep_bytes,
+            moments.age(settings.store.embedded.retention),
+        ),
+        backoff=Backoff(random.random),
+        clock=time.time,
+        quarantine_bytes=progress.quarantine_bytes or 0,
+    )
+    stack.callback(delivery.close)
+    journal.say("start", f"delivering {settings.log_dir} into {_sink_name(settings)}")
+    return delivery
+
+
+def _deliver(
+    delivery: Delivery,
+    poll_seconds: float,
+    stop: threading.Event,
+    clock: Callable[[], float] = time.monotonic,
+) -> int:
+    while not stop.is_set():
+        step = delivery.step()
+        if not step.more:
+            stop.wait(step.away_seconds or poll_seconds)
+    delivery.journal.say("stop", "told to stop: delivering what there is")
+    # Not what is written from now on: writers that go on must not keep us for ever.
+    goal = delivery.sizes()
+    deadline = clock() + LAST_PASS_SECONDS
+    while delivery.owes(goal):
+        step = delivery.step()
+        if step.done:
+            break  # what is left is a line whose end is not written yet
+        if step.away_seconds and clock() + step.away_seconds > deadline:
+            delivery.journal.say(
+                "not-delivered", "the store is away: what is left stays in its files", level="warn"
+            )
+            return NOT_ALL_DELIVERED
+        time.sleep(step.away_seconds)
+    return 0
+
+
+def _claim(stack: ExitStack, folder: Path) -> None:
+    """Two collectors of one folder would overwrite each other's checkpoint."""
+    fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    stack.callback(os.close, fd)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise _CannotStartError(f"another collector works in {folder}") from error
+
+
+def _serve(stack: ExitStack, metrics: Metrics, port: int) -> None:
+    try:
+        server, thread = metrics.serve("127.0.0.1", port)
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        said = f"port {port} is taken" if taken else str(error)
+        raise _CannotStartError(f"collector.metrics_port: {said}") from error
+    # In reverse: it stops answering, its thread ends, the port is given back.
+    for last in (server.server_close, thread.join, server.shutdown):
+        stack.callback(last)
+
+
+def _sink_name(settings: Settings) -> str:
+    if settings.store.kind == "elasticsearch":
+        return settings.store.elasticsearch.url
+    return "the embedded store"
+
+
+def _origin(settings: Settings) -> Origin:
+    try:
+        ours = version("tidegate")
+    except PackageNotFoundError:
+        ours = "unknown"
+    service = settings.service
+    return Origin(service.name, ours, service.environment, NODE, service.namespace)
