@@ -91,10 +91,10 @@ def course(recording: Recording, signals: Signals, summary: Summary) -> Course:
 def bin_width(end: float, requests: int) -> float:
     """Seconds a bin: the least of a clock's divisions with neither too many bins nor too few requests."""
     for width in WIDTHS:
-        if end / width <= MAX_BINS and requests * width / end >= FEW:
+        enough = requests * width / end >= FEW or width >= end / 10
+        if enough and end / width <= MAX_BINS:
             return float(width)
-    # A very long run has many bins all the same; a very thin one gets about ten.
-    return float(max(1, WIDTHS[-1] if end > WIDTHS[-1] * MAX_BINS else round(end / 10)))
+    return float(WIDTHS[-1])
 
 
 def binned_quantile(recording: Recording, mask: Mask, edges: Floats, q: float) -> Floats:

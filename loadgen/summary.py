@@ -218,7 +218,7 @@ def _responses(recording: Recording, mask: Mask) -> Floats:
 
 
 def _slowest(recording: Recording) -> Iterable[SlowRequest]:
-    response = np.where(recording.was_sent, recording.response, np.nan)
+    response = np.round(np.where(recording.was_sent, recording.response, np.nan), 6)
     order = np.argsort(-np.nan_to_num(response, nan=-np.inf), kind="stable")[:SLOWEST]
     for index in order:
         row = int(index)
@@ -228,7 +228,7 @@ def _slowest(recording: Recording) -> Iterable[SlowRequest]:
             trace_id=recording.trace_id(row),
             kind=KINDS[recording.kind[row]],
             planned_seconds=round(float(recording.planned[row]), 6),
-            response_seconds=round(float(response[row]), 6),
+            response_seconds=float(response[row]),
             service_seconds=round(float(recording.service[row]), 6),
             status=int(recording.status[row]) or None,
             error=recording.error(row),

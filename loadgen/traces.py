@@ -44,7 +44,7 @@ class Departures(Phase):
     """Departures from New York's airports, minute by minute, on one day of 2013."""
 
     kind: Literal["departures"]
-    day: date
+    day: date = Field(ge=date(2013, 1, 1), le=date(2013, 12, 31))
     """The day, of 2013."""
     from_hour: int = Field(default=0, ge=0, le=23)
     """The hour to start with."""

@@ -50,13 +50,13 @@ class Moment:
 
 def moment(recording: Recording, at: float) -> Moment:
     """The run at `at` seconds since its start."""
-    finished, response = recording.finished, recording.response
-    recent = response[(finished > at - WINDOW_SECONDS) & recording.was_sent]
-    seconds = np.where(np.isnan(finished), -1, finished).astype(int)
-    last = int(max(at, 0))
+    shown = np.flatnonzero((recording.finished > at - SPARK_SECONDS) & recording.was_sent)
+    finished, response = recording.finished[shown], recording.response[shown]
+    recent = response[finished > at - WINDOW_SECONDS]
+    second = np.floor(finished)
     spark = tuple(
-        quantile(response[(seconds == second) & recording.was_sent], 0.95)
-        for second in range(max(0, last - SPARK_SECONDS), last)
+        quantile(response[second == number], 0.95)
+        for number in range(max(0, int(at) - SPARK_SECONDS + 1), int(at))
     )
     return Moment(
         at=at,
@@ -97,21 +97,20 @@ def picture(
     now: Moment, signals: Mapping[str, float], *, title: str, seconds: float, slo: float | None
 ) -> RenderableType:
     """The moment as a panel."""
-    counts = Table.grid(padding=(0, 3), expand=True)
     over = slo is not None and now.p95 is not None and now.p95 > slo
-    cells = [
+    counts = [
         ("planned", f"{now.due}/{now.planned}", ""),
         ("sent", f"{now.sent}", ""),
         ("answered", f"{now.answered}", "green"),
         ("failed", f"{now.failed}", "bold red" if now.failed else ""),
+        *((name, f"{value:.0f}", "cyan") for name, value in signals.items()),
+    ]
+    times = [
         ("p50", duration_text(now.p50), ""),
         ("p95", duration_text(now.p95), "bold red" if over else "bold"),
         ("p99", duration_text(now.p99), ""),
         ("send lag p99", duration_text(now.lag_p99), ""),
-        *((name, f"{value:.0f}", "cyan") for name, value in signals.items()),
     ]
-    counts.add_row(*(Text(name, style="dim") for name, _, _ in cells))
-    counts.add_row(*(Text(value, style=style) for _, value, style in cells))
     spark = Text("p95, second by second  ", style="dim")
     spark.append(sparkline(now.spark), style="red" if over else "cyan")
     bar = Table.grid(expand=True)
@@ -119,7 +118,21 @@ def picture(
     bar.add_column(justify="right", width=14)
     done = min(max(now.at, 0.0), seconds)
     bar.add_row(ProgressBar(total=seconds, completed=done), f"{done:.0f} of {seconds:.0f} s")
-    return Panel(Group(bar, counts, spark), title=title, title_align="left", border_style="dim")
+    return Panel(
+        Group(bar, _named(counts), _named(times), spark),
+        title=title,
+        title_align="left",
+        border_style="dim",
+    )
+
+
+def _named(cells: list[tuple[str, str, str]]) -> Text:
+    """Names and values in one line; each of a fixed width, so that nothing jumps."""
+    line = Text()
+    for name, value, style in cells:
+        line.append(f"{name} ", style="dim")
+        line.append(f"{value:<{9 if name == 'planned' else 7}}", style=style)
+    return line
 
 
 class Watch:
@@ -145,7 +158,8 @@ class Watch:
         self._title = title
         self._seconds = seconds
         self._slo = slo
-        self._signals: dict[str, float] = {}
+        self.signals: dict[str, float] = {}
+        """What Prometheus said last."""
         self._over = threading.Event()
         show = self._draw if console.is_terminal else self._print
         # Prometheus has a thread of its own, so that a slow answer does not freeze the picture.
@@ -179,7 +193,7 @@ class Watch:
                 over = self._over.wait(FRAME_SECONDS)
                 frame = picture(
                     self._now(),
-                    dict(self._signals),
+                    dict(self.signals),
                     title=self._title,
                     seconds=self._seconds,
                     slo=self._slo,
@@ -193,7 +207,7 @@ class Watch:
         while not over:
             over = self._over.wait(LINE_SECONDS)
             self._console.print(
-                plain(self._now(), dict(self._signals)), highlight=False, soft_wrap=True
+                plain(self._now(), dict(self.signals)), highlight=False, soft_wrap=True
             )
 
     def _ask(self, prometheus: Prometheus) -> None:
@@ -205,7 +219,7 @@ class Watch:
                     # The run goes on without; its end says so once, in words.
                     value = None
                 if value is None:
-                    self._signals.pop(name, None)
+                    self.signals.pop(name, None)
                 else:
-                    self._signals[name] = value
+                    self.signals[name] = value
             self._over.wait(LINE_SECONDS)

@@ -1,0 +1,67 @@
+"""The outcome: the exit code, and the reasons that a terminal shows."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from loadgen.outcome import exit_code, print_outcome, verdict
+from loadgen.record import Recording
+from loadgen.signals import Signals
+from loadgen.summary import Summary
+from loadgen.thresholds import parse_threshold
+
+
+def judged(summary: Summary, *texts: str) -> Summary:
+    results = [parse_threshold(text).judge(summary) for text in texts]
+    return summary.model_copy(update={"thresholds": results})
+
+
+@pytest.mark.parametrize(
+    ("run", "outcome"),
+    [
+        ((False, False, None), (0, "valid")),
+        ((False, False, "p95<3s"), (0, "every threshold kept")),
+        ((False, False, "p95<500ms"), (99, "a threshold failed")),
+        ((True, False, None), (98, "invalid")),
+        ((True, False, "p95<500ms"), (98, "invalid")),
+        ((True, True, "p95<500ms"), (130, "interrupted")),
+    ],
+)
+def test_the_exit_code_follows_what_went_wrong_first(
+    recording: Recording,
+    summary_of: Callable[..., Summary],
+    run: tuple[bool, bool, str | None],
+    outcome: tuple[int, str],
+) -> None:
+    late, interrupted, threshold = run
+    if late:
+        recording.sent[:] = recording.planned + 0.5
+    summary = summary_of(recording, interrupted=interrupted)
+    summary = judged(summary, *([threshold] if threshold else []))
+    assert (exit_code(summary), verdict(summary)[0]) == outcome
+
+
+def test_every_reason_is_printed(
+    recording: Recording, signals: Signals, summary_of: Callable[..., Summary]
+) -> None:
+    recording.answer(0, 0.1, 503, "")
+    recording.sent[:] = recording.planned + 0.5
+    summary = judged(summary_of(recording, signals), "p95<500ms", "failed<=1")
+    console = Console(file=io.StringIO(), width=200)
+    print_outcome(console, summary, Path("runs/x"))
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    for text in (
+        "failed   1 of HTTP 503",
+        "invalid  requests were sent late: the lag's p99 is 500.0 ms",
+        "broken   p95<500ms: it was 2.00 s",
+        "kept     failed<=1: it was 1",
+        "replicas 1 to 2",
+        "report   runs/x/report.html",
+    ):
+        assert text in shown
