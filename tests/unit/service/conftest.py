@@ -1,0 +1,104 @@
+"""The flights artefact, trained once and kept, and applications that serve it in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from fastapi import FastAPI
+from starlette.types import Message
+
+from service.app import create_app
+from service.artefact import SAMPLES, Artefact, load
+from service.replica import Replica
+from service.training import train_flights
+from tidegate.settings import Settings
+
+
+@pytest.fixture(scope="session")
+def flights(request: pytest.FixtureRequest) -> Artefact:
+    folder = request.config.cache.mkdir("flights") / "artefact"
+    train_flights(folder)
+    return load(folder)
+
+
+@pytest.fixture(scope="session")
+def samples(flights: Artefact) -> list[dict[str, Any]]:
+    return [orjson.loads(line) for line in (flights.path / SAMPLES).read_bytes().splitlines()]
+
+
+@dataclass
+class Served:
+    """An application that runs, and a client of it."""
+
+    app: FastAPI
+    client: httpx.AsyncClient
+    log_dir: Path
+
+    @property
+    def replica(self) -> Replica:
+        replica: Replica = self.app.state.replica
+        return replica
+
+    def events(self) -> list[dict[str, Any]]:
+        """The request events written so far."""
+        lines = [
+            orjson.loads(line)
+            for file in self.log_dir.glob("*.ndjson")
+            for line in file.read_bytes().splitlines()
+        ]
+        return [line for line in lines if line["event"]["dataset"] == "tidegate.request"]
+
+
+Serve = Callable[..., AbstractAsyncContextManager[Served]]
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait for a condition, at most so long."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 (any condition, not one that has an event)
+            await asyncio.sleep(0.002)
+
+
+@pytest.fixture
+def serve(flights: Artefact, tmp_path: Path) -> Serve:
+    """Serves a model until the block ends: `async with serve(device={…}) as served: …`."""
+
+    @asynccontextmanager
+    async def serving(
+        *, model: Path = flights.path, loaded: bool = True, **sections: Any
+    ) -> AsyncIterator[Served]:
+        settings = Settings(model={"path": model}, stack={"data_dir": tmp_path}, **sections)
+        app = create_app(settings)
+        async with lifespan(app):
+            transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://flights") as client:
+                served = Served(app, client, settings.log_dir)
+                if loaded:
+                    await until(lambda: served.replica.phase != "loading", 60)
+                yield served
+
+    return serving
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Start an application and end it, as a server does."""
+    incoming: asyncio.Queue[Message] = asyncio.Queue()
+    outgoing: asyncio.Queue[Message] = asyncio.Queue()
+    running = asyncio.create_task(
+        app({"type": "lifespan", "asgi": {"version": "3.0"}}, incoming.get, outgoing.put)
+    )
+    await incoming.put({"type": "lifespan.startup"})
+    assert (await outgoing.get())["type"] == "lifespan.startup.complete"
+    yield
+    await incoming.put({"type": "lifespan.shutdown"})
+    assert (await outgoing.get())["type"] == "lifespan.shutdown.complete"
+    await running

@@ -1,0 +1,243 @@
+"""The service's own paths: predictions, errors that name the field, probes, documentation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from service.artefact import Artefact
+
+from .conftest import Serve, until
+
+JSON = {"content-type": "application/json"}
+
+
+async def test_each_instance_is_answered_with_a_label_and_its_probability(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    async with serve() as served:
+        answer = await served.client.post("/predict", json={"instances": samples[:3]})
+    assert answer.status_code == 200
+    body = answer.json()
+    assert len(body["predictions"]) == 3
+    for prediction in body["predictions"]:
+        assert prediction["label"] in {"late", "on_time"}
+        assert 0.5 <= prediction["probability"] <= 1
+    assert body["model"] == {"name": "flights", "version": served.replica.model().manifest.version}
+    assert (body["work"], body["device"]) == ("medium", "cpu")
+    assert body["trace_id"] == answer.headers["traceresponse"].split("-")[1]
+
+
+async def test_a_prediction_leaves_an_event_with_its_model_rows_and_label(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    async with serve() as served:
+        answer = await served.client.post("/predict", json={"instances": samples[:1]})
+        (event,) = served.events()
+    noted = event["tidegate"]
+    (prediction,) = answer.json()["predictions"]
+    assert noted["model"] == answer.json()["model"]
+    assert (noted["rows"], noted["work"], noted["route"]) == (1, "light", "/predict")
+    assert noted["queue_ns"] >= 0
+    assert noted["prediction"] == prediction
+    assert event["trace"]["id"] == answer.json()["trace_id"]
+    assert event["event"]["outcome"] == "success"
+
+
+@pytest.mark.parametrize(("rows", "work"), [(1, "light"), (32, "medium"), (33, "heavy")])
+async def test_work_that_is_left_out_follows_the_rows(
+    serve: Serve, samples: list[dict[str, Any]], rows: int, work: str
+) -> None:
+    async with serve() as served:
+        answer = await served.client.post("/predict", json={"instances": samples[:rows]})
+        named = await served.client.post(
+            "/predict", json={"instances": samples[:rows], "work": "heavy"}
+        )
+    assert answer.json()["work"] == work
+    assert named.json()["work"] == "heavy"
+    assert named.json()["predictions"] == answer.json()["predictions"]
+
+
+def body_of(change: dict[str, Any]) -> bytes:
+    """The documented example with one value changed."""
+    return orjson.dumps({"instances": [EXAMPLE | change]})
+
+
+EXAMPLE: dict[str, Any] = {
+    "carrier": "UA",
+    "origin": "EWR",
+    "dest": "IAH",
+    "weekday": 2,
+    "hour": 5,
+    "minute": 15,
+    "distance": 1400,
+}
+WITHOUT_DEST = {name: value for name, value in EXAMPLE.items() if name != "dest"}
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status", "loc", "kind"),
+    [
+        (b"not json", JSON, 400, ["body"], "json_invalid"),
+        (b"", JSON, 400, ["body"], "json_invalid"),
+        (b"[]", JSON, 422, ["body"], "dict_type"),
+        (b"{}", JSON, 422, ["body", "instances"], "missing"),
+        (b'{"instances":[]}', JSON, 422, ["body", "instances"], "too_short"),
+        (b'{"instances":[{}],"x":1}', JSON, 422, ["body", "x"], "extra_forbidden"),
+        (b'{"instances":[{}],"work":"huge"}', JSON, 422, ["body", "work"], "literal_error"),
+        (b'{"instances":[{}],"work":[]}', JSON, 422, ["body", "work"], "literal_error"),
+        (
+            orjson.dumps({"instances": [WITHOUT_DEST]}),
+            JSON,
+            422,
+            ["body", "instances", 0, "dest"],
+            "missing",
+        ),
+        (body_of({"hour": "5"}), JSON, 422, ["body", "instances", 0, "hour"], "float_type"),
+        (body_of({"dest": "XXX"}), JSON, 422, ["body", "instances", 0, "dest"], "literal_error"),
+        (
+            body_of({}).replace(b"1400", b"NaN"),
+            JSON,
+            422,
+            ["body", "instances", 0, "distance"],
+            "finite_number",
+        ),
+        (
+            b'{"instances":[' + b"0," * 400_000 + b"0]}",
+            JSON,
+            422,
+            ["body", "instances"],
+            "too_long",
+        ),
+        (b" " * 5_000_000, JSON, 413, ["body"], "body_too_large"),
+        (
+            body_of({}),
+            {"content-type": "text/csv"},
+            415,
+            ["header", "content-type"],
+            "content_type",
+        ),
+    ],
+)
+async def test_a_bad_body_is_answered_with_the_field_and_leaves_an_event(
+    serve: Serve, *, content: bytes, headers: dict[str, str], status: int, loc: list[Any], kind: str
+) -> None:
+    async with serve() as served:
+        answer = await served.client.post("/predict", content=content, headers=headers)
+        (event,) = served.events()
+    assert answer.status_code == status
+    detail = answer.json()["detail"][0]
+    assert (detail["loc"], detail["type"]) == (loc, kind)
+    assert event["http"]["response"]["status_code"] == status
+    assert event["error"]["type"] == kind
+    assert event["error"]["message"].startswith(".".join(map(str, loc)))
+
+
+async def test_another_method_is_a_405_that_names_the_right_one(serve: Serve) -> None:
+    async with serve() as served:
+        answer = await served.client.get("/predict")
+        (event,) = served.events()
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "POST"
+    assert answer.json()["detail"][0]["loc"] == ["method"]
+    assert event["error"]["type"] == "method_not_allowed"
+
+
+async def test_an_unknown_path_is_a_404_in_json(serve: Serve) -> None:
+    async with serve() as served:
+        answer = await served.client.get("/nowhere")
+    assert answer.status_code == 404
+    assert answer.json()["detail"][0]["type"] == "not_found"
+
+
+async def test_the_service_lives_at_once_and_is_ready_when_its_model_is_loaded(
+    serve: Serve,
+) -> None:
+    async with serve(loaded=False) as served:
+        live, ready = await served.client.get("/live"), await served.client.get("/ready")
+        early = await served.client.post("/predict", json={"instances": [EXAMPLE]})
+        document = (await served.client.get("/openapi.json")).json()
+        assert (live.status_code, ready.status_code) == (200, 503)
+        assert ready.json() == {"status": "loading"}
+        assert early.status_code == 503
+        assert early.headers["retry-after"] == "1"
+        assert "/predict" not in document["paths"]
+        await until(lambda: served.replica.phase == "ready", 20)
+        assert (await served.client.get("/ready")).json()["model"] == "flights"
+
+
+async def test_a_model_that_is_not_whole_is_refused_with_the_file_named(
+    serve: Serve, flights: Artefact, tmp_path: Any
+) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for file in flights.path.iterdir():
+        (broken / file.name).write_bytes(file.read_bytes())
+    with (broken / "model.onnx").open("ab") as onnx:
+        onnx.write(b"more")
+    async with serve(model=broken) as served:
+        ready = await served.client.get("/ready")
+        answer = await served.client.post("/predict", json={"instances": [EXAMPLE]})
+    assert ready.json()["status"] == "failed"
+    assert "model.onnx is not the file" in ready.json()["reason"]
+    assert answer.status_code == 503
+    assert "model.onnx" in answer.json()["detail"][0]["msg"]
+
+
+async def test_while_it_drains_it_answers_but_says_that_it_leaves(serve: Serve) -> None:
+    async with serve() as served:
+        served.replica.drain()
+        ready = await served.client.get("/ready")
+        answer = await served.client.post("/predict", json={"instances": [EXAMPLE]})
+    assert (ready.status_code, ready.json()["status"]) == (503, "draining")
+    assert answer.status_code == 200
+    assert answer.headers["connection"] == "close"
+
+
+async def test_the_documented_example_works_as_it_is(serve: Serve) -> None:
+    async with serve() as served:
+        document = (await served.client.get("/openapi.json")).json()
+        example = document["components"]["schemas"]["Request"]["examples"][0]
+        answer = await served.client.post("/predict", json=example)
+    assert answer.status_code == 200
+
+
+async def test_the_document_shows_each_feature_with_its_type_and_range(serve: Serve) -> None:
+    async with serve() as served:
+        document = (await served.client.get("/openapi.json")).json()
+    features = document["components"]["schemas"]["Instance"]
+    assert set(features["required"]) == set(EXAMPLE)
+    hour, temp = features["properties"]["hour"], features["properties"]["temp"]
+    assert (hour["type"], hour["minimum"], hour["maximum"]) == ("integer", 0, 23)
+    assert temp["type"] == ["number", "null"]
+    assert "in °F" in temp["description"]
+    assert "in training" in temp["description"]
+    assert "IAH" in features["properties"]["dest"]["enum"]
+
+
+async def test_the_documentation_page_needs_nothing_from_elsewhere(serve: Serve) -> None:
+    async with serve() as served:
+        page = await served.client.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "POST /predict" in page.text
+    assert "wind_speed" in page.text
+    assert "//" not in page.text.replace("http://flights", "")
+
+
+async def test_an_error_of_our_own_is_a_500_that_tells_nothing_inside(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serve() as served:
+
+        def broken(*_: object) -> None:
+            raise ZeroDivisionError("secret")
+
+        monkeypatch.setattr(served.replica.model().predictor.__class__, "predict", broken)
+        answer: httpx.Response = await served.client.post("/predict", json={"instances": [EXAMPLE]})
+        assert served.replica.slots.busy == 0
+    assert answer.status_code == 500
+    assert answer.json()["detail"][0]["type"] == "ZeroDivisionError"
+    assert "secret" not in answer.text

@@ -1,0 +1,182 @@
+"""A replica holds its slots for the device's time, and gives them back when a client leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+import pytest
+from starlette.types import Message
+
+from service.problems import RequestError
+from service.replica import Work, device_seconds, while_client_stays, work_of
+from tidegate.settings import Device
+
+from .conftest import Serve, Served, until
+
+
+@pytest.mark.parametrize(
+    ("rows", "work"), [(1, "light"), (2, "medium"), (32, "medium"), (33, "heavy"), (4096, "heavy")]
+)
+def test_the_kind_of_a_request_follows_its_rows(rows: int, work: Work) -> None:
+    assert work_of(rows) == work
+
+
+@pytest.mark.parametrize(("work", "seconds"), [("light", 0.03), ("medium", 0.08), ("heavy", 0.2)])
+def test_a_simulated_device_takes_its_time_by_kind(work: Work, seconds: float) -> None:
+    assert device_seconds(Device(simulated=True), work) == seconds
+    assert device_seconds(Device(), work) == 0
+
+
+async def test_the_simulated_device_holds_the_slot_and_is_named(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    async with serve(device={"simulated": True, "light_seconds": 0.05}) as served:
+        answer = await served.client.post("/predict", json={"instances": samples[:1]})
+        metrics = (await served.client.get("/metrics")).text
+        tally = served.replica.tally
+    assert answer.json()["device"] == "simulated"
+    assert 50e6 <= tally.slot_ns < 2e9
+    assert 'tidegate_slot_seconds_bucket{le="0.04"} 0.0' in metrics
+
+
+async def test_more_requests_than_slots_wait_in_line(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    device = {"simulated": True, "light_seconds": 0.04}
+    async with serve(device=device, slots={"per_replica": 2}) as served:
+        body = {"instances": samples[:1]}
+        answers = await asyncio.gather(
+            *(served.client.post("/predict", json=body) for _ in range(6))
+        )
+        waits = sorted(event["tidegate"]["queue_ns"] for event in served.events())
+    assert [answer.status_code for answer in answers] == [200] * 6
+    assert waits[-1] >= 75e6  # the last two wait for two rounds of 40 ms
+    assert served.replica.tally.queue_ns == sum(waits)
+
+
+async def test_a_line_that_is_full_is_a_503(serve: Serve, samples: list[dict[str, Any]]) -> None:
+    device = {"simulated": True, "light_seconds": 0.2}
+    slots = {"per_replica": 1, "wait_length": 0}
+    async with serve(device=device, slots=slots) as served:
+        body = {"instances": samples[:1]}
+        first = asyncio.create_task(served.client.post("/predict", json=body))
+        await until(lambda: served.replica.slots.busy == 1)
+        refused = await served.client.post("/predict", json=body)
+        assert (await first).status_code == 200
+    assert refused.status_code == 503
+    assert refused.headers["retry-after"] == "2"
+    assert refused.json()["detail"][0]["type"] == "no_slot"
+    event = next(e for e in served.events() if e["event"]["outcome"] == "failure")
+    assert event["error"]["type"] == "no_slot"
+
+
+async def post(served: Served, body: bytes, leave: asyncio.Event) -> list[Message]:
+    """Send a request of a client that leaves when it is told to."""
+    sent: list[Message] = []
+    incoming: list[Message] = [{"type": "http.request", "body": body}]
+
+    async def receive() -> Message:
+        if incoming:
+            return incoming.pop()
+        await leave.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/predict",
+        "raw_path": b"/predict",
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/json")],
+        "scheme": "http",
+        "server": ("flights", 80),
+    }
+    await served.app(scope, receive, send)
+    return sent
+
+
+async def test_a_client_that_leaves_gives_its_slot_back(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    device = {"simulated": True, "light_seconds": 30}
+    async with serve(device=device, slots={"per_replica": 1}) as served:
+        body, leave = orjson.dumps({"instances": samples[:1]}), asyncio.Event()
+        working = asyncio.create_task(post(served, body, leave))
+        await until(lambda: served.replica.slots.busy == 1)
+        waiting = asyncio.create_task(post(served, body, leave))
+        await until(lambda: served.replica.slots.waiting == 1)
+        leave.set()
+        await asyncio.wait_for(asyncio.gather(working, waiting), 5)
+        assert (served.replica.slots.busy, served.replica.slots.waiting) == (0, 0)
+    assert served.replica.tally.batches == 0
+    assert [event["error"]["type"] for event in served.events()] == ["client_gone"] * 2
+
+
+async def test_many_rows_run_in_a_thread_with_the_same_answers(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    async with serve() as served:
+        together = await served.client.post("/predict", json={"instances": samples[:64]})
+        halves = [
+            (await served.client.post("/predict", json={"instances": samples[start : start + 32]}))
+            for start in (0, 32)
+        ]
+    split = [row for half in halves for row in half.json()["predictions"]]
+    for one, other in zip(together.json()["predictions"], split, strict=True):
+        assert one["label"] == other["label"]
+        assert one["probability"] == pytest.approx(other["probability"], abs=2e-6)
+
+
+async def test_each_label_is_counted_from_0_on(serve: Serve, samples: list[dict[str, Any]]) -> None:
+    async with serve() as served:
+        before = (await served.client.get("/metrics")).text
+        answer = await served.client.post("/predict", json={"instances": samples[:100]})
+        after = (await served.client.get("/metrics")).text
+    version = answer.json()["model"]["version"]
+    labels = [prediction["label"] for prediction in answer.json()["predictions"]]
+    series = 'tidegate_predictions_total{label="%s",model="flights",version="%s"} %.1f'
+    for label in ("late", "on_time"):
+        assert series % (label, version, 0) in before
+        assert series % (label, version, labels.count(label)) in after
+
+
+async def stays() -> Message:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def leaves() -> Message:
+    return {"type": "http.disconnect"}
+
+
+async def test_a_cancelled_request_is_not_mistaken_for_a_client_that_left() -> None:
+    async def work() -> None:
+        async with while_client_stays(stays):
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_client_that_leaves_in_the_last_moment_does_not_cancel_what_follows() -> None:
+    done: list[str] = []
+
+    async def work() -> None:
+        try:
+            async with while_client_stays(leaves):
+                await asyncio.sleep(0)  # the watcher sees it, and this ends in the same turn
+        except RequestError as error:
+            done.append(error.type)
+        await asyncio.sleep(0)
+        done.append("went on")
+
+    await asyncio.create_task(work())
+    assert done == ["client_gone", "went on"]

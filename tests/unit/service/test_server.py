@@ -1,0 +1,35 @@
+"""The process around the application: where it listens, and what stops its start."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from service.__main__ import main
+from service.server import PortTakenError, run
+from tidegate.settings import Settings
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = Settings(stack={"data_dir": tmp_path})
+        with pytest.raises(PortTakenError, match=f"port {port}: Address already in use"):
+            run(settings, host="127.0.0.1", port=port)
+
+
+def test_bad_settings_stop_the_start_by_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TIDEGATE_SLOTS__PER_REPLICA", "0")
+    assert main(["--port", "21101"]) == 2
+    assert "slots.per_replica" in capsys.readouterr().err
+
+
+def test_a_port_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([])
+    assert stopped.value.code == 2
+    assert "--port" in capsys.readouterr().err
