@@ -8,26 +8,26 @@ from __future__ import annotations
 
 from typing import Final
 
-from tidegate.store import lucene
+from tidegate.store import tree
 from tidegate.store.compiler import DEFAULT_FIELD
 
 _SPECIAL: Final = frozenset(' \t\n\r\u3000+-=&|!(){}[]^"~*?:\\/')
 _OPERATORS: Final = frozenset({"AND", "OR", "NOT"})
 
 
-def render(node: lucene.Node) -> str:
+def render(node: tree.Node) -> str:
     """The tree as a query string."""
-    if isinstance(node, lucene.Everything):
+    if isinstance(node, tree.Everything):
         return "*:*"
-    if isinstance(node, lucene.Group):
+    if isinstance(node, tree.Group):
         return _group(node)
     name = _escape(node.field or DEFAULT_FIELD)
-    if isinstance(node, lucene.Exists):
+    if isinstance(node, tree.Exists):
         return f"_exists_:{name}"
     return f"{name}:{_value(node)}"
 
 
-def _group(group: lucene.Group) -> str:
+def _group(group: tree.Group) -> str:
     parts = [f"+{render(node)}" for node in group.must]
     parts += [render(node) for node in group.should]
     if not parts:
@@ -37,22 +37,22 @@ def _group(group: lucene.Group) -> str:
 
 
 def _value(
-    node: lucene.Word | lucene.Pattern | lucene.Fuzzy | lucene.Phrase | lucene.Regex | lucene.Range,
+    node: tree.Word | tree.Pattern | tree.Fuzzy | tree.Phrase | tree.Regex | tree.Range,
 ) -> str:
     match node:
-        case lucene.Word(text=text):
-            return f"\\{text}" if text in _OPERATORS else _escape(text)
-        case lucene.Pattern(parts=parts):
-            return "".join(
-                part.value if isinstance(part, lucene.Wild) else _escape(part) for part in parts
+        case tree.Word(text=text):
+            value = _escape(text)
+        case tree.Pattern(parts=parts):
+            value = "".join(
+                part.value if isinstance(part, tree.Wild) else _escape(part) for part in parts
             )
-        case lucene.Fuzzy(text=text, edits=edits):
+        case tree.Fuzzy(text=text, edits=edits):
             value = f"{_escape(text)}~{edits}"
-        case lucene.Phrase(text=text, slop=slop):
+        case tree.Phrase(text=text, slop=slop):
             value = _quote(text) + (f"~{slop}" if slop else "")
-        case lucene.Regex(pattern=pattern):
+        case tree.Regex(pattern=pattern):
             value = "/" + pattern.replace("/", "\\/") + "/"
-        case lucene.Range():
+        case tree.Range():
             low, high = ("*" if bound is None else _quote(bound) for bound in (node.low, node.high))
             opening = "[" if node.include_low else "{"
             closing = "]" if node.include_high else "}"
@@ -61,6 +61,8 @@ def _value(
 
 
 def _escape(text: str) -> str:
+    if text in _OPERATORS:
+        return f"\\{text}"
     return "".join(f"\\{char}" if char in _SPECIAL else char for char in text)
 
 

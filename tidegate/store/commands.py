@@ -21,7 +21,7 @@ from rich.text import Text
 
 from tidegate.events import Event
 from tidegate.settings import Settings
-from tidegate.store import lines, lucene, moments, waterfall
+from tidegate.store import lines, lucene, moments, tree, waterfall
 from tidegate.store.base import (
     EventStore,
     QueryError,
@@ -108,10 +108,9 @@ def logs(settings: Settings, query: str, *, since: str, follow: bool, as_json: b
 
     def ask(store: EventStore, show: _Show) -> int:
         follower = Follower(store, query, moments.when(since, show.now))
-        count = show.events(follower.events())
         if follow:
             _follow(follower, show)
-        elif not count:
+        elif not show.events(follower.events()):
             return _nothing(f"no event since {since} matches {query!r}", query)
         return FOUND
 
@@ -169,15 +168,14 @@ def _follow(follower: Follower, show: _Show) -> None:
     away = False
     try:
         while True:
-            time.sleep(FOLLOW_SECONDS)
             try:
                 show.events(follower.events())
+                away = False
             except StoreUnavailableError as error:
                 if not away:
-                    _say(f"{error}; waiting for it")
+                    _say(f"{error} (waiting)")
                 away = True
-                continue
-            away = False
+            time.sleep(FOLLOW_SECONDS)
     except KeyboardInterrupt:
         return
 
@@ -204,7 +202,7 @@ def _show_trace(show: _Show, trace_id: str, events: list[Event]) -> None:
 
 def _nothing(sentence: str, query: str) -> int:
     _say(sentence)
-    for name in sorted(lucene.fields(lucene.parse(query))):
+    for name in sorted(tree.fields(lucene.parse(query))):
         if hint := _hint(name):
             _say(hint)
     return NOTHING
@@ -225,4 +223,5 @@ def _until(until: str) -> str:
 
 
 def _say(sentence: str) -> None:
-    sys.stderr.write(f"{lines.printable(sentence) if chr(10) not in sentence else sentence}\n")
+    for line in sentence.splitlines():
+        sys.stderr.write(f"{lines.printable(line)}\n")

@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 import tantivy
 from tantivy import FieldType, Occur, Query
 
-from tidegate.store import lucene, moments
+from tidegate.store import moments, tree
 from tidegate.store.base import QueryError
 from tidegate.store.fields import LONG_MAX, LONG_MIN, Kind, Leaf, whole_number
 
@@ -43,32 +43,32 @@ class Compiler:
     tokens: Tokens
     now: datetime
 
-    def compile(self, node: lucene.Node) -> Query:
+    def compile(self, node: tree.Node) -> Query:
         """The tree as a query.
 
         Raises:
             QueryError: a value does not fit its field's type.
         """
-        if isinstance(node, lucene.Everything):
+        if isinstance(node, tree.Everything):
             return Query.all_query()
-        if isinstance(node, lucene.Exists):
+        if isinstance(node, tree.Exists):
             return Query.term_query(self.schema, NAMES_FIELD, node.field, "basic")
-        if isinstance(node, lucene.Group):
+        if isinstance(node, tree.Group):
             return self._group(node)
         leaf = self.catalogue.get(node.field or DEFAULT_FIELD)
         if leaf is None:
             return Query.empty_query()
         compilers: dict[type, Callable[[Leaf, Any], Query]] = {
-            lucene.Word: self._word,
-            lucene.Phrase: self._phrase,
-            lucene.Range: self._range,
-            lucene.Pattern: self._pattern,
-            lucene.Regex: self._regex,
-            lucene.Fuzzy: self._fuzzy,
+            tree.Word: self._word,
+            tree.Phrase: self._phrase,
+            tree.Range: self._range,
+            tree.Pattern: self._pattern,
+            tree.Regex: self._regex,
+            tree.Fuzzy: self._fuzzy,
         }
         return compilers[type(node)](leaf, node)
 
-    def _group(self, group: lucene.Group) -> Query:
+    def _group(self, group: tree.Group) -> Query:
         parts = [(Occur.Must, self.compile(node)) for node in group.must]
         shoulds = [(Occur.Should, self.compile(node)) for node in group.should]
         if not parts and shoulds:
@@ -79,7 +79,7 @@ class Compiler:
         nots = [(Occur.MustNot, self.compile(node)) for node in group.must_not]
         return Query.boolean_query([*parts, *nots])
 
-    def _word(self, leaf: Leaf, word: lucene.Word) -> Query:
+    def _word(self, leaf: Leaf, word: tree.Word) -> Query:
         return self._value(leaf, word.text)
 
     def _value(self, leaf: Leaf, text: str) -> Query:
@@ -95,12 +95,12 @@ class Compiler:
                     self._misfit(leaf, text, "true or false")
                 return Query.term_query(self.schema, leaf.path, text == "true")
             case Kind.LONG | Kind.DOUBLE | Kind.DATE:
-                return self._range(leaf, lucene.Range(leaf.path, text, text, True, True))
+                return self._range(leaf, tree.Range(leaf.path, text, text, True, True))
 
     def _text_term(self, leaf: Leaf, word: str) -> Query:
         return Query.term_query(self.schema, leaf.path, word)
 
-    def _phrase(self, leaf: Leaf, phrase: lucene.Phrase) -> Query:
+    def _phrase(self, leaf: Leaf, phrase: tree.Phrase) -> Query:
         if leaf.kind is not Kind.TEXT:
             return self._value(leaf, phrase.text)
         words = self.tokens(phrase.text)
@@ -108,11 +108,11 @@ class Compiler:
             return Query.phrase_query(self.schema, leaf.path, list(words), phrase.slop)
         return self._text_term(leaf, words[0]) if words else Query.empty_query()
 
-    def _pattern(self, leaf: Leaf, pattern: lucene.Pattern) -> Query:
+    def _pattern(self, leaf: Leaf, pattern: tree.Pattern) -> Query:
         text = _wildcard(pattern.parts, lower=leaf.kind is Kind.TEXT)
-        return self._regex(leaf, lucene.Regex(pattern.field, text))
+        return self._regex(leaf, tree.Regex(pattern.field, text))
 
-    def _regex(self, leaf: Leaf, regex: lucene.Regex) -> Query:
+    def _regex(self, leaf: Leaf, regex: tree.Regex) -> Query:
         self._only_strings(leaf, "wildcards and regular expressions")
         try:
             return Query.regex_query(self.schema, leaf.path, regex.pattern)
@@ -122,7 +122,7 @@ class Compiler:
                 f"cannot read the query: {leaf.path}:/{regex.pattern}/: {reason}"
             ) from error
 
-    def _fuzzy(self, leaf: Leaf, fuzzy: lucene.Fuzzy) -> Query:
+    def _fuzzy(self, leaf: Leaf, fuzzy: tree.Fuzzy) -> Query:
         self._only_strings(leaf, "a fuzzy search")
         word = fuzzy.text.lower() if leaf.kind is Kind.TEXT else fuzzy.text
         return Query.fuzzy_term_query(self.schema, leaf.path, word, fuzzy.edits)
@@ -131,7 +131,7 @@ class Compiler:
         if leaf.kind not in (Kind.KEYWORD, Kind.TEXT):
             raise QueryError(f"{leaf.path} is a {leaf.kind}: {what} cannot be used on it")
 
-    def _range(self, leaf: Leaf, asked: lucene.Range) -> Query:
+    def _range(self, leaf: Leaf, asked: tree.Range) -> Query:
         match leaf.kind:
             case Kind.KEYWORD | Kind.TEXT:
                 return self._string_range(leaf, asked)
@@ -144,7 +144,7 @@ class Compiler:
             case Kind.BOOLEAN:
                 raise QueryError(f"{leaf.path} is true or false: it has no range")
 
-    def _string_range(self, leaf: Leaf, asked: lucene.Range) -> Query:
+    def _string_range(self, leaf: Leaf, asked: tree.Range) -> Query:
         """Every term between the bounds; tantivy has no range over text."""
         low, high = asked.low, asked.high
         terms = [
@@ -155,7 +155,7 @@ class Compiler:
         ]
         return Query.term_set_query(self.schema, leaf.path, terms)
 
-    def _long_range(self, leaf: Leaf, asked: lucene.Range) -> Query:
+    def _long_range(self, leaf: Leaf, asked: tree.Range) -> Query:
         low, high = LONG_MIN, LONG_MAX
         if asked.low is not None:
             bound = self._number(leaf, asked.low)
@@ -165,7 +165,7 @@ class Compiler:
             high = math.floor(bound) if asked.include_high else math.ceil(bound) - 1
         return self._integers(leaf, low, high)
 
-    def _double_range(self, leaf: Leaf, asked: lucene.Range) -> Query:
+    def _double_range(self, leaf: Leaf, asked: tree.Range) -> Query:
         low, high = (
             None if bound is None else self._float(leaf, bound) for bound in (asked.low, asked.high)
         )
@@ -181,7 +181,7 @@ class Compiler:
             asked.include_high or high is None,
         )
 
-    def _date_range(self, leaf: Leaf, asked: lucene.Range) -> Query:
+    def _date_range(self, leaf: Leaf, asked: tree.Range) -> Query:
         low, high = LONG_MIN, LONG_MAX
         if asked.low is not None:
             span = self._span(leaf, asked.low)
@@ -220,13 +220,13 @@ class Compiler:
         raise QueryError(f"{leaf.path} is a {leaf.kind}: {text!r} is not {wanted}")
 
 
-def _wildcard(parts: tuple[str | lucene.Wild, ...], *, lower: bool) -> str:
+def _wildcard(parts: tuple[str | tree.Wild, ...], *, lower: bool) -> str:
     """A regular expression for a pattern; `(?s:…)` so that a wildcard passes line ends."""
     pattern = ""
     for part in parts:
-        if part is lucene.Wild.ANY:
+        if part is tree.Wild.ANY:
             pattern += "(?s:.*)"
-        elif part is lucene.Wild.ONE:
+        elif part is tree.Wild.ONE:
             pattern += "(?s:.)"
         elif isinstance(part, str):
             text = part.lower() if lower else part

@@ -112,7 +112,9 @@ def place(event: Event) -> Place:
         RefusedError: it names no place.
     """
     about, stream = event.get("event"), event.get("data_stream")
-    identity = about.get("id") if isinstance(about, dict) else None
+    if not isinstance(about, dict):
+        raise RefusedError("event must be an object with an id")
+    identity = about.get("id")
     if not isinstance(identity, str) or not 0 < _utf8_bytes(identity) <= NAME_BYTES:
         raise RefusedError(f"event.id must be text of 1 to {NAME_BYTES} bytes")
     if not isinstance(stream, dict):

@@ -25,7 +25,8 @@ def line(event: Event, now: datetime, zone: tzinfo | None = None) -> Text:
     """
     level = text_of(event, "log.level") or "-"
     trace = text_of(event, "trace.id")
-    parts = Text(_time(event, now, zone), style="dim")
+    parts = Text()
+    parts.append(_time(event, now, zone), style="dim")
     parts.append(f" {level.upper():5}", style=_LEVELS.get(level, ""))
     parts.append(f" {text_of(event, 'service.node.name') or '-':{_NODE_WIDTH}}", style="cyan")
     parts.append(f" {text_of(event, 'message')}")

@@ -13,96 +13,25 @@ from enum import Enum
 from typing import Final, NoReturn
 
 from tidegate.store.base import QueryError
+from tidegate.store.tree import (
+    Everything,
+    Exists,
+    Fuzzy,
+    Group,
+    Node,
+    Pattern,
+    Phrase,
+    Range,
+    Regex,
+    Wild,
+    Word,
+)
 
 # Deeper than a person types and shallower than Python's stack.
 MAX_DEPTH: Final = 50
 _SPACE: Final = " \t\n\r\u3000"
 _HEXADECIMAL: Final = re.compile(r"[0-9A-Fa-f]{4}")
 _SPECIAL: Final = frozenset(_SPACE + '+-!():^[]"{}~*?\\/')
-
-
-class Wild(Enum):
-    """What stands in a wildcard pattern between its texts."""
-
-    ANY = "*"
-    ONE = "?"
-
-
-@dataclass(frozen=True, slots=True)
-class Everything:
-    """Every event."""
-
-
-@dataclass(frozen=True, slots=True)
-class Exists:
-    """Events that have the field."""
-
-    field: str
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A word or a number. `field` is None for the default field, here as below."""
-
-    field: str | None
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Pattern:
-    """Text with wildcards."""
-
-    field: str | None
-    parts: tuple[str | Wild, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Fuzzy:
-    """A word with so many letters changed, added or left out."""
-
-    field: str | None
-    text: str
-    edits: int
-
-
-@dataclass(frozen=True, slots=True)
-class Phrase:
-    """Words in this order, with so many moves allowed."""
-
-    field: str | None
-    text: str
-    slop: int
-
-
-@dataclass(frozen=True, slots=True)
-class Regex:
-    """A regular expression over whole words or keywords."""
-
-    field: str | None
-    pattern: str
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """From low to high; None is no bound."""
-
-    field: str | None
-    low: str | None
-    high: str | None
-    include_low: bool
-    include_high: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """All of `must`, none of `must_not`, and one of `should` if there is no `must`."""
-
-    must: tuple[Node, ...]
-    should: tuple[Node, ...]
-    must_not: tuple[Node, ...]
-
-
-Node = Everything | Exists | Word | Pattern | Fuzzy | Phrase | Regex | Range | Group
 
 
 def parse(query: str) -> Node:
@@ -112,17 +41,6 @@ def parse(query: str) -> Node:
         QueryError: it cannot be read; the text shows where and why.
     """
     return _Parser(query).whole()
-
-
-def fields(node: Node) -> set[str]:
-    """The fields that the query names."""
-    if isinstance(node, Group):
-        return {
-            name for part in (*node.must, *node.should, *node.must_not) for name in fields(part)
-        }
-    if isinstance(node, Everything) or node.field is None:
-        return set()
-    return {node.field}
 
 
 class _Occur(Enum):
@@ -251,13 +169,14 @@ class _Parser:
     def _word(self, name: str | None) -> Node:
         if not (self._starts_term() or self._peek() in ("*", "?")):
             self._fail("a value must stand here; put special characters in quotes")
+        start = self.at
         text, parts = self._term()
         if parts == (Wild.ANY,):
             return Exists(name) if name else Everything()
         if parts:
             return Pattern(name, parts)
-        # The classic parser takes these for operators wherever they stand.
-        if text in ("AND", "OR", "NOT"):
+        # The classic parser takes these for operators wherever they stand unprotected.
+        if self.query[start : self.at] in ("AND", "OR", "NOT"):
             self._fail(f"{text} needs something on both sides; quote it to search for the word")
         return Fuzzy(name, text, self._number(2, 2)) if self._take("~") else Word(name, text)
 

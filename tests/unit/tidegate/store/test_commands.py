@@ -1,0 +1,323 @@
+"""The commands against a real embedded store; a person's view."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tidegate.events import Event, Origin, make_event, timestamp
+from tidegate.settings import Settings, load
+from tidegate.store import commands, open_store
+from tidegate.store.base import EventStore
+from tidegate.store.following import PAGE, Follower
+from tidegate.store.lines import line
+
+ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "unit")
+KEPT, PLAIN = "a" * 32, "b" * 32
+NOW_NS = time.time_ns()
+SECOND = 10**9
+
+
+def event(message: str, ago: float = 10, **more: Any) -> Event:
+    dataset, stream = more.pop("dataset", "app"), more.pop("stream", "logs")
+    unix_ns = NOW_NS - int(ago * SECOND)
+    return make_event(ORIGIN, dataset, message, unix_ns=unix_ns, stream=stream, fields=more)
+
+
+def span(name: str, own: str, parent: str | None, start: float, length: float) -> Event:
+    start_ns = NOW_NS - 20 * SECOND + int(start * SECOND)
+    return event(
+        name,
+        dataset="span",
+        stream="traces",
+        span={"id": own, "name": name},
+        trace={"id": KEPT},
+        event={
+            "start": timestamp(start_ns),
+            "duration": int(length * SECOND),
+            "outcome": "failure",
+        },
+        parent={"id": parent},
+    )
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    made = load(stack={"data_dir": tmp_path_factory.mktemp("data")})
+    error = {"type": "ValueError", "message": "\x1b[2Jboom"}
+    with closing(open_store(made)) as store:
+        store.append(
+            [
+                event("first", ago=30, log={"level": "info"}),
+                event("second", ago=20, log={"level": "error"}, error=error, trace={"id": KEPT}),
+                event("third", ago=10, log={"level": "warn"}, trace={"id": PLAIN}),
+                event("of yesterday", ago=86_400),
+                span("POST /predict", "1" * 16, None, 0, 1),
+                span("model", "2" * 16, "1" * 16, 0.25, 0.5),
+            ]
+        )
+    return made
+
+
+def search(settings: Settings, query: str = "", **more: Any) -> int:
+    wanted = {"since": "5m", "until": "", "limit": 50, "as_json": False, **more}
+    return commands.search(settings, query, **wanted)
+
+
+def test_search_shows_what_matches_oldest_first(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert search(settings, "log.level:(error OR warn)") == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(
+        rf"\d\d:\d\d:\d\d\.\d{{3}} ERROR flights-1   second  ValueError: \\x1b\[2Jboom  trace.id:{KEPT}",
+        shown[0],
+    )
+    assert re.fullmatch(
+        rf"\d\d:\d\d:\d\d\.\d{{3}} WARN  flights-1   third  trace.id:{PLAIN}", shown[1]
+    )
+    assert len(shown) == 2
+
+
+def test_search_says_how_many_it_does_not_show(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert search(settings, "first second third", limit=2) == 0
+    told = capsys.readouterr()
+    assert [text.split()[3] for text in told.out.splitlines()] == ["second", "third"]
+    assert told.err == "3 events match; these are the newest 2 (--limit)\n"
+
+
+def test_search_writes_json_lines(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    assert search(settings, "first second third", as_json=True, limit=2) == 0
+    told = capsys.readouterr()
+    assert [json.loads(text)["message"] for text in told.out.splitlines()] == ["second", "third"]
+    assert told.err == ""
+
+
+def test_search_looks_only_as_far_back_as_asked(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert search(settings, "log.level:*", since="15s", until="5s") == 0
+    assert "third" in (shown := capsys.readouterr().out)
+    assert "second" not in shown
+    assert search(settings, "yesterday", since="2d", until="1h") == 0
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("nowhere", "no event since 5m matches 'nowhere'\n"),
+        ("log.levle:x", "did you mean log.level?"),
+        ("qqqq:x", "qqqq is no field that can be searched\n"),
+        ("_exists_:http", "no event since 5m matches '_exists_:http'\n"),
+    ],
+)
+def test_nothing_found_is_a_sentence_and_exit_code_1(
+    settings: Settings, capsys: pytest.CaptureFixture[str], query: str, told: str
+) -> None:
+    assert search(settings, query) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert told in err
+
+
+@pytest.mark.parametrize(
+    ("query", "more", "told"),
+    [
+        ("log.level:error AND", {}, "cannot read the query: something must follow AND"),
+        ("http.response.status_code:abc", {}, "'abc' is not a number"),
+        ("", {"since": "soon"}, "'soon' is no time: give 30s"),
+        ("", {"until": "later"}, "'later' is no time: give 30s"),
+    ],
+)
+def test_a_bad_question_is_a_sentence_and_exit_code_2(
+    settings: Settings,
+    capsys: pytest.CaptureFixture[str],
+    query: str,
+    more: dict[str, Any],
+    told: str,
+) -> None:
+    assert search(settings, query, **more) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_no_store_is_a_sentence_and_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = load(stack={"data_dir": tmp_path})
+    assert search(nowhere) == 2
+    assert "has the stack been started?" in capsys.readouterr().err
+
+
+def test_trace_draws_the_spans_and_lists_the_events(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert commands.trace(settings, f" {KEPT.upper()} ", as_json=False) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == f"trace {KEPT}  1 s  2 spans"
+    assert re.match(r"POST /predict +1 s  ━━━", shown[1])
+    assert re.match(r"  model +500 ms +━+$", shown[2].rstrip())
+    assert shown[3] == ""
+    assert "second" in shown[4]
+
+
+def test_a_trace_that_was_not_kept_says_so_and_shows_its_request(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert commands.trace(settings, PLAIN, as_json=False) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].startswith(f"The spans of trace {PLAIN} were not kept")
+    assert "third" in shown[1]
+
+
+def test_trace_writes_json_lines(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    assert commands.trace(settings, KEPT, as_json=True) == 0
+    events = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+    assert {found["trace"]["id"] for found in events} == {KEPT}
+    assert len(events) == 3
+
+
+def test_a_trace_that_is_none_is_told(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert commands.trace(settings, "c" * 32, as_json=False) == 1
+    assert commands.trace(settings, "xyz", as_json=False) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == f"no event has the trace.id {'c' * 32}"
+    assert told[1] == "'xyz' is no trace id: that is 32 hexadecimal digits"
+
+
+def test_logs_shows_everything_oldest_first(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    query = "first second third"
+    assert commands.logs(settings, query, since="5m", follow=False, as_json=False) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert [text.split()[3] for text in shown] == ["first", "second", "third"]
+    assert commands.logs(settings, "nowhere", since="5m", follow=False, as_json=False) == 1
+
+
+def run(settings: Settings, command: str) -> subprocess.Popen[str]:
+    """A `tidegate` command of a shell, in this store."""
+    environment = {**os.environ, "TIDEGATE_STACK__DATA_DIR": str(settings.stack.data_dir)}
+    return subprocess.Popen(
+        ["bash", "-o", "pipefail", "-c", f"exec {sys.executable} -m tidegate {command}"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.parametrize("how", ["", "--json"])
+def test_a_closed_pipe_ends_it_quietly(settings: Settings, how: str) -> None:
+    with closing(open_store(settings)) as store:
+        store.append([event(f"filler {'x' * 500} {number}") for number in range(1000)])
+    environment = {**os.environ, "TIDEGATE_STACK__DATA_DIR": str(settings.stack.data_dir)}
+    command = f"{sys.executable} -m tidegate logs --query filler {how} | head -1"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stderr == ""
+    assert done.returncode == 0
+    assert "filler" in done.stdout
+
+
+def eventually(holds: Callable[[], bool], what: str, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+def test_logs_follows_what_arrives_until_ctrl_c(tmp_path: Path) -> None:
+    settings = load(stack={"data_dir": tmp_path})
+    with closing(open_store(settings)) as store:
+        store.append([event("before")])
+        process = run(settings, "logs --follow --since 1h")
+        shown: list[str] = []
+
+        def read() -> None:
+            assert process.stdout is not None
+            shown.extend(process.stdout)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        try:
+            eventually(lambda: len(shown) == 1, "the first line")
+            store.append([event("after", ago=0), event("late", ago=5)])
+            eventually(lambda: len(shown) == 3, "the lines that came")
+        finally:
+            process.send_signal(signal.SIGINT)
+            reader.join(timeout=20)
+        _, errors = process.communicate(timeout=20)
+    assert [text.split()[3] for text in shown] == ["before", "late", "after"]
+    assert (process.returncode, errors) == (0, "")
+
+
+def test_following_waits_for_a_store_that_is_away(tmp_path: Path) -> None:
+    settings = load(stack={"data_dir": tmp_path})
+    open_store(settings).close()
+    held = (tmp_path / "store" / "format.json").read_text()
+    (tmp_path / "store" / "format.json").unlink()
+    process = run(settings, "logs --follow --since 1h")
+    assert process.stderr is not None
+    try:
+        assert "(waiting)" in process.stderr.readline()
+        (tmp_path / "store" / "format.json").write_text(held)
+        with closing(open_store(settings)) as store:
+            store.append([event("back")])
+            assert process.stdout is not None
+            assert "back" in process.stdout.readline()
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+
+
+def test_a_follower_reads_pages_and_finds_each_event_once(tmp_path: Path) -> None:
+    settings = load(stack={"data_dir": tmp_path})
+    start = datetime.fromtimestamp(NOW_NS / SECOND - 3600, UTC)
+    with closing(open_store(settings)) as store:
+        store.append(
+            [event(f"n {number}", ago=100 - number / 100) for number in range(2 * PAGE + 5)]
+        )
+        # As many of one moment as a page holds.
+        store.append([event("same", ago=50) for _ in range(PAGE)])
+        follower = Follower(store, "", start)
+        assert len(list(follower.events())) == 3 * PAGE + 5
+        assert list(follower.events()) == []
+        store.append([event("new", ago=52), event("too late", ago=79)])
+        assert [found["message"] for found in follower.events()] == ["new"]
+
+
+def test_an_event_of_nonsense_is_still_a_line() -> None:
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    assert line({"@timestamp": "\x07", "log": 5}, now, UTC).plain == "\\x07 -     -           "
+    whole = {"@timestamp": "2026-03-01T10:00:00.1239Z", "message": "a\nb\x1b"}
+    assert line(whole, now, UTC).plain == "10:00:00.123 -     -           a\\nb\\x1b"
+
+
+def test_the_store_that_the_settings_name_is_opened(settings: Settings) -> None:
+    opened: EventStore = open_store(settings, read_only=True)
+    opened.close()

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tidegate.store import fields
+from tidegate.store.fields import Branch, Kind, Leaf, RefusedError, catalogue, project
+
+ROOT = Path(__file__).parents[4]
+TEMPLATES = ROOT / "observability" / "elasticsearch"
+CORE_TYPES = {"keyword", "text", "long", "double", "date", "boolean", "ip", "object"}
+
+
+def test_every_field_of_the_event_line_can_be_searched() -> None:
+    needed = {
+        "@timestamp": Kind.DATE,
+        "message": Kind.TEXT,
+        "log.level": Kind.KEYWORD,
+        "event.id": Kind.KEYWORD,
+        "event.duration": Kind.LONG,
+        "service.node.name": Kind.KEYWORD,
+        "trace.id": Kind.KEYWORD,
+        "span.name": Kind.KEYWORD,
+        "parent.id": Kind.KEYWORD,
+        "http.response.status_code": Kind.LONG,
+        "url.path": Kind.KEYWORD,
+        "error.message": Kind.TEXT,
+        "error.stack_trace": Kind.TEXT,
+        "tidegate.work": Kind.KEYWORD,
+        "tidegate.queue_ns": Kind.LONG,
+        "tidegate.prediction.probability": Kind.DOUBLE,
+    }
+    assert needed.items() <= {path: leaf.kind for path, leaf in catalogue().items()}.items()
+
+
+def test_attributes_are_kept_and_not_searched() -> None:
+    tidegate = fields.mapping().children["tidegate"]
+    assert isinstance(tidegate, Branch)
+    attributes = tidegate.children["attributes"]
+    assert isinstance(attributes, Branch)
+    assert attributes.opaque
+
+
+@pytest.mark.parametrize("path", sorted(TEMPLATES.glob("*.json")), ids=lambda path: path.name)
+def test_templates_use_core_types_and_settings_only(path: Path) -> None:
+    def types(held: object) -> set[str]:
+        if not isinstance(held, dict):
+            return set()
+        own = {held["type"]} if isinstance(held.get("type"), str) else set()
+        return own.union(*(types(child) for child in held.values()))
+
+    template = json.loads(path.read_text())
+    mappings = template.get("template", {}).get("mappings", {})
+    assert types(mappings.get("properties")) <= CORE_TYPES
+    if mappings:
+        assert mappings["dynamic"] is False
+    if "index_patterns" in template:
+        assert template["priority"] == 500
+        assert template["data_stream"] == {}
+    settings = template.get("template", {}).get("settings", {}).get("index")
+    if settings:
+        assert settings["mode"] == "standard"
+        assert settings["mapping"]["ignore_malformed"] is True
+        assert template["template"]["lifecycle"]["data_retention"]
+
+
+def test_a_wheel_holds_the_templates(tmp_path: Path) -> None:
+    build = "import sys; from hatchling.build import build_wheel; build_wheel(sys.argv[1])"
+    subprocess.run(
+        [sys.executable, "-c", build, str(tmp_path)], cwd=ROOT, check=True, capture_output=True
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    held = {f"tidegate/store/templates/{path.name}" for path in TEMPLATES.glob("*.json")}
+    assert held
+    assert held <= names
+
+
+def test_a_number_beyond_every_float_is_no_double() -> None:
+    leaf = catalogue()["tidegate.prediction.probability"]
+    assert isinstance(leaf, Leaf)
+    assert leaf.convert(10**400) is None
+    assert leaf.convert("1e400") is None
+    assert catalogue()["event.duration"].convert(float("inf")) is None
+    assert catalogue()["event.start"].convert(2**62) is None
+
+
+def test_an_event_without_a_time_has_no_place_in_a_stream() -> None:
+    with pytest.raises(RefusedError, match="@timestamp"):
+        project({"message": "hello"})

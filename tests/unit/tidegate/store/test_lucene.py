@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.store.base import QueryError
+from tidegate.store.canonical import render
+from tidegate.store.lucene import parse
+from tidegate.store.tree import (
+    Everything,
+    Exists,
+    Fuzzy,
+    Group,
+    Node,
+    Pattern,
+    Phrase,
+    Range,
+    Regex,
+    Wild,
+    Word,
+    fields,
+)
+
+A, B, C = Word(None, "a"), Word(None, "b"), Word(None, "c")
+
+
+@pytest.mark.parametrize(
+    ("query", "tree"),
+    [
+        ("", Everything()),
+        (" \t\n", Everything()),
+        ("*", Everything()),
+        ("*:*^2", Everything()),
+        ("a", A),
+        ("log.level:error", Word("log.level", "error")),
+        ("@timestamp:now", Word("@timestamp", "now")),
+        ("log.level:*", Exists("log.level")),
+        ("_exists_:log.level", Exists("log.level")),
+        ("_exists_: log.level", Exists("log.level")),
+        ("a*b?", Pattern(None, ("a", Wild.ANY, "b", Wild.ONE))),
+        (r"a\*b", Word(None, "a*b")),
+        (r"caf\u00e9", Word(None, "café")),
+        ('"a \\"b\\" c"~3', Phrase(None, 'a "b" c', 3)),
+        ("a~", Fuzzy(None, "a", 2)),
+        ("a~1", Fuzzy(None, "a", 1)),
+        (r"x:/a\/b.*/", Regex("x", "a/b.*")),
+        ("x:[1 TO 2}", Range("x", "1", "2", include_low=True, include_high=False)),
+        ('x:{"a b" TO *]', Range("x", "a b", None, include_low=False, include_high=True)),
+        ("x:>=5", Range("x", "5", None, include_low=True, include_high=False)),
+        ("x:> -5", Range("x", "-5", None, include_low=False, include_high=False)),
+        ('x:<"a b"', Range("x", None, "a b", include_low=False, include_high=False)),
+        ("a b", Group((), (A, B), ())),
+        ("a AND b", Group((A, B), (), ())),
+        ("a && b", Group((A, B), (), ())),
+        ("a OR b", Group((), (A, B), ())),
+        ("NOT a", Group((), (), (A,))),
+        ("a AND NOT b", Group((A,), (), (B,))),
+        ("a OR b AND c", Group((B, C), (A,), ())),
+        ("a AND b OR c", Group((A, B), (C,), ())),
+        ("NOT a AND b", Group((B,), (), (A,))),
+        ("+a b -c", Group((A,), (B,), (C,))),
+        ("(a OR b) AND c", Group((Group((), (A, B), ()), C), (), ())),
+        ("x:(a OR y:b)", Group((), (Word("x", "a"), Word("y", "b")), ())),
+        ("ANDROID", Word(None, "ANDROID")),
+        ("NOT-a", Word(None, "NOT-a")),
+        ("and", Word(None, "and")),
+        (r"\AND", Word(None, "AND")),
+    ],
+)
+def test_a_query_becomes_the_tree_that_lucene_makes_of_it(query: str, tree: Node) -> None:
+    assert parse(query) == tree
+
+
+@pytest.mark.parametrize(
+    ("query", "why", "column"),
+    [
+        ("log.level:error AND", "something must follow AND", 19),
+        ("(a", r"a closing \) is missing", 2),
+        ("a)", "this closing bracket was never opened", 1),
+        ('a "b', "this quote is never closed", 2),
+        ("x:/predict", "quote it, or write", 2),
+        ("x:[1 2]", r"a range is written \[low TO high\]", 5),
+        ("x:[1 TO 2", "a range ends with", 9),
+        ("x:[ TO 2]", "a range is written", 7),
+        ("a OR OR", "OR needs something on both sides", 7),
+        ("x:[]", "a bound must stand here", 3),
+        ("a~3", "at most 2", 2),
+        ("a^b", "a boost is written", 2),
+        ("_exists_:a*", "a wildcard cannot stand here", 11),
+        (">5", "a comparison needs a field", 0),
+        ("a \\", "must be followed by the character", 3),
+        ("\\u00", "four hexadecimal digits", 2),
+        ("a:b:c", "a value must stand here", 3),
+    ],
+)
+def test_an_error_says_what_is_wrong_and_points_at_it(query: str, why: str, column: int) -> None:
+    with pytest.raises(QueryError, match=why) as raised:
+        parse(query)
+    _, shown, marker = str(raised.value).split("\n")
+    assert shown == f"  {query}"
+    assert marker.index("^") - 2 == column
+
+
+@given(st.text(alphabet=st.sampled_from('ab:*?"/[]{}()<>=+-!~^\\ TOANDR&|u0'), max_size=30))
+def test_any_text_is_read_or_refused(query: str) -> None:
+    try:
+        tree = parse(query)
+    except QueryError:
+        return
+    assert fields(tree) is not None
+
+
+WORDS = st.text(min_size=1, max_size=6) | st.sampled_from(["AND", "OR", "NOT"])
+NAMES = st.sampled_from(["log.level", "message", "odd name", "a:b"])
+LEAVES = st.one_of(
+    st.just(Everything()),
+    st.builds(Exists, NAMES),
+    st.builds(Word, NAMES, WORDS.filter(lambda text: text[0] not in "<>")),
+    st.builds(Phrase, NAMES, st.text(max_size=6), st.integers(0, 1000)),
+    st.builds(Fuzzy, NAMES, WORDS.filter(lambda text: text[0] not in "<>"), st.integers(1, 2)),
+    st.builds(Regex, NAMES, st.text(max_size=6).filter(lambda text: "\\" not in text)),
+    st.builds(
+        Range, NAMES, WORDS.filter(lambda t: t != "*"), st.none(), st.booleans(), st.booleans()
+    ),
+    st.builds(Pattern, NAMES, st.tuples(st.just(Wild.ANY), WORDS, st.just(Wild.ONE))),
+)
+TREES = st.recursive(
+    LEAVES,
+    lambda below: st.builds(
+        Group,
+        st.lists(below, min_size=2, max_size=3).map(tuple),
+        st.lists(below, max_size=2).map(tuple),
+        st.lists(below, max_size=2).map(tuple),
+    ),
+    max_leaves=8,
+)
+
+
+@given(TREES)
+def test_a_tree_written_canonically_is_read_as_the_same_tree(tree: Node) -> None:
+    assert parse(render(tree)) == tree
+
+
+def test_fields_are_those_that_the_query_names() -> None:
+    query = "a x:1 AND NOT (y:[1 TO 2] OR _exists_:z) AND *:*"
+    assert fields(parse(query)) == {"x", "y", "z"}
