@@ -6,21 +6,28 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from service.server import PortTakenError, run
+from service.server import ModelRefusedError, PortTakenError, run
 from tidegate.settings import SettingsError, load
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until a signal comes; gives the exit code (2: bad settings or arguments, or a taken port)."""
+    """Serve until a signal comes; gives the exit code.
+
+    0: it drained. 1: the model was refused. 2: bad settings or arguments, or a taken port.
+    """
     parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
     parser.add_argument("--port", type=int, required=True, help="where to listen")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
     options = parser.parse_args(arguments)
     try:
-        return run(load(), host=options.host, port=options.port)
+        run(load(), host=options.host, port=options.port)
     except (SettingsError, PortTakenError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    except ModelRefusedError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

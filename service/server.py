@@ -12,6 +12,7 @@ from typing import Final
 import uvicorn
 
 from service.app import create_app
+from service.door import SETTLE_SECONDS, ignore_newcomers
 from service.replica import Replica
 from tidegate.settings import Settings
 from tidegate.telemetry import get_logger
@@ -31,17 +32,29 @@ class PortTakenError(Exception):
     """The port cannot be listened on."""
 
 
+class ModelRefusedError(Exception):
+    """The model cannot be served; the text says why, and names the file."""
+
+
 class Server(uvicorn.Server):
     """uvicorn, which on SIGTERM first says so on `/ready`, waits, and then closes.
 
     Args:
         settings: the settings.
+        listener: the socket that it takes connections from.
         grace_seconds: how long it goes on taking connections after the signal.
     """
 
-    def __init__(self, settings: Settings, *, grace_seconds: float = GRACE_SECONDS) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        listener: socket.socket,
+        *,
+        grace_seconds: float = GRACE_SECONDS,
+    ) -> None:
         app = create_app(settings, on_failure=self._stop_now)
         self.replica: Final[Replica] = app.state.replica
+        self._listener = listener
         self._grace_seconds = grace_seconds
         in_flight_seconds = max(1.0, settings.replicas.drain_seconds - grace_seconds - 1.0)
         super().__init__(
@@ -76,20 +89,22 @@ class Server(uvicorn.Server):
             return
         log.info("draining", signal=number.name, grace_seconds=self._grace_seconds)
         self.replica.drain()
-        asyncio.get_running_loop().call_later(self._grace_seconds, self._stop_now)
+        asyncio.get_running_loop().call_later(self._grace_seconds, self._close_door)
+
+    def _close_door(self) -> None:
+        ignore_newcomers(self._listener)
+        asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._stop_now)
 
     def _stop_now(self) -> None:
         self.should_exit = True
 
 
-def run(settings: Settings, *, host: str, port: int, grace_seconds: float = GRACE_SECONDS) -> int:
-    """Serve until a signal comes.
-
-    Returns:
-        The exit code: 0 after a drain, 1 if the model could not be loaded.
+def run(settings: Settings, *, host: str, port: int, grace_seconds: float = GRACE_SECONDS) -> None:
+    """Serve until a signal comes and every request is answered.
 
     Raises:
         PortTakenError: the address cannot be listened on.
+        ModelRefusedError: the model cannot be served.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -97,6 +112,7 @@ def run(settings: Settings, *, host: str, port: int, grace_seconds: float = GRAC
     except OSError as error:
         raise PortTakenError(f"{host} port {port}: {error.strerror or error}") from error
     with listener:
-        server = Server(settings, grace_seconds=grace_seconds)
+        server = Server(settings, listener, grace_seconds=grace_seconds)
         server.run(sockets=[listener])
-    return 1 if server.replica.phase == "failed" else 0
+    if server.replica.phase == "failed":
+        raise ModelRefusedError(server.replica.reason)

@@ -1,4 +1,4 @@
-"""The flights artefact, trained once and kept, and applications that serve it in this process."""
+"""The flights artefact, trained once for this checkout, and applications that serve it in this process."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from tidegate.settings import Settings
 
 
 @pytest.fixture(scope="session")
-def flights(request: pytest.FixtureRequest) -> Artefact:
-    folder = request.config.cache.mkdir("flights") / "artefact"
-    train_flights(folder)
+def flights() -> Artefact:
+    folder = Path(__file__).parents[3] / "artefacts" / "flights"
+    train_flights(folder)  # nothing happens if it is current
     return load(folder)
 
 
