@@ -79,7 +79,7 @@ def cut(file: str, data: bytes, offset: int, *, max_lines: int, line_bytes: int)
             break
         place = Place(file, offset + start)
         if end - start > line_bytes:
-            head = data[start : start + SHOWN_BYTES]
+            head = data[start : min(end, start + SHOWN_BYTES)]
             piece.asides.append(too_long(place, end - start, head, line_bytes))
         else:
             piece.add(place, data[start:end])

@@ -1,0 +1,153 @@
+"""The collector's smaller parts: checkpoint, quarantine, back-off, janitor."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.collector.backoff import Backoff
+from tidegate.collector.checkpoint import Checkpoint, Progress
+from tidegate.collector.delivery import begin
+from tidegate.collector.janitor import expired
+from tidegate.collector.lines import Aside, Place
+from tidegate.collector.quarantine import Quarantine
+from tidegate.collector.tail import LogFile
+
+
+def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path / "checkpoint.json")
+    assert checkpoint.load() == Progress()
+    for progress in (Progress({"a": 5, "b": 0}, 17), Progress({}, 0)):
+        checkpoint.save(progress)
+        assert checkpoint.load() == progress
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.json"]
+    assert checkpoint.problem == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "5", "[]", "{}", '{"version": 9, "files": {}, "quarantine_bytes": 0}',
+     '{"version": 1, "files": [], "quarantine_bytes": 0}',
+     '{"version": 1, "files": {"a": -1}, "quarantine_bytes": 0}',
+     '{"version": 1, "files": {"a": "5"}, "quarantine_bytes": 0}',
+     '{"version": 1, "files": {"a": true}, "quarantine_bytes": 0}',
+     '{"version": 1, "files": {}, "quarantine_bytes": -1}', "\udcff"],
+)  # fmt: skip
+def test_a_corrupt_checkpoint_means_from_the_start_and_says_so(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "checkpoint.json"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    checkpoint = Checkpoint(path)
+    assert checkpoint.load() == Progress()
+    assert "delivering every file again" in checkpoint.problem
+
+
+def aside(offset: int = 0) -> Aside:
+    return Aside(Place("file.ndjson", offset), 3, "it is no JSON", b"a\xffb")
+
+
+def entries(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(text) for text in (folder / "quarantine.ndjson").read_text().splitlines()]
+
+
+def test_a_quarantined_line_is_kept_with_its_place_and_reason(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path, clock_ns=lambda: 0)
+    quarantine.add([])
+    assert quarantine.size() == 0
+    quarantine.add([aside(7)])
+    assert entries(tmp_path) == [
+        {
+            "@timestamp": "1970-01-01T00:00:00.000000Z",
+            "file": "file.ndjson",
+            "offset": 7,
+            "bytes": 3,
+            "reason": "it is no JSON",
+            "line": "a\ufffdb",
+        }
+    ]
+
+
+def test_what_a_delivery_that_did_not_end_set_aside_is_forgotten(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path, clock_ns=lambda: 0)
+    quarantine.add([aside(1)])
+    size = quarantine.size()
+    quarantine.add([aside(2)])
+    quarantine.forget_beyond(size)
+    quarantine.forget_beyond(10**9)
+    assert [entry["offset"] for entry in entries(tmp_path)] == [1]
+
+
+def test_a_quarantine_does_not_grow_for_ever(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path, clock_ns=lambda: 0, file_bytes=100)
+    for offset in range(5):
+        quarantine.add([aside(offset)])
+    assert [entry["offset"] for entry in entries(tmp_path)] == [4]
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "quarantine.ndjson",
+        "quarantine.1.ndjson",
+    }
+
+
+def test_without_a_checkpoint_the_quarantine_is_kept_whole(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path, clock_ns=lambda: 0)
+    quarantine.add([aside()])
+    assert begin(Checkpoint(tmp_path / "c.json"), quarantine) == Progress({}, quarantine.size())
+
+
+def test_back_off_doubles_to_five_seconds_and_takes_a_random_part() -> None:
+    longest, shortest = Backoff(lambda: 1.0), Backoff(lambda: 0.0)
+    waits = [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
+    assert [longest.failed() for _ in range(7)] == pytest.approx(waits)
+    assert [shortest.failed() for _ in range(7)] == pytest.approx([wait / 2 for wait in waits])
+    assert longest.succeeded()
+    assert not longest.succeeded()
+    assert longest.failed() == pytest.approx(0.2)
+
+
+def log(name: str, size: int, modified: float, *, closed: bool = True) -> LogFile:
+    return LogFile(name, size, modified, closed)
+
+
+FILES = [log("old", 10, 0), log("mid", 10, 50), log("new", 10, 90)]
+DONE = {file.name: file.size for file in FILES}
+
+
+@pytest.mark.parametrize(
+    ("offsets", "keep_seconds", "keep_bytes", "gone"),
+    [
+        (DONE, 1000, 1000, []),
+        (DONE, 60, 1000, ["old"]),
+        (DONE, 0, 1000, ["old", "mid", "new"]),
+        (DONE, 1000, 30, []),
+        (DONE, 1000, 29, ["old"]),
+        (DONE, 1000, 0, ["old", "mid", "new"]),
+        ({**DONE, "old": 9}, 0, 0, ["mid", "new"]),
+        ({}, 0, 0, []),
+    ],
+)
+def test_delivered_files_go_when_they_are_too_old_or_too_many_the_oldest_first(
+    offsets: dict[str, int], keep_seconds: float, keep_bytes: int, gone: list[str]
+) -> None:
+    found = expired(FILES, offsets, now=100, keep_seconds=keep_seconds, keep_bytes=keep_bytes)
+    assert found == gone
+
+
+@given(
+    st.lists(
+        st.builds(
+            LogFile, st.uuids().map(str), st.integers(0, 100), st.floats(0, 100), st.booleans()
+        )
+    ),
+    st.dictionaries(st.text(), st.integers(0, 100)),
+)
+def test_an_open_file_or_one_with_undelivered_bytes_never_goes(
+    files: list[LogFile], offsets: dict[str, int]
+) -> None:
+    some = {file.name: file.size // 2 for file in files[::2]} | offsets
+    gone = expired(files, some, now=1e9, keep_seconds=0, keep_bytes=0)
+    for file in files:
+        if not file.closed or some.get(file.name, 0) < file.size:
+            assert file.name not in gone
