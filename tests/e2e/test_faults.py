@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, Answer, Stack, eventually, running
+from driving import ROOT, Answer, Stack, eventually, running
 
 from tidegate.store.base import SearchRequest
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, Stack, eventually, running
+from driving import ROOT, Stack, eventually, running
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tidegate.events import Event

@@ -1,0 +1,158 @@
+"""A whole stack on free ports, in a folder of its own, driven as a person would: by the commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from tidegate.settings import Settings, load
+from tidegate.store.base import EventStore
+
+ROOT = Path(__file__).parents[1]
+MAX_REPLICAS = 4
+T = TypeVar("T")
+
+
+def eventually(probe: Callable[[], T | None], what: str, seconds: float = 60) -> T:
+    """What the probe returns, once that is true."""
+    deadline = time.monotonic() + seconds
+    while not (found := probe()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds:.0f} s: {what}; last seen: {found!r}")
+        time.sleep(0.1)
+    return found
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running stack: its settings, its commands, its addresses."""
+
+    settings: Settings
+    environment: dict[str, str]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.settings.gateway.port}"
+
+    @property
+    def prometheus(self) -> str:
+        return f"http://127.0.0.1:{self.settings.prometheus.port}"
+
+    def run(self, *command: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run `python -m …` with this stack's settings."""
+        return subprocess.run(
+            [sys.executable, "-m", *command],
+            env=self.environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+
+    def status(self) -> dict[str, Any]:
+        done = self.run("tidegate", "status", "--json")
+        assert done.stdout, done.stderr
+        return dict(json.loads(done.stdout))
+
+    def store(self) -> EventStore:
+        from tidegate.store import open_store
+
+        return open_store(self.settings, read_only=True)
+
+    def send(
+        self,
+        path: str,
+        body: bytes | None = None,
+        *,
+        method: str | None = None,
+        content_type: str = "application/json",
+    ) -> Answer:
+        request = urllib.request.Request(self.url + path, data=body, method=method)
+        if body is not None:
+            request.add_header("Content-Type", content_type)
+        try:
+            answer = urllib.request.urlopen(request, timeout=30)
+        except urllib.error.HTTPError as error:
+            answer = error
+        with answer:
+            text = answer.read()
+            kind = answer.headers.get("Content-Type", "")
+            return Answer(
+                answer.status,
+                {name.lower(): value for name, value in answer.headers.items()},
+                json.loads(text) if "json" in kind and text else text.decode(),
+            )
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """The samples of an instant query to Prometheus."""
+        from urllib.parse import urlencode
+
+        url = f"{self.prometheus}/api/v1/query?{urlencode({'query': expression})}"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return list(json.load(answer)["data"]["result"])
+
+
+def free_ports(count: int) -> int:
+    """The first of so many ports in a row that are free now, outside the range the kernel hands out."""
+    for _ in range(200):
+        first = random.randrange(24000, 32000 - count)
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return first
+    pytest.fail(f"no {count} free ports in a row")
+
+
+@contextmanager
+def running(folder: Path, artefact: Path, **overrides: dict[str, Any]) -> Iterator[Stack]:
+    """Start a stack with these settings (a dict a section), stop it in the end."""
+    port = free_ports(10 + MAX_REPLICAS)
+    sections: dict[str, dict[str, Any]] = {
+        "model": {"path": str(artefact)},
+        "gateway": {"port": port, "metrics_port": port + 1},
+        "prometheus": {"port": port + 2, "scrape_seconds": 1},
+        "collector": {"metrics_port": port + 3},
+        "autoscaler": {"metrics_port": port + 4},
+        "replicas": {"first_port": port + 10, "max": MAX_REPLICAS},
+        "stack": {"data_dir": str(folder / "data")},
+    }
+    for section, values in overrides.items():
+        sections.setdefault(section, {}).update(values)
+    environment = {**os.environ, "TIDEGATE_CONFIG": str(ROOT / "tidegate.toml")}
+    for section, values in sections.items():
+        for name, value in values.items():
+            text = json.dumps(value) if isinstance(value, dict | list | bool) else str(value)
+            environment[f"TIDEGATE_{section}__{name}".upper()] = text
+    stack = Stack(load(**sections), environment)
+    try:
+        started = stack.run("tidegate", "up", "--detach")
+        assert started.returncode == 0, started.stdout + started.stderr
+        yield stack
+    finally:
+        stopped = stack.run("tidegate", "down")
+        assert stopped.returncode == 0, stopped.stdout + stopped.stderr
