@@ -13,7 +13,6 @@ import itertools
 import os
 import threading
 import time
-import uuid
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -54,7 +53,7 @@ def _whole_second(seconds: int) -> str:
 
 def new_event_id() -> str:
     """A unique id; it becomes the document id, which makes delivery idempotent."""
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
 
 
 def make_event(

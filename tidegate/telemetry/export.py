@@ -127,6 +127,10 @@ class OtlpExporter(SpanExporter):
             self._report(down)
         return result
 
+    def give_up(self) -> None:
+        """Treat the endpoint as dead from now on: nothing waits for it any more."""
+        self.down = True
+
     def shutdown(self) -> None:
         """Stop, in the middle of a retry too."""
         with _quietly():
@@ -139,6 +143,14 @@ class OtlpProcessor(BatchSpanProcessor):
     def __init__(self, exporter: OtlpExporter) -> None:
         super().__init__(exporter)
         self._otlp = exporter
+
+    def flush_within(self, seconds: float) -> None:
+        """Send what is queued, and wait for it so long; the SDK's own flush keeps no limit."""
+        flush = threading.Thread(target=self.force_flush, daemon=True)
+        flush.start()
+        flush.join(seconds)
+        if flush.is_alive():
+            self._otlp.give_up()
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue the span."""

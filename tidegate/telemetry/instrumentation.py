@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import weakref
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, Protocol
@@ -20,6 +19,7 @@ from starlette.types import ASGIApp
 
 from tidegate.events import Origin
 from tidegate.settings import Settings, load
+from tidegate.telemetry.export import OtlpProcessor
 from tidegate.telemetry.instrumented import InstrumentedTracing, NoTracing
 from tidegate.telemetry.lines import request_event
 from tidegate.telemetry.logs import (
@@ -37,9 +37,9 @@ from tidegate.telemetry.request import Clock, RequestRecord, Tracing, record_of
 from tidegate.telemetry.routes import RouteFinder, route_path
 from tidegate.telemetry.sampling import read_environment
 from tidegate.telemetry.semconv import known_method
-from tidegate.telemetry.setup import Identity, make_provider, open_writer
+from tidegate.telemetry.setup import Identity, make_otlp, make_provider, open_writer
 
-FLUSH_SECONDS: Final = 5.0
+FLUSH_SECONDS: Final = 3.0
 """How long the end of an app waits for spans that are on their way to an OTLP endpoint."""
 
 _LOGGER: Final = "tidegate.telemetry"
@@ -117,6 +117,7 @@ class Telemetry:
         self._head = environment.head
         self._tracing: _Backend = NoTracing()
         self._provider: TracerProvider | None = None
+        self._otlp: OtlpProcessor | None = None
         if not environment.disabled:
             self._set_up_tracing(app, otlp=environment.otlp)
         self._samples = isinstance(self._tracing, NativeTracing)
@@ -145,11 +146,8 @@ class Telemetry:
 
         An app that is used again after this goes on, with a new file.
         """
-        if self._provider is not None:
-            # The SDK's flush has no time limit that it keeps.
-            flush = threading.Thread(target=self._provider.force_flush, daemon=True)
-            flush.start()
-            flush.join(FLUSH_SECONDS)
+        if self._otlp is not None:
+            self._otlp.flush_within(FLUSH_SECONDS)
         close_sink(self._sink)
         take_down_logging()
         self.writer.close()
@@ -201,10 +199,12 @@ class Telemetry:
                 self._complained = True
                 logging.getLogger(_LOGGER).exception("cannot write down a request")
         finally:
-            # Their tracebacks hold the frames that hold this record.
+            # They hold this record, by themselves or by their tracebacks' frames: without these cycles
+            # it is freed at once, and not by the garbage collector.
             record.exception = None
             for noted in record.spans:
                 noted.error = None
+            record.spans.clear()
 
     def keeps_so_far(self, record: RequestRecord) -> bool:
         """Whether the request's spans will be made, by what is known now."""
@@ -240,12 +240,13 @@ class Telemetry:
             else:
                 sink.write(_LOGGER, "info", "the OTLP endpoint takes spans again")
 
+        self._otlp = make_otlp(report) if otlp else None
         self._provider = make_provider(
             self._identity,
             self.writer,
             sampler=ALWAYS_ON if mode == "native" else None,
             ids=preset if mode == "native" else self._ids,
-            report_otlp=report if otlp else None,
+            otlp=self._otlp,
         )
         # At the end of the process, or of this object.
         weakref.finalize(self, self._provider.shutdown)

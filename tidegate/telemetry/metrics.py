@@ -92,7 +92,7 @@ class RequestMetrics:
         content_type = CONTENT_TYPE_PLAIN_0_0_4
         try:
             encode, content_type = choose_encoder(", ".join(request.headers.getlist("accept")))
-        except ValueError:
-            # A version that is no number: the client gets what every client can read.
+        except (TypeError, ValueError):
+            # prometheus_client trips over a version that is no number.
             logging.getLogger(__name__).debug("cannot read Accept: %r", request.headers["accept"])
         return Response(encode(self.registry), headers={"content-type": content_type})

@@ -7,10 +7,10 @@ server, so that no client has an answer whose event a killed process could still
 
 from __future__ import annotations
 
-import asyncio
 from contextvars import Token
 from typing import TYPE_CHECKING, Any
 
+from anyio import to_thread
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -60,7 +60,7 @@ class TelemetryMiddleware:
         async def following_send(message: Message) -> None:
             # The server may end as soon as it has this message, so what is left to do is done before.
             if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
-                await asyncio.to_thread(self.telemetry.close)
+                await to_thread.run_sync(self.telemetry.close)
             await send(message)
 
         self.telemetry.open()

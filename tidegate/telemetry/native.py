@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Token
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -107,13 +108,12 @@ class NotedSpan:
         self.end_ns = self.record.now_ns()
         if isinstance(error, Exception) and not self.record.finished:
             self.error = error
-        if self._token is not None:
-            try:
-                position.reset(self._token)
-            except ValueError:
-                # Left in another context than it was entered in, as FastAPI does with a dependency
-                # that yields in a thread: there is nothing to restore here.
-                self._token = None
+        token, self._token = self._token, None
+        if token is not None:
+            # Left in another context than it was entered in, as FastAPI does with a dependency that
+            # yields in a thread, there is nothing to restore.
+            with suppress(ValueError):
+                position.reset(token)
 
     def set(self, **attributes: Any) -> None:
         """Add attributes."""
@@ -178,7 +178,6 @@ class NativeTracing:
             made = spans[noted.span_id]
             if noted.error is not None:
                 _mark_failed(made, noted.error, noted.end_ns or end_ns)
-                noted.error = None  # its traceback holds this frame's spans: a cycle
             made.end(noted.end_ns or end_ns)
         if isinstance(record.exception, Exception) and not record.aborted:
             _mark_failed(server, record.exception, end_ns)

@@ -171,7 +171,7 @@ def fail(error_type: str, message: str) -> None:
         here.record.reason = (error_type, message)
 
 
-def span(name: str, **attributes: Any) -> AbstractContextManager[ActiveSpan]:
+def span(name: str, /, **attributes: Any) -> AbstractContextManager[ActiveSpan]:
     """Measure a part of this request: a context manager that makes a child span.
 
     As in `with span("predict", rows=3):`. Nested calls make nested spans. An exception that passes

@@ -86,11 +86,11 @@ def _match(routes: Sequence[BaseRoute], scope: dict[str, Any]) -> RouteNames:
         match, child = route.matches(scope)
         if match == Match.NONE:
             continue
-        top = getattr(route, "path", None)
-        if top is None:  # a Host route has no path of its own
-            top = scope["path"]
-        names = RouteNames(top, top)
+        path = getattr(route, "path", None)
+        # A Host route has no path of its own; the instrumentation names the request's then.
+        top = scope["path"] if path is None else path
+        names = RouteNames(path or "", top)
         if match == Match.FULL:
             inner = _match(getattr(route, "routes", None) or (), {**scope, **child})
-            return RouteNames(top + inner.full, top)
+            return RouteNames((path or "") + inner.full, top)
     return names

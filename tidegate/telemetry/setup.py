@@ -90,7 +90,7 @@ def make_provider(
     *,
     sampler: Sampler | None,
     ids: IdGenerator,
-    report_otlp: Callable[[bool], None] | None,
+    otlp: OtlpProcessor | None,
 ) -> TracerProvider:
     """A provider of spans that belongs to one app; the process-wide one is left alone.
 
@@ -99,11 +99,7 @@ def make_provider(
         writer: where their lines go.
         sampler: None means the one that `OTEL_TRACES_SAMPLER` names.
         ids: where their ids come from.
-        report_otlp: told when the OTLP endpoint stops (True) or begins again (False) to answer; None
-            means that no spans go there.
-
-    Raises:
-        SettingsError: an OTEL_* variable of the exporter's is bad.
+        otlp: sends them to an OTLP endpoint too, if given.
     """
     provider = TracerProvider(
         sampler=sampler,
@@ -113,12 +109,24 @@ def make_provider(
     )
     exporter = EventSpanExporter(writer, lambda: identity.origin)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    if report_otlp is not None:
-        try:
-            provider.add_span_processor(OtlpProcessor(OtlpExporter(report_otlp)))
-        except (ValueError, RuntimeError) as error:
-            raise SettingsError(f"OTEL_EXPORTER_OTLP_*, OTEL_BSP_*: {error}") from error
+    if otlp is not None:
+        provider.add_span_processor(otlp)
     return provider
+
+
+def make_otlp(report: Callable[[bool], None]) -> OtlpProcessor:
+    """What sends spans to the OTLP endpoint that the OTEL_* variables describe.
+
+    Args:
+        report: told when the endpoint stops (True) or begins again (False) to take spans.
+
+    Raises:
+        SettingsError: a variable is bad.
+    """
+    try:
+        return OtlpProcessor(OtlpExporter(report))
+    except (ValueError, RuntimeError) as error:
+        raise SettingsError(f"OTEL_EXPORTER_OTLP_*, OTEL_BSP_*: {error}") from error
 
 
 def _resource(origin: Origin) -> Resource:

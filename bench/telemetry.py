@@ -1,0 +1,169 @@
+"""CPU that telemetry costs a request: a plain app, and the same app under each way of tracing.
+
+Drives the ASGI app directly (no server, no client, no socket), in one process, with CPU time
+(`time.process_time`). The variants take turns in short rounds, so that a machine that slows down slows
+all of them; the figure of each is the median of its rounds.
+
+    python bench/telemetry.py --requests 2000 --rounds 15
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import datetime as dt
+import gc
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from fastapi import FastAPI
+from starlette.types import Message, Scope
+
+from tidegate.settings import Settings
+from tidegate.telemetry import annotate, instrument, span
+
+SAMPLE_RATIO = 0.05
+BODY = b'{"instances": [{"distance": 1.0}]}'
+VARIANTS: dict[str, dict[str, Any] | None] = {
+    "plain": None,
+    "off": {"tracing": "off"},
+    "native, 5 % kept": {"tracing": "native", "sample_ratio": SAMPLE_RATIO},
+    "native, all kept": {"tracing": "native", "sample_ratio": 1.0},
+    "opentelemetry, 5 % sampled": {"tracing": "opentelemetry"},
+    "opentelemetry, as shipped": {"tracing": "opentelemetry"},
+}
+SAMPLED = {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": str(SAMPLE_RATIO)}
+
+
+@dataclass
+class Variant:
+    """One way to serve the same requests, and the CPU that each took in every round."""
+
+    name: str
+    app: FastAPI
+    close: Callable[[], None]
+    microseconds: list[float] = field(default_factory=list)
+
+
+def make_app() -> FastAPI:
+    """The app that is measured: what it does itself is the same in all variants."""
+    app = FastAPI()
+
+    @app.post("/predict/{kind}")
+    async def predict(kind: str, body: dict[str, Any]) -> dict[str, Any]:
+        with span("queue wait"):
+            pass
+        with span("predict", rows=len(body["instances"])):
+            annotate(rows=len(body["instances"]), work=kind)
+        return {"label": "late", "probability": 0.7}
+
+    return app
+
+
+def make_variant(name: str, telemetry: dict[str, Any] | None, folder: Path) -> Variant:
+    """The app, instrumented or not."""
+    app = make_app()
+    if telemetry is None:
+        return Variant(name, app, lambda: None)
+    settings = Settings(stack={"data_dir": folder / name}, telemetry=telemetry)
+    with mock.patch.dict(os.environ, SAMPLED if "sampled" in name else {}):
+        made = instrument(app, settings)
+    return Variant(name, app, made.close)
+
+
+def scope() -> Scope:
+    """A request as uvicorn hands it over, with the headers of a gateway."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/predict/light",
+        "raw_path": b"/predict/light",
+        "query_string": b"",
+        "root_path": "",
+        "headers": [
+            (b"host", b"127.0.0.1:8000"),
+            (b"user-agent", b"bench"),
+            (b"accept", b"*/*"),
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(BODY)),
+            (b"x-request-start", b"t=%d" % (time.time_ns() // 1000)),
+        ],
+        "client": ("127.0.0.1", 40_000),
+        "server": ("127.0.0.1", 18_001),
+    }
+
+
+async def drive(app: FastAPI, requests: int) -> float:
+    """Send the requests one after another; the CPU time of each, in microseconds."""
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": BODY, "more_body": False}
+
+    async def send(message: Message) -> None:
+        assert message.get("status", 200) == 200
+
+    gc.collect()
+    started = time.process_time()
+    for _ in range(requests):
+        await app(scope(), receive, send)
+    return (time.process_time() - started) / requests * 1e6
+
+
+async def measure(variants: list[Variant], requests: int, rounds: int) -> None:
+    """Let the variants take turns; the first round warms up and is not counted."""
+    for turn in range(rounds + 1):
+        order = variants if turn % 2 else variants[::-1]
+        for variant in order:
+            taken = await drive(variant.app, requests)
+            if turn:
+                variant.microseconds.append(taken)
+
+
+def table(variants: list[Variant]) -> str:
+    """The result as a Markdown table."""
+    plain = variants[0].microseconds
+    lines = [
+        "| variant | µs of CPU a request | telemetry's own µs | ratio to plain |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for variant in variants:
+        pairs = list(zip(variant.microseconds, plain, strict=True))
+        own = statistics.median(mine - base for mine, base in pairs)
+        ratio = statistics.median(mine / base for mine, base in pairs)
+        total = statistics.median(variant.microseconds)
+        lines.append(f"| {variant.name} | {total:.0f} | {own:.0f} | {ratio:.2f} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--requests", type=int, default=2000, help="requests a round")
+    parser.add_argument("--rounds", type=int, default=15, help="rounds of each variant")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        variants = [make_variant(name, how, Path(folder)) for name, how in VARIANTS.items()]
+        asyncio.run(measure(variants, arguments.requests, arguments.rounds))
+        for variant in variants:
+            variant.close()
+    today = dt.datetime.now(dt.UTC).date()
+    print(
+        f"{today}, Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores;"
+        f" {arguments.rounds} rounds of {arguments.requests} requests\n"
+    )
+    print(table(variants))
+
+
+if __name__ == "__main__":
+    main()

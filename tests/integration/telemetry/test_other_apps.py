@@ -1,0 +1,262 @@
+"""Telemetry on applications that are not our service, under a real server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import orjson
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from websockets.sync.client import connect
+
+pytestmark = pytest.mark.integration
+HERE = Path(__file__).parent
+PORTS = range(21_000, 21_100)
+OPENMETRICS = {"accept": "application/openmetrics-text; version=1.0.0"}
+Found = TypeVar("Found")
+parse: Callable[[str], Any] = text_string_to_metric_families
+
+
+def wait_for(find: Callable[[], Found], seconds: float = 30) -> Found:
+    """What `find` returns, once it is truthy."""
+    deadline = time.monotonic() + seconds
+    while not (found := find()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+    return found
+
+
+def free_port() -> int:
+    for port in PORTS:
+        with socket.socket() as held:
+            if held.connect_ex(("127.0.0.1", port)):
+                try:
+                    held.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+                return port
+    raise AssertionError(f"no port of {PORTS} is free")
+
+
+class Server:
+    """uvicorn with one of the apps beside this file, started as a person would."""
+
+    def __init__(self, app: str, folder: Path, **environment: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("TIDEGATE_", "OTEL_"))}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "uvicorn", f"{app}:app", "--app-dir", str(HERE),
+             "--port", str(self.port), "--timeout-graceful-shutdown", "5"],
+            cwd=folder,
+            env={**clean, "TIDEGATE_SERVICE__NODE_NAME": f"{app.replace('_', '-')}-1",
+                 "TIDEGATE_TELEMETRY__SAMPLE_RATIO": "1", **environment},
+            stderr=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+        # uvicorn hangs up after an exception, so a connection is not used twice.
+        self.client = httpx.Client(
+            base_url=f"http://127.0.0.1:{self.port}",
+            timeout=30,
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
+        wait_for(self._is_up)
+
+    def _is_up(self) -> bool:
+        assert self.process.poll() is None, self.process.stderr and self.process.stderr.read()
+        try:
+            return self.client.get("/metrics").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def events(self, dataset: str) -> list[dict[str, Any]]:
+        return [
+            event
+            for path in sorted((self.folder / ".tidegate/logs").iterdir())
+            for line in path.read_bytes().splitlines()
+            if (event := orjson.loads(line))["event"]["dataset"] == f"tidegate.{dataset}"
+        ]
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        self.client.close()
+        self.process.send_signal(how)
+        self.process.communicate(timeout=30)
+        code: int = self.process.returncode
+        return abs(code)  # uvicorn ends by the signal that it was sent
+
+
+StartServer = Callable[..., Server]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[StartServer]:
+    servers: list[Server] = []
+
+    def start_one(app: str, **environment: str) -> Server:
+        folder = tmp_path / f"{len(servers)}"
+        folder.mkdir()
+        servers.append(Server(app, folder, **environment))
+        return servers[-1]
+
+    yield start_one
+    for server in servers:
+        if server.process.poll() is None:
+            server.stop()
+
+
+@pytest.mark.parametrize("tracing", ["native", "opentelemetry"])
+def test_a_fastapi_app_in_three_lines(start: StartServer, tracing: str) -> None:
+    shop = start("cake_shop", TIDEGATE_TELEMETRY__TRACING=tracing)
+    assert shop.client.get("/cakes/lemon").json() == {"cake": "lemon"}
+    assert shop.client.get("/cakes/none").status_code == 404
+    assert shop.client.post("/orders/7", json=["lemon", "nut"]).json()["lines"] == 2
+    assert shop.client.head("/cakes/lemon").status_code == 405
+    burnt = shop.client.get("/burnt")
+    assert burnt.status_code == 500
+
+    metrics = shop.client.get("/metrics", headers=OPENMETRICS).text
+    exemplars = {
+        sample.exemplar.labels["trace_id"]
+        for family in parse(metrics)
+        for sample in family.samples
+        if sample.exemplar
+    }
+    assert shop.stop() == signal.SIGTERM
+    requests = shop.events("request")
+    assert [event["message"].rpartition(" in ")[0] for event in requests] == [
+        "GET /cakes/lemon 200",
+        "GET /cakes/none 404",
+        "POST /orders/7 200",
+        "HEAD /cakes/lemon 405",
+        "GET /burnt 500",
+    ]
+    assert requests[0]["tidegate"] == {"route": "/cakes/{name}", "cake": "lemon"}
+    assert requests[0]["service"]["version"] == "4.2"
+    assert len({event["event"]["id"] for event in requests}) == 5
+    traces = {event["trace"]["id"] for event in requests}
+    assert {event["trace"]["id"] for event in shop.events("span")} == traces
+    assert exemplars
+    assert exemplars <= traces
+    assert burnt.headers["traceresponse"][3:35] == requests[4]["trace"]["id"]
+
+    lines = {(e["log"]["logger"], e["message"]): e for e in shop.events("app")}
+    sold = lines["cakes", "sold"]
+    spans = {e["span"]["id"]: e["span"]["name"] for e in shop.events("span")}
+    assert spans[requests[0]["span"]["id"]] == "GET /cakes/{name}"
+    assert "look up" in spans.values()
+    assert sold["trace"] == requests[0]["trace"]
+    assert lines["cakes.stock", "8 left"]["trace"] == requests[2]["trace"]
+    crash = next(e for e in shop.events("app") if "error" in e)
+    assert crash["log"]["logger"] == "uvicorn.error"
+    assert crash["error"]["message"] == "the oven is too hot"
+    assert "in burnt" in crash["error"]["stack_trace"]
+    assert crash["trace"] == requests[4]["trace"]
+    assert ("uvicorn.error", "Application startup complete.") in lines
+
+
+def test_a_starlette_app_in_three_lines(start: StartServer) -> None:
+    house = start("tea_house")
+    assert house.client.get("/menu/tea/green").json() == {"tea": "green"}
+    assert house.client.head("/menu/tea/green").status_code == 200
+    assert house.client.get("/spilt").status_code == 500
+    assert house.client.get("/nowhere").status_code == 404
+    assert house.stop() == signal.SIGTERM
+    requests = house.events("request")
+    assert [event["tidegate"]["route"] for event in requests] == [
+        "/menu/tea/{name}",
+        "/menu/tea/{name}",
+        "/spilt",
+        "",
+    ]
+    assert requests[0]["tidegate"]["tea"] == "green"
+    assert [event["event"]["outcome"] for event in requests][2] == "failure"
+    assert {event["trace"]["id"] for event in house.events("span")} == {
+        event["trace"]["id"] for event in requests
+    }
+
+
+def test_a_trace_goes_through_two_services(start: StartServer) -> None:
+    shop, house = start("cake_shop"), start("tea_house")
+    headers = shop.client.get("/headers").json()
+    house.client.get("/menu/tea/green", headers=headers)
+    (first,), (second,) = shop.events("request"), house.events("request")
+    assert first["trace"] == second["trace"]
+    assert second["parent"] == {"id": first["span"]["id"]}
+
+
+def test_a_stream_reaches_its_client_while_it_is_made(start: StartServer) -> None:
+    shop = start("cake_shop")
+    with shop.client.stream("GET", "/baking") as answer:
+        chunks = answer.iter_raw()
+        assert next(chunks) == b"flour"
+        assert shop.events("request") == []
+        shop.client.post("/bell")
+        assert list(chunks) == [b"cake"]
+    baking = next(e for e in shop.events("request") if e["url"]["path"] == "/baking")
+    ringing = next(e for e in shop.events("request") if e["url"]["path"] == "/bell")
+    assert baking["event"]["duration"] > ringing["event"]["duration"]
+
+
+def test_a_client_that_hangs_up_is_told_from_a_failure(start: StartServer) -> None:
+    shop = start("cake_shop")
+    with socket.create_connection(("127.0.0.1", shop.port)) as caller:
+        caller.sendall(b"GET /endless HTTP/1.1\r\nhost: shop\r\n\r\n")
+        assert caller.recv(10_000).startswith(b"HTTP/1.1 200")
+    (event,) = wait_for(lambda: shop.events("request"))
+    assert event["error"]["type"] == "client_disconnect"
+    assert event["log"]["level"] == "warn"
+    assert event["http"]["response"]["status_code"] == 200
+
+
+def test_a_websocket_works_as_before(start: StartServer) -> None:
+    shop = start("cake_shop")
+    with connect(f"ws://127.0.0.1:{shop.port}/talk") as talk:
+        talk.send("hello")
+        assert talk.recv() == "HELLO"
+    assert shop.events("request") == []
+
+
+def test_every_answer_that_a_killed_server_gave_has_its_event(start: StartServer) -> None:
+    shop = start("cake_shop")
+    answered: list[str] = []
+
+    def ask() -> None:
+        with httpx.Client(base_url=str(shop.client.base_url)) as client:
+            try:
+                while True:
+                    answered.append(client.get("/cakes/x").headers["traceresponse"][3:35])
+            except httpx.TransportError:
+                return
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: len(answered) > 100)
+    shop.stop(signal.SIGKILL)
+    for thread in threads:
+        thread.join()
+    written = [event["trace"]["id"] for event in shop.events("request")]
+    assert set(written) >= set(answered)
+    assert len(set(written)) == len(written) <= len(answered) + len(threads)
+
+
+def test_a_dead_otlp_endpoint_holds_up_nothing(start: StartServer) -> None:
+    dead = "http://127.0.0.1:9"  # the discard service, which nobody runs
+    shop = start("cake_shop", OTEL_EXPORTER_OTLP_ENDPOINT=dead, OTEL_BSP_SCHEDULE_DELAY="50")
+    for _ in range(20):
+        assert shop.client.get("/cakes/lemon").elapsed.total_seconds() < 2
+    started = time.monotonic()
+    assert shop.stop() == signal.SIGTERM
+    assert time.monotonic() - started < 10
+    assert len(shop.events("request")) == 20
+    assert len([e for e in shop.events("app") if "OTLP" in e["message"]]) <= 1

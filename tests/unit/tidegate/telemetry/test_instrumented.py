@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.applications import Starlette
+
+from tidegate.telemetry import current_ids, get_logger, outgoing_headers, span
+
+from .conftest import Bench
+
+TRACE, PARENT = "f" * 32, "e" * 16
+
+
+def app_with(seen: list[Any]) -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/items/{item}")
+    async def item(item: int) -> int:
+        with span("predict", rows=item) as predicting:
+            predicting.set(label="late")
+            get_logger("a").info("inside")
+            seen.append((current_ids(), outgoing_headers()))
+        return item
+
+    @app.get("/broken")
+    async def broken() -> None:
+        with span("predict"):
+            raise ValueError("bad")
+
+    return app
+
+
+async def test_the_event_and_the_logs_carry_the_ids_of_its_spans(bench: Bench) -> None:
+    seen: list[Any] = []
+    app = app_with(seen)
+    telemetry = bench.instrument(app, tracing="opentelemetry")
+    async with bench.client(app) as client:
+        answer = await client.get("/items/3", headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
+    spans = {event["span"]["name"]: event for event in bench.events("span")}
+    server, child = spans["GET /items/{item}"], spans["predict"]
+    request = bench.event("request")
+    assert request["trace"] == {"id": TRACE}
+    assert request["span"]["id"] == server["span"]["id"]
+    assert server["parent"] == {"id": PARENT}
+    assert child["parent"] == {"id": server["span"]["id"]}
+    assert child["tidegate"]["attributes"] == {"rows": 3, "label": "late"}
+    line = bench.event("app")
+    assert line["span"]["id"] == child["span"]["id"]
+    ((ids, headers),) = seen
+    assert ids == (TRACE, child["span"]["id"])
+    assert headers["traceparent"].startswith(f"00-{TRACE}-{child['span']['id']}-")
+    assert answer.headers["traceresponse"] == f"00-{TRACE}-{server['span']['id']}-01"
+    exemplars = [s.exemplar for f in telemetry.registry.collect() for s in f.samples if s.exemplar]
+    assert exemplars[0].labels["trace_id"] == TRACE
+
+
+async def test_an_exception_marks_its_spans_and_the_event(bench: Bench) -> None:
+    app = app_with([])
+    bench.instrument(app, tracing="opentelemetry")
+    async with bench.client(app) as client:
+        assert (await client.get("/broken")).status_code == 500
+    spans = {event["span"]["name"]: event for event in bench.events("span")}
+    assert spans["predict"]["error"]["message"] == "bad"
+    assert spans["GET /broken"]["event"]["outcome"] == "failure"
+    assert bench.event("request")["error"]["type"] == "ValueError"
+
+
+async def test_the_standard_sampler_decides(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
+    app = app_with([])
+    telemetry = bench.instrument(app, tracing="opentelemetry")
+    async with bench.client(app) as client:
+        answer = await client.get("/broken")
+    assert bench.events("span") == []
+    assert answer.headers["traceresponse"].endswith("-00")
+    assert bench.event("request")["trace"]["id"] == answer.headers["traceresponse"][3:35]
+    assert not [s for f in telemetry.registry.collect() for s in f.samples if s.exemplar]
+
+
+async def test_a_plain_starlette_app_can_be_traced_so_too(bench: Bench) -> None:
+    app = Starlette()
+    bench.instrument(app, tracing="opentelemetry")
+    async with bench.client(app) as client:
+        await client.get("/nowhere")
+    assert any(event["span"]["kind"] == "server" for event in bench.events("span"))
+
+
+@pytest.mark.parametrize("tracing", ["native", "opentelemetry"])
+async def test_a_disabled_sdk_makes_no_spans_and_the_rest_goes_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tracing: str
+) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    seen: list[Any] = []
+    app = app_with(seen)
+    bench.instrument(app, tracing=tracing, sample_ratio=1)
+    async with bench.client(app) as client:
+        answer = await client.get("/items/3", headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
+    assert bench.events("span") == []
+    event = bench.event("request")
+    assert event["trace"]["id"] == TRACE
+    assert answer.headers["traceresponse"] == f"00-{TRACE}-{event['span']['id']}-00"
+    assert bench.event("app")["trace"]["id"] == TRACE
+    ((ids, headers),) = seen
+    assert ids == (TRACE, event["span"]["id"])
+    assert headers == {"traceparent": f"00-{TRACE}-{event['span']['id']}-00"}
+
+
+async def test_tracing_off_keeps_events_and_ids(bench: Bench) -> None:
+    seen: list[Any] = []
+    app = app_with(seen)
+    bench.instrument(app, tracing="off", sample_ratio=1)
+    async with bench.client(app) as client:
+        answer = await client.get("/items/3")
+        await client.get("/broken")
+    assert bench.events("span") == []
+    event = bench.events("request")[0]
+    assert answer.headers["traceresponse"] == (
+        f"00-{event['trace']['id']}-{event['span']['id']}-00"
+    )
+
+
+def test_without_fastapi_the_error_says_what_to_do(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.instrumentation.fastapi", None)
+    with pytest.raises(RuntimeError, match="'native' does not"):
+        bench.instrument(Starlette(), tracing="opentelemetry")

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import Counter
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families as classic
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+
+from tidegate.settings import Settings
+from tidegate.telemetry import duration_edges
+from tidegate.telemetry.metrics import RequestMetrics
+
+from .conftest import Bench
+
+OPENMETRICS = {"accept": "application/openmetrics-text; version=1.0.0; charset=utf-8"}
+
+
+@given(st.floats(0.001, 120, allow_nan=False))
+def test_the_edges_rise_and_hold_the_objective(objective: float) -> None:
+    edges = duration_edges(objective)
+    assert objective in edges
+    assert list(edges) == sorted(set(edges))
+    assert {0.005, 10.0, 60.0} <= set(edges)
+
+
+async def read(bench: Bench, app: Starlette, path: str = "/metrics", **headers: str) -> Any:
+    async with bench.client(app) as client:
+        answer = await client.get(path, headers=headers)
+    assert answer.status_code == 200
+    return answer
+
+
+def series(text: str, name: str, parse: Any = classic) -> dict[frozenset[tuple[str, str]], Any]:
+    return {
+        frozenset(sample.labels.items()): sample
+        for family in parse(text)
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
+async def test_requests_are_counted_by_route_method_and_status(bench: Bench) -> None:
+    async def item(request: Request) -> Response:
+        bench.time.pass_ms(30)
+        return Response(status_code=int(request.path_params["status"]))
+
+    app = Starlette(routes=[Route("/items/{status}", item)])
+    bench.instrument(app)
+    async with bench.client(app) as client:
+        for path in ("/items/200", "/items/201", "/items/200", "/nowhere"):
+            await client.get(path)
+        await client.request("BREW", "/items/200")
+    text = (await read(bench, app)).text
+    counts = series(text, "http_server_request_duration_seconds_count")
+    assert {
+        (s.labels["http_route"], s.labels["http_request_method"],
+         s.labels["http_response_status_code"]): s.value
+        for s in counts.values()
+    } == {
+        ("/items/{status}", "GET", "200"): 2,
+        ("/items/{status}", "GET", "201"): 1,
+        ("", "GET", "404"): 1,
+        ("/items/{status}", "_OTHER", "405"): 1,
+    }  # fmt: skip
+    buckets = series(text, "http_server_request_duration_seconds_bucket")
+    edges = {float(s.labels["le"]) for s in buckets.values()}
+    assert edges == {*duration_edges(0.5), float("inf")}
+
+
+async def test_openmetrics_is_given_to_who_asks_with_exemplars_of_kept_traces(
+    bench: Bench,
+) -> None:
+    async def item(request: Request) -> Response:
+        bench.time.pass_ms(int(request.path_params["ms"]))
+        return Response()
+
+    app = Starlette(routes=[Route("/{ms}", item)])
+    bench.instrument(app, sample_ratio=0)
+    async with bench.client(app) as client:
+        await client.get("/20")
+        await client.get("/700")
+    answer = await read(bench, app, **OPENMETRICS)
+    assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    buckets = series(answer.text, "http_server_request_duration_seconds_bucket", openmetrics)
+    exemplars = [s for s in buckets.values() if s.exemplar]
+    (slow,) = exemplars
+    event = bench.events("request")[1]
+    assert slow.labels["le"] == "0.75"
+    assert slow.exemplar.labels == {
+        "trace_id": event["trace"]["id"],
+        "span_id": event["span"]["id"],
+    }
+    assert slow.exemplar.value == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize(
+    "accept",
+    ["", "*/*", "text/html", "text/plain;version=0.0.4", "application/openmetrics-text;version=x"],
+)
+async def test_everybody_else_gets_the_classic_text(bench: Bench, accept: str) -> None:
+    app = Starlette(routes=[Route("/", empty)])
+    bench.instrument(app, sample_ratio=1)
+    async with bench.client(app) as client:
+        await client.get("/")
+    answer = await read(bench, app, accept=accept)
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert "# EOF" not in answer.text
+    assert "trace_id" not in answer.text
+    assert list(classic(answer.text))
+
+
+async def test_the_process_and_own_metrics_are_there(bench: Bench) -> None:
+    app = FastAPI()
+    telemetry = bench.instrument(app)
+    Counter("cakes", "Cakes baked.", registry=telemetry.registry).inc(3)
+    telemetry.writer.lost = 7
+    text = (await read(bench, app)).text
+    for name in ("process_cpu_seconds_total", "python_info", "python_gc_collections_total"):
+        assert series(text, name)
+    assert [s.value for s in series(text, "cakes_total").values()] == [3]
+    assert [s.value for s in series(text, "tidegate_events_lost_total").values()] == [7]
+
+
+async def test_two_apps_have_two_registries(bench: Bench) -> None:
+    first, second = FastAPI(), FastAPI()
+    bench.instrument(first)
+    bench.instrument(second)
+    async with bench.client(first) as client:
+        await client.get("/nowhere")
+    name = "http_server_request_duration_seconds_count"
+    assert series((await read(bench, first)).text, name)
+    assert not series((await read(bench, second)).text, name)
+
+
+async def test_metrics_are_found_behind_a_catch_all_and_below_a_root_path(bench: Bench) -> None:
+    everything = Starlette(routes=[Route("/{rest:path}", empty)])
+    app = FastAPI(routes=[Mount("/", everything)])
+    bench.instrument(app)
+    for path in ("/metrics", "/proxy/metrics"):
+        async with bench.client(app, root_path="/proxy") as client:
+            assert "python_info" in (await client.get(path)).text
+    assert bench.events("request") == []
+
+
+async def test_a_mounted_apps_metrics_lie_below_its_mount(bench: Bench) -> None:
+    inner = FastAPI()
+    outer = FastAPI()
+    outer.mount("/shop", inner)
+    bench.instrument(inner)
+    assert "python_info" in (await read(bench, outer, "/shop/metrics")).text
+    async with bench.client(outer) as client:
+        assert (await client.get("/metrics")).status_code == 404
+
+
+async def test_metrics_are_no_part_of_the_apps_documentation(bench: Bench) -> None:
+    app = FastAPI()
+    bench.instrument(app)
+    async with bench.client(app) as client:
+        assert "/metrics" not in (await client.get("/openapi.json")).json()["paths"]
+
+
+def test_edges_follow_the_objective_of_the_settings() -> None:
+    settings = Settings(slo={"latency_seconds": 0.321})
+    metrics = RequestMetrics(settings.slo.latency_seconds, lambda: 0)
+    metrics.observe("/", "GET", 200, 0.32, None)
+    edges = {
+        sample.labels["le"]
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.name.endswith("_bucket")
+    }
+    assert "0.321" in edges
+
+
+async def empty(request: Request) -> Response:
+    return Response()
