@@ -23,8 +23,9 @@ from pydantic_settings import (
 
 ENV_PREFIX = "TIDEGATE_"
 ENV_DELIMITER = "__"
-# Variables with our prefix that are not settings: where the file lies, and what tests must not skip.
-ENV_RESERVED = frozenset({"TIDEGATE_CONFIG", "TIDEGATE_REQUIRE_ALL"})
+# Variables with our prefix that are not settings: where installed programs and the file lie, and what
+# tests must not skip.
+ENV_RESERVED = frozenset({"TIDEGATE_CACHE", "TIDEGATE_CONFIG", "TIDEGATE_REQUIRE_ALL"})
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -156,8 +157,8 @@ class Prometheus(Section):
 
     port: Port = 9090
     """Where it listens."""
-    scrape_seconds: Seconds = 2.0
-    """How often it reads metrics, and evaluates rules."""
+    scrape_seconds: float = Field(default=2.0, gt=0, le=5)
+    """How often it reads metrics, and evaluates rules. A rate over 15 s needs at least three samples."""
     retention: str = Field(default="7d", pattern=r"^[0-9]+(ms|s|m|h|d|w|y)$")
     """How long it keeps samples."""
 

@@ -1,0 +1,171 @@
+"""Prometheus: which one, its configuration and rules, the replicas it reads, and how to start it.
+
+The configuration is observability/prometheus/prometheus.yml.j2. The rules are made for the settings in
+force, so that an objective set in the environment reaches them too; with the repository's own settings they
+are the files in observability/prometheus/rules/.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import jinja2
+
+from tidegate.render.commands import rule_files
+from tidegate.render.layout import config_folder
+from tidegate.render.metrics import GATEWAY
+from tidegate.render.promql import duration
+from tidegate.settings import Settings
+
+LOCAL: Final = "127.0.0.1"
+
+
+class PrometheusError(RuntimeError):
+    """There is no Prometheus. The text says what to do."""
+
+
+def prometheus_binary() -> Path:
+    """PATH's prometheus, else the one that scripts/prometheus put into the cache.
+
+    Raises:
+        PrometheusError: neither is to be had.
+    """
+    return _program("prometheus")
+
+
+def promtool_binary() -> Path:
+    """The promtool that belongs to it.
+
+    Raises:
+        PrometheusError: there is none.
+    """
+    return _program("promtool")
+
+
+def cache_folder() -> Path:
+    """Where installed programs are kept: `TIDEGATE_CACHE`, else ~/.cache/tidegate."""
+    return Path(os.environ.get("TIDEGATE_CACHE") or Path.home() / ".cache" / "tidegate")
+
+
+def _program(name: str) -> Path:
+    found = shutil.which(name) or shutil.which(name, path=cache_folder() / "prometheus")
+    if found is None:
+        raise PrometheusError(
+            f"there is no {name} on PATH and none in {cache_folder()}: run `scripts/prometheus install`"
+        )
+    return Path(found)
+
+
+def render_config(
+    settings: Settings, *, hosts: Mapping[str, str] | None = None, dns_name: str = ""
+) -> str:
+    """The configuration's text, for one machine or (with a DNS name) for Compose.
+
+    Args:
+        settings: those in force.
+        hosts: where `gateway`, `collector` and `autoscaler` run, if not on this machine.
+        dns_name: the name under which every replica is known, with `replicas.first_port` as their port;
+            else they stand in a file that `write_targets` writes.
+    """
+    at = hosts or {}
+    environment = jinja2.Environment(  # noqa: S701  this is no HTML; `tojson` quotes
+        loader=jinja2.FileSystemLoader(config_folder() / "prometheus"),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("prometheus.yml.j2").render(
+        scrape_interval=duration(settings.prometheus.scrape_seconds),
+        dns_name=dns_name,
+        replica_port=settings.replicas.first_port,
+        gateway=f"{at.get('gateway', LOCAL)}:{settings.gateway.metrics_port}",
+        gateway_metrics=[metric.name for metric in GATEWAY],
+        collector=f"{at.get('collector', LOCAL)}:{settings.collector.metrics_port}",
+        autoscaler=(
+            f"{at.get('autoscaler', LOCAL)}:{settings.autoscaler.metrics_port}"
+            if settings.autoscaler.enabled
+            else ""
+        ),
+        prometheus=f"{LOCAL}:{settings.prometheus.port}",
+    )
+
+
+def write_config(settings: Settings, folder: Path) -> Path:
+    """Write prometheus.yml and its rules into the folder, and an empty list of replicas if there is none.
+
+    Rule files in observability/prometheus/rules/ that are not generated are copied: a person may put
+    their own there.
+
+    Args:
+        settings: those in force.
+        folder: made if it is not there.
+
+    Returns:
+        The configuration's path.
+
+    Raises:
+        FileNotFoundError: observability/ is not there.
+        OSError: the folder cannot be written.
+    """
+    rules = folder / "rules"
+    shutil.rmtree(rules, ignore_errors=True)
+    rules.mkdir(parents=True)
+    for own in sorted((config_folder() / "prometheus" / "rules").glob("*.yml")):
+        shutil.copy(own, rules)
+    for name, text in rule_files(settings).items():
+        (rules / name).write_text(text, encoding="utf-8")
+    if not _targets(folder).exists():
+        write_targets(folder, {})
+    config = folder / "prometheus.yml"
+    config.write_text(render_config(settings), encoding="utf-8")
+    return config
+
+
+def argv(settings: Settings, config: Path, data: Path) -> list[str]:
+    """How to start it in the foreground.
+
+    Raises:
+        PrometheusError: there is none.
+    """
+    return [
+        str(prometheus_binary()),
+        f"--config.file={config}",
+        f"--storage.tsdb.path={data}",
+        f"--storage.tsdb.retention.time={settings.prometheus.retention}",
+        f"--web.listen-address={_bracketed(settings.stack.host)}:{settings.prometheus.port}",
+        "--enable-feature=exemplar-storage",
+        "--log.level=warn",
+    ]
+
+
+def write_targets(folder: Path, replicas: Mapping[str, str]) -> None:
+    """Tell Prometheus which replicas to read; it notices within a second.
+
+    Args:
+        folder: the one given to `write_config`.
+        replicas: host:port of each replica's metrics, by its name.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    path = _targets(folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    groups = [
+        {"targets": [address], "labels": {"replica": name}} for name, address in replicas.items()
+    ]
+    # Replaced as a whole: Prometheus may read at any moment, and keeps the old list on bad JSON.
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_text(json.dumps(groups, indent=1), encoding="utf-8")
+    fresh.replace(path)
+
+
+def _targets(folder: Path) -> Path:
+    return folder / "targets" / "model.json"
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
