@@ -149,24 +149,31 @@ def read_csv(path: Path) -> Recording:
         UsageError: it cannot be read as one; the text names the line.
     """
     number = 1
+    planned: list[float] = []
+    kinds: list[Kind] = []
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = csv.DictReader(file)
-            if tuple(lines.fieldnames or ()) != COLUMNS:
-                raise UsageError(f"{path}:1: these are not the columns of a requests.csv")
-            rows = list(lines)
-        number = 2
-        recording = Recording(
-            [float(row["planned_s"]) for row in rows], [_kind(row["kind"]) for row in rows]
-        )
-        for index, row in enumerate(rows):
-            number = index + 2
-            _fill(recording, index, row)
+        # Twice through the file rather than once with all of it in memory.
+        for at, row in _lines(path):
+            number = at
+            planned.append(float(row["planned_s"]))
+            kinds.append(_kind(row["kind"]))
+        recording = Recording(planned, kinds)
+        for at, row in _lines(path):
+            number = at
+            _fill(recording, at - 2, row)
     except (OSError, ValueError, TypeError, csv.Error) as error:
         if isinstance(error, UsageError):
             raise
         raise UsageError(f"{path}:{number}: cannot be read as a record: {error}") from error
     return recording
+
+
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = csv.DictReader(file)
+        if tuple(lines.fieldnames or ()) != COLUMNS:
+            raise UsageError(f"{path}:1: these are not the columns of a requests.csv")
+        yield from enumerate(lines, 2)
 
 
 def _fill(recording: Recording, index: int, row: dict[str, str]) -> None:

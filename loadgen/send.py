@@ -168,7 +168,8 @@ class OpenLoop:
             self._changed.set()
 
     def _now(self) -> float:
-        return time.monotonic() - self.start
+        # To the microsecond, as the files keep it: a report made from them again is the same.
+        return round(time.monotonic() - self.start, 6)
 
 
 def category(error: Exception) -> str:

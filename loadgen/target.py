@@ -66,7 +66,7 @@ async def preflight(base: str) -> None:
             status = answer.status
     except TimeoutError as error:
         raise UsageError(
-            f"{base} does not answer within {PREFLIGHT_SECONDS:.0f} s; nothing was sent"
+            f"{base} does not answer within {PREFLIGHT_SECONDS:g} s; nothing was sent"
         ) from error
     except (aiohttp.ClientError, OSError) as error:
         raise UsageError(f"{base} does not answer ({error}); nothing was sent") from error

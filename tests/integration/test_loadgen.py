@@ -1,0 +1,364 @@
+"""`python -m loadgen` as a person runs it: a real server, a real Prometheus, exit codes and files."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+pytestmark = pytest.mark.integration
+
+WAIT_SECONDS = 60.0
+ROWS = "".join(f'{{"row": {number}}}\n' for number in range(40))
+PROMETHEUS = """
+global: {{scrape_interval: 250ms, scrape_timeout: 250ms, evaluation_interval: 250ms}}
+rule_files: [rules.yml]
+scrape_configs:
+  - job_name: autoscaler
+    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+"""
+RULES = """
+groups:
+  - name: service
+    rules:
+      - {record: "service:queue:now", expr: "haproxy_backend_current_queue"}
+"""
+
+
+def unavailable(what: str) -> None:
+    if os.environ.get("TIDEGATE_REQUIRE_ALL") == "1":
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+def free_port() -> int:
+    for port in range(21740, 21799):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    pytest.fail("no free port")
+
+
+async def eventually(holds: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {WAIT_SECONDS:.0f} s: {what}"
+        await asyncio.sleep(0.02)
+
+
+@dataclass
+class Target:
+    """A service of a few milliseconds, with the metrics of an autoscaler and a gateway."""
+
+    port: int = field(default_factory=free_port)
+    delay: float = 0.005
+    replicas: int = 1
+    queue: int = 3
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    paths: set[str] = field(default_factory=set)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[web.AppRunner]:
+        app = web.Application(client_max_size=2**24)
+        app.router.add_get("/ready", self._ready)
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_post("/predict", self._predict)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", self.port).start()
+        try:
+            yield runner
+        finally:
+            await runner.cleanup()
+
+    async def _ready(self, request: web.Request) -> web.Response:
+        self.paths.add(request.path)
+        return web.Response(text="ready")
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(
+            text=f'tidegate_replicas{{state="ready"}} {self.replicas}\n'
+            f'tidegate_replicas{{state="desired"}} {self.replicas}\n'
+            f"haproxy_backend_current_queue {self.queue}\n"
+        )
+
+    async def _predict(self, request: web.Request) -> web.Response:
+        self.bodies.append(await request.json())
+        await asyncio.sleep(self.delay)
+        trace = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+        return web.json_response({}, headers={"traceresponse": trace})
+
+
+@dataclass
+class Place:
+    """A folder with a scenario and rows in it, where runs go."""
+
+    folder: Path
+
+    def scenario(self, rate: int, seconds: int) -> Path:
+        path = self.folder / "scenario.toml"
+        path.write_text(
+            f'name = "test"\narrivals = "poisson"\n'
+            f'phases = [{{ kind = "constant", seconds = {seconds}, rate = {rate} }}]\n'
+        )
+        return path
+
+    async def start(self, scenario: Path | str, *options: str) -> asyncio.subprocess.Process:
+        (self.folder / "rows.ndjson").write_text(ROWS)
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "loadgen", "run", str(scenario)),
+            *("--rows", str(self.folder / "rows.ndjson"), "--out", str(self.folder / "runs")),
+            *options,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+
+    async def run(self, scenario: Path | str, *options: str) -> tuple[int, str]:
+        """The exit code and everything printed."""
+        return await ended(await self.start(scenario, *options))
+
+    @property
+    def latest(self) -> Path:
+        return self.folder / "runs" / "latest"
+
+    def summary(self) -> dict[str, Any]:
+        return dict(json.loads((self.latest / "summary.json").read_text()))
+
+
+async def ended(process: asyncio.subprocess.Process) -> tuple[int, str]:
+    async with asyncio.timeout(WAIT_SECONDS * 2):
+        out, errors = await process.communicate()
+    assert b"Traceback" not in errors, errors.decode()
+    assert process.returncode is not None
+    return process.returncode, out.decode() + errors.decode()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def good_or_late(code: int, summary: dict[str, Any], good: int = 0) -> bool:
+    """Whether the code is the one for this summary: 98 on a machine too busy to send on time."""
+    return code == (good if summary["valid"] else 98)
+
+
+async def test_a_run_leaves_its_figures_its_plots_and_its_report(place: Place) -> None:
+    target = Target()
+    async with target.serving():
+        code, shown = await place.run(
+            place.scenario(40, 3), "--url", target.url, "--slo", "0.5", "--threshold", "failed<=0"
+        )
+    summary = place.summary()
+    assert good_or_late(code, summary), shown
+    assert (summary["planned"], summary["sent"], summary["answered"]) == (120, 120, 120)
+    assert summary["failed"] == 0
+    assert summary["replicas_min"] is summary["replicas_max"] is None
+    assert summary["thresholds"][0]["passed"]
+    assert len(target.bodies) == 120
+    sizes = {body["work"]: len(body["instances"]) for body in target.bodies}
+    assert sizes == {"light": 1, "medium": 32, "heavy": 256}
+    assert target.paths == {"/ready"}
+
+    with (place.latest / "requests.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == 120
+    assert len({line["trace_id"] for line in lines}) == 120
+    assert all(float(line["response_s"]) >= float(line["service_s"]) for line in lines)
+    assert {path.name for path in place.latest.iterdir()} == {
+        *("report.html", "requests.csv", "signals.csv", "summary.json"),
+        *("overview.png", "requests.png", "latency.png", "latency-by-kind.png"),
+        *("errors.png", "replicas.png"),
+    }
+    assert "planned 120/120  sent 120  answered 120  failed 0" in shown
+    assert str(place.folder / "runs") in shown
+
+
+async def test_a_server_killed_under_load_is_counted_and_the_run_goes_on(place: Place) -> None:
+    target = Target()
+    async with target.serving() as runner:
+        process = await place.start(
+            place.scenario(40, 3), "--url", target.url, "--threshold", "failed<=0"
+        )
+        await eventually(lambda: len(target.bodies) >= 40, "some were answered")
+        await runner.cleanup()
+        code, shown = await ended(process)
+    summary = place.summary()
+    assert good_or_late(code, summary, 99), shown
+    assert summary["sent"] == 120
+    assert summary["answered"] + summary["failed"] == 120
+    assert summary["failed"] > 20
+    assert "connection refused" in summary["errors"]
+    assert "broken   failed<=0" in shown
+    assert "connection refused" in shown
+
+
+async def test_without_a_threshold_failures_are_reported_and_no_error(place: Place) -> None:
+    target = Target(delay=5)
+    async with target.serving():
+        code, _ = await place.run(place.scenario(20, 1), "--url", target.url, "--timeout", "0.3")
+    summary = place.summary()
+    assert good_or_late(code, summary)
+    assert summary["errors"] == {"timeout": 20}
+
+
+async def test_a_run_whose_process_stood_still_is_invalid_and_shows_the_wait(place: Place) -> None:
+    target = Target()
+    async with target.serving():
+        process = await place.start(place.scenario(40, 3), "--url", target.url)
+        await eventually(lambda: len(target.bodies) >= 30, "some were answered")
+        process.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(1)
+        process.send_signal(signal.SIGCONT)
+        code, shown = await ended(process)
+    summary = place.summary()
+    assert code == 98
+    assert not summary["valid"]
+    assert "invalid  requests were sent late: the lag's p99 is" in shown
+    # About forty requests were planned in that second; counted from the plan, they waited for it.
+    assert summary["response_p95_seconds"] > 0.5
+    assert summary["service_p50_seconds"] < 0.2
+    assert summary["sent"] == 120
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_an_interrupted_run_reports_what_was_done(
+    place: Place, number: signal.Signals
+) -> None:
+    target = Target()
+    async with target.serving():
+        process = await place.start(place.scenario(40, 60), "--url", target.url)
+        await eventually(lambda: len(target.bodies) >= 20, "some were answered")
+        process.send_signal(number)
+        code, shown = await ended(process)
+    summary = place.summary()
+    assert code == 130, shown
+    assert summary["interrupted"]
+    assert not summary["valid"]
+    assert summary["planned"] == 2400
+    assert summary["sent"] == summary["answered"] == len(target.bodies) < 1000
+    assert summary["failed"] == 0
+    assert "interrupted" in (place.latest / "report.html").read_text()
+
+
+async def test_nothing_is_sent_and_no_folder_made_without_a_target(place: Place) -> None:
+    code, shown = await place.run(place.scenario(40, 1), "--url", f"http://127.0.0.1:{free_port()}")
+    assert code == 2
+    assert "does not answer" in shown
+    assert "nothing was sent" in shown
+    assert len(shown.strip().splitlines()) == 1
+    assert not (place.folder / "runs").exists()
+
+
+async def test_a_lost_prometheus_is_said_once_and_spoils_nothing(place: Place) -> None:
+    target = Target()
+    async with target.serving():
+        code, shown = await place.run(
+            *(place.scenario(20, 1), "--url", target.url),
+            *("--prometheus", f"http://127.0.0.1:{free_port()}"),
+        )
+    summary = place.summary()
+    assert good_or_late(code, summary), shown
+    assert shown.count("no replicas and queue in the report") == 1
+    assert summary["replicas_max"] is None
+
+
+async def test_a_report_can_be_written_again(place: Place) -> None:
+    target = Target()
+    async with target.serving():
+        await place.run(place.scenario(20, 1), "--url", target.url)
+    before = (place.latest / "report.html").read_bytes()
+    (place.latest / "report.html").unlink()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "loadgen", "report", str(place.latest)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    code, shown = await ended(process)
+    assert code == 0
+    assert shown.strip() == str(place.latest / "report.html")
+    assert (place.latest / "report.html").read_bytes() == before
+
+
+@asynccontextmanager
+async def prometheus_of(target: Target, folder: Path) -> AsyncIterator[str]:
+    """A real Prometheus that scrapes the target."""
+    binary = shutil.which("prometheus")
+    if binary is None:
+        unavailable("there is no prometheus on PATH")
+    (folder / "rules.yml").write_text(RULES)
+    (folder / "prometheus.yml").write_text(PROMETHEUS.format(port=target.port))
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        str(binary),
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--log.level=error",
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        await wait_for_series(url, "service:queue:now")
+        yield url
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def wait_for_series(url: str, name: str) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    async with aiohttp.ClientSession() as session:
+        while time.monotonic() < deadline:
+            try:
+                async with session.get(f"{url}/api/v1/query", params={"query": name}) as answer:
+                    if (await answer.json(content_type=None))["data"]["result"]:
+                        return
+            except (aiohttp.ClientError, KeyError, ValueError):
+                pass
+            await asyncio.sleep(0.1)
+    pytest.fail(f"Prometheus has no {name}")
+
+
+async def test_replicas_and_queue_come_from_a_real_prometheus(place: Place) -> None:
+    target = Target()
+    async with target.serving(), prometheus_of(target, place.folder) as prometheus:
+        process = await place.start(
+            *(place.scenario(20, 5), "--url", target.url, "--prometheus", prometheus),
+            *("--threshold", "replicas_max>=3"),
+        )
+        await eventually(lambda: len(target.bodies) >= 20, "some were answered")
+        target.replicas = 3
+        target.queue = 0
+        code, shown = await ended(process)
+    summary = place.summary()
+    assert good_or_late(code, summary), shown
+    assert (summary["replicas_min"], summary["replicas_max"]) == (1, 3)
+    assert "ready 3  desired 3  queue 0" in shown
+    with (place.latest / "signals.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    assert {line["signal"] for line in lines} == {"ready", "desired", "queue"}
+    assert next(line["value"] for line in lines if line["signal"] == "queue") == "3"
+    assert "Ready replicas rose from 1 to 3" in (place.latest / "report.html").read_text()

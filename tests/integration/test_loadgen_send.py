@@ -1,0 +1,313 @@
+"""The sender against real servers: every fate a request can have, and no coordinated omission."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+from aiohttp import web
+from yarl import URL
+
+from loadgen import target
+from loadgen.bodies import Bodies
+from loadgen.errors import UsageError
+from loadgen.kinds import KINDS
+from loadgen.plan import Planned
+from loadgen.record import Recording
+from loadgen.send import Limits, OpenLoop
+from loadgen.target import preflight
+
+pytestmark = pytest.mark.integration
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Speak = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+BODIES = Bodies([b'{"n":1}'], KINDS)
+
+
+def free_port() -> int:
+    for port in range(21700, 21740):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    pytest.fail("no free port")
+
+
+@asynccontextmanager
+async def serving(handler: Handler) -> AsyncIterator[URL]:
+    """A real HTTP server that answers everything by the handler."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    port = free_port()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        yield URL(f"http://127.0.0.1:{port}/predict")
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def speaking(speak: Speak) -> AsyncIterator[URL]:
+    """A TCP server that says whatever it likes."""
+    port = free_port()
+    server = await asyncio.start_server(speak, "127.0.0.1", port)
+    try:
+        yield URL(f"http://127.0.0.1:{port}/predict")
+    finally:
+        server.close()
+
+
+def steady(rate: int, seconds: float) -> list[Planned]:
+    return [Planned(row / rate, "light", row) for row in range(round(rate * seconds))]
+
+
+async def sent(url: URL, plan: list[Planned], limits: Limits | None = None) -> Recording:
+    recording = Recording.of(plan)
+    await OpenLoop(plan, BODIES, url, recording, limits or Limits()).run()
+    return recording
+
+
+async def test_every_request_goes_out_once_with_its_own_body() -> None:
+    seen: list[tuple[str, str, bytes]] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        body = await request.read()
+        seen.append((request.method, request.headers["Content-Type"], body))
+        return web.Response(headers={"traceresponse": f"00-{'ab' * 16}-{'cd' * 8}-01"})
+
+    plan = [Planned(0.01 * row, KINDS[row % 3], row) for row in range(60)]
+    async with serving(handler) as url:
+        recording = await sent(url, plan)
+    assert recording.answered.all()
+    assert not recording.failed.any()
+    assert (recording.lag >= 0).all()
+    assert (recording.service > 0).all()
+    assert {recording.trace_id(row) for row in range(60)} == {"ab" * 16}
+    assert sorted(seen) == sorted(
+        ("POST", "application/json", BODIES.of(one.kind, one.body)) for one in plan
+    )
+
+
+async def test_a_stall_of_the_server_is_felt_by_every_request_that_was_planned_in_it() -> None:
+    begin = time.monotonic()
+
+    async def handler(request: web.Request) -> web.Response:
+        await request.read()
+        within = time.monotonic() - begin - 0.5
+        if 0 <= within < 1:
+            await asyncio.sleep(1 - within)
+        return web.Response()
+
+    async with serving(handler) as url:
+        recording = await sent(url, steady(50, 2))
+    # A loop that waits for answers would have sent one request into the stall, and felt it once.
+    felt = recording.response > 0.1
+    assert 40 <= int(felt.sum()) <= 55
+    assert recording.response.max() > 0.9
+    # They go on going out at their times: the stall does not hold up the sending.
+    assert float(np.median(recording.lag)) < 0.05
+
+
+async def test_a_stall_of_the_sender_shows_in_response_times_though_not_in_service_times() -> None:
+    async def handler(request: web.Request) -> web.Response:
+        await request.read()
+        return web.Response()
+
+    async with serving(handler) as url:
+        # The whole process stands still for half a second: what was planned then is sent after.
+        asyncio.get_running_loop().call_later(0.7, time.sleep, 0.5)
+        recording = await sent(url, steady(40, 1.5))
+    assert recording.answered.all()
+    late = recording.lag > 0.1
+    assert 10 <= int(late.sum()) <= 25
+    assert (recording.response[late] >= recording.lag[late]).all()
+    assert recording.response.max() > 0.4
+    assert float(np.median(recording.service[late])) < 0.1
+
+
+@pytest.mark.parametrize("status", [400, 404, 422, 500, 503])
+async def test_an_error_status_is_an_answer_and_a_failure(status: int) -> None:
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(status=status)
+
+    async with serving(handler) as url:
+        recording = await sent(url, steady(100, 0.05))
+    assert recording.answered.all()
+    assert recording.errors() == {f"HTTP {status}": 5}
+
+
+async def test_a_redirect_is_not_followed_and_is_a_failure() -> None:
+    paths: list[str] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        paths.append(request.path)
+        return web.Response(status=307, headers={"Location": "/elsewhere"})
+
+    async with serving(handler) as url:
+        recording = await sent(url, steady(100, 0.03))
+    assert recording.errors() == {"HTTP 307": 3}
+    assert set(paths) == {"/predict"}
+
+
+async def test_no_answer_in_time_is_a_timeout() -> None:
+    async def handler(_: web.Request) -> web.Response:
+        await asyncio.sleep(30)
+        return web.Response()
+
+    async with serving(handler) as url:
+        recording = await sent(url, steady(100, 0.05), Limits(timeout_seconds=0.2))
+    assert recording.errors() == {"timeout": 5}
+    assert (recording.response >= 0.19).all()
+
+
+async def test_a_closed_port_is_a_refused_connection() -> None:
+    recording = await sent(URL(f"http://127.0.0.1:{free_port()}/"), steady(100, 0.03))
+    assert recording.errors() == {"connection refused": 3}
+
+
+async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+
+
+async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+    writer.close()
+
+
+async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"220 smtp.example ESMTP\r\n\r\n")
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("speak", "said"),
+    [(hang_up, "disconnected"), (break_off, "incomplete answer"), (babble, "not HTTP")],
+)
+async def test_what_is_no_whole_answer_is_a_failure(speak: Speak, said: str) -> None:
+    async with speaking(speak) as url:
+        recording = await sent(url, steady(100, 0.03))
+    assert not recording.answered.any()
+    assert recording.errors() == {said: 3}
+
+
+async def test_too_many_in_flight_fail_unsent_and_do_not_wait() -> None:
+    async def handler(_: web.Request) -> web.Response:
+        await asyncio.sleep(0.5)
+        return web.Response()
+
+    async with serving(handler) as url:
+        recording = await sent(url, steady(100, 0.1), Limits(in_flight=4))
+    assert int(recording.was_sent.sum()) == 4
+    assert recording.errors() == {"too many in flight": 6}
+    assert (recording.response[4:] < 0.4).all()
+
+
+async def test_a_stop_ends_the_sending_and_waits_for_what_is_on_its_way() -> None:
+    async def handler(_: web.Request) -> web.Response:
+        await asyncio.sleep(0.2)
+        return web.Response()
+
+    plan = steady(50, 20)
+    recording = Recording.of(plan)
+    async with serving(handler) as url:
+        loop = OpenLoop(plan, BODIES, url, recording, Limits())
+        asyncio.get_running_loop().call_later(0.8, loop.stop)
+        await asyncio.wait_for(loop.run(), 15)
+    assert loop.interrupted
+    assert 0 < int(recording.was_sent.sum()) < 100
+    assert (recording.answered == recording.was_sent).all()
+    assert not recording.failed.any()
+
+
+async def test_a_second_stop_does_not_wait() -> None:
+    async def handler(_: web.Request) -> web.Response:
+        await asyncio.sleep(30)
+        return web.Response()
+
+    plan = steady(50, 20)
+    recording = Recording.of(plan)
+    async with serving(handler) as url:
+        loop = OpenLoop(plan, BODIES, url, recording, Limits())
+        asyncio.get_running_loop().call_later(0.5, loop.stop)
+        asyncio.get_running_loop().call_later(0.6, loop.stop)
+        await asyncio.wait_for(loop.run(), 4)
+    assert not recording.answered.any()
+    assert not recording.failed.any()
+    assert {recording.error(int(row)) for row in np.flatnonzero(recording.was_sent)} == {
+        "interrupted"
+    }
+
+
+async def test_a_stop_does_not_wait_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def handler(_: web.Request) -> web.Response:
+        await asyncio.sleep(30)
+        return web.Response()
+
+    monkeypatch.setattr("loadgen.send.GRACE_SECONDS", 0.2)
+    plan = steady(50, 20)
+    recording = Recording.of(plan)
+    async with serving(handler) as url:
+        loop = OpenLoop(plan, BODIES, url, recording, Limits())
+        asyncio.get_running_loop().call_later(0.4, loop.stop)
+        await asyncio.wait_for(loop.run(), 4)
+    assert recording.was_sent.any()
+
+
+async def test_a_mistake_of_ours_ends_the_run_loudly() -> None:
+    class Broken(Recording):
+        def answer(self, row: int, finished: float, status: int, trace_id: str) -> None:
+            raise ZeroDivisionError(f"{row} {finished} {status} {trace_id}")
+
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response()
+
+    plan = steady(50, 20)
+    recording = Broken([one.at for one in plan], [one.kind for one in plan])
+    async with serving(handler) as url:
+        with pytest.raises(ZeroDivisionError):
+            await asyncio.wait_for(OpenLoop(plan, BODIES, url, recording, Limits()).run(), 10)
+
+
+async def test_the_preflight_asks_for_readiness_and_takes_any_answer_but_not_ready() -> None:
+    asked: list[str] = []
+    statuses = iter([200, 404, 503])
+
+    async def handler(request: web.Request) -> web.Response:
+        asked.append(f"{request.method} {request.path}")
+        return web.Response(status=next(statuses))
+
+    async with serving(handler) as url:
+        base = str(url.origin())
+        await preflight(base)
+        await preflight(base)
+        with pytest.raises(UsageError, match=r"is not ready \(/ready answers with 503\)"):
+            await preflight(base)
+    assert asked == ["GET /ready"] * 3
+    with pytest.raises(UsageError, match=r"does not answer .*nothing was sent"):
+        await preflight(base)
+
+
+async def test_the_preflight_does_not_wait_for_a_server_that_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(target, "PREFLIGHT_SECONDS", 0.2)
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with speaking(silent) as url:
+        with pytest.raises(UsageError, match=r"does not answer within 0\.2 s; nothing was sent"):
+            await preflight(str(url.origin()))
