@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -23,13 +24,14 @@ class ElasticsearchServer:
 
     port: int
     folder: Path
+    options: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        self._run("start", "--port", str(self.port), "--data", str(self.folder))
+        self._run("start", "--port", str(self.port), "--data", str(self.folder), *self.options)
 
     def stop(self) -> None:
         self._run("stop", "--data", str(self.folder))
@@ -65,9 +67,9 @@ def free_port() -> int:
     pytest.fail("no free port")
 
 
-@pytest.fixture(scope="session")
-def elasticsearch_server() -> Iterator[ElasticsearchServer]:
-    """A real Elasticsearch. A test that stops it must start it again."""
+@contextmanager
+def running(*options: str) -> Iterator[ElasticsearchServer]:
+    """A real Elasticsearch with these options of `scripts/elasticsearch start`."""
     installed = subprocess.run(
         [ROOT / "scripts" / "elasticsearch", "install"], capture_output=True, text=True, check=False
     )
@@ -76,7 +78,7 @@ def elasticsearch_server() -> Iterator[ElasticsearchServer]:
     # Not below pytest's own folder, which only its user may enter: Elasticsearch runs as another.
     folder = Path(tempfile.mkdtemp(prefix="tidegate-elasticsearch-"))
     folder.chmod(0o755)
-    server = ElasticsearchServer(free_port(), folder)
+    server = ElasticsearchServer(free_port(), folder, options)
     try:
         server.start()
         yield server
@@ -86,6 +88,20 @@ def elasticsearch_server() -> Iterator[ElasticsearchServer]:
 
 
 @pytest.fixture(scope="session")
+def elasticsearch_server() -> Iterator[ElasticsearchServer]:
+    """A real Elasticsearch. A test that stops it must start it again."""
+    with running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def elasticsearch_url(elasticsearch_server: ElasticsearchServer) -> str:
     """Where the real Elasticsearch is."""
     return elasticsearch_server.url
+
+
+@pytest.fixture(scope="module")
+def guarded_elasticsearch() -> Iterator[ElasticsearchServer]:
+    """One that asks for a password (it is in `folder/password`) and takes requests up to 1 MB."""
+    with running("--security", "--setting", "http.max_content_length: 1mb") as server:
+        yield server

@@ -231,10 +231,13 @@ def _install(client: Elasticsearch, retention: str) -> None:
             composed_of=body["composed_of"],
             meta=body["_meta"],
         )
-    # Streams that are there already learn fields that are new.
+    # Streams that are there already learn fields that are new; they know @timestamp, and may not be
+    # told of it again (it would take on ignore_malformed, which a data stream's time must not have).
+    properties = mappings["template"]["mappings"]["properties"]
+    del properties[TIMESTAMP]
     client.indices.put_mapping(
         index=list(STREAMS.values()),
-        properties=mappings["template"]["mappings"]["properties"],
+        properties=properties,
         allow_no_indices=True,
         ignore_unavailable=True,
     )
