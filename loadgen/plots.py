@@ -50,27 +50,17 @@ def load(axes: Axes, course: Course, theme: Theme) -> None:
 
 def latency(axes: Axes, course: Course, theme: Theme) -> None:
     """Response times: every request a dot, p50, p95 and p99, the objective."""
-    planned, response = course.requests
-    every = max(1, len(planned) // MAX_DOTS)
-    axes.plot(
-        planned[::every],
-        response[::every],
-        linestyle="none",
-        marker=".",
-        markersize=3.2,
-        color=theme.faint,
-        alpha=0.5,
-        markeredgewidth=0,
-        rasterized=True,
-    )
+    _dots(axes, course.good, theme.faint)
+    _dots(axes, course.bad, theme.bad, "failed")
     for name, colour, width in (
         ("p99", theme.p99, 1.1),
         ("p95", theme.p95, 2.2),
         ("p50", theme.p50, 1.4),
     ):
-        axes.plot(course.times, course.quantiles[name], color=colour, linewidth=width, label=name)
+        values = finite(course.quantiles[name])
+        axes.plot(course.times, values, color=colour, linewidth=width, label=name)
     if course.slo is not None:
-        p95 = np.nan_to_num(course.quantiles["p95"], nan=0.0)
+        p95 = np.nan_to_num(finite(course.quantiles["p95"]), nan=0.0)
         axes.fill_between(
             course.times,
             course.slo,
@@ -90,7 +80,7 @@ def latency(axes: Axes, course: Course, theme: Theme) -> None:
 def latency_by_kind(axes: Axes, course: Course, theme: Theme) -> None:
     """p95 of each kind."""
     for kind, values in course.p95_of.items():
-        axes.plot(course.times, values, color=theme.kinds[kind], linewidth=1.8, label=kind)
+        axes.plot(course.times, finite(values), color=theme.kinds[kind], linewidth=1.8, label=kind)
     _objective(axes, course, theme)
     _title(axes, "Response time p95, by kind", theme)
     axes.yaxis.set_major_formatter(FuncFormatter(seconds_label))
@@ -213,6 +203,11 @@ def as_bytes(figure: Figure, form: str, dpi: int = 150) -> bytes:
         return file.getvalue()
 
 
+def finite(values: Floats) -> Floats:
+    """The values with a gap where a percentile falls among the failed."""
+    return np.where(np.isfinite(values), values, np.nan)
+
+
 def seconds_label(value: float, _: object = None) -> str:
     """A time as an axis says it: milliseconds below a second."""
     if value == 0:
@@ -250,9 +245,31 @@ def _legend(axes: Axes, theme: Theme) -> None:
             frameon=False,
             labelcolor=theme.ink,
             handlelength=1.4,
+            markerscale=2.5,
             columnspacing=1.3,
             borderaxespad=0.1,
         )
+
+
+def _dots(
+    axes: Axes, requests: tuple[Floats, Floats], colour: str, label: str | None = None
+) -> None:
+    planned, response = requests
+    if not planned.size:
+        return
+    every = max(1, len(planned) // MAX_DOTS)
+    axes.plot(
+        planned[::every],
+        response[::every],
+        linestyle="none",
+        marker=".",
+        markersize=3.2,
+        color=colour,
+        alpha=0.5,
+        markeredgewidth=0,
+        rasterized=True,
+        label=label,
+    )
 
 
 def _objective(axes: Axes, course: Course, theme: Theme) -> None:

@@ -83,6 +83,20 @@ class Recording:
         return self.finished - self.sent
 
     @property
+    def ended(self) -> Mask:
+        """Which count in percentiles: those with a good answer, and those that failed."""
+        counted: Mask = self.failed | self.answered
+        return counted
+
+    @property
+    def felt(self) -> Floats:
+        """Response times in which a failed request is one that was never answered: infinity.
+
+        A connection refused within a millisecond must not make a service that is down look quick.
+        """
+        return np.where(self.failed, np.inf, self.response)
+
+    @property
     def lag(self) -> Floats:
         """Seconds from when it was planned to when it was sent."""
         return self.sent - self.planned

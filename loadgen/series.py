@@ -39,11 +39,13 @@ class Course:
     failed_ratio: Floats
     """Of the requests planned in the bin."""
     quantiles: Mapping[str, Floats]
-    """Response time of the requests planned in the bin: p50, p95, p99."""
+    """Response time of the requests planned in the bin: p50, p95, p99; infinite among the failed."""
     p95_of: Mapping[Kind, Floats]
     """The same, p95, of each kind."""
-    requests: tuple[Floats, Floats]
-    """Planned time and response time of each request that was sent and came to an end."""
+    good: tuple[Floats, Floats]
+    """Planned time and response time of each good answer."""
+    bad: tuple[Floats, Floats]
+    """The same of each request that was sent and failed: the time until it did."""
     slo: float | None
     breaches: tuple[Span, ...]
     """When p95 was over the objective."""
@@ -52,13 +54,15 @@ class Course:
 
 def course(recording: Recording, signals: Signals, summary: Summary) -> Course:
     """The course of a run."""
-    ended = recording.was_sent & ~np.isnan(recording.finished)
-    last = float(recording.finished[ended].max()) if ended.any() else 0.0
+    ended = recording.ended
+    finished = recording.finished[~np.isnan(recording.finished)]
+    last = float(finished.max()) if finished.size else 0.0
     end = max(summary.duration_seconds, last, 1.0)
     width = bin_width(end, len(recording))
     edges = np.arange(0.0, end + width, width)
     middle = (edges[:-1] + edges[1:]) / 2
     failed = recording.failed
+    good, bad = ended & ~failed, failed & recording.was_sent
     by_quantile = {
         name: binned_quantile(recording, ended, edges, q)
         for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
@@ -81,7 +85,8 @@ def course(recording: Recording, signals: Signals, summary: Summary) -> Course:
             for kind in KINDS
             if (mask := recording.of_kind(kind)).any()
         },
-        requests=(recording.planned[ended], recording.response[ended]),
+        good=(recording.planned[good], recording.response[good]),
+        bad=(recording.planned[bad], recording.response[bad]),
         slo=slo,
         breaches=tuple(spans_over(middle, by_quantile["p95"], slo, width)) if slo else (),
         signals=signals,
@@ -98,9 +103,9 @@ def bin_width(end: float, requests: int) -> float:
 
 
 def binned_quantile(recording: Recording, mask: Mask, edges: Floats, q: float) -> Floats:
-    """A quantile of the response times of the requests planned in each bin; NaN where there are none."""
+    """A quantile of the requests planned in each bin: infinite among the failed, NaN where there are none."""
     bins = np.digitize(recording.planned[mask], edges) - 1
-    response = recording.response[mask]
+    response = recording.felt[mask]
     order = np.argsort(bins, kind="stable")
     starts = np.searchsorted(bins[order], np.arange(len(edges)))
     sorted_response = response[order]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
@@ -20,10 +21,12 @@ SLOWEST: Final = 10
 
 
 class Figures(BaseModel):
-    """The figures of all requests, or of one kind. Times in seconds; None where nothing is known.
+    """The figures of all requests, or of one kind. Times in seconds.
 
-    Response times are those of every request that was sent and came to an end, failed ones included,
-    from the planned time on: leaving out the ones that timed out would flatter the target.
+    In a percentile a failed request counts as one that was never answered: leaving it out, or counting
+    the millisecond in which a connection was refused, would flatter the target. So a percentile that
+    falls among the failed is None, as it is when there are no requests. The longest and the mean are
+    those of good answers.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,7 +60,7 @@ class ThresholdResult(BaseModel):
     def shown(self) -> str:
         """The value as a person says it."""
         if self.value is None:
-            return "not known"
+            return "without a value (too many failed, or nothing was measured)"
         return duration_text(self.value) if self.seconds else f"{self.value:.4g}"
 
 
@@ -139,7 +142,9 @@ def summarise(
         lag_p99_seconds=lag_p99,
         lag_max_seconds=quantile(lag, 1.0),
         achieved_ratio=achieved,
-        response_p95_last_third_seconds=quantile(_responses(recording, last_third), 0.95),
+        response_p95_last_third_seconds=quantile(
+            recording.felt[last_third & recording.ended], 0.95
+        ),
         replicas_min=signals.replicas_min,
         replicas_max=signals.replicas_max,
         by_kind={
@@ -159,11 +164,12 @@ def summarise(
 
 
 def quantile(values: Floats, q: float) -> float | None:
-    """The smallest value that a share q of the values does not exceed; None if there are none."""
+    """The smallest value that a share q of the values does not exceed; None if there is no finite one."""
     known = values[~np.isnan(values)]
     if not known.size:
         return None
-    return round(float(np.quantile(known, q, method="inverted_cdf")), 6)
+    found = float(np.quantile(known, q, method="inverted_cdf"))
+    return round(found, 6) if math.isfinite(found) else None
 
 
 def achieved_ratio(recording: Recording) -> float:
@@ -193,28 +199,24 @@ def invalid_reasons(lag_p99: float | None, achieved: float, *, interrupted: bool
 
 
 def _figures(recording: Recording, mask: Mask) -> Figures:
-    response = _responses(recording, mask)
-    service = recording.service[mask]
+    counted = mask & recording.ended
+    felt = recording.felt[counted]
+    service = np.where(recording.failed, np.inf, recording.service)[counted]
+    good = felt[np.isfinite(felt)]
     return Figures(
         planned=int(mask.sum()),
         sent=int((mask & recording.was_sent).sum()),
         answered=int((mask & recording.answered).sum()),
         failed=int((mask & recording.failed).sum()),
-        response_p50_seconds=quantile(response, 0.5),
-        response_p95_seconds=quantile(response, 0.95),
-        response_p99_seconds=quantile(response, 0.99),
-        response_max_seconds=quantile(response, 1.0),
-        response_mean_seconds=round(float(response.mean()), 6) if response.size else None,
+        response_p50_seconds=quantile(felt, 0.5),
+        response_p95_seconds=quantile(felt, 0.95),
+        response_p99_seconds=quantile(felt, 0.99),
+        response_max_seconds=quantile(good, 1.0),
+        response_mean_seconds=round(float(good.mean()), 6) if good.size else None,
         service_p50_seconds=quantile(service, 0.5),
         service_p95_seconds=quantile(service, 0.95),
         service_p99_seconds=quantile(service, 0.99),
     )
-
-
-def _responses(recording: Recording, mask: Mask) -> Floats:
-    """The response times of those that were sent and came to an end."""
-    chosen = recording.response[mask & recording.was_sent]
-    return chosen[~np.isnan(chosen)]
 
 
 def _slowest(recording: Recording) -> Iterable[SlowRequest]:

@@ -50,12 +50,12 @@ class Moment:
 
 def moment(recording: Recording, at: float) -> Moment:
     """The run at `at` seconds since its start."""
-    shown = np.flatnonzero((recording.finished > at - SPARK_SECONDS) & recording.was_sent)
-    finished, response = recording.finished[shown], recording.response[shown]
-    recent = response[finished > at - WINDOW_SECONDS]
+    shown = np.flatnonzero((recording.finished > at - SPARK_SECONDS) & recording.ended)
+    finished, felt = recording.finished[shown], recording.felt[shown]
+    recent = felt[finished > at - WINDOW_SECONDS]
     second = np.floor(finished)
     spark = tuple(
-        quantile(response[second == number], 0.95)
+        quantile(felt[second == number], 0.95)
         for number in range(max(0, int(at) - SPARK_SECONDS + 1), int(at))
     )
     return Moment(

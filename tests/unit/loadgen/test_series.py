@@ -99,6 +99,19 @@ def test_a_run_that_never_recovered_is_told_so(
     ]
 
 
+def test_a_target_that_went_down_did_not_recover(
+    recording: Recording, signals: Signals, summary_of: Callable[..., Summary]
+) -> None:
+    for row in range(150, 300):
+        recording.status[row] = 0
+        recording.fail(row, recording.sent[row] + 0.0001, "connection refused")
+    run = course(recording, signals, summary_of(recording))
+    assert np.isinf(run.quantiles["p95"][15:30]).all()
+    assert run.breaches == ((5.0, 30.0),)
+    assert len(run.good[0]) == len(run.bad[0]) == 150
+    assert story(run)[-1] == "p95 was not back within it at the end."
+
+
 def test_a_run_without_an_answer_has_a_course(summary_of: Callable[..., Summary]) -> None:
     silent = Recording([0.0, 1.0], ["light", "light"])
     run = course(silent, Signals(), summary_of(silent))

@@ -75,14 +75,30 @@ def test_a_run_in_which_nothing_was_answered_has_nulls_and_no_nan(
     assert summary["slowest"] == []
 
 
-def test_a_timeout_is_a_long_response_and_not_none(
+def test_a_quick_failure_does_not_make_the_target_look_quick(
     recording: Recording, summary_of: Callable[..., Summary]
 ) -> None:
-    for row in range(30):
-        recording.fail(row, recording.sent[row] + 60.0, "timeout")
+    for row in range(200, 300):
+        recording.status[row] = 0
+        recording.fail(row, recording.sent[row] + 0.0001, "connection refused")
     summary = summary_of(recording)
-    assert summary.failed == 30
-    assert summary.response_p95_seconds == pytest.approx(60.001)
+    assert (summary.answered, summary.failed) == (200, 100)
+    # Two of three were answered, so p50 is that of an answer; p95 and p99 are among the failed.
+    assert summary.response_p50_seconds == 2.0
+    assert summary.response_p95_seconds is summary.response_p99_seconds is None
+    assert summary.response_p95_last_third_seconds is None
+    assert summary.service_p95_seconds is None
+    assert summary.response_max_seconds == 2.0
+    assert summary.response_mean_seconds == pytest.approx(1.05)
+
+
+def test_few_failures_leave_the_percentiles_below_them(
+    recording: Recording, summary_of: Callable[..., Summary]
+) -> None:
+    recording.answer(0, 0.001, 503, "")
+    summary = summary_of(recording)
+    assert (summary.answered, summary.failed) == (300, 1)
+    assert summary.response_p99_seconds == 2.0
 
 
 def test_a_late_run_is_invalid_and_says_why(
