@@ -38,6 +38,7 @@ class Signals:
         service_seconds_p95: the 95th percentile of the time in a slot.
         busy: requests being worked on.
         queued: requests that wait for a slot.
+        unix_seconds: the time of day of this tick, in seconds since 1970: what schedules go by.
     """
 
     arrival_rate: float | None
@@ -54,6 +55,7 @@ class Signals:
     service_seconds_p95: float | None = None
     busy: float | None = None
     queued: float | None = None
+    unix_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,54 @@
+"""What a run is judged by."""
+
+import numpy as np
+import pytest
+
+from tidegate.autoscaler.simulator.run import Run
+from tidegate.autoscaler.simulator.score import binned, reversals, score
+
+
+def run(*requests: tuple[float, float]) -> Run:
+    """A run of 60 s in which requests of (arrival, response) came."""
+    arrivals, responses = np.array(requests, np.float64).reshape(-1, 2).T
+    return Run(60.0, arrivals, responses, [], 123.0)
+
+
+def test_a_bin_is_in_violation_if_its_p95_is_over_the_objective() -> None:
+    # Bin 0: 4 of 100 are late. Bin 1: 6 of 100 are. Bin 2 is empty. Bin 5: the only one is late.
+    bins = [(1, 9.0)] * 4 + [(2, 0.1)] * 96 + [(11, 9.0)] * 6 + [(12, 0.1)] * 94 + [(55, 9.0)]
+    found = score(run(*bins), 0.5)
+    assert (found.violation_seconds, found.replica_seconds) == (20.0, 123.0)
+    assert found.over_slo_ratio == pytest.approx(11 / 201)
+
+
+def test_a_response_that_just_keeps_the_objective_is_no_violation() -> None:
+    found = score(run((1, 0.5)), 0.5)
+    assert (found.violation_seconds, found.over_slo_ratio) == (0.0, 0.0)
+
+
+def test_bins_are_of_arrivals_whenever_they_are_answered() -> None:
+    at, p95 = binned(run((9.9, 30.0), (10.0, 1.0)), 0.95)
+    assert (at.tolist(), p95.tolist()) == ([5.0, 15.0], [30.0, 1.0])
+
+
+def test_nothing_came_nothing_is_wrong() -> None:
+    found = score(run(), 0.5)
+    assert (found.violation_seconds, found.over_slo_ratio, found.reversals) == (0.0, 0.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "count"),
+    [
+        ([], 0),
+        ([(0, 1), (10, 1)], 0),
+        ([(0, 1), (10, -1)], 1),
+        ([(0, 1), (5, 0), (10, -1), (20, 1)], 2),
+        ([(0, 1), (600, -1)], 1),
+        ([(0, 1), (601, -1)], 0),
+        ([(0, 3), (400, 1), (900, -2), (2000, -1), (2100, 5)], 2),
+    ],
+)
+def test_a_reversal_is_a_change_against_the_last_one(
+    changes: list[tuple[float, int]], count: int
+) -> None:
+    assert reversals(changes) == count

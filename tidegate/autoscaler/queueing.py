@@ -1,0 +1,88 @@
+"""The M/M/c queue: how long requests wait for one of c slots.
+
+Requests arrive at rate λ and hold a slot for a mean time s, so the offered load is A = λ·s (in
+Erlangs: the mean number of busy slots, if there were enough). With c slots:
+
+- Erlang B, the share of time that all are busy if nobody could wait, by the recurrence
+  B(0) = 1, B(c) = A·B(c-1) / (c + A·B(c-1)). Every term lies in [0, 1], so nothing overflows and
+  nothing cancels, unlike in the textbook's sum of powers over factorials.
+- Erlang C, the share of requests that must wait: C = B / (1 - u·(1 - B)) with the utilisation u = A/c.
+- The wait is exponential for those: P(wait > t) = C·exp(-(c - A)·t/s).
+
+Sources: D. L. Jagerman, "Some properties of the Erlang loss function", Bell System Technical Journal
+53(3), 1974 (the recurrence); L. Kleinrock, "Queueing Systems", volume 1, 1975, section 3.4 (C and the
+wait); S. Halfin and W. Whitt, "Heavy-traffic limits for queues with many exponential servers",
+Operations Research 29(3), 1981 (why the result is A + β·√A: square-root staffing).
+"""
+
+from __future__ import annotations
+
+import math
+
+
+def erlang_b(slots: int, load: float) -> float:
+    """The share of arrivals that find every slot busy, if none may wait.
+
+    Args:
+        slots: c ≥ 0.
+        load: A ≥ 0, in Erlangs.
+    """
+    blocked = 1.0
+    for count in range(1, slots + 1):
+        blocked = _one_slot_more(blocked, count, load)
+    return blocked
+
+
+def erlang_c(slots: int, load: float) -> float:
+    """The share of requests that must wait for a slot: 1 if the load is more than the slots."""
+    if load >= slots:
+        return 1.0
+    return _must_wait(erlang_b(slots, load), slots, load)
+
+
+def wait_exceeds(slots: int, load: float, patience: float) -> float:
+    """P(wait > t): the share of requests that wait longer than t.
+
+    Args:
+        slots: c ≥ 0.
+        load: A ≥ 0, in Erlangs.
+        patience: t/s, the wait in mean service times.
+    """
+    if load >= slots:
+        return 1.0
+    return erlang_c(slots, load) * math.exp(-(slots - load) * patience)
+
+
+def slots_needed(
+    load: float, patience: float, late: float, *, utilisation: float = 1.0, most: int
+) -> int:
+    """The fewest slots with load < utilisation·slots and P(wait > t) ≤ late; at most `most`.
+
+    One pass of the recurrence finds it, as P(wait > t) only falls with more slots.
+
+    Args:
+        load: A ≥ 0, in Erlangs.
+        patience: t/s ≥ 0, the wait in mean service times.
+        late: the share of requests that may wait longer, above 0.
+        utilisation: the largest share of slots that may be busy in the mean, in (0, 1].
+        most: where to give up.
+    """
+    if load <= 0:
+        return 0
+    blocked = 1.0
+    for slots in range(1, most + 1):
+        blocked = _one_slot_more(blocked, slots, load)
+        if load >= utilisation * slots:
+            continue
+        waiting = _must_wait(blocked, slots, load)
+        if waiting * math.exp(-(slots - load) * patience) <= late:
+            return slots
+    return most
+
+
+def _one_slot_more(blocked: float, slots: int, load: float) -> float:
+    return load * blocked / (slots + load * blocked)
+
+
+def _must_wait(blocked: float, slots: int, load: float) -> float:
+    return blocked / (1 - load / slots * (1 - blocked))

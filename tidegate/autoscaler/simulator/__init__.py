@@ -1,0 +1,1 @@
+"""A simulator of the service: a central queue before slots that come and go, and its metrics."""

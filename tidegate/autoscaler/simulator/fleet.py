@@ -1,0 +1,149 @@
+"""Replicas, their slots, and the queue before them.
+
+Between two changes of the replicas, requests start in the order of their arrival, each as soon as it
+is there and a slot is free: a heap of the times at which slots become free is all that takes. A
+request that would start after the next change stays in the queue, so that a new replica takes over
+the backlog at once.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from dataclasses import dataclass, field
+
+from tidegate.autoscaler.simulator.traces import Floats
+from tidegate.autoscaler.simulator.workload import Workload
+
+
+@dataclass(slots=True)
+class SimulatedReplica:
+    """A replica's life, in seconds; `inf` is not yet."""
+
+    started_at: float
+    ready_at: float
+    gone_at: float = math.inf
+    draining: bool = False
+
+
+@dataclass(slots=True)
+class Fleet:
+    """The replicas of a service and its queue.
+
+    Attributes:
+        slots: of one replica.
+        startup_seconds: from the start of a replica until it takes requests.
+        workload: the requests to come.
+        started: the time at which each request got its slot, as far as they have.
+        services: how long each then held it.
+        replicas: every replica there ever was.
+    """
+
+    slots: int
+    startup_seconds: float
+    workload: Workload
+    started: list[float] = field(default_factory=list)
+    services: Floats = field(init=False)
+    replicas: list[SimulatedReplica] = field(default_factory=list)
+    _free: list[tuple[float, int]] = field(default_factory=list)
+    _arrivals: list[float] = field(init=False)
+    _services: list[float] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Lists of floats: a loop over them is three times as fast as over an array.
+        self._arrivals = self.workload.arrivals.tolist()
+        self._services = self.workload.services.tolist()
+        self.services = self.workload.services.copy()
+
+    @property
+    def ready(self) -> int:
+        """Replicas that take requests."""
+        return len(self._free) // self.slots
+
+    @property
+    def running(self) -> int:
+        """Replicas that are ready or starting."""
+        return sum(not replica.draining for replica in self.replicas)
+
+    def next_ready(self) -> float:
+        """When the next replica becomes ready; `inf` if none is starting."""
+        return min((replica.ready_at for _, replica in self._starting()), default=math.inf)
+
+    def serve(self, until: float, slowness: float = 1.0) -> None:
+        """Let requests start that can before `until`, and hold their slot so much longer."""
+        if not self._free:
+            return
+        first = len(self.started)
+        self._serve(first, until, slowness)
+        if slowness != 1.0:
+            self.services[first : len(self.started)] *= slowness
+
+    def _serve(self, first: int, until: float, slowness: float) -> None:
+        # The loop that everything waits for: local names, and nothing in it that could be outside.
+        free, arrivals, services = self._free, self._arrivals, self._services
+        replace, append = heapq.heapreplace, self.started.append
+        for number in range(first, len(arrivals)):
+            start = arrivals[number]
+            slot = free[0]
+            if slot[0] > start:  # noqa: PLR1730 - a call of max() takes twice as long
+                start = slot[0]
+            if start >= until:
+                return
+            replace(free, (start + services[number] * slowness, slot[1]))
+            append(start)
+
+    def make_ready(self, now: float) -> None:
+        """Give slots to the replicas that have started by now."""
+        for number, replica in self._starting():
+            if replica.ready_at <= now:
+                self._open(number, now)
+
+    def resize(self, desired: int, now: float) -> None:
+        """Start or stop replicas until so many are running."""
+        for _ in range(desired - self.running):
+            self.replicas.append(SimulatedReplica(now, now + self.startup_seconds))
+        for _ in range(self.running - desired):
+            self._stop_one(now)
+
+    def begin(self, count: int) -> None:
+        """Have so many replicas ready from time 0 on."""
+        for number in range(count):
+            self.replicas.append(SimulatedReplica(0.0, 0.0))
+            self._open(number, 0.0)
+
+    def replica_seconds(self, until: float) -> float:
+        """What was paid for: from each replica's start until it has finished its last request."""
+        return sum(
+            min(replica.gone_at, until) - replica.started_at
+            for replica in self.replicas
+            if replica.started_at < until
+        )
+
+    def _starting(self) -> list[tuple[int, SimulatedReplica]]:
+        open_now = {number for _, number in self._free}
+        return [
+            (number, replica)
+            for number, replica in enumerate(self.replicas)
+            if not replica.draining and number not in open_now
+        ]
+
+    def _open(self, number: int, now: float) -> None:
+        for _ in range(self.slots):
+            heapq.heappush(self._free, (now, number))
+
+    def _stop_one(self, now: float) -> None:
+        """Stop the newest that is still starting, else the idlest; it finishes what it works on."""
+        starting = self._starting()
+        if starting:
+            _, newest = starting[-1]
+            newest.draining, newest.gone_at = True, now
+            return
+        busy: dict[int, int] = {}
+        for free_at, number in self._free:
+            busy[number] = busy.get(number, 0) + (free_at > now)
+        idlest = min(busy, key=lambda number: (busy[number], -number))
+        own = [free_at for free_at, number in self._free if number == idlest]
+        self.replicas[idlest].draining = True
+        self.replicas[idlest].gone_at = max(now, *own)
+        self._free = [slot for slot in self._free if slot[1] != idlest]
+        heapq.heapify(self._free)

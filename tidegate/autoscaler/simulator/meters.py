@@ -1,0 +1,178 @@
+"""The signals as Prometheus would give them: scraped, rated over windows, estimated from buckets.
+
+What a policy reads at a tick is what was true at the last scrape before it. Rates and means are
+increases between scrapes; percentiles are interpolated within histogram buckets, as by
+`histogram_quantile`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate.autoscaler.simulator.system import System
+from tidegate.autoscaler.simulator.traces import Blackout, Floats
+from tidegate.autoscaler.types import Signals
+
+Counts = npt.NDArray[np.int64]
+
+# Upper edges in seconds; the objective is one more.
+EDGES: Final = tuple(
+    float(edge) * scale for scale in (0.001, 0.01, 0.1, 1.0, 10.0) for edge in (1, 1.6, 2.5, 4, 6.3)
+)
+SHORT_WINDOW_SECONDS: Final = 15.0
+LONG_WINDOW_SECONDS: Final = 60.0
+
+
+@dataclass(slots=True)
+class Meters:
+    """Counters and histograms of the service, scrape by scrape.
+
+    Attributes:
+        system: what is measured.
+        seconds: how long it is measured.
+        arrivals: when requests arrive.
+        blackouts: when metrics are lost.
+    """
+
+    system: System
+    seconds: float
+    arrivals: Floats
+    blackouts: tuple[Blackout, ...] = ()
+    _edges: Floats = field(init=False)
+    _seen: int = field(default=0, init=False)
+    _starts: Counts = field(init=False)
+    _ends: Counts = field(init=False)
+    _service_sum: Floats = field(init=False)
+    _service: Counts = field(init=False)
+    _latency: Counts = field(init=False)
+    _frozen: Signals | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        scrapes = math.ceil(self.seconds / self.system.scrape_seconds) + 1
+        self._edges = np.array(sorted({*EDGES, self.system.slo_seconds}))
+        # By scrape: what happened after the one before it. The last entry holds all that is later.
+        self._starts = np.zeros(scrapes + 1, np.int64)
+        self._ends = np.zeros(scrapes + 1, np.int64)
+        self._service_sum = np.zeros(scrapes + 1)
+        self._service = np.zeros((scrapes + 1, len(self._edges) + 1), np.int64)
+        self._latency = np.zeros_like(self._service)
+
+    def absorb(self, started: Sequence[float], services: Floats) -> None:
+        """Count the requests that have started since the last call.
+
+        Args:
+            started: the start of each request, in order, from the first on.
+            services: the time in a slot of each request.
+        """
+        first, last = self._seen, len(started)
+        if first == last:
+            return
+        self._seen = last
+        starts, service = np.array(started[first:last]), services[first:last]
+        ends = starts + service
+        at = self._scrape_after(ends)
+        np.add.at(self._starts, self._scrape_after(starts), 1)
+        np.add.at(self._ends, at, 1)
+        np.add.at(self._service_sum, at, service)
+        np.add.at(self._service, (at, np.searchsorted(self._edges, service)), 1)
+        latency = ends - self.arrivals[first:last]
+        np.add.at(self._latency, (at, np.searchsorted(self._edges, latency)), 1)
+
+    def read(self, now: float, *, ready: int, running: int, desired: int) -> Signals:
+        """The signals of a tick; everything that started before `now` must be absorbed."""
+        blackout = next((b for b in self.blackouts if b.start <= now < b.end), None)
+        if blackout is None or blackout.kind == "reset":
+            since = blackout.start if blackout else -math.inf
+            self._frozen = self._measure(now, since)
+            return replace(self._frozen, ready=ready, running=running, desired=desired)
+        if blackout.kind == "frozen" and self._frozen is not None:
+            return replace(self._frozen, ready=ready, running=running, desired=desired)
+        nothing = math.nan if blackout.kind == "nan" else None
+        return Signals(
+            arrival_rate=nothing,
+            service_seconds=nothing,
+            in_system=nothing,
+            slots_per_replica=None,
+            ready=ready,
+            running=running,
+            desired=desired,
+            latency_seconds=nothing,
+            age_seconds=nothing,
+            problem="Prometheus cannot be reached" if nothing is None else "",
+            arrival_rate_60s=nothing,
+            service_seconds_p95=nothing,
+            busy=nothing,
+            queued=nothing,
+        )
+
+    def _measure(self, now: float, since: float) -> Signals:
+        scrape = max(0, math.ceil(now / self.system.scrape_seconds) - 1)
+        at = scrape * self.system.scrape_seconds
+        arrived = int(np.searchsorted(self.arrivals, at, "right"))
+        started = int(self._starts[: scrape + 1].sum())
+        busy = started - int(self._ends[: scrape + 1].sum())
+
+        window = slice(self._scrape_before(at - LONG_WINDOW_SECONDS, since) + 1, scrape + 1)
+        ended = int(self._ends[window].sum())
+        service, latency = self._service[window].sum(axis=0), self._latency[window].sum(axis=0)
+        return Signals(
+            arrival_rate=self._rate(at, arrived, SHORT_WINDOW_SECONDS, since),
+            service_seconds=float(self._service_sum[window].sum()) / ended if ended else None,
+            in_system=float(arrived - started + busy),
+            slots_per_replica=self.system.reported_slots or self.system.slots,
+            ready=0,
+            running=0,
+            desired=0,
+            latency_seconds=self._quantile(self.system.slo_quantile, latency),
+            age_seconds=now - at,
+            arrival_rate_60s=self._rate(at, arrived, LONG_WINDOW_SECONDS, since),
+            service_seconds_p95=self._quantile(0.95, service),
+            busy=float(busy),
+            queued=float(arrived - started),
+        )
+
+    def _rate(self, at: float, arrived: int, window: float, since: float) -> float:
+        begin = self._scrape_before(at - window, since) * self.system.scrape_seconds
+        if begin >= at:
+            return 0.0
+        before = int(np.searchsorted(self.arrivals, begin, "right"))
+        return (arrived - before) / (at - begin)
+
+    def _scrape_before(self, begin: float, since: float) -> int:
+        """The first scrape within the window; after a reset, the first with the new counters."""
+        return max(math.ceil(max(begin, since) / self.system.scrape_seconds), 0)
+
+    def _scrape_after(self, times: Floats) -> Counts:
+        at = np.ceil(times / self.system.scrape_seconds).astype(np.int64)
+        return np.minimum(at, len(self._ends) - 1)
+
+    def _quantile(self, quantile: float, counts: Counts) -> float | None:
+        return histogram_quantile(quantile, self._edges, counts)
+
+
+def histogram_quantile(quantile: float, edges: Floats, counts: Counts) -> float | None:
+    """As Prometheus': linear within the bucket that holds the rank; None without a sample.
+
+    Args:
+        quantile: in [0, 1].
+        edges: upper edges of the buckets, rising.
+        counts: samples in each bucket, and above the last edge.
+    """
+    cumulative = np.cumsum(counts)
+    total = int(cumulative[-1])
+    if not total:
+        return None
+    rank = quantile * total
+    bucket = int(np.searchsorted(cumulative, rank))
+    if bucket >= len(edges):
+        return float(edges[-1])
+    lower = float(edges[bucket - 1]) if bucket else 0.0
+    below = int(cumulative[bucket - 1]) if bucket else 0
+    share = (rank - below) / max(int(counts[bucket]), 1)
+    return lower + (float(edges[bucket]) - lower) * share

@@ -1,0 +1,94 @@
+"""A policy in charge of the simulated service, and how it did."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tidegate.autoscaler.simulator.fleet import Fleet
+from tidegate.autoscaler.simulator.meters import Meters
+from tidegate.autoscaler.simulator.system import System
+from tidegate.autoscaler.simulator.traces import Floats, Trace
+from tidegate.autoscaler.simulator.workload import draw
+from tidegate.autoscaler.types import Decision, Policy, Signals
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What a policy saw and decided at a time in seconds."""
+
+    at: float
+    signals: Signals
+    decision: Decision
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Run:
+    """What became of a trace under a policy.
+
+    Attributes:
+        seconds: the trace's length.
+        arrivals: when each request arrived.
+        responses: how long each took as the client felt it: its wait and its time in a slot.
+        ticks: every decision.
+        replica_seconds: what was paid for, within the trace's length.
+    """
+
+    seconds: float
+    arrivals: Floats
+    responses: Floats
+    ticks: list[Tick]
+    replica_seconds: float
+
+
+def simulate(
+    policy: Policy, trace: Trace, system: System, *, seed: int, tick_seconds: float = 5.0
+) -> Run:
+    """Run a policy over a trace. The same arguments give the same run.
+
+    Args:
+        policy: what decides, every `tick_seconds`, from the state that it last gave.
+        trace: the requests, and what goes wrong.
+        system: the service.
+        seed: of the requests' randomness; policies with the same seed meet the same requests.
+        tick_seconds: from one decision to the next.
+    """
+    workload = draw(trace, system, seed)
+    fleet = Fleet(system.slots, system.startup_seconds, workload)
+    meters = Meters(system, trace.seconds, workload.arrivals, trace.blackouts)
+    fleet.begin(system.start)
+    desired, ticks = system.start, list[Tick]()
+    state: dict[str, Any] = {}
+    now = 0.0
+    for number in range(1, math.ceil(trace.seconds / tick_seconds)):
+        now = number * tick_seconds
+        _serve_until(fleet, trace, now - tick_seconds, now)
+        meters.absorb(fleet.started, fleet.services)
+        signals = meters.read(now, ready=fleet.ready, running=fleet.running, desired=desired)
+        decision = policy(state, signals, now)
+        ticks.append(Tick(now, signals, decision))
+        state, desired = decision.state, decision.desired
+        fleet.resize(desired, now)
+    # Whoever still waits at the end is served by the replicas that there are.
+    _serve_until(fleet, trace, now, math.inf)
+    responses = np.array(fleet.started) - workload.arrivals + fleet.services
+    return Run(
+        trace.seconds,
+        workload.arrivals,
+        responses,
+        ticks,
+        fleet.replica_seconds(trace.seconds),
+    )
+
+
+def _serve_until(fleet: Fleet, trace: Trace, begin: float, until: float) -> None:
+    """Let the service run from one time to another, from each change in between to the next."""
+    now = begin
+    while now < until:
+        then = min(until, fleet.next_ready(), trace.next_change(now))
+        fleet.serve(then, trace.slowness(now))
+        fleet.make_ready(then)
+        now = then

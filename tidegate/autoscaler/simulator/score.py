@@ -1,0 +1,70 @@
+"""How well a run did: what clients suffered, what it cost, how calm it was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from tidegate.autoscaler.simulator.run import Run
+from tidegate.autoscaler.simulator.traces import Floats
+
+BIN_SECONDS: Final = 10.0
+REVERSAL_SECONDS: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A run in numbers.
+
+    Attributes:
+        violation_seconds: 10 for each 10 s bin of arrivals whose p95 response is over the objective.
+        replica_seconds: the cost.
+        reversals: changes of the number of replicas against the one before it, within 10 minutes.
+        over_slo_ratio: the share of requests that took longer than the objective.
+    """
+
+    violation_seconds: float
+    replica_seconds: float
+    reversals: float
+    over_slo_ratio: float
+
+
+def score(run: Run, slo_seconds: float, *, slo_quantile: float = 0.95) -> Score:
+    """The run's score against an objective in seconds."""
+    _, p95 = binned(run, slo_quantile)
+    late = int((run.responses > slo_seconds).sum())
+    return Score(
+        violation_seconds=BIN_SECONDS * int((p95 > slo_seconds).sum()),
+        replica_seconds=run.replica_seconds,
+        reversals=reversals([(t.at, t.decision.desired - t.signals.desired) for t in run.ticks]),
+        over_slo_ratio=late / max(1, len(run.responses)),
+    )
+
+
+def binned(run: Run, quantile: float) -> tuple[Floats, Floats]:
+    """The middle of each bin with a request, and that quantile of the responses to its requests.
+
+    A bin holds the requests that arrived in it, whenever they were answered.
+    """
+    bins = (run.arrivals // BIN_SECONDS).astype(np.int64)
+    numbers, begins = np.unique(bins, return_index=True)
+    parts = np.split(run.responses, begins[1:]) if len(numbers) else []
+    values = np.array([float(np.quantile(part, quantile)) for part in parts], np.float64)
+    return (numbers.astype(np.float64) + 0.5) * BIN_SECONDS, values
+
+
+def reversals(changes: Sequence[tuple[float, int]]) -> int:
+    """How often a change went against the one before it, at most 10 minutes earlier.
+
+    Args:
+        changes: seconds and the change of the number of replicas, in order; 0 is none.
+    """
+    count, before = 0, (-np.inf, 0)
+    for at, by in changes:
+        if by:
+            count += by * before[1] < 0 and at - before[0] <= REVERSAL_SECONDS
+            before = (at, by)
+    return count

@@ -1,0 +1,73 @@
+"""What is simulated: the service's shape, which no policy changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tidegate.autoscaler.types import Bounds
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of request.
+
+    Attributes:
+        share: its share of requests, relative to the other kinds'.
+        service_seconds: its mean time in a slot.
+    """
+
+    share: float
+    service_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A service of replicas with slots behind one queue.
+
+    Attributes:
+        slots: requests that one replica works on at once.
+        kinds: the kinds of requests.
+        service_cv: coefficient of variation of each kind's time in a slot (lognormal); 0 is constant.
+        slo_seconds: the objective: the response time that `slo_quantile` of requests must keep.
+        slo_quantile: the objective's quantile.
+        startup_seconds: from the start of a replica until it takes requests.
+        bounds: the number of replicas never leaves them.
+        start: replicas at the start, all ready.
+        scrape_seconds: how often metrics are read.
+        reported_slots: what the metrics say of `slots`; the truth if None.
+    """
+
+    slots: int = 4
+    kinds: tuple[Kind, ...] = (Kind(1.0, 0.2),)
+    service_cv: float = 0.7
+    slo_seconds: float = 0.6
+    slo_quantile: float = 0.95
+    startup_seconds: float = 30.0
+    bounds: Bounds = field(default=Bounds(1, 30))
+    start: int = 3
+    scrape_seconds: float = 2.0
+    reported_slots: int | None = None
+
+    def __post_init__(self) -> None:
+        least = {
+            "slots": self.slots,
+            "min": self.bounds.min,
+            "startup and later": self.startup_seconds + 1,
+        }
+        for name, value in least.items():
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value:g}")
+        if not self.bounds.min <= self.start <= self.bounds.max:
+            raise ValueError(
+                f"needs min ≤ start ≤ max, got {self.bounds.min}, {self.start}, {self.bounds.max}"
+            )
+        if not self.kinds or any(k.share <= 0 or k.service_seconds <= 0 for k in self.kinds):
+            raise ValueError("every kind of request needs a share and a service time above 0")
+        if self.service_cv < 0 or self.slo_seconds <= 0 or self.scrape_seconds <= 0:
+            raise ValueError("the service's cv, the objective and the scrape cannot be negative")
+
+    @property
+    def service_seconds(self) -> float:
+        """The mean time in a slot over all kinds."""
+        shares = sum(kind.share for kind in self.kinds)
+        return sum(kind.share * kind.service_seconds for kind in self.kinds) / shares

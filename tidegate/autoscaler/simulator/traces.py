@@ -1,0 +1,139 @@
+"""Traces: how many requests a second over time, and what goes wrong meanwhile."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+UNIT_SECONDS: Final = {"second": 1.0, "minute": 60.0}
+MOST_INTERVALS: Final = 1_000_000
+
+Floats = npt.NDArray[np.float64]
+Blindness = Literal["missing", "nan", "frozen", "reset"]
+
+
+class TraceError(ValueError):
+    """A trace cannot be had. The text names it, the line, and what was wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slowness:
+    """Requests that get a slot from `start` to `end` (seconds) hold it `factor` times as long."""
+
+    start: float
+    end: float
+    factor: float
+
+
+@dataclass(frozen=True, slots=True)
+class Blackout:
+    """From `start` to `end` (seconds), metrics are not to be had, or not to be believed.
+
+    Attributes:
+        start: when it begins.
+        end: when it ends.
+        kind: `missing` series; `nan` for each value; `frozen` at the last value, with a fresh time;
+            `reset`: the counters begin anew at the start, so that rates begin at 0.
+    """
+
+    start: float
+    end: float
+    kind: Blindness
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Trace:
+    """Requests a second in each interval of the same length.
+
+    Attributes:
+        name: as it stands in tables.
+        interval_seconds: length of an interval.
+        rates: requests a second, an interval after the other.
+        slownesses: when the service is slower.
+        blackouts: when its metrics are lost.
+    """
+
+    name: str
+    interval_seconds: float
+    rates: Floats
+    slownesses: tuple[Slowness, ...] = ()
+    blackouts: tuple[Blackout, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return self.interval_seconds * len(self.rates)
+
+    def slowness(self, at: float) -> float:
+        """How many times as long requests hold their slot that get it at this time."""
+        return math.prod(slow.factor for slow in self.slownesses if slow.start <= at < slow.end)
+
+    def next_change(self, after: float) -> float:
+        """When that changes next; `inf` if it does not."""
+        edges = (edge for slow in self.slownesses for edge in (slow.start, slow.end))
+        return min((edge for edge in edges if edge > after), default=math.inf)
+
+    def with_peak(self, rate: float) -> Trace:
+        """The same shape, with this highest rate in requests a second.
+
+        Raises:
+            TraceError: the rate is not above 0.
+        """
+        if not (math.isfinite(rate) and rate > 0):
+            raise TraceError(f"a peak must be above 0 requests a second, got {rate:g}")
+        return replace(self, rates=self.rates * (rate / self.rates.max()))
+
+
+def read_csv(path: Path) -> Trace:
+    """A trace from a CSV file.
+
+    The header's first column is `second` or `minute`, which is also the length of an interval; it
+    counts the intervals, and those left out have no request. The second column counts requests.
+
+    Raises:
+        TraceError: the file cannot be read as a trace.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise TraceError(f"{path}: cannot be read as a trace: {error}") from error
+    header = [name.strip().lower() for name in lines[0]] if lines else []
+    if len(header) < 2 or header[0] not in UNIT_SECONDS:
+        raise TraceError(
+            f"{path}:1: the first column must be 'second' or 'minute', the next a count; got {header}"
+        )
+    counts: dict[int, float] = {}
+    for number, line in enumerate(lines[1:], 2):
+        if not line:
+            continue
+        index, count = _read_line(line)
+        if index < 0 or index in counts or not (math.isfinite(count) and count >= 0):
+            raise TraceError(
+                f"{path}:{number}: needs a new interval's number and a count, got {','.join(line)!r}"
+            )
+        counts[index] = count
+    if not any(counts.values()):
+        raise TraceError(f"{path}: counts no request")
+    first, last = min(counts), max(counts)
+    if last - first >= MOST_INTERVALS:
+        raise TraceError(f"{path}: more than {MOST_INTERVALS:,} intervals")
+    rates = np.zeros(last - first + 1)
+    for index, count in counts.items():
+        rates[index - first] = count
+    seconds = UNIT_SECONDS[header[0]]
+    return Trace(path.stem, seconds, rates / seconds)
+
+
+def _read_line(line: list[str]) -> tuple[int, float]:
+    """The interval and its count; -1 if they are none."""
+    try:
+        return int(line[0]), float(line[1])
+    except (ValueError, IndexError):
+        return -1, 0.0

@@ -1,0 +1,41 @@
+"""The requests of a trace: when each arrives and how long it holds a slot."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from tidegate.autoscaler.simulator.system import System
+from tidegate.autoscaler.simulator.traces import Floats, Trace
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Workload:
+    """Requests in the order of their arrival: arrival and time in a slot, in seconds."""
+
+    arrivals: Floats
+    services: Floats
+
+
+def draw(trace: Trace, system: System, seed: int) -> Workload:
+    """Draw the requests; the same arguments give the same requests, whatever policy meets them.
+
+    In each interval their number is Poisson and their times uniform, which makes a Poisson process
+    of that rate. The time in a slot is lognormal with the kind's mean m and the system's cv:
+    exp(N(ln m - σ²/2, σ²)) with σ² = ln(1 + cv²).
+    """
+    random = np.random.default_rng(seed)
+    counts = random.poisson(trace.rates * trace.interval_seconds)
+    begins = np.arange(len(counts)) * trace.interval_seconds
+    total = int(counts.sum())
+    arrivals = np.repeat(begins, counts) + random.random(total) * trace.interval_seconds
+    arrivals.sort()
+
+    shares = np.array([kind.share for kind in system.kinds])
+    means = np.array([kind.service_seconds for kind in system.kinds])
+    of_kind = random.choice(len(means), size=total, p=shares / shares.sum())
+    sigma = math.sqrt(math.log1p(system.service_cv**2))
+    services = means[of_kind] * random.lognormal(-sigma * sigma / 2, sigma, total)
+    return Workload(arrivals, services)
