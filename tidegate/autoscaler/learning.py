@@ -1,0 +1,135 @@
+"""What SLOQ learns from the service itself: service times, start-up times, slots, and a margin."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import median
+from typing import Any, Final
+
+from tidegate.autoscaler.evidence import Evidence
+from tidegate.autoscaler.memory import Memory
+
+STARTUPS_KEPT: Final = 20
+LONGEST_STARTUP_SECONDS: Final = 600.0
+FULL_KEPT: Final = 5
+FULL_NEEDED: Final = 3
+OVER_NEEDED: Final = 2
+# Busy slots of all replicas are summed from scrapes of different moments.
+SLOTS_TOLERANCE: Final = 0.05
+SETTLE_SECONDS: Final = 10.0
+# A replica that left still finishes its work, and that is counted among the others'.
+DRAIN_SECONDS: Final = 30.0
+PROBE_SECONDS: Final = 60.0
+
+P95_SMOOTHING_SECONDS: Final = 120.0
+
+MARGIN_PERIOD_SECONDS: Final = 30.0
+MARGIN_STEP: Final = 0.05
+MARGIN_MOST: Final = 0.6
+MARGIN_DECAY: Final = 0.8
+# Latency is over the last minute: only after that does it speak of the replicas of now.
+MARGIN_SETTLE_SECONDS: Final = 60.0
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The smallest value that so large a share of the values does not exceed."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
+def learn_replicas(memory: Memory, ready: int, running: int, now: float) -> dict[str, Any]:
+    """How long replicas take to start, from how many run and how many are ready."""
+    first = memory.now is None
+    began = 0 if first else max(0, running - memory.running)
+    became = 0 if first else max(0, ready - memory.ready)
+    starting = (*memory.starting, *[now] * began)
+    took = [now - at for at in starting[:became]]
+    starting = starting[became:]
+    # Fewer start than we think: some were stopped before they were ready, the newest first.
+    starting = starting[: max(0, running - ready)]
+    startups = (*memory.startups, *(s for s in took if 0 <= s <= LONGEST_STARTUP_SECONDS))
+
+    same = ready == running == memory.ready == memory.running
+    steady_since = (now if memory.steady_since is None else memory.steady_since) if same else None
+    return {
+        "ready": max(0, ready),
+        "running": max(0, running),
+        "starting": starting,
+        "startups": startups[-STARTUPS_KEPT:],
+        "steady_since": steady_since,
+    }
+
+
+def learn_service(memory: Memory, evidence: Evidence, now: float) -> dict[str, Any]:
+    """The time in a slot: its mean as last measured, its 95th percentile smoothed.
+
+    A percentile of a minute's requests scatters, and the wait that is left for the queue with it.
+    """
+    mean = evidence.service_seconds or memory.service_seconds
+    known, measured = memory.service_seconds_p95, evidence.service_seconds_p95
+    if measured is None or known is None:
+        return {"service_seconds": mean, "service_seconds_p95": measured or known}
+    elapsed = max(0.0, now - (memory.now if memory.now is not None else now))
+    weight = 1 - math.exp(-elapsed / P95_SMOOTHING_SECONDS)
+    return {
+        "service_seconds": mean,
+        "service_seconds_p95": known + weight * (measured - known),
+    }
+
+
+def learn_slots(memory: Memory, evidence: Evidence, ready: int, now: float) -> dict[str, Any]:
+    """The slots that a replica truly has, when the metrics say another number.
+
+    While requests queue, every slot is busy: busy slots of a replica are then its slots. More busy
+    ones than there should be show that there are more, but not how many: one more is tried each
+    minute that no request waits, up to twice what is said, until a queue tells.
+    """
+    if evidence.slots != memory.told_slots:
+        return {"told_slots": evidence.slots, "slots": None, "full": (), "over": 0}
+    steady = now - memory.steady_since if memory.steady_since is not None else 0.0
+    if steady < SETTLE_SECONDS or ready < 1 or evidence.busy is None or evidence.queued is None:
+        return {}
+    observed = evidence.busy / ready
+    if evidence.queued >= ready:
+        return _slots_while_full(memory, evidence.slots, observed)
+    return _more_slots(memory, evidence, observed, steady) if steady >= DRAIN_SECONDS else {}
+
+
+def _more_slots(
+    memory: Memory, evidence: Evidence, observed: float, steady: float
+) -> dict[str, Any]:
+    believed = memory.slots or float(evidence.slots)
+    if observed > believed * (1 + SLOTS_TOLERANCE):
+        if memory.over + 1 < OVER_NEEDED:
+            return {"over": memory.over + 1}
+        return {"over": 0, "full": (), "slots": float(math.ceil(observed - SLOTS_TOLERANCE))}
+    is_least = believed > evidence.slots and not memory.full and not evidence.queued
+    if is_least and steady >= PROBE_SECONDS:
+        return {"slots": max(believed, min(believed + 1, 2.0 * evidence.slots))}
+    return {}
+
+
+def _slots_while_full(memory: Memory, told: int, observed: float) -> dict[str, Any]:
+    full = (*memory.full, observed)[-FULL_KEPT:]
+    if len(full) < FULL_NEEDED:
+        return {"full": full, "over": 0}
+    slots = max(1.0, float(round(median(full))))
+    return {"full": full, "over": 0, "slots": None if slots == told else slots}
+
+
+def learn_margin(
+    memory: Memory, latency_seconds: float | None, slo_seconds: float, now: float
+) -> dict[str, Any]:
+    """More work than the model says, as long as clients feel more than the objective.
+
+    Latency only ever adds: it is flat until the slots are nearly all busy, so that it cannot say how
+    many are too many. It is looked at only while all replicas are ready and have been for a minute.
+    """
+    settled = memory.steady_since is not None and now - memory.steady_since >= MARGIN_SETTLE_SECONDS
+    at = memory.margin_at
+    if at is not None and now - at < MARGIN_PERIOD_SECONDS:
+        return {}
+    if settled and latency_seconds is not None and latency_seconds > slo_seconds:
+        return {"margin": min(MARGIN_MOST, memory.margin + MARGIN_STEP), "margin_at": now}
+    decayed = memory.margin * MARGIN_DECAY
+    return {"margin": decayed if decayed > MARGIN_STEP / 10 else 0.0, "margin_at": now}
