@@ -11,11 +11,12 @@ import yaml
 from tidegate.render.alert_cases import Case
 from tidegate.render.alerts import Alert
 from tidegate.render.promql import duration
-from tidegate.render.recording import Group
+from tidegate.render.recording import RECORDING_GROUPS, Group
 from tidegate.render.recording_cases import AT, RecordingCase
 
 RULE_FILES: Final = ("service.yml", "alerts.yml")
 EVALUATED_EVERY: Final = {"1m": "5m"}
+ALERT_GROUP: Final = "alerts"
 ALERT_INTERVAL_SECONDS: Final = 5.0
 # promtool compares values to the last bit; a rate is a sum of differences times a factor.
 TOLERANCE: Final = 1e-9
@@ -44,7 +45,7 @@ def alerting_rules(alerts: Iterable[Alert]) -> str:
         }
         for alert in alerts
     ]
-    group = {"name": "alerts", "interval": duration(ALERT_INTERVAL_SECONDS), "rules": rules}
+    group = {"name": ALERT_GROUP, "interval": duration(ALERT_INTERVAL_SECONDS), "rules": rules}
     return _yaml({"groups": [group]})
 
 
@@ -155,6 +156,8 @@ def _tests(interval: str, tests: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "rule_files": [f"../rules/{name}" for name in RULE_FILES],
         "evaluation_interval": interval,
+        # Else the order is left to chance, and an alert may look at what was recorded one round before.
+        "group_eval_order": [*RECORDING_GROUPS, ALERT_GROUP],
         "tests": tests,
     }
 

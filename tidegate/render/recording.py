@@ -9,6 +9,7 @@ from typing import Final
 from tidegate.render.promql import edge_pattern, number, present, quoted
 from tidegate.settings import Slo
 
+RECORDING_GROUPS: Final = ("service-now", "service-load", "service-latency", "service-ratios")
 RATIO_WINDOWS: Final = ("5m", "30m", "1h", "6h")
 QUANTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 # Six hours of samples are too many to add up every two seconds.
@@ -52,11 +53,12 @@ class Group:
 
 def groups(slo: Slo) -> tuple[Group, ...]:
     """Every recorded series, for this objective."""
+    now, load, latency, ratios = RECORDING_GROUPS
     return (
-        Group("service-now", tuple(_now())),
-        Group("service-load", tuple(_load())),
-        Group("service-latency", tuple(_latency(slo))),
-        Group("service-ratios", tuple(_ratios(slo)), RATIO_INTERVAL_SECONDS),
+        Group(now, tuple(_now())),
+        Group(load, tuple(_load())),
+        Group(latency, tuple(_latency(slo))),
+        Group(ratios, tuple(_ratios(slo)), RATIO_INTERVAL_SECONDS),
     )
 
 

@@ -1,0 +1,60 @@
+"""The configuration and the rules are valid under 2.42 and 3.x, and the rules do what they say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tidegate.render.commands import generated_files
+from tidegate.render.layout import config_folder, project_folder
+from tidegate.settings import Settings
+from tidegate.stack import prometheus
+
+from .conftest import Release
+
+pytestmark = pytest.mark.integration
+
+
+def test_the_committed_rules_pass_their_tests(release: Release) -> None:
+    folder = config_folder() / "prometheus"
+    rules = sorted(str(path) for path in (folder / "rules").glob("*.yml"))
+    release.check("check", "rules", "--lint-fatal", *rules, cwd=folder)
+    tests = sorted(str(path) for path in (folder / "tests").glob("*.yml"))
+    assert len(tests) == 3
+    release.check("test", "rules", *tests, cwd=folder)
+
+
+def test_rules_for_another_objective_pass_theirs_too(release: Release, tmp_path: Path) -> None:
+    # An edge that is written in two ways, and a budget so large that a burn rate must be cut.
+    slo = {"latency_seconds": 1.0, "latency_quantile": 0.9, "availability": 0.99}
+    settings = Settings.model_validate({"slo": slo, "replicas": {"max": 9}})
+    for path, text in generated_files(settings).items():
+        target = tmp_path / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+    tests = tmp_path / "observability/prometheus/tests"
+    release.check("test", "rules", *(path.name for path in tests.iterdir()), cwd=tests)
+
+
+def test_the_configuration_is_valid_on_one_machine_and_in_compose(
+    release: Release, folder: Path
+) -> None:
+    config = prometheus.write_config(Settings(), folder)
+    release.check("check", "config", str(config), cwd=folder)
+    compose = folder / "compose.yml"
+    compose.write_text(prometheus.render_config(Settings(), dns_name="model"))
+    release.check("check", "config", str(compose), cwd=folder)
+
+
+def test_the_queries_in_the_runbooks_are_valid(release: Release, tmp_path: Path) -> None:
+    queries: set[str] = set()
+    for page in (project_folder() / "docs/runbooks").glob("*.md"):
+        queries |= set(re.findall(r"query instant \S+ '(.+)'$", page.read_text(), re.MULTILINE))
+    assert len(queries) > 20
+    rules = [{"record": "query", "expr": query} for query in sorted(queries)]
+    file = tmp_path / "queries.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": rules}]}))
+    release.check("check", "rules", "--lint=none", str(file), cwd=tmp_path)

@@ -1,0 +1,179 @@
+"""Every rule and alert is documented and tested, and stands in the files that were committed."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tidegate.render import commands
+from tidegate.render.alert_cases import cases, counter
+from tidegate.render.alerts import BURNS, alerts
+from tidegate.render.layout import config_folder, project_folder
+from tidegate.render.metrics import SECTIONS
+from tidegate.render.recording import groups
+from tidegate.render.recording_cases import recording_cases
+from tidegate.settings import Settings, Slo, setting_names
+
+SETTINGS = Settings()
+ROOT = project_folder()
+DOCUMENTED = {metric.name for metrics in SECTIONS.values() for metric in metrics}
+RECORDED = {recording.name for group in groups(SETTINGS.slo) for recording in group.recordings}
+SUFFIXES = ("_bucket", "_count", "_sum")
+
+
+def metric_names(expression: str) -> set[str]:
+    """The names of the raw and recorded series in an expression."""
+    found = set(re.findall(r"\b(?:haproxy|tidegate|http_server)_\w+|\bservice:\w+:\w+", expression))
+    return {re.sub(rf"({'|'.join(SUFFIXES)})$", "", name) for name in found}
+
+
+def defined_metrics() -> Iterator[tuple[str, str]]:
+    """The name of each metric that the packages define, and where."""
+    kinds = {"Counter": "_total", "CounterMetricFamily": "_total"}
+    kinds |= dict.fromkeys(("Gauge", "Histogram", "GaugeMetricFamily", "HistogramMetricFamily"), "")
+    for package in ("service", "tidegate", "loadgen"):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                match node:
+                    case ast.Call(func=ast.Name(id=kind), args=[ast.Constant(value=str(name)), *_]):
+                        if kind in kinds:
+                            yield name.removesuffix("_total") + kinds[kind], str(path)
+
+
+def test_the_committed_files_are_current(capsys: pytest.CaptureFixture[str]) -> None:
+    from tidegate.settings import load
+
+    assert commands.render(load(), check=True) == 0, capsys.readouterr().out
+
+
+def test_a_file_that_is_not_current_is_named_and_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(commands, "project_folder", lambda: tmp_path)
+    assert commands.render(SETTINGS, check=True) == 1
+    assert "docs/settings.md: not current" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+    assert commands.render(SETTINGS, check=False) == 0
+    assert commands.render(SETTINGS, check=True) == 0
+    (tmp_path / "docs/settings.md").write_bytes(b"\xff")
+    assert commands.render(SETTINGS, check=True) == 1
+
+
+@pytest.mark.parametrize("name", sorted({alert.name for alert in alerts(SETTINGS)}))
+def test_an_alert_has_a_runbook_a_firing_and_a_silent_test(name: str) -> None:
+    outcomes = {case.fires for case in cases(SETTINGS) if case.alert == name}
+    assert outcomes == {True, False}
+    runbook = (ROOT / "docs/runbooks" / f"{name}.md").read_text(encoding="utf-8")
+    assert runbook.startswith(f"# {name}\n")
+    headings = re.findall(r"^## (.*)$", runbook, re.MULTILINE)
+    assert headings == ["Meaning", "Impact", "What to check", "What to do"]
+    assert "```" in runbook, "what to check has commands"
+    unknown = metric_names(runbook) - DOCUMENTED - RECORDED
+    assert not unknown
+
+
+def test_the_searches_in_runbooks_can_be_read_by_the_store() -> None:
+    from tidegate.store import lucene
+
+    queries = set()
+    for path in (ROOT / "docs/runbooks").glob("*.md"):
+        queries |= set(re.findall(r"tidegate search '([^']+)'", path.read_text(encoding="utf-8")))
+    assert len(queries) >= 5
+    for query in queries:
+        lucene.parse(query)
+
+
+def test_there_is_no_runbook_without_an_alert() -> None:
+    pages = {path.stem for path in (ROOT / "docs/runbooks").glob("*.md")} - {"README"}
+    assert pages == {alert.name for alert in alerts(SETTINGS)}
+
+
+@pytest.mark.parametrize("alert", alerts(SETTINGS), ids=lambda alert: alert.name)
+def test_an_alert_says_what_is_wrong_and_uses_documented_series(alert: object) -> None:
+    from tidegate.render.alerts import Alert
+
+    assert isinstance(alert, Alert)
+    assert alert.summary
+    assert alert.description.endswith(".")
+    assert metric_names(alert.expression) <= DOCUMENTED | RECORDED
+
+
+def test_every_rule_uses_documented_metrics_and_is_tested() -> None:
+    for group in groups(SETTINGS.slo):
+        for recording in group.recordings:
+            assert metric_names(recording.expression) <= DOCUMENTED | RECORDED, recording.name
+    valued = {
+        name
+        for case in recording_cases(SETTINGS.slo)
+        for name, value in case.expected.items()
+        if value is not None
+    }
+    # The other windows of a ratio differ by their window only.
+    untested = {name for name in RECORDED - valued if not name.endswith((":30m", ":1h", ":6h"))}
+    assert not untested
+
+
+def test_the_recorded_series_are_those_that_others_ask_for() -> None:
+    from tidegate.autoscaler.signals import SERIES
+
+    assert set(SERIES.values()) <= RECORDED
+
+
+def test_every_metric_that_the_code_defines_is_documented() -> None:
+    undocumented = {where for where in defined_metrics() if where[0] not in DOCUMENTED}
+    assert not undocumented
+
+
+def test_every_setting_metric_rule_and_alert_is_in_the_docs() -> None:
+    settings_page = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in settings_page for name in setting_names())
+    metrics_page = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in metrics_page for name in DOCUMENTED | RECORDED)
+    assert all(f"[{alert.name}]" in metrics_page for alert in alerts(SETTINGS))
+
+
+@pytest.mark.parametrize(
+    ("slo", "thresholds"),
+    [
+        (Slo(), [0.0144, 0.006, 0.72, 0.3]),
+        # 14.4 times a budget of 10 % would be more than everything.
+        (Slo(latency_quantile=0.9, availability=0.99), [0.144, 0.06, 0.9, 0.6]),
+    ],
+)
+def test_burn_thresholds_follow_the_objective_and_can_be_reached(
+    slo: Slo, thresholds: list[float]
+) -> None:
+    budgets = (1 - slo.availability, 1 - slo.latency_quantile)
+    found = [burn.threshold(budget) for budget in budgets for burn in BURNS]
+    assert found == pytest.approx(thresholds)
+
+
+def test_a_counter_grows_phase_by_phase() -> None:
+    assert counter(((3, 10), (2, 0))) == "0 10+10x2 30+0x1"
+
+
+def test_the_generated_yaml_says_what_the_tables_say() -> None:
+    files = commands.rule_files(SETTINGS)
+    recorded = [
+        rule["record"]
+        for group in yaml.safe_load(files["service.yml"])["groups"]
+        for rule in group["rules"]
+    ]
+    assert len(recorded) == len(set(recorded))
+    assert set(recorded) == RECORDED
+    (group,) = yaml.safe_load(files["alerts.yml"])["groups"]
+    assert [rule["alert"] for rule in group["rules"]] == [alert.name for alert in alerts(SETTINGS)]
+
+
+def test_a_missing_checkout_is_reported_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert config_folder().is_dir()
+    monkeypatch.setattr("tidegate.render.layout.project_folder", lambda: tmp_path)
+    with pytest.raises(FileNotFoundError, match="run from a checkout"):
+        config_folder()

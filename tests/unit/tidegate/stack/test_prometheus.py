@@ -1,0 +1,141 @@
+"""Which Prometheus is used, and what its configuration says."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tidegate.render.commands import rule_files
+from tidegate.settings import Settings
+from tidegate.stack import prometheus
+
+
+def program(folder: Path, name: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_path_comes_before_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cached = program(tmp_path / "cache/prometheus", "prometheus")
+    tool = program(tmp_path / "cache/prometheus", "promtool")
+    monkeypatch.setenv("TIDEGATE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert prometheus.prometheus_binary() == cached
+    assert prometheus.promtool_binary() == tool
+    assert prometheus.prometheus_binary() != (first := program(tmp_path / "bin", "prometheus"))
+    assert prometheus.prometheus_binary() == first
+
+
+def test_without_one_the_error_says_what_to_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEGATE_CACHE", str(tmp_path))
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(prometheus.PrometheusError, match="run `scripts/prometheus install`"):
+        prometheus.prometheus_binary()
+    monkeypatch.delenv("TIDEGATE_CACHE")
+    assert prometheus.cache_folder() == Path.home() / ".cache/tidegate"
+
+
+def jobs(text: str) -> dict[str, dict[str, Any]]:
+    return {job["job_name"]: job for job in yaml.safe_load(text)["scrape_configs"]}
+
+
+def test_the_settings_reach_the_configuration() -> None:
+    settings = Settings.model_validate(
+        {
+            "prometheus": {"scrape_seconds": 0.5, "port": 1},
+            "gateway": {"metrics_port": 2},
+            "collector": {"metrics_port": 3},
+            "autoscaler": {"metrics_port": 4},
+        }
+    )
+    text = prometheus.render_config(settings)
+    assert yaml.safe_load(text)["global"]["scrape_interval"] == "500ms"
+    found = jobs(text)
+    assert list(found) == ["model", "gateway", "collector", "autoscaler", "prometheus"]
+    addresses = {name: job["static_configs"] for name, job in found.items() if name != "model"}
+    assert addresses == {
+        "gateway": [{"targets": ["127.0.0.1:2"]}],
+        "collector": [{"targets": ["127.0.0.1:3"]}],
+        "autoscaler": [{"targets": ["127.0.0.1:4"]}],
+        "prometheus": [{"targets": ["127.0.0.1:1"]}],
+    }
+
+
+def test_an_autoscaler_that_does_not_run_is_not_read() -> None:
+    settings = Settings.model_validate({"autoscaler": {"enabled": False}})
+    assert "autoscaler" not in jobs(prometheus.render_config(settings))
+
+
+def test_in_compose_the_replicas_are_found_by_name() -> None:
+    found = jobs(
+        prometheus.render_config(Settings(), dns_name="model", hosts={"gateway": "gateway"})
+    )
+    (names,) = found["model"]["dns_sd_configs"]
+    assert names == {"names": ["model"], "type": "A", "port": 18001, "refresh_interval": "2s"}
+    assert found["gateway"]["static_configs"] == [{"targets": ["gateway:8405"]}]
+
+
+def test_the_rules_follow_the_objective_in_force(tmp_path: Path) -> None:
+    settings = Settings.model_validate({"slo": {"latency_seconds": 0.3}})
+    stale = tmp_path / "rules" / "removed.yml"
+    stale.parent.mkdir()
+    stale.write_text("groups: []")
+    config = prometheus.write_config(settings, tmp_path)
+    assert config == tmp_path / "prometheus.yml"
+    assert not stale.exists()
+    for name, text in rule_files(settings).items():
+        assert (tmp_path / "rules" / name).read_text() == text
+        assert text != rule_files(Settings())[name]
+
+
+def test_known_replicas_outlive_a_new_configuration(tmp_path: Path) -> None:
+    prometheus.write_config(Settings(), tmp_path)
+    targets = tmp_path / "targets" / "model.json"
+    assert json.loads(targets.read_text()) == []
+    prometheus.write_targets(tmp_path, {"flights-1": "127.0.0.1:18001"})
+    prometheus.write_config(Settings(), tmp_path)
+    assert json.loads(targets.read_text()) == [
+        {"targets": ["127.0.0.1:18001"], "labels": {"replica": "flights-1"}}
+    ]
+
+
+def test_the_list_of_replicas_is_whole_at_any_moment(tmp_path: Path) -> None:
+    replicas = {f"flights-{number}": f"127.0.0.1:{18000 + number}" for number in range(64)}
+    prometheus.write_targets(tmp_path, replicas)
+    done = threading.Event()
+
+    def rewrite() -> None:
+        for _ in range(200):
+            prometheus.write_targets(tmp_path, replicas)
+        done.set()
+
+    writer = threading.Thread(target=rewrite)
+    writer.start()
+    while not done.is_set():
+        assert len(json.loads((tmp_path / "targets/model.json").read_text())) == 64
+    writer.join()
+    assert [path.name for path in (tmp_path / "targets").iterdir()] == ["model.json"]
+
+
+@pytest.mark.parametrize(
+    ("host", "address"), [("127.0.0.1", "127.0.0.1:9090"), ("::1", "[::1]:9090")]
+)
+def test_it_listens_where_the_settings_say(
+    host: str, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = program(tmp_path, "prometheus")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    settings = Settings.model_validate({"stack": {"host": host}})
+    command = prometheus.argv(settings, Path("c.yml"), Path("data"))
+    assert command[:3] == [str(path), "--config.file=c.yml", "--storage.tsdb.path=data"]
+    assert f"--web.listen-address={address}" in command
