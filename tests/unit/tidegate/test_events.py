@@ -392,6 +392,8 @@ def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=60,
         check=True,
+        # A forked process would share its parent's coverage file, and break it.
+        env={k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_")},
     )
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -337,6 +338,41 @@ async def test_a_client_that_leaves_before_the_answer_leaves_no_status(bench: Be
     assert sample(telemetry.registry, "_count", http_response_status_code="") == 1
 
 
+async def test_a_500_made_up_for_a_client_that_left_is_no_status(bench: Bench) -> None:
+    async def leave(request: Request) -> Response:
+        raise ClientDisconnect
+
+    app = app_of(leave)
+    bench.instrument(app)
+    with pytest.raises(ClientDisconnect):
+        await app(http_scope("/"), receive_once(), drop)
+    event = bench.event("request")
+    assert "response" not in event["http"]
+    assert event["error"]["type"] == "client_disconnect"
+
+
+async def test_a_server_that_says_so_by_an_error_tells_that_the_client_left(bench: Bench) -> None:
+    async def forever() -> AsyncIterator[bytes]:
+        while True:
+            yield b"more"
+
+    async def stream(request: Request) -> Response:
+        return StreamingResponse(forever())
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            raise OSError("gone")
+
+    app = app_of(stream)
+    bench.instrument(app)
+    scope = {**http_scope("/"), "asgi": {"version": "3.0", "spec_version": "2.4"}}
+    with pytest.raises(ClientDisconnect):
+        await app(scope, receive_once(), send)
+    event = bench.event("request")
+    assert event["http"]["response"]["status_code"] == 200
+    assert event["error"]["type"] == "client_disconnect"
+
+
 async def test_an_answer_to_nobody_has_no_status(bench: Bench) -> None:
     app = FastAPI()
 
@@ -371,6 +407,20 @@ async def test_a_cancelled_request_is_a_failure(bench: Bench) -> None:
     assert event["event"]["outcome"] == "failure"
     assert event["error"]["type"] == "asyncio.exceptions.CancelledError"
     assert "response" not in event["http"]
+
+
+async def test_a_request_that_is_thrown_away_elsewhere_is_written_down(bench: Bench) -> None:
+    async def hang(request: Request) -> Response:
+        await asyncio.Event().wait()
+        raise AssertionError("never")
+
+    app = app_of(hang)
+    bench.instrument(app)
+    serving: Any = app(http_scope("/"), receive_once(), drop)
+    contextvars.copy_context().run(serving.send, None)
+    serving.close()
+    assert bench.event("request")["error"]["type"] == "GeneratorExit"
+    assert outgoing_headers() == {}
 
 
 @pytest.mark.parametrize(
