@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -26,13 +27,13 @@ async def elasticsearch_problem(settings: Elasticsearch) -> str:
     It is asked for the cluster's health: `GET /` needs more rights, and not every build has it.
     """
     try:
-        auth, context = _credentials(settings)
+        headers, context = _credentials(settings)
     except OSError as error:
         return f"{error.filename}: {error.strerror}"
     timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
     try:
         async with (
-            aiohttp.ClientSession(auth=auth, timeout=timeout) as session,
+            aiohttp.ClientSession(headers=headers, timeout=timeout) as session,
             session.get(f"{settings.url.rstrip('/')}/_cluster/health", ssl=context) as answer,
         ):
             if answer.status in {401, 403}:
@@ -46,15 +47,16 @@ async def elasticsearch_problem(settings: Elasticsearch) -> str:
         return f"{settings.url} cannot be reached: {error}"
 
 
-def _credentials(settings: Elasticsearch) -> tuple[aiohttp.BasicAuth | None, ssl.SSLContext | bool]:
-    auth = None
+def _credentials(settings: Elasticsearch) -> tuple[dict[str, str], ssl.SSLContext | bool]:
+    headers = {}
     if settings.username:
         file = settings.password_file
         password = file.read_text(encoding="utf-8").strip() if file else ""
-        auth = aiohttp.BasicAuth(settings.username, password, "utf-8")
+        pair = f"{settings.username}:{password}".encode()
+        headers["Authorization"] = f"Basic {b64encode(pair).decode()}"
     if settings.ca_file:
-        return auth, ssl.create_default_context(cafile=str(settings.ca_file))
-    return auth, True
+        return headers, ssl.create_default_context(cafile=str(settings.ca_file))
+    return headers, True
 
 
 @dataclass(slots=True)

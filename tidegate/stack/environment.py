@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from tidegate.settings import ENV_DELIMITER, ENV_PREFIX, Settings
+from tidegate.settings import ENV_DELIMITER, ENV_PREFIX, ENV_RESERVED, Settings
 
-KEPT = frozenset({"TIDEGATE_REQUIRE_ALL"})
+CONFIG = "TIDEGATE_CONFIG"
 EMPTY_FILE = "# The settings of the running stack are in its programs' environment.\n"
 S = TypeVar("S", bound=BaseModel)
 
@@ -42,11 +42,13 @@ def environment(settings: Settings, base: Mapping[str, str], empty_file: Path) -
         empty_file: where to write the settings file that says nothing.
     """
     empty_file.write_text(EMPTY_FILE, encoding="utf-8")
-    kept = {name: base[name] for name in base if not name.startswith(ENV_PREFIX) or name in KEPT}
+    kept = {
+        name: base[name] for name in base if not name.startswith(ENV_PREFIX) or name in ENV_RESERVED
+    }
     named = {
         f"{ENV_PREFIX}{name}": value for name, value in _walk(settings.model_dump(mode="json"))
     }
-    return {**kept, **named, "TIDEGATE_CONFIG": str(empty_file)}
+    return {**kept, **named, CONFIG: str(empty_file)}
 
 
 def _walk(table: Mapping[str, Any]) -> list[tuple[str, str]]:

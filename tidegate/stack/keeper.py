@@ -13,7 +13,7 @@ from typing import Final, Literal
 from tidegate.stack.backoff import Backoff
 from tidegate.stack.journal import Journal
 from tidegate.stack.probe import Probe
-from tidegate.stack.process import Child, Command, OnLine, exit_words, tail
+from tidegate.stack.process import Child, Command, OnLine, exit_words
 
 State = Literal["starting", "ready", "failed", "draining", "gone"]
 STARTING_POLL_SECONDS: Final = 0.1
@@ -36,6 +36,7 @@ class Program:
         stop_seconds: how long it may take to end before it is killed.
         stop_signal: asks it to end when it has done its work.
         on_line: takes its standard output line by line, instead of the file.
+        last_words: what it said before it ended, for a person.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Program:
     stop_seconds: float
     stop_signal: signal.Signals = signal.SIGTERM
     on_line: OnLine | None = None
+    last_words: Callable[[], str] = lambda: ""
 
 
 @dataclass(slots=True)
@@ -72,6 +74,7 @@ class Keeper:
     _child: Child | None = field(default=None, init=False)
     _task: asyncio.Task[None] | None = field(default=None, init=False)
     _first: asyncio.Future[str] | None = field(default=None, init=False)
+    _exit_code: int | None = field(default=None, init=False)
 
     def begin(self) -> None:
         """Start the program and keep it running until `stop`."""
@@ -120,6 +123,7 @@ class Keeper:
             again = f"next start in {delay:.1f} s" if delay else "starting it again"
             self.problem = f"{problem}; {again}"
             self._note("exit", self.problem, "warn")
+            self._exit_code = None
             self._enter("failed")
             await self.pause(delay)
             self.restarts += 1
@@ -140,10 +144,10 @@ class Keeper:
         self._note("start", f"started as process {self.pid}")
         replaced = await self._watch(self._child, started)
         code = await self._child.wait()
-        self.pid = None
+        self.pid, self._exit_code = None, code
         if replaced:
             return replaced
-        said = tail(self.program.output)
+        said = self.program.last_words()
         problem = exit_words(code)
         if code >= 0:
             self._settle(f"{problem}\n{said}".strip())
@@ -185,7 +189,7 @@ class Keeper:
         child.kill()
         await child.wait()
         text = f"replaced, as it was not ready for {silent:.0f} s: {problem}"
-        said = tail(self.program.output)
+        said = self.program.last_words()
         self._settle(f"not ready within {silent:.0f} s: {problem}\n{said}".strip())
         return text
 
@@ -199,10 +203,12 @@ class Keeper:
             self._first.set_result(problem)
 
     def _note(self, action: str, message: str, level: Literal["info", "warn"] = "info") -> None:
+        process = {"pid": self.pid, "exit_code": self._exit_code}
+        known = {name: value for name, value in process.items() if value is not None}
         self.journal.note(
             action,
             message,
             component=self.program.name,
             level=level,
-            fields={"process": {"pid": self.pid}} if self.pid else None,
+            fields={"process": known} if known else None,
         )

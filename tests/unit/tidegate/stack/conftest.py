@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from tidegate.settings import load
 from tidegate.stack.journal import Journal
 from tidegate.stack.keeper import Program
 from tidegate.stack.probe import Probe, asking
-from tidegate.stack.process import Command
+from tidegate.stack.process import Command, tail
 
 # Answers /ready while there is no file `unready` in its folder; SIGTERM ends it after `linger` seconds.
 SERVER = """
@@ -34,6 +35,19 @@ http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
 
 
+# Holds a data folder as a supervisor does, without a control socket; deaf to SIGTERM if told so.
+HOLD = """
+import signal, sys
+from pathlib import Path
+from tidegate.stack.layout import Layout
+if sys.argv[2] == "deaf":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+layout = Layout(Path(sys.argv[1]))
+layout.make()
+with layout.locked():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 Eventually = Callable[..., Coroutine[None, None, None]]
 
 
@@ -89,15 +103,16 @@ def server(tmp_path: Path, python: Callable[..., Command]) -> Callable[..., Prog
         start_seconds: float = 20.0,
         stop_seconds: float = 10.0,
     ) -> Program:
-        address = f"http://127.0.0.1:{port}"
+        address, output = f"http://127.0.0.1:{port}", tmp_path / f"{name}.log"
         return Program(
             name=name,
             command=python(before + code, port, linger),
-            output=tmp_path / f"{name}.log",
+            output=output,
             ready_url=f"{address}/ready",
             address=address,
             start_seconds=start_seconds,
             stop_seconds=stop_seconds,
+            last_words=lambda: tail(output),
         )
 
     return make
@@ -112,3 +127,26 @@ def journal(tmp_path: Path) -> Journal:
 async def probe() -> AsyncIterator[Probe]:
     async with asking() as (found, _):
         yield found
+
+
+@pytest.fixture
+def holder() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts a process that holds a data folder."""
+    started: list[subprocess.Popen[str]] = []
+
+    def hold(folder: Path, *, deaf: bool = False) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", HOLD, str(folder), "deaf" if deaf else ""],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        return process
+
+    yield hold
+    for process in started:
+        process.kill()
+        process.communicate()

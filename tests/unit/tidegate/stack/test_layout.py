@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tidegate.stack.layout import Layout, StackRunningError
-
-HOLD = """
-import sys
-from pathlib import Path
-from tidegate.stack.layout import Layout
-layout = Layout(Path(sys.argv[1]))
-layout.make()
-with layout.locked():
-    print("held", flush=True)
-    sys.stdin.read()
-"""
 
 
 def test_only_the_owner_may_look_into_the_run_folder(tmp_path: Path) -> None:
@@ -44,18 +33,14 @@ def test_a_folder_is_held_by_one_stack_and_the_other_is_told_its_pid(tmp_path: P
         assert layout.holder() == os.getpid()
 
 
-def test_a_killed_stack_holds_nothing(tmp_path: Path) -> None:
+def test_a_killed_stack_holds_nothing(
+    tmp_path: Path, holder: Callable[[Path], subprocess.Popen[str]]
+) -> None:
     layout = Layout(tmp_path)
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as holder:
-        assert holder.stdout is not None
-        holder.stdout.readline()
-        assert layout.holder() == holder.pid
-        holder.kill()
+    other = holder(tmp_path)
+    assert layout.holder() == other.pid
+    other.kill()
+    other.wait()
     assert layout.holder() is None
 
 

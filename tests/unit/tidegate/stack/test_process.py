@@ -76,7 +76,7 @@ async def test_one_that_does_not_end_in_time_is_killed(
 
 
 async def test_what_it_left_behind_ends_with_it(
-    tmp_path: Path, python: Python, alive: Callable[[int], bool]
+    tmp_path: Path, python: Python, alive: Callable[[int], bool], eventually: Eventually
 ) -> None:
     code = (
         "import subprocess; print(subprocess.Popen(['sleep', '60']).pid, flush=True);"
@@ -86,7 +86,7 @@ async def test_what_it_left_behind_ends_with_it(
     child = Child.start(python(code), tmp_path / "out.log", lines.append)
     # The grandchild holds the pipe: without its end, this would wait for a minute.
     assert await asyncio.wait_for(child.wait(), 20) == 1
-    assert not alive(int(lines[0]))
+    await eventually(lambda: not alive(int(lines[0])))
 
 
 def test_children_die_with_a_killed_parent(

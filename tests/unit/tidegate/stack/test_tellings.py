@@ -10,9 +10,9 @@ from rich.console import Console
 
 from tidegate.settings import load
 from tidegate.stack.access import AccessLines
-from tidegate.stack.decisions import last_decisions
 from tidegate.stack.journal import Entry, Journal
 from tidegate.stack.measures import ARRIVALS, LATENCY, QUEUE, measures_words, read_measures
+from tidegate.stack.recent import last_decisions, last_words
 from tidegate.stack.status import ProgramStatus, StackStatus, judge
 from tidegate.stack.view import LOG_LINES, duration, line, log_of, view
 
@@ -91,6 +91,24 @@ def test_the_last_decisions_that_changed_something_are_found(tmp_path: Path) -> 
     found = last_decisions(tmp_path, 2)
     assert [(entry.action, entry.message) for entry in found] == [("down", "three"), ("up", "four")]
     assert found[0].at == pytest.approx(1767323045.000006)
+
+
+def test_the_last_words_of_a_program_are_its_output_and_its_last_errors(tmp_path: Path) -> None:
+    output = tmp_path / "flights-1.log"
+    assert last_words(output, tmp_path, "flights-1") == ""
+    output.write_text("Traceback\n")
+    events = [
+        {"message": "loaded", "log": {"level": "info"}},
+        {"message": "no model", "log": {"level": "error"}, "error": {"message": "bad digest"}},
+        {"message": "gone", "log": {"level": "error"}},
+        {"message": "refused", "log": {"level": "error"}, "tidegate": {"reason": "why"}},
+        {"message": "cut", "log": "error"},
+        {"log": {"level": "error"}},
+        ["odd"],
+    ]
+    (tmp_path / "flights-1.1.0.ndjson").write_text("\n".join(map(json.dumps, events)))
+    said = last_words(output, tmp_path, "flights-1")
+    assert said == "Traceback\nno model: bad digest\ngone\nrefused: why"
 
 
 def test_measures_are_read_and_what_is_no_number_left_out() -> None:

@@ -1,0 +1,74 @@
+"""What the doctor says of a machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tidegate.stack.doctor import (
+    Check,
+    disk_check,
+    memory_check,
+    optional_check,
+    package_checks,
+    program_check,
+    table,
+)
+
+GIB = 2**30
+REQUIREMENTS = [
+    "aiohttp<4,>=3.13",
+    "fastapi>=0.120; extra == 'service'",
+    'uvicorn[standard]>=0.38; extra == "service"',
+    "joblib>=1.5; extra == 'train'",
+    "tidegate[service,train]; extra == 'all'",
+]
+
+
+@pytest.mark.parametrize(
+    ("missing", "states"),
+    [
+        (set(), ["ok", "ok", "ok"]),
+        ({"aiohttp"}, ["missing", "ok", "ok"]),
+        ({"uvicorn"}, ["ok", "missing", "ok"]),
+        ({"joblib"}, ["ok", "ok", "warn"]),
+    ],
+)
+def test_packages_that_the_stack_needs_are_missing_others_only_missed(
+    missing: set[str], states: list[str]
+) -> None:
+    found = list(package_checks(REQUIREMENTS, lambda name: name not in missing))
+    assert [check.name for check in found] == ["packages", "packages service", "packages train"]
+    assert [check.state for check in found] == states
+    for name in missing:
+        assert any(name in check.text and "pip install" in check.text for check in found)
+
+
+def test_little_disk_and_little_memory_are_a_warning() -> None:
+    assert disk_check(Path("/d"), 5 * GIB) == Check("data folder", "ok", "/d, 5.0 GiB free")
+    assert disk_check(Path("/d"), GIB).state == "warn"
+    assert memory_check(4 * GIB) == Check("memory", "ok", "4.0 GiB available")
+    assert memory_check(GIB // 2).state == "warn"
+
+
+async def test_a_program_that_cannot_be_found_says_what_to_do() -> None:
+    def nowhere() -> Path:
+        raise RuntimeError("install it")
+
+    assert await program_check("haproxy", nowhere, "-v") == Check(
+        "haproxy", "missing", "install it"
+    )
+    broken = await program_check("haproxy", lambda: Path("/no/haproxy"), "-v")
+    assert broken.state == "missing"
+    assert (await program_check("promtool", nowhere, "-v", needed=False)).state == "warn"
+
+
+def test_an_optional_program_is_only_missed() -> None:
+    assert optional_check("sh", "nothing").state == "ok"
+    without = optional_check("no-such-program", "the tests need it")
+    assert without == Check("no-such-program", "warn", "not on PATH: the tests need it")
+
+
+def test_the_table_has_a_row_for_each_check() -> None:
+    assert table([Check("a", "ok", ""), Check("b", "missing", "x")]).row_count == 2

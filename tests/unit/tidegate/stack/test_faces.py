@@ -1,0 +1,45 @@
+"""What a person, or the process that waits for the start, is told."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+
+from rich.console import Console
+
+from tidegate.stack.faces import PipeFace, PlainFace
+from tidegate.stack.journal import Entry
+
+ENTRY = Entry(at=1.0, level="info", component="gateway", action="start", message="started [as] 7")
+
+
+def test_a_plain_face_prints_what_happens_word_for_word() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    face = PlainFace(console)
+    face.entry(ENTRY)
+    face.failed("no [model] there")
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert lines[0].endswith("gateway     started [as] 7")
+    assert lines[1] == "no [model] there"
+
+
+def test_who_waits_for_the_start_gets_it_through_the_pipe_and_then_its_end() -> None:
+    listen, tell = os.pipe()
+    face = PipeFace(os.fdopen(tell, "w"), PlainFace(Console(file=io.StringIO())))
+    face.entry(ENTRY)
+    face.failed("why")
+    face.entry(ENTRY)  # nobody waits any more
+    with os.fdopen(listen) as pipe:
+        told = [json.loads(line) for line in pipe]
+    assert told == [{"entry": ENTRY.model_dump()}, {"failed": "why"}]
+
+
+def test_who_no_longer_waits_does_not_stop_the_stack() -> None:
+    listen, tell = os.pipe()
+    os.close(listen)
+    face = PipeFace(os.fdopen(tell, "w"), PlainFace(Console(file=io.StringIO())))
+    face.entry(ENTRY)
+    face.entry(ENTRY)
+    face.close()

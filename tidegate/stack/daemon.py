@@ -1,0 +1,30 @@
+"""`python -m tidegate.stack.daemon FD`: the supervisor without a terminal, started by `up --detach`.
+
+It tells the process that started it, through the pipe FD, how the start goes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from rich.console import Console
+
+from tidegate.settings import load
+from tidegate.stack.faces import PipeFace, PlainFace
+from tidegate.stack.run import run_stack
+
+
+def main() -> int:
+    """Run it. Returns the exit code."""
+    pipe = os.fdopen(int(sys.argv[1]), "w", encoding="utf-8")
+    face = PipeFace(pipe, PlainFace(Console(file=sys.stdout, width=200)))
+    try:
+        return asyncio.run(run_stack(load(), face))
+    finally:
+        face.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,175 @@
+"""What the stack needs of this machine, what of it is there, and what to do about the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution, requires
+from pathlib import Path
+from typing import Final, Literal
+
+import psutil
+from rich.table import Column, Table
+from rich.text import Text
+
+from tidegate.settings import Settings, config_file
+from tidegate.stack import gateway, prometheus
+from tidegate.stack.layout import Layout
+from tidegate.stack.ports import port_problems, wanted_ports
+from tidegate.stack.preflight import model_problem, store_problem
+
+MIB: Final = 2**20
+# What the stack of six replicas takes, measured: about 100 MiB a Python program.
+MEMORY_BYTES: Final = 1024 * MIB
+DISK_BYTES: Final = 2048 * MIB
+PYTHON: Final = (3, 11)
+# Extras without which `tidegate up` cannot work; the others are for training, load and development.
+NEEDED_EXTRAS: Final = frozenset({"", "service", "store", "stack"})
+STYLES: Final = {"ok": "green", "warn": "yellow", "missing": "red"}
+_VERSION = re.compile(r"\d+\.\d+\S*")
+_REQUIREMENT = re.compile(r"""^([A-Za-z0-9._-]+)[^;]*(?:;.*extra == ['"]([\w-]+)['"])?""")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at. `missing` stops a start, `warn` does not; `text` says what to do."""
+
+    name: str
+    state: Literal["ok", "warn", "missing"]
+    text: str
+
+
+async def checks(settings: Settings) -> list[Check]:
+    """Look at everything. The paths of the settings are absolute."""
+    return [
+        _python(),
+        *package_checks(requires("tidegate") or [], _installed),
+        await program_check("haproxy", gateway.haproxy_binary, "-v"),
+        await program_check("prometheus", prometheus.prometheus_binary, "--version"),
+        await program_check("promtool", prometheus.promtool_binary, "--version", needed=False),
+        optional_check("chromium", "only the browser tests need it: apt-get install chromium"),
+        _settings_file(),
+        _of("model", model_problem(settings), str(settings.model.path)),
+        _ports(settings),
+        _data_folder(settings.stack.data_dir),
+        memory_check(psutil.virtual_memory().available),
+        *(await _elasticsearch(settings)),
+    ]
+
+
+def table(found: list[Check]) -> Table:
+    """The checks as a table."""
+    shown = Table("", "", Column(overflow="fold"), box=None, pad_edge=False, show_header=False)
+    for check in found:
+        shown.add_row(check.name, Text(check.state, style=STYLES[check.state]), Text(check.text))
+    return shown
+
+
+def _of(name: str, problem: str, fine: str) -> Check:
+    return Check(name, "missing", problem) if problem else Check(name, "ok", fine)
+
+
+def _python() -> Check:
+    have = ".".join(str(part) for part in sys.version_info[:3])
+    problem = f"{have} is too old: 3.11 or later" if sys.version_info[:2] < PYTHON else ""
+    return _of("python", problem, have)
+
+
+def package_checks(
+    requirements: Iterable[str], installed: Callable[[str], bool]
+) -> Iterator[Check]:
+    """A check for each extra of these requirements (as a distribution's metadata has them)."""
+    missing: dict[str, list[str]] = defaultdict(list)
+    for requirement in requirements:
+        if found := _REQUIREMENT.match(requirement):
+            missing[found[2] or ""] += [] if installed(found[1]) else [found[1]]
+    for extra, names in sorted(missing.items()):
+        if extra == "all":  # all the others once more
+            continue
+        name = f"packages {extra}".strip()
+        if names:
+            text = f"not installed: {', '.join(names)}; pip install 'tidegate[{extra or 'all'}]'"
+            yield Check(name, "missing" if extra in NEEDED_EXTRAS else "warn", text)
+        else:
+            yield Check(name, "ok", "installed")
+
+
+def _installed(name: str) -> bool:
+    try:
+        distribution(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+async def program_check(
+    name: str, find: Callable[[], Path], version_flag: str, *, needed: bool = True
+) -> Check:
+    """Whether a program that comes with the stack is there and says its version."""
+    try:
+        path = find()
+        process = await asyncio.create_subprocess_exec(
+            str(path),
+            version_flag,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await process.communicate()
+    except (OSError, RuntimeError) as error:
+        return Check(name, "missing" if needed else "warn", str(error))
+    version = _VERSION.search(said.decode(errors="replace"))
+    return Check(name, "ok", f"{version[0] if version else 'of an unknown version'} ({path})")
+
+
+def optional_check(name: str, without: str) -> Check:
+    """Whether a program that is not needed is on PATH; if it is not, what is then without it."""
+    path = shutil.which(name)
+    return Check(name, "ok", path) if path else Check(name, "warn", f"not on PATH: {without}")
+
+
+def _settings_file() -> Check:
+    return Check("settings", "ok", str(config_file() or "no tidegate.toml here: all defaults"))
+
+
+def _ports(settings: Settings) -> Check:
+    pid = Layout(settings.stack.data_dir).holder()
+    if pid:
+        return Check("ports", "ok", f"used by the stack that runs here (pid {pid})")
+    wanted = wanted_ports(settings)
+    return _of("ports", "\n".join(port_problems(wanted)), f"all {len(wanted)} are free")
+
+
+def _data_folder(folder: Path) -> Check:
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        return Check("data folder", "missing", f"{there} cannot be written to: set stack.data_dir")
+    return disk_check(folder, shutil.disk_usage(there).free)
+
+
+def disk_check(folder: Path, free: int) -> Check:
+    """Whether so many free bytes are enough."""
+    text = f"{folder}, {free / 2**30:.1f} GiB free"
+    if free < DISK_BYTES:
+        return Check("data folder", "warn", f"{text}: events and samples may take 2 GiB")
+    return Check("data folder", "ok", text)
+
+
+def memory_check(free: int) -> Check:
+    """Whether so many bytes of available memory are enough."""
+    text = f"{free / 2**30:.1f} GiB available"
+    if free < MEMORY_BYTES:
+        return Check("memory", "warn", f"{text}: six replicas and their company take 1 GiB")
+    return Check("memory", "ok", text)
+
+
+async def _elasticsearch(settings: Settings) -> list[Check]:
+    if settings.store.kind != "elasticsearch":
+        return []
+    url = settings.store.elasticsearch.url
+    return [_of("elasticsearch", await store_problem(settings), f"{url} answers")]

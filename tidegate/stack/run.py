@@ -1,0 +1,75 @@
+"""Runs a stack until a signal says stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tidegate.settings import Settings
+from tidegate.stack.faces import Face
+from tidegate.stack.gateway import GatewayError
+from tidegate.stack.layout import StackRunningError
+from tidegate.stack.supervisor import StartError, Supervisor, running_stack
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+async def run_stack(settings: Settings, face: Face) -> int:
+    """Start a stack, stay, and stop it at the first SIGINT, SIGTERM or SIGHUP; kill it at the second.
+
+    Returns:
+        The exit code: 0 if it was ready and then stopped, 1 if it could not start.
+    """
+    try:
+        async with running_stack(settings) as supervisor:
+            supervisor.journal.listeners.append(face.entry)
+            with _told_to_stop(supervisor) as stop:
+                async with face.watching(supervisor):
+                    try:
+                        return await _until(supervisor, face, stop)
+                    finally:
+                        await supervisor.stop()
+    except (StackRunningError, StartError, GatewayError) as error:
+        face.failed(str(error))
+    except OSError as error:
+        face.failed(f"the stack cannot start: {error}")
+    return 1
+
+
+async def _until(supervisor: Supervisor, face: Face, stop: asyncio.Event) -> int:
+    starting = asyncio.create_task(supervisor.start())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            face.failed("stopped before it was ready")
+            return 1
+        starting.result()
+        face.ready(supervisor.status())
+        await stopping
+    finally:
+        starting.cancel()
+        stopping.cancel()
+        await asyncio.gather(starting, stopping, return_exceptions=True)
+    return 0
+
+
+@contextmanager
+def _told_to_stop(supervisor: Supervisor) -> Iterator[asyncio.Event]:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def told() -> None:
+        if stop.is_set():
+            supervisor.kill()
+        stop.set()
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, told)
+    try:
+        yield stop
+    finally:
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
