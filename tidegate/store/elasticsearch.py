@@ -30,7 +30,9 @@ from tidegate.store.fields import TIMESTAMP, RefusedError, place, template
 from tidegate.store.requests import check
 
 STREAMS: Final = {"logs": "logs-tidegate.*-*", "traces": "traces-tidegate.*-*"}
-REQUEST_SECONDS: Final = 30.0
+# A server that cannot write yet says so after the first; the second is for one that says nothing.
+WRITE_SECONDS: Final = 10
+REQUEST_SECONDS: Final = 20.0
 # The item was understood and is already there.
 CONFLICT: Final = 409
 # Answers about one event that say nothing against the event itself: a later try may be taken.
@@ -139,6 +141,7 @@ class ElasticsearchStore:
                 answer = self._client.bulk(
                     operations=operations,
                     require_data_stream=True,
+                    timeout=f"{WRITE_SECONDS}s",
                 ).body
         except _RequestRefusedError as error:
             # Too large, or spoilt by one of its events: halves find out which.

@@ -1,0 +1,342 @@
+"""The collector as a process, killed and starved: nothing is lost, nothing is there twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tidegate.events import EventWriter, Origin, make_event
+from tidegate.settings import Settings, load
+from tidegate.store import open_store
+from tidegate.store.base import SearchRequest, StoreUnavailableError, Terms
+
+PORTS = iter(range(21202, 21220))
+
+
+@dataclass
+class Place:
+    """A data folder and a namespace of its own, and collectors that work there."""
+
+    settings: Settings
+    environment: dict[str, str]
+    namespace: str
+    output: Path
+
+    def start(self) -> subprocess.Popen[bytes]:
+        with self.output.open("ab") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "tidegate", "collector"],
+                env=self.environment,
+                stdout=output,
+                stderr=output,
+            )
+
+    def writer(self, node: str = "flights-1", file_bytes: int = 2**20) -> EventWriter:
+        return EventWriter(self.settings.log_dir, node, file_bytes)
+
+    def write(self, writer: EventWriter, numbers: range) -> None:
+        origin = Origin("flights", "1.2.3", "local", writer.node, self.namespace)
+        for number in numbers:
+            event = make_event(
+                origin,
+                "request",
+                f"number {number}",
+                unix_ns=time.time_ns(),
+                fields={"tidegate": {"rows": number}},
+            )
+            writer.write(event)
+
+    def total(self, query: str = "event.dataset:tidegate.request") -> int:
+        return int(self.ask(SearchRequest(self.own(query), size=0)).total)
+
+    def numbers(self) -> list[int]:
+        """The numbers of the events in the store, sorted; each as often as it is there."""
+        found: list[int] = []
+        step = 10_000
+        while True:
+            low = len(found)
+            query = self.own(f"tidegate.rows:[{low} TO {low + step - 1}]")
+            hits = self.ask(SearchRequest(query, size=step)).hits
+            if not hits:
+                return found
+            found += sorted(hit["tidegate"]["rows"] for hit in hits)
+
+    def own(self, query: str) -> str:
+        return f"({query}) AND data_stream.namespace:{self.namespace}"
+
+    def ask(self, request: SearchRequest) -> Any:
+        with closing(open_store(self.settings, read_only=True)) as store:
+            return store.search(request)
+
+    def metric(self, name: str) -> float:
+        url = f"http://127.0.0.1:{self.settings.collector.metrics_port}/metrics"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            text = answer.read().decode()
+        found = re.search(rf"^tidegate_collector_{name} (\S+)$", text, re.MULTILINE)
+        assert found, text
+        return float(found[1])
+
+    def quarantined(self) -> list[dict[str, Any]]:
+        path = self.settings.stack.data_dir / "collector" / "quarantine.ndjson"
+        return [json.loads(text) for text in path.read_text().splitlines()] if path.exists() else []
+
+
+def eventually(holds: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if holds():
+                return
+        except (OSError, StoreUnavailableError):
+            pass
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def make_place(folder: Path, **sections: dict[str, Any]) -> Place:
+    namespace = uuid.uuid4().hex
+    wanted: dict[str, dict[str, Any]] = {
+        "stack": {"data_dir": folder / "data"},
+        "collector": {"metrics_port": next(PORTS), "poll_seconds": 0.02, "batch_events": 200},
+        "service": {"namespace": namespace},
+    }
+    for name, values in sections.items():
+        wanted.setdefault(name, {}).update(values)
+    environment = dict(os.environ)
+    for section, values in wanted.items():
+        for name, value in values.items():
+            text = json.dumps(value) if isinstance(value, dict) else str(value)
+            environment[f"TIDEGATE_{section}__{name}".upper()] = text
+    return Place(load(**wanted), environment, namespace, folder / "output")
+
+
+@pytest.fixture(params=["embedded", pytest.param("elasticsearch", marks=pytest.mark.integration)])
+def store_section(request: pytest.FixtureRequest) -> dict[str, Any]:
+    if request.param == "embedded":
+        return {"kind": "embedded"}
+    url = request.getfixturevalue("elasticsearch_url")
+    return {"kind": "elasticsearch", "elasticsearch": {"url": url}}
+
+
+@pytest.fixture
+def place(tmp_path: Path, store_section: dict[str, Any]) -> Iterator[Place]:
+    made = make_place(tmp_path, store=store_section)
+    yield made
+    assert "Traceback" not in made.output.read_text()
+
+
+def stop(process: subprocess.Popen[bytes]) -> int:
+    process.send_signal(signal.SIGTERM)
+    return process.wait(timeout=60)
+
+
+def test_killed_again_and_again_it_loses_nothing_and_doubles_nothing(place: Place) -> None:
+    count = 6000
+    writers = [place.writer("flights-1", 100_000), place.writer("flights-2", 30_000)]
+    halves = [range(count // 2), range(count // 2, count)]
+    writing = [
+        threading.Thread(target=place.write, args=pair)
+        for pair in zip(writers, halves, strict=True)
+    ]
+    for thread in writing:
+        thread.start()
+    chance = random.Random(7)
+    for _ in range(5):
+        process = place.start()
+        eventually(lambda: place.metric("delivered_total") > 0, "it delivers")
+        time.sleep(chance.uniform(0, 0.3))  # anywhere in a delivery
+        process.kill()
+        process.wait(timeout=10)
+    for thread in writing:
+        thread.join()
+    process = place.start()
+    eventually(lambda: place.total() >= count, "everything is delivered")
+    assert stop(process) == 0
+    assert place.numbers() == list(range(count))
+    assert place.quarantined() == []
+
+
+def test_told_to_stop_it_delivers_what_is_there(place: Place) -> None:
+    process = place.start()
+    eventually(lambda: place.metric("sink_up") == 1, "it runs")
+    process.send_signal(signal.SIGSTOP)
+    writer = place.writer()
+    place.write(writer, range(5000))
+    writer.close()
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGCONT)
+    assert process.wait(timeout=60) == 0
+    assert place.numbers() == list(range(5000))
+    found = place.ask(
+        SearchRequest(
+            place.own("event.dataset:tidegate.collector"),
+            aggregations={"actions": Terms("event.action")},
+        )
+    )
+    assert {bucket.key for bucket in found.aggregations["actions"]} == {"start", "stop"}
+
+
+@pytest.mark.integration
+def test_elasticsearch_may_go_away_for_a_while(tmp_path: Path, elasticsearch_server: Any) -> None:
+    elasticsearch = {"kind": "elasticsearch", "elasticsearch": {"url": elasticsearch_server.url}}
+    place = make_place(tmp_path, store=elasticsearch)
+    writer = place.writer()
+    process = place.start()
+    place.write(writer, range(1000))
+    eventually(lambda: place.total() == 1000, "the first are delivered")
+    elasticsearch_server.stop()
+    try:
+        place.write(writer, range(1000, 2000))
+        eventually(lambda: place.metric("retried_total") >= 3, "it tries again")
+        assert place.metric("sink_up") == 0
+        assert place.metric("lag_bytes") > 0
+        eventually(lambda: place.metric("lag_seconds") > 1, "the lag grows")
+    finally:
+        elasticsearch_server.start()
+    place.write(writer, range(2000, 3000))
+    eventually(lambda: place.total() == 3000, "the rest is delivered")
+    eventually(lambda: place.metric("lag_bytes") == 0, "nothing is left")
+    assert place.metric("sink_up") == 1
+    assert stop(process) == 0
+    assert place.numbers() == list(range(3000))
+    told = place.output.read_text()
+    assert told.count("nothing can be delivered now") == 1
+    assert told.count("delivering again") == 1
+
+
+def test_fast_rotation_with_deletion_loses_nothing(tmp_path: Path) -> None:
+    place = make_place(
+        tmp_path,
+        collector={
+            "metrics_port": next(PORTS),
+            "poll_seconds": 0.02,
+            "keep_seconds": 0,
+            "keep_bytes": 0,
+        },
+    )
+    writer = place.writer(file_bytes=5000)
+    process = place.start()
+    place.write(writer, range(8000))
+    eventually(lambda: place.total() == 8000, "everything is delivered")
+
+    def left() -> list[str]:
+        return [path.name for path in place.settings.log_dir.glob("flights-1.*")]
+
+    eventually(lambda: len(left()) == 1, "all files but the open one are deleted")
+    assert stop(process) == 0
+    assert place.numbers() == list(range(8000))
+    held = json.loads((place.settings.stack.data_dir / "collector" / "checkpoint.json").read_text())
+    assert len(held["files"]) <= 2
+
+
+def test_what_is_no_event_is_set_aside_and_the_rest_delivered(place: Place) -> None:
+    writer = place.writer()
+    place.write(writer, range(10))
+    writer.write_line(b"nonsense\n")
+    writer.write_line(b'{"event":"text","message":"no object"}\n')
+    writer.write_line(b'{"message":"no id, no time, no stream"}\n')
+    place.write(writer, range(10, 20))
+    process = place.start()
+    eventually(lambda: place.total() == 20, "the events are delivered")
+    eventually(lambda: place.metric("quarantined_total") == 3, "the others are counted")
+    assert stop(process) == 0
+    (path,) = place.settings.log_dir.glob("flights-1.*")
+    data = path.read_bytes()
+    lines = [data[one["offset"] :].split(b"\n")[0] for one in place.quarantined()]
+    assert {one["file"] for one in place.quarantined()} == {path.name}
+    assert {line[:12] for line in lines} == {b'{"event":"te', b'{"message":"', b"nonsense"}
+
+
+def test_a_store_that_stays_away_ends_it_with_1_and_keeps_the_files(tmp_path: Path) -> None:
+    nobody = {"kind": "elasticsearch", "elasticsearch": {"url": "http://127.0.0.1:21298"}}
+    place = make_place(tmp_path, store=nobody)
+    writer = place.writer()
+    place.write(writer, range(5))
+    process = place.start()
+    eventually(lambda: place.metric("retried_total") >= 1, "it tries")
+    assert stop(process) == 1
+    assert "what is left stays in its files" in place.output.read_text()
+    assert list(place.settings.log_dir.glob("flights-1.*"))
+    again = make_place(tmp_path)
+    process = again.start()
+    again.namespace = place.namespace
+    eventually(lambda: again.total() == 5, "they are delivered after all")
+    assert stop(process) == 0
+
+
+def test_a_taken_port_is_told_by_its_setting(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    first = make_place(tmp_path / "a")
+    process = first.start()
+    eventually(lambda: first.metric("sink_up") == 1, "the first runs")
+    port = first.settings.collector.metrics_port
+    second = make_place(tmp_path / "b", collector={"metrics_port": port})
+    refused = second.start()
+    assert refused.wait(timeout=60) == 2
+    assert second.output.read_text() == f"collector: collector.metrics_port: port {port} is taken\n"
+    assert stop(process) == 0
+
+
+def test_a_second_collector_of_the_same_folder_is_refused(tmp_path: Path) -> None:
+    first, second = make_place(tmp_path), make_place(tmp_path)
+    process = first.start()
+    eventually(lambda: first.metric("sink_up") == 1, "the first runs")
+    refused = second.start()
+    assert refused.wait(timeout=60) == 2
+    assert "another collector works in" in second.output.read_text()
+    assert stop(process) == 0
+
+
+def test_a_folder_that_cannot_be_used_is_told_by_its_setting(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    place = make_place(tmp_path)
+    assert place.start().wait(timeout=60) == 2
+    assert place.output.read_text().startswith("collector: stack.data_dir: ")
+
+
+def test_a_lost_checkpoint_is_told_and_doubles_nothing(tmp_path: Path) -> None:
+    place = make_place(tmp_path)
+    writer = place.writer()
+    place.write(writer, range(100))
+    process = place.start()
+    eventually(lambda: place.total() == 100, "they are delivered")
+    assert stop(process) == 0
+    (place.settings.stack.data_dir / "collector" / "checkpoint.json").write_text("{")
+    process = place.start()
+    eventually(lambda: place.metric("delivered_total") >= 100, "they are delivered again")
+    assert stop(process) == 0
+    assert place.numbers() == list(range(100))
+    assert "delivering every file again" in place.output.read_text()
+
+
+def test_an_idle_collector_costs_next_to_nothing(tmp_path: Path) -> None:
+    place = make_place(tmp_path, collector={"metrics_port": next(PORTS), "poll_seconds": 0.2})
+    process = place.start()
+    eventually(lambda: place.metric("sink_up") == 1, "it runs")
+
+    def cpu_seconds() -> float:
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    before, began = cpu_seconds(), time.monotonic()
+    while time.monotonic() - began < 3:
+        time.sleep(0.1)
+    assert (cpu_seconds() - before) / (time.monotonic() - began) < 0.05
+    assert stop(process) == 0
