@@ -128,9 +128,8 @@ def free_ports(count: int) -> int:
     pytest.fail(f"no {count} free ports in a row")
 
 
-@contextmanager
-def running(folder: Path, artefact: Path, **overrides: dict[str, Any]) -> Iterator[Stack]:
-    """Start a stack with these settings (a dict a section), stop it in the end."""
+def prepared(folder: Path, artefact: Path, **overrides: dict[str, Any]) -> Stack:
+    """A stack that is not started yet, with these settings (a dict a section)."""
     port = free_ports(10 + MAX_REPLICAS)
     sections: dict[str, dict[str, Any]] = {
         "model": {"path": str(artefact)},
@@ -148,7 +147,13 @@ def running(folder: Path, artefact: Path, **overrides: dict[str, Any]) -> Iterat
         for name, value in values.items():
             text = json.dumps(value) if isinstance(value, dict | list | bool) else str(value)
             environment[f"TIDEGATE_{section}__{name}".upper()] = text
-    stack = Stack(load(**sections), environment)
+    return Stack(load(**sections), environment)
+
+
+@contextmanager
+def running(folder: Path, artefact: Path, **overrides: dict[str, Any]) -> Iterator[Stack]:
+    """Start a stack with these settings (a dict a section), stop it in the end."""
+    stack = prepared(folder, artefact, **overrides)
     try:
         started = stack.run("tidegate", "up", "--detach")
         assert started.returncode == 0, started.stdout + started.stderr

@@ -1,0 +1,81 @@
+"""`tidegate demo` at a terminal, as a person meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from driving import prepared
+
+pytestmark = pytest.mark.e2e
+
+DEADLINE_SECONDS = 180
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def test_the_demo_shows_the_main_job_and_stays_until_the_person_stops_it(
+    tmp_path: Path, artefact: Path
+) -> None:
+    # More replicas than the test machine may have processors would only make them slow to start.
+    stack = prepared(tmp_path, artefact, autoscaler={"tick_seconds": 2})
+    ours, theirs = pty.openpty()
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "tidegate", "demo"],
+        env={**stack.environment, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"},
+        cwd=tmp_path,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        shown = read_until(ours, "Ctrl-C")
+        os.write(ours, b"\x03")
+        # Without a controlling terminal the key is no signal yet: send what a terminal would.
+        os.killpg(demo.pid, 2)
+        shown += read_until(ours, "stopped")
+        code = demo.wait(timeout=60)
+    finally:
+        if demo.poll() is None:
+            os.killpg(demo.pid, 9)
+            demo.wait()
+        stack.run("tidegate", "down")
+        os.close(ours)
+    assert code == 0, shown[-4000:]
+    for expected in (
+        "1200 requests planned, 1200 sent, 1200 answered, 0 failed",
+        "replicas went from 1 to",
+        "1200 request events in the store for 1200 answers",
+        "the objective is 0.5 s",
+        "tidegate trace",
+        "report.html",
+    ):
+        assert expected in shown
+    summary = json.loads((tmp_path / "runs" / "latest" / "summary.json").read_text())
+    assert summary["response_p95_last_third_seconds"] <= 0.5
+    assert (tmp_path / "runs" / "latest" / "report.html").stat().st_size > 50_000
+
+
+def read_until(terminal: int, text: str) -> str:
+    """What the terminal shows up to this text, as one line without colours."""
+    shown = ""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while time.monotonic() < deadline:
+        if select.select([terminal], [], [], 0.2)[0]:
+            try:
+                shown += os.read(terminal, 65536).decode("utf-8", "replace")
+            except OSError:  # the other end is closed
+                break
+            plain = re.sub(r"\s+", " ", ESCAPE.sub("", shown))
+            if text in plain:
+                return plain
+    pytest.fail(f"the terminal never showed {text!r}: {shown[-4000:]}")
