@@ -254,8 +254,6 @@ async def while_client_stays(receive: Receive) -> AsyncIterator[None]:
     watcher = asyncio.create_task(watch(task.cancel))
     try:
         yield
-        if gone:
-            await asyncio.sleep(0)  # the break-off that came with the block's end is taken here
     except asyncio.CancelledError:
         if gone and not task.uncancel():
             raise client_gone() from None

@@ -47,14 +47,14 @@ class Served:
         replica: Replica = self.app.state.replica
         return replica
 
-    def events(self) -> list[dict[str, Any]]:
-        """The request events written so far."""
+    def events(self, dataset: str = "request") -> list[dict[str, Any]]:
+        """The events of a dataset written so far."""
         lines = [
             orjson.loads(line)
             for file in self.log_dir.glob("*.ndjson")
             for line in file.read_bytes().splitlines()
         ]
-        return [line for line in lines if line["event"]["dataset"] == "tidegate.request"]
+        return [line for line in lines if line["event"]["dataset"] == f"tidegate.{dataset}"]
 
 
 Serve = Callable[..., AbstractAsyncContextManager[Served]]

@@ -11,6 +11,7 @@ import pytest
 from service import artefact
 from service.artefact import ArtefactError
 from service.features import Feature
+from service.predict import load_predictor
 
 
 def write(folder: Path, content: bytes = b"graph") -> artefact.Manifest:
@@ -120,3 +121,9 @@ def test_a_killed_training_leaves_no_artefact_and_the_next_one_clears_up(tmp_pat
         assert list(folder.iterdir()) == []
         write(folder)
     assert sorted(file.name for file in tmp_path.iterdir()) == [".toy.lock", "toy"]
+
+
+def test_a_file_that_is_no_graph_is_refused_by_name(tmp_path: Path) -> None:
+    write(tmp_path, b"no graph")
+    with pytest.raises(ArtefactError, match=r"model\.onnx is no model that ONNX Runtime can run"):
+        load_predictor(artefact.load(tmp_path))

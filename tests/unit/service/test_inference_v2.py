@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import zlib
 from typing import Any
 
@@ -10,8 +11,10 @@ import numpy as np
 import orjson
 import pytest
 
-from service.inference_codec import HEADER_LENGTH
-from service.tensors import pack
+from service.features import Feature, Schema
+from service.inference_codec import HEADER_LENGTH, to_matrix
+from service.problems import RequestError
+from service.tensors import Tensor, pack
 
 from .conftest import Serve, Served
 
@@ -177,6 +180,15 @@ async def test_a_wrong_tensor_is_named(
     async with serve() as served:
         found = await infer(served, status, inputs=inputs)
     assert says in found["error"]
+
+
+def test_a_model_of_numbers_takes_them_all_in_one_tensor() -> None:
+    schema = Schema([Feature(name="x"), Feature(name="y", missing=True)])
+    whole = Tensor("features", "FP64", (2, 2), [1.0, 2.0, 3.0, math.nan])
+    np.testing.assert_array_equal(to_matrix(schema, [whole]), [[1, 2], [3, np.nan]])
+    narrow = Tensor("features", "FP64", (2, 1), [1.0, 2.0])
+    with pytest.raises(RequestError, match=r"shape should be \[rows, 2\]"):
+        to_matrix(schema, [narrow])
 
 
 async def test_a_lacking_tensor_is_named(serve: Serve, samples: list[dict[str, Any]]) -> None:
