@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gc
 import logging
 import sys
 from collections.abc import Iterator
@@ -213,9 +212,9 @@ async def test_a_server_that_logs_the_exception_afterwards_logs_its_trace(bench:
 
 
 def test_without_an_app_lines_go_to_the_standard_library(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gc.collect()  # apps of other tests
+    monkeypatch.setattr(logs, "_open_sinks", [])
     with caplog.at_level(logging.INFO):
         get_logger("a").info("hello", rows=1)
     assert [r.getMessage() for r in caplog.records if r.name == "a"] == ["hello {'rows': 1}"]
