@@ -17,6 +17,7 @@ from typing import Any, Final
 import joblib
 import numpy as np
 import pandas as pd
+from sklearn.exceptions import InconsistentVersionWarning
 
 from service import artefact
 from service.adoption import adoption_digest, rows_file
@@ -170,9 +171,14 @@ def _spread(matrix: Any, tree: Any, random: np.random.Generator) -> None:
 def _load(file: Path) -> Any:
     try:
         with warnings.catch_warnings():
-            # A model of another scikit-learn version may load wrongly; then it had better not load.
-            warnings.simplefilter("error")
+            # It may answer differently then, and no comparison with the loaded model would tell.
+            warnings.simplefilter("error", InconsistentVersionWarning)
             return joblib.load(file)
+    except InconsistentVersionWarning as error:
+        raise AdoptionError(
+            f"its {error.estimator_name} was saved by scikit-learn {error.original_sklearn_version}, "
+            f"here is {error.current_sklearn_version}: save it again by this version, or install that one"
+        ) from error
     # A pickle can raise anything at all.
     except Exception as error:
         raise AdoptionError(f"joblib cannot load it: {type(error).__name__}: {error}") from error

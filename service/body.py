@@ -24,18 +24,19 @@ def client_gone() -> RequestError:
     return RequestError(499, Detail(("client",), "The client closed the connection", "client_gone"))
 
 
-async def read_body(request: Request, limit: int, *, json_only: bool = True) -> bytes:
+async def read_body(request: Request, limit: int, *, check_type: bool = True) -> bytes:
     """The body, decoded.
 
     Args:
         request: the request.
         limit: most bytes, before and after decoding.
-        json_only: whether its content type must be JSON; else binary is taken as well.
+        check_type: whether its content type must be JSON.
 
     Raises:
         RequestError: 413 too large, 415 another type or encoding, 400 a broken encoding, 499 client gone.
     """
-    _check_type(request.headers.get("content-type", ""), json_only=json_only)
+    if check_type:
+        _check_type(request.headers.get("content-type", ""))
     window_bits = _window_bits(request.headers.get("content-encoding", ""))
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:
@@ -91,12 +92,9 @@ def _not_finite(body: bytes) -> Iterator[Loc]:
             yield loc
 
 
-def _check_type(content_type: str, *, json_only: bool) -> None:
+def _check_type(content_type: str) -> None:
     name = content_type.partition(";")[0].strip().lower()
     if name == "application/json" or name.endswith("+json"):
-        return
-    # Clients of the inference protocol send no type at all, or octet-stream with binary tensors.
-    if not json_only and name in {"", "application/octet-stream"}:
         return
     message = f"The content type should be application/json, got {name[:80] or 'none'}"
     raise RequestError(415, Detail(("header", "content-type"), message, "content_type"))

@@ -156,7 +156,8 @@ class InferenceV2:
         """Answer a batch."""
         model = self._model(request)
         limit = self._replica.settings.gateway.request_bytes
-        body = await read_body(request, limit, json_only=False)
+        # Triton does not look at the content type, and its client sends none.
+        body = await read_body(request, limit, check_type=False)
         with span("request.parse", bytes=len(body)):
             text, raw = split_body(body, request.headers.get(HEADER_LENGTH))
             wanted = parse_json(text)

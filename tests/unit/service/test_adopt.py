@@ -161,6 +161,17 @@ def test_a_file_that_is_no_model_says_so(
     assert says in capsys.readouterr().err
 
 
+def test_a_model_of_another_scikit_learn_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = DecisionTreeClassifier().fit([[0], [1]], [0, 1])
+    with monkeypatch.context() as older:
+        older.setattr("sklearn.base.__version__", "1.5.0")
+        file = saved(tmp_path, "old", model)
+    with pytest.raises(AdoptionError, match=r"saved by scikit-learn 1\.5\.0, here is"):
+        adopt(file, tmp_path / "out")
+
+
 def test_a_model_that_does_not_tell_its_features_says_so() -> None:
     with pytest.raises(AdoptionError, match="does not tell its number of features"):
         feature_names(object())
