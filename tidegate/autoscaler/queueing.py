@@ -69,8 +69,10 @@ def slots_needed(
     """
     if load <= 0:
         return 0
+    if load >= utilisation * most:
+        return most
     blocked = 1.0
-    for slots in range(1, most + 1):
+    for slots in range(1, most):
         blocked = _one_slot_more(blocked, slots, load)
         if load >= utilisation * slots:
             continue

@@ -15,7 +15,7 @@ from tidegate.autoscaler.sloq_parameters import SloqParameters
 # With a larger share of slots busy in the mean, any small error of the load makes an endless queue.
 UTILISATION: Final = 0.97
 # Beyond this the recurrence of Erlang's formula is not worth its time.
-MOST_SLOTS: Final = 1_000_000
+MOST_SLOTS: Final = 100_000
 # Work that is on its way through the system anyway, in seconds of arrivals' work, is no backlog.
 IN_PASSING: Final = 1.5
 
@@ -94,19 +94,22 @@ def size_for(
     slo = parameters.slo_seconds
     patience = max(parameters.patience_share * slo, slo - p95)
     late = parameters.late_share * (1 - parameters.slo_quantile)
+    # One replica more than there may be is enough to know that they do not suffice.
+    per_replica = memory.slots or evidence.slots
+    most = min(MOST_SLOTS, math.ceil((parameters.max + 1) * per_replica))
     meetable = max(evidence.service_seconds_p95 or 0.0, service) < slo
     if meetable:
-        slots = _enough(load, patience / service, late)
-        stay = _enough(stay_load, patience / service, late)
+        slots = _enough(load, patience / service, late, most)
+        stay = _enough(stay_load, patience / service, late, most)
     else:
         notes.append(
             "the objective cannot be met by adding replicas: a slot alone takes"
             f" {evidence.service_seconds_p95 or service:.2g} s of {slo:g} s"
         )
         # Enough that the queue does not grow, but not for whatever a broken dependency would take.
-        most = parameters.broken_most * memory.usual if memory.usual else float(MOST_SLOTS)
-        slots = math.ceil(min(load / UTILISATION, most))
-        stay = math.ceil(min(stay_load / UTILISATION, most))
+        usual = parameters.broken_most * memory.usual if memory.usual else float(most)
+        slots = math.ceil(min(load / UTILISATION, usual, most))
+        stay = math.ceil(min(stay_load / UTILISATION, usual, most))
     return Size(
         rate=rate,
         service=service,
@@ -121,8 +124,8 @@ def size_for(
     )
 
 
-def _enough(load: float, patience: float, late: float) -> int:
-    return slots_needed(load, patience, late, utilisation=UTILISATION, most=MOST_SLOTS)
+def _enough(load: float, patience: float, late: float, most: int) -> int:
+    return slots_needed(load, patience, late, utilisation=UTILISATION, most=most)
 
 
 def _backlog_load(
