@@ -146,6 +146,58 @@ def autoscaler(
     raise typer.Exit(run(_settings(), resizer=resizer, prometheus=prometheus))
 
 
+@app.command(
+    epilog="Example: `tidegate simulate --policy sloq --policy hpa:inflight=0.7 --trace my.csv"
+    " --slots 4 --service-time 0.2 --slo 0.6 --plot page.png`"
+)
+def simulate(  # noqa: PLR0917 - each is an option of the command line
+    trace: Annotated[
+        list[str],
+        typer.Option(help="A CSV file of requests by `second` or `minute`, or a name: `steady`, …"),
+    ],
+    policy: Annotated[
+        list[str], typer.Option(help="NAME or NAME:OPTION=NUMBER,…; may be given several times.")
+    ] = ["sloq", "hpa:inflight=0.7", "kpa", "ray-serve", "keda", "step"],  # noqa: B006
+    peak: Annotated[
+        float | None, typer.Option(help="Rescale the trace to this many requests a second.")
+    ] = None,
+    slots: Annotated[int, typer.Option(help="Requests that a replica works on at once.")] = 4,
+    service_time: Annotated[float, typer.Option(help="Mean seconds in a slot.")] = 0.2,
+    service_cv: Annotated[float, typer.Option(help="Its coefficient of variation.")] = 0.7,
+    slo: Annotated[float, typer.Option(help="The objective for p95 responses, in seconds.")] = 0.6,
+    startup: Annotated[float, typer.Option(help="Seconds until a new replica is ready.")] = 30.0,
+    least: Annotated[int, typer.Option("--min", help="Never fewer replicas.")] = 1,
+    most: Annotated[int, typer.Option("--max", help="Never more replicas.")] = 30,
+    start: Annotated[int, typer.Option(help="Replicas at the start.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each, to average over.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="One list of JSON objects.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="Write a page of plots: .png, .svg or .pdf.")
+    ] = None,
+) -> None:
+    """Try scaling policies on a trace before any of them goes live."""
+    from tidegate.autoscaler.simulate import Comparison
+    from tidegate.autoscaler.simulate import simulate as run
+    from tidegate.autoscaler.simulator.matches import TraceSpec
+    from tidegate.autoscaler.simulator.system import Kind, System
+    from tidegate.autoscaler.types import Bounds
+
+    try:
+        system = System(
+            slots=slots,
+            kinds=(Kind(1.0, service_time),),
+            service_cv=service_cv,
+            slo_seconds=slo,
+            startup_seconds=startup,
+            bounds=Bounds(least, most),
+            start=start,
+        )
+    except ValueError as error:
+        _stop(str(error))
+    traces = [TraceSpec(name, peak) for name in trace]
+    raise typer.Exit(run(Comparison(policy, traces, system, seeds), as_json=as_json, plot=plot))
+
+
 @app.command()
 def render(
     check: Annotated[

@@ -77,9 +77,9 @@ def as_table(matches: Sequence[Match], comparison: Comparison) -> Table:
         )
     )
     for name in ("trace", "policy"):
-        table.add_column(name)
-    for name in ("violation-seconds", "replica-seconds", "reversals", "over objective"):
-        table.add_column(name, justify="right")
+        table.add_column(name, overflow="fold")
+    for name in ("violation s", "replica s", "reversals", "too late"):
+        table.add_column(name, justify="right", no_wrap=True)
     before = ""
     for match in matches:
         if before and match.trace != before:

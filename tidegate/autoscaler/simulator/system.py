@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from tidegate.autoscaler.types import Bounds
@@ -49,6 +50,11 @@ class System:
     reported_slots: int | None = None
 
     def __post_init__(self) -> None:
+        if not self.kinds or any(k.share <= 0 or k.service_seconds <= 0 for k in self.kinds):
+            raise ValueError("every kind of request needs a share and a service time above 0")
+        numbers = (self.service_cv, self.slo_seconds, self.startup_seconds, self.service_seconds)
+        if not all(math.isfinite(number) for number in numbers):
+            raise ValueError("the service's times and its objective must be finite numbers")
         least = {
             "slots": self.slots,
             "min": self.bounds.min,
@@ -61,8 +67,6 @@ class System:
             raise ValueError(
                 f"needs min ≤ start ≤ max, got {self.bounds.min}, {self.start}, {self.bounds.max}"
             )
-        if not self.kinds or any(k.share <= 0 or k.service_seconds <= 0 for k in self.kinds):
-            raise ValueError("every kind of request needs a share and a service time above 0")
         if self.service_cv < 0 or self.slo_seconds <= 0 or self.scrape_seconds <= 0:
             raise ValueError("the service's cv, the objective and the scrape cannot be negative")
 

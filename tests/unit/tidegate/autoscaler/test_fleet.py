@@ -169,6 +169,8 @@ def test_a_slow_dependency_holds_slots_only_while_it_is_slow() -> None:
         ({"kinds": ()}, "a share and a service time"),
         ({"slo_seconds": 0.0}, "cannot be negative"),
         ({"startup_seconds": -1.0}, "startup"),
+        ({"slo_seconds": math.nan}, "finite"),
+        ({"startup_seconds": math.inf}, "finite"),
     ],
 )
 def test_a_service_that_cannot_be_is_refused(wrong: dict[str, object], says: str) -> None:

@@ -1,0 +1,38 @@
+"""The fixed command line of `tidegate simulate`."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from tidegate.cli import app
+
+FIXED = (
+    "simulate --policy step --policy hpa:inflight=0.7 --trace steps --peak 9 --slots 4"
+    " --service-time 0.2 --service-cv 0.7 --slo 0.6 --startup 30 --min 1 --max 30 --start 3"
+    " --seeds 1"
+)
+
+
+def test_the_fixed_command_line_prints_a_list_of_objects() -> None:
+    result = CliRunner().invoke(app, [*FIXED.split(), "--json"])
+    assert result.exit_code == 0
+    found = json.loads(result.stdout)
+    assert [one["policy"] for one in found] == ["step", "hpa:inflight=0.7"]
+    assert {one["trace"] for one in found} == {"steps"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (["--start", "31"], "min ≤ start ≤ max"),
+        (["--service-time", "0"], "service time above 0"),
+        (["--slo", "nan"], "finite"),
+        (["--trace", "nowhere"], "no trace 'nowhere'"),
+        (["--peak", "0"], "above 0"),
+    ],
+)
+def test_bad_use_ends_with_2_and_the_reason(wrong: list[str], says: str) -> None:
+    result = CliRunner().invoke(app, [*FIXED.split(), *wrong])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert says in result.stderr
