@@ -90,7 +90,7 @@ def scrape(stack: Stack) -> Iterator[tuple[str, Any]]:
         )
         with urllib.request.urlopen(request, timeout=10) as answer:
             text = answer.read().decode()
-        for family in text_string_to_metric_families(text):
+        for family in text_string_to_metric_families(text):  # type: ignore[no-untyped-call]
             if family.name == DURATION:
                 for sample in family.samples:
                     yield replica["id"], sample

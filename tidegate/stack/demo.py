@@ -180,7 +180,7 @@ def _verdict(
 
 def _places(settings: Settings, runs: Path) -> Table:
     table = Table.grid(padding=(0, 2))
-    table.add_row("report", str((runs / "latest" / "report.html").resolve()))
+    table.add_row("report", str(runs / "latest" / "report.html"))
     table.add_row("service", f"http://127.0.0.1:{settings.gateway.port}/docs")
     table.add_row("metrics", f"http://127.0.0.1:{settings.prometheus.port}")
     table.add_row("logs", "tidegate search 'tidegate.work:heavy AND event.duration:>500000000'")
