@@ -229,8 +229,8 @@ class Autoscaler(Section):
 
     enabled: bool = True
     """Whether it runs."""
-    policy: Literal["hpa"] = "hpa"
-    """Which policy decides."""
+    policy: Literal["hpa", "sloq"] = "hpa"
+    """Which policy decides: `hpa` keeps a utilisation, `sloq` the latency objective."""
     tick_seconds: Seconds = 5.0
     """How often it decides."""
     stale_seconds: Seconds = 15.0

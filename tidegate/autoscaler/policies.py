@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tidegate.autoscaler.hpa import hpa
+from tidegate.autoscaler.sloq import sloq
+from tidegate.autoscaler.sloq_parameters import SloqParameters
 from tidegate.autoscaler.types import Bounds, Policy
 from tidegate.settings import Settings
 
@@ -57,4 +59,22 @@ def _make_hpa(parameters: Mapping[str, Any]) -> Policy:
     return hpa(Bounds(parameters["min"], parameters["max"]), **own)
 
 
-KINDS: Final[Mapping[str, Kind]] = {"hpa": Kind(_hpa_parameters, _make_hpa)}
+def _sloq_parameters(settings: Settings) -> dict[str, Any]:
+    return {
+        "min": settings.replicas.min,
+        "max": settings.replicas.max,
+        "slo_seconds": settings.slo.latency_seconds,
+        "slo_quantile": settings.slo.latency_quantile,
+        "stale_seconds": settings.autoscaler.stale_seconds,
+        "tick_seconds": settings.autoscaler.tick_seconds,
+    }
+
+
+def _make_sloq(parameters: Mapping[str, Any]) -> Policy:
+    return sloq(SloqParameters(**parameters))
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "hpa": Kind(_hpa_parameters, _make_hpa),
+    "sloq": Kind(_sloq_parameters, _make_sloq),
+}

@@ -1,15 +1,17 @@
 """SLOQ: what it decides, tick by tick, and in words."""
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 
+from tidegate.autoscaler.policies import policy_from_parameters, policy_from_settings
 from tidegate.autoscaler.queueing import wait_exceeds
 from tidegate.autoscaler.sloq import sloq
 from tidegate.autoscaler.sloq_parameters import SloqParameters
 from tidegate.autoscaler.types import Decision, Signals
+from tidegate.settings import Settings
 
 PARAMETERS = SloqParameters(min=1, max=20, slo_seconds=0.6)
 # 50/s for 0.2 s are 10 slots of work; a wait of 0.6 - 0.46 = 0.14 s is left.
@@ -316,3 +318,17 @@ def test_a_change_down_is_limited_in_words_too() -> None:
     loop = Loop(desired=20, ready=20, running=20)
     falling = loop.ticks(60)
     assert any("no more than 25% leave in 30 s" in one.explanation for one in falling)
+
+
+def test_the_settings_reach_it_and_its_decisions_replay() -> None:
+    settings = Settings.model_validate(
+        {
+            "slo": {"latency_seconds": 0.6},
+            "replicas": {"min": 2, "start": 2, "max": 9},
+            "autoscaler": {"policy": "sloq"},
+        }
+    )
+    decision = policy_from_settings(settings)({}, CALM, 5.0)
+    parameters = decision.inputs["parameters"]
+    assert parameters == asdict(SloqParameters(min=2, max=9, slo_seconds=0.6))
+    assert policy_from_parameters("sloq", parameters)({}, CALM, 5.0) == decision
