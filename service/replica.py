@@ -29,8 +29,8 @@ Phase: TypeAlias = Literal["loading", "ready", "draining", "failed"]
 
 WORKS: Final[tuple[Work, ...]] = ("light", "medium", "heavy")
 MEDIUM_ROWS: Final = 32
-# 32 rows take 0.1 ms in ONNX Runtime, as much as handing them to a thread and back; 256 take 1.1 ms, in
-# which the other slot can work on the other core (bench/inference.py).
+# Handing work to a thread and back costs about 50 µs: four times what one row takes, a third of what 32
+# take, and nothing beside 256, in whose 2 ms the other slot can use the other core (bench/inference.py).
 INLINE_ROWS: Final = 32
 
 log = get_logger("service")

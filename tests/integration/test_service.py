@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -425,3 +426,32 @@ def test_a_triton_client_is_told_what_is_wrong(
         client.infer("flights", inputs)
     with pytest.raises(triton.InferenceServerException, match="only the model flights"):
         client.infer("cats", inputs)
+
+
+@pytest.mark.parametrize("document", ["docs/model.md", "README.md"])
+def test_the_requests_in_the_documentation_work_as_they_stand(
+    running: Service, document: str
+) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    examples = re.findall(
+        r"\$ curl (?:-i )?http://127\.0\.0\.1:8000(/\S+)(.*?)-d '(.*?)'\n", text, re.DOTALL
+    )
+    assert examples
+    for path, options, body in examples:
+        headers = dict(re.findall(r"-H '([^:']+): ([^']+)'", options))
+        answer = httpx.post(running.url + path, content=body.encode(), headers=headers)
+        assert answer.status_code == 200, answer.text
+
+
+def test_the_triton_client_in_the_documentation_works_as_it_stands(running: Service) -> None:
+    text = (ROOT / "docs" / "model.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-c", program.replace("127.0.0.1:8000", f"127.0.0.1:{running.port}")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("[[0.")

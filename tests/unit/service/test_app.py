@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from fastapi.openapi.models import OpenAPI
 
 from service.artefact import Artefact
 
@@ -216,6 +217,16 @@ async def test_the_document_shows_each_feature_with_its_type_and_range(serve: Se
     assert "in °F" in temp["description"]
     assert "in training" in temp["description"]
     assert "IAH" in features["properties"]["dest"]["enum"]
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+async def test_the_document_is_valid_openapi(serve: Serve, *, loaded: bool) -> None:
+    async with serve(loaded=loaded) as served:
+        document = (await served.client.get("/openapi.json")).json()
+    found = OpenAPI.model_validate(document)
+    assert found.openapi == "3.1.0"
+    assert found.paths is not None
+    assert ("/predict" in found.paths) == loaded
 
 
 async def test_the_documentation_page_needs_nothing_from_elsewhere(serve: Serve) -> None:
