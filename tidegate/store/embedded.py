@@ -1,7 +1,7 @@
 """The embedded store: a tantivy index in a folder, with one writing process and any number of readers.
 
 An event is kept as the bytes of its line, next to its values that can be searched, each in a typed field
-of its own. Why so: docs/adr/0002-tantivy-as-the-embedded-store.md.
+of its own. Why so: docs/adr/tantivy-as-the-embedded-store.md.
 """
 
 from __future__ import annotations
