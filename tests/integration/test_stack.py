@@ -13,11 +13,13 @@ import sys
 import threading
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import aiohttp
 import psutil
 import pytest
 
@@ -243,6 +245,43 @@ def test_down_delivers_every_event_and_ends_everything(stack: Stack) -> None:
     assert stopped.returncode == 3
     assert "no stack runs" in stopped.stdout
     assert json.loads(stack.run("status", "--json").stdout) == {"state": "stopped"}
+
+
+async def test_down_under_load_answers_what_the_gateway_has_taken(
+    tmp_path: Path, artefact: Path
+) -> None:
+    stack = Stack(tmp_path, artefact, TIDEGATE_DEVICE__SIMULATED="true")
+    row = json.loads((artefact / "samples.ndjson").read_text().partition("\n")[0])
+    body = {"instances": [row], "work": "heavy"}
+    outcomes: Counter[str] = Counter()
+
+    async def send(session: aiohttp.ClientSession) -> None:
+        try:
+            async with session.post(f"http://127.0.0.1:{PORT}/predict", json=body) as answer:
+                await answer.read()
+                outcomes[str(answer.status)] += 1
+        except aiohttp.ClientConnectorError:  # after the door was closed
+            outcomes["refused"] += 1
+
+    with stack.up():
+        connector = aiohttp.TCPConnector(force_close=True, limit=0)
+        async with (
+            aiohttp.ClientSession(connector=connector) as session,
+            asyncio.TaskGroup() as group,
+        ):
+            # 2 slots of 200 ms answer 10 a second: most of these wait in the gateway.
+            for _ in range(30):
+                group.create_task(send(session))
+            await asyncio.sleep(0.5)
+            stopped = group.create_task(asyncio.to_thread(stack.run, "down"))
+            while not stopped.done():
+                group.create_task(send(session))
+                await asyncio.sleep(0.05)
+        assert stopped.result().returncode == 0
+    assert outcomes.keys() == {"200", "refused"}
+    assert outcomes["200"] >= 30
+    # Those taken were answered, and each left its line in the store.
+    assert count(stack, "event.dataset:tidegate.request") == outcomes["200"]
 
 
 def test_a_killed_supervisor_takes_everything_with_it_and_up_works_again(stack: Stack) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -35,7 +36,8 @@ class AccessLines:
         if _is_object(line):
             self.writer.write_line(line + b"\n")
             return
-        with self.output.open("ab") as file:
+        # On a full disk it is lost; the next one must be taken all the same.
+        with suppress(OSError), self.output.open("ab") as file:
             file.write(line + b"\n")
 
     def close(self) -> None:

@@ -138,7 +138,8 @@ def _detached(settings: Settings, layout: Layout, console: Console, errors: Cons
     try:
         layout.make()
         output = layout.output("supervisor")
-        with output.open("wb") as file:
+        output.write_bytes(b"")
+        with output.open("ab") as file:  # appended, as it may be cut while it is open
             listen, tell = os.pipe()
             process = subprocess.Popen(
                 [sys.executable, "-m", "tidegate.stack.daemon", str(tell)],

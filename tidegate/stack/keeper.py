@@ -81,6 +81,7 @@ class Keeper:
         self.started_at = time.time()
         self._first = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._keep(), name=f"keep {self.program.name}")
+        self._task.add_done_callback(self._ended)
 
     async def first_ready(self) -> str:
         """Wait until it is ready for the first time. Returns why it will not be, empty if it is.
@@ -114,6 +115,14 @@ class Keeper:
         """Kill it now; what waits in `stop` goes on."""
         if self._child:
             self._child.kill()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A keeper that ends otherwise than by `stop` has a fault; that must not stay unseen."""
+        if not task.cancelled() and (error := task.exception()):
+            self.problem = f"no longer kept running: {error!r}"
+            self.state = "failed"
+            self.journal.note("fault", self.problem, component=self.program.name, level="error")
+            self._settle(self.problem)
 
     async def _keep(self) -> None:
         while True:

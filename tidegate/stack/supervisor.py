@@ -226,7 +226,13 @@ class Supervisor:
             replica_name(self.settings, number): f"127.0.0.1:{replica_port(self.settings, number)}"
             for number in self._pool.slots
         }
-        prometheus.write_targets(self._layout.prometheus, targets)
+        try:
+            prometheus.write_targets(self._layout.prometheus, targets)
+        except OSError as error:
+            # A full disk must not end a replica's keeper; the next change writes them anew.
+            self.journal.note(
+                "targets", f"Prometheus' list of replicas is not written: {error}", level="error"
+            )
 
     async def _tidy(self) -> None:
         while True:

@@ -244,3 +244,15 @@ async def test_asking_before_the_begin_is_an_error(
 ) -> None:
     with pytest.raises(RuntimeError, match="begin"):
         await Keeper(server("web", PORT + 12), journal, probe).first_ready()
+
+
+async def test_a_fault_of_the_keeper_itself_does_not_stay_unseen(
+    server: Server, journal: Journal
+) -> None:
+    async def broken(url: str) -> str:
+        raise ValueError(url)
+
+    async with kept(Keeper(server("web", PORT + 14), journal, broken)) as keeper:
+        assert "no longer kept running: ValueError" in await keeper.first_ready()
+        assert keeper.state == "failed"
+        assert journal.recent[-1].level == "error"

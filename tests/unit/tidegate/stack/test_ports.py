@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 
+import psutil
 import pytest
 
 from tidegate.settings import load
@@ -42,6 +43,18 @@ def test_a_taken_port_is_named_with_its_setting_and_the_process_that_holds_it() 
     assert len(problems) == 1
     start = f"port {PORT + 1} (gateway.port) is taken by process {os.getpid()} ("
     assert problems[0].startswith(start)
+
+
+def test_a_holder_that_may_not_be_looked_at_is_of_another_user(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def denied(kind: str) -> None:
+        raise psutil.AccessDenied(msg=kind)
+
+    monkeypatch.setattr(psutil, "net_connections", denied)
+    with socket.create_server(("127.0.0.1", PORT + 3)):
+        (problem,) = port_problems([Wanted("gateway.port", "127.0.0.1", PORT + 3)])
+    assert problem.endswith("is taken by a process of another user")
 
 
 def test_a_port_taken_on_all_addresses_is_taken_on_ours() -> None:

@@ -62,6 +62,11 @@ def test_access_lines_that_are_events_are_kept_as_such_and_others_apart(tmp_path
     assert kept_apart == [b"[WARNING] x", b'{"broken', b"[1]"]
 
 
+def test_a_line_that_cannot_be_kept_apart_is_lost_without_a_fault(tmp_path: Path) -> None:
+    access = AccessLines.of(load(stack={"data_dir": tmp_path}), tmp_path / "none" / "gateway.log")
+    access(b"[WARNING] x")
+
+
 def decision(reason: str, message: str) -> str:
     return json.dumps(
         {
