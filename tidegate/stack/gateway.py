@@ -30,6 +30,9 @@ MAX_CONNECTIONS: Final = 2000
 HEADER_BYTES: Final = 16_384
 # What HAProxy keeps free for headers that rules add.
 REWRITE_BYTES: Final = 8192
+# Memory for buffers that is kept for the next requests, at least so much and for so many.
+HOT_BYTES: Final = 64 * 2**20
+HOT_BUFFERS: Final = 8
 RETRY_AFTER_SECONDS: Final = 2
 TRACEPARENT: Final = "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-|$)"
 # The columns of a state file, version 1 (HAProxy's management guide, "show servers state").
@@ -133,6 +136,7 @@ def render_config(
     host, metrics_host = (
         (everywhere, everywhere) if dns_name else (settings.stack.host, "127.0.0.1")
     )
+    buffer_bytes = settings.gateway.request_bytes + HEADER_BYTES + REWRITE_BYTES
     folder = config_folder() / "haproxy"
     environment = jinja2.Environment(  # noqa: S701  this is no HTML; `word` quotes
         loader=jinja2.FileSystemLoader(folder),
@@ -144,6 +148,8 @@ def render_config(
         max_connections=MAX_CONNECTIONS,
         request_bytes=settings.gateway.request_bytes,
         header_bytes=HEADER_BYTES,
+        buffer_bytes=buffer_bytes,
+        hot_bytes=max(HOT_BYTES, HOT_BUFFERS * buffer_bytes),
         rewrite_bytes=REWRITE_BYTES,
         retry_after_seconds=RETRY_AFTER_SECONDS,
         queue_ms=_milliseconds(settings.gateway.queue_seconds),

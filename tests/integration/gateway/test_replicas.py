@@ -44,6 +44,8 @@ async def test_replicas_that_do_not_run_are_not_tried(
     lines = await gateway.lines(20)
     assert {line["tidegate"]["gateway"]["server"] for line in lines} == {"model6"}
     assert sum(line["tidegate"]["gateway"]["retries"] for line in lines) == 0
+    # One for each request, not for each connection of a client.
+    assert await gateway.metric("haproxy_backend_sessions_total", proxy="model") == 20
 
 
 async def test_a_replica_that_comes_up_is_used_within_about_a_second(

@@ -1,0 +1,163 @@
+"""What the gateway costs: HAProxy's CPU time a request, and the latency that it adds.
+
+`python -m bench.gateway` sends the same requests to a small ASGI application directly and through HAProxy,
+in turn, one at a time, and prints medians; then it sends bursts through HAProxy, and prints its CPU time and
+memory. The configuration is that of the stack: body buffered, access log written, one check each 500 ms.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import platform
+import socket
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from tidegate.settings import Settings
+from tidegate.stack import gateway
+
+PAIRS: Final = 2000
+BURST: Final = 4000
+BURST_CLIENTS: Final = 8
+# A light request of the flight model; one near the limit that may be repeated.
+BODIES: Final = {"256 B": 256, "1 MB": 1_000_000}
+
+
+async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Reads the body and answers at once."""
+    if scope["type"] != "http":
+        return
+    while (await receive()).get("more_body"):
+        pass
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"2")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"{}"})
+
+
+def free_port() -> int:
+    """A port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.asynccontextmanager
+async def running(folder: Path) -> AsyncIterator[tuple[str, str, psutil.Process]]:
+    """The application and a gateway before it: their addresses, and the gateway's process."""
+    replica = free_port()
+    settings = Settings.model_validate(
+        {
+            "gateway": {"port": free_port(), "metrics_port": free_port()},
+            "slots": {"per_replica": BURST_CLIENTS},
+        }
+    )
+    config = gateway.write_config(settings, folder, [f"127.0.0.1:{replica}"])
+    await gateway.check(config)
+    server = (sys.executable, "-m", "uvicorn", "--no-access-log", "--log-level", "warning")
+    with (folder / "access.ndjson").open("wb") as log:
+        commands = (
+            (*server, "--port", str(replica), "bench.gateway:application"),
+            gateway.argv(config),
+        )
+        processes = [
+            await asyncio.create_subprocess_exec(
+                *command, stdout=log, stderr=asyncio.subprocess.DEVNULL
+            )
+            for command in commands
+        ]
+    through = f"http://127.0.0.1:{settings.gateway.port}/predict"
+    try:
+        await answers(through)
+        yield f"http://127.0.0.1:{replica}/predict", through, psutil.Process(processes[1].pid)
+    finally:
+        for process in processes:
+            process.kill()
+            await process.wait()
+
+
+async def answers(url: str) -> None:
+    """Wait until it answers 200."""
+    async with asyncio.timeout(30), aiohttp.ClientSession() as session:
+        while True:
+            with contextlib.suppress(aiohttp.ClientError):
+                async with session.post(url) as answer:
+                    if answer.status == 200:
+                        return
+            await asyncio.sleep(0.1)
+
+
+async def post(session: aiohttp.ClientSession, url: str, body: bytes) -> float:
+    """Send one request; its time in microseconds."""
+    start = time.perf_counter_ns()
+    async with session.post(url, data=aiohttp.BytesPayload(memoryview(body))) as answer:
+        await answer.read()
+        assert answer.status == 200, await answer.text()
+    return (time.perf_counter_ns() - start) / 1000
+
+
+async def added_us(direct: str, through: str, body: bytes, pairs: int) -> tuple[float, float]:
+    """Median latency of direct requests, and median of what the gateway added in each pair."""
+    async with aiohttp.ClientSession() as session:
+        times = [
+            (await post(session, direct, body), await post(session, through, body))
+            for _ in range(pairs)
+        ]
+    return (
+        statistics.median(alone for alone, _ in times),
+        statistics.median(gated - alone for alone, gated in times),
+    )
+
+
+async def cpu_us(process: psutil.Process, through: str, body: bytes, requests: int) -> float:
+    """HAProxy's CPU time a request in microseconds, user and system, in a burst of several clients."""
+    before = process.cpu_times()
+    async with aiohttp.ClientSession() as session:
+
+        async def client() -> None:
+            for _ in range(requests // BURST_CLIENTS):
+                await post(session, through, body)
+
+        await asyncio.gather(*(client() for _ in range(BURST_CLIENTS)))
+    after = process.cpu_times()
+    spent = after.user + after.system - before.user - before.system
+    return float(spent / requests * 1e6)
+
+
+async def main() -> None:
+    """Measure and print."""
+    release = ".".join(map(str, gateway.release()))
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, {datetime.now(UTC):%Y-%m-%d}"
+    table = Table(
+        "body", "direct p50", "added p50", "CPU a request", title=f"HAProxy {release} ({machine})"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        async with running(Path(folder)) as (direct, through, process):
+            idle = process.memory_info().rss / 2**20
+            for name, size in BODIES.items():
+                body = b"z" * size
+                share = 1 if size < 1000 else 10
+                alone, added = await added_us(direct, through, body, PAIRS // share)
+                cpu = await cpu_us(process, through, body, BURST // share)
+                table.add_row(name, f"{alone:.0f} µs", f"{added:.0f} µs", f"{cpu:.0f} µs")
+            peak = process.memory_info().rss / 2**20
+    console = Console()
+    console.print(table)
+    console.print(f"memory: {idle:.0f} MB at the start, {peak:.0f} MB after the bursts")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

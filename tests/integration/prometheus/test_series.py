@@ -1,0 +1,231 @@
+"""A gateway and instrumented replicas, read by a real Prometheus: every recorded series comes out of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tidegate.render.metrics import GATEWAY
+from tidegate.render.recording import groups
+from tidegate.settings import Settings
+from tidegate.stack import gateway, prometheus
+
+from .conftest import Release
+
+pytestmark = pytest.mark.integration
+
+DEADLINE_SECONDS = 40.0
+
+
+def free_ports(number: int) -> list[int]:
+    """So many free ports, in a row."""
+    for first in range(21330, 21400 - number, number):
+        with contextlib.ExitStack() as held, contextlib.suppress(OSError):
+            for port in range(first, first + number):
+                held.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return list(range(first, first + number))
+    raise AssertionError("no ports of the tests' range are free")
+
+
+async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
+    """Wait until the condition holds."""
+    try:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while not await condition():  # noqa: ASYNC110  what is waited for is another process
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        pytest.fail(f"waited in vain for {what}")
+
+
+@dataclass
+class Stack:
+    """Prometheus, a gateway and two replicas."""
+
+    settings: Settings
+    folder: Path
+    session: aiohttp.ClientSession
+    release: Release
+    replicas: dict[str, str]
+    processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
+
+    async def start(self) -> None:
+        environment = {
+            **os.environ,
+            "TIDEGATE_SLO__LATENCY_SECONDS": str(self.settings.slo.latency_seconds),
+            "TIDEGATE_TELEMETRY__SAMPLE_RATIO": "1",
+            "TIDEGATE_STACK__DATA_DIR": str(self.folder),
+        }
+        program = str(Path(__file__).with_name("replica.py"))
+        for name, address in self.replicas.items():
+            port = address.rpartition(":")[2]
+            await self._spawn(name, [sys.executable, program, port], environment)
+        config = gateway.write_config(
+            self.settings, self.folder / "gateway", list(self.replicas.values())
+        )
+        await self._spawn("gateway", gateway.argv(config))
+        config = prometheus.write_config(self.settings, self.folder / "prometheus")
+        prometheus.write_targets(self.folder / "prometheus", self.replicas)
+        _, *arguments = prometheus.argv(self.settings, config, self.folder / "prometheus" / "data")
+        await self._spawn("prometheus", [str(self.release.prometheus), *arguments])
+
+    async def _spawn(
+        self, name: str, argv: list[str], environment: dict[str, str] | None = None
+    ) -> None:
+        with (self.folder / f"{name}.log").open("wb") as output:
+            self.processes[name] = await asyncio.create_subprocess_exec(
+                *argv, stdout=output, stderr=output, env=environment
+            )
+
+    async def stop(self) -> None:
+        for process in self.processes.values():
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def api(self, path: str, **parameters: str) -> Any:
+        url = f"http://127.0.0.1:{self.settings.prometheus.port}/api/v1/{path}"
+        async with self.session.get(url, params=parameters) as answer:
+            assert answer.status == 200, await answer.text()
+            return (await answer.json())["data"]
+
+    async def value(self, expression: str) -> float | None:
+        """The value of an expression that has one series at most."""
+        result = (await self.api("query", query=expression))["result"]
+        assert len(result) <= 1
+        return float(result[0]["value"][1]) if result else None
+
+    async def reaches(self, expression: str, value: float | None) -> None:
+        async def there() -> bool:
+            return await self.value(expression) == value
+
+        await until(there, f"{expression} = {value}")
+
+    async def load(self, per_second: float, seconds: float) -> None:
+        url = f"http://127.0.0.1:{self.settings.gateway.port}/predict"
+
+        async def post() -> None:
+            async with self.session.post(url) as answer:
+                assert answer.status == 200
+
+        loop, begin = asyncio.get_running_loop(), asyncio.get_running_loop().time()
+        async with asyncio.TaskGroup() as requests:
+            for number in range(int(per_second * seconds)):
+                await asyncio.sleep(max(0.0, begin + number / per_second - loop.time()))
+                requests.create_task(post())
+
+
+@pytest.fixture
+async def stack(release: Release, tmp_path: Path) -> AsyncIterator[Stack]:
+    entry, metrics, listen, first, second, none = free_ports(6)
+    settings = Settings.model_validate(
+        {
+            # An edge that 2.42 and 3.x store under different names.
+            "slo": {"latency_seconds": 1.0},
+            "gateway": {"port": entry, "metrics_port": metrics},
+            "prometheus": {"port": listen, "scrape_seconds": 0.5},
+            "collector": {"metrics_port": none},
+            "autoscaler": {"enabled": False},
+        }
+    )
+    replicas = {"flights-1": f"127.0.0.1:{first}", "flights-2": f"127.0.0.1:{second}"}
+    async with aiohttp.ClientSession() as session:
+        made = Stack(settings, tmp_path, session, release, replicas)
+        try:
+            await made.start()
+
+            async def answers() -> bool:
+                with contextlib.suppress(aiohttp.ClientError, AssertionError):
+                    return await made.value("service:replicas_ready:now") == 2
+                return False
+
+            await until(answers, f"two ready replicas, see {tmp_path}")
+            yield made
+        finally:
+            await made.stop()
+
+
+async def test_every_recorded_series_follows_the_load(stack: Stack) -> None:
+    await stack.reaches("service:replicas_up:now", 2)
+    await stack.reaches("service:slots:now", 4)
+    await stack.load(per_second=20, seconds=8)
+    rate = await stack.value("service:arrival_rate:15s")
+    assert rate is not None
+    assert 3 < rate < 25
+    latency = await stack.value("service:latency_seconds_p95:15s")
+    assert latency is not None
+    assert 0.02 <= latency < 1
+    # The ratios are recorded each 15 s; 0 shows that the objective's bucket was found.
+    await stack.reaches("service:latency_miss_ratio:5m", 0)
+    await stack.reaches("service:error_ratio:5m", 0)
+    age = await stack.value("service:signal_age_seconds:now")
+    assert age is not None
+    assert age < 5
+    names = {
+        recording.name for group in groups(stack.settings.slo) for recording in group.recordings
+    }
+    missing = {name for name in names if await stack.value(name) is None}
+    assert not missing
+    rules = (await stack.api("rules"))["groups"]
+    broken = [rule for group in rules for rule in group["rules"] if rule["health"] == "err"]
+    assert not broken
+
+
+@pytest.mark.parametrize("release", ["in use"], indirect=True)
+async def test_a_kept_trace_is_found_through_its_exemplar(stack: Stack) -> None:
+    await stack.load(per_second=20, seconds=2)
+
+    async def found() -> bool:
+        query = 'http_server_request_duration_seconds_bucket{http_route="/predict"}'
+        series = await stack.api("query_exemplars", query=query, start="0", end="9999999999")
+        ids = [exemplar["labels"]["trace_id"] for each in series for exemplar in each["exemplars"]]
+        return bool(ids) and all(len(trace_id) == 32 for trace_id in ids)
+
+    await until(found, "an exemplar")
+
+
+@pytest.mark.parametrize("release", ["in use"], indirect=True)
+async def test_a_replica_that_goes_leaves_the_sums_at_once(stack: Stack) -> None:
+    await stack.reaches("service:slots:now", 4)
+    stack.processes["flights-2"].kill()
+    await stack.reaches("service:slots:now", 2)
+    await stack.reaches("service:replicas_up:now", 1)
+    await stack.reaches("service:replicas_ready:now", 1)
+    prometheus.write_targets(
+        stack.folder / "prometheus", {"flights-1": stack.replicas["flights-1"]}
+    )
+    await stack.reaches('count(up{job="model"})', 1)
+    stack.processes["gateway"].kill()
+    # Unknown, not zero and not old.
+    await stack.reaches("service:requests_in_system:now", None)
+    await stack.reaches("service:signal_age_seconds:now", None)
+
+
+@pytest.mark.parametrize("release", ["in use"], indirect=True)
+async def test_the_gateway_exports_what_is_documented_and_little_else_is_kept(
+    stack: Stack,
+) -> None:
+    documented = {metric.name for metric in GATEWAY}
+
+    async def names() -> set[str]:
+        kept = await stack.api("query", query='count by (__name__) ({job="gateway"})')
+        found = {series["metric"]["__name__"] for series in kept["result"]}
+        return {name for name in found if not name.startswith(("scrape_", "up"))}
+
+    async def complete() -> bool:
+        return await names() >= documented
+
+    await until(complete, "every documented metric of the gateway")
+    assert await names() == documented
+    kept = await stack.value('scrape_samples_post_metric_relabeling{job="gateway"}')
+    assert kept is not None
+    assert kept < 100
