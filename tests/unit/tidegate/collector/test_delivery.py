@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +33,7 @@ from tidegate.store.base import (
 from tidegate.store.embedded import EmbeddedReader, EmbeddedStore
 
 ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "unit")
+MICROSECONDS = itertools.count()
 NOW = datetime(2026, 3, 1, tzinfo=UTC).timestamp()
 
 
@@ -133,7 +135,14 @@ def writer(shop: Workshop) -> Iterator[EventWriter]:
 
 
 def event(message: str, *, ago: float = 0, **more: Any) -> Event:
-    return make_event(ORIGIN, "app", message, unix_ns=int((NOW - ago) * 1e9), fields=more or None)
+    """An event of so long ago, a microsecond after the one made before it."""
+    return make_event(
+        ORIGIN,
+        "app",
+        message,
+        unix_ns=int((NOW - ago) * 1e9) + next(MICROSECONDS) * 1000,
+        fields=more or None,
+    )
 
 
 def until_done(delivery: Delivery) -> int:
