@@ -23,7 +23,7 @@ pre, textarea { width: 100%; box-sizing: border-box; padding: .8rem; background:
   border: 1px solid var(--line); border-radius: 6px; overflow: auto; color: inherit }
 button { font: inherit; padding: .4rem 1.2rem; margin: .5rem 0; border-radius: 6px; cursor: pointer;
   border: 1px solid var(--line) }
-.scroll { overflow-x: auto }
+.scroll { overflow-x: auto } td:nth-child(2) { min-width: 14rem }
 """
 _SCRIPT: Final = """
 const form = document.getElementById("try");
@@ -62,6 +62,7 @@ def docs_page(document: dict[str, Any]) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<link rel="icon" href="data:,">'
         f"<title>{escape(info['title'])}: API</title><style>{_STYLE}</style></head>"
         f"<body>{''.join(parts)}</body></html>"
     )
@@ -79,13 +80,13 @@ def _try(example: dict[str, Any]) -> str:
 
 def _features(instance: dict[str, Any]) -> str:
     rows = [
-        f"<tr><td><code>{escape(name)}</code></td><td>{escape(_type(schema))}</td>"
-        f"<td>{escape(_range(schema))}</td><td>{escape(schema['description'])}</td></tr>"
+        f"<tr><td><code>{escape(name)}</code></td><td>{escape(schema['description'])}</td>"
+        f"<td>{escape(_type(schema))}</td><td>{escape(_range(schema))}</td></tr>"
         for name, schema in instance["properties"].items()
     ]
     return (
         '<h2>Features of an instance</h2><div class="scroll"><table><thead><tr><th>Name</th>'
-        f"<th>Type</th><th>Taken</th><th>Meaning</th></tr></thead><tbody>{''.join(rows)}"
+        f"<th>Meaning</th><th>Type</th><th>Taken</th></tr></thead><tbody>{''.join(rows)}"
         "</tbody></table></div>"
     )
 

@@ -24,12 +24,12 @@ def feature_schema(feature: Feature) -> dict[str, Any]:
     """JSON schema of one feature's value."""
     plain = {"number": "number", "integer": "integer", "category": "string"}[feature.kind]
     schema: dict[str, Any] = {"type": [plain, "null"] if feature.missing else plain}
-    words = [feature.description or feature.name]
+    words = feature.description or feature.name
     if feature.unit:
-        words.append(f"in {feature.unit}")
+        words += f" [{feature.unit}]"
     if feature.observed:
-        words.append(f"({feature.observed[0]:g} to {feature.observed[1]:g} in training)")
-    schema["description"] = " ".join(words)
+        words += f"; {feature.observed[0]:g} to {feature.observed[1]:g} in training"
+    schema["description"] = words
     if feature.minimum is not None:
         schema["minimum"] = feature.minimum
     if feature.maximum is not None:
@@ -58,7 +58,12 @@ def describe(manifest: Manifest | None) -> dict[str, Any]:
             }
         },
     }
-    schemas: dict[str, Any] = {"Errors": _errors_schema()}
+    protocol_error = {
+        "type": "object",
+        "required": ["error"],
+        "properties": {"error": {"type": "string", "description": "What is wrong, and where"}},
+    }
+    schemas: dict[str, Any] = {"Errors": _errors_schema(), "ProtocolError": protocol_error}
     if manifest is not None:
         paths = {"/predict": {"post": _predict(manifest)}} | paths | _protocol_paths(manifest)
         schemas |= _model_schemas(manifest)
@@ -172,10 +177,20 @@ def _protocol_paths(manifest: Manifest) -> dict[str, Any]:
         f"{model}/config": "The same in Triton's words",
         f"{model}/stats": "What was answered since the start",
     }
+    tag = "inference protocol v2"
     paths: dict[str, Any] = {
-        path: {"get": _plain(summary, tag="inference protocol v2")} for path, summary in get.items()
+        path: {
+            "get": _plain(summary, tag=tag, probes=("200", "503") if "ready" in path else ("200",))
+        }
+        for path, summary in get.items()
     }
-    infer = _plain("Predict, with tensors in JSON or raw bytes", tag="inference protocol v2")
+    infer = _plain("Predict, with tensors in JSON or raw bytes", tag=tag)
+    for status in ("400", "404", "413", "422", "503"):
+        text = _ERRORS.get(status, "There is no such model")
+        infer["responses"][status] = {
+            "description": text,
+            "content": {JSON: {"schema": {"$ref": "#/components/schemas/ProtocolError"}}},
+        }
     infer["requestBody"] = {
         "required": True,
         "content": {JSON: {"schema": {"type": "object", "required": ["inputs"]}}},

@@ -214,7 +214,7 @@ async def test_the_document_shows_each_feature_with_its_type_and_range(serve: Se
     hour, temp = features["properties"]["hour"], features["properties"]["temp"]
     assert (hour["type"], hour["minimum"], hour["maximum"]) == ("integer", 0, 23)
     assert temp["type"] == ["number", "null"]
-    assert "in °F" in temp["description"]
+    assert "[°F]" in temp["description"]
     assert "in training" in temp["description"]
     assert "IAH" in features["properties"]["dest"]["enum"]
 
