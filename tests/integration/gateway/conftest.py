@@ -230,9 +230,10 @@ async def start_gateway(
 
     yield start
     for process in started:
-        assert process.returncode is None, (tmp_path / "stderr").read_text()
-        process.terminate()
-        await process.wait()
+        assert not process.returncode, (tmp_path / "stderr").read_text()
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
 
 
 @pytest.fixture

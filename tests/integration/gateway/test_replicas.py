@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import signal
 import time
 
 import aiohttp
@@ -152,6 +153,21 @@ async def test_a_repeated_attempt_carries_the_whole_body(
     digests = {hashlib.sha256(got).digest() for replica in replicas for got in replica.bodies}
     assert digests == {hashlib.sha256(body).digest()}
     assert _attempts(replicas) == 6  # the first and five more
+
+
+async def test_told_to_stop_it_answers_what_is_under_way_and_ends(
+    start_gateway: StartGateway, start_replica: StartReplica
+) -> None:
+    replica = await start_replica(held=True)
+    gateway = await start_gateway([replica.address])
+    await gateway.ready_replicas(1)  # leaves an idle connection open, which must not hold it up
+    request = asyncio.create_task(post(gateway))
+    await replica.got(1)
+    gateway.process.send_signal(signal.SIGUSR1)
+    replica.release.set()
+    assert await request == 200
+    async with asyncio.timeout(5):
+        assert await gateway.process.wait() == 0
 
 
 def _attempts(replicas: list[Replica]) -> int:
