@@ -27,6 +27,7 @@ from tidegate.store.base import (
     StoreUnavailableError,
     Terms,
 )
+from tidegate.store.fitting import fit
 
 ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "contract")
 WINDOW = timedelta(days=1)
@@ -658,6 +659,16 @@ def test_an_event_of_a_wrong_shape_is_rejected_and_holds_up_no_other(
     assert isinstance(rejected[0], Rejected)
     assert len(rejected[0].reason) > 10
     assert scene.found("") == ["before", "after"]
+
+
+def test_a_rejected_event_can_be_made_to_fit(scene: Scene) -> None:
+    odd = scene.event("odd", tidegate={"model": "small", "rows": {"a": 1}}, tags=[{}])
+    odd["log"] = "text"
+    assert [one.index for one in scene.store.append([odd])] == [0]
+    fitted = fit(odd)
+    assert fitted is not None
+    assert scene.store.append([fitted]) == []
+    assert scene.search().hits == [fitted]
 
 
 def test_an_event_without_a_time_is_rejected(scene: Scene) -> None:

@@ -23,6 +23,7 @@ from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.tail import Batch, Tail
 from tidegate.events import Event, encode
 from tidegate.store.base import EventStore, Rejected, StoreUnavailableError
+from tidegate.store.fitting import fit
 from tidegate.store.moments import microseconds
 
 # How often the store is asked to drop what is too old.
@@ -122,6 +123,21 @@ class Delivery:
             self._sink.close()
             self._sink = None
 
+    def _append_fitted(self, events: Sequence[Event]) -> list[Rejected]:
+        """Append; of the refused, those that can be made to fit once more. Those refused for good."""
+        if not events:
+            return []
+        refused = self._append(events)
+        fitted = {one.index: fit(events[one.index]) for one in refused}
+        again = [(index, event) for index, event in fitted.items() if event is not None]
+        if not again:
+            return refused
+        late = self._append([event for _, event in again])
+        return [
+            *(one for one in refused if fitted[one.index] is None),
+            *(Rejected(again[one.index][0], one.reason) for one in late),
+        ]
+
     def _append(self, events: Sequence[Event]) -> list[Rejected]:
         if self._sink is None:
             self._sink = self.open_sink()
@@ -137,7 +153,7 @@ class Delivery:
         return [*self._append(events[:half]), *late]
 
     def _deliver(self, batch: Batch) -> None:
-        rejected = self._append([event for _, event in batch.events]) if batch.events else []
+        rejected = self._append_fitted([event for _, event in batch.events])
         asides = [*batch.asides, *(_refused(batch, one) for one in rejected)]
         # Of a try that failed after this line, nothing may be left.
         self.quarantine.forget_beyond(self.quarantine_bytes)

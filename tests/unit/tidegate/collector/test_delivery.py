@@ -197,7 +197,7 @@ def test_corrupt_lines_and_refused_events_are_set_aside_counted_and_told_once(
 ) -> None:
     writer.write(event("a"))
     writer.write_line(b"nonsense\n")
-    writer.write({**event("refused"), "log": "text"})
+    writer.write({**event("refused"), "data_stream": "text"})
     writer.write(event("b"))
     with closing(shop.collector()) as delivery:
         until_done(delivery)
@@ -205,7 +205,7 @@ def test_corrupt_lines_and_refused_events_are_set_aside_counted_and_told_once(
     found = shop.quarantined()
     assert [entry["reason"].split(":")[0] for entry in found] == [
         "it is no JSON",
-        "log must be an object, not 'text'",
+        "data_stream must be an object with type, dataset and namespace",
     ]
     (path,) = shop.logs.glob("flights-1.*")
     data = path.read_bytes()
@@ -379,3 +379,18 @@ def test_a_file_that_was_cut_is_told(shop: Workshop, writer: EventWriter) -> Non
         path.write_text("")
         until_done(delivery)
     assert "was cut by somebody" in shop.terminal.getvalue()
+
+
+def test_an_event_that_contradicts_the_mapping_is_made_to_fit(
+    shop: Workshop, writer: EventWriter
+) -> None:
+    writer.write(event("plain"))
+    writer.write(event("odd", tidegate={"model": "small", "work": "light"}))
+    writer.write({**event("lost", tidegate={"model": "small"}), "@timestamp": "junk"})
+    writer.write({**event("never"), "data_stream": "text"})
+    with closing(shop.collector()) as delivery:
+        until_done(delivery)
+    assert shop.messages() == ["plain", "odd"]
+    assert shop.messages("tidegate.work:light") == ["odd"]
+    assert [entry["line"][:50].count("junk") for entry in shop.quarantined()] == [0, 1]
+    assert shop.metric("quarantined_total") == 2
