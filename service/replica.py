@@ -136,7 +136,7 @@ class Replica:
         except (ArtefactError, OSError) as error:
             self.phase, self.reason = "failed", str(error)
             # The reason says it all: a traceback would only bury it.
-            log.error("model refused", path=str(model.path), reason=str(error))  # noqa: TRY400
+            log.error("model refused", model={"path": str(model.path)}, reason=str(error))  # noqa: TRY400
             return
         manifest = artefact.manifest
         labels = tuple(str(label) for label in manifest.classes)
@@ -147,7 +147,7 @@ class Replica:
         self.loaded = Model(manifest, Schema(manifest.features), predictor, labels)
         if self.phase == "loading":
             self.phase = "ready"
-        log.info("model loaded", model=manifest.name, version=manifest.version)
+        log.info("model loaded", model={"name": manifest.name, "version": manifest.version})
 
     def drain(self) -> None:
         """Ask for no more requests. Those that come all the same are answered."""
