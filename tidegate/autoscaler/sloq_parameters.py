@@ -43,7 +43,7 @@ class SloqParameters:
     tick_seconds: float = 5.0
     service_seconds: float = 0.1
     startup_seconds: float = 30.0
-    late_share: float = 0.4
+    late_share: float = 0.1
     patience_share: float = 0.15
     rise_sigmas: float = 2.5
     rise_most: float = 2.0
