@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -26,7 +28,7 @@ from tidegate.settings import Settings, load
 from tidegate.store import open_store
 from tidegate.store.base import SearchRequest, StoreUnavailableError, Terms
 
-PORTS = iter(range(21202, 21220))
+PORTS = itertools.cycle(range(21202, 21220))
 
 
 @dataclass
@@ -109,11 +111,25 @@ def eventually(holds: Callable[[], bool], what: str, seconds: float = 60) -> Non
         time.sleep(0.05)
 
 
+def free_port() -> int:
+    """The next port of ours that nobody listens on."""
+    for port in itertools.islice(PORTS, 18):
+        with socket.socket() as probe:
+            # As the collector's server does, so that a port that was just in use is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    pytest.fail("no free port")
+
+
 def make_place(folder: Path, **sections: dict[str, Any]) -> Place:
     namespace = uuid.uuid4().hex
     wanted: dict[str, dict[str, Any]] = {
         "stack": {"data_dir": folder / "data"},
-        "collector": {"metrics_port": next(PORTS), "poll_seconds": 0.02, "batch_events": 200},
+        "collector": {"metrics_port": free_port(), "poll_seconds": 0.02, "batch_events": 200},
         "service": {"namespace": namespace},
     }
     for name, values in sections.items():
@@ -224,7 +240,7 @@ def test_fast_rotation_with_deletion_loses_nothing(tmp_path: Path) -> None:
     place = make_place(
         tmp_path,
         collector={
-            "metrics_port": next(PORTS),
+            "metrics_port": free_port(),
             "poll_seconds": 0.02,
             "keep_seconds": 0,
             "keep_bytes": 0,
@@ -327,7 +343,7 @@ def test_a_lost_checkpoint_is_told_and_doubles_nothing(tmp_path: Path) -> None:
 
 
 def test_an_idle_collector_costs_next_to_nothing(tmp_path: Path) -> None:
-    place = make_place(tmp_path, collector={"metrics_port": next(PORTS), "poll_seconds": 0.2})
+    place = make_place(tmp_path, collector={"metrics_port": free_port(), "poll_seconds": 0.2})
     process = place.start()
     eventually(lambda: place.metric("sink_up") == 1, "it runs")
 
