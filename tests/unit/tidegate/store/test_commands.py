@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +28,27 @@ from tidegate.store.lines import line
 
 ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "unit")
 KEPT, PLAIN = "a" * 32, "b" * 32
-NOW_NS = time.time_ns()
 SECOND = 10**9
+
+
+@cache
+def now_ns() -> int:
+    """The moment that the events are told from: when they are made, not when tests are collected."""
+    return time.time_ns()
 
 
 def event(message: str, ago: float = 10, **more: Any) -> Event:
     dataset, stream = more.pop("dataset", "app"), more.pop("stream", "logs")
-    unix_ns = NOW_NS - int(ago * SECOND)
+    unix_ns = now_ns() - int(ago * SECOND)
     return make_event(ORIGIN, dataset, message, unix_ns=unix_ns, stream=stream, fields=more)
 
 
+def ago(seconds: int) -> str:
+    return timestamp(now_ns() - seconds * SECOND)
+
+
 def span(name: str, own: str, parent: str | None, start: float, length: float) -> Event:
-    start_ns = NOW_NS - 20 * SECOND + int(start * SECOND)
+    start_ns = now_ns() - 20 * SECOND + int(start * SECOND)
     return event(
         name,
         dataset="span",
@@ -111,7 +121,7 @@ def test_search_writes_json_lines(settings: Settings, capsys: pytest.CaptureFixt
 def test_search_looks_only_as_far_back_as_asked(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert search(settings, "log.level:*", since="15s", until="5s") == 0
+    assert search(settings, "log.level:*", since=ago(15), until=ago(5)) == 0
     assert "third" in (shown := capsys.readouterr().out)
     assert "second" not in shown
     assert search(settings, "yesterday", since="2d", until="1h") == 0
@@ -297,7 +307,7 @@ def test_following_waits_for_a_store_that_is_away(tmp_path: Path) -> None:
 
 def test_a_follower_reads_pages_and_finds_each_event_once(tmp_path: Path) -> None:
     settings = load(stack={"data_dir": tmp_path})
-    start = datetime.fromtimestamp(NOW_NS / SECOND - 3600, UTC)
+    start = datetime.fromtimestamp(now_ns() / SECOND - 3600, UTC)
     with closing(open_store(settings)) as store:
         store.append(
             [event(f"n {number}", ago=100 - number / 100) for number in range(2 * PAGE + 5)]
