@@ -340,19 +340,3 @@ def test_a_lost_checkpoint_is_told_and_doubles_nothing(tmp_path: Path) -> None:
     assert stop(process) == 0
     assert place.numbers() == list(range(100))
     assert "delivering every file again" in place.output.read_text()
-
-
-def test_an_idle_collector_costs_next_to_nothing(tmp_path: Path) -> None:
-    place = make_place(tmp_path, collector={"metrics_port": free_port(), "poll_seconds": 0.2})
-    process = place.start()
-    eventually(lambda: place.metric("sink_up") == 1, "it runs")
-
-    def cpu_seconds() -> float:
-        fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    before, began = cpu_seconds(), time.monotonic()
-    while time.monotonic() - began < 3:
-        time.sleep(0.1)
-    assert (cpu_seconds() - before) / (time.monotonic() - began) < 0.05
-    assert stop(process) == 0

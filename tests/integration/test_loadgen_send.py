@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import cast
 
 import numpy as np
 import pytest
@@ -59,11 +61,23 @@ async def serving(handler: Handler) -> AsyncIterator[URL]:
 async def speaking(speak: Speak) -> AsyncIterator[URL]:
     """A TCP server that says whatever it likes."""
     port = free_port()
-    server = await asyncio.start_server(speak, "127.0.0.1", port)
+    talks: set[asyncio.Task[None]] = set()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talks.add(cast("asyncio.Task[None]", asyncio.current_task()))
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            await speak(reader, writer)
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", port)
     try:
         yield URL(f"http://127.0.0.1:{port}/predict")
     finally:
         server.close()
+        if talks:  # else a connection outlives its loop, and a later test is blamed for it
+            await asyncio.wait(talks, timeout=5)
 
 
 def steady(rate: int, seconds: float) -> list[Planned]:
