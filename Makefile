@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test lint format bench render lock clean
+.PHONY: help setup demo up down test lint format bench bench-autoscaler render lock clean
 
 help:  ## Show this.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ format:  ## Bring the code into form.
 
 bench: setup  ## Measure ourselves beside the peers.
 	@for bench in bench/*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+
+bench-autoscaler: setup  ## Compare scaling policies on all traces; TRACES=folder adds its CSV files.
+	@$(BIN)/python bench/autoscaler.py $(if $(TRACES),--traces $(TRACES))
 
 render:  ## Write the generated files.
 	@$(BIN)/tidegate render
