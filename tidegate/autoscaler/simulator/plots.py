@@ -84,6 +84,8 @@ def pareto(axes: Axes, matches: Iterable[Match]) -> None:
     front = _front(list(sums.values()))
     axes.plot(*zip(*front, strict=True), color="grey", linewidth=0.8, zorder=0)
     axes.set(xlabel="replica-seconds", ylabel="violation-seconds")
+    # Policies lie decades apart, and none may be left out for having no violation at all.
+    axes.set_yscale("symlog", linthresh=10 * BIN_SECONDS)
     axes.grid(alpha=0.3)
 
 
