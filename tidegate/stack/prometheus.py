@@ -137,9 +137,19 @@ def argv(settings: Settings, config: Path, data: Path) -> list[str]:
         f"--storage.tsdb.path={data}",
         f"--storage.tsdb.retention.time={settings.prometheus.retention}",
         f"--web.listen-address={_bracketed(settings.stack.host)}:{settings.prometheus.port}",
+        f"--query.lookback-delta={duration(_lookback_seconds(settings))}",
         "--enable-feature=exemplar-storage",
         "--log.level=warn",
     ]
+
+
+def _lookback_seconds(settings: Settings) -> float:
+    """How long a series counts after its last sample.
+
+    When Prometheus stops, it cannot mark what it read as ended. With its default of 5 minutes, the replicas
+    of the run before would be summed with today's, and the oldest signal would be theirs.
+    """
+    return max(10.0, 5 * settings.prometheus.scrape_seconds)
 
 
 def write_targets(folder: Path, replicas: Mapping[str, str]) -> None:

@@ -1,0 +1,47 @@
+"""A stack that is stopped and started again in the same folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from driving import Stack, eventually, prepared, running
+
+pytestmark = pytest.mark.e2e
+
+
+def test_the_replicas_of_the_run_before_do_not_count_after_a_restart(
+    tmp_path: Path, artefact: Path
+) -> None:
+    # The same ports, so that the same series go on.
+    settings = prepared(tmp_path, artefact).settings
+    same = {
+        name: getattr(settings, name).model_dump()
+        for name in ("gateway", "prometheus", "collector", "autoscaler")
+    }
+    same["autoscaler"] = {"metrics_port": settings.autoscaler.metrics_port, "enabled": False}
+    first = settings.replicas.first_port
+    with running(tmp_path, artefact, **same, replicas={"first_port": first, "start": 3}) as before:
+        eventually(
+            lambda: slots(before) == 3 * before.settings.slots.per_replica,
+            "three replicas are read",
+        )
+    with running(tmp_path, artefact, **same, replicas={"first_port": first, "start": 1}) as after:
+        # Well below the five minutes for which Prometheus counts a series by default.
+        eventually(
+            lambda: slots(after) == after.settings.slots.per_replica, "one replica is read", 30
+        )
+        eventually(lambda: signal_age(after) < 10, "the signals are fresh", 30)
+
+
+def slots(stack: Stack) -> float:
+    return value(stack, "service:slots:now")
+
+
+def signal_age(stack: Stack) -> float:
+    return value(stack, "service:signal_age_seconds:now")
+
+
+def value(stack: Stack, series: str) -> float:
+    found = stack.query(series)
+    return float(found[0]["value"][1]) if found else float("inf")
