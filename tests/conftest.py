@@ -105,3 +105,14 @@ def guarded_elasticsearch() -> Iterator[ElasticsearchServer]:
     """One that asks for a password (it is in `folder/password`) and takes requests up to 1 MB."""
     with running("--security", "--setting", "http.max_content_length: 1mb") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def prometheus_program() -> str:
+    """The Prometheus that the stack would start."""
+    from tidegate.stack.prometheus import PrometheusError, prometheus_binary
+
+    try:
+        return str(prometheus_binary())
+    except PrometheusError as error:
+        unavailable(str(error))

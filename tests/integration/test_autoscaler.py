@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -78,6 +77,7 @@ async def eventually(
 class Prometheus:
     """A Prometheus that can be stopped and started again on the same port."""
 
+    program: str
     folder: Path
     port: int
     target: int
@@ -89,7 +89,7 @@ class Prometheus:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
-                    "prometheus",
+                    self.program,
                     f"--config.file={config}",
                     f"--storage.tsdb.path={self.folder / 'data'}",
                     f"--web.listen-address=127.0.0.1:{self.port}",
@@ -219,14 +219,15 @@ GOOD = frozenset({"hold", "tolerance", "up", "down", "stabilized", "limited"})
 
 @pytest.fixture(scope="module")
 def prometheus(
-    tmp_path_factory: pytest.TempPathFactory, unused_tcp_port_factory: Callable[[], int]
+    tmp_path_factory: pytest.TempPathFactory,
+    unused_tcp_port_factory: Callable[[], int],
+    prometheus_program: str,
 ) -> Iterator[Prometheus]:
-    if not shutil.which("prometheus"):
-        if os.environ.get("TIDEGATE_REQUIRE_ALL") == "1":
-            pytest.fail("prometheus is not installed")
-        pytest.skip("prometheus is not installed")
     one = Prometheus(
-        tmp_path_factory.mktemp("prometheus"), unused_tcp_port_factory(), unused_tcp_port_factory()
+        prometheus_program,
+        tmp_path_factory.mktemp("prometheus"),
+        unused_tcp_port_factory(),
+        unused_tcp_port_factory(),
     )
     one.start()
     yield one

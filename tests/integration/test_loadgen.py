@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
-import os
 import secrets
-import shutil
 import signal
 import socket
 import sys
@@ -39,12 +37,6 @@ groups:
     rules:
       - {record: "service:queue:now", expr: "haproxy_backend_current_queue"}
 """
-
-
-def unavailable(what: str) -> None:
-    if os.environ.get("TIDEGATE_REQUIRE_ALL") == "1":
-        pytest.fail(what)
-    pytest.skip(what)
 
 
 def free_port() -> int:
@@ -306,16 +298,13 @@ async def test_a_report_can_be_written_again(place: Place) -> None:
 
 
 @asynccontextmanager
-async def prometheus_of(target: Target, folder: Path) -> AsyncIterator[str]:
+async def prometheus_of(program: str, target: Target, folder: Path) -> AsyncIterator[str]:
     """A real Prometheus that scrapes the target."""
-    binary = shutil.which("prometheus")
-    if binary is None:
-        unavailable("there is no prometheus on PATH")
     (folder / "rules.yml").write_text(RULES)
     (folder / "prometheus.yml").write_text(PROMETHEUS.format(port=target.port))
     port = free_port()
     process = await asyncio.create_subprocess_exec(
-        str(binary),
+        program,
         f"--config.file={folder / 'prometheus.yml'}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
@@ -344,9 +333,14 @@ async def wait_for_series(url: str, name: str) -> None:
     pytest.fail(f"Prometheus has no {name}")
 
 
-async def test_replicas_and_queue_come_from_a_real_prometheus(place: Place) -> None:
+async def test_replicas_and_queue_come_from_a_real_prometheus(
+    place: Place, prometheus_program: str
+) -> None:
     target = Target()
-    async with target.serving(), prometheus_of(target, place.folder) as prometheus:
+    async with (
+        target.serving(),
+        prometheus_of(prometheus_program, target, place.folder) as prometheus,
+    ):
         process = await place.start(
             *(place.scenario(20, 5), "--url", target.url, "--prometheus", prometheus),
             *("--threshold", "replicas_max>=3"),
