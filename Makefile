@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test lint format bench bench-autoscaler render lock clean
+.PHONY: help setup demo demo-drift up down test lint format bench bench-autoscaler bench-live render lock clean
 
 help:  ## Show this.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -13,6 +13,9 @@ setup:  ## Install the locked packages and Prometheus.
 demo: setup  ## The main job: train, start, send load, watch it scale, find a request.
 	@$(BIN)/tidegate demo
 
+demo-drift: setup  ## Replay March to December of the flights, labels arriving late; report drift and why alerts fired.
+	@$(BIN)/tidegate demo-drift
+
 up: setup artefacts/flights/manifest.json  ## Start the stack on this machine and stay with it.
 	@$(BIN)/tidegate up
 
@@ -22,10 +25,12 @@ down:  ## Stop the stack.
 artefacts/flights/manifest.json:
 	@$(BIN)/tidegate train
 
-test:  ## Set everything up and run every test, with coverage; ARGS='tests/unit -k drain' for some.
+# Coverage takes its time, so it is counted where everything has to be there anyway: in CI.
+COVERAGE = $(if $(filter 1,$(TIDEGATE_REQUIRE_ALL)),--cov --cov-report=term --cov-fail-under=90)
+test:  ## Set everything up and run every test on all cores; ARGS='tests/unit -k drain' for some.
 	@scripts/setup prometheus elasticsearch
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/pytest $(or $(ARGS),--cov --cov-report=term --cov-fail-under=90)
+	@$(BIN)/pytest $(or $(ARGS),-n logical --no-loadscope-reorder $(COVERAGE))
 
 lint:  ## Style, types and the freshness of generated files.
 	@scripts/setup
@@ -35,7 +40,13 @@ format:  ## Bring the code into form.
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
 
 bench: setup  ## Measure ourselves beside the peers.
-	@for bench in bench/*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+	@for bench in $(filter-out $(LONG_BENCHES),$(wildcard bench/*.py)); do echo "== $$bench"; PYTHONPATH=. $(BIN)/python $$bench || exit 1; done
+
+# A quarter of an hour and more each; compose_scaling needs a Docker engine, shadow a second artefact, and
+# evidently_psi installs Evidently.
+LONG_BENCHES := $(patsubst %,bench/%.py,live scale_in blind compose_scaling shadow evidently_psi)
+bench-live: setup  ## Scaling live, for an hour: against the simulator, 200 scale-ins, ten minutes without metrics.
+	@for bench in live scale_in blind; do echo "== $$bench"; $(BIN)/python bench/$$bench.py || exit 1; done
 
 bench-autoscaler: setup  ## Compare scaling policies on all traces; TRACES=folder adds its CSV files.
 	@$(BIN)/python bench/autoscaler.py $(if $(TRACES),--traces $(TRACES))
@@ -43,9 +54,13 @@ bench-autoscaler: setup  ## Compare scaling policies on all traces; TRACES=folde
 render:  ## Write the generated files.
 	@$(BIN)/tidegate render
 
-lock:  ## Resolve the dependencies anew into requirements.lock.
-	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --quiet \
-	  --no-header --no-emit-index-url --no-emit-find-links --prerelease if-necessary-or-explicit -o requirements.lock
+COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --quiet \
+  --no-header --no-emit-index-url --no-emit-find-links --prerelease if-necessary-or-explicit
+lock:  ## Resolve the dependencies anew into requirements.lock, and the images' parts of it into locks/.
+	@$(COMPILE) --all-extras -o requirements.lock
+	@$(COMPILE) -c requirements.lock --extra build --extra service --extra train -o locks/service.lock
+	@$(COMPILE) -c requirements.lock --extra build --extra stack --extra store --extra monitor -o locks/tidegate.lock
+	@$(COMPILE) -c requirements.lock --extra build --extra loadgen -o locks/loadgen.lock
 
 clean:  ## Remove what was made here: environment, data, runs, caches.
 	@$(BIN)/tidegate down 2>/dev/null || true

@@ -30,7 +30,7 @@ from tidegate.collector.delivery import Delivery, Retention
 from tidegate.collector.journal import Journal
 from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
-from tidegate.collector.tail import Limits, Tail, is_alive
+from tidegate.collector.tail import Limits, Tail
 from tidegate.events import Event, EventWriter, Origin, make_event, timestamp
 from tidegate.settings import Settings
 from tidegate.store import open_store
@@ -135,7 +135,6 @@ def collector(folder: Path, open_sink: Callable[[], EventStore], batch: int) -> 
             {},
             Limits(batch, 64 * 2**20, 2**20),
             clock=time.time,
-            alive=is_alive,
         ),
         open_sink=open_sink,
         checkpoint=Checkpoint(own / "checkpoint.json"),

@@ -23,6 +23,7 @@ from service import artefact
 from service.adoption import adoption_digest, rows_file
 from service.export import ExportError, classes_of, export
 from service.features import Feature, Matrix, Schema
+from service.predict import Predictor
 from service.problems import RequestError
 from service.reference import build_reference
 from service.training import versions, write_samples
@@ -73,7 +74,13 @@ def adopt(file: Path, out: Path) -> artefact.Manifest:
         with artefact.staged(out) as folder:
             (folder / artefact.MODEL).write_bytes(file.read_bytes())
             (folder / artefact.ONNX).write_bytes(graph)
-            reference = build_reference(features, probe[:0] if matrix is None else matrix)
+            reference = build_reference(
+                features,
+                probe[:0] if matrix is None else matrix,
+                predictions=[]
+                if matrix is None
+                else _given(graph, features, matrix, columns, classes),
+            )
             text = reference.model_dump_json() + "\n"
             (folder / artefact.REFERENCE).write_text(text, encoding="utf-8")
             write_samples(folder, tuple(features), probe[:PROBE_ROWS])
@@ -89,6 +96,18 @@ def adopt(file: Path, out: Path) -> artefact.Manifest:
                 parity=parity.as_json() | {"real_rows": matrix is not None},
                 versions=versions(),
             )
+
+
+def _given(
+    graph: bytes,
+    features: Sequence[Feature],
+    matrix: Matrix,
+    columns: bool,
+    classes: Sequence[object],
+) -> list[int]:
+    """How many of the rows get each of the classes."""
+    labels = Predictor(graph, features, columns=columns).predict(matrix).labels
+    return [int(count) for count in np.bincount(labels, minlength=len(classes))]
 
 
 def feature_names(classifier: Any) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Final
 
 from service.artefact import Artefact, ArtefactError, digest_file, load
 
-ADOPTION_FORMAT: Final = 1
+ADOPTION_FORMAT: Final = 2
 """To be raised when an adopted artefact is written differently, so that old ones are made anew."""
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
+from time import time_ns
 from typing import Any
 
 import orjson
@@ -16,16 +17,19 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import VERSION
+from service.answer import encode, sign
 from service.body import BODY, parse_json, read_body
 from service.docs_page import docs_page
 from service.features import Matrix, Schema
+from service.feedback import Feedback
+from service.follow_up import FollowUp
 from service.inference_v2 import PREFIX, InferenceV2
 from service.openapi import describe
-from service.predict import DECIMALS
 from service.problems import Detail, RequestError
-from service.replica import WORKS, Answer, Model, Replica, Work
+from service.replica import WORKS, Replica, Work
+from tidegate.events import make_event
 from tidegate.settings import Settings
-from tidegate.telemetry import current_ids, fail, instrument, span
+from tidegate.telemetry import fail, instrument, span
 
 
 def create_app(settings: Settings, *, on_failure: Callable[[], None] | None = None) -> FastAPI:
@@ -46,12 +50,28 @@ def create_app(settings: Settings, *, on_failure: Callable[[], None] | None = No
         openapi_url=None,
         lifespan=_lifespan(on_failure),
     )
-    replica = Replica(settings, instrument(app, settings).registry)
+    telemetry = instrument(app, settings)
+    replica = Replica(settings, telemetry.registry)
+
+    def tell_outcome(event_id: str, fields: Mapping[str, Any]) -> None:
+        text = "a label arrived"
+        at = time_ns()
+        event = make_event(
+            telemetry.origin, "outcome", text, unix_ns=at, event_id=event_id, fields=fields
+        )
+        telemetry.writer.write(event)
+
+    def tell(dataset: str, sentence: str, fields: Mapping[str, Any]) -> None:
+        event = make_event(telemetry.origin, dataset, sentence, unix_ns=time_ns(), fields=fields)
+        telemetry.writer.write(event)
+
+    replica.follow_up = FollowUp(settings, telemetry.registry, tell)
     app.state.replica = replica
     endpoints = Endpoints(replica)
     app.openapi = endpoints.document  # type: ignore[method-assign]
     app.router.routes += [
         Route("/predict", endpoints.predict, methods=["POST"]),
+        Route("/feedback", Feedback(replica, tell_outcome).post, methods=["POST"]),
         Route("/live", endpoints.live),
         Route("/ready", endpoints.ready),
         Route("/openapi.json", endpoints.openapi),
@@ -80,7 +100,10 @@ class Endpoints:
             matrix, work = read_request(parse_json(body), model.schema)
         answer = await replica.answer(model, matrix, work, request.receive)
         with span("response.encode"):
-            return Response(_encode(model, answer), media_type="application/json")
+            signed = sign(answer, replica.ids)
+            content = encode(model, answer, signed)
+        after = replica.after(model, matrix, answer, signed)
+        return Response(content, media_type="application/json", background=after)
 
     async def live(self, _: Request) -> Response:
         """Whether the process runs."""
@@ -154,25 +177,6 @@ def read_request(body: object, schema: Schema) -> tuple[Matrix, Work | None]:
     return schema.encode(body["instances"]), work
 
 
-def _encode(model: Model, answer: Answer) -> bytes:
-    manifest = model.manifest
-    labels = answer.prediction.labels.tolist()
-    probabilities = answer.prediction.confidence.astype(float).round(DECIMALS).tolist()
-    ids = current_ids()
-    return orjson.dumps(
-        {
-            "predictions": [
-                {"label": manifest.classes[label], "probability": probability}
-                for label, probability in zip(labels, probabilities, strict=True)
-            ],
-            "model": {"name": manifest.name, "version": manifest.version},
-            "work": answer.work,
-            "device": answer.device,
-            "trace_id": ids[0] if ids else None,
-        }
-    )
-
-
 def _lifespan(on_failure: Callable[[], None] | None) -> Any:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -183,11 +187,12 @@ def _lifespan(on_failure: Callable[[], None] | None) -> Any:
             if replica.phase == "failed" and on_failure is not None:
                 on_failure()
 
-        loading = asyncio.create_task(load())
+        tasks = [asyncio.create_task(load()), asyncio.create_task(replica.slots_follower.run())]
         yield
-        loading.cancel()
-        with suppress(asyncio.CancelledError):
-            await loading
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
         replica.close()
 
     return lifespan

@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 
 from service.dataset import CLASSES, Flights
 from service.predict import Prediction
-from service.reference import Calibration
+from tidegate.drift.reference import Calibration
 
 TREES: Final = 100
 LEAF_ROWS: Final = 20

@@ -21,6 +21,8 @@ from service.replica import WORKS, Answer, Model, Work
 from service.tensors import BYTES, Tensor, pack, wrong
 
 HEADER_LENGTH: Final = "inference-header-content-length"
+PREDICTION_ID: Final = "prediction_id"
+"""An output that is no answer of the model's: given only where it is asked for by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ def read_work(parameters: object) -> Work | None:
 
 
 def read_outputs(model: Model, outputs: object, parameters: Mapping[str, Any]) -> list[Output]:
-    """The outputs that a request asks for; all of them if it names none.
+    """The outputs that a request asks for; all of the model's if it names none.
 
     Raises:
         RequestError: 400, naming what is not offered.
@@ -131,8 +133,8 @@ def read_outputs(model: Model, outputs: object, parameters: Mapping[str, Any]) -
     found: list[Output] = []
     for entry in outputs:
         name = entry.get("name") if isinstance(entry, dict) else None
-        if name not in names:
-            message = f"outputs are {', '.join(names)}; got {name!r}"[:200]
+        if name not in (*names, PREDICTION_ID):
+            message = f"outputs are {', '.join(names)}, {PREDICTION_ID}; got {name!r}"[:200]
             raise RequestError(400, Detail(("outputs",), message, "protocol"))
         wishes = entry.get("parameters") or {}
         if not isinstance(wishes, dict) or "classification" in wishes:
@@ -143,16 +145,32 @@ def read_outputs(model: Model, outputs: object, parameters: Mapping[str, Any]) -
 
 
 def write_response(
-    request: Request, model: Model, request_id: object, answer: Answer, outputs: list[Output]
+    request: Request,
+    model: Model,
+    request_id: object,
+    answer: Answer,
+    outputs: list[Output],
+    *,
+    signed: Sequence[str],
 ) -> Response:
-    """The answer: JSON, with raw tensors after it where they were asked for, compressed if wanted."""
+    """The answer: JSON, with raw tensors after it where they were asked for, compressed if wanted.
+
+    Args:
+        request: what is answered.
+        model: the model.
+        request_id: given back if it is a string.
+        answer: what the model said.
+        outputs: those that are wanted.
+        signed: a prediction id for each row, where they are.
+    """
     classes = model.manifest.classes
     values: dict[str, list[Any] | npt.NDArray[Any]] = {
         "label": [classes[position] for position in answer.prediction.labels],
         "probability": answer.prediction.confidence,
         "probabilities": answer.prediction.probabilities.astype(np.float32, copy=False),
+        PREDICTION_ID: list(signed),
     }
-    types = {name: datatype for name, datatype, _ in outputs_of(model)}
+    types = {name: datatype for name, datatype, _ in outputs_of(model)} | {PREDICTION_ID: BYTES}
     described: list[dict[str, Any]] = []
     blobs: list[bytes] = []
     for output in outputs:

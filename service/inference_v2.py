@@ -2,6 +2,9 @@
 
 Each feature is an input of shape [rows, 1] (or [rows]) by its own name. A model of numbers alone also
 takes one input `features` of shape [rows, features].
+
+Labels that come later need a prediction id. The protocol has no place for one, so it is an output that a
+client has to ask for: whoever does not know of it is answered as ever.
 """
 
 from __future__ import annotations
@@ -14,9 +17,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from service import VERSION
+from service.answer import sign
 from service.body import parse_json, read_body
 from service.inference_codec import (
     HEADER_LENGTH,
+    PREDICTION_ID,
     datatype_of,
     outputs_of,
     read_outputs,
@@ -60,7 +65,7 @@ class InferenceV2:
 
     async def server(self, _: Request) -> Response:
         """Who answers, and which extensions it has."""
-        extensions = ["binary_tensor_data", "model_configuration", "statistics"]
+        extensions = ["binary_tensor_data", "model_configuration", "statistics", PREDICTION_ID]
         return _json({"name": "tidegate", "version": VERSION, "extensions": extensions})
 
     async def live(self, _: Request) -> Response:
@@ -169,7 +174,13 @@ class InferenceV2:
             matrix = to_matrix(model.schema, list(read_tensors(wanted.get("inputs"), raw)))
         answer = await self._replica.answer(model, matrix, work, request.receive)
         with span("response.encode"):
-            return write_response(request, model, wanted.get("id"), answer, outputs)
+            asked = any(output.name == PREDICTION_ID for output in outputs)
+            signed = sign(answer, self._replica.ids) if asked else []
+            response = write_response(
+                request, model, wanted.get("id"), answer, outputs, signed=signed
+            )
+            response.background = self._replica.after(model, matrix, answer, signed)
+            return response
 
     def _readiness(self) -> Response:
         ready = self._replica.phase == "ready"

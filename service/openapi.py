@@ -7,6 +7,7 @@ from typing import Any, Final
 from service import VERSION
 from service.artefact import Manifest
 from service.features import MAX_ROWS, Feature
+from service.openapi_feedback import feedback_path, feedback_schemas
 from service.replica import MEDIUM_ROWS, WORKS
 
 JSON: Final = "application/json"
@@ -65,8 +66,12 @@ def describe(manifest: Manifest | None) -> dict[str, Any]:
     }
     schemas: dict[str, Any] = {"Errors": _errors_schema(), "ProtocolError": protocol_error}
     if manifest is not None:
-        paths = {"/predict": {"post": _predict(manifest)}} | paths | _protocol_paths(manifest)
-        schemas |= _model_schemas(manifest)
+        own = {
+            "/predict": {"post": _predict(manifest)},
+            "/feedback": {"post": feedback_path(_ERRORS)},
+        }
+        paths = own | paths | _protocol_paths(manifest)
+        schemas |= _model_schemas(manifest) | feedback_schemas(manifest)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -116,7 +121,7 @@ def _model_schemas(manifest: Manifest) -> dict[str, Any]:
                     "description": "One for each instance, in order",
                     "items": {
                         "type": "object",
-                        "required": ["label", "probability"],
+                        "required": ["label", "probability", "prediction_id"],
                         "properties": {
                             "label": {
                                 "type": "string" if texts else "integer",
@@ -127,6 +132,10 @@ def _model_schemas(manifest: Manifest) -> dict[str, Any]:
                                 "minimum": 0,
                                 "maximum": 1,
                                 "description": "The model's probability of this label",
+                            },
+                            "prediction_id": {
+                                "type": "string",
+                                "description": "What /feedback needs to take its label, once it is known",
                             },
                         },
                     },

@@ -12,63 +12,41 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
 
 from service.features import Feature, Matrix
+from tidegate.drift.reference import (
+    MISSING,
+    OTHER,
+    OVER,
+    UNDER,
+    Calibration,
+    FeatureReference,
+    Reference,
+    count_numbers,
+)
 
 COMMONEST: Final = 20
-UNDER: Final = "under"
-OVER: Final = "over"
-MISSING: Final = "missing"
-OTHER: Final = "other"
-
-
-class FeatureReference(BaseModel):
-    """The bins of one feature."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    kind: str
-    edges: tuple[float, ...] = ()
-    """A number's bin edges. A bin holds edge ≤ value < next edge; the last one holds its upper edge too."""
-    bins: tuple[str, ...]
-    """The bins' names, in the order of `counts`."""
-    counts: tuple[int, ...]
-    """Training rows in each bin."""
-
-
-class Calibration(BaseModel):
-    """How often the label is right, given its probability: straight lines between these points."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    confidence: tuple[float, ...]
-    correct: tuple[float, ...]
-    samples: int
-    """Held-out rows it was made from."""
-
-
-class Reference(BaseModel):
-    """What `reference.json` holds."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    format: int = 1
-    samples: int
-    """Training rows that were counted."""
-    features: tuple[FeatureReference, ...]
-    calibration: Calibration | None = None
 
 
 def build_reference(
-    features: Sequence[Feature], matrix: Matrix, calibration: Calibration | None = None
+    features: Sequence[Feature],
+    matrix: Matrix,
+    calibration: Calibration | None = None,
+    predictions: Sequence[int] = (),
 ) -> Reference:
-    """Count the training rows into bins made from them."""
+    """Count the training rows into bins made from them.
+
+    Args:
+        features: the features, in the matrix's order.
+        matrix: the training rows.
+        calibration: of the label's probability.
+        predictions: rows that the model gave each of its classes to.
+    """
     return Reference(
         samples=len(matrix),
         features=tuple(_reference(*pair) for pair in zip(features, matrix.T, strict=True)),
         calibration=calibration,
+        predictions=tuple(predictions),
     )
 
 
@@ -80,20 +58,6 @@ def edges_of(values: npt.NDArray[np.floating[Any]]) -> tuple[float, ...]:
     edges, times = np.unique(deciles, return_counts=True)
     shared = np.nextafter(edges[times > 1], np.inf)
     return tuple(np.unique(np.concatenate([edges, shared])).tolist())
-
-
-def count_numbers(
-    edges: Sequence[float], values: npt.NDArray[np.floating[Any]]
-) -> npt.NDArray[np.int64]:
-    """How many values lie under the edges, in each bin, over the edges, and are missing."""
-    missing = np.isnan(values)
-    if not edges:
-        return np.array([0, (~missing).sum(), missing.sum()])
-    bounds = np.array(edges)
-    present = values[~missing].astype(np.float64)
-    places = np.searchsorted(bounds, present, side="right")
-    places[present == bounds[-1]] = len(bounds) - 1
-    return np.append(np.bincount(places, minlength=len(bounds) + 1), missing.sum())
 
 
 def _reference(feature: Feature, column: npt.NDArray[np.float32]) -> FeatureReference:

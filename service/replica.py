@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,17 +12,28 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter
+from starlette.background import BackgroundTask
 from starlette.types import Receive
 
 from service.adoption import find_model
-from service.artefact import ArtefactError, Manifest
+from service.artefact import REFERENCE, Artefact, ArtefactError, Manifest
 from service.body import client_gone
 from service.features import Matrix, Schema
+from service.follow_up import FollowUp
 from service.predict import Prediction, Predictor, load_predictor
 from service.problems import Detail, RequestError
+from service.segments import segments_of
 from service.slots import SlotMetrics, Slots
+from service.slots_follower import SlotsFollower
+from tidegate.drift.desk import OutcomeDesk
+from tidegate.drift.ids import PredictionIds, answers_digest
+from tidegate.drift.keys import prediction_key
+from tidegate.drift.monitor import ModelMonitor
+from tidegate.drift.outcome_metrics import OutcomeMetrics
+from tidegate.drift.reference import BadReferenceError, load_reference
 from tidegate.settings import Device, Settings
-from tidegate.telemetry import annotate, get_logger, span
+from tidegate.slots_file import SlotsFile
+from tidegate.telemetry import annotate, current_ids, get_logger, span
 
 Work: TypeAlias = Literal["light", "medium", "heavy"]
 Phase: TypeAlias = Literal["loading", "ready", "draining", "failed"]
@@ -103,11 +114,20 @@ class Replica:
     Args:
         settings: the settings.
         registry: where its metrics are shown.
+
+    Raises:
+        SettingsError: the key of prediction ids cannot be read.
     """
 
     def __init__(self, settings: Settings, registry: CollectorRegistry) -> None:
         self.settings: Final = settings
         self.phase: Phase = "loading"
+        self._registry = registry
+        self._monitor: ModelMonitor | None = None
+        self._key = prediction_key(settings)
+        self.ids: PredictionIds | None = None
+        self._desk: OutcomeDesk | None = None
+        self.follow_up: FollowUp | None = None
         self.reason: str = ""
         self.loaded: Model | None = None
         self.tally: Final = Tally()
@@ -118,6 +138,8 @@ class Replica:
             wait_seconds=slots.wait_seconds,
             metrics=SlotMetrics(registry),
         )
+        file = SlotsFile(slots.file, slots.most) if slots.file else None
+        self.slots_follower: Final = SlotsFollower(self.slots, file)
         self._predictions = Counter(
             "tidegate_predictions_total",
             "Rows answered, by the label that was given.",
@@ -125,7 +147,7 @@ class Replica:
             registry=registry,
         )
         self._counters: list[Counter] = []
-        self._threads = ThreadPoolExecutor(slots.per_replica, thread_name_prefix="slot")
+        self._threads = ThreadPoolExecutor(slots.most, thread_name_prefix="slot")
 
     async def load(self) -> None:
         """Load the model and become ready; on failure, `phase` and `reason` tell."""
@@ -133,7 +155,8 @@ class Replica:
         try:
             artefact = await find_model(model.path, self.settings.stack.data_dir)
             predictor = await asyncio.to_thread(load_predictor, artefact)
-        except (ArtefactError, OSError) as error:
+            monitor = await asyncio.to_thread(make_monitor, artefact, self.settings)
+        except (ArtefactError, BadReferenceError, OSError) as error:
             self.phase, self.reason = "failed", str(error)
             # The reason says it all: a traceback would only bury it.
             log.error("model refused", model={"path": str(model.path)}, reason=str(error))  # noqa: TRY400
@@ -144,10 +167,15 @@ class Replica:
         self._counters = [
             self._predictions.labels(manifest.name, manifest.version, label) for label in labels
         ]
+        self._registry.register(monitor)
+        self._monitor = monitor
+        self.ids, self._desk = self._open_desk(manifest)
         self.loaded = Model(manifest, Schema(manifest.features), predictor, labels)
         if self.phase == "loading":
             self.phase = "ready"
         log.info("model loaded", model={"name": manifest.name, "version": manifest.version})
+        if self.follow_up is not None:  # requests need not wait for it
+            await self.follow_up.load(manifest)
 
     def drain(self) -> None:
         """Ask for no more requests. Those that come all the same are answered."""
@@ -155,6 +183,8 @@ class Replica:
 
     def close(self) -> None:
         """Give up the threads."""
+        if self.follow_up is not None:
+            self.follow_up.close()
         self._threads.shutdown(wait=False)
 
     def model(self) -> Model:
@@ -168,6 +198,46 @@ class Replica:
             detail = Detail(("model",), message, "not_ready")
             raise RequestError(503, detail, headers={"Retry-After": "1"})
         return self.loaded
+
+    def after(
+        self, model: Model, matrix: Matrix, answer: Answer, prediction_ids: Sequence[str] = ()
+    ) -> BackgroundTask | None:
+        """What is to be done once this answer is sent."""
+        if self.follow_up is None or (ids := current_ids()) is None:
+            return None
+        return self.follow_up.after(
+            model.manifest,
+            model.schema,
+            matrix,
+            answer.prediction,
+            trace_id=ids[0],
+            prediction_ids=prediction_ids,
+        )
+
+    def desk(self) -> OutcomeDesk:
+        """Where labels are handed in.
+
+        Raises:
+            RequestError: 503, the model is not loaded.
+        """
+        self.model()
+        assert self._desk is not None  # noqa: S101 (it is opened with the model)
+        return self._desk
+
+    def _open_desk(self, manifest: Manifest) -> tuple[PredictionIds, OutcomeDesk]:
+        drift = self.settings.drift
+        of = (manifest.name, manifest.version, manifest.classes)
+        answers = answers_digest(manifest.name, manifest.classes)
+        ids = PredictionIds(self._key, manifest.version, answers)
+        desk = OutcomeDesk(
+            *of,
+            ids,
+            accept_seconds=drift.label_accept_seconds,
+            memory=drift.label_memory,
+            metrics=OutcomeMetrics(self._registry, *of),
+            accuracy=_held_out_accuracy(manifest),
+        )
+        return ids, desk
 
     async def answer(
         self, model: Model, matrix: Matrix, work: Work | None, receive: Receive
@@ -196,7 +266,7 @@ class Replica:
         else:
             async with while_client_stays(receive):
                 prediction = await self._work(model, matrix, seconds)
-        self._note(model, prediction)
+        self._note(model, matrix, prediction)
         return Answer(prediction, kind, self.settings.device.simulated)
 
     async def _work(self, model: Model, matrix: Matrix, seconds: float) -> Prediction:
@@ -220,17 +290,45 @@ class Replica:
         self.tally.queue_ns += slot.waited_ns
         return prediction
 
-    def _note(self, model: Model, prediction: Prediction) -> None:
+    def _note(self, model: Model, matrix: Matrix, prediction: Prediction) -> None:
         counts = np.bincount(prediction.labels, minlength=len(model.labels)).tolist()
         for counter, count in zip(self._counters, counts, strict=True):
             if count:
                 counter.inc(count)
+        confidence = prediction.confidence
+        if self._monitor is not None:
+            self._monitor.observe(matrix, confidence)
         commonest = model.labels[counts.index(max(counts))]
-        probability = round(float(prediction.confidence.mean()), 6)
+        probability = round(float(confidence.mean()), 6)
         self.tally.batches += 1
         self.tally.rows += len(prediction.labels)
         self.tally.last_unix_ms = time_ns() // 1_000_000
         annotate(prediction={"label": commonest, "probability": probability})
+        if names := self.settings.drift.segments:
+            annotate(segments=segments_of(model.schema.features, names, matrix))
+
+
+def make_monitor(artefact: Artefact, settings: Settings) -> ModelMonitor:
+    """What watches the model of an artefact.
+
+    Raises:
+        BadReferenceError: its reference does not read, or is of other features.
+    """
+    manifest = artefact.manifest
+    return ModelMonitor(
+        manifest.name,
+        manifest.version,
+        load_reference(artefact.path / REFERENCE),
+        categories=[feature.categories for feature in manifest.features],
+        labels=[str(label) for label in manifest.classes],
+        significance=settings.drift.significance,
+        accuracy=_held_out_accuracy(manifest),
+    )
+
+
+def _held_out_accuracy(manifest: Manifest) -> float | None:
+    accuracy: float | None = manifest.metrics.get("held_out", {}).get("accuracy")
+    return accuracy
 
 
 @asynccontextmanager

@@ -62,7 +62,7 @@ class Slot:
 
 
 class Slots:
-    """A fixed number of slots, handed on first come, first served.
+    """Slots, handed on first come, first served.
 
     The gateway sends no more requests than there are slots, so normally nobody waits here. Waiting is
     bounded in length and time all the same, for callers that come without a gateway.
@@ -84,8 +84,8 @@ class Slots:
         metrics: SlotMetrics,
         clock_ns: Callable[[], int] = perf_counter_ns,
     ) -> None:
-        self.count: Final = count
-        self._free = count
+        self._count = count
+        self._busy = 0
         self._wait_length = wait_length
         self._wait_seconds = wait_seconds
         self._metrics = metrics
@@ -95,9 +95,14 @@ class Slots:
         metrics.busy.set(0)
 
     @property
+    def count(self) -> int:
+        """How many there are."""
+        return self._count
+
+    @property
     def busy(self) -> int:
-        """Slots in use."""
-        return self.count - self._free
+        """Slots in use; for a while more than there are, if some were taken away."""
+        return self._busy
 
     @property
     def waiting(self) -> int:
@@ -107,7 +112,16 @@ class Slots:
     @property
     def has_free(self) -> bool:
         """Whether the next request gets a slot at once."""
-        return self._free > 0
+        return self._busy < self._count
+
+    def resize(self, count: int) -> None:
+        """Have so many slots from now on.
+
+        More are given to those that wait at once. Of fewer, a busy one goes when its request ends.
+        """
+        self._count = count
+        self._metrics.total.set(count)
+        self._admit()
 
     async def acquire(self) -> Slot:
         """Get a slot; to be used as `with slot:` at once, which gives it back at the end.
@@ -116,9 +130,9 @@ class Slots:
             RequestError: 503 with Retry-After: too many wait already, or the wait was too long.
         """
         asked_ns = self._clock_ns()
-        if self._free:
-            self._free -= 1
-            self._metrics.busy.set(self.busy)
+        if self.has_free:
+            self._busy += 1
+            self._metrics.busy.set(self._busy)
         else:
             await self._wait()
         got_ns = self._clock_ns()
@@ -156,13 +170,17 @@ class Slots:
         return False
 
     def _hand_on(self) -> None:
-        while self._waiting:
+        self._busy -= 1
+        self._admit()
+
+    def _admit(self) -> None:
+        """Give the free slots to those that wait longest."""
+        while self._waiting and self.has_free:
             turn = self._waiting.popleft()
             if not turn.done():  # else its waiter is about to leave
-                turn.set_result(None)  # the slot stays busy: it changes hands
-                return
-        self._free += 1
-        self._metrics.busy.set(self.busy)
+                turn.set_result(None)
+                self._busy += 1
+        self._metrics.busy.set(self._busy)
 
     def _over(self, message: str) -> RequestError:
         retry_after = {"Retry-After": str(math.ceil(self._wait_seconds))}

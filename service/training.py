@@ -98,13 +98,14 @@ def _train(folder: Path, inputs: str, console: Console) -> artefact.Manifest:
         found = predictor.predict(flights.matrix[rows.held_out])
         metrics: dict[str, Any] = {"held_out": forest.score(found, flights.late[rows.held_out])}
         calibration = forest.calibrate(found, flights.late[rows.held_out])
+        given = np.bincount(found.labels, minlength=len(classes_of(model))).tolist()
         metrics["months"] = {}
         for month in range(forest.WINDOW_MONTHS[-1] + 1, 13):
             picked = flights.month == month
             found = predictor.predict(flights.matrix[picked])
             metrics["months"][str(month)] = forest.score(found, flights.late[picked])
     with _step(console, "write reference and samples"):
-        bins = reference.build_reference(features, flights.matrix[window], calibration)
+        bins = reference.build_reference(features, flights.matrix[window], calibration, given)
         (folder / artefact.REFERENCE).write_text(bins.model_dump_json() + "\n", encoding="utf-8")
         write_samples(folder, features, flights.matrix[_some(rows.later)])
     _print_scores(console, metrics)

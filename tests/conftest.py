@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
+import signal
 import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from ports import free_port
+from xdist.scheduler.loadfile import LoadFileScheduling
 
 ROOT = Path(__file__).parents[1]
+# Started in the background by a shell, we ignore Ctrl-C, and so would every program that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+# By itself hypothesis fails an example that takes 200 ms and draws others each time: on a busy machine a test
+# would fail for no fault of the change that it stops. `--hypothesis-profile=explore` looks for new examples.
+_UNTIMED = hypothesis_settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+hypothesis_settings.register_profile("explore", _UNTIMED)
+hypothesis_settings.register_profile("same", _UNTIMED, derandomize=True, database=None)
+hypothesis_settings.load_profile("same")
 
 
 @dataclass(frozen=True)
@@ -48,6 +63,25 @@ class ElasticsearchServer:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+# Folders whose files go to one worker together. Two whole stacks at a time would take the cores from each
+# other, and what they show depends on time. The stores' tests need only one Elasticsearch this way.
+TOGETHER = ("tests/e2e/", "tests/integration/stack/", "tests/integration/store/")
+
+
+class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+    """A file's tests go to one worker, which so starts its components once; a few folders' too."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        folder = next((one for one in TOGETHER if nodeid.startswith(one)), None)
+        return folder or str(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Who of the workers runs what, if there are several (`-n`)."""
+    return ByFile(config, log)
+
+
 def unavailable(what: str) -> NoReturn:
     """Skip, because a component cannot be had; where all are required, fail."""
     if os.environ.get("TIDEGATE_REQUIRE_ALL") == "1":
@@ -55,16 +89,34 @@ def unavailable(what: str) -> NoReturn:
     pytest.skip(what)
 
 
-def free_port() -> int:
-    """A port that is free, below the range that the kernel hands out itself."""
-    for port in range(21220, 21300):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    pytest.fail("no free port")
+@pytest.fixture(scope="session")
+def unused_tcp_port_factory() -> Callable[[], int]:
+    """In the place of pytest-asyncio's, whose ports are of the kernel's own range: before one is listened on,
+    any connection on this machine may begin at it.
+    """
+    return free_port
+
+
+@pytest.fixture
+def unused_tcp_port() -> int:
+    """One of those."""
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def artefact() -> Path:
+    """The flight model's artefact, trained once for this checkout."""
+    folder = ROOT / "artefacts" / "flights"
+    done = subprocess.run(
+        [sys.executable, "-m", "tidegate", "train", "--out", str(folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
 
 
 @contextmanager

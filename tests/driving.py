@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from ports import free_ports
 
 from tidegate.settings import Settings, load
 from tidegate.store.base import EventStore
@@ -27,7 +26,7 @@ MAX_REPLICAS = 4
 T = TypeVar("T")
 
 
-def eventually(probe: Callable[[], T | None], what: str, seconds: float = 60) -> T:
+def eventually(probe: Callable[[], T | None], what: str, seconds: float = 120) -> T:
     """What the probe returns, once that is true."""
     deadline = time.monotonic() + seconds
     while not (found := probe()):
@@ -59,7 +58,7 @@ class Stack:
     def prometheus(self) -> str:
         return f"http://127.0.0.1:{self.settings.prometheus.port}"
 
-    def run(self, *command: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, seconds: float = 240) -> subprocess.CompletedProcess[str]:
         """Run `python -m …` with this stack's settings."""
         return subprocess.run(
             [sys.executable, "-m", *command],
@@ -93,7 +92,7 @@ class Stack:
         if body is not None:
             request.add_header("Content-Type", content_type)
         try:
-            answer = urllib.request.urlopen(request, timeout=30)
+            answer = urllib.request.urlopen(request, timeout=90)
         except urllib.error.HTTPError as error:
             answer = error
         with answer:
@@ -110,33 +109,20 @@ class Stack:
         from urllib.parse import urlencode
 
         url = f"{self.prometheus}/api/v1/query?{urlencode({'query': expression})}"
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             return list(json.load(answer)["data"]["result"])
-
-
-def free_ports(count: int) -> int:
-    """The first of so many ports in a row that are free now, outside the range the kernel hands out."""
-    for _ in range(200):
-        first = random.randrange(24000, 32000 - count)
-        try:
-            for port in range(first, first + count):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return first
-    pytest.fail(f"no {count} free ports in a row")
 
 
 def prepared(folder: Path, artefact: Path, **overrides: dict[str, Any]) -> Stack:
     """A stack that is not started yet, with these settings (a dict a section)."""
-    port = free_ports(10 + MAX_REPLICAS)
+    port = free_ports(11 + MAX_REPLICAS)  # one more while a model takes over
     sections: dict[str, dict[str, Any]] = {
         "model": {"path": str(artefact)},
         "gateway": {"port": port, "metrics_port": port + 1},
         "prometheus": {"port": port + 2, "scrape_seconds": 1},
         "collector": {"metrics_port": port + 3},
         "autoscaler": {"metrics_port": port + 4},
+        "drift": {"watch_port": port + 5},
         "replicas": {"first_port": port + 10, "max": MAX_REPLICAS},
         "stack": {"data_dir": str(folder / "data")},
     }

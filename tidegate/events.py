@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import itertools
 import os
 import threading
@@ -154,12 +155,31 @@ def _text(value: Any) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
+def _held(fd: int) -> int:
+    """The new file, locked for as long as it is open; -1 if a reader took it for abandoned just now.
+
+    Once a file, so it costs the events nothing. Never waits: a reader may be stopped with its lock.
+    """
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        deleted = os.fstat(fd).st_nlink == 0
+    except BlockingIOError:
+        deleted = True
+    except OSError:
+        return fd  # a file system without locks
+    if not deleted:
+        return fd
+    os.close(fd)
+    return -1
+
+
 @dataclass(slots=True, weakref_slot=True)
 class EventWriter:
     """Appends events to `<directory>/<node>.<start>.<seq>.ndjson`, each with a single write.
 
     Safe to call from several threads, and after a fork: the child goes on in a file of its own. A full
-    disk loses that event, never the caller: `lost` counts it.
+    disk loses that event, never the caller: `lost` counts it. The open file carries a shared `flock`: a
+    reader that can lock it exclusively knows that its writer is gone.
     """
 
     directory: Path
@@ -252,7 +272,7 @@ class EventWriter:
             name = f"{self.node}.{self._start}.{next(self._sequence)}.ndjson"
             # Another writer of this node may have begun in the same millisecond: take the next name.
             with contextlib.suppress(FileExistsError):
-                self._fd = os.open(self.directory / name, flags, 0o640)
+                self._fd = _held(os.open(self.directory / name, flags, 0o640))
         self._size, self._torn = 0, False
         self._opened_ns = self._checked_ns = self.clock_ns()
 

@@ -57,7 +57,7 @@ def last_event(stack: Stack, trace_id: str) -> dict[str, Any]:
             store.close()
         return found.hits[0] if found.hits else None
 
-    return eventually(look, f"the event of trace {trace_id}", 20)
+    return eventually(look, f"the event of trace {trace_id}")
 
 
 def trace_of(answer: Answer) -> str:
@@ -127,7 +127,7 @@ def test_a_bad_request_gets_a_4xx_that_names_the_field_and_an_event_line(
             finally:
                 store.close()
 
-        assert eventually(refused, "the gateway's access line", 20)
+        assert eventually(refused, "the gateway's access line")
 
 
 def test_a_replica_killed_under_load_fails_no_request_and_its_events_are_all_there(
@@ -164,11 +164,12 @@ def test_a_replica_killed_under_load_fails_no_request_and_its_events_are_all_the
         stderr=subprocess.PIPE,
     )
     try:
-        eventually(sent_so_far, "the victim has answered some", 30)
+        eventually(sent_so_far, "the victim has answered some")
         os.kill(victim["pid"], signal.SIGKILL)
-        _, errors = load.communicate(timeout=60)
+        _, errors = load.communicate(timeout=180)
     finally:
         load.kill()
+        load.communicate()
     assert load.returncode in {0, 98}, errors
     summary = json.loads((tmp_path / "runs" / "latest" / "summary.json").read_text())
     assert (summary["answered"], summary["failed"]) == (240, 0)
@@ -210,4 +211,4 @@ def assert_every_line_of_the_files_is_in_the_store(stack: Stack) -> None:
             store.close()
         return {hit["event"]["id"] for hit in hits}
 
-    eventually(lambda: requests <= stored(), "every line of the event files is in the store", 20)
+    eventually(lambda: requests <= stored(), "every line of the event files is in the store")

@@ -28,10 +28,8 @@ def test_the_replicas_of_the_run_before_do_not_count_after_a_restart(
         )
     with running(tmp_path, artefact, **same, replicas={"first_port": first, "start": 1}) as after:
         # Well below the five minutes for which Prometheus counts a series by default.
-        eventually(
-            lambda: slots(after) == after.settings.slots.per_replica, "one replica is read", 30
-        )
-        eventually(lambda: signal_age(after) < 10, "the signals are fresh", 30)
+        eventually(lambda: slots(after) == after.settings.slots.per_replica, "one replica is read")
+        eventually(lambda: signal_age(after) < 10, "the signals are fresh")
 
 
 def slots(stack: Stack) -> float:

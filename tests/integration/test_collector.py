@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,13 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 
 from tidegate.events import EventWriter, Origin, make_event
 from tidegate.settings import Settings, load
 from tidegate.store import open_store
 from tidegate.store.base import SearchRequest, StoreUnavailableError, Terms
-
-PORTS = itertools.cycle(range(21202, 21220))
 
 
 @dataclass
@@ -88,7 +85,7 @@ class Place:
 
     def metric(self, name: str) -> float:
         url = f"http://127.0.0.1:{self.settings.collector.metrics_port}/metrics"
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=30) as answer:
             text = answer.read().decode()
         found = re.search(rf"^tidegate_collector_{name} (\S+)$", text, re.MULTILINE)
         assert found, text
@@ -99,7 +96,7 @@ class Place:
         return [json.loads(text) for text in path.read_text().splitlines()] if path.exists() else []
 
 
-def eventually(holds: Callable[[], bool], what: str, seconds: float = 60) -> None:
+def eventually(holds: Callable[[], bool], what: str, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -109,20 +106,6 @@ def eventually(holds: Callable[[], bool], what: str, seconds: float = 60) -> Non
             pass
         assert time.monotonic() < deadline, what
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    """The next port of ours that nobody listens on."""
-    for port in itertools.islice(PORTS, 18):
-        with socket.socket() as probe:
-            # As the collector's server does, so that a port that was just in use is free.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    pytest.fail("no free port")
 
 
 def make_place(folder: Path, **sections: dict[str, Any]) -> Place:
@@ -178,7 +161,7 @@ def test_killed_again_and_again_it_loses_nothing_and_doubles_nothing(place: Plac
         eventually(lambda: place.metric("delivered_total") > 0, "it delivers")
         time.sleep(chance.uniform(0, 0.3))  # anywhere in a delivery
         process.kill()
-        process.wait(timeout=10)
+        process.wait(timeout=60)
     for thread in writing:
         thread.join()
     process = place.start()
@@ -193,12 +176,12 @@ def test_told_to_stop_it_delivers_what_is_there(place: Place) -> None:
     eventually(lambda: place.metric("sink_up") == 1, "it runs")
     process.send_signal(signal.SIGSTOP)
     writer = place.writer()
-    place.write(writer, range(5000))
+    place.write(writer, range(2000))
     writer.close()
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGCONT)
     assert process.wait(timeout=60) == 0
-    assert place.numbers() == list(range(5000))
+    assert place.numbers() == list(range(2000))
     found = place.ask(
         SearchRequest(
             place.own("event.dataset:tidegate.collector"),
@@ -280,8 +263,8 @@ def test_what_is_no_event_is_set_aside_and_the_rest_delivered(place: Place) -> N
 
 
 def test_a_store_that_stays_away_ends_it_with_1_and_keeps_the_files(tmp_path: Path) -> None:
-    nobody = {"kind": "elasticsearch", "elasticsearch": {"url": "http://127.0.0.1:21298"}}
-    place = make_place(tmp_path, store=nobody)
+    nobody = {"url": f"http://127.0.0.1:{free_port()}"}
+    place = make_place(tmp_path, store={"kind": "elasticsearch", "elasticsearch": nobody})
     writer = place.writer()
     place.write(writer, range(5))
     process = place.start()

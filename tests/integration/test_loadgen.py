@@ -7,7 +7,6 @@ import csv
 import json
 import secrets
 import signal
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -19,6 +18,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from ports import free_port
 
 pytestmark = pytest.mark.integration
 
@@ -37,17 +37,6 @@ groups:
     rules:
       - {record: "service:queue:now", expr: "haproxy_backend_current_queue"}
 """
-
-
-def free_port() -> int:
-    for port in range(21740, 21799):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    pytest.fail("no free port")
 
 
 async def eventually(holds: Callable[[], object], what: str) -> None:

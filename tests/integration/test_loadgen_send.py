@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,6 +12,7 @@ from typing import cast
 import numpy as np
 import pytest
 from aiohttp import web
+from ports import free_port
 from yarl import URL
 
 from loadgen import target
@@ -28,18 +28,9 @@ pytestmark = pytest.mark.integration
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Speak = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+# Whoever waits for this has failed.
+LONG_SECONDS = 60.0
 BODIES = Bodies([b'{"n":1}'], KINDS)
-
-
-def free_port() -> int:
-    for port in range(21700, 21740):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    pytest.fail("no free port")
 
 
 @asynccontextmanager
@@ -77,7 +68,7 @@ async def speaking(speak: Speak) -> AsyncIterator[URL]:
     finally:
         server.close()
         if talks:  # else a connection outlives its loop, and a later test is blamed for it
-            await asyncio.wait(talks, timeout=5)
+            await asyncio.wait(talks, timeout=60)
 
 
 def steady(rate: int, seconds: float) -> list[Planned]:
@@ -85,9 +76,18 @@ def steady(rate: int, seconds: float) -> list[Planned]:
 
 
 async def sent(url: URL, plan: list[Planned], limits: Limits | None = None) -> Recording:
-    recording = Recording.of(plan)
-    await OpenLoop(plan, BODIES, url, recording, limits or Limits()).run()
+    recording, _ = await sent_from(url, plan, limits)
     return recording
+
+
+async def sent_from(
+    url: URL, plan: list[Planned], limits: Limits | None = None
+) -> tuple[Recording, float]:
+    """The record of a run, and the plan's zero by `time.monotonic()`."""
+    recording = Recording.of(plan)
+    loop = OpenLoop(plan, BODIES, url, recording, limits or Limits())
+    await loop.run()
+    return recording, loop.start
 
 
 async def test_every_request_goes_out_once_with_its_own_body() -> None:
@@ -112,23 +112,25 @@ async def test_every_request_goes_out_once_with_its_own_body() -> None:
 
 
 async def test_a_stall_of_the_server_is_felt_by_every_request_that_was_planned_in_it() -> None:
-    begin = time.monotonic()
+    came: list[float] = []
 
     async def handler(request: web.Request) -> web.Response:
+        came.append(at := time.monotonic())
         await request.read()
-        within = time.monotonic() - begin - 0.5
-        if 0 <= within < 1:
-            await asyncio.sleep(1 - within)
+        # For a second, from half a second after its first request on, it answers nothing.
+        if came[0] + 0.5 <= at:
+            await asyncio.sleep(max(0.0, came[0] + 1.5 - at))
         return web.Response()
 
     async with serving(handler) as url:
-        recording = await sent(url, steady(50, 2))
+        recording, zero = await sent_from(url, steady(50, 2))
+    begin, end = came[0] + 0.5 - zero, came[0] + 1.5 - zero
+    within = (recording.planned >= begin) & (recording.planned < end)
+    assert int(within.sum()) > 40
     # A loop that waits for answers would have sent one request into the stall, and felt it once.
-    felt = recording.response > 0.1
-    assert 40 <= int(felt.sum()) <= 55
-    assert recording.response.max() > 0.9
+    assert (recording.finished[within] > end - 0.001).all()
     # They go on going out at their times: the stall does not hold up the sending.
-    assert float(np.median(recording.lag)) < 0.05
+    assert sum(begin <= at - zero < end for at in came) > 20
 
 
 async def test_a_stall_of_the_sender_shows_in_response_times_though_not_in_service_times() -> None:
@@ -142,10 +144,10 @@ async def test_a_stall_of_the_sender_shows_in_response_times_though_not_in_servi
         recording = await sent(url, steady(40, 1.5))
     assert recording.answered.all()
     late = recording.lag > 0.1
-    assert 10 <= int(late.sum()) <= 25
+    assert int(late.sum()) >= 10
     assert (recording.response[late] >= recording.lag[late]).all()
     assert recording.response.max() > 0.4
-    assert float(np.median(recording.service[late])) < 0.1
+    assert float(np.median(recording.service[late])) < 0.4
 
 
 @pytest.mark.parametrize("status", [400, 404, 422, 500, 503])
@@ -217,15 +219,20 @@ async def test_what_is_no_whole_answer_is_a_failure(speak: Speak, said: str) -> 
 
 
 async def test_too_many_in_flight_fail_unsent_and_do_not_wait() -> None:
+    plan = steady(100, 0.1)
+    recording = Recording.of(plan)
+
     async def handler(_: web.Request) -> web.Response:
-        await asyncio.sleep(0.5)
+        async with asyncio.timeout(60):
+            while recording.failed.sum() < 6:  # noqa: ASYNC110  the recording tells nobody
+                await asyncio.sleep(0.01)
         return web.Response()
 
     async with serving(handler) as url:
-        recording = await sent(url, steady(100, 0.1), Limits(in_flight=4))
-    assert int(recording.was_sent.sum()) == 4
+        await OpenLoop(plan, BODIES, url, recording, Limits(in_flight=4)).run()
+    assert recording.was_sent.tolist() == [True] * 4 + [False] * 6
+    assert recording.answered.tolist() == [True] * 4 + [False] * 6
     assert recording.errors() == {"too many in flight": 6}
-    assert (recording.response[4:] < 0.4).all()
 
 
 async def test_a_stop_ends_the_sending_and_waits_for_what_is_on_its_way() -> None:
@@ -238,25 +245,30 @@ async def test_a_stop_ends_the_sending_and_waits_for_what_is_on_its_way() -> Non
     async with serving(handler) as url:
         loop = OpenLoop(plan, BODIES, url, recording, Limits())
         asyncio.get_running_loop().call_later(0.8, loop.stop)
-        await asyncio.wait_for(loop.run(), 15)
+        await asyncio.wait_for(loop.run(), LONG_SECONDS)
     assert loop.interrupted
     assert 0 < int(recording.was_sent.sum()) < 100
     assert (recording.answered == recording.was_sent).all()
     assert not recording.failed.any()
 
 
-async def test_a_second_stop_does_not_wait() -> None:
+async def test_a_second_stop_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    came: list[float] = []
+
     async def handler(_: web.Request) -> web.Response:
-        await asyncio.sleep(30)
+        came.append(time.monotonic())
+        if len(came) == 5:
+            loop.stop()
+            asyncio.get_running_loop().call_later(0.1, loop.stop)
+        await asyncio.sleep(LONG_SECONDS)
         return web.Response()
 
+    monkeypatch.setattr("loadgen.send.GRACE_SECONDS", LONG_SECONDS)
     plan = steady(50, 20)
     recording = Recording.of(plan)
     async with serving(handler) as url:
         loop = OpenLoop(plan, BODIES, url, recording, Limits())
-        asyncio.get_running_loop().call_later(0.5, loop.stop)
-        asyncio.get_running_loop().call_later(0.6, loop.stop)
-        await asyncio.wait_for(loop.run(), 4)
+        await asyncio.wait_for(loop.run(), LONG_SECONDS / 2)
     assert not recording.answered.any()
     assert not recording.failed.any()
     assert {recording.error(int(row)) for row in np.flatnonzero(recording.was_sent)} == {
@@ -266,7 +278,9 @@ async def test_a_second_stop_does_not_wait() -> None:
 
 async def test_a_stop_does_not_wait_forever(monkeypatch: pytest.MonkeyPatch) -> None:
     async def handler(_: web.Request) -> web.Response:
-        await asyncio.sleep(30)
+        if not loop.interrupted:
+            loop.stop()
+        await asyncio.sleep(LONG_SECONDS)
         return web.Response()
 
     monkeypatch.setattr("loadgen.send.GRACE_SECONDS", 0.2)
@@ -274,8 +288,7 @@ async def test_a_stop_does_not_wait_forever(monkeypatch: pytest.MonkeyPatch) -> 
     recording = Recording.of(plan)
     async with serving(handler) as url:
         loop = OpenLoop(plan, BODIES, url, recording, Limits())
-        asyncio.get_running_loop().call_later(0.4, loop.stop)
-        await asyncio.wait_for(loop.run(), 4)
+        await asyncio.wait_for(loop.run(), LONG_SECONDS / 2)
     assert recording.was_sent.any()
 
 
@@ -291,7 +304,7 @@ async def test_a_mistake_of_ours_ends_the_run_loudly() -> None:
     recording = Broken([one.at for one in plan], [one.kind for one in plan])
     async with serving(handler) as url:
         with pytest.raises(ZeroDivisionError):
-            await asyncio.wait_for(OpenLoop(plan, BODIES, url, recording, Limits()).run(), 10)
+            await asyncio.wait_for(OpenLoop(plan, BODIES, url, recording, Limits()).run(), 19)
 
 
 async def test_the_preflight_asks_for_readiness_and_takes_any_answer_but_not_ready() -> None:

@@ -51,6 +51,7 @@ def clamped(decision: Decision, bounds: Bounds, held: int, by: str) -> Decision:
         ),
         inputs={**decision.inputs, "bounded": {"by": by, **asdict(bounds)}},
         state=decision.state,
+        slots=decision.slots,
     )
 
 
@@ -77,6 +78,7 @@ def _choose(parts: Mapping[str, Policy], pick: Callable[..., str]) -> Policy:
                 },
             },
             state={name: part.state for name, part in decisions.items()},
+            slots=decision.slots,
         )
 
     return decide

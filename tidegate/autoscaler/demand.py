@@ -89,7 +89,8 @@ def learn_reserve(
     if not due or coverage <= 0:
         return (reserve if coverage > 0 else 0.0), kept
     surprised = rate_15s - due[-1] > reserve
-    # The scale is the larger rate of then and now: a surprise of any size is answered in proportion.
-    scale = step * max(rate_15s, due[-1])
+    # The scale is the larger rate of then and now: a surprise of any size is answered in proportion. Where
+    # nothing comes it is the reserve, or that of the last burst would keep replicas for ever.
+    scale = step * (max(rate_15s, due[-1]) or reserve)
     moved = reserve + scale * (coverage if surprised else coverage - 1)
     return max(0.0, moved), kept

@@ -56,13 +56,13 @@ def weigh(signals: Signals, memory: Memory, stale_seconds: float, frozen_ticks: 
         stale_seconds: older signals are not believed.
         frozen_ticks: after so many ticks without any change under load, they are frozen.
     """
-    rate = _possible(signals.arrival_rate)
-    minute = _possible(signals.arrival_rate_60s)
-    service = _possible(signals.service_seconds) or None
-    p95 = _possible(signals.service_seconds_p95) or None
-    latency = _possible(signals.latency_seconds) or None
-    in_system = _possible(signals.in_system)
-    busy, queued = _possible(signals.busy), _possible(signals.queued)
+    rate = possible(signals.arrival_rate)
+    minute = possible(signals.arrival_rate_60s)
+    service = possible(signals.service_seconds) or None
+    p95 = possible(signals.service_seconds_p95) or None
+    latency = possible(signals.latency_seconds) or None
+    in_system = possible(signals.in_system)
+    busy, queued = possible(signals.busy), possible(signals.queued)
     slots = signals.slots_per_replica or 0
 
     # Arrival rates are left out: what a rate is must not decide whether it is believed, or a higher
@@ -71,7 +71,7 @@ def weigh(signals: Signals, memory: Memory, stale_seconds: float, frozen_ticks: 
     under_load = service is not None
     repeats = memory.repeats + 1 if under_load and seen == memory.seen else 0
 
-    age = _possible(signals.age_seconds)
+    age = possible(signals.age_seconds)
     if rate is None:
         blind = "the arrival rate is not known"
     elif slots < 1:
@@ -105,7 +105,7 @@ def weigh(signals: Signals, memory: Memory, stale_seconds: float, frozen_ticks: 
     )
 
 
-def _possible(value: float | None) -> float | None:
+def possible(value: float | None) -> float | None:
     """The value if it is one that can be measured: finite and not negative."""
     if value is None or not math.isfinite(value) or value < 0:
         return None

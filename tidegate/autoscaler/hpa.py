@@ -72,7 +72,10 @@ def hpa(
         peak = max([advice.number, *(n for _, n in window)])
         stabilized = advice.number if advice.number > held else min(held, peak)
 
+        # A number that was asked for and did not come about (paused, bounded) is no change.
         changes = [[at, by] for at, by in state.get("changes", []) if at > now - UP_PERIOD_SECONDS]
+        if state.get("asked", held) != held:
+            changes = []
         before = held - sum(by for _, by in changes)
         limit = max(held, UP_FACTOR * before, before + UP_STEP)
 
@@ -100,7 +103,11 @@ def hpa(
                 "up_limit": limit,
                 "parameters": parameters,
             },
-            state={"recommendations": [*window, [now, advice.number]], "changes": changes},
+            state={
+                "recommendations": [*window, [now, advice.number]],
+                "changes": changes,
+                "asked": desired,
+            },
         )
 
     return decide

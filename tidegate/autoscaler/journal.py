@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, TextIO
 
+from tidegate.autoscaler.decisions import DRY_RUN
+from tidegate.autoscaler.stretches import moves
 from tidegate.autoscaler.types import Decision, Signals
 from tidegate.events import EventWriter, Level, Origin, make_event, timestamp
 
@@ -36,8 +38,10 @@ class Journal:
         signals: Signals,
         now: float,
         decision: Decision,
+        *,
+        dry_run: bool = False,
     ) -> None:
-        """Write a decision with all that it takes to replay it."""
+        """Write a decision with all that it takes to replay it; mark one that stays without effect."""
         told = {
             "desired": decision.desired,
             "previous": signals.desired,
@@ -47,11 +51,14 @@ class Journal:
             "state": state,
             "signals": asdict(signals),
             "now": now,
+            **({} if decision.slots is None else {"slots": decision.slots}),
+            **({"dry_run": True} if dry_run else {}),
         }
+        message = f"{DRY_RUN}{decision.explanation}" if dry_run else decision.explanation
         fields = {"event": {"action": "decide"}, "tidegate": {"decision": told}}
-        self._write("decision", "info", decision.explanation, fields)
-        if decision.desired != signals.desired:
-            self._show("info", decision.explanation)
+        self._write("decision", "info", message, fields)
+        if moves(told):
+            self._show("info", message)
 
     def say(self, level: Level, message: str) -> None:
         """Write a sentence."""

@@ -71,10 +71,9 @@ def learn_service(memory: Memory, evidence: Evidence, now: float) -> dict[str, A
         return {"service_seconds": mean, "service_seconds_p95": measured or known}
     elapsed = max(0.0, now - (memory.now if memory.now is not None else now))
     weight = 1 - math.exp(-elapsed / P95_SMOOTHING_SECONDS)
-    return {
-        "service_seconds": mean,
-        "service_seconds_p95": known + weight * (measured - known),
-    }
+    smoothed = known + weight * (measured - known)
+    # 0.5 + (1e-50 - 0.5) is 0, and a memory with a time of 0 could not be read again.
+    return {"service_seconds": mean, "service_seconds_p95": smoothed if smoothed > 0 else measured}
 
 
 def learn_slots(memory: Memory, evidence: Evidence, ready: int, now: float) -> dict[str, Any]:

@@ -4,16 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
+from tidegate.autoscaler.control import Control, Controls, controlled
 from tidegate.autoscaler.journal import Journal
 from tidegate.autoscaler.metrics import Metrics
 from tidegate.autoscaler.signals import Reading, combine
-from tidegate.autoscaler.types import Decision, Policy
+from tidegate.autoscaler.types import Bounds, Decision, Policy
 from tidegate.resizer.base import ReplicaStatus, Resizer, ResizeRefusedError
 from tidegate.resizer.client import ResizerUnavailableError
+
+# As far as `replicas.max` may go.
+WIDEST: Final = Bounds(1, 64)
+CANNOT_SET_SLOTS: Final = (
+    "the resizer cannot set them: see slots.max, and in Docker Compose the service's cpus limit"
+)
+# With no replica, a tick is a look at the gateway's queue, and whoever waits there feels how long it takes.
+ZERO_TICK_SECONDS: Final = 1.0
+# After so long Prometheus has read a new replica, and recorded what it said.
+UNREAD_SECONDS: Final = 15.0
+
+
+def no_controls(unix_seconds: float) -> tuple[Control | None, str]:
+    """Nobody told anything."""
+    del unix_seconds
+    return None, ""
+
+
+async def not_told() -> float | None:
+    """Nobody says how many requests wait."""
+    return None
 
 
 @dataclass(slots=True)
@@ -27,6 +50,11 @@ class Autoscaler:
         resizer: where replicas are counted and set.
         journal: where decisions and troubles are written down.
         metrics: what Prometheus is told.
+        unix: seconds since 1970, for what goes by the time of day.
+        controls: what a person told it for a time.
+        bounds: those that a person cannot leave.
+        dry_run: whether it leaves the replicas alone.
+        waiting: asks the gateway how many requests wait; only while there is no replica.
     """
 
     policy_name: str
@@ -35,12 +63,18 @@ class Autoscaler:
     resizer: Resizer
     journal: Journal
     metrics: Metrics
+    unix: Callable[[], float] = time.time
+    controls: Controls = no_controls
+    bounds: Bounds = WIDEST
+    dry_run: bool = False
+    waiting: Callable[[], Awaitable[float | None]] = not_told
     _state: dict[str, Any] = field(default_factory=dict, init=False)
     # The number that we stand for: the one decided last. Not the resizer's own, which others may
     # change (a plain `docker compose up` resets it) and which is then put right.
     _asked: int | None = field(default=None, init=False)
     # What the resizer said it wants after it was last told, to notice that others changed it.
     _confirmed: int | None = field(default=None, init=False)
+    _control: Control | None = field(default=None, init=False)
 
     async def tick(self, now: float) -> Decision | None:
         """One tick at `now`, in seconds on a clock that only goes forward.
@@ -48,24 +82,55 @@ class Autoscaler:
         Returns None as long as the resizer has never answered: there is no number to hold yet.
         """
         reading, (status, away) = await asyncio.gather(self.read(), self._ask())
+        if self.bounds.min == 0 and status and _are_new(status, self.unix()):
+            reading = reading.without_replicas()
         self.journal.trouble("signals", reading.problem, reading.cause)
         self.journal.trouble("resizer", away)
-        if status:
+        if status and self.dry_run:
+            # The number is another's to set, and what each decision starts from.
+            self._asked = status.desired
+        elif status:
             self._notice_change(status.desired)
         held = self._asked if self._asked is not None else status.desired if status else None
         if held is None:
             return None
-        signals = combine(reading, status, held, away)
-        decision = self.policy(self._state, signals, now)
+        unix = self.unix()
+        waiting = await self.waiting() if held == 0 else None
+        signals = combine(reading, status, held, away, unix, waiting=waiting)
+        decision = self._policy(unix)(self._state, signals, now)
         # Written before it is done: whatever becomes of the attempt, its cause is on record.
-        self.journal.decided(self.policy_name, self._state, signals, now, decision)
-        self.metrics.observe(decision, status, signals.age_seconds)
-        self._state, self._asked = decision.state, decision.desired
-        if status and decision.desired != status.desired:
-            await self._tell(decision.desired)
-        elif status:
-            self.journal.trouble("resize", "")
+        self.journal.decided(
+            self.policy_name, self._state, signals, now, decision, dry_run=self.dry_run
+        )
+        self.metrics.observe(decision, status, signals.age_seconds, dry_run=self.dry_run)
+        self._state = decision.state
+        if self.dry_run:
+            return decision
+        self._asked = decision.desired
+        if status:
+            await self._follow(decision, status)
         return decision
+
+    async def _follow(self, decision: Decision, status: ReplicaStatus) -> None:
+        """Tell the resizer, if it stands otherwise than was decided."""
+        slots = decision.slots
+        cannot = slots is not None and status.slots is None
+        self.journal.trouble("slots", CANNOT_SET_SLOTS if cannot else "")
+        if cannot or slots == status.slots:
+            slots = None
+        if decision.desired != status.desired or slots is not None:
+            await self._tell(decision.desired, slots)
+        else:
+            self.journal.trouble("resize", "")
+
+    def _policy(self, unix: float) -> Policy:
+        """The policy, as a person bounds it now."""
+        control, bad = self.controls(unix)
+        self.journal.trouble("control", bad)
+        if control != self._control:
+            self.journal.say("info", control.words if control else "nothing is paused any more")
+            self._control = control
+        return controlled(self.policy, control, self.bounds) if control else self.policy
 
     async def _ask(self) -> tuple[ReplicaStatus | None, str]:
         try:
@@ -73,10 +138,10 @@ class Autoscaler:
         except ResizerUnavailableError as error:
             return None, str(error)
 
-    async def _tell(self, desired: int) -> None:
+    async def _tell(self, desired: int, slots: int | None) -> None:
         lost, refused = "", ""
         try:
-            self._confirmed = (await self.resizer.resize(desired)).desired
+            self._confirmed = (await self.resizer.resize(desired, slots)).desired
         except ResizerUnavailableError as error:
             lost = str(error)
         except ResizeRefusedError as error:
@@ -93,6 +158,14 @@ class Autoscaler:
         self._confirmed = found
 
 
+def _are_new(status: ReplicaStatus, unix: float) -> bool:
+    """Whether no replica has been ready for so long that Prometheus must know it, or there is none."""
+    ready = [one.ready_at for one in status.replicas if one.state == "ready"]
+    return status.ready == len(ready) and all(
+        at is None or unix - at < UNREAD_SECONDS for at in ready
+    )
+
+
 def next_tick(ticks: int, elapsed: float, tick_seconds: float) -> int:
     """The number of the tick to wait for: the next one, or if that is past, the next to come.
 
@@ -106,11 +179,22 @@ def next_tick(ticks: int, elapsed: float, tick_seconds: float) -> int:
     return max(ticks + 1, math.ceil(elapsed / tick_seconds))
 
 
+def next_due(due: float, elapsed: float, every: float) -> float:
+    """When the tick after the one that was due at `due` is, where ticks now come each `every` seconds.
+
+    All in seconds since the start. It is a whole multiple of `every`, whatever ticks were apart before.
+    """
+    # A hair more, so that a whole number of ticks is not taken for one less.
+    return every * next_tick(math.floor(due / every + 1e-9), elapsed, every)
+
+
 async def run_ticks(autoscaler: Autoscaler, tick_seconds: float) -> None:
-    """Tick until cancelled."""
+    """Tick until cancelled; more often while there is no replica."""
     clock = asyncio.get_running_loop().time
-    start, ticks = clock(), 0
+    start, due = clock(), 0.0
     while True:
-        await autoscaler.tick(clock())
-        ticks = next_tick(ticks, clock() - start, tick_seconds)
-        await asyncio.sleep(start + ticks * tick_seconds - clock())
+        decision = await autoscaler.tick(clock())
+        at_zero = decision is not None and decision.desired == 0
+        every = min(ZERO_TICK_SECONDS, tick_seconds) if at_zero else tick_seconds
+        due = next_due(due, clock() - start, every)
+        await asyncio.sleep(start + due - clock())

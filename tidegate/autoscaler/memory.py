@@ -25,6 +25,9 @@ class Memory(BaseModel):
     now: float | None = None
     """The last tick."""
 
+    asked: int | None = None
+    """The number decided then."""
+
     seen: tuple[float | None, ...] = ()
     """The last values that change with every request: equal ones at several ticks are frozen."""
     repeats: Count = 0

@@ -81,10 +81,13 @@ def pace(
 
 
 def recent_largest(targets: Sequence[At], *, since: float) -> tuple[At, ...]:
-    """The targets after `since` that no later one exceeds; the first of them is the largest."""
+    """The targets after `since` that no later one exceeds; the first of them is the largest.
+
+    The last one counts however short the time is.
+    """
     kept: list[At] = []
     for at, slots in targets:
-        if at <= since:
+        if at <= since and at < targets[-1][0]:
             continue
         while kept and kept[-1][1] <= slots:
             kept.pop()

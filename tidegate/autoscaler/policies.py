@@ -1,80 +1,115 @@
-"""Every policy by its name: the one place where a new one is entered.
+"""Policies by their words.
 
 A policy is made from its parameters (JSON types), which stand in each decision's inputs. So the
-running autoscaler and a replay make the same policy in the same way.
+running autoscaler, the simulator and a replay make the same policy in the same way, from the same
+words (`words.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from tidegate.autoscaler.hpa import hpa
-from tidegate.autoscaler.sloq import sloq
-from tidegate.autoscaler.sloq_parameters import SloqParameters
+from tidegate.autoscaler.kinds import KINDS, Goal, Kind
 from tidegate.autoscaler.types import Bounds, Policy
-from tidegate.settings import Settings
+from tidegate.autoscaler.words import PolicyError, read_words
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of policy: its parameters from the settings, and the policy from its parameters."""
+class Choice:
+    """A policy that was chosen.
 
-    parameters: Callable[[Settings], dict[str, Any]]
-    make: Callable[[Mapping[str, Any]], Policy]
+    Attributes:
+        words: what it was named by.
+        parameters: all of them; with the name in the words they make it again.
+        policy: what decides.
+        tick_seconds: how often.
+        history: whether it wants to know what came on earlier days.
+        sets_slots: whether it changes the slots of replicas.
+    """
+
+    words: str
+    parameters: Mapping[str, Any]
+    policy: Policy
+    tick_seconds: float
+    history: bool = False
+    sets_slots: bool = False
 
 
-def policy_from_settings(settings: Settings) -> Policy:
-    """The policy that the settings ask for."""
-    kind = KINDS[settings.autoscaler.policy]
-    return kind.make(kind.parameters(settings))
+def choose(
+    words: str,
+    goal: Goal,
+    *,
+    tick_seconds: float | None = None,
+    defaults: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Choice:
+    """The policy that the words name.
+
+    Args:
+        words: `NAME` or `NAME:OPTION=NUMBER,…`; the option `tick` says how often it decides.
+        goal: what it is for.
+        tick_seconds: how often it decides if its words do not say; None is as its authors have it.
+        defaults: by policy, what its options are if its words do not say.
+
+    Raises:
+        PolicyError: there is no such policy, or it has no such option.
+    """
+    name, options = read_words(words)
+    kind = _kind(name)
+    every = options.pop("tick", tick_seconds or kind.tick_seconds)
+    if not every > 0:
+        raise PolicyError(f"policy {words!r}: tick must be above 0 s")
+    own = {kind.aliases.get(option, option): value for option, value in options.items()}
+    _check(words, kind, own)
+    given = (defaults or {}).get(name, {})
+    parameters = {**kind.told(goal, float(every)), **given, **own}
+    policy = kind.make(parameters)
+    return Choice(words, parameters, policy, float(every), kind.history, kind.sets_slots)
 
 
-def policy_from_parameters(name: str, parameters: Mapping[str, Any]) -> Policy:
+def check_live(words: str) -> None:
+    """Raise `PolicyError` if the words name no policy that can decide for replicas that are there."""
+    _, options = read_words(words)
+    choose(words, Goal(Bounds(1, 1), slo_seconds=1.0))
+    if options.get("idle", 1) < 1:
+        raise PolicyError(
+            f"policy {words!r}: idle must be at least 1: to go to zero is for every policy alike,"
+            " by replicas.min = 0 and autoscaler.idle_seconds"
+        )
+
+
+def policy_from_parameters(words: str, parameters: Mapping[str, Any]) -> Policy:
     """The policy of that name with these parameters.
+
+    Args:
+        words: as it was named; its options are in the parameters already.
+        parameters: as they stand in its decisions' inputs.
 
     Raises:
         ValueError: there is no such policy, or its parameters are others.
     """
-    if name not in KINDS:
-        raise ValueError(f"there is no policy {name!r}, only {', '.join(sorted(KINDS))}")
+    name = words.partition(":")[0]
     try:
-        return KINDS[name].make(parameters)
+        return _kind(name).make(parameters)
     except (KeyError, TypeError) as error:
         raise ValueError(f"these are not the parameters of policy {name!r}: {error}") from error
 
 
-def _hpa_parameters(settings: Settings) -> dict[str, Any]:
-    return {
-        "min": settings.replicas.min,
-        "max": settings.replicas.max,
-        "stale_seconds": settings.autoscaler.stale_seconds,
-        **settings.autoscaler.hpa.model_dump(),
-    }
+def _kind(name: str) -> Kind:
+    if name not in KINDS:
+        raise PolicyError(f"there is no policy {name!r}, only {', '.join(KINDS)}")
+    return KINDS[name]
 
 
-def _make_hpa(parameters: Mapping[str, Any]) -> Policy:
-    own = {name: value for name, value in parameters.items() if name not in {"min", "max"}}
-    return hpa(Bounds(parameters["min"], parameters["max"]), **own)
-
-
-def _sloq_parameters(settings: Settings) -> dict[str, Any]:
-    return {
-        "min": settings.replicas.min,
-        "max": settings.replicas.max,
-        "slo_seconds": settings.slo.latency_seconds,
-        "slo_quantile": settings.slo.latency_quantile,
-        "stale_seconds": settings.autoscaler.stale_seconds,
-        "tick_seconds": settings.autoscaler.tick_seconds,
-    }
-
-
-def _make_sloq(parameters: Mapping[str, Any]) -> Policy:
-    return sloq(SloqParameters(**parameters))
-
-
-KINDS: Final[Mapping[str, Kind]] = {
-    "hpa": Kind(_hpa_parameters, _make_hpa),
-    "sloq": Kind(_sloq_parameters, _make_sloq),
-}
+def _check(words: str, kind: Kind, options: Mapping[str, int | float]) -> None:
+    for option, value in options.items():
+        if option not in kind.options:
+            raise PolicyError(
+                f"policy {words!r}: there is no option {option!r}, only"
+                f" {', '.join([*kind.aliases, *kind.options, 'tick'])}"
+            )
+        if option in kind.above_zero and not value > 0:
+            raise PolicyError(f"policy {words!r}: {option} must be above 0")
+        if kind.options[option].startswith("int") and not isinstance(value, int):
+            raise PolicyError(f"policy {words!r}: {option} must be a whole number")

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tidegate.autoscaler.control import Control, controlled
 from tidegate.autoscaler.policies import policy_from_parameters
-from tidegate.autoscaler.types import Decision, Signals
+from tidegate.autoscaler.scheduled import Window, scheduled
+from tidegate.autoscaler.types import Bounds, Decision, Signals
+from tidegate.autoscaler.zero import ZeroParameters, to_zero
 
 
 def replay(decision_event: Mapping[str, Any]) -> Decision:
@@ -20,7 +23,16 @@ def replay(decision_event: Mapping[str, Any]) -> Decision:
     """
     try:
         told = decision_event["tidegate"]["decision"]
-        policy = policy_from_parameters(told["policy"], told["inputs"]["parameters"])
+        inputs = told["inputs"]
+        policy = policy_from_parameters(told["policy"], inputs["parameters"])
+        if zero := inputs.get("zero"):
+            policy = to_zero(policy, inputs["parameters"], ZeroParameters(**zero))
+        if schedule := inputs.get("schedule"):
+            windows = [Window(**window) for window in schedule["windows"]]
+            policy = scheduled(policy, windows, Bounds(schedule["min"], schedule["max"]))
+        if control := inputs.get("control"):
+            own = {name: value for name, value in control.items() if name != "bounds"}
+            policy = controlled(policy, Control(**own), Bounds(**control["bounds"]))
         return policy(told["state"], Signals(**told["signals"]), told["now"])
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"this event is not a decision: {error!r}") from error

@@ -7,19 +7,22 @@ import errno
 import signal
 import sys
 from contextlib import AsyncExitStack
-from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 import aiohttp
 from aiohttp import web
 
+from tidegate.autoscaler.configured import bounds, configured
+from tidegate.autoscaler.control import ControlFile
+from tidegate.autoscaler.history import HistoryReader
 from tidegate.autoscaler.journal import Journal
 from tidegate.autoscaler.loop import Autoscaler, run_ticks
 from tidegate.autoscaler.metrics import Metrics
-from tidegate.autoscaler.policies import policy_from_settings
 from tidegate.autoscaler.signals import PrometheusReader
-from tidegate.events import EventWriter, Origin
-from tidegate.resizer.client import ResizerClient
+from tidegate.autoscaler.waiting import GatewayQueue
+from tidegate.events import EventWriter
+from tidegate.origin import event_writer, origin
+from tidegate.resizer.client import ResizerClient, ResizerUnavailableError
 from tidegate.settings import Settings
 
 NODE: Final = "autoscaler"
@@ -28,20 +31,21 @@ BAD_START: Final = 2
 CALL_SHARE: Final = 0.4
 
 
-def run(settings: Settings, *, resizer: str, prometheus: str = "") -> int:
+def run(settings: Settings, *, resizer: str, prometheus: str = "", dry_run: bool = False) -> int:
     """Run until SIGTERM or SIGINT.
 
     Args:
         settings: all of them.
         resizer: where the resizer is: `unix:PATH` or `http://HOST:PORT`.
         prometheus: where Prometheus is; empty means the stack's own.
+        dry_run: only decide and write down, also if the settings do not say so.
 
     Returns:
         The exit code: 0 after a signal, 2 if it cannot start (and then the reason is on stderr).
     """
     url = prometheus or f"http://127.0.0.1:{settings.prometheus.port}"
     try:
-        asyncio.run(_run(settings, resizer, url))
+        asyncio.run(_run(settings, resizer, url, dry_run=dry_run))
     except _CannotStartError as error:
         sys.stderr.write(f"autoscaler: {error}\n")
         return BAD_START
@@ -52,32 +56,44 @@ class _CannotStartError(RuntimeError):
     """Its text says what is wrong and with which setting."""
 
 
-async def _run(settings: Settings, resizer: str, url: str) -> None:
-    timeout = CALL_SHARE * settings.autoscaler.tick_seconds
+async def _run(settings: Settings, resizer: str, url: str, *, dry_run: bool) -> None:
+    choice = configured(settings)
+    timeout = CALL_SHARE * choice.tick_seconds
     async with AsyncExitStack() as stack:
         metrics = Metrics()
         client = _client(settings, resizer, timeout)
-        await _serve(stack, metrics, settings.autoscaler.metrics_port)
+        if choice.sets_slots:
+            await _can_set_slots(client, choice.words)
+        await _serve(stack, metrics, settings.stack.metrics_host, settings.autoscaler.metrics_port)
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        journal = Journal(_writer(stack, settings), _origin(settings))
-        reader = _reader(settings, session, url, timeout)
+        journal = Journal(_writer(stack, settings), origin(settings, NODE))
+        read = _reader(settings, session, url, timeout).read
+        if choice.history:
+            clock = asyncio.get_running_loop().time
+            read = HistoryReader(url, session, read, clock, timeout).read
         autoscaler = Autoscaler(
-            policy_name=settings.autoscaler.policy,
-            policy=policy_from_settings(settings),
-            read=reader.read,
+            policy_name=choice.words,
+            policy=choice.policy,
+            read=read,
             resizer=client,
             journal=journal,
             metrics=metrics,
+            controls=ControlFile(settings.control_file).read,
+            bounds=bounds(settings),
+            dry_run=settings.autoscaler.dry_run or dry_run,
+            waiting=GatewayQueue(
+                f"http://127.0.0.1:{settings.gateway.metrics_port}/metrics", session
+            ).read,
         )
-        await _until_signal(autoscaler, settings.autoscaler.tick_seconds)
+        await _until_signal(autoscaler, choice.tick_seconds)
 
 
-async def _serve(stack: AsyncExitStack, metrics: Metrics, port: int) -> None:
+async def _serve(stack: AsyncExitStack, metrics: Metrics, host: str, port: int) -> None:
     runner = web.AppRunner(metrics.make_app(), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
+        await web.TCPSite(runner, host, port).start()
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
         said = f"port {port} is taken" if taken else str(error)
@@ -95,6 +111,19 @@ def _client(settings: Settings, address: str, timeout: float) -> ResizerClient:
         raise _CannotStartError(str(error)) from error
 
 
+async def _can_set_slots(client: ResizerClient, words: str) -> None:
+    try:
+        slots = (await client.status()).slots
+    except ResizerUnavailableError:
+        return  # the first tick that reaches it tells
+    if slots is None:
+        raise _CannotStartError(
+            f"autoscaler.policy: {words!r} changes the slots of replicas, and the resizer at"
+            f" {client.address} cannot: set slots.max above slots.per_replica, and in Docker Compose a"
+            " cpus limit of the service (docs/autoscaler.md, Vertical), or take another policy"
+        )
+
+
 def _reader(
     settings: Settings, session: aiohttp.ClientSession, url: str, timeout: float
 ) -> PrometheusReader:
@@ -105,9 +134,8 @@ def _reader(
 
 
 def _writer(stack: AsyncExitStack, settings: Settings) -> EventWriter:
-    file_bytes, file_seconds = settings.telemetry.file_bytes, settings.telemetry.file_seconds
     try:
-        writer = EventWriter(settings.log_dir, NODE, file_bytes, file_seconds)
+        writer = event_writer(settings, NODE)
     except OSError as error:
         raise _CannotStartError(f"stack.data_dir: {error}") from error
     stack.callback(writer.close)
@@ -125,12 +153,3 @@ async def _until_signal(autoscaler: Autoscaler, tick_seconds: float) -> None:
     except asyncio.CancelledError:
         if not ticking.cancelled():
             raise
-
-
-def _origin(settings: Settings) -> Origin:
-    try:
-        ours = version("tidegate")
-    except PackageNotFoundError:
-        ours = "unknown"
-    service = settings.service
-    return Origin(service.name, ours, service.environment, NODE, service.namespace)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Final, Literal
 
 import aiohttp
@@ -27,10 +27,15 @@ SERIES: Final = {
     "slots_per_replica": "service:slots_per_replica:now",
     "latency_seconds": "service:latency_objective_quantile_seconds:1m",
     "scrape_age": "service:signal_age_seconds:now",
+    "gateway_age_seconds": "service:gateway_age_seconds:now",
 }
 # Over requests: without a request they are missing or NaN, and nothing is wrong. The others are
 # there, and numbers, as soon as the gateway and one replica have been scraped twice.
-MAY_BE_MISSING: Final = frozenset({"service_seconds", "service_seconds_p95", "latency_seconds"})
+MAY_BE_MISSING: Final = frozenset(
+    {"service_seconds", "service_seconds_p95", "latency_seconds", "gateway_age_seconds"}
+)
+# Made from what replicas tell: with none there, these are missing and nothing is wrong.
+OF_REPLICAS: Final = frozenset({"busy", "in_system", "slots_per_replica", "scrape_age"})
 # The clocks of two machines may be this far apart before a sample from the future is odd.
 CLOCK_SLACK_SECONDS: Final = 1.0
 # As many as `slots.per_replica` allows, and room to grow.
@@ -44,6 +49,7 @@ class Reading:
     Attributes:
         cause: the problem without the names of series: it stays the same while an outage spreads
             from one series to the next. Empty if the problem names none.
+        elsewhere: the problem and its cause without what replicas tell.
     """
 
     arrival_rate: float | None = None
@@ -57,10 +63,26 @@ class Reading:
     service_seconds_p95: float | None = None
     busy: float | None = None
     queued: float | None = None
+    expected_rate: float | None = None
+    gateway_age_seconds: float | None = None
     cause: str = ""
+    elsewhere: tuple[str, str] = ("", "")
+
+    def without_replicas(self) -> Reading:
+        """The same, where there is no replica that could have told anything."""
+        problem, cause = self.elsewhere
+        return replace(self, problem=problem, cause=cause)
 
 
-def combine(reading: Reading, status: ReplicaStatus | None, desired: int, away: str) -> Signals:
+def combine(
+    reading: Reading,
+    status: ReplicaStatus | None,
+    desired: int,
+    away: str,
+    unix_seconds: float | None = None,
+    *,
+    waiting: float | None = None,
+) -> Signals:
     """The signals of a tick.
 
     Args:
@@ -68,14 +90,19 @@ def combine(reading: Reading, status: ReplicaStatus | None, desired: int, away: 
         status: what the resizer said; None if it is away, and then no replica is known to run.
         desired: the number last asked for.
         away: why the resizer is away, in words; empty if it is not.
+        unix_seconds: the time of day.
+        waiting: requests that wait, as the gateway says.
     """
     measured = asdict(reading)
-    del measured["cause"]
+    del measured["cause"], measured["elsewhere"]
     measured["problem"] = "; ".join(text for text in (reading.problem, away) if text)
     return Signals(
         ready=status.ready if status else 0,
         running=status.running if status else 0,
         desired=desired,
+        unix_seconds=unix_seconds,
+        slots_asked=status.slots if status else None,
+        waiting=waiting,
         **measured,
     )
 
@@ -157,6 +184,7 @@ def parse(body: bytes, now: float, stale_seconds: float) -> Reading:
     values: dict[str, Any] = {}
     ages = [0.0]
     problems: dict[str, list[str]] = {}
+    elsewhere: dict[str, list[str]] = {}
     for signal, name in SERIES.items():
         newest = _newest(series, name)
         wrong = _what_is_wrong(signal, newest, now, stale_seconds)
@@ -165,21 +193,32 @@ def parse(body: bytes, now: float, stale_seconds: float) -> Reading:
             ages += [now - sample.time for sample in newest]
             if wrong:
                 problems.setdefault(wrong, []).append(name)
+                if signal not in OF_REPLICAS:
+                    elsewhere.setdefault(wrong, []).append(name)
+        elif signal == "gateway_age_seconds" and not wrong:
+            # As below: it has aged since it was recorded.
+            values[signal] += now - newest[0].time
     scrape_age = values.pop("scrape_age")
     # The series says how old the scrapes were when it was recorded; it has aged itself since.
     age = None if scrape_age is None else max(ages) + scrape_age
     if age is not None and age > stale_seconds:
         values = dict.fromkeys(values)
         problems[f"the metrics behind the signals are older than {stale_seconds:g} s"] = []
+        elsewhere[f"the metrics behind the signals are older than {stale_seconds:g} s"] = []
     if values["slots_per_replica"] is not None:
         values["slots_per_replica"] = int(values["slots_per_replica"])
     return Reading(
         **values,
         age_seconds=age,
-        problem="; ".join(
-            f"{wrong}: {', '.join(names)}" if names else wrong for wrong, names in problems.items()
-        ),
+        problem=_words(problems),
         cause="; ".join(problems),
+        elsewhere=(_words(elsewhere), "; ".join(elsewhere)),
+    )
+
+
+def _words(problems: Mapping[str, list[str]]) -> str:
+    return "; ".join(
+        f"{wrong}: {', '.join(names)}" if names else wrong for wrong, names in problems.items()
     )
 
 

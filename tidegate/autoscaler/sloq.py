@@ -50,6 +50,9 @@ class _Sloq:
         memory = Memory.read(state)
         if memory.now is not None and now < memory.now:
             memory = Memory()  # the clock was set back: no time in there is of this one
+        if memory.asked not in {None, signals.desired}:
+            # It did not come about (paused, bounded): nobody left.
+            memory = memory.model_copy(update={"downs": ()})
 
         evidence = weigh(signals, memory, told.stale_seconds, told.frozen_ticks)
         if evidence.blind:
@@ -141,6 +144,7 @@ class _Sloq:
         return memory.model_copy(
             update={
                 "now": now,
+                "asked": move.desired,
                 "seen": evidence.seen,
                 "repeats": evidence.repeats,
                 "blind_since": None,
@@ -169,14 +173,17 @@ class _Sloq:
 
         # What is held now counts as a target, so that nothing shrinks as soon as signals are back.
         targets = (*memory.targets, (now, held * per_replica)) if per_replica else memory.targets
+        # Without the resizer nobody knows how many run: the replicas are not new when it is back.
+        away = signals.ready <= 0 and signals.running <= 0
         after = memory.model_copy(
             update={
                 "now": now,
+                "asked": desired,
                 "seen": evidence.seen,
                 "repeats": evidence.repeats,
                 "blind_since": since,
-                "ready": max(0, signals.ready),
-                "running": max(0, signals.running),
+                "ready": memory.ready if away else max(0, signals.ready),
+                "running": memory.running if away else max(0, signals.running),
                 "starting": (),
                 "steady_since": None,
                 "expected": (),

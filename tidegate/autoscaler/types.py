@@ -39,6 +39,10 @@ class Signals:
         busy: requests being worked on.
         queued: requests that wait for a slot.
         unix_seconds: the time of day of this tick, in seconds since 1970: what schedules go by.
+        expected_rate: requests a second to expect within minutes, from the same time on earlier days.
+        slots_asked: the slots of a replica last asked for; None where nobody can set them.
+        gateway_age_seconds: age of what was measured at the gateway alone.
+        waiting: requests that wait at the gateway, as it says itself; asked only at zero replicas.
     """
 
     arrival_rate: float | None
@@ -56,6 +60,10 @@ class Signals:
     busy: float | None = None
     queued: float | None = None
     unix_seconds: float | None = None
+    expected_rate: float | None = None
+    slots_asked: int | None = None
+    gateway_age_seconds: float | None = None
+    waiting: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +73,11 @@ class Decision:
     Attributes:
         desired: the number, within bounds.
         reason: one word for counters: `hold`, `tolerance`, `up`, `down`, `stabilized`, `limited`,
-            `no-signal`.
+            `no-signal`, `paused`.
         explanation: a sentence for a person.
         inputs: every value that led to it, as JSON types; with the state and the time it replays.
         state: what the policy wants to be given at the next tick; JSON types only.
+        slots: how many each replica should have; None leaves them.
     """
 
     desired: int
@@ -76,6 +85,7 @@ class Decision:
     explanation: str
     inputs: dict[str, Any]
     state: dict[str, Any]
+    slots: int | None = None
 
 
 Policy = Callable[[dict[str, Any], Signals, float], Decision]

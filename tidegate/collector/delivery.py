@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
+from tidegate.collector import holding
 from tidegate.collector.backoff import Backoff
 from tidegate.collector.checkpoint import Checkpoint, Progress
 from tidegate.collector.janitor import expired
@@ -20,9 +21,10 @@ from tidegate.collector.journal import NODE, Journal
 from tidegate.collector.lines import SHOWN_BYTES, Aside
 from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
+from tidegate.collector.sink import Sink
 from tidegate.collector.tail import Batch, Tail
 from tidegate.events import Event, encode
-from tidegate.store.base import EventStore, Rejected, StoreUnavailableError
+from tidegate.store.base import Rejected, StoreUnavailableError
 from tidegate.store.fitting import fit
 from tidegate.store.moments import microseconds
 
@@ -68,14 +70,14 @@ class Delivery:
 
     Attributes:
         folder: the event files'.
-        open_sink: opens the store; raises StoreUnavailableError if it is away.
+        open_sink: opens what is delivered to; raises StoreUnavailableError if it is away.
         clock: seconds since 1970.
         quarantine_bytes: what of the quarantine belongs to the checkpoint.
     """
 
     folder: Path
     tail: Tail
-    open_sink: Callable[[], EventStore]
+    open_sink: Callable[[], Sink]
     checkpoint: Checkpoint
     quarantine: Quarantine
     journal: Journal
@@ -84,7 +86,7 @@ class Delivery:
     backoff: Backoff
     clock: Callable[[], float]
     quarantine_bytes: int = 0
-    _sink: EventStore | None = field(default=None, init=False)
+    _sink: Sink | None = field(default=None, init=False)
     _batch: Batch = field(default_factory=Batch, init=False)
     _pruned: float = field(default=0.0, init=False)
 
@@ -212,7 +214,7 @@ class Delivery:
             keep_bytes=self.retention.file_bytes,
         )
         for name in names:
-            (self.folder / name).unlink(missing_ok=True)
+            holding.delete(self.folder / name)
         sink: object = self._sink
         if isinstance(sink, Prunes) and now - self._pruned >= PRUNE_SECONDS:
             self._pruned = now

@@ -16,12 +16,12 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self.delivered = Counter(
             "tidegate_collector_delivered",
-            "Events that the store has acknowledged.",
+            "Events that the sink has acknowledged: the store, or Logstash.",
             registry=self.registry,
         )
         self.retried = Counter(
             "tidegate_collector_retried",
-            "Deliveries that were tried again because the store was away.",
+            "Deliveries that were tried again because the sink was away.",
             registry=self.registry,
         )
         self.quarantined = Counter(
@@ -41,7 +41,7 @@ class Metrics:
         )
         self.sink_up = Gauge(
             "tidegate_collector_sink_up",
-            "Whether the store took the last delivery (1) or is away (0).",
+            "Whether the sink took the last delivery (1) or is away (0).",
             registry=self.registry,
         )
 

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 SUFFIX: Final = ".ndjson"
-_NAME = re.compile(
-    r"(?P<node>.+)\.(?P<start>\d{1,20}-(?P<pid>\d{1,10}))\.(?P<number>\d{1,20})\.ndjson"
-)
+_NAME = re.compile(r"(?P<node>.+)\.(?P<start>\d{1,20}-\d{1,10})\.(?P<number>\d{1,20})\.ndjson")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +17,10 @@ class FileName:
     Attributes:
         row: the writer: its node, when it started and its process; the same for all its files.
         number: the file's place in the row; a writer appends to its newest one only.
-        pid: the writer's process.
     """
 
     row: str
     number: int
-    pid: int
 
 
 def parse(name: str) -> FileName | None:
@@ -32,4 +28,4 @@ def parse(name: str) -> FileName | None:
     found = _NAME.fullmatch(name)
     if not found:
         return None
-    return FileName(f"{found['node']}.{found['start']}", int(found["number"]), int(found["pid"]))
+    return FileName(f"{found['node']}.{found['start']}", int(found["number"]))

@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
@@ -22,10 +21,11 @@ from tidegate.collector.delivery import Delivery, Retention, begin
 from tidegate.collector.journal import NODE, Journal
 from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
-from tidegate.collector.tail import Limits, Tail, is_alive
-from tidegate.events import EventWriter, Origin
+from tidegate.collector.sink import open_sink, sink_name
+from tidegate.collector.tail import Limits, Tail
+from tidegate.origin import event_writer, origin
 from tidegate.settings import Settings
-from tidegate.store import moments, open_store
+from tidegate.store import moments
 
 BAD_START: Final = 2
 NOT_ALL_DELIVERED: Final = 1
@@ -65,14 +65,13 @@ def _prepare(stack: ExitStack, settings: Settings) -> Delivery:
     try:
         own.mkdir(parents=True, exist_ok=True)
         _claim(stack, own)
-        telemetry = settings.telemetry
-        writer = EventWriter(settings.log_dir, NODE, telemetry.file_bytes, telemetry.file_seconds)
+        writer = event_writer(settings, NODE)
     except OSError as error:
         raise _CannotStartError(f"stack.data_dir: {error}") from error
     stack.callback(writer.close)
     metrics = Metrics()
-    _serve(stack, metrics, settings.collector.metrics_port)
-    journal = Journal(writer, _origin(settings))
+    _serve(stack, metrics, settings.stack.metrics_host, settings.collector.metrics_port)
+    journal = Journal(writer, origin(settings, NODE))
     checkpoint, quarantine = (
         Checkpoint(own / "checkpoint.json"),
         Quarantine(own, clock_ns=time.time_ns),
@@ -88,9 +87,8 @@ def _prepare(stack: ExitStack, settings: Settings) -> Delivery:
             progress.offsets,
             Limits(collector.batch_events, collector.batch_bytes, collector.line_bytes),
             clock=time.time,
-            alive=is_alive,
         ),
-        open_sink=lambda: open_store(settings),
+        open_sink=lambda: open_sink(settings),
         checkpoint=checkpoint,
         quarantine=quarantine,
         journal=journal,
@@ -105,7 +103,7 @@ def _prepare(stack: ExitStack, settings: Settings) -> Delivery:
         quarantine_bytes=progress.quarantine_bytes or 0,
     )
     stack.callback(delivery.close)
-    journal.say("start", f"delivering {settings.log_dir} into {_sink_name(settings)}")
+    journal.say("start", f"delivering {settings.log_dir} into {sink_name(settings)}")
     return delivery
 
 
@@ -148,9 +146,9 @@ def _claim(stack: ExitStack, folder: Path) -> None:
         raise _CannotStartError(f"another collector works in {folder}") from error
 
 
-def _serve(stack: ExitStack, metrics: Metrics, port: int) -> None:
+def _serve(stack: ExitStack, metrics: Metrics, host: str, port: int) -> None:
     try:
-        server, thread = metrics.serve("127.0.0.1", port)
+        server, thread = metrics.serve(host, port)
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
         said = f"port {port} is taken" if taken else str(error)
@@ -158,18 +156,3 @@ def _serve(stack: ExitStack, metrics: Metrics, port: int) -> None:
     # In reverse: it stops answering, its thread ends, the port is given back.
     for last in (server.server_close, thread.join, server.shutdown):
         stack.callback(last)
-
-
-def _sink_name(settings: Settings) -> str:
-    if settings.store.kind == "elasticsearch":
-        return settings.store.elasticsearch.url
-    return "the embedded store"
-
-
-def _origin(settings: Settings) -> Origin:
-    try:
-        ours = version("tidegate")
-    except PackageNotFoundError:
-        ours = "unknown"
-    service = settings.service
-    return Origin(service.name, ours, service.environment, NODE, service.namespace)

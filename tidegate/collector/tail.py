@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tidegate.collector import names
+from tidegate.collector import holding, names
 from tidegate.collector.lines import SHOWN_BYTES, Aside, Piece, Place, cut, too_long, torn
 from tidegate.events import Event
 
-# A writer whose process is not to be seen may still be one in another container: then its file is only
-# taken for closed when it has been quiet for so long.
+# A newest file that nobody holds is only taken for closed when it has been quiet for so long: a writer that
+# knows no locks (one of an older version) may be at work on it.
 QUIET_SECONDS: Final = 5.0
 # How much of a file is read at a time while looking for the end of a line that is too long.
 SKIP_BYTES: Final = 1 << 20
@@ -79,7 +79,6 @@ class Tail:
         limits: Limits,
         *,
         clock: Callable[[], float],
-        alive: Callable[[int], bool],
     ):
         """Follow a folder.
 
@@ -88,17 +87,16 @@ class Tail:
             offsets: how far each file was delivered before.
             limits: what a batch may hold.
             clock: seconds since 1970.
-            alive: whether a process is.
         """
         self._folder = folder
         self._limits = limits
         self._clock = clock
-        self._alive = alive
         self._skipped: dict[str, int] = {}
         self._turn = ""
         self.offsets = dict(offsets)
         self.files: dict[str, LogFile] = {}
-        self._unreadable: dict[str, str] = {}
+        self._closed: set[str] = set()
+        self._troubles: dict[str, str] = {}
         self._notices: list[str] = []
 
     def look(self) -> None:
@@ -119,8 +117,10 @@ class Tail:
         except FileNotFoundError:
             pass
         newest = _newest(found)
+        # Once closed, a file stays it: no writer takes up a file that is there.
+        self._closed = {name for name in found if self._is_closed(name, found[name], newest)}
         self.files = {
-            name: LogFile(name, stat.st_size, stat.st_mtime, self._closed(name, stat, newest))
+            name: LogFile(name, stat.st_size, stat.st_mtime, name in self._closed)
             for name, stat in found.items()
         }
         self.offsets = {name: at for name, at in self.offsets.items() if name in found}
@@ -150,7 +150,7 @@ class Tail:
             except FileNotFoundError:
                 continue  # deleted meanwhile; the next look forgets it
             except OSError as error:
-                self._cannot_read(name, error)
+                self._cannot(name, "read", error)
                 continue
             if piece.end > start:
                 batch.events += piece.events
@@ -164,11 +164,11 @@ class Tail:
                 break
         return batch
 
-    def _cannot_read(self, name: str, error: OSError) -> None:
-        reason = error.strerror or str(error)
-        if self._unreadable.get(name) != reason:
-            self._unreadable[name] = reason
-            self._notices.append(f"{name} cannot be read: {reason}")
+    def _cannot(self, name: str, done: str, error: OSError) -> None:
+        reason = f"{name} cannot be {done}: {error.strerror or error}"
+        if self._troubles.get(name) != reason:
+            self._troubles[name] = reason
+            self._notices.append(reason)
 
     def delivered(self, batch: Batch) -> None:
         """The batch is where it belongs."""
@@ -217,25 +217,22 @@ class Tail:
         aside = too_long(Place(name, start), line_end - start, head, self._limits.line_bytes)
         return Piece(end, asides=[aside])
 
-    def _closed(self, name: str, stat: os.stat_result, newest: Mapping[str, int]) -> bool:
+    def _is_closed(self, name: str, stat: os.stat_result, newest: Mapping[str, int]) -> bool:
+        if name in self._closed:
+            return True
         parsed = names.parse(name)
         if parsed is None:
             return False  # another program's file: only it knows
-        if parsed.number < newest[parsed.row]:
-            return True
         quiet = self._clock() - stat.st_mtime >= QUIET_SECONDS
-        return quiet and not self._alive(parsed.pid)
-
-
-def is_alive(pid: int) -> bool:
-    """Whether there is such a process."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True  # somebody else's; or no process number at all, and then who knows
-    return True
+        if parsed.number >= newest[parsed.row] and not quiet:
+            return False
+        try:
+            return holding.is_free(self._folder / name)
+        except FileNotFoundError:
+            return False  # deleted meanwhile
+        except OSError as error:
+            self._cannot(name, "locked", error)
+            return False
 
 
 def _newest(found: Mapping[str, object]) -> dict[str, int]:

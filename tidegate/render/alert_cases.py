@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from tidegate.render.alert_case import Case
 from tidegate.render.alerts import BURNS, LAG_SECONDS, Burn
+from tidegate.render.drift_cases import drift_cases
+from tidegate.render.pipeline_cases import pipeline_cases
 from tidegate.render.recording import DURATION, QUEUE, READY, RESPONSES, SLOTS
 from tidegate.settings import Settings
 
@@ -28,32 +30,17 @@ NO_SIGNAL: Final = 'tidegate_autoscaler_decisions_total{job="autoscaler",reason=
 DESIRED: Final = 'tidegate_autoscaler_desired_replicas{job="autoscaler"}'
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One test of one alert.
-
-    Attributes:
-        alert: its name.
-        story: what happens, as a clause.
-        series: promtool's notation for the samples, by series.
-        at: when it is looked at.
-        fires: whether it must fire then.
-        labels: the labels of the series it fires for, besides its severity.
-        interval: time between two samples.
-    """
-
-    alert: str
-    story: str
-    series: Mapping[str, str]
-    at: str
-    fires: bool
-    labels: Mapping[str, str] = field(default_factory=dict)
-    interval: str = "15s"
-
-
 def cases(settings: Settings) -> tuple[Case, ...]:
     """Every test, for these settings."""
-    return (*_burns(settings), *_targets(), *_gateway(), *_autoscaler(settings), *_collector())
+    return (
+        *_burns(settings),
+        *_targets(),
+        *_gateway(),
+        *_autoscaler(settings),
+        *_collector(),
+        *pipeline_cases(),
+        *drift_cases(settings.drift),
+    )
 
 
 def _burns(settings: Settings) -> Iterator[Case]:
@@ -129,6 +116,7 @@ def _targets() -> Iterator[Case]:
         ("GatewayDown", "gateway", {}),
         ("AutoscalerDown", "autoscaler", {}),
         ("CollectorDown", "collector", {}),
+        ("WatchDown", "watch", {}),
     ):
         labels = {"job": job, "instance": "127.0.0.1:1", **extra}
         up = f"up{_selector(labels)}"
@@ -140,6 +128,14 @@ def _gateway() -> Iterator[Case]:
     alert = "GatewayNoReadyReplica"
     yield Case(alert, "the last replica is gone", {READY: "1 0x8"}, "2m", fires=True)
     yield Case(alert, "one of two replicas is gone", {READY: "2 1x8"}, "2m", fires=False)
+    yield Case(alert, "none is wanted", {READY: "1 0x20", DESIRED: "1 0x20"}, "5m", fires=False)
+    yield Case(
+        alert,
+        "one has been wanted for long",
+        {READY: "0x20", DESIRED: "0x4 1x16"},
+        "5m",
+        fires=True,
+    )
 
     alert = "GatewayQueueGrowing"
     slots = {SLOTS: "2x40"}

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from tidegate.render.alert import Alert, Severity
+from tidegate.render.drift_alerts import drift_alerts
+from tidegate.render.pipeline_alerts import pipeline_alerts
 from tidegate.render.promql import number
 from tidegate.settings import Settings
-
-Severity = Literal["critical", "warning"]
 
 # A burn rate's threshold above this share could hardly be reached, however bad things are.
 HIGHEST_RATIO: Final = 0.9
@@ -42,35 +43,16 @@ BURNS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """An alert.
-
-    Attributes:
-        name: in CamelCase; its runbook is docs/runbooks/<name>.md.
-        expression: PromQL; the alert is pending for each series in its result.
-        seconds: how long it must hold before it fires.
-        severity: `critical` wants a person now, `warning` today.
-        summary: one line; may use {{ $labels.name }}.
-        description: what it means for users; likewise.
-    """
-
-    name: str
-    expression: str
-    seconds: float
-    severity: Severity
-    summary: str
-    description: str
-
-    @property
-    def runbook(self) -> str:
-        """Where to read what to do."""
-        return f"docs/runbooks/{self.name}.md"
-
-
 def alerts(settings: Settings) -> tuple[Alert, ...]:
     """Every alert, for these settings."""
-    return (*_burns(settings), *_service(), *_autoscaler(settings), *_collector())
+    return (
+        *_burns(settings),
+        *_service(settings),
+        *_autoscaler(settings),
+        *_collector(),
+        *pipeline_alerts(),
+        *drift_alerts(settings.drift),
+    )
 
 
 def _burns(settings: Settings) -> Iterator[Alert]:
@@ -80,7 +62,7 @@ def _burns(settings: Settings) -> Iterator[Alert]:
         share = _percent(burn.threshold(1 - slo.availability))
         yield Alert(
             f"ServiceAvailabilityBurn{burn.speed}",
-            f"service:error_ratio:{burn.long} > {limit}\nand service:error_ratio:{burn.short} > {limit}",
+            _burning("service:error_ratio", burn, limit),
             0,
             burn.severity,
             f"Requests fail too often: {burn.spent}",
@@ -92,8 +74,7 @@ def _burns(settings: Settings) -> Iterator[Alert]:
         share = _percent(burn.threshold(1 - slo.latency_quantile))
         yield Alert(
             f"ServiceLatencyBurn{burn.speed}",
-            f"service:latency_miss_ratio:{burn.long} > {limit}\n"
-            f"and service:latency_miss_ratio:{burn.short} > {limit}",
+            _burning("service:latency_miss_ratio", burn, limit),
             0,
             burn.severity,
             f"Requests are too slow: {burn.spent}",
@@ -103,7 +84,15 @@ def _burns(settings: Settings) -> Iterator[Alert]:
         )
 
 
-def _service() -> Iterator[Alert]:
+def _burning(ratio: str, burn: Burn, limit: str) -> str:
+    # Ratios are recorded each 15 s; the stack's Prometheus looks back for 10 s, and would miss every third.
+    long, short = (
+        f"last_over_time({ratio}:{window}[1m]) > {limit}" for window in (burn.long, burn.short)
+    )
+    return f"{long}\nand {short}"
+
+
+def _service(settings: Settings) -> Iterator[Alert]:
     yield Alert(
         "ReplicaDown",
         'up{job="model"} == 0',
@@ -122,11 +111,15 @@ def _service() -> Iterator[Alert]:
     )
     yield Alert(
         "GatewayNoReadyReplica",
-        "service:replicas_ready:now == 0",
+        # At zero by the autoscaler's choice none is missed, nor for as long as the first may take to start.
+        "service:replicas_ready:now == 0\n"
+        'unless on() max(min_over_time(tidegate_autoscaler_desired_replicas{job="autoscaler"}'
+        f"[{number(settings.replicas.start_seconds)}s])) == 0",
         15,
         "critical",
         "No replica is ready",
-        "The gateway has nowhere to send requests and answers each with a 503.",
+        "The gateway has nowhere to send requests: they wait, and get a 503 after "
+        f"{number(settings.gateway.queue_seconds)} s.",
     )
     yield Alert(
         "GatewayQueueGrowing",

@@ -8,8 +8,12 @@ from pathlib import Path
 from tidegate.render import documents
 from tidegate.render.alert_cases import cases
 from tidegate.render.alerts import alerts
+from tidegate.render.drift_alerts import drift_alerts
+from tidegate.render.drift_recording_cases import drift_recording_cases
+from tidegate.render.kibana.documents import kibana_files
 from tidegate.render.layout import project_folder
 from tidegate.render.metrics import metrics_page
+from tidegate.render.model_rules import model_groups
 from tidegate.render.recording import groups
 from tidegate.render.recording_cases import recording_cases
 from tidegate.settings import Settings, setting_names
@@ -19,6 +23,7 @@ def rule_files(settings: Settings) -> dict[str, str]:
     """Name and text of each generated file of rules, for these settings."""
     return {
         "service.yml": documents.recording_rules(groups(settings.slo)),
+        "model.yml": documents.recording_rules(model_groups(settings.drift)),
         "alerts.yml": documents.alerting_rules(alerts(settings)),
     }
 
@@ -26,17 +31,28 @@ def rule_files(settings: Settings) -> dict[str, str]:
 def generated_files(settings: Settings) -> dict[Path, str]:
     """Path (in the project) and text of every generated file."""
     prometheus = Path("observability/prometheus")
+    model = {alert.name for alert in drift_alerts(settings.drift)}
+    about_model = [case for case in cases(settings) if case.alert in model]
+    about_service = [case for case in cases(settings) if case.alert not in model]
     return {
         **{prometheus / "rules" / name: text for name, text in rule_files(settings).items()},
         prometheus / "tests/service.yml": documents.recording_tests(recording_cases(settings.slo)),
+        prometheus / "tests/model.yml": documents.recording_tests(
+            drift_recording_cases(settings.drift), documents.MODEL_RULES
+        ),
         prometheus / "tests/alerts.yml": documents.alerting_tests(
-            alerts(settings), cases(settings), "15s"
+            alerts(settings), about_service, "15s"
+        ),
+        prometheus / "tests/model_alerts.yml": documents.alerting_tests(
+            alerts(settings), about_model, "15s", documents.MODEL_RULES
         ),
         prometheus / "tests/burns.yml": documents.alerting_tests(
-            alerts(settings), cases(settings), "1m"
+            alerts(settings), about_service, "1m"
         ),
         Path("docs/settings.md"): documents.settings_page(setting_names()),
         Path("docs/metrics.md"): metrics_page(settings),
+        **kibana_files(settings),
+        **_grafana(settings),
     }
 
 
@@ -44,7 +60,8 @@ def render(settings: Settings, *, check: bool) -> int:
     """Write every generated file that is not current.
 
     Args:
-        settings: those in force; the rules follow `slo`, `replicas.max` and `autoscaler.stale_seconds`.
+        settings: those in force; the rules follow `slo`, `drift`, `replicas.max` and
+            `autoscaler.stale_seconds`.
         check: write nothing, and name the files that are not current.
 
     Returns:
@@ -63,6 +80,17 @@ def render(settings: Settings, *, check: bool) -> int:
         (folder / path).write_text(text, encoding="utf-8")
         print(f"{path}: written")  # noqa: T201  the command's output
     return 1 if check and stale else 0
+
+
+def _grafana(settings: Settings) -> dict[Path, str]:
+    try:
+        # Not above: the rules are made at every start of the stack, where Grafana's SDK need not be.
+        from tidegate.render.grafana import grafana_files  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise SystemExit(
+            f"`tidegate render` needs {error.name}: pip install -e '.[dev]'"
+        ) from error
+    return grafana_files(settings)
 
 
 def find_stale(folder: Path, files: Mapping[Path, str]) -> dict[Path, str]:

@@ -8,13 +8,15 @@ from typing import Any, Final
 
 import yaml
 
-from tidegate.render.alert_cases import Case
-from tidegate.render.alerts import Alert
+from tidegate.render.alert import Alert
+from tidegate.render.alert_case import Case
+from tidegate.render.model_rules import MODEL_GROUPS
 from tidegate.render.promql import duration
 from tidegate.render.recording import RECORDING_GROUPS, Group
 from tidegate.render.recording_cases import AT, RecordingCase
 
-RULE_FILES: Final = ("service.yml", "alerts.yml")
+SERVICE_RULES: Final = ("service.yml", "alerts.yml")
+MODEL_RULES: Final = ("model.yml", "alerts.yml")
 EVALUATED_EVERY: Final = {"1m": "5m"}
 ALERT_GROUP: Final = "alerts"
 ALERT_INTERVAL_SECONDS: Final = 5.0
@@ -29,7 +31,7 @@ NOTE: Final = "Written by `tidegate render` from tidegate/render/: change it the
 
 
 def recording_rules(groups: Iterable[Group]) -> str:
-    """observability/prometheus/rules/service.yml."""
+    """observability/prometheus/rules/service.yml, model.yml."""
     return _yaml({"groups": [_group(group) for group in groups]})
 
 
@@ -49,8 +51,8 @@ def alerting_rules(alerts: Iterable[Alert]) -> str:
     return _yaml({"groups": [group]})
 
 
-def recording_tests(cases: Iterable[RecordingCase]) -> str:
-    """observability/prometheus/tests/service.yml."""
+def recording_tests(cases: Iterable[RecordingCase], rules: tuple[str, ...] = SERVICE_RULES) -> str:
+    """observability/prometheus/tests/service.yml, model.yml."""
     tests = [
         {
             "name": case.story,
@@ -60,16 +62,22 @@ def recording_tests(cases: Iterable[RecordingCase]) -> str:
         }
         for case in cases
     ]
-    return _yaml(_tests("15s", tests))
+    return _yaml(_tests("15s", tests, rules))
 
 
-def alerting_tests(alerts: Iterable[Alert], cases: Iterable[Case], interval: str) -> str:
-    """observability/prometheus/tests/alerts.yml, burns.yml.
+def alerting_tests(
+    alerts: Iterable[Alert],
+    cases: Iterable[Case],
+    interval: str,
+    rules: tuple[str, ...] = SERVICE_RULES,
+) -> str:
+    """observability/prometheus/tests/alerts.yml, burns.yml, model_alerts.yml.
 
     Args:
         alerts: those that the cases are of.
         cases: those with this interval between samples are written.
         interval: as promtool writes it.
+        rules: the files of rules that they need: all of them would be evaluated for each test.
     """
     # promtool evaluates all tests of a file at one interval; six hours evaluated each 15 s take long.
     every = EVALUATED_EVERY.get(interval, interval)
@@ -84,7 +92,7 @@ def alerting_tests(alerts: Iterable[Alert], cases: Iterable[Case], interval: str
         for case in cases
         if case.interval == interval
     ]
-    return _yaml(_tests(every, tests))
+    return _yaml(_tests(every, tests, rules))
 
 
 def settings_page(names: Mapping[str, tuple[Any, str]]) -> str:
@@ -152,12 +160,12 @@ def _outcome(alert: Alert, case: Case) -> dict[str, Any]:
     return outcome
 
 
-def _tests(interval: str, tests: list[dict[str, Any]]) -> dict[str, Any]:
+def _tests(interval: str, tests: list[dict[str, Any]], rules: tuple[str, ...]) -> dict[str, Any]:
     return {
-        "rule_files": [f"../rules/{name}" for name in RULE_FILES],
+        "rule_files": [f"../rules/{name}" for name in rules],
         "evaluation_interval": interval,
         # Else the order is left to chance, and an alert may look at what was recorded one round before.
-        "group_eval_order": [*RECORDING_GROUPS, ALERT_GROUP],
+        "group_eval_order": [*RECORDING_GROUPS, *MODEL_GROUPS, ALERT_GROUP],
         "tests": tests,
     }
 
@@ -169,7 +177,7 @@ def _series(series: Mapping[str, str]) -> list[dict[str, str]]:
 def _expected(name: str, value: float | None) -> dict[str, Any]:
     if value is None:
         return {"expr": name, "eval_time": AT}
-    if float(value).is_integer():
+    if float(value).is_integer() and "(" not in name:
         return {"expr": name, "eval_time": AT, "exp_samples": [{"labels": name, "value": value}]}
     return {
         "expr": f"abs({name} - {value!r}) < bool {TOLERANCE}",
@@ -183,7 +191,9 @@ def _default(value: Any) -> str:
         return "unset"
     if isinstance(value, bool):
         return str(value).lower()
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value) or '""'
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    return str(value) or '""'
 
 
 def _cell(text: str) -> str:

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal
+import re
+from typing import Final
 
 from tidegate.render.alerts import alerts
+from tidegate.render.drift_metrics import MODEL, WATCH
+from tidegate.render.metric import Metric
+from tidegate.render.model_rules import model_groups
+from tidegate.render.pipeline_metrics import EXPORTER
 from tidegate.render.promql import duration, number
 from tidegate.render.recording import groups
 from tidegate.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """A metric as Prometheus stores it.
-
-    Attributes:
-        name: with its unit and, for a counter, `_total`; a histogram without `_bucket`, `_sum`, `_count`.
-        kind: its type.
-        labels: its own labels, besides `job`, `instance` and `replica`.
-        meaning: what it tells.
-    """
-
-    name: str
-    kind: Literal["counter", "gauge", "histogram"]
-    labels: tuple[str, ...]
-    meaning: str
-
 
 SERVICE: Final = (
     Metric(
@@ -61,6 +47,12 @@ AUTOSCALER: Final = (
         "the number last decided, which an HPA or KEDA may follow",
     ),
     Metric(
+        "tidegate_autoscaler_desired_slots",
+        "gauge",
+        (),
+        "slots of each replica as last decided; NaN where the policy leaves them",
+    ),
+    Metric(
         "tidegate_autoscaler_decisions_total", "counter", ("reason",), "decisions by their reason"
     ),
     Metric(
@@ -68,6 +60,15 @@ AUTOSCALER: Final = (
         "gauge",
         (),
         "age of the oldest sample that the last decision was made from; NaN if unknown",
+    ),
+    Metric(
+        "tidegate_autoscaler_paused",
+        "gauge",
+        (),
+        "1 while a person holds or bounds the number (`tidegate pause`), else 0",
+    ),
+    Metric(
+        "tidegate_autoscaler_dry_run", "gauge", (), "1 if decisions are only written down, else 0"
     ),
 )
 COLLECTOR: Final = (
@@ -132,7 +133,7 @@ GATEWAY: Final = (
         "haproxy_backend_current_sessions",
         "gauge",
         ("proxy",),
-        "requests that wait or are worked on",
+        "requests that wait or are worked on, and one of the gateway's own",
     ),
     Metric(
         "haproxy_backend_active_servers", "gauge", ("proxy",), "replicas whose /ready answers 200"
@@ -153,7 +154,7 @@ GATEWAY: Final = (
         "haproxy_backend_connection_errors_total",
         "counter",
         ("proxy",),
-        "requests given up: no replica was ready, the wait was too long, or no attempt could connect",
+        "requests given up: the wait was too long, or no attempt could connect",
     ),
     Metric(
         "haproxy_backend_response_errors_total", "counter", ("proxy",), "invalid or broken answers"
@@ -177,7 +178,7 @@ GATEWAY: Final = (
         "haproxy_server_status",
         "gauge",
         ("proxy", "server", "state"),
-        "1 for the state a server is in",
+        "1 for the state a server is in; `waiting` is the gateway's own",
     ),
     Metric(
         "haproxy_server_current_sessions",
@@ -199,16 +200,20 @@ GATEWAY: Final = (
     ),
     Metric("haproxy_process_uptime_seconds", "gauge", (), "how long HAProxy has been running"),
 )
+_LABEL: Final = re.compile(r"\{\{ \$labels\.\w+ \}\}")
 INTRODUCTION: Final = (
     "Names follow OpenTelemetry's conventions where there is one, units are base units. Each Python program "
-    "also exports the usual `process_*` metrics. Whoever reads metrics (dashboards, the console, alerts, the "
+    "also exports the usual `process_*` metrics. Whoever reads them ([dashboards](grafana.md), alerts, the "
     "autoscaler) asks for recorded series, never for a derivation of its own."
 )
 SECTIONS: Final = {
     "Replicas (job `model`)": SERVICE,
+    "The model (job `model`; see [drift.md](drift.md))": MODEL,
     "Gateway (job `gateway`)": GATEWAY,
     "Autoscaler (job `autoscaler`)": AUTOSCALER,
     "Collector (job `collector`)": COLLECTOR,
+    "Watcher of labels (job `watch`)": WATCH,
+    "Exporter (job `exporter`; Compose only)": EXPORTER,
 }
 
 
@@ -237,14 +242,17 @@ def metrics_page(settings: Settings) -> str:
         "",
         "## Recording rules",
         "",
-        f"Recorded every {scrape}, the ratios every 15 s. What has no data is missing, never NaN.",
+        (
+            f"Recorded every {scrape}; the ratios, and what is told of a model, every 15 s, over 1h and 1d "
+            "every minute. What has no data is missing, never NaN."
+        ),
         "",
         "| series | meaning |",
         "| --- | --- |",
     ]
     lines += [
         f"| `{recording.name}` | {recording.meaning} |"
-        for group in groups(settings.slo)
+        for group in (*groups(settings.slo), *model_groups(settings.drift))
         for recording in group.recordings
     ]
     seconds = number(settings.slo.latency_seconds)
@@ -266,7 +274,7 @@ def metrics_page(settings: Settings) -> str:
     lines += [
         f"| [{alert.name}](runbooks/{alert.name}.md) | {alert.severity} | "
         f"{duration(alert.seconds) if alert.seconds else 'at once'} | "
-        f"{alert.summary.replace('{{ $labels.replica }}', '*name*')} |"
+        f"{_LABEL.sub('*…*', alert.summary)} |"
         for alert in alerts(settings)
     ]
     return "\n".join(lines) + "\n"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
+
+from tidegate.settings import Replicas
+
+SLOTS_ARE_FIXED: Final = "the slots of a replica cannot be set: see slots.max"
 
 ReplicaState = Literal["starting", "ready", "draining", "failed"]
 
@@ -21,7 +25,10 @@ class Replica(BaseModel):
 
 
 class ReplicaStatus(BaseModel):
-    """The answer of `GET /replicas`; `running` counts ready and starting ones."""
+    """The answer of `GET /replicas`; `running` counts ready and starting ones.
+
+    `slots` are those that were asked for in each replica; None where they cannot be set.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -29,10 +36,15 @@ class ReplicaStatus(BaseModel):
     running: int
     ready: int
     replicas: list[Replica]
+    slots: int | None = None
 
 
 class ResizeRefusedError(ValueError):
-    """The number is outside [min, max]. Its text names the bounds."""
+    """A number is outside its bounds, or slots cannot be set. Its text says which and why."""
+
+
+class ResizerUnavailableError(RuntimeError):
+    """The resizer cannot be reached, or cannot say how it stands. Trying again later is right."""
 
 
 class Resizer(Protocol):
@@ -42,10 +54,39 @@ class Resizer(Protocol):
         """The replicas now."""
         ...
 
-    async def resize(self, desired: int) -> ReplicaStatus:
-        """Ask for a number of replicas; returns at once, the change follows.
+    async def resize(self, desired: int, slots: int | None = None) -> ReplicaStatus:
+        """Ask for a number of replicas, and of slots in each; returns at once, the change follows.
+
+        Args:
+            desired: replicas.
+            slots: of each one; None leaves them as they are.
 
         Raises:
-            ResizeRefusedError: the number is outside [min, max].
+            ResizeRefusedError: a number is outside its bounds, or slots cannot be set; nothing is changed.
         """
         ...
+
+
+def refuse_outside(desired: int, replicas: Replicas, slots: int | None, most: int | None) -> None:
+    """Refuse what is outside the bounds of the settings.
+
+    Args:
+        desired: replicas that are asked for.
+        replicas: their bounds.
+        slots: of each that are asked for, if any.
+        most: as many as there may be; None if they cannot be set.
+
+    Raises:
+        ResizeRefusedError: its text says what is outside of what.
+    """
+    if not replicas.min <= desired <= replicas.max:
+        raise ResizeRefusedError(
+            f"{desired} replicas are outside [{replicas.min}, {replicas.max}]: "
+            "see replicas.min and replicas.max"
+        )
+    if slots is None:
+        return
+    if most is None:
+        raise ResizeRefusedError(SLOTS_ARE_FIXED)
+    if not 1 <= slots <= most:
+        raise ResizeRefusedError(f"{slots} slots are outside [1, {most}]: see slots.max")

@@ -12,15 +12,13 @@ from urllib.parse import urlsplit
 import aiohttp
 from pydantic import BaseModel, ValidationError
 
-from tidegate.resizer.base import ReplicaStatus, ResizeRefusedError
+from tidegate.resizer.base import ReplicaStatus, ResizeRefusedError, ResizerUnavailableError
 from tidegate.resizer.sockets import unix_address
+
+__all__ = ["ResizerClient", "ResizerUnavailableError"]
 
 UNIX_PREFIX: Final = "unix:"
 ERROR_BYTES: Final = 200
-
-
-class ResizerUnavailableError(RuntimeError):
-    """The resizer cannot be reached, or did not answer as one. Trying again later is right."""
 
 
 class _ErrorAnswer(BaseModel):
@@ -67,14 +65,15 @@ class ResizerClient:
         """
         return await self._call("GET", None)
 
-    async def resize(self, desired: int) -> ReplicaStatus:
-        """Ask for a number of replicas.
+    async def resize(self, desired: int, slots: int | None = None) -> ReplicaStatus:
+        """Ask for a number of replicas, and of slots in each.
 
         Raises:
-            ResizeRefusedError: the number is outside [min, max].
+            ResizeRefusedError: a number is outside its bounds, or slots cannot be set.
             ResizerUnavailableError: the resizer cannot be reached, or did not answer as one.
         """
-        return await self._call("PUT", {"desired": desired})
+        wanted = {"desired": desired} if slots is None else {"desired": desired, "slots": slots}
+        return await self._call("PUT", wanted)
 
     async def _call(self, method: str, body: dict[str, Any] | None) -> ReplicaStatus:
         try:

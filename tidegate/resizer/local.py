@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from tidegate.resizer.base import Replica, ReplicaStatus, ResizeRefusedError
+from tidegate.resizer.base import Replica, ReplicaStatus, refuse_outside
 from tidegate.settings import Replicas
 from tidegate.stack.replicas import ReplicaPool
+from tidegate.stack.slots import SlotsPool
 
 
 class LocalResizer:
-    """Asks the supervisor's pool, within the bounds of the settings."""
+    """Asks the supervisor's pools, within the bounds of the settings.
 
-    def __init__(self, pool: ReplicaPool, bounds: Replicas) -> None:
+    Args:
+        pool: the replicas.
+        bounds: of their number.
+        slots: what sets their slots; None if they stay as they are.
+    """
+
+    def __init__(self, pool: ReplicaPool, bounds: Replicas, slots: SlotsPool | None = None) -> None:
         self._pool = pool
         self._bounds = bounds
+        self._slots = slots
 
     async def status(self) -> ReplicaStatus:
         """The replicas now."""
@@ -28,19 +36,21 @@ class LocalResizer:
         ready = sum(one.state == "ready" for one in replicas)
         starting = sum(one.state == "starting" for one in replicas)
         return ReplicaStatus(
-            desired=self._pool.desired, running=ready + starting, ready=ready, replicas=replicas
+            desired=self._pool.desired,
+            running=ready + starting,
+            ready=ready,
+            replicas=replicas,
+            slots=self._slots.desired if self._slots else None,
         )
 
-    async def resize(self, desired: int) -> ReplicaStatus:
-        """Ask for a number of replicas; returns at once, the change follows.
+    async def resize(self, desired: int, slots: int | None = None) -> ReplicaStatus:
+        """Ask for a number of replicas, and of slots in each; returns at once, the change follows.
 
         Raises:
-            ResizeRefusedError: the number is outside [min, max].
+            ResizeRefusedError: a number is outside its bounds, or slots cannot be set; nothing is changed.
         """
-        if not self._bounds.min <= desired <= self._bounds.max:
-            raise ResizeRefusedError(
-                f"{desired} replicas are outside [{self._bounds.min}, {self._bounds.max}]: "
-                "see replicas.min and replicas.max"
-            )
+        refuse_outside(desired, self._bounds, slots, self._slots.most if self._slots else None)
         self._pool.resize(desired)
+        if self._slots and slots is not None:
+            self._slots.resize(slots)
         return await self.status()

@@ -1,6 +1,7 @@
-"""The HTTP face of any resizer: `GET /replicas` and `PUT /replicas {"desired": n}`.
+"""The HTTP face of any resizer: `GET /replicas` and `PUT /replicas {"desired": n, "slots": k}`.
 
-Over a Unix socket the file's mode says who may come in; over TCP a bearer token does.
+Over a Unix socket the file's mode says who may come in; over TCP a bearer token does. `GET /live` is for
+health checks: it needs no token, and says only whether the resizer knows its replicas.
 """
 
 from __future__ import annotations
@@ -14,21 +15,28 @@ from typing import Final
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, StrictInt, ValidationError
 
-from tidegate.resizer.base import ReplicaStatus, Resizer, ResizeRefusedError
+from tidegate.resizer.base import (
+    ReplicaStatus,
+    Resizer,
+    ResizeRefusedError,
+    ResizerUnavailableError,
+)
 from tidegate.resizer.sockets import unix_listener
 
 BODY_BYTES: Final = 65_536
 SHUTDOWN_SECONDS: Final = 2.0
+LIVE_PATH: Final = "/live"
 TOKEN: Final = web.AppKey("token", str)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class ResizeRequest(BaseModel):
-    """The body of `PUT /replicas`."""
+    """The body of `PUT /replicas`; slots that are left out stay as they are."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     desired: StrictInt
+    slots: StrictInt | None = None
 
 
 def make_app(resizer: Resizer, *, token: str = "") -> web.Application:
@@ -36,7 +44,8 @@ def make_app(resizer: Resizer, *, token: str = "") -> web.Application:
 
     Args:
         resizer: what it is a face of.
-        token: every request must carry it as `Authorization: Bearer <token>`, if not empty.
+        token: every request but a health check must carry it as `Authorization: Bearer <token>`, if not
+            empty.
     """
 
     async def get_replicas(request: web.Request) -> web.Response:
@@ -49,14 +58,20 @@ def make_app(resizer: Resizer, *, token: str = "") -> web.Application:
         except ValidationError as error:
             return _error(400, _explain(error))
         try:
-            return _status(await resizer.resize(wanted.desired))
+            return _status(await resizer.resize(wanted.desired, wanted.slots))
         except ResizeRefusedError as error:
             return _error(409, str(error))
+
+    async def get_live(request: web.Request) -> web.Response:
+        del request
+        await resizer.status()
+        return web.json_response({"status": "live"})
 
     app = web.Application(client_max_size=BODY_BYTES, middlewares=[_errors_as_json, _require_token])
     app[TOKEN] = token
     app.router.add_get("/replicas", get_replicas)
     app.router.add_put("/replicas", put_replicas)
+    app.router.add_get(LIVE_PATH, get_live)
     return app
 
 
@@ -105,6 +120,8 @@ async def _start(app: web.Application) -> web.AppRunner:
 async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
+    except ResizerUnavailableError as error:
+        return _error(503, str(error))
     except web.HTTPException as error:
         answer = _error(error.status, error.reason)
         if "Allow" in error.headers:
@@ -115,7 +132,7 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
 @web.middleware
 async def _require_token(request: web.Request, handler: Handler) -> web.StreamResponse:
     token = request.app[TOKEN]
-    if token:
+    if token and request.path != LIVE_PATH:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         # A header may hold any bytes; compare_digest takes text of ASCII only.
         same = hmac.compare_digest(

@@ -10,6 +10,7 @@ from typing import Final
 import orjson
 
 from tidegate.events import EventWriter
+from tidegate.origin import event_writer
 from tidegate.settings import Settings
 
 NODE: Final = "gateway"
@@ -25,11 +26,7 @@ class AccessLines:
     @classmethod
     def of(cls, settings: Settings, output: Path) -> AccessLines:
         """The sink of a stack with these settings."""
-        telemetry = settings.telemetry
-        return cls(
-            EventWriter(settings.log_dir, NODE, telemetry.file_bytes, telemetry.file_seconds),
-            output,
-        )
+        return cls(event_writer(settings, NODE), output)
 
     def __call__(self, line: bytes) -> None:
         """Take one line, without its line end."""

@@ -16,6 +16,7 @@ from tidegate.stack.keeper import Program
 from tidegate.stack.layout import Layout
 from tidegate.stack.process import Command, OnLine
 from tidegate.stack.recent import last_words
+from tidegate.stack.release import Release
 
 # A Python program on a busy machine imports for some seconds; Prometheus replays its log.
 START_SECONDS: Final = 60.0
@@ -25,7 +26,7 @@ DELIVERY_SECONDS: Final = 30.0
 
 
 def stop_seconds(settings: Settings) -> float:
-    """The longest that a stop may take: the autoscaler, the gateway, the replicas, the collector."""
+    """The longest that a stop may take: autoscaler and watch, the gateway, the replicas, the collector."""
     return STOP_SECONDS + 2 * settings.replicas.drain_seconds + DELIVERY_SECONDS
 
 
@@ -45,6 +46,11 @@ def replica_port(settings: Settings, number: int) -> int:
     return settings.replicas.first_port + number - 1
 
 
+def replica_address(settings: Settings, number: int) -> str:
+    """Where replica `number` is reached from this machine, counted from 1."""
+    return f"http://127.0.0.1:{replica_port(settings, number)}"
+
+
 @dataclass(frozen=True, slots=True)
 class Programs:
     """Makes the programs of one stack."""
@@ -54,15 +60,19 @@ class Programs:
     env: Mapping[str, str]
     cwd: Path
 
-    def replica(self, number: int) -> Program:
-        """Replica `number`, counted from 1."""
+    def replica(self, number: int, release: Release | None = None) -> Program:
+        """Replica `number`, counted from 1, that serves this release (default: the settings' model)."""
+        path = self.settings.model.path if release is None else release.path
         name, port = replica_name(self.settings, number), replica_port(self.settings, number)
-        address = f"http://127.0.0.1:{port}"
+        address = replica_address(self.settings, number)
+        own = {"TIDEGATE_SERVICE__NODE_NAME": name, "TIDEGATE_MODEL__PATH": str(path)}
+        if self.settings.slots.max is not None:
+            own["TIDEGATE_SLOTS__FILE"] = str(self.layout.slots)
         return Program(
             name=name,
             command=Command(
                 (sys.executable, "-m", "service", "--port", str(port)),
-                {**self.env, "TIDEGATE_SERVICE__NODE_NAME": name},
+                {**self.env, **own},
                 self.cwd,
             ),
             output=self.layout.output(name),
@@ -84,17 +94,11 @@ class Programs:
     async def gateway(self, on_line: OnLine) -> Program:
         """The gateway, its configuration written and checked.
 
-        It gets the addresses of all replicas that there may ever be, and follows their `/ready`: so it
-        need not be told when one comes or goes.
+        It gets the addresses of all replicas that there may ever be (one more than `replicas.max`, for
+        the one that takes another's place), and follows their `/ready`: so it need not be told when one
+        comes or goes.
         """
-        config = gateway.write_config(
-            self.settings,
-            self.layout.gateway,
-            [
-                f"127.0.0.1:{replica_port(self.settings, number)}"
-                for number in range(1, self.settings.replicas.max + 1)
-            ],
-        )
+        config = self.gateway_config()
         await gateway.check(config)
         return Program(
             name="gateway",
@@ -109,6 +113,14 @@ class Programs:
             on_line=on_line,
             last_words=self._last_words("gateway"),
         )
+
+    def gateway_config(self, slots: int | None = None) -> Path:
+        """Write the gateway's configuration, with so many slots in each replica (default: its own)."""
+        addresses = [
+            f"127.0.0.1:{replica_port(self.settings, number)}"
+            for number in range(1, self.settings.replicas.max + 2)
+        ]
+        return gateway.write_config(self.settings, self.layout.gateway, addresses, slots)
 
     def collector(self) -> Program:
         """The collector. Told to stop, it delivers what there is."""
@@ -130,6 +142,11 @@ class Programs:
             self.settings.autoscaler.metrics_port,
             stop_seconds=STOP_SECONDS,
         )
+
+    def watch(self) -> Program:
+        """The watcher of labels."""
+        port = self.settings.drift.watch_port
+        return self._python("watch", ["monitor", "watch"], port, stop_seconds=STOP_SECONDS)
 
     def _python(
         self, name: str, arguments: list[str], port: int, *, stop_seconds: float

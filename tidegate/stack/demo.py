@@ -189,8 +189,8 @@ def _places(settings: Settings, runs: Path) -> Table:
 
 
 def _stay(console: Console) -> None:
-    console.print("\nThe stack stays up. [bold]Ctrl-C[/] stops it.")
     try:
+        console.print("\nThe stack stays up. [bold]Ctrl-C[/] stops it.")
         while True:
             time.sleep(3600)
     except KeyboardInterrupt:

@@ -24,7 +24,12 @@ from tidegate.settings import Settings
 
 OLDEST: Final = (2, 6)
 EXPORTER: Final = "prometheus-exporter"
+LUA: Final = "+LUA"
 NODE: Final = "gateway"
+# HAProxy's runtime interface, beside its configuration (tidegate/stack/gateway_admin.py).
+ADMIN_SOCKET: Final = "admin.sock"
+# The gateway's own request that lets others wait while no replica is up: client, server, and its task.
+OWN_CONNECTIONS: Final = 4
 # Each may hold a whole request in memory while it waits; more connections wait in the kernel's backlog.
 MAX_CONNECTIONS: Final = 2000
 HEADER_BYTES: Final = 16_384
@@ -34,6 +39,15 @@ REWRITE_BYTES: Final = 8192
 HOT_BYTES: Final = 64 * 2**20
 HOT_BUFFERS: Final = 8
 RETRY_AFTER_SECONDS: Final = 2
+# As long as HAProxy can count in milliseconds.
+PLUG_TIMEOUT: Final = "24d"
+# What asks whether requests may be sent, and the answer where they may without a replica too.
+PROBES: Final = {
+    "/live": '{"status":"live"}',
+    "/ready": '{"status":"ready"}',
+    "/v2/health/live": '{"live":true}',
+    "/v2/health/ready": '{"ready":true}',
+}
 TRACEPARENT: Final = "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-|$)"
 # The columns of a state file, version 1 (HAProxy's management guide, "show servers state").
 STATE_COLUMNS: Final = (
@@ -79,6 +93,15 @@ def release() -> tuple[int, int]:
     return _release(_build_options(str(haproxy_binary()))) or OLDEST
 
 
+def lets_wait() -> bool:
+    """Whether requests can wait in it while no replica is up, for which it needs Lua.
+
+    Raises:
+        GatewayError: there is no usable HAProxy.
+    """
+    return LUA in _build_options(str(haproxy_binary()))
+
+
 def unfit(build_options: str) -> str:
     """Why the HAProxy that printed these options (`haproxy -vv`) cannot be used; empty if it can."""
     found = _release(build_options)
@@ -117,6 +140,7 @@ def render_config(
     dns_name: str = "",
     dns_server: str = "127.0.0.11:53",
     max_replicas: int = 32,
+    slots: int | None = None,
 ) -> str:
     """The configuration's text, for one machine (`servers`) or for Compose (`dns_name`).
 
@@ -127,6 +151,7 @@ def render_config(
         dns_name: name:port under which Compose's name server knows every replica.
         dns_server: that name server.
         max_replicas: addresses followed at most, with `dns_name`.
+        slots: requests that each replica is sent at once; None means `slots.per_replica`.
 
     Raises:
         GatewayError: a setting holds a control character.
@@ -145,7 +170,7 @@ def render_config(
     )
     environment.filters["word"] = word
     return environment.get_template("haproxy.cfg.j2").render(
-        max_connections=MAX_CONNECTIONS,
+        max_connections=MAX_CONNECTIONS + OWN_CONNECTIONS,
         request_bytes=settings.gateway.request_bytes,
         header_bytes=HEADER_BYTES,
         buffer_bytes=buffer_bytes,
@@ -156,11 +181,21 @@ def render_config(
         response_ms=_milliseconds(settings.gateway.response_seconds),
         bind=f"{host}:{settings.gateway.port}",
         metrics_bind=f"{metrics_host}:{settings.gateway.metrics_port}",
-        slots=settings.slots.per_replica,
+        slots=settings.slots.per_replica if slots is None else slots,
+        # Only where slots may change, and only there: whoever opens it owns the gateway.
+        admin_socket=ADMIN_SOCKET if servers and settings.slots.max is not None else "",
         quiet_paths=settings.telemetry.quiet_paths,
         constant_fields=_constant_fields(settings),
         traceparent=TRACEPARENT,
         lua_file=folder / "refuse_large.lua",
+        waiting_file=folder / "waiting.lua",
+        # Linux' abstract names: in no folder, and one for each gateway of a machine.
+        room=f"abns@tidegate-waiting-{settings.gateway.metrics_port}",
+        plug=f"abns@tidegate-plug-{settings.gateway.metrics_port}",
+        plug_timeout=PLUG_TIMEOUT,
+        probes=PROBES,
+        sleeps=settings.replicas.min == 0,
+        queue_length=settings.gateway.queue_length,
         state_file=state_file,
         servers=servers,
         dns_name=dns_name,
@@ -193,13 +228,19 @@ def down_state(servers: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_config(settings: Settings, folder: Path, replica_addresses: Sequence[str]) -> Path:
+def write_config(
+    settings: Settings,
+    folder: Path,
+    replica_addresses: Sequence[str],
+    slots: int | None = None,
+) -> Path:
     """Write haproxy.cfg and what it needs into the folder.
 
     Args:
         settings: those in force.
         folder: made if it is not there.
         replica_addresses: host:port of every replica that may ever run; they become model1, model2 …
+        slots: as in `render_config`.
 
     Returns:
         The configuration's path.
@@ -212,20 +253,24 @@ def write_config(settings: Settings, folder: Path, replica_addresses: Sequence[s
     state = (folder / "servers-down.state").absolute()
     state.write_text(down_state(replica_addresses), encoding="ascii")
     config = folder / "haproxy.cfg"
-    text = render_config(settings, servers=replica_addresses, state_file=state)
-    config.write_text(text, encoding="utf-8")
+    text = render_config(settings, servers=replica_addresses, state_file=state, slots=slots)
+    # The whole of it, or the one that was there before: a gateway may be started at any moment.
+    beside = folder / ".haproxy.cfg"
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(config)
     return config
 
 
 def argv(config: Path) -> list[str]:
     """How to start it in the foreground; its access log comes on standard output.
 
+    It runs in the configuration's folder, so that the path of its socket, which may not be long, is not.
     SIGUSR1 ends it when the last request is answered, SIGTERM at once.
 
     Raises:
         GatewayError: there is no usable HAProxy.
     """
-    return [str(haproxy_binary()), "-db", "-f", str(config)]
+    return [str(haproxy_binary()), "-db", "-C", str(config.parent), "-f", config.name]
 
 
 async def check(config: Path) -> None:

@@ -6,12 +6,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
 from tidegate.events import EventWriter, Level, Origin, make_event
+from tidegate.origin import event_writer, origin
 from tidegate.settings import Settings
 
 NODE: Final = "stack"
@@ -44,22 +44,7 @@ class Journal:
     @classmethod
     def of(cls, settings: Settings) -> Journal:
         """The journal of a stack with these settings."""
-        service = settings.service
-        return cls(
-            EventWriter(
-                settings.log_dir,
-                NODE,
-                settings.telemetry.file_bytes,
-                settings.telemetry.file_seconds,
-            ),
-            Origin(
-                service=service.name,
-                version=version("tidegate"),
-                environment=service.environment,
-                node=NODE,
-                namespace=service.namespace,
-            ),
-        )
+        return cls(event_writer(settings, NODE), origin(settings, NODE))
 
     def note(
         self,

@@ -50,6 +50,11 @@ class Layout:
         return self.run / "control.sock"
 
     @property
+    def slots(self) -> Path:
+        """The slots in force, which replicas follow."""
+        return self.run / "slots"
+
+    @property
     def lock(self) -> Path:
         """Locked while a stack runs; holds the pid of its supervisor."""
         return self.run / "lock"

@@ -34,8 +34,10 @@ def wanted_ports(settings: Settings) -> list[Wanted]:
     ]
     if settings.autoscaler.enabled:
         ports.append(Wanted("autoscaler.metrics_port", LOCAL, settings.autoscaler.metrics_port))
+    if settings.drift.watch:
+        ports.append(Wanted("drift.watch_port", LOCAL, settings.drift.watch_port))
     first = settings.replicas.first_port
-    for offset in range(settings.replicas.max):
+    for offset in range(settings.replicas.max + 1):  # one more, while a new model takes over
         name = f"replicas.first_port + {offset}" if offset else "replicas.first_port"
         ports.append(Wanted(name, LOCAL, first + offset))
     return ports

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from service.artefact import ArtefactError, read_manifest
+from tidegate.autoscaler.configured import configured
 from tidegate.settings import Settings
 from tidegate.stack import gateway, prometheus
 from tidegate.stack.elasticsearch import elasticsearch_problem
@@ -24,13 +25,27 @@ def model_problem(settings: Settings) -> str:
     return ""
 
 
-def gateway_problem() -> str:
-    """Why HAProxy cannot be run; empty if it can."""
+def gateway_problem(settings: Settings) -> str:
+    """Why HAProxy cannot be run, or not with these settings; empty if it can."""
     try:
-        gateway.haproxy_binary()
+        binary = gateway.haproxy_binary()
     except (OSError, RuntimeError) as error:
         return str(error)
+    if settings.replicas.min == 0 and not gateway.lets_wait():
+        return (
+            f"replicas.min: 0 needs a HAProxy with Lua, to let requests wait without a replica; {binary} has"
+            " none"
+        )
     return ""
+
+
+def replicas_problem(settings: Settings) -> str:
+    """Why nobody would ever start a replica; empty if somebody would."""
+    told = settings.autoscaler
+    if settings.replicas.start > 0 or (told.enabled and not told.dry_run):
+        return ""
+    setting = "autoscaler.dry_run = true" if told.enabled else "autoscaler.enabled = false"
+    return f"replicas.start: with 0 and {setting} nobody would start a replica; set it to 1 or more"
 
 
 def prometheus_problem() -> str:
@@ -39,6 +54,17 @@ def prometheus_problem() -> str:
         prometheus.prometheus_binary()
     except (OSError, RuntimeError) as error:
         return str(error)
+    return ""
+
+
+def policy_problem(settings: Settings) -> str:
+    """Why the autoscaler could not do what its policy decides; empty if it can, or does not run."""
+    told, slots = settings.autoscaler, settings.slots
+    if told.enabled and slots.max is None and configured(settings).sets_slots:
+        return (
+            f"autoscaler.policy: {told.policy!r} changes the slots of replicas: set slots.max above"
+            f" slots.per_replica, which is {slots.per_replica}, or take another policy"
+        )
     return ""
 
 
@@ -53,9 +79,11 @@ async def store_problem(settings: Settings) -> str:
 async def start_problems(settings: Settings) -> list[str]:
     """All that stands against a start."""
     found = [
-        gateway_problem(),
+        replicas_problem(settings),
+        gateway_problem(settings),
         prometheus_problem(),
         model_problem(settings),
+        policy_problem(settings),
         *port_problems(wanted_ports(settings)),
         await store_problem(settings),
     ]

@@ -23,6 +23,7 @@ from tidegate.render.promql import duration
 from tidegate.settings import Settings
 
 LOCAL: Final = "127.0.0.1"
+ALERTMANAGER_PORT: Final = 9093
 
 
 class PrometheusError(RuntimeError):
@@ -68,7 +69,8 @@ def render_config(
 
     Args:
         settings: those in force.
-        hosts: where `gateway`, `collector` and `autoscaler` run, if not on this machine.
+        hosts: where `gateway`, `collector`, `autoscaler` and `watch` run, if not on this machine; and
+            `exporter` and `alertmanager`, which only Compose has.
         dns_name: the name under which every replica is known, with `replicas.first_port` as their port;
             else they stand in a file that `write_targets` writes.
     """
@@ -90,6 +92,11 @@ def render_config(
             if settings.autoscaler.enabled
             else ""
         ),
+        watch=(
+            f"{at.get('watch', LOCAL)}:{settings.drift.watch_port}" if settings.drift.watch else ""
+        ),
+        exporter=f"{at['exporter']}:{settings.exporter.port}" if "exporter" in at else "",
+        alertmanager=f"{at['alertmanager']}:{ALERTMANAGER_PORT}" if "alertmanager" in at else "",
         prometheus=f"{LOCAL}:{settings.prometheus.port}",
     )
 

@@ -11,6 +11,7 @@ from typing import Final
 from tidegate.stack.journal import Journal
 from tidegate.stack.keeper import Keeper, State
 from tidegate.stack.probe import Fetch
+from tidegate.stack.release import Release
 
 Load = Callable[[], Awaitable[Mapping[int, int]]]
 """The requests that each replica works on, by its number; empty if that cannot be known now."""
@@ -19,39 +20,54 @@ LOAD_SECONDS: Final = 0.5
 _SESSIONS = re.compile(
     r'^haproxy_server_current_sessions\{proxy="model",server="model(\d+)"\} (\d+)', re.MULTILINE
 )
+_UP = re.compile(
+    r'^haproxy_server_status\{proxy="model",server="model(\d+)",state="UP"\} 1$', re.MULTILINE
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Occupant:
-    """Who is in a slot: its state, and when it was started (seconds since 1970)."""
+    """Who is in a slot: its state, when it was started (seconds since 1970), what it serves."""
 
     state: State
     started_at: float
+    current: bool = True
+    """Whether it serves what all shall serve; else it is to be replaced."""
 
 
 def plan(
-    slots: Mapping[int, Occupant], desired: int, limit: int, load: Mapping[int, int]
+    slots: Mapping[int, Occupant],
+    desired: int,
+    limit: int,
+    load: Mapping[int, int],
+    surge: int = 0,
 ) -> tuple[list[int], list[int]]:
-    """Which numbers to start and which to drain, so that `desired` replicas are active.
+    """Which numbers to start and which to drain, so that `desired` replicas are active, and `surge` more.
 
     Draining ones are no longer active but still hold their number. The lowest free numbers are taken;
-    given up are those that take no requests, then those with the fewest, then the newest.
+    given up are those that take no requests, then those that are to be replaced, then those with the
+    fewest requests, then the newest. During a replacement, so many as `surge` of those that start on what
+    all shall serve are kept: they are what it waits for.
 
     Args:
         slots: the occupied numbers.
         desired: how many there shall be.
         limit: the highest number.
         load: requests that each works on, as far as known.
+        surge: how many there shall be on top.
     """
     active = [number for number, one in slots.items() if one.state not in {"draining", "gone"}]
-    surplus = len(active) - desired
+    coming = sorted(n for n in active if slots[n].current and slots[n].state != "ready")[:surge]
+    surplus = len(active) - desired - surge
     if surplus <= 0:
         free = [number for number in range(1, limit + 1) if number not in slots]
         return free[:-surplus], []
 
-    def worth(number: int) -> tuple[bool, int, float, int]:
+    def worth(number: int) -> tuple[bool, bool, bool, int, float, int]:
         one = slots[number]
-        return one.state == "ready", load.get(number, 0), -one.started_at, -number
+        busy = load.get(number, 0)
+        ready = one.state == "ready"
+        return number in coming, ready, one.current, busy, -one.started_at, -number
 
     return [], sorted(active, key=worth)[:surplus]
 
@@ -67,20 +83,34 @@ def gateway_load(fetch: Fetch, metrics_port: int) -> Load:
     return load
 
 
+def gateway_sees(fetch: Fetch, metrics_port: int) -> Callable[[int], Awaitable[bool]]:
+    """Whether the gateway sends requests to a replica, from the gateway's exporter."""
+    url = f"http://127.0.0.1:{metrics_port}/metrics?scope=server"
+
+    async def seen(number: int) -> bool:
+        text = await fetch(url, LOAD_SECONDS)
+        return number in {int(up) for up in _UP.findall(text or "")}
+
+    return seen
+
+
 @dataclass(slots=True)
 class ReplicaPool:
-    """Replicas number 1 to `limit`, as many as desired.
+    """Replicas number 1 to `limit`, as many as desired, and one more while they are replaced.
 
     One task brings what is to what is wanted, whenever either changes; so a wish that comes while
     replicas still drain is met as their numbers become free.
     """
 
-    make: Callable[[int], Keeper]
+    make: Callable[[int, Release], Keeper]
     journal: Journal
     load: Load
     limit: int
     desired: int
+    release: Release
     slots: dict[int, Keeper] = field(default_factory=dict, init=False)
+    _serving: dict[int, Release] = field(default_factory=dict, init=False)
+    _surge: int = field(default=0, init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _drains: dict[int, asyncio.Task[None]] = field(default_factory=dict, init=False)
 
@@ -107,20 +137,53 @@ class ReplicaPool:
             self.desired = desired
         self._wake.set()
 
+    def turn_to(self, release: Release) -> None:
+        """Let whatever is started from now on serve this; those that serve another are given up first."""
+        self.release = release
+        self._wake.set()
+
+    def surge(self, count: int) -> None:
+        """Have so many more replicas than desired."""
+        self._surge = count
+        self._wake.set()
+
+    def current(self) -> list[tuple[int, Keeper]]:
+        """Those that serve what all shall serve, and do not drain."""
+        return [pair for pair in self._active() if self._serving[pair[0]] == self.release]
+
+    def others(self) -> list[tuple[int, Keeper]]:
+        """Those that serve something else, and do not drain."""
+        return [pair for pair in self._active() if self._serving[pair[0]] != self.release]
+
+    def surplus(self) -> bool:
+        """Whether there are more than there shall be, those that drain included."""
+        return len(self.slots) > self.desired + self._surge
+
+    def full(self) -> bool:
+        """Whether as many are active as there shall be."""
+        return len(self._active()) >= self.desired + self._surge
+
+    def _active(self) -> list[tuple[int, Keeper]]:
+        return [pair for pair in sorted(self.slots.items()) if pair[0] not in self._drains]
+
     async def run(self) -> None:
         """Follow what is desired, until cancelled."""
         while True:
             await self._wake.wait()
             self._wake.clear()
-            surplus = len(self.slots) - len(self._drains) > self.desired
+            surplus = len(self.slots) - len(self._drains) > self.desired + self._surge
             load = await self.load() if surplus else {}
             occupants = {
                 number: Occupant(
-                    "draining" if number in self._drains else keeper.state, keeper.started_at
+                    "draining" if number in self._drains else keeper.state,
+                    keeper.started_at,
+                    self._serving[number] == self.release,
                 )
                 for number, keeper in self.slots.items()
             }
-            start, drain = plan(occupants, self.desired, self.limit, load)
+            # One number more than there may be replicas: else none could be replaced at the limit.
+            limit = self.limit + self._surge
+            start, drain = plan(occupants, self.desired, limit, load, self._surge)
             for number in start:
                 self._start(number)
             for number in drain:
@@ -134,15 +197,15 @@ class ReplicaPool:
             await asyncio.gather(*self._drains.values())
 
     def _start(self, number: int) -> None:
-        keeper = self.make(number)
-        self.slots[number] = keeper
+        keeper = self.make(number, self.release)
+        self.slots[number], self._serving[number] = keeper, self.release
         keeper.begin()
 
     async def _drain(self, number: int) -> None:
         keeper = self.slots[number]
         self.journal.note("drain", "finishes its requests", component=keeper.program.name)
         await keeper.stop()
-        del self.slots[number], self._drains[number]
+        del self.slots[number], self._drains[number], self._serving[number]
         self.journal.note("gone", "gone", component=keeper.program.name)
         keeper.changed()
         self._wake.set()

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tidegate.stack.journal import Entry
 from tidegate.stack.keeper import Keeper, State
+from tidegate.stack.rollout import RolloutStatus
 
 StackState = Literal["starting", "ready", "degraded", "stopping"]
 
@@ -19,7 +20,10 @@ class Answer(BaseModel):
 
 
 class ProgramStatus(Answer):
-    """One program. Times are seconds since 1970; `problem` is empty or says what is wrong."""
+    """One program. Times are seconds since 1970; `problem` is empty or says what is wrong.
+
+    `version` is that of a replica's model, as it says itself.
+    """
 
     id: str
     state: State
@@ -29,10 +33,14 @@ class ProgramStatus(Answer):
     restarts: int
     address: str
     problem: str
+    version: str = ""
 
 
 class StackStatus(Answer):
-    """All of it. `running` counts ready and starting replicas."""
+    """All of it. `running` counts ready and starting replicas; `rollout` is the last replacement.
+
+    `slots` are those asked for in each replica, `own_slots` those that it has by itself.
+    """
 
     state: StackState
     pid: int
@@ -50,11 +58,14 @@ class StackStatus(Answer):
     desired: int
     running: int
     ready: int
+    slots: int
+    own_slots: int
     replicas: list[ProgramStatus]
     recent: list[Entry]
+    rollout: RolloutStatus | None = None
 
 
-def program_status(keeper: Keeper) -> ProgramStatus:
+def program_status(keeper: Keeper, version: str = "") -> ProgramStatus:
     """The status of what a keeper keeps."""
     return ProgramStatus(
         id=keeper.program.name,
@@ -65,16 +76,19 @@ def program_status(keeper: Keeper) -> ProgramStatus:
         restarts=keeper.restarts,
         address=keeper.program.address,
         problem=keeper.problem,
+        version=version,
     )
 
 
-def judge(components: list[ProgramStatus], replicas: list[ProgramStatus]) -> StackState:
+def judge(
+    components: list[ProgramStatus], replicas: list[ProgramStatus], least: int = 1
+) -> StackState:
     """Whether a stack that was once ready still is.
 
     Replicas that start because more are wanted, or that drain, are no fault; failed ones are, and so
-    is having none that takes requests.
+    is having none that takes requests, unless there may be none: then requests wait until one is back.
     """
     whole = all(one.state == "ready" for one in components)
     failed = any(one.state == "failed" for one in replicas)
-    served = any(one.state == "ready" for one in replicas)
+    served = least == 0 or any(one.state == "ready" for one in replicas)
     return "ready" if whole and served and not failed else "degraded"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -15,18 +15,31 @@ from aiohttp import web
 from tidegate.resizer.local import LocalResizer
 from tidegate.resizer.server import make_app, serve_unix
 from tidegate.settings import Settings
+from tidegate.slots_file import SlotsFile
 from tidegate.stack import prometheus
 from tidegate.stack.access import AccessLines
-from tidegate.stack.components import START_SECONDS, Programs, replica_name, replica_port, url
+from tidegate.stack.components import (
+    START_SECONDS,
+    Programs,
+    replica_address,
+    replica_name,
+    replica_port,
+    url,
+)
+from tidegate.stack.deployment import Deployment, Versions
 from tidegate.stack.elasticsearch import Watched
 from tidegate.stack.environment import absolute, environment
+from tidegate.stack.gateway import ADMIN_SOCKET
+from tidegate.stack.gateway_admin import GatewayAdmin
 from tidegate.stack.journal import Journal
 from tidegate.stack.keeper import STARTING_POLL_SECONDS, Keeper, Program
 from tidegate.stack.layout import Layout
 from tidegate.stack.preflight import start_problems
 from tidegate.stack.probe import Fetch, Probe, asking
 from tidegate.stack.process import bound_output
-from tidegate.stack.replicas import ReplicaPool, gateway_load
+from tidegate.stack.release import Release
+from tidegate.stack.replicas import ReplicaPool, gateway_load, gateway_sees
+from tidegate.stack.slots import SlotsPool, slots_shown
 from tidegate.stack.status import StackState, StackStatus, judge, program_status
 
 TIDY_SECONDS: Final = 5.0
@@ -78,24 +91,39 @@ class Supervisor:
         env = environment(settings, os.environ, layout.run / "settings.toml")
         self._programs = Programs(settings, layout, env, Path.cwd())
         self._pool = ReplicaPool(
-            make=lambda number: self._keeper(self._programs.replica(number), self._write_targets),
+            make=lambda number, release: self._keeper(
+                self._programs.replica(number, release), self._replicas_changed
+            ),
             journal=journal,
             load=gateway_load(fetch, settings.gateway.metrics_port),
             limit=settings.replicas.max,
             desired=settings.replicas.start,
+            release=Release(path=settings.model.path),
+        )
+        self._slots = self._slots_pool(fetch) if settings.slots.max is not None else None
+        self._versions = Versions(fetch)
+        self._deployment = Deployment(
+            self._pool,
+            journal,
+            gateway_sees(fetch, settings.gateway.metrics_port),
+            layout.data / "models",
+            env,
+            Path.cwd(),
         )
 
     def control(self) -> web.Application:
-        """What answers on the control socket: the resizer's routes and `GET /status`."""
+        """What answers on the control socket: the resizer's routes, `GET /status` and `PUT /model`."""
 
         async def get_status(request: web.Request) -> web.Response:
             del request
+            await self._versions.learn(self._pool.slots)
             return web.Response(
                 text=self.status().model_dump_json(), content_type="application/json"
             )
 
-        app = make_app(LocalResizer(self._pool, self.settings.replicas))
+        app = make_app(LocalResizer(self._pool, self.settings.replicas, self._slots))
         app.router.add_get("/status", get_status)
+        self._deployment.add_routes(app)
         return app
 
     async def start(self) -> None:
@@ -114,16 +142,22 @@ class Supervisor:
             self._elasticsearch = Watched(self.settings.store.elasticsearch, self.journal)
             self._background(self._elasticsearch.run())
         self._background(self._tidy())
+        if self._slots:
+            self._slots.begin()
         # Those that need nothing of each other start at the same time; the gateway wants replicas, the
         # autoscaler wants signals.
         await self._until_ready(
             self._component(self._programs.prometheus()),
             self._component(self._programs.collector()),
+            *self._watching(),
             *self._pool.begin(),
         )
         self._background(self._pool.run())
-        await self._until_ready(self._component(await self._programs.gateway(self._access)))
+        gateway = await self._programs.gateway(self._access)
+        await self._until_ready(self._component(gateway, self._look_at_slots))
         await self._until_served()
+        if self._slots:
+            self._background(self._slots.run())
         if self.settings.autoscaler.enabled:
             await self._until_ready(self._component(self._programs.autoscaler()))
         self._state = "ready"
@@ -132,9 +166,9 @@ class Supervisor:
     async def stop(self) -> None:
         """Stop everything so that no request and no event is lost; takes `stop_seconds` at most.
 
-        The autoscaler first, so that nobody resizes; then the gateway, which answers what it has taken
-        while replicas are still there; then the replicas; and when no one writes events any more, the
-        collector, which delivers the last of them.
+        The autoscaler first, so that nobody resizes, and the watcher; then the gateway, which answers what
+        it has taken while replicas are still there; then the replicas; and when no one writes events any
+        more, the collector, which delivers the last of them.
         """
         if self._state == "stopping":
             return
@@ -144,7 +178,8 @@ class Supervisor:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._stop("autoscaler")
+        await self._deployment.stop()
+        await asyncio.gather(self._stop("autoscaler"), self._stop("watch"))
         await self._stop("gateway")
         await self._pool.drain_all()
         self._access.close()
@@ -161,11 +196,16 @@ class Supervisor:
         components = [program_status(keeper) for keeper in self._components.values()]
         if self._elasticsearch:
             components.append(self._elasticsearch.status())
-        replicas = [program_status(keeper) for _, keeper in sorted(self._pool.slots.items())]
+        replicas = [
+            program_status(keeper, self._versions.of(keeper))
+            for _, keeper in sorted(self._pool.slots.items())
+        ]
         ready = sum(one.state == "ready" for one in replicas)
         settings = self.settings
         return StackStatus(
-            state=judge(components, replicas) if self._state == "ready" else self._state,
+            state=judge(components, replicas, settings.replicas.min)
+            if self._state == "ready"
+            else self._state,
             pid=os.getpid(),
             started_at=self.started_at,
             data_dir=str(self._layout.data),
@@ -181,17 +221,44 @@ class Supervisor:
             desired=self._pool.desired,
             running=ready + sum(one.state == "starting" for one in replicas),
             ready=ready,
+            slots=self._slots.desired if self._slots else settings.slots.per_replica,
+            own_slots=settings.slots.per_replica,
             replicas=replicas,
             recent=list(self.journal.recent),
+            rollout=self._deployment.rollout.status if self._deployment.rollout else None,
         )
+
+    def _slots_pool(self, fetch: Fetch) -> SlotsPool:
+        settings = self.settings
+        return SlotsPool(
+            own=settings.slots.per_replica,
+            file=SlotsFile(self._layout.slots, settings.slots.most),
+            gateway=GatewayAdmin(self._layout.gateway / ADMIN_SOCKET),
+            configure=self._programs.gateway_config,
+            occupied=lambda: self._pool.slots,
+            shown=slots_shown(fetch, lambda number: replica_address(settings, number)),
+            journal=self.journal,
+        )
+
+    def _look_at_slots(self) -> None:
+        if self._slots:
+            self._slots.look()
+
+    def _replicas_changed(self) -> None:
+        self._write_targets()
+        self._look_at_slots()
 
     def _keeper(self, program: Program, changed: Any = lambda: None) -> Keeper:
         return Keeper(program, self.journal, self._probe, changed)
 
-    def _component(self, program: Program) -> Keeper:
-        keeper = self._components[program.name] = self._keeper(program)
+    def _component(self, program: Program, changed: Callable[[], None] = lambda: None) -> Keeper:
+        keeper = self._components[program.name] = self._keeper(program, changed)
         keeper.begin()
         return keeper
+
+    def _watching(self) -> list[Keeper]:
+        wanted = self.settings.drift.watch
+        return [self._component(self._programs.watch())] if wanted else []
 
     async def _until_ready(self, *keepers: Keeper) -> None:
         for first in asyncio.as_completed([_named(keeper) for keeper in keepers]):

@@ -69,11 +69,14 @@ def _header(status: StackStatus, measures: Mapping[str, float]) -> Text:
         f"\n{measures_words(measures, status.objective_seconds)}   "
         f"{status.ready} of {status.desired} replicas ready (between {status.min} and {status.max})"
     )
+    if status.slots != status.own_slots:
+        text.append(f", {status.slots} slots each instead of {status.own_slots}")
     return text
 
 
 def _programs(status: StackStatus, now: float) -> Table:
-    table = Table("", "state", "pid", "up", "restarts", "address", box=None, pad_edge=False)
+    columns = ("", "state", "pid", "up", "restarts", "address", "model")
+    table = Table(*columns, box=None, pad_edge=False)
     for one in [*status.components, *status.replicas]:
         table.add_row(
             one.id,
@@ -82,6 +85,7 @@ def _programs(status: StackStatus, now: float) -> Table:
             duration(now - one.started_at) if one.pid else "",
             str(one.restarts or ""),
             one.address,
+            one.version,
         )
     return table
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final
@@ -18,6 +19,7 @@ from tidegate.events import Event, encode
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
 from tidegate.store import canonical, lucene
 from tidegate.store.aggregations import Dialect
+from tidegate.store.answers import explain, reason
 from tidegate.store.base import (
     QueryError,
     Rejected,
@@ -26,10 +28,10 @@ from tidegate.store.base import (
     StoreUnavailableError,
 )
 from tidegate.store.compiler import DEFAULT_FIELD
-from tidegate.store.fields import TIMESTAMP, RefusedError, place, template
+from tidegate.store.fields import TIMESTAMP, RefusedError, place
+from tidegate.store.installing import STREAMS, install
 from tidegate.store.requests import check
 
-STREAMS: Final = {"logs": "logs-tidegate.*-*", "traces": "traces-tidegate.*-*"}
 # A server that cannot write yet says so after the first; the second is for one that says nothing.
 WRITE_SECONDS: Final = 10
 REQUEST_SECONDS: Final = 20.0
@@ -37,6 +39,8 @@ REQUEST_SECONDS: Final = 20.0
 CONFLICT: Final = 409
 # Answers about one event that say nothing against the event itself: a later try may be taken.
 TRANSIENT: Final = frozenset({401, 403, 404, 408, 429})
+# A stream that was just made has no shard for a moment, and a search of all streams is a 503 then.
+SHARD_PAUSES: Final = (0.1, 0.3, 1.0, 2.0)
 # Answers to a whole request that is itself at fault.
 REFUSED: Final = frozenset({400, 413})
 Operation = tuple[bytes, bytes]
@@ -97,7 +101,8 @@ class ElasticsearchStore:
         streams = STREAMS[request.stream] if request.stream else ",".join(STREAMS.values())
         with self._asking(QueryError):
             self._refresh(streams)
-            answer = self._client.search(
+            answer = _with_patience(
+                self._client.search,
                 index=streams,
                 allow_no_indices=True,
                 ignore_unavailable=True,
@@ -128,7 +133,7 @@ class ElasticsearchStore:
         if self._installed:
             return
         with self._asking(StoreUnavailableError), suppress(AuthorizationException):
-            _install(self._client, self._settings.retention)
+            install(self._client, self._settings.retention)
         self._installed = True
 
     def _bulk(self, lines: Sequence[tuple[int, Operation]]) -> list[Rejected]:
@@ -155,11 +160,11 @@ class ElasticsearchStore:
             status = outcome["status"]
             if status < 300 or status == CONFLICT:
                 continue
-            reason = _explain(outcome.get("error"))
+            why = explain(outcome.get("error"))
             if status >= 500 or status in TRANSIENT:
                 self._installed = False  # perhaps the templates went, with everything else
-                raise StoreUnavailableError(f"{self._settings.url}: {status}: {reason}")
-            rejected.append(Rejected(number, reason))
+                raise StoreUnavailableError(f"{self._settings.url}: {status}: {why}")
+            rejected.append(Rejected(number, why))
         return rejected
 
     def _refresh(self, streams: str) -> None:
@@ -176,11 +181,11 @@ class ElasticsearchStore:
         try:
             yield
         except ApiError as error:
-            reason = _reason(error)
-            if error.status_code in REFUSED or "too_many_buckets" in reason:
-                raise refused(reason) from error
+            why = reason(error)
+            if error.status_code in REFUSED or "too_many_buckets" in why:
+                raise refused(why) from error
             self._installed = False
-            raise StoreUnavailableError(f"{url}: {error.status_code}: {reason}") from error
+            raise StoreUnavailableError(f"{url}: {error.status_code}: {why}") from error
         except TransportError as error:
             self._installed = False
             raise StoreUnavailableError(f"{url} cannot be reached: {error}") from error
@@ -188,6 +193,18 @@ class ElasticsearchStore:
 
 class _RequestRefusedError(Exception):
     """A whole request was refused, though perhaps not for all that is in it."""
+
+
+def _with_patience(search: Callable[..., Any], **request: Any) -> Any:
+    """The answer to a search, once the shards of new streams have started."""
+    for pause in SHARD_PAUSES:
+        try:
+            return search(**request)
+        except ApiError as error:
+            if error.status_code != 503:
+                raise
+        time.sleep(pause)
+    return search(**request)
 
 
 def _client(settings: ElasticsearchSettings) -> Elasticsearch:
@@ -214,38 +231,6 @@ def _client(settings: ElasticsearchSettings) -> Elasticsearch:
     )
 
 
-def _install(client: Elasticsearch, retention: str) -> None:
-    """Put the templates in place. The same again changes nothing."""
-    kept = template("component-tidegate-settings")
-    kept["template"]["lifecycle"]["data_retention"] = retention
-    mappings = template("component-tidegate-mappings")
-    components = {"tidegate-settings": kept, "tidegate-mappings": mappings}
-    for name, body in components.items():
-        client.cluster.put_component_template(
-            name=name, template=body["template"], meta=body["_meta"]
-        )
-    for kind in STREAMS:
-        body = template(f"index-{kind}-tidegate")
-        client.indices.put_index_template(
-            name=f"{kind}-tidegate",
-            index_patterns=body["index_patterns"],
-            data_stream=body["data_stream"],
-            priority=body["priority"],
-            composed_of=body["composed_of"],
-            meta=body["_meta"],
-        )
-    # Streams that are there already learn fields that are new; they know @timestamp, and may not be
-    # told of it again (it would take on ignore_malformed, which a data stream's time must not have).
-    properties = mappings["template"]["mappings"]["properties"]
-    del properties[TIMESTAMP]
-    client.indices.put_mapping(
-        index=list(STREAMS.values()),
-        properties=properties,
-        allow_no_indices=True,
-        ignore_unavailable=True,
-    )
-
-
 def _operation(event: Event) -> Operation:
     identity, stream = place(event)
     action = orjson.dumps({"create": {"_index": stream, "_id": identity}})
@@ -260,17 +245,3 @@ def _query(query: str, request: SearchRequest) -> dict[str, Any]:
     if moments:
         filters.append({"range": {TIMESTAMP: moments}})
     return {"bool": {"filter": filters}}
-
-
-def _reason(error: ApiError) -> str:
-    """What the server says, down to its cause."""
-    body = error.body.get("error") if isinstance(error.body, dict) else None
-    return _explain(body) or str(error)
-
-
-def _explain(error: object) -> str:
-    if not isinstance(error, dict):
-        return str(error or "")
-    inner = [error, *error.get("root_cause", []), error.get("caused_by")]
-    reasons = [str(one.get("reason")) for one in inner if isinstance(one, dict)]
-    return f"{error.get('type')}: {'; '.join(dict.fromkeys(reasons))}"

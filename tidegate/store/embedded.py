@@ -151,15 +151,21 @@ class EmbeddedStore(EmbeddedReader):
             raise
 
     def append(self, events: Sequence[Event]) -> list[Rejected]:
-        """Store the events with one commit."""
+        """Store the events with one commit. Of those with one id the first is kept, as by `create`."""
         rejected = []
         with self._writing, self._unavailable():
             writer = self._open_writer()
+            self._written.reload()
+            before, now = self._written.searcher(), set[str]()
             for number, event in enumerate(events):
                 try:
-                    _put(writer, self._written.schema, event)
+                    identity, document = index.document(event, self._written.schema)
                 except RefusedError as error:
                     rejected.append(Rejected(number, str(error)))
+                    continue
+                if identity not in now and not before.doc_freq(index.ID_FIELD, identity):
+                    writer.add_document(document)
+                    now.add(identity)
             writer.commit()
         return rejected
 
@@ -230,7 +236,7 @@ def _make(root: Path, held: Layout | None) -> Layout:
                 for event in events:
                     # What contradicts the new mapping cannot be kept.
                     with suppress(RefusedError):
-                        _put(writer, new.schema, event)
+                        writer.add_document(index.document(event, new.schema)[1])
                 writer.commit()
             writer.wait_merging_threads()
         layout.sync_folder(root)
@@ -249,13 +255,6 @@ def _all_events(folder: Path) -> Iterator[list[Event]]:
         yield [
             index.event(searcher.doc(address)) for _, address in hits[start : start + COPY_EVENTS]
         ]
-
-
-def _put(writer: tantivy.IndexWriter, schema: tantivy.Schema, event: Event) -> None:
-    """Add an event in the place of the one with its id, if there is one."""
-    identity, document = index.document(event, schema)
-    writer.delete_documents_by_term(index.ID_FIELD, identity)
-    writer.add_document(document)
 
 
 def _narrowed(schema: tantivy.Schema, query: Query, request: SearchRequest) -> Query:

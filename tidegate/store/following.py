@@ -44,6 +44,7 @@ class Follower:
         while True:
             hits = self.store.search(request).hits
             fresh = [event for event in hits if self._take(event)]
+            self._forget()
             yield from fresh
             if len(hits) < PAGE:
                 break
@@ -51,6 +52,8 @@ class Follower:
             # A page of one and the same millisecond would come again and again.
             step = 0 if fresh else _MILLISECOND
             request = replace(request, since=moments.to_datetime(last + step))
+
+    def _forget(self) -> None:
         oldest = self._newest - 2 * LATE // timedelta(microseconds=1)
         self._seen = {name: at for name, at in self._seen.items() if at >= oldest}
 

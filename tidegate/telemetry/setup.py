@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import Sampler
 
 from tidegate.events import EventWriter, Origin
+from tidegate.origin import event_writer
 from tidegate.settings import Settings, SettingsError
 from tidegate.telemetry.export import EventSpanExporter, OtlpExporter, OtlpProcessor
 
@@ -74,12 +75,7 @@ def open_writer(settings: Settings, node: str) -> EventWriter:
         SettingsError: their folder cannot be made.
     """
     try:
-        return EventWriter(
-            settings.log_dir,
-            node,
-            file_bytes=settings.telemetry.file_bytes,
-            file_seconds=settings.telemetry.file_seconds,
-        )
+        return event_writer(settings, node)
     except OSError as error:
         raise SettingsError(f"stack.data_dir: cannot write events there: {error}") from error
 

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -18,12 +17,12 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from ports import free_port
 
 from tidegate.settings import Settings
 from tidegate.stack import gateway
 
-PORTS = range(21300, 21400)
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = 60.0
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
@@ -56,6 +55,7 @@ class Replica:
     most_busy: int = 0
     requests: list[web.Request] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
+    checks: int = 0
     release: asyncio.Event = field(default_factory=asyncio.Event)
     held: bool = False
     _runner: web.AppRunner | None = None
@@ -88,6 +88,7 @@ class Replica:
             self._runner = None
 
     async def _ready(self, _: web.Request) -> web.Response:
+        self.checks += 1
         return web.Response(status=200 if self.ready else 503)
 
     async def _work(self, request: web.Request) -> web.Response:
@@ -119,6 +120,14 @@ class Gateway:
     metrics_port: int
     output: Path
     session: aiohttp.ClientSession
+    config: Path
+    stopped: bool = False
+
+    async def stop(self) -> None:
+        """End it, and wait until it has ended."""
+        self.stopped = True
+        self.process.terminate()
+        await self.process.wait()
 
     @property
     def url(self) -> str:
@@ -131,6 +140,20 @@ class Gateway:
         wanted = "".join(rf'(?=[^}}]*\b{key}="{value}")' for key, value in labels.items())
         found = re.search(rf"^{name}\{{{wanted}[^}}]*\}} (\S+)$", text, re.MULTILINE)
         return float(found[1]) if found else float("nan")
+
+    async def arrived(self) -> float:
+        """How many requests have come for the replicas; the gateway's own (waiting.lua) is none."""
+        await self.holding()
+        return await self.metric("haproxy_backend_sessions_total", proxy="model") - 1
+
+    async def holding(self) -> None:
+        """Wait until requests would wait if no replica were up."""
+
+        async def taken() -> bool:
+            labels = {"proxy": "model", "server": "waiting"}
+            return await self.metric("haproxy_server_current_sessions", **labels) == 1
+
+        await until(taken)
 
     async def ready_replicas(self, number: int) -> None:
         """Wait until so many replicas get requests."""
@@ -155,7 +178,8 @@ class Gateway:
             return self.output.read_bytes().count(b"\n") >= number
 
         await until(there)
-        return [json.loads(line) for line in self.output.read_bytes().splitlines()]
+        whole, _, _ = self.output.read_bytes().rpartition(b"\n")  # another may be half written
+        return [json.loads(line) for line in whole.splitlines()]
 
 
 StartGateway = Callable[..., Awaitable[Gateway]]
@@ -166,26 +190,18 @@ SpawnReplica = Callable[[], Awaitable[tuple[str, Kill]]]
 
 @pytest.fixture
 def next_port() -> Callable[[], int]:
-    candidates = iter(PORTS)
-
-    def take() -> int:
-        for port in candidates:
-            with contextlib.closing(socket.socket()) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                with contextlib.suppress(OSError):
-                    probe.bind(("127.0.0.1", port))
-                    return port
-        raise AssertionError("no port of the tests' range is free")
-
-    return take
+    return free_port
 
 
 @pytest.fixture
 def make_settings(next_port: Callable[[], int]) -> Callable[..., Settings]:
-    def make(*, slots: int = 2, **gateway_settings: Any) -> Settings:
+    def make(*, slots: int = 2, most_slots: int | None = None, **gateway_settings: Any) -> Settings:
         ports = {"port": next_port(), "metrics_port": next_port()}
         return Settings.model_validate(
-            {"slots": {"per_replica": slots}, "gateway": {**ports, **gateway_settings}}
+            {
+                "slots": {"per_replica": slots, "max": most_slots},
+                "gateway": {**ports, **gateway_settings},
+            }
         )
 
     return make
@@ -204,7 +220,7 @@ async def start_gateway(
     tmp_path: Path, make_settings: Callable[..., Settings], session: aiohttp.ClientSession
 ) -> AsyncIterator[StartGateway]:
     """Start it for these addresses. At the end it is stopped, and must have been in good health."""
-    started: list[asyncio.subprocess.Process] = []
+    started: list[Gateway] = []
 
     async def start(addresses: list[str], **overrides: Any) -> Gateway:
         settings = make_settings(**overrides)
@@ -215,10 +231,10 @@ async def start_gateway(
             process = await asyncio.create_subprocess_exec(
                 *gateway.argv(config), stdout=stdout, stderr=stderr
             )
-        started.append(process)
         running = Gateway(
-            process, settings.gateway.port, settings.gateway.metrics_port, output, session
+            process, settings.gateway.port, settings.gateway.metrics_port, output, session, config
         )
+        started.append(running)
 
         async def answers() -> bool:
             with contextlib.suppress(aiohttp.ClientError):
@@ -229,11 +245,10 @@ async def start_gateway(
         return running
 
     yield start
-    for process in started:
-        assert not process.returncode, (tmp_path / "stderr").read_text()
-        if process.returncode is None:
-            process.terminate()
-            await process.wait()
+    for running in started:
+        assert running.stopped or not running.process.returncode, (tmp_path / "stderr").read_text()
+        if running.process.returncode is None:
+            await running.stop()
 
 
 @pytest.fixture

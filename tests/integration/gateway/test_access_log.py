@@ -87,8 +87,8 @@ async def test_a_line_tells_the_request_from_arrival_to_answer(
     before = time.time()
     async with session.post(f"{gateway.url}/predict?token=secret", data=b"{}") as answer:
         await answer.read()
-    after = time.time()
     (line,) = await gateway.lines(1)
+    after = time.time()
     assert line["message"] == "POST /predict 200"
     assert line["http"] == {"request": {"method": "POST"}, "response": {"status_code": 200}}
     assert line["url"] == {"path": "/predict"}
@@ -134,7 +134,7 @@ async def test_level_and_outcome_follow_the_status(
 async def test_a_request_that_no_replica_answered_keeps_the_trace_of_its_client(
     start_gateway: StartGateway, session: aiohttp.ClientSession
 ) -> None:
-    gateway = await start_gateway([])
+    gateway = await start_gateway([], queue_seconds=0.2)
     traced = {"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01"}
     async with session.get(f"{gateway.url}/x", headers=traced) as answer:
         assert answer.status == 503

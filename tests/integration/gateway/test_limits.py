@@ -56,7 +56,7 @@ async def test_a_client_that_sends_everything_before_it_reads_gets_its_413(
     gateway: Gateway,
 ) -> None:
     def send() -> int:
-        connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=60)
         with contextlib.closing(connection):
             connection.request("POST", "/predict", b"z" * 5_000_000)
             with connection.getresponse() as answer:
@@ -69,7 +69,8 @@ async def test_a_client_that_asks_before_it_sends_is_answered_at_once(gateway: G
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5000000\r\n\r\n"
     writer.write(head)
-    async with asyncio.timeout(5):
+    # HAProxy would wait 10 s for the body.
+    async with asyncio.timeout(9):
         assert (await reader.readline()).split()[1] == b"413"
     writer.close()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import re
 import signal
-import time
 
 import aiohttp
 import pytest
@@ -14,24 +14,7 @@ import pytest
 from .conftest import Replica, SpawnReplica, StartGateway, StartReplica, post, until
 
 pytestmark = pytest.mark.integration
-
-
-async def test_without_a_replica_a_request_is_answered_at_once(
-    start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
-) -> None:
-    closed = [await start_replica(start=False) for _ in range(3)]
-    gateway = await start_gateway([replica.address for replica in closed])
-    started = time.perf_counter()
-    async with session.post(f"{gateway.url}/predict", data=b"{}") as answer:
-        assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
-    assert time.perf_counter() - started < 0.5
-    (line,) = await gateway.lines(1)
-    assert line["tidegate"]["gateway"] == {
-        "queue_ns": 0,
-        "server": "<NOSRV>",
-        "retries": 0,
-        "termination_state": "SC--",
-    }
+IDLE_SECONDS = 60  # for which HAProxy keeps a connection of a client that sends nothing
 
 
 async def test_replicas_that_do_not_run_are_not_tried(
@@ -46,25 +29,26 @@ async def test_replicas_that_do_not_run_are_not_tried(
     assert {line["tidegate"]["gateway"]["server"] for line in lines} == {"model6"}
     assert sum(line["tidegate"]["gateway"]["retries"] for line in lines) == 0
     # One for each request, not for each connection of a client.
-    assert await gateway.metric("haproxy_backend_sessions_total", proxy="model") == 20
+    assert await gateway.arrived() == 20
 
 
-async def test_a_replica_that_comes_up_is_used_within_about_a_second(
+async def test_a_replica_that_comes_up_is_used_after_its_first_good_check(
     start_gateway: StartGateway, start_replica: StartReplica
 ) -> None:
     first, second = await start_replica(), await start_replica(start=False)
     gateway = await start_gateway([first.address, second.address])
     await gateway.ready_replicas(1)
+    (server,) = re.findall(r"default-server .*", gateway.config.read_text())
+    assert "downinter 500ms" in server
     await second.start()
-    started = time.perf_counter()
 
     async def used() -> bool:
         assert await post(gateway) == 200
         return bool(second.requests)
 
     await until(used)
-    # A check each 500 ms; the rest is what a busy machine may add.
-    assert time.perf_counter() - started < 1.5
+    # It is asked each half a second; a few more checks may come before a slow machine's next request does.
+    assert 1 <= second.checks <= 3
 
 
 async def test_a_draining_replica_gets_no_new_request_and_finishes_what_it_has(
@@ -103,7 +87,7 @@ async def test_kill_9_of_one_of_two_replicas_under_load_fails_no_request(
         requests.append(asyncio.create_task(post(gateway)))
     answers = await asyncio.gather(*requests)
     assert answers == [200] * len(answers)
-    assert await gateway.metric("haproxy_backend_active_servers", proxy="model") == 1
+    await gateway.ready_replicas(1)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +150,7 @@ async def test_told_to_stop_it_answers_what_is_under_way_and_ends(
     gateway.process.send_signal(signal.SIGUSR1)
     replica.release.set()
     assert await request == 200
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(IDLE_SECONDS / 2):
         assert await gateway.process.wait() == 0
 
 

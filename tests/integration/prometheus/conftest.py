@@ -46,9 +46,7 @@ def release(request: pytest.FixtureRequest) -> Release:
     folder = prometheus.cache_folder() / "prometheus-3"
     found = [shutil.which(name, path=folder) for name in ("prometheus", "promtool")]
     if None in found:
-        pytest.skip(
-            f"no Prometheus 3 in {folder} (GOBIN={folder} go install …/cmd/prometheus@v0.316.0)"
-        )
+        pytest.skip(f"no Prometheus 3 in {folder}: run `scripts/prometheus build-3` (minutes)")
     return Release(folder / "prometheus", folder / "promtool")
 
 

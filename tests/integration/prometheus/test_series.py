@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from ports import free_port
 
 from tidegate.render.metrics import GATEWAY
 from tidegate.render.recording import groups
@@ -24,17 +24,9 @@ from .conftest import Release
 
 pytestmark = pytest.mark.integration
 
-DEADLINE_SECONDS = 40.0
-
-
-def free_ports(number: int) -> list[int]:
-    """So many free ports, in a row."""
-    for first in range(21330, 21400 - number, number):
-        with contextlib.ExitStack() as held, contextlib.suppress(OSError):
-            for port in range(first, first + number):
-                held.enter_context(socket.socket()).bind(("127.0.0.1", port))
-            return list(range(first, first + number))
-    raise AssertionError("no ports of the tests' range are free")
+DEADLINE_SECONDS = 120.0
+# An edge that 2.42 and 3.x store under different names, which no request misses on a machine under load.
+OBJECTIVE_SECONDS = 10.0
 
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
@@ -104,6 +96,18 @@ class Stack:
         assert len(result) <= 1
         return float(result[0]["value"][1]) if result else None
 
+    async def known(self, expression: str) -> float:
+        """Its value as soon as it has one: for a moment a scrape that came late leaves it without."""
+        found: list[float] = []
+
+        async def there() -> bool:
+            value = await self.value(expression)
+            found.extend([value] if value is not None else [])
+            return bool(found)
+
+        await until(there, f"a value of {expression}")
+        return found[0]
+
     async def reaches(self, expression: str, value: float | None) -> None:
         async def there() -> bool:
             return await self.value(expression) == value
@@ -126,15 +130,15 @@ class Stack:
 
 @pytest.fixture
 async def stack(release: Release, tmp_path: Path) -> AsyncIterator[Stack]:
-    entry, metrics, listen, first, second, none = free_ports(6)
+    entry, metrics, listen, first, second, none = (free_port() for _ in range(6))
     settings = Settings.model_validate(
         {
-            # An edge that 2.42 and 3.x store under different names.
-            "slo": {"latency_seconds": 1.0},
+            "slo": {"latency_seconds": OBJECTIVE_SECONDS},
             "gateway": {"port": entry, "metrics_port": metrics},
             "prometheus": {"port": listen, "scrape_seconds": 0.5},
             "collector": {"metrics_port": none},
             "autoscaler": {"enabled": False},
+            "drift": {"watch": False},
         }
     )
     replicas = {"flights-1": f"127.0.0.1:{first}", "flights-2": f"127.0.0.1:{second}"}
@@ -158,23 +162,15 @@ async def test_every_recorded_series_follows_the_load(stack: Stack) -> None:
     await stack.reaches("service:replicas_up:now", 2)
     await stack.reaches("service:slots:now", 4)
     await stack.load(per_second=20, seconds=8)
-    rate = await stack.value("service:arrival_rate:15s")
-    assert rate is not None
-    assert 3 < rate < 25
-    latency = await stack.value("service:latency_seconds_p95:15s")
-    assert latency is not None
-    assert 0.02 <= latency < 1
+    assert 3 < await stack.known("service:arrival_rate:15s") < 25
+    assert 0.02 <= await stack.known("service:latency_seconds_p95:15s") < OBJECTIVE_SECONDS
     # The ratios are recorded each 15 s; 0 shows that the objective's bucket was found.
     await stack.reaches("service:latency_miss_ratio:5m", 0)
     await stack.reaches("service:error_ratio:5m", 0)
-    age = await stack.value("service:signal_age_seconds:now")
-    assert age is not None
-    assert age < 5
-    names = {
-        recording.name for group in groups(stack.settings.slo) for recording in group.recordings
-    }
-    missing = {name for name in names if await stack.value(name) is None}
-    assert not missing
+    await stack.reaches("service:signal_age_seconds:now < bool 5", 1)
+    for group in groups(stack.settings.slo):
+        for recording in group.recordings:
+            await stack.known(recording.name)
     rules = (await stack.api("rules"))["groups"]
     broken = [rule for group in rules for rule in group["rules"] if rule["health"] == "err"]
     assert not broken
@@ -216,16 +212,14 @@ async def test_the_gateway_exports_what_is_documented_and_little_else_is_kept(
 ) -> None:
     documented = {metric.name for metric in GATEWAY}
 
-    async def names() -> set[str]:
-        kept = await stack.api("query", query='count by (__name__) ({job="gateway"})')
-        found = {series["metric"]["__name__"] for series in kept["result"]}
-        return {name for name in found if not name.startswith(("scrape_", "up"))}
+    found: set[str] = set()
 
     async def complete() -> bool:
-        return await names() >= documented
+        kept = await stack.api("query", query='count by (__name__) ({job="gateway"})')
+        names = {series["metric"]["__name__"] for series in kept["result"]}
+        found.update(name for name in names if not name.startswith(("scrape_", "up")))
+        return found >= documented
 
     await until(complete, "every documented metric of the gateway")
-    assert await names() == documented
-    kept = await stack.value('scrape_samples_post_metric_relabeling{job="gateway"}')
-    assert kept is not None
-    assert kept < 100
+    assert found == documented
+    assert await stack.known('scrape_samples_post_metric_relabeling{job="gateway"}') < 100

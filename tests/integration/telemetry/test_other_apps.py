@@ -16,36 +16,24 @@ from typing import Any, TypeVar
 import httpx
 import orjson
 import pytest
+from ports import free_port
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from websockets.sync.client import connect
 
 pytestmark = pytest.mark.integration
 HERE = Path(__file__).parent
-PORTS = range(21_000, 21_100)
 OPENMETRICS = {"accept": "application/openmetrics-text; version=1.0.0"}
 Found = TypeVar("Found")
 parse: Callable[[str], Any] = text_string_to_metric_families
 
 
-def wait_for(find: Callable[[], Found], seconds: float = 30) -> Found:
+def wait_for(find: Callable[[], Found], seconds: float = 90) -> Found:
     """What `find` returns, once it is truthy."""
     deadline = time.monotonic() + seconds
     while not (found := find()):
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
     return found
-
-
-def free_port() -> int:
-    for port in PORTS:
-        with socket.socket() as held:
-            if held.connect_ex(("127.0.0.1", port)):
-                try:
-                    held.bind(("127.0.0.1", port))
-                except OSError:
-                    continue
-                return port
-    raise AssertionError(f"no port of {PORTS} is free")
 
 
 class Server:
@@ -83,14 +71,15 @@ class Server:
         return [
             event
             for path in sorted((self.folder / ".tidegate/logs").iterdir())
-            for line in path.read_bytes().splitlines()
+            # What follows the last end of a line is half written.
+            for line in path.read_bytes().rpartition(b"\n")[0].splitlines()
             if (event := orjson.loads(line))["event"]["dataset"] == f"tidegate.{dataset}"
         ]
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         self.client.close()
         self.process.send_signal(how)
-        self.process.communicate(timeout=30)
+        self.process.communicate(timeout=60)
         code: int = self.process.returncode
         return abs(code)  # uvicorn ends by the signal that it was sent
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Message
 
+from service.adoption import find_model
 from service.app import create_app
 from service.artefact import SAMPLES, Artefact, load
 from service.replica import Replica
@@ -36,11 +37,12 @@ def samples(flights: Artefact) -> list[dict[str, Any]]:
 
 @dataclass
 class Served:
-    """An application that runs, and a client of it."""
+    """An application that runs, and a client of it. Its model is not loaded before it may be."""
 
     app: FastAPI
     client: httpx.AsyncClient
     log_dir: Path
+    may_load: asyncio.Event
 
     @property
     def replica(self) -> Replica:
@@ -51,7 +53,7 @@ class Served:
         """The events of a dataset written so far."""
         lines = [
             orjson.loads(line)
-            for file in self.log_dir.glob("*.ndjson")
+            for file in sorted(self.log_dir.glob("*.ndjson"))
             for line in file.read_bytes().splitlines()
         ]
         return [line for line in lines if line["event"]["dataset"] == f"tidegate.{dataset}"]
@@ -60,7 +62,7 @@ class Served:
 Serve = Callable[..., AbstractAsyncContextManager[Served]]
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
     """Wait for a condition, at most so long."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 (any condition, not one that has an event)
@@ -69,21 +71,39 @@ async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
 
 @pytest.fixture
 def serve(flights: Artefact, tmp_path: Path) -> Serve:
-    """Serves a model until the block ends: `async with serve(device={…}) as served: …`."""
+    """Serves a model until the block ends: `async with serve(device={…}) as served: …`.
+
+    With `loaded=False` the model is not loaded before the test sets `served.may_load`.
+    """
 
     @asynccontextmanager
     async def serving(
-        *, model: Path = flights.path, loaded: bool = True, **sections: Any
+        *,
+        model: Path = flights.path,
+        model_settings: Mapping[str, Any] | None = None,
+        loaded: bool = True,
+        **sections: Any,
     ) -> AsyncIterator[Served]:
-        settings = Settings(model={"path": model}, stack={"data_dir": tmp_path}, **sections)
+        of_model = {"path": model, **(model_settings or {})}
+        settings = Settings(model=of_model, stack={"data_dir": tmp_path}, **sections)
         app = create_app(settings)
-        async with lifespan(app):
-            transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-            async with httpx.AsyncClient(transport=transport, base_url="http://flights") as client:
-                served = Served(app, client, settings.log_dir)
-                if loaded:
-                    await until(lambda: served.replica.phase != "loading", 60)
-                yield served
+        may_load = asyncio.Event()
+
+        async def find_when_it_may(path: Path, data_dir: Path) -> Artefact:
+            await may_load.wait()
+            return await find_model(path, data_dir)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("service.replica.find_model", find_when_it_may)
+            async with lifespan(app):
+                transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+                client = httpx.AsyncClient(transport=transport, base_url="http://flights")
+                async with client:
+                    served = Served(app, client, settings.log_dir, may_load)
+                    if loaded:
+                        may_load.set()
+                        await until(lambda: served.replica.phase != "loading", 60)
+                    yield served
 
     return serving
 
@@ -98,7 +118,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     )
     await incoming.put({"type": "lifespan.startup"})
     assert (await outgoing.get())["type"] == "lifespan.startup.complete"
-    yield
-    await incoming.put({"type": "lifespan.shutdown"})
-    assert (await outgoing.get())["type"] == "lifespan.shutdown.complete"
-    await running
+    try:
+        yield
+    finally:  # a test that fails leaves no task to the next one
+        await incoming.put({"type": "lifespan.shutdown"})
+        assert (await outgoing.get())["type"] == "lifespan.shutdown.complete"
+        await running

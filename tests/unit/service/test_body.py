@@ -36,7 +36,11 @@ async def test_pieces_are_put_together() -> None:
 
 @pytest.mark.parametrize(
     ("encoding", "content"),
-    [("gzip", gzip.compress(b"[1]")), ("deflate", zlib.compress(b"[1]")), ("identity", b"[1]")],
+    [
+        ("gzip", gzip.compress(b"[1]", mtime=0)),
+        ("deflate", zlib.compress(b"[1]")),
+        ("identity", b"[1]"),
+    ],
 )
 async def test_an_encoded_body_is_decoded(encoding: str, content: bytes) -> None:
     headers = JSON | {"content-encoding": encoding}
@@ -51,7 +55,7 @@ async def test_an_encoded_body_is_decoded(encoding: str, content: bytes) -> None
         ([gzip.compress(b" " * 101)], JSON | {"content-encoding": "gzip"}, 413, "body_too_large"),
         ([b"junk"], JSON | {"content-encoding": "gzip"}, 400, "content_encoding"),
         (
-            [gzip.compress(b"[1]")[:-4]],
+            [gzip.compress(b"[1]", mtime=0)[:-4]],
             JSON | {"content-encoding": "gzip"},
             400,
             "content_encoding",

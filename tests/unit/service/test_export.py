@@ -28,9 +28,9 @@ FEATURES = [Feature(name=f"f{i}") for i in range(DATA.shape[1])]
     "classifier",
     [
         LogisticRegression(max_iter=5000),
-        DecisionTreeClassifier(),
-        RandomForestClassifier(20),
-        HistGradientBoostingClassifier(max_iter=5),
+        DecisionTreeClassifier(random_state=0),
+        RandomForestClassifier(20, random_state=0),
+        HistGradientBoostingClassifier(max_iter=5, random_state=0),
     ],
     ids=lambda classifier: type(classifier).__name__,
 )
@@ -55,8 +55,8 @@ def test_missing_values_that_the_graph_treats_differently_are_found() -> None:
 
 
 def test_another_models_graph_is_found_out() -> None:
-    tree = DecisionTreeClassifier(max_depth=1).fit(DATA, WINE.target)
-    other = DecisionTreeClassifier(max_depth=3).fit(DATA, WINE.target)
+    tree = DecisionTreeClassifier(max_depth=1, random_state=0).fit(DATA, WINE.target)
+    other = DecisionTreeClassifier(max_depth=3, random_state=0).fit(DATA, WINE.target)
     graph, _ = export(other, FEATURES, DATA)
     parity = compare(tree, Predictor(graph, FEATURES), FEATURES, DATA)
     assert parity.rows_apart > 0.1
@@ -75,7 +75,7 @@ def test_a_tie_goes_to_the_first_class_as_in_scikit_learn() -> None:
 
 
 def test_what_skl2onnx_cannot_convert_says_so() -> None:
-    trees = [("a", DecisionTreeClassifier()), ("b", DecisionTreeClassifier())]
+    trees = [(name, DecisionTreeClassifier(random_state=0)) for name in "ab"]
     model = VotingClassifier(trees, voting="soft").fit(DATA, WINE.target)
     with pytest.raises(ExportError, match="VotingClassifier does not convert to ONNX"):
         export(model, FEATURES, DATA)
@@ -83,7 +83,7 @@ def test_what_skl2onnx_cannot_convert_says_so() -> None:
 
 def test_a_classifier_without_probabilities_says_what_to_do() -> None:
     with pytest.raises(ExportError, match="wrapped in CalibratedClassifierCV"):
-        classes_of(Perceptron().fit(DATA, WINE.target))
+        classes_of(Perceptron(random_state=0).fit(DATA, WINE.target))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_classifier_without_probabilities_says_what_to_do() -> None:
     [(["a", "b"], ("a", "b")), ([3, 7], (3, 7)), ([False, True], (0, 1)), ([0.0, 1.0], (0, 1))],
 )
 def test_classes_are_texts_or_whole_numbers(labels: list[Any], classes: tuple[Any, ...]) -> None:
-    tree = DecisionTreeClassifier().fit([[0], [1]], labels)
+    tree = DecisionTreeClassifier(random_state=0).fit([[0], [1]], labels)
     assert classes_of(tree) == classes
 
 

@@ -66,6 +66,33 @@ async def test_only_the_outputs_asked_for_come_back(
     assert [output["name"] for output in found["outputs"]] == ["label"]
 
 
+async def test_prediction_ids_come_where_they_are_asked_for_and_take_labels(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    async with serve() as served:
+        plain = await infer(served, inputs=tensors(samples[:2]))
+        asked = await infer(
+            served,
+            inputs=tensors(samples[:2]),
+            outputs=[{"name": "label"}, {"name": "prediction_id"}],
+        )
+        label, ids = asked["outputs"]
+        outcomes = [
+            {"prediction_id": one, "label": label["data"][row]}
+            for row, one in enumerate(ids["data"])
+        ]
+        taken = await served.client.post("/feedback", json={"outcomes": outcomes})
+        requests = [e for e in served.events() if e["tidegate"]["route"] != "/feedback"]
+        told = served.events("outcome")
+    names = [output["name"] for output in plain["outputs"]]
+    assert names == ["label", "probability", "probabilities"]  # as for every client so far
+    assert (ids["datatype"], ids["shape"]) == ("BYTES", [2])
+    assert taken.json() == {"accepted": 2, "refused": 0, "detail": []}
+    assert [event["trace"]["id"] for event in told] == [requests[-1]["trace"]["id"]] * 2
+    assert [event["tidegate"]["outcome"]["row"] for event in told] == [0, 1]
+    assert all(event["tidegate"]["outcome"]["correct"] for event in told)
+
+
 async def test_binary_tensors_go_in_and_come_out(
     serve: Serve, samples: list[dict[str, Any]]
 ) -> None:
@@ -232,7 +259,7 @@ async def test_the_server_and_its_model_describe_themselves(serve: Serve) -> Non
         assert (await get("/health/live")) == {"live": True}
         for path in ("/health/ready", "/models/flights/ready"):
             assert (await get(path)) == {"ready": True}
-    assert "binary_tensor_data" in server["extensions"]
+    assert {"binary_tensor_data", "prediction_id"} <= set(server["extensions"])
     inputs = {tensor["name"]: tensor["datatype"] for tensor in model["inputs"]}
     assert (inputs["dest"], inputs["hour"], inputs["temp"]) == ("BYTES", "INT64", "FP32")
     types = {tensor["name"]: tensor["data_type"] for tensor in config["input"]}

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from service.features import Feature
-from service.reference import build_reference, count_numbers, edges_of
+from service.reference import build_reference, edges_of
+from tidegate.drift.reference import count_numbers
 
 
 def test_evenly_spread_values_get_ten_even_bins() -> None:

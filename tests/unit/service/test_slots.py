@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from service.problems import RequestError
@@ -150,3 +152,97 @@ async def test_one_who_is_leaving_is_passed_over() -> None:
     assert (world.slots.busy, world.slots.waiting) == (0, 0)
     with pytest.raises(asyncio.CancelledError):
         await gives_up
+
+
+async def test_more_slots_are_given_at_once_to_those_that_wait_longest() -> None:
+    world = World(1)
+    held = await world.slots.acquire()
+    waiting = [asyncio.create_task(world.slots.acquire()) for _ in range(3)]
+    await settle()
+    world.slots.resize(3)
+    await settle()
+    assert [one.done() for one in waiting] == [True, True, False]
+    assert (world.slots.busy, world.slots.waiting, world.slots.has_free) == (3, 1, False)
+    assert (world.sample("tidegate_slots"), world.sample("tidegate_slots_busy")) == (3, 3)
+    world.slots.release(held)
+    for one in waiting:
+        world.slots.release(await one)
+    assert world.slots.busy == 0
+
+
+async def test_a_slot_that_is_taken_away_goes_when_its_request_ends() -> None:
+    world = World(4)
+    held = [await world.slots.acquire() for _ in range(4)]
+    world.slots.resize(2)
+    waiting = asyncio.create_task(world.slots.acquire())
+    await settle()
+    assert (world.sample("tidegate_slots"), world.sample("tidegate_slots_busy")) == (2, 4)
+    for slot, busy in zip(held[:2], (3, 2), strict=True):
+        world.slots.release(slot)
+        await settle()
+        assert (world.slots.busy, world.slots.has_free, waiting.done()) == (busy, False, False)
+    world.slots.release(held[2])
+    world.slots.release(await asyncio.wait_for(waiting, 5))
+    world.slots.release(held[3])
+    assert (world.slots.busy, world.slots.has_free) == (0, True)
+
+
+async def test_a_slot_given_by_growing_to_one_who_just_gave_up_goes_to_the_next() -> None:
+    world = World(1)
+    held = await world.slots.acquire()
+    gives_up = asyncio.create_task(world.slots.acquire())
+    patient = asyncio.create_task(world.slots.acquire())
+    await settle()
+    world.slots.resize(2)  # the first in line gets it …
+    gives_up.cancel()  # … and leaves before knowing it
+    world.slots.release(await asyncio.wait_for(patient, 5))
+    with pytest.raises(asyncio.CancelledError):
+        await gives_up
+    world.slots.release(held)
+    assert world.slots.busy == 0
+
+
+@settings(max_examples=200)
+@given(
+    first=st.integers(1, 4),
+    steps=st.lists(
+        st.one_of(
+            st.just(("ask", 0)),
+            st.tuples(st.just("resize"), st.integers(1, 6)),
+            st.tuples(st.sampled_from(["end", "leave"]), st.integers(0, 20)),
+        ),
+        max_size=40,
+    ),
+)
+def test_no_slot_is_lost_or_given_twice_whatever_happens(
+    first: int, steps: list[tuple[str, int]]
+) -> None:
+    async def play() -> None:
+        world = World(first, length=100)
+        asked: list[asyncio.Task[Slot]] = []
+        for step, number in steps:
+            before = world.slots.busy
+            if step == "ask":
+                asked.append(asyncio.create_task(world.slots.acquire()))
+            elif step == "resize":
+                world.slots.resize(number)
+            elif asked:
+                one = asked[number % len(asked)]
+                if step == "end" and one.done() and not one.cancelled():
+                    asked.remove(one)
+                    world.slots.release(one.result())
+                elif step == "leave" and not one.done():
+                    asked.remove(one)
+                    one.cancel()
+            await settle()
+            held = sum(one.done() for one in asked)
+            assert world.slots.busy == held
+            assert world.slots.waiting == len(asked) - held
+            # Never more at once than there are; those that there were before end by themselves.
+            assert held <= max(world.slots.count, before)
+            assert not (world.slots.waiting and world.slots.has_free)
+        for one in asked:
+            one.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+
+    asyncio.run(play())

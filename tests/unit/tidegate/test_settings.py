@@ -54,6 +54,7 @@ def test_a_named_file_is_read_from_anywhere(
         ("[slo]\nlatency_seconds = -1\n", "slo.latency_seconds: Input should be greater than 0"),
         ("[slo]\nlatency_seconds = nan\n", "slo.latency_seconds: Input should be"),
         ("[replicas]\nmin = 3\n", "replicas: Value error, needs min ≤ start ≤ max, got 3, 1, 6"),
+        ("[slots]\nmax = 1\n", "slots: Value error, needs per_replica ≤ max, got 2, 1"),
         ("[store]\nkind = 'mongo'\n", "store.kind: Input should be 'embedded' or 'elasticsearch'"),
         ("[store.elasticsearch]\nurl = 'x'\n", "store.elasticsearch.url: String should match"),
         ("[service]\nname = 'Ö'\n", "service.name: String should match pattern"),

@@ -59,7 +59,8 @@ def keda(parameters: KedaParameters) -> Policy:
     """The policy with these parameters.
 
     Its state: `polled_at` and `active_at` (the last poll, and the last one that found the trigger
-    active), `failures` in a row, `recommendations` and `changes` (times and numbers) of the HPA.
+    active), `failures` in a row, `recommendations` and `changes` (times and numbers) of the HPA, and the
+    number `asked` for last.
     """
     told = asdict(parameters)
 
@@ -67,6 +68,7 @@ def keda(parameters: KedaParameters) -> Policy:
         held = signals.desired
         why = blind(signals)
         after = {
+            "asked": state.get("asked"),
             "polled_at": state.get("polled_at"),
             "active_at": state.get("active_at", now),
             "failures": state.get("failures", 0) + 1 if why else 0,
@@ -79,7 +81,12 @@ def keda(parameters: KedaParameters) -> Policy:
             if total > parameters.activation:
                 after["active_at"] = now
         idle = parameters.idle if parameters.idle is not None else parameters.min
-        if total is None:
+        least, most = parameters.min, parameters.max
+        if held != idle and not least <= held <= most:
+            # Below the minimum without being idle, KEDA goes to it whatever its triggers say.
+            desired = Bounds(least, most).clamp(held)
+            reason, words = "up" if desired > held else "down", f"from {least} to {most}"
+        elif total is None:
             desired, reason, words = held, "no-signal", why
         elif held == 0:
             active = after["active_at"] == now
@@ -97,7 +104,7 @@ def keda(parameters: KedaParameters) -> Policy:
             reason=reason,
             explanation=f"{held} → {desired}: {words}",
             inputs={"total": total, "failures": after["failures"], "parameters": told},
-            state=after,
+            state={**after, "asked": desired},
         )
 
     return decide
@@ -133,7 +140,9 @@ def _hpa(
     stable = max([wanted, *(number for _, number in earlier)]) if wanted < held else wanted
     stable = min(stable, held) if wanted < held else stable
 
-    changes = [[at, by] for at, by in after["changes"] if at > now - UP_PERIOD_SECONDS]
+    # A number that was asked for and did not come about (paused, bounded) is no change.
+    made = after["changes"] if after["asked"] in {None, held} else []
+    changes = [[at, by] for at, by in made if at > now - UP_PERIOD_SECONDS]
     before = held - sum(by for _, by in changes)
     limit = max(held, UP_FACTOR * before, before + UP_STEP)
     desired = Bounds(max(parameters.min, 1), parameters.max).clamp(min(stable, limit))

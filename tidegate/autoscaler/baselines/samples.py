@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from tidegate.autoscaler.evidence import MOST
 from tidegate.autoscaler.types import Signals
 
 Sample = list[float]
@@ -18,8 +19,9 @@ def samples_of(state: dict[str, Any]) -> list[Sample]:
 
 
 def keep(samples: Sequence[Sample], new: tuple[float, float], since: float) -> list[Sample]:
-    """The samples after `since`, and a new one."""
-    return [*(sample for sample in samples if sample[0] > since), list(new)]
+    """The samples after `since`, and a new one, cut off where no real one can be: sums stay finite."""
+    at, value = new
+    return [*(sample for sample in samples if sample[0] > since), [at, min(value, MOST)]]
 
 
 def mean(samples: Sequence[Sample]) -> float:

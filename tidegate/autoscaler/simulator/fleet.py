@@ -31,7 +31,7 @@ class Fleet:
     """The replicas of a service and its queue.
 
     Attributes:
-        slots: of one replica.
+        slots: of one replica, now.
         startup_seconds: from the start of a replica until it takes requests.
         workload: the requests to come.
         started: the time at which each request got its slot, as far as they have.
@@ -46,10 +46,13 @@ class Fleet:
     services: Floats = field(init=False)
     replicas: list[SimulatedReplica] = field(default_factory=list)
     _free: list[tuple[float, int]] = field(default_factory=list)
+    _sizes: list[tuple[float, int]] = field(default_factory=list)
+    _first_slots: int = field(init=False)
     _arrivals: list[float] = field(init=False)
     _services: list[float] = field(init=False)
 
     def __post_init__(self) -> None:
+        self._first_slots = self.slots
         # Lists of floats: a loop over them is three times as fast as over an array.
         self._arrivals = self.workload.arrivals.tolist()
         self._services = self.workload.services.tolist()
@@ -105,6 +108,18 @@ class Fleet:
         for _ in range(self.running - desired):
             self._stop_one(now)
 
+    def set_slots(self, slots: int, now: float) -> None:
+        """Give every replica so many slots; of fewer, those that are free first go."""
+        if slots == self.slots:
+            return
+        kept: list[tuple[float, int]] = []
+        for number in {number for _, number in self._free}:
+            own = sorted(slot for slot in self._free if slot[1] == number)
+            kept += own[max(0, len(own) - slots) :] + [(now, number)] * (slots - len(own))
+        heapq.heapify(kept)
+        self._free, self.slots = kept, slots
+        self._sizes.append((now, slots))
+
     def begin(self, count: int) -> None:
         """Have so many replicas ready from time 0 on."""
         for number in range(count):
@@ -112,11 +127,26 @@ class Fleet:
             self._open(number, 0.0)
 
     def replica_seconds(self, until: float) -> float:
-        """What was paid for: from each replica's start until it has finished its last request."""
+        """What was paid for: from each replica's start until it has finished its last request.
+
+        A replica that has more slots than at first costs as many times more meanwhile.
+        """
+        if self._sizes:
+            return self._sized_seconds(until)
         return sum(
             min(replica.gone_at, until) - replica.started_at
             for replica in self.replicas
             if replica.started_at < until
+        )
+
+    def _sized_seconds(self, until: float) -> float:
+        changes = [(0.0, self._first_slots), *self._sizes]
+        ends = [*(at for at, _ in changes[1:]), until]
+        return sum(
+            max(0.0, min(replica.gone_at, end) - max(replica.started_at, begin))
+            * (slots / self._first_slots)
+            for (begin, slots), end in zip(changes, ends, strict=True)
+            for replica in self.replicas
         )
 
     def _starting(self) -> list[tuple[int, SimulatedReplica]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -66,6 +67,15 @@ def departures(day: date = DEPARTURES_DAY) -> Trace:
         flights = pd.read_csv(archive, usecols=["year", "month", "day", "dep_time"])
     except (OSError, ValueError) as error:
         raise TraceError(f"{archive}: cannot be read as the flight data: {error}") from error
+    counts = _departures(flights, day)
+    if not counts.any():
+        raise TraceError(f"{DATASET} has no departure on {day}")
+    earlier = tuple(_departures(flights, day - timedelta(back)) for back in range(1, 8))
+    return Trace("flights", MINUTE, counts, earlier=earlier).with_peak(DEPARTURES_PEAK)
+
+
+def _departures(flights: Any, day: date) -> Floats:
+    """Departures in each minute of a day."""
     of_day = flights[
         (flights["year"] == day.year)
         & (flights["month"] == day.month)
@@ -73,10 +83,7 @@ def departures(day: date = DEPARTURES_DAY) -> Trace:
     ]
     clock = of_day["dep_time"].dropna().to_numpy(dtype=np.int64)
     minutes = (clock // 100 * 60 + clock % 100) % 1440
-    if not len(minutes):
-        raise TraceError(f"{DATASET} has no departure on {day}")
-    counts = np.bincount(minutes, minlength=1440).astype(np.float64)
-    return Trace("flights", MINUTE, counts).with_peak(DEPARTURES_PEAK)
+    return np.bincount(minutes, minlength=1440).astype(np.float64)
 
 
 def _shape(seconds: float, rate: Callable[[Floats], Floats]) -> Floats:
@@ -107,17 +114,19 @@ def steps() -> Trace:
 
 
 def spike() -> Trace:
-    """30 a second for an hour, but 120 in the 5 minutes from minute 20 on."""
-    return _trace(
+    """30 a second for an hour, but 120 in the 5 minutes from minute 20 on; the day before too."""
+    trace = _trace(
         "spike",
         HOUR,
         lambda t: np.where((t >= 20 * MINUTE) & (t < 25 * MINUTE), 120.0, 30.0),
     )
+    return replace(trace, earlier=(trace.rates,))
 
 
 def diurnal() -> Trace:
-    """A day in 6 hours: 55 - 45·cos(2πt/6 h), from 10 to 100 a second and back."""
-    return _trace("diurnal", 6 * HOUR, lambda t: 55.0 - 45.0 * np.cos(2 * np.pi * t / (6 * HOUR)))
+    """A day in 6 hours: 55 - 45·cos(2πt/6 h), from 10 to 100 a second and back; the day before too."""
+    trace = _trace("diurnal", 6 * HOUR, lambda t: 55.0 - 45.0 * np.cos(2 * np.pi * t / (6 * HOUR)))
+    return replace(trace, earlier=(trace.rates,))
 
 
 def sawtooth() -> Trace:

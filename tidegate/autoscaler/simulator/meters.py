@@ -54,6 +54,8 @@ class Meters:
     _frozen: Signals | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
+        # From here on, times count from the first scrape.
+        self.arrivals = self.arrivals - self.system.scrape_phase_seconds
         scrapes = math.ceil(self.seconds / self.system.scrape_seconds) + 1
         self._edges = np.array(sorted({*EDGES, self.system.slo_seconds}))
         # By scrape: what happened after the one before it. The last entry holds all that is later.
@@ -74,7 +76,8 @@ class Meters:
         if first == last:
             return
         self._seen = last
-        starts, service = np.array(started[first:last]), services[first:last]
+        starts = np.array(started[first:last]) - self.system.scrape_phase_seconds
+        service = services[first:last]
         ends = starts + service
         at = self._scrape_after(ends)
         np.add.at(self._starts, self._scrape_after(starts), 1)
@@ -88,8 +91,9 @@ class Meters:
         """The signals of a tick; everything that started before `now` must be absorbed."""
         blackout = next((b for b in self.blackouts if b.start <= now < b.end), None)
         if blackout is None or blackout.kind == "reset":
-            since = blackout.start if blackout else -math.inf
-            self._frozen = self._measure(now, since)
+            phase = self.system.scrape_phase_seconds
+            since = blackout.start - phase if blackout else -math.inf
+            self._frozen = self._measure(now - phase, since)
             return replace(self._frozen, ready=ready, running=running, desired=desired)
         if blackout.kind == "frozen" and self._frozen is not None:
             return replace(self._frozen, ready=ready, running=running, desired=desired)

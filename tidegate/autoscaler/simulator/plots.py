@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ from tidegate.autoscaler.simulator.system import System
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Of policies of one kind, with other settings each.
+MARKS: Final = ("o", "^", "s", "D", "v", "P")
 DECISION_MARKS: Final = {"up": "^", "down": "v", "no-signal": "x", "limited": "s"}
 
 
@@ -73,19 +76,25 @@ def pareto(axes: Axes, matches: Iterable[Match]) -> None:
         total = sums.setdefault(match.policy, [0.0, 0.0])
         total[0] += match.score.replica_seconds
         total[1] += match.score.violation_seconds
-    for name, (cost, harm) in sums.items():
-        kind = list(dict.fromkeys(key.partition(":")[0] for key in sums)).index(
-            name.partition(":")[0]
-        )
-        axes.plot(cost, harm, "o" if ":" not in name else ".", color=COLOURS[kind % len(COLOURS)])
-        axes.annotate(
-            name, (cost, harm), xytext=(5, 4), textcoords="offset points", fontsize="small"
-        )
+    kinds: dict[str, list[str]] = {}
+    for name in sums:
+        kinds.setdefault(name.partition(":")[0], []).append(name)
+    for number, names in enumerate(kinds.values()):
+        for mark, name in zip(cycle(MARKS), names, strict=False):
+            cost, harm = sums[name]
+            told = f"{name}: {harm:,.0f}, {cost:,.0f}"
+            colour = COLOURS[number % len(COLOURS)]
+            axes.plot(cost, harm, mark, color=colour, label=told, markersize=8, alpha=0.8)
+    # Names beside the points would cover one another where policies are alike.
+    axes.legend(loc="upper right", fontsize="small", title="violation-seconds, replica-seconds")
     front = _front(list(sums.values()))
     axes.plot(*zip(*front, strict=True), color="grey", linewidth=0.8, zorder=0)
     axes.set(xlabel="replica-seconds", ylabel="violation-seconds")
     # Policies lie decades apart, and none may be left out for having no violation at all.
-    axes.set_yscale("symlog", linthresh=10 * BIN_SECONDS)
+    axes.set_yscale("symlog", linthresh=10 * BIN_SECONDS, subs=(2, 5))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:,.0f}")
+    axes.yaxis.set_minor_formatter("{x:,.0f}")
     axes.grid(alpha=0.3)
 
 

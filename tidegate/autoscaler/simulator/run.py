@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from tidegate.autoscaler.predictive import AHEAD_SECONDS
 from tidegate.autoscaler.simulator.fleet import Fleet
 from tidegate.autoscaler.simulator.meters import Meters
 from tidegate.autoscaler.simulator.system import System
 from tidegate.autoscaler.simulator.traces import Floats, Trace
-from tidegate.autoscaler.simulator.workload import draw
+from tidegate.autoscaler.simulator.workload import Workload, draw
 from tidegate.autoscaler.types import Decision, Policy, Signals
 
 
@@ -45,7 +46,13 @@ class Run:
 
 
 def simulate(
-    policy: Policy, trace: Trace, system: System, *, seed: int, tick_seconds: float = 5.0
+    policy: Policy,
+    trace: Trace,
+    system: System,
+    *,
+    seed: int,
+    tick_seconds: float = 5.0,
+    workload: Workload | None = None,
 ) -> Run:
     """Run a policy over a trace. The same arguments give the same run.
 
@@ -55,8 +62,10 @@ def simulate(
         system: the service.
         seed: of the requests' randomness; policies with the same seed meet the same requests.
         tick_seconds: from one decision to the next.
+        workload: the requests, where they are known; else they are drawn at the trace's rates.
     """
-    workload = draw(trace, system, seed)
+    if workload is None:
+        workload = draw(trace, system, seed)
     fleet = Fleet(system.slots, system.startup_seconds, workload)
     meters = Meters(system, trace.seconds, workload.arrivals, trace.blackouts)
     fleet.begin(system.start)
@@ -68,11 +77,19 @@ def simulate(
         _serve_until(fleet, trace, now - tick_seconds, now)
         meters.absorb(fleet.started, fleet.services)
         signals = meters.read(now, ready=fleet.ready, running=fleet.running, desired=desired)
+        expected = trace.expected_rate(now, AHEAD_SECONDS)
+        signals = replace(signals, expected_rate=expected)
+        if signals.slots_per_replica is not None and fleet.slots != system.slots:
+            signals = replace(signals, slots_per_replica=fleet.slots)
         decision = policy(state, signals, now)
         ticks.append(Tick(now, signals, decision))
         state, desired = decision.state, decision.desired
+        if decision.slots:
+            fleet.set_slots(decision.slots, now)
         fleet.resize(desired, now)
-    # Whoever still waits at the end is served by the replicas that there are.
+    # Whoever still waits at the end is served by the replicas that there are, or by one that comes.
+    if not fleet.running and len(fleet.started) < len(workload.arrivals):
+        fleet.resize(1, now)
     _serve_until(fleet, trace, now, math.inf)
     responses = np.array(fleet.started) - workload.arrivals + fleet.services
     return Run(

@@ -35,6 +35,7 @@ class System:
         bounds: the number of replicas never leaves them.
         start: replicas at the start, all ready.
         scrape_seconds: how often metrics are read.
+        scrape_phase_seconds: when they are first, less than `scrape_seconds` after the start.
         reported_slots: what the metrics say of `slots`; the truth if None.
     """
 
@@ -47,6 +48,7 @@ class System:
     bounds: Bounds = field(default=Bounds(1, 30))
     start: int = 3
     scrape_seconds: float = 2.0
+    scrape_phase_seconds: float = 0.0
     reported_slots: int | None = None
 
     def __post_init__(self) -> None:
@@ -57,18 +59,21 @@ class System:
             raise ValueError("the service's times and its objective must be finite numbers")
         least = {
             "slots": self.slots,
-            "min": self.bounds.min,
             "startup and later": self.startup_seconds + 1,
         }
         for name, value in least.items():
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value:g}")
+        if self.bounds.min < 0:
+            raise ValueError(f"min must be at least 0, got {self.bounds.min}")
         if not self.bounds.min <= self.start <= self.bounds.max:
             raise ValueError(
                 f"needs min ≤ start ≤ max, got {self.bounds.min}, {self.start}, {self.bounds.max}"
             )
         if self.service_cv < 0 or self.slo_seconds <= 0 or self.scrape_seconds <= 0:
             raise ValueError("the service's cv, the objective and the scrape cannot be negative")
+        if not 0 <= self.scrape_phase_seconds < self.scrape_seconds:
+            raise ValueError("the first scrape must be within one interval of the start")
 
     @property
     def service_seconds(self) -> float:

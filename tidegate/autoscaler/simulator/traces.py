@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 UNIT_SECONDS: Final = {"second": 1.0, "minute": 60.0}
 MOST_INTERVALS: Final = 1_000_000
+DAY_SECONDS: Final = 86_400.0
 
 Floats = npt.NDArray[np.float64]
 Blindness = Literal["missing", "nan", "frozen", "reset"]
@@ -57,6 +58,7 @@ class Trace:
         rates: requests a second, an interval after the other.
         slownesses: when the service is slower.
         blackouts: when its metrics are lost.
+        earlier: the rates of earlier days, each from the same time of day on.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Trace:
     rates: Floats
     slownesses: tuple[Slowness, ...] = ()
     blackouts: tuple[Blackout, ...] = ()
+    earlier: tuple[Floats, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -87,7 +90,29 @@ class Trace:
         """
         if not (math.isfinite(rate) and rate > 0):
             raise TraceError(f"a peak must be above 0 requests a second, got {rate:g}")
-        return replace(self, rates=self.rates * (rate / self.rates.max()))
+        factor = rate / self.rates.max()
+        earlier = tuple(rates * factor for rates in self.earlier)
+        return replace(self, rates=self.rates * factor, earlier=earlier)
+
+    def expected_rate(self, at: float, ahead_seconds: float) -> float | None:
+        """As Prometheus would be asked: the largest rate ahead, in the median over earlier days.
+
+        Earlier days are those given, and those that lie in the trace itself; None without one.
+        """
+        found = [
+            _largest(rates, at, ahead_seconds, self.interval_seconds) for rates in self.earlier
+        ]
+        found += [
+            _largest(self.rates, begin, ahead_seconds, self.interval_seconds)
+            for begin in np.arange(at - DAY_SECONDS, -1.0, -DAY_SECONDS)
+        ]
+        known = [rate for rate in found if rate is not None]
+        return float(np.median(known)) if known else None
+
+
+def _largest(rates: Floats, begin: float, seconds: float, interval: float) -> float | None:
+    part = rates[int(begin // interval) : math.ceil((begin + seconds) / interval)]
+    return float(part.max()) if len(part) else None
 
 
 def read_csv(path: Path) -> Trace:

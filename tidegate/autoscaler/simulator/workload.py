@@ -36,6 +36,21 @@ def draw(trace: Trace, system: System, seed: int) -> Workload:
     shares = np.array([kind.share for kind in system.kinds])
     means = np.array([kind.service_seconds for kind in system.kinds])
     of_kind = random.choice(len(means), size=total, p=shares / shares.sum())
-    sigma = math.sqrt(math.log1p(system.service_cv**2))
-    services = means[of_kind] * random.lognormal(-sigma * sigma / 2, sigma, total)
-    return Workload(arrivals, services)
+    return Workload(arrivals, _services(means[of_kind], system.service_cv, random))
+
+
+def planned(arrivals: Floats, means: Floats, service_cv: float, seed: int) -> Workload:
+    """Requests whose arrivals and kinds are known, as those of a load generator's plan.
+
+    Args:
+        arrivals: in seconds, rising.
+        means: of each, the mean time in a slot of its kind, in seconds.
+        service_cv: how its time in a slot varies, as in `draw`.
+        seed: of that.
+    """
+    return Workload(arrivals, _services(means, service_cv, np.random.default_rng(seed)))
+
+
+def _services(means: Floats, cv: float, random: np.random.Generator) -> Floats:
+    sigma = math.sqrt(math.log1p(cv**2))
+    return means * random.lognormal(-sigma * sigma / 2, sigma, len(means))

@@ -1,4 +1,4 @@
-"""What the autoscaler's tests share: a place for its events."""
+"""What the autoscaler's tests share: a place for its events, and decisions of a simulated hour."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -10,7 +10,31 @@ import orjson
 import pytest
 
 from tidegate.autoscaler.journal import Journal
+from tidegate.autoscaler.simulator.contenders import contender
+from tidegate.autoscaler.simulator.library import find
+from tidegate.autoscaler.simulator.run import simulate
+from tidegate.autoscaler.simulator.system import System
+from tidegate.autoscaler.types import Signals
 from tidegate.events import EventWriter, Origin
+
+from .room import Room, Run
+
+# What one replica shows to which nobody comes.
+IDLE = Signals(
+    arrival_rate=0.0,
+    service_seconds=None,
+    in_system=0.0,
+    slots_per_replica=2,
+    ready=1,
+    running=1,
+    desired=1,
+    latency_seconds=None,
+    age_seconds=1.0,
+    arrival_rate_60s=0.0,
+    busy=0.0,
+    queued=0.0,
+    gateway_age_seconds=1.0,
+)
 
 
 @dataclass
@@ -43,3 +67,35 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     desk = Desk(tmp_path / "logs")
     yield desk
     desk.writer.close()
+
+
+@pytest.fixture
+def run(desk: Desk) -> Run:
+    return Run(Room(), desk)
+
+
+# Two minutes before the spike's rise.
+RISING = 216
+START_NS = 1_772_438_400 * 10**9
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
+    """Makes the decision events that a live autoscaler would have written over the trace `spike`."""
+
+    def record(words: str = "sloq", ticks: int = 120) -> list[dict[str, Any]]:
+        system = System(startup_seconds=12.0)
+        policy = contender(words, system).policy
+        run = simulate(policy, find("spike"), system, seed=0, tick_seconds=5.0)
+        at = [START_NS]
+        desk = Desk(tmp_path / f"recorded-{words}", clock_ns=lambda: at[0])
+        state: dict[str, Any] = {}
+        for number, tick in enumerate(run.ticks):
+            if RISING <= number < RISING + ticks:
+                at[0] = START_NS + int(tick.at * 1e9)
+                desk.journal.decided(words, state, tick.signals, tick.at, tick.decision)
+            state = tick.decision.state
+        desk.writer.close()
+        return desk.events("decision")
+
+    return record

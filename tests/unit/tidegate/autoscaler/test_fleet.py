@@ -13,7 +13,7 @@ from tidegate.autoscaler.simulator.fleet import Fleet
 from tidegate.autoscaler.simulator.run import simulate
 from tidegate.autoscaler.simulator.system import System
 from tidegate.autoscaler.simulator.traces import Slowness, Trace
-from tidegate.autoscaler.simulator.workload import Workload
+from tidegate.autoscaler.simulator.workload import Workload, planned
 from tidegate.autoscaler.types import Bounds, Decision, Signals
 
 FOREVER = math.inf
@@ -137,6 +137,36 @@ def test_a_run_is_the_same_again() -> None:
     assert not np.array_equal(one.responses, simulate(decide, STEADY, system, seed=4).responses)
 
 
+def test_requests_that_are_known_are_played_instead_of_others() -> None:
+    known = planned(np.array([0.5, 1.0, 7.0]), np.array([0.2, 0.6, 0.2]), 0.0, seed=1)
+    run = simulate(lambda *_: keep(1), STEADY, System(start=1), seed=1, workload=known)
+    assert run.arrivals.tolist() == [0.5, 1.0, 7.0]
+    assert run.responses.tolist() == pytest.approx([0.2, 0.6, 0.2])
+
+
+def test_times_in_a_slot_vary_as_told_around_their_means() -> None:
+    means = np.full(20_000, 0.4)
+    times = planned(np.arange(20_000.0), means, 0.5, seed=1).services
+    assert times.mean() == pytest.approx(0.4, rel=0.02)
+    assert times.std() / times.mean() == pytest.approx(0.5, rel=0.03)
+
+
+@pytest.mark.parametrize(("phase", "age"), [(0.0, 1.0), (0.5, 0.5), (1.5, 1.5)])
+def test_what_is_seen_is_as_old_as_the_scrape_before_the_tick(phase: float, age: float) -> None:
+    system = System(start=2, scrape_seconds=2.0, scrape_phase_seconds=phase)
+    run = simulate(lambda *_: keep(2), STEADY, system, seed=1)
+    first, later = run.ticks[0].signals, run.ticks[20].signals
+    assert first.age_seconds == pytest.approx(age)  # at 5 s
+    assert first.arrival_rate == pytest.approx(20, rel=0.4)
+    assert later.arrival_rate_60s == pytest.approx(20, rel=0.1)
+    assert later.service_seconds == pytest.approx(0.2, rel=0.1)
+
+
+def test_a_first_scrape_after_the_second_is_refused() -> None:
+    with pytest.raises(ValueError, match="within one interval"):
+        System(scrape_seconds=2.0, scrape_phase_seconds=2.0)
+
+
 def test_every_request_is_answered_though_all_wait_at_the_end() -> None:
     system = System(bounds=Bounds(1, 5), start=1)
     run = simulate(lambda *_: keep(1), replace(STEADY, rates=np.full(30, 60.0)), system, seed=1)
@@ -166,6 +196,7 @@ def test_a_slow_dependency_holds_slots_only_while_it_is_slow() -> None:
     [
         ({"slots": 0}, "slots must be at least 1"),
         ({"start": 31}, "min ≤ start ≤ max"),
+        ({"bounds": Bounds(-1, 30)}, "min must be at least 0"),
         ({"kinds": ()}, "a share and a service time"),
         ({"slo_seconds": 0.0}, "cannot be negative"),
         ({"startup_seconds": -1.0}, "startup"),

@@ -286,12 +286,14 @@ def test_the_state_keeps_only_what_can_still_matter() -> None:
     assert decision.state == {
         "recommendations": [[800.0, 8], [NOW, 3]],
         "changes": [[990.0, 2]],
+        "asked": 8,
     }
     # load 14/1.4 = 10, u = 1.25: 10; n₀ = 8 - 2 = 6: at most 12.
     decision = decide(state, signals(Case("", 14.0, 8, 0, ""), 8, 8), NOW)
     assert decision.state == {
         "recommendations": [[NOW, 10]],
         "changes": [[990.0, 2], [NOW, 2]],
+        "asked": 10,
     }
 
 

@@ -1,30 +1,27 @@
-"""Policies by name."""
+"""Policies by their words: from the settings, and again from a decision's inputs."""
+
+from dataclasses import replace
 
 import pytest
 
-from tidegate.autoscaler.policies import KINDS, policy_from_parameters, policy_from_settings
-from tidegate.autoscaler.types import Signals
-from tidegate.settings import Settings, setting_names
+from tidegate.autoscaler.configured import configured, goal
+from tidegate.autoscaler.kinds import KINDS, Goal
+from tidegate.autoscaler.policies import choose, policy_from_parameters
+from tidegate.autoscaler.types import Bounds
+from tidegate.autoscaler.words import PolicyError, read_words
+from tidegate.settings import Settings, SettingsError, load, setting_names
 
-IDLE = Signals(
-    arrival_rate=0.0,
-    service_seconds=None,
-    in_system=0.0,
-    slots_per_replica=2,
-    ready=1,
-    running=1,
-    desired=1,
-    latency_seconds=None,
-    age_seconds=0.5,
-)
+from .conftest import IDLE
+
+MONDAY_8 = 1_772_438_400.0  # 2026-03-02T08:00Z
+GOAL = Goal(Bounds(1, 8), slo_seconds=0.6)
 
 
-def test_every_policy_that_can_be_set_has_its_kind() -> None:
+def test_sloq_decides_unless_told_otherwise() -> None:
     default, _ = setting_names()["autoscaler.policy"]
-    assert default in KINDS
-    annotation = Settings.model_fields["autoscaler"].annotation
-    assert annotation is not None
-    assert set(annotation.model_fields["policy"].annotation.__args__) == set(KINDS)
+    assert default == "sloq"
+    inputs = configured(Settings.model_validate({})).policy({}, IDLE, 0.0).inputs
+    assert (inputs["parameters"]["slo_seconds"], inputs["parameters"]["late_share"]) == (0.5, 0.1)
 
 
 def test_the_settings_reach_the_policy() -> None:
@@ -32,12 +29,13 @@ def test_the_settings_reach_the_policy() -> None:
         {
             "replicas": {"min": 2, "start": 2, "max": 7},
             "autoscaler": {
+                "policy": "hpa",
                 "stale_seconds": 9,
                 "hpa": {"target": 0.5, "tolerance": 0.2, "down_stabilization_seconds": 60},
             },
         }
     )
-    assert policy_from_settings(settings)({}, IDLE, 0.0).inputs["parameters"] == {
+    parameters = {
         "min": 2,
         "max": 7,
         "target": 0.5,
@@ -45,22 +43,77 @@ def test_the_settings_reach_the_policy() -> None:
         "down_stabilization_seconds": 60.0,
         "stale_seconds": 9.0,
     }
+    choice = configured(settings)
+    assert choice.policy({}, IDLE, 0.0).inputs["parameters"] == parameters
+    assert choice.parameters == parameters
+
+
+def test_the_words_win_over_the_section_and_say_how_often() -> None:
+    settings = Settings.model_validate(
+        {"autoscaler": {"policy": "hpa:inflight=0.6,tick=15", "hpa": {"target": 0.5}}}
+    )
+    choice = configured(settings)
+    assert (choice.parameters["target"], choice.parameters["tolerance"]) == (0.6, 0.1)
+    assert (choice.words, choice.tick_seconds) == ("hpa:inflight=0.6,tick=15", 15.0)
+
+
+def test_without_a_tick_in_the_words_the_settings_say_how_often() -> None:
+    told = {"autoscaler": {"policy": "ray-serve", "tick_seconds": 2}}
+    choice = configured(Settings.model_validate(told))
+    assert (choice.tick_seconds, choice.parameters["tick_seconds"]) == (2.0, 2.0)
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_policy_is_made_again_from_the_parameters_in_its_inputs(name: str) -> None:
-    settings = Settings.model_validate({"autoscaler": {"policy": name}})
-    decision = policy_from_settings(settings)({}, IDLE, 0.0)
-    again = policy_from_parameters(name, decision.inputs["parameters"])
+    choice = choose(f"{name}:tick=3", GOAL)
+    decision = choice.policy({}, IDLE, 0.0)
+    assert choice.parameters.items() <= decision.inputs["parameters"].items()
+    again = policy_from_parameters(choice.words, decision.inputs["parameters"])
     assert again({}, IDLE, 0.0) == decision
+
+
+def test_the_schedule_of_the_settings_bounds_the_policy() -> None:
+    window = {"cron": "0 8 * * mon", "minutes": 60, "min": 4, "timezone": "UTC"}
+    settings = Settings.model_validate({"autoscaler": {"schedule": [window]}})
+    decide = configured(settings).policy
+    at = [MONDAY_8 - 1, MONDAY_8, MONDAY_8 + 3599, MONDAY_8 + 3600]
+    found = [decide({}, replace(IDLE, unix_seconds=unix), 0.0) for unix in at]
+    assert [decision.desired for decision in found] == [1, 4, 4, 1]
+    assert found[1].explanation.startswith("1 → 4: schedule 0 8 * * mon from 4 to 6; else 1 (")
+    assert found[1].inputs["schedule"]["windows"][0]["when"] == "0 8 * * mon"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("guess", "there is no policy 'guess', only sloq, predictive, hpa"),
+        ("hpa:luck=7", "there is no option 'luck', only inflight, target, tolerance"),
+        ("hpa:min=7", "there is no option 'min'"),
+        ("hpa:inflight", "'inflight' is not OPTION=NUMBER"),
+        ("hpa:inflight=x", "not OPTION=NUMBER"),
+        ("hpa:inflight=nan", "inflight must be 0 or from 1e-06 to "),
+        ("hpa:tolerance=-1", "tolerance must be 0 or from 1e-06 to "),
+        ("hpa:inflight=0", "target must be above 0"),
+        ("keda:fallback=1.5", "fallback must be a whole number"),
+        ("step:tick=0", "tick must be above 0 s"),
+    ],
+)
+def test_words_that_name_no_policy_are_refused(words: str, says: str) -> None:
+    with pytest.raises(PolicyError, match=says):
+        choose(words, GOAL)
+
+
+def test_words_are_a_name_and_numbers() -> None:
+    assert read_words("sloq") == ("sloq", {})
+    assert read_words("hpa:inflight=0.5, tick=15.0,") == ("hpa", {"inflight": 0.5, "tick": 15})
 
 
 @pytest.mark.parametrize(
     ("name", "parameters", "said"),
     [
-        ("guess", {}, "there is no policy 'guess', only hpa"),
+        ("guess", {}, "there is no policy 'guess', only sloq"),
         ("hpa", {"max": 3}, "not the parameters of policy 'hpa': 'min'"),
-        ("hpa", {"min": 1, "max": 3, "luck": 7}, "luck"),
+        ("hpa:inflight=1", {"min": 1, "max": 3, "luck": 7}, "luck"),
     ],
 )
 def test_an_unknown_policy_or_parameter_is_named(
@@ -68,3 +121,45 @@ def test_an_unknown_policy_or_parameter_is_named(
 ) -> None:
     with pytest.raises(ValueError, match=said):
         policy_from_parameters(name, parameters)
+
+
+@pytest.mark.parametrize(
+    ("section", "told", "says"),
+    [
+        ("autoscaler", {"policy": "hpa:luck=1"}, "autoscaler.policy: .*no option 'luck'"),
+        ("autoscaler", {"policy": "keda:idle=0"}, "autoscaler.policy: .*by replicas.min = 0"),
+        ("replicas", {"min": -1}, "replicas.min: .*greater than or equal to 0"),
+        (
+            "autoscaler",
+            {"schedule": [{"cron": "0 25 * * *"}]},
+            "autoscaler.schedule.0: .*cron field hour: '25' is not within 0 to 23",
+        ),
+        (
+            "autoscaler",
+            {"schedule": [{"cron": "* * * * *", "timezone": "Mars/Olympus"}]},
+            "autoscaler.schedule.0: .*no time zone 'Mars/Olympus'",
+        ),
+        (
+            "autoscaler",
+            {"schedule": [{"cron": "* * * * *", "minutes": 1441}]},
+            "autoscaler.schedule.0: .*minutes must be from 1 to 1440",
+        ),
+        (
+            "autoscaler",
+            {"schedule": [{"cron": "* * * * *", "min": 0}]},
+            "autoscaler.schedule.0.min: .*greater than or equal to 1",
+        ),
+    ],
+)
+def test_a_bad_setting_is_named(section: str, told: dict[str, object], says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        load(**{section: told})
+
+
+def test_the_goal_is_that_of_the_settings() -> None:
+    told = {
+        "slo": {"latency_seconds": 0.3, "latency_quantile": 0.9},
+        "replicas": {"max": 9},
+        "slots": {"per_replica": 3, "max": 8},
+    }
+    assert goal(Settings.model_validate(told)) == Goal(Bounds(1, 9), 0.3, 0.9, 15.0, 3, 8)

@@ -15,6 +15,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from hypothesis import given
 from hypothesis import strategies as st
+from ports import free_port
 
 from tidegate.autoscaler.signals import SERIES, PrometheusReader, Reading, combine, parse, query
 from tidegate.resizer.base import ReplicaStatus
@@ -150,7 +151,19 @@ def test_several_missing_series_are_all_named() -> None:
 def test_old_scrapes_leave_no_value_but_the_age() -> None:
     reading = parse(answer(but(scrape_age=14.5)), NOW, STALE)
     said = "the metrics behind the signals are older than 15 s"
-    assert reading == Reading(age_seconds=15.5, problem=said, cause=said)
+    assert reading == Reading(age_seconds=15.5, problem=said, cause=said, elsewhere=(said, said))
+
+
+def test_without_a_replica_what_replicas_tell_is_no_trouble() -> None:
+    told = ("service:arrival_rate:15s", "service:arrival_rate:1m", "service:queue:now")
+    gateway = {name: ALL[name] for name in told}
+    reading = parse(answer({**gateway, "service:gateway_age_seconds:now": 2.0}), NOW, STALE)
+    assert reading.problem.count("service:") == 4
+    assert reading.without_replicas().problem == ""
+    # 2 s old when the rule was evaluated, and that was 1 s ago.
+    assert (reading.gateway_age_seconds, reading.queued, reading.age_seconds) == (3.0, 1.0, None)
+    lost = parse(answer({}), NOW, STALE).without_replicas()
+    assert lost.problem == f"no value of the last 15 s: {', '.join(told)}"
 
 
 def test_a_series_whose_rule_is_no_longer_evaluated_is_stale() -> None:
@@ -313,8 +326,8 @@ async def test_a_slow_answer_is_a_problem() -> None:
         over.set()
 
 
-async def test_no_answer_is_a_problem(unused_tcp_port: int) -> None:
-    url = f"http://127.0.0.1:{unused_tcp_port}"
+async def test_no_answer_is_a_problem() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
     async with aiohttp.ClientSession() as session:
         reading = await PrometheusReader(url, session, STALE).read()
     assert reading == Reading(problem=f"Prometheus at {url} cannot be reached")

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tidegate.autoscaler.kinds import KINDS
 from tidegate.autoscaler.simulate import Comparison, simulate
-from tidegate.autoscaler.simulator.contenders import MAKERS, ContenderError, contender
+from tidegate.autoscaler.simulator.contenders import contender
 from tidegate.autoscaler.simulator.matches import TraceSpec, play, run_one
 from tidegate.autoscaler.simulator.plots import pareto_page
 from tidegate.autoscaler.simulator.run import Run
@@ -67,27 +68,11 @@ def test_the_pareto_plot_alone(short: str, tmp_path: Path) -> None:
     assert "sloq:late_share=0.2" in (tmp_path / "pareto.svg").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("name", KINDS)
 def test_every_policy_runs_by_its_name(name: str, short: str) -> None:
     run: Run = run_one(name, TraceSpec(short), SYSTEM, 0)
     assert all(1 <= tick.decision.desired <= 8 for tick in run.ticks)
     assert len(run.responses) > 15_000
-
-
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        ("hpaa", "no policy 'hpaa', only sloq, hpa"),
-        ("hpa:inflight", "not OPTION=NUMBER"),
-        ("hpa:inflight=x", "not OPTION=NUMBER"),
-        ("hpa:nothing=1", "nothing"),
-        ("sloq:min=1", "min"),
-        ("kpa:tick=0", "tick must be above 0"),
-    ],
-)
-def test_words_that_name_no_policy_are_refused(words: str, says: str) -> None:
-    with pytest.raises(ContenderError, match=says):
-        contender(words, SYSTEM)
 
 
 def test_a_policy_ticks_as_its_authors_have_it_unless_told() -> None:

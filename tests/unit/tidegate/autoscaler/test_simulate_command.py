@@ -1,6 +1,7 @@
 """The fixed command line of `tidegate simulate`."""
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -20,6 +21,24 @@ def test_the_fixed_command_line_prints_a_list_of_objects() -> None:
     found = json.loads(result.stdout)
     assert [one["policy"] for one in found] == ["step", "hpa:inflight=0.7"]
     assert {one["trace"] for one in found} == {"steps"}
+
+
+def test_with_a_minimum_of_zero_nobody_is_paid_for_while_nothing_comes(tmp_path: Path) -> None:
+    # Ten minutes of requests, an hour of nothing, and one more at the end.
+    trace = tmp_path / "nights.csv"
+    loads = [300] * 10 + [0] * 60 + [1]
+    trace.write_text("minute,requests\n" + "".join(f"{n},{load}\n" for n, load in enumerate(loads)))
+    policies = [word for name in ("sloq", "hpa", "keda") for word in ("--policy", name)]
+    options = ["--trace", str(trace), "--seeds", "1", "--json"]
+    paid = {}
+    for least in ("0", "1"):
+        result = CliRunner().invoke(
+            app, ["simulate", *policies, *options, "--min", least, "--start", "1"]
+        )
+        assert result.exit_code == 0, result.stderr
+        paid[least] = {one["policy"]: one["replica_seconds"] for one in json.loads(result.stdout)}
+    # All leave within minutes of the last request; without that one stays for the whole hour.
+    assert all(paid["1"][name] - paid["0"][name] > 3000 for name in ("sloq", "hpa", "keda"))
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,8 @@ class Plant:
         count = len(replicas)
         return ReplicaStatus(desired=count, running=count, ready=self.ready, replicas=replicas)
 
-    async def resize(self, desired: int) -> ReplicaStatus:
+    async def resize(self, desired: int, slots: int | None = None) -> ReplicaStatus:
+        assert slots is None
         added = desired - len(self.ready_at)
         self.ready_at = self.ready_at[:desired] + [self.now + START_SECONDS] * max(0, added)
         return await self.status()

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tidegate.autoscaler.policies import policy_from_parameters, policy_from_settings
+from tidegate.autoscaler.configured import configured
+from tidegate.autoscaler.policies import policy_from_parameters
 from tidegate.autoscaler.queueing import wait_exceeds
 from tidegate.autoscaler.sloq import sloq
 from tidegate.autoscaler.sloq_parameters import SloqParameters
@@ -185,6 +186,18 @@ def test_surprises_raise_the_reserve_and_calm_lowers_it() -> None:
     assert loop.tick().inputs["reserve"] == 0
 
 
+def test_the_reserve_of_a_service_that_is_left_alone_fades_until_the_fewest_are_left() -> None:
+    loop = Loop()
+    for rate in (5.0, 90.0) * 40:
+        loop.tick(arrival_rate=rate, arrival_rate_60s=50.0)
+    nothing = dict.fromkeys(("arrival_rate", "arrival_rate_60s", "in_system", "busy"), 0.0)
+    left = loop.ticks(1500, **nothing)
+    reserves = [one.inputs["reserve"] for one in left if "reserve" in one.inputs]
+    assert reserves[0] * 0.2 > 4  # slots of work: more than one replica's
+    assert reserves[-1] < 0.1 * reserves[0]
+    assert left[-1].desired == 1
+
+
 def test_no_coverage_is_no_reserve() -> None:
     loop = Loop(replace(PARAMETERS, reserve_coverage=0.0))
     for rate in (50.0, 90.0) * 40:
@@ -308,6 +321,14 @@ def test_a_state_that_cannot_be_read_is_an_empty_one() -> None:
         assert decide(state, CALM, 5.0) == empty
 
 
+def test_a_resizer_that_was_away_teaches_nothing_about_starting() -> None:
+    loop = Loop()
+    loop.ticks(3)
+    loop.tick(ready=0, running=0, problem="the resizer is away")
+    loop.ticks(2)
+    assert "startups" not in loop.state
+
+
 def test_a_clock_that_is_set_back_starts_anew() -> None:
     decide = sloq(PARAMETERS)
     later = decide({}, CALM, 500.0)
@@ -328,7 +349,7 @@ def test_the_settings_reach_it_and_its_decisions_replay() -> None:
             "autoscaler": {"policy": "sloq"},
         }
     )
-    decision = policy_from_settings(settings)({}, CALM, 5.0)
+    decision = configured(settings).policy({}, CALM, 5.0)
     parameters = decision.inputs["parameters"]
     assert parameters == asdict(SloqParameters(min=2, max=9, slo_seconds=0.6))
     assert policy_from_parameters("sloq", parameters)({}, CALM, 5.0) == decision

@@ -68,6 +68,14 @@ def test_it_is_total_and_within_bounds(history: list[Signals], seen: Signals, no
     assert Memory.read(decision.state).state() == decision.state
 
 
+def test_a_percentile_next_to_nothing_does_not_cost_the_rest_of_the_memory() -> None:
+    seen = Signals(1.0, 0.1, 1.0, 4, 5, 5, 5, 0.1, 1.0, service_seconds_p95=0.5)
+    state = DECIDE({}, seen, 0.0).state
+    # So long after it that nothing is left of the one before.
+    later = DECIDE(state, replace(seen, service_seconds_p95=1e-50), 1e6)
+    assert Memory.read(later.state).state() == later.state
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: (

@@ -95,7 +95,6 @@ class Workshop:
                 progress.offsets,
                 self.limits,
                 clock=lambda: self.now,
-                alive=lambda _: False,
             ),
             open_sink=self.open_sink,
             checkpoint=checkpoint,
@@ -349,7 +348,10 @@ def test_files_are_deleted_only_after_their_delivery(shop: Workshop) -> None:
         assert files() == 5
         sink.trouble = None
         until_done(delivery)
-        shop.now += 3600  # the newest was written to just now
+        shop.now += 3600
+        until_done(delivery)
+        assert files() == 1  # the newest, which its writer holds
+        rotating.close()
         until_done(delivery)
         assert files() == 0
         delivery.step()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 from pathlib import Path
 
@@ -7,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidegate.collector import holding
 from tidegate.collector.lines import Aside, Place, cut
 from tidegate.collector.names import FileName, parse
-from tidegate.collector.tail import QUIET_SECONDS, Batch, Limits, Tail, is_alive
+from tidegate.collector.tail import QUIET_SECONDS, Batch, Limits, Tail
 
 LIMITS = Limits(batch_events=1000, batch_bytes=65_536, line_bytes=1024)
 NOW = 1_000_000.0
-ALIVE, GONE = 11, 22
 
 
 def tail_of(folder: Path, limits: Limits = LIMITS, offsets: dict[str, int] | None = None) -> Tail:
-    return Tail(folder, offsets or {}, limits, clock=lambda: NOW, alive=lambda pid: pid == ALIVE)
+    return Tail(folder, offsets or {}, limits, clock=lambda: NOW)
 
 
 def put(folder: Path, name: str, text: str | bytes, *, age: float = 0) -> Path:
@@ -47,15 +49,15 @@ def line(text: str) -> str:
     return f'{{"n":"{text}"}}\n'
 
 
-def name(number: int = 0, pid: int = ALIVE, node: str = "flights-1") -> str:
+def name(number: int = 0, pid: int = 11, node: str = "flights-1") -> str:
     return f"{node}.1700000000000-{pid}.{number}.ndjson"
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("flights-1.1700-42.3.ndjson", FileName("flights-1.1700-42", 3, 42)),
-        ("a.b.c.1-2.0.ndjson", FileName("a.b.c.1-2", 0, 2)),
+        ("flights-1.1700-42.3.ndjson", FileName("flights-1.1700-42", 3)),
+        ("a.b.c.1-2.0.ndjson", FileName("a.b.c.1-2", 0)),
         ("flights-1.1700-42.ndjson", None),
         ("other.ndjson", None),
         (".1-2.3.ndjson", None),
@@ -105,34 +107,72 @@ def test_a_line_waits_for_its_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rotated", [True, False])
 def test_a_line_whose_writer_ended_within_it_is_set_aside(tmp_path: Path, rotated: bool) -> None:
     tail = tail_of(tmp_path)
-    pid = ALIVE if rotated else GONE
-    put(tmp_path, name(0, pid), line("a") + '{"n":', age=QUIET_SECONDS)
+    put(tmp_path, name(0), line("a") + '{"n":', age=0 if rotated else QUIET_SECONDS)
     if rotated:
-        put(tmp_path, name(1, pid), "")
+        put(tmp_path, name(1), "")
     batches = drain(tail)
     assert texts(batches) == ["a"]
     (aside,) = [aside for batch in batches for aside in batch.asides]
-    assert aside == Aside(
-        Place(name(0, pid), len(line("a"))), 5, "its writer ended within it", b'{"n":'
-    )
-    assert tail.waiting(name(0, pid)) == 0
+    assert aside == Aside(Place(name(0), len(line("a"))), 5, "its writer ended within it", b'{"n":')
+    assert tail.waiting(name(0)) == 0
 
 
 def test_a_writer_that_was_just_writing_is_given_time_to_end_its_line(tmp_path: Path) -> None:
-    put(tmp_path, name(0, GONE), '{"n":', age=QUIET_SECONDS - 1)
+    put(tmp_path, name(), '{"n":', age=QUIET_SECONDS - 1)
     assert drain(tail_of(tmp_path)) == []
 
 
-def test_a_file_is_closed_when_a_newer_one_is_there_or_its_writer_is_gone(tmp_path: Path) -> None:
-    put(tmp_path, name(0), line("a"))
-    put(tmp_path, name(1), line("b"), age=999)
-    put(tmp_path, name(7, GONE), line("c"), age=QUIET_SECONDS)
-    put(tmp_path, name(0, GONE, "flights-2"), line("d"))
-    put(tmp_path, "foreign.ndjson", line("e"), age=999)
-    tail = tail_of(tmp_path)
+def closed(tail: Tail) -> set[str]:
     tail.look()
-    closed = {file.name for file in tail.files.values() if file.closed}
-    assert closed == {name(0), name(7, GONE)}
+    return {file.name for file in tail.files.values() if file.closed}
+
+
+def test_a_file_that_nobody_holds_is_closed_when_a_newer_one_is_there_or_it_is_quiet(
+    tmp_path: Path,
+) -> None:
+    put(tmp_path, name(0), line("a"))
+    put(tmp_path, name(1), line("b"))
+    put(tmp_path, name(7, 22), line("c"), age=QUIET_SECONDS)
+    put(tmp_path, name(0, 22, "flights-2"), line("d"))
+    put(tmp_path, "foreign.ndjson", line("e"), age=999)
+    assert closed(tail_of(tmp_path)) == {name(0), name(7, 22)}
+
+
+def test_a_file_that_somebody_holds_is_open_however_quiet_and_old(tmp_path: Path) -> None:
+    held = put(tmp_path, name(0), line("a"), age=999).open("ab")
+    put(tmp_path, name(1), line("b"), age=999)
+    tail = tail_of(tmp_path)
+    fcntl.flock(held, fcntl.LOCK_SH)
+    assert closed(tail) == {name(1)}
+    held.close()
+    assert closed(tail) == {name(0), name(1)}
+
+
+def test_a_file_that_cannot_be_locked_is_open_and_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(fd: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    put(tmp_path, name(), line("a"), age=999)
+    tail = tail_of(tmp_path)
+    monkeypatch.setattr(fcntl, "flock", flock)
+    assert closed(tail) == set()
+    assert closed(tail) == set()
+    assert tail.notices() == [f"{name()} cannot be locked: No locks available"]
+
+
+def test_a_file_deleted_while_it_is_looked_at_is_open_and_not_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(path: Path) -> bool:
+        raise FileNotFoundError(path)
+
+    put(tmp_path, name(), line("a"), age=999)
+    tail = tail_of(tmp_path)
+    monkeypatch.setattr(holding, "is_free", gone)
+    assert closed(tail) == set()
+    assert tail.notices() == []
 
 
 def test_a_file_that_was_cut_is_read_from_its_start_and_told(tmp_path: Path) -> None:
@@ -296,10 +336,3 @@ def test_every_whole_line_is_cut_once_with_its_place(
             expected.add(at)
         at += len(piece) + 1
     assert places == expected
-
-
-def test_processes_are_seen() -> None:
-    assert is_alive(os.getpid())
-    assert is_alive(1)
-    assert not is_alive(2**22 + 1)
-    assert is_alive(2**70)

@@ -13,8 +13,10 @@ import yaml
 from tidegate.render import commands
 from tidegate.render.alert_cases import cases, counter
 from tidegate.render.alerts import BURNS, alerts
+from tidegate.render.drift_recording_cases import drift_recording_cases
 from tidegate.render.layout import config_folder, project_folder
 from tidegate.render.metrics import SECTIONS
+from tidegate.render.model_rules import model_groups
 from tidegate.render.recording import groups
 from tidegate.render.recording_cases import recording_cases
 from tidegate.settings import Settings, Slo, setting_names
@@ -22,13 +24,18 @@ from tidegate.settings import Settings, Slo, setting_names
 SETTINGS = Settings()
 ROOT = project_folder()
 DOCUMENTED = {metric.name for metrics in SECTIONS.values() for metric in metrics}
-RECORDED = {recording.name for group in groups(SETTINGS.slo) for recording in group.recordings}
+GROUPS = (*groups(SETTINGS.slo), *model_groups(SETTINGS.drift))
+RECORDED = {recording.name for group in GROUPS for recording in group.recordings}
 SUFFIXES = ("_bucket", "_count", "_sum")
 
 
 def metric_names(expression: str) -> set[str]:
     """The names of the raw and recorded series in an expression."""
-    found = set(re.findall(r"\b(?:haproxy|tidegate|http_server)_\w+|\bservice:\w+:\w+", expression))
+    found = set(
+        re.findall(
+            r"\b(?:haproxy|tidegate|http_server|ml)_\w+|\b(?:service|model):\w+:\w+", expression
+        )
+    )
     return {re.sub(rf"({'|'.join(SUFFIXES)})$", "", name) for name in found}
 
 
@@ -95,7 +102,7 @@ def test_there_is_no_runbook_without_an_alert() -> None:
 
 @pytest.mark.parametrize("alert", alerts(SETTINGS), ids=lambda alert: alert.name)
 def test_an_alert_says_what_is_wrong_and_uses_documented_series(alert: object) -> None:
-    from tidegate.render.alerts import Alert
+    from tidegate.render.alert import Alert
 
     assert isinstance(alert, Alert)
     assert alert.summary
@@ -104,14 +111,18 @@ def test_an_alert_says_what_is_wrong_and_uses_documented_series(alert: object) -
 
 
 def test_every_rule_uses_documented_metrics_and_is_tested() -> None:
-    for group in groups(SETTINGS.slo):
+    for group in GROUPS:
         for recording in group.recordings:
             assert metric_names(recording.expression) <= DOCUMENTED | RECORDED, recording.name
     valued = {
         name
-        for case in recording_cases(SETTINGS.slo)
-        for name, value in case.expected.items()
+        for case in (
+            *recording_cases(SETTINGS.slo),
+            *drift_recording_cases(SETTINGS.drift),
+        )
+        for expression, value in case.expected.items()
         if value is not None
+        for name in metric_names(expression)
     }
     # The other windows of a ratio differ by their window only.
     untested = {name for name in RECORDED - valued if not name.endswith((":30m", ":1h", ":6h"))}
@@ -161,7 +172,8 @@ def test_the_generated_yaml_says_what_the_tables_say() -> None:
     files = commands.rule_files(SETTINGS)
     recorded = [
         rule["record"]
-        for group in yaml.safe_load(files["service.yml"])["groups"]
+        for name in ("service.yml", "model.yml")
+        for group in yaml.safe_load(files[name])["groups"]
         for rule in group["rules"]
     ]
     assert len(recorded) == len(set(recorded))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from ports import free_port
 
 from tidegate.resizer.base import ResizeRefusedError
 from tidegate.resizer.client import ResizerClient, ResizerUnavailableError
@@ -84,8 +85,8 @@ async def test_it_follows_no_redirect() -> None:
             await client.resize(2)
 
 
-async def test_a_resizer_that_is_not_there_is_away(unused_tcp_port: int) -> None:
-    address = f"http://127.0.0.1:{unused_tcp_port}"
+async def test_a_resizer_that_is_not_there_is_away() -> None:
+    address = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(ResizerUnavailableError, match=f"{address} cannot be reached: Connection"):
         await ResizerClient(address).status()
 

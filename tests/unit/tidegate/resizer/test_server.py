@@ -12,10 +12,13 @@ import orjson
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from ports import free_port
 
+from tidegate.resizer.base import ResizeRefusedError, ResizerUnavailableError, refuse_outside
 from tidegate.resizer.client import ResizerClient
 from tidegate.resizer.server import make_app, serve_tcp, serve_unix
 from tidegate.resizer.sockets import AddressInUseError
+from tidegate.settings import Replicas
 
 TOKEN = "a-token-of-some-length"
 ONE_READY = {
@@ -23,6 +26,7 @@ ONE_READY = {
     "running": 1,
     "ready": 1,
     "replicas": [{"id": "flights-1", "state": "ready", "started_at": 1.5, "ready_at": 2.5}],
+    "slots": None,
 }
 
 
@@ -251,15 +255,16 @@ async def test_a_successors_socket_is_not_removed(resizer: Any, tmp_path: Path) 
     assert path.exists()
 
 
-async def test_tcp_without_a_token_is_refused(resizer: Any, unused_tcp_port: int) -> None:
+async def test_tcp_without_a_token_is_refused(resizer: Any) -> None:
     with pytest.raises(ValueError, match="needs a token"):
-        async with serve_tcp(make_app(resizer), "127.0.0.1", unused_tcp_port):
+        async with serve_tcp(make_app(resizer), "127.0.0.1", free_port()):
             pass
 
 
-async def test_tcp_with_a_token_serves(resizer: Any, unused_tcp_port: int) -> None:
-    async with serve_tcp(make_app(resizer, token=TOKEN), "127.0.0.1", unused_tcp_port):
-        client = ResizerClient(f"http://127.0.0.1:{unused_tcp_port}", token=TOKEN)
+async def test_tcp_with_a_token_serves(resizer: Any) -> None:
+    port = free_port()
+    async with serve_tcp(make_app(resizer, token=TOKEN), "127.0.0.1", port):
+        client = ResizerClient(f"http://127.0.0.1:{port}", token=TOKEN)
         assert (await client.resize(4)).ready == 4
 
 
@@ -267,3 +272,77 @@ async def test_the_answer_is_what_the_contract_says(resizer: Any) -> None:
     async with TestClient(TestServer(make_app(resizer))) as client:
         body = await (await client.get("/replicas")).read()
     assert orjson.loads(body) == ONE_READY
+
+
+async def test_a_health_check_needs_no_token(resizer: Any) -> None:
+    async with TestClient(TestServer(make_app(resizer, token=TOKEN))) as client:
+        answer = await client.get("/live")
+        assert (answer.status, await answer.json()) == (200, {"status": "live"})
+        assert (await client.get("/replicas")).status == 401
+
+
+async def test_a_resizer_that_cannot_say_how_it_stands_is_a_503_with_its_reason(
+    resizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unknown() -> None:
+        raise ResizerUnavailableError("the Docker engine has not answered for 12 s")
+
+    monkeypatch.setattr(resizer, "status", unknown)
+    async with TestClient(TestServer(make_app(resizer))) as client:
+        for path in ("/replicas", "/live"):
+            answer = await client.get(path)
+            assert (answer.status, await answer.json()) == (
+                503,
+                {"error": "the Docker engine has not answered for 12 s"},
+            )
+
+
+async def test_put_sets_the_slots_too_if_they_are_named(resizer: Any) -> None:
+    resizer.slots = 2
+    async with TestClient(TestServer(make_app(resizer))) as client:
+        answer = await client.put("/replicas", json={"desired": 3, "slots": 4})
+        assert (answer.status, (await answer.json())["slots"]) == (200, 4)
+        answer = await client.put("/replicas", json={"desired": 2})
+        assert (await answer.json())["slots"] == 4
+        assert (await (await client.get("/replicas")).json())["slots"] == 4
+        for bad in (b'"4"', b"4.0", b"true"):
+            answer = await client.put("/replicas", data=b'{"desired": 3, "slots": %b}' % bad)
+            assert answer.status == 400
+            assert "slots: Input should be a valid integer" in (await answer.json())["error"]
+    assert resizer.slots_asked == [4, None]
+
+
+async def test_the_client_sends_slots_only_if_they_are_named(resizer: Any, tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    async with serve_unix(make_app(resizer), path):
+        client = ResizerClient(f"unix:{path}")
+        assert (await client.resize(2)).slots is None
+        assert (await client.resize(2, 4)).slots == 4
+        assert (await client.status()).slots == 4
+    assert resizer.slots_asked == [None, 4]
+
+
+REPLICAS = Replicas(min=1, max=6)
+
+
+@pytest.mark.parametrize(
+    ("desired", "slots", "most", "said"),
+    [
+        (0, None, None, r"0 replicas are outside \[1, 6\]: see replicas.min and replicas.max"),
+        (7, 4, 4, r"7 replicas are outside \[1, 6\]"),
+        (3, 5, 4, r"5 slots are outside \[1, 4\]: see slots.max"),
+        (3, 0, 4, r"0 slots are outside \[1, 4\]"),
+        (3, 10**30, 4, r"outside \[1, 4\]"),
+        (3, 2, None, "the slots of a replica cannot be set: see slots.max"),
+    ],
+)
+def test_what_is_outside_the_bounds_is_refused_in_a_sentence(
+    desired: int, slots: int | None, most: int | None, said: str
+) -> None:
+    with pytest.raises(ResizeRefusedError, match=said):
+        refuse_outside(desired, REPLICAS, slots, most)
+
+
+@pytest.mark.parametrize(("slots", "most"), [(None, None), (None, 4), (1, 4), (4, 4)])
+def test_what_is_within_them_is_not(slots: int | None, most: int | None) -> None:
+    refuse_outside(6, REPLICAS, slots, most)

@@ -18,7 +18,8 @@ from tidegate.stack.keeper import Program
 from tidegate.stack.probe import Probe, asking
 from tidegate.stack.process import Command, tail
 
-# Answers /ready while there is no file `unready` in its folder; SIGTERM ends it after `linger` seconds.
+# Answers /ready while there is no file `unready` in its folder; SIGTERM ends it when there is no file `busy`
+# and `linger` seconds are over.
 SERVER = """
 import http.server, os, signal, sys, threading, time
 port, linger = int(sys.argv[1]), float(sys.argv[2])
@@ -27,8 +28,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(503 if os.path.exists("unready") else 200)
         self.end_headers()
     def log_message(self, *_): pass
+def drain():
+    time.sleep(linger)
+    while os.path.exists("busy"):
+        time.sleep(0.01)
+    os._exit(0)
 def end(*_):
-    threading.Thread(target=lambda: (time.sleep(linger), os._exit(0))).start()
+    threading.Thread(target=drain).start()
 signal.signal(signal.SIGTERM, end)
 print("listening", flush=True)
 http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()

@@ -17,7 +17,6 @@ Holder = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "GRACE_SECONDS", 0.3)
     monkeypatch.setattr(commands, "stop_seconds", lambda settings: 0.0)
 
 
@@ -43,8 +42,12 @@ def test_down_waits_until_the_supervisor_is_gone(
 
 
 def test_down_kills_a_supervisor_that_does_not_end(
-    tmp_path: Path, holder: Holder, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    holder: Holder,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(commands, "GRACE_SECONDS", 0.3)
     other = holder(tmp_path, deaf=True)
     assert commands.down(load(stack={"data_dir": tmp_path})) == 1
     assert f"killed: the supervisor (pid {other.pid})" in capsys.readouterr().out

@@ -46,7 +46,9 @@ SECTIONS = st.fixed_dictionaries(
 )
 
 
-@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@hypothesis_settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(sections=SECTIONS)
 def test_the_programs_read_what_the_stack_was_given(
     sections: dict[str, dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tidegate.settings import Settings
 from tidegate.stack import gateway
+from tidegate.stack.preflight import gateway_problem
 
 FIT = "HAProxy version 2.8.25 2026/06/26\nAvailable services : prometheus-exporter"
 
@@ -112,7 +113,12 @@ def test_every_server_is_down_in_the_state_file() -> None:
 def test_the_settings_reach_the_configuration(tmp_path: Path) -> None:
     settings = Settings.model_validate(
         {
-            "gateway": {"queue_seconds": 0.0001, "response_seconds": 2.5, "request_bytes": 20_000},
+            "gateway": {
+                "queue_seconds": 0.0001,
+                "queue_length": 11,
+                "response_seconds": 2.5,
+                "request_bytes": 20_000,
+            },
             "slots": {"per_replica": 7},
             "stack": {"host": "0.0.0.0"},
             "telemetry": {"quiet_paths": ['/a "quoted" $path']},
@@ -124,6 +130,7 @@ def test_the_settings_reach_the_configuration(tmp_path: Path) -> None:
     for line in (
         "timeout queue 1ms",
         "timeout server 2500ms",
+        "{ queue(model) ge 11 }",
         "default-server maxconn 7 ",
         'bind "0.0.0.0:8000"',
         'bind "127.0.0.1:8405"',
@@ -150,6 +157,29 @@ def test_in_compose_the_replicas_are_found_by_name(tmp_path: Path) -> None:
     asyncio.run(gateway.check(config))
 
 
+def test_where_there_may_be_no_replica_the_gateway_answers_probes_itself(tmp_path: Path) -> None:
+    settings = Settings.model_validate({"replicas": {"min": 0, "start": 0}})
+    config = gateway.write_config(settings, tmp_path, ["127.0.0.1:18001"])
+    text = config.read_text()
+    assert "http-request return status 200 content-type application/json string" in text
+    assert "lua.replicas_up" not in text
+    asyncio.run(gateway.check(config))
+
+
+def test_without_lua_a_minimum_of_zero_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "with").mkdir()
+    fake_haproxy(tmp_path, FIT)
+    fake_haproxy(tmp_path / "with", f"{FIT}\nFeature list : +LINUX_SPLICE +LUA +MATH")
+    zero = Settings.model_validate({"replicas": {"min": 0}})
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert gateway_problem(Settings()) == ""
+    assert gateway_problem(zero).startswith("replicas.min: 0 needs a HAProxy with Lua")
+    monkeypatch.setenv("PATH", str(tmp_path / "with"))
+    assert gateway_problem(zero) == ""
+
+
 def test_a_refused_configuration_is_reported_in_haproxys_own_words(tmp_path: Path) -> None:
     config = tmp_path / "haproxy.cfg"
     config.write_text("global\n    no such keyword\n")
@@ -160,4 +190,4 @@ def test_a_refused_configuration_is_reported_in_haproxys_own_words(tmp_path: Pat
 def test_it_runs_in_the_foreground() -> None:
     program, *rest = gateway.argv(Path("a/haproxy.cfg"))
     assert Path(program) == gateway.haproxy_binary()
-    assert rest == ["-db", "-f", "a/haproxy.cfg"]
+    assert rest == ["-db", "-C", "a", "-f", "haproxy.cfg"]

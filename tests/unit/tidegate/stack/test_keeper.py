@@ -7,20 +7,27 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
+from ports import free_port
 
 from tidegate.stack.backoff import Backoff
 from tidegate.stack.journal import Journal
 from tidegate.stack.keeper import Keeper, Program, State
 from tidegate.stack.probe import Probe
 
-PORT = 21500
 Server = Callable[..., Program]
 Eventually = Callable[..., Awaitable[None]]
 FAILING = "import sys; print('what is wrong'); sys.exit(2)"
 MUTE = "import time; time.sleep(60)"
+
+
+@pytest.fixture
+def looked_at_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes several looks, a second apart, to find a program silent."""
+    monkeypatch.setattr("tidegate.stack.keeper.READY_POLL_SECONDS", 0.02)
 
 
 @asynccontextmanager
@@ -42,7 +49,7 @@ async def test_it_becomes_ready_and_ends_when_it_is_stopped(
     server: Server, journal: Journal, probe: Probe, alive: Callable[[int], bool]
 ) -> None:
     seen: list[State] = []
-    keeper = Keeper(server("web", PORT), journal, probe, lambda: seen.append(keeper.state))
+    keeper = Keeper(server("web", free_port()), journal, probe, lambda: seen.append(keeper.state))
     async with kept(keeper):
         assert await keeper.first_ready() == ""
         assert keeper.pid
@@ -64,7 +71,7 @@ async def test_a_killed_program_is_back_at_once_and_its_end_is_told(
     async def pause(seconds: float) -> None:
         delays.append(seconds)
 
-    async with kept(Keeper(server("web", PORT + 1), journal, probe, pause=pause)) as keeper:
+    async with kept(Keeper(server("web", free_port()), journal, probe, pause=pause)) as keeper:
         await keeper.first_ready()
         before = keeper.pid
         assert before
@@ -88,7 +95,7 @@ async def test_a_crash_loop_backs_off(
             await asyncio.Event().wait()
 
     keeper = Keeper(
-        server("crash", PORT + 2, code=FAILING),
+        server("crash", free_port(), code=FAILING),
         journal,
         probe,
         backoff=Backoff(random=lambda: 0.0),
@@ -111,7 +118,7 @@ async def test_a_program_that_ran_for_a_while_is_back_at_once_again(
     async def pause(seconds: float) -> None:
         delays.append(seconds)
 
-    keeper = Keeper(server("web", PORT + 13), journal, probe, clock=lambda: now[0], pause=pause)
+    keeper = Keeper(server("web", free_port()), journal, probe, clock=lambda: now[0], pause=pause)
     async with kept(keeper):
         for minutes in (0, 0, 1):
             await eventually(lambda: keeper.state == "ready")
@@ -129,7 +136,7 @@ async def test_a_program_that_ran_for_a_while_is_back_at_once_again(
 async def test_one_that_ends_by_itself_before_it_is_ready_says_what_is_wrong(
     server: Server, journal: Journal, probe: Probe
 ) -> None:
-    async with kept(Keeper(server("bad", PORT + 3, code=FAILING), journal, probe)) as keeper:
+    async with kept(Keeper(server("bad", free_port(), code=FAILING), journal, probe)) as keeper:
         assert await keeper.first_ready() == "ended with exit code 2\nwhat is wrong"
 
 
@@ -142,7 +149,7 @@ if not pathlib.Path("tried").exists():
     pathlib.Path("tried").touch()
     os.kill(os.getpid(), 9)
 """
-    async with kept(Keeper(server("web", PORT + 4, before=before), journal, probe)) as keeper:
+    async with kept(Keeper(server("web", free_port(), before=before), journal, probe)) as keeper:
         assert await keeper.first_ready() == ""
         assert keeper.restarts == 1
     assert (tmp_path / "tried").exists()
@@ -151,18 +158,21 @@ if not pathlib.Path("tried").exists():
 async def test_one_that_does_not_become_ready_in_time_is_replaced(
     server: Server, journal: Journal, probe: Probe, eventually: Eventually
 ) -> None:
-    program = server("mute", PORT + 5, code=MUTE, start_seconds=0.3)
-    async with kept(Keeper(program, journal, probe)) as keeper:
+    program = server("mute", free_port(), code=MUTE, start_seconds=20)
+    # At the first look after its start 21 s have passed, and from then on time stands still.
+    times = chain([0.0], repeat(21.0))
+    async with kept(Keeper(program, journal, probe, clock=lambda: next(times))) as keeper:
         problem = await keeper.first_ready()
-        assert problem.startswith("not ready within 0 s: ")
+        assert problem.startswith("not ready within 21 s: ")
         await eventually(lambda: keeper.restarts > 0)
         assert any("replaced" in entry.message for entry in journal.recent)
 
 
+@pytest.mark.usefixtures("looked_at_often")
 async def test_one_that_no_longer_answers_fails_and_recovers(
     server: Server, journal: Journal, probe: Probe, tmp_path: Path, eventually: Eventually
 ) -> None:
-    async with kept(Keeper(server("web", PORT + 6), journal, probe)) as keeper:
+    async with kept(Keeper(server("web", free_port()), journal, probe)) as keeper:
         await keeper.first_ready()
         pid = keeper.pid
         (tmp_path / "unready").touch()
@@ -174,6 +184,7 @@ async def test_one_that_no_longer_answers_fails_and_recovers(
     assert actions(journal) == ["start", "ready", "silent", "ready"]
 
 
+@pytest.mark.usefixtures("looked_at_often")
 async def test_one_that_stays_silent_is_replaced(
     server: Server,
     journal: Journal,
@@ -181,13 +192,16 @@ async def test_one_that_stays_silent_is_replaced(
     eventually: Eventually,
     alive: Callable[[int], bool],
 ) -> None:
-    program = server("web", PORT + 7, start_seconds=3.5)
+    program = server("web", free_port(), start_seconds=20)
     unready = program.command.cwd / "unready"
-    async with kept(Keeper(program, journal, probe)) as keeper:
-        await keeper.first_ready()
+    now = [0.0]
+    async with kept(Keeper(program, journal, probe, clock=lambda: now[0])) as keeper:
+        assert await keeper.first_ready() == ""
         pid = keeper.pid
         assert pid
         unready.touch()
+        await eventually(lambda: keeper.state == "failed")
+        now[0] = 20.1
         await eventually(lambda: not alive(pid))
         unready.unlink()
         await eventually(lambda: keeper.state == "ready" and keeper.pid != pid)
@@ -196,7 +210,7 @@ async def test_one_that_stays_silent_is_replaced(
 async def test_one_that_drains_too_long_is_killed_and_that_is_told(
     server: Server, journal: Journal, probe: Probe
 ) -> None:
-    program = server("slow", PORT + 8, linger=60, stop_seconds=0.1)
+    program = server("slow", free_port(), linger=60, stop_seconds=0.1)
     async with kept(Keeper(program, journal, probe)) as keeper:
         await keeper.first_ready()
     assert actions(journal)[-1] == "kill"
@@ -205,7 +219,7 @@ async def test_one_that_drains_too_long_is_killed_and_that_is_told(
 async def test_a_program_that_is_not_there_fails_with_its_name(
     server: Server, journal: Journal, probe: Probe, tmp_path: Path, eventually: Eventually
 ) -> None:
-    program = server("none", PORT + 9)
+    program = server("none", free_port())
     object.__setattr__(program.command, "argv", ("/no/such/program",))
     async with kept(Keeper(program, journal, probe)) as keeper:
         assert "/no/such/program" in await keeper.first_ready()
@@ -222,7 +236,7 @@ async def test_one_that_is_stopped_while_it_waits_for_its_next_start_is_gone(
         waits.set()
         await asyncio.Event().wait()
 
-    keeper = Keeper(server("bad", PORT + 10, code=FAILING), journal, probe, pause=pause)
+    keeper = Keeper(server("bad", free_port(), code=FAILING), journal, probe, pause=pause)
     async with kept(keeper):
         await waits.wait()
 
@@ -230,7 +244,7 @@ async def test_one_that_is_stopped_while_it_waits_for_its_next_start_is_gone(
 async def test_a_person_in_a_hurry_kills_it_while_it_drains(
     server: Server, journal: Journal, probe: Probe, eventually: Eventually
 ) -> None:
-    keeper = Keeper(server("slow", PORT + 11, linger=60, stop_seconds=60), journal, probe)
+    keeper = Keeper(server("slow", free_port(), linger=60, stop_seconds=60), journal, probe)
     async with kept(keeper):
         await keeper.first_ready()
         stopping = asyncio.create_task(keeper.stop())
@@ -243,7 +257,7 @@ async def test_asking_before_the_begin_is_an_error(
     server: Server, journal: Journal, probe: Probe
 ) -> None:
     with pytest.raises(RuntimeError, match="begin"):
-        await Keeper(server("web", PORT + 12), journal, probe).first_ready()
+        await Keeper(server("web", free_port()), journal, probe).first_ready()
 
 
 async def test_a_fault_of_the_keeper_itself_does_not_stay_unseen(
@@ -252,7 +266,7 @@ async def test_a_fault_of_the_keeper_itself_does_not_stay_unseen(
     async def broken(url: str) -> str:
         raise ValueError(url)
 
-    async with kept(Keeper(server("web", PORT + 14), journal, broken)) as keeper:
+    async with kept(Keeper(server("web", free_port()), journal, broken)) as keeper:
         assert "no longer kept running: ValueError" in await keeper.first_ready()
         assert keeper.state == "failed"
         assert journal.recent[-1].level == "error"

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ports import free_port, free_ports
 
 from tidegate.resizer.base import ResizeRefusedError
 from tidegate.resizer.local import LocalResizer
@@ -19,13 +20,14 @@ from tidegate.settings import Replicas
 from tidegate.stack.journal import Journal
 from tidegate.stack.keeper import Keeper, Program, State
 from tidegate.stack.probe import Probe, asking
+from tidegate.stack.release import Release
 from tidegate.stack.replicas import Occupant, ReplicaPool, gateway_load, plan
 
-FIRST_PORT = 21600
 LIMIT = 4
 Server = Callable[..., Program]
 Eventually = Callable[..., Coroutine[None, None, None]]
 READY = Occupant("ready", 0)
+OLD = Release(path=Path("old"))
 
 
 @pytest.mark.parametrize(
@@ -95,16 +97,20 @@ async def running(
     probe: Probe,
     *,
     load: Mapping[int, int] | None = None,
-    linger: float = 0,
 ) -> AsyncIterator[ReplicaPool]:
+    first_port = free_ports(LIMIT)
+
     async def known_load() -> Mapping[int, int]:
         return load or {}
 
-    def make(number: int) -> Keeper:
-        program = server(f"flights-{number}", FIRST_PORT + number - 1, linger=linger)
+    def make(number: int, release: Release) -> Keeper:
+        del release
+        program = server(f"flights-{number}", first_port + number - 1)
         return Keeper(program, journal, probe)
 
-    pool = ReplicaPool(make=make, journal=journal, load=known_load, limit=LIMIT, desired=1)
+    pool = ReplicaPool(
+        make=make, journal=journal, load=known_load, limit=LIMIT, desired=1, release=OLD
+    )
     pool.begin()
     following = asyncio.create_task(pool.run())
     try:
@@ -146,18 +152,20 @@ async def test_up_takes_the_lowest_free_numbers_and_down_the_idlest(
 
 
 async def test_a_wish_that_comes_while_replicas_drain_is_met_when_their_numbers_are_free(
-    server: Server, journal: Journal, probe: Probe, eventually: Eventually
+    server: Server, journal: Journal, probe: Probe, eventually: Eventually, tmp_path: Path
 ) -> None:
-    async with running(server, journal, probe, linger=0.5) as pool:
+    async with running(server, journal, probe) as pool:
         pool.resize(LIMIT)
         await eventually(ready(pool, *range(1, LIMIT + 1)))
         first = pool.slots[LIMIT].pid
+        (tmp_path / "busy").touch()
         pool.resize(LIMIT - 1)
         await eventually(lambda: pool.slots[LIMIT].state == "draining")
         draining = await LocalResizer(pool, Replicas(max=LIMIT)).status()
         assert draining.replicas[-1].state == "draining"
         assert draining.running == LIMIT - 1
         pool.resize(LIMIT)
+        (tmp_path / "busy").unlink()
         await eventually(
             lambda: ready(pool, *range(1, LIMIT + 1))() and pool.slots[LIMIT].pid != first
         )
@@ -208,4 +216,4 @@ async def test_the_load_is_read_from_the_gateways_exporter() -> None:
 async def test_without_a_gateway_the_load_is_unknown(tmp_path: Path) -> None:
     del tmp_path
     async with asking() as (_, fetch):
-        assert await gateway_load(fetch, FIRST_PORT + 90)() == {}
+        assert await gateway_load(fetch, free_port())() == {}

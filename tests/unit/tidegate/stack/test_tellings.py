@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -189,6 +190,13 @@ def test_a_stack_is_ready_if_nothing_failed_and_somebody_serves(
     )
 
 
+def test_where_there_may_be_no_replica_none_is_ready_too() -> None:
+    gateway = [program("gateway", "ready")]
+    assert judge(gateway, [], 0) == "ready"
+    assert judge(gateway, [program("b", "starting")], 0) == "ready"
+    assert judge(gateway, [program("b", "failed")], 0) == "degraded"
+
+
 def status(**more: object) -> StackStatus:
     return StackStatus.model_validate(
         {
@@ -208,6 +216,8 @@ def status(**more: object) -> StackStatus:
             "desired": 2,
             "running": 1,
             "ready": 1,
+            "slots": 2,
+            "own_slots": 2,
             "replicas": [
                 program("flights-1", "ready", restarts=2),
                 program("flights-2", "failed", pid=None, problem="was killed by SIGKILL"),
@@ -235,6 +245,13 @@ def test_the_view_shows_every_program_the_measures_and_what_happened_last() -> N
         "flights-2   was killed",
     ):
         assert words in text
+
+
+def test_slots_that_are_lent_are_shown() -> None:
+    console = Console(width=140, record=True, file=io.StringIO())
+    console.print(view(status(slots=4), {}, [], now=1065.0))
+    text = console.export_text()
+    assert "1 of 2 replicas ready (between 1 and 6), 4 slots each instead of 2" in text
 
 
 def test_the_log_is_in_order_of_time_and_short() -> None:

@@ -10,8 +10,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -62,6 +62,16 @@ def span(name: str, own: str, parent: str | None, start: float, length: float) -
         },
         parent={"id": parent},
     )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def noon() -> Iterator[None]:
+    """Be where it is noon: a line of the day before has its date too, and tests run at midnight as well."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", f"NOON{datetime.now(UTC).hour - 12:+d}")
+        time.tzset()
+        yield
+    time.tzset()
 
 
 @pytest.fixture(scope="module")
@@ -222,21 +232,27 @@ def test_logs_shows_everything_oldest_first(
     assert commands.logs(settings, "nowhere", since="5m", follow=False, as_json=False) == 1
 
 
-def run(settings: Settings, command: str) -> subprocess.Popen[str]:
-    """A `tidegate` command of a shell, in this store."""
+@contextmanager
+def running(settings: Settings, command: str) -> Iterator[subprocess.Popen[str]]:
+    """A `tidegate` command of a shell, in this store. It does not outlive the test, whatever happens."""
     environment = {**os.environ, "TIDEGATE_STACK__DATA_DIR": str(settings.stack.data_dir)}
-    return subprocess.Popen(
+    with subprocess.Popen(
         ["bash", "-o", "pipefail", "-c", f"exec {sys.executable} -m tidegate {command}"],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("how", ["", "--json"])
-def test_a_closed_pipe_ends_it_quietly(settings: Settings, how: str) -> None:
+def test_a_closed_pipe_ends_it_quietly(tmp_path: Path, how: str) -> None:
+    settings = load(stack={"data_dir": tmp_path})
     with closing(open_store(settings)) as store:
         store.append([event(f"filler {'x' * 500} {number}") for number in range(1000)])
     environment = {**os.environ, "TIDEGATE_STACK__DATA_DIR": str(settings.stack.data_dir)}
@@ -263,25 +279,24 @@ def eventually(holds: Callable[[], bool], what: str, seconds: float = 20) -> Non
 
 def test_logs_follows_what_arrives_until_ctrl_c(tmp_path: Path) -> None:
     settings = load(stack={"data_dir": tmp_path})
+    shown: list[str] = []
     with closing(open_store(settings)) as store:
         store.append([event("before")])
-        process = run(settings, "logs --follow --since 1h")
-        shown: list[str] = []
+        with running(settings, "logs --follow --since 1h") as process:
 
-        def read() -> None:
-            assert process.stdout is not None
-            shown.extend(process.stdout)
+            def read() -> None:
+                assert process.stdout is not None
+                shown.extend(process.stdout)
 
-        reader = threading.Thread(target=read)
-        reader.start()
-        try:
+            # Else one that Ctrl-C does not end would keep the test run alive after its summary.
+            reader = threading.Thread(target=read, daemon=True)
+            reader.start()
             eventually(lambda: len(shown) == 1, "the first line")
             store.append([event("after", ago=0), event("late", ago=5)])
             eventually(lambda: len(shown) == 3, "the lines that came")
-        finally:
             process.send_signal(signal.SIGINT)
             reader.join(timeout=20)
-        _, errors = process.communicate(timeout=20)
+            _, errors = process.communicate(timeout=20)
     assert [text.split()[3] for text in shown] == ["before", "late", "after"]
     assert (process.returncode, errors) == (0, "")
 
@@ -291,18 +306,17 @@ def test_following_waits_for_a_store_that_is_away(tmp_path: Path) -> None:
     open_store(settings).close()
     held = (tmp_path / "store" / "format.json").read_text()
     (tmp_path / "store" / "format.json").unlink()
-    process = run(settings, "logs --follow --since 1h")
-    assert process.stderr is not None
-    try:
+    with running(settings, "logs --follow --since 1h") as process:
+        assert process.stderr is not None
         assert "(waiting)" in process.stderr.readline()
         (tmp_path / "store" / "format.json").write_text(held)
         with closing(open_store(settings)) as store:
             store.append([event("back")])
             assert process.stdout is not None
             assert "back" in process.stdout.readline()
-    finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
+        assert process.returncode == 0
 
 
 def test_a_follower_reads_pages_and_finds_each_event_once(tmp_path: Path) -> None:

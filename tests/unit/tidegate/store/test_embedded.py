@@ -1,4 +1,4 @@
-"""What only the embedded store does; what both do is in tests/integration/test_store_contract.py."""
+"""What only the embedded store does; what every store does is in tests/integration/store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.events import Event, Origin, make_event
@@ -184,7 +184,7 @@ def test_a_writer_that_failed_is_replaced_at_the_next_try(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(embedded, "_put", full)
+        patched.setattr("tidegate.store.index.document", full)
         with pytest.raises(StoreUnavailableError, match="No space left"):
             store.append([event(2)])
     store.append([event(2)])
@@ -223,7 +223,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
         yield store
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(query=QUERIES)
 def test_any_query_is_answered_or_refused(filled: EmbeddedStore, query: str) -> None:
     try:
@@ -242,7 +242,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(path=st.sampled_from([*sorted(fields.catalogue()), "event", "tidegate", "x"]), value=JSON)
 def test_any_event_is_stored_or_rejected(filled: EmbeddedStore, path: str, value: Any) -> None:
     odd = event(0)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.events import Event, Origin, make_event
@@ -88,7 +88,6 @@ NAMES = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(st.dictionaries(NAMES, JSON, max_size=4))
 def test_whatever_an_application_adds_the_event_is_stored_in_the_end(more: dict[str, Any]) -> None:
     odd = event(**more)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +15,7 @@ import httpx
 import orjson
 import pytest
 from opentelemetry.sdk.trace.id_generator import IdGenerator
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
 from tidegate.settings import Settings
@@ -92,6 +95,18 @@ class Bench:
         return event
 
 
+def sample(registry: CollectorRegistry, suffix: str, **labels: str) -> float | None:
+    """A sample of the duration's histogram, summed over the series with these labels; None without one."""
+    found = [
+        held.value
+        for family in registry.collect()
+        for held in family.samples
+        if held.name == f"http_server_request_duration_seconds{suffix}"
+        and labels.items() <= held.labels.items()
+    ]
+    return sum(found) if found else None
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in os.environ:
@@ -106,6 +121,10 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     yield made
     for telemetry in made.made:
         telemetry.close()
+    made.made.clear()
+    if any(thread.name == "OtelBatchSpanRecordProcessor" for thread in threading.enumerate()):
+        # Its exporter ends with it. One that still tries draws random numbers, in the midst of other tests.
+        gc.collect()
 
 
 @pytest.fixture

@@ -1,0 +1,71 @@
+# Every image of the stack that is ours. Targets: service (a replica), tidegate (gateway, collector, exporter, watch,
+# autoscaler, resizer and the one-shots), loadgen.
+ARG BASE=python:3.11.14-slim-bookworm
+
+# hadolint ignore=DL3006
+FROM ${BASE} AS base
+ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 \
+    PIP_ROOT_USER_ACTION=ignore PATH=/venv/bin:$PATH HOME=/tmp
+WORKDIR /app
+COPY scripts/healthy /usr/local/bin/
+# A new volume mounted here belongs to the user of our containers.
+RUN install -d -o 10001 -g 10001 /var/lib/tidegate /config /runs
+
+# Packages first: they change seldom. Without an index (PIP_NO_INDEX=1) they come from the folder wheels/.
+FROM base AS packages
+ARG PIP_NO_INDEX=
+ENV PIP_FIND_LINKS=/wheels PIP_NO_INDEX=${PIP_NO_INDEX}
+RUN python3 -m venv /venv
+COPY locks/ /locks/
+COPY README.md wheels* /wheels/
+
+FROM packages AS service-build
+RUN pip install --require-hashes -r /locks/service.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY service service
+COPY tidegate tidegate
+COPY loadgen loadgen
+RUN pip install --no-deps --no-build-isolation -e . && tidegate train --out /artefacts/flights
+
+FROM base AS service
+COPY --from=service-build /venv /venv
+COPY --from=service-build /app /app
+COPY --from=service-build /artefacts /artefacts
+ENV TIDEGATE_MODEL__PATH=/artefacts/flights
+USER 10001:10001
+EXPOSE 8000
+ENTRYPOINT ["python", "-m", "service"]
+CMD ["--host", "0.0.0.0", "--port", "8000"]
+
+FROM packages AS loadgen-build
+RUN pip install --require-hashes -r /locks/loadgen.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY service service
+COPY tidegate tidegate
+COPY loadgen loadgen
+RUN pip install --no-deps --no-build-isolation -e .
+
+FROM base AS loadgen
+COPY --from=loadgen-build /venv /venv
+COPY --from=loadgen-build /app /app
+COPY --from=service-build /artefacts/flights/samples.ndjson /app/artefacts/flights/samples.ndjson
+USER 10001:10001
+ENTRYPOINT ["python", "-m", "loadgen"]
+CMD ["--help"]
+
+FROM packages AS tidegate-build
+RUN pip install --require-hashes -r /locks/tidegate.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY service service
+COPY tidegate tidegate
+COPY loadgen loadgen
+RUN pip install --no-deps --no-build-isolation -e .
+
+FROM base AS tidegate
+COPY --from=tidegate-build /venv /venv
+COPY --from=tidegate-build /app /app
+COPY observability observability
+COPY tidegate.toml tidegate.toml
+USER 10001:10001
+ENTRYPOINT ["tidegate"]
+CMD ["--help"]

@@ -1,0 +1,348 @@
+"""What watching the model costs a request, how often it cries wolf, and how soon it sees a shift.
+
+    python bench/drift.py cost       # CPU time of the hot path and of all monitoring, paired
+    python bench/drift.py null       # 72 simulated hours without drift: false episodes
+    python bench/drift.py shift      # one feature moves by one standard deviation: minutes until critical
+
+The simulations draw rows of the flights the model was trained on, count them by 15 s as replicas do, and
+evaluate at each step what the rules evaluate, over all steps at once. They need `tidegate train`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import datetime as dt
+import gc
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+from prometheus_client import generate_latest
+from starlette.types import Message, Scope
+
+from service import dataset, forest
+from service.app import create_app
+from service.artefact import REFERENCE, SAMPLES, load
+from service.features import Matrix, Schema
+from service.replica import Replica
+from tidegate.drift.counting import BinCounter
+from tidegate.drift.psi import critical_value
+from tidegate.drift.reference import Reference, load_reference, smoothed_ratios
+from tidegate.settings import Drift, Settings
+
+ARTEFACT = Path("artefacts/flights")
+STEP = 15  # seconds between two evaluations
+TILE = 300 // STEP
+STEPS = {"2m": 120 // STEP, "5m": 300 // STEP, "1h": 3600 // STEP, "1d": 86_400 // STEP}
+DRIFT = Drift()
+HOLD = int(DRIFT.hold_seconds) // STEP
+
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class World:
+    """The flights of the training window, and how they were distributed."""
+
+    matrix: Matrix
+    reference: Reference
+    counter: BinCounter
+    names: tuple[str, ...]
+    numbers: tuple[int, ...]
+
+    @classmethod
+    def read(cls) -> World:
+        """Read the data set and the artefact."""
+        artefact = load(ARTEFACT)
+        flights = dataset.read_flights()
+        rows = forest.split(flights)
+        reference = load_reference(ARTEFACT / REFERENCE)
+        features = artefact.manifest.features
+        return cls(
+            matrix=flights.matrix[rows.fit | rows.held_out],
+            reference=reference,
+            counter=BinCounter(reference.features, [f.categories for f in features]),
+            names=tuple(feature.name for feature in features),
+            numbers=tuple(i for i, f in enumerate(features) if f.kind != "category"),
+        )
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the rules record of one distribution at each step, by window: PSI, X² and n."""
+
+    psi: dict[str, npt.NDArray[np.float64]]
+    statistic: dict[str, npt.NDArray[np.float64]]
+    samples: dict[str, npt.NDArray[np.float64]]
+    critical: float
+
+    def drifted(self, window: str, limit: float) -> Flags:
+        """Where `model:feature_drift` of the window is above the limit."""
+        floor = DRIFT.fast_samples if window == "2m" else DRIFT.samples
+        enough = self.samples[window] >= floor
+        found: Flags = (
+            (self.psi[window] > limit) & enough & (self.statistic[window] > self.critical)
+        )
+        return found
+
+    def any_drifted(self, windows: Sequence[str], limit: float) -> Flags:
+        """Where the alert's expression holds."""
+        return np.logical_or.reduce([self.drifted(window, limit) for window in windows])
+
+
+def see(
+    bins: npt.NDArray[np.int64], steps: npt.NDArray[np.int64], count: int, of: Any, features: int
+) -> Seen:
+    """Count rows by step, and evaluate the rules at each.
+
+    Args:
+        bins: the bin of each row.
+        steps: the step in which it was answered.
+        count: how many steps there are.
+        of: the reference's counts.
+        features: how many distributions share the chance of a false finding.
+    """
+    size = len(of)
+    counts = np.bincount(steps * size + bins, minlength=count * size).reshape(count, size)
+    total = np.vstack([np.zeros((1, size), np.int64), counts.cumsum(axis=0)])
+    expected, m = smoothed_ratios(of), float(sum(of))
+    seen = Seen({}, {}, {}, critical_value(size, features, DRIFT.significance))
+    now = np.arange(1, count + 1)
+    for window, length in STEPS.items():
+        # The long windows are made of tiles: they end where the last tile does.
+        end = now if length <= TILE else now // TILE * TILE
+        observed = total[end] - total[np.maximum(0, end - length)]
+        n = observed.sum(axis=1).astype(float)
+        ratio = (observed + 0.5) / (n[:, None] + size / 2)
+        index = ((ratio - expected) * np.log(ratio / expected)).sum(axis=1)
+        seen.psi[window], seen.samples[window] = index, n
+        seen.statistic[window] = index * n * m / (n + m)
+    return seen
+
+
+def episodes(flags: Flags) -> int:
+    """How often it held for `drift.hold_seconds`."""
+    return int(np.count_nonzero(np.diff(fired(flags).astype(int), prepend=0) == 1))
+
+
+def fired(flags: Flags) -> Flags:
+    """Where the alert fires: the condition holds and did so for `drift.hold_seconds`."""
+    run = np.cumsum(flags)
+    broken = np.maximum.accumulate(np.where(flags, 0, run))
+    found: Flags = (run - broken) > HOLD
+    return found
+
+
+def draw(
+    world: World, random: np.random.Generator, steps: int, rate: float
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Which flights are asked about, and in which step: a Poisson process."""
+    per_step = random.poisson(rate * STEP, steps)
+    rows = random.integers(len(world.matrix), size=int(per_step.sum()))
+    return rows, np.repeat(np.arange(steps), per_step)
+
+
+def null(hours: int, rates: Sequence[float]) -> None:
+    """Nothing changes, for hours."""
+    world = World.read()
+    bins = world.counter.bins(world.matrix)
+    of = [feature.counts for feature in world.reference.features]
+    print("| requests a second | warning | critical | dataset | answers | 5m, p < 0.05 alone |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: |")
+    for rate in rates:
+        random, count = np.random.default_rng(72), hours * 3600 // STEP
+        rows, steps = draw(world, random, count, rate)
+        seen = [see(bins[rows, i], steps, count, of[i], len(of)) for i in range(len(of))]
+        warning = sum(episodes(s.any_drifted(("5m", "1h", "1d"), DRIFT.psi_warning)) for s in seen)
+        critical = sum(episodes(s.any_drifted(tuple(STEPS), DRIFT.psi_critical)) for s in seen)
+        share = np.mean([s.drifted("5m", DRIFT.psi_warning) for s in seen], axis=0)
+        shares = np.array(world.reference.predictions) / sum(world.reference.predictions)
+        given = random.choice(len(shares), size=len(rows), p=shares)
+        answers = see(given, steps, count, world.reference.predictions, 1)
+        moved = episodes(answers.any_drifted(("5m", "1h", "1d"), DRIFT.psi_warning))
+        naive = sum(
+            episodes((s.statistic["5m"] > critical_value(len(c), 1, 0.05)) & (s.samples["5m"] > 0))
+            for s, c in zip(seen, of, strict=True)
+        )
+        data = episodes(share >= DRIFT.dataset_share)
+        print(f"| {rate:g} | {warning} | {critical} | {data} | {moved} | {naive} |")
+
+
+def shift(rates: Sequence[float], seeds: int) -> None:
+    """One feature moves by one standard deviation after an hour."""
+    world = World.read()
+    before, count = 3600 // STEP, 2 * 3600 // STEP
+    print(
+        "| feature | " + " | ".join(f"{rate:g}/s: median, longest (min)" for rate in rates) + " |"
+    )
+    print("| --- |" + " ---: |" * len(rates))
+    for column in world.numbers:
+        moved = world.matrix.copy()
+        moved[:, column] += np.nanstd(moved[:, column])
+        still_bins = world.counter.bins(world.matrix)[:, column]
+        moved_bins = world.counter.bins(moved)[:, column]
+        cells = []
+        for rate in rates:
+            delays = []
+            for seed in range(seeds):
+                random = np.random.default_rng(seed)
+                rows, steps = draw(world, random, count, rate)
+                bins = np.where(steps < before, still_bins[rows], moved_bins[rows])
+                of = world.reference.features[column].counts
+                seen = see(bins, steps, count, of, len(world.names))
+                alert = fired(seen.any_drifted(tuple(STEPS), DRIFT.psi_critical))[before:]
+                delays.append((alert.argmax() + 1) * STEP / 60 if alert.any() else np.inf)
+            cells.append(f"{statistics.median(delays):.2f}, {max(delays):.2f}")
+        print(f"| {world.names[column]} | " + " | ".join(cells) + " |")
+
+
+def microseconds(call: Callable[[], object], calls: int) -> float:
+    """CPU time of one call."""
+    started = time.process_time()
+    for _ in range(calls):
+        call()
+    return (time.process_time() - started) / calls * 1e6
+
+
+def hot_path(rounds: int) -> None:
+    """Counting alone, at several sizes of a batch."""
+    artefact = load(ARTEFACT)
+    reference = load_reference(ARTEFACT / REFERENCE)
+    features = artefact.manifest.features
+    samples = [orjson.loads(line) for line in (ARTEFACT / SAMPLES).read_bytes().splitlines()]
+    matrix = Schema(features).encode(samples)
+    counter = BinCounter(reference.features, [f.categories for f in features])
+    print(f"| rows | µs to count them, {len(features)} features |")
+    print("| ---: | ---: |")
+    for size in (1, 2, 32, 256):
+        part = matrix[:size]
+        taken = [
+            microseconds(lambda part=part: counter.add(part), 4000 // size + 50)
+            for _ in range(rounds)
+        ]
+        print(f"| {size} | {statistics.median(taken):.2f} |")
+
+
+class Unwatched:
+    """Signs nothing: what /predict would cost without ids."""
+
+    def make(
+        self, at_us: int, trace_id: str, labels: Sequence[int], confidences: Sequence[float]
+    ) -> list[str]:
+        """An empty id for each row."""
+        del at_us, trace_id, confidences
+        return [""] * len(labels)
+
+
+async def requests(app: Any, body: bytes, count: int) -> float:
+    """CPU time of one request to /predict, in microseconds."""
+
+    def channel() -> Callable[[], Awaitable[Message]]:
+        sent = False
+
+        async def receive() -> Message:
+            nonlocal sent
+            if sent:  # the client stays, and has nothing more to say
+                await asyncio.Event().wait()
+            sent = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        return receive
+
+    async def send(message: Message) -> None:
+        assert message.get("status", 200) == 200
+
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    scope: Scope = {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}}
+    scope |= {"http_version": "1.1", "method": "POST", "scheme": "http", "root_path": ""}
+    scope |= {"path": "/predict", "raw_path": b"/predict", "query_string": b""}
+    scope |= {"client": ("127.0.0.1", 40_000), "server": ("127.0.0.1", 18_001)}
+    gc.collect()
+    started = time.process_time()
+    for _ in range(count):
+        await app({**scope, "headers": list(headers)}, channel(), send)
+    return (time.process_time() - started) / count * 1e6
+
+
+async def monitoring(rounds: int) -> None:
+    """Whole requests with and without all that watches the model, in turns."""
+    lines = (ARTEFACT / SAMPLES).read_bytes().splitlines()
+    with tempfile.TemporaryDirectory() as folder:
+        apps: dict[str, Any] = {}
+        for name in ("with", "without"):
+            settings = Settings(model={"path": ARTEFACT}, stack={"data_dir": Path(folder) / name})
+            app = create_app(settings)
+            replica: Replica = app.state.replica
+            await replica.load()
+            if name == "without":
+                replica._monitor = None  # noqa: SLF001 (there is no way to serve without it)
+                replica.ids = Unwatched()  # type: ignore[assignment]
+            apps[name] = app
+        print("| rows | µs without | µs with | difference | share |")
+        print("| ---: | ---: | ---: | ---: | ---: |")
+        for rows in (1, 32, 256):
+            body = b'{"instances":[' + b",".join(lines[:rows]) + b"]}"
+            taken: dict[str, list[float]] = {name: [] for name in apps}
+            for turn in range(rounds + 1):
+                for name in list(apps)[:: 1 if turn % 2 else -1]:
+                    spent = await requests(apps[name], body, max(10, 300 // rows))
+                    if turn:
+                        taken[name].append(spent)
+            own = statistics.median(
+                a - b for a, b in zip(taken["with"], taken["without"], strict=True)
+            )
+            without = statistics.median(taken["without"])
+            print(
+                f"| {rows} | {without:.0f} | {statistics.median(taken['with']):.0f} | {own:.1f}"
+                f" | {own / without:.1%} |"
+            )
+        replica = apps["with"].state.replica
+        registry = replica._registry  # noqa: SLF001 (what /metrics shows)
+        scrape = microseconds(lambda: generate_latest(registry), 50)
+        monitor: Any = replica._monitor  # noqa: SLF001 (as above)
+        series = sum(len(family.samples) for family in monitor.collect())
+        registry.unregister(monitor)
+        bare = microseconds(lambda: generate_latest(registry), 50)
+        print(
+            f"\nA scrape: {scrape / 1000:.1f} ms, {(scrape - bare) / 1000:.1f} ms of it for {series} series."
+        )
+        for app in apps.values():
+            app.state.replica.close()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("what", nargs="*", choices=[[], "cost", "null", "shift"], default=[])
+    parser.add_argument("--rounds", type=int, default=41, help="rounds of each measurement")
+    parser.add_argument("--hours", type=int, default=72, help="simulated hours without drift")
+    parser.add_argument("--seeds", type=int, default=20, help="shifts of each feature")
+    given = parser.parse_args()
+    today = dt.datetime.now(dt.UTC).date()
+    print(
+        f"{today}, Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores\n"
+    )
+    if not given.what or "cost" in given.what:
+        hot_path(given.rounds)
+        print()
+        asyncio.run(monitoring(given.rounds))
+        print()
+    if not given.what or "null" in given.what:
+        null(given.hours, (3, 10))
+        print()
+    if not given.what or "shift" in given.what:
+        shift((3, 10), given.seeds)
+
+
+if __name__ == "__main__":
+    main()

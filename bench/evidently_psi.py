@@ -1,0 +1,132 @@
+"""Our PSI beside Evidently's, on the same rows: months of the flights against the training window.
+
+    python bench/evidently_psi.py --months 3 5 7 12
+
+Evidently is no dependency: it gets a virtual environment of its own in the cache, made at the first run. The
+figures differ by their bins: ours are the deciles of the training window with bins for missing and
+out-of-range values, Evidently's have equal widths over both samples and leave missing values out. What is
+compared is the verdict: drifted at 0.1 or not. Needs `tidegate train`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from service import dataset, forest
+from service.artefact import REFERENCE, load
+from tidegate.drift.counting import BinCounter
+from tidegate.drift.psi import psi
+from tidegate.drift.reference import load_reference
+from tidegate.stack.prometheus import cache_folder
+
+ARTEFACT = Path("artefacts/flights")
+PINNED = ("evidently==0.7.23", "pandas<3")  # it cannot be imported with pandas 3
+LIMIT = 0.1
+THEIRS = """
+import json, sys
+import pandas as pd
+from evidently import Report
+from evidently.metrics import ValueDrift
+names, reference, *currents = json.loads(sys.argv[1])
+read = lambda path: pd.read_csv(path, keep_default_na=True)
+before = read(reference)
+found = []
+for current in currents:
+    report = Report([ValueDrift(column=name, method="psi") for name in names])
+    metrics = report.run(read(current), before).dict()["metrics"]
+    found.append([float(metric["value"]) for metric in metrics])
+print(json.dumps(found))
+"""
+
+
+def their_python() -> Path:
+    """The interpreter of a virtual environment that has Evidently; made if it is not there."""
+    folder = cache_folder() / "evidently"
+    python = folder / "bin" / "python"
+    if not (folder / ".ready").exists():
+        print(f"installing {', '.join(PINNED)} into {folder} (a minute)", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", *PINNED], check=True)
+        (folder / ".ready").touch()
+    return python
+
+
+def write(path: Path, features: Any, matrix: Any) -> str:
+    """Write rows as CSV, categories by name."""
+    with path.open("w", newline="") as file:
+        out = csv.writer(file)
+        out.writerow([feature.name for feature in features])
+        for row in matrix:
+            out.writerow([_value(f, v) for f, v in zip(features, row, strict=True)])
+    return str(path)
+
+
+def _value(feature: Any, value: float) -> str:
+    if np.isnan(value):
+        return ""
+    return str(feature.categories[int(value)]) if feature.kind == "category" else f"{value:.6g}"
+
+
+def main() -> None:
+    """Compare, and print a line for each feature."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--months", type=int, nargs="+", default=[3, 5, 7, 12])
+    months = parser.parse_args().months
+    features = load(ARTEFACT).manifest.features
+    flights = dataset.read_flights()
+    rows = forest.split(flights)
+    before = flights.matrix[rows.fit | rows.held_out]
+    after = [flights.matrix[flights.month == month] for month in months]
+
+    reference = load_reference(ARTEFACT / REFERENCE)
+    ours = []
+    for matrix in after:
+        counter = BinCounter(reference.features, [f.categories for f in features])
+        counter.add(matrix)
+        ours.append(
+            [psi(c, r.counts) for c, r in zip(counter.counts(), reference.features, strict=True)]
+        )
+
+    with tempfile.TemporaryDirectory() as folder:
+        files = [write(Path(folder) / "reference.csv", features, before)]
+        files += [
+            write(Path(folder) / f"{m}.csv", features, x)
+            for m, x in zip(months, after, strict=True)
+        ]
+        asked = json.dumps([[f.name for f in features], *files])
+        done = subprocess.run(
+            [their_python(), "-W", "ignore", "-c", THEIRS, asked],
+            env=os.environ | {"DO_NOT_TRACK": "1"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    theirs = json.loads(done.stdout.splitlines()[-1])
+
+    print(f"{'feature':12}" + "".join(f"{'month ' + str(month):>22}" for month in months))
+    print(f"{'':12}" + f"{'ours  Evidently':>22}" * len(months))
+    same = total = 0
+    for index, feature in enumerate(features):
+        cells = ""
+        for mine, other in zip(ours, theirs, strict=True):
+            agrees = (mine[index] > LIMIT) == (other[index] > LIMIT)
+            same, total = same + agrees, total + 1
+            cells += f"{mine[index]:>11.3f} {other[index]:>8.3f}{' ' if agrees else '*'} "
+        print(f"{feature.name:12}{cells}")
+    print(f"{same} of {total} verdicts at {LIMIT} are the same; * marks the others")
+
+
+if __name__ == "__main__":
+    main()

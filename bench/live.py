@@ -1,0 +1,229 @@
+"""The simulator against the live stack: `steps` and `spike`, under SLOQ and under HPA.
+
+Each run has a stack of its own, with the simulated device, and loadgen's open loop before it. Then the
+simulator plays the same requests with the slots, service times, start-up time and ticks that were measured.
+Prints what was measured, what was predicted and their ratio; writes live-SCENARIO.png. Takes 15 minutes
+for each seed of the load.
+
+    python bench/live.py --keep runs.json
+    python bench/live.py --again runs.json        only compares and plots again
+    python bench/live.py --only spike --policy sloq --policy surge        other policies, side by side
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import product
+from pathlib import Path
+from typing import Any, Final
+
+from matplotlib.figure import Figure
+
+sys.path[0] = str(Path(__file__).parents[1])  # or bench/loadgen.py would hide the package
+
+from bench.running.measured import Live, measure, read, save  # noqa: E402
+from bench.running.predicted import (  # noqa: E402
+    INTERVAL_SECONDS,
+    Outcome,
+    Prediction,
+    as_run,
+    live_outcome,
+    predict,
+    shares,
+)
+from tidegate.autoscaler.simulator.plots import COLOURS  # noqa: E402
+from tidegate.autoscaler.simulator.score import binned  # noqa: E402
+from tidegate.autoscaler.simulator.system import System  # noqa: E402
+from tidegate.autoscaler.types import Bounds  # noqa: E402
+
+# As in loadgen/scenarios, with fewer requests that take longer, so that the machine is no part of it.
+STEPS: Final = (3.0, 7.0, 14.0, 22.0, 14.0, 7.0, 3.0)
+STEP_SECONDS: Final = 30
+SPIKE: Final = ((30, 3.0), (60, 25.0), (90, 3.0))
+SCENARIOS: Final[dict[str, tuple[tuple[int, float], ...]]] = {
+    "steps": tuple((STEP_SECONDS, rate) for rate in STEPS),
+    "spike": SPIKE,
+}
+POLICIES: Final = ("sloq", "hpa:inflight=0.7,tick=15")
+DEVICE: Final = {"light_seconds": 0.2, "medium_seconds": 0.4, "heavy_seconds": 0.6}
+SYSTEM: Final = System(slots=2, slo_seconds=1.2, bounds=Bounds(1, 6), start=1)
+# As many as `surge` may lend a replica, by its own `most_factor`; the others leave slots alone.
+MOST_SLOTS: Final = 2 * SYSTEM.slots
+SEEDS: Final = 20
+TOLERATED: Final = 0.2
+
+SIMULATED: Final[dict[str, Any]] = {"color": COLOURS[1], "linewidth": 0.7, "alpha": 0.35}
+MEASURES: Final = ("violation_seconds", "replica_seconds", "reversals")
+
+Pair = tuple[Live, Prediction]
+
+
+def main() -> None:
+    """Measure, or read what was measured; compare; plot."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--port", type=int, default=0, help="the first of 20 free ports")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="simulated runs of each live one")
+    parser.add_argument("--keep", type=Path, help="a file to keep the live runs in")
+    parser.add_argument("--again", type=Path, nargs="+", help="kept runs, instead of new ones")
+    parser.add_argument("--load-seeds", type=int, nargs="+", default=[1], help="a live run of each")
+    parser.add_argument("--only", choices=SCENARIOS, help="only this scenario")
+    parser.add_argument(
+        "--policy", action="append", help=f"its words, repeatedly (default: {', '.join(POLICIES)})"
+    )
+    parser.add_argument("--out", type=Path, default=Path("docs/img"), help="the folder for plots")
+    wanted = parser.parse_args()
+    if wanted.again:
+        runs = [run for path in wanted.again for run in read(path)]
+        runs.sort(key=lambda run: list(SCENARIOS).index(run.scenario))
+    else:
+        names = [wanted.only] if wanted.only else list(SCENARIOS)
+        policies = wanted.policy or POLICIES
+        runs = asyncio.run(everything(names, policies, wanted.port, wanted.load_seeds))
+    if wanted.keep:
+        save(wanted.keep, runs)
+    pairs = [(one, predict(one, rates(one.scenario), SYSTEM, wanted.seeds)) for one in runs]
+    print(report(pairs, wanted.seeds))
+    for name in dict.fromkeys(one.scenario for one in runs):
+        own = [pair for pair in pairs if pair[0].scenario == name]
+        plot(wanted.out / f"live-{name}.png", name, own)
+
+
+async def everything(
+    names: Sequence[str], policies: Sequence[str], port: int, seeds: Sequence[int]
+) -> list[Live]:
+    """Every scenario with every seed of the load under every policy, one after the other."""
+    found = []
+    for name, seed, words in product(names, seeds, policies):
+        print(f"{name} under {words}", file=sys.stderr, flush=True)
+        toml = scenario(name)
+        found.append(await measure(name, toml, words, settings(), port=port, seed=seed))
+    return found
+
+
+def settings() -> dict[str, dict[str, object]]:
+    """Those of the stack, as `SYSTEM` has them."""
+    return {
+        "device": {"simulated": True, **DEVICE},
+        "slots": {"per_replica": SYSTEM.slots, "max": MOST_SLOTS},
+        "slo": {"latency_seconds": SYSTEM.slo_seconds, "latency_quantile": SYSTEM.slo_quantile},
+        "replicas": {"start": SYSTEM.start, "min": SYSTEM.bounds.min, "max": SYSTEM.bounds.max},
+    }
+
+
+def scenario(name: str) -> str:
+    """It in loadgen's TOML."""
+    lines = [f'name = "{name}"', 'arrivals = "poisson"']
+    for seconds, rate in SCENARIOS[name]:
+        lines += ["[[phases]]", 'kind = "constant"', f"seconds = {seconds}", f"rate = {rate}"]
+    return "\n".join(lines)
+
+
+def rates(name: str) -> list[float]:
+    """It as the simulator's rates."""
+    return [
+        rate for seconds, rate in SCENARIOS[name] for _ in range(round(seconds / INTERVAL_SECONDS))
+    ]
+
+
+def length(name: str) -> float:
+    """Its seconds."""
+    return float(sum(seconds for seconds, _ in SCENARIOS[name]))
+
+
+def report(pairs: list[Pair], seeds: int) -> str:
+    """What was found, in Markdown."""
+    lines = [
+        (
+            f"Compared on {datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {os.cpu_count()} cores; live :"
+            f" the mean of {seeds} simulated runs = their ratio (least to most of the simulated)"
+        ),
+        "",
+        "| scenario, policy | violation-seconds | replica-seconds | reversals | late requests |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    scored = [
+        (live, live_outcome(live, length(live.scenario), found.system), found)
+        for live, found in pairs
+    ]
+    for live, measured, found in scored:
+        cells = [cell(name, measured, found) for name in MEASURES]
+        late = f"{measured.over_slo_ratio:.1%} : {found.mean.over_slo_ratio:.1%}"
+        lines.append(f"| {live.scenario}, {live.policy} | {' | '.join([*cells, late])} |")
+    for name in [*dict.fromkeys(live.scenario for live, _, _ in scored), "all"]:
+        own = [
+            (measured, found) for live, measured, found in scored if name in (live.scenario, "all")
+        ]
+        cells = [
+            total(
+                sum(getattr(measured, one) for measured, _ in own),
+                sum(getattr(found.mean, one) for _, found in own),
+            )
+            for one in MEASURES
+        ]
+        lines.append(f"| **{name}, in sum** | {' | '.join(cells)} | |")
+    lines.append("")
+    for live, prediction in pairs:
+        system = prediction.system
+        lines.append(
+            f"- {live.scenario}, {live.policy}: in a slot {shares(live.services)} (cv"
+            f" {system.service_cv:.2f}); start-up {system.startup_seconds:.1f} s (from"
+            f" {min(live.startups):.1f} to {max(live.startups):.1f}, {len(live.startups)} of them);"
+            f" signals {live.signal_age_seconds:.1f} s old; {len(live.arrivals)} requests,"
+            f" {live.failed} failed; sent late by {1000 * live.lag_p99:.0f} ms (p99)"
+        )
+    return "\n".join(lines)
+
+
+def cell(name: str, live: Outcome, prediction: Prediction) -> str:
+    """Live, predicted and their ratio."""
+    values = [getattr(one, name) for one in prediction.outcomes]
+    own, mean = getattr(live, name), getattr(prediction.mean, name)
+    return f"{total(own, mean)} ({min(values):.0f} to {max(values):.0f})"
+
+
+def total(live: float, predicted: float) -> str:
+    """Live, predicted and their ratio, in bold if it is out of what is tolerated."""
+    if not live:
+        return f"{live:.0f} : {predicted:.0f}"
+    ratio = predicted / live
+    shown = f"{ratio:.2f}" if abs(ratio - 1) <= TOLERATED else f"**{ratio:.2f}**"
+    return f"{live:.0f} : {predicted:.0f} = {shown}"
+
+
+def plot(path: Path, name: str, pairs: list[Pair]) -> None:
+    """Replicas and p95 over time, live and predicted, a column for each policy."""
+    policies = list(dict.fromkeys(live.policy for live, _ in pairs))
+    figure = Figure(figsize=(6 * len(policies), 7), layout="constrained")
+    figure.suptitle(f"{name}: the live stack, and what the simulator says")
+    axes = figure.subplots(2, len(policies), sharex=True, sharey="row", squeeze=False)
+    for words, (above, below) in zip(policies, axes.T, strict=True):
+        own = [pair for pair in pairs if pair[0].policy == words]
+        for _, prediction in own:
+            for run in prediction.runs:
+                ticks = [(tick.at, tick.signals.ready) for tick in run.ticks if tick.at >= 0]
+                above.step(*zip(*ticks, strict=True), where="post", **SIMULATED)
+                below.plot(*binned(run, SYSTEM.slo_quantile), **SIMULATED)
+        for live, _ in own:
+            seconds = length(name)
+            times = [(at, ready) for at, _, ready in live.replicas if 0 <= at <= seconds]
+            above.step(*zip(*times, strict=True), where="post", color=COLOURS[0])
+            below.plot(*binned(as_run(live, seconds), SYSTEM.slo_quantile), color=COLOURS[0])
+        below.axhline(SYSTEM.slo_seconds, color="black", linestyle="--", linewidth=1)
+        above.set(title=words, ylabel="replicas ready")
+        below.set(xlabel="seconds", ylabel="p95 of 10 s, seconds", yscale="log")
+        below.yaxis.set_major_formatter("{x:g}")
+        below.yaxis.set_minor_formatter("{x:g}")
+        above.plot([], [], color=COLOURS[0], label="live")
+        above.plot([], [], label="simulated, each seed", **SIMULATED)
+        above.legend(fontsize="small", loc="lower right")
+    figure.savefig(path, dpi=100)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What benches share that need a running stack."""

@@ -1,0 +1,190 @@
+"""A scenario's load on a live stack under a policy: what clients felt, and what the replicas did."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Final
+
+import numpy as np
+import orjson
+
+from bench.running.stack import ROWS, own_stack
+from loadgen.kinds import KINDS
+from loadgen.results import read_run
+from tidegate.stack.supervisor import Supervisor
+
+SAMPLE_SECONDS: Final = 0.2
+# A load that was sent late is the load that was sent: its answers are timed from when each was planned.
+SENT_LATE: Final = 98
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A run as it was. Times are seconds since the start of the load.
+
+    Attributes:
+        scenario: its name.
+        policy: its words.
+        arrivals: when each request was to be sent.
+        kinds: of which kind each was.
+        responses: how long each took as its client felt it; a failed one took 60 s.
+        services: how long each held a slot, as the gateway saw it, by kind.
+        replicas: time, replicas that there are (starting and draining ones too; one with twice its own
+            slots counts as two), and ready ones.
+        decisions: time, the change of the number that was decided, and the age of the signals.
+        startups: from the start of each replica until it was ready.
+        failed: requests that failed.
+        lag_p99: of the load generator; above 10 ms the machine was too busy for it.
+    """
+
+    scenario: str
+    policy: str
+    arrivals: list[float]
+    kinds: list[str]
+    responses: list[float]
+    services: dict[str, list[float]]
+    replicas: list[tuple[float, float, int]]
+    decisions: list[tuple[float, int, float]]
+    startups: list[float]
+    failed: int
+    lag_p99: float
+
+    def replica_seconds(self, seconds: float) -> float:
+        """What was paid for while the load lasted."""
+        times = np.array([at for at, _, _ in self.replicas])
+        counts = np.array([count for _, count, _ in self.replicas], float)
+        inside = (times >= 0) & (times < seconds)
+        lengths = np.diff(np.append(times[inside], seconds))
+        return float((counts[inside] * lengths).sum() + times[inside][0] * counts[inside][0])
+
+    @property
+    def startup_seconds(self) -> float:
+        """The mean start-up time of those that were started meanwhile."""
+        return fmean(self.startups)
+
+    @property
+    def signal_age_seconds(self) -> float:
+        """The mean age of the signals at a decision."""
+        return fmean(age for at, _, age in self.decisions if at >= 0)
+
+
+async def measure(
+    name: str,
+    scenario: str,
+    policy: str,
+    sections: dict[str, dict[str, Any]],
+    *,
+    port: int,
+    seed: int,
+) -> Live:
+    """Run the scenario (as TOML) under the policy, on a stack of its own with these settings."""
+    settings = {**sections, "autoscaler": {"policy": policy}}
+    async with own_stack(port, **settings) as supervisor:
+        folder = supervisor.settings.stack.data_dir
+        (folder / "scenario.toml").write_text(scenario, encoding="utf-8")
+        seen: list[tuple[float, float, int]] = []
+        startups: dict[tuple[str, float], float] = {}
+        sampling = asyncio.create_task(_sample(supervisor, seen, startups))
+        await _send(supervisor, folder, seed)
+        sampling.cancel()
+        summary, recording, _ = read_run(folder / "runs" / "latest")
+        start = summary.started_at.timestamp()
+        events = list(_events(folder / "logs"))
+    return Live(
+        scenario=name,
+        policy=policy,
+        arrivals=recording.planned.tolist(),
+        kinds=[KINDS[number] for number in recording.kind],
+        responses=np.where(recording.failed, 60.0, recording.response).tolist(),
+        services=_services(events),
+        replicas=[(at - start, count, ready) for at, count, ready in seen],
+        decisions=[(at - start, change, age) for at, change, age in _decisions(events)],
+        startups=[took for (_, began), took in startups.items() if began > start],
+        failed=int(recording.failed.sum()),
+        lag_p99=summary.lag_p99_seconds or 0.0,
+    )
+
+
+async def _send(supervisor: Supervisor, folder: Path, seed: int) -> None:
+    url = f"http://127.0.0.1:{supervisor.settings.gateway.port}"
+    where = ("--url", url, "--rows", str(ROWS), "--out", str(folder / "runs"))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "loadgen", "run", str(folder / "scenario.toml"), *where),
+        *("--seed", str(seed)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    if process.returncode not in {0, SENT_LATE}:
+        sys.exit(f"the load could not be sent: {said.decode()}")
+
+
+async def _sample(
+    supervisor: Supervisor,
+    seen: list[tuple[float, float, int]],
+    startups: dict[tuple[str, float], float],
+) -> None:
+    while True:
+        status = supervisor.status()
+        count = len(status.replicas) * status.slots / status.own_slots
+        seen.append((time.time(), count, status.ready))
+        for one in status.replicas:
+            if one.ready_at:
+                startups[one.id, one.started_at] = one.ready_at - one.started_at
+        await asyncio.sleep(SAMPLE_SECONDS)
+
+
+def _events(logs: Path) -> Iterator[dict[str, Any]]:
+    for path in sorted(logs.glob("*.ndjson")):
+        yield from map(orjson.loads, path.read_bytes().splitlines())
+
+
+def _services(events: list[dict[str, Any]]) -> dict[str, list[float]]:
+    """By kind, what each request's time at the gateway was without its wait there.
+
+    The gateway sends a replica no more than it has slots, so that is how long a slot was held.
+    """
+    kinds = {
+        event["trace"]["id"]: event["tidegate"]["work"]
+        for event in events
+        if event["event"].get("dataset") == "tidegate.request"
+    }
+    found: dict[str, list[float]] = {}
+    for event in events:
+        if event["event"].get("dataset") != "tidegate.access":
+            continue
+        if kind := kinds.get(event["trace"].get("id")):
+            held = event["event"]["duration"] - event["tidegate"]["gateway"]["queue_ns"]
+            found.setdefault(kind, []).append(held / 1e9)
+    return found
+
+
+def _decisions(events: list[dict[str, Any]]) -> list[tuple[float, int, float]]:
+    found = []
+    for event in events:
+        if event["event"].get("dataset") != "tidegate.decision":
+            continue
+        told = event["tidegate"]["decision"]
+        at = datetime.fromisoformat(event["@timestamp"]).timestamp()
+        age = told["signals"]["age_seconds"]
+        change = told["desired"] - told["signals"]["desired"]
+        found.append((at, change, 0.0 if age is None else age))
+    return sorted(found)
+
+
+def save(path: Path, runs: list[Live]) -> None:
+    """Keep the runs, so that they can be compared again."""
+    path.write_bytes(orjson.dumps(runs))
+
+
+def read(path: Path) -> list[Live]:
+    """What `save` kept."""
+    return [Live(**one) for one in json.loads(path.read_text(encoding="utf-8"))]

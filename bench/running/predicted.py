@@ -1,0 +1,160 @@
+"""What the simulator says of a live run: the same requests, slots, service times, start-up time and ticks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Final
+
+import numpy as np
+
+from bench.running.measured import Live
+from tidegate.autoscaler.simulator.contenders import contender
+from tidegate.autoscaler.simulator.run import Run, simulate
+from tidegate.autoscaler.simulator.score import BIN_SECONDS, binned, reversals
+from tidegate.autoscaler.simulator.system import Kind, System
+from tidegate.autoscaler.simulator.traces import Trace
+from tidegate.autoscaler.simulator.workload import planned
+
+INTERVAL_SECONDS: Final = 0.5
+# Nothing comes for this long before the load, as on the live stack, so that no policy starts blind.
+LEAD_SECONDS: Final = 60.0
+# HAProxy looks every 0.5 s whether a replica has become ready: half of that in the mean.
+GATEWAY_SECONDS: Final = 0.25
+SCRAPES: Final = (1.0, 2.0, 2.5, 4.0, 5.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A run in numbers, live or simulated."""
+
+    violation_seconds: float
+    replica_seconds: float
+    reversals: float
+    over_slo_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Of one live run.
+
+    Attributes:
+        system: what was simulated.
+        outcomes: one for each seed.
+        runs: the simulated runs, their times since the start of the load.
+    """
+
+    system: System
+    outcomes: list[Outcome]
+    runs: list[Run]
+
+    @property
+    def mean(self) -> Outcome:
+        """Over the seeds."""
+        return Outcome(
+            *(
+                fmean(getattr(one, name) for one in self.outcomes)
+                for name in ("violation_seconds", "replica_seconds", "reversals", "over_slo_ratio")
+            )
+        )
+
+
+def predict(live: Live, rates: Sequence[float], base: System, seeds: int) -> Prediction:
+    """Simulate the scenario of a live run.
+
+    Args:
+        live: what is predicted; its plan, service times, start-up time and ticks are taken, and no more.
+        rates: the scenario's requests a second in each interval of `INTERVAL_SECONDS`.
+        base: slots, bounds and objective.
+        seeds: how many runs, in each of which requests hold their slots for other times and metrics are read
+            at others.
+    """
+    system = measured_system(live, base)
+    choice = contender(live.policy, system)
+    every = choice.tick_seconds
+    # The load shall begin as long before a tick as it did live.
+    phase = next(at for at, _, _ in live.decisions if at >= 0) % every
+    lead = LEAD_SECONDS + round((-phase % every) / INTERVAL_SECONDS) * INTERVAL_SECONDS
+    quiet = np.zeros(round(lead / INTERVAL_SECONDS))
+    trace = Trace(live.scenario, INTERVAL_SECONDS, np.concatenate([quiet, np.array(rates)]))
+    arrivals = np.array(live.arrivals) + lead
+    means = np.array([fmean(live.services[kind]) for kind in live.kinds])
+    runs = []
+    for seed in range(seeds):
+        workload = planned(arrivals, means, system.service_cv, seed)
+        # When Prometheus scrapes between two ticks is chance, so each seed has another phase.
+        phase = system.scrape_seconds * seed / seeds
+        run = simulate(
+            choice.policy,
+            trace,
+            replace(system, scrape_phase_seconds=phase),
+            seed=seed,
+            tick_seconds=every,
+            workload=workload,
+        )
+        runs.append(_since(run, lead, system))
+    return Prediction(system, [outcome(run, system) for run in runs], runs)
+
+
+def measured_system(live: Live, base: System) -> System:
+    """The system with the service times, the start-up time and the signals' age of a live run."""
+    means = {kind: fmean(times) for kind, times in live.services.items()}
+    ratios = np.concatenate([np.array(live.services[kind]) / means[kind] for kind in means])
+    return replace(
+        base,
+        kinds=tuple(Kind(len(live.services[kind]), means[kind]) for kind in means),
+        service_cv=float(ratios.std()),
+        startup_seconds=live.startup_seconds + GATEWAY_SECONDS,
+        scrape_seconds=scrape_seconds(live.signal_age_seconds),
+    )
+
+
+def scrape_seconds(age: float) -> float:
+    """The simulated scrape interval whose signals are of that age in the mean, at ticks each 5 s."""
+    return min(SCRAPES, key=lambda one: abs(_mean_age(one) - age))
+
+
+def _mean_age(scrape: float) -> float:
+    return fmean(now - (math.ceil(now / scrape) - 1) * scrape for now in range(5, 305, 5))
+
+
+def outcome(run: Run, system: System) -> Outcome:
+    """A run's score, its times since the start of the load."""
+    _, p95 = binned(run, system.slo_quantile)
+    return Outcome(
+        violation_seconds=BIN_SECONDS * int((p95 > system.slo_seconds).sum()),
+        replica_seconds=run.replica_seconds,
+        reversals=reversals([(t.at, t.decision.desired - t.signals.desired) for t in run.ticks]),
+        over_slo_ratio=float((run.responses > system.slo_seconds).mean()),
+    )
+
+
+def live_outcome(live: Live, seconds: float, system: System) -> Outcome:
+    """The same score of a live run."""
+    run = as_run(live, seconds)
+    changes = [(at, change) for at, change, _ in live.decisions if 0 <= at < seconds]
+    return replace(outcome(run, system), reversals=reversals(changes))
+
+
+def as_run(live: Live, seconds: float) -> Run:
+    """A live run in the simulator's terms, without its ticks."""
+    arrivals, responses = np.array(live.arrivals), np.array(live.responses)
+    return Run(seconds, arrivals, responses, [], live.replica_seconds(seconds))
+
+
+def _since(run: Run, lead: float, system: System) -> Run:
+    """The run from the start of the load on. Until then there were as many replicas as at the start."""
+    return Run(
+        run.seconds - lead,
+        run.arrivals - lead,
+        run.responses,
+        [replace(tick, at=tick.at - lead) for tick in run.ticks],
+        run.replica_seconds - lead * system.start,
+    )
+
+
+def shares(kinds: Mapping[str, Sequence[float]]) -> str:
+    """Mean times in words."""
+    return ", ".join(f"{kind} {fmean(times):.3f} s" for kind, times in sorted(kinds.items()))

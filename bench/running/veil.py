@@ -1,0 +1,116 @@
+"""A veil between the autoscaler and Prometheus, and an autoscaler that looks through it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import aiohttp
+import orjson
+from aiohttp import web
+
+from tidegate.settings import Settings
+from tidegate.stack.environment import environment
+from tidegate.stack.layout import Layout
+
+Kind = Literal["gone", "nan", "frozen"]
+RATE = "service:arrival_rate:15s"
+
+
+class Veil:
+    """Hands queries on to Prometheus, and the answers back, unless it has fallen.
+
+    Attributes:
+        kind: what is wrong now; None if nothing is.
+        asked: queries that came.
+        arrival_rate: that of the last true answer; 0 if there was none.
+    """
+
+    def __init__(self, prometheus: str, port: int) -> None:
+        self.kind: Kind | None = None
+        self.asked = 0
+        self.arrival_rate = 0.0
+        self.url = f"http://127.0.0.1:{port}"
+        self._prometheus = prometheus
+        self._port = port
+        self._last: dict[str, Any] = {}
+        self._session: aiohttp.ClientSession
+        self._runner: web.AppRunner
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5.0))
+        app = web.Application()
+        app.router.add_get("/api/v1/{what}", self._answer)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._runner.cleanup()
+        await self._session.close()
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        self.asked += 1
+        if self.kind == "gone":
+            if request.transport:
+                request.transport.abort()
+            return web.Response(status=503)
+        if self.kind == "frozen":
+            return web.json_response(_shifted(self._last))
+        async with self._session.get(f"{self._prometheus}{request.rel_url}") as answer:
+            body, status = await answer.read(), answer.status
+        if status != 200:
+            return web.Response(status=status, body=body)
+        found = orjson.loads(body)
+        if self.kind == "nan":
+            return web.json_response(_blank(found))
+        self._last = found
+        for one in found["data"]["result"]:
+            if one["metric"].get("__name__") == RATE:
+                self.arrival_rate = float(one["values"][-1][1])
+        return web.json_response(found)
+
+
+def _blank(answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer without a number in it."""
+    for one in answer["data"]["result"]:
+        one["values"] = [[at, "NaN"] for at, _ in one["values"]]
+    return answer
+
+
+def _shifted(answer: dict[str, Any]) -> dict[str, Any]:
+    """The same values, as if they were of now."""
+    newest = max(one["values"][-1][0] for one in answer["data"]["result"])
+    by = time.time() - newest
+    result = [
+        {**one, "values": [[at + by, value] for at, value in one["values"]]}
+        for one in answer["data"]["result"]
+    ]
+    return {**answer, "data": {**answer["data"], "result": result}}
+
+
+@asynccontextmanager
+async def autoscaler(settings: Settings, prometheus: str) -> AsyncIterator[None]:
+    """The autoscaler of a stack, as a process of its own, with another address of Prometheus."""
+    layout = Layout(settings.stack.data_dir)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tidegate", "autoscaler"),
+        *("--resizer", f"unix:{layout.socket}", "--prometheus", prometheus),
+        env=environment(settings, os.environ, layout.data / "autoscaler.toml"),
+        cwd=Path.cwd(),
+    )
+    try:
+        yield
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        code = await process.wait()
+        if code:
+            sys.exit(f"the autoscaler ended with {code}")

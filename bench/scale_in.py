@@ -1,0 +1,174 @@
+"""Scale-ins under load, one replica after the other: does a request fail, and does the idlest leave?
+
+A stack without an autoscaler is told to have `--most` replicas, then one fewer and one fewer down to two,
+and again, while requests come at a constant rate. Exits with 1 if a request failed, or if a replica left
+although another was idler. A replica is judged by HAProxy's own counts just before and just after its
+choice, and only if neither it nor the idler one got or finished a request in between.
+
+    python bench/scale_in.py --count 200
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import platform
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+
+sys.path[0] = str(Path(__file__).parents[1])  # or bench/loadgen.py would hide the package
+
+from bench.running.stack import constant_load, own_stack, resizer, until  # noqa: E402
+from loadgen.record import Recording  # noqa: E402
+from loadgen.scenario import Weights  # noqa: E402
+from tidegate.stack.supervisor import Supervisor  # noqa: E402
+
+COUNTS: Final = re.compile(
+    r'^haproxy_server_(current_sessions|sessions_total)\{proxy="model",server="model(\d+)"\} (\d+)',
+    re.MULTILINE,
+)
+SERVICE_SECONDS: Final = 0.5
+# With the rate by default, these are busy three quarters of the time.
+LEAST: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a replica works on now, and how many requests it has got so far."""
+
+    now: int
+    total: int
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the scale-ins."""
+
+    done: int = 0
+    judged: int = 0
+    busy: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    def judge(self, name: str, before: Mapping[str, Load], after: Mapping[str, Load]) -> None:
+        """Whether one that was idler stayed, as far as that can be known."""
+        self.done += 1
+        self.busy += before[name].now > 0
+        still = {one for one in before if before[one] == after.get(one)}
+        if name not in still:
+            return
+        self.judged += 1
+        idler = [one for one in still if before[one].now < before[name].now]
+        if idler:
+            told = ", ".join(f"{one} works on {before[one].now}" for one in sorted(before))
+            self.wrong.append(f"{name} left although {idler[0]} was idler: {told}")
+
+
+async def loads(supervisor: Supervisor, session: aiohttp.ClientSession) -> dict[str, Load]:
+    """The load of each replica that is ready, by its name, as the gateway counts it."""
+    url = f"http://127.0.0.1:{supervisor.settings.gateway.metrics_port}/metrics?scope=server"
+    async with session.get(url) as answer:
+        text = await answer.text()
+    found: dict[str, dict[str, int]] = {}
+    for kind, number, value in COUNTS.findall(text):
+        found.setdefault(f"{supervisor.settings.service.name}-{number}", {})[kind] = int(value)
+    return {
+        name: Load(found[name]["current_sessions"], found[name]["sessions_total"])
+        for name in in_state(supervisor, "ready") | in_state(supervisor, "draining")
+    }
+
+
+def in_state(supervisor: Supervisor, state: str) -> set[str]:
+    """The names of the replicas in that state."""
+    return {one.id for one in supervisor.status().replicas if one.state == state}
+
+
+async def all_ready(supervisor: Supervisor, count: int) -> None:
+    """Wait for so many replicas."""
+    await until(lambda: len(in_state(supervisor, "ready")) == count, f"{count} replicas are ready")
+
+
+async def one_down(supervisor: Supervisor, session: aiohttp.ClientSession, tally: Tally) -> None:
+    """Have one replica fewer, and judge which one left."""
+    client = resizer(supervisor)
+    ready = in_state(supervisor, "ready")
+    before = {
+        name: load for name, load in (await loads(supervisor, session)).items() if name in ready
+    }
+    await client.resize(supervisor.status().desired - 1)
+    await until(lambda: in_state(supervisor, "ready") < ready, "a replica leaves")
+    (left,) = ready - in_state(supervisor, "ready")
+    tally.judge(left, before, await loads(supervisor, session))
+
+
+async def run(count: int, most: int, rate: float, port: int) -> int:
+    """Do it all; returns the exit code."""
+    tally = Tally()
+    began = time.monotonic()
+    async with (
+        own_stack(
+            port,
+            autoscaler={"enabled": False},
+            replicas={"start": LEAST, "max": most},
+            device={"light_seconds": SERVICE_SECONDS},
+        ) as supervisor,
+        aiohttp.ClientSession() as session,
+    ):
+        address = f"http://127.0.0.1:{supervisor.settings.gateway.port}"
+        async with constant_load(address, rate, Weights(light=1)) as recording:
+            while tally.done < count:
+                wanted = min(most, LEAST + count - tally.done)
+                await resizer(supervisor).resize(wanted)
+                await all_ready(supervisor, wanted)
+                for _ in range(wanted - LEAST):
+                    await one_down(supervisor, session, tally)
+                await until(
+                    lambda: len(supervisor.status().replicas) == LEAST, "all of them are gone"
+                )
+                print(f"{tally.done} of {count}", file=sys.stderr, flush=True)
+        restarts = sum(one.restarts for one in supervisor.status().replicas)
+    return report(tally, recording, restarts, rate, time.monotonic() - began)
+
+
+def report(tally: Tally, recording: Recording, restarts: int, rate: float, took: float) -> int:
+    """Print what was found; returns the exit code."""
+    failed = int(recording.failed.sum())
+    print(
+        f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {os.cpu_count()} cores; "
+        f"{rate:g} requests/s of {SERVICE_SECONDS:g} s (simulated device), {took:.0f} s in all"
+    )
+    print(f"scale-ins done    {tally.done}, {tally.busy} of them of a replica that was at work")
+    print(f"requests answered {int(recording.answered.sum())}")
+    print(f"requests failed   {failed}")
+    print(f"the idlest left   {tally.judged - len(tally.wrong)} of {tally.judged} that were judged")
+    for error, times in Counter(recording.errors()).items():
+        print(f"  {times} times: {error}")
+    for sentence in tally.wrong:
+        print(f"  {sentence}")
+    if restarts:
+        print(f"  {restarts} replicas died and were started again")
+    return 1 if failed or tally.wrong or restarts else 0
+
+
+def main() -> None:
+    """Run and exit."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--count", type=int, default=200, help="scale-ins")
+    parser.add_argument("--most", type=int, default=8, help="replicas before the first of a round")
+    parser.add_argument("--rate", type=float, default=6.0, help="requests a second")
+    parser.add_argument("--port", type=int, default=0, help="the first of 20 free ports")
+    wanted = parser.parse_args()
+    sys.exit(asyncio.run(run(wanted.count, wanted.most, wanted.rate, wanted.port)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""The answer of `/predict`: its prediction ids, and its body."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import time_ns
+
+import orjson
+
+from service.predict import DECIMALS
+from service.replica import Answer, Model
+from tidegate.drift.ids import PredictionIds
+from tidegate.telemetry import current_ids
+
+
+def sign(answer: Answer, signer: PredictionIds | None) -> list[str]:
+    """A prediction id for each row."""
+    assert signer is not None  # noqa: S101 (it came with the model)
+    labels = answer.prediction.labels.tolist()
+    confidences = _confidences(answer)
+    return signer.make(time_ns() // 1000, _trace_id(), labels, confidences)
+
+
+def _confidences(answer: Answer) -> list[float]:
+    rounded: list[float] = answer.prediction.confidence.astype(float).round(DECIMALS).tolist()
+    return rounded
+
+
+def _trace_id() -> str:
+    ids = current_ids()
+    assert ids is not None  # noqa: S101 (there is a request, or nobody asked)
+    return ids[0]
+
+
+def encode(model: Model, answer: Answer, signed: Sequence[str]) -> bytes:
+    """The body, as JSON."""
+    manifest = model.manifest
+    labels = answer.prediction.labels.tolist()
+    probabilities = _confidences(answer)
+    return orjson.dumps(
+        {
+            "predictions": [
+                {
+                    "label": manifest.classes[label],
+                    "probability": probability,
+                    "prediction_id": prediction_id,
+                }
+                for label, probability, prediction_id in zip(
+                    labels, probabilities, signed, strict=True
+                )
+            ],
+            "model": {"name": manifest.name, "version": manifest.version},
+            "work": answer.work,
+            "device": answer.device,
+            "trace_id": _trace_id(),
+        }
+    )

@@ -1,0 +1,109 @@
+"""`POST /feedback`: labels that come after their prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from time import time_ns
+from typing import Any, Final
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.body import BODY, parse_json, read_body
+from service.features import MAX_ROWS
+from service.problems import Detail, RequestError
+from service.replica import Replica
+from tidegate.drift.desk import OutcomeDesk
+from tidegate.drift.outcomes import Outcome, OutcomeRefusedError, Reason
+from tidegate.telemetry import annotate, fail
+
+OUTCOMES: Final = (*BODY, "outcomes")
+STATUS: Final[Mapping[Reason, int]] = {
+    "malformed": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "forged": HTTPStatus.FORBIDDEN,
+    "expired": HTTPStatus.GONE,
+    "replayed": HTTPStatus.CONFLICT,
+    "foreign_version": HTTPStatus.NOT_FOUND,
+    "unknown_label": HTTPStatus.UNPROCESSABLE_ENTITY,
+}
+_FIELDS: Final = {"prediction_id", "label"}
+
+
+class Feedback:
+    """The endpoint, for one replica.
+
+    Args:
+        replica: whose model the labels are about.
+        tell: writes the event of an outcome: its id and its fields.
+    """
+
+    def __init__(self, replica: Replica, tell: Callable[[str, Mapping[str, Any]], None]) -> None:
+        self._replica = replica
+        self._tell = tell
+
+    async def post(self, request: Request) -> Response:
+        """Take each label that can be taken, and say of each other one why not."""
+        model, desk = self._replica.model(), self._replica.desk()
+        body = await read_body(request, self._replica.settings.gateway.request_bytes)
+        outcomes = read_outcomes(parse_json(body))
+        refused: list[tuple[int, Detail]] = []
+        for number, entry in enumerate(outcomes):
+            try:
+                outcome = take(desk, entry)
+            except OutcomeRefusedError as refusal:
+                name = "label" if refusal.reason == "unknown_label" else "prediction_id"
+                detail = Detail((*OUTCOMES, number, name), str(refusal), refusal.reason)
+                refused.append((STATUS[refusal.reason], detail))
+                continue
+            self._tell(outcome.prediction.outcome_id, outcome.fields(model.manifest.name))
+        accepted = len(outcomes) - len(refused)
+        annotate(feedback={"accepted": accepted, "refused": len(refused)})
+        if refused and not accepted:
+            fail(refused[0][1].type, str(refused[0][1]))
+        details = [{"status": status, **detail.as_json()} for status, detail in refused]
+        answer = {"accepted": accepted, "refused": len(refused), "detail": details}
+        status = status_of(accepted, [status for status, _ in refused])
+        return Response(orjson.dumps(answer), status, media_type="application/json")
+
+
+def read_outcomes(body: object) -> list[Any]:
+    """The entries of a request's body.
+
+    Raises:
+        RequestError: 422, naming what is wrong.
+    """
+    outcomes = body.get("outcomes") if isinstance(body, dict) else None
+    if not isinstance(body, dict) or set(body) - {"outcomes"}:
+        message = "Input should be an object with outcomes, and nothing else"
+        raise RequestError(422, Detail(BODY, message, "dict_type"))
+    if not isinstance(outcomes, list) or not outcomes:
+        message = "Input should be a list with one outcome or more"
+        raise RequestError(422, Detail(OUTCOMES, message, "list_type"))
+    if len(outcomes) > MAX_ROWS:
+        message = f"At most {MAX_ROWS} outcomes are taken at once, got {len(outcomes)}"
+        raise RequestError(422, Detail(OUTCOMES, message, "too_long"))
+    for number, entry in enumerate(outcomes):
+        if not isinstance(entry, dict) or set(entry) != _FIELDS:
+            message = "Input should be an object with prediction_id and label"
+            raise RequestError(422, Detail((*OUTCOMES, number), message, "dict_type"))
+    return outcomes
+
+
+def take(desk: OutcomeDesk, entry: Mapping[str, Any]) -> Outcome:
+    """Hand one entry in.
+
+    Raises:
+        OutcomeRefusedError: it is not counted.
+    """
+    return desk.take(entry["prediction_id"], entry["label"], time_ns() // 1000)
+
+
+def status_of(accepted: int, refusals: list[int]) -> int:
+    """200 if all were taken, 207 if some; if none, their common status, or 422 if they differ."""
+    if not refusals:
+        return HTTPStatus.OK
+    if accepted:
+        return HTTPStatus.MULTI_STATUS
+    return refusals[0] if len(set(refusals)) == 1 else HTTPStatus.UNPROCESSABLE_ENTITY

@@ -1,0 +1,162 @@
+"""`tidegate retrain`: a challenger from newer rows, and whether it should take the champion's place."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from service import artefact
+from service.adoption import find_model
+from service.artefact import Artefact, ArtefactError
+from service.challenge import LOWER_IS_BETTER, Difference, is_better
+from service.labelled import Labelled, NoRowsError, describe, from_dataset, from_events, months_of
+from tidegate.drift.rows import OUTCOMES_QUERY, ROWS_QUERY, Found, join
+from tidegate.settings import Settings
+from tidegate.store import moments
+from tidegate.store.base import EventStore, QueryError, StoreUnavailableError
+from tidegate.store.following import Follower
+from tidegate.store.opening import open_store
+
+BETTER: Final = 0
+NOT_BETTER: Final = 1
+TROUBLE: Final = 2
+NAMES: Final = {
+    "auc": "AUC",
+    "accuracy": "accuracy",
+    "brier": "Brier score",
+    "calibration_error": "calibration error",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a person asked for.
+
+    Attributes:
+        out: the artefact folder to write.
+        since: how far back events are read, `7d` or a moment.
+        months: months of the flight data, such as `3-6`; empty means events.
+        least: rows with labels below which nothing is trained.
+        keep: write the artefact even if it is not better.
+    """
+
+    out: Path
+    since: str = "7d"
+    months: str = ""
+    least: int = 1000
+    keep: bool = False
+
+
+def retrain(settings: Settings, wish: Wish) -> int:
+    """Train a challenger, compare it, and write it if it is better.
+
+    Returns:
+        The exit code: 0 better and written, 1 not better (written only with `keep`), 2 it could not be told.
+    """
+    console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
+    # Its own exceptions need scikit-learn and skl2onnx, which take seconds to import.
+    from service.export import ExportError  # noqa: PLC0415
+
+    try:
+        champion = asyncio.run(find_model(settings.model.path, settings.stack.data_dir))
+        rows = _rows(settings, wish, champion, console)
+        return _contest(champion, rows, wish, console)
+    except (
+        ArtefactError,
+        ExportError,
+        NoRowsError,
+        QueryError,
+        StoreUnavailableError,
+        ValueError,
+        OSError,
+    ) as error:
+        errors.print(f"retrain: {' '.join(str(error).split())}", soft_wrap=True, markup=False)
+        return TROUBLE
+
+
+def find(store: EventStore, model: str, since: datetime) -> Found:
+    """The rows of a model that were kept since then, with their labels."""
+    rows = Follower(store, ROWS_QUERY, since).events()
+    outcomes = Follower(store, OUTCOMES_QUERY, since).events()
+    return join(rows, outcomes, model)
+
+
+def _rows(settings: Settings, wish: Wish, champion: Artefact, console: Console) -> Labelled:
+    if wish.months:
+        rows = from_dataset(months_of(wish.months), champion.manifest)
+    else:
+        since = moments.when(wish.since, datetime.now(UTC))
+        with closing(open_store(settings, read_only=True)) as store:
+            found = find(store, champion.manifest.name, since)
+        console.print(
+            f"since {wish.since}: {found.rows:,} rows kept, {found.labels:,} labels, "
+            f"{len(found.kept):,} rows with their label",
+            soft_wrap=True,
+        )
+        _check_enough(len(found.kept), found, wish)
+        rows = from_events(found.kept, champion.manifest)
+    if len(rows) < wish.least:
+        raise NoRowsError(f"{len(rows):,} rows are too few: --min-rows asks for {wish.least:,}")
+    console.print(describe(rows, champion.manifest.classes), soft_wrap=True)
+    return rows
+
+
+def _check_enough(count: int, found: Found, wish: Wish) -> None:
+    if count >= wish.least:
+        return
+    if not found.rows:
+        why = "no row was kept: set drift.keep_rows_share above 0 and start the service anew"
+    elif not found.labels:
+        why = "no label came in at /feedback"
+    else:
+        why = "wait for more, or look further back with --since"
+    raise NoRowsError(
+        f"{count:,} rows with a label are too few: --min-rows asks for {wish.least:,}; {why}"
+    )
+
+
+def _contest(champion: Artefact, rows: Labelled, wish: Wish, console: Console) -> int:
+    from service.challenger import challenge  # noqa: PLC0415 - scikit-learn takes seconds to import
+
+    with artefact.locked(wish.out), tempfile.TemporaryDirectory(prefix="tidegate-") as draft:
+        made = challenge(champion, rows, Path(draft), lambda text: console.print(f"✓ {text}"))
+        versions = (champion.manifest.version, made.manifest.version)
+        console.print("champion {}, challenger {}:".format(*versions), soft_wrap=True)
+        console.print(comparison(made.differences))
+        better = is_better(made.differences)
+        if better or wish.keep:
+            with artefact.staged(wish.out) as folder:
+                shutil.copytree(draft, folder, dirs_exist_ok=True)
+    name = f"{made.manifest.name} {made.manifest.version}"
+    if better:
+        console.print(f"take it: {name} is better, and is in {wish.out}", soft_wrap=True)
+        console.print(f"next: tidegate deploy {wish.out}", soft_wrap=True)
+        return BETTER
+    where = f"kept in {wish.out}" if wish.keep else "not written (--keep writes it all the same)"
+    console.print(f"do not take it: {name} is not surely better; {where}", soft_wrap=True)
+    return NOT_BETTER
+
+
+def comparison(differences: list[Difference]) -> Table:
+    """The table that a person decides by."""
+    table = Table("", "champion", "challenger", "difference", "95 %", "", box=None)
+    for one in differences:
+        better = "↓" if one.measure in LOWER_IS_BETTER else "↑"
+        table.add_row(
+            f"{NAMES[one.measure]} {better}",
+            f"{one.champion:.4f}",
+            f"{one.challenger:.4f}",
+            f"{one.challenger - one.champion:+.4f}",
+            f"{one.low:+.4f} … {one.high:+.4f}",
+            one.verdict,
+        )
+    return table

@@ -1,0 +1,31 @@
+"""A challenger that is quickly made: it learned from some days of March."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from service.artefact import Artefact, Manifest, load, staged
+from service.challenger import challenge
+from service.labelled import Labelled, from_dataset
+
+ROWS = 6000
+
+
+def days_of_march(champion: Manifest) -> Labelled:
+    """The first 6000 flights of March: a week."""
+    return oldest(from_dataset([3], champion), ROWS)
+
+
+def oldest(rows: Labelled, count: int) -> Labelled:
+    """So many of them."""
+    return replace(
+        rows, matrix=rows.matrix[:count], truth=rows.truth[:count], block=rows.block[:count]
+    )
+
+
+def make_challenger(champion: Artefact, out: Path) -> Artefact:
+    """Fit it and write its artefact."""
+    with staged(out) as folder:
+        challenge(champion, days_of_march(champion.manifest), folder, lambda _: None)
+    return load(out)

@@ -1,0 +1,164 @@
+"""The stack of docker-compose.yml on a real engine, with the images of scripts/docker, driven by commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import elasticsearch
+from conftest import unavailable
+from driving import ROOT
+
+PUBLISHED: Final = ("GATEWAY", "ELASTICSEARCH", "PROMETHEUS", "ALERTMANAGER")
+FILES: Final = ("docker-compose.yml", "tests/e2e/compose/compose.test.yml")
+IMAGES: Final = (
+    *("tidegate/tidegate:0.1.0", "tidegate/service:0.1.0", "tidegate/loadgen:0.1.0"),
+    *("tidegate-test/elasticsearch", "tidegate-test/prometheus", "tidegate-test/alertmanager"),
+)
+# The simulated device lets a few requests a second fill a replica. Down within a test's patience,
+# and so without the reserve for bursts, which outlasts them by an hour.
+SETTINGS: Final = {
+    "TIDEGATE_DEVICE__SIMULATED": "true",
+    "TIDEGATE_AUTOSCALER__TICK_SECONDS": "2",
+    "TIDEGATE_AUTOSCALER__POLICY": (
+        "sloq:down_seconds=20,surge_seconds=10,down_period_seconds=5,reserve_coverage=0"
+    ),
+    "TIDEGATE_REPLICAS__MAX": "5",
+}
+
+
+@dataclass(frozen=True)
+class Compose:
+    """A Compose project, driven by its command."""
+
+    project: str
+    ports: dict[str, int]
+
+    def run(self, *arguments: str, seconds: float = 300) -> str:
+        """`docker compose …`, which must succeed; what it printed."""
+        done = self.call(*arguments, seconds=seconds)
+        assert done.returncode == 0, f"{done.stdout}{done.stderr}{self.logs()}"
+        return done.stdout
+
+    def call(
+        self, *arguments: str, seconds: float = 300, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """`docker compose …`, with more variables in its shell."""
+        files = [part for name in FILES for part in ("-f", name)]
+        ports = {f"{name}_PORT": str(port) for name, port in self.ports.items()}
+        return subprocess.run(
+            ["docker", "compose", "-p", self.project, *files, *arguments],
+            cwd=ROOT,
+            env=os.environ | SETTINGS | ports | variables,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+
+    def up(self) -> None:
+        self.run("up", "--detach", "--wait", "--no-build", "--quiet-pull")
+
+    def containers(self, service: str = "", *, every: bool = False) -> list[dict[str, Any]]:
+        """What `docker inspect` says of the project's containers, or of one service's."""
+        wanted = [f"com.docker.compose.project={self.project}"]
+        wanted += [f"com.docker.compose.service={service}"] if service else []
+        filters = [part for label in wanted for part in ("--filter", f"label={label}")]
+        ids = docker("ps", "-q", *(["-a"] if every else []), *filters).split()
+        # One may vanish between the two questions.
+        found = subprocess.run(["docker", "inspect", *ids], capture_output=True, check=False)
+        return list(json.loads(found.stdout or b"[]"))
+
+    def replicas(self) -> list[dict[str, Any]]:
+        return self.containers("model")
+
+    def secrets(self, consumer: str) -> dict[str, str]:
+        """What a consumer's secrets are, by name."""
+        volume = f"{self.project}_secrets-{consumer}:/s:ro"
+        text = docker("run", "--rm", "-v", volume, "tidegate/base:bookworm", "grep", "-r", "", "/s")
+        lines = (line.partition(":") for line in text.splitlines())
+        return {path.rpartition("/")[2]: value for path, _, value in lines}
+
+    def url(self, service: str) -> str:
+        return f"http://127.0.0.1:{self.ports[service]}"
+
+    def prometheus(self, path: str) -> Any:
+        url = f"{self.url('PROMETHEUS')}/api/v1/{path}"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return json.load(answer)["data"]
+
+    def elasticsearch(
+        self, user: str = "elastic", secret: str = "elastic"
+    ) -> elasticsearch.Elasticsearch:
+        password = self.secrets("setup")[secret]
+        return elasticsearch.Elasticsearch(self.url("ELASTICSEARCH"), basic_auth=(user, password))
+
+    def load(self, folder: Path, scenario: str) -> subprocess.Popen[str]:
+        """Start a load: a built-in scenario, or a file of `constant`. `loaded` waits for its end."""
+        folder.mkdir(exist_ok=True)
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-m", "loadgen", "run", scenario),
+                *("--url", self.url("GATEWAY"), "--prometheus", self.url("PROMETHEUS")),
+                *("--rows", str(self.rows(folder)), "--out", str(folder / "runs")),
+            ],
+            cwd=ROOT,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def rows(self, folder: Path) -> Path:
+        """Rows that the model takes, from its own image."""
+        path = folder / "samples.ndjson"
+        image = ("--entrypoint", "cat", "tidegate/service:0.1.0")
+        path.write_text(docker("run", "--rm", *image, "/artefacts/flights/samples.ndjson"))
+        return path
+
+    def logs(self) -> str:
+        return self.call("logs", "--tail", "15", "--no-color").stdout
+
+
+def docker(*arguments: str) -> str:
+    done = subprocess.run(
+        ["docker", *arguments], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def constant(folder: Path, seconds: int, rate: int) -> str:
+    """The file of a scenario: so many requests a second, for so long."""
+    folder.mkdir(exist_ok=True)
+    path = folder / "scenario.toml"
+    path.write_text(
+        'name = "constant"\ndescription = "Constant."\narrivals = "even"\n'
+        "weights = { light = 1, medium = 1, heavy = 1 }\n"
+        f'phases = [{{ kind = "constant", seconds = {seconds}, rate = {rate} }}]\n'
+    )
+    return str(path)
+
+
+def loaded(load: subprocess.Popen[str], folder: Path, seconds: float = 600) -> dict[str, Any]:
+    """The load's summary, once it is over."""
+    output, _ = load.communicate(timeout=seconds)
+    # 98 is a run whose send times were late: on a busy machine that is no fault of the stack.
+    assert load.returncode in {0, 98}, output
+    return dict(json.loads((folder / "runs" / "latest" / "summary.json").read_text()))
+
+
+def require_images() -> None:
+    if not shutil.which("docker"):
+        unavailable("there is no docker command: see scripts/docker")
+    ready = subprocess.run(
+        ["docker", "image", "inspect", *IMAGES], capture_output=True, check=False
+    )
+    if ready.returncode:
+        unavailable("no Docker engine, or not its images: run `scripts/docker images` (minutes)")

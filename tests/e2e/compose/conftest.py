@@ -1,0 +1,36 @@
+"""The Compose stack, once for all its tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+
+import pytest
+from composing import PUBLISHED, Compose, require_images
+from ports import free_ports
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that fails shows what the stack's containers said last."""
+    report = yield
+    stack = getattr(item, "funcargs", {}).get("compose")
+    if report.failed and call.when == "call" and stack is not None:
+        report.sections.append(("what the containers said", stack.logs()))
+    return report
+
+
+@pytest.fixture(scope="module")
+def compose() -> Iterator[Compose]:
+    """The stack, healthy; gone with its volumes afterwards."""
+    require_images()
+    first = free_ports(len(PUBLISHED))
+    ports = {name: first + number for number, name in enumerate(PUBLISHED)}
+    stack = Compose(f"tidegate-test-{os.getpid()}", ports)
+    try:
+        stack.up()
+        yield stack
+    finally:
+        stack.run("down", "--volumes", "--remove-orphans", "--timeout", "5")

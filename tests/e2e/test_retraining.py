@@ -1,0 +1,230 @@
+"""From the traffic to a new model: rows kept, labels joined, a challenger, a replacement under load."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from challengers import make_challenger
+from driving import Stack, eventually, running
+
+from service.artefact import SAMPLES, load, read_manifest
+from tidegate.drift.ids import PredictionIds, answers_digest
+from tidegate.store.base import SearchRequest
+
+pytestmark = pytest.mark.e2e
+CLIENTS = 3
+
+
+@pytest.fixture(scope="module")
+def challenger(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One that learned from some days of March."""
+    out = tmp_path_factory.mktemp("challenger") / "flights-next"
+    return make_challenger(load(artefact), out).path
+
+
+class Clients:
+    """Clients that ask one request after the other, and remember what they were answered."""
+
+    def __init__(self, stack: Stack, body: bytes) -> None:
+        self.stack, self.body = stack, body
+        self.answers: Counter[tuple[int, str]] = Counter()
+        self.deployed = threading.Event()
+        self.late: Counter[tuple[int, str]] = Counter()
+        """What those were answered who asked after `deployed` was set."""
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        threads = [threading.Thread(target=self._run) for _ in range(CLIENTS)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            for thread in threads:
+                thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.02):
+            late = self.deployed.is_set()
+            try:
+                answer = self.stack.send("/predict", self.body)
+                got = (answer.status, answer.body["model"]["version"])
+            except Exception as error:  # noqa: BLE001 (whatever it is, no client should have met it)
+                got = (0, repr(error))
+            with self._lock:
+                self.answers[got] += 1
+                self.late[got] += late
+
+
+def instances(artefact: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (artefact / SAMPLES).read_bytes().splitlines()]
+
+
+def versions(stack: Stack) -> list[tuple[str, str]]:
+    return [(one["state"], one["version"]) for one in stack.status()["replicas"]]
+
+
+def test_a_new_model_takes_over_under_load_and_no_request_fails(
+    tmp_path: Path, artefact: Path, challenger: Path
+) -> None:
+    before, after = read_manifest(artefact).version, read_manifest(challenger).version
+    settings: dict[str, dict[str, Any]] = {
+        "replicas": {"start": 2, "max": 2},
+        "autoscaler": {"enabled": False},
+    }
+    with running(tmp_path, artefact, **settings) as stack:
+        assert versions(stack) == [("ready", before)] * 2
+        pids = {one["pid"] for one in stack.status()["replicas"]}
+
+        broken = tmp_path / "broken"
+        shutil.copytree(challenger, broken)
+        (broken / "model.onnx").write_bytes(b"another one")
+        refused = stack.run("tidegate", "deploy", str(broken))
+        assert refused.returncode == 2, refused.stdout + refused.stderr
+        assert "is not the file that manifest.json names" in refused.stderr.replace("\n", " ")
+        assert {one["pid"] for one in stack.status()["replicas"]} == pids
+
+        body = json.dumps({"instances": instances(artefact)[:3]}).encode()
+        awaited = stack.send("/predict", body).body["predictions"]
+
+        clients = Clients(stack, json.dumps({"instances": instances(artefact)[:1]}).encode())
+        with clients.asking():
+            eventually(lambda: clients.answers[200, before] > 20, "the old one answers")
+            deployed = stack.run("tidegate", "deploy", str(challenger))
+            assert deployed.returncode == 0, deployed.stdout + deployed.stderr
+            clients.deployed.set()
+            eventually(lambda: clients.late[200, after] > 20, "the new one answers")
+        assert set(clients.answers) == {(200, before), (200, after)}
+        assert +clients.late == {(200, after): clients.late[200, after]}
+        assert versions(stack) == [("ready", after)] * 2
+        assert f"every replica serves flights {after}" in deployed.stdout
+
+        told = eventually(
+            lambda: found(stack, "tidegate.component:rollout AND event.action:deployed"),
+            "the store knows of it",
+        )
+        assert told[0]["tidegate"]["model"]["version"] == after
+        labels_of_the_version_before_are_taken(stack, awaited, before)
+        labels_of_another_model_are_refused(stack, after)
+
+
+def labels_of_the_version_before_are_taken(
+    stack: Stack, awaited: list[dict[str, Any]], before: str
+) -> None:
+    outcomes = [{"prediction_id": one["prediction_id"], "label": one["label"]} for one in awaited]
+    taken = stack.send("/feedback", json.dumps({"outcomes": outcomes}).encode())
+    assert (taken.status, taken.body["accepted"]) == (200, len(awaited))
+    query = f'event.dataset:tidegate.outcome AND tidegate.model.version:"{before}"'
+    eventually(lambda: len(found(stack, query)) == len(awaited), "they are told of that version")
+    counted = f'sum(ml_outcomes_total{{version="{before}",correct="true"}})'
+    eventually(
+        lambda: (value := stack.query(counted)) and float(value[0]["value"][1]) == len(awaited),
+        "they are counted under that version",
+    )
+    # Their series did not begin at 3: Prometheus would see no growth in that.
+    grown = f'sum(increase(ml_outcomes_total{{version="{before}",correct="true"}}[1m]))'
+    eventually(
+        lambda: (value := stack.query(grown)) and float(value[0]["value"][1]) > 0,
+        "and in the rates",
+    )
+
+
+def labels_of_another_model_are_refused(stack: Stack, version: str) -> None:
+    key = (stack.settings.stack.data_dir / "prediction.key").read_bytes().strip()
+    another = PredictionIds(key, version, answers_digest("wine", ("late", "on_time")))
+    (prediction_id,) = another.make(time.time_ns() // 1000, "0" * 31 + "1", [0], [0.9])
+    outcomes = [{"prediction_id": prediction_id, "label": "late"}]
+    refused = stack.send("/feedback", json.dumps({"outcomes": outcomes}).encode())
+    assert (refused.status, refused.body["detail"][0]["type"]) == (404, "foreign_version")
+    counted = 'sum(ml_feedback_refused_total{reason="foreign_version"})'
+    eventually(
+        lambda: (value := stack.query(counted)) and float(value[0]["value"][1]) == 1,
+        "it is counted as that",
+    )
+
+
+def found(stack: Stack, query: str) -> list[dict[str, Any]]:
+    store = stack.store()
+    try:
+        return store.search(SearchRequest(query=query)).hits
+    finally:
+        store.close()
+
+
+def test_kept_rows_and_their_labels_make_a_challenger_that_is_deployed(
+    tmp_path: Path, artefact: Path, store_settings: dict[str, Any]
+) -> None:
+    rows = instances(artefact)
+    out = tmp_path / "flights-next"
+    with running(tmp_path, artefact, store=store_settings, drift={"keep_rows_share": 1.0}) as stack:
+        none = stack.run("tidegate", "retrain", "--since", "1h", "--out", str(out))
+        assert none.returncode == 2
+        assert "no row was kept" in none.stderr.replace("\n", " ")
+        for start in range(0, 500, 25):
+            part = rows[start : start + 25]
+            answer = stack.send("/predict", json.dumps({"instances": part}).encode())
+            outcomes = [
+                {"prediction_id": one["prediction_id"], "label": rule(row)}
+                for one, row in zip(answer.body["predictions"], part, strict=True)
+            ]
+            taken = stack.send("/feedback", json.dumps({"outcomes": outcomes}).encode())
+            assert taken.body["accepted"] == 25
+        query = "event.dataset:(tidegate.rows OR tidegate.outcome)"
+        eventually(lambda: total(stack, query) == 20 + 500, "all of it is in the store")
+        arguments = ("--since", "1h", "--min-rows", "500", "--out", str(out))
+        done = stack.run("tidegate", "retrain", *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "500 rows kept, 500 labels, 500 rows with their label" in done.stdout
+        parent = read_manifest(artefact).version
+        assert read_manifest(out).trained["parent"] == parent
+        deployed = stack.run("tidegate", "deploy", str(out))
+        assert deployed.returncode == 0, deployed.stdout + deployed.stderr
+        served = stack.send("/predict", json.dumps({"instances": rows[:1]}).encode())
+        assert served.body["model"]["version"] == read_manifest(out).version != parent
+
+
+def rule(row: dict[str, Any]) -> str:
+    """A world in which what is late is quite another thing than at the training."""
+    return "late" if row["hour"] < 12 else "on_time"
+
+
+def total(stack: Stack, query: str) -> int:
+    store = stack.store()
+    try:
+        return store.search(SearchRequest(query=query, size=0)).total
+    finally:
+        store.close()
+
+
+def test_a_shadow_scores_the_traffic_and_its_agreement_is_seen(
+    tmp_path: Path, artefact: Path, challenger: Path
+) -> None:
+    model = {"shadow_path": str(challenger), "shadow_share": 1.0}
+    rows = instances(artefact)[:200]
+    with running(tmp_path, artefact, model={"path": str(artefact), **model}) as stack:
+        eventually(lambda: found(stack, 'message:"shadow loaded"'), "the shadow is loaded")
+        stack.send("/predict", json.dumps({"instances": rows}).encode())
+        by_agreement = "sum by (agree) (ml_shadow_predictions_total)"
+
+        def counted() -> dict[str, float]:
+            return {
+                one["metric"]["agree"]: float(one["value"][1]) for one in stack.query(by_agreement)
+            }
+
+        seen = eventually(lambda: sum(counted().values()) == 200 and counted(), "all are counted")
+        told = eventually(lambda: found(stack, "tidegate.shadow.agreed:>=0"), "its event arrived")
+    assert isinstance(seen, dict)
+    assert told[0]["tidegate"]["shadow"]["agreed"] == seen["true"] > seen["false"]
+    assert told[0]["tidegate"]["shadow"]["version"] == read_manifest(challenger).version

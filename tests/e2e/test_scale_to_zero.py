@@ -1,0 +1,132 @@
+"""To zero replicas and back on a real stack: whoever comes waits for the start, and nobody is turned away."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from driving import ROOT, Answer, Stack, eventually, running
+
+from tidegate.store.base import SearchRequest
+
+pytestmark = pytest.mark.e2e
+
+BURST = 60
+IDLE_SECONDS = 4
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, artefact: Path) -> Iterator[Stack]:
+    with running(
+        tmp_path_factory.mktemp("zero"),
+        artefact,
+        replicas={"start": 0, "min": 0},
+        autoscaler={"idle_seconds": IDLE_SECONDS, "tick_seconds": 1},
+        device={"simulated": True},
+    ) as started:
+        yield started
+
+
+def burst(stack: Stack, count: int) -> list[Answer]:
+    """So many requests at once."""
+    lines = (ROOT / "artefacts/flights/samples.ndjson").read_bytes().splitlines()[:count]
+    bodies = [json.dumps({"instances": [json.loads(line)]}).encode() for line in lines]
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(lambda body: stack.send("/predict", body), bodies))
+
+
+def at_zero(stack: Stack) -> bool:
+    status = stack.status()
+    return (status["state"], status["desired"], status["replicas"]) == ("ready", 0, [])
+
+
+def answered_events(stack: Stack) -> int:
+    store = stack.store()
+    try:
+        query = 'event.dataset:tidegate.request AND url.path:"/predict"'
+        return store.search(SearchRequest(query=f"{query} AND http.response.status_code:200")).total
+    finally:
+        store.close()
+
+
+def messages(stack: Stack) -> list[str]:
+    done = stack.run("tidegate", "explain", "--last", "1000", "--json")
+    return [json.loads(line)["message"] for line in done.stdout.splitlines()]
+
+
+def replayed(stack: Stack, decisions: str, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tidegate", "replay", "-", *options],
+        env=stack.environment,
+        cwd=ROOT,
+        input=decisions,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def test_it_starts_without_a_replica_and_takes_requests(stack: Stack) -> None:
+    assert at_zero(stack)
+    assert stack.send("/ready").status == 200
+    # To look at it wakes nobody.
+    assert at_zero(stack)
+
+
+def test_a_burst_at_zero_is_all_answered_and_the_idle_time_after_it_ends_at_zero(
+    stack: Stack,
+) -> None:
+    answers = burst(stack, BURST)
+    assert [answer.status for answer in answers] == [200] * BURST
+    # In the first minute the signals stand still, and may be frozen.
+    eventually(lambda: at_zero(stack) or None, "no replica is left", 300)
+    eventually(lambda: answered_events(stack) == BURST or None, "an event for each answer")
+
+
+def test_no_alert_is_raised_and_no_trouble_told_for_being_at_zero(stack: Stack) -> None:
+    assert at_zero(stack)
+    raised = stack.query(
+        'ALERTS{alertname=~"Gateway.*|Autoscaler.*|Replica.*",alertstate="firing"}'
+    )
+    assert raised == []
+    troubles = stack.run(
+        "tidegate", "search", "service.node.name:autoscaler AND log.level:warn", "--json"
+    ).stdout
+    # Before Prometheus has read the gateway twice there is one, as at any start.
+    assert [line for line in troubles.splitlines() if "slots_per_replica" in line] == []
+
+
+def test_a_burst_at_zero_is_all_answered_also_while_prometheus_stands_still(stack: Stack) -> None:
+    assert at_zero(stack)
+    (prometheus,) = [one for one in stack.status()["components"] if one["id"] == "prometheus"]
+    os.kill(prometheus["pid"], signal.SIGSTOP)
+    try:
+        assert [answer.status for answer in burst(stack, BURST)] == [200] * BURST
+    finally:
+        os.kill(prometheus["pid"], signal.SIGCONT)
+    eventually(lambda: answered_events(stack) == 2 * BURST or None, "an event for each answer")
+
+
+def test_explain_shows_both_decisions_and_all_of_them_replay_to_the_byte(stack: Stack) -> None:
+    done = stack.run("tidegate", "explain", "--last", "1000")
+    assert f" → 0: nothing came for {IDLE_SECONDS} s" in done.stdout
+    woken = [one for one in messages(stack) if one.startswith("0 → ")]
+    assert len(woken) == 2
+    # As many as had come by the tick.
+    assert all(re.match(r"0 → \d+: \d+ requests? waits? at the gateway", one) for one in woken)
+    lines = stack.run("tidegate", "explain", "--last", "1000", "--json").stdout
+    again = replayed(stack, lines)
+    assert again.returncode == 0, again.stdout
+    assert "each the same to the byte" in again.stdout
+    other = replayed(stack, lines, "--policy", "hpa")
+    assert other.returncode == 0, other.stderr
+    assert "replica-seconds" in other.stdout

@@ -1,0 +1,260 @@
+"""Slots change in a running stack: no request is lost, none waits where it should not, and it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from driving import Stack, eventually, running
+
+from tidegate.resizer.base import ReplicaStatus, ResizeRefusedError
+from tidegate.resizer.client import ResizerClient
+from tidegate.stack.layout import Layout
+
+pytestmark = pytest.mark.e2e
+
+DEVICE_SECONDS = 0.3
+OWN, MOST = 2, 4
+
+
+@dataclass
+class Load:
+    """Requests to a stack, sent in a thread until told to stop."""
+
+    stack: Stack
+    body: bytes
+    answers: list[int] = field(default_factory=list)
+    rate: float = 0.0
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    async def closed(self, clients: int) -> None:
+        """So many clients, each of which sends its next request when it has its answer."""
+        async with aiohttp.ClientSession() as session:
+
+            async def send() -> None:
+                while not self._stop.is_set():
+                    await self._one(session)
+
+            await asyncio.gather(*(send() for _ in range(clients)))
+
+    async def open(self) -> None:
+        """`rate` requests a second, whatever becomes of them."""
+        async with aiohttp.ClientSession() as session:
+            under_way: set[asyncio.Task[None]] = set()
+            while not self._stop.is_set():
+                task = asyncio.create_task(self._one(session))
+                under_way.add(task)
+                task.add_done_callback(under_way.discard)
+                await asyncio.sleep(1 / self.rate)
+            await asyncio.gather(*under_way)
+
+    @contextmanager
+    def sending(self, clients: int = 0) -> Iterator[None]:
+        work = self.closed(clients) if clients else self.open()
+        thread = threading.Thread(target=asyncio.run, args=(work,))
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            thread.join()
+
+    async def _one(self, session: aiohttp.ClientSession) -> None:
+        headers = {"Content-Type": "application/json"}
+        url = f"{self.stack.url}/predict"
+        async with session.post(url, data=self.body, headers=headers) as answer:
+            await answer.read()
+            self.answers.append(answer.status)
+
+
+def load(stack: Stack, artefact: Path, rate: float = 0.0) -> Load:
+    row = json.loads((artefact / "samples.ndjson").read_text().splitlines()[0])
+    return Load(stack, json.dumps({"instances": [row]}).encode(), rate=rate)
+
+
+def resize(stack: Stack, desired: int, slots: int | None = None) -> ReplicaStatus:
+    path = Layout(stack.settings.stack.data_dir).socket
+    return asyncio.run(ResizerClient(f"unix:{path}").resize(desired, slots))
+
+
+def shown(stack: Stack, number: int, metric: str) -> float:
+    """A metric of a replica, as it says itself; NaN if it does not."""
+    return _metric(stack.settings.replicas.first_port + number - 1, rf"^{metric} (\S+)$")
+
+
+def limit(stack: Stack, number: int) -> float:
+    """The requests that the gateway sends a replica at once."""
+    labels = rf'proxy="model",server="model{number}"'
+    name = "haproxy_server_limit_sessions"
+    return _metric(stack.settings.gateway.metrics_port, rf"^{name}\{{{labels}\}} (\S+)$")
+
+
+def _metric(port: int, pattern: str) -> float:
+    async def ask() -> str:
+        url = f"http://127.0.0.1:{port}/metrics"
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            return await answer.text()
+
+    try:
+        found = re.search(pattern, asyncio.run(ask()), re.MULTILINE)
+    except aiohttp.ClientError:
+        found = None
+    return float(found[1]) if found else float("nan")
+
+
+def in_force(stack: Stack, slots: int, *numbers: int) -> bool:
+    """Whether these replicas have so many slots, and the gateway sends each so many requests."""
+    return all(
+        shown(stack, number, "tidegate_slots") == slots == limit(stack, number)
+        for number in numbers
+    )
+
+
+def kill(program: dict[str, Any]) -> None:
+    os.kill(program["pid"], signal.SIGKILL)
+
+
+def ready_again(stack: Stack, name: str, pid: int) -> dict[str, Any] | None:
+    status = stack.status()
+    found = [
+        one
+        for one in [*status["components"], *status["replicas"]]
+        if one["id"] == name and one["state"] == "ready" and one["pid"] != pid
+    ]
+    return found[0] if found else None
+
+
+def test_slots_change_under_load_and_stay_through_deaths(tmp_path: Path, artefact: Path) -> None:
+    with running(
+        tmp_path,
+        artefact,
+        slots={"per_replica": OWN, "max": MOST},
+        device={"simulated": True, "light_seconds": DEVICE_SECONDS},
+        autoscaler={"enabled": False},
+        telemetry={"sample_ratio": 1},
+    ) as stack:
+        sent = load(stack, artefact)
+        with sent.sending(clients=12):
+            eventually(lambda: shown(stack, 1, "tidegate_slots_busy") == OWN, "two are at work")
+            with pytest.raises(ResizeRefusedError, match=r"5 slots are outside \[1, 4\]"):
+                resize(stack, 1, MOST + 1)
+
+            assert resize(stack, 1, MOST).slots == MOST
+            eventually(lambda: shown(stack, 1, "tidegate_slots_busy") == MOST, "four are at work")
+            eventually(lambda: in_force(stack, MOST, 1), "all agree")
+            assert limit(stack, 2) == MOST  # for whoever is started as the second
+            assert stack.status()["slots"] == MOST
+
+            resize(stack, 1, OWN)
+            eventually(lambda: in_force(stack, OWN, 1), "all agree again")
+            eventually(lambda: shown(stack, 1, "tidegate_slots_busy") <= OWN, "the others ended")
+            count = len(sent.answers)
+            seen = []
+            while len(sent.answers) < count + 20:
+                seen.append(shown(stack, 1, "tidegate_slots_busy"))
+            assert max(seen) <= OWN
+        assert set(sent.answers) == {200}
+        assert longest_wait_inside(stack) < DEVICE_SECONDS / 2
+
+        resize(stack, 2, 3)  # a replica that is started meanwhile
+        eventually(lambda: stack.status()["ready"] == 2, "the second is ready")
+        eventually(lambda: in_force(stack, 3, 1, 2), "the new one has as many")
+        config = Layout(stack.settings.stack.data_dir).gateway / "haproxy.cfg"
+        eventually(lambda: "default-server maxconn 3 " in config.read_text(), "it is configured")
+        for name in ("gateway", "flights-1"):
+            programs = [*stack.status()["components"], *stack.status()["replicas"]]
+            victim = next(one for one in programs if one["id"] == name)
+            kill(victim)
+            eventually(partial(ready_again, stack, name, victim["pid"]), f"{name} is ready again")
+            eventually(lambda: in_force(stack, 3, 1, 2), f"as before the death of {name}")
+        words = " ".join(stack.run("tidegate", "status").stdout.split())
+        assert "2 of 2 replicas ready (between 1 and 4), 3 slots each instead of 2" in words
+
+
+def longest_wait_inside(stack: Stack) -> float:
+    """The longest that a request waited for a slot in a replica, from their spans, in seconds."""
+    from tidegate.store.base import SearchRequest
+
+    def look() -> list[dict[str, Any]]:
+        store = stack.store()
+        try:
+            return list(store.search(SearchRequest("span.name:slot.wait", size=1000)).hits)
+        finally:
+            store.close()
+
+    spans = eventually(look, "spans are in the store")
+    return max(float(one["event"]["duration"]) for one in spans) / 1e9
+
+
+def test_a_surge_is_lent_slots_until_its_replicas_are_ready(tmp_path: Path, artefact: Path) -> None:
+    with running(
+        tmp_path,
+        artefact,
+        slots={"per_replica": OWN, "max": MOST},
+        slo={"latency_seconds": 1.2},
+        device={"simulated": True, "light_seconds": DEVICE_SECONDS},
+        autoscaler={"policy": "surge", "tick_seconds": 1},
+    ) as stack:
+        sent = load(stack, artefact, rate=2.0)
+        with sent.sending():
+            # 2/s for 0.3 s are 0.6 slots of work; 16/s are 4.8, for which three replicas are few.
+            eventually(lambda: len(sent.answers) > 20, "an easy time")
+            sent.rate = 16.0
+            # The gateway's own number: `status` takes so long that they may be given back meanwhile.
+            eventually(lambda: limit(stack, 1) > OWN, "slots are lent")
+            eventually(
+                lambda: (
+                    (now := stack.status())["slots"] == OWN and now["ready"] == now["desired"] > 2
+                ),
+                "they are given back when the replicas are ready",
+            )
+            eventually(lambda: in_force(stack, OWN, 1, 2, 3), "everywhere")
+        assert set(sent.answers) == {200}
+        eventually(lambda: "slots a replica again" in explain(stack), "the decisions are stored")
+        told = explain(stack)
+        assert re.search(r"→ \d: .*; [34] slots a replica until they are ready", told)
+        assert re.search(r"; 2 slots a replica again", told)
+        table = stack.run("tidegate", "explain", "--last", "50", "--inputs").stdout
+        assert re.search(r"1 × 2 → \d × [34]", table)  # noqa: RUF001
+        replayed = stack.run("tidegate", "replay", str(decisions(stack, tmp_path)))
+        assert replayed.returncode == 0, replayed.stdout + replayed.stderr
+        assert "each the same to the byte" in replayed.stdout
+        asked = {
+            (event["tidegate"]["before"], event["tidegate"]["slots"])
+            for event in logged(stack, 'message:"slots changed"')
+        }
+        assert asked & {(2, 4), (2, 3)}
+
+
+def explain(stack: Stack) -> str:
+    return stack.run("tidegate", "explain", "--last", "50").stdout
+
+
+def decisions(stack: Stack, folder: Path) -> Path:
+    told = stack.run("tidegate", "explain", "--last", "1000", "--json")
+    assert told.returncode == 0, told.stderr
+    path = folder / "decisions.ndjson"
+    path.write_text(told.stdout)
+    return path
+
+
+def logged(stack: Stack, query: str) -> list[dict[str, Any]]:
+    from tidegate.store.base import SearchRequest
+
+    store = stack.store()
+    try:
+        return list(store.search(SearchRequest(query, size=100)).hits)
+    finally:
+        store.close()

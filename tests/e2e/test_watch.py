@@ -1,0 +1,96 @@
+"""A model that begins to err more often: the labels at /feedback make the watcher tell, and an alert fire."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from driving import Stack, eventually, running
+
+from service.artefact import SAMPLES, read_manifest
+from tidegate.store.base import SearchRequest
+
+pytestmark = pytest.mark.e2e
+
+CALM, WORSE, BATCH = 400, 300, 50
+ALERT = 'ALERTS{alertname="ModelErrorRateChanged",alertstate="firing"}'
+
+
+class Labelled:
+    """Rows that are answered, and then labelled so that the answers are right or wrong as wanted."""
+
+    def __init__(self, stack: Stack, artefact: Path) -> None:
+        self.stack = stack
+        self.rows = [json.loads(line) for line in (artefact / SAMPLES).read_bytes().splitlines()]
+        labels = read_manifest(artefact).classes
+        self.other = {label: labels[1 - labels.index(label)] for label in labels}
+
+    def send(self, count: int, wrong: Callable[[int], bool]) -> None:
+        for first in range(0, count, BATCH):
+            body = json.dumps({"instances": self.rows[first : first + BATCH]}).encode()
+            given = self.stack.send("/predict", body).body["predictions"]
+            outcomes = [
+                {
+                    "prediction_id": one["prediction_id"],
+                    "label": self.other[one["label"]] if wrong(first + place) else one["label"],
+                }
+                for place, one in enumerate(given)
+            ]
+            taken = self.stack.send("/feedback", json.dumps({"outcomes": outcomes}).encode())
+            assert taken.body["accepted"] == BATCH, taken.body
+
+
+def value(stack: Stack, expression: str) -> float:
+    found = stack.query(expression)
+    return float(found[0]["value"][1]) if found else 0.0
+
+
+def changes(stack: Stack) -> list[dict[str, Any]]:
+    store = stack.store()
+    try:
+        return store.search(SearchRequest(query="event.dataset:tidegate.drift")).hits
+    finally:
+        store.close()
+
+
+def test_a_jump_of_the_error_rate_is_told_and_the_alert_fires(
+    tmp_path: Path, artefact: Path, store_settings: dict[str, Any]
+) -> None:
+    with running(tmp_path, artefact, store=store_settings) as stack:
+        components = {one["id"]: one for one in stack.status()["components"]}
+        assert components["watch"]["state"] == "ready"
+        eventually(lambda: value(stack, 'up{job="watch"}') == 1, "Prometheus reads the watcher")
+
+        labelled = Labelled(stack, artefact)
+        labelled.send(CALM, lambda number: number % 5 == 0)  # as often as on held-out rows
+        read = "sum(tidegate_watch_outcomes_total)"
+        eventually(lambda: value(stack, read) == CALM, "every label is read")
+        assert changes(stack) == []
+        assert stack.query(ALERT) == []
+
+        labelled.send(WORSE, lambda number: number % 5 != 0)
+        eventually(lambda: value(stack, read) == CALM + WORSE, "every label is read, once")
+        firing = eventually(
+            lambda: (found := stack.query(ALERT)) and len(found) == 2 and found,
+            "the alert fires for both detectors",
+        )
+        version = read_manifest(artefact).version
+        assert isinstance(firing, list)
+        assert {(one["metric"]["detector"], one["metric"]["version"]) for one in firing} == {
+            ("adwin", version),
+            ("z", version),
+        }
+        eventually(lambda: len(changes(stack)) >= 2, "the changes are in the store")
+    # Only now has everything arrived: there may be more than one of a detector.
+    told = changes(stack)
+    for event in told:
+        drift = event["tidegate"]["drift"]
+        assert drift["error_before"] < drift["error_after"]
+        assert CALM < drift["labels"] <= CALM + WORSE
+        assert event["service"]["node"]["name"] == "watch"
+    left = [file for file in (tmp_path / "data" / "logs").glob("watch.*") if file.stat().st_size]
+    delivered = {line for file in left for line in file.read_text().splitlines()}
+    assert len(delivered) == len(told)

@@ -1,0 +1,90 @@
+"""The exporter beside a running stack, with a stand-in for Logstash; Prometheus reads it too."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+from typing import Any
+
+from driving import ROOT, Stack, eventually
+
+from tidegate.stack.layout import Layout
+from tidegate.stack.prometheus import render_config
+
+
+def statistics(asked: int) -> dict[str, Any]:
+    """What a Logstash 9.2.8's `/_node/stats/pipelines` has of its pipeline, shortened; it works on and on."""
+    done = 100 * asked
+    documents = {"successes": done, "non_retryable_failures": asked, "dlq_routed": 0}
+    return {
+        "version": "9.2.8",
+        "pipelines": {
+            "main": {
+                "events": {"in": done + 7, "filtered": done + 5, "out": done},
+                "flow": {"queue_backpressure": {"current": 0.0, "lifetime": 0.01}},
+                "plugins": {
+                    "outputs": [{"id": "events", "name": "elasticsearch", "documents": documents}]
+                },
+                "queue": {
+                    "type": "persisted",
+                    "events_count": 7,
+                    "queue_size_in_bytes": 5043,
+                    "max_queue_size_in_bytes": 536870912,
+                },
+                "dead_letter_queue": {"queue_size_in_bytes": 1, "dropped_events": 0},
+            }
+        },
+    }
+
+
+@contextmanager
+def logstash() -> Iterator[str]:
+    """Where a stand-in for its monitoring API is."""
+    asked = count(1)
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps(statistics(next(asked))).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def exporting(stack: Stack) -> Iterator[None]:
+    """Start the exporter with the stack's settings, and let the stack's Prometheus read it."""
+    exporter = subprocess.Popen(
+        [sys.executable, "-m", "tidegate", "exporter"], env=stack.environment, cwd=ROOT
+    )
+    try:
+        config = Layout(stack.settings.stack.data_dir).prometheus / "prometheus.yml"
+        config.write_text(render_config(stack.settings, hosts={"exporter": "127.0.0.1"}))
+        parts = {part["id"]: part["pid"] for part in stack.status()["components"]}
+        os.kill(parts["prometheus"], signal.SIGHUP)
+        eventually(lambda: stack.query("tidegate_logstash_up == 1"), "the exporter is read")
+        yield
+    finally:
+        exporter.terminate()
+        assert exporter.wait(timeout=60) == 0

@@ -1,0 +1,57 @@
+"""A plant, its Prometheus, and the autoscaler that watches it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from sidecar import Plant, Prometheus, Sidecar, eventually, started
+
+from tidegate.resizer.server import make_app, serve_unix
+
+
+@pytest.fixture(scope="module")
+def prometheus(
+    tmp_path_factory: pytest.TempPathFactory,
+    unused_tcp_port_factory: Callable[[], int],
+    prometheus_program: str,
+) -> Iterator[Prometheus]:
+    one = Prometheus(
+        prometheus_program,
+        tmp_path_factory.mktemp("prometheus"),
+        unused_tcp_port_factory(),
+        unused_tcp_port_factory(),
+    )
+    one.start()
+    yield one
+    one.stop()
+
+
+@pytest.fixture
+async def plant(prometheus: Prometheus) -> AsyncIterator[Plant]:
+    one = Plant()
+    app = web.Application()
+    app.router.add_get("/metrics", one.metrics)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", prometheus.target).start()
+    # What the test before this one left in Prometheus is over.
+    await eventually(lambda: prometheus.says("service:requests_in_system:now", one.in_system))
+    yield one
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def sidecar(
+    plant: Plant, prometheus: Prometheus, tmp_path: Path, unused_tcp_port: int
+) -> AsyncIterator[Sidecar]:
+    """The autoscaler of that plant, when it has seen its first signals."""
+    path = tmp_path / "control.sock"
+    async with (
+        serve_unix(make_app(plant), path),
+        started(tmp_path, f"unix:{path}", prometheus.url, unused_tcp_port) as one,
+    ):
+        await one.sees()
+        yield one

@@ -1,0 +1,97 @@
+"""The autoscaler as a process: the policy by default, and what a person tells it meanwhile."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sidecar import Plant, Prometheus, Sidecar, eventually, started
+
+from tidegate.autoscaler.replay import replay
+from tidegate.resizer.server import make_app, serve_unix
+
+pytestmark = pytest.mark.integration
+
+
+def tell(sidecar: Sidecar, *command: str) -> None:
+    """Run `tidegate …` for the same data folder."""
+    subprocess.run(
+        [sys.executable, "-m", "tidegate", *command],
+        cwd=sidecar.folder,
+        env={"TIDEGATE_STACK__DATA_DIR": str(sidecar.folder / "data")},
+        check=True,
+        capture_output=True,
+    )
+
+
+async def test_a_pause_holds_the_number_of_a_running_autoscaler_until_it_is_ended(
+    sidecar: Sidecar, plant: Plant
+) -> None:
+    tell(sidecar, "pause", "--for", "1h")
+    await eventually(lambda: sidecar.last()["reason"] == "paused")
+    plant.in_system = 4.2
+    await eventually(lambda: "else 1 → 3" in sidecar.events("decision")[-1]["message"])
+    assert plant.count == 1
+    assert "tidegate_autoscaler_paused 1.0" in await sidecar.metrics()
+
+    tell(sidecar, "resume")
+    await eventually(lambda: plant.count == 3)
+    said = [line for line in sidecar.said() if line.startswith(("paused", "nothing"))]
+    assert said[0].startswith("paused until ")
+    assert said[1:] == ["nothing is paused any more"]
+    for event in sidecar.events("decision"):
+        assert replay(event).explanation == event["message"]
+
+
+async def test_a_broken_pause_stops_nothing(sidecar: Sidecar, plant: Plant) -> None:
+    path = sidecar.folder / "data" / "autoscaler" / "control.json"
+    path.parent.mkdir()
+    path.write_text("{")
+    plant.in_system = 4.2
+    await eventually(lambda: plant.count == 3)
+    assert [line for line in sidecar.said() if "is no pause" in line]
+
+
+async def test_a_dry_run_leaves_the_replicas_alone(
+    plant: Plant, prometheus: Prometheus, tmp_path: Path, unused_tcp_port: int
+) -> None:
+    path = tmp_path / "control.sock"
+    settings = {"TIDEGATE_AUTOSCALER__DRY_RUN": "true"}
+    async with (
+        serve_unix(make_app(plant), path),
+        started(tmp_path, f"unix:{path}", prometheus.url, unused_tcp_port, **settings) as sidecar,
+    ):
+        await sidecar.sees()
+        plant.in_system = 4.2
+        await eventually(lambda: sidecar.last()["desired"] == 3)
+        await sidecar.ticks(3)
+        assert sidecar.events("decision")[-1]["message"].startswith("dry run: 1 → 3: ")
+        assert "tidegate_autoscaler_dry_run 1.0" in await sidecar.metrics()
+    assert plant.asked == []
+
+
+async def test_under_sloq_metrics_that_stand_still_or_are_lost_take_no_replica_away(
+    plant: Plant, prometheus: Prometheus, tmp_path: Path, unused_tcp_port: int
+) -> None:
+    plant.count = 4
+    path = tmp_path / "control.sock"
+    settings = {"TIDEGATE_AUTOSCALER__POLICY": "sloq:down_seconds=1,surge_seconds=1"}
+    async with (
+        serve_unix(make_app(plant), path),
+        started(tmp_path, f"unix:{path}", prometheus.url, unused_tcp_port, **settings) as sidecar,
+    ):
+        await sidecar.sees()
+        # Its time in a slot never changes by a bit, as no service's would: frozen.
+        await eventually(lambda: "are frozen" in sidecar.events("decision")[-1]["message"])
+        await sidecar.ticks(6)
+        # Then there is no value at all.
+        plant.in_system = float("nan")
+        plant.frozen_at = 1.0
+        await eventually(lambda: "is not known" in sidecar.events("decision")[-1]["message"])
+        await sidecar.ticks(6)
+        assert sidecar.last()["policy"] == settings["TIDEGATE_AUTOSCALER__POLICY"]
+        for event in sidecar.events("decision"):
+            assert replay(event).explanation == event["message"]
+    assert plant.asked == []

@@ -1,0 +1,82 @@
+"""The profile of earlier days, asked of a real Prometheus that has a week of samples."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from driving import eventually
+
+from tidegate.autoscaler.history import DAY_SECONDS, HistoryReader
+from tidegate.autoscaler.predictive import AHEAD_SECONDS
+from tidegate.autoscaler.signals import Reading
+from tidegate.stack.prometheus import promtool_binary
+
+pytestmark = pytest.mark.integration
+
+SERIES = "service:arrival_rate:1m"
+DAYS = 7
+# Between the moment that the samples are made for and the moment of the question.
+SLACK_SECONDS = 60
+
+
+def samples(now: int) -> str:
+    """On day d back 10·d a second in the minutes ahead, and 1000 well before and after them."""
+    lines = [f"# TYPE {SERIES} gauge"]
+    for day in range(DAYS, 0, -1):
+        begin = now - day * DAY_SECONDS
+        for second in range(-600, 1200, 15):
+            inside = -SLACK_SECONDS <= second <= AHEAD_SECONDS + SLACK_SECONDS
+            lines.append(f"{SERIES} {10 * day if inside else 1000} {begin + second}")
+    return "\n".join([*lines, "# EOF", ""])
+
+
+@pytest.fixture
+def prometheus(
+    prometheus_program: str, tmp_path: Path, unused_tcp_port_factory: Callable[[], int]
+) -> Iterator[str]:
+    (tmp_path / "week.txt").write_text(samples(int(time.time())))
+    (tmp_path / "prometheus.yml").write_text("scrape_configs: []\n")
+    made = subprocess.run(
+        [promtool_binary(), "tsdb", "create-blocks-from", "openmetrics", "week.txt", "data"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stdout + made.stderr
+    port = unused_tcp_port_factory()
+    process = subprocess.Popen(
+        [
+            prometheus_program,
+            "--config.file=prometheus.yml",
+            "--storage.tsdb.path=data",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--log.level=error",
+        ],
+        cwd=tmp_path,
+    )
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+async def expected(url: str) -> float | None:
+    async def nothing_else() -> Reading:
+        return Reading()
+
+    async with aiohttp.ClientSession() as session:
+        reader = HistoryReader(url, session, nothing_else, time.monotonic, timeout_seconds=10.0)
+        return (await reader.read()).expected_rate
+
+
+def test_the_median_of_the_week_at_this_time_of_day_is_expected(prometheus: str) -> None:
+    found = eventually(lambda: asyncio.run(expected(prometheus)), "the history is there", 30)
+    assert found == 40.0

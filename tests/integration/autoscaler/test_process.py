@@ -1,0 +1,245 @@
+"""The autoscaler as a process: signals, outages, and what keeps it from starting."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+import pytest
+from sidecar import (
+    STALE_SECONDS,
+    TICK_SECONDS,
+    TOKEN,
+    Plant,
+    Prometheus,
+    Sidecar,
+    eventually,
+    started,
+    without_hiccups,
+)
+
+from tidegate.autoscaler.replay import replay
+from tidegate.resizer.server import make_app, serve_tcp, serve_unix
+
+pytestmark = pytest.mark.integration
+
+
+async def test_what_prometheus_measures_becomes_replicas(sidecar: Sidecar, plant: Plant) -> None:
+    plant.in_system = 4.2
+    await eventually(lambda: plant.count == 3)
+    rise = next(e for e in sidecar.events("decision") if e["tidegate"]["decision"]["desired"] == 3)
+    assert rise["message"] == (
+        "1 → 3: 4.2 requests in system over 2 slots is 2.10 a slot, target 0.70"
+    )
+    told = rise["tidegate"]["decision"]
+    assert told["signals"]["arrival_rate"] == 10.0
+    assert told["signals"]["service_seconds"] == pytest.approx(0.1)
+    assert told["signals"]["latency_seconds"] == pytest.approx(0.1)
+    assert 0 <= told["signals"]["age_seconds"] < STALE_SECONDS
+
+    await sidecar.ticks(2)
+    shown = await sidecar.metrics()
+    assert 'tidegate_replicas{state="ready"} 3.0' in shown
+    assert 'tidegate_autoscaler_decisions_total{reason="up"} 1.0' in shown
+    assert plant.asked == [3]
+
+    assert await sidecar.stop() == 0
+    for event in sidecar.events("decision"):
+        again = replay(event)
+        told = event["tidegate"]["decision"]
+        assert again.explanation == event["message"]
+        assert orjson.dumps(again.inputs) == orjson.dumps(told["inputs"])
+
+
+async def test_a_service_without_a_request_is_idle_not_unknown(
+    sidecar: Sidecar, plant: Plant
+) -> None:
+    plant.in_system, plant.requests = 0.0, 0
+
+    def is_idle() -> bool:
+        told = sidecar.last()
+        signals = told["signals"]
+        return (told["reason"], signals["latency_seconds"], signals["in_system"]) == (
+            "hold",
+            None,
+            0,
+        )
+
+    await eventually(is_idle)
+    assert sidecar.said() == []
+
+
+async def test_metrics_that_stand_still_are_held_for(sidecar: Sidecar, plant: Plant) -> None:
+    plant.count = 3
+    plant.frozen_at, plant.in_system = time.time(), 0.0
+    old = f"signals: the metrics behind the signals are older than {STALE_SECONDS:g} s"
+    await eventually(lambda: old in sidecar.said())
+    held = sidecar.last()["desired"]
+    await sidecar.ticks(3)
+    assert sidecar.last()["desired"] == held
+
+    plant.frozen_at, plant.in_system = None, 1.4
+    await sidecar.sees()
+    assert [line for line in sidecar.said() if line.startswith("signals")] == [
+        old,
+        "signals: all is well again",
+    ]
+
+
+async def test_a_signal_that_is_not_a_number_is_held_for(sidecar: Sidecar, plant: Plant) -> None:
+    plant.in_system = math.nan
+    await eventually(sidecar.said)
+    await sidecar.ticks(3)
+    assert sidecar.last()["desired"] == 1
+    assert len(sidecar.said()) == 1
+    assert sidecar.said()[0].startswith("signals: not a number: ")
+    assert "service:requests_in_system:now" in sidecar.said()[0]
+    assert "tidegate_autoscaler_signal_age_seconds 0" in await sidecar.metrics()
+
+
+async def test_a_prometheus_that_is_stopped_is_held_for_until_it_is_back(
+    sidecar: Sidecar, plant: Plant, prometheus: Prometheus
+) -> None:
+    plant.in_system = 4.2
+    await eventually(lambda: plant.count == 3)
+    await asyncio.to_thread(prometheus.stop)
+    plant.in_system = 0.0
+    await sidecar.is_blind()
+    await sidecar.ticks(3)
+    assert plant.count == 3
+    assert "tidegate_autoscaler_signal_age_seconds NaN" in await sidecar.metrics()
+    await asyncio.to_thread(prometheus.start)
+    await sidecar.sees()
+    said = sidecar.said()
+    assert said[0] == f"signals: Prometheus at {prometheus.url} cannot be reached"
+    assert said.count(said[0]) == 1
+    assert said[-1] == "signals: all is well again"
+
+
+async def test_a_prometheus_that_hangs_holds_up_no_tick(
+    sidecar: Sidecar, prometheus: Prometheus
+) -> None:
+    prometheus.process.send_signal(signal.SIGSTOP)
+    try:
+        await sidecar.is_blind()
+        before = len(sidecar.events("decision"))
+        begin = time.monotonic()
+        await sidecar.ticks(4)
+        # One that waits for an answer waits for ever.
+        assert time.monotonic() - begin < 4 * TICK_SECONDS + 10.0
+        assert len(sidecar.events("decision")) > before
+    finally:
+        prometheus.process.send_signal(signal.SIGCONT)
+    await sidecar.sees()
+    said = [event["message"] for event in sidecar.events("app")]
+    assert f"signals: Prometheus at {prometheus.url} is too slow" in said
+
+
+async def test_a_number_that_something_else_set_is_put_right(
+    sidecar: Sidecar, plant: Plant
+) -> None:
+    plant.in_system = 4.2
+    await eventually(lambda: plant.count == 3)
+    plant.count = 1
+    await eventually(lambda: plant.count == 3)
+    assert "something else set 1 replicas; 3 were asked for" in sidecar.said()
+
+
+async def test_it_outlives_a_resizer_that_is_away_and_one_on_tcp_wants_its_token(
+    plant: Plant, prometheus: Prometheus, tmp_path: Path, unused_tcp_port_factory: Callable[[], int]
+) -> None:
+    port = unused_tcp_port_factory()
+    token_file = tmp_path / "token"
+    token_file.write_text(TOKEN + "\n")
+    address = f"http://127.0.0.1:{port}"
+    async with started(
+        tmp_path,
+        address,
+        prometheus.url,
+        unused_tcp_port_factory(),
+        TIDEGATE_AUTOSCALER__RESIZER_TOKEN_FILE=str(token_file),
+    ) as sidecar:
+        away = f"resizer: the resizer at {address} cannot be reached: Connection refused"
+
+        def everything() -> list[str]:
+            return without_hiccups(event["message"] for event in sidecar.events("app"))
+
+        await eventually(lambda: away in everything())
+        plant.in_system = 4.2
+        async with serve_tcp(make_app(plant, token=TOKEN), "127.0.0.1", port):
+            await eventually(lambda: plant.count == 3)
+        await eventually(lambda: everything().count(away) == 2)
+        assert sidecar.process.returncode is None
+        async with serve_tcp(make_app(plant, token="another"), "127.0.0.1", port):
+            wrong = "resizer: the resizer answered 401: the token is missing or wrong"
+            await eventually(lambda: wrong in everything())
+        assert everything().count("resizer: all is well again") == 1
+        assert await sidecar.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("addresses", "settings", "said"),
+    [
+        (("nowhere", "http://h:1"), {}, "'nowhere' is neither unix:PATH nor http://HOST:PORT"),
+        (("unix:x", "nowhere"), {}, "prometheus: 'nowhere' is not http://HOST:PORT"),
+        (
+            ("unix:x", "http://h:1"),
+            {"TIDEGATE_AUTOSCALER__RESIZER_TOKEN_FILE": "no-such-file"},
+            "autoscaler.resizer_token_file: ",
+        ),
+        (
+            ("unix:x", "http://h:1"),
+            {"TIDEGATE_STACK__DATA_DIR": "/proc/nothing"},
+            "stack.data_dir: ",
+        ),
+    ],
+)
+async def test_what_keeps_it_from_starting_is_said(
+    tmp_path: Path,
+    unused_tcp_port: int,
+    addresses: tuple[str, str],
+    settings: dict[str, str],
+    said: str,
+) -> None:
+    async with started(tmp_path, *addresses, unused_tcp_port, **settings) as sidecar:
+        _, stderr = await sidecar.process.communicate()
+    assert sidecar.process.returncode == 2
+    assert said in stderr.decode()
+    assert "Traceback" not in stderr.decode()
+
+
+@pytest.mark.parametrize("policy", ["surge", "vertical:most_factor=3"])
+async def test_a_policy_that_changes_slots_wants_a_resizer_that_can(
+    tmp_path: Path, unused_tcp_port: int, policy: str
+) -> None:
+    plant, path = Plant(), tmp_path / "control.sock"
+    words = {"TIDEGATE_AUTOSCALER__POLICY": policy}
+    addresses = (f"unix:{path}", "http://127.0.0.1:1")
+    async with serve_unix(make_app(plant), path):
+        async with started(tmp_path, *addresses, unused_tcp_port, **words) as sidecar:
+            _, stderr = await sidecar.process.communicate()
+        assert sidecar.process.returncode == 2
+        assert (
+            f"autoscaler.policy: {policy!r} changes the slots of replicas, and the resizer at"
+            f" unix:{path} cannot: set slots.max"
+        ) in stderr.decode()
+        plant.slots = 2
+        async with started(tmp_path, *addresses, unused_tcp_port, **words) as sidecar:
+            await sidecar.is_blind()
+            assert await sidecar.stop() == 0
+
+
+async def test_a_metrics_port_that_is_taken_is_said(tmp_path: Path, unused_tcp_port: int) -> None:
+    server = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", unused_tcp_port)
+    async with (
+        server,
+        started(tmp_path, "unix:x", "http://h:1", unused_tcp_port) as sidecar,
+    ):
+        _, stderr = await sidecar.process.communicate()
+    assert sidecar.process.returncode == 2
+    assert f"autoscaler.metrics_port: port {unused_tcp_port} is taken" in stderr.decode()

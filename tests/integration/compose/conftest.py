@@ -1,0 +1,68 @@
+"""A real Docker engine, real Compose, and an image that is empty: programs come from the host's /usr."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import tarfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import unavailable
+from integration.compose.project import (
+    Project,
+    ResizerProcess,
+    a_project,
+    docker,
+    running_resizer,
+    until,
+)
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> str:
+    """The version of a real Docker engine; skips where none answers."""
+    if not shutil.which("docker"):
+        unavailable("there is no docker program")
+    version = docker("version", "--format", "{{.Server.Version}}", check=False)
+    return version or unavailable("no Docker engine answers")
+
+
+@pytest.fixture(scope="session")
+def image(docker_engine: str) -> Iterator[str]:
+    """An image of links and empty folders."""
+    del docker_engine
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name in ("usr", "sbin", "tmp", "etc", "proc", "sys", "dev", "here"):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(entry)
+        for name in ("bin", "lib", "lib64"):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname = tarfile.SYMTYPE, f"usr/{name}"
+            tar.addfile(entry)
+    name = f"tidegate-test:{uuid.uuid4().hex[:8]}"
+    subprocess.run(
+        ["docker", "import", "-", name], input=packed.getvalue(), check=True, capture_output=True
+    )
+    yield name
+    docker("rmi", "--force", name, check=False)
+
+
+@pytest.fixture
+def project(image: str, tmp_path: Path) -> Iterator[Project]:
+    with a_project(tmp_path / "project", image) as project:
+        yield project
+
+
+@pytest.fixture
+def resizer(project: Project, tmp_path: Path) -> Iterator[ResizerProcess]:
+    """A resizer of the project, which is up."""
+    project.run("up", "--detach")
+    with running_resizer(project.name, tmp_path) as resizer:
+        until(lambda: resizer.has(1))
+        yield resizer

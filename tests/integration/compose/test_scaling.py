@@ -1,0 +1,231 @@
+"""A real Compose project on a real engine: replicas come, go, and come back; nothing else is touched."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+from pathlib import Path
+
+import pytest
+from integration.compose.project import (
+    Project,
+    ResizerProcess,
+    a_project,
+    docker,
+    running_resizer,
+    until,
+)
+
+pytestmark = pytest.mark.integration
+
+
+def test_from_one_to_five_to_two_and_the_idlest_leave(
+    project: Project, resizer: ResizerProcess
+) -> None:
+    resizer.scale(5)
+    assert sorted(project.ids()) == [project.replica(number) for number in range(1, 6)]
+    for number, busy in enumerate(("1.0", "3.0", "0.0", "2.0", "0.0"), start=1):
+        project.tell(number, f"/busy/{busy}")
+
+    resizer.scale(2)
+
+    assert sorted(project.ids()) == [project.replica(2), project.replica(4)]
+    until(lambda: sorted(project.containers()) == sorted(project.ids()))  # the others are removed
+    assert [one["message"].split()[0] for one in resizer.told("gone")]
+
+
+def test_a_copy_differs_from_its_template_only_in_what_must_differ(
+    project: Project, resizer: ResizerProcess
+) -> None:
+    resizer.scale(2)
+    first, second = (project.containers()[project.replica(number)] for number in (1, 2))
+    labels = second["Config"]["Labels"]
+    assert labels.pop("tidegate.resizer.clone-of") == first["Id"]
+    assert labels.pop("com.docker.compose.container-number") == "2"
+    del first["Config"]["Labels"]["com.docker.compose.container-number"]
+    assert second["Config"].pop("Hostname") == second["Id"][:12]
+    del first["Config"]["Hostname"]
+    assert (second["Config"], second["HostConfig"], second["Image"]) == (
+        first["Config"],
+        first["HostConfig"],
+        first["Image"],
+    )
+    networks = second["NetworkSettings"]["Networks"]
+    assert sorted(networks) == [f"{project.name}_front", f"{project.name}_telemetry"]
+    for network in networks.values():
+        # Engines before 25 add the short id.
+        assert {*network["Aliases"]} - {second["Id"][:12]} == {"model", project.replica(2)}
+    volumes = [
+        {one["Destination"]: one["Name"] for one in each["Mounts"] if "Name" in one}
+        for each in (first, second)
+    ]
+    assert volumes[0]["/shared"] == volumes[1]["/shared"]
+    assert volumes[0]["/anonymous"] != volumes[1]["/anonymous"]
+
+
+@pytest.mark.parametrize("version", ["5", "2"])
+def test_compose_leaves_copies_alone_and_a_number_that_it_reset_is_healed(
+    image: str, tmp_path: Path, version: str
+) -> None:
+    with a_project(tmp_path / "project", image, version) as project:
+        # Variables of the shell that Compose was called in are known to no one else.
+        shell = {"REPLICA_KEY": "of the shell"}
+        project.run("up", "--detach", env=shell)
+        neighbour = project.containers("neighbour")
+        with running_resizer(project.name, tmp_path) as resizer:
+            resizer.scale(3)
+            before = project.ids()
+            assert {"REPLICA_KEY=of the shell"} == {
+                variable
+                for one in project.containers().values()
+                for variable in one["Config"]["Env"]
+                if variable.startswith("REPLICA_KEY")
+            }
+
+            project.run("up", "--detach", "--scale", "model=3", env=shell)
+            assert project.ids() == before
+
+            project.run("up", "--detach", env=shell)  # resets the number to 1
+            until(lambda: resizer.has(3))
+            assert before[project.replica(1)] == project.ids()[project.replica(1)]
+        assert {name: one["Id"] for name, one in project.containers("neighbour").items()} == {
+            name: one["Id"] for name, one in neighbour.items()
+        }
+
+
+def test_what_was_killed_is_started_again_and_what_was_removed_is_made_again(
+    project: Project, resizer: ResizerProcess
+) -> None:
+    resizer.scale(3)
+    before = project.ids()
+    docker("kill", project.replica(2))
+    until(lambda: not resizer.has(3))
+    until(lambda: resizer.has(3))
+    assert project.ids() == before
+
+    docker("rm", "--force", project.replica(1), project.replica(3))
+    until(lambda: not resizer.has(3))
+    until(lambda: resizer.has(3))
+    kept = before.items() & project.ids().items()
+    assert kept == {(project.replica(2), before[project.replica(2)])}
+
+
+def test_even_the_last_one_is_made_again_if_it_was_removed_by_force(
+    project: Project, resizer: ResizerProcess
+) -> None:
+    before = project.ids()
+    docker("rm", "--force", project.replica(1))
+    until(lambda: project.ids() and project.ids() != before)
+    until(lambda: resizer.has(1))
+
+
+def test_a_service_that_a_person_stopped_stays_stopped_until_it_is_started(
+    project: Project, resizer: ResizerProcess
+) -> None:
+    resizer.scale(3)
+    project.run("stop", "model")
+    until(lambda: resizer.told("held"))
+    resizer.call(4)
+    assert resizer.call()["desired"] == 4
+    assert project.ids() == {}
+
+    project.run("start", "model")
+    until(lambda: resizer.has(4))
+    assert len(resizer.told("held")) == 2  # and that it is over
+
+
+def test_new_settings_that_compose_put_in_place_are_those_of_new_copies(
+    project: Project, resizer: ResizerProcess
+) -> None:
+    resizer.scale(3)
+    project.run("up", "--detach", env={"REPLICA_KEY": "new", "REPLICA_DRAIN": "1.5"})
+
+    def current() -> bool:
+        keys = {
+            variable
+            for one in project.containers().values()
+            for variable in one["Config"]["Env"]
+            if variable.startswith("REPLICA_KEY")
+        }
+        return resizer.has(3) and keys == {"REPLICA_KEY=new"}
+
+    until(current)
+
+
+def test_a_copy_of_old_settings_gives_way_once_its_successor_is_ready(
+    project: Project, tmp_path: Path
+) -> None:
+    project.run("up", "--detach")
+    with running_resizer(project.name, tmp_path) as resizer:
+        resizer.scale(2)
+    # Without a resizer Compose replaces number 1 alone, and number 2 is a copy of what was.
+    docker("rm", "--force", project.replica(1))
+    new = {"REPLICA_KEY": "new"}
+    project.run("up", "--detach", "--no-recreate", "--scale", "model=2", env=new)
+    assert (
+        len(
+            {
+                one["Config"]["Labels"]["com.docker.compose.config-hash"]
+                for one in project.containers().values()
+            }
+        )
+        == 2
+    )
+    with running_resizer(project.name, tmp_path) as resizer:
+        until(
+            lambda: (
+                len(
+                    {
+                        one["Config"]["Labels"]["com.docker.compose.config-hash"]
+                        for one in project.containers().values()
+                    }
+                )
+                == 1
+                and resizer.has(2)
+            )
+        )
+
+
+def test_one_that_does_not_become_ready_is_replaced(project: Project, tmp_path: Path) -> None:
+    project.run("up", "--detach")
+    settings = {"TIDEGATE_REPLICAS__START_SECONDS": "3"}
+    with running_resizer(project.name, tmp_path, **settings) as resizer:
+        resizer.scale(2)
+        before = project.ids()
+        project.tell(2, "/ready/no")
+        until(lambda: project.ids().get(project.replica(3)) and resizer.has(2))
+        assert project.ids()[project.replica(1)] == before[project.replica(1)]
+
+
+def test_replicas_of_another_project_are_no_concern(
+    project: Project, resizer: ResizerProcess, image: str, tmp_path: Path
+) -> None:
+    with a_project(tmp_path / "other", image) as other:
+        other.run("up", "--detach", "--scale", "model=2")
+        theirs = {**other.containers(), **other.containers("neighbour")}
+        resizer.scale(3)
+        resizer.scale(1)
+        after = {**other.containers(), **other.containers("neighbour")}
+        assert {name: (one["Id"], one["State"]["StartedAt"]) for name, one in after.items()} == {
+            name: (one["Id"], one["State"]["StartedAt"]) for name, one in theirs.items()
+        }
+
+
+def test_numbers_outside_the_bounds_are_refused(resizer: ResizerProcess) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="409") as refused:
+        resizer.call(7)
+    assert "outside [1, 6]" in json.load(refused.value)["error"]
+
+
+def test_a_plain_up_again_and_again_ends_at_the_number_asked_for(
+    project: Project, resizer: ResizerProcess
+) -> None:
+    resizer.call(4)
+    for _ in range(3):
+        project.run("up", "--detach")
+    until(lambda: resizer.has(4))
+    steady = project.ids()
+    looked = time.monotonic()
+    until(lambda: time.monotonic() - looked > 2.5)  # and it stays there
+    assert project.ids() == steady

@@ -1,0 +1,142 @@
+"""How it starts: as a service of a real project, or not, and then with a reason."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from integration.compose.project import (
+    ROOT,
+    TOKEN,
+    Project,
+    docker,
+    resizer_that_stops,
+    running_resizer,
+    until,
+)
+from ports import free_port
+
+pytestmark = pytest.mark.integration
+
+# As docker-compose.yml has it, but for the image: programs come from the host.
+SERVICE = f"""  resizer:
+    image: IMAGE
+    init: true
+    command: [{sys.prefix}/bin/python, -m, tidegate, resizer]
+    working_dir: {ROOT}
+    user: "0:0"
+    cap_drop: [ALL]
+    security_opt: [no-new-privileges:true]
+    read_only: true
+    tmpfs: [/tmp]
+    networks: [front, control]
+    environment:
+      TIDEGATE_STACK__METRICS_HOST: 0.0.0.0
+      TIDEGATE_RESIZER__TOKEN_FILE: /run/secrets/token
+    volumes:
+      - /usr:/usr:ro
+      - /var/run/docker.sock:/var/run/docker.sock
+      - ./token:/run/secrets/token:ro
+      MOUNTS
+    depends_on: [model]
+"""
+MOUNTS = "\n      ".join(
+    f"- {one}:{one}:ro"
+    for one in sorted(
+        {str(ROOT), sys.prefix, sys.base_prefix, str(Path(sys.executable).resolve().parents[1])}
+        - {"/usr"}
+    )
+)
+
+
+def call(address: str, desired: int | None = None) -> Any:
+    request = urllib.request.Request(
+        f"http://{address}:9103/replicas",
+        method="GET" if desired is None else "PUT",
+        data=None if desired is None else json.dumps({"desired": desired}).encode(),
+        headers={"Authorization": f"Bearer {TOKEN}"},
+    )
+    return json.load(urllib.request.urlopen(request, timeout=30))
+
+
+def test_as_a_service_it_needs_no_capability_and_finds_its_project(project: Project) -> None:
+    (project.folder / "token").write_text(TOKEN)
+    project.write(rest=SERVICE.replace("MOUNTS", MOUNTS))
+    compose = project.folder / "compose.yml"
+    compose.write_text(
+        compose.read_text().replace("telemetry: {}}", "telemetry: {}, control: {internal: true}}")
+    )
+    project.run("up", "--detach")
+    (name,) = project.containers("resizer")
+
+    def started() -> bool:
+        state = project.containers("resizer")[name]["State"]
+        assert state["Status"] == "running", docker("logs", name)
+        return '"action":"start"' in docker("logs", name)
+
+    until(started)
+    assert "unreachable" not in docker("logs", name)
+    own = project.containers("resizer")[name]["NetworkSettings"]["Networks"]
+    address = own[f"{project.name}_control"]["IPAddress"]
+    with urllib.request.urlopen(f"http://{address}:9103/live", timeout=30) as live:
+        assert live.status == 200
+
+    assert call(address, 3)["desired"] == 3
+    until(lambda: call(address)["ready"] == 3)
+    for number, busy in ((1, "2.0"), (2, "0.0"), (3, "1.0")):
+        project.tell(number, f"/busy/{busy}")
+    call(address, 2)
+    # All of them: Compose fails if one that it has listed is removed before it comes to it.
+    until(lambda: sorted(project.containers()) == [project.replica(1), project.replica(3)])
+
+    project.run("up", "--detach")
+    until(lambda: len(project.ids()) == 2 and call(address)["ready"] == 2)
+    # Compose stops the resizer first, as it depends on the model; so nothing is made meanwhile.
+    project.run("down", "--volumes")
+    assert project.containers() == project.containers("resizer") == {}
+
+
+def test_without_any_replica_it_does_not_start(project: Project, tmp_path: Path) -> None:
+    assert resizer_that_stops(project.name, tmp_path) == (
+        f"resizer: resizer.service: project {project.name} has no container of a service model; "
+        "start it first: docker compose up --detach model\n"
+    )
+
+
+def test_a_name_and_a_port_in_the_way_are_both_named(project: Project, tmp_path: Path) -> None:
+    name, port = f"{project.name}-only", free_port()
+    project.write(f'    container_name: {name}\n    ports: ["127.0.0.1:{port}:8000"]\n')
+    project.run("up", "--detach", "model")
+    assert resizer_that_stops(project.name, tmp_path) == (
+        "resizer: service model can have one replica only, because its definition has "
+        f"container_name: {name} and ports: host port {port} for 8000/tcp: take them out of the "
+        "Compose file\n"
+    )
+
+
+def test_outside_of_a_project_it_does_not_start(docker_engine: str, tmp_path: Path) -> None:
+    del docker_engine
+    said = resizer_that_stops("", tmp_path)
+    assert said.startswith("resizer: this does not run in a container of this Docker engine")
+
+
+def test_a_port_that_is_taken_is_named(project: Project, tmp_path: Path) -> None:
+    project.run("up", "--detach", "model")
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
+        said = resizer_that_stops(project.name, tmp_path, TIDEGATE_RESIZER__PORT=str(port))
+    assert said == f"resizer: resizer.port: port {port} is taken\n"
+
+
+def test_it_begins_with_what_runs(project: Project, tmp_path: Path) -> None:
+    project.run("up", "--detach", "--scale", "model=2")
+    before = project.ids()
+    with running_resizer(project.name, tmp_path) as resizer:
+        until(lambda: resizer.has(2))
+        assert resizer.call()["desired"] == 2
+    assert project.ids() == before

@@ -1,0 +1,68 @@
+"""PromQL and numpy give one PSI, X² gate and all, for the same counters."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from conftest import unavailable
+
+from tidegate.drift.psi import psi
+from tidegate.drift.reference import smoothed_ratios
+from tidegate.render.layout import config_folder
+from tidegate.stack.prometheus import PrometheusError, promtool_binary
+
+pytestmark = pytest.mark.integration
+
+OF = 'job="model",model="m",version="1"'
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_rules_compute_what_the_library_computes(seed: int, tmp_path: Path) -> None:
+    try:
+        promtool = promtool_binary()
+    except PrometheusError as error:
+        unavailable(str(error))
+    random = np.random.default_rng(seed)
+    series: list[dict[str, str]] = []
+    checks: list[dict[str, Any]] = []
+    for name, size in (("x", 13), ("y", 5), ("z", 22)):
+        feature = f'{OF},feature="{name}"'
+        reference = random.integers(0, 5000, size)
+        growth = random.integers(0, 40, size)  # in 15 s; twenty times that in five minutes
+        for place, (ratio, step) in enumerate(
+            zip(smoothed_ratios(reference).tolist(), growth.tolist(), strict=True)
+        ):
+            bin_ = f'{feature},bin="{place}"'
+            counter = f"ml_feature_observations_total{{{bin_}}}"
+            series.append({"series": counter, "values": f"0+{step}x60"})
+            gauge = f"ml_feature_reference_ratio{{{bin_}}}"
+            series.append({"series": gauge, "values": f"{ratio!r}x60"})
+        expected = psi(growth * 20, reference)
+        asked = f'sum(model:feature_psi:5m{{feature="{name}"}})'
+        checks.append(
+            {
+                "expr": f"abs({asked} - {expected!r}) < bool 1e-9",
+                "eval_time": "10m",
+                "exp_samples": [{"labels": "{}", "value": 1}],
+            }
+        )
+    rules = config_folder() / "prometheus" / "rules" / "model.yml"
+    groups = [group["name"] for group in yaml.safe_load(rules.read_text())["groups"]]
+    test = {"interval": "15s", "input_series": series, "promql_expr_test": checks}
+    file = tmp_path / "test.yml"
+    content = {
+        "rule_files": [str(rules)],
+        "evaluation_interval": "15s",
+        "group_eval_order": groups,
+        "tests": [test],
+    }
+    file.write_text(yaml.safe_dump(content))
+    done = subprocess.run(
+        [promtool, "test", "rules", str(file)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

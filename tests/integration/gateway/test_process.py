@@ -1,0 +1,178 @@
+"""`tidegate gateway`: the gateway as a process of its own, which finds its replicas by name."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import psutil
+import pytest
+from driving import eventually
+from ports import free_ports
+
+pytestmark = pytest.mark.integration
+
+
+class Names(threading.Thread):
+    """A name server that answers every question for an address with 127.0.0.1, until it gets an empty one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self.socket.getsockname()[1]}"
+
+    def stop(self) -> None:
+        # To close it here would end no recvfrom there, and could make a sendto fail, of which pytest
+        # accuses whatever test runs then.
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
+            last.sendto(b"", self.socket.getsockname())
+        self.join()
+        self.socket.close()
+
+    def run(self) -> None:
+        while True:
+            question, sender = self.socket.recvfrom(4096)
+            if not question:
+                return
+            end = question.index(b"\0", 12) + 5
+            asked = question[12:end]
+            wants_ipv4 = asked[-4:-2] == b"\0\1"
+            header = question[:2] + struct.pack("!HHHHH", 0x8180, 1, wants_ipv4, 0, 0)
+            record = struct.pack("!HHHIH", 0xC00C, 1, 1, 1, 4) + socket.inet_aton("127.0.0.1")
+            self.socket.sendto(header + asked + (record if wants_ipv4 else b""), sender)
+
+
+class Replica(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def gateway(folder: Path, first: int, *, names: str) -> Iterator[subprocess.Popen[bytes]]:
+    environment = {
+        **os.environ,
+        "TIDEGATE_STACK__DATA_DIR": str(folder),
+        "TIDEGATE_GATEWAY__PORT": str(first),
+        "TIDEGATE_GATEWAY__METRICS_PORT": str(first + 1),
+    }
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "tidegate", "gateway"),
+            *("--dns-name", f"model:{first + 2}", "--dns-server", names),
+        ],
+        env=environment,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def ask(port: int, path: str = "/hello", seconds: float = 90) -> int:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=seconds) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+    except OSError:
+        return 0
+
+
+def metrics(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+        return str(answer.read().decode())
+
+
+@pytest.fixture
+def names() -> Iterator[str]:
+    server = Names()
+    server.start()
+    yield server.address
+    server.stop()
+
+
+def test_it_finds_a_replica_by_name_and_its_access_lines_are_events(
+    tmp_path: Path, names: str
+) -> None:
+    first = free_ports(3)
+    replica = ThreadingHTTPServer(("127.0.0.1", first + 2), Replica)
+    threading.Thread(target=replica.serve_forever, daemon=True).start()
+    try:
+        with gateway(tmp_path, first, names=names) as process:
+            eventually(lambda: ask(first) == 200 or None, "the replica answers through the gateway")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=60) == 0
+    finally:
+        replica.shutdown()
+        replica.server_close()
+    lines = [
+        json.loads(line)
+        for file in (tmp_path / "logs").glob("gateway.*.ndjson")
+        for line in file.read_text().splitlines()
+    ]
+    answered = [line for line in lines if line["http"]["response"]["status_code"] == 200]
+    assert [line["url"]["path"] for line in answered] == ["/hello"]
+    assert answered[0]["event"]["dataset"] == "tidegate.access"
+
+
+def test_a_request_waits_until_the_name_stands_for_a_replica_that_is_ready(
+    tmp_path: Path, names: str
+) -> None:
+    first = free_ports(3)
+    with gateway(tmp_path, first, names=names), ThreadPoolExecutor(1) as pool:
+        eventually(lambda: ask(first + 1, "/metrics") == 200 or None, "HAProxy runs")
+        waiting = pool.submit(ask, first)
+        eventually(
+            lambda: 'current_queue{proxy="model"} 1' in metrics(first + 1) or None, "it waits"
+        )
+        replica = ThreadingHTTPServer(("127.0.0.1", first + 2), Replica)
+        threading.Thread(target=replica.serve_forever, daemon=True).start()
+        try:
+            assert waiting.result() == 200
+        finally:
+            replica.shutdown()
+            replica.server_close()
+
+
+def test_it_ends_with_its_haproxy(tmp_path: Path, names: str) -> None:
+    first = free_ports(3)
+    with gateway(tmp_path, first, names=names) as process:
+        eventually(lambda: ask(first + 1, "/metrics") == 200 or None, "HAProxy runs")
+        (haproxy,) = psutil.Process(process.pid).children()
+        haproxy.kill()
+        assert process.wait(timeout=60) == 1
+        assert process.stderr is not None
+        assert "gateway: HAProxy was killed by SIGKILL" in process.stderr.read().decode()
+
+
+def test_what_it_cannot_start_with_is_said(tmp_path: Path, names: str) -> None:
+    first = free_ports(3)
+    (tmp_path / "logs").write_text("in the way")
+    with gateway(tmp_path, first, names=names) as process:
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 2
+        assert said.decode().startswith("gateway: ")
+        assert len(said.decode().splitlines()) == 1

@@ -1,0 +1,76 @@
+"""The gateway is told other slots while it works, and starts with those that stand in its configuration."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+
+import pytest
+
+from tidegate.stack.gateway import ADMIN_SOCKET
+from tidegate.stack.gateway_admin import AdminError, GatewayAdmin, GatewayAwayError
+
+from .conftest import StartGateway, StartReplica, post
+
+pytestmark = pytest.mark.integration
+
+
+async def test_more_slots_are_used_at_once_and_fewer_as_requests_end(
+    start_gateway: StartGateway, start_replica: StartReplica
+) -> None:
+    replica = await start_replica(held=True)
+    gateway = await start_gateway([replica.address, "127.0.0.1:1"], slots=2, most_slots=4)
+    admin = GatewayAdmin(gateway.config.parent / ADMIN_SOCKET)
+    await gateway.ready_replicas(1)
+    assert await admin.limits() == {1: 2, 2: 2}
+    requests = [asyncio.create_task(post(gateway)) for _ in range(12)]
+    await replica.got(2)
+    await gateway.queued(10)
+
+    await admin.limit([1], 4)
+    await replica.got(4)
+    await gateway.queued(8)
+    assert (replica.busy, await admin.limits()) == (4, {1: 4, 2: 2})
+
+    # Those under way go on; whatever follows finds two slots.
+    await admin.limit([1, 2], 2)
+    replica.seconds, replica.most_busy, replica.held = 0.03, 0, False
+    before = len(replica.requests)
+    replica.release.set()
+    assert await asyncio.gather(*requests) == [200] * 12
+    assert len(replica.requests) == before + 8
+    assert replica.most_busy <= 2
+    assert await admin.limits() == {1: 2, 2: 2}
+
+
+async def test_what_has_no_such_server_is_refused_in_haproxys_words(
+    start_gateway: StartGateway,
+) -> None:
+    gateway = await start_gateway(["127.0.0.1:1"], most_slots=4)
+    admin = GatewayAdmin(gateway.config.parent / ADMIN_SOCKET)
+    with pytest.raises(AdminError, match="HAProxy refuses other slots: No such server"):
+        await admin.limit([1, 7], 3)
+    assert await admin.limits() == {1: 3}
+    await admin.limit([], 3)
+
+
+async def test_only_its_owner_may_ask_it(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway(["127.0.0.1:1"], most_slots=4)
+    assert stat.S_IMODE((gateway.config.parent / ADMIN_SOCKET).stat().st_mode) == 0o600
+
+
+async def test_there_is_no_such_socket_unless_slots_may_change(
+    start_gateway: StartGateway,
+) -> None:
+    gateway = await start_gateway(["127.0.0.1:1"])
+    assert "stats socket" not in gateway.config.read_text()
+    with pytest.raises(GatewayAwayError, match="cannot be reached"):
+        await GatewayAdmin(gateway.config.parent / ADMIN_SOCKET).limits()
+
+
+async def test_a_gateway_that_has_ended_is_away(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway(["127.0.0.1:1"], most_slots=4)
+    admin = GatewayAdmin(gateway.config.parent / ADMIN_SOCKET)
+    await gateway.stop()
+    with pytest.raises(GatewayAwayError, match="cannot be reached"):
+        await admin.limits()

@@ -1,0 +1,184 @@
+"""While no replica is up, requests wait in the gateway: in order, bounded, and none is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+
+import aiohttp
+import pytest
+
+from tidegate.autoscaler.waiting import GatewayQueue
+
+from .conftest import Gateway, SpawnReplica, StartGateway, StartReplica, post
+
+pytestmark = pytest.mark.integration
+
+
+async def send(gateway: Gateway, number: int, path: str = "/predict") -> int:
+    """A request whose body is its number."""
+    async with gateway.session.post(gateway.url + path, data=str(number)) as answer:
+        await answer.read()
+        return answer.status
+
+
+async def test_requests_that_come_first_wait_and_are_answered_in_their_order_when_a_replica_comes(
+    start_gateway: StartGateway, start_replica: StartReplica
+) -> None:
+    replica = await start_replica(start=False)
+    gateway = await start_gateway([replica.address], slots=1)
+    await gateway.holding()
+    requests = []
+    for number in range(8):
+        # What must not be repeated waits like anything else: nobody has had it yet.
+        path = "/feedback" if number % 2 else "/predict"
+        requests.append(asyncio.create_task(send(gateway, number, path)))
+        await gateway.queued(number + 1)
+    assert not any(request.done() for request in requests)
+    await replica.start()
+    assert await asyncio.gather(*requests) == [200] * 8
+    assert replica.bodies == [str(number).encode() for number in range(8)]
+    lines = await gateway.lines(8)
+    assert [line["tidegate"]["gateway"]["retries"] for line in lines] == [0] * 8
+    assert all(line["tidegate"]["gateway"]["queue_ns"] > 0 for line in lines)
+
+
+async def test_the_arrival_stamp_covers_the_wait_for_a_replica(
+    start_gateway: StartGateway, start_replica: StartReplica
+) -> None:
+    replica = await start_replica(start=False)
+    gateway = await start_gateway([replica.address])
+    request = asyncio.create_task(post(gateway))
+    await gateway.queued(1)
+    waiting = time.time_ns() // 1000
+    await replica.start()
+    assert await request == 200
+    assert int(replica.requests[0].headers["X-Request-Start"].removeprefix("t=")) <= waiting
+
+
+async def test_what_waits_is_counted_as_arrived_and_as_queued(
+    start_gateway: StartGateway, start_replica: StartReplica
+) -> None:
+    replica = await start_replica(start=False)
+    gateway = await start_gateway([replica.address])
+    assert await gateway.arrived() == 0
+    request = asyncio.create_task(post(gateway))
+    await gateway.queued(1)
+    assert await gateway.arrived() == 1
+    assert await gateway.metric("haproxy_backend_active_servers", proxy="model") == 0
+    await replica.start()
+    assert await request == 200
+
+
+async def test_the_gateway_tells_the_autoscaler_how_many_wait(
+    start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
+) -> None:
+    replica = await start_replica(start=False)
+    gateway = await start_gateway([replica.address])
+    queue = GatewayQueue(f"http://127.0.0.1:{gateway.metrics_port}/metrics", session)
+    assert await queue.read() == 0
+    requests = [asyncio.create_task(post(gateway)) for _ in range(2)]
+    await gateway.queued(2)
+    assert await queue.read() == 2
+    await replica.start()
+    assert await asyncio.gather(*requests) == [200, 200]
+    nobody = GatewayQueue(f"http://{replica.address}/metrics", session)
+    assert await nobody.read() is None
+    await replica.stop()
+    assert await nobody.read() is None
+
+
+async def test_who_waited_too_long_for_a_replica_is_told_to_come_back(
+    start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
+) -> None:
+    replica = await start_replica(start=False)
+    gateway = await start_gateway([replica.address], queue_seconds=0.3)
+    await gateway.holding()
+    async with session.post(f"{gateway.url}/predict", data=b"{}") as answer:
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
+        assert (await answer.json())["detail"][0]["type"] == "no_replica"
+    (line,) = await gateway.lines(1)
+    told = line["tidegate"]["gateway"]
+    assert (told["server"], told["retries"], told["termination_state"]) == ("<NOSRV>", 0, "sQ--")
+    assert told["queue_ns"] >= 300e6
+
+
+async def test_no_more_wait_than_the_queue_is_long(
+    start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
+) -> None:
+    replica = await start_replica(start=False)
+    gateway = await start_gateway([replica.address], queue_length=2)
+    await gateway.holding()
+    waiting = [asyncio.create_task(post(gateway)) for _ in range(2)]
+    await gateway.queued(2)
+    async with session.post(f"{gateway.url}/predict", data=b"{}") as answer:
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
+        assert (await answer.json())["detail"][0]["type"] == "queue_full"
+    await replica.start()
+    assert await asyncio.gather(*waiting) == [200, 200]
+
+
+@pytest.mark.parametrize("path", ["/live", "/ready", "/v2/health/live", "/v2/health/ready"])
+async def test_a_probe_is_told_at_once_that_no_replica_is_up(
+    path: str,
+    start_gateway: StartGateway,
+    start_replica: StartReplica,
+    session: aiohttp.ClientSession,
+) -> None:
+    replica = await start_replica(start=False)
+    gateway = await start_gateway([replica.address])
+    await gateway.holding()
+    async with session.get(gateway.url + path) as answer:
+        assert answer.status == 503
+        assert (await answer.json())["detail"][0]["type"] == "no_replica"
+    await replica.start()
+    await gateway.ready_replicas(1)
+    async with session.get(gateway.url + path) as answer:
+        assert answer.status == 200
+
+
+async def test_kill_9_of_the_only_replica_under_load_fails_no_request(
+    start_gateway: StartGateway, spawn_replica: SpawnReplica, start_replica: StartReplica
+) -> None:
+    doomed, kill = await spawn_replica()
+    after = await start_replica(start=False, seconds=0.06)
+    gateway = await start_gateway([doomed, after.address], slots=2)
+    await gateway.ready_replicas(1)
+    loop, requests = asyncio.get_running_loop(), []
+    begin, per_second, seconds = loop.time(), 25, 4
+    for number in range(per_second * seconds):
+        await asyncio.sleep(max(0.0, begin + number / per_second - loop.time()))
+        if number == per_second:
+            kill()
+        if number == 3 * per_second:
+            await gateway.ready_replicas(0)
+            await after.start()
+        requests.append(asyncio.create_task(post(gateway)))
+    answers = await asyncio.gather(*requests)
+    assert answers == [200] * len(answers)
+
+
+async def test_what_kills_replicas_is_tried_six_times_at_most(
+    start_gateway: StartGateway, start_replica: StartReplica
+) -> None:
+    poisoned = await start_replica(reset=True)
+    gateway = await start_gateway([poisoned.address])
+    await gateway.ready_replicas(1)
+    assert await post(gateway) in {502, 503}
+    assert len(poisoned.requests) <= 6
+
+
+async def test_told_to_stop_without_a_replica_it_ends_and_answers_what_waits(
+    start_gateway: StartGateway, start_replica: StartReplica
+) -> None:
+    replica = await start_replica(start=False)
+    gateway = await start_gateway([replica.address])
+    await gateway.holding()
+    request = asyncio.create_task(post(gateway))
+    await gateway.queued(1)
+    gateway.process.send_signal(signal.SIGUSR1)
+    # Nobody is to come any more.
+    assert await request == 503
+    async with asyncio.timeout(30):
+        assert await gateway.process.wait() == 0

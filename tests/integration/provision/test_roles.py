@@ -1,0 +1,184 @@
+"""What each account may do and, above all, may not, on a real Elasticsearch with security on."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ElasticsearchServer
+from driving import eventually
+from elasticsearch import AuthorizationException, Elasticsearch
+
+from tidegate.events import Event, Origin, make_event
+from tidegate.provision.accounts import may_log_in
+from tidegate.provision.roles import ROLES
+from tidegate.settings import Elasticsearch as ElasticsearchSettings
+from tidegate.store.base import SearchRequest
+from tidegate.store.elasticsearch import ElasticsearchStore
+from tidegate.store.installing import install
+
+from .conftest import client_of, owner_of
+
+pytestmark = pytest.mark.integration
+DOCUMENT = {"@timestamp": "2026-03-01T10:00:00Z", "message": "hello"}
+
+
+@dataclass(frozen=True)
+class Stream:
+    name: str
+    index: str
+    """The index that its documents lie in: what changes one document must name it."""
+
+
+Attempt = Callable[[Elasticsearch, Stream], Any]
+
+
+@pytest.fixture(scope="module")
+def stream(filed_elasticsearch: ElasticsearchServer) -> Stream:
+    """A stream of ours with one document, `there`, beside an index of someone else."""
+    name = f"logs-tidegate.app-{uuid.uuid4().hex}"
+    with owner_of(filed_elasticsearch) as owner:
+        install(owner, "7d")
+        owner.create(index=name, id="there", document=DOCUMENT, refresh=True)
+        owner.index(index="foreign", id="there", document=DOCUMENT, refresh=True)
+        for role in ROLES:
+            eventually(
+                lambda role=role: may_log_in(owner, role.name, f"password-of-{role.secret}"),  # type: ignore[misc]
+                f"{role.name} can log in",
+            )
+        (index,) = owner.indices.get_mapping(index=name).body
+    return Stream(name, index)
+
+
+@pytest.fixture
+def clients(filed_elasticsearch: ElasticsearchServer) -> Iterator[dict[str, Elasticsearch]]:
+    made = {
+        role.secret: client_of(filed_elasticsearch, role.name, f"password-of-{role.secret}")
+        for role in ROLES
+    }
+    yield made
+    for client in made.values():
+        client.close()
+
+
+ATTEMPTS: dict[str, Attempt] = {
+    "append an event": lambda client, stream: client.create(
+        index=stream.name, id=uuid.uuid4().hex, document=DOCUMENT
+    ),
+    "begin a stream of ours": lambda client, _: client.create(
+        index=f"traces-tidegate.span-{uuid.uuid4().hex}", id="x", document=DOCUMENT
+    ),
+    "see the cluster's health": lambda client, _: client.cluster.health(),
+    "search": lambda client, stream: client.search(index=stream.name),
+    "get an event": lambda client, stream: client.get(index=stream.index, id="there"),
+    "count": lambda client, stream: client.count(index=stream.name),
+    "read the mapping": lambda client, stream: client.indices.get_mapping(index=stream.name),
+    "read statistics": lambda client, stream: client.indices.stats(index=stream.name),
+    "overwrite an event": lambda client, stream: client.index(
+        index=stream.index, id="there", document=DOCUMENT, if_seq_no=0, if_primary_term=1
+    ),
+    "update an event": lambda client, stream: client.update(
+        index=stream.index, id="there", doc={"message": "else"}
+    ),
+    "delete an event": lambda client, stream: client.delete(index=stream.index, id="there"),
+    "delete an index": lambda client, stream: client.indices.delete(index=stream.index),
+    "write elsewhere": lambda client, _: client.index(index="foreign", document=DOCUMENT),
+    "write to a stream of another kind": lambda client, _: client.create(
+        index="logs-other.app-default", id="x", document=DOCUMENT
+    ),
+    "make an index": lambda client, _: client.indices.create(index="anything"),
+    "read elsewhere": lambda client, _: client.search(index="foreign"),
+    "change the mapping": lambda client, stream: client.indices.put_mapping(
+        index=stream.name, properties={"x": {"type": "keyword"}}
+    ),
+    "change settings": lambda client, stream: client.indices.put_settings(
+        index=stream.name, settings={"index.blocks.write": True}
+    ),
+    "change templates": lambda client, _: client.cluster.put_component_template(
+        name="tidegate-settings", template={}
+    ),
+    "make a user": lambda client, _: client.security.put_user(
+        username="intruder", password="intruder-password", roles=["superuser"]
+    ),
+    "make an API key": lambda client, _: client.security.create_api_key(name="intruder"),
+    "change the cluster's settings": lambda client, _: client.cluster.put_settings(
+        persistent={"cluster.blocks.read_only": True}
+    ),
+}
+READS = {"search", "get an event", "count", "read the mapping"}
+MAY = {
+    "writer": {"append an event", "begin a stream of ours", "see the cluster's health"},
+    "reader": {*READS, "read statistics", "see the cluster's health"},
+    "viewer": READS,
+}
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+@pytest.mark.parametrize("account", MAY)
+def test_each_account_may_do_its_work_and_nothing_else(
+    clients: dict[str, Elasticsearch], stream: Stream, account: str, attempt: str
+) -> None:
+    client = clients[account]
+    if attempt in MAY[account]:
+        ATTEMPTS[attempt](client, stream)
+        return
+    with pytest.raises(AuthorizationException):
+        ATTEMPTS[attempt](client, stream)
+
+
+def test_a_search_without_the_right_to_read_finds_nothing_by_a_wildcard_either(
+    clients: dict[str, Elasticsearch], stream: Stream
+) -> None:
+    assert clients["reader"].search(index="*")["hits"]["total"]["value"] >= 1
+    with pytest.raises(AuthorizationException):
+        clients["writer"].search(index="logs-*")
+
+
+def test_the_store_appends_as_the_writer_and_searches_as_the_reader(
+    filed_elasticsearch: ElasticsearchServer, stream: Stream, tmp_path: Path
+) -> None:
+    del stream  # its templates and users
+    namespace = uuid.uuid4().hex
+    with (
+        closing(store(filed_elasticsearch, "writer", tmp_path)) as writer,
+        closing(store(filed_elasticsearch, "reader", tmp_path, read_only=True)) as reader,
+    ):
+        assert writer.append([event(namespace)]) == []
+        assert writer.append([event(namespace, status={"code": 1})]) == []
+        request = SearchRequest(f"data_stream.namespace:{namespace}")
+        eventually(lambda: reader.search(request).total == 2, "both events are found")
+
+
+def test_the_writer_hears_of_an_event_that_contradicts_the_mapping(
+    filed_elasticsearch: ElasticsearchServer, stream: Stream, tmp_path: Path
+) -> None:
+    """With a failure store it would be told that all is well; docs/adr/failure-store.md."""
+    del stream  # its templates and users
+    wrong = event(uuid.uuid4().hex, tidegate={"model": "not an object"})
+    malformed = event(uuid.uuid4().hex, http={"response": {"status_code": "unknown"}})
+    with closing(store(filed_elasticsearch, "writer", tmp_path)) as writer:
+        (rejected,) = writer.append([malformed, wrong])
+    assert rejected.index == 1
+    assert "tidegate.model" in rejected.reason
+
+
+def store(
+    server: ElasticsearchServer, account: str, folder: Path, *, read_only: bool = False
+) -> ElasticsearchStore:
+    file = folder / account
+    file.write_text(f"password-of-{account}\n")
+    return ElasticsearchStore(
+        ElasticsearchSettings(url=server.url, username=f"tidegate_{account}", password_file=file),
+        read_only=read_only,
+    )
+
+
+def event(namespace: str, **fields: Any) -> Event:
+    origin = Origin("flights", "1.2.3", "local", "flights-1", namespace)
+    return make_event(origin, "app", "hello", unix_ns=time.time_ns(), fields=fields or None)

@@ -1,0 +1,193 @@
+"""A running replica: what it needs of the machine, and what real clients get from it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import psutil
+import pytest
+import tritonclient.http as triton
+
+from service.artefact import Artefact
+
+from .conftest import ROOT, Service, service, until
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def running(flights: Artefact, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A replica that the tests share; it ends well."""
+    with service(tmp_path_factory.mktemp("service"), flights.path) as found:
+        until(lambda: found.ready() == 200, "ready")
+        yield found
+        assert found.stop() == 0
+
+
+def test_a_replica_starts_in_little_time_and_without_what_only_training_needs(
+    running: Service,
+) -> None:
+    process = psutil.Process(running.process.pid)
+    times = process.cpu_times()
+    mapped = {Path(mapping.path).name for mapping in process.memory_maps()}
+    assert times.user + times.system < 3.0  # about 1 s on a quiet machine
+    assert any(name.startswith("onnxruntime_pybind11_state") for name in mapped)
+    libraries = " ".join(str(mapping.path) for mapping in process.memory_maps())
+    for package in ("sklearn", "pandas", "scipy", "joblib", "skl2onnx"):
+        assert f"/{package}/" not in libraries
+
+
+def inputs_for(metadata: dict[str, Any], rows: list[dict[str, Any]], *, binary: bool) -> list[Any]:
+    """Inputs made from nothing but the model's metadata."""
+    inputs = []
+    for described in metadata["inputs"]:
+        values = [[row[described["name"]]] for row in rows]
+        dtype = {"BYTES": object, "INT64": np.int64, "FP32": np.float32}[described["datatype"]]
+        tensor = triton.InferInput(described["name"], [len(rows), 1], described["datatype"])
+        tensor.set_data_from_numpy(np.array(values, dtype=dtype), binary_data=binary)
+        inputs.append(tensor)
+    return inputs
+
+
+@pytest.fixture
+def client(running: Service) -> Iterator[triton.InferenceServerClient]:
+    with triton.InferenceServerClient(f"127.0.0.1:{running.port}") as found:
+        yield found
+
+
+def complete(samples: list[dict[str, Any]], rows: int) -> list[dict[str, Any]]:
+    """Rows without missing values, which JSON tensors of numpy cannot carry."""
+    return [row for row in samples if None not in row.values()][:rows]
+
+
+@pytest.mark.parametrize("binary_in", [False, True])
+@pytest.mark.parametrize("binary_out", [False, True])
+@pytest.mark.parametrize("compression", [None, "gzip", "deflate"])
+def test_a_triton_client_infers(
+    *,
+    running: Service,
+    client: triton.InferenceServerClient,
+    samples: list[dict[str, Any]],
+    binary_in: bool,
+    binary_out: bool,
+    compression: str | None,
+) -> None:
+    rows = complete(samples, 50)
+    inputs = inputs_for(client.get_model_metadata("flights"), rows, binary=binary_in)
+    names = ("label", "probability", "probabilities")
+    result = client.infer(
+        "flights",
+        inputs,
+        outputs=[triton.InferRequestedOutput(name, binary_data=binary_out) for name in names],
+        request_id="17",
+        request_compression_algorithm=compression,
+        response_compression_algorithm=compression,
+    )
+    plain = httpx.post(f"{running.url}/predict", json={"instances": rows}, timeout=60).json()[
+        "predictions"
+    ]
+    labels = [getattr(x, "decode", lambda x=x: x)() for x in result.as_numpy("label")]
+    assert labels == [row["label"] for row in plain]
+    expected = [row["probability"] for row in plain]
+    assert result.as_numpy("probability").tolist() == pytest.approx(expected, abs=1e-6)
+    assert result.as_numpy("probabilities").shape == (50, 2)
+    assert result.get_response()["id"] == "17"
+
+
+def test_a_triton_client_may_leave_the_outputs_out(
+    client: triton.InferenceServerClient, samples: list[dict[str, Any]]
+) -> None:
+    rows = complete(samples, 3)
+    result = client.infer(
+        "flights", inputs_for(client.get_model_metadata("flights"), rows, binary=True)
+    )
+    assert result.as_numpy("probabilities").sum(axis=1) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("binary_out", [False, True])
+def test_a_triton_client_that_asks_for_prediction_ids_can_hand_labels_in(
+    running: Service,
+    client: triton.InferenceServerClient,
+    samples: list[dict[str, Any]],
+    binary_out: bool,
+) -> None:
+    rows = complete(samples, 3)
+    names = ("label", "prediction_id")
+    result = client.infer(
+        "flights",
+        inputs_for(client.get_model_metadata("flights"), rows, binary=True),
+        outputs=[triton.InferRequestedOutput(name, binary_data=binary_out) for name in names],
+    )
+    labels, ids = (
+        [getattr(x, "decode", lambda x=x: x)() for x in result.as_numpy(name)] for name in names
+    )
+    outcomes = [
+        {"prediction_id": one, "label": label} for one, label in zip(ids, labels, strict=True)
+    ]
+    taken = httpx.post(f"{running.url}/feedback", json={"outcomes": outcomes}, timeout=60).json()
+    assert taken == {"accepted": 3, "refused": 0, "detail": []}
+
+
+def test_a_triton_client_sees_the_server_and_its_model(
+    client: triton.InferenceServerClient,
+) -> None:
+    assert client.is_server_live()
+    assert client.is_server_ready()
+    version = client.get_model_metadata("flights")["versions"][0]
+    assert client.is_model_ready("flights")
+    assert client.is_model_ready("flights", version)
+    assert not client.is_model_ready("flights", "0")
+    assert client.get_server_metadata()["name"] == "tidegate"
+    assert client.get_model_config("flights")["backend"] == "onnxruntime"
+    assert client.get_model_repository_index()[0]["state"] == "READY"
+    assert client.get_inference_statistics("flights")["model_stats"][0]["version"] == version
+
+
+def test_a_triton_client_is_told_what_is_wrong(
+    client: triton.InferenceServerClient, samples: list[dict[str, Any]]
+) -> None:
+    rows = complete(samples, 2)
+    rows[1] = rows[1] | {"dest": "XXX"}
+    inputs = inputs_for(client.get_model_metadata("flights"), rows, binary=True)
+    with pytest.raises(
+        triton.InferenceServerException, match=r"inputs\.1\.dest: 'XXX' is not known"
+    ):
+        client.infer("flights", inputs)
+    with pytest.raises(triton.InferenceServerException, match="only the model flights"):
+        client.infer("cats", inputs)
+
+
+@pytest.mark.parametrize("document", ["docs/model.md", "README.md"])
+def test_the_requests_in_the_documentation_work_as_they_stand(
+    running: Service, document: str
+) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    examples = re.findall(
+        r"\$ curl (?:-i )?http://127\.0\.0\.1:8000(/\S+)(.*?)-d '(.*?)'\n", text, re.DOTALL
+    )
+    assert examples
+    for path, options, body in examples:
+        headers = dict(re.findall(r"-H '([^:']+): ([^']+)'", options))
+        answer = httpx.post(running.url + path, content=body.encode(), headers=headers, timeout=60)
+        assert answer.status_code == 200, answer.text
+
+
+def test_the_triton_client_in_the_documentation_works_as_it_stands(running: Service) -> None:
+    text = (ROOT / "docs" / "model.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-c", program.replace("127.0.0.1:8000", f"127.0.0.1:{running.port}")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("[[0.")

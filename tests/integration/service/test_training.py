@@ -1,0 +1,133 @@
+"""Training writes a whole artefact in little time, and only when it has to."""
+
+from __future__ import annotations
+
+import io
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import joblib
+import numpy as np
+import orjson
+import pytest
+from rich.console import Console
+
+from service import artefact
+from service.dataset import read_flights
+from service.features import Schema
+from service.forest import split
+from service.predict import load_predictor
+from service.training import is_current, train_flights
+from tidegate.drift.reference import Reference
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float, str]:
+    """A fresh artefact, how many seconds of a processor it took and what was printed."""
+    out = tmp_path_factory.mktemp("training") / "flights"
+    printed = io.StringIO()
+    # Of all threads: beside other work the clock on the wall says how busy the machine is.
+    start = time.process_time()
+    train_flights(out, force=True, console=Console(file=printed))
+    return out, time.process_time() - start, printed.getvalue()
+
+
+def test_training_takes_a_processor_40_seconds_at_most_and_shows_its_progress(
+    trained: tuple[Path, float, str],
+) -> None:
+    _, seconds, printed = trained
+    assert seconds < 40
+    assert "fit 100 trees" in printed
+    assert "held out" in printed
+    assert "month 12" in printed
+
+
+def test_the_artefact_is_whole_and_says_how_good_it_is(trained: tuple[Path, float, str]) -> None:
+    found = artefact.load(trained[0]).manifest
+    files = {artefact.MODEL, artefact.ONNX, artefact.REFERENCE, artefact.SAMPLES}
+    assert set(found.files) == files
+    assert found.metrics["held_out"]["auc"] > 0.65
+    assert set(found.metrics["months"]) == {str(month) for month in range(3, 13)}
+    for scores in found.metrics["months"].values():
+        assert 0.6 < scores["auc"] < 0.75
+        assert 0.65 < scores["accuracy"] < 0.9
+        assert 0.1 < scores["brier"] < 0.25
+    assert found.parity["labels_equal"] == 1
+    assert found.parity["largest_difference"] < 1e-5
+    assert found.trained["window"] == ["2013-01-01", "2013-02-28"]
+    assert "scikit-learn" in found.versions
+
+
+def test_the_artefact_answers_as_scikit_learn_does_on_later_months(
+    trained: tuple[Path, float, str],
+) -> None:
+    found = artefact.load(trained[0])
+    flights = read_flights()
+    rows = np.flatnonzero(split(flights).later)[::200]
+    model = joblib.load(trained[0] / artefact.MODEL)
+    prediction = load_predictor(found).predict(flights.matrix[rows])
+    expected = model.predict_proba(flights.matrix[rows])
+    np.testing.assert_allclose(prediction.probabilities, expected, rtol=0, atol=1e-5)
+    labels = [found.manifest.classes[i] for i in prediction.labels]
+    assert labels == model.predict(flights.matrix[rows]).tolist()
+
+
+def test_the_samples_are_500_instances_that_the_service_takes(
+    trained: tuple[Path, float, str],
+) -> None:
+    lines = (trained[0] / artefact.SAMPLES).read_bytes().splitlines()
+    schema = Schema(artefact.load(trained[0]).manifest.features)
+    assert schema.encode([orjson.loads(line) for line in lines]).shape == (500, 15)
+
+
+def test_the_reference_counts_every_row_of_the_window_for_every_feature(
+    trained: tuple[Path, float, str],
+) -> None:
+    reference = Reference.model_validate_json((trained[0] / artefact.REFERENCE).read_bytes())
+    assert reference.samples == 50_009
+    for feature in reference.features:
+        assert sum(feature.counts) == reference.samples
+    assert reference.calibration is not None
+    assert list(reference.calibration.confidence) == sorted(reference.calibration.confidence)
+    assert all(0 <= share <= 1 for share in reference.calibration.correct)
+
+
+def test_training_again_does_nothing_unless_something_changed(
+    trained: tuple[Path, float, str],
+) -> None:
+    out = trained[0]
+    before = artefact.read_manifest(out)
+    printed = io.StringIO()
+    train_flights(out, console=Console(file=printed, width=200))
+    assert "is current" in printed.getvalue()
+    assert artefact.read_manifest(out) == before
+    assert not is_current(out, "sha256:of other data")
+    (out / artefact.SAMPLES).write_bytes(b"{}\n")
+    assert not is_current(out, before.inputs)
+    train_flights(out, console=Console(file=io.StringIO()))
+    again = artefact.load(out).manifest
+    assert again.version == before.version  # the same data and code give the same model
+
+
+def test_a_killed_training_leaves_nothing_half_made(tmp_path: Path) -> None:
+    out = tmp_path / "flights"
+    training = subprocess.Popen(
+        [sys.executable, "-m", "tidegate", "train", "--out", str(out)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert training.stdout is not None
+    with training, training.stdout:
+        while "read flights" not in training.stdout.readline():
+            assert training.poll() is None
+        training.send_signal(signal.SIGKILL)
+    assert not out.exists()
+    assert {file.name for file in tmp_path.iterdir()} == {".flights.lock", ".flights.new.tmp"}

@@ -1,0 +1,164 @@
+"""How a stack ends: by `down`, by Ctrl-C, by the death of its supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections import Counter
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+from driving import eventually
+
+from .conftest import ROOT, Stack
+
+pytestmark = pytest.mark.integration
+
+
+def test_down_delivers_every_event_and_ends_everything(stack: Stack) -> None:
+    with stack.up():
+        pids = [one["pid"] for one in stack.status()["components"]]
+        for _ in range(20):
+            urllib.request.urlopen(f"http://127.0.0.1:{stack.port}/docs", timeout=10).close()
+        done = stack.run("down")
+        assert done.returncode == 0, done.stdout
+    assert not [pid for pid in pids if psutil.pid_exists(pid)]
+    lines = [
+        json.loads(line)
+        for path in (stack.data / "logs").glob("*.ndjson")
+        for line in path.read_bytes().splitlines()
+    ]
+    datasets = {line["event"]["dataset"] for line in lines}
+    assert {"tidegate.stack", "tidegate.access", "tidegate.request"} <= datasets
+    stored = {hit["event"]["id"] for hit in stack.search(size=10_000).hits}
+    assert [line for line in lines if line["event"]["id"] not in stored] == []
+    assert stack.run("down").returncode == 0
+    stopped = stack.run("status")
+    assert stopped.returncode == 3
+    assert "no stack runs" in stopped.stdout
+    assert json.loads(stack.run("status", "--json").stdout) == {"state": "stopped"}
+
+
+async def arrived(session: aiohttp.ClientSession, port: int) -> float:
+    """Requests that the gateway has taken for the replicas; its own (waiting.lua) is none."""
+    async with session.get(f"http://127.0.0.1:{port}/metrics") as answer:
+        text = await answer.text()
+    (total,) = re.findall(
+        r'^haproxy_backend_sessions_total\{proxy="model"\} (\S+)$', text, re.MULTILINE
+    )
+    return float(total) - 1
+
+
+async def test_down_under_load_answers_what_the_gateway_has_taken(
+    tmp_path: Path, artefact: Path
+) -> None:
+    stack = Stack(tmp_path, artefact, TIDEGATE_DEVICE__SIMULATED="true")
+    row = json.loads((artefact / "samples.ndjson").read_text().partition("\n")[0])
+    body = {"instances": [row], "work": "heavy"}
+    outcomes: Counter[str] = Counter()
+
+    async def send(session: aiohttp.ClientSession) -> None:
+        try:
+            async with session.post(f"http://127.0.0.1:{stack.port}/predict", json=body) as answer:
+                await answer.read()
+                outcomes[str(answer.status)] += 1
+        except aiohttp.ClientConnectorError:  # after the door was closed
+            outcomes["refused"] += 1
+
+    with stack.up():
+        connector = aiohttp.TCPConnector(force_close=True, limit=0)
+        async with (
+            aiohttp.ClientSession(connector=connector) as session,
+            asyncio.TaskGroup() as group,
+        ):
+            # 2 slots of 200 ms answer 10 a second: most of these wait in the gateway.
+            for _ in range(30):
+                group.create_task(send(session))
+            async with asyncio.timeout(60):
+                while await arrived(session, stack.port + 1) < 30:  # noqa: ASYNC110  in another process
+                    await asyncio.sleep(0.05)
+            stopped = group.create_task(asyncio.to_thread(stack.run, "down"))
+            while not stopped.done():
+                group.create_task(send(session))
+                await asyncio.sleep(0.05)
+        assert stopped.result().returncode == 0
+    assert outcomes.keys() == {"200", "refused"}
+    assert outcomes["200"] >= 30
+    # Those taken were answered, and each left its line in the store.
+    assert stack.search("event.dataset:tidegate.request").total == outcomes["200"]
+
+
+def test_a_killed_supervisor_takes_everything_with_it_and_up_works_again(stack: Stack) -> None:
+    with stack.up():
+        status = stack.status()
+        pids = [one["pid"] for one in [*status["components"], *status["replicas"]]]
+        os.kill(status["pid"], signal.SIGKILL)
+        eventually(
+            lambda: not any(psutil.pid_exists(pid) for pid in pids) or None, "all have ended"
+        )
+        assert stack.run("status").returncode == 3
+        with stack.up():
+            assert stack.status()["state"] == "ready"
+
+
+def test_in_the_foreground_it_prints_lines_and_ctrl_c_stops_it(stack: Stack) -> None:
+    with stack.start("up") as process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "the service answers at" in line:
+                process.send_signal(signal.SIGINT)
+    output = "".join(lines)
+    assert process.returncode == 0, output
+    assert "flights-1   started as process" in output
+    assert "stops: requests are answered" in output
+
+
+def test_in_a_terminal_it_draws_itself_and_a_second_ctrl_c_kills_what_lingers(
+    stack: Stack,
+) -> None:
+    ours, theirs = pty.openpty()
+    seen = bytearray()
+    reader = threading.Thread(target=_read_all, args=(ours, seen), daemon=True)
+    with subprocess.Popen(
+        [sys.executable, "-m", "tidegate", "up"],
+        cwd=ROOT,
+        env={**stack.env, "TERM": "xterm"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    ) as process:
+        os.close(theirs)
+        reader.start()
+        eventually(lambda: b"Ctrl-C stops everything" in seen, "it is ready")
+        collector = stack.program("collector")
+        os.kill(collector["pid"], signal.SIGSTOP)  # it will not answer to SIGTERM
+        process.send_signal(signal.SIGINT)
+        eventually(lambda: stack.status()["state"] == "stopping", "it stops")
+        process.send_signal(signal.SIGINT)
+    reader.join()
+    assert process.returncode == 0
+    for words in (b"prometheus", b"flights-1", b"replicas ready"):
+        assert words in seen
+
+
+def _read_all(terminal: int, into: bytearray) -> None:
+    try:
+        while chunk := os.read(terminal, 65_536):
+            into += chunk
+    except OSError:  # Linux' way of telling the end
+        return
+    finally:
+        os.close(terminal)

@@ -1,0 +1,116 @@
+"""Starts that fail or are broken off: what was wrong is said, and nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from ports import free_port
+
+from tidegate.stack.layout import Layout
+
+from .conftest import Stack
+
+pytestmark = pytest.mark.integration
+
+
+def test_taken_ports_are_named_before_anything_is_started(stack: Stack) -> None:
+    with (
+        socket.create_server(("127.0.0.1", stack.port)),
+        socket.create_server(("127.0.0.1", stack.first_replica + 1)),
+    ):
+        done = stack.run("up", "--detach")
+        doctor = stack.run("doctor")
+    assert done.returncode == 1
+    assert f"port {stack.port} (gateway.port) is taken by process {os.getpid()}" in done.stderr
+    assert f"port {stack.first_replica + 1} (replicas.first_port + 1) is taken by" in done.stderr
+    assert not list((stack.data / "run").glob("prometheus.log"))
+    assert doctor.returncode == 1
+    assert f"port {stack.port} (gateway.port)" in doctor.stdout
+
+
+@pytest.mark.parametrize("command", [("up", "--detach"), ("up",)])
+def test_a_missing_model_is_told_with_what_to_do(tmp_path: Path, command: tuple[str, ...]) -> None:
+    done = Stack(tmp_path, tmp_path / "none").run(*command)
+    assert done.returncode == 1
+    assert "run `tidegate train`" in done.stdout + done.stderr
+
+
+def test_a_broken_model_is_told_with_the_replicas_own_words(tmp_path: Path, artefact: Path) -> None:
+    broken = tmp_path / "model"
+    broken.mkdir()
+    for file in artefact.iterdir():
+        (broken / file.name).write_bytes(file.read_bytes())
+    (broken / "model.onnx").write_bytes(b"not a model")
+    done = Stack(tmp_path, broken).run("up", "--detach")
+    assert done.returncode == 1
+    assert "flights-1 did not become ready: ended with exit code 1" in done.stderr
+    assert "model.onnx" in done.stderr
+
+
+def test_a_missing_prometheus_is_told(tmp_path: Path, artefact: Path) -> None:
+    stack = Stack(tmp_path, artefact, PATH="/nowhere", HOME=str(tmp_path))
+    done = stack.run("up", "--detach")
+    assert done.returncode == 1
+    assert "there is no prometheus" in done.stderr
+    doctor = stack.run("doctor")
+    assert doctor.returncode == 1
+    assert "prometheus" in doctor.stdout
+
+
+def test_an_elasticsearch_that_does_not_answer_is_told(tmp_path: Path, artefact: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    stack = Stack(tmp_path, artefact, TIDEGATE_STORE__ELASTICSEARCH__URL=url)
+    done = stack.run("up", "--detach", "--store", "elasticsearch")
+    assert done.returncode == 1
+    assert f"elasticsearch: {url} cannot be reached" in done.stderr
+
+
+def test_an_unknown_store_is_refused(stack: Stack) -> None:
+    done = stack.run("up", "--store", "paper")
+    assert done.returncode == 2
+    assert "take embedded or elasticsearch" in done.stderr
+
+
+def test_a_data_folder_that_cannot_be_written_is_told(tmp_path: Path, artefact: Path) -> None:
+    (tmp_path / "file").write_text("")
+    stack = Stack(tmp_path, artefact, TIDEGATE_STACK__DATA_DIR=str(tmp_path / "file" / "data"))
+    for command in (("up",), ("up", "--detach")):
+        done = stack.run(*command)
+        assert done.returncode == 1
+        assert "the stack cannot start" in done.stdout + done.stderr
+    assert stack.run("doctor").returncode == 1
+
+
+@contextmanager
+def detaching(stack: Stack) -> Iterator[subprocess.Popen[str]]:
+    """`up --detach` while it still waits."""
+    with stack.start("up", "--detach") as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # the first thing that happens
+        try:
+            yield process
+        finally:
+            stack.run("down")
+
+
+def test_a_start_that_is_interrupted_leaves_nothing_behind(stack: Stack) -> None:
+    with detaching(stack) as process:
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 130, output
+        assert stack.run("status").returncode == 3
+
+
+def test_a_supervisor_that_dies_while_it_starts_is_told(stack: Stack) -> None:
+    with detaching(stack) as process:
+        os.kill(Layout(stack.data).holder() or 0, signal.SIGKILL)
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert "the supervisor ended: see " in output

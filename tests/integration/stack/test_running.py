@@ -1,0 +1,110 @@
+"""A running stack: its status, its replicas, and programs that are killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from driving import eventually
+
+from tidegate.resizer.client import ResizerClient
+
+from .conftest import Stack
+
+pytestmark = pytest.mark.integration
+
+NAMES = ["prometheus", "collector", "watch", "gateway", "autoscaler"]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, artefact: Path) -> Iterator[Stack]:
+    stack = Stack(tmp_path_factory.mktemp("stack"), artefact)
+    with stack.up():
+        yield stack
+
+
+def get(url: str) -> int:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return int(answer.status)
+
+
+def test_up_detached_returns_when_everything_is_ready(running: Stack) -> None:
+    status = running.status()
+    assert status["state"] == "ready"
+    assert [one["id"] for one in status["components"]] == NAMES
+    assert {one["state"] for one in status["components"]} == {"ready"}
+    assert (status["desired"], status["ready"]) == (1, 1)
+    assert get(f"http://127.0.0.1:{running.port}/live") == 200
+    shown = running.run("status")
+    assert shown.returncode == 0
+    for words in (*NAMES, "flights-1", "tidegate", "1 of 1 replicas ready"):
+        assert words in shown.stdout
+
+
+def test_a_second_stack_in_the_data_folder_is_told_the_pid_of_the_first(running: Stack) -> None:
+    pid = running.status()["pid"]
+    for command in (("up",), ("up", "--detach")):
+        done = running.run(*command)
+        assert done.returncode == 1
+        assert f"already running in {running.data} (pid {pid})" in done.stderr
+
+
+def test_doctor_finds_everything_in_order_while_the_stack_runs(running: Stack) -> None:
+    done = running.run("doctor")
+    assert done.returncode == 0, done.stdout
+    assert "used by the stack that runs here" in done.stdout
+    assert "missing" not in done.stdout
+
+
+async def test_replicas_come_and_go_and_prometheus_follows(running: Stack) -> None:
+    targets = running.data / "prometheus" / "targets" / "model.json"
+    resizer = running.resizer()
+    assert (await resizer.resize(2)).desired == 2
+    await _replicas(resizer, ready=2, present=2)
+    assert f"127.0.0.1:{running.first_replica + 1}" in targets.read_text()
+    await resizer.resize(1)
+    await _replicas(resizer, ready=1, present=1)
+    assert targets.read_text().count("127.0.0.1:") == 1
+
+
+async def _replicas(resizer: ResizerClient, *, ready: int, present: int) -> None:
+    async with asyncio.timeout(120):
+        while True:
+            status = await resizer.status()
+            if (status.ready, len(status.replicas)) == (ready, present):
+                return
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "flights-1"])
+def test_a_killed_program_is_started_again_and_that_is_an_event(running: Stack, name: str) -> None:
+    before = eventually(lambda: running.program(name) or None, f"there is {name}")
+    os.kill(before["pid"], signal.SIGKILL)
+
+    def back() -> dict[str, Any] | None:
+        now = running.program(name)
+        ready = now["state"] == "ready" and now["pid"] not in {None, before["pid"]}
+        return now if ready and get_ok(f"http://127.0.0.1:{running.port}/ready") else None
+
+    after = eventually(back, f"{name} is back")
+    assert after["restarts"] == before["restarts"] + 1
+    query = f'event.dataset:tidegate.stack AND event.action:exit AND tidegate.component:"{name}"'
+    eventually(lambda: running.search(query).total, "its end is in the store")
+
+
+def get_ok(url: str) -> bool:
+    try:
+        return get(url) == 200
+    except OSError:
+        return False
+
+
+def test_the_raw_output_of_each_program_is_kept(running: Stack) -> None:
+    names = {path.name for path in (running.data / "run").glob("*.log")}
+    assert {f"{name}.log" for name in [*NAMES, "flights-1", "supervisor"]} <= names

@@ -1,0 +1,78 @@
+"""What append returned from is there: once, whole, for every reader."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+
+from tidegate.settings import Settings
+from tidegate.store import open_store
+from tidegate.store.base import EventStore, StoreUnavailableError
+
+from .conftest import Scene
+
+
+def test_what_append_returned_from_is_found_whole(scene: Scene) -> None:
+    event = scene.event(
+        "hello", tidegate={"attributes": {"deep": [1, {"x": None}]}, "odd": "ünï🚀"}
+    )
+    assert scene.store.append([event]) == []
+    assert scene.search().hits == [event]
+
+
+def test_of_two_events_with_one_id_the_first_is_kept(scene: Scene) -> None:
+    first = scene.event("first")
+    second, third = first | {"message": "second"}, first | {"message": "third"}
+    scene.store.append([first, second])
+    scene.store.append([third])
+    assert scene.found("") == ["first"]
+
+
+def test_an_event_appended_twice_is_there_once(scene: Scene) -> None:
+    event = scene.event()
+    assert scene.store.append([event, event]) == []
+    assert scene.store.append([event]) == []
+    assert scene.search().total == 1
+
+
+def test_appending_nothing_is_nothing(scene: Scene) -> None:
+    assert scene.store.append([]) == []
+
+
+def test_a_reader_sees_what_a_writer_appends(scene: Scene) -> None:
+    with closing(open_store(scene.settings, read_only=True)) as reader:
+        readable = Scene(scene.settings, reader, scene.start)
+        scene.store.append([scene.event("first")])
+        assert readable.found("") == ["first"]
+        scene.store.append([scene.event("second", seconds=1)])
+        assert readable.found("") == ["first", "second"]
+
+
+def test_a_reader_appends_nothing(scene: Scene) -> None:
+    with closing(open_store(scene.settings, read_only=True)) as reader:
+        assert reader.append([]) == []
+        with pytest.raises(StoreUnavailableError, match="for reading only"):
+            reader.append([scene.event()])
+
+
+def test_ten_thousand_events_are_all_there(scene: Scene) -> None:
+    events = [scene.event(f"number {n}", seconds=n, tidegate={"rows": n}) for n in range(10_000)]
+    for start in range(0, len(events), 2500):
+        assert scene.store.append(events[start : start + 2500]) == []
+    found = scene.search(size=10_000, order="asc")
+    assert found.total == 10_000
+    assert [hit["tidegate"]["rows"] for hit in found.hits] == list(range(10_000))
+    assert scene.search("tidegate.rows:[5000 TO 5999]", size=0).total == 1000
+
+
+def test_a_large_event_is_stored(scene: Scene) -> None:
+    event = scene.event("word " * 200_000)
+    assert scene.store.append([event]) == []
+    assert scene.search("message:word").hits == [event]
+
+
+def test_closing_twice_does_no_harm(settings: Settings) -> None:
+    store: EventStore = open_store(settings, read_only=True)
+    store.close()
+    store.close()

@@ -1,0 +1,277 @@
+"""What only the Elasticsearch store does, against a real one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from elasticsearch import Elasticsearch
+from ports import free_port
+
+from tidegate.events import Event, Origin, make_event
+from tidegate.settings import Elasticsearch as ElasticsearchSettings
+from tidegate.store.base import SearchRequest, StoreUnavailableError
+from tidegate.store.elasticsearch import ElasticsearchStore
+
+pytestmark = pytest.mark.integration
+
+
+def event(namespace: str, message: str = "hello", **more: Any) -> Event:
+    origin = Origin("flights", "1.2.3", "local", "flights-1", namespace)
+    return make_event(origin, "app", message, unix_ns=time.time_ns(), fields=more or None)
+
+
+@pytest.fixture
+def namespace() -> str:
+    return uuid.uuid4().hex
+
+
+@pytest.fixture
+def client(elasticsearch_url: str) -> Iterator[Elasticsearch]:
+    with Elasticsearch(elasticsearch_url) as made:
+        yield made
+
+
+@pytest.fixture
+def store(elasticsearch_url: str) -> Iterator[ElasticsearchStore]:
+    with closing(ElasticsearchStore(ElasticsearchSettings(url=elasticsearch_url))) as made:
+        yield made
+
+
+def found(store: ElasticsearchStore, namespace: str) -> list[str]:
+    request = SearchRequest(f"data_stream.namespace:{namespace}", order="asc", size=10_000)
+    return [hit["message"] for hit in store.search(request).hits]
+
+
+def test_events_lie_in_the_data_stream_of_their_dataset_and_namespace(
+    store: ElasticsearchStore, client: Elasticsearch, namespace: str
+) -> None:
+    one = event(namespace)
+    store.append([one])
+    client.indices.refresh(index=f"logs-tidegate.app-{namespace}")
+    (hit,) = client.search(index=f"logs-tidegate.app-{namespace}")["hits"]["hits"]
+    assert hit["_id"] == one["event"]["id"]
+    assert hit["_index"].startswith(f".ds-logs-tidegate.app-{namespace}-")
+
+
+def test_a_search_is_answered_while_new_streams_are_being_made(
+    elasticsearch_url: str, store: ElasticsearchStore, namespace: str
+) -> None:
+    def make_streams() -> None:
+        with closing(ElasticsearchStore(ElasticsearchSettings(url=elasticsearch_url))) as other:
+            for number in range(10):
+                assert other.append([event(f"{namespace}{number}", namespace)]) == []
+
+    with ThreadPoolExecutor() as threads:
+        making = threads.submit(make_streams)
+        request = SearchRequest(f"message:{namespace}", size=100)
+        while not making.done():
+            store.search(request)
+        making.result()
+    assert store.search(request).total == 10
+
+
+def test_templates_are_put_in_place_with_the_retention_of_the_settings(
+    elasticsearch_url: str, client: Elasticsearch
+) -> None:
+    for retention in ("3d", "3d", "7d"):
+        settings = ElasticsearchSettings(url=elasticsearch_url, retention=retention)
+        ElasticsearchStore(settings).close()
+        (kept,) = client.cluster.get_component_template(name="tidegate-settings").body[
+            "component_templates"
+        ]
+        lifecycle = kept["component_template"]["template"]["lifecycle"]
+        assert lifecycle["data_retention"] == retention
+    names = client.indices.get_index_template(name="*-tidegate").body["index_templates"]
+    assert {one["name"] for one in names} == {"logs-tidegate", "traces-tidegate"}
+    assert {one["index_template"]["priority"] for one in names} == {500}
+
+
+def test_a_stream_of_an_older_mapping_learns_the_new_fields(
+    elasticsearch_url: str, client: Elasticsearch, namespace: str
+) -> None:
+    settings = ElasticsearchSettings(url=elasticsearch_url)
+    stream = f"logs-tidegate.app-{namespace}"
+    client.indices.put_index_template(
+        name="older",
+        index_patterns=[stream],
+        data_stream={},
+        priority=600,
+        template={"mappings": {"dynamic": False, "properties": {"message": {"type": "text"}}}},
+    )
+    client.create(index=stream, id="x", document=event(namespace, "before"))
+    client.indices.delete_index_template(name="older")
+    with closing(ElasticsearchStore(settings)) as store:
+        store.append([event(namespace, "after")])
+        assert found(store, namespace) == ["after"]
+
+
+def test_an_elasticsearch_that_is_not_there_is_unavailable(namespace: str) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    settings = ElasticsearchSettings(url=nobody)
+    with pytest.raises(StoreUnavailableError, match=f"{nobody} cannot be reached"):
+        ElasticsearchStore(settings)
+    reader = ElasticsearchStore(settings, read_only=True)
+    with closing(reader), pytest.raises(StoreUnavailableError, match="cannot be reached"):
+        reader.search(SearchRequest())
+
+
+def test_a_blocked_index_is_unavailable_until_it_is_not(
+    store: ElasticsearchStore, client: Elasticsearch, namespace: str
+) -> None:
+    stream = f"logs-tidegate.app-{namespace}"
+    store.append([event(namespace, "first")])
+    client.indices.put_settings(index=stream, settings={"index.blocks.write": True})
+    second = event(namespace, "second")
+    with pytest.raises(StoreUnavailableError, match=r"403.*block"):
+        store.append([second])
+    client.indices.put_settings(index=stream, settings={"index.blocks.write": False})
+    assert store.append([second]) == []
+    assert found(store, namespace) == ["first", "second"]
+
+
+def test_no_plain_index_is_ever_made_where_a_data_stream_belongs(
+    store: ElasticsearchStore, client: Elasticsearch, namespace: str
+) -> None:
+    stream, one = f"logs-tidegate.app-{namespace}", event(namespace)
+    client.indices.put_index_template(name="foreign", index_patterns=[stream], priority=600)
+    with pytest.raises(StoreUnavailableError, match="404"):
+        store.append([one])
+    client.indices.delete_index_template(name="foreign")
+    assert store.append([one]) == []
+    assert found(store, namespace) == ["hello"]
+
+
+def test_a_search_survives_a_restart_of_elasticsearch(
+    store: ElasticsearchStore, elasticsearch_server: Any, namespace: str
+) -> None:
+    store.append([event(namespace, "before")])
+    elasticsearch_server.stop()
+    try:
+        with pytest.raises(StoreUnavailableError):
+            store.search(SearchRequest())
+        with pytest.raises(StoreUnavailableError):
+            store.append([event(namespace, "lost in transit")])
+    finally:
+        elasticsearch_server.start()
+    # Shards come back a moment after the cluster is healthy.
+    eventually(lambda: store.append([event(namespace, "after")]) == [])
+    eventually(lambda: found(store, namespace) == ["before", "after"])
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if holds():
+                return
+        except StoreUnavailableError:
+            pass
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+# One that asks for a password
+
+
+@pytest.fixture
+def owner(guarded_elasticsearch: Any) -> ElasticsearchSettings:
+    return ElasticsearchSettings(
+        url=guarded_elasticsearch.url,
+        username="elastic",
+        password_file=guarded_elasticsearch.folder / "password",
+    )
+
+
+def test_a_password_opens_the_door(owner: ElasticsearchSettings, namespace: str) -> None:
+    with closing(ElasticsearchStore(owner)) as store:
+        store.append([event(namespace)])
+        assert found(store, namespace) == ["hello"]
+
+
+def test_without_the_password_it_is_unavailable_in_words(
+    owner: ElasticsearchSettings, tmp_path: Path
+) -> None:
+    with pytest.raises(StoreUnavailableError, match="401"):
+        ElasticsearchStore(ElasticsearchSettings(url=owner.url))
+    with pytest.raises(StoreUnavailableError, match="password_file is needed"):
+        ElasticsearchStore(ElasticsearchSettings(url=owner.url, username="elastic"))
+    nowhere = ElasticsearchSettings(
+        url=owner.url, username="elastic", password_file=tmp_path / "nowhere"
+    )
+    with pytest.raises(StoreUnavailableError, match="No such file"):
+        ElasticsearchStore(nowhere)
+
+
+def test_a_request_that_is_too_large_is_sent_in_parts(
+    owner: ElasticsearchSettings, namespace: str
+) -> None:
+    events = [event(namespace, f"{number} {'x' * 100_000}") for number in range(30)]
+    events.insert(7, event(namespace, "y" * 1_100_000))
+    with closing(ElasticsearchStore(owner)) as store:
+        rejected = store.append(events)
+        assert [one.index for one in rejected] == [7]
+        assert len(found(store, namespace)) == 30
+
+
+def test_an_account_that_may_only_append_needs_the_templates_to_be_there(
+    owner: ElasticsearchSettings,
+    guarded_elasticsearch: Any,
+    namespace: str,
+    tmp_path: Path,
+) -> None:
+    ElasticsearchStore(owner).close()
+    folder = guarded_elasticsearch.folder
+    role = {
+        "cluster": ["monitor"],
+        "indices": [{"names": ["*-tidegate.*-*"], "privileges": ["create_doc", "auto_configure"]}],
+    }
+    with (folder / "config" / "roles.yml").open("a") as file:
+        file.write(f"\nappender: {json.dumps(role)}\n")
+    (tmp_path / "password").write_text("appender-password\n")
+    added = subprocess.run(
+        [
+            folder / "home" / "bin" / "elasticsearch-users",
+            *("useradd", "appender", "-p", "appender-password", "-r", "appender"),
+        ],
+        env={
+            "ES_PATH_CONF": str(folder / "config"),
+            "ES_JAVA_HOME": java(folder),
+            "PATH": "/usr/bin:/bin",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert added.returncode == 0, added.stdout + added.stderr
+    for path in (folder / "config").iterdir():
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    account = ElasticsearchSettings(
+        url=owner.url, username="appender", password_file=tmp_path / "password"
+    )
+    eventually(lambda: opens(account))  # it reads the file of accounts every 5 s
+    appender = ElasticsearchStore(account)
+    with closing(appender), closing(ElasticsearchStore(owner)) as reader:
+        assert appender.append([event(namespace)]) == []
+        assert found(reader, namespace) == ["hello"]
+        with pytest.raises(StoreUnavailableError, match="403"):
+            appender.search(SearchRequest())
+
+
+def opens(settings: ElasticsearchSettings) -> bool:
+    ElasticsearchStore(settings).close()
+    return True
+
+
+def java(folder: Path) -> str:
+    """The Java that the server runs on."""
+    pid = (folder / "pid").read_text().strip()
+    return str(Path(f"/proc/{pid}/exe").readlink().parents[1])

@@ -1,0 +1,204 @@
+"""The collector as a process, sending to a stand-in of Logstash's http input, with either of them troubled.
+
+The real Logstash behaves as the stand-in does where that was measured: see docs/pipeline.md.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from logstash_double import PASSWORD, LogstashDouble, logstash_double
+from ports import free_port
+
+from tidegate.events import EventWriter, Origin, make_event
+
+ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "default")
+
+
+def eventually(holds: Callable[[], bool], what: str, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if holds():
+                return
+        except OSError:
+            pass
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+@dataclass
+class Place:
+    """A data folder, and collectors that work there one after the other."""
+
+    folder: Path
+    double: LogstashDouble
+    port: int
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "data" / "logs"
+
+    @property
+    def told(self) -> str:
+        return (self.folder / "output").read_text()
+
+    def start(self) -> subprocess.Popen[bytes]:
+        settings = {
+            "STACK__DATA_DIR": self.folder / "data",
+            "COLLECTOR__METRICS_PORT": self.port,
+            "COLLECTOR__POLL_SECONDS": 0.02,
+            "COLLECTOR__BATCH_EVENTS": 200,
+            "COLLECTOR__SINK": "logstash",
+            "COLLECTOR__LOGSTASH__URL": self.double.url,
+            "COLLECTOR__LOGSTASH__PASSWORD_FILE": self.folder / "password",
+        }
+        environment = os.environ | {f"TIDEGATE_{name}": str(v) for name, v in settings.items()}
+        with (self.folder / "output").open("ab") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "tidegate", "collector"],
+                env=environment,
+                stdout=output,
+                stderr=output,
+            )
+
+    def write(self, writer: EventWriter, numbers: range) -> None:
+        for number in numbers:
+            fields = {"tidegate": {"rows": number}}
+            writer.write(
+                make_event(ORIGIN, "request", "one more", unix_ns=time.time_ns(), fields=fields)
+            )
+
+    def numbers(self) -> list[int]:
+        """The numbers of the events that are stored, sorted."""
+        stored = list(self.double.stored.values())
+        requests = (one for one in stored if one["event"]["dataset"] == "tidegate.request")
+        return sorted(one["tidegate"]["rows"] for one in requests)
+
+    def metric(self, name: str) -> float:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as answer:
+            text = answer.read().decode()
+        found = re.search(rf"^tidegate_collector_{name} (\S+)$", text, re.MULTILINE)
+        assert found, text
+        return float(found[1])
+
+
+@pytest.fixture
+def double() -> Iterator[LogstashDouble]:
+    with logstash_double() as made:
+        yield made
+
+
+@pytest.fixture
+def place(tmp_path: Path, double: LogstashDouble) -> Iterator[Place]:
+    (tmp_path / "password").write_text(PASSWORD)
+    made = Place(tmp_path, double, free_port())
+    yield made
+    assert "Traceback" not in made.told
+
+
+def stop(process: subprocess.Popen[bytes]) -> int:
+    process.send_signal(signal.SIGTERM)
+    return process.wait(timeout=60)
+
+
+def test_killed_again_and_again_it_loses_nothing_and_doubles_nothing(place: Place) -> None:
+    count = 6000
+    writers = [
+        EventWriter(place.logs, f"flights-{n}", size) for n, size in ((1, 9**6), (2, 30_000))
+    ]
+    halves = [range(count // 2), range(count // 2, count)]
+    writing = [
+        threading.Thread(target=place.write, args=pair)
+        for pair in zip(writers, halves, strict=True)
+    ]
+    for thread in writing:
+        thread.start()
+    chance = random.Random(7)
+    for _ in range(5):
+        process = place.start()
+        eventually(lambda: place.metric("delivered_total") > 0, "it delivers")
+        time.sleep(chance.uniform(0, 0.2))  # anywhere in a delivery
+        process.kill()
+        process.wait(timeout=60)
+    for thread in writing:
+        thread.join()
+    process = place.start()
+    eventually(lambda: len(place.numbers()) >= count, "everything is delivered")
+    assert stop(process) == 0
+    assert place.numbers() == list(range(count))
+
+
+def test_a_logstash_that_goes_away_is_full_or_says_nothing_gets_all_of_it_later(
+    place: Place, double: LogstashDouble
+) -> None:
+    writer = EventWriter(place.logs, "flights-1")
+    process = place.start()
+    place.write(writer, range(1000))
+    eventually(lambda: len(place.numbers()) == 1000, "the first are delivered")
+
+    double.stop()
+    place.write(writer, range(1000, 2000))
+    eventually(lambda: place.metric("retried_total") >= 3, "it tries again")
+    assert place.metric("sink_up") == 0
+    eventually(lambda: place.metric("lag_seconds") > 1, "the lag grows")
+    double.start()
+    eventually(lambda: len(place.numbers()) == 2000, "they are delivered")
+
+    double.status = 429
+    before = place.metric("retried_total")
+    place.write(writer, range(2000, 3000))
+    eventually(lambda: place.metric("retried_total") >= before + 2, "it waits")
+    double.status = 0
+    eventually(lambda: len(place.numbers()) == 3000, "they are delivered too")
+
+    double.silent = True
+    place.write(writer, range(3000, 4000))
+    eventually(lambda: len(place.numbers()) > 3000, "they arrive, and nobody says so")
+    double.speak()
+    eventually(lambda: place.metric("lag_bytes") == 0, "they are sent again")
+    assert place.metric("sink_up") == 1
+    assert stop(process) == 0
+    assert place.numbers() == list(range(4000))
+    assert max(double.seen.values()) > 1, "some were sent twice, and are there once"
+    assert place.told.count("nothing can be delivered now") == 3
+    assert place.told.count("delivering again") == 3
+
+
+def test_killed_while_it_waits_for_an_answer_it_sends_the_same_again(
+    place: Place, double: LogstashDouble
+) -> None:
+    double.silent = True
+    place.write(EventWriter(place.logs, "flights-1"), range(150))
+    process = place.start()
+    eventually(lambda: double.requests > 0, "it sends")
+    process.kill()
+    process.wait(timeout=60)
+    double.speak()
+    process = place.start()
+    eventually(lambda: place.metric("delivered_total") >= 150, "it sends again")
+    assert stop(process) == 0
+    assert place.numbers() == list(range(150))
+
+
+def test_a_wrong_password_is_told_and_the_events_are_kept(place: Place) -> None:
+    (place.folder / "password").write_text("another")
+    place.write(EventWriter(place.logs, "flights-1"), range(10))
+    process = place.start()
+    eventually(lambda: place.metric("retried_total") >= 1, "it tries")
+    assert "collector.logstash.password_file: " in place.told
+    (place.folder / "password").write_text(PASSWORD)
+    eventually(lambda: len(place.numbers()) == 10, "they are delivered with the right one")
+    assert stop(process) == 0

@@ -1,0 +1,288 @@
+"""The exporter as a process: a real Elasticsearch, a Logstash's statistics, Alertmanager's webhook."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ports import free_port
+
+from tidegate.events import Origin, make_event
+from tidegate.provision.roles import ROLES
+from tidegate.settings import Elasticsearch
+from tidegate.store.base import SearchRequest
+from tidegate.store.elasticsearch import ElasticsearchStore
+from tidegate.store.embedded import EmbeddedReader, EmbeddedStore
+
+READER = next(role for role in ROLES if role.name == "tidegate_reader")
+
+
+@dataclass
+class Running:
+    """An exporter that serves."""
+
+    port: int
+    logs: Path
+    output: Path
+    process: subprocess.Popen[bytes]
+
+    def metrics(self) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=60) as answer:
+            return str(answer.read().decode())
+
+    def metric(self, series: str) -> float | None:
+        found = re.search(rf"^{re.escape(series)} (\S+)$", self.metrics(), re.MULTILINE)
+        return float(found[1]) if found else None
+
+    def post(self, body: bytes) -> tuple[int, Any]:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/alerts", body, {"Content-Type": "application/json"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+
+    def until(self, holds: Any, what: str, seconds: float = 120) -> None:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                if holds():
+                    return
+            except OSError:
+                pass
+            assert self.process.poll() is None, self.output.read_text()
+            assert time.monotonic() < deadline, f"{what}: {self.output.read_text()}"
+            time.sleep(0.05)
+
+
+def command(folder: Path, **settings: object) -> tuple[list[str], dict[str, str]]:
+    environment = os.environ | {
+        "TIDEGATE_STACK__DATA_DIR": str(folder),
+        **{f"TIDEGATE_{name}": str(value) for name, value in settings.items()},
+    }
+    return [sys.executable, "-m", "tidegate", "exporter"], environment
+
+
+@contextmanager
+def exporter(folder: Path, **settings: object) -> Iterator[Running]:
+    port = free_port()
+    argv, environment = command(folder, EXPORTER__PORT=port, **settings)
+    with (folder / "output").open("ab") as output:
+        process = subprocess.Popen(argv, env=environment, stdout=output, stderr=output)
+    running = Running(port, folder / "logs", folder / "output", process)
+    try:
+        running.until(running.metrics, "it serves")
+        yield running
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+        assert "Traceback" not in running.output.read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def logstash_api(stats: dict[str, Any], silent: threading.Event) -> Iterator[str]:
+    """A monitoring API with these statistics, which says nothing while `silent` is set."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            assert self.path == "/_node/stats/pipelines"
+            if silent.is_set():
+                time.sleep(5)
+            body = json.dumps(stats).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            with suppress(OSError):  # nobody waited for it
+                self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    class Server(http.server.ThreadingHTTPServer):
+        daemon_threads = True
+        block_on_close = False
+
+    server = Server(("127.0.0.1", free_port()), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def stats(out: int) -> dict[str, Any]:
+    documents = {"successes": out, "non_retryable_failures": 0}
+    outputs = [{"id": "events", "name": "elasticsearch", "documents": documents}]
+    queue = {"events_count": 0, "queue_size_in_bytes": 1, "max_queue_size_in_bytes": 1000}
+    main = {"events": {"in": out, "out": out}, "queue": queue, "plugins": {"outputs": outputs}}
+    return {"pipelines": {"main": main}}
+
+
+def notification(status: str = "firing") -> bytes:
+    alert = {
+        "status": status,
+        "labels": {"alertname": "GatewayDown", "severity": "critical"},
+        "annotations": {"summary": "The gateway does not answer"},
+        "startsAt": "2026-03-01T10:00:00Z",
+        "endsAt": "2026-03-01T11:00:00Z" if status == "resolved" else "0001-01-01T00:00:00Z",
+        "fingerprint": "c0ffee0123456789",
+    }
+    return json.dumps({"version": "4", "alerts": [alert]}).encode()
+
+
+@pytest.fixture(scope="module")
+def reader(guarded_elasticsearch: Any, tmp_path_factory: Any) -> dict[str, Path | str]:
+    """The account of the exporter, with its own role and no more."""
+    folder: Path = guarded_elasticsearch.folder
+    with (folder / "config" / "roles.yml").open("a") as file:
+        file.write(f"\n{READER.name}: {json.dumps(READER.body())}\n")
+    pid = (folder / "pid").read_text().strip()
+    added = subprocess.run(
+        [
+            folder / "home" / "bin" / "elasticsearch-users",
+            *("useradd", READER.name, "-p", "reader-password", "-r", READER.name),
+        ],
+        env={
+            "ES_PATH_CONF": str(folder / "config"),
+            "ES_JAVA_HOME": str(Path(f"/proc/{pid}/exe").readlink().parents[1]),
+            "PATH": "/usr/bin:/bin",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert added.returncode == 0, added.stdout + added.stderr
+    for path in (folder / "config").iterdir():
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    password = tmp_path_factory.mktemp("reader") / "reader"
+    password.write_text("reader-password\n")
+    return {
+        "STORE__KIND": "elasticsearch",
+        "STORE__ELASTICSEARCH__URL": guarded_elasticsearch.url,
+        "STORE__ELASTICSEARCH__USERNAME": READER.name,
+        "STORE__ELASTICSEARCH__PASSWORD_FILE": password,
+    }
+
+
+@pytest.mark.integration
+def test_the_reader_account_is_enough_for_every_number_of_elasticsearch(
+    guarded_elasticsearch: Any, reader: dict[str, Any], tmp_path: Path
+) -> None:
+    namespace = uuid.uuid4().hex
+    owner = Elasticsearch(
+        url=guarded_elasticsearch.url,
+        username="elastic",
+        password_file=guarded_elasticsearch.folder / "password",
+    )
+    origin = Origin("flights", "1", "local", "flights-1", namespace)
+    with closing(ElasticsearchStore(owner)) as store:
+        store.append([make_event(origin, "app", "x", unix_ns=time.time_ns()) for _ in range(5)])
+        store.search(SearchRequest())
+    documents = f'tidegate_elasticsearch_documents{{stream="logs-tidegate.app-{namespace}"}}'
+    # A scrape may take long on a machine under load; the account is read every 5 s.
+    with exporter(tmp_path, **reader, PROMETHEUS__SCRAPE_SECONDS=5) as running:
+        running.until(lambda: running.metric("tidegate_elasticsearch_up") == 1, "it is let in")
+        running.until(lambda: running.metric(documents) == 5, "its documents are counted")
+        green, red = (
+            running.metric(f'tidegate_elasticsearch_cluster_status{{status="{status}"}}')
+            for status in ("green", "red")
+        )
+        assert (green, red) == (1, 0)
+        free = running.metric('tidegate_elasticsearch_disk_free_bytes{node="tidegate"}')
+        size = running.metric('tidegate_elasticsearch_disk_bytes{node="tidegate"}')
+        assert free
+        assert size
+        assert 0 < free <= size
+        assert "tidegate_logstash" not in running.metrics(), "there is none here"
+        assert "not exported" not in running.output.read_text()
+
+
+@pytest.mark.integration
+def test_a_logstash_that_hangs_hides_nothing_of_elasticsearch(
+    reader: dict[str, Any], tmp_path: Path
+) -> None:
+    silent = threading.Event()
+    numbers = stats(110)
+    with (
+        logstash_api(numbers, silent) as url,
+        exporter(
+            tmp_path, **reader, EXPORTER__LOGSTASH_URL=url, PROMETHEUS__SCRAPE_SECONDS=5
+        ) as running,
+    ):
+        out = 'tidegate_logstash_events_total{pipeline="main",stage="out"}'
+        running.until(lambda: running.metric(out) == 110, "Logstash is read")
+        numbers["pipelines"] = stats(3)["pipelines"]
+        running.until(lambda: running.metric(out) == 3, "it restarted and counts anew")
+        silent.set()
+        found = running.metrics()
+        assert "tidegate_logstash_up 0.0" in found
+        assert "tidegate_elasticsearch_up 1.0" in found
+        silent.clear()
+        running.until(lambda: running.metric("tidegate_logstash_up") == 1, "it answers again")
+    told = running.output.read_text()
+    assert told.count("logstash: gives no answer") == 1
+    assert told.count("logstash: answers again") == 1
+
+
+def test_an_alert_is_found_once_however_often_it_is_told(tmp_path: Path) -> None:
+    with exporter(tmp_path) as running:
+        for status in ("firing", "firing", "resolved", "firing"):
+            assert running.post(notification(status)) == (200, {"events": 1})
+        assert running.post(b'{"version": "4"}') == (
+            400,
+            {"error": "alerts: Field required"},
+        )
+        assert running.metric('tidegate_exporter_alerts_total{status="firing"}') == 3
+    lines = [line for path in running.logs.iterdir() for line in path.read_text().splitlines()]
+    with closing(EmbeddedStore(tmp_path / "store")) as store:
+        assert store.append([json.loads(line) for line in lines]) == []
+    with closing(EmbeddedReader(tmp_path / "store")) as found:
+        fired = found.search(SearchRequest("tidegate.alert.status:firing"))
+        over = found.search(SearchRequest("tidegate.alert.name:GatewayDown AND log.level:info"))
+    assert (fired.total, over.total) == (1, 1)
+    assert fired.hits[0]["service"]["node"]["name"] == "exporter"
+
+
+def test_a_start_that_cannot_be_names_the_setting(tmp_path: Path) -> None:
+    def start(**settings: object) -> tuple[int, str]:
+        argv, environment = command(tmp_path, **settings)
+        done = subprocess.run(
+            argv, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+        return done.returncode, done.stderr
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert start(EXPORTER__PORT=port) == (2, f"exporter: exporter.port: port {port} is taken\n")
+    code, told = start(STACK__METRICS_HOST="192.0.2.1", EXPORTER__PORT=free_port())
+    assert code == 2
+    assert told.startswith("exporter: exporter.port: ")
+    (tmp_path / "file").write_text("")
+    code, told = start(STACK__DATA_DIR=tmp_path / "file", EXPORTER__PORT=free_port())
+    assert code == 2
+    assert told.startswith("exporter: stack.data_dir: ")

@@ -1,0 +1,249 @@
+"""The autoscaler as a process, in front of a real Prometheus and the resizer's real HTTP face."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+from aiohttp import web
+from resizing import MemoryResizer
+
+TICK_SECONDS = 0.5
+STALE_SECONDS = 5.0
+WAIT_SECONDS = 60.0
+TOKEN = "a-token-for-the-test"
+
+# What the stack's rules record, made from the plant's few metrics instead of HAProxy's and ours.
+RULES = """
+groups:
+  - name: service
+    interval: 500ms
+    rules:
+      - {record: "service:arrival_rate:15s", expr: "sum(plant_arrival_rate)"}
+      - {record: "service:arrival_rate:1m", expr: "sum(plant_arrival_rate)"}
+      - {record: "service:slot_seconds_mean:1m", expr: "sum(plant_seconds) / sum(plant_requests)"}
+      - {record: "service:slot_seconds_p95:1m", expr: "sum(plant_seconds) / sum(plant_requests)"}
+      - {record: "service:latency_objective_quantile_seconds:1m",
+         expr: "sum(plant_seconds) / sum(plant_requests)"}
+      - {record: "service:slots_busy:now", expr: "sum(plant_in_system)"}
+      - {record: "service:queue:now", expr: "0 * sum(plant_in_system)"}
+      - {record: "service:slots_per_replica:now", expr: "max(plant_slots)"}
+      - {record: "service:requests_in_system:now", expr: "sum(plant_in_system)"}
+      - {record: "service:signal_age_seconds:now", expr: "time() - min(timestamp(plant_slots))"}
+"""
+CONFIG = """
+global: {{scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms}}
+rule_files: [rules.yml]
+scrape_configs:
+  - job_name: plant
+    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+"""
+
+
+async def eventually(
+    holds: Callable[[], object | Awaitable[object]], within: float = WAIT_SECONDS
+) -> None:
+    """Return when it holds, fail if it does not in time."""
+    end = time.monotonic() + within
+    while True:
+        held = holds()
+        if await held if isinstance(held, Awaitable) else held:
+            return
+        assert time.monotonic() < end, f"not within {within} s"
+        await asyncio.sleep(0.05)
+
+
+@dataclass
+class Prometheus:
+    """A Prometheus that can be stopped and started again on the same port."""
+
+    program: str
+    folder: Path
+    port: int
+    target: int
+
+    def start(self) -> None:
+        (self.folder / "rules.yml").write_text(RULES)
+        config = self.folder / "prometheus.yml"
+        config.write_text(CONFIG.format(port=self.target))
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    self.program,
+                    f"--config.file={config}",
+                    f"--storage.tsdb.path={self.folder / 'data'}",
+                    f"--web.listen-address=127.0.0.1:{self.port}",
+                    "--log.level=warn",
+                ],
+                stdout=log,
+                stderr=log,
+            )
+        end = time.monotonic() + WAIT_SECONDS
+        while not self._is_ready():
+            assert self.process.poll() is None, (self.folder / "log").read_text()
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=10):
+                return True
+        except (urllib.error.URLError, OSError):
+            return False
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def says(self, series: str, value: float) -> bool:
+        """Whether that series has that value now."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{self.url}/api/v1/query", params={"query": series}) as answer,
+        ):
+            result = (await answer.json())["data"]["result"]
+            return bool(result) and float(result[0]["value"][1]) == value
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+        self.process.terminate()
+        self.process.wait(WAIT_SECONDS)
+
+
+@dataclass
+class Plant(MemoryResizer):
+    """A service whose metrics say what a test wants, and replicas that are ready at once."""
+
+    in_system: float = 1.4
+    requests: int = 100
+    frozen_at: float | None = None  # of an exporter that hands out old samples
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        del request
+        at = int(1000 * (self.frozen_at or time.time()))
+        values = {
+            "plant_arrival_rate": 10.0,
+            "plant_seconds": 0.1 * self.requests,
+            "plant_requests": self.requests,
+            "plant_slots": 2,
+            "plant_in_system": "NaN" if math.isnan(self.in_system) else self.in_system,
+        }
+        return web.Response(text="".join(f"{n} {v} {at}\n" for n, v in values.items()))
+
+
+@dataclass
+class Sidecar:
+    """The autoscaler's process, and what it wrote."""
+
+    process: asyncio.subprocess.Process
+    folder: Path
+    metrics_url: str
+
+    def events(self, dataset: str) -> list[dict[str, Any]]:
+        found = []
+        for path in sorted(self.folder.glob("data/logs/autoscaler.*.ndjson")):
+            whole, _, _ = path.read_bytes().rpartition(b"\n")  # the next may be half written
+            for line in whole.splitlines():
+                event = orjson.loads(line)
+                if event["event"]["dataset"] == f"tidegate.{dataset}":
+                    found.append(event)
+        return found
+
+    def said(self) -> list[str]:
+        """What was said since the first decision with signals: a start may meet an empty Prometheus."""
+        decisions = self.events("decision")
+        seen = [e["@timestamp"] for e in decisions if e["tidegate"]["decision"]["reason"] in GOOD]
+        return without_hiccups(
+            [e["message"] for e in self.events("app") if seen and e["@timestamp"] > seen[0]]
+        )
+
+    def last(self) -> dict[str, Any]:
+        decisions = self.events("decision")
+        return decisions[-1]["tidegate"]["decision"] if decisions else {"reason": ""}
+
+    async def sees(self) -> None:
+        await eventually(lambda: self.last()["reason"] in GOOD)
+
+    async def is_blind(self) -> None:
+        await eventually(lambda: self.last()["reason"] == "no-signal")
+
+    async def ticks(self, count: int) -> None:
+        wanted = len(self.events("decision")) + count
+        await eventually(lambda: len(self.events("decision")) >= wanted)
+
+    async def metrics(self) -> str:
+        async with aiohttp.ClientSession() as session, session.get(self.metrics_url) as answer:
+            return await answer.text()
+
+    async def stop(self) -> int:
+        if self.process.returncode is None:
+            self.process.terminate()
+        async with asyncio.timeout(WAIT_SECONDS):
+            return await self.process.wait()
+
+
+def without_hiccups(lines: Iterable[str]) -> list[str]:
+    """The lines without those that a busy machine adds: somebody was too slow for a tick of ours.
+
+    What was told of the same subject before holds on, and is not told again after it.
+    """
+    told: list[str] = []
+    stand: dict[str, str] = {}
+    for line in lines:
+        about, is_state, _ = line.partition(": ")
+        if is_state and (
+            "is too slow" in line or line == stand.get(about, f"{about}: all is well again")
+        ):
+            continue
+        stand[about] = line
+        told.append(line)
+    return told
+
+
+GOOD = frozenset({"hold", "tolerance", "up", "down", "stabilized", "limited"})
+
+
+@asynccontextmanager
+async def started(
+    folder: Path, resizer: str, prometheus: str, metrics_port: int, **settings: str
+) -> AsyncIterator[Sidecar]:
+    """The autoscaler, started as the supervisor starts it."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
+    env |= {
+        "TIDEGATE_STACK__DATA_DIR": str(folder / "data"),
+        "TIDEGATE_AUTOSCALER__TICK_SECONDS": str(TICK_SECONDS),
+        "TIDEGATE_AUTOSCALER__STALE_SECONDS": str(STALE_SECONDS),
+        # Its numbers follow from one signal, which makes them easy to foresee.
+        "TIDEGATE_AUTOSCALER__POLICY": "hpa",
+        "TIDEGATE_AUTOSCALER__METRICS_PORT": str(metrics_port),
+        **settings,
+    }
+    arguments = ["autoscaler", "--resizer", resizer, "--prometheus", prometheus]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tidegate",
+        *arguments,
+        cwd=folder,
+        env=env,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    sidecar = Sidecar(process, folder, f"http://127.0.0.1:{metrics_port}/metrics")
+    try:
+        yield sidecar
+    finally:
+        await sidecar.stop()

@@ -1,0 +1,136 @@
+"""Labels come back by the ids that /predict gave, to any replica, and each is counted once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from service.feedback import status_of
+
+from .conftest import Serve, Served
+
+
+async def predict(served: Served, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    answer = await served.client.post("/predict", json={"instances": rows})
+    found: list[dict[str, Any]] = answer.json()["predictions"]
+    return found
+
+
+async def send(served: Served, *outcomes: Any) -> httpx.Response:
+    return await served.client.post("/feedback", json={"outcomes": list(outcomes)})
+
+
+def outcome(prediction: dict[str, Any], label: str) -> dict[str, Any]:
+    return {"prediction_id": prediction["prediction_id"], "label": label}
+
+
+async def test_a_label_becomes_an_event_of_its_prediction(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    async with serve() as served:
+        (prediction,) = await predict(served, samples[:1])
+        answer = await send(served, outcome(prediction, "late"))
+        (request,) = (e for e in served.events() if e["tidegate"]["route"] == "/predict")
+        (feedback,) = (e for e in served.events() if e["tidegate"]["route"] == "/feedback")
+        (event,) = served.events("outcome")
+    assert answer.status_code == 200
+    assert answer.json() == {"accepted": 1, "refused": 0, "detail": []}
+    assert event["trace"]["id"] == request["trace"]["id"]
+    assert event["tidegate"]["model"] == request["tidegate"]["model"]
+    told = event["tidegate"]["outcome"]
+    assert (told["predicted"], told["actual"]) == (prediction["label"], "late")
+    assert told["correct"] == (prediction["label"] == "late")
+    assert told["confidence"] == pytest.approx(prediction["probability"], abs=1e-6)
+    assert feedback["tidegate"]["feedback"] == {"accepted": 1, "refused": 0}
+
+
+async def test_two_replicas_count_a_label_twice_but_its_events_have_one_id(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    # Both find the key in the data folder.
+    async with serve() as one, serve() as other:
+        (prediction,) = await predict(one, samples[:1])
+        for served in (one, other):
+            assert (await send(served, outcome(prediction, "late"))).status_code == 200
+        first, second = one.events("outcome")
+    assert first["event"]["id"] == second["event"]["id"]
+
+
+async def test_each_label_that_cannot_be_taken_is_named(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    async with serve() as served:
+        first, second = await predict(served, samples[:2])
+        forged = {**outcome(second, "late"), "prediction_id": second["prediction_id"][:-4] + "AAAA"}
+        answer = await send(
+            served, outcome(first, "late"), outcome(first, "late"), forged, outcome(second, "early")
+        )
+    assert answer.status_code == 207
+    body = answer.json()
+    assert (body["accepted"], body["refused"]) == (1, 3)
+    assert [(each["status"], each["type"], each["loc"]) for each in body["detail"]] == [
+        (409, "replayed", ["body", "outcomes", 1, "prediction_id"]),
+        (403, "forged", ["body", "outcomes", 2, "prediction_id"]),
+        (422, "unknown_label", ["body", "outcomes", 3, "label"]),
+    ]
+
+
+async def test_a_label_that_comes_too_late_gets_410_and_is_counted_as_that(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    async with serve(drift={"label_accept_seconds": 1e-6}) as served:
+        (prediction,) = await predict(served, samples[:1])
+        answer = await send(served, outcome(prediction, "late"))
+        metrics = (await served.client.get("/metrics")).text
+        assert not served.events("outcome")
+        (event,) = (e for e in served.events() if e["tidegate"]["route"] == "/feedback")
+    assert answer.status_code == 410
+    assert event["error"]["type"] == "expired"
+    counted = [each for each in metrics.splitlines() if "refused_total{" in each]
+    (line,) = (each for each in counted if 'reason="expired"' in each)
+    assert line.endswith(" 1.0")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        {},
+        {"outcomes": []},
+        {"outcomes": "all"},
+        {"outcomes": [{}], "more": 1},
+        {"outcomes": [{"prediction_id": "x"}]},
+        {"outcomes": [{"prediction_id": "x", "label": "late", "more": 1}]},
+        {"outcomes": [7]},
+        {"outcomes": [{"prediction_id": "x", "label": "late"}] * 4097},
+    ],
+)
+async def test_a_body_that_is_no_list_of_outcomes_is_refused(serve: Serve, body: Any) -> None:
+    async with serve() as served:
+        answer = await served.client.post("/feedback", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"][0] == "body"
+
+
+async def test_nothing_is_taken_before_the_model_is_loaded(serve: Serve) -> None:
+    async with serve(loaded=False) as served:
+        answer = await send(served, {"prediction_id": "x", "label": "late"})
+    assert answer.status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("accepted", "refusals", "status"),
+    [(3, [], 200), (1, [410], 207), (0, [409, 409], 409), (0, [403, 410], 422)],
+)
+def test_the_status_sums_up(accepted: int, refusals: list[int], status: int) -> None:
+    assert status_of(accepted, refusals) == status
+
+
+async def test_the_api_description_tells_of_it(serve: Serve) -> None:
+    async with serve() as served:
+        document = (await served.client.get("/openapi.json")).json()
+    assert "post" in document["paths"]["/feedback"]
+    entry = document["components"]["schemas"]["Feedback"]["properties"]["outcomes"]["items"]
+    assert entry["properties"]["label"]["enum"] == ["late", "on_time"]

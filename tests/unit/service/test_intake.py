@@ -1,0 +1,115 @@
+"""An artefact is taken in only if it can take the current one's place; its copy stays as it was."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import orjson
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from service import artefact, intake
+from service.adopt import adopt
+from service.artefact import MANIFEST, ONNX, Artefact
+from service.features import Feature
+from service.intake import IntakeError, differing, take_in
+from tidegate.settings import Settings
+
+
+def changed(flights: Artefact, **changes: Any) -> Any:
+    return flights.manifest.model_copy(update=changes)
+
+
+def test_one_that_is_whole_is_copied_once_and_the_copy_stays(
+    flights: Artefact, tmp_path: Path
+) -> None:
+    given = Path(shutil.copytree(flights.path, tmp_path / "given"))
+    settings = Settings(stack={"data_dir": tmp_path / "data"})
+    taken = take_in(given, tmp_path / "kept", flights.path, settings)
+    assert taken.path == tmp_path / "kept" / f"flights-{flights.manifest.version}"
+    made = (taken.path / MANIFEST).stat().st_ino
+    shutil.rmtree(given)
+    assert artefact.load(taken.path).manifest == flights.manifest
+    assert take_in(flights.path, tmp_path / "kept", None, settings).path == taken.path
+    assert (taken.path / MANIFEST).stat().st_ino == made
+    (taken.path / ONNX).write_bytes(b"damaged")
+    take_in(flights.path, tmp_path / "kept", None, settings)
+    assert artefact.load(taken.path).manifest == flights.manifest
+
+
+def broken(flights: Artefact, folder: Path, name: str, *, known: bool) -> Path:
+    """The artefact with another file of that name; its manifest knows it or not."""
+    path = Path(shutil.copytree(flights.path, folder / "broken"))
+    (path / name).write_bytes(b"{}")
+    if known:
+        manifest = orjson.loads((path / MANIFEST).read_bytes())
+        manifest["files"][name] = artefact.digest_file(path / name)
+        (path / MANIFEST).write_bytes(orjson.dumps(manifest))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "why"),
+    [
+        ("model.onnx", False, "is not the file that manifest.json names"),
+        ("model.onnx", True, "is no model that ONNX Runtime can run"),
+        ("reference.json", True, "reference.json does not read"),
+    ],
+)
+def test_one_that_does_not_load_is_refused(
+    name: str, known: bool, why: str, flights: Artefact, tmp_path: Path
+) -> None:
+    path = broken(flights, tmp_path, name, known=known)
+    with pytest.raises(IntakeError, match=why):
+        take_in(path, tmp_path / "kept", None, Settings(stack={"data_dir": tmp_path}))
+    assert not (tmp_path / "kept").exists()
+
+
+def test_one_for_other_requests_is_refused(flights: Artefact, tmp_path: Path) -> None:
+    x = np.random.default_rng(1).normal(size=(50, 2)).astype(np.float32)
+    joblib.dump(LogisticRegression().fit(x, x[:, 0] > 0), tmp_path / "small.joblib")
+    adopt(tmp_path / "small.joblib", tmp_path / "small")
+    settings = Settings(stack={"data_dir": tmp_path})
+    with pytest.raises(IntakeError, match="is for other requests: it lacks carrier"):
+        take_in(tmp_path / "small", tmp_path / "kept", flights.path, settings)
+    assert not (tmp_path / "kept").exists()
+
+
+def test_what_clients_would_notice_is_named(flights: Artefact) -> None:
+    current = flights.manifest
+    first, *others = current.features
+    assert first.kind == "category"
+    assert differing(current, current) == ""
+    assert differing(current, changed(flights, features=tuple(reversed(current.features)))) == ""
+    fewer = changed(flights, features=(*others, Feature(name="colour")))
+    assert differing(current, fewer) == "it lacks carrier; it also wants colour"
+    number = changed(flights, features=(Feature(name="carrier"), *others))
+    assert differing(current, number) == "carrier is of kind number, not category"
+    known = first.model_copy(update={"categories": first.categories[1:]})
+    assert differing(current, changed(flights, features=(known, *others))) == (
+        f"carrier no longer takes {first.categories[0]}"
+    )
+    strict = tuple(one.model_copy(update={"missing": False}) for one in current.features)
+    assert "temp may no longer be missing" in differing(current, changed(flights, features=strict))
+    assert differing(current, changed(flights, classes=("a", "b"))) == (
+        "it answers a, b, not late, on_time"
+    )
+
+
+def test_the_command_says_what_it_took_or_why_not(
+    flights: Artefact,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    monkeypatch.setenv("TIDEGATE_STACK__DATA_DIR", str(tmp_path / "data"))
+    kept = str(tmp_path / "kept")
+    assert intake.main([str(flights.path), kept, "--like", str(flights.path)]) == 0
+    told = orjson.loads(capfdbinary.readouterr().out)
+    assert (told["name"], told["version"]) == ("flights", flights.manifest.version)
+    assert intake.main([str(tmp_path / "nothing"), kept]) == 1
+    assert b"there is no model at" in capfdbinary.readouterr().err

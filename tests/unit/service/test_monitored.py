@@ -1,0 +1,78 @@
+"""What a replica answers, by either protocol, is counted for whoever watches the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from .conftest import Serve, Served
+
+
+async def series(served: Served) -> dict[str, list[tuple[dict[str, str], float]]]:
+    text = (await served.client.get("/metrics")).text
+    found: dict[str, list[tuple[dict[str, str], float]]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            found.setdefault(sample.name, []).append((sample.labels, sample.value))
+    return found
+
+
+async def test_features_and_confidence_are_counted_from_the_first_scrape_on(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    async with serve() as served:
+        before = await series(served)
+        assert {value for _, value in before["ml_feature_observations_total"]} == {0}
+        answers = await served.client.post("/predict", json={"instances": samples[:40]})
+        await served.client.post("/predict", json={"instances": samples[:1]})
+        after = await series(served)
+    observed = after["ml_feature_observations_total"]
+    assert {labels["feature"] for labels, _ in observed} == set(samples[0])
+    for feature in samples[0]:
+        assert sum(value for labels, value in observed if labels["feature"] == feature) == 41
+    ((_, expected),) = after["ml_expected_correct_total"]
+    mean = sum(row["probability"] for row in answers.json()["predictions"]) / 40
+    assert abs(expected / 41 - mean) < 0.1
+    shares = after["ml_prediction_reference_ratio"]
+    assert {labels["label"] for labels, _ in shares} == {"late", "on_time"}
+    ((_, accuracy),) = after["ml_reference_accuracy"]
+    assert 0.7 < accuracy < 0.9
+
+
+async def test_the_inference_protocol_is_counted_too(serve: Serve) -> None:
+    inputs: list[dict[str, Any]] = [
+        {"name": name, "datatype": "BYTES" if isinstance(value, str) else "FP32", "shape": [1, 1]}
+        | {"data": [value]}
+        for name, value in {
+            "carrier": "UA",
+            "origin": "EWR",
+            "dest": "IAH",
+            "weekday": 2,
+            "hour": 5,
+            "minute": 15,
+            "distance": 1400,
+        }.items()
+    ]
+    async with serve() as served:
+        answer = await served.client.post("/v2/models/flights/infer", json={"inputs": inputs})
+        assert answer.status_code == 200
+        after = await series(served)
+    bins = {
+        labels["feature"]: labels["bin"]
+        for labels, value in after["ml_feature_observations_total"]
+        if value == 1
+    }
+    assert bins["carrier"] == "UA"
+    assert bins["temp"] == "missing"
+    assert len(bins) == 15
+
+
+async def test_a_refused_request_is_not_counted(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    async with serve() as served:
+        bad = samples[0] | {"dest": "nowhere"}
+        assert (await served.client.post("/predict", json={"instances": [bad]})).status_code == 422
+        after = await series(served)
+    assert {value for _, value in after["ml_feature_observations_total"]} == {0}

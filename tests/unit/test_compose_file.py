@@ -1,0 +1,142 @@
+"""docker-compose.yml and Dockerfile, without an engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from driving import ROOT
+
+from tidegate.settings import setting_names
+
+PROGRAMS = Path(sys.executable).parent
+GIB = 2**30
+
+
+def compose(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [PROGRAMS / "docker-compose", *arguments],
+        cwd=ROOT,
+        env={k: v for k, v in os.environ.items() if not k.startswith("TIDEGATE_")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, dict[str, Any]]:
+    done = compose("--profile", "*", "config", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout)["services"])
+
+
+def lasting(services: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {name: one for name, one in services.items() if one["restart"] != "no"}
+
+
+def test_compose_accepts_it() -> None:
+    for files in ((), ("-f", "docker-compose.yml", "-f", "tests/e2e/compose/compose.test.yml")):
+        done = compose(*files, "config", "--quiet")
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("path", ["Dockerfile", "tests/e2e/compose/images/Dockerfile"])
+def test_hadolint_finds_nothing(path: str) -> None:
+    done = subprocess.run(
+        [PROGRAMS / "hadolint", path], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_every_service_that_lasts_is_watched_bounded_and_confined(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    for name, one in lasting(services).items():
+        assert "test" in one["healthcheck"], name
+        assert int(one["mem_limit"]) > 0, name
+        assert one["restart"] == "unless-stopped", name
+        # Kibana's image brings its own.
+        assert one["init"] is (name != "kibana"), name
+        assert one["security_opt"] == ["no-new-privileges:true"], name
+        assert one["cap_drop"] == ["ALL"], name
+        assert "cap_add" not in one, name
+        assert one["logging"]["options"] == {"max-size": "10m", "max-file": "3"}, name
+        assert set(one["networks"]) <= {"front", "telemetry", "control"}, name
+
+
+def test_with_one_replica_it_is_bound_to_four_gibibytes(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    assert sum(int(one["mem_limit"]) for one in lasting(services).values()) <= 4 * GIB
+
+
+def test_nothing_is_published_beyond_this_machine(services: dict[str, dict[str, Any]]) -> None:
+    published = {
+        (name, int(port["published"])): port["host_ip"]
+        for name, one in services.items()
+        for port in one.get("ports", [])
+    }
+    assert set(published.values()) == {"127.0.0.1"}
+    assert {port for _, port in published} == {8000, 9090, 9093, 9200, 5601, 3000}
+
+
+def test_replicas_have_no_name_and_no_port_of_their_own(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    assert not {"container_name", "ports", "hostname"} & services["model"].keys()
+
+
+def test_only_the_resizer_reaches_docker(services: dict[str, dict[str, Any]]) -> None:
+    reaching = [
+        n for n, one in services.items() if "docker.sock" in json.dumps(one.get("volumes", []))
+    ]
+    assert reaching == ["resizer"]
+
+
+def test_each_sees_its_own_secrets_only(services: dict[str, dict[str, Any]]) -> None:
+    for name, one in services.items():
+        if name == "secrets":
+            continue
+        sources = {str(v.get("source")) for v in one.get("volumes", [])}
+        assert len([s for s in sources if s.startswith("secrets-")]) <= 1, name
+
+
+def test_images_are_pinned(services: dict[str, dict[str, Any]]) -> None:
+    for name, one in services.items():
+        _, _, tag = one["image"].rpartition(":")
+        assert tag, name
+        assert tag != "latest", name
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert services["model"]["image"] == f"tidegate/service:{version}"
+    elastic = {
+        services[n]["image"].rpartition(":")[2] for n in ("elasticsearch", "kibana", "logstash")
+    }
+    assert elastic == {"9.2.8"}
+
+
+def test_every_variable_of_ours_is_a_setting() -> None:
+    text = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    names = {name for one in text["services"].values() for name in one.get("environment", {})}
+    names |= set(text["x-settings"])
+    dotted = {
+        n.removeprefix("TIDEGATE_").lower().replace("__", ".") for n in names if "TIDEGATE_" in n
+    }
+    assert sorted(dotted - set(setting_names())) == []
+
+
+def test_every_file_that_is_mounted_is_there(services: dict[str, dict[str, Any]]) -> None:
+    binds = [
+        Path(volume["source"])
+        for one in services.values()
+        for volume in one.get("volumes", [])
+        if volume["type"] == "bind" and "docker.sock" not in volume["source"]
+    ]
+    assert [str(path) for path in binds if not path.exists()] == []

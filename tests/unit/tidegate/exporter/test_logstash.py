@@ -1,0 +1,104 @@
+"""Logstash's statistics as metrics."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from ports import free_port
+
+from tidegate.exporter.backend import BackendError
+from tidegate.exporter.logstash import Logstash, families
+
+
+def samples(stats: object) -> dict[tuple[str, ...], float]:
+    return {
+        (sample.name.removeprefix("tidegate_logstash_"), *sample.labels.values()): sample.value
+        for family in families(stats)
+        for sample in family.samples
+    }
+
+
+def test_every_number_that_matters_is_exported(stats: dict[str, Any]) -> None:
+    assert samples(stats) == {
+        ("queue_bytes", "main"): 4096,
+        ("queue_capacity_bytes", "main"): 536870912,
+        ("queue_events", "main"): 3,
+        ("queue_backpressure", "main"): 0.25,
+        ("dead_letter_queue_bytes", "main"): 1,
+        ("dead_letters_dropped_total", "main"): 0,
+        ("events_total", "main", "in"): 120,
+        ("events_total", "main", "filtered"): 118,
+        ("events_total", "main", "out"): 117,
+        ("events_total", "dead-letters", "in"): 0,
+        ("events_total", "dead-letters", "filtered"): 0,
+        ("events_total", "dead-letters", "out"): 0,
+        ("documents_total", "main", "events", "successes"): 110,
+        ("documents_total", "main", "events", "non_retryable_failures"): 5,
+        ("documents_total", "main", "events", "dlq_routed"): 0,
+        ("documents_total", "main", "dead_letters", "successes"): 2,
+        ("documents_total", "main", "dead_letters", "non_retryable_failures"): 0,
+        ("documents_total", "main", "dead_letters", "dlq_routed"): 0,
+    }
+
+
+def test_what_is_missing_or_no_number_is_left_out(stats: dict[str, Any]) -> None:
+    main = stats["pipelines"]["main"]
+    main["queue"] = {"type": "memory", "events_count": None, "queue_size_in_bytes": True}
+    main["flow"]["queue_backpressure"]["current"] = "NaN"
+    main["plugins"] = None
+    del main["dead_letter_queue"]
+    assert {name for name, *_ in samples(stats)} == {"events_total"}
+
+
+@pytest.mark.parametrize("answer", [[], {}, {"pipelines": []}, "text", None])
+def test_an_answer_of_something_else_is_told(answer: object) -> None:
+    with pytest.raises(BackendError, match="holds no pipelines"):
+        families(answer)
+
+
+@pytest.fixture
+async def api(stats: dict[str, Any]) -> AsyncIterator[TestServer]:
+    async def get(request: web.Request) -> web.Response:
+        if request.query_string == "broken":
+            return web.Response(text="<html>")
+        return web.json_response(stats)
+
+    app = web.Application()
+    app.router.add_get("/_node/stats/pipelines", get)
+    server = TestServer(app)
+    await server.start_server()
+    yield server
+    await server.close()
+
+
+async def test_it_is_read_again_and_again_over_one_connection(api: TestServer) -> None:
+    logstash = Logstash(str(api.make_url("/")))
+    for _ in range(2):
+        assert len(await logstash.read()) == 8
+    await logstash.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "told"), [("/wrong", "answers 404"), ("/_node/stats/pipelines?broken#", "cannot be")]
+)
+async def test_another_answer_is_told(api: TestServer, path: str, told: str) -> None:
+    logstash = Logstash(str(api.make_url("/")))
+    logstash._url = str(api.make_url(path))
+    with pytest.raises(BackendError, match=told):
+        await logstash.read()
+    await logstash.close()
+
+
+async def test_a_logstash_that_is_not_there_is_told() -> None:
+    logstash = Logstash(f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(BackendError, match="cannot be read: Cannot connect"):
+        await logstash.read()
+    await logstash.close()
+
+
+async def test_nothing_asked_leaves_nothing_open() -> None:
+    await Logstash(f"http://127.0.0.1:{free_port()}").close()

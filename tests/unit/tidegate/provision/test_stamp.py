@@ -1,0 +1,58 @@
+"""The stamp of a data volume."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tidegate.provision.problems import ProvisionError
+from tidegate.provision.stamp import NAME, read_stamp, stamp_problem, write_stamp
+
+ROOT = Path(__file__).parents[4]
+
+
+@pytest.mark.parametrize("stamp", ["", "9.2.8", "9.2.7", "9.1.10", "8.19.9"])
+def test_a_volume_of_the_same_or_an_older_version_is_taken(stamp: str) -> None:
+    assert stamp_problem(stamp, "9.2.8") == ""
+
+
+@pytest.mark.parametrize("stamp", ["9.2.9", "9.2.10", "9.3.0", "9.10.0", "10.0.0"])
+def test_a_volume_of_a_newer_version_is_refused_in_a_sentence(stamp: str) -> None:
+    assert stamp_problem(stamp, "9.2.8") == (
+        f"the data volume was written by Elasticsearch {stamp} and this stack runs 9.2.8:"
+        f" start Elasticsearch {stamp} or later, or restore a backup into a new volume"
+    )
+
+
+def test_what_is_no_version_is_named() -> None:
+    assert f"{NAME} in the data volume holds 'nine' where" in stamp_problem("nine", "9.2.8")
+    assert stamp_problem("9.2.8", "9.2") == "--stack-version 9.2: must look like 9.2.8"
+    assert "must look like" in stamp_problem("9.2.8", "9.2.8-SNAPSHOT")
+
+
+def test_a_stamp_is_read_as_it_was_written(tmp_path: Path) -> None:
+    volume = tmp_path / "data"
+    assert read_stamp(volume) == ""
+    write_stamp(volume, "9.2.8")
+    write_stamp(volume, "9.2.9")
+    assert read_stamp(volume) == "9.2.9"
+    assert [path.name for path in volume.iterdir()] == [NAME]
+
+
+def test_a_volume_that_cannot_be_read_or_written_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / NAME).mkdir()
+    with pytest.raises(ProvisionError, match=f"{NAME} cannot be read: Is a directory"):
+        read_stamp(tmp_path)
+    with pytest.raises(ProvisionError, match=f"{NAME} cannot be written: "):
+        write_stamp(tmp_path, "9.2.8")
+
+
+def test_the_commands_default_is_the_version_that_the_tests_run() -> None:
+    script = (ROOT / "scripts" / "elasticsearch").read_text(encoding="utf-8")
+    found = re.search(r"^version=(\S+)$", script, re.MULTILINE)
+    assert found is not None
+    assert f'] = "{found[1]}"' in (ROOT / "tidegate" / "cli" / "parts.py").read_text(
+        encoding="utf-8"
+    )

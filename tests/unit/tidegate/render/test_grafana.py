@@ -1,0 +1,311 @@
+"""Grafana's dashboards and data sources: they say what the tables say, and Grafana can read them."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import dashboards
+import pytest
+import yaml
+from dashboards import Names, filled, names, panels
+
+from tidegate.render import commands
+from tidegate.render.alerts import alerts
+from tidegate.render.grafana import FOLDER, grafana_files, sources
+from tidegate.render.grafana.runbooks import runbook_names, runbook_text, runbook_url
+from tidegate.render.kibana.data_views import DATA_VIEWS
+from tidegate.render.layout import config_folder, project_folder
+from tidegate.render.metrics import SECTIONS
+from tidegate.render.model_rules import model_groups
+from tidegate.render.quality_rules import WINDOWS
+from tidegate.render.recording import groups
+from tidegate.settings import Settings, Slo, load
+
+SETTINGS = load()
+RECORDED = [
+    recording
+    for group in (*groups(SETTINGS.slo), *model_groups(SETTINGS.drift))
+    for recording in group.recordings
+]
+COMMITTED = dashboards.dashboards()
+NAMES = ("service", "scaling", "pipeline", "model", "host", "runbooks")
+GRAFANA = config_folder() / "grafana"
+# What Prometheus and the clients tell by themselves: docs/metrics.md names them once, as a whole.
+BY_THEMSELVES = re.compile(r"(process_|prometheus_|scrape_).*|up|ALERTS")
+SUFFIX = re.compile(r"_(bucket|count|sum)$")
+
+
+def all_panels() -> list[Any]:
+    return [
+        pytest.param(name, panel, id=f"{name}-{panel['title']}")
+        for name, dashboard in COMMITTED.items()
+        for panel in panels(dashboard)
+    ]
+
+
+def expressions() -> list[str]:
+    return [target.asked["expr"] for target in dashboards.targets("prometheus")]
+
+
+def test_each_dashboard_is_there_and_has_an_address_of_its_own() -> None:
+    assert set(COMMITTED) == set(NAMES)
+    for name, dashboard in COMMITTED.items():
+        assert dashboard["uid"] == f"tidegate-{name}"
+        assert dashboard["schemaVersion"] == 42
+        assert dashboard["tags"] == ["tidegate"]
+        assert dashboard["description"].endswith((".", "?"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_sdk_reads_back_what_it_wrote(name: str) -> None:
+    # It drops what it does not know: a key that Grafana would not know either is missed here.
+    from grafana_foundation_sdk.cog.encoder import JSONEncoder
+    from grafana_foundation_sdk.cog.plugins import register_default_plugins
+    from grafana_foundation_sdk.models.dashboard import Dashboard
+
+    register_default_plugins()
+    read = Dashboard.from_json(COMMITTED[name])
+    assert json.loads(json.dumps(read, cls=JSONEncoder)) == COMMITTED[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_panels_have_numbers_and_places_of_their_own(name: str) -> None:
+    placed = COMMITTED[name]["panels"]
+    assert [panel["id"] for panel in placed] == list(range(1, len(placed) + 1))
+    taken: set[tuple[int, int]] = set()
+    for panel in placed:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken
+        taken |= cells
+
+
+@pytest.mark.parametrize(("name", "panel"), all_panels())
+def test_a_panel_says_what_to_look_for_and_in_which_unit(name: str, panel: dict[str, Any]) -> None:
+    from grafana_foundation_sdk.models import units
+
+    if name == "runbooks":
+        return
+    assert panel["description"].endswith((".", "`"))
+    assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
+    if panel["type"] in {"timeseries", "stat"}:
+        assert panel["fieldConfig"]["defaults"]["unit"] in vars(units).values()
+    if panel["type"] == "stat":
+        assert panel["options"]["reduceOptions"]["calcs"] == ["lastNotNull"]
+    if panel["type"] == "logs":
+        assert panel["options"]["showTime"]
+        assert panel["options"]["enableLogDetails"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_data_source_is_a_variable_whose_first_choice_is_provisioned(name: str) -> None:
+    provisioned = {source["uid"]: source for source in data_sources()}
+    variables = {each["name"]: each for each in COMMITTED[name]["templating"]["list"]}
+    for variable in variables.values():
+        if variable["type"] == "datasource":
+            source = provisioned[variable["current"]["value"]]
+            assert source["name"] == variable["current"]["text"]
+            assert source["type"] == variable["query"]
+            pattern = variable.get("regex", "//").strip("/i")
+            assert re.search(pattern, source["name"], re.IGNORECASE)
+    used = set(re.findall(r'"uid": "\$\{(\w+)\}"', json.dumps(COMMITTED[name])))
+    assert used <= set(variables)
+    asked = json.dumps([panel.get("targets") for panel in panels(COMMITTED[name])])
+    grafanas_own = {"__rate_interval", "__range", "__range_s"}
+    assert set(re.findall(r"\$([a-z_]\w*)", asked)) <= set(variables) | grafanas_own
+
+
+@pytest.mark.parametrize("expression", sorted(set(expressions())))
+def test_an_expression_uses_documented_series_and_labels(expression: str) -> None:
+    labels = {
+        metric.name: {*metric.labels, "job", "instance", "replica"}
+        for metrics in SECTIONS.values()
+        for metric in metrics
+    }
+    # Rules aggregate: only those of a model keep labels.
+    recorded = {each.name: {"model", "version", "feature", "bin", "label"} for each in RECORDED}
+    for window in WINDOWS:
+        found = names(filled(expression, {"window": window}))
+        for metric, selected in found.selected.items():
+            if not BY_THEMSELVES.fullmatch(metric):
+                known = {**labels, **recorded}.get(metric, labels.get(SUFFIX.sub("", metric)))
+                assert known is not None, metric
+                assert selected <= known
+
+
+def test_no_panel_derives_what_is_recorded() -> None:
+    recorded = {"".join(each.expression.split()): each.name for each in RECORDED}
+    derived = [
+        (name, expression)
+        for expression in expressions()
+        for text, name in recorded.items()
+        if text in "".join(expression.split())
+    ]
+    assert not derived
+
+
+def test_every_alert_is_linked_from_a_panel_and_each_link_leads_to_its_runbook() -> None:
+    pages = {panel["id"]: panel["title"] for panel in panels(COMMITTED["runbooks"])}
+    links = [
+        link
+        for name in NAMES
+        for panel in panels(COMMITTED[name])
+        for link in panel.get("links", ())
+    ]
+    for link in links:
+        found = re.fullmatch(r"/d/tidegate-runbooks\?viewPanel=panel-(\d+)", link["url"])
+        assert found
+        assert link["title"] == f"Runbook: {pages[int(found[1])]}"
+    linked = {link["title"].removeprefix("Runbook: ") for link in links}
+    assert {alert.name for alert in alerts(SETTINGS)} - linked == set()
+
+
+def test_a_runbook_leads_to_others_within_grafana() -> None:
+    text = runbook_text("GatewayQueueGrowing")
+    assert text.startswith("## Meaning")
+    assert f"[AutoscalerAtMax]({runbook_url('AutoscalerAtMax')})" in text
+    assert set(runbook_names()) == {alert.name for alert in alerts(SETTINGS)}
+    with pytest.raises(ValueError, match="no alert Nothing"):
+        runbook_url("Nothing")
+
+
+def test_thresholds_follow_the_objective() -> None:
+    def limits(settings: Settings, panel: str) -> list[float]:
+        made = json.loads(grafana_files(settings)[FOLDER / "service.json"])
+        (found,) = (each for each in panels(made) if each["title"] == panel)
+        steps = found["fieldConfig"]["defaults"]["thresholds"]["steps"]
+        return [step["value"] for step in steps if step["value"] is not None]
+
+    strict = Settings(slo=Slo(latency_seconds=0.2, availability=0.99))
+    assert limits(SETTINGS, "Response time") == [SETTINGS.slo.latency_seconds]
+    assert limits(strict, "Response time") == [0.2]
+    assert limits(strict, "Errors") == pytest.approx([0.01, 0.144])
+    assert limits(strict, "Burn rate: errors") == pytest.approx([6, 14.4])
+
+
+def data_sources() -> list[dict[str, Any]]:
+    return list(yaml.safe_load((project_folder() / sources.FILE).read_text("utf-8"))["datasources"])
+
+
+def texts(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [text for each in value.values() for text in texts(each)]
+    if isinstance(value, list):
+        return [text for each in value for text in texts(each)]
+    return [value] if isinstance(value, str) else []
+
+
+def test_grafana_expands_in_the_data_sources_only_what_it_should() -> None:
+    # It expands every text that it reads there; a dollar of its own language is written twice.
+    singles = {text for text in texts(data_sources()) if "$" in text.replace("$$", "")}
+    assert singles == {"$__file{/run/secrets/reader}"}
+
+
+def test_links_lead_from_a_number_to_its_trace_and_from_a_line_to_its_spans() -> None:
+    prometheus, logs, traces = data_sources()
+    (exemplar,) = prometheus["jsonData"]["exemplarTraceIdDestinations"]
+    assert exemplar["name"] == "trace_id"
+    kibana = exemplar["url"].replace("$$", "$")
+    assert kibana.startswith("http://127.0.0.1:5601/app/discover#/?_g=")
+    assert "query:'trace.id:%22${__value.raw}%22'" in kibana
+    (view,) = (each for each in DATA_VIEWS if f"dataViewId:{each.id}," in kibana)
+    assert view.pattern == f"{logs['jsonData']['index']},{traces['jsonData']['index']}"
+    for source in (logs, traces):
+        links = source["jsonData"]["dataLinks"]
+        assert all(
+            re.search(link["field"].replace("$$", "$"), "trace.id")
+            and not re.search(link["field"].replace("$$", "$"), "trace_id")
+            for link in links
+        )
+        assert {link.get("datasourceUid") for link in links} <= {
+            None,
+            "elasticsearch-logs",
+            "elasticsearch-traces",
+        }
+        assert links[0]["url"] == exemplar["url"]
+
+
+def test_the_smallest_window_of_a_rate_is_four_scrapes() -> None:
+    prometheus = data_sources()[0]
+    seconds = prometheus["jsonData"]["timeInterval"].removesuffix("s")
+    assert float(seconds) == SETTINGS.prometheus.scrape_seconds
+
+
+def test_grafana_starts_with_the_service_and_reaches_out_for_nothing() -> None:
+    settings = configparser.ConfigParser()
+    settings.read(GRAFANA / "grafana.ini", encoding="utf-8")
+    home = Path(settings["dashboards"]["default_home_dashboard_path"])
+    (provider,) = yaml.safe_load((GRAFANA / "provisioning/dashboards/tidegate.yml").read_text())[
+        "providers"
+    ]
+    # observability/grafana is mounted as /etc/grafana.
+    assert Path(provider["options"]["path"]) == Path("/etc/grafana") / FOLDER.name == home.parent
+    assert (FOLDER.name, home.name) == ("dashboards", "service.json")
+    assert not provider["allowUiUpdates"]
+    plugins = settings["plugins"]
+    assert plugins.getboolean("preinstall_disabled")
+    assert not plugins.getboolean("preinstall_auto_update")
+    assert not any(
+        settings.getboolean(section, name)
+        for section, name in (
+            ("analytics", "reporting_enabled"),
+            ("analytics", "check_for_updates"),
+            ("analytics", "check_for_plugin_updates"),
+            ("news", "news_feed_enabled"),
+            ("auth.anonymous", "enabled"),
+            ("users", "allow_sign_up"),
+        )
+    )
+    assert "password" not in (GRAFANA / "grafana.ini").read_text().split("[dashboards]")[1]
+
+
+def test_rules_are_made_without_grafanas_sdk() -> None:
+    code = (
+        "import sys; from tidegate.render.commands import rule_files; import tidegate.stack.prometheus;"
+        "assert 'grafana_foundation_sdk' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, cwd=project_folder())
+
+
+def test_render_without_grafanas_sdk_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("tidegate.render.grafana")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "grafana_foundation_sdk.builders", None)
+    with pytest.raises(
+        SystemExit, match=r"needs grafana_foundation_sdk.*pip install -e '\.\[dev\]'"
+    ):
+        commands.generated_files(SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("expression", "found"),
+    [
+        ("service:queue:now", Names({"service:queue:now": set()}, set())),
+        (
+            'sum by (code, job) (rate(a_total{job="x",code=~"[2-5]xx{"}[$__rate_interval])) >= 0',
+            Names({"a_total": {"job", "code"}}, {"code", "job"}),
+        ),
+        ("count(up == 0) or vector(0)", Names({"up": set()}, set())),
+        (
+            "a / ignoring (label) group_left () sum(b) * 60 and c unless d",
+            Names({"a": set(), "b": set(), "c": set(), "d": set()}, {"label"}),
+        ),
+        (
+            "histogram_quantile(0.99, sum by (le) (x_bucket{})) > 1e3",
+            Names({"x_bucket": set()}, {"le"}),
+        ),
+    ],
+)
+def test_the_names_in_an_expression_are_found(expression: str, found: Names) -> None:
+    assert names(expression) == found

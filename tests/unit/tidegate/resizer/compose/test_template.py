@@ -1,0 +1,136 @@
+"""What a copy has in common with its template, and what forbids copies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tidegate.resizer.compose.containers import CLONE_LABEL, Container
+from tidegate.resizer.compose.template import copy_of, newest, obstacles
+
+Make = Callable[..., Container]
+CLONE = {"labels": {CLONE_LABEL: "f" * 64}}
+
+
+def test_the_last_that_compose_made_is_copied(container: Make) -> None:
+    first, second = container(1, created=1.0), container(2, created=2.0)
+    copy = container(3, created=3.0, **CLONE)
+    assert newest([first, second, copy], None) == second
+    assert newest([copy], first) == first
+    assert newest([copy], None) == copy
+    assert newest([], None) is None
+
+
+def test_a_copy_has_its_own_name_number_and_host_name(container: Make) -> None:
+    made = copy_of(container(1), "shop", "model", 4, "sha256:1")
+    assert made.name == "shop-model-4"
+    assert made.body["Labels"]["com.docker.compose.container-number"] == "4"
+    assert made.body["Labels"]["com.docker.compose.config-hash"] == "a"
+    assert made.body["Labels"][CLONE_LABEL] == container(1).id
+    assert made.body["Image"] == "shop:1"
+    assert "Hostname" not in made.body
+
+
+def test_a_copy_of_a_copy_names_the_first_template(container: Make) -> None:
+    made = copy_of(container(2, **CLONE), "shop", "model", 3, None)
+    assert made.body["Labels"][CLONE_LABEL] == "f" * 64
+
+
+def test_a_name_that_now_means_another_image_is_not_used(container: Make) -> None:
+    assert copy_of(container(1), "shop", "model", 2, "sha256:2").body["Image"] == "sha256:1"
+
+
+def test_a_host_name_that_a_person_chose_is_kept(container: Make) -> None:
+    config = {"Hostname": "shop", "Image": "shop:1", "Labels": {}}
+    assert copy_of(container(1), "shop", "model", 2, None).body.get("Hostname") is None
+    template = container(1)
+    template.inspected["Config"] = config
+    assert copy_of(template, "shop", "model", 2, None).body["Hostname"] == "shop"
+
+
+def test_the_separator_of_old_compose_is_kept(container: Make) -> None:
+    assert copy_of(container(1, name="shop_model_1"), "shop", "model", 2, None).name == (
+        "shop_model_2"
+    )
+
+
+def test_it_is_made_in_one_network_and_connected_to_the_others(container: Make) -> None:
+    networks = {
+        "shop_back": {
+            "NetworkID": "back",
+            "IPAddress": "10.1.0.9",
+            "MacAddress": "02:42",
+            "Aliases": ["shop-model-1", "model", f"{1:064x}"[:12], "ml"],
+            "DriverOpts": {"a": "b"},
+        },
+        "shop_front": {"NetworkID": "front", "IPAddress": "10.0.0.9"},
+    }
+    made = copy_of(container(1, networks=networks), "shop", "model", 2, None)
+    assert made.body["NetworkingConfig"] == {
+        "EndpointsConfig": {"shop_front": {"Aliases": ["shop-model-2"]}}
+    }
+    assert list(made.further_networks) == [
+        ("shop_back", {"Aliases": ["shop-model-2", "model", "ml"], "DriverOpts": {"a": "b"}})
+    ]
+
+
+def test_in_the_network_of_another_container_there_is_nothing_to_connect(container: Make) -> None:
+    template = container(1, host={"NetworkMode": "container:abc"}, networks=None)
+    made = copy_of(template, "shop", "model", 2, None)
+    assert made.body["NetworkingConfig"] == {"EndpointsConfig": {}}
+    assert made.further_networks == []
+
+
+def test_anonymous_volumes_are_not_shared(container: Make) -> None:
+    anonymous = "0123456789abcdef" * 4
+    host = {
+        "NetworkMode": "shop_front",
+        "Binds": ["/srv:/srv:ro", "named:/named:rw", f"{anonymous}:/own:rw"],
+        "Mounts": [
+            {"Type": "volume", "Source": anonymous, "Target": "/own2"},
+            {"Type": "volume", "Source": "named", "Target": "/named2"},
+            {"Type": "tmpfs", "Target": "/run"},
+        ],
+    }
+    template = container(1, host=host)
+    body = copy_of(template, "shop", "model", 2, None).body
+    assert body["Volumes"] == {"/own": {}}
+    assert body["HostConfig"]["Binds"] == ["/srv:/srv:ro", "named:/named:rw"]
+    assert [one.get("Source") for one in body["HostConfig"]["Mounts"]] == [None, "named", None]
+    assert template.inspected["HostConfig"]["Mounts"][0]["Source"] == anonymous
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, []),
+        ({"name": "shop_model_1"}, []),
+        ({"name": "0123456789ab_shop-model-1"}, []),
+        ({"name": "the-model"}, ["container_name: the-model"]),
+        (
+            {"host": {"PortBindings": {"8000/tcp": [{"HostPort": "8000"}, {"HostPort": "8000"}]}}},
+            ["ports: host port 8000 for 8000/tcp"],
+        ),
+        ({"host": {"PortBindings": {"8000/tcp": [{"HostPort": "8000-8009"}]}}}, []),
+        ({"host": {"PortBindings": {"8000/tcp": [{"HostPort": ""}, {"HostPort": "0"}]}}}, []),
+        ({"host": {"PortBindings": {"8000/tcp": None}}}, []),
+        ({"host": {"NetworkMode": "host"}}, ["network_mode: host"]),
+        (
+            {
+                "networks": {
+                    "shop_front": {
+                        "NetworkID": "front",
+                        "IPAMConfig": {"IPv4Address": "10.0.0.5"},
+                    }
+                }
+            },
+            ["networks: the fixed address 10.0.0.5 in shop_front"],
+        ),
+    ],
+)
+def test_what_forbids_a_second_replica_is_named(
+    container: Make, changes: dict[str, Any], expected: list[str]
+) -> None:
+    assert obstacles(container(1, **changes), "shop", "model") == expected

@@ -1,0 +1,28 @@
+"""Who a part is, in its events."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+import pytest
+
+from tidegate import origin as module
+from tidegate.origin import origin
+from tidegate.settings import Settings
+
+SETTINGS = Settings(service={"name": "wine", "environment": "prod", "namespace": "eu"})
+
+
+def test_it_is_the_service_and_the_part() -> None:
+    found = origin(SETTINGS, "exporter")
+    assert (found.service, found.environment, found.namespace) == ("wine", "prod", "eu")
+    assert found.node == "exporter"
+    assert found.version == importlib.metadata.version("tidegate")
+
+
+def test_a_folder_that_was_never_installed_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(module, "version", missing)
+    assert origin(SETTINGS, "exporter").version == "unknown"

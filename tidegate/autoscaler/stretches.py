@@ -1,0 +1,78 @@
+"""Decisions as a person reads them: each change, and the ticks between two as one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tidegate.events import Event
+from tidegate.store.lines import text_of, value_of
+
+# What else there was to consider stands between the work and the reason why it is another number.
+CLAUSE = "; "
+CLAUSES_SHOWN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Decisions in a row that say the same.
+
+    Attributes:
+        first: the earliest.
+        last: the latest.
+        count: how many they are.
+    """
+
+    first: Event
+    last: Event
+    count: int = 1
+
+    @property
+    def moves(self) -> bool:
+        """Whether the number changed, or the slots of a replica."""
+        return moves(decision_of(self.last))
+
+    @property
+    def sentence(self) -> str:
+        """Why: as it was decided, a number that was held in short."""
+        message = text_of(self.last, "message")
+        clauses = message.split(CLAUSE)
+        if self.moves or len(clauses) <= CLAUSES_SHOWN:
+            return message
+        return CLAUSE.join([clauses[0], "…", clauses[-1]])
+
+
+def decision_of(event: Event) -> Mapping[str, Any]:
+    """What an event says of its decision; empty if it says nothing."""
+    found = value_of(event, "tidegate.decision")
+    return found if isinstance(found, dict) else {}
+
+
+def moves(told: Mapping[str, Any]) -> bool:
+    """Whether a decision changes the number of replicas, or the slots of each."""
+    slots, asked = told.get("slots"), (told.get("signals") or {}).get("slots_asked")
+    return told.get("desired") != told.get("previous") or (
+        slots is not None and asked is not None and slots != asked
+    )
+
+
+def stretches(events: Iterable[Event]) -> Iterator[Stretch]:
+    """The events, oldest first, with those that only repeat the one before drawn together."""
+    held: Stretch | None = None
+    for event in events:
+        if held and _says_the_same(held, event):
+            held = Stretch(held.first, event, held.count + 1)
+            continue
+        if held:
+            yield held
+        held = Stretch(event, event)
+    if held:
+        yield held
+
+
+def _says_the_same(stretch: Stretch, event: Event) -> bool:
+    before, told = decision_of(stretch.last), decision_of(event)
+    names = ("desired", "reason", "policy", "slots")
+    same = all(before.get(name) == told.get(name) for name in names)
+    return same and not moves(told) and not stretch.moves

@@ -1,0 +1,150 @@
+"""What another policy would have done with the traffic that there was.
+
+An estimate: arrivals, times in a slot and requests in system are as they were measured, whatever the
+other policy would have made of them. Its replicas become ready after the start-up time that the real
+ones took. `tidegate simulate` is the place for what clients would have felt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Any
+
+from tidegate.autoscaler.decisions import Decided
+from tidegate.autoscaler.learning import learn_replicas
+from tidegate.autoscaler.memory import Memory
+from tidegate.autoscaler.types import Decision, Policy, Signals
+
+STARTUP_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A tick.
+
+    Attributes:
+        actual: what was decided.
+        other: what the other policy decides.
+        held: the number that it held before.
+        slots: the slots of a replica that it decided last before; None if it never did.
+        seconds: until the next tick of the same run; 0 at the end of one.
+    """
+
+    actual: Decided
+    other: Decision
+    held: int
+    slots: int | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """A policy in numbers: what it cost, and how often it changed the number.
+
+    A replica with more slots than its own costs as many times more, as in a simulation.
+    """
+
+    replica_seconds: float
+    changes: int
+
+
+def what_if(decisions: Sequence[Decided], policy: Policy) -> list[Row]:
+    """Let the policy decide at every tick, from the number that it decided before."""
+    startup = startup_seconds(decisions)
+    rows: list[Row] = []
+    state: dict[str, Any] = {}
+    held, starts, slots = 0, list[float](), None
+    for number, actual in enumerate(decisions):
+        if not number or begins_anew(decisions[number - 1], actual):
+            state, held, starts, slots = {}, actual.signals.desired, [], None
+        starts = [at for at in starts if at > actual.now - startup]
+        seen = _with_slots(actual.signals, slots or actual.own_slots)
+        other = policy(state, _seen_by(seen, held, len(starts)), actual.now)
+        following = decisions[number + 1] if number + 1 < len(decisions) else None
+        last = following is None or begins_anew(actual, following)
+        seconds = 0.0 if following is None or last else following.now - actual.now
+        rows.append(Row(actual, other, held, slots, seconds))
+        starts += [actual.now] * max(0, other.desired - held)
+        starts = starts[: other.desired]
+        state, held, slots = other.state, other.desired, other.slots or slots
+    return rows
+
+
+def totals(rows: Iterable[Row]) -> tuple[Totals, Totals]:
+    """Those of what was decided, and those of the other policy."""
+    rows = list(rows)
+    return (
+        Totals(
+            sum(
+                row.actual.told["desired"] * _lent(row.actual, actual_slots(row)) * row.seconds
+                for row in rows
+            ),
+            sum(row.actual.told["desired"] != row.actual.told["previous"] for row in rows),
+        ),
+        Totals(
+            sum(
+                row.other.desired * _lent(row.actual, row.other.slots or row.slots) * row.seconds
+                for row in rows
+            ),
+            sum(row.other.desired != row.held for row in rows),
+        ),
+    )
+
+
+def actual_slots(row: Row) -> int | None:
+    """The slots of a replica from that tick on; None if they could not be set."""
+    decided: int | None = row.actual.told.get("slots")
+    return row.actual.signals.slots_asked if decided is None else decided
+
+
+def _lent(actual: Decided, slots: int | None) -> float:
+    """How many times its own slots a replica had."""
+    own = actual.own_slots or actual.signals.slots_per_replica
+    return slots / own if slots and own else 1.0
+
+
+def begins_anew(before: Decided, after: Decided) -> bool:
+    """Whether the autoscaler was started in between."""
+    return not after.told["state"] or after.now <= before.now
+
+
+def startup_seconds(decisions: Iterable[Decided]) -> float:
+    """How long replicas took to become ready, in the median."""
+    memory = Memory()
+    for one in decisions:
+        if one.signals.running <= 0:
+            continue  # the resizer was away
+        learned = learn_replicas(memory, one.signals.ready, one.signals.running, one.now)
+        memory = memory.model_copy(update={**learned, "now": one.now})
+    return median(memory.startups) if memory.startups else STARTUP_SECONDS
+
+
+def _with_slots(signals: Signals, slots: int | None) -> Signals:
+    """The signals with so many slots in each replica; with those that were measured if None."""
+    if slots is None or signals.slots_per_replica is None:
+        return signals
+    return replace(signals, slots_per_replica=slots, slots_asked=slots)
+
+
+def _seen_by(signals: Signals, held: int, starting: int) -> Signals:
+    """The signals with the other policy's replicas instead of those that there were."""
+    if signals.running <= 0:
+        return replace(signals, desired=held)  # the resizer was away
+    ready = max(0, held - starting)
+    busy, queued, latency = signals.busy, signals.queued, signals.latency_seconds
+    if signals.in_system is not None and signals.slots_per_replica is not None:
+        busy = min(signals.in_system, float(ready * signals.slots_per_replica))
+        queued = signals.in_system - busy
+    if ready > signals.ready:
+        latency = None  # that of fewer replicas says nothing about so many
+    return replace(
+        signals,
+        desired=held,
+        running=held,
+        ready=ready,
+        busy=busy,
+        queued=queued,
+        latency_seconds=latency,
+    )

@@ -1,0 +1,58 @@
+"""The commands that look into events."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tidegate.cli.options import Json, Since, settings
+
+PANEL = "Events"
+
+commands = typer.Typer()
+
+
+@commands.command(
+    rich_help_panel=PANEL,
+    epilog="Example: `tidegate search 'log.level:error AND tidegate.work:heavy' --since 5m`",
+)
+def search(
+    query: Annotated[str, typer.Argument(help="A Lucene query over the events' fields.")] = "",
+    since: Since = "1h",
+    until: Annotated[str, typer.Option(help="Up to when; as --since.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Events shown.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Find events."""
+    from tidegate.store.commands import search as run
+
+    raise typer.Exit(run(settings(), query, since=since, until=until, limit=limit, as_json=as_json))
+
+
+@commands.command(
+    rich_help_panel=PANEL, epilog="Example: `tidegate trace 4bf92f3577b34da6a3ce929d0e0e4736`"
+)
+def trace(
+    trace_id: Annotated[str, typer.Argument(help="32 hexadecimal digits.")], as_json: Json = False
+) -> None:
+    """Show one request: its spans as a waterfall, and every event of its trace."""
+    from tidegate.store.commands import trace as run
+
+    raise typer.Exit(run(settings(), trace_id, as_json=as_json))
+
+
+@commands.command(
+    rich_help_panel=PANEL,
+    epilog="Example: `tidegate logs --follow --query 'service.node.name:flights-2'`",
+)
+def logs(
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as events arrive.")] = False,
+    query: Annotated[str, typer.Option(help="A Lucene query over the events' fields.")] = "",
+    since: Since = "5m",
+    as_json: Json = False,
+) -> None:
+    """Show events, oldest first."""
+    from tidegate.store.commands import logs as run
+
+    raise typer.Exit(run(settings(), query, since=since, follow=follow, as_json=as_json))

@@ -1,0 +1,92 @@
+"""The commands of the model: training, drift, accuracy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tidegate.cli.options import Since, settings
+
+PANEL = "The model"
+
+commands = typer.Typer()
+monitor = typer.Typer(help="How the model does.", no_args_is_help=True)
+commands.add_typer(monitor, name="monitor", rich_help_panel=PANEL)
+
+
+@commands.command(rich_help_panel=PANEL, epilog="Example: `tidegate train --out artefacts/flights`")
+def train(
+    out: Annotated[Path, typer.Option(help="The artefact folder to write.")] = Path(
+        "artefacts/flights"
+    ),
+    force: Annotated[bool, typer.Option(help="Train even if the artefact is there.")] = False,
+) -> None:
+    """Train the flight-delay model and write its artefact."""
+    from service.training import train_flights
+
+    train_flights(out, force=force)
+
+
+@commands.command(
+    rich_help_panel=PANEL,
+    epilog="Example: `tidegate retrain --since 7d && tidegate deploy artefacts/flights-next`",
+)
+def retrain(
+    out: Annotated[Path, typer.Option(help="The artefact folder to write.")] = Path(
+        "artefacts/flights-next"
+    ),
+    since: Since = "7d",
+    from_dataset: Annotated[
+        str, typer.Option(help="Months of the flight data instead of events, such as 3-6.")
+    ] = "",
+    min_rows: Annotated[int, typer.Option(min=1, help="Rows with a label that it takes.")] = 1000,
+    keep: Annotated[bool, typer.Option("--keep", help="Write it even if it is no better.")] = False,
+) -> None:
+    """Train a challenger on newer rows and labels, and say whether it is better: exit 0, 1 if not."""
+    from service.retraining import Wish
+    from service.retraining import retrain as run
+
+    wish = Wish(out, since=since, months=from_dataset, least=min_rows, keep=keep)
+    raise typer.Exit(run(settings(), wish))
+
+
+@commands.command(
+    "demo-drift",
+    rich_help_panel=PANEL,
+    epilog="Example: `tidegate demo-drift --months 3 --out drift.html`",
+)
+def demo_drift(
+    months: Annotated[int, typer.Option(min=1, max=10, help="Months, from March on.")] = 10,
+    rows: Annotated[int, typer.Option(min=100, max=20_000, help="Flights of each.")] = 2000,
+    seconds: Annotated[float, typer.Option(min=1, help="Seconds that a month takes.")] = 20.0,
+    out: Annotated[Path, typer.Option(help="The report's HTML file.")] = Path(
+        "runs/drift-report.html"
+    ),
+) -> None:
+    """Replay real months through the stack, labels arriving late, and explain each alert that fires."""
+    from tidegate.drift.replay.run import demo_drift as run
+
+    raise typer.Exit(run(settings(), count=months, rows=rows, seconds=seconds, out=out))
+
+
+@monitor.command("report", epilog="Example: `tidegate monitor report --since 1d --out model.html`")
+def monitor_report(
+    since: Since = "1d",
+    out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path(
+        "runs/model-report.html"
+    ),
+) -> None:
+    """Write one page about the model: drift, accuracy, calibration, and where it was sure and wrong."""
+    from tidegate.drift.report.run import report as run
+
+    raise typer.Exit(run(settings(), since=since, out=out))
+
+
+@monitor.command("watch", epilog="Example: `tidegate monitor watch`")
+def monitor_watch() -> None:
+    """Read labels from the store as they arrive, and tell when the error rate changes."""
+    from tidegate.drift.watch_run import run
+
+    raise typer.Exit(run(settings()))

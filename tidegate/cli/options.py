@@ -1,0 +1,26 @@
+"""What several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated, NoReturn
+
+import typer
+
+from tidegate.settings import Settings, SettingsError, load
+
+Since = Annotated[str, typer.Option(help="How far back: 30s, 5m, 2h, 1d, or a time in ISO 8601.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+
+
+def settings() -> Settings:
+    """The settings; if one is bad, its reason is shown and the command ends with 2."""
+    try:
+        return load()
+    except SettingsError as error:
+        stop(str(error))
+
+
+def stop(message: str) -> NoReturn:
+    """Show what is wrong, and end the command with 2."""
+    typer.secho(message, fg="red", err=True)
+    raise typer.Exit(2)

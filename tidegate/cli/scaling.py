@@ -1,0 +1,120 @@
+"""The commands of the autoscaler."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tidegate.cli.options import Json, settings, stop
+
+PANEL = "Scaling"
+
+commands = typer.Typer()
+
+
+@commands.command(rich_help_panel=PANEL, epilog="Example: `tidegate explain --last 5 --inputs`")
+def explain(
+    last: Annotated[int, typer.Option(min=1, max=10_000, help="Lines shown.")] = 20,
+    inputs: Annotated[bool, typer.Option(help="Show what was measured, in a table.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it decides.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Say what the autoscaler decided last, and why."""
+    from tidegate.autoscaler.explain import explain as run
+
+    raise typer.Exit(run(settings(), last=last, inputs=inputs, follow=follow, as_json=as_json))
+
+
+@commands.command(
+    rich_help_panel=PANEL,
+    epilog="Example: `tidegate explain --last 1000 --json | tidegate replay - --policy hpa`",
+)
+def replay(
+    source: Annotated[str, typer.Argument(help="A file of events, one a line; - is stdin.")] = "-",
+    policy: Annotated[
+        str, typer.Option(help="What would another one have done? NAME or NAME:OPTION=NUMBER,…")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Make recorded decisions again, to the byte; or let another policy make them."""
+    from tidegate.autoscaler.replays import replays as run
+
+    raise typer.Exit(run(settings(), source, policy=policy, as_json=as_json))
+
+
+@commands.command(
+    rich_help_panel=PANEL,
+    epilog="Example: `tidegate simulate --policy sloq --policy hpa:inflight=0.7 --trace my.csv"
+    " --slots 4 --service-time 0.2 --slo 0.6 --plot page.png`",
+)
+def simulate(  # noqa: PLR0917 - each is an option of the command line
+    trace: Annotated[
+        list[str],
+        typer.Option(help="A CSV file of requests by `second` or `minute`, or a name: `steady`, …"),
+    ],
+    policy: Annotated[
+        list[str], typer.Option(help="NAME or NAME:OPTION=NUMBER,…; may be given several times.")
+    ] = ["sloq", "hpa:inflight=0.7", "kpa", "ray-serve", "keda", "step"],  # noqa: B006
+    peak: Annotated[
+        float | None, typer.Option(help="Rescale the trace to this many requests a second.")
+    ] = None,
+    slots: Annotated[int, typer.Option(help="Requests that a replica works on at once.")] = 4,
+    service_time: Annotated[float, typer.Option(help="Mean seconds in a slot.")] = 0.2,
+    service_cv: Annotated[float, typer.Option(help="Its coefficient of variation.")] = 0.7,
+    slo: Annotated[float, typer.Option(help="The objective for p95 responses, in seconds.")] = 0.6,
+    startup: Annotated[float, typer.Option(help="Seconds until a new replica is ready.")] = 30.0,
+    least: Annotated[int, typer.Option("--min", help="Never fewer replicas.")] = 1,
+    most: Annotated[int, typer.Option("--max", help="Never more replicas.")] = 30,
+    start: Annotated[int, typer.Option(help="Replicas at the start.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each, to average over.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="One list of JSON objects.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="Write a page of plots: .png, .svg or .pdf.")
+    ] = None,
+) -> None:
+    """Try scaling policies on a trace before any of them goes live."""
+    from tidegate.autoscaler.simulate import Comparison
+    from tidegate.autoscaler.simulate import simulate as run
+    from tidegate.autoscaler.simulator.matches import TraceSpec
+    from tidegate.autoscaler.simulator.system import Kind, System
+    from tidegate.autoscaler.types import Bounds
+
+    try:
+        system = System(
+            slots=slots,
+            kinds=(Kind(1.0, service_time),),
+            service_cv=service_cv,
+            slo_seconds=slo,
+            startup_seconds=startup,
+            bounds=Bounds(least, most),
+            start=start,
+        )
+    except ValueError as error:
+        stop(str(error))
+    traces = [TraceSpec(name, peak) for name in trace]
+    raise typer.Exit(run(Comparison(policy, traces, system, seeds), as_json=as_json, plot=plot))
+
+
+@commands.command(
+    rich_help_panel=PANEL,
+    epilog="Example: `tidegate pause --for 30m` or `tidegate pause --min 3 --for 2h`",
+)
+def pause(
+    least: Annotated[int | None, typer.Option("--min", help="Never fewer replicas.")] = None,
+    most: Annotated[int | None, typer.Option("--max", help="Never more replicas.")] = None,
+    length: Annotated[str, typer.Option("--for", help="How long: 30s, 5m, 2h, 1d.")] = "1h",
+) -> None:
+    """Hold the number of replicas for a time; with bounds, let the policy decide within them."""
+    from tidegate.autoscaler.pause import pause as run
+
+    raise typer.Exit(run(settings(), least=least, most=most, length=length))
+
+
+@commands.command(rich_help_panel=PANEL)
+def resume() -> None:
+    """End a pause: the policy decides again."""
+    from tidegate.autoscaler.pause import resume as run
+
+    raise typer.Exit(run(settings()))

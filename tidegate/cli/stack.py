@@ -1,0 +1,71 @@
+"""The commands of the stack on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tidegate.cli.options import Json, settings
+
+PANEL = "The stack on this machine"
+
+commands = typer.Typer()
+
+
+@commands.command(
+    rich_help_panel=PANEL, epilog="Example: `tidegate up --detach && tidegate status`"
+)
+def up(
+    detach: Annotated[bool, typer.Option(help="Go on in the background.")] = False,
+    store: Annotated[str | None, typer.Option(help="embedded or elasticsearch.")] = None,
+) -> None:
+    """Start the whole stack on this machine."""
+    from tidegate.stack.commands import up as run
+
+    raise typer.Exit(run(settings(), detach=detach, store=store))
+
+
+@commands.command(rich_help_panel=PANEL)
+def status(as_json: Json = False) -> None:
+    """Show what runs, where, and how it is."""
+    from tidegate.stack.commands import status as run
+
+    raise typer.Exit(run(settings(), as_json=as_json))
+
+
+@commands.command(rich_help_panel=PANEL)
+def down() -> None:
+    """Stop the stack: replicas finish their requests, every event is delivered."""
+    from tidegate.stack.commands import down as run
+
+    raise typer.Exit(run(settings()))
+
+
+@commands.command(rich_help_panel=PANEL, epilog="Example: `tidegate deploy artefacts/flights-next`")
+def deploy(
+    artefact: Annotated[
+        Path, typer.Argument(help="An artefact folder, or a classifier saved by joblib.")
+    ],
+) -> None:
+    """Let the running stack serve another model: one replica after the other, no request fails."""
+    from tidegate.stack.deploying import deploy as run
+
+    raise typer.Exit(run(settings(), artefact))
+
+
+@commands.command(rich_help_panel=PANEL)
+def doctor() -> None:
+    """Say what is missing or in the way, and what to do about it."""
+    from tidegate.stack.commands import doctor as run
+
+    raise typer.Exit(run(settings()))
+
+
+@commands.command(rich_help_panel=PANEL)
+def demo() -> None:
+    """Run the main job: start with one replica, send load, watch it scale, find a request."""
+    from tidegate.stack.demo import demo as run
+
+    raise typer.Exit(run(settings()))

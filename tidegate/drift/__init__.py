@@ -1,0 +1,1 @@
+"""Watching the model: what comes in, what it answers, and whether that was right."""

@@ -1,0 +1,153 @@
+"""Rows whose label is known, read from the store: outcomes, and the requests that they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate.events import Event
+from tidegate.store import moments
+from tidegate.store.base import EventStore
+from tidegate.store.following import Follower
+from tidegate.store.lines import value_of
+
+MOST: Final = 500_000
+"""Outcomes of one report: more would not fit in a page's patience."""
+NO_SEGMENT: Final = ""
+
+Texts = npt.NDArray[np.str_]
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Columns of one length, a labelled row each, ordered by when they were answered.
+
+    Attributes:
+        answered: when, in seconds since 1970.
+        predicted: the label given.
+        actual: the true one.
+        confidence: the probability of the label given.
+        trace: the trace id of its request.
+        row: its place in the request.
+        segments: values of named features; `NO_SEGMENT` where none is known.
+    """
+
+    answered: npt.NDArray[np.float64]
+    predicted: Texts
+    actual: Texts
+    confidence: npt.NDArray[np.float64]
+    trace: Texts
+    row: npt.NDArray[np.intp]
+    segments: Mapping[str, Texts]
+
+    @property
+    def correct(self) -> npt.NDArray[np.bool_]:
+        """Whether the label given was right."""
+        right: npt.NDArray[np.bool_] = self.predicted == self.actual
+        return right
+
+    def __len__(self) -> int:
+        return len(self.answered)
+
+
+def read_labelled(
+    store: EventStore, version: str, since: datetime, segments: Sequence[str]
+) -> Labelled:
+    """The labelled rows of a version of the model that were answered since a moment.
+
+    Args:
+        store: where outcomes are.
+        version: of the model.
+        since: labels of earlier answers are left out, whenever they arrived.
+        segments: features whose values are looked for in the requests' events.
+
+    Raises:
+        StoreUnavailableError: the store cannot be asked now.
+    """
+    of = f'tidegate.model.version:"{version}"'
+    outcomes = Follower(store, f"event.dataset:tidegate.outcome AND {of}", since).events()
+    requests: Iterable[Event] = ()
+    if segments:
+        query = f"event.dataset:tidegate.request AND {of}"
+        requests = Follower(store, query, since).events()
+    return labelled(outcomes, requests, segments, since.timestamp())
+
+
+def labelled(
+    outcomes: Iterable[Event],
+    requests: Iterable[Event],
+    segments: Sequence[str],
+    since: float = 0.0,
+) -> Labelled:
+    """Outcome events as columns, with the values that the requests' events carry.
+
+    Events that lack a field are passed over; beyond `MOST`, so are further ones.
+    """
+    rows = []
+    for event in outcomes:
+        row = _row(event)
+        if row is not None and row[0] >= since:
+            rows.append(row)
+        if len(rows) == MOST:
+            break
+    rows.sort(key=lambda row: row[0])
+    columns: list[Any] = [list(column) for column in zip(*rows, strict=True)] or [[]] * 6
+    answered, predicted, actual, confidence, trace, number = columns
+    wanted = set(trace)
+    carried = {
+        name: value_of(event, "tidegate.segments")
+        for event in requests
+        if (name := _text(event, "trace.id")) in wanted
+    }
+    return Labelled(
+        answered=np.array(answered, np.float64),
+        predicted=np.array(predicted, np.str_),
+        actual=np.array(actual, np.str_),
+        confidence=np.array(confidence, np.float64),
+        trace=np.array(trace, np.str_),
+        row=np.array(number, np.intp),
+        segments={
+            name: np.array(
+                [
+                    _segment(carried.get(one), name, at)
+                    for one, at in zip(trace, number, strict=True)
+                ],
+                np.str_,
+            )
+            for name in segments
+        },
+    )
+
+
+def _row(event: Event) -> tuple[float, str, str, float, str, int] | None:
+    told = value_of(event, "tidegate.outcome")
+    at = moments.microseconds(_text(event, "@timestamp"))
+    if not isinstance(told, dict) or at is None:
+        return None
+    try:
+        return (
+            at / 1e6 - float(told["lag_seconds"]),
+            str(told["predicted"]),
+            str(told["actual"]),
+            float(told["confidence"]),
+            _text(event, "trace.id"),
+            int(told["row"]),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _segment(carried: object, name: str, row: int) -> str:
+    values = carried.get(name) if isinstance(carried, dict) else None
+    if not isinstance(values, list) or row >= len(values) or values[row] is None:
+        return NO_SEGMENT
+    return str(values[row])
+
+
+def _text(event: Event, path: str) -> str:
+    return str(value_of(event, path) or "")

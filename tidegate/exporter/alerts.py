@@ -1,0 +1,86 @@
+"""Alertmanager's webhook: each alert becomes an event, once for its firing and once for its end."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from tidegate.events import Event, Level, Origin, make_event
+
+DATASET: Final = "alerts"
+_LEVELS: Final[dict[str, Level]] = {"critical": "error", "warning": "warn"}
+Text = dict[str, str]
+
+
+class Alert(BaseModel):
+    """One alert of a notification."""
+
+    model_config = ConfigDict(frozen=True, str_max_length=65_536)
+
+    status: Literal["firing", "resolved"]
+    labels: Text
+    annotations: Text = Field(default_factory=dict)
+    starts_at: AwareDatetime = Field(alias="startsAt")
+    ends_at: AwareDatetime | None = Field(default=None, alias="endsAt")
+    fingerprint: str = Field(min_length=1, max_length=200)
+
+
+class Notification(BaseModel):
+    """The body of Alertmanager's webhook, version 4. Fields that are not read here may come and go."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: Literal["4"]
+    alerts: list[Alert] = Field(max_length=10_000)
+
+
+def event_of(alert: Alert, origin: Origin) -> Event:
+    """The event of an alert: always the same for the same alert, so that a repetition is stored once."""
+    name = alert.labels.get("alertname", "an alert without a name")
+    severity = alert.labels.get("severity", "none")
+    firing = alert.status == "firing"
+    ended = None if firing else alert.ends_at
+    summary = alert.annotations.get("summary", "")
+    said = f"{name} {'fires' if firing else 'is over'}"
+    return make_event(
+        origin,
+        DATASET,
+        f"{said}: {summary}" if summary else said,
+        unix_ns=_nanoseconds(ended or alert.starts_at),
+        level=_LEVELS.get(severity, "warn") if firing else "info",
+        event_id=_identity(alert),
+        fields={
+            "event": {
+                "kind": "alert",
+                "action": alert.status,
+                "start": alert.starts_at.isoformat(),
+                **({"end": ended.isoformat()} if ended else {}),
+            },
+            "tidegate": {
+                "alert": {
+                    "name": name,
+                    "severity": severity,
+                    "status": alert.status,
+                    "starts_at": alert.starts_at.isoformat(),
+                    "fingerprint": alert.fingerprint,
+                    "summary": summary,
+                    "description": alert.annotations.get("description", ""),
+                    "runbook": alert.annotations.get("runbook", ""),
+                    "labels": alert.labels,
+                }
+            },
+        },
+    )
+
+
+def _identity(alert: Alert) -> str:
+    parts = (alert.fingerprint, alert.starts_at.astimezone(UTC).isoformat(), alert.status)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def _nanoseconds(moment: datetime) -> int:
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    return round((moment - epoch).total_seconds() * 1e6) * 1000

@@ -1,0 +1,104 @@
+"""The exporter's HTTP face: GET /metrics for Prometheus, POST /alerts for Alertmanager, GET /live."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, ProcessCollector
+from prometheus_client.core import Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+from pydantic import ValidationError
+
+from tidegate.events import EventWriter, Origin
+from tidegate.exporter.alerts import Notification, event_of
+from tidegate.exporter.backend import Backend, Tellings, read_all
+
+BODY_BYTES: Final = 4 * 2**20
+
+
+class _Answers(Collector):
+    """What the backends said for one scrape."""
+
+    def __init__(self, metrics: Sequence[Metric]):
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """What answers.
+
+    Attributes:
+        backends: who is asked at each scrape.
+        timeout_seconds: how long each may take.
+        writer: where events go.
+        origin: who writes them.
+        tellings: where a person may look.
+    """
+
+    backends: Sequence[Backend]
+    timeout_seconds: float
+    writer: EventWriter
+    origin: Origin
+    tellings: Tellings
+
+    def make_app(self) -> web.Application:
+        """The application."""
+        own = CollectorRegistry()
+        ProcessCollector(registry=own)
+        written = Counter(
+            "tidegate_exporter_alerts",
+            "Notifications of alerts that were written down as events.",
+            ["status"],
+            registry=own,
+        )
+        for status in ("firing", "resolved"):
+            written.labels(status)
+
+        async def metrics(request: web.Request) -> web.Response:
+            answers = await read_all(self.backends, self.timeout_seconds, self.tellings)
+            scrape = CollectorRegistry()
+            scrape.register(_Answers([*own.collect(), *answers]))
+            encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+            return web.Response(body=encode(scrape), headers={"Content-Type": content_type})
+
+        async def alerts(request: web.Request) -> web.Response:
+            try:
+                notification = Notification.model_validate_json(await request.read())
+            except ValidationError as error:
+                return _error(400, _explain(error))
+            lost = self.writer.lost
+            for alert in notification.alerts:
+                self.writer.write(event_of(alert, self.origin))
+                written.labels(alert.status).inc()
+            if self.writer.lost > lost:
+                # Alertmanager sends it again, and what was written is stored once.
+                return _error(503, "the events cannot be written: is the disk full?")
+            return web.json_response({"events": len(notification.alerts)})
+
+        async def live(request: web.Request) -> web.Response:
+            del request
+            return web.Response(text="ok\n")
+
+        app = web.Application(client_max_size=BODY_BYTES)
+        app.router.add_get("/metrics", metrics)
+        app.router.add_get("/live", live)
+        app.router.add_post("/alerts", alerts)
+        return app
+
+
+def _error(status: int, text: str) -> web.Response:
+    return web.json_response({"error": text}, status=status)
+
+
+def _explain(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(map(str, item['loc'])) or 'body'}: {item['msg']}"
+        for item in error.errors(include_url=False, include_input=False)[:5]
+    )

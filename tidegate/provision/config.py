@@ -1,0 +1,50 @@
+"""`tidegate setup config`: what Prometheus reads, for the settings in force."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+from tidegate.provision.problems import ProvisionError, reason
+from tidegate.render.commands import rule_files
+from tidegate.render.layout import config_folder
+from tidegate.settings import Settings
+from tidegate.stack.prometheus import render_config
+
+HOSTS: Final = {
+    name: name
+    for name in ("gateway", "collector", "autoscaler", "watch", "exporter", "alertmanager")
+}
+REPLICAS: Final = "model"
+
+
+def write_config(settings: Settings, folder: Path) -> list[str]:
+    """Write prometheus.yml and its rules; a person's own rule files are copied with ours.
+
+    Args:
+        settings: those in force.
+        folder: made if it is not there.
+
+    Returns:
+        What was written, a line each.
+
+    Raises:
+        ProvisionError: it cannot be written, or observability/ is not there.
+    """
+    home = folder / "prometheus"
+    try:
+        shutil.rmtree(home / "rules", ignore_errors=True)
+        (home / "rules").mkdir(parents=True)
+        for own in sorted((config_folder() / "prometheus" / "rules").glob("*.yml")):
+            shutil.copy(own, home / "rules")
+        for name, text in rule_files(settings).items():
+            (home / "rules" / name).write_text(text, encoding="utf-8")
+        text = render_config(settings, hosts=HOSTS, dns_name=REPLICAS)
+        (home / "prometheus.yml").write_text(text, encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ProvisionError(str(error)) from error
+    except OSError as error:
+        raise ProvisionError(f"{folder} cannot be written: {reason(error)}") from error
+    rules = len(list((home / "rules").iterdir()))
+    return [f"{home / 'prometheus.yml'}: written", f"{home / 'rules'}: {rules} files written"]

@@ -1,0 +1,75 @@
+"""The stamp of a data volume: which version of Elasticsearch may have written it.
+
+Elasticsearch refuses data of a newer version, too, but deep in a log that a person has to find first.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from tidegate.provision.problems import ProvisionError, reason
+
+NAME: Final = "tidegate-elastic-version"
+Version = tuple[int, int, int]
+_VERSION: Final = re.compile(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})")
+
+
+def version(text: str) -> Version | None:
+    """`9.2.8` as numbers; None if it is no version."""
+    match = _VERSION.fullmatch(text)
+    return (int(match[1]), int(match[2]), int(match[3])) if match else None
+
+
+def stamp_problem(stamp: str, running: str) -> str:
+    """Why a volume with this stamp cannot be used by this version; empty if it can.
+
+    Args:
+        stamp: what stands in the volume; empty if nothing does.
+        running: the version that the stack would start.
+    """
+    ours, theirs = version(running), version(stamp)
+    if ours is None:
+        return f"--stack-version {running}: must look like 9.2.8"
+    if not stamp:
+        return ""
+    if theirs is None:
+        return f"{NAME} in the data volume holds {stamp[:40]!r} where a version belongs: correct it"
+    if theirs <= ours:
+        return ""
+    return (
+        f"the data volume was written by Elasticsearch {stamp} and this stack runs {running}:"
+        f" start Elasticsearch {stamp} or later, or restore a backup into a new volume"
+    )
+
+
+def read_stamp(volume: Path) -> str:
+    """What stands in the volume; empty if nothing does.
+
+    Raises:
+        ProvisionError: it cannot be read.
+    """
+    path = volume / NAME
+    try:
+        return path.read_bytes()[:100].decode("utf-8", "replace").strip()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise ProvisionError(f"{path} cannot be read: {reason(error)}") from error
+
+
+def write_stamp(volume: Path, running: str) -> None:
+    """Say in the volume that this version writes it.
+
+    Raises:
+        ProvisionError: it cannot be written.
+    """
+    path = volume / NAME
+    new = path.with_name(f".{NAME}.new")
+    try:
+        volume.mkdir(parents=True, exist_ok=True)
+        new.write_text(f"{running}\n", encoding="utf-8")
+        new.replace(path)
+    except OSError as error:
+        raise ProvisionError(f"{path} cannot be written: {reason(error)}") from error

@@ -1,0 +1,1 @@
+"""What Kibana shows at first login: data views, saved searches and a dashboard, each from one table."""

@@ -1,0 +1,132 @@
+"""The columns of a Lens panel: what is grouped by, and what is counted or measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tidegate.store.fields import TIMESTAMP
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """By time, in intervals that Kibana fits to the range."""
+
+    id: str = "t"
+
+    def content(self) -> dict[str, Any]:
+        """The column as Lens holds it."""
+        return {
+            "label": TIMESTAMP,
+            "dataType": "date",
+            "operationType": "date_histogram",
+            "sourceField": TIMESTAMP,
+            "isBucketed": True,
+            "scale": "interval",
+            "params": {"interval": "auto", "includeEmptyRows": True, "dropPartials": False},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """By the values of a field, those with the largest `by` first."""
+
+    label: str
+    field: str
+    by: str = "n"
+    size: int = 5
+    kind: Literal["string", "number"] = "string"
+    other: bool = True
+    id: str = "b"
+
+    def content(self) -> dict[str, Any]:
+        """The column as Lens holds it."""
+        return {
+            "label": self.label,
+            "customLabel": True,
+            "dataType": self.kind,
+            "operationType": "terms",
+            "sourceField": self.field,
+            "isBucketed": True,
+            "scale": "ordinal",
+            "params": {
+                "size": self.size,
+                "orderBy": {"type": "column", "columnId": self.by},
+                "orderDirection": "desc",
+                "otherBucket": self.other,
+                "missingBucket": False,
+                "parentFormat": {"id": "terms"},
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many events."""
+
+    label: str
+    id: str = "n"
+
+    def content(self) -> dict[str, Any]:
+        """The column as Lens holds it."""
+        return {
+            "label": self.label,
+            "customLabel": True,
+            "dataType": "number",
+            "operationType": "count",
+            "sourceField": "___records___",
+            "isBucketed": False,
+            "scale": "ratio",
+            "params": {"emptyAsNull": True},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Percentile:
+    """A percentile of a number; its id is `p95` for the 95th."""
+
+    percent: int
+    field: str
+
+    @property
+    def id(self) -> str:
+        """The column's id in its panel."""
+        return f"p{self.percent}"
+
+    def content(self) -> dict[str, Any]:
+        """The column as Lens holds it."""
+        return {
+            "label": self.id,
+            "customLabel": True,
+            "dataType": "number",
+            "operationType": "percentile",
+            "sourceField": self.field,
+            "isBucketed": False,
+            "scale": "ratio",
+            "params": {"percentile": self.percent},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Largest:
+    """The largest value of a number."""
+
+    label: str
+    field: str
+    id: str = "max"
+
+    def content(self) -> dict[str, Any]:
+        """The column as Lens holds it."""
+        return {
+            "label": self.label,
+            "customLabel": True,
+            "dataType": "number",
+            "operationType": "max",
+            "sourceField": self.field,
+            "isBucketed": False,
+            "scale": "ratio",
+            "params": {"emptyAsNull": True},
+        }
+
+
+Column = Time | Values | Count | Percentile | Largest

@@ -1,0 +1,191 @@
+"""The resizer of Docker Compose as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+import socket
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+from tidegate.origin import origin
+from tidegate.resizer.compose.containers import FOLDER_LABEL, labels_of
+from tidegate.resizer.compose.engine import (
+    Engine,
+    EngineError,
+    EngineGoneError,
+    EngineTooOldError,
+    open_engine,
+)
+from tidegate.resizer.compose.hands import OtherHands
+from tidegate.resizer.compose.home import Home, NoProjectError, container_candidates, find_home
+from tidegate.resizer.compose.journal import Journal
+from tidegate.resizer.compose.neighbours import Neighbours
+from tidegate.resizer.compose.observer import Observer, Place
+from tidegate.resizer.compose.quota import Lender
+from tidegate.resizer.compose.resizer import CannotScaleError, ComposeResizer
+from tidegate.resizer.compose.works import Works
+from tidegate.resizer.compose.workshop import Workshop
+from tidegate.resizer.server import make_app, serve_tcp
+from tidegate.resizer.sockets import unix_address
+from tidegate.settings import Settings
+from tidegate.stack.probe import asking
+
+NODE: Final = "resizer"
+BAD_START: Final = 2
+# Beyond what a replica gives its requests: its own farewell, see service/server.py.
+FAREWELL_SECONDS: Final = 5.0
+
+
+def run(settings: Settings, *, project: str = "") -> int:
+    """Run until SIGTERM or SIGINT.
+
+    Args:
+        settings: all of them.
+        project: the Compose project, where this does not run in a container of it.
+
+    Returns:
+        The exit code: 0 after a signal, 2 if it cannot start (and then the reason is on stderr).
+    """
+    try:
+        asyncio.run(_run(settings, project))
+    except (
+        _CannotStartError,
+        CannotScaleError,
+        EngineError,
+        EngineGoneError,
+        EngineTooOldError,
+        NoProjectError,
+    ) as error:
+        sys.stderr.write(f"resizer: {error}\n")
+        return BAD_START
+    return 0
+
+
+class _CannotStartError(RuntimeError):
+    """Its text says what is wrong and with which setting."""
+
+
+async def _run(settings: Settings, project: str) -> None:
+    if settings.replicas.min == 0:
+        raise _CannotStartError(
+            "replicas.min: 0 is not possible in Docker Compose, where a new replica is made as a copy of one"
+            " that is there; set it to 1 or more"
+        )
+    token = _read_token(settings.resizer.token_file)
+    _try_socket(settings.resizer.docker_socket)
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(open_engine(settings.resizer.docker_socket))
+        await engine.choose_version()
+        home = await find_home(engine, container_candidates(), project)
+        _, fetch = await stack.enter_async_context(asking())
+        journal = Journal(origin(settings, NODE))
+        resizer = _resizer(settings, engine, home, Neighbours(fetch, home.networks), journal)
+        await resizer.begin()
+        _warn(resizer, home, journal)
+        app = make_app(resizer, token=token)
+        try:
+            serving = serve_tcp(app, settings.stack.metrics_host, settings.resizer.port)
+            await stack.enter_async_context(serving)
+        except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+            said = f"port {settings.resizer.port} is taken" if taken else str(error)
+            raise _CannotStartError(f"resizer.port: {said}") from error
+        place = resizer.observer.place
+        journal.note(
+            "start",
+            f"sets the replicas of service {place.service} in project {place.project}, "
+            f"{settings.replicas.min} to {settings.replicas.max}; there are {resizer.desired}",
+        )
+        await _until_signal(resizer)
+
+
+def _resizer(
+    settings: Settings, engine: Engine, home: Home, neighbours: Neighbours, journal: Journal
+) -> ComposeResizer:
+    place = Place(home.project, settings.resizer.service)
+    stop_seconds = settings.replicas.drain_seconds + FAREWELL_SECONDS
+    observer = Observer(
+        engine=engine,
+        place=place,
+        neighbours=neighbours,
+        hands=OtherHands(patience_seconds=2 * stop_seconds),
+        settings=settings.replicas,
+    )
+    works = Works(Workshop(engine, place, journal, stop_seconds))
+    lender = Lender(engine, settings.slots.per_replica, settings.slots.max)
+    return ComposeResizer(observer, works, lender)
+
+
+def _read_token(path: Path | None) -> str:
+    name = "resizer.token_file"
+    if path is None:
+        raise _CannotStartError(
+            f"{name}: not set; it names the file with the token of every request"
+        )
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise _CannotStartError(f"{name}: {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise _CannotStartError(f"{name}: {path} is not text") from error
+    if not token:
+        raise _CannotStartError(f"{name}: {path} is empty")
+    return token
+
+
+def _try_socket(path: Path) -> None:
+    """Say what is wrong with the engine's socket while the words are still at hand."""
+    name = "resizer.docker_socket"
+    if not path.exists():
+        raise _CannotStartError(
+            f"{name}: there is no {path}; mount the Docker engine's socket there"
+        )
+    if not path.is_socket():
+        raise _CannotStartError(
+            f"{name}: {path} is not a socket; Docker makes a folder of a mount whose source is missing"
+        )
+    try:
+        with unix_address(path) as address, socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(address)
+    except PermissionError as error:
+        raise _CannotStartError(
+            f"{name}: user {os.geteuid()} may not open {path}; run as the socket's owner, user "
+            f"{path.stat().st_uid} (which needs no capability for that)"
+        ) from error
+    except OSError as error:
+        raise _CannotStartError(f"{name}: {path}: {error.strerror or error}") from error
+
+
+def _warn(resizer: ComposeResizer, home: Home, journal: Journal) -> None:
+    """Tell what is no reason not to start, but will be missed."""
+    for one in resizer.observer.containers:
+        folder = labels_of(one.inspected).get(FOLDER_LABEL, "")
+        if home.folder and folder and folder != home.folder:
+            journal.condition(
+                "two projects",
+                f"two folders use the project name {home.project}, {home.folder} and {folder}; give "
+                "one of them another by COMPOSE_PROJECT_NAME, or their containers replace each other",
+            )
+        if home.networks is not None and not home.networks & one.addresses.keys() and one.runs:
+            journal.condition(
+                "unreachable",
+                f"{one.name} shares no network with the resizer, so which replica is idle is not known",
+            )
+
+
+async def _until_signal(resizer: ComposeResizer) -> None:
+    """Run until told to stop; an error is raised, for it is a fault of ours."""
+    loop = asyncio.get_running_loop()
+    running = asyncio.create_task(resizer.run())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, running.cancel)
+    try:
+        await running
+    except asyncio.CancelledError:
+        if not running.cancelled():
+            raise

@@ -1,0 +1,150 @@
+"""The sections of what carries and sizes the service: gateway, replicas, Prometheus, autoscaler, resizer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, field_validator, model_validator
+
+from tidegate.settings.section import Port, Ratio, Seconds, Section
+
+
+class Gateway(Section):
+    """HAProxy in front of the replicas: it queues, retries and stamps the arrival."""
+
+    port: Port = 8000
+    """Where clients send their requests."""
+    metrics_port: Port = 8405
+    """HAProxy's own Prometheus exporter."""
+    queue_seconds: Seconds = 60.0
+    """How long a request may wait in the queue before it gets a 503; also while no replica is up."""
+    queue_length: int = Field(default=2000, ge=1, le=2000)
+    """How many requests may wait in the queue before the next one gets a 503."""
+    request_bytes: int = Field(default=1_048_576, ge=16_384, le=16 * 2**20)
+    """Largest request body; it is held in memory so that a failed attempt can be repeated."""
+    response_seconds: Seconds = 60.0
+    """How long a replica may take to answer."""
+
+
+class Replicas(Section):
+    """The replicas of the service on this machine."""
+
+    first_port: Port = 18001
+    """Port of the first replica; the others follow."""
+    start: int = Field(default=1, ge=0)
+    """Replicas at the start."""
+    min: int = Field(default=1, ge=0)
+    """Never fewer. With 0 the last one leaves when nothing came for `autoscaler.idle_seconds`, and the next
+    request waits in the gateway until one is back; not in Docker Compose."""
+    max: int = Field(default=6, ge=1, le=64)
+    """Never more."""
+    start_seconds: Seconds = 60.0
+    """How long a replica may take to become ready before it is replaced."""
+    drain_seconds: Seconds = 30.0
+    """How long a replica may take to finish its requests before it is killed."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Replicas:
+        if not self.min <= self.start <= self.max:
+            raise ValueError(f"needs min ≤ start ≤ max, got {self.min}, {self.start}, {self.max}")
+        return self
+
+
+class Prometheus(Section):
+    """The Prometheus that the stack runs."""
+
+    port: Port = 9090
+    """Where it listens."""
+    scrape_seconds: float = Field(default=2.0, gt=0, le=5)
+    """How often it reads metrics, and evaluates rules. A rate over 15 s needs at least three samples."""
+    retention: str = Field(default="7d", pattern=r"^[0-9]+(ms|s|m|h|d|w|y)$")
+    """How long it keeps samples."""
+
+
+class Hpa(Section):
+    """The Kubernetes HPA v2 formula and its defaults."""
+
+    target: float = Field(default=0.7, gt=0, le=10)
+    """Wanted requests in system per slot."""
+    tolerance: Ratio = 0.1
+    """No change while the ratio is this close to 1."""
+    down_stabilization_seconds: float = Field(default=300.0, ge=0)
+    """Down follows the largest recommendation of this long."""
+
+
+class ScheduleWindow(Section):
+    """Bounds at some time of the day or the week."""
+
+    cron: str
+    """When it opens: minute, hour, day of month, month and day of week."""
+    minutes: int = 1
+    """How long it stays open from each minute that `cron` matches; a day at most."""
+    min: int | None = Field(default=None, ge=1)
+    """Never fewer replicas meanwhile."""
+    max: int | None = Field(default=None, ge=1)
+    """Never more replicas meanwhile."""
+    timezone: str = "UTC"
+    """The time zone of `cron`, such as Europe/Berlin."""
+
+    @model_validator(mode="after")
+    def _can_be_read(self) -> ScheduleWindow:
+        from tidegate.autoscaler.scheduled import Window, check  # noqa: PLC0415 - only if there is one
+
+        check(Window(self.cron, self.min, self.max, self.timezone, self.minutes))
+        return self
+
+
+class Autoscaler(Section):
+    """The sidecar that reads Prometheus and sets the number of replicas."""
+
+    enabled: bool = True
+    """Whether it runs."""
+    policy: str = "sloq"
+    """Which policy decides: `sloq` keeps the objective; docs/autoscaler.md has others, and options."""
+    dry_run: bool = False
+    """Whether it only decides and writes down, and leaves the number of replicas alone."""
+    schedule: tuple[ScheduleWindow, ...] = ()
+    """Bounds by the time of day: tables of cron, minutes, min, max and timezone (docs/autoscaler.md)."""
+    tick_seconds: Seconds = 5.0
+    """How often it decides."""
+    stale_seconds: Seconds = 15.0
+    """Signals older than this are stale: the number is held."""
+    idle_seconds: Seconds = 300.0
+    """With `replicas.min = 0`: the last replica leaves when nothing has come for this long."""
+    metrics_port: Port = 9102
+    """Its own metrics."""
+    resizer_token_file: Path | None = None
+    """A file that holds the token of a resizer at http://HOST:PORT; a Unix socket needs none."""
+    hpa: Hpa = Hpa()
+
+    @field_validator("policy")
+    @classmethod
+    def _is_one(cls, words: str) -> str:
+        from tidegate.autoscaler.policies import check_live  # noqa: PLC0415 - only if it is set
+
+        check_live(words)
+        return words
+
+
+class Resizer(Section):
+    """What starts and stops replicas where the stack's own supervisor does not: in Docker Compose."""
+
+    port: Port = 9103
+    """Where it listens, with a token."""
+    token_file: Path | None = None
+    """A file that holds the token that every request must carry."""
+    docker_socket: Path = Path("/var/run/docker.sock")
+    """The Docker engine's socket."""
+    service: str = Field(default="model", pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
+    """The Compose service whose replicas it sets; of its own project, and no other."""
+
+
+class Stack(Section):
+    """The embedded size."""
+
+    data_dir: Path = Path(".tidegate")
+    """The folder that holds everything the stack writes."""
+    host: str = "127.0.0.1"
+    """The address that the gateway and Prometheus bind to."""
+    metrics_host: str = "127.0.0.1"
+    """The address that everything else binds to: metrics of collector, autoscaler and exporter."""
