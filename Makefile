@@ -25,15 +25,10 @@ down:  ## Stop the stack.
 artefacts/flights/manifest.json:
 	@$(BIN)/tidegate train
 
-# Coverage takes its time, so it is counted where everything has to be there anyway: in CI.
-COVERAGE = $(if $(filter 1,$(TIDEGATE_REQUIRE_ALL)),--cov --cov-report=term --cov-fail-under=90)
-ALL = $(BIN)/pytest -n logical --no-loadscope-reorder $(COVERAGE)
-# A fault fails again; a stack that two cores had no time for does not (docs/adr/failed-tests-run-alone.md).
-AGAIN = $(BIN)/pytest --last-failed --last-failed-no-failures=none $(COVERAGE) $(if $(COVERAGE),--cov-append)
 test:  ## Set everything up and run every test on all cores; ARGS='tests/unit -k drain' for some.
 	@scripts/setup prometheus elasticsearch
 	@$(MAKE) --no-print-directory lint
-	@$(if $(ARGS),$(BIN)/pytest $(ARGS),$(ALL) || { [ $$? = 1 ] && echo "test: once more, by itself: what failed" && $(AGAIN); })
+	@$(if $(ARGS),$(BIN)/pytest $(ARGS),scripts/test)
 
 lint:  ## Style, types and the freshness of generated files.
 	@scripts/setup

@@ -166,7 +166,8 @@ def test_slots_change_under_load_and_stay_through_deaths(tmp_path: Path, artefac
                 seen.append(shown(stack, 1, "tidegate_slots_busy"))
             assert max(seen) <= OWN
         assert set(sent.answers) == {200}
-        assert longest_wait_inside(stack) < DEVICE_SECONDS / 2
+        # Those that were on their way when the slots became fewer had to.
+        assert waits_inside(stack) <= MOST - OWN
 
         resize(stack, 2, 3)  # a replica that is started meanwhile
         eventually(lambda: stack.status()["ready"] == 2, "the second is ready")
@@ -183,8 +184,8 @@ def test_slots_change_under_load_and_stay_through_deaths(tmp_path: Path, artefac
         assert "2 of 2 replicas ready (between 1 and 4), 3 slots each instead of 2" in words
 
 
-def longest_wait_inside(stack: Stack) -> float:
-    """The longest that a request waited for a slot in a replica, from their spans, in seconds."""
+def waits_inside(stack: Stack) -> int:
+    """How many requests waited for a slot in a replica, from their spans."""
     from tidegate.store.base import SearchRequest
 
     def look() -> list[dict[str, Any]]:
@@ -195,7 +196,7 @@ def longest_wait_inside(stack: Stack) -> float:
             store.close()
 
     spans = eventually(look, "spans are in the store")
-    return max(float(one["event"]["duration"]) for one in spans) / 1e9
+    return sum(float(one["event"]["duration"]) / 1e9 > DEVICE_SECONDS / 2 for one in spans)
 
 
 def test_a_surge_is_lent_slots_until_its_replicas_are_ready(tmp_path: Path, artefact: Path) -> None:

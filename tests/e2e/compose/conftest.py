@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import uuid
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -28,7 +28,7 @@ def compose() -> Iterator[Compose]:
     require_images()
     first = free_ports(len(PUBLISHED))
     ports = {name: first + number for number, name in enumerate(PUBLISHED)}
-    stack = Compose(f"tidegate-test-{os.getpid()}", ports)
+    stack = Compose(f"tidegate-test-{uuid.uuid4().hex[:8]}", ports)
     try:
         stack.up()
         yield stack

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import socket
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def compose() -> Iterator[Compose]:
     require_images()
     first = free_ports(len(PUBLISHED))
     ports = {name: first + number for number, name in enumerate(PUBLISHED)}
-    stack = Compose(f"tidegate-bad-{os.getpid()}", ports)
+    stack = Compose(f"tidegate-bad-{uuid.uuid4().hex[:8]}", ports)
     yield stack
     stack.run("down", "--volumes", "--remove-orphans", "--timeout", "5")
 

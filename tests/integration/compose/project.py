@@ -7,11 +7,13 @@ import os
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +160,12 @@ class ResizerProcess:
 
     def has(self, ready: int) -> bool:
         """Whether so many are ready, and there are no others."""
-        status = self.call()
+        try:
+            status = self.call()
+        except urllib.error.HTTPError as error:
+            if error.code != HTTPStatus.SERVICE_UNAVAILABLE:  # it has had no look for a while
+                raise
+            return False
         return status["ready"] == ready and len(status["replicas"]) == ready
 
     def scale(self, desired: int) -> None:
@@ -168,7 +175,7 @@ class ResizerProcess:
 
     def told(self, action: str) -> list[dict[str, Any]]:
         """The lines of its log with this action."""
-        lines = map(json.loads, self.log.read_text().splitlines())
+        lines = map(json.loads, self.log.read_text().rpartition("\n")[0].splitlines())
         return [one for one in lines if one["event"].get("action") == action]
 
 
@@ -193,12 +200,15 @@ def a_project(folder: Path, image: str, version: str = "5") -> Iterator[Project]
     try:
         yield project
     finally:
-        subprocess.run(
+        ended = subprocess.run(
             [project.compose, "--project-name", project.name, "down", "-v", "--timeout", "1"],
             cwd=folder,
             capture_output=True,
-            check=True,
+            text=True,
+            timeout=180,
+            check=False,
         )
+        assert ended.returncode == 0, ended.stderr
         until(lambda: not project.containers())
 
 

@@ -189,7 +189,7 @@ def test_a_copy_of_old_settings_gives_way_once_its_successor_is_ready(
 
 def test_one_that_does_not_become_ready_is_replaced(project: Project, tmp_path: Path) -> None:
     project.run("up", "--detach")
-    settings = {"TIDEGATE_REPLICAS__START_SECONDS": "3"}
+    settings = {"TIDEGATE_REPLICAS__START_SECONDS": "20"}
     with running_resizer(project.name, tmp_path, **settings) as resizer:
         resizer.scale(2)
         before = project.ids()

@@ -40,10 +40,10 @@ async def answers(statuses: list[int], number: int) -> None:
 
 
 async def check_health(found: Service, told: asyncio.Event) -> None:
-    """Look at /ready twice a second, as the gateway does, and tell when it fails."""
+    """Look at /ready as the gateway does, only more often, and tell when it fails."""
     async with httpx.AsyncClient(base_url=found.url, timeout=60) as client:
         while (await client.get("/ready")).status_code == 200:  # noqa: ASYNC110 (it is what a gateway does)
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.05)
     told.set()
 
 
