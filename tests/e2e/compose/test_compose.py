@@ -6,6 +6,7 @@ import json
 import re
 import time
 import urllib.request
+from collections import Counter
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -15,6 +16,10 @@ import pytest
 from composing import Compose, constant, docker, loaded
 from driving import eventually
 from elasticsearch.helpers import scan
+
+from loadgen.record import read_csv
+from loadgen.results import REQUESTS as REQUESTS_CSV
+from tidegate.provision.inventory import CONSUMERS, SECRETS
 
 pytestmark = pytest.mark.e2e
 
@@ -52,8 +57,8 @@ def test_it_comes_up_healthy_with_one_replica(compose: Compose) -> None:
 
 
 def test_no_secret_shows(compose: Compose) -> None:
-    secrets = set(compose.secrets("setup").values()) | set(compose.secrets("control").values())
-    assert len(secrets) == 6
+    secrets = {one for name in CONSUMERS for one in compose.secrets(name).values()}
+    assert len(secrets) == len(SECRETS)
     containers = compose.containers(every=True)
     assert [s for s in secrets if s in json.dumps(containers)] == []
     processes = "".join(docker("top", one["Id"], "-eo", "pid,args") for one in compose.containers())
@@ -71,6 +76,10 @@ def test_what_runs_is_confined(compose: Compose) -> None:
         assert set(published) <= {"127.0.0.1"}, name
         sees_docker = any("docker.sock" in m["Destination"] for m in container["Mounts"])
         assert sees_docker == ("-resizer-" in name), name
+        assert host["ReadonlyRootfs"] != ("-elasticsearch-" in name), name
+        # Root owns the Docker socket. This image of Elasticsearch reads its accounts as root, then changes.
+        root = container["Config"]["User"].partition(":")[0] in {"", "0", "root"}
+        assert root == ("-resizer-" in name or "-elasticsearch-" in name), name
 
 
 def test_load_makes_it_grow_and_no_request_fails(compose: Compose, tmp_path: Path) -> None:
@@ -181,8 +190,15 @@ def test_outages_lose_and_double_nothing(compose: Compose, tmp_path: Path) -> No
     written = lines(compose)
     eventually(reachable, "Elasticsearch is back", 180)
     eventually(lambda: not missing(), "every line of every file is in Elasticsearch", 120)
-    ids = [hit["_id"] for hit in scan(client, index=OURS, _source=False)]
-    assert len(ids) == len(set(ids))
+    found = scan(client, index=REQUESTS, _source=["event.id", "trace.id"])
+    requests = [hit["_source"] for hit in found]
+    ids = Counter(one["event"]["id"] for one in requests)
+    assert [one for one, times in ids.items() if times > 1] == []
+    # What a client was answered has its line, also that of the killed replica.
+    answered = read_csv(folder / "runs" / "latest" / REQUESTS_CSV)
+    traces = {answered.trace_id(row) for row in range(len(answered))}
+    assert len(traces) == summary["answered"]
+    assert traces - {one["trace"]["id"] for one in requests} == set()
 
 
 def test_a_plain_up_is_put_right_within_ten_seconds(compose: Compose, tmp_path: Path) -> None:

@@ -1,14 +1,14 @@
-"""Real Prometheus servers: the one in use, and a 3.x where one has been built."""
+"""Real Prometheus servers: the one in use, and a 3.x."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from conftest import unavailable
 
 from tidegate.stack import prometheus
 
@@ -39,14 +39,10 @@ def release(request: pytest.FixtureRequest) -> Release:
         try:
             return Release(prometheus.prometheus_binary(), prometheus.promtool_binary())
         except prometheus.PrometheusError as error:
-            if os.environ.get("TIDEGATE_REQUIRE_ALL") == "1":
-                pytest.fail(str(error))
-            pytest.skip(str(error))
-    # Building it takes five minutes: whoever wants both puts it there, nobody has to.
+            unavailable(str(error))
     folder = prometheus.cache_folder() / "prometheus-3"
-    found = [shutil.which(name, path=folder) for name in ("prometheus", "promtool")]
-    if None in found:
-        pytest.skip(f"no Prometheus 3 in {folder}: run `scripts/prometheus build-3` (minutes)")
+    if None in (shutil.which(name, path=folder) for name in ("prometheus", "promtool")):
+        unavailable(f"no Prometheus 3 in {folder}: run `scripts/prometheus build-3` (minutes)")
     return Release(folder / "prometheus", folder / "promtool")
 
 

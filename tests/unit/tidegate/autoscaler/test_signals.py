@@ -260,8 +260,6 @@ def test_the_query_asks_for_all_series_at_once_as_far_back_as_they_may_be_old() 
 
 def test_every_series_that_is_read_is_one_that_is_recorded() -> None:
     rules = sorted((ROOT / "observability/prometheus/rules").glob("*.yml"))
-    if not rules:
-        pytest.skip("there are no recording rules yet")
     recorded = re.findall(r"record: *[\"']?([\w:]+)", "".join(path.read_text() for path in rules))
     assert set(SERIES.values()) <= set(recorded)
 
