@@ -10,7 +10,7 @@ import orjson
 from service.predict import DECIMALS
 from service.replica import Answer, Model
 from tidegate.drift.ids import PredictionIds
-from tidegate.telemetry import current_ids
+from tidegate.telemetry import request_ids
 
 
 def sign(answer: Answer, signer: PredictionIds | None) -> list[str]:
@@ -18,7 +18,7 @@ def sign(answer: Answer, signer: PredictionIds | None) -> list[str]:
     assert signer is not None  # noqa: S101 (it came with the model)
     labels = answer.prediction.labels.tolist()
     confidences = _confidences(answer)
-    return signer.make(time_ns() // 1000, _trace_id(), labels, confidences)
+    return signer.make(time_ns() // 1000, _ids(), labels, confidences)
 
 
 def _confidences(answer: Answer) -> list[float]:
@@ -26,10 +26,11 @@ def _confidences(answer: Answer) -> list[float]:
     return rounded
 
 
-def _trace_id() -> str:
-    ids = current_ids()
+def _ids() -> tuple[str, str]:
+    """The request's trace id, and its span id."""
+    ids = request_ids()
     assert ids is not None  # noqa: S101 (there is a request, or nobody asked)
-    return ids[0]
+    return ids
 
 
 def encode(model: Model, answer: Answer, signed: Sequence[str]) -> bytes:
@@ -52,6 +53,6 @@ def encode(model: Model, answer: Answer, signed: Sequence[str]) -> bytes:
             "model": {"name": manifest.name, "version": manifest.version},
             "work": answer.work,
             "device": answer.device,
-            "trace_id": _trace_id(),
+            "trace_id": _ids()[0],
         }
     )

@@ -144,7 +144,7 @@ def labels_of_the_version_before_are_taken(
 def labels_of_another_model_are_refused(stack: Stack, version: str) -> None:
     key = (stack.settings.stack.data_dir / "prediction.key").read_bytes().strip()
     another = PredictionIds(key, version, answers_digest("wine", ("late", "on_time")))
-    (prediction_id,) = another.make(time.time_ns() // 1000, "0" * 31 + "1", [0], [0.9])
+    (prediction_id,) = another.make(time.time_ns() // 1000, ("0" * 31 + "1", "0" * 16), [0], [0.9])
     outcomes = [{"prediction_id": prediction_id, "label": "late"}]
     refused = stack.send("/feedback", json.dumps({"outcomes": outcomes}).encode())
     assert (refused.status, refused.body["detail"][0]["type"]) == (404, "foreign_version")

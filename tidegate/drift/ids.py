@@ -1,9 +1,9 @@
 """Prediction ids: what a label that comes later needs to be counted, signed, so that any replica takes it.
 
-An id is base64url (no padding) of: format (1 byte), time (8, microseconds since 1970), trace id (16), digest
-of what is answered (4), length of the version (1), version, row (2), class (2), confidence (4, float32), and
-a signature (16). The signature of row, class and confidence is their keyed BLAKE2s, and its key the
-HMAC-SHA-256 of all before them under the service's own key: so a request of many rows takes one HMAC, and
+An id is base64url (no padding) of: format (1 byte), time (8, microseconds since 1970), trace id (16), span id
+(8), digest of what is answered (4), length of the version (1), version, row (2), class (2), confidence (4,
+float32), and a signature (16). The signature of row, class and confidence is their keyed BLAKE2s, and its key
+the HMAC-SHA-256 of all before them under the service's own key: so a request of many rows takes one HMAC, and
 each row a hash of a third of its cost. An id is signed, not encrypted: whoever has it can read it.
 
 The digest is of the model's name and classes: it tells whether the position of a class means the same to
@@ -22,9 +22,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 LONGEST: Final = 250
-_HEAD: Final = struct.Struct(">BQ16s4sB")
+_HEAD: Final = struct.Struct(">BQ16s8s4sB")
 _ROW: Final = struct.Struct(">HHf")
 _MAC_BYTES: Final = 16
 
@@ -44,6 +44,7 @@ class Prediction:
     Attributes:
         at_us: when it was answered, in microseconds since 1970.
         trace_id: of its request; 32 hexadecimal digits.
+        span_id: of its request, which tells it from others of its trace; 16 hexadecimal digits.
         answers: the digest of the model's name and classes.
         version: the model's.
         row: its place in the request.
@@ -54,6 +55,7 @@ class Prediction:
 
     at_us: int
     trace_id: str
+    span_id: str
     answers: bytes
     version: str
     row: int
@@ -87,17 +89,22 @@ class PredictionIds:
         self._version = version.encode()
 
     def make(
-        self, at_us: int, trace_id: str, labels: Sequence[int], confidences: Sequence[float]
+        self,
+        at_us: int,
+        request: tuple[str, str],
+        labels: Sequence[int],
+        confidences: Sequence[float],
     ) -> list[str]:
         """An id for each row of one request.
 
         Args:
             at_us: when it is answered, in microseconds since 1970.
-            trace_id: 32 hexadecimal digits.
+            request: its trace id and its span id, 32 and 16 hexadecimal digits.
             labels: the position of each row's label in the model's classes.
             confidences: the probability of each.
         """
-        head = _HEAD.pack(FORMAT, at_us, bytes.fromhex(trace_id), self._answers, len(self._version))
+        trace, span = bytes.fromhex(request[0]), bytes.fromhex(request[1])
+        head = _HEAD.pack(FORMAT, at_us, trace, span, self._answers, len(self._version))
         head += self._version
         key = self._request_key(head)
         made: list[str] = []
@@ -116,7 +123,7 @@ class PredictionIds:
         """
         try:
             signed = _decode(text)
-            _, at_us, trace, answers, length = _HEAD.unpack_from(signed)
+            _, at_us, trace, span, answers, length = _HEAD.unpack_from(signed)
             version = signed[_HEAD.size : _HEAD.size + length]
             row, label, confidence = _ROW.unpack_from(signed, _HEAD.size + length)
         except (struct.error, binascii.Error, ValueError) as error:
@@ -134,6 +141,7 @@ class PredictionIds:
         return Prediction(
             at_us,
             trace.hex(),
+            span.hex(),
             answers,
             version.decode(),
             row,

@@ -59,6 +59,7 @@ class Outcome:
         return {
             "event": {"action": "label", "outcome": "success"},
             "trace": {"id": of.trace_id},
+            "span": {"id": of.span_id},
             "tidegate": {
                 "model": {"name": model, "version": of.version},
                 "outcome": {

@@ -3,7 +3,14 @@
 from tidegate.telemetry.instrumentation import Telemetry, instrument
 from tidegate.telemetry.logs import get_logger
 from tidegate.telemetry.metrics import duration_edges
-from tidegate.telemetry.request import annotate, current_ids, fail, outgoing_headers, span
+from tidegate.telemetry.request import (
+    annotate,
+    current_ids,
+    fail,
+    outgoing_headers,
+    request_ids,
+    span,
+)
 
 __all__ = [
     "Telemetry",
@@ -14,5 +21,6 @@ __all__ = [
     "get_logger",
     "instrument",
     "outgoing_headers",
+    "request_ids",
     "span",
 ]

@@ -197,6 +197,12 @@ def current_ids() -> tuple[str, str] | None:
     return here.record.trace_id, here.record.tracing.current_span_id(here)
 
 
+def request_ids() -> tuple[str, str] | None:
+    """The trace id and the span id of this request's event, whichever span is innermost; None outside one."""
+    here = position.get()
+    return None if here is None else (here.record.trace_id, here.record.span_id)
+
+
 def _merge(into: dict[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in fields.items():
         if isinstance(value, Mapping):

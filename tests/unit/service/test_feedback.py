@@ -38,6 +38,7 @@ async def test_a_label_becomes_an_event_of_its_prediction(
     assert answer.status_code == 200
     assert answer.json() == {"accepted": 1, "refused": 0, "detail": []}
     assert event["trace"]["id"] == request["trace"]["id"]
+    assert event["span"]["id"] == request["span"]["id"]
     assert event["tidegate"]["model"] == request["tidegate"]["model"]
     told = event["tidegate"]["outcome"]
     assert (told["predicted"], told["actual"]) == (prediction["label"], "late")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 from service.features import Feature
 from service.segments import segments_of
+from tidegate.drift.report.labelled import labelled
 
 from .conftest import Serve
 
@@ -30,3 +32,24 @@ async def test_an_event_has_no_value_of_a_row_unless_the_settings_name_its_featu
             told = served.events()[-1]["tidegate"]
         expected = {name: [row[name] for row in samples[:2]] for name in named}
         assert told.get("segments", {}) == expected
+
+
+@pytest.mark.parametrize("tracing", ["native", "opentelemetry", "off"])
+async def test_requests_of_one_trace_keep_their_own_segments(
+    serve: Serve, samples: list[dict[str, Any]], tracing: str
+) -> None:
+    trace = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}
+    carriers = sorted({row["carrier"] for row in samples})[:2]
+    rows = [next(row for row in samples if row["carrier"] == carrier) for carrier in carriers]
+    async with serve(
+        drift={"segments": ("carrier",)}, telemetry={"tracing": tracing, "sample_ratio": 1.0}
+    ) as served:
+        for row in rows:
+            answer = await served.client.post("/predict", json={"instances": [row]}, headers=trace)
+            (told,) = answer.json()["predictions"]
+            outcome = {"prediction_id": told["prediction_id"], "label": told["label"]}
+            await served.client.post("/feedback", json={"outcomes": [outcome]})
+        requests, outcomes = served.events(), served.events("outcome")
+    found = labelled(outcomes, requests, ["carrier"])
+    assert set(found.trace.tolist()) == {"a" * 32}
+    assert found.segments["carrier"].tolist() == carriers

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -88,58 +88,79 @@ def labelled(
 
     Events that lack a field are passed over; beyond `MOST`, so are further ones.
     """
-    rows = []
+    rows: list[_Row] = []
     for event in outcomes:
         row = _row(event)
-        if row is not None and row[0] >= since:
+        if row is not None and row.answered >= since:
             rows.append(row)
         if len(rows) == MOST:
             break
-    rows.sort(key=lambda row: row[0])
-    columns: list[Any] = [list(column) for column in zip(*rows, strict=True)] or [[]] * 6
-    answered, predicted, actual, confidence, trace, number = columns
-    wanted = set(trace)
-    carried = {
-        name: value_of(event, "tidegate.segments")
-        for event in requests
-        if (name := _text(event, "trace.id")) in wanted
-    }
+    rows.sort(key=lambda row: row.answered)
+    carried = _carried(requests, {row.trace for row in rows})
     return Labelled(
-        answered=np.array(answered, np.float64),
-        predicted=np.array(predicted, np.str_),
-        actual=np.array(actual, np.str_),
-        confidence=np.array(confidence, np.float64),
-        trace=np.array(trace, np.str_),
-        row=np.array(number, np.intp),
+        answered=np.array([row.answered for row in rows], np.float64),
+        predicted=np.array([row.predicted for row in rows], np.str_),
+        actual=np.array([row.actual for row in rows], np.str_),
+        confidence=np.array([row.confidence for row in rows], np.float64),
+        trace=np.array([row.trace for row in rows], np.str_),
+        row=np.array([row.number for row in rows], np.intp),
         segments={
-            name: np.array(
-                [
-                    _segment(carried.get(one), name, at)
-                    for one, at in zip(trace, number, strict=True)
-                ],
-                np.str_,
-            )
+            name: np.array([_segment(_of(row, carried), name, row.number) for row in rows], np.str_)
             for name in segments
         },
     )
 
 
-def _row(event: Event) -> tuple[float, str, str, float, str, int] | None:
+class _Row(NamedTuple):
+    """A row whose label is known; `span` is empty where the outcome's event does not tell it."""
+
+    answered: float
+    predicted: str
+    actual: str
+    confidence: float
+    trace: str
+    span: str
+    number: int
+
+
+def _row(event: Event) -> _Row | None:
     told = value_of(event, "tidegate.outcome")
     at = moments.microseconds(_text(event, "@timestamp"))
     if not isinstance(told, dict) or at is None:
         return None
     try:
-        return (
-            at / 1e6 - float(told["lag_seconds"]),
-            str(told["predicted"]),
-            str(told["actual"]),
-            float(told["confidence"]),
-            _text(event, "trace.id"),
-            int(told["row"]),
+        return _Row(
+            answered=at / 1e6 - float(told["lag_seconds"]),
+            predicted=str(told["predicted"]),
+            actual=str(told["actual"]),
+            confidence=float(told["confidence"]),
+            trace=_text(event, "trace.id"),
+            span=_text(event, "span.id"),
+            number=int(told["row"]),
         )
     except (KeyError, TypeError, ValueError):
         return None
+
+
+Carried = Mapping[str, Mapping[str, object]]
+"""What requests' events carry, by trace and then by span: clients may send many requests in one trace."""
+
+
+def _carried(requests: Iterable[Event], traces: Set[str]) -> Carried:
+    carried: dict[str, dict[str, object]] = {}
+    for event in requests:
+        if (trace := _text(event, "trace.id")) in traces:
+            of = carried.setdefault(trace, {})
+            of[_text(event, "span.id")] = value_of(event, "tidegate.segments")
+    return carried
+
+
+def _of(row: _Row, carried: Carried) -> object:
+    """What the row's own request carries; None where it cannot be told from others of its trace."""
+    requests = carried.get(row.trace, {})
+    if row.span:
+        return requests.get(row.span)
+    return next(iter(requests.values())) if len(requests) == 1 else None
 
 
 def _segment(carried: object, name: str, row: int) -> str:

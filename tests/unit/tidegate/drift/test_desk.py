@@ -11,7 +11,8 @@ from tidegate.drift.outcome_metrics import OutcomeMetrics
 from tidegate.drift.outcomes import REASONS, Label, OutcomeRefusedError
 
 KEY = b"a key that nobody knows"
-TRACE = "0" * 31 + "1"
+TRACE, SPAN = "0" * 31 + "1", "0" * 15 + "2"
+REQUEST = (TRACE, SPAN)
 CLASSES = ("late", "on_time")
 ANSWERS = answers_digest("m", CLASSES)
 IDS = PredictionIds(KEY, "1", ANSWERS)
@@ -52,7 +53,7 @@ class Counted:
 
 
 def id_of(label: int = 0, confidence: float = 0.75, ids: PredictionIds = IDS) -> str:
-    (text,) = ids.make(AT_US, TRACE, [label], [confidence])
+    (text,) = ids.make(AT_US, REQUEST, [label], [confidence])
     return text
 
 
@@ -81,6 +82,7 @@ def test_right_and_wrong_labels_are_counted_with_confidence_and_lag() -> None:
     assert counted.value("ml_outcome_squared_error_total") == 0.25**2 + 0.75**2
     assert counted.value("ml_label_lag_seconds_sum") == 50
     assert right.fields("m")["trace"] == {"id": TRACE}
+    assert right.fields("m")["span"] == {"id": SPAN}
     assert right.fields("m")["tidegate"] == {
         "model": {"name": "m", "version": "1"},
         "outcome": {
@@ -154,7 +156,7 @@ def test_labels_of_a_version_that_is_new_here_are_counted_once_its_series_were_s
     None
 ):
     counted = Counted(memory=1000)
-    texts = BEFORE.make(AT_US, TRACE, [0] * 500, [0.5] * 500)
+    texts = BEFORE.make(AT_US, REQUEST, [0] * 500, [0.5] * 500)
     for text in texts[:400]:
         counted.desk.take(text, "late", AT_US)
 
@@ -173,7 +175,7 @@ def test_labels_of_a_version_that_is_new_here_are_counted_once_its_series_were_s
 def test_where_nobody_scrapes_labels_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tidegate.drift.outcome_metrics._MOST_WAITING", 3)
     counted = Counted()
-    for text in BEFORE.make(AT_US, TRACE, [0] * 5, [0.5] * 5):
+    for text in BEFORE.make(AT_US, REQUEST, [0] * 5, [0.5] * 5):
         counted.desk.take(text, "late", AT_US)
     assert counted.value("ml_outcomes_total", version="0", correct="true") == 2
     counted.scraped()
@@ -188,7 +190,7 @@ def test_a_refused_label_may_come_again() -> None:
 
 def test_only_the_last_ids_are_remembered() -> None:
     counted = Counted(memory=2)
-    texts = IDS.make(AT_US, TRACE, [0, 0, 0], [0.5, 0.5, 0.5])
+    texts = IDS.make(AT_US, REQUEST, [0, 0, 0], [0.5, 0.5, 0.5])
     for text in texts:
         counted.desk.take(text, "late", AT_US)
     assert counted.refused(texts[1], "late") == "replayed"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tidegate.drift.ids import ForgedIdError, MalformedIdError, PredictionIds, answers_digest
 
 KEY = b"a key that nobody knows"
-TRACE = "0123456789abcdef0123456789abcdef"
+REQUEST = ("0123456789abcdef0123456789abcdef", "0011223344556677")
 ANSWERS = answers_digest("m", ("late", "on_time"))
 IDS = PredictionIds(KEY, "v1", ANSWERS)
 AT_US = 1_790_000_000_000_000
@@ -20,26 +20,28 @@ AT_US = 1_790_000_000_000_000
 @given(
     st.integers(0, 2**63),
     st.binary(min_size=16, max_size=16),
+    st.binary(min_size=8, max_size=8),
     st.text("abcXYZ019._-", min_size=1, max_size=100),
     st.lists(st.tuples(st.integers(0, 65_535), st.floats(0, 1, width=32)), max_size=5),
 )
 def test_what_goes_in_comes_out(
-    at_us: int, trace: bytes, version: str, rows: list[tuple[int, float]]
+    at_us: int, trace: bytes, span: bytes, version: str, rows: list[tuple[int, float]]
 ) -> None:
     ids = PredictionIds(KEY, version, ANSWERS)
     labels, confidences = [label for label, _ in rows], [each for _, each in rows]
-    made = ids.make(at_us, trace.hex(), labels, confidences)
+    made = ids.make(at_us, (trace.hex(), span.hex()), labels, confidences)
     for row, text in enumerate(made):
         assert len(text) <= 250
         found = IDS.read(text)  # of whatever version it is
-        assert (found.at_us, found.trace_id, found.version) == (at_us, trace.hex(), version)
+        assert (found.at_us, found.version) == (at_us, version)
+        assert (found.trace_id, found.span_id) == (trace.hex(), span.hex())
         assert found.answers == ANSWERS
         assert (found.row, found.label, found.confidence) == (row, labels[row], confidences[row])
 
 
 @given(st.integers(0, 10**6), st.integers(1, 255))
 def test_a_changed_byte_is_noticed(place: int, change: int) -> None:
-    (text,) = IDS.make(AT_US, TRACE, [1], [0.9])
+    (text,) = IDS.make(AT_US, REQUEST, [1], [0.9])
     signed = bytearray(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     signed[place % len(signed)] ^= change
     changed = base64.urlsafe_b64encode(signed).rstrip(b"=").decode()
@@ -48,7 +50,7 @@ def test_a_changed_byte_is_noticed(place: int, change: int) -> None:
 
 
 def test_another_key_is_noticed() -> None:
-    (text,) = PredictionIds(b"some other key", "v1", ANSWERS).make(AT_US, TRACE, [1], [0.9])
+    (text,) = PredictionIds(b"some other key", "v1", ANSWERS).make(AT_US, REQUEST, [1], [0.9])
     with pytest.raises(ForgedIdError):
         IDS.read(text)
 
@@ -63,7 +65,7 @@ def test_anything_else_is_no_id(text: str) -> None:
 def test_another_spelling_of_the_same_bytes_is_not_taken() -> None:
     # The last character carries 2 bits too many: they would be a second id for the same prediction.
     ids = PredictionIds(KEY, "v1", ANSWERS)
-    (text,) = ids.make(AT_US, TRACE, [1], [0.9])
+    (text,) = ids.make(AT_US, REQUEST, [1], [0.9])
     raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     others = [text[:-1] + last for last in alphabet if last != text[-1]]
@@ -79,7 +81,7 @@ def test_another_spelling_of_the_same_bytes_is_not_taken() -> None:
 
 
 def test_an_outcome_has_the_same_id_wherever_its_label_comes_in() -> None:
-    first, second = IDS.make(AT_US, TRACE, [1, 1], [0.9, 0.9])
+    first, second = IDS.make(AT_US, REQUEST, [1, 1], [0.9, 0.9])
     elsewhere = PredictionIds(KEY, "v2", ANSWERS)
     assert IDS.read(first).outcome_id == elsewhere.read(first).outcome_id
     assert IDS.read(first).outcome_id != IDS.read(second).outcome_id

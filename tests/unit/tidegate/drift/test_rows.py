@@ -16,7 +16,7 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 def written(count: int, *, model: str = "flights") -> tuple[list[dict[str, Any]], list[str]]:
     """Events of a request of so many rows, and their prediction ids."""
-    made = IDS.make(1_700_000_000_000_000, TRACE, [0] * count, [0.75] * count)
+    made = IDS.make(1_700_000_000_000_000, (TRACE, "0" * 16), [0] * count, [0.75] * count)
     values = [[number, "UA", None] for number in range(count)]
     events = [
         {"@timestamp": "2026-03-01T10:00:00.000001Z", "message": sentence, **fields}

@@ -62,7 +62,15 @@ def rows_of(
 def outcome() -> MakeEvent:
     """Makes the event of a label."""
 
-    def make(at: float, lag: float, *, version: str = "v1", trace: str = "", **told: Any) -> Event:
+    def make(
+        at: float,
+        lag: float,
+        *,
+        version: str = "v1",
+        trace: str = "",
+        span: str = "",
+        **told: Any,
+    ) -> Event:
         fields = {
             "predicted": "late",
             "actual": "late",
@@ -78,6 +86,7 @@ def outcome() -> MakeEvent:
             unix_ns=int((at + lag) * 1e9),
             fields={
                 "trace": {"id": trace or "a" * 32},
+                **({"span": {"id": span}} if span else {}),
                 "tidegate": {"model": {"name": "flights", "version": version}, "outcome": fields},
             },
         )
@@ -89,9 +98,10 @@ def outcome() -> MakeEvent:
 def request_event() -> MakeEvent:
     """Makes the event of a request that carries segments."""
 
-    def make(at: float, trace: str, segments: object) -> Event:
+    def make(at: float, trace: str, segments: object, span: str = "c" * 16) -> Event:
         fields = {
             "trace": {"id": trace},
+            "span": {"id": span},
             "tidegate": {"model": {"name": "flights", "version": "v1"}, "segments": segments},
         }
         return make_event(ORIGIN, "request", "answered", unix_ns=int(at * 1e9), fields=fields)

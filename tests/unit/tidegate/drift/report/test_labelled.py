@@ -34,6 +34,32 @@ def test_each_row_has_the_value_that_its_request_carries_for_it(
     assert rows.segments["origin"].tolist() == [""] * 4
 
 
+def test_requests_of_one_trace_are_told_apart_by_their_spans(
+    outcome: MakeEvent, request_event: MakeEvent
+) -> None:
+    spans = ("1" * 16, "2" * 16)
+    carried = [
+        request_event(at, TRACE, {"carrier": [carrier]}, span)
+        for at, (carrier, span) in enumerate(zip(("AA", "UA"), spans, strict=True))
+    ]
+    told = [outcome(at, 1, trace=TRACE, span=span) for at, span in enumerate((*spans, "3" * 16))]
+    rows = labelled(told, carried, ["carrier"])
+    assert rows.segments["carrier"].tolist() == ["AA", "UA", ""]
+
+
+def test_an_outcome_without_its_span_has_a_segment_only_if_its_trace_has_one_request(
+    outcome: MakeEvent, request_event: MakeEvent
+) -> None:
+    other = "d" * 32
+    carried = [
+        request_event(1, TRACE, {"carrier": ["AA"]}, "1" * 16),
+        request_event(2, TRACE, {"carrier": ["UA"]}, "2" * 16),
+        request_event(3, other, {"carrier": ["DL"]}),
+    ]
+    rows = labelled([outcome(1, 1, trace=TRACE), outcome(3, 1, trace=other)], carried, ["carrier"])
+    assert rows.segments["carrier"].tolist() == ["", "DL"]
+
+
 def test_what_lacks_a_field_is_passed_over(outcome: MakeEvent) -> None:
     broken = outcome(1, 1)
     del broken["tidegate"]["outcome"]["confidence"]
