@@ -89,13 +89,16 @@ class Found:
 
 
 def join(rows: Iterable[Event], outcomes: Iterable[Event], model: str) -> Found:
-    """Bring rows and labels of a model together, of whatever version of it they are."""
-    truth = {
-        event["event"]["id"]: str(actual)
-        for event in outcomes
-        if _model(event) == model
-        and (actual := event["tidegate"].get("outcome", {}).get("actual")) is not None
-    }
+    """Bring rows and labels of a model together, of whatever version of it they are.
+
+    Of two labels with one id, which a store of several indices may hold, the first one given here counts.
+    """
+    truth: dict[str, str] = {}
+    for event in outcomes:
+        if _model(event) != model:
+            continue
+        if (actual := event["tidegate"].get("outcome", {}).get("actual")) is not None:
+            truth.setdefault(event["event"]["id"], str(actual))
     kept: list[Kept] = []
     seen: set[str] = set()
     for event in rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,6 +16,8 @@ from tidegate.settings import Drift
 from tidegate.store import moments
 
 QUERY: Final = "event.dataset:tidegate.outcome"
+REMEMBERED: Final = 100_000
+"""Ids of labels that are kept in mind, to feed none twice: 8 MiB of them."""
 _MODEL: Final = ("model", "version")
 
 Model = tuple[str, str]
@@ -120,9 +123,34 @@ class _Watched:
     labels: int = 0
 
 
+class Remembered:
+    """The newest ids, of which each is taken once.
+
+    A store may hold an event twice: Elasticsearch tells by the id only within one backing index, and a label
+    may be sent again after it has begun the next. Kept are hashes of 64 bits, as they take half the memory of
+    the ids: that one of 100,000 others has a new id's hash has a probability of 5·10⁻¹⁵.
+    """
+
+    def __init__(self, most: int = REMEMBERED) -> None:
+        self._most = most
+        self._order: deque[int] = deque()
+        self._known: set[int] = set()
+
+    def take(self, name: str) -> bool:
+        """Whether an id is not among those remembered; from now on it is."""
+        key = hash(name)
+        if key in self._known:
+            return False
+        self._known.add(key)
+        self._order.append(key)
+        if len(self._order) > self._most:
+            self._known.remove(self._order.popleft())
+        return True
+
+
 @dataclass(slots=True)
 class Watcher:
-    """Feeds each outcome to the detectors of its model's version.
+    """Feeds each outcome to the detectors of its model's version, once.
 
     A version is watched by ADWIN from its first label on, and by the z-test from the first one on that tells
     the version's accuracy on held-out rows.
@@ -135,12 +163,13 @@ class Watcher:
     drift: Drift
     metrics: Metrics
     _watched: dict[Model, _Watched] = field(default_factory=dict)
+    _remembered: Remembered = field(default_factory=Remembered)
 
     def feed(self, events: Iterable[Event]) -> Iterator[Found]:
         """The changes that these outcomes show, oldest first; what is no outcome is passed over."""
         for event in events:
             outcome = _read(event)
-            if outcome is None:
+            if outcome is None or not self._remembered.take(outcome.event_id):
                 continue
             model = outcome.model
             watched = self._of(outcome)

@@ -86,16 +86,21 @@ def labelled(
 ) -> Labelled:
     """Outcome events as columns, with the values that the requests' events carry.
 
+    Of two labels of one prediction, which a store of several indices may hold, the first to come counts.
     Events that lack a field are passed over; beyond `MOST`, so are further ones.
     """
-    rows: list[_Row] = []
+    first: dict[str, _Row] = {}
     for event in outcomes:
         row = _row(event)
-        if row is not None and row.answered >= since:
-            rows.append(row)
-        if len(rows) == MOST:
+        if row is None or row.answered < since:
+            continue
+        name = _text(event, "event.id")
+        known = first.get(name)
+        if known is None and len(first) == MOST:
             break
-    rows.sort(key=lambda row: row.answered)
+        if known is None or row.labelled_us < known.labelled_us:
+            first[name] = row
+    rows = sorted(first.values(), key=lambda row: row.answered)
     carried = _carried(requests, {row.trace for row in rows})
     return Labelled(
         answered=np.array([row.answered for row in rows], np.float64),
@@ -115,6 +120,7 @@ class _Row(NamedTuple):
     """A row whose label is known; `span` is empty where the outcome's event does not tell it."""
 
     answered: float
+    labelled_us: int
     predicted: str
     actual: str
     confidence: float
@@ -131,6 +137,7 @@ def _row(event: Event) -> _Row | None:
     try:
         return _Row(
             answered=at / 1e6 - float(told["lag_seconds"]),
+            labelled_us=at,
             predicted=str(told["predicted"]),
             actual=str(told["actual"]),
             confidence=float(told["confidence"]),

@@ -59,6 +59,12 @@ def test_a_row_that_was_delivered_twice_counts_once() -> None:
     assert found.kept[0].at_us == 1_772_359_200_000_001
 
 
+def test_of_two_labels_of_a_row_the_first_counts() -> None:
+    events, made = written(1)
+    found = join(events, [label(made[0], "late"), label(made[0], "on_time")], "flights")
+    assert (found.labels, [one.label for one in found.kept]) == (1, ["late"])
+
+
 def test_what_is_of_another_model_or_of_another_shape_is_passed_over() -> None:
     events, made = written(2)
     other, _ = written(2, model="wine")

@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import start_http_server
 
 from tidegate.drift import watch_run
-from tidegate.drift.watch import Found, Metrics, Watcher
+from tidegate.drift.watch import Found, Metrics, Remembered, Watcher
 from tidegate.events import Event, Origin, make_event
 from tidegate.settings import Drift, Settings
 from tidegate.store.base import QueryError, SearchRequest, SearchResult, StoreUnavailableError
@@ -81,6 +81,20 @@ def test_the_same_outcomes_give_the_same_event_ids() -> None:
         (each.event_id, each.at_us) for each in again
     ]
     assert len({each.event_id for each in first}) == len(first)
+
+
+def test_a_label_that_the_store_holds_twice_is_fed_once() -> None:
+    once, twice = watcher(), watcher()
+    found = list(once.feed(outcomes()))
+    # Hours later, and to another replica: the same id, which Elasticsearch has in another backing index.
+    assert [*twice.feed(outcomes()), *twice.feed(outcomes())] == found
+    assert twice.metrics.registry.get_sample_value("tidegate_watch_outcomes_total", OF) == 1000
+
+
+def test_so_many_ids_are_remembered_and_no_more() -> None:
+    remembered = Remembered(most=2)
+    taken = [remembered.take(name) for name in ("a", "b", "a", "c", "b", "a")]
+    assert taken == [True, True, False, True, False, True]
 
 
 @pytest.mark.parametrize("accuracy", [None, "0.9", 7.0])

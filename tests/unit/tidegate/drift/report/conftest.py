@@ -69,6 +69,7 @@ def outcome() -> MakeEvent:
         version: str = "v1",
         trace: str = "",
         span: str = "",
+        event_id: str | None = None,
         **told: Any,
     ) -> Event:
         fields = {
@@ -84,6 +85,7 @@ def outcome() -> MakeEvent:
             "outcome",
             "a label arrived",
             unix_ns=int((at + lag) * 1e9),
+            event_id=event_id,
             fields={
                 "trace": {"id": trace or "a" * 32},
                 **({"span": {"id": span}} if span else {}),

@@ -60,6 +60,16 @@ def test_an_outcome_without_its_span_has_a_segment_only_if_its_trace_has_one_req
     assert rows.segments["carrier"].tolist() == ["", "DL"]
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_two_labels_with_one_id_the_first_counts(outcome: MakeEvent, *, turned: bool) -> None:
+    first, again = (
+        outcome(10, lag, event_id="e" * 32, actual=actual)
+        for lag, actual in ((5, "late"), (3600, "on_time"))
+    )
+    rows = labelled([again, first] if turned else [first, again], [], [])
+    assert (rows.actual.tolist(), rows.answered.tolist()) == (["late"], [10])
+
+
 def test_what_lacks_a_field_is_passed_over(outcome: MakeEvent) -> None:
     broken = outcome(1, 1)
     del broken["tidegate"]["outcome"]["confidence"]

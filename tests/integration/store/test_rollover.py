@@ -1,0 +1,103 @@
+"""A label that comes again after a rollover: Elasticsearch has it twice, who counts labels has it once."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from elasticsearch import Elasticsearch
+
+from service.retraining import find
+from tidegate.drift.ids import PredictionIds
+from tidegate.drift.outcomes import Outcome
+from tidegate.drift.report.labelled import read_labelled
+from tidegate.drift.rows import row_events
+from tidegate.drift.watch import QUERY, Metrics, Watcher
+from tidegate.events import Event, Origin, make_event
+from tidegate.settings import Drift
+from tidegate.settings import Elasticsearch as ElasticsearchSettings
+from tidegate.store import following
+from tidegate.store.base import SearchRequest
+from tidegate.store.elasticsearch import ElasticsearchStore
+from tidegate.store.following import Follower
+
+pytestmark = pytest.mark.integration
+
+REQUEST = ("a" * 32, "b" * 16)
+SINCE = datetime.now(UTC) - timedelta(hours=1)
+
+
+@pytest.fixture
+def name() -> str:
+    """Of a model of its own, of its version and of the namespace that its events lie in."""
+    return uuid.uuid4().hex
+
+
+@pytest.fixture
+def store(elasticsearch_url: str) -> Iterator[ElasticsearchStore]:
+    with closing(ElasticsearchStore(ElasticsearchSettings(url=elasticsearch_url))) as made:
+        yield made
+
+
+def told(
+    name: str, ids: PredictionIds, prediction_id: str, *, at: datetime, node: str, actual: str
+) -> Event:
+    """The event of a label that a replica took."""
+    prediction = ids.read(prediction_id)
+    lag = at.timestamp() - prediction.at_us / 1e6
+    outcome = Outcome(prediction, "late", actual, lag, 0.9)
+    return make_event(
+        Origin("flights", "1", "test", node, name),
+        "outcome",
+        "a label arrived",
+        unix_ns=int(at.timestamp() * 1e9),
+        event_id=prediction.outcome_id,
+        fields=outcome.fields(name),
+    )
+
+
+def test_a_label_in_two_backing_indices_is_counted_once_and_as_it_first_came(
+    store: ElasticsearchStore, elasticsearch_url: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Within a page a follower knows an id again by itself; there are many pages where labels are many.
+    monkeypatch.setattr(following, "PAGE", 1)
+    ids = PredictionIds(b"a key of enough bytes", name, b"1234")
+    answered, first, between, again = (
+        SINCE + timedelta(minutes=minutes) for minutes in (1, 10, 20, 50)
+    )
+    at_ns = int(answered.timestamp() * 1e9)
+    made = ids.make(at_ns // 1000, REQUEST, [0, 0], [0.9, 0.9])
+    ((sentence, fields),) = row_events(
+        ["hour"], [[7], [8]], made, trace_id=REQUEST[0], model=name, version=name
+    )
+    origin = Origin("flights", "1", "test", "flights-1", name)
+    store.append([make_event(origin, "rows", sentence, unix_ns=at_ns, fields=fields)])
+    for row, at in enumerate((first, between)):
+        label = told(name, ids, made[row], at=at, node="flights-1", actual="late")
+        assert store.append([label]) == []
+    watcher = Watcher(Drift(), Metrics())
+    follower = Follower(store, f"{QUERY} AND data_stream.namespace:{name}", SINCE)
+    list(watcher.feed(follower.events()))
+    stream = f"logs-tidegate.outcome-{name}"
+    with Elasticsearch(elasticsearch_url) as client:
+        assert client.indices.rollover(alias=stream)["rolled_over"]
+        resent = told(name, ids, made[0], at=again, node="flights-2", actual="on_time")
+        assert store.append([resent]) == []
+        client.indices.refresh(index=stream)
+        hits = client.search(index=stream)["hits"]["hits"]
+    # The store itself has it twice: one id, in two indices.
+    same = [hit["_index"] for hit in hits if hit["_id"] == ids.read(made[0]).outcome_id]
+    assert len(set(same)) == 2
+    assert store.search(SearchRequest(follower.query)).total == 3
+
+    assert read_labelled(store, name, SINCE, []).actual.tolist() == ["late", "late"]
+    found = find(store, name, SINCE)
+    assert (found.labels, [one.label for one in found.kept]) == (2, ["late", "late"])
+    found_again = list(follower.events())  # it remembers ids for some seconds only
+    assert len(found_again) == 1
+    list(watcher.feed(found_again))
+    of = {"model": name, "version": name}
+    assert watcher.metrics.registry.get_sample_value("tidegate_watch_outcomes_total", of) == 2
