@@ -65,7 +65,8 @@ class Counted:
         features: in the reference's order; empty if nothing was counted.
         answers: the labels given.
         alerts: that fired.
-        trouble: why there is nothing, in words; empty if there is.
+        trouble: why there is nothing, in words; empty if there is. With it, no features and no
+            alerts do not mean that nothing has drifted or fired.
     """
 
     features: Sequence[Distribution] = ()
@@ -153,8 +154,7 @@ async def count(
         return Counted(trouble=str(error))
     features, predictions = found.values()
     if not features:
-        of = f"{model.name} {model.version}"
-        return Counted(alerts=alerts, trouble=f"Prometheus has counted nothing of {of}")
+        return Counted(alerts=alerts, trouble=_nothing(model))
     began = span.begin
     observed = growth_by(features, periods, began, "feature", "bin")
     given = growth_by(predictions, periods, began, "label")
@@ -163,3 +163,10 @@ async def count(
         answers(model.reference, model.labels, given, len(periods), drift.significance),
         alerts,
     )
+
+
+def _nothing(model: Model) -> str:
+    of = f"{model.name} {model.version}"
+    if not model.reference.samples:
+        return f"{of} has no drift reference, as no rows lay beside its file"
+    return f"Prometheus has counted nothing of {of}"

@@ -59,14 +59,16 @@ def to_html(found: Findings, *, kibana: str = "", note: str = "") -> str:
 def badge(found: Findings) -> tuple[str, str]:
     """The whole report in some words, and how good that is."""
     drop = _drop(found)
+    fell = [f"{100 * drop:.1f} points less often right"]
+    unknown = ["drift unknown"] if found.counted.trouble else []
     if drop > found.drift.accuracy_drop_critical:
-        return f"{100 * drop:.1f} points less often right", "bad"
+        return ", ".join(fell + unknown), "bad"
     if found.drifted:
         count = len(found.drifted)
         return f"{count} feature{'s' * (count > 1)} drifted", "doubtful"
     if drop > found.drift.accuracy_drop_warning:
-        return f"{100 * drop:.1f} points less often right", "doubtful"
-    return "steady", "good"
+        return ", ".join(fell + unknown), "doubtful"
+    return (unknown[0], "doubtful") if unknown else ("steady", "good")
 
 
 def kibana_url(kibana: str, trace: str) -> str:
@@ -82,9 +84,11 @@ def _drop(found: Findings) -> float:
     return usual - newest.accuracy if newest.labels >= found.drift.outcomes else 0.0
 
 
-def _most(found: Findings, period: int) -> list[tuple[str, float]]:
-    """The features that drifted in a period, the furthest first."""
-    indices = ((each.name, each.indices()[period]) for each in found.counted.features)
+def _most(found: Findings, period: int) -> list[tuple[str, float]] | None:
+    """The features that drifted in a period, the furthest first; None if nothing was counted in it."""
+    indices = [(each.name, each.indices()[period]) for each in found.counted.features]
+    if all(i is None for _, i in indices):
+        return None
     over = [(name, i) for name, i in indices if i is not None and i > found.drift.psi_warning]
     return sorted(over, key=lambda pair: -pair[1])[:DRIFTED]
 

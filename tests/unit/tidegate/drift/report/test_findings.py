@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -72,3 +73,12 @@ async def test_a_prometheus_without_the_model_still_knows_its_alerts(
     assert len(found.alerts) == 1
     away = await count("http://127.0.0.1:9", model, Drift(), SPAN, PERIODS)
     assert "does not answer" in away.trouble
+
+
+async def test_a_model_without_a_reference_has_no_distributions_and_that_is_why(
+    prometheus: tuple[str, Answers], model: Model
+) -> None:
+    url, _ = prometheus
+    reference = model.reference.model_copy(update={"samples": 0})
+    found = await count(url, replace(model, reference=reference), Drift(), SPAN, PERIODS)
+    assert found.trouble == "flights v1 has no drift reference, as no rows lay beside its file"

@@ -119,27 +119,47 @@ def test_without_labels_and_without_prometheus_the_page_says_so(model: Model) ->
     html = to_html(findings(model, rows_of([], [], []), Counted(trouble="it does not answer")))
     text = " ".join(Tags(html).text.split())
     assert "No distributions: it does not answer." in text
+    # Neither drift nor an alert can be told: none was seen, as nobody could look.
+    assert "drift unknown" in text
+    assert "unknown features drifted" in text
+    assert text.count("unknown") == 1 + 1 + len(PERIODS) + 1
+    assert ">none<" not in html
+    assert "steady" not in text
     assert "No label is known yet" in text
     assert "None are kept" in text
     assert "no wrong label is known" in text
     assert "Drift by period" not in text
 
 
+def test_a_period_in_which_nothing_was_counted_is_not_one_without_drift(
+    model: Model, rows: Labelled
+) -> None:
+    found = counted(model)
+    for each in found.features:
+        each.counts[0] = 0
+    html = to_html(findings(model, rows, found))
+    assert html.count(">nothing counted<") == 1
+    assert ">none<" not in html
+
+
 @pytest.mark.parametrize(
-    ("right", "drifts", "expected"),
+    ("right", "drifts", "trouble", "expected"),
     [
         # of 400 labels; 80 % were right on held-out rows
-        (320, False, ("steady", "good")),
-        (320, True, ("1 feature drifted", "doubtful")),
-        (304, False, ("4.0 points less often right", "doubtful")),
-        (288, True, ("8.0 points less often right", "bad")),
+        (320, False, "", ("steady", "good")),
+        (320, True, "", ("1 feature drifted", "doubtful")),
+        (304, False, "", ("4.0 points less often right", "doubtful")),
+        (288, True, "", ("8.0 points less often right", "bad")),
+        (320, False, "away", ("drift unknown", "doubtful")),
+        (304, False, "away", ("4.0 points less often right, drift unknown", "doubtful")),
+        (288, False, "away", ("8.0 points less often right, drift unknown", "bad")),
     ],
 )
 def test_the_badge_tells_the_worst(
-    model: Model, right: int, drifts: bool, expected: tuple[str, str]
+    model: Model, right: int, drifts: bool, trouble: str, expected: tuple[str, str]
 ) -> None:
     labels = rows_of([15.0] * 400, [True] * right + [False] * (400 - right), [0.8] * 400)
-    found = findings(model, labels, counted(model) if drifts else Counted())
+    found = findings(model, labels, counted(model) if drifts else Counted(trouble=trouble))
     assert badge(found) == expected
 
 

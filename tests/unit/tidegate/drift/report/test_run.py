@@ -48,7 +48,7 @@ def test_a_report_is_written_though_prometheus_is_away(
     out = settings.stack.data_dir / "reports" / "model.html"
     assert report(settings, since="5m", out=out) == 0
     said = capsys.readouterr()
-    assert said.out == f"{out}: steady; 1 labels\n"
+    assert said.out == f"{out}: drift unknown; 1 labels\n"
     assert "no distributions: http://127.0.0.1:9/api/v1/query_range does not answer" in said.err
     assert "labels known" in out.read_text(encoding="utf-8")
 
