@@ -118,6 +118,25 @@ def test_a_new_model_takes_over_under_load_and_no_request_fails(
         assert told[0]["tidegate"]["model"]["version"] == after
         labels_of_the_version_before_are_taken(stack, awaited, before)
         labels_of_another_model_are_refused(stack, after)
+        page, said = report(stack, tmp_path)
+        assert f"<h1>flights {after}</h1>" in page
+        assert "as the running stack serves it" in page
+        assert "answers by now" not in page + said
+    # Without the stack nobody knows of the replacement but the store.
+    page, said = report(stack, tmp_path)
+    assert f"<h1>flights {before}</h1>" in page
+    assert f"{after} answers by now, and the page is about flights {before}" in said
+    page, said = report(stack, tmp_path, "--model", str(challenger))
+    assert f"<h1>flights {after}</h1>" in page
+    assert "answers by now" not in page + said
+
+
+def report(stack: Stack, folder: Path, *arguments: str) -> tuple[str, str]:
+    """The page, and what was said beside it."""
+    out = folder / "model.html"
+    done = stack.run("tidegate", "monitor", "report", "--out", str(out), *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out.read_text(encoding="utf-8"), done.stderr
 
 
 def labels_of_the_version_before_are_taken(

@@ -77,11 +77,15 @@ def monitor_report(
     out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path(
         "runs/model-report.html"
     ),
+    model: Annotated[
+        Path | None,
+        typer.Option(help="An artefact or a joblib file, instead of the model that is served."),
+    ] = None,
 ) -> None:
     """Write one page about the model: drift, accuracy, calibration, and where it was sure and wrong."""
     from tidegate.drift.report.run import report as run
 
-    raise typer.Exit(run(settings(), since=since, out=out))
+    raise typer.Exit(run(settings(), since=since, out=out, named=model))
 
 
 @monitor.command("watch", epilog="Example: `tidegate monitor watch`")

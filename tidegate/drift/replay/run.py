@@ -21,7 +21,7 @@ from typing import Final
 import aiohttp
 from rich.console import Console
 
-from service.artefact import read_manifest
+from service.artefact import load
 from service.dataset import read_flights
 from service.features import Schema
 from tidegate.drift.replay.months import CONTROL, Month, months
@@ -33,7 +33,8 @@ from tidegate.drift.report.counted import Floats, growth_by, samples
 from tidegate.drift.report.findings import Findings, Model
 from tidegate.drift.report.page import to_html
 from tidegate.drift.report.periods import Period
-from tidegate.drift.report.run import find, kibana_of, read_model
+from tidegate.drift.report.run import find, kibana_of
+from tidegate.drift.report.subject import read_model
 from tidegate.settings import Settings
 from tidegate.store import open_store
 from tidegate.store.base import SearchRequest, StoreUnavailableError
@@ -76,8 +77,9 @@ def demo_drift(settings: Settings, *, count: int, rows: int, seconds: float, out
     console.rule("[bold]1  The model")
     if _run("train", "--out", str(settings.model.path)):
         return 1
-    model, flights = read_model(settings.model.path), read_flights()
-    schema = Schema(read_manifest(settings.model.path).features)
+    artefact = load(settings.model.path)
+    model, flights = read_model(artefact), read_flights()
+    schema = Schema(artefact.manifest.features)
     sent = months(flights, model.reference, count=count, rows=rows)
     console.rule("[bold]2  The stack, with two replicas")
     if _run("up", "--detach"):

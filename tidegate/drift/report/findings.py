@@ -76,10 +76,19 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
+class Newer:
+    """Another version that answered after the one of the report, and when last, in seconds since 1970."""
+
+    version: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """What a page shows.
 
     Attributes:
+        newer: the version that answers by now, if it is not the model's.
         reasons: why an alert fired, by the alert, where somebody knows.
     """
 
@@ -94,6 +103,7 @@ class Findings:
     segments: Sequence[Segment]
     segment_names: Sequence[str]
     examples: Sequence[Example]
+    newer: Newer | None = None
     reasons: Mapping[Fired, str] = field(default_factory=dict)
 
     @property
@@ -116,6 +126,7 @@ def gather(
     *,
     span: Period,
     periods: Sequence[Period],
+    newer: Newer | None = None,
     reasons: Mapping[Fired, str] | None = None,
 ) -> Findings:
     """What rows and counters say, for these periods."""
@@ -134,6 +145,7 @@ def gather(
         segments=segments_that_fell(rows, newest)[:SEGMENTS] if newest else [],
         segment_names=list(rows.segments),
         examples=worst(rows, EXAMPLES),
+        newer=newer,
         reasons=reasons or {},
     )
 

@@ -28,12 +28,13 @@ KIBANA: Final = (
 )
 
 
-def to_html(found: Findings, *, kibana: str = "", note: str = "") -> str:
+def to_html(found: Findings, *, kibana: str = "", why: str = "", note: str = "") -> str:
     """The report as HTML, its plots inside.
 
     Args:
         found: what it says.
         kibana: where Kibana is, to link requests there; empty if there is none.
+        why: which model it is about, and why.
         note: a sentence above it all.
     """
     environment = Environment(
@@ -50,6 +51,7 @@ def to_html(found: Findings, *, kibana: str = "", note: str = "") -> str:
         most=[_most(found, number) for number in range(len(found.periods))],
         plots={name: _both(found, name) for name in names_of(found)},
         trace_url=lambda trace: kibana_url(kibana, trace) if kibana else "",
+        why=why,
         note=note,
         light=LIGHT,
         dark=DARK,

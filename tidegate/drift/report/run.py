@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from service.artefact import REFERENCE, ArtefactError, read_manifest
-from tidegate.drift.reference import load_reference
+from service.artefact import ArtefactError
 from tidegate.drift.report.findings import Findings, Model, count, gather
 from tidegate.drift.report.labelled import MOST, read_labelled
 from tidegate.drift.report.page import badge, to_html
 from tidegate.drift.report.periods import Period, even_periods
+from tidegate.drift.report.subject import find_subject, newer_version
 from tidegate.settings import Settings
 from tidegate.store import moments
 from tidegate.store.base import StoreUnavailableError
@@ -24,13 +24,14 @@ TROUBLE: Final = 2
 PERIODS: Final = 12
 
 
-def report(settings: Settings, *, since: str, out: Path) -> int:
-    """Write the page about the model that the settings name.
+def report(settings: Settings, *, since: str, out: Path, named: Path | None = None) -> int:
+    """Write the page about the model that is served.
 
     Args:
         settings: the model's artefact, the store, Prometheus and the thresholds.
         since: how far back, `1d` or a moment.
         out: the file to write.
+        named: another model's artefact, or the file that joblib wrote.
 
     Returns:
         The exit code: 0, or 2 with a sentence if there is no model, no store, or no place to write.
@@ -39,40 +40,30 @@ def report(settings: Settings, *, since: str, out: Path) -> int:
     try:
         begin = _begin(since, now)
         span = Period("all", begin.timestamp(), now.timestamp())
-        model = read_model(settings.model.path)
+        subject = find_subject(settings, named)
         periods = even_periods(span.begin, span.end, PERIODS)
-        found = asyncio.run(find(settings, model, span, periods))
-        out.parent.mkdir(parents=True, exist_ok=True)
-        page = to_html(found, kibana=kibana_of(settings), note=note_of(found.overall.labels))
-        out.write_text(page, encoding="utf-8")
+        found = asyncio.run(find(settings, subject.model, span, periods))
     except (ValueError, ArtefactError, StoreUnavailableError) as error:
         sys.stderr.write(f"{error}\n")
         return TROUBLE
+    note = note_of(found.overall.labels)
+    page = to_html(found, kibana=kibana_of(settings), why=subject.why, note=note)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(page, encoding="utf-8")
     except OSError as error:
         sys.stderr.write(f"--out: {out} cannot be written: {error.strerror}\n")
         return TROUBLE
     sys.stdout.write(f"{out}: {badge(found)[0]}; {found.overall.labels} labels\n")
     if found.counted.trouble:
         sys.stderr.write(f"no distributions: {found.counted.trouble}\n")
+    if found.newer:
+        of = f"{found.model.name} {found.model.version}"
+        sys.stderr.write(
+            f"{found.newer.version} answers by now, and the page is about {of} ({subject.why}): "
+            "name the other with --model\n"
+        )
     return 0
-
-
-def read_model(artefact: Path) -> Model:
-    """The model of an artefact folder.
-
-    Raises:
-        ArtefactError: its manifest does not read.
-        BadReferenceError: its reference does not.
-    """
-    manifest = read_manifest(artefact)
-    accuracy = manifest.metrics.get("held_out", {}).get("accuracy")
-    return Model(
-        manifest.name,
-        manifest.version,
-        tuple(str(label) for label in manifest.classes),
-        accuracy,
-        load_reference(artefact / REFERENCE),
-    )
 
 
 async def find(settings: Settings, model: Model, span: Period, periods: list[Period]) -> Findings:
@@ -86,7 +77,8 @@ async def find(settings: Settings, model: Model, span: Period, periods: list[Per
     since = datetime.fromtimestamp(span.begin, UTC)
     with closing(open_store(settings, read_only=True)) as store:
         rows = read_labelled(store, model.version, since, settings.drift.segments)
-    return gather(model, settings.drift, rows, counted, span=span, periods=periods)
+        newer = newer_version(store, model, since)
+    return gather(model, settings.drift, rows, counted, span=span, periods=periods, newer=newer)
 
 
 def _begin(since: str, now: datetime) -> datetime:

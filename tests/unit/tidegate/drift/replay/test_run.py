@@ -29,7 +29,8 @@ def ran(monkeypatch: pytest.MonkeyPatch, model: Model, sent: list[Month]) -> lis
     monkeypatch.setattr(run, "_run", command)
     monkeypatch.setattr(run, "read_model", lambda _: model)
     monkeypatch.setattr(run, "read_flights", lambda: None)
-    monkeypatch.setattr(run, "read_manifest", lambda _: SimpleNamespace(features=FEATURES))
+    manifest = SimpleNamespace(features=FEATURES)
+    monkeypatch.setattr(run, "load", lambda _: SimpleNamespace(manifest=manifest))
     monkeypatch.setattr(run, "months", lambda *_, **__: sent)
     return commands
 

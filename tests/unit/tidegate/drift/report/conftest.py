@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,6 +40,22 @@ def model() -> Model:
         samples=1000, features=features, calibration=curve, predictions=(200, 800)
     )
     return Model("flights", "v1", ("late", "on_time"), 0.8, reference)
+
+
+def write_artefact(folder: Path, model: Model) -> None:
+    """The artefact folder of a model, as far as a report looks into it."""
+    folder.mkdir()
+    manifest = {
+        "name": model.name,
+        "version": model.version,
+        "features": [{"name": "x"}, {"name": "carrier", "kind": "category"}],
+        "classes": list(model.labels),
+        "inputs": "none",
+        "files": {},
+        "metrics": {"held_out": {"accuracy": model.accuracy}},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "reference.json").write_text(model.reference.model_dump_json())
 
 
 def rows_of(

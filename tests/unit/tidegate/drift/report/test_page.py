@@ -12,7 +12,7 @@ from loadgen.theme import DARK, LIGHT
 from tidegate.drift.report.alerts import Fired
 from tidegate.drift.report.counted import Floats
 from tidegate.drift.report.distributions import answers, distributions
-from tidegate.drift.report.findings import Counted, Findings, Model, gather
+from tidegate.drift.report.findings import Counted, Findings, Model, Newer, gather
 from tidegate.drift.report.labelled import Labelled
 from tidegate.drift.report.page import badge, kibana_url, to_html
 from tidegate.drift.report.periods import Period
@@ -140,6 +140,18 @@ def test_a_period_in_which_nothing_was_counted_is_not_one_without_drift(
     html = to_html(findings(model, rows, found))
     assert html.count(">nothing counted<") == 1
     assert ">none<" not in html
+
+
+def test_the_page_says_which_model_it_is_about_and_which_answers_by_now(
+    model: Model, rows: Labelled
+) -> None:
+    plain = to_html(findings(model, rows), why="models/v1, as model.path says")
+    assert "The model in models/v1, as model.path says." in plain
+    assert "by now" not in plain
+    later = replace(findings(model, rows), newer=Newer("v2", 19.0))
+    text = " ".join(Tags(to_html(later)).text.split())
+    assert "Version v2 answers by now , last at 1970-01-01 00:00:19 UTC" in text
+    assert "this page is about v1" in text
 
 
 @pytest.mark.parametrize(

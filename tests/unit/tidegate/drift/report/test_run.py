@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
@@ -13,24 +12,13 @@ from tidegate.drift.report.run import kibana_of, note_of, report
 from tidegate.settings import Settings
 from tidegate.store.embedded import EmbeddedStore
 
-from .conftest import MakeEvent
+from .conftest import MakeEvent, write_artefact
 
 
 @pytest.fixture
 def settings(tmp_path: Path, model: Model) -> Settings:
     artefact = tmp_path / "artefact"
-    artefact.mkdir()
-    manifest = {
-        "name": "flights",
-        "version": "v1",
-        "features": [{"name": "x"}, {"name": "carrier", "kind": "category"}],
-        "classes": ["late", "on_time"],
-        "inputs": "none",
-        "files": {},
-        "metrics": {"held_out": {"accuracy": 0.8}},
-    }
-    (artefact / "manifest.json").write_text(json.dumps(manifest))
-    (artefact / "reference.json").write_text(model.reference.model_dump_json())
+    write_artefact(artefact, model)
     return Settings(
         model={"path": artefact},
         stack={"data_dir": tmp_path},
@@ -50,7 +38,28 @@ def test_a_report_is_written_though_prometheus_is_away(
     said = capsys.readouterr()
     assert said.out == f"{out}: drift unknown; 1 labels\n"
     assert "no distributions: http://127.0.0.1:9/api/v1/query_range does not answer" in said.err
-    assert "labels known" in out.read_text(encoding="utf-8")
+    assert "answers by now" not in said.err
+    page = out.read_text(encoding="utf-8")
+    assert "labels known" in page
+    assert f"The model in {settings.model.path}, as model.path says." in page
+
+
+def test_a_page_about_a_version_that_answers_no_more_says_so(
+    settings: Settings, request_event: MakeEvent, capsys: pytest.CaptureFixture[str]
+) -> None:
+    event = request_event(time.time() - 60, "a" * 32, None)
+    event["tidegate"]["model"]["version"] = "v2"
+    event["tidegate"]["prediction"] = {"label": "late"}
+    store = EmbeddedStore(settings.stack.data_dir / "store")
+    store.append([event])
+    store.close()
+    out = settings.stack.data_dir / "model.html"
+    assert report(settings, since="5m", out=out) == 0
+    said = capsys.readouterr().err
+    assert f"v2 answers by now, and the page is about flights v1 ({settings.model.path}, " in said
+    assert "Version v2 answers by now" in out.read_text(encoding="utf-8")
+    assert report(settings, since="5m", out=out, named=settings.model.path / "no") == 2
+    assert "there is no model at" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
