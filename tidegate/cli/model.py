@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.options import Since, settings
+from tidegate.cli.options import Since, settings, stop
 
 PANEL = "The model"
 
@@ -21,12 +21,16 @@ def train(
     out: Annotated[Path, typer.Option(help="The artefact folder to write.")] = Path(
         "artefacts/flights"
     ),
-    force: Annotated[bool, typer.Option(help="Train even if the artefact is there.")] = False,
+    force: Annotated[bool, typer.Option(help="Train even if it is there already.")] = False,
 ) -> None:
     """Train the flight-delay model and write its artefact."""
+    from service.artefact import ArtefactError
     from service.training import train_flights
 
-    train_flights(out, force=force)
+    try:
+        train_flights(out, force=force)
+    except ArtefactError as error:
+        stop(str(error))
 
 
 @commands.command(

@@ -271,3 +271,13 @@ def test_a_bad_wish_is_one_sentence(
     monkeypatch.setattr(retraining, "from_dataset", lambda *_: march)
     assert retrain(settings(flights, tmp_path), Wish(tmp_path / "next", **wish)) == 2
     assert why in capsys.readouterr().err
+
+
+def test_a_challenger_takes_the_place_of_no_file(
+    flights: Artefact, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "wine.joblib"
+    out.write_bytes(b"a model")
+    assert retrain(settings(flights, tmp_path), Wish(out, months="3")) == retraining.TROUBLE
+    assert "wine.joblib is no artefact folder, and is left as it is" in capsys.readouterr().err
+    assert out.read_bytes() == b"a model"
