@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.e2e
 
 MONTHS = 2
 ROWS = 2000
-TRACE = re.compile(r"tidegate trace ([0-9a-f]{32})")
+TRACE = re.compile(r"<code>TIDEGATE_STACK__DATA_DIR=(\S+) tidegate trace ([0-9a-f]{32})")
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,11 @@ def replayed(
         seconds=400,
     )
     return stack, done, out
+
+
+def there(stack: Stack, folder: str) -> Stack:
+    """The commands of a stack, told to look into another folder."""
+    return replace(stack, environment={**stack.environment, "TIDEGATE_STACK__DATA_DIR": folder})
 
 
 def test_the_replay_ends_well_and_says_what_it_held_against_numpy(
@@ -69,9 +75,11 @@ def test_each_example_of_the_report_leads_to_its_request(
     page = out.read_text(encoding="utf-8")
     assert "http://" not in page
     assert "origin" in page
-    traces = TRACE.findall(page)
-    assert len(traces) == 12
-    shown = stack.run("tidegate", "trace", traces[0])
+    commands = TRACE.findall(page)
+    assert len(commands) == 12
+    # The replay has a folder of its own, which each command names.
+    folder, trace = commands[0]
+    shown = there(stack, folder).run("tidegate", "trace", trace)
     assert shown.returncode == 0, shown.stderr
     assert "POST /predict" in shown.stdout
 
@@ -79,9 +87,15 @@ def test_each_example_of_the_report_leads_to_its_request(
 def test_the_store_alone_makes_a_report(
     replayed: tuple[Stack, subprocess.CompletedProcess[str], Path], tmp_path: Path
 ) -> None:
-    stack, _, _ = replayed
+    stack, replay, _ = replayed
+    (named,) = re.findall(
+        r"TIDEGATE_STACK__DATA_DIR=(\S+) tidegate search '[^']*outcome'", replay.stdout
+    )
+    assert named == str(stack.settings.stack.data_dir / "demo-drift")
     out = tmp_path / "model.html"
-    done = stack.run("tidegate", "monitor", "report", "--since", "1h", "--out", str(out))
+    done = there(stack, named).run(
+        "tidegate", "monitor", "report", "--since", "1h", "--out", str(out)
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("; 6000 labels\n")
     assert "drift unknown" in done.stdout
@@ -89,4 +103,4 @@ def test_the_store_alone_makes_a_report(
     assert done.stderr.startswith("no distributions: ")
     page = out.read_text(encoding="utf-8")
     assert '<th class="left">carrier' in page
-    assert TRACE.search(page)
+    assert "tidegate trace " in page

@@ -20,11 +20,14 @@ from typing import Final
 
 import aiohttp
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from service.artefact import load
 from service.dataset import read_flights
 from service.features import Schema
 from tidegate.drift.replay.months import CONTROL, Month, months
+from tidegate.drift.replay.place import before_command, empty, place, variables
 from tidegate.drift.replay.record import Record
 from tidegate.drift.replay.sending import Pace, ReplayError, Target, replay
 from tidegate.drift.replay.truth import Truth
@@ -33,18 +36,19 @@ from tidegate.drift.report.counted import Floats, growth_by, samples
 from tidegate.drift.report.findings import Findings, Model
 from tidegate.drift.report.page import to_html
 from tidegate.drift.report.periods import Period
-from tidegate.drift.report.run import find, kibana_of
+from tidegate.drift.report.run import find
 from tidegate.drift.report.subject import read_model
 from tidegate.settings import Settings
 from tidegate.store import open_store
 from tidegate.store.base import SearchRequest, StoreUnavailableError
 
 SEGMENTS: Final = ("carrier", "origin")
+HOLD_SECONDS: Final = 15.0
 # Two replicas, so that what is shown is counted over both; none comes or goes meanwhile.
 DEMO: Final = {
     "TIDEGATE_AUTOSCALER__ENABLED": "false",
     "TIDEGATE_DEVICE__SIMULATED": "false",
-    "TIDEGATE_DRIFT__HOLD_SECONDS": "15",
+    "TIDEGATE_DRIFT__HOLD_SECONDS": str(HOLD_SECONDS),
     "TIDEGATE_DRIFT__SEGMENTS": '["carrier", "origin"]',
     "TIDEGATE_REPLICAS__MIN": "2",
     "TIDEGATE_REPLICAS__START": "2",
@@ -71,18 +75,25 @@ def demo_drift(settings: Settings, *, count: int, rows: int, seconds: float, out
     Returns:
         The exit code: 0 if every request was answered, every label stored, and every alert explained.
     """
-    console = Console()
-    drift = settings.drift.model_copy(update={"segments": SEGMENTS})
-    settings = settings.model_copy(update={"drift": drift})
+    console, usual = Console(), settings
+    changes = {"segments": SEGMENTS, "hold_seconds": HOLD_SECONDS}
+    drift = settings.drift.model_copy(update=changes)
+    settings = place(settings).model_copy(update={"drift": drift})
+    environment = {**os.environ, **DEMO, **variables(settings)}
     console.rule("[bold]1  The model")
-    if _run("train", "--out", str(settings.model.path)):
+    if _run(environment, "train", "--out", str(settings.model.path)):
         return 1
     artefact = load(settings.model.path)
     model, flights = read_model(artefact), read_flights()
     schema = Schema(artefact.manifest.features)
     sent = months(flights, model.reference, count=count, rows=rows)
     console.rule("[bold]2  The stack, with two replicas")
-    if _run("up", "--detach"):
+    try:
+        empty(settings)
+    except ReplayError as error:
+        console.print(f"[red]✗[/] {error}", highlight=False)
+        return 1
+    if _run(environment, "up", "--detach"):
         return 1
     try:
         console.rule(f"[bold]3  {count} months of flights, {seconds:g} seconds each")
@@ -94,12 +105,17 @@ def demo_drift(settings: Settings, *, count: int, rows: int, seconds: float, out
             )
         )  # fmt: skip
         truth = Truth(model, [each.categories for each in schema.features], sent, record, drift)
-        code = _show(console, settings, model, record=record, truth=truth, sent=sent, out=out)
+        found, good = _show(console, settings, model, record=record, truth=truth, sent=sent)
+        before = before_command(settings, usual)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(to_html(found, note=NOTE, before=before), encoding="utf-8")
+        console.print(_places(before, out))
+        code = 0 if good else 1
     except (ReplayError, StoreUnavailableError) as error:
         console.print(f"[red]✗[/] {error}", highlight=False)
         code = 1
     finally:
-        stopped = _run("down")
+        stopped = _run(environment, "down")
     return code or stopped
 
 
@@ -111,8 +127,7 @@ def _show(
     record: Record,
     truth: Truth,
     sent: Sequence[Month],
-    out: Path,
-) -> int:
+) -> tuple[Findings, bool]:
     periods = [Period(month.name, *span) for month, span in zip(sent, record.spans, strict=True)]
     span = Period("all", periods[0].begin, time.time())
     stored = _wait_for_delivery(settings, span.begin, record.labelled)
@@ -131,10 +146,15 @@ def _show(
     for holds, text in checks(made, reasons, record.labelled, stored, CONTROL):
         console.print(f"[green]✓[/] {text}" if holds else f"[red]✗[/] {text}", highlight=False)
         good = good and holds
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(to_html(found, kibana=kibana_of(settings), note=NOTE), encoding="utf-8")
-    console.print(f"report  {out}", highlight=False)
-    return 0 if good else 1
+    return found, good
+
+
+def _places(before: str, out: Path) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_row("report", escape(str(out)))
+    table.add_row("labels", escape(f"{before}tidegate search 'event.dataset:tidegate.outcome'"))
+    table.add_row("changes", escape(f"{before}tidegate search 'event.dataset:tidegate.drift'"))
+    return table
 
 
 async def _ask(
@@ -168,8 +188,7 @@ def _prometheus(settings: Settings) -> str:
     return f"http://{settings.stack.host}:{settings.prometheus.port}"
 
 
-def _run(*command: str) -> int:
-    environment: Mapping[str, str] = {**os.environ, **DEMO}
+def _run(environment: Mapping[str, str], *command: str) -> int:
     return subprocess.run(
         [sys.executable, "-m", "tidegate", *command], env=environment, check=False
     ).returncode

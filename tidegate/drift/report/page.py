@@ -28,7 +28,9 @@ KIBANA: Final = (
 )
 
 
-def to_html(found: Findings, *, kibana: str = "", why: str = "", note: str = "") -> str:
+def to_html(
+    found: Findings, *, kibana: str = "", why: str = "", note: str = "", before: str = ""
+) -> str:
     """The report as HTML, its plots inside.
 
     Args:
@@ -36,6 +38,7 @@ def to_html(found: Findings, *, kibana: str = "", why: str = "", note: str = "")
         kibana: where Kibana is, to link requests there; empty if there is none.
         why: which model it is about, and why.
         note: a sentence above it all.
+        before: what to type before a command that shows a request, where its events lie elsewhere than usual.
     """
     environment = Environment(
         loader=FileSystemLoader([Path(__file__).parent, Path(loadgen.__file__).parent]),
@@ -53,6 +56,7 @@ def to_html(found: Findings, *, kibana: str = "", why: str = "", note: str = "")
         trace_url=lambda trace: kibana_url(kibana, trace) if kibana else "",
         why=why,
         note=note,
+        before=before,
         light=LIGHT,
         dark=DARK,
     )

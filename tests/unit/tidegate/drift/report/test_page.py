@@ -76,7 +76,7 @@ def rows() -> Labelled:
 
 
 def test_the_page_needs_no_other_file_and_says_every_finding(model: Model, rows: Labelled) -> None:
-    html = to_html(findings(model, rows), note="Time is compressed.")
+    html = to_html(findings(model, rows), note="Time is compressed.", before="FOLDER='a b' ")
     tags = Tags(html)
     assert tags.addresses
     assert all(address.startswith("data:") for address in tags.addresses)
@@ -92,7 +92,7 @@ def test_the_page_needs_no_other_file_and_says_every_finding(model: Model, rows:
         "DriftFeatureCritical x critical",
         "PSI 1.23 of 1,510 rows over 5m",
         "carrier AA 100.0% 20.0% 50 worse",
-        "tidegate trace " + f"{80:032x}",
+        "FOLDER='a b' tidegate trace " + f"{80:032x}",
         "3,310 drifted",
     ):
         assert said in text, said
