@@ -26,6 +26,7 @@ from rich.table import Table
 from service.artefact import load
 from service.dataset import read_flights
 from service.features import Schema
+from tidegate.drift.replay.due import due
 from tidegate.drift.replay.months import CONTROL, Month, months
 from tidegate.drift.replay.place import before_command, empty, place, variables
 from tidegate.drift.replay.record import Record
@@ -73,7 +74,8 @@ def demo_drift(settings: Settings, *, count: int, rows: int, seconds: float, out
         out: the report's file.
 
     Returns:
-        The exit code: 0 if every request was answered, every label stored, and every alert explained.
+        The exit code: 0 if every request was answered, every label stored, every alert explained, and none
+        missing.
     """
     console, usual = Console(), settings
     changes = {"segments": SEGMENTS, "hold_seconds": HOLD_SECONDS}
@@ -142,8 +144,11 @@ def _show(
     console.rule("[bold]In short")
     if found.counted.trouble:
         raise ReplayError(found.counted.trouble)
-    good = True
-    for holds, text in checks(made, reasons, record.labelled, stored, CONTROL):
+    wanted = due(
+        truth, begin=span.begin, end=record.known[-1], hold_seconds=settings.drift.hold_seconds
+    )
+    good, counts = True, {"sent": record.labelled, "stored": stored}
+    for holds, text in checks(made, reasons, wanted, **counts, control=CONTROL):
         console.print(f"[green]✓[/] {text}" if holds else f"[red]✗[/] {text}", highlight=False)
         good = good and holds
     return found, good

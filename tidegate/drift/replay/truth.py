@@ -23,6 +23,8 @@ from tidegate.render.drift_rules import FAST, SECONDS
 from tidegate.settings import Drift
 
 Mask = npt.NDArray[np.bool_]
+Subject: TypeAlias = tuple[str, str]
+"""An alert's name, and the feature that it is about; empty if it is about the whole model."""
 
 TILE_SECONDS: Final = 300
 LONG: Final = {"1h": 3600, "1d": 86_400}
@@ -30,6 +32,8 @@ LONG: Final = {"1h": 3600, "1d": 86_400}
 LATE: Final = {FAST: 25, "5m": 25, "1h": 75, "1d": 75}
 # From a label to the alert that it raises: its delivery, the watcher's look, a scrape, the rule.
 WATCHED_SECONDS: Final = 30
+CLEARLY: Final = 1.1
+"""By this factor a PSI must be above its threshold for the rules to be certain to see it so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,22 @@ class Truth:
                 return Reason(text, holds=True)
         return Reason(said[0][0] if said else "no row is in its windows", holds=False)
 
+    def far(self, window: str, at: float) -> dict[Subject, float]:
+        """What had clearly drifted far over a window at a moment, with its PSI."""
+        rows = self.answered_in(window, at)
+        n, far = int(rows.sum()), dict[Subject, float]()
+        if n < self._floor(window):
+            return far
+        share = self._drift.significance
+        for place, feature in enumerate(self._features):
+            limit = critical_value(len(feature.counts), len(self._features), share)
+            if index := self._clearly(self._counts(place, rows), feature.counts, limit):
+                far["DriftFeatureCritical", feature.name] = index
+        limit = critical_value(len(self._model.labels), 1, share)
+        if index := self._clearly(self._given(rows), self._model.reference.predictions, limit):
+            far["DriftPredictionCritical", ""] = index
+        return far
+
     def feature(self, alert: Fired) -> Iterator[tuple[str, bool]]:
         """For an alert about one feature."""
         at = self._names.index(alert.subject)
@@ -119,13 +139,10 @@ class Truth:
 
     def prediction(self, alert: Fired) -> Iterator[tuple[str, bool]]:
         """For an alert about the labels given."""
-        labels = self._model.labels
         reference = np.array(self._model.reference.predictions)
-        limit = critical_value(len(labels), 1, self._drift.significance)
+        limit = critical_value(len(self._model.labels), 1, self._drift.significance)
         for window, rows in self._windows(alert, self.answered_in):
-            given = self._predicted[rows]
-            counts = np.array([(given == label).sum() for label in labels])
-            yield self._drifted(alert, window, counts, reference, limit)
+            yield self._drifted(alert, window, self._given(rows), reference, limit)
 
     def dataset(self, alert: Fired) -> Iterator[tuple[str, bool]]:
         """For the alert that much of the data has drifted."""
@@ -222,6 +239,17 @@ class Truth:
         limit = critical_value(len(reference), len(self._features), self._drift.significance)
         chance = statistic(index, float(counts.sum()), float(reference.sum()))
         return index > threshold and chance > limit
+
+    def _clearly(self, counts: Counts, reference: Sequence[int], limit: float) -> float:
+        """The PSI, if it is critical beyond doubt; else 0."""
+        index = psi(counts, reference)
+        chance = statistic(index, float(counts.sum()), float(sum(reference)))
+        certain = index > CLEARLY * self._drift.psi_critical and chance > CLEARLY * limit
+        return index if certain else 0.0
+
+    def _given(self, rows: Mask) -> Counts:
+        given = self._predicted[rows]
+        return np.array([(given == label).sum() for label in self._model.labels])
 
     def _counts(self, feature: int, rows: Mask) -> Counts:
         size = len(self._features[feature].counts)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from rich.table import Table
 
+from tidegate.drift.replay.due import Due, missing
 from tidegate.drift.replay.truth import Reason, Truth
 from tidegate.drift.report.alerts import Fired
 from tidegate.drift.report.counted import Floats
@@ -89,7 +90,13 @@ def lines(found: Findings, expected: Floats, truth: Truth) -> list[Line]:
 
 
 def checks(
-    made: Sequence[Line], reasons: Mapping[Fired, Reason], sent: int, stored: int, control: str
+    made: Sequence[Line],
+    reasons: Mapping[Fired, Reason],
+    wanted: Sequence[Due],
+    *,
+    sent: int,
+    stored: int,
+    control: str,
 ) -> Iterator[tuple[bool, str]]:
     """What must hold, each with a sentence."""
     yield stored == sent, f"{stored:,} labels in the store for {sent:,} that were sent"
@@ -105,6 +112,7 @@ def checks(
         explained == len(reasons),
         f"{explained} of {len(reasons)} alerts are explained by the rows that were sent",
     )
+    yield fired_as_due(wanted, reasons)
     still = [line for line in made if line.still]
     gap = max((abs(line.gap) for line in still), default=0.0)
     names = ", ".join(line.name for line in still) or "no month"
@@ -120,6 +128,18 @@ def checks(
             True,
             "in every real month some feature has drifted, so expected accuracy is not to be trusted",
         )
+
+
+def fired_as_due(wanted: Sequence[Due], alerts: Iterable[Fired]) -> tuple[bool, str]:
+    """Whether every alert that had to fire did, and in words which did not."""
+    lacking = missing(wanted, alerts)
+    count = len({one.subject for one in wanted})
+    if not count:
+        return True, "no drift was critical for so long that an alert had to fire"
+    text = f"{count - len(lacking)} of {count} alerts that had to fire by the rows did"
+    if lacking:
+        text += f"; not {', nor '.join(str(one) for one in lacking)}"
+    return not lacking, text
 
 
 def month_table(made: Sequence[Line]) -> Table:

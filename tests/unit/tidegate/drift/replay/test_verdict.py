@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from tidegate.drift.counting import BinCounter
+from tidegate.drift.replay.due import Due
 from tidegate.drift.replay.months import Month
 from tidegate.drift.replay.record import Record
 from tidegate.drift.replay.truth import Reason, Truth
@@ -83,9 +85,12 @@ def line(name: str, index: float, expected: float, realised: float = 0.8) -> Lin
     return Line(name, 100, expected, realised, 0.8, {"x": index}, 0.001)
 
 
-def failed(*made: Line, holds: bool = True, stored: int = 100) -> list[str]:
+def failed(
+    *made: Line, holds: bool = True, stored: int = 100, wanted: Sequence[Due] = ()
+) -> list[str]:
     reasons = {ALERT: Reason("PSI 2.00", holds=holds)}
-    return [text for good, text in checks(made, reasons, 100, stored, "control") if not good]
+    found = checks(made, reasons, wanted, sent=100, stored=stored, control="control")
+    return [text for good, text in found if not good]
 
 
 def test_every_check_fails_for_its_own_reason() -> None:
@@ -94,6 +99,14 @@ def test_every_check_fails_for_its_own_reason() -> None:
     assert failed(*good, stored=99) == ["99 labels in the store for 100 that were sent"]
     (unexplained,) = failed(*good, holds=False)
     assert unexplained == "0 of 1 alerts are explained by the rows that were sent"
+    temp = Due(("DriftFeatureCritical", "temp"), "2m", START, START + 90, 4.28)
+    x = replace(temp, subject=("DriftFeatureCritical", "x"))
+    assert failed(*good, wanted=[x]) == []
+    (silent,) = failed(*good, wanted=[x, temp])
+    assert silent == (
+        "1 of 2 alerts that had to fire by the rows did; "
+        "not DriftFeatureCritical temp (PSI up to 4.28 over 2m for 90 s)"
+    )
     (gap,) = failed(line("control", 0.01, 0.84))
     assert gap.startswith("where every PSI is below 0.1 (control), expected and realised")
     assert gap.endswith("differ by 4.0 points at most")
@@ -105,11 +118,15 @@ def test_every_check_fails_for_its_own_reason() -> None:
     assert unknown == "every month's accuracy is numpy's on the same rows"
 
 
+def everything_said(*made: Line) -> list[str]:
+    return [text for _, text in checks(made, {}, [], sent=1, stored=1, control="control")]
+
+
 def test_it_is_said_when_no_real_month_was_still() -> None:
-    said = [text for _, text in checks([line("Mar", 1.0, 0.9)], {}, 1, 1, "control")]
+    said = everything_said(line("Mar", 1.0, 0.9))
     assert any("(no month)" in text for text in said)
     assert said[-1].startswith("in every real month some feature has drifted")
-    still = [text for _, text in checks([line("Mar", 0.01, 0.8)], {}, 1, 1, "control")]
+    still = everything_said(line("Mar", 0.01, 0.8))
     assert not any(text.startswith("in every real month") for text in still)
 
 
