@@ -1,7 +1,7 @@
 """What watching the model costs a request, how often it cries wolf, and how soon it sees a shift.
 
     python bench/drift.py cost       # CPU time of the hot path and of all monitoring, paired
-    python bench/drift.py null       # 72 simulated hours without drift: false episodes
+    python bench/drift.py null       # 72 simulated hours without drift: false episodes, of labels too
     python bench/drift.py shift      # one feature moves by one standard deviation: minutes until critical
 
 The simulations draw rows of the flights the model was trained on, count them by 15 s as replicas do, and
@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import orjson
+from concept import quiet  # the file beside this one
 from prometheus_client import generate_latest
 from starlette.types import Message, Scope
 
@@ -327,6 +328,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=41, help="rounds of each measurement")
     parser.add_argument("--hours", type=int, default=72, help="simulated hours without drift")
     parser.add_argument("--seeds", type=int, default=20, help="shifts of each feature")
+    parser.add_argument("--times", type=int, default=9, help="how often labels pass so long")
     given = parser.parse_args()
     today = dt.datetime.now(dt.UTC).date()
     print(
@@ -339,6 +341,10 @@ def main() -> None:
         print()
     if not given.what or "null" in given.what:
         null(given.hours, (3, 10))
+        print(
+            f"\nFound in {given.hours} h of labels without a change, 3 a second: median (each time)\n"
+        )
+        quiet(given.hours, given.times)
         print()
     if not given.what or "shift" in given.what:
         shift((3, 10), given.seeds)

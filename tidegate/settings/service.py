@@ -124,7 +124,7 @@ class Drift(Section):
     """By how much accuracy may fall below the held-out rows' before it is a warning."""
     accuracy_drop_critical: Ratio = 0.06
     """The same for critical."""
-    error_z: float = Field(default=4.0, gt=0, le=20)
+    error_z: float = Field(default=4.5, gt=0, le=20)
     """Standard deviations by which the error rate must be above the held-out rows' for concept drift."""
     label_lag_seconds: Seconds = 172_800.0
     """A median lag of labels above this is a warning."""

@@ -33,6 +33,16 @@ def test_a_doubled_error_rate_is_found_within_300_labels_in_the_median(make: typ
     assert sorted(delays)[10] <= 300
 
 
+@pytest.mark.parametrize("make", [lambda: ZTest(0.1), Adwin])
+def test_72_hours_of_steady_labels_show_one_change_at_most_in_the_median(make: type[Adwin]) -> None:
+    found = []
+    for seed in range(5):
+        detector = make()
+        outcomes = labels(0.1, 72 * 3600 * 3, seed)
+        found.append(sum(detector.update(wrong) is not None for wrong in outcomes))
+    assert sorted(found)[2] <= 1
+
+
 def test_the_z_test_waits_until_it_has_enough_labels() -> None:
     detector = ZTest(0.1, newest=300)
     assert math.isnan(detector.error_rate)
