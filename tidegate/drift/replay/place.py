@@ -13,7 +13,7 @@ from typing import Final
 
 from tidegate.drift.replay.sending import ReplayError
 from tidegate.settings import Settings
-from tidegate.stack.layout import Layout, already_running
+from tidegate.stack.layout import Layout
 
 FOLDER: Final = "demo-drift"
 MARK: Final = "emptied-by-demo-drift"
@@ -60,7 +60,10 @@ def empty(settings: Settings) -> None:
     """
     folder = settings.stack.data_dir
     if pid := Layout(folder).holder():
-        raise ReplayError(already_running(folder, pid))
+        command = f"TIDEGATE_STACK__DATA_DIR={shlex.quote(str(folder))} tidegate down"
+        raise ReplayError(
+            f"a replay is still running in {folder} (pid {pid}): stop it with `{command}`"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         entries = list(folder.iterdir())

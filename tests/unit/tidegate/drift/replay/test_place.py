@@ -60,7 +60,8 @@ def test_a_stack_that_still_runs_in_it_keeps_its_data(tmp_path: Path) -> None:
     empty(own)
     layout = Layout(own.stack.data_dir)
     layout.make()
-    with layout.locked(), pytest.raises(ReplayError, match="a stack is already running in"):
+    stop = f"stop it with `TIDEGATE_STACK__DATA_DIR={layout.data} tidegate down`"
+    with layout.locked(), pytest.raises(ReplayError, match=f"still running in .* {stop}"):
         empty(own)
     assert layout.logs.exists()
 
