@@ -1,26 +1,40 @@
 """Policies made of policies: the largest, the smallest, and bounds around one.
 
 Each part gets the same signals and keeps its own state, so what is composed is a policy itself and
-can be composed again.
+can be composed again. `words.py` has the words for it: `max(sloq,hpa:inflight=0.7)`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
 
-
-def largest(parts: Mapping[str, Policy]) -> Policy:
-    """The part that wants most decides: each can add replicas, none can take them from another."""
-    return _choose(parts, max)
+Parts: TypeAlias = Mapping[str, Policy]
+"""Policies by their words."""
 
 
-def smallest(parts: Mapping[str, Policy]) -> Policy:
-    """The part that wants fewest decides."""
-    return _choose(parts, min)
+def largest(parts: Parts, parameters: Mapping[str, Any]) -> Policy:
+    """The part that wants most decides: each can add replicas, none can take them from another.
+
+    Args:
+        parts: what it is made of.
+        parameters: what stands in the inputs for a replay to make the parts again from.
+    """
+    return _choose(parts, parameters, max)
+
+
+def smallest(parts: Parts, parameters: Mapping[str, Any]) -> Policy:
+    """The part that wants fewest decides; the arguments are those of `largest`."""
+    return _choose(parts, parameters, min)
+
+
+COMBINATORS: Final[Mapping[str, Callable[[Parts, Mapping[str, Any]], Policy]]] = {
+    "max": largest,
+    "min": smallest,
+}
 
 
 def bounded(policy: Policy, bounds: Bounds) -> Policy:
@@ -55,35 +69,53 @@ def clamped(decision: Decision, bounds: Bounds, held: int, by: str) -> Decision:
     )
 
 
-def _choose(parts: Mapping[str, Policy], pick: Callable[..., str]) -> Policy:
+def _choose(parts: Parts, parameters: Mapping[str, Any], pick: Callable[..., str]) -> Policy:
     if not parts:
         raise ValueError("a composed policy needs at least one part")
+    told = dict(parameters)
 
     def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
+        states = _states(state, len(parts))
         decisions = {
-            name: policy(_part(state, name), signals, now) for name, policy in parts.items()
+            name: policy(own, signals, now)
+            for own, (name, policy) in zip(states, parts.items(), strict=True)
         }
         # Of equals the first one named decides, so that the words do not flicker.
         chosen = pick(decisions, key=lambda name: decisions[name].desired)
         decision = decisions[chosen]
+        others = [
+            f"{name} wants {one.desired}" for name, one in decisions.items() if name != chosen
+        ]
         return Decision(
             desired=decision.desired,
             reason=decision.reason,
-            explanation=f"{chosen}: {decision.explanation}",
+            explanation="; ".join([f"{chosen}: {decision.explanation}", ", ".join(others)]),
             inputs={
                 "chosen": chosen,
-                "parts": {
-                    name: {"desired": part.desired, "reason": part.reason, "inputs": part.inputs}
-                    for name, part in decisions.items()
-                },
+                "parts": [_told(name, one) for name, one in decisions.items()],
+                "parameters": told,
             },
-            state={name: part.state for name, part in decisions.items()},
+            state={"parts": [one.state for one in decisions.values()]},
             slots=decision.slots,
         )
 
     return decide
 
 
-def _part(state: dict[str, Any], name: str) -> dict[str, Any]:
-    part = state.get(name)
-    return part if isinstance(part, dict) else {}
+def _told(name: str, decision: Decision) -> dict[str, Any]:
+    """What a part decided; its parameters are among those of the whole."""
+    own = {key: value for key, value in decision.inputs.items() if key != "parameters"}
+    return {
+        "policy": name,
+        "desired": decision.desired,
+        "reason": decision.reason,
+        "inputs": own,
+    }
+
+
+def _states(state: dict[str, Any], count: int) -> list[dict[str, Any]]:
+    """Each part's own state; empty where there is none."""
+    kept = state.get("parts")
+    if not isinstance(kept, list) or len(kept) != count:
+        return [{} for _ in range(count)]
+    return [part if isinstance(part, dict) else {} for part in kept]

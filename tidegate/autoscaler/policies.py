@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tidegate.autoscaler.compose import COMBINATORS
 from tidegate.autoscaler.kinds import KINDS, Goal, Kind
 from tidegate.autoscaler.types import Bounds, Policy
-from tidegate.autoscaler.words import PolicyError, read_words
+from tidegate.autoscaler.words import Composed, PolicyError, read_composed, read_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,8 @@ def choose(
     """The policy that the words name.
 
     Args:
-        words: `NAME` or `NAME:OPTION=NUMBER,…`; the option `tick` says how often it decides.
+        words: `NAME`, `NAME:OPTION=NUMBER,…`, or `max(…)` and `min(…)` of them; the option `tick` says
+            how often it decides.
         goal: what it is for.
         tick_seconds: how often it decides if its words do not say; None is as its authors have it.
         defaults: by policy, what its options are if its words do not say.
@@ -55,6 +57,8 @@ def choose(
     Raises:
         PolicyError: there is no such policy, or it has no such option.
     """
+    if composed := read_composed(words):
+        return _choose_composed(words, composed, goal, tick_seconds, defaults)
     name, options = read_words(words)
     kind = _kind(name)
     every = options.pop("tick", tick_seconds or kind.tick_seconds)
@@ -68,10 +72,57 @@ def choose(
     return Choice(words, parameters, policy, float(every), kind.history, kind.sets_slots)
 
 
+def _choose_composed(
+    words: str,
+    composed: Composed,
+    goal: Goal,
+    tick_seconds: float | None,
+    defaults: Mapping[str, Mapping[str, Any]] | None,
+) -> Choice:
+    """All parts decide at each tick: else one of them would answer to signals of a while ago."""
+    for part in composed.parts:
+        if "tick" in _options(part):
+            raise PolicyError(
+                f"policy {words!r}: tick is for all parts alike: {composed.by}(…):tick=SECONDS"
+            )
+    if others := composed.options.keys() - {"tick"}:
+        raise PolicyError(
+            f"policy {words!r}: {composed.by}(…) has the option tick, not {min(others)}"
+        )
+    own = [choose(part, goal, defaults=defaults) for part in composed.parts]
+    for one in own:
+        if one.sets_slots:
+            raise PolicyError(
+                f"policy {words!r}: {one.words} changes slots, which {composed.by}(…) cannot pick from"
+            )
+    tick = composed.options.get("tick", tick_seconds or min(part.tick_seconds for part in own))
+    if not tick > 0:
+        raise PolicyError(f"policy {words!r}: tick must be above 0 s")
+    parts = [
+        choose(part, goal, tick_seconds=float(tick), defaults=defaults) for part in composed.parts
+    ]
+    parameters = {
+        "min": goal.bounds.min,
+        "max": goal.bounds.max,
+        "parts": [{"policy": part.words, "parameters": dict(part.parameters)} for part in parts],
+    }
+    policy = COMBINATORS[composed.by]({part.words: part.policy for part in parts}, parameters)
+    return Choice(words, parameters, policy, float(tick), any(part.history for part in parts))
+
+
+def _options(words: str) -> Mapping[str, int | float]:
+    composed = read_composed(words)
+    return composed.options if composed else read_words(words)[1]
+
+
 def check_live(words: str) -> None:
     """Raise `PolicyError` if the words name no policy that can decide for replicas that are there."""
-    _, options = read_words(words)
     choose(words, Goal(Bounds(1, 1), slo_seconds=1.0))
+    if composed := read_composed(words):
+        for part in composed.parts:
+            check_live(part)
+        return
+    _, options = read_words(words)
     if options.get("idle", 1) < 1:
         raise PolicyError(
             f"policy {words!r}: idle must be at least 1: to go to zero is for every policy alike,"
@@ -89,16 +140,24 @@ def policy_from_parameters(words: str, parameters: Mapping[str, Any]) -> Policy:
     Raises:
         ValueError: there is no such policy, or its parameters are others.
     """
-    name = words.partition(":")[0]
+    composed = read_composed(words)
+    name = composed.by if composed else words.partition(":")[0]
     try:
-        return _kind(name).make(parameters)
+        if composed is None:
+            return _kind(name).make(parameters)
+        parts = {
+            part["policy"]: policy_from_parameters(part["policy"], part["parameters"])
+            for part in parameters["parts"]
+        }
+        return COMBINATORS[composed.by](parts, parameters)
     except (KeyError, TypeError) as error:
         raise ValueError(f"these are not the parameters of policy {name!r}: {error}") from error
 
 
 def _kind(name: str) -> Kind:
     if name not in KINDS:
-        raise PolicyError(f"there is no policy {name!r}, only {', '.join(KINDS)}")
+        known = ", ".join([*KINDS, *(f"{by}(…)" for by in COMBINATORS)])
+        raise PolicyError(f"there is no policy {name!r}, only {known}")
     return KINDS[name]
 
 

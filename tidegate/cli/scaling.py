@@ -34,7 +34,8 @@ def explain(
 def replay(
     source: Annotated[str, typer.Argument(help="A file of events, one a line; - is stdin.")] = "-",
     policy: Annotated[
-        str, typer.Option(help="What would another one have done? NAME or NAME:OPTION=NUMBER,…")
+        str,
+        typer.Option(help="What would another one have done? NAME:OPTION=NUMBER,… or 'max(…)'."),
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
@@ -55,7 +56,8 @@ def simulate(  # noqa: PLR0917 - each is an option of the command line
         typer.Option(help="A CSV file of requests by `second` or `minute`, or a name: `steady`, …"),
     ],
     policy: Annotated[
-        list[str], typer.Option(help="NAME or NAME:OPTION=NUMBER,…; may be given several times.")
+        list[str],
+        typer.Option(help="NAME, NAME:OPTION=NUMBER,…, 'max(POLICY,…)' or 'min(…)'; repeatable."),
     ] = ["sloq", "hpa:inflight=0.7", "kpa", "ray-serve", "keda", "step"],  # noqa: B006
     peak: Annotated[
         float | None, typer.Option(help="Rescale the trace to this many requests a second.")

@@ -9,6 +9,7 @@ from tidegate.autoscaler.kinds import Goal
 from tidegate.autoscaler.policies import Choice, choose
 from tidegate.autoscaler.simulator.system import System
 from tidegate.autoscaler.types import Bounds
+from tidegate.autoscaler.words import name_of
 from tidegate.autoscaler.zero import ZeroParameters, to_zero
 from tidegate.settings import Autoscaler
 
@@ -23,15 +24,14 @@ def contender(words: str, system: System) -> Choice:
     replica, all but KEDA go to zero and come back as they do live.
 
     Args:
-        words: `NAME` or `NAME:OPTION=NUMBER,…`.
+        words: as they stand in the settings.
         system: what it is for: its bounds and its objective.
 
     Raises:
         PolicyError: there is no such policy, or it has no such option.
     """
     bounds = system.bounds
-    name = words.partition(":")[0]
-    if bounds.min > 0 or name == "keda":  # KEDA goes to zero by itself
+    if bounds.min > 0 or name_of(words) == "keda":  # KEDA goes to zero by itself
         return choose(words, Goal(bounds, system.slo_seconds, system.slo_quantile))
     own = Goal(Bounds(1, bounds.max), system.slo_seconds, system.slo_quantile)
     choice = choose(words, own)

@@ -15,6 +15,7 @@ from tidegate.autoscaler.simulator.matches import Match
 from tidegate.autoscaler.simulator.run import Run
 from tidegate.autoscaler.simulator.score import BIN_SECONDS, binned
 from tidegate.autoscaler.simulator.system import System
+from tidegate.autoscaler.words import name_of
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -78,7 +79,7 @@ def pareto(axes: Axes, matches: Iterable[Match]) -> None:
         total[1] += match.score.violation_seconds
     kinds: dict[str, list[str]] = {}
     for name in sums:
-        kinds.setdefault(name.partition(":")[0], []).append(name)
+        kinds.setdefault(name_of(name), []).append(name)
     for number, names in enumerate(kinds.values()):
         for mark, name in zip(cycle(MARKS), names, strict=False):
             cost, harm = sums[name]

@@ -14,6 +14,7 @@ from tidegate.autoscaler.scheduled import Window, scheduled
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
 
 HELD = 5
+MADE_OF = {"parts": ["as they were chosen"]}
 
 
 def seen(at: str | None = None) -> Signals:
@@ -33,30 +34,41 @@ def wants(number: int) -> Policy:
 
 def test_the_largest_and_the_smallest_decide() -> None:
     parts = {"calm": wants(2), "eager": wants(7), "fair": wants(4)}
-    most, fewest = largest(parts)({}, seen(), 1.0), smallest(parts)({}, seen(), 1.0)
-    assert (most.desired, most.explanation) == (7, "eager: 7 it is")
-    assert (fewest.desired, fewest.explanation) == (2, "calm: 2 it is")
+    most = largest(parts, MADE_OF)({}, seen(), 1.0)
+    fewest = smallest(parts, MADE_OF)({}, seen(), 1.0)
+    assert (most.desired, fewest.desired) == (7, 2)
+    assert most.explanation == "eager: 7 it is; calm wants 2, fair wants 4"
+    assert fewest.explanation == "calm: 2 it is; eager wants 7, fair wants 4"
     assert most.inputs["chosen"] == "eager"
-    assert most.inputs["parts"]["fair"] == {"desired": 4, "reason": "hold", "inputs": {"wants": 4}}
+    assert most.inputs["parameters"] == MADE_OF
+    told = {"policy": "fair", "desired": 4, "reason": "hold", "inputs": {"wants": 4}}
+    assert most.inputs["parts"][2] == told
 
 
 def test_each_part_keeps_its_own_state_through_json() -> None:
-    policy = largest({"one": wants(1), "two": smallest({"three": wants(3)})})
-    state: dict[str, Any] = {"one": "not a state"}
-    for _ in range(3):
-        state = json.loads(json.dumps(policy(state, seen(), 1.0).state))
-    assert state == {"one": {"ticks": 3}, "two": {"three": {"ticks": 3}}}
+    inner = smallest({"three": wants(3)}, MADE_OF)
+    policy = largest({"one": wants(1), "two": inner}, MADE_OF)
+    begins: list[dict[str, Any]] = [
+        {},
+        {"parts": ["not a state", {}]},
+        {"parts": [{}]},
+        {"parts": "none"},
+    ]
+    for state in begins:
+        for _ in range(3):
+            state = json.loads(json.dumps(policy(state, seen(), 1.0).state))  # noqa: PLW2901
+        assert state == {"parts": [{"ticks": 3}, {"parts": [{"ticks": 3}]}]}
 
 
 def test_of_equals_the_first_one_is_named() -> None:
     parts = {"one": wants(3), "two": wants(3)}
-    assert largest(parts)({}, seen(), 1.0).inputs["chosen"] == "one"
-    assert smallest(parts)({}, seen(), 1.0).inputs["chosen"] == "one"
+    assert largest(parts, MADE_OF)({}, seen(), 1.0).inputs["chosen"] == "one"
+    assert smallest(parts, MADE_OF)({}, seen(), 1.0).inputs["chosen"] == "one"
 
 
 def test_a_composition_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one part"):
-        largest({})
+        largest({}, MADE_OF)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,13 @@
-"""What holds for every policy by its name, whatever comes: also for one that is entered tomorrow."""
+"""What holds for every policy by its name, whatever comes: also for one that is entered tomorrow.
+
+And for what policies are composed to.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -19,7 +23,12 @@ from tidegate.autoscaler.words import PolicyError
 
 LOW, HIGH = 2, 40
 GOAL = Goal(Bounds(LOW, HIGH), slo_seconds=0.6)
-CHOICES = [choose(name, GOAL) for name in KINDS]
+COMPOSED = (
+    "max(sloq,hpa:inflight=0.7)",
+    "min(predictive,ray-serve:target=3,up_delay_seconds=0,keda)",
+    "max(min(sloq,kpa),step):tick=3",
+)
+CHOICES = [choose(words, GOAL) for words in (*KINDS, *COMPOSED)]
 every_policy = pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: choice.words)
 
 ANY_NUMBER = st.none() | st.floats() | st.floats(0, 500)
@@ -137,6 +146,23 @@ def test_an_outage_of_the_metrics_takes_no_replica_away(
         state, held = decision.state, decision.desired
 
 
+@pytest.mark.parametrize(("words", "pick"), [(COMPOSED[0], max), (COMPOSED[1], min)])
+@given(history=HISTORIES, seen=BELIEVABLE)
+@settings(max_examples=60)
+def test_a_composed_policy_wants_what_its_parts_want_alone(
+    words: str, pick: Callable[..., int], history: list[Signals], seen: Signals
+) -> None:
+    choice = choose(words, GOAL)
+    alone = [
+        choose(part["policy"], GOAL, tick_seconds=choice.tick_seconds)
+        for part in choice.parameters["parts"]
+    ]
+    for whole, *parts in zip(
+        *(run(one, [*history, seen]) for one in (choice, *alone)), strict=True
+    ):
+        assert whole.desired == pick(part.desired for part in parts)
+
+
 @every_policy
 @given(history=HISTORIES, seen=BELIEVABLE, more=GOOD)
 @settings(max_examples=60)
@@ -149,7 +175,7 @@ def test_more_requests_in_system_never_lead_to_fewer(
     assert choice.policy(state, seen, now).desired <= choice.policy(state, higher, now).desired
 
 
-@pytest.mark.parametrize("name", ["sloq", "predictive"])
+@pytest.mark.parametrize("name", ["sloq", "predictive", "max(sloq,hpa)", "min(sloq,predictive)"])
 @given(history=HISTORIES, seen=BELIEVABLE, more=GOOD)
 @settings(max_examples=60)
 def test_a_higher_rate_never_leads_to_fewer(
@@ -162,16 +188,16 @@ def test_a_higher_rate_never_leads_to_fewer(
     assert choice.policy(state, seen, now).desired <= choice.policy(state, higher, now).desired
 
 
-@every_policy
+@pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data(), history=st.lists(BELIEVABLE, min_size=1, max_size=5))
 @settings(max_examples=60)
 def test_any_options_that_are_taken_make_a_policy_that_decides(
-    choice: Choice, data: st.DataObject, history: list[Signals]
+    kind: str, data: st.DataObject, history: list[Signals]
 ) -> None:
-    names = st.sampled_from([*KINDS[choice.words].options, "tick"])
+    names = st.sampled_from([*KINDS[kind].options, "tick"])
     values = st.integers(0, 5) | st.floats(0, 1e6)
     options = data.draw(st.dictionaries(names, values, max_size=3))
-    words = f"{choice.words}:{','.join(f'{name}={value!r}' for name, value in options.items())}"
+    words = f"{kind}:{','.join(f'{name}={value!r}' for name, value in options.items())}"
     try:
         made = choose(words, GOAL)
     except PolicyError:

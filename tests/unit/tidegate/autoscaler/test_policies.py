@@ -57,13 +57,32 @@ def test_the_words_win_over_the_section_and_say_how_often() -> None:
     assert (choice.words, choice.tick_seconds) == ("hpa:inflight=0.6,tick=15", 15.0)
 
 
+def test_composed_policies_decide_at_the_same_ticks_with_the_options_of_the_settings() -> None:
+    words = "max(hpa:inflight=0.6,tolerance=0.2, ray-serve)"
+    told: dict[str, object] = {"policy": words, "tick_seconds": 4, "hpa": {"target": 0.5}}
+    choice = configured(Settings.model_validate({"autoscaler": told}))
+    first, second = choice.parameters["parts"]
+    assert (choice.words, choice.tick_seconds) == (words, 4.0)
+    assert (first["policy"], second["policy"]) == ("hpa:inflight=0.6,tolerance=0.2", "ray-serve")
+    assert (first["parameters"]["target"], first["parameters"]["tolerance"]) == (0.6, 0.2)
+    assert first["parameters"]["down_stabilization_seconds"] == 300.0
+    assert second["parameters"]["tick_seconds"] == 4.0
+    # Where nobody says how often, it is as often as the one that decides most often.
+    assert choose("max(hpa,min(sloq,kpa))", GOAL).tick_seconds == 2.0
+    assert choose("max(hpa,ray-serve):tick=30", GOAL).tick_seconds == 30.0
+    assert choose("max(sloq,predictive)", GOAL).history
+
+
 def test_without_a_tick_in_the_words_the_settings_say_how_often() -> None:
     told = {"autoscaler": {"policy": "ray-serve", "tick_seconds": 2}}
     choice = configured(Settings.model_validate(told))
     assert (choice.tick_seconds, choice.parameters["tick_seconds"]) == (2.0, 2.0)
 
 
-@pytest.mark.parametrize("name", KINDS)
+COMPOSED = ("max(sloq,hpa:inflight=0.7)", "min(max(sloq,step),kpa)")
+
+
+@pytest.mark.parametrize("name", [*KINDS, *COMPOSED])
 def test_a_policy_is_made_again_from_the_parameters_in_its_inputs(name: str) -> None:
     choice = choose(f"{name}:tick=3", GOAL)
     decision = choice.policy({}, IDLE, 0.0)
@@ -86,7 +105,22 @@ def test_the_schedule_of_the_settings_bounds_the_policy() -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("guess", "there is no policy 'guess', only sloq, predictive, hpa"),
+        ("guess", r"there is no policy 'guess', only sloq, predictive, hpa.*, max\(…\), min\(…\)"),
+        ("max(sloq,guess)", "there is no policy 'guess'"),
+        ("max(sloq,hpa", r"parentheses are for max\(POLICY,…\) and min\(POLICY,…\)"),
+        ("sum(sloq,hpa)", "parentheses are for"),
+        ("max(sloq,hpa))", "parentheses must match"),
+        ("max(sloq,min(hpa,kpa)", "a parenthesis is not closed"),
+        ("max(max(max(max(sloq,hpa),kpa),step),keda)", "3 within each other at most"),
+        ("max(sloq)", "of 2 to 8 policies"),
+        (f"max({','.join(f'hpa:inflight={n}' for n in range(1, 10))})", "of 2 to 8 policies"),
+        ("max(sloq,)", "needs policies, each of them once"),
+        ("max(sloq,hpa,sloq)", "needs policies, each of them once"),
+        ("max(sloq,hpa:inflight=0)", "policy 'hpa:inflight=0': target must be above 0"),
+        ("max(sloq,hpa:tick=15)", r"tick is for all parts alike: max\(…\):tick=SECONDS"),
+        ("max(sloq,hpa):luck=7", r"max\(…\) has the option tick, not luck"),
+        ("max(sloq,hpa):tick=0", "tick must be above 0 s"),
+        ("max(sloq,surge)", r"surge changes slots, which max\(…\) cannot pick from"),
         ("hpa:luck=7", "there is no option 'luck', only inflight, target, tolerance"),
         ("hpa:min=7", "there is no option 'min'"),
         ("hpa:inflight", "'inflight' is not OPTION=NUMBER"),
@@ -114,6 +148,8 @@ def test_words_are_a_name_and_numbers() -> None:
         ("guess", {}, "there is no policy 'guess', only sloq"),
         ("hpa", {"max": 3}, "not the parameters of policy 'hpa': 'min'"),
         ("hpa:inflight=1", {"min": 1, "max": 3, "luck": 7}, "luck"),
+        ("max(sloq,hpa)", {"min": 1, "max": 3}, "not the parameters of policy 'max': 'parts'"),
+        ("max(sloq,hpa)", {"parts": [7]}, "not the parameters of policy 'max'"),
     ],
 )
 def test_an_unknown_policy_or_parameter_is_named(
@@ -128,6 +164,8 @@ def test_an_unknown_policy_or_parameter_is_named(
     [
         ("autoscaler", {"policy": "hpa:luck=1"}, "autoscaler.policy: .*no option 'luck'"),
         ("autoscaler", {"policy": "keda:idle=0"}, "autoscaler.policy: .*by replicas.min = 0"),
+        ("autoscaler", {"policy": "max(sloq,keda:idle=0)"}, "policy: .*by replicas.min = 0"),
+        ("autoscaler", {"policy": "max(sloq,luck)"}, "policy: .*no policy 'luck'"),
         ("replicas", {"min": -1}, "replicas.min: .*greater than or equal to 0"),
         (
             "autoscaler",

@@ -41,7 +41,7 @@ def read(events: list[dict[str, Any]]) -> list[Decided]:
     return list(read_decisions([orjson.dumps(event) for event in events], complain))
 
 
-@pytest.mark.parametrize("words", KINDS)
+@pytest.mark.parametrize("words", [*KINDS, "max(sloq,hpa:inflight=0.7)", "min(max(sloq,step),kpa)"])
 def test_every_policy_decides_the_same_again(
     words: str, recorded: Recorded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

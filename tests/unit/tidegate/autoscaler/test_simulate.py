@@ -68,7 +68,7 @@ def test_the_pareto_plot_alone(short: str, tmp_path: Path) -> None:
     assert "sloq:late_share=0.2" in (tmp_path / "pareto.svg").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", [*KINDS, "max(sloq,hpa)"])
 def test_every_policy_runs_by_its_name(name: str, short: str) -> None:
     run: Run = run_one(name, TraceSpec(short), SYSTEM, 0)
     assert all(1 <= tick.decision.desired <= 8 for tick in run.ticks)

@@ -194,7 +194,9 @@ def test_what_was_learned_outlives_zero() -> None:
     assert before["service_seconds"] == 0.1
 
 
-every_kind = pytest.mark.parametrize("name", list(KINDS))
+every_kind = pytest.mark.parametrize(
+    "name", [*KINDS, "max(sloq,hpa:inflight=0.7)", "min(sloq,kpa)"]
+)
 AT_ZERO = ANY.map(lambda seen: replace(seen, desired=0))
 WAITING = st.none() | st.floats() | st.floats(0, 500)
 ASKED = st.builds(
