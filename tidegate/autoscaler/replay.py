@@ -8,7 +8,7 @@ from typing import Any
 from tidegate.autoscaler.control import Control, controlled
 from tidegate.autoscaler.policies import policy_from_parameters
 from tidegate.autoscaler.scheduled import Window, scheduled
-from tidegate.autoscaler.types import Bounds, Decision, Signals
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
 from tidegate.autoscaler.zero import ZeroParameters, to_zero
 
 
@@ -25,14 +25,29 @@ def replay(decision_event: Mapping[str, Any]) -> Decision:
         told = decision_event["tidegate"]["decision"]
         inputs = told["inputs"]
         policy = policy_from_parameters(told["policy"], inputs["parameters"])
-        if zero := inputs.get("zero"):
-            policy = to_zero(policy, inputs["parameters"], ZeroParameters(**zero))
-        if schedule := inputs.get("schedule"):
-            windows = [Window(**window) for window in schedule["windows"]]
-            policy = scheduled(policy, windows, Bounds(schedule["min"], schedule["max"]))
-        if control := inputs.get("control"):
-            own = {name: value for name, value in control.items() if name != "bounds"}
-            policy = controlled(policy, Control(**own), Bounds(**control["bounds"]))
+        policy = surrounded(policy, inputs["parameters"], inputs)
         return policy(told["state"], Signals(**told["signals"]), told["now"])
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"this event is not a decision: {error!r}") from error
+
+
+def surrounded(policy: Policy, parameters: Mapping[str, Any], inputs: Mapping[str, Any]) -> Policy:
+    """The policy within all that was around the one that decided: zero, schedule, pause and bounds by hand.
+
+    Args:
+        policy: what decides inside.
+        parameters: of that policy.
+        inputs: of the decision whose surroundings it is to have.
+
+    Raises:
+        KeyError, TypeError, AttributeError, ValueError: they are no inputs of a decision.
+    """
+    if zero := inputs.get("zero"):
+        policy = to_zero(policy, parameters, ZeroParameters(**zero))
+    if schedule := inputs.get("schedule"):
+        windows = [Window(**window) for window in schedule["windows"]]
+        policy = scheduled(policy, windows, Bounds(schedule["min"], schedule["max"]))
+    if control := inputs.get("control"):
+        own = {name: value for name, value in control.items() if name != "bounds"}
+        policy = controlled(policy, Control(**own), Bounds(**control["bounds"]))
+    return policy

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,13 +13,10 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from tidegate.autoscaler.configured import goal
+from tidegate.autoscaler.another import Another
 from tidegate.autoscaler.decisions import Decided, read_decisions, size_words
-from tidegate.autoscaler.policies import check_live, choose
 from tidegate.autoscaler.replay import replay
-from tidegate.autoscaler.types import Bounds
 from tidegate.autoscaler.whatif import Row, totals, what_if
-from tidegate.autoscaler.zero import ZeroParameters, to_zero
 from tidegate.settings import Settings
 from tidegate.store.lines import printable, text_of
 
@@ -31,7 +28,7 @@ def replays(settings: Settings, source: str, *, policy: str, as_json: bool) -> i
     """Make the decisions in a file again.
 
     Args:
-        settings: the objective that another policy is to keep.
+        settings: what another policy is told where the recording does not say it.
         source: a file of events, one a line; `-` is stdin.
         policy: the words of another policy; empty is the one that decided.
         as_json: print one JSON object instead of text.
@@ -94,18 +91,8 @@ def _by_the_same(decisions: Sequence[Decided], name: str, *, as_json: bool) -> i
 def _by_another(
     settings: Settings, decisions: Sequence[Decided], words: str, *, as_json: bool
 ) -> int:
-    check_live(words)
-    parameters = decisions[0].told["inputs"]["parameters"]
-    own = goal(settings)
-    if {"min", "max"} <= set(parameters):
-        own = replace(own, bounds=Bounds(parameters["min"], parameters["max"]))
-    # As it was where this was decided, whatever the settings say here.
-    own = replace(own, slots=decisions[0].own_slots, most_slots=parameters.get("most_slots"))
-    choice = choose(words, own, tick_seconds=settings.autoscaler.tick_seconds)
-    policy = choice.policy
-    if zero := decisions[0].told["inputs"].get("zero"):
-        policy = to_zero(policy, choice.parameters, ZeroParameters(**zero))
-    rows = what_if(decisions, policy)
+    another = Another.over(decisions, words, settings)
+    rows = what_if(decisions, another.policy_at, another.tick_seconds)
     if as_json:
         sys.stdout.write(orjson.dumps(_as_object(rows, words)).decode() + "\n")
     else:

@@ -7,17 +7,20 @@ ones took. `tidegate simulate` is the place for what clients would have felt.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
 from tidegate.autoscaler.decisions import Decided
 from tidegate.autoscaler.learning import learn_replicas
+from tidegate.autoscaler.loop import ZERO_TICK_SECONDS, next_due
 from tidegate.autoscaler.memory import Memory
 from tidegate.autoscaler.types import Decision, Policy, Signals
 
 STARTUP_SECONDS = 30.0
+# Of the time between two ticks: one that comes so much early is on time, as recorded ones are not alike late.
+EARLY_SHARE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +53,34 @@ class Totals:
     changes: int
 
 
-def what_if(decisions: Sequence[Decided], policy: Policy) -> list[Row]:
-    """Let the policy decide at every tick, from the number that it decided before."""
+def what_if(
+    decisions: Sequence[Decided], policy_at: Callable[[Decided], Policy], tick_seconds: float
+) -> list[Row]:
+    """Let another policy decide from the number that it decided before.
+
+    Args:
+        decisions: what was decided.
+        policy_at: the other policy, as it is bounded at a tick.
+        tick_seconds: how often it decides; at recorded ticks in between it holds its number.
+    """
     startup = startup_seconds(decisions)
     rows: list[Row] = []
     state: dict[str, Any] = {}
     held, starts, slots = 0, list[float](), None
+    began, due = 0.0, 0.0
     for number, actual in enumerate(decisions):
         if not number or begins_anew(decisions[number - 1], actual):
             state, held, starts, slots = {}, actual.signals.desired, [], None
+            began, due = actual.now, 0.0
         starts = [at for at in starts if at > actual.now - startup]
         seen = _with_slots(actual.signals, slots or actual.own_slots)
-        other = policy(state, _seen_by(seen, held, len(starts)), actual.now)
+        if actual.now - began < due - EARLY_SHARE * tick_seconds:
+            other = _between(held, tick_seconds, state)
+        else:
+            own = _seen_by(seen, held, len(starts))
+            other = policy_at(actual)(state, own, actual.now)
+            every = min(ZERO_TICK_SECONDS, tick_seconds) if other.desired == 0 else tick_seconds
+            due = next_due(due, actual.now - began, every)
         following = decisions[number + 1] if number + 1 < len(decisions) else None
         last = following is None or begins_anew(actual, following)
         seconds = 0.0 if following is None or last else following.now - actual.now
@@ -70,6 +89,11 @@ def what_if(decisions: Sequence[Decided], policy: Policy) -> list[Row]:
         starts = starts[: other.desired]
         state, held, slots = other.state, other.desired, other.slots or slots
     return rows
+
+
+def _between(held: int, tick_seconds: float, state: dict[str, Any]) -> Decision:
+    """What it does at a tick that is not its own: nothing."""
+    return Decision(held, "hold", f"{held} held: it decides each {tick_seconds:g} s", {}, state)
 
 
 def totals(rows: Iterable[Row]) -> tuple[Totals, Totals]:

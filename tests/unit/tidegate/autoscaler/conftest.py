@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from tidegate.autoscaler.simulator.contenders import contender
 from tidegate.autoscaler.simulator.library import find
 from tidegate.autoscaler.simulator.run import simulate
 from tidegate.autoscaler.simulator.system import System
-from tidegate.autoscaler.types import Signals
+from tidegate.autoscaler.types import Decision, Policy, Signals
 from tidegate.events import EventWriter, Origin
 
 from .room import Room, Run
@@ -79,21 +79,39 @@ RISING = 216
 START_NS = 1_772_438_400 * 10**9
 
 
+def at_that_time(signals: Signals, now: float) -> Signals:
+    return replace(signals, unix_seconds=START_NS / 1e9 + now)
+
+
 @pytest.fixture
 def recorded(tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
-    """Makes the decision events that a live autoscaler would have written over the trace `spike`."""
+    """Makes the decision events that a live autoscaler would have written over the trace `spike`.
 
-    def record(words: str = "sloq", ticks: int = 120) -> list[dict[str, Any]]:
+    `around` is what was around the policy, `every` how many seconds its ticks were apart.
+    """
+
+    def record(
+        words: str = "sloq",
+        ticks: int = 120,
+        around: Callable[[Policy], Policy] = lambda policy: policy,
+        every: float = 5.0,
+    ) -> list[dict[str, Any]]:
         system = System(startup_seconds=12.0)
-        policy = contender(words, system).policy
-        run = simulate(policy, find("spike"), system, seed=0, tick_seconds=5.0)
+        policy = around(contender(words, system).policy)
+
+        def timed(state: dict[str, Any], signals: Signals, now: float) -> Decision:
+            return policy(state, at_that_time(signals, now), now)
+
+        run = simulate(timed, find("spike"), system, seed=0, tick_seconds=every)
         at = [START_NS]
-        desk = Desk(tmp_path / f"recorded-{words}", clock_ns=lambda: at[0])
+        folder = tmp_path / f"recorded-{len(list(tmp_path.iterdir()))}"
+        desk = Desk(folder, clock_ns=lambda: at[0])
         state: dict[str, Any] = {}
         for number, tick in enumerate(run.ticks):
-            if RISING <= number < RISING + ticks:
+            if RISING <= number * every / 5.0 < RISING + ticks:
                 at[0] = START_NS + int(tick.at * 1e9)
-                desk.journal.decided(words, state, tick.signals, tick.at, tick.decision)
+                seen = at_that_time(tick.signals, tick.at)
+                desk.journal.decided(words, state, seen, tick.at, tick.decision)
             state = tick.decision.state
         desk.writer.close()
         return desk.events("decision")

@@ -19,7 +19,7 @@ from tidegate.autoscaler.decisions import Decided, read_decisions
 from tidegate.autoscaler.kinds import KINDS, Goal
 from tidegate.autoscaler.policies import choose
 from tidegate.autoscaler.replays import replays
-from tidegate.autoscaler.types import Bounds, Signals
+from tidegate.autoscaler.types import Bounds, Policy, Signals
 from tidegate.autoscaler.whatif import STARTUP_SECONDS, startup_seconds, totals, what_if
 from tidegate.cli import app
 from tidegate.settings import Settings
@@ -27,6 +27,11 @@ from tidegate.settings import Settings
 Recorded = Callable[..., list[dict[str, Any]]]
 SETTINGS = Settings.model_validate({"slo": {"latency_seconds": 0.6}})
 GOAL = Goal(Bounds(1, 30), 0.6)
+
+
+def always(words: str) -> Callable[[Decided], Policy]:
+    policy = choose(words, GOAL).policy
+    return lambda _: policy
 
 
 def write(path: Path, events: list[dict[str, Any]]) -> str:
@@ -171,7 +176,7 @@ def test_what_another_policy_would_have_done(
 def test_the_same_policy_from_the_same_start_would_have_done_much_the_same(
     recorded: Recorded,
 ) -> None:
-    rows = what_if(read(recorded()), choose("sloq", GOAL).policy)
+    rows = what_if(read(recorded()), always("sloq"), 5.0)
     actual, other = totals(rows)
     assert other.replica_seconds == pytest.approx(actual.replica_seconds, rel=0.15)
     assert rows[0].held == rows[0].actual.signals.desired
@@ -181,7 +186,7 @@ def test_a_restart_begins_anew_and_the_time_between_is_nobodys(recorded: Recorde
     events = recorded(ticks=20)
     again = deepcopy(events[:10])
     again[0]["tidegate"]["decision"]["state"] = {}
-    rows = what_if(read([*events[:10], *again]), choose("hpa", GOAL).policy)
+    rows = what_if(read([*events[:10], *again]), always("hpa"), 5.0)
     assert [row.seconds for row in rows] == [*[5.0] * 9, 0.0] * 2
     assert rows[10].held == rows[10].actual.signals.desired
 
@@ -202,7 +207,7 @@ def test_replicas_of_the_other_policy_start_too_and_share_the_work(recorded: Rec
     events = recorded()
     away = events[50]["tidegate"]["decision"]["signals"]
     away.update(ready=0, running=0)
-    what_if(read(events), watched)
+    what_if(read(events), lambda _: watched, 5.0)
     assert any(signals.ready < signals.running for signals in seen)
     assert (seen[50].ready, seen[50].running) == (0, 0)
     for signals in [one for one in seen if one.running]:
@@ -225,7 +230,7 @@ def lent(events: list[dict[str, Any]]) -> list[Decided]:
 def test_a_replica_with_lent_slots_costs_as_many_times_more(recorded: Recorded) -> None:
     decisions = lent(recorded("surge"))
     assert {one.told["slots"] for one in decisions} >= {4, 8}
-    rows = what_if(decisions, choose("sloq", GOAL).policy)
+    rows = what_if(decisions, always("sloq"), 5.0)
     actual, _ = totals(rows)
     plain = sum(row.actual.told["desired"] * row.seconds for row in rows)
     extra = sum(
@@ -248,7 +253,7 @@ def test_another_policy_sees_a_replicas_own_slots_not_those_that_were_lent(
 
     decisions = lent(recorded("surge"))
     assert {one.signals.slots_per_replica for one in decisions} >= {4, 8}
-    what_if(decisions, watched)
+    what_if(decisions, lambda _: watched, 5.0)
     assert {signals.slots_per_replica for signals in seen} == {4}
 
 
