@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
@@ -42,7 +43,8 @@ def find(name: str, peak: float | None = None) -> Trace:
     if name in NAMED:
         trace = NAMED[name]()
     elif name.endswith(".csv") or "/" in name:
-        trace = read_csv(Path(name))
+        # What is rescaled may count what it likes.
+        trace = read_csv(Path(name)) if peak is None else read_csv(Path(name), math.inf)
     else:
         raise TraceError(
             f"there is no trace {name!r}: give a CSV file or one of {', '.join(NAMED)}"

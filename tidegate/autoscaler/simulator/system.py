@@ -70,8 +70,9 @@ class System:
             raise ValueError(
                 f"needs min ≤ start ≤ max, got {self.bounds.min}, {self.start}, {self.bounds.max}"
             )
-        if self.service_cv < 0 or self.slo_seconds <= 0 or self.scrape_seconds <= 0:
-            raise ValueError("the service's cv, the objective and the scrape cannot be negative")
+        if self.service_cv < 0:
+            raise ValueError(f"the service's cv cannot be negative, got {self.service_cv:g}")
+        _above_zero({"slo": self.slo_seconds, "scrape": self.scrape_seconds})
         if not 0 <= self.scrape_phase_seconds < self.scrape_seconds:
             raise ValueError("the first scrape must be within one interval of the start")
 
@@ -80,3 +81,9 @@ class System:
         """The mean time in a slot over all kinds."""
         shares = sum(kind.share for kind in self.kinds)
         return sum(kind.share * kind.service_seconds for kind in self.kinds) / shares
+
+
+def _above_zero(seconds: dict[str, float]) -> None:
+    for name, value in seconds.items():
+        if value <= 0:
+            raise ValueError(f"{name} must be above 0 s, got {value:g}")

@@ -14,6 +14,8 @@ import numpy.typing as npt
 UNIT_SECONDS: Final = {"second": 1.0, "minute": 60.0}
 MOST_INTERVALS: Final = 1_000_000
 DAY_SECONDS: Final = 86_400.0
+# A request takes some 130 bytes while it is played, and each core plays a run of its own: 2.6 GB each.
+MOST_REQUESTS: Final = 20_000_000
 
 Floats = npt.NDArray[np.float64]
 Blindness = Literal["missing", "nan", "frozen", "reset"]
@@ -86,13 +88,20 @@ class Trace:
         """The same shape, with this highest rate in requests a second.
 
         Raises:
-            TraceError: the rate is not above 0.
+            TraceError: the rate is not above 0, or so high that there are too many requests.
         """
         if not (math.isfinite(rate) and rate > 0):
             raise TraceError(f"a peak must be above 0 requests a second, got {rate:g}")
         factor = rate / self.rates.max()
         earlier = tuple(rates * factor for rates in self.earlier)
-        return replace(self, rates=self.rates * factor, earlier=earlier)
+        scaled = replace(self, rates=self.rates * factor, earlier=earlier)
+        total = float(scaled.rates.sum()) * self.interval_seconds
+        if total > MOST_REQUESTS:
+            raise TraceError(
+                f"{self.name}: with a peak of {rate:g} requests a second it has {total:.3g} requests;"
+                f" {MOST_REQUESTS:,} can be played, so take a lower peak"
+            )
+        return scaled
 
     def expected_rate(self, at: float, ahead_seconds: float) -> float | None:
         """As Prometheus would be asked: the largest rate ahead, in the median over earlier days.
@@ -115,11 +124,12 @@ def _largest(rates: Floats, begin: float, seconds: float, interval: float) -> fl
     return float(part.max()) if len(part) else None
 
 
-def read_csv(path: Path) -> Trace:
+def read_csv(path: Path, most_requests: float = MOST_REQUESTS) -> Trace:
     """A trace from a CSV file.
 
     The header's first column is `second` or `minute`, which is also the length of an interval; it
-    counts the intervals, and those left out have no request. The second column counts requests.
+    counts the intervals, and those left out have no request. The second column counts requests, and no
+    more than `most_requests` in sum.
 
     Raises:
         TraceError: the file cannot be read as a trace.
@@ -135,6 +145,7 @@ def read_csv(path: Path) -> Trace:
             f"{path}:1: the first column must be 'second' or 'minute', the next a count; got {header}"
         )
     counts: dict[int, float] = {}
+    total = 0.0
     for number, line in enumerate(lines[1:], 2):
         if not line:
             continue
@@ -144,6 +155,12 @@ def read_csv(path: Path) -> Trace:
                 f"{path}:{number}: needs a new interval's number and a count, got {','.join(line)!r}"
             )
         counts[index] = count
+        total += count
+        if total > most_requests:
+            raise TraceError(
+                f"{path}:{number}: {count:.3g} requests here, {total:.3g} up to here; {most_requests:,}"
+                " can be played, so take a part of the file, or rescale it by --peak"
+            )
     if not any(counts.values()):
         raise TraceError(f"{path}: counts no request")
     first, last = min(counts), max(counts)

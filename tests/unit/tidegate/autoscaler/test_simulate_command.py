@@ -47,8 +47,10 @@ def test_with_a_minimum_of_zero_nobody_is_paid_for_while_nothing_comes(tmp_path:
         (["--start", "31"], "min ≤ start ≤ max"),
         (["--service-time", "0"], "service time above 0"),
         (["--slo", "nan"], "finite"),
+        (["--slo", "0"], "slo must be above 0 s, got 0"),
         (["--trace", "nowhere"], "no trace 'nowhere'"),
         (["--peak", "0"], "above 0"),
+        (["--peak", "1e12"], "steps: with a peak of 1e+12 requests a second it has "),
     ],
 )
 def test_bad_use_ends_with_2_and_the_reason(wrong: list[str], says: str) -> None:

@@ -43,6 +43,12 @@ def test_seconds_left_out_have_no_request_and_the_first_one_is_the_start(tmp_pat
         ("second,requests\n0,0\n", "counts no request"),
         ("second,requests\n", "counts no request"),
         ("second,requests\n0,1\n5000000,1\n", "more than 1,000,000"),
+        (
+            "second,requests\n0,1\n1,1e12\n",
+            r"mine.csv:3: 1e\+12 requests here, .*20,000,000 can be",
+        ),
+        ("minute,requests\n0,15e6\n1,0\n2,6e6\n", "mine.csv:4: 6e.06 requests here, 2.1e.07 up to"),
+        ("second,requests\n0,1e308\n", "rescale it by --peak"),
     ],
 )
 def test_a_file_that_is_no_trace_is_refused_by_line(tmp_path: Path, text: str, says: str) -> None:
@@ -70,6 +76,19 @@ def test_every_named_trace_can_be_had_with_any_peak(name: str) -> None:
     assert trace.rates.max() == pytest.approx(7.0)
     assert trace.rates.min() >= 0
     assert 1800 <= trace.seconds <= 86_400
+
+
+def test_a_file_of_any_counts_can_be_rescaled(tmp_path: Path) -> None:
+    trace = find(str(write(tmp_path, "second,requests\n0,1e12\n1,1e308\n2,1e308\n")), peak=8.0)
+    assert trace.rates.tolist() == pytest.approx([0.0, 8.0, 8.0])
+
+
+def test_a_peak_that_makes_too_many_requests_is_refused() -> None:
+    assert find("steady", 5_000.0).rates.max() == pytest.approx(5_000.0)
+    with pytest.raises(
+        TraceError, match=r"steady: .*20,000,000 can be played, so take a lower peak"
+    ):
+        find("steady", 6_000.0)
 
 
 @pytest.mark.parametrize("peak", [0.0, -1.0, float("nan"), float("inf")])
