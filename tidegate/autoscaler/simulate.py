@@ -41,7 +41,8 @@ def simulate(comparison: Comparison, *, as_json: bool, plot: Path | None) -> int
     Args:
         comparison: what to compare.
         as_json: print a list of objects instead of a table.
-        plot: where to write the page of plots of the first trace and seed; None means nowhere.
+        plot: where to write the page of plots: the first trace and seed over time, and what each policy
+            cost on each trace; None means nowhere.
 
     Returns:
         The exit code: 2 if there is no such policy or trace, and then the reason is on stderr.
@@ -101,6 +102,5 @@ def _plot(path: Path, comparison: Comparison, matches: Sequence[Match]) -> None:
 
     first = comparison.traces[0]
     runs = {words: run_one(words, first, comparison.system, 0) for words in comparison.policies}
-    name = matches[0].trace
-    own = [match for match in matches if match.trace == name]
-    page(path, f"{name}, {len(runs)} policies", runs, own, comparison.system)
+    title = f"{matches[0].trace}: one of {comparison.seeds} runs over time; then the means of all"
+    page(path, title, runs, matches, comparison.system)

@@ -73,7 +73,10 @@ def simulate(  # noqa: PLR0917 - each is an option of the command line
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each, to average over.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="One list of JSON objects.")] = False,
     plot: Annotated[
-        Path | None, typer.Option(help="Write a page of plots: .png, .svg or .pdf.")
+        Path | None,
+        typer.Option(
+            help="Write a page of plots: .png, .svg, .pdf. Over time it shows the first trace."
+        ),
     ] = None,
 ) -> None:
     """Try scaling policies on a trace before any of them goes live."""

@@ -21,57 +21,92 @@ from tidegate.autoscaler.words import name_of
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 # Of policies of one kind, with other settings each.
 MARKS: Final = ("o", "^", "s", "D", "v", "P")
-DECISION_MARKS: Final = {"up": "^", "down": "v", "no-signal": "x", "limited": "s"}
+# Of decisions, by their reason; those that hold the number for another reason have none.
+DECISION_MARKS: Final = {
+    "up": ("^", "more replicas"),
+    "down": ("v", "fewer replicas"),
+    "no-signal": ("x", "held: no good signals"),
+    "limited": ("s", "more wanted than may be"),
+}
+# Beside the axes, where it hides no point: the worst policy always lies in a corner.
+BESIDE: Final[dict[str, Any]] = {
+    "loc": "upper left",
+    "bbox_to_anchor": (1.0, 1.0),
+    "fontsize": "small",
+}
+IN_SUM: Final = "all traces, in sum"
 
 
 def page(
     path: Path, title: str, runs: Mapping[str, Run], matches: Sequence[Match], system: System
 ) -> None:
-    """Write load, replicas, p95, decisions, and the Pareto plot of one trace as PNG, SVG or PDF.
+    """Write load, replicas, p95 and decisions of one trace, and Pareto plots of all, as PNG, SVG or PDF.
 
     Args:
         path: where; its suffix is the format.
         title: of the page.
-        runs: one run of each policy.
-        matches: the scores over all seeds.
+        runs: one run of each policy, over the same trace.
+        matches: the scores over all seeds; each of their traces has a Pareto plot, and all of them one.
         system: what was simulated.
     """
-    figure = Figure(figsize=(11, 14), layout="constrained")
+    fronts = _by_trace(matches)
+    heights = (2, 3, 3, max(1.5, 0.35 * len(runs)), *[4] * len(fronts))
+    figure = Figure(figsize=(13, sum(heights)), layout="constrained")
     figure.suptitle(title)
-    grid = figure.add_gridspec(5, 1, height_ratios=(2, 3, 3, 1.5, 4))
+    grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
     load = figure.add_subplot(grid[0])
     replicas = figure.add_subplot(grid[1], sharex=load)
     latency = figure.add_subplot(grid[2], sharex=load)
     decisions = figure.add_subplot(grid[3], sharex=load)
     _plot_load(load, next(iter(runs.values())))
+    colours = dict(zip(runs, cycle(COLOURS), strict=False))
     for number, (name, run) in enumerate(runs.items()):
-        colour = COLOURS[number % len(COLOURS)]
+        colour = colours[name]
         _plot_replicas(replicas, name, run, colour)
         at, p95 = binned(run, system.slo_quantile)
         latency.plot(at / 60, p95, color=colour, linewidth=0.8, label=name)
         _plot_decisions(decisions, number, run, colour)
     latency.axhline(system.slo_seconds, color="black", linestyle="--", linewidth=1)
     latency.set(ylabel=f"p{100 * system.slo_quantile:g} response, s", yscale="log")
+    for set_formatter in (latency.yaxis.set_major_formatter, latency.yaxis.set_minor_formatter):
+        set_formatter("{x:g}")
     replicas.set(ylabel="replicas ready")
-    replicas.legend(loc="upper right", fontsize="small")
+    replicas.legend(**BESIDE)
+    _explain_marks(decisions)
     decisions.set(
         xlabel="minutes", ylabel="decisions", yticks=range(len(runs)), yticklabels=list(runs)
     )
-    decisions.invert_yaxis()
-    pareto(figure.add_subplot(grid[4]), matches)
+    decisions.set_ylim(len(runs) - 0.5, -0.5)
+    for row, (name, own) in enumerate(fronts.items(), 4):
+        axes = figure.add_subplot(grid[row])
+        axes.set_title(name)
+        pareto(axes, own, colours)
     figure.savefig(path, dpi=110)
+
+
+def _by_trace(matches: Sequence[Match]) -> dict[str, list[Match]]:
+    """The scores on each trace; and all of them, if there are several."""
+    names = dict.fromkeys(match.trace for match in matches)
+    found = {name: [match for match in matches if match.trace == name] for name in names}
+    return {**found, IN_SUM: list(matches)} if len(found) > 1 else found
 
 
 def pareto_page(path: Path, title: str, matches: Sequence[Match]) -> None:
     """Write the Pareto plot alone."""
-    figure = Figure(figsize=(9, 7), layout="constrained")
+    figure = Figure(figsize=(12, 7), layout="constrained")
     figure.suptitle(title)
     pareto(figure.add_subplot(), matches)
     figure.savefig(path, dpi=110)
 
 
-def pareto(axes: Axes, matches: Iterable[Match]) -> None:
-    """Violation-seconds against replica-seconds, summed over traces; the lower left is best."""
+def pareto(axes: Axes, matches: Iterable[Match], colours: Mapping[str, str] | None = None) -> None:
+    """Violation-seconds against replica-seconds, summed over traces; the lower left is best.
+
+    Args:
+        axes: where.
+        matches: the scores.
+        colours: of each policy; without them, policies of one kind are of one colour.
+    """
     sums: dict[str, list[float]] = {}
     for match in matches:
         total = sums.setdefault(match.policy, [0.0, 0.0])
@@ -84,15 +119,17 @@ def pareto(axes: Axes, matches: Iterable[Match]) -> None:
         for mark, name in zip(cycle(MARKS), names, strict=False):
             cost, harm = sums[name]
             told = f"{name}: {harm:,.0f}, {cost:,.0f}"
-            colour = COLOURS[number % len(COLOURS)]
+            colour = colours[name] if colours else COLOURS[number % len(COLOURS)]
             axes.plot(cost, harm, mark, color=colour, label=told, markersize=8, alpha=0.8)
     # Names beside the points would cover one another where policies are alike.
-    axes.legend(loc="upper right", fontsize="small", title="violation-seconds, replica-seconds")
+    axes.legend(**BESIDE, title="violation-seconds, replica-seconds")
     front = _front(list(sums.values()))
     axes.plot(*zip(*front, strict=True), color="grey", linewidth=0.8, zorder=0)
     axes.set(xlabel="replica-seconds", ylabel="violation-seconds")
     # Policies lie decades apart, and none may be left out for having no violation at all.
     axes.set_yscale("symlog", linthresh=10 * BIN_SECONDS, subs=(2, 5))
+    # A little below none, so that 0 is marked: up to the threshold there is no other mark.
+    axes.set_ylim(-0.3 * BIN_SECONDS, max(10 * BIN_SECONDS, axes.get_ylim()[1]))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter("{x:,.0f}")
     axes.yaxis.set_minor_formatter("{x:,.0f}")
@@ -127,7 +164,13 @@ def _plot_replicas(axes: Axes, name: str, run: Run, colour: str) -> None:
 
 
 def _plot_decisions(axes: Axes, row: int, run: Run, colour: str) -> None:
-    for reason, mark in DECISION_MARKS.items():
+    for reason, (mark, _) in DECISION_MARKS.items():
         at = [tick.at / 60 for tick in run.ticks if tick.decision.reason == reason]
         style: dict[str, Any] = {"color": colour, "markersize": 4, "linestyle": "none"}
         axes.plot(at, [row] * len(at), marker=mark, **style)
+
+
+def _explain_marks(axes: Axes) -> None:
+    for mark, words in DECISION_MARKS.values():
+        axes.plot([], [], marker=mark, color="grey", markersize=4, linestyle="none", label=words)
+    axes.legend(**BESIDE, title="no mark: the number stays")
