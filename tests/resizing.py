@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tidegate.resizer.base import Replica, ReplicaStatus, ResizeRefusedError
+from tidegate.resizer.base import Lends, Replica, ReplicaStatus, ResizeRefusedError
 
 
 @dataclass
@@ -15,6 +15,7 @@ class MemoryResizer:
     least: int = 1
     most: int = 6
     slots: int | None = None
+    lends: Lends = "slots"
     asked: list[int] = field(default_factory=list)
     slots_asked: list[int | None] = field(default_factory=list)
 
@@ -29,6 +30,7 @@ class MemoryResizer:
             ready=self.count,
             replicas=replicas,
             slots=self.slots,
+            lends=self.lends,
         )
 
     async def resize(self, desired: int, slots: int | None = None) -> ReplicaStatus:

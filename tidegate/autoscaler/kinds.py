@@ -52,6 +52,8 @@ class Kind:
         aliases: other names of options.
         history: whether it is told what came on earlier days.
         sets_slots: whether it changes the slots of replicas, which not every resizer can.
+        counts_slots: whether it sizes by slots alone: it needs real ones, as CPU for the same slots changes
+            the time in a slot that it reckons with.
     """
 
     make: Callable[[Mapping[str, Any]], Policy]
@@ -61,6 +63,7 @@ class Kind:
     aliases: Mapping[str, str] = field(default_factory=dict)
     history: bool = False
     sets_slots: bool = False
+    counts_slots: bool = False
 
     @property
     def options(self) -> dict[str, str]:
@@ -142,6 +145,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         tick_seconds=5.0,
         above_zero=SLOQ_ABOVE_ZERO | {"most_factor"},
         sets_slots=True,
+        counts_slots=True,
     ),
     "surge": Kind(
         lambda told: surge(VerticalParameters(**told)),

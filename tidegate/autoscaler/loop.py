@@ -22,6 +22,7 @@ WIDEST: Final = Bounds(1, 64)
 CANNOT_SET_SLOTS: Final = (
     "the resizer cannot set them: see slots.max, and in Docker Compose the service's cpus limit"
 )
+LENDS_OTHERS: Final = "the policy reckons with slots, and the resizer lends CPU in their place"
 # With no replica, a tick is a look at the gateway's queue, and whoever waits there feels how long it takes.
 ZERO_TICK_SECONDS: Final = 1.0
 # After so long Prometheus has read a new replica, and recorded what it said.
@@ -54,6 +55,7 @@ class Autoscaler:
         controls: what a person told it for a time.
         bounds: those that a person cannot leave.
         dry_run: whether it leaves the replicas alone.
+        counts_slots: whether the policy takes no CPU in the place of slots.
         waiting: asks the gateway how many requests wait; only while there is no replica.
     """
 
@@ -67,6 +69,7 @@ class Autoscaler:
     controls: Controls = no_controls
     bounds: Bounds = WIDEST
     dry_run: bool = False
+    counts_slots: bool = False
     waiting: Callable[[], Awaitable[float | None]] = not_told
     _state: dict[str, Any] = field(default_factory=dict, init=False)
     # The number that we stand for: the one decided last. Not the resizer's own, which others may
@@ -113,9 +116,12 @@ class Autoscaler:
 
     async def _follow(self, decision: Decision, status: ReplicaStatus) -> None:
         """Tell the resizer, if it stands otherwise than was decided."""
-        slots = decision.slots
-        cannot = slots is not None and status.slots is None
-        self.journal.trouble("slots", CANNOT_SET_SLOTS if cannot else "")
+        slots, cannot = decision.slots, ""
+        if slots is not None and self.counts_slots and status.lends != "slots":
+            cannot = LENDS_OTHERS
+        elif slots is not None and status.slots is None:
+            cannot = CANNOT_SET_SLOTS
+        self.journal.trouble("slots", cannot)
         if cannot or slots == status.slots:
             slots = None
         if decision.desired != status.desired or slots is not None:

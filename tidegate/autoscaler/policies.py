@@ -28,6 +28,7 @@ class Choice:
         tick_seconds: how often.
         history: whether it wants to know what came on earlier days.
         sets_slots: whether it changes the slots of replicas.
+        counts_slots: whether it takes no CPU in their place.
     """
 
     words: str
@@ -36,6 +37,7 @@ class Choice:
     tick_seconds: float
     history: bool = False
     sets_slots: bool = False
+    counts_slots: bool = False
 
 
 def choose(
@@ -69,7 +71,15 @@ def choose(
     given = (defaults or {}).get(name, {})
     parameters = {**kind.told(goal, float(every)), **given, **own}
     policy = kind.make(parameters)
-    return Choice(words, parameters, policy, float(every), kind.history, kind.sets_slots)
+    return Choice(
+        words,
+        parameters,
+        policy,
+        float(every),
+        kind.history,
+        sets_slots=kind.sets_slots,
+        counts_slots=kind.counts_slots,
+    )
 
 
 def _choose_composed(

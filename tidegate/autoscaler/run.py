@@ -18,6 +18,7 @@ from tidegate.autoscaler.history import HistoryReader
 from tidegate.autoscaler.journal import Journal
 from tidegate.autoscaler.loop import Autoscaler, run_ticks
 from tidegate.autoscaler.metrics import Metrics
+from tidegate.autoscaler.policies import Choice
 from tidegate.autoscaler.signals import PrometheusReader
 from tidegate.autoscaler.waiting import GatewayQueue
 from tidegate.events import EventWriter
@@ -63,7 +64,7 @@ async def _run(settings: Settings, resizer: str, url: str, *, dry_run: bool) -> 
         metrics = Metrics()
         client = _client(settings, resizer, timeout)
         if choice.sets_slots:
-            await _can_set_slots(client, choice.words)
+            await _can_set_slots(client, choice)
         await _serve(stack, metrics, settings.stack.metrics_host, settings.autoscaler.metrics_port)
         session = await stack.enter_async_context(aiohttp.ClientSession())
         journal = Journal(_writer(stack, settings), origin(settings, NODE))
@@ -80,6 +81,7 @@ async def _run(settings: Settings, resizer: str, url: str, *, dry_run: bool) -> 
             metrics=metrics,
             controls=ControlFile(settings.control_file).read,
             bounds=bounds(settings),
+            counts_slots=choice.counts_slots,
             dry_run=settings.autoscaler.dry_run or dry_run,
             waiting=GatewayQueue(
                 f"http://127.0.0.1:{settings.gateway.metrics_port}/metrics", session
@@ -111,14 +113,20 @@ def _client(settings: Settings, address: str, timeout: float) -> ResizerClient:
         raise _CannotStartError(str(error)) from error
 
 
-async def _can_set_slots(client: ResizerClient, words: str) -> None:
+async def _can_set_slots(client: ResizerClient, choice: Choice) -> None:
     try:
-        slots = (await client.status()).slots
+        status = await client.status()
     except ResizerUnavailableError:
         return  # the first tick that reaches it tells
-    if slots is None:
+    if choice.counts_slots and status.lends != "slots":
         raise _CannotStartError(
-            f"autoscaler.policy: {words!r} changes the slots of replicas, and the resizer at"
+            f"autoscaler.policy: {choice.words!r} reckons with slots, and the resizer at {client.address}"
+            f" lends {status.lends.upper()} in their place, which changes the time in a slot: take 'surge'"
+            " (docs/autoscaler.md, Vertical), or a policy that changes the number of replicas"
+        )
+    if status.slots is None:
+        raise _CannotStartError(
+            f"autoscaler.policy: {choice.words!r} changes the slots of replicas, and the resizer at"
             f" {client.address} cannot: set slots.max above slots.per_replica, and in Docker Compose a"
             " cpus limit of the service (docs/autoscaler.md, Vertical), or take another policy"
         )

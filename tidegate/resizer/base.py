@@ -11,6 +11,7 @@ from tidegate.settings import Replicas
 SLOTS_ARE_FIXED: Final = "the slots of a replica cannot be set: see slots.max"
 
 ReplicaState = Literal["starting", "ready", "draining", "failed"]
+Lends = Literal["slots", "cpu"]
 
 
 class Replica(BaseModel):
@@ -27,7 +28,8 @@ class Replica(BaseModel):
 class ReplicaStatus(BaseModel):
     """The answer of `GET /replicas`; `running` counts ready and starting ones.
 
-    `slots` are those that were asked for in each replica; None where they cannot be set.
+    `slots` are those that were asked for in each replica; None where they cannot be set. `lends` is what a
+    replica with more of them has more of: slots, or CPU for those that it has.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -37,6 +39,7 @@ class ReplicaStatus(BaseModel):
     ready: int
     replicas: list[Replica]
     slots: int | None = None
+    lends: Lends = "slots"
 
 
 class ResizeRefusedError(ValueError):

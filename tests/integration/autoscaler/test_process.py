@@ -239,6 +239,25 @@ async def test_a_policy_that_changes_slots_wants_a_resizer_that_can(
             assert await sidecar.stop() == 0
 
 
+async def test_a_policy_that_reckons_with_slots_is_refused_where_cpu_is_lent(
+    tmp_path: Path, unused_tcp_port: int
+) -> None:
+    plant, path = Plant(slots=2, lends="cpu"), tmp_path / "control.sock"
+    addresses = (f"unix:{path}", "http://127.0.0.1:1")
+    async with serve_unix(make_app(plant), path):
+        vertical = {"TIDEGATE_AUTOSCALER__POLICY": "vertical"}
+        async with started(tmp_path, *addresses, unused_tcp_port, **vertical) as sidecar:
+            _, stderr = await sidecar.process.communicate()
+        assert sidecar.process.returncode == 2
+        assert (
+            f"autoscaler.policy: 'vertical' reckons with slots, and the resizer at unix:{path} lends CPU"
+        ) in stderr.decode()
+        surge = {"TIDEGATE_AUTOSCALER__POLICY": "surge"}
+        async with started(tmp_path, *addresses, unused_tcp_port, **surge) as sidecar:
+            await sidecar.is_blind()
+            assert await sidecar.stop() == 0
+
+
 async def test_a_metrics_port_that_is_taken_is_said(tmp_path: Path, unused_tcp_port: int) -> None:
     server = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", unused_tcp_port)
     async with (

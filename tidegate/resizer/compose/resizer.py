@@ -113,6 +113,7 @@ class ComposeResizer:
             ready=ready,
             replicas=replicas,
             slots=None if self.lender.why_not(self._template) else self.slots,
+            lends="cpu",
         )
 
     async def resize(self, desired: int, slots: int | None = None) -> ReplicaStatus:

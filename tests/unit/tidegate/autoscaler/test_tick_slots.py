@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tidegate.autoscaler.loop import CANNOT_SET_SLOTS
+from tidegate.autoscaler.loop import CANNOT_SET_SLOTS, LENDS_OTHERS
 from tidegate.autoscaler.types import Decision, Policy, Signals
 
 from .room import Run, shown
@@ -54,6 +54,15 @@ async def test_a_resizer_that_cannot_set_slots_is_asked_for_the_number_alone(run
         f"slots: {CANNOT_SET_SLOTS}",
         "slots: all is well again",
     ]
+
+
+async def test_a_policy_that_reckons_with_slots_asks_for_none_where_cpu_is_lent(run: Run) -> None:
+    run.room.slots, run.room.lends = 2, "cpu"
+    run.autoscaler.policy, run.autoscaler.counts_slots = lending(4, 4, None), True
+    for _ in range(3):
+        await run.tick()
+    assert (run.room.asked, run.room.slots_asked) == ([3], [None])
+    assert run.desk.said() == [f"slots: {LENDS_OTHERS}", "slots: all is well again"]
 
 
 async def test_in_a_dry_run_slots_are_only_written_down(run: Run) -> None:

@@ -68,7 +68,8 @@ def cpus(lab: Any) -> list[int]:
 async def test_every_replica_gets_cpu_for_the_slots_asked_for_and_gives_it_back(
     begun: Any,
 ) -> None:
-    assert (await begun.resizer.status()).slots == 2
+    begin = await begun.resizer.status()
+    assert (begin.slots, begin.lends) == (2, "cpu")
     assert (await begun.resizer.resize(2, 4)).slots == 4
     await begun.tick()
     assert cpus(begun) == [2 * HALF + 4] * 2
