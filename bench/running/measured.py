@@ -43,6 +43,7 @@ class Live:
         startups: from the start of each replica until it was ready.
         failed: requests that failed.
         lag_p99: of the load generator; above 10 ms the machine was too busy for it.
+        seed: of the load.
     """
 
     scenario: str
@@ -56,6 +57,7 @@ class Live:
     startups: list[float]
     failed: int
     lag_p99: float
+    seed: int = 1
 
     def replica_seconds(self, seconds: float) -> float:
         """What was paid for while the load lasted."""
@@ -110,6 +112,7 @@ async def measure(
         startups=[took for (_, began), took in startups.items() if began > start],
         failed=int(recording.failed.sum()),
         lag_p99=summary.lag_p99_seconds or 0.0,
+        seed=seed,
     )
 
 
