@@ -34,6 +34,8 @@ BESIDE: Final[dict[str, Any]] = {
     "bbox_to_anchor": (1.0, 1.0),
     "fontsize": "small",
 }
+# Whole also where it lies on the axis, for having no violation at all.
+POINT: Final[dict[str, Any]] = {"markersize": 8, "alpha": 0.8, "clip_on": False}
 IN_SUM: Final = "all traces, in sum"
 
 
@@ -67,7 +69,8 @@ def page(
         latency.plot(at / 60, p95, color=colour, linewidth=0.8, label=name)
         _plot_decisions(decisions, number, run, colour)
     latency.axhline(system.slo_seconds, color="black", linestyle="--", linewidth=1)
-    latency.set(ylabel=f"p{100 * system.slo_quantile:g} response, s", yscale="log")
+    latency.set(ylabel=f"p{100 * system.slo_quantile:g} response, s")
+    latency.set_yscale("log", subs=(2, 5))
     for set_formatter in (latency.yaxis.set_major_formatter, latency.yaxis.set_minor_formatter):
         set_formatter("{x:g}")
     replicas.set(ylabel="replicas ready")
@@ -120,7 +123,7 @@ def pareto(axes: Axes, matches: Iterable[Match], colours: Mapping[str, str] | No
             cost, harm = sums[name]
             told = f"{name}: {harm:,.0f}, {cost:,.0f}"
             colour = colours[name] if colours else COLOURS[number % len(COLOURS)]
-            axes.plot(cost, harm, mark, color=colour, label=told, markersize=8, alpha=0.8)
+            axes.plot(cost, harm, mark, color=colour, label=told, **POINT)
     # Names beside the points would cover one another where policies are alike.
     axes.legend(**BESIDE, title="violation-seconds, replica-seconds")
     front = _front(list(sums.values()))
@@ -128,8 +131,9 @@ def pareto(axes: Axes, matches: Iterable[Match], colours: Mapping[str, str] | No
     axes.set(xlabel="replica-seconds", ylabel="violation-seconds")
     # Policies lie decades apart, and none may be left out for having no violation at all.
     axes.set_yscale("symlog", linthresh=10 * BIN_SECONDS, subs=(2, 5))
-    # A little below none, so that 0 is marked: up to the threshold there is no other mark.
-    axes.set_ylim(-0.3 * BIN_SECONDS, max(10 * BIN_SECONDS, axes.get_ylim()[1]))
+    if min(harm for _, harm in sums.values()) < 10 * BIN_SECONDS:
+        # Up to there the scale is a straight one, which needs its 0 to be read.
+        axes.set_ylim(0, max(10 * BIN_SECONDS, axes.get_ylim()[1]))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter("{x:,.0f}")
     axes.yaxis.set_minor_formatter("{x:,.0f}")

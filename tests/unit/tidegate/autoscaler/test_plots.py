@@ -34,7 +34,7 @@ def test_the_legend_of_a_pareto_plot_hides_no_point(harms: tuple[float, float]) 
     legend = axes.get_legend()
     assert legend
     assert legend.get_window_extent().x0 >= axes.get_window_extent().x1
-    assert axes.get_ylim()[0] < min(harms)
+    assert axes.get_ylim()[0] <= min(harms)
     assert axes.get_ylim()[1] > max(harms)
 
 
