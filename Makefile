@@ -46,8 +46,8 @@ LONG_BENCHES := $(patsubst %,bench/%.py,live scale_in blind compose_scaling shad
 bench-live: setup  ## Scaling live, for an hour: against the simulator, 200 scale-ins, ten minutes without metrics.
 	@for bench in live scale_in blind; do echo "== $$bench"; $(BIN)/python bench/$$bench.py || exit 1; done
 
-bench-autoscaler: setup  ## Compare scaling policies on all traces; TRACES=folder adds its CSV files.
-	@$(BIN)/python bench/autoscaler.py $(if $(TRACES),--traces $(TRACES))
+bench-autoscaler: setup  ## Compare scaling policies on all traces, also on those in ../shared/data/traces or TRACES=folder.
+	@$(BIN)/python bench/autoscaler.py $(if $(TRACES),--traces $(TRACES)) $(if $(SEEDS),--seeds $(SEEDS))
 
 render:  ## Write the generated files.
 	@$(BIN)/tidegate render
