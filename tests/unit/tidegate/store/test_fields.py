@@ -46,6 +46,12 @@ def test_attributes_are_kept_and_not_searched() -> None:
     assert attributes.opaque
 
 
+def each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of JSON, in which a second value would silently take the first one's place."""
+    assert len({key for key, _ in pairs}) == len(pairs), [key for key, _ in pairs]
+    return dict(pairs)
+
+
 @pytest.mark.parametrize("path", sorted(TEMPLATES.glob("*.json")), ids=lambda path: path.name)
 def test_templates_use_core_types_and_settings_only(path: Path) -> None:
     def types(held: object) -> set[str]:
@@ -54,7 +60,7 @@ def test_templates_use_core_types_and_settings_only(path: Path) -> None:
         own = {held["type"]} if isinstance(held.get("type"), str) else set()
         return own.union(*(types(child) for child in held.values()))
 
-    template = json.loads(path.read_text())
+    template = json.loads(path.read_text(), object_pairs_hook=each_key_once)
     mappings = template.get("template", {}).get("mappings", {})
     assert types(mappings.get("properties")) <= CORE_TYPES
     if mappings:
