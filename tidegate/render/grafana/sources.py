@@ -21,11 +21,14 @@ TRACES_UID: Final = "elasticsearch-traces"
 VALUE: Final = "$${__value.raw}"
 READER: Final = "tidegate_reader"
 LOOKS_BACK: Final = "7d"
+# Where a browser finds Kibana; Compose sets the variable, as the published port can be moved.
+KIBANA: Final = "${KIBANA_PUBLIC_URL}"
+TRACE_IN_KIBANA: Final = KIBANA + trace_path(VALUE, data_views.EVENTS.id, LOOKS_BACK)
 
 
 def data_sources(settings: Settings) -> str:
     """The file that Grafana provisions its data sources from, for the names of the Compose stack."""
-    sources = [_prometheus(settings), _logs(settings), _traces(settings)]
+    sources = [_prometheus(settings), _logs(), _traces()]
     for source in sources:
         source |= {"access": "proxy", "editable": False}
     content = {"apiVersion": 1, "prune": True, "datasources": sources}
@@ -34,7 +37,7 @@ def data_sources(settings: Settings) -> str:
 
 
 def _prometheus(settings: Settings) -> dict[str, Any]:
-    trace = {"name": "trace_id", "url": _kibana(settings), "urlDisplayLabel": "Trace in Kibana"}
+    trace = {"name": "trace_id", "url": TRACE_IN_KIBANA, "urlDisplayLabel": "Trace in Kibana"}
     return {
         "name": "Prometheus",
         "uid": PROMETHEUS_UID,
@@ -51,18 +54,18 @@ def _prometheus(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _logs(settings: Settings) -> dict[str, Any]:
+def _logs() -> dict[str, Any]:
     links = [
-        _link("Trace in Kibana", _kibana(settings)),
+        _link("Trace in Kibana", TRACE_IN_KIBANA),
         _link("Spans", f'trace.id:"{VALUE}"', TRACES_UID),
         _link("Log lines of this trace", f'trace.id:"{VALUE}"', LOGS_UID),
     ]
     return _elasticsearch("logs", LOGS_UID, data_views.LOGS.pattern, links)
 
 
-def _traces(settings: Settings) -> dict[str, Any]:
+def _traces() -> dict[str, Any]:
     links = [
-        _link("Trace in Kibana", _kibana(settings)),
+        _link("Trace in Kibana", TRACE_IN_KIBANA),
         _link("Log lines of this trace", f'trace.id:"{VALUE}"', LOGS_UID),
     ]
     return _elasticsearch("traces", TRACES_UID, data_views.TRACES.pattern, links)
@@ -91,7 +94,3 @@ def _link(label: str, url: str, source: str = "") -> dict[str, str]:
     """A link at a line's trace.id: to an address, or as a query to another data source."""
     link = {"field": "^trace\\.id$$", "url": url, "urlDisplayLabel": label}
     return {**link, "datasourceUid": source} if source else link
-
-
-def _kibana(settings: Settings) -> str:
-    return settings.kibana.url.rstrip("/") + trace_path(VALUE, data_views.EVENTS.id, LOOKS_BACK)
