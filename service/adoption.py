@@ -1,14 +1,21 @@
-"""Which model to serve: an artefact folder as it is, or a joblib file after it was made into one."""
+"""Which model to serve: an artefact folder as it is, or a joblib file after it was made into one.
+
+`python -m service.adoption` finds it ahead of the replicas, which then convert nothing: where their memory is
+limited, theirs is too small for scikit-learn.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import signal
 import sys
 from pathlib import Path
 from typing import Final
 
 from service.artefact import Artefact, ArtefactError, digest_file, load
+from tidegate.settings import SettingsError
+from tidegate.settings import load as load_settings
 
 ADOPTION_FORMAT: Final = 2
 """To be raised when an adopted artefact is written differently, so that old ones are made anew."""
@@ -39,7 +46,10 @@ async def adopt_file(file: Path, artefacts: Path) -> Path:
     Raises:
         ArtefactError: it cannot be converted; the text says why.
     """
-    out = artefacts / await asyncio.to_thread(adoption_digest, file)
+    try:
+        out = artefacts / await asyncio.to_thread(adoption_digest, file)
+    except OSError as error:
+        raise ArtefactError(f"{file} does not read: {error.strerror}") from error
     if await asyncio.to_thread(out.is_dir):
         return out
     command = (sys.executable, "-m", "service.adopt", str(file), str(out))
@@ -54,9 +64,19 @@ async def adopt_file(file: Path, artefacts: Path) -> Path:
         raise
     if process.returncode:
         lines = errors.decode(errors="replace").strip().splitlines()
-        reason = lines[-1] if lines else f"exit {process.returncode}"
+        reason = lines[-1] if lines else _ending(process.returncode or 0)
         raise ArtefactError(f"{file} cannot be served: {reason}")
     return out
+
+
+def _ending(code: int) -> str:
+    """Why a process that said nothing ended: nobody but the system kills one that converts."""
+    if code == -signal.SIGKILL:
+        return (
+            "its conversion was killed, most likely because there was too little memory for it: "
+            "give it more, or convert it elsewhere (python -m service.adopt) and serve that folder"
+        )
+    return f"its conversion ended with {code}"
 
 
 def rows_file(file: Path) -> Path:
@@ -70,3 +90,23 @@ def adoption_digest(file: Path) -> str:
     parts = [str(ADOPTION_FORMAT), file.stem, digest_file(file)]
     parts += [digest_file(rows)] if rows.is_file() else []
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def main() -> int:
+    """Find the model that the settings name, converting it if need be; gives the exit code."""
+    try:
+        settings = load_settings()
+        found = asyncio.run(find_model(settings.model.path, settings.stack.data_dir))
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except ArtefactError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    manifest = found.manifest
+    sys.stdout.write(f"model {manifest.name} {manifest.version} in {found.path}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

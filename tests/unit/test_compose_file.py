@@ -122,6 +122,25 @@ def test_images_are_pinned(services: dict[str, dict[str, Any]]) -> None:
     assert elastic == {"9.2.8"}
 
 
+def test_each_image_of_ours_has_one_builder_and_comes_from_nowhere_else(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    ours = {n: one for n, one in services.items() if one["image"].startswith("tidegate/")}
+    builders = {n: one["image"] for n, one in ours.items() if "build" in one}
+    assert sorted(builders.values()) == sorted({one["image"] for one in ours.values()})
+    assert {one["pull_policy"] for one in ours.values()} == {"never"}
+
+    def started(name: str) -> set[str]:
+        """A service and all that Compose starts before it."""
+        before: list[str] = list(services[name].get("depends_on", []))
+        return {name}.union(*(started(each) for each in before))
+
+    # What is started alone brings its image's builder along. By hand it runs when the stack does.
+    for name, one in ours.items():
+        if name != "tidegate":
+            assert one["image"] in {builders.get(each) for each in started(name)}, name
+
+
 def test_every_variable_of_ours_is_a_setting() -> None:
     text = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     names = {name for one in text["services"].values() for name in one.get("environment", {})}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 
 import pytest
 from composing import PUBLISHED, Compose, require_images
@@ -16,21 +17,36 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A test that fails shows what the stack's containers said last."""
     report = yield
-    stack = getattr(item, "funcargs", {}).get("compose")
+    used = getattr(item, "funcargs", {})
+    stack = used.get("compose", used.get("project"))
     if report.failed and call.when == "call" and stack is not None:
         report.sections.append(("what the containers said", stack.logs()))
     return report
 
 
-@pytest.fixture(scope="module")
-def compose() -> Iterator[Compose]:
-    """The stack, healthy; gone with its volumes afterwards."""
+@contextmanager
+def made(name: str) -> Iterator[Compose]:
+    """A project of which nothing runs; gone with its volumes afterwards."""
     require_images()
     first = free_ports(len(PUBLISHED))
     ports = {name: first + number for number, name in enumerate(PUBLISHED)}
-    stack = Compose(f"tidegate-test-{uuid.uuid4().hex[:8]}", ports)
+    stack = Compose(f"tidegate-{name}-{uuid.uuid4().hex[:8]}", ports)
     try:
-        stack.up()
         yield stack
     finally:
         stack.run("down", "--volumes", "--remove-orphans", "--timeout", "5")
+
+
+@pytest.fixture
+def project() -> Iterator[Compose]:
+    """A project of which nothing runs."""
+    with made("bare") as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def compose() -> Iterator[Compose]:
+    """The stack, healthy."""
+    with made("test") as stack:
+        stack.up()
+        yield stack

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from service import artefact
+from service import adoption, artefact
 from service.adopt import AdoptionError, adopt, feature_names, main
 from service.adoption import adopt_file, adoption_digest, find_model
 from service.features import Schema
@@ -210,3 +211,44 @@ async def test_a_file_that_cannot_be_converted_is_refused_with_the_reason(tmp_pa
     file = saved(tmp_path, "numbers", [1, 2, 3])
     with pytest.raises(artefact.ArtefactError, match="list is not a fitted classifier"):
         await adopt_file(file, tmp_path / "artefacts")
+
+
+class Greedy:
+    """Ends the process that loads it, as the system ends one that takes too much memory."""
+
+    def __reduce__(self) -> tuple[object, tuple[int]]:
+        return signal.raise_signal, (signal.SIGKILL,)
+
+
+async def test_a_conversion_that_was_killed_names_memory(tmp_path: Path) -> None:
+    file = saved(tmp_path, "greedy", Greedy())
+    with pytest.raises(artefact.ArtefactError, match=r"greedy\.joblib .* was killed.* memory"):
+        await adopt_file(file, tmp_path / "artefacts")
+
+
+def test_a_model_is_converted_ahead_of_the_replicas(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = saved(tmp_path, "wine", wine())
+    monkeypatch.setenv("TIDEGATE_MODEL__PATH", str(file))
+    monkeypatch.setenv("TIDEGATE_STACK__DATA_DIR", str(tmp_path / "data"))
+    assert adoption.main() == 0
+    out = tmp_path / "data" / "artefacts" / adoption_digest(file)
+    assert capsys.readouterr().out == f"model wine {artefact.load(out).manifest.version} in {out}\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "says"),
+    [("none.joblib", 1, "there is no model at none.joblib"), ("", 2, "gateway.port")],
+)
+def test_what_cannot_be_converted_ahead_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    path: str,
+    code: int,
+    says: str,
+) -> None:
+    monkeypatch.setenv("TIDEGATE_MODEL__PATH", path)
+    monkeypatch.setenv("TIDEGATE_GATEWAY__PORT", "8000" if path else "none")
+    assert adoption.main() == code
+    assert says in capsys.readouterr().err
