@@ -64,6 +64,7 @@ RUN pip install --no-deps --no-build-isolation -e .
 FROM base AS tidegate
 COPY --from=tidegate-build /venv /venv
 COPY --from=tidegate-build /app /app
+COPY --from=service-build /artefacts/flights/samples.ndjson /app/artefacts/flights/samples.ndjson
 COPY observability observability
 COPY tidegate.toml tidegate.toml
 USER 10001:10001

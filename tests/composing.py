@@ -11,6 +11,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import elasticsearch
 from conftest import unavailable
@@ -93,6 +94,11 @@ class Compose:
         url = f"{self.url('PROMETHEUS')}/api/v1/{path}"
         with urllib.request.urlopen(url, timeout=10) as answer:
             return json.load(answer)["data"]
+
+    def value(self, expression: str) -> float:
+        """The first value of an expression of Prometheus', or 0."""
+        found = self.prometheus(f"query?{urlencode({'query': expression})}")["result"]
+        return float(found[0]["value"][1]) if found else 0.0
 
     def elasticsearch(
         self, user: str = "elastic", secret: str = "elastic"

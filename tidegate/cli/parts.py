@@ -162,6 +162,19 @@ def setup_config(
     raise typer.Exit(run(settings(), out))
 
 
+@setup.command("first-requests", epilog="Example: `tidegate setup first-requests`")
+def setup_first_requests(
+    url: Annotated[str, typer.Option(help="The gateway.")] = "http://127.0.0.1:8000",
+    rows: Annotated[Path, typer.Option(help="Rows to send, one JSON object a line.")] = Path(
+        "artefacts/flights/samples.ndjson"
+    ),
+) -> None:
+    """Send a new installation a hundred requests, once, so that its views have something to show."""
+    from tidegate.provision.commands import first_requests as run
+
+    raise typer.Exit(run(settings(), url=url, rows=rows))
+
+
 @setup.command("roles-file")
 def setup_roles_file() -> None:
     """Print the roles as a roles.yml, for an Elasticsearch whose users are kept in files."""

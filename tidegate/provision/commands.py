@@ -84,6 +84,21 @@ def setup_kibana(settings: Settings) -> int:
     return 0
 
 
+def first_requests(settings: Settings, *, url: str, rows: Path) -> int:
+    """Send a new installation what its views show at first.
+
+    Returns:
+        0, also if it did not work: why is said, and the stack is as good without.
+    """
+    from tidegate.provision.first_requests import send  # noqa: PLC0415
+
+    try:
+        send(settings, url, rows, _say)
+    except ProvisionError as error:
+        _say(f"{error}; the next start tries again", sys.stderr)
+    return 0
+
+
 def setup_config(settings: Settings, folder: Path) -> int:
     """Write what Prometheus reads.
 

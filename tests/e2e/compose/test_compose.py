@@ -7,9 +7,9 @@ import re
 import time
 import urllib.request
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import elasticsearch
 import pytest
@@ -19,10 +19,18 @@ from elasticsearch.helpers import scan
 
 from loadgen.record import read_csv
 from loadgen.results import REQUESTS as REQUESTS_CSV
+from tidegate.provision.first_requests import NUMBER
 from tidegate.provision.inventory import CONSUMERS, SECRETS
+from tidegate.render.kibana.data_views import DATA_VIEWS
+from tidegate.render.kibana.searches import searches
+from tidegate.settings import Settings
 
 pytestmark = pytest.mark.e2e
 
+# What `up` itself leaves: the first requests, and the question for the model's example.
+FIRST = NUMBER + 1
+# Searches that find something only where something is wrong.
+OF_TROUBLE = {"tidegate-errors", "tidegate-slow-requests", "tidegate-drift", "tidegate-refusals"}
 OURS = "logs-tidegate.*,traces-tidegate.*"
 REQUESTS = "logs-tidegate.request-*"
 # More than one replica can serve: it does about 19 a second.
@@ -54,6 +62,40 @@ def test_it_comes_up_healthy_with_one_replica(compose: Compose) -> None:
     ended = {c["Name"]: c["State"] for c in compose.containers(every=True)}
     assert [n for n, s in ended.items() if not s["Running"] and s["ExitCode"]] == []
     assert len(compose.replicas()) == 1
+
+
+def test_each_view_has_something_to_show_after_up_alone(compose: Compose) -> None:
+    client = compose.elasticsearch()
+    eventually(lambda: count(client) >= FIRST or None, "the first requests are in Elasticsearch")
+    assert count(client) == FIRST
+
+    def found(index: str, query: str) -> int:
+        client.indices.refresh(index=index)
+        asked = {"query_string": {"query": query or "*"}}
+        return int(client.count(index=index, query=asked)["count"])
+
+    shown = {view.name: (view.pattern, "") for view in DATA_VIEWS}
+    for search in searches(Settings()):
+        if search.id not in OF_TROUBLE:
+            shown[search.title] = (search.view.pattern, search.query)
+    shown["refused by the service"] = (REQUESTS, "http.response.status_code:[400 TO 499]")
+    for name, (index, query) in shown.items():
+        eventually(partial(found, index, query), name)
+    # In Prometheus it is a rate, and has not made the number of replicas grow.
+    rate = "max_over_time(sum(rate(http_server_request_duration_seconds_count[15s]))[1h:5s])"
+    assert compose.value(rate) > 1
+    assert compose.value("max_over_time(tidegate_autoscaler_desired_replicas[1h])") == 1
+
+
+def test_an_alert_of_prometheus_comes_to_elasticsearch(compose: Compose) -> None:
+    client = compose.elasticsearch("tidegate_reader", "reader")
+    term = {"term": {"tidegate.alert.name": "Always"}}
+
+    def found() -> list[Any]:
+        return list(client.search(index="logs-tidegate.*", query=term)["hits"]["hits"])
+
+    (event, *_) = eventually(found, "the alert is an event")
+    assert event["_source"]["tidegate"]["alert"]["status"] == "firing"
 
 
 def test_no_secret_shows(compose: Compose) -> None:
@@ -90,10 +132,10 @@ def test_load_makes_it_grow_and_no_request_fails(compose: Compose, tmp_path: Pat
     assert summary["replicas_max"] >= 3
     client = compose.elasticsearch()
     eventually(
-        lambda: count(client) >= summary["answered"] or None,
+        lambda: count(client) >= FIRST + summary["answered"] or None,
         "every answered request is in Elasticsearch",
     )
-    assert count(client) == summary["answered"]
+    assert count(client) == FIRST + summary["answered"]
 
 
 def test_prometheus_reads_exactly_the_replicas(compose: Compose) -> None:
@@ -139,23 +181,19 @@ def test_an_exemplar_leads_to_its_line_and_its_spans(compose: Compose) -> None:
 def test_a_label_is_read_by_the_watcher_which_prometheus_reads(
     compose: Compose, tmp_path: Path
 ) -> None:
-    def value(expression: str) -> float:
-        found = compose.prometheus(f"query?{urlencode({'query': expression})}")["result"]
-        return float(found[0]["value"][1]) if found else 0.0
-
     def post(path: str, body: Any) -> Any:
         request = urllib.request.Request(compose.url("GATEWAY") + path, json.dumps(body).encode())
         request.add_header("Content-Type", "application/json")
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
 
-    eventually(lambda: value('up{job="watch"}') == 1, "Prometheus reads the watcher", 30)
+    eventually(lambda: compose.value('up{job="watch"}') == 1, "Prometheus reads the watcher", 30)
     row = json.loads(compose.rows(tmp_path).read_text().splitlines()[0])
     (given,) = post("/predict", {"instances": [row]})["predictions"]
     label = {"prediction_id": given["prediction_id"], "label": given["label"]}
     assert post("/feedback", {"outcomes": [label]})["accepted"] == 1
     read = "sum(tidegate_watch_outcomes_total)"
-    eventually(lambda: value(read) == 1, "its label is read from Elasticsearch", 60)
+    eventually(lambda: compose.value(read) == 1, "its label is read from Elasticsearch", 60)
 
 
 def test_outages_lose_and_double_nothing(compose: Compose, tmp_path: Path) -> None:
@@ -218,6 +256,7 @@ def test_a_plain_up_is_put_right_within_ten_seconds(compose: Compose, tmp_path: 
         plain = compose.call("up", "--detach", "--no-build")
     assert plain.returncode == 0, plain.stderr
     eventually(lambda: len(compose.replicas()) >= 3 or None, "the number is put right", 10)
+    assert "they were sent at" in compose.run("logs", "first-requests"), "sent once more"
     assert old & {one["Id"] for one in compose.replicas()}, "no replica was kept"
     summary = loaded(load, folder)
     assert (summary["answered"], summary["failed"]) == (summary["planned"], 0)
