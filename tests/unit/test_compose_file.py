@@ -20,11 +20,11 @@ PROGRAMS = Path(sys.executable).parent
 GIB = 2**30
 
 
-def compose(*arguments: str) -> subprocess.CompletedProcess[str]:
+def compose(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [PROGRAMS / "docker-compose", *arguments],
         cwd=ROOT,
-        env={k: v for k, v in os.environ.items() if not k.startswith("TIDEGATE_")},
+        env={k: v for k, v in os.environ.items() if not k.startswith("TIDEGATE_")} | variables,
         capture_output=True,
         text=True,
         check=False,
@@ -139,6 +139,38 @@ def test_each_image_of_ours_has_one_builder_and_comes_from_nowhere_else(
     for name, one in ours.items():
         if name != "tidegate":
             assert one["image"] in {builders.get(each) for each in started(name)}, name
+
+
+def test_each_one_shot_is_waited_for(services: dict[str, dict[str, Any]]) -> None:
+    # Else `up --wait` takes its end for a failure.
+    awaited = {
+        name
+        for one in services.values()
+        for name, how in one.get("depends_on", {}).items()
+        if how["condition"] == "service_completed_successfully"
+    }
+    by_hand = {name for name, one in services.items() if "profiles" in one}
+    assert awaited == services.keys() - lasting(services).keys() - by_hand
+    # It waits for Kibana by itself: started after a healthy one, it could never say that there is none.
+    assert services["kibana-setup"]["depends_on"]["kibana"]["condition"] == "service_started"
+
+
+@pytest.mark.parametrize(
+    ("variables", "address"),
+    [
+        ({}, "http://127.0.0.1:5601"),
+        ({"KIBANA_PORT": "5602"}, "http://127.0.0.1:5602"),
+        ({"KIBANA_PUBLIC_URL": "https://kibana.example.org"}, "https://kibana.example.org"),
+    ],
+)
+def test_links_to_kibana_follow_its_published_port(variables: dict[str, str], address: str) -> None:
+    done = compose("--profile", "*", "config", "--format", "json", **variables)
+    found = json.loads(done.stdout)["services"]
+    assert found["kibana"]["environment"]["KIBANA_PUBLIC_URL"] == address
+    assert found["grafana"]["environment"]["KIBANA_PUBLIC_URL"] == address
+    assert found["tidegate"]["environment"]["TIDEGATE_KIBANA__URL"] == address
+    kibana = yaml.safe_load((ROOT / "observability/kibana/kibana.yml").read_text())
+    assert kibana["server.publicBaseUrl"] == "${KIBANA_PUBLIC_URL:http://127.0.0.1:5601}"
 
 
 def test_every_variable_of_ours_is_a_setting() -> None:
