@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -106,10 +108,11 @@ class Compose:
         password = self.secrets("setup")[secret]
         return elasticsearch.Elasticsearch(self.url("ELASTICSEARCH"), basic_auth=(user, password))
 
-    def load(self, folder: Path, scenario: str) -> subprocess.Popen[str]:
-        """Start a load: a built-in scenario, or a file of `constant`. `loaded` waits for its end."""
+    @contextmanager
+    def load(self, folder: Path, scenario: str) -> Iterator[subprocess.Popen[str]]:
+        """Send a load: a built-in scenario, or a file of `constant`. `loaded` waits for its end."""
         folder.mkdir(exist_ok=True)
-        return subprocess.Popen(
+        with subprocess.Popen(
             [
                 *(sys.executable, "-m", "loadgen", "run", scenario),
                 *("--url", self.url("GATEWAY"), "--prometheus", self.url("PROMETHEUS")),
@@ -119,7 +122,11 @@ class Compose:
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-        )
+        ) as sent:
+            try:
+                yield sent
+            finally:  # a test that fails leaves none behind
+                sent.kill()
 
     def rows(self, folder: Path) -> Path:
         """Rows that the model takes, from its own image."""

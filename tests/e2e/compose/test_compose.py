@@ -126,7 +126,8 @@ def test_what_runs_is_confined(compose: Compose) -> None:
 
 def test_load_makes_it_grow_and_no_request_fails(compose: Compose, tmp_path: Path) -> None:
     folder = tmp_path / "load"
-    summary = loaded(compose.load(folder, "steps"), folder)
+    with compose.load(folder, "steps") as load:
+        summary = loaded(load, folder)
     assert (summary["answered"], summary["failed"]) == (summary["planned"], 0)
     assert summary["replicas_min"] == 1
     assert summary["replicas_max"] >= 3
@@ -199,18 +200,18 @@ def test_a_label_is_read_by_the_watcher_which_prometheus_reads(
 def test_outages_lose_and_double_nothing(compose: Compose, tmp_path: Path) -> None:
     """Elasticsearch is away for a minute; meanwhile a replica is killed, and the collector."""
     folder = tmp_path / "load"
-    load = compose.load(folder, constant(folder, OUTAGE_SECONDS + 50, LOW_RATE))
-    (store,) = compose.containers("elasticsearch")
-    (collector,) = compose.containers("collector")
-    docker("stop", "-t", "20", store["Id"])
-    away = time.monotonic()
-    docker("kill", compose.replicas()[0]["Id"])
-    docker("kill", collector["Id"])
-    eventually(lambda: compose.replicas() or None, "a replica is there again", 30)
-    while time.monotonic() - away < OUTAGE_SECONDS:  # the outage's length is what is tested
-        time.sleep(0.5)
-    docker("start", store["Id"], collector["Id"])
-    summary = loaded(load, folder)
+    with compose.load(folder, constant(folder, OUTAGE_SECONDS + 50, LOW_RATE)) as load:
+        (store,) = compose.containers("elasticsearch")
+        (collector,) = compose.containers("collector")
+        docker("stop", "-t", "20", store["Id"])
+        away = time.monotonic()
+        docker("kill", compose.replicas()[0]["Id"])
+        docker("kill", collector["Id"])
+        eventually(lambda: compose.replicas() or None, "a replica is there again", 30)
+        while time.monotonic() - away < OUTAGE_SECONDS:  # the outage's length is what is tested
+            time.sleep(0.5)
+        docker("start", store["Id"], collector["Id"])
+        summary = loaded(load, folder)
     assert (summary["answered"], summary["failed"]) == (summary["planned"], 0)
 
     client = compose.elasticsearch()
@@ -241,24 +242,24 @@ def test_outages_lose_and_double_nothing(compose: Compose, tmp_path: Path) -> No
 
 def test_a_plain_up_is_put_right_within_ten_seconds(compose: Compose, tmp_path: Path) -> None:
     folder = tmp_path / "load"
-    load = compose.load(folder, constant(folder, SECONDS, RATE))
 
     def grown() -> int:
         asked = compose.prometheus("query?query=tidegate_autoscaler_desired_replicas")["result"]
         wanted = int(asked[0]["value"][1]) if asked else 0
         return wanted if wanted >= 3 and len(compose.replicas()) == wanted else 0
 
-    eventually(grown, "it has grown", 60)
-    old = {one["Id"] for one in compose.replicas()}
-    plain = compose.call("up", "--detach", "--no-build")
-    # Compose looks first and acts later: a replica that left between the two is an error to it.
-    if plain.returncode and "No such container" in plain.stderr:
+    with compose.load(folder, constant(folder, SECONDS, RATE)) as load:
+        eventually(grown, "it has grown", 60)
+        old = {one["Id"] for one in compose.replicas()}
         plain = compose.call("up", "--detach", "--no-build")
-    assert plain.returncode == 0, plain.stderr
-    eventually(lambda: len(compose.replicas()) >= 3 or None, "the number is put right", 10)
-    assert "they were sent at" in compose.run("logs", "first-requests"), "sent once more"
-    assert old & {one["Id"] for one in compose.replicas()}, "no replica was kept"
-    summary = loaded(load, folder)
+        # Compose looks first and acts later: a replica that left between the two is an error to it.
+        if plain.returncode and "No such container" in plain.stderr:
+            plain = compose.call("up", "--detach", "--no-build")
+        assert plain.returncode == 0, plain.stderr
+        eventually(lambda: len(compose.replicas()) >= 3 or None, "the number is put right", 10)
+        assert "they were sent at" in compose.run("logs", "first-requests"), "sent once more"
+        assert old & {one["Id"] for one in compose.replicas()}, "no replica was kept"
+        summary = loaded(load, folder)
     assert (summary["answered"], summary["failed"]) == (summary["planned"], 0)
 
 
