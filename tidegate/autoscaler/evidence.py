@@ -24,12 +24,15 @@ class Evidence:
         latency_seconds: the objective's quantile of the response time.
         in_system: requests being worked on or queued.
         busy: requests being worked on.
+        busiest: the most that one replica worked on at once, lately.
         queued: requests that wait.
         slots: of one replica, as the metrics say.
         age_seconds: how old they are.
         blind: why none of it is to be acted upon, in words; empty if it is.
+        unsure: why no replica is to leave for it, though more may come, in words; empty if one may.
         repeats: at how many ticks the values have stood still.
         seen: the values that change with every request.
+        traffic: the rates and the requests in system, which change with most of them.
     """
 
     rate_15s: float
@@ -39,12 +42,15 @@ class Evidence:
     latency_seconds: float | None
     in_system: float
     busy: float | None
+    busiest: float | None
     queued: float | None
     slots: int
     age_seconds: float | None
     blind: str
+    unsure: str
     repeats: int
     seen: tuple[float | None, ...]
+    traffic: tuple[float | None, ...]
 
 
 def weigh(signals: Signals, memory: Memory, stale_seconds: float, frozen_ticks: int) -> Evidence:
@@ -86,6 +92,8 @@ def weigh(signals: Signals, memory: Memory, stale_seconds: float, frozen_ticks: 
         blind = f"the signals have not changed at all for {repeats} ticks: they are frozen"
     else:
         blind = ""
+    traffic = (rate, minute, in_system)
+    unsure = _unsure(signals.problem, traffic, memory, repeats, under_load=under_load)
     if blind and signals.problem:
         blind += f" ({signals.problem})"
     return Evidence(
@@ -96,13 +104,51 @@ def weigh(signals: Signals, memory: Memory, stale_seconds: float, frozen_ticks: 
         latency_seconds=latency,
         in_system=in_system or 0.0,
         busy=busy,
+        busiest=possible(signals.busiest),
         queued=queued,
         slots=slots,
         age_seconds=age,
         blind=blind,
+        unsure=unsure,
         repeats=repeats,
         seen=seen,
+        traffic=traffic,
     )
+
+
+def _unsure(
+    problem: str,
+    traffic: tuple[float | None, ...],
+    memory: Memory,
+    repeats: int,
+    *,
+    under_load: bool,
+) -> str:
+    """Why no replica is to leave, although enough is known to see that more are needed."""
+    _, minute, in_system = traffic
+    told = f" ({problem})" if problem else ""
+    if in_system is None:
+        return f"the requests in the system are not known{told}, so none leaves"
+    if minute is None:
+        return f"the arrival rate over a minute is not known{told}, so none leaves"
+    if problem:
+        return f"{problem}, so none leaves"
+    if repeats or (not under_load and _stands_still(traffic, memory.traffic)):
+        return "the signals stand still, so none leaves"
+    return ""
+
+
+def _stands_still(now: tuple[float | None, ...], before: tuple[float | None, ...]) -> bool:
+    """Whether requests come, and neither their rates have fallen nor has what is in the system changed.
+
+    Without a time in a slot that is all there is to see of frozen signals. A rate that has risen counts
+    as one that stands, or a higher one could lead to fewer replicas. Where nothing comes, nothing moves
+    either: an idle service and one whose signals froze while it was idle look the same.
+    """
+    if len(before) != len(now) or not any(now):
+        return False
+    *rates, in_system = zip(now, before, strict=True)
+    return in_system[0] == in_system[1] and all((one or 0) >= (other or 0) for one, other in rates)
 
 
 def possible(value: float | None) -> float | None:

@@ -21,8 +21,12 @@ SETTLE_SECONDS: Final = 10.0
 # A replica that left still finishes its work, and that is counted among the others'.
 DRAIN_SECONDS: Final = 30.0
 PROBE_SECONDS: Final = 60.0
+# What the busiest replica did is of the last minute, and the metrics may be seconds old: only so long
+# after its slots were set to another number does it speak of that number.
+WATCH_SECONDS: Final = 90.0
 
 P95_SMOOTHING_SECONDS: Final = 120.0
+BUSY_SMOOTHING_SECONDS: Final = 60.0
 
 MARGIN_PERIOD_SECONDS: Final = 30.0
 MARGIN_STEP: Final = 0.05
@@ -76,36 +80,80 @@ def learn_service(memory: Memory, evidence: Evidence, now: float) -> dict[str, A
     return {"service_seconds": mean, "service_seconds_p95": smoothed if smoothed > 0 else measured}
 
 
+def learn_busy(memory: Memory, busy: float | None, now: float) -> dict[str, Any]:
+    """Busy slots over the last minute, and how sure that is.
+
+    Smoothing with weight w leaves w/(2 - w) of the variance of moments that have nothing to do with each
+    other, and s/(s + T) of that of a queue's that is looked at all the time, where requests of mean s keep
+    their slot from one moment to the next and T is the time of smoothing.
+    """
+    if busy is None or memory.busy is None or memory.now is None:
+        return {"busy": busy, "busy_share": 1.0}
+    weight = 1 - math.exp((memory.now - now) / BUSY_SMOOTHING_SECONDS)
+    service = memory.service_seconds or 0.0
+    kept = service / (service + BUSY_SMOOTHING_SECONDS)
+    return {
+        "busy": max(0.0, memory.busy + weight * (busy - memory.busy)),
+        "busy_share": max(weight / (2 - weight), kept),
+    }
+
+
 def learn_slots(memory: Memory, evidence: Evidence, ready: int, now: float) -> dict[str, Any]:
     """The slots that a replica truly has, when the metrics say another number.
 
-    While requests queue, every slot is busy: busy slots of a replica are then its slots. More busy
-    ones than there should be show that there are more, but not how many: one more is tried each
-    minute that no request waits, up to twice what is said, until a queue tells.
+    While requests queue, every slot is busy: busy slots of a replica are then its slots. A replica that
+    worked on more requests at once than it should have slots has more, but nobody knows how many: one
+    more is tried after each minute in which no request waits, up to twice what is said, until a queue
+    tells.
     """
     if evidence.slots != memory.told_slots:
-        return {"told_slots": evidence.slots, "slots": None, "full": (), "over": 0}
-    steady = now - memory.steady_since if memory.steady_since is not None else 0.0
-    if steady < SETTLE_SECONDS or ready < 1 or evidence.busy is None or evidence.queued is None:
-        return {}
-    observed = evidence.busy / ready
-    if evidence.queued >= ready:
-        return _slots_while_full(memory, evidence.slots, observed)
-    return _more_slots(memory, evidence, observed, steady) if steady >= DRAIN_SECONDS else {}
+        return {
+            "told_slots": evidence.slots,
+            "slots": None,
+            "full": (),
+            "over": 0,
+            "raised_at": None,
+            "watched_since": None if evidence.busiest is None else now,
+        }
+    watched = memory.watched_since if evidence.busiest is not None else None
+    if watched is None and evidence.busiest is not None:
+        watched = now
+    return {"watched_since": watched, **_learn_slots(memory, evidence, ready, now, watched)}
 
 
-def _more_slots(
-    memory: Memory, evidence: Evidence, observed: float, steady: float
+def _learn_slots(
+    memory: Memory, evidence: Evidence, ready: int, now: float, watched: float | None
 ) -> dict[str, Any]:
     believed = memory.slots or float(evidence.slots)
-    if observed > believed * (1 + SLOTS_TOLERANCE):
-        if memory.over + 1 < OVER_NEEDED:
-            return {"over": memory.over + 1}
-        return {"over": 0, "full": (), "slots": float(math.ceil(observed - SLOTS_TOLERANCE))}
-    is_least = believed > evidence.slots and not memory.full and not evidence.queued
-    if is_least and steady >= PROBE_SECONDS:
-        return {"slots": max(believed, min(believed + 1, 2.0 * evidence.slots))}
-    return {}
+    busiest = evidence.busiest or 0.0
+    # Of one replica at one moment: it needs no second look, and no fleet that stands still.
+    proven = watched is not None and now - watched >= WATCH_SECONDS
+    if proven and busiest > max(believed, evidence.slots):
+        return {"over": 0, "full": (), "slots": busiest, "raised_at": now}
+    if evidence.queued is None:
+        return {}
+    steady = now - memory.steady_since if memory.steady_since is not None else 0.0
+    if steady >= SETTLE_SECONDS and ready >= 1 and evidence.busy is not None:
+        observed = evidence.busy / ready
+        if evidence.queued >= ready:
+            return _slots_while_full(memory, evidence.slots, observed)
+        if steady >= DRAIN_SECONDS and observed > believed * (1 + SLOTS_TOLERANCE):
+            if memory.over + 1 < OVER_NEEDED:
+                return {"over": memory.over + 1}
+            raised = float(math.ceil(observed - SLOTS_TOLERANCE))
+            return {"over": 0, "full": (), "slots": raised, "raised_at": now}
+    return _try_more(memory, evidence, believed, now)
+
+
+def _try_more(memory: Memory, evidence: Evidence, believed: float, now: float) -> dict[str, Any]:
+    """One slot more, if more than told have been seen, and no queue has said how many there are."""
+    if believed <= evidence.slots or memory.full or memory.raised_at is None:
+        return {}
+    if evidence.queued:
+        return {"raised_at": now}
+    if now - memory.raised_at < PROBE_SECONDS:
+        return {}
+    return {"slots": max(believed, min(believed + 1, 2.0 * evidence.slots)), "raised_at": now}
 
 
 def _slots_while_full(memory: Memory, told: int, observed: float) -> dict[str, Any]:

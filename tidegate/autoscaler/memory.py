@@ -30,6 +30,8 @@ class Memory(BaseModel):
 
     seen: tuple[float | None, ...] = ()
     """The last values that change with every request: equal ones at several ticks are frozen."""
+    traffic: tuple[float | None, ...] = ()
+    """The last arrival rates and requests in system."""
     repeats: Count = 0
     """At how many ticks they have stood still."""
     blind_since: float | None = None
@@ -39,6 +41,11 @@ class Memory(BaseModel):
     """The last believed mean time in a slot."""
     service_seconds_p95: Positive | None = None
     """Its 95th percentile, smoothed."""
+
+    busy: float | None = Field(default=None, ge=0)
+    """Busy slots, smoothed over a minute."""
+    busy_share: float = Field(default=1.0, ge=0, le=1)
+    """Of their variance at one moment, how much is left in that."""
 
     ready: Count = 0
     running: Count = 0
@@ -55,6 +62,10 @@ class Memory(BaseModel):
     """What was learned instead, if that is another number."""
     full: tuple[float, ...] = ()
     """Busy slots of a replica while requests queued."""
+    watched_since: float | None = None
+    """Since when the busiest replica is known, on end, with the slots that are told."""
+    raised_at: float | None = None
+    """When more slots were last believed than before, or requests last queued since."""
     over: Count = 0
     """At how many ticks running more slots were busy than there should be."""
 

@@ -55,8 +55,8 @@ def pace(
 
     A replica leaves only if that many were not needed for `down_seconds` by what arrived, nor for
     `surge_seconds` by what was expected or by a backlog, which pass; no more than `down_share` of them
-    leave in `down_period_seconds`, and none while the signals stand still: they may be frozen, which
-    shows only after some ticks.
+    leave in `down_period_seconds`, and none while not all is known, or the signals stand still: they may
+    be frozen, which shows only after some ticks.
     """
     per_replica = memory.slots or float(evidence.slots)
     wanted = math.ceil(size.slots / per_replica)
@@ -72,7 +72,7 @@ def pace(
     downs = tuple(one for one in memory.downs if one[0] > now - parameters.down_period_seconds)
     lately = int(sum(count for _, count in downs))
     may_leave = max(1, int(parameters.down_share * (held + lately))) - lately
-    lowest = held if evidence.repeats else max(largest, held - max(0, may_leave))
+    lowest = held if evidence.unsure else max(largest, held - max(0, may_leave))
 
     desired = Bounds(parameters.min, parameters.max).clamp(max(wanted, min(held, lowest)))
     if desired < held:

@@ -22,6 +22,7 @@ SERIES: Final = {
     "service_seconds": "service:slot_seconds_mean:1m",
     "service_seconds_p95": "service:slot_seconds_p95:1m",
     "busy": "service:slots_busy:now",
+    "busiest": "service:slots_busy_most:1m",
     "queued": "service:queue:now",
     "in_system": "service:requests_in_system:now",
     "slots_per_replica": "service:slots_per_replica:now",
@@ -29,10 +30,11 @@ SERIES: Final = {
     "scrape_age": "service:signal_age_seconds:now",
     "gateway_age_seconds": "service:gateway_age_seconds:now",
 }
-# Over requests: without a request they are missing or NaN, and nothing is wrong. The others are
-# there, and numbers, as soon as the gateway and one replica have been scraped twice.
+# Over requests: without a request they are missing or NaN, and nothing is wrong. Nor is it where an
+# earlier version's rules are still loaded. The others are there, and numbers, as soon as the gateway
+# and one replica have been scraped twice.
 MAY_BE_MISSING: Final = frozenset(
-    {"service_seconds", "service_seconds_p95", "latency_seconds", "gateway_age_seconds"}
+    {"service_seconds", "service_seconds_p95", "latency_seconds", "gateway_age_seconds", "busiest"}
 )
 # Made from what replicas tell: with none there, these are missing and nothing is wrong.
 OF_REPLICAS: Final = frozenset({"busy", "in_system", "slots_per_replica", "scrape_age"})
@@ -64,6 +66,7 @@ class Reading:
     busy: float | None = None
     queued: float | None = None
     expected_rate: float | None = None
+    busiest: float | None = None
     gateway_age_seconds: float | None = None
     cause: str = ""
     elsewhere: tuple[str, str] = ("", "")

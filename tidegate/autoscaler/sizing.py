@@ -87,9 +87,10 @@ def size_for(
     # What is expected, and a backlog, pass; what arrives is what replicas must stay for.
     stays = (demand.now + memory.reserve) * service * (1 + memory.margin)
     # By Little's law so many busy slots mean at least so much work, whatever the rates say; three
-    # standard deviations are left to chance.
-    busy = evidence.busy or 0.0
-    stay_load = max(stays * (1 + parameters.stay_margin), busy - 3 * math.sqrt(busy))
+    # standard deviations are left to chance, of which a minute has fewer than a moment.
+    busy, minute = evidence.busy or 0.0, memory.busy or 0.0
+    certain = max(busy - 3 * math.sqrt(busy), minute - 3 * math.sqrt(minute * memory.busy_share))
+    stay_load = max(stays * (1 + parameters.stay_margin), certain)
 
     slo = parameters.slo_seconds
     patience = max(parameters.patience_share * slo, slo - p95)
@@ -107,9 +108,9 @@ def size_for(
             f" {evidence.service_seconds_p95 or service:.2g} s of {slo:g} s"
         )
         # Enough that the queue does not grow, but not for whatever a broken dependency would take.
-        usual = parameters.broken_most * memory.usual if memory.usual else float(most)
-        slots = math.ceil(min(load / UTILISATION, usual, most))
-        stay = math.ceil(min(stay_load / UTILISATION, usual, most))
+        cap = _broken_most(parameters, memory.usual, per_replica)
+        slots = math.ceil(min(load / UTILISATION, cap, most))
+        stay = math.ceil(min(stay_load / UTILISATION, cap, most))
     return Size(
         rate=rate,
         service=service,
@@ -122,6 +123,17 @@ def size_for(
         meetable=meetable,
         notes=tuple(notes),
     )
+
+
+def _broken_most(parameters: SloqParameters, usual: float | None, per_replica: float) -> float:
+    """The most slots while replicas cannot help: `broken_most` times the usual, and short of the maximum.
+
+    No more than half of the replicas between the usual number (the minimum, if the objective was never met)
+    and the maximum are added, rounded down: so the maximum is not reached, unless it is what is usual.
+    """
+    before = parameters.min if usual is None else math.ceil(usual / per_replica)
+    half_way = max(before, (before + parameters.max) // 2) * per_replica
+    return half_way if usual is None else min(parameters.broken_most * usual, half_way)
 
 
 def _enough(load: float, patience: float, late: float, most: int) -> int:

@@ -7,7 +7,7 @@ many slots that takes, and how fast to go there. Four rules hold whatever happen
 - Bad data never takes a replica away.
 - A higher arrival rate never leads to fewer replicas.
 - The target is absolute, so replicas that are starting count and nothing cascades.
-- Where replicas cannot help, hardly any are added.
+- Where replicas cannot help, they are added for the sake of the queue only, and never up to the maximum.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, Final
 from tidegate.autoscaler.demand import Demand, foresee, learn_reserve
 from tidegate.autoscaler.evidence import Evidence, weigh
 from tidegate.autoscaler.learning import (
+    learn_busy,
     learn_margin,
     learn_replicas,
     learn_service,
@@ -103,6 +104,7 @@ class _Sloq:
         updates = {
             **learn_replicas(memory, signals.ready, signals.running, now),
             **learn_service(memory, evidence, now),
+            **learn_busy(memory, evidence.busy, now),
             **learn_slots(memory, evidence, signals.ready, now),
             **learn_margin(memory, latency, slo, now),
         }
@@ -146,6 +148,7 @@ class _Sloq:
                 "now": now,
                 "asked": move.desired,
                 "seen": evidence.seen,
+                "traffic": evidence.traffic,
                 "repeats": evidence.repeats,
                 "blind_since": None,
                 "expected": (*expected, (now, demand.ahead)),
@@ -180,10 +183,12 @@ class _Sloq:
                 "now": now,
                 "asked": desired,
                 "seen": evidence.seen,
+                "traffic": evidence.traffic,
                 "repeats": evidence.repeats,
                 "blind_since": since,
                 "ready": memory.ready if away else max(0, signals.ready),
                 "running": memory.running if away else max(0, signals.running),
+                "busy": None,
                 "starting": (),
                 "steady_since": None,
                 "expected": (),

@@ -25,7 +25,8 @@ class SloqParameters:
         reserve_coverage: the share of surprises that the burst reserve covers; 0 is none.
         reserve_step: how far one surprise moves the burst reserve, as a share of the rate.
         backlog_seconds: in how long a backlog should be worked off.
-        broken_most: while the objective cannot be met, at most so many times the usual size.
+        broken_most: while the objective cannot be met, at most so many times the usual size, and at most
+            half-way from there to `max`.
         stay_margin: so much more work must fit before a replica leaves.
         down_seconds: down follows the largest target of this long.
         surge_seconds: and the largest of this long that a passing rise or a backlog made.

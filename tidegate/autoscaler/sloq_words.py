@@ -49,8 +49,8 @@ def _limits(parameters: SloqParameters, evidence: Evidence, move: Move) -> list[
         return [f"the maximum is {parameters.max}"]
     if move.wanted == move.desired:
         return []
-    if evidence.repeats:
-        return ["the signals stand still, so none leaves"]
+    if evidence.unsure:
+        return [evidence.unsure]
     if move.largest >= move.desired and move.desired > parameters.min:
         return [f"{move.largest} is the largest target of {parameters.down_seconds:g} s"]
     if move.desired == parameters.min:

@@ -43,6 +43,7 @@ class Signals:
         slots_asked: the slots of a replica last asked for; None where nobody can set them.
         gateway_age_seconds: age of what was measured at the gateway alone.
         waiting: requests that wait at the gateway, as it says itself; asked only at zero replicas.
+        busiest: the most requests that one replica worked on at once, within the last minute.
     """
 
     arrival_rate: float | None
@@ -64,6 +65,7 @@ class Signals:
     slots_asked: int | None = None
     gateway_age_seconds: float | None = None
     waiting: float | None = None
+    busiest: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

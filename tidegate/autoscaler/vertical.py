@@ -60,6 +60,7 @@ def vertical(parameters: VerticalParameters) -> Policy:
             replace(
                 signals,
                 slots_per_replica=None if per_replica is None else 1,
+                busiest=None,
                 ready=signals.ready * own,
                 running=signals.running * own,
                 desired=held * own,
@@ -100,7 +101,7 @@ def surge(parameters: VerticalParameters) -> Policy:
         seen = signals
         if per_replica is not None and {per_replica, before} != {base}:
             # Slots are lent: what is busy says nothing about how many a replica has of its own.
-            seen = replace(signals, slots_per_replica=base, busy=None, queued=None)
+            seen = replace(signals, slots_per_replica=base, busy=None, queued=None, busiest=None)
         decision = inner(state.get("inner", {}), seen, now)
         slots, lent = None, ""
         if decision.reason != "no-signal":

@@ -149,7 +149,8 @@ def _with_slots(signals: Signals, slots: int | None) -> Signals:
     """The signals with so many slots in each replica; with those that were measured if None."""
     if slots is None or signals.slots_per_replica is None:
         return signals
-    return replace(signals, slots_per_replica=slots, slots_asked=slots)
+    # What was busy in a replica was so with the slots that it had.
+    return replace(signals, slots_per_replica=slots, slots_asked=slots, busiest=None)
 
 
 def _seen_by(signals: Signals, held: int, starting: int) -> Signals:

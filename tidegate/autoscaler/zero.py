@@ -191,6 +191,8 @@ class _Zero:
         return (
             age is not None
             and age <= self.told.stale_seconds
+            and not signals.problem
+            and possible(signals.arrival_rate_60s) is not None
             and signals.ready > 0
             and signals.slots_per_replica is not None
             and signals.arrival_rate == 0

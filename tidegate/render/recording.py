@@ -65,6 +65,11 @@ def groups(slo: Slo) -> tuple[Group, ...]:
 def _now() -> Iterator[Recording]:
     yield Recording("service:queue:now", f"sum({QUEUE})", "requests that wait in the gateway")
     yield Recording("service:slots_busy:now", f"sum({BUSY})", "requests that are worked on")
+    yield Recording(
+        "service:slots_busy_most:1m",
+        f"max(max_over_time({BUSY}[1m]))",
+        "the most requests that one replica worked on at once, over 1m: no fewer slots does one have",
+    )
     yield Recording("service:slots:now", f"sum({SLOTS})", "slots of all replicas")
     yield Recording("service:slots_per_replica:now", f"max({SLOTS})", "slots of one replica")
     yield Recording(

@@ -93,7 +93,8 @@ def _gauges() -> dict[str, str]:
     return {
         QUEUE: f"5{STEADY}",
         READY: f"2{STEADY}",
-        _with(BUSY, "replica", "flights-1"): f"2{STEADY}",
+        # Four at once 40 s ago, and five two minutes ago.
+        _with(BUSY, "replica", "flights-1"): "2x239 5 2x39 4 2x20",
         _with(BUSY, "replica", "flights-2"): f"1{STEADY}",
         _with(SLOTS, "replica", "flights-1"): f"2{STEADY}",
         _with(SLOTS, "replica", "flights-2"): f"2{STEADY}",
@@ -107,6 +108,7 @@ def _gauge_values() -> dict[str, float | None]:
     return {
         "service:queue:now": 5,
         "service:slots_busy:now": 3,
+        "service:slots_busy_most:1m": 4,
         "service:slots:now": 4,
         "service:slots_per_replica:now": 2,
         "service:requests_in_system:now": 8,

@@ -8,6 +8,7 @@ increases between scrapes; percentiles are interpolated within histogram buckets
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -52,6 +53,7 @@ class Meters:
     _service: Counts = field(init=False)
     _latency: Counts = field(init=False)
     _frozen: Signals | None = field(default=None, init=False)
+    _ready: deque[tuple[float, int]] = field(default_factory=deque, init=False)
 
     def __post_init__(self) -> None:
         # From here on, times count from the first scrape.
@@ -93,7 +95,9 @@ class Meters:
         if blackout is None or blackout.kind == "reset":
             phase = self.system.scrape_phase_seconds
             since = blackout.start - phase if blackout else -math.inf
-            self._frozen = self._measure(now - phase, since)
+            measured = self._measure(now - phase, since)
+            busiest = self._busiest(now - phase, since, int(measured.busy or 0), ready)
+            self._frozen = replace(measured, busiest=busiest)
             return replace(self._frozen, ready=ready, running=running, desired=desired)
         if blackout.kind == "frozen" and self._frozen is not None:
             return replace(self._frozen, ready=ready, running=running, desired=desired)
@@ -113,10 +117,11 @@ class Meters:
             service_seconds_p95=nothing,
             busy=nothing,
             queued=nothing,
+            busiest=nothing,
         )
 
     def _measure(self, now: float, since: float) -> Signals:
-        scrape = max(0, math.ceil(now / self.system.scrape_seconds) - 1)
+        scrape = self._last_scrape(now)
         at = scrape * self.system.scrape_seconds
         arrived = int(np.searchsorted(self.arrivals, at, "right"))
         started = int(self._starts[: scrape + 1].sum())
@@ -140,6 +145,28 @@ class Meters:
             busy=float(busy),
             queued=float(arrived - started),
         )
+
+    def _busiest(self, now: float, since: float, busy: int, ready: int) -> float:
+        """The most that one replica worked on, if the gateway spreads requests as evenly as can be.
+
+        One of n replicas works on a share of 1/n at least, rounded up; n is the most that were ready within
+        the window, since those that leave still finish their work. The truth can only be more.
+        """
+        self._ready.append((now, ready))
+        while self._ready[0][0] < now - LONG_WINDOW_SECONDS:
+            self._ready.popleft()
+        scrape = self._last_scrape(now)
+        first = self._scrape_before(
+            scrape * self.system.scrape_seconds - LONG_WINDOW_SECONDS, since
+        )
+        window = slice(first + 1, scrape + 1)
+        # Back from now, scrape by scrape.
+        more = np.cumsum((self._ends[window] - self._starts[window])[::-1]).max(initial=0)
+        replicas = max(1, *(count for _, count in self._ready))
+        return float(math.ceil((busy + int(more)) / replicas))
+
+    def _last_scrape(self, now: float) -> int:
+        return max(0, math.ceil(now / self.system.scrape_seconds) - 1)
 
     def _rate(self, at: float, arrived: int, window: float, since: float) -> float:
         begin = self._scrape_before(at - window, since) * self.system.scrape_seconds

@@ -69,6 +69,16 @@ def test_metrics_may_say_other_slots_than_there_are() -> None:
     assert meters(system=told).read(9.0, ready=1, running=1, desired=1).slots_per_replica == 8
 
 
+def test_the_busiest_replica_is_that_of_a_gateway_that_spreads_evenly() -> None:
+    # Ten are worked on; three replicas have four of them at least, and the third of four that left too.
+    assert read(61.0).busiest == 4.0
+    seen = meters()
+    assert [seen.read(now, ready=n, running=n, desired=n).busiest for now, n in STAFF] == [3, 3, 5]
+
+
+STAFF = ((40.0, 4), (45.0, 2), (110.0, 2))
+
+
 def test_missing_and_nan_and_frozen_metrics() -> None:
     missing = read(61.0, Blackout(60, 70, "missing"))
     assert {missing.arrival_rate, missing.in_system, missing.age_seconds} == {None}

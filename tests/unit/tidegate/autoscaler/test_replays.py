@@ -255,6 +255,7 @@ def test_another_policy_sees_a_replicas_own_slots_not_those_that_were_lent(
     assert {one.signals.slots_per_replica for one in decisions} >= {4, 8}
     what_if(decisions, lambda _: watched, 5.0)
     assert {signals.slots_per_replica for signals in seen} == {4}
+    assert {signals.busiest for signals in seen} == {None}
 
 
 def test_another_policy_may_set_slots_and_they_are_shown(

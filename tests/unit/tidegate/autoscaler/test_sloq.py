@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import asdict, replace
-from typing import Any
 
 import pytest
 
@@ -11,52 +10,9 @@ from tidegate.autoscaler.policies import policy_from_parameters
 from tidegate.autoscaler.queueing import wait_exceeds
 from tidegate.autoscaler.sloq import sloq
 from tidegate.autoscaler.sloq_parameters import SloqParameters
-from tidegate.autoscaler.types import Decision, Signals
 from tidegate.settings import Settings
 
-PARAMETERS = SloqParameters(min=1, max=20, slo_seconds=0.6)
-# 50/s for 0.2 s are 10 slots of work; a wait of 0.6 - 0.46 = 0.14 s is left.
-CALM = Signals(
-    arrival_rate=50.0,
-    service_seconds=0.2,
-    in_system=10.0,
-    slots_per_replica=4,
-    ready=4,
-    running=4,
-    desired=4,
-    latency_seconds=0.5,
-    age_seconds=1.0,
-    arrival_rate_60s=50.0,
-    service_seconds_p95=0.46,
-    busy=10.0,
-    queued=0.0,
-)
-
-
-class Loop:
-    """Ticks of 5 s, whatever is decided is there at the next one unless told otherwise."""
-
-    def __init__(self, parameters: SloqParameters = PARAMETERS, **calm: Any) -> None:
-        self.decide = sloq(parameters)
-        self.now = 100.0
-        self.state: dict[str, Any] = {}
-        self.signals = replace(CALM, **calm)
-        self._wobble = 0
-
-    def tick(self, **changed: Any) -> Decision:
-        self.now += 5.0
-        self._wobble += 1
-        # Real means move with every request; values that stand still would be frozen.
-        moving = {"latency_seconds": 0.5 + 0.001 * (self._wobble % 7)}
-        seen = replace(self.signals, **{**moving, **changed})
-        decision = self.decide(self.state, seen, self.now)
-        self.state = decision.state
-        number = decision.desired
-        self.signals = replace(self.signals, ready=number, running=number, desired=number)
-        return decision
-
-    def ticks(self, count: int, **changed: Any) -> list[Decision]:
-        return [self.tick(**changed) for _ in range(count)]
+from .sloq_loop import CALM, PARAMETERS, Loop
 
 
 def test_the_size_is_the_fewest_replicas_that_keep_the_wait() -> None:
@@ -150,9 +106,22 @@ def test_what_replicas_cannot_help_adds_hardly_any() -> None:
     assert max(decision.desired for decision in broken) <= math.ceil(3 * usual) < 20
 
 
+@pytest.mark.parametrize("rate", [50.0, 100.0, 150.0, 200.0, 240.0, 250.0])
+def test_what_replicas_cannot_help_does_not_take_it_to_the_maximum(rate: float) -> None:
+    loop = Loop(desired=20, ready=20, running=20)
+    loop.signals = replace(loop.signals, arrival_rate=rate, arrival_rate_60s=rate)
+    usual = loop.ticks(150)[-1].inputs["wanted"]
+    broken = loop.ticks(60, service_seconds=1.6, service_seconds_p95=3.7, in_system=900.0)
+    most = max(one.inputs["wanted"] for one in broken)
+    assert most <= max(usual, (usual + 20) // 2)
+    assert most < 20 or usual >= 19
+
+
 def test_without_experience_it_sizes_for_utilisation() -> None:
     decision = Loop().tick(service_seconds=0.7, service_seconds_p95=None)
     assert decision.desired == math.ceil(50 * 0.7 / 0.97 / 4)
+    more = Loop().tick(service_seconds=1.4, service_seconds_p95=None)
+    assert more.desired == (1 + 20) // 2 < math.ceil(50 * 1.4 / 0.97 / 4)
 
 
 def test_no_service_time_yet_is_taken_from_the_parameters() -> None:
@@ -203,109 +172,6 @@ def test_no_coverage_is_no_reserve() -> None:
     for rate in (50.0, 90.0) * 40:
         loop.tick(arrival_rate=rate, arrival_rate_60s=50.0)
     assert loop.tick().inputs["reserve"] == 0
-
-
-@pytest.mark.parametrize(
-    ("told", "busy", "queued", "slots"),
-    [
-        (8, 16.0, 20.0, 4),  # full with 4 busy each, though 8 are said
-        (4, 16.0, 20.0, 4),  # as said
-        (2, 13.0, 0.0, 4),  # 13 of 8 are busy: at least ⌈13/4⌉
-        (4, 16.0, 2.0, 4),  # too few wait to say that all is full
-        (8, 0.0, 20.0, 1),  # stuck, but there is no replica without slots
-    ],
-)
-def test_true_slots_are_learned(told: int, busy: float, queued: float, slots: int) -> None:
-    loop = Loop(replace(PARAMETERS, min=4, max=4))
-    loop.ticks(9, slots_per_replica=told, busy=8.0)
-    seen = loop.ticks(6, slots_per_replica=told, busy=busy, queued=queued)[-1]
-    assert seen.inputs["slots_per_replica"] == slots
-    assert ("was seen to have" in seen.explanation) == (slots != told)
-
-
-def test_more_slots_than_were_seen_are_tried_until_requests_queue() -> None:
-    loop = Loop(replace(PARAMETERS, min=4, max=4))
-    loop.ticks(9, slots_per_replica=2, busy=8.0)
-    found = loop.ticks(2, slots_per_replica=2, busy=10.0)[-1].inputs["slots_per_replica"]
-    assert found == 3
-    tried = loop.ticks(40, slots_per_replica=2, busy=10.0)[-1].inputs["slots_per_replica"]
-    assert tried == 4
-    full = loop.ticks(3, slots_per_replica=2, busy=12.0, queued=9.0)[-1].inputs
-    assert full["slots_per_replica"] == 3
-    after = loop.ticks(40, slots_per_replica=2, busy=10.0)[-1].inputs["slots_per_replica"]
-    assert after == 3
-
-
-def test_another_number_of_slots_is_believed_anew() -> None:
-    loop = Loop(replace(PARAMETERS, min=4, max=4))
-    loop.ticks(12, slots_per_replica=8, busy=16.0, queued=20.0)
-    assert loop.tick(slots_per_replica=6).inputs["slots_per_replica"] == 6
-
-
-BAD: dict[str, dict[str, Any]] = {
-    "no arrival rate": {"arrival_rate": None},
-    "a rate that is not a number": {"arrival_rate": math.nan},
-    "a negative rate": {"arrival_rate": -1.0},
-    "an infinite rate": {"arrival_rate": math.inf},
-    "no slots": {"slots_per_replica": None},
-    "zero slots": {"slots_per_replica": 0},
-    "no age": {"age_seconds": None},
-    "stale": {"age_seconds": 16.0},
-    "no replicas": {"ready": 0, "running": 0},
-}
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_bad_signals_hold_the_number_and_say_why(name: str) -> None:
-    loop = Loop(desired=9, ready=9, running=9)
-    loop.tick()
-    held = loop.signals.desired
-    decision = loop.tick(**BAD[name], problem="Prometheus cannot be reached")
-    assert (decision.desired, decision.reason) == (held, "no-signal")
-    assert decision.explanation.startswith(f"{held} held: ")
-    assert decision.explanation.endswith("(Prometheus cannot be reached)")
-
-
-def test_blind_for_a_minute_there_are_as_many_as_the_last_hour_needed() -> None:
-    loop = Loop()
-    loop.ticks(10, arrival_rate=100.0, arrival_rate_60s=100.0)
-    loop.ticks(200)
-    low = loop.signals.desired
-    blind = loop.ticks(30, arrival_rate=None)
-    assert {decision.desired for decision in blind[:12]} == {low}
-    assert blind[13].desired == 7 > low
-    assert "and the last hour needed 7 replicas" in blind[12].explanation
-    # And back: nothing shrinks at once.
-    assert {decision.desired for decision in loop.ticks(30)} == {7}
-
-
-def test_frozen_signals_hold_from_the_first_tick_on() -> None:
-    loop = Loop(desired=9, ready=9, running=9)
-    loop.ticks(34)
-    still = {"latency_seconds": 0.5001, "arrival_rate": 5.0, "arrival_rate_60s": 5.0}
-    loop.tick(**still)
-    held = loop.signals.desired
-    frozen = loop.ticks(60, **still)
-    assert {decision.desired for decision in frozen} == {held}
-    assert "the signals stand still, so none leaves" in frozen[0].explanation
-    assert frozen[-1].reason == "no-signal"
-    assert "they are frozen" in frozen[-1].explanation
-
-
-def test_an_idle_service_is_not_frozen() -> None:
-    loop = Loop(desired=3, ready=3, running=3)
-    idle = {
-        "arrival_rate": 0.0, "arrival_rate_60s": 0.0, "in_system": 0.0, "busy": 0.0,
-        "service_seconds": None, "service_seconds_p95": None, "latency_seconds": None,
-    }  # fmt: skip
-    assert [decision.desired for decision in loop.ticks(60, **idle)][-1] == 1
-    assert "the minimum is 1" in loop.tick(**idle).explanation
-
-
-def test_busy_slots_contradict_a_rate_that_fell_to_nothing() -> None:
-    decision = Loop().tick(arrival_rate=0.0, arrival_rate_60s=0.0, in_system=0.0, busy=16.0)
-    # 16 - 3·√16 = 4 slots are busy for certain.
-    assert (decision.inputs["slots"], decision.inputs["stay_slots"]) == (0, 8)
 
 
 def test_the_maximum_limits_and_says_so() -> None:

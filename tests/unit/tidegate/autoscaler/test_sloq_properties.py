@@ -5,7 +5,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tidegate.autoscaler.memory import Memory
@@ -38,6 +38,7 @@ def signals(
         arrival_rate_60s=st.none() | number,
         service_seconds_p95=st.none() | number.map(lambda v: v and v / 100),
         busy=st.none() | number,
+        busiest=st.none() | number,
         queued=st.none() | number,
     )
 
@@ -126,6 +127,14 @@ BAD = st.sampled_from(
         {"ready": 0, "running": 0},
     ]
 )
+BAD_IN_PART = st.sampled_from(
+    [
+        {name: value}
+        for name in ("in_system", "arrival_rate_60s")
+        for value in (None, math.nan, math.inf, -1.0)
+    ]
+    + [{"problem": "Prometheus is away"}]
+)
 
 
 @given(HISTORIES, ANY, st.lists(BAD, min_size=1, max_size=30))
@@ -141,12 +150,27 @@ def test_bad_data_never_takes_a_replica_away(
         state, held = decision.state, decision.desired
 
 
+@given(HISTORIES, BELIEVABLE, st.lists(BAD_IN_PART, min_size=1, max_size=60))
+@settings(max_examples=200)
+def test_data_that_are_bad_in_part_never_take_a_replica_away(
+    history: list[Signals], seen: Signals, bad: list[dict[str, Any]]
+) -> None:
+    state, now = after(history)
+    held = max(2, min(40, seen.desired))
+    for number, wrong in enumerate(bad):
+        decision = DECIDE(state, replace(seen, desired=held, **wrong), now + 5.0 * number)
+        assert decision.desired >= held
+        state, held = decision.state, decision.desired
+
+
 @given(HISTORIES, BELIEVABLE, st.integers(2, 60))
 def test_frozen_data_never_takes_a_replica_away(
     history: list[Signals], seen: Signals, ticks: int
 ) -> None:
+    # Frozen while nothing comes is like nothing that comes.
+    assume(seen.service_seconds or seen.arrival_rate or seen.arrival_rate_60s or seen.in_system)
     state, now = after(history)
-    seen = replace(seen, service_seconds=0.1, desired=max(2, min(40, seen.desired)))
+    seen = replace(seen, desired=max(2, min(40, seen.desired)))
     first = DECIDE(state, seen, now)
     state, held = first.state, first.desired
     for number in range(1, ticks):

@@ -103,6 +103,26 @@ def test_slots_are_lent_until_the_replicas_that_were_asked_for_are_ready() -> No
     assert (third.desired, third.slots) == (first.desired, 4)
 
 
+def test_what_was_busy_in_lent_slots_says_nothing_of_a_replicas_own() -> None:
+    decide = choose("surge", GOAL).policy
+    lent: dict[str, Any] = {
+        "slots_per_replica": 8,
+        "slots_asked": 8,
+        "busiest": 8.0,
+        "busy": 24.0,
+    }
+    state: dict[str, Any] = {}
+    for number in range(80):
+        # Twenty ticks of its own, twenty lent; for a minute after that the busiest still had eight.
+        own = number < 20 or number >= 40
+        seen = replace(SEEN, latency_seconds=0.5 + number / 1000, slots_asked=4, busiest=3.0)
+        if number < 52 and number >= 40:
+            seen = replace(seen, busiest=8.0)
+        decision = decide(state, seen if own else replace(seen, **lent), 5.0 * number)
+        assert decision.inputs["slots_per_replica"] == 4
+        state = decision.state
+
+
 def test_no_more_slots_are_lent_than_there_may_be() -> None:
     decide = choose("surge:most_factor=1.5", GOAL).policy
     assert decide({}, replace(SEEN, arrival_rate=200.0, arrival_rate_60s=200.0), 5.0).slots == 6

@@ -91,6 +91,9 @@ def test_the_last_replica_leaves_when_nothing_came_for_that_long_and_not_before(
         replace(IDLE, arrival_rate=None),
         replace(IDLE, arrival_rate=math.nan),
         replace(IDLE, slots_per_replica=None),
+        replace(IDLE, arrival_rate_60s=None),
+        replace(IDLE, arrival_rate_60s=math.nan),
+        replace(IDLE, problem="several series: service:queue:now"),
         replace(IDLE, ready=0),
     ],
 )
