@@ -51,6 +51,7 @@ def signals(number: st.SearchStrategy[Any], slots: st.SearchStrategy[Any]) -> An
         arrival_rate_60s=st.none() | number,
         service_seconds_p95=st.none() | number.map(lambda value: value and value / 100),
         busy=st.none() | number,
+        busiest=st.none() | number,
         queued=st.none() | number,
         unix_seconds=st.none() | st.floats(0, 4e9),
         expected_rate=number,
