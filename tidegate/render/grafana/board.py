@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.builders import prometheus
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import (
+    AnnotationQuery,
     DashboardCursorSync,
+    DashboardLink,
     DashboardLinkType,
     GridPos,
     Panel,
@@ -49,6 +51,20 @@ class Section:
 
     title: str
     lines: Sequence[Line]
+
+
+class Encoder(JSONEncoder):
+    """Writes links and annotations without a placement, so that Grafana shows them above the panels.
+
+    The SDK sets `inControlsMenu` on each. Grafana then moves it into a menu behind a button; some versions
+    show no link to other dashboards at all.
+    """
+
+    def default(self, o: Any) -> Any:
+        """An object of the SDK as a dictionary."""
+        if isinstance(o, DashboardLink | AnnotationQuery):
+            return {name: value for name, value in o.to_json().items() if name != "placement"}
+        return super().default(o)
 
 
 def dashboard(
@@ -93,7 +109,7 @@ def dashboard(
         builder = builder.with_variable(choice)
     built = builder.build()
     built.panels = _placed(sections)
-    return json.dumps(built, cls=JSONEncoder, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(built, cls=Encoder, indent=1, ensure_ascii=False) + "\n"
 
 
 def _placed(sections: Sequence[Section]) -> list[Panel | RowPanel]:

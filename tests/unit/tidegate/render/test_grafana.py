@@ -17,7 +17,7 @@ from dashboards import Names, filled, names, panels
 
 from tidegate.render import commands
 from tidegate.render.alerts import alerts
-from tidegate.render.grafana import FOLDER, grafana_files, sources
+from tidegate.render.grafana import FOLDER, board, grafana_files, sources
 from tidegate.render.grafana.runbooks import runbook_names, runbook_text, runbook_url
 from tidegate.render.kibana.data_views import DATA_VIEWS
 from tidegate.render.layout import config_folder, project_folder
@@ -39,6 +39,48 @@ GRAFANA = config_folder() / "grafana"
 # What Prometheus and the clients tell by themselves: docs/metrics.md names them once, as a whole.
 BY_THEMSELVES = re.compile(r"(process_|prometheus_|scrape_).*|up|ALERTS")
 SUFFIX = re.compile(r"_(bucket|count|sum)$")
+# grafana/grafana, the part of its settings that is used here: pkg/setting/setting_plugins.go for [plugins],
+# conf/defaults.ini for the others.
+GRAFANA_SETTINGS = {
+    "server": {"enable_gzip"},
+    "dashboards": {"default_home_dashboard_path"},
+    "security": {"disable_gravatar"},
+    "users": {"allow_sign_up"},
+    "auth.anonymous": {"enabled"},
+    "plugins": {
+        "disable_plugins",
+        "plugin_admin_enabled",
+        "preinstall_auto_update",
+        "preinstall_disabled",
+        "public_key_retrieval_disabled",
+    },
+    "analytics": {
+        "check_for_plugin_updates",
+        "check_for_updates",
+        "feedback_links_enabled",
+        "reporting_enabled",
+    },
+    "snapshots": {"external_enabled"},
+    "news": {"news_feed_enabled"},
+    "log": {"level", "mode"},
+}
+# grafana/grafana: defaultPreinstallPlugins in pkg/setting/setting_plugins.go, without the apps.
+BUNDLED_DATA_SOURCES = {
+    "cloudwatch",
+    "elasticsearch",
+    "grafana-postgresql-datasource",
+    "grafana-pyroscope-datasource",
+    "influxdb",
+    "jaeger",
+    "loki",
+    "mssql",
+    "mysql",
+    "opentsdb",
+    "prometheus",
+    "stackdriver",
+    "tempo",
+    "zipkin",
+}
 
 
 def all_panels() -> list[Any]:
@@ -65,13 +107,27 @@ def test_each_dashboard_is_there_and_has_an_address_of_its_own() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_sdk_reads_back_what_it_wrote(name: str) -> None:
     # It drops what it does not know: a key that Grafana would not know either is missed here.
-    from grafana_foundation_sdk.cog.encoder import JSONEncoder
     from grafana_foundation_sdk.cog.plugins import register_default_plugins
     from grafana_foundation_sdk.models.dashboard import Dashboard
 
     register_default_plugins()
     read = Dashboard.from_json(COMMITTED[name])
-    assert json.loads(json.dumps(read, cls=JSONEncoder)) == COMMITTED[name]
+    assert json.loads(json.dumps(read, cls=board.Encoder)) == COMMITTED[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_links_and_annotations_stand_above_the_panels(name: str) -> None:
+    # What has the placement inControlsMenu goes into a menu behind a button: grafana/grafana,
+    # public/app/features/dashboard-scene/scene/dashboard-controls-menu/utils.tsx.
+    dashboard = COMMITTED[name]
+    linked = [
+        *dashboard["links"],
+        *(link for p in panels(dashboard) for link in p.get("links", ())),
+    ]
+    assert linked
+    for each in (*linked, *dashboard.get("annotations", {}).get("list", ())):
+        assert "placement" not in each
+    assert "inControlsMenu" not in json.dumps(dashboard)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -258,9 +314,9 @@ def test_grafana_starts_with_the_service_and_reaches_out_for_nothing() -> None:
     assert Path(provider["options"]["path"]) == Path("/etc/grafana") / FOLDER.name == home.parent
     assert (FOLDER.name, home.name) == ("dashboards", "service.json")
     assert not provider["allowUiUpdates"]
-    plugins = settings["plugins"]
-    assert plugins.getboolean("preinstall_disabled")
-    assert not plugins.getboolean("preinstall_auto_update")
+    assert settings["plugins"].getboolean("preinstall_disabled")
+    assert settings["plugins"].getboolean("public_key_retrieval_disabled")
+    assert settings["security"].getboolean("disable_gravatar")
     assert not any(
         settings.getboolean(section, name)
         for section, name in (
@@ -268,11 +324,28 @@ def test_grafana_starts_with_the_service_and_reaches_out_for_nothing() -> None:
             ("analytics", "check_for_updates"),
             ("analytics", "check_for_plugin_updates"),
             ("news", "news_feed_enabled"),
+            ("plugins", "plugin_admin_enabled"),
+            ("plugins", "preinstall_auto_update"),
+            ("snapshots", "external_enabled"),
+            ("server", "enable_gzip"),
             ("auth.anonymous", "enabled"),
             ("users", "allow_sign_up"),
         )
     )
     assert "password" not in (GRAFANA / "grafana.ini").read_text().split("[dashboards]")[1]
+    used = {source["type"] for source in data_sources()}
+    disabled = settings["plugins"]["disable_plugins"].split(",")
+    assert sorted(disabled) == sorted(BUNDLED_DATA_SOURCES - used)
+
+
+def test_grafana_knows_each_setting_that_is_given_to_it() -> None:
+    # It ignores one that it does not know.
+    settings = configparser.ConfigParser()
+    settings.read(GRAFANA / "grafana.ini", encoding="utf-8")
+    given = {name: set(settings[name]) for name in settings.sections()}
+    assert {name: keys - GRAFANA_SETTINGS.get(name, set()) for name, keys in given.items()} == {
+        name: set() for name in given
+    }
 
 
 def test_rules_are_made_without_grafanas_sdk() -> None:
