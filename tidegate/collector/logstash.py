@@ -18,7 +18,7 @@ import urllib3
 from tidegate.events import Event, encode, timestamp
 from tidegate.settings import Logstash as LogstashSettings
 from tidegate.store.base import Rejected, StoreUnavailableError
-from tidegate.store.fields import TIMESTAMP, RefusedError, place, project
+from tidegate.store.fields import TIMESTAMP, RefusedError, catalogue, place, project
 
 # Uncompressed. The http input of ours takes 10 MiB (observability/logstash/pipeline/main.conf).
 BODY_BYTES: Final = 8 * 2**20
@@ -29,6 +29,9 @@ ANSWER_SECONDS: Final = 15.0
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
 # A field of this name is never stored, and steers its pipelines.
 METADATA: Final = "@metadata"
+# Where it is neither text nor a list of texts, Logstash renames it to `_tags` and adds a tag of its own
+# (elastic/logstash 9.2, logstash-core/src/main/java/org/logstash/Event.java, isLegalTagValue).
+TAGS: Final = "tags"
 SHOWN_CHARACTERS: Final = 200
 
 
@@ -138,6 +141,8 @@ def _line(event: Event) -> bytes:
     given = event.get(TIMESTAMP)
     if not isinstance(given, str) or not _MOMENT.fullmatch(given):
         event = {**event, TIMESTAMP: timestamp(int(moment) * 1000)}
+    if not _is_text(tags := event.get(TAGS)):
+        event = {**event, TAGS: list(_texts(tags))}
     if METADATA in event:
         event = dict(event)
         aside = event.pop(METADATA)
@@ -145,6 +150,22 @@ def _line(event: Event) -> bytes:
         misfits = {**_object(ours.get("misfits")), METADATA: aside}
         event["tidegate"] = {**ours, "misfits": misfits}
     return encode(event)
+
+
+def _is_text(tags: object) -> bool:
+    """Whether tags are of a type that Logstash leaves as it is."""
+    if isinstance(tags, list):
+        return all(isinstance(one, str) for one in tags)
+    return tags is None or isinstance(tags, str)
+
+
+def _texts(tags: object) -> Iterator[object]:
+    """The tags as text, as both stores index them."""
+    if isinstance(tags, list):
+        for one in tags:
+            yield from _texts(one)
+    elif (text := catalogue()[TAGS].convert(tags)) is not None:
+        yield text
 
 
 def _object(value: object) -> dict[str, object]:

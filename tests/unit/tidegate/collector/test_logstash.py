@@ -27,6 +27,7 @@ from tidegate.events import Event, EventWriter, Origin, make_event
 from tidegate.settings import Collector, Logstash, Settings, Store
 from tidegate.store.base import StoreUnavailableError
 from tidegate.store.embedded import EmbeddedStore
+from tidegate.store.fields import project
 
 ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "unit")
 
@@ -117,6 +118,29 @@ def test_a_field_that_logstash_would_take_for_its_own_is_kept_among_the_misfits(
     assert stored["tidegate"]["misfits"]["@metadata"] == {"docid": "another", "reason": "none"}
     assert stored["tidegate"].get("rows") == (1 if more else None)
     assert "@metadata" in given, "what was given is left as it is"
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        (5, ["5"]),
+        (True, ["true"]),
+        (["a", 5, None, ["b", 1.5]], ["a", "5", "b", "1.5"]),
+        ("a", "a"),
+        (["a", "b"], ["a", "b"]),
+        ([], []),
+        (None, None),
+    ],
+)
+def test_tags_are_sent_as_text_and_are_found_as_in_the_stores(
+    sink: LogstashSink, double: LogstashDouble, given: object, sent: object
+) -> None:
+    # The types that Logstash leaves as they are: elastic/logstash 9.2, Event.java, isLegalTagValue.
+    tagged = {**event(), "tags": given}
+    assert sink.append([tagged]) == []
+    (stored,) = double.stored.values()
+    assert stored["tags"] == sent
+    assert project(stored).get("tags") == project(tagged).get("tags")
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 403, 404, 302, 202])

@@ -40,8 +40,9 @@ def test_an_event_is_sent_or_refused_as_the_stores_would(changes: dict[str, Any]
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
     assert place(sent) == place(event)
-    assert project(sent)["@timestamp"] == project(event)["@timestamp"]
+    for name in ("@timestamp", "tags"):
+        assert project(sent).get(name) == project(event).get(name)
     assert "@metadata" not in sent
-    untouched = event.keys() - {"@timestamp", "@metadata", "tidegate"}
+    untouched = event.keys() - {"@timestamp", "@metadata", "tags", "tidegate"}
     assert {name: sent[name] for name in untouched} == {name: event[name] for name in untouched}
     assert orjson.dumps(event) == before
