@@ -11,7 +11,7 @@ from tidegate.render.kibana.panels import Lens, Panel, Place, Shown
 from tidegate.render.kibana.searches import CORE_VERSION, ERRORS, lucene, text
 
 DASHBOARD_VERSION: Final = "10.2.0"
-REFRESH_MILLISECONDS: Final = 10_000
+REFRESH_MILLISECONDS: Final = 60_000
 REQUESTS: Final = "event.dataset:tidegate.request"
 ACCESS: Final = "event.dataset:tidegate.access"
 DURATION: Final = "event.duration"
@@ -72,7 +72,7 @@ OVERVIEW: Final = Dashboard(
     "tidegate-overview",
     "Tidegate",
     "Requests, errors, response times and replicas, from the events themselves.",
-    "15m",
+    "24h",
     (
         Lens("p1", "Requests", Place(0, 0, 12, 6), "number", LOGS, REQUESTS, (Count("Requests"),)),
         Lens(
