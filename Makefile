@@ -26,7 +26,7 @@ artefacts/flights/manifest.json:
 	@$(BIN)/tidegate train
 
 test:  ## Set everything up and run every test on all cores; ARGS='tests/unit -k drain' for some.
-	@scripts/setup prometheus elasticsearch
+	@scripts/setup prometheus elasticsearch ruby
 	@$(MAKE) --no-print-directory lint
 	@$(if $(ARGS),$(BIN)/pytest $(ARGS),scripts/test)
 

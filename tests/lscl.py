@@ -23,10 +23,15 @@ class Plugin:
 
 @dataclass
 class Branch:
-    """`if`, `else if` or `else` (without a condition), and what it holds."""
+    """`if`, `else if` or `else` (without a condition), and what it holds.
+
+    Attributes:
+        first: it is an `if`, so no branch before it belongs to it.
+    """
 
     condition: str
     body: list[Plugin | Branch] = field(default_factory=list)
+    first: bool = False
 
 
 @dataclass
@@ -93,7 +98,7 @@ def _grammar() -> pp.ParserElement:
     body = pp.Forward()
     block = word("{") + body + word("}")
     first = (pp.Keyword("if").suppress() + said + block).set_parse_action(
-        lambda t: Branch(t[0], list(t[1:]))
+        lambda t: Branch(t[0], list(t[1:]), first=True)
     )
     others = (
         pp.Keyword("else").suppress() + pp.Keyword("if").suppress() + said + block

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import lscl
+import lscl_run
 import pyparsing
 import pytest
 import yaml
+from conftest import unavailable
 
 from tidegate.collector.logstash import BODY_BYTES
 from tidegate.provision.inventory import SECRETS
@@ -135,6 +139,96 @@ def test_no_filter_writes_to_the_event_and_each_event_gets_an_id() -> None:
     script = (FOLDER / "pipeline" / "dead_letter.rb").read_text()
     assert 'letter.set("[@metadata][docid]", id)' in script
     assert 'letter.set("[@metadata][reason]"' in script, "else main.conf would not know it"
+
+
+STREAM = {"type": "logs", "dataset": "tidegate.app", "namespace": "default"}
+
+
+def routed(event: lscl_run.Event) -> tuple[str, lscl_run.Event]:
+    """Where the pipeline `main` sends an event, and the metadata that it has then."""
+    after, (output,) = lscl_run.run(sections("main"), event)
+    return output, after["@metadata"]
+
+
+@pytest.mark.parametrize("name", ["x", "!" * 512, "flights-1.ndjson-17"])
+def test_an_id_that_elasticsearch_takes_is_the_documents(name: str) -> None:
+    output, metadata = routed({"event": {"id": name}, "data_stream": STREAM})
+    assert (output, metadata) == ("events", {"docid": name})
+
+
+@pytest.mark.parametrize(
+    "about",
+    ["text", {}, {"id": ""}, {"id": 7}, {"id": "x" * 513}, {"id": "a b"}, {"id": "č" * 257}],
+)
+def test_another_id_is_replaced_by_a_fingerprint(about: object) -> None:
+    # One id of more than 512 bytes makes Elasticsearch refuse the whole bulk request.
+    output, metadata = routed({"event": about, "data_stream": STREAM})
+    assert output == "events"
+    assert metadata["docid"].startswith("sha256:")
+
+
+def test_only_what_could_not_be_read_is_a_dead_letter_for_its_tag() -> None:
+    tags = ["_jsonparsefailure"]
+    output, metadata = routed({"message": '{"half', "tags": tags})
+    assert (output, metadata["reason"]) == (
+        "dead_letters",
+        "Logstash cannot read the line as a JSON object",
+    )
+    good = {"event": {"id": "x"}, "data_stream": STREAM, "message": "hello"}
+    assert routed({**good, "tags": tags}) == ("events", {"docid": "x"})
+    assert routed({**good, "data_stream": {**STREAM, "dataset": "other"}})[0] == "dead_letters"
+
+
+REFUSED = {
+    "dead_letter_queue": {
+        "reason": "Could not index event to Elasticsearch. status: 400, "
+        'action: ["create", {}, {"message"=>"in, response: out"}], response: {"create"=>{"status"=>400}}'
+    }
+}
+
+
+def dead_letters(*events: lscl_run.Event) -> list[lscl_run.Event]:
+    if shutil.which("ruby") is None:
+        unavailable("there is no ruby: scripts/ruby install")
+    return lscl_run.dead_letters(FOLDER / "pipeline" / "dead_letter.rb", events)
+
+
+def test_a_dead_letter_holds_the_whole_event_once_and_the_end_of_the_reason() -> None:
+    tagged = {
+        "message": "hello",
+        "tags": ["_jsonparsefailure"],
+        "data_stream": STREAM,
+        "x": {"y": 1},
+    }
+    large = {"message": "m" * 2**20, "@metadata": {"reason": "r" * 10_000}}
+    first, second, corrupt = dead_letters(
+        {**tagged, "@metadata": REFUSED},
+        large,
+        {"message": "{half", "tags": ["_jsonparsefailure"], "@metadata": {"reason": "none"}},
+    )
+    held = json.loads(first["event"]["original"])
+    assert tagged.items() <= held.items(), "a tag of the event's own costs none of its fields"
+    assert first["error"]["message"] == 'response: {"create"=>{"status"=>400}}'
+    assert first["message"] == f"not delivered: {first['error']['message']}"
+    assert first["@metadata"]["reason"] == first["error"]["message"]
+    assert second["error"]["message"] == "r" * 2000
+    assert len(json.dumps(second)) < 2**20 + 10_000
+    assert corrupt["event"]["original"] == "{half"
+
+
+def test_a_dead_letter_has_one_id_whatever_the_order_of_the_events_fields() -> None:
+    at = {"@timestamp": "2026-01-01T00:00:00Z"}
+    long = {"event": {"id": "x" * 513, "kind": "k"}, **at, "list": [{"b": 1, "a": 2}]}
+    turned = {name: long[name] for name in reversed(long)} | {"list": [{"a": 2, "b": 1}]}
+    kept = {"event": {"id": "kept"}}
+    odd = [{"event": {"id": name}, **at} for name in ("", "č" * 300, 5)]
+    first, second, third, *others = dead_letters(long, turned, kept, *odd)
+    assert first["event"]["id"] == second["event"]["id"]
+    assert third["event"]["id"] == "kept"
+    names = [one["event"]["id"] for one in (first, *others)]
+    assert all(re.fullmatch(r"[0-9a-f]{64}", name) for name in names)
+    assert len(set(names)) == len(names)
+    assert all(one["@metadata"]["docid"] == one["event"]["id"] for one in (first, third, *others))
 
 
 def test_what_the_writer_may_not_write_is_known_by_the_rules_of_the_stores() -> None:

@@ -1,0 +1,58 @@
+# Runs a script of Logstash's `ruby` filter: events as lines of JSON on stdin, what the script makes of them on
+# stdout, with their @metadata. Ruby 3.1 is the language level of JRuby 9.4, which Logstash 9.2 runs.
+#
+# LogStash::Event stands for elastic/logstash 9.2, logstash-core/src/main/java/org/logstash/Event.java (and
+# Accessors.java, ext/JrubyEventExtLibrary.java), as far as our scripts use it.
+require "json"
+require "time"
+
+module LogStash
+  class Event
+    def initialize(data = {})
+      @data = JSON.parse(JSON.generate(data, max_nesting: 0), max_nesting: false)
+      @metadata = @data.delete("@metadata") || {}
+      @data["@version"] ||= "1"
+      @data["@timestamp"] ||= Time.now.utc.iso8601(3)
+    end
+
+    def get(reference)
+      root, path = locate(reference)
+      path.reduce(root) { |value, name| value.is_a?(Hash) ? value[name] : nil }
+    end
+
+    def set(reference, value)
+      root, path = locate(reference)
+      path[0..-2].reduce(root) { |object, name| object[name] ||= {} }[path.last] = value
+    end
+
+    def to_hash
+      @data
+    end
+
+    # A Java HashMap keeps no order, so neither does this.
+    def to_json(*)
+      JSON.generate(@data.to_a.shuffle.to_h, max_nesting: 0)
+    end
+
+    def to_hash_with_metadata
+      @data.merge("@metadata" => @metadata)
+    end
+
+    private
+
+    def locate(reference)
+      path = reference.start_with?("[") ? reference.scan(/\[([^\[\]]+)\]/).flatten : [reference]
+      path.first == "@metadata" ? [@metadata, path.drop(1)] : [@data, path]
+    end
+  end
+end
+
+# As logstash-filter-ruby does it: the script's methods belong to a context of its own.
+context = Object.new
+context.instance_eval(File.read(ARGV.fetch(0)), ARGV.fetch(0))
+context.register({})
+STDIN.each_line do |line|
+  context.filter(LogStash::Event.new(JSON.parse(line, max_nesting: false))).each do |event|
+    puts JSON.generate(event.to_hash_with_metadata, max_nesting: 0)
+  end
+end
