@@ -24,6 +24,7 @@ def statistics(asked: int) -> dict[str, Any]:
     """What a Logstash 9.2.8's `/_node/stats/pipelines` has of its pipeline, shortened; it works on and on."""
     done = 100 * asked
     documents = {"successes": done, "non_retryable_failures": asked, "dlq_routed": 0}
+    bulk = {"successes": asked, "responses": {"200": asked}}
     return {
         "version": "9.2.8",
         "pipelines": {
@@ -31,7 +32,14 @@ def statistics(asked: int) -> dict[str, Any]:
                 "events": {"in": done + 7, "filtered": done + 5, "out": done},
                 "flow": {"queue_backpressure": {"current": 0.0, "lifetime": 0.01}},
                 "plugins": {
-                    "outputs": [{"id": "events", "name": "elasticsearch", "documents": documents}]
+                    "outputs": [
+                        {
+                            "id": "events",
+                            "name": "elasticsearch",
+                            "documents": documents,
+                            "bulk_requests": bulk,
+                        }
+                    ]
                 },
                 "queue": {
                     "type": "persisted",

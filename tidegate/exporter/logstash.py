@@ -13,8 +13,8 @@ from tidegate.exporter.backend import BackendError
 # `events.<name>` of a pipeline.
 STAGES: Final = ("in", "filtered", "out")
 # `documents.<name>` of an Elasticsearch output. Those that were there already (a batch that was sent again)
-# count among the failures that are not tried again.
-OUTCOMES: Final = ("successes", "non_retryable_failures", "dlq_routed")
+# count among the failures that are not tried again; one that is tried again counts at each try.
+OUTCOMES: Final = ("successes", "non_retryable_failures", "retryable_failures", "dlq_routed")
 
 
 class Logstash:
@@ -107,6 +107,8 @@ def families(stats: object) -> list[Metric]:
         _dropped(pipelines),
         _events(pipelines),
         _documents(pipelines),
+        _bulk_failures(pipelines),
+        _bulk_responses(pipelines),
     ]
 
 
@@ -147,16 +149,47 @@ def _documents(pipelines: Mapping[str, Any]) -> Metric:
         "What became of the documents given to Elasticsearch, by output.",
         labels=["pipeline", "output", "outcome"],
     )
+    for pipeline, name, output in _outputs(pipelines):
+        for outcome in OUTCOMES:
+            # It counts from the first on; a counter that begins at 1 would hide that one.
+            value = _number(_get(output, "documents", outcome))
+            family.add_metric([pipeline, name, outcome], value or 0.0)
+    return family
+
+
+def _bulk_failures(pipelines: Mapping[str, Any]) -> Metric:
+    family = CounterMetricFamily(
+        "tidegate_logstash_bulk_failures_total",
+        "Bulk requests that failed as a whole, by output; Logstash repeats each until it succeeds.",
+        labels=["pipeline", "output"],
+    )
+    for pipeline, name, output in _outputs(pipelines):
+        value = _number(_get(output, "bulk_requests", "failures"))
+        family.add_metric([pipeline, name], value or 0.0)
+    return family
+
+
+def _bulk_responses(pipelines: Mapping[str, Any]) -> Metric:
+    family = CounterMetricFamily(
+        "tidegate_logstash_bulk_responses_total",
+        "Elasticsearch's responses to bulk requests, by output and HTTP status.",
+        labels=["pipeline", "output", "code"],
+    )
+    for pipeline, name, output in _outputs(pipelines):
+        responses = _get(output, "bulk_requests", "responses")
+        for code, count in responses.items() if isinstance(responses, dict) else ():
+            if (value := _number(count)) is not None:
+                family.add_metric([pipeline, name, str(code)], value)
+    return family
+
+
+def _outputs(pipelines: Mapping[str, Any]) -> Iterator[tuple[str, str, object]]:
+    """Each Elasticsearch output: its pipeline, its id, its statistics."""
     for pipeline, stats in pipelines.items():
         outputs = _get(stats, "plugins", "outputs")
         for output in outputs if isinstance(outputs, list) else ():
-            if _get(output, "name") != "elasticsearch":
-                continue
-            for outcome in OUTCOMES:
-                # It counts from the first on; a counter that begins at 1 would hide that one.
-                value = _number(_get(output, "documents", outcome))
-                family.add_metric([pipeline, str(_get(output, "id")), outcome], value or 0.0)
-    return family
+            if _get(output, "name") == "elasticsearch":
+                yield pipeline, str(_get(output, "id")), output
 
 
 def _values(pipelines: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, float]]:

@@ -15,6 +15,9 @@ from tidegate.render.promql import number
 QUEUE_SHARE: Final = 0.5
 # A queue that holds less than this share is left to itself, however it grows.
 QUEUE_FLOOR: Final = 0.1
+# In two minutes. Logstash repeats a failed bulk request after 2 s, 4 s, and then each 5 s, so one that is
+# stuck fails more than twenty times.
+REPEATED: Final = 6
 # Elasticsearch makes no new index on a disk with less than 15 % left, and stops writing at 5 %.
 DISK_SHARE: Final = 0.2
 
@@ -66,6 +69,22 @@ def _logstash() -> Iterator[Alert]:
         "Logstash's queue grows",
         f"The queue of the pipeline {{{{ $labels.pipeline }}}} is more than {_percent(QUEUE_SHARE)} full, or "
         "will be full within an hour: Elasticsearch takes less than what comes.",
+    )
+    yield Alert(
+        "LogstashBatchStuck",
+        "(\n"
+        "  sum by (pipeline, output) (increase(tidegate_logstash_bulk_failures_total[2m])) > "
+        f"{REPEATED}\n"
+        "  or sum by (pipeline, output) (increase(tidegate_logstash_documents_total"
+        f'{{outcome="retryable_failures"}}[2m])) > {REPEATED}\n'
+        ")\n"
+        "and on () max(tidegate_elasticsearch_up) == 1",
+        300,
+        "warning",
+        "Logstash repeats a request that Elasticsearch refuses",
+        "The output {{ $labels.output }} of the pipeline {{ $labels.pipeline }} has failed for five minutes "
+        "though Elasticsearch answers. The events of that batch are not stored, and a second such batch "
+        "stops the pipeline.",
     )
     yield Alert(
         "LogstashDeadLetters",

@@ -23,6 +23,7 @@ def pipeline_cases() -> Iterator[Case]:
     """All of them."""
     yield from _ups()
     yield from _queue()
+    yield from _stuck()
     yield from _dead_letters()
     yield from _elasticsearch()
 
@@ -53,6 +54,28 @@ def _queue() -> Iterator[Case]:
     yield Case(alert, "it grows slowly", {QUEUE: "110+0.5x80", **whole}, "15m", fires=False)
     yield Case(alert, "it is nearly empty", {QUEUE: "0+1x80", **whole}, "15m", fires=False)
     yield Case(alert, "it empties itself", {QUEUE: "490-4x80", **whole}, "15m", fires=False)
+    yield Case(alert, "there is none here", ELSEWHERE, "5m", fires=False)
+
+
+def _stuck() -> Iterator[Case]:
+    alert, labels = "LogstashBatchStuck", {"pipeline": "main", "output": "events"}
+    of = f'{LABELS},pipeline="main",output="events"'
+    failures = f"tidegate_logstash_bulk_failures_total{{{of}}}"
+    repeated = f'tidegate_logstash_documents_total{{{of},outcome="retryable_failures"}}'
+    up = f"tidegate_elasticsearch_up{{{LABELS}}}"
+    none = {failures: "0x80", repeated: "0x80", up: "1x80"}
+    for story, series in (
+        ("a bulk request is refused again and again", failures),
+        ("Elasticsearch lets the account write nothing", repeated),
+    ):
+        yield Case(alert, story, {**none, series: "0x4 0+3x76"}, "15m", True, labels)
+    yield Case(alert, "nothing fails", none, "15m", fires=False)
+    yield Case(
+        alert, "it failed for a minute", {**none, failures: "0x20 0+3x4 12x55"}, "10m", fires=False
+    )
+    yield Case(
+        alert, "Elasticsearch is away", {**none, failures: "0+3x80", up: "0x80"}, "15m", fires=False
+    )
     yield Case(alert, "there is none here", ELSEWHERE, "5m", fires=False)
 
 

@@ -33,7 +33,19 @@ EXPORTER: Final = (
         "counter",
         ("pipeline", "output", "outcome"),
         "documents given to Elasticsearch: `successes`, `non_retryable_failures` (most are there already, "
-        "sent a second time), `dlq_routed` (refused)",
+        "sent a second time), `retryable_failures` (each try counts), `dlq_routed` (refused)",
+    ),
+    Metric(
+        "tidegate_logstash_bulk_failures_total",
+        "counter",
+        ("pipeline", "output"),
+        "bulk requests that failed as a whole; Logstash repeats each until it succeeds",
+    ),
+    Metric(
+        "tidegate_logstash_bulk_responses_total",
+        "counter",
+        ("pipeline", "output", "code"),
+        "Elasticsearch's responses to bulk requests, by HTTP status",
     ),
     Metric(
         "tidegate_logstash_dead_letter_queue_bytes",

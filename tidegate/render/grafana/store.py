@@ -42,6 +42,22 @@ def logstash() -> list[Line]:
                     alerts=("LogstashDeadLetters",),
                 ),
                 graph(
+                    "Repeated bulk requests",
+                    "Requests that Elasticsearch refused as a whole; Logstash repeats each until it "
+                    "succeeds. While Elasticsearch answers it should be 0.",
+                    series(
+                        f"sum by (output) (rate(tidegate_logstash_bulk_failures_total{EXPORTER}[{WINDOW}]))",
+                        "{{output}}",
+                    ),
+                    unit="reqps",
+                    alerts=("LogstashBatchStuck",),
+                ),
+            ],
+        ),
+        Line(
+            8,
+            [
+                graph(
                     "Queue",
                     "What Logstash has acknowledged and not yet delivered, on its disk. When it is "
                     "full, the collector waits.",
@@ -73,7 +89,7 @@ def logstash() -> list[Line]:
                     alerts=("LogstashDeadLetters",),
                 ),
             ],
-        )
+        ),
     ]
 
 

@@ -39,10 +39,22 @@ def notification() -> dict[str, Any]:
 
 @pytest.fixture
 def stats() -> dict[str, Any]:
-    """What `/_node/stats/pipelines` of a Logstash with this project's pipelines has, shortened."""
+    """What `/_node/stats/pipelines` of a Logstash with this project's pipelines has, shortened.
 
-    def output(name: str, documents: dict[str, int]) -> dict[str, Any]:
-        return {"id": name, "name": "elasticsearch", "documents": documents, "events": {"in": 1}}
+    `documents` and `bulk_requests` as logstash-plugins/logstash-output-elasticsearch counts them:
+    lib/logstash/plugin_mixins/elasticsearch/common.rb, lib/logstash/outputs/elasticsearch/http_client.rb.
+    """
+
+    def output(
+        name: str, documents: dict[str, int], **bulk_requests: int | dict[str, int]
+    ) -> dict[str, Any]:
+        return {
+            "id": name,
+            "name": "elasticsearch",
+            "documents": documents,
+            "bulk_requests": bulk_requests,
+            "events": {"in": 1},
+        }
 
     return {
         "host": "logstash",
@@ -55,8 +67,19 @@ def stats() -> dict[str, Any]:
                     "inputs": [{"id": "collector", "name": "http"}],
                     "filters": [],
                     "outputs": [
-                        output("events", {"successes": 110, "non_retryable_failures": 5}),
-                        output("dead_letters", {"successes": 2}),
+                        output(
+                            "events",
+                            {
+                                "successes": 110,
+                                "non_retryable_failures": 5,
+                                "retryable_failures": 4,
+                            },
+                            successes=9,
+                            with_errors=2,
+                            failures=7,
+                            responses={"200": 11, "400": 6, "429": 1},
+                        ),
+                        output("dead_letters", {"successes": 2}, responses={"200": 1}),
                         {"id": "other", "name": "stdout"},
                     ],
                 },

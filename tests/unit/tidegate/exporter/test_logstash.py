@@ -38,10 +38,18 @@ def test_every_number_that_matters_is_exported(stats: dict[str, Any]) -> None:
         ("events_total", "dead-letters", "out"): 0,
         ("documents_total", "main", "events", "successes"): 110,
         ("documents_total", "main", "events", "non_retryable_failures"): 5,
+        ("documents_total", "main", "events", "retryable_failures"): 4,
         ("documents_total", "main", "events", "dlq_routed"): 0,
         ("documents_total", "main", "dead_letters", "successes"): 2,
         ("documents_total", "main", "dead_letters", "non_retryable_failures"): 0,
+        ("documents_total", "main", "dead_letters", "retryable_failures"): 0,
         ("documents_total", "main", "dead_letters", "dlq_routed"): 0,
+        ("bulk_failures_total", "main", "events"): 7,
+        ("bulk_failures_total", "main", "dead_letters"): 0,
+        ("bulk_responses_total", "main", "events", "200"): 11,
+        ("bulk_responses_total", "main", "events", "400"): 6,
+        ("bulk_responses_total", "main", "events", "429"): 1,
+        ("bulk_responses_total", "main", "dead_letters", "200"): 1,
     }
 
 
@@ -49,8 +57,13 @@ def test_what_is_missing_or_no_number_is_left_out(stats: dict[str, Any]) -> None
     main = stats["pipelines"]["main"]
     main["queue"] = {"type": "memory", "events_count": None, "queue_size_in_bytes": True}
     main["flow"]["queue_backpressure"]["current"] = "NaN"
-    main["plugins"] = None
+    (events, *_) = main["plugins"]["outputs"]
+    events["bulk_requests"] = {"failures": None, "responses": {"200": "many"}}
+    main["plugins"]["outputs"] = [events]
     del main["dead_letter_queue"]
+    left = {name for name, *_ in samples(stats)}
+    assert left == {"events_total", "documents_total", "bulk_failures_total"}
+    main["plugins"] = None
     assert {name for name, *_ in samples(stats)} == {"events_total"}
 
 
@@ -78,7 +91,7 @@ async def api(stats: dict[str, Any]) -> AsyncIterator[TestServer]:
 async def test_it_is_read_again_and_again_over_one_connection(api: TestServer) -> None:
     logstash = Logstash(str(api.make_url("/")))
     for _ in range(2):
-        assert len(await logstash.read()) == 8
+        assert len(await logstash.read()) == 10
     await logstash.close()
 
 
