@@ -191,6 +191,31 @@ def test_a_store_that_was_away_is_read_from_where_one_was(
     assert "the store is away: not yet" in capsys.readouterr().err
 
 
+def test_a_label_from_the_future_does_not_stop_the_watch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_run, "EVERY_SECONDS", 0.001)
+    store = EmbeddedStore(tmp_path)
+    store.append([{**outcome(1, correct=True), "@timestamp": "2099-12-31T00:00:00Z"}])
+    store.append([outcome(2000, correct=True)])
+    stop, watching = threading.Event(), watcher()
+
+    def look(request: SearchRequest) -> SearchResult:
+        found = EmbeddedStore.search(store, request)
+        asked.append(request)
+        if len(asked) == 1:
+            store.append([outcome(1999, correct=True)])
+        elif len(asked) > 2:
+            stop.set()
+        return found
+
+    asked: list[SearchRequest] = []
+    monkeypatch.setattr(store, "search", look)
+    watch_run.watch(store, watching, lambda _: None, stop)
+    store.close()
+    assert watching.metrics.registry.get_sample_value("tidegate_watch_outcomes_total", OF) == 3
+
+
 def test_a_stop_does_not_wait_for_the_labels_of_a_day(tmp_path: Path) -> None:
     store = EmbeddedStore(tmp_path)
     store.append([*outcomes()])

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -333,6 +333,29 @@ def test_a_follower_reads_pages_and_finds_each_event_once(tmp_path: Path) -> Non
         assert list(follower.events()) == []
         store.append([event("new", ago=52), event("too late", ago=79)])
         assert [found["message"] for found in follower.events()] == ["new"]
+
+
+def test_a_follower_is_not_blinded_by_events_from_the_future(tmp_path: Path) -> None:
+    settings = load(stack={"data_dir": tmp_path})
+    now = datetime.fromtimestamp(now_ns() / SECOND, UTC)
+    clock = [now]
+    far = {**event("of 2099"), "@timestamp": "2099-12-31T00:00:00Z"}
+
+    def found(follower: Follower) -> list[Any]:
+        return [one["message"] for one in follower.events()]
+
+    with closing(open_store(settings)) as store:
+        store.append([event("before", ago=20), far])
+        follower = Follower(store, "", now - timedelta(hours=1), clock=lambda: clock[0])
+        assert found(follower) == ["before", "of 2099"], "the first look finds everything"
+        store.append([event("now", ago=1), {**far, "event": {**far["event"], "id": "another"}}])
+        store.append([event("a little ahead", ago=-9), event("ahead", ago=-60)])
+        assert found(follower) == ["now", "a little ahead"]
+        assert found(follower) == [], "each once"
+        store.append([event("late", ago=9), event("too late", ago=11)])
+        assert found(follower) == ["late"], "what is late is found, whatever is ahead"
+        clock[0] += timedelta(seconds=51)
+        assert found(follower) == ["ahead"], "when its time has come"
 
 
 def test_an_event_of_nonsense_is_still_a_line() -> None:
