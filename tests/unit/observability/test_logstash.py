@@ -24,7 +24,8 @@ from tidegate.render.alerts import alerts
 from tidegate.settings import Logstash, Settings
 from tidegate.store import fields
 
-FOLDER = Path(__file__).parents[3] / "observability" / "logstash"
+ROOT = Path(__file__).parents[3]
+FOLDER = ROOT / "observability" / "logstash"
 IN_IMAGE = Path("/usr/share/logstash")
 # The settings of each plugin that are used here, as its reference for Logstash 9.2 has them
 # (https://www.elastic.co/docs/reference/logstash/plugins/plugins-inputs-http and so on).
@@ -45,8 +46,9 @@ KNOWN = {
 # (https://www.elastic.co/docs/reference/logstash/logstash-settings-file, …/multiple-pipelines).
 SETTINGS = (
     "api.http.host api.http.port config.reload.automatic dead_letter_queue.enable "
-    "dead_letter_queue.max_bytes node.name path.config pipeline.ecs_compatibility pipeline.id "
-    "pipeline.workers queue.max_bytes queue.page_capacity queue.type"
+    "dead_letter_queue.max_bytes node.name path.config pipeline.batch.size "
+    "pipeline.ecs_compatibility pipeline.id pipeline.ordered pipeline.workers queue.max_bytes "
+    "queue.page_capacity queue.type"
 )
 
 
@@ -107,6 +109,27 @@ def test_each_pipeline_has_its_file_and_a_queue_that_can_be_made() -> None:
         # An event of the largest body must find room on a page.
         assert bytes_of(pipeline["queue.page_capacity"]) > 10_485_760
     assert {p["pipeline.id"] for p in PIPELINES if p["dead_letter_queue.enable"]} == {"main"}
+
+
+def test_the_events_in_memory_at_once_fit_the_heaps() -> None:
+    """Of Logstash, and of Elasticsearch, which takes a tenth of its heap as requests at once.
+
+    elastic/elasticsearch 9.2, server/src/main/java/org/elasticsearch/index/IndexingPressure.java,
+    `indexing_pressure.memory.limit`.
+    """
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    options = services["logstash"]["environment"]["LS_JAVA_OPTS"]
+    assert "-XX:-HeapDumpOnOutOfMemoryError" in options.split()
+    logstash, elasticsearch = (
+        int(re.search(r"-Xmx(\d+)m", text)[1]) * 2**20  # type: ignore[index]
+        for text in (options, services["elasticsearch"]["environment"]["ES_JAVA_OPTS"])
+    )
+    for pipeline in PIPELINES:
+        # An event is held as an object, as JSON, and as part of the request.
+        events = pipeline["pipeline.workers"] * pipeline["pipeline.batch.size"]
+        held = events * Settings().collector.line_bytes
+        assert 4 * held < logstash / 4
+        assert held < elasticsearch / 10
 
 
 def test_the_input_leaves_events_untouched_and_takes_what_the_collector_sends() -> None:
