@@ -61,6 +61,9 @@ def retrain(settings: Settings, wish: Wish) -> int:
 
     Returns:
         The exit code: 0 better and written, 1 not better (written only with `keep`), 2 it could not be told.
+
+    Raises:
+        OSError: a file cannot be read or written.
     """
     console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
     # Its own exceptions need scikit-learn and skl2onnx, which take seconds to import.
@@ -78,7 +81,6 @@ def retrain(settings: Settings, wish: Wish) -> int:
         QueryError,
         StoreUnavailableError,
         ValueError,
-        OSError,
     ) as error:
         errors.print(f"retrain: {' '.join(str(error).split())}", soft_wrap=True, markup=False)
         return TROUBLE

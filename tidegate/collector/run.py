@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import random
@@ -24,6 +23,7 @@ from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.sink import open_sink, sink_name
 from tidegate.collector.tail import Limits, Tail
 from tidegate.origin import event_writer, origin
+from tidegate.os_errors import port_sentence, sentence
 from tidegate.settings import Settings
 from tidegate.store import moments
 
@@ -67,7 +67,7 @@ def _prepare(stack: ExitStack, settings: Settings) -> Delivery:
         _claim(stack, own)
         writer = event_writer(settings, NODE)
     except OSError as error:
-        raise _CannotStartError(f"stack.data_dir: {error}") from error
+        raise _CannotStartError(f"stack.data_dir: {sentence(error)}") from error
     stack.callback(writer.close)
     metrics = Metrics()
     _serve(stack, metrics, settings.stack.metrics_host, settings.collector.metrics_port)
@@ -150,9 +150,7 @@ def _serve(stack: ExitStack, metrics: Metrics, host: str, port: int) -> None:
     try:
         server, thread = metrics.serve(host, port)
     except OSError as error:
-        taken = error.errno == errno.EADDRINUSE
-        said = f"port {port} is taken" if taken else str(error)
-        raise _CannotStartError(f"collector.metrics_port: {said}") from error
+        raise _CannotStartError(port_sentence(error, "collector.metrics_port", port)) from error
     # In reverse: it stops answering, its thread ends, the port is given back.
     for last in (server.server_close, thread.join, server.shutdown):
         stack.callback(last)
