@@ -347,11 +347,14 @@ def test_a_trouble_that_is_about_no_event_sets_none_aside(
         def no_sink() -> EventStore:
             raise error
 
+        def away(_: Sequence[Event]) -> None:
+            no_sink()
+
         real, delivery.open_sink = delivery.open_sink, no_sink
         assert delivery.step().away_seconds > 0
         delivery.open_sink = real
         delivery.step()
-        shop.sinks[0].trouble = lambda _: no_sink() and None
+        shop.sinks[0].trouble = away
         writer.write(event("c"))
         assert delivery.step().away_seconds > 0
         shop.sinks[0].trouble = None
