@@ -10,10 +10,12 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import elasticsearch
 import pytest
 import yaml
 from driving import ROOT
 
+from tidegate.provision.stamp import ELASTIC_VERSION
 from tidegate.settings import setting_names
 
 PROGRAMS = Path(sys.executable).parent
@@ -116,10 +118,21 @@ def test_images_are_pinned(services: dict[str, dict[str, Any]]) -> None:
         assert tag != "latest", name
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert services["model"]["image"] == f"tidegate/service:{version}"
-    elastic = {
-        services[n]["image"].rpartition(":")[2] for n in ("elasticsearch", "kibana", "logstash")
-    }
-    assert elastic == {"9.2.8"}
+
+
+@pytest.mark.parametrize("given", [{}, {"ELASTIC_VERSION": "9.6.1"}])
+def test_the_elastic_stack_is_of_one_version(given: dict[str, str]) -> None:
+    done = compose("config", "--format", "json", **given)
+    services = json.loads(done.stdout)["services"]
+    version = given.get("ELASTIC_VERSION", ELASTIC_VERSION)
+    for name in ("elasticsearch", "kibana", "logstash"):
+        assert services[name]["image"] == f"docker.elastic.co/{name}/{name}:{version}"
+    # It looks whether a newer Elasticsearch has written the volume.
+    assert f"--stack-version={version}" in services["secrets"]["command"]
+
+
+def test_the_client_is_of_the_minor_version_that_compose_runs() -> None:
+    assert elasticsearch.__version__[:2] == tuple(map(int, ELASTIC_VERSION.split(".")[:2]))
 
 
 def test_each_image_of_ours_has_one_builder_and_comes_from_nowhere_else(
