@@ -17,6 +17,7 @@ from driving import ROOT
 
 from tidegate.provision.stamp import ELASTIC_VERSION
 from tidegate.settings import setting_names
+from tidegate.stack.prometheus import CORS_ORIGIN
 
 PROGRAMS = Path(sys.executable).parent
 GIB = 2**30
@@ -87,7 +88,24 @@ def test_nothing_is_published_beyond_this_machine(services: dict[str, dict[str, 
         for port in one.get("ports", [])
     }
     assert set(published.values()) == {"127.0.0.1"}
-    assert {port for _, port in published} == {8000, 9090, 9093, 9200, 5601, 3000}
+    # Not Alertmanager: it lets scripts of every origin in and has no flag against it
+    # (prometheus/alertmanager, api/v2/api.go: cors.Default()).
+    assert {port for _, port in published} == {8000, 9090, 9200, 5601, 3000}
+
+
+def test_prometheus_lets_no_script_of_another_page_read_it(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    # Compose prints a dollar twice.
+    escaped = CORS_ORIGIN.replace("$", "$$")
+    assert f"--web.cors.origin={escaped}" in services["prometheus"]["command"]
+
+
+def test_prometheus_has_its_retention_in_the_configuration(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    # prometheus/prometheus 3.16, cmd/prometheus/main.go: the flags are deprecated. `setup config` writes it.
+    assert not [each for each in services["prometheus"]["command"] if "retention" in each]
 
 
 def test_replicas_have_no_name_and_no_port_of_their_own(
