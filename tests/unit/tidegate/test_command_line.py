@@ -159,3 +159,48 @@ def test_a_taken_port_says_how_to_end_what_has_it() -> None:
     assert text.startswith("autoscaler.metrics_port: port 9102 is taken")
     assert "`tidegate down`" in text
     assert "set autoscaler.metrics_port" in text
+
+
+TRACE = "a" * 32
+APPLICATION = """
+import asyncio
+import httpx
+from fastapi import FastAPI
+from tidegate.telemetry import instrument
+
+TRACEPARENT = f"00-{'a' * 32}-{'b' * 16}-01"
+app = FastAPI(title="Cake Shop")
+telemetry = instrument(app)
+
+@app.get("/cakes")
+def cakes():
+    return []
+
+async def ask():
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+        answer = await client.get("/cakes", headers={"traceparent": TRACEPARENT})
+
+asyncio.run(ask())
+telemetry.close()
+"""
+
+
+def test_events_of_an_application_are_found_without_a_collector(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(APPLICATION)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run(
+        [sys.executable, "shop.py"], cwd=tmp_path, env=environment, check=True, timeout=60
+    )
+    found = tidegate(tmp_path, "search", 'service.name:cake-shop AND url.path:"/cakes"')
+    assert (found.returncode, found.stdout.count("GET /cakes 200")) == (0, 1), found.stderr
+    # The next one finds it once, too.
+    waterfall = tidegate(tmp_path, "trace", TRACE)
+    assert "1 span" in waterfall.stdout
+    again = tidegate(tmp_path, "search", 'url.path:"/cakes"', "--json")
+    assert len(again.stdout.splitlines()) == 1
+
+
+def test_a_search_leaves_no_data_folder_where_there_is_none(tmp_path: Path) -> None:
+    assert tidegate(tmp_path, "search", "x").returncode != 0
+    assert not (tmp_path / ".tidegate").exists()
