@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -62,10 +63,15 @@ class FollowUp:
             return
         try:
             artefact = await find_model(path, self._data_dir)
-            self.shadow = Shadow(champion, artefact, self._registry, self._tell)
+            self.shadow = await asyncio.to_thread(
+                Shadow, champion, artefact, self._registry, self._tell
+            )
         except (ArtefactError, ShadowRefusedError, OSError) as error:
             # The reason says it all: a traceback would only bury it.
             log.error("shadow refused", shadow={"path": str(path)}, reason=str(error))  # noqa: TRY400
+            return
+        except Exception:
+            log.exception("shadow not loaded", shadow={"path": str(path)})
             return
         log.info("shadow loaded", shadow={"path": str(path), "version": self.shadow.version})
 

@@ -20,6 +20,7 @@ from service.artefact import REFERENCE, Artefact, ArtefactError, Manifest
 from service.body import client_gone
 from service.features import Matrix, Schema
 from service.follow_up import FollowUp
+from service.inline import inline_rows, typical_rows
 from service.predict import Prediction, Predictor, load_predictor
 from service.problems import Detail, RequestError
 from service.segments import segments_of
@@ -40,21 +41,27 @@ Phase: TypeAlias = Literal["loading", "ready", "draining", "failed"]
 
 WORKS: Final[tuple[Work, ...]] = ("light", "medium", "heavy")
 MEDIUM_ROWS: Final = 32
-# Handing work to a thread and back costs about 50 µs: four times what one row takes, a third of what 32
-# take, and nothing beside 256, in whose 2 ms the other slot can use the other core (bench/inference.py).
-INLINE_ROWS: Final = 32
 
 log = get_logger("service")
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model that is loaded."""
+    """A model that is loaded.
+
+    Attributes:
+        manifest: what its artefact says about it.
+        schema: its features.
+        predictor: the model itself.
+        labels: its classes, as text.
+        inline_rows: most rows that are answered on the event loop; more run in a thread.
+    """
 
     manifest: Manifest
     schema: Schema
     predictor: Predictor
     labels: tuple[str, ...]
+    inline_rows: int
 
 
 @dataclass(slots=True)
@@ -150,18 +157,35 @@ class Replica:
         self._threads = ThreadPoolExecutor(slots.most, thread_name_prefix="slot")
 
     async def load(self) -> None:
-        """Load the model and become ready; on failure, `phase` and `reason` tell."""
-        model = self.settings.model
+        """Load the model and become ready; on failure, `phase` and `reason` say so."""
+        path = self.settings.model.path
         try:
-            artefact = await find_model(model.path, self.settings.stack.data_dir)
-            predictor = await asyncio.to_thread(load_predictor, artefact)
-            monitor = await asyncio.to_thread(make_monitor, artefact, self.settings)
+            manifest = await self._load()
         except (ArtefactError, BadReferenceError, OSError) as error:
             self.phase, self.reason = "failed", str(error)
             # The reason says it all: a traceback would only bury it.
-            log.error("model refused", model={"path": str(model.path)}, reason=str(error))  # noqa: TRY400
+            log.error("model refused", model={"path": str(path)}, reason=str(error))  # noqa: TRY400
             return
+        except Exception as error:  # a replica that stays "loading" would wait for ever
+            self.phase = "failed"
+            self.reason = f"{path} cannot be loaded: {type(error).__name__}: {error}"
+            log.exception("model not loaded", model={"path": str(path)}, reason=self.reason)
+            return
+        if self.phase == "loading":
+            self.phase = "ready"
+        log.info("model loaded", model={"name": manifest.name, "version": manifest.version})
+        if self.follow_up is not None:  # requests need not wait for it
+            await self.follow_up.load(manifest)
+
+    async def _load(self) -> Manifest:
+        artefact = await find_model(self.settings.model.path, self.settings.stack.data_dir)
         manifest = artefact.manifest
+        predictor = await asyncio.to_thread(load_predictor, artefact)
+        monitor = await asyncio.to_thread(make_monitor, artefact, self.settings)
+        schema = Schema(manifest.features)
+        inline = await asyncio.to_thread(
+            lambda: inline_rows(predictor.predict, typical_rows(artefact, schema))
+        )
         labels = tuple(str(label) for label in manifest.classes)
         # Made now, so that each label's series is there from 0 on.
         self._counters = [
@@ -170,12 +194,8 @@ class Replica:
         self._registry.register(monitor)
         self._monitor = monitor
         self.ids, self._desk = self._open_desk(manifest)
-        self.loaded = Model(manifest, Schema(manifest.features), predictor, labels)
-        if self.phase == "loading":
-            self.phase = "ready"
-        log.info("model loaded", model={"name": manifest.name, "version": manifest.version})
-        if self.follow_up is not None:  # requests need not wait for it
-            await self.follow_up.load(manifest)
+        self.loaded = Model(manifest, schema, predictor, labels, inline)
+        return manifest
 
     def drain(self) -> None:
         """Ask for no more requests. Those that come all the same are answered."""
@@ -251,7 +271,8 @@ class Replica:
             receive: the request's ASGI channel, whose end tells that the client left.
 
         Raises:
-            RequestError: 503 no slot in time; 499 the client left, and its slot is free again.
+            RequestError: 503 no slot in time; 499 the client left. Its slot is free again once the model
+                has ended.
         """
         kind = work or work_of(len(matrix))
         manifest = model.manifest
@@ -261,7 +282,7 @@ class Replica:
             work=kind,
         )
         seconds = device_seconds(self.settings.device, kind)
-        if not seconds and self.slots.has_free and len(matrix) <= INLINE_ROWS:
+        if not seconds and self.slots.has_free and len(matrix) <= model.inline_rows:
             prediction = await self._work(model, matrix, 0.0)  # over before anyone could leave
         else:
             async with while_client_stays(receive):
@@ -276,12 +297,7 @@ class Replica:
             annotate(queue_ns=slot.waited_ns)
             start_ns = perf_counter_ns()
             with span("model.predict", rows=len(matrix)):
-                if len(matrix) <= INLINE_ROWS:
-                    prediction = model.predictor.predict(matrix)
-                else:
-                    loop = asyncio.get_running_loop()
-                    predict = model.predictor.predict
-                    prediction = await loop.run_in_executor(self._threads, predict, matrix)
+                prediction = await self._predict(model, matrix)
             if seconds:
                 with span("device.simulated", seconds=seconds):
                     spent = (perf_counter_ns() - start_ns) / 1e9
@@ -289,6 +305,18 @@ class Replica:
             self.tally.slot_ns += perf_counter_ns() - start_ns
         self.tally.queue_ns += slot.waited_ns
         return prediction
+
+    async def _predict(self, model: Model, matrix: Matrix) -> Prediction:
+        predict = model.predictor.predict
+        if len(matrix) <= model.inline_rows:
+            return predict(matrix)
+        work = asyncio.get_running_loop().run_in_executor(self._threads, predict, matrix)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            # A thread cannot be stopped, and works on for a client that left: its slot stays in use.
+            await asyncio.wait([work])
+            raise
 
     def _note(self, model: Model, matrix: Matrix, prediction: Prediction) -> None:
         counts = np.bincount(prediction.labels, minlength=len(model.labels)).tolist()

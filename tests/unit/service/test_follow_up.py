@@ -113,6 +113,22 @@ async def test_a_shadow_that_cannot_be_had_costs_no_answer_and_is_told(
         assert not loaded(served)
 
 
+async def test_a_shadow_loads_beside_the_event_loop_and_its_failure_is_logged(
+    serve: Serve, challenger: Artefact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaders: list[threading.Thread] = []
+
+    def broken(*_: object) -> None:
+        loaders.append(threading.current_thread())
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("service.shadow.load_predictor", broken)
+    async with serve(model_settings={"shadow_path": challenger.path, "shadow_share": 1}) as served:
+        await until(lambda: any(e["message"] == "shadow not loaded" for e in served.events("app")))
+        assert served.replica.phase == "ready"
+    assert loaders != [threading.main_thread()]
+
+
 async def test_a_shadow_that_fails_is_counted_and_costs_no_answer(
     serve: Serve,
     samples: list[dict[str, Any]],

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from time import perf_counter_ns
+import threading
+from time import perf_counter_ns, sleep
 from typing import Any
 
 import orjson
 import pytest
 from starlette.types import Message
 
+from service.features import Matrix
+from service.inline import INLINE_SECONDS
+from service.predict import Prediction, Predictor
 from service.problems import RequestError
 from service.replica import Work, device_seconds, while_client_stays, work_of
 from tidegate.settings import Device
@@ -119,6 +123,75 @@ async def test_a_client_that_leaves_gives_its_slot_back(
         assert (served.replica.slots.busy, served.replica.slots.waiting) == (0, 0)
     assert served.replica.tally.batches == 0
     assert [event["error"]["type"] for event in served.events()] == ["client_gone"] * 2
+
+
+class HeldModel:
+    """Makes each prediction slow, and from `hold` on wait until `go`: as a model of minutes would."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.hold, self.go = threading.Event(), threading.Event()
+        predict = Predictor.predict
+
+        def held(predictor: Predictor, matrix: Matrix) -> Prediction:
+            sleep(10 * INLINE_SECONDS)
+            if self.hold.is_set():
+                self.go.wait(30)
+            return predict(predictor, matrix)
+
+        patch.setattr(Predictor, "predict", held)
+
+
+async def test_a_slow_model_never_holds_the_event_loop(
+    serve: Serve, samples: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = HeldModel(monkeypatch)
+    async with serve(slots={"per_replica": 2}) as served:
+        model.hold.set()
+        body = {"instances": samples[:1]}
+        asked = [asyncio.create_task(served.client.post("/predict", json=body)) for _ in range(2)]
+        await until(lambda: served.replica.slots.busy == 2)
+        ready = await served.client.get("/ready")
+        model.go.set()
+        answers = await asyncio.gather(*asked)
+    assert ready.status_code == 200
+    assert [answer.status_code for answer in answers] == [200, 200]
+
+
+async def test_a_slot_is_in_use_until_its_thread_ends_though_the_client_left(
+    serve: Serve, samples: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = HeldModel(monkeypatch)
+    async with serve(slots={"per_replica": 1, "wait_length": 0}) as served:
+        model.hold.set()
+        body, leave = orjson.dumps({"instances": samples[:1]}), asyncio.Event()
+        working = asyncio.create_task(post(served, body, leave))
+        await until(lambda: served.replica.slots.busy == 1)
+        leave.set()
+        for _ in range(20):  # far more turns of the loop than the news of the client takes
+            await asyncio.sleep(0)
+        refused = await served.client.post("/predict", json={"instances": samples[:1]})
+        assert served.replica.slots.busy == 1
+        model.go.set()
+        await asyncio.wait_for(working, 30)
+        assert served.replica.slots.busy == 0
+    assert refused.status_code == 503
+    assert {event["error"]["type"] for event in served.events()} == {"client_gone", "no_slot"}
+    assert served.replica.tally.batches == 0
+
+
+async def test_an_unexpected_error_while_loading_fails_the_replica_and_is_logged(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("service.replica.make_monitor", broken)
+    async with serve() as served:
+        ready = await served.client.get("/ready")
+        logged = next(e for e in served.events("app") if e["message"] == "model not loaded")
+    assert (ready.status_code, ready.json()["status"]) == (503, "failed")
+    assert ready.json()["reason"].endswith("cannot be loaded: ZeroDivisionError: a bug")
+    assert "in broken" in logged["error"]["stack_trace"]
 
 
 async def test_many_rows_run_in_a_thread_with_the_same_answers(
