@@ -48,6 +48,8 @@ def create_app(settings: Settings, *, on_failure: Callable[[], None] | None = No
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        # A redirect would name the host that the client claims, and send its body there.
+        redirect_slashes=False,
         lifespan=_lifespan(on_failure),
     )
     telemetry = instrument(app, settings)
@@ -172,7 +174,7 @@ def read_request(body: object, schema: Schema) -> tuple[Matrix, Work | None]:
         raise RequestError(422, Detail((*BODY, "work"), message, "literal_error"))
     for name in body:
         if name not in {"instances", "work"}:
-            message = "There is no such field; there are instances and work"
+            message = "Unknown field; expected `instances` or `work`"
             raise RequestError(422, Detail((*BODY, name), message, "extra_forbidden"))
     return schema.encode(body["instances"]), work
 

@@ -76,17 +76,17 @@ def read_outcomes(body: object) -> list[Any]:
     """
     outcomes = body.get("outcomes") if isinstance(body, dict) else None
     if not isinstance(body, dict) or set(body) - {"outcomes"}:
-        message = "Input should be an object with outcomes, and nothing else"
+        message = "Input should be an object with the single field `outcomes`"
         raise RequestError(422, Detail(BODY, message, "dict_type"))
     if not isinstance(outcomes, list) or not outcomes:
-        message = "Input should be a list with one outcome or more"
+        message = "Input should be a list of at least one outcome"
         raise RequestError(422, Detail(OUTCOMES, message, "list_type"))
     if len(outcomes) > MAX_ROWS:
         message = f"At most {MAX_ROWS} outcomes are taken at once, got {len(outcomes)}"
         raise RequestError(422, Detail(OUTCOMES, message, "too_long"))
     for number, entry in enumerate(outcomes):
         if not isinstance(entry, dict) or set(entry) != _FIELDS:
-            message = "Input should be an object with prediction_id and label"
+            message = "Input should be an object with the fields `prediction_id` and `label`"
             raise RequestError(422, Detail((*OUTCOMES, number), message, "dict_type"))
     return outcomes
 

@@ -22,6 +22,8 @@ from service.body import parse_json, read_body
 from service.inference_codec import (
     HEADER_LENGTH,
     PREDICTION_ID,
+    check_size,
+    compress,
     datatype_of,
     outputs_of,
     read_outputs,
@@ -172,13 +174,13 @@ class InferenceV2:
             work = read_work(parameters)
             outputs = read_outputs(model, wanted.get("outputs"), parameters)
             matrix = to_matrix(model.schema, list(read_tensors(wanted.get("inputs"), raw)))
+            check_size(model, outputs, len(matrix))
         answer = await self._replica.answer(model, matrix, work, request.receive)
         with span("response.encode"):
             asked = any(output.name == PREDICTION_ID for output in outputs)
             signed = sign(answer, self._replica.ids) if asked else []
-            response = write_response(
-                request, model, wanted.get("id"), answer, outputs, signed=signed
-            )
+            response = write_response(model, wanted.get("id"), answer, outputs, signed=signed)
+            await compress(response, request.headers.get("accept-encoding", ""))
             response.background = self._replica.after(model, matrix, answer, signed)
             return response
 
@@ -192,7 +194,9 @@ class InferenceV2:
         name = request.path_params.get("name", manifest.name)
         version = request.path_params.get("version", manifest.version)
         if (name, version) != (manifest.name, manifest.version):
-            message = f"There is only the model {manifest.name}, version {manifest.version}"
+            message = (
+                f"Unknown model; this server serves {manifest.name}, version {manifest.version}"
+            )
             raise RequestError(404, Detail(("path", "name"), message, "not_found"))
         return model
 

@@ -195,7 +195,7 @@ def _protocol_paths(manifest: Manifest) -> dict[str, Any]:
     }
     infer = _plain("Predict, with tensors in JSON or raw bytes", tag=tag)
     for status in ("400", "404", "413", "422", "503"):
-        text = _ERRORS.get(status, "There is no such model")
+        text = _ERRORS.get(status, "Unknown model")
         infer["responses"][status] = {
             "description": text,
             "content": {JSON: {"schema": {"$ref": "#/components/schemas/ProtocolError"}}},

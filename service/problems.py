@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
+
+import orjson
 
 Loc: TypeAlias = tuple[str | int, ...]
+
+SHOWN_CHARACTERS: Final = 80
+"""A longer text from a client is cut where an error message repeats it."""
+
+
+def shown(value: object) -> str:
+    """A value from a client's JSON, for an error message: never long, and never what is inside it."""
+    if isinstance(value, str):
+        return repr(value[:SHOWN_CHARACTERS])
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, dict):
+        return "an object"
+    return orjson.dumps(value).decode()
 
 
 @dataclass(frozen=True, slots=True)

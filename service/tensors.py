@@ -16,8 +16,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from service.body import byte_count
 from service.features import MAX_ROWS
-from service.problems import Detail, RequestError
+from service.problems import Detail, RequestError, shown
 
 BYTES: Final = "BYTES"
 DTYPES: Final[dict[str, np.dtype[Any]]] = {
@@ -33,6 +34,7 @@ DTYPES: Final[dict[str, np.dtype[Any]]] = {
     "UINT32": np.dtype("<u4"),
     "UINT64": np.dtype("<u8"),
 }
+DATATYPES: Final = (BYTES, *DTYPES)
 _LENGTH: Final = struct.Struct("<I")
 
 
@@ -75,13 +77,11 @@ def split_body(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
     """
     if header_length is None:
         return body, b""
-    if not (header_length.isascii() and header_length.isdecimal()) or int(header_length) > len(
-        body
-    ):
+    length = byte_count(header_length)
+    if length is None or length > len(body):
         message = f"should be a number of bytes up to {len(body)}, got {header_length[:20]!r}"
         loc = ("header", "inference-header-content-length")
         raise RequestError(400, Detail(loc, message, "protocol"))
-    length = int(header_length)
     return body[:length], body[length:]
 
 
@@ -101,7 +101,7 @@ def read_tensors(inputs: object, raw: bytes) -> Iterator[Tensor]:
             values: Sequence[Any] = _flat(entry.get("data"), name)
         else:
             if type(size) is not int or not 0 <= size <= len(raw) - start:
-                raise wrong(name, f"binary_data_size does not fit the body: {size!r}")
+                raise wrong(name, f"binary_data_size does not fit the body: {shown(size)}")
             values = _unpack(raw[start : start + size], datatype, name)
             start += size
         if len(values) != prod(shape):
@@ -128,9 +128,9 @@ def _head(entry: object, position: int) -> tuple[str, str, tuple[int, ...]]:
         raise wrong(str(position), "should be an object with a name")
     name: str = entry["name"]
     datatype, shape = entry.get("datatype"), entry.get("shape")
-    if datatype != BYTES and datatype not in DTYPES:
-        known = ", ".join((BYTES, *DTYPES))
-        raise wrong(name, f"datatype should be one of {known}, got {datatype!r}"[:300])
+    if datatype not in DATATYPES:
+        known = ", ".join(DATATYPES)
+        raise wrong(name, f"datatype should be one of {known}, got {shown(datatype)}")
     if (
         not isinstance(shape, list)
         or not 1 <= len(shape) <= 2

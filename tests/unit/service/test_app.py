@@ -149,11 +149,15 @@ async def test_another_method_is_a_405_that_names_the_right_one(serve: Serve) ->
     assert event["error"]["type"] == "method_not_allowed"
 
 
-async def test_an_unknown_path_is_a_404_in_json(serve: Serve) -> None:
+@pytest.mark.parametrize("path", ["/nowhere", "/predict/", "/ready/", "/v2/"])
+async def test_an_unknown_path_is_a_404_in_json_and_never_a_redirect(
+    serve: Serve, path: str
+) -> None:
     async with serve() as served:
-        answer = await served.client.get("/nowhere")
+        answer = await served.client.post(path, json={}, headers={"host": "elsewhere"})
     assert answer.status_code == 404
-    assert answer.json()["detail"][0]["type"] == "not_found"
+    assert "location" not in answer.headers
+    assert "not_found" in answer.text or "/v2/: Not Found" in answer.json()["error"]
 
 
 async def test_the_service_lives_at_once_and_is_ready_when_its_model_is_loaded(

@@ -10,7 +10,7 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from service.body import parse_json, read_body
+from service.body import MOST_MEMBERS, SEARCHED_BYTES, parse_json, read_body
 from service.problems import RequestError
 
 JSON = {"content-type": "application/json"}
@@ -38,6 +38,7 @@ async def test_pieces_are_put_together() -> None:
     ("encoding", "content"),
     [
         ("gzip", gzip.compress(b"[1]", mtime=0)),
+        ("gzip", gzip.compress(b"[", mtime=0) + gzip.compress(b"1]", mtime=0)),
         ("deflate", zlib.compress(b"[1]")),
         ("identity", b"[1]"),
     ],
@@ -60,6 +61,24 @@ async def test_an_encoded_body_is_decoded(encoding: str, content: bytes) -> None
             400,
             "content_encoding",
         ),
+        (
+            [gzip.compress(b"[1]", mtime=0) + b"junk"],
+            JSON | {"content-encoding": "gzip"},
+            400,
+            "content_encoding",
+        ),
+        (
+            [zlib.compress(b"[1]") + zlib.compress(b"[2]")],
+            JSON | {"content-encoding": "deflate"},
+            400,
+            "content_encoding",
+        ),
+        (
+            [gzip.compress(b"x" * 60, mtime=0) * 2],
+            JSON | {"content-encoding": "gzip"},
+            413,
+            "body_too_large",
+        ),
         ([b"[]"], JSON | {"content-encoding": "br"}, 415, "content_encoding"),
         ([b"[]"], {"content-type": "text/plain"}, 415, "content_type"),
         ([b"[]"], {}, 415, "content_type"),
@@ -71,6 +90,12 @@ async def test_a_body_that_is_not_taken_says_why(
     with pytest.raises(RequestError) as caught:
         await read_body(request(chunks, headers), 100)
     assert (caught.value.status, caught.value.type) == (status, kind)
+
+
+async def test_a_body_of_very_many_gzip_members_is_refused() -> None:
+    body = gzip.compress(b"", mtime=0) * (MOST_MEMBERS + 1)
+    with pytest.raises(RequestError, match="more than 64 gzip members; compress it as one"):
+        await read_body(request([body], JSON | {"content-encoding": "gzip"}), 100_000)
 
 
 async def test_a_bomb_is_not_unpacked() -> None:
@@ -114,3 +139,24 @@ def test_nan_and_infinity_are_named_by_their_place() -> None:
         ("body", "instances", 0, "humid"),
         ("body", "instances", 1, "temp"),
     ]
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e999"])
+def test_the_fields_of_nan_are_not_looked_for_in_a_long_body(
+    number: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short, long = (b"[" + b"0," * (bytes_ // 2 - 100) + number + b"]" for bytes_ in SIZES)
+    with pytest.raises(RequestError) as caught:
+        parse_json(short)
+    assert caught.value.details[0].loc == ("body", SIZES[0] // 2 - 100)
+
+    monkeypatch.setattr("service.body.json.loads", None)  # it would take 50 ms for 100 KB
+    with pytest.raises(RequestError) as caught:
+        parse_json(long)
+    (detail,) = caught.value.details
+    assert (caught.value.status, detail.loc, detail.type) == (422, ("body",), "finite_number")
+    place = 1 + SIZES[1] - 200 + number.startswith(b"-")
+    assert detail.msg.endswith(f"JSON has no NaN or infinity (character {place + 1})")
+
+
+SIZES = (SEARCHED_BYTES, 4 * SEARCHED_BYTES)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.features import MAX_DETAILS, MAX_ROWS, Feature, Schema
+from service.features import BLOCK_ROWS, MAX_DETAILS, MAX_ROWS, Feature, Schema, fault_of
 from service.problems import RequestError
 
 CARRIER = Feature(name="carrier", kind="category", categories=("AA", "UA"))
@@ -88,6 +88,25 @@ def test_a_wrong_list_is_named(instances: object, where: str, kind: str) -> None
 
 def test_many_faults_are_named_up_to_a_limit() -> None:
     assert len(faults([GOOD | {"hour": 99}] * 100)) == MAX_DETAILS
+
+
+def test_a_fault_among_many_rows_is_found_without_a_look_at_each_value(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked_at: list[object] = []
+
+    def counted(feature: Feature, value: object, *, given: bool = True) -> tuple[str, str] | None:
+        looked_at.append(value)
+        return fault_of(feature, value, given=given)
+
+    monkeypatch.setattr("service.features.fault_of", counted)
+    rows: list[dict[str, Any]] = [{"x": 1.0} for _ in range(MAX_ROWS)]
+    rows[-2]["x"] = "wrong"
+    with pytest.raises(RequestError) as caught:
+        Schema([Feature(name="x")]).encode(rows)
+    (detail,) = caught.value.details
+    assert detail.loc == ("body", "instances", MAX_ROWS - 2, "x")
+    assert len(looked_at) <= BLOCK_ROWS
 
 
 def test_a_long_list_of_categories_is_shortened_in_the_message() -> None:

@@ -153,6 +153,7 @@ async def test_nan_in_a_tensor_is_a_missing_value_and_may_be_left_out(
         ({"inputs": []}, 400, "inputs: should be a list of tensors"),
         ({"outputs": 3}, 400, "outputs: should be a list"),
         ({"outputs": [{"name": "score"}]}, 400, "outputs are label, probability, probabilities"),
+        ({"outputs": [{"name": "label"}] * 2}, 400, "label is named twice"),
         (
             {"outputs": [{"name": "label", "parameters": {"classification": 2}}]},
             400,
@@ -175,7 +176,7 @@ async def test_a_wrong_request_is_named(
 @pytest.mark.parametrize(
     ("name", "change", "status", "says"),
     [
-        ("dest", {"data": ["XXX"]}, 422, "inputs.0.dest: 'XXX' is not known"),
+        ("dest", {"data": ["XXX"]}, 422, "inputs.0.dest: Unknown value 'XXX'"),
         ("dest", {"datatype": "INT64", "data": [1]}, 400, "inputs.dest: datatype should be BYTES"),
         (
             "hour",
@@ -187,7 +188,7 @@ async def test_a_wrong_request_is_named(
         ("hour", {"data": [25]}, 422, "inputs.0.hour: Input should be at most 23"),
         ("hour", {"shape": [1, 2], "data": [1, 2]}, 400, "inputs.hour: shape should be [1, 1]"),
         ("hour", {"shape": [2], "data": [1, 2]}, 400, "same number of rows"),
-        ("hour", {"name": "hours"}, 422, "inputs.hours: There is no such input"),
+        ("hour", {"name": "hours"}, 422, "inputs.hours: Unknown input; expected one of"),
         ("hour", {"name": "dest", "datatype": "BYTES", "data": ["A"]}, 400, "the same name"),
         ("hour", {"name": "features"}, 400, "inputs.features: one input for all"),
     ],
@@ -207,6 +208,20 @@ async def test_a_wrong_tensor_is_named(
     async with serve() as served:
         found = await infer(served, status, inputs=inputs)
     assert says in found["error"]
+
+
+async def test_an_answer_that_would_be_too_large_is_refused_before_the_model_works(
+    serve: Serve, samples: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.inference_codec.MAX_VALUES", 100)
+    inputs, few = tensors(samples[:30]), tensors(samples[:25])
+    async with serve() as served:
+        refused = await infer(served, 422, inputs=inputs)  # 30 · (1 + 1 + 2 classes) values
+        await infer(served, inputs=few)
+        await infer(served, inputs=inputs, outputs=[{"name": "label"}, {"name": "probability"}])
+        assert served.replica.tally.batches == 2
+    assert "30 rows of these outputs are 120 values; at most 100" in refused["error"]
+    assert "send at most 25 rows" in refused["error"]
 
 
 def test_a_model_of_numbers_takes_them_all_in_one_tensor() -> None:

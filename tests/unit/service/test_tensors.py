@@ -61,6 +61,7 @@ def test_several_raw_tensors_follow_each_other() -> None:
         ([], b"", "inputs: should be a list of tensors"),
         ([3], b"", r"inputs\.0: should be an object with a name"),
         ([entry(datatype="BOOL")], b"", r"inputs\.x: datatype should be one of BYTES, FP16"),
+        ([entry(datatype=["x"])], b"", r"datatype should be one of BYTES, .*, got a list"),
         ([entry(shape=None)], b"", r"inputs\.x: shape should be"),
         ([entry(shape=[])], b"", r"inputs\.x: shape should be"),
         ([entry(shape=[0, 1])], b"", r"inputs\.x: shape should be"),
@@ -101,7 +102,7 @@ def test_the_header_length_splits_the_body() -> None:
     assert split_body(b"{}", None) == (b"{}", b"")
 
 
-@pytest.mark.parametrize("length", ["9", "-1", "x", "", "²"])
+@pytest.mark.parametrize("length", ["9", "-1", "x", "", "²", "9" * 5000])
 def test_a_header_length_that_is_none_is_refused(length: str) -> None:
     with pytest.raises(RequestError, match="should be a number of bytes up to 2"):
         split_body(b"{}", length)
