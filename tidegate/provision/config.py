@@ -14,10 +14,17 @@ from tidegate.stack.prometheus import render_config
 
 HOSTS: Final = {
     name: name
-    for name in ("gateway", "collector", "autoscaler", "watch", "exporter", "alertmanager")
+    for name in (
+        "gateway",
+        "collector",
+        "autoscaler",
+        "watch",
+        "exporter",
+        "resizer",
+        "alertmanager",
+    )
 }
 REPLICAS: Final = "model"
-RETENTION_SIZE: Final = "2GB"
 
 
 def write_config(settings: Settings, folder: Path) -> list[str]:
@@ -41,9 +48,7 @@ def write_config(settings: Settings, folder: Path) -> list[str]:
             shutil.copy(own, home / "rules")
         for name, text in rule_files(settings).items():
             (home / "rules" / name).write_text(text, encoding="utf-8")
-        text = render_config(
-            settings, hosts=HOSTS, dns_name=REPLICAS, retention_size=RETENTION_SIZE
-        )
+        text = render_config(settings, hosts=HOSTS, dns_name=REPLICAS)
         (home / "prometheus.yml").write_text(text, encoding="utf-8")
     except FileNotFoundError as error:
         raise ProvisionError(str(error)) from error

@@ -96,6 +96,20 @@ COLLECTOR: Final = (
     ),
     Metric("tidegate_collector_sink_up", "gauge", (), "whether the store took the last delivery"),
 )
+RESIZER: Final = (
+    Metric(
+        "tidegate_container_memory_bytes",
+        "gauge",
+        ("service", "container"),
+        "memory of a container of the project, sampled every 5 s, without file cache that can be dropped",
+    ),
+    Metric(
+        "tidegate_container_memory_limit_bytes",
+        "gauge",
+        ("service", "container"),
+        "memory that it may use; beyond that the kernel kills it",
+    ),
+)
 # Of HAProxy's exporter; what stands here is kept at the scrape, the rest is dropped.
 GATEWAY: Final = (
     Metric(
@@ -214,6 +228,7 @@ SECTIONS: Final = {
     "Collector (job `collector`)": COLLECTOR,
     "Watcher of labels (job `watch`)": WATCH,
     "Exporter (job `exporter`; Compose only)": EXPORTER,
+    "Resizer (job `resizer`; Compose only)": RESIZER,
 }
 
 

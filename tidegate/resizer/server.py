@@ -26,6 +26,9 @@ from tidegate.resizer.sockets import unix_listener
 BODY_BYTES: Final = 65_536
 SHUTDOWN_SECONDS: Final = 2.0
 LIVE_PATH: Final = "/live"
+METRICS_PATH: Final = "/metrics"
+# What changes nothing and tells no secret needs no token.
+OPEN_PATHS: Final = frozenset({LIVE_PATH, METRICS_PATH})
 TOKEN: Final = web.AppKey("token", str)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -132,7 +135,7 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
 @web.middleware
 async def _require_token(request: web.Request, handler: Handler) -> web.StreamResponse:
     token = request.app[TOKEN]
-    if token and request.path != LIVE_PATH:
+    if token and request.path not in OPEN_PATHS:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         # A header may hold any bytes; compare_digest takes text of ASCII only.
         same = hmac.compare_digest(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import sys
 import urllib.request
@@ -35,6 +36,7 @@ SERVICE = f"""  resizer:
     read_only: true
     tmpfs: [/tmp]
     networks: [front, control]
+    mem_limit: 512m
     environment:
       TIDEGATE_STACK__METRICS_HOST: 0.0.0.0
       TIDEGATE_RESIZER__TOKEN_FILE: /run/secrets/token
@@ -64,6 +66,19 @@ def call(address: str, desired: int | None = None) -> Any:
     return json.load(urllib.request.urlopen(request, timeout=30))
 
 
+def metrics(address: str) -> str:
+    """The resizer's metrics, for which it needs no token."""
+    with urllib.request.urlopen(f"http://{address}:9103/metrics", timeout=30) as answer:
+        return str(answer.read().decode())
+
+
+def memory(text: str, name: str, service: str, container: str) -> float:
+    """A value of a container's memory; 0 if there is none."""
+    labels = f'{{container="{container}",service="{service}"}}'
+    found = re.search(rf"^{name}{re.escape(labels)} (\S+)$", text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
 def test_as_a_service_it_needs_no_capability_and_finds_its_project(project: Project) -> None:
     (project.folder / "token").write_text(TOKEN)
     project.write(rest=SERVICE.replace("MOUNTS", MOUNTS))
@@ -85,6 +100,14 @@ def test_as_a_service_it_needs_no_capability_and_finds_its_project(project: Proj
     address = own[f"{project.name}_control"]["IPAddress"]
     with urllib.request.urlopen(f"http://{address}:9103/live", timeout=30) as live:
         assert live.status == 200
+
+    used = "tidegate_container_memory_bytes"
+    until(lambda: memory(metrics(address), used, "resizer", name))
+    text = metrics(address)
+    limit = memory(text, "tidegate_container_memory_limit_bytes", "resizer", name)
+    assert limit == 512 * 2**20
+    assert memory(text, used, "model", project.replica(1)) > 0
+    assert 10 * 2**20 < memory(text, used, "resizer", name) < limit
 
     assert call(address, 3)["desired"] == 3
     until(lambda: call(address)["ready"] == 3)
@@ -130,7 +153,7 @@ def test_a_port_that_is_taken_is_named(project: Project, tmp_path: Path) -> None
     port = free_port()
     with socket.create_server(("127.0.0.1", port)):
         said = resizer_that_stops(project.name, tmp_path, TIDEGATE_RESIZER__PORT=str(port))
-    assert said.startswith(f"resizer: resizer.port: port {port} is taken")
+    assert said == f"resizer: resizer.port: port {port} is taken\n"
 
 
 def test_it_begins_with_what_runs(project: Project, tmp_path: Path) -> None:

@@ -98,6 +98,17 @@ class Engine:
         """All that the engine knows about a container."""
         return _as_object(await self._call("GET", f"/containers/{container}/json"))
 
+    async def running(self, project: str) -> list[Json]:
+        """Every running container of a Compose project, as the engine lists them; one-offs included."""
+        label = json.dumps({"label": [f"{PROJECT_LABEL}={project}"]})
+        return list(await self._call("GET", "/containers/json", {"filters": label}))
+
+    async def memory(self, container: str) -> Json:
+        """`memory_stats` of a container, from one reading; empty if it has ended."""
+        reading = {"stream": "false", "one-shot": "true"}
+        found = _as_object(await self._call("GET", f"/containers/{container}/stats", reading))
+        return dict(found.get("memory_stats") or {})
+
     async def image_id(self, name: str) -> str | None:
         """The id of the image that has this name now; None if there is none."""
         try:

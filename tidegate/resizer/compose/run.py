@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -11,8 +12,11 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
+from aiohttp import web
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+
 from tidegate.origin import origin
-from tidegate.os_errors import port_sentence
 from tidegate.resizer.compose.containers import FOLDER_LABEL, labels_of
 from tidegate.resizer.compose.engine import (
     Engine,
@@ -24,13 +28,14 @@ from tidegate.resizer.compose.engine import (
 from tidegate.resizer.compose.hands import OtherHands
 from tidegate.resizer.compose.home import Home, NoProjectError, container_candidates, find_home
 from tidegate.resizer.compose.journal import Journal
+from tidegate.resizer.compose.memory import MemorySampler
 from tidegate.resizer.compose.neighbours import Neighbours
 from tidegate.resizer.compose.observer import Observer, Place
 from tidegate.resizer.compose.quota import Lender
 from tidegate.resizer.compose.resizer import CannotScaleError, ComposeResizer
 from tidegate.resizer.compose.works import Works
 from tidegate.resizer.compose.workshop import Workshop
-from tidegate.resizer.server import make_app, serve_tcp
+from tidegate.resizer.server import METRICS_PATH, make_app, serve_tcp
 from tidegate.resizer.sockets import unix_address
 from tidegate.settings import Settings
 from tidegate.stack.probe import asking
@@ -88,20 +93,36 @@ async def _run(settings: Settings, project: str) -> None:
         await resizer.begin()
         _warn(resizer, home, journal)
         app = make_app(resizer, token=token)
+        sampler = MemorySampler(engine, home.project)
+        _add_metrics(app, sampler)
         try:
             serving = serve_tcp(app, settings.stack.metrics_host, settings.resizer.port)
             await stack.enter_async_context(serving)
         except OSError as error:
-            raise _CannotStartError(
-                port_sentence(error, "resizer.port", settings.resizer.port)
-            ) from error
+            taken = error.errno == errno.EADDRINUSE
+            said = f"port {settings.resizer.port} is taken" if taken else str(error)
+            raise _CannotStartError(f"resizer.port: {said}") from error
         place = resizer.observer.place
         journal.note(
             "start",
             f"sets the replicas of service {place.service} in project {place.project}, "
             f"{settings.replicas.min} to {settings.replicas.max}; there are {resizer.desired}",
         )
+        sampling = asyncio.create_task(sampler.run())
+        stack.callback(sampling.cancel)
         await _until_signal(resizer)
+
+
+def _add_metrics(app: web.Application, sampler: MemorySampler) -> None:
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    registry.register(sampler)
+
+    async def metrics(request: web.Request) -> web.Response:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(body=encode(registry), headers={"Content-Type": content_type})
+
+    app.router.add_get(METRICS_PATH, metrics)
 
 
 def _resizer(
