@@ -35,9 +35,6 @@ def replays(settings: Settings, source: str, *, policy: str, as_json: bool) -> i
 
     Returns:
         The exit code: 1 if a decision is made differently, 2 if there is none.
-
-    Raises:
-        OSError: the file cannot be read.
     """
     name = "stdin" if source == STDIN else source
     try:
@@ -49,7 +46,7 @@ def replays(settings: Settings, source: str, *, policy: str, as_json: bool) -> i
         if policy:
             return _by_another(settings, decisions, policy, as_json=as_json)
         return _by_the_same(decisions, name, as_json=as_json)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         sys.stderr.write(f"replay: {error}\n")
         return BAD_USE
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.options import Json, Since, searched_settings
+from tidegate.cli.options import Json, Since, settings
 
 PANEL = "Events"
 
@@ -27,9 +27,7 @@ def search(
     """Find events."""
     from tidegate.store.commands import search as run
 
-    raise typer.Exit(
-        run(searched_settings(), query, since=since, until=until, limit=limit, as_json=as_json)
-    )
+    raise typer.Exit(run(settings(), query, since=since, until=until, limit=limit, as_json=as_json))
 
 
 @commands.command(
@@ -41,7 +39,7 @@ def trace(
     """Show one request: its spans as a waterfall, and every event of its trace."""
     from tidegate.store.commands import trace as run
 
-    raise typer.Exit(run(searched_settings(), trace_id, as_json=as_json))
+    raise typer.Exit(run(settings(), trace_id, as_json=as_json))
 
 
 @commands.command(
@@ -57,4 +55,4 @@ def logs(
     """Show events, oldest first."""
     from tidegate.store.commands import logs as run
 
-    raise typer.Exit(run(searched_settings(), query, since=since, follow=follow, as_json=as_json))
+    raise typer.Exit(run(settings(), query, since=since, follow=follow, as_json=as_json))

@@ -35,6 +35,19 @@ def status(as_json: Json = False) -> None:
     raise typer.Exit(run(settings(), as_json=as_json))
 
 
+@commands.command(rich_help_panel=PANEL, epilog="Example: `tidegate verify --wait 60`")
+def verify(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    wait: Annotated[
+        float, typer.Option(min=0, help="Seconds for which checks that fail are repeated.")
+    ] = 15.0,
+) -> None:
+    """Ask each part of the running stack what a person would ask by clicking; exit 0 if all is well."""
+    from tidegate.verify.commands import verify as run
+
+    raise typer.Exit(run(settings(), as_json=as_json, wait_seconds=wait))
+
+
 @commands.command(rich_help_panel=PANEL)
 def down() -> None:
     """Stop the stack: replicas finish their requests, every event is delivered."""
@@ -53,28 +66,6 @@ def deploy(
     from tidegate.stack.deploying import deploy as run
 
     raise typer.Exit(run(settings(), artefact))
-
-
-@commands.command(
-    "settings",
-    rich_help_panel=PANEL,
-    epilog="Examples: `tidegate settings`, `tidegate settings slo replicas.max`,"
-    " `tidegate settings --changed --json`",
-)
-def show_settings(
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(help="Sections or settings, such as slo or replicas.max; none: all."),
-    ] = None,
-    changed: Annotated[
-        bool, typer.Option("--changed", help="Only those that a file or a variable sets.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Show all settings in force, and where each comes from."""
-    from tidegate.settings.commands import show
-
-    raise typer.Exit(show(settings(), names or [], changed=changed, as_json=as_json))
 
 
 @commands.command(rich_help_panel=PANEL)

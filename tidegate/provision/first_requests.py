@@ -106,7 +106,7 @@ async def _send(url: str, rows_file: Path, pause_seconds: float) -> tuple[int, s
     async with aiohttp.ClientSession(timeout=timeout) as session:
         try:
             async with session.get(f"{url}/openapi.json") as answer:
-                example = _example(await answer.read(), url)
+                example = example_row(await answer.read(), url)
             rows, words = _rows(rows_file, example)
             sent = 0
             for request in requests(rows):
@@ -131,8 +131,12 @@ async def _one(session: aiohttp.ClientSession, url: str, request: Request) -> No
         )
 
 
-def _example(document: bytes, url: str) -> Row:
-    """What the service says that its model takes."""
+def example_row(document: bytes, url: str) -> Row:
+    """A row that the service's model takes, from its `/openapi.json`.
+
+    Raises:
+        ProvisionError: the document has no example.
+    """
     try:
         schema = orjson.loads(document)["components"]["schemas"]["Request"]
         return dict(schema["examples"][0]["instances"][0])

@@ -88,6 +88,7 @@ CONSUMERS: Final = {
         Consumer("setup", OURS),
         Consumer("collector", OURS),
         Consumer("exporter", OURS),
+        Consumer("verify", OURS),
         Consumer("model", OURS),
         # Read by the autoscaler (our user) and by the resizer: root without capabilities, which may read
         # only what its user or its group may.
@@ -107,8 +108,10 @@ SECRETS: Final = (
         "kibana_system", ("kibana", "setup"), "Kibana's own account in Elasticsearch", _BY_SETUP
     ),
     Secret("writer", ("logstash", "collector", "setup"), "user tidegate_writer", _BY_SETUP),
-    Secret("reader", ("grafana", "exporter", "setup"), "user tidegate_reader", _BY_SETUP),
-    Secret("viewer", ("setup",), "user tidegate_viewer; log in to Kibana with it", _BY_SETUP),
+    Secret("reader", ("grafana", "exporter", "verify", "setup"), "user tidegate_reader", _BY_SETUP),
+    Secret(
+        "viewer", ("verify", "setup"), "user tidegate_viewer; log in to Kibana with it", _BY_SETUP
+    ),
     Secret(
         "collector",
         ("collector", "logstash"),
@@ -117,7 +120,7 @@ SECRETS: Final = (
     ),
     Secret(
         "grafana_admin",
-        ("grafana",),
+        ("grafana", "verify"),
         "user admin of Grafana",
         "Grafana takes it at its first start only: afterwards change it there, too",
     ),

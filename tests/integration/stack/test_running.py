@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import urllib.request
 from collections.abc import Iterator
@@ -60,6 +61,28 @@ def test_doctor_finds_everything_in_order_while_the_stack_runs(running: Stack) -
     assert done.returncode == 0, done.stdout
     assert "used by the stack that runs here" in done.stdout
     assert "missing" not in done.stdout
+
+
+def test_verify_finds_every_part_well(running: Stack) -> None:
+    done = running.run("verify")
+    assert done.returncode == 0, done.stdout
+    for words in ("spans", "decisions of the autoscaler", "targets", "rules", "flights-1"):
+        assert words in done.stdout
+    assert re.search(r"All \d+ checks passed \(3 skipped\)\.", done.stdout)
+
+
+def test_verify_names_the_part_that_does_not_answer(running: Stack) -> None:
+    pid = running.program("watch")["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        failed = eventually(
+            lambda: done if (done := running.run("verify", "--wait", "0")).returncode else None,
+            "the watcher is missed",
+        )
+        assert re.search(r"targets +failed", failed.stdout)
+        assert "watch: http://" in failed.stdout
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 async def test_replicas_come_and_go_and_prometheus_follows(running: Stack) -> None:

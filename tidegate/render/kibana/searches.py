@@ -31,6 +31,7 @@ class Search:
         query: Lucene; empty means everything.
         columns: the fields shown, `@timestamp` apart.
         order: by `@timestamp`.
+        of_trouble: whether it finds nothing as long as nothing goes wrong.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Search:
     query: str
     columns: tuple[str, ...]
     order: Literal["asc", "desc"] = "desc"
+    of_trouble: bool = False
 
     def saved_object(self) -> dict[str, Any]:
         """The line of the file that Kibana imports."""
@@ -78,6 +80,7 @@ ERRORS: Final = Search(
     LOGS,
     "log.level:error",
     ("event.dataset", "service.node.name", "message", "error.type", "error.message", "trace.id"),
+    of_trouble=True,
 )
 
 
@@ -101,6 +104,7 @@ def searches(settings: Settings) -> tuple[Search, ...]:
                 "service.node.name",
                 "trace.id",
             ),
+            of_trouble=True,
         ),
         Search(
             "tidegate-one-trace",
@@ -145,6 +149,7 @@ def searches(settings: Settings) -> tuple[Search, ...]:
                 "tidegate.alert.status",
                 "message",
             ),
+            of_trouble=True,
         ),
         Search(
             "tidegate-refusals",
@@ -163,6 +168,7 @@ def searches(settings: Settings) -> tuple[Search, ...]:
                 "tidegate.gateway.termination_state",
                 "trace.id",
             ),
+            of_trouble=True,
         ),
     )
 

@@ -65,6 +65,7 @@ def test_each_reader_has_its_own_secrets_and_no_other(tmp_path: Path) -> None:
         "setup": {"elastic", "kibana_system", "writer", "reader", "viewer"},
         "grafana": {"grafana_admin", "reader"},
         "exporter": {"reader"},
+        "verify": {"reader", "viewer", "grafana_admin"},
         "control": {"resizer_token"},
         "model": {"prediction_key"},
     }

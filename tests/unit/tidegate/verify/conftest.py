@@ -1,0 +1,67 @@
+"""Components that answer over HTTP as their own sources say, and a target that asks them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from tidegate.settings import Settings
+from tidegate.verify.target import Target
+
+Answer = tuple[int, Any]
+Answers = dict[str, Answer | Callable[[Any], Answer]]
+"""By `METHOD /path`: a status and a JSON value, or what makes them of the request's JSON."""
+Serve = Callable[..., Awaitable[str]]
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """Starts a server with these answers; with a login it refuses any other with 401."""
+    runners: list[web.AppRunner] = []
+
+    async def start(answers: Answers, login: str = "") -> str:
+        async def handle(request: web.Request) -> web.Response:
+            if login and request.headers.get("Authorization") != login:
+                return web.json_response({"message": "Unauthorized"}, status=401)
+            found = answers.get(f"{request.method} {request.path}")
+            if found is None:
+                return web.json_response({"message": "Not Found"}, status=404)
+            body = await request.read()
+            status, value = found(json.loads(body) if body else None) if callable(found) else found
+            if isinstance(value, bytes):
+                return web.Response(body=value, status=status)
+            return web.json_response(value, status=status)
+
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", handle)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        runners.append(runner)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0]
+        return f"http://{host}:{port}"
+
+    yield start
+    for runner in runners:
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as opened:
+        yield opened
+
+
+@pytest.fixture
+def target(session: aiohttp.ClientSession) -> Callable[..., Target]:
+    """A target of Compose with these settings (a dict a section)."""
+
+    def make(prometheus: str = "", **sections: Any) -> Target:
+        return Target(Settings(**sections), session, "http://127.0.0.1:9", prometheus, None)
+
+    return make

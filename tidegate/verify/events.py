@@ -1,0 +1,104 @@
+"""The event store: its health, and whether each data view and each saved search finds events.
+
+The queries are those of Kibana's objects. Where there is no Kibana, `tidegate search` takes them too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from typing import Final
+
+from tidegate.render.kibana.data_views import DATA_VIEWS, DECISIONS, EVENTS, LOGS, TRACES, DataView
+from tidegate.render.kibana.searches import Search, searches
+from tidegate.store import open_store
+from tidegate.store.base import EventStore, SearchRequest
+from tidegate.verify.peer import Peer
+from tidegate.verify.results import Result, count, failed, ok, skipped
+from tidegate.verify.target import Target
+
+Counter = Callable[[DataView, str], Awaitable[int]]
+"""How many events of a data view a Lucene query finds."""
+
+# A data view as the embedded store is asked for it: the kind of stream, and a query.
+_EMBEDDED: Final = {
+    LOGS.id: ("logs", ""),
+    TRACES.id: ("traces", ""),
+    DECISIONS.id: ("logs", "event.dataset:tidegate.decision"),
+    EVENTS.id: (None, ""),
+}
+
+
+async def check(target: Target) -> list[Result]:
+    """Ask the store for its health, then count what each data view and each search finds."""
+    if target.settings.store.kind == "elasticsearch":
+        server = target.elasticsearch()
+        return [await _health(server), *(await _counts(target, _elasticsearch(server)))]
+    with closing(open_store(target.settings, read_only=True)) as store:
+        return await _counts(target, _embedded(store))
+
+
+async def _health(server: Peer) -> Result:
+    version = (await server.get("/"))["version"]["number"]
+    health = await server.get("/_cluster/health")
+    text = f"Elasticsearch {version} is {health['status']}"
+    return failed("health", text) if health["status"] == "red" else ok("health", text)
+
+
+def _elasticsearch(server: Peer) -> Counter:
+    async def found(view: DataView, query: str) -> int:
+        # As Kibana does with Lucene: it sends the text as it is, and leaves an empty one out.
+        text = {"query_string": {"query": query, "analyze_wildcard": True}}
+        body = {"size": 0, "track_total_hits": True, **({"query": text} if query else {})}
+        answer = await server.post(f"/{view.pattern}/_search", body)
+        return int(answer["hits"]["total"]["value"])
+
+    return found
+
+
+def _embedded(store: EventStore) -> Counter:
+    async def found(view: DataView, query: str) -> int:
+        stream, dataset = _EMBEDDED[view.id]
+        whole = " AND ".join(f"({part})" for part in (dataset, query) if part)
+        request = SearchRequest(query=whole, stream=stream, size=0)  # type: ignore[arg-type]
+        return (await asyncio.to_thread(store.search, request)).total
+
+    return found
+
+
+async def _counts(target: Target, found: Counter) -> list[Result]:
+    views = [await _view(target, view, found) for view in DATA_VIEWS]
+    return [*views, *[await _search(target, one, found) for one in searches(target.settings)]]
+
+
+async def _view(target: Target, view: DataView, found: Counter) -> Result:
+    name = view.name.removeprefix("Tidegate ")
+    if reason := _unused(target, view):
+        return skipped(name, reason)
+    number = await found(view, "")
+    if number:
+        return ok(name, count(number, "event"))
+    return failed(name, f"no event in {view.pattern}")
+
+
+async def _search(target: Target, search: Search, found: Counter) -> Result:
+    name = search.title.removeprefix("Tidegate: ")
+    if reason := _unused(target, search.view):
+        return skipped(name, reason)
+    number = await found(search.view, search.query)
+    if number:
+        return ok(name, count(number, "event"))
+    if search.of_trouble:
+        return ok(name, "none, as it should be")
+    return failed(name, f"{search.query or 'everything'} finds no event in {search.view.pattern}")
+
+
+def _unused(target: Target, view: DataView) -> str:
+    """Why there may be no events in a data view; empty if there must be some."""
+    settings = target.settings
+    if view is TRACES and settings.telemetry.tracing == "off":
+        return "telemetry.tracing is off: no spans are made"
+    if view is DECISIONS and not settings.autoscaler.enabled:
+        return "autoscaler.enabled is false: nobody decides"
+    return ""

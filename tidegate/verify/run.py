@@ -1,0 +1,86 @@
+"""The one loop that runs all checks, and repeats those that fail until they hold or the time is over."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from tidegate.store.base import StoreUnavailableError
+from tidegate.verify import (
+    collector,
+    events,
+    gateway,
+    grafana,
+    kibana,
+    logstash,
+    memory,
+    programs,
+    prometheus,
+)
+from tidegate.verify.peer import PeerError
+from tidegate.verify.results import Result, failed
+from tidegate.verify.target import Check, Target
+
+# The gateway first: the request that it is sent leaves events and samples, which the others look for.
+CHECKS: Final[Mapping[str, Check]] = {
+    "Programs": programs.check,
+    "Gateway and one request": gateway.check,
+    "Collector": collector.check,
+    "Logstash": logstash.check,
+    "Events": events.check,
+    "Prometheus": prometheus.check,
+    "Kibana": kibana.check,
+    "Grafana": grafana.check,
+    "Memory": memory.check,
+}
+REPEAT_SECONDS: Final = 1.0
+
+
+async def run_checks(
+    target: Target,
+    wait_seconds: float,
+    started: Callable[[str], None] = lambda _: None,
+    checks: Mapping[str, Check] = CHECKS,
+) -> dict[str, list[Result]]:
+    """Run each check once, then again those that failed, until all hold or the time is over.
+
+    What has just started needs some scrapes until its rules have values and its events are in the store.
+
+    Args:
+        target: the stack.
+        wait_seconds: how long after the first failure to repeat what failed.
+        started: is called with the name of a component before it is asked.
+        checks: what to run, by component.
+
+    Returns:
+        The results by component, in the order of `checks`.
+    """
+    results: dict[str, list[Result]] = {}
+    for component, check in checks.items():
+        started(component)
+        results[component] = await _one(check, target)
+    deadline = time.monotonic() + wait_seconds
+    while failing := [name for name, found in results.items() if _fails(found)]:
+        if time.monotonic() >= deadline:
+            break
+        await asyncio.sleep(REPEAT_SECONDS)
+        for component in failing:
+            started(component)
+            results[component] = await _one(checks[component], target)
+    return results
+
+
+def _fails(results: list[Result]) -> bool:
+    return any(one.state == "failed" for one in results)
+
+
+async def _one(check: Check, target: Target) -> list[Result]:
+    try:
+        return await check(target)
+    except (PeerError, StoreUnavailableError) as error:
+        return [failed("answers", str(error))]
+    except (LookupError, TypeError, ValueError) as error:
+        # Another version of the component, or another program at its address.
+        return [failed("answers", f"its answer cannot be read: {type(error).__name__}: {error}")]

@@ -1,0 +1,84 @@
+"""The results as a table for a person, and as JSON for a program."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Column, Table
+from rich.text import Text
+
+from tidegate.verify.results import Result
+
+Results = Mapping[str, list[Result]]
+STYLES: Final = {"ok": "green", "failed": "bold red", "skipped": "dim"}
+NAME_WIDTH: Final = 27
+DETAILS_SHOWN: Final = 8
+"""Lines of details that a failed check shows; JSON has them all."""
+
+
+def table(results: Results) -> RenderableType:
+    """One line for each check, grouped by component; a failed one with its details; a closing sentence."""
+    shown = Table(
+        Column(min_width=NAME_WIDTH, max_width=NAME_WIDTH, overflow="fold"),
+        Column(min_width=7),
+        Column(overflow="fold"),
+        box=None,
+        pad_edge=False,
+        show_header=False,
+    )
+    for component, found in results.items():
+        shown.add_row(Text(component, style="bold"))
+        for one in found:
+            state = Text(one.state, style=STYLES[one.state])
+            shown.add_row(Padding(one.name, (0, 0, 0, 2)), state, Text(one.text))
+            for line in _details(one):
+                shown.add_row("", "", Text(line, style="red"))
+    good = not any(one.state == "failed" for found in results.values() for one in found)
+    return Group(shown, Text(), Text(sentence(results), style="green" if good else "bold red"))
+
+
+def _details(one: Result) -> Iterator[str]:
+    if one.state != "failed":
+        return
+    yield from one.details[:DETAILS_SHOWN]
+    more = len(one.details) - DETAILS_SHOWN
+    if more > 0:
+        yield f"and {more} more (--json shows all)"
+
+
+def sentence(results: Results) -> str:
+    """What all checks come to, in a sentence."""
+    every = [one for found in results.values() for one in found]
+    bad = {
+        component: names
+        for component, found in results.items()
+        if (names := [one.name for one in found if one.state == "failed"])
+    }
+    skipped = sum(one.state == "skipped" for one in every)
+    rest = f" ({skipped} skipped)" if skipped else ""
+    asked = len(every) - skipped
+    if not bad:
+        return f"All {asked} checks passed{rest}."
+    number = sum(map(len, bad.values()))
+    where = "; ".join(f"{component}: {', '.join(names)}" for component, names in bad.items())
+    return f"{number} of {asked} checks failed{rest}: {where}."
+
+
+def as_json(results: Results) -> str:
+    """One object: whether all hold, and every check with its details."""
+    checks = [
+        {
+            "component": component,
+            "check": one.name,
+            "state": one.state,
+            "text": one.text,
+            "details": list(one.details),
+        }
+        for component, found in results.items()
+        for one in found
+    ]
+    return json.dumps({"ok": all(one["state"] != "failed" for one in checks), "checks": checks})
