@@ -75,10 +75,11 @@ class Follower:
             self._seen = {name: at for name, at in self._seen.items() if at >= oldest}
 
     def _take(self, event: Event, now: datetime) -> bool:
+        at = moments.to_datetime(moments.microseconds(text_of(event, "@timestamp")) or 0)
+        if at <= now:  # the future says nothing of how far events have come
+            self._newest = max(self._newest or at, at)
         name = text_of(event, "event.id")
         if name in self._seen:
             return False
-        at = moments.to_datetime(moments.microseconds(text_of(event, "@timestamp")) or 0)
         self._seen[name] = at
-        self._newest = max(self._newest or self.since, min(at, now))
         return True
