@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 from ports import free_port
+from refreshing import refresh
 
 from tidegate.events import EventWriter, Origin, make_event
 from tidegate.settings import Settings, load
@@ -81,6 +82,7 @@ class Place:
 
     def ask(self, request: SearchRequest) -> Any:
         with closing(open_store(self.settings, read_only=True)) as store:
+            refresh(store)
             return store.search(request)
 
     def metric(self, name: str) -> float:
@@ -165,7 +167,10 @@ def test_killed_again_and_again_it_loses_nothing_and_doubles_nothing(place: Plac
     for thread in writing:
         thread.join()
     process = place.start()
-    eventually(lambda: place.total() >= count, "everything is delivered")
+    # The metric too: else a process that has not begun would be stopped, as all was delivered before.
+    eventually(
+        lambda: place.metric("lag_bytes") == 0 and place.total() >= count, "everything is delivered"
+    )
     assert stop(process) == 0
     assert place.numbers() == list(range(count))
     assert place.quarantined() == []

@@ -202,7 +202,6 @@ def test_the_reader_account_is_enough_for_every_number_of_elasticsearch(
     origin = Origin("flights", "1", "local", "flights-1", namespace)
     with closing(ElasticsearchStore(owner)) as store:
         store.append([make_event(origin, "app", "x", unix_ns=time.time_ns()) for _ in range(5)])
-        store.search(SearchRequest())
     documents = f'tidegate_elasticsearch_documents{{stream="logs-tidegate.app-{namespace}"}}'
     # A scrape may take long on a machine under load; the account is read every 5 s.
     with exporter(tmp_path, **reader, PROMETHEUS__SCRAPE_SECONDS=5) as running:

@@ -94,13 +94,16 @@ class ElasticsearchStore:
         return sorted(rejected, key=lambda one: one.index)
 
     def search(self, request: SearchRequest) -> SearchResult:
-        """Find events."""
+        """Find events; one that was just appended is found within `index.refresh_interval` (1 s).
+
+        A refresh at each search would make Elasticsearch write a segment for each, and merge them: the
+        watcher of labels searches every 2 s, `logs --follow` twice a second.
+        """
         check(request)
         # Read here first: that says better where it is wrong, and means the same as in the other store.
         query = canonical.render(lucene.parse(request.query))
         streams = STREAMS[request.stream] if request.stream else ",".join(STREAMS.values())
         with self._asking(QueryError):
-            self._refresh(streams)
             answer = _with_patience(
                 self._client.search,
                 index=streams,
@@ -166,13 +169,6 @@ class ElasticsearchStore:
                 raise StoreUnavailableError(f"{self._settings.url}: {status}: {why}")
             rejected.append(Rejected(number, why))
         return rejected
-
-    def _refresh(self, streams: str) -> None:
-        """Make what was appended visible; an account that may not do so sees it a second later."""
-        with suppress(AuthorizationException):
-            self._client.indices.refresh(
-                index=streams, allow_no_indices=True, ignore_unavailable=True
-            )
 
     @contextmanager
     def _asking(self, refused: Callable[[str], Exception]) -> Iterator[None]:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from refreshing import refresh
 
 from tidegate.events import Event, Origin, make_event
 from tidegate.settings import Settings, load
@@ -49,6 +50,7 @@ class Scene:
     def search(self, query: str = "", **wanted: Any) -> SearchResult:
         wanted.setdefault("since", self.start)
         wanted.setdefault("until", self.start + WINDOW)
+        refresh(self.store)
         return self.store.search(SearchRequest(query=query, **wanted))
 
     def found(self, query: str, **wanted: Any) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from elasticsearch import Elasticsearch
 from ports import free_port
+from refreshing import refresh
 
 from tidegate.events import Event, Origin, make_event
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
@@ -48,6 +49,7 @@ def store(elasticsearch_url: str) -> Iterator[ElasticsearchStore]:
 
 def found(store: ElasticsearchStore, namespace: str) -> list[str]:
     request = SearchRequest(f"data_stream.namespace:{namespace}", order="asc", size=10_000)
+    refresh(store)
     return [hit["message"] for hit in store.search(request).hits]
 
 
@@ -60,6 +62,20 @@ def test_events_lie_in_the_data_stream_of_their_dataset_and_namespace(
     (hit,) = client.search(index=f"logs-tidegate.app-{namespace}")["hits"]["hits"]
     assert hit["_id"] == one["event"]["id"]
     assert hit["_index"].startswith(f".ds-logs-tidegate.app-{namespace}-")
+
+
+def test_a_search_does_not_refresh(
+    store: ElasticsearchStore, client: Elasticsearch, namespace: str
+) -> None:
+    store.append([event(namespace)])
+    stream = f"logs-tidegate.app-{namespace}"
+    client.indices.put_settings(index=stream, settings={"index.refresh_interval": "-1"})
+    client.indices.refresh(index=stream)
+    store.append([event(namespace)])
+    request = SearchRequest(f"data_stream.namespace:{namespace}")
+    assert store.search(request).total == 1
+    client.indices.put_settings(index=stream, settings={"index.refresh_interval": "1s"})
+    eventually(lambda: store.search(request).total == 2)
 
 
 def test_a_search_is_answered_while_new_streams_are_being_made(
@@ -76,6 +92,7 @@ def test_a_search_is_answered_while_new_streams_are_being_made(
         while not making.done():
             store.search(request)
         making.result()
+    refresh(store)
     assert store.search(request).total == 10
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from elasticsearch import Elasticsearch
+from refreshing import refresh
 
 from service.retraining import find
 from tidegate.drift.ids import PredictionIds
@@ -59,6 +60,24 @@ def told(
     )
 
 
+def test_an_event_can_be_created_in_the_newest_backing_index_only(
+    store: ElasticsearchStore, elasticsearch_url: str, name: str
+) -> None:
+    # So nothing that delivers can choose the index in which an event may be already
+    # (docs/adr/doubled-by-a-rollover.md).
+    event = make_event(Origin("flights", "1", "test", "x", name), "app", "x", unix_ns=10**18)
+    assert store.append([event]) == []
+    stream = f"logs-tidegate.app-{name}"
+    with Elasticsearch(elasticsearch_url) as client:
+        (first,) = client.indices.get(index=stream)
+        client.indices.rollover(alias=stream)
+        for action in ("create", "index"):
+            operations = [{action: {"_index": first, "_id": event["event"]["id"]}}, event]
+            (item,) = client.bulk(operations=operations)["items"]
+            assert item[action]["status"] == 400
+            assert "targeting backing indices is disallowed" in item[action]["error"]["reason"]
+
+
 def test_a_label_in_two_backing_indices_is_counted_once_and_as_it_first_came(
     store: ElasticsearchStore, elasticsearch_url: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,6 +97,7 @@ def test_a_label_in_two_backing_indices_is_counted_once_and_as_it_first_came(
     for row, at in enumerate((first, between)):
         label = told(name, ids, made[row], at=at, node="flights-1", actual="late")
         assert store.append([label]) == []
+    refresh(store)
     watcher = Watcher(Drift(), Metrics())
     follower = Follower(store, f"{QUERY} AND data_stream.namespace:{name}", SINCE)
     list(watcher.feed(follower.events()))
