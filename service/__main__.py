@@ -6,8 +6,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from service.server import ModelRefusedError, PortTakenError, run
+from tidegate.packages import required
 from tidegate.settings import SettingsError, load
+
+with required():
+    from service.server import ModelRefusedError, PortTakenError, run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -27,6 +27,7 @@ from service.predict import Predictor
 from service.problems import RequestError
 from service.reference import build_reference
 from service.training import versions, write_samples
+from tidegate.os_errors import sentence
 
 PROBE_ROWS: Final = 500
 ALLOWED_APART: Final = 0.01
@@ -198,6 +199,8 @@ def _load(file: Path) -> Any:
             f"its {error.estimator_name} was saved by scikit-learn {error.original_sklearn_version}, "
             f"here is {error.current_sklearn_version}: save it again by this version, or install that one"
         ) from error
+    except OSError:
+        raise
     # A pickle can raise anything at all.
     except Exception as error:
         raise AdoptionError(f"joblib cannot load it: {type(error).__name__}: {error}") from error
@@ -249,8 +252,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         manifest = adopt(options.file, options.out)
-    except (AdoptionError, ExportError, artefact.ArtefactError, OSError) as error:
+    except (AdoptionError, ExportError, artefact.ArtefactError) as error:
         sys.stderr.write(" ".join(str(error).split()) + "\n")
+        return 1
+    except OSError as error:
+        sys.stderr.write(f"{sentence(error)}\n")
         return 1
     sys.stdout.write(f"model {manifest.name} {manifest.version} in {options.out}\n")
     return 0

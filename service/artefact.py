@@ -18,6 +18,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from service.features import Feature
+from tidegate.os_errors import about, sentence
 
 MANIFEST: Final = "manifest.json"
 MODEL: Final = "model.joblib"
@@ -102,7 +103,9 @@ def read_manifest(path: Path) -> Manifest:
         raise ArtefactError(
             f"there is no model at {path}: run `tidegate train`, or set model.path"
         ) from error
-    except (OSError, ValidationError) as error:
+    except OSError as error:
+        raise ArtefactError(sentence(error)) from error
+    except ValidationError as error:
         raise ArtefactError(f"{file} does not read: {error}") from error
 
 
@@ -173,7 +176,8 @@ def staged(out: Path) -> Iterator[Path]:
     shutil.rmtree(old, ignore_errors=True)
     new.mkdir()
     try:
-        yield new
+        with about(new):
+            yield new
         # A folder cannot be renamed onto a full one, so the old one steps aside first.
         if out.exists():
             out.rename(old)

@@ -22,6 +22,7 @@ from service.features import Feature
 from service.predict import load_predictor
 from service.replica import make_monitor
 from tidegate.drift.reference import BadReferenceError
+from tidegate.os_errors import sentence
 from tidegate.settings import Settings, SettingsError
 from tidegate.settings import load as load_settings
 
@@ -119,7 +120,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         artefact = take_in(options.path, options.kept, options.like, load_settings())
-    except (IntakeError, SettingsError, ArtefactError, OSError) as error:
+    except OSError as error:
+        sys.stderr.write(f"{sentence(error)}\n")
+        return 1
+    except (IntakeError, SettingsError, ArtefactError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     told: dict[str, Any] = {

@@ -61,6 +61,9 @@ def retrain(settings: Settings, wish: Wish) -> int:
 
     Returns:
         The exit code: 0 better and written, 1 not better (written only with `keep`), 2 it could not be told.
+
+    Raises:
+        OSError: a file cannot be read or written.
     """
     console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
     # Its own exceptions need scikit-learn and skl2onnx, which take seconds to import.
@@ -78,7 +81,6 @@ def retrain(settings: Settings, wish: Wish) -> int:
         QueryError,
         StoreUnavailableError,
         ValueError,
-        OSError,
     ) as error:
         errors.print(f"retrain: {' '.join(str(error).split())}", soft_wrap=True, markup=False)
         return TROUBLE
@@ -115,9 +117,15 @@ def _check_enough(count: int, found: Found, wish: Wish) -> None:
     if count >= wish.least:
         return
     if not found.rows:
-        why = "no row was kept: set drift.keep_rows_share above 0 and start the service anew"
+        why = (
+            "no row was kept: set drift.keep_rows_share above 0 (such as 0.05), start the service again, and"
+            " send labels to /feedback as they become known; --from-dataset 3-6 tries it on the flight data"
+        )
     elif not found.labels:
-        why = "no label came in at /feedback"
+        why = (
+            "no label came in: POST them to /feedback with the prediction_id of each answer, and keep"
+            " drift.keep_rows_share above 0"
+        )
     else:
         why = "wait for more, or look further back with --since"
     raise NoRowsError(

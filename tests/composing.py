@@ -19,7 +19,7 @@ import elasticsearch
 from conftest import unavailable
 from driving import ROOT
 
-PUBLISHED: Final = ("GATEWAY", "ELASTICSEARCH", "PROMETHEUS", "ALERTMANAGER")
+PUBLISHED: Final = ("GATEWAY", "ELASTICSEARCH", "PROMETHEUS")
 FILES: Final = ("docker-compose.yml", "tests/e2e/compose/compose.test.yml")
 IMAGES: Final = (
     *("tidegate/tidegate:0.1.0", "tidegate/service:0.1.0", "tidegate/loadgen:0.1.0"),

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tidegate.autoscaler.compose import clamped
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
+from tidegate.os_errors import about
 
 LONGEST_SECONDS: Final = 7 * 86_400.0
 MOST_BYTES: Final = 4096
@@ -135,7 +136,7 @@ class ControlFile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
-            with beside.open("w", encoding="utf-8") as file:
+            with about(self.path), beside.open("w", encoding="utf-8") as file:
                 file.write(_File(**asdict(control)).model_dump_json(exclude_none=True) + "\n")
                 file.flush()
                 os.fsync(file.fileno())

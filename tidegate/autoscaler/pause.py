@@ -24,12 +24,15 @@ def pause(settings: Settings, *, least: int | None, most: int | None, length: st
 
     Returns:
         The exit code: 2 if it cannot be, and then the reason is on stderr.
+
+    Raises:
+        OSError: the file cannot be written.
     """
     try:
         control = Control(time.time() + _seconds(length), least, most)
         _check(settings, control)
         ControlFile(settings.control_file).write(control)
-    except (ValueError, OverflowError, OSError) as error:
+    except (ValueError, OverflowError) as error:
         sys.stderr.write(f"pause: {error}\n")
         return BAD_USE
     sys.stdout.write(f"{control.words}; `tidegate resume` ends it\n")
@@ -42,14 +45,12 @@ def resume(settings: Settings) -> int:
     """Let the policy decide again.
 
     Returns:
-        The exit code: 1 if nothing was paused, 2 if it cannot be ended.
+        The exit code: 1 if nothing was paused.
+
+    Raises:
+        OSError: it cannot be ended.
     """
-    try:
-        found = ControlFile(settings.control_file).remove()
-    except OSError as error:
-        sys.stderr.write(f"resume: {error}\n")
-        return BAD_USE
-    if not found:
+    if not ControlFile(settings.control_file).remove():
         sys.stderr.write("nothing was paused\n")
         return NOTHING
     sys.stdout.write(f"{settings.autoscaler.policy} decides again from the next tick on\n")

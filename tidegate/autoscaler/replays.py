@@ -35,6 +35,9 @@ def replays(settings: Settings, source: str, *, policy: str, as_json: bool) -> i
 
     Returns:
         The exit code: 1 if a decision is made differently, 2 if there is none.
+
+    Raises:
+        OSError: the file cannot be read.
     """
     name = "stdin" if source == STDIN else source
     try:
@@ -46,7 +49,7 @@ def replays(settings: Settings, source: str, *, policy: str, as_json: bool) -> i
         if policy:
             return _by_another(settings, decisions, policy, as_json=as_json)
         return _by_the_same(decisions, name, as_json=as_json)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         sys.stderr.write(f"replay: {error}\n")
         return BAD_USE
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import signal
 import sys
 from contextlib import AsyncExitStack
@@ -23,6 +22,7 @@ from tidegate.autoscaler.signals import PrometheusReader
 from tidegate.autoscaler.waiting import GatewayQueue
 from tidegate.events import EventWriter
 from tidegate.origin import event_writer, origin
+from tidegate.os_errors import port_sentence, sentence
 from tidegate.resizer.client import ResizerClient, ResizerUnavailableError
 from tidegate.settings import Settings
 
@@ -97,9 +97,7 @@ async def _serve(stack: AsyncExitStack, metrics: Metrics, host: str, port: int) 
     try:
         await web.TCPSite(runner, host, port).start()
     except OSError as error:
-        taken = error.errno == errno.EADDRINUSE
-        said = f"port {port} is taken" if taken else str(error)
-        raise _CannotStartError(f"autoscaler.metrics_port: {said}") from error
+        raise _CannotStartError(port_sentence(error, "autoscaler.metrics_port", port)) from error
 
 
 def _client(settings: Settings, address: str, timeout: float) -> ResizerClient:
@@ -108,7 +106,7 @@ def _client(settings: Settings, address: str, timeout: float) -> ResizerClient:
         token = token_file.read_text(encoding="utf-8").strip() if token_file else ""
         return ResizerClient(address, token=token, timeout_seconds=timeout)
     except OSError as error:
-        raise _CannotStartError(f"autoscaler.resizer_token_file: {error}") from error
+        raise _CannotStartError(f"autoscaler.resizer_token_file: {sentence(error)}") from error
     except ValueError as error:
         raise _CannotStartError(str(error)) from error
 
@@ -145,7 +143,7 @@ def _writer(stack: AsyncExitStack, settings: Settings) -> EventWriter:
     try:
         writer = event_writer(settings, NODE)
     except OSError as error:
-        raise _CannotStartError(f"stack.data_dir: {error}") from error
+        raise _CannotStartError(f"stack.data_dir: {sentence(error)}") from error
     stack.callback(writer.close)
     return writer
 

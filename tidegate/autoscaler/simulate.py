@@ -46,6 +46,9 @@ def simulate(comparison: Comparison, *, as_json: bool, plot: Path | None) -> int
 
     Returns:
         The exit code: 2 if there is no such policy or trace, and then the reason is on stderr.
+
+    Raises:
+        OSError: the page cannot be written.
     """
     try:
         matches = play(
@@ -53,7 +56,7 @@ def simulate(comparison: Comparison, *, as_json: bool, plot: Path | None) -> int
         )
         if plot:
             _plot(plot, comparison, matches)
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         sys.stderr.write(f"simulate: {error}\n")
         return BAD_USE
     if as_json:

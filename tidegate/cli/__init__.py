@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from tidegate.cli import events, model, parts, scaling, stack
+from tidegate.cli.options import stop
+from tidegate.os_errors import sentence
+from tidegate.packages import required
+
+
+class Commands(TyperGroup):
+    """The commands; what the operating system or the installation refuses to any of them is a sentence."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run one."""
+        try:
+            with required():
+                return super().invoke(ctx)
+        except BrokenPipeError:
+            raise  # the reader of our output has gone: no error to report
+        except OSError as error:
+            stop(sentence(error))
+
 
 app = typer.Typer(
     name="tidegate",
+    cls=Commands,
     help="Observability and autoscaling for machine-learning model services.",
     no_args_is_help=True,
     rich_markup_mode="markdown",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.options import Json, Since, settings
+from tidegate.cli.options import Json, Since, searched_settings
 
 PANEL = "Events"
 
@@ -27,7 +27,9 @@ def search(
     """Find events."""
     from tidegate.store.commands import search as run
 
-    raise typer.Exit(run(settings(), query, since=since, until=until, limit=limit, as_json=as_json))
+    raise typer.Exit(
+        run(searched_settings(), query, since=since, until=until, limit=limit, as_json=as_json)
+    )
 
 
 @commands.command(
@@ -39,7 +41,7 @@ def trace(
     """Show one request: its spans as a waterfall, and every event of its trace."""
     from tidegate.store.commands import trace as run
 
-    raise typer.Exit(run(settings(), trace_id, as_json=as_json))
+    raise typer.Exit(run(searched_settings(), trace_id, as_json=as_json))
 
 
 @commands.command(
@@ -55,4 +57,4 @@ def logs(
     """Show events, oldest first."""
     from tidegate.store.commands import logs as run
 
-    raise typer.Exit(run(settings(), query, since=since, follow=follow, as_json=as_json))
+    raise typer.Exit(run(searched_settings(), query, since=since, follow=follow, as_json=as_json))

@@ -20,6 +20,17 @@ def settings() -> Settings:
         stop(str(error))
 
 
+def searched_settings() -> Settings:
+    """The settings, for a command that searches: without a running stack, events are delivered first."""
+    from tidegate.collector.run import deliver_now
+    from tidegate.stack.layout import Layout
+
+    found = settings()
+    if Layout(found.stack.data_dir).holder() is None:  # else its collector does it
+        deliver_now(found)
+    return found
+
+
 def stop(message: str) -> NoReturn:
     """Show what is wrong, and end the command with 2."""
     typer.secho(message, fg="red", err=True)

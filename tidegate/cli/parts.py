@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tidegate.cli.options import settings
+from tidegate.provision.stamp import ELASTIC_VERSION
 
 PANEL = "Parts, which the stack and Docker Compose run for you"
 
@@ -111,7 +112,9 @@ def secrets_init(
     stamp: Annotated[
         Path | None, typer.Option(help="Elasticsearch's data volume, which may not be newer.")
     ] = None,
-    stack_version: Annotated[str, typer.Option(help="The Elastic stack's version.")] = "9.2.8",
+    stack_version: Annotated[
+        str, typer.Option(help="The Elastic stack's version.")
+    ] = ELASTIC_VERSION,
 ) -> None:
     """Make what is missing of the secrets, each where it is read; look whether the stack can start."""
     from tidegate.provision.commands import secrets_init as run

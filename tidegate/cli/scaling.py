@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.options import Json, settings, stop
+from tidegate.cli.options import Json, searched_settings, settings, stop
 
 PANEL = "Scaling"
 
@@ -24,7 +24,9 @@ def explain(
     """Say what the autoscaler decided last, and why."""
     from tidegate.autoscaler.explain import explain as run
 
-    raise typer.Exit(run(settings(), last=last, inputs=inputs, follow=follow, as_json=as_json))
+    raise typer.Exit(
+        run(searched_settings(), last=last, inputs=inputs, follow=follow, as_json=as_json)
+    )
 
 
 @commands.command(

@@ -68,6 +68,28 @@ def deploy(
     raise typer.Exit(run(settings(), artefact))
 
 
+@commands.command(
+    "settings",
+    rich_help_panel=PANEL,
+    epilog="Examples: `tidegate settings`, `tidegate settings slo replicas.max`,"
+    " `tidegate settings --changed --json`",
+)
+def show_settings(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Sections or settings, such as slo or replicas.max; none: all."),
+    ] = None,
+    changed: Annotated[
+        bool, typer.Option("--changed", help="Only those that a file or a variable sets.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show all settings in force, and where each comes from."""
+    from tidegate.settings.commands import show
+
+    raise typer.Exit(show(settings(), names or [], changed=changed, as_json=as_json))
+
+
 @commands.command(rich_help_panel=PANEL)
 def doctor() -> None:
     """Say what is missing or in the way, and what to do about it."""

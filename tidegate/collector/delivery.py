@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
-from tidegate.collector import holding
+from tidegate.collector.appending import append
 from tidegate.collector.backoff import Backoff
 from tidegate.collector.checkpoint import Checkpoint, Progress
 from tidegate.collector.janitor import expired
@@ -23,9 +23,8 @@ from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.sink import Sink
 from tidegate.collector.tail import Batch, Tail
-from tidegate.events import Event, encode
+from tidegate.events import encode
 from tidegate.store.base import Rejected, StoreUnavailableError
-from tidegate.store.fitting import fit
 from tidegate.store.moments import microseconds
 
 # How often the store is asked to drop what is too old.
@@ -87,27 +86,25 @@ class Delivery:
     clock: Callable[[], float]
     quarantine_bytes: int = 0
     _sink: Sink | None = field(default=None, init=False)
-    _batch: Batch = field(default_factory=Batch, init=False)
     _pruned: float = field(default=0.0, init=False)
 
     def step(self) -> Step:
-        """Look, and deliver one batch."""
+        """Look, delete what has had its time, and deliver one batch."""
         self.tail.look()
-        if not self._batch:
-            self._batch = self.tail.batch()
+        # Before the delivery, and at each step: neither a steady load nor a full disk may put it off.
+        self._tidy()
+        batch = self.tail.batch()
         for notice in self.tail.notices():
             self.journal.say("file-trouble", notice, level="warn")
-        self._measure()
+        self._measure(batch)
+        if not batch:
+            return Step(done=True)
         try:
-            if not self._batch:
-                self._tidy()
-                return Step(done=True)
-            self._deliver(self._batch)
+            self._deliver(batch)
         except (StoreUnavailableError, OSError) as error:
             return Step(away_seconds=self._away(error))
         self._back()
-        more, self._batch = self._batch.full, Batch()
-        return Step(more=more)
+        return Step(more=batch.full)
 
     def sizes(self) -> dict[str, int]:
         """How large each file is now."""
@@ -125,37 +122,8 @@ class Delivery:
             self._sink.close()
             self._sink = None
 
-    def _append_fitted(self, events: Sequence[Event]) -> list[Rejected]:
-        """Append; of the refused, those that can be made to fit once more. Those refused for good."""
-        if not events:
-            return []
-        refused = self._append(events)
-        fitted = {one.index: fit(events[one.index]) for one in refused}
-        again = [(index, event) for index, event in fitted.items() if event is not None]
-        if not again:
-            return refused
-        late = self._append([event for _, event in again])
-        return [
-            *(one for one in refused if fitted[one.index] is None),
-            *(Rejected(again[one.index][0], one.reason) for one in late),
-        ]
-
-    def _append(self, events: Sequence[Event]) -> list[Rejected]:
-        if self._sink is None:
-            self._sink = self.open_sink()
-        try:
-            return self._sink.append(events)
-        except StoreUnavailableError:
-            raise
-        except Exception as error:  # noqa: BLE001  one event must never hold up all the others
-            if len(events) == 1:
-                return [Rejected(0, f"the store failed on it: {error!r}")]
-        half = len(events) // 2
-        late = [Rejected(one.index + half, one.reason) for one in self._append(events[half:])]
-        return [*self._append(events[:half]), *late]
-
     def _deliver(self, batch: Batch) -> None:
-        rejected = self._append_fitted([event for _, event in batch.events])
+        rejected = self._append(batch)
         asides = [*batch.asides, *(_refused(batch, one) for one in rejected)]
         # Of a try that failed after this line, nothing may be left.
         self.quarantine.forget_beyond(self.quarantine_bytes)
@@ -165,6 +133,18 @@ class Delivery:
         self.metrics.delivered.inc(len(batch.events) - len(rejected))
         self.metrics.quarantined.inc(len(asides))
         self._tell(asides)
+
+    def _append(self, batch: Batch) -> list[Rejected]:
+        if not batch.events:
+            return []
+        if self._sink is None:
+            try:
+                self._sink = self.open_sink()
+            except (StoreUnavailableError, OSError):
+                raise
+            except Exception as error:  # a fault of ours or a setting of its own: no event's
+                raise StoreUnavailableError(f"the sink cannot be opened: {error!r}") from error
+        return append(self._sink, [event for _, event in batch.events])
 
     def _save(self, offsets: dict[str, int]) -> None:
         size = self.quarantine.size()
@@ -204,7 +184,7 @@ class Delivery:
             self.journal.say("sink-back", "delivering again")
 
     def _tidy(self) -> None:
-        """With nothing to deliver there is time to delete."""
+        """Delete the files, and now and then the store's events, whose time is over."""
         now = self.clock()
         names = expired(
             self.tail.files.values(),
@@ -214,18 +194,21 @@ class Delivery:
             keep_bytes=self.retention.file_bytes,
         )
         for name in names:
-            holding.delete(self.folder / name)
+            self.tail.delete(name)
         sink: object = self._sink
         if isinstance(sink, Prunes) and now - self._pruned >= PRUNE_SECONDS:
             self._pruned = now
             before = datetime.fromtimestamp(now, UTC) - self.retention.event_age
-            sink.prune(before)
+            try:
+                sink.prune(before)
+            except StoreUnavailableError as error:
+                self.journal.say("prune-failed", f"old events stay: {error}", level="warn")
 
-    def _measure(self) -> None:
+    def _measure(self, batch: Batch) -> None:
         waiting = {name: self.tail.waiting(name) for name in self.tail.files}
         self.metrics.lag_bytes.set(sum(waiting.values()))
         since = [self.tail.files[name].modified for name, size in waiting.items() if size > 0]
-        first_of_files = {place.file: event for place, event in reversed(self._batch.events)}
+        first_of_files = {place.file: event for place, event in reversed(batch.events)}
         for event in first_of_files.values():
             at = microseconds(str(event.get("@timestamp")))
             if at is not None:

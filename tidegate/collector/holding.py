@@ -1,4 +1,4 @@
-"""Who still writes to an event file: its writer holds a shared `flock` on it for as long as it has it open.
+"""Opens event files, and finds out whether one has a writer, which holds a shared `flock` on its open file.
 
 The kernel lets go of the lock when the writer ends, however it ends, and shows it to every process that
 sees the same file: so this holds across containers, where a process number says nothing.
@@ -6,8 +6,10 @@ sees the same file: so this holds across containers, where a process number says
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,13 +47,31 @@ def delete(path: Path) -> bool:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[bool]:
-    """Inside the block nobody can begin to write to it; False if somebody has."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+def opened(path: Path) -> Iterator[int]:
+    """A descriptor of the file for reading.
+
+    Others write in its folder: a link that one of them puts in a file's place would lead to what only the
+    collector may read, and a pipe would hold it up.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield True
-    except BlockingIOError:
-        yield False
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        yield fd
     finally:
         os.close(fd)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Inside the block nobody can begin to write to it; False if somebody has."""
+    with opened(path) as fd:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True

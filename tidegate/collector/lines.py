@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -11,6 +11,9 @@ from tidegate.events import Event
 
 # What is kept of a line that was set aside.
 SHOWN_BYTES: Final = 4096
+# JSON is read to 1024 levels here, and written to 254; what walks through events takes two of Python's
+# 1000 calls for each level.
+MOST_LEVELS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +104,23 @@ def read_event(place: Place, line: bytes) -> Event | Aside | None:
         return Aside(place, len(line), f"it is no JSON: {error}", line[:SHOWN_BYTES])
     if not isinstance(event, dict):
         return Aside(place, len(line), "it is no JSON object", line[:SHOWN_BYTES])
+    if line.count(b"{") + line.count(b"[") > MOST_LEVELS and _levels(event) > MOST_LEVELS:
+        reason = f"it is nested more than {MOST_LEVELS} levels deep"
+        return Aside(place, len(line), reason, line[:SHOWN_BYTES])
     about = event.setdefault("event", {})
     if isinstance(about, dict) and not about.get("id"):
         about["id"] = f"{place.file}-{place.offset}"
     return event
+
+
+def _levels(event: Event) -> int:
+    """How deep objects and lists are nested."""
+    levels, within = 0, list[Any]([event])
+    while within:
+        levels += 1
+        items = (item.values() if isinstance(item, dict) else item for item in within)
+        within = [one for item in items for one in item if isinstance(one, dict | list)]
+    return levels
 
 
 def too_long(place: Place, size: int, head: bytes, line_bytes: int) -> Aside:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import random
@@ -24,6 +23,7 @@ from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.sink import open_sink, sink_name
 from tidegate.collector.tail import Limits, Tail
 from tidegate.origin import event_writer, origin
+from tidegate.os_errors import port_sentence, sentence
 from tidegate.settings import Settings
 from tidegate.store import moments
 
@@ -53,24 +53,50 @@ def run(settings: Settings) -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         with ExitStack() as stack:
-            delivery = _prepare(stack, settings)
+            delivery = _prepare(stack, settings, serve=True)
             return _deliver(delivery, settings.collector.poll_seconds, stop)
     except _CannotStartError as error:
         sys.stderr.write(f"collector: {error}\n")
         return BAD_START
 
 
-def _prepare(stack: ExitStack, settings: Settings) -> Delivery:
+def deliver_now(settings: Settings) -> None:
+    """Deliver what lies in the event files into the embedded store, unless a collector does that here.
+
+    So what an instrumented application has written is found without one. What cannot be delivered now stays
+    in its files.
+    """
+    if settings.store.kind != "embedded" or settings.collector.sink != "store":
+        return
+    if not settings.log_dir.is_dir():
+        return
+    try:
+        with ExitStack() as stack:
+            delivery = _prepare(stack, settings, serve=False)
+            goal = delivery.sizes()
+            while delivery.owes(goal):
+                step = delivery.step()
+                if step.done or step.away_seconds:
+                    return
+    except _CannotStartError:
+        return  # a collector works here
+    except OSError as error:
+        sys.stderr.write(f"the newest events are not delivered: {sentence(error)}\n")
+
+
+def _prepare(stack: ExitStack, settings: Settings, *, serve: bool) -> Delivery:
+    """A collector at work; with `serve` one that goes on, which has metrics and reports its start."""
     own: Path = settings.stack.data_dir / "collector"
     try:
         own.mkdir(parents=True, exist_ok=True)
         _claim(stack, own)
         writer = event_writer(settings, NODE)
     except OSError as error:
-        raise _CannotStartError(f"stack.data_dir: {error}") from error
+        raise _CannotStartError(f"stack.data_dir: {sentence(error)}") from error
     stack.callback(writer.close)
     metrics = Metrics()
-    _serve(stack, metrics, settings.stack.metrics_host, settings.collector.metrics_port)
+    if serve:
+        _serve(stack, metrics, settings.stack.metrics_host, settings.collector.metrics_port)
     journal = Journal(writer, origin(settings, NODE))
     checkpoint, quarantine = (
         Checkpoint(own / "checkpoint.json"),
@@ -103,7 +129,8 @@ def _prepare(stack: ExitStack, settings: Settings) -> Delivery:
         quarantine_bytes=progress.quarantine_bytes or 0,
     )
     stack.callback(delivery.close)
-    journal.say("start", f"delivering {settings.log_dir} into {sink_name(settings)}")
+    if serve:
+        journal.say("start", f"delivering {settings.log_dir} into {sink_name(settings)}")
     return delivery
 
 
@@ -150,9 +177,7 @@ def _serve(stack: ExitStack, metrics: Metrics, host: str, port: int) -> None:
     try:
         server, thread = metrics.serve(host, port)
     except OSError as error:
-        taken = error.errno == errno.EADDRINUSE
-        said = f"port {port} is taken" if taken else str(error)
-        raise _CannotStartError(f"collector.metrics_port: {said}") from error
+        raise _CannotStartError(port_sentence(error, "collector.metrics_port", port)) from error
     # In reverse: it stops answering, its thread ends, the port is given back.
     for last in (server.server_close, thread.join, server.shutdown):
         stack.callback(last)

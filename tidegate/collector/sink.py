@@ -19,6 +19,8 @@ class Sink(Protocol):
 
         Raises:
             StoreUnavailableError: nothing, or an unknown part, was taken: send the same events again.
+            Exception: any other; it failed on what it was given, and may take each event that is not
+                at fault.
         """
         ...
 

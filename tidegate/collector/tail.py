@@ -7,6 +7,7 @@ was read. Nothing is kept open between two looks, and no more than a batch is he
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,23 +106,20 @@ class Tail:
         A file that is gone is forgotten. One that is shorter than what was read of it was cut by
         somebody: it is read from its start again.
         """
-        found: dict[str, os.stat_result] = {}
         try:
-            with os.scandir(self._folder) as entries:
-                for entry in entries:
-                    if entry.name.endswith(names.SUFFIX) and entry.is_file():
-                        try:
-                            found[entry.name] = entry.stat()
-                        except FileNotFoundError:
-                            continue  # deleted meanwhile
+            found = self._found()
         except FileNotFoundError:
-            pass
+            found = {}
+        except OSError as error:
+            # What is known of its files stays: forgotten, they would be delivered again.
+            self._cannot(str(self._folder), "listed", error)
+            return
         newest = _newest(found)
         # Once closed, a file stays it: no writer takes up a file that is there.
         self._closed = {name for name in found if self._is_closed(name, found[name], newest)}
         self.files = {
-            name: LogFile(name, stat.st_size, stat.st_mtime, name in self._closed)
-            for name, stat in found.items()
+            name: LogFile(name, status.st_size, status.st_mtime, name in self._closed)
+            for name, status in found.items()
         }
         self.offsets = {name: at for name, at in self.offsets.items() if name in found}
         self._skipped = {name: at for name, at in self._skipped.items() if name in found}
@@ -129,6 +127,13 @@ class Tail:
             self.offsets[name] = 0
             self._skipped.pop(name, None)
             self._notices.append(f"{name} was cut by somebody: reading it from its start")
+
+    def delete(self, name: str) -> None:
+        """Delete a file that is delivered, unless somebody writes to it."""
+        try:
+            holding.delete(self._folder / name)
+        except OSError as error:
+            self._cannot(name, "deleted", error)
 
     def notices(self) -> list[str]:
         """What went wrong with files since this was last asked, in sentences; each thing once."""
@@ -164,8 +169,30 @@ class Tail:
                 break
         return batch
 
+    def _found(self) -> dict[str, os.stat_result]:
+        """The event files that there are; no link leads out of the folder."""
+        found = {}
+        with os.scandir(self._folder) as entries:
+            for entry in entries:
+                if not entry.name.endswith(names.SUFFIX):
+                    continue
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue  # deleted meanwhile
+                except OSError as error:
+                    self._cannot(entry.name, "read", error)
+                    continue
+                if stat.S_ISREG(status.st_mode):
+                    found[entry.name] = status
+                elif stat.S_ISLNK(status.st_mode):
+                    self._notice(entry.name, f"{entry.name} is a symbolic link: it is not read")
+        return found
+
     def _cannot(self, name: str, done: str, error: OSError) -> None:
-        reason = f"{name} cannot be {done}: {error.strerror or error}"
+        self._notice(name, f"{name} cannot be {done}: {error.strerror or error}")
+
+    def _notice(self, name: str, reason: str) -> None:
         if self._troubles.get(name) != reason:
             self._troubles[name] = reason
             self._notices.append(reason)
@@ -182,8 +209,7 @@ class Tail:
     def _read(self, name: str, start: int, max_lines: int, max_bytes: int) -> Piece:
         limits = self._limits
         wanted = max(max_bytes, limits.line_bytes + 1)
-        with (self._folder / name).open("rb", buffering=0) as file:
-            fd = file.fileno()
+        with holding.opened(self._folder / name) as fd:
             if name in self._skipped:
                 return self._skip(fd, name, start)
             data = os.pread(fd, wanted, start)
@@ -217,13 +243,13 @@ class Tail:
         aside = too_long(Place(name, start), line_end - start, head, self._limits.line_bytes)
         return Piece(end, asides=[aside])
 
-    def _is_closed(self, name: str, stat: os.stat_result, newest: Mapping[str, int]) -> bool:
+    def _is_closed(self, name: str, status: os.stat_result, newest: Mapping[str, int]) -> bool:
         if name in self._closed:
             return True
         parsed = names.parse(name)
         if parsed is None:
             return False  # another program's file: only it knows
-        quiet = self._clock() - stat.st_mtime >= QUIET_SECONDS
+        quiet = self._clock() - status.st_mtime >= QUIET_SECONDS
         if parsed.number >= newest[parsed.row] and not quiet:
             return False
         try:

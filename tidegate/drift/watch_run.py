@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import signal
 import sys
 import threading
@@ -16,6 +15,7 @@ from prometheus_client import start_http_server
 from tidegate.drift.watch import QUERY, Found, Metrics, Watcher
 from tidegate.events import Event, EventWriter, Origin, make_event
 from tidegate.origin import event_writer, origin
+from tidegate.os_errors import port_sentence, sentence
 from tidegate.settings import Settings
 from tidegate.store.base import EventStore, QueryError, StoreUnavailableError
 from tidegate.store.following import Follower
@@ -105,7 +105,7 @@ def _writer(stack: ExitStack, settings: Settings) -> EventWriter:
     try:
         writer = event_writer(settings, NODE)
     except OSError as error:
-        raise _CannotStartError(f"stack.data_dir: {error}") from error
+        raise _CannotStartError(f"stack.data_dir: {sentence(error)}") from error
     stack.callback(writer.close)
     return writer
 
@@ -115,8 +115,6 @@ def _serve(stack: ExitStack, metrics: Metrics, settings: Settings) -> None:
     try:
         server, thread = start_http_server(port, host, registry=metrics.registry)
     except OSError as error:
-        taken = error.errno == errno.EADDRINUSE
-        said = f"port {port} is taken" if taken else str(error)
-        raise _CannotStartError(f"drift.watch_port: {said}") from error
+        raise _CannotStartError(port_sentence(error, "drift.watch_port", port)) from error
     for last in (server.server_close, thread.join, server.shutdown):
         stack.callback(last)

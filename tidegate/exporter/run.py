@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import signal
 import sys
 from contextlib import AsyncExitStack
@@ -15,6 +14,7 @@ from tidegate.events import EventWriter
 from tidegate.exporter.app import Exporter
 from tidegate.exporter.backend import Backend, Tellings
 from tidegate.origin import event_writer, origin
+from tidegate.os_errors import port_sentence
 from tidegate.settings import Settings
 
 NODE: Final = "exporter"
@@ -91,6 +91,4 @@ async def _serve(stack: AsyncExitStack, exporter: Exporter, host: str, port: int
     try:
         await web.TCPSite(runner, host, port).start()
     except OSError as error:
-        taken = error.errno == errno.EADDRINUSE
-        said = f"port {port} is taken" if taken else str(error)
-        raise _CannotStartError(f"exporter.port: {said}") from error
+        raise _CannotStartError(port_sentence(error, "exporter.port", port)) from error

@@ -25,6 +25,7 @@ HOSTS: Final = {
     )
 }
 REPLICAS: Final = "model"
+RETENTION_SIZE: Final = "2GB"
 
 
 def write_config(settings: Settings, folder: Path) -> list[str]:
@@ -48,7 +49,9 @@ def write_config(settings: Settings, folder: Path) -> list[str]:
             shutil.copy(own, home / "rules")
         for name, text in rule_files(settings).items():
             (home / "rules" / name).write_text(text, encoding="utf-8")
-        text = render_config(settings, hosts=HOSTS, dns_name=REPLICAS)
+        text = render_config(
+            settings, hosts=HOSTS, dns_name=REPLICAS, retention_size=RETENTION_SIZE
+        )
         (home / "prometheus.yml").write_text(text, encoding="utf-8")
     except FileNotFoundError as error:
         raise ProvisionError(str(error)) from error

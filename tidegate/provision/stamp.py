@@ -12,12 +12,14 @@ from typing import Final
 from tidegate.provision.problems import ProvisionError, reason
 
 NAME: Final = "tidegate-elastic-version"
+# What docker-compose.yml runs without ELASTIC_VERSION.
+ELASTIC_VERSION: Final = "9.5.3"
 Version = tuple[int, int, int]
 _VERSION: Final = re.compile(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})")
 
 
 def version(text: str) -> Version | None:
-    """`9.2.8` as numbers; None if it is no version."""
+    """`9.5.3` as numbers; None if it is no version."""
     match = _VERSION.fullmatch(text)
     return (int(match[1]), int(match[2]), int(match[3])) if match else None
 
@@ -31,7 +33,7 @@ def stamp_problem(stamp: str, running: str) -> str:
     """
     ours, theirs = version(running), version(stamp)
     if ours is None:
-        return f"--stack-version {running}: must look like 9.2.8"
+        return f"--stack-version {running} (ELASTIC_VERSION in Compose): must look like {ELASTIC_VERSION}"
     if not stamp:
         return ""
     if theirs is None:

@@ -14,6 +14,7 @@ from tidegate.render.model_rules import MODEL_GROUPS
 from tidegate.render.promql import duration
 from tidegate.render.recording import RECORDING_GROUPS, Group
 from tidegate.render.recording_cases import AT, RecordingCase
+from tidegate.settings.commands import as_text
 
 SERVICE_RULES: Final = ("service.yml", "alerts.yml")
 MODEL_RULES: Final = ("model.yml", "alerts.yml")
@@ -24,8 +25,8 @@ ALERT_INTERVAL_SECONDS: Final = 5.0
 TOLERANCE: Final = 1e-9
 SETTINGS_INTRODUCTION: Final = (
     "They stand in `tidegate.toml` (or the file that `TIDEGATE_CONFIG` names); an environment variable wins "
-    "over it. An unknown or bad setting stops the start with its name and the reason. Where the "
-    "repository's own `tidegate.toml` differs from a default below, the file is right."
+    "over it. `tidegate settings` shows those in force and where each value comes from. An unknown or bad "
+    "setting stops the start with its name and the reason."
 )
 NOTE: Final = "Written by `tidegate render` from tidegate/render/: change it there."
 
@@ -121,7 +122,7 @@ def settings_page(names: Mapping[str, tuple[Any, str]]) -> str:
             ]
         variable = "TIDEGATE_" + name.upper().replace(".", "__")
         key = f"`{name}`<br>`{variable}`"
-        lines.append(f"| {key} | `{_default(default)}` | {_cell(meaning)} |")
+        lines.append(f"| {key} | `{as_text(default)}` | {_cell(meaning)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -184,16 +185,6 @@ def _expected(name: str, value: float | None) -> dict[str, Any]:
         "eval_time": AT,
         "exp_samples": [{"labels": "{}", "value": 1}],
     }
-
-
-def _default(value: Any) -> str:
-    if value is None:
-        return "unset"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value)) or "none"
-    return str(value) or '""'
 
 
 def _cell(text: str) -> str:

@@ -8,7 +8,6 @@ then the default here. An unknown or bad setting is a `SettingsError` that names
 from __future__ import annotations
 
 import os
-import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from tidegate.settings.events import (
     Provision,
     Store,
 )
+from tidegate.settings.problems import explain, not_json, unknown_variable
 from tidegate.settings.scaling import (
     Autoscaler,
     Gateway,
@@ -39,6 +39,15 @@ from tidegate.settings.scaling import (
     Stack,
 )
 from tidegate.settings.service import Device, Drift, Model, Service, Slo, Slots, Telemetry
+from tidegate.settings.sources import (
+    ENV_DELIMITER,
+    ENV_PREFIX,
+    ENV_RESERVED,
+    SettingsError,
+    config_file,
+    read_file,
+    variable,
+)
 from tidegate.settings.verify import Verify
 
 __all__ = [
@@ -58,16 +67,6 @@ __all__ = [
     "load",
     "setting_names",
 ]
-
-ENV_PREFIX = "TIDEGATE_"
-ENV_DELIMITER = "__"
-# Variables with our prefix that are not settings: where installed programs and the file lie, and what
-# tests must not skip.
-ENV_RESERVED = frozenset({"TIDEGATE_CACHE", "TIDEGATE_CONFIG", "TIDEGATE_REQUIRE_ALL"})
-
-
-class SettingsError(ValueError):
-    """A setting is unknown or bad. Its text names each one, where it stands and what is wrong."""
 
 
 class Settings(BaseSettings):
@@ -111,7 +110,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, then the environment, then the file that `load` read; nothing else."""
         del dotenv_settings, file_secret_settings
-        return (init_settings, env_settings, InitSettingsSource(settings_cls, _read_file()))
+        return (init_settings, env_settings, InitSettingsSource(settings_cls, read_file()))
 
     @property
     def slow_seconds(self) -> float:
@@ -129,34 +128,23 @@ class Settings(BaseSettings):
         return self.stack.data_dir / "logs"
 
 
-def config_file() -> Path | None:
-    """The settings file in force, or None.
-
-    Raises:
-        SettingsError: `TIDEGATE_CONFIG` names a file that is not there.
-    """
-    named = os.environ.get("TIDEGATE_CONFIG")
-    path = Path(named or "tidegate.toml")
-    if path.is_file():
-        return path
-    if named:
-        raise SettingsError(f"TIDEGATE_CONFIG: there is no file {named}")
-    return None
-
-
 def load(**overrides: Any) -> Settings:
     """Read every setting; keyword arguments (one a section) win over all sources.
 
     Raises:
         SettingsError: a setting is unknown or bad; the text has a line for each.
     """
-    unknown = [name for name in os.environ if _is_unknown(name)]
-    if unknown:
-        raise SettingsError("\n".join(f"{name}: there is no such setting" for name in unknown))
+    names = setting_names()
+    misspelled = [
+        f"{name}: {unknown_variable(name, names)}" for name in os.environ if _is_unknown(name)
+    ]
+    if problems := misspelled or not_json(names):
+        raise SettingsError("\n".join(problems))
+    file = read_file()
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        raise SettingsError("\n".join(_explain(error))) from error
+        raise SettingsError("\n".join(explain(error, names, file))) from error
 
 
 @cache
@@ -175,35 +163,11 @@ def _walk(section: type[BaseModel], prefix: str) -> list[tuple[str, tuple[Any, s
     return found
 
 
-def _is_unknown(variable: str) -> bool:
-    if not variable.startswith(ENV_PREFIX) or variable in ENV_RESERVED:
+def _is_unknown(name: str) -> bool:
+    if not name.startswith(ENV_PREFIX) or name in ENV_RESERVED:
         return False
-    dotted = variable.removeprefix(ENV_PREFIX).lower().replace(ENV_DELIMITER, ".")
     # A whole section can be given as JSON, so a section's own name is known too.
-    return not any(name == dotted or name.startswith(f"{dotted}.") for name in setting_names())
-
-
-def _read_file() -> dict[str, Any]:
-    path = config_file()
-    if path is None:
-        return {}
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: {error}") from error
-
-
-def _explain(error: ValidationError) -> list[str]:
-    lines = []
-    for item in error.errors(include_url=False):
-        name = ".".join(str(part) for part in item["loc"])
-        variable = ENV_PREFIX + name.upper().replace(".", ENV_DELIMITER)
-        where = variable if variable in os.environ else str(config_file() or "the arguments")
-        if item["type"] == "extra_forbidden":
-            lines.append(f"{where}: {name}: there is no such setting")
-        else:
-            given = (
-                "" if isinstance(item["input"], dict | BaseModel) else f" (got {item['input']!r})"
-            )
-            lines.append(f"{where}: {name}: {item['msg']}{given}")
-    return lines
+    return not any(
+        known == name or known.startswith(f"{name}{ENV_DELIMITER}")
+        for known in map(variable, setting_names())
+    )

@@ -7,13 +7,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from tidegate.settings.section import Port, Seconds, Section
+from tidegate.settings.section import OptionalUrl, Port, Retention, Seconds, Section, Url
 
 
 class Elasticsearch(Section):
     """The Elasticsearch to write to, when `store.kind` is `elasticsearch`."""
 
-    url: str = Field(default="http://127.0.0.1:9200", pattern=r"^https?://.+")
+    url: Url = "http://127.0.0.1:9200"
     """Its address."""
     username: str = ""
     """Its user; empty means no authentication."""
@@ -21,14 +21,14 @@ class Elasticsearch(Section):
     """A file that holds the password."""
     ca_file: Path | None = None
     """A file with the certificate authority to trust, for https."""
-    retention: str = Field(default="7d", pattern=r"^[0-9]+[hd]$")
+    retention: Retention = "7d"
     """How long the data streams keep events."""
 
 
 class Embedded(Section):
     """The embedded store, when `store.kind` is `embedded`."""
 
-    retention: str = Field(default="7d", pattern=r"^[0-9]{1,6}[hd]$")
+    retention: Retention = "7d"
     """How long it keeps events."""
 
 
@@ -44,7 +44,7 @@ class Store(Section):
 class Logstash(Section):
     """The Logstash to send to, when `collector.sink` is `logstash`."""
 
-    url: str = Field(default="http://127.0.0.1:8080", pattern=r"^https?://.+")
+    url: Url = "http://127.0.0.1:8080"
     """Its http input."""
     username: str = "collector"
     """The user of its http input; empty means no authentication."""
@@ -81,7 +81,7 @@ class Exporter(Section):
 
     port: Port = 9104
     """Its own metrics at /metrics; Alertmanager sends to /alerts."""
-    logstash_url: str = Field(default="", pattern=r"^(https?://.+)?$")
+    logstash_url: OptionalUrl = ""
     """Logstash's monitoring API; empty means that there is none."""
 
 
@@ -99,7 +99,7 @@ class Provision(Section):
 class Kibana(Section):
     """The Kibana that `tidegate setup kibana` fills; its Elasticsearch is that of `[store.elasticsearch]`."""
 
-    url: str = Field(default="http://127.0.0.1:5601", pattern=r"^https?://.+")
+    url: Url = "http://127.0.0.1:5601"
     """Its address."""
     username: str = Field(default="elastic", min_length=1)
     """Who makes the short-lived API key that Kibana is filled with."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from tidegate.settings.section import Port, Ratio, Seconds, Section
+from tidegate.settings.section import OrderError, Port, Ratio, Seconds, Section, text_like
 
 
 class Gateway(Section):
@@ -46,7 +47,7 @@ class Replicas(Section):
     @model_validator(mode="after")
     def _in_order(self) -> Replicas:
         if not self.min <= self.start <= self.max:
-            raise ValueError(f"needs min ≤ start ≤ max, got {self.min}, {self.start}, {self.max}")
+            raise OrderError("min ≤ start ≤ max", min=self.min, start=self.start, max=self.max)
         return self
 
 
@@ -57,7 +58,9 @@ class Prometheus(Section):
     """Where it listens."""
     scrape_seconds: float = Field(default=2.0, gt=0, le=5)
     """How often it reads metrics, and evaluates rules. A rate over 15 s needs at least three samples."""
-    retention: str = Field(default="7d", pattern=r"^[0-9]+(ms|s|m|h|d|w|y)$")
+    retention: Annotated[
+        str, text_like(r"[0-9]+(ms|s|m|h|d|w|y)", "a length of time such as 36h, 7d or 2w")
+    ] = "7d"
     """How long it keeps samples."""
 
 
@@ -135,7 +138,13 @@ class Resizer(Section):
     """A file that holds the token that every request must carry."""
     docker_socket: Path = Path("/var/run/docker.sock")
     """The Docker engine's socket."""
-    service: str = Field(default="model", pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
+    service: Annotated[
+        str,
+        text_like(
+            r"[a-z0-9][a-z0-9_-]{0,62}",
+            "at most 63 lower-case letters, digits, _ and -, and begin with a letter or digit",
+        ),
+    ] = "model"
     """The Compose service whose replicas it sets; of its own project, and no other."""
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -15,3 +16,45 @@ class Section(BaseModel):
     """A table of tidegate.toml."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class OrderError(ValueError):
+    """Settings of one section that contradict each other.
+
+    Attributes:
+        relation: what must hold, such as `min ≤ start ≤ max`.
+        values: the settings in it, by their names in the section.
+    """
+
+    def __init__(self, relation: str, **values: object) -> None:
+        super().__init__(f"needs {relation}")
+        self.relation = relation
+        self.values = values
+
+
+def text_like(pattern: str, words: str) -> AfterValidator:
+    """Check that a text matches a pattern as a whole; the error says in words what is expected."""
+    compiled = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if not compiled.fullmatch(text):
+            raise ValueError(f"must be {words}")
+        return text
+
+    return AfterValidator(check)
+
+
+Label = Annotated[
+    str,
+    text_like(
+        r"[a-z0-9][a-z0-9-]{0,62}",
+        "at most 63 lower-case letters, digits and hyphens, and begin with no hyphen",
+    ),
+]
+Url = Annotated[str, text_like(r"https?://.+", "a URL such as http://127.0.0.1:9200")]
+OptionalUrl = Annotated[
+    str, text_like(r"(https?://.+)?", "empty or a URL such as http://127.0.0.1:9600")
+]
+Retention = Annotated[
+    str, text_like(r"[0-9]{1,6}[hd]", "a number of hours or days such as 36h or 7d")
+]

@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tidegate.settings.section import Port, Ratio, Seconds, Section
+from tidegate.settings.section import (
+    Label,
+    OrderError,
+    Port,
+    Ratio,
+    Seconds,
+    Section,
+    text_like,
+)
 
 
 class Service(Section):
     """Who the service is, in every event, span and metric."""
 
-    name: str = Field(default="flights", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    name: Label = "flights"
     """The service's name (`service.name`)."""
-    environment: str = Field(default="local", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    environment: Label = "local"
     """Where it runs (`service.environment`)."""
-    namespace: str = Field(default="default", pattern=r"^[a-z0-9][a-z0-9_.]{0,62}$")
+    namespace: Annotated[
+        str,
+        text_like(
+            r"[a-z0-9][a-z0-9_.]{0,62}",
+            "at most 63 lower-case letters, digits, _ and ., and begin with a letter or digit",
+        ),
+    ] = "default"
     """The namespace of its data streams (`data_stream.namespace`)."""
-    node_name: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,100}$")
+    node_name: Annotated[
+        str, text_like(r"[A-Za-z0-9._-]{0,100}", "at most 100 letters, digits, ., _ and -")
+    ] = ""
     """The replica's own name (`service.node.name`); empty means `<name>-<host>-<pid>`."""
 
 
@@ -67,7 +83,7 @@ class Slots(Section):
     @model_validator(mode="after")
     def _in_order(self) -> Slots:
         if self.most < self.per_replica:
-            raise ValueError(f"needs per_replica ≤ max, got {self.per_replica}, {self.max}")
+            raise OrderError("per_replica ≤ max", per_replica=self.per_replica, max=self.max)
         return self
 
 
@@ -148,7 +164,9 @@ class Drift(Section):
     @model_validator(mode="after")
     def _in_order(self) -> Drift:
         if self.psi_warning >= self.psi_critical:
-            raise ValueError(
-                f"needs psi_warning < psi_critical, got {self.psi_warning}, {self.psi_critical}"
+            raise OrderError(
+                "psi_warning < psi_critical",
+                psi_warning=self.psi_warning,
+                psi_critical=self.psi_critical,
             )
         return self

@@ -14,6 +14,7 @@ from typing import Final, Literal, cast
 
 from rich.console import Console
 
+from tidegate.os_errors import sentence
 from tidegate.settings import Settings, Store
 from tidegate.stack.components import stop_seconds
 from tidegate.stack.control import ControlError, ask_status
@@ -152,7 +153,7 @@ def _detached(settings: Settings, layout: Layout, console: Console, errors: Cons
             )
             os.close(tell)
     except OSError as error:
-        errors.print(f"the stack cannot start: {error}", soft_wrap=True, highlight=False)
+        errors.print(f"the stack cannot start: {sentence(error)}", soft_wrap=True, highlight=False)
         return 1
     try:
         with os.fdopen(listen, encoding="utf-8") as pipe:

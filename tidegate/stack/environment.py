@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from tidegate.settings import ENV_DELIMITER, ENV_PREFIX, ENV_RESERVED, Settings
+from tidegate.settings import Settings
+from tidegate.settings.sources import ENV_DELIMITER, ENV_PREFIX, ENV_RESERVED
 
 CONFIG = "TIDEGATE_CONFIG"
 EMPTY_FILE = "# The settings of the running stack are in its programs' environment.\n"

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import psutil
 
 from tidegate.settings import Settings
+from tidegate.settings.sources import variable
 
 LOCAL = "127.0.0.1"
+DATA_DIR = variable("stack.data_dir")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +46,39 @@ def wanted_ports(settings: Settings) -> list[Wanted]:
 
 
 def port_problems(wanted: list[Wanted]) -> list[str]:
-    """A sentence for each port that cannot be had; empty if all are free."""
+    """A sentence for each port that cannot be had, and one for each other stack; empty if all are free."""
     problems = []
     users: dict[int, list[str]] = defaultdict(list)
+    stacks: dict[str, list[str]] = defaultdict(list)
     for one in wanted:
         users[one.port].append(one.setting)
     for port, settings in users.items():
         if len(settings) > 1:
             problems.append(f"port {port} is wanted twice: by {' and by '.join(settings)}")
+    for one in wanted:
+        if len(users[one.port]) > 1:
+            continue
+        text = f"port {one.port} ({one.setting})"
+        if one.port > 65535:
+            problems.append(f"{text} does not exist: ports end at 65535")
+        elif error := _error(one):
+            if error.errno != errno.EADDRINUSE:
+                problems.append(f"{text} {_refused(one, error)}")
+            elif (holder := _holder(one.port)) and holder.data_dir:
+                stacks[holder.data_dir].append(f"{one.port} ({one.setting})")
+            else:
+                by = holder.words if holder else "a process of another user"
+                setting = one.setting.partition(" ")[0]
+                problems.append(f"{text} is taken by {by}: end it, or set {setting} to a free port")
     problems += [
-        f"port {one.port} ({one.setting}) {problem}"
-        for one in wanted
-        if len(users[one.port]) == 1 and (problem := _problem(one))
+        f"another stack, in {folder}, has the ports {', '.join(ports)}: stop it with "
+        f"`TIDEGATE_STACK__DATA_DIR={folder} tidegate down`, or set other ports here"
+        for folder, ports in stacks.items()
     ]
     return problems
 
 
-def _problem(one: Wanted) -> str:
-    if one.port > 65535:
-        return "does not exist: ports end at 65535"
+def _error(one: Wanted) -> OSError | None:
     family = socket.AF_INET6 if ":" in one.host else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -70,21 +86,40 @@ def _problem(one: Wanted) -> str:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((one.host, one.port))
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            return f"is taken by {_holder(one.port)}"
-        if error.errno == errno.EACCES:
-            return "may not be opened by this user: choose one from 1024 on"
-        return f"cannot be opened on {one.host} (stack.host): {error.strerror}"
-    return ""
+        return error
+    return None
 
 
-def _holder(port: int) -> str:
+def _refused(one: Wanted, error: OSError) -> str:
+    if error.errno == errno.EACCES:
+        return "may not be opened by this user: choose one from 1024 on"
+    return f"cannot be opened on {one.host} (stack.host): {error.strerror}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """The process that has a port; `data_dir` is its data folder if it belongs to a stack."""
+
+    words: str
+    data_dir: str
+
+
+def _holder(port: int) -> _Holder | None:
     try:
         for connection in psutil.net_connections("tcp"):
             if connection.laddr and connection.laddr.port == port and connection.pid:
                 process = psutil.Process(connection.pid)
                 command = " ".join(process.cmdline())[:80] or process.name()
-                return f"process {process.pid} ({command})"
+                return _Holder(f"process {process.pid} ({command})", _data_dir(process))
     except (psutil.Error, OSError):
         pass
-    return "a process of another user"
+    return None
+
+
+def _data_dir(process: psutil.Process) -> str:
+    try:
+        return process.environ().get(
+            DATA_DIR, ""
+        )  # every program of a stack has all settings in it
+    except (psutil.Error, OSError):
+        return ""

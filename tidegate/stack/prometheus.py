@@ -24,6 +24,9 @@ from tidegate.settings import Settings
 
 LOCAL: Final = "127.0.0.1"
 ALERTMANAGER_PORT: Final = 9093
+# The origins whose scripts may read its API, as a regular expression. By default each page in the browser
+# may. This matches none: an origin is never empty, and Prometheus' own page needs no permission.
+CORS_ORIGIN: Final = "^$"
 
 
 class PrometheusError(RuntimeError):
@@ -63,7 +66,11 @@ def _program(name: str) -> Path:
 
 
 def render_config(
-    settings: Settings, *, hosts: Mapping[str, str] | None = None, dns_name: str = ""
+    settings: Settings,
+    *,
+    hosts: Mapping[str, str] | None = None,
+    dns_name: str = "",
+    retention_size: str = "",
 ) -> str:
     """The configuration's text, for one machine or (with a DNS name) for Compose.
 
@@ -73,6 +80,8 @@ def render_config(
             `exporter`, `resizer` and `alertmanager`, which only Compose has.
         dns_name: the name under which every replica is known, with `replicas.first_port` as their port;
             else they stand in a file that `write_targets` writes.
+        retention_size: how much it keeps at most, as `2GB`. With it, the retention stands in the
+            configuration, which takes Prometheus 3; without it, the flags of `argv` set it.
     """
     at = hosts or {}
     environment = jinja2.Environment(  # noqa: S701  this is no HTML; `tojson` quotes
@@ -82,6 +91,8 @@ def render_config(
     )
     return environment.get_template("prometheus.yml.j2").render(
         scrape_interval=duration(settings.prometheus.scrape_seconds),
+        retention=settings.prometheus.retention,
+        retention_size=retention_size,
         dns_name=dns_name,
         replica_port=settings.replicas.first_port,
         gateway=f"{at.get('gateway', LOCAL)}:{settings.gateway.metrics_port}",
@@ -146,6 +157,7 @@ def argv(settings: Settings, config: Path, data: Path) -> list[str]:
         f"--storage.tsdb.retention.time={settings.prometheus.retention}",
         f"--web.listen-address={_bracketed(settings.stack.host)}:{settings.prometheus.port}",
         f"--query.lookback-delta={duration(_lookback_seconds(settings))}",
+        f"--web.cors.origin={CORS_ORIGIN}",
         "--enable-feature=exemplar-storage",
         "--log.level=warn",
     ]

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tidegate.os_errors import sentence
 from tidegate.settings import Settings
 from tidegate.stack.faces import Face
 from tidegate.stack.gateway import GatewayError
@@ -34,7 +35,7 @@ async def run_stack(settings: Settings, face: Face) -> int:
     except (StackRunningError, StartError, GatewayError) as error:
         face.failed(str(error))
     except OSError as error:
-        face.failed(f"the stack cannot start: {error}")
+        face.failed(f"the stack cannot start: {sentence(error)}")
     return 1
 
 

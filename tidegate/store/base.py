@@ -18,6 +18,10 @@ class StoreUnavailableError(RuntimeError):
     """The store cannot be reached or is not ready. Trying again later is right."""
 
 
+class RequestRefusedError(RuntimeError):
+    """The store refused events together: they are too large, one of them is at fault, or the store is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """The most frequent values of a keyword, number or boolean field, with their counts."""
@@ -106,6 +110,7 @@ class EventStore(Protocol):
 
         Raises:
             StoreUnavailableError: nothing, or an unknown part, was stored: send the same events again.
+            RequestRefusedError: nothing was stored; fewer at a time may be.
         """
         ...
 

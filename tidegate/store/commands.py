@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import secrets
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -91,7 +92,7 @@ def trace(settings: Settings, trace_id: str, *, as_json: bool) -> int:
         if as_json:
             show.events(found.hits)
         else:
-            _show_trace(show, wanted, found.hits)
+            _show_trace(show, wanted, found.hits, settings.telemetry.sample_ratio)
         if not found.hits:
             return _nothing(f"no event has the trace.id {wanted}", "")
         return FOUND
@@ -180,7 +181,7 @@ def _follow(follower: Follower, show: _Show) -> None:
         return
 
 
-def _show_trace(show: _Show, trace_id: str, events: list[Event]) -> None:
+def _show_trace(show: _Show, trace_id: str, events: list[Event], sample_ratio: float) -> None:
     spans = [event for event in events if lines.value_of(event, "data_stream.type") == "traces"]
     others = [event for event in events if lines.value_of(event, "data_stream.type") != "traces"]
     if spans:
@@ -192,8 +193,10 @@ def _show_trace(show: _Show, trace_id: str, events: list[Event]) -> None:
             show.text(line)
     elif others:
         show.text(
-            f"The spans of trace {trace_id} were not kept: that is done for errors, for slow requests, "
-            "and for a share of the others (telemetry.sample_ratio). Its events:"
+            f"The spans of trace {trace_id} were not kept: those of errors and slow requests are, and those "
+            f"of {sample_ratio:.0%} of the others (telemetry.sample_ratio). To keep those of one request, "
+            f"send it with the header `traceparent: 00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01`: "
+            "the first number is the trace id, the 01 at the end asks to keep it. Its events:"
         )
     if spans and others:
         show.text("")

@@ -23,6 +23,7 @@ from tidegate.store.answers import explain, reason
 from tidegate.store.base import (
     QueryError,
     Rejected,
+    RequestRefusedError,
     SearchRequest,
     SearchResult,
     StoreUnavailableError,
@@ -142,21 +143,14 @@ class ElasticsearchStore:
     def _bulk(self, lines: Sequence[tuple[int, Operation]]) -> list[Rejected]:
         if not lines:
             return []
-        try:
-            with self._asking(_RequestRefusedError):
-                # The client takes lines that are bytes already; its types do not say so.
-                operations: list[Any] = [part for _, operation in lines for part in operation]
-                answer = self._client.bulk(
-                    operations=operations,
-                    require_data_stream=True,
-                    timeout=f"{WRITE_SECONDS}s",
-                ).body
-        except _RequestRefusedError as error:
-            # Too large, or spoilt by one of its events: halves find out which.
-            if len(lines) == 1:
-                return [Rejected(lines[0][0], str(error))]
-            half = len(lines) // 2
-            return [*self._bulk(lines[:half]), *self._bulk(lines[half:])]
+        with self._asking(RequestRefusedError):
+            # The client takes lines that are bytes already; its types do not say so.
+            operations: list[Any] = [part for _, operation in lines for part in operation]
+            answer = self._client.bulk(
+                operations=operations,
+                require_data_stream=True,
+                timeout=f"{WRITE_SECONDS}s",
+            ).body
         rejected = []
         for (number, _), item in zip(lines, answer["items"], strict=True):
             outcome = item["create"]
@@ -185,10 +179,6 @@ class ElasticsearchStore:
         except TransportError as error:
             self._installed = False
             raise StoreUnavailableError(f"{url} cannot be reached: {error}") from error
-
-
-class _RequestRefusedError(Exception):
-    """A whole request was refused, though perhaps not for all that is in it."""
 
 
 def _with_patience(search: Callable[..., Any], **request: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import weakref
@@ -31,6 +32,7 @@ from tidegate.telemetry.logs import (
 )
 from tidegate.telemetry.metrics import RequestMetrics
 from tidegate.telemetry.middleware import TelemetryMiddleware
+from tidegate.telemetry.naming import with_own_name
 from tidegate.telemetry.native import NativeTracing, PresetIds
 from tidegate.telemetry.propagation import Parent, read_headers
 from tidegate.telemetry.request import Clock, RequestRecord, Tracing, record_of
@@ -67,7 +69,8 @@ def instrument(
     Args:
         app: the application.
         settings: where events go and what is kept; read from tidegate.toml and the environment if
-            not given.
+            not given; `service.name` is then the application's title, or the name of the module that calls
+            this, unless it is set there.
         origin: the `service.*` fields of the events; made from the settings and the app's own version
             if not given.
 
@@ -79,7 +82,11 @@ def instrument(
         RuntimeError: the application was instrumented before, or has started.
         TypeError: it is neither a FastAPI nor a Starlette application.
     """
-    return Telemetry(app, settings or load(), origin)
+    if settings is None:
+        frame = inspect.currentframe()
+        caller = frame.f_back if frame else None
+        settings = with_own_name(load(), app, caller.f_globals if caller else {})
+    return Telemetry(app, settings, origin)
 
 
 class Telemetry:

@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace.sampling import Sampler
 
 from tidegate.events import EventWriter, Origin
 from tidegate.origin import event_writer
+from tidegate.os_errors import sentence
 from tidegate.settings import Settings, SettingsError
 from tidegate.telemetry.export import EventSpanExporter, OtlpExporter, OtlpProcessor
 
@@ -77,7 +78,7 @@ def open_writer(settings: Settings, node: str) -> EventWriter:
     try:
         return event_writer(settings, node)
     except OSError as error:
-        raise SettingsError(f"stack.data_dir: cannot write events there: {error}") from error
+        raise SettingsError(f"stack.data_dir: {sentence(error)}") from error
 
 
 def make_provider(

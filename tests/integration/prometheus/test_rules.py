@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tidegate.provision import config as provision
 from tidegate.render.commands import generated_files
 from tidegate.render.layout import config_folder, project_folder
 from tidegate.settings import Settings
@@ -47,6 +48,16 @@ def test_the_configuration_is_valid_on_one_machine_and_in_compose(
     compose = folder / "compose.yml"
     compose.write_text(prometheus.render_config(Settings(), dns_name="model"))
     release.check("check", "config", str(compose), cwd=folder)
+
+
+@pytest.mark.parametrize("release", ["3.x"], indirect=True)
+def test_compose_keeps_its_retention_in_a_valid_configuration(
+    release: Release, folder: Path
+) -> None:
+    provision.write_config(Settings(), folder)
+    config = folder / "prometheus" / "prometheus.yml"
+    assert "retention" in config.read_text()
+    release.check("check", "config", str(config), cwd=folder)
 
 
 def test_the_queries_in_the_runbooks_are_valid(release: Release, tmp_path: Path) -> None:

@@ -209,7 +209,11 @@ def test_rows_and_labels_in_the_store_make_a_better_model(
 
 
 @pytest.mark.parametrize(
-    ("rows", "why"), [(0, "no row was kept: set drift.keep_rows_share"), (20, "no label came in")]
+    ("rows", "why"),
+    [
+        (0, "no row was kept: set drift.keep_rows_share above 0"),
+        (20, "no label came in: POST them to /feedback"),
+    ],
 )
 def test_what_is_missing_is_named(
     rows: int,
@@ -225,7 +229,10 @@ def test_what_is_missing_is_named(
     if rows:
         fill(configured, samples[:rows], labels=False)
     assert retrain(configured, Wish(tmp_path / "next", since="1h")) == retraining.TROUBLE
-    assert why in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert why in said
+    assert "/feedback" in said
+    assert "drift.keep_rows_share" in said
     assert not (tmp_path / "next").exists()
 
 

@@ -1,10 +1,13 @@
 """Settings: where they come from, and what a person is told when one is wrong."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from tidegate.settings import Settings, SettingsError, load, setting_names
+
+NOBODY = 65_534
 
 
 @pytest.fixture(autouse=True)
@@ -49,17 +52,35 @@ def test_a_named_file_is_read_from_anywhere(
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[slo]\nlatency = 1\n", "tidegate.toml: slo.latency: there is no such setting"),
-        ("[slow]\n", "tidegate.toml: slow: there is no such setting"),
-        ("[slo]\nlatency_seconds = -1\n", "slo.latency_seconds: Input should be greater than 0"),
-        ("[slo]\nlatency_seconds = nan\n", "slo.latency_seconds: Input should be"),
-        ("[replicas]\nmin = 3\n", "replicas: Value error, needs min ≤ start ≤ max, got 3, 1, 6"),
-        ("[slots]\nmax = 1\n", "slots: Value error, needs per_replica ≤ max, got 2, 1"),
-        ("[store]\nkind = 'mongo'\n", "store.kind: Input should be 'embedded' or 'elasticsearch'"),
-        ("[store.elasticsearch]\nurl = 'x'\n", "store.elasticsearch.url: String should match"),
-        ("[service]\nname = 'Ö'\n", "service.name: String should match pattern"),
+        (
+            "[slo]\nlatency = 1\n",
+            "tidegate.toml: slo.latency: there is no such setting; did you mean slo.latency_seconds?",
+        ),
+        ("[slow]\n", "tidegate.toml: slow: there is no such setting; did you mean slo?"),
+        ("[slo]\nlatency_seconds = -1\n", "slo.latency_seconds: must be greater than 0 (got -1)"),
+        ("[slo]\nlatency_seconds = nan\n", "slo.latency_seconds: must be a finite number"),
+        (
+            "[replicas]\nmin = 3\n",
+            "replicas: needs min ≤ start ≤ max, got min = 3 (tidegate.toml), start = 1 (default)",
+        ),
+        (
+            "[slots]\nmax = 1\n",
+            "slots: needs per_replica ≤ max, got per_replica = 2 (default), max = 1 (tidegate.toml)",
+        ),
+        ("[store]\nkind = 'mongo'\n", "store.kind: must be 'embedded' or 'elasticsearch'"),
+        (
+            "[store.elasticsearch]\nurl = 'x'\n",
+            "store.elasticsearch.url: must be a URL such as http://",
+        ),
+        (
+            "[service]\nname = 'Ö'\n",
+            "service.name: must be at most 63 lower-case letters, digits and hyphens",
+        ),
         ("[slo\n", "tidegate.toml: "),
-        ("[gateway]\nport = 70000\n", "gateway.port: Input should be less than or equal to 65535"),
+        ("slo = 3\n", "tidegate.toml: slo: is a table with settings of its own, not a value"),
+        ("[autoscaler]\nenabled = 'maybe'\n", "autoscaler.enabled: must be true or false"),
+        ("[service]\nname = 3\n", "service.name: must be text in quotes"),
+        ("[gateway]\nport = 70000\n", "gateway.port: must be at most 65535 (got 70000)"),
     ],
 )
 def test_a_bad_file_stops_with_the_settings_name_and_the_reason(
@@ -74,13 +95,30 @@ def test_a_bad_file_stops_with_the_settings_name_and_the_reason(
 @pytest.mark.parametrize(
     ("variable", "value", "told"),
     [
-        ("TIDEGATE_SLO__LATENCY", "1", "TIDEGATE_SLO__LATENCY: there is no such setting"),
+        (
+            "TIDEGATE_SLO__LATENCY",
+            "1",
+            "TIDEGATE_SLO__LATENCY: there is no such setting; did you mean TIDEGATE_SLO__LATENCY_",
+        ),
         ("TIDEGATE_SLOTH", "1", "TIDEGATE_SLOTH: there is no such setting"),
         (
             "TIDEGATE_SLOTS__PER_REPLICA",
             "many",
-            "TIDEGATE_SLOTS__PER_REPLICA: slots.per_replica: Input should be a valid integer",
+            "TIDEGATE_SLOTS__PER_REPLICA: slots.per_replica: must be a whole number (got 'many')",
         ),
+        (
+            "TIDEGATE_REPLICAS__MIN",
+            "8",
+            "replicas: needs min ≤ start ≤ max, got min = 8 (TIDEGATE_REPLICAS__MIN), start = 1 (default)",
+        ),
+        ("TIDEGATE_REPLICAS_MIN", "8", "did you mean TIDEGATE_REPLICAS__MIN?"),
+        (
+            "TIDEGATE_TELEMETRY__QUIET_PATHS",
+            "/live",
+            "TIDEGATE_TELEMETRY__QUIET_PATHS: must be a list in JSON, such as",
+        ),
+        ("TIDEGATE_STORE", "x", "TIDEGATE_STORE: must be a table in JSON, such as"),
+        ("TIDEGATE_STORE", '{"kind": "x"}', "TIDEGATE_STORE: store.kind: must be 'embedded' or"),
         ("TIDEGATE_CONFIG", "nowhere.toml", "TIDEGATE_CONFIG: there is no file nowhere.toml"),
     ],
 )
@@ -91,6 +129,25 @@ def test_a_bad_variable_stops_with_its_name(
     with pytest.raises(SettingsError) as error:
         load()
     assert told in str(error.value)
+
+
+def test_a_settings_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "tidegate.toml").touch(0o000)
+    user = os.geteuid()
+    if user == 0:  # whom no permission binds
+        os.seteuid(NOBODY)
+    try:
+        with pytest.raises(SettingsError, match=r"tidegate\.toml may not be opened by this user"):
+            load()
+    finally:
+        os.seteuid(user)
+
+
+def test_a_folder_with_the_name_of_the_settings_file_is_not_ignored(tmp_path: Path) -> None:
+    (tmp_path / "tidegate.toml").mkdir()
+    with pytest.raises(SettingsError, match=r"tidegate\.toml is a folder, not a file"):
+        load()
 
 
 def test_every_bad_setting_is_told_at_once(tmp_path: Path) -> None:

@@ -133,11 +133,12 @@ def read_csv(path: Path, most_requests: float = MOST_REQUESTS) -> Trace:
 
     Raises:
         TraceError: the file cannot be read as a trace.
+        OSError: it cannot be read at all.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             lines = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (UnicodeDecodeError, csv.Error) as error:
         raise TraceError(f"{path}: cannot be read as a trace: {error}") from error
     header = [name.strip().lower() for name in lines[0]] if lines else []
     if len(header) < 2 or header[0] not in UNIT_SECONDS:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import signal
 import socket
@@ -17,6 +16,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
 from tidegate.origin import origin
+from tidegate.os_errors import port_sentence
 from tidegate.resizer.compose.containers import FOLDER_LABEL, labels_of
 from tidegate.resizer.compose.engine import (
     Engine,
@@ -99,9 +99,9 @@ async def _run(settings: Settings, project: str) -> None:
             serving = serve_tcp(app, settings.stack.metrics_host, settings.resizer.port)
             await stack.enter_async_context(serving)
         except OSError as error:
-            taken = error.errno == errno.EADDRINUSE
-            said = f"port {settings.resizer.port} is taken" if taken else str(error)
-            raise _CannotStartError(f"resizer.port: {said}") from error
+            raise _CannotStartError(
+                port_sentence(error, "resizer.port", settings.resizer.port)
+            ) from error
         place = resizer.observer.place
         journal.note(
             "start",

@@ -166,7 +166,7 @@ def test_an_unknown_policy_or_parameter_is_named(
         ("autoscaler", {"policy": "keda:idle=0"}, "autoscaler.policy: .*by replicas.min = 0"),
         ("autoscaler", {"policy": "max(sloq,keda:idle=0)"}, "policy: .*by replicas.min = 0"),
         ("autoscaler", {"policy": "max(sloq,luck)"}, "policy: .*no policy 'luck'"),
-        ("replicas", {"min": -1}, "replicas.min: .*greater than or equal to 0"),
+        ("replicas", {"min": -1}, "replicas.min: must be at least 0"),
         (
             "autoscaler",
             {"schedule": [{"cron": "0 25 * * *"}]},
@@ -185,7 +185,7 @@ def test_an_unknown_policy_or_parameter_is_named(
         (
             "autoscaler",
             {"schedule": [{"cron": "* * * * *", "min": 0}]},
-            "autoscaler.schedule.0.min: .*greater than or equal to 1",
+            "autoscaler.schedule.0.min: must be at least 1",
         ),
     ],
 )

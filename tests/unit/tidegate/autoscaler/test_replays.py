@@ -128,14 +128,13 @@ def test_bad_lines_are_named_and_passed_over_and_other_events_too(
 @pytest.mark.parametrize(
     ("content", "policy", "says"),
     [
-        (None, "", "No such file"),
         (b"", "", "has no decision"),
         (b"GOOD", "guess", "there is no policy 'guess'"),
         (b"ORACLE", "", "line 1: there is no policy 'oracle'"),
     ],
 )
 def test_what_cannot_be_done_is_told(  # noqa: PLR0917 - cases and fixtures
-    content: bytes | None,
+    content: bytes,
     policy: str,
     says: str,
     recorded: Recorded,
@@ -143,11 +142,10 @@ def test_what_cannot_be_done_is_told(  # noqa: PLR0917 - cases and fixtures
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     path = tmp_path / "some.ndjson"
-    if content is not None:
-        event = recorded(ticks=1)[0]
-        if content == b"ORACLE":
-            event["tidegate"]["decision"]["policy"] = "oracle"
-        path.write_bytes(orjson.dumps(event) if content else b"")
+    event = recorded(ticks=1)[0]
+    if content == b"ORACLE":
+        event["tidegate"]["decision"]["policy"] = "oracle"
+    path.write_bytes(orjson.dumps(event) if content else b"")
     assert replays(SETTINGS, str(path), policy=policy, as_json=False) == 2
     told = capsys.readouterr()
     assert told.out == ""

@@ -57,7 +57,7 @@ def test_a_file_that_is_no_trace_is_refused_by_line(tmp_path: Path, text: str, s
 
 
 def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TraceError, match="cannot be read"):
+    with pytest.raises(FileNotFoundError):
         find(str(tmp_path / "none.csv"))
     (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(TraceError, match="cannot be read"):

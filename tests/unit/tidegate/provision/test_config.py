@@ -9,11 +9,16 @@ import yaml
 
 from tidegate.provision import commands
 from tidegate.provision.config import write_config
-from tidegate.settings import Settings
+from tidegate.settings import Settings, load
 
 
 def test_it_writes_what_prometheus_reads_in_compose(tmp_path: Path) -> None:
-    write_config(Settings(replicas={"first_port": 8000}, slo={"latency_seconds": 0.25}), tmp_path)
+    settings = load(
+        replicas={"first_port": 8000},
+        slo={"latency_seconds": 0.25},
+        prometheus={"retention": "3d"},
+    )
+    write_config(settings, tmp_path)
     config = yaml.safe_load((tmp_path / "prometheus" / "prometheus.yml").read_text())
     jobs = {job["job_name"]: job for job in config["scrape_configs"]}
     assert jobs["model"]["dns_sd_configs"][0] == {
@@ -37,6 +42,7 @@ def test_it_writes_what_prometheus_reads_in_compose(tmp_path: Path) -> None:
     assert config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] == [
         "alertmanager:9093"
     ]
+    assert config["storage"]["tsdb"] == {"retention": {"time": "3d", "size": "2GB"}}
     # The rules are those of the settings in force.
     assert r'le=~"0\\.25' in (tmp_path / "prometheus" / "rules" / "service.yml").read_text()
 

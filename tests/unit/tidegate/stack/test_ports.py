@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import psutil
 import pytest
-from ports import free_port
+from ports import free_port, free_ports
 
 from tidegate.settings import load
 from tidegate.stack.ports import Wanted, port_problems, wanted_ports
@@ -60,7 +63,38 @@ def test_a_holder_that_may_not_be_looked_at_is_of_another_user(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         wanted = Wanted("gateway.port", "127.0.0.1", taken.getsockname()[1])
         (problem,) = port_problems([wanted])
-    assert problem.endswith("is taken by a process of another user")
+    assert "is taken by a process of another user" in problem
+    assert problem.endswith("or set gateway.port to a free port")
+
+
+def test_ports_of_another_stack_are_told_once_with_how_to_stop_it(tmp_path: Path) -> None:
+    ports = free_ports(2)
+    listening = (
+        "import socket, sys\n"
+        "held = [socket.create_server(('127.0.0.1', int(port))) for port in sys.argv[1:]]\n"
+        "print('up', flush=True)\nsys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", listening, str(ports), str(ports + 1)],
+        env={**os.environ, "TIDEGATE_STACK__DATA_DIR": str(tmp_path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        problems = port_problems(
+            [
+                Wanted("gateway.port", "127.0.0.1", ports),
+                Wanted("autoscaler.metrics_port", "127.0.0.1", ports + 1),
+            ]
+        )
+        other.communicate()
+    (problem,) = problems
+    assert problem == (
+        f"another stack, in {tmp_path}, has the ports {ports} (gateway.port), {ports + 1} "
+        f"(autoscaler.metrics_port): stop it with `TIDEGATE_STACK__DATA_DIR={tmp_path} tidegate down`, "
+        "or set other ports here"
+    )
 
 
 def test_a_port_taken_on_all_addresses_is_taken_on_ours() -> None:

@@ -144,3 +144,6 @@ def test_it_listens_where_the_settings_say(
     command = prometheus.argv(settings, Path("c.yml"), Path("data"))
     assert command[:3] == [str(path), "--config.file=c.yml", "--storage.tsdb.path=data"]
     assert f"--web.listen-address={address}" in command
+    # Debian's 2.42 knows these flags only; 3.x, with a retention in the configuration, needs none.
+    assert "--storage.tsdb.retention.time=7d" in command
+    assert "retention" not in prometheus.render_config(settings)

@@ -25,6 +25,7 @@ from tidegate.store import commands, open_store
 from tidegate.store.base import EventStore
 from tidegate.store.following import PAGE, Follower
 from tidegate.store.lines import line
+from tidegate.telemetry.propagation import parse_traceparent
 
 ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "unit")
 KEPT, PLAIN = "a" * 32, "b" * 32
@@ -202,6 +203,12 @@ def test_a_trace_that_was_not_kept_says_so_and_shows_its_request(
     assert commands.trace(settings, PLAIN, as_json=False) == 0
     shown = capsys.readouterr().out.splitlines()
     assert shown[0].startswith(f"The spans of trace {PLAIN} were not kept")
+    assert "5% of the others (telemetry.sample_ratio)" in shown[0]
+    header = re.search(r"`traceparent: (\S+)`", shown[0])
+    assert header
+    parent = parse_traceparent(header[1].encode())
+    assert parent
+    assert parent.sampled
     assert "third" in shown[1]
 
 

@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 from tidegate.events import Origin
 from tidegate.settings import Settings, SettingsError
 from tidegate.telemetry import instrument
+from tidegate.telemetry.naming import with_own_name
 from tidegate.telemetry.request import RequestRecord
 from tidegate.telemetry.setup import make_origin
 
@@ -230,3 +231,32 @@ def test_prefork_workers_are_nodes_with_files_of_their_own(tmp_path: Path, endpo
     assert len({event["event"]["id"] for event in everything}) == len(everything)
     traces = [e["trace"]["id"] for e in everything if e["event"]["dataset"] == "tidegate.request"]
     assert len(set(traces)) == 15
+
+
+@pytest.mark.parametrize(
+    ("title", "configured", "name"),
+    [
+        ("The Cake Shop (v2)", "", "the-cake-shop-v2"),
+        ("", "", "tests"),
+        ("FastAPI", "", "tests"),
+        ("The Cake Shop", "wine", "wine"),
+    ],
+)
+def test_an_application_without_a_name_in_its_settings_has_its_own(
+    title: str, configured: str, name: str, *, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if configured:
+        monkeypatch.setenv("TIDEGATE_SERVICE__NAME", configured)
+    app = FastAPI(title=title) if title else Starlette()
+    telemetry = instrument(app)
+    telemetry.close()
+    assert telemetry.origin.service == name
+    assert telemetry.origin.node.startswith(f"{name}-")
+
+
+def test_a_script_that_is_started_names_its_application() -> None:
+    module = {"__name__": "__main__", "__package__": None, "__file__": "/srv/cake_shop.py"}
+    assert with_own_name(Settings(), Starlette(), module).service.name == "cake-shop"
+    unnamed = with_own_name(Settings(), Starlette(), {"__name__": "__main__"})
+    assert unnamed.service.name == "flights"

@@ -1,0 +1,49 @@
+"""Whose scripts Prometheus lets read its API."""
+
+from __future__ import annotations
+
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from driving import eventually
+from ports import free_port
+
+from tidegate.settings import Settings
+from tidegate.stack import prometheus
+
+from .conftest import Release
+
+pytestmark = pytest.mark.integration
+
+
+ORIGINS = ("https://example.org", "http://localhost:3000", "null")
+
+
+def test_no_script_of_another_page_reads_it(release: Release, folder: Path) -> None:
+    settings = Settings.model_validate({"prometheus": {"port": free_port()}})
+    config = prometheus.write_config(settings, folder)
+    _, *arguments = prometheus.argv(settings, config, folder / "data")
+    url = f"http://127.0.0.1:{settings.prometheus.port}/api/v1/status/buildinfo"
+
+    def headers(origin: str) -> Mapping[str, str] | None:
+        asked = urllib.request.Request(url, headers={"Origin": origin})
+        try:
+            with urllib.request.urlopen(asked, timeout=5) as answer:
+                return dict(answer.headers)
+        except urllib.error.URLError:
+            return None
+
+    process = subprocess.Popen([release.prometheus, *arguments], stderr=subprocess.DEVNULL)
+    try:
+        eventually(lambda: headers("https://example.org"), f"an answer of {url}")
+        answered = {origin: headers(origin) for origin in ORIGINS}
+    finally:
+        process.kill()
+        process.wait()
+    for origin, found in answered.items():
+        assert found is not None
+        assert "Access-Control-Allow-Origin" not in found, origin

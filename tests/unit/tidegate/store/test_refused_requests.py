@@ -1,0 +1,90 @@
+"""What stands before Elasticsearch (a proxy, a load balancer) may refuse whole requests."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any, ClassVar
+
+import pytest
+
+from tidegate.collector.appending import append
+from tidegate.events import Event, Origin, make_event
+from tidegate.settings import Elasticsearch
+from tidegate.store.base import RequestRefusedError, StoreUnavailableError
+from tidegate.store.elasticsearch import ElasticsearchStore
+
+ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "unit")
+
+
+class Intermediary(BaseHTTPRequestHandler):
+    """Lets no bulk pass that is larger than `most`, and answers for an Elasticsearch otherwise."""
+
+    most: ClassVar[int]
+
+    def do_PUT(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if not self.path.startswith("/_bulk"):
+            self._answer(200, {"acknowledged": True})
+        elif len(body) > self.most:
+            self._answer(400, {"error": {"type": "illegal", "reason": "no"}, "status": 400})
+        else:
+            count = len(body.splitlines()) // 2
+            self._answer(200, {"items": [{"create": {"status": 201}}] * count})
+
+    def do_GET(self) -> None:
+        self._answer(200, {})
+
+    def _answer(self, status: int, value: object) -> None:
+        data = json.dumps(value).encode()
+        self.send_response(status)
+        for name, text in (
+            ("X-Elastic-Product", "Elasticsearch"),
+            ("Content-Type", "application/json"),
+            ("Content-Length", str(len(data))),
+        ):
+            self.send_header(name, text)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: Any) -> None:
+        """Stay quiet."""
+
+
+@pytest.fixture
+def store() -> Iterator[ElasticsearchStore]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Intermediary) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        with closing(ElasticsearchStore(Elasticsearch(url=url))) as made:
+            yield made
+        server.shutdown()
+        thread.join()
+
+
+def events(*texts: str) -> list[Event]:
+    return [make_event(ORIGIN, "app", text, unix_ns=time.time_ns()) for text in texts]
+
+
+def test_if_every_bulk_is_refused_the_store_is_away_and_no_event_at_fault(
+    store: ElasticsearchStore,
+) -> None:
+    Intermediary.most = 0
+    with pytest.raises(RequestRefusedError, match="no"):
+        store.append(events("a"))
+    with pytest.raises(StoreUnavailableError, match="it fails on every event"):
+        append(store, events("a", "b", "c"))
+
+
+def test_if_smaller_bulks_pass_only_the_event_that_is_too_large_is_set_aside(
+    store: ElasticsearchStore,
+) -> None:
+    Intermediary.most = 1500
+    (refused,) = append(store, events("a", "b", "x" * 2000, "c", "d"))
+    assert refused.index == 2
+    assert "RequestRefusedError" in refused.reason
