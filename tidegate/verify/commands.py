@@ -39,7 +39,8 @@ def verify(settings: Settings, *, as_json: bool, wait_seconds: float) -> int:
     if as_json:
         sys.stdout.write(view.as_json(results) + "\n")
     else:
-        Console().print(view.table(results))
+        console = Console()
+        console.print(view.table(results, console.width))
     return 1 if any(one.state == "failed" for found in results.values() for one in found) else 0
 
 

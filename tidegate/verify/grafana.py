@@ -63,12 +63,12 @@ async def _source(grafana: Peer, source: dict[str, Any]) -> Result:
 
 
 async def _dashboard(grafana: Peer, uid: str) -> Result:
+    name = f"dashboard {uid.removeprefix('tidegate-')}"
     try:
         dashboard = (await grafana.get(f"/api/dashboards/uid/{uid}"))["dashboard"]
+        chosen = await values(grafana, dashboard)
     except PeerError as error:
-        return failed(uid, str(error))
-    title = dashboard["title"].removeprefix("Tidegate / ")
-    chosen = await values(grafana, dashboard)
+        return failed(name, str(error))
     gate = asyncio.Semaphore(CONCURRENT)
 
     async def run(query: Query) -> tuple[Query, str, bool]:
@@ -82,10 +82,10 @@ async def _dashboard(grafana: Peer, uid: str) -> Result:
     ]
     number = count(len(outcomes), "query")
     if errors:
-        return failed(title, f"{len(errors)} of {number} failed", errors)
+        return failed(name, f"{len(errors)} of {number} failed", errors)
     if outcomes and len(empty) == len(outcomes):
-        return failed(title, f"{number}, and none has data")
-    return ok(title, f"{number}, {len(outcomes) - len(empty)} with data", empty)
+        return failed(name, f"{number}, and none has data")
+    return ok(name, f"{number}, {len(outcomes) - len(empty)} with data", empty)
 
 
 def queries(dashboard: dict[str, Any], chosen: dict[str, str]) -> Iterator[Query]:

@@ -15,15 +15,23 @@ from tidegate.verify.results import Result
 
 Results = Mapping[str, list[Result]]
 STYLES: Final = {"ok": "green", "failed": "bold red", "skipped": "dim"}
-NAME_WIDTH: Final = 27
+NAME_WIDTH, WIDE_NAME_WIDTH = 27, 38
+WIDE: Final = 100
+"""From this width of the terminal no name of a check is wrapped."""
 DETAILS_SHOWN: Final = 8
 """Lines of details that a failed check shows; JSON has them all."""
 
 
-def table(results: Results) -> RenderableType:
-    """One line for each check, grouped by component; a failed one with its details; a closing sentence."""
+def table(results: Results, width: int) -> RenderableType:
+    """One line for each check, grouped by component; a failed one with its details; a closing sentence.
+
+    Args:
+        results: by component.
+        width: of the terminal, in characters.
+    """
+    names = WIDE_NAME_WIDTH if width >= WIDE else NAME_WIDTH
     shown = Table(
-        Column(min_width=NAME_WIDTH, max_width=NAME_WIDTH, overflow="fold"),
+        Column(min_width=names, max_width=names, overflow="fold"),
         Column(min_width=7),
         Column(overflow="fold"),
         box=None,
@@ -36,7 +44,7 @@ def table(results: Results) -> RenderableType:
             state = Text(one.state, style=STYLES[one.state])
             shown.add_row(Padding(one.name, (0, 0, 0, 2)), state, Text(one.text))
             for line in _details(one):
-                shown.add_row("", "", Text(line, style="red"))
+                shown.add_row("", "", Text(f"· {line}", style="red"))
     good = not any(one.state == "failed" for found in results.values() for one in found)
     return Group(shown, Text(), Text(sentence(results), style="green" if good else "bold red"))
 

@@ -66,7 +66,7 @@ async def test_every_query_of_every_dashboard_is_run_with_its_variables_filled_i
 
     results = await check(serve, target, tmp_path, answers(record))
     assert {one.state for one in results.values()} == {"ok"}
-    assert results["Service"].text.endswith("with data")
+    assert results["dashboard service"].text.endswith("with data")
     of_panels = sum(
         len(panel.get("targets", ())) for one in COMMITTED.values() for panel in one["panels"]
     )
@@ -98,7 +98,7 @@ async def test_a_query_that_fails_names_its_panel_and_the_error(
     results = await check(serve, target, tmp_path, answers(refuse))
     wrong = [one for one in results.values() if one.state == "failed"]
     assert any(f"{title}: unexpected status code 401" in one.details for one in wrong)
-    assert results["Host"].state == "ok"
+    assert results["dashboard host"].state == "ok"
 
 
 async def test_queries_without_data_are_counted_and_a_dashboard_without_any_fails(
@@ -110,13 +110,13 @@ async def test_queries_without_data_are_counted_and_a_dashboard_without_any_fail
         return 200, {"results": {asked["refId"]: FRAMES if arrivals else EMPTY}}
 
     results = await check(serve, target, tmp_path, answers(scarce))
-    assert results["Service"].state == "ok"
-    assert ", 1 with data" in results["Service"].text
-    assert (results["Host"].state, results["Host"].text) == (
+    assert results["dashboard service"].state == "ok"
+    assert ", 1 with data" in results["dashboard service"].text
+    assert (results["dashboard host"].state, results["dashboard host"].text) == (
         "failed",
         f"{len(COMMITTED['host']['panels'])} queries, and none has data",
     )
-    assert results["Runbooks"].text == "0 queries, 0 with data"
+    assert results["dashboard runbooks"].text == "0 queries, 0 with data"
 
 
 async def test_a_sick_data_source_and_a_missing_dashboard_are_named(
@@ -130,7 +130,7 @@ async def test_a_sick_data_source_and_a_missing_dashboard_are_named(
     )
     results = await check(serve, target, tmp_path, given)
     assert "Health check failed: no index" in results["data source Elasticsearch logs"].text
-    assert "answers 404: Not Found" in results["tidegate-host"].text
+    assert "answers 404: Not Found" in results["dashboard host"].text
 
 
 async def test_without_an_address_it_is_skipped(target: Any) -> None:

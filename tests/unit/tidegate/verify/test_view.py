@@ -24,12 +24,12 @@ RESULTS = {
 @pytest.mark.parametrize("width", [80, 120])
 def test_each_check_has_its_line_below_its_component(width: int) -> None:
     out = io.StringIO()
-    Console(file=out, width=width).print(table(RESULTS))
+    Console(file=out, width=width).print(table(RESULTS, width))
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
     assert max(map(len, lines)) <= width
     assert lines[0] == "Gateway"
     assert lines[1].split() == ["ready", "ok", "http://127.0.0.1:8000/ready", "answers", "200"]
-    assert any(line.strip() == "rule 0: it fails" for line in lines)
+    assert any(line.strip() == "· rule 0: it fails" for line in lines)
     assert "and 1 more (--json shows all)" in out.getvalue()
     assert lines[-1] == "1 of 3 checks failed (1 skipped): Prometheus: rules."
 
