@@ -148,5 +148,7 @@ def _refusal(where: str, status: int, body: bytes) -> tuple[str, Any]:
 
 
 def _plain(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "its name cannot be resolved"
     number = getattr(error, "errno", None)
     return os.strerror(number).lower() if number else str(error) or type(error).__name__

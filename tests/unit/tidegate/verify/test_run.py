@@ -51,6 +51,14 @@ async def test_nothing_is_there_and_each_component_says_so_in_a_sentence(
             assert "cannot be reached: connection refused" in only.text, component
 
 
+async def test_a_name_that_is_not_known_is_a_sentence(target: Any) -> None:
+    url = "http://prometheus.invalid:9090"
+    results = await run_checks(target(url), 0, checks={"Prometheus": prometheus.check})
+    assert [one.text for one in results["Prometheus"]] == [
+        f"{url}/api/v1/rules cannot be reached: its name cannot be resolved"
+    ]
+
+
 async def test_an_answer_of_another_program_is_a_failure_and_no_crash(
     serve: Serve, target: Any
 ) -> None:
