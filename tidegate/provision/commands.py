@@ -9,7 +9,6 @@ from typing import TextIO
 
 from tidegate.provision.folders import owned
 from tidegate.provision.initial import Initial
-from tidegate.provision.preflight import map_count_warning, read_map_count
 from tidegate.provision.problems import ProvisionError
 from tidegate.provision.showing import listing, value
 from tidegate.render.layout import project_folder
@@ -29,7 +28,7 @@ def secrets_init(
         initial = Initial(folder, given, owned_folders, stamp, stack_version)
         if problems := initial.problems():
             return _stopped(*problems)
-        if warning := map_count_warning(read_map_count()):
+        for warning in initial.warnings():
             _say(f"warning: {warning}", sys.stderr)
         for line in initial.make():
             _say(line)

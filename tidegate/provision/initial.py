@@ -11,6 +11,8 @@ from tidegate.provision.folders import Owned
 from tidegate.provision.given import read_given
 from tidegate.provision.inventory import CONSUMERS, SECRETS, Consumer, Secret
 from tidegate.provision.keeping import Keep, settle
+from tidegate.provision.problems import ProvisionError
+from tidegate.render.watermarks import Watermarks, read_watermarks
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,31 @@ class Initial:
             ProvisionError: one of the places cannot be looked at.
         """
         found = [*read_given(self.given, self.table)[1]]
-        found += preflight.disk_problems(self._places())
+        marks = watermarks()
+        for path, free in preflight.free_by_disk(self._places()).items():
+            problem = preflight.disk_problem(path, free, marks)
+            found += [problem] if problem else []
         if self.data is not None:
             problem = stamp.stamp_problem(stamp.read_stamp(self.data), self.running)
             found += [problem] if problem else []
         return found
+
+    def warnings(self) -> list[str]:
+        """What does not stop a start and may hurt later.
+
+        Raises:
+            ProvisionError: one of the places cannot be examined.
+        """
+        marks = watermarks()
+        found = [
+            preflight.map_count_warning(preflight.read_map_count()),
+            preflight.memory_warning(preflight.read_memory()),
+            *(
+                preflight.disk_warning(path, free, marks)
+                for path, free in preflight.free_by_disk(self._places()).items()
+            ),
+        ]
+        return [warning for warning in found if warning]
 
     def make(self) -> Iterator[str]:
         """Make what is missing, and tell each thing in a line. The same again changes nothing.
@@ -70,3 +92,15 @@ class Initial:
     def _places(self) -> list[Path]:
         data = [] if self.data is None else [self.data]
         return [self.folder, *(one.path for one in self.owned), *data]
+
+
+def watermarks() -> Watermarks:
+    """Elasticsearch's disk watermarks.
+
+    Raises:
+        ProvisionError: their file is missing, or wrong.
+    """
+    try:
+        return read_watermarks()
+    except (OSError, ValueError) as error:
+        raise ProvisionError(str(error)) from error

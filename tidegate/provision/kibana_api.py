@@ -17,6 +17,8 @@ HEADERS: Final = {"kbn-xsrf": "true"}
 PROBE_SECONDS: Final = 10.0
 CALL_SECONDS: Final = 60.0
 ERROR_CHARACTERS: Final = 300
+# Levels at which it serves all of its API. `degraded`: a part of it is slow, as all are on a busy machine.
+USABLE: Final = frozenset({"available", "degraded"})
 # What Kibana says of an object that was made by a later version than its own.
 TOO_NEW: Final = "more recent version of Kibana"
 
@@ -54,7 +56,7 @@ class Kibana:
                 self._address("/api/status"), timeout=aiohttp.ClientTimeout(PROBE_SECONDS)
             ) as answer:
                 level = _overall_level(_json(await answer.read()))
-                if level == "available":
+                if level in USABLE:
                     return ""
                 return f"it says {level!r}" if level else f"it answers {answer.status}"
         except TimeoutError:

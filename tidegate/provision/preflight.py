@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from tidegate.provision.problems import ProvisionError, reason
+from tidegate.render.watermarks import GIB, Watermarks
 
 MAP_COUNT_LEAST: Final = 262_144
 MAP_COUNT_RECOMMENDED: Final = 1_048_576
 MAP_COUNT_FILE: Final = Path("/proc/sys/vm/max_map_count")
-GIB: Final = 2**30
-FREE_LEAST: Final = 2 * GIB
-# cluster.routing.allocation.disk.watermark.flood_stage and its max_headroom, as Elasticsearch 9 has them.
-FLOOD_SHARE: Final = 0.05
-FLOOD_MOST: Final = 100 * GIB
+# The memory limits of docker-compose.yml with one replica come to 5.4 GiB. A machine of 6 GiB reports about
+# that much: its firmware and kernel keep the rest.
+MEMORY_NEEDED: Final = 6 * GIB
+MEMORY_LEAST: Final = int(5.4 * GIB)
 
 
 def map_count_warning(count: int) -> str:
@@ -35,25 +36,43 @@ def map_count_warning(count: int) -> str:
     )
 
 
-def disk_problem(path: Path, free: int, total: int) -> str:
-    """Why there is too little room on a disk; empty if there is enough.
+def memory_warning(total: int) -> str:
+    """What to say of a machine with this many bytes of memory; empty if it has enough.
+
+    A warning, as containers seldom reach their limits all at once.
+    """
+    if total >= MEMORY_LEAST:
+        return ""
+    return (
+        f"this machine, or Docker's virtual machine, has {total / GIB:.1f} GiB of memory, and the stack needs"
+        f" {MEMORY_NEEDED // GIB}: containers may be killed; add memory (Docker Desktop: Settings, Resources)"
+    )
+
+
+def disk_problem(path: Path, free: int, marks: Watermarks) -> str:
+    """Why a disk has too little free space for a start; empty if it has enough.
 
     Args:
         path: a folder on it, to name it by.
         free: bytes that can be written.
-        total: bytes in all.
+        marks: Elasticsearch's.
     """
-    if free < FREE_LEAST:
-        return (
-            f"the disk of {path} has {free / GIB:.1f} GiB free, and the stack needs {FREE_LEAST / GIB:.0f}:"
-            " make room"
-        )
-    if free < min(FLOOD_SHARE * total, FLOOD_MOST):
-        return (
-            f"the disk of {path} is {1 - free / total:.1%} full: beyond 95 % Elasticsearch makes its"
-            " indices read-only, so make room"
-        )
-    return ""
+    if free >= marks.high:
+        return ""
+    return (
+        f"the disk of {path} has {free / GIB:.1f} GiB free: below {marks.high // GIB} GiB Elasticsearch"
+        f" creates no index, below {marks.flood_stage // GIB} GiB it writes nothing; free some space"
+    )
+
+
+def disk_warning(path: Path, free: int, marks: Watermarks) -> str:
+    """What to say of a disk that has enough free space for a start and not for long; else empty."""
+    if not marks.high <= free < marks.low:
+        return ""
+    return (
+        f"the disk of {path} has {free / GIB:.1f} GiB free, and below {marks.high // GIB} GiB Elasticsearch"
+        " creates no index: free some space"
+    )
 
 
 def read_map_count(path: Path = MAP_COUNT_FILE) -> int:
@@ -64,18 +83,23 @@ def read_map_count(path: Path = MAP_COUNT_FILE) -> int:
         return MAP_COUNT_RECOMMENDED
 
 
-def disk_problems(paths: Iterable[Path]) -> list[str]:
-    """The problems of the disks that these lie on, each disk once.
+def read_memory() -> int:
+    """Bytes of memory of this machine. In a container, too, it is the machine's."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def free_by_disk(paths: Iterable[Path]) -> dict[Path, int]:
+    """The free bytes of each disk that these lie on, by the first path on it.
 
     Raises:
-        ProvisionError: one cannot be asked.
+        ProvisionError: one cannot be examined.
     """
-    seen: dict[int, str] = {}
+    found: dict[int, tuple[Path, int]] = {}
     for path in paths:
         there = next(one for one in (path, *path.absolute().parents) if one.exists())
         try:
-            usage, device = shutil.disk_usage(there), there.stat().st_dev
+            free, device = shutil.disk_usage(there).free, there.stat().st_dev
         except OSError as error:
-            raise ProvisionError(f"{path} cannot be looked at: {reason(error)}") from error
-        seen.setdefault(device, disk_problem(path, usage.free, usage.total))
-    return [problem for problem in seen.values() if problem]
+            raise ProvisionError(f"{path} cannot be examined: {reason(error)}") from error
+        found.setdefault(device, (path, free))
+    return dict(found.values())

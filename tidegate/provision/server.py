@@ -123,8 +123,9 @@ def full_problem(blocks: dict[str, Any], disks: list[dict[str, int]]) -> str:
         return ""
     free = min((disk["available_in_bytes"] for disk in disks), default=0)
     return (
-        f"Elasticsearch made {len(full)} indices read-only ({full[0]} …), as it does when its disk is"
-        f" 95 % full (the flood stage); {free / GIB:.1f} GiB are free now: make room, and it ends that"
+        f"Elasticsearch made {len(full)} indices read-only ({full[0]} …), as it does when its disk has less"
+        f" free space than the flood_stage watermark; {free / GIB:.1f} GiB are free now: free some space,"
+        " and it ends that"
     )
 
 

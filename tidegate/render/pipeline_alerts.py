@@ -10,6 +10,7 @@ from typing import Final
 
 from tidegate.render.alert import Alert
 from tidegate.render.promql import number
+from tidegate.render.watermarks import GIB, read_watermarks
 
 # Of the queue's capacity.
 QUEUE_SHARE: Final = 0.5
@@ -18,8 +19,6 @@ QUEUE_FLOOR: Final = 0.1
 # In two minutes. Logstash repeats a failed bulk request after 2 s, 4 s, and then each 5 s, so one that is
 # stuck fails more than twenty times.
 REPEATED: Final = 6
-# Elasticsearch makes no new index on a disk with less than 15 % left, and stops writing at 5 %.
-DISK_SHARE: Final = 0.2
 
 
 def pipeline_alerts() -> Iterator[Alert]:
@@ -102,6 +101,10 @@ def _logstash() -> Iterator[Alert]:
 
 def _elasticsearch() -> Iterator[Alert]:
     failed = "tidegate_elasticsearch_failure_store_documents"
+    marks = read_watermarks()
+    low, high, flood_stage = (
+        f"{size // GIB} GiB" for size in (2 * marks.low, marks.high, marks.flood_stage)
+    )
     yield Alert(
         "FailureStoreDocuments",
         f"sum({failed}) > (sum({failed} offset 1h) or vector(0))",
@@ -129,13 +132,12 @@ def _elasticsearch() -> Iterator[Alert]:
     )
     yield Alert(
         "ElasticsearchDiskLow",
-        "min by (node) (tidegate_elasticsearch_disk_free_bytes / tidegate_elasticsearch_disk_bytes) < "
-        f"{DISK_SHARE}",
+        f"min by (node) (tidegate_elasticsearch_disk_free_bytes) < {2 * marks.low}",
         300,
         "warning",
         "Elasticsearch's disk fills up",
-        f"The node {{{{ $labels.node }}}} has less than {_percent(DISK_SHARE)} left; below 15 % it makes no "
-        "new index, below 5 % it writes nothing.",
+        f"The node {{{{ $labels.node }}}} has less than {low} free; below {high} it creates no index, below "
+        f"{flood_stage} it writes nothing.",
     )
 
 

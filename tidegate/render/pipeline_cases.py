@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from tidegate.render.alert_case import Case
+from tidegate.render.watermarks import GIB
 
 LABELS: Final = 'job="exporter",instance="exporter:9104"'
 QUEUE: Final = f'tidegate_logstash_queue_bytes{{{LABELS},pipeline="main"}}'
@@ -15,7 +16,6 @@ FAILED: Final = (
     f'{{{LABELS},stream="logs-tidegate.request-default"}}'
 )
 FREE: Final = f'tidegate_elasticsearch_disk_free_bytes{{{LABELS},node="elasticsearch"}}'
-DISK: Final = f'tidegate_elasticsearch_disk_bytes{{{LABELS},node="elasticsearch"}}'
 ELSEWHERE: Final = {'up{job="collector",instance="127.0.0.1:9101"}': "1x40"}
 
 
@@ -115,6 +115,6 @@ def _elasticsearch() -> Iterator[Case]:
     yield Case(alert, "there is none here", ELSEWHERE, "5m", fires=False)
 
     alert, labels = "ElasticsearchDiskLow", {"node": "elasticsearch"}
-    yield Case(alert, "a tenth is left", {FREE: "10x40", DISK: "100x40"}, "8m", True, labels)
-    yield Case(alert, "half is left", {FREE: "50x40", DISK: "100x40"}, "8m", fires=False)
+    yield Case(alert, "7 GiB are free", {FREE: f"{7 * GIB}x40"}, "8m", True, labels)
+    yield Case(alert, "9 GiB are free", {FREE: f"{9 * GIB}x40"}, "8m", fires=False)
     yield Case(alert, "there is none here", ELSEWHERE, "5m", fires=False)

@@ -7,9 +7,12 @@ setup does by that API is held to recorded answers in tests/unit/tidegate/provis
 
 from __future__ import annotations
 
+import json
 import re
 import time
 import uuid
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,8 +24,10 @@ from tidegate.provision import waiting
 from tidegate.provision.accounts import may_log_in
 from tidegate.provision.commands import setup_elasticsearch
 from tidegate.provision.elasticsearch import set_up
+from tidegate.provision.preflight import disk_problem
 from tidegate.provision.problems import ProvisionError
 from tidegate.provision.roles import ROLES
+from tidegate.render.watermarks import GIB, read_watermarks
 from tidegate.settings import Settings, load
 
 from .conftest import Prepare, add_roles, add_user, owner_of
@@ -176,6 +181,31 @@ def test_streams_of_an_older_mapping_learn_the_new_fields(
     assert told(settings)["fields of existing streams"] == "as wanted"
 
 
+def test_an_index_is_created_only_above_the_stacks_high_watermark(owner: Elasticsearch) -> None:
+    prefix, marks = "cluster.routing.allocation.disk.watermark", read_watermarks()
+    (node,) = owner.nodes.info(metric="settings", flat_settings=True).body["nodes"].values()
+    assert {name: node["settings"][f"{prefix}.{name}"] for name in asdict(marks)} == {
+        name: f"{size // GIB}gb" for name, size in asdict(marks).items()
+    }
+    (stats,) = owner.nodes.stats(metric="fs").body["nodes"].values()
+    assert disk_problem(Path("/"), stats["fs"]["total"]["available_in_bytes"], marks) == ""
+    full = {
+        f"{prefix}.low": "1pb",
+        f"{prefix}.high": "1pb",
+    }  # as on a disk with less than that free
+    owner.cluster.put_settings(transient=full)
+    try:
+        made = owner.indices.create(index="below", timeout="1s")
+        why = owner.cluster.allocation_explain(index="below", shard=0, primary=True).body
+    finally:
+        owner.cluster.put_settings(transient=dict.fromkeys(full))
+        owner.indices.delete(index="below", ignore_unavailable=True)
+    assert not made["shards_acknowledged"]
+    assert "high watermark" in json.dumps(why)
+    assert owner.indices.create(index="above")["shards_acknowledged"]
+    owner.indices.delete(index="above")
+
+
 def test_a_full_disk_is_named_and_nothing_is_changed(
     settings: Settings, owner: Elasticsearch
 ) -> None:
@@ -187,7 +217,7 @@ def test_a_full_disk_is_named_and_nothing_is_changed(
     assert said.startswith(
         "Elasticsearch made 1 indices read-only (filled …), as it does when its disk"
     )
-    assert "GiB are free now: make room" in said
+    assert "GiB are free now: free some space" in said
 
 
 def test_a_cluster_that_takes_no_changes_is_named(settings: Settings, owner: Elasticsearch) -> None:

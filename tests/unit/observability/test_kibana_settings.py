@@ -63,7 +63,9 @@ def container_variables(**shell: str) -> dict[str, str]:
         check=True,
     )
     service = json.loads(done.stdout)["services"]["kibana"]
-    secrets = re.findall(r"^(\w+)=\$+\(cat /run/secrets/\w+\)$", service["command"][-1], re.MULTILINE)
+    secrets = re.findall(
+        r"^(\w+)=\$+\(cat /run/secrets/\w+\)$", service["command"][-1], re.MULTILINE
+    )
     return dict(service["environment"]) | dict.fromkeys(secrets, "x" * 32)
 
 

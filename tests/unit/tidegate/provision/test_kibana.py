@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from aiohttp import web
 from serving import serving
 from typer.testing import CliRunner
@@ -26,16 +28,22 @@ from tidegate.render.kibana import data_views
 from tidegate.render.kibana.documents import saved_objects
 from tidegate.settings import Settings
 
+ROOT = Path(__file__).parents[4]
 OBJECTS = saved_objects(Settings())
 NEWER = "Document belongs to a more recent version of Kibana [10.5.0]"
 
 
 @dataclass
 class StandIn:
-    """A Kibana's API as far as it is used. `starting` answers come before it is ready."""
+    """A Kibana's API as far as it is used. `starting` answers come before it is ready.
+
+    The status as elastic/kibana's src/core/packages/status/server-internal/src/routes/status.ts
+    answers it: 200 with the overall level `available` or `degraded`, 503 with `unavailable` or `critical`.
+    """
 
     url: str = ""
     starting: int = 0
+    level: str = "available"
     version: str | None = "9.2.8"
     api_key: str = ""
     drop: str = ""
@@ -80,7 +88,12 @@ class StandIn:
                 return web.Response(text="Kibana server is not ready yet.", status=503)
             return web.json_response({"status": {"overall": {"level": "unavailable"}}}, status=503)
         version = {} if self.version is None else {"version": {"number": self.version}}
-        return web.json_response({**version, "status": {"overall": {"level": "available"}}})
+        status = {
+            "overall": {"level": self.level},
+            "core": {"savedObjects": {"level": "available"}},
+        }
+        code = 200 if self.level in {"available", "degraded"} else 503
+        return web.json_response({**version, "status": status}, status=code)
 
     async def _data_view(self, request: web.Request) -> web.Response:
         body = await request.json()
@@ -181,6 +194,24 @@ def test_it_waits_and_then_fills_kibana_and_says_so(kibana: StandIn, run: Run) -
     assert "data view Tidegate logs: logs-tidegate.*-*" in lines
     assert "search Tidegate: slow requests" in lines
     assert lines[-1] == "to look at it: /app/dashboards#/view/tidegate-overview"
+
+
+@pytest.mark.parametrize(
+    ("level", "ready"),
+    [("available", True), ("degraded", True), ("unavailable", False), ("critical", False)],
+)
+def test_its_level_says_whether_it_is_ready(
+    kibana: StandIn, run: Run, level: str, ready: bool
+) -> None:
+    kibana.level = level
+    assert run(start_seconds=20 if ready else 1e-9)[0] == (0 if ready else 2)
+    # The container's health check says the same.
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))["services"]
+    _, *command = services["kibana"]["healthcheck"]["test"]
+    command = [part.replace("http://localhost:5601", kibana.url) for part in command]
+    assert f"{kibana.url}/api/status" in command
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert (done.returncode == 0) is ready
 
 
 def test_what_one_look_shows_that_took_all_the_time_is_said_as_well(

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tidegate.provision.preflight import (
-    FREE_LEAST,
-    GIB,
     MAP_COUNT_RECOMMENDED,
+    MEMORY_LEAST,
     disk_problem,
-    disk_problems,
+    disk_warning,
+    free_by_disk,
     map_count_warning,
+    memory_warning,
     read_map_count,
+    read_memory,
 )
+from tidegate.render.watermarks import FILE, GIB, Watermarks, read_watermarks
 
 DISK = Path("/secrets")
+MARKS = Watermarks(low=4 * GIB, high=3 * GIB, flood_stage=2 * GIB)
 
 
 @pytest.mark.parametrize("count", [262_144, 1_048_576])
@@ -40,32 +45,65 @@ def test_the_number_of_maps_is_read_from_the_kernel(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("free", "total", "problem"),
+    ("free", "problem", "warning"),
     [
-        (FREE_LEAST, 30 * GIB, ""),
-        (FREE_LEAST - 1, 30 * GIB, "has 2.0 GiB free, and the stack needs 2"),
-        (0, 30 * GIB, "has 0.0 GiB free"),
-        (5 * GIB, 100 * GIB, ""),
-        (
-            5 * GIB - 1,
-            100 * GIB,
-            "is 95.0% full: beyond 95 % Elasticsearch makes its indices read-only",
-        ),
-        # Elasticsearch wants no more than 100 GiB free, however large the disk is.
-        (100 * GIB, 10_000 * GIB, ""),
-        (100 * GIB - 1, 10_000 * GIB, "is 99.0% full"),
+        (MARKS.low, False, False),
+        (MARKS.low - 1, False, True),
+        (MARKS.high, False, True),
+        (MARKS.high - 1, True, False),
+        (0, True, False),
     ],
 )
-def test_a_disk_that_is_too_full_is_named(free: int, total: int, problem: str) -> None:
-    found = disk_problem(DISK, free, total)
-    assert problem in found
-    assert bool(found) == bool(problem)
-
-
-def test_a_disk_is_named_once_however_many_volumes_lie_on_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_disk_below_elasticsearchs_watermarks_is_named(
+    free: int, problem: bool, warning: bool
 ) -> None:
-    usage = type("Usage", (), {"free": 0, "total": GIB})
-    monkeypatch.setattr("tidegate.provision.preflight.shutil.disk_usage", lambda _: usage)
-    (problem,) = disk_problems([tmp_path / "not" / "there" / "yet", tmp_path])
-    assert problem.startswith(f"the disk of {tmp_path / 'not' / 'there' / 'yet'} has 0.0 GiB free")
+    found = disk_problem(DISK, free, MARKS)
+    assert bool(found) is problem
+    if problem:
+        assert found.startswith(f"the disk of /secrets has {free / GIB:.1f} GiB free: below 3 GiB")
+    found = disk_warning(DISK, free, MARKS)
+    assert bool(found) is warning
+    if warning:
+        assert found.endswith("below 3 GiB Elasticsearch creates no index: free some space")
+
+
+def test_the_share_of_a_disk_does_not_matter() -> None:
+    # 50 of 500 GiB: by Elasticsearch's own defaults no index could be created.
+    assert disk_problem(DISK, 50 * GIB, read_watermarks()) == ""
+    assert disk_warning(DISK, 50 * GIB, read_watermarks()) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "must set low, high and flood_stage"),
+        ("low=4gb high=3 flood_stage=2gb", "must set low, high and flood_stage"),
+        ("low=2gb high=3gb flood_stage=1gb", "low must be at least high"),
+    ],
+)
+def test_watermarks_that_elasticsearch_would_refuse_are_named(
+    tmp_path: Path, text: str, complaint: str
+) -> None:
+    prefix = "cluster.routing.allocation.disk.watermark."
+    (tmp_path / FILE).parent.mkdir()
+    (tmp_path / FILE).write_text("".join(f"{prefix}{one}\n" for one in text.split()))
+    with pytest.raises(ValueError, match=complaint):
+        read_watermarks(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("total", "enough"), [(8 * GIB, True), (MEMORY_LEAST, True), (4 * GIB, False)]
+)
+def test_a_machine_with_less_memory_than_the_limits_is_warned_of(total: int, enough: bool) -> None:
+    warning = memory_warning(total)
+    assert (warning == "") is enough
+    assert enough or "has 4.0 GiB of memory, and the stack needs 6:" in warning
+
+
+def test_the_memory_of_this_machine_is_read() -> None:
+    assert read_memory() == pytest.approx(psutil.virtual_memory().total, rel=0.01)
+
+
+def test_a_disk_is_named_once_however_many_volumes_lie_on_it(tmp_path: Path) -> None:
+    missing = tmp_path / "not" / "there" / "yet"
+    assert list(free_by_disk([missing, tmp_path])) == [missing]

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.provision import commands, initial
+from tidegate.provision import commands, initial, preflight
 from tidegate.provision.commands import secrets_init, secrets_show
 from tidegate.provision.inventory import CONSUMERS, SECRETS, Consumer
 from tidegate.provision.preflight import MAP_COUNT_RECOMMENDED
 from tidegate.provision.stamp import NAME
+from tidegate.render.watermarks import GIB
 
 MINE = {
     name: Consumer(name, os.getuid(), os.getgid(), consumer.mode)
@@ -22,7 +23,8 @@ MINE = {
 @pytest.fixture(autouse=True)
 def _as_whoever_runs_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(initial, "CONSUMERS", MINE)
-    monkeypatch.setattr(commands, "read_map_count", lambda: MAP_COUNT_RECOMMENDED)
+    monkeypatch.setattr(preflight, "read_map_count", lambda: MAP_COUNT_RECOMMENDED)
+    monkeypatch.setattr(preflight, "read_memory", lambda: 8 * GIB)
 
 
 def init(folder: Path, own: list[str] | None = None, version: str = "9.2.8") -> int:
@@ -116,12 +118,15 @@ def test_a_newer_stack_takes_the_volume_and_says_so(
     assert init(tmp_path) == 2
 
 
-def test_too_few_maps_are_a_warning_that_stops_nothing(
+def test_too_few_maps_and_too_little_memory_are_warnings_that_stop_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commands, "read_map_count", lambda: 65_530)
+    monkeypatch.setattr(preflight, "read_map_count", lambda: 65_530)
+    monkeypatch.setattr(preflight, "read_memory", lambda: 4 * GIB)
     assert init(tmp_path) == 0
-    assert capsys.readouterr().err.startswith("warning: vm.max_map_count is 65530")
+    maps, memory = capsys.readouterr().err.splitlines()
+    assert maps.startswith("warning: vm.max_map_count is 65530")
+    assert memory.startswith("warning: this machine")
 
 
 @pytest.mark.parametrize("blocked", ["secrets", "data"])

@@ -56,8 +56,8 @@ def test_blocks_of_a_full_disk_are_named_and_others_are_not() -> None:
     assert full_problem({}, disks) == ""
     assert full_problem({"indices": {"closed": blocks["indices"]["closed"]}}, disks) == ""
     assert full_problem(blocks, disks) == (
-        "Elasticsearch made 1 indices read-only (full …), as it does when its disk is 95 % full"
-        " (the flood stage); 1.5 GiB are free now: make room, and it ends that"
+        "Elasticsearch made 1 indices read-only (full …), as it does when its disk has less free space than"
+        " the flood_stage watermark; 1.5 GiB are free now: free some space, and it ends that"
     )
     everything = {"global": {"6": {"description": "cluster read-only (api)"}}, **blocks}
     assert full_problem(everything, disks) == (
