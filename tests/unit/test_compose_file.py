@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -16,12 +17,15 @@ import yaml
 from driving import ROOT
 
 from tidegate.provision.inventory import SECRETS
+from tidegate.provision.preflight import MEMORY_LEAST, MEMORY_NEEDED
 from tidegate.provision.stamp import ELASTIC_VERSION
+from tidegate.render.watermarks import GIB
 from tidegate.settings import setting_names
 from tidegate.stack.prometheus import CORS_ORIGIN
 
 PROGRAMS = Path(sys.executable).parent
-GIB = 2**30
+# What these programs need at least: Logstash was measured, the others are as their users report.
+MEASURED_MIB = {"grafana": 768, "kibana": 1536, "logstash": 960, "alertmanager": 96}
 
 
 def compose(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -44,6 +48,12 @@ def services() -> dict[str, dict[str, Any]]:
 
 def lasting(services: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {name: one for name, one in services.items() if one["restart"] != "no"}
+
+
+def started_before(services: dict[str, dict[str, Any]], name: str) -> set[str]:
+    """All that Compose starts before a service."""
+    before: list[str] = list(services[name].get("depends_on", []))
+    return set(before).union(*(started_before(services, each) for each in before))
 
 
 def test_compose_accepts_it() -> None:
@@ -73,13 +83,23 @@ def test_every_service_that_lasts_is_watched_bounded_and_confined(
         assert one["cap_drop"] == ["ALL"], name
         assert "cap_add" not in one, name
         assert one["logging"]["options"] == {"max-size": "10m", "max-file": "3"}, name
-        assert set(one["networks"]) <= {"front", "telemetry", "control"}, name
+        assert set(one.get("networks", [])) <= {"front", "telemetry", "control"}, name
+        assert ("networks" in one) is (name != "ready"), name
 
 
-def test_with_one_replica_it_is_bound_to_four_gibibytes(
+def test_the_memory_limits_of_one_replica_are_what_the_preflight_asks_for(
     services: dict[str, dict[str, Any]],
 ) -> None:
-    assert sum(int(one["mem_limit"]) for one in lasting(services).values()) <= 4 * GIB
+    bound = sum(int(one["mem_limit"]) for one in lasting(services).values())
+    assert MEMORY_LEAST - GIB / 4 < bound <= MEMORY_LEAST
+    for name, least in MEASURED_MIB.items():
+        assert int(services[name]["mem_limit"]) >= least * 2**20, name
+    heap = re.search(r"max-old-space-size=(\d+)", services["kibana"]["environment"]["NODE_OPTIONS"])
+    assert heap is not None
+    # Beside its heap, a third of Kibana's memory is code and buffers.
+    assert int(heap[1]) * 2**20 <= int(services["kibana"]["mem_limit"]) * 2 / 3
+    for page in ("README.md", "docs/compose.md"):
+        assert f"{MEMORY_NEEDED // GIB} GiB of memory" in (ROOT / page).read_text("utf-8"), page
 
 
 def test_nothing_is_published_beyond_this_machine(services: dict[str, dict[str, Any]]) -> None:
@@ -175,17 +195,21 @@ def test_each_image_of_ours_has_one_builder_and_comes_from_nowhere_else(
     ours = {n: one for n, one in services.items() if one["image"].startswith("tidegate/")}
     builders = {n: one["image"] for n, one in ours.items() if "build" in one}
     assert sorted(builders.values()) == sorted({one["image"] for one in ours.values()})
-    assert {one["pull_policy"] for one in ours.values()} == {"never"}
-
-    def started(name: str) -> set[str]:
-        """A service and all that Compose starts before it."""
-        before: list[str] = list(services[name].get("depends_on", []))
-        return {name}.union(*(started(each) for each in before))
+    # tests/integration/compose/test_stack_file.py shows what Compose does at each start with `build`.
+    for name, one in ours.items():
+        assert one["pull_policy"] == ("build" if name in builders else "never"), name
+    # Then a build needs no network: the image that it starts from is in the engine's own store.
+    (base,) = re.findall(
+        r"^ARG BASE=(\S+)$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE
+    )
+    assert services["ready"]["image"] == base
 
     # What is started alone brings its image's builder along. By hand it runs when the stack does.
     for name, one in ours.items():
         if name != "tidegate":
-            assert one["image"] in {builders.get(each) for each in started(name)}, name
+            assert one["image"] in {
+                builders.get(each) for each in {name} | started_before(services, name)
+            }, name
 
 
 def test_each_one_shot_is_waited_for(services: dict[str, dict[str, Any]]) -> None:
@@ -200,6 +224,15 @@ def test_each_one_shot_is_waited_for(services: dict[str, dict[str, Any]]) -> Non
     assert awaited == services.keys() - lasting(services).keys() - by_hand
     # It waits for Kibana by itself: started after a healthy one, it could never say that there is none.
     assert services["kibana-setup"]["depends_on"]["kibana"]["condition"] == "service_started"
+
+
+def test_no_view_waits_for_another(services: dict[str, dict[str, Any]]) -> None:
+    views = {"grafana", "kibana", "prometheus", "kibana-setup", "first-requests"}
+    for view in ("grafana", "kibana", "prometheus"):
+        assert views & started_before(services, view) == set(), view
+    assert {"kibana-setup", "first-requests"} <= services["ready"]["depends_on"].keys()
+    needed = {name for one in services.values() for name in one.get("depends_on", {})}
+    assert "ready" not in needed
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,15 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
     assert [page for page in PAGES if page not in reached] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_command_that_waits_has_an_end(page: Path) -> None:
+    # Compose waits for ever for a container that restarts for ever. A command may be broken in two lines.
+    text = "" if page.name == "CHANGELOG.md" else page.read_text(encoding="utf-8")
+    commands = re.findall(r"docker compose\b[^`#$]*?\bup\b[^`#]*", text)
+    endless = [one for one in commands if "--wait" in one and "--wait-timeout" not in one]
+    assert endless == []
+
+
 def test_the_lock_names_hashes_and_no_address() -> None:
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     assert "--hash=sha256:" in lock
