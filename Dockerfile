@@ -7,9 +7,9 @@ FROM ${BASE} AS base
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 \
     PIP_ROOT_USER_ACTION=ignore PATH=/venv/bin:$PATH HOME=/tmp
 WORKDIR /app
-COPY scripts/healthy /usr/local/bin/
+COPY scripts/healthy scripts/as-owner /usr/local/bin/
 # A new volume mounted here belongs to the user of our containers.
-RUN install -d -o 10001 -g 10001 /var/lib/tidegate /config /runs
+RUN install -d -o 10001 -g 10001 /var/lib/tidegate /config
 
 # Packages first: they change seldom. Without an index (PIP_NO_INDEX=1) they come from the folder wheels/.
 FROM base AS packages

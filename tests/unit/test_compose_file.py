@@ -251,6 +251,13 @@ def test_links_to_kibana_follow_its_published_port(variables: dict[str, str], ad
     assert found["tidegate"]["environment"]["TIDEGATE_KIBANA__URL"] == address
 
 
+def test_the_load_report_is_left_in_the_folder_runs(services: dict[str, dict[str, Any]]) -> None:
+    (mount,) = services["loadgen"]["volumes"]
+    assert (mount["type"], mount["source"]) == ("bind", str(ROOT / "runs"))
+    assert mount["target"] == "/app/runs"  # --out's default, from the image's working folder
+    assert "--out" not in services["loadgen"]["command"]
+
+
 def test_every_variable_of_ours_is_a_setting() -> None:
     text = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     names = {name for one in text["services"].values() for name in one.get("environment", {})}

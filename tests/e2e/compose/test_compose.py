@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 import urllib.request
@@ -311,6 +312,25 @@ def test_each_command_of_the_page_runs(compose: Compose) -> None:
     )
     event: dict[str, Any] = json.loads(found.splitlines()[0])
     assert re.search(r"replica", event["message"])
+
+
+def test_the_load_generator_leaves_its_report_to_the_owner_of_the_folder(
+    compose: Compose, tmp_path: Path
+) -> None:
+    runs, owner = tmp_path / "runs", 12345
+    constant(runs, 2, LOW_RATE)
+    os.chown(runs, owner, owner)
+    runs.chmod(0o755)
+    done = compose.call(
+        *("--profile", "load", "run", "--rm", "-T", "loadgen", "run", "runs/scenario.toml"),
+        *("--prometheus", "http://prometheus:9090"),
+        TIDEGATE_RUNS=str(runs),
+    )
+    assert done.returncode in {0, 98}, done.stdout + done.stderr
+    report = runs / "latest" / "report.html"
+    assert report.stat().st_uid == owner
+    assert {path.stat().st_uid for path in runs.rglob("*")} - {0} == {owner}
+    assert "runs/" in done.stdout
 
 
 def test_verify_names_the_part_that_is_stopped(compose: Compose) -> None:
