@@ -1,10 +1,13 @@
 """The stamp of a data volume: which version of Elasticsearch may have written it.
 
 Elasticsearch refuses data of a newer version, too, but deep in a log that a person has to find first.
+The volume is Elasticsearch's and these functions run as root, so they follow no symbolic link in it.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from pathlib import Path
 from typing import Final
@@ -54,10 +57,17 @@ def read_stamp(volume: Path) -> str:
     """
     path = volume / NAME
     try:
-        return path.read_bytes()[:100].decode("utf-8", "replace").strip()
+        # O_NONBLOCK: a FIFO without a writer would be waited for.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            return os.read(descriptor, 100).decode("utf-8", "replace").strip()
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
         return ""
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise ProvisionError(f"{path} is a symbolic link: remove it") from error
         raise ProvisionError(f"{path} cannot be read: {reason(error)}") from error
 
 
@@ -71,7 +81,13 @@ def write_stamp(volume: Path, running: str) -> None:
     new = path.with_name(f".{NAME}.new")
     try:
         volume.mkdir(parents=True, exist_ok=True)
-        new.write_text(f"{running}\n", encoding="utf-8")
+        new.unlink(missing_ok=True)
+        # O_EXCL: what somebody puts there in between is not opened.
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+        try:
+            os.write(descriptor, f"{running}\n".encode())
+        finally:
+            os.close(descriptor)
         new.replace(path)
     except OSError as error:
         raise ProvisionError(f"{path} cannot be written: {reason(error)}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -57,6 +58,24 @@ def test_a_volume_that_cannot_be_read_or_written_is_a_sentence(tmp_path: Path) -
         read_stamp(tmp_path)
     with pytest.raises(ProvisionError, match=f"{NAME} cannot be written: "):
         write_stamp(tmp_path, "9.2.8")
+
+
+def test_what_elasticsearch_plants_in_its_volume_leads_nowhere(tmp_path: Path) -> None:
+    # It owns the volume, and the one that reads and writes the stamp is root.
+    secret, volume = tmp_path / "secret", tmp_path / "data"
+    secret.write_text("a secret of another")
+    volume.mkdir()
+    (volume / NAME).symlink_to(secret)
+    with pytest.raises(ProvisionError, match=f"{NAME} is a symbolic link: remove it") as raised:
+        read_stamp(volume)
+    assert "a secret" not in str(raised.value)
+    (volume / f".{NAME}.new").symlink_to(secret)
+    write_stamp(volume, "9.2.8")
+    assert secret.read_text() == "a secret of another"
+    assert read_stamp(volume) == "9.2.8"
+    (volume / NAME).unlink()
+    os.mkfifo(volume / NAME)  # nobody writes to it: it must not be waited for
+    assert read_stamp(volume) == ""
 
 
 def test_the_tests_run_a_version_of_the_same_major_and_not_a_newer_one() -> None:
