@@ -183,16 +183,14 @@ def test_streams_of_an_older_mapping_learn_the_new_fields(
 
 def test_an_index_is_created_only_above_the_stacks_high_watermark(owner: Elasticsearch) -> None:
     prefix, marks = "cluster.routing.allocation.disk.watermark", read_watermarks()
-    (node,) = owner.nodes.info(metric="settings", flat_settings=True).body["nodes"].values()
-    assert {name: node["settings"][f"{prefix}.{name}"] for name in asdict(marks)} == {
-        name: f"{size // GIB}gb" for name, size in asdict(marks).items()
-    }
+    found = owner.cluster.get_settings(include_defaults=True, flat_settings=True).body["defaults"]
+    assert found["cluster.routing.allocation.disk.threshold_enabled"] == "true"
+    ours = {f"{prefix}.{name}": f"{size // GIB}gb" for name, size in asdict(marks).items()}
+    assert {name: found[name] for name in ours} == ours
     (stats,) = owner.nodes.stats(metric="fs").body["nodes"].values()
     assert disk_problem(Path("/"), stats["fs"]["total"]["available_in_bytes"], marks) == ""
-    full = {
-        f"{prefix}.low": "1pb",
-        f"{prefix}.high": "1pb",
-    }  # as on a disk with less than that free
+    # As on a disk with less free space than `high`.
+    full = ours | {f"{prefix}.low": "1pb", f"{prefix}.high": "1pb"}
     owner.cluster.put_settings(transient=full)
     try:
         made = owner.indices.create(index="below", timeout="1s")
