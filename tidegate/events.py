@@ -24,6 +24,8 @@ from typing import Any, Final, Literal
 
 import orjson
 
+from tidegate.event_size import LINE_BYTES, within
+
 ECS_VERSION: Final = "8.17.0"
 Event = dict[str, Any]
 Level = Literal["debug", "info", "warn", "error"]
@@ -186,6 +188,7 @@ class EventWriter:
     node: str
     file_bytes: int = 64 * 2**20
     file_seconds: float = 3600.0
+    line_bytes: int = LINE_BYTES
     clock_ns: Callable[[], int] = time.time_ns
     lost: int = field(default=0, init=False)
     _fd: int = field(default=-1, init=False)
@@ -210,8 +213,8 @@ class EventWriter:
         os.register_at_fork(after_in_child=in_child)
 
     def write(self, event: Mapping[str, Any]) -> None:
-        """Append one event."""
-        self.write_line(encode(event))
+        """Append one event; of one that is too long, what `line_bytes` leaves room for."""
+        self.write_line(within(encode(event), self.line_bytes))
 
     def write_line(self, line: bytes) -> None:
         """Append one encoded event, its line end included."""

@@ -34,4 +34,10 @@ def event_writer(settings: Settings, node: str) -> EventWriter:
         OSError: their folder cannot be made.
     """
     telemetry = settings.telemetry
-    return EventWriter(settings.log_dir, node, telemetry.file_bytes, telemetry.file_seconds)
+    return EventWriter(
+        settings.log_dir,
+        node,
+        telemetry.file_bytes,
+        telemetry.file_seconds,
+        settings.collector.line_bytes,
+    )

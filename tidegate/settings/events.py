@@ -68,8 +68,9 @@ class Collector(Section):
     """Events in one delivery, at most."""
     batch_bytes: int = Field(default=4 * 2**20, ge=65_536, le=64 * 2**20)
     """Bytes in one delivery, at most."""
-    line_bytes: int = Field(default=262_144, ge=1024)
-    """A longer line is set aside as corrupt. Logstash holds 50 events in memory, several times over."""
+    line_bytes: int = Field(default=262_144, ge=16_384)
+    """A longer line is set aside as corrupt; our own events are cut to fit. Logstash holds 50 events
+    in memory, several times over."""
     keep_seconds: float = Field(default=86_400.0, ge=0)
     """Delivered, closed files older than this are deleted."""
     keep_bytes: int = Field(default=2**30, ge=0)

@@ -224,6 +224,23 @@ async def test_an_answer_that_would_be_too_large_is_refused_before_the_model_wor
     assert "send at most 25 rows" in refused["error"]
 
 
+async def test_the_event_of_a_very_long_name_fits_into_a_line_of_the_collector(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    inputs = tensors(samples[:1])
+    inputs[0] |= {"name": "x" * 900_000, "datatype": "BOOL"}
+    async with serve() as served:
+        await infer(served, 400, inputs=inputs)
+        limit = served.replica.settings.collector.line_bytes
+        (event,) = served.events()
+        (file,) = served.log_dir.glob("*.ndjson")
+    assert max(map(len, file.read_bytes().splitlines(keepends=True))) <= limit
+    assert event["tags"] == ["truncated"]
+    assert event["error"]["message"].startswith("inputs.xxx")
+    assert event["error"]["message"].endswith("got 'BOOL'")
+    assert event["tidegate"]["route"] == "/v2/models/{name}/infer"
+
+
 def test_a_model_of_numbers_takes_them_all_in_one_tensor() -> None:
     schema = Schema([Feature(name="x"), Feature(name="y", missing=True)])
     whole = Tensor("features", "FP64", (2, 2), [1.0, 2.0, 3.0, math.nan])
