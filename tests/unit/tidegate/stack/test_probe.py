@@ -1,0 +1,83 @@
+"""What a probe makes of the answers of a program that it does not trust."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from tidegate.stack.probe import MOST_BYTES, asking
+
+
+class Hostile:
+    """A server whose answers ask for more than a status."""
+
+    def __init__(self) -> None:
+        self.followed = False
+        self.sent = 0
+        app = web.Application()
+        app.router.add_get("/redirect", self._redirect)
+        app.router.add_get("/elsewhere", self._elsewhere)
+        app.router.add_get("/endless", self._endless)
+        app.router.add_get("/packed", self._packed)
+        app.router.add_get("/good", self._good)
+        self.server = TestServer(app)
+
+    async def _redirect(self, _: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"Location": "/elsewhere"})
+
+    async def _elsewhere(self, _: web.Request) -> web.Response:
+        self.followed = True
+        return web.Response(text="secret")
+
+    async def _endless(self, request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        while self.sent < 16 * MOST_BYTES:
+            await answer.write(b"z" * 65_536)
+            self.sent += 65_536
+        return answer
+
+    async def _packed(self, _: web.Request) -> web.Response:
+        body = gzip.compress(b"z" * (4 * MOST_BYTES))
+        return web.Response(body=body, headers={"Content-Encoding": "gzip"})
+
+    async def _good(self, _: web.Request) -> web.Response:
+        return web.Response(text="tidegate_slots_busy 1\n")
+
+
+@pytest.fixture
+async def hostile() -> AsyncIterator[Hostile]:
+    made = Hostile()
+    async with made.server:
+        yield made
+
+
+async def test_a_redirect_is_not_followed(hostile: Hostile) -> None:
+    url = str(hostile.server.make_url("/redirect"))
+    async with asking() as (probe, fetch):
+        assert await probe(url) == f"{url} answers 302"
+        assert await fetch(url, 10) is None
+    assert not hostile.followed
+
+
+async def test_an_endless_answer_is_read_no_further_than_its_bound(hostile: Hostile) -> None:
+    url = str(hostile.server.make_url("/endless"))
+    async with asking() as (probe, fetch):
+        assert await probe(url) == ""
+        assert await fetch(url, 60) is None
+    assert hostile.sent < 8 * MOST_BYTES
+
+
+async def test_a_compressed_answer_is_not_unpacked(hostile: Hostile) -> None:
+    async with asking() as (_, fetch):
+        assert await fetch(str(hostile.server.make_url("/packed")), 10) is None
+
+
+async def test_an_answer_within_the_bound_is_read(hostile: Hostile) -> None:
+    async with asking() as (probe, fetch):
+        url = str(hostile.server.make_url("/good"))
+        assert (await probe(url), await fetch(url, 10)) == ("", "tidegate_slots_busy 1\n")
