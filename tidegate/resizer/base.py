@@ -50,6 +50,18 @@ class ResizerUnavailableError(RuntimeError):
     """The resizer cannot be reached, or cannot say how it stands. Trying again later is right."""
 
 
+class ResizeLimitedError(ResizerUnavailableError):
+    """Replicas were removed too often. Its text says how often they may be.
+
+    Attributes:
+        retry_after_seconds: when to try again.
+    """
+
+    def __init__(self, text: str, retry_after_seconds: float) -> None:
+        super().__init__(text)
+        self.retry_after_seconds = retry_after_seconds
+
+
 class Resizer(Protocol):
     """What the HTTP face (`GET` and `PUT /replicas`) is a face of."""
 
@@ -66,6 +78,7 @@ class Resizer(Protocol):
 
         Raises:
             ResizeRefusedError: a number is outside its bounds, or slots cannot be set; nothing is changed.
+            ResizeLimitedError: replicas were removed too often; nothing is changed.
         """
         ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,13 +13,19 @@ from urllib.parse import urlsplit
 import aiohttp
 from pydantic import BaseModel, ValidationError
 
-from tidegate.resizer.base import ReplicaStatus, ResizeRefusedError, ResizerUnavailableError
+from tidegate.resizer.base import (
+    ReplicaStatus,
+    ResizeLimitedError,
+    ResizeRefusedError,
+    ResizerUnavailableError,
+)
 from tidegate.resizer.sockets import unix_address
 
 __all__ = ["ResizerClient", "ResizerUnavailableError"]
 
 UNIX_PREFIX: Final = "unix:"
 ERROR_BYTES: Final = 200
+_SECONDS: Final = re.compile("[0-9]{1,9}")
 
 
 class _ErrorAnswer(BaseModel):
@@ -70,6 +77,7 @@ class ResizerClient:
 
         Raises:
             ResizeRefusedError: a number is outside its bounds, or slots cannot be set.
+            ResizeLimitedError: replicas were removed too often.
             ResizerUnavailableError: the resizer cannot be reached, or did not answer as one.
         """
         wanted = {"desired": desired} if slots is None else {"desired": desired, "slots": slots}
@@ -83,7 +91,8 @@ class ResizerClient:
                     method, self._url, json=body, headers=self._headers, allow_redirects=False
                 ) as answer,
             ):
-                return _read(answer.status, await answer.read())
+                retry_after = answer.headers.get("Retry-After", "")
+                return _read(answer.status, await answer.read(), retry_after)
         except TimeoutError as error:
             raise ResizerUnavailableError(f"the resizer at {self.address} is too slow") from error
         except (aiohttp.ClientError, OSError) as error:
@@ -112,9 +121,13 @@ def _is_http(address: str) -> bool:
         return False
 
 
-def _read(code: int, body: bytes) -> ReplicaStatus:
+def _read(code: int, body: bytes, retry_after: str) -> ReplicaStatus:
     if code == 409:
         raise ResizeRefusedError(_error_text(body))
+    if code == 429:
+        # The only one that we send is a whole number of seconds, below 1,000.
+        seconds = float(retry_after) if _SECONDS.fullmatch(retry_after) else 0.0
+        raise ResizeLimitedError(f"the resizer refused: {_error_text(body)}", seconds)
     if code != 200:
         raise ResizerUnavailableError(f"the resizer answered {code}: {_error_text(body)}")
     try:

@@ -7,6 +7,7 @@ health checks: it needs no token, and says only whether the resizer knows its re
 from __future__ import annotations
 
 import hmac
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, StrictInt, ValidationError
 
 from tidegate.resizer.base import (
     ReplicaStatus,
+    ResizeLimitedError,
     Resizer,
     ResizeRefusedError,
     ResizerUnavailableError,
@@ -123,6 +125,10 @@ async def _start(app: web.Application) -> web.AppRunner:
 async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
+    except ResizeLimitedError as error:
+        answer = _error(429, str(error))
+        answer.headers["Retry-After"] = str(math.ceil(error.retry_after_seconds))
+        return answer
     except ResizerUnavailableError as error:
         return _error(503, str(error))
     except web.HTTPException as error:

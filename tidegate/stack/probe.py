@@ -1,7 +1,7 @@
 """Asking a program over HTTP whether it is ready.
 
-The answer may come from a replica, which is trusted with nothing else: no redirect is followed, and no more than
-`MOST_BYTES` of it are read.
+The answer may come from a replica that somebody else controls: no redirect is followed, and at most
+`MOST_BYTES` of a body are read.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from tidegate.resizer.limited import LimitedResizer
 from tidegate.resizer.local import LocalResizer
 from tidegate.resizer.server import make_app, serve_unix
 from tidegate.settings import Settings
@@ -121,7 +122,9 @@ class Supervisor:
                 text=self.status().model_dump_json(), content_type="application/json"
             )
 
-        app = make_app(LocalResizer(self._pool, self.settings.replicas, self._slots))
+        bounds = self.settings.replicas
+        resizer = LocalResizer(self._pool, bounds, self._slots)
+        app = make_app(LimitedResizer(resizer, bounds.max, time.monotonic))
         app.router.add_get("/status", get_status)
         self._deployment.add_routes(app)
         return app

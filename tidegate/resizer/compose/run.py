@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
@@ -35,6 +36,7 @@ from tidegate.resizer.compose.quota import Lender
 from tidegate.resizer.compose.resizer import CannotScaleError, ComposeResizer
 from tidegate.resizer.compose.works import Works
 from tidegate.resizer.compose.workshop import Workshop
+from tidegate.resizer.limited import LimitedResizer
 from tidegate.resizer.server import METRICS_PATH, make_app, serve_tcp
 from tidegate.resizer.sockets import unix_address
 from tidegate.settings import Settings
@@ -92,7 +94,8 @@ async def _run(settings: Settings, project: str) -> None:
         resizer = _resizer(settings, engine, home, Neighbours(fetch, home.networks), journal)
         await resizer.begin()
         _warn(resizer, home, journal)
-        app = make_app(resizer, token=token)
+        limited = LimitedResizer(resizer, settings.replicas.max, time.monotonic)
+        app = make_app(limited, token=token)
         sampler = MemorySampler(engine, home.project)
         _add_metrics(app, sampler)
         try:
