@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -46,21 +47,34 @@ class _Answer(BaseModel):
     data: _Data
 
 
+class HistoryError(RuntimeError):
+    """The history cannot be had now. Its text says why."""
+
+
 def parse(body: bytes) -> float | None:
-    """The rate in an answer of Prometheus; None if there is none that can be true."""
+    """The rate in an answer of Prometheus; None if it has no samples of earlier days.
+
+    Raises:
+        HistoryError: that is no such answer, or its rate cannot be true.
+    """
     try:
         result = _Answer.model_validate_json(body).data.result
-    except ValidationError:
+    except ValidationError as error:
+        raise HistoryError("Prometheus' answer cannot be read") from error
+    if not result:
         return None
-    rate = result[0].value[1] if result else math.nan
-    return rate if math.isfinite(rate) and rate >= 0 else None
+    rate = result[0].value[1]
+    if not (math.isfinite(rate) and rate >= 0):
+        raise HistoryError(f"Prometheus answers a rate of {rate}")
+    return rate
 
 
 @dataclass(slots=True)
 class HistoryReader:
     """Adds what is to be expected to what was read.
 
-    A history that cannot be had is no problem of the signals: nothing is expected then.
+    A history that cannot be had is no problem of the signals. The last one stays in force until the minutes
+    that it was about are over; after that nothing is expected. Either is said in `Reading.history_problem`.
 
     Attributes:
         url: where Prometheus is, as http://HOST:PORT.
@@ -76,14 +90,26 @@ class HistoryReader:
     clock: Callable[[], float]
     timeout_seconds: float = 2.0
     _rate: float | None = field(default=None, init=False)
-    _asked: float = field(default=-math.inf, init=False)
+    _learned: float = field(default=-math.inf, init=False)
+    _problem: str = field(default="", init=False)
 
     async def read(self) -> Reading:
         """The reading, with the rate that is to be expected."""
         now = self.clock()
-        if now - self._asked >= KEPT_SECONDS:
-            self._asked, self._rate = now, await self._ask()
-        return replace(await self.inner(), expected_rate=self._rate)
+        if self._problem or now - self._learned >= KEPT_SECONDS:
+            reading, _ = await asyncio.gather(self.inner(), self._learn(now))
+        else:
+            reading = await self.inner()
+        return replace(reading, expected_rate=self._rate, history_problem=self._problem)
+
+    async def _learn(self, now: float) -> None:
+        try:
+            self._rate, self._learned, self._problem = await self._ask(), now, ""
+        except HistoryError as error:
+            if now - self._learned >= AHEAD_SECONDS:
+                self._rate = None
+            follows = "the last rate is kept" if self._rate is not None else "none is expected"
+            self._problem = f"{error}; {follows}"
 
     async def _ask(self) -> float | None:
         try:
@@ -94,5 +120,7 @@ class HistoryReader:
                 allow_redirects=False,
             ) as answer:
                 return parse(await answer.read())
-        except (TimeoutError, aiohttp.ClientError, OSError):
-            return None
+        except TimeoutError as error:
+            raise HistoryError("Prometheus is too slow") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise HistoryError(f"Prometheus cannot be asked: {type(error).__name__}") from error

@@ -88,6 +88,7 @@ class Autoscaler:
         if self.bounds.min == 0 and status and _are_new(status, self.unix()):
             reading = reading.without_replicas()
         self.journal.trouble("signals", reading.problem, reading.cause)
+        self.journal.trouble("history", reading.history_problem)
         self.journal.trouble("resizer", away)
         if status and self.dry_run:
             # The number is another's to set, and what each decision starts from.

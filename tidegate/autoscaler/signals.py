@@ -52,6 +52,7 @@ class Reading:
         cause: the problem without the names of series: it stays the same while an outage spreads
             from one series to the next. Empty if the problem names none.
         elsewhere: the problem and its cause without what replicas tell.
+        history_problem: why there is no new `expected_rate`, and whether the last one is kept.
     """
 
     arrival_rate: float | None = None
@@ -70,6 +71,7 @@ class Reading:
     gateway_age_seconds: float | None = None
     cause: str = ""
     elsewhere: tuple[str, str] = ("", "")
+    history_problem: str = ""
 
     def without_replicas(self) -> Reading:
         """The same, where there is no replica that could have told anything."""
@@ -97,7 +99,7 @@ def combine(
         waiting: requests that wait, as the gateway says.
     """
     measured = asdict(reading)
-    del measured["cause"], measured["elsewhere"]
+    del measured["cause"], measured["elsewhere"], measured["history_problem"]
     measured["problem"] = "; ".join(text for text in (reading.problem, away) if text)
     return Signals(
         ready=status.ready if status else 0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
@@ -15,9 +15,10 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.autoscaler.history import HistoryReader, parse, query
+from tidegate.autoscaler.history import HistoryError, HistoryReader, parse, query
 from tidegate.autoscaler.kinds import Goal
 from tidegate.autoscaler.policies import choose
+from tidegate.autoscaler.predictive import AHEAD_SECONDS
 from tidegate.autoscaler.signals import Reading
 from tidegate.autoscaler.simulator.library import find
 from tidegate.autoscaler.simulator.matches import TraceSpec, run_one
@@ -134,31 +135,54 @@ def test_the_query_looks_at_the_minutes_ahead_on_each_day() -> None:
     [
         (b'{"status":"success","data":{"result":[{"metric":{},"value":[1,"7.5"]}]}}', 7.5),
         (b'{"status":"success","data":{"result":[]}}', None),
-        (b'{"status":"success","data":{"result":[{"metric":{},"value":[1,"NaN"]}]}}', None),
-        (b'{"status":"success","data":{"result":[{"metric":{},"value":[1,"-1"]}]}}', None),
-        (b'{"status":"error"}', None),
-        (b"\xff", None),
     ],
 )
-def test_an_answer_gives_a_rate_that_can_be_true(body: bytes, rate: float | None) -> None:
+def test_an_answer_gives_the_rate_of_earlier_days_if_there_are_any(
+    body: bytes, rate: float | None
+) -> None:
     assert parse(body) == rate
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"status":"success","data":{"result":[{"metric":{},"value":[1,"NaN"]}]}}',
+        b'{"status":"success","data":{"result":[{"metric":{},"value":[1,"-1"]}]}}',
+        b'{"status":"error"}',
+        b"\xff",
+    ],
+)
+def test_an_answer_that_cannot_be_true_is_an_error(body: bytes) -> None:
+    with pytest.raises(HistoryError, match="Prometheus"):
+        parse(body)
+
+
 @given(st.binary(max_size=80))
-def test_any_bytes_are_an_answer(body: bytes) -> None:
-    assert parse(body) is None
+def test_any_bytes_are_such_an_error(body: bytes) -> None:
+    with pytest.raises(HistoryError):
+        parse(body)
 
 
 Ask = Callable[[], Awaitable[Reading]]
 
 
+@dataclass
+class Prometheus:
+    """Answers 7.5, or fails with another status, and knows what it was asked."""
+
+    url: str = ""
+    status: int = 200
+    asked: list[str] = field(default_factory=list)
+
+
 @pytest.fixture
-async def served() -> AsyncIterator[tuple[str, list[str]]]:
-    """A Prometheus that always answers 7.5, and what it was asked."""
-    asked: list[str] = []
+async def served() -> AsyncIterator[Prometheus]:
+    prometheus = Prometheus()
 
     async def answer(request: web.Request) -> web.Response:
-        asked.append(request.query["query"])
+        prometheus.asked.append(request.query["query"])
+        if prometheus.status != 200:
+            return web.json_response({"status": "error"}, status=prometheus.status)
         result: list[dict[str, Any]] = [{"metric": {}, "value": [1, "7.5"]}]
         return web.json_response({"status": "success", "data": {"result": result}})
 
@@ -169,28 +193,61 @@ async def served() -> AsyncIterator[tuple[str, list[str]]]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = runner.addresses[0][1]
-    yield f"http://127.0.0.1:{port}/", asked
+    prometheus.url = f"http://127.0.0.1:{port}/"
+    yield prometheus
     await runner.cleanup()
 
 
-async def test_the_reader_asks_once_a_minute_and_adds_it(served: tuple[str, list[str]]) -> None:
-    url, asked = served
+async def test_the_reader_asks_once_a_minute_and_adds_it(served: Prometheus) -> None:
     clock = iter([0.0, 5.0, 59.9, 60.0])
 
     async def inner() -> Reading:
         return Reading(arrival_rate=1.0)
 
     async with aiohttp.ClientSession() as session:
-        reader = HistoryReader(url, session, inner, lambda: next(clock))
+        reader = HistoryReader(served.url, session, inner, lambda: next(clock))
         found = [await reader.read() for _ in range(4)]
     assert found == [Reading(arrival_rate=1.0, expected_rate=7.5)] * 4
-    assert asked == [query(), query()]
+    assert served.asked == [query(), query()]
 
 
-async def test_without_a_history_nothing_is_expected_and_nothing_is_wrong() -> None:
+async def test_without_a_history_nothing_is_expected_and_the_signals_are_good() -> None:
     async def inner() -> Reading:
         return Reading(arrival_rate=1.0)
 
     async with aiohttp.ClientSession() as session:
         reader = HistoryReader("http://127.0.0.1:9", session, inner, lambda: 0.0)
-        assert await reader.read() == Reading(arrival_rate=1.0)
+        reading = await reader.read()
+    assert (reading.problem, reading.arrival_rate, reading.expected_rate) == ("", 1.0, None)
+    assert reading.history_problem.endswith("; none is expected")
+
+
+async def test_a_failed_query_keeps_the_last_history_until_its_minutes_are_over(
+    served: Prometheus,
+) -> None:
+    async def inner() -> Reading:
+        return Reading(arrival_rate=1.0)
+
+    now = 0.0
+    async with aiohttp.ClientSession() as session:
+        reader = HistoryReader(served.url, session, inner, lambda: now)
+
+        async def told(at: float) -> tuple[float | None, str]:
+            nonlocal now
+            now = at
+            reading = await reader.read()
+            return reading.expected_rate, reading.history_problem
+
+        assert await told(0) == (7.5, "")
+        served.status = 503
+        kept = (7.5, "Prometheus' answer cannot be read; the last rate is kept")
+        assert await told(59) == (7.5, "")
+        assert await told(60) == kept
+        assert await told(AHEAD_SECONDS - 1) == kept
+        assert await told(AHEAD_SECONDS) == (
+            None,
+            "Prometheus' answer cannot be read; none is expected",
+        )
+        # It is asked again at each tick, not a minute later.
+        served.status = 200
+        assert await told(AHEAD_SECONDS + 5) == (7.5, "")

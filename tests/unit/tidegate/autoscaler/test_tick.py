@@ -111,6 +111,12 @@ async def test_trouble_with_signals_is_said_when_it_comes_changes_and_goes(run: 
     assert "warn autoscaler: signals: a\n" in run.desk.terminal.getvalue()
 
 
+async def test_a_history_that_is_lost_is_said_when_it_comes_and_goes(run: Run) -> None:
+    for problem in ("", "lost", "lost", ""):
+        await run.tick(reading=replace(ONE, history_problem=problem))
+    assert run.desk.said() == ["history: lost", "history: all is well again"]
+
+
 async def test_an_outage_that_spreads_from_series_to_series_is_said_once(run: Run) -> None:
     for problem in ("no value: a", "no value: a, b", "no value: b"):
         await run.tick(reading=replace(ONE, problem=problem, cause="no value"))
