@@ -107,6 +107,9 @@ class Telemetry(Section):
     """`native` makes spans for kept requests only; `opentelemetry` is its FastAPI instrumentation."""
     sample_ratio: Ratio = 0.05
     """Share of ordinary requests whose spans `native` keeps; errors and slow ones are all kept."""
+    caller_traces_per_second: float = Field(default=10.0, ge=0)
+    """Traces a second that `native` keeps because of their caller's `traceparent`; beyond, `sample_ratio`
+    decides. 0 believes no caller."""
     slow_seconds: float | None = Field(default=None, gt=0)
     """From which response time a request counts as slow; unset means the objective's."""
     file_bytes: int = Field(default=64 * 2**20, ge=4096)

@@ -37,7 +37,7 @@ from tidegate.telemetry.native import NativeTracing, PresetIds
 from tidegate.telemetry.propagation import Parent, read_headers
 from tidegate.telemetry.request import Clock, RequestRecord, Tracing, record_of
 from tidegate.telemetry.routes import RouteFinder, route_path
-from tidegate.telemetry.sampling import read_environment
+from tidegate.telemetry.sampling import CallerLimit, Sampler, read_environment
 from tidegate.telemetry.semconv import known_method
 from tidegate.telemetry.setup import Identity, make_otlp, make_provider, open_writer
 
@@ -121,7 +121,9 @@ class Telemetry:
         self._slow_ns = int(settings.slow_seconds * 1e9)
         self._complained = False
         environment = read_environment(os.environ, settings.telemetry.sample_ratio)
-        self._head = environment.head
+        self._sampler = Sampler(
+            environment.head, CallerLimit(settings.telemetry.caller_traces_per_second)
+        )
         self._tracing: _Backend = NoTracing()
         self._provider: TracerProvider | None = None
         self._otlp: OtlpProcessor | None = None
@@ -169,10 +171,8 @@ class Telemetry:
         if outer is not None:  # mounted in another instrumented app, which has read the headers
             parent = Parent(outer.trace_id, outer.span_id, outer.sampled, remote=False)
             arrived_ns = None
-        if parent is None:
-            trace_id, parent_sampled = f"{self._ids.generate_trace_id():032x}", None
-        else:
-            trace_id, parent_sampled = parent.trace_id, parent.sampled
+        trace_id = parent.trace_id if parent else f"{self._ids.generate_trace_id():032x}"
+        span_id = self._new_span_id()
         return RequestRecord(
             tracing=self._tracing,
             sink=self._sink,
@@ -182,9 +182,9 @@ class Telemetry:
             path=scope["path"],
             root_path=scope.get("root_path", ""),
             trace_id=trace_id,
-            span_id=self._new_span_id(),
+            span_id=span_id,
             parent=parent,
-            sampled=self._samples and self._head.keeps(trace_id, parent_sampled),
+            sampled=self._samples and self._sampler.keeps(trace_id, parent, span_id, started_ns),
             quiet=route_path(scope) in self._quiet_paths,
             received_ns=received_ns,
             arrived_ns=received_ns if arrived_ns is None else arrived_ns,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
+
+from tidegate.telemetry.propagation import Parent
 
 _LOW_64: Final = (1 << 64) - 1
 
@@ -31,6 +34,59 @@ class HeadSampling:
         if parent_sampled is False and self.drop_unsampled:
             return False
         return int(trace_id[16:], 16) < round(self.ratio * (_LOW_64 + 1))
+
+
+@dataclass(slots=True)
+class CallerLimit:
+    """How many traces a second callers may have kept, by the flag or by the trace id that they send.
+
+    A token bucket that holds one second's traces, and at least one.
+
+    Attributes:
+        per_second: traces a second; 0 believes no caller.
+    """
+
+    per_second: float
+    _left: float = field(default=math.inf, init=False)
+    _at_ns: int = field(default=0, init=False)
+
+    def allows(self, now_ns: int) -> bool:
+        """Whether one more may be kept, at a time on a monotonic clock in nanoseconds."""
+        most = max(1.0, self.per_second) if self.per_second else 0.0
+        passed = (now_ns - self._at_ns) / 1e9
+        self._left, self._at_ns = min(most, self._left + passed * self.per_second), now_ns
+        return self._left >= 1
+
+    def count(self) -> None:
+        """Count one that is kept."""
+        self._left -= 1
+
+
+@dataclass(frozen=True, slots=True)
+class Sampler:
+    """Head sampling that a caller cannot raise without limit."""
+
+    head: HeadSampling
+    callers: CallerLimit
+
+    def keeps(self, trace_id: str, parent: Parent | None, span_id: str, now_ns: int) -> bool:
+        """Whether a request's trace is kept.
+
+        Args:
+            trace_id: the request's; its caller's if there is a parent.
+            parent: what it belongs under.
+            span_id: the request's own, which no caller chooses.
+            now_ns: now, on a monotonic clock.
+        """
+        if parent is None or not parent.remote:
+            return self.head.keeps(trace_id, parent.sampled if parent else None)
+        if self.callers.allows(now_ns):
+            kept = self.head.keeps(trace_id, parent.sampled)
+            if kept:
+                self.callers.count()
+            return kept
+        # A forged trace id could belong to every share, so the request's own id decides.
+        return self.head.keeps(span_id.zfill(32), None if parent.sampled else False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,6 +129,24 @@ async def test_a_share_of_the_others_is_kept_by_trace_id(bench: Bench) -> None:
     assert [event["trace"]["id"] for event in bench.events("span")] == [low, low]
 
 
+async def test_a_caller_has_traces_kept_up_to_a_rate(bench: Bench) -> None:
+    app = Starlette(routes=[Route("/", empty)])
+    bench.instrument(app, sample_ratio=0, caller_traces_per_second=10)
+    headers = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
+    async with bench.client(app) as client:
+        for _ in range(30):  # once a second: each one
+            bench.time.pass_ms(1000)
+            given = await client.get("/", headers=headers)
+            assert given.headers["traceresponse"].endswith("-01")
+        assert len(bench.events("span")) == 30
+        bench.time.pass_ms(1000)
+        for _ in range(200):  # 100 a second for two seconds: those of one second, and ten a second
+            await client.get("/", headers=headers)
+            bench.time.pass_ms(10)
+    assert len(bench.events("span")) - 30 == 10 + 2 * 10 - 1
+    assert len(bench.events("request")) == 230
+
+
 async def test_an_exception_through_a_span_marks_it(bench: Bench) -> None:
     async def answer(request: Request) -> Response:
         with span("outer"), suppress(ValueError), span("inner"):

@@ -5,8 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace.sampling import Decision, TraceIdRatioBased
 
-from tidegate.telemetry.sampling import HeadSampling, OtelEnvironment, read_environment
+from tidegate.telemetry.propagation import Parent
+from tidegate.telemetry.sampling import (
+    CallerLimit,
+    HeadSampling,
+    OtelEnvironment,
+    Sampler,
+    read_environment,
+)
 
+LOW_SPAN, HIGH_SPAN = "0" * 15 + "1", "f" * 16
 LOW, HIGH = "0" * 31 + "1", "f" * 32
 
 
@@ -117,3 +125,47 @@ def test_what_cannot_be_had_is_named_and_does_not_stop_the_start(
 def test_the_sdk_can_be_switched_off() -> None:
     assert read_environment({"OTEL_SDK_DISABLED": "true"}, 0.05).disabled
     assert not read_environment({"OTEL_SDK_DISABLED": "1"}, 0.05).disabled
+
+
+@pytest.mark.parametrize(
+    ("trace_id", "sampled", "within", "beyond"),
+    [
+        (HIGH, True, True, (True, False)),
+        (HIGH, False, False, (True, False)),
+        (LOW, False, True, (True, False)),  # a trace id that would belong to any share
+        (LOW, True, True, (True, False)),
+    ],
+)
+def test_beyond_the_limit_no_word_of_a_caller_counts(
+    trace_id: str, sampled: bool, within: bool, beyond: tuple[bool, bool]
+) -> None:
+    parent = Parent(trace_id, HIGH_SPAN, sampled)
+    generous, strict = (Sampler(HeadSampling(0.05), CallerLimit(rate)) for rate in (1, 0))
+    assert generous.keeps(trace_id, parent, HIGH_SPAN, 0) is within
+    found = tuple(strict.keeps(trace_id, parent, own, 0) for own in (LOW_SPAN, HIGH_SPAN))
+    assert found == beyond
+
+
+def test_beyond_the_limit_what_a_caller_does_not_keep_stays_its_choice() -> None:
+    sampler = Sampler(HeadSampling(1.0, drop_unsampled=True), CallerLimit(0))
+    assert not sampler.keeps(LOW, Parent(LOW, LOW_SPAN, sampled=False), LOW_SPAN, 0)
+    assert sampler.keeps(LOW, Parent(LOW, LOW_SPAN, sampled=True), LOW_SPAN, 0)
+
+
+def test_an_app_in_an_app_and_a_request_without_a_parent_have_no_limit() -> None:
+    sampler = Sampler(HeadSampling(0.5), CallerLimit(0))
+    assert sampler.keeps(LOW, None, HIGH_SPAN, 0)
+    assert sampler.keeps(HIGH, Parent(HIGH, LOW_SPAN, sampled=True, remote=False), HIGH_SPAN, 0)
+
+
+@pytest.mark.parametrize(("rate", "burst"), [(10, 10), (2.5, 2), (0.1, 1), (0, 0)])
+def test_the_limit_holds_over_any_time(rate: float, burst: int) -> None:
+    limit = CallerLimit(rate)
+    kept = 0
+    for millisecond in range(60_000):
+        if limit.allows(millisecond * 1_000_000):
+            limit.count()
+            kept += 1
+            if millisecond < 50:
+                assert kept <= burst
+    assert 60 * rate <= kept + 1 <= 60 * rate + burst + 2
