@@ -90,12 +90,19 @@ def show_settings(
     raise typer.Exit(show(settings(), names or [], changed=changed, as_json=as_json))
 
 
-@commands.command(rich_help_panel=PANEL)
-def doctor() -> None:
+@commands.command(
+    rich_help_panel=PANEL, epilog="Examples: `tidegate doctor`, `tidegate doctor --compose`"
+)
+def doctor(
+    compose: Annotated[
+        bool, typer.Option("--compose", help="Check this machine for `docker compose up`.")
+    ] = False,
+) -> None:
     """Say what is missing or in the way, and what to do about it."""
+    from tidegate.stack.commands import compose_doctor
     from tidegate.stack.commands import doctor as run
 
-    raise typer.Exit(run(settings()))
+    raise typer.Exit(compose_doctor() if compose else run(settings()))
 
 
 @commands.command(rich_help_panel=PANEL)

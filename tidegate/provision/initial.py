@@ -12,6 +12,8 @@ from tidegate.provision.given import read_given
 from tidegate.provision.inventory import CONSUMERS, SECRETS, Consumer, Secret
 from tidegate.provision.keeping import Keep, settle
 from tidegate.provision.problems import ProvisionError
+from tidegate.provision.readable import unreadable_problem
+from tidegate.render.layout import project_folder
 from tidegate.render.watermarks import Watermarks, read_watermarks
 
 
@@ -25,6 +27,7 @@ class Initial:
         owned: folders to make and give away.
         data: Elasticsearch's data volume, None if it is not looked at.
         running: the version of Elasticsearch that the stack starts.
+        checkout: what the containers read, or its copy in an image.
         table: the secrets.
         consumers: their readers.
     """
@@ -34,6 +37,7 @@ class Initial:
     owned: Sequence[Owned] = ()
     data: Path | None = None
     running: str = ""
+    checkout: Path = field(default_factory=project_folder)
     table: Sequence[Secret] = SECRETS
     consumers: Mapping[str, Consumer] = field(default_factory=lambda: CONSUMERS)
 
@@ -44,6 +48,8 @@ class Initial:
             ProvisionError: one of the places cannot be looked at.
         """
         found = [*read_given(self.given, self.table)[1]]
+        problem = unreadable_problem(self.checkout)
+        found += [problem] if problem else []
         marks = watermarks()
         for path, free in preflight.free_by_disk(self._places()).items():
             problem = preflight.disk_problem(path, free, marks)

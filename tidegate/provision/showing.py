@@ -70,4 +70,5 @@ def _asked(secret: Secret, project: Path) -> str:
     if done.returncode != 0:
         last = (done.stderr.strip() or "it says nothing").splitlines()[-1]
         raise ProvisionError(f"docker compose could not show {secret.name}: {last}")
-    return done.stdout.removesuffix("\n")
+    # An engine without buildx prints its build there, too.
+    return done.stdout.splitlines()[-1] if done.stdout else ""

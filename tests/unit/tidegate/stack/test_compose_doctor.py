@@ -1,0 +1,83 @@
+"""What `tidegate doctor --compose` says of a machine."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+
+from tidegate.render.watermarks import GIB
+from tidegate.stack.compose_doctor import (
+    compose_check,
+    disk_checks,
+    engine_check,
+    memory_check,
+    ports_check,
+    socket_check,
+)
+
+
+def config(port: int = 3000, docker_socket: str = "/var/run/docker.sock") -> dict[str, Any]:
+    mount = {"source": docker_socket, "target": "/var/run/docker.sock"}
+    ports = [{"host_ip": "127.0.0.1", "published": str(port), "target": 3000}]
+    return {"services": {"grafana": {"ports": ports}, "resizer": {"volumes": [mount]}}}
+
+
+def test_a_taken_port_is_named_with_its_variable_unless_the_stack_has_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        check = ports_check(config(port), set())
+        assert check.state == "missing"
+        assert f"port {port} (GRAFANA_PORT) is taken by " in check.text
+        assert check.text.endswith("or set GRAFANA_PORT to a free port")
+        assert ports_check(config(port), {port}).state == "ok"
+    assert ports_check(config(port), set()).text == "all 1 are free"
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        ("2.23.3\n", "missing"),
+        ("2.24.0\n", "ok"),
+        ("v5.6.1\n", "ok"),
+        ("1.29.2", "missing"),
+        ("dev", "ok"),
+    ],
+)
+def test_compose_must_be_new_enough(text: str, state: str) -> None:
+    assert compose_check(text).state == state
+
+
+def test_podman_is_not_docker() -> None:
+    # As `docker version` shows them. Podman's: containers/podman, pkg/api/handlers/compat/version.go.
+    podman = {"Server": {"Version": "5.2.0", "Components": [{"Name": "Podman Engine"}]}}
+    assert engine_check(podman).text == "Podman answers, which is not supported: use Docker"
+    engine = {"Server": {"Version": "28.5.1", "Arch": "arm64", "Components": [{"Name": "Engine"}]}}
+    assert (engine_check(engine).state, engine_check(engine).text) == ("ok", "28.5.1 (arm64)")
+
+
+def test_a_rootless_engine_has_another_socket() -> None:
+    rootless = {"SecurityOptions": ["name=seccomp,profile=builtin", "name=rootless"]}
+    check = socket_check(config(), rootless)
+    assert check.state == "missing"
+    assert "set DOCKER_SOCKET=$XDG_RUNTIME_DIR/docker.sock" in check.text
+    assert socket_check(config(docker_socket="/run/user/1000/docker.sock"), rootless).state == "ok"
+    assert socket_check(config(), {"SecurityOptions": None}).state == "ok"
+
+
+def test_the_memory_is_that_of_the_engines_machine() -> None:
+    assert memory_check({"MemTotal": 4 * GIB}).state == "warn"
+    assert memory_check({"MemTotal": 8 * GIB}).text == "8.0 GiB"
+
+
+def test_the_disk_is_examined_where_it_can_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert disk_checks({"DockerRootDir": "/", "OperatingSystem": "Docker Desktop"}) == []
+    here = {"DockerRootDir": "/", "OperatingSystem": "Debian GNU/Linux 12"}
+    for free, state in ((50 * GIB, "ok"), (3.5 * GIB, "warn"), (GIB, "missing")):
+        monkeypatch.setattr(
+            "tidegate.provision.preflight.free_by_disk",
+            lambda paths, free=free: {paths[0]: int(free)},
+        )
+        (check,) = disk_checks(here)
+        assert check.state == state

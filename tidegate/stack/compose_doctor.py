@@ -1,0 +1,148 @@
+"""What the Compose stack needs of this machine: `tidegate doctor --compose`, before `docker compose up`.
+
+Compose itself finds a taken port only when it starts the container that publishes it, after minutes; and
+no container can look at the ports of the host.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any, Final
+
+from tidegate.provision import preflight
+from tidegate.provision.problems import ProvisionError, reason
+from tidegate.provision.readable import unreadable_problem
+from tidegate.render.watermarks import GIB, read_watermarks
+from tidegate.stack.doctor import Check
+from tidegate.stack.ports import Wanted, port_problems
+
+COMPOSE_LEAST: Final = (2, 24)
+SECONDS: Final = 30.0
+DEFAULT_SOCKET: Final = "/var/run/docker.sock"
+_VERSION: Final = re.compile(r"(\d+)\.(\d+)")
+_PUBLISHED: Final = re.compile(r":(\d+)->")
+
+
+def compose_checks(project: Path) -> list[Check]:
+    """Examine everything; without an engine, only what can be seen without it.
+
+    Args:
+        project: the folder of docker-compose.yml.
+    """
+    files = unreadable_problem(project)
+    found = [Check("files", "missing", files) if files else Check("files", "ok", str(project))]
+    try:
+        found.append(
+            engine_check(json.loads(_docker(project, "version", "--format", "{{json .}}")))
+        )
+        found.append(compose_check(_docker(project, "compose", "version", "--short")))
+        config = json.loads(_docker(project, "compose", "config", "--format", "json"))
+        info = json.loads(_docker(project, "info", "--format", "{{json .}}"))
+        running = f"label=com.docker.compose.project={config['name']}"
+        ours = _docker(project, "ps", "--filter", running, "--format", "{{.Ports}}")
+    except ProvisionError as error:
+        return [*found, Check("docker", "missing", str(error))]
+    return [
+        *found,
+        ports_check(config, {int(port) for port in _PUBLISHED.findall(ours)}),
+        socket_check(config, info),
+        memory_check(info),
+        *disk_checks(info),
+    ]
+
+
+def engine_check(version: dict[str, Any]) -> Check:
+    """Whether a Docker engine answers, from what `docker version` prints."""
+    server = version.get("Server") or {}
+    parts = {str(part.get("Name", "")) for part in server.get("Components") or ()}
+    if any("podman" in part.lower() for part in parts):
+        return Check("docker", "missing", "Podman answers, which is not supported: use Docker")
+    text = f"{server.get('Version', 'an unknown version')} ({server.get('Arch', '')})"
+    return Check("docker", "ok", text)
+
+
+def compose_check(text: str) -> Check:
+    """Whether Compose is new enough, from the version that it prints."""
+    version = _VERSION.search(text)
+    if version and (int(version[1]), int(version[2])) < COMPOSE_LEAST:
+        least = ".".join(map(str, COMPOSE_LEAST))
+        return Check("compose", "missing", f"{text.strip()} is too old: install {least} or later")
+    return Check("compose", "ok", text.strip())
+
+
+def ports_check(config: dict[str, Any], ours: set[int]) -> Check:
+    """Whether each port that the stack publishes is free; `ours` are those that it has already."""
+    wanted = [
+        Wanted(f"{name.upper()}_PORT", port["host_ip"], int(port["published"]))
+        for name, service in config["services"].items()
+        for port in service.get("ports", ())
+    ]
+    if problems := port_problems([one for one in wanted if one.port not in ours]):
+        return Check("ports", "missing", "\n".join(problems))
+    state = "used by the stack that runs here" if ours else f"all {len(wanted)} are free"
+    return Check("ports", "ok", state)
+
+
+def socket_check(config: dict[str, Any], info: dict[str, Any]) -> Check:
+    """Whether the resizer gets the engine's socket: a rootless engine has it elsewhere."""
+    mounts = config["services"]["resizer"]["volumes"]
+    (socket,) = (one["source"] for one in mounts if one["target"] == DEFAULT_SOCKET)
+    rootless = any("name=rootless" in option for option in info.get("SecurityOptions") or ())
+    if rootless and socket == DEFAULT_SOCKET:
+        text = "the engine is rootless: set DOCKER_SOCKET=$XDG_RUNTIME_DIR/docker.sock, in .env too"
+        return Check("socket", "missing", text)
+    return Check("socket", "ok", socket)
+
+
+def memory_check(info: dict[str, Any]) -> Check:
+    """Whether the engine's machine has the memory that the stack's limits add up to."""
+    total = int(info.get("MemTotal") or 0)
+    warning = preflight.memory_warning(total)
+    return Check("memory", "warn" if warning else "ok", warning or f"{total / GIB:.1f} GiB")
+
+
+def disk_checks(info: dict[str, Any]) -> list[Check]:
+    """Whether the engine's disk has the free space that Elasticsearch asks for.
+
+    Docker Desktop's disk is in its virtual machine: there `secrets` finds it out at the start.
+    """
+    root = Path(str(info.get("DockerRootDir") or ""))
+    if "Docker Desktop" in str(info.get("OperatingSystem")) or not root.is_dir():
+        return []
+    try:
+        marks = read_watermarks()
+        ((_, free),) = preflight.free_by_disk([root]).items()
+    except (OSError, ValueError, ProvisionError) as error:
+        return [Check("disk", "missing", str(error))]
+    if problem := preflight.disk_problem(root, free, marks):
+        return [Check("disk", "missing", problem)]
+    warning = preflight.disk_warning(root, free, marks)
+    return [Check("disk", "warn" if warning else "ok", warning or f"{free / GIB:.1f} GiB free")]
+
+
+def _docker(project: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["docker", *arguments],
+            cwd=project,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    except OSError as error:
+        raise ProvisionError(
+            f"docker cannot be run ({reason(error)}): install Docker Engine or Docker Desktop"
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise ProvisionError(
+            f"`docker {arguments[0]}` does not answer within {SECONDS:g} s"
+        ) from error
+    if done.returncode != 0:
+        last = (done.stderr.strip() or "it gives no reason").splitlines()[-1]
+        raise ProvisionError(f"`docker {' '.join(arguments[:2])}` fails: {last}")
+    return done.stdout
