@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx
 import pytest
 
-from service.feedback import status_of
+from service.feedback import BLOCK_OUTCOMES, status_of, take
 
 from .conftest import Serve, Served
 
@@ -135,3 +136,29 @@ async def test_the_api_description_tells_of_it(serve: Serve) -> None:
     assert "post" in document["paths"]["/feedback"]
     entry = document["components"]["schemas"]["Feedback"]["properties"]["outcomes"]["items"]
     assert entry["properties"]["label"]["enum"] == ["late", "on_time"]
+
+
+async def test_other_requests_have_their_turn_while_many_labels_are_taken(
+    serve: Serve, samples: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serve() as served:
+        taken = 0
+        noticed: set[int] = set()
+
+        def counted(*arguments: Any) -> Any:
+            nonlocal taken
+            taken += 1
+            return take(*arguments)
+
+        async def look() -> None:
+            while True:
+                noticed.add(taken)
+                await asyncio.sleep(0)
+
+        monkeypatch.setattr("service.feedback.take", counted)
+        predictions = await predict(served, samples[: 3 * BLOCK_OUTCOMES])
+        looking = asyncio.create_task(look())
+        answer = await send(served, *(outcome(each, "late") for each in predictions))
+        looking.cancel()
+    assert answer.json()["accepted"] == 3 * BLOCK_OUTCOMES
+    assert {BLOCK_OUTCOMES, 2 * BLOCK_OUTCOMES} <= noticed
