@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from ports import free_port
+from small_disk import CannotMountError, mounted
 from xdist.scheduler.loadfile import LoadFileScheduling
 
 ROOT = Path(__file__).parents[1]
@@ -101,6 +102,16 @@ def unused_tcp_port_factory() -> Callable[[], int]:
 def unused_tcp_port() -> int:
     """One of those."""
     return free_port()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1 MiB that a test may fill."""
+    try:
+        with mounted(tmp_path / "disk", 2**20) as folder:
+            yield folder
+    except CannotMountError as error:
+        unavailable(f"a tmpfs cannot be mounted (that takes root with CAP_SYS_ADMIN): {error}")
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from tidegate.autoscaler.decisions import DRY_RUN
 from tidegate.autoscaler.stretches import moves
 from tidegate.autoscaler.types import Decision, Signals
 from tidegate.events import EventWriter, Level, Origin, make_event, timestamp
+from tidegate.output import write_or_lose
 
 
 @dataclass(slots=True)
@@ -89,5 +90,5 @@ class Journal:
         )
 
     def _show(self, level: Level, message: str) -> None:
-        self.terminal.write(f"{timestamp(self.clock_ns())} {level} autoscaler: {message}\n")
-        self.terminal.flush()
+        line = f"{timestamp(self.clock_ns())} {level} autoscaler: {message}\n"
+        write_or_lose(self.terminal, line)

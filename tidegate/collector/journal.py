@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TextIO
 
 from tidegate.events import EventWriter, Level, Origin, make_event
+from tidegate.output import write_or_lose
 
 NODE: Final = "collector"
 
@@ -51,5 +52,4 @@ class Journal:
                 fields=more,
             )
         )
-        self.terminal.write(f"collector: {message}\n")
-        self.terminal.flush()
+        write_or_lose(self.terminal, f"collector: {message}\n")

@@ -16,6 +16,7 @@ from tidegate.drift.watch import QUERY, Found, Metrics, Watcher
 from tidegate.events import Event, EventWriter, Origin, make_event
 from tidegate.origin import event_writer, origin
 from tidegate.os_errors import port_sentence, sentence
+from tidegate.output import write_or_lose
 from tidegate.settings import Settings
 from tidegate.store.base import EventStore, QueryError, StoreUnavailableError
 from tidegate.store.following import Follower
@@ -69,7 +70,7 @@ def watch(
                 tell(found)
         except (StoreUnavailableError, QueryError) as error:  # the question is always a good one
             if not away:
-                sys.stderr.write(f"watch: the store is away: {error}\n")
+                write_or_lose(sys.stderr, f"watch: the store is away: {error}\n")
             away = True
         else:
             away = False
@@ -96,7 +97,7 @@ def _teller(writer: EventWriter, who: Origin) -> Callable[[Found], None]:
                 fields=found.fields(),
             )
         )
-        sys.stderr.write(f"watch: {found.message}\n")
+        write_or_lose(sys.stderr, f"watch: {found.message}\n")
 
     return tell
 

@@ -10,6 +10,8 @@ from typing import Protocol, TextIO
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from tidegate.output import write_or_lose
+
 
 class BackendError(RuntimeError):
     """The backend cannot be asked. Its text says why, in a sentence."""
@@ -52,8 +54,7 @@ class Tellings:
             self._say(f"{about}: answers again")
 
     def _say(self, text: str) -> None:
-        self.stream.write(f"exporter: {text}\n")
-        self.stream.flush()
+        write_or_lose(self.stream, f"exporter: {text}\n")
 
 
 async def read_all(

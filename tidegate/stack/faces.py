@@ -12,7 +12,9 @@ from typing import IO, Any, Final, Protocol
 
 from rich.console import Console
 from rich.live import Live
+from rich.text import Text
 
+from tidegate.output import write_or_lose
 from tidegate.stack.journal import Entry
 from tidegate.stack.layout import Layout
 from tidegate.stack.measures import measure
@@ -45,6 +47,17 @@ class Face(Protocol):
         ...
 
 
+def _print(console: Console, text: str | Text, **options: Any) -> None:
+    """Print a line; one that cannot be written is lost.
+
+    Left to itself, rich keeps all that a full disk does not take, and exits when nobody reads a pipe.
+    """
+    with suppress(OSError, ValueError):  # at its end a capture flushes what was printed before
+        with console.capture() as captured:
+            console.print(text, soft_wrap=True, **options)
+        write_or_lose(console.file, captured.get())
+
+
 def places(status: StackStatus) -> str:
     """Where to look, once everything is ready."""
     return (
@@ -61,15 +74,15 @@ class PlainFace:
 
     def entry(self, entry: Entry) -> None:
         """Print it."""
-        self.console.print(line(entry), soft_wrap=True)
+        _print(self.console, line(entry))
 
     def ready(self, status: StackStatus) -> None:
         """Print where to look."""
-        self.console.print(places(status), soft_wrap=True, highlight=False)
+        _print(self.console, places(status), highlight=False)
 
     def failed(self, text: str) -> None:
         """Print why."""
-        self.console.print(text, style="red", soft_wrap=True, highlight=False, markup=False)
+        _print(self.console, text, style="red", highlight=False, markup=False)
 
     @asynccontextmanager
     async def watching(self, supervisor: Supervisor) -> AsyncIterator[None]:
@@ -89,11 +102,11 @@ class LiveFace:
 
     def ready(self, status: StackStatus) -> None:
         """Say where to look, above the drawing."""
-        self.console.print(f"{places(status)}; Ctrl-C stops everything", highlight=False)
+        _print(self.console, f"{places(status)}; Ctrl-C stops everything", highlight=False)
 
     def failed(self, text: str) -> None:
         """Print why."""
-        self.console.print(text, style="red", soft_wrap=True, highlight=False, markup=False)
+        _print(self.console, text, style="red", highlight=False, markup=False)
 
     @asynccontextmanager
     async def watching(self, supervisor: Supervisor) -> AsyncIterator[None]:
@@ -116,7 +129,8 @@ class LiveFace:
                 log = log_of(status, last_decisions(logs, LOG_LINES))
                 picture = view(status, measures, log, time.time())
                 # In a thread, as a terminal that is halted by Ctrl-S must not halt the supervisor.
-                await asyncio.to_thread(live.update, picture, refresh=True)
+                with suppress(OSError):
+                    await asyncio.to_thread(live.update, picture, refresh=True)
                 await asyncio.sleep(REFRESH_SECONDS)
 
 

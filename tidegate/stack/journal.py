@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -82,7 +83,9 @@ class Journal:
                 )
             )
         for listener in self.listeners:
-            listener(entry)
+            # Whoever notes something goes on with it: a listener's fault is not its own.
+            with suppress(Exception):
+                listener(entry)
 
     def close(self) -> None:
         """Write no further event line: from here on there is no collector to deliver it."""

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -51,11 +52,13 @@ def bound_output(path: Path, limit: int = OUTPUT_BYTES) -> None:
     raw output is for a look after a failure; what must not be lost is an event.
     """
     try:
-        if path.stat().st_size > limit:
+        if path.stat().st_size <= limit:
+            return
+        with suppress(OSError):  # on a full disk there is no room for a copy, and all the more need
             shutil.copyfile(path, path.with_name(path.name + ".1"))
-            os.truncate(path, 0)
+        os.truncate(path, 0)
     except OSError:
-        return  # gone, or the disk is full: the next round tries again
+        return  # it is gone
 
 
 def tail(path: Path, lines: int = 15, limit: int = 16_384) -> str:

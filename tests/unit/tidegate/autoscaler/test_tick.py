@@ -1,7 +1,13 @@
 """A tick: what is asked for, written down and shown, by what the tick is told."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
+from typing import TextIO
+
+import pytest
 
 from tidegate.autoscaler.control import Control
 from tidegate.autoscaler.kinds import Goal
@@ -46,6 +52,20 @@ async def test_the_event_holds_all_of_the_decision_and_comes_before_the_deed(run
     assert told["signals"]["in_system"] == 4.2
     assert told["inputs"]["recommendation"] == 3
     assert told["state"] == {}
+
+
+@pytest.fixture
+def full_disk() -> Iterator[TextIO]:
+    with suppress(OSError), Path("/dev/full").open("w") as full:
+        yield full
+
+
+async def test_what_cannot_be_shown_keeps_no_decision_from_being_followed(
+    run: Run, full_disk: TextIO
+) -> None:
+    run.desk.journal.terminal = full_disk
+    assert await run.tick(reading=THREE) == 3
+    assert run.room.asked == [3]
 
 
 async def test_every_tick_leaves_an_event_also_when_nothing_changes(run: Run) -> None:

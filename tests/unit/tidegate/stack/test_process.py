@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 import pytest
+from small_disk import fill
 
 from tidegate.stack.process import Child, Command, bound_output, exit_words, tail
 
@@ -143,6 +144,14 @@ def test_output_past_the_limit_is_set_aside_while_the_program_goes_on(tmp_path: 
     bound_output(path, 100)
     assert path.read_bytes() == b"after"
     bound_output(tmp_path / "none.log", 100)
+
+
+def test_output_past_its_bound_is_emptied_also_where_no_copy_has_room(small_disk: Path) -> None:
+    path = small_disk / "out.log"
+    path.write_bytes(b"x" * 101)
+    fill(small_disk)
+    bound_output(path, 100)
+    assert path.read_bytes() == b""
 
 
 def test_the_tail_of_output_is_its_last_lines(tmp_path: Path) -> None:

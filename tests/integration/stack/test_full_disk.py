@@ -1,0 +1,105 @@
+"""A disk that is full for a while: everything serves meanwhile, and goes on by itself afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from conftest import unavailable
+from driving import Stack, eventually, running
+from small_disk import CannotMountError, fill, make_room, mounted
+
+from tidegate.resizer.client import ResizerClient
+from tidegate.stack.control import ask_status
+from tidegate.stack.layout import Layout
+from tidegate.stack.status import ProgramStatus, StackStatus
+from tidegate.store.base import SearchRequest
+
+pytestmark = pytest.mark.integration
+
+BYTES = 64 * 2**20
+# The autoscaler, too, has something to say and something to do.
+OFTEN = {"autoscaler": {"tick_seconds": 1}}
+
+
+@pytest.fixture
+def stack(tmp_path: Path, artefact: Path) -> Iterator[Stack]:
+    try:
+        with (
+            mounted(tmp_path / "data", BYTES),
+            running(tmp_path, artefact, **OFTEN) as made,
+        ):
+            yield made
+    except CannotMountError as error:
+        unavailable(f"a tmpfs cannot be mounted (that takes root with CAP_SYS_ADMIN): {error}")
+
+
+def status(stack: Stack) -> StackStatus:
+    return ask_status(Layout(stack.settings.stack.data_dir).socket)
+
+
+def program(stack: Stack, name: str) -> ProgramStatus:
+    found = status(stack)
+    return next(one for one in [*found.components, *found.replicas] if one.id == name)
+
+
+def kill(stack: Stack, name: str) -> None:
+    """Kill it, and wait until it is ready again."""
+    before = program(stack, name)
+    assert before.pid
+    os.kill(before.pid, signal.SIGKILL)
+
+    def back() -> bool:
+        now = program(stack, name)
+        return now.state == "ready" and now.pid not in {None, before.pid}
+
+    eventually(back, f"{name} is back")
+
+
+def served(stack: Stack) -> str:
+    """The trace id of a request that was answered."""
+    samples = stack.settings.model.path / "samples.ndjson"
+    row = json.loads(samples.read_text().splitlines()[0])
+    answer = stack.send("/predict", json.dumps({"instances": [row]}).encode())
+    assert answer.status == 200, answer
+    return answer.headers["traceresponse"].split("-")[1]
+
+
+async def test_a_full_disk_stops_nothing_for_longer_than_it_is_full(stack: Stack) -> None:
+    data = stack.settings.stack.data_dir
+    resizer = ResizerClient(f"unix:{Layout(data).socket}", timeout_seconds=30)
+    autoscaler = program(stack, "autoscaler").pid
+    fill(data)
+
+    # Each of these is reported, on the full disk, by the one who has to go on.
+    kill(stack, "collector")
+    kill(stack, "flights-1")
+    assert (await resizer.resize(2)).desired == 2
+    eventually(lambda: status(stack).desired == 1, "the autoscaler sets its own number again")
+    served(stack)
+
+    make_room(data)
+    freed = time.time()
+    query = f"trace.id:{served(stack)} AND event.dataset:tidegate.request"
+    with closing(stack.store()) as store:
+        eventually(lambda: store.search(SearchRequest(query)).total, "an event is found")
+        decisions = "event.dataset:tidegate.decision"
+        eventually(
+            lambda: any(
+                hit["tidegate"]["decision"]["signals"]["unix_seconds"] > freed
+                for hit in store.search(SearchRequest(decisions, size=1)).hits
+            ),
+            "a decision is found",
+        )
+    recorded = f"timestamp(service:slots:now) > {freed}"
+    eventually(lambda: stack.query(recorded), "Prometheus records again")
+    eventually(lambda: status(stack).state == "ready", "all is ready")
+    assert program(stack, "autoscaler").pid == autoscaler
+    # A program's keeper is at work as before.
+    kill(stack, "collector")
