@@ -265,6 +265,11 @@ def test_what_is_no_event_is_set_aside_and_the_rest_delivered(place: Place) -> N
     lines = [data[one["offset"] :].split(b"\n")[0] for one in place.quarantined()]
     assert {one["file"] for one in place.quarantined()} == {path.name}
     assert {line[:12] for line in lines} == {b'{"event":"te', b'{"message":"', b"nonsense"}
+    # What clients sent is nobody else's to read.
+    data_folder = place.settings.stack.data_dir
+    for folder in (data_folder / "collector", data_folder / "store"):
+        for path in [folder, *folder.rglob("*")] if folder.exists() else []:
+            assert path.stat().st_mode & 0o077 == 0, path
 
 
 def test_a_store_that_stays_away_ends_it_with_1_and_keeps_the_files(tmp_path: Path) -> None:

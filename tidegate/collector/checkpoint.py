@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from tidegate.private import open_private
+
 VERSION: Final = 1
 
 
@@ -58,8 +60,8 @@ class Checkpoint:
             "quarantine_bytes": progress.quarantine_bytes,
         }
         new = self._path.with_suffix(".new")
-        with new.open("w", encoding="utf-8") as file:
-            json.dump(held, file)
+        with open_private(new, "wb") as file:
+            file.write(json.dumps(held).encode())
             file.flush()
             os.fsync(file.fileno())
         new.replace(self._path)

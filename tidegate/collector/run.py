@@ -24,6 +24,7 @@ from tidegate.collector.sink import open_sink, sink_name
 from tidegate.collector.tail import Limits, Tail
 from tidegate.origin import event_writer, origin
 from tidegate.os_errors import port_sentence, sentence
+from tidegate.private import FILE_MODE, UMASK, make_private
 from tidegate.settings import Settings
 from tidegate.store import moments
 
@@ -48,6 +49,7 @@ def run(settings: Settings) -> int:
         The exit code: 0 if everything was delivered, 1 if the store was away at the end, 2 if it
         cannot start (and then the reason is on stderr).
     """
+    os.umask(UMASK)  # for the embedded store's index, whose files its library makes
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -88,7 +90,7 @@ def _prepare(stack: ExitStack, settings: Settings, *, serve: bool) -> Delivery:
     """A collector at work; with `serve` one that goes on, which has metrics and reports its start."""
     own: Path = settings.stack.data_dir / "collector"
     try:
-        own.mkdir(parents=True, exist_ok=True)
+        make_private(own)
         _claim(stack, own)
         writer = event_writer(settings, NODE)
     except OSError as error:
@@ -165,7 +167,7 @@ def _deliver(
 
 def _claim(stack: ExitStack, folder: Path) -> None:
     """Two collectors of one folder would overwrite each other's checkpoint."""
-    fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     stack.callback(os.close, fd)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

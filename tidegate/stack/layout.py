@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tidegate.private import FOLDER_MODE, make_private
+
 MOMENTS: Final = 20
 
 
@@ -64,14 +66,17 @@ class Layout:
         return self.run / f"{name}.log"
 
     def make(self) -> None:
-        """Make the folders. Only their owner may look into `run`: its socket resizes the service.
+        """Make the folders, for their owner only: what clients sent lies in them, and `run`'s socket resizes.
+
+        A data folder or a folder of event files that is there keeps its mode: others may write events to it.
 
         Raises:
             OSError: a folder cannot be made or written to.
         """
-        for folder in (self.run, self.logs, self.prometheus, self.gateway):
-            folder.mkdir(parents=True, exist_ok=True)
-        self.run.chmod(0o700)
+        self.data.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        self.logs.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        for folder in (self.run, self.prometheus, self.gateway):
+            make_private(folder)
 
     def holder(self) -> int | None:
         """The pid of the supervisor that runs in this folder, or None."""

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from tidegate.private import UMASK
+
 OUTPUT_BYTES = 10 * 2**20
 # HAProxy drops log lines when the pipe is full rather than wait: give it the largest that Linux allows.
 PIPE_BYTES = 2**20
@@ -113,6 +115,7 @@ class Child:
                 env=command.env,
                 cwd=command.cwd,
                 start_new_session=True,
+                umask=UMASK,
                 preexec_fn=die_with_parent,  # noqa: PLW1509  it takes no lock that a thread may hold
                 pipesize=PIPE_BYTES if on_line else -1,
             )

@@ -70,6 +70,27 @@ def test_a_quarantined_line_is_kept_with_its_place_and_reason(tmp_path: Path) ->
     ]
 
 
+@pytest.mark.parametrize("name", ["checkpoint.json", "quarantine.ndjson"])
+def test_what_the_collector_keeps_is_its_users_alone_and_no_link(tmp_path: Path, name: str) -> None:
+    def keep() -> None:
+        Checkpoint(tmp_path / "checkpoint.json").save(Progress({"a": 5}, 0))
+        Quarantine(tmp_path, clock_ns=lambda: 0).add([aside()])
+
+    path = tmp_path / name
+    path.write_text("")
+    path.chmod(0o644)
+    keep()
+    assert path.stat().st_mode & 0o777 == 0o600
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("of somebody else")
+    link = path if name.startswith("quarantine") else path.with_suffix(".new")
+    link.unlink(missing_ok=True)
+    link.symlink_to(elsewhere)
+    with pytest.raises(OSError, match="symbolic links"):
+        keep()
+    assert elsewhere.read_text() == "of somebody else"
+
+
 def test_what_a_delivery_that_did_not_end_set_aside_is_forgotten(tmp_path: Path) -> None:
     quarantine = Quarantine(tmp_path, clock_ns=lambda: 0)
     quarantine.add([aside(1)])

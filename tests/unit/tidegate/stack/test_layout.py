@@ -12,12 +12,25 @@ import pytest
 from tidegate.stack.layout import Layout, StackRunningError
 
 
-def test_only_the_owner_may_look_into_the_run_folder(tmp_path: Path) -> None:
+def test_only_the_owner_may_look_into_the_data_folder(tmp_path: Path) -> None:
     layout = Layout(tmp_path / "deep" / "data")
     layout.make()
     layout.make()
-    assert layout.run.stat().st_mode & 0o777 == 0o700
+    for folder in (layout.data, *layout.data.iterdir()):
+        assert folder.stat().st_mode & 0o777 == 0o700, folder
     assert layout.logs.is_dir()
+
+
+def test_what_an_older_version_left_open_to_all_is_closed_but_for_what_others_write_to(
+    tmp_path: Path,
+) -> None:
+    layout = Layout(tmp_path / "data")
+    for folder in (layout.data, layout.logs, layout.run, layout.prometheus):
+        folder.mkdir()
+        folder.chmod(0o775)
+    layout.make()
+    modes = {folder.name: folder.stat().st_mode & 0o777 for folder in layout.data.iterdir()}
+    assert modes == {"run": 0o700, "prometheus": 0o700, "gateway": 0o700, "logs": 0o775}
 
 
 def test_a_folder_is_held_by_one_stack_and_the_other_is_told_its_pid(tmp_path: Path) -> None:
