@@ -58,7 +58,7 @@ def used_bytes(memory: Json) -> int:
     return max(0, int(memory["usage"]) - sum(int(details.get(name, 0)) for name in names))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)  # a registry keeps collectors as keys
 class MemorySampler(Collector):
     """Samples the containers of one project; a collector of Prometheus' client."""
 

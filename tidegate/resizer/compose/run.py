@@ -97,7 +97,7 @@ async def _run(settings: Settings, project: str) -> None:
         limited = LimitedResizer(resizer, settings.replicas.max, time.monotonic)
         app = make_app(limited, token=token)
         sampler = MemorySampler(engine, home.project)
-        _add_metrics(app, sampler)
+        add_metrics(app, sampler)
         try:
             serving = serve_tcp(app, settings.stack.metrics_host, settings.resizer.port)
             await stack.enter_async_context(serving)
@@ -116,7 +116,8 @@ async def _run(settings: Settings, project: str) -> None:
         await _until_signal(resizer)
 
 
-def _add_metrics(app: web.Application, sampler: MemorySampler) -> None:
+def add_metrics(app: web.Application, sampler: MemorySampler) -> None:
+    """Serve the sampler's metrics, and those of this process."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     registry.register(sampler)

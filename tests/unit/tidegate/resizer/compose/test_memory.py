@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
 from tidegate.resizer.compose.engine import EngineError
 from tidegate.resizer.compose.memory import Memory, MemorySampler, used_bytes
+from tidegate.resizer.compose.run import add_metrics
 
 
 @pytest.mark.parametrize(
@@ -43,3 +46,16 @@ class Engine:
 async def test_what_ends_meanwhile_is_left_out() -> None:
     sampler = MemorySampler(Engine(), "shop")  # type: ignore[arg-type]
     assert await sampler.sample() == [Memory("kibana", "shop-a-1", 70, 100)]
+
+
+async def test_the_resizer_exports_the_last_sample() -> None:
+    sampler = MemorySampler(Engine(), "shop")  # type: ignore[arg-type]
+    sampler.samples = (Memory("kibana", "shop-a-1", 70, 100),)
+    app = web.Application()
+    add_metrics(app, sampler)
+    async with TestClient(TestServer(app)) as client:
+        text = await (await client.get("/metrics")).text()
+    labels = '{container="shop-a-1",service="kibana"}'
+    assert f"tidegate_container_memory_bytes{labels} 70.0\n" in text
+    assert f"tidegate_container_memory_limit_bytes{labels} 100.0\n" in text
+    assert "process_resident_memory_bytes" in text
