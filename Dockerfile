@@ -9,7 +9,8 @@ ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /app
 COPY scripts/healthy scripts/as-owner /usr/local/bin/
 # A new volume mounted here belongs to the user of our containers.
-RUN install -d -o 10001 -g 10001 /var/lib/tidegate /config
+RUN install -d -o 10001 -g 10001 /config /var/lib/tidegate/logs /var/lib/tidegate/collector \
+    /var/lib/tidegate/artefacts /var/lib/tidegate/autoscaler /var/lib/tidegate/setup
 
 # Packages first: they change seldom. Without an index (PIP_NO_INDEX=1) they come from the folder wheels/.
 FROM base AS packages

@@ -93,19 +93,32 @@ def adoption_digest(file: Path) -> str:
 
 
 def main() -> int:
-    """Find the model that the settings name, converting it if need be; gives the exit code."""
+    """Find the models that the settings name, converting them if need be; gives the exit code.
+
+    A shadow that cannot be converted keeps no replica from its start: it costs nobody an answer.
+    """
     try:
         settings = load_settings()
-        found = asyncio.run(find_model(settings.model.path, settings.stack.data_dir))
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    model, data_dir = settings.model, settings.stack.data_dir
+    found = _found(model.path, data_dir)
+    if found and model.shadow_path is not None:
+        _found(model.shadow_path, data_dir)
+    return 0 if found else 1
+
+
+def _found(path: Path, data_dir: Path) -> bool:
+    """Find one and say so, or why not."""
+    try:
+        artefact = asyncio.run(find_model(path, data_dir))
     except ArtefactError as error:
         sys.stderr.write(f"{error}\n")
-        return 1
-    manifest = found.manifest
-    sys.stdout.write(f"model {manifest.name} {manifest.version} in {found.path}\n")
-    return 0
+        return False
+    manifest = artefact.manifest
+    sys.stdout.write(f"model {manifest.name} {manifest.version} in {artefact.path}\n")
+    return True
 
 
 if __name__ == "__main__":

@@ -16,14 +16,16 @@ import pytest
 import yaml
 from driving import ROOT
 
+from tidegate.provision.first_requests import MARK
 from tidegate.provision.inventory import SECRETS
 from tidegate.provision.preflight import MEMORY_LEAST, MEMORY_NEEDED
 from tidegate.provision.stamp import ELASTIC_VERSION
 from tidegate.render.watermarks import GIB
-from tidegate.settings import setting_names
+from tidegate.settings import load, setting_names
 from tidegate.stack.prometheus import CORS_ORIGIN
 
 PROGRAMS = Path(sys.executable).parent
+DATA_DIR = "TIDEGATE_STACK__DATA_DIR"
 # What these programs need at least: Logstash was measured, the others are as their users report.
 MEASURED_MIB = {"grafana": 768, "kibana": 1536, "logstash": 960, "alertmanager": 96}
 
@@ -163,6 +165,50 @@ def test_verify_reaches_each_part_that_it_asks_and_has_its_secrets(
     files = {Path(v).name for n, v in tools["environment"].items() if n.endswith("PASSWORD_FILE")}
     assert files == {one.name for one in SECRETS if "verify" in one.consumers}
     assert files == {"reader", "viewer", "grafana_admin"}
+
+
+def test_a_replica_can_write_nothing_but_event_files(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    writable = {v["target"] for v in services["model"]["volumes"] if not v.get("read_only", False)}
+    assert writable == {"/var/lib/tidegate/logs"}
+    assert services["model"]["read_only"] is True
+    # What others rely on lies in volumes that it does not even see, or cannot write.
+    volumes = {v["source"]: v for v in services["model"]["volumes"] if v["type"] == "volume"}
+    assert volumes.keys() == {"logs", "artefacts", "secrets-model"}
+    assert volumes["artefacts"]["read_only"] is True
+
+
+def test_each_volume_of_the_data_folder_is_where_its_owner_looks_for_it(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    settings = load(stack={"data_dir": services["collector"]["environment"][DATA_DIR]})
+    held = {
+        name: {
+            v["target"] for v in one.get("volumes", []) if v["target"].startswith("/var/lib/tide")
+        }
+        for name, one in services.items()
+        if name != "secrets"
+    }
+    data, logs = settings.stack.data_dir, str(settings.log_dir)
+    for writer in ("model", "gateway", "collector", "exporter", "watch", "autoscaler"):
+        assert logs in held[writer], writer
+    assert held["collector"] == {logs, str(data / "collector")}
+    for one in ("autoscaler", "tidegate"):
+        assert str(settings.control_file.parent) in held[one], one
+    assert held["first-requests"] == {str((data / MARK).parent)}
+    assert held["adopt"] == {str(data / "artefacts")}
+    # Who is root gives each its owner.
+    given = {option for option in services["secrets"]["command"] if option.startswith("--own=/var")}
+    assert given == {f"--own={target}" for target in set().union(*held.values())}
+
+
+def test_the_collector_has_no_account_of_elasticsearch_where_logstash_writes() -> None:
+    readers = {secret.name: set(secret.consumers) for secret in SECRETS}
+    assert readers["writer"] == {"logstash", "setup"}
+    assert [name for name, consumers in readers.items() if "collector" in consumers] == [
+        "collector"
+    ]
 
 
 def test_images_are_pinned(services: dict[str, dict[str, Any]]) -> None:

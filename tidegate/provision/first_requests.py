@@ -26,7 +26,7 @@ NUMBER: Final = 100
 PAUSE_SECONDS: Final = 0.2
 """Between an answer and the next request. One after the other, they can keep no more than a slot busy."""
 TIMEOUT_SECONDS: Final = 30.0
-MARK: Final = "first-requests"
+MARK: Final = Path("setup", "first-requests")
 """A file in the data folder, which says that they were sent."""
 HEAVY_EVERY, MEDIUM_EVERY, BAD_EVERY = 25, 8, 20
 ROWS: Final = {"light": 1, "medium": 4, "heavy": 16}
@@ -95,6 +95,7 @@ def send(
     sent, rows = asyncio.run(_send(url.rstrip("/"), rows_file, pause_seconds))
     moment = datetime.now(UTC).isoformat(timespec="seconds")
     try:
+        mark.parent.mkdir(parents=True, exist_ok=True)
         mark.write_text(f"at {moment}, to {url}\n", encoding="utf-8")
     except OSError as error:
         raise ProvisionError(f"{mark} cannot be written: {reason(error)}") from error

@@ -107,7 +107,7 @@ SECRETS: Final = (
     Secret(
         "kibana_system", ("kibana", "setup"), "Kibana's own account in Elasticsearch", _BY_SETUP
     ),
-    Secret("writer", ("logstash", "collector", "setup"), "user tidegate_writer", _BY_SETUP),
+    Secret("writer", ("logstash", "setup"), "user tidegate_writer", _BY_SETUP),
     Secret("reader", ("grafana", "exporter", "verify", "setup"), "user tidegate_reader", _BY_SETUP),
     Secret(
         "viewer", ("verify", "setup"), "user tidegate_viewer; log in to Kibana with it", _BY_SETUP

@@ -49,6 +49,14 @@ class Keep:
                 f"{folder / name} cannot be written: {reason(error)}{hint}"
             ) from error
 
+    def remove(self, consumer: str, name: str) -> None:
+        """Take a secret away from one who reads it no longer."""
+        path = self.root / consumer / name
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise ProvisionError(f"{path} cannot be removed: {reason(error)}") from error
+
     @staticmethod
     def _replace(path: Path, value: str, reader: Consumer) -> None:
         new = path.with_name(f".{path.name}.new")
@@ -97,6 +105,8 @@ def _settle(secret: Secret, given: str, keep: Keep) -> str:
     value = given or before or secret.make()
     for consumer in secret.consumers:
         keep.put(consumer, secret.name, value)
+    for consumer in keep.consumers.keys() - set(secret.consumers):
+        keep.remove(consumer, secret.name)
     late = [consumer for consumer, had in held.items() if had != value]
     if not late:
         return "as it was"

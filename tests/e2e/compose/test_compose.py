@@ -44,11 +44,11 @@ def count(client: elasticsearch.Elasticsearch, index: str = REQUESTS) -> int:
 
 def lines(compose: Compose) -> set[str]:
     """The id of every event in the event files."""
-    volume = f"{compose.project}_events:/v:ro"
+    volume = f"{compose.project}_logs:/v:ro"
     # What follows a file's last line end is being written.
     show = (
         "import glob\n"
-        "for file in glob.glob('/v/logs/*.ndjson'):"
+        "for file in glob.glob('/v/*.ndjson'):"
         " print(open(file, 'rb').read().rpartition(b'\\n')[0].decode())"
     )
     text = docker("run", "--rm", "-v", volume, "tidegate/base:bookworm", "python3", "-c", show)
@@ -110,6 +110,40 @@ def test_verify_finds_every_part_well(compose: Compose) -> None:
     }
     for service in limited:
         assert re.fullmatch(r"peak \d+ of \d+ MiB, \d+%", checks[f"Memory: {service}"]["text"])
+
+
+def test_a_replica_leads_the_collector_to_no_file_of_its_own(compose: Compose) -> None:
+    """With what somebody could run in a replica that they have taken over."""
+    intrude = (
+        "import os\n"
+        "logs = '/var/lib/tidegate/logs'\n"
+        "os.symlink('/run/secrets/collector', f'{logs}/intruder.1-1.0.ndjson')\n"
+        "os.mkfifo(f'{logs}/intruder.1-1.1.ndjson')\n"
+        "for folder in ('collector', 'autoscaler', 'artefacts', 'setup', ''):\n"
+        "    try:\n"
+        "        open(f'/var/lib/tidegate/{folder}/control.json', 'w')\n"
+        "    except OSError:\n"
+        "        continue\n"
+        "    print(folder, 'can be written to')\n"
+        "print(os.listdir('/var/lib/tidegate/collector'))\n"
+    )
+    try:
+        assert compose.run("exec", "-T", "model", "python", "-c", intrude) == "[]\n"
+        eventually(
+            lambda: (
+                "intruder.1-1.0.ndjson is a symbolic link: it is not read"
+                in compose.call("logs", "--no-color", "collector").stdout
+            ),
+            "the collector says that it does not follow",
+        )
+    finally:
+        intruders = [f"/var/lib/tidegate/logs/intruder.1-1.{number}.ndjson" for number in (0, 1)]
+        compose.call("exec", "-T", "model", "rm", "-f", *intruders)
+    listing = compose.run("exec", "-T", "collector", "ls", "-lA", "/var/lib/tidegate/collector")
+    modes = {line.split()[-1]: line.split()[0] for line in listing.splitlines()[1:]}
+    assert set(modes.values()) == {"-rw-------"}, modes
+    assert "quarantine.ndjson" not in modes
+    assert compose.secrets("collector").keys() == {"collector"}
 
 
 def test_an_alert_of_prometheus_comes_to_elasticsearch(compose: Compose) -> None:

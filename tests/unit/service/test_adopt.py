@@ -240,6 +240,25 @@ def test_a_model_is_converted_ahead_of_the_replicas(
     assert capsys.readouterr().out == f"model wine {artefact.load(out).manifest.version} in {out}\n"
 
 
+def test_a_shadow_is_converted_ahead_of_the_replicas_too_and_may_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = saved(tmp_path, "wine", wine())
+    monkeypatch.setenv("TIDEGATE_MODEL__PATH", str(file))
+    monkeypatch.setenv("TIDEGATE_STACK__DATA_DIR", str(tmp_path / "data"))
+    shadow = tmp_path / "next" / "wine.joblib"
+    monkeypatch.setenv("TIDEGATE_MODEL__SHADOW_PATH", str(shadow))
+    assert adoption.main() == 0
+    said = capsys.readouterr()
+    assert f"there is no model at {shadow}" in said.err
+    shadow.parent.mkdir()
+    shadow.write_bytes(file.read_bytes() + b"\n")
+    assert adoption.main() == 0
+    assert f" in {tmp_path / 'data' / 'artefacts' / adoption_digest(shadow)}\n" in (
+        capsys.readouterr().out
+    )
+
+
 @pytest.mark.parametrize(
     ("path", "code", "says"),
     [("none.joblib", 1, "there is no model at none.joblib"), ("", 2, "gateway.port")],

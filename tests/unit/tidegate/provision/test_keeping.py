@@ -51,6 +51,14 @@ def test_only_the_reader_may_read_of_its_secrets(keep: Keep) -> None:
     assert [path.name for path in (keep.root / "store").iterdir()] == ["password"]
 
 
+def test_a_secret_is_taken_from_one_who_reads_it_no_longer(keep: Keep) -> None:
+    before = (Secret("password", ("store", "reader", "shared"), "opens the store", "restart"),)
+    settle(before, {}, keep)
+    settle(TABLE, {}, keep)
+    assert [path.name for path in (keep.root / "shared").iterdir()] == ["token"]
+    assert keep.read("reader", "password") == keep.read("store", "password") != ""
+
+
 def test_rights_that_were_changed_are_put_right(keep: Keep) -> None:
     settle(TABLE, {}, keep)
     for path, wrong in (("store/password", 0o644), ("store", 0o755)):

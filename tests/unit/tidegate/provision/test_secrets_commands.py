@@ -63,7 +63,7 @@ def test_each_reader_has_its_own_secrets_and_no_other(tmp_path: Path) -> None:
         "elasticsearch": {"elastic"},
         "kibana": {"kibana_system", "kibana_encryption_key"},
         "logstash": {"writer", "collector"},
-        "collector": {"collector", "writer"},
+        "collector": {"collector"},
         "setup": {"elastic", "kibana_system", "writer", "reader", "viewer"},
         "grafana": {"grafana_admin", "reader"},
         "exporter": {"reader"},
