@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -16,20 +19,48 @@ def git(folder: Path, *arguments: str) -> str:
     ).stdout
 
 
-def test_every_file_has_the_same_bytes_with_autocrlf(tmp_path: Path) -> None:
-    listed = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    names = {name for name in listed.split("\0") if name and (ROOT / name).is_file()}
-    assert names >= {"scripts/healthy", "observability/logstash/start", "docker-compose.yml"}
-    origin, checkout = tmp_path / "origin", tmp_path / "checkout"
+@pytest.fixture(scope="module")
+def names() -> set[str]:
+    """Our files and links."""
+    listed = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+    return {n for n in listed if n and ((ROOT / n).is_file() or (ROOT / n).is_symlink())}
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory, names: set[str]) -> Path:
+    """They, committed, and checked out as Git for Windows does."""
+    folder = tmp_path_factory.mktemp("checkout")
+    origin = folder / "origin"
     origin.mkdir()
     git(origin, "init", "--quiet")
     for name in names:
         (origin / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, origin / name)
+        shutil.copy(ROOT / name, origin / name, follow_symlinks=False)
     git(origin, "add", "--all", "--force")
     git(origin, "commit", "--quiet", "--message", "all")
-    git(tmp_path, "clone", "--quiet", "--config", "core.autocrlf=true", "origin", "checkout")
-    changed = [n for n in names if (checkout / n).read_bytes() != (ROOT / n).read_bytes()]
+    windows = ("--config", "core.autocrlf=true", "--config", "core.symlinks=false")
+    git(folder, "clone", "--quiet", *windows, "origin", "windows")
+    return folder / "windows"
+
+
+def test_every_file_has_the_same_bytes(checkout: Path, names: set[str]) -> None:
+    assert names >= {"scripts/healthy", "observability/logstash/start", "docker-compose.yml"}
+    files = {name for name in names if not (ROOT / name).is_symlink()}
+    changed = [n for n in files if (checkout / n).read_bytes() != (ROOT / n).read_bytes()]
     assert sorted(changed) == []
     eol = git(checkout, "ls-files", "--eol")
     assert [line for line in eol.splitlines() if "w/crlf" in line or "w/mixed" in line] == []
+
+
+def test_templates_are_found_where_links_are_files(checkout: Path) -> None:
+    assert (checkout / "tidegate/store/templates").is_file()
+    program = "from tidegate.store import fields; print(fields.__file__, len(fields.catalogue()))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(checkout))

@@ -82,8 +82,11 @@ def template(name: str) -> dict[str, Any]:
 
     In a checkout `templates` is a link to `observability/elasticsearch`; a wheel holds the files.
     """
-    text = files("tidegate.store").joinpath("templates", f"{name}.json").read_text("utf-8")
-    return dict(json.loads(text))
+    package = files("tidegate.store")
+    folder = package.joinpath("templates")
+    if folder.is_file():  # Git for Windows checks a link out as a file that holds its target
+        folder = package.joinpath(folder.read_text("utf-8"))
+    return dict(json.loads(folder.joinpath(f"{name}.json").read_text("utf-8")))
 
 
 @cache
