@@ -47,17 +47,18 @@ class Initial:
         Raises:
             ProvisionError: one of the places cannot be looked at.
         """
-        found = [*read_given(self.given, self.table)[1]]
-        problem = unreadable_problem(self.checkout)
-        found += [problem] if problem else []
         marks = watermarks()
-        for path, free in preflight.free_by_disk(self._places()).items():
-            problem = preflight.disk_problem(path, free, marks)
-            found += [problem] if problem else []
+        found = [
+            *read_given(self.given, self.table)[1],
+            unreadable_problem(self.checkout),
+            *(
+                preflight.disk_problem(path, free, marks)
+                for path, free in preflight.free_by_disk(self._places()).items()
+            ),
+        ]
         if self.data is not None:
-            problem = stamp.stamp_problem(stamp.read_stamp(self.data), self.running)
-            found += [problem] if problem else []
-        return found
+            found.append(stamp.stamp_problem(stamp.read_stamp(self.data), self.running))
+        return [problem for problem in found if problem]
 
     def warnings(self) -> list[str]:
         """What does not stop a start and may hurt later.

@@ -129,6 +129,20 @@ def test_too_few_maps_and_too_little_memory_are_warnings_that_stop_nothing(
     assert memory.startswith("warning: this machine")
 
 
+def test_a_full_disk_and_an_unreadable_checkout_stop_the_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "free_by_disk", lambda paths: {paths[0]: GIB})
+    monkeypatch.setattr(
+        initial, "unreadable_problem", lambda _: "files are readable by their owner only"
+    )
+    assert init(tmp_path) == 2
+    unreadable, full = capsys.readouterr().err.splitlines()
+    assert unreadable == "files are readable by their owner only"
+    assert full.startswith(f"the disk of {tmp_path / 'secrets'} has 1.0 GiB free")
+    assert not (tmp_path / "secrets").exists()
+
+
 @pytest.mark.parametrize("blocked", ["secrets", "data"])
 def test_a_place_that_cannot_be_written_is_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], blocked: str
