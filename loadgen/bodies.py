@@ -35,7 +35,8 @@ def read_rows(path: Path) -> list[bytes]:
                     rows.append(_row(path, number, line))
     except FileNotFoundError as error:
         raise UsageError(
-            f"{path}: there is no such file of rows; `tidegate train` makes one, or name another by --rows"
+            f"{path}: there is no such file of rows: name one by --rows; the artefact folder of the served "
+            "model has one, samples.ndjson (of a joblib file: .tidegate/artefacts/*/samples.ndjson)"
         ) from error
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error

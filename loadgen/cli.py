@@ -45,8 +45,8 @@ RUN_EXAMPLES = """
 
 `python -m loadgen run my.toml --url http://127.0.0.1:8000 --rows my-rows.ndjson`
 
-**Exit codes**: 0 good, 2 nothing was sent (a bad argument, no target), 98 invalid (requests were sent
-late), 99 a threshold failed, 130 interrupted.
+**Exit codes**: 0 good, 1 every request failed, 2 nothing was sent (a bad argument, no target), 98 invalid
+(requests were sent late), 99 a threshold failed, 130 interrupted.
 """
 
 

@@ -15,6 +15,7 @@ from loadgen.results import REPORT
 from loadgen.summary import Summary
 
 GOOD: Final = 0
+ALL_FAILED: Final = 1
 INVALID: Final = 98
 THRESHOLD_FAILED: Final = 99
 INTERRUPTED: Final = 130
@@ -23,9 +24,11 @@ Judgement = Literal["good", "bad", "doubtful"]
 
 
 def exit_code(summary: Summary) -> int:
-    """130 if it was interrupted, 98 if it is invalid, 99 if a threshold failed, else 0."""
+    """130 if interrupted, 1 if every request failed, 98 if invalid, 99 if a threshold failed, else 0."""
     if summary.interrupted:
         return INTERRUPTED
+    if summary.all_failed:
+        return ALL_FAILED
     if not summary.valid:
         return INVALID
     return GOOD if all(one.passed for one in summary.thresholds) else THRESHOLD_FAILED
@@ -36,6 +39,8 @@ def verdict(summary: Summary) -> tuple[str, Judgement]:
     match exit_code(summary):
         case 130:
             return "interrupted", "doubtful"
+        case 1:
+            return "every request failed", "bad"
         case 98:
             return "invalid", "doubtful"
         case 99:
@@ -62,6 +67,11 @@ def _notes(summary: Summary) -> Iterator[str]:
         yield f"replicas {summary.replicas_min} to {summary.replicas_max}"
     for error, count in summary.errors.items():
         yield f"[red]failed[/]   {count:,} of {escape(error)}"
+    if summary.all_failed:
+        yield (
+            f"[red]failed[/]   every request: is {escape(summary.url)} the service, and are the rows "
+            "for its model?"
+        )
     for reason in summary.invalid_reasons:
         yield f"[yellow]invalid[/]  {escape(reason)}"
     for one in summary.thresholds:

@@ -44,6 +44,11 @@ class Figures(BaseModel):
     service_p95_seconds: float | None
     service_p99_seconds: float | None
 
+    @property
+    def all_failed(self) -> bool:
+        """Whether requests ended, and none of them well."""
+        return bool(self.failed) and self.response_mean_seconds is None
+
 
 class ThresholdResult(BaseModel):
     """What became of a threshold; the value is in base units: seconds, shares, counts."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from typing import Final
 
 import aiohttp
@@ -69,11 +70,22 @@ async def preflight(base: str) -> None:
             f"{base} does not answer within {PREFLIGHT_SECONDS:g} s; nothing was sent"
         ) from error
     except (aiohttp.ClientError, OSError) as error:
-        raise UsageError(f"{base} does not answer ({error}); nothing was sent") from error
+        raise UsageError(f"{base} {_unreachable(error)}; nothing was sent") from error
     if status >= 500:
         raise UsageError(
             f"{base} is not ready ({READY_PATH} answers with {status}); nothing was sent"
         )
+
+
+def _unreachable(error: Exception) -> str:
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "cannot be reached: its name is not known"
+    if isinstance(cause, ConnectionRefusedError):
+        return "does not answer: nothing listens on this port (is the service started?)"
+    if isinstance(cause, OSError) and cause.errno:
+        return f"cannot be reached: {os.strerror(cause.errno)}"
+    return f"does not answer ({error or type(error).__name__})"
 
 
 def _is_loopback(host: str) -> bool:

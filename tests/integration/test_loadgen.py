@@ -197,13 +197,15 @@ async def test_a_server_killed_under_load_is_counted_and_the_run_goes_on(place: 
     assert "connection refused" in shown
 
 
-async def test_without_a_threshold_failures_are_reported_and_no_error(place: Place) -> None:
+async def test_a_run_in_which_every_request_fails_is_no_success(place: Place) -> None:
     target = Target(delay=5)
     async with target.serving():
-        code, _ = await place.run(place.scenario(20, 1), "--url", target.url, "--timeout", "0.3")
-    summary = place.summary()
-    assert good_or_late(code, summary)
-    assert summary["errors"] == {"timeout": 20}
+        code, shown = await place.run(
+            place.scenario(20, 1), "--url", target.url, "--timeout", "0.3"
+        )
+    assert code == 1
+    assert "failed   every request" in shown
+    assert place.summary()["errors"] == {"timeout": 20}
 
 
 async def test_a_run_whose_process_stood_still_is_invalid_and_shows_the_wait(place: Place) -> None:
@@ -250,7 +252,8 @@ async def test_an_interrupted_run_reports_what_was_done(
 async def test_nothing_is_sent_and_no_folder_made_without_a_target(place: Place) -> None:
     code, shown = await place.run(place.scenario(40, 1), "--url", f"http://127.0.0.1:{free_port()}")
     assert code == 2
-    assert "does not answer" in shown
+    assert "does not answer: nothing listens on this port" in shown
+    assert "ssl:" not in shown
     assert "nothing was sent" in shown
     assert len(shown.strip().splitlines()) == 1
     assert not (place.folder / "runs").exists()

@@ -58,8 +58,11 @@ def test_a_bad_row_is_named_with_its_line(tmp_path: Path, text: str, told: str) 
     assert told in str(caught.value)
 
 
-def test_a_missing_file_is_said_with_what_makes_one(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"`tidegate train` makes one, or name another by --rows"):
+def test_a_missing_file_is_said_with_where_there_are_others(tmp_path: Path) -> None:
+    with pytest.raises(
+        UsageError, match=r"there is no such file of rows: name one by --rows"
+    ) as found:
         read_rows(tmp_path / "rows.ndjson")
+    assert "tidegate train" not in str(found.value)  # which makes rows of the flights only
     with pytest.raises(UsageError, match="cannot be read: Is a directory"):
         read_rows(tmp_path)

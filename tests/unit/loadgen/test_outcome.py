@@ -46,6 +46,21 @@ def test_the_exit_code_follows_what_went_wrong_first(
     assert (exit_code(summary), verdict(summary)[0]) == outcome
 
 
+def test_a_run_in_which_nothing_succeeds_is_no_success(
+    recording: Recording, summary_of: Callable[..., Summary]
+) -> None:
+    for row in range(len(recording)):
+        recording.answer(row, float(recording.sent[row]) + 0.01, 501, "")
+    summary = summary_of(recording)
+    assert (exit_code(summary), verdict(summary)) == (1, ("every request failed", "bad"))
+    console = Console(file=io.StringIO(), width=200)
+    print_outcome(console, summary, Path("runs/x"))
+    assert isinstance(console.file, io.StringIO)
+    assert "failed   every request" in console.file.getvalue()
+    recording.answer(7, float(recording.sent[7]) + 0.01, 200, "")
+    assert exit_code(summary_of(recording)) == 0
+
+
 def test_every_reason_is_printed(
     recording: Recording, signals: Signals, summary_of: Callable[..., Summary]
 ) -> None:
