@@ -26,6 +26,7 @@ from tidegate.stack.faces import LiveFace, PlainFace
 from tidegate.stack.journal import Entry
 from tidegate.stack.layout import Layout, already_running
 from tidegate.stack.measures import measure
+from tidegate.stack.preflight import start_problems
 from tidegate.stack.probe import asking
 from tidegate.stack.process import tail
 from tidegate.stack.recent import last_decisions
@@ -57,6 +58,12 @@ def up(settings: Settings, *, detach: bool, store: str | None) -> int:
     layout = Layout(settings.stack.data_dir)
     if pid := layout.holder():
         errors.print(already_running(layout.data, pid), soft_wrap=True, highlight=False)
+        return 1
+    # Before the first file is written: a start in a wrong folder leaves nothing behind.
+    if problems := asyncio.run(start_problems(settings)):
+        errors.print(
+            "\n".join(problems), style="red", soft_wrap=True, highlight=False, markup=False
+        )
         return 1
     if detach:
         return _detached(settings, layout, console, errors)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import shutil
 import sys
@@ -20,11 +19,11 @@ from rich.text import Text
 
 from tidegate.settings import Settings, config_file
 from tidegate.stack import gateway, prometheus
+from tidegate.stack.disk import MIB, folder_problem, free_bytes
 from tidegate.stack.layout import Layout
 from tidegate.stack.ports import port_problems, wanted_ports
 from tidegate.stack.preflight import model_problem, store_problem
 
-MIB: Final = 2**20
 # What the stack of six replicas takes, measured: about 100 MiB a Python program.
 MEMORY_BYTES: Final = 1024 * MIB
 DISK_BYTES: Final = 2048 * MIB
@@ -48,6 +47,8 @@ class Check:
 async def checks(settings: Settings) -> list[Check]:
     """Look at everything. The paths of the settings are absolute."""
     return [
+        # First of all: on a full disk everything else fails in words of its own.
+        _data_folder(settings.stack.data_dir),
         _python(),
         *package_checks(requires("tidegate") or [], _installed),
         await program_check("haproxy", gateway.haproxy_binary, "-v"),
@@ -57,7 +58,6 @@ async def checks(settings: Settings) -> list[Check]:
         _settings_file(),
         _of("model", model_problem(settings), str(settings.model.path)),
         _ports(settings),
-        _data_folder(settings.stack.data_dir),
         memory_check(psutil.virtual_memory().available),
         *(await _elasticsearch(settings)),
     ]
@@ -146,10 +146,9 @@ def _ports(settings: Settings) -> Check:
 
 
 def _data_folder(folder: Path) -> Check:
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        return Check("data folder", "missing", f"{there} cannot be written to: set stack.data_dir")
-    return disk_check(folder, shutil.disk_usage(there).free)
+    if problem := folder_problem(folder):
+        return Check("data folder", "missing", problem)
+    return disk_check(folder, free_bytes(folder))
 
 
 def disk_check(folder: Path, free: int) -> Check:

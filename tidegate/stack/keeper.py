@@ -128,7 +128,8 @@ class Keeper:
         while True:
             started = self.clock()
             problem = await self._run_once(started)
-            delay = self.backoff.after(self.clock() - started)
+            refused = self.ready_at is None and (self._exit_code or 0) > 0
+            delay = self.backoff.after(self.clock() - started, at_once=not refused)
             again = f"next start in {delay:.1f} s" if delay else "starting it again"
             self.problem = f"{problem}; {again}"
             self._note("exit", self.problem, "warn")

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from service.artefact import ArtefactError, read_manifest
+from service.artefact import ArtefactError, load
 from tidegate.autoscaler.configured import configured
 from tidegate.settings import Settings
 from tidegate.stack import gateway, prometheus
+from tidegate.stack.disk import folder_problem
 from tidegate.stack.elasticsearch import elasticsearch_problem
 from tidegate.stack.ports import port_problems, wanted_ports
 
 
 def model_problem(settings: Settings) -> str:
-    """Why the model cannot be served, as far as a look at it tells; empty if it can.
-
-    Whether the files are those that the manifest names is the replica's to check.
-    """
+    """Why the model cannot be served, as far as its files tell; empty if it can."""
     path = settings.model.path
     if path.is_file():
         return ""
     try:
-        read_manifest(path)
+        load(path)
     except ArtefactError as error:
         return str(error)
     return ""
@@ -79,6 +77,7 @@ async def store_problem(settings: Settings) -> str:
 async def start_problems(settings: Settings) -> list[str]:
     """All that stands against a start."""
     found = [
+        folder_problem(settings.stack.data_dir),
         replicas_problem(settings),
         gateway_problem(settings),
         prometheus_problem(),

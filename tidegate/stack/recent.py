@@ -36,16 +36,18 @@ def last_decisions(logs: Path, count: int) -> list[Entry]:
 
 def last_words(output: Path, logs: Path, node: str) -> str:
     """What a program that ended said: the end of its raw output, and its last errors as events."""
-    errors = []
+    errors, raw = [], tail(output)
     for event in _last_events(logs, node):
         try:
             if event["log"]["level"] == "error":
                 told = {**event.get("tidegate", {}), **event.get("error", {})}
                 more = ", ".join(str(told[name]) for name in TELLING if name in told)
+                if more and more in raw:
+                    continue  # a reason that it printed as well
                 errors.append(f"{event['message']}: {more}" if more else str(event["message"]))
         except (KeyError, TypeError, AttributeError):
             continue
-    return "\n".join(filter(None, [tail(output), *errors[-WORDS_SHOWN:]]))
+    return "\n".join(filter(None, [raw, *errors[-WORDS_SHOWN:]]))
 
 
 def _last_events(logs: Path, node: str) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tidegate.os_errors import sentence
+from tidegate.os_errors import about, sentence
 from tidegate.settings import Settings
 from tidegate.stack.faces import Face
 from tidegate.stack.gateway import GatewayError
@@ -26,7 +26,7 @@ async def run_stack(settings: Settings, face: Face) -> int:
     try:
         async with running_stack(settings) as supervisor:
             supervisor.journal.listeners.append(face.entry)
-            with _told_to_stop(supervisor) as stop:
+            with _told_to_stop(supervisor) as stop, about(settings.stack.data_dir):
                 async with face.watching(supervisor):
                     try:
                         return await _until(supervisor, face, stop)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from tidegate.autoscaler.control import ControlFile
+from tidegate.settings import Settings
 from tidegate.stack.journal import Entry
 from tidegate.stack.keeper import Keeper, State
 from tidegate.stack.rollout import RolloutStatus
@@ -36,10 +39,20 @@ class ProgramStatus(Answer):
     version: str = ""
 
 
+class PauseStatus(Answer):
+    """A pause in force: `until` in seconds since 1970; without bounds the number of replicas is held."""
+
+    until: float
+    min: int | None
+    max: int | None
+    words: str
+
+
 class StackStatus(Answer):
     """All of it. `running` counts ready and starting replicas; `rollout` is the last replacement.
 
-    `slots` are those asked for in each replica, `own_slots` those that it has by itself.
+    `problem` is empty or says what is wrong with the stack as a whole, such as a full disk. `slots` are
+    those asked for in each replica, `own_slots` those that it has by itself.
     """
 
     state: StackState
@@ -63,6 +76,8 @@ class StackStatus(Answer):
     replicas: list[ProgramStatus]
     recent: list[Entry]
     rollout: RolloutStatus | None = None
+    pause: PauseStatus | None = None
+    problem: str = ""
 
 
 def program_status(keeper: Keeper, version: str = "") -> ProgramStatus:
@@ -80,15 +95,30 @@ def program_status(keeper: Keeper, version: str = "") -> ProgramStatus:
     )
 
 
+def pause_status(settings: Settings) -> PauseStatus | None:
+    """The pause that the autoscaler keeps to now, if there is one."""
+    if not settings.autoscaler.enabled:
+        return None
+    control, _ = ControlFile(settings.control_file).read(time.time())
+    return control and PauseStatus(
+        until=control.until, min=control.min, max=control.max, words=control.words
+    )
+
+
 def judge(
-    components: list[ProgramStatus], replicas: list[ProgramStatus], least: int = 1
+    components: list[ProgramStatus],
+    replicas: list[ProgramStatus],
+    least: int = 1,
+    *,
+    problem: str = "",
 ) -> StackState:
     """Whether a stack that was once ready still is.
 
     Replicas that start because more are wanted, or that drain, are no fault; failed ones are, and so
     is having none that takes requests, unless there may be none: then requests wait until one is back.
+    A problem of the stack as a whole is one, too.
     """
     whole = all(one.state == "ready" for one in components)
     failed = any(one.state == "failed" for one in replicas)
     served = least == 0 or any(one.state == "ready" for one in replicas)
-    return "ready" if whole and served and not failed else "degraded"
+    return "ready" if whole and served and not failed and not problem else "degraded"

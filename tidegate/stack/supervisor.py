@@ -28,6 +28,7 @@ from tidegate.stack.components import (
     url,
 )
 from tidegate.stack.deployment import Deployment, Versions
+from tidegate.stack.disk import folder_problem
 from tidegate.stack.elasticsearch import Watched
 from tidegate.stack.environment import absolute, environment
 from tidegate.stack.gateway import ADMIN_SOCKET
@@ -35,13 +36,12 @@ from tidegate.stack.gateway_admin import GatewayAdmin
 from tidegate.stack.journal import Journal
 from tidegate.stack.keeper import STARTING_POLL_SECONDS, Keeper, Program
 from tidegate.stack.layout import Layout
-from tidegate.stack.preflight import start_problems
 from tidegate.stack.probe import Fetch, Probe, asking
 from tidegate.stack.process import bound_output
 from tidegate.stack.release import Release
 from tidegate.stack.replicas import ReplicaPool, gateway_load, gateway_sees
 from tidegate.stack.slots import SlotsPool, slots_shown
-from tidegate.stack.status import StackState, StackStatus, judge, program_status
+from tidegate.stack.status import StackState, StackStatus, judge, pause_status, program_status
 
 TIDY_SECONDS: Final = 5.0
 
@@ -133,10 +133,8 @@ class Supervisor:
         """Start everything; returns when all of it is ready.
 
         Raises:
-            StartError: something is missing or taken, or a program did not become ready.
+            StartError: a program did not become ready.
         """
-        if problems := await start_problems(self.settings):
-            raise StartError("\n".join(problems))
         for output in self._layout.run.glob("*.log"):
             if output != self._layout.output("supervisor"):
                 bound_output(output, 0)  # what stands there after a failure shall be of this start
@@ -205,8 +203,9 @@ class Supervisor:
         ]
         ready = sum(one.state == "ready" for one in replicas)
         settings = self.settings
+        problem = folder_problem(self._layout.data)
         return StackStatus(
-            state=judge(components, replicas, settings.replicas.min)
+            state=judge(components, replicas, settings.replicas.min, problem=problem)
             if self._state == "ready"
             else self._state,
             pid=os.getpid(),
@@ -229,6 +228,8 @@ class Supervisor:
             replicas=replicas,
             recent=list(self.journal.recent),
             rollout=self._deployment.rollout.status if self._deployment.rollout else None,
+            pause=pause_status(settings),
+            problem=problem,
         )
 
     def _slots_pool(self, fetch: Fetch) -> SlotsPool:

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from tidegate.stack.journal import Entry
 from tidegate.stack.measures import measures_words
-from tidegate.stack.status import ProgramStatus, StackStatus
+from tidegate.stack.status import StackStatus
 
 STYLES: Final = {
     "ready": "green",
@@ -43,7 +43,10 @@ def view(
     status: StackStatus, measures: Mapping[str, float], log: Sequence[Entry], now: float
 ) -> RenderableType:
     """The whole stack: a header, the programs, what happened last. `now` is seconds since 1970."""
-    return Group(_header(status, measures), Text(), _programs(status, now), Text(), _log(log))
+    parts = [_header(status, measures), _programs(status, now), *_problems(status), _log(log)]
+    if status.problem:
+        parts.insert(0, Text(status.problem, style="bold red"))
+    return Group(*[each for part in parts for each in (part, Text())][:-1])
 
 
 def log_of(status: StackStatus, decisions: Sequence[Entry]) -> list[Entry]:
@@ -71,30 +74,35 @@ def _header(status: StackStatus, measures: Mapping[str, float]) -> Text:
     )
     if status.slots != status.own_slots:
         text.append(f", {status.slots} slots each instead of {status.own_slots}")
+    if status.pause:
+        text.append(f"\nautoscaler {status.pause.words}; `tidegate resume` ends it", style="yellow")
     return text
 
 
 def _programs(status: StackStatus, now: float) -> Table:
+    # At 80 columns all of it has its place: what a program says of itself stands below.
     columns = ("", "state", "pid", "up", "restarts", "address", "model")
-    table = Table(*columns, box=None, pad_edge=False)
+    table = Table(*(Column(name, no_wrap=True) for name in columns), box=None, pad_edge=False)
     for one in [*status.components, *status.replicas]:
         table.add_row(
             one.id,
-            _state(one),
+            Text(one.state, style=STYLES.get(one.state, "")),
             str(one.pid or ""),
             duration(now - one.started_at) if one.pid else "",
             str(one.restarts or ""),
-            one.address,
+            one.address.removeprefix("http://"),
             one.version,
         )
     return table
 
 
-def _state(one: ProgramStatus) -> Text:
-    text = Text(one.state, style=STYLES.get(one.state, ""))
-    if one.problem:
-        text.append(f"  {one.problem}", style="red")
-    return text
+def _problems(status: StackStatus) -> list[Text]:
+    told = [
+        Text(f"{one.id}: {one.problem}", style="red")
+        for one in [*status.components, *status.replicas]
+        if one.problem
+    ]
+    return [Text("\n").join(told)] if told else []
 
 
 def _log(log: Sequence[Entry]) -> Text:

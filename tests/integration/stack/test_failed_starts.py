@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 from ports import free_port
 
+from service.artefact import digest_file
 from tidegate.stack.layout import Layout
 
 from .conftest import Stack
@@ -42,16 +45,25 @@ def test_a_missing_model_is_told_with_what_to_do(tmp_path: Path, command: tuple[
     assert "run `tidegate train`" in done.stdout + done.stderr
 
 
-def test_a_broken_model_is_told_with_the_replicas_own_words(tmp_path: Path, artefact: Path) -> None:
+def test_a_broken_model_is_told_once_with_the_replicas_own_words(
+    tmp_path: Path, artefact: Path
+) -> None:
     broken = tmp_path / "model"
-    broken.mkdir()
-    for file in artefact.iterdir():
-        (broken / file.name).write_bytes(file.read_bytes())
+    shutil.copytree(artefact, broken)
     (broken / "model.onnx").write_bytes(b"not a model")
     done = Stack(tmp_path, broken).run("up", "--detach")
     assert done.returncode == 1
+    assert done.stderr.count("model.onnx is not the file that manifest.json names") == 1
+    assert "started as process" not in done.stdout
+
+    manifest = json.loads((broken / "manifest.json").read_text())
+    manifest["files"]["model.onnx"] = digest_file(broken / "model.onnx")
+    (broken / "manifest.json").write_text(json.dumps(manifest))
+    done = Stack(tmp_path, broken).run("up", "--detach")
+    assert done.returncode == 1
     assert "flights-1 did not become ready: ended with exit code 1" in done.stderr
-    assert "model.onnx" in done.stderr
+    assert done.stderr.count("model.onnx") == 1
+    assert done.stdout.count("flights-1   started as process") == 1
 
 
 def test_a_missing_prometheus_is_told(tmp_path: Path, artefact: Path) -> None:

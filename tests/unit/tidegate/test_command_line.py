@@ -204,3 +204,13 @@ def test_events_of_an_application_are_found_without_a_collector(tmp_path: Path) 
 def test_a_search_leaves_no_data_folder_where_there_is_none(tmp_path: Path) -> None:
     assert tidegate(tmp_path, "search", "x").returncode != 0
     assert not (tmp_path / ".tidegate").exists()
+
+
+@pytest.mark.parametrize("command", [("up",), ("up", "--detach")])
+def test_a_start_that_is_refused_leaves_no_data_folder(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    done = tidegate(tmp_path, *command)
+    assert done.returncode == 1
+    assert "run `tidegate train`" in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from tidegate.autoscaler.control import Control, ControlFile
 from tidegate.settings import load
 from tidegate.stack.access import AccessLines
 from tidegate.stack.journal import Entry, Journal
 from tidegate.stack.measures import ARRIVALS, LATENCY, QUEUE, measures_words, read_measures
 from tidegate.stack.recent import last_decisions, last_words
-from tidegate.stack.status import ProgramStatus, StackStatus, judge
+from tidegate.stack.status import ProgramStatus, StackStatus, judge, pause_status
 from tidegate.stack.view import LOG_LINES, duration, line, log_of, view
 
 
@@ -115,6 +117,10 @@ def test_the_last_words_of_a_program_are_its_output_and_its_last_errors(tmp_path
     (tmp_path / "flights-1.1.0.ndjson").write_text("\n".join(map(json.dumps, events)))
     said = last_words(output, tmp_path, "flights-1")
     assert said == "Traceback\nno model: bad digest\ngone\nrefused: why"
+    # A reason that it printed as well is said once.
+    output.write_text("model.onnx: bad digest\n")
+    said = last_words(output, tmp_path, "flights-1")
+    assert said == "model.onnx: bad digest\ngone\nrefused: why"
 
 
 def test_measures_are_read_and_what_is_no_number_left_out() -> None:
@@ -190,6 +196,11 @@ def test_a_stack_is_ready_if_nothing_failed_and_somebody_serves(
     )
 
 
+def test_a_stack_with_a_problem_of_its_own_is_degraded() -> None:
+    ready = [program("a", "ready")]
+    assert judge(ready, ready, problem="the disk is full") == "degraded"
+
+
 def test_where_there_may_be_no_replica_none_is_ready_too() -> None:
     gateway = [program("gateway", "ready")]
     assert judge(gateway, [], 0) == "ready"
@@ -241,10 +252,53 @@ def test_the_view_shows_every_program_the_measures_and_what_happened_last() -> N
         "3.0 requests/s",
         "1 of 2 replicas ready (between 1 and 6)",
         "1 min 5 s",
-        "failed  was killed by SIGKILL",
+        "flights-2: was killed by SIGKILL",
         "flights-2   was killed",
     ):
         assert words in text
+
+
+def shown(told: StackStatus, width: int) -> str:
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(view(told, {ARRIVALS: 3.0}, [], now=1000.0 + 86_400 * 2 + 3600 * 4))
+    return console.export_text()
+
+
+def test_at_80_columns_every_address_keeps_its_port() -> None:
+    problem = "ended with exit code 1; next start in 3.0 s"
+    long = [
+        program("prometheus", "ready", pid=4_194_304, address="http://127.0.0.1:9090"),
+        program("autoscaler", "failed", address="http://127.0.0.1:19102", problem=problem),
+    ]
+    replica = program(
+        "flights-12", "draining", pid=4_194_304, restarts=10, address="http://127.0.0.1:18012",
+        version="d1cda9a52c56",
+    )  # fmt: skip
+    text = shown(status(components=long, replicas=[replica]), 80)
+    for words in ("127.0.0.1:9090", "127.0.0.1:19102", "127.0.0.1:18012", "d1cda9a52c56"):
+        assert words in text
+    assert f"autoscaler: {problem}" in text
+
+
+def test_a_pause_and_a_full_disk_are_shown_the_disk_first() -> None:
+    pause = {"until": 5.0, "min": None, "max": None, "words": "paused until 2026-01-02 03:04Z"}
+    text = shown(status(pause=pause, problem="the disk of /d is full (0 MiB free)"), 80)
+    assert text.startswith("the disk of /d is full")
+    assert "autoscaler paused until 2026-01-02 03:04Z; `tidegate resume` ends it" in text
+
+
+def test_the_pause_in_force_is_part_of_the_status(tmp_path: Path) -> None:
+    settings = load(stack={"data_dir": tmp_path})
+    assert pause_status(settings) is None
+    until = time.time() + 600
+    ControlFile(settings.control_file).write(Control(until, 3, None))
+    found = pause_status(settings)
+    assert found
+    assert (found.until, found.min, found.max) == (until, 3, None)
+    assert found.words.startswith("by hand until ")
+    assert pause_status(load(stack={"data_dir": tmp_path}, autoscaler={"enabled": False})) is None
+    ControlFile(settings.control_file).write(Control(time.time() - 1))
+    assert pause_status(settings) is None
 
 
 def test_slots_that_are_lent_are_shown() -> None:
