@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Final, TypeAlias
 
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, change_words
 
 Parts: TypeAlias = Mapping[str, Policy]
 """Policies by their words."""
@@ -60,7 +60,7 @@ def clamped(decision: Decision, bounds: Bounds, held: int, by: str) -> Decision:
         desired=desired,
         reason=moved,
         explanation=(
-            f"{held} → {desired}: {by} from {bounds.min} to {bounds.max};"
+            f"{change_words(held, desired)}: {by} from {bounds.min} to {bounds.max};"
             f" else {decision.desired} ({decision.explanation})"
         ),
         inputs={**decision.inputs, "bounded": {"by": by, **asdict(bounds)}},

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tidegate.autoscaler.compose import clamped
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, change_words
 from tidegate.os_errors import about
 
 LONGEST_SECONDS: Final = 7 * 86_400.0
@@ -66,13 +66,12 @@ def controlled(policy: Policy, control: Control, bounds: Bounds) -> Policy:
         held = signals.desired
         if control.holds:
             desired = bounds.clamp(held)
-            change = f"{held} held" if desired == held else f"{held} → {desired}"
             decision = replace(
                 decision,
                 desired=desired,
                 reason="paused",
                 slots=None,
-                explanation=f"{change}: {control.words}; else {decision.explanation}",
+                explanation=f"{change_words(held, desired)}: {control.words}; else {decision.explanation}",
             )
         else:
             low = bounds.clamp(bounds.min if control.min is None else control.min)

@@ -15,7 +15,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, change_words
 
 # Kubernetes' default scaleUp behaviour: 100 % or 4 pods each 15 s, whichever is more.
 UP_PERIOD_SECONDS: Final = 15.0
@@ -204,8 +204,7 @@ class _Outcome:
 
     def explanation(self) -> str:
         """The sentence for a person."""
-        moved = self.desired != self.held
-        begin = f"{self.held} → {self.desired}" if moved else f"{self.held} held"
+        begin = change_words(self.held, self.desired)
         return "; ".join([f"{begin}: {self.advice.because}", *self._notes()])
 
     def _notes(self) -> list[str]:

@@ -18,8 +18,7 @@ from tidegate.autoscaler.queueing import slots_needed
 from tidegate.autoscaler.sizing import MOST_SLOTS, UTILISATION
 from tidegate.autoscaler.sloq import sloq
 from tidegate.autoscaler.sloq_parameters import SloqParameters
-from tidegate.autoscaler.sloq_words import change
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, change_words
 
 # How far ahead earlier days are looked at: time to start replicas, and some to spare.
 AHEAD_SECONDS: Final = 300.0
@@ -59,7 +58,7 @@ def predictive(parameters: PredictiveParameters) -> Policy:
             desired=desired,
             reason=moved,
             explanation=(
-                f"{change(held, desired)}: {expected:.3g} requests/s are expected within"
+                f"{change_words(held, desired)}: {expected:.3g} requests/s are expected within"
                 f" {AHEAD_SECONDS / 60:g} min, as on earlier days;"
                 f" else {decision.desired} ({decision.explanation})"
             ),

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from tidegate.autoscaler.simulator.matches import Match, TraceSpec, play, run_one
+from tidegate.autoscaler.simulator.score import Score
 from tidegate.autoscaler.simulator.system import System
 
 BAD_USE = 2
@@ -52,7 +54,11 @@ def simulate(comparison: Comparison, *, as_json: bool, plot: Path | None) -> int
     """
     try:
         matches = play(
-            comparison.policies, comparison.traces, comparison.system, range(comparison.seeds)
+            comparison.policies,
+            comparison.traces,
+            comparison.system,
+            range(comparison.seeds),
+            progress=_progress,
         )
         if plot:
             _plot(plot, comparison, matches)
@@ -98,6 +104,19 @@ def as_table(matches: Sequence[Match], comparison: Comparison) -> Table:
         )
         before = match.trace
     return table
+
+
+def _progress(scores: Iterable[Score], total: int) -> Iterable[Score]:
+    """Show in a terminal how many runs are done, and remove that at the end."""
+    console = Console(stderr=True)
+    return track(
+        scores,
+        "simulating",
+        total=total,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
 
 
 def _plot(path: Path, comparison: Comparison, matches: Sequence[Match]) -> None:

@@ -30,8 +30,8 @@ from tidegate.autoscaler.memory import Memory
 from tidegate.autoscaler.pacing import Move, hour_of_peaks, pace, recent_largest
 from tidegate.autoscaler.sizing import Size, size_for
 from tidegate.autoscaler.sloq_parameters import SloqParameters
-from tidegate.autoscaler.sloq_words import change, explain, reason
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
+from tidegate.autoscaler.sloq_words import explain, reason
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, change_words
 
 USUAL_SMOOTHING_SECONDS: Final = 300.0
 
@@ -198,7 +198,7 @@ class _Sloq:
         return Decision(
             desired=desired,
             reason="no-signal",
-            explanation=f"{change(held, desired)}: {evidence.blind}{why}",
+            explanation=f"{change_words(held, desired)}: {evidence.blind}{why}",
             inputs={
                 "blind_seconds": now - since,
                 "hour_peak_slots": peak,

@@ -7,11 +7,7 @@ from tidegate.autoscaler.memory import Memory
 from tidegate.autoscaler.pacing import Move
 from tidegate.autoscaler.sizing import Size
 from tidegate.autoscaler.sloq_parameters import SloqParameters
-
-
-def change(held: int, desired: int) -> str:
-    """How every sentence begins."""
-    return f"{held} held" if desired == held else f"{held} → {desired}"
+from tidegate.autoscaler.types import change_words
 
 
 def reason(move: Move) -> str:
@@ -29,7 +25,7 @@ def explain(
     """The sentence: the change, the work, what that takes, and what else there was to consider."""
     work = size.rate * size.service
     says = f"{size.rate:.3g} requests/s × {size.service:.2g} s = {work:.1f} slots of work"  # noqa: RUF001
-    parts = [f"{change(move.held, move.desired)}: {says}"]
+    parts = [f"{change_words(move.held, move.desired)}: {says}"]
     if size.meetable:
         replicas = "replica keeps" if move.wanted == 1 else "replicas keep"
         parts.append(

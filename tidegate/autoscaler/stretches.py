@@ -37,10 +37,27 @@ class Stretch:
     def sentence(self) -> str:
         """Why: as it was decided, a number that was held in short."""
         message = text_of(self.last, "message")
-        clauses = message.split(CLAUSE)
+        clauses = _clauses(message)
         if self.moves or len(clauses) <= CLAUSES_SHOWN:
             return message
         return CLAUSE.join([clauses[0], "…", clauses[-1]])
+
+
+def _clauses(message: str) -> list[str]:
+    """The clauses of a sentence; one in parentheses belongs to the clause around it."""
+    clauses: list[str] = []
+    depth = 0
+    for part in message.split(CLAUSE):
+        if depth:
+            clauses[-1] += CLAUSE + part
+        else:
+            clauses.append(part)
+        depth += part.count("(") - part.count(")")
+    return clauses
+
+
+def _control(told: Mapping[str, Any]) -> Any:
+    return (told.get("inputs") or {}).get("control")
 
 
 def decision_of(event: Event) -> Mapping[str, Any]:
@@ -75,4 +92,6 @@ def _says_the_same(stretch: Stretch, event: Event) -> bool:
     before, told = decision_of(stretch.last), decision_of(event)
     names = ("desired", "reason", "policy", "slots")
     same = all(before.get(name) == told.get(name) for name in names)
+    # A pause begins a line of its own, also one that leaves the number as it is.
+    same = same and _control(before) == _control(told)
     return same and not moves(told) and not stretch.moves

@@ -94,3 +94,8 @@ Policy = Callable[[dict[str, Any], Signals, float], Decision]
 """`decide(state, signals, now)`: pure and total. `now` is in seconds, on any clock that only goes forward.
 
 An empty state is the state at the start."""
+
+
+def change_words(held: int, desired: int) -> str:
+    """How the sentence of a decision begins: `4 → 6`, or `4 held`."""
+    return f"{held} held" if desired == held else f"{held} → {desired}"

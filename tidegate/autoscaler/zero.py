@@ -20,8 +20,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tidegate.autoscaler.evidence import possible
-from tidegate.autoscaler.sloq_words import change
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, change_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +122,7 @@ class _Zero:
             inner,
             desired=number,
             reason="up",
-            explanation=f"{change(held, number)}: {said}",
+            explanation=f"{change_words(held, number)}: {said}",
             inputs={**inner.inputs, "waiting": queued},
         )
         return decision, _woken(memory, inner.state)
@@ -147,12 +146,12 @@ class _Zero:
         # but nobody leaves before it is over.
         believed = inner.reason != "no-signal" and inner.desired <= held
         if believed and since is not None and now - since >= self.told.idle_seconds:
-            said = f"{change(held, 0)}: nothing came for {self.told.idle_seconds:g} s"
+            said = f"{change_words(held, 0)}: nothing came for {self.told.idle_seconds:g} s"
             return replace(inner, desired=0, reason="down", explanation=said), memory
         least = self._within(held) if waking else 1
         if inner.desired >= least:
             return inner, memory
-        said = f"{change(held, least)}: replicas are still starting; else {inner.explanation}"
+        said = f"{change_words(held, least)}: replicas are still starting; else {inner.explanation}"
         return replace(inner, desired=least, reason="stabilized", explanation=said), memory
 
     def _ask(
@@ -210,7 +209,7 @@ class _Zero:
         return Decision(
             desired=change_to[1],
             reason=reason,
-            explanation=f"{change(*change_to)}: {said}",
+            explanation=f"{change_words(*change_to)}: {said}",
             inputs={"parameters": self.parameters, "waiting": queued},
             state={},
         )

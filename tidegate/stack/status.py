@@ -100,9 +100,9 @@ def pause_status(settings: Settings) -> PauseStatus | None:
     if not settings.autoscaler.enabled:
         return None
     control, _ = ControlFile(settings.control_file).read(time.time())
-    return control and PauseStatus(
-        until=control.until, min=control.min, max=control.max, words=control.words
-    )
+    if control is None:
+        return None
+    return PauseStatus(until=control.until, min=control.min, max=control.max, words=control.words)
 
 
 def judge(

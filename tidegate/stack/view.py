@@ -43,7 +43,12 @@ def view(
     status: StackStatus, measures: Mapping[str, float], log: Sequence[Entry], now: float
 ) -> RenderableType:
     """The whole stack: a header, the programs, what happened last. `now` is seconds since 1970."""
-    parts = [_header(status, measures), _programs(status, now), *_problems(status), _log(log)]
+    parts: list[RenderableType] = [
+        _header(status, measures),
+        _programs(status, now),
+        *_problems(status),
+        _log(log),
+    ]
     if status.problem:
         parts.insert(0, Text(status.problem, style="bold red"))
     return Group(*[each for part in parts for each in (part, Text())][:-1])

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from tidegate.autoscaler.baselines.samples import blind
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, change_words
 
 TICK_SECONDS: Final = 15.0
 # The HPA's default scaleUp behaviour: 100 % or 4 pods each 15 s, whichever is more.
@@ -102,7 +102,7 @@ def keda(parameters: KedaParameters) -> Policy:
         return Decision(
             desired=desired,
             reason=reason,
-            explanation=f"{held} → {desired}: {words}",
+            explanation=f"{change_words(held, desired)}: {words}",
             inputs={"total": total, "failures": after["failures"], "parameters": told},
             state={**after, "asked": desired},
         )

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from tidegate.autoscaler.baselines.samples import blind, keep, mean, samples_of
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, change_words
 
 TICK_SECONDS: Final = 2.0
 
@@ -90,8 +90,8 @@ def kpa(parameters: KpaParameters) -> Policy:
             desired=desired,
             reason="up" if desired > held else "down" if desired < held else "hold",
             explanation=(
-                f"{held} → {desired}: {mode}; {stable:.1f} requests in {parameters.stable_seconds:g} s"
-                f" and {panic:.1f} lately, target {target:.2g} a replica"
+                f"{change_words(held, desired)}: {mode}; {stable:.1f} requests in"
+                f" {parameters.stable_seconds:g} s and {panic:.1f} lately, target {target:.2g} a replica"
             ),
             inputs={"stable": stable, "panic": panic, "mode": mode, "parameters": told},
             state={"samples": samples, "panic_since": since, "panic_most": floor},

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from tidegate.autoscaler.baselines.samples import blind, keep, mean, samples_of
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, change_words
 
 TICK_SECONDS: Final = 5.0
 
@@ -88,7 +88,7 @@ def ray_serve(parameters: RayServeParameters) -> Policy:
             desired=desired,
             reason="up" if desired > held else "down" if desired < held else "hold",
             explanation=(
-                f"{held} → {desired}: {ongoing:.1f} ongoing requests, target"
+                f"{change_words(held, desired)}: {ongoing:.1f} ongoing requests, target"
                 f" {parameters.target:g} a replica; {wanted} wanted for {abs(count)} ticks"
             ),
             inputs={"ongoing": ongoing, "wanted": wanted, "parameters": told},

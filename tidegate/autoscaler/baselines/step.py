@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from tidegate.autoscaler.baselines.samples import blind
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, change_words
 
 TICK_SECONDS: Final = 5.0
 
@@ -54,7 +54,7 @@ def step(parameters: StepParameters) -> Policy:
         return Decision(
             desired=desired,
             reason="no-signal" if why else moved,
-            explanation=f"{held} → {desired}: {words}",
+            explanation=f"{change_words(held, desired)}: {words}",
             inputs={"usage": usage, "parameters": told},
             state={"stepped_at": now if desired != held else stepped_at},
         )

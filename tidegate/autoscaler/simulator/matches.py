@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -49,6 +49,7 @@ def play(
     seeds: Iterable[int],
     *,
     workers: int | None = None,
+    progress: Callable[[Iterator[Score], int], Iterable[Score]] = lambda scores, total: scores,
 ) -> list[Match]:
     """Run every policy on every trace with every seed; all policies meet the same requests.
 
@@ -58,6 +59,7 @@ def play(
         system: the service.
         seeds: of the requests' randomness.
         workers: processes; as many as there are cores if None, and 1 stays in this one.
+        progress: passes the scores on as they come, with how many there will be: to show it.
 
     Raises:
         ValueError: there is no such policy or trace (before anything runs).
@@ -69,7 +71,7 @@ def play(
     jobs = [
         _Job(words, spec, system, seed) for spec in traces for words in policies for seed in seeds
     ]
-    scores = list(_all(jobs, workers or os.cpu_count() or 1))
+    scores = list(progress(_all(jobs, workers or os.cpu_count() or 1), len(jobs)))
     found = []
     for number, job in enumerate(jobs[:: len(seeds)]):
         of_all_seeds = scores[number * len(seeds) : (number + 1) * len(seeds)]

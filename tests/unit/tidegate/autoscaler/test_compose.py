@@ -32,6 +32,12 @@ def wants(number: int) -> Policy:
     return decide
 
 
+def test_bounds_that_change_nothing_say_that_the_number_is_held() -> None:
+    decision = bounded(wants(2), Bounds(HELD, 9))({}, seen(), 1.0)
+    assert (decision.desired, decision.reason) == (HELD, "limited")
+    assert decision.explanation == "5 held: bounds from 5 to 9; else 2 (2 it is)"
+
+
 def test_the_largest_and_the_smallest_decide() -> None:
     parts = {"calm": wants(2), "eager": wants(7), "fair": wants(4)}
     most = largest(parts, MADE_OF)({}, seen(), 1.0)

@@ -20,11 +20,11 @@ from typer.testing import CliRunner
 
 from tidegate.autoscaler import explain as explaining
 from tidegate.autoscaler.explain import explain
-from tidegate.autoscaler.stretches import stretches
+from tidegate.autoscaler.stretches import Stretch, stretches
 from tidegate.cli import app
 from tidegate.events import Event, Origin, make_event
 from tidegate.settings import Settings, load
-from tidegate.store import open_store
+from tidegate.store import following, open_store
 
 ORIGIN = Origin("flights", "1.2.3", "test", "autoscaler", "default")
 SIGNALS = {"arrival_rate": 212.0, "service_seconds": 0.081, "in_system": 18.0, "ready": 5}
@@ -146,8 +146,8 @@ def test_it_follows_until_it_is_stopped(tmp_path: Path, monkeypatch: pytest.Monk
     # It is read while it is written: capsys, which empties it, would lose what comes in between.
     said = io.StringIO()
     monkeypatch.setattr(sys, "stdout", said)
-    # What came before the start of `explain` is not told, however late that is.
-    start_ns = time.time_ns() + 3600 * 10**9
+    # What came before the start of `explain` is not told; what is this little ahead is, at once.
+    start_ns = time.time_ns() + int(following.TOLERANCE.total_seconds() * 0.8e9)
 
     def event(after: int, previous: int, desired: int) -> Event:
         told = decided(0, previous, desired, f"{previous} to {desired}", "hold")
@@ -230,3 +230,38 @@ def test_a_change_of_slots_is_a_change(tmp_path: Path, capsys: pytest.CaptureFix
     assert explain(settings, last=10, inputs=True, follow=False, as_json=False) == 0
     numbers = [line.split("hold")[0][9:].strip() for line in shown(capsys)[1:]]
     assert numbers == ["3 × 2", "3 × 2 → 3 × 4", "3 × 4", "3 × 4 → 3 × 2", "3 × 2"]  # noqa: RUF001
+
+
+def paused(tick: int, message: str, reason: str, control: dict[str, object] | None) -> Event:
+    event = decided(tick, 4, 4, message, reason)
+    event["tidegate"]["decision"]["inputs"] = {"control": control} if control else {}
+    return event
+
+
+def test_a_pause_is_told_of_the_time_that_it_was_in_force(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = load(stack={"data_dir": tmp_path / "data"})
+    told: dict[str, object] = {"until": 1.0, "min": 3, "max": None}
+    with closing(open_store(made)) as store:
+        store.append(
+            [
+                *(paused(tick, "4 held: idle", "hold", None) for tick in range(20)),
+                *(paused(tick, "4 held: idle; by hand", "hold", told) for tick in (20, 21)),
+                paused(22, "4 held: idle", "hold", None),
+            ]
+        )
+    assert explain(made, last=9, inputs=False, follow=False, as_json=False) == 0
+    assert shown(capsys) == [
+        "08:00:00 – 08:01:35  4 held: idle (20 ticks)",  # noqa: RUF001
+        "08:01:40 – 08:01:45  4 held: idle; by hand (2 ticks)",  # noqa: RUF001
+        "08:01:50             4 held: idle",
+    ]
+
+
+def test_a_sentence_is_cut_between_parentheses_and_not_within() -> None:
+    message = "4 held: bounds from 4 to 6; a; else 3 (4 → 3: 2 requests/s; few; 3 are enough)"
+    stretch = Stretch(decided(0, 4, 4, message, "limited"), decided(0, 4, 4, message, "limited"))
+    assert stretch.sentence == (
+        "4 held: bounds from 4 to 6; …; else 3 (4 → 3: 2 requests/s; few; 3 are enough)"
+    )

@@ -1,6 +1,11 @@
 """The fixed command line of `tidegate simulate`."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -57,3 +62,21 @@ def test_bad_use_ends_with_2_and_the_reason(wrong: list[str], says: str) -> None
     result = CliRunner().invoke(app, [*FIXED.split(), *wrong])
     assert (result.exit_code, result.stdout) == (2, "")
     assert says in result.stderr
+
+
+def test_a_terminal_sees_how_far_it_is_and_a_pipe_sees_nothing() -> None:
+    command = [sys.executable, "-m", "tidegate", *FIXED.split(), "--json"]
+    piped = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert piped.stderr == ""
+    master, terminal = pty.openpty()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=terminal, text=True) as process:
+        os.close(terminal)
+        said = b""
+        with suppress(OSError):  # the terminal's end
+            while chunk := os.read(master, 4096):
+                said += chunk
+        assert process.stdout is not None
+        assert process.stdout.read() == piped.stdout
+    os.close(master)
+    assert b"simulating" in said
+    assert b"100%" in said
