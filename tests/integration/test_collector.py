@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -236,11 +237,24 @@ def test_fast_rotation_with_deletion_loses_nothing(tmp_path: Path) -> None:
     )
     writer = place.writer(file_bytes=5000)
     process = place.start()
-    place.write(writer, range(8000))
-    eventually(lambda: place.total() == 8000, "everything is delivered")
 
     def left() -> list[str]:
         return [path.name for path in place.settings.log_dir.glob("flights-1.*")]
+
+    def delivered(more_than: int) -> bool:
+        return place.metric("delivered_total") > more_than
+
+    eventually(partial(delivered, 0), "it runs")
+    # While it always has some batches before it, it deletes what it has delivered. Ten events fill a file.
+    most, ahead, written = 0, 1000, 0
+    while written < 6000:
+        place.write(writer, range(written, written + 200))
+        written += 200
+        eventually(partial(delivered, written - ahead), "it delivers")
+        most = max(most, len(left()))
+    assert most < 200
+    place.write(writer, range(6000, 8000))
+    eventually(lambda: place.total() == 8000, "everything is delivered")
 
     eventually(lambda: len(left()) == 1, "all files but the open one are deleted")
     assert stop(process) == 0

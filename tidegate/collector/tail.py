@@ -171,11 +171,13 @@ class Tail:
 
     def _found(self) -> dict[str, os.stat_result]:
         """The event files that there are; no link leads out of the folder."""
-        found = {}
+        found: dict[str, os.stat_result] = {}
+        there: set[str] = set()
         with os.scandir(self._folder) as entries:
             for entry in entries:
                 if not entry.name.endswith(names.SUFFIX):
                     continue
+                there.add(entry.name)
                 try:
                     status = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
@@ -187,6 +189,7 @@ class Tail:
                     found[entry.name] = status
                 elif stat.S_ISLNK(status.st_mode):
                     self._notice(entry.name, f"{entry.name} is a symbolic link: it is not read")
+        self._troubles = {name: why for name, why in self._troubles.items() if name in there}
         return found
 
     def _cannot(self, name: str, done: str, error: OSError) -> None:
