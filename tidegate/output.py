@@ -1,4 +1,4 @@
-"""Output for a person, on a stream that may fail at any time: its disk is full, nobody reads the pipe."""
+"""Output for a person, on a stream that may fail: the disk is full, or the pipe has no reader."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import IO, AnyStr
 def write_or_lose(stream: IO[AnyStr], data: AnyStr) -> None:
     """Write data through to the stream. If the stream fails the data is lost; the caller goes on.
 
-    A program that reports what it does must do it all the same when nobody can be told.
+    A component that reports what it does must do it all the same when the report cannot be written.
     """
     try:
         stream.write(data)

@@ -39,7 +39,9 @@ def append(sink: Sink, events: Sequence[Event]) -> list[Rejected]:
         return []
     refused, failed = _append(sink, events)
     if len(failed) == len(events):
-        raise StoreUnavailableError(f"it fails on every event; {failed[-1].reason}")
+        raise StoreUnavailableError(
+            f"every event of the batch failed; for the last, {failed[-1].reason}"
+        )
     fitted = {one.index: _fitted(events[one.index]) for one in refused}
     again = [(index, event) for index, event in fitted.items() if event is not None]
     late = _append(sink, [event for _, event in again]) if again else _Answer([], [])

@@ -83,7 +83,7 @@ class Journal:
                 )
             )
         for listener in self.listeners:
-            # Whoever notes something goes on with it: a listener's fault is not its own.
+            # A listener that fails must not stop the caller, which may be what keeps a program running.
             with suppress(Exception):
                 listener(entry)
 

@@ -1,4 +1,4 @@
-"""A part that reports what it does goes on when its report cannot be written."""
+"""A component that reports what it does goes on when its report cannot be written."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _live(stream: TextIO, writer: EventWriter) -> None:
 @pytest.mark.parametrize(
     "tell", [_collector, _autoscaler, _resizer, _exporter, _watch, _plain, _live]
 )
-def test_whoever_reports_goes_on(
+def test_a_report_that_cannot_be_written_raises_nothing(
     failing: TextIO, tmp_path: Path, tell: Callable[[TextIO, EventWriter], None]
 ) -> None:
     writer = EventWriter(tmp_path, "unit")
@@ -96,7 +96,7 @@ def test_whoever_reports_goes_on(
     writer.close()
 
 
-def test_a_listener_that_fails_does_not_end_who_notes_something(tmp_path: Path) -> None:
+def test_a_listener_that_fails_does_not_stop_the_journals_caller(tmp_path: Path) -> None:
     journal = Journal.of(load(stack={"data_dir": tmp_path}))
     heard: list[Entry] = []
 

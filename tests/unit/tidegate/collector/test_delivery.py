@@ -309,9 +309,10 @@ def test_a_sink_that_fails_on_every_event_is_waited_for_and_nothing_is_set_aside
         until_done(delivery)
     assert shop.messages() == ["0", "1", "2", "3", "4"]
     assert shop.metric("quarantined_total") == 0
-    assert "it fails on every event; the sink failed on it: KeyError('items')" in (
-        shop.terminal.getvalue()
-    )
+    assert (
+        "nothing can be delivered now: every event of the batch failed; "
+        "for the last, the sink failed on it: KeyError('items')\n"
+    ) in shop.terminal.getvalue()
 
 
 def test_an_event_that_breaks_the_store_alone_is_set_aside_once_the_store_takes_another(

@@ -31,6 +31,13 @@ async def test_its_output_goes_to_its_file_and_its_exit_code_is_told(
     assert sorted(output.read_text().split()) == ["before", "err", "out"]
 
 
+async def test_the_files_that_it_makes_are_its_users_alone(tmp_path: Path, python: Python) -> None:
+    made = tmp_path / "made"
+    child = Child.start(python(f"open({str(made)!r}, 'w')"), tmp_path / "out.log")
+    assert await child.wait() == 0
+    assert made.stat().st_mode & 0o777 == 0o600
+
+
 async def test_its_lines_are_taken_whole_to_the_last_one(tmp_path: Path, python: Python) -> None:
     lines: list[bytes] = []
     code = "import sys; sys.stdout.write('a\\n\\nb' + 'c' * 200_000 + '\\nend'); print('x', file=sys.stderr)"

@@ -77,7 +77,7 @@ def test_if_every_bulk_is_refused_the_store_is_away_and_no_event_at_fault(
     Intermediary.most = 0
     with pytest.raises(RequestRefusedError, match="no"):
         store.append(events("a"))
-    with pytest.raises(StoreUnavailableError, match="it fails on every event"):
+    with pytest.raises(StoreUnavailableError, match="every event of the batch failed"):
         append(store, events("a", "b", "c"))
 
 
