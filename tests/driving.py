@@ -76,9 +76,14 @@ class Stack:
         return dict(json.loads(done.stdout))
 
     def store(self) -> EventStore:
+        """The store, in which everything that was delivered can be found."""
+        from refreshing import refresh
+
         from tidegate.store import open_store
 
-        return open_store(self.settings, read_only=True)
+        store = open_store(self.settings, read_only=True)
+        refresh(store)
+        return store
 
     def send(
         self,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from elasticsearch import Elasticsearch
+from elasticsearch import BadRequestError, Elasticsearch
 from ports import free_port
 from refreshing import refresh
 
@@ -62,6 +62,26 @@ def test_events_lie_in_the_data_stream_of_their_dataset_and_namespace(
     (hit,) = client.search(index=f"logs-tidegate.app-{namespace}")["hits"]["hits"]
     assert hit["_id"] == one["event"]["id"]
     assert hit["_index"].startswith(f".ds-logs-tidegate.app-{namespace}-")
+
+
+def test_one_id_of_more_than_512_bytes_spoils_a_whole_bulk_request(
+    store: ElasticsearchStore, client: Elasticsearch, namespace: str
+) -> None:
+    # So Logstash's pipeline believes only ids of 1 to 512 bytes (observability/logstash/pipeline/main.conf).
+    store.append([event(namespace)])
+    stream = f"logs-tidegate.app-{namespace}"
+
+    def send(*names: str) -> list[int]:
+        operations = [
+            part for name in names for part in ({"create": {"_id": name}}, event(namespace))
+        ]
+        answer = client.bulk(index=stream, operations=operations)
+        return [item["create"]["status"] for item in answer["items"]]
+
+    assert send("x" * 512, "!~") == [201, 201]
+    with pytest.raises(BadRequestError, match=r"id .* is too long"):
+        send("good", "x" * 513)
+    assert found(store, namespace) == ["hello"] * 3
 
 
 def test_a_search_does_not_refresh(
