@@ -41,8 +41,8 @@ bench: setup  ## Measure ourselves beside the peers.
 	@for bench in $(filter-out $(LONG_BENCHES),$(wildcard bench/*.py)); do echo "== $$bench"; PYTHONPATH=. $(BIN)/python $$bench || exit 1; done
 
 # A quarter of an hour and more each; compose_scaling needs a Docker engine, shadow a second artefact, and
-# evidently_psi installs Evidently.
-LONG_BENCHES := $(patsubst %,bench/%.py,live scale_in blind compose_scaling shadow evidently_psi)
+# evidently_psi installs Evidently; rollover needs an Elasticsearch.
+LONG_BENCHES := $(patsubst %,bench/%.py,live scale_in blind compose_scaling shadow evidently_psi rollover)
 bench-live: setup  ## Scaling live, for an hour: against the simulator, 200 scale-ins, ten minutes without metrics.
 	@for bench in live scale_in blind; do echo "== $$bench"; $(BIN)/python bench/$$bench.py || exit 1; done
 
