@@ -93,7 +93,7 @@ def errors(axes: Axes, course: Course, theme: Theme) -> None:
     axes.stairs(ratio, course.edges, color=theme.bad, linewidth=1.6)
     top = float(ratio.max(initial=0.0))
     axes.set_ylim(0, min(1.05, max(0.05, top * 1.2)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(percent_label))
     _title(axes, "Requests that failed" if top else "Requests that failed: none", theme)
 
 
@@ -213,6 +213,11 @@ def seconds_label(value: float, _: object = None) -> str:
     if value == 0:
         return "0"
     return f"{value * 1e3:.0f} ms" if abs(value) < 1 else f"{value:g} s"
+
+
+def percent_label(value: float, _: object = None) -> str:
+    """A share as an axis says it, with as many digits as its tick has: 0 %, 0.5 %, 20 %."""
+    return f"{round(value * 100, 6):g} %"
 
 
 def _frame(axes: Axes, course: Course, theme: Theme) -> None:

@@ -21,7 +21,8 @@ Fetch: TypeAlias = Callable[[str], bytes]
 """Gets the body of an address, or raises OSError."""
 
 EXPRESSIONS: Final[Mapping[str, str]] = {
-    "ready": 'max(tidegate_replicas{state="ready"})',
+    # As the gateway sees them: tidegate_replicas is as old as the autoscaler's last tick, up to 5 s.
+    "ready": "sum(service:replicas_ready:now)",
     "desired": 'max(tidegate_replicas{state="desired"})',
     "queue": "sum(service:queue:now)",
 }

@@ -36,6 +36,7 @@ groups:
   - name: service
     rules:
       - {record: "service:queue:now", expr: "haproxy_backend_current_queue"}
+      - {record: "service:replicas_ready:now", expr: "haproxy_backend_active_servers"}
 """
 
 
@@ -81,7 +82,9 @@ class Target:
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(
-            text=f'tidegate_replicas{{state="ready"}} {self.replicas}\n'
+            # What the autoscaler saw at its last tick is not what there is.
+            text='tidegate_replicas{state="ready"} 1\n'
+            f"haproxy_backend_active_servers {self.replicas}\n"
             f'tidegate_replicas{{state="desired"}} {self.replicas}\n'
             f"haproxy_backend_current_queue {self.queue}\n"
         )

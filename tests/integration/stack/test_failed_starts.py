@@ -62,7 +62,7 @@ def test_a_broken_model_is_told_once_with_the_replicas_own_words(
     done = Stack(tmp_path, broken).run("up", "--detach")
     assert done.returncode == 1
     assert "flights-1 did not become ready: ended with exit code 1" in done.stderr
-    assert done.stderr.count("model.onnx") == 1
+    assert done.stderr.count("INVALID_PROTOBUF") == 1
     assert done.stdout.count("flights-1   started as process") == 1
 
 

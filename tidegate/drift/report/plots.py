@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FuncFormatter
 
-from loadgen.plots import FONT, WIDTH_INCHES
+from loadgen.plots import FONT, WIDTH_INCHES, percent_label
 from loadgen.theme import Theme
 from tidegate.drift.reference import smoothed_ratios
 from tidegate.drift.report.distributions import Distribution
@@ -113,8 +113,8 @@ def calibration(found: Findings, theme: Theme) -> Figure:
             label="now (± 2 standard errors)",
         )
         axes.set_xlim(low - 0.02, 1.02)
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.xaxis.set_major_formatter(FuncFormatter(percent_label))
+        axes.yaxis.set_major_formatter(FuncFormatter(percent_label))
         axes.set_xlabel("probability that the model gave its label", color=theme.faint)
         _title(axes, "Share of right labels", theme)
         _legend(axes, theme)
@@ -147,7 +147,7 @@ def _accuracy(axes: Axes, found: Findings, theme: Theme) -> None:
     )  # fmt: skip
     if found.model.accuracy is not None:
         axes.axhline(found.model.accuracy, color=theme.replicas, linewidth=1, label="held-out rows")
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.yaxis.set_major_formatter(FuncFormatter(percent_label))
     _title(axes, "Accuracy, by when rows were answered", theme)
     _legend(axes, theme)
 
@@ -168,7 +168,7 @@ def _answers(axes: Axes, answers: Distribution, theme: Theme) -> None:
         axes.plot(shares[:, number], color=colour, marker="o", markersize=4, label=name)
         axes.axhline(base[number], color=colour, linewidth=1, linestyle=(0, (1, 2)))
     axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.yaxis.set_major_formatter(FuncFormatter(percent_label))
     names = answers.bins[0] if len(shown) == 1 else "each label"
     _title(axes, f"Share of rows answered {names} (dotted: on held-out rows)", theme)
     if len(shown) > 1:
@@ -195,7 +195,7 @@ def _distribution(axes: Axes, each: Distribution, found: Findings, theme: Theme)
     # The last bins are over (or other) and missing: they are always named.
     ticks = sorted({*at[:-2:every].tolist(), len(at) - 1})
     axes.set_xticks(ticks, [each.bins[i] for i in ticks], fontsize=6.5)
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.yaxis.set_major_formatter(FuncFormatter(percent_label))
     axes.tick_params(axis="y", labelsize=7)
 
 

@@ -214,3 +214,12 @@ def test_many_labels_are_each_a_line(model: Model, rows: Labelled) -> None:
     found = findings(model, rows, replace(counted(model), answers=three))
     shares = PLOTS["accuracy"](found, LIGHT).axes[1]
     assert shares.get_title(loc="left").startswith("Share of rows answered each label")
+
+
+def test_ticks_that_are_close_together_are_told_apart(model: Model) -> None:
+    labels = rows_of([15.0] * 4000, [True] * 3200 + [False] * 800, [0.8] * 4000)
+    figure = PLOTS["accuracy"](findings(model, labels), LIGHT)
+    figure.canvas.draw()
+    for axes in figure.axes:
+        shown = [each.get_text() for each in axes.get_yticklabels()]
+        assert len(set(shown)) == len(shown) > 2, shown
