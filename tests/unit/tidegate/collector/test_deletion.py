@@ -1,0 +1,127 @@
+"""Delivered files and old events go, whatever else the collector has to do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import datetime, timedelta
+
+import pytest
+
+from tidegate.collector.delivery import PRUNE_SECONDS, Retention
+from tidegate.collector.tail import Limits
+from tidegate.events import Event, EventWriter
+from tidegate.store.base import (
+    StoreUnavailableError,
+)
+
+from .conftest import NOW, Troubled, Workshop, event, until_done
+
+
+def test_files_are_deleted_only_after_their_delivery(shop: Workshop) -> None:
+    shop.keep = Retention(0.0, 0, timedelta(days=7))
+    rotating = EventWriter(shop.logs, "flights-1", file_bytes=10)
+    for number in range(5):
+        rotating.write(event(str(number)))
+    for path in shop.logs.iterdir():
+        os.utime(path, (NOW, NOW))
+
+    def files() -> int:
+        return len(list(shop.logs.glob("flights-1.*")))
+
+    with closing(shop.collector()) as delivery:
+        delivery.open_sink()
+        (sink,) = shop.sinks
+        delivery.open_sink = lambda: sink
+
+        def away(_: Sequence[Event]) -> None:
+            raise StoreUnavailableError("away")
+
+        sink.trouble = away
+        delivery.step()
+        assert files() == 5
+        sink.trouble = None
+        until_done(delivery)
+        shop.now += 3600
+        until_done(delivery)
+        assert files() == 1  # the newest, which its writer holds
+        rotating.close()
+        until_done(delivery)
+        assert files() == 0
+        delivery.step()
+        assert delivery.tail.offsets.keys() <= {path.name for path in shop.logs.iterdir()}
+    assert sorted(shop.messages()) == ["0", "1", "2", "3", "4"]
+
+
+def test_files_are_deleted_and_old_events_pruned_while_there_is_always_more_to_deliver(
+    shop: Workshop,
+) -> None:
+    shop.limits = Limits(10, 65_536, 1024)
+    shop.keep = Retention(1e9, 20_000, timedelta(days=7))
+    rotating = EventWriter(shop.logs, "flights-1", 3000, clock_ns=lambda: int(NOW * 1e9))
+    rotating.write(event("old", ago=8 * 86_400))
+    kept = []
+    with closing(shop.collector()) as delivery:
+        for _ in range(40):
+            for number in range(10):
+                rotating.write(event(str(number)))
+            assert delivery.step().more
+            kept.append(sum(path.stat().st_size for path in shop.logs.iterdir()))
+        assert shop.messages("message:old") == []
+        rotating.close()
+    # Beside what is kept there are the file being written and what was delivered since the last look.
+    assert max(kept) <= 20_000 + 2 * (3000 + 10 * 360)
+    assert max(kept) > 20_000
+
+
+def test_files_are_deleted_while_the_store_is_away(shop: Workshop) -> None:
+    shop.keep = Retention(0.0, 0, timedelta(days=7))
+    rotating = EventWriter(shop.logs, "flights-1", file_bytes=10)
+    rotating.write(event("a"))
+    with closing(shop.collector()) as delivery:
+        until_done(delivery)
+
+        def full(_: Sequence[Event]) -> None:
+            raise OSError(28, "No space left on device")
+
+        shop.sinks[0].trouble = full
+        rotating.write(event("b"))
+        rotating.close()
+        for path in shop.logs.iterdir():
+            os.utime(path, (NOW - 3600, NOW - 3600))
+        assert len(list(shop.logs.glob("flights-1.*"))) == 2
+        assert delivery.step().away_seconds > 0
+        (left,) = shop.logs.glob("flights-1.*")
+        assert b'"message":"b"' in left.read_bytes()
+
+
+def test_a_store_that_cannot_prune_now_holds_nothing_up_and_says_so(
+    shop: Workshop, writer: EventWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: object, before: datetime) -> int:
+        raise StoreUnavailableError("no space is left")
+
+    monkeypatch.setattr(Troubled, "prune", full)
+    for text in ("a", "b"):
+        writer.write(event(text))
+        if text == "a":
+            delivery = shop.collector()
+        until_done(delivery)
+    delivery.close()
+    assert shop.messages() == ["a", "b"]
+    assert shop.messages("event.action:prune-failed") == ["old events stay: no space is left"]
+
+
+def test_old_events_are_pruned_now_and_then(shop: Workshop, writer: EventWriter) -> None:
+    writer.write(event("old", ago=8 * 86_400))
+    writer.write(event("young"))
+    with closing(shop.collector()) as delivery:
+        until_done(delivery)
+        assert shop.messages() == ["young"]
+        writer.write(event("older", ago=9 * 86_400))
+        until_done(delivery)
+        assert shop.messages() == ["older", "young"]
+        shop.now += PRUNE_SECONDS
+        until_done(delivery)
+        assert shop.messages() == ["young"]

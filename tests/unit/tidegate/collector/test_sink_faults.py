@@ -1,0 +1,165 @@
+"""What a sink refuses or fails on: whose fault it is, and what is set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+
+import pytest
+
+from tidegate.collector import appending
+from tidegate.collector.tail import Limits
+from tidegate.events import Event, EventWriter, encode
+from tidegate.store.base import (
+    EventStore,
+)
+
+from .conftest import Workshop, event, until_done
+
+
+def test_an_event_that_breaks_the_store_is_set_aside_and_holds_up_no_other(
+    shop: Workshop, writer: EventWriter
+) -> None:
+    for text in ("a", "poison", "b", "c", "d"):
+        writer.write(event(text))
+    with closing(shop.collector()) as delivery:
+
+        def break_on_poison(events: Sequence[Event]) -> None:
+            if any(one["message"] == "poison" for one in events):
+                raise KeyError("poison")
+
+        delivery.open_sink()
+        (sink,) = shop.sinks
+        sink.trouble = break_on_poison
+        delivery.open_sink = lambda: sink
+        until_done(delivery)
+    assert sorted(shop.messages()) == ["a", "b", "c", "d"]
+    (entry,) = shop.quarantined()
+    assert entry["reason"] == "the sink failed on it: KeyError('poison')"
+
+
+def test_a_sink_that_fails_on_every_event_is_waited_for_and_nothing_is_set_aside(
+    shop: Workshop, writer: EventWriter
+) -> None:
+    for number in range(5):
+        writer.write(event(str(number)))
+    with closing(shop.collector()) as delivery:
+
+        def broken(_: Sequence[Event]) -> None:
+            raise KeyError("items")
+
+        delivery.open_sink()
+        (sink,) = shop.sinks
+        sink.trouble = broken
+        delivery.open_sink = lambda: sink
+        assert delivery.step().away_seconds > 0
+        assert delivery.step().away_seconds > 0
+        assert delivery.tail.offsets == {}
+        sink.trouble = None
+        until_done(delivery)
+    assert shop.messages() == ["0", "1", "2", "3", "4"]
+    assert shop.metric("quarantined_total") == 0
+    assert (
+        "nothing can be delivered now: every event of the batch failed; "
+        "for the last, the sink failed on it: KeyError('items')\n"
+    ) in shop.terminal.getvalue()
+
+
+def test_an_event_that_breaks_the_store_alone_is_set_aside_once_the_store_takes_another(
+    shop: Workshop, writer: EventWriter
+) -> None:
+    writer.write(event("poison"))
+    with closing(shop.collector()) as delivery:
+
+        def break_on_poison(events: Sequence[Event]) -> None:
+            if any(one["message"] == "poison" for one in events):
+                raise KeyError("poison")
+
+        delivery.open_sink()
+        (sink,) = shop.sinks
+        sink.trouble = break_on_poison
+        delivery.open_sink = lambda: sink
+        assert delivery.step().away_seconds > 0
+        # The collector's own line about it is the other event.
+        until_done(delivery)
+    (entry,) = shop.quarantined()
+    assert entry["reason"] == "the sink failed on it: KeyError('poison')"
+    assert len(shop.messages("event.action:sink-away")) == 1
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyError("why")])
+def test_a_trouble_that_is_about_no_event_sets_none_aside(
+    shop: Workshop, writer: EventWriter, error: Exception
+) -> None:
+    writer.write(event("a"))
+    writer.write(event("b"))
+    with closing(shop.collector()) as delivery:
+
+        def no_sink() -> EventStore:
+            raise error
+
+        def away(_: Sequence[Event]) -> None:
+            no_sink()
+
+        real, delivery.open_sink = delivery.open_sink, no_sink
+        assert delivery.step().away_seconds > 0
+        delivery.open_sink = real
+        delivery.step()
+        shop.sinks[0].trouble = away
+        writer.write(event("c"))
+        assert delivery.step().away_seconds > 0
+        shop.sinks[0].trouble = None
+        until_done(delivery)
+    assert shop.messages() == ["a", "b", "c"]
+    assert shop.metric("quarantined_total") == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "nested"),
+    [("message", "[" * 600 + "]" * 600), ("labels", '{"a":' * 600 + "1" + "}" * 600)],
+)
+def test_a_line_nested_too_deep_to_walk_through_is_set_aside(
+    shop: Workshop, writer: EventWriter, key: str, nested: str
+) -> None:
+    shop.limits = Limits(1000, 65_536, 65_536)
+    odd = event("odd", tidegate={"model": "contradicts the mapping"}, labels=0)
+    del odd[key]
+    writer.write(event("a"))
+    writer.write_line(encode(odd)[:-2] + f',"{key}":{nested}}}\n'.encode())
+    writer.write(event("b"))
+    with closing(shop.collector()) as delivery:
+        until_done(delivery)
+    assert shop.messages() == ["a", "b"]
+    (entry,) = shop.quarantined()
+    assert entry["reason"] == "it is nested more than 200 levels deep"
+
+
+def test_an_event_that_cannot_be_made_to_fit_for_a_fault_of_ours_is_set_aside(
+    shop: Workshop, writer: EventWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(_: Event) -> Event | None:
+        raise RecursionError
+
+    monkeypatch.setattr(appending, "fit", fault)
+    writer.write(event("a"))
+    writer.write(event("odd", tidegate={"model": "small"}))
+    with closing(shop.collector()) as delivery:
+        until_done(delivery)
+    assert shop.messages() == ["a"]
+    (entry,) = shop.quarantined()
+    assert entry["reason"].startswith("tidegate.model must be an object")
+
+
+def test_an_event_that_contradicts_the_mapping_is_made_to_fit(
+    shop: Workshop, writer: EventWriter
+) -> None:
+    writer.write(event("plain"))
+    writer.write(event("odd", tidegate={"model": "small", "work": "light"}))
+    writer.write({**event("lost", tidegate={"model": "small"}), "@timestamp": "junk"})
+    writer.write({**event("never"), "data_stream": "text"})
+    with closing(shop.collector()) as delivery:
+        until_done(delivery)
+    assert shop.messages() == ["plain", "odd"]
+    assert shop.messages("tidegate.work:light") == ["odd"]
+    assert ["junk" in entry["line"][:50] for entry in shop.quarantined()] == [True, False]
+    assert shop.metric("quarantined_total") == 2
