@@ -100,9 +100,9 @@ def read_manifest(path: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(file.read_bytes())
     except FileNotFoundError as error:
-        raise ArtefactError(
-            f"there is no model at {path}: run `tidegate train`, or set model.path"
-        ) from error
+        # A path like wine.joblib is a person's own model, which `tidegate train` does not make.
+        todo = "save it there by joblib" if path.suffix else "run `tidegate train`"
+        raise ArtefactError(f"there is no model at {path}: {todo}, or set model.path") from error
     except OSError as error:
         raise ArtefactError(sentence(error)) from error
     except ValidationError as error:

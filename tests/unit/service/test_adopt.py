@@ -261,7 +261,10 @@ def test_a_shadow_is_converted_ahead_of_the_replicas_too_and_may_fail(
 
 @pytest.mark.parametrize(
     ("path", "code", "says"),
-    [("none.joblib", 1, "there is no model at none.joblib"), ("", 2, "gateway.port")],
+    [
+        ("none.joblib", 1, "there is no model at none.joblib: save it there by joblib"),
+        ("", 2, "gateway.port"),
+    ],
 )
 def test_what_cannot_be_converted_ahead_says_why(
     monkeypatch: pytest.MonkeyPatch,

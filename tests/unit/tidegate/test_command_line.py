@@ -91,6 +91,21 @@ def test_a_package_that_is_not_installed_is_named_with_the_extra(
     is_one_sentence(done, f"the package {package}", "pip install 'tidegate[all]'")
 
 
+@pytest.mark.parametrize(
+    ("module", "package", "extra"),
+    [("service", "uvicorn", "tidegate[all]"), ("loadgen", "numpy", "tidegate[loadgen]")],
+)
+def test_a_module_names_the_package_that_it_needs(module: str, package: str, extra: str) -> None:
+    code = (
+        f"import runpy, sys; sys.modules[{package!r}] = None; sys.argv = [{module!r}]; "
+        f"runpy.run_module({module!r}, run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    is_one_sentence(done, f"the package {package}", f"pip install '{extra}'")
+
+
 def test_all_settings_are_shown_with_where_each_comes_from(tmp_path: Path) -> None:
     (tmp_path / "tidegate.toml").write_text("[slo]\nlatency_seconds = 0.25\n[replicas]\nmax = 4\n")
     done = tidegate(
