@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
@@ -315,6 +316,23 @@ def test_a_taken_port_is_told_by_its_setting(tmp_path: Path) -> None:
     assert refused.wait(timeout=60) == 2
     said = second.output.read_text()
     assert said.startswith(f"collector: collector.metrics_port: port {port} is taken")
+    assert stop(process) == 0
+
+
+def test_a_collector_waits_for_a_search_that_delivers_just_now(tmp_path: Path) -> None:
+    place = make_place(tmp_path)
+    lock = place.settings.stack.data_dir / "collector" / "lock"
+    lock.parent.mkdir(parents=True)
+    with lock.open("w") as search:
+        fcntl.flock(search, fcntl.LOCK_EX)
+        process = place.start()
+
+        def waits() -> bool:
+            assert process.poll() is None, place.output.read_text()
+            return lock in [fd.readlink() for fd in Path(f"/proc/{process.pid}/fd").iterdir()]
+
+        eventually(waits, "it has the lock's file open")
+    eventually(lambda: place.metric("sink_up") == 1, "it runs")
     assert stop(process) == 0
 
 

@@ -36,6 +36,11 @@ PAUSE_FACTOR: Final = 10.0
 LONGEST_PAUSE_SECONDS: Final = 1.0
 # Told to stop while the store is away: how long it is still asked. The files keep what it did not take.
 LAST_PASS_SECONDS: Final = 10.0
+# A search without a collector delivers what there is, for this long at most (and the batch that it is at).
+SEARCH_SECONDS: Final = 3.0
+# A collector that starts meanwhile waits for the search, and does not fail the start of the stack.
+CLAIM_SECONDS: Final = 6.0
+CLAIM_POLL_SECONDS: Final = 0.05
 
 
 class _CannotStartError(RuntimeError):
@@ -65,8 +70,8 @@ def run(settings: Settings) -> int:
 def deliver_now(settings: Settings) -> None:
     """Deliver what lies in the event files into the embedded store, unless a collector does that here.
 
-    So what an instrumented application has written is found without one. What cannot be delivered now stays
-    in its files.
+    So what an instrumented application has written is found without one. What cannot be delivered within
+    `SEARCH_SECONDS` stays in its files.
     """
     if settings.store.kind != "embedded" or settings.collector.sink != "store":
         return
@@ -76,9 +81,15 @@ def deliver_now(settings: Settings) -> None:
         with ExitStack() as stack:
             delivery = _prepare(stack, settings, serve=False)
             goal = delivery.sizes()
+            deadline = time.monotonic() + SEARCH_SECONDS
             while delivery.owes(goal):
                 step = delivery.step()
                 if step.done or step.away_seconds:
+                    return
+                if time.monotonic() >= deadline and delivery.owes(goal):
+                    sys.stderr.write(
+                        "not all events are delivered yet: search again, or run `tidegate collector`\n"
+                    )
                     return
     except _CannotStartError:
         return  # a collector works here
@@ -91,7 +102,7 @@ def _prepare(stack: ExitStack, settings: Settings, *, serve: bool) -> Delivery:
     own: Path = settings.stack.data_dir / "collector"
     try:
         make_private(own)
-        _claim(stack, own)
+        _claim(stack, own, CLAIM_SECONDS if serve else 0)
         writer = event_writer(settings, NODE)
     except OSError as error:
         raise _CannotStartError(f"stack.data_dir: {sentence(error)}") from error
@@ -165,14 +176,20 @@ def _deliver(
     return 0
 
 
-def _claim(stack: ExitStack, folder: Path) -> None:
+def _claim(stack: ExitStack, folder: Path, seconds: float) -> None:
     """Two collectors of one folder would overwrite each other's checkpoint."""
     fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     stack.callback(os.close, fd)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise _CannotStartError(f"another collector works in {folder}") from error
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() >= deadline:
+                raise _CannotStartError(f"another collector works in {folder}") from error
+            time.sleep(CLAIM_POLL_SECONDS)
+        else:
+            return
 
 
 def _serve(stack: ExitStack, metrics: Metrics, host: str, port: int) -> None:

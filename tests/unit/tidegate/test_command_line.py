@@ -7,11 +7,18 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tidegate.collector import run
+from tidegate.events import make_event
+from tidegate.origin import event_writer, origin
 from tidegate.os_errors import about, port_sentence, sentence
+from tidegate.settings import Settings
+from tidegate.store import open_store
+from tidegate.store.base import SearchRequest
 
 # The command line with a package that is not there, as in `pip install .` without an extra.
 WITHOUT = "import sys; sys.modules[{package!r}] = None; from tidegate.cli import main; main()"
@@ -214,6 +221,25 @@ def test_events_of_an_application_are_found_without_a_collector(tmp_path: Path) 
     assert "1 span" in waterfall.stdout
     again = tidegate(tmp_path, "search", 'url.path:"/cakes"', "--json")
     assert len(again.stdout.splitlines()) == 1
+
+
+def test_a_search_does_not_deliver_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run, "SEARCH_SECONDS", 0)
+    settings = Settings(stack={"data_dir": tmp_path}, collector={"batch_events": 1})
+    with closing(event_writer(settings, "shop")) as writer:
+        for number in range(3):
+            writer.write(
+                make_event(origin(settings, "shop"), "app", f"number {number}", unix_ns=number)
+            )
+    found = []
+    for _ in range(3):
+        run.deliver_now(settings)
+        with closing(open_store(settings, read_only=True)) as store:
+            found.append(store.search(SearchRequest("")).total)
+    assert found == [1, 2, 3]
+    assert capsys.readouterr().err.count("not all events are delivered yet") == 2
 
 
 def test_a_search_leaves_no_data_folder_where_there_is_none(tmp_path: Path) -> None:
