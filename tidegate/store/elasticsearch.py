@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -40,6 +41,11 @@ REQUEST_SECONDS: Final = 20.0
 CONFLICT: Final = 409
 # Answers about one event that say nothing against the event itself: a later try may be taken.
 TRANSIENT: Final = frozenset({401, 403, 404, 408, 429})
+# Nor does this one, a 400 of several types: a data stream cannot be created, as the cluster has as many
+# shards as it may have (elastic/elasticsearch 9.2,
+# server/src/main/java/org/elasticsearch/indices/ShardLimitValidator.java). It is matched from its start, as
+# other reasons repeat what a client wrote.
+NO_SHARD_LEFT: Final = re.compile(r"\w+: Validation Failed: 1: this action would add \[")
 # A stream that was just made has no shard for a moment, and a search of all streams is a 503 then.
 SHARD_PAUSES: Final = (0.1, 0.3, 1.0, 2.0)
 # Answers to a whole request that is itself at fault.
@@ -158,7 +164,7 @@ class ElasticsearchStore:
             if status < 300 or status == CONFLICT:
                 continue
             why = explain(outcome.get("error"))
-            if status >= 500 or status in TRANSIENT:
+            if status >= 500 or status in TRANSIENT or NO_SHARD_LEFT.match(why):
                 self._installed = False  # perhaps the templates went, with everything else
                 raise StoreUnavailableError(f"{self._settings.url}: {status}: {why}")
             rejected.append(Rejected(number, why))

@@ -22,9 +22,10 @@ ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "unit")
 
 
 class Intermediary(BaseHTTPRequestHandler):
-    """Lets no bulk pass that is larger than `most`, and answers for an Elasticsearch otherwise."""
+    """Lets no bulk pass that is larger than `most`, and answers each event of another with `item`."""
 
     most: ClassVar[int]
+    item: ClassVar[dict[str, Any]] = {"status": 201}
 
     def do_PUT(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -34,7 +35,7 @@ class Intermediary(BaseHTTPRequestHandler):
             self._answer(400, {"error": {"type": "illegal", "reason": "no"}, "status": 400})
         else:
             count = len(body.splitlines()) // 2
-            self._answer(200, {"items": [{"create": {"status": 201}}] * count})
+            self._answer(200, {"items": [{"create": self.item}] * count})
 
     def do_GET(self) -> None:
         self._answer(200, {})
@@ -88,3 +89,26 @@ def test_if_smaller_bulks_pass_only_the_event_that_is_too_large_is_set_aside(
     (refused,) = append(store, events("a", "b", "x" * 2000, "c", "d"))
     assert refused.index == 2
     assert "RequestRefusedError" in refused.reason
+
+
+# elastic/elasticsearch 9.2, server/src/main/java/org/elasticsearch/indices/ShardLimitValidator.java
+NO_SHARD_LEFT = (
+    "Validation Failed: 1: this action would add [1] shards, but this cluster currently has "
+    "[1000]/[1000] maximum normal shards open;"
+)
+
+
+def test_a_cluster_without_a_free_shard_is_away_and_no_event_at_fault(
+    store: ElasticsearchStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(kind: str, reason: str) -> None:
+        item = {"status": 400, "error": {"type": kind, "reason": reason}}
+        monkeypatch.setattr(Intermediary, "item", item)
+
+    monkeypatch.setattr(Intermediary, "most", 10**6)
+    answer("validation_exception", NO_SHARD_LEFT)
+    with pytest.raises(StoreUnavailableError, match="maximum normal shards open"):
+        append(store, events("a", "b"))
+    # A client that writes the same text blocks nothing.
+    answer("document_parsing_exception", f"[1:2] failed to parse: '{NO_SHARD_LEFT}'")
+    assert len(append(store, events("a", "b"))) == 2
