@@ -81,6 +81,6 @@ async def _one(check: Check, target: Target) -> list[Result]:
         return await check(target)
     except (PeerError, StoreUnavailableError) as error:
         return [failed("answers", str(error))]
-    except (LookupError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         # Another version of the component, or another program at its address.
         return [failed("answers", f"its answer cannot be read: {type(error).__name__}: {error}")]

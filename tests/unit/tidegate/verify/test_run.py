@@ -59,12 +59,23 @@ async def test_a_name_that_is_not_known_is_a_sentence(target: Any) -> None:
     ]
 
 
+@pytest.mark.parametrize("answer", [["what?"], None, 1, "x", {"status": [1]}])
 async def test_an_answer_of_another_program_is_a_failure_and_no_crash(
-    serve: Serve, target: Any
+    serve: Serve, target: Any, answer: Any
 ) -> None:
-    url = await serve({"GET /api/v1/rules": (200, ["what?"])})
-    results = await run_checks(target(url), 0, checks={"Prometheus": prometheus.check})
-    assert results["Prometheus"][0].text.startswith("its answer cannot be read: TypeError")
+    paths = ("/", "/_health_report", "/api/v1/rules", "/api/status", "/api/health")
+    url = await serve({f"GET {path}": (200, answer) for path in paths})
+    sections = {
+        "verify": {"kibana_url": url, "grafana_url": url},
+        "exporter": {"logstash_url": url},
+    }
+    names = ("Logstash", "Prometheus", "Kibana", "Grafana")
+    results = await run_checks(
+        target(url, **sections), 0, checks={name: CHECKS[name] for name in names}
+    )
+    for name in names:
+        (only,) = results[name]
+        assert only.text.startswith("its answer cannot be read: "), name
 
 
 @pytest.mark.parametrize(
