@@ -160,7 +160,9 @@ def test_a_triton_client_is_told_what_is_wrong(
         triton.InferenceServerException, match=r"inputs\.1\.dest: Unknown value 'XXX'"
     ):
         client.infer("flights", inputs)
-    with pytest.raises(triton.InferenceServerException, match="only the model flights"):
+    with pytest.raises(
+        triton.InferenceServerException, match="Unknown model; this server serves flights"
+    ):
         client.infer("cats", inputs)
 
 
