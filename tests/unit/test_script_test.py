@@ -1,0 +1,75 @@
+"""`scripts/test`: what failed beside other tests runs once more alone, and is named at the end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FAILS_ONCE = """
+from pathlib import Path
+
+def test_that_fails_by_chance():
+    seen = Path(__file__).with_suffix(".seen")
+    first = not seen.exists()
+    seen.touch()
+    assert not first
+
+def test_that_passes():
+    pass
+"""
+FAILS = """
+def test_with_a_fault():
+    assert False
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A folder with the script, this environment, and no tests yet."""
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts" / "test", tmp_path / "scripts" / "test")
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    for name, command in (("pytest", f'"{sys.executable}" -m pytest'), ("python", sys.executable)):
+        program = tmp_path / ".venv" / "bin" / name
+        program.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        program.chmod(0o755)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    return tmp_path
+
+
+def run(checkout: Path) -> tuple[int, list[str]]:
+    """The exit code and the lines of the output."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "TIDEGATE"))}
+    done = subprocess.run(
+        [checkout / "scripts" / "test"],
+        env=inherited,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout.splitlines()
+
+
+def test_what_failed_once_is_named_in_the_last_lines(checkout: Path) -> None:
+    (checkout / "test_chance.py").write_text(FAILS_ONCE)
+    status, lines = run(checkout)
+    assert status == 0
+    assert lines[-1] == "test:   test_chance.py::test_that_fails_by_chance"
+    assert lines[-2].startswith("test: failed beside other tests and passed alone")
+
+
+def test_what_fails_again_is_not_said_to_have_passed(checkout: Path) -> None:
+    (checkout / "test_chance.py").write_text(FAILS_ONCE)
+    (checkout / "test_fault.py").write_text(FAILS)
+    status, lines = run(checkout)
+    assert status == 1
+    assert [line for line in lines if line.startswith("test:   ")] == [
+        "test:   test_chance.py::test_that_fails_by_chance"
+    ]
