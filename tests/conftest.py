@@ -64,9 +64,15 @@ class ElasticsearchServer:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-# Folders whose files go to one worker together. Two whole stacks at a time would take the cores from each
-# other, and what they show depends on time. The stores' tests need only one Elasticsearch this way.
-TOGETHER = ("tests/e2e/", "tests/integration/stack/", "tests/integration/store/")
+# Folders whose files go to one worker together. More whole stacks at a time would take the cores from each
+# other, and what they show depends on time: two of them, which mostly wait, leave the cores half idle. The
+# stores' tests need only one Elasticsearch this way.
+TOGETHER = (
+    "tests/e2e/model/",
+    "tests/e2e/",
+    "tests/integration/stack/",
+    "tests/integration/store/",
+)
 
 
 class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types

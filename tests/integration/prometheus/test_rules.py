@@ -37,7 +37,10 @@ def test_rules_for_another_objective_pass_theirs_too(release: Release, tmp_path:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
     tests = tmp_path / "observability/prometheus/tests"
-    release.check("test", "rules", *(path.name for path in tests.iterdir()), cwd=tests)
+    # The model's alerts know no objective, and take the longest.
+    names = {path.name for path in tests.iterdir()} - {"model.yml", "model_alerts.yml"}
+    assert names == {"alerts.yml", "burns.yml", "service.yml"}
+    release.check("test", "rules", *sorted(names), cwd=tests)
 
 
 def test_the_configuration_is_valid_on_one_machine_and_in_compose(
