@@ -17,9 +17,10 @@ from elasticsearch import BadRequestError, Elasticsearch
 from ports import free_port
 from refreshing import refresh
 
+from tidegate.collector.appending import append
 from tidegate.events import Event, Origin, make_event
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
-from tidegate.store.base import SearchRequest, StoreUnavailableError
+from tidegate.store.base import RequestRefusedError, SearchRequest, StoreUnavailableError
 from tidegate.store.elasticsearch import ElasticsearchStore
 
 pytestmark = pytest.mark.integration
@@ -254,7 +255,10 @@ def test_a_request_that_is_too_large_is_sent_in_parts(
     events = [event(namespace, f"{number} {'x' * 100_000}") for number in range(30)]
     events.insert(7, event(namespace, "y" * 1_100_000))
     with closing(ElasticsearchStore(owner)) as store:
-        rejected = store.append(events)
+        with pytest.raises(RequestRefusedError):
+            store.append(events)
+        # As the collector does.
+        rejected = append(store, events)
         assert [one.index for one in rejected] == [7]
         assert len(found(store, namespace)) == 30
 
