@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.problems import Detail, Loc, RequestError, shown
+from service.problems import Detail, Loc, RequestError, listed, shown
 
 Matrix: TypeAlias = npt.NDArray[np.float32]
 Value: TypeAlias = float | int | str | None
@@ -163,7 +163,7 @@ class Schema:
                     yield Detail((*loc, number, feature.name), *fault)
             for name in row:
                 if name not in self._known:
-                    message = f"Unknown feature; expected {', '.join(self.names)}"
+                    message = f"Unknown feature; expected {listed(self.names)}"
                     yield Detail((*loc, number, str(name)), message, "extra_forbidden")
 
 
@@ -199,10 +199,8 @@ def _category_fault(feature: Feature, value: object) -> tuple[str, str] | None:
         return "Input should be a string", "string_type"
     if value in feature.categories:
         return None
-    names = ", ".join(feature.categories[:20])
-    more = len(feature.categories) - 20
-    rest = f" and {more} more (see /docs)" if more > 0 else ""
-    return f"Unknown value {shown(value)}; expected one of {names}{rest}", "literal_error"
+    names = listed(feature.categories)
+    return f"Unknown value {shown(value)}; expected one of {names}", "literal_error"
 
 
 def _checked_length(instances: object, loc: Loc) -> list[Any]:

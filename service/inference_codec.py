@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from service.features import Feature, Matrix, Schema
 from service.predict import MATRIX_INPUT
-from service.problems import SHOWN_CHARACTERS, Detail, RequestError, shown
+from service.problems import SHOWN_CHARACTERS, Detail, RequestError, listed, shown
 from service.replica import WORKS, Answer, Model, Work
 from service.tensors import BYTES, Tensor, pack, wrong
 
@@ -54,7 +54,7 @@ def to_matrix(schema: Schema, tensors: Sequence[Tensor]) -> Matrix:
         return _from_one(schema, whole, only=len(tensors) == 1)
     for name in by_name:
         if name not in schema.names:
-            message = f"Unknown input; expected one of {', '.join(schema.names)}"
+            message = f"Unknown input; expected one of {listed(schema.names)}"
             loc = ("inputs", name[:SHOWN_CHARACTERS])
             raise RequestError(422, Detail(loc, message, "extra_forbidden"))
     columns = [_column(feature, by_name.get(feature.name), rows) for feature in schema.features]
@@ -77,7 +77,9 @@ def _column(feature: Feature, tensor: Tensor | None, rows: int) -> Sequence[Any]
 def _from_one(schema: Schema, tensor: Tensor, *, only: bool) -> Matrix:
     texts = [feature.name for feature in schema.features if feature.kind == "category"]
     if texts or not only or tensor.datatype == BYTES:
-        message = f"one input for all features needs numbers alone; inputs are {schema.names}"
+        message = (
+            f"one input for all features needs numbers alone; inputs are {listed(schema.names)}"
+        )
         raise wrong(MATRIX_INPUT, message)
     width = len(schema.names)
     if tensor.shape != (tensor.rows, width):

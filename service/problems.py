@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -12,6 +12,8 @@ Loc: TypeAlias = tuple[str | int, ...]
 
 SHOWN_CHARACTERS: Final = 80
 """A longer text from a client is cut where an error message repeats it."""
+LISTED_NAMES: Final = 20
+"""Most names of features or categories in an error message; one answer may have twenty such messages."""
 
 
 def shown(value: object) -> str:
@@ -23,6 +25,12 @@ def shown(value: object) -> str:
     if isinstance(value, dict):
         return "an object"
     return orjson.dumps(value).decode()
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names of the model's, for an error message: the first, and how many more, as it may have thousands."""
+    more = len(names) - LISTED_NAMES
+    return ", ".join(names[:LISTED_NAMES]) + (f" and {more} more (see /docs)" if more > 0 else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.features import BLOCK_ROWS, MAX_DETAILS, MAX_ROWS, Feature, Schema, fault_of
+from service.inference_codec import to_matrix
 from service.problems import RequestError
+from service.tensors import Tensor
 
 CARRIER = Feature(name="carrier", kind="category", categories=("AA", "UA"))
 HOUR = Feature(name="hour", kind="integer", minimum=0, maximum=23)
@@ -113,6 +115,18 @@ def test_a_long_list_of_categories_is_shortened_in_the_message() -> None:
     schema = Schema([Feature(name="dest", kind="category", categories=tuple(map(str, range(99))))])
     with pytest.raises(RequestError, match="and 79 more"):
         schema.encode([{"dest": "nowhere"}])
+
+
+def test_a_model_of_many_features_does_not_name_them_all_for_each_fault() -> None:
+    schema = Schema([Feature(name=f"sensor_{number}", missing=True) for number in range(1000)])
+    with pytest.raises(RequestError) as caught:
+        schema.encode([{f"x{number}": 1 for number in range(MAX_DETAILS)}])
+    details = caught.value.details
+    assert len(details) == MAX_DETAILS
+    assert details[0].msg.endswith("sensor_18, sensor_19 and 980 more (see /docs)")
+    with pytest.raises(RequestError) as caught:
+        to_matrix(schema, [Tensor("x", "FP32", (1,), [1.0])])
+    assert str(caught.value).endswith("and 980 more (see /docs)")
 
 
 def test_a_single_feature_works() -> None:
