@@ -50,7 +50,9 @@ def test_a_plain_up_builds_what_has_changed_since(bare: Project) -> None:
         "volumes": ["/usr:/usr:ro"],
     }
     write(bare, {"one": service})
-    (bare.folder / "Dockerfile").write_text(f"FROM {bare.image}\nCOPY version /\n")
+    label = f"test={bare.name}"
+    dockerfile = f"FROM {bare.image}\nLABEL {label}\nCOPY version /\n"
+    (bare.folder / "Dockerfile").write_text(dockerfile)
     version = bare.folder / "version"
     try:
         version.write_text("before\n")
@@ -59,7 +61,8 @@ def test_a_plain_up_builds_what_has_changed_since(bare: Project) -> None:
         assert "before" in bare.run("up", "--no-build"), "without a network"
         assert "after" in bare.run("up")
     finally:
-        docker("rmi", "--force", f"{bare.name}:0.1.0", check=False)
+        bare.run("down", "--rmi", "all")
+        docker("image", "prune", "--force", "--filter", f"label={label}")
 
 
 def test_one_view_that_fails_takes_no_other_down(project: Project) -> None:
