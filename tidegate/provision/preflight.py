@@ -14,10 +14,10 @@ from tidegate.render.watermarks import GIB, Watermarks
 MAP_COUNT_LEAST: Final = 262_144
 MAP_COUNT_RECOMMENDED: Final = 1_048_576
 MAP_COUNT_FILE: Final = Path("/proc/sys/vm/max_map_count")
-# The memory limits of docker-compose.yml with one replica come to 5.4 GiB. A machine of 6 GiB reports about
+# The memory limits of docker-compose.yml with one replica come to 5.5 GiB. A machine of 6 GiB reports about
 # that much: its firmware and kernel keep the rest.
 MEMORY_NEEDED: Final = 6 * GIB
-MEMORY_LEAST: Final = int(5.4 * GIB)
+MEMORY_LEAST: Final = int(5.5 * GIB)
 
 
 def map_count_warning(count: int) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, IPvAnyNetwork, field_validator, model_validator
 
 from tidegate.settings.section import OrderError, Port, Ratio, Seconds, Section, text_like
 
@@ -21,10 +22,29 @@ class Gateway(Section):
     """How long a request may wait in the queue before it gets a 503; also while no replica is up."""
     queue_length: int = Field(default=2000, ge=1, le=2000)
     """How many requests may wait in the queue before the next one gets a 503."""
+    queue_bytes: int = Field(default=128 * 2**20, ge=16_384)
+    """How many bytes of bodies the gateway may hold before the next large request gets a 503. Bodies up to
+    16 KiB are not counted."""
     request_bytes: int = Field(default=1_048_576, ge=16_384, le=16 * 2**20)
     """Largest request body; it is held in memory so that a failed attempt can be repeated."""
     response_seconds: Seconds = 60.0
     """How long a replica may take to answer."""
+    connections_per_source: int = Field(default=1000, ge=1, le=2000)
+    """Connections that one address may have open; further ones are closed. The gateway has 2,000 in all."""
+    unlimited_sources: tuple[IPvAnyNetwork, ...] = (
+        IPv4Network("127.0.0.0/8"),
+        IPv6Network("::1/128"),
+    )
+    """Addresses and networks without that limit: this machine; add that of a reverse proxy in front."""
+
+    @model_validator(mode="after")
+    def _one_body_fits(self) -> Gateway:
+        if self.queue_bytes < self.request_bytes:
+            raise ValueError(
+                f"queue_bytes is {self.queue_bytes}, less than one body (request_bytes is"
+                f" {self.request_bytes}); raise it to a multiple of that"
+            )
+        return self
 
 
 class Replicas(Section):

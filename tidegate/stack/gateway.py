@@ -30,8 +30,12 @@ NODE: Final = "gateway"
 ADMIN_SOCKET: Final = "admin.sock"
 # The gateway's own request that lets others wait while no replica is up: client, server, and its task.
 OWN_CONNECTIONS: Final = 4
-# Each may hold a whole request in memory while it waits; more connections wait in the kernel's backlog.
-MAX_CONNECTIONS: Final = 2000
+# More connections of clients wait in the kernel's backlog.
+CONNECTIONS: Final = 2000
+# Prometheus, the autoscaler, the supervisor's and Compose's health checks, and a person or two.
+METRICS_CONNECTIONS: Final = 32
+# A body up to this is not counted in `gateway.queue_bytes`: 2,000 of them take 32 MB.
+SMALL_BYTES: Final = 16_384
 HEADER_BYTES: Final = 16_384
 # What HAProxy keeps free for headers that rules add.
 REWRITE_BYTES: Final = 8192
@@ -39,6 +43,8 @@ REWRITE_BYTES: Final = 8192
 HOT_BYTES: Final = 64 * 2**20
 HOT_BUFFERS: Final = 8
 RETRY_AFTER_SECONDS: Final = 2
+# Between what HAProxy's timers and its `date` may say of the same moment.
+CLOCK_MS: Final = 50
 # As long as HAProxy can count in milliseconds.
 PLUG_TIMEOUT: Final = "24d"
 # What asks whether requests may be sent, and the answer where they may without a replica too.
@@ -48,7 +54,10 @@ PROBES: Final = {
     "/v2/health/live": '{"live":true}',
     "/v2/health/ready": '{"ready":true}',
 }
-TRACEPARENT: Final = "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-|$)"
+# https://www.w3.org/TR/trace-context/#traceparent-header-field-values
+TRACEPARENT: Final = "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?$"
+# Of that form, and not valid: version ff, version 00 with more than four fields, an id of zeros only.
+NO_TRACEPARENT: Final = "^(ff|00-.{53}|.{3}0{32}|.{36}0{16})"
 # The columns of a state file, version 1 (HAProxy's management guide, "show servers state").
 STATE_COLUMNS: Final = (
     "be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight "
@@ -161,7 +170,7 @@ def render_config(
     host, metrics_host = (
         (everywhere, everywhere) if dns_name else (settings.stack.host, "127.0.0.1")
     )
-    buffer_bytes = settings.gateway.request_bytes + HEADER_BYTES + REWRITE_BYTES
+    response_ms = _milliseconds(settings.gateway.response_seconds)
     folder = config_folder() / "haproxy"
     environment = jinja2.Environment(  # noqa: S701  this is no HTML; `word` quotes
         loader=jinja2.FileSystemLoader(folder),
@@ -170,15 +179,23 @@ def render_config(
     )
     environment.filters["word"] = word
     return environment.get_template("haproxy.cfg.j2").render(
-        max_connections=MAX_CONNECTIONS + OWN_CONNECTIONS,
+        connections=CONNECTIONS,
+        metrics_connections=METRICS_CONNECTIONS,
+        own_connections=OWN_CONNECTIONS,
+        connections_per_source=settings.gateway.connections_per_source,
+        unlimited_sources=settings.gateway.unlimited_sources,
+        queue_bytes=settings.gateway.queue_bytes,
+        small_bytes=SMALL_BYTES,
+        body_classes=body_classes(settings.gateway.request_bytes),
         request_bytes=settings.gateway.request_bytes,
         header_bytes=HEADER_BYTES,
-        buffer_bytes=buffer_bytes,
-        hot_bytes=max(HOT_BYTES, HOT_BUFFERS * buffer_bytes),
+        buffer_bytes=buffer_bytes(settings),
+        hot_bytes=max(HOT_BYTES, HOT_BUFFERS * buffer_bytes(settings)),
         rewrite_bytes=REWRITE_BYTES,
         retry_after_seconds=RETRY_AFTER_SECONDS,
         queue_ms=_milliseconds(settings.gateway.queue_seconds),
-        response_ms=_milliseconds(settings.gateway.response_seconds),
+        response_ms=response_ms,
+        late_us=max(0, response_ms - CLOCK_MS) * 1000,
         bind=f"{host}:{settings.gateway.port}",
         metrics_bind=f"{metrics_host}:{settings.gateway.metrics_port}",
         slots=settings.slots.per_replica if slots is None else slots,
@@ -187,8 +204,10 @@ def render_config(
         quiet_paths=settings.telemetry.quiet_paths,
         constant_fields=_constant_fields(settings),
         traceparent=TRACEPARENT,
-        lua_file=folder / "refuse_large.lua",
+        no_traceparent=NO_TRACEPARENT,
+        lua_file=folder / "refuse.lua",
         waiting_file=folder / "waiting.lua",
+        broke_off_file=folder / "broke_off.lua",
         # Linux' abstract names: in no folder, and one for each gateway of a machine.
         room=f"abns@tidegate-waiting-{settings.gateway.metrics_port}",
         plug=f"abns@tidegate-plug-{settings.gateway.metrics_port}",
@@ -202,6 +221,32 @@ def render_config(
         dns_server=dns_server,
         max_replicas=max_replicas,
     )
+
+
+def body_classes(request_bytes: int) -> list[int]:
+    """The sizes that bodies beyond `SMALL_BYTES` count as: doubled each time, up to the largest body."""
+    classes, size = [], SMALL_BYTES
+    while size < request_bytes:
+        size = min(2 * size, request_bytes)
+        classes.append(size)
+    return classes
+
+
+def buffer_bytes(settings: Settings) -> int:
+    """The size of one buffer of HAProxy: it holds a request with its headers, or an answer."""
+    return settings.gateway.request_bytes + HEADER_BYTES + REWRITE_BYTES
+
+
+def memory_bytes(settings: Settings) -> int:
+    """The most that the buffers of HAProxy take, in bytes; the arithmetic is in docs/gateway.md.
+
+    A buffer keeps the memory of the largest request that it ever held, so each connection counts with a whole
+    one, also where small requests wait.
+    """
+    # A request that a replica works on is kept to be repeated, beside its answer.
+    slots = settings.slots.max or settings.slots.per_replica
+    in_work = slots * settings.replicas.max
+    return (CONNECTIONS + in_work) * buffer_bytes(settings)
 
 
 def word(value: object) -> str:

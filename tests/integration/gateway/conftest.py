@@ -33,6 +33,19 @@ async def post(gateway: Gateway, path: str = "/predict") -> int:
         return answer.status
 
 
+async def send(port: int, raw: bytes) -> bytes:
+    """Send it, end the sending, and read what comes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(raw)
+    writer.write_eof()
+    try:
+        return await reader.read()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
 async def until(
     condition: Callable[[], Awaitable[bool]], seconds: float = DEADLINE_SECONDS
 ) -> None:
@@ -51,6 +64,7 @@ class Replica:
     ready: bool = True
     status: int = 200
     reset: bool = False
+    traced: bool = True
     busy: int = 0
     most_busy: int = 0
     requests: list[web.Request] = field(default_factory=list)
@@ -105,7 +119,9 @@ class Replica:
             return web.json_response(
                 {"port": self.port},
                 status=self.status,
-                headers={"traceresponse": f"00-{TRACE_ID}-00f067aa0ba902b7-01"},
+                headers={"traceresponse": f"00-{TRACE_ID}-00f067aa0ba902b7-01"}
+                if self.traced
+                else {},
             )
         finally:
             self.busy -= 1

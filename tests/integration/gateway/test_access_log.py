@@ -12,11 +12,12 @@ import pytest
 
 from tidegate.events import Origin, make_event
 
-from .conftest import TRACE_ID, StartGateway, StartReplica
+from .conftest import TRACE_ID, StartGateway, StartReplica, send
 
 pytestmark = pytest.mark.integration
 
 END = b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+VALID_TRACE = f"00-{'ab' * 16}-{'cd' * 8}-01".encode()
 HOSTILE = {
     "quotes and a backslash": b'GET /a"b\\c","log":{"level":"x' + END,
     "percent-encoded control bytes": b"GET /%22%5c%00%0a" + END,
@@ -36,22 +37,15 @@ HOSTILE = {
     "two lengths": b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
     "a negative length": b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
     "a forged trace": b'GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\ntraceparent: 00-"}{\r\n\r\n',
+    "two traces": b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    b"traceparent: " + VALID_TRACE + b'\r\ntraceparent: 00-"}{\r\n\r\n',
+    "a trace in a list": b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    b"traceparent: " + VALID_TRACE + b',00-"}{\r\n\r\n',
+    "a trace and more": b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    b"traceparent: " + VALID_TRACE + b'-"}{\r\n\r\n',
     "a body that breaks off": b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc",
     "a head that breaks off": b"GET /x HTTP/1.1\r\nHost:",
 }
-
-
-async def send(port: int, raw: bytes) -> bytes:
-    """Send it, end the sending, and read what comes."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(raw)
-    writer.write_eof()
-    try:
-        return await reader.read()
-    except ConnectionError:
-        return b""
-    finally:
-        writer.close()
 
 
 async def test_every_hostile_request_gives_one_line_that_is_an_event(
@@ -131,16 +125,38 @@ async def test_level_and_outcome_follow_the_status(
     assert (line["log"]["level"], line["event"]["outcome"]) == expected
 
 
-async def test_a_request_that_no_replica_answered_keeps_the_trace_of_its_client(
-    start_gateway: StartGateway, session: aiohttp.ClientSession
+TRACES = (
+    (("00-T-S-01",), True),
+    (("00-T-S-00",), True),
+    (("01-T-S-01-more",), True),
+    ((), False),
+    (("00-T-S-01", "00-T-S-01"), False),
+    (("00-T-S-01,00-T-S-01",), False),
+    (("00-T-S-01", "odd"), False),
+    (("00-T-S-01-more",), False),
+    (("ff-T-S-01",), False),
+    ((f"00-{'0' * 32}-S-01",), False),
+    ((f"00-T-{'0' * 16}-01",), False),
+    (("00-T-S",), False),
+)
+
+
+async def test_one_valid_traceparent_is_believed_and_any_other_is_dropped(
+    start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
 ) -> None:
-    gateway = await start_gateway([], queue_seconds=0.2)
-    traced = {"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01"}
-    async with session.get(f"{gateway.url}/x", headers=traced) as answer:
-        assert answer.status == 503
-    (line,) = await gateway.lines(1)
-    assert line["trace"] == {"id": "ab" * 16}
-    assert (line["log"]["level"], line["event"]["outcome"]) == ("error", "failure")
+    replica = await start_replica(traced=False)
+    gateway = await start_gateway([replica.address])
+    await gateway.ready_replicas(1)
+    for number, (traces, believed) in enumerate(TRACES):
+        sent = [one.replace("T", "ab" * 16).replace("S", "cd" * 8) for one in traces]
+        headers = [("tracestate", "a=b"), *(("traceparent", one) for one in sent)]
+        async with session.post(f"{gateway.url}/predict", headers=headers) as answer:
+            assert answer.status == 200
+        line = (await gateway.lines(number + 1))[number]
+        assert line["trace"] == ({"id": "ab" * 16} if believed else {}), traces
+        passed_on = replica.requests[number].headers
+        assert passed_on.getall("traceparent", []) == (sent if believed else []), traces
+        assert ("tracestate" in passed_on) == believed, traces
 
 
 async def test_probes_leave_no_line(

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from .conftest import Gateway, StartGateway, StartReplica
+from .conftest import Gateway, StartGateway, StartReplica, post, send, until
 
 pytestmark = pytest.mark.integration
 
@@ -82,11 +82,129 @@ async def test_large_headers_are_refused(gateway: Gateway, session: aiohttp.Clie
         assert (await answer.json())["detail"][0]["loc"] == ["header"]
 
 
-async def test_metrics_of_a_replica_are_not_to_be_had_through_the_gateway(
-    gateway: Gateway, session: aiohttp.ClientSession
+NO_WAY_TO_METRICS = (
+    "/metrics",
+    "/metrics?x=1",
+    "/metrics/",
+    "/metrics/x",
+    "/%6detrics",
+    "/%6Detric%73",
+    "%2fmetrics",
+    "/%2Fmetrics",
+    "//metrics",
+    "/./metrics",
+    "/%2e/metrics",
+    "/x/../metrics",
+    "/x/%2e%2E/metrics",
+    "/x/..%2fmetrics",
+    "/metrics/.",
+    "/metrics/x/..",
+    "/metrics/%zz",
+    "/%6detrics%zz",
+    "/metrics#x",
+    "http://other/metrics",
+    "http://other//metrics",
+)
+
+
+async def get(port: int, target: str) -> int:
+    """The status for a request target that goes out as it stands."""
+    host = target.removeprefix("http://").partition("/")[0] if "://" in target else "x"
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    try:
+        return int((await reader.readline()).split()[1])
+    finally:
+        writer.close()
+
+
+async def test_a_replicas_metrics_cannot_be_read_through_the_gateway(
+    start_gateway: StartGateway, start_replica: StartReplica
 ) -> None:
-    async with session.get(f"{gateway.url}/metrics") as answer:
-        assert answer.status == 404
+    replica = await start_replica()
+    gateway = await start_gateway([replica.address])
+    await gateway.ready_replicas(1)
+    found = {target: await get(gateway.port, target) for target in NO_WAY_TO_METRICS}
+    assert set(found.values()) <= {400, 404}, found
+    assert [request.raw_path for request in replica.requests] == []
+    for target in ("/v2/models/metrics/infer", "/a.b/..c?d=//./../metrics", "http://x/y"):
+        assert await get(gateway.port, target) == 200, target
+
+
+async def test_http_2_is_not_spoken_as_its_streams_would_be_connections_without_limit(
+    gateway: Gateway,
+) -> None:
+    settings_frame = b"\0\0\0\4\0\0\0\0\0"
+    answer = await send(gateway.port, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings_frame)
+    assert answer.startswith(b"HTTP/1.")
+
+
+async def test_clients_that_hold_every_connection_do_not_keep_prometheus_out(
+    start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidegate.stack.gateway.CONNECTIONS", 50)
+    gateway = await start_gateway([])
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(60):
+            _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+            stack.callback(writer.close)
+
+        async def full() -> bool:
+            return await gateway.metric("haproxy_frontend_current_sessions", proxy="http_in") == 50
+
+        await until(full)
+        # One connection for each scrape, as many as come at once.
+        scrapes = [gateway.metric("haproxy_process_uptime_seconds") for _ in range(20)]
+        assert len(await asyncio.gather(*scrapes)) == 20
+
+
+async def test_one_source_cannot_take_every_connection(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway([], connections_per_source=3, unlimited_sources=["127.0.0.1"])
+
+    async def refused(source: str) -> bool:
+        """Whether a connection is closed before anything was sent on it."""
+        try:
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", gateway.port, local_addr=(source, 0)
+            )
+            stack.callback(writer.close)
+            writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            return not await reader.readline()
+        except ConnectionError:
+            return True
+
+    async with contextlib.AsyncExitStack() as stack:
+        assert [await refused("127.0.0.2") for _ in range(5)] == [False] * 3 + [True] * 2
+        assert not await refused("127.0.0.3")
+        assert [await refused("127.0.0.1") for _ in range(5)] == [False] * 5
+
+
+async def test_bodies_wait_up_to_the_bytes_that_the_gateway_may_hold(
+    start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
+) -> None:
+    replica = await start_replica(held=True)
+    gateway = await start_gateway(
+        [replica.address], slots=1, request_bytes=LIMIT, queue_bytes=4 * LIMIT
+    )
+    await gateway.ready_replicas(1)
+    url = f"{gateway.url}/predict"
+
+    async def large() -> int:
+        async with session.post(url, data=io.BytesIO(b"z" * (LIMIT - 1))) as answer:
+            return answer.status
+
+    waiting = [asyncio.create_task(large()) for _ in range(4)]
+    await gateway.queued(3)
+    for data in (io.BytesIO(b"z" * 20_000), chunks(100)):
+        async with session.post(url, data=data) as answer:
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
+            assert (await answer.json())["detail"][0]["type"] == "queue_full"
+    small = asyncio.create_task(post(gateway))
+    await gateway.queued(4)
+    replica.release.set()
+    assert await asyncio.gather(*waiting, small) == [200] * 5
+    # What has been answered is held no more.
+    assert [await large() for _ in range(5)] == [200] * 5
 
 
 async def test_the_exporter_gives_its_metrics_and_nothing_else(

@@ -11,6 +11,8 @@ import signal
 import aiohttp
 import pytest
 
+from tidegate.stack.gateway import release
+
 from .conftest import Replica, SpawnReplica, StartGateway, StartReplica, post, until
 
 pytestmark = pytest.mark.integration
@@ -137,6 +139,52 @@ async def test_a_repeated_attempt_carries_the_whole_body(
     digests = {hashlib.sha256(got).digest() for replica in replicas for got in replica.bodies}
     assert digests == {hashlib.sha256(body).digest()}
     assert _attempts(replicas) == 6  # the first and five more
+
+
+@pytest.mark.skipif(release() < (2, 8), reason="HAProxy 2.6 repeats it five times")
+@pytest.mark.parametrize("replicas", [1, 3])
+async def test_a_request_that_breaks_replicas_reaches_two_of_them_at_most(
+    replicas: int,
+    start_gateway: StartGateway,
+    start_replica: StartReplica,
+    session: aiohttp.ClientSession,
+) -> None:
+    breaking = [await start_replica(reset=True) for _ in range(replicas)]
+    gateway = await start_gateway([replica.address for replica in breaking])
+    await gateway.ready_replicas(replicas)
+    async with session.post(f"{gateway.url}/predict", data=b"{}") as answer:
+        assert answer.status == 502
+        assert (await answer.json())["detail"][0]["type"] == "bad_response"
+    assert _attempts(breaking) == 2
+    (line,) = await gateway.lines(1)
+    assert line["http"]["response"]["status_code"] == 502
+    assert line["tidegate"]["gateway"]["retries"] == 1
+
+
+async def test_a_client_that_leaves_or_waits_too_long_does_not_take_a_replica_out(
+    start_gateway: StartGateway, start_replica: StartReplica
+) -> None:
+    replica = await start_replica(held=True)
+    gateway = await start_gateway([replica.address], response_seconds=0.3)
+    await gateway.ready_replicas(1)
+    leaving = asyncio.create_task(post(gateway))
+    await replica.got(1)
+    leaving.cancel()
+    assert await post(gateway) == 504
+    await gateway.lines(2)
+    assert await gateway.metric("haproxy_server_check_failures_total", server="model1") == 0
+    assert await gateway.metric("haproxy_server_downtime_seconds_total", server="model1") == 0
+
+
+async def test_a_replica_that_does_not_answer_in_time_gets_the_request_alone(
+    start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
+) -> None:
+    slow = [await start_replica(held=True) for _ in range(2)]
+    gateway = await start_gateway([replica.address for replica in slow], response_seconds=0.3)
+    await gateway.ready_replicas(2)
+    async with session.post(f"{gateway.url}/predict", data=b"{}") as answer:
+        assert (answer.status, answer.headers["Retry-After"]) == (504, "2")
+    assert _attempts(slow) == 1
 
 
 async def test_told_to_stop_it_answers_what_is_under_way_and_ends(

@@ -159,16 +159,6 @@ async def test_kill_9_of_the_only_replica_under_load_fails_no_request(
     assert answers == [200] * len(answers)
 
 
-async def test_what_kills_replicas_is_tried_six_times_at_most(
-    start_gateway: StartGateway, start_replica: StartReplica
-) -> None:
-    poisoned = await start_replica(reset=True)
-    gateway = await start_gateway([poisoned.address])
-    await gateway.ready_replicas(1)
-    assert await post(gateway) in {502, 503}
-    assert len(poisoned.requests) <= 6
-
-
 async def test_told_to_stop_without_a_replica_it_ends_and_answers_what_waits(
     start_gateway: StartGateway, start_replica: StartReplica
 ) -> None:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from tidegate.settings import Settings
 from tidegate.stack import gateway
 from tidegate.stack.preflight import gateway_problem
 
+ROOT = Path(__file__).parents[4]
+# HAProxy with its connections, and the Python program that writes its access lines down (docs/gateway.md).
+PROGRAMS_MIB = 80
 FIT = "HAProxy version 2.8.25 2026/06/26\nAvailable services : prometheus-exporter"
 
 
@@ -140,6 +146,58 @@ def test_the_settings_reach_the_configuration(tmp_path: Path) -> None:
         assert line in text
     assert "dns" not in text
     asyncio.run(gateway.check(config))
+
+
+def test_connections_are_bounded_for_clients_for_each_source_and_for_the_exporter(
+    tmp_path: Path,
+) -> None:
+    settings = Settings.model_validate(
+        {"gateway": {"connections_per_source": 70, "unlimited_sources": ["10.0.0.8", "fd00::/8"]}}
+    )
+    text = gateway.write_config(settings, tmp_path, []).read_text()
+    for line in (
+        "maxconn 2036\n",  # the sum of all frontends
+        "maxconn 2000\n",
+        "maxconn 32\n",
+        "track-sc1 src unless { src 10.0.0.8/32 fd00::/8 }\n",
+        "reject if { sc1_conn_cur gt 70 }\n",
+    ):
+        assert line in text
+    everyone = settings.gateway.model_copy(update={"unlimited_sources": ()})
+    config = gateway.write_config(settings.model_copy(update={"gateway": everyone}), tmp_path, [])
+    assert "track-sc1 src\n" in config.read_text()
+    asyncio.run(gateway.check(config))
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "classes"),
+    [
+        (16_384, []),
+        (16_385, [16_385]),
+        (65_536, [32_768, 65_536]),
+        (100_000, [32_768, 65_536, 100_000]),
+    ],
+)
+def test_a_body_counts_as_the_largest_of_its_class(
+    request_bytes: int, classes: list[int], tmp_path: Path
+) -> None:
+    assert gateway.body_classes(request_bytes) == classes
+    settings = Settings.model_validate({"gateway": {"request_bytes": request_bytes}})
+    asyncio.run(gateway.check(gateway.write_config(settings, tmp_path, [])))
+
+
+def test_a_queue_that_no_full_body_fits_in_is_refused() -> None:
+    with pytest.raises(ValidationError, match="queue_bytes is 20000, less than one body"):
+        Settings.model_validate({"gateway": {"request_bytes": 30_000, "queue_bytes": 20_000}})
+
+
+def test_in_compose_a_full_buffer_for_each_connection_fits_into_the_containers_memory() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    default = services["gateway"]["environment"]["TIDEGATE_GATEWAY__REQUEST_BYTES"]
+    (request_bytes,) = re.findall(r":-(\d+)}", default)
+    settings = Settings.model_validate({"gateway": {"request_bytes": request_bytes}})
+    limit = int(services["gateway"]["mem_limit"].removesuffix("m"))
+    assert gateway.memory_bytes(settings) / 2**20 + PROGRAMS_MIB <= limit
 
 
 def test_in_compose_the_replicas_are_found_by_name(tmp_path: Path) -> None:

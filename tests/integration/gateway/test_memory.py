@@ -1,0 +1,67 @@
+"""What waits takes no more of HAProxy's memory than the settings say."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+
+import psutil
+import pytest
+
+from tidegate.settings import Settings
+from tidegate.stack.gateway import CONNECTIONS, buffer_bytes, memory_bytes
+
+from .conftest import StartGateway, until
+
+pytestmark = pytest.mark.integration
+
+BODY = b"z" * 131_072  # as in Docker Compose
+FULL_BODIES = 1024  # in the default `gateway.queue_bytes`
+AT_ONCE = 64
+FILES = 3 * CONNECTIONS
+# Beside the bodies that wait: HAProxy, its connections, and what is refused.
+HAPROXY_BYTES = 64 * 2**20
+
+
+@pytest.fixture(autouse=True)
+def many_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < FILES:
+        pytest.skip(f"{FILES} open files are needed, and the hard limit is {hard}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, FILES), hard))
+
+
+async def test_full_bodies_on_every_connection_stay_within_the_bound(
+    start_gateway: StartGateway,
+) -> None:
+    gateway = await start_gateway([], request_bytes=len(BODY))
+    sending = asyncio.Semaphore(AT_ONCE)
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(BODY)
+    refused = 0
+
+    async def client() -> None:
+        nonlocal refused
+        async with sending:
+            reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+            stack.callback(writer.close)
+            writer.write(head)
+            writer.write(BODY)
+            await writer.drain()
+        if (await reader.readline()).split()[1:2] == [b"503"]:
+            refused += 1
+
+    async def all_are_in() -> bool:
+        return refused == CONNECTIONS - FULL_BODIES
+
+    async with contextlib.AsyncExitStack() as stack:
+        clients = [asyncio.create_task(client()) for _ in range(CONNECTIONS)]
+        await until(all_are_in)
+        await gateway.queued(FULL_BODIES)
+        used = psutil.Process(gateway.process.pid).memory_info().rss
+        for one in clients:
+            one.cancel()
+        await asyncio.gather(*clients, return_exceptions=True)
+    settings = Settings.model_validate({"gateway": {"request_bytes": len(BODY)}})
+    bound = FULL_BODIES * buffer_bytes(settings) + HAPROXY_BYTES
+    assert FULL_BODIES * len(BODY) < used < bound < memory_bytes(settings)
