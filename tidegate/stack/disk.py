@@ -10,7 +10,7 @@ from typing import Final
 from tidegate.os_errors import sentence
 
 MIB: Final = 2**20
-LEAST_BYTES: Final = 32 * MIB
+LEAST_BYTES: Final = 8 * MIB
 """With less, Prometheus and the store soon fail to write, each with words of its own."""
 
 

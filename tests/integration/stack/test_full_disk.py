@@ -76,6 +76,9 @@ async def test_a_full_disk_stops_nothing_for_longer_than_it_is_full(stack: Stack
     resizer = ResizerClient(f"unix:{Layout(data).socket}", timeout_seconds=30)
     autoscaler = program(stack, "autoscaler").pid
     fill(data)
+    found = status(stack)
+    assert found.state == "degraded"
+    assert found.problem.startswith(f"the disk of {data} is full (")
 
     # Each of these is reported, on the full disk, by the one who has to go on.
     kill(stack, "collector")
