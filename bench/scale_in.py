@@ -34,6 +34,7 @@ sys.path[0] = str(Path(__file__).parents[1])  # or bench/loadgen.py would hide t
 from bench.running.stack import constant_load, own_stack, resizer, until  # noqa: E402
 from loadgen.record import Recording  # noqa: E402
 from loadgen.scenario import Weights  # noqa: E402
+from tidegate.resizer.base import ResizeLimitedError  # noqa: E402
 from tidegate.stack.supervisor import Supervisor  # noqa: E402
 
 COUNTS: Final = re.compile(
@@ -166,9 +167,13 @@ async def run(count: int, most: int, rate: float, port: int) -> int:
                 wanted = min(most, LEAST + count - tally.done)
                 await resizer(supervisor).resize(wanted)
                 await all_ready(supervisor, wanted)
-                for _ in range(wanted - LEAST):
+                goal = tally.done + wanted - LEAST
+                while tally.done < goal:
                     await all_at_work(supervisor, session)
-                    await one_down(supervisor, session, tally)
+                    try:
+                        await one_down(supervisor, session, tally)
+                    except ResizeLimitedError as limited:
+                        await asyncio.sleep(limited.retry_after_seconds)
                 await until(
                     lambda: len(supervisor.status().replicas) == LEAST, "all of them are gone"
                 )
