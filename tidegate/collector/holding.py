@@ -27,10 +27,16 @@ def is_free(path: Path) -> bool:
         return free
 
 
-def delete(path: Path) -> bool:
-    """Delete a file unless somebody writes to it; whether it is gone.
+def delete(path: Path, delivered: int) -> bool:
+    """Delete a file that is delivered to its end, unless somebody writes to it; whether it is gone.
 
-    A writer that has made the file and not locked it yet finds out that it is gone, and takes another.
+    A writer that has made the file and not locked it yet finds out that it is gone, and takes another. One
+    that wrote more after the file's size was read, and then closed it, leaves it longer than what was
+    delivered.
+
+    Args:
+        path: the file.
+        delivered: its first bytes, which may go.
 
     Raises:
         OSError: it cannot be opened, locked or deleted.
@@ -39,9 +45,10 @@ def delete(path: Path) -> bool:
         return False  # another program's file, which may write to it without a lock
     try:
         with _locked(path) as free:
-            if free:
+            done = free and path.stat().st_size <= delivered
+            if done:
                 path.unlink()
-            return free
+            return done
     except FileNotFoundError:
         return True
 

@@ -131,7 +131,7 @@ class Tail:
     def delete(self, name: str) -> None:
         """Delete a file that is delivered, unless somebody writes to it."""
         try:
-            holding.delete(self._folder / name)
+            holding.delete(self._folder / name, self.offsets.get(name, 0))
         except OSError as error:
             self._cannot(name, "deleted", error)
 

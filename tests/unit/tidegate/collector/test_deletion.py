@@ -54,6 +54,32 @@ def test_files_are_deleted_only_after_their_delivery(shop: Workshop) -> None:
     assert sorted(shop.messages()) == ["0", "1", "2", "3", "4"]
 
 
+def test_a_file_that_grew_after_its_size_was_read_is_not_deleted(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.keep = Retention(0.0, 0, timedelta(days=7))
+    rotating = EventWriter(shop.logs, "flights-1", file_bytes=1000)
+    rotating.write(event("a"))
+    with closing(shop.collector()) as delivery:
+        until_done(delivery)
+        found = delivery.tail._found
+
+        def listed() -> dict[str, os.stat_result]:
+            """The first file as it was; what is written meanwhile ends it and begins the next."""
+            sizes = found()
+            while len(now := found()) == 1:
+                rotating.write(event("b"))
+            return {**now, **sizes}
+
+        monkeypatch.setattr(delivery.tail, "_found", listed)
+        delivery.step()
+        monkeypatch.undo()
+        rotating.close()
+        until_done(delivery)
+    assert set(shop.messages()) == {"a", "b"}
+    assert len(shop.messages()) >= 3
+
+
 def test_files_are_deleted_and_old_events_pruned_while_there_is_always_more_to_deliver(
     shop: Workshop,
 ) -> None:

@@ -30,6 +30,9 @@ for line in sys.stdin.buffer:
 """
 LATER = 10.0**6
 
+# Bytes that are delivered: all that a file of these tests has.
+ALL = 10**9
+
 
 @contextmanager
 def writing(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
@@ -71,13 +74,13 @@ def test_a_quiet_writer_holds_its_file_until_it_ends_however_it_ends(
     with writing(tmp_path) as process:
         (path,) = tmp_path.iterdir()
         assert closed(tmp_path) == []
-        assert not holding.delete(path)
+        assert not holding.delete(path, ALL)
         tell(process)
         process.send_signal(number)
         process.wait(timeout=10)
         assert path.read_bytes() == b'{"n":1}\n' * 2
         assert closed(tmp_path) == [path.name]
-        assert holding.delete(path)
+        assert holding.delete(path, ALL)
         assert list(tmp_path.iterdir()) == []
 
 
@@ -147,7 +150,7 @@ def test_a_file_deleted_before_its_writer_held_it_is_not_written_to(
         fd = real(path, flags, mode)
         if flags & os.O_CREAT and not deleted:
             deleted.append(path)
-            assert holding.delete(path)
+            assert holding.delete(path, ALL)
         return fd
 
     monkeypatch.setattr(os, "open", open_and_lose)
@@ -196,7 +199,7 @@ def test_a_file_system_without_locks_costs_no_event(
 def test_the_file_of_another_program_is_never_deleted(tmp_path: Path) -> None:
     path = tmp_path / "other.ndjson"
     path.write_text("{}\n")
-    assert not holding.delete(path)
+    assert not holding.delete(path, ALL)
     assert path.exists()
     shutil.rmtree(tmp_path)
-    assert holding.delete(tmp_path / "flights-1.1-2.0.ndjson"), "it is gone already"
+    assert holding.delete(tmp_path / "flights-1.1-2.0.ndjson", ALL), "it is gone already"
