@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -110,13 +109,14 @@ def _within(setting: str, name: str) -> bool:
 
 def _plain(value: Any) -> Any:
     """As JSON has it."""
-    if isinstance(value, Path):
-        return str(value)
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", exclude_unset=True)
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
-    return _PASSWORD.sub(rf"\1:{MASK}@", value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return _PASSWORD.sub(rf"\1:{MASK}@", value)
+    # A path or a network is a text in the settings file.
+    return value if value is None or isinstance(value, bool | int | float) else str(value)
 
 
 def _lines(found: list[Setting], width: int) -> Iterator[RenderableType]:

@@ -28,6 +28,7 @@ WORDS: Final = {
     "bool_type": "must be true or false",
     "string_type": "must be text in quotes",
     "path_type": "must be a path in quotes",
+    "ip_any_network": "must be an address or a network such as 10.0.0.0/8",
     "tuple_type": "must be a list",
     "list_type": "must be a list",
     "literal_error": "must be {expected}",
@@ -87,7 +88,8 @@ def _no_such(similar: list[str]) -> str:
 
 def _line(item: ErrorDetails, names: Collection[str], file: Mapping[str, Any]) -> str:
     parts = [str(part) for part in item["loc"]]
-    name, where = ".".join(parts), source(parts, file)
+    # An entry of a list comes from where the list does.
+    name, where = ".".join(parts), source([p for p in item["loc"] if isinstance(p, str)], file)
     prefix = f"{where}: {name}: " if where else f"{name}: "
     if item["type"] == "extra_forbidden":
         return prefix + unknown(name, names)

@@ -117,6 +117,11 @@ def test_a_bad_file_stops_with_the_settings_name_and_the_reason(
             "/live",
             "TIDEGATE_TELEMETRY__QUIET_PATHS: must be a list in JSON, such as",
         ),
+        (
+            "TIDEGATE_GATEWAY__UNLIMITED_SOURCES",
+            '["x/8"]',
+            "SOURCES: gateway.unlimited_sources.0: must be an address or a network such as 10.0.0.0/8 (got",
+        ),
         ("TIDEGATE_STORE", "x", "TIDEGATE_STORE: must be a table in JSON, such as"),
         ("TIDEGATE_STORE", '{"kind": "x"}', "TIDEGATE_STORE: store.kind: must be 'embedded' or"),
         ("TIDEGATE_CONFIG", "nowhere.toml", "TIDEGATE_CONFIG: there is no file nowhere.toml"),
