@@ -92,6 +92,7 @@ def verified(compose: Compose, *options: str) -> tuple[int, dict[str, dict[str, 
         *("--profile", "tools", "run", "--rm", "--no-deps", "-T", "tidegate", "verify", "--json"),
         *options,
     )
+    assert done.stdout, done.stderr
     checks = json.loads(done.stdout)["checks"]
     return done.returncode, {f"{one['component']}: {one['check']}": one for one in checks}
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,8 @@ from tidegate.verify.run import CHECKS, run_checks
 from tidegate.verify.target import Target
 
 from .conftest import Serve
+
+ROOT = Path(__file__).parents[4]
 
 
 async def test_a_check_that_fails_is_repeated_until_it_holds(target: Any) -> None:
@@ -122,6 +127,22 @@ async def test_a_peak_near_its_limit_fails(serve: Serve, target: Any) -> None:
         ("kibana", "failed", "peak 950 of 1000 MiB, 95%"),
         ("gateway", "ok", "peak 100 of 300 MiB, 33%"),
     ]
+
+
+def test_it_needs_no_package_that_the_image_of_compose_does_not_have() -> None:
+    lock = (ROOT / "locks" / "tidegate.lock").read_text()
+    absent = [
+        name
+        for name in ("starlette", "fastapi", "uvicorn", "onnxruntime", "pandas", "matplotlib")
+        if f"\n{name}==" not in lock
+    ]
+    assert "starlette" in absent
+    # A module that is None cannot be imported.
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({absent})); import tidegate.verify.commands"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_without_a_stack_it_says_what_to_do(
