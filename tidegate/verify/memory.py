@@ -12,7 +12,7 @@ from tidegate.verify.samples import samples
 from tidegate.verify.target import Target
 
 MIB: Final = 2**20
-NEAR: Final = 0.9
+NEAR: Final = 0.95
 """From this share of its limit a peak is too high: a little more, and the kernel kills the container."""
 BACK: Final = "1d"
 USED: Final = "tidegate_container_memory_bytes"
