@@ -8,6 +8,7 @@ local POLL_MS = 100
 local NO_LIMIT_SECONDS = 24 * 86400
 local PLUG = "plug" -- the Host of the request that takes the server; no client's comes this way
 local MODEL = "model"
+local WAITING = "waiting" -- the server
 
 local function stopping()
     return core.get_info().Stopping ~= 0
@@ -41,5 +42,15 @@ end)
 
 -- How many replicas are up. HAProxy's own `nbsrv` counts the backup if there is none.
 core.register_fetches("replicas_up", function()
-    return core.proxies[MODEL]:get_srv_act()
+    local model = core.proxies[MODEL]
+    if model.get_srv_act then
+        return model:get_srv_act()
+    end
+    local up = 0 -- HAProxy 2.6 has no such count
+    for name, server in pairs(model.servers) do
+        if name ~= WAITING and server:get_stats().status:find("^UP") then
+            up = up + 1
+        end
+    end
+    return up
 end)
