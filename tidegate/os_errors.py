@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
+import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +45,17 @@ def about(path: Path) -> Iterator[None]:
         if error.filename is None:
             error.filename = str(path)
         raise
+
+
+def unreachable(error: Exception) -> str:
+    """Why a connection failed, in words; aiohttp's own name its TLS setting and the numbers of an address."""
+    cause = getattr(error, "os_error", error)
+    if isinstance(cause, socket.gaierror):
+        return "its name cannot be resolved"
+    if isinstance(cause, ssl.SSLError):  # its number is OpenSSL's
+        return str(cause)
+    number = getattr(cause, "errno", None)
+    return os.strerror(number).lower() if number else str(error) or type(error).__name__
 
 
 def port_sentence(error: OSError, setting: str, port: int) -> str:

@@ -17,6 +17,7 @@ from typing import Any, Final
 import aiohttp
 import orjson
 
+from tidegate.os_errors import unreachable
 from tidegate.provision.problems import ProvisionError, reason
 from tidegate.provision.waiting import Say
 from tidegate.settings import Settings
@@ -117,7 +118,7 @@ async def _send(url: str, rows_file: Path, pause_seconds: float) -> tuple[int, s
         except TimeoutError as error:
             raise ProvisionError(f"{url} does not answer within {TIMEOUT_SECONDS:g} s") from error
         except aiohttp.ClientError as error:
-            raise ProvisionError(f"{url} cannot be reached: {error}") from error
+            raise ProvisionError(f"{url} cannot be reached: {unreachable(error)}") from error
     return sent, words
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 import aiohttp
 
+from tidegate.os_errors import unreachable
 from tidegate.settings import Elasticsearch
 from tidegate.stack.journal import Journal
 from tidegate.stack.keeper import State
@@ -44,7 +45,7 @@ async def elasticsearch_problem(settings: Elasticsearch) -> str:
     except TimeoutError:
         return f"{settings.url} does not answer within {ANSWER_SECONDS:g} s"
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        return f"{settings.url} cannot be reached: {error}"
+        return f"{settings.url} cannot be reached: {unreachable(error)}"
 
 
 def _credentials(settings: Elasticsearch) -> tuple[dict[str, str], ssl.SSLContext | bool]:

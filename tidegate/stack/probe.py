@@ -14,6 +14,8 @@ from typing import Final
 
 import aiohttp
 
+from tidegate.os_errors import unreachable
+
 Probe = Callable[[str], Awaitable[str]]
 """Asks a URL. Returns why it is not ready, in words; empty if it is."""
 
@@ -51,7 +53,7 @@ async def asking() -> AsyncIterator[tuple[Probe, Fetch]]:
             except TimeoutError:
                 return f"{url} does not answer within {PROBE_SECONDS:g} s"
             except (aiohttp.ClientError, OSError) as error:
-                return f"{url}: {error}"
+                return f"{url} cannot be reached: {unreachable(error)}"
 
         async def fetch(url: str, seconds: float) -> str | None:
             try:

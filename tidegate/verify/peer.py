@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any, Final
 import aiohttp
 import orjson
 
+from tidegate.os_errors import unreachable
 from tidegate.provision.kibana_api import trust
 from tidegate.provision.problems import ProvisionError, reason
 
@@ -86,7 +86,7 @@ class Peer:
         except TimeoutError as error:
             raise PeerError(f"{shown} does not answer within {CALL_SECONDS:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise PeerError(f"{shown} cannot be reached: {_plain(error)}") from error
+            raise PeerError(f"{shown} cannot be reached: {unreachable(error)}") from error
 
 
 def login(setting: str, username: str, password_file: Path | None) -> dict[str, str]:
@@ -145,10 +145,3 @@ def _refusal(where: str, status: int, body: bytes) -> tuple[str, Any]:
     if said:
         text += f": {said[:REASON_CHARACTERS]}"
     return text, content
-
-
-def _plain(error: Exception) -> str:
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "its name cannot be resolved"
-    number = getattr(error, "errno", None)
-    return os.strerror(number).lower() if number else str(error) or type(error).__name__

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from ports import free_port
 
 from tidegate.stack.probe import MOST_BYTES, asking
 
@@ -81,3 +82,14 @@ async def test_an_answer_within_the_bound_is_read(hostile: Hostile) -> None:
     async with asking() as (probe, fetch):
         url = str(hostile.server.make_url("/good"))
         assert (await probe(url), await fetch(url, 10)) == ("", "tidegate_slots_busy 1\n")
+
+
+async def test_why_a_program_cannot_be_reached_is_said_in_words(hostile: Hostile) -> None:
+    plain = hostile.server.make_url("/good")
+    closed = f"http://127.0.0.1:{free_port()}/"
+    unknown = "http://program.invalid/"
+    async with asking() as (probe, _):
+        assert await probe(closed) == f"{closed} cannot be reached: connection refused"
+        assert await probe(unknown) == f"{unknown} cannot be reached: its name cannot be resolved"
+        said = await probe(str(plain.with_scheme("https")))
+    assert "cannot be reached: [SSL" in said
