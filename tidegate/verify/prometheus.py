@@ -41,6 +41,8 @@ async def _targets(target: Target, prometheus: Peer) -> Result:
     # With replicas.min = 0 the service may have no replica.
     needed = set(pools) - ({"model"} if target.settings.replicas.min == 0 else set())
     problems += [f"{job}: no target" for job in sorted(needed - there.keys())]
+    if not pools:  # as for some seconds after its start
+        problems.append("it has no scrape job yet")
     up = len(active) - sum(one["health"] != "up" for one in active)
     jobs = ", ".join(sorted(there))
     return judged(

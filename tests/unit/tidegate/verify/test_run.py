@@ -110,6 +110,17 @@ async def test_an_alert_about_the_stack_fails_and_one_about_the_data_does_not(
     assert "service:arrival_rate:1m is not loaded" in rules.details
 
 
+async def test_a_prometheus_that_scrapes_nothing_yet_fails(serve: Serve, target: Any) -> None:
+    answers: dict[str, Any] = {
+        "GET /api/v1/rules": (200, {"data": {"groups": []}}),
+        "GET /api/v1/scrape_pools": (200, {"data": {"scrapePools": []}}),
+        "GET /api/v1/targets": (200, {"data": {"activeTargets": []}}),
+        "GET /api/v1/alerts": (200, {"data": {"alerts": []}}),
+    }
+    targets, _, _ = await prometheus.check(target(await serve(answers)))
+    assert (targets.state, targets.details) == ("failed", ("it has no scrape job yet",))
+
+
 async def test_a_peak_near_its_limit_fails(serve: Serve, target: Any) -> None:
     def vector(values: dict[str, float]) -> Any:
         result = [
