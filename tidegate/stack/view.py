@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from rich.console import Group, RenderableType
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
 from tidegate.stack.journal import Entry
@@ -85,17 +85,22 @@ def _header(status: StackStatus, measures: Mapping[str, float]) -> Text:
 
 
 def _programs(status: StackStatus, now: float) -> Table:
-    # At 80 columns all of it has its place: what a program says of itself stands below.
-    columns = ("", "state", "pid", "up", "restarts", "address", "model")
-    table = Table(*(Column(name, no_wrap=True) for name in columns), box=None, pad_edge=False)
-    for one in [*status.components, *status.replicas]:
+    # At 80 columns all of it has its place: what a program says of itself stands below, and where there is
+    # too little, the model's version is folded.
+    every = [*status.components, *status.replicas]
+    restarted = any(one.restarts for one in every)
+    columns = ("", "state", "pid", "up", *(["restarts"] if restarted else []), "address", "model")
+    table = Table(box=None, pad_edge=False)
+    for name in columns:
+        table.add_column(name, no_wrap=name != "model", overflow="fold")
+    for one in every:
         table.add_row(
             one.id,
             Text(one.state, style=STYLES.get(one.state, "")),
             str(one.pid or ""),
             duration(now - one.started_at) if one.pid else "",
-            str(one.restarts or ""),
-            one.address.removeprefix("http://"),
+            *([str(one.restarts or "")] if restarted else []),
+            one.address.removeprefix("http://").removesuffix("/metrics"),
             one.version,
         )
     return table

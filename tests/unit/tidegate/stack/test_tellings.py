@@ -260,14 +260,14 @@ def test_the_view_shows_every_program_the_measures_and_what_happened_last() -> N
 
 def shown(told: StackStatus, width: int) -> str:
     console = Console(width=width, record=True, file=io.StringIO())
-    console.print(view(told, {ARRIVALS: 3.0}, [], now=1000.0 + 86_400 * 2 + 3600 * 4))
+    console.print(view(told, {ARRIVALS: 3.0}, [], now=1000.0 + 86_400 - 60))
     return console.export_text()
 
 
 def test_at_80_columns_every_address_keeps_its_port() -> None:
     problem = "ended with exit code 1; next start in 3.0 s"
     long = [
-        program("prometheus", "ready", pid=4_194_304, address="http://127.0.0.1:9090"),
+        program("prometheus", "ready", pid=4_194_304, address="http://127.0.0.1:9090/metrics"),
         program("autoscaler", "failed", address="http://127.0.0.1:19102", problem=problem),
     ]
     replica = program(
@@ -275,8 +275,12 @@ def test_at_80_columns_every_address_keeps_its_port() -> None:
         version="d1cda9a52c56",
     )  # fmt: skip
     text = shown(status(components=long, replicas=[replica]), 80)
-    for words in ("127.0.0.1:9090", "127.0.0.1:19102", "127.0.0.1:18012", "d1cda9a52c56"):
+    for words in ("prometheus", "4194304", "23 h 59 min", "restarts", "draining", "127.0.0.1:9090"):
         assert words in text
+    for words in ("autoscaler", "127.0.0.1:19102", "flights-12", "127.0.0.1:18012"):
+        assert words in text
+    assert "…" not in text
+    assert "restarts" not in shown(status(replicas=[program("flights-1", "ready")]), 80)
     assert f"autoscaler: {problem}" in text
 
 
