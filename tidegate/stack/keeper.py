@@ -75,6 +75,7 @@ class Keeper:
     _task: asyncio.Task[None] | None = field(default=None, init=False)
     _first: asyncio.Future[str] | None = field(default=None, init=False)
     _exit_code: int | None = field(default=None, init=False)
+    _held: bool = field(default=False, init=False)
 
     def begin(self) -> None:
         """Start the program and keep it running until `stop`."""
@@ -111,6 +112,10 @@ class Keeper:
         self._settle("it was stopped")
         self._enter("gone")
 
+    def hold(self) -> None:
+        """Do not start it again: the start of the whole stack has failed."""
+        self._held = True
+
     def kill(self) -> None:
         """Kill it now; what waits in `stop` goes on."""
         if self._child:
@@ -136,6 +141,8 @@ class Keeper:
             self._exit_code = None
             self._enter("failed")
             await self.pause(delay)
+            if self._held:
+                return
             self.restarts += 1
 
     async def _run_once(self, started: float) -> str:

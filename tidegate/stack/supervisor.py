@@ -173,6 +173,9 @@ class Supervisor:
         """
         if self._state == "stopping":
             return
+        if self._state == "starting":
+            for keeper in self._keepers():
+                keeper.hold()
         self._state = "stopping"
         if self._components:
             self.journal.note("stop", "stops: requests are answered, events delivered")
@@ -189,8 +192,11 @@ class Supervisor:
 
     def kill(self) -> None:
         """Kill every program now, for a person who does not want to wait."""
-        for keeper in [*self._components.values(), *self._pool.slots.values()]:
+        for keeper in self._keepers():
             keeper.kill()
+
+    def _keepers(self) -> list[Keeper]:
+        return [*self._components.values(), *self._pool.slots.values()]
 
     def status(self) -> StackStatus:
         """The stack now."""

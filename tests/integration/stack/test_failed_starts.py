@@ -96,7 +96,7 @@ def test_a_data_folder_that_cannot_be_written_is_told(tmp_path: Path, artefact: 
     for command in (("up",), ("up", "--detach")):
         done = stack.run(*command)
         assert done.returncode == 1
-        assert "the stack cannot start" in done.stdout + done.stderr
+        assert "cannot be written to: set stack.data_dir" in done.stdout + done.stderr
     assert stack.run("doctor").returncode == 1
 
 

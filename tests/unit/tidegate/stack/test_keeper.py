@@ -108,6 +108,21 @@ async def test_a_crash_loop_backs_off(
         assert keeper.problem == "ended with exit code 2; next start in 4.0 s"
 
 
+async def test_one_that_is_held_is_not_started_again(
+    server: Server, journal: Journal, probe: Probe
+) -> None:
+    keeper = Keeper(server("crash", free_port(), code=FAILING), journal, probe)
+
+    async def pause(seconds: float) -> None:
+        del seconds
+        keeper.hold()
+
+    keeper.pause = pause
+    async with kept(keeper):
+        assert (await keeper.first_ready()).startswith("ended with exit code 2")
+    assert [entry.action for entry in journal.recent].count("start") == 1
+
+
 async def test_a_program_that_ran_for_a_while_is_back_at_once_again(
     server: Server, journal: Journal, probe: Probe, eventually: Eventually
 ) -> None:
