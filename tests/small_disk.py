@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 BALLAST = "ballast"
+PAGE_BYTES = mmap.PAGESIZE
 
 
 class CannotMountError(RuntimeError):
@@ -38,16 +40,19 @@ def mounted(folder: Path, size: int) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def fill(folder: Path) -> None:
-    """Leave no byte free."""
+def fill(folder: Path, *files: Path) -> None:
+    """Leave no byte free, nor in the last page of these files, which a tmpfs has given them already."""
     with (folder / BALLAST).open("ab", buffering=0) as file:
         while True:
             try:
                 file.write(b"x" * 4096)
             except OSError as error:
-                if error.errno == errno.ENOSPC:
-                    return
-                raise
+                if error.errno != errno.ENOSPC:
+                    raise
+                break
+    for path in files:
+        with path.open("ab", buffering=0) as file:
+            file.write(b"\n" * (-path.stat().st_size % PAGE_BYTES))
 
 
 def make_room(folder: Path) -> None:

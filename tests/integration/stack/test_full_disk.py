@@ -75,7 +75,7 @@ async def test_a_full_disk_stops_nothing_for_longer_than_it_is_full(stack: Stack
     data = stack.settings.stack.data_dir
     resizer = ResizerClient(f"unix:{Layout(data).socket}", timeout_seconds=30)
     autoscaler = program(stack, "autoscaler").pid
-    fill(data)
+    fill(data, *Layout(data).run.glob("*.log"))
     found = status(stack)
     assert found.state == "degraded"
     assert found.problem.startswith(f"the disk of {data} is full (")
