@@ -31,7 +31,7 @@ HOSTILE = {
     "a very long path of quotes": b"GET /" + b'"' * 9000 + END,
     "no HTTP": b"garbage\r\n\r\n",
     "TLS": b"\x16\x03\x01\x00\xff\x01\r\n\r\n",
-    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0",
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\n",
     "a target that is no path": b"OPTIONS *" + END,
     "CONNECT": b"CONNECT a:1" + END,
     "an absolute target": b"GET http://other/x" + END,
