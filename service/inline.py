@@ -25,6 +25,8 @@ INLINE_ROWS: Final = (1, 2, 4, 8, 16, 32)
 """Batches that are tried. Beyond 32 rows a thread's 50 µs do not matter."""
 TRIES: Final = 5
 """Calls of a batch, of which one must be fast enough: on a busy machine any call may be interrupted."""
+MEASURE_SECONDS: Final = 2.0
+"""After this no further call is made: the replica is not ready yet, and such a model belongs in threads."""
 
 
 def inline_rows(
@@ -34,16 +36,19 @@ def inline_rows(
 ) -> int:
     """The largest number of rows that the model answers within `INLINE_SECONDS`; 0 if none.
 
-    It stops at the first batch that is too slow, so a model of a second a row costs `TRIES` seconds.
+    It stops at the first batch that is too slow, and after `MEASURE_SECONDS`.
 
     Args:
         predict: the model.
         rows: rows to measure with; repeated as needed.
         clock: a monotonic clock, in seconds.
     """
+    end = clock() + MEASURE_SECONDS
 
     def is_fast(matrix: Matrix) -> bool:
         start = clock()
+        if start >= end:
+            return False
         predict(matrix)
         return clock() - start <= INLINE_SECONDS
 

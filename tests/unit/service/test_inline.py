@@ -45,9 +45,12 @@ def test_as_many_rows_stay_on_the_loop_as_fit_into_the_time(
 
 
 def test_a_slow_model_is_called_a_few_times_and_an_interruption_does_not_count() -> None:
-    slow, interrupted = TimedModel(1, 1), TimedModel(0, 0, hiccup=1)
+    slow, interrupted = TimedModel(0.1, 0.1), TimedModel(0, 0, hiccup=1)
     assert inline_rows(slow.predict, np.zeros((1, 3), np.float32), slow.clock) == 0
     assert slow.calls == TRIES
+    very_slow = TimedModel(10, 10)
+    assert inline_rows(very_slow.predict, np.zeros((1, 3), np.float32), very_slow.clock) == 0
+    assert very_slow.calls == 1, "else it would not be ready in time"
     assert inline_rows(interrupted.predict, np.zeros((1, 3), np.float32), interrupted.clock) == 32
 
 
