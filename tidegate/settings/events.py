@@ -64,8 +64,8 @@ class Collector(Section):
     """Its own metrics."""
     poll_seconds: Seconds = 0.2
     """How often files are looked at."""
-    batch_events: int = Field(default=1000, ge=1, le=50_000)
-    """Events in one delivery, at most."""
+    batch_events: int = Field(default=1000, ge=2, le=50_000)
+    """Events in one delivery, at most; one alone could not show whether it or the store is at fault."""
     batch_bytes: int = Field(default=4 * 2**20, ge=65_536, le=64 * 2**20)
     """Bytes in one delivery, at most."""
     line_bytes: int = Field(default=262_144, ge=16_384)

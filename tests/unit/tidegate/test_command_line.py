@@ -227,9 +227,9 @@ def test_a_search_does_not_deliver_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(run, "SEARCH_SECONDS", 0)
-    settings = Settings(stack={"data_dir": tmp_path}, collector={"batch_events": 1})
+    settings = Settings(stack={"data_dir": tmp_path}, collector={"batch_events": 2})
     with closing(event_writer(settings, "shop")) as writer:
-        for number in range(3):
+        for number in range(6):
             writer.write(
                 make_event(origin(settings, "shop"), "app", f"number {number}", unix_ns=number)
             )
@@ -238,7 +238,7 @@ def test_a_search_does_not_deliver_for_ever(
         run.deliver_now(settings)
         with closing(open_store(settings, read_only=True)) as store:
             found.append(store.search(SearchRequest("")).total)
-    assert found == [1, 2, 3]
+    assert found == [2, 4, 6]
     assert capsys.readouterr().err.count("not all events are delivered yet") == 2
 
 
