@@ -40,7 +40,9 @@ async def check(target: Target) -> list[Result]:
 
 
 async def _health(server: Peer) -> Result:
-    version = (await server.get("/"))["version"]["number"]
+    # Not `GET /`: a distribution without the module rest-root does not have it.
+    (node, *_) = (await server.get("/_nodes/_local"))["nodes"].values()
+    version = node["version"]
     health = await server.get("/_cluster/health")
     text = f"Elasticsearch {version} is {health['status']}"
     return failed("health", text) if health["status"] == "red" else ok("health", text)

@@ -106,10 +106,7 @@ def test_verify_finds_every_part_well(compose: Compose) -> None:
     assert skipped == {"Programs", "Logstash", "Kibana", "Grafana"}
     assert "event store after" in checks["Gateway and one request: spans"]["text"]
     assert "Always" in checks["Prometheus: alerts"]["text"], "a rule of one's own may fire"
-    limited = {
-        one["Config"]["Labels"]["com.docker.compose.service"] for one in compose.containers()
-    }
-    for service in limited:
+    for service in ("model", "gateway", "elasticsearch", "prometheus", "resizer"):
         assert re.fullmatch(r"peak \d+ of \d+ MiB, \d+%", checks[f"Memory: {service}"]["text"])
 
 

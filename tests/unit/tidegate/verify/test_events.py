@@ -19,7 +19,7 @@ def found(number: int) -> dict[str, Any]:
     hits = (200, {"hits": {"total": {"value": number, "relation": "eq"}, "hits": []}})
     patterns = ("logs-tidegate.*-*", "traces-tidegate.*-*", "logs-tidegate.decision-*")
     return {
-        "GET /": (200, {"version": {"number": "9.5.3"}}),
+        "GET /_nodes/_local": (200, {"nodes": {"a": {"version": "9.5.3"}}}),
         "GET /_cluster/health": (200, {"status": "yellow"}),
         **{f"POST /{one}/_search": hits for one in (*patterns, ",".join(patterns[:2]))},
     }
