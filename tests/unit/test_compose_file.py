@@ -211,6 +211,13 @@ def test_the_collector_has_no_account_of_elasticsearch_where_logstash_writes() -
     ]
 
 
+def test_the_end_of_a_heap_writes_no_dump(services: dict[str, dict[str, Any]]) -> None:
+    # elastic/elasticsearch 9.2, distribution/src/config/jvm.options switches them on; these options come later.
+    for name, variable in (("elasticsearch", "ES_JAVA_OPTS"), ("logstash", "LS_JAVA_OPTS")):
+        options = services[name]["environment"][variable].split()
+        assert "-XX:-HeapDumpOnOutOfMemoryError" in options, name
+
+
 def test_images_are_pinned(services: dict[str, dict[str, Any]]) -> None:
     for name, one in services.items():
         _, _, tag = one["image"].rpartition(":")

@@ -119,7 +119,6 @@ def test_the_events_in_memory_at_once_fit_the_heaps() -> None:
     """
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     options = services["logstash"]["environment"]["LS_JAVA_OPTS"]
-    assert "-XX:-HeapDumpOnOutOfMemoryError" in options.split()
     logstash, elasticsearch = (
         int(re.search(r"-Xmx(\d+)m", text)[1]) * 2**20  # type: ignore[index]
         for text in (options, services["elasticsearch"]["environment"]["ES_JAVA_OPTS"])
