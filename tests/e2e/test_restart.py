@@ -16,7 +16,7 @@ def test_the_replicas_of_the_run_before_do_not_count_after_a_restart(
     # The same ports, so that the same series go on.
     settings = prepared(tmp_path, artefact).settings
     same = {
-        name: getattr(settings, name).model_dump()
+        name: getattr(settings, name).model_dump(mode="json")
         for name in ("gateway", "prometheus", "collector", "autoscaler")
     }
     same["autoscaler"] = {"metrics_port": settings.autoscaler.metrics_port, "enabled": False}

@@ -322,7 +322,7 @@ async def test_the_preflight_asks_for_readiness_and_takes_any_answer_but_not_rea
         with pytest.raises(UsageError, match=r"is not ready \(/ready answers with 503\)"):
             await preflight(base)
     assert asked == ["GET /ready"] * 3
-    with pytest.raises(UsageError, match=r"does not answer .*nothing was sent"):
+    with pytest.raises(UsageError, match=r"does not answer: .*nothing was sent"):
         await preflight(base)
 
 

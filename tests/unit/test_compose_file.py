@@ -212,7 +212,7 @@ def test_the_collector_has_no_account_of_elasticsearch_where_logstash_writes() -
 
 
 def test_the_end_of_a_heap_writes_no_dump(services: dict[str, dict[str, Any]]) -> None:
-    # elastic/elasticsearch 9.2, distribution/src/config/jvm.options switches them on; these options come later.
+    # elastic/elasticsearch 9.2, distribution/src/config/jvm.options switches them on; these come later.
     for name, variable in (("elasticsearch", "ES_JAVA_OPTS"), ("logstash", "LS_JAVA_OPTS")):
         options = services[name]["environment"][variable].split()
         assert "-XX:-HeapDumpOnOutOfMemoryError" in options, name
