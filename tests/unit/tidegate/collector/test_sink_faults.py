@@ -17,17 +17,18 @@ from tidegate.store.base import (
 from .conftest import Workshop, event, until_done
 
 
+def break_on_poison(events: Sequence[Event]) -> None:
+    """A store that fails on one event, whatever comes with it."""
+    if any(one["message"] == "poison" for one in events):
+        raise KeyError("poison")
+
+
 def test_an_event_that_breaks_the_store_is_set_aside_and_holds_up_no_other(
     shop: Workshop, writer: EventWriter
 ) -> None:
     for text in ("a", "poison", "b", "c", "d"):
         writer.write(event(text))
     with closing(shop.collector()) as delivery:
-
-        def break_on_poison(events: Sequence[Event]) -> None:
-            if any(one["message"] == "poison" for one in events):
-                raise KeyError("poison")
-
         delivery.open_sink()
         (sink,) = shop.sinks
         sink.trouble = break_on_poison
@@ -70,11 +71,6 @@ def test_an_event_that_breaks_the_store_alone_is_set_aside_once_the_store_takes_
 ) -> None:
     writer.write(event("poison"))
     with closing(shop.collector()) as delivery:
-
-        def break_on_poison(events: Sequence[Event]) -> None:
-            if any(one["message"] == "poison" for one in events):
-                raise KeyError("poison")
-
         delivery.open_sink()
         (sink,) = shop.sinks
         sink.trouble = break_on_poison
