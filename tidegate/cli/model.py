@@ -70,7 +70,7 @@ def demo_drift(
     ),
 ) -> None:
     """Replay real months through the stack, labels arriving late, and explain each alert that fires."""
-    from tidegate.drift.replay.run import demo_drift as run
+    from tidegate.demos.flights_year.run import demo_drift as run
 
     raise typer.Exit(run(settings(), count=months, rows=rows, seconds=seconds, out=out))
 

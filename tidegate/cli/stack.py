@@ -108,6 +108,6 @@ def doctor(
 @commands.command(rich_help_panel=PANEL)
 def demo() -> None:
     """Run the main job: start with one replica, send load, watch it scale, find a request."""
-    from tidegate.stack.demo import demo as run
+    from tidegate.demos.scaling import demo as run
 
     raise typer.Exit(run(settings()))

@@ -7,10 +7,10 @@ import pytest
 
 from service.features import Feature
 from service.reference import build_reference
+from tidegate.demos.flights_year.months import Month
+from tidegate.demos.flights_year.record import Batch, Record
+from tidegate.demos.flights_year.truth import Truth
 from tidegate.drift.reference import Calibration
-from tidegate.drift.replay.months import Month
-from tidegate.drift.replay.record import Batch, Record
-from tidegate.drift.replay.truth import Truth
 from tidegate.drift.report.findings import Model
 from tidegate.settings import Drift
 

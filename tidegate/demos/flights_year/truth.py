@@ -10,12 +10,12 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from tidegate.demos.flights_year.months import Month
+from tidegate.demos.flights_year.record import Record
 from tidegate.drift.counting import BinCounter
 from tidegate.drift.detect import Adwin
 from tidegate.drift.psi import critical_value, psi, statistic
 from tidegate.drift.reference import Counts
-from tidegate.drift.replay.months import Month
-from tidegate.drift.replay.record import Record
 from tidegate.drift.report.alerts import Fired
 from tidegate.drift.report.findings import Model
 from tidegate.render.drift_alerts import TIERS

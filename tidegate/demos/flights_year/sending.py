@@ -12,8 +12,8 @@ import aiohttp
 import numpy as np
 
 from service.features import Schema
-from tidegate.drift.replay.months import Month
-from tidegate.drift.replay.record import Batch, Record
+from tidegate.demos.flights_year.months import Month
+from tidegate.demos.flights_year.record import Batch, Record
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=30)
 SEEN_SECONDS: Final = 60.0

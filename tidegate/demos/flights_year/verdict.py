@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from rich.table import Table
 
-from tidegate.drift.replay.due import Due, missing
-from tidegate.drift.replay.truth import Reason, Truth
+from tidegate.demos.flights_year.due import Due, missing
+from tidegate.demos.flights_year.truth import Reason, Truth
 from tidegate.drift.report.alerts import Fired
 from tidegate.drift.report.counted import Floats
 from tidegate.drift.report.findings import Findings

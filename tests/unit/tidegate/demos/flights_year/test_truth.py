@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tidegate.demos.flights_year.months import Month
+from tidegate.demos.flights_year.record import Record
+from tidegate.demos.flights_year.truth import Truth
 from tidegate.drift.psi import psi
 from tidegate.drift.reference import count_numbers
-from tidegate.drift.replay.months import Month
-from tidegate.drift.replay.record import Record
-from tidegate.drift.replay.truth import Truth
 from tidegate.drift.report.alerts import Fired
 from tidegate.drift.report.findings import Model
 from tidegate.settings import Drift

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from tidegate.drift.replay.due import Due, due, missing
-from tidegate.drift.replay.months import Month
-from tidegate.drift.replay.record import Record
-from tidegate.drift.replay.truth import Truth
+from tidegate.demos.flights_year.due import Due, due, missing
+from tidegate.demos.flights_year.months import Month
+from tidegate.demos.flights_year.record import Record
+from tidegate.demos.flights_year.truth import Truth
 from tidegate.drift.report.alerts import Fired
 from tidegate.drift.report.findings import Model
 from tidegate.settings import Drift

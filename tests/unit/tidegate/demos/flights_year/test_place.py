@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.drift.replay.place import MARK, before_command, empty, place
-from tidegate.drift.replay.sending import ReplayError
+from tidegate.demos.flights_year.place import MARK, before_command, empty, place
+from tidegate.demos.flights_year.sending import ReplayError
 from tidegate.settings import Settings
 from tidegate.stack.layout import Layout
 

@@ -8,9 +8,9 @@ import pytest
 from service.dataset import Flights
 from service.features import Feature
 from service.reference import build_reference
+from tidegate.demos.flights_year.months import months, rake
 from tidegate.drift.counting import BinCounter
 from tidegate.drift.psi import psi
-from tidegate.drift.replay.months import months, rake
 
 FEATURES = (
     Feature(name="x", missing=True),

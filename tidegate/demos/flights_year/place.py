@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from tidegate.drift.replay.sending import ReplayError
+from tidegate.demos.flights_year.sending import ReplayError
 from tidegate.settings import Settings
 from tidegate.stack.layout import Layout
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from tidegate.drift.replay.truth import LATE, Subject, Truth
+from tidegate.demos.flights_year.truth import LATE, Subject, Truth
 from tidegate.drift.report.alerts import Fired
 from tidegate.render.drift_alerts import TIERS
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tidegate.drift.replay import run
-from tidegate.drift.replay.months import Month
-from tidegate.drift.replay.place import FOLDER
-from tidegate.drift.replay.sending import ReplayError
+from tidegate.demos.flights_year import run
+from tidegate.demos.flights_year.months import Month
+from tidegate.demos.flights_year.place import FOLDER
+from tidegate.demos.flights_year.sending import ReplayError
 from tidegate.drift.report.findings import Model
 from tidegate.events import Origin, make_event
 from tidegate.settings import Settings

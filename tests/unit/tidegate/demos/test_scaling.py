@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tidegate.stack.demo import _stay
+from tidegate.demos.scaling import _stay
 
 
 class Impatient(Console):

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from tidegate.drift.counting import BinCounter
-from tidegate.drift.replay.due import Due
-from tidegate.drift.replay.months import Month
-from tidegate.drift.replay.record import Record
-from tidegate.drift.replay.truth import Reason, Truth
-from tidegate.drift.replay.verdict import (
+from tidegate.demos.flights_year.due import Due
+from tidegate.demos.flights_year.months import Month
+from tidegate.demos.flights_year.record import Record
+from tidegate.demos.flights_year.truth import Reason, Truth
+from tidegate.demos.flights_year.verdict import (
     Line,
     alert_table,
     checks,
@@ -23,6 +22,7 @@ from tidegate.drift.replay.verdict import (
     month_of,
     month_table,
 )
+from tidegate.drift.counting import BinCounter
 from tidegate.drift.report.alerts import Fired
 from tidegate.drift.report.counted import Floats
 from tidegate.drift.report.distributions import distributions

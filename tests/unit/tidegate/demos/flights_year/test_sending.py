@@ -10,9 +10,9 @@ import pytest
 from aiohttp import web
 
 from service.features import Schema
-from tidegate.drift.replay import sending
-from tidegate.drift.replay.months import Month
-from tidegate.drift.replay.sending import Pace, ReplayError, Target, replay
+from tidegate.demos.flights_year import sending
+from tidegate.demos.flights_year.months import Month
+from tidegate.demos.flights_year.sending import Pace, ReplayError, Target, replay
 
 from .conftest import FEATURES, rows
 

@@ -26,13 +26,13 @@ from rich.table import Table
 from service.artefact import load
 from service.dataset import read_flights
 from service.features import Schema
-from tidegate.drift.replay.due import due
-from tidegate.drift.replay.months import CONTROL, Month, months
-from tidegate.drift.replay.place import before_command, empty, place, variables
-from tidegate.drift.replay.record import Record
-from tidegate.drift.replay.sending import Pace, ReplayError, Target, replay
-from tidegate.drift.replay.truth import Truth
-from tidegate.drift.replay.verdict import alert_table, checks, lines, month_table
+from tidegate.demos.flights_year.due import due
+from tidegate.demos.flights_year.months import CONTROL, Month, months
+from tidegate.demos.flights_year.place import before_command, empty, place, variables
+from tidegate.demos.flights_year.record import Record
+from tidegate.demos.flights_year.sending import Pace, ReplayError, Target, replay
+from tidegate.demos.flights_year.truth import Truth
+from tidegate.demos.flights_year.verdict import alert_table, checks, lines, month_table
 from tidegate.drift.report.counted import Floats, growth_by, samples
 from tidegate.drift.report.findings import Findings, Model
 from tidegate.drift.report.page import to_html

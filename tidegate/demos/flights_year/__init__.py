@@ -1,0 +1,1 @@
+"""`tidegate demo-drift`: a year of flights sent through a running stack."""
