@@ -18,7 +18,7 @@ from structlog.typing import FilteringBoundLogger
 
 from tidegate.events import EventWriter, Level, Origin, make_event
 from tidegate.telemetry.lines import error_fields
-from tidegate.telemetry.request import Clock, current_ids, position
+from tidegate.telemetry.request import AppLog, Clock, current_ids, position
 
 Ids = tuple[str, str]
 
@@ -94,7 +94,7 @@ def close_sink(sink: EventSink) -> None:
     _open_sinks[:] = [held for held in _open_sinks if held() not in (sink, None)]
 
 
-def _current_sink() -> EventSink | None:
+def _current_sink() -> AppLog | None:
     here = position.get()
     if here is not None:
         return here.record.sink

@@ -7,8 +7,9 @@ server, so that no client has an answer whose event a killed process could still
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from contextvars import Token
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from anyio import to_thread
 from starlette.requests import ClientDisconnect
@@ -18,8 +19,33 @@ from tidegate.telemetry.logs import remember_ids
 from tidegate.telemetry.propagation import format_traceparent
 from tidegate.telemetry.request import SCOPE_KEY, Position, RequestRecord, position
 
-if TYPE_CHECKING:
-    from tidegate.telemetry.instrumentation import Telemetry
+
+class Telemetry(Protocol):
+    """What the middleware calls at each step of a request."""
+
+    def open(self) -> None:
+        """Start to take log lines from outside requests."""
+        ...
+
+    def close(self) -> None:
+        """Flush the spans and close the event file."""
+        ...
+
+    def begin(self, scope: Scope) -> RequestRecord:
+        """The record of a request that has just arrived."""
+        ...
+
+    def surround(self, record: RequestRecord) -> AbstractContextManager[None]:
+        """The context in which the application serves the request."""
+        ...
+
+    def keeps_so_far(self, record: RequestRecord) -> bool:
+        """Whether the request's spans will be kept, as known at this moment."""
+        ...
+
+    def finish(self, record: RequestRecord) -> None:
+        """Write the request's event, metrics and spans."""
+        ...
 
 
 class TelemetryMiddleware:

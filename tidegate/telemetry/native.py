@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
-from contextvars import Token
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import TracerProvider
@@ -30,11 +27,8 @@ from opentelemetry.trace import (
 )
 
 from tidegate.telemetry.propagation import Parent, format_traceparent
-from tidegate.telemetry.request import Position, RequestRecord, position
+from tidegate.telemetry.request import NotedSpan, Position, RequestRecord
 from tidegate.telemetry.semconv import ServerSpans
-
-MOST_SPANS: Final = 1000
-"""Child spans noted of one request; further ones are not, so that a loop cannot fill the memory."""
 
 
 class PresetIds(IdGenerator):
@@ -58,66 +52,6 @@ class PresetIds(IdGenerator):
     def is_trace_id_random(self) -> bool:
         """They are: only the time at which they were made differs."""
         return True
-
-
-class NotedSpan:
-    """A child span of a request: its name and times, and what passed through it."""
-
-    __slots__ = (
-        "_token",
-        "attributes",
-        "end_ns",
-        "error",
-        "name",
-        "parent_id",
-        "record",
-        "span_id",
-        "start_ns",
-    )
-
-    def __init__(
-        self, record: RequestRecord, name: str, span_id: str, attributes: dict[str, Any]
-    ) -> None:
-        self.record = record
-        self.name = name
-        self.span_id = span_id
-        self.attributes = attributes
-        self.parent_id = record.span_id
-        self.start_ns = 0
-        self.end_ns: int | None = None
-        self.error: Exception | None = None
-        self._token: Token[Position | None] | None = None
-
-    def __enter__(self) -> Self:
-        record = self.record
-        here = position.get()
-        if here is not None and here.record is record:
-            self.parent_id = here.span_id
-        self._token = position.set(Position(record, self.span_id))
-        if not record.finished and len(record.spans) < MOST_SPANS:
-            record.spans.append(self)
-        self.start_ns = record.now_ns()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.end_ns = self.record.now_ns()
-        if isinstance(error, Exception) and not self.record.finished:
-            self.error = error
-        token, self._token = self._token, None
-        if token is not None:
-            # Left in another context than it was entered in, as FastAPI does with a dependency that
-            # yields in a thread, there is nothing to restore.
-            with suppress(ValueError):
-                position.reset(token)
-
-    def set(self, **attributes: Any) -> None:
-        """Add attributes."""
-        self.attributes.update(attributes)
 
 
 @dataclass(slots=True)

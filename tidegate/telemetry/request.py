@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from contextvars import ContextVar
+from contextlib import AbstractContextManager, suppress
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
+from typing import Any, Final, NamedTuple, Protocol, Self
 
+from tidegate.events import Level
 from tidegate.telemetry.propagation import Parent
 
-if TYPE_CHECKING:
-    from tidegate.telemetry.logs import EventSink
-    from tidegate.telemetry.native import NotedSpan
-
+MOST_SPANS: Final = 1000
+"""Child spans noted of one request; further ones are not, so that a loop cannot fill the memory."""
 
 SCOPE_KEY: Final = "tidegate.request"
 """Where a request's record lies in its ASGI scope."""
@@ -34,6 +33,23 @@ class ActiveSpan(Protocol):
 
     def set(self, **attributes: Any) -> None:
         """Add attributes."""
+        ...
+
+
+class AppLog(Protocol):
+    """Where the log lines of an application go."""
+
+    def write(
+        self,
+        logger: str,
+        level: Level,
+        message: str,
+        fields: Mapping[str, Any] | None = None,
+        *,
+        error: BaseException | None = None,
+        ids: tuple[str, str] | None = None,
+    ) -> None:
+        """Write an `app` event; `fields` go under `tidegate`."""
         ...
 
 
@@ -80,7 +96,7 @@ class RequestRecord:
     """
 
     tracing: Tracing
-    sink: EventSink
+    sink: AppLog
     clock: Clock
     scope: Mapping[str, Any]
     method: str
@@ -131,6 +147,66 @@ class Position(NamedTuple):
 
 
 position: ContextVar[Position | None] = ContextVar("tidegate_position", default=None)
+
+
+class NotedSpan:
+    """A child span of a request: its name and times, and what passed through it."""
+
+    __slots__ = (
+        "_token",
+        "attributes",
+        "end_ns",
+        "error",
+        "name",
+        "parent_id",
+        "record",
+        "span_id",
+        "start_ns",
+    )
+
+    def __init__(
+        self, record: RequestRecord, name: str, span_id: str, attributes: dict[str, Any]
+    ) -> None:
+        self.record = record
+        self.name = name
+        self.span_id = span_id
+        self.attributes = attributes
+        self.parent_id = record.span_id
+        self.start_ns = 0
+        self.end_ns: int | None = None
+        self.error: Exception | None = None
+        self._token: Token[Position | None] | None = None
+
+    def __enter__(self) -> Self:
+        record = self.record
+        here = position.get()
+        if here is not None and here.record is record:
+            self.parent_id = here.span_id
+        self._token = position.set(Position(record, self.span_id))
+        if not record.finished and len(record.spans) < MOST_SPANS:
+            record.spans.append(self)
+        self.start_ns = record.now_ns()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.end_ns = self.record.now_ns()
+        if isinstance(error, Exception) and not self.record.finished:
+            self.error = error
+        token, self._token = self._token, None
+        if token is not None:
+            # Left in another context than it was entered in, as FastAPI does with a dependency that
+            # yields in a thread, there is nothing to restore.
+            with suppress(ValueError):
+                position.reset(token)
+
+    def set(self, **attributes: Any) -> None:
+        """Add attributes."""
+        self.attributes.update(attributes)
 
 
 class _NoSpan:

@@ -9,8 +9,8 @@ import pytest
 from tidegate import telemetry
 from tidegate.settings import setting_names
 from tidegate.telemetry.instrumentation import FLUSH_SECONDS
-from tidegate.telemetry.native import MOST_SPANS
 from tidegate.telemetry.propagation import OLDEST_ARRIVAL_NS
+from tidegate.telemetry.request import MOST_SPANS
 
 TEXT = (Path(__file__).parents[4] / "docs" / "telemetry.md").read_text(encoding="utf-8")
 SETTINGS = [name for name in setting_names() if name.startswith("telemetry.")]

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from tidegate.telemetry import current_ids, get_logger, span
-from tidegate.telemetry.native import MOST_SPANS
+from tidegate.telemetry.request import MOST_SPANS
 
 from .conftest import START_NS, Bench
 
