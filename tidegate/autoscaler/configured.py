@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tidegate.autoscaler.kinds import Goal
-from tidegate.autoscaler.policies import Choice, choose
+from tidegate.autoscaler.policies import Choice, check_live, choose
 from tidegate.autoscaler.scheduled import Window, scheduled
 from tidegate.autoscaler.types import Bounds
+from tidegate.autoscaler.words import PolicyError
 from tidegate.autoscaler.zero import ZeroParameters, to_zero
-from tidegate.settings import Settings
+from tidegate.settings import Settings, bad_value
 
 
 def configured(settings: Settings) -> Choice:
@@ -33,6 +34,19 @@ def configured(settings: Settings) -> Choice:
         Window(one.cron, one.min, one.max, one.timezone, one.minutes) for one in told.schedule
     ]
     return replace(choice, policy=scheduled(choice.policy, windows, bounds(settings)))
+
+
+def check_policy(settings: Settings) -> None:
+    """Stop the start if `autoscaler.policy` names no policy that can run live.
+
+    Raises:
+        SettingsError: it does not; the text names the setting.
+    """
+    words = settings.autoscaler.policy
+    try:
+        check_live(words)
+    except PolicyError as error:
+        raise bad_value("autoscaler.policy", str(error), words) from error
 
 
 def goal(settings: Settings) -> Goal:

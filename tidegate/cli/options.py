@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from tidegate.settings import Settings, SettingsError, load
+from tidegate.settings import Autoscaler, Settings, SettingsError, load
 
 Since = Annotated[str, typer.Option(help="How far back: 30s, 5m, 2h, 1d, or a time in ISO 8601.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
@@ -15,9 +15,14 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 def settings() -> Settings:
     """The settings; if one is bad, its reason is shown and the command ends with 2."""
     try:
-        return load()
+        found = load()
+        if found.autoscaler.policy != Autoscaler().policy:
+            from tidegate.autoscaler.configured import check_policy  # the default needs no check
+
+            check_policy(found)
     except SettingsError as error:
         stop(str(error))
+    return found
 
 
 def searched_settings() -> Settings:

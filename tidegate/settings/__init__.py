@@ -29,7 +29,7 @@ from tidegate.settings.events import (
     Provision,
     Store,
 )
-from tidegate.settings.problems import explain, not_json, unknown_variable
+from tidegate.settings.problems import bad_value, explain, not_json, unknown_variable
 from tidegate.settings.scaling import (
     Autoscaler,
     Gateway,
@@ -63,6 +63,7 @@ __all__ = [
     "SettingsError",
     "Slo",
     "Store",
+    "bad_value",
     "config_file",
     "load",
     "setting_names",

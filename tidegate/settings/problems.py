@@ -10,7 +10,14 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from tidegate.settings.section import OrderError
-from tidegate.settings.sources import is_json, source, variable, variables
+from tidegate.settings.sources import (
+    SettingsError,
+    is_json,
+    read_file,
+    source,
+    variable,
+    variables,
+)
 
 # By the types of pydantic's errors; the numbers come from the error's context.
 WORDS: Final = {
@@ -80,6 +87,18 @@ def unknown(name: str, names: Collection[str]) -> str:
 def unknown_variable(name: str, names: Collection[str]) -> str:
     """The same of an environment variable."""
     return _no_such(difflib.get_close_matches(name, [variable(known) for known in names], n=1))
+
+
+def bad_value(name: str, reason: str, value: object) -> SettingsError:
+    """The error for a value that the part which reads it cannot use.
+
+    Args:
+        name: the setting's dotted name.
+        reason: what is wrong, in a sentence.
+        value: the value in force.
+    """
+    where = source(name.split("."), read_file())
+    return SettingsError(f"{f'{where}: ' if where else ''}{name}: {reason} (got {value!r})")
 
 
 def _no_such(similar: list[str]) -> str:

@@ -6,7 +6,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, IPvAnyNetwork, field_validator, model_validator
+from pydantic import Field, IPvAnyNetwork, model_validator
 
 from tidegate.settings.section import OrderError, Port, Ratio, Seconds, Section, text_like
 
@@ -139,14 +139,6 @@ class Autoscaler(Section):
     resizer_token_file: Path | None = None
     """A file that holds the token of a resizer at http://HOST:PORT; a Unix socket needs none."""
     hpa: Hpa = Hpa()
-
-    @field_validator("policy")
-    @classmethod
-    def _is_one(cls, words: str) -> str:
-        from tidegate.autoscaler.policies import check_live  # noqa: PLC0415 - only if it is set
-
-        check_live(words)
-        return words
 
 
 class Resizer(Section):

@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 import pytest
+from typer.testing import CliRunner
 
-from tidegate.autoscaler.configured import configured, goal
+from tidegate.autoscaler.configured import check_policy, configured, goal
 from tidegate.autoscaler.kinds import KINDS, Goal
 from tidegate.autoscaler.policies import choose, policy_from_parameters
 from tidegate.autoscaler.types import Bounds
 from tidegate.autoscaler.words import PolicyError, read_words
+from tidegate.cli import app
 from tidegate.settings import Settings, SettingsError, load, setting_names
 
 from .conftest import IDLE
@@ -162,10 +164,6 @@ def test_an_unknown_policy_or_parameter_is_named(
 @pytest.mark.parametrize(
     ("section", "told", "says"),
     [
-        ("autoscaler", {"policy": "hpa:luck=1"}, "autoscaler.policy: .*no option 'luck'"),
-        ("autoscaler", {"policy": "keda:idle=0"}, "autoscaler.policy: .*by replicas.min = 0"),
-        ("autoscaler", {"policy": "max(sloq,keda:idle=0)"}, "policy: .*by replicas.min = 0"),
-        ("autoscaler", {"policy": "max(sloq,luck)"}, "policy: .*no policy 'luck'"),
         ("replicas", {"min": -1}, "replicas.min: must be at least 0"),
         (
             "autoscaler",
@@ -192,6 +190,35 @@ def test_an_unknown_policy_or_parameter_is_named(
 def test_a_bad_setting_is_named(section: str, told: dict[str, object], says: str) -> None:
     with pytest.raises(SettingsError, match=says):
         load(**{section: told})
+
+
+@pytest.mark.parametrize(
+    ("policy", "says"),
+    [
+        ("hpa:luck=1", "no option 'luck'"),
+        ("keda:idle=0", "by replicas.min = 0"),
+        ("max(sloq,keda:idle=0)", "by replicas.min = 0"),
+        ("max(sloq,luck)", "no policy 'luck'"),
+    ],
+)
+def test_a_policy_that_cannot_run_stops_the_start_and_names_the_setting(
+    policy: str, says: str
+) -> None:
+    with pytest.raises(SettingsError, match=rf"^autoscaler\.policy: .*{says}"):
+        check_policy(load(autoscaler={"policy": policy}))
+
+
+@pytest.mark.parametrize("command", ["settings", "doctor", "collector"])
+def test_every_command_refuses_a_bad_policy_by_the_name_of_its_variable(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEGATE_AUTOSCALER__POLICY", "luck")
+    done = CliRunner().invoke(app, [command])
+    assert done.exit_code == 2
+    assert done.stderr.startswith(
+        "TIDEGATE_AUTOSCALER__POLICY: autoscaler.policy: there is no policy 'luck', only sloq"
+    )
+    assert done.stderr.endswith("(got 'luck')\n")
 
 
 def test_the_goal_is_that_of_the_settings() -> None:
