@@ -6,10 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from tidegate.packages import required
+from tidegate.runtime.optional_packages import exit_if_package_missing
 from tidegate.settings import SettingsError, load
 
-with required():
+with exit_if_package_missing():
     from service.server import ModelRefusedError, PortTakenError, run
 
 

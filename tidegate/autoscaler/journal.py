@@ -12,7 +12,7 @@ from tidegate.autoscaler.decisions import DRY_RUN
 from tidegate.autoscaler.stretches import moves
 from tidegate.autoscaler.types import Decision, Signals
 from tidegate.events import EventWriter, Level, Origin, make_event, timestamp
-from tidegate.output import write_or_lose
+from tidegate.runtime.terminal_output import write_or_discard
 
 
 @dataclass(slots=True)
@@ -91,4 +91,4 @@ class Journal:
 
     def _show(self, level: Level, message: str) -> None:
         line = f"{timestamp(self.clock_ns())} {level} autoscaler: {message}\n"
-        write_or_lose(self.terminal, line)
+        write_or_discard(self.terminal, line)

@@ -21,9 +21,9 @@ from tidegate.autoscaler.policies import Choice
 from tidegate.autoscaler.signals import PrometheusReader
 from tidegate.autoscaler.waiting import GatewayQueue
 from tidegate.events import EventWriter
-from tidegate.origin import event_writer, origin
 from tidegate.os_errors import port_sentence, sentence
 from tidegate.resizer.client import ResizerClient, ResizerUnavailableError
+from tidegate.runtime.identity import event_origin, event_writer
 from tidegate.settings import Settings
 
 NODE: Final = "autoscaler"
@@ -67,7 +67,7 @@ async def _run(settings: Settings, resizer: str, url: str, *, dry_run: bool) -> 
             await _can_set_slots(client, choice)
         await _serve(stack, metrics, settings.stack.metrics_host, settings.autoscaler.metrics_port)
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        journal = Journal(_writer(stack, settings), origin(settings, NODE))
+        journal = Journal(_writer(stack, settings), event_origin(settings, NODE))
         read = _reader(settings, session, url, timeout).read
         if choice.history:
             clock = asyncio.get_running_loop().time

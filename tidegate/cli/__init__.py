@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from tidegate.cli import events, model, parts, scaling, stack
 from tidegate.cli.options import stop
 from tidegate.os_errors import sentence
-from tidegate.packages import required
+from tidegate.runtime.optional_packages import exit_if_package_missing
 
 
 class Commands(TyperGroup):
@@ -20,7 +20,7 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run one."""
         try:
-            with required():
+            with exit_if_package_missing():
                 return super().invoke(ctx)
         except BrokenPipeError:
             raise  # the reader of our output has gone: no error to report

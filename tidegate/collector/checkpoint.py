@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tidegate.private import open_private
+from tidegate.runtime.private_files import open_private_file
 
 VERSION: Final = 1
 
@@ -60,7 +60,7 @@ class Checkpoint:
             "quarantine_bytes": progress.quarantine_bytes,
         }
         new = self._path.with_suffix(".new")
-        with open_private(new, "wb") as file:
+        with open_private_file(new, "wb") as file:
             file.write(json.dumps(held).encode())
             file.flush()
             os.fsync(file.fileno())

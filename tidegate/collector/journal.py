@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TextIO
 
 from tidegate.events import EventWriter, Level, Origin, make_event
-from tidegate.output import write_or_lose
+from tidegate.runtime.terminal_output import write_or_discard
 
 NODE: Final = "collector"
 
@@ -52,4 +52,4 @@ class Journal:
                 fields=more,
             )
         )
-        write_or_lose(self.terminal, f"collector: {message}\n")
+        write_or_discard(self.terminal, f"collector: {message}\n")

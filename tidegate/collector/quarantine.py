@@ -9,7 +9,7 @@ from typing import Final
 
 from tidegate.collector.lines import Aside
 from tidegate.events import encode, timestamp
-from tidegate.private import open_private
+from tidegate.runtime.private_files import open_private_file
 
 # Then a new file is begun, and the one before it is the last that is kept.
 FILE_BYTES: Final = 64 * 2**20
@@ -45,7 +45,7 @@ class Quarantine:
             return
         if self.size() >= self._file_bytes:
             self._path.replace(self._path.with_suffix(".1.ndjson"))
-        with open_private(self._path, "ab") as file:
+        with open_private_file(self._path, "ab") as file:
             file.writelines(self._entry(aside) for aside in asides)
             file.flush()
             os.fsync(file.fileno())

@@ -22,9 +22,9 @@ from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.sink import open_sink, sink_name
 from tidegate.collector.tail import Limits, Tail
-from tidegate.origin import event_writer, origin
 from tidegate.os_errors import port_sentence, sentence
-from tidegate.private import FILE_MODE, UMASK, make_private
+from tidegate.runtime.identity import event_origin, event_writer
+from tidegate.runtime.private_files import FILE_MODE, UMASK, make_private_folder
 from tidegate.settings import Settings
 from tidegate.store import moments
 
@@ -101,7 +101,7 @@ def _prepare(stack: ExitStack, settings: Settings, *, serve: bool) -> Delivery:
     """A collector at work; with `serve` one that goes on, which has metrics and reports its start."""
     own: Path = settings.stack.data_dir / "collector"
     try:
-        make_private(own)
+        make_private_folder(own)
         _claim(stack, own, CLAIM_SECONDS if serve else 0)
         writer = event_writer(settings, NODE)
     except OSError as error:
@@ -110,7 +110,7 @@ def _prepare(stack: ExitStack, settings: Settings, *, serve: bool) -> Delivery:
     metrics = Metrics()
     if serve:
         _serve(stack, metrics, settings.stack.metrics_host, settings.collector.metrics_port)
-    journal = Journal(writer, origin(settings, NODE))
+    journal = Journal(writer, event_origin(settings, NODE))
     checkpoint, quarantine = (
         Checkpoint(own / "checkpoint.json"),
         Quarantine(own, clock_ns=time.time_ns),

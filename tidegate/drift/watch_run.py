@@ -14,9 +14,9 @@ from prometheus_client import start_http_server
 
 from tidegate.drift.watch import QUERY, Found, Metrics, Watcher
 from tidegate.events import Event, EventWriter, Origin, make_event
-from tidegate.origin import event_writer, origin
 from tidegate.os_errors import port_sentence, sentence
-from tidegate.output import write_or_lose
+from tidegate.runtime.identity import event_origin, event_writer
+from tidegate.runtime.terminal_output import write_or_discard
 from tidegate.settings import Settings
 from tidegate.store.base import EventStore, QueryError, StoreUnavailableError
 from tidegate.store.following import Follower
@@ -50,7 +50,7 @@ def run(settings: Settings) -> int:
             store = open_store(settings, read_only=True)
             stack.callback(store.close)
             watcher = Watcher(settings.drift, metrics)
-            watch(store, watcher, _teller(writer, origin(settings, NODE)), stop)
+            watch(store, watcher, _teller(writer, event_origin(settings, NODE)), stop)
     except (_CannotStartError, StoreUnavailableError) as error:
         sys.stderr.write(f"watch: {error}\n")
         return BAD_START
@@ -70,7 +70,7 @@ def watch(
                 tell(found)
         except (StoreUnavailableError, QueryError) as error:  # the question is always a good one
             if not away:
-                write_or_lose(sys.stderr, f"watch: the store is away: {error}\n")
+                write_or_discard(sys.stderr, f"watch: the store is away: {error}\n")
             away = True
         else:
             away = False
@@ -97,7 +97,7 @@ def _teller(writer: EventWriter, who: Origin) -> Callable[[Found], None]:
                 fields=found.fields(),
             )
         )
-        write_or_lose(sys.stderr, f"watch: {found.message}\n")
+        write_or_discard(sys.stderr, f"watch: {found.message}\n")
 
     return tell
 

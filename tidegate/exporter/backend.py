@@ -10,7 +10,7 @@ from typing import Protocol, TextIO
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from tidegate.output import write_or_lose
+from tidegate.runtime.terminal_output import write_or_discard
 
 
 class BackendError(RuntimeError):
@@ -54,7 +54,7 @@ class Tellings:
             self._say(f"{about}: answers again")
 
     def _say(self, text: str) -> None:
-        write_or_lose(self.stream, f"exporter: {text}\n")
+        write_or_discard(self.stream, f"exporter: {text}\n")
 
 
 async def read_all(

@@ -13,8 +13,8 @@ from aiohttp import web
 from tidegate.events import EventWriter
 from tidegate.exporter.app import Exporter
 from tidegate.exporter.backend import Backend, Tellings
-from tidegate.origin import event_writer, origin
 from tidegate.os_errors import port_sentence
+from tidegate.runtime.identity import event_origin, event_writer
 from tidegate.settings import Settings
 
 NODE: Final = "exporter"
@@ -54,7 +54,7 @@ async def _run(settings: Settings) -> None:
             backends,
             SCRAPE_SHARE * settings.prometheus.scrape_seconds,
             _writer(stack, settings),
-            origin(settings, NODE),
+            event_origin(settings, NODE),
             tellings,
         )
         await _serve(stack, exporter, settings.stack.metrics_host, settings.exporter.port)

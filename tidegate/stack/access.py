@@ -10,7 +10,7 @@ from typing import Final
 import orjson
 
 from tidegate.events import EventWriter
-from tidegate.origin import event_writer
+from tidegate.runtime.identity import event_writer
 from tidegate.settings import Settings
 
 NODE: Final = "gateway"

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from tidegate.output import write_or_lose
+from tidegate.runtime.terminal_output import write_or_discard
 from tidegate.stack.journal import Entry
 from tidegate.stack.layout import Layout
 from tidegate.stack.measures import measure
@@ -55,7 +55,7 @@ def _print(console: Console, text: str | Text, **options: Any) -> None:
     with suppress(OSError, ValueError):  # at its end a capture flushes what was printed before
         with console.capture() as captured:
             console.print(text, soft_wrap=True, **options)
-        write_or_lose(console.file, captured.get())
+        write_or_discard(console.file, captured.get())
 
 
 def places(status: StackStatus) -> str:

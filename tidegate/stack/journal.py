@@ -12,7 +12,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict
 
 from tidegate.events import EventWriter, Level, Origin, make_event
-from tidegate.origin import event_writer, origin
+from tidegate.runtime.identity import event_origin, event_writer
 from tidegate.settings import Settings
 
 NODE: Final = "stack"
@@ -45,7 +45,7 @@ class Journal:
     @classmethod
     def of(cls, settings: Settings) -> Journal:
         """The journal of a stack with these settings."""
-        return cls(event_writer(settings, NODE), origin(settings, NODE))
+        return cls(event_writer(settings, NODE), event_origin(settings, NODE))
 
     def note(
         self,

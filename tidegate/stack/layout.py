@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tidegate.private import FOLDER_MODE, make_private
+from tidegate.runtime.private_files import FOLDER_MODE, make_private_folder
 
 MOMENTS: Final = 20
 
@@ -76,7 +76,7 @@ class Layout:
         self.data.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         self.logs.mkdir(mode=FOLDER_MODE, exist_ok=True)
         for folder in (self.run, self.prometheus, self.gateway):
-            make_private(folder)
+            make_private_folder(folder)
 
     def holder(self) -> int | None:
         """The pid of the supervisor that runs in this folder, or None."""

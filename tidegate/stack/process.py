@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from tidegate.private import UMASK
+from tidegate.runtime.private_files import UMASK
 
 OUTPUT_BYTES = 10 * 2**20
 # HAProxy drops log lines when the pipe is full rather than wait: give it the largest that Linux allows.

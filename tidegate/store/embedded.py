@@ -19,7 +19,7 @@ import tantivy
 from tantivy import FieldType, Occur, Order, Query
 
 from tidegate.events import Event
-from tidegate.private import FILE_MODE, make_private
+from tidegate.runtime.private_files import FILE_MODE, make_private_folder
 from tidegate.store import index, layout, lucene, moments
 from tidegate.store.aggregations import Dialect
 from tidegate.store.base import (
@@ -214,7 +214,7 @@ class EmbeddedStore(EmbeddedReader):
 def _claim(root: Path) -> int:
     """Become the only writer; the kernel ends the claim with the process."""
     try:
-        make_private(root)
+        make_private_folder(root)
         fd = os.open(root / "writer.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     except OSError as error:
         raise StoreUnavailableError(f"{root} cannot be written: {error}") from error

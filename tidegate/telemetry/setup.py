@@ -16,8 +16,8 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import Sampler
 
 from tidegate.events import EventWriter, Origin
-from tidegate.origin import event_writer
 from tidegate.os_errors import sentence
+from tidegate.runtime.identity import event_writer
 from tidegate.settings import Settings, SettingsError
 from tidegate.telemetry.export import EventSpanExporter, OtlpExporter, OtlpProcessor
 

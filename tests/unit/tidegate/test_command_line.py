@@ -14,8 +14,8 @@ import pytest
 
 from tidegate.collector import run
 from tidegate.events import make_event
-from tidegate.origin import event_writer, origin
 from tidegate.os_errors import about, port_sentence, sentence
+from tidegate.runtime.identity import event_origin, event_writer
 from tidegate.settings import Settings
 from tidegate.store import open_store
 from tidegate.store.base import SearchRequest
@@ -231,7 +231,9 @@ def test_a_search_does_not_deliver_for_ever(
     with closing(event_writer(settings, "shop")) as writer:
         for number in range(6):
             writer.write(
-                make_event(origin(settings, "shop"), "app", f"number {number}", unix_ns=number)
+                make_event(
+                    event_origin(settings, "shop"), "app", f"number {number}", unix_ns=number
+                )
             )
     found = []
     for _ in range(3):

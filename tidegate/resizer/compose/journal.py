@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final
 
 from tidegate.events import Level, Origin, encode, make_event
-from tidegate.output import write_or_lose
+from tidegate.runtime.terminal_output import write_or_discard
 
 DATASET: Final = "resizer"
 
@@ -47,7 +47,7 @@ class Journal:
             level=level,
             fields={"event": {"action": action}, "tidegate": {"resizer": dict(fields or {})}},
         )
-        write_or_lose(self.out, encode(event))
+        write_or_discard(self.out, encode(event))
 
     def condition(self, action: str, message: str, *, level: Level = "warn") -> None:
         """Tell how something stands: once for each change, however often it is found so."""

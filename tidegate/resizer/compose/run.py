@@ -16,7 +16,6 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
-from tidegate.origin import origin
 from tidegate.os_errors import port_sentence
 from tidegate.resizer.compose.containers import FOLDER_LABEL, labels_of
 from tidegate.resizer.compose.engine import (
@@ -39,6 +38,7 @@ from tidegate.resizer.compose.workshop import Workshop
 from tidegate.resizer.limited import LimitedResizer
 from tidegate.resizer.server import METRICS_PATH, make_app, serve_tcp
 from tidegate.resizer.sockets import unix_address
+from tidegate.runtime.identity import event_origin
 from tidegate.settings import Settings
 from tidegate.stack.probe import asking
 
@@ -90,7 +90,7 @@ async def _run(settings: Settings, project: str) -> None:
         await engine.choose_version()
         home = await find_home(engine, container_candidates(), project)
         _, fetch = await stack.enter_async_context(asking())
-        journal = Journal(origin(settings, NODE))
+        journal = Journal(event_origin(settings, NODE))
         resizer = _resizer(settings, engine, home, Neighbours(fetch, home.networks), journal)
         await resizer.begin()
         _warn(resizer, home, journal)

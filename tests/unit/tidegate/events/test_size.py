@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tidegate.event_size import LIMITS, LINE_BYTES, TAG, UNCHANGED_BYTES, within
 from tidegate.events import EventWriter, Origin, encode, make_event
-from tidegate.origin import event_writer
+from tidegate.runtime.identity import event_writer
 from tidegate.settings import Settings
 
 ORIGIN = Origin("flights", "1", "local", "flights-1", "default")

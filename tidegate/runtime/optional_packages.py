@@ -1,4 +1,4 @@
-"""Packages that a command needs and that the default installation, which is that of an application, lacks."""
+"""Packages that a command imports and that the default installation, meant for applications, lacks."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-OWN: Final = frozenset({"loadgen", "service", "tidegate"})
-BAD_USE: Final = 2
+OWN_PACKAGES: Final = frozenset({"loadgen", "service", "tidegate"})
+EXIT_USAGE: Final = 2
 
 
 @contextmanager
-def required() -> Iterator[None]:
-    """End the process with 2 if a package is not installed that this block imports, and say which it is."""
+def exit_if_package_missing() -> Iterator[None]:
+    """If an import in this block fails, name the missing package on stderr and exit with 2."""
     try:
         yield
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if not package or package in OWN:
+        if not package or package in OWN_PACKAGES:
             raise
         sys.stderr.write(
             f"this command needs the package {package}, which is not installed; pip install"
             " 'tidegate[all]' installs all that the commands need\n"
         )
-        sys.exit(BAD_USE)
+        sys.exit(EXIT_USAGE)

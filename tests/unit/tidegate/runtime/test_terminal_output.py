@@ -124,10 +124,10 @@ def test_the_process_that_waits_is_told_when_the_supervisors_output_fails() -> N
 def test_a_process_whose_reader_has_gone_ends_as_if_it_had_been_read() -> None:
     program = """
 import sys, time
-from tidegate.output import write_or_lose
+from tidegate.runtime.terminal_output import write_or_discard
 sys.stdin.readline()
 for number in range(3):
-    write_or_lose(sys.stdout, f"{number}\\n")
+    write_or_discard(sys.stdout, f"{number}\\n")
 """
     process: subprocess.Popen[Any] = subprocess.Popen(
         [sys.executable, "-c", program],

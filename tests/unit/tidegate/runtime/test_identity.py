@@ -6,15 +6,15 @@ import importlib.metadata
 
 import pytest
 
-from tidegate import origin as module
-from tidegate.origin import origin
+from tidegate.runtime import identity as module
+from tidegate.runtime.identity import event_origin
 from tidegate.settings import Settings
 
 SETTINGS = Settings(service={"name": "wine", "environment": "prod", "namespace": "eu"})
 
 
 def test_it_is_the_service_and_the_part() -> None:
-    found = origin(SETTINGS, "exporter")
+    found = event_origin(SETTINGS, "exporter")
     assert (found.service, found.environment, found.namespace) == ("wine", "prod", "eu")
     assert found.node == "exporter"
     assert found.version == importlib.metadata.version("tidegate")
@@ -25,4 +25,4 @@ def test_a_folder_that_was_never_installed_has_no_version(monkeypatch: pytest.Mo
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(module, "version", missing)
-    assert origin(SETTINGS, "exporter").version == "unknown"
+    assert event_origin(SETTINGS, "exporter").version == "unknown"

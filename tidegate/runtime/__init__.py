@@ -1,0 +1,1 @@
+"""Functions that every long-running component of Tidegate needs."""

@@ -1,0 +1,43 @@
+"""The identity of a component in the events that it writes, and the writer of its event files."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+from tidegate.events import EventWriter, Origin
+from tidegate.settings import Settings
+
+
+def event_origin(settings: Settings, node: str) -> Origin:
+    """The origin of a component's events: the monitored service, the version of Tidegate and the node.
+
+    Args:
+        settings: the settings in force.
+        node: the component's name (`service.node.name`).
+    """
+    try:
+        installed = version("tidegate")
+    except PackageNotFoundError:  # run from a source folder that is not installed
+        installed = "unknown"
+    service = settings.service
+    return Origin(service.name, installed, service.environment, node, service.namespace)
+
+
+def event_writer(settings: Settings, node: str) -> EventWriter:
+    """The writer of a component's event files.
+
+    Args:
+        settings: the settings in force.
+        node: the component's name.
+
+    Raises:
+        OSError: the folder of the event files cannot be created.
+    """
+    telemetry = settings.telemetry
+    return EventWriter(
+        settings.log_dir,
+        node,
+        telemetry.file_bytes,
+        telemetry.file_seconds,
+        settings.collector.line_bytes,
+    )
