@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from service.artefact import Artefact, Manifest, load, staged
-from service.challenger import challenge
-from service.labelled import Labelled, from_dataset
+from tidegate.retraining.candidate import challenge
+from tidegate.retraining.labelled_rows import Labelled, from_dataset
 
 ROWS = 6000
 

@@ -11,13 +11,13 @@ import pytest
 from elasticsearch import Elasticsearch
 from refreshing import refresh
 
-from service.retraining import find
 from tidegate.drift.ids import PredictionIds
 from tidegate.drift.outcomes import Outcome
 from tidegate.drift.report.labelled import read_labelled
 from tidegate.drift.rows import row_events
 from tidegate.drift.watch import QUERY, Metrics, Watcher
 from tidegate.events import Event, Origin, make_event
+from tidegate.retraining.run import find
 from tidegate.settings import Drift
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
 from tidegate.store import following

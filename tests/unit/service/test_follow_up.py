@@ -16,7 +16,8 @@ from challengers import make_challenger
 from service.afterwards import Afterwards
 from service.artefact import Artefact, Manifest
 from service.shadow import unfit
-from tidegate.drift.rows import EVENT_ROWS, join, outcome_id
+from tidegate.drift.rows import EVENT_ROWS, outcome_id
+from tidegate.retraining.stored_rows import join
 
 from .conftest import Serve, Served, until
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from service.artefact import Manifest
 from service.features import MAX_ROWS, Matrix, Schema
 from service.problems import RequestError
-from tidegate.drift.rows import Kept
+from tidegate.retraining.stored_rows import Kept
 
 YEAR: Final = datetime(2013, 1, 1, tzinfo=UTC)
 BLOCKS: Final = 50

@@ -20,14 +20,14 @@ from sklearn.isotonic import IsotonicRegression
 
 from service import artefact
 from service.artefact import Artefact, Manifest
-from service.challenge import Difference, compare, measure
 from service.export import as_table, classes_of, export
 from service.features import Feature, Matrix
-from service.labelled import Labelled, NoRowsError
 from service.predict import Prediction, Predictor, load_predictor
 from service.reference import build_reference
 from service.training import SAMPLES, versions, write_samples
 from tidegate.drift.reference import Calibration
+from tidegate.retraining.comparison import Difference, compare, measure
+from tidegate.retraining.labelled_rows import Labelled, NoRowsError
 
 HELD_OUT_SHARE: Final = 0.25
 LEAST_OF_A_CLASS: Final = 20

@@ -13,17 +13,26 @@ import pytest
 from challengers import days_of_march, oldest
 from sklearn.linear_model import LogisticRegression
 
-from service import artefact, challenger, retraining
+from service import artefact
 from service.adopt import adopt
 from service.artefact import Artefact, ArtefactError
-from service.challenge import compare
-from service.challenger import challenge, newest
-from service.labelled import Labelled, NoRowsError, from_dataset, from_events, months_of
 from service.predict import load_predictor
-from service.retraining import Wish, retrain
 from tidegate.drift.ids import PredictionIds
-from tidegate.drift.rows import Kept, row_events
+from tidegate.drift.rows import row_events
 from tidegate.events import Origin, make_event
+from tidegate.retraining import candidate
+from tidegate.retraining import run as retraining
+from tidegate.retraining.candidate import challenge, newest
+from tidegate.retraining.comparison import compare
+from tidegate.retraining.labelled_rows import (
+    Labelled,
+    NoRowsError,
+    from_dataset,
+    from_events,
+    months_of,
+)
+from tidegate.retraining.run import Wish, retrain
+from tidegate.retraining.stored_rows import Kept
 from tidegate.settings import Settings
 from tidegate.store.opening import open_store
 
@@ -42,7 +51,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     def few(*arguments: Any) -> Any:
         return compare(*arguments, resamples=30)
 
-    monkeypatch.setattr(challenger, "compare", few)
+    monkeypatch.setattr(candidate, "compare", few)
 
 
 def settings(flights: Artefact, folder: Path) -> Settings:

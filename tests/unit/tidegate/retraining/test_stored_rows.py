@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.drift.ids import PredictionIds
-from tidegate.drift.rows import EVENT_ROWS, join, outcome_id, row_events
+from tidegate.drift.rows import EVENT_ROWS, outcome_id, row_events
+from tidegate.retraining.stored_rows import join
 
 IDS = PredictionIds(b"a key of enough bytes", "v1", b"1234")
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

@@ -17,9 +17,16 @@ from rich.table import Table
 from service import artefact
 from service.adoption import find_model
 from service.artefact import Artefact, ArtefactError
-from service.challenge import LOWER_IS_BETTER, Difference, is_better
-from service.labelled import Labelled, NoRowsError, describe, from_dataset, from_events, months_of
-from tidegate.drift.rows import OUTCOMES_QUERY, ROWS_QUERY, Found, join
+from tidegate.retraining.comparison import LOWER_IS_BETTER, Difference, is_better
+from tidegate.retraining.labelled_rows import (
+    Labelled,
+    NoRowsError,
+    describe,
+    from_dataset,
+    from_events,
+    months_of,
+)
+from tidegate.retraining.stored_rows import OUTCOMES_QUERY, ROWS_QUERY, Found, join
 from tidegate.settings import Settings
 from tidegate.store import moments
 from tidegate.store.base import EventStore, QueryError, StoreUnavailableError
@@ -134,7 +141,7 @@ def _check_enough(count: int, found: Found, wish: Wish) -> None:
 
 
 def _contest(champion: Artefact, rows: Labelled, wish: Wish, console: Console) -> int:
-    from service.challenger import challenge  # noqa: PLC0415 - scikit-learn takes seconds to import
+    from tidegate.retraining.candidate import challenge  # noqa: PLC0415 - scikit-learn takes seconds to import
 
     with artefact.locked(wish.out), tempfile.TemporaryDirectory(prefix="tidegate-") as draft:
         made = challenge(champion, rows, Path(draft), lambda text: console.print(f"✓ {text}"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.challenge import Difference, compare, is_better, measure
 from service.predict import Prediction
+from tidegate.retraining.comparison import Difference, compare, is_better, measure
 
 
 def answers(first: list[float]) -> Prediction:

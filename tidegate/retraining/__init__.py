@@ -1,0 +1,1 @@
+"""`tidegate retrain`: a candidate from newer rows, compared with the model that is served."""
