@@ -49,11 +49,16 @@ A, B, C = Word(None, "a"), Word(None, "b"), Word(None, "c")
         ('x:{"a b" TO *]', Range("x", "a b", None, include_low=False, include_high=True)),
         ("x:>=5", Range("x", "5", None, include_low=True, include_high=False)),
         ("x:> -5", Range("x", "-5", None, include_low=False, include_high=False)),
+        ("x:<=-1.5", Range("x", None, "-1.5", include_low=False, include_high=True)),
+        ("x:[10:30 TO +5]", Range("x", "10:30", "+5", include_low=True, include_high=True)),
+        ("x:[/a TO /b}", Range("x", "/a", "/b", include_low=True, include_high=False)),
         ('x:<"a b"', Range("x", None, "a b", include_low=False, include_high=False)),
         ("a b", Group((), (A, B), ())),
         ("a AND b", Group((A, B), (), ())),
         ("a && b", Group((A, B), (), ())),
         ("a OR b", Group((), (A, B), ())),
+        ("a || b", Group((), (A, B), ())),
+        ("a!b", Group((), (A,), (B,))),
         ("NOT a", Group((), (), (A,))),
         ("a AND NOT b", Group((A,), (), (B,))),
         ("a OR b AND c", Group((B, C), (A,), ())),
@@ -100,6 +105,20 @@ def test_an_error_says_what_is_wrong_and_points_at_it(query: str, why: str, colu
     _, shown, marker = str(raised.value).split("\n")
     assert shown == f"  {query}"
     assert marker.index("^") - 2 == column
+
+
+@pytest.mark.parametrize(
+    "query", ["(" * 10_000 + "a" + ")" * 10_000, "x:(" * 10_000, "NOT " * 10_000, "x:" * 10_000]
+)
+def test_a_deeply_nested_query_is_refused(query: str) -> None:
+    with pytest.raises(QueryError):
+        parse(query)
+
+
+def test_a_query_of_64_kibibytes_is_read() -> None:
+    tree = parse("a AND b OR c " * 5_042)
+    assert isinstance(tree, Group)
+    assert (len(tree.must), len(tree.should)) == (2 * 5_042, 5_042)
 
 
 @given(st.text(alphabet=st.sampled_from('ab:*?"/[]{}()<>=+-!~^\\ TOANDR&|u0'), max_size=30))
