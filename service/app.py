@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service import VERSION
 from service.answer import encode, sign
 from service.body import BODY, parse_json, read_body
-from service.docs_page import docs_page
+from service.docs_page import CONTENT_SECURITY_POLICY, docs_page
 from service.features import Matrix, Schema
 from service.feedback import Feedback
 from service.follow_up import FollowUp
@@ -92,6 +92,7 @@ class Endpoints:
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
+        self._document: dict[str, Any] | None = None
 
     async def predict(self, request: Request) -> Response:
         """Answer each instance with a label and its probability."""
@@ -125,16 +126,22 @@ class Endpoints:
 
     async def openapi(self, _: Request) -> Response:
         """The OpenAPI document."""
-        return _json(self.document())
+        return _json(await asyncio.to_thread(self.document))
 
     async def docs(self, _: Request) -> Response:
-        """The page that shows it."""
-        return HTMLResponse(docs_page(self.document()))
+        """The HTML page of the OpenAPI document."""
+        manifest = self._replica.loaded.manifest if self._replica.loaded else None
+        page = docs_page(await asyncio.to_thread(self.document), manifest)
+        return HTMLResponse(page, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
 
     def document(self) -> dict[str, Any]:
-        """The API's description, with the model's features once it is loaded."""
+        """The OpenAPI document, with the model's features once it is loaded."""
         loaded = self._replica.loaded
-        return describe(loaded.manifest if loaded else None)
+        if loaded is None:
+            return describe(None)
+        if self._document is None:
+            self._document = describe(loaded.manifest)
+        return self._document
 
 
 class LastAnswers:

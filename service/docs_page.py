@@ -1,14 +1,22 @@
-"""The page at /docs: the API described, and a form to try it. One file, no script from elsewhere.
+"""The page at /docs: the model's features, the paths, and a form that sends a request to /predict.
 
-FastAPI's own page loads its scripts from a content delivery network, and so stays white on a machine
-without internet; this one works wherever the service does.
+FastAPI's own page loads its scripts from a content delivery network, which needs internet access, and has an
+inline script, which a strict Content-Security-Policy refuses. This page is one file, and its policy allows
+nothing but its own style, its own script and requests to the service.
 """
 
 from __future__ import annotations
 
 import json
+from base64 import b64encode
+from collections.abc import Iterable
+from hashlib import sha256
 from html import escape
 from typing import Any, Final
+
+from service.artefact import Manifest
+from service.features import Feature
+from service.openapi_models import feature_summary
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --line: #8886; --soft: #8881; --link: #0969da }
@@ -29,17 +37,17 @@ _SCRIPT: Final = """
 const form = document.getElementById("try");
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const out = document.getElementById("answer");
+  const out = document.getElementById("response");
   out.textContent = "…";
   try {
     const start = performance.now();
-    const answer = await fetch("predict", {
+    const response = await fetch("predict", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: document.getElementById("body").value,
     });
-    const text = JSON.stringify(await answer.json(), null, 2);
-    out.textContent = `${answer.status} in ${(performance.now() - start).toFixed(0)} ms\\n${text}`;
+    const text = JSON.stringify(await response.json(), null, 2);
+    out.textContent = `${response.status} in ${(performance.now() - start).toFixed(0)} ms\\n${text}`;
   } catch (error) {
     out.textContent = String(error);
   }
@@ -47,17 +55,34 @@ form.addEventListener("submit", async (event) => {
 """
 
 
-def docs_page(document: dict[str, Any]) -> str:
-    """HTML for an OpenAPI document made by `openapi.describe`."""
+def _hash(text: str) -> str:
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+
+
+CONTENT_SECURITY_POLICY: Final = "; ".join(
+    (
+        "default-src 'none'",
+        f"script-src {_hash(_SCRIPT)}",
+        f"style-src {_hash(_STYLE)}",
+        "connect-src 'self'",
+        "img-src data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+
+def docs_page(document: dict[str, Any], manifest: Manifest | None) -> str:
+    """HTML for the OpenAPI document of `openapi.describe` and the manifest that it describes."""
     info = document["info"]
-    schemas = document["components"]["schemas"]
     parts = [
         f"<h1>{escape(info['title'])}</h1>",
-        f"<p>{escape(info['description'])} Version <code>{escape(info['version'])}</code>.",
+        f"<p>{escape(info.get('description', ''))} Version <code>{escape(info['version'])}</code>.",
         ' <a href="openapi.json">openapi.json</a></p>',
     ]
-    if "Instance" in schemas:
-        parts += [_try(schemas["Request"]["examples"][0]), _features(schemas["Instance"])]
+    if manifest is not None:
+        parts += [_form({"instances": [manifest.example]}), _features(manifest.features)]
     parts.append(_paths(document["paths"]))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -68,52 +93,54 @@ def docs_page(document: dict[str, Any]) -> str:
     )
 
 
-def _try(example: dict[str, Any]) -> str:
+def _form(example: dict[str, Any]) -> str:
     text = escape(json.dumps(example, indent=2, ensure_ascii=False))
     return (
         '<h2>Try it</h2><form id="try"><label for="body"><code>POST /predict</code></label>'
         f'<textarea id="body" rows="22" spellcheck="false">{text}</textarea>'
-        '<button>Send</button></form><pre id="answer" aria-live="polite">The answer comes here.</pre>'
+        "<button>Send</button></form>"
+        '<pre id="response" aria-live="polite">The response appears here.</pre>'
         f"<script>{_SCRIPT}</script>"
     )
 
 
-def _features(instance: dict[str, Any]) -> str:
-    rows = [
-        f"<tr><td><code>{escape(name)}</code></td><td>{escape(schema['description'])}</td>"
-        f"<td>{escape(_type(schema))}</td><td>{escape(_range(schema))}</td></tr>"
-        for name, schema in instance["properties"].items()
-    ]
-    return (
-        '<h2>Features of an instance</h2><div class="scroll"><table><thead><tr><th>Name</th>'
-        f"<th>Meaning</th><th>Type</th><th>Taken</th></tr></thead><tbody>{''.join(rows)}"
-        "</tbody></table></div>"
+def _features(features: Iterable[Feature]) -> str:
+    rows = (
+        (f"<code>{escape(f.name)}</code>", *map(escape, (feature_summary(f), _type(f), _range(f))))
+        for f in features
     )
+    return _table("Features of an instance", ("Name", "Meaning", "Type", "Accepted"), rows)
 
 
 def _paths(paths: dict[str, Any]) -> str:
-    rows = [
-        f"<tr><td><code>{escape(method.upper())} {escape(path)}</code></td>"
-        f"<td>{escape(operation['summary'])}</td>"
-        f"<td>{escape(', '.join(operation['responses']))}</td></tr>"
+    rows = (
+        (
+            f"<code>{escape(method.upper())} {escape(path)}</code>",
+            escape(operation["summary"]),
+            ", ".join(operation["responses"]),
+        )
         for path, operations in paths.items()
         for method, operation in operations.items()
-    ]
+    )
+    return _table("Paths", ("Path", "Purpose", "Responses"), rows)
+
+
+def _table(title: str, header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    head = "".join(f"<th>{name}</th>" for name in header)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     return (
-        '<h2>Paths</h2><div class="scroll"><table><thead><tr><th>Path</th><th>What for</th>'
-        f"<th>Answers</th></tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+        f'<h2>{title}</h2><div class="scroll"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
     )
 
 
-def _type(schema: dict[str, Any]) -> str:
-    kind = schema["type"]
-    return f"{kind[0]}, may be null" if isinstance(kind, list) else str(kind)
+def _type(feature: Feature) -> str:
+    name = "string" if feature.kind == "category" else feature.kind
+    return f"{name}, may be null" if feature.missing else name
 
 
-def _range(schema: dict[str, Any]) -> str:
-    if "enum" in schema:
-        return ", ".join(str(value) for value in schema["enum"] if value is not None)
-    low, high = schema.get("minimum"), schema.get("maximum")
-    if low is None and high is None:
-        return "any"
-    return f"{'' if low is None else f'{low:g}'} … {'' if high is None else f'{high:g}'}".strip()
+def _range(feature: Feature) -> str:
+    if feature.kind == "category":
+        return ", ".join(feature.categories)
+    low, high = ("" if end is None else f"{end:g}" for end in (feature.minimum, feature.maximum))
+    return f"{low} … {high}".strip() if low or high else "any"

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from base64 import b64encode
+from hashlib import sha256
 from typing import Any
 
 import httpx
+import jsonschema
 import orjson
 import pytest
 from fastapi.openapi.models import OpenAPI
 
 from service.artefact import Artefact
+from service.features import Feature
+from service.openapi_models import instance_model
 
 from .conftest import Serve, until
 
@@ -205,12 +211,18 @@ async def test_while_it_drains_it_answers_but_says_that_it_leaves(serve: Serve) 
     assert answer.headers["connection"] == "close"
 
 
-async def test_the_documented_example_works_as_it_is(serve: Serve) -> None:
+async def test_each_documented_example_is_accepted(serve: Serve) -> None:
     async with serve() as served:
         document = (await served.client.get("/openapi.json")).json()
-        example = document["components"]["schemas"]["Request"]["examples"][0]
-        answer = await served.client.post("/predict", json=example)
-    assert answer.status_code == 200
+        examples = {
+            "/predict": document["components"]["schemas"]["Request"]["examples"][0],
+            "/v2/models/flights/infer": document["components"]["schemas"]["InferenceRequest"][
+                "examples"
+            ][0],
+        }
+        for path, example in examples.items():
+            response = await served.client.post(path, json=example)
+            assert response.status_code == 200, response.text
 
 
 async def test_the_document_shows_each_feature_with_its_type_and_range(serve: Serve) -> None:
@@ -218,12 +230,66 @@ async def test_the_document_shows_each_feature_with_its_type_and_range(serve: Se
         document = (await served.client.get("/openapi.json")).json()
     features = document["components"]["schemas"]["Instance"]
     assert set(features["required"]) == set(EXAMPLE)
+    assert not features["additionalProperties"]
     hour, temp = features["properties"]["hour"], features["properties"]["temp"]
     assert (hour["type"], hour["minimum"], hour["maximum"]) == ("integer", 0, 23)
-    assert temp["type"] == ["number", "null"]
+    assert [choice["type"] for choice in temp["anyOf"]] == ["number", "null"]
     assert "[°F]" in temp["description"]
     assert "in training" in temp["description"]
     assert "IAH" in features["properties"]["dest"]["enum"]
+
+
+async def test_bodies_follow_the_documented_schemas(serve: Serve) -> None:
+    async with serve() as served:
+        document = (await served.client.get("/openapi.json")).json()
+        request = document["components"]["schemas"]["Request"]["examples"][0]
+        exchanges = [("/predict", request), ("/predict", {"instances": [{}]})]
+        response = await served.client.post("/predict", json=request)
+        outcome = {"prediction_id": response.json()["predictions"][0]["prediction_id"]}
+        exchanges += [("/feedback", {"outcomes": [outcome | {"label": "late"}]})] * 2
+        exchanges += [("/v2/models/flights/infer", {"inputs": []})]
+        for path, body in exchanges:
+            response = await served.client.post(path, json=body)
+            described = document["paths"][path]["post"]["responses"][str(response.status_code)]
+            check(response.json(), described["content"]["application/json"]["schema"], document)
+            if response.status_code == 200:
+                accepts = document["paths"][path]["post"]["requestBody"]["content"]
+                check(body, accepts["application/json"]["schema"], document)
+
+
+@pytest.mark.parametrize(
+    "fault", [{"hour": 24}, {"hour": None}, {"dest": "XXX"}, {"temp": "warm"}, {"seats": 1}]
+)
+async def test_the_schema_refuses_what_the_service_refuses(
+    serve: Serve, fault: dict[str, Any]
+) -> None:
+    body = {"instances": [EXAMPLE | fault]}
+    async with serve() as served:
+        document = (await served.client.get("/openapi.json")).json()
+        response = await served.client.post("/predict", json=body)
+    assert response.status_code == 422
+    with pytest.raises(jsonschema.ValidationError):
+        check(body, {"$ref": "#/components/schemas/Request"}, document)
+
+
+async def test_each_documented_path_has_a_route(serve: Serve) -> None:
+    async with serve() as served:
+        document = (await served.client.get("/openapi.json")).json()
+        for path, operations in document["paths"].items():
+            for method in operations:
+                response = await served.client.request(method, path)
+                assert response.status_code not in {404, 405}, path
+
+
+def test_any_feature_name_can_be_documented() -> None:
+    names = ["model_config", "__base__", "mean radius", "_hidden", "copy", "größe"]
+    described = instance_model([Feature(name=name) for name in names]).model_json_schema()
+    assert list(described["properties"]) == names
+
+
+def check(body: Any, schema: dict[str, Any], document: dict[str, Any]) -> None:
+    """Validate a body with a schema of the document; OpenAPI 3.1 has JSON Schema's own dialect."""
+    jsonschema.validate(body, {**schema, "components": document["components"]})
 
 
 @pytest.mark.parametrize("loaded", [False, True])
@@ -243,6 +309,21 @@ async def test_the_documentation_page_needs_nothing_from_elsewhere(serve: Serve)
     assert "POST /predict" in page.text
     assert "wind_speed" in page.text
     assert "//" not in page.text.replace("http://flights", "")
+
+
+async def test_the_documentation_page_runs_under_its_strict_content_security_policy(
+    serve: Serve,
+) -> None:
+    async with serve() as served:
+        page = await served.client.get("/docs")
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    for tag in ("script", "style"):
+        (content,) = re.findall(f"<{tag}>(.*?)</{tag}>", page.text, re.DOTALL)
+        digest = b64encode(sha256(content.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+    assert not re.search(r"\son\w+=|style=", page.text)
 
 
 async def test_an_error_of_our_own_is_a_500_that_tells_nothing_inside(
