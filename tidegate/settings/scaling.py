@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, IPvAnyNetwork, model_validator
 
+from tidegate.settings.schedule import check_window
 from tidegate.settings.section import OrderError, Port, Ratio, Seconds, Section, text_like
 
 
@@ -110,10 +111,14 @@ class ScheduleWindow(Section):
     """The time zone of `cron`, such as Europe/Berlin."""
 
     @model_validator(mode="after")
-    def _can_be_read(self) -> ScheduleWindow:
-        from tidegate.autoscaler.scheduled import Window, check  # noqa: PLC0415 - only if there is one
-
-        check(Window(self.cron, self.min, self.max, self.timezone, self.minutes))
+    def _is_valid(self) -> ScheduleWindow:
+        check_window(
+            self.cron,
+            minutes=self.minutes,
+            least=self.min,
+            most=self.max,
+            timezone=self.timezone,
+        )
         return self
 
 

@@ -1,7 +1,7 @@
 """Policies made of policies, and by the time of day."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.autoscaler.compose import bounded, largest, smallest
-from tidegate.autoscaler.cron import read_cron
 from tidegate.autoscaler.scheduled import Window, scheduled
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
 
@@ -150,6 +149,9 @@ def test_a_time_that_cannot_be_leaves_the_bounds(unix: float) -> None:
     ("window", "says"),
     [
         (Window("* * * *"), "five fields"),
+        (Window("0 * * * * *"), r"five fields .*, got 6"),
+        (Window("0 0 30 feb *"), "bad day-of-month"),
+        (Window("* * * * mo"), "bad day-of-week"),
         (Window("* * * * *", timezone="Mars/Olympus"), "no time zone"),
         (Window("* * * * *", timezone="../etc"), "no time zone"),
         (Window("* * * * *", min=3, max=2), "min 3 is over max 2"),
@@ -184,15 +186,45 @@ def test_a_bad_window_is_refused(window: Window, says: str) -> None:
         ("* * 13 * fri", "2026-05-13T00:00", True),  # the 13th, a Wednesday
         ("* * 13 * fri", "2026-05-12T00:00", False),
         ("* * */2 * fri", "2026-03-06T00:00", False),  # with a star both must match
+        ("* * L * *", "2026-02-28T12:00", True),
+        ("* * L * *", "2026-03-30T12:00", False),
     ],
 )
 def test_cron_matches_as_in_crontab(expression: str, when: str, matches: bool) -> None:
-    assert read_cron(expression).matches(datetime.fromisoformat(when)) is matches
+    policy = scheduled(wants(1), [Window(expression, min=4)], Bounds(1, 9))
+    assert policy({}, seen(when), 1.0).desired == (4 if matches else 1)
+
+
+@pytest.mark.parametrize(
+    ("expression", "opens"),
+    [
+        # 02:30 does not exist on 29 March: the window opens when the clocks have gone forward.
+        ("30 2 29 3 *", ["2026-03-29T01:00"]),
+        # 02:30 comes twice on 25 October: it opens once.
+        ("30 2 25 10 *", ["2026-10-25T00:30"]),
+        # With every hour it opens in both.
+        ("30 * 25 10 *", ["2026-10-25T00:30", "2026-10-25T01:30"]),
+    ],
+)
+def test_a_window_opens_once_and_for_its_minutes_when_the_clocks_change(
+    expression: str, opens: list[str]
+) -> None:
+    window = Window(expression, min=4, timezone="Europe/Berlin", minutes=20)
+    policy = scheduled(wants(1), [window], Bounds(1, 9))
+    for opening in opens:
+        begin = datetime.fromisoformat(opening)
+        for minute, desired in ((-1, 1), (0, 4), (19, 4), (20, 1)):
+            at = (begin + timedelta(minutes=minute)).isoformat()
+            assert policy({}, seen(at), 1.0).desired == desired
+    begin = datetime.fromisoformat(f"{opens[0][:10]}T00:00")
+    minutes = [(begin + timedelta(minutes=minute)).isoformat() for minute in range(150)]
+    is_open = [policy({}, seen(at), 1.0).desired == 4 for at in minutes]
+    assert sum(is_open) == 20 * len(opens)
 
 
 @pytest.mark.parametrize(
     "field", ["60", "-1", "5-3", "*/0", "*/", "x", "1-", "-", "", "1,,2", "*/x", "1/2/3", "mon"]
 )
-def test_a_field_that_is_none_is_refused_by_name(field: str) -> None:
-    with pytest.raises(ValueError, match=r"cron field minute|five fields"):
-        read_cron(f"{field} * * * *")
+def test_a_bad_field_is_refused_by_name(field: str) -> None:
+    with pytest.raises(ValueError, match=r"bad minute|five fields"):
+        scheduled(wants(1), [Window(f"{field} * * * *")], Bounds(1, 9))

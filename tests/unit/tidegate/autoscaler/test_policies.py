@@ -168,7 +168,7 @@ def test_an_unknown_policy_or_parameter_is_named(
         (
             "autoscaler",
             {"schedule": [{"cron": "0 25 * * *"}]},
-            "autoscaler.schedule.0: .*cron field hour: '25' is not within 0 to 23",
+            r"autoscaler.schedule.0: .*cron expression '0 25 \* \* \*': bad hour",
         ),
         (
             "autoscaler",
