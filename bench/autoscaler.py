@@ -1,4 +1,6 @@
-"""Scaling policies on all traces, with several seeds: prints the table, writes docs/autoscaler-benchmark.md.
+"""Compare scaling policies on all traces with several seeds.
+
+Prints the table and writes docs/explanation/autoscaler-benchmark.md.
 
 Run: make bench-autoscaler, with TRACES=FOLDER for other CSV files than those in ../shared/data/traces, which
 are taken if they are there, and SEEDS=N. The page names the command that wrote it and the minutes that it
@@ -85,7 +87,9 @@ def main() -> int:
     print(text)
     images = arguments.out / "img"
     images.mkdir(parents=True, exist_ok=True)
-    (arguments.out / "autoscaler-benchmark.md").write_text(text, encoding="utf-8")
+    written = arguments.out / "explanation" / "autoscaler-benchmark.md"
+    written.parent.mkdir(exist_ok=True)
+    written.write_text(text, encoding="utf-8")
     pareto_page(images / "autoscaler-pareto.png", "All traces", matches)
     spike = TraceSpec("spike")
     runs = {words: run_one(words, spike, system, 0) for words in ("sloq", HPA, "kpa", "ray-serve")}
@@ -151,9 +155,9 @@ def report(
     lines = [
         *("# Scaling policies compared", "", made, "", service, "", CELLS, "", chosen, ""),
         *("## Default settings", "", *grid(table, DEFAULTS, traces, sums), ""),
-        *("![Replicas and p95 over the spike](img/autoscaler-spike.png)", ""),
+        *("![Replicas and p95 over the spike](../img/autoscaler-spike.png)", ""),
         *("## Tuned settings", "", *grid(table, TUNED, traces, sums), ""),
-        *("![Violation-seconds against replica-seconds](img/autoscaler-pareto.png)", ""),
+        *("![Violation-seconds against replica-seconds](../img/autoscaler-pareto.png)", ""),
         *("## What was asked", ""),
         *(f"- {'holds' if holds else '**does not hold**'}: {claim}" for holds, claim in told),
     ]

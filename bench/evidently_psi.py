@@ -34,7 +34,7 @@ ARTEFACT = Path("artefacts/flights")
 PINNED = ("evidently==0.7.23", "pandas<3")  # it cannot be imported with pandas 3
 LIMIT = 0.1
 AGREED = 0.85
-"""Of four months 54 of 60 verdicts are the same; the others hang on where the bins are (docs/drift.md)."""
+"""54 of 60 verdicts of four months agree; the others depend on the bins (docs/explanation/drift.md)."""
 THEIRS = """
 import json, sys
 import pandas as pd

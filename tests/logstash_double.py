@@ -1,8 +1,8 @@
 """A stand-in for Logstash's http input, which cannot be had on every machine.
 
-It behaves as was measured on a real one (docs/pipeline.md): 200 when it has the events, 429 while its queue
-is full, 401 with another password, 413 over its limit, 500 for an empty body, 200 and a partial decode for a
-truncated gzip body. Behind it is a store with `create` and the event's own id.
+It behaves as a real one was measured to (docs/explanation/event-pipeline.md): 200 when it has the events,
+429 while its queue is full, 401 with another password, 413 over its limit, 500 for an empty body, 200 and a
+partial decode for a truncated gzip body. Behind it is a store with `create` and the event's own id.
 """
 
 from __future__ import annotations

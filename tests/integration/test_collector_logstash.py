@@ -1,6 +1,6 @@
 """The collector as a process, sending to a stand-in of Logstash's http input, with either of them troubled.
 
-The real Logstash behaves as the stand-in does where that was measured: see docs/pipeline.md.
+The stand-in behaves as the real Logstash was measured to: docs/explanation/event-pipeline.md.
 """
 
 from __future__ import annotations

@@ -52,7 +52,8 @@ def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
 
 
 def page(tmp_path: Path) -> str:
-    return (tmp_path / "out" / "autoscaler-benchmark.md").read_text(encoding="utf-8")
+    written = tmp_path / "out" / "explanation" / "autoscaler-benchmark.md"
+    return written.read_text(encoding="utf-8")
 
 
 def test_traces_beside_the_checkout_are_taken_and_the_page_names_the_command(

@@ -100,7 +100,7 @@ def test_the_memory_limits_of_one_replica_are_what_the_preflight_asks_for(
     assert heap is not None
     # Beside its heap, a third of Kibana's memory is code and buffers.
     assert int(heap[1]) * 2**20 <= int(services["kibana"]["mem_limit"]) * 2 / 3
-    for page in ("README.md", "docs/compose.md"):
+    for page in ("README.md", "docs/reference/compose.md"):
         assert f"{MEMORY_NEEDED // GIB} GiB of memory" in (ROOT / page).read_text("utf-8"), page
 
 

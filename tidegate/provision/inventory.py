@@ -1,6 +1,6 @@
 """The secrets of the Compose stack: which there are, who reads each, and as whom.
 
-This is the only list of them. `tidegate secrets init` makes what it names, docs/compose-secrets.md is held
+This is the only list of them. `tidegate secrets init` makes what it names, docs/how-to/secrets.md is held
 to it by a test, and nothing else in the stack invents a password.
 """
 

@@ -92,7 +92,7 @@ def _refusal(error: ApiError, name: str, settings: Settings) -> Trouble:
         return Trouble(
             f"{name} refuses {settings.provision.username} with {status}: the password in"
             f" {settings.provision.secrets_dir / 'elastic'} is not the one that it has;"
-            " docs/compose-secrets.md says how both agree again",
+            " docs/how-to/secrets.md says how both agree again",
             REFUSED_SECONDS,
         )
     if "media_type_header_exception" in why:

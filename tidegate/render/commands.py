@@ -49,8 +49,8 @@ def generated_files(settings: Settings) -> dict[Path, str]:
         prometheus / "tests/burns.yml": documents.alerting_tests(
             alerts(settings), about_service, "1m"
         ),
-        Path("docs/settings.md"): documents.settings_page(setting_names()),
-        Path("docs/metrics.md"): metrics_page(settings),
+        Path("docs/reference/settings.md"): documents.settings_page(setting_names()),
+        Path("docs/reference/metrics.md"): metrics_page(settings),
         **kibana_files(settings),
         **_grafana(settings),
     }

@@ -97,7 +97,7 @@ def alerting_tests(
 
 
 def settings_page(names: Mapping[str, tuple[Any, str]]) -> str:
-    """docs/settings.md.
+    """docs/reference/settings.md.
 
     Args:
         names: the default and the meaning of each setting, by its dotted name.

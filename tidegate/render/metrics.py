@@ -222,7 +222,7 @@ INTRODUCTION: Final = (
 )
 SECTIONS: Final = {
     "Replicas (job `model`)": SERVICE,
-    "The model (job `model`; see [drift.md](drift.md))": MODEL,
+    "The model (job `model`; see [drift](../explanation/drift.md))": MODEL,
     "Gateway (job `gateway`)": GATEWAY,
     "Autoscaler (job `autoscaler`)": AUTOSCALER,
     "Collector (job `collector`)": COLLECTOR,
@@ -233,7 +233,7 @@ SECTIONS: Final = {
 
 
 def metrics_page(settings: Settings) -> str:
-    """docs/metrics.md."""
+    """docs/reference/metrics.md."""
     scrape = duration(settings.prometheus.scrape_seconds)
     lines = [
         "<!-- Written by `tidegate render` from tidegate/render/: change it there. -->",
@@ -287,7 +287,7 @@ def metrics_page(settings: Settings) -> str:
         "| --- | --- | --- | --- |",
     ]
     lines += [
-        f"| [{alert.name}](runbooks/{alert.name}.md) | {alert.severity} | "
+        f"| [{alert.name}](../runbooks/{alert.name}.md) | {alert.severity} | "
         f"{duration(alert.seconds) if alert.seconds else 'at once'} | "
         f"{_LABEL.sub('*…*', alert.summary)} |"
         for alert in alerts(settings)

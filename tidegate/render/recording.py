@@ -34,7 +34,7 @@ class Recording:
     Attributes:
         name: `service:<what>:<window>`.
         expression: its PromQL.
-        meaning: what it tells, for docs/metrics.md.
+        meaning: what it tells, for docs/reference/metrics.md.
     """
 
     name: str

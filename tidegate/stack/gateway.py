@@ -238,7 +238,7 @@ def buffer_bytes(settings: Settings) -> int:
 
 
 def memory_bytes(settings: Settings) -> int:
-    """The most that the buffers of HAProxy take, in bytes; the arithmetic is in docs/gateway.md.
+    """The most that the buffers of HAProxy take, in bytes; the arithmetic is in docs/explanation/gateway.md.
 
     A buffer keeps the memory of the largest request that it ever held, so each connection counts with a whole
     one, also where small requests wait.

@@ -1,4 +1,4 @@
-"""A model of one's own, as docs/compose.md has it: a file in a folder, and a variable."""
+"""A model of one's own, as docs/reference/compose.md has it: a file in a folder, and a variable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A new edition takes over in Compose with a ready replica at every moment, as docs/retraining.md says."""
+"""In Compose a new image takes over with a ready replica at every moment (docs/how-to/retrain.md)."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ def test_what_was_removed_is_made_again(
 def test_the_bootstrap_password_is_the_one_of_the_last_start_and_a_stamp_is_no_hindrance(
     native_elasticsearch: ElasticsearchServer, prepare: Prepare
 ) -> None:
-    """As docs/compose-secrets.md says of `elastic`: the file rules, once the server was started with it."""
+    """As docs/how-to/secrets.md says of `elastic`: the file rules, once the server was started with it."""
     server = native_elasticsearch
     before = told(prepare(server))
     assert before["user tidegate_writer"] in {"as wanted", "changed (password)"}

@@ -1,4 +1,4 @@
-"""What a person can set or read stands in docs/loadgen.md."""
+"""What a person can set or read stands in docs/reference/loadgen.md."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from loadgen.scenario import Scenario, built_in
 from loadgen.thresholds import FIGURES, OPERATORS, RUN
 from loadgen.traces import Departures, Trace
 
-DOC = (Path(__file__).parents[3] / "docs" / "loadgen.md").read_text()
+DOC = (Path(__file__).parents[3] / "docs" / "reference" / "loadgen.md").read_text()
 PHASES: list[type[Phase]] = [Constant, Steps, Ramp, Spike, Trace, Departures]
 
 

@@ -19,7 +19,7 @@ from tidegate.drift.report.plots import PLOTS, names_of
 
 TEMPLATE: Final = "report.html.j2"
 DRIFTED: Final = 4
-# docs/kibana.md explains it; ID is put in the place of {}.
+# docs/reference/kibana.md explains it; ID is put in the place of {}.
 KIBANA: Final = (
     "/app/discover#/?_g=(time:(from:now-7d,to:now))&_a=(columns:!(data_stream.type,service.node.name,"
     "message,event.duration,event.outcome),dataSource:(dataViewId:tidegate-events,type:dataView),"

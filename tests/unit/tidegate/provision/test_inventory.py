@@ -12,7 +12,7 @@ from tidegate.provision.inventory import CONSUMERS, SECRETS, Secret, key, passwo
 from tidegate.provision.roles import ROLES
 
 ROOT = Path(__file__).parents[4]
-PAGE = (ROOT / "docs" / "compose-secrets.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "how-to" / "secrets.md").read_text(encoding="utf-8")
 
 
 def test_passwords_and_keys_have_their_form_and_differ() -> None:

@@ -36,7 +36,7 @@ RECORDED = [
 COMMITTED = dashboards.dashboards()
 NAMES = ("service", "scaling", "pipeline", "model", "host", "runbooks")
 GRAFANA = config_folder() / "grafana"
-# What Prometheus and the clients tell by themselves: docs/metrics.md names them once, as a whole.
+# What Prometheus and the clients tell by themselves: docs/reference/metrics.md names them once, as a whole.
 BY_THEMSELVES = re.compile(r"(process_|prometheus_|scrape_).*|up|ALERTS")
 SUFFIX = re.compile(r"_(bucket|count|sum)$")
 # grafana/grafana, the part of its settings that is used here: pkg/setting/setting_plugins.go for [plugins],

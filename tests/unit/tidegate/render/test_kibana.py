@@ -278,7 +278,7 @@ def test_the_file_has_a_line_for_each_object() -> None:
 
 
 def test_the_page_tells_every_search_and_panel() -> None:
-    page = (project_folder() / "docs/kibana.md").read_text("utf-8")
+    page = (project_folder() / "docs/reference/kibana.md").read_text("utf-8")
     for search in searches(SETTINGS):
         query = f"`{search.query}`" if search.query else "*(everything)*"
         assert f"| {search.title} | {query} | {search.view.name} |" in page

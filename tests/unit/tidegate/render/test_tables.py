@@ -63,11 +63,11 @@ def test_a_file_that_is_not_current_is_named_and_left_alone(
 ) -> None:
     monkeypatch.setattr(commands, "project_folder", lambda: tmp_path)
     assert commands.render(SETTINGS, check=True) == 1
-    assert "docs/settings.md: not current" in capsys.readouterr().out
+    assert "docs/reference/settings.md: not current" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
     assert commands.render(SETTINGS, check=False) == 0
     assert commands.render(SETTINGS, check=True) == 0
-    (tmp_path / "docs/settings.md").write_bytes(b"\xff")
+    (tmp_path / "docs/reference/settings.md").write_bytes(b"\xff")
     assert commands.render(SETTINGS, check=True) == 1
 
 
@@ -141,9 +141,9 @@ def test_every_metric_that_the_code_defines_is_documented() -> None:
 
 
 def test_every_setting_metric_rule_and_alert_is_in_the_docs() -> None:
-    settings_page = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
+    settings_page = (ROOT / "docs/reference/settings.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in settings_page for name in setting_names())
-    metrics_page = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+    metrics_page = (ROOT / "docs/reference/metrics.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in metrics_page for name in DOCUMENTED | RECORDED)
     assert all(f"[{alert.name}]" in metrics_page for alert in alerts(SETTINGS))
 

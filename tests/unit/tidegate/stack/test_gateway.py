@@ -18,7 +18,7 @@ from tidegate.stack import gateway
 from tidegate.stack.preflight import gateway_problem
 
 ROOT = Path(__file__).parents[4]
-# HAProxy with its connections, and the Python program that writes its access lines down (docs/gateway.md).
+# HAProxy with its connections, and the program that writes its access lines (docs/explanation/gateway.md).
 PROGRAMS_MIB = 80
 FIT = "HAProxy version 2.8.25 2026/06/26\nAvailable services : prometheus-exporter"
 

@@ -1,4 +1,4 @@
-"""docs/telemetry.md names what there is."""
+"""docs/reference/python-api.md names what there is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from tidegate.telemetry.instrumentation import FLUSH_SECONDS
 from tidegate.telemetry.propagation import OLDEST_ARRIVAL_NS
 from tidegate.telemetry.request import MOST_SPANS
 
-TEXT = (Path(__file__).parents[4] / "docs" / "telemetry.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[4] / "docs" / "reference" / "python-api.md").read_text(
+    encoding="utf-8"
+)
 SETTINGS = [name for name in setting_names() if name.startswith("telemetry.")]
 
 

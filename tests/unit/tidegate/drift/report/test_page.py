@@ -111,7 +111,7 @@ def test_examples_link_to_kibana_where_there_is_one(model: Model, rows: Labelled
 def test_the_link_is_the_one_that_the_documents_give() -> None:
     from pathlib import Path
 
-    page = Path(__file__).parents[5] / "docs" / "kibana.md"
+    page = Path(__file__).parents[5] / "docs" / "reference" / "kibana.md"
     assert kibana_url("http://127.0.0.1:5601", "ID") in page.read_text(encoding="utf-8")
 
 
