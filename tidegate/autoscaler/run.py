@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import sys
 from contextlib import AsyncExitStack
 from typing import Final
 
 import aiohttp
-from aiohttp import web
 
 from tidegate.autoscaler.configured import bounds, configured
 from tidegate.autoscaler.control import ControlFile
@@ -20,14 +17,14 @@ from tidegate.autoscaler.metrics import Metrics
 from tidegate.autoscaler.policies import Choice
 from tidegate.autoscaler.signals import PrometheusReader
 from tidegate.autoscaler.waiting import GatewayQueue
-from tidegate.events import EventWriter
-from tidegate.os_errors import port_sentence, sentence
+from tidegate.os_errors import sentence
 from tidegate.resizer.client import ResizerClient, ResizerUnavailableError
-from tidegate.runtime.identity import event_origin, event_writer
+from tidegate.runtime.daemon import CannotStartError, daemon_event_writer, run_async_daemon
+from tidegate.runtime.http_server import http_server
+from tidegate.runtime.identity import event_origin
 from tidegate.settings import Settings
 
 NODE: Final = "autoscaler"
-BAD_START: Final = 2
 # Reading and telling follow each other within a tick, each with at most this share of it.
 CALL_SHARE: Final = 0.4
 
@@ -45,16 +42,7 @@ def run(settings: Settings, *, resizer: str, prometheus: str = "", dry_run: bool
         The exit code: 0 after a signal, 2 if it cannot start (and then the reason is on stderr).
     """
     url = prometheus or f"http://127.0.0.1:{settings.prometheus.port}"
-    try:
-        asyncio.run(_run(settings, resizer, url, dry_run=dry_run))
-    except _CannotStartError as error:
-        sys.stderr.write(f"autoscaler: {error}\n")
-        return BAD_START
-    return 0
-
-
-class _CannotStartError(RuntimeError):
-    """Its text says what is wrong and with which setting."""
+    return run_async_daemon(NODE, lambda: _run(settings, resizer, url, dry_run=dry_run))
 
 
 async def _run(settings: Settings, resizer: str, url: str, *, dry_run: bool) -> None:
@@ -65,9 +53,18 @@ async def _run(settings: Settings, resizer: str, url: str, *, dry_run: bool) -> 
         client = _client(settings, resizer, timeout)
         if choice.sets_slots:
             await _can_set_slots(client, choice)
-        await _serve(stack, metrics, settings.stack.metrics_host, settings.autoscaler.metrics_port)
+        await stack.enter_async_context(
+            http_server(
+                metrics.make_app(),
+                settings.stack.metrics_host,
+                settings.autoscaler.metrics_port,
+                "autoscaler.metrics_port",
+            )
+        )
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        journal = Journal(_writer(stack, settings), event_origin(settings, NODE))
+        journal = Journal(
+            stack.enter_context(daemon_event_writer(settings, NODE)), event_origin(settings, NODE)
+        )
         read = _reader(settings, session, url, timeout).read
         if choice.history:
             clock = asyncio.get_running_loop().time
@@ -87,17 +84,7 @@ async def _run(settings: Settings, resizer: str, url: str, *, dry_run: bool) -> 
                 f"http://127.0.0.1:{settings.gateway.metrics_port}/metrics", session
             ).read,
         )
-        await _until_signal(autoscaler, choice.tick_seconds)
-
-
-async def _serve(stack: AsyncExitStack, metrics: Metrics, host: str, port: int) -> None:
-    runner = web.AppRunner(metrics.make_app(), access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError as error:
-        raise _CannotStartError(port_sentence(error, "autoscaler.metrics_port", port)) from error
+        await run_ticks(autoscaler, choice.tick_seconds)
 
 
 def _client(settings: Settings, address: str, timeout: float) -> ResizerClient:
@@ -106,9 +93,9 @@ def _client(settings: Settings, address: str, timeout: float) -> ResizerClient:
         token = token_file.read_text(encoding="utf-8").strip() if token_file else ""
         return ResizerClient(address, token=token, timeout_seconds=timeout)
     except OSError as error:
-        raise _CannotStartError(f"autoscaler.resizer_token_file: {sentence(error)}") from error
+        raise CannotStartError(f"autoscaler.resizer_token_file: {sentence(error)}") from error
     except ValueError as error:
-        raise _CannotStartError(str(error)) from error
+        raise CannotStartError(str(error)) from error
 
 
 async def _can_set_slots(client: ResizerClient, choice: Choice) -> None:
@@ -117,13 +104,13 @@ async def _can_set_slots(client: ResizerClient, choice: Choice) -> None:
     except ResizerUnavailableError:
         return  # the first tick that reaches it tells
     if choice.counts_slots and status.lends != "slots":
-        raise _CannotStartError(
+        raise CannotStartError(
             f"autoscaler.policy: {choice.words!r} reckons with slots, and the resizer at {client.address}"
             f" lends {status.lends.upper()} in their place, which changes the time in a slot: take 'surge'"
             " (docs/reference/autoscaler.md, Vertical), or a policy that changes the number of replicas"
         )
     if status.slots is None:
-        raise _CannotStartError(
+        raise CannotStartError(
             f"autoscaler.policy: {choice.words!r} changes the slots of replicas, and the resizer at"
             f" {client.address} cannot: set slots.max above slots.per_replica, and in Docker Compose a"
             " cpus limit of the service (docs/reference/autoscaler.md, Vertical), or take another policy"
@@ -136,26 +123,4 @@ def _reader(
     try:
         return PrometheusReader(url, session, settings.autoscaler.stale_seconds, timeout)
     except ValueError as error:
-        raise _CannotStartError(str(error)) from error
-
-
-def _writer(stack: AsyncExitStack, settings: Settings) -> EventWriter:
-    try:
-        writer = event_writer(settings, NODE)
-    except OSError as error:
-        raise _CannotStartError(f"stack.data_dir: {sentence(error)}") from error
-    stack.callback(writer.close)
-    return writer
-
-
-async def _until_signal(autoscaler: Autoscaler, tick_seconds: float) -> None:
-    """Tick until told to stop; an error in a tick is raised, for it is a fault of ours."""
-    loop = asyncio.get_running_loop()
-    ticking = asyncio.create_task(run_ticks(autoscaler, tick_seconds))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ticking.cancel)
-    try:
-        await ticking
-    except asyncio.CancelledError:
-        if not ticking.cancelled():
-            raise
+        raise CannotStartError(str(error)) from error

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from threading import Thread
-from wsgiref.simple_server import WSGIServer
-
-from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 
 
 class Metrics:
@@ -44,11 +41,3 @@ class Metrics:
             "Whether the sink took the last delivery (1) or is away (0).",
             registry=self.registry,
         )
-
-    def serve(self, host: str, port: int) -> tuple[WSGIServer, Thread]:
-        """Answer scrapes until the server is shut down.
-
-        Raises:
-            OSError: the port is taken.
-        """
-        return start_http_server(port, host, registry=self.registry)

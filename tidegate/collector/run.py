@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import random
-import signal
 import sys
 import threading
 import time
@@ -22,13 +21,19 @@ from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.sink import open_sink, sink_name
 from tidegate.collector.tail import Limits, Tail
-from tidegate.os_errors import port_sentence, sentence
-from tidegate.runtime.identity import event_origin, event_writer
+from tidegate.os_errors import sentence
+from tidegate.runtime.daemon import (
+    CannotStartError,
+    daemon_event_writer,
+    metrics_server,
+    requires_data_folder,
+    run_daemon,
+)
+from tidegate.runtime.identity import event_origin
 from tidegate.runtime.private_files import FILE_MODE, UMASK, make_private_folder
 from tidegate.settings import Settings
 from tidegate.store import moments
 
-BAD_START: Final = 2
 NOT_ALL_DELIVERED: Final = 1
 # A commit costs the embedded store 20 to 60 ms of CPU, however few events it is for: the slower it is, the
 # more are awaited for each, so that it takes a tenth of the time and not all of it.
@@ -43,10 +48,6 @@ CLAIM_SECONDS: Final = 6.0
 CLAIM_POLL_SECONDS: Final = 0.05
 
 
-class _CannotStartError(RuntimeError):
-    """Its text says what is wrong and with which setting."""
-
-
 def run(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT, then deliver what is there.
 
@@ -55,16 +56,13 @@ def run(settings: Settings) -> int:
         cannot start (and then the reason is on stderr).
     """
     os.umask(UMASK)  # for the embedded store's index, whose files its library makes
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    try:
-        with ExitStack() as stack:
-            delivery = _prepare(stack, settings, serve=True)
-            return _deliver(delivery, settings.collector.poll_seconds, stop)
-    except _CannotStartError as error:
-        sys.stderr.write(f"collector: {error}\n")
-        return BAD_START
+    return run_daemon(NODE, lambda stop: _run(settings, stop))
+
+
+def _run(settings: Settings, stop: threading.Event) -> int:
+    with ExitStack() as stack:
+        delivery = _prepare(stack, settings, serve=True)
+        return _deliver(delivery, settings.collector.poll_seconds, stop)
 
 
 def deliver_now(settings: Settings) -> None:
@@ -91,7 +89,7 @@ def deliver_now(settings: Settings) -> None:
                         "not all events are delivered yet: search again, or run `tidegate collector`\n"
                     )
                     return
-    except _CannotStartError:
+    except CannotStartError:
         return  # a collector works here
     except OSError as error:
         sys.stderr.write(f"the newest events are not delivered: {sentence(error)}\n")
@@ -100,16 +98,14 @@ def deliver_now(settings: Settings) -> None:
 def _prepare(stack: ExitStack, settings: Settings, *, serve: bool) -> Delivery:
     """A collector at work; with `serve` one that goes on, which has metrics and reports its start."""
     own: Path = settings.stack.data_dir / "collector"
-    try:
+    with requires_data_folder():
         make_private_folder(own)
         _claim(stack, own, CLAIM_SECONDS if serve else 0)
-        writer = event_writer(settings, NODE)
-    except OSError as error:
-        raise _CannotStartError(f"stack.data_dir: {sentence(error)}") from error
-    stack.callback(writer.close)
+    writer = stack.enter_context(daemon_event_writer(settings, NODE))
     metrics = Metrics()
     if serve:
-        _serve(stack, metrics, settings.stack.metrics_host, settings.collector.metrics_port)
+        host, port = settings.stack.metrics_host, settings.collector.metrics_port
+        stack.enter_context(metrics_server(metrics.registry, host, port, "collector.metrics_port"))
     journal = Journal(writer, event_origin(settings, NODE))
     checkpoint, quarantine = (
         Checkpoint(own / "checkpoint.json"),
@@ -186,17 +182,7 @@ def _claim(stack: ExitStack, folder: Path, seconds: float) -> None:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             if time.monotonic() >= deadline:
-                raise _CannotStartError(f"another collector works in {folder}") from error
+                raise CannotStartError(f"another collector works in {folder}") from error
             time.sleep(CLAIM_POLL_SECONDS)
         else:
             return
-
-
-def _serve(stack: ExitStack, metrics: Metrics, host: str, port: int) -> None:
-    try:
-        server, thread = metrics.serve(host, port)
-    except OSError as error:
-        raise _CannotStartError(port_sentence(error, "collector.metrics_port", port)) from error
-    # In reverse: it stops answering, its thread ends, the port is given back.
-    for last in (server.server_close, thread.join, server.shutdown):
-        stack.callback(last)

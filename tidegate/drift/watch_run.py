@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from prometheus_client import start_http_server
-
 from tidegate.drift.watch import QUERY, Found, Metrics, Watcher
 from tidegate.events import Event, EventWriter, Origin, make_event
-from tidegate.os_errors import port_sentence, sentence
-from tidegate.runtime.identity import event_origin, event_writer
+from tidegate.runtime.daemon import daemon_event_writer, metrics_server, run_daemon
+from tidegate.runtime.identity import event_origin
 from tidegate.runtime.terminal_output import write_or_discard
 from tidegate.settings import Settings
 from tidegate.store.base import EventStore, QueryError, StoreUnavailableError
@@ -23,14 +20,9 @@ from tidegate.store.following import Follower
 from tidegate.store.opening import open_store
 
 NODE: Final = "watch"
-BAD_START: Final = 2
 EVERY_SECONDS: Final = 2.0
 BEFORE: Final = timedelta(days=1)
 """How far back it reads at its start, so that detectors know what was usual."""
-
-
-class _CannotStartError(RuntimeError):
-    """Its text says what is wrong and with which setting."""
 
 
 def run(settings: Settings) -> int:
@@ -39,22 +31,19 @@ def run(settings: Settings) -> int:
     Returns:
         The exit code: 0 after a signal, 2 if it cannot start (and then the reason is on stderr).
     """
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    try:
-        with ExitStack() as stack:
-            writer = _writer(stack, settings)
-            metrics = Metrics()
-            _serve(stack, metrics, settings)
-            store = open_store(settings, read_only=True)
-            stack.callback(store.close)
-            watcher = Watcher(settings.drift, metrics)
-            watch(store, watcher, _teller(writer, event_origin(settings, NODE)), stop)
-    except (_CannotStartError, StoreUnavailableError) as error:
-        sys.stderr.write(f"watch: {error}\n")
-        return BAD_START
-    return 0
+    return run_daemon(NODE, lambda stop: _run(settings, stop), (StoreUnavailableError,))
+
+
+def _run(settings: Settings, stop: threading.Event) -> None:
+    metrics = Metrics()
+    host, port = settings.stack.metrics_host, settings.drift.watch_port
+    with (
+        daemon_event_writer(settings, NODE) as writer,
+        metrics_server(metrics.registry, host, port, "drift.watch_port"),
+        closing(open_store(settings, read_only=True)) as store,
+    ):
+        watcher = Watcher(settings.drift, metrics)
+        watch(store, watcher, _teller(writer, event_origin(settings, NODE)), stop)
 
 
 def watch(
@@ -100,22 +89,3 @@ def _teller(writer: EventWriter, who: Origin) -> Callable[[Found], None]:
         write_or_discard(sys.stderr, f"watch: {found.message}\n")
 
     return tell
-
-
-def _writer(stack: ExitStack, settings: Settings) -> EventWriter:
-    try:
-        writer = event_writer(settings, NODE)
-    except OSError as error:
-        raise _CannotStartError(f"stack.data_dir: {sentence(error)}") from error
-    stack.callback(writer.close)
-    return writer
-
-
-def _serve(stack: ExitStack, metrics: Metrics, settings: Settings) -> None:
-    port, host = settings.drift.watch_port, settings.stack.metrics_host
-    try:
-        server, thread = start_http_server(port, host, registry=metrics.registry)
-    except OSError as error:
-        raise _CannotStartError(port_sentence(error, "drift.watch_port", port)) from error
-    for last in (server.server_close, thread.join, server.shutdown):
-        stack.callback(last)

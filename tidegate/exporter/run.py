@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import sys
 from contextlib import AsyncExitStack
 from typing import Final
 
-from aiohttp import web
-
-from tidegate.events import EventWriter
 from tidegate.exporter.app import Exporter
 from tidegate.exporter.backend import Backend, Tellings
-from tidegate.os_errors import port_sentence
-from tidegate.runtime.identity import event_origin, event_writer
+from tidegate.runtime.daemon import daemon_event_writer, run_async_daemon
+from tidegate.runtime.http_server import http_server
+from tidegate.runtime.identity import event_origin
 from tidegate.settings import Settings
 
 NODE: Final = "exporter"
-BAD_START: Final = 2
 # Prometheus waits for as long as it waits between two scrapes; the answer must still be written.
 SCRAPE_SHARE: Final = 0.7
-
-
-class _CannotStartError(RuntimeError):
-    """Its text says what is wrong and with which setting."""
 
 
 def run(settings: Settings) -> int:
@@ -33,18 +24,10 @@ def run(settings: Settings) -> int:
     Returns:
         The exit code: 0 after a signal, 2 if it cannot start (and then the reason is on stderr).
     """
-    try:
-        asyncio.run(_run(settings))
-    except _CannotStartError as error:
-        sys.stderr.write(f"exporter: {error}\n")
-        return BAD_START
-    return 0
+    return run_async_daemon(NODE, lambda: _run(settings))
 
 
 async def _run(settings: Settings) -> None:
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         tellings = Tellings()
         backends = _backends(settings, tellings)
@@ -53,12 +36,19 @@ async def _run(settings: Settings) -> None:
         exporter = Exporter(
             backends,
             SCRAPE_SHARE * settings.prometheus.scrape_seconds,
-            _writer(stack, settings),
+            stack.enter_context(daemon_event_writer(settings, NODE)),
             event_origin(settings, NODE),
             tellings,
         )
-        await _serve(stack, exporter, settings.stack.metrics_host, settings.exporter.port)
-        await stop.wait()
+        await stack.enter_async_context(
+            http_server(
+                exporter.make_app(),
+                settings.stack.metrics_host,
+                settings.exporter.port,
+                "exporter.port",
+            )
+        )
+        await asyncio.Event().wait()  # until a signal cancels it
 
 
 def _backends(settings: Settings, tellings: Tellings) -> list[Backend]:
@@ -73,22 +63,3 @@ def _backends(settings: Settings, tellings: Tellings) -> list[Backend]:
 
         backends.append(Elasticsearch(settings.store.elasticsearch, tellings))
     return backends
-
-
-def _writer(stack: AsyncExitStack, settings: Settings) -> EventWriter:
-    try:
-        writer = event_writer(settings, NODE)
-    except OSError as error:
-        raise _CannotStartError(f"stack.data_dir: {error}") from error
-    stack.callback(writer.close)
-    return writer
-
-
-async def _serve(stack: AsyncExitStack, exporter: Exporter, host: str, port: int) -> None:
-    runner = web.AppRunner(exporter.make_app(), access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError as error:
-        raise _CannotStartError(port_sentence(error, "exporter.port", port)) from error

@@ -10,12 +10,12 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from tidegate.runtime.daemon import run_async_daemon
 from tidegate.settings import Settings
 from tidegate.stack import gateway
 from tidegate.stack.access import AccessLines
 from tidegate.stack.process import Child, Command, exit_words
 
-BAD_START: Final = 2
 STDERR: Final = Path("/dev/stderr")
 # While Compose replaces replicas, old and new ones are there together.
 ADDRESSES_PER_REPLICA: Final = 2
@@ -33,11 +33,11 @@ def run(settings: Settings, *, dns_name: str, dns_server: str) -> int:
     Returns:
         The exit code: 0 after a signal, 1 if HAProxy ended by itself, 2 if it cannot start.
     """
-    try:
-        return asyncio.run(_run(settings, dns_name, dns_server))
-    except (gateway.GatewayError, OSError) as error:
-        sys.stderr.write(f"gateway: {error}\n")
-        return BAD_START
+    return run_async_daemon(
+        "gateway",
+        lambda: _run(settings, dns_name, dns_server),
+        (gateway.GatewayError, OSError),
+    )
 
 
 async def _run(settings: Settings, dns_name: str, dns_server: str) -> int:
@@ -54,23 +54,17 @@ async def _run(settings: Settings, dns_name: str, dns_server: str) -> int:
         access = AccessLines.of(settings, STDERR)
         try:
             command = Command(tuple(gateway.argv(config)), os.environ, Path(folder))
-            return await _until_signal(Child.start(command, STDERR, access), settings)
+            return await _until_exit(Child.start(command, STDERR, access), settings)
         finally:
             access.close()
 
 
-async def _until_signal(child: Child, settings: Settings) -> int:
-    told = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
-    telling = asyncio.create_task(told.wait())
-    ending = asyncio.create_task(child.wait())
-    await asyncio.wait((telling, ending), return_when=asyncio.FIRST_COMPLETED)
-    telling.cancel()
-    if told.is_set():
-        # It stops taking connections, and ends when the last request is answered.
+async def _until_exit(child: Child, settings: Settings) -> int:
+    try:
+        code = await child.wait()
+    except asyncio.CancelledError:
+        # HAProxy accepts no more connections, and exits when the last request is answered.
         await child.stop(signal.SIGUSR1, settings.replicas.drain_seconds)
-        return 0
-    sys.stderr.write(f"gateway: HAProxy {exit_words(await ending)}\n")
+        raise
+    sys.stderr.write(f"gateway: HAProxy {exit_words(code)}\n")
     return 1

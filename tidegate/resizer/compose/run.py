@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
-import sys
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -16,7 +14,6 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
-from tidegate.os_errors import port_sentence
 from tidegate.resizer.compose.containers import FOLDER_LABEL, labels_of
 from tidegate.resizer.compose.engine import (
     Engine,
@@ -38,12 +35,19 @@ from tidegate.resizer.compose.workshop import Workshop
 from tidegate.resizer.limited import LimitedResizer
 from tidegate.resizer.server import METRICS_PATH, make_app, serve_tcp
 from tidegate.resizer.sockets import unix_address
+from tidegate.runtime.daemon import CannotStartError, requires_port, run_async_daemon
 from tidegate.runtime.identity import event_origin
 from tidegate.settings import Settings
 from tidegate.stack.probe import asking
 
 NODE: Final = "resizer"
-BAD_START: Final = 2
+CANNOT_START: Final = (
+    CannotScaleError,
+    EngineError,
+    EngineGoneError,
+    EngineTooOldError,
+    NoProjectError,
+)
 # Beyond what a replica gives its requests: its own farewell, see service/server.py.
 FAREWELL_SECONDS: Final = 5.0
 
@@ -58,28 +62,12 @@ def run(settings: Settings, *, project: str = "") -> int:
     Returns:
         The exit code: 0 after a signal, 2 if it cannot start (and then the reason is on stderr).
     """
-    try:
-        asyncio.run(_run(settings, project))
-    except (
-        _CannotStartError,
-        CannotScaleError,
-        EngineError,
-        EngineGoneError,
-        EngineTooOldError,
-        NoProjectError,
-    ) as error:
-        sys.stderr.write(f"resizer: {error}\n")
-        return BAD_START
-    return 0
-
-
-class _CannotStartError(RuntimeError):
-    """Its text says what is wrong and with which setting."""
+    return run_async_daemon(NODE, lambda: _run(settings, project), CANNOT_START)
 
 
 async def _run(settings: Settings, project: str) -> None:
     if settings.replicas.min == 0:
-        raise _CannotStartError(
+        raise CannotStartError(
             "replicas.min: 0 is not possible in Docker Compose, where a new replica is made as a copy of one"
             " that is there; set it to 1 or more"
         )
@@ -98,13 +86,9 @@ async def _run(settings: Settings, project: str) -> None:
         app = make_app(limited, token=token)
         sampler = MemorySampler(engine, home.project)
         add_metrics(app, sampler)
-        try:
+        with requires_port("resizer.port", settings.resizer.port):
             serving = serve_tcp(app, settings.stack.metrics_host, settings.resizer.port)
             await stack.enter_async_context(serving)
-        except OSError as error:
-            raise _CannotStartError(
-                port_sentence(error, "resizer.port", settings.resizer.port)
-            ) from error
         place = resizer.observer.place
         journal.note(
             "start",
@@ -113,7 +97,7 @@ async def _run(settings: Settings, project: str) -> None:
         )
         sampling = asyncio.create_task(sampler.run())
         stack.callback(sampling.cancel)
-        await _until_signal(resizer)
+        await resizer.run()
 
 
 def add_metrics(app: web.Application, sampler: MemorySampler) -> None:
@@ -149,17 +133,17 @@ def _resizer(
 def _read_token(path: Path | None) -> str:
     name = "resizer.token_file"
     if path is None:
-        raise _CannotStartError(
+        raise CannotStartError(
             f"{name}: not set; it names the file with the token of every request"
         )
     try:
         token = path.read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise _CannotStartError(f"{name}: {path}: {error.strerror}") from error
+        raise CannotStartError(f"{name}: {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise _CannotStartError(f"{name}: {path} is not text") from error
+        raise CannotStartError(f"{name}: {path} is not text") from error
     if not token:
-        raise _CannotStartError(f"{name}: {path} is empty")
+        raise CannotStartError(f"{name}: {path} is empty")
     return token
 
 
@@ -167,23 +151,23 @@ def _try_socket(path: Path) -> None:
     """Say what is wrong with the engine's socket while the words are still at hand."""
     name = "resizer.docker_socket"
     if not path.exists():
-        raise _CannotStartError(
+        raise CannotStartError(
             f"{name}: there is no {path}; mount the Docker engine's socket there"
         )
     if not path.is_socket():
-        raise _CannotStartError(
+        raise CannotStartError(
             f"{name}: {path} is not a socket; Docker makes a folder of a mount whose source is missing"
         )
     try:
         with unix_address(path) as address, socket.socket(socket.AF_UNIX) as probe:
             probe.connect(address)
     except PermissionError as error:
-        raise _CannotStartError(
+        raise CannotStartError(
             f"{name}: user {os.geteuid()} may not open {path}; run as the socket's owner, user "
             f"{path.stat().st_uid} (which needs no capability for that)"
         ) from error
     except OSError as error:
-        raise _CannotStartError(f"{name}: {path}: {error.strerror or error}") from error
+        raise CannotStartError(f"{name}: {path}: {error.strerror or error}") from error
 
 
 def _warn(resizer: ComposeResizer, home: Home, journal: Journal) -> None:
@@ -201,16 +185,3 @@ def _warn(resizer: ComposeResizer, home: Home, journal: Journal) -> None:
                 "unreachable",
                 f"{one.name} shares no network with the resizer, so which replica is idle is not known",
             )
-
-
-async def _until_signal(resizer: ComposeResizer) -> None:
-    """Run until told to stop; an error is raised, for it is a fault of ours."""
-    loop = asyncio.get_running_loop()
-    running = asyncio.create_task(resizer.run())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, running.cancel)
-    try:
-        await running
-    except asyncio.CancelledError:
-        if not running.cancelled():
-            raise

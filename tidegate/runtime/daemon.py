@@ -1,0 +1,147 @@
+"""The start and the end of a daemon: signals, the metrics server, exit codes and one-sentence errors."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import closing, contextmanager
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, start_http_server
+
+from tidegate.events import EventWriter
+from tidegate.os_errors import port_sentence, sentence
+from tidegate.runtime.identity import event_writer
+from tidegate.runtime.terminal_output import write_or_discard
+from tidegate.settings import Settings
+
+EXIT_CANNOT_START: Final = 2
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+ErrorTypes = tuple[type[Exception], ...]
+
+
+class CannotStartError(RuntimeError):
+    """A daemon cannot start. Its text names the setting, what is wrong with it and what to do."""
+
+
+def run_daemon(
+    name: str, main: Callable[[threading.Event], int | None], cannot_start: ErrorTypes = ()
+) -> int:
+    """Run a daemon of threads. SIGTERM and SIGINT set the event, and `main` must then return.
+
+    Args:
+        name: the component's name, which precedes an error on stderr.
+        main: the work; its result is the exit code, where None means 0.
+        cannot_start: the exceptions that mean the same as `CannotStartError`.
+
+    Returns:
+        The exit code: what `main` returns, or 2 if it cannot start (and the reason is on stderr).
+    """
+    stop = threading.Event()
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: stop.set())
+    return _exit_code(name, lambda: main(stop), cannot_start)
+
+
+def run_async_daemon(
+    name: str, main: Callable[[], Coroutine[Any, Any, int | None]], cannot_start: ErrorTypes = ()
+) -> int:
+    """Run a daemon of an event loop. SIGTERM or SIGINT cancels `main` once, which is exit code 0.
+
+    Args and result are those of `run_daemon`.
+    """
+    return _exit_code(name, lambda: asyncio.run(_until_signal(main())), cannot_start)
+
+
+async def _until_signal(main: Coroutine[Any, Any, int | None]) -> int | None:
+    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(main)
+
+    def cancel() -> None:
+        if not task.cancelling():  # a second signal must not interrupt the cleanup
+            task.cancel()
+
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if not task.cancelled():
+            raise
+        return 0
+
+
+def _exit_code(name: str, main: Callable[[], int | None], cannot_start: ErrorTypes) -> int:
+    errors: ErrorTypes = (CannotStartError, *cannot_start)
+    try:
+        return main() or 0
+    except errors as error:
+        write_or_discard(sys.stderr, f"{name}: {error}\n")
+        return EXIT_CANNOT_START
+
+
+@contextmanager
+def daemon_event_writer(settings: Settings, node: str) -> Iterator[EventWriter]:
+    """The writer of a daemon's event files, closed at the end of the block.
+
+    Raises:
+        CannotStartError: the data folder cannot be written.
+    """
+    with requires_data_folder():
+        writer = event_writer(settings, node)
+    with closing(writer):
+        yield writer
+
+
+@contextmanager
+def requires_data_folder() -> Iterator[None]:
+    """Report an `OSError` of the block as an unusable data folder.
+
+    Raises:
+        CannotStartError: the block raised an `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise CannotStartError(f"stack.data_dir: {sentence(error)}") from error
+
+
+@contextmanager
+def requires_port(setting: str, port: int) -> Iterator[None]:
+    """Report an `OSError` of the block as a port that cannot be opened.
+
+    Raises:
+        CannotStartError: the block raised an `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise CannotStartError(port_sentence(error, setting, port)) from error
+
+
+@contextmanager
+def metrics_server(
+    registry: CollectorRegistry, host: str, port: int, setting: str
+) -> Iterator[None]:
+    """Serve a registry to Prometheus from a thread inside the block.
+
+    Args:
+        registry: the metrics.
+        host: the address to listen on.
+        port: the port to listen on.
+        setting: the name of the setting that holds the port.
+
+    Raises:
+        CannotStartError: the port is taken.
+    """
+    with requires_port(setting, port):
+        server, thread = start_http_server(port, host, registry=registry)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

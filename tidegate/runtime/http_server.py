@@ -1,0 +1,38 @@
+"""The HTTP server of a daemon that runs an event loop."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from aiohttp import web
+
+from tidegate.runtime.daemon import requires_port
+
+SHUTDOWN_SECONDS: Final = 1.0
+
+
+@asynccontextmanager
+async def http_server(
+    app: web.Application, host: str, port: int, setting: str
+) -> AsyncIterator[None]:
+    """Serve an application inside the block.
+
+    Args:
+        app: the application.
+        host: the address to listen on.
+        port: the port to listen on.
+        setting: the name of the setting that holds the port.
+
+    Raises:
+        CannotStartError: the port is taken.
+    """
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    await runner.setup()
+    try:
+        with requires_port(setting, port):
+            await web.TCPSite(runner, host, port).start()
+        yield
+    finally:
+        await runner.cleanup()
