@@ -88,8 +88,11 @@ def monitor_report(
 ) -> None:
     """Write one page about the model: drift, accuracy, calibration, and where it was sure and wrong."""
     from tidegate.drift.report.run import report as run
+    from tidegate.stack.served_model import find_subject
 
-    raise typer.Exit(run(settings(), since=since, out=out, named=model))
+    found = settings()
+    code = run(found, since=since, out=out, find_subject=lambda: find_subject(found, model))
+    raise typer.Exit(code)
 
 
 @monitor.command("watch", epilog="Example: `tidegate monitor watch`")

@@ -38,8 +38,8 @@ from tidegate.drift.report.findings import Findings, Model
 from tidegate.drift.report.page import to_html
 from tidegate.drift.report.periods import Period
 from tidegate.drift.report.run import find
-from tidegate.drift.report.subject import read_model
 from tidegate.settings import Settings
+from tidegate.stack.served_model import read_model
 from tidegate.store import open_store
 from tidegate.store.base import SearchRequest, StoreUnavailableError
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from service.artefact import ArtefactError
 from tidegate.drift.report.findings import Findings, Model, count, gather
 from tidegate.drift.report.labelled import MOST, read_labelled
 from tidegate.drift.report.page import badge, to_html
 from tidegate.drift.report.periods import Period, even_periods
-from tidegate.drift.report.subject import find_subject, newer_version
+from tidegate.drift.report.subject import Subject, newer_version
 from tidegate.settings import Settings
 from tidegate.store import moments
 from tidegate.store.base import StoreUnavailableError
@@ -24,14 +24,16 @@ TROUBLE: Final = 2
 PERIODS: Final = 12
 
 
-def report(settings: Settings, *, since: str, out: Path, named: Path | None = None) -> int:
-    """Write the page about the model that is served.
+def report(
+    settings: Settings, *, since: str, out: Path, find_subject: Callable[[], Subject]
+) -> int:
+    """Write the page about a model.
 
     Args:
-        settings: the model's artefact, the store, Prometheus and the thresholds.
+        settings: the store, Prometheus and the thresholds.
         since: how far back, `1d` or a moment.
         out: the file to write.
-        named: another model's artefact, or the file that joblib wrote.
+        find_subject: gives the model; raises `SubjectError` if there is none.
 
     Returns:
         The exit code: 0, or 2 with a sentence if there is no model, no store, or no place to write.
@@ -40,10 +42,10 @@ def report(settings: Settings, *, since: str, out: Path, named: Path | None = No
     try:
         begin = _begin(since, now)
         span = Period("all", begin.timestamp(), now.timestamp())
-        subject = find_subject(settings, named)
+        subject = find_subject()
         periods = even_periods(span.begin, span.end, PERIODS)
         found = asyncio.run(find(settings, subject.model, span, periods))
-    except (ValueError, ArtefactError, StoreUnavailableError) as error:
+    except (ValueError, StoreUnavailableError) as error:
         sys.stderr.write(f"{error}\n")
         return TROUBLE
     note = note_of(found.overall.labels)

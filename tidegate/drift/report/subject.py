@@ -1,23 +1,12 @@
-"""Which model a report is about: the one that is served now, unless a person names another."""
+"""Which model a report is about, and whether another version has answered since."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Set
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Final
 
-from service.adoption import find_model
-from service.artefact import REFERENCE, Artefact, ArtefactError
-from tidegate.drift.reference import load_reference
 from tidegate.drift.report.findings import Model, Newer
-from tidegate.settings import Settings
-from tidegate.stack.control import ControlError, ask_status
-from tidegate.stack.environment import absolute
-from tidegate.stack.layout import Layout
-from tidegate.stack.status import StackStatus
 from tidegate.store import moments
 from tidegate.store.base import EventStore, SearchRequest
 from tidegate.store.lines import text_of
@@ -25,52 +14,16 @@ from tidegate.store.lines import text_of
 ANSWERED: Final = "event.dataset:tidegate.request AND _exists_:tidegate.prediction.label"
 
 
+class SubjectError(ValueError):
+    """There is no model to report on. The text says what is missing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A model, and in words how it came to be this one."""
+    """A model, and in words how it was chosen."""
 
     model: Model
     why: str
-
-
-def find_subject(settings: Settings, named: Path | None = None) -> Subject:
-    """The model to report on.
-
-    That is `named`, else what the running stack serves, which `tidegate deploy` may have changed since its
-    start, else what `model.path` names.
-
-    Raises:
-        ArtefactError: it is not there, not whole, or cannot be converted.
-        BadReferenceError: its reference does not read.
-    """
-    if named is not None:
-        return Subject(_read(named, settings), f"{named}, as --model says")
-    path = settings.model.path
-    status, trouble = _running(settings)
-    if status is None:
-        return Subject(_read(path, settings), f"{path}, as model.path says{trouble}")
-    rollout = status.rollout
-    if rollout is not None:
-        path = (rollout.release if rollout.state == "done" else rollout.before).path
-    model = _read(path, settings)
-    versions = {replica.version for replica in status.replicas if replica.version}
-    return Subject(model, f"{path}, {_served(model.version, versions)}")
-
-
-def read_model(artefact: Artefact) -> Model:
-    """What a report needs of an artefact.
-
-    Raises:
-        BadReferenceError: its reference does not read.
-    """
-    manifest = artefact.manifest
-    return Model(
-        manifest.name,
-        manifest.version,
-        tuple(str(label) for label in manifest.classes),
-        manifest.metrics.get("held_out", {}).get("accuracy"),
-        load_reference(artefact.path / REFERENCE),
-    )
 
 
 def newer_version(store: EventStore, model: Model, since: datetime) -> Newer | None:
@@ -86,30 +39,3 @@ def newer_version(store: EventStore, model: Model, since: datetime) -> Newer | N
         if version != model.version:
             return Newer(version, at / 1e6)
     return None
-
-
-def _read(path: Path, settings: Settings) -> Model:
-    try:
-        return read_model(asyncio.run(find_model(path, settings.stack.data_dir)))
-    except OSError as error:
-        raise ArtefactError(f"{path} does not read: {error.strerror}") from error
-
-
-def _running(settings: Settings) -> tuple[StackStatus | None, str]:
-    """The status of the stack that runs in the data folder, or why there is none to go by."""
-    layout = Layout(absolute(settings, Path.cwd()).stack.data_dir)
-    if layout.holder() is None:
-        return None, ""
-    try:
-        return ask_status(layout.socket), ""
-    except ControlError as error:
-        return None, f"; the running stack does not say what it serves ({error})"
-
-
-def _served(version: str, versions: Set[str]) -> str:
-    others = ", ".join(sorted(versions - {version}))
-    if not versions:
-        return "though no replica of the running stack says yet what it serves"
-    if version not in versions:
-        return f"while the running stack serves {others}"
-    return "as the running stack serves it" + (f" beside {others}" if others else "")

@@ -6,13 +6,16 @@ import time
 from pathlib import Path
 
 import pytest
+from model_artefacts import write_artefact
 
 from tidegate.drift.report.findings import Model
-from tidegate.drift.report.run import kibana_of, note_of, report
+from tidegate.drift.report.run import kibana_of, note_of
+from tidegate.drift.report.run import report as write_report
 from tidegate.settings import Settings
+from tidegate.stack.served_model import find_subject
 from tidegate.store.embedded import EmbeddedStore
 
-from .conftest import MakeEvent, write_artefact
+from .conftest import MakeEvent
 
 
 @pytest.fixture
@@ -24,6 +27,12 @@ def settings(tmp_path: Path, model: Model) -> Settings:
         stack={"data_dir": tmp_path},
         prometheus={"port": 9},
         drift={"segments": ["carrier"]},
+    )
+
+
+def report(settings: Settings, since: str, out: Path, named: Path | None = None) -> int:
+    return write_report(
+        settings, since=since, out=out, find_subject=lambda: find_subject(settings, named)
     )
 
 
