@@ -99,8 +99,8 @@ def doctor(
     ] = False,
 ) -> None:
     """Say what is missing or in the way, and what to do about it."""
-    from tidegate.stack.commands import compose_doctor
-    from tidegate.stack.commands import doctor as run
+    from tidegate.doctor.commands import compose_doctor
+    from tidegate.doctor.commands import doctor as run
 
     raise typer.Exit(compose_doctor() if compose else run(settings()))
 

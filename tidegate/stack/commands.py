@@ -1,4 +1,4 @@
-"""`tidegate up`, `status`, `down` and `doctor`."""
+"""`tidegate up`, `status` and `down`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,9 @@ from typing import Final, Literal, cast
 from rich.console import Console
 
 from tidegate.os_errors import sentence
-from tidegate.render.layout import project_folder
 from tidegate.settings import Settings, Store
 from tidegate.stack.components import stop_seconds
-from tidegate.stack.compose_doctor import compose_checks
 from tidegate.stack.control import ControlError, ask_status
-from tidegate.stack.doctor import Check, checks, table
 from tidegate.stack.environment import absolute, environment
 from tidegate.stack.faces import LiveFace, PlainFace
 from tidegate.stack.journal import Entry
@@ -123,29 +120,6 @@ def down(settings: Settings) -> int:
     _gone(layout, pid, GRACE_SECONDS)
     _say(console, f"killed: the supervisor (pid {pid}) had not ended in time")
     return 1
-
-
-def doctor(settings: Settings) -> int:
-    """Say what is missing or in the way, and what to do about it.
-
-    Returns:
-        The exit code: 0, or 1 if something needed is missing.
-    """
-    return _shown(asyncio.run(checks(absolute(settings, Path.cwd()))))
-
-
-def compose_doctor() -> int:
-    """Say what stands against `docker compose up` on this machine, and what to do about it.
-
-    Returns:
-        The exit code: 0, or 1 if something needed is missing.
-    """
-    return _shown(compose_checks(project_folder()))
-
-
-def _shown(found: list[Check]) -> int:
-    Console().print(table(found))
-    return 1 if any(check.state == "missing" for check in found) else 0
 
 
 def _with_store(settings: Settings, kind: str | None) -> Settings:

@@ -8,15 +8,13 @@ import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution, requires
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import psutil
-from rich.table import Column, Table
-from rich.text import Text
 
+from tidegate.doctor.check import Check
 from tidegate.settings import Settings, config_file
 from tidegate.stack import gateway, prometheus
 from tidegate.stack.disk import MIB, folder_problem, free_bytes
@@ -30,18 +28,8 @@ DISK_BYTES: Final = 2048 * MIB
 PYTHON: Final = (3, 11)
 # Extras without which `tidegate up` cannot work; the others are for training, load and development.
 NEEDED_EXTRAS: Final = frozenset({"", "service", "store", "stack"})
-STYLES: Final = {"ok": "green", "warn": "yellow", "missing": "red"}
 _VERSION = re.compile(r"\d+\.\d+\S*")
 _REQUIREMENT = re.compile(r"""^([A-Za-z0-9._-]+)[^;]*(?:;.*extra == ['"]([\w-]+)['"])?""")
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing looked at. `missing` stops a start, `warn` does not; `text` says what to do."""
-
-    name: str
-    state: Literal["ok", "warn", "missing"]
-    text: str
 
 
 async def checks(settings: Settings) -> list[Check]:
@@ -61,14 +49,6 @@ async def checks(settings: Settings) -> list[Check]:
         memory_check(psutil.virtual_memory().available),
         *(await _elasticsearch(settings)),
     ]
-
-
-def table(found: list[Check]) -> Table:
-    """The checks as a table."""
-    shown = Table("", "", Column(overflow="fold"), box=None, pad_edge=False, show_header=False)
-    for check in found:
-        shown.add_row(check.name, Text(check.state, style=STYLES[check.state]), Text(check.text))
-    return shown
 
 
 def _of(name: str, problem: str, fine: str) -> Check:

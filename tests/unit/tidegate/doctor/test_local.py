@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.stack.doctor import (
-    Check,
+from tidegate.doctor.check import Check, table
+from tidegate.doctor.local import (
     disk_check,
     memory_check,
     optional_check,
     package_checks,
     program_check,
-    table,
 )
 
 GIB = 2**30

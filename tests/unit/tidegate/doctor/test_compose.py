@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from tidegate.render.watermarks import GIB
-from tidegate.stack.compose_doctor import (
+from tidegate.doctor.compose import (
     compose_check,
     disk_checks,
     engine_check,
@@ -16,6 +15,7 @@ from tidegate.stack.compose_doctor import (
     ports_check,
     socket_check,
 )
+from tidegate.render.watermarks import GIB
 
 
 def config(port: int = 3000, docker_socket: str = "/var/run/docker.sock") -> dict[str, Any]:

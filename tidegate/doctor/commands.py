@@ -1,0 +1,38 @@
+"""`tidegate doctor`, for a stack on this machine and for Docker Compose."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from rich.console import Console
+
+from tidegate.doctor.check import Check, table
+from tidegate.doctor.compose import compose_checks
+from tidegate.doctor.local import checks
+from tidegate.render.layout import project_folder
+from tidegate.settings import Settings
+from tidegate.stack.environment import absolute
+
+
+def doctor(settings: Settings) -> int:
+    """Say what is missing or in the way, and what to do about it.
+
+    Returns:
+        The exit code: 0, or 1 if something needed is missing.
+    """
+    return _shown(asyncio.run(checks(absolute(settings, Path.cwd()))))
+
+
+def compose_doctor() -> int:
+    """Say what stands against `docker compose up` on this machine, and what to do about it.
+
+    Returns:
+        The exit code: 0, or 1 if something needed is missing.
+    """
+    return _shown(compose_checks(project_folder()))
+
+
+def _shown(found: list[Check]) -> int:
+    Console().print(table(found))
+    return 1 if any(check.state == "missing" for check in found) else 0
