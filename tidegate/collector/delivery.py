@@ -7,6 +7,7 @@ knows how large the quarantine was.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from tidegate.collector.appending import append
-from tidegate.collector.backoff import Backoff
 from tidegate.collector.checkpoint import Checkpoint, Progress
 from tidegate.collector.janitor import expired
 from tidegate.collector.journal import NODE, Journal
@@ -24,11 +24,17 @@ from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.sink import Sink
 from tidegate.collector.tail import Batch, Tail
 from tidegate.events import encode
+from tidegate.runtime.backoff import Backoff
 from tidegate.store.base import Rejected, StoreUnavailableError
 from tidegate.store.moments import microseconds
 
 # How often the store is asked to drop what is too old.
 PRUNE_SECONDS: Final = 600.0
+
+
+def sink_backoff(random: Callable[[], float] = random.random) -> Backoff:
+    """The waits while a sink is unavailable: 0.2, 0.4, 0.8 … 5 s, with jitter."""
+    return Backoff(first_seconds=0.2, longest_seconds=5.0, immediate=0, random=random)
 
 
 @runtime_checkable
@@ -174,7 +180,7 @@ class Delivery:
     def _away(self, error: Exception) -> float:
         self.metrics.sink_up.set(0)
         self.metrics.retried.inc()
-        if self.backoff.tries == 0:
+        if self.backoff.failures == 0:
             self.journal.say("sink-away", f"nothing can be delivered now: {error}", level="warn")
         return self.backoff.failed()
 

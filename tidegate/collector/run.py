@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import random
 import sys
 import threading
 import time
@@ -13,9 +12,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from tidegate.collector.backoff import Backoff
 from tidegate.collector.checkpoint import Checkpoint
-from tidegate.collector.delivery import Delivery, Retention, begin
+from tidegate.collector.delivery import Delivery, Retention, begin, sink_backoff
 from tidegate.collector.journal import NODE, Journal
 from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
@@ -133,7 +131,7 @@ def _prepare(stack: ExitStack, settings: Settings, *, serve: bool) -> Delivery:
             collector.keep_bytes,
             moments.age(settings.store.embedded.retention),
         ),
-        backoff=Backoff(random.random),
+        backoff=sink_backoff(),
         clock=time.time,
         quarantine_bytes=progress.quarantine_bytes or 0,
     )

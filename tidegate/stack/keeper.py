@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from tidegate.stack.backoff import Backoff
+from tidegate.runtime.backoff import Backoff
 from tidegate.stack.journal import Journal
 from tidegate.stack.probe import Probe
 from tidegate.stack.process import Child, Command, OnLine, exit_words
@@ -134,7 +134,7 @@ class Keeper:
             started = self.clock()
             problem = await self._run_once(started)
             refused = self.ready_at is None and (self._exit_code or 0) > 0
-            delay = self.backoff.after(self.clock() - started, at_once=not refused)
+            delay = self.backoff.failed(self.clock() - started, at_once=not refused)
             again = f"next start in {delay:.1f} s" if delay else "starting it again"
             self.problem = f"{problem}; {again}"
             self._note("exit", self.problem, "warn")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tidegate.resizer.compose.containers import Container
-from tidegate.stack.backoff import Backoff
+from tidegate.runtime.backoff import Backoff
 
 # Whoever kills a container may be about to remove it, and Compose does so within milliseconds.
 REVIVE_SECONDS: Final = 1.0
@@ -70,7 +70,7 @@ class Chronicle:
                 life.unready_since, life.was_ready = None, True
             if one.status == "exited" and life.ended != one.finished_at:
                 life.ended = one.finished_at
-                delay = life.backoff.after(one.finished_at - one.started_at)
+                delay = life.backoff.failed(one.finished_at - one.started_at)
                 life.revive_at = now + max(REVIVE_SECONDS, delay)
         self._first = False
 

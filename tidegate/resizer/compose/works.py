@@ -12,7 +12,7 @@ from tidegate.resizer.compose.containers import Container
 from tidegate.resizer.compose.engine import EngineError, EngineGoneError
 from tidegate.resizer.compose.journal import Journal
 from tidegate.resizer.compose.workshop import OVERTAKEN, Workshop
-from tidegate.stack.backoff import Backoff
+from tidegate.runtime.backoff import Backoff
 
 # An engine that could not stop or remove a container is not asked again at once.
 RETRY_SECONDS: Final = 5.0
@@ -77,14 +77,14 @@ class Works:
     async def _start(self, number: int, work: Coroutine[None, None, None]) -> None:
         try:
             await work
-            self._refusals.failures = 0
+            self._refusals.succeeded()
             self.journal.over("refused", "the engine starts replicas again")
         except (EngineError, EngineGoneError) as error:
             if not (isinstance(error, EngineError) and error.status in OVERTAKEN):
                 name = self.workshop.place.name(number)
                 self.journal.condition("refused", f"{name}: {error}", level="error")
-            # An engine that refuses (no memory, no image) is asked again ever more seldom.
-            self._start_at = self.monotonic() + self._refusals.after(0.0)
+            # The engine may refuse for long (no memory, no image).
+            self._start_at = self.monotonic() + self._refusals.failed()
         finally:
             del self._starts[number]
             self.changed.set()

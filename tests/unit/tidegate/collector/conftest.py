@@ -13,9 +13,8 @@ from typing import Any
 
 import pytest
 
-from tidegate.collector.backoff import Backoff
 from tidegate.collector.checkpoint import Checkpoint
-from tidegate.collector.delivery import Delivery, Retention, begin
+from tidegate.collector.delivery import Delivery, Retention, begin, sink_backoff
 from tidegate.collector.journal import Journal
 from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
@@ -101,7 +100,7 @@ class Workshop:
             ),
             metrics=self.metrics,
             retention=self.keep,
-            backoff=Backoff(lambda: 1.0),
+            backoff=sink_backoff(lambda: 0.0),
             clock=lambda: self.now,
             quarantine_bytes=progress.quarantine_bytes or 0,
         )

@@ -14,9 +14,8 @@ import pytest
 from logstash_double import PASSWORD, LogstashDouble, logstash_double
 
 from tidegate.collector import logstash
-from tidegate.collector.backoff import Backoff
 from tidegate.collector.checkpoint import Checkpoint
-from tidegate.collector.delivery import Delivery, Retention
+from tidegate.collector.delivery import Delivery, Retention, sink_backoff
 from tidegate.collector.journal import Journal
 from tidegate.collector.logstash import LogstashSink
 from tidegate.collector.metrics import Metrics
@@ -275,7 +274,7 @@ def test_the_collector_counts_what_it_delivers_makes_fit_sets_aside_and_tries_ag
         journal=Journal(EventWriter(logs, "collector"), ORIGIN, terminal=io.StringIO()),
         metrics=metrics,
         retention=Retention(1e9, 10**9, timedelta(days=7)),
-        backoff=Backoff(lambda: 1.0),
+        backoff=sink_backoff(lambda: 0.0),
         clock=time.time,
     )
 

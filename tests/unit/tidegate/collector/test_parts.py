@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.collector.backoff import Backoff
 from tidegate.collector.checkpoint import Checkpoint, Progress
-from tidegate.collector.delivery import begin
+from tidegate.collector.delivery import begin, sink_backoff
 from tidegate.collector.janitor import expired
 from tidegate.collector.lines import Aside, Place
 from tidegate.collector.quarantine import Quarantine
@@ -119,7 +118,7 @@ def test_without_a_checkpoint_the_quarantine_is_kept_whole(tmp_path: Path) -> No
 
 
 def test_back_off_doubles_to_five_seconds_and_takes_a_random_part() -> None:
-    longest, shortest = Backoff(lambda: 1.0), Backoff(lambda: 0.0)
+    longest, shortest = sink_backoff(lambda: 0.0), sink_backoff(lambda: 1.0)
     waits = [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
     assert [longest.failed() for _ in range(7)] == pytest.approx(waits)
     assert [shortest.failed() for _ in range(7)] == pytest.approx([wait / 2 for wait in waits])

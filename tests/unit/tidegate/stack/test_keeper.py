@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from ports import free_port
 
-from tidegate.stack.backoff import Backoff
+from tidegate.runtime.backoff import Backoff
 from tidegate.stack.journal import Journal
 from tidegate.stack.keeper import Keeper, Program, State
 from tidegate.stack.probe import Probe
