@@ -286,7 +286,7 @@ async def monitoring(rounds: int) -> None:
             replica: Replica = app.state.replica
             await replica.load()
             if name == "without":
-                replica._monitor = None  # noqa: SLF001 (there is no way to serve without it)
+                replica.recorder.monitor = None
                 replica.ids = Unwatched()  # type: ignore[assignment]
             apps[name] = app
         print("| rows | µs without | µs with | difference | share |")
@@ -310,7 +310,7 @@ async def monitoring(rounds: int) -> None:
         replica = apps["with"].state.replica
         registry = replica._registry  # noqa: SLF001 (what /metrics shows)
         scrape = microseconds(lambda: generate_latest(registry), 50)
-        monitor: Any = replica._monitor  # noqa: SLF001 (as above)
+        monitor: Any = replica.recorder.monitor
         series = sum(len(family.samples) for family in monitor.collect())
         registry.unregister(monitor)
         bare = microseconds(lambda: generate_latest(registry), 50)

@@ -7,22 +7,23 @@ from time import time_ns
 
 import orjson
 
+from service.model import Model
 from service.predict import DECIMALS
-from service.replica import Answer, Model
+from service.replica import BatchResult
 from tidegate.drift.ids import PredictionIds
 from tidegate.telemetry import request_ids
 
 
-def sign(answer: Answer, signer: PredictionIds | None) -> list[str]:
+def sign(result: BatchResult, signer: PredictionIds | None) -> list[str]:
     """A prediction id for each row."""
     assert signer is not None  # noqa: S101 (it came with the model)
-    labels = answer.prediction.labels.tolist()
-    confidences = _confidences(answer)
+    labels = result.prediction.labels.tolist()
+    confidences = _confidences(result)
     return signer.make(time_ns() // 1000, _ids(), labels, confidences)
 
 
-def _confidences(answer: Answer) -> list[float]:
-    rounded: list[float] = answer.prediction.confidence.astype(float).round(DECIMALS).tolist()
+def _confidences(result: BatchResult) -> list[float]:
+    rounded: list[float] = result.prediction.confidence.astype(float).round(DECIMALS).tolist()
     return rounded
 
 
@@ -33,11 +34,11 @@ def _ids() -> tuple[str, str]:
     return ids
 
 
-def encode(model: Model, answer: Answer, signed: Sequence[str]) -> bytes:
+def encode(model: Model, result: BatchResult, signed: Sequence[str]) -> bytes:
     """The body, as JSON."""
     manifest = model.manifest
-    labels = answer.prediction.labels.tolist()
-    probabilities = _confidences(answer)
+    labels = result.prediction.labels.tolist()
+    probabilities = _confidences(result)
     return orjson.dumps(
         {
             "predictions": [
@@ -51,8 +52,8 @@ def encode(model: Model, answer: Answer, signed: Sequence[str]) -> bytes:
                 )
             ],
             "model": {"name": manifest.name, "version": manifest.version},
-            "work": answer.work,
-            "device": answer.device,
+            "work": result.work,
+            "device": result.device,
             "trace_id": _ids()[0],
         }
     )

@@ -26,7 +26,8 @@ from service.follow_up import FollowUp
 from service.inference_v2 import PREFIX, InferenceV2
 from service.openapi import describe
 from service.problems import Detail, RequestError
-from service.replica import WORKS, Replica, Work
+from service.replica import Replica
+from service.work import WORKS, Work
 from tidegate.events import make_event
 from tidegate.settings import Settings
 from tidegate.telemetry import fail, instrument, span
@@ -101,11 +102,11 @@ class Endpoints:
         body = await read_body(request, replica.settings.gateway.request_bytes)
         with span("request.parse", bytes=len(body)):
             matrix, work = read_request(parse_json(body), model.schema)
-        answer = await replica.answer(model, matrix, work, request.receive)
+        result = await replica.predict(model, matrix, work, request.receive)
         with span("response.encode"):
-            signed = sign(answer, replica.ids)
-            content = encode(model, answer, signed)
-        after = replica.after(model, matrix, answer, signed)
+            signed = sign(result, replica.ids)
+            content = encode(model, result, signed)
+        after = replica.after(model, matrix, result, signed)
         return Response(content, media_type="application/json", background=after)
 
     async def live(self, _: Request) -> Response:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
+from service.client_disconnect import client_disconnected
 from service.problems import Detail, Loc, RequestError
 
 BODY: Final[Loc] = ("body",)
@@ -21,11 +22,6 @@ MOST_MEMBERS: Final = 64
 SEARCHED_BYTES: Final = 16_384
 """In a longer text the fields that hold NaN are not looked for: 16 KiB take up to 9 ms."""
 _WINDOW_BITS: Final = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": zlib.MAX_WBITS}
-
-
-def client_gone() -> RequestError:
-    """The client left before its answer; nobody reads this, but the event tells it (499, as nginx has it)."""
-    return RequestError(499, Detail(("client",), "The client closed the connection", "client_gone"))
 
 
 async def read_body(request: Request, limit: int, *, check_type: bool = True) -> bytes:
@@ -52,7 +48,7 @@ async def read_body(request: Request, limit: int, *, check_type: bool = True) ->
             if len(body) > limit:
                 raise _too_large(limit)
     except ClientDisconnect:
-        raise client_gone() from None
+        raise client_disconnected() from None
     return bytes(body) if window_bits is None else _inflate(bytes(body), window_bits, limit)
 
 

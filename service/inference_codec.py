@@ -15,10 +15,12 @@ import orjson
 from starlette.responses import Response
 
 from service.features import Feature, Matrix, Schema
+from service.model import Model
 from service.predict import MATRIX_INPUT
 from service.problems import SHOWN_CHARACTERS, Detail, RequestError, listed, shown
-from service.replica import WORKS, Answer, Model, Work
+from service.replica import BatchResult
 from service.tensors import BYTES, Tensor, pack, wrong
+from service.work import WORKS, Work
 
 HEADER_LENGTH: Final = "inference-header-content-length"
 PREDICTION_ID: Final = "prediction_id"
@@ -173,7 +175,7 @@ def check_size(model: Model, outputs: Sequence[Output], rows: int) -> None:
 def write_response(
     model: Model,
     request_id: object,
-    answer: Answer,
+    result: BatchResult,
     outputs: list[Output],
     *,
     signed: Sequence[str],
@@ -183,15 +185,15 @@ def write_response(
     Args:
         model: the model.
         request_id: given back if it is a string.
-        answer: what the model said.
+        result: the prediction.
         outputs: those that are wanted.
         signed: a prediction id for each row, where they are.
     """
     classes = model.manifest.classes
     values: dict[str, list[Any] | npt.NDArray[Any]] = {
-        "label": [classes[position] for position in answer.prediction.labels],
-        "probability": answer.prediction.confidence,
-        PROBABILITIES: answer.prediction.probabilities.astype(np.float32, copy=False),
+        "label": [classes[position] for position in result.prediction.labels],
+        "probability": result.prediction.confidence,
+        PROBABILITIES: result.prediction.probabilities.astype(np.float32, copy=False),
         PREDICTION_ID: list(signed),
     }
     types = {name: datatype for name, datatype, _ in outputs_of(model)} | {PREDICTION_ID: BYTES}
@@ -213,7 +215,7 @@ def write_response(
     head: dict[str, Any] = {
         "model_name": model.manifest.name,
         "model_version": model.manifest.version,
-        "parameters": {"device": answer.device, "work": answer.work},
+        "parameters": {"device": result.device, "work": result.work},
         "outputs": described,
     }
     if isinstance(request_id, str):

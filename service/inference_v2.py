@@ -31,8 +31,9 @@ from service.inference_codec import (
     to_matrix,
     write_response,
 )
+from service.model import Model
 from service.problems import Detail, RequestError
-from service.replica import Model, Replica
+from service.replica import Replica
 from service.tensors import BYTES, read_tensors, split_body, wrong
 from tidegate.telemetry import span
 
@@ -127,23 +128,26 @@ class InferenceV2:
     async def stats(self, request: Request) -> Response:
         """What was answered since the start; times in nanoseconds."""
         model = self._model(request)
-        tally = self._replica.tally
+        statistics = self._replica.recorder.statistics
         return _json(
             {
                 "model_stats": [
                     {
                         "name": model.manifest.name,
                         "version": model.manifest.version,
-                        "last_inference": tally.last_unix_ms,
-                        "inference_count": tally.rows,
-                        "execution_count": tally.batches,
+                        "last_inference": statistics.last_unix_ms,
+                        "inference_count": statistics.rows,
+                        "execution_count": statistics.batches,
                         "inference_stats": {
                             "success": {
-                                "count": tally.batches,
-                                "ns": tally.queue_ns + tally.slot_ns,
+                                "count": statistics.batches,
+                                "ns": statistics.queue_ns + statistics.slot_ns,
                             },
-                            "queue": {"count": tally.batches, "ns": tally.queue_ns},
-                            "compute_infer": {"count": tally.batches, "ns": tally.slot_ns},
+                            "queue": {"count": statistics.batches, "ns": statistics.queue_ns},
+                            "compute_infer": {
+                                "count": statistics.batches,
+                                "ns": statistics.slot_ns,
+                            },
                         },
                     }
                 ]
@@ -175,13 +179,13 @@ class InferenceV2:
             outputs = read_outputs(model, wanted.get("outputs"), parameters)
             matrix = to_matrix(model.schema, list(read_tensors(wanted.get("inputs"), raw)))
             check_size(model, outputs, len(matrix))
-        answer = await self._replica.answer(model, matrix, work, request.receive)
+        result = await self._replica.predict(model, matrix, work, request.receive)
         with span("response.encode"):
             asked = any(output.name == PREDICTION_ID for output in outputs)
-            signed = sign(answer, self._replica.ids) if asked else []
-            response = write_response(model, wanted.get("id"), answer, outputs, signed=signed)
+            signed = sign(result, self._replica.ids) if asked else []
+            response = write_response(model, wanted.get("id"), result, outputs, signed=signed)
             await compress(response, request.headers.get("accept-encoding", ""))
-            response.background = self._replica.after(model, matrix, answer, signed)
+            response.background = self._replica.after(model, matrix, result, signed)
             return response
 
     def _readiness(self) -> Response:

@@ -19,8 +19,8 @@ import orjson
 from service.adoption import find_model
 from service.artefact import Artefact, ArtefactError, Manifest, load, locked, staged
 from service.features import Feature
+from service.model import make_monitor
 from service.predict import load_predictor
-from service.replica import make_monitor
 from tidegate.drift.reference import BadReferenceError
 from tidegate.os_errors import sentence
 from tidegate.settings import Settings, SettingsError

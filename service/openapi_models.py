@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from service.features import MAX_ROWS, Feature
-from service.replica import MEDIUM_ROWS, Work
 from service.tensors import DATATYPES
+from service.work import MEDIUM_ROWS, Work
 
 
 class Request(BaseModel, extra="forbid"):

@@ -11,11 +11,12 @@ import orjson
 import pytest
 from starlette.types import Message
 
+from service.client_disconnect import cancel_on_disconnect
 from service.features import Matrix
 from service.inline import INLINE_SECONDS
 from service.predict import Prediction, Predictor
 from service.problems import RequestError
-from service.replica import Work, device_seconds, while_client_stays, work_of
+from service.work import Work, device_seconds, work_of
 from tidegate.settings import Device
 
 from .conftest import Serve, Served, until
@@ -42,7 +43,7 @@ async def test_the_simulated_device_holds_the_slot_and_is_named(
         answer = await served.client.post("/predict", json={"instances": samples[:1]})
         spent_ns = perf_counter_ns() - before_ns
         metrics = (await served.client.get("/metrics")).text
-        tally = served.replica.tally
+        tally = served.replica.recorder.statistics
     assert answer.json()["device"] == "simulated"
     assert 50e6 <= tally.slot_ns < spent_ns
     assert 'tidegate_slot_seconds_bucket{le="0.04"} 0.0' in metrics
@@ -64,7 +65,7 @@ async def test_more_requests_than_slots_wait_in_line(
     assert [answer.status_code for answer in answers] == [200] * 6
     assert waits[2] > 40e6, "all but the first two wait for a round of 40 ms"
     assert waits[4] > 80e6, "and the last two for another"
-    assert served.replica.tally.queue_ns == sum(waits)
+    assert served.replica.recorder.statistics.queue_ns == sum(waits)
 
 
 async def test_a_line_that_is_full_is_a_503(serve: Serve, samples: list[dict[str, Any]]) -> None:
@@ -121,7 +122,7 @@ async def test_a_client_that_leaves_gives_its_slot_back(
         leave.set()
         await asyncio.wait_for(asyncio.gather(working, waiting), 5)
         assert (served.replica.slots.busy, served.replica.slots.waiting) == (0, 0)
-    assert served.replica.tally.batches == 0
+    assert served.replica.recorder.statistics.batches == 0
     assert [event["error"]["type"] for event in served.events()] == ["client_gone"] * 2
 
 
@@ -175,7 +176,7 @@ async def test_a_slot_is_in_use_until_its_thread_ends_though_the_client_left(
         assert served.replica.slots.busy == 0
     assert refused.status_code == 503
     assert {event["error"]["type"] for event in served.events()} == {"client_gone", "no_slot"}
-    assert served.replica.tally.batches == 0
+    assert served.replica.recorder.statistics.batches == 0
 
 
 async def test_an_unexpected_error_while_loading_fails_the_replica_and_is_logged(
@@ -232,7 +233,7 @@ async def leaves() -> Message:
 
 async def test_a_cancelled_request_is_not_mistaken_for_a_client_that_left() -> None:
     async def work() -> None:
-        async with while_client_stays(stays):
+        async with cancel_on_disconnect(stays):
             await asyncio.Event().wait()
 
     task = asyncio.create_task(work())
@@ -247,7 +248,7 @@ async def test_a_client_that_leaves_in_the_last_moment_does_not_cancel_what_foll
 
     async def work() -> None:
         try:
-            async with while_client_stays(leaves):
+            async with cancel_on_disconnect(leaves):
                 await asyncio.sleep(0)  # the watcher sees it, and this ends in the same turn
         except RequestError as error:
             done.append(error.type)
