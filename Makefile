@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-drift up down test lint format bench bench-autoscaler bench-live render lock clean
+.PHONY: help setup demo demo-drift up down test lint format bench bench-autoscaler bench-live render render-check lock clean
 
 help:  ## Show this.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,7 +32,7 @@ test:  ## Set everything up and run every test on all cores; ARGS='tests/unit -k
 
 lint:  ## Style, types and the freshness of generated files.
 	@scripts/setup
-	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check . && $(BIN)/mypy && $(BIN)/tidegate render --check
+	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check . && $(BIN)/mypy && $(MAKE) --no-print-directory render-check
 
 format:  ## Bring the code into form.
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
@@ -50,7 +50,10 @@ bench-autoscaler: setup  ## Compare scaling policies on all traces, also on thos
 	@$(BIN)/python bench/autoscaler.py $(if $(TRACES),--traces $(TRACES)) $(if $(SEEDS),--seeds $(SEEDS))
 
 render:  ## Write the generated files.
-	@$(BIN)/tidegate render
+	@$(BIN)/python -m tools.generate
+
+render-check:  ## Check that the generated files are current.
+	@$(BIN)/python -m tools.generate --check
 
 COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --quiet \
   --no-header --no-emit-index-url --no-emit-find-links --prerelease if-necessary-or-explicit

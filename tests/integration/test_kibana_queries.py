@@ -35,16 +35,16 @@ from tidegate.autoscaler.journal import Journal
 from tidegate.autoscaler.types import Decision, Signals
 from tidegate.events import Event, EventWriter, Origin
 from tidegate.exporter.alerts import Alert, event_of
-from tidegate.render.kibana.columns import Values
-from tidegate.render.kibana.dashboard import OVERVIEW
-from tidegate.render.kibana.data_views import DATA_VIEWS, EVENTS
-from tidegate.render.kibana.links import trace_path
-from tidegate.render.kibana.panels import LAYER, Lens
-from tidegate.render.kibana.searches import Search, searches
 from tidegate.settings import Settings
 from tidegate.stack import gateway
 from tidegate.store.elasticsearch import ElasticsearchStore
 from tidegate.telemetry import annotate, get_logger, instrument
+from tools.generate.kibana.columns import Values
+from tools.generate.kibana.dashboard import OVERVIEW
+from tools.generate.kibana.data_views import DATA_VIEWS, EVENTS
+from tools.generate.kibana.links import trace_path
+from tools.generate.kibana.panels import LAYER, Lens
+from tools.generate.kibana.searches import Search, searches
 
 pytestmark = pytest.mark.integration
 LENSES: Final = [panel for panel in OVERVIEW.panels if isinstance(panel, Lens)]

@@ -85,18 +85,6 @@ def exporter() -> None:
     raise typer.Exit(run(settings()))
 
 
-@commands.command(rich_help_panel="This repository")
-def render(
-    check: Annotated[
-        bool, typer.Option(help="Write nothing; exit 1 if a file is not current.")
-    ] = False,
-) -> None:
-    """Write the generated files: rules and alerts, dashboards, pages of the documentation."""
-    from tidegate.render.commands import render as run
-
-    raise typer.Exit(run(settings(), check=check))
-
-
 @secrets.command("init", epilog="Example: `tidegate secrets init --given ./secrets --own /data`")
 def secrets_init(
     folder: Annotated[Path, typer.Option("--dir", help="A folder for each consumer.")] = Path(

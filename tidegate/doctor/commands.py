@@ -10,7 +10,7 @@ from rich.console import Console
 from tidegate.doctor.check import Check, table
 from tidegate.doctor.compose import compose_checks
 from tidegate.doctor.local import checks
-from tidegate.render.layout import project_folder
+from tidegate.observability_files.paths import project_folder
 from tidegate.settings import Settings
 from tidegate.stack.environment import absolute
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from tidegate.doctor.check import Check
+from tidegate.observability_files.watermarks import GIB, read_watermarks
 from tidegate.provision import preflight
 from tidegate.provision.problems import ProvisionError, reason
 from tidegate.provision.readable import unreadable_problem
-from tidegate.render.watermarks import GIB, read_watermarks
 from tidegate.stack.ports import Wanted, port_problems
 
 COMPOSE_LEAST: Final = (2, 24)

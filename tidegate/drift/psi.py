@@ -1,6 +1,6 @@
 """How far two distributions over the same bins lie apart, and whether that is more than chance.
 
-The rules in Prometheus compute the same from counters (tidegate/render/drift_rules.py). The smoothed
+The rules in Prometheus compute the same from counters (tidegate/rules/drift_rules.py). The smoothed
 shares are those of `smoothed_ratios`.
 """
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
+from tidegate.observability_files.paths import project_folder
 from tidegate.provision.folders import owned
 from tidegate.provision.initial import Initial
 from tidegate.provision.problems import ProvisionError
 from tidegate.provision.showing import listing, value
-from tidegate.render.layout import project_folder
 from tidegate.settings import Settings
 
 

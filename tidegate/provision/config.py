@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+from tidegate.observability_files.paths import observability_folder
 from tidegate.provision.problems import ProvisionError, reason
-from tidegate.render.commands import rule_files
-from tidegate.render.layout import config_folder
+from tidegate.rules.rule_files import rule_files
 from tidegate.settings import Settings
 from tidegate.stack.prometheus import render_config
 
@@ -45,7 +45,7 @@ def write_config(settings: Settings, folder: Path) -> list[str]:
     try:
         shutil.rmtree(home / "rules", ignore_errors=True)
         (home / "rules").mkdir(parents=True)
-        for own in sorted((config_folder() / "prometheus" / "rules").glob("*.yml")):
+        for own in sorted((observability_folder() / "prometheus" / "rules").glob("*.yml")):
             shutil.copy(own, home / "rules")
         for name, text in rule_files(settings).items():
             (home / "rules" / name).write_text(text, encoding="utf-8")

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tidegate.observability_files.paths import project_folder
+from tidegate.observability_files.watermarks import Watermarks, read_watermarks
 from tidegate.provision import preflight, stamp
 from tidegate.provision.folders import Owned
 from tidegate.provision.given import read_given
@@ -13,8 +15,6 @@ from tidegate.provision.inventory import CONSUMERS, SECRETS, Consumer, Secret
 from tidegate.provision.keeping import Keep, settle
 from tidegate.provision.problems import ProvisionError
 from tidegate.provision.readable import unreadable_problem
-from tidegate.render.layout import project_folder
-from tidegate.render.watermarks import Watermarks, read_watermarks
 
 
 @dataclass(frozen=True, slots=True)

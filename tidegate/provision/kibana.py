@@ -11,14 +11,18 @@ from typing import Final
 
 import aiohttp
 
+from tidegate.observability_files.kibana import (
+    DEFAULT_DATA_VIEW,
+    dashboard_path,
+    data_view_requests,
+    data_views,
+    ndjson,
+    saved_objects,
+)
 from tidegate.provision.kibana_api import Kibana, trust
 from tidegate.provision.kibana_key import api_key
 from tidegate.provision.problems import ProvisionError
 from tidegate.provision.waiting import Say
-from tidegate.render.kibana import data_views
-from tidegate.render.kibana.dashboard import OVERVIEW
-from tidegate.render.kibana.documents import ndjson, saved_objects
-from tidegate.render.kibana.links import dashboard_path
 from tidegate.settings import Settings
 
 POLL_SECONDS: Final = 1.0
@@ -67,11 +71,13 @@ async def _wait(kibana: Kibana, seconds: float, say: Say) -> None:
 
 async def _fill(kibana: Kibana, settings: Settings, say: Say) -> None:
     # First the data views: the objects refer to them.
-    for view, request in zip(data_views.DATA_VIEWS, data_views.requests(settings), strict=True):
+    views = data_views(settings)
+    for view, request in zip(views, data_view_requests(settings), strict=True):
         await kibana.put_data_view(request)
         say(f"data view {view.name}: {view.pattern}")
-    await kibana.propose_default(data_views.DEFAULT.id)
-    say(f"default data view, unless another was chosen: {data_views.DEFAULT.name}")
+    await kibana.propose_default(DEFAULT_DATA_VIEW)
+    (default,) = (view for view in views if view.id == DEFAULT_DATA_VIEW)
+    say(f"default data view, unless another was chosen: {default.name}")
     objects = saved_objects(settings)
     number = await kibana.import_objects(ndjson(objects))
     if number != len(objects):
@@ -80,4 +86,6 @@ async def _fill(kibana: Kibana, settings: Settings, say: Say) -> None:
         )
     for each in objects:
         say(f"{each['type']} {each['attributes']['title']}")
-    say(f"to look at it: {dashboard_path(OVERVIEW.id)}")
+    for each in objects:
+        if each["type"] == "dashboard":
+            say(f"to look at it: {dashboard_path(each['id'])}")

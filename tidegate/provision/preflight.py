@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from tidegate.observability_files.watermarks import GIB, Watermarks
 from tidegate.provision.problems import ProvisionError, reason
-from tidegate.render.watermarks import GIB, Watermarks
 
 MAP_COUNT_LEAST: Final = 262_144
 MAP_COUNT_RECOMMENDED: Final = 1_048_576

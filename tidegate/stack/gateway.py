@@ -19,7 +19,7 @@ import jinja2
 import orjson
 
 from tidegate import events
-from tidegate.render.layout import config_folder
+from tidegate.observability_files.paths import observability_folder
 from tidegate.settings import Settings
 
 OLDEST: Final = (2, 6)
@@ -171,7 +171,7 @@ def render_config(
         (everywhere, everywhere) if dns_name else (settings.stack.host, "127.0.0.1")
     )
     response_ms = _milliseconds(settings.gateway.response_seconds)
-    folder = config_folder() / "haproxy"
+    folder = observability_folder() / "haproxy"
     environment = jinja2.Environment(  # noqa: S701  this is no HTML; `word` quotes
         loader=jinja2.FileSystemLoader(folder),
         undefined=jinja2.StrictUndefined,

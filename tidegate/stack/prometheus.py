@@ -16,10 +16,10 @@ from typing import Final
 
 import jinja2
 
-from tidegate.render.commands import rule_files
-from tidegate.render.layout import config_folder
-from tidegate.render.metrics import GATEWAY
-from tidegate.render.promql import duration
+from tidegate.observability_files.paths import observability_folder
+from tidegate.rules.gateway_metrics import GATEWAY
+from tidegate.rules.promql import duration
+from tidegate.rules.rule_files import rule_files
 from tidegate.settings import Settings
 
 LOCAL: Final = "127.0.0.1"
@@ -85,7 +85,7 @@ def render_config(
     """
     at = hosts or {}
     environment = jinja2.Environment(  # noqa: S701  this is no HTML; `tojson` quotes
-        loader=jinja2.FileSystemLoader(config_folder() / "prometheus"),
+        loader=jinja2.FileSystemLoader(observability_folder() / "prometheus"),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
     )
@@ -133,7 +133,7 @@ def write_config(settings: Settings, folder: Path) -> Path:
     rules = folder / "rules"
     shutil.rmtree(rules, ignore_errors=True)
     rules.mkdir(parents=True)
-    for own in sorted((config_folder() / "prometheus" / "rules").glob("*.yml")):
+    for own in sorted((observability_folder() / "prometheus" / "rules").glob("*.yml")):
         shutil.copy(own, rules)
     for name, text in rule_files(settings).items():
         (rules / name).write_text(text, encoding="utf-8")

@@ -10,8 +10,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 from typing import Final
 
-from tidegate.render.kibana.data_views import DATA_VIEWS, DECISIONS, EVENTS, LOGS, TRACES, DataView
-from tidegate.render.kibana.searches import Search, searches
+from tidegate.observability_files.kibana import (
+    DataView,
+    SavedSearch,
+    data_views,
+    saved_searches,
+)
 from tidegate.store import open_store
 from tidegate.store.base import EventStore, SearchRequest
 from tidegate.verify.peer import Peer
@@ -21,13 +25,19 @@ from tidegate.verify.target import Target
 Counter = Callable[[DataView, str], Awaitable[int]]
 """How many events of a data view a Lucene query finds."""
 
-# A data view as the embedded store is asked for it: the kind of stream, and a query.
+TRACES: Final = "tidegate-traces"
+DECISIONS: Final = "tidegate-decisions"
+# The request to the embedded store for each data view: the kind of stream, and a query.
 _EMBEDDED: Final = {
-    LOGS.id: ("logs", ""),
-    TRACES.id: ("traces", ""),
-    DECISIONS.id: ("logs", "event.dataset:tidegate.decision"),
-    EVENTS.id: (None, ""),
+    "tidegate-logs": ("logs", ""),
+    TRACES: ("traces", ""),
+    DECISIONS: ("logs", "event.dataset:tidegate.decision"),
+    "tidegate-events": (None, ""),
 }
+MAY_BE_EMPTY: Final = frozenset(
+    {"tidegate-errors", "tidegate-slow-requests", "tidegate-drift", "tidegate-refusals"}
+)
+"""The searches that find events only after something went wrong."""
 
 
 async def check(target: Target) -> list[Result]:
@@ -70,8 +80,9 @@ def _embedded(store: EventStore) -> Counter:
 
 
 async def _counts(target: Target, found: Counter) -> list[Result]:
-    views = [await _view(target, view, found) for view in DATA_VIEWS]
-    return [*views, *[await _search(target, one, found) for one in searches(target.settings)]]
+    settings = target.settings
+    views = [await _view(target, view, found) for view in data_views(settings)]
+    return [*views, *[await _search(target, one, found) for one in saved_searches(settings)]]
 
 
 async def _view(target: Target, view: DataView, found: Counter) -> Result:
@@ -84,14 +95,14 @@ async def _view(target: Target, view: DataView, found: Counter) -> Result:
     return failed(name, f"no event in {view.pattern}")
 
 
-async def _search(target: Target, search: Search, found: Counter) -> Result:
+async def _search(target: Target, search: SavedSearch, found: Counter) -> Result:
     name = search.title.removeprefix("Tidegate: ")
     if reason := _unused(target, search.view):
         return skipped(name, reason)
     number = await found(search.view, search.query)
     if number:
         return ok(name, count(number, "event"))
-    if search.of_trouble:
+    if search.id in MAY_BE_EMPTY:
         return ok(name, "none, as it should be")
     return failed(name, f"{search.query or 'everything'} finds no event in {search.view.pattern}")
 
@@ -99,8 +110,8 @@ async def _search(target: Target, search: Search, found: Counter) -> Result:
 def _unused(target: Target, view: DataView) -> str:
     """Why there may be no events in a data view; empty if there must be some."""
     settings = target.settings
-    if view is TRACES and settings.telemetry.tracing == "off":
+    if view.id == TRACES and settings.telemetry.tracing == "off":
         return "telemetry.tracing is off: no spans are made"
-    if view is DECISIONS and not settings.autoscaler.enabled:
+    if view.id == DECISIONS and not settings.autoscaler.enabled:
         return "autoscaler.enabled is false: nobody decides"
     return ""

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import yaml
 
-from tidegate.render.layout import config_folder
+from tidegate.observability_files.paths import observability_folder
 from tidegate.verify.peer import Peer, PeerError
 from tidegate.verify.results import Result, count, failed, ok, skipped
 from tidegate.verify.target import Target
@@ -43,7 +43,7 @@ async def check(target: Target) -> list[Result]:
     health = await grafana.get("/api/health")
     text = f"Grafana {health['version']}, database {health['database']}"
     own = ok("health", text) if health["database"] == "ok" else failed("health", text)
-    folder = config_folder() / "grafana"
+    folder = observability_folder() / "grafana"
     provisioned = yaml.safe_load(
         (folder / "provisioning" / "datasources" / "tidegate.yml").read_text("utf-8")
     )

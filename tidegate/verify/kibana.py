@@ -6,8 +6,7 @@ from typing import Any, Final
 
 import orjson
 
-from tidegate.render.kibana import data_views
-from tidegate.render.kibana.documents import saved_objects
+from tidegate.observability_files.kibana import data_views, saved_objects
 from tidegate.settings import Settings
 from tidegate.verify.peer import Peer, PeerError
 from tidegate.verify.results import Result, count, failed, judged, ok, skipped
@@ -49,10 +48,7 @@ async def _status(kibana: Peer) -> Result:
 
 async def _data_views(settings: Settings, kibana: Peer) -> Result:
     there = {one["id"]: one["title"] for one in (await kibana.get("/api/data_views"))["data_view"]}
-    wanted = {
-        request["data_view"]["id"]: request["data_view"]["title"]
-        for request in data_views.requests(settings)
-    }
+    wanted = {view.id: view.pattern for view in data_views(settings)}
     problems = [
         f"{id_} is not there: run `tidegate setup kibana`"
         if id_ not in there

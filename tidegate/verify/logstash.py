@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import yaml
 
-from tidegate.render.layout import config_folder
+from tidegate.observability_files.paths import observability_folder
 from tidegate.verify.peer import Peer, PeerError
 from tidegate.verify.results import Result, count, failed, judged, ok, skipped
 from tidegate.verify.target import Target
@@ -46,7 +46,9 @@ async def _health(logstash: Peer) -> Result:
 
 
 def _pipelines(pipelines: dict[str, Any]) -> Result:
-    configured = yaml.safe_load((config_folder() / "logstash" / "pipelines.yml").read_text("utf-8"))
+    configured = yaml.safe_load(
+        (observability_folder() / "logstash" / "pipelines.yml").read_text("utf-8")
+    )
     wanted = [one["pipeline.id"] for one in configured]
     problems = [f"{name} does not run" for name in wanted if name not in pipelines]
     for name, one in pipelines.items():

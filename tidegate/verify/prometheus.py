@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import yaml
 
-from tidegate.render.commands import rule_files
-from tidegate.render.drift_alerts import drift_alerts
+from tidegate.rules.drift_alerts import drift_alerts
+from tidegate.rules.rule_files import rule_files
 from tidegate.settings import Settings
 from tidegate.verify.peer import Peer
 from tidegate.verify.results import Result, count, judged

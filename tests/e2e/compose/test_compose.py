@@ -20,11 +20,11 @@ from elasticsearch.helpers import scan
 
 from loadgen.record import read_csv
 from loadgen.results import REQUESTS as REQUESTS_CSV
+from tidegate.observability_files.kibana import data_views, saved_searches
 from tidegate.provision.first_requests import NUMBER
 from tidegate.provision.inventory import CONSUMERS, SECRETS
-from tidegate.render.kibana.data_views import DATA_VIEWS
-from tidegate.render.kibana.searches import searches
 from tidegate.settings import Settings
+from tidegate.verify.events import MAY_BE_EMPTY
 
 pytestmark = pytest.mark.e2e
 
@@ -73,9 +73,9 @@ def test_each_view_has_something_to_show_after_up_alone(compose: Compose) -> Non
         asked = {"query_string": {"query": query or "*"}}
         return int(client.count(index=index, query=asked)["count"])
 
-    shown = {view.name: (view.pattern, "") for view in DATA_VIEWS}
-    for search in searches(Settings()):
-        if not search.of_trouble:
+    shown = {view.name: (view.pattern, "") for view in data_views(Settings())}
+    for search in saved_searches(Settings()):
+        if search.id not in MAY_BE_EMPTY:
             shown[search.title] = (search.view.pattern, search.query)
     shown["refused by the service"] = (REQUESTS, "http.response.status_code:[400 TO 499]")
     for name, (index, query) in shown.items():

@@ -29,8 +29,8 @@ from service.reference import build_reference
 from tidegate.drift.monitor import ModelMonitor
 from tidegate.drift.psi import psi
 from tidegate.drift.reference import count_numbers
-from tidegate.render.documents import recording_rules
-from tidegate.render.drift_rules import FAST, SECONDS, drift_groups
+from tidegate.rules.drift_rules import FAST, SECONDS, drift_groups
+from tidegate.rules.rule_files import recording_rules
 from tidegate.settings import Drift
 from tidegate.stack.prometheus import write_targets
 

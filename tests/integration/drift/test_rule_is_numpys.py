@@ -13,7 +13,7 @@ from conftest import unavailable
 
 from tidegate.drift.psi import psi
 from tidegate.drift.reference import smoothed_ratios
-from tidegate.render.layout import config_folder
+from tidegate.observability_files.paths import observability_folder
 from tidegate.stack.prometheus import PrometheusError, promtool_binary
 
 pytestmark = pytest.mark.integration
@@ -51,7 +51,7 @@ def test_the_rules_compute_what_the_library_computes(seed: int, tmp_path: Path) 
                 "exp_samples": [{"labels": "{}", "value": 1}],
             }
         )
-    rules = config_folder() / "prometheus" / "rules" / "model.yml"
+    rules = observability_folder() / "prometheus" / "rules" / "model.yml"
     groups = [group["name"] for group in yaml.safe_load(rules.read_text())["groups"]]
     test = {"interval": "15s", "input_series": series, "promql_expr_test": checks}
     file = tmp_path / "test.yml"

@@ -23,7 +23,7 @@ from service.features import Feature
 from service.reference import build_reference
 from tidegate.drift.psi import psi
 from tidegate.drift.reference import smoothed_ratios
-from tidegate.render.layout import config_folder
+from tidegate.observability_files.paths import observability_folder
 from tidegate.stack.prometheus import PrometheusError, promtool_binary
 
 pytestmark = pytest.mark.integration
@@ -98,7 +98,7 @@ def promtool() -> str:
 
 def needed(window: str) -> list[dict[str, Any]]:
     """The groups of the rules in use that a window is made of."""
-    file = config_folder() / "prometheus" / "rules" / "model.yml"
+    file = observability_folder() / "prometheus" / "rules" / "model.yml"
     wanted = {"model-reference", "model-drift-5m", f"model-drift-{window}"}
     return [each for each in yaml.safe_load(file.read_text())["groups"] if each["name"] in wanted]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tidegate.observability_files.paths import observability_folder, project_folder
 from tidegate.provision import config as provision
-from tidegate.render.commands import generated_files
-from tidegate.render.layout import config_folder, project_folder
 from tidegate.settings import Settings
 from tidegate.stack import prometheus
+from tools.generate.generated_files import generated_files
 
 from .conftest import Release
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.integration
 
 
 def test_the_committed_rules_pass_their_tests(release: Release) -> None:
-    folder = config_folder() / "prometheus"
+    folder = observability_folder() / "prometheus"
     rules = sorted(str(path) for path in (folder / "rules").glob("*.yml"))
     release.check("check", "rules", "--lint-fatal", *rules, cwd=folder)
     tests = sorted(str(path) for path in (folder / "tests").glob("*.yml"))

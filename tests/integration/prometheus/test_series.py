@@ -15,8 +15,8 @@ import aiohttp
 import pytest
 from ports import free_port
 
-from tidegate.render.metrics import GATEWAY
-from tidegate.render.recording import groups
+from tidegate.rules.gateway_metrics import GATEWAY
+from tidegate.rules.service_rules import service_groups
 from tidegate.settings import Settings
 from tidegate.stack import gateway, prometheus
 
@@ -168,7 +168,7 @@ async def test_every_recorded_series_follows_the_load(stack: Stack) -> None:
     await stack.reaches("service:latency_miss_ratio:5m", 0)
     await stack.reaches("service:error_ratio:5m", 0)
     await stack.reaches("service:signal_age_seconds:now < bool 5", 1)
-    for group in groups(stack.settings.slo):
+    for group in service_groups(stack.settings.slo):
         for recording in group.recordings:
             await stack.known(recording.name)
     rules = (await stack.api("rules"))["groups"]

@@ -20,6 +20,7 @@ from conftest import ElasticsearchServer
 from driving import eventually
 from elasticsearch import Elasticsearch
 
+from tidegate.observability_files.watermarks import GIB, read_watermarks
 from tidegate.provision import waiting
 from tidegate.provision.accounts import may_log_in
 from tidegate.provision.commands import setup_elasticsearch
@@ -27,7 +28,6 @@ from tidegate.provision.elasticsearch import set_up
 from tidegate.provision.preflight import disk_problem
 from tidegate.provision.problems import ProvisionError
 from tidegate.provision.roles import ROLES
-from tidegate.render.watermarks import GIB, read_watermarks
 from tidegate.settings import Settings, load
 
 from .conftest import Prepare, add_roles, add_user, owner_of

@@ -20,7 +20,7 @@ from conftest import unavailable
 from tidegate.collector.logstash import BODY_BYTES
 from tidegate.provision.inventory import SECRETS
 from tidegate.provision.roles import ROLES
-from tidegate.render.alerts import alerts
+from tidegate.rules.alerts import alerts
 from tidegate.settings import Logstash, Settings
 from tidegate.store import fields
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from tidegate.demos.flights_year.truth import LATE, Subject, Truth
 from tidegate.drift.report.alerts import Fired
-from tidegate.render.drift_alerts import TIERS
+from tidegate.rules.drift_alerts import TIERS
 
 STEP_SECONDS: Final = 5.0
 """How often the rows are looked at: as often as alerts are evaluated."""

@@ -18,8 +18,8 @@ from tidegate.drift.psi import critical_value, psi, statistic
 from tidegate.drift.reference import Counts
 from tidegate.drift.report.alerts import Fired
 from tidegate.drift.report.findings import Model
-from tidegate.render.drift_alerts import TIERS
-from tidegate.render.drift_rules import FAST, SECONDS
+from tidegate.rules.drift_alerts import TIERS
+from tidegate.rules.drift_rules import FAST, SECONDS
 from tidegate.settings import Drift
 
 Mask = npt.NDArray[np.bool_]

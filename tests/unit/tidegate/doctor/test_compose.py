@@ -15,7 +15,7 @@ from tidegate.doctor.compose import (
     ports_check,
     socket_check,
 )
-from tidegate.render.watermarks import GIB
+from tidegate.observability_files.watermarks import GIB
 
 
 def config(port: int = 3000, docker_socket: str = "/var/run/docker.sock") -> dict[str, Any]:

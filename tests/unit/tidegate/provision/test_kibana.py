@@ -21,11 +21,10 @@ from serving import serving
 from typer.testing import CliRunner
 
 from tidegate.cli import app
+from tidegate.observability_files.kibana import data_views, saved_objects
 from tidegate.provision import kibana_api
 from tidegate.provision.commands import setup_kibana
 from tidegate.provision.kibana_api import Kibana
-from tidegate.render.kibana import data_views
-from tidegate.render.kibana.documents import saved_objects
 from tidegate.settings import Settings
 
 ROOT = Path(__file__).parents[4]
@@ -184,7 +183,7 @@ def test_it_waits_and_then_fills_kibana_and_says_so(kibana: StandIn, run: Run) -
     kibana.starting = 4
     code, out, err = run()
     assert (code, err) == (0, "")
-    assert set(kibana.views) == {view.id for view in data_views.DATA_VIEWS}
+    assert set(kibana.views) == {view.id for view in data_views(Settings())}
     assert set(kibana.objects) == {(each["type"], each["id"]) for each in OBJECTS}
     assert kibana.default == "tidegate-logs"
     lines = out.splitlines()

@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tidegate.observability_files.watermarks import FILE, GIB, Watermarks, read_watermarks
 from tidegate.provision.preflight import (
     MAP_COUNT_RECOMMENDED,
     MEMORY_LEAST,
@@ -18,7 +19,6 @@ from tidegate.provision.preflight import (
     read_map_count,
     read_memory,
 )
-from tidegate.render.watermarks import FILE, GIB, Watermarks, read_watermarks
 
 DISK = Path("/secrets")
 MARKS = Watermarks(low=4 * GIB, high=3 * GIB, flood_stage=2 * GIB)

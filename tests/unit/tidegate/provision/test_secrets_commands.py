@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tidegate.observability_files.watermarks import GIB
 from tidegate.provision import commands, initial, preflight
 from tidegate.provision.commands import secrets_init, secrets_show
 from tidegate.provision.inventory import CONSUMERS, SECRETS, Consumer
 from tidegate.provision.preflight import MAP_COUNT_RECOMMENDED
 from tidegate.provision.stamp import NAME
-from tidegate.render.watermarks import GIB
 
 MINE = {
     name: Consumer(name, os.getuid(), os.getgid(), consumer.mode)

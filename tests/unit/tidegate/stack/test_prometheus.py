@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tidegate.render.commands import rule_files
+from tidegate.rules.rule_files import rule_files
 from tidegate.settings import Settings
 from tidegate.stack import prometheus
 

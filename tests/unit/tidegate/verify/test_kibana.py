@@ -11,8 +11,7 @@ from typing import Any
 
 import orjson
 
-from tidegate.render.kibana import data_views
-from tidegate.render.kibana.documents import ndjson, saved_objects
+from tidegate.observability_files.kibana import data_view_requests, ndjson, saved_objects
 from tidegate.settings import Settings
 from tidegate.verify import kibana
 from tidegate.verify.results import Result
@@ -41,7 +40,7 @@ def answers() -> Answers:
             "title": one["data_view"]["title"],
             "namespaces": ["default"],
         }
-        for one in data_views.requests(Settings())
+        for one in data_view_requests(Settings())
     ]
     # Kibana brings what it imports up to date.
     migrated = [{**one, "typeMigrationVersion": "10.11.0"} for one in OBJECTS]

@@ -1,0 +1,390 @@
+"""Grafana's dashboards and data sources: they say what the tables say, and Grafana can read them."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import dashboards
+import pytest
+import yaml
+from dashboards import Names, filled, names, panels
+
+from tidegate.observability_files.paths import observability_folder
+from tidegate.rules.alerts import alerts
+from tidegate.rules.model_rules import model_groups
+from tidegate.rules.quality_rules import WINDOWS
+from tidegate.rules.service_rules import service_groups
+from tidegate.settings import Settings, Slo, load
+from tools.generate.checkout import ROOT
+from tools.generate.grafana import FOLDER, board, grafana_files, sources
+from tools.generate.grafana.runbooks import runbook_names, runbook_text, runbook_url
+from tools.generate.kibana.data_views import DATA_VIEWS
+from tools.generate.metrics.components import SECTIONS
+
+SETTINGS = load()
+RECORDED = [
+    recording
+    for group in (*service_groups(SETTINGS.slo), *model_groups(SETTINGS.drift))
+    for recording in group.recordings
+]
+COMMITTED = dashboards.dashboards()
+NAMES = ("service", "scaling", "pipeline", "model", "host", "runbooks")
+GRAFANA = observability_folder() / "grafana"
+# What Prometheus and the clients tell by themselves: docs/reference/metrics.md names them once, as a whole.
+BY_THEMSELVES = re.compile(r"(process_|prometheus_|scrape_).*|up|ALERTS")
+SUFFIX = re.compile(r"_(bucket|count|sum)$")
+# grafana/grafana, the part of its settings that is used here: pkg/setting/setting_plugins.go for [plugins],
+# conf/defaults.ini for the others.
+GRAFANA_SETTINGS = {
+    "server": {"enable_gzip"},
+    "dashboards": {"default_home_dashboard_path"},
+    "security": {"disable_gravatar"},
+    "users": {"allow_sign_up"},
+    "auth.anonymous": {"enabled"},
+    "plugins": {
+        "disable_plugins",
+        "plugin_admin_enabled",
+        "preinstall_auto_update",
+        "preinstall_disabled",
+        "public_key_retrieval_disabled",
+    },
+    "analytics": {
+        "check_for_plugin_updates",
+        "check_for_updates",
+        "feedback_links_enabled",
+        "reporting_enabled",
+    },
+    "snapshots": {"external_enabled"},
+    "news": {"news_feed_enabled"},
+    "log": {"level", "mode"},
+}
+# grafana/grafana: defaultPreinstallPlugins in pkg/setting/setting_plugins.go, without the apps.
+BUNDLED_DATA_SOURCES = {
+    "cloudwatch",
+    "elasticsearch",
+    "grafana-postgresql-datasource",
+    "grafana-pyroscope-datasource",
+    "influxdb",
+    "jaeger",
+    "loki",
+    "mssql",
+    "mysql",
+    "opentsdb",
+    "prometheus",
+    "stackdriver",
+    "tempo",
+    "zipkin",
+}
+
+
+def all_panels() -> list[Any]:
+    return [
+        pytest.param(name, panel, id=f"{name}-{panel['title']}")
+        for name, dashboard in COMMITTED.items()
+        for panel in panels(dashboard)
+    ]
+
+
+def expressions() -> list[str]:
+    return [target.asked["expr"] for target in dashboards.targets("prometheus")]
+
+
+def test_each_dashboard_is_there_and_has_an_address_of_its_own() -> None:
+    assert set(COMMITTED) == set(NAMES)
+    for name, dashboard in COMMITTED.items():
+        assert dashboard["uid"] == f"tidegate-{name}"
+        assert dashboard["schemaVersion"] == 42
+        assert dashboard["tags"] == ["tidegate"]
+        assert dashboard["description"].endswith((".", "?"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_sdk_reads_back_what_it_wrote(name: str) -> None:
+    # It drops what it does not know: a key that Grafana would not know either is missed here.
+    from grafana_foundation_sdk.cog.plugins import register_default_plugins
+    from grafana_foundation_sdk.models.dashboard import Dashboard
+
+    register_default_plugins()
+    read = Dashboard.from_json(COMMITTED[name])
+    assert json.loads(json.dumps(read, cls=board.Encoder)) == COMMITTED[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_links_and_annotations_stand_above_the_panels(name: str) -> None:
+    # What has the placement inControlsMenu goes into a menu behind a button: grafana/grafana,
+    # public/app/features/dashboard-scene/scene/dashboard-controls-menu/utils.tsx.
+    dashboard = COMMITTED[name]
+    linked = [
+        *dashboard["links"],
+        *(link for p in panels(dashboard) for link in p.get("links", ())),
+    ]
+    assert linked
+    for each in (*linked, *dashboard.get("annotations", {}).get("list", ())):
+        assert "placement" not in each
+    assert "inControlsMenu" not in json.dumps(dashboard)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_panels_have_numbers_and_places_of_their_own(name: str) -> None:
+    placed = COMMITTED[name]["panels"]
+    assert [panel["id"] for panel in placed] == list(range(1, len(placed) + 1))
+    taken: set[tuple[int, int]] = set()
+    for panel in placed:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken
+        taken |= cells
+
+
+@pytest.mark.parametrize(("name", "panel"), all_panels())
+def test_a_panel_says_what_to_look_for_and_in_which_unit(name: str, panel: dict[str, Any]) -> None:
+    from grafana_foundation_sdk.models import units
+
+    if name == "runbooks":
+        return
+    assert panel["description"].endswith((".", "`"))
+    assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
+    if panel["type"] in {"timeseries", "stat"}:
+        assert panel["fieldConfig"]["defaults"]["unit"] in vars(units).values()
+    if panel["type"] == "stat":
+        assert panel["options"]["reduceOptions"]["calcs"] == ["lastNotNull"]
+    if panel["type"] == "logs":
+        assert panel["options"]["showTime"]
+        assert panel["options"]["enableLogDetails"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_data_source_is_a_variable_whose_first_choice_is_provisioned(name: str) -> None:
+    provisioned = {source["uid"]: source for source in data_sources()}
+    variables = {each["name"]: each for each in COMMITTED[name]["templating"]["list"]}
+    for variable in variables.values():
+        if variable["type"] == "datasource":
+            source = provisioned[variable["current"]["value"]]
+            assert source["name"] == variable["current"]["text"]
+            assert source["type"] == variable["query"]
+            pattern = variable.get("regex", "//").strip("/i")
+            assert re.search(pattern, source["name"], re.IGNORECASE)
+    used = set(re.findall(r'"uid": "\$\{(\w+)\}"', json.dumps(COMMITTED[name])))
+    assert used <= set(variables)
+    asked = json.dumps([panel.get("targets") for panel in panels(COMMITTED[name])])
+    grafanas_own = {"__rate_interval", "__range", "__range_s"}
+    assert set(re.findall(r"\$([a-z_]\w*)", asked)) <= set(variables) | grafanas_own
+
+
+@pytest.mark.parametrize("expression", sorted(set(expressions())))
+def test_an_expression_uses_documented_series_and_labels(expression: str) -> None:
+    labels = {
+        metric.name: {*metric.labels, "job", "instance", "replica"}
+        for metrics in SECTIONS.values()
+        for metric in metrics
+    }
+    # Rules aggregate: only those of a model keep labels.
+    recorded = {each.name: {"model", "version", "feature", "bin", "label"} for each in RECORDED}
+    for window in WINDOWS:
+        found = names(filled(expression, {"window": window}))
+        for metric, selected in found.selected.items():
+            if not BY_THEMSELVES.fullmatch(metric):
+                known = {**labels, **recorded}.get(metric, labels.get(SUFFIX.sub("", metric)))
+                assert known is not None, metric
+                assert selected <= known
+
+
+def test_no_panel_derives_what_is_recorded() -> None:
+    recorded = {"".join(each.expression.split()): each.name for each in RECORDED}
+    derived = [
+        (name, expression)
+        for expression in expressions()
+        for text, name in recorded.items()
+        if text in "".join(expression.split())
+    ]
+    assert not derived
+
+
+def test_every_alert_is_linked_from_a_panel_and_each_link_leads_to_its_runbook() -> None:
+    pages = {panel["id"]: panel["title"] for panel in panels(COMMITTED["runbooks"])}
+    links = [
+        link
+        for name in NAMES
+        for panel in panels(COMMITTED[name])
+        for link in panel.get("links", ())
+    ]
+    for link in links:
+        found = re.fullmatch(r"/d/tidegate-runbooks\?viewPanel=panel-(\d+)", link["url"])
+        assert found
+        assert link["title"] == f"Runbook: {pages[int(found[1])]}"
+    linked = {link["title"].removeprefix("Runbook: ") for link in links}
+    assert {alert.name for alert in alerts(SETTINGS)} - linked == set()
+
+
+def test_a_runbook_leads_to_others_within_grafana() -> None:
+    text = runbook_text("GatewayQueueGrowing")
+    assert text.startswith("## Meaning")
+    assert f"[AutoscalerAtMax]({runbook_url('AutoscalerAtMax')})" in text
+    assert set(runbook_names()) == {alert.name for alert in alerts(SETTINGS)}
+    with pytest.raises(ValueError, match="no alert Nothing"):
+        runbook_url("Nothing")
+
+
+def test_thresholds_follow_the_objective() -> None:
+    def limits(settings: Settings, panel: str) -> list[float]:
+        made = json.loads(grafana_files(settings)[FOLDER / "service.json"])
+        (found,) = (each for each in panels(made) if each["title"] == panel)
+        steps = found["fieldConfig"]["defaults"]["thresholds"]["steps"]
+        return [step["value"] for step in steps if step["value"] is not None]
+
+    strict = Settings(slo=Slo(latency_seconds=0.2, availability=0.99))
+    assert limits(SETTINGS, "Response time") == [SETTINGS.slo.latency_seconds]
+    assert limits(strict, "Response time") == [0.2]
+    assert limits(strict, "Errors") == pytest.approx([0.01, 0.144])
+    assert limits(strict, "Burn rate: errors") == pytest.approx([6, 14.4])
+
+
+def data_sources() -> list[dict[str, Any]]:
+    return list(yaml.safe_load((ROOT / sources.FILE).read_text("utf-8"))["datasources"])
+
+
+def texts(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [text for each in value.values() for text in texts(each)]
+    if isinstance(value, list):
+        return [text for each in value for text in texts(each)]
+    return [value] if isinstance(value, str) else []
+
+
+def test_grafana_expands_in_the_data_sources_only_what_it_should() -> None:
+    # It expands every text that it reads there; a dollar of its own language is written twice.
+    singles = {text for text in texts(data_sources()) if "$" in text.replace("$$", "")}
+    links = {text for text in singles if text.startswith("${KIBANA_PUBLIC_URL}/app/discover#/")}
+    assert len(links) == 1
+    assert singles - links == {"$__file{/run/secrets/reader}"}
+    assert not any(
+        "$" in text.replace("$$", "").replace("${KIBANA_PUBLIC_URL}", "") for text in links
+    )
+
+
+def test_links_lead_from_a_number_to_its_trace_and_from_a_line_to_its_spans() -> None:
+    prometheus, logs, traces = data_sources()
+    (exemplar,) = prometheus["jsonData"]["exemplarTraceIdDestinations"]
+    assert exemplar["name"] == "trace_id"
+    kibana = exemplar["url"].replace("$$", "$")
+    assert kibana.startswith("${KIBANA_PUBLIC_URL}/app/discover#/?_g=")
+    assert "query:'trace.id:%22${__value.raw}%22'" in kibana
+    (view,) = (each for each in DATA_VIEWS if f"dataViewId:{each.id}," in kibana)
+    assert view.pattern == f"{logs['jsonData']['index']},{traces['jsonData']['index']}"
+    for source in (logs, traces):
+        links = source["jsonData"]["dataLinks"]
+        assert all(
+            re.search(link["field"].replace("$$", "$"), "trace.id")
+            and not re.search(link["field"].replace("$$", "$"), "trace_id")
+            for link in links
+        )
+        assert {link.get("datasourceUid") for link in links} <= {
+            None,
+            "elasticsearch-logs",
+            "elasticsearch-traces",
+        }
+        assert links[0]["url"] == exemplar["url"]
+
+
+def test_the_smallest_window_of_a_rate_is_four_scrapes() -> None:
+    prometheus = data_sources()[0]
+    seconds = prometheus["jsonData"]["timeInterval"].removesuffix("s")
+    assert float(seconds) == SETTINGS.prometheus.scrape_seconds
+
+
+def test_grafana_starts_with_the_service_and_reaches_out_for_nothing() -> None:
+    settings = configparser.ConfigParser()
+    settings.read(GRAFANA / "grafana.ini", encoding="utf-8")
+    home = Path(settings["dashboards"]["default_home_dashboard_path"])
+    (provider,) = yaml.safe_load((GRAFANA / "provisioning/dashboards/tidegate.yml").read_text())[
+        "providers"
+    ]
+    # observability/grafana is mounted as /etc/grafana.
+    assert Path(provider["options"]["path"]) == Path("/etc/grafana") / FOLDER.name == home.parent
+    assert (FOLDER.name, home.name) == ("dashboards", "service.json")
+    assert not provider["allowUiUpdates"]
+    assert settings["plugins"].getboolean("preinstall_disabled")
+    assert settings["plugins"].getboolean("public_key_retrieval_disabled")
+    assert settings["security"].getboolean("disable_gravatar")
+    assert not any(
+        settings.getboolean(section, name)
+        for section, name in (
+            ("analytics", "reporting_enabled"),
+            ("analytics", "check_for_updates"),
+            ("analytics", "check_for_plugin_updates"),
+            ("news", "news_feed_enabled"),
+            ("plugins", "plugin_admin_enabled"),
+            ("plugins", "preinstall_auto_update"),
+            ("snapshots", "external_enabled"),
+            ("server", "enable_gzip"),
+            ("auth.anonymous", "enabled"),
+            ("users", "allow_sign_up"),
+        )
+    )
+    assert "password" not in (GRAFANA / "grafana.ini").read_text().split("[dashboards]")[1]
+    used = {source["type"] for source in data_sources()}
+    disabled = settings["plugins"]["disable_plugins"].split(",")
+    assert sorted(disabled) == sorted(BUNDLED_DATA_SOURCES - used)
+
+
+def test_grafana_knows_each_setting_that_is_given_to_it() -> None:
+    # It ignores one that it does not know.
+    settings = configparser.ConfigParser()
+    settings.read(GRAFANA / "grafana.ini", encoding="utf-8")
+    given = {name: set(settings[name]) for name in settings.sections()}
+    assert {name: keys - GRAFANA_SETTINGS.get(name, set()) for name, keys in given.items()} == {
+        name: set() for name in given
+    }
+
+
+def test_without_grafanas_sdk_the_generator_says_what_to_install() -> None:
+    code = (
+        "import runpy, sys; sys.modules['grafana_foundation_sdk.builders'] = None;"
+        "runpy.run_module('tools.generate', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert re.search(
+        r"^`make render` needs grafana_foundation_sdk.*pip install -e '\.\[dev\]'", done.stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("expression", "found"),
+    [
+        ("service:queue:now", Names({"service:queue:now": set()}, set())),
+        (
+            'sum by (code, job) (rate(a_total{job="x",code=~"[2-5]xx{"}[$__rate_interval])) >= 0',
+            Names({"a_total": {"job", "code"}}, {"code", "job"}),
+        ),
+        ("count(up == 0) or vector(0)", Names({"up": set()}, set())),
+        (
+            "a / ignoring (label) group_left () sum(b) * 60 and c unless d",
+            Names({"a": set(), "b": set(), "c": set(), "d": set()}, {"label"}),
+        ),
+        (
+            "histogram_quantile(0.99, sum by (le) (x_bucket{})) > 1e3",
+            Names({"x_bucket": set()}, {"le"}),
+        ),
+    ],
+)
+def test_the_names_in_an_expression_are_found(expression: str, found: Names) -> None:
+    assert names(expression) == found

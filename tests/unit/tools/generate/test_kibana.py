@@ -1,0 +1,333 @@
+"""Kibana's objects hold together: forms that it takes, references that lead somewhere, fields we have."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tidegate.observability_files.kibana import dashboard_path, ndjson
+from tidegate.observability_files.paths import observability_folder
+from tidegate.settings import Settings
+from tidegate.store import lucene
+from tidegate.store.fields import Kind, catalogue
+from tidegate.store.installing import STREAMS
+from tidegate.store.tree import fields
+from tools.generate.checkout import ROOT
+from tools.generate.kibana import data_views
+from tools.generate.kibana.columns import Time
+from tools.generate.kibana.dashboard import OVERVIEW
+from tools.generate.kibana.kibana_files import kibana_files, saved_objects
+from tools.generate.kibana.links import TRACE_COLUMNS, trace_path
+from tools.generate.kibana.panels import LAYER, Lens, Shown
+from tools.generate.kibana.searches import searches
+
+SETTINGS = Settings()
+OBJECTS = saved_objects(SETTINGS)
+VIEWS = {view.id: view for view in data_views.DATA_VIEWS}
+LENSES = [panel for panel in OVERVIEW.panels if isinstance(panel, Lens)]
+DASHBOARD = OVERVIEW.saved_object()
+NUMBERS = {Kind.LONG, Kind.DOUBLE}
+# What each operation of Lens can work on: an aggregatable field of such a type.
+FITTING = {
+    "date_histogram": {Kind.DATE},
+    "terms": {Kind.KEYWORD, Kind.LONG, Kind.BOOLEAN},
+    "percentile": NUMBERS,
+    "max": NUMBERS,
+}
+# Kibana's schemas forbid unknown attributes.
+SEARCH_ATTRIBUTES = {
+    "title",
+    "description",
+    "columns",
+    "sort",
+    "grid",
+    "hideChart",
+    "isTextBasedQuery",
+    "timeRestore",
+    "kibanaSavedObjectMeta",
+}
+DASHBOARD_ATTRIBUTES = {
+    "title",
+    "description",
+    "kibanaSavedObjectMeta",
+    "timeRestore",
+    "timeFrom",
+    "timeTo",
+    "refreshInterval",
+    "controlGroupInput",
+    "panelsJSON",
+    "optionsJSON",
+    "hits",
+    "version",
+}
+# elastic/kibana, the part of its settings that is used here: each file with a schema, and its keys. Kibana
+# stops at a key that it does not know; below `uiSettings.overrides` any is allowed.
+KIBANA_SETTINGS = {
+    "src/core/packages/http/server-internal/src/http_config.ts": (
+        "server.host",
+        "server.name",
+        "server.publicBaseUrl",
+    ),
+    "src/core/packages/elasticsearch/server-internal/src/elasticsearch_config.ts": (
+        "elasticsearch.hosts",
+        "elasticsearch.password",
+        "elasticsearch.username",
+    ),
+    "src/core/packages/ui-settings/server-internal/src/ui_settings_config.ts": (
+        "uiSettings.overrides",
+    ),
+    "src/platform/packages/private/kbn-reporting/server/config_schema.ts": (
+        "xpack.reporting.encryptionKey",
+    ),
+    "src/platform/plugins/private/maps_ems/server/config.ts": ("map.includeElasticMapsService",),
+    "src/platform/plugins/shared/newsfeed/server/config.ts": ("newsfeed.enabled",),
+    "src/platform/plugins/shared/telemetry/server/config/config.ts": (
+        "telemetry.banner",
+        "telemetry.optIn",
+    ),
+    "x-pack/platform/plugins/private/monitoring/server/config.ts": (
+        "monitoring.kibana.collection.enabled",
+        "monitoring.ui.enabled",
+    ),
+    "x-pack/platform/plugins/shared/encrypted_saved_objects/server/config.ts": (
+        "xpack.encryptedSavedObjects.encryptionKey",
+    ),
+    "x-pack/platform/plugins/shared/fleet/server/config.ts": ("xpack.fleet.isAirGapped",),
+    "x-pack/platform/plugins/shared/security/server/config.ts": ("xpack.security.encryptionKey",),
+}
+
+
+def columns_of(panel: Lens) -> dict[str, Any]:
+    attributes = panel.content()["embeddableConfig"]["attributes"]
+    layer = attributes["state"]["datasourceStates"]["formBased"]["layers"][LAYER]
+    return dict(layer["columns"])
+
+
+def test_no_two_objects_share_an_id() -> None:
+    ids = [each["id"] for each in OBJECTS] + list(VIEWS)
+    assert len(set(ids)) == len(ids)
+    names = [view.name for view in data_views.DATA_VIEWS]
+    assert len(set(names)) == len(names), "Kibana knows a data view again by its name"
+
+
+@pytest.mark.parametrize("each", OBJECTS, ids=lambda each: str(each["id"]))
+def test_an_object_is_of_a_form_that_kibana_takes(each: dict[str, Any]) -> None:
+    assert each["coreMigrationVersion"] == "8.8.0"
+    versions = {"search": "10.5.0", "dashboard": "10.2.0"}
+    assert each["typeMigrationVersion"] == versions[each["type"]]
+    allowed = {"search": SEARCH_ATTRIBUTES, "dashboard": DASHBOARD_ATTRIBUTES}[each["type"]]
+    assert set(each["attributes"]) <= allowed
+    assert each["attributes"]["title"]
+    assert each["attributes"]["description"]
+
+
+@pytest.mark.parametrize("each", OBJECTS, ids=lambda each: str(each["id"]))
+def test_a_reference_leads_to_a_data_view_or_to_another_object(each: dict[str, Any]) -> None:
+    there = {("index-pattern", view) for view in VIEWS} | {
+        (other["type"], other["id"]) for other in OBJECTS
+    }
+    names = [reference["name"] for reference in each["references"]]
+    assert len(set(names)) == len(names)
+    assert {(one["type"], one["id"]) for one in each["references"]} <= there
+
+
+@pytest.mark.parametrize("search", searches(SETTINGS), ids=lambda search: search.id)
+def test_a_search_refers_to_its_data_view_by_the_name_that_its_source_gives(search: Any) -> None:
+    made = search.saved_object()
+    source = json.loads(made["attributes"]["kibanaSavedObjectMeta"]["searchSourceJSON"])
+    (reference,) = made["references"]
+    assert source["indexRefName"] == reference["name"]
+    assert reference["id"] == search.view.id
+    assert source["query"] == {"query": search.query, "language": "lucene"}
+
+
+def test_each_panel_has_its_references_in_the_dashboard_too() -> None:
+    names = {one["name"]: (one["type"], one["id"]) for one in DASHBOARD["references"]}
+    expected = {}
+    for panel in json.loads(DASHBOARD["attributes"]["panelsJSON"]):
+        index = panel["panelIndex"]
+        if panel["type"] == "search":
+            expected[f"{index}:{panel['panelRefName']}"] = ("search", "tidegate-errors")
+            continue
+        for one in panel["embeddableConfig"]["attributes"]["references"]:
+            assert one["name"] == f"indexpattern-datasource-layer-{LAYER}"
+            expected[f"{index}:{one['name']}"] = (one["type"], one["id"])
+    assert names == expected
+
+
+def test_panels_lie_on_the_grid_beside_each_other() -> None:
+    taken: set[tuple[int, int]] = set()
+    panels = json.loads(DASHBOARD["attributes"]["panelsJSON"])
+    assert len({panel["panelIndex"] for panel in panels}) == len(panels) == 12
+    for panel in panels:
+        grid = panel["gridData"]
+        assert grid["i"] == panel["panelIndex"]
+        assert panel["title"]
+        assert grid["x"] + grid["w"] <= 48
+        cells = {
+            (x, y)
+            for x in range(grid["x"], grid["x"] + grid["w"])
+            for y in range(grid["y"], grid["y"] + grid["h"])
+        }
+        assert not cells & taken
+        taken |= cells
+    assert len(taken) == 48 * 60, "no hole is left"
+
+
+@pytest.mark.parametrize("panel", LENSES, ids=lambda panel: panel.id)
+def test_a_lens_panel_draws_each_of_its_columns(panel: Lens) -> None:
+    attributes = panel.content()["embeddableConfig"]["attributes"]
+    layer = attributes["state"]["datasourceStates"]["formBased"]["layers"][LAYER]
+    assert layer["columnOrder"] == list(layer["columns"]), "no two columns share an id"
+    bucketed = [layer["columns"][name]["isBucketed"] for name in layer["columnOrder"]]
+    assert bucketed == sorted(bucketed, reverse=True), "groups come before what is counted"
+    drawn = attributes["state"]["visualization"]
+    text = json.dumps(drawn)
+    assert all(f'"{name}"' in text for name in layer["columns"])
+    kinds = {"number": "lnsMetric", "table": "lnsDatatable"}
+    assert attributes["visualizationType"] == kinds.get(panel.draws, "lnsXY")
+    inner = drawn["layers"][0] if "layers" in drawn else drawn
+    assert (inner["layerId"], inner["layerType"]) == (LAYER, "data")
+    for column in layer["columns"].values():
+        by = column.get("params", {}).get("orderBy")
+        assert by is None or by["columnId"] in layer["columns"]
+
+
+@pytest.mark.parametrize("panel", LENSES, ids=lambda panel: panel.id)
+def test_a_lens_panel_works_on_fields_of_fitting_types(panel: Lens) -> None:
+    for column in columns_of(panel).values():
+        if column["operationType"] == "count":
+            assert column["sourceField"] == "___records___"
+            continue
+        kind = catalogue()[column["sourceField"]].kind
+        assert kind in FITTING[column["operationType"]]
+        if column["operationType"] == "terms":
+            assert (column["dataType"] == "number") == (kind in NUMBERS)
+
+
+def test_every_query_reads_fields_that_can_be_searched() -> None:
+    queries = [each.query for each in searches(SETTINGS)] + [panel.query for panel in LENSES]
+    named = {name for query in queries for name in fields(lucene.parse(query))}
+    assert named <= set(catalogue())
+    assert {"event.dataset", "trace.id", "tidegate.alert.name"} <= named
+
+
+def test_every_column_of_a_search_can_be_searched() -> None:
+    shown = {column for search in searches(SETTINGS) for column in search.columns}
+    assert shown | set(TRACE_COLUMNS) <= set(catalogue())
+
+
+def test_slow_means_slower_than_the_objective_of_the_settings() -> None:
+    (slow,) = (
+        each
+        for each in searches(Settings.model_validate({"slo": {"latency_seconds": 0.3}}))
+        if each.id == "tidegate-slow-requests"
+    )
+    assert slow.query.endswith("event.duration:>300000000")
+    assert "0.3 s" in slow.description
+
+
+def test_the_dashboard_opens_with_the_last_day_and_keeps_up() -> None:
+    attributes = DASHBOARD["attributes"]
+    assert attributes["timeRestore"] is True
+    assert (attributes["timeFrom"], attributes["timeTo"]) == ("now-24h", "now")
+    assert attributes["refreshInterval"] == {"pause": False, "value": 60_000}
+    assert isinstance(OVERVIEW.panels[-1], Shown)
+    assert sum(Time() in panel.columns for panel in LENSES) == 4
+
+
+def test_data_views_look_at_our_streams_and_format_fields_that_we_have() -> None:
+    assert VIEWS["tidegate-logs"].pattern == STREAMS["logs"]
+    assert VIEWS["tidegate-traces"].pattern == STREAMS["traces"]
+    assert VIEWS["tidegate-events"].pattern == ",".join(STREAMS.values())
+    assert VIEWS["tidegate-decisions"].pattern == "logs-tidegate.decision-*"
+    for request in data_views.requests(SETTINGS):
+        assert request["override"] is True
+        assert request["refresh_fields"] is False
+        view = request["data_view"]
+        assert view["timeFieldName"] == "@timestamp"
+        assert view["allowNoIndex"] is True
+        for name, form in view["fieldFormats"].items():
+            expected = NUMBERS if form["id"] == "duration" else {Kind.KEYWORD}
+            assert catalogue()[name].kind in expected
+
+
+def test_a_trace_id_links_to_its_trace_as_far_back_as_events_are_kept() -> None:
+    settings = Settings.model_validate({"store": {"elasticsearch": {"retention": "36h"}}})
+    (request, *_) = data_views.requests(settings)
+    link = request["data_view"]["fieldFormats"]["trace.id"]["params"]
+    assert link["urlTemplate"] == trace_path("{{value}}", "tidegate-events", "36h")
+    assert link["urlTemplate"] == (
+        "/app/discover#/?_g=(time:(from:now-36h,to:now))"
+        "&_a=(columns:!(data_stream.type,service.node.name,message,event.duration,event.outcome),"
+        "dataSource:(dataViewId:tidegate-events,type:dataView),filters:!(),interval:auto,"
+        "query:(language:kuery,query:'trace.id:%22{{value}}%22'),sort:!(!('@timestamp',asc)))"
+    )
+
+
+def test_the_file_has_a_line_for_each_object() -> None:
+    lines = ndjson(OBJECTS).splitlines()
+    assert [json.loads(line) for line in lines] == OBJECTS
+    assert {path.name for path in kibana_files(SETTINGS)} == {
+        "data-views.json",
+        "saved-objects.ndjson",
+    }
+
+
+def test_the_page_tells_every_search_and_panel() -> None:
+    page = (ROOT / "docs/reference/kibana.md").read_text("utf-8")
+    for search in searches(SETTINGS):
+        query = f"`{search.query}`" if search.query else "*(everything)*"
+        assert f"| {search.title} | {query} | {search.view.name} |" in page
+    panels = page.partition("| panel |")[2].partition("## ")[0]
+    assert all(panel.title in panels for panel in OVERVIEW.panels)
+    retention = SETTINGS.store.elasticsearch.retention
+    assert f"http://127.0.0.1:5601{trace_path('ID', 'tidegate-events', retention)}\n" in page
+
+
+class TestConfiguration:
+    path: Path = observability_folder() / "kibana/kibana.yml"
+
+    @pytest.fixture
+    def settings(self) -> dict[str, Any]:
+        return dict(yaml.safe_load(self.path.read_text("utf-8")))
+
+    def test_kibana_knows_each_setting_that_is_given_to_it(self, settings: dict[str, Any]) -> None:
+        assert settings.keys() == {key for keys in KIBANA_SETTINGS.values() for key in keys}
+
+    def test_kibana_opens_with_our_dashboard(self, settings: dict[str, Any]) -> None:
+        route = settings["uiSettings.overrides"]["defaultRoute"]
+        assert route == dashboard_path(OVERVIEW.id)
+
+    def test_discover_opens_with_the_time_range_of_the_dashboard(
+        self, settings: dict[str, Any]
+    ) -> None:
+        # elastic/kibana, src/platform/plugins/shared/data/server/ui_settings.ts: `from` and `to`, of the type
+        # "json": a text, which ui_settings_client_common.ts parses in the browser.
+        attributes = DASHBOARD["attributes"]
+        assert json.loads(settings["uiSettings.overrides"]["timepicker:timeDefaults"]) == {
+            "from": attributes["timeFrom"],
+            "to": attributes["timeTo"],
+        }
+
+    def test_no_secret_stands_in_it(self, settings: dict[str, Any]) -> None:
+        secret = {name: value for name, value in settings.items() if "ass" in name or "Key" in name}
+        assert len(secret) == 4
+        assert all(re.fullmatch(r"\$\{KIBANA_[A-Z_]+\}", value) for value in secret.values())
+
+    def test_nothing_is_sent_or_fetched(self, settings: dict[str, Any]) -> None:
+        off = (
+            "map.includeElasticMapsService",
+            "monitoring.ui.enabled",
+            "newsfeed.enabled",
+            "telemetry.banner",
+            "telemetry.optIn",
+        )
+        assert {name: settings.get(name) for name in off} == dict.fromkeys(off, False)
+        # Fleet then skips requests to the package registry: services/epm/airgapped.ts beside its config.ts.
+        assert settings["xpack.fleet.isAirGapped"] is True

@@ -1,0 +1,149 @@
+"""Every rule and alert is documented and tested, and stands in the files that were committed."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tidegate.rules.alerts import alerts
+from tidegate.rules.model_rules import model_groups
+from tidegate.rules.service_rules import service_groups
+from tidegate.settings import Settings, setting_names
+from tools.generate.checkout import ROOT
+from tools.generate.generated_files import generate
+from tools.generate.metrics.components import SECTIONS
+from tools.generate.promtool.alert_cases import cases, counter
+from tools.generate.promtool.drift_recording_cases import drift_recording_cases
+from tools.generate.promtool.recording_cases import recording_cases
+
+SETTINGS = Settings()
+DOCUMENTED = {metric.name for metrics in SECTIONS.values() for metric in metrics}
+GROUPS = (*service_groups(SETTINGS.slo), *model_groups(SETTINGS.drift))
+RECORDED = {recording.name for group in GROUPS for recording in group.recordings}
+SUFFIXES = ("_bucket", "_count", "_sum")
+
+
+def metric_names(expression: str) -> set[str]:
+    """The names of the raw and recorded series in an expression."""
+    found = set(
+        re.findall(
+            r"\b(?:haproxy|tidegate|http_server|ml)_\w+|\b(?:service|model):\w+:\w+", expression
+        )
+    )
+    return {re.sub(rf"({'|'.join(SUFFIXES)})$", "", name) for name in found}
+
+
+def defined_metrics() -> Iterator[tuple[str, str]]:
+    """The name of each metric that the packages define, and where."""
+    kinds = {"Counter": "_total", "CounterMetricFamily": "_total"}
+    kinds |= dict.fromkeys(("Gauge", "Histogram", "GaugeMetricFamily", "HistogramMetricFamily"), "")
+    for package in ("service", "tidegate", "loadgen"):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                match node:
+                    case ast.Call(func=ast.Name(id=kind), args=[ast.Constant(value=str(name)), *_]):
+                        if kind in kinds:
+                            yield name.removesuffix("_total") + kinds[kind], str(path)
+
+
+def test_the_committed_files_are_current(capsys: pytest.CaptureFixture[str]) -> None:
+    from tidegate.settings import load
+
+    assert generate(load(), check=True) == 0, capsys.readouterr().out
+
+
+def test_a_file_that_is_not_current_is_named_and_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert generate(SETTINGS, check=True, folder=tmp_path) == 1
+    assert "docs/reference/settings.md: not current" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+    assert generate(SETTINGS, check=False, folder=tmp_path) == 0
+    assert generate(SETTINGS, check=True, folder=tmp_path) == 0
+    (tmp_path / "docs/reference/settings.md").write_bytes(b"\xff")
+    assert generate(SETTINGS, check=True, folder=tmp_path) == 1
+
+
+@pytest.mark.parametrize("name", sorted({alert.name for alert in alerts(SETTINGS)}))
+def test_an_alert_has_a_runbook_a_firing_and_a_silent_test(name: str) -> None:
+    outcomes = {case.fires for case in cases(SETTINGS) if case.alert == name}
+    assert outcomes == {True, False}
+    runbook = (ROOT / "docs/runbooks" / f"{name}.md").read_text(encoding="utf-8")
+    assert runbook.startswith(f"# {name}\n")
+    headings = re.findall(r"^## (.*)$", runbook, re.MULTILINE)
+    assert headings == ["Meaning", "Impact", "What to check", "What to do"]
+    assert "```" in runbook, "what to check has commands"
+    unknown = metric_names(runbook) - DOCUMENTED - RECORDED
+    assert not unknown
+
+
+def test_the_searches_in_runbooks_can_be_read_by_the_store() -> None:
+    from tidegate.store import lucene
+
+    queries = set()
+    for path in (ROOT / "docs/runbooks").glob("*.md"):
+        queries |= set(re.findall(r"tidegate search '([^']+)'", path.read_text(encoding="utf-8")))
+    assert len(queries) >= 5
+    for query in queries:
+        lucene.parse(query)
+
+
+def test_there_is_no_runbook_without_an_alert() -> None:
+    pages = {path.stem for path in (ROOT / "docs/runbooks").glob("*.md")} - {"README"}
+    assert pages == {alert.name for alert in alerts(SETTINGS)}
+
+
+@pytest.mark.parametrize("alert", alerts(SETTINGS), ids=lambda alert: alert.name)
+def test_an_alert_says_what_is_wrong_and_uses_documented_series(alert: object) -> None:
+    from tidegate.rules.alert import Alert
+
+    assert isinstance(alert, Alert)
+    assert alert.summary
+    assert alert.description.endswith(".")
+    assert metric_names(alert.expression) <= DOCUMENTED | RECORDED
+
+
+def test_every_rule_uses_documented_metrics_and_is_tested() -> None:
+    for group in GROUPS:
+        for recording in group.recordings:
+            assert metric_names(recording.expression) <= DOCUMENTED | RECORDED, recording.name
+    valued = {
+        name
+        for case in (
+            *recording_cases(SETTINGS.slo),
+            *drift_recording_cases(SETTINGS.drift),
+        )
+        for expression, value in case.expected.items()
+        if value is not None
+        for name in metric_names(expression)
+    }
+    # The other windows of a ratio differ by their window only.
+    untested = {name for name in RECORDED - valued if not name.endswith((":30m", ":1h", ":6h"))}
+    assert not untested
+
+
+def test_the_recorded_series_are_those_that_others_ask_for() -> None:
+    from tidegate.autoscaler.signals import SERIES
+
+    assert set(SERIES.values()) <= RECORDED
+
+
+def test_every_metric_that_the_code_defines_is_documented() -> None:
+    undocumented = {where for where in defined_metrics() if where[0] not in DOCUMENTED}
+    assert not undocumented
+
+
+def test_every_setting_metric_rule_and_alert_is_in_the_docs() -> None:
+    settings_page = (ROOT / "docs/reference/settings.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in settings_page for name in setting_names())
+    metrics_page = (ROOT / "docs/reference/metrics.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in metrics_page for name in DOCUMENTED | RECORDED)
+    assert all(f"[{alert.name}]" in metrics_page for alert in alerts(SETTINGS))
+
+
+def test_a_counter_grows_phase_by_phase() -> None:
+    assert counter(((3, 10), (2, 0))) == "0 10+10x2 30+0x1"

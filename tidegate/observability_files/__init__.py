@@ -1,0 +1,1 @@
+"""The configuration data under observability/, as the running components read it."""

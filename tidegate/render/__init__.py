@@ -1,1 +1,0 @@
-"""Writes observability/'s generated files, each from one table."""

@@ -1,0 +1,1 @@
+"""The recording rules and alerts of Prometheus, generated for the settings in force."""

@@ -1,0 +1,43 @@
+"""What an alert is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["critical", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An alert.
+
+    Attributes:
+        name: in CamelCase; its runbook is docs/runbooks/<name>.md.
+        expression: PromQL; the alert is pending for each series in its result.
+        seconds: how long it must hold before it fires.
+        severity: `critical` wants a person now, `warning` today.
+        summary: one line; may use {{ $labels.name }}.
+        description: what it means for users; likewise.
+    """
+
+    name: str
+    expression: str
+    seconds: float
+    severity: Severity
+    summary: str
+    description: str
+
+    @property
+    def runbook(self) -> str:
+        """Where to read what to do."""
+        return f"docs/runbooks/{self.name}.md"
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """The annotations of the rule; the labels of a series are placeholders in them."""
+        return {
+            "summary": self.summary,
+            "description": self.description,
+            "runbook": self.runbook,
+        }

@@ -1,0 +1,182 @@
+"""The recording rules that watch a model: how far features and answers have drifted.
+
+Replicas only count; windows, shares and PSI are made here, so they are those of all replicas together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from tidegate.rules.promql import number
+from tidegate.rules.recording import Group, Recording
+from tidegate.settings import Drift
+
+FAST: Final = "2m"
+WINDOWS: Final = (FAST, "5m", "1h", "1d")
+TILE: Final = "5m"
+"""Longer windows are sums of windows of this length: a day of raw samples would be millions."""
+# A second short of the window: exactly on a tile's edge, Prometheus 2 would take one tile too many.
+SPANS: Final = {"1h": "59m59s", "1d": "23h59m59s"}
+SECONDS: Final = {FAST: 120, "5m": 300}
+INTERVALS: Final = {FAST: 15.0, "5m": 15.0, "1h": 60.0, "1d": 60.0}
+# Groups are evaluated apart, and an instant selector looks back for some seconds only.
+FRESH: Final = {FAST: "1m", "5m": "1m", "1h": "3m", "1d": "3m"}
+JOB: Final = '{job="model"}'
+MODEL: Final = "model, version"
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """Something that is counted by bins.
+
+    Attributes:
+        what: `feature` or `prediction`, in the series' names.
+        counter: the bins' counter.
+        of: the labels of one distribution.
+        bin: the label that tells its bins apart.
+        words: what a person calls it.
+    """
+
+    what: str
+    counter: str
+    of: str
+    bin: str
+    words: str
+
+
+FEATURE: Final = Distribution(
+    "feature", "ml_feature_observations_total", f"{MODEL}, feature", "bin", "a feature's values"
+)
+PREDICTION: Final = Distribution(
+    "prediction", "tidegate_predictions_total", MODEL, "label", "the labels given"
+)
+DISTRIBUTIONS: Final = (FEATURE, PREDICTION)
+
+
+def drift_groups(drift: Drift) -> tuple[Group, ...]:
+    """Every recorded series about distributions, for these thresholds."""
+    reference = tuple(recording for each in DISTRIBUTIONS for recording in _reference(each))
+    return (
+        Group("model-reference", reference, INTERVALS[FAST]),
+        *(
+            Group(f"model-drift-{window}", tuple(_window(window, drift)), INTERVALS[window])
+            for window in WINDOWS
+        ),
+    )
+
+
+def growth(counter: str, window: str, by: str, match: str = JOB) -> str:
+    """By how much counters grew in a window, over all replicas, those that came or went included.
+
+    `increase` does not see what a replica counted before its first scrape. The counters of a replica that
+    began within the window began at 0, so there their last value is the growth, if it is the larger one (a
+    replica that came back under the same name has two lives in the window, and `increase` knows both).
+    """
+    seconds = SECONDS[window]
+    grown = f"increase({counter}{match}[{window}])"
+    return (
+        f"sum by ({by}) (\n"
+        f"  (\n"
+        f"    (\n"
+        f"      last_over_time({counter}{match}[{window}])\n"
+        f"      and on (job, instance)\n"
+        f"      (last_over_time(process_start_time_seconds{JOB}[{window}]) > time() - {seconds})\n"
+        f"    ) >= {grown}\n"
+        f"  )\n"
+        f"  or {grown}\n"
+        f")"
+    )
+
+
+def tiles(series: str, window: str) -> str:
+    """The sum of a recorded growth's windows of `TILE` that make up a longer one.
+
+    Args:
+        series: its name without the window, as `model:outcomes`.
+        window: a key of `SPANS`.
+    """
+    return f"sum_over_time(last_over_time({series}:{TILE}[{FRESH[TILE]}])[{SPANS[window]}:{TILE}])"
+
+
+def counted(counter: str, series: str, window: str, by: str) -> str:
+    """The growth of a counter in a window of any length."""
+    return growth(counter, window, by) if window in SECONDS else tiles(series, window)
+
+
+def now(series: str) -> str:
+    """The last value of what is recorded of the reference, which does not change."""
+    return f"last_over_time({series}:now[5m])"
+
+
+def fresh(series: str, window: str) -> str:
+    """The last value of a recorded series, for who is evaluated at other moments."""
+    return f"last_over_time({series}:{window}[{FRESH[window]}])"
+
+
+def _reference(of: Distribution) -> Iterator[Recording]:
+    what = of.what
+    for name, by, meaning in (
+        ("reference_ratio", f"{of.of}, {of.bin}", f"shares of {of.words} at training"),
+        ("reference_samples", of.of, "rows that they were counted from"),
+        ("critical_value", of.of, "what X² must exceed, not to be chance"),
+    ):
+        yield Recording(
+            f"model:{what}_{name}:now",
+            f"max by ({by}) (last_over_time(ml_{what}_{name}{JOB}[5m]))",
+            meaning,
+        )
+
+
+def _window(window: str, drift: Drift) -> Iterator[Recording]:
+    for of in DISTRIBUTIONS:
+        yield from _distribution(of, window, drift)
+    # Only where something can be said: a service without load has no share.
+    known = f"model:feature_samples:{window} >= {_floor(window, drift)}"
+    drifted = f"model:feature_drift:{window} > {number(drift.psi_warning)}"
+    yield Recording(
+        f"model:drifted_features_ratio:{window}",
+        f"(\n  count by ({MODEL}) ({drifted})\n  or 0 * count by ({MODEL}) ({known})\n)\n"
+        f"/ count by ({MODEL}) ({known})",
+        f"share of features that have drifted, over {window}",
+    )
+
+
+def _distribution(of: Distribution, window: str, drift: Drift) -> Iterator[Recording]:
+    what, by = of.what, of.of
+    name = f"model:{what}"
+    observed, samples = f"{name}_observations:{window}", f"{name}_samples:{window}"
+    ratio, index = f"{name}_ratio:{window}", f"{name}_psi:{window}"
+    yield Recording(
+        observed,
+        counted(of.counter, f"{name}_observations", window, f"{by}, {of.bin}"),
+        f"rows by the bin of {of.words}, over {window}",
+    )
+    yield Recording(samples, f"sum by ({by}) ({observed})", f"rows in all, over {window}")
+    yield Recording(
+        ratio,
+        f"({observed} + 0.5)\n"
+        f"/ on ({by}) group_left ()\n"
+        f"({samples} + 0.5 * count by ({by}) ({observed}))",
+        f"shares of {of.words}, smoothed, over {window}",
+    )
+    expected = now(f"{name}_reference_ratio")
+    yield Recording(
+        index,
+        f"sum by ({by}) (\n  ({ratio} - {expected})\n  * ln({ratio} / {expected})\n)\n"
+        f"and {samples} > 0",
+        f"population stability index of {of.words}, over {window}",
+    )
+    rows, limit = now(f"{name}_reference_samples"), now(f"{name}_critical_value")
+    yield Recording(
+        f"{name}_drift:{window}",
+        f"{index}\n"
+        f"and {samples} >= {_floor(window, drift)}\n"
+        f"and {index} * {samples} * {rows}\n/ ({samples} + {rows})\n> {limit}",
+        f"the same, only where it is of {_floor(window, drift)} rows or more and no chance",
+    )
+
+
+def _floor(window: str, drift: Drift) -> int:
+    return drift.fast_samples if window == FAST else drift.samples

@@ -1,0 +1,111 @@
+"""The metrics of HAProxy's exporter that Prometheus keeps; it drops all others at the scrape."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tidegate.rules.metric import Metric
+
+GATEWAY: Final = (
+    Metric(
+        "haproxy_frontend_http_requests_total",
+        "counter",
+        ("proxy",),
+        "requests received by the frontend `http_in`, malformed and refused ones too",
+    ),
+    Metric(
+        "haproxy_frontend_http_responses_total",
+        "counter",
+        ("proxy", "code"),
+        "answers given to clients, by class of status",
+    ),
+    Metric(
+        "haproxy_frontend_request_errors_total",
+        "counter",
+        ("proxy",),
+        "requests that are no valid HTTP",
+    ),
+    Metric(
+        "haproxy_frontend_current_sessions",
+        "gauge",
+        ("proxy",),
+        "connections and requests open now",
+    ),
+    Metric(
+        "haproxy_backend_sessions_total",
+        "counter",
+        ("proxy",),
+        "requests that arrived for the backend `model`, counted before they wait",
+    ),
+    Metric("haproxy_backend_current_queue", "gauge", ("proxy",), "requests that wait for a slot"),
+    Metric(
+        "haproxy_backend_current_sessions",
+        "gauge",
+        ("proxy",),
+        "requests that wait or are worked on, and one of the gateway's own",
+    ),
+    Metric(
+        "haproxy_backend_active_servers", "gauge", ("proxy",), "replicas whose /ready answers 200"
+    ),
+    Metric(
+        "haproxy_backend_http_requests_total",
+        "counter",
+        ("proxy",),
+        "requests counted when they are answered: not the arrival rate",
+    ),
+    Metric(
+        "haproxy_backend_http_responses_total",
+        "counter",
+        ("proxy", "code"),
+        "answers by class of status",
+    ),
+    Metric(
+        "haproxy_backend_connection_errors_total",
+        "counter",
+        ("proxy",),
+        "requests given up: the wait was too long, or no attempt could connect",
+    ),
+    Metric(
+        "haproxy_backend_response_errors_total", "counter", ("proxy",), "invalid or broken answers"
+    ),
+    Metric(
+        "haproxy_backend_retry_warnings_total", "counter", ("proxy",), "attempts that were repeated"
+    ),
+    Metric(
+        "haproxy_backend_redispatch_warnings_total",
+        "counter",
+        ("proxy",),
+        "attempts repeated elsewhere",
+    ),
+    Metric(
+        "haproxy_backend_client_aborts_total",
+        "counter",
+        ("proxy",),
+        "clients that left unanswered",
+    ),
+    Metric(
+        "haproxy_server_status",
+        "gauge",
+        ("proxy", "server", "state"),
+        "1 for the state a server is in; `waiting` is the gateway's own",
+    ),
+    Metric(
+        "haproxy_server_current_sessions",
+        "gauge",
+        ("proxy", "server"),
+        "requests a server works on",
+    ),
+    Metric(
+        "haproxy_server_http_responses_total",
+        "counter",
+        ("proxy", "server", "code"),
+        "a server's answers by class of status",
+    ),
+    Metric(
+        "haproxy_server_connection_errors_total",
+        "counter",
+        ("proxy", "server"),
+        "failed connections",
+    ),
+    Metric("haproxy_process_uptime_seconds", "gauge", (), "how long HAProxy has been running"),
+)

@@ -1,0 +1,57 @@
+"""The text of the rule files that Prometheus loads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from tidegate.rules.alert import Alert
+from tidegate.rules.alerts import alerts
+from tidegate.rules.model_rules import model_groups
+from tidegate.rules.promql import duration
+from tidegate.rules.recording import Group
+from tidegate.rules.service_rules import service_groups
+from tidegate.rules.yaml_text import to_yaml
+from tidegate.settings import Settings
+
+ALERT_GROUP: Final = "alerts"
+ALERT_INTERVAL_SECONDS: Final = 5.0
+
+
+def rule_files(settings: Settings) -> dict[str, str]:
+    """Name and text of each generated rule file, for these settings."""
+    return {
+        "service.yml": recording_rules(service_groups(settings.slo)),
+        "model.yml": recording_rules(model_groups(settings.drift)),
+        "alerts.yml": alerting_rules(alerts(settings)),
+    }
+
+
+def recording_rules(groups: Iterable[Group]) -> str:
+    """The text of a file of recording rules."""
+    return to_yaml({"groups": [_group(group) for group in groups]})
+
+
+def alerting_rules(alerts: Iterable[Alert]) -> str:
+    """The text of the file of alerts."""
+    rules = [
+        {
+            "alert": alert.name,
+            "expr": alert.expression,
+            **({"for": duration(alert.seconds)} if alert.seconds else {}),
+            "labels": {"severity": alert.severity},
+            "annotations": alert.annotations,
+        }
+        for alert in alerts
+    ]
+    group = {"name": ALERT_GROUP, "interval": duration(ALERT_INTERVAL_SECONDS), "rules": rules}
+    return to_yaml({"groups": [group]})
+
+
+def _group(group: Group) -> dict[str, Any]:
+    interval = group.interval_seconds
+    return {
+        "name": group.name,
+        **({"interval": duration(interval)} if interval else {}),
+        "rules": [{"record": each.name, "expr": each.expression} for each in group.recordings],
+    }

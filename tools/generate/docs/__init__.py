@@ -1,0 +1,1 @@
+"""The generated pages of the documentation: settings.md and metrics.md in docs/reference/."""

@@ -1,0 +1,49 @@
+"""docs/reference/settings.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from tidegate.rules.yaml_text import NOTE
+from tidegate.settings.commands import as_text
+
+INTRODUCTION: Final = (
+    "They stand in `tidegate.toml` (or the file that `TIDEGATE_CONFIG` names); an environment variable wins "
+    "over it. `tidegate settings` shows those in force and where each value comes from. An unknown or bad "
+    "setting stops the start with its name and the reason."
+)
+
+
+def settings_page(names: Mapping[str, tuple[Any, str]]) -> str:
+    """docs/reference/settings.md.
+
+    Args:
+        names: the default and the meaning of each setting, by its dotted name.
+    """
+    lines = [
+        f"<!-- {NOTE} -->",
+        "# Settings",
+        "",
+        INTRODUCTION,
+    ]
+    section = ""
+    for name, (default, meaning) in names.items():
+        table, _, _ = name.rpartition(".")
+        if table != section:
+            section = table
+            lines += [
+                "",
+                f"## [{table}]",
+                "",
+                "| setting | default | meaning |",
+                "| --- | --- | --- |",
+            ]
+        variable = "TIDEGATE_" + name.upper().replace(".", "__")
+        key = f"`{name}`<br>`{variable}`"
+        lines.append(f"| {key} | `{as_text(default)}` | {_cell(meaning)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")

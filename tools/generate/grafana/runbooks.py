@@ -1,0 +1,43 @@
+"""The runbooks as a dashboard, so that a panel's link leads to what to do."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Final
+
+from tidegate.rules.alerts import alerts
+from tidegate.settings import Settings
+from tools.generate.checkout import ROOT
+
+NAME: Final = "runbooks"
+_LINK: Final = re.compile(r"\]\((\w+)\.md\)")
+
+
+@cache
+def runbook_names() -> tuple[str, ...]:
+    """Every alert's name, in the order of their runbooks; no setting changes it."""
+    return tuple(sorted({alert.name for alert in alerts(Settings())}))
+
+
+def runbook_url(alert: str) -> str:
+    """The address of an alert's runbook, in Grafana.
+
+    Raises:
+        ValueError: there is no such alert.
+    """
+    names = runbook_names()
+    if alert not in names:
+        raise ValueError(f"there is no alert {alert}")
+    # The heading above them is number 1.
+    return f"/d/tidegate-{NAME}?viewPanel=panel-{names.index(alert) + 2}"
+
+
+def runbook_text(alert: str) -> str:
+    """An alert's runbook without its heading; a link to another one leads to that panel."""
+    page = ROOT / "docs" / "runbooks" / f"{alert}.md"
+    _, _, body = page.read_text(encoding="utf-8").partition("\n\n")
+    names = runbook_names()
+    return _LINK.sub(
+        lambda found: f"]({runbook_url(found[1])})" if found[1] in names else found[0], body
+    )

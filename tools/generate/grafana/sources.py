@@ -1,0 +1,96 @@
+"""Grafana's data sources, and the links from what they find: number → trace → log lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from tidegate.rules.promql import duration
+from tidegate.rules.yaml_text import NOTE
+from tidegate.settings import Settings
+from tools.generate.kibana import data_views
+from tools.generate.kibana.links import trace_path
+
+FILE: Final = Path("observability/grafana/provisioning/datasources/tidegate.yml")
+PROMETHEUS_UID: Final = "prometheus"
+LOGS_UID: Final = "elasticsearch-logs"
+TRACES_UID: Final = "elasticsearch-traces"
+# Grafana expands what begins with a dollar when it reads the file, unless there are two.
+VALUE: Final = "$${__value.raw}"
+READER: Final = "tidegate_reader"
+LOOKS_BACK: Final = "7d"
+# Where a browser finds Kibana; Compose sets the variable, as the published port can be moved.
+KIBANA: Final = "${KIBANA_PUBLIC_URL}"
+TRACE_IN_KIBANA: Final = KIBANA + trace_path(VALUE, data_views.EVENTS.id, LOOKS_BACK)
+
+
+def data_sources(settings: Settings) -> str:
+    """The file that Grafana provisions its data sources from, for the names of the Compose stack."""
+    sources = [_prometheus(settings), _logs(), _traces()]
+    for source in sources:
+        source |= {"access": "proxy", "editable": False}
+    content = {"apiVersion": 1, "prune": True, "datasources": sources}
+    body = yaml.safe_dump(content, sort_keys=False, width=1000, allow_unicode=True)
+    return f"# {NOTE}\n{body}"
+
+
+def _prometheus(settings: Settings) -> dict[str, Any]:
+    trace = {"name": "trace_id", "url": TRACE_IN_KIBANA, "urlDisplayLabel": "Trace in Kibana"}
+    return {
+        "name": "Prometheus",
+        "uid": PROMETHEUS_UID,
+        "type": "prometheus",
+        "url": "http://prometheus:9090",
+        "isDefault": True,
+        "jsonData": {
+            "httpMethod": "POST",
+            # $__rate_interval is four of these at least.
+            "timeInterval": duration(settings.prometheus.scrape_seconds),
+            # Only an address will do: a data source would be asked in Tempo's language.
+            "exemplarTraceIdDestinations": [trace],
+        },
+    }
+
+
+def _logs() -> dict[str, Any]:
+    links = [
+        _link("Trace in Kibana", TRACE_IN_KIBANA),
+        _link("Spans", f'trace.id:"{VALUE}"', TRACES_UID),
+        _link("Log lines of this trace", f'trace.id:"{VALUE}"', LOGS_UID),
+    ]
+    return _elasticsearch("logs", LOGS_UID, data_views.LOGS.pattern, links)
+
+
+def _traces() -> dict[str, Any]:
+    links = [
+        _link("Trace in Kibana", TRACE_IN_KIBANA),
+        _link("Log lines of this trace", f'trace.id:"{VALUE}"', LOGS_UID),
+    ]
+    return _elasticsearch("traces", TRACES_UID, data_views.TRACES.pattern, links)
+
+
+def _elasticsearch(name: str, uid: str, index: str, links: list[dict[str, str]]) -> dict[str, Any]:
+    return {
+        "name": f"Elasticsearch {name}",
+        "uid": uid,
+        "type": "elasticsearch",
+        "url": "http://elasticsearch:9200",
+        "basicAuth": True,
+        "basicAuthUser": READER,
+        "secureJsonData": {"basicAuthPassword": "$__file{/run/secrets/reader}"},
+        "jsonData": {
+            "index": index,
+            "timeField": "@timestamp",
+            "logMessageField": "message",
+            "logLevelField": "log.level",
+            "dataLinks": links,
+        },
+    }
+
+
+def _link(label: str, url: str, source: str = "") -> dict[str, str]:
+    """A link at a line's trace.id: to an address, or as a query to another data source."""
+    link = {"field": "^trace\\.id$$", "url": url, "urlDisplayLabel": label}
+    return {**link, "datasourceUid": source} if source else link

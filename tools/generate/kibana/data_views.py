@@ -1,0 +1,71 @@
+"""The data views: which data streams Kibana looks at, and how it writes their fields."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from tidegate.observability_files.kibana import DataView
+from tidegate.settings import Settings
+from tidegate.store.fields import TIMESTAMP
+from tools.generate.kibana.links import trace_path
+
+NANOSECONDS: Final = ("event.duration", "tidegate.queue_ns", "tidegate.gateway.queue_ns")
+
+
+LOGS: Final = DataView("tidegate-logs", "Tidegate logs", "logs-tidegate.*-*")
+TRACES: Final = DataView("tidegate-traces", "Tidegate traces", "traces-tidegate.*-*")
+DECISIONS: Final = DataView("tidegate-decisions", "Tidegate decisions", "logs-tidegate.decision-*")
+# What belongs to one request lies in both: its log lines and its spans.
+EVENTS: Final = DataView(
+    "tidegate-events", "Tidegate logs and traces", f"{LOGS.pattern},{TRACES.pattern}"
+)
+DATA_VIEWS: Final = (LOGS, TRACES, DECISIONS, EVENTS)
+
+
+def requests(settings: Settings) -> list[dict[str, Any]]:
+    """The body of the request to Kibana's data view API for each of them.
+
+    `override` replaces the one with the same name; `allowNoIndex` makes it stand before the first event.
+    """
+    return [
+        {
+            "override": True,
+            "refresh_fields": False,
+            "data_view": {
+                "id": view.id,
+                "title": view.pattern,
+                "name": view.name,
+                "timeFieldName": TIMESTAMP,
+                "allowNoIndex": True,
+                "fieldFormats": _formats(settings),
+            },
+        }
+        for view in DATA_VIEWS
+    ]
+
+
+def _formats(settings: Settings) -> dict[str, Any]:
+    """Durations in milliseconds, and each trace id as a link to its trace."""
+    milliseconds = {
+        "id": "duration",
+        "params": {
+            "inputFormat": "nanoseconds",
+            "outputFormat": "asMilliseconds",
+            "outputPrecision": 1,
+            "showSuffix": True,
+            "useShortSuffix": True,
+        },
+    }
+    link = {
+        "id": "url",
+        "params": {
+            "type": "a",
+            "urlTemplate": trace_path("{{value}}", EVENTS.id, _retention(settings)),
+            "labelTemplate": "{{value}}",
+        },
+    }
+    return {**dict.fromkeys(NANOSECONDS, milliseconds), "trace.id": link}
+
+
+def _retention(settings: Settings) -> str:
+    return settings.store.elasticsearch.retention

@@ -1,0 +1,178 @@
+"""The saved searches, which open in Discover."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import orjson
+
+from tidegate.observability_files.kibana import SLOW_REQUESTS, DataView
+from tidegate.settings import Settings
+from tidegate.store.fields import TIMESTAMP
+from tools.generate.kibana.data_views import DECISIONS, EVENTS, LOGS
+
+# As old as the attributes below allow: Kibana brings older objects up to date, and refuses newer ones.
+CORE_VERSION: Final = "8.8.0"
+SEARCH_VERSION: Final = "10.5.0"
+INDEX_REFERENCE: Final = "kibanaSavedObjectMeta.searchSourceJSON.index"
+LANGUAGE: Final = "lucene"
+"""Every query is Lucene, so that `tidegate search` takes it too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A saved search.
+
+    Attributes:
+        id: its own for ever, as a data view's.
+        title: what a person picks it by.
+        description: one sentence.
+        view: where it looks.
+        query: Lucene; empty means everything.
+        columns: the fields shown, `@timestamp` apart.
+        order: by `@timestamp`.
+    """
+
+    id: str
+    title: str
+    description: str
+    view: DataView
+    query: str
+    columns: tuple[str, ...]
+    order: Literal["asc", "desc"] = "desc"
+
+    def saved_object(self) -> dict[str, Any]:
+        """The line of the file that Kibana imports."""
+        return {
+            "type": "search",
+            "id": self.id,
+            "coreMigrationVersion": CORE_VERSION,
+            "typeMigrationVersion": SEARCH_VERSION,
+            "attributes": {
+                "title": self.title,
+                "description": self.description,
+                "columns": list(self.columns),
+                "sort": [[TIMESTAMP, self.order]],
+                "grid": {},
+                "hideChart": False,
+                "isTextBasedQuery": False,
+                "timeRestore": False,
+                "kibanaSavedObjectMeta": {
+                    "searchSourceJSON": text(
+                        {
+                            "query": lucene(self.query),
+                            "filter": [],
+                            "indexRefName": INDEX_REFERENCE,
+                        }
+                    )
+                },
+            },
+            "references": [{"type": "index-pattern", "id": self.view.id, "name": INDEX_REFERENCE}],
+        }
+
+
+ERRORS: Final = Search(
+    "tidegate-errors",
+    "Tidegate: errors and their traces",
+    "Whatever went wrong, in any program. A click on a trace id shows what belongs to it.",
+    LOGS,
+    "log.level:error",
+    ("event.dataset", "service.node.name", "message", "error.type", "error.message", "trace.id"),
+)
+
+
+def searches(settings: Settings) -> tuple[Search, ...]:
+    """Every saved search, for these settings."""
+    objective_ns = round(settings.slo.latency_seconds * 1e9)
+    return (
+        ERRORS,
+        Search(
+            SLOW_REQUESTS,
+            "Tidegate: slow requests",
+            f"Requests that took longer than the objective, {settings.slo.latency_seconds:g} s.",
+            LOGS,
+            f"event.dataset:tidegate.request AND event.duration:>{objective_ns}",
+            (
+                "event.duration",
+                "tidegate.queue_ns",
+                "tidegate.route",
+                "tidegate.work",
+                "http.response.status_code",
+                "service.node.name",
+                "trace.id",
+            ),
+        ),
+        Search(
+            "tidegate-one-trace",
+            "Tidegate: one trace",
+            "Put a trace id in the place of the star: its log lines and spans, oldest first.",
+            EVENTS,
+            "trace.id:*",
+            (
+                "trace.id",
+                "data_stream.type",
+                "service.node.name",
+                "message",
+                "event.duration",
+                "span.id",
+                "parent.id",
+            ),
+            order="asc",
+        ),
+        Search(
+            "tidegate-scaling",
+            "Tidegate: decisions of the autoscaler",
+            "How many replicas it wanted at each tick, and why.",
+            DECISIONS,
+            "",
+            (
+                "tidegate.decision.previous",
+                "tidegate.decision.desired",
+                "tidegate.decision.reason",
+                "tidegate.decision.policy",
+                "message",
+            ),
+        ),
+        Search(
+            "tidegate-drift",
+            "Tidegate: alerts about the model",
+            "Alerts that say that the model's inputs or its answers are not what they were.",
+            LOGS,
+            "event.dataset:tidegate.alerts AND tidegate.alert.name:(Drift* OR Model*)",
+            (
+                "tidegate.alert.name",
+                "tidegate.alert.severity",
+                "tidegate.alert.status",
+                "message",
+            ),
+        ),
+        Search(
+            "tidegate-refusals",
+            "Tidegate: requests that the gateway saw fail",
+            "Every 5xx that a client got, also those that no replica ever saw.",
+            LOGS,
+            "event.dataset:tidegate.access AND http.response.status_code:>=500",
+            (
+                "http.response.status_code",
+                "http.request.method",
+                "url.path",
+                "event.duration",
+                "tidegate.gateway.queue_ns",
+                "tidegate.gateway.server",
+                "tidegate.gateway.retries",
+                "tidegate.gateway.termination_state",
+                "trace.id",
+            ),
+        ),
+    )
+
+
+def lucene(query: str) -> dict[str, str]:
+    """A query as Kibana's objects hold it."""
+    return {"query": query, "language": LANGUAGE}
+
+
+def text(value: Any) -> str:
+    """JSON within JSON, as Kibana's objects hold it."""
+    return orjson.dumps(value).decode()

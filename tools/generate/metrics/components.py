@@ -1,0 +1,117 @@
+"""The metrics that the components export, and the sections of docs/reference/metrics.md."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tidegate.rules.gateway_metrics import GATEWAY
+from tidegate.rules.metric import Metric
+from tools.generate.metrics.exporter import EXPORTER
+from tools.generate.metrics.model import MODEL, WATCH
+
+SERVICE: Final = (
+    Metric(
+        "http_server_request_duration_seconds",
+        "histogram",
+        ("http_route", "http_request_method", "http_response_status_code"),
+        "time from the arrival at the gateway to the end of the answer, as the client felt it; one bucket's "
+        "edge is the objective; exemplars name kept traces; probes and scrapes are left out",
+    ),
+    Metric("tidegate_slot_seconds", "histogram", (), "time of a request in its slot"),
+    Metric("tidegate_slots", "gauge", (), "requests that the replica works on at once"),
+    Metric("tidegate_slots_busy", "gauge", (), "slots in use now"),
+    Metric(
+        "tidegate_predictions_total",
+        "counter",
+        ("model", "version", "label"),
+        "rows predicted, by label",
+    ),
+    Metric(
+        "tidegate_events_lost_total",
+        "counter",
+        (),
+        "events that a full or failing disk did not take",
+    ),
+)
+AUTOSCALER: Final = (
+    Metric("tidegate_replicas", "gauge", ("state",), "replicas that are desired, running, ready"),
+    Metric(
+        "tidegate_autoscaler_desired_replicas",
+        "gauge",
+        (),
+        "the number last decided, which an HPA or KEDA may follow",
+    ),
+    Metric(
+        "tidegate_autoscaler_desired_slots",
+        "gauge",
+        (),
+        "slots of each replica as last decided; NaN where the policy leaves them",
+    ),
+    Metric(
+        "tidegate_autoscaler_decisions_total", "counter", ("reason",), "decisions by their reason"
+    ),
+    Metric(
+        "tidegate_autoscaler_signal_age_seconds",
+        "gauge",
+        (),
+        "age of the oldest sample that the last decision was made from; NaN if unknown",
+    ),
+    Metric(
+        "tidegate_autoscaler_paused",
+        "gauge",
+        (),
+        "1 while a person holds or bounds the number (`tidegate pause`), else 0",
+    ),
+    Metric(
+        "tidegate_autoscaler_dry_run", "gauge", (), "1 if decisions are only written down, else 0"
+    ),
+)
+COLLECTOR: Final = (
+    Metric(
+        "tidegate_collector_delivered_total",
+        "counter",
+        (),
+        "events that the store has acknowledged",
+    ),
+    Metric(
+        "tidegate_collector_retried_total",
+        "counter",
+        (),
+        "deliveries tried again, as the store was away",
+    ),
+    Metric(
+        "tidegate_collector_quarantined_total",
+        "counter",
+        (),
+        "lines set aside that no store can take",
+    ),
+    Metric("tidegate_collector_lag_bytes", "gauge", (), "bytes in event files not delivered yet"),
+    Metric(
+        "tidegate_collector_lag_seconds", "gauge", (), "age of the oldest event not delivered yet"
+    ),
+    Metric("tidegate_collector_sink_up", "gauge", (), "whether the store took the last delivery"),
+)
+RESIZER: Final = (
+    Metric(
+        "tidegate_container_memory_bytes",
+        "gauge",
+        ("service", "container"),
+        "memory of a container of the project, sampled every 5 s, without file cache that can be dropped",
+    ),
+    Metric(
+        "tidegate_container_memory_limit_bytes",
+        "gauge",
+        ("service", "container"),
+        "memory that it may use; beyond that the kernel kills it",
+    ),
+)
+SECTIONS: Final = {
+    "Replicas (job `model`)": SERVICE,
+    "The model (job `model`; see [drift](../explanation/drift.md))": MODEL,
+    "Gateway (job `gateway`)": GATEWAY,
+    "Autoscaler (job `autoscaler`)": AUTOSCALER,
+    "Collector (job `collector`)": COLLECTOR,
+    "Watcher of labels (job `watch`)": WATCH,
+    "Exporter (job `exporter`; Compose only)": EXPORTER,
+    "Resizer (job `resizer`; Compose only)": RESIZER,
+}

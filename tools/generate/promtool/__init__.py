@@ -1,0 +1,1 @@
+"""Tests of the rules and alerts, as `promtool test rules` reads them."""

@@ -1,0 +1,198 @@
+"""For each alert about a model: series with which it must fire, and series with which it must not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from tidegate.settings import Drift
+from tools.generate.promtool.alert_case import Case
+
+MODEL: Final = {"model": "m", "version": "1"}
+STEPS: Final = 80  # of 15 s: twenty minutes
+_OF: Final = 'job="model",model="m",version="1"'
+_ACCURACY: Final = {f"ml_reference_accuracy{{{_OF}}}": f"0.8x{STEPS}"}
+
+
+def drift_cases(drift: Drift) -> Iterator[Case]:
+    """Every test of an alert about a model, for these thresholds."""
+    yield from _feature(drift)
+    yield from _prediction(drift)
+    yield from _dataset(drift)
+    yield from _expected(drift)
+    yield from _realised(drift)
+    yield from _labels(drift)
+
+
+def share_for(index: float) -> float:
+    """The share of the first of two bins, even at training, for which the PSI is so large."""
+    low, high = 0.5, 1.0
+    for _ in range(60):
+        share = (low + high) / 2
+        if (share - 0.5) * math.log(share / (1 - share)) < index:
+            low = share
+        else:
+            high = share
+    return low
+
+
+def _at(drift: Drift) -> str:
+    return f"{10 + math.ceil(drift.hold_seconds / 60)}m"
+
+
+def _grow(per_step: float) -> str:
+    return f"0+{per_step:.9g}x{STEPS}"
+
+
+def _many(drift: Drift) -> float:
+    """Rows in 15 s that are enough for every window."""
+    return 10.0 * max(drift.samples, drift.fast_samples)
+
+
+def _few(drift: Drift) -> float:
+    """Rows in 15 s that are too few for every window that begins within the test."""
+    return min(drift.samples / (2 * STEPS), drift.fast_samples / 16)
+
+
+def _bins(name: str, index: float, rows: float, critical: float = 20) -> dict[str, str]:
+    """A feature whose PSI is `index`, with so many rows in 15 s."""
+    feature = f'{_OF},feature="{name}"'
+    share = share_for(index)
+    series = {
+        f"ml_feature_reference_samples{{{feature}}}": f"50000x{STEPS}",
+        f"ml_feature_critical_value{{{feature}}}": f"{critical:g}x{STEPS}",
+    }
+    for label, part in (("a", share), ("b", 1 - share)):
+        bin_ = f'{feature},bin="{label}"'
+        series[f"ml_feature_observations_total{{{bin_}}}"] = _grow(rows * part)
+        series[f"ml_feature_reference_ratio{{{bin_}}}"] = f"0.5x{STEPS}"
+    return series
+
+
+def _answers(index: float, rows: float) -> dict[str, str]:
+    """Answers whose PSI is `index`."""
+    share = share_for(index)
+    series = {
+        f"ml_prediction_reference_samples{{{_OF}}}": f"50000x{STEPS}",
+        f"ml_prediction_critical_value{{{_OF}}}": f"20x{STEPS}",
+    }
+    for label, part in (("a", share), ("b", 1 - share)):
+        of = f'{_OF},label="{label}"'
+        series[f"tidegate_predictions_total{{{of}}}"] = _grow(rows * part)
+        series[f"ml_prediction_reference_ratio{{{of}}}"] = f"0.5x{STEPS}"
+    return series
+
+
+def _feature(drift: Drift) -> Iterator[Case]:
+    at, many = _at(drift), _many(drift)
+    for tier, limit in (("Warning", drift.psi_warning), ("Critical", drift.psi_critical)):
+        stories: tuple[tuple[str, Mapping[str, str], bool], ...] = (
+            ("its values have moved", _bins("x", limit * 1.1, many), True),
+            ("they have moved a little", _bins("x", limit * 0.9, many), False),
+            ("too few rows to tell", _bins("x", limit * 1.1, _few(drift)), False),
+            ("it may be chance", _bins("x", limit * 1.1, many, critical=1e9), False),
+        )
+        for story, series, fires in stories:
+            labels = {**MODEL, "feature": "x"} if fires else {}
+            yield Case(f"DriftFeature{tier}", story, series, at, fires, labels)
+
+
+def _prediction(drift: Drift) -> Iterator[Case]:
+    at, many = _at(drift), _many(drift)
+    for tier, limit in (("Warning", drift.psi_warning), ("Critical", drift.psi_critical)):
+        alert = f"DriftPrediction{tier}"
+        moved, still = _answers(limit * 1.1, many), _answers(limit * 0.9, many)
+        few = _answers(limit * 1.1, _few(drift))
+        yield Case(alert, "it answers otherwise", moved, at, fires=True, labels=MODEL)
+        yield Case(alert, "it answers a little otherwise", still, at, fires=False)
+        yield Case(alert, "too few answers to tell", few, at, fires=False)
+
+
+def _dataset(drift: Drift) -> Iterator[Case]:
+    needed = math.ceil(drift.dataset_share * 4)
+    for count, fires in ((needed, True), (needed - 1, False)):
+        series: dict[str, str] = {}
+        for place in range(4):
+            index = drift.psi_warning * (1.1 if place < count else 0.1)
+            series |= _bins(f"f{place}", index, _many(drift))
+        story = f"{count} of 4 features have drifted"
+        labels = MODEL if fires else {}
+        yield Case("DriftDataset", story, series, _at(drift), fires, labels)
+
+
+def _expected(drift: Drift) -> Iterator[Case]:
+    alert, at, rows = "ModelExpectedAccuracyLow", _at(drift), _many(drift)
+    below = 0.8 - min(0.7, drift.accuracy_drop_warning * 1.5 + 0.01)
+
+    def series(share: float) -> dict[str, str]:
+        expected = {f"ml_expected_correct_total{{{_OF}}}": _grow(rows * share)}
+        return {**_ACCURACY, **_answers(0.0, rows), **expected}
+
+    yield Case(alert, "it is unsure of what it answers", series(below), at, True, MODEL)
+    yield Case(alert, "it is as sure as ever", series(0.8), at, fires=False)
+    moved = _bins("x", drift.psi_warning * 1.5, rows)
+    story = "a feature has drifted, so its confidence says nothing"
+    yield Case(alert, story, {**series(below), **moved}, at, fires=False)
+
+
+def _outcomes(per_step: float, accuracy: float) -> dict[str, str]:
+    of = f'ml_outcomes_total{{{_OF},correct="'
+    return {
+        **_ACCURACY,
+        f'{of}true"}}': _grow(per_step * accuracy),
+        f'{of}false"}}': _grow(per_step * (1 - accuracy)),
+    }
+
+
+def _realised(drift: Drift) -> Iterator[Case]:
+    at = _at(drift)
+    # So many that no difference could be chance, and too few to tell.
+    many, few = 1000.0 * drift.outcomes, drift.outcomes / (2 * STEPS)
+    for tier, drop in (
+        ("Warning", drift.accuracy_drop_warning),
+        ("Critical", drift.accuracy_drop_critical),
+    ):
+        alert, below = f"ModelAccuracy{tier}", 0.8 - min(0.7, drop * 1.2 + 0.001)
+        yield Case(alert, "it is right less often", _outcomes(many, below), at, True, MODEL)
+        yield Case(alert, "not by much", _outcomes(many, 0.8 - drop * 0.9), at, fires=False)
+        yield Case(alert, "too few labels to tell", _outcomes(few, below), at, fires=False)
+    alert = "ModelConceptDrift"
+    # Twenty steps make 5 minutes, in which there are twice the labels needed.
+    some = drift.outcomes / 10
+    spread = math.sqrt(0.8 * 0.2 / (2 * drift.outcomes))
+    for z, story, fires in (
+        (drift.error_z * 1.2, "it errs far more often", True),
+        (drift.error_z * 0.6, "it errs a little more often, which may be chance", False),
+    ):
+        labels = MODEL if fires else {}
+        yield Case(alert, story, _outcomes(some, 0.8 - z * spread), "8m", fires, labels)
+    yield Case(alert, "too few labels to tell", _outcomes(few, 0.1), "8m", fires=False)
+
+
+def _labels(drift: Drift) -> Iterator[Case]:
+    alert = "ModelErrorRateChanged"
+    detector = 'job="watch",model="m",version="1",detector="adwin"'
+    changed = f"tidegate_watch_change_timestamp_seconds{{{detector}}}"
+    found = {**MODEL, "detector": "adwin"}
+    yield Case(alert, "a detector finds a change", {changed: "_x20 290x20"}, "6m", True, found)
+    again = {changed: "200x20 _x10 200x30"}
+    yield Case(alert, "it starts anew and finds an old one again", again, "10m", fires=False)
+
+    alert, limit = "ModelLabelsLate", drift.label_lag_seconds
+    yield Case(alert, "most labels are late", _lags(limit, 10), "20m", True, MODEL)
+    yield Case(alert, "most come in time", _lags(limit, 90), "20m", fires=False)
+
+    alert = "ModelFeedbackForged"
+    forged = f'ml_feedback_refused_total{{{_OF},reason="forged"}}'
+    replayed = f'ml_feedback_refused_total{{{_OF},reason="replayed"}}'
+    yield Case(alert, "ids are not signed by us", {forged: "0x10 3x10"}, "5m", True, MODEL)
+    yield Case(alert, "labels come twice", {replayed: "0x10 3x10", forged: "0x20"}, "5m", False)
+
+
+def _lags(limit: float, in_time: int) -> dict[str, str]:
+    edges = {repr(limit): in_time, repr(limit * 2): 100, "+Inf": 100}
+    return {
+        f'ml_label_lag_seconds_bucket{{{_OF},le="{edge}"}}': _grow(count)
+        for edge, count in edges.items()
+    }

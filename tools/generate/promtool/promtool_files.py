@@ -1,0 +1,132 @@
+"""The files of tests that `promtool test rules` runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from tidegate.rules.alert import Alert
+from tidegate.rules.alerts import alerts
+from tidegate.rules.drift_alerts import drift_alerts
+from tidegate.rules.model_rules import MODEL_GROUPS
+from tidegate.rules.rule_files import ALERT_GROUP
+from tidegate.rules.service_rules import SERVICE_GROUPS
+from tidegate.rules.yaml_text import to_yaml
+from tidegate.settings import Settings
+from tools.generate.promtool.alert_case import Case
+from tools.generate.promtool.alert_cases import cases
+from tools.generate.promtool.drift_recording_cases import drift_recording_cases
+from tools.generate.promtool.recording_cases import AT, RecordingCase, recording_cases
+
+FOLDER: Final = Path("observability/prometheus/tests")
+SERVICE_RULES: Final = ("service.yml", "alerts.yml")
+MODEL_RULES: Final = ("model.yml", "alerts.yml")
+EVALUATED_EVERY: Final = {"1m": "5m"}
+# promtool compares values to the last bit; a rate is a sum of differences times a factor.
+TOLERANCE: Final = 1e-9
+
+
+def promtool_files(settings: Settings) -> dict[Path, str]:
+    """Path (in the project) and text of each file of tests."""
+    rules = alerts(settings)
+    model = {alert.name for alert in drift_alerts(settings.drift)}
+    about_model = [case for case in cases(settings) if case.alert in model]
+    about_service = [case for case in cases(settings) if case.alert not in model]
+    return {
+        FOLDER / "service.yml": recording_tests(recording_cases(settings.slo)),
+        FOLDER / "model.yml": recording_tests(drift_recording_cases(settings.drift), MODEL_RULES),
+        FOLDER / "alerts.yml": alerting_tests(rules, about_service, "15s"),
+        FOLDER / "model_alerts.yml": alerting_tests(rules, about_model, "15s", MODEL_RULES),
+        FOLDER / "burns.yml": alerting_tests(rules, about_service, "1m"),
+    }
+
+
+def recording_tests(cases: Iterable[RecordingCase], rules: tuple[str, ...] = SERVICE_RULES) -> str:
+    """observability/prometheus/tests/service.yml, model.yml."""
+    tests = [
+        {
+            "name": case.story,
+            "interval": "2s",
+            "input_series": _series(case.series),
+            "promql_expr_test": [_expected(name, value) for name, value in case.expected.items()],
+        }
+        for case in cases
+    ]
+    return to_yaml(_tests("15s", tests, rules))
+
+
+def alerting_tests(
+    alerts: Iterable[Alert],
+    cases: Iterable[Case],
+    interval: str,
+    rules: tuple[str, ...] = SERVICE_RULES,
+) -> str:
+    """observability/prometheus/tests/alerts.yml, burns.yml, model_alerts.yml.
+
+    Args:
+        alerts: those that the cases are of.
+        cases: those with this interval between samples are written.
+        interval: as promtool writes it.
+        rules: the files of rules that they need: all of them would be evaluated for each test.
+    """
+    # promtool evaluates all tests of a file at one interval; six hours evaluated each 15 s take long.
+    every = EVALUATED_EVERY.get(interval, interval)
+    by_name = {alert.name: alert for alert in alerts}
+    tests = [
+        {
+            "name": f"{case.alert} {'fires' if case.fires else 'is silent'}: {case.story}",
+            "interval": case.interval,
+            "input_series": _series(case.series),
+            "alert_rule_test": [_outcome(by_name[case.alert], case)],
+        }
+        for case in cases
+        if case.interval == interval
+    ]
+    return to_yaml(_tests(every, tests, rules))
+
+
+def _annotations(alert: Alert, labels: Mapping[str, str]) -> dict[str, str]:
+    """The annotations of an alert, with the labels of a series filled in."""
+    return {
+        name: re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda found: labels[found[1]], text)
+        for name, text in alert.annotations.items()
+    }
+
+
+def _outcome(alert: Alert, case: Case) -> dict[str, Any]:
+    outcome: dict[str, Any] = {"eval_time": case.at, "alertname": alert.name}
+    if case.fires:
+        firing = {
+            "exp_labels": {"severity": alert.severity, **case.labels},
+            "exp_annotations": _annotations(alert, case.labels),
+        }
+        outcome["exp_alerts"] = [firing]
+    return outcome
+
+
+def _tests(interval: str, tests: list[dict[str, Any]], rules: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "rule_files": [f"../rules/{name}" for name in rules],
+        "evaluation_interval": interval,
+        # Else the order is left to chance, and an alert may look at what was recorded one round before.
+        "group_eval_order": [*SERVICE_GROUPS, *MODEL_GROUPS, ALERT_GROUP],
+        "tests": tests,
+    }
+
+
+def _series(series: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"series": name, "values": values} for name, values in series.items()]
+
+
+def _expected(name: str, value: float | None) -> dict[str, Any]:
+    if value is None:
+        return {"expr": name, "eval_time": AT}
+    if float(value).is_integer() and "(" not in name:
+        return {"expr": name, "eval_time": AT, "exp_samples": [{"labels": name, "value": value}]}
+    return {
+        "expr": f"abs({name} - {value!r}) < bool {TOLERANCE}",
+        "eval_time": AT,
+        "exp_samples": [{"labels": "{}", "value": 1}],
+    }

@@ -1,0 +1,166 @@
+"""For the recording rules: raw series and the values that must be recorded from them.
+
+They become promtool tests. All numbers are worked out by hand from the series beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tidegate.rules.service_rules import (
+    ARRIVALS,
+    BUSY,
+    DURATION,
+    QUEUE,
+    READY,
+    RESPONSES,
+    SLOTS,
+    service_groups,
+)
+from tidegate.settings import Slo
+
+AT = "10m"
+STEADY = "x300"  # ten minutes of samples, one each 2 s
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingCase:
+    """One promtool test, looked at ten minutes after its first sample.
+
+    Attributes:
+        story: what happens, as a clause.
+        series: promtool's notation for the samples, one each two seconds, by series.
+        expected: the value of each recorded series; None if it must be missing.
+    """
+
+    story: str
+    series: Mapping[str, str]
+    expected: Mapping[str, float | None]
+
+
+def recording_cases(slo: Slo) -> tuple[RecordingCase, ...]:
+    """Every test, for this objective."""
+    names = [recording.name for group in service_groups(slo) for recording in group.recordings]
+    edge = slo.latency_seconds
+    return (
+        RecordingCase("nothing is scraped", {}, dict.fromkeys(names)),
+        RecordingCase("two replicas work, a third is away", _gauges(), _gauge_values()),
+        RecordingCase("requests arrive", _load(edge), _load_values(edge, slo.latency_quantile)),
+        RecordingCase(
+            "the service is idle",
+            dict.fromkeys(_load(edge), f"5{STEADY}"),
+            {
+                # Rates are 0; means and quantiles of nothing are missing, not NaN.
+                **dict.fromkeys(names),
+                "service:arrival_rate:15s": 0,
+                "service:arrival_rate:1m": 0,
+            },
+        ),
+        RecordingCase(
+            "the gateway is away",
+            {BUSY: f"3{STEADY}", SLOTS: f"4{STEADY}"},
+            {
+                "service:slots_busy:now": 3,
+                "service:queue:now": None,
+                "service:requests_in_system:now": None,
+                "service:replica_age_seconds:now": 0,
+                "service:signal_age_seconds:now": None,
+            },
+        ),
+        RecordingCase(
+            "the last scrape of a replica is 30 s older than the gateway's",
+            {
+                QUEUE: f"0{STEADY}",
+                _with(BUSY, "replica", "flights-1"): f"1{STEADY}",
+                _with(BUSY, "replica", "flights-2"): "1x285",
+            },
+            {
+                "service:gateway_age_seconds:now": 0,
+                "service:replica_age_seconds:now": 30,
+                "service:signal_age_seconds:now": 30,
+            },
+        ),
+        RecordingCase(
+            "the last scrape of the gateway is 20 s older than the replica's",
+            {QUEUE: "7x290", BUSY: f"1{STEADY}"},
+            {"service:gateway_age_seconds:now": 20, "service:signal_age_seconds:now": 20},
+        ),
+    )
+
+
+def _gauges() -> dict[str, str]:
+    return {
+        QUEUE: f"5{STEADY}",
+        READY: f"2{STEADY}",
+        # Four at once 40 s ago, and five two minutes ago.
+        _with(BUSY, "replica", "flights-1"): "2x239 5 2x39 4 2x20",
+        _with(BUSY, "replica", "flights-2"): f"1{STEADY}",
+        _with(SLOTS, "replica", "flights-1"): f"2{STEADY}",
+        _with(SLOTS, "replica", "flights-2"): f"2{STEADY}",
+        'up{job="model",replica="flights-1"}': f"1{STEADY}",
+        'up{job="model",replica="flights-2"}': f"1{STEADY}",
+        'up{job="model",replica="flights-3"}': f"0{STEADY}",
+    }
+
+
+def _gauge_values() -> dict[str, float | None]:
+    return {
+        "service:queue:now": 5,
+        "service:slots_busy:now": 3,
+        "service:slots_busy_most:1m": 4,
+        "service:slots:now": 4,
+        "service:slots_per_replica:now": 2,
+        "service:requests_in_system:now": 8,
+        "service:replicas_up:now": 2,
+        "service:replicas_ready:now": 2,
+        "service:signal_age_seconds:now": 0,
+    }
+
+
+def _load(edge: float) -> dict[str, str]:
+    """8 requests a second: 6 answered within the objective, 2 slower, and 2 more that fail at once."""
+    status = "http_response_status_code"
+    answered, failed = f'job="model",{status}="200"', f'job="model",{status}="503"'
+    responses = f'{RESPONSES}{{job="gateway",proxy="http_in"'
+    return {
+        ARRIVALS: f"0+20{STEADY}",
+        f'{responses},code="2xx"}}': f"0+16{STEADY}",
+        f'{responses},code="5xx"}}': f"0+4{STEADY}",
+        f'{DURATION}_bucket{{{answered},le="{edge / 2!r}"}}': f"0+0{STEADY}",
+        f'{DURATION}_bucket{{{answered},le="{edge!r}"}}': f"0+12{STEADY}",
+        f'{DURATION}_bucket{{{answered},le="{edge * 2!r}"}}': f"0+16{STEADY}",
+        f'{DURATION}_bucket{{{answered},le="+Inf"}}': f"0+16{STEADY}",
+        f"{DURATION}_count{{{answered}}}": f"0+16{STEADY}",
+        f'{DURATION}_bucket{{{failed},le="{edge!r}"}}': f"0+4{STEADY}",
+        f'{DURATION}_bucket{{{failed},le="+Inf"}}': f"0+4{STEADY}",
+        f"{DURATION}_count{{{failed}}}": f"0+4{STEADY}",
+        'tidegate_slot_seconds_sum{job="model"}': f"0+2{STEADY}",
+        'tidegate_slot_seconds_count{job="model"}': f"0+16{STEADY}",
+        'tidegate_slot_seconds_bucket{job="model",le="0.125"}': f"0+8{STEADY}",
+        'tidegate_slot_seconds_bucket{job="model",le="0.25"}': f"0+16{STEADY}",
+        'tidegate_slot_seconds_bucket{job="model",le="+Inf"}': f"0+16{STEADY}",
+    }
+
+
+def _load_values(edge: float, quantile: float) -> dict[str, float | None]:
+    def latency(q: float) -> float:
+        # Linear within a bucket: three quarters lie between edge/2 and edge, the rest up to 2·edge.
+        return edge / 2 + q / 0.75 * edge / 2 if q <= 0.75 else edge + (q - 0.75) / 0.25 * edge
+
+    quantiles = {"p50": latency(0.5), "p95": latency(0.95), "p99": latency(0.99)}
+    return {
+        "service:arrival_rate:15s": 10,
+        "service:arrival_rate:1m": 10,
+        "service:slot_seconds_mean:1m": 0.125,
+        "service:slot_seconds_p95:1m": 0.125 + 0.9 * 0.125,
+        **{f"service:latency_seconds_{p}:15s": value for p, value in quantiles.items()},
+        **{f"service:latency_seconds_{p}:1m": value for p, value in quantiles.items()},
+        "service:latency_objective_quantile_seconds:1m": latency(quantile),
+        "service:error_ratio:5m": 0.2,
+        "service:latency_miss_ratio:5m": 0.25,
+    }
+
+
+def _with(series: str, label: str, value: str) -> str:
+    return f'{series.removesuffix("}")},{label}="{value}"}}'
