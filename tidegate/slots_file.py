@@ -1,15 +1,16 @@
-"""The file that holds the slots of a replica: one number in text.
+"""The file that holds the number of slots of each replica, as text.
 
-Whoever may set them (the supervisor) writes it, each replica reads it when it starts and follows it while
-it runs. So a replica that is started later, or again, has the slots that are in force.
+The supervisor writes it. Each replica reads it when it starts and follows its changes, so a replica that
+starts later has the slots that are in force.
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from tidegate.runtime.atomic_files import write_atomically
 
 MOST_BYTES: Final = 64
 
@@ -43,14 +44,10 @@ class SlotsFile:
         return int(text), ""
 
     def write(self, slots: int) -> None:
-        """Put a number in: the whole of it, or the one that was there before.
+        """Write the number atomically.
 
         Raises:
             OSError: it cannot be written.
         """
-        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        try:
-            beside.write_text(f"{slots}\n", encoding="ascii")
-            beside.replace(self.path)
-        finally:
-            beside.unlink(missing_ok=True)
+        # The supervisor, in whose event loop this runs, writes it again when it starts.
+        write_atomically(self.path, f"{slots}\n", durable=False)

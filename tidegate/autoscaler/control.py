@@ -6,7 +6,6 @@ autoscaler, and can be read by whoever wonders. It ends by itself.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tidegate.autoscaler.compose import clamped
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, change_words
-from tidegate.os_errors import about
+from tidegate.runtime.atomic_files import write_atomically
 
 LONGEST_SECONDS: Final = 7 * 86_400.0
 MOST_BYTES: Final = 4096
@@ -127,21 +126,14 @@ class ControlFile:
         return (control if unix_seconds < control.until else None), ""
 
     def write(self, control: Control) -> None:
-        """Put it in force: the whole file, or the one that was there before.
+        """Put it in force, atomically.
 
         Raises:
             OSError: it cannot be written.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        try:
-            with about(self.path), beside.open("w", encoding="utf-8") as file:
-                file.write(_File(**asdict(control)).model_dump_json(exclude_none=True) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self.path)
-        finally:
-            beside.unlink(missing_ok=True)
+        text = _File(**asdict(control)).model_dump_json(exclude_none=True)
+        write_atomically(self.path, f"{text}\n", mode=0o644)
 
     def remove(self) -> bool:
         """End it; whether there was one.

@@ -7,12 +7,11 @@ again, and the events' ids keep the store from having anything twice.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tidegate.runtime.private_files import open_private_file
+from tidegate.runtime.atomic_files import write_atomically
 
 VERSION: Final = 1
 
@@ -49,7 +48,7 @@ class Checkpoint:
             return Progress()
 
     def save(self, progress: Progress) -> None:
-        """Make the progress durable, all of it or nothing.
+        """Write the progress atomically and durably.
 
         Raises:
             OSError: the disk does not take it.
@@ -59,17 +58,7 @@ class Checkpoint:
             "files": progress.offsets,
             "quarantine_bytes": progress.quarantine_bytes,
         }
-        new = self._path.with_suffix(".new")
-        with open_private_file(new, "wb") as file:
-            file.write(json.dumps(held).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_atomically(self._path, json.dumps(held))
 
 
 def _read(held: dict[str, object]) -> Progress:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from tidegate.runtime.atomic_files import atomic_file
 from tidegate.settings import Settings, SettingsError
 
 KEY_FILE: Final = "prediction.key"
@@ -40,17 +39,11 @@ def _read(file: Path, setting: str) -> bytes:
 
 
 def _make(file: Path) -> None:
-    # Written beside its place and linked into it: replicas that start at once all get the first one's,
-    # and none reads half a key.
-    own = file.with_name(f".{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    # Replicas that start at the same time all get the key of the first one, and none reads a part of it.
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as opened:
-            opened.write(secrets.token_hex(32) + "\n")
-        with suppress(FileExistsError):
-            os.link(own, file)
-        own.unlink()
+        with atomic_file(file, overwrite=False) as opened:
+            opened.write(f"{secrets.token_hex(32)}\n".encode())
     except OSError as error:
         raise SettingsError(
             f"stack.data_dir: cannot keep a key at {file}: {error.strerror}"

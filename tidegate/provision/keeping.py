@@ -10,6 +10,7 @@ from typing import Final
 
 from tidegate.provision.inventory import Consumer, Secret
 from tidegate.provision.problems import ProvisionError, reason
+from tidegate.runtime.atomic_files import atomic_file, remove_leftovers
 
 CAPABILITIES: Final = "run it as root with the capabilities CHOWN, DAC_OVERRIDE and FOWNER"
 
@@ -59,20 +60,10 @@ class Keep:
 
     @staticmethod
     def _replace(path: Path, value: str, reader: Consumer) -> None:
-        new = path.with_name(f".{path.name}.new")
-        new.unlink(missing_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        with open(os.open(new, flags, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123  a descriptor
-            file.write(value)
-            file.flush()
-            os.fsync(file.fileno())
-        give(new, reader.uid, reader.gid, reader.mode)
-        new.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        remove_leftovers(path)
+        with atomic_file(path, mode=reader.mode) as file:
+            file.write(value.encode())
+            give(Path(file.name), reader.uid, reader.gid, reader.mode)
 
 
 def give(path: Path, uid: int, gid: int, mode: int) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tidegate.provision.problems import ProvisionError, reason
+from tidegate.runtime.atomic_files import write_atomically
 
 NAME: Final = "tidegate-elastic-version"
 # What docker-compose.yml runs without ELASTIC_VERSION.
@@ -78,16 +79,8 @@ def write_stamp(volume: Path, running: str) -> None:
         ProvisionError: it cannot be written.
     """
     path = volume / NAME
-    new = path.with_name(f".{NAME}.new")
     try:
         volume.mkdir(parents=True, exist_ok=True)
-        new.unlink(missing_ok=True)
-        # O_EXCL: what somebody puts there in between is not opened.
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
-        try:
-            os.write(descriptor, f"{running}\n".encode())
-        finally:
-            os.close(descriptor)
-        new.replace(path)
+        write_atomically(path, f"{running}\n", mode=0o644)
     except OSError as error:
         raise ProvisionError(f"{path} cannot be written: {reason(error)}") from error

@@ -20,6 +20,7 @@ from tidegate.observability_files.paths import observability_folder
 from tidegate.rules.gateway_metrics import GATEWAY
 from tidegate.rules.promql import duration
 from tidegate.rules.rule_files import rule_files
+from tidegate.runtime.atomic_files import write_atomically
 from tidegate.settings import Settings
 
 LOCAL: Final = "127.0.0.1"
@@ -187,10 +188,8 @@ def write_targets(folder: Path, replicas: Mapping[str, str]) -> None:
     groups = [
         {"targets": [address], "labels": {"replica": name}} for name, address in replicas.items()
     ]
-    # Replaced as a whole: Prometheus may read at any moment, and keeps the old list on bad JSON.
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.write_text(json.dumps(groups, indent=1), encoding="utf-8")
-    fresh.replace(path)
+    # Atomically, because Prometheus may read it at any time. The supervisor writes it again at its start.
+    write_atomically(path, json.dumps(groups, indent=1), durable=False)
 
 
 def _targets(folder: Path) -> Path:

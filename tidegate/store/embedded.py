@@ -19,6 +19,7 @@ import tantivy
 from tantivy import FieldType, Occur, Order, Query
 
 from tidegate.events import Event
+from tidegate.runtime.atomic_files import sync_folder
 from tidegate.runtime.private_files import FILE_MODE, make_private_folder
 from tidegate.store import index, layout, lucene, moments
 from tidegate.store.aggregations import Dialect
@@ -240,7 +241,7 @@ def _make(root: Path, held: Layout | None) -> Layout:
                         writer.add_document(index.document(event, new.schema)[1])
                 writer.commit()
             writer.wait_merging_threads()
-        layout.sync_folder(root)
+        sync_folder(root)
         layout.write(root, made)
     except (ValueError, OSError) as error:
         raise StoreUnavailableError(f"{root} cannot be written: {error}") from error

@@ -10,12 +10,12 @@ made when the power went is simply not named in it.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tidegate.runtime.atomic_files import write_atomically
 from tidegate.store.base import StoreUnavailableError
 
 FORMAT: Final = 1
@@ -56,15 +56,9 @@ def read(root: Path) -> Layout | None:
 
 
 def write(root: Path, layout: Layout) -> None:
-    """Make this the layout, at once and for good."""
+    """Make this the layout, atomically and durably."""
     text = json.dumps({"format": FORMAT, "fields": layout.fields, "folder": layout.folder})
-    new = root / "format.json.new"
-    with new.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(root / "format.json")
-    sync_folder(root)
+    write_atomically(root / "format.json", text)
 
 
 def new_folder(root: Path, fields: str) -> str:
@@ -80,12 +74,3 @@ def remove_others(root: Path, folder: str) -> None:
     for other in root.glob("index-*"):
         if other.name != folder:
             shutil.rmtree(other, ignore_errors=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make names in a folder durable."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -70,24 +70,24 @@ def test_a_quarantined_line_is_kept_with_its_place_and_reason(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", ["checkpoint.json", "quarantine.ndjson"])
-def test_what_the_collector_keeps_is_its_users_alone_and_no_link(tmp_path: Path, name: str) -> None:
-    def keep() -> None:
-        Checkpoint(tmp_path / "checkpoint.json").save(Progress({"a": 5}, 0))
-        Quarantine(tmp_path, clock_ns=lambda: 0).add([aside()])
-
+def test_the_files_of_the_collector_are_private(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_text("")
     path.chmod(0o644)
-    keep()
+    Checkpoint(tmp_path / "checkpoint.json").save(Progress({"a": 5}, 0))
+    Quarantine(tmp_path, clock_ns=lambda: 0).add([aside()])
     assert path.stat().st_mode & 0o777 == 0o600
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.write_text("of somebody else")
-    link = path if name.startswith("quarantine") else path.with_suffix(".new")
-    link.unlink(missing_ok=True)
-    link.symlink_to(elsewhere)
+
+
+def test_no_symbolic_link_is_written_through(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.write_text("of another owner")
+    for name in ("checkpoint.json", "quarantine.ndjson"):
+        (tmp_path / name).symlink_to(target)
+    Checkpoint(tmp_path / "checkpoint.json").save(Progress({"a": 5}, 0))  # replaces the link
     with pytest.raises(OSError, match="symbolic links"):
-        keep()
-    assert elsewhere.read_text() == "of somebody else"
+        Quarantine(tmp_path, clock_ns=lambda: 0).add([aside()])
+    assert target.read_text() == "of another owner"
 
 
 def test_what_a_delivery_that_did_not_end_set_aside_is_forgotten(tmp_path: Path) -> None:

@@ -84,9 +84,9 @@ def test_what_one_reader_has_lost_is_copied_from_the_other(
 
 def test_what_was_cut_off_in_the_middle_is_finished(keep: Keep) -> None:
     keep.put("store", "password", "made-by-a-start-that-was-killed")
-    (keep.root / "store" / ".password.new").write_text("half")
+    (keep.root / "store" / ".password.x1y2.new").write_text("half")
     (keep.root / "reader").mkdir()
-    (keep.root / "reader" / ".password.new").write_text("half")
+    (keep.root / "reader" / ".password.x1y2.new").write_text("half")
     assert settle(TABLE, {}, keep)["password"] == "copied to reader"
     assert keep.read("reader", "password") == "made-by-a-start-that-was-killed"
     assert [path.name for path in (keep.root / "reader").iterdir()] == ["password"]
