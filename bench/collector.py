@@ -24,9 +24,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from tidegate.collector.backoff import Backoff
 from tidegate.collector.checkpoint import Checkpoint
-from tidegate.collector.delivery import Delivery, Retention
+from tidegate.collector.delivery import Delivery, Retention, sink_backoff
 from tidegate.collector.journal import Journal
 from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
@@ -142,7 +141,7 @@ def collector(folder: Path, open_sink: Callable[[], EventStore], batch: int) -> 
         journal=Journal(EventWriter(own, "collector"), origin, terminal=io.StringIO()),
         metrics=Metrics(),
         retention=Retention(1e9, 2**40, timedelta(days=7)),
-        backoff=Backoff(random.random),
+        backoff=sink_backoff(),
         clock=time.time,
     )
 
