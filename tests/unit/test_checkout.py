@@ -52,8 +52,8 @@ def test_every_file_has_the_same_bytes(checkout: Path, names: set[str]) -> None:
     assert [line for line in eol.splitlines() if "w/crlf" in line or "w/mixed" in line] == []
 
 
-def test_templates_are_found_where_links_are_files(checkout: Path) -> None:
-    assert (checkout / "tidegate/store/templates").is_file()
+def test_configuration_data_is_found_where_links_are_files(checkout: Path) -> None:
+    assert (checkout / "tidegate/observability").is_file()
     program = "from tidegate.store import fields; print(fields.__file__, len(fields.catalogue()))"
     done = subprocess.run(
         [sys.executable, "-c", program],

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Final
 
-from tidegate.observability_files.paths import observability_folder
 from tidegate.provision.problems import ProvisionError, reason
-from tidegate.rules.rule_files import rule_files
+from tidegate.rules.rule_files import write_rule_files
 from tidegate.settings import Settings
 from tidegate.stack.prometheus import render_config
 
@@ -43,12 +41,7 @@ def write_config(settings: Settings, folder: Path) -> list[str]:
     """
     home = folder / "prometheus"
     try:
-        shutil.rmtree(home / "rules", ignore_errors=True)
-        (home / "rules").mkdir(parents=True)
-        for own in sorted((observability_folder() / "prometheus" / "rules").glob("*.yml")):
-            shutil.copy(own, home / "rules")
-        for name, text in rule_files(settings).items():
-            (home / "rules" / name).write_text(text, encoding="utf-8")
+        write_rule_files(settings, home / "rules")
         text = render_config(
             settings, hosts=HOSTS, dns_name=REPLICAS, retention_size=RETENTION_SIZE
         )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final
 
+from tidegate.observability_files.paths import observability_folder
 from tidegate.rules.alert import Alert
 from tidegate.rules.alerts import alerts
 from tidegate.rules.model_rules import model_groups
@@ -25,6 +28,23 @@ def rule_files(settings: Settings) -> dict[str, str]:
         "model.yml": recording_rules(model_groups(settings.drift)),
         "alerts.yml": alerting_rules(alerts(settings)),
     }
+
+
+def write_rule_files(settings: Settings, folder: Path) -> None:
+    """Replace a folder's content by the rule files, for these settings.
+
+    Files in observability/prometheus/rules/ that are not generated are copied: people may add their own.
+
+    Raises:
+        FileNotFoundError: observability/ is missing.
+        OSError: the folder cannot be written.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for path in sorted((observability_folder() / "prometheus" / "rules").glob("*.yml")):
+        shutil.copy(path, folder)
+    for name, text in rule_files(settings).items():
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def recording_rules(groups: Iterable[Group]) -> str:

@@ -19,7 +19,7 @@ import jinja2
 from tidegate.observability_files.paths import observability_folder
 from tidegate.rules.gateway_metrics import GATEWAY
 from tidegate.rules.promql import duration
-from tidegate.rules.rule_files import rule_files
+from tidegate.rules.rule_files import write_rule_files
 from tidegate.runtime.atomic_files import write_atomically
 from tidegate.settings import Settings
 
@@ -117,9 +117,6 @@ def render_config(
 def write_config(settings: Settings, folder: Path) -> Path:
     """Write prometheus.yml and its rules into the folder, and an empty list of replicas if there is none.
 
-    Rule files in observability/prometheus/rules/ that are not generated are copied: a person may put
-    their own there.
-
     Args:
         settings: those in force.
         folder: made if it is not there.
@@ -131,13 +128,7 @@ def write_config(settings: Settings, folder: Path) -> Path:
         FileNotFoundError: observability/ is not there.
         OSError: the folder cannot be written.
     """
-    rules = folder / "rules"
-    shutil.rmtree(rules, ignore_errors=True)
-    rules.mkdir(parents=True)
-    for own in sorted((observability_folder() / "prometheus" / "rules").glob("*.yml")):
-        shutil.copy(own, rules)
-    for name, text in rule_files(settings).items():
-        (rules / name).write_text(text, encoding="utf-8")
+    write_rule_files(settings, folder / "rules")
     if not _targets(folder).exists():
         write_targets(folder, {})
     config = folder / "prometheus.yml"

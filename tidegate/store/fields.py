@@ -1,7 +1,7 @@
 """The fields that can be searched, what type each has, and how an event's values become that type.
 
-The list is Elasticsearch's own mapping, `templates/component-tidegate-mappings.json`, so that both
-stores know the same fields. The rules for odd values are Elasticsearch's too (`ignore_malformed`,
+The list is Elasticsearch's own mapping, observability/elasticsearch/component-tidegate-mappings.json, so
+that both stores know the same fields. The rules for odd values are Elasticsearch's too (`ignore_malformed`,
 `coerce`, `ignore_above`): a value of a wrong type is kept in the event but cannot be searched, and an
 event whose shape contradicts the mapping (text where an object belongs) is refused.
 """
@@ -16,12 +16,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from importlib.resources import files
 from typing import Any, Final, NamedTuple
 
 import orjson
 
 from tidegate.events import Event
+from tidegate.observability_files.paths import observability_folder
 from tidegate.store import moments
 
 Value = str | int | float | bool
@@ -78,15 +78,9 @@ class Place(NamedTuple):
 
 
 def template(name: str) -> dict[str, Any]:
-    """A template of Elasticsearch's, by its file's name without `.json`.
-
-    In a checkout `templates` is a link to `observability/elasticsearch`; a wheel holds the files.
-    """
-    package = files("tidegate.store")
-    folder = package.joinpath("templates")
-    if folder.is_file():  # Git for Windows checks a link out as a file that holds its target
-        folder = package.joinpath(folder.read_text("utf-8"))
-    return dict(json.loads(folder.joinpath(f"{name}.json").read_text("utf-8")))
+    """A template of Elasticsearch in observability/elasticsearch/, by its file's name without `.json`."""
+    path = observability_folder() / "elasticsearch" / f"{name}.json"
+    return dict(json.loads(path.read_text("utf-8")))
 
 
 @cache

@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -73,18 +70,6 @@ def test_templates_use_core_types_and_settings_only(path: Path) -> None:
         assert settings["mode"] == "standard"
         assert settings["mapping"]["ignore_malformed"] is True
         assert template["template"]["lifecycle"]["data_retention"]
-
-
-def test_a_wheel_holds_the_templates(tmp_path: Path) -> None:
-    build = "import sys; from hatchling.build import build_wheel; build_wheel(sys.argv[1])"
-    subprocess.run(
-        [sys.executable, "-c", build, str(tmp_path)], cwd=ROOT, check=True, capture_output=True
-    )
-    (wheel,) = tmp_path.glob("*.whl")
-    names = set(zipfile.ZipFile(wheel).namelist())
-    held = {f"tidegate/store/templates/{path.name}" for path in TEMPLATES.glob("*.json")}
-    assert held
-    assert held <= names
 
 
 def test_a_number_beyond_every_float_is_no_double() -> None:
