@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import io
 import os
 import platform
 import random
@@ -26,11 +25,11 @@ from pathlib import Path
 
 from tidegate.collector.checkpoint import Checkpoint
 from tidegate.collector.delivery import Delivery, Retention, sink_backoff
-from tidegate.collector.journal import Journal
 from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.tail import Limits, Tail
 from tidegate.events import Event, EventWriter, Origin, make_event, timestamp
+from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Settings
 from tidegate.store import open_store
 from tidegate.store.base import (
@@ -138,7 +137,7 @@ def collector(folder: Path, open_sink: Callable[[], EventStore], batch: int) -> 
         open_sink=open_sink,
         checkpoint=Checkpoint(own / "checkpoint.json"),
         quarantine=Quarantine(own, clock_ns=time.time_ns),
-        journal=Journal(EventWriter(own, "collector"), origin, terminal=io.StringIO()),
+        event_log=EventLog(EventWriter(own, "collector"), origin, "collector"),
         metrics=Metrics(),
         retention=Retention(1e9, 2**40, timedelta(days=7)),
         backoff=sink_backoff(),

@@ -29,9 +29,9 @@ from integration.compose.project import SERVICE, Project, a_project, docker
 from tidegate.events import Origin
 from tidegate.resizer.compose.containers import read_container
 from tidegate.resizer.compose.engine import open_engine
-from tidegate.resizer.compose.journal import Journal
 from tidegate.resizer.compose.observer import Place
 from tidegate.resizer.compose.workshop import Workshop
+from tidegate.runtime.event_log import EventLog, StreamWriter
 
 RUNS = 5
 SOCKET = Path("/var/run/docker.sock")
@@ -66,11 +66,12 @@ def by_copies(project: Project) -> None:
 
 async def _copy(project: Project) -> None:
     place = Place(project.name, SERVICE)
-    journal = Journal(Origin("bench", "0", "local", "bench", "default"), io.BytesIO())
+    origin = Origin("bench", "0", "local", "bench", "default")
+    event_log = EventLog(StreamWriter(io.BytesIO()), origin)
     async with open_engine(SOCKET) as engine:
         await engine.choose_version()
         (found,) = await engine.replicas(place.project, place.service)
-        workshop = Workshop(engine, place, journal, 30.0)
+        workshop = Workshop(engine, place, event_log, 30.0)
         template = read_container(found)
         await asyncio.gather(*(workshop.make(template, number) for number in range(2, 6)))
 

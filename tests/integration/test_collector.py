@@ -295,7 +295,7 @@ def test_a_store_that_stays_away_ends_it_with_1_and_keeps_the_files(tmp_path: Pa
     process = place.start()
     eventually(lambda: place.metric("retried_total") >= 1, "it tries")
     assert stop(process) == 1
-    assert "what is left stays in its files" in place.output.read_text()
+    assert "the remaining events stay in their files" in place.output.read_text()
     assert list(place.settings.log_dir.glob("flights-1.*"))
     again = make_place(tmp_path)
     process = again.start()

@@ -1,7 +1,7 @@
 """Each search and panel of Kibana's, asked of a real Elasticsearch as Kibana asks it.
 
-The events are made by what makes them in a stack: an instrumented app, HAProxy, the autoscaler's journal and
-the exporter. What a query must find is said in Python, apart from the query.
+The events are made by what makes them in a stack: an instrumented app, HAProxy, the autoscaler's event
+log and the exporter. What a query must find is said in Python, apart from the query.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
@@ -31,10 +30,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from tidegate.autoscaler.journal import Journal
+from tidegate.autoscaler.decision_event import record_decision
 from tidegate.autoscaler.types import Decision, Signals
 from tidegate.events import Event, EventWriter, Origin
 from tidegate.exporter.alerts import Alert, event_of
+from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Settings
 from tidegate.stack import gateway
 from tidegate.store.elasticsearch import ElasticsearchStore
@@ -81,7 +81,7 @@ def decisions(settings: Settings, origin: Origin) -> None:
     """To three replicas, and back to two."""
     writer = EventWriter(settings.log_dir, "autoscaler")
     with closing(writer):
-        journal = Journal(writer, origin, terminal=StringIO())
+        event_log = EventLog(writer, origin)
         for before, after in ((1, 3), (3, 3), (3, 2)):
             signals = Signals(
                 arrival_rate=5.0,
@@ -94,7 +94,8 @@ def decisions(settings: Settings, origin: Origin) -> None:
                 latency_seconds=0.2,
                 age_seconds=1.0,
             )
-            journal.decided("hpa", {}, signals, 1.0, Decision(after, "up", "because", {}, {}))
+            decision = Decision(after, "up", "because", {}, {})
+            record_decision(event_log, decision, policy="hpa", state={}, signals=signals, now=1.0)
 
 
 def access(settings: Settings, folder: Path) -> list[Event]:

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tidegate.autoscaler.control import Control, Controls, controlled
-from tidegate.autoscaler.journal import Journal
+from tidegate.autoscaler.decision_event import record_decision
 from tidegate.autoscaler.metrics import Metrics
 from tidegate.autoscaler.signals import Reading, combine
 from tidegate.autoscaler.types import Bounds, Decision, Policy
 from tidegate.resizer.base import ReplicaStatus, Resizer, ResizeRefusedError
 from tidegate.resizer.client import ResizerUnavailableError
+from tidegate.runtime.event_log import EventLog
 
 # As far as `replicas.max` may go.
 WIDEST: Final = Bounds(1, 64)
@@ -49,7 +50,7 @@ class Autoscaler:
         policy: what decides.
         read: asks Prometheus; never fails, but returns a problem.
         resizer: where replicas are counted and set.
-        journal: where decisions and troubles are written down.
+        event_log: receives the decisions and the conditions.
         metrics: what Prometheus is told.
         unix: seconds since 1970, for what goes by the time of day.
         controls: what a person told it for a time.
@@ -63,7 +64,7 @@ class Autoscaler:
     policy: Policy
     read: Callable[[], Awaitable[Reading]]
     resizer: Resizer
-    journal: Journal
+    event_log: EventLog
     metrics: Metrics
     unix: Callable[[], float] = time.time
     controls: Controls = no_controls
@@ -87,9 +88,9 @@ class Autoscaler:
         reading, (status, away) = await asyncio.gather(self.read(), self._ask())
         if self.bounds.min == 0 and status and _are_new(status, self.unix()):
             reading = reading.without_replicas()
-        self.journal.trouble("signals", reading.problem, reading.cause)
-        self.journal.trouble("history", reading.history_problem)
-        self.journal.trouble("resizer", away)
+        self._condition("signals", reading.problem, reading.cause)
+        self._condition("history", reading.history_problem)
+        self._condition("resizer", away)
         if status and self.dry_run:
             # The number is another's to set, and what each decision starts from.
             self._asked = status.desired
@@ -103,8 +104,14 @@ class Autoscaler:
         signals = combine(reading, status, held, away, unix, waiting=waiting)
         decision = self._policy(unix)(self._state, signals, now)
         # Written before it is done: whatever becomes of the attempt, its cause is on record.
-        self.journal.decided(
-            self.policy_name, self._state, signals, now, decision, dry_run=self.dry_run
+        record_decision(
+            self.event_log,
+            decision,
+            policy=self.policy_name,
+            state=self._state,
+            signals=signals,
+            now=now,
+            dry_run=self.dry_run,
         )
         self.metrics.observe(decision, status, signals.age_seconds, dry_run=self.dry_run)
         self._state = decision.state
@@ -122,22 +129,30 @@ class Autoscaler:
             cannot = LENDS_OTHERS
         elif slots is not None and status.slots is None:
             cannot = CANNOT_SET_SLOTS
-        self.journal.trouble("slots", cannot)
+        self._condition("slots", cannot)
         if cannot or slots == status.slots:
             slots = None
         if decision.desired != status.desired or slots is not None:
             await self._tell(decision.desired, slots)
         else:
-            self.journal.trouble("resize", "")
+            self._condition("resize", "")
 
     def _policy(self, unix: float) -> Policy:
         """The policy, as a person bounds it now."""
         control, bad = self.controls(unix)
-        self.journal.trouble("control", bad)
+        self._condition("control", bad)
         if control != self._control:
-            self.journal.say("info", control.words if control else "nothing is paused any more")
+            words = control.words if control else "the pause has ended"
+            self.event_log.record("control", words)
             self._control = control
         return controlled(self.policy, control, self.bounds) if control else self.policy
+
+    def _condition(self, name: str, problem: str, cause: str = "") -> None:
+        """Log the problem of something, or that it has none any more; see `EventLog.condition`."""
+        if problem:
+            self.event_log.condition(name, f"{name}: {problem}", cause=cause)
+        else:
+            self.event_log.resolved(name, f"{name}: resolved")
 
     async def _ask(self) -> tuple[ReplicaStatus | None, str]:
         try:
@@ -154,13 +169,15 @@ class Autoscaler:
         except ResizeRefusedError as error:
             # Its bounds are narrower than ours: go on from the number that it has.
             refused, self._asked = f"the resizer refused: {error}", None
-        self.journal.trouble("resize", lost)
-        self.journal.trouble("bounds", refused)
+        self._condition("resize", lost)
+        self._condition("bounds", refused)
 
     def _notice_change(self, found: int) -> None:
         if self._confirmed is not None and found not in (self._confirmed, self._asked):
-            self.journal.say(
-                "warn", f"something else set {found} replicas; {self._asked} were asked for"
+            self.event_log.record(
+                "changed-by-others",
+                f"something else set {found} replicas; {self._asked} were asked for",
+                level="warn",
             )
         self._confirmed = found
 

@@ -11,7 +11,6 @@ import aiohttp
 from tidegate.autoscaler.configured import bounds, configured
 from tidegate.autoscaler.control import ControlFile
 from tidegate.autoscaler.history import HistoryReader
-from tidegate.autoscaler.journal import Journal
 from tidegate.autoscaler.loop import Autoscaler, run_ticks
 from tidegate.autoscaler.metrics import Metrics
 from tidegate.autoscaler.policies import Choice
@@ -20,6 +19,7 @@ from tidegate.autoscaler.waiting import GatewayQueue
 from tidegate.os_errors import sentence
 from tidegate.resizer.client import ResizerClient, ResizerUnavailableError
 from tidegate.runtime.daemon import CannotStartError, daemon_event_writer, run_async_daemon
+from tidegate.runtime.event_log import EventLog, Terminal
 from tidegate.runtime.http_server import http_server
 from tidegate.runtime.identity import event_origin
 from tidegate.settings import Settings
@@ -62,9 +62,8 @@ async def _run(settings: Settings, resizer: str, url: str, *, dry_run: bool) -> 
             )
         )
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        journal = Journal(
-            stack.enter_context(daemon_event_writer(settings, NODE)), event_origin(settings, NODE)
-        )
+        writer = stack.enter_context(daemon_event_writer(settings, NODE))
+        event_log = EventLog(writer, event_origin(settings, NODE), listeners=[Terminal()])
         read = _reader(settings, session, url, timeout).read
         if choice.history:
             clock = asyncio.get_running_loop().time
@@ -74,7 +73,7 @@ async def _run(settings: Settings, resizer: str, url: str, *, dry_run: bool) -> 
             policy=choice.policy,
             read=read,
             resizer=client,
-            journal=journal,
+            event_log=event_log,
             metrics=metrics,
             controls=ControlFile(settings.control_file).read,
             bounds=bounds(settings),

@@ -17,7 +17,6 @@ from typing import Final, NamedTuple, Protocol, runtime_checkable
 from tidegate.collector.appending import append
 from tidegate.collector.checkpoint import Checkpoint, Progress
 from tidegate.collector.janitor import expired
-from tidegate.collector.journal import NODE, Journal
 from tidegate.collector.lines import SHOWN_BYTES, Aside
 from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
@@ -25,9 +24,11 @@ from tidegate.collector.sink import Sink
 from tidegate.collector.tail import Batch, Tail
 from tidegate.events import encode
 from tidegate.runtime.backoff import Backoff
+from tidegate.runtime.event_log import EventLog
 from tidegate.store.base import Rejected, StoreUnavailableError
 from tidegate.store.moments import microseconds
 
+NODE: Final = "collector"
 # How often the store is asked to drop what is too old.
 PRUNE_SECONDS: Final = 600.0
 
@@ -85,7 +86,7 @@ class Delivery:
     open_sink: Callable[[], Sink]
     checkpoint: Checkpoint
     quarantine: Quarantine
-    journal: Journal
+    event_log: EventLog
     metrics: Metrics
     retention: Retention
     backoff: Backoff
@@ -101,7 +102,7 @@ class Delivery:
         self._tidy()
         batch = self.tail.batch()
         for notice in self.tail.notices():
-            self.journal.say("file-trouble", notice, level="warn")
+            self.event_log.record("file-trouble", notice, level="warn")
         self._measure(batch)
         if not batch:
             return Step(done=True)
@@ -166,28 +167,31 @@ class Delivery:
         for name, (aside, count) in first.items():
             if not name.startswith(f"{NODE}."):
                 lines = "a line" if count == 1 else f"{count} lines, the first"
-                self.journal.say(
+                self.event_log.record(
                     "set-aside",
                     f"set aside {lines} at offset {aside.place.offset} of {name}: {aside.reason}",
                     level="error",
-                    log={
-                        "level": "error",
-                        "file": {"path": str(self.folder / name)},
-                        "offset": aside.place.offset,
+                    fields={
+                        "log": {
+                            "level": "error",
+                            "file": {"path": str(self.folder / name)},
+                            "offset": aside.place.offset,
+                        }
                     },
                 )
 
     def _away(self, error: Exception) -> float:
         self.metrics.sink_up.set(0)
         self.metrics.retried.inc()
-        if self.backoff.failures == 0:
-            self.journal.say("sink-away", f"nothing can be delivered now: {error}", level="warn")
+        self.event_log.condition(
+            "sink-away", f"nothing can be delivered now: {error}", cause="unavailable"
+        )
         return self.backoff.failed()
 
     def _back(self) -> None:
         self.metrics.sink_up.set(1)
-        if self.backoff.succeeded():
-            self.journal.say("sink-back", "delivering again")
+        self.backoff.succeeded()
+        self.event_log.resolved("sink-away", "delivering again", action="sink-back")
 
     def _tidy(self) -> None:
         """Delete the files, and now and then the store's events, whose time is over."""
@@ -208,7 +212,10 @@ class Delivery:
             try:
                 sink.prune(before)
             except StoreUnavailableError as error:
-                self.journal.say("prune-failed", f"old events stay: {error}", level="warn")
+                message = f"old events are not deleted: {error}"
+                self.event_log.condition("prune-failed", message, cause="unavailable")
+            else:
+                self.event_log.resolved("prune-failed", "old events are deleted again")
 
     def _measure(self, batch: Batch) -> None:
         waiting = {name: self.tail.waiting(name) for name in self.tail.files}

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tidegate.collector.checkpoint import Checkpoint
-from tidegate.collector.delivery import Delivery, Retention, begin, sink_backoff
-from tidegate.collector.journal import NODE, Journal
+from tidegate.collector.delivery import NODE, Delivery, Retention, begin, sink_backoff
 from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.sink import open_sink, sink_name
@@ -27,6 +26,7 @@ from tidegate.runtime.daemon import (
     requires_data_folder,
     run_daemon,
 )
+from tidegate.runtime.event_log import EventLog, Terminal
 from tidegate.runtime.identity import event_origin
 from tidegate.runtime.private_files import FILE_MODE, UMASK, make_private_folder
 from tidegate.settings import Settings
@@ -104,14 +104,14 @@ def _prepare(stack: ExitStack, settings: Settings, *, serve: bool) -> Delivery:
     if serve:
         host, port = settings.stack.metrics_host, settings.collector.metrics_port
         stack.enter_context(metrics_server(metrics.registry, host, port, "collector.metrics_port"))
-    journal = Journal(writer, event_origin(settings, NODE))
+    event_log = EventLog(writer, event_origin(settings, NODE), NODE, [Terminal()])
     checkpoint, quarantine = (
         Checkpoint(own / "checkpoint.json"),
         Quarantine(own, clock_ns=time.time_ns),
     )
     progress = begin(checkpoint, quarantine)
     if checkpoint.problem:
-        journal.say("checkpoint-lost", checkpoint.problem, level="warn")
+        event_log.record("checkpoint-lost", checkpoint.problem, level="warn")
     collector = settings.collector
     delivery = Delivery(
         folder=settings.log_dir,
@@ -124,7 +124,7 @@ def _prepare(stack: ExitStack, settings: Settings, *, serve: bool) -> Delivery:
         open_sink=lambda: open_sink(settings),
         checkpoint=checkpoint,
         quarantine=quarantine,
-        journal=journal,
+        event_log=event_log,
         metrics=metrics,
         retention=Retention(
             collector.keep_seconds,
@@ -137,7 +137,7 @@ def _prepare(stack: ExitStack, settings: Settings, *, serve: bool) -> Delivery:
     )
     stack.callback(delivery.close)
     if serve:
-        journal.say("start", f"delivering {settings.log_dir} into {sink_name(settings)}")
+        event_log.record("start", f"delivering {settings.log_dir} into {sink_name(settings)}")
     return delivery
 
 
@@ -153,7 +153,7 @@ def _deliver(
         if not step.more:
             pause = min(LONGEST_PAUSE_SECONDS, PAUSE_FACTOR * (clock() - began))
             stop.wait(step.away_seconds or max(poll_seconds, pause))
-    delivery.journal.say("stop", "told to stop: delivering what there is")
+    delivery.event_log.record("stop", "stopping: delivering the remaining events")
     # Not what is written from now on: writers that go on must not keep us for ever.
     goal = delivery.sizes()
     deadline = clock() + LAST_PASS_SECONDS
@@ -162,8 +162,10 @@ def _deliver(
         if step.done:
             break  # what is left is a line whose end is not written yet
         if step.away_seconds and clock() + step.away_seconds > deadline:
-            delivery.journal.say(
-                "not-delivered", "the store is away: what is left stays in its files", level="warn"
+            delivery.event_log.record(
+                "not-delivered",
+                "the store is unavailable: the remaining events stay in their files",
+                level="warn",
             )
             return NOT_ALL_DELIVERED
         time.sleep(step.away_seconds)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from tidegate.drift.watch import QUERY, Found, Metrics, Watcher
-from tidegate.events import Event, EventWriter, Origin, make_event
+from tidegate.events import Event
 from tidegate.runtime.daemon import daemon_event_writer, metrics_server, run_daemon
+from tidegate.runtime.event_log import EventLog, Terminal
 from tidegate.runtime.identity import event_origin
-from tidegate.runtime.terminal_output import write_or_discard
 from tidegate.settings import Settings
 from tidegate.store.base import EventStore, QueryError, StoreUnavailableError
 from tidegate.store.following import Follower
@@ -43,26 +42,23 @@ def _run(settings: Settings, stop: threading.Event) -> None:
         closing(open_store(settings, read_only=True)) as store,
     ):
         watcher = Watcher(settings.drift, metrics)
-        watch(store, watcher, _teller(writer, event_origin(settings, NODE)), stop)
+        event_log = EventLog(writer, event_origin(settings, NODE), listeners=[Terminal()])
+        watch(store, watcher, event_log, stop)
 
 
-def watch(
-    store: EventStore, watcher: Watcher, tell: Callable[[Found], None], stop: threading.Event
-) -> None:
-    """Read what there is, and then what arrives; a store that is away is asked again."""
+def watch(store: EventStore, watcher: Watcher, event_log: EventLog, stop: threading.Event) -> None:
+    """Read the recent labels, then those that arrive. A store that is unavailable is asked again."""
     follower = Follower(store, QUERY, datetime.now(UTC) - BEFORE)
-    away = False
     while not stop.is_set():
         try:
-            # One by one: a day of labels is not to be held at once, nor to hold up a stop.
+            # One by one, so that a day of labels neither fills the memory nor delays a stop.
             for found in watcher.feed(_until(stop, follower.events())):
-                tell(found)
+                record_change(event_log, found)
         except (StoreUnavailableError, QueryError) as error:  # the question is always a good one
-            if not away:
-                write_or_discard(sys.stderr, f"watch: the store is away: {error}\n")
-            away = True
+            message = f"the store is unavailable: {error}"
+            event_log.condition("store-unavailable", message, cause="unavailable")
         else:
-            away = False
+            event_log.resolved("store-unavailable", "the store answers again")
         stop.wait(EVERY_SECONDS)
 
 
@@ -73,19 +69,14 @@ def _until(stop: threading.Event, events: Iterable[Event]) -> Iterator[Event]:
         yield event
 
 
-def _teller(writer: EventWriter, who: Origin) -> Callable[[Found], None]:
-    def tell(found: Found) -> None:
-        writer.write(
-            make_event(
-                who,
-                "drift",
-                found.message,
-                unix_ns=found.at_us * 1000,
-                level="warn",
-                event_id=found.event_id,
-                fields=found.fields(),
-            )
-        )
-        write_or_discard(sys.stderr, f"watch: {found.message}\n")
-
-    return tell
+def record_change(event_log: EventLog, found: Found) -> None:
+    """Log a change of the error rate; found again after a restart, its event has the same id."""
+    event_log.record(
+        "change",
+        found.message,
+        level="warn",
+        dataset="drift",
+        fields=found.fields(),
+        event_id=found.event_id,
+        at_ns=found.at_us * 1000,
+    )

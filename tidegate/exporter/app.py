@@ -1,4 +1,4 @@
-"""The exporter's HTTP face: GET /metrics for Prometheus, POST /alerts for Alertmanager, GET /live."""
+"""The exporter's HTTP server: GET /metrics for Prometheus, POST /alerts for Alertmanager, GET /live."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from tidegate.events import EventWriter, Origin
 from tidegate.exporter.alerts import Notification, event_of
-from tidegate.exporter.backend import Backend, Tellings, read_all
+from tidegate.exporter.backend import Backend, read_all
+from tidegate.runtime.event_log import EventLog
 
 BODY_BYTES: Final = 4 * 2**20
 
@@ -32,21 +33,21 @@ class _Answers(Collector):
 
 @dataclass(frozen=True, slots=True)
 class Exporter:
-    """What answers.
+    """Answers Prometheus and Alertmanager.
 
     Attributes:
-        backends: who is asked at each scrape.
-        timeout_seconds: how long each may take.
-        writer: where events go.
-        origin: who writes them.
-        tellings: where a person may look.
+        backends: read at each scrape.
+        timeout_seconds: the limit for each of them.
+        writer: receives the events of alerts.
+        origin: the `service.*` fields of the events.
+        event_log: receives what cannot be read.
     """
 
     backends: Sequence[Backend]
     timeout_seconds: float
     writer: EventWriter
     origin: Origin
-    tellings: Tellings
+    event_log: EventLog
 
     def make_app(self) -> web.Application:
         """The application."""
@@ -62,7 +63,7 @@ class Exporter:
             written.labels(status)
 
         async def metrics(request: web.Request) -> web.Response:
-            answers = await read_all(self.backends, self.timeout_seconds, self.tellings)
+            answers = await read_all(self.backends, self.timeout_seconds, self.event_log)
             scrape = CollectorRegistry()
             scrape.register(_Answers([*own.collect(), *answers]))
             encode, content_type = choose_encoder(request.headers.get("Accept", ""))

@@ -1,82 +1,70 @@
-"""What the exporter asks at each scrape, each on its own and none longer than it may."""
+"""The backends that the exporter reads at each scrape, concurrently and each within a time limit."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Protocol, TextIO
+from typing import Final, Protocol
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from tidegate.runtime.terminal_output import write_or_discard
+from tidegate.runtime.event_log import EventLog
+
+ACTION: Final = "scrape-failed"
 
 
 class BackendError(RuntimeError):
-    """The backend cannot be asked. Its text says why, in a sentence."""
+    """The backend cannot be read. The text says why."""
 
 
 class Backend(Protocol):
-    """A peer with numbers of its own."""
+    """A component that the exporter reads metrics from."""
 
     name: str
 
     async def read(self) -> list[Metric]:
-        """Its numbers now.
+        """Its metrics now.
 
         Raises:
-            BackendError: it cannot be asked.
+            BackendError: it cannot be read.
         """
         ...
 
     async def close(self) -> None:
-        """Let go of its connections."""
+        """Close its connections."""
         ...
 
 
-@dataclass(slots=True)
-class Tellings:
-    """Says a trouble once when it begins and once when it ends, not at each scrape."""
+def log_failed(event_log: EventLog, what: str, reason: str) -> None:
+    """Log that something cannot be read, at the first of several scrapes."""
+    event_log.condition(what, f"{what}: {reason}", action=ACTION, cause="failed")
 
-    stream: TextIO = field(default_factory=lambda: sys.stderr)
-    _told: dict[str, str] = field(default_factory=dict, init=False)
 
-    def trouble(self, about: str, reason: str) -> None:
-        """It is so now."""
-        if about not in self._told:
-            self._say(f"{about}: {reason}")
-        self._told[about] = reason
-
-    def fine(self, about: str) -> None:
-        """It is no longer so."""
-        if self._told.pop(about, None) is not None:
-            self._say(f"{about}: answers again")
-
-    def _say(self, text: str) -> None:
-        write_or_discard(self.stream, f"exporter: {text}\n")
+def log_read(event_log: EventLog, what: str) -> None:
+    """Log that it can be read again, if it could not."""
+    event_log.resolved(what, f"{what}: answers again", action=ACTION)
 
 
 async def read_all(
-    backends: Sequence[Backend], timeout_seconds: float, tellings: Tellings
+    backends: Sequence[Backend], timeout_seconds: float, event_log: EventLog
 ) -> list[Metric]:
-    """The numbers of all that answer in time, and of each whether it did."""
+    """The metrics of the backends that answer in time, and for each backend whether it did."""
     answers = await asyncio.gather(
-        *(_read(backend, timeout_seconds, tellings) for backend in backends)
+        *(_read(backend, timeout_seconds, event_log) for backend in backends)
     )
     return [metric for metrics in answers for metric in metrics]
 
 
-async def _read(backend: Backend, timeout_seconds: float, tellings: Tellings) -> list[Metric]:
+async def _read(backend: Backend, timeout_seconds: float, event_log: EventLog) -> list[Metric]:
     try:
         async with asyncio.timeout(timeout_seconds):
             metrics = await backend.read()
     except TimeoutError:
-        tellings.trouble(backend.name, f"gives no answer within {timeout_seconds:g} s")
+        log_failed(event_log, backend.name, f"gives no answer within {timeout_seconds:g} s")
     except BackendError as error:
-        tellings.trouble(backend.name, str(error))
+        log_failed(event_log, backend.name, str(error))
     else:
-        tellings.fine(backend.name)
+        log_read(event_log, backend.name)
         return [_up(backend.name, 1), *metrics]
     return [_up(backend.name, 0)]
 

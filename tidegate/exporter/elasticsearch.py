@@ -12,7 +12,8 @@ from elastic_transport import ObjectApiResponse, TransportError
 from elasticsearch import ApiError, AsyncElasticsearch
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from tidegate.exporter.backend import BackendError, Tellings
+from tidegate.exporter.backend import BackendError, log_failed, log_read
+from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
 from tidegate.store.installing import STREAMS
 
@@ -28,15 +29,15 @@ class Elasticsearch:
 
     name = "elasticsearch"
 
-    def __init__(self, settings: ElasticsearchSettings, tellings: Tellings):
+    def __init__(self, settings: ElasticsearchSettings, event_log: EventLog):
         """Ask nothing yet.
 
         Args:
             settings: where it is, and who asks.
-            tellings: where it is said, once, what cannot be had of it.
+            event_log: receives what cannot be read.
         """
         self._settings = settings
-        self._tellings = tellings
+        self._event_log = event_log
         self._client: AsyncElasticsearch | None = None
 
     async def read(self) -> list[Metric]:
@@ -95,9 +96,10 @@ class Elasticsearch:
         try:
             metrics = read((await question).body)
         except (ApiError, TransportError, OSError, KeyError, TypeError, ValueError) as error:
-            self._tellings.trouble(about, f"not exported, as it cannot be read: {error!r}")
+            reason = f"not exported, as it cannot be read: {error!r}"
+            log_failed(self._event_log, about, reason)
             return []
-        self._tellings.fine(about)
+        log_read(self._event_log, about)
         return metrics
 
 

@@ -7,8 +7,9 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from tidegate.exporter.app import Exporter
-from tidegate.exporter.backend import Backend, Tellings
+from tidegate.exporter.backend import Backend
 from tidegate.runtime.daemon import daemon_event_writer, run_async_daemon
+from tidegate.runtime.event_log import EventLog, Terminal
 from tidegate.runtime.http_server import http_server
 from tidegate.runtime.identity import event_origin
 from tidegate.settings import Settings
@@ -29,16 +30,18 @@ def run(settings: Settings) -> int:
 
 async def _run(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
-        tellings = Tellings()
-        backends = _backends(settings, tellings)
+        writer = stack.enter_context(daemon_event_writer(settings, NODE))
+        origin = event_origin(settings, NODE)
+        event_log = EventLog(writer, origin, listeners=[Terminal()])
+        backends = _backends(settings, event_log)
         for backend in backends:
             stack.push_async_callback(backend.close)
         exporter = Exporter(
             backends,
             SCRAPE_SHARE * settings.prometheus.scrape_seconds,
-            stack.enter_context(daemon_event_writer(settings, NODE)),
-            event_origin(settings, NODE),
-            tellings,
+            writer,
+            origin,
+            event_log,
         )
         await stack.enter_async_context(
             http_server(
@@ -51,7 +54,7 @@ async def _run(settings: Settings) -> None:
         await asyncio.Event().wait()  # until a signal cancels it
 
 
-def _backends(settings: Settings, tellings: Tellings) -> list[Backend]:
+def _backends(settings: Settings, event_log: EventLog) -> list[Backend]:
     """Those that the settings name. Each of the two is imported only where it is asked."""
     backends: list[Backend] = []
     if settings.exporter.logstash_url:
@@ -61,5 +64,5 @@ def _backends(settings: Settings, tellings: Tellings) -> list[Backend]:
     if settings.store.kind == "elasticsearch":
         from tidegate.exporter.elasticsearch import Elasticsearch  # noqa: PLC0415
 
-        backends.append(Elasticsearch(settings.store.elasticsearch, tellings))
+        backends.append(Elasticsearch(settings.store.elasticsearch, event_log))
     return backends

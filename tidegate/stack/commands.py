@@ -15,12 +15,12 @@ from typing import Final, Literal, cast
 from rich.console import Console
 
 from tidegate.os_errors import sentence
+from tidegate.runtime.event_log import Entry
 from tidegate.settings import Settings, Store
 from tidegate.stack.components import stop_seconds
 from tidegate.stack.control import ControlError, ask_status
 from tidegate.stack.environment import absolute, environment
 from tidegate.stack.faces import LiveFace, PlainFace
-from tidegate.stack.journal import Entry
 from tidegate.stack.layout import Layout, already_running
 from tidegate.stack.measures import measure
 from tidegate.stack.preflight import start_problems

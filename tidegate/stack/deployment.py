@@ -12,7 +12,7 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tidegate.stack.journal import Journal
+from tidegate.runtime.event_log import EventLog
 from tidegate.stack.keeper import Keeper
 from tidegate.stack.probe import Fetch
 from tidegate.stack.release import Release, ReleaseRefusedError, take_in
@@ -35,7 +35,7 @@ class Deployment:
     """Replaces the replicas of a pool, one rollout at a time."""
 
     pool: ReplicaPool
-    journal: Journal
+    event_log: EventLog
     seen: Seen
     kept: Path
     env: Mapping[str, str]
@@ -63,13 +63,13 @@ class Deployment:
         try:
             release = await take_in(path, self.kept, before.path, self.env, self.cwd)
         except ReleaseRefusedError as error:
-            self.journal.note(
+            self.event_log.record(
                 "refuse", f"{path} is refused: {error}", component="rollout", level="warn"
             )
             raise
         finally:
             self._checking = False
-        self.rollout = Rollout(self.pool, self.journal, self.seen, before, release)
+        self.rollout = Rollout(self.pool, self.event_log, self.seen, before, release)
         self._task = asyncio.create_task(self.rollout.run())
         return release
 

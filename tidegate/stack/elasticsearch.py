@@ -12,8 +12,8 @@ from typing import Final
 import aiohttp
 
 from tidegate.os_errors import unreachable
+from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Elasticsearch
-from tidegate.stack.journal import Journal
 from tidegate.stack.keeper import State
 from tidegate.stack.status import ProgramStatus
 
@@ -65,7 +65,7 @@ class Watched:
     """Looks at it now and then, and tells when that changes."""
 
     settings: Elasticsearch
-    journal: Journal
+    event_log: EventLog
     state: State = field(default="ready", init=False)
     problem: str = field(default="", init=False)
     since: float = field(default_factory=time.time, init=False)
@@ -85,9 +85,9 @@ class Watched:
         self.state, self.since = state, time.time()
         if self.problem:
             text = f"{self.problem}; events wait in their files"
-            self.journal.note("silent", text, component=NAME, level="warn")
+            self.event_log.record("silent", text, component=NAME, level="warn")
         else:
-            self.journal.note("ready", "answers again", component=NAME)
+            self.event_log.record("ready", "answers again", component=NAME)
 
     def status(self) -> ProgramStatus:
         """Its line in the stack's status: it has no process of ours."""

@@ -7,15 +7,15 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import IO, Any, Final, Protocol
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from tidegate.runtime.event_log import Entry
 from tidegate.runtime.terminal_output import write_or_discard
-from tidegate.stack.journal import Entry
 from tidegate.stack.layout import Layout
 from tidegate.stack.measures import measure
 from tidegate.stack.probe import asking
@@ -144,7 +144,7 @@ class PipeFace:
     def entry(self, entry: Entry) -> None:
         """Tell it, as long as somebody listens; it stands in the supervisor's output too."""
         self.plain.entry(entry)
-        self._tell(entry=entry.model_dump())
+        self._tell(entry=asdict(entry))
 
     def ready(self, status: StackStatus) -> None:
         """Tell it, and let the other go."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from tidegate.runtime.backoff import Backoff
-from tidegate.stack.journal import Journal
+from tidegate.runtime.event_log import EventLog
 from tidegate.stack.probe import Probe
 from tidegate.stack.process import Child, Command, OnLine, exit_words
 
@@ -59,7 +59,7 @@ class Keeper:
     """
 
     program: Program
-    journal: Journal
+    event_log: EventLog
     probe: Probe
     changed: Callable[[], None] = lambda: None
     backoff: Backoff = field(default_factory=Backoff)
@@ -126,7 +126,7 @@ class Keeper:
         if not task.cancelled() and (error := task.exception()):
             self.problem = f"no longer kept running: {error!r}"
             self.state = "failed"
-            self.journal.note("fault", self.problem, component=self.program.name, level="error")
+            self.event_log.record("fault", self.problem, component=self.program.name, level="error")
             self._settle(self.problem)
 
     async def _keep(self) -> None:
@@ -222,7 +222,7 @@ class Keeper:
     def _note(self, action: str, message: str, level: Literal["info", "warn"] = "info") -> None:
         process = {"pid": self.pid, "exit_code": self._exit_code}
         known = {name: value for name, value in process.items() if value is not None}
-        self.journal.note(
+        self.event_log.record(
             action,
             message,
             component=self.program.name,

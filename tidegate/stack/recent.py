@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from tidegate.stack.journal import Entry
+from tidegate.runtime.event_log import Entry
 from tidegate.stack.process import tail
 
 AUTOSCALER: Final = "autoscaler"

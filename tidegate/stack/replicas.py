@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from tidegate.stack.journal import Journal
+from tidegate.runtime.event_log import EventLog
 from tidegate.stack.keeper import Keeper, State
 from tidegate.stack.probe import Fetch
 from tidegate.stack.release import Release
@@ -103,7 +103,7 @@ class ReplicaPool:
     """
 
     make: Callable[[int, Release], Keeper]
-    journal: Journal
+    event_log: EventLog
     load: Load
     limit: int
     desired: int
@@ -123,7 +123,7 @@ class ReplicaPool:
     def resize(self, desired: int) -> None:
         """Ask for a number of replicas; `run` sees to it."""
         if desired != self.desired:
-            self.journal.note(
+            self.event_log.record(
                 "resize",
                 f"{self.desired} → {desired} replicas asked for",
                 component="replicas",
@@ -203,9 +203,9 @@ class ReplicaPool:
 
     async def _drain(self, number: int) -> None:
         keeper = self.slots[number]
-        self.journal.note("drain", "finishes its requests", component=keeper.program.name)
+        self.event_log.record("drain", "finishes its requests", component=keeper.program.name)
         await keeper.stop()
         del self.slots[number], self._drains[number], self._serving[number]
-        self.journal.note("gone", "gone", component=keeper.program.name)
+        self.event_log.record("gone", "gone", component=keeper.program.name)
         keeper.changed()
         self._wake.set()

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from tidegate.stack.journal import Journal
+from tidegate.runtime.event_log import EventLog
 from tidegate.stack.keeper import Keeper
 from tidegate.stack.release import Release
 from tidegate.stack.replicas import ReplicaPool
@@ -44,7 +44,7 @@ class Rollout:
     """
 
     pool: ReplicaPool
-    journal: Journal
+    event_log: EventLog
     seen: Seen
     before: Release
     release: Release
@@ -133,7 +133,7 @@ class Rollout:
 
     def _note(self, action: str, message: str, *, failed: bool = False) -> None:
         of = {"name": self.release.name, "version": self.release.version}
-        self.journal.note(
+        self.event_log.record(
             action,
             message,
             component=COMPONENT,

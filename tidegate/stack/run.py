@@ -25,7 +25,7 @@ async def run_stack(settings: Settings, face: Face) -> int:
     """
     try:
         async with running_stack(settings) as supervisor:
-            supervisor.journal.listeners.append(face.entry)
+            supervisor.event_log.listeners.append(face.entry)
             with _told_to_stop(supervisor) as stop, about(settings.stack.data_dir):
                 async with face.watching(supervisor):
                     try:

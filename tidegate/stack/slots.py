@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from itertools import compress
 from typing import Final, Protocol
 
+from tidegate.runtime.event_log import EventLog
 from tidegate.slots_file import SlotsFile
 from tidegate.stack.gateway_admin import AdminError, GatewayAwayError
-from tidegate.stack.journal import Journal
 from tidegate.stack.probe import Fetch
 
 COMPONENT: Final = "slots"
@@ -74,7 +74,7 @@ class SlotsPool:
     configure: Callable[[int], object]
     occupied: Callable[[], Mapping[int, object]]
     shown: Shown
-    journal: Journal
+    event_log: EventLog
     desired: int = field(init=False)
     settled: bool = field(default=True, init=False)
     _configured: int = field(init=False)
@@ -170,7 +170,7 @@ class SlotsPool:
         self._configured = slots
 
     def _note(self, action: str, message: str, *, failed: bool = False) -> None:
-        self.journal.note(
+        self.event_log.record(
             action,
             message,
             component=COMPONENT,

@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from tidegate.autoscaler.control import ControlFile
+from tidegate.runtime.event_log import Entry
 from tidegate.settings import Settings
-from tidegate.stack.journal import Entry
 from tidegate.stack.keeper import Keeper, State
 from tidegate.stack.rollout import RolloutStatus
 

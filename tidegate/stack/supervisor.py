@@ -15,6 +15,7 @@ from aiohttp import web
 from tidegate.resizer.limited import LimitedResizer
 from tidegate.resizer.local import LocalResizer
 from tidegate.resizer.server import make_app, serve_unix
+from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Settings
 from tidegate.slots_file import SlotsFile
 from tidegate.stack import prometheus
@@ -33,7 +34,6 @@ from tidegate.stack.elasticsearch import Watched
 from tidegate.stack.environment import absolute, environment
 from tidegate.stack.gateway import ADMIN_SOCKET
 from tidegate.stack.gateway_admin import GatewayAdmin
-from tidegate.stack.journal import Journal
 from tidegate.stack.keeper import STARTING_POLL_SECONDS, Keeper, Program
 from tidegate.stack.layout import Layout
 from tidegate.stack.probe import Fetch, Probe, asking
@@ -43,6 +43,7 @@ from tidegate.stack.replicas import ReplicaPool, gateway_load, gateway_sees
 from tidegate.stack.slots import SlotsPool, slots_shown
 from tidegate.stack.status import StackState, StackStatus, judge, pause_status, program_status
 
+NODE: Final = "stack"
 TIDY_SECONDS: Final = 5.0
 
 
@@ -65,7 +66,9 @@ async def running_stack(settings: Settings) -> AsyncIterator[Supervisor]:
     layout.make()
     with layout.locked():
         async with asking() as (probe, fetch):
-            supervisor = Supervisor(settings, layout, Journal.of(settings), probe, fetch)
+            supervisor = Supervisor(
+                settings, layout, EventLog.to_files(settings, NODE, NODE), probe, fetch
+            )
             async with serve_unix(supervisor.control(), layout.socket):
                 try:
                     yield supervisor
@@ -77,10 +80,10 @@ class Supervisor:
     """The programs of one stack. Made by `running_stack`."""
 
     def __init__(
-        self, settings: Settings, layout: Layout, journal: Journal, probe: Probe, fetch: Fetch
+        self, settings: Settings, layout: Layout, event_log: EventLog, probe: Probe, fetch: Fetch
     ) -> None:
         self.settings = settings
-        self.journal = journal
+        self.event_log = event_log
         self.started_at = time.time()
         self._layout = layout
         self._probe = probe
@@ -95,7 +98,7 @@ class Supervisor:
             make=lambda number, release: self._keeper(
                 self._programs.replica(number, release), self._replicas_changed
             ),
-            journal=journal,
+            event_log=event_log,
             load=gateway_load(fetch, settings.gateway.metrics_port),
             limit=settings.replicas.max,
             desired=settings.replicas.start,
@@ -105,7 +108,7 @@ class Supervisor:
         self._versions = Versions(fetch)
         self._deployment = Deployment(
             self._pool,
-            journal,
+            event_log,
             gateway_sees(fetch, settings.gateway.metrics_port),
             layout.data / "models",
             env,
@@ -138,9 +141,9 @@ class Supervisor:
         for output in self._layout.run.glob("*.log"):
             if output != self._layout.output("supervisor"):
                 bound_output(output, 0)  # what stands there after a failure shall be of this start
-        self.journal.note("start", f"starts in {self._layout.data}")
+        self.event_log.record("start", f"starts in {self._layout.data}", component=NODE)
         if self.settings.store.kind == "elasticsearch":
-            self._elasticsearch = Watched(self.settings.store.elasticsearch, self.journal)
+            self._elasticsearch = Watched(self.settings.store.elasticsearch, self.event_log)
             self._background(self._elasticsearch.run())
         self._background(self._tidy())
         if self._slots:
@@ -162,7 +165,8 @@ class Supervisor:
         if self.settings.autoscaler.enabled:
             await self._until_ready(self._component(self._programs.autoscaler()))
         self._state = "ready"
-        self.journal.note("ready", f"everything is ready {time.time() - self.started_at:.1f} s on")
+        text = f"everything is ready {time.time() - self.started_at:.1f} s on"
+        self.event_log.record("ready", text, component=NODE)
 
     async def stop(self) -> None:
         """Stop everything so that no request and no event is lost; takes `stop_seconds` at most.
@@ -178,7 +182,9 @@ class Supervisor:
                 keeper.hold()
         self._state = "stopping"
         if self._components:
-            self.journal.note("stop", "stops: requests are answered, events delivered")
+            self.event_log.record(
+                "stop", "stops: requests are answered, events delivered", component=NODE
+            )
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -187,7 +193,7 @@ class Supervisor:
         await self._stop("gateway")
         await self._pool.drain_all()
         self._access.close()
-        self.journal.close()
+        self.event_log.close()
         await asyncio.gather(self._stop("collector"), self._stop("prometheus"))
 
     def kill(self) -> None:
@@ -232,7 +238,7 @@ class Supervisor:
             slots=self._slots.desired if self._slots else settings.slots.per_replica,
             own_slots=settings.slots.per_replica,
             replicas=replicas,
-            recent=list(self.journal.recent),
+            recent=list(self.event_log.recent),
             rollout=self._deployment.rollout.status if self._deployment.rollout else None,
             pause=pause_status(settings),
             problem=problem,
@@ -247,7 +253,7 @@ class Supervisor:
             configure=self._programs.gateway_config,
             occupied=lambda: self._pool.slots,
             shown=slots_shown(fetch, lambda number: replica_address(settings, number)),
-            journal=self.journal,
+            event_log=self.event_log,
         )
 
     def _look_at_slots(self) -> None:
@@ -259,7 +265,7 @@ class Supervisor:
         self._look_at_slots()
 
     def _keeper(self, program: Program, changed: Any = lambda: None) -> Keeper:
-        return Keeper(program, self.journal, self._probe, changed)
+        return Keeper(program, self.event_log, self._probe, changed)
 
     def _component(self, program: Program, changed: Callable[[], None] = lambda: None) -> Keeper:
         keeper = self._components[program.name] = self._keeper(program, changed)
@@ -307,8 +313,11 @@ class Supervisor:
             prometheus.write_targets(self._layout.prometheus, targets)
         except OSError as error:
             # A full disk must not end a replica's keeper; the next change writes them anew.
-            self.journal.note(
-                "targets", f"Prometheus' list of replicas is not written: {error}", level="error"
+            self.event_log.record(
+                "targets",
+                f"Prometheus' list of replicas is not written: {error}",
+                level="error",
+                component=NODE,
             )
 
     async def _tidy(self) -> None:

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tidegate.stack.journal import Entry
+from tidegate.runtime.event_log import Entry
 from tidegate.stack.measures import measures_words
 from tidegate.stack.status import StackStatus
 

@@ -88,7 +88,7 @@ async def test_metrics_that_stand_still_are_held_for(sidecar: Sidecar, plant: Pl
     await sidecar.sees()
     assert [line for line in sidecar.said() if line.startswith("signals")] == [
         old,
-        "signals: all is well again",
+        "signals: resolved",
     ]
 
 
@@ -122,7 +122,7 @@ async def test_a_prometheus_that_is_stopped_is_held_for_until_it_is_back(
     said = sidecar.said()
     assert said[0] == f"signals: Prometheus at {prometheus.url} cannot be reached"
     assert said.count(said[0]) == 1
-    assert said[-1] == "signals: all is well again"
+    assert said[-1] == "signals: resolved"
 
 
 async def test_a_prometheus_that_hangs_holds_up_no_tick(
@@ -183,7 +183,7 @@ async def test_it_outlives_a_resizer_that_is_away_and_one_on_tcp_wants_its_token
         async with serve_tcp(make_app(plant, token="another"), "127.0.0.1", port):
             wrong = "resizer: the resizer answered 401: the token is missing or wrong"
             await eventually(lambda: wrong in everything())
-        assert everything().count("resizer: all is well again") == 1
+        assert everything().count("resizer: resolved") == 1
         assert await sidecar.stop() == 0
 
 

@@ -75,7 +75,7 @@ class ComposeResizer:
         in_force = self.lender.in_force(one for one in self.observer.containers if one.runs)
         self.slots = min(in_force, self.lender.most or self.lender.own_slots)
         if self.lender.most is not None and (why := self.lender.why_not(template)):
-            self.works.journal.condition("slots", why)
+            self.works.event_log.condition("slots", why)
 
     async def status(self) -> ReplicaStatus:
         """The replicas, as they were seen in the last second.
@@ -131,18 +131,20 @@ class ComposeResizer:
             raise ResizeRefusedError(why)
         refuse_outside(desired, self.observer.settings, slots, self.lender.most)
         if slots is not None and slots != self.slots:
-            self.works.journal.note(
+            self.works.event_log.record(
                 "resize",
                 f"{self.slots} → {slots} slots a replica asked for: CPU in that proportion",
-                fields={"slots": {"before": self.slots, "desired": slots}},
+                fields={
+                    "tidegate": {"resizer": {"slots": {"before": self.slots, "desired": slots}}}
+                },
             )
             self.slots = slots
             self.works.changed.set()
         if desired != self.desired:
-            self.works.journal.note(
+            self.works.event_log.record(
                 "resize",
                 f"{self.desired} → {desired} replicas asked for",
-                fields={"before": self.desired, "desired": desired},
+                fields={"tidegate": {"resizer": {"before": self.desired, "desired": desired}}},
             )
             self.desired = desired
             self.works.changed.set()
@@ -165,12 +167,12 @@ class ComposeResizer:
             self.works.abandon()
 
     async def _try_tick(self) -> None:
-        journal = self.works.journal
+        event_log = self.works.event_log
         try:
             await self._tick()
-            journal.over("engine", "the Docker engine answers again")
+            event_log.resolved("engine", "the Docker engine answers again")
         except (EngineError, EngineGoneError) as error:
-            journal.condition("engine", str(error), level="error")
+            event_log.condition("engine", str(error), level="error")
 
     async def _follow_events(self) -> None:
         place = self.observer.place
@@ -192,12 +194,14 @@ class ComposeResizer:
 
     async def _tick(self) -> None:
         template = await self._look()
-        now, journal = self._looked_at, self.works.journal
+        now, event_log = self._looked_at, self.works.event_log
         others = [one for one in self.observer.containers if one.id not in self._draining]
         if not self._starting and self.observer.hands.want_none(others, now):
-            journal.condition("held", "the service was stopped by hand: held until one runs again")
+            event_log.condition(
+                "held", "the service was stopped by hand: held until one runs again"
+            )
             return
-        journal.over("held", "the service runs again")
+        event_log.resolved("held", "the service runs again")
         if template is None or self.observer.compose_is_at_work():
             return
         await self._lend()
@@ -219,17 +223,17 @@ class ComposeResizer:
 
     async def _lend(self) -> None:
         """Let every replica that runs have the CPU for the slots asked for; its own if none may be."""
-        journal = self.works.journal
+        event_log = self.works.event_log
         running = [one for one in self.observer.containers if one.runs]
         try:
             changed = await self.lender.lend(running, self.slots)
         except EngineError as error:
             if error.status not in OVERTAKEN:
-                journal.condition("cpu", f"the CPU for {self.slots} slots is refused: {error}")
+                event_log.condition("cpu", f"the CPU for {self.slots} slots is refused: {error}")
             return
         if changed:
-            journal.note("lend", f"{', '.join(changed)}: CPU for {self.slots} slots")
-        journal.over("cpu", "the engine gives the CPU that was asked for")
+            event_log.record("lend", f"{', '.join(changed)}: CPU for {self.slots} slots")
+        event_log.resolved("cpu", "the engine gives the CPU that was asked for")
 
     async def _with_loads(self, members: list[Member]) -> list[Member]:
         ready = {one.id for one in members if one.phase == "ready"}
@@ -238,11 +242,11 @@ class ComposeResizer:
         return [replace(one, load=loads.get(one.id, 0.0)) for one in members]
 
     def _may_make(self, template: Container) -> bool:
-        journal = self.works.journal
+        event_log = self.works.event_log
         if why := self._why_single(template):
-            journal.condition("single", why, level="error")
+            event_log.condition("single", why, level="error")
             return False
-        journal.over("single", "the service can have more than one replica again")
+        event_log.resolved("single", "the service can have more than one replica again")
         return True
 
     def _state(self, one: Container) -> ReplicaState | None:

@@ -24,7 +24,6 @@ from tidegate.resizer.compose.engine import (
 )
 from tidegate.resizer.compose.hands import OtherHands
 from tidegate.resizer.compose.home import Home, NoProjectError, container_candidates, find_home
-from tidegate.resizer.compose.journal import Journal
 from tidegate.resizer.compose.memory import MemorySampler
 from tidegate.resizer.compose.neighbours import Neighbours
 from tidegate.resizer.compose.observer import Observer, Place
@@ -36,6 +35,7 @@ from tidegate.resizer.limited import LimitedResizer
 from tidegate.resizer.server import METRICS_PATH, make_app, serve_tcp
 from tidegate.resizer.sockets import unix_address
 from tidegate.runtime.daemon import CannotStartError, requires_port, run_async_daemon
+from tidegate.runtime.event_log import EventLog, StreamWriter
 from tidegate.runtime.identity import event_origin
 from tidegate.settings import Settings
 from tidegate.stack.probe import asking
@@ -78,10 +78,10 @@ async def _run(settings: Settings, project: str) -> None:
         await engine.choose_version()
         home = await find_home(engine, container_candidates(), project)
         _, fetch = await stack.enter_async_context(asking())
-        journal = Journal(event_origin(settings, NODE))
-        resizer = _resizer(settings, engine, home, Neighbours(fetch, home.networks), journal)
+        event_log = EventLog(StreamWriter(), event_origin(settings, NODE), NODE)
+        resizer = _resizer(settings, engine, home, Neighbours(fetch, home.networks), event_log)
         await resizer.begin()
-        _warn(resizer, home, journal)
+        _warn(resizer, home, event_log)
         limited = LimitedResizer(resizer, settings.replicas.max, time.monotonic)
         app = make_app(limited, token=token)
         sampler = MemorySampler(engine, home.project)
@@ -90,7 +90,7 @@ async def _run(settings: Settings, project: str) -> None:
             serving = serve_tcp(app, settings.stack.metrics_host, settings.resizer.port)
             await stack.enter_async_context(serving)
         place = resizer.observer.place
-        journal.note(
+        event_log.record(
             "start",
             f"sets the replicas of service {place.service} in project {place.project}, "
             f"{settings.replicas.min} to {settings.replicas.max}; there are {resizer.desired}",
@@ -114,7 +114,7 @@ def add_metrics(app: web.Application, sampler: MemorySampler) -> None:
 
 
 def _resizer(
-    settings: Settings, engine: Engine, home: Home, neighbours: Neighbours, journal: Journal
+    settings: Settings, engine: Engine, home: Home, neighbours: Neighbours, event_log: EventLog
 ) -> ComposeResizer:
     place = Place(home.project, settings.resizer.service)
     stop_seconds = settings.replicas.drain_seconds + FAREWELL_SECONDS
@@ -125,7 +125,7 @@ def _resizer(
         hands=OtherHands(patience_seconds=2 * stop_seconds),
         settings=settings.replicas,
     )
-    works = Works(Workshop(engine, place, journal, stop_seconds))
+    works = Works(Workshop(engine, place, event_log, stop_seconds))
     lender = Lender(engine, settings.slots.per_replica, settings.slots.max)
     return ComposeResizer(observer, works, lender)
 
@@ -170,18 +170,18 @@ def _try_socket(path: Path) -> None:
         raise CannotStartError(f"{name}: {path}: {error.strerror or error}") from error
 
 
-def _warn(resizer: ComposeResizer, home: Home, journal: Journal) -> None:
+def _warn(resizer: ComposeResizer, home: Home, event_log: EventLog) -> None:
     """Tell what is no reason not to start, but will be missed."""
     for one in resizer.observer.containers:
         folder = labels_of(one.inspected).get(FOLDER_LABEL, "")
         if home.folder and folder and folder != home.folder:
-            journal.condition(
+            event_log.condition(
                 "two projects",
                 f"two folders use the project name {home.project}, {home.folder} and {folder}; give "
                 "one of them another by COMPOSE_PROJECT_NAME, or their containers replace each other",
             )
         if home.networks is not None and not home.networks & one.addresses.keys() and one.runs:
-            journal.condition(
+            event_log.condition(
                 "unreachable",
                 f"{one.name} shares no network with the resizer, so which replica is idle is not known",
             )

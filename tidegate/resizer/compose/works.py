@@ -10,9 +10,9 @@ from typing import Final
 
 from tidegate.resizer.compose.containers import Container
 from tidegate.resizer.compose.engine import EngineError, EngineGoneError
-from tidegate.resizer.compose.journal import Journal
 from tidegate.resizer.compose.workshop import OVERTAKEN, Workshop
 from tidegate.runtime.backoff import Backoff
+from tidegate.runtime.event_log import EventLog
 
 # An engine that could not stop or remove a container is not asked again at once.
 RETRY_SECONDS: Final = 5.0
@@ -38,9 +38,9 @@ class Works:
     _start_at: float = field(default=0.0, init=False)
 
     @property
-    def journal(self) -> Journal:
-        """Where things are told."""
-        return self.workshop.journal
+    def event_log(self) -> EventLog:
+        """The event log."""
+        return self.workshop.event_log
 
     @property
     def starting(self) -> Mapping[int, float]:
@@ -78,11 +78,11 @@ class Works:
         try:
             await work
             self._refusals.succeeded()
-            self.journal.over("refused", "the engine starts replicas again")
+            self.event_log.resolved("refused", "the engine starts replicas again")
         except (EngineError, EngineGoneError) as error:
             if not (isinstance(error, EngineError) and error.status in OVERTAKEN):
                 name = self.workshop.place.name(number)
-                self.journal.condition("refused", f"{name}: {error}", level="error")
+                self.event_log.condition("refused", f"{name}: {error}", level="error")
             # The engine may refuse for long (no memory, no image).
             self._start_at = self.monotonic() + self._refusals.failed()
         finally:

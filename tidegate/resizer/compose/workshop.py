@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from tidegate.resizer.compose.containers import Container
 from tidegate.resizer.compose.engine import Engine, EngineError, EngineGoneError
-from tidegate.resizer.compose.journal import Journal
 from tidegate.resizer.compose.observer import Place
 from tidegate.resizer.compose.template import copy_of
+from tidegate.runtime.event_log import EventLog
 
 # Somebody else was faster: a name is taken, a container is gone or going. The next look tells.
 OVERTAKEN = frozenset({404, 409})
@@ -25,7 +26,7 @@ class Workshop:
 
     engine: Engine
     place: Place
-    journal: Journal
+    event_log: EventLog
     stop_seconds: float
 
     async def make(self, template: Container, number: int) -> None:
@@ -46,10 +47,10 @@ class Workshop:
             with suppress(EngineError, EngineGoneError):
                 await self.engine.remove(made)
             raise
-        self.journal.note(
+        self.event_log.record(
             "make",
             f"{copy.name} is made, as a copy of {template.name}",
-            fields={"replica": copy.name, "template": template.name},
+            fields=_fields(replica=copy.name, template=template.name),
         )
 
     async def revive(self, container: Container) -> None:
@@ -60,11 +61,11 @@ class Workshop:
             EngineGoneError: the engine cannot be reached.
         """
         await self.engine.start(container.id)
-        self.journal.note(
+        self.event_log.record(
             "revive",
             f"{container.name} had ended with exit code {container.exit_code} and is started again",
             level="warn",
-            fields={"replica": container.name, "exit_code": container.exit_code},
+            fields=_fields(replica=container.name, exit_code=container.exit_code),
         )
 
     async def let_go(self, container: Container) -> bool:
@@ -73,16 +74,20 @@ class Workshop:
         Returns:
             Whether it is gone. What failed has been told; whatever is left is there at the next look.
         """
-        fields = {"replica": container.name}
-        self.journal.note("drain", f"{container.name} finishes its requests", fields=fields)
+        fields = _fields(replica=container.name)
+        self.event_log.record("drain", f"{container.name} finishes its requests", fields=fields)
         try:
             await self.engine.stop(container.id, self.stop_seconds)
             await self.engine.remove(container.id)
         except (EngineError, EngineGoneError) as error:
             if not (isinstance(error, EngineError) and error.status in OVERTAKEN):
-                self.journal.note(
+                self.event_log.record(
                     "drain", f"{container.name}: {error}", level="warn", fields=fields
                 )
                 return False
-        self.journal.note("gone", f"{container.name} is gone", fields=fields)
+        self.event_log.record("gone", f"{container.name} is gone", fields=fields)
         return True
+
+
+def _fields(**own: Any) -> dict[str, Any]:
+    return {"tidegate": {"resizer": own}}

@@ -9,13 +9,14 @@ from typing import Any
 import orjson
 import pytest
 
-from tidegate.autoscaler.journal import Journal
+from tidegate.autoscaler.decision_event import record_decision
 from tidegate.autoscaler.simulator.contenders import contender
 from tidegate.autoscaler.simulator.library import find
 from tidegate.autoscaler.simulator.run import simulate
 from tidegate.autoscaler.simulator.system import System
 from tidegate.autoscaler.types import Decision, Policy, Signals
 from tidegate.events import EventWriter, Origin
+from tidegate.runtime.event_log import EventLog, Terminal
 
 from .room import Room, Run
 
@@ -39,7 +40,7 @@ IDLE = Signals(
 
 @dataclass
 class Desk:
-    """A journal, and what has been written into it."""
+    """An event log, and what has been written into it."""
 
     folder: Path
     terminal: io.StringIO = field(default_factory=io.StringIO)
@@ -48,7 +49,16 @@ class Desk:
     def __post_init__(self) -> None:
         self.writer = EventWriter(self.folder, "autoscaler")
         origin = Origin("flights", "1.2.3", "test", "autoscaler", "default")
-        self.journal = Journal(self.writer, origin, self.clock_ns, self.terminal)
+        self.event_log = EventLog(
+            self.writer, origin, listeners=[Terminal(self.terminal)], clock_ns=self.clock_ns
+        )
+
+    def decided(
+        self, policy: str, state: dict[str, Any], signals: Signals, now: float, decision: Decision
+    ) -> None:
+        record_decision(
+            self.event_log, decision, policy=policy, state=state, signals=signals, now=now
+        )
 
     def events(self, dataset: str) -> list[dict[str, Any]]:
         lines = [
@@ -111,7 +121,7 @@ def recorded(tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
             if RISING <= number * every / 5.0 < RISING + ticks:
                 at[0] = START_NS + int(tick.at * 1e9)
                 seen = at_that_time(tick.signals, tick.at)
-                desk.journal.decided(words, state, seen, tick.at, tick.decision)
+                desk.decided(words, state, seen, tick.at, tick.decision)
             state = tick.decision.state
         desk.writer.close()
         return desk.events("decision")

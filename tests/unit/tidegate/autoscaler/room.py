@@ -63,7 +63,7 @@ class Run:
             policy=hpa(Bounds(1, 10)),
             read=self.room.read,
             resizer=self.room,
-            journal=self.desk.journal,
+            event_log=self.desk.event_log,
             metrics=self.metrics,
             unix=lambda: 1_700_000_000.0 + self.now,
         )

@@ -84,7 +84,7 @@ def test_it_never_leaves_the_bounds_of_the_settings(
 def test_a_decision_under_control_is_made_again_from_its_event(desk: Any, control: Control) -> None:
     policy = sloq(SloqParameters(min=1, max=9, slo_seconds=0.6))
     decision = controlled(policy, control, BOUNDS)({}, SEEN, 5.0)
-    desk.journal.decided("sloq", {}, SEEN, 5.0, decision)
+    desk.decided("sloq", {}, SEEN, 5.0, decision)
     [event] = desk.events("decision")
     assert replay(event) == decision
 

@@ -40,7 +40,7 @@ def test_a_decision_within_a_schedule_is_made_again(desk: Any) -> None:
     choice = configured(Settings.model_validate({"autoscaler": {"schedule": [window]}}))
     seen = Signals(0.0, None, 0.0, 2, 1, 1, 1, None, 0.5, unix_seconds=1_772_438_400.0)
     decision = choice.policy({}, seen, 5.0)
-    desk.journal.decided(choice.words, {}, seen, 5.0, decision)
+    desk.decided(choice.words, {}, seen, 5.0, decision)
     [event] = desk.events("decision")
     assert decision.desired == 4
     assert replay(event) == decision

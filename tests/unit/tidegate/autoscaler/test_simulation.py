@@ -14,7 +14,6 @@ import orjson
 import pytest
 
 from tidegate.autoscaler.hpa import hpa
-from tidegate.autoscaler.journal import Journal
 from tidegate.autoscaler.loop import Autoscaler
 from tidegate.autoscaler.metrics import Metrics
 from tidegate.autoscaler.replay import replay
@@ -22,6 +21,7 @@ from tidegate.autoscaler.signals import Reading
 from tidegate.autoscaler.types import Bounds, Decision
 from tidegate.events import EventWriter, Origin
 from tidegate.resizer.base import Replica, ReplicaStatus
+from tidegate.runtime.event_log import EventLog, Terminal
 
 RATE, SLOTS, START_SECONDS, TICK_SECONDS, STEPS_A_SECOND = 30.0, 2, 3.0, 5.0, 200
 KINDS = (0.030, 0.080, 0.200)  # their mean is 0.103 s: 30/s are 3.1 slots' worth of work
@@ -104,7 +104,12 @@ class Run:
             policy=hpa(Bounds(1, 6)),
             read=self.plant.read,
             resizer=self.plant,
-            journal=Journal(writer, origin, lambda: int(self.plant.now * 1e9), self.log),
+            event_log=EventLog(
+                writer,
+                origin,
+                listeners=[Terminal(self.log)],
+                clock_ns=lambda: int(self.plant.now * 1e9),
+            ),
             metrics=Metrics(),
         )
         while self.plant.now < seconds:
@@ -188,7 +193,7 @@ def test_prometheus_being_away_is_logged_once_and_its_return_once(demo: Run) -> 
     lines = demo.log.getvalue().splitlines()
     assert [line.split("autoscaler: ")[1] for line in lines if "signals:" in line] == [
         "signals: Prometheus cannot be reached",
-        "signals: all is well again",
+        "signals: resolved",
     ]
 
 

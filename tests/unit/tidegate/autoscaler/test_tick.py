@@ -18,6 +18,7 @@ from tidegate.autoscaler.signals import Reading
 from tidegate.autoscaler.types import Bounds
 from tidegate.autoscaler.zero import ZeroParameters, to_zero
 from tidegate.resizer.base import ReplicaStatus
+from tidegate.runtime.event_log import Terminal
 
 from .room import ONE, THREE, Run, shown
 
@@ -63,7 +64,7 @@ def full_disk() -> Iterator[TextIO]:
 async def test_what_cannot_be_shown_keeps_no_decision_from_being_followed(
     run: Run, full_disk: TextIO
 ) -> None:
-    run.desk.journal.terminal = full_disk
+    run.desk.event_log.listeners = [Terminal(full_disk)]
     assert await run.tick(reading=THREE) == 3
     assert run.room.asked == [3]
 
@@ -90,13 +91,13 @@ async def test_a_number_that_was_not_taken_is_asked_for_again_and_said_once(run:
     await run.tick(deaf=False)
     await run.tick()
     assert run.room.asked == [3, 3, 3]
-    assert run.desk.said() == ["resize: deaf", "resize: all is well again"]
+    assert run.desk.said() == ["resize: deaf", "resize: resolved"]
 
 
 async def test_an_answer_that_got_lost_is_no_trouble_once_it_shows_effect(run: Run) -> None:
     await run.tick(reading=THREE, deaf=True)
     await run.tick(count=3)
-    assert run.desk.said() == ["resize: deaf", "resize: all is well again"]
+    assert run.desk.said() == ["resize: deaf", "resize: resolved"]
 
 
 async def test_a_refused_number_is_given_up_for_the_one_that_is(run: Run) -> None:
@@ -111,7 +112,7 @@ async def test_a_resizer_that_is_away_is_held_for_and_said_once(run: Run) -> Non
     await run.tick(reading=THREE)
     assert [await run.tick(away=True), await run.tick()] == [3, 3]
     assert await run.tick(away=False) == 3
-    assert run.desk.said() == ["resizer: gone", "resizer: all is well again"]
+    assert run.desk.said() == ["resizer: gone", "resizer: resolved"]
     reasons = [event["tidegate"]["decision"]["reason"] for event in run.desk.events("decision")]
     assert reasons == ["up", "no-signal", "no-signal", "tolerance"]
 
@@ -125,7 +126,7 @@ async def test_before_the_resizer_was_ever_seen_there_is_nothing_to_decide(run: 
 async def test_trouble_with_signals_is_said_when_it_comes_changes_and_goes(run: Run) -> None:
     for problem in ("", "a", "a", "b", "b", "", ""):
         await run.tick(reading=replace(ONE, problem=problem))
-    assert run.desk.said() == ["signals: a", "signals: b", "signals: all is well again"]
+    assert run.desk.said() == ["signals: a", "signals: b", "signals: resolved"]
     levels = [event["log"]["level"] for event in run.desk.events("app")]
     assert levels == ["warn", "warn", "info"]
     assert "warn autoscaler: signals: a\n" in run.desk.terminal.getvalue()
@@ -134,7 +135,7 @@ async def test_trouble_with_signals_is_said_when_it_comes_changes_and_goes(run: 
 async def test_a_history_that_is_lost_is_said_when_it_comes_and_goes(run: Run) -> None:
     for problem in ("", "lost", "lost", ""):
         await run.tick(reading=replace(ONE, history_problem=problem))
-    assert run.desk.said() == ["history: lost", "history: all is well again"]
+    assert run.desk.said() == ["history: lost", "history: resolved"]
 
 
 async def test_an_outage_that_spreads_from_series_to_series_is_said_once(run: Run) -> None:
@@ -151,7 +152,7 @@ async def test_a_pause_is_in_force_from_the_next_tick_and_ends_by_itself(run: Ru
     assert await run.tick() == 3
     assert "tidegate_autoscaler_paused 0.0" in shown(run)
     assert 'tidegate_autoscaler_decisions_total{reason="paused"} 2.0' in shown(run)
-    assert run.desk.said() == ["paused until 2023-11-14 22:13Z", "nothing is paused any more"]
+    assert run.desk.said() == ["paused until 2023-11-14 22:13Z", "the pause has ended"]
     first = run.desk.events("decision")[0]
     assert first["message"].startswith("1 held: paused until 2023-11-14 22:13Z; else 1 → 3: ")
 
@@ -161,7 +162,7 @@ async def test_a_bad_pause_stops_nothing_and_is_told_once(run: Run) -> None:
     assert [await run.tick(reading=THREE), await run.tick()] == [3, 3]
     run.autoscaler.controls = lambda unix: (None, "")
     await run.tick()
-    assert run.desk.said() == ["control: no pause", "control: all is well again"]
+    assert run.desk.said() == ["control: no pause", "control: resolved"]
 
 
 async def test_a_dry_run_decides_from_the_number_that_is_there_and_tells_nobody(run: Run) -> None:

@@ -52,7 +52,7 @@ async def test_a_resizer_that_cannot_set_slots_is_asked_for_the_number_alone(run
     assert (run.room.asked, run.room.slots_asked) == ([3], [None])
     assert run.desk.said() == [
         f"slots: {CANNOT_SET_SLOTS}",
-        "slots: all is well again",
+        "slots: resolved",
     ]
 
 
@@ -62,7 +62,7 @@ async def test_a_policy_that_reckons_with_slots_asks_for_none_where_cpu_is_lent(
     for _ in range(3):
         await run.tick()
     assert (run.room.asked, run.room.slots_asked) == ([3], [None])
-    assert run.desk.said() == [f"slots: {LENDS_OTHERS}", "slots: all is well again"]
+    assert run.desk.said() == [f"slots: {LENDS_OTHERS}", "slots: resolved"]
 
 
 async def test_in_a_dry_run_slots_are_only_written_down(run: Run) -> None:

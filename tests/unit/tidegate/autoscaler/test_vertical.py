@@ -237,7 +237,7 @@ def test_live_decisions_with_slots_are_made_again_to_the_byte(name: str, desk: A
     for number, asked in enumerate((4, 6, 6, 4)):
         signals = replace(ASKED, slots_asked=asked, latency_seconds=0.5 + 0.01 * number)
         decision = decide(state, signals, 5.0 * number)
-        desk.journal.decided(name, state, signals, 5.0 * number, decision)
+        desk.decided(name, state, signals, 5.0 * number, decision)
         state = decision.state
     events = desk.events("decision")
     for event in events:

@@ -15,11 +15,11 @@ import pytest
 
 from tidegate.collector.checkpoint import Checkpoint
 from tidegate.collector.delivery import Delivery, Retention, begin, sink_backoff
-from tidegate.collector.journal import Journal
 from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.tail import Limits, Tail
 from tidegate.events import Event, EventWriter, Origin, make_event
+from tidegate.runtime.event_log import EventLog, Terminal
 from tidegate.store.base import (
     EventStore,
     Rejected,
@@ -95,8 +95,12 @@ class Workshop:
             open_sink=self.open_sink,
             checkpoint=checkpoint,
             quarantine=quarantine,
-            journal=Journal(
-                writer, ORIGIN, clock_ns=lambda: int(self.now * 1e9), terminal=self.terminal
+            event_log=EventLog(
+                writer,
+                ORIGIN,
+                "collector",
+                [Terminal(self.terminal)],
+                lambda: int(self.now * 1e9),
             ),
             metrics=self.metrics,
             retention=self.keep,

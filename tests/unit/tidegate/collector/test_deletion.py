@@ -136,7 +136,9 @@ def test_a_store_that_cannot_prune_now_holds_nothing_up_and_says_so(
         until_done(delivery)
     delivery.close()
     assert shop.messages() == ["a", "b"]
-    assert shop.messages("event.action:prune-failed") == ["old events stay: no space is left"]
+    assert shop.messages("event.action:prune-failed") == [
+        "old events are not deleted: no space is left"
+    ]
 
 
 def test_old_events_are_pruned_now_and_then(shop: Workshop, writer: EventWriter) -> None:

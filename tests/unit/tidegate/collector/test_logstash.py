@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,13 +15,13 @@ from logstash_double import PASSWORD, LogstashDouble, logstash_double
 from tidegate.collector import logstash
 from tidegate.collector.checkpoint import Checkpoint
 from tidegate.collector.delivery import Delivery, Retention, sink_backoff
-from tidegate.collector.journal import Journal
 from tidegate.collector.logstash import LogstashSink
 from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.sink import open_sink, sink_name
 from tidegate.collector.tail import Limits, Tail
 from tidegate.events import Event, EventWriter, Origin, make_event
+from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Collector, Logstash, Settings, Store
 from tidegate.store.base import StoreUnavailableError
 from tidegate.store.embedded import EmbeddedStore
@@ -271,7 +270,7 @@ def test_the_collector_counts_what_it_delivers_makes_fit_sets_aside_and_tries_ag
         open_sink=lambda: LogstashSink(settings),
         checkpoint=Checkpoint(own / "checkpoint.json"),
         quarantine=Quarantine(own, clock_ns=lambda: 0),
-        journal=Journal(EventWriter(logs, "collector"), ORIGIN, terminal=io.StringIO()),
+        event_log=EventLog(EventWriter(logs, "collector"), ORIGIN, "collector"),
         metrics=metrics,
         retention=Retention(1e9, 10**9, timedelta(days=7)),
         backoff=sink_backoff(lambda: 0.0),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,9 @@ import pytest
 from prometheus_client import start_http_server
 
 from tidegate.drift import watch_run
-from tidegate.drift.watch import Found, Metrics, Remembered, Watcher
+from tidegate.drift.watch import Metrics, Remembered, Watcher
 from tidegate.events import Event, Origin, make_event
+from tidegate.runtime.event_log import Entry, EventLog, StreamWriter
 from tidegate.settings import Drift, Settings
 from tidegate.store.base import QueryError, SearchRequest, SearchResult, StoreUnavailableError
 from tidegate.store.embedded import EmbeddedStore
@@ -50,6 +53,10 @@ def outcomes() -> Iterator[Event]:
 
 def watcher() -> Watcher:
     return Watcher(Drift(), Metrics())
+
+
+def log_to(stream: io.BytesIO, listener: Callable[[Entry], None] = lambda _: None) -> EventLog:
+    return EventLog(StreamWriter(stream), ORIGIN, listeners=[listener])
 
 
 def test_a_change_is_found_by_both_detectors() -> None:
@@ -176,19 +183,35 @@ class SometimesAway:
 
 
 def test_a_store_that_was_away_is_read_from_where_one_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch_run, "EVERY_SECONDS", 0.001)
     store = EmbeddedStore(tmp_path)
-    # Twice the same, as two replicas may tell it: the store has each once.
+    # Twice the same, as two replicas may write it: the store has each once.
     store.append([*outcomes()])
     store.append([*outcomes()])
-    stop, told, watching = threading.Event(), list[Found](), watcher()
-    watch_run.watch(SometimesAway(store, stop), watching, told.append, stop)
+    stop, written, watching = threading.Event(), io.BytesIO(), watcher()
+    watch_run.watch(SometimesAway(store, stop), watching, log_to(written), stop)
     store.close()
     assert watching.metrics.registry.get_sample_value("tidegate_watch_outcomes_total", OF) == 1000
-    assert {each.detector for each in told} == {"adwin", "z"}
-    assert "the store is away: not yet" in capsys.readouterr().err
+    events = [json.loads(line) for line in written.getvalue().splitlines()]
+    changes = [one for one in events if one["event"]["dataset"] == "tidegate.drift"]
+    assert {one["tidegate"]["drift"]["detector"] for one in changes} == {"adwin", "z"}
+    assert {one["event"]["action"] for one in changes} == {"change"}
+    others = [one["message"] for one in events if one not in changes]
+    assert others == ["the store is unavailable: not yet", "the store answers again"]
+
+
+def test_a_change_has_the_time_of_its_label_and_always_the_same_id() -> None:
+    found = next(watcher().feed(outcomes()))
+    written = io.BytesIO()
+    for _ in range(2):
+        watch_run.record_change(log_to(written), found)
+    first, second = (json.loads(line) for line in written.getvalue().splitlines())
+    assert first == second
+    assert datetime.fromisoformat(first["@timestamp"]) < NOW
+    assert first["event"]["id"] == found.event_id
+    assert first["log"]["level"] == "warn"
 
 
 def test_a_label_from_the_future_does_not_stop_the_watch(
@@ -211,7 +234,7 @@ def test_a_label_from_the_future_does_not_stop_the_watch(
 
     asked: list[SearchRequest] = []
     monkeypatch.setattr(store, "search", look)
-    watch_run.watch(store, watching, lambda _: None, stop)
+    watch_run.watch(store, watching, log_to(io.BytesIO()), stop)
     store.close()
     assert watching.metrics.registry.get_sample_value("tidegate_watch_outcomes_total", OF) == 3
 
@@ -220,7 +243,8 @@ def test_a_stop_does_not_wait_for_the_labels_of_a_day(tmp_path: Path) -> None:
     store = EmbeddedStore(tmp_path)
     store.append([*outcomes()])
     stop, watching = threading.Event(), watcher()
-    watch_run.watch(SometimesAway(store, stop, asked=2), watching, lambda _: stop.set(), stop)
+    event_log = log_to(io.BytesIO(), lambda _: stop.set())
+    watch_run.watch(SometimesAway(store, stop, asked=2), watching, event_log, stop)
     store.close()
     read = watching.metrics.registry.get_sample_value("tidegate_watch_outcomes_total", OF)
     assert 500 < (read or 0) < 1000  # until the first change was told

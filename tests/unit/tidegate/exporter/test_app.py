@@ -18,7 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tidegate.events import EventWriter, Origin
 from tidegate.exporter.app import Exporter
-from tidegate.exporter.backend import BackendError, Tellings
+from tidegate.exporter.backend import BackendError
+from tidegate.runtime.event_log import EventLog, Terminal
 
 ORIGIN = Origin("flights", "1.2.3", "local", "exporter", "default")
 
@@ -50,8 +51,8 @@ class Shop:
 
     @asynccontextmanager
     async def serving(self, backends: Sequence[Peer] = ()) -> AsyncIterator[Any]:
-        tellings = Tellings(self.terminal)
-        exporter = Exporter(backends, 0.05, self.writer, ORIGIN, tellings)
+        event_log = EventLog(self.writer, ORIGIN, listeners=[Terminal(self.terminal)])
+        exporter = Exporter(backends, 0.05, self.writer, ORIGIN, event_log)
         async with TestClient(TestServer(exporter.make_app())) as client:
             yield client
 
@@ -92,11 +93,12 @@ async def test_a_peer_that_fails_or_says_nothing_holds_up_no_other(shop: Shop) -
         logstash.silent = False
         found = await scrape(client)
         assert (found["tidegate_logstash_up"], found["tidegate_elasticsearch_up"]) == (1, 0)
-    assert sorted(shop.terminal.getvalue().splitlines()) == [
-        "exporter: elasticsearch: lets nobody in",
-        "exporter: logstash: answers again",
-        "exporter: logstash: gives no answer within 0.05 s",
+    assert sorted((event["log"]["level"], event["message"]) for event in shop.events()) == [
+        ("info", "logstash: answers again"),
+        ("warn", "elasticsearch: lets nobody in"),
+        ("warn", "logstash: gives no answer within 0.05 s"),
     ]
+    assert shop.terminal.getvalue().count(" warn exporter: elasticsearch: lets nobody in\n") == 1
 
 
 async def test_without_peers_there_are_its_own_metrics_only(shop: Shop) -> None:

@@ -14,8 +14,10 @@ from aiohttp.test_utils import TestServer
 from ports import free_port
 from prometheus_client.core import Metric
 
-from tidegate.exporter.backend import BackendError, Tellings
+from tidegate.events import Origin
+from tidegate.exporter.backend import BackendError
 from tidegate.exporter.elasticsearch import Elasticsearch, disk, documents, failures, health
+from tidegate.runtime.event_log import EventLog, StreamWriter, Terminal
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
 
 NOWHERE = f"http://127.0.0.1:{free_port()}"
@@ -119,10 +121,14 @@ async def double() -> AsyncIterator[Double]:
     await server.close()
 
 
+def event_log(terminal: io.StringIO | None = None) -> EventLog:
+    origin = Origin("flights", "1", "test", "exporter", "default")
+    listener = Terminal(terminal or io.StringIO())
+    return EventLog(StreamWriter(io.BytesIO()), origin, listeners=[listener])
+
+
 def backend(double: Double, terminal: io.StringIO | None = None, **settings: Any) -> Elasticsearch:
-    return Elasticsearch(
-        ElasticsearchSettings(url=double.url, **settings), Tellings(terminal or io.StringIO())
-    )
+    return Elasticsearch(ElasticsearchSettings(url=double.url, **settings), event_log(terminal))
 
 
 async def test_what_this_elasticsearch_lacks_is_left_out_and_said_once(double: Double) -> None:
@@ -138,8 +144,8 @@ async def test_what_this_elasticsearch_lacks_is_left_out_and_said_once(double: D
         assert {name for name, *_ in found} == {"cluster_status", "documents"}
     told = terminal.getvalue().splitlines()
     assert len(told) == 2
-    assert told[0].startswith("exporter: elasticsearch, the disk: not exported, as it cannot be")
-    assert told[1].startswith("exporter: elasticsearch, the failure stores: not exported")
+    assert "warn exporter: elasticsearch, the disk: not exported, as it cannot be" in told[0]
+    assert "warn exporter: elasticsearch, the failure stores: not exported" in told[1]
     double.bodies["_search"] = {"aggregations": {"by_index": {"buckets": []}}}
     await elasticsearch.read()
     assert "the failure stores: answers again" in terminal.getvalue()
@@ -185,7 +191,7 @@ async def test_another_trouble_is_told_with_the_address(double: Double) -> None:
     ],
 )
 async def test_a_bad_setting_is_named(settings: dict[str, Any], told: str) -> None:
-    elasticsearch = Elasticsearch(ElasticsearchSettings(**settings), Tellings(io.StringIO()))
+    elasticsearch = Elasticsearch(ElasticsearchSettings(**settings), event_log())
     with pytest.raises(BackendError, match=told.replace("NOWHERE", NOWHERE)):
         await elasticsearch.read()
     await elasticsearch.close()

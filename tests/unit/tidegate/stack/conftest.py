@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tidegate.runtime.event_log import EventLog
 from tidegate.settings import load
-from tidegate.stack.journal import Journal
 from tidegate.stack.keeper import Program
 from tidegate.stack.probe import Probe, asking
 from tidegate.stack.process import Command, tail
@@ -125,8 +125,8 @@ def server(tmp_path: Path, python: Callable[..., Command]) -> Callable[..., Prog
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Journal:
-    return Journal.of(load(stack={"data_dir": tmp_path / "data"}))
+def event_log(tmp_path: Path) -> EventLog:
+    return EventLog.to_files(load(stack={"data_dir": tmp_path / "data"}), "stack", "stack")
 
 
 @pytest.fixture

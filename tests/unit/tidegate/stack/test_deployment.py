@@ -15,11 +15,11 @@ from aiohttp.test_utils import TestClient, TestServer
 from ports import free_port
 
 from tidegate.resizer.server import serve_unix
+from tidegate.runtime.event_log import Entry, EventLog
 from tidegate.settings import load
 from tidegate.stack import deploying, release
 from tidegate.stack.control import ControlError, ask_deploy
 from tidegate.stack.deployment import Deployment, Versions
-from tidegate.stack.journal import Entry, Journal
 from tidegate.stack.keeper import Keeper, Program
 from tidegate.stack.layout import Layout
 from tidegate.stack.probe import Probe
@@ -47,10 +47,10 @@ def no_keeper(number: int, release: Release) -> Keeper:
 
 
 @pytest.fixture
-def deployment(journal: Journal, tmp_path: Path) -> Deployment:
+def deployment(event_log: EventLog, tmp_path: Path) -> Deployment:
     """Of a pool without replicas, in which everything is replaced at once."""
-    pool = ReplicaPool(no_keeper, journal, no_load, limit=2, desired=0, release=OLD)
-    return Deployment(pool, journal, seen, tmp_path / "models", ENV, Path.cwd())
+    pool = ReplicaPool(no_keeper, event_log, no_load, limit=2, desired=0, release=OLD)
+    return Deployment(pool, event_log, seen, tmp_path / "models", ENV, Path.cwd())
 
 
 def intake(answer: Release | str) -> Any:
@@ -82,7 +82,7 @@ async def test_the_route_takes_one_in_and_refuses_with_a_reason(
     assert deployment.rollout is not None
     assert deployment.rollout.state == "done"
     assert deployment.pool.release == NEW
-    actions = [entry.action for entry in deployment.journal.recent]
+    actions = [entry.action for entry in deployment.event_log.recent]
     assert actions == ["refuse", "deploy", "deployed"]
 
 
@@ -121,9 +121,9 @@ async def test_a_check_that_fails_is_a_refusal(
 
 
 async def test_replicas_are_asked_once_which_version_they_serve(
-    server: Callable[..., Program], journal: Journal, probe: Probe
+    server: Callable[..., Program], event_log: EventLog, probe: Probe
 ) -> None:
-    keeper = Keeper(server("flights-1", free_port()), journal, probe)
+    keeper = Keeper(server("flights-1", free_port()), event_log, probe)
     asked: list[str] = []
     texts = iter([None, "[]", "no JSON", '{"version": "abc"}'])
 

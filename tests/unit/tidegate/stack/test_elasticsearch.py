@@ -11,9 +11,9 @@ import pytest
 from aiohttp import web
 from ports import free_port
 
+from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Elasticsearch
 from tidegate.stack.elasticsearch import Watched, elasticsearch_problem
-from tidegate.stack.journal import Journal
 
 PORT = free_port()
 # Not in the names of tests, which each worker has to find the same.
@@ -86,8 +86,8 @@ async def test_what_cannot_be_asked_is_told(settings: Elasticsearch, words: str)
     assert words.replace("URL", URL) in await elasticsearch_problem(settings)
 
 
-async def test_its_going_and_coming_are_told_once(journal: Journal) -> None:
-    watched = Watched(Elasticsearch(url=URL), journal)
+async def test_its_going_and_coming_are_told_once(event_log: EventLog) -> None:
+    watched = Watched(Elasticsearch(url=URL), event_log)
     assert watched.status().state == "ready"
     await watched.look()
     await watched.look()
@@ -97,4 +97,4 @@ async def test_its_going_and_coming_are_told_once(journal: Journal) -> None:
     async with serving(answering(200)):
         await watched.look()
     assert (watched.status().state, watched.status().problem) == ("ready", "")
-    assert [entry.action for entry in journal.recent] == ["silent", "ready"]
+    assert [entry.action for entry in event_log.recent] == ["silent", "ready"]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
+from dataclasses import asdict
 
 from rich.console import Console
 
+from tidegate.runtime.event_log import Entry
 from tidegate.stack.faces import PipeFace, PlainFace
-from tidegate.stack.journal import Entry
 
 ENTRY = Entry(at=1.0, level="info", component="gateway", action="start", message="started [as] 7")
 
@@ -33,7 +34,7 @@ def test_who_waits_for_the_start_gets_it_through_the_pipe_and_then_its_end() -> 
     face.entry(ENTRY)  # nobody waits any more
     with os.fdopen(listen) as pipe:
         told = [json.loads(line) for line in pipe]
-    assert told == [{"entry": ENTRY.model_dump()}, {"failed": "why"}]
+    assert told == [{"entry": asdict(ENTRY)}, {"failed": "why"}]
 
 
 def test_who_no_longer_waits_does_not_stop_the_stack() -> None:

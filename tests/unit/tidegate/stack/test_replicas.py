@@ -16,8 +16,8 @@ from ports import free_port, free_ports
 
 from tidegate.resizer.base import ResizeRefusedError
 from tidegate.resizer.local import LocalResizer
+from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Replicas
-from tidegate.stack.journal import Journal
 from tidegate.stack.keeper import Keeper, Program, State
 from tidegate.stack.probe import Probe, asking
 from tidegate.stack.release import Release
@@ -93,7 +93,7 @@ def test_a_plan_leads_to_what_is_desired_as_far_as_numbers_are_free(
 @asynccontextmanager
 async def running(
     server: Server,
-    journal: Journal,
+    event_log: EventLog,
     probe: Probe,
     *,
     load: Mapping[int, int] | None = None,
@@ -106,10 +106,10 @@ async def running(
     def make(number: int, release: Release) -> Keeper:
         del release
         program = server(f"flights-{number}", first_port + number - 1)
-        return Keeper(program, journal, probe)
+        return Keeper(program, event_log, probe)
 
     pool = ReplicaPool(
-        make=make, journal=journal, load=known_load, limit=LIMIT, desired=1, release=OLD
+        make=make, event_log=event_log, load=known_load, limit=LIMIT, desired=1, release=OLD
     )
     pool.begin()
     following = asyncio.create_task(pool.run())
@@ -130,9 +130,9 @@ def ready(pool: ReplicaPool, *numbers: int) -> Callable[[], bool]:
 
 
 async def test_up_takes_the_lowest_free_numbers_and_down_the_idlest(
-    server: Server, journal: Journal, probe: Probe, eventually: Eventually
+    server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
 ) -> None:
-    async with running(server, journal, probe, load={1: 1, 2: 0, 3: 2}) as pool:
+    async with running(server, event_log, probe, load={1: 1, 2: 0, 3: 2}) as pool:
         resizer = LocalResizer(pool, Replicas(min=1, max=LIMIT))
         assert (await resizer.resize(3)).desired == 3
         await eventually(ready(pool, 1, 2, 3))
@@ -143,7 +143,7 @@ async def test_up_takes_the_lowest_free_numbers_and_down_the_idlest(
         await eventually(ready(pool, 1, 3))
         await resizer.resize(3)
         await eventually(ready(pool, 1, 2, 3))
-    asked = [entry.message for entry in journal.recent if entry.action == "resize"]
+    asked = [entry.message for entry in event_log.recent if entry.action == "resize"]
     assert asked == [
         "1 → 3 replicas asked for",
         "3 → 2 replicas asked for",
@@ -152,9 +152,9 @@ async def test_up_takes_the_lowest_free_numbers_and_down_the_idlest(
 
 
 async def test_a_wish_that_comes_while_replicas_drain_is_met_when_their_numbers_are_free(
-    server: Server, journal: Journal, probe: Probe, eventually: Eventually, tmp_path: Path
+    server: Server, event_log: EventLog, probe: Probe, eventually: Eventually, tmp_path: Path
 ) -> None:
-    async with running(server, journal, probe) as pool:
+    async with running(server, event_log, probe) as pool:
         pool.resize(LIMIT)
         await eventually(ready(pool, *range(1, LIMIT + 1)))
         first = pool.slots[LIMIT].pid
@@ -172,9 +172,9 @@ async def test_a_wish_that_comes_while_replicas_drain_is_met_when_their_numbers_
 
 
 async def test_a_replica_that_dies_is_replaced_and_the_wish_stays(
-    server: Server, journal: Journal, probe: Probe, eventually: Eventually
+    server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
 ) -> None:
-    async with running(server, journal, probe) as pool:
+    async with running(server, event_log, probe) as pool:
         pool.resize(2)
         await eventually(ready(pool, 1, 2))
         died = pool.slots[1].pid
@@ -186,9 +186,9 @@ async def test_a_replica_that_dies_is_replaced_and_the_wish_stays(
 
 @pytest.mark.parametrize("desired", [0, -1, LIMIT + 1])
 async def test_a_number_outside_the_bounds_is_refused(
-    desired: int, server: Server, journal: Journal, probe: Probe
+    desired: int, server: Server, event_log: EventLog, probe: Probe
 ) -> None:
-    async with running(server, journal, probe) as pool:
+    async with running(server, event_log, probe) as pool:
         with pytest.raises(ResizeRefusedError, match=r"outside \[1, 4\]"):
             await LocalResizer(pool, Replicas(min=1, max=LIMIT)).resize(desired)
         assert pool.desired == 1

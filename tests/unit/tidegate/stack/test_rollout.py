@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from ports import free_ports
 
-from tidegate.stack.journal import Journal
+from tidegate.runtime.event_log import EventLog
 from tidegate.stack.keeper import Keeper, Program
 from tidegate.stack.probe import Probe
 from tidegate.stack.release import Release
@@ -52,7 +52,7 @@ def test_what_is_started_and_given_up_during_a_replacement(
 
 @asynccontextmanager
 async def running(
-    server: Server, journal: Journal, probe: Probe, desired: int = 2
+    server: Server, event_log: EventLog, probe: Probe, desired: int = 2
 ) -> AsyncIterator[ReplicaPool]:
     made, first_port = 0, free_ports(LIMIT + 1)
 
@@ -65,9 +65,9 @@ async def running(
         fails = release == BAD or (release == LATER_BAD and made == 2)
         before = "raise SystemExit('no model')\n" if fails else ""
         program = server(f"flights-{number}", first_port + number - 1, before=before)
-        return Keeper(program, journal, probe)
+        return Keeper(program, event_log, probe)
 
-    pool = ReplicaPool(make, journal, no_load, limit=LIMIT, desired=desired, release=OLD)
+    pool = ReplicaPool(make, event_log, no_load, limit=LIMIT, desired=desired, release=OLD)
     for keeper in pool.begin():
         assert await keeper.first_ready() == ""
     following = asyncio.create_task(pool.run())
@@ -97,10 +97,10 @@ async def run_watched(rollout: Rollout, least: int) -> None:
 
 
 async def test_at_zero_replicas_there_is_none_to_replace_and_the_next_serves_the_new(
-    server: Server, journal: Journal, probe: Probe, eventually: Eventually
+    server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
 ) -> None:
-    async with running(server, journal, probe, 0) as pool:
-        rollout = Rollout(pool, journal, always, OLD, NEW)
+    async with running(server, event_log, probe, 0) as pool:
+        rollout = Rollout(pool, event_log, always, OLD, NEW)
         await rollout.run()
         assert (rollout.status.state, pool.slots) == ("done", {})
         pool.resize(1)
@@ -112,26 +112,26 @@ async def test_at_zero_replicas_there_is_none_to_replace_and_the_next_serves_the
 
 @pytest.mark.parametrize("desired", [1, LIMIT])
 async def test_every_replica_is_replaced_and_never_is_there_one_less(
-    desired: int, server: Server, journal: Journal, probe: Probe
+    desired: int, server: Server, event_log: EventLog, probe: Probe
 ) -> None:
-    async with running(server, journal, probe, desired) as pool:
+    async with running(server, event_log, probe, desired) as pool:
         before = {keeper.pid for keeper in pool.slots.values()}
-        rollout = Rollout(pool, journal, always, OLD, NEW)
+        rollout = Rollout(pool, event_log, always, OLD, NEW)
         await run_watched(rollout, desired)
         assert (rollout.status.state, rollout.problem) == ("done", "")
         assert ready(pool) == len(pool.slots) == desired
         assert not before & {keeper.pid for keeper in pool.slots.values()}
         assert pool.others() == []
-    told = [entry.message for entry in journal.recent if entry.component == "rollout"]
+    told = [entry.message for entry in event_log.recent if entry.component == "rollout"]
     assert told == ["flights 2 takes the place of old", "every replica serves flights 2"]
 
 
 async def test_a_new_replica_that_does_not_become_ready_is_stopped_and_the_old_ones_stay(
-    server: Server, journal: Journal, probe: Probe
+    server: Server, event_log: EventLog, probe: Probe
 ) -> None:
-    async with running(server, journal, probe) as pool:
+    async with running(server, event_log, probe) as pool:
         before = {number: keeper.pid for number, keeper in pool.slots.items()}
-        rollout = Rollout(pool, journal, always, OLD, BAD)
+        rollout = Rollout(pool, event_log, always, OLD, BAD)
         await run_watched(rollout, 2)
         assert rollout.state == "rolled back"
         assert "no model" in rollout.problem
@@ -140,49 +140,49 @@ async def test_a_new_replica_that_does_not_become_ready_is_stopped_and_the_old_o
 
 
 async def test_those_that_were_replaced_already_go_back_when_a_later_one_fails(
-    server: Server, journal: Journal, probe: Probe
+    server: Server, event_log: EventLog, probe: Probe
 ) -> None:
-    async with running(server, journal, probe) as pool:
-        rollout = Rollout(pool, journal, always, OLD, LATER_BAD)
+    async with running(server, event_log, probe) as pool:
+        rollout = Rollout(pool, event_log, always, OLD, LATER_BAD)
         await run_watched(rollout, 2)
         assert rollout.state == "rolled back"
         assert len(pool.current()) == 2
 
 
 async def test_if_not_even_the_old_one_starts_any_more_what_runs_is_left_running(
-    server: Server, journal: Journal, probe: Probe
+    server: Server, event_log: EventLog, probe: Probe
 ) -> None:
-    async with running(server, journal, probe) as pool:
-        rollout = Rollout(pool, journal, always, BAD, LATER_BAD)
+    async with running(server, event_log, probe) as pool:
+        rollout = Rollout(pool, event_log, always, BAD, LATER_BAD)
         await run_watched(rollout, 2)
         assert rollout.state == "failed"
         assert "; and back: " in rollout.problem
         assert ready(pool) == 2
-    actions = [entry.action for entry in journal.recent if entry.component == "rollout"]
+    actions = [entry.action for entry in event_log.recent if entry.component == "rollout"]
     assert actions == ["deploy", "undeploy", "undeploy"]
 
 
 async def test_a_replica_that_the_gateway_does_not_see_takes_no_ones_place(
-    server: Server, journal: Journal, probe: Probe, monkeypatch: pytest.MonkeyPatch
+    server: Server, event_log: EventLog, probe: Probe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tidegate.stack.rollout.SEEN_SECONDS", 0.2)
 
     async def never(number: int) -> bool:
         return number < 0
 
-    async with running(server, journal, probe, 1) as pool:
+    async with running(server, event_log, probe, 1) as pool:
         pid = pool.slots[1].pid
-        rollout = Rollout(pool, journal, never, OLD, NEW)
+        rollout = Rollout(pool, event_log, never, OLD, NEW)
         await run_watched(rollout, 1)
         assert (rollout.state, pool.slots[1].pid) == ("rolled back", pid)
         assert rollout.problem == "the gateway does not reach flights-2"
 
 
 async def test_the_number_asked_for_may_change_meanwhile(
-    server: Server, journal: Journal, probe: Probe, eventually: Eventually
+    server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
 ) -> None:
-    async with running(server, journal, probe, LIMIT) as pool:
-        rollout = Rollout(pool, journal, always, OLD, NEW)
+    async with running(server, event_log, probe, LIMIT) as pool:
+        rollout = Rollout(pool, event_log, always, OLD, NEW)
         task = asyncio.create_task(rollout.run())
         await eventually(lambda: len(pool.slots) == LIMIT + 1)
         pool.resize(1)
@@ -195,10 +195,10 @@ async def test_the_number_asked_for_may_change_meanwhile(
 
 
 async def test_fewer_asked_for_before_one_more_is_started_does_not_stop_it(
-    server: Server, journal: Journal, probe: Probe
+    server: Server, event_log: EventLog, probe: Probe
 ) -> None:
-    async with running(server, journal, probe, LIMIT) as pool:
-        rollout = Rollout(pool, journal, always, OLD, NEW)
+    async with running(server, event_log, probe, LIMIT) as pool:
+        rollout = Rollout(pool, event_log, always, OLD, NEW)
         task = asyncio.create_task(rollout.run())
         await asyncio.sleep(0)
         pool.resize(LIMIT - 1)

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from tidegate.resizer.base import ResizeRefusedError
 from tidegate.resizer.local import LocalResizer
+from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Replicas, load
 from tidegate.slots_file import SlotsFile
 from tidegate.stack.gateway_admin import AdminError, GatewayAwayError, read_limits
-from tidegate.stack.journal import Journal
 from tidegate.stack.keeper import Keeper
 from tidegate.stack.release import Release
 from tidegate.stack.replicas import ReplicaPool
@@ -101,7 +101,7 @@ class World:
         self.replicas[number] = self.file.read()[0] or 2
         self.check()
 
-    def pool(self, journal: Journal) -> SlotsPool:
+    def pool(self, event_log: EventLog) -> SlotsPool:
         pool = SlotsPool(
             own=2,
             file=self.file,
@@ -109,7 +109,7 @@ class World:
             configure=self.configure,
             occupied=lambda: self.replicas,
             shown=self.shown,
-            journal=journal,
+            event_log=event_log,
         )
         pool.begin()
         return pool
@@ -132,15 +132,15 @@ def world(tmp_path: Path) -> World:
 
 
 @pytest.fixture
-async def pool(world: World, journal: Journal) -> AsyncIterator[SlotsPool]:
+async def pool(world: World, event_log: EventLog) -> AsyncIterator[SlotsPool]:
     """The slots of that world, looked after."""
-    made = world.pool(journal)
+    made = world.pool(event_log)
     async with running(made):
         yield made
 
 
 async def test_more_slots_are_there_before_they_are_used(
-    world: World, pool: SlotsPool, journal: Journal, eventually: Eventually
+    world: World, pool: SlotsPool, event_log: EventLog, eventually: Eventually
 ) -> None:
     pool.resize(4)
     assert (pool.desired, pool.settled) == (4, False)
@@ -151,7 +151,7 @@ async def test_more_slots_are_there_before_they_are_used(
         assert at(f"replica {number}: 4") < at(f"gateway {number}: 4")
     # A gateway that is started anew before all have them shall not send more than they take.
     assert world.order[-1] == "configuration: 4"
-    messages = [entry.message for entry in journal.recent]
+    messages = [entry.message for entry in event_log.recent]
     assert messages == ["2 → 4 slots a replica asked for", "each replica has 4 slots"]
 
 
@@ -193,7 +193,7 @@ async def test_a_replica_that_does_not_answer_is_not_sent_more(
 
 
 async def test_nothing_is_taken_away_while_the_gateway_may_still_send_as_many(
-    world: World, pool: SlotsPool, journal: Journal, eventually: Eventually
+    world: World, pool: SlotsPool, event_log: EventLog, eventually: Eventually
 ) -> None:
     pool.resize(4)
     await eventually(lambda: pool.settled)
@@ -207,7 +207,7 @@ async def test_nothing_is_taken_away_while_the_gateway_may_still_send_as_many(
     await eventually(lambda: pool.settled)
     assert world.file.read() == (2, "")
     assert world.replicas == {1: 2, 2: 2}
-    assert not [entry for entry in journal.recent if entry.level == "error"]
+    assert not [entry for entry in event_log.recent if entry.level == "error"]
 
 
 async def test_a_gateway_that_was_started_anew_gets_the_slots_in_force(
@@ -257,7 +257,7 @@ def test_whatever_happens_no_replica_is_sent_more_than_it_works_on_and_all_agree
 ) -> None:
     async def play(folder: Path) -> None:
         world = World(folder)
-        silent = Journal.of(load(stack={"data_dir": folder / "data"}))
+        silent = EventLog.to_files(load(stack={"data_dir": folder / "data"}), "stack", "stack")
         pool = world.pool(silent)
         async with running(pool):
             for event, number in [*events, ("back", 0), *(("quick", n) for n in (1, 2, 3))]:
@@ -295,13 +295,13 @@ def _happen(world: World, pool: SlotsPool, event: str, number: int) -> None:
 
 
 async def test_what_is_refused_is_told_once_and_tried_again(
-    world: World, journal: Journal, eventually: Eventually
+    world: World, event_log: EventLog, eventually: Eventually
 ) -> None:
-    pool = world.pool(journal)
+    pool = world.pool(event_log)
     world.refusing = "HAProxy refuses other slots: No such server."
 
     def errors() -> list[str]:
-        return [entry.message for entry in journal.recent if entry.level == "error"]
+        return [entry.message for entry in event_log.recent if entry.level == "error"]
 
     async with running(pool):
         pool.resize(4)
@@ -315,29 +315,29 @@ async def test_what_is_refused_is_told_once_and_tried_again(
 
 
 async def test_a_full_disk_is_told_and_ends_nothing(
-    world: World, journal: Journal, eventually: Eventually
+    world: World, event_log: EventLog, eventually: Eventually
 ) -> None:
-    pool = world.pool(journal)
+    pool = world.pool(event_log)
     world.file.path.unlink()
     world.folder.joinpath("slots").mkdir()  # so that it cannot be written
     async with running(pool):
         pool.resize(4)
-        await eventually(lambda: [one for one in journal.recent if one.level == "error"])
+        await eventually(lambda: [one for one in event_log.recent if one.level == "error"])
         assert set(world.limit_of.values()) == {2}
         world.folder.joinpath("slots").rmdir()
         await eventually(lambda: pool.settled)
     assert set(world.limit_of.values()) == {4}
 
 
-async def test_the_resizer_sets_both_numbers_or_neither(world: World, journal: Journal) -> None:
+async def test_the_resizer_sets_both_numbers_or_neither(world: World, event_log: EventLog) -> None:
     async def load() -> Mapping[int, int]:
         return {}
 
     def make(number: int, release: Release) -> Keeper:
         raise AssertionError("nothing is started here")
 
-    replicas = ReplicaPool(make, journal, load, limit=6, desired=1, release=Release(path=Path()))
-    slots = world.pool(journal)
+    replicas = ReplicaPool(make, event_log, load, limit=6, desired=1, release=Release(path=Path()))
+    slots = world.pool(event_log)
     bounds = Replicas(min=1, max=6)
     resizer = LocalResizer(replicas, bounds, slots)
     assert (await resizer.status()).slots == 2

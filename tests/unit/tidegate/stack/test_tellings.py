@@ -11,9 +11,9 @@ import pytest
 from rich.console import Console
 
 from tidegate.autoscaler.control import Control, ControlFile
+from tidegate.runtime.event_log import Entry
 from tidegate.settings import load
 from tidegate.stack.access import AccessLines
-from tidegate.stack.journal import Entry, Journal
 from tidegate.stack.measures import ARRIVALS, LATENCY, QUEUE, measures_words, read_measures
 from tidegate.stack.recent import last_decisions, last_words
 from tidegate.stack.status import ProgramStatus, StackStatus, judge, pause_status
@@ -26,33 +26,6 @@ def lines_in(folder: Path) -> list[dict[str, object]]:
         for path in sorted(folder.glob("*.ndjson"))
         for text in path.read_text().splitlines()
     ]
-
-
-def test_an_entry_becomes_an_event_of_the_stack(tmp_path: Path) -> None:
-    journal = Journal.of(load(stack={"data_dir": tmp_path}))
-    heard: list[Entry] = []
-    journal.listeners.append(heard.append)
-    journal.note(
-        "exit", "was killed", component="flights-1", level="warn", fields={"process": {"pid": 7}}
-    )
-    (event,) = lines_in(tmp_path / "logs")
-    assert event["message"] == "flights-1: was killed"
-    assert event["log"] == {"level": "warn"}
-    assert event["event"]["dataset"] == "tidegate.stack"  # type: ignore[index]
-    assert event["event"]["action"] == "exit"  # type: ignore[index]
-    assert event["service"]["node"] == {"name": "stack"}  # type: ignore[index]
-    assert event["tidegate"] == {"component": "flights-1"}
-    assert event["process"] == {"pid": 7}
-    assert heard == list(journal.recent)
-    assert heard[0].message == "was killed"
-
-
-def test_after_its_close_the_journal_tells_but_writes_no_more(tmp_path: Path) -> None:
-    journal = Journal.of(load(stack={"data_dir": tmp_path}))
-    journal.close()
-    journal.note("stop", "late")
-    assert lines_in(tmp_path / "logs") == []
-    assert journal.recent[-1].message == "late"
 
 
 def test_access_lines_that_are_events_are_kept_as_such_and_others_apart(tmp_path: Path) -> None:

@@ -16,13 +16,13 @@ from tidegate.events import Origin
 from tidegate.resizer.compose.containers import Container, read_container
 from tidegate.resizer.compose.engine import EngineError
 from tidegate.resizer.compose.hands import OtherHands
-from tidegate.resizer.compose.journal import Journal
 from tidegate.resizer.compose.neighbours import Neighbours
 from tidegate.resizer.compose.observer import Observer, Place
 from tidegate.resizer.compose.quota import Lender
 from tidegate.resizer.compose.resizer import ComposeResizer
 from tidegate.resizer.compose.works import Works
 from tidegate.resizer.compose.workshop import Workshop
+from tidegate.runtime.event_log import EventLog, StreamWriter
 from tidegate.settings import Replicas
 
 Json = dict[str, Any]
@@ -156,12 +156,13 @@ class Lab:
         def clock() -> float:
             return self.now
 
-        journal = Journal(Origin("flights", "1", "local", "resizer", "default"), self.out)
+        origin = Origin("flights", "1", "local", "resizer", "default")
+        event_log = EventLog(StreamWriter(self.out), origin, "resizer")
         engine: Any = self.engine
         self.observer = Observer(
             engine, PLACE, Neighbours(fetch, None), OtherHands(60.0), self.bounds, clock, clock
         )
-        self.works = Works(Workshop(engine, PLACE, journal, 35.0), clock, clock)
+        self.works = Works(Workshop(engine, PLACE, event_log, 35.0), clock, clock)
         self.lend(most=None)
 
     def lend(self, most: int | None) -> None:

@@ -27,6 +27,6 @@ async def test_the_warnings(
 ) -> None:
     lab.engine.add(*(replica(number, labels={FOLDER: "/srv/shop"}) for number in (1, 2)))
     await lab.resizer.begin()
-    _warn(lab.resizer, home, lab.resizer.works.journal)
+    _warn(lab.resizer, home, lab.resizer.works.event_log)
     assert [one for one in ("two projects", "unreachable") if lab.told(one)] == told
     assert all(len(lab.told(one)) == 1 for one in told if one == "two projects")
