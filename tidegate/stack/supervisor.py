@@ -13,7 +13,6 @@ from typing import Any, Final
 from aiohttp import web
 
 from tidegate.resizer.limited import LimitedResizer
-from tidegate.resizer.local import LocalResizer
 from tidegate.resizer.server import make_app, serve_unix
 from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Settings
@@ -36,6 +35,7 @@ from tidegate.stack.gateway import ADMIN_SOCKET
 from tidegate.stack.gateway_admin import GatewayAdmin
 from tidegate.stack.keeper import STARTING_POLL_SECONDS, Keeper, Program
 from tidegate.stack.layout import Layout
+from tidegate.stack.local_resizer import LocalResizer
 from tidegate.stack.probe import Fetch, Probe, asking
 from tidegate.stack.process import bound_output
 from tidegate.stack.release import Release

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from ports import free_port, free_ports
 
 from tidegate.resizer.base import ResizeRefusedError
-from tidegate.resizer.local import LocalResizer
 from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Replicas
 from tidegate.stack.keeper import Keeper, Program, State
+from tidegate.stack.local_resizer import LocalResizer
 from tidegate.stack.probe import Probe, asking
 from tidegate.stack.release import Release
 from tidegate.stack.replicas import Occupant, ReplicaPool, gateway_load, plan

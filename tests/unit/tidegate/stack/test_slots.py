@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.resizer.base import ResizeRefusedError
-from tidegate.resizer.local import LocalResizer
 from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Replicas, load
 from tidegate.slots_file import SlotsFile
 from tidegate.stack.gateway_admin import AdminError, GatewayAwayError, read_limits
 from tidegate.stack.keeper import Keeper
+from tidegate.stack.local_resizer import LocalResizer
 from tidegate.stack.release import Release
 from tidegate.stack.replicas import ReplicaPool
 from tidegate.stack.slots import SlotsPool, slots_shown

@@ -1,4 +1,4 @@
-"""The resizer of the embedded size: the replicas are the supervisor's own children."""
+"""The resizer of the local mode: the replicas are child processes of the supervisor."""
 
 from __future__ import annotations
 
