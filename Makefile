@@ -30,9 +30,9 @@ test:  ## Set everything up and run every test on all cores; ARGS='tests/unit -k
 	@$(MAKE) --no-print-directory lint
 	@$(if $(ARGS),$(BIN)/pytest $(ARGS),scripts/test)
 
-lint:  ## Style, types and the freshness of generated files.
+lint:  ## Style, types, layers and the freshness of generated files.
 	@scripts/setup
-	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check . && $(BIN)/mypy && $(MAKE) --no-print-directory render-check
+	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo && $(MAKE) --no-print-directory render-check
 
 format:  ## Bring the code into form.
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .

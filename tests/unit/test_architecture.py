@@ -1,0 +1,42 @@
+"""The layers of the architecture: each package has one, and the page shows the contract that CI checks."""
+
+from __future__ import annotations
+
+import re
+from configparser import ConfigParser
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+CONTRACT = ROOT / ".importlinter"
+PAGE = ROOT / "docs" / "explanation" / "architecture.md"
+
+
+def contract() -> ConfigParser:
+    parser = ConfigParser()
+    parser.read(CONTRACT, encoding="utf-8")
+    return parser
+
+
+def layers() -> list[str]:
+    """From top to bottom, as in the contract; without the marks of layers that may be missing."""
+    listed = contract()["importlinter:contract:layers"]["layers"]
+    return listed.replace("(", "").replace(")", "").split("\n")[1:]
+
+
+def test_the_page_shows_the_layers_of_the_contract() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    shown = re.search(r"^## Layers$.*?^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert shown
+    assert shown[1].splitlines() == layers()
+
+
+def test_every_package_has_a_layer() -> None:
+    roots = contract()["importlinter"]["root_packages"].split()
+    folders = [ROOT / root for root in roots if root != "tidegate"]
+    entries = [*folders, *(ROOT / "tidegate").iterdir()]
+    modules = {
+        ".".join(entry.relative_to(ROOT).with_suffix("").parts)
+        for entry in entries
+        if entry.suffix == ".py" or (entry / "__init__.py").is_file()
+    } - {"tidegate.__init__"}
+    assert {name for line in layers() for name in line.split(" | ")} >= modules
