@@ -6,7 +6,6 @@ written beside its place and renamed into it, so that there is never half of one
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import shutil
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from service.features import Feature
 from tidegate.os_errors import about, sentence
+from tidegate.runtime.locks import exclusive_lock
 
 MANIFEST: Final = "manifest.json"
 MODEL: Final = "model.joblib"
@@ -159,8 +159,7 @@ def locked(out: Path) -> Iterator[None]:
     """Only one process at a time is in this block for an `out`; a second one waits."""
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
-    with (out.parent / f".{out.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with exclusive_lock(out.parent / f".{out.name}.lock", wait_seconds=None):
         yield
 
 

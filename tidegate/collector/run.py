@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sys
 import threading
@@ -28,7 +27,8 @@ from tidegate.runtime.daemon import (
 )
 from tidegate.runtime.event_log import EventLog, Terminal
 from tidegate.runtime.identity import event_origin
-from tidegate.runtime.private_files import FILE_MODE, UMASK, make_private_folder
+from tidegate.runtime.locks import LockedError, exclusive_lock
+from tidegate.runtime.private_files import UMASK, make_private_folder
 from tidegate.settings import Settings
 from tidegate.store import moments
 
@@ -41,9 +41,8 @@ LONGEST_PAUSE_SECONDS: Final = 1.0
 LAST_PASS_SECONDS: Final = 10.0
 # A search without a collector delivers what there is, for this long at most (and the batch that it is at).
 SEARCH_SECONDS: Final = 3.0
-# A collector that starts meanwhile waits for the search, and does not fail the start of the stack.
-CLAIM_SECONDS: Final = 6.0
-CLAIM_POLL_SECONDS: Final = 0.05
+# A collector that starts during such a search waits for it, so that the stack's start does not fail.
+LOCK_SECONDS: Final = 6.0
 
 
 def run(settings: Settings) -> int:
@@ -98,7 +97,10 @@ def _prepare(stack: ExitStack, settings: Settings, *, serve: bool) -> Delivery:
     own: Path = settings.stack.data_dir / "collector"
     with requires_data_folder():
         make_private_folder(own)
-        _claim(stack, own, CLAIM_SECONDS if serve else 0)
+        try:
+            stack.enter_context(exclusive_lock(own / "lock", LOCK_SECONDS if serve else 0.0))
+        except LockedError as error:  # two would overwrite each other's checkpoint
+            raise CannotStartError(f"another collector works in {own}") from error
     writer = stack.enter_context(daemon_event_writer(settings, NODE))
     metrics = Metrics()
     if serve:
@@ -170,19 +172,3 @@ def _deliver(
             return NOT_ALL_DELIVERED
         time.sleep(step.away_seconds)
     return 0
-
-
-def _claim(stack: ExitStack, folder: Path, seconds: float) -> None:
-    """Two collectors of one folder would overwrite each other's checkpoint."""
-    fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-    stack.callback(os.close, fd)
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            if time.monotonic() >= deadline:
-                raise CannotStartError(f"another collector works in {folder}") from error
-            time.sleep(CLAIM_POLL_SECONDS)
-        else:
-            return

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tidegate.runtime.locks import POLL_SECONDS, LockedError, exclusive_lock, try_lock
 from tidegate.runtime.private_files import FOLDER_MODE, make_private_folder
 
-MOMENTS: Final = 20
+# `holder`, in another process, has the lock for less than this; a supervisor keeps it.
+HOLDER_SECONDS: Final = 0.2
 
 
 class StackRunningError(RuntimeError):
@@ -85,54 +86,38 @@ class Layout:
         except OSError:
             return None
         try:
-            return None if _lock(fd) else _pid(fd)
+            return None if try_lock(fd) else _pid(self.lock)
         finally:
             os.close(fd)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder. The kernel lets go of the lock when the process ends, however it ends.
+        """Hold the lock of the folder, with the pid of this process in it, inside the block.
 
         Raises:
             StackRunningError: another supervisor holds it.
         """
-        fd = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            # A `holder` elsewhere has the lock for an instant only; a supervisor keeps it.
-            if not _within_moments(lambda: _lock(fd)):
-                raise StackRunningError(already_running(self.data, _pid(fd)))
+        with ExitStack() as stack:
+            try:
+                fd = stack.enter_context(exclusive_lock(self.lock, HOLDER_SECONDS))
+            except LockedError as error:
+                raise StackRunningError(already_running(self.data, _pid(self.lock))) from error
             os.ftruncate(fd, 0)
             os.pwrite(fd, str(os.getpid()).encode(), 0)
             yield
-        finally:
-            os.close(fd)
 
 
 def already_running(data: Path, pid: int) -> str:
-    """What a person is told who starts a second stack in a data folder."""
+    """The message for a person who starts a second stack in a data folder."""
     return (
         f"a stack is already running in {data} (pid {pid}): "
         "look at it with `tidegate status`, stop it with `tidegate down`"
     )
 
 
-def _lock(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _pid(fd: int) -> int:
-    # Between taking the lock and writing the pid the file is empty for an instant.
-    _within_moments(lambda: os.pread(fd, 32, 0) != b"")
-    return int(os.pread(fd, 32, 0) or b"0")
-
-
-def _within_moments(happened: Callable[[], bool]) -> bool:
-    for _ in range(MOMENTS):
-        if happened():
-            return True
-        time.sleep(0.01)
-    return False
+def _pid(lock: Path) -> int:
+    # The file is empty between the lock and the write of the pid.
+    deadline = time.monotonic() + HOLDER_SECONDS
+    while not (content := lock.read_bytes()) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return int(content or b"0")

@@ -6,11 +6,9 @@ of its own. Why so: docs/adr/tantivy-as-the-embedded-store.md.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -20,7 +18,8 @@ from tantivy import FieldType, Occur, Order, Query
 
 from tidegate.events import Event
 from tidegate.runtime.atomic_files import sync_folder
-from tidegate.runtime.private_files import FILE_MODE, make_private_folder
+from tidegate.runtime.locks import LockedError, exclusive_lock
+from tidegate.runtime.private_files import make_private_folder
 from tidegate.store import index, layout, lucene, moments
 from tidegate.store.aggregations import Dialect
 from tidegate.store.base import (
@@ -140,7 +139,9 @@ class EmbeddedStore(EmbeddedReader):
         super().__init__(root, now=now)
         self._writing = threading.Lock()
         self._writer: tantivy.IndexWriter | None = None
-        self._claim = _claim(root)
+        self._closed = False
+        self._writer_lock = ExitStack()
+        self._writer_lock.enter_context(_only_writer(root))
         try:
             held = layout.read(root)
             if held is None or held.fields != digest():
@@ -149,7 +150,7 @@ class EmbeddedStore(EmbeddedReader):
             with self._unavailable():
                 self._written = index.open_index(root / held.folder)
         except BaseException:
-            os.close(self._claim)
+            self._writer_lock.close()
             raise
 
     def append(self, events: Sequence[Event]) -> list[Rejected]:
@@ -191,12 +192,11 @@ class EmbeddedStore(EmbeddedReader):
             if self._writer is not None:
                 self._writer.wait_merging_threads()
                 self._writer = None
-            if self._claim >= 0:
-                os.close(self._claim)
-                self._claim = -1
+            self._closed = True
+            self._writer_lock.close()
 
     def _open_writer(self) -> tantivy.IndexWriter:
-        if self._claim < 0:
+        if self._closed:
             raise StoreUnavailableError(f"{self._root} is closed")
         if self._writer is None:
             self._writer = self._written.writer(HEAP_BYTES, WRITER_THREADS)
@@ -212,19 +212,18 @@ class EmbeddedStore(EmbeddedReader):
             raise StoreUnavailableError(f"{self._root} cannot be written: {error}") from error
 
 
-def _claim(root: Path) -> int:
-    """Become the only writer; the kernel ends the claim with the process."""
-    try:
-        make_private_folder(root)
-        fd = os.open(root / "writer.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-    except OSError as error:
-        raise StoreUnavailableError(f"{root} cannot be written: {error}") from error
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(fd)
-        raise StoreUnavailableError(f"another process writes to {root}") from error
-    return fd
+@contextmanager
+def _only_writer(root: Path) -> Iterator[None]:
+    """Be the only process that writes to the store inside the block."""
+    with ExitStack() as stack:
+        try:
+            make_private_folder(root)
+            stack.enter_context(exclusive_lock(root / "writer.lock"))
+        except LockedError as error:
+            raise StoreUnavailableError(f"another process writes to {root}") from error
+        except OSError as error:
+            raise StoreUnavailableError(f"{root} cannot be written: {error}") from error
+        yield
 
 
 def _make(root: Path, held: Layout | None) -> Layout:

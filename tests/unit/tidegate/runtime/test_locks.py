@@ -1,0 +1,73 @@
+"""One process at a time has a lock, and one that was killed has none."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tidegate.runtime.locks import LockedError, exclusive_lock
+
+HOLD = """
+import sys
+from pathlib import Path
+from tidegate.runtime.locks import exclusive_lock
+with exclusive_lock(Path(sys.argv[1])):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "lock"
+
+
+@pytest.fixture
+def other(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that has the lock."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "locked\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_lock_is_free_after_its_block(path: Path) -> None:
+    for _ in range(2):
+        with exclusive_lock(path):
+            assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.1])
+def test_a_lock_of_another_process_is_refused_after_the_wait(
+    path: Path, other: subprocess.Popen[str], seconds: float
+) -> None:
+    began = time.monotonic()
+    with pytest.raises(LockedError, match="lock is locked"), exclusive_lock(path, seconds):
+        pass
+    assert time.monotonic() - began >= seconds
+    assert other.poll() is None
+
+
+@pytest.mark.parametrize("seconds", [60.0, None])
+def test_a_waiting_process_gets_the_lock_when_the_other_one_is_killed(
+    path: Path, other: subprocess.Popen[str], seconds: float | None
+) -> None:
+    end: Callable[[], None] = other.kill
+    timer = threading.Timer(0.1, end)
+    timer.start()
+    with exclusive_lock(path, seconds):
+        assert other.wait(10) == -9
+    timer.join()
