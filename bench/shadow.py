@@ -62,7 +62,7 @@ async def measure(settings: Settings, requests: int, rows: int) -> tuple[float, 
     replica = app.state.replica
     wanted = settings.model.shadow_share > 0
     while replica.phase == "loading" or (  # noqa: ASYNC110 (it has no event)
-        wanted and replica.follow_up.shadow is None
+        wanted and replica.after_response.shadow is None
     ):
         await asyncio.sleep(0.01)
     transport = httpx.ASGITransport(app)

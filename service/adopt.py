@@ -1,6 +1,6 @@
-"""`python -m service.adopt FILE OUT`: turn a classifier saved by joblib into an artefact folder.
+"""`python -m service.adopt FILE OUT`: convert a classifier saved by joblib into an artefact folder.
 
-A joblib file is a pickle: loading one runs whatever code it holds. Only adopt files that you trust.
+A joblib file is a pickle: loading one runs the code in it. Import only files that you trust.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pandas as pd
 from sklearn.exceptions import InconsistentVersionWarning
 
 from service import artefact
-from service.adoption import adoption_digest, rows_file
+from service.adoption import import_digest, rows_file
 from service.export import ExportError, classes_of, export
 from service.features import Feature, Matrix, Schema
 from service.predict import Predictor
@@ -30,30 +30,30 @@ from service.training import versions, write_samples
 from tidegate.os_errors import sentence
 
 PROBE_ROWS: Final = 500
-ALLOWED_APART: Final = 0.01
-"""Share of made-up rows that may answer differently: they can lie where no real row does."""
+TOLERATED_SHARE: Final = 0.01
+"""Fraction of synthetic rows whose prediction may differ: they can lie outside the range of real rows."""
 
 
-class AdoptionError(Exception):
-    """The file is no classifier that can be served; the text says why and what to do."""
+class ImportModelError(Exception):
+    """The file cannot be served as a classifier; the text gives the reason and the remedy."""
 
 
-def adopt(file: Path, out: Path) -> artefact.Manifest:
-    """Convert a classifier, compare both forms, and write the artefact folder.
+def import_model(file: Path, out: Path) -> artefact.Manifest:
+    """Convert a classifier, compare both models, and write the artefact folder.
 
-    Rows for the comparison come from the CSV file of the same name beside it, if there is one; else they
-    are made up around what the model has learned. With real rows there is a drift reference too.
+    The rows of the comparison come from the CSV file of the same name in its folder. Without one they are
+    synthetic. A drift reference needs real rows.
 
     Args:
         file: a scikit-learn classifier or pipeline with `predict_proba`, written by joblib.
         out: the artefact folder.
 
     Raises:
-        AdoptionError: it cannot be loaded, or its rows do not fit it.
-        ExportError: it cannot be converted, or answers differently afterwards.
+        ImportModelError: it cannot be loaded, or the rows do not fit its features.
+        ExportError: it cannot be converted, or the ONNX model predicts differently.
     """
     with artefact.locked(out):
-        if out.is_dir():  # another replica was faster
+        if out.is_dir():  # another replica has converted it
             return artefact.load(out).manifest
         classifier = _load(file)
         classes = classes_of(classifier)
@@ -63,15 +63,15 @@ def adopt(file: Path, out: Path) -> artefact.Manifest:
         features = [_feature(name, categories) for name in names]
         if rows.is_file():
             table = _read_rows(rows, names)
-            features = [_observe(feature, table[feature.name]) for feature in features]
+            features = [_with_range(feature, table[feature.name]) for feature in features]
             matrix = _encode(features, table, rows)
             probe, apart = matrix, 0.0
         else:
             matrix = None
-            probe, apart = made_up_rows(classifier, features), ALLOWED_APART
-        features = [_exemplify(feature, probe, i) for i, feature in enumerate(features)]
+            probe, apart = synthetic_rows(classifier, features), TOLERATED_SHARE
+        features = [_with_example(feature, probe, i) for i, feature in enumerate(features)]
         columns = takes_named_columns(classifier)
-        graph, parity = export(classifier, features, probe, columns=columns, allowed_apart=apart)
+        graph, parity = export(classifier, features, probe, columns=columns, tolerated_share=apart)
         with artefact.staged(out) as folder:
             (folder / artefact.MODEL).write_bytes(file.read_bytes())
             (folder / artefact.ONNX).write_bytes(graph)
@@ -80,7 +80,7 @@ def adopt(file: Path, out: Path) -> artefact.Manifest:
                 probe[:0] if matrix is None else matrix,
                 predictions=[]
                 if matrix is None
-                else _given(graph, features, matrix, columns, classes),
+                else _prediction_counts(graph, features, matrix, columns, classes),
             )
             text = reference.model_dump_json() + "\n"
             (folder / artefact.REFERENCE).write_text(text, encoding="utf-8")
@@ -92,42 +92,42 @@ def adopt(file: Path, out: Path) -> artefact.Manifest:
                 input="columns" if columns else "matrix",
                 features=tuple(features),
                 classes=classes,
-                inputs=adoption_digest(file),
+                inputs=import_digest(file),
                 trained={"adopted_at": datetime.now(UTC).isoformat(timespec="seconds")},
                 parity=parity.as_json() | {"real_rows": matrix is not None},
                 versions=versions(),
             )
 
 
-def _given(
+def _prediction_counts(
     graph: bytes,
     features: Sequence[Feature],
     matrix: Matrix,
     columns: bool,
     classes: Sequence[object],
 ) -> list[int]:
-    """How many of the rows get each of the classes."""
+    """The number of rows predicted as each class."""
     labels = Predictor(graph, features, columns=columns).predict(matrix).labels
     return [int(count) for count in np.bincount(labels, minlength=len(classes))]
 
 
 def feature_names(classifier: Any) -> list[str]:
-    """Its own feature names, or f0, f1, … if it was fitted without.
+    """Its feature names, or f0, f1, … if it was fitted without names.
 
     Raises:
-        AdoptionError: it does not tell how many features it takes.
+        ImportModelError: it does not state its number of features.
     """
     named = getattr(classifier, "feature_names_in_", None)
     if named is not None:
         return [str(name) for name in named]
     count = getattr(classifier, "n_features_in_", None)
     if count is None:
-        raise AdoptionError(f"{type(classifier).__name__} does not tell its number of features")
+        raise ImportModelError(f"{type(classifier).__name__} does not state its number of features")
     return [f"f{i}" for i in range(count)]
 
 
 def parts_of(model: Any) -> Iterator[Any]:
-    """A model and everything fitted in it: pipeline steps, transformers, ensemble members."""
+    """A model and all fitted estimators in it: pipeline steps, transformers, ensemble members."""
     yield model
     held: list[Any] = []
     for attribute in ("steps", "transformers_", "estimators_", "calibrated_classifiers_"):
@@ -139,7 +139,7 @@ def parts_of(model: Any) -> Iterator[Any]:
 
 
 def takes_named_columns(classifier: Any) -> bool:
-    """Whether it picks columns by name, and so needs a table and not a matrix."""
+    """Whether it selects columns by name, so that it needs a table instead of a matrix."""
     return any(
         isinstance(column, str)
         for part in parts_of(classifier)
@@ -150,7 +150,7 @@ def takes_named_columns(classifier: Any) -> bool:
 
 
 def learned_categories(classifier: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The texts that its encoders learned, by the name of their column."""
+    """The categories that its encoders learned, by column name."""
     for part in parts_of(classifier):
         for _, transformer, columns in getattr(part, "transformers_", []):
             encoders = [step for step in parts_of(transformer) if hasattr(step, "categories_")]
@@ -162,8 +162,8 @@ def learned_categories(classifier: Any) -> Iterator[tuple[str, tuple[str, ...]]]
                     yield str(name), tuple(str(v) for v in values if isinstance(v, str))
 
 
-def made_up_rows(classifier: Any, features: Sequence[Feature]) -> Matrix:
-    """Rows around what the model has learned: a scaler's means, a tree's thresholds, else around 0."""
+def synthetic_rows(classifier: Any, features: Sequence[Feature]) -> Matrix:
+    """Random rows around a scaler's means or a tree's thresholds, if the model has them, else around 0."""
     random = np.random.default_rng(0)
     width = len(features)
     matrix = random.normal(size=(PROBE_ROWS, width))
@@ -191,28 +191,28 @@ def _spread(matrix: Any, tree: Any, random: np.random.Generator) -> None:
 def _load(file: Path) -> Any:
     try:
         with warnings.catch_warnings():
-            # It may answer differently then, and no comparison with the loaded model would tell.
+            # Such a model may predict differently, which the comparison with it would not show.
             warnings.simplefilter("error", InconsistentVersionWarning)
             return joblib.load(file)
     except InconsistentVersionWarning as error:
-        raise AdoptionError(
+        raise ImportModelError(
             f"its {error.estimator_name} was saved by scikit-learn {error.original_sklearn_version}, "
-            f"here is {error.current_sklearn_version}: save it again by this version, or install that one"
+            f"here is {error.current_sklearn_version}: save it again with this version, or install that one"
         ) from error
     except OSError:
         raise
-    # A pickle can raise anything at all.
+    # A pickle can raise any exception.
     except Exception as error:
-        raise AdoptionError(f"joblib cannot load it: {type(error).__name__}: {error}") from error
+        raise ImportModelError(f"joblib cannot load it: {type(error).__name__}: {error}") from error
 
 
 def _read_rows(file: Path, names: Sequence[str]) -> pd.DataFrame:
     table = pd.read_csv(file)
-    lacking = [name for name in names if name not in table.columns]
-    if lacking:
-        raise AdoptionError(f"{file} has no column {', '.join(lacking)}")
+    missing = [name for name in names if name not in table.columns]
+    if missing:
+        raise ImportModelError(f"{file} has no column {', '.join(missing)}")
     if table.empty:
-        raise AdoptionError(f"{file} has no rows")
+        raise ImportModelError(f"{file} has no rows")
     return table[list(names)]
 
 
@@ -222,7 +222,7 @@ def _feature(name: str, categories: dict[str, tuple[str, ...]]) -> Feature:
     return Feature(name=name)
 
 
-def _observe(feature: Feature, column: pd.Series[Any]) -> Feature:
+def _with_range(feature: Feature, column: pd.Series[Any]) -> Feature:
     if feature.kind == "category":
         return feature
     numbers = pd.to_numeric(column, errors="coerce")
@@ -236,23 +236,23 @@ def _encode(features: Sequence[Feature], table: pd.DataFrame, file: Path) -> Mat
         columns = [values[feature.name].tolist() for feature in features]
         return Schema(features).encode_columns(columns, (str(file),))
     except RequestError as problem:
-        raise AdoptionError(f"{file} does not fit the model: {problem.details[0]}") from problem
+        raise ImportModelError(f"{file} does not fit the model: {problem.details[0]}") from problem
 
 
-def _exemplify(feature: Feature, probe: Matrix, position: int) -> Feature:
+def _with_example(feature: Feature, probe: Matrix, position: int) -> Feature:
     example = Schema([feature]).decode(probe[:1, position : position + 1])[0][feature.name]
     return feature.model_copy(update={"example": example})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Adopt a file; gives the exit code."""
+    """Import a file; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m service.adopt", description=__doc__)
-    parser.add_argument("file", type=Path, help="what joblib wrote")
+    parser.add_argument("file", type=Path, help="the file that joblib wrote")
     parser.add_argument("out", type=Path, help="the artefact folder to write")
     options = parser.parse_args(arguments)
     try:
-        manifest = adopt(options.file, options.out)
-    except (AdoptionError, ExportError, artefact.ArtefactError) as error:
+        manifest = import_model(options.file, options.out)
+    except (ImportModelError, ExportError, artefact.ArtefactError) as error:
         sys.stderr.write(" ".join(str(error).split()) + "\n")
         return 1
     except OSError as error:

@@ -1,7 +1,7 @@
-"""Which model to serve: an artefact folder as it is, or a joblib file after it was made into one.
+"""The model to serve: an artefact folder, or a joblib file that is converted to one and cached.
 
-`python -m service.adoption` finds it ahead of the replicas, which then convert nothing: where their memory is
-limited, theirs is too small for scikit-learn.
+`python -m service.adoption` converts it before the replicas start, as a replica with a memory limit may have
+too little memory for scikit-learn.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from service.artefact import Artefact, ArtefactError, digest_file, load
 from tidegate.settings import SettingsError
 from tidegate.settings import load as load_settings
 
-ADOPTION_FORMAT: Final = 2
-"""To be raised when an adopted artefact is written differently, so that old ones are made anew."""
+IMPORT_FORMAT: Final = 2
+"""Increment it when the format of a converted artefact changes, so that cached ones are recreated."""
 
 
 async def find_model(path: Path, data_dir: Path) -> Artefact:
@@ -26,30 +26,30 @@ async def find_model(path: Path, data_dir: Path) -> Artefact:
 
     Args:
         path: an artefact folder, or a file that joblib wrote.
-        data_dir: where the artefact of an adopted file is kept (`artefacts/<digest>` in it).
+        data_dir: where the artefact of a converted file is cached (`artefacts/<digest>` in it).
 
     Raises:
-        ArtefactError: it is not there, not whole, or cannot be converted.
+        ArtefactError: it is missing or incomplete, or cannot be converted.
     """
     if await asyncio.to_thread(path.is_file):
-        path = await adopt_file(path, data_dir / "artefacts")
+        path = await import_file(path, data_dir / "artefacts")
     return await asyncio.to_thread(load, path)
 
 
-async def adopt_file(file: Path, artefacts: Path) -> Path:
-    """Convert a joblib file once, in a process of its own, so that scikit-learn never enters this one.
+async def import_file(file: Path, artefacts: Path) -> Path:
+    """Convert a joblib file once, in a separate process, so that this one does not import scikit-learn.
 
     Returns:
-        The artefact folder. It is named by the digest of what it was made from, so an edited file gets a
-        new one, and the same file is not converted twice.
+        The artefact folder. It is named by the digest of its sources, so an edited file gets a new one,
+        and the same file is not converted twice.
 
     Raises:
-        ArtefactError: it cannot be converted; the text says why.
+        ArtefactError: it cannot be converted; the text gives the reason.
     """
     try:
-        out = artefacts / await asyncio.to_thread(adoption_digest, file)
+        out = artefacts / await asyncio.to_thread(import_digest, file)
     except OSError as error:
-        raise ArtefactError(f"{file} does not read: {error.strerror}") from error
+        raise ArtefactError(f"{file} cannot be read: {error.strerror}") from error
     if await asyncio.to_thread(out.is_dir):
         return out
     command = (sys.executable, "-m", "service.adopt", str(file), str(out))
@@ -70,7 +70,7 @@ async def adopt_file(file: Path, artefacts: Path) -> Path:
 
 
 def _ending(code: int) -> str:
-    """Why a process that said nothing ended: nobody but the system kills one that converts."""
+    """Why a process without error output ended: SIGKILL comes from the kernel, for lack of memory."""
     if code == -signal.SIGKILL:
         return (
             "its conversion was killed, most likely because there was too little memory for it: "
@@ -80,22 +80,22 @@ def _ending(code: int) -> str:
 
 
 def rows_file(file: Path) -> Path:
-    """The rows that may lie beside a joblib file: `wine.csv` for `wine.joblib`."""
+    """The optional file of rows in the folder of a joblib file: `wine.csv` for `wine.joblib`."""
     return file.with_suffix(".csv")
 
 
-def adoption_digest(file: Path) -> str:
-    """16 hexadecimal digits for a file, the rows beside it, its name and the form of what is written."""
+def import_digest(file: Path) -> str:
+    """16 hexadecimal digits of a file's content and name, its file of rows, and the artefact format."""
     rows = rows_file(file)
-    parts = [str(ADOPTION_FORMAT), file.stem, digest_file(file)]
+    parts = [str(IMPORT_FORMAT), file.stem, digest_file(file)]
     parts += [digest_file(rows)] if rows.is_file() else []
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def main() -> int:
-    """Find the models that the settings name, converting them if need be; gives the exit code.
+    """Find the models that the settings name, and convert them if necessary; returns the exit code.
 
-    A shadow that cannot be converted keeps no replica from its start: it costs nobody an answer.
+    The replicas start even if the shadow model cannot be converted.
     """
     try:
         settings = load_settings()
@@ -110,7 +110,7 @@ def main() -> int:
 
 
 def _found(path: Path, data_dir: Path) -> bool:
-    """Find one and say so, or why not."""
+    """Find one model; print its name, or the reason why it cannot be found."""
     try:
         artefact = asyncio.run(find_model(path, data_dir))
     except ArtefactError as error:

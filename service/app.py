@@ -1,4 +1,4 @@
-"""The application: its paths, and how its errors look."""
+"""The ASGI application: routes, lifespan and error responses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from service.body import BODY, parse_json, read_body
 from service.docs_page import CONTENT_SECURITY_POLICY, docs_page
 from service.features import Matrix, Schema
 from service.feedback import Feedback
-from service.follow_up import FollowUp
+from service.follow_up import AfterResponse
 from service.inference_v2 import PREFIX, InferenceV2
 from service.openapi import describe
 from service.problems import Detail, RequestError
@@ -36,27 +36,27 @@ from tidegate.telemetry import fail, instrument, span
 def create_app(settings: Settings, *, on_failure: Callable[[], None] | None = None) -> FastAPI:
     """The service as an ASGI application.
 
-    It answers `/live` at once and loads its model meanwhile. The replica is `app.state.replica`.
+    It serves `/live` at once and loads its model in the background. The replica is `app.state.replica`.
 
     Args:
         settings: the settings.
         on_failure: called when the model cannot be loaded.
     """
-    # The paths below are Starlette's: FastAPI's reading of bodies would cost more than the model does.
+    # The routes are Starlette's: FastAPI's validation of a body costs more than the model's prediction.
     app = FastAPI(
         title=settings.service.name,
         version=VERSION,
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        # A redirect would name the host that the client claims, and send its body there.
+        # A redirect would send the body to the host of the request header, which a client can forge.
         redirect_slashes=False,
         lifespan=_lifespan(on_failure),
     )
     telemetry = instrument(app, settings)
     replica = Replica(settings, telemetry.registry)
 
-    def tell_outcome(event_id: str, fields: Mapping[str, Any]) -> None:
+    def write_outcome(event_id: str, fields: Mapping[str, Any]) -> None:
         text = "a label arrived"
         at = time_ns()
         event = make_event(
@@ -64,39 +64,39 @@ def create_app(settings: Settings, *, on_failure: Callable[[], None] | None = No
         )
         telemetry.writer.write(event)
 
-    def tell(dataset: str, sentence: str, fields: Mapping[str, Any]) -> None:
+    def write_event(dataset: str, sentence: str, fields: Mapping[str, Any]) -> None:
         event = make_event(telemetry.origin, dataset, sentence, unix_ns=time_ns(), fields=fields)
         telemetry.writer.write(event)
 
-    replica.follow_up = FollowUp(settings, telemetry.registry, tell)
+    replica.after_response = AfterResponse(settings, telemetry.registry, write_event)
     app.state.replica = replica
     endpoints = Endpoints(replica)
     app.openapi = endpoints.document  # type: ignore[method-assign]
     app.router.routes += [
         Route("/predict", endpoints.predict, methods=["POST"]),
-        Route("/feedback", Feedback(replica, tell_outcome).post, methods=["POST"]),
+        Route("/feedback", Feedback(replica, write_outcome).post, methods=["POST"]),
         Route("/live", endpoints.live),
         Route("/ready", endpoints.ready),
         Route("/openapi.json", endpoints.openapi),
         Route("/docs", endpoints.docs),
         *InferenceV2(replica).routes(),
     ]
-    app.add_exception_handler(RequestError, _on_problem)
+    app.add_exception_handler(RequestError, _on_request_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(Exception, _on_bug)
-    app.add_middleware(LastAnswers, replica=replica)
+    app.add_exception_handler(Exception, _on_unexpected_error)
+    app.add_middleware(CloseWhileDraining, replica=replica)
     return app
 
 
 class Endpoints:
-    """The service's own paths, for one replica."""
+    """The endpoints of the service, except /feedback and the Open Inference Protocol, for one replica."""
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
         self._document: dict[str, Any] | None = None
 
     async def predict(self, request: Request) -> Response:
-        """Answer each instance with a label and its probability."""
+        """Predict a label and its probability for each instance."""
         replica = self._replica
         model = replica.model()
         body = await read_body(request, replica.settings.gateway.request_bytes)
@@ -110,11 +110,11 @@ class Endpoints:
         return Response(content, media_type="application/json", background=after)
 
     async def live(self, _: Request) -> Response:
-        """Whether the process runs."""
+        """Liveness: the process runs."""
         return _json({"status": "live"})
 
     async def ready(self, _: Request) -> Response:
-        """Whether requests may be sent: not before the model is loaded, nor from a SIGTERM on."""
+        """Readiness: 503 until the model is loaded, and after SIGTERM."""
         replica = self._replica
         status = HTTPStatus.OK if replica.phase == "ready" else HTTPStatus.SERVICE_UNAVAILABLE
         answer: dict[str, str] = {"status": replica.phase}
@@ -145,32 +145,35 @@ class Endpoints:
         return self._document
 
 
-class LastAnswers:
-    """Closes each connection with its answer while the replica drains, so that none is cut off idle."""
+class CloseWhileDraining:
+    """Middleware that closes each connection with its response while the replica drains.
+
+    Otherwise the server would close idle connections on which the gateway may just send a request.
+    """
 
     def __init__(self, app: ASGIApp, replica: Replica) -> None:
         self.app = app
         self.replica = replica
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and close its connection if need be."""
+        """Handle a request, with `Connection: close` in the response while the replica drains."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
 
-        async def send_last(message: Message) -> None:
+        async def send_closing(message: Message) -> None:
             if message["type"] == "http.response.start" and self.replica.phase == "draining":
                 message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
             await send(message)
 
-        await self.app(scope, receive, send_last)
+        await self.app(scope, receive, send_closing)
 
 
 def read_request(body: object, schema: Schema) -> tuple[Matrix, Work | None]:
-    """The rows and the kind that a request's body asks for.
+    """The rows and the kind of a request, from its body.
 
     Raises:
-        RequestError: 422, naming what is wrong.
+        RequestError: 422, naming each invalid field.
     """
     if not isinstance(body, dict):
         raise RequestError(422, Detail(BODY, "Input should be an object", "dict_type"))
@@ -208,9 +211,9 @@ def _lifespan(on_failure: Callable[[], None] | None) -> Any:
     return lifespan
 
 
-async def _on_problem(request: Request, error: Exception) -> Response:
+async def _on_request_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)  # noqa: S101 (it is registered for this type alone)
-    return _answer_with(request, error)
+    return _error_response(request, error)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
@@ -221,15 +224,15 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     }.get(HTTPStatus(error.status_code), (("request",), "http_error"))
     message = f"{request.method} {request.url.path}: {error.detail}"
     detail = Detail(loc, message, kind)
-    return _answer_with(request, RequestError(error.status_code, detail, headers=error.headers))
+    return _error_response(request, RequestError(error.status_code, detail, headers=error.headers))
 
 
-async def _on_bug(request: Request, error: Exception) -> Response:
+async def _on_unexpected_error(request: Request, error: Exception) -> Response:
     detail = Detail(("server",), "Internal error; it is logged", type(error).__name__)
-    return _answer_with(request, RequestError(500, detail))
+    return _error_response(request, RequestError(500, detail))
 
 
-def _answer_with(request: Request, problem: RequestError) -> Response:
+def _error_response(request: Request, problem: RequestError) -> Response:
     fail(problem.type, str(problem))
     if request.url.path.startswith(PREFIX):
         body: dict[str, Any] = {"error": str(problem)}

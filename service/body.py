@@ -17,30 +17,33 @@ from service.problems import Detail, Loc, RequestError
 BODY: Final[Loc] = ("body",)
 # zlib's window bits: 16 more for gzip's header. "deflate" means zlib's own (RFC 9110, 8.4.1.2).
 _GZIP: Final = 16 + zlib.MAX_WBITS
-MOST_MEMBERS: Final = 64
-"""Most gzip members of one body: what follows each one is copied."""
+MAX_MEMBERS: Final = 64
+"""Largest number of gzip members in a body: the bytes after each one are copied."""
 SEARCHED_BYTES: Final = 16_384
-"""In a longer text the fields that hold NaN are not looked for: 16 KiB take up to 9 ms."""
+"""Longer bodies are not searched for the fields that contain NaN: 16 KiB take up to 9 ms."""
 _WINDOW_BITS: Final = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": zlib.MAX_WBITS}
 
 
 async def read_body(request: Request, limit: int, *, check_type: bool = True) -> bytes:
-    """The body, decoded.
+    """Read and decode the body.
 
     Args:
         request: the request.
-        limit: most bytes, before and after decoding.
+        limit: the largest size in bytes, before and after decoding.
         check_type: whether its content type must be JSON.
 
     Raises:
-        RequestError: 413 too large, 415 another type or encoding, 400 a broken encoding, 499 client gone.
+        RequestError: 413 too large; 415 unsupported content type or encoding; 400 the encoding is invalid;
+            499 the client disconnected.
     """
     if check_type:
         _check_type(request.headers.get("content-type", ""))
     window_bits = _window_bits(request.headers.get("content-encoding", ""))
     declared = byte_count(request.headers.get("content-length", ""))
     if declared is not None and declared > limit:
-        raise _too_large(limit)  # the server reads on and drops the rest, so the client gets this
+        raise _too_large(
+            limit
+        )  # the server discards the rest, so that the client reads this response
     body = bytearray()
     try:
         async for chunk in request.stream():
@@ -53,20 +56,20 @@ async def read_body(request: Request, limit: int, *, check_type: bool = True) ->
 
 
 def byte_count(text: str) -> int | None:
-    """The number that a header gives for a length in bytes; None if it is none."""
-    # Python refuses to read an integer of more than 4300 digits; no length has more than 19.
+    """The length in bytes in a header; None if it is not a number."""
+    # Python refuses to parse an integer of more than 4300 digits; no length has more than 19.
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
 
 
 def parse_json(body: bytes) -> Any:
-    """The value that a JSON text stands for.
+    """Parse a JSON body.
 
     Raises:
-        RequestError: 400 it is no JSON; 422 it holds NaN or an infinity, naming where: in a long text by
-            the position alone, as a search for the fields would hold the event loop.
+        RequestError: 400 it is not JSON; 422 it contains NaN or infinity, naming the fields: in a long
+            body only the position, as a search for the fields would block the event loop.
     """
     if not body.strip():
-        raise RequestError(400, Detail(BODY, "The body is empty; JSON is needed", "json_invalid"))
+        raise RequestError(400, Detail(BODY, "The body is empty; expected JSON", "json_invalid"))
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -81,13 +84,13 @@ def parse_json(body: bytes) -> Any:
 
 
 def _is_not_finite(error: orjson.JSONDecodeError) -> bool:
-    """Whether NaN, an infinity or a number beyond float64 is what orjson stopped at."""
+    """Whether orjson failed at NaN, infinity or a number beyond float64."""
     return error.doc.startswith(("NaN", "Infinity"), error.pos) or "infinity" in error.msg
 
 
 def _not_finite(body: bytes) -> Iterator[Loc]:
     try:
-        value = json.loads(body)  # Python's own parser reads them, so they can be named
+        value = json.loads(body)  # Python's own parser accepts NaN and infinity
     except (ValueError, RecursionError):
         return
     open_values: list[tuple[Loc, Any]] = [(BODY, value)]
@@ -95,9 +98,9 @@ def _not_finite(body: bytes) -> Iterator[Loc]:
     while open_values and found < 20:
         loc, value = open_values.pop()
         if isinstance(value, dict):
-            open_values += [((*loc, key), held) for key, held in reversed(value.items())]
+            open_values += [((*loc, key), item) for key, item in reversed(value.items())]
         elif isinstance(value, list):
-            open_values += [((*loc, i), held) for i, held in reversed([*enumerate(value)])]
+            open_values += [((*loc, i), item) for i, item in reversed([*enumerate(value)])]
         elif isinstance(value, float) and not math.isfinite(value):
             found += 1
             yield loc
@@ -124,23 +127,23 @@ def _window_bits(encoding: str) -> int | None:
 
 def _inflate(body: bytes, window_bits: int, limit: int) -> bytes:
     plain = bytearray()
-    for _ in range(MOST_MEMBERS):
+    for _ in range(MAX_MEMBERS):
         stream = zlib.decompressobj(window_bits)
         try:
-            # One byte over the limit tells that there is more, without unpacking all of a bomb.
+            # One byte over the limit shows that the body is too large, without inflating all of a zip bomb.
             plain += stream.decompress(body, limit + 1 - len(plain))
         except zlib.error as error:
             raise _not_decoded(f"The body cannot be decoded: {error}") from None
         if len(plain) > limit:
             raise _too_large(limit)
         if not stream.eof:
-            raise _not_decoded("The encoded body is cut short")
+            raise _not_decoded("The encoded body is truncated")
         body = stream.unused_data
         if not body:
             return bytes(plain)
         if window_bits != _GZIP:  # only gzip has members (RFC 1952, 2.2)
             raise _not_decoded(f"{len(body)} bytes follow the encoded body")
-    raise _not_decoded(f"The body has more than {MOST_MEMBERS} gzip members; compress it as one")
+    raise _not_decoded(f"The body has more than {MAX_MEMBERS} gzip members; compress it as one")
 
 
 def _not_decoded(message: str) -> RequestError:

@@ -52,7 +52,7 @@ def export(
     probe: Matrix,
     *,
     columns: bool = False,
-    allowed_apart: float = 0.0,
+    tolerated_share: float = 0.0,
 ) -> tuple[bytes, Parity]:
     """Convert a fitted classifier and compare both forms.
 
@@ -61,7 +61,7 @@ def export(
         features: what the probe's columns are.
         probe: rows to compare on; held-out ones where there are any.
         columns: whether the classifier takes a table with a column a feature, by name.
-        allowed_apart: share of probe rows whose probabilities may differ by more than `TOLERANCE`.
+        tolerated_share: share of probe rows whose probabilities may differ by more than `TOLERANCE`.
 
     Returns:
         The ONNX file's content, and the comparison.
@@ -87,7 +87,7 @@ def export(
         raise ExportError(
             f"{type(classifier).__name__} does not convert to ONNX: {reason}"
         ) from error
-    if parity.rows_apart > allowed_apart:
+    if parity.rows_apart > tolerated_share:
         raise ExportError(
             f"the ONNX form of {type(classifier).__name__} answers differently: "
             f"{parity.rows_apart:.2%} of {parity.rows} rows are more than {TOLERANCE} apart, "

@@ -1,4 +1,4 @@
-"""`POST /feedback`: labels that come after their prediction."""
+"""`POST /feedback`: true labels of earlier predictions."""
 
 from __future__ import annotations
 
@@ -30,24 +30,26 @@ STATUS: Final[Mapping[Reason, int]] = {
     "unknown_label": HTTPStatus.UNPROCESSABLE_ENTITY,
 }
 BLOCK_OUTCOMES: Final = 64
-"""Outcomes that are taken before other requests have a turn; 4096 hold the event loop for 110 ms."""
+"""Outcomes processed before the event loop runs other requests; 4096 take 110 ms."""
 _FIELDS: Final = {"prediction_id", "label"}
 
 
 class Feedback:
-    """The endpoint, for one replica.
+    """The endpoint of one replica.
 
     Args:
-        replica: whose model the labels are about.
-        tell: writes the event of an outcome: its id and its fields.
+        replica: the replica whose model made the predictions.
+        write_event: writes the event of an outcome: its id and its fields.
     """
 
-    def __init__(self, replica: Replica, tell: Callable[[str, Mapping[str, Any]], None]) -> None:
+    def __init__(
+        self, replica: Replica, write_event: Callable[[str, Mapping[str, Any]], None]
+    ) -> None:
         self._replica = replica
-        self._tell = tell
+        self._write_event = write_event
 
     async def post(self, request: Request) -> Response:
-        """Take each label that can be taken, and say of each other one why not."""
+        """Accept each valid label, and report why each of the others is refused."""
         model, desk = self._replica.model(), self._replica.desk()
         body = await read_body(request, self._replica.settings.gateway.request_bytes)
         outcomes = read_outcomes(parse_json(body))
@@ -62,7 +64,7 @@ class Feedback:
                 detail = Detail((*OUTCOMES, number, name), str(refusal), refusal.reason)
                 refused.append((STATUS[refusal.reason], detail))
                 continue
-            self._tell(outcome.prediction.outcome_id, outcome.fields(model.manifest.name))
+            self._write_event(outcome.prediction.outcome_id, outcome.fields(model.manifest.name))
         accepted = len(outcomes) - len(refused)
         annotate(feedback={"accepted": accepted, "refused": len(refused)})
         if refused and not accepted:
@@ -74,10 +76,10 @@ class Feedback:
 
 
 def read_outcomes(body: object) -> list[Any]:
-    """The entries of a request's body.
+    """The outcomes in the body of a request.
 
     Raises:
-        RequestError: 422, naming what is wrong.
+        RequestError: 422, naming each invalid field.
     """
     outcomes = body.get("outcomes") if isinstance(body, dict) else None
     if not isinstance(body, dict) or set(body) - {"outcomes"}:
@@ -87,7 +89,7 @@ def read_outcomes(body: object) -> list[Any]:
         message = "Input should be a list of at least one outcome"
         raise RequestError(422, Detail(OUTCOMES, message, "list_type"))
     if len(outcomes) > MAX_ROWS:
-        message = f"At most {MAX_ROWS} outcomes are taken at once, got {len(outcomes)}"
+        message = f"At most {MAX_ROWS} outcomes are accepted in one request, got {len(outcomes)}"
         raise RequestError(422, Detail(OUTCOMES, message, "too_long"))
     for number, entry in enumerate(outcomes):
         if not isinstance(entry, dict) or set(entry) != _FIELDS:
@@ -97,16 +99,16 @@ def read_outcomes(body: object) -> list[Any]:
 
 
 def take(desk: OutcomeDesk, entry: Mapping[str, Any]) -> Outcome:
-    """Hand one entry in.
+    """Process one outcome.
 
     Raises:
-        OutcomeRefusedError: it is not counted.
+        OutcomeRefusedError: its label is not counted.
     """
     return desk.take(entry["prediction_id"], entry["label"], time_ns() // 1000)
 
 
 def status_of(accepted: int, refusals: list[int]) -> int:
-    """200 if all were taken, 207 if some; if none, their common status, or 422 if they differ."""
+    """200 if all are accepted, 207 if some; else their common status, or 422 if it differs."""
     if not refusals:
         return HTTPStatus.OK
     if accepted:

@@ -1,4 +1,4 @@
-"""What follows an answer: the shadow scores its share, and rows are kept for a later training."""
+"""Work after a response: the shadow model scores it, and its rows are retained for later training."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from prometheus_client import CollectorRegistry, Counter
 from starlette.background import BackgroundTask
 
 from service.adoption import find_model
-from service.afterwards import Afterwards
+from service.afterwards import BackgroundWorker
 from service.artefact import ArtefactError, Manifest
 from service.features import Matrix, Schema
 from service.predict import Prediction
-from service.shadow import Shadow, ShadowRefusedError, Tell
+from service.shadow import Shadow, ShadowError, WriteEvent
 from tidegate.drift.rows import row_events
 from tidegate.settings import Settings
 from tidegate.telemetry import get_logger
@@ -23,30 +23,30 @@ from tidegate.telemetry import get_logger
 log = get_logger("service.follow_up")
 
 
-class FollowUp:
-    """For one replica.
+class AfterResponse:
+    """The background work of one replica.
 
     Args:
-        settings: which shares.
-        registry: where metrics are shown.
-        tell: writes events.
-        draw: a number from 0 up to 1, for the shares.
+        settings: the fractions of requests to score and to retain.
+        registry: the registry of its metrics.
+        write_event: writes events.
+        draw: a random number from 0 up to 1, for the sampling.
     """
 
     def __init__(
         self,
         settings: Settings,
         registry: CollectorRegistry,
-        tell: Tell,
+        write_event: WriteEvent,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self._model = settings.model
+        self._settings = settings.model
         self._data_dir = settings.stack.data_dir
-        self._keep_share = settings.drift.keep_rows_share
+        self._retain_fraction = settings.drift.keep_rows_share
         self._registry = registry
-        self._tell = tell
+        self._write_event = write_event
         self._draw = draw
-        self._afterwards = Afterwards()
+        self._worker = BackgroundWorker()
         self.shadow: Shadow | None = None
         rows = Counter(
             "tidegate_rows_kept_total",
@@ -54,20 +54,20 @@ class FollowUp:
             ("written",),
             registry=registry,
         )
-        self._kept, self._lost = (rows.labels(word) for word in ("true", "false"))
+        self._retained, self._lost = (rows.labels(word) for word in ("true", "false"))
 
-    async def load(self, champion: Manifest) -> None:
-        """Load the shadow, if there shall be one. One that cannot be loaded costs nobody an answer."""
-        path = self._model.shadow_path
-        if path is None or not self._model.shadow_share:
+    async def load(self, model: Manifest) -> None:
+        """Load the shadow model, if the settings name one. A failure is logged; requests are not affected."""
+        path = self._settings.shadow_path
+        if path is None or not self._settings.shadow_share:
             return
         try:
             artefact = await find_model(path, self._data_dir)
             self.shadow = await asyncio.to_thread(
-                Shadow, champion, artefact, self._registry, self._tell
+                Shadow, model, artefact, self._registry, self._write_event
             )
-        except (ArtefactError, ShadowRefusedError, OSError) as error:
-            # The reason says it all: a traceback would only bury it.
+        except (ArtefactError, ShadowError, OSError) as error:
+            # The reason is complete: a traceback would hide it.
             log.error("shadow refused", shadow={"path": str(path)}, reason=str(error))  # noqa: TRY400
             return
         except Exception:
@@ -77,58 +77,56 @@ class FollowUp:
 
     def after(
         self,
-        champion: Manifest,
+        model: Manifest,
         schema: Schema,
         matrix: Matrix,
-        answered: Prediction,
+        predicted: Prediction,
         *,
         trace_id: str,
         prediction_ids: Sequence[str] = (),
     ) -> BackgroundTask | None:
-        """What to do once the answer is sent; None if nothing.
+        """The work after the response is sent; None if there is none.
 
         Args:
-            champion: what answered.
+            model: the manifest of the model that predicted.
             schema: its features.
             matrix: the rows.
-            answered: what they were answered with.
+            predicted: their prediction.
             trace_id: the request's.
-            prediction_ids: of the rows; without them none is kept, as no label would find it.
+            prediction_ids: ids of the rows; without ids no row is retained, as no label could be joined.
         """
         shadow = self.shadow
-        scored = shadow is not None and self._draw() < self._model.shadow_share
-        kept = bool(prediction_ids) and self._draw() < self._keep_share
-        if not (scored or kept):
+        scored = shadow is not None and self._draw() < self._settings.shadow_share
+        retained = bool(prediction_ids) and self._draw() < self._retain_fraction
+        if not (scored or retained):
             return None
 
-        keep = partial(self._keep, champion, schema, matrix, trace_id, prediction_ids)
+        retain = partial(self._retain, model, schema, matrix, trace_id, prediction_ids)
 
-        async def hand_over() -> (
-            None
-        ):  # a coroutine: another function would get a thread of its own
-            if kept and not self._afterwards.offer(keep):
+        async def enqueue() -> None:  # a coroutine, as Starlette runs a function in a thread
+            if retained and not self._worker.offer(retain):
                 self._lost.inc(len(matrix))
             if scored and shadow is not None:
-                score = partial(shadow.score, matrix, answered, trace_id)
-                if not self._afterwards.offer(score):
+                score = partial(shadow.score, matrix, predicted, trace_id)
+                if not self._worker.offer(score):
                     shadow.metrics.drop("full", len(matrix))
 
-        return BackgroundTask(hand_over)
+        return BackgroundTask(enqueue)
 
     def close(self) -> None:
-        """Do what is left, for a moment at most."""
-        self._afterwards.close()
+        """Finish the queued work, within a short time."""
+        self._worker.close()
 
-    def _keep(
+    def _retain(
         self,
-        champion: Manifest,
+        model: Manifest,
         schema: Schema,
         matrix: Matrix,
         trace_id: str,
         prediction_ids: Sequence[str],
     ) -> None:
         values = [list(row.values()) for row in schema.decode(matrix)]
-        of = {"trace_id": trace_id, "model": champion.name, "version": champion.version}
+        of = {"trace_id": trace_id, "model": model.name, "version": model.version}
         for sentence, fields in row_events(schema.names, values, prediction_ids, **of):
-            self._tell("rows", sentence, fields)
-        self._kept.inc(len(matrix))
+            self._write_event("rows", sentence, fields)
+        self._retained.inc(len(matrix))

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from service.features import Feature, Matrix, Schema
 from service.model import Model
 from service.predict import MATRIX_INPUT
-from service.problems import SHOWN_CHARACTERS, Detail, RequestError, listed, shown
+from service.problems import MAX_SHOWN_CHARACTERS, Detail, RequestError, listed, shown
 from service.replica import BatchResult
 from service.tensors import BYTES, Tensor, pack, wrong
 from service.work import WORKS, Work
@@ -57,7 +57,7 @@ def to_matrix(schema: Schema, tensors: Sequence[Tensor]) -> Matrix:
     for name in by_name:
         if name not in schema.names:
             message = f"Unknown input; expected one of {listed(schema.names)}"
-            loc = ("inputs", name[:SHOWN_CHARACTERS])
+            loc = ("inputs", name[:MAX_SHOWN_CHARACTERS])
             raise RequestError(422, Detail(loc, message, "extra_forbidden"))
     columns = [_column(feature, by_name.get(feature.name), rows) for feature in schema.features]
     return schema.encode_columns(columns, ("inputs",))

@@ -1,7 +1,7 @@
-"""`python -m service.intake PATH KEPT --like CURRENT`: make sure that an artefact can be served, and keep it.
+"""`python -m service.intake PATH KEPT --like CURRENT`: check that an artefact can be served, and copy it.
 
-It is loaded as a replica would load it, compared with the one that is served, and copied: so that a replica
-that starts days later gets the same model, whatever became of the folder meanwhile.
+It is loaded as a replica loads it, compared with the one that is served, and copied, so that a replica that
+starts days later gets the same model even if the folder has changed.
 """
 
 from __future__ import annotations
@@ -27,32 +27,32 @@ from tidegate.settings import Settings, SettingsError
 from tidegate.settings import load as load_settings
 
 
-class IntakeError(Exception):
-    """The artefact is not taken in; the text says why."""
+class AdmissionError(Exception):
+    """The artefact is not admitted; the text gives the reason."""
 
 
-def take_in(path: Path, kept: Path, like: Path | None, settings: Settings) -> Artefact:
-    """Check an artefact and keep a copy of it.
+def admit(path: Path, kept: Path, like: Path | None, settings: Settings) -> Artefact:
+    """Check an artefact and retain a copy of it.
 
     Args:
         path: an artefact folder, or a file that joblib wrote.
-        kept: the folder of copies, one a version.
-        like: what is served now; the new one must take the same features and give the same classes.
-        settings: where adopted files are kept, and how the model is watched.
+        kept: the folder of copies, one per version.
+        like: the served artefact; the new one must have the same features and classes.
+        settings: the cache of converted files, and the parameters of the drift monitor.
 
     Raises:
-        IntakeError: it does not load, or is for other requests.
+        AdmissionError: it cannot be loaded, or its clients would notice a difference.
     """
-    found = _loaded(path, settings)
+    found = _load(path, settings)
     if like is not None:
-        current = _loaded(like, settings)
-        if differences := differing(current.manifest, found.manifest):
-            raise IntakeError(f"{path} is for other requests: {differences}")
-    return keep(found, kept)
+        current = _load(like, settings)
+        if differences := contract_differences(current.manifest, found.manifest):
+            raise AdmissionError(f"{path} is for other requests: {differences}")
+    return retain(found, kept)
 
 
-def keep(artefact: Artefact, kept: Path) -> Artefact:
-    """The artefact's copy, made if there is none that is whole."""
+def retain(artefact: Artefact, kept: Path) -> Artefact:
+    """The copy of the artefact, created unless a complete one exists."""
     out = kept / f"{artefact.manifest.name}-{artefact.manifest.version}"
     with locked(out):
         try:
@@ -65,26 +65,26 @@ def keep(artefact: Artefact, kept: Path) -> Artefact:
         return load(out)
 
 
-def differing(current: Manifest, other: Manifest) -> str:
-    """What a client of the current model would notice of the other one; empty if nothing."""
-    said = [
+def contract_differences(current: Manifest, other: Manifest) -> str:
+    """The differences that a client of the current model would notice; empty if none."""
+    found = [
         f"{word} {', '.join(sorted(names))}"
         for word, names in (
             ("it lacks", _names(current) - _names(other)),
-            ("it also wants", _names(other) - _names(current)),
+            ("it also requires", _names(other) - _names(current)),
         )
         if names
     ]
     here = {feature.name: feature for feature in current.features}
-    said += [
+    found += [
         f"{feature.name} {word}"
         for feature in other.features
         if feature.name in here and (word := _stricter(here[feature.name], feature))
     ]
     if set(current.classes) != set(other.classes):
         classes = (", ".join(map(str, each)) for each in (other.classes, current.classes))
-        said.append("it answers {}, not {}".format(*classes))
-    return "; ".join(said)
+        found.append("its classes are {}, not {}".format(*classes))
+    return "; ".join(found)
 
 
 def _names(manifest: Manifest) -> set[str]:
@@ -97,41 +97,41 @@ def _stricter(current: Feature, other: Feature) -> str:
     if current.missing and not other.missing:
         return "may no longer be missing"
     if lost := set(current.categories) - set(other.categories):
-        return f"no longer takes {', '.join(sorted(lost)[:10])}"
+        return f"no longer accepts {', '.join(sorted(lost)[:10])}"
     return ""
 
 
-def _loaded(path: Path, settings: Settings) -> Artefact:
+def _load(path: Path, settings: Settings) -> Artefact:
     try:
         artefact = asyncio.run(find_model(path, settings.stack.data_dir))
         load_predictor(artefact)
         make_monitor(artefact, settings)
     except (ArtefactError, BadReferenceError, OSError) as error:
-        raise IntakeError(" ".join(str(error).split())) from error
+        raise AdmissionError(" ".join(str(error).split())) from error
     return artefact
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Take one in; prints what it is as JSON, or why not on stderr; gives the exit code."""
+    """Admit an artefact; prints its path, name and version as JSON, or the reason on stderr."""
     parser = argparse.ArgumentParser(prog="python -m service.intake", description=__doc__)
     parser.add_argument("path", type=Path, help="an artefact folder, or a file that joblib wrote")
     parser.add_argument("kept", type=Path, help="the folder of copies")
-    parser.add_argument("--like", type=Path, help="what is served now")
+    parser.add_argument("--like", type=Path, help="the artefact that is served")
     options = parser.parse_args(arguments)
     try:
-        artefact = take_in(options.path, options.kept, options.like, load_settings())
+        artefact = admit(options.path, options.kept, options.like, load_settings())
     except OSError as error:
         sys.stderr.write(f"{sentence(error)}\n")
         return 1
-    except (IntakeError, SettingsError, ArtefactError) as error:
+    except (AdmissionError, SettingsError, ArtefactError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    told: dict[str, Any] = {
+    admitted: dict[str, Any] = {
         "path": str(artefact.path),
         "name": artefact.manifest.name,
         "version": artefact.manifest.version,
     }
-    sys.stdout.buffer.write(orjson.dumps(told) + b"\n")
+    sys.stdout.buffer.write(orjson.dumps(admitted) + b"\n")
     return 0
 
 

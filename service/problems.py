@@ -1,4 +1,4 @@
-"""What went wrong with a request: a status, where, and why, for the person who reads it."""
+"""Errors of requests: status, location and message."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import orjson
 
 Loc: TypeAlias = tuple[str | int, ...]
 
-SHOWN_CHARACTERS: Final = 80
-"""A longer text from a client is cut where an error message repeats it."""
+MAX_SHOWN_CHARACTERS: Final = 80
+"""Longer strings from a client are truncated in error messages."""
 LISTED_NAMES: Final = 20
-"""Most names of features or categories in an error message; one answer may have twenty such messages."""
+"""Largest number of names in an error message; a response may have twenty such messages."""
 
 
 def shown(value: object) -> str:
-    """A value from a client's JSON, for an error message: never long, and never what is inside it."""
+    """A JSON value for an error message: truncated, and without the content of lists and objects."""
     if isinstance(value, str):
-        return repr(value[:SHOWN_CHARACTERS])
+        return repr(value[:MAX_SHOWN_CHARACTERS])
     if isinstance(value, list):
         return "a list"
     if isinstance(value, dict):
@@ -28,21 +28,21 @@ def shown(value: object) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names of the model's, for an error message: the first, and how many more, as it may have thousands."""
+    """Names for an error message: the first ones and the number of others, as a model may have thousands."""
     more = len(names) - LISTED_NAMES
     return ", ".join(names[:LISTED_NAMES]) + (f" and {more} more (see /docs)" if more > 0 else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """One fault: where it stands in the request, what to do about it, and its machine-readable type."""
+    """One fault: its location in the request, a message, and a machine-readable type."""
 
     loc: Loc
     msg: str
     type: str
 
     def as_json(self) -> dict[str, Any]:
-        """The fault in the form that FastAPI gives its own."""
+        """The fault in the format of FastAPI's validation errors."""
         return {"loc": list(self.loc), "msg": self.msg, "type": self.type}
 
     def __str__(self) -> str:
@@ -50,12 +50,12 @@ class Detail:
 
 
 class RequestError(Exception):
-    """A request that is answered with an error.
+    """An error response to a request.
 
     Args:
         status: the HTTP status code.
-        details: the faults; the first one names the error's type in the event.
-        headers: further headers of the answer.
+        details: the faults; the type of the first one is the error type of the event.
+        headers: further headers of the response.
     """
 
     def __init__(

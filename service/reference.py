@@ -2,7 +2,7 @@
 
 A number's bins lie between the deciles of its training values, with one below, one above and one for
 missing values. A value that many rows share (no rain at all) has a bin of its own. A category's bins are its
-commonest values, one for the others and one for missing values.
+most_frequent values, one for the others and one for missing values.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tidegate.drift.reference import (
     count_numbers,
 )
 
-COMMONEST: Final = 20
+MOST_FREQUENT: Final = 20
 
 
 def build_reference(
@@ -78,11 +78,11 @@ def _reference(feature: Feature, column: npt.NDArray[np.float32]) -> FeatureRefe
 def _category_reference(feature: Feature, column: npt.NDArray[np.float32]) -> FeatureReference:
     missing = np.isnan(column)
     counts = np.bincount(column[~missing].astype(np.intp), minlength=len(feature.categories))
-    commonest = np.sort(np.argsort(-counts, kind="stable")[:COMMONEST])
-    kept = counts[commonest]
+    most_frequent = np.sort(np.argsort(-counts, kind="stable")[:MOST_FREQUENT])
+    kept = counts[most_frequent]
     return FeatureReference(
         name=feature.name,
         kind=feature.kind,
-        bins=(*(feature.categories[i] for i in commonest), OTHER, MISSING),
+        bins=(*(feature.categories[i] for i in most_frequent), OTHER, MISSING),
         counts=(*kept.tolist(), int(counts.sum() - kept.sum()), int(missing.sum())),
     )

@@ -17,7 +17,7 @@ from service.adoption import find_model
 from service.artefact import ArtefactError, Manifest
 from service.client_disconnect import cancel_on_disconnect
 from service.features import Matrix
-from service.follow_up import FollowUp
+from service.follow_up import AfterResponse
 from service.model import Model, held_out_accuracy, load_model, make_monitor
 from service.predict import Prediction
 from service.prediction_recorder import PredictionRecorder
@@ -71,7 +71,7 @@ class Replica:
         self._key = prediction_key(settings)
         self.ids: PredictionIds | None = None
         self._desk: OutcomeDesk | None = None
-        self.follow_up: FollowUp | None = None
+        self.after_response: AfterResponse | None = None
         self.reason: str = ""
         self.loaded: Model | None = None
         self.recorder: Final = PredictionRecorder(registry, settings.drift.segments)
@@ -104,8 +104,8 @@ class Replica:
         if self.phase == "loading":
             self.phase = "ready"
         log.info("model loaded", model={"name": manifest.name, "version": manifest.version})
-        if self.follow_up is not None:  # the replica is ready before that
-            await self.follow_up.load(manifest)
+        if self.after_response is not None:  # the replica is ready before that
+            await self.after_response.load(manifest)
 
     async def _load(self) -> Manifest:
         artefact = await find_model(self.settings.model.path, self.settings.stack.data_dir)
@@ -113,7 +113,7 @@ class Replica:
         model = await asyncio.to_thread(load_model, artefact)
         monitor = await asyncio.to_thread(make_monitor, artefact, self.settings)
         self.recorder.open(model, monitor)
-        self.ids, self._desk = self._open_desk(manifest)
+        self.ids, self._desk = self._open_feedback(manifest)
         self.loaded = model
         return manifest
 
@@ -123,8 +123,8 @@ class Replica:
 
     def close(self) -> None:
         """Stop the threads."""
-        if self.follow_up is not None:
-            self.follow_up.close()
+        if self.after_response is not None:
+            self.after_response.close()
         self._threads.shutdown(wait=False)
 
     def model(self) -> Model:
@@ -143,9 +143,9 @@ class Replica:
         self, model: Model, matrix: Matrix, result: BatchResult, prediction_ids: Sequence[str] = ()
     ) -> BackgroundTask | None:
         """The work after this response is sent; None if there is none."""
-        if self.follow_up is None or (ids := current_ids()) is None:
+        if self.after_response is None or (ids := current_ids()) is None:
             return None
-        return self.follow_up.after(
+        return self.after_response.after(
             model.manifest,
             model.schema,
             matrix,
@@ -164,7 +164,7 @@ class Replica:
         assert self._desk is not None  # noqa: S101 (it is opened with the model)
         return self._desk
 
-    def _open_desk(self, manifest: Manifest) -> tuple[PredictionIds, OutcomeDesk]:
+    def _open_feedback(self, manifest: Manifest) -> tuple[PredictionIds, OutcomeDesk]:
         drift = self.settings.drift
         of = (manifest.name, manifest.version, manifest.classes)
         answers = answers_digest(manifest.name, manifest.classes)

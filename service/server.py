@@ -1,4 +1,4 @@
-"""The process around the application: it listens, and leaves without losing a request."""
+"""The server process: it listens, and shuts down gracefully."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from tidegate.settings import Settings
 from tidegate.telemetry import get_logger
 
 GRACE_SECONDS: Final = 1.2
-"""From the SIGTERM until no more connections are taken. The gateway looks at `/ready` every 0.5 s, so it has
-seen the replica leave, twice, before the door closes."""
+"""From SIGTERM until the listener closes. The gateway checks `/ready` every 0.5 s, so at least two
+checks fail before."""
 KEEP_ALIVE_SECONDS: Final = 75
-"""An idle connection is closed after this; longer than the gateway keeps one, so that it never sends a
-request into a connection that is being closed."""
+"""Idle timeout of a connection. It is longer than the gateway's, so that the gateway never sends a
+request on a connection that is being closed."""
 BACKLOG: Final = 2048
 
 log = get_logger("service.server")
 
 
-class PortTakenError(Exception):
-    """The port cannot be listened on."""
+class PortInUseError(Exception):
+    """The port is in use or cannot be opened."""
 
 
-class ModelRefusedError(Exception):
-    """The model cannot be served; the text says why, and names the file."""
+class ModelError(Exception):
+    """The model cannot be served; the text gives the reason and the file."""
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which on SIGTERM first says so on `/ready`, waits, and then closes.
+    """uvicorn with a graceful shutdown: on SIGTERM `/ready` fails, and after a grace period it stops.
 
     Args:
         settings: the settings.
-        listener: the socket that it takes connections from.
-        grace_seconds: how long it goes on taking connections after the signal.
+        listener: the listening socket.
+        grace_seconds: how long it accepts connections after the signal.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Drain on SIGTERM and SIGINT; unlike uvicorn, do not die by the signal afterwards."""
+        """Drain on SIGTERM and SIGINT; unlike uvicorn, do not raise the signal again at the end."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._drain, number)
@@ -84,14 +84,14 @@ class Server(uvicorn.Server):
 
     def _drain(self, number: signal.Signals) -> None:
         if self.replica.phase == "draining":
-            if number == signal.SIGINT:  # Ctrl-C again: the person does not want to wait
+            if number == signal.SIGINT:  # a second Ctrl-C stops at once
                 self.force_exit = self.should_exit = True
             return
         log.info("draining", signal=number.name, grace_seconds=self._grace_seconds)
         self.replica.drain()
-        asyncio.get_running_loop().call_later(self._grace_seconds, self._close_door)
+        asyncio.get_running_loop().call_later(self._grace_seconds, self._close_listener)
 
-    def _close_door(self) -> None:
+    def _close_listener(self) -> None:
         ignore_newcomers(self._listener)
         asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._stop_now)
 
@@ -100,19 +100,19 @@ class Server(uvicorn.Server):
 
 
 def run(settings: Settings, *, host: str, port: int, grace_seconds: float = GRACE_SECONDS) -> None:
-    """Serve until a signal comes and every request is answered.
+    """Serve until a signal arrives and every request has its response.
 
     Raises:
-        PortTakenError: the address cannot be listened on.
-        ModelRefusedError: the model cannot be served.
+        PortInUseError: the address is in use or cannot be opened.
+        ModelError: the model cannot be served.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise PortTakenError(f"{host} port {port}: {error.strerror or error}") from error
+        raise PortInUseError(f"{host} port {port}: {error.strerror or error}") from error
     with listener:
         server = Server(settings, listener, grace_seconds=grace_seconds)
         server.run(sockets=[listener])
     if server.replica.phase == "failed":
-        raise ModelRefusedError(server.replica.reason)
+        raise ModelError(server.replica.reason)

@@ -1,4 +1,4 @@
-"""The shadow: a challenger that scores a share of the traffic, and answers nobody."""
+"""The shadow model: it scores a fraction of the requests, after their responses are sent."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from service.features import Matrix
 from service.predict import Prediction, Predictor, load_predictor
 
 _LABELS: Final = ("model", "version", "shadow")
-Tell = Callable[[str, str, Mapping[str, Any]], None]
-"""Writes an event: its dataset, its sentence, its fields."""
+WriteEvent = Callable[[str, str, Mapping[str, Any]], None]
+"""Writes an event: dataset, message, fields."""
 
 
-class ShadowRefusedError(Exception):
-    """It cannot score this model's requests; the text says why."""
+class ShadowError(Exception):
+    """The model cannot be a shadow of this one; the text gives the reason."""
 
 
 class ShadowMetrics:
-    """What is counted of the shadows of one version."""
+    """The metrics of the shadow models of one version."""
 
     def __init__(self, registry: CollectorRegistry, model: Manifest, shadow: Manifest) -> None:
         of = (model.name, model.version, shadow.version)
         rows = Counter(
             "ml_shadow_predictions_total",
-            "Rows that the shadow scored, by whether it gives the label that was answered.",
+            "Rows that the shadow scored, by whether it gives the label that was predicted.",
             (*_LABELS, "agree"),
             registry=registry,
         )
@@ -47,85 +47,89 @@ class ShadowMetrics:
 
 
 class Shadow:
-    """A loaded challenger.
+    """A loaded shadow model.
 
     Args:
-        champion: the model that answers.
-        artefact: the challenger's.
-        registry: where its metrics are shown.
-        tell: writes its events.
+        model: the manifest of the model that serves.
+        artefact: the artefact of the shadow model.
+        registry: the registry of its metrics.
+        write_event: writes its events.
 
     Raises:
-        ArtefactError: it cannot be run.
-        ShadowRefusedError: it is the champion itself, or takes other features, or gives other classes.
+        ArtefactError: ONNX Runtime cannot run it.
+        ShadowError: it is the serving model itself, or has other features or other classes.
     """
 
     def __init__(
-        self, champion: Manifest, artefact: Artefact, registry: CollectorRegistry, tell: Tell
+        self,
+        model: Manifest,
+        artefact: Artefact,
+        registry: CollectorRegistry,
+        write_event: WriteEvent,
     ) -> None:
         shadow = artefact.manifest
-        if reason := unfit(champion, shadow):
-            raise ShadowRefusedError(f"model.shadow_path: {artefact.path} {reason}")
+        if reason := incompatibility(model, shadow):
+            raise ShadowError(f"model.shadow_path: {artefact.path} {reason}")
         self._predictor: Predictor = load_predictor(artefact)
-        self._champion = champion
+        self._model = model
         self._shadow = shadow
-        places = {label: place for place, label in enumerate(shadow.classes)}
-        self._places = np.array([places[label] for label in champion.classes], dtype=np.intp)
-        self.metrics: Final = ShadowMetrics(registry, champion, shadow)
-        self._tell = tell
+        positions = {label: position for position, label in enumerate(shadow.classes)}
+        self._positions = np.array([positions[label] for label in model.classes], dtype=np.intp)
+        self.metrics: Final = ShadowMetrics(registry, model, shadow)
+        self._write_event = write_event
 
     @property
     def version(self) -> str:
-        """The challenger's version."""
+        """The version of the shadow model."""
         return self._shadow.version
 
-    def score(self, matrix: Matrix, answered: Prediction, trace_id: str) -> None:
-        """Score the rows of a request that was answered; count and write down how both compare."""
+    def score(self, matrix: Matrix, predicted: Prediction, trace_id: str) -> None:
+        """Score the rows of a request; count and record how both predictions compare."""
         try:
             found = self._predictor.predict(matrix)
         except Exception:
             self.metrics.drop("failed", len(matrix))
             raise
-        agree = self._places[answered.labels] == found.labels
+        agree = self._positions[predicted.labels] == found.labels
         rows, agreed = len(matrix), int(agree.sum())
         self.metrics.agree.inc(agreed)
         self.metrics.differ.inc(rows - agreed)
-        # Of the label that was answered, so that it stands beside the champion's own.
-        same = found.probabilities[np.arange(rows), self._places[answered.labels]]
-        self._tell(
+        # The probability of the label in the response, to compare with the serving model's.
+        same = found.probabilities[np.arange(rows), self._positions[predicted.labels]]
+        self._write_event(
             "shadow",
             f"{self.version} agrees on {agreed} of {rows} rows",
-            self._fields(trace_id, rows, agreed, answered.confidence, same),
+            self._fields(trace_id, rows, agreed, predicted.confidence, same),
         )
 
     def _fields(
-        self, trace_id: str, rows: int, agreed: int, answered: Any, same: Any
+        self, trace_id: str, rows: int, agreed: int, predicted: Any, same: Any
     ) -> dict[str, Any]:
         return {
             "event": {"action": "shadow", "outcome": "success"},
             "trace": {"id": trace_id},
             "tidegate": {
-                "model": {"name": self._champion.name, "version": self._champion.version},
+                "model": {"name": self._model.name, "version": self._model.version},
                 "rows": rows,
-                "prediction": {"probability": round(float(answered.mean()), 6)},
+                "prediction": {"probability": round(float(predicted.mean()), 6)},
                 "shadow": {
                     "version": self.version,
                     "agreed": agreed,
                     "probability": round(float(same.mean()), 6),
-                    "difference": round(float(np.abs(same - answered).mean()), 6),
+                    "difference": round(float(np.abs(same - predicted).mean()), 6),
                 },
             },
         }
 
 
-def unfit(champion: Manifest, shadow: Manifest) -> str:
-    """Why a challenger cannot score the champion's matrices; empty if it can."""
-    if shadow.version == champion.version:
-        return f"is version {champion.version}, which is what answers"
-    if _inputs(shadow) != _inputs(champion):
-        return "takes other features, or in another order"
-    if set(shadow.classes) != set(champion.classes):
-        return f"answers {', '.join(map(str, shadow.classes))}: other classes"
+def incompatibility(model: Manifest, shadow: Manifest) -> str:
+    """Why the shadow model cannot score the matrices of the serving one; empty if it can."""
+    if shadow.version == model.version:
+        return f"is version {model.version}, which is the serving model"
+    if _inputs(shadow) != _inputs(model):
+        return "has other features, or another order of them"
+    if set(shadow.classes) != set(model.classes):
+        return f"has other classes: {', '.join(map(str, shadow.classes))}"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""Slots: how many requests a replica works on at once, and who waits for one."""
+"""Request slots: the concurrency limit of a replica, and the queue for a slot."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Gauge, Histogram
 from service.problems import Detail, RequestError
 
 # From a light request on the CPU (0.1 ms) to the longest simulated one, and finer around the demo's
-# 30, 80 and 200 ms, because the autoscaler's arithmetic reads quantiles from these buckets.
+# 30, 80 and 200 ms, because the autoscaler computes quantiles from these buckets.
 SLOT_BUCKETS: Final = (
     *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.09),
     *(0.125, 0.15, 0.2, 0.225, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0),
@@ -23,7 +23,7 @@ SLOT_BUCKETS: Final = (
 
 
 class SlotMetrics:
-    """What Prometheus sees of the slots."""
+    """The metrics of the slots."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.seconds: Final = Histogram(
@@ -42,12 +42,12 @@ class SlotMetrics:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A slot that is held.
+    """A slot in use.
 
     Attributes:
-        slots: what it belongs to.
-        waited_ns: how long it was waited for, in nanoseconds.
-        since_ns: since when it is held, on the slots' clock.
+        slots: the slots of the replica.
+        waited_ns: time that the request waited for it, in nanoseconds.
+        since_ns: when it was acquired, on the clock of the slots.
     """
 
     slots: Slots
@@ -62,16 +62,16 @@ class Slot:
 
 
 class Slots:
-    """Slots, handed on first come, first served.
+    """Request slots, in first-in, first-out order.
 
-    The gateway sends no more requests than there are slots, so normally nobody waits here. Waiting is
-    bounded in length and time all the same, for callers that come without a gateway.
+    The gateway sends no more requests than there are slots, so requests normally do not wait here. The
+    queue is bounded in length and time for callers that bypass the gateway.
 
     Args:
-        count: slots.
-        wait_length: requests that may wait; the next one is refused.
-        wait_seconds: how long one may wait.
-        metrics: where busy slots and times are shown.
+        count: the number of slots.
+        wait_length: the largest number of waiting requests; further ones are refused.
+        wait_seconds: the longest wait.
+        metrics: the metrics of the slots.
         clock_ns: a monotonic clock, in nanoseconds.
     """
 
@@ -96,17 +96,17 @@ class Slots:
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """The number of slots."""
         return self._count
 
     @property
     def busy(self) -> int:
-        """Slots in use; for a while more than there are, if some were taken away."""
+        """The number of slots in use; after a reduction it may exceed `count` until requests end."""
         return self._busy
 
     @property
     def waiting(self) -> int:
-        """Requests that wait for a slot."""
+        """The number of requests that wait for a slot."""
         return len(self._waiting)
 
     @property
@@ -115,19 +115,19 @@ class Slots:
         return self._busy < self._count
 
     def resize(self, count: int) -> None:
-        """Have so many slots from now on.
+        """Change the number of slots.
 
-        More are given to those that wait at once. Of fewer, a busy one goes when its request ends.
+        New slots go to waiting requests at once. A busy slot is removed when its request ends.
         """
         self._count = count
         self._metrics.total.set(count)
         self._admit()
 
     async def acquire(self) -> Slot:
-        """Get a slot; to be used as `with slot:` at once, which gives it back at the end.
+        """Acquire a slot. Use it at once as `with slot:`, which releases it at the end.
 
         Raises:
-            RequestError: 503 with Retry-After: too many wait already, or the wait was too long.
+            RequestError: 503 with Retry-After: the queue is full, or the wait was too long.
         """
         asked_ns = self._clock_ns()
         if self.has_free:
@@ -139,13 +139,15 @@ class Slots:
         return Slot(self, waited_ns=got_ns - asked_ns, since_ns=got_ns)
 
     def release(self, slot: Slot) -> None:
-        """Take a slot back and hand it to the next in line; `with slot:` does it."""
+        """Release a slot to the next waiting request; `with slot:` does it."""
         self._metrics.seconds.observe((self._clock_ns() - slot.since_ns) / 1e9)
-        self._hand_on()
+        self._free()
 
     async def _wait(self) -> None:
         if len(self._waiting) >= self._wait_length:
-            raise self._over(f"All {self.count} slots are busy and {self.waiting} requests wait")
+            raise self._overloaded(
+                f"All {self.count} slots are busy and {self.waiting} requests wait"
+            )
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
@@ -155,33 +157,33 @@ class Slots:
             if self._left(turn):
                 return
             message = f"No slot of {self.count} became free within {self._wait_seconds:g} s"
-            raise self._over(message) from None
+            raise self._overloaded(message) from None
         except asyncio.CancelledError:
             if self._left(turn):
-                self._hand_on()
+                self._free()
             raise
 
     def _left(self, turn: asyncio.Future[None]) -> bool:
-        """Leave the queue; True if a slot was handed over in that very moment."""
+        """Leave the queue; True if a slot was assigned at the same moment."""
         if turn.done() and not turn.cancelled():
             return True
         if turn in self._waiting:
             self._waiting.remove(turn)
         return False
 
-    def _hand_on(self) -> None:
+    def _free(self) -> None:
         self._busy -= 1
         self._admit()
 
     def _admit(self) -> None:
-        """Give the free slots to those that wait longest."""
+        """Assign the free slots to the requests that have waited longest."""
         while self._waiting and self.has_free:
             turn = self._waiting.popleft()
-            if not turn.done():  # else its waiter is about to leave
+            if not turn.done():  # else its request is leaving the queue
                 turn.set_result(None)
                 self._busy += 1
         self._metrics.busy.set(self._busy)
 
-    def _over(self, message: str) -> RequestError:
+    def _overloaded(self, message: str) -> RequestError:
         retry_after = {"Retry-After": str(math.ceil(self._wait_seconds))}
         return RequestError(503, Detail(("slots",), message, "no_slot"), headers=retry_after)

@@ -1,4 +1,4 @@
-"""The slots of a running replica follow a file: `slots.file`, which the supervisor writes."""
+"""Applies the number of slots in the file `slots.file`, which the supervisor writes, to a replica."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from service.slots import Slots
 from tidegate.slots_file import SlotsFile
 from tidegate.telemetry import get_logger
 
-# A look costs less than 10 µs; whoever changes the slots waits until the replica shows them.
+# A poll takes less than 10 µs; the supervisor waits until the replica reports the new number.
 POLL_SECONDS: Final = 0.1
 
 log = get_logger("service.slots")
@@ -18,11 +18,11 @@ log = get_logger("service.slots")
 
 @dataclass(slots=True)
 class SlotsFollower:
-    """Gives a replica the slots that the file says.
+    """Applies the number of slots in a file.
 
     Attributes:
-        slots: the replica's.
-        file: where the number stands; None if nobody may change it.
+        slots: the slots of the replica.
+        file: the file with the number; None if it is fixed.
     """
 
     slots: Slots
@@ -30,7 +30,7 @@ class SlotsFollower:
     _problem: str = field(default="", init=False)
 
     def look(self) -> None:
-        """Do what the file says; without one, or with a bad one, the slots stay as they are."""
+        """Apply the number in the file; without a file, or with an invalid one, nothing changes."""
         if self.file is None:
             return
         count, problem = self.file.read()
@@ -42,7 +42,7 @@ class SlotsFollower:
             self.slots.resize(count)
 
     async def run(self) -> None:
-        """Look again and again, until cancelled."""
+        """Poll the file until cancelled."""
         while self.file is not None:
             self.look()
             await asyncio.sleep(POLL_SECONDS)

@@ -20,8 +20,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from service import adoption, artefact
-from service.adopt import AdoptionError, adopt, feature_names, main
-from service.adoption import adopt_file, adoption_digest, find_model
+from service.adopt import ImportModelError, feature_names, import_model, main
+from service.adoption import find_model, import_digest, import_file
 from service.features import Schema
 from service.predict import load_predictor
 
@@ -61,7 +61,7 @@ def houses(rows: int = 300) -> tuple[pd.DataFrame, Any]:
 
 def test_features_and_classes_keep_their_names(tmp_path: Path) -> None:
     model = wine()
-    adopt(saved(tmp_path, "wine", model), tmp_path / "out")
+    import_model(saved(tmp_path, "wine", model), tmp_path / "out")
     found = artefact.load(tmp_path / "out")
     assert found.manifest.name == "wine"
     assert found.manifest.features[0].name == "alcohol"
@@ -75,13 +75,13 @@ def test_features_and_classes_keep_their_names(tmp_path: Path) -> None:
 def test_features_without_names_are_numbered(tmp_path: Path) -> None:
     data = load_breast_cancer()
     forest = RandomForestClassifier(10, random_state=0).fit(data.data, data.target)
-    manifest = adopt(saved(tmp_path, "cancer", forest), tmp_path / "out")
+    manifest = import_model(saved(tmp_path, "cancer", forest), tmp_path / "out")
     assert [feature.name for feature in manifest.features] == [f"f{i}" for i in range(30)]
     assert manifest.classes == (0, 1)
 
 
 def test_samples_of_an_adopted_model_are_instances_that_it_takes(tmp_path: Path) -> None:
-    manifest = adopt(saved(tmp_path, "wine", wine()), tmp_path / "out")
+    manifest = import_model(saved(tmp_path, "wine", wine()), tmp_path / "out")
     lines = (tmp_path / "out" / artefact.SAMPLES).read_bytes().splitlines()
     matrix = Schema(manifest.features).encode([orjson.loads(line) for line in lines])
     assert matrix.shape == (500, 13)
@@ -92,7 +92,7 @@ def test_samples_of_an_adopted_model_are_instances_that_it_takes(tmp_path: Path)
 
 def test_a_tables_texts_become_categories(tmp_path: Path) -> None:
     table, model = houses()
-    adopt(saved(tmp_path, "houses", model), tmp_path / "out")
+    import_model(saved(tmp_path, "houses", model), tmp_path / "out")
     found = artefact.load(tmp_path / "out")
     city = found.manifest.features[0]
     assert (city.kind, city.categories) == ("category", ("Lima", "Oslo", "Rome"))
@@ -109,7 +109,7 @@ def test_rows_beside_the_file_give_ranges_and_a_reference(tmp_path: Path) -> Non
     table, model = houses()
     file = saved(tmp_path, "houses", model)
     table.assign(price=1).to_csv(tmp_path / "houses.csv", index=False)
-    manifest = adopt(file, tmp_path / "out")
+    manifest = import_model(file, tmp_path / "out")
     rooms = manifest.features[2]
     assert rooms.observed == (1.0, 5.0)
     assert manifest.parity["real_rows"]
@@ -134,15 +134,15 @@ def test_rows_beside_the_file_give_ranges_and_a_reference(tmp_path: Path) -> Non
 def test_rows_that_do_not_fit_are_named(tmp_path: Path, rows: str, says: str) -> None:
     file = saved(tmp_path, "houses", houses()[1])
     (tmp_path / "houses.csv").write_text(rows)
-    with pytest.raises(AdoptionError, match=says):
-        adopt(file, tmp_path / "out")
+    with pytest.raises(ImportModelError, match=says):
+        import_model(file, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_tree_is_tried_around_its_thresholds(tmp_path: Path) -> None:
     data = load_wine()
     tree = DecisionTreeClassifier(random_state=0).fit(data.data, data.target)
-    adopt(saved(tmp_path, "tree", tree), tmp_path / "out")
+    import_model(saved(tmp_path, "tree", tree), tmp_path / "out")
     lines = (tmp_path / "out" / artefact.SAMPLES).read_bytes().splitlines()
     proline = [orjson.loads(line)["f12"] for line in lines]
     assert min(proline) > 300
@@ -172,12 +172,12 @@ def test_a_model_of_another_scikit_learn_says_what_to_do(
     with monkeypatch.context() as older:
         older.setattr("sklearn.base.__version__", "1.5.0")
         file = saved(tmp_path, "old", model)
-    with pytest.raises(AdoptionError, match=r"saved by scikit-learn 1\.5\.0, here is"):
-        adopt(file, tmp_path / "out")
+    with pytest.raises(ImportModelError, match=r"saved by scikit-learn 1\.5\.0, here is"):
+        import_model(file, tmp_path / "out")
 
 
 def test_a_model_that_does_not_tell_its_features_says_so() -> None:
-    with pytest.raises(AdoptionError, match="does not tell its number of features"):
+    with pytest.raises(ImportModelError, match="does not state its number of features"):
         feature_names(object())
 
 
@@ -195,17 +195,17 @@ def test_adopting_twice_gives_the_same_artefact(
 def test_an_edited_file_or_its_rows_make_another_artefact(tmp_path: Path) -> None:
     file = tmp_path / "m.joblib"
     file.write_bytes(b"one")
-    first = adoption_digest(file)
+    first = import_digest(file)
     (tmp_path / "m.csv").write_text("a\n1\n")
-    second = adoption_digest(file)
+    second = import_digest(file)
     file.write_bytes(b"two")
-    assert len({first, second, adoption_digest(file)}) == 3
+    assert len({first, second, import_digest(file)}) == 3
 
 
 async def test_a_joblib_file_is_converted_once_in_a_process_of_its_own(tmp_path: Path) -> None:
     file = saved(tmp_path, "wine", wine())
     found = await find_model(file, tmp_path / "data")
-    assert found.path == tmp_path / "data" / "artefacts" / adoption_digest(file)
+    assert found.path == tmp_path / "data" / "artefacts" / import_digest(file)
     again = await find_model(file, tmp_path / "data")
     assert again == found
 
@@ -213,7 +213,7 @@ async def test_a_joblib_file_is_converted_once_in_a_process_of_its_own(tmp_path:
 async def test_a_file_that_cannot_be_converted_is_refused_with_the_reason(tmp_path: Path) -> None:
     file = saved(tmp_path, "numbers", [1, 2, 3])
     with pytest.raises(artefact.ArtefactError, match="list is not a fitted classifier"):
-        await adopt_file(file, tmp_path / "artefacts")
+        await import_file(file, tmp_path / "artefacts")
 
 
 class Greedy:
@@ -226,7 +226,7 @@ class Greedy:
 async def test_a_conversion_that_was_killed_names_memory(tmp_path: Path) -> None:
     file = saved(tmp_path, "greedy", Greedy())
     with pytest.raises(artefact.ArtefactError, match=r"greedy\.joblib .* was killed.* memory"):
-        await adopt_file(file, tmp_path / "artefacts")
+        await import_file(file, tmp_path / "artefacts")
 
 
 def test_a_model_is_converted_ahead_of_the_replicas(
@@ -236,7 +236,7 @@ def test_a_model_is_converted_ahead_of_the_replicas(
     monkeypatch.setenv("TIDEGATE_MODEL__PATH", str(file))
     monkeypatch.setenv("TIDEGATE_STACK__DATA_DIR", str(tmp_path / "data"))
     assert adoption.main() == 0
-    out = tmp_path / "data" / "artefacts" / adoption_digest(file)
+    out = tmp_path / "data" / "artefacts" / import_digest(file)
     assert capsys.readouterr().out == f"model wine {artefact.load(out).manifest.version} in {out}\n"
 
 
@@ -254,7 +254,7 @@ def test_a_shadow_is_converted_ahead_of_the_replicas_too_and_may_fail(
     shadow.parent.mkdir()
     shadow.write_bytes(file.read_bytes() + b"\n")
     assert adoption.main() == 0
-    assert f" in {tmp_path / 'data' / 'artefacts' / adoption_digest(shadow)}\n" in (
+    assert f" in {tmp_path / 'data' / 'artefacts' / import_digest(shadow)}\n" in (
         capsys.readouterr().out
     )
 

@@ -10,7 +10,7 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from service.body import MOST_MEMBERS, SEARCHED_BYTES, parse_json, read_body
+from service.body import MAX_MEMBERS, SEARCHED_BYTES, parse_json, read_body
 from service.problems import RequestError
 
 JSON = {"content-type": "application/json"}
@@ -93,7 +93,7 @@ async def test_a_body_that_is_not_taken_says_why(
 
 
 async def test_a_body_of_very_many_gzip_members_is_refused() -> None:
-    body = gzip.compress(b"", mtime=0) * (MOST_MEMBERS + 1)
+    body = gzip.compress(b"", mtime=0) * (MAX_MEMBERS + 1)
     with pytest.raises(RequestError, match="more than 64 gzip members; compress it as one"):
         await read_body(request([body], JSON | {"content-encoding": "gzip"}), 100_000)
 

@@ -13,9 +13,9 @@ import orjson
 import pytest
 from challengers import make_challenger
 
-from service.afterwards import Afterwards
+from service.afterwards import BackgroundWorker
 from service.artefact import Artefact, Manifest
-from service.shadow import unfit
+from service.shadow import incompatibility
 from tidegate.drift.rows import EVENT_ROWS, outcome_id
 from tidegate.retraining.stored_rows import join
 
@@ -70,7 +70,10 @@ async def test_the_shadow_agrees_as_often_as_its_own_answers_are_the_same(
 
 
 def loaded(served: Served) -> bool:
-    return served.replica.follow_up is not None and served.replica.follow_up.shadow is not None
+    return (
+        served.replica.after_response is not None
+        and served.replica.after_response.shadow is not None
+    )
 
 
 async def test_the_shadow_scores_the_other_protocol_too(
@@ -94,7 +97,7 @@ async def test_the_shadow_scores_the_other_protocol_too(
         await until(lambda: bool(served.events("shadow")))
 
 
-async def test_a_share_of_none_loads_and_scores_nothing(
+async def test_a_fraction_of_zero_loads_and_scores_nothing(
     serve: Serve, samples: list[dict[str, Any]], challenger: Artefact
 ) -> None:
     shadow = {"shadow_path": challenger.path, "shadow_share": 0}
@@ -104,7 +107,7 @@ async def test_a_share_of_none_loads_and_scores_nothing(
 
 
 @pytest.mark.parametrize("wrong", ["missing", "itself"])
-async def test_a_shadow_that_cannot_be_had_costs_no_answer_and_is_told(
+async def test_a_shadow_that_cannot_be_loaded_is_logged_and_fails_no_request(
     wrong: str, serve: Serve, samples: list[dict[str, Any]], flights: Artefact, tmp_path: Path
 ) -> None:
     path = tmp_path / "nothing" if wrong == "missing" else flights.path
@@ -130,7 +133,7 @@ async def test_a_shadow_loads_beside_the_event_loop_and_its_failure_is_logged(
     assert loaders != [threading.main_thread()]
 
 
-async def test_a_shadow_that_fails_is_counted_and_costs_no_answer(
+async def test_a_shadow_that_fails_is_counted_and_fails_no_request(
     serve: Serve,
     samples: list[dict[str, Any]],
     challenger: Artefact,
@@ -138,8 +141,8 @@ async def test_a_shadow_that_fails_is_counted_and_costs_no_answer(
 ) -> None:
     async with serve(model_settings={"shadow_path": challenger.path, "shadow_share": 1}) as served:
         await until(lambda: loaded(served))
-        assert served.replica.follow_up is not None
-        monkeypatch.setattr(served.replica.follow_up.shadow, "_predictor", None)
+        assert served.replica.after_response is not None
+        monkeypatch.setattr(served.replica.after_response.shadow, "_predictor", None)
         for _ in range(2):
             await predict(served, samples[:3])
         async with asyncio.timeout(30):
@@ -151,7 +154,7 @@ async def test_a_shadow_that_fails_is_counted_and_costs_no_answer(
     assert len(failures) == 1
 
 
-async def test_what_does_not_fit_in_the_line_is_dropped_and_counted(
+async def test_rows_beyond_the_full_queue_are_dropped_and_counted(
     serve: Serve,
     samples: list[dict[str, Any]],
     challenger: Artefact,
@@ -160,14 +163,14 @@ async def test_what_does_not_fit_in_the_line_is_dropped_and_counted(
     shadow = {"shadow_path": challenger.path, "shadow_share": 1}
     async with serve(model_settings=shadow, drift={"keep_rows_share": 1}) as served:
         await until(lambda: loaded(served))
-        monkeypatch.setattr(Afterwards, "offer", lambda self, work: False)
+        monkeypatch.setattr(BackgroundWorker, "offer", lambda self, work: False)
         await predict(served, samples[:3])
         metrics = (await served.client.get("/metrics")).text
     assert value(metrics, "ml_shadow_dropped_total", reason="full") == 3
     assert value(metrics, "tidegate_rows_kept_total", written="false") == 3
 
 
-async def test_rows_are_kept_with_ids_that_their_labels_find(
+async def test_rows_are_retained_with_the_prediction_ids_of_their_labels(
     serve: Serve, samples: list[dict[str, Any]]
 ) -> None:
     instances = samples[: EVENT_ROWS + 10]
@@ -196,51 +199,57 @@ async def test_rows_are_kept_with_ids_that_their_labels_find(
     assert outcome_id(answer["predictions"][0]["prediction_id"]) in stored
 
 
-async def test_no_row_is_kept_unless_somebody_asks_for_it(
-    serve: Serve, samples: list[dict[str, Any]]
-) -> None:
+async def test_no_row_is_retained_by_default(serve: Serve, samples: list[dict[str, Any]]) -> None:
     async with serve() as served:
         await predict(served, samples[:3])
-        assert served.replica.follow_up is not None
+        assert served.replica.after_response is not None
     assert served.events("rows") == []
     assert served.events("request") != []
 
 
-def test_work_is_done_in_order_and_what_is_left_at_the_end_too() -> None:
+def test_queued_work_runs_in_order_and_closing_finishes_it() -> None:
     done: list[int] = []
-    afterwards = Afterwards()
+    worker = BackgroundWorker()
     for number in range(100):
-        assert afterwards.offer(partial(done.append, number))
-    afterwards.close(60)
+        assert worker.offer(partial(done.append, number))
+    worker.close(60)
     assert done == list(range(100))
 
 
-def test_a_full_line_refuses_and_never_waits() -> None:
-    going, go = threading.Event(), threading.Event()
+def test_a_full_queue_refuses_work_and_closing_drops_the_oldest() -> None:
+    started, release, finished = threading.Event(), threading.Event(), threading.Event()
     done: list[str] = []
 
-    def first() -> None:
-        going.set()
-        go.wait(10)
+    def block() -> None:
+        started.set()
+        release.wait(10)
 
-    afterwards = Afterwards(2)
-    assert afterwards.offer(first)
-    going.wait(10)
-    assert [afterwards.offer(lambda: done.append("later")) for _ in range(3)] == [True, True, False]
-    closing = threading.Thread(target=afterwards.close)
-    closing.start()
-    go.set()
-    closing.join(10)
-    assert len(done) <= 2
-    Afterwards().close()  # one that had nothing to do
+    def last() -> None:
+        done.append("last")
+        finished.set()
+
+    worker = BackgroundWorker(2)
+    assert worker.offer(block)
+    assert started.wait(10)
+    assert worker.offer(partial(done.append, "oldest"))
+    assert worker.offer(last)
+    assert not worker.offer(partial(done.append, "refused"))
+    worker.close(0)
+    release.set()
+    assert finished.wait(10)
+    assert done == ["last"]
 
 
-def test_a_challenger_of_other_requests_is_no_shadow(flights: Artefact) -> None:
+def test_closing_a_worker_without_work_returns_at_once() -> None:
+    BackgroundWorker().close()
+
+
+def test_a_model_with_other_features_or_classes_is_no_shadow(flights: Artefact) -> None:
     manifest = flights.manifest
     other = manifest.model_copy(update={"version": "other"})
-    assert unfit(manifest, other) == ""
-    assert "which is what answers" in unfit(manifest, manifest)
+    assert incompatibility(manifest, other) == ""
+    assert "which is the serving model" in incompatibility(manifest, manifest)
     fewer = other.model_copy(update={"features": manifest.features[1:]})
-    assert unfit(manifest, fewer) == "takes other features, or in another order"
+    assert incompatibility(manifest, fewer) == "has other features, or another order of them"
     classes: Manifest = other.model_copy(update={"classes": ("yes", "no")})
-    assert unfit(manifest, classes) == "answers yes, no: other classes"
+    assert incompatibility(manifest, classes) == "has other classes: yes, no"

@@ -13,10 +13,10 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from service import artefact, intake
-from service.adopt import adopt
+from service.adopt import import_model
 from service.artefact import MANIFEST, ONNX, Artefact
 from service.features import Feature
-from service.intake import IntakeError, differing, take_in
+from service.intake import AdmissionError, admit, contract_differences
 from tidegate.settings import Settings
 
 
@@ -29,15 +29,15 @@ def test_one_that_is_whole_is_copied_once_and_the_copy_stays(
 ) -> None:
     given = Path(shutil.copytree(flights.path, tmp_path / "given"))
     settings = Settings(stack={"data_dir": tmp_path / "data"})
-    taken = take_in(given, tmp_path / "kept", flights.path, settings)
+    taken = admit(given, tmp_path / "kept", flights.path, settings)
     assert taken.path == tmp_path / "kept" / f"flights-{flights.manifest.version}"
     made = (taken.path / MANIFEST).stat().st_ino
     shutil.rmtree(given)
     assert artefact.load(taken.path).manifest == flights.manifest
-    assert take_in(flights.path, tmp_path / "kept", None, settings).path == taken.path
+    assert admit(flights.path, tmp_path / "kept", None, settings).path == taken.path
     assert (taken.path / MANIFEST).stat().st_ino == made
     (taken.path / ONNX).write_bytes(b"damaged")
-    take_in(flights.path, tmp_path / "kept", None, settings)
+    admit(flights.path, tmp_path / "kept", None, settings)
     assert artefact.load(taken.path).manifest == flights.manifest
 
 
@@ -64,18 +64,18 @@ def test_one_that_does_not_load_is_refused(
     name: str, known: bool, why: str, flights: Artefact, tmp_path: Path
 ) -> None:
     path = broken(flights, tmp_path, name, known=known)
-    with pytest.raises(IntakeError, match=why):
-        take_in(path, tmp_path / "kept", None, Settings(stack={"data_dir": tmp_path}))
+    with pytest.raises(AdmissionError, match=why):
+        admit(path, tmp_path / "kept", None, Settings(stack={"data_dir": tmp_path}))
     assert not (tmp_path / "kept").exists()
 
 
 def test_one_for_other_requests_is_refused(flights: Artefact, tmp_path: Path) -> None:
     x = np.random.default_rng(1).normal(size=(50, 2)).astype(np.float32)
     joblib.dump(LogisticRegression().fit(x, x[:, 0] > 0), tmp_path / "small.joblib")
-    adopt(tmp_path / "small.joblib", tmp_path / "small")
+    import_model(tmp_path / "small.joblib", tmp_path / "small")
     settings = Settings(stack={"data_dir": tmp_path})
-    with pytest.raises(IntakeError, match="is for other requests: it lacks carrier"):
-        take_in(tmp_path / "small", tmp_path / "kept", flights.path, settings)
+    with pytest.raises(AdmissionError, match="is for other requests: it lacks carrier"):
+        admit(tmp_path / "small", tmp_path / "kept", flights.path, settings)
     assert not (tmp_path / "kept").exists()
 
 
@@ -83,20 +83,25 @@ def test_what_clients_would_notice_is_named(flights: Artefact) -> None:
     current = flights.manifest
     first, *others = current.features
     assert first.kind == "category"
-    assert differing(current, current) == ""
-    assert differing(current, changed(flights, features=tuple(reversed(current.features)))) == ""
+    assert contract_differences(current, current) == ""
+    assert (
+        contract_differences(current, changed(flights, features=tuple(reversed(current.features))))
+        == ""
+    )
     fewer = changed(flights, features=(*others, Feature(name="colour")))
-    assert differing(current, fewer) == "it lacks carrier; it also wants colour"
+    assert contract_differences(current, fewer) == "it lacks carrier; it also requires colour"
     number = changed(flights, features=(Feature(name="carrier"), *others))
-    assert differing(current, number) == "carrier is of kind number, not category"
+    assert contract_differences(current, number) == "carrier is of kind number, not category"
     known = first.model_copy(update={"categories": first.categories[1:]})
-    assert differing(current, changed(flights, features=(known, *others))) == (
-        f"carrier no longer takes {first.categories[0]}"
+    assert contract_differences(current, changed(flights, features=(known, *others))) == (
+        f"carrier no longer accepts {first.categories[0]}"
     )
     strict = tuple(one.model_copy(update={"missing": False}) for one in current.features)
-    assert "temp may no longer be missing" in differing(current, changed(flights, features=strict))
-    assert differing(current, changed(flights, classes=("a", "b"))) == (
-        "it answers a, b, not late, on_time"
+    assert "temp may no longer be missing" in contract_differences(
+        current, changed(flights, features=strict)
+    )
+    assert contract_differences(current, changed(flights, classes=("a", "b"))) == (
+        "its classes are a, b, not late, on_time"
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.__main__ import main
-from service.server import PortTakenError, run
+from service.server import PortInUseError, run
 from tidegate.settings import Settings
 
 
@@ -16,7 +16,7 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         settings = Settings(stack={"data_dir": tmp_path})
-        with pytest.raises(PortTakenError, match=f"port {port}: Address already in use"):
+        with pytest.raises(PortInUseError, match=f"port {port}: Address already in use"):
             run(settings, host="127.0.0.1", port=port)
 
 

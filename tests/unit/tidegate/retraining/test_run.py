@@ -14,7 +14,7 @@ from challengers import days_of_march, oldest
 from sklearn.linear_model import LogisticRegression
 
 from service import artefact
-from service.adopt import adopt
+from service.adopt import import_model
 from service.artefact import Artefact, ArtefactError
 from service.predict import load_predictor
 from tidegate.drift.ids import PredictionIds
@@ -112,7 +112,7 @@ def test_an_adopted_model_of_numbers_is_fitted_anew_too(tmp_path: Path, quick: N
     random = np.random.default_rng(1)
     x = random.normal(size=(400, 3)).astype(np.float32)
     joblib.dump(LogisticRegression().fit(x, x[:, 0] > 0), tmp_path / "small.joblib")
-    adopt(tmp_path / "small.joblib", tmp_path / "small")
+    import_model(tmp_path / "small.joblib", tmp_path / "small")
     champion = artefact.load(tmp_path / "small")
     truth = (x[:, 1] > 0).astype(np.intp)  # the world has changed
     rows = Labelled(x, truth, np.arange(400) // 10, ("a", "b"), "events")
@@ -156,7 +156,7 @@ def test_rows_from_events_are_in_the_order_of_time_in_stretches(
 def test_another_model_learns_nothing_from_the_flights(tmp_path: Path) -> None:
     x = np.random.default_rng(1).normal(size=(50, 2)).astype(np.float32)
     joblib.dump(LogisticRegression().fit(x, x[:, 0] > 0), tmp_path / "small.joblib")
-    adopt(tmp_path / "small.joblib", tmp_path / "small")
+    import_model(tmp_path / "small.joblib", tmp_path / "small")
     with pytest.raises(NoRowsError, match="is no model of the flights"):
         from_dataset([3], artefact.load(tmp_path / "small").manifest)
 
