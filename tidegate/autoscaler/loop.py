@@ -1,4 +1,4 @@
-"""The loop: each tick reads, decides, writes the decision down, and tells the resizer."""
+"""The loop: each tick reads the signals, decides, logs the decision, and calls the resizer."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ class Delivery:
         self.quarantine_bytes = size
 
     def _tell(self, asides: Sequence[Aside]) -> None:
-        """Say what was set aside; but not of our own lines, which would go on for ever."""
+        """Log what was quarantined, except of the collector's own lines, which would never end."""
         first: dict[str, tuple[Aside, int]] = {}
         for aside in asides:
             held, count = first.get(aside.place.file, (aside, 0))

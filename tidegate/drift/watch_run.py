@@ -21,7 +21,7 @@ from tidegate.store.opening import open_store
 NODE: Final = "watch"
 EVERY_SECONDS: Final = 2.0
 BEFORE: Final = timedelta(days=1)
-"""How far back it reads at its start, so that detectors know what was usual."""
+"""How far back it reads at its start, so that detectors have a baseline."""
 
 
 def run(settings: Settings) -> int:
@@ -54,7 +54,7 @@ def watch(store: EventStore, watcher: Watcher, event_log: EventLog, stop: thread
             # One by one, so that a day of labels neither fills the memory nor delays a stop.
             for found in watcher.feed(_until(stop, follower.events())):
                 record_change(event_log, found)
-        except (StoreUnavailableError, QueryError) as error:  # the question is always a good one
+        except (StoreUnavailableError, QueryError) as error:  # the query is always valid
             message = f"the store is unavailable: {error}"
             event_log.condition("store-unavailable", message, cause="unavailable")
         else:

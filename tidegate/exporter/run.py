@@ -55,7 +55,7 @@ async def _run(settings: Settings) -> None:
 
 
 def _backends(settings: Settings, event_log: EventLog) -> list[Backend]:
-    """Those that the settings name. Each of the two is imported only where it is asked."""
+    """The backends that the settings name; a backend that is not used is not imported."""
     backends: list[Backend] = []
     if settings.exporter.logstash_url:
         from tidegate.exporter.logstash import Logstash  # noqa: PLC0415

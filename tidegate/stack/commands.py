@@ -20,7 +20,7 @@ from tidegate.settings import Settings, Store
 from tidegate.stack.components import stop_seconds
 from tidegate.stack.control import ControlError, ask_status
 from tidegate.stack.environment import absolute, environment
-from tidegate.stack.faces import LiveFace, PlainFace
+from tidegate.stack.faces import LiveStatusReporter, PlainStatusReporter
 from tidegate.stack.layout import Layout, already_running
 from tidegate.stack.measures import measure
 from tidegate.stack.preflight import start_problems
@@ -64,8 +64,8 @@ def up(settings: Settings, *, detach: bool, store: str | None) -> int:
         return 1
     if detach:
         return _detached(settings, layout, console, errors)
-    face = LiveFace(console) if console.is_terminal else PlainFace(console)
-    return asyncio.run(run_stack(settings, face))
+    reporter = LiveStatusReporter(console) if console.is_terminal else PlainStatusReporter(console)
+    return asyncio.run(run_stack(settings, reporter))
 
 
 def status(settings: Settings, *, as_json: bool) -> int:

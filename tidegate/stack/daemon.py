@@ -12,18 +12,18 @@ import sys
 from rich.console import Console
 
 from tidegate.settings import load
-from tidegate.stack.faces import PipeFace, PlainFace
+from tidegate.stack.faces import PipeStatusReporter, PlainStatusReporter
 from tidegate.stack.run import run_stack
 
 
 def main() -> int:
     """Run it. Returns the exit code."""
     pipe = os.fdopen(int(sys.argv[1]), "w", encoding="utf-8")
-    face = PipeFace(pipe, PlainFace(Console(file=sys.stdout, width=200)))
+    reporter = PipeStatusReporter(pipe, PlainStatusReporter(Console(file=sys.stdout, width=200)))
     try:
-        return asyncio.run(run_stack(load(), face))
+        return asyncio.run(run_stack(load(), reporter))
     finally:
-        face.close()
+        reporter.close()
 
 
 if __name__ == "__main__":

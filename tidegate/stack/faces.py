@@ -1,4 +1,4 @@
-"""How a running stack shows itself: alive in a terminal, as plain lines, or through a pipe."""
+"""How a running stack reports its status: as a live view, as plain lines, or through a pipe."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ from tidegate.stack.view import LOG_LINES, line, log_of, view
 REFRESH_SECONDS: Final = 1.0
 
 
-class Face(Protocol):
-    """What `run_stack` shows itself through."""
+class StatusReporter(Protocol):
+    """Reports the status of a stack that runs in `run_stack`."""
 
     def entry(self, entry: Entry) -> None:
-        """Something happened."""
+        """Report an entry of the event log."""
         ...
 
     def ready(self, status: StackStatus) -> None:
-        """Everything is ready."""
+        """Report that everything is ready."""
         ...
 
     def failed(self, text: str) -> None:
-        """The start failed."""
+        """Report that the start failed."""
         ...
 
     def watching(self, supervisor: Supervisor) -> Any:
-        """An asynchronous context in which the face may look at the supervisor."""
+        """An asynchronous context in which the reporter may read the supervisor's status."""
         ...
 
 
 def _print(console: Console, text: str | Text, **options: Any) -> None:
     """Print a line; one that cannot be written is lost.
 
-    Left to itself, rich keeps all that a full disk does not take, and exits when nobody reads a pipe.
+    By default rich keeps all that a full disk does not take, and exits when a pipe has no reader.
     """
     with suppress(OSError, ValueError):  # at its end a capture flushes what was printed before
         with console.capture() as captured:
@@ -59,7 +59,7 @@ def _print(console: Console, text: str | Text, **options: Any) -> None:
 
 
 def places(status: StackStatus) -> str:
-    """Where to look, once everything is ready."""
+    """The addresses of the service and of Prometheus."""
     return (
         f"the service answers at {status.gateway} (try {status.gateway}/docs), "
         f"Prometheus at {status.prometheus}"
@@ -67,8 +67,8 @@ def places(status: StackStatus) -> str:
 
 
 @dataclass(slots=True)
-class PlainFace:
-    """A line for each thing that happens."""
+class PlainStatusReporter:
+    """Prints a line for each entry."""
 
     console: Console
 
@@ -77,40 +77,40 @@ class PlainFace:
         _print(self.console, line(entry))
 
     def ready(self, status: StackStatus) -> None:
-        """Print where to look."""
+        """Print the addresses."""
         _print(self.console, places(status), highlight=False)
 
     def failed(self, text: str) -> None:
-        """Print why."""
+        """Print the reason."""
         _print(self.console, text, style="red", highlight=False, markup=False)
 
     @asynccontextmanager
     async def watching(self, supervisor: Supervisor) -> AsyncIterator[None]:
-        """Nothing to look at: the lines say it."""
+        """Do nothing: the lines report everything."""
         del supervisor
         yield
 
 
 @dataclass(slots=True)
-class LiveFace:
-    """The whole stack, drawn again each second."""
+class LiveStatusReporter:
+    """Shows the whole stack and updates the view each second."""
 
     console: Console
 
     def entry(self, entry: Entry) -> None:
-        """The next drawing has it."""
+        """Do nothing: the next update shows it."""
 
     def ready(self, status: StackStatus) -> None:
-        """Say where to look, above the drawing."""
+        """Print the addresses above the view."""
         _print(self.console, f"{places(status)}; Ctrl-C stops everything", highlight=False)
 
     def failed(self, text: str) -> None:
-        """Print why."""
+        """Print the reason."""
         _print(self.console, text, style="red", highlight=False, markup=False)
 
     @asynccontextmanager
     async def watching(self, supervisor: Supervisor) -> AsyncIterator[None]:
-        """Draw until the block ends."""
+        """Update the view until the block ends."""
         with Live(console=self.console, auto_refresh=False) as live:
             drawing = asyncio.create_task(self._draw(live, supervisor))
             try:
@@ -128,50 +128,50 @@ class LiveFace:
                 measures = await measure(fetch, status.prometheus)
                 log = log_of(status, last_decisions(logs, LOG_LINES))
                 picture = view(status, measures, log, time.time())
-                # In a thread, as a terminal that is halted by Ctrl-S must not halt the supervisor.
+                # In a thread, as a terminal that Ctrl-S has stopped must not stop the supervisor.
                 with suppress(OSError):
                     await asyncio.to_thread(live.update, picture, refresh=True)
                 await asyncio.sleep(REFRESH_SECONDS)
 
 
 @dataclass(slots=True)
-class PipeFace:
-    """Tells the process that waits for the start, as one JSON object a line; then closes the pipe."""
+class PipeStatusReporter:
+    """Reports to the process that waits for the start, one JSON object a line, then closes the pipe."""
 
     pipe: IO[str]
-    plain: PlainFace
+    plain: PlainStatusReporter
 
     def entry(self, entry: Entry) -> None:
-        """Tell it, as long as somebody listens; it stands in the supervisor's output too."""
+        """Print the entry, and send it while the other process reads."""
         self.plain.entry(entry)
-        self._tell(entry=asdict(entry))
+        self._send(entry=asdict(entry))
 
     def ready(self, status: StackStatus) -> None:
-        """Tell it, and let the other go."""
-        self._tell(ready=places(status))
+        """Send the addresses and close the pipe."""
+        self._send(ready=places(status))
         self.close()
 
     def failed(self, text: str) -> None:
-        """Tell it, and let the other go."""
+        """Print the reason, send it and close the pipe."""
         self.plain.failed(text)
-        self._tell(failed=text)
+        self._send(failed=text)
         self.close()
 
     @asynccontextmanager
     async def watching(self, supervisor: Supervisor) -> AsyncIterator[None]:
-        """Nothing to look at."""
+        """Do nothing: the lines report everything."""
         async with self.plain.watching(supervisor):
             yield
 
     def close(self) -> None:
-        """Close the pipe; the other sees its end."""
+        """Close the pipe; the other process reads its end."""
         with suppress(OSError):
             self.pipe.close()
 
-    def _tell(self, **message: Any) -> None:
+    def _send(self, **message: Any) -> None:
         if not self.pipe.closed:
             try:
                 self.pipe.write(json.dumps(message) + "\n")
                 self.pipe.flush()
-            except OSError:  # it no longer waits
+            except OSError:  # the other process no longer reads
                 self.close()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from tidegate.os_errors import about, sentence
 from tidegate.settings import Settings
-from tidegate.stack.faces import Face
+from tidegate.stack.faces import StatusReporter
 from tidegate.stack.gateway import GatewayError
 from tidegate.stack.layout import StackRunningError
 from tidegate.stack.supervisor import StartError, Supervisor, running_stack
@@ -17,7 +17,7 @@ from tidegate.stack.supervisor import StartError, Supervisor, running_stack
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-async def run_stack(settings: Settings, face: Face) -> int:
+async def run_stack(settings: Settings, reporter: StatusReporter) -> int:
     """Start a stack, stay, and stop it at the first SIGINT, SIGTERM or SIGHUP; kill it at the second.
 
     Returns:
@@ -25,30 +25,30 @@ async def run_stack(settings: Settings, face: Face) -> int:
     """
     try:
         async with running_stack(settings) as supervisor:
-            supervisor.event_log.listeners.append(face.entry)
-            with _told_to_stop(supervisor) as stop, about(settings.stack.data_dir):
-                async with face.watching(supervisor):
+            supervisor.event_log.listeners.append(reporter.entry)
+            with _stop_signals(supervisor) as stop, about(settings.stack.data_dir):
+                async with reporter.watching(supervisor):
                     try:
-                        return await _until(supervisor, face, stop)
+                        return await _until(supervisor, reporter, stop)
                     finally:
                         await supervisor.stop()
     except (StackRunningError, StartError, GatewayError) as error:
-        face.failed(str(error))
+        reporter.failed(str(error))
     except OSError as error:
-        face.failed(f"the stack cannot start: {sentence(error)}")
+        reporter.failed(f"the stack cannot start: {sentence(error)}")
     return 1
 
 
-async def _until(supervisor: Supervisor, face: Face, stop: asyncio.Event) -> int:
+async def _until(supervisor: Supervisor, reporter: StatusReporter, stop: asyncio.Event) -> int:
     starting = asyncio.create_task(supervisor.start())
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
-            face.failed("stopped before it was ready")
+            reporter.failed("stopped before it was ready")
             return 1
         starting.result()
-        face.ready(supervisor.status())
+        reporter.ready(supervisor.status())
         await stopping
     finally:
         starting.cancel()
@@ -58,17 +58,17 @@ async def _until(supervisor: Supervisor, face: Face, stop: asyncio.Event) -> int
 
 
 @contextmanager
-def _told_to_stop(supervisor: Supervisor) -> Iterator[asyncio.Event]:
+def _stop_signals(supervisor: Supervisor) -> Iterator[asyncio.Event]:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def told() -> None:
+    def on_signal() -> None:
         if stop.is_set():
             supervisor.kill()
         stop.set()
 
     for number in SIGNALS:
-        loop.add_signal_handler(number, told)
+        loop.add_signal_handler(number, on_signal)
     try:
         yield stop
     finally:

@@ -171,7 +171,7 @@ def _try_socket(path: Path) -> None:
 
 
 def _warn(resizer: ComposeResizer, home: Home, event_log: EventLog) -> None:
-    """Tell what is no reason not to start, but will be missed."""
+    """Log what does not prevent the start but limits the operation."""
     for one in resizer.observer.containers:
         folder = labels_of(one.inspected).get(FOLDER_LABEL, "")
         if home.folder and folder and folder != home.folder:

@@ -1,4 +1,4 @@
-"""The exporter's HTTP face, with backends that behave and backends that do not."""
+"""The exporter's HTTP server, with backends that behave and backends that do not."""
 
 from __future__ import annotations
 

@@ -15,21 +15,21 @@ import pytest
 from rich.console import Console
 
 from tidegate.runtime.event_log import Entry
-from tidegate.stack.faces import LiveFace, PipeFace, PlainFace
+from tidegate.stack.faces import LiveStatusReporter, PipeStatusReporter, PlainStatusReporter
 
 ENTRY = Entry(at=1.0, level="info", component="gateway", action="start", message="started")
 
 
 def _plain(stream: TextIO) -> None:
-    face = PlainFace(Console(file=stream))
+    reporter = PlainStatusReporter(Console(file=stream))
     for _ in range(1000):
-        face.entry(ENTRY)
-    face.failed("why")
-    assert not face.console._buffer, "what cannot be written is not kept"
+        reporter.entry(ENTRY)
+    reporter.failed("why")
+    assert not reporter.console._buffer, "what cannot be written is not kept"
 
 
 def _live(stream: TextIO) -> None:
-    LiveFace(Console(file=stream)).failed("why")
+    LiveStatusReporter(Console(file=stream)).failed("why")
 
 
 @pytest.mark.parametrize("report", [_plain, _live])
@@ -42,9 +42,9 @@ def test_a_status_that_cannot_be_written_raises_nothing(
 def test_the_process_that_waits_is_told_when_the_supervisors_output_fails() -> None:
     listen, tell = os.pipe()
     with Path("/dev/full").open("w") as full:
-        face = PipeFace(os.fdopen(tell, "w"), PlainFace(Console(file=full)))
-        face.entry(ENTRY)
-        face.failed("no model")
+        reporter = PipeStatusReporter(os.fdopen(tell, "w"), PlainStatusReporter(Console(file=full)))
+        reporter.entry(ENTRY)
+        reporter.failed("no model")
         with os.fdopen(listen) as pipe:
             assert [list(json.loads(line)) for line in pipe] == [["entry"], ["failed"]]
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""What a person, or the process that waits for the start, is told."""
+"""What is reported to a person, or to the process that waits for the start."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from dataclasses import asdict
 from rich.console import Console
 
 from tidegate.runtime.event_log import Entry
-from tidegate.stack.faces import PipeFace, PlainFace
+from tidegate.stack.faces import PipeStatusReporter, PlainStatusReporter
 
 ENTRY = Entry(at=1.0, level="info", component="gateway", action="start", message="started [as] 7")
 
 
 def test_a_plain_face_prints_what_happens_word_for_word() -> None:
     console = Console(file=io.StringIO(), width=200)
-    face = PlainFace(console)
-    face.entry(ENTRY)
-    face.failed("no [model] there")
+    reporter = PlainStatusReporter(console)
+    reporter.entry(ENTRY)
+    reporter.failed("no [model] there")
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()
     assert lines[0].endswith("gateway     started [as] 7")
@@ -28,10 +28,12 @@ def test_a_plain_face_prints_what_happens_word_for_word() -> None:
 
 def test_who_waits_for_the_start_gets_it_through_the_pipe_and_then_its_end() -> None:
     listen, tell = os.pipe()
-    face = PipeFace(os.fdopen(tell, "w"), PlainFace(Console(file=io.StringIO())))
-    face.entry(ENTRY)
-    face.failed("why")
-    face.entry(ENTRY)  # nobody waits any more
+    reporter = PipeStatusReporter(
+        os.fdopen(tell, "w"), PlainStatusReporter(Console(file=io.StringIO()))
+    )
+    reporter.entry(ENTRY)
+    reporter.failed("why")
+    reporter.entry(ENTRY)  # the other process no longer reads
     with os.fdopen(listen) as pipe:
         told = [json.loads(line) for line in pipe]
     assert told == [{"entry": asdict(ENTRY)}, {"failed": "why"}]
@@ -40,7 +42,9 @@ def test_who_waits_for_the_start_gets_it_through_the_pipe_and_then_its_end() -> 
 def test_who_no_longer_waits_does_not_stop_the_stack() -> None:
     listen, tell = os.pipe()
     os.close(listen)
-    face = PipeFace(os.fdopen(tell, "w"), PlainFace(Console(file=io.StringIO())))
-    face.entry(ENTRY)
-    face.entry(ENTRY)
-    face.close()
+    reporter = PipeStatusReporter(
+        os.fdopen(tell, "w"), PlainStatusReporter(Console(file=io.StringIO()))
+    )
+    reporter.entry(ENTRY)
+    reporter.entry(ENTRY)
+    reporter.close()
