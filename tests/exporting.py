@@ -16,8 +16,8 @@ from typing import Any
 
 from driving import ROOT, Stack, eventually
 
+from tidegate.rules.prometheus_config import render_config
 from tidegate.stack.layout import Layout
-from tidegate.stack.prometheus import render_config
 
 
 def statistics(asked: int) -> dict[str, Any]:

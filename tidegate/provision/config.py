@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from tidegate.provision.problems import ProvisionError, reason
+from tidegate.rules.prometheus_config import render_config
 from tidegate.rules.rule_files import write_rule_files
 from tidegate.settings import Settings
-from tidegate.stack.prometheus import render_config
 
 HOSTS: Final = {
     name: name

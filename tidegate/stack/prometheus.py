@@ -1,9 +1,4 @@
-"""Prometheus: which one, its configuration and rules, the replicas it reads, and how to start it.
-
-The configuration is observability/prometheus/prometheus.yml.j2. The rules are made for the settings in
-force, so that an objective set in the environment reaches them too; with the repository's own settings they
-are the files in observability/prometheus/rules/.
-"""
+"""Prometheus: which one, its files in the data folder, the replicas it reads, and how to start it."""
 
 from __future__ import annotations
 
@@ -14,17 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import jinja2
-
-from tidegate.observability_files.paths import observability_folder
-from tidegate.rules.gateway_metrics import GATEWAY
+from tidegate.rules.prometheus_config import render_config
 from tidegate.rules.promql import duration
 from tidegate.rules.rule_files import write_rule_files
 from tidegate.runtime.atomic_files import write_atomically
 from tidegate.settings import Settings
 
-LOCAL: Final = "127.0.0.1"
-ALERTMANAGER_PORT: Final = 9093
 # The origins whose scripts may read its API, as a regular expression. By default each page in the browser
 # may. This matches none: an origin is never empty, and Prometheus' own page needs no permission.
 CORS_ORIGIN: Final = "^$"
@@ -64,54 +54,6 @@ def _program(name: str) -> Path:
             f"there is no {name} on PATH and none in {cache_folder()}: run `scripts/prometheus install`"
         )
     return Path(found)
-
-
-def render_config(
-    settings: Settings,
-    *,
-    hosts: Mapping[str, str] | None = None,
-    dns_name: str = "",
-    retention_size: str = "",
-) -> str:
-    """The configuration's text, for one machine or (with a DNS name) for Compose.
-
-    Args:
-        settings: those in force.
-        hosts: where `gateway`, `collector`, `autoscaler` and `watch` run, if not on this machine; and
-            `exporter`, `resizer` and `alertmanager`, which only Compose has.
-        dns_name: the name under which every replica is known, with `replicas.first_port` as their port;
-            else they stand in a file that `write_targets` writes.
-        retention_size: how much it keeps at most, as `2GB`. With it, the retention stands in the
-            configuration, which takes Prometheus 3; without it, the flags of `argv` set it.
-    """
-    at = hosts or {}
-    environment = jinja2.Environment(  # noqa: S701  this is no HTML; `tojson` quotes
-        loader=jinja2.FileSystemLoader(observability_folder() / "prometheus"),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("prometheus.yml.j2").render(
-        scrape_interval=duration(settings.prometheus.scrape_seconds),
-        retention=settings.prometheus.retention,
-        retention_size=retention_size,
-        dns_name=dns_name,
-        replica_port=settings.replicas.first_port,
-        gateway=f"{at.get('gateway', LOCAL)}:{settings.gateway.metrics_port}",
-        gateway_metrics=[metric.name for metric in GATEWAY],
-        collector=f"{at.get('collector', LOCAL)}:{settings.collector.metrics_port}",
-        autoscaler=(
-            f"{at.get('autoscaler', LOCAL)}:{settings.autoscaler.metrics_port}"
-            if settings.autoscaler.enabled
-            else ""
-        ),
-        watch=(
-            f"{at.get('watch', LOCAL)}:{settings.drift.watch_port}" if settings.drift.watch else ""
-        ),
-        exporter=f"{at['exporter']}:{settings.exporter.port}" if "exporter" in at else "",
-        resizer=f"{at['resizer']}:{settings.resizer.port}" if "resizer" in at else "",
-        alertmanager=f"{at['alertmanager']}:{ALERTMANAGER_PORT}" if "alertmanager" in at else "",
-        prometheus=f"{LOCAL}:{settings.prometheus.port}",
-    )
 
 
 def write_config(settings: Settings, folder: Path) -> Path:

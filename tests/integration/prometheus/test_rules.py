@@ -10,6 +10,7 @@ import yaml
 
 from tidegate.observability_files.paths import observability_folder, project_folder
 from tidegate.provision import config as provision
+from tidegate.rules.prometheus_config import render_config
 from tidegate.settings import Settings
 from tidegate.stack import prometheus
 from tools.generate.generated_files import generated_files
@@ -49,7 +50,7 @@ def test_the_configuration_is_valid_on_one_machine_and_in_compose(
     config = prometheus.write_config(Settings(), folder)
     release.check("check", "config", str(config), cwd=folder)
     compose = folder / "compose.yml"
-    compose.write_text(prometheus.render_config(Settings(), dns_name="model"))
+    compose.write_text(render_config(Settings(), dns_name="model"))
     release.check("check", "config", str(compose), cwd=folder)
 
 

@@ -1,0 +1,64 @@
+"""Prometheus' configuration: observability/prometheus/prometheus.yml.j2, for the settings in force."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import jinja2
+
+from tidegate.observability_files.paths import observability_folder
+from tidegate.rules.gateway_metrics import GATEWAY
+from tidegate.rules.promql import duration
+from tidegate.settings import Settings
+
+LOCAL: Final = "127.0.0.1"
+ALERTMANAGER_PORT: Final = 9093
+
+
+def render_config(
+    settings: Settings,
+    *,
+    hosts: Mapping[str, str] | None = None,
+    dns_name: str = "",
+    retention_size: str = "",
+) -> str:
+    """The configuration's text, for one machine or (with a DNS name) for Compose.
+
+    Args:
+        settings: those in force.
+        hosts: where `gateway`, `collector`, `autoscaler` and `watch` run, if not on this machine; and
+            `exporter`, `resizer` and `alertmanager`, which only Compose has.
+        dns_name: the name of every replica in DNS, with `replicas.first_port` as their port; without it,
+            Prometheus reads the replicas from targets/model.json, which the stack writes.
+        retention_size: the limit of its data, as `2GB`. With it, the configuration sets the retention, which
+            takes Prometheus 3; without it, the command line sets it.
+    """
+    at = hosts or {}
+    environment = jinja2.Environment(  # noqa: S701  this is no HTML; `tojson` quotes
+        loader=jinja2.FileSystemLoader(observability_folder() / "prometheus"),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("prometheus.yml.j2").render(
+        scrape_interval=duration(settings.prometheus.scrape_seconds),
+        retention=settings.prometheus.retention,
+        retention_size=retention_size,
+        dns_name=dns_name,
+        replica_port=settings.replicas.first_port,
+        gateway=f"{at.get('gateway', LOCAL)}:{settings.gateway.metrics_port}",
+        gateway_metrics=[metric.name for metric in GATEWAY],
+        collector=f"{at.get('collector', LOCAL)}:{settings.collector.metrics_port}",
+        autoscaler=(
+            f"{at.get('autoscaler', LOCAL)}:{settings.autoscaler.metrics_port}"
+            if settings.autoscaler.enabled
+            else ""
+        ),
+        watch=(
+            f"{at.get('watch', LOCAL)}:{settings.drift.watch_port}" if settings.drift.watch else ""
+        ),
+        exporter=f"{at['exporter']}:{settings.exporter.port}" if "exporter" in at else "",
+        resizer=f"{at['resizer']}:{settings.resizer.port}" if "resizer" in at else "",
+        alertmanager=f"{at['alertmanager']}:{ALERTMANAGER_PORT}" if "alertmanager" in at else "",
+        prometheus=f"{LOCAL}:{settings.prometheus.port}",
+    )
