@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from tidegate.collector.sink import Sink
 from tidegate.events import Event
 from tidegate.store.base import Rejected, StoreUnavailableError
-from tidegate.store.fitting import fit
+from tidegate.store.fitting import move_misfits
 
 REASON_CHARACTERS: Final = 500
 
@@ -74,6 +74,6 @@ def _append(sink: Sink, events: Sequence[Event], first: int = 0) -> _Answer:
 
 def _fitted(event: Event) -> Event | None:
     try:
-        return fit(event)
+        return move_misfits(event)
     except Exception:  # noqa: BLE001  it was refused for what it is: it need not be made to fit
         return None

@@ -9,7 +9,7 @@ from elasticsearch import ApiError, BadRequestError, Elasticsearch, NotFoundErro
 
 from tidegate.provision.comparing import differences, flat, outcome
 from tidegate.provision.server import asking
-from tidegate.store.installing import STREAMS, Template, properties, teach, templates
+from tidegate.store.installing import STREAMS, Template, properties, templates, update_mappings
 
 DATES: Final = frozenset(
     {"created_date", "created_date_millis", "modified_date", "modified_date_millis"}
@@ -62,7 +62,7 @@ def teach_streams(client: Elasticsearch) -> str:
         there = [flat(one["mappings"]) for one in answer.values()]
         lacking = {name for one in there for name in wanted if one.get(name) != wanted[name]}
         if lacking:
-            teach(client)
+            update_mappings(client)
     if not there:
         return f"{title}: there are none yet"
     fields = {name.removeprefix("properties.").replace(".properties.", ".") for name in lacking}

@@ -1,4 +1,4 @@
-"""Where events can be searched: the embedded store (tantivy), or Elasticsearch."""
+"""The event store: an embedded one (tantivy), or Elasticsearch."""
 
 from tidegate.store.opening import open_store
 

@@ -1,6 +1,6 @@
-"""Aggregations as JSON, and the answers as the contract's.
+"""Translates aggregations to JSON, and JSON results back.
 
-tantivy takes and gives Elasticsearch's own JSON; only the histogram of time is asked for otherwise.
+tantivy uses the JSON of Elasticsearch; only the date histogram differs.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ from tidegate.store.base import (
 )
 from tidegate.store.fields import Kind, catalogue
 
-# How many terms each part hands in, so that a term which is rare in one is not lost for all.
+# Each shard returns this multiple of the requested terms, so that terms which are rare in one shard count.
 _SHARD_TERMS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a store counts by time.
+    """How a store expresses a date histogram.
 
     Attributes:
-        histogram: the aggregation that counts by an interval.
-        key_microseconds: how many microseconds one unit of its keys has.
+        histogram: Returns the JSON of a histogram with the given interval.
+        key_microseconds: The unit of its bucket keys, in microseconds.
     """
 
     histogram: Callable[[timedelta], dict[str, Any]]
     key_microseconds: int
 
     def request(self, wanted: Mapping[str, Aggregation]) -> dict[str, Any]:
-        """The aggregations as JSON."""
+        """Return the aggregations as JSON."""
         return {name: self._one(aggregation) for name, aggregation in wanted.items()}
 
     def results(
-        self, wanted: Mapping[str, Aggregation], answer: Mapping[str, Any]
+        self, wanted: Mapping[str, Aggregation], response: Mapping[str, Any]
     ) -> dict[str, AggregationResult]:
-        """What was answered, by the same names."""
+        """Return the results, by the names of the aggregations."""
         return {
-            name: _result(aggregation, answer[name], self.key_microseconds)
+            name: _result(aggregation, response[name], self.key_microseconds)
             for name, aggregation in wanted.items()
         }
 
@@ -63,14 +63,14 @@ class Dialect:
 
 
 def _result(
-    wanted: Aggregation, answer: Mapping[str, Any], key_microseconds: int
+    wanted: Aggregation, response: Mapping[str, Any], key_microseconds: int
 ) -> AggregationResult:
     match wanted:
         case Terms(field=name):
             boolean = catalogue()[name].kind is Kind.BOOLEAN
             found = [
                 Bucket(bool(item["key"]) if boolean else item["key"], item["doc_count"])
-                for item in answer["buckets"]
+                for item in response["buckets"]
             ]
             return sorted(found, key=lambda bucket: (-bucket.count, bucket.key))
         case DateHistogram():
@@ -78,10 +78,10 @@ def _result(
                 Bucket(
                     moments.to_datetime(round(item["key"]) * key_microseconds), item["doc_count"]
                 )
-                for item in answer["buckets"]
+                for item in response["buckets"]
             ]
         case Percentiles(percents=percents):
-            values = answer["values"]
+            values = response["values"]
             return {percent: _number(values[str(float(percent))]) for percent in percents}
 
 

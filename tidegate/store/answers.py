@@ -1,4 +1,4 @@
-"""What Elasticsearch says when it refuses, in words."""
+"""Error messages from Elasticsearch's error responses."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from elasticsearch import ApiError
 
 
 def reason(error: ApiError) -> str:
-    """What the server says, down to its cause."""
+    """Return the error message of the server, with its root causes."""
     body = error.body.get("error") if isinstance(error.body, dict) else None
     return explain(body) or str(error)
 
 
 def explain(error: object) -> str:
-    """An `error` object of an answer or of one item in it; empty if there is none."""
+    """Return the message of an `error` object in a response or a bulk item; empty if there is none."""
     if not isinstance(error, dict):
         return str(error or "")
-    inner = [error, *error.get("root_cause", []), error.get("caused_by")]
-    reasons = [str(one.get("reason")) for one in inner if isinstance(one, dict)]
+    errors = [error, *error.get("root_cause", []), error.get("caused_by")]
+    reasons = [str(cause.get("reason")) for cause in errors if isinstance(cause, dict)]
     return f"{error.get('type')}: {'; '.join(dict.fromkeys(reasons))}"

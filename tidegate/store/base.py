@@ -1,4 +1,4 @@
-"""The contract of a store: append events, search them."""
+"""The interface of an event store: append events and search them."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from tidegate.events import Event
 
 
 class QueryError(ValueError):
-    """The query string cannot be read. Its text says where and why."""
+    """The search request is invalid. The message says where and why."""
 
 
 class StoreUnavailableError(RuntimeError):
-    """The store cannot be reached or is not ready. Trying again later is right."""
+    """The store cannot be reached or is not ready. The caller may retry later."""
 
 
 class RequestRefusedError(RuntimeError):
-    """The store refused events together: they are too large, one of them is at fault, or the store is."""
+    """The store refused a whole batch: it is too large, one event in it is invalid, or the store failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The most frequent values of a keyword, number or boolean field, with their counts."""
+    """The most frequent values of a keyword, numeric or boolean field, with their counts."""
 
     field: str
     size: int = 10
@@ -32,14 +32,14 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class DateHistogram:
-    """Counts by interval of `@timestamp`."""
+    """The number of events in each interval of `@timestamp`."""
 
     interval: timedelta
 
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """Percentiles of a number field."""
+    """Percentiles of a numeric field."""
 
     field: str
     percents: tuple[float, ...] = (50.0, 95.0, 99.0)
@@ -50,28 +50,28 @@ Aggregation = Terms | DateHistogram | Percentiles
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A value (for a date histogram, the interval's start as a datetime) and its count."""
+    """A value and its count; in a date histogram the value is the start of the interval."""
 
     key: str | float | bool | datetime
     count: int
 
 
 AggregationResult = list[Bucket] | dict[float, float | None]
-"""Buckets of terms or a date histogram; or percentile → value (None without values)."""
+"""Buckets of `Terms` or `DateHistogram`; or percentile → value (None if there are no values)."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """What is looked for.
+    """A search.
 
     Attributes:
-        query: Lucene query string over the events' own dotted field names; empty means everything.
-        since: earliest `@timestamp`, inclusive.
-        until: latest `@timestamp`, exclusive.
-        order: by `@timestamp`.
-        size: hits wanted, 0 for none.
+        query: Lucene query string over the events' dotted field names; empty matches every event.
+        since: Earliest `@timestamp`, inclusive.
+        until: Latest `@timestamp`, exclusive.
+        order: Sort order of the hits by `@timestamp`.
+        size: Maximum number of hits; 0 returns none.
         stream: `logs`, `traces` or both (None).
-        aggregations: by a name of the caller's.
+        aggregations: Aggregations by a name that the caller chooses.
     """
 
     query: str = ""
@@ -85,7 +85,7 @@ class SearchRequest:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What was found: the exact number of matches, the wanted hits, the aggregations by name."""
+    """The exact number of matches, the hits, and the aggregation results by name."""
 
     total: int
     hits: list[Event]
@@ -94,35 +94,35 @@ class SearchResult:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """An event that the store will never take, and why."""
+    """An event that the store permanently rejects: its index in the batch, and the reason."""
 
     index: int
     reason: str
 
 
 class EventStore(Protocol):
-    """Where events can be searched. Both stores pass one contract test suite."""
+    """A store of events. Both implementations pass one contract test suite."""
 
     def append(self, events: Sequence[Event]) -> list[Rejected]:
-        """Store the events durably before returning; an `event.id` already stored is success.
+        """Store the events durably before returning; an `event.id` that is already stored is success.
 
-        Each event has an `event.id`. Returns those that the store refuses for good.
+        Each event has an `event.id`. Returns the events that the store permanently rejects.
 
         Raises:
-            StoreUnavailableError: nothing, or an unknown part, was stored: send the same events again.
-            RequestRefusedError: nothing was stored; fewer at a time may be.
+            StoreUnavailableError: None or an unknown part was stored: retry with the same events.
+            RequestRefusedError: None was stored; a smaller batch may succeed.
         """
         ...
 
     def search(self, request: SearchRequest) -> SearchResult:
-        """Find events; what `append` returned from is found.
+        """Search events; events of a completed `append` are visible.
 
         Raises:
-            QueryError: the query string cannot be read.
-            StoreUnavailableError: the store cannot be asked now.
+            QueryError: The request is invalid.
+            StoreUnavailableError: The store cannot be searched now.
         """
         ...
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Release files and connections."""
         ...

@@ -1,7 +1,7 @@
-"""Writes a query's tree as a Lucene query string that can be read in one way only.
+"""Renders a query's tree as an unambiguous Lucene query string for Elasticsearch.
 
-Every value carries its field and every clause its `+` or `-`. So Elasticsearch reads the same as we did:
-left to itself it takes the words in `log.level:(error warn)` for one keyword with a space in it.
+Every value has its field, and every required or excluded clause its `+` or `-`. Elasticsearch would read
+the original differently: it takes the words of `log.level:(error warn)` as one keyword with a space.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _OPERATORS: Final = frozenset({"AND", "OR", "NOT"})
 
 
 def render(node: tree.Node) -> str:
-    """The tree as a query string."""
+    """Return the tree as a normalized query string."""
     if isinstance(node, tree.Everything):
         return "*:*"
     if isinstance(node, tree.Group):

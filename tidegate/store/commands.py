@@ -1,6 +1,6 @@
-"""The commands that search: `tidegate search`, `tidegate trace`, `tidegate logs`.
+"""The search commands: `tidegate search`, `tidegate trace`, `tidegate logs`.
 
-Exit codes as grep's: 0 something was found, 1 nothing was, 2 the question or the store is at fault.
+Exit codes are those of grep: 0 if events were found, 1 if none were, 2 on an error.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from tidegate.store.opening import open_store
 from tidegate.store.requests import MAX_HITS
 
 FOUND: Final = 0
-NOTHING: Final = 1
-TROUBLE: Final = 2
+NOT_FOUND: Final = 1
+ERROR: Final = 2
 FOLLOW_SECONDS: Final = 0.5
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -44,36 +44,40 @@ _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 def search(
     settings: Settings, query: str, *, since: str, until: str, limit: int, as_json: bool
 ) -> int:
-    """Show the newest events that match, oldest first.
+    """Show the newest matching events, oldest first.
 
     Args:
-        settings: which store.
-        query: a Lucene query string; empty means everything.
-        since: how far back, `5m` or a moment.
-        until: up to when; empty means now and later.
-        limit: events shown, at most.
-        as_json: one JSON object a line.
+        settings: The settings, which select the store.
+        query: A Lucene query string; empty matches every event.
+        since: Start of the time range: an age such as `5m`, or a time.
+        until: End of the time range; empty means no end.
+        limit: Maximum number of events shown.
+        as_json: Print one JSON object per line.
 
     Returns:
         The exit code.
     """
 
-    def ask(store: EventStore, show: _Show) -> int:
+    def run(store: EventStore, output: _Output) -> int:
         request = SearchRequest(
             query=query,
-            since=moments.when(since, show.now),
-            until=moments.when(until, show.now) if until else None,
+            since=moments.when(since, output.now),
+            until=moments.when(until, output.now) if until else None,
             size=limit,
         )
         found = store.search(request)
-        show.events(reversed(found.hits))
+        output.events(reversed(found.hits))
         if not found.total:
-            return _nothing(f"no event since {since}{_until(until)} matches {query!r}", query)
+            return _report_not_found(
+                f"no event since {since}{_until(until)} matches {query!r}", query
+            )
         if found.total > len(found.hits) and not as_json:
-            _say(f"{found.total} events match; these are the newest {len(found.hits)} (--limit)")
+            _print_error(
+                f"{found.total} events match; showing the newest {len(found.hits)} (--limit)"
+            )
         return FOUND
 
-    return _run(settings, as_json, ask)
+    return _run(settings, as_json, run)
 
 
 def trace(settings: Settings, trace_id: str, *, as_json: bool) -> int:
@@ -83,43 +87,45 @@ def trace(settings: Settings, trace_id: str, *, as_json: bool) -> int:
         The exit code.
     """
 
-    def ask(store: EventStore, show: _Show) -> int:
-        wanted = trace_id.strip().lower()
-        if not _TRACE_ID.fullmatch(wanted):
-            raise ValueError(f"{trace_id!r} is no trace id: that is 32 hexadecimal digits")
-        query = f"trace.id:{wanted}"
+    def run(store: EventStore, output: _Output) -> int:
+        requested = trace_id.strip().lower()
+        if not _TRACE_ID.fullmatch(requested):
+            raise ValueError(
+                f"{trace_id!r} is not a valid trace id: it must have 32 hexadecimal digits"
+            )
+        query = f"trace.id:{requested}"
         found = store.search(SearchRequest(query=query, order="asc", size=MAX_HITS))
         if as_json:
-            show.events(found.hits)
+            output.events(found.hits)
         else:
-            _show_trace(show, wanted, found.hits, settings.telemetry.sample_ratio)
+            _show_trace(output, requested, found.hits, settings.telemetry.sample_ratio)
         if not found.hits:
-            return _nothing(f"no event has the trace.id {wanted}", "")
+            return _report_not_found(f"no event has the trace.id {requested}", "")
         return FOUND
 
-    return _run(settings, as_json, ask)
+    return _run(settings, as_json, run)
 
 
 def logs(settings: Settings, query: str, *, since: str, follow: bool, as_json: bool) -> int:
-    """Show every event that matches, oldest first; with `follow` also those that come.
+    """Show every matching event, oldest first; with `follow` also those that arrive later.
 
     Returns:
         The exit code.
     """
 
-    def ask(store: EventStore, show: _Show) -> int:
-        follower = Follower(store, query, moments.when(since, show.now))
+    def run(store: EventStore, output: _Output) -> int:
+        follower = Follower(store, query, moments.when(since, output.now))
         if follow:
-            _follow(follower, show)
-        elif not show.events(follower.events()):
-            return _nothing(f"no event since {since} matches {query!r}", query)
+            _follow(follower, output)
+        elif not output.events(follower.events()):
+            return _report_not_found(f"no event since {since} matches {query!r}", query)
         return FOUND
 
-    return _run(settings, as_json, ask)
+    return _run(settings, as_json, run)
 
 
-class _Show:
-    """Prints events: coloured in a terminal, plain in a pipe, or as JSON."""
+class _Output:
+    """Prints events: colored in a terminal, plain in a pipe, or as JSON."""
 
     def __init__(self, as_json: bool):
         self.as_json = as_json
@@ -127,7 +133,7 @@ class _Show:
         self.console = _Terminal(highlight=False, soft_wrap=True)
 
     def events(self, events: Iterable[Event]) -> int:
-        """Print them; how many they were."""
+        """Print the events and return their number."""
         count = 0
         for event in events:
             if self.as_json:
@@ -144,87 +150,87 @@ class _Show:
 
 
 class _Terminal(Console):
-    """A console that leaves a closed pipe to us."""
+    """A console that raises BrokenPipeError instead of exiting."""
 
     def on_broken_pipe(self) -> None:
-        """Whoever read our output has had enough."""
+        """Let the caller handle a closed pipe."""
         raise BrokenPipeError
 
 
-def _run(settings: Settings, as_json: bool, ask: Callable[[EventStore, _Show], int]) -> int:
+def _run(settings: Settings, as_json: bool, run: Callable[[EventStore, _Output], int]) -> int:
     try:
         with closing(open_store(settings, read_only=True)) as store:
-            return ask(store, _Show(as_json))
+            return run(store, _Output(as_json))
     except BrokenPipeError:
-        # Else Python complains once more when it flushes at its end.
+        # Otherwise Python reports the error again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FOUND
     except (QueryError, StoreUnavailableError, ValueError) as error:
-        _say(str(error))
-        return TROUBLE
+        _print_error(str(error))
+        return ERROR
 
 
-def _follow(follower: Follower, show: _Show) -> None:
-    """Until a Ctrl-C. A store that is away is said once, and waited for."""
-    away = False
+def _follow(follower: Follower, output: _Output) -> None:
+    """Follow until Ctrl-C. An unavailable store is reported once and retried."""
+    unavailable = False
     try:
         while True:
             try:
-                show.events(follower.events())
-                away = False
+                output.events(follower.events())
+                unavailable = False
             except StoreUnavailableError as error:
-                if not away:
-                    _say(f"{error} (waiting)")
-                away = True
+                if not unavailable:
+                    _print_error(f"{error} (retrying)")
+                unavailable = True
             time.sleep(FOLLOW_SECONDS)
     except KeyboardInterrupt:
         return
 
 
-def _show_trace(show: _Show, trace_id: str, events: list[Event], sample_ratio: float) -> None:
+def _show_trace(output: _Output, trace_id: str, events: list[Event], sample_ratio: float) -> None:
     spans = [event for event in events if lines.value_of(event, "data_stream.type") == "traces"]
     others = [event for event in events if lines.value_of(event, "data_stream.type") != "traces"]
     if spans:
         drawn = [waterfall.span_of(event) for event in spans]
         whole = max(span.end_ns for span in drawn) - min(span.start_ns for span in drawn)
         count = "1 span" if len(drawn) == 1 else f"{len(drawn)} spans"
-        show.text(Text(f"trace {trace_id}  {waterfall.duration(whole)}  {count}", style="bold"))
-        for line in waterfall.draw(drawn, show.console.width):
-            show.text(line)
+        output.text(Text(f"trace {trace_id}  {waterfall.duration(whole)}  {count}", style="bold"))
+        for line in waterfall.draw(drawn, output.console.width):
+            output.text(line)
     elif others:
-        show.text(
-            f"The spans of trace {trace_id} were not kept: those of errors and slow requests are, and those "
-            f"of {sample_ratio:.0%} of the others (telemetry.sample_ratio). To keep those of one request, "
+        output.text(
+            f"The spans of trace {trace_id} were not sampled: spans are recorded for errors, slow requests "
+            f"and {sample_ratio:.0%} of the other requests (telemetry.sample_ratio). To record a request, "
             f"send it with the header `traceparent: 00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01`: "
-            "the first number is the trace id, the 01 at the end asks to keep it. Its events:"
+            "the first number is the trace id, and the 01 at the end requests sampling. Events of the trace:"
         )
     if spans and others:
-        show.text("")
-    show.events(others)
+        output.text("")
+    output.events(others)
 
 
-def _nothing(sentence: str, query: str) -> int:
-    _say(sentence)
+def _report_not_found(sentence: str, query: str) -> int:
+    _print_error(sentence)
     for name in sorted(tree.fields(lucene.parse(query))):
         if hint := _hint(name):
-            _say(hint)
-    return NOTHING
+            _print_error(hint)
+    return NOT_FOUND
 
 
 def _hint(name: str) -> str:
-    """What to say of a field that no event can be searched by; empty if it is one that can."""
+    """Return a hint for a field that cannot be searched; empty for a searchable field."""
     known = catalogue()
     if name in known or any(path.startswith(f"{name}.") for path in known):
         return ""
-    close = difflib.get_close_matches(name, known, n=1)
-    meant = f": did you mean {close[0]}?" if close else ""
-    return f"{name} is no field that can be searched{meant}"
+    similar = difflib.get_close_matches(name, known, n=1)
+    suggestion = f": did you mean {similar[0]}?" if similar else ""
+    return f"{name} is not a searchable field{suggestion}"
 
 
 def _until(until: str) -> str:
     return f" until {until}" if until else ""
 
 
-def _say(sentence: str) -> None:
+def _print_error(sentence: str) -> None:
     for line in sentence.splitlines():
         sys.stderr.write(f"{lines.printable(line)}\n")

@@ -1,7 +1,7 @@
-"""Turns a query's tree into tantivy's query objects, with the meaning Elasticsearch gives to it.
+"""Compiles a query's tree into tantivy's query objects, with the semantics of Elasticsearch.
 
-Every field is typed: keywords match whole and by case, text matches by words, numbers and dates by
-value. A field outside the catalogue matches nothing, as in an index with `dynamic: false`.
+Every field is typed: keywords match as a whole and are case-sensitive, text matches by token, numbers and
+dates by value. An unmapped field matches nothing, as in an index with `dynamic: false`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tidegate.store.fields import LONG_MAX, LONG_MIN, Kind, Leaf, whole_number
 DEFAULT_FIELD: Final = "message"
 NAMES_FIELD: Final = "_fields"
 _ESCAPED: Final = frozenset("\\.+*?()|[]{}^$#&-~")
-Tokens = Callable[[str], list[str]]
+Tokenize = Callable[[str], list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +30,24 @@ class Compiler:
     """Compiles trees for one index.
 
     Attributes:
-        schema: the index's.
-        searcher: of the index now; string ranges look at the terms that there are.
-        catalogue: the fields that can be searched.
-        tokens: how text is cut into words.
-        now: what `now` means in a query.
+        schema: Schema of the index.
+        searcher: Searcher on the current commit; string ranges read its terms.
+        catalogue: The searchable fields, by name.
+        tokenize: Splits text into tokens.
+        now: The time that `now` means in a query.
     """
 
     schema: tantivy.Schema
     searcher: tantivy.Searcher
     catalogue: dict[str, Leaf]
-    tokens: Tokens
+    tokenize: Tokenize
     now: datetime
 
     def compile(self, node: tree.Node) -> Query:
-        """The tree as a query.
+        """Return the tree as a tantivy query.
 
         Raises:
-            QueryError: a value does not fit its field's type.
+            QueryError: A value is not valid for its field's type.
         """
         if isinstance(node, tree.Everything):
             return Query.all_query()
@@ -73,7 +73,7 @@ class Compiler:
         shoulds = [(Occur.Should, self.compile(node)) for node in group.should]
         if not parts and shoulds:
             parts = [(Occur.Must, Query.boolean_query(shoulds))]
-        # Next to a must, a should only raises the score, which nobody asks for.
+        # Next to a required clause an optional one only raises the score, which is not used.
         if not parts:
             parts = [(Occur.Must, Query.all_query())]
         nots = [(Occur.MustNot, self.compile(node)) for node in group.must_not]
@@ -87,87 +87,90 @@ class Compiler:
             case Kind.KEYWORD:
                 return Query.term_query(self.schema, leaf.path, text, "basic")
             case Kind.TEXT:
-                words = self.tokens(text)
-                terms = [(Occur.Should, self._text_term(leaf, word)) for word in words]
+                tokens = self.tokenize(text)
+                terms = [(Occur.Should, self._text_term(leaf, token)) for token in tokens]
                 return Query.boolean_query(terms) if terms else Query.empty_query()
             case Kind.BOOLEAN:
                 if text not in ("true", "false"):
-                    self._misfit(leaf, text, "true or false")
+                    self._invalid_value(leaf, text, "true or false")
                 return Query.term_query(self.schema, leaf.path, text == "true")
             case Kind.LONG | Kind.DOUBLE | Kind.DATE:
                 return self._range(leaf, tree.Range(leaf.path, text, text, True, True))
 
-    def _text_term(self, leaf: Leaf, word: str) -> Query:
-        return Query.term_query(self.schema, leaf.path, word)
+    def _text_term(self, leaf: Leaf, token: str) -> Query:
+        return Query.term_query(self.schema, leaf.path, token)
 
     def _phrase(self, leaf: Leaf, phrase: tree.Phrase) -> Query:
         if leaf.kind is not Kind.TEXT:
             return self._value(leaf, phrase.text)
-        words = self.tokens(phrase.text)
-        if len(words) > 1:
-            return Query.phrase_query(self.schema, leaf.path, list(words), phrase.slop)
-        return self._text_term(leaf, words[0]) if words else Query.empty_query()
+        tokens = self.tokenize(phrase.text)
+        if len(tokens) > 1:
+            return Query.phrase_query(self.schema, leaf.path, list(tokens), phrase.slop)
+        return self._text_term(leaf, tokens[0]) if tokens else Query.empty_query()
 
     def _pattern(self, leaf: Leaf, pattern: tree.Pattern) -> Query:
         text = _wildcard(pattern.parts, lower=leaf.kind is Kind.TEXT)
         return self._regex(leaf, tree.Regex(pattern.field, text))
 
     def _regex(self, leaf: Leaf, regex: tree.Regex) -> Query:
-        self._only_strings(leaf, "wildcards and regular expressions")
+        self._require_string(leaf, "a wildcard or regular expression")
         try:
             return Query.regex_query(self.schema, leaf.path, regex.pattern)
         except ValueError as error:
             reason = str(error).strip().splitlines()[-1].removeprefix("error: ")
             raise QueryError(
-                f"cannot read the query: {leaf.path}:/{regex.pattern}/: {reason}"
+                f"cannot parse the query: {leaf.path}:/{regex.pattern}/: {reason}"
             ) from error
 
     def _fuzzy(self, leaf: Leaf, fuzzy: tree.Fuzzy) -> Query:
-        self._only_strings(leaf, "a fuzzy search")
+        self._require_string(leaf, "a fuzzy search")
         word = fuzzy.text.lower() if leaf.kind is Kind.TEXT else fuzzy.text
         return Query.fuzzy_term_query(self.schema, leaf.path, word, fuzzy.edits)
 
-    def _only_strings(self, leaf: Leaf, what: str) -> None:
+    def _require_string(self, leaf: Leaf, feature: str) -> None:
         if leaf.kind not in (Kind.KEYWORD, Kind.TEXT):
-            raise QueryError(f"{leaf.path} is a {leaf.kind}: {what} cannot be used on it")
+            raise QueryError(
+                f"{leaf.path} is a {leaf.kind} field: {feature} needs a keyword or text field"
+            )
 
-    def _range(self, leaf: Leaf, asked: tree.Range) -> Query:
+    def _range(self, leaf: Leaf, bounds: tree.Range) -> Query:
         match leaf.kind:
             case Kind.KEYWORD | Kind.TEXT:
-                return self._string_range(leaf, asked)
+                return self._string_range(leaf, bounds)
             case Kind.LONG:
-                return self._long_range(leaf, asked)
+                return self._long_range(leaf, bounds)
             case Kind.DOUBLE:
-                return self._double_range(leaf, asked)
+                return self._double_range(leaf, bounds)
             case Kind.DATE:
-                return self._date_range(leaf, asked)
+                return self._date_range(leaf, bounds)
             case Kind.BOOLEAN:
-                raise QueryError(f"{leaf.path} is true or false: it has no range")
+                raise QueryError(f"{leaf.path} is a boolean field: ranges are not supported")
 
-    def _string_range(self, leaf: Leaf, asked: tree.Range) -> Query:
-        """Every term between the bounds; tantivy has no range over text."""
-        low, high = asked.low, asked.high
+    def _string_range(self, leaf: Leaf, bounds: tree.Range) -> Query:
+        """Match every term between the bounds; tantivy has no range query for text."""
+        low, high = bounds.low, bounds.high
         terms = [
             term
             for term, _ in self.searcher.terms_with_prefix(leaf.path, "")
-            if (low is None or term > low or (asked.include_low and term == low))
-            and (high is None or term < high or (asked.include_high and term == high))
+            if (low is None or term > low or (bounds.include_low and term == low))
+            and (high is None or term < high or (bounds.include_high and term == high))
         ]
         return Query.term_set_query(self.schema, leaf.path, terms)
 
-    def _long_range(self, leaf: Leaf, asked: tree.Range) -> Query:
+    def _long_range(self, leaf: Leaf, bounds: tree.Range) -> Query:
         low, high = LONG_MIN, LONG_MAX
-        if asked.low is not None:
-            bound = self._number(leaf, asked.low)
-            low = math.ceil(bound) if asked.include_low else math.floor(bound) + 1
-        if asked.high is not None:
-            bound = self._number(leaf, asked.high)
-            high = math.floor(bound) if asked.include_high else math.ceil(bound) - 1
+        if bounds.low is not None:
+            bound = self._number(leaf, bounds.low)
+            low = math.ceil(bound) if bounds.include_low else math.floor(bound) + 1
+        if bounds.high is not None:
+            bound = self._number(leaf, bounds.high)
+            high = math.floor(bound) if bounds.include_high else math.ceil(bound) - 1
         return self._integers(leaf, low, high)
 
-    def _double_range(self, leaf: Leaf, asked: tree.Range) -> Query:
+    def _double_range(self, leaf: Leaf, bounds: tree.Range) -> Query:
         low, high = (
-            None if bound is None else self._float(leaf, bound) for bound in (asked.low, asked.high)
+            None if bound is None else self._float(leaf, bound)
+            for bound in (bounds.low, bounds.high)
         )
         if low is None and high is None:
             return Query.term_query(self.schema, NAMES_FIELD, leaf.path, "basic")
@@ -177,22 +180,22 @@ class Compiler:
             FieldType.Float,
             low,
             high,
-            asked.include_low or low is None,
-            asked.include_high or high is None,
+            bounds.include_low or low is None,
+            bounds.include_high or high is None,
         )
 
-    def _date_range(self, leaf: Leaf, asked: tree.Range) -> Query:
+    def _date_range(self, leaf: Leaf, bounds: tree.Range) -> Query:
         low, high = LONG_MIN, LONG_MAX
-        if asked.low is not None:
-            span = self._span(leaf, asked.low)
-            low = span.start if asked.include_low else span.end
-        if asked.high is not None:
-            span = self._span(leaf, asked.high)
-            high = (span.end if asked.include_high else span.start) - 1
+        if bounds.low is not None:
+            found = self._time_range(leaf, bounds.low)
+            low = found.start if bounds.include_low else found.end
+        if bounds.high is not None:
+            found = self._time_range(leaf, bounds.high)
+            high = (found.end if bounds.include_high else found.start) - 1
         return self._integers(leaf, low, high)
 
     def _integers(self, leaf: Leaf, low: int, high: int) -> Query:
-        """From low to high, both included."""
+        """Match low to high, both inclusive."""
         low, high = max(low, LONG_MIN), min(high, LONG_MAX)
         if low > high:
             return Query.empty_query()
@@ -201,27 +204,27 @@ class Compiler:
     def _number(self, leaf: Leaf, text: str) -> int | float:
         number = whole_number(text)
         if number is None:
-            self._misfit(leaf, text, "a number")
+            self._invalid_value(leaf, text, "a number")
         return number
 
     def _float(self, leaf: Leaf, text: str) -> float:
         try:
             return float(self._number(leaf, text))
         except OverflowError:
-            self._misfit(leaf, text, "a number of this size")
+            self._invalid_value(leaf, text, "a number in the range of a double")
 
-    def _span(self, leaf: Leaf, text: str) -> moments.Span:
-        span = moments.span(text, self.now)
-        if span is None:
-            self._misfit(leaf, text, "a date in ISO 8601, or now, or now-5m")
-        return span
+    def _time_range(self, leaf: Leaf, text: str) -> moments.TimeRange:
+        found = moments.time_range(text, self.now)
+        if found is None:
+            self._invalid_value(leaf, text, "a date: use ISO 8601, now or now-5m")
+        return found
 
-    def _misfit(self, leaf: Leaf, text: str, wanted: str) -> NoReturn:
-        raise QueryError(f"{leaf.path} is a {leaf.kind}: {text!r} is not {wanted}")
+    def _invalid_value(self, leaf: Leaf, text: str, expected: str) -> NoReturn:
+        raise QueryError(f"{leaf.path} is a {leaf.kind} field: {text!r} is not {expected}")
 
 
 def _wildcard(parts: tuple[str | tree.Wild, ...], *, lower: bool) -> str:
-    """A regular expression for a pattern; `(?s:…)` so that a wildcard passes line ends."""
+    """Return a pattern as a regular expression; `(?s:…)` lets a wildcard match line ends."""
     pattern = ""
     for part in parts:
         if part is tree.Wild.ANY:

@@ -1,4 +1,4 @@
-"""The store in an Elasticsearch: data streams by templates of our own, appended to with `create`."""
+"""The Elasticsearch store: data streams with Tidegate's templates, appended to with `create`."""
 
 from __future__ import annotations
 
@@ -34,21 +34,22 @@ from tidegate.store.fields import TIMESTAMP, RefusedError, place
 from tidegate.store.installing import STREAMS, install
 from tidegate.store.requests import check
 
-# A server that cannot write yet says so after the first; the second is for one that says nothing.
+# After the first time-out a server that cannot write responds with an error; the second one is for a server
+# that does not respond.
 WRITE_SECONDS: Final = 10
 REQUEST_SECONDS: Final = 20.0
-# The item was understood and is already there.
+# A document with this id exists.
 CONFLICT: Final = 409
-# Answers about one event that say nothing against the event itself: a later try may be taken.
+# Status codes of a bulk item that are not the event's fault: a retry may succeed.
 TRANSIENT: Final = frozenset({401, 403, 404, 408, 429})
-# Nor does this one, a 400 of several types: a data stream cannot be created, as the cluster has as many
-# shards as it may have (elastic/elasticsearch 9.2,
-# server/src/main/java/org/elasticsearch/indices/ShardLimitValidator.java). It is matched from its start, as
-# other reasons repeat what a client wrote.
+# The same holds for this error, a 400 of several types: a data stream cannot be created because the cluster
+# has reached its limit of shards (elastic/elasticsearch 9.2,
+# server/src/main/java/org/elasticsearch/indices/ShardLimitValidator.java). It is matched at its start,
+# because other reasons quote the client's input.
 NO_SHARD_LEFT: Final = re.compile(r"\w+: Validation Failed: 1: this action would add \[")
-# A stream that was just made has no shard for a moment, and a search of all streams is a 503 then.
+# A new stream has no started shard at first, and a search of all streams responds with 503 then.
 SHARD_PAUSES: Final = (0.1, 0.3, 1.0, 2.0)
-# Answers to a whole request that is itself at fault.
+# Status codes of an invalid request.
 REFUSED: Final = frozenset({400, 413})
 Operation = tuple[bytes, bytes]
 DIALECT: Final = Dialect(
@@ -67,10 +68,10 @@ class ElasticsearchStore:
     """Events in Elasticsearch."""
 
     def __init__(self, settings: ElasticsearchSettings, *, read_only: bool = False):
-        """Connect; for writing, put the templates in place.
+        """Connect, and install the templates if it is opened for writing.
 
         Raises:
-            StoreUnavailableError: there is no Elasticsearch, or it does not let us in.
+            StoreUnavailableError: Elasticsearch cannot be reached, or refuses the credentials.
         """
         self._settings = settings
         self._read_only = read_only
@@ -84,7 +85,7 @@ class ElasticsearchStore:
                 raise
 
     def append(self, events: Sequence[Event]) -> list[Rejected]:
-        """Create each event in its data stream; one that is there already is left as it is."""
+        """Create each event in its data stream; an event that exists is left unchanged."""
         if not events:
             return []
         if self._read_only:
@@ -101,17 +102,17 @@ class ElasticsearchStore:
         return sorted(rejected, key=lambda one: one.index)
 
     def search(self, request: SearchRequest) -> SearchResult:
-        """Find events; one that was just appended is found within `index.refresh_interval` (1 s).
+        """Search events; an appended event becomes visible within `index.refresh_interval` (1 s).
 
-        A refresh at each search would make Elasticsearch write a segment for each, and merge them: the
-        watcher of labels searches every 2 s, `logs --follow` twice a second.
+        A refresh at each search would make Elasticsearch write and merge a segment each time: the feedback
+        processor searches every 2 s, `logs --follow` twice a second.
         """
         check(request)
-        # Read here first: that says better where it is wrong, and means the same as in the other store.
+        # Parsed here for better error messages and the same semantics as in the embedded store.
         query = canonical.render(lucene.parse(request.query))
         streams = STREAMS[request.stream] if request.stream else ",".join(STREAMS.values())
-        with self._asking(QueryError):
-            answer = _with_patience(
+        with self._translate_errors(QueryError):
+            response = _search_with_retries(
                 self._client.search,
                 index=streams,
                 allow_no_indices=True,
@@ -123,72 +124,72 @@ class ElasticsearchStore:
                 track_total_hits=True,
                 aggregations=DIALECT.request(request.aggregations) or None,
             ).body
-        found = answer["hits"]
+        found = response["hits"]
         return SearchResult(
             total=found["total"]["value"],
             hits=[hit["_source"] for hit in found["hits"]],
-            # Without any stream there are no aggregations in the answer either.
-            aggregations=DIALECT.results(request.aggregations, answer.get("aggregations", {})),
+            # Without any stream the response has no aggregations.
+            aggregations=DIALECT.results(request.aggregations, response.get("aggregations", {})),
         )
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._client.close()
 
     def _install(self) -> None:
-        """Put templates and mapping in place, unless that was done since the last trouble.
+        """Install templates and mappings, once until the next error.
 
-        An account that may not do so leaves it to whoever set the cluster up.
+        An account without the privilege relies on the operator, who installs them with `tidegate setup`.
         """
         if self._installed:
             return
-        with self._asking(StoreUnavailableError), suppress(AuthorizationException):
+        with self._translate_errors(StoreUnavailableError), suppress(AuthorizationException):
             install(self._client, self._settings.retention)
         self._installed = True
 
     def _bulk(self, lines: Sequence[tuple[int, Operation]]) -> list[Rejected]:
         if not lines:
             return []
-        with self._asking(RequestRefusedError):
-            # The client takes lines that are bytes already; its types do not say so.
+        with self._translate_errors(RequestRefusedError):
+            # The client accepts encoded lines, which its type hints do not show.
             operations: list[Any] = [part for _, operation in lines for part in operation]
-            answer = self._client.bulk(
+            response = self._client.bulk(
                 operations=operations,
                 require_data_stream=True,
                 timeout=f"{WRITE_SECONDS}s",
             ).body
         rejected = []
-        for (number, _), item in zip(lines, answer["items"], strict=True):
+        for (number, _), item in zip(lines, response["items"], strict=True):
             outcome = item["create"]
             status = outcome["status"]
             if status < 300 or status == CONFLICT:
                 continue
-            why = explain(outcome.get("error"))
-            if status >= 500 or status in TRANSIENT or NO_SHARD_LEFT.match(why):
-                self._installed = False  # perhaps the templates went, with everything else
-                raise StoreUnavailableError(f"{self._settings.url}: {status}: {why}")
-            rejected.append(Rejected(number, why))
+            message = explain(outcome.get("error"))
+            if status >= 500 or status in TRANSIENT or NO_SHARD_LEFT.match(message):
+                self._installed = False  # the templates may be lost, too
+                raise StoreUnavailableError(f"{self._settings.url}: {status}: {message}")
+            rejected.append(Rejected(number, message))
         return rejected
 
     @contextmanager
-    def _asking(self, refused: Callable[[str], Exception]) -> Iterator[None]:
-        """Every trouble becomes StoreUnavailableError; but a request that is at fault, `refused`."""
+    def _translate_errors(self, refused: Callable[[str], Exception]) -> Iterator[None]:
+        """Translate errors: `refused` for an invalid request, else StoreUnavailableError."""
         url = self._settings.url
         try:
             yield
         except ApiError as error:
-            why = reason(error)
-            if error.status_code in REFUSED or "too_many_buckets" in why:
-                raise refused(why) from error
+            message = reason(error)
+            if error.status_code in REFUSED or "too_many_buckets" in message:
+                raise refused(message) from error
             self._installed = False
-            raise StoreUnavailableError(f"{url}: {error.status_code}: {why}") from error
+            raise StoreUnavailableError(f"{url}: {error.status_code}: {message}") from error
         except TransportError as error:
             self._installed = False
             raise StoreUnavailableError(f"{url} cannot be reached: {error}") from error
 
 
-def _with_patience(search: Callable[..., Any], **request: Any) -> Any:
-    """The answer to a search, once the shards of new streams have started."""
+def _search_with_retries(search: Callable[..., Any], **request: Any) -> Any:
+    """Search, and retry while the shards of new streams start."""
     for pause in SHARD_PAUSES:
         try:
             return search(**request)
@@ -213,7 +214,7 @@ def _client(settings: ElasticsearchSettings) -> Elasticsearch:
         options["basic_auth"] = (settings.username, password)
     if settings.ca_file is not None:
         options["ca_certs"] = str(settings.ca_file)
-    # The caller knows when to try again, and how long it has.
+    # The caller decides about retries and their delays.
     return Elasticsearch(
         settings.url,
         request_timeout=REQUEST_SECONDS,
@@ -233,7 +234,7 @@ def _query(query: str, request: SearchRequest) -> dict[str, Any]:
     text = {"query": query, "default_field": DEFAULT_FIELD, "analyze_wildcard": True}
     filters: list[dict[str, Any]] = [{"query_string": text}]
     bounds = {"gte": request.since, "lt": request.until}
-    moments = {name: moment.isoformat() for name, moment in bounds.items() if moment is not None}
-    if moments:
-        filters.append({"range": {TIMESTAMP: moments}})
+    time_range = {name: bound.isoformat() for name, bound in bounds.items() if bound is not None}
+    if time_range:
+        filters.append({"range": {TIMESTAMP: time_range}})
     return {"bool": {"filter": filters}}

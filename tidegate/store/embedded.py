@@ -1,7 +1,7 @@
-"""The embedded store: a tantivy index in a folder, with one writing process and any number of readers.
+"""The embedded store: a tantivy index in a folder, with one writer process and any number of readers.
 
-An event is kept as the bytes of its line, next to its values that can be searched, each in a typed field
-of its own. Why so: docs/adr/tantivy-as-the-embedded-store.md.
+An event is stored as the bytes of its line, and each searchable value in a typed field. For the reasons
+see docs/adr/tantivy-as-the-embedded-store.md.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from tidegate.store.compiler import Compiler
 from tidegate.store.fields import TIMESTAMP, RefusedError, catalogue, digest
 from tidegate.store.layout import Layout
 from tidegate.store.requests import check
-from tidegate.store.words import words
+from tidegate.store.words import tokenize
 
 HEAP_BYTES: Final = 64_000_000
-# Two threads would make two segments a commit, and the machine has other work to do.
+# Two threads would write two segments per commit, and use a second core.
 WRITER_THREADS: Final = 1
 COPY_EVENTS: Final = 1000
-# Times are whole numbers in the index, in microseconds: tantivy's own dates have seconds there.
+# The index holds times as microseconds: tantivy indexes its own date type by the second.
 DIALECT: Final = Dialect(
     lambda interval: {
         "histogram": {
@@ -53,7 +53,7 @@ DIALECT: Final = Dialect(
 
 
 class EmbeddedReader:
-    """Searches a store that another process may be writing. It begins to find once there is one."""
+    """Searches a store that another process may write to. The store may be created later."""
 
     def __init__(self, root: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)):
         self._root = root
@@ -64,45 +64,45 @@ class EmbeddedReader:
         self._state = (0, 0)
 
     def append(self, events: Sequence[Event]) -> list[Rejected]:
-        """A reader stores nothing.
+        """Raise: a reader cannot store events.
 
         Raises:
-            StoreUnavailableError: always, if there are events.
+            StoreUnavailableError: Always, unless `events` is empty.
         """
         if not events:
             return []
         raise StoreUnavailableError(f"{self._root} is open for reading only")
 
     def search(self, request: SearchRequest) -> SearchResult:
-        """Find events; what a writer's `append` returned from, in any process, is found."""
+        """Search events; events of a completed `append` in any process are visible."""
         check(request)
         tree = lucene.parse(request.query)
         with self._lock:
             opened = self._current()
             searcher = opened.searcher()
-        compiler = Compiler(opened.schema, searcher, catalogue(), words, self._now())
-        query = _narrowed(opened.schema, compiler.compile(tree), request)
+        compiler = Compiler(opened.schema, searcher, catalogue(), tokenize, self._now())
+        query = _with_filters(opened.schema, compiler.compile(tree), request)
         try:
-            return _answer(searcher, query, request)
+            return _run(searcher, query, request)
         except ValueError as error:
-            raise QueryError(f"this cannot be answered: {error}") from error
+            raise QueryError(f"the search failed: {error}") from error
         except OSError as error:
             raise StoreUnavailableError(f"{self._root} cannot be read: {error}") from error
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Release the files."""
         with self._lock:
             self._index = None
             self._folder = ""
 
     def _current(self) -> tantivy.Index:
-        """The index as of the last commit."""
-        held = self._layout()
-        folder = self._root / held.folder
+        """Return the index at the last commit."""
+        current = self._layout()
+        folder = self._root / current.folder
         try:
             state = index.state(folder)
-            if self._index is None or held.folder != self._folder:
-                self._index, self._folder = index.open_index(folder), held.folder
+            if self._index is None or current.folder != self._folder:
+                self._index, self._folder = index.open_index(folder), current.folder
                 self._index.reload()
             elif state != self._state:
                 self._index.reload()
@@ -113,28 +113,28 @@ class EmbeddedReader:
         return self._index
 
     def _layout(self) -> Layout:
-        held = layout.read(self._root)
-        if held is None:
+        current = layout.read(self._root)
+        if current is None:
             raise StoreUnavailableError(
-                f"there is no store at {self._root} yet: has the stack been started?"
+                f"there is no store at {self._root}: has the stack been started?"
             )
-        if held.fields != digest():
+        if current.fields != digest():
             raise StoreUnavailableError(
                 f"{self._root} was written by another version of Tidegate: "
-                "restart the stack, and it is brought up to date"
+                "restart the stack to upgrade it"
             )
-        return held
+        return current
 
 
 class EmbeddedStore(EmbeddedReader):
-    """The writer: one process at a time. An index with other fields than ours is made anew first."""
+    """The writer, one process at a time. It rebuilds an index that has other fields than the mapping."""
 
     def __init__(self, root: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)):
-        """Open the store in a folder, or begin one.
+        """Open the store in a folder, or create one.
 
         Raises:
-            StoreUnavailableError: another process writes to it, it is in an unknown format, or the
-                folder cannot be used.
+            StoreUnavailableError: Another process writes to it, its format is unknown, or the folder
+                is not usable.
         """
         super().__init__(root, now=now)
         self._writing = threading.Lock()
@@ -143,18 +143,18 @@ class EmbeddedStore(EmbeddedReader):
         self._writer_lock = ExitStack()
         self._writer_lock.enter_context(_only_writer(root))
         try:
-            held = layout.read(root)
-            if held is None or held.fields != digest():
-                held = _make(root, held)
-            layout.remove_others(root, held.folder)
+            current = layout.read(root)
+            if current is None or current.fields != digest():
+                current = _build(root, current)
+            layout.remove_others(root, current.folder)
             with self._unavailable():
-                self._written = index.open_index(root / held.folder)
+                self._written = index.open_index(root / current.folder)
         except BaseException:
             self._writer_lock.close()
             raise
 
     def append(self, events: Sequence[Event]) -> list[Rejected]:
-        """Store the events with one commit. Of those with one id the first is kept, as by `create`."""
+        """Store the events in one commit. The first event with an id wins, as with `create`."""
         rejected = []
         with self._writing, self._unavailable():
             writer = self._open_writer()
@@ -173,7 +173,7 @@ class EmbeddedStore(EmbeddedReader):
         return rejected
 
     def prune(self, before: datetime) -> int:
-        """Remove the events of before a moment; how many they were."""
+        """Delete the events before a time, and return their number."""
         schema = self._written.schema
         old = _times(schema, None, moments.to_microseconds(before))
         with self._writing, self._unavailable():
@@ -186,7 +186,7 @@ class EmbeddedStore(EmbeddedReader):
         return count
 
     def close(self) -> None:
-        """Let go of the files, once segments are merged."""
+        """Wait until segments are merged, and release the files."""
         super().close()
         with self._writing:
             if self._writer is not None:
@@ -204,7 +204,7 @@ class EmbeddedStore(EmbeddedReader):
 
     @contextmanager
     def _unavailable(self) -> Iterator[None]:
-        """A writer that failed (a full disk, say) is given up, and the next try takes a new one."""
+        """Discard a writer that failed, for example on a full disk; the next call opens a new one."""
         try:
             yield
         except (ValueError, OSError) as error:
@@ -214,7 +214,7 @@ class EmbeddedStore(EmbeddedReader):
 
 @contextmanager
 def _only_writer(root: Path) -> Iterator[None]:
-    """Be the only process that writes to the store inside the block."""
+    """Hold the writer lock of the store."""
     with ExitStack() as stack:
         try:
             make_private_folder(root)
@@ -226,25 +226,25 @@ def _only_writer(root: Path) -> Iterator[None]:
         yield
 
 
-def _make(root: Path, held: Layout | None) -> Layout:
-    """A new index, with the events of the held one if there is one; then it is the store's."""
-    made = Layout(digest(), layout.new_folder(root, digest()))
+def _build(root: Path, previous: Layout | None) -> Layout:
+    """Create an index with the events of the previous one, if any, and activate it."""
+    built = Layout(digest(), layout.new_folder(root, digest()))
     try:
-        new = index.create(root / made.folder)
-        if held is not None:
+        new = index.create(root / built.folder)
+        if previous is not None:
             writer = new.writer(HEAP_BYTES, WRITER_THREADS)
-            for events in _all_events(root / held.folder):
+            for events in _all_events(root / previous.folder):
                 for event in events:
-                    # What contradicts the new mapping cannot be kept.
+                    # Events that conflict with the new mapping are dropped.
                     with suppress(RefusedError):
                         writer.add_document(index.document(event, new.schema)[1])
                 writer.commit()
             writer.wait_merging_threads()
         sync_folder(root)
-        layout.write(root, made)
+        layout.write(root, built)
     except (ValueError, OSError) as error:
         raise StoreUnavailableError(f"{root} cannot be written: {error}") from error
-    return made
+    return built
 
 
 def _all_events(folder: Path) -> Iterator[list[Event]]:
@@ -258,12 +258,12 @@ def _all_events(folder: Path) -> Iterator[list[Event]]:
         ]
 
 
-def _narrowed(schema: tantivy.Schema, query: Query, request: SearchRequest) -> Query:
+def _with_filters(schema: tantivy.Schema, query: Query, request: SearchRequest) -> Query:
     parts = [query]
     if request.since is not None or request.until is not None:
         since, until = (
-            None if moment is None else moments.to_microseconds(moment)
-            for moment in (request.since, request.until)
+            None if time is None else moments.to_microseconds(time)
+            for time in (request.since, request.until)
         )
         parts.append(_times(schema, since, until))
     if request.stream is not None:
@@ -272,14 +272,14 @@ def _narrowed(schema: tantivy.Schema, query: Query, request: SearchRequest) -> Q
 
 
 def _times(schema: tantivy.Schema, since: int | None, until: int | None) -> Query:
-    """From `since` to before `until`, in microseconds since 1970."""
+    """Match times from `since` (inclusive) to `until` (exclusive), in microseconds since 1970."""
     return Query.range_query(
         schema, TIMESTAMP, FieldType.Integer, since, until, include_upper=until is None
     )
 
 
-def _answer(searcher: tantivy.Searcher, query: Query, request: SearchRequest) -> SearchResult:
-    # tantivy's limit is at least 1, also for those who only want to count.
+def _run(searcher: tantivy.Searcher, query: Query, request: SearchRequest) -> SearchResult:
+    # tantivy requires a limit of at least 1, even to count only.
     found = searcher.search(
         query,
         max(1, request.size),
@@ -287,8 +287,8 @@ def _answer(searcher: tantivy.Searcher, query: Query, request: SearchRequest) ->
         order=Order.Asc if request.order == "asc" else Order.Desc,
     )
     hits = [index.event(searcher.doc(address)) for _, address in found.hits[: request.size]]
-    answers = {}
+    aggregations = {}
     if request.aggregations:
-        answer = searcher.aggregate(query, DIALECT.request(request.aggregations))
-        answers = DIALECT.results(request.aggregations, answer)
-    return SearchResult(index.count(found), hits, answers)
+        response = searcher.aggregate(query, DIALECT.request(request.aggregations))
+        aggregations = DIALECT.results(request.aggregations, response)
+    return SearchResult(index.count(found), hits, aggregations)

@@ -1,9 +1,9 @@
-"""The fields that can be searched, what type each has, and how an event's values become that type.
+"""The searchable fields with their types, and the conversion of an event's values to these types.
 
-The list is Elasticsearch's own mapping, observability/elasticsearch/component-tidegate-mappings.json, so
-that both stores know the same fields. The rules for odd values are Elasticsearch's too (`ignore_malformed`,
-`coerce`, `ignore_above`): a value of a wrong type is kept in the event but cannot be searched, and an
-event whose shape contradicts the mapping (text where an object belongs) is refused.
+The fields come from Elasticsearch's mapping, observability/elasticsearch/component-tidegate-mappings.json, so
+both stores have the same ones. Invalid values follow the rules of Elasticsearch (`ignore_malformed`,
+`coerce`, `ignore_above`): a value of a wrong type is stored in the event but cannot be searched, and an
+event whose structure conflicts with the mapping (text instead of an object) is rejected.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _NAMESPACE = re.compile(r"[a-z0-9][a-z0-9_.]{0,99}")
 
 
 class RefusedError(ValueError):
-    """No store will ever take the event. Its text says why."""
+    """No store accepts the event. The message says why."""
 
 
 class Kind(StrEnum):
-    """A field's type, by its name in the mapping."""
+    """The type of a field, as named in the mapping."""
 
     KEYWORD = "keyword"
     TEXT = "text"
@@ -51,19 +51,19 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A field that can be searched."""
+    """A searchable field."""
 
     path: str
     kind: Kind
     ignore_above: int
-    """Longer keywords cannot be searched; in characters."""
+    """Longer keywords are not indexed; in characters."""
     convert: Callable[[object], Value | None]
-    """A JSON value as this type; None if it cannot be."""
+    """Converts a JSON value to this type; None if it is not convertible."""
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """An object of the mapping. Without children, what is below it cannot be searched."""
+    """An object of the mapping. Fields that are not among its children cannot be searched."""
 
     path: str
     children: Mapping[str, Leaf | Branch]
@@ -71,42 +71,42 @@ class Branch:
 
 
 class Place(NamedTuple):
-    """Where an event belongs: its document id and its data stream."""
+    """The document id and the data stream of an event."""
 
     id: str
     stream: str
 
 
 def template(name: str) -> dict[str, Any]:
-    """A template of Elasticsearch in observability/elasticsearch/, by its file's name without `.json`."""
+    """Return a template in observability/elasticsearch/ by its file name without `.json`."""
     path = observability_folder() / "elasticsearch" / f"{name}.json"
     return dict(json.loads(path.read_text("utf-8")))
 
 
 @cache
 def mapping() -> Branch:
-    """The whole mapping."""
+    """Return the root of the mapping."""
     return _branch("", template("component-tidegate-mappings")["template"]["mappings"])
 
 
 @cache
 def catalogue() -> dict[str, Leaf]:
-    """Each field that can be searched, by its dotted name."""
+    """Return the searchable fields by their dotted names."""
     return {leaf.path: leaf for leaf in _leaves(mapping())}
 
 
 @cache
 def digest() -> str:
-    """A fingerprint of the catalogue: an index made with another one must be made anew."""
+    """Return a fingerprint of the catalogue: an index with another one must be rebuilt."""
     lines = sorted(f"{leaf.path} {leaf.kind} {leaf.ignore_above}" for leaf in catalogue().values())
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def place(event: Event) -> Place:
-    """Where an event belongs.
+    """Return the document id and the data stream of an event.
 
     Raises:
-        RefusedError: it names no place.
+        RefusedError: `event.id` or `data_stream` is missing or invalid.
     """
     about, stream = event.get("event"), event.get("data_stream")
     if not isinstance(about, dict):
@@ -127,7 +127,7 @@ def place(event: Event) -> Place:
 
 
 def _utf8_bytes(text: str) -> int:
-    """How long it is in UTF-8; 0 if it cannot be written so."""
+    """Return the length in UTF-8; 0 if the text cannot be encoded."""
     try:
         return len(text.encode())
     except UnicodeEncodeError:
@@ -135,20 +135,20 @@ def _utf8_bytes(text: str) -> int:
 
 
 def project(event: Event) -> dict[str, list[Value]]:
-    """The event's values that can be searched, by field; dates in microseconds since 1970.
+    """Return the searchable values of an event by field; dates are microseconds since 1970.
 
     Raises:
-        RefusedError: its shape contradicts the mapping, or it has no time.
+        RefusedError: Its structure conflicts with the mapping, or `@timestamp` is missing or invalid.
     """
     found: dict[str, list[Value]] = {}
     _collect(mapping(), event, found)
     if len(found.get(TIMESTAMP, ())) != 1:
-        raise RefusedError("@timestamp must be one time in ISO 8601")
+        raise RefusedError("@timestamp must be a single time in ISO 8601")
     return found
 
 
 def whole_number(text: str) -> int | float | None:
-    """The number that the text is, whole if it can be; None if it is none or not finite."""
+    """Parse a number, as an int if possible; None if it is not a number or not finite."""
     if not _NUMBER.fullmatch(text):
         return None
     try:
@@ -196,7 +196,7 @@ def _collect_dotted(branch: Branch, name: str, item: object, found: dict[str, li
     first, _, rest = name.partition(".")
     child = branch.children.get(first)
     if isinstance(child, Leaf):
-        raise RefusedError(f"{child.path} holds a value, so it cannot hold {rest!r} too")
+        raise RefusedError(f"{child.path} is a value in the mapping and cannot contain {rest!r}")
     if child is not None:
         _collect_object(child, {rest: item}, found)
 
@@ -207,19 +207,19 @@ def _collect_object(child: Branch, item: object, found: dict[str, list[Value]]) 
     if isinstance(item, dict):
         _collect(child, item, found)
     elif isinstance(item, _LISTS):
-        for one in item:
-            _collect_object(child, one, found)
+        for element in item:
+            _collect_object(child, element, found)
     else:
         raise RefusedError(f"{child.path} must be an object, not {_short(item)}")
 
 
 def _collect_leaf(leaf: Leaf, item: object, found: dict[str, list[Value]]) -> None:
-    if type(item) is not str:  # most are text, and need not be asked what else they are
+    if type(item) is not str:  # fast path: most values are text
         if isinstance(item, dict):
             raise RefusedError(f"{leaf.path} must be a value, not an object")
         if isinstance(item, _LISTS):
-            for one in item:
-                _collect_leaf(leaf, one, found)
+            for element in item:
+                _collect_leaf(leaf, element, found)
             return
     value = leaf.convert(item)
     if value is None or (type(value) is str and len(value) > leaf.ignore_above):
@@ -258,7 +258,7 @@ def _to_long(item: object) -> int | None:
         return None
     if isinstance(number, float) and not math.isfinite(number):
         return None
-    number = int(number)  # 500.7 becomes 500, as `coerce` has it
+    number = int(number)  # `coerce` truncates 500.7 to 500
     return number if LONG_MIN <= number <= LONG_MAX else None
 
 

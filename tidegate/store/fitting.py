@@ -1,8 +1,8 @@
-"""Makes an event fit whose shape contradicts the mapping, so that it is found all the same.
+"""Moves values that conflict with the mapping to `tidegate.misfits`, so that the event can be stored.
 
-Applications name their own fields: a log line with `model="small"` puts text where the mapping has the
-object `tidegate.model`, and no store would take the event for it. Such a value is moved to
-`tidegate.misfits`, under its dotted name: kept and shown, not searched.
+Applications choose their own field names: a log line with `model="small"` has text where the mapping has
+the object `tidegate.model`, and both stores would reject the event. Such a value is moved to
+`tidegate.misfits`, under its dotted name: it is stored and shown, but cannot be searched.
 """
 
 from __future__ import annotations
@@ -13,59 +13,60 @@ from typing import Any, Final
 from tidegate.events import Event
 from tidegate.store.fields import Branch, Leaf, mapping
 
-# Without these an event has no place in any store.
-_NEEDED: Final = frozenset({"@timestamp", "event", "data_stream"})
+# An event with an invalid value in one of these cannot be stored.
+_REQUIRED: Final = frozenset({"@timestamp", "event", "data_stream"})
 
 
-def fit(event: Event) -> Event | None:
-    """The event with its misfits moved; None if it has none that can be moved."""
+def move_misfits(event: Event) -> Event | None:
+    """Return the event with its conflicting values moved; None if that cannot make it storable."""
     misfits: dict[str, Any] = {}
-    fitted = _fit(mapping(), event, misfits)
-    if not misfits or not _NEEDED.isdisjoint(misfits):
+    result = _split(mapping(), event, misfits)
+    if not misfits or not _REQUIRED.isdisjoint(misfits):
         return None
-    ours = fitted.get("tidegate")
-    fitted["tidegate"] = {**(ours if isinstance(ours, dict) else {}), "misfits": misfits}
-    return fitted
+    own = result.get("tidegate")
+    result["tidegate"] = {**(own if isinstance(own, dict) else {}), "misfits": misfits}
+    return result
 
 
-def _fit(branch: Branch, value: Mapping[str, Any], misfits: dict[str, Any]) -> dict[str, Any]:
-    kept = {}
+def _split(branch: Branch, value: Mapping[str, Any], misfits: dict[str, Any]) -> dict[str, Any]:
+    """Return the values that match the mapping, and add the others to `misfits`."""
+    matching = {}
     for name, item in value.items():
         child = branch.children.get(name)
         first = branch.children.get(name.partition(".")[0]) if child is None else None
         if isinstance(child, Branch) and not child.opaque:
-            fits, held = _object(child, item, misfits)
+            valid, result = _object(child, item, misfits)
         elif isinstance(child, Leaf):
-            fits, held = not _holds_object(item), item
+            valid, result = not _contains_object(item), item
         elif isinstance(first, Leaf):  # `log.level.deep`, where `log.level` is a value
-            fits, held = False, item
+            valid, result = False, item
         elif isinstance(first, Branch) and not first.opaque:
             rest = name.partition(".")[2]
             inner: dict[str, Any] = {}
-            fits = bool(_fit(first, {rest: item}, inner)) and not inner
-            held = item
+            valid = bool(_split(first, {rest: item}, inner)) and not inner
+            result = item
         else:
-            fits, held = True, item
-        if fits:
-            kept[name] = held
+            valid, result = True, item
+        if valid:
+            matching[name] = result
         else:
             misfits[f"{branch.path}.{name}" if branch.path else name] = item
-    return kept
+    return matching
 
 
 def _object(branch: Branch, item: object, misfits: dict[str, Any]) -> tuple[bool, object]:
-    """Whether an object can be had here, and that object."""
+    """Return whether the item is an object or a list of objects, and its matching values."""
     if item is None:
         return True, item
     if isinstance(item, dict):
-        return True, _fit(branch, item, misfits)
+        return True, _split(branch, item, misfits)
     if isinstance(item, list):
-        held = [_object(branch, one, misfits) for one in item]
-        return all(fits for fits, _ in held), [one for _, one in held]
+        results = [_object(branch, element, misfits) for element in item]
+        return all(valid for valid, _ in results), [result for _, result in results]
     return False, item
 
 
-def _holds_object(item: object) -> bool:
+def _contains_object(item: object) -> bool:
     if isinstance(item, list):
-        return any(_holds_object(one) for one in item)
+        return any(_contains_object(element) for element in item)
     return isinstance(item, dict)

@@ -1,4 +1,4 @@
-"""Reads a search to its end, page by page, and goes on with what arrives later."""
+"""Reads all results of a query page by page, and then the events that arrive later."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tidegate.store.base import EventStore, SearchRequest
 from tidegate.store.lines import text_of
 
 PAGE: Final = 1000
-# Events arrive in the order of their delivery, not of their time: an event this much older than the newest
-# one, or this much ahead of the clock, is found at once.
+# Events arrive in the order of their delivery, not of their timestamps: an event is found at once if it is
+# at most this much older than the newest one, or at most this much ahead of the clock.
 TOLERANCE: Final = timedelta(seconds=10)
 _MILLISECOND: Final = 1000
 
@@ -25,17 +25,17 @@ def _utc_now() -> datetime:
 
 @dataclass(slots=True)
 class Follower:
-    """Finds each event once.
+    """Returns each matching event once.
 
-    The first look finds every event. Later ones find those up to the present, and an event from the future
-    when its time has come: it must not hide the others, and to read the whole future at each look has no
-    bound.
+    The first poll returns every event. Later polls return events up to the present, and an event with a
+    timestamp in the future when that time comes: it must not hide the others, and reading the whole
+    future at each poll would have no bound.
 
     Attributes:
-        store: where to look.
-        query: what for.
-        since: from when on.
-        clock: the time.
+        store: The store to search.
+        query: The Lucene query string.
+        since: Earliest `@timestamp`, inclusive.
+        clock: Returns the current time.
     """
 
     store: EventStore
@@ -44,39 +44,39 @@ class Follower:
     clock: Callable[[], datetime] = _utc_now
     _seen: dict[str, datetime] = field(default_factory=dict)
     _newest: datetime | None = None
-    _looked: bool = False
+    _polled: bool = False
 
     def events(self) -> Iterator[Event]:
-        """The events that were not found before, oldest first."""
+        """Return the events that were not returned before, oldest first."""
         now = self.clock()
         request = SearchRequest(
             query=self.query,
             since=max(self.since, self._newest - TOLERANCE) if self._newest else self.since,
-            until=now + TOLERANCE if self._looked else None,
+            until=now + TOLERANCE if self._polled else None,
             order="asc",
             size=PAGE,
         )
         while True:
             hits = self.store.search(request).hits
-            fresh = [event for event in hits if self._take(event, now)]
-            self._forget()
+            fresh = [event for event in hits if self._is_new(event, now)]
+            self._forget_old()
             yield from fresh
             if len(hits) < PAGE:
                 break
             last = moments.microseconds(text_of(hits[-1], "@timestamp")) or 0
-            # A page of one and the same millisecond would come again and again.
+            # Without this step, a page whose events all have one millisecond would repeat forever.
             step = 0 if fresh else _MILLISECOND
             request = replace(request, since=moments.to_datetime(last + step))
-        self._looked = True
+        self._polled = True
 
-    def _forget(self) -> None:
+    def _forget_old(self) -> None:
         if self._newest is not None:
             oldest = self._newest - 2 * TOLERANCE
             self._seen = {name: at for name, at in self._seen.items() if at >= oldest}
 
-    def _take(self, event: Event, now: datetime) -> bool:
+    def _is_new(self, event: Event, now: datetime) -> bool:
         at = moments.to_datetime(moments.microseconds(text_of(event, "@timestamp")) or 0)
-        if at <= now:  # the future says nothing of how far events have come
+        if at <= now:  # a timestamp in the future does not show how far delivery has come
             self._newest = max(self._newest or at, at)
         name = text_of(event, "event.id")
         if name in self._seen:

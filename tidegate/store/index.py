@@ -1,4 +1,4 @@
-"""The tantivy index of events: its typed fields, an event as a document of it, and its folder opened."""
+"""The tantivy index: its schema, and the conversion of events to documents and back."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tidegate.store.words import analyzer
 
 ID_FIELD: Final = "_id"
 SOURCE_FIELD: Final = "_source"
-_WORDS: Final = "words"
+_TOKENIZER: Final = "words"
 _MAX_NAMES: Final = 1024
 
 
 def schema() -> tantivy.Schema:
-    """The fields of the catalogue, the id, the event's line, and the names of the fields it has."""
+    """Return the schema: the mapped fields, the id, the event line, and the names of the event's fields."""
     builder = tantivy.SchemaBuilder()
     builder.add_text_field(ID_FIELD, tokenizer_name="raw", index_option="basic")
     builder.add_bytes_field(SOURCE_FIELD, stored=True)
@@ -33,7 +33,7 @@ def schema() -> tantivy.Schema:
                     leaf.path, tokenizer_name="raw", index_option="basic", fast=True
                 )
             case Kind.TEXT:
-                builder.add_text_field(leaf.path, tokenizer_name=_WORDS)
+                builder.add_text_field(leaf.path, tokenizer_name=_TOKENIZER)
             case Kind.LONG | Kind.DATE:
                 builder.add_integer_field(leaf.path, fast=True, indexed=True)
             case Kind.DOUBLE:
@@ -44,74 +44,74 @@ def schema() -> tantivy.Schema:
 
 
 def create(folder: Path) -> tantivy.Index:
-    """A new index in a new folder."""
+    """Create an index in a new folder."""
     folder.mkdir()
-    return _ready(tantivy.Index(schema(), str(folder)))
+    return _configure(tantivy.Index(schema(), str(folder)))
 
 
 def open_index(folder: Path) -> tantivy.Index:
-    """The index in a folder.
+    """Open the index in a folder.
 
     Raises:
-        ValueError: there is none, or it is damaged.
+        ValueError: The folder has no index, or the index is damaged.
     """
-    return _ready(tantivy.Index.open(str(folder)))
+    return _configure(tantivy.Index.open(str(folder)))
 
 
 def state(folder: Path) -> tuple[int, int]:
-    """What changes with every commit.
+    """Return a value that changes with every commit.
 
     Raises:
-        OSError: there is no index.
+        OSError: There is no index.
     """
-    found = (folder / "meta.json").stat()
-    return found.st_mtime_ns, found.st_ino
+    status = (folder / "meta.json").stat()
+    return status.st_mtime_ns, status.st_ino
 
 
 def document(event: Event, to: tantivy.Schema) -> tuple[str, tantivy.Document]:
-    """The event's id, and its document.
+    """Return the event's id and document.
 
     Raises:
-        RefusedError: the event cannot be stored, ever.
+        RefusedError: The event can never be stored.
     """
     identity = place(event).id
     line = encode(event)[:-1]
     try:
         return identity, _document(identity, line, event, to)
     except (TypeError, ValueError, OverflowError, RecursionError):
-        # It holds what JSON does not (a lone surrogate, a number of some library): take what was
-        # written in its place.
+        # The event has a value that JSON does not have (a lone surrogate, a number type of a library):
+        # index the value that was encoded instead.
         return identity, _document(identity, line, orjson.loads(line), to)
 
 
 def _document(identity: str, line: bytes, event: Event, to: tantivy.Schema) -> tantivy.Document:
     values = project(event)
     names = _names(tuple(values))
-    held = {ID_FIELD: identity, SOURCE_FIELD: line, NAMES_FIELD: names, **values}
-    return tantivy.Document.from_dict(held, to)
+    fields = {ID_FIELD: identity, SOURCE_FIELD: line, NAMES_FIELD: names, **values}
+    return tantivy.Document.from_dict(fields, to)
 
 
 def event(document: tantivy.Document) -> Event:
-    """The event that a document holds."""
+    """Return the event of a document."""
     line = document.get_first(SOURCE_FIELD)
     return dict(orjson.loads(bytes(line or b"{}")))
 
 
 def count(found: Any) -> int:
-    """How many matched (tantivy's types do not know the attribute)."""
+    """Return the number of matches (the attribute is missing in tantivy's type hints)."""
     return int(found.count)
 
 
-def _ready(index: tantivy.Index) -> tantivy.Index:
-    index.register_tokenizer(_WORDS, analyzer())
-    # Reloaded when a search finds that it has changed: no thread of its own that watches the folder.
+def _configure(index: tantivy.Index) -> tantivy.Index:
+    index.register_tokenizer(_TOKENIZER, analyzer())
+    # A search reloads a changed index: no thread watches the folder.
     index.config_reader("manual")
     return index
 
 
 @lru_cache(_MAX_NAMES)
 def _names(paths: tuple[str, ...]) -> list[str]:
-    """The fields, and the objects that hold them: `_exists_:http` finds what has any of its fields."""
+    """Return the fields and their parent objects: `_exists_:http` matches events with any field of it."""
     names = set(paths)
     for path in paths:
         parts = path.split(".")

@@ -1,7 +1,7 @@
-"""The templates of our data streams, and what is done to streams that are there already.
+"""The templates of Tidegate's data streams, and mapping updates of existing streams.
 
-The store puts them in place when it is opened for writing; in Compose `tidegate setup elasticsearch` does,
-as the account that appends events there may not.
+The store installs them when it is opened for writing; in Compose `tidegate setup elasticsearch` does so,
+because the account that appends events there lacks the privilege.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ STREAMS: Final = {"logs": "logs-tidegate.*-*", "traces": "traces-tidegate.*-*"}
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A component or index template, as its file in observability/elasticsearch has it."""
+    """A component or index template from observability/elasticsearch."""
 
     kind: Literal["component", "index"]
     name: str
     body: Mapping[str, Any]
 
     def put(self, client: Elasticsearch) -> None:
-        """Put it in place. The same again changes nothing."""
+        """Create or replace the template. This is idempotent."""
         body = self.body
         if self.kind == "component":
             client.cluster.put_component_template(
@@ -44,11 +44,11 @@ class Template:
 
 
 def templates(retention: str) -> list[Template]:
-    """All of them, in the order in which they must be put."""
-    kept = template("component-tidegate-settings")
-    kept["template"]["lifecycle"]["data_retention"] = retention
+    """Return all templates in the order of installation."""
+    settings = template("component-tidegate-settings")
+    settings["template"]["lifecycle"]["data_retention"] = retention
     return [
-        Template("component", "tidegate-settings", kept),
+        Template("component", "tidegate-settings", settings),
         Template("component", "tidegate-mappings", template("component-tidegate-mappings")),
         *(
             Template("index", f"{kind}-tidegate", template(f"index-{kind}-tidegate"))
@@ -58,18 +58,18 @@ def templates(retention: str) -> list[Template]:
 
 
 def properties() -> dict[str, Any]:
-    """The fields that a stream which is there already is taught.
+    """Return the fields to add to the mapping of an existing stream.
 
-    It knows @timestamp, and may not be told of it again: it would take on ignore_malformed, which a data
-    stream's time must not have.
+    `@timestamp` is left out: it would get `ignore_malformed`, which Elasticsearch does not allow for the
+    timestamp of a data stream.
     """
-    found = dict(template("component-tidegate-mappings")["template"]["mappings"]["properties"])
-    del found[TIMESTAMP]
-    return found
+    fields = dict(template("component-tidegate-mappings")["template"]["mappings"]["properties"])
+    del fields[TIMESTAMP]
+    return fields
 
 
-def teach(client: Elasticsearch) -> None:
-    """Let streams that are there already learn fields that are new."""
+def update_mappings(client: Elasticsearch) -> None:
+    """Add new fields to the mappings of existing streams."""
     client.indices.put_mapping(
         index=list(STREAMS.values()),
         properties=properties(),
@@ -79,7 +79,7 @@ def teach(client: Elasticsearch) -> None:
 
 
 def install(client: Elasticsearch, retention: str) -> None:
-    """Put all in place. The same again changes nothing."""
+    """Install all templates and update existing streams. This is idempotent."""
     for one in templates(retention):
         one.put(client)
-    teach(client)
+    update_mappings(client)

@@ -1,10 +1,10 @@
-"""Where the embedded store keeps its index, and in which format.
+"""The folder layout of the embedded store, and its format version.
 
     store/format.json     {"format": 1, "fields": "<digest>", "folder": "index-<digest>-<n>"}
     store/index-…/        tantivy's files
 
-The file is replaced at once, so a reader sees the old index or the new one, and an index that was being
-made when the power went is simply not named in it.
+The file is replaced atomically, so a reader sees either the old or the new index, and an index that was
+incomplete at a power failure is not referenced.
 """
 
 from __future__ import annotations
@@ -23,46 +23,49 @@ FORMAT: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What format.json says."""
+    """The content of format.json."""
 
     fields: str
     folder: str
 
 
 def read(root: Path) -> Layout | None:
-    """The layout of the store in a folder; None if there is no store yet.
+    """Read the layout of the store in a folder; None if there is no store.
 
     Raises:
-        StoreUnavailableError: the store was made by a newer version, or it is not one of ours.
+        StoreUnavailableError: A newer version created the store, or it is not a store of Tidegate.
     """
     path = root / "format.json"
     try:
-        held = json.loads(path.read_bytes())
-        number, layout = held["format"], Layout(str(held["fields"]), str(held["folder"]))
+        content = json.loads(path.read_bytes())
+        number = content["format"]
+        layout = Layout(str(content["fields"]), str(content["folder"]))
     except FileNotFoundError:
         if any(root.glob("meta.json")):
-            raise StoreUnavailableError(f"{root} holds an index that is not Tidegate's") from None
+            raise StoreUnavailableError(
+                f"{root} contains an index that is not Tidegate's"
+            ) from None
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreUnavailableError(
-            f"{path} cannot be read ({error}): remove {root} to begin a new store"
+            f"{path} cannot be read ({error}): remove {root} to create a new store"
         ) from error
     if number != FORMAT:
         raise StoreUnavailableError(
-            f"{root} is in format {number}, and this version of Tidegate knows format {FORMAT}: "
-            "use the version that wrote it, or remove the folder to begin a new store"
+            f"{root} is in format {number}, and this version of Tidegate supports format {FORMAT}: "
+            "use the version that wrote it, or remove the folder to create a new store"
         )
     return layout
 
 
 def write(root: Path, layout: Layout) -> None:
-    """Make this the layout, atomically and durably."""
+    """Replace the layout atomically and durably."""
     text = json.dumps({"format": FORMAT, "fields": layout.fields, "folder": layout.folder})
     write_atomically(root / "format.json", text)
 
 
 def new_folder(root: Path, fields: str) -> str:
-    """The name of an index folder that is not there yet."""
+    """Return an unused name for an index folder."""
     number = 0
     while (root / f"index-{fields}-{number}").exists():
         number += 1
@@ -70,7 +73,7 @@ def new_folder(root: Path, fields: str) -> str:
 
 
 def remove_others(root: Path, folder: str) -> None:
-    """Remove index folders that format.json does not name: what a rebuild left behind."""
+    """Remove index folders that are not in use, for example of an interrupted rebuild."""
     for other in root.glob("index-*"):
         if other.name != folder:
             shutil.rmtree(other, ignore_errors=True)

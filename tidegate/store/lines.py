@@ -1,4 +1,4 @@
-"""An event as one line for a person."""
+"""Formats an event as one line of text."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _NODE_WIDTH: Final = 11
 
 
 def line(event: Event, now: datetime, zone: tzinfo | None = None) -> Text:
-    """When, how bad, who, what; then the error and the trace, if there are.
+    """Return time, level, node and message, then the error and the trace id if present.
 
     Args:
-        event: any event, also one that lacks every field.
-        now: an event of another day shows its date too.
-        zone: times are shown in it; None is this machine's.
+        event: The event; any field may be missing.
+        now: The current time; an event of another day is shown with its date.
+        zone: Time zone of the output; None is the local time zone.
     """
     level = text_of(event, "log.level") or "-"
     trace = text_of(event, "trace.id")
@@ -41,21 +41,21 @@ def line(event: Event, now: datetime, zone: tzinfo | None = None) -> Text:
 
 
 def value_of(event: Mapping[str, Any], path: str) -> Any:
-    """The value of a dotted field; None if there is none."""
-    held: Any = event
+    """Return the value of a dotted field; None if it is missing."""
+    value: Any = event
     for name in path.split("."):
-        held = held.get(name) if isinstance(held, dict) else None
-    return held
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def text_of(event: Mapping[str, Any], path: str) -> str:
-    """The value of a dotted field as text that a terminal can show; empty if there is none."""
+    """Return the value of a dotted field as printable text; empty if it is missing."""
     value = value_of(event, path)
     return "" if value is None else printable(str(value))
 
 
 def printable(text: str) -> str:
-    """The text without what a terminal would obey: whoever sends a request writes into our logs."""
+    """Escape control characters: a client can write terminal escape sequences into the logs."""
     if text.isprintable():
         return text
     return "".join(
@@ -64,11 +64,11 @@ def printable(text: str) -> str:
 
 
 def _time(event: Event, now: datetime, zone: tzinfo | None) -> str:
-    written = str(event.get("@timestamp"))
-    at = moments.microseconds(written)
+    timestamp = str(event.get("@timestamp"))
+    at = moments.microseconds(timestamp)
     if at is None:
-        return printable(written)
-    moment = moments.to_datetime(at).astimezone(zone)
-    clock = f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03d}"
-    same_day = moment.date() == now.astimezone(zone).date()
-    return clock if same_day else f"{moment:%Y-%m-%d} {clock}"
+        return printable(timestamp)
+    time = moments.to_datetime(at).astimezone(zone)
+    clock = f"{time:%H:%M:%S}.{time.microsecond // 1000:03d}"
+    same_day = time.date() == now.astimezone(zone).date()
+    return clock if same_day else f"{time:%Y-%m-%d} {clock}"

@@ -1,8 +1,8 @@
-"""Reads a Lucene query string into a tree.
+"""Parses a Lucene query string into a tree.
 
 The grammar is that of Lucene's classic query parser, which Elasticsearch's `query_string` uses; so is
-the way in which AND, OR and NOT bind (`_Clauses`). Boosts (`^2`) are read and mean nothing, as events
-are sorted by time.
+the binding of AND, OR and NOT (`_Clauses`). Boosts (`^2`) are parsed and ignored, as events are sorted
+by time. Why not a library: docs/adr/our-own-query-parser.md.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tidegate.store.tree import (
     Word,
 )
 
-# Deeper than a person types and shallower than Python's stack.
+# More than a person types, and far below Python's recursion limit.
 MAX_DEPTH: Final = 50
 _SPACE: Final = " \t\n\r\u3000"
 _HEXADECIMAL: Final = re.compile(r"[0-9A-Fa-f]{4}")
@@ -35,12 +35,12 @@ _SPECIAL: Final = frozenset(_SPACE + '+-!():^[]"{}~*?\\/')
 
 
 def parse(query: str) -> Node:
-    """The tree of a query; an empty one means everything.
+    """Return the tree of a query; an empty query matches every event.
 
     Raises:
-        QueryError: it cannot be read; the text shows where and why.
+        QueryError: The query is invalid; the message shows the position and the reason.
     """
-    return _Parser(query).whole()
+    return _Parser(query).parse()
 
 
 class _Occur(Enum):
@@ -57,7 +57,7 @@ class _Clauses:
     occurs: list[_Occur] = field(default_factory=list)
 
     def add(self, node: Node, conjunction: str, modifier: str) -> None:
-        # AND makes the clause before it a must as well, unless that is a NOT.
+        # AND also makes the preceding clause required, unless that clause is negated.
         if self.occurs and conjunction == "AND" and self.occurs[-1] is not _Occur.MUST_NOT:
             self.occurs[-1] = _Occur.MUST
         if modifier == "-":
@@ -85,19 +85,19 @@ class _Parser:
     at: int = 0
     depth: int = 0
 
-    def whole(self) -> Node:
+    def parse(self) -> Node:
         self._skip_space()
         if self.at == len(self.query):
             return Everything()
         node = self._clauses(None)
         if self.at < len(self.query):
-            self._fail("this closing bracket was never opened")
+            self._fail("unmatched closing parenthesis")
         return node
 
     def _clauses(self, name: str | None) -> Node:
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            self._fail(f"brackets nest deeper than {MAX_DEPTH}")
+            self._fail(f"more than {MAX_DEPTH} nested parentheses")
         clauses = _Clauses()
         while True:
             self._skip_space()
@@ -105,7 +105,11 @@ class _Parser:
             self._skip_space()
             if self.at == len(self.query) or self._peek() == ")":
                 if conjunction or not clauses.nodes:
-                    self._fail(f"something must follow {conjunction or 'here'}")
+                    self._fail(
+                        f"expected a clause after {conjunction}"
+                        if conjunction
+                        else "expected a clause"
+                    )
                 break
             modifier = self._modifier()
             clauses.add(self._clause(name), conjunction, modifier)
@@ -142,7 +146,7 @@ class _Parser:
         if self._take("("):
             node = self._clauses(name)
             if not self._take(")"):
-                self._fail("a closing ) is missing")
+                self._fail("missing closing parenthesis")
             self._boost()
             return node
         node = self._value(name)
@@ -168,16 +172,16 @@ class _Parser:
 
     def _word(self, name: str | None) -> Node:
         if not (self._starts_term() or self._peek() in ("*", "?")):
-            self._fail("a value must stand here; put special characters in quotes")
+            self._fail("expected a value; put special characters in quotes")
         start = self.at
         text, parts = self._term()
         if parts == (Wild.ANY,):
             return Exists(name) if name else Everything()
         if parts:
             return Pattern(name, parts)
-        # The classic parser takes these for operators wherever they stand unprotected.
+        # The classic parser reads these as operators wherever they are not quoted or escaped.
         if self.query[start : self.at] in ("AND", "OR", "NOT"):
-            self._fail(f"{text} needs something on both sides; quote it to search for the word")
+            self._fail(f"unexpected operator {text}; quote it to search for the word")
         return Fuzzy(name, text, self._number(2, 2)) if self._take("~") else Word(name, text)
 
     def _phrase(self, name: str | None) -> Node:
@@ -191,9 +195,7 @@ class _Parser:
         while self._peek() != "/":
             if self.at >= len(self.query):
                 self.at = start
-                self._fail(
-                    "this / begins a regular expression that never ends; quote it, or write \\/"
-                )
+                self._fail("unterminated regular expression; quote the /, or escape it as \\/")
             if self.query.startswith("\\/", self.at):
                 self.at += 1
             pattern += self.query[self.at]
@@ -206,11 +208,11 @@ class _Parser:
         self.at += 1
         low = self._bound()
         if not self._take_word("TO"):
-            self._fail("a range is written [low TO high]")
+            self._fail("expected TO: a range has the form [low TO high]")
         high = self._bound()
         closing = self._peek()
         if closing not in ("]", "}"):
-            self._fail("a range ends with ] or }")
+            self._fail("expected ] or } at the end of the range")
         self.at += 1
         return Range(name, low, high, include_low, include_high=closing == "]")
 
@@ -223,13 +225,13 @@ class _Parser:
             while self._peek() and self._peek() not in _SPACE + "]}":
                 text += self._character()
             if not text:
-                self._fail("a bound must stand here; * is no bound")
+                self._fail("expected a range bound; * leaves this end of the range open")
         self._skip_space()
         return None if text == "*" else text
 
     def _comparison(self, name: str | None) -> Node:
         if name is None:
-            self._fail("a comparison needs a field before it, as in event.duration:>5")
+            self._fail("a comparison needs a field, for example event.duration:>5")
         above = self.query[self.at] == ">"
         self.at += 1
         include = self._take("=")
@@ -245,14 +247,14 @@ class _Parser:
 
     def _plain_word(self) -> str:
         if not self._starts_term():
-            self._fail("a word must stand here; put special characters in quotes")
+            self._fail("expected a word; put special characters in quotes")
         text, parts = self._term()
         if parts:
-            self._fail("a wildcard cannot stand here")
+            self._fail("wildcards are not supported here")
         return text
 
     def _term(self) -> tuple[str, tuple[str | Wild, ...]]:
-        """A term's text, and its parts if it has wildcards."""
+        """Return the text of a term, and its parts if it contains wildcards."""
         parts: list[str | Wild] = []
         text = ""
         while char := self._peek():
@@ -276,26 +278,26 @@ class _Parser:
         while self._peek() != '"':
             if self.at >= len(self.query):
                 self.at = start
-                self._fail("this quote is never closed")
+                self._fail("unterminated quote")
             text += self._character()
         self.at += 1
         return text
 
     def _character(self) -> str:
-        r"""The next character, or what `\x` or `\u00e9` stands for."""
+        r"""Consume a character, or an escape sequence such as `\*` or `\u00e9`."""
         char = self._peek()
         self.at += 1
         if char != "\\":
             return char
         char = self._peek()
         if not char:
-            self._fail("a \\ must be followed by the character that it protects")
+            self._fail("expected a character after the escape character \\")
         self.at += 1
         if char != "u":
             return char
         digits = self.query[self.at : self.at + 4]
         if not _HEXADECIMAL.fullmatch(digits):
-            self._fail("\\u must be followed by four hexadecimal digits")
+            self._fail("expected four hexadecimal digits after \\u")
         self.at += 4
         return chr(int(digits, 16))
 
@@ -305,7 +307,7 @@ class _Parser:
             while self._peek() and self._peek() in "0123456789.":
                 self.at += 1
             if not self.query[start : self.at].replace(".", "", 1).isdigit():
-                self._fail("a boost is written ^2")
+                self._fail("expected a number after ^, for example ^2")
 
     def _number(self, default: int, largest: int) -> int:
         start = self.at
@@ -314,7 +316,7 @@ class _Parser:
         digits = self.query[start : self.at]
         if len(digits) > 4 or int(digits or default) > largest:
             self.at = start
-            self._fail(f"at most {largest} can stand here")
+            self._fail(f"the number after ~ must be at most {largest}")
         return int(digits or default)
 
     def _starts_term(self) -> bool:
@@ -329,7 +331,7 @@ class _Parser:
         return found
 
     def _take_word(self, word: str) -> bool:
-        """Take an operator, if it is not the beginning of a longer word."""
+        """Consume an operator unless it is the start of a longer word."""
         after = self.query[self.at + len(word) : self.at + len(word) + 1]
         ends = not after or (after in _SPECIAL and after not in "+-")
         return ends and self._take(word)
@@ -338,6 +340,6 @@ class _Parser:
         while self._peek() and self._peek() in _SPACE:
             self.at += 1
 
-    def _fail(self, why: str) -> NoReturn:
+    def _fail(self, reason: str) -> NoReturn:
         marker = " " * self.at + "^"
-        raise QueryError(f"cannot read the query: {why}\n  {self.query}\n  {marker}")
+        raise QueryError(f"cannot parse the query: {reason}\n  {self.query}\n  {marker}")

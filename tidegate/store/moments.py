@@ -1,6 +1,6 @@
-"""Moments in text: ISO 8601 in events and queries, `5m` for a person's "five minutes ago".
+"""Parses times: ISO 8601 in events and queries, and `5m` for "five minutes ago" on the command line.
 
-Inside the store a moment is a whole number of microseconds since 1970 (UTC).
+Inside the store a time is a whole number of microseconds since 1970 (UTC).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-# What a datetime can hold: the years 1 to 9999.
+# The range of datetime: the years 1 to 9999.
 MIN_MS: Final = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
 MAX_MS: Final = (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - _EPOCH) // timedelta(
     milliseconds=1
@@ -32,37 +32,37 @@ _ISO = re.compile(
 )
 
 
-class Span(NamedTuple):
-    """From a moment to the next one that its text could have named; in microseconds since 1970."""
+class TimeRange(NamedTuple):
+    """The times from start (inclusive) to end (exclusive), in microseconds since 1970."""
 
     start: int
     end: int
 
 
-def to_microseconds(moment: datetime) -> int:
-    """Microseconds since 1970; a moment without a zone is UTC."""
-    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+def to_microseconds(time: datetime) -> int:
+    """Return microseconds since 1970; a time without a time zone is UTC."""
+    aware = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
     return (aware - _EPOCH) // _MICROSECOND
 
 
 def to_datetime(microseconds: int) -> datetime:
-    """The moment, in UTC."""
+    """Return the time in UTC."""
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def microseconds(text: str) -> int | None:
-    """An ISO 8601 moment in microseconds since 1970; None if it is none."""
+    """Parse an ISO 8601 time into microseconds since 1970; None if it is not valid."""
     if text[10:11] == "T":  # the usual case, without a regular expression
         try:
             return to_microseconds(datetime.fromisoformat(text))
         except (ValueError, OverflowError):
             return None
-    span = _iso(text)
-    return span.start if span else None
+    parsed = _iso(text)
+    return parsed.start if parsed else None
 
 
-def span(text: str, now: datetime) -> Span | None:
-    """What a moment in a query covers: `2026-03-01` the whole day, `now-5m` one microsecond."""
+def time_range(text: str, now: datetime) -> TimeRange | None:
+    """Parse a time in a query: `2026-03-01` is the whole day, `now-5m` is one microsecond."""
     if found := _NOW.fullmatch(text):
         sign, amount, unit = found.groups()
         try:
@@ -70,45 +70,46 @@ def span(text: str, now: datetime) -> Span | None:
             start = to_microseconds(now - offset if sign == "-" else now + offset)
         except OverflowError:
             return None
-        return Span(start, start + 1)
+        return TimeRange(start, start + 1)
     return _iso(text)
 
 
 def when(text: str, now: datetime) -> datetime:
-    """What a person means by `30s`, `5m`, `2h`, `1d` (so long ago) or a moment in ISO 8601.
+    """Parse `30s`, `5m`, `2h` or `1d` (an age), `now`, or a time in ISO 8601.
 
     Raises:
-        ValueError: it is neither; the text says what would be.
+        ValueError: It is none of these; the message lists the accepted formats.
     """
-    wanted = text.strip()
+    stripped = text.strip()
     try:
-        if found := _AGO.fullmatch(wanted):
+        if found := _AGO.fullmatch(stripped):
             return now - int(found[1]) * _UNIT[found[2]]
-        if wanted == "now":
+        if stripped == "now":
             return now
-        moment = datetime.fromisoformat(wanted)
-        # Without a zone it is the person's own clock.
-        return moment.astimezone(UTC)
+        # A time without a time zone is local time.
+        return datetime.fromisoformat(stripped).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise ValueError(
-            f"{text!r} is no time: give 30s, 5m, 2h, 1d (so long ago) or a time in ISO 8601, "
+            f"{text!r} is not a valid time: use an age such as 30s, 5m, 2h or 1d, or a time in ISO 8601 "
             "such as 2026-03-01T14:30"
         ) from error
 
 
 def age(text: str) -> timedelta:
-    """A length of time: `30s`, `5m`, `2h`, `7d`.
+    """Parse a duration: `30s`, `5m`, `2h`, `7d`.
 
     Raises:
-        ValueError: it is none.
+        ValueError: It is not a duration.
     """
     found = _AGO.fullmatch(text)
     if not found:
-        raise ValueError(f"{text!r} is no length of time: give 30s, 5m, 2h or 7d")
+        raise ValueError(
+            f"{text!r} is not a valid duration: use a number with a unit, such as 30s, 5m, 2h or 7d"
+        )
     return int(found[1]) * _UNIT[found[2]]
 
 
-def _iso(text: str) -> Span | None:
+def _iso(text: str) -> TimeRange | None:
     found = _ISO.fullmatch(text)
     if not found:
         return None
@@ -119,15 +120,15 @@ def _iso(text: str) -> Span | None:
             f"T{part['hour'] or '00'}:{part['minute'] or '00'}:{part['second'] or '00'}"
             f"{part['fraction'] or ''}{part['zone'] or '+00:00'}"
         )
-        return Span(to_microseconds(start), to_microseconds(_following(start, part)))
+        return TimeRange(to_microseconds(start), to_microseconds(_end(start, part)))
     except (ValueError, OverflowError):
         return None
 
 
-def _following(start: datetime, part: dict[str, str | None]) -> datetime:
-    """The first moment that the text no longer covers."""
+def _end(start: datetime, part: dict[str, str | None]) -> datetime:
+    """Return the end of the range that the text names."""
     if part["second"]:
-        # Elasticsearch's dates have milliseconds: a second named without them covers the second.
+        # Elasticsearch's dates have milliseconds: a time without a fraction names the whole second.
         digits = len(part["fraction"] or "") - 1
         return start + timedelta(microseconds=10 ** max(0, 6 - max(0, digits)))
     for name, length in (("minute", "m"), ("hour", "h"), ("day", "d")):

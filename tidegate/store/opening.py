@@ -1,4 +1,4 @@
-"""Opens the store that the settings name."""
+"""Opens the configured store."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from tidegate.store.base import EventStore
 
 
 def open_store(settings: Settings, *, read_only: bool = False) -> EventStore:
-    """The store of the settings.
+    """Open the store that `store.kind` selects.
 
     Args:
-        settings: `store.kind` says which; the embedded one is `<stack.data_dir>/store`.
-        read_only: only search. The embedded store has one writer, and any number of readers.
+        settings: The settings; the embedded store is at `<stack.data_dir>/store`.
+        read_only: Open it for searching only. The embedded store has one writer and any number of readers.
 
     Raises:
-        StoreUnavailableError: it cannot be opened now. A reader does not raise here: what is not
-            there yet may come.
+        StoreUnavailableError: It cannot be opened for writing now. Opening a reader does not raise: the
+            store may be created later.
     """
-    # Only what is asked for is imported: each of the two takes a while.
+    # Import only the selected store: each import takes time.
     if settings.store.kind == "elasticsearch":
         from tidegate.store.elasticsearch import ElasticsearchStore  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""What both stores ask of a search before they begin it."""
+"""Validates a search request before either store runs it."""
 
 from __future__ import annotations
 
@@ -17,34 +17,40 @@ _NUMBERS: Final = (Kind.LONG, Kind.DOUBLE)
 
 
 def check(request: SearchRequest) -> None:
-    """Refuse what no store can answer.
+    """Validate a search request.
 
     Raises:
-        QueryError: it asks for too much, or for an aggregation that its field cannot have.
+        QueryError: A limit is exceeded, or an aggregation does not support its field's type.
     """
     if not 0 <= request.size <= MAX_HITS:
-        raise QueryError(f"a search returns 0 to {MAX_HITS} events, not {request.size}")
-    for name, wanted in request.aggregations.items():
-        _check_aggregation(name, wanted)
+        raise QueryError(f"the number of hits must be 0 to {MAX_HITS}, not {request.size}")
+    for name, aggregation in request.aggregations.items():
+        _check_aggregation(name, aggregation)
 
 
-def _check_aggregation(name: str, wanted: Aggregation) -> None:
-    if isinstance(wanted, DateHistogram):
-        if wanted.interval < _MILLISECOND or wanted.interval % _MILLISECOND:
+def _check_aggregation(name: str, aggregation: Aggregation) -> None:
+    if isinstance(aggregation, DateHistogram):
+        if aggregation.interval < _MILLISECOND or aggregation.interval % _MILLISECOND:
             raise QueryError(
-                f"{name}: an interval is a whole number of milliseconds, not {wanted.interval}"
+                f"{name}: the interval must be a whole number of milliseconds, not {aggregation.interval}"
             )
         return
-    leaf = catalogue().get(wanted.field)
+    leaf = catalogue().get(aggregation.field)
     if leaf is None:
-        raise QueryError(f"{name}: there is no field {wanted.field}")
-    if isinstance(wanted, Percentiles):
+        raise QueryError(f"{name}: unknown field {aggregation.field}")
+    if isinstance(aggregation, Percentiles):
         if leaf.kind not in _NUMBERS:
-            raise QueryError(f"{name}: {leaf.path} is a {leaf.kind}: it has no percentiles")
-        if not wanted.percents or not all(0 <= percent <= 100 for percent in wanted.percents):
-            raise QueryError(f"{name}: percents lie between 0 and 100")
+            raise QueryError(
+                f"{name}: {leaf.path} is a {leaf.kind} field: percentiles need a number"
+            )
+        if not aggregation.percents or not all(
+            0 <= percent <= 100 for percent in aggregation.percents
+        ):
+            raise QueryError(f"{name}: percentiles must be between 0 and 100")
     else:
         if leaf.kind not in _TERMS:
-            raise QueryError(f"{name}: {leaf.path} is a {leaf.kind}: it has no terms to count")
-        if not 0 < wanted.size <= MAX_HITS:
-            raise QueryError(f"{name}: 1 to {MAX_HITS} terms can be counted, not {wanted.size}")
+            raise QueryError(f"{name}: {leaf.path} is a {leaf.kind} field: terms are not supported")
+        if not 0 < aggregation.size <= MAX_HITS:
+            raise QueryError(
+                f"{name}: the number of terms must be 1 to {MAX_HITS}, not {aggregation.size}"
+            )

@@ -1,4 +1,4 @@
-"""What a query means, as a tree that each store turns into its own terms."""
+"""The syntax tree of a query, which each store translates into its own query."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class Wild(Enum):
-    """What stands in a wildcard pattern between its texts."""
+    """A wildcard in a pattern."""
 
     ANY = "*"
     ONE = "?"
@@ -20,14 +20,14 @@ class Everything:
 
 @dataclass(frozen=True, slots=True)
 class Exists:
-    """Events that have the field."""
+    """Events that have a value in the field."""
 
     field: str
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word or a number. `field` is None for the default field, here as below."""
+    """A word or a number. A `field` of None means the default field, here and below."""
 
     field: str | None
     text: str
@@ -43,7 +43,7 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Fuzzy:
-    """A word with so many letters changed, added or left out."""
+    """A word within an edit distance of `edits`."""
 
     field: str | None
     text: str
@@ -52,7 +52,7 @@ class Fuzzy:
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """Words in this order, with so many moves allowed."""
+    """Words in this order; `slop` is the number of position moves allowed."""
 
     field: str | None
     text: str
@@ -61,7 +61,7 @@ class Phrase:
 
 @dataclass(frozen=True, slots=True)
 class Regex:
-    """A regular expression over whole words or keywords."""
+    """A regular expression that matches a whole word or keyword."""
 
     field: str | None
     pattern: str
@@ -69,7 +69,7 @@ class Regex:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """From low to high; None is no bound."""
+    """Values between low and high; None leaves that end open."""
 
     field: str | None
     low: str | None
@@ -80,7 +80,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """All of `must`, none of `must_not`, and one of `should` if there is no `must`."""
+    """Matches all of `must`, none of `must_not`, and, if `must` is empty, one of `should`."""
 
     must: tuple[Node, ...]
     should: tuple[Node, ...]
@@ -91,7 +91,7 @@ Node = Everything | Exists | Word | Pattern | Fuzzy | Phrase | Regex | Range | G
 
 
 def fields(node: Node) -> set[str]:
-    """The fields that the query names."""
+    """Return the names of the fields in the query."""
     if isinstance(node, Group):
         return {
             name for part in (*node.must, *node.should, *node.must_not) for name in fields(part)

@@ -1,4 +1,4 @@
-"""The spans of a trace as a waterfall: nested by their parents, drawn to scale."""
+"""Draws the spans of a trace as a waterfall: nested by parent, to scale."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _UNITS: Final = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1, "ns"))
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A span as it is drawn.
+    """A span to draw.
 
     Attributes:
-        id: its id.
-        parent: its parent's id; empty if it has none.
-        name: what was done.
-        node: who did it.
-        start_ns: nanoseconds since 1970.
-        duration_ns: how long.
-        failed: whether it failed.
+        id: Id of the span.
+        parent: Id of the parent span; empty for a root.
+        name: Name of the operation.
+        node: `service.node.name` of the process.
+        start_ns: Start in nanoseconds since 1970.
+        duration_ns: Duration in nanoseconds.
+        failed: Whether the operation failed.
     """
 
     id: str
@@ -41,16 +41,16 @@ class Span:
 
     @property
     def end_ns(self) -> int:
-        """Nanoseconds since 1970."""
+        """End in nanoseconds since 1970."""
         return self.start_ns + self.duration_ns
 
 
 def span_of(event: Event) -> Span:
-    """The span that an event tells of; what the event lacks is empty or 0."""
+    """Return the span of an event; missing values are empty or 0."""
     duration = value_of(event, "event.duration")
     duration_ns = int(duration) if isinstance(duration, int | float) and duration >= 0 else 0
     start = moments.microseconds(text_of(event, "event.start"))
-    if start is None:  # then it ended when its line was written
+    if start is None:  # the event was written at the end of the span
         end = moments.microseconds(text_of(event, "@timestamp")) or 0
         start = end - duration_ns // 1000
     return Span(
@@ -65,9 +65,9 @@ def span_of(event: Event) -> Span:
 
 
 def nested(spans: Sequence[Span]) -> list[tuple[int, Span]]:
-    """Each span with its depth, parents before children, by their start.
+    """Return each span with its depth, parents before children, sorted by start.
 
-    A span whose parent is not there is a root; so is one of a circle of parents.
+    A span whose parent is missing is a root; so is one span of a cycle.
     """
     ordered = sorted(spans, key=lambda span: (span.start_ns, -span.duration_ns))
     ids = {span.id for span in ordered}
@@ -90,7 +90,7 @@ def nested(spans: Sequence[Span]) -> list[tuple[int, Span]]:
 
 
 def draw(spans: Sequence[Span], width: int) -> list[Text]:
-    """A line for each span, at most `width` columns wide where that leaves room for the bars."""
+    """Return a line for each span, at most `width` columns wide unless the bars would be too short."""
     rows = nested(spans)
     if not rows:
         return []
@@ -113,7 +113,7 @@ def draw(spans: Sequence[Span], width: int) -> list[Text]:
 
 
 def duration(nanoseconds: int) -> str:
-    """A length of time with three digits: `1.5 s`, `35 ms`, `120 µs`."""
+    """Format a duration with three significant digits: `1.5 s`, `35 ms`, `120 µs`."""
     for size, unit in _UNITS:
         if nanoseconds >= size:
             return (

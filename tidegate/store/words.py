@@ -1,7 +1,8 @@
-"""How text is cut into words: as Elasticsearch's standard analyzer does it (Unicode TR 29, lower case).
+"""The text analyzer: the same tokens as Elasticsearch's standard analyzer (Unicode TR 29, lower case).
 
-What joins: letters, digits and `_`; `.`, `:` and an apostrophe between letters; `.`, `,` and `;` between
-digits. So `flights_2`, `don't`, `10.0.0.1` and `tidegate.store` are one word each, and `time-out` is two.
+A token consists of letters, digits and `_`; of `.`, `:` and an apostrophe between letters; and of `.`, `,`
+and `;` between digits. So `flights_2`, `don't`, `10.0.0.1` and `tidegate.store` are one token each, and
+`time-out` is two.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _BETWEEN_LETTERS: Final = (
 _BETWEEN_DIGITS: Final = (
     r"[.,;'\x{2019}\x{2018}\x{2024}\x{FE52}\x{FF07}\x{FF0E}\x{FE50}\x{FE54}\x{FF0C}\x{FF1B}]"
 )
-# A run with at least one joint in it.
+# Characters with at least one of these between them.
 _JOINED: Final = (
     rf"{_ANY}*(?:{_LETTER}\p{{M}}*(?:{_BETWEEN_LETTERS}{_LETTER}\p{{M}}*)+"
     rf"|\p{{Nd}}(?:{_BETWEEN_DIGITS}\p{{Nd}})+)"
@@ -33,11 +34,11 @@ _WORD: Final = (
 
 @cache
 def analyzer() -> tantivy.TextAnalyzer:
-    """The analyzer, made once a process."""
+    """Return the analyzer, which is created once per process."""
     tokenizer = tantivy.Tokenizer.regex(_WORD)
     return tantivy.TextAnalyzerBuilder(tokenizer).filter(tantivy.Filter.lowercase()).build()
 
 
-def words(text: str) -> list[str]:
-    """The words of a text, in order."""
+def tokenize(text: str) -> list[str]:
+    """Return the tokens of a text, in order."""
     return analyzer().analyze(text)

@@ -13,7 +13,7 @@ from tidegate.store.base import EventStore, StoreUnavailableError
 from .conftest import Scene
 
 
-def test_what_append_returned_from_is_found_whole(scene: Scene) -> None:
+def test_an_appended_event_is_found_unchanged(scene: Scene) -> None:
     event = scene.event(
         "hello", tidegate={"attributes": {"deep": [1, {"x": None}]}, "odd": "ünï🚀"}
     )
@@ -29,14 +29,14 @@ def test_of_two_events_with_one_id_the_first_is_kept(scene: Scene) -> None:
     assert scene.found("") == ["first"]
 
 
-def test_an_event_appended_twice_is_there_once(scene: Scene) -> None:
+def test_an_event_appended_twice_is_stored_once(scene: Scene) -> None:
     event = scene.event()
     assert scene.store.append([event, event]) == []
     assert scene.store.append([event]) == []
     assert scene.search().total == 1
 
 
-def test_appending_nothing_is_nothing(scene: Scene) -> None:
+def test_appending_no_events_does_nothing(scene: Scene) -> None:
     assert scene.store.append([]) == []
 
 
@@ -56,7 +56,7 @@ def test_a_reader_appends_nothing(scene: Scene) -> None:
             reader.append([scene.event()])
 
 
-def test_ten_thousand_events_are_all_there(scene: Scene) -> None:
+def test_ten_thousand_events_are_found(scene: Scene) -> None:
     events = [scene.event(f"number {n}", seconds=n, tidegate={"rows": n}) for n in range(10_000)]
     for start in range(0, len(events), 2500):
         assert scene.store.append(events[start : start + 2500]) == []

@@ -54,7 +54,7 @@ def found(store: ElasticsearchStore, namespace: str) -> list[str]:
     return [hit["message"] for hit in store.search(request).hits]
 
 
-def test_a_cluster_that_may_have_no_more_shards_is_away_and_no_event_at_fault(
+def test_a_cluster_at_its_shard_limit_is_unavailable(
     store: ElasticsearchStore, client: Elasticsearch, namespace: str
 ) -> None:
     one = event(namespace)
@@ -68,7 +68,7 @@ def test_a_cluster_that_may_have_no_more_shards_is_away_and_no_event_at_fault(
     assert found(store, namespace) == ["hello"]
 
 
-def test_events_lie_in_the_data_stream_of_their_dataset_and_namespace(
+def test_events_are_stored_in_the_data_stream_of_their_dataset_and_namespace(
     store: ElasticsearchStore, client: Elasticsearch, namespace: str
 ) -> None:
     one = event(namespace)
@@ -113,7 +113,7 @@ def test_a_search_does_not_refresh(
     eventually(lambda: store.search(request).total == 2)
 
 
-def test_a_search_is_answered_while_new_streams_are_being_made(
+def test_a_search_succeeds_while_new_streams_are_created(
     elasticsearch_url: str, store: ElasticsearchStore, namespace: str
 ) -> None:
     def make_streams() -> None:
@@ -131,7 +131,7 @@ def test_a_search_is_answered_while_new_streams_are_being_made(
     assert store.search(request).total == 10
 
 
-def test_templates_are_put_in_place_with_the_retention_of_the_settings(
+def test_templates_are_installed_with_the_configured_retention(
     elasticsearch_url: str, client: Elasticsearch
 ) -> None:
     for retention in ("3d", "3d", "7d"):
@@ -147,7 +147,7 @@ def test_templates_are_put_in_place_with_the_retention_of_the_settings(
     assert {one["index_template"]["priority"] for one in names} == {500}
 
 
-def test_a_stream_of_an_older_mapping_learns_the_new_fields(
+def test_new_fields_are_added_to_the_mapping_of_an_existing_stream(
     elasticsearch_url: str, client: Elasticsearch, namespace: str
 ) -> None:
     settings = ElasticsearchSettings(url=elasticsearch_url)
@@ -166,7 +166,7 @@ def test_a_stream_of_an_older_mapping_learns_the_new_fields(
         assert found(store, namespace) == ["after"]
 
 
-def test_an_elasticsearch_that_is_not_there_is_unavailable(namespace: str) -> None:
+def test_an_unreachable_elasticsearch_is_unavailable(namespace: str) -> None:
     nobody = f"http://127.0.0.1:{free_port()}"
     settings = ElasticsearchSettings(url=nobody)
     with pytest.raises(StoreUnavailableError, match=f"{nobody} cannot be reached"):
@@ -176,7 +176,7 @@ def test_an_elasticsearch_that_is_not_there_is_unavailable(namespace: str) -> No
         reader.search(SearchRequest())
 
 
-def test_a_blocked_index_is_unavailable_until_it_is_not(
+def test_the_store_is_unavailable_while_an_index_is_blocked(
     store: ElasticsearchStore, client: Elasticsearch, namespace: str
 ) -> None:
     stream = f"logs-tidegate.app-{namespace}"
@@ -190,7 +190,7 @@ def test_a_blocked_index_is_unavailable_until_it_is_not(
     assert found(store, namespace) == ["first", "second"]
 
 
-def test_no_plain_index_is_ever_made_where_a_data_stream_belongs(
+def test_no_plain_index_is_created_in_place_of_a_data_stream(
     store: ElasticsearchStore, client: Elasticsearch, namespace: str
 ) -> None:
     stream, one = f"logs-tidegate.app-{namespace}", event(namespace)
@@ -243,13 +243,13 @@ def owner(guarded_elasticsearch: Any) -> ElasticsearchSettings:
     )
 
 
-def test_a_password_opens_the_door(owner: ElasticsearchSettings, namespace: str) -> None:
+def test_a_password_is_used(owner: ElasticsearchSettings, namespace: str) -> None:
     with closing(ElasticsearchStore(owner)) as store:
         store.append([event(namespace)])
         assert found(store, namespace) == ["hello"]
 
 
-def test_without_the_password_it_is_unavailable_in_words(
+def test_without_the_password_the_store_is_unavailable(
     owner: ElasticsearchSettings, tmp_path: Path
 ) -> None:
     with pytest.raises(StoreUnavailableError, match="401"):

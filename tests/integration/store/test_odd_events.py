@@ -1,4 +1,4 @@
-"""Events with values that do not fit: kept and searched, or rejected alone."""
+"""Events with values that conflict with the mapping: stored and searched, or rejected individually."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from tidegate.events import Event
 from tidegate.store.base import Rejected
-from tidegate.store.fitting import fit
+from tidegate.store.fitting import move_misfits
 
 from .conftest import Scene
 
@@ -73,7 +73,7 @@ def _set(event: Event, path: str, value: Any) -> None:
         ("unknown.field", {"a": [1, {"b": 2}]}, "_exists_:unknown", False),
     ],
 )
-def test_an_odd_value_is_kept_and_found_as_elasticsearch_would(
+def test_an_odd_value_is_stored_and_found_as_in_elasticsearch(
     scene: Scene, path: str, value: Any, query: str, matches: bool
 ) -> None:
     event = scene.event()
@@ -122,7 +122,7 @@ def test_dotted_names_mean_nested_ones(scene: Scene) -> None:
         ("data_stream.namespace", ""),
     ],
 )
-def test_an_event_of_a_wrong_shape_is_rejected_and_holds_up_no_other(
+def test_an_event_of_a_wrong_structure_is_rejected_without_the_others(
     scene: Scene, path: str, value: Any
 ) -> None:
     bad = scene.event("bad")
@@ -137,14 +137,14 @@ def test_an_event_of_a_wrong_shape_is_rejected_and_holds_up_no_other(
     assert scene.found("") == ["before", "after"]
 
 
-def test_a_rejected_event_can_be_made_to_fit(scene: Scene) -> None:
+def test_a_rejected_event_is_stored_after_its_values_are_moved(scene: Scene) -> None:
     odd = scene.event("odd", tidegate={"model": "small", "rows": {"a": 1}}, tags=[{}])
     odd["log"] = "text"
     assert [one.index for one in scene.store.append([odd])] == [0]
-    fitted = fit(odd)
-    assert fitted is not None
-    assert scene.store.append([fitted]) == []
-    assert scene.search().hits == [fitted]
+    moved = move_misfits(odd)
+    assert moved is not None
+    assert scene.store.append([moved]) == []
+    assert scene.search().hits == [moved]
 
 
 def test_an_event_without_a_time_is_rejected(scene: Scene) -> None:

@@ -1,4 +1,4 @@
-"""The query language: what matches, and which queries are refused."""
+"""The query language: matches, and refused queries."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SEARCHES = {
     "   ": "abcde",
     "*": "abcde",
     "*:*": "abcde",
-    # keywords match whole, and by case
+    # keywords match as a whole and are case-sensitive
     "log.level:error": "b",
     "log.level:Error": "",
     "log.level:err": "",
@@ -46,7 +46,7 @@ SEARCHES = {
     "TIME*": "c",
     "message:ti?eout": "c",
     "message:/tim.*/": "c",
-    # words of text
+    # tokens of text
     "timeout": "c",
     "Timeout": "c",
     "message:TIMEOUT": "c",
@@ -116,14 +116,14 @@ SEARCHES = {
     "log.level:[error TO info]": "abd",
     "log.level:{error TO *}": "acde",
     "log.level:>=info": "acde",
-    # what there is
+    # existing fields
     "_exists_:http.response.status_code": "abe",
     "http.response.status_code:*": "abe",
     "_exists_:error": "b",
     "_exists_:message": "abcde",
     "error.message:*": "b",
     "NOT _exists_:trace.id": "bce",
-    # AND, OR, NOT, brackets, and how they bind without brackets
+    # AND, OR, NOT and parentheses, and the binding without parentheses
     "log.level:error AND tidegate.work:heavy": "b",
     "log.level:error && tidegate.work:light": "",
     "log.level:error OR tidegate.work:light": "ab",
@@ -148,10 +148,10 @@ SEARCHES = {
     "((log.level:error))": "b",
     "log.level:error^2 OR tidegate.work:light^0.5": "ab",
     "(log.level:error)^3": "b",
-    # operators are in capitals; small ones are words
+    # operators are upper-case; lower-case ones are words
     "zero and": "",
     "division or slot": "c",
-    # fields that are not in the mapping match nothing
+    # unmapped fields match nothing
     "no.such.field:x": "",
     "NOT no.such.field:x": "abcde",
     "tidegate.attributes.x:1": "",
@@ -205,7 +205,7 @@ def test_search_syntax(sample: Scene, query: str, letters: str) -> None:
         "(" * 60 + "a" + ")" * 60,
     ],
 )
-def test_a_query_that_cannot_be_read_is_an_error_that_says_why(sample: Scene, query: str) -> None:
+def test_an_invalid_query_is_refused_with_a_message(sample: Scene, query: str) -> None:
     with pytest.raises(QueryError) as raised:
         sample.search(query)
     assert len(str(raised.value)) > 10

@@ -19,7 +19,7 @@ from tidegate.store.base import (
 from .conftest import Scene
 
 
-def test_times_include_since_and_exclude_until(scene: Scene) -> None:
+def test_since_is_inclusive_and_until_exclusive(scene: Scene) -> None:
     scene.store.append([scene.event(str(number), seconds=number) for number in range(4)])
     since, until = (scene.start + timedelta(seconds=number) for number in (1, 3))
     assert scene.found("", since=since, until=until) == ["1", "2"]
@@ -27,13 +27,13 @@ def test_times_include_since_and_exclude_until(scene: Scene) -> None:
     assert scene.search(until=until, since=None, query="message:2").total >= 1
 
 
-def test_a_moment_without_a_zone_is_utc(scene: Scene) -> None:
+def test_a_time_without_a_time_zone_is_utc(scene: Scene) -> None:
     scene.store.append([scene.event("1", seconds=1)])
     naive = scene.start.replace(tzinfo=None)
     assert scene.found("", since=naive, until=naive + timedelta(seconds=2)) == ["1"]
 
 
-def test_hits_are_sorted_by_time_both_ways_and_counted_beyond_their_number(scene: Scene) -> None:
+def test_hits_are_sorted_in_both_orders_and_the_total_exceeds_the_size(scene: Scene) -> None:
     order = [3, 0, 2, 1]
     scene.store.append([scene.event(str(number), seconds=number) for number in order])
     newest = scene.search(size=3)
@@ -49,7 +49,7 @@ def test_a_stream_can_be_chosen(sample: Scene) -> None:
     assert [message[0] for message in sample.found("", stream="logs")] == ["a", "b", "c", "e"]
 
 
-def test_terms_are_counted_the_most_frequent_first(sample: Scene) -> None:
+def test_terms_are_sorted_by_count(sample: Scene) -> None:
     found = sample.search(
         size=0,
         aggregations={
@@ -76,7 +76,7 @@ def test_terms_are_counted_the_most_frequent_first(sample: Scene) -> None:
     assert all(isinstance(bucket.key, bool) for bucket in kept)
 
 
-def test_aggregations_are_over_what_the_query_finds(sample: Scene) -> None:
+def test_aggregations_cover_the_matching_events(sample: Scene) -> None:
     found = sample.search(
         "tidegate.work:heavy", aggregations={"levels": Terms("log.level")}, stream="logs"
     )
@@ -93,7 +93,7 @@ def test_a_date_histogram_counts_by_interval_gaps_included(scene: Scene) -> None
     ]
 
 
-def test_percentiles_lie_near_the_true_ones(scene: Scene) -> None:
+def test_percentiles_are_close_to_the_exact_values(scene: Scene) -> None:
     scene.store.append(
         [scene.event(event={"duration": 1_000_000 * number}) for number in range(1, 1001)]
     )
@@ -139,9 +139,7 @@ def test_aggregations_over_no_events_are_empty(scene: Scene) -> None:
         {"size": 10_001},
     ],
 )
-def test_what_no_store_can_answer_is_an_error_that_says_why(
-    sample: Scene, wanted: dict[str, Any]
-) -> None:
+def test_an_invalid_search_is_refused_with_a_message(sample: Scene, wanted: dict[str, Any]) -> None:
     with pytest.raises(QueryError, match=r"x: |0 to 10000"):
         sample.search(**wanted)
 

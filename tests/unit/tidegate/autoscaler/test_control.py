@@ -169,7 +169,7 @@ def test_the_commands_put_it_in_force_and_end_it(data: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--for", "soon"], "'soon' is no length of time"),
+        (["--for", "soon"], "'soon' is not a valid duration"),
         (["--for", "0s"], "it is for 1 s to 7 d"),
         (["--for", "8d"], "it is for 1 s to 7 d"),
         (["--min", "7"], "--min 7: replicas.min and replicas.max allow 1 to 6"),

@@ -76,7 +76,7 @@ def test_nothing_is_sent_for_nothing(sink: LogstashSink, double: LogstashDouble)
         ({"event": "text"}, "event must be an object with an id"),
         ({"data_stream": {"type": "metrics"}}, "data_stream.type must be logs or traces"),
         ({"tidegate": {"model": "small"}}, "tidegate.model must be an object"),
-        ({"@timestamp": "yesterday"}, "@timestamp must be one time"),
+        ({"@timestamp": "yesterday"}, "@timestamp must be a single time"),
     ],
 )
 def test_what_no_store_takes_is_refused_here_and_the_rest_sent(

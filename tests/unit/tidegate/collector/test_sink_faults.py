@@ -136,7 +136,7 @@ def test_an_event_that_cannot_be_made_to_fit_for_a_fault_of_ours_is_set_aside(
     def fault(_: Event) -> Event | None:
         raise RecursionError
 
-    monkeypatch.setattr(appending, "fit", fault)
+    monkeypatch.setattr(appending, "move_misfits", fault)
     writer.write(event("a"))
     writer.write(event("odd", tidegate={"model": "small"}))
     with closing(shop.collector()) as delivery:

@@ -34,7 +34,7 @@ SECOND = 10**9
 
 @cache
 def now_ns() -> int:
-    """The moment that the events are told from: when they are made, not when tests are collected."""
+    """The moment that the events are captured from: when they are made, not when tests are collected."""
     return time.time_ns()
 
 
@@ -98,7 +98,7 @@ def search(settings: Settings, query: str = "", **more: Any) -> int:
     return commands.search(settings, query, **wanted)
 
 
-def test_search_shows_what_matches_oldest_first(
+def test_search_shows_matching_events_oldest_first(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert search(settings, "log.level:(error OR warn)") == 0
@@ -113,23 +113,26 @@ def test_search_shows_what_matches_oldest_first(
     assert len(shown) == 2
 
 
-def test_search_says_how_many_it_does_not_show(
+def test_search_reports_matches_beyond_the_limit(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert search(settings, "first second third", limit=2) == 0
-    told = capsys.readouterr()
-    assert [text.split()[3] for text in told.out.splitlines()] == ["second", "third"]
-    assert told.err == "3 events match; these are the newest 2 (--limit)\n"
+    captured = capsys.readouterr()
+    assert [text.split()[3] for text in captured.out.splitlines()] == ["second", "third"]
+    assert captured.err == "3 events match; showing the newest 2 (--limit)\n"
 
 
 def test_search_writes_json_lines(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     assert search(settings, "first second third", as_json=True, limit=2) == 0
-    told = capsys.readouterr()
-    assert [json.loads(text)["message"] for text in told.out.splitlines()] == ["second", "third"]
-    assert told.err == ""
+    captured = capsys.readouterr()
+    assert [json.loads(text)["message"] for text in captured.out.splitlines()] == [
+        "second",
+        "third",
+    ]
+    assert captured.err == ""
 
 
-def test_search_looks_only_as_far_back_as_asked(
+def test_search_is_limited_to_the_time_range(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert search(settings, "log.level:*", since=ago(15), until=ago(5)) == 0
@@ -140,44 +143,44 @@ def test_search_looks_only_as_far_back_as_asked(
 
 
 @pytest.mark.parametrize(
-    ("query", "told"),
+    ("query", "captured"),
     [
         ("nowhere", "no event since 5m matches 'nowhere'\n"),
         ("log.levle:x", "did you mean log.level?"),
-        ("qqqq:x", "qqqq is no field that can be searched\n"),
+        ("qqqq:x", "qqqq is not a searchable field\n"),
         ("_exists_:http", "no event since 5m matches '_exists_:http'\n"),
     ],
 )
-def test_nothing_found_is_a_sentence_and_exit_code_1(
-    settings: Settings, capsys: pytest.CaptureFixture[str], query: str, told: str
+def test_no_match_is_a_message_and_exit_code_1(
+    settings: Settings, capsys: pytest.CaptureFixture[str], query: str, captured: str
 ) -> None:
     assert search(settings, query) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert told in err
+    assert captured in err
 
 
 @pytest.mark.parametrize(
-    ("query", "more", "told"),
+    ("query", "more", "captured"),
     [
-        ("log.level:error AND", {}, "cannot read the query: something must follow AND"),
+        ("log.level:error AND", {}, "cannot parse the query: expected a clause after AND"),
         ("http.response.status_code:abc", {}, "'abc' is not a number"),
-        ("", {"since": "soon"}, "'soon' is no time: give 30s"),
-        ("", {"until": "later"}, "'later' is no time: give 30s"),
+        ("", {"since": "soon"}, "'soon' is not a valid time: use an age such as 30s"),
+        ("", {"until": "later"}, "'later' is not a valid time: use an age such as 30s"),
     ],
 )
-def test_a_bad_question_is_a_sentence_and_exit_code_2(
+def test_an_invalid_request_is_a_message_and_exit_code_2(
     settings: Settings,
     capsys: pytest.CaptureFixture[str],
     query: str,
     more: dict[str, Any],
-    told: str,
+    captured: str,
 ) -> None:
     assert search(settings, query, **more) == 2
-    assert told in capsys.readouterr().err
+    assert captured in capsys.readouterr().err
 
 
-def test_no_store_is_a_sentence_and_exit_code_2(
+def test_a_missing_store_is_a_message_and_exit_code_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nowhere = load(stack={"data_dir": tmp_path})
@@ -197,13 +200,13 @@ def test_trace_draws_the_spans_and_lists_the_events(
     assert "second" in shown[4]
 
 
-def test_a_trace_that_was_not_kept_says_so_and_shows_its_request(
+def test_a_trace_without_spans_shows_a_note_and_its_other_events(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert commands.trace(settings, PLAIN, as_json=False) == 0
     shown = capsys.readouterr().out.splitlines()
-    assert shown[0].startswith(f"The spans of trace {PLAIN} were not kept")
-    assert "5% of the others (telemetry.sample_ratio)" in shown[0]
+    assert shown[0].startswith(f"The spans of trace {PLAIN} were not sampled")
+    assert "5% of the other requests (telemetry.sample_ratio)" in shown[0]
     header = re.search(r"`traceparent: (\S+)`", shown[0])
     assert header
     parent = parse_traceparent(header[1].encode())
@@ -219,17 +222,17 @@ def test_trace_writes_json_lines(settings: Settings, capsys: pytest.CaptureFixtu
     assert len(events) == 3
 
 
-def test_a_trace_that_is_none_is_told(
+def test_an_unknown_or_invalid_trace_id_is_reported(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert commands.trace(settings, "c" * 32, as_json=False) == 1
     assert commands.trace(settings, "xyz", as_json=False) == 2
-    told = capsys.readouterr().err.splitlines()
-    assert told[0] == f"no event has the trace.id {'c' * 32}"
-    assert told[1] == "'xyz' is no trace id: that is 32 hexadecimal digits"
+    captured = capsys.readouterr().err.splitlines()
+    assert captured[0] == f"no event has the trace.id {'c' * 32}"
+    assert captured[1] == "'xyz' is not a valid trace id: it must have 32 hexadecimal digits"
 
 
-def test_logs_shows_everything_oldest_first(
+def test_logs_shows_every_event_oldest_first(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     query = "first second third"
@@ -258,7 +261,7 @@ def running(settings: Settings, command: str) -> Iterator[subprocess.Popen[str]]
 
 
 @pytest.mark.parametrize("how", ["", "--json"])
-def test_a_closed_pipe_ends_it_quietly(tmp_path: Path, how: str) -> None:
+def test_a_closed_pipe_ends_the_command_without_an_error(tmp_path: Path, how: str) -> None:
     settings = load(stack={"data_dir": tmp_path})
     with closing(open_store(settings)) as store:
         store.append([event(f"filler {'x' * 500} {number}") for number in range(1000)])
@@ -284,7 +287,7 @@ def eventually(holds: Callable[[], bool], what: str, seconds: float = 20) -> Non
         time.sleep(0.02)
 
 
-def test_logs_follows_what_arrives_until_ctrl_c(tmp_path: Path) -> None:
+def test_logs_follows_new_events_until_ctrl_c(tmp_path: Path) -> None:
     settings = load(stack={"data_dir": tmp_path})
     shown: list[str] = []
     with closing(open_store(settings)) as store:
@@ -308,14 +311,14 @@ def test_logs_follows_what_arrives_until_ctrl_c(tmp_path: Path) -> None:
     assert (process.returncode, errors) == (0, "")
 
 
-def test_following_waits_for_a_store_that_is_away(tmp_path: Path) -> None:
+def test_following_retries_an_unavailable_store(tmp_path: Path) -> None:
     settings = load(stack={"data_dir": tmp_path})
     open_store(settings).close()
     held = (tmp_path / "store" / "format.json").read_text()
     (tmp_path / "store" / "format.json").unlink()
     with running(settings, "logs --follow --since 1h") as process:
         assert process.stderr is not None
-        assert "(waiting)" in process.stderr.readline()
+        assert "(retrying)" in process.stderr.readline()
         (tmp_path / "store" / "format.json").write_text(held)
         with closing(open_store(settings)) as store:
             store.append([event("back")])
@@ -326,7 +329,7 @@ def test_following_waits_for_a_store_that_is_away(tmp_path: Path) -> None:
         assert process.returncode == 0
 
 
-def test_a_follower_reads_pages_and_finds_each_event_once(tmp_path: Path) -> None:
+def test_a_follower_reads_pages_and_returns_each_event_once(tmp_path: Path) -> None:
     settings = load(stack={"data_dir": tmp_path})
     start = datetime.fromtimestamp(now_ns() / SECOND - 3600, UTC)
     with closing(open_store(settings)) as store:
@@ -342,7 +345,7 @@ def test_a_follower_reads_pages_and_finds_each_event_once(tmp_path: Path) -> Non
         assert [found["message"] for found in follower.events()] == ["new"]
 
 
-def test_a_follower_is_not_blinded_by_events_from_the_future(tmp_path: Path) -> None:
+def test_events_in_the_future_do_not_hide_later_events_from_a_follower(tmp_path: Path) -> None:
     settings = load(stack={"data_dir": tmp_path})
     now = datetime.fromtimestamp(now_ns() / SECOND, UTC)
     clock = [now]
@@ -366,13 +369,13 @@ def test_a_follower_is_not_blinded_by_events_from_the_future(tmp_path: Path) -> 
         assert found(follower) == ["ahead"], "when its time has come"
 
 
-def test_an_event_of_nonsense_is_still_a_line() -> None:
+def test_an_event_with_invalid_values_is_formatted() -> None:
     now = datetime(2026, 3, 1, tzinfo=UTC)
     assert line({"@timestamp": "\x07", "log": 5}, now, UTC).plain == "\\x07 -     -           "
     whole = {"@timestamp": "2026-03-01T10:00:00.1239Z", "message": "a\nb\x1b"}
     assert line(whole, now, UTC).plain == "10:00:00.123 -     -           a\\nb\\x1b"
 
 
-def test_the_store_that_the_settings_name_is_opened(settings: Settings) -> None:
+def test_the_configured_store_is_opened(settings: Settings) -> None:
     opened: EventStore = open_store(settings, read_only=True)
     opened.close()

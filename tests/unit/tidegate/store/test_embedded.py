@@ -65,7 +65,7 @@ def test_a_closed_store_stores_nothing_and_can_be_closed_again(store: EmbeddedSt
         store.append([event(1)])
 
 
-def test_events_outlive_the_process(root: Path) -> None:
+def test_events_are_persistent(root: Path) -> None:
     with closing(EmbeddedStore(root)) as first:
         first.append([event(1)])
     with closing(EmbeddedStore(root)) as second:
@@ -73,7 +73,7 @@ def test_events_outlive_the_process(root: Path) -> None:
         assert messages(second) == ["number 1", "number 2"]
 
 
-def test_a_kill_leaves_what_was_committed_and_no_lock(root: Path) -> None:
+def test_a_kill_keeps_committed_events_and_releases_the_lock(root: Path) -> None:
     program = (
         "import os, sys; from pathlib import Path; import orjson;"
         "from tidegate.store.embedded import EmbeddedStore;"
@@ -87,7 +87,7 @@ def test_a_kill_leaves_what_was_committed_and_no_lock(root: Path) -> None:
         assert messages(again) == ["number 1"]
 
 
-def test_a_reader_may_come_before_the_store(root: Path) -> None:
+def test_a_reader_can_be_opened_before_the_store_exists(root: Path) -> None:
     reader = EmbeddedReader(root)
     with pytest.raises(StoreUnavailableError, match="has the stack been started"):
         reader.search(SearchRequest())
@@ -97,26 +97,28 @@ def test_a_reader_may_come_before_the_store(root: Path) -> None:
         assert messages(reader) == ["number 1"]
 
 
-def test_pruning_removes_what_is_older_and_nothing_else(store: EmbeddedStore) -> None:
+def test_pruning_deletes_older_events_only(store: EmbeddedStore) -> None:
     store.append([event(number) for number in range(5)])
     assert store.prune(START + timedelta(seconds=2)) == 2
     assert store.prune(START + timedelta(seconds=2)) == 0
     assert messages(store) == ["number 2", "number 3", "number 4"]
 
 
-def test_an_index_of_a_newer_format_is_refused_in_words(root: Path) -> None:
+def test_a_newer_format_is_refused_with_a_message(root: Path) -> None:
     EmbeddedStore(root).close()
     (root / "format.json").write_text('{"format": 99, "fields": "x", "folder": "y"}')
     for open_it in (EmbeddedStore, lambda path: EmbeddedReader(path).search(SearchRequest())):
-        with pytest.raises(StoreUnavailableError, match=r"format 99, and this version .* format 1"):
+        with pytest.raises(
+            StoreUnavailableError, match=r"format 99, and this version .* supports format 1"
+        ):
             open_it(root)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 1}', "5"])
-def test_a_damaged_format_file_is_refused_in_words(root: Path, text: str) -> None:
+def test_a_damaged_format_file_is_refused_with_a_message(root: Path, text: str) -> None:
     EmbeddedStore(root).close()
     (root / "format.json").write_text(text)
-    with pytest.raises(StoreUnavailableError, match=r"remove .* to begin a new store"):
+    with pytest.raises(StoreUnavailableError, match=r"remove .* to create a new store"):
         EmbeddedStore(root)
 
 
@@ -144,7 +146,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
         EmbeddedStore(tmp_path / "file" / "store")
 
 
-def test_other_fields_make_the_index_anew_and_readers_follow(
+def test_a_changed_mapping_rebuilds_the_index_and_readers_follow(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(EmbeddedStore(root)) as old:
@@ -165,7 +167,7 @@ def test_other_fields_make_the_index_anew_and_readers_follow(
         assert not (root / before.folder).exists()
 
 
-def test_what_an_unfinished_rebuild_left_is_removed(root: Path) -> None:
+def test_files_of_an_unfinished_rebuild_are_removed(root: Path) -> None:
     left = root / f"index-{fields.digest()}-0"
     left.mkdir(parents=True)
     (left / "torso").write_text("")
@@ -175,7 +177,7 @@ def test_what_an_unfinished_rebuild_left_is_removed(root: Path) -> None:
     assert not left.exists()
 
 
-def test_a_writer_that_failed_is_replaced_at_the_next_try(
+def test_a_failed_writer_is_replaced_at_the_next_append(
     root: Path, store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.append([event(1)])
@@ -191,7 +193,7 @@ def test_a_writer_that_failed_is_replaced_at_the_next_try(
     assert messages(store) == ["number 1", "number 2"]
 
 
-def test_a_reader_only_user_needs_no_right_to_write(root: Path) -> None:
+def test_a_reader_needs_no_write_permission(root: Path) -> None:
     with closing(EmbeddedStore(root)) as store:
         store.append([event(1)])
     held = layout.read(root)
@@ -225,7 +227,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
 
 @settings(max_examples=300)
 @given(query=QUERIES)
-def test_any_query_is_answered_or_refused(filled: EmbeddedStore, query: str) -> None:
+def test_any_query_returns_or_raises_a_query_error(filled: EmbeddedStore, query: str) -> None:
     try:
         found = filled.search(SearchRequest(query))
     except QueryError:

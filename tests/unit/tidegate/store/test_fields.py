@@ -35,7 +35,7 @@ def test_every_field_of_the_event_line_can_be_searched() -> None:
     assert needed.items() <= {path: leaf.kind for path, leaf in catalogue().items()}.items()
 
 
-def test_attributes_are_kept_and_not_searched() -> None:
+def test_attributes_are_stored_but_not_searchable() -> None:
     tidegate = fields.mapping().children["tidegate"]
     assert isinstance(tidegate, Branch)
     attributes = tidegate.children["attributes"]
@@ -72,7 +72,7 @@ def test_templates_use_core_types_and_settings_only(path: Path) -> None:
         assert template["template"]["lifecycle"]["data_retention"]
 
 
-def test_a_number_beyond_every_float_is_no_double() -> None:
+def test_a_number_out_of_range_is_not_a_double() -> None:
     leaf = catalogue()["tidegate.prediction.probability"]
     assert isinstance(leaf, Leaf)
     assert leaf.convert(10**400) is None
@@ -81,6 +81,6 @@ def test_a_number_beyond_every_float_is_no_double() -> None:
     assert catalogue()["event.start"].convert(2**62) is None
 
 
-def test_an_event_without_a_time_has_no_place_in_a_stream() -> None:
+def test_an_event_without_a_timestamp_is_refused() -> None:
     with pytest.raises(RefusedError, match="@timestamp"):
         project({"message": "hello"})

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tidegate.events import Event, Origin, make_event
 from tidegate.store import fields
 from tidegate.store.embedded import EmbeddedStore
-from tidegate.store.fitting import fit
+from tidegate.store.fitting import move_misfits
 
 
 def event(**more: Any) -> Event:
@@ -41,18 +41,18 @@ def event(**more: Any) -> Event:
         ({"message": {"a": 1}}, {}, {"message": {"a": 1}}),
     ],
 )
-def test_what_contradicts_the_mapping_is_moved(
+def test_values_that_conflict_with_the_mapping_are_moved(
     more: dict[str, Any], kept: dict[str, Any], misfits: dict[str, Any]
 ) -> None:
-    fitted = fit(event(**more))
-    assert fitted is not None
-    assert fitted["tidegate"].pop("misfits") == misfits
+    moved = move_misfits(event(**more))
+    assert moved is not None
+    assert moved["tidegate"].pop("misfits") == misfits
     for name, value in more.items():
         if name in kept:
-            assert fitted[name] == kept[name]
+            assert moved[name] == kept[name]
         elif value is not None:
-            assert name not in fitted
-    fields.project(fitted)
+            assert name not in moved
+    fields.project(moved)
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,8 @@ def test_what_contradicts_the_mapping_is_moved(
         {"@timestamp": {"a": 1}},
     ],
 )
-def test_an_event_that_fits_or_never_can_is_left_alone(more: dict[str, Any]) -> None:
-    assert fit(event(**more)) is None
+def test_a_valid_or_unfixable_event_is_not_changed(more: dict[str, Any]) -> None:
+    assert move_misfits(event(**more)) is None
 
 
 JSON = st.recursive(
@@ -89,18 +89,18 @@ NAMES = st.sampled_from(
 
 
 @given(st.dictionaries(NAMES, JSON, max_size=4))
-def test_whatever_an_application_adds_the_event_is_stored_in_the_end(more: dict[str, Any]) -> None:
+def test_an_event_with_any_application_fields_is_stored(more: dict[str, Any]) -> None:
     odd = event(**more)
     try:
         fields.project(odd)
     except fields.RefusedError:
-        fitted = fit(odd)
-        assert fitted is not None
-        fields.project(fitted)
+        moved = move_misfits(odd)
+        assert moved is not None
+        fields.project(moved)
 
 
-def test_a_fitted_event_is_found(tmp_path: Path) -> None:
-    fitted = fit(event(tidegate={"model": "small"}))
-    assert fitted is not None
+def test_an_event_with_moved_values_is_found(tmp_path: Path) -> None:
+    moved = move_misfits(event(tidegate={"model": "small"}))
+    assert moved is not None
     with closing(EmbeddedStore(tmp_path)) as store:
-        assert store.append([fitted]) == []
+        assert store.append([moved]) == []

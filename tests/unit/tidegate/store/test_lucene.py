@@ -73,33 +73,33 @@ A, B, C = Word(None, "a"), Word(None, "b"), Word(None, "c")
         (r"\AND", Word(None, "AND")),
     ],
 )
-def test_a_query_becomes_the_tree_that_lucene_makes_of_it(query: str, tree: Node) -> None:
+def test_a_query_is_parsed_into_the_tree_of_lucene(query: str, tree: Node) -> None:
     assert parse(query) == tree
 
 
 @pytest.mark.parametrize(
     ("query", "why", "column"),
     [
-        ("log.level:error AND", "something must follow AND", 19),
-        ("(a", r"a closing \) is missing", 2),
-        ("a)", "this closing bracket was never opened", 1),
-        ('a "b', "this quote is never closed", 2),
-        ("x:/predict", "quote it, or write", 2),
-        ("x:[1 2]", r"a range is written \[low TO high\]", 5),
-        ("x:[1 TO 2", "a range ends with", 9),
-        ("x:[ TO 2]", "a range is written", 7),
-        ("a OR OR", "OR needs something on both sides", 7),
-        ("x:[]", "a bound must stand here", 3),
-        ("a~3", "at most 2", 2),
-        ("a^b", "a boost is written", 2),
-        ("_exists_:a*", "a wildcard cannot stand here", 11),
+        ("log.level:error AND", "expected a clause after AND", 19),
+        ("(a", r"missing closing parenthesis", 2),
+        ("a)", "unmatched closing parenthesis", 1),
+        ('a "b', "unterminated quote", 2),
+        ("x:/predict", "unterminated regular expression; quote", 2),
+        ("x:[1 2]", r"expected TO: a range has the form \[low TO high\]", 5),
+        ("x:[1 TO 2", r"expected \] or } at the end", 9),
+        ("x:[ TO 2]", "expected TO", 7),
+        ("a OR OR", "unexpected operator OR", 7),
+        ("x:[]", "expected a range bound", 3),
+        ("a~3", "must be at most 2", 2),
+        ("a^b", "expected a number after", 2),
+        ("_exists_:a*", "wildcards are not supported here", 11),
         (">5", "a comparison needs a field", 0),
-        ("a \\", "must be followed by the character", 3),
+        ("a \\", "expected a character after the escape", 3),
         ("\\u00", "four hexadecimal digits", 2),
-        ("a:b:c", "a value must stand here", 3),
+        ("a:b:c", "expected a value", 3),
     ],
 )
-def test_an_error_says_what_is_wrong_and_points_at_it(query: str, why: str, column: int) -> None:
+def test_an_error_names_the_problem_and_its_position(query: str, why: str, column: int) -> None:
     with pytest.raises(QueryError, match=why) as raised:
         parse(query)
     _, shown, marker = str(raised.value).split("\n")
@@ -115,14 +115,14 @@ def test_a_deeply_nested_query_is_refused(query: str) -> None:
         parse(query)
 
 
-def test_a_query_of_64_kibibytes_is_read() -> None:
+def test_a_query_of_64_kibibytes_is_parsed() -> None:
     tree = parse("a AND b OR c " * 5_042)
     assert isinstance(tree, Group)
     assert (len(tree.must), len(tree.should)) == (2 * 5_042, 5_042)
 
 
 @given(st.text(alphabet=st.sampled_from('ab:*?"/[]{}()<>=+-!~^\\ TOANDR&|u0'), max_size=30))
-def test_any_text_is_read_or_refused(query: str) -> None:
+def test_any_text_is_parsed_or_refused(query: str) -> None:
     try:
         tree = parse(query)
     except QueryError:
@@ -157,10 +157,10 @@ TREES = st.recursive(
 
 
 @given(TREES)
-def test_a_tree_written_canonically_is_read_as_the_same_tree(tree: Node) -> None:
+def test_a_rendered_tree_is_parsed_into_the_same_tree(tree: Node) -> None:
     assert parse(render(tree)) == tree
 
 
-def test_fields_are_those_that_the_query_names() -> None:
+def test_fields_are_those_in_the_query() -> None:
     query = "a x:1 AND NOT (y:[1 TO 2] OR _exists_:z) AND *:*"
     assert fields(parse(query)) == {"x", "y", "z"}

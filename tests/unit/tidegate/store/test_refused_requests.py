@@ -72,7 +72,7 @@ def events(*texts: str) -> list[Event]:
     return [make_event(ORIGIN, "app", text, unix_ns=time.time_ns()) for text in texts]
 
 
-def test_if_every_bulk_is_refused_the_store_is_away_and_no_event_at_fault(
+def test_if_every_bulk_request_is_refused_the_store_is_unavailable(
     store: ElasticsearchStore,
 ) -> None:
     Intermediary.most = 0
@@ -82,7 +82,7 @@ def test_if_every_bulk_is_refused_the_store_is_away_and_no_event_at_fault(
         append(store, events("a", "b", "c"))
 
 
-def test_if_smaller_bulks_pass_only_the_event_that_is_too_large_is_set_aside(
+def test_if_smaller_bulk_requests_succeed_only_the_too_large_event_is_quarantined(
     store: ElasticsearchStore,
 ) -> None:
     Intermediary.most = 1500
@@ -98,7 +98,7 @@ NO_SHARD_LEFT = (
 )
 
 
-def test_a_cluster_without_a_free_shard_is_away_and_no_event_at_fault(
+def test_a_cluster_at_its_shard_limit_is_unavailable(
     store: ElasticsearchStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def answer(kind: str, reason: str) -> None:

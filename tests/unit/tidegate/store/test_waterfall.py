@@ -69,7 +69,7 @@ def test_durations_are_written_with_three_digits(nanoseconds: int, text: str) ->
     assert duration(nanoseconds) == text
 
 
-def test_a_span_event_without_a_start_ended_when_it_was_written() -> None:
+def test_a_span_event_without_a_start_ends_at_its_timestamp() -> None:
     event = {
         "@timestamp": "2026-03-01T00:00:01Z",
         "event": {"duration": 250_000_000},
@@ -81,5 +81,5 @@ def test_a_span_event_without_a_start_ended_when_it_was_written() -> None:
     assert found.name == "m"
 
 
-def test_a_span_event_of_nonsense_is_an_empty_span() -> None:
+def test_a_span_event_with_invalid_values_is_an_empty_span() -> None:
     assert span_of({"event": {"duration": "long"}, "span": 5}) == Span("", "", "", "", 0, 0, False)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tidegate.store.words import words
+from tidegate.store.words import tokenize
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from tidegate.store.words import words
         (" \t—\n", []),
     ],
 )
-def test_text_is_cut_into_the_words_of_the_standard_analyzer(
+def test_text_is_split_into_the_tokens_of_the_standard_analyzer(
     text: str, expected: list[str]
 ) -> None:
-    assert words(text) == expected
+    assert tokenize(text) == expected

@@ -73,7 +73,10 @@ def test_a_page_about_a_version_that_answers_no_more_says_so(
 
 @pytest.mark.parametrize(
     ("since", "said"),
-    [("never", "'never' is no time"), ("2999-01-01", "--since: 2999-01-01 is not in the past")],
+    [
+        ("never", "'never' is not a valid time"),
+        ("2999-01-01", "--since: 2999-01-01 is not in the past"),
+    ],
 )
 def test_a_time_that_is_none_is_named(
     settings: Settings, since: str, said: str, capsys: pytest.CaptureFixture[str]
