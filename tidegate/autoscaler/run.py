@@ -16,12 +16,12 @@ from tidegate.autoscaler.metrics import Metrics
 from tidegate.autoscaler.policies import Choice
 from tidegate.autoscaler.signals import PrometheusReader
 from tidegate.autoscaler.waiting import GatewayQueue
-from tidegate.os_errors import sentence
 from tidegate.resizer.client import ResizerClient, ResizerUnavailableError
 from tidegate.runtime.daemon import CannotStartError, daemon_event_writer, run_async_daemon
 from tidegate.runtime.event_log import EventLog, Terminal
 from tidegate.runtime.http_server import http_server
 from tidegate.runtime.identity import event_origin
+from tidegate.runtime.secret_files import read_secret
 from tidegate.settings import Settings
 
 NODE: Final = "autoscaler"
@@ -89,10 +89,8 @@ async def _run(settings: Settings, resizer: str, url: str, *, dry_run: bool) -> 
 def _client(settings: Settings, address: str, timeout: float) -> ResizerClient:
     token_file = settings.autoscaler.resizer_token_file
     try:
-        token = token_file.read_text(encoding="utf-8").strip() if token_file else ""
+        token = read_secret(token_file, "autoscaler.resizer_token_file") if token_file else ""
         return ResizerClient(address, token=token, timeout_seconds=timeout)
-    except OSError as error:
-        raise CannotStartError(f"autoscaler.resizer_token_file: {sentence(error)}") from error
     except ValueError as error:
         raise CannotStartError(str(error)) from error
 

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 import urllib3
 
 from tidegate.events import Event, encode, timestamp
+from tidegate.runtime.secret_files import SecretFileError, read_secret
 from tidegate.settings import Logstash as LogstashSettings
 from tidegate.store.base import Rejected, StoreUnavailableError
 from tidegate.store.fields import TIMESTAMP, RefusedError, catalogue, place, project
@@ -124,9 +125,11 @@ class LogstashSink:
                 "collector.logstash.password_file is needed with a username"
             )
         try:
-            password = file.read_text("utf-8").strip()
+            password = read_secret(file, "collector.logstash.password_file")
             return urllib3.make_headers(basic_auth=f"{username}:{password}")
-        except (OSError, ValueError) as error:
+        except SecretFileError as error:
+            raise StoreUnavailableError(str(error)) from error
+        except ValueError as error:  # HTTP's Basic scheme has Latin-1 only
             raise StoreUnavailableError(f"collector.logstash.password_file: {error}") from error
 
 

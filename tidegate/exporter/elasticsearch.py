@@ -14,6 +14,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from tidegate.exporter.backend import BackendError, log_failed, log_read
 from tidegate.runtime.event_log import EventLog
+from tidegate.runtime.secret_files import SecretFileError, read_secret
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
 from tidegate.store.installing import STREAMS
 
@@ -168,9 +169,9 @@ def _client(settings: ElasticsearchSettings) -> AsyncElasticsearch:
         if settings.password_file is None:
             raise BackendError("store.elasticsearch.password_file is needed with a username")
         try:
-            password = settings.password_file.read_text("utf-8").strip()
-        except OSError as error:
-            raise BackendError(f"store.elasticsearch.password_file: {error}") from error
+            password = read_secret(settings.password_file, "store.elasticsearch.password_file")
+        except SecretFileError as error:
+            raise BackendError(str(error)) from error
         options["basic_auth"] = (settings.username, password)
     if settings.ca_file is not None:
         options["ca_certs"] = str(settings.ca_file)

@@ -20,8 +20,9 @@ from elasticsearch import (
 )
 
 from tidegate.provision.kibana_api import trust
-from tidegate.provision.problems import ProvisionError, reason
+from tidegate.provision.problems import ProvisionError
 from tidegate.provision.server import plain
+from tidegate.runtime.secret_files import SecretFileError, read_secret
 from tidegate.settings import Settings
 from tidegate.store import answers
 
@@ -103,7 +104,6 @@ def _client(settings: Settings, password: str) -> Elasticsearch:
 
 def _read(password_file: Path) -> str:
     try:
-        return password_file.read_text("utf-8").strip()
-    except (OSError, ValueError) as error:
-        why = reason(error) if isinstance(error, OSError) else "it is not text"
-        raise ProvisionError(f"kibana.password_file: {password_file}: {why}") from error
+        return read_secret(password_file, "kibana.password_file")
+    except SecretFileError as error:
+        raise ProvisionError(str(error)) from error

@@ -19,7 +19,7 @@ from tidegate.resizer.base import (
     ResizeRefusedError,
     ResizerUnavailableError,
 )
-from tidegate.resizer.sockets import unix_address
+from tidegate.runtime.unix_sockets import unix_address
 
 __all__ = ["ResizerClient", "ResizerUnavailableError"]
 

@@ -23,7 +23,7 @@ from tidegate.resizer.base import (
     ResizeRefusedError,
     ResizerUnavailableError,
 )
-from tidegate.resizer.sockets import unix_listener
+from tidegate.runtime.unix_sockets import unix_listener
 
 BODY_BYTES: Final = 65_536
 SHUTDOWN_SECONDS: Final = 2.0

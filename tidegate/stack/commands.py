@@ -16,6 +16,7 @@ from rich.console import Console
 
 from tidegate.os_errors import sentence
 from tidegate.runtime.event_log import Entry
+from tidegate.runtime.http_probe import probe_session
 from tidegate.settings import Settings, Store
 from tidegate.stack.components import stop_seconds
 from tidegate.stack.control import ControlError, ask_status
@@ -24,7 +25,6 @@ from tidegate.stack.faces import LiveStatusReporter, PlainStatusReporter
 from tidegate.stack.layout import Layout, already_running
 from tidegate.stack.measures import measure
 from tidegate.stack.preflight import start_problems
-from tidegate.stack.probe import asking
 from tidegate.stack.process import tail
 from tidegate.stack.recent import last_decisions
 from tidegate.stack.run import run_stack
@@ -173,7 +173,7 @@ def _detached(settings: Settings, layout: Layout, console: Console, errors: Cons
 
 
 async def _measures(prometheus: str) -> dict[str, float]:
-    async with asking() as (_, fetch):
+    async with probe_session() as (_, fetch):
         return await measure(fetch, prometheus)
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from tidegate.resizer.sockets import unix_address
+from tidegate.runtime.unix_sockets import unix_address
 from tidegate.stack.release import INTAKE_SECONDS, Release, ReleaseRefusedError
 from tidegate.stack.status import StackStatus
 

@@ -13,8 +13,8 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tidegate.runtime.event_log import EventLog
+from tidegate.runtime.http_probe import Fetch
 from tidegate.stack.keeper import Keeper
-from tidegate.stack.probe import Fetch
 from tidegate.stack.release import Release, ReleaseRefusedError, take_in
 from tidegate.stack.replicas import ReplicaPool
 from tidegate.stack.rollout import Rollout, Seen

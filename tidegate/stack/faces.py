@@ -15,10 +15,10 @@ from rich.live import Live
 from rich.text import Text
 
 from tidegate.runtime.event_log import Entry
+from tidegate.runtime.http_probe import probe_session
 from tidegate.runtime.terminal_output import write_or_discard
 from tidegate.stack.layout import Layout
 from tidegate.stack.measures import measure
-from tidegate.stack.probe import asking
 from tidegate.stack.recent import last_decisions
 from tidegate.stack.status import StackStatus
 from tidegate.stack.supervisor import Supervisor
@@ -122,7 +122,7 @@ class LiveStatusReporter:
 
     async def _draw(self, live: Live, supervisor: Supervisor) -> None:
         logs = Layout(supervisor.settings.stack.data_dir).logs
-        async with asking() as (_, fetch):
+        async with probe_session() as (_, fetch):
             while True:
                 status = supervisor.status()
                 measures = await measure(fetch, status.prometheus)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tidegate.resizer.sockets import unix_address
+from tidegate.runtime.unix_sockets import unix_address
 
 CALL_SECONDS: Final = 2.0
 PROXY: Final = "model"

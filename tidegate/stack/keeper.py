@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from tidegate.runtime.backoff import Backoff
 from tidegate.runtime.event_log import EventLog
-from tidegate.stack.probe import Probe
+from tidegate.runtime.http_probe import Probe
 from tidegate.stack.process import Child, Command, OnLine, exit_words
 
 State = Literal["starting", "ready", "failed", "draining", "gone"]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlencode
 
-from tidegate.stack.probe import Fetch
+from tidegate.runtime.http_probe import Fetch
 
 ARRIVALS: Final = "service:arrival_rate:15s"
 LATENCY: Final = "service:latency_seconds_p95:15s"

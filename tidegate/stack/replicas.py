@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tidegate.runtime.event_log import EventLog
+from tidegate.runtime.http_probe import Fetch
 from tidegate.stack.keeper import Keeper, State
-from tidegate.stack.probe import Fetch
 from tidegate.stack.release import Release
 
 Load = Callable[[], Awaitable[Mapping[int, int]]]

@@ -19,9 +19,9 @@ from itertools import compress
 from typing import Final, Protocol
 
 from tidegate.runtime.event_log import EventLog
+from tidegate.runtime.http_probe import Fetch
 from tidegate.slots_file import SlotsFile
 from tidegate.stack.gateway_admin import AdminError, GatewayAwayError
-from tidegate.stack.probe import Fetch
 
 COMPONENT: Final = "slots"
 POLL_SECONDS: Final = 0.05

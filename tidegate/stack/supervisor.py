@@ -15,6 +15,7 @@ from aiohttp import web
 from tidegate.resizer.limited import LimitedResizer
 from tidegate.resizer.server import make_app, serve_unix
 from tidegate.runtime.event_log import EventLog
+from tidegate.runtime.http_probe import Fetch, Probe, probe_session
 from tidegate.settings import Settings
 from tidegate.slots_file import SlotsFile
 from tidegate.stack import prometheus
@@ -36,7 +37,6 @@ from tidegate.stack.gateway_admin import GatewayAdmin
 from tidegate.stack.keeper import STARTING_POLL_SECONDS, Keeper, Program
 from tidegate.stack.layout import Layout
 from tidegate.stack.local_resizer import LocalResizer
-from tidegate.stack.probe import Fetch, Probe, asking
 from tidegate.stack.process import bound_output
 from tidegate.stack.release import Release
 from tidegate.stack.replicas import ReplicaPool, gateway_load, gateway_sees
@@ -65,7 +65,7 @@ async def running_stack(settings: Settings) -> AsyncIterator[Supervisor]:
     layout = Layout(settings.stack.data_dir)
     layout.make()
     with layout.locked():
-        async with asking() as (probe, fetch):
+        async with probe_session() as (probe, fetch):
             supervisor = Supervisor(
                 settings, layout, EventLog.to_files(settings, NODE, NODE), probe, fetch
             )

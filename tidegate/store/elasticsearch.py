@@ -17,6 +17,7 @@ from elasticsearch import (
 )
 
 from tidegate.events import Event, encode
+from tidegate.runtime.secret_files import SecretFileError, read_secret
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
 from tidegate.store import canonical, lucene
 from tidegate.store.aggregations import Dialect
@@ -208,9 +209,9 @@ def _client(settings: ElasticsearchSettings) -> Elasticsearch:
                 "store.elasticsearch.password_file is needed with a username"
             )
         try:
-            password = settings.password_file.read_text("utf-8").strip()
-        except OSError as error:
-            raise StoreUnavailableError(f"store.elasticsearch.password_file: {error}") from error
+            password = read_secret(settings.password_file, "store.elasticsearch.password_file")
+        except SecretFileError as error:
+            raise StoreUnavailableError(str(error)) from error
         options["basic_auth"] = (settings.username, password)
     if settings.ca_file is not None:
         options["ca_certs"] = str(settings.ca_file)

@@ -14,7 +14,8 @@ import orjson
 
 from tidegate.os_errors import unreachable
 from tidegate.provision.kibana_api import trust
-from tidegate.provision.problems import ProvisionError, reason
+from tidegate.provision.problems import ProvisionError
+from tidegate.runtime.secret_files import SecretFileError, read_secret
 
 CALL_SECONDS: Final = 10.0
 REASON_CHARACTERS: Final = 300
@@ -103,11 +104,9 @@ def login(setting: str, username: str, password_file: Path | None) -> dict[str, 
     if password_file is None:
         return {}
     try:
-        password = password_file.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise PeerError(f"{setting}: {password_file}: {reason(error)}") from error
-    except UnicodeDecodeError as error:
-        raise PeerError(f"{setting}: {password_file} is not text") from error
+        password = read_secret(password_file, setting)
+    except SecretFileError as error:
+        raise PeerError(str(error)) from error
     encoded = base64.b64encode(f"{username}:{password}".encode()).decode()
     return {"Authorization": f"Basic {encoded}"}
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from tidegate.resizer.sockets import unix_address
+from tidegate.runtime.unix_sockets import unix_address
 
 Json = dict[str, Any]
 

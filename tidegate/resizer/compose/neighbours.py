@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tidegate.resizer.compose.containers import Container
-from tidegate.stack.probe import Fetch
+from tidegate.runtime.http_probe import Fetch
 
 PORT: Final = 8000
 """Where a replica listens in its container."""

@@ -33,12 +33,13 @@ from tidegate.resizer.compose.works import Works
 from tidegate.resizer.compose.workshop import Workshop
 from tidegate.resizer.limited import LimitedResizer
 from tidegate.resizer.server import METRICS_PATH, make_app, serve_tcp
-from tidegate.resizer.sockets import unix_address
 from tidegate.runtime.daemon import CannotStartError, requires_port, run_async_daemon
 from tidegate.runtime.event_log import EventLog, StreamWriter
+from tidegate.runtime.http_probe import probe_session
 from tidegate.runtime.identity import event_origin
+from tidegate.runtime.secret_files import SecretFileError, read_secret
+from tidegate.runtime.unix_sockets import unix_address
 from tidegate.settings import Settings
-from tidegate.stack.probe import asking
 
 NODE: Final = "resizer"
 CANNOT_START: Final = (
@@ -77,7 +78,7 @@ async def _run(settings: Settings, project: str) -> None:
         engine = await stack.enter_async_context(open_engine(settings.resizer.docker_socket))
         await engine.choose_version()
         home = await find_home(engine, container_candidates(), project)
-        _, fetch = await stack.enter_async_context(asking())
+        _, fetch = await stack.enter_async_context(probe_session())
         event_log = EventLog(StreamWriter(), event_origin(settings, NODE), NODE)
         resizer = _resizer(settings, engine, home, Neighbours(fetch, home.networks), event_log)
         await resizer.begin()
@@ -137,14 +138,9 @@ def _read_token(path: Path | None) -> str:
             f"{name}: not set; it names the file with the token of every request"
         )
     try:
-        token = path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise CannotStartError(f"{name}: {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise CannotStartError(f"{name}: {path} is not text") from error
-    if not token:
-        raise CannotStartError(f"{name}: {path} is empty")
-    return token
+        return read_secret(path, name)
+    except SecretFileError as error:
+        raise CannotStartError(str(error)) from error
 
 
 def _try_socket(path: Path) -> None:

@@ -17,7 +17,7 @@ from ports import free_port
 from tidegate.resizer.base import ResizeRefusedError, ResizerUnavailableError, refuse_outside
 from tidegate.resizer.client import ResizerClient
 from tidegate.resizer.server import make_app, serve_tcp, serve_unix
-from tidegate.resizer.sockets import AddressInUseError
+from tidegate.runtime.unix_sockets import AddressInUseError
 from tidegate.settings import Replicas
 
 TOKEN = "a-token-of-some-length"

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tidegate.runtime.event_log import EventLog
+from tidegate.runtime.http_probe import Probe, probe_session
 from tidegate.settings import load
 from tidegate.stack.keeper import Program
-from tidegate.stack.probe import Probe, asking
 from tidegate.stack.process import Command, tail
 
 # Answers /ready while there is no file `unready` in its folder; SIGTERM ends it when there is no file `busy`
@@ -131,7 +131,7 @@ def event_log(tmp_path: Path) -> EventLog:
 
 @pytest.fixture
 async def probe() -> AsyncIterator[Probe]:
-    async with asking() as (found, _):
+    async with probe_session() as (found, _):
         yield found
 
 

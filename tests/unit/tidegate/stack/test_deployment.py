@@ -16,13 +16,13 @@ from ports import free_port
 
 from tidegate.resizer.server import serve_unix
 from tidegate.runtime.event_log import Entry, EventLog
+from tidegate.runtime.http_probe import Probe
 from tidegate.settings import load
 from tidegate.stack import deploying, release
 from tidegate.stack.control import ControlError, ask_deploy
 from tidegate.stack.deployment import Deployment, Versions
 from tidegate.stack.keeper import Keeper, Program
 from tidegate.stack.layout import Layout
-from tidegate.stack.probe import Probe
 from tidegate.stack.release import Release, ReleaseRefusedError, take_in
 from tidegate.stack.replicas import ReplicaPool
 from tidegate.stack.rollout import RolloutStatus

@@ -15,8 +15,8 @@ from ports import free_port
 
 from tidegate.runtime.backoff import Backoff
 from tidegate.runtime.event_log import EventLog
+from tidegate.runtime.http_probe import Probe
 from tidegate.stack.keeper import Keeper, Program, State
-from tidegate.stack.probe import Probe
 
 Server = Callable[..., Program]
 Eventually = Callable[..., Awaitable[None]]

@@ -16,10 +16,10 @@ from ports import free_port, free_ports
 
 from tidegate.resizer.base import ResizeRefusedError
 from tidegate.runtime.event_log import EventLog
+from tidegate.runtime.http_probe import Probe, probe_session
 from tidegate.settings import Replicas
 from tidegate.stack.keeper import Keeper, Program, State
 from tidegate.stack.local_resizer import LocalResizer
-from tidegate.stack.probe import Probe, asking
 from tidegate.stack.release import Release
 from tidegate.stack.replicas import Occupant, ReplicaPool, gateway_load, plan
 
@@ -215,5 +215,5 @@ async def test_the_load_is_read_from_the_gateways_exporter() -> None:
 
 async def test_without_a_gateway_the_load_is_unknown(tmp_path: Path) -> None:
     del tmp_path
-    async with asking() as (_, fetch):
+    async with probe_session() as (_, fetch):
         assert await gateway_load(fetch, free_port())() == {}

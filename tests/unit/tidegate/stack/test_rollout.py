@@ -11,8 +11,8 @@ import pytest
 from ports import free_ports
 
 from tidegate.runtime.event_log import EventLog
+from tidegate.runtime.http_probe import Probe
 from tidegate.stack.keeper import Keeper, Program
-from tidegate.stack.probe import Probe
 from tidegate.stack.release import Release
 from tidegate.stack.replicas import Occupant, ReplicaPool, gateway_sees, plan
 from tidegate.stack.rollout import Rollout

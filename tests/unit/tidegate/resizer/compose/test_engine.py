@@ -19,7 +19,7 @@ from tidegate.resizer.compose.engine import (
     EngineTooOldError,
     open_engine,
 )
-from tidegate.resizer.sockets import unix_address
+from tidegate.runtime.unix_sockets import unix_address
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Serve = Callable[[Handler], Awaitable[Engine]]

@@ -1,4 +1,4 @@
-"""Unix sockets with a path of any length, a private mode, and no doubt about who listens."""
+"""Unix sockets with paths of any length, a private mode, and one listener for each path."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ ADDRESS_BYTES: Final = 107
 
 
 class AddressInUseError(OSError):
-    """Something else is at the socket's path. Its text names it."""
+    """A process listens at the socket's path, or the file there is not a socket. Its text names it."""
 
 
 @contextmanager
 def unix_address(path: Path) -> Iterator[str]:
-    """An address for the socket at `path` that fits into 107 bytes; valid inside the block only.
+    """An address of at most 107 bytes for the socket at `path`; valid inside the block only.
 
     A longer path is reached through its open folder, /proc/self/fd/N/name, which the kernel
     resolves at bind and at connect like any other path.
@@ -41,33 +41,33 @@ def unix_address(path: Path) -> Iterator[str]:
 def unix_listener(path: Path) -> Iterator[socket.socket]:
     """A listening stream socket at `path`, of mode 0600, inside the block; then it is removed.
 
-    Its folder is made if absent. The file that a killed process left behind is replaced.
+    Its folder is created if absent. The socket of a killed process is replaced.
 
     Raises:
         AddressInUseError: a process listens there, or the path is not a socket.
-        OSError: the folder or the socket cannot be made.
+        OSError: the folder or the socket cannot be created.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     listener = _listen(path)
-    ours = path.lstat().st_ino
+    inode = path.lstat().st_ino
     try:
         yield listener
     finally:
         listener.close()
         with suppress(FileNotFoundError):
-            if path.lstat().st_ino == ours:
+            if path.lstat().st_ino == inode:
                 path.unlink()
 
 
 def _listen(path: Path) -> socket.socket:
     with _open_folder(path.parent) as folder, unix_address(path) as address:
-        # Between the look at an old file and our bind, no second starter may do the same.
+        # No other process may check for a stale socket until this one is bound.
         fcntl.flock(folder, fcntl.LOCK_EX)
         _remove_stale(path, address)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             listener.bind(address)
-            # Before listen nobody can connect, so there is no moment at which others get in.
+            # Nobody can connect before `listen`, so the mode is in force for every connection.
             path.chmod(0o600)
             listener.listen()
         except OSError:
@@ -91,7 +91,7 @@ def _remove_stale(path: Path, address: str) -> None:
             path.unlink(missing_ok=True)
             return
         except (BlockingIOError, TimeoutError):
-            pass  # its queue is full, so somebody listens
+            pass  # its queue is full, so a process listens
     raise AddressInUseError(errno.EADDRINUSE, f"{path} is in use: another process listens there")
 
 

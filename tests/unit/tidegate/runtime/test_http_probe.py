@@ -1,4 +1,4 @@
-"""What a probe makes of the answers of a program that it does not trust."""
+"""A probe of a component that it does not trust."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from ports import free_port
 
-from tidegate.stack.probe import MOST_BYTES, asking
+from tidegate.runtime.http_probe import MAX_BODY_BYTES, probe_session
 
 
 class Hostile:
@@ -37,13 +37,13 @@ class Hostile:
     async def _endless(self, request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse()
         await answer.prepare(request)
-        while self.sent < 16 * MOST_BYTES:
+        while self.sent < 16 * MAX_BODY_BYTES:
             await answer.write(b"z" * 65_536)
             self.sent += 65_536
         return answer
 
     async def _packed(self, _: web.Request) -> web.Response:
-        body = gzip.compress(b"z" * (4 * MOST_BYTES))
+        body = gzip.compress(b"z" * (4 * MAX_BODY_BYTES))
         return web.Response(body=body, headers={"Content-Encoding": "gzip"})
 
     async def _good(self, _: web.Request) -> web.Response:
@@ -59,7 +59,7 @@ async def hostile() -> AsyncIterator[Hostile]:
 
 async def test_a_redirect_is_not_followed(hostile: Hostile) -> None:
     url = str(hostile.server.make_url("/redirect"))
-    async with asking() as (probe, fetch):
+    async with probe_session() as (probe, fetch):
         assert await probe(url) == f"{url} answers 302"
         assert await fetch(url, 10) is None
     assert not hostile.followed
@@ -67,19 +67,19 @@ async def test_a_redirect_is_not_followed(hostile: Hostile) -> None:
 
 async def test_an_endless_answer_is_read_no_further_than_its_bound(hostile: Hostile) -> None:
     url = str(hostile.server.make_url("/endless"))
-    async with asking() as (probe, fetch):
+    async with probe_session() as (probe, fetch):
         assert await probe(url) == ""
         assert await fetch(url, 60) is None
-    assert hostile.sent < 8 * MOST_BYTES
+    assert hostile.sent < 8 * MAX_BODY_BYTES
 
 
 async def test_a_compressed_answer_is_not_unpacked(hostile: Hostile) -> None:
-    async with asking() as (_, fetch):
+    async with probe_session() as (_, fetch):
         assert await fetch(str(hostile.server.make_url("/packed")), 10) is None
 
 
 async def test_an_answer_within_the_bound_is_read(hostile: Hostile) -> None:
-    async with asking() as (probe, fetch):
+    async with probe_session() as (probe, fetch):
         url = str(hostile.server.make_url("/good"))
         assert (await probe(url), await fetch(url, 10)) == ("", "tidegate_slots_busy 1\n")
 
@@ -88,7 +88,7 @@ async def test_why_a_program_cannot_be_reached_is_said_in_words(hostile: Hostile
     plain = hostile.server.make_url("/good")
     closed = f"http://127.0.0.1:{free_port()}/"
     unknown = "http://program.invalid/"
-    async with asking() as (probe, _):
+    async with probe_session() as (probe, _):
         assert await probe(closed) == f"{closed} cannot be reached: connection refused"
         assert await probe(unknown) == f"{unknown} cannot be reached: its name cannot be resolved"
         said = await probe(str(plain.with_scheme("https")))

@@ -1,7 +1,7 @@
-"""Asking a program over HTTP whether it is ready.
+"""HTTP probes: whether a component is ready, and the text at one of its URLs.
 
-The answer may come from a replica that somebody else controls: no redirect is followed, and at most
-`MOST_BYTES` of a body are read.
+The response may come from a replica that another party controls, so no redirect is followed and at most
+`MAX_BODY_BYTES` of a body are read.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ import aiohttp
 from tidegate.os_errors import unreachable
 
 Probe = Callable[[str], Awaitable[str]]
-"""Asks a URL. Returns why it is not ready, in words; empty if it is."""
+"""Requests a URL. Returns why it is not ready, as a sentence; empty if it is."""
 
 Fetch = Callable[[str, float], Awaitable[str | None]]
-"""The text at a URL, within so many seconds; None if it cannot be had."""
+"""Requests a URL with a timeout in seconds. Returns the text; None if there is none."""
 
-# A replica whose cores are busy still answers within this; one that is stopped does not.
+# A busy replica responds within this; a stopped one does not.
 PROBE_SECONDS: Final = 2.0
 # HAProxy's exporter with 64 servers writes 0.5 MB, a replica 50 kB.
-MOST_BYTES: Final = 4 * 2**20
-# A compressed answer could become any size once it is unpacked.
-PLAIN: Final = {"Accept-Encoding": "identity"}
+MAX_BODY_BYTES: Final = 4 * 2**20
+# A compressed body has no bounded size once it is decompressed.
+NO_COMPRESSION: Final = {"Accept-Encoding": "identity"}
 
 
 @asynccontextmanager
-async def asking() -> AsyncIterator[tuple[Probe, Fetch]]:
+async def probe_session() -> AsyncIterator[tuple[Probe, Fetch]]:
     """A probe and a fetch that share one session.
 
-    Connections are not kept: an idle one would hold up a replica that drains.
+    Connections are not kept alive: an idle one would delay a replica that drains.
     """
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(force_close=True),
         trust_env=False,
-        headers=PLAIN,
+        headers=NO_COMPRESSION,
         auto_decompress=False,
     ) as session:
 
@@ -47,9 +47,9 @@ async def asking() -> AsyncIterator[tuple[Probe, Fetch]]:
             try:
                 async with (
                     asyncio.timeout(PROBE_SECONDS),
-                    session.get(url, allow_redirects=False) as answer,
+                    session.get(url, allow_redirects=False) as response,
                 ):
-                    return "" if _successful(answer) else f"{url} answers {answer.status}"
+                    return "" if _successful(response) else f"{url} answers {response.status}"
             except TimeoutError:
                 return f"{url} does not answer within {PROBE_SECONDS:g} s"
             except (aiohttp.ClientError, OSError) as error:
@@ -59,28 +59,28 @@ async def asking() -> AsyncIterator[tuple[Probe, Fetch]]:
             try:
                 async with (
                     asyncio.timeout(seconds),
-                    session.get(url, allow_redirects=False) as answer,
+                    session.get(url, allow_redirects=False) as response,
                 ):
-                    return await _text(answer) if _successful(answer) else None
+                    return await _text(response) if _successful(response) else None
             except (TimeoutError, aiohttp.ClientError, OSError, UnicodeDecodeError):
                 return None
 
         yield probe, fetch
 
 
-def _successful(answer: aiohttp.ClientResponse) -> bool:
-    return HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES
+def _successful(response: aiohttp.ClientResponse) -> bool:
+    return HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES
 
 
-async def _text(answer: aiohttp.ClientResponse) -> str | None:
-    """The body as text; None if it is larger than `MOST_BYTES`.
+async def _text(response: aiohttp.ClientResponse) -> str | None:
+    """The body as text; None if it is larger than `MAX_BODY_BYTES`.
 
     Raises:
-        UnicodeDecodeError: it is no UTF-8.
+        UnicodeDecodeError: it is not UTF-8.
     """
     body = bytearray()
-    async for chunk in answer.content.iter_any():
+    async for chunk in response.content.iter_any():
         body += chunk
-        if len(body) > MOST_BYTES:
+        if len(body) > MAX_BODY_BYTES:
             return None
     return body.decode()

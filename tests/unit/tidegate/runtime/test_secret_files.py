@@ -1,0 +1,32 @@
+"""A secret is read from its file, and an error names the setting, the file and the reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tidegate.runtime.secret_files import SecretFileError, read_secret
+
+SETTING = "store.elasticsearch.password_file"
+
+
+def test_the_whitespace_around_a_secret_is_not_a_part_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text(" a secret é\n", encoding="utf-8")
+    assert read_secret(path, SETTING) == "a secret é"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, ": No such file or directory"), (b" \n", " is empty"), (b"\xff\xfe", " is not text")],
+)
+def test_an_error_names_the_setting_the_file_and_the_reason(
+    tmp_path: Path, content: bytes | None, reason: str
+) -> None:
+    path = tmp_path / "secret"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SecretFileError) as raised:
+        read_secret(path, SETTING)
+    assert str(raised.value) == f"{SETTING}: {path}{reason}"
