@@ -38,3 +38,8 @@ def test_every_package_has_a_layer() -> None:
         if entry.suffix == ".py" or (entry / "__init__.py").is_file()
     } - {"tidegate.__init__"}
     assert {name for line in layers() for name in line.split(" | ")} == modules
+
+
+def test_the_contract_makes_no_exception() -> None:
+    sections = contract().items()
+    assert [name for name, section in sections if "ignore_imports" in section] == []
