@@ -342,7 +342,7 @@ def test_a_second_collector_of_the_same_folder_is_refused(tmp_path: Path) -> Non
     eventually(lambda: first.metric("sink_up") == 1, "the first runs")
     refused = second.start()
     assert refused.wait(timeout=60) == 2
-    assert "another collector works in" in second.output.read_text()
+    assert "another collector runs in" in second.output.read_text()
     assert stop(process) == 0
 
 

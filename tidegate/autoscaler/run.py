@@ -25,7 +25,7 @@ from tidegate.runtime.secret_files import read_secret
 from tidegate.settings import Settings
 
 NODE: Final = "autoscaler"
-# Reading and telling follow each other within a tick, each with at most this share of it.
+# The fraction of a tick that a read of the signals, and a request to the resizer after it, may take.
 CALL_SHARE: Final = 0.4
 
 
@@ -99,7 +99,7 @@ async def _can_set_slots(client: ResizerClient, choice: Choice) -> None:
     try:
         status = await client.status()
     except ResizerUnavailableError:
-        return  # the first tick that reaches it tells
+        return  # the first tick that reaches it checks the policy and logs
     if choice.counts_slots and status.lends != "slots":
         raise CannotStartError(
             f"autoscaler.policy: {choice.words!r} reckons with slots, and the resizer at {client.address}"

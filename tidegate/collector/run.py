@@ -33,13 +33,13 @@ from tidegate.settings import Settings
 from tidegate.store import moments
 
 NOT_ALL_DELIVERED: Final = 1
-# A commit costs the embedded store 20 to 60 ms of CPU, however few events it is for: the slower it is, the
-# more are awaited for each, so that it takes a tenth of the time and not all of it.
+# A commit costs the embedded store 20 to 60 ms of CPU for any number of events, so the pause after it grows
+# with its duration: commits take at most about a tenth of the time.
 PAUSE_FACTOR: Final = 10.0
 LONGEST_PAUSE_SECONDS: Final = 1.0
-# Told to stop while the store is away: how long it is still asked. The files keep what it did not take.
+# The time for retries after a stop signal while the sink is unavailable. The rest stays in the event files.
 LAST_PASS_SECONDS: Final = 10.0
-# A search without a collector delivers what there is, for this long at most (and the batch that it is at).
+# The time that a search without a collector spends on delivery, plus the batch in progress.
 SEARCH_SECONDS: Final = 3.0
 # A collector that starts during such a search waits for it, so that the stack's start does not fail.
 LOCK_SECONDS: Final = 6.0
@@ -52,7 +52,7 @@ def run(settings: Settings) -> int:
         The exit code: 0 if everything was delivered, 1 if the store was away at the end, 2 if it
         cannot start (and then the reason is on stderr).
     """
-    os.umask(UMASK)  # for the embedded store's index, whose files its library makes
+    os.umask(UMASK)  # for the files of the embedded store, which tantivy creates
     return run_daemon(NODE, lambda stop: _run(settings, stop))
 
 
@@ -63,7 +63,7 @@ def _run(settings: Settings, stop: threading.Event) -> int:
 
 
 def deliver_now(settings: Settings) -> None:
-    """Deliver what lies in the event files into the embedded store, unless a collector does that here.
+    """Deliver the event files to the embedded store, unless a collector runs in this data folder.
 
     So what an instrumented application has written is found without one. What cannot be delivered within
     `SEARCH_SECONDS` stays in its files.
@@ -87,20 +87,20 @@ def deliver_now(settings: Settings) -> None:
                     )
                     return
     except CannotStartError:
-        return  # a collector works here
+        return  # a collector runs in this data folder
     except OSError as error:
         sys.stderr.write(f"the newest events are not delivered: {sentence(error)}\n")
 
 
 def _prepare(stack: ExitStack, settings: Settings, *, serve: bool) -> Delivery:
-    """A collector at work; with `serve` one that goes on, which has metrics and reports its start."""
+    """The delivery of a collector; with `serve` it also serves metrics and logs its start."""
     own: Path = settings.stack.data_dir / "collector"
     with requires_data_folder():
         make_private_folder(own)
         try:
             stack.enter_context(exclusive_lock(own / "lock", LOCK_SECONDS if serve else 0.0))
         except LockedError as error:  # two would overwrite each other's checkpoint
-            raise CannotStartError(f"another collector works in {own}") from error
+            raise CannotStartError(f"another collector runs in {own}") from error
     writer = stack.enter_context(daemon_event_writer(settings, NODE))
     metrics = Metrics()
     if serve:
@@ -156,13 +156,13 @@ def _deliver(
             pause = min(LONGEST_PAUSE_SECONDS, PAUSE_FACTOR * (clock() - began))
             stop.wait(step.away_seconds or max(poll_seconds, pause))
     delivery.event_log.record("stop", "stopping: delivering the remaining events")
-    # Not what is written from now on: writers that go on must not keep us for ever.
+    # Only what is there now, because the writers may continue without end.
     goal = delivery.sizes()
     deadline = clock() + LAST_PASS_SECONDS
     while delivery.owes(goal):
         step = delivery.step()
         if step.done:
-            break  # what is left is a line whose end is not written yet
+            break  # the rest is an incomplete last line
         if step.away_seconds and clock() + step.away_seconds > deadline:
             delivery.event_log.record(
                 "not-delivered",

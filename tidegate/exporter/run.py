@@ -15,7 +15,7 @@ from tidegate.runtime.identity import event_origin
 from tidegate.settings import Settings
 
 NODE: Final = "exporter"
-# Prometheus waits for as long as it waits between two scrapes; the answer must still be written.
+# The fraction of Prometheus' scrape timeout that the backends may take; the rest is for the response.
 SCRAPE_SHARE: Final = 0.7
 
 

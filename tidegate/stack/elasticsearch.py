@@ -13,6 +13,7 @@ import aiohttp
 
 from tidegate.os_errors import unreachable
 from tidegate.runtime.event_log import EventLog
+from tidegate.runtime.secret_files import SecretFileError, read_secret
 from tidegate.settings import Elasticsearch
 from tidegate.stack.keeper import State
 from tidegate.stack.status import ProgramStatus
@@ -29,6 +30,8 @@ async def elasticsearch_problem(settings: Elasticsearch) -> str:
     """
     try:
         headers, context = _credentials(settings)
+    except SecretFileError as error:
+        return str(error)
     except OSError as error:
         return f"{error.filename}: {error.strerror}"
     timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
@@ -52,7 +55,7 @@ def _credentials(settings: Elasticsearch) -> tuple[dict[str, str], ssl.SSLContex
     headers = {}
     if settings.username:
         file = settings.password_file
-        password = file.read_text(encoding="utf-8").strip() if file else ""
+        password = read_secret(file, "store.elasticsearch.password_file") if file else ""
         pair = f"{settings.username}:{password}".encode()
         headers["Authorization"] = f"Basic {b64encode(pair).decode()}"
     if settings.ca_file:
