@@ -43,8 +43,8 @@ def atomic_file(
     temporary = Path(file.name)
     try:
         with _named(path), file:
+            os.fchmod(file.fileno(), mode)  # first: the block may change the owner
             yield file
-            os.fchmod(file.fileno(), mode)
             file.flush()
             if durable:
                 os.fsync(file.fileno())

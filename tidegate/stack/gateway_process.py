@@ -1,4 +1,4 @@
-"""The gateway as a process of its own, in front of whatever replicas a name stands for: as in Compose."""
+"""The gateway as a daemon of its own, in front of all replicas that a DNS name resolves to, as in Compose."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from tidegate.stack.access import AccessLines
 from tidegate.stack.process import Child, Command, exit_words
 
 STDERR: Final = Path("/dev/stderr")
-# While Compose replaces replicas, old and new ones are there together.
+# While Compose replaces replicas, old and new ones exist at the same time.
 ADDRESSES_PER_REPLICA: Final = 2
 LEAST_ADDRESSES: Final = 32
 
 
 def run(settings: Settings, *, dns_name: str, dns_server: str) -> int:
-    """Run until SIGTERM or SIGINT, then answer what is under way. Its access lines become event files.
+    """Run until SIGTERM or SIGINT, then drain. Access lines are written to event files.
 
     Args:
-        settings: those in force.
+        settings: the settings in force.
         dns_name: name:port of the replicas.
-        dns_server: host:port of the name server that knows them.
+        dns_server: host:port of the DNS server that resolves it.
 
     Returns:
-        The exit code: 0 after a signal, 1 if HAProxy ended by itself, 2 if it cannot start.
+        The exit code: 0 after a signal, 1 if HAProxy exited on its own, 2 if it cannot start.
     """
     return run_async_daemon(
         "gateway",

@@ -49,7 +49,7 @@ CANNOT_START: Final = (
     EngineTooOldError,
     NoProjectError,
 )
-# Beyond what a replica gives its requests: its own farewell, see service/server.py.
+# What a replica needs to exit after its requests are drained, see service/server.py.
 FAREWELL_SECONDS: Final = 5.0
 
 
@@ -144,7 +144,7 @@ def _read_token(path: Path | None) -> str:
 
 
 def _try_socket(path: Path) -> None:
-    """Say what is wrong with the engine's socket while the words are still at hand."""
+    """Connect to the engine's socket once, to name the setting in an error."""
     name = "resizer.docker_socket"
     if not path.exists():
         raise CannotStartError(
