@@ -92,7 +92,7 @@ def look(settings: Settings, seconds: float, lag_bytes: int) -> Look:
     data = settings.stack.data_dir
     sizes = {part: size_of(data / part) for part in PARTS}
     parsed = (names.parse(path.name) for path in settings.log_dir.iterdir())
-    writers = {one.row for one in parsed if one is not None}
+    writers = {one.writer for one in parsed if one is not None}
     programs = list((data / "run").glob("*.log"))
     kept = settings.collector.keep_bytes + settings.collector.batch_bytes + lag_bytes
     bounds = {

@@ -222,8 +222,8 @@ def test_elasticsearch_may_go_away_for_a_while(tmp_path: Path, elasticsearch_ser
     assert stop(process) == 0
     assert place.numbers() == list(range(3000))
     told = place.output.read_text()
-    assert told.count("nothing can be delivered now") == 1
-    assert told.count("delivering again") == 1
+    assert told.count("the sink is unavailable, retrying") == 1
+    assert told.count("the sink is available again") == 1
 
 
 def test_fast_rotation_with_deletion_loses_nothing(tmp_path: Path) -> None:

@@ -173,8 +173,8 @@ def test_a_logstash_that_goes_away_is_full_or_says_nothing_gets_all_of_it_later(
     assert stop(process) == 0
     assert place.numbers() == list(range(4000))
     assert max(double.seen.values()) > 1, "some were sent twice, and are there once"
-    assert place.told.count("nothing can be delivered now") == 3
-    assert place.told.count("delivering again") == 3
+    assert place.told.count("the sink is unavailable, retrying") == 3
+    assert place.told.count("the sink is available again") == 3
 
 
 def test_killed_while_it_waits_for_an_answer_it_sends_the_same_again(

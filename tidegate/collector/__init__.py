@@ -1,1 +1,1 @@
-"""Carries event files into a sink, acknowledged: nothing lost, nothing twice."""
+"""Delivers event files to a sink with acknowledgements: no event is lost or stored twice."""

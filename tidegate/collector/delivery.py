@@ -1,8 +1,8 @@
-"""Carries what the tail reads into the store: one batch at a time, each acknowledged before the next.
+"""Delivers batches of events to the sink, one at a time; each is acknowledged before the next.
 
-The order is the guarantee: the store's commit, then the quarantine, then the checkpoint, then deletion. A
-kill between any two of them repeats a step and changes nothing, as events have ids and the checkpoint
-knows how large the quarantine was.
+The order guarantees delivery: the commit of the store, the quarantine, the checkpoint, the deletion. After
+a kill between two of them a step is repeated without effect, because events have ids and the checkpoint
+contains the size of the quarantine.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final, NamedTuple, Protocol, runtime_checkable
 from tidegate.collector.appending import append
 from tidegate.collector.checkpoint import Checkpoint, Progress
 from tidegate.collector.janitor import expired
-from tidegate.collector.lines import SHOWN_BYTES, Aside
+from tidegate.collector.lines import SHOWN_BYTES, QuarantinedLine
 from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.sink import Sink
@@ -29,7 +29,7 @@ from tidegate.store.base import Rejected, StoreUnavailableError
 from tidegate.store.moments import microseconds
 
 NODE: Final = "collector"
-# How often the store is asked to drop what is too old.
+# Interval between deletions of expired events from the store.
 PRUNE_SECONDS: Final = 600.0
 
 
@@ -40,16 +40,16 @@ def sink_backoff(random: Callable[[], float] = random.random) -> Backoff:
 
 @runtime_checkable
 class Prunes(Protocol):
-    """A store that does not drop old events by itself."""
+    """A store that does not delete expired events by itself."""
 
     def prune(self, before: datetime) -> int:
-        """Remove the events of before a moment; how many they were."""
+        """Delete the events before a time, and return their number."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """What is kept. See the settings `collector.keep_seconds`, `keep_bytes`, `store.embedded`."""
+    """Retention of files and events. See the settings `collector.keep_*` and `store.embedded`."""
 
     file_seconds: float
     file_bytes: int
@@ -57,12 +57,12 @@ class Retention:
 
 
 class Step(NamedTuple):
-    """What came of a step.
+    """The result of a step.
 
     Attributes:
-        more: the batch was full, so there may be more at once.
-        done: there was nothing to deliver.
-        away_seconds: the store is away: how long to wait before it is tried again; else 0.
+        more: The batch was full, so more lines may be ready.
+        done: There was nothing to deliver.
+        away_seconds: Delay before the next try if the sink is unavailable; else 0.
     """
 
     more: bool = False
@@ -72,13 +72,13 @@ class Step(NamedTuple):
 
 @dataclass(slots=True)
 class Delivery:
-    """One collector at work.
+    """The delivery of the event files of one folder.
 
     Attributes:
-        folder: the event files'.
-        open_sink: opens what is delivered to; raises StoreUnavailableError if it is away.
-        clock: seconds since 1970.
-        quarantine_bytes: what of the quarantine belongs to the checkpoint.
+        folder: Folder of the event files.
+        open_sink: Opens the sink; raises StoreUnavailableError if it is unavailable.
+        clock: Returns seconds since 1970.
+        quarantine_bytes: Size of the quarantine at the last checkpoint.
     """
 
     folder: Path
@@ -96,10 +96,10 @@ class Delivery:
     _pruned: float = field(default=0.0, init=False)
 
     def step(self) -> Step:
-        """Look, delete what has had its time, and deliver one batch."""
-        self.tail.look()
-        # Before the delivery, and at each step: neither a steady load nor a full disk may put it off.
-        self._tidy()
+        """Scan the folder, delete what is expired, and deliver one batch."""
+        self.tail.scan()
+        # Before the delivery and in each step, so that neither steady load nor a full disk delays it.
+        self._delete_expired()
         batch = self.tail.batch()
         for notice in self.tail.notices():
             self.event_log.record("file-trouble", notice, level="warn")
@@ -114,32 +114,32 @@ class Delivery:
         return Step(more=batch.full)
 
     def sizes(self) -> dict[str, int]:
-        """How large each file is now."""
-        self.tail.look()
+        """Return the current size of each file."""
+        self.tail.scan()
         return {name: file.size for name, file in self.tail.files.items()}
 
     def owes(self, sizes: Mapping[str, int]) -> bool:
-        """Whether some of these bytes are not delivered."""
+        """Return whether some of these bytes are not delivered."""
         at = self.tail.offsets
         return any(at.get(n, 0) < size for n, size in sizes.items() if n in self.tail.files)
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the sink."""
         if self._sink is not None:
             self._sink.close()
             self._sink = None
 
     def _deliver(self, batch: Batch) -> None:
         rejected = self._append(batch)
-        asides = [*batch.asides, *(_refused(batch, one) for one in rejected)]
-        # Of a try that failed after this line, nothing may be left.
-        self.quarantine.forget_beyond(self.quarantine_bytes)
-        self.quarantine.add(asides)
+        quarantined = [*batch.quarantined, *(_refused(batch, one) for one in rejected)]
+        # Remove entries of an earlier try that failed after this line.
+        self.quarantine.truncate(self.quarantine_bytes)
+        self.quarantine.add(quarantined)
         self._save({**self.tail.offsets, **batch.offsets})
         self.tail.delivered(batch)
         self.metrics.delivered.inc(len(batch.events) - len(rejected))
-        self.metrics.quarantined.inc(len(asides))
-        self._tell(asides)
+        self.metrics.quarantined.inc(len(quarantined))
+        self._log_quarantined(quarantined)
 
     def _append(self, batch: Batch) -> list[Rejected]:
         if not batch.events:
@@ -149,7 +149,7 @@ class Delivery:
                 self._sink = self.open_sink()
             except (StoreUnavailableError, OSError):
                 raise
-            except Exception as error:  # a fault of ours or a setting of its own: no event's
+            except Exception as error:  # a bug or an invalid setting, not an invalid event
                 raise StoreUnavailableError(f"the sink cannot be opened: {error!r}") from error
         return append(self._sink, [event for _, event in batch.events])
 
@@ -158,24 +158,24 @@ class Delivery:
         self.checkpoint.save(Progress(offsets, size))
         self.quarantine_bytes = size
 
-    def _tell(self, asides: Sequence[Aside]) -> None:
+    def _log_quarantined(self, lines: Sequence[QuarantinedLine]) -> None:
         """Log what was quarantined, except of the collector's own lines, which would never end."""
-        first: dict[str, tuple[Aside, int]] = {}
-        for aside in asides:
-            held, count = first.get(aside.place.file, (aside, 0))
-            first[aside.place.file] = held, count + 1
-        for name, (aside, count) in first.items():
+        first: dict[str, tuple[QuarantinedLine, int]] = {}
+        for line in lines:
+            earliest, count = first.get(line.place.file, (line, 0))
+            first[line.place.file] = earliest, count + 1
+        for name, (line, count) in first.items():
             if not name.startswith(f"{NODE}."):
-                lines = "a line" if count == 1 else f"{count} lines, the first"
+                what = "a line" if count == 1 else f"{count} lines, the first"
                 self.event_log.record(
                     "set-aside",
-                    f"set aside {lines} at offset {aside.place.offset} of {name}: {aside.reason}",
+                    f"quarantined {what} at offset {line.place.offset} of {name}: {line.reason}",
                     level="error",
                     fields={
                         "log": {
                             "level": "error",
                             "file": {"path": str(self.folder / name)},
-                            "offset": aside.place.offset,
+                            "offset": line.place.offset,
                         }
                     },
                 )
@@ -184,17 +184,17 @@ class Delivery:
         self.metrics.sink_up.set(0)
         self.metrics.retried.inc()
         self.event_log.condition(
-            "sink-away", f"nothing can be delivered now: {error}", cause="unavailable"
+            "sink-away", f"the sink is unavailable, retrying: {error}", cause="unavailable"
         )
         return self.backoff.failed()
 
     def _back(self) -> None:
         self.metrics.sink_up.set(1)
         self.backoff.succeeded()
-        self.event_log.resolved("sink-away", "delivering again", action="sink-back")
+        self.event_log.resolved("sink-away", "the sink is available again", action="sink-back")
 
-    def _tidy(self) -> None:
-        """Delete the files, and now and then the store's events, whose time is over."""
+    def _delete_expired(self) -> None:
+        """Delete expired files, and at intervals expired events of the store."""
         now = self.clock()
         names = expired(
             self.tail.files.values(),
@@ -218,9 +218,9 @@ class Delivery:
                 self.event_log.resolved("prune-failed", "old events are deleted again")
 
     def _measure(self, batch: Batch) -> None:
-        waiting = {name: self.tail.waiting(name) for name in self.tail.files}
-        self.metrics.lag_bytes.set(sum(waiting.values()))
-        since = [self.tail.files[name].modified for name, size in waiting.items() if size > 0]
+        pending = {name: self.tail.pending_bytes(name) for name in self.tail.files}
+        self.metrics.lag_bytes.set(sum(pending.values()))
+        since = [self.tail.files[name].modified for name, size in pending.items() if size > 0]
         first_of_files = {place.file: event for place, event in reversed(batch.events)}
         for event in first_of_files.values():
             at = microseconds(str(event.get("@timestamp")))
@@ -230,16 +230,16 @@ class Delivery:
         self.metrics.lag_seconds.set(0 if oldest is None else max(0.0, self.clock() - oldest))
 
 
-def _refused(batch: Batch, rejected: Rejected) -> Aside:
+def _refused(batch: Batch, rejected: Rejected) -> QuarantinedLine:
     place, event = batch.events[rejected.index]
     line = encode(event)[:-1]
-    return Aside(place, len(line), rejected.reason, line[:SHOWN_BYTES])
+    return QuarantinedLine(place, len(line), rejected.reason, line[:SHOWN_BYTES])
 
 
 def begin(checkpoint: Checkpoint, quarantine: Quarantine) -> Progress:
-    """Take up where the last collector of this folder ended."""
+    """Return the progress of the previous collector of this folder."""
     progress = checkpoint.load()
     if progress.quarantine_bytes is None:
-        # Nothing is known: keep all of it, though lines that are still in files come again.
+        # Unknown: keep all entries, although lines that are still in files are added again.
         return Progress(progress.offsets, quarantine.size())
     return progress

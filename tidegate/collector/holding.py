@@ -1,7 +1,7 @@
-"""Opens event files, and finds out whether one has a writer, which holds a shared `flock` on its open file.
+"""Opens event files, and detects whether a file has a writer, which holds a shared `flock` on it.
 
-The kernel lets go of the lock when the writer ends, however it ends, and shows it to every process that
-sees the same file: so this holds across containers, where a process number says nothing.
+The kernel releases the lock when the writer ends for any reason, and every process that sees the file sees
+the lock. So this also works across containers, where process ids are not comparable.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from tidegate.collector import names
 
 
 def is_free(path: Path) -> bool:
-    """Whether nobody has the file open for writing.
+    """Return whether no writer holds the file.
 
     Raises:
-        OSError: it cannot be opened, or its file system knows no locks.
+        OSError: It cannot be opened, or its file system does not support locks.
     """
     with _locked(path) as free:
         return free
 
 
 def delete(path: Path, delivered: int) -> bool:
-    """Delete a file that is delivered to its end, unless somebody writes to it; whether it is gone.
+    """Delete a file that is delivered completely, unless a writer holds it; return whether it is gone.
 
-    A writer that has made the file and not locked it yet finds out that it is gone, and takes another. One
-    that wrote more after the file's size was read, and then closed it, leaves it longer than what was
-    delivered.
+    A writer that has created the file but not yet locked it detects the deletion and creates another one. If
+    a writer wrote more after the size was read, and closed the file, it is longer than what was delivered
+    and is not deleted.
 
     Args:
-        path: the file.
-        delivered: its first bytes, which may go.
+        path: The file.
+        delivered: The number of its bytes that are delivered.
 
     Raises:
-        OSError: it cannot be opened, locked or deleted.
+        OSError: It cannot be opened, locked or deleted.
     """
     if names.parse(path.name) is None:
-        return False  # another program's file, which may write to it without a lock
+        return False  # a file of another program, which may write to it without a lock
     try:
         with _locked(path) as free:
             done = free and path.stat().st_size <= delivered
@@ -55,18 +55,18 @@ def delete(path: Path, delivered: int) -> bool:
 
 @contextmanager
 def opened(path: Path) -> Iterator[int]:
-    """A descriptor of the file for reading.
+    """Open the file for reading and yield its descriptor.
 
-    Others write in its folder: a link that one of them puts in a file's place would lead to what only the
-    collector may read, and a pipe would hold it up.
+    Other users may write to its folder: a link in place of a file could point to a file that only the
+    collector may read, and a pipe would block it.
 
     Raises:
-        OSError: it cannot be opened, or is no regular file.
+        OSError: It cannot be opened, or is not a regular file.
     """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
         yield fd
     finally:
         os.close(fd)
@@ -74,7 +74,7 @@ def opened(path: Path) -> Iterator[int]:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[bool]:
-    """Inside the block nobody can begin to write to it; False if somebody has."""
+    """Lock the file against new writers and yield True; yield False if a writer holds it."""
     with opened(path) as fd:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Decides which event files may go: delivered to their end, closed, and too old or too many."""
+"""Selects the event files to delete: delivered completely, closed, and too old or too large in total."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ def expired(
     keep_seconds: float,
     keep_bytes: int,
 ) -> list[str]:
-    """The names of the files to delete, oldest first.
+    """Return the names of the files to delete, oldest first.
 
     Args:
-        files: as they are now.
-        offsets: how far each was delivered.
-        now: seconds since 1970.
-        keep_seconds: older ones go.
-        keep_bytes: the oldest go while all that could go are larger together.
+        files: The current files.
+        offsets: The delivered bytes of each file.
+        now: Seconds since 1970.
+        keep_seconds: Older files are deleted.
+        keep_bytes: The oldest files are deleted while the total size of deletable files is larger.
     """
     done = [file for file in files if file.closed and offsets.get(file.name, 0) >= file.size]
     done.sort(key=lambda file: (file.modified, file.name))

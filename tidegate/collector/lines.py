@@ -1,4 +1,4 @@
-"""Cuts a piece of an event file into lines, and lines into events and what is none."""
+"""Splits a chunk of an event file into lines, and parses them into events or quarantined lines."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ import orjson
 
 from tidegate.events import Event
 
-# What is kept of a line that was set aside.
+# Bytes of a quarantined line that are recorded.
 SHOWN_BYTES: Final = 4096
-# JSON is read to 1024 levels here, and written to 254; what walks through events takes two of Python's
-# 1000 calls for each level.
-MOST_LEVELS: Final = 200
+# orjson reads 1024 levels and writes 254; code that walks through events needs two of Python's 1000 stack
+# frames per level.
+MAX_LEVELS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a line begins."""
+    """The position of a line: its file, and the offset of its first byte."""
 
     file: str
     offset: int
 
 
 @dataclass(frozen=True, slots=True)
-class Aside:
-    """A line that no store can take.
+class QuarantinedLine:
+    """A line that no store accepts.
 
     Attributes:
-        place: where it stands.
-        size: its bytes.
-        reason: what is wrong with it.
-        start: its first bytes.
+        place: Position of the line.
+        size: Size in bytes.
+        reason: What is wrong with it.
+        start: First bytes of the line.
     """
 
     place: Place
@@ -42,39 +42,39 @@ class Aside:
 
 
 @dataclass(slots=True)
-class Piece:
-    """What a piece of a file holds.
+class Chunk:
+    """The lines of a chunk of a file.
 
     Attributes:
-        events: with the place of each.
-        asides: the lines that are no events.
-        end: the offset of the first byte after its last whole line.
+        end: Offset of the first byte after its last complete line.
+        events: Events with their positions.
+        quarantined: Lines that are not events.
     """
 
     end: int
     events: list[tuple[Place, Event]] = field(default_factory=list)
-    asides: list[Aside] = field(default_factory=list)
+    quarantined: list[QuarantinedLine] = field(default_factory=list)
 
     def add(self, place: Place, line: bytes) -> None:
-        """Take a line (without its end) as an event, or set it aside."""
+        """Add a line (without its line end) as an event, or quarantine it."""
         event = read_event(place, line)
-        if isinstance(event, Aside):
-            self.asides.append(event)
+        if isinstance(event, QuarantinedLine):
+            self.quarantined.append(event)
         elif event is not None:
             self.events.append((place, event))
 
 
-def cut(file: str, data: bytes, offset: int, *, max_lines: int, line_bytes: int) -> Piece:
-    """The whole lines of a piece.
+def split(file: str, data: bytes, offset: int, *, max_lines: int, line_bytes: int) -> Chunk:
+    """Split a chunk into its complete lines.
 
     Args:
-        file: the file's name.
-        data: the piece.
-        offset: where in the file it begins.
-        max_lines: at most so many lines.
-        line_bytes: a longer line is set aside.
+        file: Name of the file.
+        data: Content of the chunk.
+        offset: Offset of the chunk in the file.
+        max_lines: Maximum number of lines.
+        line_bytes: A longer line is quarantined.
     """
-    piece = Piece(offset)
+    chunk = Chunk(offset)
     start = 0
     for _ in range(max_lines):
         end = data.find(b"\n", start)
@@ -83,30 +83,30 @@ def cut(file: str, data: bytes, offset: int, *, max_lines: int, line_bytes: int)
         place = Place(file, offset + start)
         if end - start > line_bytes:
             head = data[start : min(end, start + SHOWN_BYTES)]
-            piece.asides.append(too_long(place, end - start, head, line_bytes))
+            chunk.quarantined.append(too_long(place, end - start, head, line_bytes))
         else:
-            piece.add(place, data[start:end])
+            chunk.add(place, data[start:end])
         start = end + 1
-    piece.end = offset + start
-    return piece
+    chunk.end = offset + start
+    return chunk
 
 
-def read_event(place: Place, line: bytes) -> Event | Aside | None:
-    """The event of a line; None for an empty line.
+def read_event(place: Place, line: bytes) -> Event | QuarantinedLine | None:
+    """Parse the event of a line; None for an empty line.
 
-    An event without an id gets one of its place, which is the same however often the line is read.
+    An event without an id gets one from its position, which is the same each time the line is read.
     """
     if not line.strip():
         return None
     try:
         event = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        return Aside(place, len(line), f"it is no JSON: {error}", line[:SHOWN_BYTES])
+        return QuarantinedLine(place, len(line), f"invalid JSON: {error}", line[:SHOWN_BYTES])
     if not isinstance(event, dict):
-        return Aside(place, len(line), "it is no JSON object", line[:SHOWN_BYTES])
-    if line.count(b"{") + line.count(b"[") > MOST_LEVELS and _levels(event) > MOST_LEVELS:
-        reason = f"it is nested more than {MOST_LEVELS} levels deep"
-        return Aside(place, len(line), reason, line[:SHOWN_BYTES])
+        return QuarantinedLine(place, len(line), "not a JSON object", line[:SHOWN_BYTES])
+    if line.count(b"{") + line.count(b"[") > MAX_LEVELS and _levels(event) > MAX_LEVELS:
+        reason = f"nested more than {MAX_LEVELS} levels deep"
+        return QuarantinedLine(place, len(line), reason, line[:SHOWN_BYTES])
     about = event.setdefault("event", {})
     if isinstance(about, dict) and not about.get("id"):
         about["id"] = f"{place.file}-{place.offset}"
@@ -114,7 +114,7 @@ def read_event(place: Place, line: bytes) -> Event | Aside | None:
 
 
 def _levels(event: Event) -> int:
-    """How deep objects and lists are nested."""
+    """Return the depth of nested objects and lists."""
     levels, within = 0, list[Any]([event])
     while within:
         levels += 1
@@ -123,11 +123,11 @@ def _levels(event: Event) -> int:
     return levels
 
 
-def too_long(place: Place, size: int, head: bytes, line_bytes: int) -> Aside:
-    """A line of more than `collector.line_bytes`."""
-    return Aside(place, size, f"it is longer than {line_bytes} bytes", head)
+def too_long(place: Place, size: int, head: bytes, line_bytes: int) -> QuarantinedLine:
+    """Quarantine a line of more than `collector.line_bytes`."""
+    return QuarantinedLine(place, size, f"longer than {line_bytes} bytes", head)
 
 
-def torn(place: Place, line: bytes) -> Aside:
-    """The rest of a file that has no line end, and whose writer is gone."""
-    return Aside(place, len(line), "its writer ended within it", line[:SHOWN_BYTES])
+def torn(place: Place, line: bytes) -> QuarantinedLine:
+    """Quarantine the rest of a file without a line end, whose writer has ended."""
+    return QuarantinedLine(place, len(line), "incomplete: its writer ended", line[:SHOWN_BYTES])

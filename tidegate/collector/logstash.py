@@ -1,9 +1,9 @@
-"""Sends events to Logstash's http input: lines of JSON, gzipped, acknowledged by a 200.
+"""Sends events to Logstash's http input as gzipped JSON lines, acknowledged by a 200 response.
 
-The 200 comes when Logstash's persistent queue has them. Everything else means "send it again", and what is
-sent again is stored once, by the events' ids. As Logstash says nothing about a single event, what
-Elasticsearch would refuse is found here, by the rules that both stores have: it can still be made to fit,
-and does not end in the dead letter queue.
+Logstash responds with 200 when the events are in its persistent queue. Every other response leads to a retry,
+and a repeated event is stored once, by its id. Logstash reports nothing about single events. So the events
+that Elasticsearch would reject are found here, by the rules of both stores: they can still be repaired, and
+do not end in the dead letter queue.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from tidegate.settings import Logstash as LogstashSettings
 from tidegate.store.base import Rejected, StoreUnavailableError
 from tidegate.store.fields import TIMESTAMP, RefusedError, catalogue, place, project
 
-# Uncompressed. The http input of ours takes 10 MiB (observability/logstash/pipeline/main.conf).
+# Uncompressed. The limit of the http input is 10 MiB (observability/logstash/pipeline/main.conf).
 BODY_BYTES: Final = 8 * 2**20
 CONNECT_SECONDS: Final = 5.0
-# A Logstash whose queue is full blocks, and answers 429 after 10 s.
-ANSWER_SECONDS: Final = 15.0
-# Logstash understands no other time and would put its own clock's in its place.
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
-# A field of this name is never stored, and steers its pipelines.
+# With a full queue Logstash blocks, and responds with 429 after 10 s.
+RESPONSE_SECONDS: Final = 15.0
+# Logstash replaces a timestamp in any other format with the current time.
+_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
+# Logstash never stores a field of this name: it controls the pipeline.
 METADATA: Final = "@metadata"
-# Where it is neither text nor a list of texts, Logstash renames it to `_tags` and adds a tag of its own
+# If it is neither a string nor a list of strings, Logstash renames it to `_tags` and adds a tag
 # (elastic/logstash 9.2, logstash-core/src/main/java/org/logstash/Event.java, isLegalTagValue).
 TAGS: Final = "tags"
 SHOWN_CHARACTERS: Final = 200
 
 
 class _Line(NamedTuple):
-    """An event as it is sent, and at which place it was given to `append`."""
+    """An encoded event, and its index in the batch."""
 
-    at: int
+    position: int
     data: bytes
 
 
@@ -47,24 +47,24 @@ class LogstashSink:
     """A Logstash with an http input."""
 
     def __init__(self, settings: LogstashSettings):
-        """Connect with the first events.
+        """Create the sink; it connects with the first events.
 
         Raises:
-            StoreUnavailableError: the certificate authority's file is not there.
+            StoreUnavailableError: The file of the certificate authority does not exist.
         """
         self._settings = settings
         authority = settings.ca_file
         if authority is not None and not authority.is_file():
-            raise StoreUnavailableError(f"collector.logstash.ca_file: there is no file {authority}")
+            raise StoreUnavailableError(f"collector.logstash.ca_file: {authority} does not exist")
         self._pool = urllib3.PoolManager(
             maxsize=1,
             retries=False,
-            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=ANSWER_SECONDS),
+            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=RESPONSE_SECONDS),
             ca_certs=str(authority) if authority is not None else None,
         )
 
     def append(self, events: Sequence[Event]) -> list[Rejected]:
-        """Send the events; those that no store would take, or Logstash finds too large."""
+        """Send the events; return those that no store accepts or that are too large for Logstash."""
         rejected: list[Rejected] = []
         lines: list[_Line] = []
         for index, event in enumerate(events):
@@ -77,7 +77,7 @@ class LogstashSink:
         return sorted(rejected, key=lambda one: one.index)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._pool.clear()
 
     def _send(self, lines: Sequence[_Line]) -> list[Rejected]:
@@ -88,13 +88,13 @@ class LogstashSink:
             return []
         if status == 413:
             if len(lines) == 1:
-                reason = f"Logstash takes no event of {size} bytes (413)"
-                return [Rejected(lines[0].at, reason)]
+                reason = f"Logstash refused the event of {size} bytes as too large (413)"
+                return [Rejected(lines[0].position, reason)]
             half = len(lines) // 2
             return [*self._send(lines[:half]), *self._send(lines[half:])]
         if status == 401:
             raise StoreUnavailableError(
-                f"collector.logstash.password_file: {url} does not let the user {username!r} in with it (401)"
+                f"collector.logstash.password_file: {url} refused the password of user {username!r} (401)"
             )
         raise StoreUnavailableError(f"{url}: {status}: {text}".rstrip(": "))
 
@@ -103,7 +103,7 @@ class LogstashSink:
         headers = {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"}
         headers.update(self._authorization())
         try:
-            answer = self._pool.request(
+            response = self._pool.request(
                 "POST",
                 url,
                 body=gzip.compress(data, compresslevel=1, mtime=0),
@@ -111,12 +111,12 @@ class LogstashSink:
                 redirect=False,
             )
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            # A time-out too: whether Logstash has the events is unknown, so they are sent again.
+            # On a time-out it is unknown whether Logstash has the events, so they are sent again.
             raise StoreUnavailableError(f"{url} cannot be reached: {error}") from error
-        return answer.status, answer.data[:SHOWN_CHARACTERS].decode("utf-8", "replace")
+        return response.status, response.data[:SHOWN_CHARACTERS].decode("utf-8", "replace")
 
     def _authorization(self) -> dict[str, str]:
-        """Read anew each time, so that a changed password needs no restart."""
+        """Read the password for each request, so that a changed one needs no restart."""
         username, file = self._settings.username, self._settings.password_file
         if not username:
             return {}
@@ -134,36 +134,36 @@ class LogstashSink:
 
 
 def _line(event: Event) -> bytes:
-    """The event as Logstash gets it: as it is, but for what Logstash would change or take for its own.
+    """Encode an event, with values replaced or moved that Logstash would change or interpret.
 
     Raises:
-        RefusedError: no store would take it.
+        RefusedError: No store accepts the event.
     """
     place(event)
-    (moment,) = project(event)[TIMESTAMP]
-    given = event.get(TIMESTAMP)
-    if not isinstance(given, str) or not _MOMENT.fullmatch(given):
-        event = {**event, TIMESTAMP: timestamp(int(moment) * 1000)}
+    (microseconds,) = project(event)[TIMESTAMP]
+    original = event.get(TIMESTAMP)
+    if not isinstance(original, str) or not _TIMESTAMP.fullmatch(original):
+        event = {**event, TIMESTAMP: timestamp(int(microseconds) * 1000)}
     if not _is_text(tags := event.get(TAGS)):
         event = {**event, TAGS: list(_texts(tags))}
     if METADATA in event:
         event = dict(event)
-        aside = event.pop(METADATA)
-        ours = _object(event.get("tidegate"))
-        misfits = {**_object(ours.get("misfits")), METADATA: aside}
-        event["tidegate"] = {**ours, "misfits": misfits}
+        metadata = event.pop(METADATA)
+        own = _object(event.get("tidegate"))
+        misfits = {**_object(own.get("misfits")), METADATA: metadata}
+        event["tidegate"] = {**own, "misfits": misfits}
     return encode(event)
 
 
 def _is_text(tags: object) -> bool:
-    """Whether tags are of a type that Logstash leaves as it is."""
+    """Return whether Logstash leaves tags of this type unchanged."""
     if isinstance(tags, list):
         return all(isinstance(one, str) for one in tags)
     return tags is None or isinstance(tags, str)
 
 
 def _texts(tags: object) -> Iterator[object]:
-    """The tags as text, as both stores index them."""
+    """Return the tags as strings, as both stores index them."""
     if isinstance(tags, list):
         for one in tags:
             yield from _texts(one)
@@ -176,7 +176,7 @@ def _object(value: object) -> dict[str, object]:
 
 
 def _bodies(lines: Sequence[_Line]) -> Iterator[list[_Line]]:
-    """The lines in order, in parts that Logstash takes; a line that is larger stands alone."""
+    """Group the lines into request bodies of at most BODY_BYTES; a larger line is sent alone."""
     body: list[_Line] = []
     size = 0
     for line in lines:

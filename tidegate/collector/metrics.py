@@ -1,4 +1,4 @@
-"""The collector's own metrics."""
+"""The metrics of the collector."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollecto
 
 
 class Metrics:
-    """What the collector tells Prometheus about itself."""
+    """The metrics of one collector."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -18,12 +18,12 @@ class Metrics:
         )
         self.retried = Counter(
             "tidegate_collector_retried",
-            "Deliveries that were tried again because the sink was away.",
+            "Deliveries that were retried because the sink was unavailable.",
             registry=self.registry,
         )
         self.quarantined = Counter(
             "tidegate_collector_quarantined",
-            "Lines set aside because no store can take them.",
+            "Lines quarantined because no store accepts them.",
             registry=self.registry,
         )
         self.lag_bytes = Gauge(
@@ -38,6 +38,6 @@ class Metrics:
         )
         self.sink_up = Gauge(
             "tidegate_collector_sink_up",
-            "Whether the sink took the last delivery (1) or is away (0).",
+            "Whether the sink accepted the last delivery (1) or is unavailable (0).",
             registry=self.registry,
         )

@@ -1,4 +1,4 @@
-"""What an event file's name says: `<node>.<start in ms>-<pid>.<sequence>.ndjson`."""
+"""Parses event file names: `<node>.<start in ms>-<pid>.<sequence>.ndjson`."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ _NAME = re.compile(r"(?P<node>.+)\.(?P<start>\d{1,20}-\d{1,10})\.(?P<number>\d{1
 
 @dataclass(frozen=True, slots=True)
 class FileName:
-    """A file's place in its writer's row of files.
+    """The parts of a file name.
 
     Attributes:
-        row: the writer: its node, when it started and its process; the same for all its files.
-        number: the file's place in the row; a writer appends to its newest one only.
+        writer: Node, start time and process id of the writer; the same for all its files.
+        number: Sequence number; a writer appends only to its file with the highest number.
     """
 
-    row: str
+    writer: str
     number: int
 
 
 def parse(name: str) -> FileName | None:
-    """What the name says; None if it is not a name of our writers, which is allowed."""
+    """Parse a file name; None for a file of another program, which is allowed."""
     found = _NAME.fullmatch(name)
     if not found:
         return None

@@ -1,4 +1,4 @@
-"""Keeps the lines that no store can take, each with its file, its offset and what is wrong with it."""
+"""Stores the lines that no store accepts, each with its file, its offset and the reason."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from tidegate.collector.lines import Aside
+from tidegate.collector.lines import QuarantinedLine
 from tidegate.events import encode, timestamp
 from tidegate.runtime.private_files import open_private_file
 
-# Then a new file is begun, and the one before it is the last that is kept.
+# A larger file is rotated; one rotated file is retained.
 FILE_BYTES: Final = 64 * 2**20
 
 
@@ -24,40 +24,40 @@ class Quarantine:
         self._file_bytes = file_bytes
 
     def size(self) -> int:
-        """Its bytes now."""
+        """Return its size in bytes."""
         try:
             return self._path.stat().st_size
         except FileNotFoundError:
             return 0
 
-    def forget_beyond(self, size: int) -> None:
-        """Drop what a delivery that did not end had set aside: it will set it aside again."""
+    def truncate(self, size: int) -> None:
+        """Remove the entries of an incomplete delivery, which will add them again."""
         if self.size() > size:
             os.truncate(self._path, size)
 
-    def add(self, asides: Sequence[Aside]) -> None:
-        """Set lines aside, durably.
+    def add(self, lines: Sequence[QuarantinedLine]) -> None:
+        """Append lines durably.
 
         Raises:
-            OSError: the disk does not take them.
+            OSError: They cannot be written.
         """
-        if not asides:
+        if not lines:
             return
         if self.size() >= self._file_bytes:
             self._path.replace(self._path.with_suffix(".1.ndjson"))
         with open_private_file(self._path, "ab") as file:
-            file.writelines(self._entry(aside) for aside in asides)
+            file.writelines(self._entry(line) for line in lines)
             file.flush()
             os.fsync(file.fileno())
 
-    def _entry(self, aside: Aside) -> bytes:
+    def _entry(self, line: QuarantinedLine) -> bytes:
         return encode(
             {
                 "@timestamp": timestamp(self._clock_ns()),
-                "file": aside.place.file,
-                "offset": aside.place.offset,
-                "bytes": aside.size,
-                "reason": aside.reason,
-                "line": aside.start.decode("utf-8", "replace"),
+                "file": line.place.file,
+                "offset": line.place.offset,
+                "bytes": line.size,
+                "reason": line.reason,
+                "line": line.start.decode("utf-8", "replace"),
             }
         )

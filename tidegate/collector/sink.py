@@ -1,4 +1,4 @@
-"""Where the collector delivers to: the store itself, or a Logstash that writes into it."""
+"""The sink of the collector: the store, or a Logstash that writes to it."""
 
 from __future__ import annotations
 
@@ -12,38 +12,37 @@ from tidegate.store.base import Rejected
 
 
 class Sink(Protocol):
-    """What takes events, acknowledged. Every `EventStore` is one."""
+    """Accepts events and acknowledges them. Every `EventStore` is a sink."""
 
     def append(self, events: Sequence[Event]) -> list[Rejected]:
-        """Have the events durable before returning; those that are refused for good.
+        """Store the events durably before returning; return the permanently rejected ones.
 
         Raises:
-            StoreUnavailableError: nothing, or an unknown part, was taken: send the same events again.
-            Exception: any other; it failed on what it was given, and may take each event that is not
-                at fault.
+            StoreUnavailableError: None or an unknown part was accepted: retry with the same events.
+            Exception: Any other error: the batch failed, and its valid events may succeed separately.
         """
         ...
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Release files and connections."""
         ...
 
 
 def open_sink(settings: Settings) -> Sink:
-    """The sink of `collector.sink`.
+    """Open the sink that `collector.sink` selects.
 
     Raises:
-        StoreUnavailableError: it cannot be opened now.
+        StoreUnavailableError: It cannot be opened now.
     """
     if settings.collector.sink == "logstash":
-        from tidegate.collector.logstash import LogstashSink  # noqa: PLC0415  not all have its client
+        from tidegate.collector.logstash import LogstashSink  # noqa: PLC0415  its client is an optional dependency
 
         return LogstashSink(settings.collector.logstash)
     return open_store(settings)
 
 
 def sink_name(settings: Settings) -> str:
-    """What a person calls it."""
+    """Return the name of the sink for messages."""
     if settings.collector.sink == "logstash":
         return settings.collector.logstash.url
     if settings.store.kind == "elasticsearch":

@@ -72,7 +72,7 @@ def search(
                 f"no event since {since}{_until(until)} matches {query!r}", query
             )
         if found.total > len(found.hits) and not as_json:
-            _print_error(
+            _print_message(
                 f"{found.total} events match; showing the newest {len(found.hits)} (--limit)"
             )
         return FOUND
@@ -166,7 +166,7 @@ def _run(settings: Settings, as_json: bool, run: Callable[[EventStore, _Output],
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FOUND
     except (QueryError, StoreUnavailableError, ValueError) as error:
-        _print_error(str(error))
+        _print_message(str(error))
         return ERROR
 
 
@@ -180,7 +180,7 @@ def _follow(follower: Follower, output: _Output) -> None:
                 unavailable = False
             except StoreUnavailableError as error:
                 if not unavailable:
-                    _print_error(f"{error} (retrying)")
+                    _print_message(f"{error} (retrying)")
                 unavailable = True
             time.sleep(FOLLOW_SECONDS)
     except KeyboardInterrupt:
@@ -209,11 +209,11 @@ def _show_trace(output: _Output, trace_id: str, events: list[Event], sample_rati
     output.events(others)
 
 
-def _report_not_found(sentence: str, query: str) -> int:
-    _print_error(sentence)
+def _report_not_found(message: str, query: str) -> int:
+    _print_message(message)
     for name in sorted(tree.fields(lucene.parse(query))):
         if hint := _hint(name):
-            _print_error(hint)
+            _print_message(hint)
     return NOT_FOUND
 
 
@@ -231,6 +231,6 @@ def _until(until: str) -> str:
     return f" until {until}" if until else ""
 
 
-def _print_error(sentence: str) -> None:
-    for line in sentence.splitlines():
+def _print_message(message: str) -> None:
+    for line in message.splitlines():
         sys.stderr.write(f"{lines.printable(line)}\n")

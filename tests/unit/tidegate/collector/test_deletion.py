@@ -62,7 +62,7 @@ def test_a_file_that_grew_after_its_size_was_read_is_not_deleted(
     rotating.write(event("a"))
     with closing(shop.collector()) as delivery:
         until_done(delivery)
-        found = delivery.tail._found
+        found = delivery.tail._list
 
         def listed() -> dict[str, os.stat_result]:
             """The first file as it was; what is written meanwhile ends it and begins the next."""
@@ -71,7 +71,7 @@ def test_a_file_that_grew_after_its_size_was_read_is_not_deleted(
                 rotating.write(event("b"))
             return {**now, **sizes}
 
-        monkeypatch.setattr(delivery.tail, "_found", listed)
+        monkeypatch.setattr(delivery.tail, "_list", listed)
         delivery.step()
         monkeypatch.undo()
         rotating.close()
@@ -122,7 +122,7 @@ def test_files_are_deleted_while_the_store_is_away(shop: Workshop) -> None:
         assert b'"message":"b"' in left.read_bytes()
 
 
-def test_a_store_that_cannot_prune_now_holds_nothing_up_and_says_so(
+def test_a_failed_deletion_of_events_is_logged_and_blocks_nothing(
     shop: Workshop, writer: EventWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(self: object, before: datetime) -> int:
@@ -141,7 +141,7 @@ def test_a_store_that_cannot_prune_now_holds_nothing_up_and_says_so(
     ]
 
 
-def test_old_events_are_pruned_now_and_then(shop: Workshop, writer: EventWriter) -> None:
+def test_expired_events_are_deleted_at_intervals(shop: Workshop, writer: EventWriter) -> None:
     writer.write(event("old", ago=8 * 86_400))
     writer.write(event("young"))
     with closing(shop.collector()) as delivery:

@@ -19,9 +19,7 @@ from tidegate.store.embedded import EmbeddedStore
 from .conftest import Workshop, event, until_done
 
 
-def test_what_is_written_is_found_and_not_delivered_again(
-    shop: Workshop, writer: EventWriter
-) -> None:
+def test_written_events_are_delivered_once(shop: Workshop, writer: EventWriter) -> None:
     with closing(shop.collector()) as first:
         writer.write(event("a"))
         assert first.step() == Step()
@@ -37,7 +35,9 @@ def test_what_is_written_is_found_and_not_delivered_again(
     assert shop.metric("lag_seconds") == 0
 
 
-def test_a_full_batch_goes_on_at_once(shop: Workshop, writer: EventWriter) -> None:
+def test_a_full_batch_is_followed_by_the_next_one_immediately(
+    shop: Workshop, writer: EventWriter
+) -> None:
     shop.limits = Limits(2, 65_536, 1024)
     for number in range(5):
         writer.write(event(str(number)))
@@ -58,7 +58,7 @@ def test_a_corrupt_checkpoint_delivers_everything_again_and_nothing_twice(
     assert shop.messages() == ["a"]
 
 
-def test_corrupt_lines_and_refused_events_are_set_aside_counted_and_told_once(
+def test_corrupt_lines_and_rejected_events_are_quarantined_counted_and_logged_once(
     shop: Workshop, writer: EventWriter
 ) -> None:
     writer.write(event("a"))
@@ -70,7 +70,7 @@ def test_corrupt_lines_and_refused_events_are_set_aside_counted_and_told_once(
     assert shop.messages() == ["a", "b"]
     found = shop.quarantined()
     assert [entry["reason"].split(":")[0] for entry in found] == [
-        "it is no JSON",
+        "invalid JSON",
         "data_stream must be an object with type, dataset and namespace",
     ]
     (path,) = shop.logs.glob("flights-1.*")
@@ -82,10 +82,10 @@ def test_corrupt_lines_and_refused_events_are_set_aside_counted_and_told_once(
     assert shop.metric("quarantined_total") == 2
     assert shop.metric("delivered_total") == 3  # two of the writer's, one of the collector's own
     (told,) = shop.messages("event.action:set-aside AND log.level:error")
-    assert told.startswith(f"set aside 2 lines, the first at offset {found[0]['offset']} of")
+    assert told.startswith(f"quarantined 2 lines, the first at offset {found[0]['offset']} of")
 
 
-def test_its_own_refused_lines_are_not_told_for_ever(shop: Workshop, tmp_path: Path) -> None:
+def test_quarantined_lines_of_its_own_log_are_not_logged(shop: Workshop, tmp_path: Path) -> None:
     shop.logs.mkdir()
     (shop.logs / "collector.1-2.0.ndjson").write_text("nonsense\n")
     with closing(shop.collector()) as delivery:
@@ -94,7 +94,7 @@ def test_its_own_refused_lines_are_not_told_for_ever(shop: Workshop, tmp_path: P
     assert shop.terminal.getvalue() == ""
 
 
-def test_a_store_that_is_away_is_tried_again_with_back_off_and_told_once(
+def test_an_unavailable_store_is_retried_with_backoff_and_logged_once(
     shop: Workshop, writer: EventWriter
 ) -> None:
     with closing(shop.collector()) as delivery:
@@ -118,12 +118,12 @@ def test_a_store_that_is_away_is_tried_again_with_back_off_and_told_once(
         until_done(delivery)
     assert shop.messages() == ["a", "b"]
     assert shop.messages("event.dataset:tidegate.collector") == [
-        "nothing can be delivered now: gone for lunch",
-        "delivering again",
+        "the sink is unavailable, retrying: gone for lunch",
+        "the sink is available again",
     ]
 
 
-def test_a_store_that_cannot_be_opened_is_tried_again(shop: Workshop, writer: EventWriter) -> None:
+def test_opening_the_store_is_retried(shop: Workshop, writer: EventWriter) -> None:
     writer.write(event("a"))
     other = EmbeddedStore(shop.root / "store")
     with closing(shop.collector()) as delivery:
@@ -133,7 +133,7 @@ def test_a_store_that_cannot_be_opened_is_tried_again(shop: Workshop, writer: Ev
     assert shop.messages() == ["a"]
 
 
-def test_a_full_disk_is_waited_for_and_sets_nothing_aside_twice(
+def test_a_full_disk_is_retried_and_quarantines_nothing_twice(
     shop: Workshop, writer: EventWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer.write(event("a"))
@@ -154,7 +154,7 @@ def test_a_full_disk_is_waited_for_and_sets_nothing_aside_twice(
     assert "No space left on device" in shop.terminal.getvalue()
 
 
-def test_a_kill_between_quarantine_and_checkpoint_sets_nothing_aside_twice(
+def test_a_kill_between_quarantine_and_checkpoint_quarantines_nothing_twice(
     shop: Workshop, writer: EventWriter
 ) -> None:
     writer.write_line(b"first\n")
@@ -170,11 +170,11 @@ def test_a_kill_between_quarantine_and_checkpoint_sets_nothing_aside_twice(
     assert [entry["line"] for entry in shop.quarantined()] == ["first", "second"]
 
 
-def test_a_file_that_was_cut_is_told(shop: Workshop, writer: EventWriter) -> None:
+def test_a_truncated_file_is_logged(shop: Workshop, writer: EventWriter) -> None:
     writer.write(event("a" * 100))
     with closing(shop.collector()) as delivery:
         until_done(delivery)
         (path,) = shop.logs.glob("flights-1.*")
         path.write_text("")
         until_done(delivery)
-    assert "was cut by somebody" in shop.terminal.getvalue()
+    assert "was truncated" in shop.terminal.getvalue()

@@ -62,13 +62,13 @@ def closed(folder: Path) -> list[str]:
     """The files that count as closed, long after they were last written to."""
     moment = max(path.stat().st_mtime for path in folder.iterdir()) + LATER
     tail = Tail(folder, {}, Limits(10, 65_536, 1024), clock=lambda: moment)
-    tail.look()
+    tail.scan()
     offsets = {name: file.size for name, file in tail.files.items()}
     return expired(tail.files.values(), offsets, now=moment, keep_seconds=0, keep_bytes=0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_quiet_writer_holds_its_file_until_it_ends_however_it_ends(
+def test_an_idle_writer_holds_its_file_until_it_ends_for_any_reason(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     with writing(tmp_path) as process:
@@ -90,7 +90,7 @@ def test_a_stopped_writer_still_holds_its_file(tmp_path: Path) -> None:
         assert closed(tmp_path) == []
 
 
-def test_a_dead_writer_whose_number_another_process_has_now_is_gone(tmp_path: Path) -> None:
+def test_a_dead_writer_whose_process_id_is_reused_is_gone(tmp_path: Path) -> None:
     with writing(tmp_path) as process:
         (path,) = tmp_path.iterdir()
     # In a container the next process gets the same number; here it is ours, which lives.
@@ -99,7 +99,7 @@ def test_a_dead_writer_whose_number_another_process_has_now_is_gone(tmp_path: Pa
     assert closed(tmp_path) == [reused.name]
 
 
-def test_a_living_writer_whose_number_nobody_has_here_is_not_gone(tmp_path: Path) -> None:
+def test_a_live_writer_in_another_pid_namespace_is_not_gone(tmp_path: Path) -> None:
     with writing(tmp_path) as process:
         (path,) = tmp_path.iterdir()
         # From another container its number is not to be seen.
@@ -183,7 +183,7 @@ def test_a_writer_never_waits_for_a_reader_that_was_stopped_with_its_lock(
     os.close(held[0])
 
 
-def test_a_file_system_without_locks_costs_no_event(
+def test_a_file_system_without_locks_loses_no_event(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def flock(fd: int, operation: int) -> None:

@@ -15,7 +15,7 @@ from .test_tail import drain, line, name, put, tail_of, texts
 ALL = 10**9
 
 
-def test_a_link_leads_nowhere_and_is_told_once(tmp_path: Path) -> None:
+def test_a_symbolic_link_is_not_followed_and_is_reported_once(tmp_path: Path) -> None:
     folder, elsewhere = tmp_path / "logs", tmp_path / "secret"
     folder.mkdir()
     elsewhere.write_text(line("secret"))
@@ -27,19 +27,19 @@ def test_a_link_leads_nowhere_and_is_told_once(tmp_path: Path) -> None:
     tail = tail_of(folder)
     assert texts(drain(tail)) == ["a"]
     assert sorted(tail.notices()) == [
-        f"{name(number)} is a symbolic link: it is not read" for number in (1, 2, 3)
+        f"{name(number)} is a symbolic link and is not read" for number in (1, 2, 3)
     ]
     assert drain(tail) == []
     assert tail.notices() == []
     (folder / name(1)).unlink()
-    tail.look()
+    tail.scan()
     (folder / name(1)).symlink_to(elsewhere)
-    tail.look()
+    tail.scan()
     assert len(tail.notices()) == 1
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe"])
-def test_a_file_that_becomes_a_link_or_a_pipe_after_the_look_is_not_followed(
+def test_a_file_replaced_by_a_link_or_a_pipe_after_the_scan_is_not_followed(
     tmp_path: Path, kind: str
 ) -> None:
     folder, elsewhere = tmp_path / "logs", tmp_path / "secret"
@@ -47,7 +47,7 @@ def test_a_file_that_becomes_a_link_or_a_pipe_after_the_look_is_not_followed(
     elsewhere.write_text(line("secret"))
     path = put(folder, name(0), line("a"), age=999)
     tail = tail_of(folder)
-    tail.look()
+    tail.scan()
     path.unlink()
     if kind == "link":
         path.symlink_to(elsewhere)
@@ -56,12 +56,12 @@ def test_a_file_that_becomes_a_link_or_a_pipe_after_the_look_is_not_followed(
     assert texts([tail.batch()]) == []
     (notice,) = tail.notices()
     assert notice.startswith(f"{name(0)} cannot be read: ")
-    with pytest.raises(OSError, match=r"symbolic links|no regular file"):
+    with pytest.raises(OSError, match=r"symbolic links|not a regular file"):
         holding.delete(path, ALL)
     assert elsewhere.read_text() == line("secret")
 
 
-def test_a_folder_that_cannot_be_listed_is_told_and_nothing_of_it_is_forgotten(
+def test_a_folder_that_cannot_be_listed_is_reported_and_its_offsets_are_kept(
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "logs"

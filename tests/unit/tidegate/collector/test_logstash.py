@@ -58,14 +58,14 @@ def sink(settings: Logstash) -> Iterator[LogstashSink]:
         yield made
 
 
-def test_events_arrive_as_they_are(sink: LogstashSink, double: LogstashDouble) -> None:
+def test_events_arrive_unchanged(sink: LogstashSink, double: LogstashDouble) -> None:
     events = [event(f"číslo {number}\n", http={"version": "1.1"}) for number in range(3)]
     assert sink.append(events) == []
     assert list(double.stored.values()) == events
     assert double.requests == 1
 
 
-def test_nothing_is_sent_for_nothing(sink: LogstashSink, double: LogstashDouble) -> None:
+def test_no_request_is_sent_without_events(sink: LogstashSink, double: LogstashDouble) -> None:
     assert sink.append([]) == []
     assert double.requests == 0
 
@@ -79,7 +79,7 @@ def test_nothing_is_sent_for_nothing(sink: LogstashSink, double: LogstashDouble)
         ({"@timestamp": "yesterday"}, "@timestamp must be a single time"),
     ],
 )
-def test_what_no_store_takes_is_refused_here_and_the_rest_sent(
+def test_invalid_events_are_rejected_and_the_others_sent(
     sink: LogstashSink, double: LogstashDouble, change: dict[str, Any], reason: str
 ) -> None:
     good = event("good")
@@ -98,7 +98,7 @@ def test_what_no_store_takes_is_refused_here_and_the_rest_sent(
         (1_700_000_000_123, "2023-11-14T22:13:20.123000Z"),
     ],
 )
-def test_a_time_that_logstash_would_not_understand_is_written_so_that_it_does(
+def test_a_timestamp_is_converted_to_the_format_of_logstash(
     sink: LogstashSink, double: LogstashDouble, given: object, sent: str
 ) -> None:
     assert sink.append([{**event(), "@timestamp": given}]) == []
@@ -106,7 +106,7 @@ def test_a_time_that_logstash_would_not_understand_is_written_so_that_it_does(
 
 
 @pytest.mark.parametrize("more", [{}, {"tidegate": {"rows": 1, "misfits": {"x": 2}}}])
-def test_a_field_that_logstash_would_take_for_its_own_is_kept_among_the_misfits(
+def test_a_reserved_field_of_logstash_is_moved_to_the_misfits(
     sink: LogstashSink, double: LogstashDouble, more: dict[str, Any]
 ) -> None:
     given = {**event(**more), "@metadata": {"docid": "another", "reason": "none"}}
@@ -142,7 +142,7 @@ def test_tags_are_sent_as_text_and_are_found_as_in_the_stores(
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 403, 404, 302, 202])
-def test_every_other_answer_means_again(
+def test_every_other_response_leads_to_a_retry(
     sink: LogstashSink, double: LogstashDouble, status: int
 ) -> None:
     double.status = status
@@ -153,9 +153,7 @@ def test_every_other_answer_means_again(
     assert sink.append([event()]) == []
 
 
-def test_a_logstash_that_is_not_there_is_unavailable(
-    sink: LogstashSink, double: LogstashDouble
-) -> None:
+def test_an_unreachable_logstash_is_unavailable(sink: LogstashSink, double: LogstashDouble) -> None:
     assert sink.append([event()]) == []
     double.stop()
     with pytest.raises(StoreUnavailableError, match="cannot be reached"):
@@ -164,10 +162,10 @@ def test_a_logstash_that_is_not_there_is_unavailable(
     assert sink.append([event()]) == []
 
 
-def test_events_without_an_answer_are_sent_again_and_stored_once(
+def test_events_without_a_response_are_sent_again_and_stored_once(
     sink: LogstashSink, double: LogstashDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logstash, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(logstash, "RESPONSE_SECONDS", 0.1)
     double.silent = True
     events = [event("a"), event("b")]
     with (
@@ -193,11 +191,11 @@ def test_too_large_a_body_is_halved_and_one_event_too_large_is_refused(
     events[4] = event("x" * 3000)
     (refused,) = sink.append(events)
     assert refused.index == 4
-    assert refused.reason.startswith("Logstash takes no event of 3")
+    assert refused.reason.startswith("Logstash refused the event of 3")
     assert {one["message"] for one in double.stored.values()} == set("012356")
 
 
-def test_a_batch_goes_in_bodies_that_logstash_takes(
+def test_a_batch_is_split_into_bodies_within_the_limit(
     sink: LogstashSink, double: LogstashDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logstash, "BODY_BYTES", 1000)
@@ -207,13 +205,13 @@ def test_a_batch_goes_in_bodies_that_logstash_takes(
     assert double.sizes[-1] > 1500
 
 
-def test_a_wrong_password_is_told_by_its_setting_and_a_new_one_needs_no_restart(
+def test_a_wrong_password_names_its_setting_and_a_new_one_needs_no_restart(
     sink: LogstashSink, password_file: Path, double: LogstashDouble
 ) -> None:
     password_file.write_text("another")
     with pytest.raises(
         StoreUnavailableError,
-        match=r"^collector.logstash.password_file: .* does not let the user 'collector' in with it",
+        match=r"^collector.logstash.password_file: .* refused the password of user 'collector'",
     ):
         sink.append([event()])
     password_file.write_text(PASSWORD)
@@ -226,7 +224,7 @@ def test_a_wrong_password_is_told_by_its_setting_and_a_new_one_needs_no_restart(
     [
         ({"password_file": None}, "collector.logstash.password_file is needed with a username"),
         ({"password_file": Path("/nowhere")}, "collector.logstash.password_file: .*No such file"),
-        ({"ca_file": Path("/nowhere")}, "collector.logstash.ca_file: there is no file /nowhere"),
+        ({"ca_file": Path("/nowhere")}, "collector.logstash.ca_file: /nowhere does not exist"),
         ({"url": "http://no such host"}, "http://no such host cannot be reached"),
     ],
 )
@@ -235,7 +233,7 @@ def test_a_bad_setting_is_named(settings: Logstash, change: dict[str, Any], told
         LogstashSink(settings.model_copy(update=change)).append([event()])
 
 
-def test_without_a_user_nothing_is_said_of_one(settings: Logstash) -> None:
+def test_without_a_username_no_authorization_is_sent(settings: Logstash) -> None:
     sink = LogstashSink(settings.model_copy(update={"username": "", "password_file": None}))
     with closing(sink), pytest.raises(StoreUnavailableError, match="401"):
         sink.append([event()])
@@ -254,7 +252,7 @@ def test_the_setting_chooses_the_sink(tmp_path: Path, settings: Logstash) -> Non
     assert sink_name(elsewhere) == "http://127.0.0.1:9200"
 
 
-def test_the_collector_counts_what_it_delivers_makes_fit_sets_aside_and_tries_again(
+def test_the_collector_counts_deliveries_repairs_quarantined_lines_and_retries(
     tmp_path: Path, settings: Logstash, double: LogstashDouble
 ) -> None:
     logs, own = tmp_path / "logs", tmp_path / "own"

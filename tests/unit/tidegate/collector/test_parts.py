@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from tidegate.collector.checkpoint import Checkpoint, Progress
 from tidegate.collector.delivery import begin, sink_backoff
 from tidegate.collector.janitor import expired
-from tidegate.collector.lines import Aside, Place
+from tidegate.collector.lines import Place, QuarantinedLine
 from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.tail import LogFile
 
 
-def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_a_checkpoint_round_trip(tmp_path: Path) -> None:
     checkpoint = Checkpoint(tmp_path / "checkpoint.json")
     assert checkpoint.load() == Progress()
     for progress in (Progress({"a": 5, "b": 0}, 17), Progress({}, 0)):
@@ -36,7 +36,7 @@ def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
      '{"version": 1, "files": {"a": true}, "quarantine_bytes": 0}',
      '{"version": 1, "files": {}, "quarantine_bytes": -1}', "\udcff"],
 )  # fmt: skip
-def test_a_corrupt_checkpoint_means_from_the_start_and_says_so(tmp_path: Path, text: str) -> None:
+def test_a_corrupt_checkpoint_restarts_delivery_and_is_reported(tmp_path: Path, text: str) -> None:
     path = tmp_path / "checkpoint.json"
     path.write_bytes(text.encode(errors="surrogateescape"))
     checkpoint = Checkpoint(path)
@@ -44,15 +44,15 @@ def test_a_corrupt_checkpoint_means_from_the_start_and_says_so(tmp_path: Path, t
     assert "delivering every file again" in checkpoint.problem
 
 
-def aside(offset: int = 0) -> Aside:
-    return Aside(Place("file.ndjson", offset), 3, "it is no JSON", b"a\xffb")
+def aside(offset: int = 0) -> QuarantinedLine:
+    return QuarantinedLine(Place("file.ndjson", offset), 3, "invalid JSON", b"a\xffb")
 
 
 def entries(folder: Path) -> list[dict[str, object]]:
     return [json.loads(text) for text in (folder / "quarantine.ndjson").read_text().splitlines()]
 
 
-def test_a_quarantined_line_is_kept_with_its_place_and_reason(tmp_path: Path) -> None:
+def test_a_quarantined_line_is_stored_with_its_position_and_reason(tmp_path: Path) -> None:
     quarantine = Quarantine(tmp_path, clock_ns=lambda: 0)
     quarantine.add([])
     assert quarantine.size() == 0
@@ -63,7 +63,7 @@ def test_a_quarantined_line_is_kept_with_its_place_and_reason(tmp_path: Path) ->
             "file": "file.ndjson",
             "offset": 7,
             "bytes": 3,
-            "reason": "it is no JSON",
+            "reason": "invalid JSON",
             "line": "a\ufffdb",
         }
     ]
@@ -90,17 +90,17 @@ def test_no_symbolic_link_is_written_through(tmp_path: Path) -> None:
     assert target.read_text() == "of another owner"
 
 
-def test_what_a_delivery_that_did_not_end_set_aside_is_forgotten(tmp_path: Path) -> None:
+def test_quarantine_entries_of_an_incomplete_delivery_are_removed(tmp_path: Path) -> None:
     quarantine = Quarantine(tmp_path, clock_ns=lambda: 0)
     quarantine.add([aside(1)])
     size = quarantine.size()
     quarantine.add([aside(2)])
-    quarantine.forget_beyond(size)
-    quarantine.forget_beyond(10**9)
+    quarantine.truncate(size)
+    quarantine.truncate(10**9)
     assert [entry["offset"] for entry in entries(tmp_path)] == [1]
 
 
-def test_a_quarantine_does_not_grow_for_ever(tmp_path: Path) -> None:
+def test_a_quarantine_is_rotated(tmp_path: Path) -> None:
     quarantine = Quarantine(tmp_path, clock_ns=lambda: 0, file_bytes=100)
     for offset in range(5):
         quarantine.add([aside(offset)])
@@ -148,7 +148,7 @@ DONE = {file.name: file.size for file in FILES}
         ({}, 0, 0, []),
     ],
 )
-def test_delivered_files_go_when_they_are_too_old_or_too_many_the_oldest_first(
+def test_delivered_files_are_deleted_when_too_old_or_too_large_oldest_first(
     offsets: dict[str, int], keep_seconds: float, keep_bytes: int, gone: list[str]
 ) -> None:
     found = expired(FILES, offsets, now=100, keep_seconds=keep_seconds, keep_bytes=keep_bytes)
@@ -163,7 +163,7 @@ def test_delivered_files_go_when_they_are_too_old_or_too_many_the_oldest_first(
     ),
     st.dictionaries(st.text(), st.integers(0, 100)),
 )
-def test_an_open_file_or_one_with_undelivered_bytes_never_goes(
+def test_an_open_or_undelivered_file_is_never_deleted(
     files: list[LogFile], offsets: dict[str, int]
 ) -> None:
     some = {file.name: file.size // 2 for file in files[::2]} | offsets

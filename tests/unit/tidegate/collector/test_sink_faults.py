@@ -23,7 +23,7 @@ def break_on_poison(events: Sequence[Event]) -> None:
         raise KeyError("poison")
 
 
-def test_an_event_that_breaks_the_store_is_set_aside_and_holds_up_no_other(
+def test_an_event_that_breaks_the_store_is_quarantined_and_blocks_no_other(
     shop: Workshop, writer: EventWriter
 ) -> None:
     for text in ("a", "poison", "b", "c", "d"):
@@ -39,7 +39,7 @@ def test_an_event_that_breaks_the_store_is_set_aside_and_holds_up_no_other(
     assert entry["reason"] == "the sink failed on it: KeyError('poison')"
 
 
-def test_a_sink_that_fails_on_every_event_is_waited_for_and_nothing_is_set_aside(
+def test_a_sink_that_fails_on_every_event_is_retried_and_nothing_is_quarantined(
     shop: Workshop, writer: EventWriter
 ) -> None:
     for number in range(5):
@@ -61,12 +61,12 @@ def test_a_sink_that_fails_on_every_event_is_waited_for_and_nothing_is_set_aside
     assert shop.messages() == ["0", "1", "2", "3", "4"]
     assert shop.metric("quarantined_total") == 0
     assert (
-        "nothing can be delivered now: every event of the batch failed; "
-        "for the last, the sink failed on it: KeyError('items')\n"
+        "the sink is unavailable, retrying: every event of the batch failed; "
+        "the last one: the sink failed on it: KeyError('items')\n"
     ) in shop.terminal.getvalue()
 
 
-def test_an_event_that_breaks_the_store_alone_is_set_aside_once_the_store_takes_another(
+def test_a_single_event_that_breaks_the_store_is_quarantined_once_another_succeeds(
     shop: Workshop, writer: EventWriter
 ) -> None:
     writer.write(event("poison"))
@@ -84,7 +84,7 @@ def test_an_event_that_breaks_the_store_alone_is_set_aside_once_the_store_takes_
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyError("why")])
-def test_a_trouble_that_is_about_no_event_sets_none_aside(
+def test_an_error_not_caused_by_an_event_quarantines_none(
     shop: Workshop, writer: EventWriter, error: Exception
 ) -> None:
     writer.write(event("a"))
@@ -114,7 +114,7 @@ def test_a_trouble_that_is_about_no_event_sets_none_aside(
     ("key", "nested"),
     [("message", "[" * 600 + "]" * 600), ("labels", '{"a":' * 600 + "1" + "}" * 600)],
 )
-def test_a_line_nested_too_deep_to_walk_through_is_set_aside(
+def test_a_line_nested_too_deeply_is_quarantined(
     shop: Workshop, writer: EventWriter, key: str, nested: str
 ) -> None:
     shop.limits = Limits(1000, 65_536, 65_536)
@@ -127,10 +127,10 @@ def test_a_line_nested_too_deep_to_walk_through_is_set_aside(
         until_done(delivery)
     assert shop.messages() == ["a", "b"]
     (entry,) = shop.quarantined()
-    assert entry["reason"] == "it is nested more than 200 levels deep"
+    assert entry["reason"] == "nested more than 200 levels deep"
 
 
-def test_an_event_that_cannot_be_made_to_fit_for_a_fault_of_ours_is_set_aside(
+def test_an_event_whose_repair_fails_is_quarantined(
     shop: Workshop, writer: EventWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fault(_: Event) -> Event | None:
@@ -146,7 +146,7 @@ def test_an_event_that_cannot_be_made_to_fit_for_a_fault_of_ours_is_set_aside(
     assert entry["reason"].startswith("tidegate.model must be an object")
 
 
-def test_an_event_that_contradicts_the_mapping_is_made_to_fit(
+def test_an_event_that_conflicts_with_the_mapping_is_repaired(
     shop: Workshop, writer: EventWriter
 ) -> None:
     writer.write(event("plain"))

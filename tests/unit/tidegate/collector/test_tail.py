@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.collector import holding
-from tidegate.collector.lines import Aside, Place, cut
+from tidegate.collector.lines import Place, QuarantinedLine, split
 from tidegate.collector.names import FileName, parse
 from tidegate.collector.tail import QUIET_SECONDS, Batch, Limits, Tail
 
@@ -34,7 +34,7 @@ def put(folder: Path, name: str, text: str | bytes, *, age: float = 0) -> Path:
 def drain(tail: Tail) -> list[Batch]:
     """Everything there is, delivered batch by batch."""
     batches = []
-    tail.look()
+    tail.scan()
     while batch := tail.batch():
         batches.append(batch)
         tail.delivered(batch)
@@ -64,11 +64,13 @@ def name(number: int = 0, pid: int = 11, node: str = "flights-1") -> str:
         ("flights-1.1700-42.3.ndjson.gz", None),
     ],
 )
-def test_a_file_name_tells_its_writer_and_its_place(text: str, expected: FileName | None) -> None:
+def test_a_file_name_contains_its_writer_and_its_number(
+    text: str, expected: FileName | None
+) -> None:
     assert parse(text) == expected
 
 
-def test_a_folder_that_is_not_there_yet_is_empty(tmp_path: Path) -> None:
+def test_a_missing_folder_is_empty(tmp_path: Path) -> None:
     tail = tail_of(tmp_path / "logs")
     assert drain(tail) == []
     (tmp_path / "logs").mkdir()
@@ -98,36 +100,40 @@ def test_a_line_waits_for_its_end(tmp_path: Path) -> None:
     tail = tail_of(tmp_path)
     put(tmp_path, name(), line("a") + '{"n":')
     assert texts(drain(tail)) == ["a"]
-    assert tail.waiting(name()) == len('{"n":')
+    assert tail.pending_bytes(name()) == len('{"n":')
     put(tmp_path, name(), '"b"}\n')
     assert texts(drain(tail)) == ["b"]
-    assert tail.waiting(name()) == 0
+    assert tail.pending_bytes(name()) == 0
 
 
 @pytest.mark.parametrize("rotated", [True, False])
-def test_a_line_whose_writer_ended_within_it_is_set_aside(tmp_path: Path, rotated: bool) -> None:
+def test_an_incomplete_line_of_an_ended_writer_is_quarantined(
+    tmp_path: Path, rotated: bool
+) -> None:
     tail = tail_of(tmp_path)
     put(tmp_path, name(0), line("a") + '{"n":', age=0 if rotated else QUIET_SECONDS)
     if rotated:
         put(tmp_path, name(1), "")
     batches = drain(tail)
     assert texts(batches) == ["a"]
-    (aside,) = [aside for batch in batches for aside in batch.asides]
-    assert aside == Aside(Place(name(0), len(line("a"))), 5, "its writer ended within it", b'{"n":')
-    assert tail.waiting(name(0)) == 0
+    (found,) = [found for batch in batches for found in batch.quarantined]
+    assert found == QuarantinedLine(
+        Place(name(0), len(line("a"))), 5, "incomplete: its writer ended", b'{"n":'
+    )
+    assert tail.pending_bytes(name(0)) == 0
 
 
-def test_a_writer_that_was_just_writing_is_given_time_to_end_its_line(tmp_path: Path) -> None:
+def test_a_recent_writer_has_time_to_complete_its_line(tmp_path: Path) -> None:
     put(tmp_path, name(), '{"n":', age=QUIET_SECONDS - 1)
     assert drain(tail_of(tmp_path)) == []
 
 
 def closed(tail: Tail) -> set[str]:
-    tail.look()
+    tail.scan()
     return {file.name for file in tail.files.values() if file.closed}
 
 
-def test_a_file_that_nobody_holds_is_closed_when_a_newer_one_is_there_or_it_is_quiet(
+def test_an_unlocked_file_is_closed_if_a_newer_one_exists_or_it_is_quiet(
     tmp_path: Path,
 ) -> None:
     put(tmp_path, name(0), line("a"))
@@ -138,7 +144,7 @@ def test_a_file_that_nobody_holds_is_closed_when_a_newer_one_is_there_or_it_is_q
     assert closed(tail_of(tmp_path)) == {name(0), name(7, 22)}
 
 
-def test_a_file_that_somebody_holds_is_open_however_quiet_and_old(tmp_path: Path) -> None:
+def test_a_locked_file_is_open_regardless_of_its_age(tmp_path: Path) -> None:
     held = put(tmp_path, name(0), line("a"), age=999).open("ab")
     put(tmp_path, name(1), line("b"), age=999)
     tail = tail_of(tmp_path)
@@ -148,7 +154,7 @@ def test_a_file_that_somebody_holds_is_open_however_quiet_and_old(tmp_path: Path
     assert closed(tail) == {name(0), name(1)}
 
 
-def test_a_file_that_cannot_be_locked_is_open_and_told_once(
+def test_a_file_that_cannot_be_locked_is_open_and_reported_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def flock(fd: int, operation: int) -> None:
@@ -162,7 +168,7 @@ def test_a_file_that_cannot_be_locked_is_open_and_told_once(
     assert tail.notices() == [f"{name()} cannot be locked: No locks available"]
 
 
-def test_a_file_deleted_while_it_is_looked_at_is_open_and_not_told(
+def test_a_file_deleted_during_a_scan_is_open_and_not_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gone(path: Path) -> bool:
@@ -175,13 +181,13 @@ def test_a_file_deleted_while_it_is_looked_at_is_open_and_not_told(
     assert tail.notices() == []
 
 
-def test_a_file_that_was_cut_is_read_from_its_start_and_told(tmp_path: Path) -> None:
+def test_a_truncated_file_is_read_from_its_start_and_reported(tmp_path: Path) -> None:
     tail = tail_of(tmp_path)
     path = put(tmp_path, name(), line("a") * 3)
     drain(tail)
     path.write_text(line("b"))
     assert texts(drain(tail)) == ["b"]
-    assert tail.notices() == [f"{name()} was cut by somebody: reading it from its start"]
+    assert tail.notices() == [f"{name()} was truncated: reading it from its start"]
     assert tail.notices() == []
 
 
@@ -196,18 +202,18 @@ def test_a_deleted_file_is_forgotten(tmp_path: Path) -> None:
     assert texts(drain(tail)) == ["b"]
 
 
-def test_a_file_deleted_between_look_and_read_does_no_harm(tmp_path: Path) -> None:
+def test_a_file_deleted_between_scan_and_read_is_ignored(tmp_path: Path) -> None:
     tail = tail_of(tmp_path)
     put(tmp_path, name(0), line("a")).rename(tmp_path / "kept")
     put(tmp_path, name(0), line("a"))
     put(tmp_path, name(1), line("b"))
-    tail.look()
+    tail.scan()
     (tmp_path / name(0)).unlink()
     assert texts([tail.batch()]) == ["b"]
     assert tail.notices() == []
 
 
-def test_a_file_that_cannot_be_read_is_told_once_and_holds_up_no_other(
+def test_an_unreadable_file_is_reported_once_and_does_not_block_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(tmp_path, name(0), line("a"))
@@ -232,37 +238,37 @@ def test_a_file_that_cannot_be_read_is_told_once_and_holds_up_no_other(
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (b"nonsense\n", "it is no JSON"),
-        (b"[1]\n", "it is no JSON object"),
-        (b"5\n", "it is no JSON object"),
-        (b'{"n": NaN}\n', "it is no JSON"),
-        (b"\x00\x00\x00\n", "it is no JSON"),
-        (b'{"n":"\xff"}\n', "it is no JSON"),
-        (b'{"n":"\\ud800"}\n', "it is no JSON"),
-        (b'{"n":"' + b"x" * 2000 + b'"}\n', "it is longer than 1024 bytes"),
+        (b"nonsense\n", "invalid JSON"),
+        (b"[1]\n", "not a JSON object"),
+        (b"5\n", "not a JSON object"),
+        (b'{"n": NaN}\n', "invalid JSON"),
+        (b"\x00\x00\x00\n", "invalid JSON"),
+        (b'{"n":"\xff"}\n', "invalid JSON"),
+        (b'{"n":"\\ud800"}\n', "invalid JSON"),
+        (b'{"n":"' + b"x" * 2000 + b'"}\n', "longer than 1024 bytes"),
     ],
 )
-def test_a_line_that_is_no_event_is_set_aside_with_its_place(
+def test_a_line_that_is_not_an_event_is_quarantined_with_its_position(
     tmp_path: Path, text: bytes, reason: str
 ) -> None:
     put(tmp_path, name(), line("a").encode() + text + line("b").encode())
     batches = drain(tail_of(tmp_path))
     assert texts(batches) == ["a", "b"]
-    (aside,) = [aside for batch in batches for aside in batch.asides]
-    assert aside.place == Place(name(), len(line("a")))
-    assert aside.reason.startswith(reason)
-    assert aside.size == len(text) - 1
-    assert text.startswith(aside.start)
+    (found,) = [found for batch in batches for found in batch.quarantined]
+    assert found.place == Place(name(), len(line("a")))
+    assert found.reason.startswith(reason)
+    assert found.size == len(text) - 1
+    assert text.startswith(found.start)
 
 
-def test_empty_lines_are_nothing(tmp_path: Path) -> None:
+def test_empty_lines_are_ignored(tmp_path: Path) -> None:
     put(tmp_path, name(), "\n  \n" + line("a") + "\n")
     batches = drain(tail_of(tmp_path))
     assert texts(batches) == ["a"]
-    assert [aside for batch in batches for aside in batch.asides] == []
+    assert [found for batch in batches for found in batch.quarantined] == []
 
 
-def test_an_event_without_an_id_gets_one_of_its_place(tmp_path: Path) -> None:
+def test_an_event_without_an_id_gets_one_from_its_position(tmp_path: Path) -> None:
     first = '{"n":"a"}\n'
     put(tmp_path, name(), first + '{"n":"b","event":{"id":"own"}}\n{"n":"c","event":{"id":null}}\n')
     put(tmp_path, name(), '{"n":"d","event":"text"}\n')
@@ -276,7 +282,7 @@ def test_an_event_without_an_id_gets_one_of_its_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("closed", [True, False])
-def test_a_line_longer_than_any_batch_is_skipped_in_pieces(tmp_path: Path, closed: bool) -> None:
+def test_a_line_longer_than_a_batch_is_skipped_in_chunks(tmp_path: Path, closed: bool) -> None:
     limits = Limits(batch_events=10, batch_bytes=1024, line_bytes=1024)
     tail = tail_of(tmp_path, limits)
     huge = b"x" * 3_000_000
@@ -290,12 +296,12 @@ def test_a_line_longer_than_any_batch_is_skipped_in_pieces(tmp_path: Path, close
         put(tmp_path, name(0), b"\n" + line("b").encode())
     batches = drain(tail)
     assert texts(batches) == ["b"]
-    (aside,) = [aside for batch in batches for aside in batch.asides]
-    assert (aside.size, len(aside.start)) == (6_000_000, 4096)
-    assert tail.waiting(name(0)) == 0
+    (found,) = [found for batch in batches for found in batch.quarantined]
+    assert (found.size, len(found.start)) == (6_000_000, 4096)
+    assert tail.pending_bytes(name(0)) == 0
 
 
-def test_a_batch_ends_at_its_limits_and_says_so(tmp_path: Path) -> None:
+def test_a_batch_ends_at_its_limits_and_is_marked_full(tmp_path: Path) -> None:
     put(tmp_path, name(), line("a") * 25)
     by_count = drain(tail_of(tmp_path, Limits(10, 65_536, 1024)))
     assert [len(batch.events) for batch in by_count] == [10, 10, 5]
@@ -322,14 +328,16 @@ def test_files_take_turns(tmp_path: Path) -> None:
     offset=st.integers(0, 10**12),
     rest=st.binary(max_size=5).map(lambda data: data.replace(b"\n", b"")),
 )
-def test_every_whole_line_is_cut_once_with_its_place(
+def test_every_complete_line_is_split_once_with_its_position(
     pieces: list[bytes], max_lines: int, offset: int, rest: bytes
 ) -> None:
     data = b"".join(piece + b"\n" for piece in pieces) + rest
-    found = cut("f", data, offset, max_lines=max_lines, line_bytes=8)
+    found = split("f", data, offset, max_lines=max_lines, line_bytes=8)
     whole = pieces[:max_lines]
     assert found.end == offset + sum(len(piece) + 1 for piece in whole)
-    places = {place.offset for place, _ in found.events} | {a.place.offset for a in found.asides}
+    places = {place.offset for place, _ in found.events} | {
+        a.place.offset for a in found.quarantined
+    }
     at, expected = offset, set()
     for piece in whole:
         if piece.strip():
