@@ -313,6 +313,8 @@ class _Parser:
         start = self.at
         while self._peek() and self._peek() in "0123456789":
             self.at += 1
+        if self._peek() == ".":
+            self._fail("expected a whole number after ~")
         digits = self.query[start : self.at]
         if len(digits) > 4 or int(digits or default) > largest:
             self.at = start

@@ -90,6 +90,7 @@ def test_a_query_is_parsed_into_the_tree_of_lucene(query: str, tree: Node) -> No
         ("x:[ TO 2]", "expected TO", 7),
         ("a OR OR", "unexpected operator OR", 7),
         ("x:[]", "expected a range bound", 3),
+        ("a~0.5", "expected a whole number after ~", 3),
         ("a~3", "must be at most 2", 2),
         ("a^b", "expected a number after", 2),
         ("_exists_:a*", "wildcards are not supported here", 11),
