@@ -23,6 +23,7 @@ from tidegate.resizer.base import (
     ResizeRefusedError,
     ResizerUnavailableError,
 )
+from tidegate.runtime.http_server import http_server
 from tidegate.runtime.unix_sockets import unix_listener
 
 BODY_BYTES: Final = 65_536
@@ -89,7 +90,8 @@ async def serve_unix(app: web.Application, path: Path) -> AsyncIterator[None]:
         OSError: the socket cannot be made.
     """
     with unix_listener(path) as listener:
-        runner = await _start(app)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+        await runner.setup()
         try:
             await web.SockSite(runner, listener).start()
             yield
@@ -103,22 +105,12 @@ async def serve_tcp(app: web.Application, host: str, port: int) -> AsyncIterator
 
     Raises:
         ValueError: the app was made without a token; then only a Unix socket is safe.
-        OSError: the port is taken.
+        CannotStartError: the port is taken.
     """
     if not app[TOKEN]:
         raise ValueError("a resizer on TCP needs a token")
-    runner = await _start(app)
-    try:
-        await web.TCPSite(runner, host, port).start()
+    async with http_server(app, host, port, "resizer.port", SHUTDOWN_SECONDS):
         yield
-    finally:
-        await runner.cleanup()
-
-
-async def _start(app: web.Application) -> web.AppRunner:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
-    await runner.setup()
-    return runner
 
 
 @web.middleware

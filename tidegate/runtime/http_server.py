@@ -15,7 +15,11 @@ SHUTDOWN_SECONDS: Final = 1.0
 
 @asynccontextmanager
 async def http_server(
-    app: web.Application, host: str, port: int, setting: str
+    app: web.Application,
+    host: str,
+    port: int,
+    setting: str,
+    shutdown_seconds: float = SHUTDOWN_SECONDS,
 ) -> AsyncIterator[None]:
     """Serve an application inside the block.
 
@@ -24,11 +28,12 @@ async def http_server(
         host: the address to listen on.
         port: the port to listen on.
         setting: the name of the setting that holds the port.
+        shutdown_seconds: for open requests at the end of the block, before they are cancelled.
 
     Raises:
         CannotStartError: the port is taken.
     """
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_seconds)
     await runner.setup()
     try:
         with requires_port(setting, port):

@@ -33,7 +33,7 @@ from tidegate.resizer.compose.works import Works
 from tidegate.resizer.compose.workshop import Workshop
 from tidegate.resizer.limited import LimitedResizer
 from tidegate.resizer.server import METRICS_PATH, make_app, serve_tcp
-from tidegate.runtime.daemon import CannotStartError, requires_port, run_async_daemon
+from tidegate.runtime.daemon import CannotStartError, run_async_daemon
 from tidegate.runtime.event_log import EventLog, StreamWriter
 from tidegate.runtime.http_probe import probe_session
 from tidegate.runtime.identity import event_origin
@@ -87,9 +87,9 @@ async def _run(settings: Settings, project: str) -> None:
         app = make_app(limited, token=token)
         sampler = MemorySampler(engine, home.project)
         add_metrics(app, sampler)
-        with requires_port("resizer.port", settings.resizer.port):
-            serving = serve_tcp(app, settings.stack.metrics_host, settings.resizer.port)
-            await stack.enter_async_context(serving)
+        await stack.enter_async_context(
+            serve_tcp(app, settings.stack.metrics_host, settings.resizer.port)
+        )
         place = resizer.observer.place
         event_log.record(
             "start",
