@@ -1,22 +1,50 @@
-"""The documents: every link leads somewhere, every page can be reached, nothing names a foreign place."""
+"""The documentation: links and anchors resolve, every page can be reached, waiting commands have an end."""
 
 from __future__ import annotations
 
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
+LINK = re.compile(r"\]\((?!https?:|mailto:)([^)\s]+)\)")
+CODE_BLOCK = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
+
+
+def prose(page: Path) -> str:
+    """The text of a page without its code blocks."""
+    return CODE_BLOCK.sub("", page.read_text(encoding="utf-8"))
+
+
+@cache
+def anchors(page: Path) -> frozenset[str]:
+    """The anchors that GitHub makes of a page's headings."""
+    found: list[str] = []
+    for heading in re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE):
+        text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading)
+        slug = re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
+        found.append(f"{slug}-{found.count(slug)}" if slug in found else slug)
+    return frozenset(found)
+
+
+def target(page: Path, link: str) -> tuple[Path, str]:
+    """The file and the anchor that a link leads to."""
+    path, _, anchor = link.partition("#")
+    return (page.parent / path).resolve() if path else page, anchor
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
-    links = LINK.findall(page.read_text(encoding="utf-8"))
-    assert [link for link in links if not (page.parent / link).exists()] == []
+def test_every_link_and_anchor_of_a_page_resolves(page: Path) -> None:
+    broken = []
+    for link in LINK.findall(prose(page)):
+        file, anchor = target(page, link)
+        if not file.exists() or (anchor and file.suffix == ".md" and anchor not in anchors(file)):
+            broken.append(link)
+    assert broken == []
 
 
 def test_every_page_can_be_reached_from_the_readme() -> None:
@@ -27,14 +55,13 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
         if page in reached or page.suffix != ".md":
             continue
         reached.add(page)
-        links = LINK.findall(page.read_text(encoding="utf-8"))
-        ahead += [(page.parent / link).resolve() for link in links]
+        ahead += [target(page, link)[0] for link in LINK.findall(prose(page))]
     assert [page for page in PAGES if page not in reached] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_command_that_waits_has_an_end(page: Path) -> None:
-    # Compose waits for ever for a container that restarts for ever. A command may be broken in two lines.
+    # Compose waits forever for a container that restarts forever. A command may be broken in two lines.
     text = "" if page.name == "CHANGELOG.md" else page.read_text(encoding="utf-8")
     commands = re.findall(r"docker compose\b[^`#$]*?\bup\b[^`#]*", text)
     endless = [one for one in commands if "--wait" in one and "--wait-timeout" not in one]

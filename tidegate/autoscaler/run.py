@@ -104,13 +104,13 @@ async def _can_set_slots(client: ResizerClient, choice: Choice) -> None:
         raise CannotStartError(
             f"autoscaler.policy: {choice.words!r} reckons with slots, and the resizer at {client.address}"
             f" lends {status.lends.upper()} in their place, which changes the time in a slot: take 'surge'"
-            " (docs/reference/autoscaler.md, Vertical), or a policy that changes the number of replicas"
+            " (docs/how-to/scaling.md), or a policy that changes the number of replicas"
         )
     if status.slots is None:
         raise CannotStartError(
             f"autoscaler.policy: {choice.words!r} changes the slots of replicas, and the resizer at"
             f" {client.address} cannot: set slots.max above slots.per_replica, and in Docker Compose a"
-            " cpus limit of the service (docs/reference/autoscaler.md, Vertical), or take another policy"
+            " cpus limit of the service (docs/how-to/scaling.md), or take another policy"
         )
 
 

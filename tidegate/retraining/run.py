@@ -1,4 +1,4 @@
-"""`tidegate retrain`: train a challenger on newer rows, and write it if it is better than the champion."""
+"""`tidegate retrain`: a challenger from newer rows, and whether it should take the champion's place."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ NAMES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class RetrainOptions:
-    """The options of the command.
+class Wish:
+    """What a person asked for.
 
     Attributes:
         out: the artefact folder to write.
-        since: how far back events are read, `7d` or a time.
+        since: how far back events are read, `7d` or a moment.
         months: months of the flight data, such as `3-6`; empty means events.
-        least: the smallest number of rows with labels to train on.
+        least: rows with labels below which nothing is trained.
         keep: write the artefact even if it is not better.
     """
 
@@ -63,11 +63,11 @@ class RetrainOptions:
     keep: bool = False
 
 
-def retrain(settings: Settings, options: RetrainOptions) -> int:
+def retrain(settings: Settings, wish: Wish) -> int:
     """Train a challenger, compare it, and write it if it is better.
 
     Returns:
-        The exit code: 0 better and written, 1 not better (written only with `keep`), 2 no comparison made.
+        The exit code: 0 better and written, 1 not better (written only with `keep`), 2 it could not be told.
 
     Raises:
         OSError: a file cannot be read or written.
@@ -77,10 +77,10 @@ def retrain(settings: Settings, options: RetrainOptions) -> int:
     from service.export import ExportError  # noqa: PLC0415
 
     try:
-        artefact.refuse_foreign(options.out)
+        artefact.refuse_foreign(wish.out)
         champion = asyncio.run(find_model(settings.model.path, settings.stack.data_dir))
-        rows = _rows(settings, options, champion, console)
-        return _contest(champion, rows, options, console)
+        rows = _rows(settings, wish, champion, console)
+        return _contest(champion, rows, wish, console)
     except (
         ArtefactError,
         ExportError,
@@ -94,36 +94,34 @@ def retrain(settings: Settings, options: RetrainOptions) -> int:
 
 
 def find(store: EventStore, model: str, since: datetime) -> Found:
-    """The stored rows of a model since a time, with their labels."""
+    """The rows of a model that were kept since then, with their labels."""
     rows = Follower(store, ROWS_QUERY, since).events()
     outcomes = Follower(store, OUTCOMES_QUERY, since).events()
     return join(rows, outcomes, model)
 
 
-def _rows(
-    settings: Settings, options: RetrainOptions, champion: Artefact, console: Console
-) -> Labelled:
-    if options.months:
-        rows = from_dataset(months_of(options.months), champion.manifest)
+def _rows(settings: Settings, wish: Wish, champion: Artefact, console: Console) -> Labelled:
+    if wish.months:
+        rows = from_dataset(months_of(wish.months), champion.manifest)
     else:
-        since = moments.when(options.since, datetime.now(UTC))
+        since = moments.when(wish.since, datetime.now(UTC))
         with closing(open_store(settings, read_only=True)) as store:
             found = find(store, champion.manifest.name, since)
         console.print(
-            f"since {options.since}: {found.rows:,} rows kept, {found.labels:,} labels, "
+            f"since {wish.since}: {found.rows:,} rows kept, {found.labels:,} labels, "
             f"{len(found.kept):,} rows with their label",
             soft_wrap=True,
         )
-        _check_enough(len(found.kept), found, options)
+        _check_enough(len(found.kept), found, wish)
         rows = from_events(found.kept, champion.manifest)
-    if len(rows) < options.least:
-        raise NoRowsError(f"{len(rows):,} rows are too few: --min-rows asks for {options.least:,}")
+    if len(rows) < wish.least:
+        raise NoRowsError(f"{len(rows):,} rows are too few: --min-rows asks for {wish.least:,}")
     console.print(describe(rows, champion.manifest.classes), soft_wrap=True)
     return rows
 
 
-def _check_enough(count: int, found: Found, options: RetrainOptions) -> None:
-    if count >= options.least:
+def _check_enough(count: int, found: Found, wish: Wish) -> None:
+    if count >= wish.least:
         return
     if not found.rows:
         why = (
@@ -138,36 +136,34 @@ def _check_enough(count: int, found: Found, options: RetrainOptions) -> None:
     else:
         why = "wait for more, or look further back with --since"
     raise NoRowsError(
-        f"{count:,} rows with a label are too few: --min-rows asks for {options.least:,}; {why}"
+        f"{count:,} rows with a label are too few: --min-rows asks for {wish.least:,}; {why}"
     )
 
 
-def _contest(champion: Artefact, rows: Labelled, options: RetrainOptions, console: Console) -> int:
+def _contest(champion: Artefact, rows: Labelled, wish: Wish, console: Console) -> int:
     from tidegate.retraining.candidate import challenge  # noqa: PLC0415 - scikit-learn takes seconds to import
 
-    with artefact.locked(options.out), tempfile.TemporaryDirectory(prefix="tidegate-") as draft:
+    with artefact.locked(wish.out), tempfile.TemporaryDirectory(prefix="tidegate-") as draft:
         made = challenge(champion, rows, Path(draft), lambda text: console.print(f"✓ {text}"))
         versions = (champion.manifest.version, made.manifest.version)
         console.print("champion {}, challenger {}:".format(*versions), soft_wrap=True)
         console.print(comparison(made.differences))
         better = is_better(made.differences)
-        if better or options.keep:
-            with artefact.staged(options.out) as folder:
+        if better or wish.keep:
+            with artefact.staged(wish.out) as folder:
                 shutil.copytree(draft, folder, dirs_exist_ok=True)
     name = f"{made.manifest.name} {made.manifest.version}"
     if better:
-        console.print(f"take it: {name} is better, and is in {options.out}", soft_wrap=True)
-        console.print(f"next: tidegate deploy {options.out}", soft_wrap=True)
+        console.print(f"take it: {name} is better, and is in {wish.out}", soft_wrap=True)
+        console.print(f"next: tidegate deploy {wish.out}", soft_wrap=True)
         return BETTER
-    where = (
-        f"kept in {options.out}" if options.keep else "not written (--keep writes it all the same)"
-    )
+    where = f"kept in {wish.out}" if wish.keep else "not written (--keep writes it all the same)"
     console.print(f"do not take it: {name} is not surely better; {where}", soft_wrap=True)
     return NOT_BETTER
 
 
 def comparison(differences: list[Difference]) -> Table:
-    """The measures of both models as a table."""
+    """The table that a person decides by."""
     table = Table("", "champion", "challenger", "difference", "95 %", "", box=None)
     for one in differences:
         better = "↓" if one.measure in LOWER_IS_BETTER else "↑"

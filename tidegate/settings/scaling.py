@@ -128,11 +128,11 @@ class Autoscaler(Section):
     enabled: bool = True
     """Whether it runs."""
     policy: str = "sloq"
-    """The scaling policy: `sloq` keeps the objective. Others: docs/reference/autoscaler.md."""
+    """The scaling policy: `sloq` keeps the objective. Others: docs/reference/policies.md."""
     dry_run: bool = False
     """Whether it only decides and writes down, and leaves the number of replicas alone."""
     schedule: tuple[ScheduleWindow, ...] = ()
-    """Bounds by the time of day: cron, minutes, min, max and timezone (docs/reference/autoscaler.md)."""
+    """Bounds by the time of day: cron, minutes, min, max and timezone (docs/how-to/scaling.md)."""
     tick_seconds: Seconds = 5.0
     """How often it decides."""
     stale_seconds: Seconds = 15.0

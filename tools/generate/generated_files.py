@@ -9,6 +9,8 @@ from typing import Final
 from tidegate.rules.rule_files import rule_files
 from tidegate.settings import Settings, setting_names
 from tools.generate.checkout import ROOT
+from tools.generate.docs.alerts_page import alerts_page
+from tools.generate.docs.cli_page import cli_page
 from tools.generate.docs.metrics_page import metrics_page
 from tools.generate.docs.settings_page import settings_page
 from tools.generate.grafana import grafana_files
@@ -25,6 +27,8 @@ def generated_files(settings: Settings) -> dict[Path, str]:
         **promtool_files(settings),
         Path("docs/reference/settings.md"): settings_page(setting_names()),
         Path("docs/reference/metrics.md"): metrics_page(settings),
+        Path("docs/reference/alerts.md"): alerts_page(settings),
+        Path("docs/reference/cli.md"): cli_page(),
         **kibana_files(settings),
         **grafana_files(settings),
     }

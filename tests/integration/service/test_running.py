@@ -166,7 +166,7 @@ def test_a_triton_client_is_told_what_is_wrong(
         client.infer("cats", inputs)
 
 
-@pytest.mark.parametrize("document", ["docs/reference/model.md", "README.md"])
+@pytest.mark.parametrize("document", ["docs/reference/http.md", "README.md"])
 def test_the_requests_in_the_documentation_work_as_they_stand(
     running: Service, document: str
 ) -> None:
@@ -182,7 +182,7 @@ def test_the_requests_in_the_documentation_work_as_they_stand(
 
 
 def test_the_triton_client_in_the_documentation_works_as_it_stands(running: Service) -> None:
-    text = (ROOT / "docs" / "reference" / "model.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference" / "http.md").read_text(encoding="utf-8")
     (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     done = subprocess.run(
         [sys.executable, "-c", program.replace("127.0.0.1:8000", f"127.0.0.1:{running.port}")],

@@ -1,1 +1,1 @@
-"""The generated pages of the documentation: settings.md and metrics.md in docs/reference/."""
+"""The generated pages of the reference: settings, metrics, alerts and the command line."""

@@ -9,8 +9,8 @@ from tidegate.rules.yaml_text import NOTE
 from tidegate.settings.commands import as_text
 
 INTRODUCTION: Final = (
-    "They stand in `tidegate.toml` (or the file that `TIDEGATE_CONFIG` names); an environment variable wins "
-    "over it. `tidegate settings` shows those in force and where each value comes from. An unknown or bad "
+    "Settings are in `tidegate.toml` (or the file that `TIDEGATE_CONFIG` names); an environment variable "
+    "overrides it. `tidegate settings` shows the values in force and their sources. An unknown or invalid "
     "setting stops the start with its name and the reason."
 )
 

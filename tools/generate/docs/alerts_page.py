@@ -1,0 +1,42 @@
+"""docs/reference/alerts.md: every alert, with its severity, delay and runbook."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from tidegate.rules.alerts import alerts
+from tidegate.rules.promql import duration, number
+from tidegate.rules.yaml_text import NOTE
+from tidegate.settings import Settings
+
+_LABEL: Final = re.compile(r"\{\{ \$labels\.\w+ \}\}")
+
+
+def alerts_page(settings: Settings) -> str:
+    """docs/reference/alerts.md."""
+    seconds = number(settings.slo.latency_seconds)
+    quantile, available = (
+        number(share * 100) for share in (settings.slo.latency_quantile, settings.slo.availability)
+    )
+    lines = [
+        f"<!-- {NOTE} -->",
+        "# Alerts",
+        "",
+        (
+            f"For the objective in `tidegate.toml`: {quantile} % of requests within {seconds} s, {available} "
+            "% without a 5xx. `critical` needs a person now, `warning` today. The rules are in "
+            "`observability/prometheus/rules/alerts.yml`, how to route alerts to people in "
+            "[the event pipeline](../explanation/event-pipeline.md#alerts)."
+        ),
+        "",
+        "| alert and runbook | severity | after | summary |",
+        "| --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| [{alert.name}](../runbooks/{alert.name}.md) | {alert.severity} | "
+        f"{duration(alert.seconds) if alert.seconds else 'at once'} | "
+        f"{_LABEL.sub('*…*', alert.summary)} |"
+        for alert in alerts(settings)
+    ]
+    return "\n".join(lines) + "\n"
