@@ -16,7 +16,6 @@ import argparse
 import asyncio
 import os
 import platform
-import re
 import sys
 import time
 from collections import Counter
@@ -35,15 +34,9 @@ from bench.running.stack import constant_load, own_stack, resizer, until  # noqa
 from loadgen.record import Recording  # noqa: E402
 from loadgen.scenario import Weights  # noqa: E402
 from tidegate.resizer.base import ResizeLimitedError  # noqa: E402
+from tidegate.runtime.metrics_text import sample_value, samples  # noqa: E402
 from tidegate.stack.supervisor import Supervisor  # noqa: E402
 
-COUNTS: Final = re.compile(
-    r'^haproxy_server_(current_sessions|sessions_total)\{proxy="model",server="model(\d+)"\} (\d+)',
-    re.MULTILINE,
-)
-RETRIES: Final = re.compile(
-    r'^haproxy_backend_retry_warnings_total\{proxy="model"\} (\d+)', re.MULTILINE
-)
 # Long, so that few requests a second keep many slots at work and the machine is no part of it: with the rate
 # by default 13 of them, of the 16 that the fewest replicas have.
 SERVICE_SECONDS: Final = 2.0
@@ -99,19 +92,22 @@ async def repeated(supervisor: Supervisor, session: aiohttp.ClientSession) -> in
 
     A client sees none of that, so that "no request failed" alone does not show that any was finished.
     """
-    return sum(int(times) for times in RETRIES.findall(await told(supervisor, session, "backend")))
+    text = await told(supervisor, session, "backend")
+    return int(sample_value(text, "haproxy_backend_retry_warnings_total", proxy="model") or 0)
 
 
 async def loads(supervisor: Supervisor, session: aiohttp.ClientSession) -> dict[str, Load]:
     """The load of each replica that is ready, by its name, as the gateway counts it."""
     text = await told(supervisor, session, "server")
-    found: dict[str, dict[str, int]] = {}
-    for kind, number, value in COUNTS.findall(text):
-        found.setdefault(f"{supervisor.settings.service.name}-{number}", {})[kind] = int(value)
-    return {
-        name: Load(found[name]["current_sessions"], found[name]["sessions_total"])
+    current, total = (
+        {labels["server"]: int(value) for labels, value in samples(text, name, proxy="model")}
+        for name in ("haproxy_server_current_sessions", "haproxy_server_sessions_total")
+    )
+    servers = {
+        name: f"model{name.removeprefix(f'{supervisor.settings.service.name}-')}"
         for name in in_state(supervisor, "ready") | in_state(supervisor, "draining")
     }
+    return {name: Load(current[server], total[server]) for name, server in servers.items()}
 
 
 def in_state(supervisor: Supervisor, state: str) -> set[str]:

@@ -21,6 +21,7 @@ from driving import Stack, eventually, running
 
 from tidegate.resizer.base import ReplicaStatus, ResizeRefusedError
 from tidegate.resizer.client import ResizerClient
+from tidegate.runtime.metrics_text import sample_value
 from tidegate.stack.layout import Layout
 
 pytestmark = pytest.mark.e2e
@@ -91,27 +92,26 @@ def resize(stack: Stack, desired: int, slots: int | None = None) -> ReplicaStatu
 
 def shown(stack: Stack, number: int, metric: str) -> float:
     """A metric of a replica, as it says itself; NaN if it does not."""
-    return _metric(stack.settings.replicas.first_port + number - 1, rf"^{metric} (\S+)$")
+    return _metric(stack.settings.replicas.first_port + number - 1, metric)
 
 
 def limit(stack: Stack, number: int) -> float:
     """The requests that the gateway sends a replica at once."""
-    labels = rf'proxy="model",server="model{number}"'
-    name = "haproxy_server_limit_sessions"
-    return _metric(stack.settings.gateway.metrics_port, rf"^{name}\{{{labels}\}} (\S+)$")
+    labels = {"proxy": "model", "server": f"model{number}"}
+    return _metric(stack.settings.gateway.metrics_port, "haproxy_server_limit_sessions", **labels)
 
 
-def _metric(port: int, pattern: str) -> float:
+def _metric(port: int, name: str, **labels: str) -> float:
     async def ask() -> str:
         url = f"http://127.0.0.1:{port}/metrics"
         async with aiohttp.ClientSession() as session, session.get(url) as answer:
             return await answer.text()
 
     try:
-        found = re.search(pattern, asyncio.run(ask()), re.MULTILINE)
+        found = sample_value(asyncio.run(ask()), name, **labels)
     except aiohttp.ClientError:
         found = None
-    return float(found[1]) if found else float("nan")
+    return float("nan") if found is None else found
 
 
 def in_force(stack: Stack, slots: int, *numbers: int) -> bool:

@@ -6,7 +6,6 @@ import fcntl
 import json
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from ports import free_port
 from refreshing import refresh
 
 from tidegate.events import EventWriter, Origin, make_event
+from tidegate.runtime.metrics_text import sample_value
 from tidegate.settings import Settings, load
 from tidegate.store import open_store
 from tidegate.store.base import SearchRequest, StoreUnavailableError, Terms
@@ -91,9 +91,9 @@ class Place:
         url = f"http://127.0.0.1:{self.settings.collector.metrics_port}/metrics"
         with urllib.request.urlopen(url, timeout=30) as answer:
             text = answer.read().decode()
-        found = re.search(rf"^tidegate_collector_{name} (\S+)$", text, re.MULTILINE)
-        assert found, text
-        return float(found[1])
+        found = sample_value(text, f"tidegate_collector_{name}")
+        assert found is not None, text
+        return found
 
     def quarantined(self) -> list[dict[str, Any]]:
         path = self.settings.stack.data_dir / "collector" / "quarantine.ndjson"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from logstash_double import PASSWORD, LogstashDouble, logstash_double
 from ports import free_port
 
 from tidegate.events import EventWriter, Origin, make_event
+from tidegate.runtime.metrics_text import sample_value
 
 ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "default")
 
@@ -90,9 +90,9 @@ class Place:
     def metric(self, name: str) -> float:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as answer:
             text = answer.read().decode()
-        found = re.search(rf"^tidegate_collector_{name} (\S+)$", text, re.MULTILINE)
-        assert found, text
-        return float(found[1])
+        found = sample_value(text, f"tidegate_collector_{name}")
+        assert found is not None, text
+        return found
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.server
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -18,6 +17,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from ports import free_port
 
 from tidegate.events import Origin, make_event
 from tidegate.provision.roles import ROLES
+from tidegate.runtime.metrics_text import sample_value
 from tidegate.settings import Elasticsearch
 from tidegate.store.base import SearchRequest
 from tidegate.store.elasticsearch import ElasticsearchStore
@@ -47,9 +48,8 @@ class Running:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=60) as answer:
             return str(answer.read().decode())
 
-    def metric(self, series: str) -> float | None:
-        found = re.search(rf"^{re.escape(series)} (\S+)$", self.metrics(), re.MULTILINE)
-        return float(found[1]) if found else None
+    def metric(self, name: str, **labels: str) -> float | None:
+        return sample_value(self.metrics(), name, **labels)
 
     def post(self, body: bytes) -> tuple[int, Any]:
         request = urllib.request.Request(
@@ -202,18 +202,21 @@ def test_the_reader_account_is_enough_for_every_number_of_elasticsearch(
     origin = Origin("flights", "1", "local", "flights-1", namespace)
     with closing(ElasticsearchStore(owner)) as store:
         store.append([make_event(origin, "app", "x", unix_ns=time.time_ns()) for _ in range(5)])
-    documents = f'tidegate_elasticsearch_documents{{stream="logs-tidegate.app-{namespace}"}}'
+    documents = "tidegate_elasticsearch_documents"
+    stream = f"logs-tidegate.app-{namespace}"
     # A scrape may take long on a machine under load; the account is read every 5 s.
     with exporter(tmp_path, **reader, PROMETHEUS__SCRAPE_SECONDS=5) as running:
         running.until(lambda: running.metric("tidegate_elasticsearch_up") == 1, "it is let in")
-        running.until(lambda: running.metric(documents) == 5, "its documents are counted")
+        running.until(
+            lambda: running.metric(documents, stream=stream) == 5, "its documents are counted"
+        )
         green, red = (
-            running.metric(f'tidegate_elasticsearch_cluster_status{{status="{status}"}}')
+            running.metric("tidegate_elasticsearch_cluster_status", status=status)
             for status in ("green", "red")
         )
         assert (green, red) == (1, 0)
-        free = running.metric('tidegate_elasticsearch_disk_free_bytes{node="tidegate"}')
-        size = running.metric('tidegate_elasticsearch_disk_bytes{node="tidegate"}')
+        free = running.metric("tidegate_elasticsearch_disk_free_bytes", node="tidegate")
+        size = running.metric("tidegate_elasticsearch_disk_bytes", node="tidegate")
         assert free
         assert size
         assert 0 < free <= size
@@ -233,10 +236,12 @@ def test_a_logstash_that_hangs_hides_nothing_of_elasticsearch(
             tmp_path, **reader, EXPORTER__LOGSTASH_URL=url, PROMETHEUS__SCRAPE_SECONDS=5
         ) as running,
     ):
-        out = 'tidegate_logstash_events_total{pipeline="main",stage="out"}'
-        running.until(lambda: running.metric(out) == 110, "Logstash is read")
+        out = partial(
+            running.metric, "tidegate_logstash_events_total", pipeline="main", stage="out"
+        )
+        running.until(lambda: out() == 110, "Logstash is read")
         numbers["pipelines"] = stats(3)["pipelines"]
-        running.until(lambda: running.metric(out) == 3, "it restarted and counts anew")
+        running.until(lambda: out() == 3, "it restarted and counts anew")
         silent.set()
         found = running.metrics()
         assert "tidegate_logstash_up 0.0" in found
@@ -256,7 +261,7 @@ def test_an_alert_is_found_once_however_often_it_is_told(tmp_path: Path) -> None
             400,
             {"error": "alerts: Field required"},
         )
-        assert running.metric('tidegate_exporter_alerts_total{status="firing"}') == 3
+        assert running.metric("tidegate_exporter_alerts_total", status="firing") == 3
     lines = [line for path in running.logs.iterdir() for line in path.read_text().splitlines()]
     with closing(EmbeddedStore(tmp_path / "store")) as store:
         assert store.append([json.loads(line) for line in lines]) == []

@@ -1,30 +1,27 @@
-"""How many requests wait, as the gateway itself says: asked only while there is no replica.
+"""The length of the gateway's queue, read from its exporter while there is no replica.
 
-Prometheus knows it too, after a scrape and an evaluation of the rules, some seconds later; whoever
-waits for a cold start feels those. And at zero the autoscaler must not depend on Prometheus.
+Prometheus has it some seconds later, after a scrape and an evaluation of the rules, and a cold start would
+take that much longer. And at zero replicas the autoscaler must not depend on Prometheus.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Final
+from math import isfinite
 
 import aiohttp
 
-QUEUE: Final = re.compile(
-    rb'^haproxy_backend_current_queue\{proxy="model"\} (\d{1,9}(?:\.\d+)?)$', re.MULTILINE
-)
+from tidegate.runtime.metrics_text import sample_value
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayQueue:
-    """Asks the gateway's exporter.
+    """Reads the gateway's exporter.
 
     Attributes:
-        url: where its metrics are, as http://HOST:PORT/metrics.
-        session: its connections; the caller closes it.
-        timeout_seconds: how long the answer may take.
+        url: of its metrics, as http://HOST:PORT/metrics.
+        session: the caller closes it.
+        timeout_seconds: of a request.
     """
 
     url: str
@@ -32,7 +29,7 @@ class GatewayQueue:
     timeout_seconds: float = 1.0
 
     async def read(self) -> float | None:
-        """The number of requests; None if the gateway does not tell. Never an error."""
+        """The number of requests; None if it cannot be read. Never raises."""
         try:
             async with self.session.get(
                 self.url,
@@ -40,7 +37,8 @@ class GatewayQueue:
                 timeout=aiohttp.ClientTimeout(total=self.timeout_seconds),
                 allow_redirects=False,
             ) as answer:
-                found = QUEUE.search(await answer.read())
+                text = await answer.text("utf-8")
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError):
             return None
-        return float(found[1]) if found else None
+        queued = sample_value(text, "haproxy_backend_current_queue", proxy="model")
+        return queued if queued is not None and isfinite(queued) and queued >= 0 else None

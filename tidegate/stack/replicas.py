@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Fetch
+from tidegate.runtime.metrics_text import sample_value, samples
+from tidegate.stack.gateway_admin import PROXY
 from tidegate.stack.keeper import Keeper, State
 from tidegate.stack.release import Release
 
@@ -17,12 +18,6 @@ Load = Callable[[], Awaitable[Mapping[int, int]]]
 """The requests that each replica works on, by its number; empty if that cannot be known now."""
 
 LOAD_SECONDS: Final = 0.5
-_SESSIONS = re.compile(
-    r'^haproxy_server_current_sessions\{proxy="model",server="model(\d+)"\} (\d+)', re.MULTILINE
-)
-_UP = re.compile(
-    r'^haproxy_server_status\{proxy="model",server="model(\d+)",state="UP"\} 1$', re.MULTILINE
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +73,13 @@ def gateway_load(fetch: Fetch, metrics_port: int) -> Load:
 
     async def load() -> Mapping[int, int]:
         text = await fetch(url, LOAD_SECONDS)
-        return {int(number): int(busy) for number, busy in _SESSIONS.findall(text or "")}
+        found = samples(text or "", "haproxy_server_current_sessions", proxy=PROXY)
+        servers = ((labels["server"].removeprefix(PROXY), busy) for labels, busy in found)
+        return {
+            int(number): int(busy)
+            for number, busy in servers
+            if number.isdecimal() and busy.is_integer()
+        }
 
     return load
 
@@ -89,7 +90,8 @@ def gateway_sees(fetch: Fetch, metrics_port: int) -> Callable[[int], Awaitable[b
 
     async def seen(number: int) -> bool:
         text = await fetch(url, LOAD_SECONDS)
-        return number in {int(up) for up in _UP.findall(text or "")}
+        labels = {"proxy": PROXY, "server": f"{PROXY}{number}", "state": "UP"}
+        return sample_value(text or "", "haproxy_server_status", **labels) == 1
 
     return seen
 

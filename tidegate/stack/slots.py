@@ -11,7 +11,6 @@ matter what is started, dies or is started again meanwhile.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from typing import Final, Protocol
 
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Fetch
+from tidegate.runtime.metrics_text import sample_value
 from tidegate.slots_file import SlotsFile
 from tidegate.stack.gateway_admin import AdminError, GatewayAwayError
 
@@ -27,7 +27,6 @@ COMPONENT: Final = "slots"
 POLL_SECONDS: Final = 0.05
 # A replica that works answers far sooner; one that hangs must not hold up the others for long.
 ASK_SECONDS: Final = 0.5
-_SLOTS = re.compile(r"^tidegate_slots(?:\{[^}]*\})? (\d+)(?:\.0)?$", re.MULTILINE)
 
 Shown = Callable[[int], Awaitable[int | None]]
 """The slots that a replica has, by its number, as it says itself; None if it does not say."""
@@ -46,11 +45,12 @@ class Limits(Protocol):
 
 
 def slots_shown(fetch: Fetch, address: Callable[[int], str]) -> Shown:
-    """What replicas say in their metrics."""
+    """Reads them from the metrics of the replicas."""
 
     async def shown(number: int) -> int | None:
-        found = _SLOTS.search(await fetch(f"{address(number)}/metrics", ASK_SECONDS) or "")
-        return int(found[1]) if found else None
+        text = await fetch(f"{address(number)}/metrics", ASK_SECONDS)
+        slots = sample_value(text or "", "tidegate_slots")
+        return int(slots) if slots is not None and slots.is_integer() else None
 
     return shown
 

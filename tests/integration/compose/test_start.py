@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import socket
 import sys
 import urllib.request
@@ -21,6 +20,8 @@ from integration.compose.project import (
     until,
 )
 from ports import free_port
+
+from tidegate.runtime.metrics_text import sample_value
 
 pytestmark = pytest.mark.integration
 
@@ -74,9 +75,7 @@ def metrics(address: str) -> str:
 
 def memory(text: str, name: str, service: str, container: str) -> float:
     """A value of a container's memory; 0 if there is none."""
-    labels = f'{{container="{container}",service="{service}"}}'
-    found = re.search(rf"^{name}{re.escape(labels)} (\S+)$", text, re.MULTILINE)
-    return float(found[1]) if found else 0.0
+    return sample_value(text, name, container=container, service=service) or 0.0
 
 
 def test_as_a_service_it_needs_no_capability_and_finds_its_project(project: Project) -> None:

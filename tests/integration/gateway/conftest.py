@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import os
-import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,6 +19,7 @@ import pytest
 from aiohttp import web
 from ports import free_port
 
+from tidegate.runtime.metrics_text import sample_value
 from tidegate.settings import Settings
 from tidegate.stack import gateway
 
@@ -153,9 +154,8 @@ class Gateway:
         """The value of one series of its exporter; NaN if there is none."""
         async with self.session.get(f"http://127.0.0.1:{self.metrics_port}/metrics") as answer:
             text = await answer.text()
-        wanted = "".join(rf'(?=[^}}]*\b{key}="{value}")' for key, value in labels.items())
-        found = re.search(rf"^{name}\{{{wanted}[^}}]*\}} (\S+)$", text, re.MULTILINE)
-        return float(found[1]) if found else float("nan")
+        found = sample_value(text, name, **labels)
+        return math.nan if found is None else found
 
     async def arrived(self) -> float:
         """How many requests have come for the replicas; the gateway's own (waiting.lua) is none."""

@@ -20,6 +20,7 @@ from ports import free_port
 
 from service.artefact import SAMPLES, Artefact, load
 from service.training import train_flights
+from tidegate.runtime.metrics_text import sample_value
 
 ROOT = Path(__file__).parents[3]
 
@@ -46,7 +47,9 @@ class Service:
     def number(self, metric: str) -> float:
         """The value of a metric without labels."""
         text = httpx.get(f"{self.url}/metrics", timeout=60).text
-        return float(next(line for line in text.splitlines() if line.startswith(metric)).split()[1])
+        found = sample_value(text, metric)
+        assert found is not None, text
+        return found
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and wait for the end; gives the exit code."""

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import pty
-import re
 import signal
 import subprocess
 import sys
@@ -19,6 +18,8 @@ import aiohttp
 import psutil
 import pytest
 from driving import eventually
+
+from tidegate.runtime.metrics_text import sample_value
 
 from .conftest import ROOT, Stack
 
@@ -53,10 +54,9 @@ async def arrived(session: aiohttp.ClientSession, port: int) -> float:
     """Requests that the gateway has taken for the replicas; its own (waiting.lua) is none."""
     async with session.get(f"http://127.0.0.1:{port}/metrics") as answer:
         text = await answer.text()
-    (total,) = re.findall(
-        r'^haproxy_backend_sessions_total\{proxy="model"\} (\S+)$', text, re.MULTILINE
-    )
-    return float(total) - 1
+    total = sample_value(text, "haproxy_backend_sessions_total", proxy="model")
+    assert total is not None
+    return total - 1
 
 
 async def test_down_under_load_answers_what_the_gateway_has_taken(

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from service.feedback import BLOCK_OUTCOMES, status_of, take
+from tidegate.runtime.metrics_text import sample_value
 
 from .conftest import Serve, Served
 
@@ -90,9 +91,7 @@ async def test_a_label_that_comes_too_late_gets_410_and_is_counted_as_that(
         (event,) = (e for e in served.events() if e["tidegate"]["route"] == "/feedback")
     assert answer.status_code == 410
     assert event["error"]["type"] == "expired"
-    counted = [each for each in metrics.splitlines() if "refused_total{" in each]
-    (line,) = (each for each in counted if 'reason="expired"' in each)
-    assert line.endswith(" 1.0")
+    assert sample_value(metrics, "ml_feedback_refused_total", reason="expired") == 1
 
 
 @pytest.mark.parametrize(

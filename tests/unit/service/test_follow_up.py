@@ -18,6 +18,7 @@ from service.artefact import Artefact, Manifest
 from service.shadow import incompatibility
 from tidegate.drift.rows import EVENT_ROWS, outcome_id
 from tidegate.retraining.stored_rows import join
+from tidegate.runtime.metrics_text import sample_value
 
 from .conftest import Serve, Served, until
 
@@ -29,10 +30,8 @@ def challenger(flights: Artefact, tmp_path_factory: pytest.TempPathFactory) -> A
 
 
 def value(metrics: str, name: str, **labels: str) -> float:
-    wanted = {f'{key}="{text}"' for key, text in labels.items()}
-    lines = (line for line in metrics.splitlines() if line.startswith(f"{name}{{"))
-    found = [line for line in lines if all(label in line for label in wanted)]
-    return float(found[0].rsplit(" ", 1)[1]) if found else -1.0
+    found = sample_value(metrics, name, **labels)
+    return -1.0 if found is None else found
 
 
 async def predict(served: Served, instances: list[dict[str, Any]]) -> dict[str, Any]:

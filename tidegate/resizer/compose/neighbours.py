@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from tidegate.resizer.compose.containers import Container
 from tidegate.runtime.http_probe import Fetch
+from tidegate.runtime.metrics_text import sample_value
 
 PORT: Final = 8000
 """Where a replica listens in its container."""
 ASK_SECONDS: Final = 0.5
-_BUSY = re.compile(r"^tidegate_slots_busy(?:\{[^}]*\})? (\S+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +55,8 @@ class Neighbours:
 
 def busy_slots(metrics: str) -> float:
     """The slots in use, from a replica's metrics; infinity if they do not say."""
-    found = _BUSY.search(metrics)
-    try:
-        busy = float(found[1]) if found else math.inf
-    except ValueError:
-        return math.inf
-    return math.inf if math.isnan(busy) else busy
+    busy = sample_value(metrics, "tidegate_slots_busy")
+    return math.inf if busy is None or math.isnan(busy) else busy
 
 
 def _works(container: Container) -> bool:
