@@ -15,15 +15,15 @@ def samples(text: str, name: str, **labels: str) -> list[tuple[Mapping[str, str]
     """
     lines = [line for line in text.splitlines() if line.startswith((f"{name}{{", f"{name} "))]
     try:
-        families = list(text_string_to_metric_families("\n".join((*lines, ""))))
-    except (ValueError, IndexError):  # the parser raises either for a malformed line
+        return [
+            (sample.labels, float(sample.value))
+            for family in text_string_to_metric_families("\n".join((*lines, "")))
+            for sample in family.samples
+            if labels.items() <= sample.labels.items()
+        ]
+    # The parser raises the first two for a malformed line; the third comes from an integer of 400 digits.
+    except (ValueError, IndexError, OverflowError):
         return []
-    return [
-        (sample.labels, float(sample.value))
-        for family in families
-        for sample in family.samples
-        if labels.items() <= sample.labels.items()
-    ]
 
 
 def sample_value(text: str, name: str, **labels: str) -> float | None:

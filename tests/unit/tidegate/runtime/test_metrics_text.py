@@ -30,6 +30,7 @@ def test_a_sample_is_found_by_its_name_and_some_of_its_labels() -> None:
 def test_a_malformed_line_of_another_name_does_no_harm() -> None:
     assert sample_value(PAGE, "up") == 1
     assert sample_value(PAGE, "broken") is None
+    assert sample_value(f"up {'9' * 400}\n", "up") is None
 
 
 @given(st.text(alphabet='{}"=,\\ \t1.ab#-+eN_é\n'))
