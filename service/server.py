@@ -12,7 +12,7 @@ from typing import Final
 import uvicorn
 
 from service.app import create_app
-from service.door import SETTLE_SECONDS, ignore_newcomers
+from service.graceful_close import SETTLE_SECONDS, drop_new_connections
 from service.replica import Replica
 from tidegate.settings import Settings
 from tidegate.telemetry import get_logger
@@ -92,7 +92,7 @@ class Server(uvicorn.Server):
         asyncio.get_running_loop().call_later(self._grace_seconds, self._close_listener)
 
     def _close_listener(self) -> None:
-        ignore_newcomers(self._listener)
+        drop_new_connections(self._listener)
         asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._stop_now)
 
     def _stop_now(self) -> None:
