@@ -1,7 +1,7 @@
-"""Remembers how far each file was delivered, across restarts and power cuts.
+"""How far each event file is delivered, across restarts and power failures.
 
-It is written after the store has acknowledged. If it is lost, everything that lies in files is delivered
-again, and the events' ids keep the store from having anything twice.
+The checkpoint is written after the store has acknowledged. If it is lost, all event files are delivered
+again, and the store drops duplicates by the events' ids.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ VERSION: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What has been delivered.
+    """What is delivered.
 
     Attributes:
         offsets: of each file, the first byte not delivered.
-        quarantine_bytes: size of the quarantine that belongs to it; what is beyond was set aside in
-            a delivery that did not end, and will be again. None: unknown.
+        quarantine_bytes: the size of the quarantine at this checkpoint. Lines beyond it are of a delivery
+            that did not end, and are quarantined again. None: unknown.
     """
 
     offsets: dict[str, int] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class Checkpoint:
         self.problem = ""
 
     def load(self) -> Progress:
-        """The progress; none at all (and a `problem`) if the file cannot be read."""
+        """Read the progress; if the file cannot be read, it is empty and `problem` says why."""
         try:
             return _read(json.loads(self._path.read_bytes()))
         except FileNotFoundError:
@@ -51,7 +51,7 @@ class Checkpoint:
         """Write the progress atomically and durably.
 
         Raises:
-            OSError: the disk does not take it.
+            OSError: it cannot be written.
         """
         held = {
             "version": VERSION,

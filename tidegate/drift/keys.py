@@ -1,4 +1,4 @@
-"""The key that signs prediction ids: one for all replicas, seen by nobody else."""
+"""The key that signs prediction ids: all replicas share it, and no other user can read it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ SHORTEST: Final = 16
 
 
 def prediction_key(settings: Settings) -> bytes:
-    """The key in the file of the settings; else the one in the data folder, made if there is none yet.
+    """The key from `drift.prediction_key_file`, or else from the data folder, where it is created if absent.
 
     Raises:
-        SettingsError: the file does not read, or what it holds is too short.
+        SettingsError: the file cannot be read or created, or the key is too short.
     """
     named = settings.drift.prediction_key_file
     if named is not None:
@@ -32,9 +32,9 @@ def _read(file: Path, setting: str) -> bytes:
     try:
         key = file.read_bytes().strip()
     except OSError as error:
-        raise SettingsError(f"{setting}: {file} does not read: {error.strerror}") from error
+        raise SettingsError(f"{setting}: {file} cannot be read: {error.strerror}") from error
     if len(key) < SHORTEST:
-        raise SettingsError(f"{setting}: the key in {file} has less than {SHORTEST} bytes")
+        raise SettingsError(f"{setting}: the key in {file} has fewer than {SHORTEST} bytes")
     return key
 
 
@@ -46,5 +46,5 @@ def _make(file: Path) -> None:
             opened.write(f"{secrets.token_hex(32)}\n".encode())
     except OSError as error:
         raise SettingsError(
-            f"stack.data_dir: cannot keep a key at {file}: {error.strerror}"
+            f"stack.data_dir: cannot write a key to {file}: {error.strerror}"
         ) from error

@@ -1,4 +1,4 @@
-"""Where everything lies in the data folder, and the lock that says whose it is."""
+"""The paths in the data folder, and the lock that allows one stack for each."""
 
 from __future__ import annotations
 

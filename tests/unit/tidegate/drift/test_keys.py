@@ -36,7 +36,7 @@ def test_a_key_that_is_given_is_used(tmp_path: Path) -> None:
 
 def test_a_bad_key_is_named(tmp_path: Path) -> None:
     missing = settings(tmp_path, prediction_key_file=tmp_path / "none")
-    with pytest.raises(SettingsError, match=r"drift\.prediction_key_file: .*none does not read"):
+    with pytest.raises(SettingsError, match=r"drift\.prediction_key_file: .*none cannot be read"):
         prediction_key(missing)
     (tmp_path / KEY_FILE).write_text("short\n")
     with pytest.raises(SettingsError, match=r"stack\.data_dir: the key .* less than 16 bytes"):
@@ -45,5 +45,5 @@ def test_a_bad_key_is_named(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(SettingsError, match=r"stack\.data_dir: cannot keep a key"):
+    with pytest.raises(SettingsError, match=r"stack\.data_dir: cannot write a key"):
         prediction_key(settings(tmp_path / "file" / "data"))
