@@ -49,11 +49,11 @@ def retrain(
     keep: Annotated[bool, typer.Option("--keep", help="Write it even if it is no better.")] = False,
 ) -> None:
     """Train a challenger on newer rows and labels, and say whether it is better: exit 0, 1 if not."""
-    from tidegate.retraining.run import Wish
+    from tidegate.retraining.run import RetrainOptions
     from tidegate.retraining.run import retrain as run
 
-    wish = Wish(out, since=since, months=from_dataset, least=min_rows, keep=keep)
-    raise typer.Exit(run(settings(), wish))
+    options = RetrainOptions(out, since=since, months=from_dataset, least=min_rows, keep=keep)
+    raise typer.Exit(run(settings(), options))
 
 
 @commands.command(

@@ -1,8 +1,8 @@
-"""`tidegate demo`: the main job from one command, as a person would do it by hand.
+"""`tidegate demo`: training, load, scaling and search in one command.
 
-Train, start with one replica and the simulated device, send the `seed` load, watch the replicas
-follow, then find the slowest request in its logs, trace and metrics. Every step is a public command,
-run as a child, so what the demo shows is what a person can repeat.
+Train the model, start a stack with one replica and the simulated device, send the `seed` load, show the
+scaling decisions, then find the slowest request in its logs, trace and metrics. Each step is a public command
+in a child process, so that a person can repeat it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ DELIVERY_SECONDS: Final = 30.0
 
 
 def demo(settings: Settings) -> int:
-    """Run it. Returns the exit code: 0 if every request was answered and the objective came back."""
+    """Run the demo. Returns the exit code: 0 if every request succeeded and the objective was met again."""
     console = Console()
     environment = {**os.environ, **DEMO}
     runs = Path("runs")

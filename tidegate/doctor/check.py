@@ -13,7 +13,7 @@ STYLES: Final = {"ok": "green", "warn": "yellow", "missing": "red"}
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing looked at. `missing` stops a start, `warn` does not; `text` says what to do."""
+    """One check. `missing` stops a start, `warn` does not; `text` says what to do."""
 
     name: str
     state: Literal["ok", "warn", "missing"]

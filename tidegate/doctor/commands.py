@@ -16,7 +16,7 @@ from tidegate.stack.environment import absolute
 
 
 def doctor(settings: Settings) -> int:
-    """Say what is missing or in the way, and what to do about it.
+    """Show what is missing or in the way of `tidegate up`, and what to do about it.
 
     Returns:
         The exit code: 0, or 1 if something needed is missing.
@@ -25,7 +25,7 @@ def doctor(settings: Settings) -> int:
 
 
 def compose_doctor() -> int:
-    """Say what stands against `docker compose up` on this machine, and what to do about it.
+    """Show what is in the way of `docker compose up` on this machine, and what to do about it.
 
     Returns:
         The exit code: 0, or 1 if something needed is missing.

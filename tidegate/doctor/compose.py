@@ -1,7 +1,7 @@
-"""What the Compose stack needs of this machine: `tidegate doctor --compose`, before `docker compose up`.
+"""The checks of `tidegate doctor --compose`, to be run before `docker compose up`.
 
-Compose itself finds a taken port only when it starts the container that publishes it, after minutes; and
-no container can look at the ports of the host.
+Compose finds a taken port only when it starts the container that publishes it, after minutes, and no
+container can inspect the ports of the host.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PUBLISHED: Final = re.compile(r":(\d+)->")
 
 
 def compose_checks(project: Path) -> list[Check]:
-    """Examine everything; without an engine, only what can be seen without it.
+    """Every check; without a Docker engine, those that need none.
 
     Args:
         project: the folder of docker-compose.yml.
@@ -74,7 +74,7 @@ def compose_check(text: str) -> Check:
 
 
 def ports_check(config: dict[str, Any], ours: set[int]) -> Check:
-    """Whether each port that the stack publishes is free; `ours` are those that it has already."""
+    """Whether each port that the stack publishes is free; `ours` are those that the running stack has."""
     wanted = [
         Wanted(f"{name.upper()}_PORT", port["host_ip"], int(port["published"]))
         for name, service in config["services"].items()
@@ -87,7 +87,7 @@ def ports_check(config: dict[str, Any], ours: set[int]) -> Check:
 
 
 def socket_check(config: dict[str, Any], info: dict[str, Any]) -> Check:
-    """Whether the resizer gets the engine's socket: a rootless engine has it elsewhere."""
+    """Whether the resizer can reach the engine's socket, which a rootless engine has at another path."""
     mounts = config["services"]["resizer"]["volumes"]
     (socket,) = (one["source"] for one in mounts if one["target"] == DEFAULT_SOCKET)
     rootless = any("name=rootless" in option for option in info.get("SecurityOptions") or ())
@@ -98,7 +98,7 @@ def socket_check(config: dict[str, Any], info: dict[str, Any]) -> Check:
 
 
 def memory_check(info: dict[str, Any]) -> Check:
-    """Whether the engine's machine has the memory that the stack's limits add up to."""
+    """Whether the engine's machine has the sum of the stack's memory limits."""
     total = int(info.get("MemTotal") or 0)
     warning = preflight.memory_warning(total)
     return Check("memory", "warn" if warning else "ok", warning or f"{total / GIB:.1f} GiB")
@@ -107,7 +107,7 @@ def memory_check(info: dict[str, Any]) -> Check:
 def disk_checks(info: dict[str, Any]) -> list[Check]:
     """Whether the engine's disk has the free space that Elasticsearch asks for.
 
-    Docker Desktop's disk is in its virtual machine: there `secrets` finds it out at the start.
+    Docker Desktop's disk is in its virtual machine, where the one-shot `secrets` checks it at the start.
     """
     root = Path(str(info.get("DockerRootDir") or ""))
     if "Docker Desktop" in str(info.get("OperatingSystem")) or not root.is_dir():

@@ -1,4 +1,4 @@
-"""What the stack needs of this machine, what of it is there, and what to do about the rest."""
+"""The checks for a stack on this machine."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _REQUIREMENT = re.compile(r"""^([A-Za-z0-9._-]+)[^;]*(?:;.*extra == ['"]([\w-]+)
 
 
 async def checks(settings: Settings) -> list[Check]:
-    """Look at everything. The paths of the settings are absolute."""
+    """Every check. The paths of the settings are absolute."""
     return [
-        # First of all: on a full disk everything else fails in words of its own.
+        # First: on a full disk the other checks fail for reasons that mislead.
         _data_folder(settings.stack.data_dir),
         _python(),
         *package_checks(requires("tidegate") or [], _installed),
@@ -91,7 +91,7 @@ def _installed(name: str) -> bool:
 async def program_check(
     name: str, find: Callable[[], Path], version_flag: str, *, needed: bool = True
 ) -> Check:
-    """Whether a program that comes with the stack is there and says its version."""
+    """Whether a program of the stack is installed and reports its version."""
     try:
         path = find()
         process = await asyncio.create_subprocess_exec(
@@ -108,7 +108,7 @@ async def program_check(
 
 
 def optional_check(name: str, without: str) -> Check:
-    """Whether a program that is not needed is on PATH; if it is not, what is then without it."""
+    """Whether an optional program is on PATH; `without` says what its absence means."""
     path = shutil.which(name)
     return Check(name, "ok", path) if path else Check(name, "warn", f"not on PATH: {without}")
 
@@ -132,7 +132,7 @@ def _data_folder(folder: Path) -> Check:
 
 
 def disk_check(folder: Path, free: int) -> Check:
-    """Whether so many free bytes are enough."""
+    """Whether the disk has enough free bytes."""
     text = f"{folder}, {free / 2**30:.1f} GiB free"
     if free < DISK_BYTES:
         return Check("data folder", "warn", f"{text}: events and samples may take 2 GiB")
@@ -140,7 +140,7 @@ def disk_check(folder: Path, free: int) -> Check:
 
 
 def memory_check(free: int) -> Check:
-    """Whether so many bytes of available memory are enough."""
+    """Whether enough memory is available, in bytes."""
     text = f"{free / 2**30:.1f} GiB available"
     if free < MEMORY_BYTES:
         return Check("memory", "warn", f"{text}: six replicas and their company take 1 GiB")

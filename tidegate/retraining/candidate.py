@@ -1,4 +1,4 @@
-"""The challenger: the champion's own pipeline, fitted anew on newer rows, as a whole artefact."""
+"""The challenger: the champion's pipeline, fitted on newer rows and written as an artefact."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """A challenger and how it did."""
+    """A challenger, and how it compares with the champion."""
 
     manifest: Manifest
     differences: list[Difference]
@@ -46,16 +46,16 @@ class Challenge:
 
 
 def challenge(champion: Artefact, rows: Labelled, folder: Path, tell: Tell) -> Challenge:
-    """Fit, convert, compare on the newest rows, and write an artefact's files.
+    """Fit, convert and compare a challenger, and write its artefact's files.
 
-    What it learns from is older than what it is compared on, as it will be once it serves; blocks of time
-    are not cut in two.
+    The rows of the comparison are newer than those of the training, as in production. A block of time is
+    never divided.
 
     Args:
         champion: what is served now.
         rows: rows and their labels.
         folder: an empty one.
-        tell: takes a line for each step.
+        tell: called with a line for each step.
 
     Raises:
         NoRowsError: there are too few rows of a class.

@@ -20,7 +20,7 @@ BLOCKS: Final = 50
 
 
 class NoRowsError(Exception):
-    """There is not enough to learn from, or it does not fit; the text says what and why."""
+    """There are too few rows, or they do not fit the model. The text says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,8 @@ class Labelled:
     Attributes:
         matrix: float32, encoded by the champion's features.
         truth: the position of each row's true label in the champion's classes.
-        block: rows of one block share a day (or a short stretch of time), and so their luck.
-        window: the first and the last day or moment, in ISO 8601.
+        block: rows of one block are from one day or one short interval, and so not independent.
+        window: the first and the last day or time, in ISO 8601.
         source: where they come from, in words.
     """
 
@@ -46,7 +46,7 @@ class Labelled:
 
 
 def from_events(kept: Sequence[Kept], champion: Manifest) -> Labelled:
-    """What was kept by the service and labelled since, oldest first.
+    """Rows from stored events, oldest first.
 
     Raises:
         NoRowsError: a row does not fit the champion's features, or there is none.
@@ -69,7 +69,7 @@ def from_events(kept: Sequence[Kept], champion: Manifest) -> Labelled:
     return Labelled(
         matrix=np.concatenate(parts),
         truth=np.array([places[one.label] for one in ordered], dtype=np.intp),
-        block=_stretches(at_us),
+        block=_intervals(at_us),
         window=(_moment(ordered[0].at_us), _moment(ordered[-1].at_us)),
         source="events",
     )
@@ -122,8 +122,8 @@ def months_of(text: str) -> tuple[int, ...]:
     return tuple(range(low, high + 1))
 
 
-def _stretches(at_us: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Up to `BLOCKS` stretches with as many rows each; rows of one moment are in the same one."""
+def _intervals(at_us: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Up to `BLOCKS` intervals with about equal numbers of rows; rows of one time are in the same one."""
     edges = np.unique(np.quantile(at_us, np.linspace(0, 1, BLOCKS + 1)[1:-1], method="lower"))
     return np.searchsorted(edges, at_us, side="left").astype(np.int64)
 

@@ -1,4 +1,4 @@
-"""`tidegate retrain`: a challenger from newer rows, and whether it should take the champion's place."""
+"""`tidegate retrain`: train a challenger on newer rows, and write it if it is better than the champion."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ NAMES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What a person asked for.
+class RetrainOptions:
+    """The options of the command.
 
     Attributes:
         out: the artefact folder to write.
-        since: how far back events are read, `7d` or a moment.
+        since: how far back events are read, `7d` or a time.
         months: months of the flight data, such as `3-6`; empty means events.
-        least: rows with labels below which nothing is trained.
+        least: the smallest number of rows with labels to train on.
         keep: write the artefact even if it is not better.
     """
 
@@ -63,11 +63,11 @@ class Wish:
     keep: bool = False
 
 
-def retrain(settings: Settings, wish: Wish) -> int:
+def retrain(settings: Settings, options: RetrainOptions) -> int:
     """Train a challenger, compare it, and write it if it is better.
 
     Returns:
-        The exit code: 0 better and written, 1 not better (written only with `keep`), 2 it could not be told.
+        The exit code: 0 better and written, 1 not better (written only with `keep`), 2 no comparison made.
 
     Raises:
         OSError: a file cannot be read or written.
@@ -77,10 +77,10 @@ def retrain(settings: Settings, wish: Wish) -> int:
     from service.export import ExportError  # noqa: PLC0415
 
     try:
-        artefact.refuse_foreign(wish.out)
+        artefact.refuse_foreign(options.out)
         champion = asyncio.run(find_model(settings.model.path, settings.stack.data_dir))
-        rows = _rows(settings, wish, champion, console)
-        return _contest(champion, rows, wish, console)
+        rows = _rows(settings, options, champion, console)
+        return _contest(champion, rows, options, console)
     except (
         ArtefactError,
         ExportError,
@@ -94,34 +94,36 @@ def retrain(settings: Settings, wish: Wish) -> int:
 
 
 def find(store: EventStore, model: str, since: datetime) -> Found:
-    """The rows of a model that were kept since then, with their labels."""
+    """The stored rows of a model since a time, with their labels."""
     rows = Follower(store, ROWS_QUERY, since).events()
     outcomes = Follower(store, OUTCOMES_QUERY, since).events()
     return join(rows, outcomes, model)
 
 
-def _rows(settings: Settings, wish: Wish, champion: Artefact, console: Console) -> Labelled:
-    if wish.months:
-        rows = from_dataset(months_of(wish.months), champion.manifest)
+def _rows(
+    settings: Settings, options: RetrainOptions, champion: Artefact, console: Console
+) -> Labelled:
+    if options.months:
+        rows = from_dataset(months_of(options.months), champion.manifest)
     else:
-        since = moments.when(wish.since, datetime.now(UTC))
+        since = moments.when(options.since, datetime.now(UTC))
         with closing(open_store(settings, read_only=True)) as store:
             found = find(store, champion.manifest.name, since)
         console.print(
-            f"since {wish.since}: {found.rows:,} rows kept, {found.labels:,} labels, "
+            f"since {options.since}: {found.rows:,} rows kept, {found.labels:,} labels, "
             f"{len(found.kept):,} rows with their label",
             soft_wrap=True,
         )
-        _check_enough(len(found.kept), found, wish)
+        _check_enough(len(found.kept), found, options)
         rows = from_events(found.kept, champion.manifest)
-    if len(rows) < wish.least:
-        raise NoRowsError(f"{len(rows):,} rows are too few: --min-rows asks for {wish.least:,}")
+    if len(rows) < options.least:
+        raise NoRowsError(f"{len(rows):,} rows are too few: --min-rows asks for {options.least:,}")
     console.print(describe(rows, champion.manifest.classes), soft_wrap=True)
     return rows
 
 
-def _check_enough(count: int, found: Found, wish: Wish) -> None:
-    if count >= wish.least:
+def _check_enough(count: int, found: Found, options: RetrainOptions) -> None:
+    if count >= options.least:
         return
     if not found.rows:
         why = (
@@ -136,34 +138,36 @@ def _check_enough(count: int, found: Found, wish: Wish) -> None:
     else:
         why = "wait for more, or look further back with --since"
     raise NoRowsError(
-        f"{count:,} rows with a label are too few: --min-rows asks for {wish.least:,}; {why}"
+        f"{count:,} rows with a label are too few: --min-rows asks for {options.least:,}; {why}"
     )
 
 
-def _contest(champion: Artefact, rows: Labelled, wish: Wish, console: Console) -> int:
+def _contest(champion: Artefact, rows: Labelled, options: RetrainOptions, console: Console) -> int:
     from tidegate.retraining.candidate import challenge  # noqa: PLC0415 - scikit-learn takes seconds to import
 
-    with artefact.locked(wish.out), tempfile.TemporaryDirectory(prefix="tidegate-") as draft:
+    with artefact.locked(options.out), tempfile.TemporaryDirectory(prefix="tidegate-") as draft:
         made = challenge(champion, rows, Path(draft), lambda text: console.print(f"✓ {text}"))
         versions = (champion.manifest.version, made.manifest.version)
         console.print("champion {}, challenger {}:".format(*versions), soft_wrap=True)
         console.print(comparison(made.differences))
         better = is_better(made.differences)
-        if better or wish.keep:
-            with artefact.staged(wish.out) as folder:
+        if better or options.keep:
+            with artefact.staged(options.out) as folder:
                 shutil.copytree(draft, folder, dirs_exist_ok=True)
     name = f"{made.manifest.name} {made.manifest.version}"
     if better:
-        console.print(f"take it: {name} is better, and is in {wish.out}", soft_wrap=True)
-        console.print(f"next: tidegate deploy {wish.out}", soft_wrap=True)
+        console.print(f"take it: {name} is better, and is in {options.out}", soft_wrap=True)
+        console.print(f"next: tidegate deploy {options.out}", soft_wrap=True)
         return BETTER
-    where = f"kept in {wish.out}" if wish.keep else "not written (--keep writes it all the same)"
+    where = (
+        f"kept in {options.out}" if options.keep else "not written (--keep writes it all the same)"
+    )
     console.print(f"do not take it: {name} is not surely better; {where}", soft_wrap=True)
     return NOT_BETTER
 
 
 def comparison(differences: list[Difference]) -> Table:
-    """The table that a person decides by."""
+    """The measures of both models as a table."""
     table = Table("", "champion", "challenger", "difference", "95 %", "", box=None)
     for one in differences:
         better = "↓" if one.measure in LOWER_IS_BETTER else "↑"

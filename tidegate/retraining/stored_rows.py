@@ -1,4 +1,4 @@
-"""Rows that the service kept, brought together with their labels: read from the stored events."""
+"""Request rows and their labels, joined from stored events."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OUTCOMES_QUERY: Final = "event.dataset:tidegate.outcome"
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A row with its true label; `at_us` is when it was answered, in microseconds since 1970."""
+    """A row with its true label; `at_us` is the time of the response, in microseconds since 1970."""
 
     at_us: int
     row: Mapping[str, Any]
@@ -24,10 +24,10 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the events held.
+    """Rows and labels found in the events.
 
     Attributes:
-        kept: rows that have their label.
+        kept: rows with a label.
         rows: all rows of the model.
         labels: all its labels.
     """
@@ -38,9 +38,9 @@ class Found:
 
 
 def join(rows: Iterable[Event], outcomes: Iterable[Event], model: str) -> Found:
-    """Bring rows and labels of a model together, of whatever version of it they are.
+    """Join rows and labels of a model, across its versions.
 
-    Of two labels with one id, which a store of several indices may hold, the first one given here counts.
+    If two labels have one id, which several backing indices make possible, the first one counts.
     """
     truth: dict[str, str] = {}
     for event in outcomes:
@@ -77,5 +77,5 @@ def _rows(event: Event) -> Iterator[tuple[str, dict[str, Any]]]:
             for name, row in zip(ids, rows, strict=True)
         ]
     except (KeyError, TypeError, ValueError):
-        return  # an event that somebody else wrote
+        return  # an event that is not ours
     yield from pairs

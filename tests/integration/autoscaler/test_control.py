@@ -38,7 +38,7 @@ async def test_a_pause_holds_the_number_of_a_running_autoscaler_until_it_is_ende
 
     tell(sidecar, "resume")
     await eventually(lambda: plant.count == 3)
-    said = [line for line in sidecar.said() if line.startswith(("paused", "nothing"))]
+    said = [line for line in sidecar.said() if line.startswith(("paused", "the pause"))]
     assert said[0].startswith("paused until ")
     assert said[1:] == ["the pause has ended"]
     for event in sidecar.events("decision"):

@@ -31,7 +31,7 @@ from tidegate.retraining.labelled_rows import (
     from_events,
     months_of,
 )
-from tidegate.retraining.run import Wish, retrain
+from tidegate.retraining.run import RetrainOptions, retrain
 from tidegate.retraining.stored_rows import Kept
 from tidegate.settings import Settings
 from tidegate.store.opening import open_store
@@ -207,10 +207,10 @@ def test_rows_and_labels_in_the_store_make_a_better_model(
     configured = settings(flights, tmp_path)
     fill(configured, samples, labels=True)
     out = tmp_path / "next"
-    wish = Wish(out, since="1h", least=501)
-    assert retrain(configured, wish) == retraining.TROUBLE
+    options = RetrainOptions(out, since="1h", least=501)
+    assert retrain(configured, options) == retraining.TROUBLE
     assert "500 rows with a label are too few: --min-rows asks for 501" in capsys.readouterr().err
-    assert retrain(configured, dataclasses.replace(wish, least=500)) == retraining.BETTER
+    assert retrain(configured, dataclasses.replace(options, least=500)) == retraining.BETTER
     said = capsys.readouterr().out
     assert "500 rows kept, 500 labels, 500 rows with their label" in said
     assert "take it: flights" in said
@@ -237,7 +237,7 @@ def test_what_is_missing_is_named(
     open_store(configured).close()
     if rows:
         fill(configured, samples[:rows], labels=False)
-    assert retrain(configured, Wish(tmp_path / "next", since="1h")) == retraining.TROUBLE
+    assert retrain(configured, RetrainOptions(tmp_path / "next", since="1h")) == retraining.TROUBLE
     said = capsys.readouterr().err
     assert why in said
     assert "/feedback" in said
@@ -246,7 +246,7 @@ def test_what_is_missing_is_named(
 
 
 @pytest.mark.parametrize("keep", [False, True])
-def test_one_that_is_no_better_is_written_only_if_wished_for(
+def test_one_that_is_no_better_is_written_only_if_asked_for(
     keep: bool,
     *,
     flights: Artefact,
@@ -259,23 +259,23 @@ def test_one_that_is_no_better_is_written_only_if_wished_for(
     monkeypatch.setattr(retraining, "is_better", lambda _: False)
     monkeypatch.setattr(retraining, "from_dataset", lambda *_: march)
     out = tmp_path / "next"
-    wish = Wish(out, months="3", keep=keep)
-    assert retrain(settings(flights, tmp_path), wish) == retraining.NOT_BETTER
+    options = RetrainOptions(out, months="3", keep=keep)
+    assert retrain(settings(flights, tmp_path), options) == retraining.NOT_BETTER
     assert "do not take it" in capsys.readouterr().out
     assert out.exists() is keep
     assert [p.name for p in tmp_path.iterdir() if p.name.endswith(".tmp")] == []
 
 
 @pytest.mark.parametrize(
-    ("wish", "why"),
+    ("options", "why"),
     [
         ({"months": "13"}, "names no months of a year"),
         ({"since": "yesterday"}, "yesterday"),
         ({"months": "3", "least": 10**6}, "--min-rows asks for 1,000,000"),
     ],
 )
-def test_a_bad_wish_is_one_sentence(
-    wish: dict[str, Any],
+def test_bad_options_are_refused_in_one_sentence(
+    options: dict[str, Any],
     why: str,
     *,
     flights: Artefact,
@@ -285,7 +285,7 @@ def test_a_bad_wish_is_one_sentence(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(retraining, "from_dataset", lambda *_: march)
-    assert retrain(settings(flights, tmp_path), Wish(tmp_path / "next", **wish)) == 2
+    assert retrain(settings(flights, tmp_path), RetrainOptions(tmp_path / "next", **options)) == 2
     assert why in capsys.readouterr().err
 
 
@@ -294,6 +294,8 @@ def test_a_challenger_takes_the_place_of_no_file(
 ) -> None:
     out = tmp_path / "wine.joblib"
     out.write_bytes(b"a model")
-    assert retrain(settings(flights, tmp_path), Wish(out, months="3")) == retraining.TROUBLE
+    assert (
+        retrain(settings(flights, tmp_path), RetrainOptions(out, months="3")) == retraining.TROUBLE
+    )
     assert "wine.joblib is no artefact folder, and is left as it is" in capsys.readouterr().err
     assert out.read_bytes() == b"a model"
