@@ -39,7 +39,7 @@ def test_a_bad_key_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"drift\.prediction_key_file: .*none cannot be read"):
         prediction_key(missing)
     (tmp_path / KEY_FILE).write_text("short\n")
-    with pytest.raises(SettingsError, match=r"stack\.data_dir: the key .* less than 16 bytes"):
+    with pytest.raises(SettingsError, match=r"stack\.data_dir: the key .* fewer than 16 bytes"):
         prediction_key(settings(tmp_path))
 
 
