@@ -1,4 +1,4 @@
-"""A collector's folders, a real embedded store, and collectors that work in them."""
+"""The folders of a collector, a real embedded store, and collectors on them."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ class Troubled:
 
 
 @dataclass
-class Workshop:
-    """A collector's folders, and collectors that work in them one after the other."""
+class Harness:
+    """The folders of a collector, for collectors that run one after the other."""
 
     root: Path
     now: float = NOW
@@ -122,13 +122,13 @@ class Workshop:
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Workshop:
-    return Workshop(tmp_path)
+def harness(tmp_path: Path) -> Harness:
+    return Harness(tmp_path)
 
 
 @pytest.fixture
-def writer(shop: Workshop) -> Iterator[EventWriter]:
-    made = EventWriter(shop.logs, "flights-1", clock_ns=lambda: int(NOW * 1e9))
+def writer(harness: Harness) -> Iterator[EventWriter]:
+    made = EventWriter(harness.logs, "flights-1", clock_ns=lambda: int(NOW * 1e9))
     yield made
     made.close()
 

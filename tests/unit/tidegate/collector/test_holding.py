@@ -1,4 +1,4 @@
-"""A file is never taken for closed, and never deleted, while the process that writes it lives."""
+"""A file is never regarded as closed, and never deleted, while its writer process is alive."""
 
 from __future__ import annotations
 

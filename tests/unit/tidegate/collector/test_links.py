@@ -1,4 +1,4 @@
-"""What others put in the folder of event files leads to nothing outside it."""
+"""Links and pipes in the folder of event files are not followed."""
 
 from __future__ import annotations
 
@@ -69,11 +69,11 @@ def test_a_folder_that_cannot_be_listed_is_reported_and_its_offsets_are_kept(
     put(folder, name(0), line("a"))
     tail = tail_of(folder)
     assert texts(drain(tail)) == ["a"]
-    folder.rename(tmp_path / "aside")
+    folder.rename(tmp_path / "moved")
     folder.symlink_to(folder)
     assert drain(tail) == drain(tail) == []
     assert tail.notices() == [f"{folder} cannot be listed: Too many levels of symbolic links"]
     folder.unlink()
-    (tmp_path / "aside").rename(folder)
+    (tmp_path / "moved").rename(folder)
     put(folder, name(0), line("b"))
     assert texts(drain(tail)) == ["b"]

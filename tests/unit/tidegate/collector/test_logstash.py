@@ -1,4 +1,4 @@
-"""The sink for Logstash, against a stand-in of its http input."""
+"""The Logstash sink, against a test double of its http input."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_events_without_a_response_are_sent_again_and_stored_once(
     ):
         impatient.append(events)
     deadline = time.monotonic() + 30
-    while not double.requests:  # whoever asked has given up, maybe before it was read
+    while not double.requests:  # the client has given up, possibly before the request was read
         assert time.monotonic() < deadline
         time.sleep(0.01)
     double.speak()
@@ -220,7 +220,7 @@ def test_a_wrong_password_names_its_setting_and_a_new_one_needs_no_restart(
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"password_file": None}, "collector.logstash.password_file is needed with a username"),
         ({"password_file": Path("/nowhere")}, "collector.logstash.password_file: .*No such file"),
@@ -228,8 +228,8 @@ def test_a_wrong_password_names_its_setting_and_a_new_one_needs_no_restart(
         ({"url": "http://no such host"}, "http://no such host cannot be reached"),
     ],
 )
-def test_a_bad_setting_is_named(settings: Logstash, change: dict[str, Any], told: str) -> None:
-    with pytest.raises(StoreUnavailableError, match=told):
+def test_a_bad_setting_is_named(settings: Logstash, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(StoreUnavailableError, match=message):
         LogstashSink(settings.model_copy(update=change)).append([event()])
 
 

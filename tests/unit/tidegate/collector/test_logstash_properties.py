@@ -1,4 +1,4 @@
-"""The sink for Logstash and the embedded store agree on what an event is, whatever comes."""
+"""The Logstash sink and the embedded store accept the same events (property-based)."""
 
 from __future__ import annotations
 

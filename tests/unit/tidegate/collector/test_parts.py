@@ -1,4 +1,4 @@
-"""The collector's smaller parts: checkpoint, quarantine, back-off, janitor."""
+"""Checkpoint, quarantine, backoff and file expiry."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_corrupt_checkpoint_restarts_delivery_and_is_reported(tmp_path: Path, 
     assert "delivering every file again" in checkpoint.problem
 
 
-def aside(offset: int = 0) -> QuarantinedLine:
+def quarantined_line(offset: int = 0) -> QuarantinedLine:
     return QuarantinedLine(Place("file.ndjson", offset), 3, "invalid JSON", b"a\xffb")
 
 
@@ -56,7 +56,7 @@ def test_a_quarantined_line_is_stored_with_its_position_and_reason(tmp_path: Pat
     quarantine = Quarantine(tmp_path, clock_ns=lambda: 0)
     quarantine.add([])
     assert quarantine.size() == 0
-    quarantine.add([aside(7)])
+    quarantine.add([quarantined_line(7)])
     assert entries(tmp_path) == [
         {
             "@timestamp": "1970-01-01T00:00:00.000000Z",
@@ -75,7 +75,7 @@ def test_the_files_of_the_collector_are_private(tmp_path: Path, name: str) -> No
     path.write_text("")
     path.chmod(0o644)
     Checkpoint(tmp_path / "checkpoint.json").save(Progress({"a": 5}, 0))
-    Quarantine(tmp_path, clock_ns=lambda: 0).add([aside()])
+    Quarantine(tmp_path, clock_ns=lambda: 0).add([quarantined_line()])
     assert path.stat().st_mode & 0o777 == 0o600
 
 
@@ -86,15 +86,15 @@ def test_no_symbolic_link_is_written_through(tmp_path: Path) -> None:
         (tmp_path / name).symlink_to(target)
     Checkpoint(tmp_path / "checkpoint.json").save(Progress({"a": 5}, 0))  # replaces the link
     with pytest.raises(OSError, match="symbolic links"):
-        Quarantine(tmp_path, clock_ns=lambda: 0).add([aside()])
+        Quarantine(tmp_path, clock_ns=lambda: 0).add([quarantined_line()])
     assert target.read_text() == "of another owner"
 
 
 def test_quarantine_entries_of_an_incomplete_delivery_are_removed(tmp_path: Path) -> None:
     quarantine = Quarantine(tmp_path, clock_ns=lambda: 0)
-    quarantine.add([aside(1)])
+    quarantine.add([quarantined_line(1)])
     size = quarantine.size()
-    quarantine.add([aside(2)])
+    quarantine.add([quarantined_line(2)])
     quarantine.truncate(size)
     quarantine.truncate(10**9)
     assert [entry["offset"] for entry in entries(tmp_path)] == [1]
@@ -103,7 +103,7 @@ def test_quarantine_entries_of_an_incomplete_delivery_are_removed(tmp_path: Path
 def test_a_quarantine_is_rotated(tmp_path: Path) -> None:
     quarantine = Quarantine(tmp_path, clock_ns=lambda: 0, file_bytes=100)
     for offset in range(5):
-        quarantine.add([aside(offset)])
+        quarantine.add([quarantined_line(offset)])
     assert [entry["offset"] for entry in entries(tmp_path)] == [4]
     assert {path.name for path in tmp_path.iterdir()} == {
         "quarantine.ndjson",
@@ -113,7 +113,7 @@ def test_a_quarantine_is_rotated(tmp_path: Path) -> None:
 
 def test_without_a_checkpoint_the_quarantine_is_kept_whole(tmp_path: Path) -> None:
     quarantine = Quarantine(tmp_path, clock_ns=lambda: 0)
-    quarantine.add([aside()])
+    quarantine.add([quarantined_line()])
     assert begin(Checkpoint(tmp_path / "c.json"), quarantine) == Progress({}, quarantine.size())
 
 

@@ -34,7 +34,7 @@ SECOND = 10**9
 
 @cache
 def now_ns() -> int:
-    """The moment that the events are captured from: when they are made, not when tests are collected."""
+    """The time of the events: read when they are created, not when tests are collected."""
     return time.time_ns()
 
 
@@ -143,7 +143,7 @@ def test_search_is_limited_to_the_time_range(
 
 
 @pytest.mark.parametrize(
-    ("query", "captured"),
+    ("query", "message"),
     [
         ("nowhere", "no event since 5m matches 'nowhere'\n"),
         ("log.levle:x", "did you mean log.level?"),
@@ -152,16 +152,16 @@ def test_search_is_limited_to_the_time_range(
     ],
 )
 def test_no_match_is_a_message_and_exit_code_1(
-    settings: Settings, capsys: pytest.CaptureFixture[str], query: str, captured: str
+    settings: Settings, capsys: pytest.CaptureFixture[str], query: str, message: str
 ) -> None:
     assert search(settings, query) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert captured in err
+    assert message in err
 
 
 @pytest.mark.parametrize(
-    ("query", "more", "captured"),
+    ("query", "more", "message"),
     [
         ("log.level:error AND", {}, "cannot parse the query: expected a clause after AND"),
         ("http.response.status_code:abc", {}, "'abc' is not a number"),
@@ -174,10 +174,10 @@ def test_an_invalid_request_is_a_message_and_exit_code_2(
     capsys: pytest.CaptureFixture[str],
     query: str,
     more: dict[str, Any],
-    captured: str,
+    message: str,
 ) -> None:
     assert search(settings, query, **more) == 2
-    assert captured in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_a_missing_store_is_a_message_and_exit_code_2(
@@ -314,12 +314,12 @@ def test_logs_follows_new_events_until_ctrl_c(tmp_path: Path) -> None:
 def test_following_retries_an_unavailable_store(tmp_path: Path) -> None:
     settings = load(stack={"data_dir": tmp_path})
     open_store(settings).close()
-    held = (tmp_path / "store" / "format.json").read_text()
+    content = (tmp_path / "store" / "format.json").read_text()
     (tmp_path / "store" / "format.json").unlink()
     with running(settings, "logs --follow --since 1h") as process:
         assert process.stderr is not None
         assert "(retrying)" in process.stderr.readline()
-        (tmp_path / "store" / "format.json").write_text(held)
+        (tmp_path / "store" / "format.json").write_text(content)
         with closing(open_store(settings)) as store:
             store.append([event("back")])
             assert process.stdout is not None
@@ -336,7 +336,7 @@ def test_a_follower_reads_pages_and_returns_each_event_once(tmp_path: Path) -> N
         store.append(
             [event(f"n {number}", ago=100 - number / 100) for number in range(2 * PAGE + 5)]
         )
-        # As many of one moment as a page holds.
+        # A full page of events with one timestamp.
         store.append([event("same", ago=50) for _ in range(PAGE)])
         follower = Follower(store, "", start)
         assert len(list(follower.events())) == 3 * PAGE + 5

@@ -27,7 +27,7 @@ START = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def event(number: int, **more: Any) -> Event:
-    """An event of so many seconds after the start."""
+    """An event at `seconds` after the start."""
     unix_ns = int(START.timestamp() + number) * 10**9
     return make_event(
         ORIGIN, "app", f"number {number}", unix_ns=unix_ns, event_id=f"id-{number}", fields=more
