@@ -149,7 +149,7 @@ def stop(process: subprocess.Popen[bytes]) -> int:
     return process.wait(timeout=60)
 
 
-def test_killed_again_and_again_it_loses_nothing_and_doubles_nothing(place: Place) -> None:
+def test_repeated_kills_lose_and_duplicate_no_event(place: Place) -> None:
     count = 6000
     writers = [place.writer("flights-1", 100_000), place.writer("flights-2", 30_000)]
     halves = [range(count // 2), range(count // 2, count)]
@@ -178,7 +178,7 @@ def test_killed_again_and_again_it_loses_nothing_and_doubles_nothing(place: Plac
     assert place.quarantined() == []
 
 
-def test_told_to_stop_it_delivers_what_is_there(place: Place) -> None:
+def test_a_stop_signal_delivers_the_remaining_events(place: Place) -> None:
     process = place.start()
     eventually(lambda: place.metric("sink_up") == 1, "it runs")
     process.send_signal(signal.SIGSTOP)
@@ -199,7 +199,9 @@ def test_told_to_stop_it_delivers_what_is_there(place: Place) -> None:
 
 
 @pytest.mark.integration
-def test_elasticsearch_may_go_away_for_a_while(tmp_path: Path, elasticsearch_server: Any) -> None:
+def test_elasticsearch_may_be_unavailable_temporarily(
+    tmp_path: Path, elasticsearch_server: Any
+) -> None:
     elasticsearch = {"kind": "elasticsearch", "elasticsearch": {"url": elasticsearch_server.url}}
     place = make_place(tmp_path, store=elasticsearch)
     writer = place.writer()
@@ -226,7 +228,7 @@ def test_elasticsearch_may_go_away_for_a_while(tmp_path: Path, elasticsearch_ser
     assert told.count("the sink is available again") == 1
 
 
-def test_fast_rotation_with_deletion_loses_nothing(tmp_path: Path) -> None:
+def test_fast_rotation_with_deletion_loses_no_event(tmp_path: Path) -> None:
     place = make_place(
         tmp_path,
         collector={
@@ -264,7 +266,7 @@ def test_fast_rotation_with_deletion_loses_nothing(tmp_path: Path) -> None:
     assert len(held["files"]) <= 2
 
 
-def test_what_is_no_event_is_set_aside_and_the_rest_delivered(place: Place) -> None:
+def test_invalid_lines_are_quarantined_and_the_others_delivered(place: Place) -> None:
     writer = place.writer()
     place.write(writer, range(10))
     writer.write_line(b"nonsense\n")
@@ -287,7 +289,7 @@ def test_what_is_no_event_is_set_aside_and_the_rest_delivered(place: Place) -> N
             assert path.stat().st_mode & 0o077 == 0, path
 
 
-def test_a_store_that_stays_away_ends_it_with_1_and_keeps_the_files(tmp_path: Path) -> None:
+def test_an_unavailable_store_at_the_end_is_exit_code_1_and_keeps_the_files(tmp_path: Path) -> None:
     nobody = {"url": f"http://127.0.0.1:{free_port()}"}
     place = make_place(tmp_path, store={"kind": "elasticsearch", "elasticsearch": nobody})
     writer = place.writer()
@@ -304,7 +306,7 @@ def test_a_store_that_stays_away_ends_it_with_1_and_keeps_the_files(tmp_path: Pa
     assert stop(process) == 0
 
 
-def test_a_taken_port_is_told_by_its_setting(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_with_its_setting(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / name).mkdir()
     first = make_place(tmp_path / "a")
@@ -319,7 +321,7 @@ def test_a_taken_port_is_told_by_its_setting(tmp_path: Path) -> None:
     assert stop(process) == 0
 
 
-def test_a_collector_waits_for_a_search_that_delivers_just_now(tmp_path: Path) -> None:
+def test_a_collector_waits_for_a_search_that_delivers(tmp_path: Path) -> None:
     place = make_place(tmp_path)
     lock = place.settings.stack.data_dir / "collector" / "lock"
     lock.parent.mkdir(parents=True)
@@ -346,14 +348,14 @@ def test_a_second_collector_of_the_same_folder_is_refused(tmp_path: Path) -> Non
     assert stop(process) == 0
 
 
-def test_a_folder_that_cannot_be_used_is_told_by_its_setting(tmp_path: Path) -> None:
+def test_an_unusable_folder_is_reported_with_its_setting(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file")
     place = make_place(tmp_path)
     assert place.start().wait(timeout=60) == 2
     assert place.output.read_text().startswith("collector: stack.data_dir: ")
 
 
-def test_a_lost_checkpoint_is_told_and_doubles_nothing(tmp_path: Path) -> None:
+def test_a_lost_checkpoint_is_reported_and_duplicates_nothing(tmp_path: Path) -> None:
     place = make_place(tmp_path)
     writer = place.writer()
     place.write(writer, range(100))

@@ -101,7 +101,7 @@ def test_files_are_deleted_and_old_events_pruned_while_there_is_always_more_to_d
     assert max(kept) > 20_000
 
 
-def test_files_are_deleted_while_the_store_is_away(harness: Harness) -> None:
+def test_files_are_deleted_while_the_store_is_unavailable(harness: Harness) -> None:
     harness.keep = Retention(0.0, 0, timedelta(days=7))
     rotating = EventWriter(harness.logs, "flights-1", file_bytes=10)
     rotating.write(event("a"))
