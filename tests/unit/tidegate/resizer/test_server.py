@@ -1,6 +1,7 @@
 """The resizer's HTTP face: routes, refusals, the token, the socket."""
 
 import asyncio
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ports import free_port
 from tidegate.resizer.base import ResizeRefusedError, ResizerUnavailableError, refuse_outside
 from tidegate.resizer.client import ResizerClient
 from tidegate.resizer.server import make_app, serve_tcp, serve_unix
+from tidegate.runtime.daemon import CannotStartError
 from tidegate.settings import Replicas
 
 TOKEN = "a-token-of-some-length"
@@ -173,6 +175,14 @@ async def test_tcp_without_a_token_is_refused(resizer: Any) -> None:
     with pytest.raises(ValueError, match="needs a token"):
         async with serve_tcp(make_app(resizer), "127.0.0.1", free_port()):
             pass
+
+
+async def test_a_taken_port_names_its_setting(resizer: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(CannotStartError, match=f"^resizer.port: port {port} is taken"):
+            async with serve_tcp(make_app(resizer, token=TOKEN), "127.0.0.1", port):
+                pass
 
 
 async def test_tcp_with_a_token_serves(resizer: Any) -> None:
