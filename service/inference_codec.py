@@ -1,4 +1,4 @@
-"""Between the inference protocol's tensors and the model's matrix and answers."""
+"""Converts tensors of the Open Inference Protocol to a matrix, and predictions to tensors."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ from service.work import WORKS, Work
 
 HEADER_LENGTH: Final = "inference-header-content-length"
 PREDICTION_ID: Final = "prediction_id"
-"""An output that is no answer of the model's: given only where it is asked for by name."""
+"""An output of the service, not of the model: returned only if the request names it."""
 
 PROBABILITIES: Final = "probabilities"
 MAX_VALUES: Final = 65_536
-"""Most values in one answer: 1.3 MB of JSON, 5 ms of the event loop. A model of many classes reaches it."""
+"""Largest number of values in a response: 1.3 MB of JSON, 5 ms of the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """An output that the client wants, and whether as raw bytes."""
+    """A requested output, and whether in binary format."""
 
     name: str
     binary: bool
 
 
 def to_matrix(schema: Schema, tensors: Sequence[Tensor]) -> Matrix:
-    """The matrix that input tensors stand for. NaN in a tensor is a missing value.
+    """Encode input tensors as a matrix. NaN in a tensor is a missing value.
 
     Raises:
-        RequestError: 400 or 422, naming the input that is wrong.
+        RequestError: 400 or 422, naming the invalid input.
     """
     by_name = {tensor.name: tensor for tensor in tensors}
     if len(by_name) < len(tensors):
@@ -95,15 +95,15 @@ def _without_nan(values: Sequence[Any]) -> list[Any]:
 
 
 def datatype_of(feature: Feature) -> str:
-    """The protocol's datatype of a feature's values."""
+    """The datatype of a feature in the protocol."""
     if feature.kind == "category":
         return BYTES
-    # A whole number type has no NaN to stand for a missing value.
+    # An integer type has no NaN for a missing value.
     return "INT64" if feature.kind == "integer" and not feature.missing else "FP32"
 
 
 def outputs_of(model: Model) -> list[tuple[str, str, list[int]]]:
-    """Name, datatype and shape of each output: the label, its probability, and those of all classes."""
+    """Name, datatype and shape of each output: the label, its probability, the probability of each class."""
     texts = any(isinstance(label, str) for label in model.manifest.classes)
     return [
         ("label", BYTES if texts else "INT64", [-1]),
@@ -113,10 +113,10 @@ def outputs_of(model: Model) -> list[tuple[str, str, list[int]]]:
 
 
 def read_work(parameters: object) -> Work | None:
-    """The kind that a request's parameters name.
+    """The kind of a request, from its parameters.
 
     Raises:
-        RequestError: 400 or 422, there is no such kind.
+        RequestError: 400 or 422, the kind is unknown.
     """
     if not isinstance(parameters, dict):
         raise RequestError(400, Detail(("parameters",), "should be an object", "protocol"))
@@ -128,10 +128,10 @@ def read_work(parameters: object) -> Work | None:
 
 
 def read_outputs(model: Model, outputs: object, parameters: Mapping[str, Any]) -> list[Output]:
-    """The outputs that a request asks for; all of the model's if it names none.
+    """The requested outputs; all outputs of the model if the request names none.
 
     Raises:
-        RequestError: 400, naming what is not offered.
+        RequestError: 400, naming the unsupported output or extension.
     """
     binary = parameters.get("binary_data_output") is True
     names = [name for name, _, _ in outputs_of(model)]
@@ -148,26 +148,28 @@ def read_outputs(model: Model, outputs: object, parameters: Mapping[str, Any]) -
         if any(output.name == name for output in found):
             message = f"{name} is named twice; name each output once"
             raise RequestError(400, Detail(("outputs",), message, "protocol"))
-        wishes = entry.get("parameters") or {}
-        if not isinstance(wishes, dict) or "classification" in wishes:
-            message = f"{name}: the classification extension is not offered; ask for probabilities"
+        options = entry.get("parameters") or {}
+        if not isinstance(options, dict) or "classification" in options:
+            message = (
+                f"{name}: the classification extension is not supported; request probabilities"
+            )
             raise RequestError(400, Detail(("outputs",), message, "protocol"))
-        found.append(Output(name, wishes.get("binary_data", binary) is True))
+        found.append(Output(name, options.get("binary_data", binary) is True))
     return found
 
 
 def check_size(model: Model, outputs: Sequence[Output], rows: int) -> None:
-    """Refuse a request whose answer would be too large, before the model works on it.
+    """Refuse a request whose response would be too large, before prediction.
 
     Raises:
-        RequestError: 422, naming how many rows can be answered.
+        RequestError: 422, naming the largest accepted number of rows.
     """
     width = sum(len(model.labels) if output.name == PROBABILITIES else 1 for output in outputs)
     if rows * width > MAX_VALUES:
         most = MAX_VALUES // width
         message = (
-            f"{rows} rows of these outputs are {rows * width} values; at most {MAX_VALUES} are given in "
-            f"one answer: send at most {most} rows, or name outputs without {PROBABILITIES}"
+            f"{rows} rows of these outputs are {rows * width} values; at most {MAX_VALUES} are returned in "
+            f"one response: send at most {most} rows, or name outputs without {PROBABILITIES}"
         )
         raise RequestError(422, Detail(("outputs",), message, "too_long"))
 
@@ -180,14 +182,14 @@ def write_response(
     *,
     signed: Sequence[str],
 ) -> Response:
-    """The answer: JSON, with raw tensors after it where they were asked for.
+    """The response: JSON, followed by the requested binary tensors.
 
     Args:
         model: the model.
-        request_id: given back if it is a string.
+        request_id: returned if it is a string.
         result: the prediction.
-        outputs: those that are wanted.
-        signed: a prediction id for each row, where they are.
+        outputs: the requested outputs.
+        signed: the prediction id of each row, if requested.
     """
     classes = model.manifest.classes
     values: dict[str, list[Any] | npt.NDArray[Any]] = {
@@ -200,17 +202,17 @@ def write_response(
     described: list[dict[str, Any]] = []
     blobs: list[bytes] = []
     for output in outputs:
-        held = values[output.name]
+        value = values[output.name]
         entry: dict[str, Any] = {
             "name": output.name,
             "datatype": types[output.name],
-            "shape": list(np.shape(held)),
+            "shape": list(np.shape(value)),
         }
         if output.binary:
-            blobs.append(pack(held, types[output.name]))
+            blobs.append(pack(value, types[output.name]))
             entry["parameters"] = {"binary_data_size": len(blobs[-1])}
         else:
-            entry["data"] = held if isinstance(held, list) else held.ravel().tolist()
+            entry["data"] = value if isinstance(value, list) else value.ravel().tolist()
         described.append(entry)
     head: dict[str, Any] = {
         "model_name": model.manifest.name,
@@ -228,12 +230,12 @@ def write_response(
 
 
 async def compress(response: Response, accepted: str) -> None:
-    """Compress an answer for a client whose `Accept-Encoding` asks for just gzip or just deflate.
+    """Compress a response for a client whose `Accept-Encoding` is only gzip or only deflate.
 
     In a thread: 1 MB takes 25 ms.
     """
     names = {entry.partition(";")[0].strip().lower() for entry in accepted.split(",")}
-    # `gzip, deflate` stands in every client's default, so it is no wish.
+    # `gzip, deflate` is the default of most clients, so it is not a request for compression.
     for name, encode in (("gzip", gzip.compress), ("deflate", zlib.compress)):
         if names == {name}:
             response.body = await asyncio.to_thread(encode, response.body, 1)

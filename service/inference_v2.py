@@ -1,10 +1,10 @@
-"""The Open Inference Protocol, version 2, over REST: what Triton's and KServe's clients speak.
+"""The Open Inference Protocol, version 2, over REST, as the clients of Triton and KServe use it.
 
-Each feature is an input of shape [rows, 1] (or [rows]) by its own name. A model of numbers alone also
-takes one input `features` of shape [rows, features].
+Each feature is an input of shape [rows, 1] (or [rows]) by its own name. A model with only numeric features
+also accepts one input `features` of shape [rows, features].
 
-Labels that come later need a prediction id. The protocol has no place for one, so it is an output that a
-client has to ask for: whoever does not know of it is answered as ever.
+Feedback needs prediction ids, which the protocol does not define. They are an output that a client must
+request by name; other clients get responses as the protocol defines them.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ _CONFIG_TYPES: Final = {BYTES: "TYPE_STRING"}
 
 
 class InferenceV2:
-    """The protocol's endpoints for a replica."""
+    """The endpoints of the protocol, for one replica."""
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
 
     def routes(self) -> list[BaseRoute]:
-        """What to add to an application."""
+        """The routes of an application."""
         paths: list[tuple[str, Any, str]] = [
             ("", self.server, "GET"),
             ("/health/live", self.live, "GET"),
@@ -67,26 +67,26 @@ class InferenceV2:
         return [Route(PREFIX + path, call, methods=[method]) for path, call, method in paths]
 
     async def server(self, _: Request) -> Response:
-        """Who answers, and which extensions it has."""
+        """The server and its extensions."""
         extensions = ["binary_tensor_data", "model_configuration", "statistics", PREDICTION_ID]
         return _json({"name": "tidegate", "version": VERSION, "extensions": extensions})
 
     async def live(self, _: Request) -> Response:
-        """The process runs."""
+        """Liveness: the process runs."""
         return _json({"live": True})
 
     async def ready(self, _: Request) -> Response:
-        """Requests may be sent; 503 if not."""
+        """Readiness of the server; 503 if it is not ready."""
         return self._readiness()
 
     async def model_ready(self, request: Request) -> Response:
-        """The model may be asked; 503 if not."""
+        """Readiness of the model; 503 if it is not ready."""
         if self._replica.loaded is not None:
             self._model(request)
         return self._readiness()
 
     async def metadata(self, request: Request) -> Response:
-        """What the model takes and gives."""
+        """The inputs and outputs of the model."""
         model = self._model(request)
         manifest = model.manifest
         return _json(
@@ -106,7 +106,7 @@ class InferenceV2:
         )
 
     async def config(self, request: Request) -> Response:
-        """The same as Triton's model configuration."""
+        """The model configuration in Triton's format."""
         model = self._model(request)
         return _json(
             {
@@ -126,7 +126,7 @@ class InferenceV2:
         )
 
     async def stats(self, request: Request) -> Response:
-        """What was answered since the start; times in nanoseconds."""
+        """Statistics of the requests since the start; times in nanoseconds."""
         model = self._model(request)
         statistics = self._replica.recorder.statistics
         return _json(
@@ -155,7 +155,7 @@ class InferenceV2:
         )
 
     async def index(self, _: Request) -> Response:
-        """The models that are here."""
+        """The index of the models."""
         model = self._replica.loaded
         if model is None:
             return _json([])
@@ -164,10 +164,10 @@ class InferenceV2:
         return _json([{**entry, "state": state, "reason": self._replica.reason}])
 
     async def infer(self, request: Request) -> Response:
-        """Answer a batch."""
+        """Predict a batch."""
         model = self._model(request)
         limit = self._replica.settings.gateway.request_bytes
-        # Triton does not look at the content type, and its client sends none.
+        # Triton ignores the content type, and its client sends none.
         body = await read_body(request, limit, check_type=False)
         with span("request.parse", bytes=len(body)):
             text, raw = split_body(body, request.headers.get(HEADER_LENGTH))
@@ -181,8 +181,8 @@ class InferenceV2:
             check_size(model, outputs, len(matrix))
         result = await self._replica.predict(model, matrix, work, request.receive)
         with span("response.encode"):
-            asked = any(output.name == PREDICTION_ID for output in outputs)
-            signed = sign(result, self._replica.ids) if asked else []
+            with_ids = any(output.name == PREDICTION_ID for output in outputs)
+            signed = sign(result, self._replica.ids) if with_ids else []
             response = write_response(model, wanted.get("id"), result, outputs, signed=signed)
             await compress(response, request.headers.get("accept-encoding", ""))
             response.background = self._replica.after(model, matrix, result, signed)

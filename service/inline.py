@@ -1,8 +1,8 @@
-"""How many rows of a model may be answered on the event loop: measured for each artefact when it is loaded.
+"""The largest batch that is predicted on the event loop, measured when an artefact is loaded.
 
-A thread costs about 50 µs a request, four times what one row of the flights model takes
-(bench/inference.py). But the event loop answers nothing else meanwhile, neither `/ready` nor the other slot's
-request. So small batches of a fast model stay on the loop, and a slow model runs in threads only.
+A thread costs about 50 µs per request, four times the prediction of one row of the flights model
+(bench/inference.py). But a prediction on the event loop blocks `/ready` and the requests of other slots. So
+small batches of a fast model run on the event loop, and a slow model runs in threads only.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from service.features import Matrix, Schema
 from service.problems import RequestError
 
 INLINE_SECONDS: Final = 0.0005
-"""Longest time that one request's model may hold the event loop."""
+"""Longest prediction that may block the event loop."""
 INLINE_ROWS: Final = (1, 2, 4, 8, 16, 32)
-"""Batches that are tried. Beyond 32 rows a thread's 50 µs do not matter."""
+"""Batch sizes to measure. Beyond 32 rows the 50 µs of a thread are negligible."""
 TRIES: Final = 5
-"""Calls of a batch, of which one must be fast enough: on a busy machine any call may be interrupted."""
+"""Calls per batch size, of which one must be fast enough: a busy machine may interrupt any call."""
 MEASURE_SECONDS: Final = 2.0
-"""After this no further call is made: the replica is not ready yet, and such a model belongs in threads."""
+"""Time limit of the measurement, which delays readiness; a slower model runs in threads."""
 
 
 def inline_rows(
@@ -34,7 +34,7 @@ def inline_rows(
     rows: Matrix,
     clock: Callable[[], float] = perf_counter,
 ) -> int:
-    """The largest number of rows that the model answers within `INLINE_SECONDS`; 0 if none.
+    """The largest number of rows that the model predicts within `INLINE_SECONDS`; 0 if none.
 
     It stops at the first batch that is too slow, and after `MEASURE_SECONDS`.
 
@@ -62,9 +62,9 @@ def inline_rows(
 
 
 def typical_rows(artefact: Artefact, schema: Schema) -> Matrix:
-    """Rows that the artefact carries as samples, up to 32; one row of zeros without usable ones.
+    """Up to 32 sample rows of the artefact; one row of zeros if it has no usable ones.
 
-    Equal rows take a tree ensemble the same path each time: 32 of them cost a fifth of 32 samples.
+    Equal rows take the same path through a tree ensemble: 32 of them cost a fifth of 32 samples.
     """
     try:
         with (artefact.path / SAMPLES).open("rb") as file:

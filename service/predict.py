@@ -1,4 +1,4 @@
-"""The model itself: an ONNX graph in ONNX Runtime, on one thread."""
+"""The predictor: an ONNX graph in ONNX Runtime, on one thread."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from service.artefact import ONNX, Artefact, ArtefactError
 from service.features import Feature, Matrix
 
 DECIMALS: Final = 6
-"""Decimals of a probability that mean something; answers are rounded to them."""
+"""Significant decimals of a probability; responses are rounded to them."""
 MATRIX_INPUT: Final = "features"
-"""Name of the graph's input when it takes one matrix."""
+"""Name of the input of a graph with one matrix."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Answers for a batch.
+    """The predictions for a batch.
 
     Attributes:
-        labels: a position in the model's classes for each row.
+        labels: the index of the predicted class for each row.
         probabilities: float32 of shape [rows, classes].
     """
 
@@ -33,7 +33,7 @@ class Prediction:
 
     @property
     def confidence(self) -> npt.NDArray[np.float32]:
-        """The probability of the label given, for each row."""
+        """The probability of the predicted label, for each row."""
         picked: npt.NDArray[np.float32] = self.probabilities[
             np.arange(len(self.labels)), self.labels
         ]
@@ -41,12 +41,12 @@ class Prediction:
 
 
 class Predictor:
-    """A loaded model. Safe to call from several threads at once.
+    """A loaded graph. Thread-safe.
 
     Args:
-        graph: the ONNX file's content, or its path.
-        features: the features, in the matrix's order.
-        columns: whether the graph takes an input a feature instead of one matrix.
+        graph: the content of the ONNX file, or its path.
+        features: the features, in the order of the matrix.
+        columns: whether the graph has an input per feature instead of one matrix.
     """
 
     def __init__(
@@ -57,25 +57,25 @@ class Predictor:
         columns: bool = False,
     ) -> None:
         options = onnxruntime.SessionOptions()
-        # One thread a request: slots are the parallelism, and a spinning pool would eat the other slot's.
+        # One thread per request: slots provide the parallelism, and a pool would spin on the CPU of others.
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(
             graph, options, providers=["CPUExecutionProvider"]
         )
-        # The second output; the first, the label, is not asked for: it costs more than argmax.
+        # Only the second output: computing the first one, the label, costs more than argmax.
         self._probabilities = self._session.get_outputs()[1].name
         self._features = tuple(features)
         self._columns = columns
         self._categories = [np.array(f.categories, dtype=object) for f in features]
 
     def predict(self, matrix: Matrix) -> Prediction:
-        """Answer for each row of a matrix made by `Schema.encode`."""
+        """Predict each row of a matrix from `Schema.encode`."""
         feed = self._by_column(matrix) if self._columns else {MATRIX_INPUT: matrix}
         (probabilities,) = self._session.run([self._probabilities], feed)
-        # At a tie scikit-learn gives the first class. In float32 ties come out a few 1e-8 apart: rounding
-        # makes them ties again.
+        # On a tie scikit-learn predicts the first class. In float32 tied probabilities differ by a few 1e-8,
+        # so they are rounded first.
         return Prediction(probabilities.round(DECIMALS).argmax(axis=1), probabilities)
 
     def _by_column(self, matrix: Matrix) -> dict[str, npt.NDArray[Any]]:
@@ -90,7 +90,7 @@ class Predictor:
 
 
 def load_predictor(artefact: Artefact) -> Predictor:
-    """The predictor of an artefact, after a first call that makes the next ones as fast as they get.
+    """The predictor of an artefact, after a warm-up call.
 
     Raises:
         ArtefactError: ONNX Runtime cannot run it.
@@ -102,5 +102,5 @@ def load_predictor(artefact: Artefact) -> Predictor:
         predictor.predict(np.zeros((1, len(manifest.features)), dtype=np.float32))
     # ONNX Runtime's exceptions have no common base.
     except Exception as error:
-        raise ArtefactError(f"{file} is no model that ONNX Runtime can run: {error}") from error
+        raise ArtefactError(f"{file} cannot be run by ONNX Runtime: {error}") from error
     return predictor

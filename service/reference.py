@@ -1,7 +1,7 @@
-"""The reference: how the features were distributed in training, as bins to count into later.
+"""The drift reference: the distribution of each feature in training, as bins.
 
-A number's bins lie between the deciles of its training values, with one below, one above and one for
-missing values. A value that many rows share (no rain at all) has a bin of its own. A category's bins are its
+The bins of a number lie between the deciles of its training values, with one below, one above and one for
+missing values. A value that many rows share (zero rain) has a bin of its own. The bins of a category are its
 most_frequent values, one for the others and one for missing values.
 """
 
@@ -34,13 +34,13 @@ def build_reference(
     calibration: Calibration | None = None,
     predictions: Sequence[int] = (),
 ) -> Reference:
-    """Count the training rows into bins made from them.
+    """Compute bins from the training rows, and the counts of the rows in them.
 
     Args:
-        features: the features, in the matrix's order.
+        features: the features, in the order of the matrix.
         matrix: the training rows.
-        calibration: of the label's probability.
-        predictions: rows that the model gave each of its classes to.
+        calibration: the calibration of the predicted probability.
+        predictions: the number of rows predicted as each class.
     """
     return Reference(
         samples=len(matrix),
@@ -51,7 +51,7 @@ def build_reference(
 
 
 def edges_of(values: npt.NDArray[np.floating[Any]]) -> tuple[float, ...]:
-    """Bin edges at the deciles of finite values; a value at two deciles or more gets its own bin."""
+    """Bin edges at the deciles of finite values; a value of two deciles or more gets its own bin."""
     if not values.size:
         return ()
     deciles = np.quantile(values, np.linspace(0, 1, 11), method="lower").astype(np.float64)
@@ -79,10 +79,10 @@ def _category_reference(feature: Feature, column: npt.NDArray[np.float32]) -> Fe
     missing = np.isnan(column)
     counts = np.bincount(column[~missing].astype(np.intp), minlength=len(feature.categories))
     most_frequent = np.sort(np.argsort(-counts, kind="stable")[:MOST_FREQUENT])
-    kept = counts[most_frequent]
+    included = counts[most_frequent]
     return FeatureReference(
         name=feature.name,
         kind=feature.kind,
         bins=(*(feature.categories[i] for i in most_frequent), OTHER, MISSING),
-        counts=(*kept.tolist(), int(counts.sum() - kept.sum()), int(missing.sum())),
+        counts=(*included.tolist(), int(counts.sum() - included.sum()), int(missing.sum())),
     )

@@ -1,4 +1,4 @@
-"""Segments: values of a few named features in a request's event, by which accuracy can be compared."""
+"""Segments: values of selected features in the event of a request, to compare accuracy by."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from service.features import Feature, Matrix
 def segments_of(
     features: Sequence[Feature], names: Sequence[str], matrix: Matrix
 ) -> dict[str, list[str | None]]:
-    """The values of the named features, one a row; None where one is missing.
+    """The values of the named features, one per row; None if missing.
 
-    Only features of the category kind have segments: other names are passed over.
+    Only features of kind category have segments; other names are ignored.
 
     Args:
-        features: the model's, in the matrix's order.
-        names: those wanted.
+        features: the features of the model, in the order of the matrix.
+        names: the names to include.
         matrix: the rows of one request.
     """
     return {

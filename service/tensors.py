@@ -1,7 +1,7 @@
 """Tensors of the Open Inference Protocol: in JSON, and as raw bytes after it.
 
-The binary form: the body is a JSON text of `Inference-Header-Content-Length` bytes, then each tensor's
-little-endian values, in order, `binary_data_size` bytes each; a text has its length before it in 4 bytes.
+The binary format: the body is JSON of `Inference-Header-Content-Length` bytes, then the little-endian
+values of each tensor in order, `binary_data_size` bytes each; a string has its length before it in 4 bytes.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ class Tensor:
     """A named tensor.
 
     Attributes:
-        name: what the model calls it.
-        datatype: the protocol's name of its type.
+        name: the name of the input or output.
+        datatype: its type, as the protocol names it.
         shape: its dimensions.
-        values: its values in row-major order; texts are `str`.
+        values: its values in row-major order; strings are `str`.
     """
 
     name: str
@@ -61,19 +61,19 @@ class Tensor:
 
 
 def wrong(where: str, message: str) -> RequestError:
-    """A request that does not follow the protocol."""
+    """The error of a request that does not follow the protocol."""
     return RequestError(400, Detail(("inputs", where) if where else ("body",), message, "protocol"))
 
 
 def split_body(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
-    """The JSON text of a body and the raw bytes after it.
+    """Split a body into its JSON and the raw bytes after it.
 
     Args:
-        body: all of it.
-        header_length: the header `Inference-Header-Content-Length`, if it was there.
+        body: the body.
+        header_length: the header `Inference-Header-Content-Length`, if present.
 
     Raises:
-        RequestError: 400, the header is no length within the body.
+        RequestError: 400, the header is not a length within the body.
     """
     if header_length is None:
         return body, b""
@@ -86,10 +86,10 @@ def split_body(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
 
 
 def read_tensors(inputs: object, raw: bytes) -> Iterator[Tensor]:
-    """The tensors of a request's `inputs`, with the values that stand in `raw`.
+    """The tensors in `inputs` of a request, with binary values from `raw`.
 
     Raises:
-        RequestError: 400, naming the input that does not follow the protocol.
+        RequestError: 400, naming the invalid input.
     """
     if not isinstance(inputs, list) or not inputs:
         raise RequestError(400, Detail(("inputs",), "should be a list of tensors", "protocol"))
@@ -138,7 +138,7 @@ def _head(entry: object, position: int) -> tuple[str, str, tuple[int, ...]]:
     ):
         raise wrong(name, "shape should be [rows] or [rows, columns], each 1 or more")
     if shape[0] > MAX_ROWS:
-        message = f"At most {MAX_ROWS} rows are taken at once, got {shape[0]}"
+        message = f"At most {MAX_ROWS} rows are accepted in one request, got {shape[0]}"
         raise RequestError(422, Detail(("inputs", name), message, "too_long"))
     return name, str(datatype), tuple(shape)
 
@@ -162,20 +162,20 @@ def _unpack(raw: bytes, datatype: str, name: str) -> Sequence[Any]:
     if datatype != BYTES:
         dtype = DTYPES[datatype]
         if len(raw) % dtype.itemsize:
-            raise wrong(name, f"{len(raw)} bytes are no whole number of {datatype}")
+            raise wrong(name, f"{len(raw)} bytes are not a whole number of {datatype} values")
         values: list[Any] = np.frombuffer(raw, dtype).tolist()
         return values
     texts: list[str] = []
     start = 0
     while start < len(raw):
         if start + 4 > len(raw):
-            raise wrong(name, "a text's length is cut short")
+            raise wrong(name, "the length of a string is truncated")
         (length,) = _LENGTH.unpack_from(raw, start)
         start += 4 + length
         if start > len(raw):
-            raise wrong(name, "a text is cut short")
+            raise wrong(name, "a string is truncated")
         try:
             texts.append(raw[start - length : start].decode())
         except UnicodeDecodeError:
-            raise wrong(name, f"text {len(texts)} is not UTF-8") from None
+            raise wrong(name, f"string {len(texts)} is not UTF-8") from None
     return texts

@@ -1,4 +1,4 @@
-"""Train the flight-delay model and write its artefact, unless it is there already."""
+"""Train the flight-delay model and write its artefact, unless a current one exists."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ _CODE: Final = ("dataset", "export", "features", "forest", "reference", "trainin
 
 
 def train_flights(out: Path, *, force: bool = False, console: Console | None = None) -> None:
-    """Train on January and February, check the ONNX form, and write the artefact.
+    """Train on January and February, compare the ONNX model, and write the artefact.
 
-    Nothing is done if the artefact is whole and was made from the same data by the same code and versions.
-    It takes the place of an earlier one of its own and of nothing else: `model.path`, which the demos train
-    into, may name a challenger or a file of the user's.
+    An artefact that is complete and has the same inputs (data, code and versions) is not trained again. Only
+    an artefact of this training is overwritten: `model.path`, which the demos train into, may name a
+    candidate or a file of the user.
 
     Args:
-        out: the artefact folder; it is replaced in one step at the end.
-        force: train in any case.
-        console: where progress is printed.
+        out: the artefact folder; it is replaced atomically.
+        force: train even if the artefact is current.
+        console: the console for progress.
 
     Raises:
-        ArtefactError: something else is there; it is left as it is.
+        ArtefactError: `out` has something else, which is not overwritten.
         FileNotFoundError: the data set is not installed.
-        ExportError: the ONNX form answers differently; nothing is written.
+        ExportError: the ONNX model predicts differently; nothing is written.
     """
     console = console or Console()
     artefact.refuse_foreign(out)
@@ -57,7 +57,7 @@ def train_flights(out: Path, *, force: bool = False, console: Console | None = N
 
 
 def is_current(out: Path, inputs: str) -> bool:
-    """Whether an artefact is whole and was made from these inputs."""
+    """Whether an artefact is complete and has these inputs."""
     try:
         return artefact.load(out).manifest.inputs == inputs
     except artefact.ArtefactError:
@@ -72,7 +72,7 @@ def _refuse_others(out: Path) -> None:
     try:
         found = orjson.loads(text)
         trained, what = found["trained"], f"{found['name']} {found['version']}"
-        # A challenger has the same name and maybe the same window, and tells its parent.
+        # A candidate has the same name and possibly the same window, but it has a parent.
         window = trained.get("window")
         ours = found["name"] == NAME and window == WINDOW and "parent" not in trained
     except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError):
@@ -85,7 +85,7 @@ def _refuse_others(out: Path) -> None:
 
 
 def inputs_digest() -> str:
-    """Digest of all that decides what comes out: data, code and versions."""
+    """Digest of the inputs of training: data, code and versions."""
     seen = hashlib.sha256()
     code = [Path(__file__).with_name(f"{name}.py") for name in _CODE]
     for file in (*dataset.source_files(), *code):
@@ -95,12 +95,12 @@ def inputs_digest() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of each package that training uses."""
+    """Versions of Python and of the packages of training."""
     return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
 
 
 def _train(folder: Path, inputs: str, console: Console) -> artefact.Manifest:
-    # Here and not above: finding an artefact current must not cost the import of scikit-learn.
+    # Imported here, so that a current artefact does not cost the import of scikit-learn.
     import joblib  # noqa: PLC0415
 
     from service import forest, reference  # noqa: PLC0415
@@ -158,7 +158,7 @@ def _train(folder: Path, inputs: str, console: Console) -> artefact.Manifest:
 
 
 def write_samples(folder: Path, features: tuple[Feature, ...], matrix: Any) -> None:
-    """Write rows as request instances, one a line: what a load generator sends."""
+    """Write rows as request instances, one per line, for load generators."""
     lines = [
         orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
         for row in Schema(features).decode(matrix)

@@ -80,7 +80,7 @@ def test_features_without_names_are_numbered(tmp_path: Path) -> None:
     assert manifest.classes == (0, 1)
 
 
-def test_samples_of_an_adopted_model_are_instances_that_it_takes(tmp_path: Path) -> None:
+def test_samples_of_an_imported_model_are_valid_instances(tmp_path: Path) -> None:
     manifest = import_model(saved(tmp_path, "wine", wine()), tmp_path / "out")
     lines = (tmp_path / "out" / artefact.SAMPLES).read_bytes().splitlines()
     matrix = Schema(manifest.features).encode([orjson.loads(line) for line in lines])
@@ -90,7 +90,7 @@ def test_samples_of_an_adopted_model_are_instances_that_it_takes(tmp_path: Path)
     assert Schema(manifest.features).encode([manifest.example]).shape == (1, 13)
 
 
-def test_a_tables_texts_become_categories(tmp_path: Path) -> None:
+def test_strings_of_a_table_become_categories(tmp_path: Path) -> None:
     table, model = houses()
     import_model(saved(tmp_path, "houses", model), tmp_path / "out")
     found = artefact.load(tmp_path / "out")
@@ -139,7 +139,7 @@ def test_rows_that_do_not_fit_are_named(tmp_path: Path, rows: str, says: str) ->
     assert not (tmp_path / "out").exists()
 
 
-def test_a_tree_is_tried_around_its_thresholds(tmp_path: Path) -> None:
+def test_synthetic_rows_of_a_tree_are_around_its_thresholds(tmp_path: Path) -> None:
     data = load_wine()
     tree = DecisionTreeClassifier(random_state=0).fit(data.data, data.target)
     import_model(saved(tmp_path, "tree", tree), tmp_path / "out")
@@ -156,7 +156,7 @@ def test_a_tree_is_tried_around_its_thresholds(tmp_path: Path) -> None:
         (b"", "joblib cannot load it"),
     ],
 )
-def test_a_file_that_is_no_model_says_so(
+def test_a_file_that_is_not_a_model_is_refused(
     tmp_path: Path, content: bytes, says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "junk.joblib"
@@ -165,7 +165,7 @@ def test_a_file_that_is_no_model_says_so(
     assert says in capsys.readouterr().err
 
 
-def test_a_model_of_another_scikit_learn_says_what_to_do(
+def test_a_model_of_another_scikit_learn_is_refused_with_a_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = DecisionTreeClassifier(random_state=0).fit([[0], [1]], [0, 1])
@@ -176,12 +176,12 @@ def test_a_model_of_another_scikit_learn_says_what_to_do(
         import_model(file, tmp_path / "out")
 
 
-def test_a_model_that_does_not_tell_its_features_says_so() -> None:
+def test_a_model_without_its_number_of_features_is_refused() -> None:
     with pytest.raises(ImportModelError, match="does not state its number of features"):
         feature_names(object())
 
 
-def test_adopting_twice_gives_the_same_artefact(
+def test_importing_twice_gives_the_same_artefact(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file, out = saved(tmp_path, "wine", wine()), tmp_path / "out"
@@ -192,7 +192,7 @@ def test_adopting_twice_gives_the_same_artefact(
     assert "model wine" in capsys.readouterr().out
 
 
-def test_an_edited_file_or_its_rows_make_another_artefact(tmp_path: Path) -> None:
+def test_an_edited_file_or_edited_rows_give_another_artefact(tmp_path: Path) -> None:
     file = tmp_path / "m.joblib"
     file.write_bytes(b"one")
     first = import_digest(file)
@@ -202,7 +202,7 @@ def test_an_edited_file_or_its_rows_make_another_artefact(tmp_path: Path) -> Non
     assert len({first, second, import_digest(file)}) == 3
 
 
-async def test_a_joblib_file_is_converted_once_in_a_process_of_its_own(tmp_path: Path) -> None:
+async def test_a_joblib_file_is_converted_once_in_a_separate_process(tmp_path: Path) -> None:
     file = saved(tmp_path, "wine", wine())
     found = await find_model(file, tmp_path / "data")
     assert found.path == tmp_path / "data" / "artefacts" / import_digest(file)
@@ -229,7 +229,7 @@ async def test_a_conversion_that_was_killed_names_memory(tmp_path: Path) -> None
         await import_file(file, tmp_path / "artefacts")
 
 
-def test_a_model_is_converted_ahead_of_the_replicas(
+def test_a_model_is_converted_before_the_replicas_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = saved(tmp_path, "wine", wine())
@@ -240,7 +240,7 @@ def test_a_model_is_converted_ahead_of_the_replicas(
     assert capsys.readouterr().out == f"model wine {artefact.load(out).manifest.version} in {out}\n"
 
 
-def test_a_shadow_is_converted_ahead_of_the_replicas_too_and_may_fail(
+def test_a_shadow_is_converted_before_the_replicas_start_and_may_fail(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = saved(tmp_path, "wine", wine())
@@ -266,7 +266,7 @@ def test_a_shadow_is_converted_ahead_of_the_replicas_too_and_may_fail(
         ("", 2, "gateway.port"),
     ],
 )
-def test_what_cannot_be_converted_ahead_says_why(
+def test_a_failed_conversion_prints_its_reason(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     path: str,

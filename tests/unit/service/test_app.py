@@ -38,7 +38,7 @@ async def test_each_instance_is_answered_with_a_label_and_its_probability(
     assert body["trace_id"] == answer.headers["traceresponse"].split("-")[1]
 
 
-async def test_a_prediction_leaves_an_event_with_its_model_rows_and_label(
+async def test_a_prediction_writes_an_event_with_its_model_rows_and_label(
     serve: Serve, samples: list[dict[str, Any]]
 ) -> None:
     async with serve() as served:
@@ -55,7 +55,7 @@ async def test_a_prediction_leaves_an_event_with_its_model_rows_and_label(
 
 
 @pytest.mark.parametrize(("rows", "work"), [(1, "light"), (32, "medium"), (33, "heavy")])
-async def test_work_that_is_left_out_follows_the_rows(
+async def test_the_kind_of_a_request_defaults_to_its_rows(
     serve: Serve, samples: list[dict[str, Any]], rows: int, work: str
 ) -> None:
     async with serve() as served:
@@ -131,7 +131,7 @@ WITHOUT_DEST = {name: value for name, value in EXAMPLE.items() if name != "dest"
         ),
     ],
 )
-async def test_a_bad_body_is_answered_with_the_field_and_leaves_an_event(
+async def test_an_invalid_body_is_answered_with_the_field_and_writes_an_event(
     serve: Serve, *, content: bytes, headers: dict[str, str], status: int, loc: list[Any], kind: str
 ) -> None:
     async with serve() as served:
@@ -145,7 +145,7 @@ async def test_a_bad_body_is_answered_with_the_field_and_leaves_an_event(
     assert event["error"]["message"].startswith(".".join(map(str, loc)))
 
 
-async def test_another_method_is_a_405_that_names_the_right_one(serve: Serve) -> None:
+async def test_a_wrong_method_is_a_405_that_names_the_right_one(serve: Serve) -> None:
     async with serve() as served:
         answer = await served.client.get("/predict")
         (event,) = served.events()
@@ -166,7 +166,7 @@ async def test_an_unknown_path_is_a_404_in_json_and_never_a_redirect(
     assert "not_found" in answer.text or "/v2/: Not Found" in answer.json()["error"]
 
 
-async def test_the_service_lives_at_once_and_is_ready_when_its_model_is_loaded(
+async def test_the_service_is_live_at_once_and_ready_when_its_model_is_loaded(
     serve: Serve,
 ) -> None:
     async with serve(loaded=False) as served:
@@ -183,7 +183,7 @@ async def test_the_service_lives_at_once_and_is_ready_when_its_model_is_loaded(
         assert (await served.client.get("/ready")).json()["model"] == "flights"
 
 
-async def test_a_model_that_is_not_whole_is_refused_with_the_file_named(
+async def test_an_incomplete_model_is_refused_by_the_name_of_its_file(
     serve: Serve, flights: Artefact, tmp_path: Any
 ) -> None:
     broken = tmp_path / "broken"
@@ -201,7 +201,7 @@ async def test_a_model_that_is_not_whole_is_refused_with_the_file_named(
     assert "model.onnx" in answer.json()["detail"][0]["msg"]
 
 
-async def test_while_it_drains_it_answers_but_says_that_it_leaves(serve: Serve) -> None:
+async def test_while_draining_it_answers_and_closes_connections(serve: Serve) -> None:
     async with serve() as served:
         served.replica.drain()
         ready = await served.client.get("/ready")
@@ -326,7 +326,7 @@ async def test_the_documentation_page_runs_under_its_strict_content_security_pol
     assert not re.search(r"\son\w+=|style=", page.text)
 
 
-async def test_an_error_of_our_own_is_a_500_that_tells_nothing_inside(
+async def test_an_internal_error_is_a_500_that_reveals_no_details(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with serve() as served:

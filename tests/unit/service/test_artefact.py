@@ -26,7 +26,7 @@ def write(folder: Path, content: bytes = b"graph") -> artefact.Manifest:
     )
 
 
-def test_what_was_written_is_read_back(tmp_path: Path) -> None:
+def test_a_written_artefact_is_read_back(tmp_path: Path) -> None:
     written = write(tmp_path)
     found = artefact.load(tmp_path)
     assert found.manifest == written
@@ -44,10 +44,10 @@ def test_a_changed_file_is_refused_by_name(tmp_path: Path) -> None:
         artefact.load(tmp_path)
 
 
-def test_a_lacking_file_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / artefact.ONNX).unlink()
-    with pytest.raises(ArtefactError, match=r"model\.onnx does not read: No such file"):
+    with pytest.raises(ArtefactError, match=r"model\.onnx cannot be read: No such file"):
         artefact.load(tmp_path)
 
 
@@ -57,10 +57,10 @@ def test_a_folder_without_a_model_says_how_to_get_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"format": 2}'])
-def test_a_manifest_that_does_not_read_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_manifest_that_cannot_be_read_is_refused(tmp_path: Path, text: str) -> None:
     write(tmp_path)
     (tmp_path / artefact.MANIFEST).write_text(text)
-    with pytest.raises(ArtefactError, match=r"manifest\.json does not read"):
+    with pytest.raises(ArtefactError, match=r"manifest\.json cannot be read"):
         artefact.load(tmp_path)
 
 
@@ -76,7 +76,7 @@ def test_two_features_of_one_name_are_refused(tmp_path: Path) -> None:
         )
 
 
-def test_a_new_artefact_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+def test_a_new_artefact_replaces_the_old_one(tmp_path: Path) -> None:
     out = tmp_path / "toy"
     for content in (b"first", b"second"):
         with artefact.locked(out), artefact.staged(out) as folder:
@@ -85,7 +85,7 @@ def test_a_new_artefact_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir() if file.suffix == ".tmp"] == []
 
 
-def test_a_failure_leaves_the_old_artefact_and_nothing_half_made(tmp_path: Path) -> None:
+def test_a_failure_keeps_the_old_artefact_and_leaves_no_temporary_files(tmp_path: Path) -> None:
     out = tmp_path / "toy"
     with artefact.locked(out), artefact.staged(out) as folder:
         write(folder, b"good")
@@ -112,7 +112,9 @@ with artefact.locked(out), artefact.staged(out) as folder:
 """
 
 
-def test_a_killed_training_leaves_no_artefact_and_the_next_one_clears_up(tmp_path: Path) -> None:
+def test_a_killed_training_leaves_no_artefact_and_the_next_one_removes_its_files(
+    tmp_path: Path,
+) -> None:
     out = tmp_path / "toy"
     killed = subprocess.run([sys.executable, "-c", HALF_WAY, out], timeout=60, check=False)
     assert killed.returncode == -9
@@ -125,5 +127,5 @@ def test_a_killed_training_leaves_no_artefact_and_the_next_one_clears_up(tmp_pat
 
 def test_a_file_that_is_no_graph_is_refused_by_name(tmp_path: Path) -> None:
     write(tmp_path, b"no graph")
-    with pytest.raises(ArtefactError, match=r"model\.onnx is no model that ONNX Runtime can run"):
+    with pytest.raises(ArtefactError, match=r"model\.onnx cannot be run by ONNX Runtime"):
         load_predictor(artefact.load(tmp_path))

@@ -120,7 +120,7 @@ def repeat(above: Any, key: Any) -> None:
 
 
 @pytest.mark.parametrize("route", ["/predict", "/feedback", INFER])
-def test_no_json_is_answered_with_a_5xx(send: Send, bodies: dict[str, Any], route: str) -> None:
+def test_no_json_body_causes_a_5xx(send: Send, bodies: dict[str, Any], route: str) -> None:
     body = bodies[route]
     assert send("POST", route, json=body).status_code == 200
 
@@ -138,7 +138,7 @@ def test_no_json_is_answered_with_a_5xx(send: Send, bodies: dict[str, Any], rout
 
 
 @pytest.mark.parametrize("route", ["/predict", "/feedback", INFER])
-def test_no_header_is_answered_with_a_5xx(send: Send, bodies: dict[str, Any], route: str) -> None:
+def test_no_header_causes_a_5xx(send: Send, bodies: dict[str, Any], route: str) -> None:
     for name, value in product(HEADERS, ODD_HEADERS):
         for content in (orjson.dumps(bodies[route]), b"", b"\x1f\x8b\x08", b"[" * 2000):
             raw = {b"content-type": b"application/json", name.encode(): value.encode("latin-1")}
@@ -146,7 +146,7 @@ def test_no_header_is_answered_with_a_5xx(send: Send, bodies: dict[str, Any], ro
             assert answer.status_code < 500, (name, value, content[:100])
 
 
-def test_no_path_is_answered_with_a_5xx(send: Send) -> None:
+def test_no_path_causes_a_5xx(send: Send) -> None:
     paths = (
         "/predict",
         "/feedback",

@@ -50,7 +50,7 @@ def test_every_value_lies_within_the_limits(flights: dataset.Flights) -> None:
             assert np.nanmax(column) <= feature.maximum
 
 
-def test_a_data_set_that_is_not_installed_says_what_to_install(
+def test_without_the_data_set_the_error_names_the_package(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(dataset, "find_spec", lambda _: None)

@@ -34,7 +34,7 @@ FEATURES = [Feature(name=f"f{i}") for i in range(DATA.shape[1])]
     ],
     ids=lambda classifier: type(classifier).__name__,
 )
-def test_both_forms_answer_the_same(classifier: Any) -> None:
+def test_both_models_predict_the_same(classifier: Any) -> None:
     classifier.fit(DATA, WINE.target_names[WINE.target])
     graph, parity = export(classifier, FEATURES, DATA)
     assert parity.rows == len(DATA)
@@ -46,15 +46,15 @@ def test_both_forms_answer_the_same(classifier: Any) -> None:
     assert found.confidence.tolist() == found.probabilities.max(axis=1).tolist()
 
 
-def test_missing_values_that_the_graph_treats_differently_are_found() -> None:
+def test_a_different_handling_of_missing_values_is_detected() -> None:
     holes = DATA.copy()
     holes[np.random.default_rng(0).random(DATA.shape) < 0.3] = np.nan
     forest = RandomForestClassifier(20, random_state=0).fit(holes, WINE.target)
-    with pytest.raises(ExportError, match="RandomForestClassifier answers differently"):
+    with pytest.raises(ExportError, match="RandomForestClassifier predicts differently"):
         export(forest, FEATURES, holes)
 
 
-def test_another_models_graph_is_found_out() -> None:
+def test_the_graph_of_another_model_is_detected() -> None:
     tree = DecisionTreeClassifier(max_depth=1, random_state=0).fit(DATA, WINE.target)
     other = DecisionTreeClassifier(max_depth=3, random_state=0).fit(DATA, WINE.target)
     graph, _ = export(other, FEATURES, DATA)
@@ -74,14 +74,14 @@ def test_a_tie_goes_to_the_first_class_as_in_scikit_learn() -> None:
     assert set(labels[ties]) == {0}
 
 
-def test_what_skl2onnx_cannot_convert_says_so() -> None:
+def test_a_model_that_skl2onnx_cannot_convert_is_refused() -> None:
     trees = [(name, DecisionTreeClassifier(random_state=0)) for name in "ab"]
     model = VotingClassifier(trees, voting="soft").fit(DATA, WINE.target)
-    with pytest.raises(ExportError, match="VotingClassifier does not convert to ONNX"):
+    with pytest.raises(ExportError, match="VotingClassifier cannot be converted to ONNX"):
         export(model, FEATURES, DATA)
 
 
-def test_a_classifier_without_probabilities_says_what_to_do() -> None:
+def test_a_classifier_without_probabilities_is_refused_with_a_remedy() -> None:
     with pytest.raises(ExportError, match="wrapped in CalibratedClassifierCV"):
         classes_of(Perceptron(random_state=0).fit(DATA, WINE.target))
 
@@ -90,7 +90,7 @@ def test_a_classifier_without_probabilities_says_what_to_do() -> None:
     ("labels", "classes"),
     [(["a", "b"], ("a", "b")), ([3, 7], (3, 7)), ([False, True], (0, 1)), ([0.0, 1.0], (0, 1))],
 )
-def test_classes_are_texts_or_whole_numbers(labels: list[Any], classes: tuple[Any, ...]) -> None:
+def test_classes_are_strings_or_integers(labels: list[Any], classes: tuple[Any, ...]) -> None:
     tree = DecisionTreeClassifier(random_state=0).fit([[0], [1]], labels)
     assert classes_of(tree) == classes
 
@@ -100,5 +100,5 @@ def test_other_classes_are_refused() -> None:
         classes_ = np.array([0.5, 1.0])
         predict_proba = None
 
-    with pytest.raises(ExportError, match=r"class 0\.5 is neither a text nor a whole number"):
+    with pytest.raises(ExportError, match=r"class 0\.5 is neither a string nor an integer"):
         classes_of(Odd())

@@ -38,7 +38,7 @@ def test_categories_become_their_position_and_missing_values_nan() -> None:
     np.testing.assert_array_equal(matrix, [[1, 5, 39.5, 1], [0, 0, np.nan, np.nan]])
 
 
-def test_a_value_that_may_be_missing_may_be_left_out() -> None:
+def test_an_optional_value_may_be_absent() -> None:
     matrix = SCHEMA.encode([{"carrier": "UA", "hour": 5}, GOOD])
     np.testing.assert_array_equal(matrix, [[1, 5, np.nan, np.nan], [1, 5, 39.5, 1]])
 
@@ -68,7 +68,7 @@ def test_a_wrong_value_is_named(change: dict[str, Any], where: str, kind: str) -
     assert faults([GOOD, GOOD | change]) == [(f"body.instances.1.{where}", kind)]
 
 
-def test_a_lacking_value_is_named() -> None:
+def test_a_missing_value_is_named() -> None:
     assert faults([{"carrier": "UA"}]) == [("body.instances.0.hour", "missing")]
 
 
@@ -92,7 +92,7 @@ def test_many_faults_are_named_up_to_a_limit() -> None:
     assert len(faults([GOOD | {"hour": 99}] * 100)) == MAX_DETAILS
 
 
-def test_a_fault_among_many_rows_is_found_without_a_look_at_each_value(
+def test_a_fault_among_many_rows_is_found_without_validating_each_value(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looked_at: list[object] = []
@@ -161,7 +161,7 @@ good = st.fixed_dictionaries(
 
 
 @given(st.lists(st.one_of(instances, good), min_size=1, max_size=4))
-def test_the_quick_check_takes_exactly_what_the_slow_one_finds_no_fault_in(
+def test_the_fast_validation_accepts_exactly_what_the_slow_one_accepts(
     rows: list[dict[str, Any]],
 ) -> None:
     faultless = not list(SCHEMA._faults(rows, ("body",)))

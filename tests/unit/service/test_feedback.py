@@ -61,9 +61,7 @@ async def test_two_replicas_count_a_label_twice_but_its_events_have_one_id(
     assert first["event"]["id"] == second["event"]["id"]
 
 
-async def test_each_label_that_cannot_be_taken_is_named(
-    serve: Serve, samples: list[dict[str, Any]]
-) -> None:
+async def test_each_refused_label_is_named(serve: Serve, samples: list[dict[str, Any]]) -> None:
     async with serve() as served:
         first, second = await predict(served, samples[:2])
         forged = {**outcome(second, "late"), "prediction_id": second["prediction_id"][:-4] + "AAAA"}
@@ -80,7 +78,7 @@ async def test_each_label_that_cannot_be_taken_is_named(
     ]
 
 
-async def test_a_label_that_comes_too_late_gets_410_and_is_counted_as_that(
+async def test_a_late_label_gets_410_and_is_counted_as_expired(
     serve: Serve, samples: list[dict[str, Any]]
 ) -> None:
     async with serve(drift={"label_accept_seconds": 1e-6}) as served:
@@ -108,14 +106,14 @@ async def test_a_label_that_comes_too_late_gets_410_and_is_counted_as_that(
         {"outcomes": [{"prediction_id": "x", "label": "late"}] * 4097},
     ],
 )
-async def test_a_body_that_is_no_list_of_outcomes_is_refused(serve: Serve, body: Any) -> None:
+async def test_a_body_without_a_list_of_outcomes_is_refused(serve: Serve, body: Any) -> None:
     async with serve() as served:
         answer = await served.client.post("/feedback", json=body)
     assert answer.status_code == 422
     assert answer.json()["detail"][0]["loc"][0] == "body"
 
 
-async def test_nothing_is_taken_before_the_model_is_loaded(serve: Serve) -> None:
+async def test_no_label_is_accepted_before_the_model_is_loaded(serve: Serve) -> None:
     async with serve(loaded=False) as served:
         answer = await send(served, {"prediction_id": "x", "label": "late"})
     assert answer.status_code == 503
@@ -125,7 +123,7 @@ async def test_nothing_is_taken_before_the_model_is_loaded(serve: Serve) -> None
     ("accepted", "refusals", "status"),
     [(3, [], 200), (1, [410], 207), (0, [409, 409], 409), (0, [403, 410], 422)],
 )
-def test_the_status_sums_up(accepted: int, refusals: list[int], status: int) -> None:
+def test_the_status_of_a_batch_of_labels(accepted: int, refusals: list[int], status: int) -> None:
     assert status_of(accepted, refusals) == status
 
 
@@ -137,7 +135,7 @@ async def test_feedback_is_documented(serve: Serve) -> None:
     assert outcome["properties"]["label"]["enum"] == ["late", "on_time"]
 
 
-async def test_other_requests_have_their_turn_while_many_labels_are_taken(
+async def test_other_requests_run_while_many_labels_are_processed(
     serve: Serve, samples: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with serve() as served:

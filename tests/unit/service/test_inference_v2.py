@@ -66,7 +66,7 @@ async def test_only_the_outputs_asked_for_come_back(
     assert [output["name"] for output in found["outputs"]] == ["label"]
 
 
-async def test_prediction_ids_come_where_they_are_asked_for_and_take_labels(
+async def test_requested_prediction_ids_are_returned_and_accept_labels(
     serve: Serve, samples: list[dict[str, Any]]
 ) -> None:
     async with serve() as served:
@@ -93,7 +93,7 @@ async def test_prediction_ids_come_where_they_are_asked_for_and_take_labels(
     assert all(event["tidegate"]["outcome"]["correct"] for event in told)
 
 
-async def test_binary_tensors_go_in_and_come_out(
+async def test_binary_tensors_are_accepted_and_returned(
     serve: Serve, samples: list[dict[str, Any]]
 ) -> None:
     inputs, raw = [], b""
@@ -119,7 +119,7 @@ async def test_binary_tensors_go_in_and_come_out(
 @pytest.mark.parametrize(
     ("encoding", "decode"), [("gzip", gzip.decompress), ("deflate", zlib.decompress)]
 )
-async def test_an_answer_is_compressed_for_whoever_asks_for_just_that(
+async def test_a_response_is_compressed_only_if_the_client_accepts_nothing_else(
     serve: Serve, samples: list[dict[str, Any]], encoding: str, decode: Any
 ) -> None:
     async with serve() as served:
@@ -135,7 +135,7 @@ async def test_an_answer_is_compressed_for_whoever_asks_for_just_that(
     assert orjson.loads(decode(raw))["model_name"] == "flights"
 
 
-async def test_nan_in_a_tensor_is_a_missing_value_and_may_be_left_out(
+async def test_nan_in_a_tensor_is_a_missing_value(
     serve: Serve, samples: list[dict[str, Any]]
 ) -> None:
     row = samples[0] | {"wind_dir": None}
@@ -157,7 +157,7 @@ async def test_nan_in_a_tensor_is_a_missing_value_and_may_be_left_out(
         (
             {"outputs": [{"name": "label", "parameters": {"classification": 2}}]},
             400,
-            "classification extension is not offered",
+            "classification extension is not supported",
         ),
         ({"parameters": 3}, 400, "parameters: should be an object"),
         ({"parameters": {"work": "huge"}}, 422, "parameters.work: should be one of light"),
@@ -250,13 +250,13 @@ def test_a_model_of_numbers_takes_them_all_in_one_tensor() -> None:
         to_matrix(schema, [narrow])
 
 
-async def test_a_lacking_tensor_is_named(serve: Serve, samples: list[dict[str, Any]]) -> None:
+async def test_a_missing_tensor_is_named(serve: Serve, samples: list[dict[str, Any]]) -> None:
     async with serve() as served:
         found = await infer(served, 422, inputs=tensors(samples[:1])[1:])
     assert found["error"] == "inputs.carrier: Field required"
 
 
-async def test_a_body_that_is_no_object_is_refused(serve: Serve) -> None:
+async def test_a_body_that_is_not_an_object_is_refused(serve: Serve) -> None:
     async with serve() as served:
         answer = await served.client.post(INFER, json=[1])
     assert (answer.status_code, answer.json()) == (
@@ -268,7 +268,7 @@ async def test_a_body_that_is_no_object_is_refused(serve: Serve) -> None:
 @pytest.mark.parametrize(
     "path", ["/v2/models/cats", "/v2/models/flights/versions/0", "/v2/models/cats/ready", "/v2/x"]
 )
-async def test_a_model_that_is_not_here_is_a_404(serve: Serve, path: str) -> None:
+async def test_an_unknown_model_is_a_404(serve: Serve, path: str) -> None:
     async with serve() as served:
         answer = await served.client.get(path)
     assert answer.status_code == 404

@@ -37,7 +37,7 @@ class TimedModel:
         (0.0, INLINE_SECONDS * 2, 0),
     ],
 )
-def test_as_many_rows_stay_on_the_loop_as_fit_into_the_time(
+def test_batches_within_the_time_limit_run_on_the_event_loop(
     call: float, row: float, most: int
 ) -> None:
     model = TimedModel(call, row)

@@ -24,7 +24,7 @@ def changed(flights: Artefact, **changes: Any) -> Any:
     return flights.manifest.model_copy(update=changes)
 
 
-def test_one_that_is_whole_is_copied_once_and_the_copy_stays(
+def test_a_complete_artefact_is_copied_once_and_the_copy_is_retained(
     flights: Artefact, tmp_path: Path
 ) -> None:
     given = Path(shutil.copytree(flights.path, tmp_path / "given"))
@@ -56,11 +56,11 @@ def broken(flights: Artefact, folder: Path, name: str, *, known: bool) -> Path:
     ("name", "known", "why"),
     [
         ("model.onnx", False, "is not the file that manifest.json names"),
-        ("model.onnx", True, "is no model that ONNX Runtime can run"),
+        ("model.onnx", True, "cannot be run by ONNX Runtime"),
         ("reference.json", True, "reference.json does not read"),
     ],
 )
-def test_one_that_does_not_load_is_refused(
+def test_an_artefact_that_cannot_be_loaded_is_refused(
     name: str, known: bool, why: str, flights: Artefact, tmp_path: Path
 ) -> None:
     path = broken(flights, tmp_path, name, known=known)
@@ -69,7 +69,7 @@ def test_one_that_does_not_load_is_refused(
     assert not (tmp_path / "kept").exists()
 
 
-def test_one_for_other_requests_is_refused(flights: Artefact, tmp_path: Path) -> None:
+def test_an_artefact_with_other_features_is_refused(flights: Artefact, tmp_path: Path) -> None:
     x = np.random.default_rng(1).normal(size=(50, 2)).astype(np.float32)
     joblib.dump(LogisticRegression().fit(x, x[:, 0] > 0), tmp_path / "small.joblib")
     import_model(tmp_path / "small.joblib", tmp_path / "small")
@@ -79,7 +79,7 @@ def test_one_for_other_requests_is_refused(flights: Artefact, tmp_path: Path) ->
     assert not (tmp_path / "kept").exists()
 
 
-def test_what_clients_would_notice_is_named(flights: Artefact) -> None:
+def test_differences_that_clients_would_notice_are_named(flights: Artefact) -> None:
     current = flights.manifest
     first, *others = current.features
     assert first.kind == "category"
@@ -105,7 +105,7 @@ def test_what_clients_would_notice_is_named(flights: Artefact) -> None:
     )
 
 
-def test_the_command_says_what_it_took_or_why_not(
+def test_the_command_prints_the_artefact_or_the_reason_of_its_refusal(
     flights: Artefact,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -49,7 +49,7 @@ async def test_the_simulated_device_holds_the_slot_and_is_named(
     assert 'tidegate_slot_seconds_bucket{le="0.04"} 0.0' in metrics
 
 
-async def test_more_requests_than_slots_wait_in_line(
+async def test_requests_beyond_the_slots_wait_in_order(
     serve: Serve, samples: list[dict[str, Any]]
 ) -> None:
     device = {"simulated": True, "light_seconds": 0.04}
@@ -68,7 +68,7 @@ async def test_more_requests_than_slots_wait_in_line(
     assert served.replica.recorder.statistics.queue_ns == sum(waits)
 
 
-async def test_a_line_that_is_full_is_a_503(serve: Serve, samples: list[dict[str, Any]]) -> None:
+async def test_a_full_queue_is_a_503(serve: Serve, samples: list[dict[str, Any]]) -> None:
     async with serve(slots={"per_replica": 1, "wait_length": 0}) as served:
         body = {"instances": samples[:1]}
         with await served.replica.slots.acquire():
@@ -109,7 +109,7 @@ async def post(served: Served, body: bytes, leave: asyncio.Event) -> list[Messag
     return sent
 
 
-async def test_a_client_that_leaves_gives_its_slot_back(
+async def test_a_client_that_disconnects_releases_its_slot(
     serve: Serve, samples: list[dict[str, Any]]
 ) -> None:
     device = {"simulated": True, "light_seconds": 30}
@@ -142,7 +142,7 @@ class HeldModel:
         patch.setattr(Predictor, "predict", held)
 
 
-async def test_a_slow_model_never_holds_the_event_loop(
+async def test_a_slow_model_never_blocks_the_event_loop(
     serve: Serve, samples: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = HeldModel(monkeypatch)
@@ -158,7 +158,7 @@ async def test_a_slow_model_never_holds_the_event_loop(
     assert [answer.status_code for answer in answers] == [200, 200]
 
 
-async def test_a_slot_is_in_use_until_its_thread_ends_though_the_client_left(
+async def test_a_slot_is_in_use_until_its_thread_ends_after_a_disconnect(
     serve: Serve, samples: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = HeldModel(monkeypatch)
@@ -209,7 +209,9 @@ async def test_many_rows_run_in_a_thread_with_the_same_answers(
         assert one["probability"] == pytest.approx(other["probability"], abs=2e-6)
 
 
-async def test_each_label_is_counted_from_0_on(serve: Serve, samples: list[dict[str, Any]]) -> None:
+async def test_the_counter_of_each_label_starts_at_0(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
     async with serve() as served:
         before = (await served.client.get("/metrics")).text
         answer = await served.client.post("/predict", json={"instances": samples[:100]})
@@ -231,7 +233,7 @@ async def leaves() -> Message:
     return {"type": "http.disconnect"}
 
 
-async def test_a_cancelled_request_is_not_mistaken_for_a_client_that_left() -> None:
+async def test_a_cancelled_request_is_not_a_disconnected_client() -> None:
     async def work() -> None:
         async with cancel_on_disconnect(stays):
             await asyncio.Event().wait()
@@ -243,7 +245,7 @@ async def test_a_cancelled_request_is_not_mistaken_for_a_client_that_left() -> N
         await task
 
 
-async def test_a_client_that_leaves_in_the_last_moment_does_not_cancel_what_follows() -> None:
+async def test_a_disconnect_at_the_end_does_not_cancel_the_following_code() -> None:
     done: list[str] = []
 
     async def work() -> None:
@@ -260,7 +262,7 @@ async def test_a_client_that_leaves_in_the_last_moment_does_not_cancel_what_foll
 
 
 @pytest.mark.parametrize("tracing", ["native", "opentelemetry", "off"])
-async def test_every_way_of_tracing_shows_the_parts_of_a_request(
+async def test_each_tracing_mode_has_the_spans_of_a_request(
     serve: Serve, samples: list[dict[str, Any]], tracing: str
 ) -> None:
     telemetry = {"tracing": tracing, "sample_ratio": 1.0}

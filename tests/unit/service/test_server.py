@@ -12,7 +12,7 @@ from service.server import PortInUseError, run
 from tidegate.settings import Settings
 
 
-def test_a_taken_port_is_named(tmp_path: Path) -> None:
+def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         settings = Settings(stack={"data_dir": tmp_path})
@@ -28,7 +28,7 @@ def test_bad_settings_stop_the_start_by_name(
     assert "slots.per_replica" in capsys.readouterr().err
 
 
-def test_a_port_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_is_required(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main([])
     assert stopped.value.code == 2

@@ -37,7 +37,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_as_many_run_at_once_as_there_are_slots() -> None:
+async def test_concurrency_is_limited_by_the_number_of_slots() -> None:
     world = World(2)
     first, second = await world.slots.acquire(), await world.slots.acquire()
     third = asyncio.create_task(world.slots.acquire())
@@ -52,7 +52,7 @@ async def test_as_many_run_at_once_as_there_are_slots() -> None:
     assert world.slots.has_free
 
 
-async def test_slots_go_to_whoever_waits_longest() -> None:
+async def test_slots_go_to_the_request_that_has_waited_longest() -> None:
     world = World(1)
     order: list[int] = []
 
@@ -77,7 +77,7 @@ async def test_times_and_busy_slots_are_metrics() -> None:
     assert world.sample("tidegate_slot_seconds_sum") == pytest.approx(0.08)
 
 
-async def test_the_time_waited_is_told() -> None:
+async def test_the_waiting_time_is_reported() -> None:
     world = World(1)
     held = await world.slots.acquire()
     next_one = asyncio.create_task(world.slots.acquire())
@@ -87,7 +87,7 @@ async def test_the_time_waited_is_told() -> None:
     assert (await next_one).waited_ns == 5_000
 
 
-async def test_a_line_that_is_full_is_a_503_with_retry_after() -> None:
+async def test_a_full_queue_is_a_503_with_retry_after() -> None:
     world = World(1, length=1, seconds=1.5)
     await world.slots.acquire()
     waiting = asyncio.create_task(world.slots.acquire())
@@ -99,7 +99,7 @@ async def test_a_line_that_is_full_is_a_503_with_retry_after() -> None:
     waiting.cancel()
 
 
-async def test_a_wait_that_is_too_long_is_a_503_and_leaves_the_line() -> None:
+async def test_a_wait_that_is_too_long_is_a_503_and_leaves_the_queue() -> None:
     world = World(1, seconds=0.01)
     held = await world.slots.acquire()
     with pytest.raises(RequestError, match=r"No slot of 1 became free within 0\.01 s") as caught:
@@ -110,7 +110,7 @@ async def test_a_wait_that_is_too_long_is_a_503_and_leaves_the_line() -> None:
     assert world.slots.busy == 0
 
 
-async def test_whoever_gives_up_waiting_leaves_the_line() -> None:
+async def test_a_cancelled_request_leaves_the_queue() -> None:
     world = World(1)
     held = await world.slots.acquire()
     waiting = asyncio.create_task(world.slots.acquire())
@@ -123,7 +123,7 @@ async def test_whoever_gives_up_waiting_leaves_the_line() -> None:
     assert world.slots.busy == 0
 
 
-async def test_a_slot_handed_to_one_who_just_gave_up_goes_to_the_next() -> None:
+async def test_a_slot_assigned_to_a_cancelled_request_goes_to_the_next() -> None:
     world = World(1)
     held = await world.slots.acquire()
     gives_up = asyncio.create_task(world.slots.acquire())
@@ -139,7 +139,7 @@ async def test_a_slot_handed_to_one_who_just_gave_up_goes_to_the_next() -> None:
     assert world.slots.busy == 0
 
 
-async def test_one_who_is_leaving_is_passed_over() -> None:
+async def test_a_request_that_is_leaving_the_queue_is_skipped() -> None:
     world = World(1)
     held = await world.slots.acquire()
     gives_up = asyncio.create_task(world.slots.acquire())
@@ -154,7 +154,7 @@ async def test_one_who_is_leaving_is_passed_over() -> None:
         await gives_up
 
 
-async def test_more_slots_are_given_at_once_to_those_that_wait_longest() -> None:
+async def test_new_slots_go_at_once_to_the_requests_that_have_waited_longest() -> None:
     world = World(1)
     held = await world.slots.acquire()
     waiting = [asyncio.create_task(world.slots.acquire()) for _ in range(3)]
@@ -170,7 +170,7 @@ async def test_more_slots_are_given_at_once_to_those_that_wait_longest() -> None
     assert world.slots.busy == 0
 
 
-async def test_a_slot_that_is_taken_away_goes_when_its_request_ends() -> None:
+async def test_a_busy_slot_is_removed_when_its_request_ends() -> None:
     world = World(4)
     held = [await world.slots.acquire() for _ in range(4)]
     world.slots.resize(2)
@@ -187,7 +187,7 @@ async def test_a_slot_that_is_taken_away_goes_when_its_request_ends() -> None:
     assert (world.slots.busy, world.slots.has_free) == (0, True)
 
 
-async def test_a_slot_given_by_growing_to_one_who_just_gave_up_goes_to_the_next() -> None:
+async def test_a_new_slot_assigned_to_a_cancelled_request_goes_to_the_next() -> None:
     world = World(1)
     held = await world.slots.acquire()
     gives_up = asyncio.create_task(world.slots.acquire())
@@ -214,9 +214,7 @@ async def test_a_slot_given_by_growing_to_one_who_just_gave_up_goes_to_the_next(
         max_size=40,
     ),
 )
-def test_no_slot_is_lost_or_given_twice_whatever_happens(
-    first: int, steps: list[tuple[str, int]]
-) -> None:
+def test_no_slot_is_lost_or_assigned_twice(first: int, steps: list[tuple[str, int]]) -> None:
     async def play() -> None:
         world = World(first, length=100)
         asked: list[asyncio.Task[Slot]] = []

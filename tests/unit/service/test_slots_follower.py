@@ -10,7 +10,7 @@ from tidegate.slots_file import SlotsFile
 from .conftest import Serve, until
 
 
-async def test_a_replica_comes_up_with_the_slots_in_force_and_follows_them(
+async def test_a_replica_starts_with_the_slots_of_the_file_and_follows_it(
     serve: Serve, tmp_path: Path
 ) -> None:
     file = SlotsFile(tmp_path / "slots", most=4)
@@ -33,7 +33,7 @@ async def test_a_replica_comes_up_with_the_slots_in_force_and_follows_them(
         assert changes == [(2, 3), (3, 4), (4, 1)]
 
 
-async def test_a_file_that_says_nonsense_changes_nothing_and_is_told_once(
+async def test_an_invalid_file_changes_nothing_and_is_logged_once(
     serve: Serve, tmp_path: Path
 ) -> None:
     file = tmp_path / "slots"
@@ -60,13 +60,13 @@ async def test_a_file_that_says_nonsense_changes_nothing_and_is_told_once(
         assert len(complaints()) == 2
 
 
-async def test_without_a_file_the_slots_stay_as_they_are(serve: Serve) -> None:
+async def test_without_a_file_the_slots_do_not_change(serve: Serve) -> None:
     async with serve(slots={"per_replica": 3}, loaded=False) as served:
         await asyncio.wait_for(served.replica.slots_follower.run(), 5)
         assert served.replica.slots.count == 3
 
 
-async def test_requests_that_are_worked_on_end_well_when_slots_come_and_go(
+async def test_running_requests_succeed_while_the_slots_change(
     serve: Serve, tmp_path: Path, samples: list[dict[str, object]]
 ) -> None:
     file = SlotsFile(tmp_path / "slots", most=4)

@@ -26,7 +26,7 @@ def test_nested_and_flat_data_are_the_same() -> None:
 
 
 @pytest.mark.parametrize("datatype", [*DTYPES, "BYTES"])
-def test_raw_values_come_back_as_they_were_packed(datatype: str) -> None:
+def test_packed_values_are_read_back(datatype: str) -> None:
     values: list[Any] = ["JFK", "Zürich"] if datatype == "BYTES" else [1, 2]
     raw = pack(values, datatype)
     described = {"name": "x", "datatype": datatype, "shape": [2]}
@@ -35,7 +35,7 @@ def test_raw_values_come_back_as_they_were_packed(datatype: str) -> None:
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))))
-def test_texts_survive_the_binary_form(texts: list[str]) -> None:
+def test_strings_are_read_back_from_the_binary_format(texts: list[str]) -> None:
     raw = pack(texts, "BYTES")
     assert len(raw) == sum(4 + len(text.encode()) for text in texts)
     if texts:
@@ -73,7 +73,11 @@ def test_several_raw_tensors_follow_each_other() -> None:
         ([entry(parameters={"binary_data_size": 9})], b"12345678", "does not fit the body"),
         ([entry(parameters={"binary_data_size": -1})], b"", "does not fit the body"),
         ([entry(parameters={"binary_data_size": "8"})], b"12345678", "does not fit the body"),
-        ([entry(parameters={"binary_data_size": 7})], b"1234567", "no whole number of FP32"),
+        (
+            [entry(parameters={"binary_data_size": 7})],
+            b"1234567",
+            "not a whole number of FP32 values",
+        ),
         ([entry()], b"more", "4 bytes follow the last tensor"),
     ],
 )
@@ -86,12 +90,12 @@ def test_what_does_not_follow_the_protocol_is_named(inputs: object, raw: bytes, 
 @pytest.mark.parametrize(
     ("raw", "says"),
     [
-        (b"\x01\x00", "a text's length is cut short"),
-        (struct.pack("<I", 9) + b"abc", "a text is cut short"),
-        (struct.pack("<I", 1) + b"\xff", "text 0 is not UTF-8"),
+        (b"\x01\x00", "the length of a string is truncated"),
+        (struct.pack("<I", 9) + b"abc", "a string is truncated"),
+        (struct.pack("<I", 1) + b"\xff", "string 0 is not UTF-8"),
     ],
 )
-def test_broken_texts_are_named(raw: bytes, says: str) -> None:
+def test_invalid_strings_are_named(raw: bytes, says: str) -> None:
     described = entry(datatype="BYTES", shape=[1], parameters={"binary_data_size": len(raw)})
     with pytest.raises(RequestError, match=says):
         list(read_tensors([described], raw))
@@ -103,7 +107,7 @@ def test_the_header_length_splits_the_body() -> None:
 
 
 @pytest.mark.parametrize("length", ["9", "-1", "x", "", "²", "9" * 5000])
-def test_a_header_length_that_is_none_is_refused(length: str) -> None:
+def test_an_invalid_header_length_is_refused(length: str) -> None:
     with pytest.raises(RequestError, match="should be a number of bytes up to 2"):
         split_body(b"{}", length)
 

@@ -47,7 +47,7 @@ def content(folder: Path) -> dict[str, bytes]:
     ],
 )
 @pytest.mark.parametrize("force", [False, True])
-def test_another_artefact_is_left_as_it_is(
+def test_another_artefact_is_not_overwritten(
     tmp_path: Path, manifest: Any, said: str, force: bool
 ) -> None:
     out = tmp_path / "flights-next"
@@ -61,20 +61,20 @@ def test_another_artefact_is_left_as_it_is(
     assert content(tmp_path) == before
 
 
-def test_a_joblib_file_and_a_folder_of_other_things_are_left_as_they_are(tmp_path: Path) -> None:
+def test_a_joblib_file_and_a_folder_of_other_files_are_not_overwritten(tmp_path: Path) -> None:
     file = tmp_path / "wine.joblib"
     file.write_bytes(b"a model")
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "one.jpg").write_bytes(b"a photo")
     before = content(tmp_path)
     for out in (file, tmp_path / "photos"):
-        with pytest.raises(ArtefactError, match="is no artefact folder, and is left as it is"):
+        with pytest.raises(ArtefactError, match="is not an artefact folder and is not overwritten"):
             training.train_flights(out)
     assert content(tmp_path) == before
 
 
 @pytest.mark.parametrize("manifest", [None, OWN])
-def test_an_empty_place_and_an_artefact_of_its_own_are_trained_into(
+def test_an_empty_folder_and_its_own_artefact_are_overwritten(
     tmp_path: Path, manifest: Any
 ) -> None:
     out = tmp_path / "flights"
@@ -85,7 +85,7 @@ def test_an_empty_place_and_an_artefact_of_its_own_are_trained_into(
         training.train_flights(out)
 
 
-def test_the_command_says_what_is_there_and_what_to_do(tmp_path: Path) -> None:
+def test_the_command_names_the_existing_files_and_the_remedy(tmp_path: Path) -> None:
     (tmp_path / artefact.MANIFEST).write_text(json.dumps(CHALLENGER))
     done = CliRunner().invoke(app, ["train", "--out", str(tmp_path)])
     assert done.exit_code == 2

@@ -297,5 +297,5 @@ def test_a_challenger_takes_the_place_of_no_file(
     assert (
         retrain(settings(flights, tmp_path), RetrainOptions(out, months="3")) == retraining.TROUBLE
     )
-    assert "wine.joblib is no artefact folder, and is left as it is" in capsys.readouterr().err
+    assert "wine.joblib is not an artefact folder and is not overwritten" in capsys.readouterr().err
     assert out.read_bytes() == b"a model"
