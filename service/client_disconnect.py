@@ -12,7 +12,7 @@ from service.problems import Detail, RequestError
 
 
 def client_disconnected() -> RequestError:
-    """The error of such a request: nobody reads it, but its event has the status 499, as in nginx."""
+    """The error of such a request: its event has the status 499, as in nginx."""
     return RequestError(499, Detail(("client",), "The client closed the connection", "client_gone"))
 
 

@@ -79,8 +79,8 @@ def _refuse_others(out: Path) -> None:
         ours, what = False, "an artefact"
     if not ours:
         raise artefact.ArtefactError(
-            f"{out} holds {what} that `tidegate train` did not make, and is left as it is: "
-            "name another folder, by --out or for the demos by TIDEGATE_MODEL__PATH=artefacts/flights"
+            f"{out} has {what}, which `tidegate train` did not create, and is not overwritten: "
+            "choose another folder, by --out or for the demos by TIDEGATE_MODEL__PATH=artefacts/flights"
         )
 
 

@@ -37,7 +37,7 @@ def samples(flights: Artefact) -> list[dict[str, Any]]:
 
 @dataclass
 class Served:
-    """An application that runs, and a client of it. Its model is not loaded before it may be."""
+    """A running application and its client. Its model is loaded once `may_load` is set."""
 
     app: FastAPI
     client: httpx.AsyncClient
@@ -63,7 +63,7 @@ Serve = Callable[..., AbstractAsyncContextManager[Served]]
 
 
 async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait for a condition, at most so long."""
+    """Wait for a condition, at most `seconds`."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 (any condition, not one that has an event)
             await asyncio.sleep(0.002)

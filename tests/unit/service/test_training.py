@@ -39,11 +39,11 @@ def content(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("manifest", "said"),
     [
-        (CHALLENGER, "holds flights 1 that `tidegate train` did not make"),
-        (ADOPTED, "holds flights 1 that"),
-        ({**OWN, "name": "wine"}, "holds wine 1 that"),
-        ("{", "holds an artefact that"),
-        ([], "holds an artefact that"),
+        (CHALLENGER, "has flights 1, which `tidegate train` did not create"),
+        (ADOPTED, "has flights 1, which"),
+        ({**OWN, "name": "wine"}, "has wine 1, which"),
+        ("{", "has an artefact, which"),
+        ([], "has an artefact, which"),
     ],
 )
 @pytest.mark.parametrize("force", [False, True])
@@ -90,6 +90,6 @@ def test_the_command_names_the_existing_files_and_the_remedy(tmp_path: Path) -> 
     done = CliRunner().invoke(app, ["train", "--out", str(tmp_path)])
     assert done.exit_code == 2
     assert done.stderr == (
-        f"{tmp_path} holds flights 1 that `tidegate train` did not make, and is left as it is: "
-        "name another folder, by --out or for the demos by TIDEGATE_MODEL__PATH=artefacts/flights\n"
+        f"{tmp_path} has flights 1, which `tidegate train` did not create, and is not overwritten: "
+        "choose another folder, by --out or for the demos by TIDEGATE_MODEL__PATH=artefacts/flights\n"
     )
