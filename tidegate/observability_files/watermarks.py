@@ -1,4 +1,4 @@
-"""Elasticsearch's disk watermarks, from the file that Compose sets them by."""
+"""Elasticsearch's disk watermarks, from the env file of its container."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Watermarks:
 
 
 def read_watermarks(folder: Path | None = None) -> Watermarks:
-    """The watermarks of a folder observability/, of this checkout's by default.
+    """The watermarks of a folder observability/, of the package by default.
 
     Raises:
         OSError: the file cannot be read.

@@ -1,4 +1,4 @@
-"""What an alert is."""
+"""The definition of an alert."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Alert:
     Attributes:
         name: in CamelCase; its runbook is docs/runbooks/<name>.md.
         expression: PromQL; the alert is pending for each series in its result.
-        seconds: how long it must hold before it fires.
-        severity: `critical` wants a person now, `warning` today.
-        summary: one line; may use {{ $labels.name }}.
+        seconds: how long the condition must hold before it fires.
+        severity: `critical` needs a response now, `warning` today.
+        summary: one line; may contain {{ $labels.name }}.
         description: what it means for users; likewise.
     """
 
@@ -30,7 +30,7 @@ class Alert:
 
     @property
     def runbook(self) -> str:
-        """Where to read what to do."""
+        """The path of its runbook in the repository."""
         return f"docs/runbooks/{self.name}.md"
 
     @property

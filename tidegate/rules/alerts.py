@@ -1,4 +1,4 @@
-"""The alerts: what a person is told of, and when."""
+"""The alerts about the service, the autoscaler and the collector, and the list of all alerts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tidegate.rules.pipeline_alerts import pipeline_alerts
 from tidegate.rules.promql import number
 from tidegate.settings import Settings
 
-# A burn rate's threshold above this share could hardly be reached, however bad things are.
+# A threshold above this ratio could hardly be reached, even in a complete outage.
 HIGHEST_RATIO: Final = 0.9
 LAG_SECONDS: Final = 30
 
@@ -22,7 +22,7 @@ class Burn:
     """A multi-window, multi-burn-rate alert (The Site Reliability Workbook, chapter 5).
 
     It fires while the error budget of a month burns `factor` times too fast over both windows: the long
-    one says that it matters, the short one that it still goes on.
+    window shows that it is significant, the short one that it is still happening.
     """
 
     speed: Literal["Fast", "Slow"]
@@ -33,7 +33,7 @@ class Burn:
     spent: str
 
     def threshold(self, budget: float) -> float:
-        """The share of bad requests from which it fires, for a budget of bad requests in [0, 1]."""
+        """The ratio of bad requests above which it fires, for an error budget in [0, 1]."""
         return min(self.factor * budget, HIGHEST_RATIO)
 
 
@@ -85,7 +85,8 @@ def _burns(settings: Settings) -> Iterator[Alert]:
 
 
 def _burning(ratio: str, burn: Burn, limit: str) -> str:
-    # Ratios are recorded each 15 s; the stack's Prometheus looks back for 10 s, and would miss every third.
+    # Ratios are recorded every 15 s, but the lookback of the stack's Prometheus is 10 s: an instant selector
+    # would find nothing a third of the time.
     long, short = (
         f"last_over_time({ratio}:{window}[1m]) > {limit}" for window in (burn.long, burn.short)
     )
@@ -99,7 +100,7 @@ def _service(settings: Settings) -> Iterator[Alert]:
         60,
         "warning",
         "Replica {{ $labels.replica }} does not answer",
-        "Its metrics cannot be read at {{ $labels.instance }}. The others carry its load.",
+        "Its metrics cannot be read at {{ $labels.instance }}. The other replicas handle its load.",
     )
     yield Alert(
         "GatewayDown",
@@ -107,18 +108,18 @@ def _service(settings: Settings) -> Iterator[Alert]:
         30,
         "critical",
         "The gateway does not answer",
-        "Its metrics cannot be read at {{ $labels.instance }}: most likely no request gets through.",
+        "Its metrics cannot be read at {{ $labels.instance }}: most likely no request reaches a replica.",
     )
     yield Alert(
         "GatewayNoReadyReplica",
-        # At zero by the autoscaler's choice none is missed, nor for as long as the first may take to start.
+        # Silent while the autoscaler keeps the service at zero, and while the first replica may still start.
         "service:replicas_ready:now == 0\n"
         'unless on() max(min_over_time(tidegate_autoscaler_desired_replicas{job="autoscaler"}'
         f"[{number(settings.replicas.start_seconds)}s])) == 0",
         15,
         "critical",
         "No replica is ready",
-        "The gateway has nowhere to send requests: they wait, and get a 503 after "
+        "The gateway has no replica to send requests to: they wait, and get a 503 after "
         f"{number(settings.gateway.queue_seconds)} s.",
     )
     yield Alert(
@@ -126,9 +127,9 @@ def _service(settings: Settings) -> Iterator[Alert]:
         "service:queue:now > 2 * service:slots:now\nand deriv(service:queue:now[2m]) > 0",
         60,
         "warning",
-        "The queue grows",
-        "More than two requests a slot wait in the gateway, and they become more: requests arrive faster "
-        "than the replicas work.",
+        "The gateway's queue grows",
+        "More than two requests per slot wait in the gateway, and the number grows: requests arrive faster "
+        "than the replicas process them.",
     )
     yield Alert(
         "GatewayQueueTimeouts",
@@ -159,7 +160,7 @@ def _autoscaler(settings: Settings) -> Iterator[Alert]:
         60,
         "warning",
         "The autoscaler decides without fresh signals",
-        "What it reads from Prometheus is missing or too old, so it holds the number of replicas.",
+        "Its signals from Prometheus are missing or too old, so it keeps the number of replicas.",
     )
     yield Alert(
         "AutoscalerAtMax",
@@ -168,7 +169,7 @@ def _autoscaler(settings: Settings) -> Iterator[Alert]:
         f"{number(settings.slo.latency_seconds)}",
         120,
         "warning",
-        "All replicas that are allowed run, and the objective is still missed",
+        "The maximum number of replicas runs, and the objective is still missed",
         f"The autoscaler may not go beyond replicas.max = {settings.replicas.max}.",
     )
 
@@ -189,7 +190,7 @@ def _collector() -> Iterator[Alert]:
         60,
         "warning",
         "The collector cannot deliver events",
-        "The store does not take them; they stay in their files until it does.",
+        "The store does not accept them; they stay in their files until it does.",
     )
     yield Alert(
         "CollectorLag",
@@ -204,8 +205,8 @@ def _collector() -> Iterator[Alert]:
         'sum(increase(tidegate_collector_quarantined_total{job="collector"}[5m])) > 0',
         0,
         "warning",
-        "The collector set lines aside",
-        "Lines of an event file are no valid events, or the store refuses them: they cannot be searched.",
+        "The collector quarantined lines",
+        "Lines of an event file are not valid events, or the store rejects them: they cannot be searched.",
     )
 
 

@@ -1,4 +1,4 @@
-"""The alerts about a model: its data have drifted, or it is right less often."""
+"""The alerts about a model: its data have drifted, or its accuracy has dropped."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tidegate.rules.drift_rules import DISTRIBUTIONS, FAST, WINDOWS, Distributio
 from tidegate.rules.promql import duration, number
 from tidegate.settings import Drift
 
-# Too few rows for a small drift to be told from chance: the shortest window knows critical only.
+# The shortest window has too few rows to tell a small drift from chance: it has no warning.
 TIERS: Final[dict[Literal["Warning", "Critical"], tuple[str, ...]]] = {
     "Warning": tuple(window for window in WINDOWS if window != FAST),
     "Critical": WINDOWS,
 }
-# So long a change that a detector found is told.
+# How long the alert fires after a detector found a change.
 NEWS_SECONDS: Final = 300
 _OF: Final = "of {{ $labels.model }} {{ $labels.version }}"
 
@@ -44,8 +44,8 @@ def _distribution(of: Distribution, drift: Drift) -> Iterator[Alert]:
             f"{subject} {_OF} has drifted"
             if of.what == "feature"
             else f"{subject} ({{{{ $labels.model }}}} {{{{ $labels.version }}}}) has drifted",
-            f"Its distribution over {_either(windows)} is another than at training: the population stability "
-            f"index is above {limit}, which is no chance.",
+            f"Its distribution over {_either(windows)} differs from that at training: the population "
+            f"stability index is above {limit}, which is statistically significant.",
         )
 
 
@@ -57,8 +57,8 @@ def _dataset(drift: Drift) -> Alert:
         drift.hold_seconds,
         "critical",
         f"The data {_OF} have drifted",
-        f"{share} % of the features or more have drifted: the model answers about a world it was not "
-        "trained for.",
+        f"{share} % of the features or more have drifted: the model predicts on data that it was not "
+        "trained on.",
     )
 
 
@@ -70,8 +70,8 @@ def _accuracy(drift: Drift) -> Iterator[Alert]:
         f"and {fresh('model:prediction_samples', '1h')} >= {drift.samples}",
         drift.hold_seconds,
         "warning",
-        f"Labels {_OF} are expected to be right less often",
-        "By its own calibrated confidence over 1h the model will be right less often than on held-out rows, "
+        f"The expected accuracy {_OF} has dropped",
+        "According to its calibrated confidence over 1h, the model is less accurate than on held-out rows, "
         "although no feature has drifted.",
     )
     for tier, drop in (
@@ -84,9 +84,9 @@ def _accuracy(drift: Drift) -> Iterator[Alert]:
             f"and {fresh('model:error_z', '1d')} > {number(drift.error_z)}",
             drift.hold_seconds,
             "critical" if tier == "Critical" else "warning",
-            f"Labels {_OF} are right less often",
-            f"By the labels of the last day its accuracy is more than {number(drop * 100)} points below that "
-            f"on held-out rows, which is no chance (z > {number(drift.error_z)}).",
+            f"The accuracy {_OF} has dropped",
+            f"According to the labels of the last day, its accuracy is more than {number(drop * 100)} points "
+            f"below that on held-out rows, which is statistically significant (z > {number(drift.error_z)}).",
         )
     recent = "\nor ".join(
         f"{fresh('model:error_z', window)} > {number(drift.error_z)}" for window in ("5m", "1h")
@@ -103,14 +103,14 @@ def _accuracy(drift: Drift) -> Iterator[Alert]:
     )
     yield Alert(
         "ModelErrorRateChanged",
-        # Of when it was, not of a counter: a watcher that starts anew reads the last day again, and what it
-        # finds in it once more is no news.
+        # A timestamp and not a counter: after a restart the watcher reads the last day again and finds the
+        # same changes once more.
         "time() - max by (model, version, detector) (tidegate_watch_change_timestamp_seconds) < "
         f"{NEWS_SECONDS}",
         0,
         "warning",
         f"The error rate {_OF} has changed, says {{{{ $labels.detector }}}}",
-        "A detector that reads one label after the other has found that it is another than before.",
+        "A detector that reads the labels in their order has found that the error rate changed.",
     )
 
 
@@ -121,16 +121,16 @@ def _labels(drift: Drift) -> Iterator[Alert]:
         600,
         "warning",
         f"Labels {_OF} arrive late",
-        f"Half of them come more than {duration(drift.label_lag_seconds)} after their prediction: what is "
-        "known of the model's accuracy is that old.",
+        f"Half of them arrive more than {duration(drift.label_lag_seconds)} after their prediction: the "
+        "measured accuracy is that old.",
     )
     yield Alert(
         "ModelFeedbackForged",
         'sum by (model, version) (increase(ml_feedback_refused_total{reason="forged"}[5m])) > 0',
         0,
         "warning",
-        "Somebody sends labels for predictions that {{ $labels.model }} never made",
-        "Prediction ids at /feedback carry a signature that is not ours: they were changed, or signed with "
+        "Feedback was sent for predictions that {{ $labels.model }} never made",
+        "Prediction ids at /feedback have an invalid signature: they were changed, or signed with "
         "another key.",
     )
 

@@ -1,4 +1,4 @@
-"""The recording rules that watch a model: how far features and answers have drifted.
+"""The recording rules about drift: how far the distributions of features and predictions have moved.
 
 Replicas only count; windows, shares and PSI are made here, so they are those of all replicas together.
 """
@@ -29,14 +29,14 @@ MODEL: Final = "model, version"
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """Something that is counted by bins.
+    """A distribution that is counted in bins.
 
     Attributes:
         what: `feature` or `prediction`, in the series' names.
         counter: the bins' counter.
         of: the labels of one distribution.
-        bin: the label that tells its bins apart.
-        words: what a person calls it.
+        bin: the label that identifies a bin.
+        words: its name in descriptions.
     """
 
     what: str
@@ -68,7 +68,7 @@ def drift_groups(drift: Drift) -> tuple[Group, ...]:
 
 
 def growth(counter: str, window: str, by: str, match: str = JOB) -> str:
-    """By how much counters grew in a window, over all replicas, those that came or went included.
+    """The growth of counters in a window, summed over all replicas that existed in it.
 
     `increase` does not see what a replica counted before its first scrape. The counters of a replica that
     began within the window began at 0, so there their last value is the growth, if it is the larger one (a
@@ -106,12 +106,12 @@ def counted(counter: str, series: str, window: str, by: str) -> str:
 
 
 def now(series: str) -> str:
-    """The last value of what is recorded of the reference, which does not change."""
+    """The last value of a series about the reference, which does not change."""
     return f"last_over_time({series}:now[5m])"
 
 
 def fresh(series: str, window: str) -> str:
-    """The last value of a recorded series, for who is evaluated at other moments."""
+    """The last value of a recorded series, for rules of other groups."""
     return f"last_over_time({series}:{window}[{FRESH[window]}])"
 
 
@@ -120,7 +120,7 @@ def _reference(of: Distribution) -> Iterator[Recording]:
     for name, by, meaning in (
         ("reference_ratio", f"{of.of}, {of.bin}", f"shares of {of.words} at training"),
         ("reference_samples", of.of, "rows that they were counted from"),
-        ("critical_value", of.of, "what X² must exceed, not to be chance"),
+        ("critical_value", of.of, "what X² must exceed to be significant"),
     ):
         yield Recording(
             f"model:{what}_{name}:now",
@@ -132,7 +132,7 @@ def _reference(of: Distribution) -> Iterator[Recording]:
 def _window(window: str, drift: Drift) -> Iterator[Recording]:
     for of in DISTRIBUTIONS:
         yield from _distribution(of, window, drift)
-    # Only where something can be said: a service without load has no share.
+    # Only for features with enough rows: a service without load has no ratio.
     known = f"model:feature_samples:{window} >= {_floor(window, drift)}"
     drifted = f"model:feature_drift:{window} > {number(drift.psi_warning)}"
     yield Recording(
@@ -174,7 +174,7 @@ def _distribution(of: Distribution, window: str, drift: Drift) -> Iterator[Recor
         f"{index}\n"
         f"and {samples} >= {_floor(window, drift)}\n"
         f"and {index} * {samples} * {rows}\n/ ({samples} + {rows})\n> {limit}",
-        f"the same, only where it is of {_floor(window, drift)} rows or more and no chance",
+        f"the same, only where it is of {_floor(window, drift)} rows or more and significant",
     )
 
 

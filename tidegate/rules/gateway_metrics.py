@@ -11,19 +11,19 @@ GATEWAY: Final = (
         "haproxy_frontend_http_requests_total",
         "counter",
         ("proxy",),
-        "requests received by the frontend `http_in`, malformed and refused ones too",
+        "requests received by the frontend `http_in`, malformed and rejected ones included",
     ),
     Metric(
         "haproxy_frontend_http_responses_total",
         "counter",
         ("proxy", "code"),
-        "answers given to clients, by class of status",
+        "responses sent to clients, by class of status",
     ),
     Metric(
         "haproxy_frontend_request_errors_total",
         "counter",
         ("proxy",),
-        "requests that are no valid HTTP",
+        "requests that are not valid HTTP",
     ),
     Metric(
         "haproxy_frontend_current_sessions",
@@ -42,7 +42,7 @@ GATEWAY: Final = (
         "haproxy_backend_current_sessions",
         "gauge",
         ("proxy",),
-        "requests that wait or are worked on, and one of the gateway's own",
+        "requests that wait or are processed, and one of the gateway itself",
     ),
     Metric(
         "haproxy_backend_active_servers", "gauge", ("proxy",), "replicas whose /ready answers 200"
@@ -51,22 +51,25 @@ GATEWAY: Final = (
         "haproxy_backend_http_requests_total",
         "counter",
         ("proxy",),
-        "requests counted when they are answered: not the arrival rate",
+        "requests, counted when they are answered: not the arrival rate",
     ),
     Metric(
         "haproxy_backend_http_responses_total",
         "counter",
         ("proxy", "code"),
-        "answers by class of status",
+        "responses by class of status",
     ),
     Metric(
         "haproxy_backend_connection_errors_total",
         "counter",
         ("proxy",),
-        "requests given up: the wait was too long, or no attempt could connect",
+        "requests that failed: the wait was too long, or no attempt could connect",
     ),
     Metric(
-        "haproxy_backend_response_errors_total", "counter", ("proxy",), "invalid or broken answers"
+        "haproxy_backend_response_errors_total",
+        "counter",
+        ("proxy",),
+        "invalid or incomplete responses",
     ),
     Metric(
         "haproxy_backend_retry_warnings_total", "counter", ("proxy",), "attempts that were repeated"
@@ -75,31 +78,31 @@ GATEWAY: Final = (
         "haproxy_backend_redispatch_warnings_total",
         "counter",
         ("proxy",),
-        "attempts repeated elsewhere",
+        "attempts repeated on another server",
     ),
     Metric(
         "haproxy_backend_client_aborts_total",
         "counter",
         ("proxy",),
-        "clients that left unanswered",
+        "clients that disconnected before the response",
     ),
     Metric(
         "haproxy_server_status",
         "gauge",
         ("proxy", "server", "state"),
-        "1 for the state a server is in; `waiting` is the gateway's own",
+        "1 for the state of a server; `waiting` is a server of the gateway itself",
     ),
     Metric(
         "haproxy_server_current_sessions",
         "gauge",
         ("proxy", "server"),
-        "requests a server works on",
+        "requests that a server processes",
     ),
     Metric(
         "haproxy_server_http_responses_total",
         "counter",
         ("proxy", "server", "code"),
-        "a server's answers by class of status",
+        "a server's responses by class of status",
     ),
     Metric(
         "haproxy_server_connection_errors_total",

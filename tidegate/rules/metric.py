@@ -1,4 +1,4 @@
-"""What is said of one metric."""
+"""The definition of a metric."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Metric:
         name: with its unit and, for a counter, `_total`; a histogram without `_bucket`, `_sum`, `_count`.
         kind: its type.
         labels: its own labels, besides `job`, `instance` and `replica`.
-        meaning: what it tells.
+        meaning: its description in the documentation.
     """
 
     name: str

@@ -16,4 +16,4 @@ def model_groups(drift: Drift) -> tuple[Group, ...]:
 
 
 MODEL_GROUPS: Final = tuple(group.name for group in model_groups(Drift()))
-"""Their names, in the order in which one needs the other."""
+"""The names of the groups; a later one uses series of an earlier one."""

@@ -1,6 +1,6 @@
-"""The alerts of the way of an event: Logstash, Elasticsearch, the exporter that reads them, Alertmanager.
+"""The alerts about the event pipeline: Logstash, Elasticsearch, their exporter, Alertmanager.
 
-They ask for metrics that only the Compose stack has, so they are silent where it is not.
+Their metrics exist in the Compose deployment only; elsewhere the alerts are silent.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from tidegate.observability_files.watermarks import GIB, read_watermarks
 from tidegate.rules.alert import Alert
 from tidegate.rules.promql import number
 
-# Of the queue's capacity.
+# Ratio of the queue's capacity.
 QUEUE_SHARE: Final = 0.5
-# A queue that holds less than this share is left to itself, however it grows.
+# Below this ratio of its capacity, the growth of a queue raises no alert.
 QUEUE_FLOOR: Final = 0.1
 # In two minutes. Logstash repeats a failed bulk request after 2 s, 4 s, and then each 5 s, so one that is
 # stuck fails more than twenty times.
@@ -22,7 +22,7 @@ REPEATED: Final = 6
 
 
 def pipeline_alerts() -> Iterator[Alert]:
-    """All of them."""
+    """Every alert about the event pipeline."""
     yield from _logstash()
     yield from _elasticsearch()
     yield Alert(
@@ -31,8 +31,8 @@ def pipeline_alerts() -> Iterator[Alert]:
         60,
         "warning",
         "The exporter does not answer",
-        "Its metrics cannot be read at {{ $labels.instance }}: nobody is told of troubles of Logstash and "
-        "Elasticsearch, and alerts are not written down.",
+        "Its metrics cannot be read at {{ $labels.instance }}: there are no alerts about Logstash and "
+        "Elasticsearch, and alerts are not stored as events.",
     )
     yield Alert(
         "AlertmanagerDown",
@@ -41,7 +41,7 @@ def pipeline_alerts() -> Iterator[Alert]:
         "warning",
         "Alertmanager does not answer",
         "Its metrics cannot be read at {{ $labels.instance }}: alerts are shown by Prometheus and Grafana, "
-        "and sent to nobody.",
+        "but no notification is sent.",
     )
 
 
@@ -52,7 +52,7 @@ def _logstash() -> Iterator[Alert]:
         60,
         "warning",
         "Logstash does not answer",
-        "Its monitoring API gives no numbers. If it is gone, events stay in their files and cannot be "
+        "Its monitoring API does not answer. If it is down, events stay in their files and cannot be "
         "searched yet.",
     )
     size, capacity = "tidegate_logstash_queue_bytes", "tidegate_logstash_queue_capacity_bytes"
@@ -67,7 +67,7 @@ def _logstash() -> Iterator[Alert]:
         "warning",
         "Logstash's queue grows",
         f"The queue of the pipeline {{{{ $labels.pipeline }}}} is more than {_percent(QUEUE_SHARE)} full, or "
-        "will be full within an hour: Elasticsearch takes less than what comes.",
+        "will be full within an hour: Elasticsearch accepts fewer events than arrive.",
     )
     yield Alert(
         "LogstashBatchStuck",
@@ -80,7 +80,7 @@ def _logstash() -> Iterator[Alert]:
         "and on () max(tidegate_elasticsearch_up) == 1",
         300,
         "warning",
-        "Logstash repeats a request that Elasticsearch refuses",
+        "Logstash repeats a request that Elasticsearch rejects",
         "The output {{ $labels.output }} of the pipeline {{ $labels.pipeline }} has failed for five minutes "
         "though Elasticsearch answers. The events of that batch are not stored, and a second such batch "
         "stops the pipeline.",
@@ -94,8 +94,8 @@ def _logstash() -> Iterator[Alert]:
         0,
         "warning",
         "Events did not reach their data stream",
-        "Logstash got lines that are no events of ours, or Elasticsearch refused some: they are kept as text "
-        "in logs-tidegate.dead_letter-*.",
+        "Logstash received lines that are not valid events, or Elasticsearch rejected some: they are stored "
+        "as text in logs-tidegate.dead_letter-*.",
     )
 
 
@@ -111,7 +111,7 @@ def _elasticsearch() -> Iterator[Alert]:
         0,
         "warning",
         "Elasticsearch put events into a failure store",
-        "Within the last hour it took events without making them searchable, as they contradict the mapping.",
+        "Within the last hour it stored events that contradict the mapping: they cannot be searched.",
     )
     yield Alert(
         "ElasticsearchUnreachable",
@@ -119,8 +119,8 @@ def _elasticsearch() -> Iterator[Alert]:
         60,
         "critical",
         "Elasticsearch does not answer",
-        "The exporter cannot ask it: events cannot be searched, and new ones wait in Logstash's queue and in "
-        "their files.",
+        "The exporter cannot reach it: events cannot be searched, and new ones wait in Logstash's queue and "
+        "in their files.",
     )
     yield Alert(
         "ElasticsearchRed",
@@ -128,7 +128,7 @@ def _elasticsearch() -> Iterator[Alert]:
         60,
         "critical",
         "Elasticsearch is red",
-        "A part of the events cannot be searched, and some streams take no new ones.",
+        "Some events cannot be searched, and some streams accept no new ones.",
     )
     yield Alert(
         "ElasticsearchDiskLow",
@@ -137,7 +137,7 @@ def _elasticsearch() -> Iterator[Alert]:
         "warning",
         "Elasticsearch's disk fills up",
         f"The node {{{{ $labels.node }}}} has less than {low} free; below {high} it creates no index, below "
-        f"{flood_stage} it writes nothing.",
+        f"{flood_stage} its indices are read-only.",
     )
 
 

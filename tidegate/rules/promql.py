@@ -1,4 +1,4 @@
-"""Pieces of PromQL."""
+"""Literals and fragments of PromQL."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def quoted(text: str) -> str:
 
 
 def number(value: float) -> str:
-    """The number with at most six significant digits, as rules and their readers like it."""
+    """The number with at most six significant digits."""
     return format(value, ".6g")
 
 
@@ -45,8 +45,8 @@ def duration(seconds: float) -> str:
 def present(expression: str) -> str:
     """The expression, without the NaN that 0/0 and an empty histogram give.
 
-    A comparison with NaN is false, so it filters: what has no data is missing, and nobody who reads the
-    series can mistake it for a value (a Kubernetes HPA takes NaN for "scale to the minimum").
+    A comparison with NaN is false, so it filters: a series without data is missing, and no
+    reader can mistake it for a value (a Kubernetes HPA takes NaN for "scale to the minimum").
     """
     return f"(\n{_indent(expression)}\n) >= 0"
 

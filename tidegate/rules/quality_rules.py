@@ -1,4 +1,4 @@
-"""The recording rules about how often a model is right: expected, and once labels are known."""
+"""The recording rules about the accuracy of a model: expected, and measured by labels."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ COUNTED: Final = (
 
 
 def quality_groups(drift: Drift) -> tuple[Group, ...]:
-    """Every recorded series about right and wrong, for these thresholds."""
+    """Every recorded series about accuracy, for these thresholds."""
     return tuple(
         Group(f"model-quality-{window}", tuple(_window(window, drift)), INTERVALS[window])
         for window in WINDOWS
@@ -56,7 +56,7 @@ def _window(window: str, drift: Drift) -> Iterator[Recording]:
         f"share of right labels among those known, over {window}",
     )
     samples = fresh("model:prediction_samples", window)
-    # Blind to concept drift, and wrong where the data are not those of the calibration.
+    # Does not detect concept drift, and is wrong where the data differ from those of the calibration.
     yield Recording(
         f"model:accuracy_expected:{window}",
         f"{present(f'model:expected_correct:{window} / {samples}')}\n"

@@ -1,4 +1,4 @@
-"""What a recording rule is."""
+"""The definition of a recording rule and of a group of them."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ READY: Final = 'haproxy_backend_active_servers{job="gateway",proxy="model"}'
 RESPONSES: Final = "haproxy_frontend_http_responses_total"
 BUSY: Final = 'tidegate_slots_busy{job="model"}'
 SLOTS: Final = 'tidegate_slots{job="model"}'
-# A failed answer is the error ratio's matter; a quick one must not make the latency look good.
+# Errors count in the error ratio; a quick error must not improve the latency.
 ANSWERED: Final = 'job="model",http_response_status_code!~"5.."'
 DURATION: Final = "http_server_request_duration_seconds"
 

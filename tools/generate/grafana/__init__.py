@@ -1,4 +1,4 @@
-"""Grafana's dashboards, a module each, and its data sources: what observability/grafana/ holds.
+"""Grafana's dashboards, one module each, and its data sources, for observability/grafana/.
 
 Only the generator needs grafana-foundation-sdk.
 """
@@ -12,7 +12,7 @@ from typing import Final
 from tidegate.settings import Settings
 
 with warnings.catch_warnings():
-    # The SDK would rather make dashboards of version 2, which Grafana does not read from files.
+    # The SDK recommends dashboards of version 2, which Grafana does not read from files.
     warnings.simplefilter("ignore", DeprecationWarning)
     from tools.generate.grafana import host, model, pages, pipeline, scaling, service, sources
 

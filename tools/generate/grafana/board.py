@@ -1,4 +1,4 @@
-"""A dashboard: its sections, where its panels stand, what can be chosen, and the way to the others."""
+"""A dashboard: its sections, the layout of its panels, its variables, and links to the other dashboards."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ GRID_COLUMNS: Final = 24
 TAG: Final = "tidegate"
 SHOWN: Final = "now-15m"
 REFRESHED: Final = "5s"
-# Over the distance of two looks, so that no change is missed and none is marked twice.
+# Over the interval between two samples, so that each change is marked exactly once.
 RESIZED: Final = 'changes(tidegate_autoscaler_desired_replicas{job="autoscaler"}[$__interval]) > 0'
 MARKED_SECONDS: Final = 15
 
@@ -39,7 +39,7 @@ Variable = builders.CustomVariable | builders.QueryVariable
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Panels side by side, as wide as each other."""
+    """Panels side by side, of equal width."""
 
     height: int
     panels: Sequence[Panel]
@@ -113,7 +113,7 @@ def dashboard(
 
 
 def _placed(sections: Sequence[Section]) -> list[Panel | RowPanel]:
-    """Every panel with a number and a place of its own; Grafana's own layout lets them overflow."""
+    """Every panel with its own id and position; Grafana's automatic layout lets them overflow."""
     placed: list[Panel | RowPanel] = []
     y = 0
     for section in sections:

@@ -15,14 +15,14 @@ from tools.generate.grafana.board import Line, Variable
 from tools.generate.grafana.panels import graph, number
 from tools.generate.grafana.queries import PROMETHEUS, series
 
-# The slowest of them: each window has its own interval of recording.
+# The slowest interval; each window is recorded at its own.
 KEPT: Final = FRESH[WINDOWS[-1]]
 FEATURE: Final = '{feature="$feature"}'
 HELD_OUT: Final = 'max by (model, version) (ml_reference_accuracy{job="model"})'
 
 
 def choices() -> tuple[Variable, ...]:
-    """The window over which rows are counted, and the feature that is looked at."""
+    """The window over which rows are counted, and the feature that is shown."""
     window = (
         builders.CustomVariable("window")
         .label("Window")
@@ -41,7 +41,7 @@ def choices() -> tuple[Variable, ...]:
 
 
 def data(drift: Drift) -> list[Line]:
-    """How far the data have moved, and where to."""
+    """The panels about the drift of features and predictions."""
     limits = (drift.psi_warning, drift.psi_critical)
     features = ("DriftFeatureWarning", "DriftFeatureCritical")
     answers = ("DriftPredictionWarning", "DriftPredictionCritical")
@@ -127,5 +127,5 @@ def data(drift: Drift) -> list[Line]:
 
 
 def last(recorded: str, match: str = "") -> str:
-    """The last value of a series that is recorded less often than Prometheus looks back."""
+    """The last value of a series that is recorded at a longer interval than Prometheus' lookback."""
     return f"last_over_time({recorded}{match}[{KEPT}])"

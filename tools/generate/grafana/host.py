@@ -1,4 +1,4 @@
-"""The dashboard "Host": what do the stack's own processes take?"""
+"""The dashboard "Host": which resources do the stack's processes use?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The dashboard "Model", its labels: is it still right, as far as the truth is known by now?"""
+"""The section about labels of the dashboard "Model": is the model still accurate?"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NONE_YET: Final = "No labels yet: they come by POST /feedback"
 
 
 def truth(drift: Drift) -> list[Line]:
-    """How often it was right, how surely that is worse than it was, and what labels came."""
+    """The panels about accuracy, its significance, and the labels that arrived."""
     return [
         Line(
             9,

@@ -1,4 +1,4 @@
-"""The dashboard "Model": what does it answer, is it still right, and how long does it take?"""
+"""The dashboard "Model": what does it predict, is it still accurate, and how long does it take?"""
 
 from __future__ import annotations
 

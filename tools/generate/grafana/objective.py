@@ -1,4 +1,4 @@
-"""The objective's section of the dashboard "Service"."""
+"""The section about the service level objective of the dashboard "Service"."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tools.generate.grafana.queries import recorded, series, single
 
 
 def budgets(slo: Slo) -> Line:
-    """How fast each budget is spent, and what is left of it."""
+    """The burn rate of each error budget, and the rest of it."""
     panels = []
     for title, ratio, allowed in (
         ("errors", "service:error_ratio", 1 - slo.availability),

@@ -1,4 +1,4 @@
-"""The dashboard "Runbooks": what to do, a page for each alert."""
+"""The dashboard "Runbooks": a page for each alert."""
 
 from __future__ import annotations
 

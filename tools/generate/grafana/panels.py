@@ -1,4 +1,4 @@
-"""The kinds of panels, each with the looks that all of its kind share."""
+"""The kinds of panels, each with a common style."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def number(
     decimals: int | None = None,
     alerts: Sequence[str] = (),
 ) -> Panel:
-    """One number, with its way over time if the query has one.
+    """One number, with a sparkline if the query is over time.
 
     Args:
         title: what is shown.
@@ -136,7 +136,7 @@ def number(
 
 
 def heat(title: str, says: str, query: Query, *, unit: str) -> Panel:
-    """How many there were in each bucket of a histogram, over time."""
+    """The counts in each bucket of a histogram, over time."""
     colour = heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Oranges")
     panel = (
         heatmap.Panel()
@@ -219,7 +219,7 @@ def rows(title: str, says: str, query: Query, columns: Mapping[str, str]) -> Pan
 
 
 def page(title: str, markdown: str) -> Panel:
-    """A text to read."""
+    """A text panel."""
     panel = text.Panel().mode(TextMode.MARKDOWN).content(markdown).title(title)
     return panel.build()
 

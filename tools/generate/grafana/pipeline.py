@@ -1,4 +1,4 @@
-"""The dashboard "Pipeline": does everything that is told arrive, and soon?"""
+"""The dashboard "Pipeline": do all events arrive, and without delay?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a panel asks: an expression of Prometheus, or a search in Elasticsearch."""
+"""The queries of panels: expressions of Prometheus, or searches in Elasticsearch."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from grafana_foundation_sdk.builders import prometheus as expressions
 from grafana_foundation_sdk.models import elasticsearch, prometheus
 from grafana_foundation_sdk.models.common import DataSourceRef
 
-# A dashboard's variables name the data sources, so that others can be looked at with it.
+# Variables of the dashboard name the data sources, so that others can be selected.
 PROMETHEUS: Final = DataSourceRef(type_val="prometheus", uid="${prometheus}")
 LOGS: Final = DataSourceRef(type_val="elasticsearch", uid="${logs}")
 TRACES: Final = DataSourceRef(type_val="elasticsearch", uid="${traces}")
 TIME_FIELD: Final = "@timestamp"
-# Grafana's own window: at least four scrapes, and as long as the distance of two points if that is more.
+# Grafana's own window: at least four scrape intervals, and at least the interval between two points.
 WINDOW: Final = "$__rate_interval"
 # Events of the chosen namespaces; the variable's "All" is a `*`.
 CHOSEN: Final = "data_stream.namespace:$namespace"
@@ -65,7 +65,7 @@ def documents(query: str, *, limit: int = 100) -> elasticsearch.Dataquery:
 
 
 def counts(query: str, *, by: str) -> elasticsearch.Dataquery:
-    """How many events there are over time, for each of a field's values."""
+    """The number of events over time, for each value of a field."""
     found = _over_time(_search(query, LOGS), by)
     return found.metrics([searches.Count().id("1")]).alias(f"{{{{term {by}}}}}").build()
 

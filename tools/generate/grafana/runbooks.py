@@ -1,4 +1,4 @@
-"""The runbooks as a dashboard, so that a panel's link leads to what to do."""
+"""The text and the address of each runbook in the dashboard "Runbooks"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The dashboard "Scaling": are there as many replicas as the load needs, and no more?"""
+"""The dashboard "Scaling": does the number of replicas fit the load?"""
 
 from __future__ import annotations
 

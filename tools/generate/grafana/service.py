@@ -1,4 +1,4 @@
-"""The dashboard "Service": do its users get what the objective promises them?"""
+"""The dashboard "Service": is the service level objective met?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grafana's data sources, and the links from what they find: number → trace → log lines."""
+"""Grafana's data sources, and the links from their results: exemplar → trace → log lines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FILE: Final = Path("observability/grafana/provisioning/datasources/tidegate.yml"
 PROMETHEUS_UID: Final = "prometheus"
 LOGS_UID: Final = "elasticsearch-logs"
 TRACES_UID: Final = "elasticsearch-traces"
-# Grafana expands what begins with a dollar when it reads the file, unless there are two.
+# Grafana expands `$name` when it reads the file; `$$` is a literal dollar.
 VALUE: Final = "$${__value.raw}"
 READER: Final = "tidegate_reader"
 LOOKS_BACK: Final = "7d"
@@ -48,7 +48,7 @@ def _prometheus(settings: Settings) -> dict[str, Any]:
             "httpMethod": "POST",
             # $__rate_interval is four of these at least.
             "timeInterval": duration(settings.prometheus.scrape_seconds),
-            # Only an address will do: a data source would be asked in Tempo's language.
+            # A URL, because Grafana queries a linked data source in the language of Tempo.
             "exemplarTraceIdDestinations": [trace],
         },
     }

@@ -1,4 +1,4 @@
-"""The dashboard "Pipeline", behind the collector: Logstash and Elasticsearch, told by the exporter."""
+"""The sections of the dashboard "Pipeline" about Logstash and Elasticsearch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EXPORTER: Final = '{job="exporter"}'
 
 
 def logstash() -> list[Line]:
-    """Its queue, what goes through it, and what does not get through."""
+    """The panels about Logstash's queue, its throughput and its failures."""
     queue = {"queue_bytes": "in the queue", "queue_capacity_bytes": "room"}
     dead_letters = f"sum by (pipeline) (tidegate_logstash_dead_letter_queue_bytes{EXPORTER})"
     dropped = f"sum(increase(tidegate_logstash_dead_letters_dropped_total{EXPORTER}[{WINDOW}]))"
@@ -94,7 +94,7 @@ def logstash() -> list[Line]:
 
 
 def elasticsearch() -> list[Line]:
-    """Its state, its disk, and how much is in it."""
+    """The panels about Elasticsearch's status, disk and documents."""
     status = f"tidegate_elasticsearch_cluster_status{EXPORTER[:-1]},status="
     disk = f"tidegate_elasticsearch_disk_free_bytes{EXPORTER} / tidegate_elasticsearch_disk_bytes{EXPORTER}"
     refused = f"sum(tidegate_elasticsearch_failure_store_documents{EXPORTER}) or vector(0)"

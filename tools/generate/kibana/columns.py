@@ -1,4 +1,4 @@
-"""The columns of a Lens panel: what is grouped by, and what is counted or measured."""
+"""The columns of a Lens panel: groupings and metrics."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Values:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many events."""
+    """The number of events."""
 
     label: str
     id: str = "n"

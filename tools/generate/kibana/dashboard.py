@@ -23,11 +23,11 @@ class Dashboard:
     """A dashboard.
 
     Attributes:
-        id: its own for ever, as a data view's.
-        title: what a person picks it by.
+        id: never changes, because people's links refer to it.
+        title: what a person selects it by.
         description: one sentence.
         back: the time range it opens with, up to now.
-        panels: what is on it.
+        panels: its panels.
     """
 
     id: str

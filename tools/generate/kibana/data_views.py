@@ -1,4 +1,4 @@
-"""The data views: which data streams Kibana looks at, and how it writes their fields."""
+"""The data views: the data streams that Kibana searches, and the formats of their fields."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NANOSECONDS: Final = ("event.duration", "tidegate.queue_ns", "tidegate.gateway.q
 LOGS: Final = DataView("tidegate-logs", "Tidegate logs", "logs-tidegate.*-*")
 TRACES: Final = DataView("tidegate-traces", "Tidegate traces", "traces-tidegate.*-*")
 DECISIONS: Final = DataView("tidegate-decisions", "Tidegate decisions", "logs-tidegate.decision-*")
-# What belongs to one request lies in both: its log lines and its spans.
+# The events of one request are in both: its log lines and its spans.
 EVENTS: Final = DataView(
     "tidegate-events", "Tidegate logs and traces", f"{LOGS.pattern},{TRACES.pattern}"
 )

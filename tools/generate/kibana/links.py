@@ -6,8 +6,8 @@ from typing import Final
 
 from tidegate.store.fields import TIMESTAMP
 
-# What a trace is read by; a name with another character than letters, digits, dots and underscores would
-# need quotes in Rison, the notation of Kibana's addresses.
+# The columns that show a trace; a name with another character than letters, digits, dots and underscores
+# would need quotes in Rison, the notation of Kibana's addresses.
 TRACE_COLUMNS: Final = (
     "data_stream.type",
     "service.node.name",
@@ -21,7 +21,7 @@ def trace_path(trace_id: str, data_view: str, back: str) -> str:
     """Where Discover shows every event of a trace, oldest first.
 
     Args:
-        trace_id: 32 hexadecimal digits, or what Kibana puts them in for.
+        trace_id: 32 hexadecimal digits, or the placeholder that Kibana replaces.
         data_view: the id of the data view to look through.
         back: how far back, as `7d`.
     """

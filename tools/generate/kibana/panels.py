@@ -17,7 +17,7 @@ Reference = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a panel lies on the dashboard's grid of 48 columns."""
+    """The position of a panel on the dashboard's grid of 48 columns."""
 
     x: int
     y: int

@@ -17,7 +17,7 @@ CORE_VERSION: Final = "8.8.0"
 SEARCH_VERSION: Final = "10.5.0"
 INDEX_REFERENCE: Final = "kibanaSavedObjectMeta.searchSourceJSON.index"
 LANGUAGE: Final = "lucene"
-"""Every query is Lucene, so that `tidegate search` takes it too."""
+"""Every query is Lucene, which `tidegate search` accepts too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,11 @@ class Search:
     """A saved search.
 
     Attributes:
-        id: its own for ever, as a data view's.
-        title: what a person picks it by.
+        id: never changes, because dashboards and people's links refer to it.
+        title: what a person selects it by.
         description: one sentence.
-        view: where it looks.
-        query: Lucene; empty means everything.
+        view: the data view that it searches.
+        query: Lucene; empty matches every event.
         columns: the fields shown, `@timestamp` apart.
         order: by `@timestamp`.
     """

@@ -14,11 +14,11 @@ SERVICE: Final = (
         "http_server_request_duration_seconds",
         "histogram",
         ("http_route", "http_request_method", "http_response_status_code"),
-        "time from the arrival at the gateway to the end of the answer, as the client felt it; one bucket's "
-        "edge is the objective; exemplars name kept traces; probes and scrapes are left out",
+        "time from the arrival at the gateway to the end of the answer, as the client experienced it; one "
+        "bucket's edge is the objective; exemplars name kept traces; probes and scrapes are left out",
     ),
     Metric("tidegate_slot_seconds", "histogram", (), "time of a request in its slot"),
-    Metric("tidegate_slots", "gauge", (), "requests that the replica works on at once"),
+    Metric("tidegate_slots", "gauge", (), "requests that the replica processes at once"),
     Metric("tidegate_slots_busy", "gauge", (), "slots in use now"),
     Metric(
         "tidegate_predictions_total",
@@ -30,7 +30,7 @@ SERVICE: Final = (
         "tidegate_events_lost_total",
         "counter",
         (),
-        "events that a full or failing disk did not take",
+        "events lost because the disk was full or failed",
     ),
 )
 AUTOSCALER: Final = (
@@ -39,13 +39,13 @@ AUTOSCALER: Final = (
         "tidegate_autoscaler_desired_replicas",
         "gauge",
         (),
-        "the number last decided, which an HPA or KEDA may follow",
+        "the number of replicas last decided, for use by an HPA or KEDA",
     ),
     Metric(
         "tidegate_autoscaler_desired_slots",
         "gauge",
         (),
-        "slots of each replica as last decided; NaN where the policy leaves them",
+        "slots of each replica as last decided; NaN if the policy does not set them",
     ),
     Metric(
         "tidegate_autoscaler_decisions_total", "counter", ("reason",), "decisions by their reason"
@@ -63,7 +63,10 @@ AUTOSCALER: Final = (
         "1 while a person holds or bounds the number (`tidegate pause`), else 0",
     ),
     Metric(
-        "tidegate_autoscaler_dry_run", "gauge", (), "1 if decisions are only written down, else 0"
+        "tidegate_autoscaler_dry_run",
+        "gauge",
+        (),
+        "1 if decisions are recorded but not applied, else 0",
     ),
 )
 COLLECTOR: Final = (
@@ -77,19 +80,21 @@ COLLECTOR: Final = (
         "tidegate_collector_retried_total",
         "counter",
         (),
-        "deliveries tried again, as the store was away",
+        "deliveries retried because the store was unavailable",
     ),
     Metric(
         "tidegate_collector_quarantined_total",
         "counter",
         (),
-        "lines set aside that no store can take",
+        "lines quarantined because no store can accept them",
     ),
     Metric("tidegate_collector_lag_bytes", "gauge", (), "bytes in event files not delivered yet"),
     Metric(
         "tidegate_collector_lag_seconds", "gauge", (), "age of the oldest event not delivered yet"
     ),
-    Metric("tidegate_collector_sink_up", "gauge", (), "whether the store took the last delivery"),
+    Metric(
+        "tidegate_collector_sink_up", "gauge", (), "whether the store accepted the last delivery"
+    ),
 )
 RESIZER: Final = (
     Metric(

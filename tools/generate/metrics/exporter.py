@@ -1,4 +1,4 @@
-"""The metrics of the exporter: what it tells of Logstash and Elasticsearch."""
+"""The metrics of the exporter, about Logstash and Elasticsearch."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ EXPORTER: Final = (
         "tidegate_logstash_queue_capacity_bytes",
         "gauge",
         ("pipeline",),
-        "bytes that its queue may hold; then it takes no more",
+        "capacity of its queue in bytes",
     ),
     Metric("tidegate_logstash_queue_events", "gauge", ("pipeline",), "events in its queue"),
     Metric(
         "tidegate_logstash_queue_backpressure",
         "gauge",
         ("pipeline",),
-        "share of time in which its inputs waited for room in the queue, times their number",
+        "share of time in which its inputs waited for space in the queue, times their number",
     ),
     Metric(
         "tidegate_logstash_events_total",
         "counter",
         ("pipeline", "stage"),
-        "events that came `in`, were `filtered`, went `out`",
+        "events received (`in`), `filtered` and sent (`out`)",
     ),
     Metric(
         "tidegate_logstash_documents_total",
         "counter",
         ("pipeline", "output", "outcome"),
-        "documents given to Elasticsearch: `successes`, `non_retryable_failures` (most are there already, "
-        "sent a second time), `retryable_failures` (each try counts), `dlq_routed` (refused)",
+        "documents sent to Elasticsearch: `successes`, `non_retryable_failures` (most are there already, "
+        "sent a second time), `retryable_failures` (each attempt counts), `dlq_routed` (rejected)",
     ),
     Metric(
         "tidegate_logstash_bulk_failures_total",
@@ -51,16 +51,19 @@ EXPORTER: Final = (
         "tidegate_logstash_dead_letter_queue_bytes",
         "gauge",
         ("pipeline",),
-        "bytes in its dead letter queue; an empty one has one a file",
+        "bytes in its dead letter queue; an empty queue has one byte per file",
     ),
     Metric(
         "tidegate_logstash_dead_letters_dropped_total",
         "counter",
         ("pipeline",),
-        "events that the dead letter queue had no room for: they are lost",
+        "events lost because the dead letter queue was full",
     ),
     Metric(
-        "tidegate_elasticsearch_up", "gauge", (), "whether Elasticsearch answers and lets us in"
+        "tidegate_elasticsearch_up",
+        "gauge",
+        (),
+        "whether Elasticsearch answers and accepts the login",
     ),
     Metric(
         "tidegate_elasticsearch_cluster_status",
@@ -80,12 +83,12 @@ EXPORTER: Final = (
         "tidegate_elasticsearch_failure_store_documents",
         "gauge",
         ("stream",),
-        "documents in its failure store: taken, but not searchable",
+        "documents in its failure store: stored, but not searchable",
     ),
     Metric(
         "tidegate_exporter_alerts_total",
         "counter",
         ("status",),
-        "notifications of alerts written down as events",
+        "notifications of alerts stored as events",
     ),
 )

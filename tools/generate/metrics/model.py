@@ -1,4 +1,4 @@
-"""The metrics by which a model is watched."""
+"""The metrics of model monitoring."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ MODEL: Final = (
         "ml_outcomes_total",
         "counter",
         (*_MODEL, "correct"),
-        "labels taken at /feedback, by whether the answer was right",
+        "labels accepted at /feedback, by whether the answer was right",
     ),
     Metric(
         "ml_outcome_labels_total",
         "counter",
         (*_MODEL, "predicted", "actual"),
-        "the same by what was answered and what was true",
+        "labels accepted at /feedback, by the predicted and the actual label",
     ),
     Metric(
         "ml_outcome_squared_error_total",
@@ -72,25 +72,26 @@ MODEL: Final = (
         "ml_feedback_refused_total",
         "counter",
         (*_MODEL, "reason"),
-        "labels refused: malformed, forged, expired, replayed, foreign_version, unknown_label",
+        "labels rejected: malformed, forged, expired, replayed, foreign_version, unknown_label",
     ),
     Metric(
         "ml_shadow_predictions_total",
         "counter",
         (*_MODEL, "shadow", "agree"),
-        "rows that the shadow scored, by whether it gives the label that was answered",
+        "rows that the shadow scored, by whether it predicts the same label",
     ),
     Metric(
         "ml_shadow_dropped_total",
         "counter",
         (*_MODEL, "shadow", "reason"),
-        "rows picked for the shadow that it did not score: `full`, the line was; `failed`, it did",
+        "rows selected for the shadow that it did not score: `full` (its queue was full), "
+        "`failed` (it raised an error)",
     ),
     Metric(
         "tidegate_rows_kept_total",
         "counter",
         ("written",),
-        "rows picked to be kept for a training, by whether their event was written",
+        "rows selected for retraining, by whether their event was written",
     ),
 )
 WATCH: Final = (
@@ -98,7 +99,7 @@ WATCH: Final = (
         "tidegate_watch_outcomes_total",
         "counter",
         _MODEL,
-        "labels that were read from the store, each once",
+        "labels read from the store, each once",
     ),
     Metric(
         "tidegate_watch_changes_total",
@@ -110,7 +111,7 @@ WATCH: Final = (
         "tidegate_watch_change_timestamp_seconds",
         "gauge",
         (*_MODEL, "detector"),
-        "when the label arrived that showed a detector the last change",
+        "arrival time of the label at which a detector found the last change",
     ),
     Metric(
         "tidegate_watch_error_ratio",

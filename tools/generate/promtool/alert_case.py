@@ -1,4 +1,4 @@
-"""What is said of one test of an alert."""
+"""The definition of a test of an alert."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Case:
         alert: its name.
         story: what happens, as a clause.
         series: promtool's notation for the samples, by series.
-        at: when it is looked at.
+        at: when the alert is evaluated.
         fires: whether it must fire then.
         labels: the labels of the series it fires for, besides its severity.
         interval: time between two samples.

@@ -17,7 +17,7 @@ from tools.generate.promtool.alert_case import Case
 from tools.generate.promtool.drift_cases import drift_cases
 from tools.generate.promtool.pipeline_cases import pipeline_cases
 
-# So many minutes with so many requests each, phase by phase.
+# Phases: a number of minutes, and the requests in each of them.
 Phases = tuple[tuple[int, int], ...]
 MINUTES: Final = {"5m": 5, "30m": 30, "1h": 60, "6h": 360}
 # In a burn case each minute has this many requests: enough to meet a small share exactly.
@@ -82,7 +82,7 @@ def _burn(
 
 
 def counter(phases: Phases) -> str:
-    """A counter that starts at 0 and grows by so much a minute for so many minutes, phase by phase."""
+    """A counter that starts at 0; each phase is a number of minutes and the growth per minute."""
     parts, value = ["0"], 0
     for minutes, per_minute in phases:
         parts.append(f"{value + per_minute}+{per_minute}x{minutes - 1}")
@@ -150,7 +150,7 @@ def _gateway() -> Iterator[Case]:
         alert, "requests are turned away", {REFUSED: "0x16 0+1x4", READY: "1x20"}, "5m", fires=True
     )
     yield Case(alert, "that was long ago", {REFUSED: "0 5x20", READY: "1x20"}, "5m", fires=False)
-    # Then GatewayNoReadyReplica says it.
+    # Then GatewayNoReadyReplica fires.
     yield Case(alert, "no replica is ready", {REFUSED: "0+1x20", READY: "0x20"}, "5m", fires=False)
 
 

@@ -26,7 +26,7 @@ def drift_cases(drift: Drift) -> Iterator[Case]:
 
 
 def share_for(index: float) -> float:
-    """The share of the first of two bins, even at training, for which the PSI is so large."""
+    """The ratio of the first of two bins, equal at training, for which the PSI has this value."""
     low, high = 0.5, 1.0
     for _ in range(60):
         share = (low + high) / 2
@@ -56,7 +56,7 @@ def _few(drift: Drift) -> float:
 
 
 def _bins(name: str, index: float, rows: float, critical: float = 20) -> dict[str, str]:
-    """A feature whose PSI is `index`, with so many rows in 15 s."""
+    """A feature whose PSI is `index`, with this number of rows in 15 s."""
     feature = f'{_OF},feature="{name}"'
     share = share_for(index)
     series = {
@@ -71,7 +71,7 @@ def _bins(name: str, index: float, rows: float, critical: float = 20) -> dict[st
 
 
 def _answers(index: float, rows: float) -> dict[str, str]:
-    """Answers whose PSI is `index`."""
+    """Predictions whose PSI is `index`."""
     share = share_for(index)
     series = {
         f"ml_prediction_reference_samples{{{_OF}}}": f"50000x{STEPS}",
@@ -147,7 +147,7 @@ def _outcomes(per_step: float, accuracy: float) -> dict[str, str]:
 
 def _realised(drift: Drift) -> Iterator[Case]:
     at = _at(drift)
-    # So many that no difference could be chance, and too few to tell.
+    # Enough rows that any difference is significant, and too few rows.
     many, few = 1000.0 * drift.outcomes, drift.outcomes / (2 * STEPS)
     for tier, drop in (
         ("Warning", drift.accuracy_drop_warning),

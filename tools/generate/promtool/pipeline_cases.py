@@ -20,7 +20,7 @@ ELSEWHERE: Final = {'up{job="collector",instance="127.0.0.1:9101"}': "1x40"}
 
 
 def pipeline_cases() -> Iterator[Case]:
-    """All of them."""
+    """Every test of an alert about the event pipeline."""
     yield from _ups()
     yield from _queue()
     yield from _stuck()

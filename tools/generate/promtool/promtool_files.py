@@ -71,7 +71,7 @@ def alerting_tests(
         interval: as promtool writes it.
         rules: the files of rules that they need: all of them would be evaluated for each test.
     """
-    # promtool evaluates all tests of a file at one interval; six hours evaluated each 15 s take long.
+    # promtool evaluates all tests of a file at one interval; six hours evaluated every 15 s take long.
     every = EVALUATED_EVERY.get(interval, interval)
     by_name = {alert.name: alert for alert in alerts}
     tests = [
@@ -110,7 +110,7 @@ def _tests(interval: str, tests: list[dict[str, Any]], rules: tuple[str, ...]) -
     return {
         "rule_files": [f"../rules/{name}" for name in rules],
         "evaluation_interval": interval,
-        # Else the order is left to chance, and an alert may look at what was recorded one round before.
+        # Without it the order is arbitrary, and an alert may use series recorded one evaluation before.
         "group_eval_order": [*SERVICE_GROUPS, *MODEL_GROUPS, ALERT_GROUP],
         "tests": tests,
     }
