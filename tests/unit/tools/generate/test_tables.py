@@ -137,13 +137,9 @@ def test_every_metric_that_the_code_defines_is_documented() -> None:
     assert not undocumented
 
 
-def test_every_setting_metric_rule_and_alert_is_in_the_docs() -> None:
+def test_every_setting_is_in_the_docs() -> None:
     settings_page = (ROOT / "docs/reference/settings.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in settings_page for name in setting_names())
-    metrics_page = (ROOT / "docs/reference/metrics.md").read_text(encoding="utf-8")
-    assert all(f"`{name}`" in metrics_page for name in DOCUMENTED | RECORDED)
-    alerts_page = (ROOT / "docs/reference/alerts.md").read_text(encoding="utf-8")
-    assert all(f"[{alert.name}]" in alerts_page for alert in alerts(SETTINGS))
 
 
 def test_a_counter_grows_phase_by_phase() -> None:
