@@ -26,7 +26,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY service service
 COPY tidegate tidegate
 COPY loadgen loadgen
-RUN pip install --no-deps --no-build-isolation -e . && tidegate train --out /artefacts/flights
+RUN ln -sfn ../service ../loadgen ../observability tidegate/ && pip install --no-deps --no-build-isolation -e . && tidegate train --out /artefacts/flights
 
 FROM base AS service
 COPY --from=service-build /venv /venv
@@ -35,7 +35,7 @@ COPY --from=service-build /artefacts /artefacts
 ENV TIDEGATE_MODEL__PATH=/artefacts/flights
 USER 10001:10001
 EXPOSE 8000
-ENTRYPOINT ["python", "-m", "service"]
+ENTRYPOINT ["python", "-m", "tidegate.service"]
 CMD ["--host", "0.0.0.0", "--port", "8000"]
 
 FROM packages AS loadgen-build
@@ -44,14 +44,14 @@ COPY pyproject.toml README.md LICENSE ./
 COPY service service
 COPY tidegate tidegate
 COPY loadgen loadgen
-RUN pip install --no-deps --no-build-isolation -e .
+RUN ln -sfn ../service ../loadgen ../observability tidegate/ && pip install --no-deps --no-build-isolation -e .
 
 FROM base AS loadgen
 COPY --from=loadgen-build /venv /venv
 COPY --from=loadgen-build /app /app
 COPY --from=service-build /artefacts/flights/samples.ndjson /app/artefacts/flights/samples.ndjson
 USER 10001:10001
-ENTRYPOINT ["python", "-m", "loadgen"]
+ENTRYPOINT ["python", "-m", "tidegate.loadgen"]
 CMD ["--help"]
 
 FROM packages AS tidegate-build
@@ -60,7 +60,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY service service
 COPY tidegate tidegate
 COPY loadgen loadgen
-RUN pip install --no-deps --no-build-isolation -e .
+RUN ln -sfn ../service ../loadgen ../observability tidegate/ && pip install --no-deps --no-build-isolation -e .
 
 FROM base AS tidegate
 COPY --from=tidegate-build /venv /venv

@@ -19,10 +19,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from tidegate.autoscaler.simulator.library import NAMED, find
-from tidegate.autoscaler.simulator.matches import Match, TraceSpec, play, run_one
+from tidegate.autoscaler.simulator.named_traces import NAMED, find
 from tidegate.autoscaler.simulator.plots import page, pareto_page
 from tidegate.autoscaler.simulator.system import System
+from tidegate.autoscaler.simulator.tournament import Match, TraceSpec, play, run_one
 
 ROOT: Final = Path(__file__).parents[1]
 DOCS: Final = ROOT / "docs"

@@ -25,8 +25,8 @@ sys.path[0] = str(Path(__file__).parents[1])  # or bench/loadgen.py would hide t
 
 from bench.running.stack import constant_load, free_ports, own_stack, until  # noqa: E402
 from bench.running.veil import Kind, Veil, autoscaler  # noqa: E402
-from loadgen.scenario import Weights  # noqa: E402
-from tidegate.stack.supervisor import Supervisor  # noqa: E402
+from tidegate.loadgen.plan.scenario import Weights  # noqa: E402
+from tidegate.stack.supervisor.supervisor import Supervisor  # noqa: E402
 
 DEVICE_SECONDS: Final = 0.4
 HIGH, LOW = 12.0, 2.0

@@ -28,7 +28,8 @@ from tidegate.collector.delivery import Delivery, Retention, sink_backoff
 from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.tail import Limits, Tail
-from tidegate.events import Event, EventWriter, Origin, make_event, timestamp
+from tidegate.events.event import Event, Origin, make_event, timestamp
+from tidegate.events.writer import EventWriter
 from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Settings
 from tidegate.store import open_store

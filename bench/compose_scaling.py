@@ -26,11 +26,11 @@ from pathlib import Path
 
 from integration.compose.project import SERVICE, Project, a_project, docker
 
-from tidegate.events import Origin
+from tidegate.events.event import Origin
 from tidegate.resizer.compose.containers import read_container
 from tidegate.resizer.compose.engine import open_engine
 from tidegate.resizer.compose.observer import Place
-from tidegate.resizer.compose.workshop import Workshop
+from tidegate.resizer.compose.operations import Workshop
 from tidegate.runtime.event_log import EventLog, StreamWriter
 
 RUNS = 5

@@ -35,11 +35,11 @@ from typing import Any, Final
 sys.path[0] = str(Path(__file__).parents[1])  # or bench/loadgen.py would hide the package
 
 from bench.running.stack import constant_load, own_stack  # noqa: E402
-from loadgen.scenario import Weights  # noqa: E402
-from tidegate.collector import names, quarantine  # noqa: E402
+from tidegate.collector import file_names, quarantine  # noqa: E402
+from tidegate.loadgen.plan.scenario import Weights  # noqa: E402
 from tidegate.settings import Settings  # noqa: E402
-from tidegate.stack.components import url  # noqa: E402
-from tidegate.stack.process import OUTPUT_BYTES  # noqa: E402
+from tidegate.stack.processes.process import OUTPUT_BYTES  # noqa: E402
+from tidegate.stack.supervisor.programs import url  # noqa: E402
 
 EVERY_SECONDS: Final = 10.0
 LONGEST_SECONDS: Final = 900
@@ -91,7 +91,7 @@ def look(settings: Settings, seconds: float, lag_bytes: int) -> Look:
     """The data folder now."""
     data = settings.stack.data_dir
     sizes = {part: size_of(data / part) for part in PARTS}
-    parsed = (names.parse(path.name) for path in settings.log_dir.iterdir())
+    parsed = (file_names.parse(path.name) for path in settings.log_dir.iterdir())
     writers = {one.writer for one in parsed if one is not None}
     programs = list((data / "run").glob("*.log"))
     kept = settings.collector.keep_bytes + settings.collector.batch_bytes + lag_bytes

@@ -31,14 +31,15 @@ from concept import quiet  # the file beside this one
 from prometheus_client import generate_latest
 from starlette.types import Message, Scope
 
-from service import dataset, forest
-from service.app import create_app
-from service.artefact import REFERENCE, SAMPLES, load
-from service.features import Matrix, Schema
-from service.replica import Replica
-from tidegate.drift.counting import BinCounter
-from tidegate.drift.psi import critical_value
-from tidegate.drift.reference import Reference, load_reference, smoothed_ratios
+from tidegate.drift.counting.bin_counter import BinCounter
+from tidegate.drift.counting.psi import critical_value
+from tidegate.drift.counting.reference import Reference, load_reference, smoothed_ratios
+from tidegate.service.http.app import create_app
+from tidegate.service.model.artefact import REFERENCE, SAMPLES, load
+from tidegate.service.model.features import Matrix, Schema
+from tidegate.service.serving.replica import Replica
+from tidegate.service.training import flights as dataset
+from tidegate.service.training import forest
 from tidegate.settings import Drift, Settings
 
 ARTEFACT = Path("artefacts/flights")

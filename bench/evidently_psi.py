@@ -23,11 +23,12 @@ from typing import Any
 
 import numpy as np
 
-from service import dataset, forest
-from service.artefact import REFERENCE, load
-from tidegate.drift.counting import BinCounter
-from tidegate.drift.psi import psi
-from tidegate.drift.reference import load_reference
+from tidegate.drift.counting.bin_counter import BinCounter
+from tidegate.drift.counting.psi import psi
+from tidegate.drift.counting.reference import load_reference
+from tidegate.service.model.artefact import REFERENCE, load
+from tidegate.service.training import flights as dataset
+from tidegate.service.training import forest
 from tidegate.stack.prometheus import cache_folder
 
 ARTEFACT = Path("artefacts/flights")

@@ -28,16 +28,17 @@ from typing import Final
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from service import dataset, forest
-from service.dataset import WEATHER, Flights
-from service.features import Matrix
-from service.forest import Rows
-from service.predict import DECIMALS, Prediction
-from service.reference import build_reference
-from tidegate.drift.confidence import Expectation
-from tidegate.drift.counting import BinCounter
-from tidegate.drift.psi import psi
-from tidegate.drift.reference import Reference
+from tidegate.drift.counting.bin_counter import BinCounter
+from tidegate.drift.counting.confidence import Expectation
+from tidegate.drift.counting.psi import psi
+from tidegate.drift.counting.reference import Reference
+from tidegate.service.artefacts.reference import build_reference
+from tidegate.service.model.features import Matrix
+from tidegate.service.model.predictor import DECIMALS, Prediction
+from tidegate.service.training import flights as dataset
+from tidegate.service.training import forest
+from tidegate.service.training.flights import WEATHER, Flights
+from tidegate.service.training.forest import Rows
 from tidegate.settings import Drift
 
 LIMIT: Final = Drift().psi_warning

@@ -25,9 +25,9 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from service.artefact import MODEL, SAMPLES, load
-from service.features import Schema
-from service.predict import load_predictor
+from tidegate.service.model.artefact import MODEL, SAMPLES, load
+from tidegate.service.model.features import Schema
+from tidegate.service.model.predictor import load_predictor
 
 ROWS: Final = (1, 32, 256)
 SECONDS: Final = 2.0

@@ -94,7 +94,7 @@ def loadgen(folder: Path, url: str, rate: int, seconds: float) -> tuple[float, d
     (folder / "rows.ndjson").write_text(ROW * 100)
     spent, shown = cpu_seconds(
         [
-            *(sys.executable, "-m", "loadgen", "run", str(scenario), "--url", url),
+            *(sys.executable, "-m", "tidegate.loadgen", "run", str(scenario), "--url", url),
             *("--rows", str(folder / "rows.ndjson"), "--out", str(folder / "runs")),
         ]
     )

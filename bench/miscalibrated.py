@@ -18,7 +18,7 @@ from statistics import fmean
 from typing import Final
 
 from tidegate.autoscaler.simulator.contenders import contender
-from tidegate.autoscaler.simulator.library import find
+from tidegate.autoscaler.simulator.named_traces import find
 from tidegate.autoscaler.simulator.run import Run, simulate
 from tidegate.autoscaler.simulator.score import score
 from tidegate.autoscaler.simulator.system import System

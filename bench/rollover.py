@@ -24,9 +24,9 @@ from dataclasses import dataclass, field
 
 from elasticsearch import Elasticsearch, helpers
 
-from tidegate.events import Origin, make_event
+from tidegate.events.event import Origin, make_event
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
-from tidegate.store.elasticsearch import ElasticsearchStore
+from tidegate.store.elasticsearch.store import ElasticsearchStore
 
 DELAYS = (0.1, 0.3, 1.0, 3.0)
 BATCH = 10

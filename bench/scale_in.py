@@ -31,11 +31,11 @@ import numpy as np
 sys.path[0] = str(Path(__file__).parents[1])  # or bench/loadgen.py would hide the package
 
 from bench.running.stack import constant_load, own_stack, resizer, until  # noqa: E402
-from loadgen.record import Recording  # noqa: E402
-from loadgen.scenario import Weights  # noqa: E402
-from tidegate.resizer.base import ResizeLimitedError  # noqa: E402
+from tidegate.loadgen.plan.scenario import Weights  # noqa: E402
+from tidegate.loadgen.send.record import Recording  # noqa: E402
+from tidegate.resizer.contract import ResizeLimitedError  # noqa: E402
 from tidegate.runtime.metrics_text import sample_value, samples  # noqa: E402
-from tidegate.stack.supervisor import Supervisor  # noqa: E402
+from tidegate.stack.supervisor.supervisor import Supervisor  # noqa: E402
 
 # Long, so that few requests a second keep many slots at work and the machine is no part of it: with the rate
 # by default 13 of them, of the 16 that the fewest replicas have.

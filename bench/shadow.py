@@ -26,8 +26,8 @@ from rich.console import Console
 from rich.table import Table
 from starlette.types import Message
 
-from service.app import create_app
-from service.artefact import SAMPLES, load
+from tidegate.service.http.app import create_app
+from tidegate.service.model.artefact import SAMPLES, load
 from tidegate.settings import Settings
 
 WARM: Final = 200

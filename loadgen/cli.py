@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -14,11 +14,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from loadgen.errors import UsageError
-from loadgen.kinds import KINDS
-from loadgen.plan import digest, make_plan, plan_csv
-from loadgen.scenario import built_in, load_schedule
-from loadgen.watch import sparkline
+from tidegate.loadgen.errors import UsageError
+from tidegate.loadgen.plan.kinds import KINDS
+from tidegate.loadgen.plan.plan import digest, make_plan, plan_csv
+from tidegate.loadgen.plan.scenario import built_in, load_schedule
+from tidegate.loadgen.report.live_view import sparkline
 
 app = typer.Typer(
     name="loadgen",
@@ -37,13 +37,13 @@ Seed = Annotated[int, typer.Option(help="The same seed gives the same plan, byte
 RUN_EXAMPLES = """
 **Examples**
 
-`python -m loadgen run seed`
+`tidegate loadgen run seed`
 
-`python -m loadgen run seed --slo 0.5 --prometheus http://127.0.0.1:9090`
+`tidegate loadgen run seed --slo 0.5 --prometheus http://127.0.0.1:9090`
 
-`python -m loadgen run steps --threshold 'p95<500ms' --threshold 'failed<=0'`
+`tidegate loadgen run steps --threshold 'p95<500ms' --threshold 'failed<=0'`
 
-`python -m loadgen run my.toml --url http://127.0.0.1:8000 --rows my-rows.ndjson`
+`tidegate loadgen run my.toml --url http://127.0.0.1:8000 --rows my-rows.ndjson`
 
 **Exit codes**: 0 good, 1 every request failed, 2 nothing was sent (a bad argument, no target), 98 invalid
 (requests were sent late), 99 a threshold failed, 130 interrupted.
@@ -88,9 +88,9 @@ def run(
     ] = False,
 ) -> None:
     """Send a scenario's load, watch it, and report."""
-    from loadgen.run import Options  # noqa: PLC0415 - plots load slowly; --help and list need none
-    from loadgen.run import run as run_it  # noqa: PLC0415
-    from loadgen.send import Limits  # noqa: PLC0415
+    from tidegate.loadgen.run import Options  # noqa: PLC0415 - plots load slowly; --help and list need none
+    from tidegate.loadgen.run import run as run_it  # noqa: PLC0415
+    from tidegate.loadgen.send.sender import Limits  # noqa: PLC0415
 
     options = Options(
         scenario=scenario,
@@ -109,7 +109,7 @@ def run(
         raise typer.Exit(run_it(options, Console()))
 
 
-@app.command(epilog="Example: `python -m loadgen plan seed --csv > plan.csv`")
+@app.command(epilog="Example: `tidegate loadgen plan seed --csv > plan.csv`")
 def plan(
     scenario: Scenario,
     seed: Seed = 1,
@@ -159,25 +159,25 @@ def list_scenarios() -> None:
     Console().print(table, highlight=False)
 
 
-@app.command(epilog="Example: `python -m loadgen report runs/latest`")
+@app.command(epilog="Example: `tidegate loadgen report runs/latest`")
 def report(
     folder: Annotated[Path, typer.Argument(help="The folder of a run.")] = Path("runs/latest"),
 ) -> None:
     """Draw the plots and write the report of a run again."""
-    from loadgen.report import write_report  # noqa: PLC0415 - plots load slowly
-    from loadgen.results import read_run  # noqa: PLC0415
+    from tidegate.loadgen.report.page import write_report  # noqa: PLC0415 - plots load slowly
+    from tidegate.loadgen.report.results import read_run  # noqa: PLC0415
 
     with _explained():
         path = write_report(folder, *read_run(folder))
     typer.echo(path)
 
 
-def main() -> None:
-    """Run the command line."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; None takes the arguments of the process."""
     # A closed pipe (`plan seed --csv | head`) ends it quietly.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
-        app()
+        app(arguments, prog_name="tidegate loadgen")
     except KeyboardInterrupt:
         sys.exit(130)
 

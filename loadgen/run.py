@@ -20,19 +20,19 @@ from typing import Final
 from rich.console import Console
 from rich.markup import escape
 
-from loadgen.bodies import Bodies, read_rows
-from loadgen.outcome import exit_code, print_outcome
-from loadgen.plan import digest, make_plan
-from loadgen.record import Recording
-from loadgen.report import write_report
-from loadgen.results import new_folder, write_run
-from loadgen.scenario import load_schedule
-from loadgen.send import Limits, OpenLoop
-from loadgen.signals import Prometheus, PrometheusError, Signals
-from loadgen.summary import Setup, summarise
-from loadgen.target import http_url, preflight, target_url
-from loadgen.thresholds import parse_threshold
-from loadgen.watch import Watch
+from tidegate.loadgen.plan.bodies import Bodies, read_rows
+from tidegate.loadgen.plan.plan import digest, make_plan
+from tidegate.loadgen.plan.scenario import load_schedule
+from tidegate.loadgen.report.live_view import Watch
+from tidegate.loadgen.report.outcome import exit_code, print_outcome
+from tidegate.loadgen.report.page import write_report
+from tidegate.loadgen.report.replica_signals import Prometheus, PrometheusError, Signals
+from tidegate.loadgen.report.results import new_folder, write_run
+from tidegate.loadgen.report.summary import Setup, summarise
+from tidegate.loadgen.report.thresholds import parse_threshold
+from tidegate.loadgen.send.record import Recording
+from tidegate.loadgen.send.sender import Limits, OpenLoop
+from tidegate.loadgen.send.target import http_url, preflight, target_url
 
 # The live view's thread gives the interpreter back this soon; the default, 5 ms, is half the lag allowed.
 SWITCH_SECONDS: Final = 0.0005

@@ -1,4 +1,4 @@
-"""`python -m service --port 18001`: one replica of the model service."""
+"""`python -m tidegate.service --port 18001`: one replica of the model service."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tidegate.runtime.optional_packages import exit_if_package_missing
 from tidegate.settings import SettingsError, load
 
 with exit_if_package_missing():
-    from service.server import ModelError, PortInUseError, run
+    from tidegate.service.server import ModelError, PortInUseError, run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0: drained. 1: the model cannot be served. 2: invalid settings or arguments, or the port is in use.
     """
-    parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tidegate.service", description=__doc__)
     parser.add_argument("--port", type=int, required=True, help="the port to listen on")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
     options = parser.parse_args(arguments)

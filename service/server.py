@@ -11,9 +11,9 @@ from typing import Final
 
 import uvicorn
 
-from service.app import create_app
-from service.graceful_close import SETTLE_SECONDS, drop_new_connections
-from service.replica import Replica
+from tidegate.service.http.app import create_app
+from tidegate.service.serving.graceful_close import SETTLE_SECONDS, drop_new_connections
+from tidegate.service.serving.replica import Replica
 from tidegate.settings import Settings
 from tidegate.telemetry import get_logger
 
@@ -25,7 +25,7 @@ KEEP_ALIVE_SECONDS: Final = 75
 request on a connection that is being closed."""
 BACKLOG: Final = 2048
 
-log = get_logger("service.server")
+log = get_logger("tidegate.service.server")
 
 
 class PortInUseError(Exception):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from service.artefact import Artefact, Manifest, load, staged
 from tidegate.retraining.candidate import challenge
 from tidegate.retraining.labelled_rows import Labelled, from_dataset
+from tidegate.service.model.artefact import Artefact, Manifest, load, staged
 
 ROWS = 6000
 

@@ -114,7 +114,7 @@ class Compose:
         folder.mkdir(exist_ok=True)
         with subprocess.Popen(
             [
-                *(sys.executable, "-m", "loadgen", "run", scenario),
+                *(sys.executable, "-m", "tidegate.loadgen", "run", scenario),
                 *("--url", self.url("GATEWAY"), "--prometheus", self.url("PROMETHEUS")),
                 *("--rows", str(self.rows(folder)), "--out", str(folder / "runs")),
             ],

@@ -17,7 +17,7 @@ from typing import Any
 from driving import ROOT, Stack, eventually
 
 from tidegate.rules.prometheus_config import render_config
-from tidegate.stack.layout import Layout
+from tidegate.stack.data_folder import Layout
 
 
 def statistics(asked: int) -> dict[str, Any]:

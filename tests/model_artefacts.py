@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tidegate.drift.reference import Calibration, FeatureReference, Reference
+from tidegate.drift.counting.reference import Calibration, FeatureReference, Reference
 from tidegate.drift.report.findings import Model
 
 

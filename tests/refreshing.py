@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tidegate.store.base import EventStore
-from tidegate.store.elasticsearch import ElasticsearchStore
-from tidegate.store.installing import STREAMS
+from tidegate.store.elasticsearch.store import ElasticsearchStore
+from tidegate.store.elasticsearch.templates_setup import STREAMS
 
 
 def refresh(store: EventStore) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tidegate.resizer.base import Lends, Replica, ReplicaStatus, ResizeRefusedError
+from tidegate.resizer.contract import Lends, Replica, ReplicaStatus, ResizeRefusedError
 
 
 @dataclass

@@ -17,9 +17,9 @@ import numpy as np
 import orjson
 
 from bench.running.stack import ROWS, own_stack
-from loadgen.kinds import KINDS
-from loadgen.results import read_run
-from tidegate.stack.supervisor import Supervisor
+from tidegate.loadgen.plan.kinds import KINDS
+from tidegate.loadgen.report.results import read_run
+from tidegate.stack.supervisor.supervisor import Supervisor
 
 SAMPLE_SECONDS: Final = 0.2
 # A load that was sent late is the load that was sent: its answers are timed from when each was planned.
@@ -120,7 +120,7 @@ async def _send(supervisor: Supervisor, folder: Path, seed: int) -> None:
     url = f"http://127.0.0.1:{supervisor.settings.gateway.port}"
     where = ("--url", url, "--rows", str(ROWS), "--out", str(folder / "runs"))
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "loadgen", "run", str(folder / "scenario.toml"), *where),
+        *(sys.executable, "-m", "tidegate.loadgen", "run", str(folder / "scenario.toml"), *where),
         *("--seed", str(seed)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

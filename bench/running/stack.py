@@ -15,16 +15,16 @@ from typing import Any, Final
 
 from yarl import URL
 
-from loadgen.bodies import Bodies, read_rows
-from loadgen.plan import make_plan
-from loadgen.rates import Constant
-from loadgen.record import Recording
-from loadgen.scenario import Schedule, Weights
-from loadgen.send import Limits, OpenLoop
+from tidegate.loadgen.plan.bodies import Bodies, read_rows
+from tidegate.loadgen.plan.plan import make_plan
+from tidegate.loadgen.plan.rates import Constant
+from tidegate.loadgen.plan.scenario import Schedule, Weights
+from tidegate.loadgen.send.record import Recording
+from tidegate.loadgen.send.sender import Limits, OpenLoop
 from tidegate.resizer.client import ResizerClient
 from tidegate.settings import Settings, load
-from tidegate.stack.layout import Layout
-from tidegate.stack.supervisor import StartError, Supervisor, running_stack
+from tidegate.stack.data_folder import Layout
+from tidegate.stack.supervisor.supervisor import StartError, Supervisor, running_stack
 
 ARTEFACT: Final = Path(__file__).parents[2] / "artefacts" / "flights"
 ROWS: Final = ARTEFACT / "samples.ndjson"

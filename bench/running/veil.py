@@ -16,8 +16,8 @@ import orjson
 from aiohttp import web
 
 from tidegate.settings import Settings
-from tidegate.stack.environment import environment
-from tidegate.stack.layout import Layout
+from tidegate.stack.data_folder import Layout
+from tidegate.stack.processes.environment import environment
 
 Kind = Literal["gone", "nan", "frozen"]
 RATE = "service:arrival_rate:15s"

@@ -73,7 +73,7 @@ def stack(
         assert made.send("/predict", b'{"instances": "none"}').status == 422
         tell_the_truth(made, artefact)
         load = made.run(
-            *("loadgen", "run", str(folder / "scenario.toml")),
+            *("tidegate.loadgen", "run", str(folder / "scenario.toml")),
             *("--url", made.url, "--prometheus", made.prometheus),
             *("--rows", str(artefact / "samples.ndjson"), "--out", str(folder / "runs")),
         )

@@ -155,7 +155,7 @@ def test_a_replica_killed_under_load_fails_no_request_and_its_events_are_all_the
     store.close()
     load = subprocess.Popen(
         [
-            *(sys.executable, "-m", "loadgen", "run", str(scenario), "--url", stack.url),
+            *(sys.executable, "-m", "tidegate.loadgen", "run", str(scenario), "--url", stack.url),
             *("--rows", str(artefact / "samples.ndjson"), "--out", str(tmp_path / "runs")),
         ],
         env=stack.environment,

@@ -16,7 +16,7 @@ import pytest
 from driving import Stack, eventually, running
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from tidegate.events import Event
+from tidegate.events.event import Event
 from tidegate.store.base import SearchRequest
 
 pytestmark = pytest.mark.e2e
@@ -50,7 +50,7 @@ def after_load(
         telemetry={"sample_ratio": 0.2},
     ) as stack:
         load = stack.run(
-            *("loadgen", "run", str(folder / "scenario.toml")),
+            *("tidegate.loadgen", "run", str(folder / "scenario.toml")),
             *("--url", stack.url, "--prometheus", stack.prometheus),
             *("--rows", str(artefact / "samples.ndjson"), "--out", str(folder / "runs")),
         )

@@ -19,10 +19,10 @@ import aiohttp
 import pytest
 from driving import Stack, eventually, running
 
-from tidegate.resizer.base import ReplicaStatus, ResizeRefusedError
 from tidegate.resizer.client import ResizerClient
+from tidegate.resizer.contract import ReplicaStatus, ResizeRefusedError
 from tidegate.runtime.metrics_text import sample_value
-from tidegate.stack.layout import Layout
+from tidegate.stack.data_folder import Layout
 
 pytestmark = pytest.mark.e2e
 

@@ -24,7 +24,8 @@ import pytest
 from ports import free_port
 from refreshing import refresh
 
-from tidegate.events import EventWriter, Origin, make_event
+from tidegate.events.event import Origin, make_event
+from tidegate.events.writer import EventWriter
 from tidegate.runtime.metrics_text import sample_value
 from tidegate.settings import Settings, load
 from tidegate.store import open_store

@@ -21,7 +21,8 @@ import pytest
 from logstash_double import PASSWORD, LogstashDouble, logstash_double
 from ports import free_port
 
-from tidegate.events import EventWriter, Origin, make_event
+from tidegate.events.event import Origin, make_event
+from tidegate.events.writer import EventWriter
 from tidegate.runtime.metrics_text import sample_value
 
 ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "default")

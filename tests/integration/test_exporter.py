@@ -24,13 +24,13 @@ from typing import Any
 import pytest
 from ports import free_port
 
-from tidegate.events import Origin, make_event
-from tidegate.provision.roles import ROLES
+from tidegate.events.event import Origin, make_event
+from tidegate.provision.elasticsearch.roles import ROLES
 from tidegate.runtime.metrics_text import sample_value
 from tidegate.settings import Elasticsearch
 from tidegate.store.base import SearchRequest
-from tidegate.store.elasticsearch import ElasticsearchStore
-from tidegate.store.embedded import EmbeddedReader, EmbeddedStore
+from tidegate.store.elasticsearch.store import ElasticsearchStore
+from tidegate.store.embedded.store import EmbeddedReader, EmbeddedStore
 
 READER = next(role for role in ROLES if role.name == "tidegate_reader")
 

@@ -1,7 +1,7 @@
 """What a real Elasticsearch says when it is asked for the key that Kibana is filled with.
 
 This build of it has nowhere to keep keys, so it gives none out: how a key is used and taken back is tested
-with a stand-in, in tests/unit/tidegate/provision/test_kibana_key.py.
+with a stand-in, in tests/unit/provision/kibana/test_api_key.py.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from conftest import ElasticsearchServer
 
-from tidegate.provision import kibana_key
-from tidegate.provision.kibana_key import api_key
+from tidegate.provision.kibana import api_key as kibana_key
+from tidegate.provision.kibana.api_key import api_key
 from tidegate.provision.problems import ProvisionError
 from tidegate.settings import Settings
 

@@ -32,12 +32,13 @@ from starlette.routing import Route
 
 from tidegate.autoscaler.decision_event import record_decision
 from tidegate.autoscaler.types import Decision, Signals
-from tidegate.events import Event, EventWriter, Origin
+from tidegate.events.event import Event, Origin
+from tidegate.events.writer import EventWriter
 from tidegate.exporter.alerts import Alert, event_of
 from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Settings
-from tidegate.stack import gateway
-from tidegate.store.elasticsearch import ElasticsearchStore
+from tidegate.stack.gateway import configuration
+from tidegate.store.elasticsearch.store import ElasticsearchStore
 from tidegate.telemetry import annotate, get_logger, instrument
 from tools.generate.kibana.columns import Values
 from tools.generate.kibana.dashboard import OVERVIEW
@@ -100,11 +101,13 @@ def decisions(settings: Settings, origin: Origin) -> None:
 
 def access(settings: Settings, folder: Path) -> list[Event]:
     """What the gateway writes when no replica comes: two requests get a 503, one is a client's fault."""
-    config = gateway.write_config(settings, folder / "gateway", [f"127.0.0.1:{free_port()}"])
+    config = configuration.write_config(settings, folder / "gateway", [f"127.0.0.1:{free_port()}"])
     output = folder / "access.ndjson"
     url = f"http://127.0.0.1:{settings.gateway.port}"
     with output.open("wb") as out:
-        process = subprocess.Popen(gateway.argv(config), stdout=out, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            configuration.argv(config), stdout=out, stderr=subprocess.DEVNULL
+        )
 
     def answers() -> bool:
         with contextlib.suppress(httpx.TransportError):

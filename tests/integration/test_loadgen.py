@@ -1,4 +1,4 @@
-"""`python -m loadgen` as a person runs it: a real server, a real Prometheus, exit codes and files."""
+"""`tidegate loadgen` as a person runs it: a real server, a real Prometheus, exit codes and files."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Place:
     async def start(self, scenario: Path | str, *options: str) -> asyncio.subprocess.Process:
         (self.folder / "rows.ndjson").write_text(ROWS)
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "loadgen", "run", str(scenario)),
+            *(sys.executable, "-m", "tidegate.loadgen", "run", str(scenario)),
             *("--rows", str(self.folder / "rows.ndjson"), "--out", str(self.folder / "runs")),
             *options,
             stdout=asyncio.subprocess.PIPE,
@@ -282,7 +282,7 @@ async def test_a_report_can_be_written_again(place: Place) -> None:
     before = (place.latest / "report.html").read_bytes()
     (place.latest / "report.html").unlink()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "loadgen", "report", str(place.latest)),
+        *(sys.executable, "-m", "tidegate.loadgen", "report", str(place.latest)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

@@ -15,14 +15,14 @@ from aiohttp import web
 from ports import free_port
 from yarl import URL
 
-from loadgen import target
-from loadgen.bodies import Bodies
-from loadgen.errors import UsageError
-from loadgen.kinds import KINDS
-from loadgen.plan import Planned
-from loadgen.record import Recording
-from loadgen.send import Limits, OpenLoop
-from loadgen.target import preflight
+from tidegate.loadgen.errors import UsageError
+from tidegate.loadgen.plan.bodies import Bodies
+from tidegate.loadgen.plan.kinds import KINDS
+from tidegate.loadgen.plan.plan import Planned
+from tidegate.loadgen.send import target
+from tidegate.loadgen.send.record import Recording
+from tidegate.loadgen.send.sender import Limits, OpenLoop
+from tidegate.loadgen.send.target import preflight
 
 pytestmark = pytest.mark.integration
 
@@ -263,7 +263,7 @@ async def test_a_second_stop_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> N
         await asyncio.sleep(LONG_SECONDS)
         return web.Response()
 
-    monkeypatch.setattr("loadgen.send.GRACE_SECONDS", LONG_SECONDS)
+    monkeypatch.setattr("tidegate.loadgen.send.sender.GRACE_SECONDS", LONG_SECONDS)
     plan = steady(50, 20)
     recording = Recording.of(plan)
     async with serving(handler) as url:
@@ -283,7 +283,7 @@ async def test_a_stop_does_not_wait_forever(monkeypatch: pytest.MonkeyPatch) -> 
         await asyncio.sleep(LONG_SECONDS)
         return web.Response()
 
-    monkeypatch.setattr("loadgen.send.GRACE_SECONDS", 0.2)
+    monkeypatch.setattr("tidegate.loadgen.send.sender.GRACE_SECONDS", 0.2)
     plan = steady(50, 20)
     recording = Recording.of(plan)
     async with serving(handler) as url:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tidegate.autoscaler.simulator.matches import Match, TraceSpec
 from tidegate.autoscaler.simulator.score import Score
 from tidegate.autoscaler.simulator.system import System
+from tidegate.autoscaler.simulator.tournament import Match, TraceSpec
 
 BENCH = Path(__file__).parents[2] / "bench" / "autoscaler.py"
 

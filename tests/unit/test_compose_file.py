@@ -18,9 +18,9 @@ from driving import ROOT
 
 from tidegate.observability_files.watermarks import GIB
 from tidegate.provision.first_requests import MARK
-from tidegate.provision.inventory import SECRETS
 from tidegate.provision.preflight import MEMORY_LEAST, MEMORY_NEEDED
-from tidegate.provision.stamp import ELASTIC_VERSION
+from tidegate.provision.secrets.inventory import SECRETS
+from tidegate.provision.secrets.version_stamp import ELASTIC_VERSION
 from tidegate.settings import load, setting_names
 from tidegate.stack.prometheus import CORS_ORIGIN
 

@@ -2,7 +2,7 @@
 
 A block ```` ```console ```` holds only commands that a test runs: `RUN_BY` names the test of each. A block
 ```` ```console not-run ```` holds commands that no test runs. In both, the real command line parses the
-commands of `tidegate` and `python -m loadgen`, and `make` targets, Compose services and benches must exist.
+commands of `tidegate` and `tidegate loadgen`, and `make` targets, Compose services and benches must exist.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import pytest
 import typer.main
 import yaml
 
-import loadgen.cli
 import tidegate.cli
+import tidegate.loadgen.cli
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -177,6 +177,10 @@ def parse(command: Any, arguments: list[str]) -> None:
     """Parse the arguments as the program would, without running it."""
     at = command
     rest = arguments
+    if command.name == "tidegate" and arguments[:1] == [
+        "loadgen"
+    ]:  # its arguments are another program's
+        at, rest = typer.main.get_command(tidegate.loadgen.cli.app), arguments[1:]
     while hasattr(at, "commands"):
         assert rest, f"{at.name} needs a command"
         assert rest[0] in at.commands, f"unknown command {' '.join(arguments)}"
@@ -185,8 +189,8 @@ def parse(command: Any, arguments: list[str]) -> None:
 
 
 def check_python(arguments: list[str]) -> None:
-    if arguments[:2] == ["-m", "loadgen"]:
-        parse(typer.main.get_command(loadgen.cli.app), arguments[2:])
+    if arguments[:2] == ["-m", "tidegate.loadgen"]:
+        parse(typer.main.get_command(tidegate.loadgen.cli.app), arguments[2:])
         return
     if arguments[0] == "-m":
         module = ROOT / arguments[1].replace(".", "/")
@@ -220,7 +224,7 @@ def check_compose(arguments: list[str]) -> None:
     assert service in services, f"unknown service {service}"
     if "--entrypoint" in arguments or not call:
         return
-    entrypoint = {"loadgen": loadgen.cli.app}.get(service, tidegate.cli.app)
+    entrypoint = {"loadgen": tidegate.loadgen.cli.app}.get(service, tidegate.cli.app)
     if verb == "run" and services[service].get("image", "").startswith("tidegate/"):
         parse(typer.main.get_command(entrypoint), call)
     elif call[0] == "tidegate":
@@ -270,7 +274,7 @@ def test_a_test_that_runs_commands_exists(page: str, start: str, test: str, evid
         "tidegate search --frm x",
         "tidegate explain --last many",
         "make dance",
-        "python -m loadgen run spike --speed 3",
+        "tidegate loadgen run spike --speed 3",
         "python bench/live.py --dance",
         "docker compose logs modell",
         "docker compose --profile tools run --rm tidegate explain --frm 3",

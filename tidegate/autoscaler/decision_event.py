@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
-from tidegate.autoscaler.decisions import DRY_RUN
-from tidegate.autoscaler.stretches import moves
 from tidegate.autoscaler.types import Decision, Signals
 from tidegate.runtime.event_log import EventLog
+
+# The beginning of a message whose decision had no effect.
+DRY_RUN: Final = "dry run: "
 
 
 def record_decision(
@@ -50,4 +52,12 @@ def record_decision(
         dataset="decision",
         fields={"tidegate": {"decision": recorded}},
         listed=moves(recorded),
+    )
+
+
+def moves(decision: Mapping[str, Any]) -> bool:
+    """Whether a decision changes the number of replicas, or the slots of each."""
+    slots, asked = decision.get("slots"), (decision.get("signals") or {}).get("slots_asked")
+    return decision.get("desired") != decision.get("previous") or (
+        slots is not None and asked is not None and slots != asked
     )

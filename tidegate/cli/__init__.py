@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from tidegate.cli import events, model, parts, scaling, stack
+from tidegate.cli import events, load, model, parts, scaling, stack
 from tidegate.cli.options import stop
 from tidegate.os_errors import sentence
 from tidegate.runtime.optional_packages import exit_if_package_missing
@@ -36,7 +36,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for room in (stack, events, scaling, model, parts):
+for room in (stack, events, scaling, model, load, parts):
     app.add_typer(room.commands)
 
 

@@ -25,7 +25,7 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Find events."""
-    from tidegate.store.commands import search as run
+    from tidegate.store.search.commands import search as run
 
     raise typer.Exit(
         run(searched_settings(), query, since=since, until=until, limit=limit, as_json=as_json)
@@ -39,7 +39,7 @@ def trace(
     trace_id: Annotated[str, typer.Argument(help="32 hexadecimal digits.")], as_json: Json = False
 ) -> None:
     """Show one request: its spans as a waterfall, and every event of its trace."""
-    from tidegate.store.commands import trace as run
+    from tidegate.store.search.commands import trace as run
 
     raise typer.Exit(run(searched_settings(), trace_id, as_json=as_json))
 
@@ -55,6 +55,6 @@ def logs(
     as_json: Json = False,
 ) -> None:
     """Show events, oldest first."""
-    from tidegate.store.commands import logs as run
+    from tidegate.store.search.commands import logs as run
 
     raise typer.Exit(run(searched_settings(), query, since=since, follow=follow, as_json=as_json))

@@ -24,13 +24,28 @@ def train(
     force: Annotated[bool, typer.Option(help="Train even if it is there already.")] = False,
 ) -> None:
     """Train the flight-delay model and write its artefact."""
-    from service.artefact import ArtefactError
-    from service.training import train_flights
+    from tidegate.service.model.artefact import ArtefactError
+    from tidegate.service.training.train import train_flights
 
     try:
         train_flights(out, force=force)
     except ArtefactError as error:
         stop(str(error))
+
+
+@commands.command(
+    "import-model",
+    rich_help_panel=PANEL,
+    epilog="Example: `tidegate import-model wine.joblib artefacts/wine`",
+)
+def import_model(
+    file: Annotated[Path, typer.Argument(help="The file that joblib wrote.")],
+    out: Annotated[Path, typer.Argument(help="The artefact folder to write.")],
+) -> None:
+    """Convert a classifier saved by joblib into an artefact that can be served."""
+    from tidegate.service.artefacts.import_model import main
+
+    raise typer.Exit(main([str(file), str(out)]))
 
 
 @commands.command(
@@ -88,7 +103,7 @@ def monitor_report(
 ) -> None:
     """Write one page about the model: drift, accuracy, calibration, and where it was sure and wrong."""
     from tidegate.drift.report.run import report as run
-    from tidegate.stack.served_model import find_subject
+    from tidegate.stack.terminal.served_model import find_subject
 
     found = settings()
     code = run(found, since=since, out=out, find_subject=lambda: find_subject(found, model))
@@ -98,6 +113,6 @@ def monitor_report(
 @monitor.command("watch", epilog="Example: `tidegate monitor watch`")
 def monitor_watch() -> None:
     """Read labels from the store as they arrive, and tell when the error rate changes."""
-    from tidegate.drift.watch_run import run
+    from tidegate.drift.concept.run import run
 
     raise typer.Exit(run(settings()))

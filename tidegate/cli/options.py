@@ -17,7 +17,9 @@ def settings() -> Settings:
     try:
         found = load()
         if found.autoscaler.policy != Autoscaler().policy:
-            from tidegate.autoscaler.configured import check_policy  # the default needs no check
+            from tidegate.autoscaler.live.configured_policy import (
+                check_policy,  # the default needs no check
+            )
 
             check_policy(found)
     except SettingsError as error:
@@ -28,7 +30,7 @@ def settings() -> Settings:
 def searched_settings() -> Settings:
     """The settings, for a command that searches: without a running stack, events are delivered first."""
     from tidegate.collector.run import deliver_now
-    from tidegate.stack.layout import Layout
+    from tidegate.stack.data_folder import Layout
 
     found = settings()
     if Layout(found.stack.data_dir).holder() is None:  # else its collector does it

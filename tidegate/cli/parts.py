@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tidegate.cli.options import settings
-from tidegate.provision.stamp import ELASTIC_VERSION
+from tidegate.provision.secrets.version_stamp import ELASTIC_VERSION
 
 PANEL = "Parts, which the stack and Docker Compose run for you"
 
@@ -29,7 +29,7 @@ def gateway(
     ] = "127.0.0.11:53",
 ) -> None:
     """Run the gateway alone, in front of all replicas that a name stands for (Compose runs it)."""
-    from tidegate.stack.gateway_process import run
+    from tidegate.stack.gateway.process import run
 
     raise typer.Exit(run(settings(), dns_name=dns_name, dns_server=dns_server))
 
@@ -55,7 +55,7 @@ def autoscaler(
     ] = False,
 ) -> None:
     """Run the autoscaler alone (the stack runs it for you)."""
-    from tidegate.autoscaler.run import run
+    from tidegate.autoscaler.live.run import run
 
     raise typer.Exit(run(settings(), resizer=resizer, prometheus=prometheus, dry_run=dry_run))
 

@@ -22,7 +22,7 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Say what the autoscaler decided last, and why."""
-    from tidegate.autoscaler.explain import explain as run
+    from tidegate.autoscaler.audit.explain import explain as run
 
     raise typer.Exit(
         run(searched_settings(), last=last, inputs=inputs, follow=follow, as_json=as_json)
@@ -42,7 +42,7 @@ def replay(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Make recorded decisions again, to the byte; or let another policy make them."""
-    from tidegate.autoscaler.replays import replays as run
+    from tidegate.autoscaler.audit.replay_command import replays as run
 
     raise typer.Exit(run(settings(), source, policy=policy, as_json=as_json))
 
@@ -82,10 +82,10 @@ def simulate(  # noqa: PLR0917 - each is an option of the command line
     ] = None,
 ) -> None:
     """Try scaling policies on a trace before any of them goes live."""
-    from tidegate.autoscaler.simulate import Comparison
-    from tidegate.autoscaler.simulate import simulate as run
-    from tidegate.autoscaler.simulator.matches import TraceSpec
+    from tidegate.autoscaler.simulator.command import Comparison
+    from tidegate.autoscaler.simulator.command import simulate as run
     from tidegate.autoscaler.simulator.system import Kind, System
+    from tidegate.autoscaler.simulator.tournament import TraceSpec
     from tidegate.autoscaler.types import Bounds
 
     try:
@@ -114,7 +114,7 @@ def pause(
     length: Annotated[str, typer.Option("--for", help="How long: 30s, 5m, 2h, 1d.")] = "1h",
 ) -> None:
     """Hold the number of replicas for a time; with bounds, let the policy decide within them."""
-    from tidegate.autoscaler.pause import pause as run
+    from tidegate.autoscaler.live.pause_command import pause as run
 
     raise typer.Exit(run(settings(), least=least, most=most, length=length))
 
@@ -122,6 +122,6 @@ def pause(
 @commands.command(rich_help_panel=PANEL)
 def resume() -> None:
     """End a pause: the policy decides again."""
-    from tidegate.autoscaler.pause import resume as run
+    from tidegate.autoscaler.live.pause_command import resume as run
 
     raise typer.Exit(run(settings()))

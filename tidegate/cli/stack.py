@@ -22,7 +22,7 @@ def up(
     store: Annotated[str | None, typer.Option(help="embedded or elasticsearch.")] = None,
 ) -> None:
     """Start the whole stack on this machine."""
-    from tidegate.stack.commands import up as run
+    from tidegate.stack.terminal.commands import up as run
 
     raise typer.Exit(run(settings(), detach=detach, store=store))
 
@@ -30,7 +30,7 @@ def up(
 @commands.command(rich_help_panel=PANEL)
 def status(as_json: Json = False) -> None:
     """Show what runs, where, and how it is."""
-    from tidegate.stack.commands import status as run
+    from tidegate.stack.terminal.commands import status as run
 
     raise typer.Exit(run(settings(), as_json=as_json))
 
@@ -51,7 +51,7 @@ def verify(
 @commands.command(rich_help_panel=PANEL)
 def down() -> None:
     """Stop the stack: replicas finish their requests, every event is delivered."""
-    from tidegate.stack.commands import down as run
+    from tidegate.stack.terminal.commands import down as run
 
     raise typer.Exit(run(settings()))
 
@@ -63,7 +63,7 @@ def deploy(
     ],
 ) -> None:
     """Let the running stack serve another model: one replica after the other, no request fails."""
-    from tidegate.stack.deploying import deploy as run
+    from tidegate.stack.terminal.deploy_command import deploy as run
 
     raise typer.Exit(run(settings(), artefact))
 

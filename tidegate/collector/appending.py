@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from tidegate.collector.sink import Sink
-from tidegate.events import Event
+from tidegate.events.event import Event
 from tidegate.store.base import Rejected, StoreUnavailableError
-from tidegate.store.fitting import move_misfits
+from tidegate.store.type_coercion import move_misfits
 
 REASON_CHARACTERS: Final = 500
 

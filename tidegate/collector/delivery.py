@@ -16,17 +16,17 @@ from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from tidegate.collector.appending import append
 from tidegate.collector.checkpoint import Checkpoint, Progress
-from tidegate.collector.janitor import expired
 from tidegate.collector.lines import SHOWN_BYTES, QuarantinedLine
 from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
+from tidegate.collector.retention import expired
 from tidegate.collector.sink import Sink
 from tidegate.collector.tail import Batch, Tail
-from tidegate.events import encode
+from tidegate.events.event import encode
 from tidegate.runtime.backoff import Backoff
 from tidegate.runtime.event_log import EventLog
 from tidegate.store.base import Rejected, StoreUnavailableError
-from tidegate.store.moments import microseconds
+from tidegate.store.query.time_ranges import microseconds
 
 NODE: Final = "collector"
 # Interval between deletions of expired events from the store.

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from tidegate.events import Event
+from tidegate.events.event import Event
 
 # Bytes of a quarantined line that are recorded.
 SHOWN_BYTES: Final = 4096

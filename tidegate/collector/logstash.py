@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 import urllib3
 
-from tidegate.events import Event, encode, timestamp
+from tidegate.events.event import Event, encode, timestamp
 from tidegate.runtime.secret_files import SecretFileError, read_secret
 from tidegate.settings import Logstash as LogstashSettings
 from tidegate.store.base import Rejected, StoreUnavailableError

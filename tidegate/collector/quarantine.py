@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from tidegate.collector.lines import QuarantinedLine
-from tidegate.events import encode, timestamp
+from tidegate.events.event import encode, timestamp
 from tidegate.runtime.private_files import open_private_file
 
 # A larger file is rotated; one rotated file is retained.

@@ -30,7 +30,7 @@ from tidegate.runtime.identity import event_origin
 from tidegate.runtime.locks import LockedError, exclusive_lock
 from tidegate.runtime.private_files import UMASK, make_private_folder
 from tidegate.settings import Settings
-from tidegate.store import moments
+from tidegate.store.query import time_ranges
 
 NOT_ALL_DELIVERED: Final = 1
 # A commit costs the embedded store 20 to 60 ms of CPU for any number of events, so the pause after it grows
@@ -131,7 +131,7 @@ def _prepare(stack: ExitStack, settings: Settings, *, serve: bool) -> Delivery:
         retention=Retention(
             collector.keep_seconds,
             collector.keep_bytes,
-            moments.age(settings.store.embedded.retention),
+            time_ranges.age(settings.store.embedded.retention),
         ),
         backoff=sink_backoff(),
         clock=time.time,

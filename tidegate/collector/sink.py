@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from tidegate.events import Event
+from tidegate.events.event import Event
 from tidegate.settings import Settings
 from tidegate.store import open_store
 from tidegate.store.base import Rejected

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tidegate.collector import holding, names
+from tidegate.collector import file_names, writer_lock
 from tidegate.collector.lines import (
     SHOWN_BYTES,
     Chunk,
@@ -23,7 +23,7 @@ from tidegate.collector.lines import (
     too_long,
     torn,
 )
-from tidegate.events import Event
+from tidegate.events.event import Event
 
 # The newest file of a writer counts as closed only if it is unlocked and was not written to for this long: a
 # writer of an older version uses no locks.
@@ -139,7 +139,7 @@ class Tail:
     def delete(self, name: str) -> None:
         """Delete a delivered file, unless a writer holds it."""
         try:
-            holding.delete(self._folder / name, self.offsets.get(name, 0))
+            writer_lock.delete(self._folder / name, self.offsets.get(name, 0))
         except OSError as error:
             self._notice_error(name, "deleted", error)
 
@@ -183,7 +183,7 @@ class Tail:
         present: set[str] = set()
         with os.scandir(self._folder) as entries:
             for entry in entries:
-                if not entry.name.endswith(names.SUFFIX):
+                if not entry.name.endswith(file_names.SUFFIX):
                     continue
                 present.add(entry.name)
                 try:
@@ -222,7 +222,7 @@ class Tail:
     def _read(self, name: str, start: int, max_lines: int, max_bytes: int) -> Chunk:
         limits = self._limits
         wanted = max(max_bytes, limits.line_bytes + 1)
-        with holding.opened(self._folder / name) as fd:
+        with writer_lock.opened(self._folder / name) as fd:
             if name in self._skipped:
                 return self._skip(fd, name, start)
             data = os.pread(fd, wanted, start)
@@ -259,14 +259,14 @@ class Tail:
     def _is_closed(self, name: str, status: os.stat_result, newest: Mapping[str, int]) -> bool:
         if name in self._closed:
             return True
-        parsed = names.parse(name)
+        parsed = file_names.parse(name)
         if parsed is None:
             return False  # a file of another program
         quiet = self._clock() - status.st_mtime >= QUIET_SECONDS
         if parsed.number >= newest[parsed.writer] and not quiet:
             return False
         try:
-            return holding.is_free(self._folder / name)
+            return writer_lock.is_free(self._folder / name)
         except FileNotFoundError:
             return False  # deleted since it was listed
         except OSError as error:
@@ -278,6 +278,6 @@ def _newest(found: Mapping[str, object]) -> dict[str, int]:
     """Return the highest file number of each writer."""
     newest: dict[str, int] = {}
     for name in found:
-        if parsed := names.parse(name):
+        if parsed := file_names.parse(name):
             newest[parsed.writer] = max(parsed.number, newest.get(parsed.writer, 0))
     return newest

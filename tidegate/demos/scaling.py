@@ -75,12 +75,14 @@ def demo(settings: Settings) -> int:
 
 
 def _run(environment: Mapping[str, str], *command: str) -> int:
-    return subprocess.run([sys.executable, "-m", *command], env=environment, check=False).returncode
+    return subprocess.run(
+        [sys.executable, "-P", "-m", *command], env=environment, check=False
+    ).returncode
 
 
 def _load_command(settings: Settings, runs: Path) -> list[str]:
     return [
-        *("loadgen", "run", "seed", "--out", str(runs)),
+        *("tidegate.loadgen", "run", "seed", "--out", str(runs)),
         *("--url", f"http://127.0.0.1:{settings.gateway.port}"),
         *("--prometheus", f"http://127.0.0.1:{settings.prometheus.port}"),
         *("--rows", str(settings.model.path / "samples.ndjson")),

@@ -12,7 +12,7 @@ from tidegate.doctor.compose import compose_checks
 from tidegate.doctor.local import checks
 from tidegate.observability_files.paths import project_folder
 from tidegate.settings import Settings
-from tidegate.stack.environment import absolute
+from tidegate.stack.processes.environment import absolute
 
 
 def doctor(settings: Settings) -> int:

@@ -17,7 +17,7 @@ from tidegate.observability_files.watermarks import GIB, read_watermarks
 from tidegate.provision import preflight
 from tidegate.provision.problems import ProvisionError, reason
 from tidegate.provision.readable import unreadable_problem
-from tidegate.stack.ports import Wanted, port_problems
+from tidegate.stack.checks.ports import Wanted, port_problems
 
 COMPOSE_LEAST: Final = (2, 24)
 SECONDS: Final = 30.0

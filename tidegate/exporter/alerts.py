@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from tidegate.events import Event, Level, Origin, make_event
+from tidegate.events.event import Event, Level, Origin, make_event
 
 DATASET: Final = "alerts"
 _LEVELS: Final[dict[str, Level]] = {"critical": "error", "warning": "warn"}

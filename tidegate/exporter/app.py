@@ -13,7 +13,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from pydantic import ValidationError
 
-from tidegate.events import EventWriter, Origin
+from tidegate.events.event import Origin
+from tidegate.events.writer import EventWriter
 from tidegate.exporter.alerts import Notification, event_of
 from tidegate.exporter.backend import Backend, read_all
 from tidegate.runtime.event_log import EventLog

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TextIO
 
 from tidegate.observability_files.paths import project_folder
-from tidegate.provision.folders import owned
-from tidegate.provision.initial import Initial
 from tidegate.provision.problems import ProvisionError
-from tidegate.provision.showing import listing, value
+from tidegate.provision.secrets.display import listing, value
+from tidegate.provision.secrets.folders import owned
+from tidegate.provision.secrets.init import Initial
 from tidegate.settings import Settings
 
 
@@ -57,7 +57,7 @@ def setup_elasticsearch(settings: Settings, *, users: str) -> int:
         0; or 2 if something is in the way, and what it is is said.
     """
     # Its client takes a while to import, which the secrets need not wait for.
-    from tidegate.provision.elasticsearch import USERS, set_up  # noqa: PLC0415
+    from tidegate.provision.elasticsearch.setup import USERS, set_up  # noqa: PLC0415
 
     if users not in USERS:
         return _stopped(f"--users {users}: must be {' or '.join(USERS)}")
@@ -74,7 +74,7 @@ def setup_kibana(settings: Settings) -> int:
     Returns:
         0; or 2 if something is in the way, and what it is is said.
     """
-    from tidegate.provision.kibana import set_up  # noqa: PLC0415
+    from tidegate.provision.kibana.setup import set_up  # noqa: PLC0415
 
     try:
         set_up(settings, _say)
@@ -104,7 +104,7 @@ def setup_config(settings: Settings, folder: Path) -> int:
     Returns:
         0; or 2 if it cannot be written, and why is said.
     """
-    from tidegate.provision.config import write_config  # noqa: PLC0415
+    from tidegate.provision.prometheus_config import write_config  # noqa: PLC0415
 
     try:
         for line in write_config(settings, folder):
@@ -116,7 +116,7 @@ def setup_config(settings: Settings, folder: Path) -> int:
 
 def roles_file() -> int:
     """Print the roles as a roles.yml."""
-    from tidegate.provision.roles import roles_yaml  # noqa: PLC0415
+    from tidegate.provision.elasticsearch.roles import roles_yaml  # noqa: PLC0415
 
     sys.stdout.write(roles_yaml())
     return 0

@@ -18,8 +18,8 @@ import aiohttp
 import orjson
 
 from tidegate.os_errors import unreachable
+from tidegate.provision.elasticsearch.wait import Say
 from tidegate.provision.problems import ProvisionError, reason
-from tidegate.provision.waiting import Say
 from tidegate.settings import Settings
 
 Row = dict[str, Any]

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from pydantic import BaseModel, ValidationError
 
-from tidegate.resizer.base import (
+from tidegate.resizer.contract import (
     ReplicaStatus,
     ResizeLimitedError,
     ResizeRefusedError,

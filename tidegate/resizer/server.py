@@ -16,7 +16,7 @@ from typing import Final
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, StrictInt, ValidationError
 
-from tidegate.resizer.base import (
+from tidegate.resizer.contract import (
     ReplicaStatus,
     ResizeLimitedError,
     Resizer,

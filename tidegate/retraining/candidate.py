@@ -18,16 +18,17 @@ from sklearn.base import clone
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.isotonic import IsotonicRegression
 
-from service import artefact
-from service.artefact import Artefact, Manifest
-from service.export import as_table, classes_of, export
-from service.features import Feature, Matrix
-from service.predict import Prediction, Predictor, load_predictor
-from service.reference import build_reference
-from service.training import SAMPLES, versions, write_samples
-from tidegate.drift.reference import Calibration
+from tidegate.drift.counting.reference import Calibration
 from tidegate.retraining.comparison import Difference, compare, measure
 from tidegate.retraining.labelled_rows import Labelled, NoRowsError
+from tidegate.service.artefacts.onnx_export import as_table, classes_of, export
+from tidegate.service.artefacts.provenance import versions, write_samples
+from tidegate.service.artefacts.reference import build_reference
+from tidegate.service.model import artefact
+from tidegate.service.model.artefact import Artefact, Manifest
+from tidegate.service.model.features import Feature, Matrix
+from tidegate.service.model.predictor import Prediction, Predictor, load_predictor
+from tidegate.service.training.train import SAMPLES
 
 HELD_OUT_SHARE: Final = 0.25
 LEAST_OF_A_CLASS: Final = 20

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
-from service.predict import Prediction
+from tidegate.service.model.predictor import Prediction
 
 MEASURES: Final = ("auc", "accuracy", "brier", "calibration_error")
 LOWER_IS_BETTER: Final = frozenset({"brier", "calibration_error"})

@@ -10,10 +10,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from service.artefact import Manifest
-from service.features import MAX_ROWS, Matrix, Schema
-from service.problems import RequestError
 from tidegate.retraining.stored_rows import Kept
+from tidegate.service.model.artefact import Manifest
+from tidegate.service.model.features import MAX_ROWS, Matrix, Schema
+from tidegate.service.problems import RequestError
 
 YEAR: Final = datetime(2013, 1, 1, tzinfo=UTC)
 BLOCKS: Final = 50
@@ -83,7 +83,7 @@ def from_dataset(months: Iterable[int], champion: Manifest) -> Labelled:
         FileNotFoundError: the data set is not installed.
     """
     # Not above: reading the tables needs pandas, and what is stored as events does not.
-    from service import dataset  # noqa: PLC0415
+    from tidegate.service.training import flights as dataset  # noqa: PLC0415
 
     flights = dataset.read_flights()
     same = [(f.name, f.kind, f.categories) for f in flights.features]

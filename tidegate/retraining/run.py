@@ -14,9 +14,6 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from service import artefact
-from service.adoption import find_model
-from service.artefact import Artefact, ArtefactError
 from tidegate.retraining.comparison import LOWER_IS_BETTER, Difference, is_better
 from tidegate.retraining.labelled_rows import (
     Labelled,
@@ -27,11 +24,14 @@ from tidegate.retraining.labelled_rows import (
     months_of,
 )
 from tidegate.retraining.stored_rows import OUTCOMES_QUERY, ROWS_QUERY, Found, join
+from tidegate.service.artefacts.import_cache import find_model
+from tidegate.service.model import artefact
+from tidegate.service.model.artefact import Artefact, ArtefactError
 from tidegate.settings import Settings
-from tidegate.store import moments
 from tidegate.store.base import EventStore, QueryError, StoreUnavailableError
-from tidegate.store.following import Follower
-from tidegate.store.opening import open_store
+from tidegate.store.open_store import open_store
+from tidegate.store.query import time_ranges
+from tidegate.store.search.paging import Follower
 
 BETTER: Final = 0
 NOT_BETTER: Final = 1
@@ -74,7 +74,7 @@ def retrain(settings: Settings, options: RetrainOptions) -> int:
     """
     console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
     # Its own exceptions need scikit-learn and skl2onnx, which take seconds to import.
-    from service.export import ExportError  # noqa: PLC0415
+    from tidegate.service.artefacts.onnx_export import ExportError  # noqa: PLC0415
 
     try:
         artefact.refuse_foreign(options.out)
@@ -106,7 +106,7 @@ def _rows(
     if options.months:
         rows = from_dataset(months_of(options.months), champion.manifest)
     else:
-        since = moments.when(options.since, datetime.now(UTC))
+        since = time_ranges.when(options.since, datetime.now(UTC))
         with closing(open_store(settings, read_only=True)) as store:
             found = find(store, champion.manifest.name, since)
         console.print(

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tidegate.events import Event
-from tidegate.store import moments
+from tidegate.events.event import Event
+from tidegate.store.query import time_ranges
 
 ROWS_QUERY: Final = "event.dataset:tidegate.rows"
 OUTCOMES_QUERY: Final = "event.dataset:tidegate.outcome"
@@ -53,7 +53,7 @@ def join(rows: Iterable[Event], outcomes: Iterable[Event], model: str) -> Found:
     for event in rows:
         if _model(event) != model:
             continue
-        at_us = moments.microseconds(event["@timestamp"]) or 0
+        at_us = time_ranges.microseconds(event["@timestamp"]) or 0
         for name, row in _rows(event):
             if name not in seen and name in truth:
                 kept.append(Kept(at_us, row, truth[name]))

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, start_http_server
 
-from tidegate.events import EventWriter
+from tidegate.events.writer import EventWriter
 from tidegate.os_errors import port_sentence, sentence
 from tidegate.runtime.identity import event_writer
 from tidegate.runtime.terminal_output import write_or_discard

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final, Protocol, Self, TextIO
 
-from tidegate.events import Level, Origin, encode, make_event, timestamp
+from tidegate.events.event import Level, Origin, encode, make_event, timestamp
 from tidegate.runtime.identity import event_origin, event_writer
 from tidegate.runtime.terminal_output import write_or_discard
 from tidegate.settings import Settings

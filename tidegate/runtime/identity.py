@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
 
-from tidegate.events import EventWriter, Origin
+from tidegate.events.event import Origin
+from tidegate.events.writer import EventWriter
 from tidegate.settings import Settings
 
 

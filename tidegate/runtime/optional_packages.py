@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-OWN_PACKAGES: Final = frozenset({"loadgen", "service", "tidegate"})
+OWN_PACKAGES: Final = frozenset({"tidegate"})
 EXIT_USAGE: Final = 2
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from tidegate.store import moments
 from tidegate.store.base import (
     Aggregation,
     AggregationResult,
@@ -21,6 +20,7 @@ from tidegate.store.base import (
     Terms,
 )
 from tidegate.store.fields import Kind, catalogue
+from tidegate.store.query import time_ranges
 
 # Each shard returns this multiple of the requested terms, so that terms which are rare in one shard count.
 _SHARD_TERMS: Final = 10
@@ -76,7 +76,8 @@ def _result(
         case DateHistogram():
             return [
                 Bucket(
-                    moments.to_datetime(round(item["key"]) * key_microseconds), item["doc_count"]
+                    time_ranges.to_datetime(round(item["key"]) * key_microseconds),
+                    item["doc_count"],
                 )
                 for item in response["buckets"]
             ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
-from tidegate.events import Event
+from tidegate.events.event import Event
 
 
 class QueryError(ValueError):

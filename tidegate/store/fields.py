@@ -20,9 +20,9 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from tidegate.events import Event
+from tidegate.events.event import Event
 from tidegate.observability_files.paths import observability_folder
-from tidegate.store import moments
+from tidegate.store.query import time_ranges
 
 Value = str | int | float | bool
 TIMESTAMP: Final = "@timestamp"
@@ -270,9 +270,9 @@ def _to_boolean(item: object) -> bool | None:
 
 def _to_date(item: object) -> int | None:
     if isinstance(item, str) and (item[4:5] == "-" or not item.lstrip("-").isdecimal()):
-        return moments.microseconds(item)
+        return time_ranges.microseconds(item)
     milliseconds = _to_long(item)
-    if milliseconds is None or not moments.MIN_MS <= milliseconds <= moments.MAX_MS:
+    if milliseconds is None or not time_ranges.MIN_MS <= milliseconds <= time_ranges.MAX_MS:
         return None
     return milliseconds * 1000
 

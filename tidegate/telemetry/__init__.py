@@ -3,7 +3,7 @@
 from tidegate.telemetry.instrumentation import Telemetry, instrument
 from tidegate.telemetry.logs import get_logger
 from tidegate.telemetry.metrics import duration_edges
-from tidegate.telemetry.request import (
+from tidegate.telemetry.request_record import (
     annotate,
     current_ids,
     fail,

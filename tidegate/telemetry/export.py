@@ -15,8 +15,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import StatusCode
 
-from tidegate.events import EventWriter, Origin, make_event, timestamp
-from tidegate.telemetry.lines import STACK_CHARACTERS, milliseconds
+from tidegate.events.event import Origin, make_event, timestamp
+from tidegate.events.writer import EventWriter
+from tidegate.telemetry.event_lines import STACK_CHARACTERS, milliseconds
 
 
 class EventSpanExporter(SpanExporter):

@@ -18,11 +18,10 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from tidegate.events import Origin
+from tidegate.events.event import Origin
 from tidegate.settings import Settings, load
+from tidegate.telemetry.event_lines import request_event
 from tidegate.telemetry.export import OtlpProcessor
-from tidegate.telemetry.instrumented import InstrumentedTracing, NoTracing
-from tidegate.telemetry.lines import request_event
 from tidegate.telemetry.logs import (
     EventSink,
     close_sink,
@@ -34,8 +33,9 @@ from tidegate.telemetry.metrics import RequestMetrics
 from tidegate.telemetry.middleware import TelemetryMiddleware
 from tidegate.telemetry.naming import with_own_name
 from tidegate.telemetry.native import NativeTracing, PresetIds
+from tidegate.telemetry.other_tracing import InstrumentedTracing, NoTracing
 from tidegate.telemetry.propagation import Parent, read_headers
-from tidegate.telemetry.request import Clock, RequestRecord, Tracing, record_of
+from tidegate.telemetry.request_record import Clock, RequestRecord, Tracing, record_of
 from tidegate.telemetry.routes import RouteFinder, route_path
 from tidegate.telemetry.sampling import CallerLimit, Sampler, read_environment
 from tidegate.telemetry.semconv import known_method

@@ -16,9 +16,10 @@ from typing import Any, Final
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from tidegate.events import EventWriter, Level, Origin, make_event
-from tidegate.telemetry.lines import error_fields
-from tidegate.telemetry.request import AppLog, Clock, current_ids, position
+from tidegate.events.event import Level, Origin, make_event
+from tidegate.events.writer import EventWriter
+from tidegate.telemetry.event_lines import error_fields
+from tidegate.telemetry.request_record import AppLog, Clock, current_ids, position
 
 Ids = tuple[str, str]
 

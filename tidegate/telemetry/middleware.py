@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidegate.telemetry.logs import remember_ids
 from tidegate.telemetry.propagation import format_traceparent
-from tidegate.telemetry.request import SCOPE_KEY, Position, RequestRecord, position
+from tidegate.telemetry.request_record import SCOPE_KEY, Position, RequestRecord, position
 
 
 class Telemetry(Protocol):

@@ -27,7 +27,7 @@ from opentelemetry.trace import (
 )
 
 from tidegate.telemetry.propagation import Parent, format_traceparent
-from tidegate.telemetry.request import NotedSpan, Position, RequestRecord
+from tidegate.telemetry.request_record import NotedSpan, Position, RequestRecord
 from tidegate.telemetry.semconv import ServerSpans
 
 

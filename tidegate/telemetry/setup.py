@@ -15,7 +15,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import Sampler
 
-from tidegate.events import EventWriter, Origin
+from tidegate.events.event import Origin
+from tidegate.events.writer import EventWriter
 from tidegate.os_errors import sentence
 from tidegate.runtime.identity import event_writer
 from tidegate.settings import Settings, SettingsError

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.status import Status
 
 from tidegate.settings import Settings
-from tidegate.stack.environment import absolute
+from tidegate.stack.processes.environment import absolute
 from tidegate.verify import view
 from tidegate.verify.run import run_checks
 from tidegate.verify.target import NoStackError, find

@@ -13,7 +13,7 @@ import aiohttp
 import orjson
 
 from tidegate.os_errors import unreachable
-from tidegate.provision.kibana_api import trust
+from tidegate.provision.kibana.api import trust
 from tidegate.provision.problems import ProvisionError
 from tidegate.runtime.secret_files import SecretFileError, read_secret
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from tidegate.store.base import StoreUnavailableError
-from tidegate.verify import (
+from tidegate.verify.checks import (
     collector,
     events,
     gateway,

@@ -10,9 +10,9 @@ from pathlib import Path
 import aiohttp
 
 from tidegate.settings import Settings
-from tidegate.stack.control import ControlError, ask_status
-from tidegate.stack.layout import Layout
-from tidegate.stack.status import StackStatus
+from tidegate.stack.data_folder import Layout
+from tidegate.stack.supervisor.control_client import ControlError, ask_status
+from tidegate.stack.supervisor.status import StackStatus
 from tidegate.verify.peer import Peer, PeerError, login, trusted
 from tidegate.verify.results import Result
 

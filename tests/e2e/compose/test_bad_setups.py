@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from composing import Compose, docker
 
-from tidegate.provision.stamp import ELASTIC_VERSION
+from tidegate.provision.secrets.version_stamp import ELASTIC_VERSION
 
 pytestmark = pytest.mark.e2e
 

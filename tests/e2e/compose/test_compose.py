@@ -18,13 +18,13 @@ from composing import Compose, constant, docker, loaded
 from driving import eventually
 from elasticsearch.helpers import scan
 
-from loadgen.record import read_csv
-from loadgen.results import REQUESTS as REQUESTS_CSV
+from tidegate.loadgen.report.results import REQUESTS as REQUESTS_CSV
+from tidegate.loadgen.send.record import read_csv
 from tidegate.observability_files.kibana import data_views, saved_searches
 from tidegate.provision.first_requests import NUMBER
-from tidegate.provision.inventory import CONSUMERS, SECRETS
+from tidegate.provision.secrets.inventory import CONSUMERS, SECRETS
 from tidegate.settings import Settings
-from tidegate.verify.events import MAY_BE_EMPTY
+from tidegate.verify.checks.events import MAY_BE_EMPTY
 
 pytestmark = pytest.mark.e2e
 

@@ -16,8 +16,8 @@ import pytest
 from challengers import make_challenger
 from driving import Stack, eventually, running
 
-from service.artefact import SAMPLES, load, read_manifest
-from tidegate.drift.ids import PredictionIds, answers_digest
+from tidegate.drift.feedback.prediction_ids import PredictionIds, answers_digest
+from tidegate.service.model.artefact import SAMPLES, load, read_manifest
 from tidegate.store.base import SearchRequest
 
 pytestmark = pytest.mark.e2e

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from driving import Stack, eventually, running
 
-from service.artefact import SAMPLES, read_manifest
+from tidegate.service.model.artefact import SAMPLES, read_manifest
 from tidegate.store.base import SearchRequest
 
 pytestmark = pytest.mark.e2e

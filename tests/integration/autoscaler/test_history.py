@@ -12,9 +12,9 @@ import aiohttp
 import pytest
 from driving import eventually
 
-from tidegate.autoscaler.history import DAY_SECONDS, HistoryReader
-from tidegate.autoscaler.predictive import AHEAD_SECONDS
-from tidegate.autoscaler.signals import Reading
+from tidegate.autoscaler.live.history import DAY_SECONDS, HistoryReader
+from tidegate.autoscaler.live.signals import Reading
+from tidegate.autoscaler.policies.predictive import AHEAD_SECONDS
 from tidegate.stack.prometheus import promtool_binary
 
 pytestmark = pytest.mark.integration

@@ -24,13 +24,13 @@ import yaml
 from ports import free_port
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
-from service.features import Feature
-from service.reference import build_reference
-from tidegate.drift.monitor import ModelMonitor
-from tidegate.drift.psi import psi
-from tidegate.drift.reference import count_numbers
+from tidegate.drift.counting.model_metrics import ModelMonitor
+from tidegate.drift.counting.psi import psi
+from tidegate.drift.counting.reference import count_numbers
 from tidegate.rules.drift_rules import FAST, SECONDS, drift_groups
 from tidegate.rules.rule_files import recording_rules
+from tidegate.service.artefacts.reference import build_reference
+from tidegate.service.model.features import Feature
 from tidegate.settings import Drift
 from tidegate.stack.prometheus import write_targets
 

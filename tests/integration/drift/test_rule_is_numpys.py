@@ -11,8 +11,8 @@ import pytest
 import yaml
 from conftest import unavailable
 
-from tidegate.drift.psi import psi
-from tidegate.drift.reference import smoothed_ratios
+from tidegate.drift.counting.psi import psi
+from tidegate.drift.counting.reference import smoothed_ratios
 from tidegate.observability_files.paths import observability_folder
 from tidegate.stack.prometheus import PrometheusError, promtool_binary
 

@@ -15,8 +15,8 @@ import orjson
 import pytest
 from ports import free_port
 
-from tidegate.events import Event, Origin, make_event
-from tidegate.store.embedded import EmbeddedStore
+from tidegate.events.event import Event, Origin, make_event
+from tidegate.store.embedded.store import EmbeddedStore
 
 pytestmark = pytest.mark.integration
 

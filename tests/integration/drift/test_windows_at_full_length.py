@@ -19,11 +19,11 @@ import pytest
 import yaml
 from conftest import unavailable
 
-from service.features import Feature
-from service.reference import build_reference
-from tidegate.drift.psi import psi
-from tidegate.drift.reference import smoothed_ratios
+from tidegate.drift.counting.psi import psi
+from tidegate.drift.counting.reference import smoothed_ratios
 from tidegate.observability_files.paths import observability_folder
+from tidegate.service.artefacts.reference import build_reference
+from tidegate.service.model.features import Feature
 from tidegate.stack.prometheus import PrometheusError, promtool_binary
 
 pytestmark = pytest.mark.integration

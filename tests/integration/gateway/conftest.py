@@ -21,7 +21,7 @@ from ports import free_port
 
 from tidegate.runtime.metrics_text import sample_value
 from tidegate.settings import Settings
-from tidegate.stack import gateway
+from tidegate.stack.gateway import configuration as gateway
 
 DEADLINE_SECONDS = 60.0
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"

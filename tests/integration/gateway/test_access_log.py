@@ -10,7 +10,7 @@ from importlib.metadata import version
 import aiohttp
 import pytest
 
-from tidegate.events import Origin, make_event
+from tidegate.events.event import Origin, make_event
 
 from .conftest import TRACE_ID, StartGateway, StartReplica, send
 

@@ -142,7 +142,7 @@ async def test_http_2_is_not_spoken_as_its_streams_would_be_connections_without_
 async def test_clients_that_hold_every_connection_do_not_keep_prometheus_out(
     start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tidegate.stack.gateway.CONNECTIONS", 50)
+    monkeypatch.setattr("tidegate.stack.gateway.configuration.CONNECTIONS", 50)
     gateway = await start_gateway([])
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(60):

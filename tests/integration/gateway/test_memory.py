@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tidegate.settings import Settings
-from tidegate.stack.gateway import CONNECTIONS, buffer_bytes, memory_bytes
+from tidegate.stack.gateway.configuration import CONNECTIONS, buffer_bytes, memory_bytes
 
 from .conftest import StartGateway, until
 

@@ -7,8 +7,8 @@ import stat
 
 import pytest
 
-from tidegate.stack.gateway import ADMIN_SOCKET
-from tidegate.stack.gateway_admin import AdminError, GatewayAdmin, GatewayAwayError
+from tidegate.stack.gateway.configuration import ADMIN_SOCKET
+from tidegate.stack.gateway.runtime_api import AdminError, GatewayAdmin, GatewayAwayError
 
 from .conftest import StartGateway, StartReplica, post
 

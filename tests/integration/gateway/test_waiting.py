@@ -9,7 +9,7 @@ import time
 import aiohttp
 import pytest
 
-from tidegate.autoscaler.waiting import GatewayQueue
+from tidegate.autoscaler.live.gateway_queue import GatewayQueue
 
 from .conftest import Gateway, SpawnReplica, StartGateway, StartReplica, post
 

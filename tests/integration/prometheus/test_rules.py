@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tidegate.observability_files.paths import observability_folder, project_folder
-from tidegate.provision import config as provision
+from tidegate.provision import prometheus_config as provision
 from tidegate.rules.prometheus_config import render_config
 from tidegate.settings import Settings
 from tidegate.stack import prometheus

@@ -18,7 +18,8 @@ from ports import free_port
 from tidegate.rules.gateway_metrics import GATEWAY
 from tidegate.rules.service_rules import service_groups
 from tidegate.settings import Settings
-from tidegate.stack import gateway, prometheus
+from tidegate.stack import prometheus
+from tidegate.stack.gateway import configuration
 
 from .conftest import Release
 
@@ -61,10 +62,10 @@ class Stack:
         for name, address in self.replicas.items():
             port = address.rpartition(":")[2]
             await self._spawn(name, [sys.executable, program, port], environment)
-        config = gateway.write_config(
+        config = configuration.write_config(
             self.settings, self.folder / "gateway", list(self.replicas.values())
         )
-        await self._spawn("gateway", gateway.argv(config))
+        await self._spawn("gateway", configuration.argv(config))
         config = prometheus.write_config(self.settings, self.folder / "prometheus")
         prometheus.write_targets(self.folder / "prometheus", self.replicas)
         _, *arguments = prometheus.argv(self.settings, config, self.folder / "prometheus" / "data")

@@ -13,7 +13,7 @@ import pytest
 from conftest import ROOT, ElasticsearchServer, running, unavailable
 from elasticsearch import Elasticsearch
 
-from tidegate.provision.roles import ROLES, roles_yaml
+from tidegate.provision.elasticsearch.roles import ROLES, roles_yaml
 from tidegate.settings import Settings, load
 
 VERSION = "9.2.8"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, unavailable
 
-from tidegate.provision.inventory import CONSUMERS, OURS, Consumer
+from tidegate.provision.secrets.inventory import CONSUMERS, OURS, Consumer
 
 pytestmark = pytest.mark.integration
 NONE = ("--bounding-set", "-all", "--inh-caps", "-all", "--no-new-privs")

@@ -15,13 +15,13 @@ from conftest import ElasticsearchServer
 from driving import eventually
 from elasticsearch import AuthorizationException, Elasticsearch
 
-from tidegate.events import Event, Origin, make_event
-from tidegate.provision.accounts import may_log_in
-from tidegate.provision.roles import ROLES
+from tidegate.events.event import Event, Origin, make_event
+from tidegate.provision.elasticsearch.accounts import may_log_in
+from tidegate.provision.elasticsearch.roles import ROLES
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
 from tidegate.store.base import SearchRequest
-from tidegate.store.elasticsearch import ElasticsearchStore
-from tidegate.store.installing import install
+from tidegate.store.elasticsearch.store import ElasticsearchStore
+from tidegate.store.elasticsearch.templates_setup import install
 
 from .conftest import client_of, owner_of
 

@@ -2,7 +2,7 @@
 
 It is the test distribution as it is. Native roles and users fail in it with "Unknown filter type
 [pattern_capture]" (tried below); test_setup_native.py has them. Data streams have no API in it, so what
-setup does by that API is held to recorded answers in tests/unit/tidegate/provision/test_streams.py.
+setup does by that API is held to recorded answers in tests/unit/provision/elasticsearch/test_streams.py.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from driving import eventually
 from elasticsearch import Elasticsearch
 
 from tidegate.observability_files.watermarks import GIB, read_watermarks
-from tidegate.provision import waiting
-from tidegate.provision.accounts import may_log_in
 from tidegate.provision.commands import setup_elasticsearch
-from tidegate.provision.elasticsearch import set_up
+from tidegate.provision.elasticsearch import wait
+from tidegate.provision.elasticsearch.accounts import may_log_in
+from tidegate.provision.elasticsearch.roles import ROLES
+from tidegate.provision.elasticsearch.setup import set_up
 from tidegate.provision.preflight import disk_problem
 from tidegate.provision.problems import ProvisionError
-from tidegate.provision.roles import ROLES
 from tidegate.settings import Settings, load
 
 from .conftest import Prepare, add_roles, add_user, owner_of
@@ -118,7 +118,7 @@ def test_a_user_that_may_not_do_what_it_needs_is_named_with_what_it_lacks(
     (settings.provision.secrets_dir / "writer").write_text("password-of-poor")
     poor = ROLES[0].__class__("tidegate_poor", "writer", ROLES[0].cluster, ROLES[0].streams, "")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tidegate.provision.accounts.ROLES", [poor])
+        patch.setattr("tidegate.provision.elasticsearch.accounts.ROLES", [poor])
         assert sentence(settings) == (
             "tidegate_poor may not do what it needs: it lacks monitor; auto_configure on"
             " logs-tidegate.*-*; auto_configure, create_doc on traces-tidegate.*-*"
@@ -250,7 +250,7 @@ def test_a_red_cluster_is_waited_for_and_then_named(
 def test_a_wrong_password_of_the_superuser_is_named(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting, "REFUSED_SECONDS", 0)
+    monkeypatch.setattr(wait, "REFUSED_SECONDS", 0)
     file = settings.provision.secrets_dir / "elastic"
     file.write_text("not-its-password")
     assert f"refuses elastic with 401: the password in {file} is not the one" in sentence(settings)

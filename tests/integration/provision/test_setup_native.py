@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from conftest import ElasticsearchServer
 
-from tidegate.provision import waiting
-from tidegate.provision.accounts import may_log_in
-from tidegate.provision.elasticsearch import set_up
+from tidegate.provision.elasticsearch import wait
+from tidegate.provision.elasticsearch.accounts import may_log_in
+from tidegate.provision.elasticsearch.roles import ROLES
+from tidegate.provision.elasticsearch.setup import set_up
 from tidegate.provision.problems import ProvisionError
-from tidegate.provision.roles import ROLES
-from tidegate.provision.stamp import write_stamp
+from tidegate.provision.secrets.version_stamp import write_stamp
 from tidegate.settings import Settings
 
 from .conftest import Prepare, owner_of
@@ -144,7 +144,7 @@ def test_a_password_of_elastic_that_was_set_otherwise_is_said_in_a_sentence(
     native_elasticsearch: ElasticsearchServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(waiting, "REFUSED_SECONDS", 0)
+    monkeypatch.setattr(wait, "REFUSED_SECONDS", 0)
     bootstrap = secret(settings, "elastic").read_text().strip()
     with owner_of(native_elasticsearch) as client:
         client.security.change_password(username="elastic", password="set-by-somebody")

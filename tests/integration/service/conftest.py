@@ -18,9 +18,9 @@ import orjson
 import pytest
 from ports import free_port
 
-from service.artefact import SAMPLES, Artefact, load
-from service.training import train_flights
 from tidegate.runtime.metrics_text import sample_value
+from tidegate.service.model.artefact import SAMPLES, Artefact, load
+from tidegate.service.training.train import train_flights
 
 ROOT = Path(__file__).parents[3]
 
@@ -80,7 +80,7 @@ def service(folder: Path, model: Path, **variables: str) -> Iterator[Service]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
     env |= {"TIDEGATE_MODEL__PATH": str(model), "TIDEGATE_STACK__DATA_DIR": str(folder)} | variables
     process = subprocess.Popen(
-        [sys.executable, "-m", "service", "--port", str(port)],
+        [sys.executable, "-m", "tidegate.service", "--port", str(port)],
         cwd=ROOT,
         env=env,
         stderr=subprocess.PIPE,

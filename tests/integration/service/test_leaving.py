@@ -13,7 +13,7 @@ import httpx
 import orjson
 import pytest
 
-from service.artefact import Artefact
+from tidegate.service.model.artefact import Artefact
 
 from .conftest import Service, service, until
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 import tritonclient.http as triton
 
-from service.artefact import Artefact
+from tidegate.service.model.artefact import Artefact
 
 from .conftest import ROOT, Service, service, until
 

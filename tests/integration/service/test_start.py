@@ -15,7 +15,7 @@ import tritonclient.http as triton
 from sklearn.datasets import load_wine
 from sklearn.ensemble import RandomForestClassifier
 
-from service.artefact import Artefact
+from tidegate.service.model.artefact import Artefact
 
 from .conftest import ROOT, service, until
 
@@ -52,7 +52,7 @@ def test_any_joblib_classifier_is_served_under_its_own_names(tmp_path: Path) -> 
 
 def test_serving_imports_nothing_that_only_training_needs() -> None:
     code = (
-        "import sys, service.server, service.__main__\n"
+        "import sys, tidegate.service.server, tidegate.service.__main__\n"
         "needless = {'sklearn', 'pandas', 'joblib', 'scipy', 'onnx', 'skl2onnx'}\n"
         "sys.exit(', '.join(needless & sys.modules.keys()) or 0)"
     )

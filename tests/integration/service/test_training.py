@@ -15,13 +15,13 @@ import orjson
 import pytest
 from rich.console import Console
 
-from service import artefact
-from service.dataset import read_flights
-from service.features import Schema
-from service.forest import split
-from service.predict import load_predictor
-from service.training import is_current, train_flights
-from tidegate.drift.reference import Reference
+from tidegate.drift.counting.reference import Reference
+from tidegate.service.model import artefact
+from tidegate.service.model.features import Schema
+from tidegate.service.model.predictor import load_predictor
+from tidegate.service.training.flights import read_flights
+from tidegate.service.training.forest import split
+from tidegate.service.training.train import is_current, train_flights
 
 pytestmark = pytest.mark.integration
 

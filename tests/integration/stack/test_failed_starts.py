@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from ports import free_port
 
-from service.artefact import digest_file
-from tidegate.stack.layout import Layout
+from tidegate.service.model.artefact import digest_file
+from tidegate.stack.data_folder import Layout
 
 from .conftest import Stack
 

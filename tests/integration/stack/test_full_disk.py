@@ -16,9 +16,9 @@ from driving import Stack, eventually, running
 from small_disk import CannotMountError, fill, make_room, mounted
 
 from tidegate.resizer.client import ResizerClient
-from tidegate.stack.control import ask_status
-from tidegate.stack.layout import Layout
-from tidegate.stack.status import ProgramStatus, StackStatus
+from tidegate.stack.data_folder import Layout
+from tidegate.stack.supervisor.control_client import ask_status
+from tidegate.stack.supervisor.status import ProgramStatus, StackStatus
 from tidegate.store.base import SearchRequest
 
 pytestmark = pytest.mark.integration

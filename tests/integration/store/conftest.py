@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from refreshing import refresh
 
-from tidegate.events import Event, Origin, make_event
+from tidegate.events.event import Event, Origin, make_event
 from tidegate.settings import Settings, load
 from tidegate.store import open_store
 from tidegate.store.base import EventStore, SearchRequest, SearchResult

@@ -18,10 +18,10 @@ from ports import free_port
 from refreshing import refresh
 
 from tidegate.collector.appending import append
-from tidegate.events import Event, Origin, make_event
+from tidegate.events.event import Event, Origin, make_event
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
 from tidegate.store.base import RequestRefusedError, SearchRequest, StoreUnavailableError
-from tidegate.store.elasticsearch import ElasticsearchStore
+from tidegate.store.elasticsearch.store import ElasticsearchStore
 
 pytestmark = pytest.mark.integration
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tidegate.events import Event
+from tidegate.events.event import Event
 from tidegate.store.base import Rejected
-from tidegate.store.fitting import move_misfits
+from tidegate.store.type_coercion import move_misfits
 
 from .conftest import Scene
 

@@ -11,19 +11,19 @@ import pytest
 from elasticsearch import Elasticsearch
 from refreshing import refresh
 
-from tidegate.drift.ids import PredictionIds
-from tidegate.drift.outcomes import Outcome
-from tidegate.drift.report.labelled import read_labelled
-from tidegate.drift.rows import row_events
-from tidegate.drift.watch import QUERY, Metrics, Watcher
-from tidegate.events import Event, Origin, make_event
+from tidegate.drift.concept.watch import QUERY, Metrics, Watcher
+from tidegate.drift.feedback.outcomes import Outcome
+from tidegate.drift.feedback.prediction_ids import PredictionIds
+from tidegate.drift.feedback.retained_rows import row_events
+from tidegate.drift.report.labelled_rows import read_labelled
+from tidegate.events.event import Event, Origin, make_event
 from tidegate.retraining.run import find
 from tidegate.settings import Drift
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
-from tidegate.store import following
 from tidegate.store.base import SearchRequest
-from tidegate.store.elasticsearch import ElasticsearchStore
-from tidegate.store.following import Follower
+from tidegate.store.elasticsearch.store import ElasticsearchStore
+from tidegate.store.search import paging
+from tidegate.store.search.paging import Follower
 
 pytestmark = pytest.mark.integration
 
@@ -82,7 +82,7 @@ def test_a_label_in_two_backing_indices_is_counted_once_and_as_it_first_came(
     store: ElasticsearchStore, elasticsearch_url: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Within a page a follower knows an id again by itself; there are many pages where labels are many.
-    monkeypatch.setattr(following, "PAGE", 1)
+    monkeypatch.setattr(paging, "PAGE", 1)
     ids = PredictionIds(b"a key of enough bytes", name, b"1234")
     answered, first, between, again = (
         SINCE + timedelta(minutes=minutes) for minutes in (1, 10, 20, 50)

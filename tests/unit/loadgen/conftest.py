@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from loadgen.kinds import KINDS
-from loadgen.record import Recording
-from loadgen.signals import Signals
-from loadgen.summary import Setup, Summary, summarise
+from tidegate.loadgen.plan.kinds import KINDS
+from tidegate.loadgen.report.replica_signals import Signals
+from tidegate.loadgen.report.summary import Setup, Summary, summarise
+from tidegate.loadgen.send.record import Recording
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SETUP = Setup(

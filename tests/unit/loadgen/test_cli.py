@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-import loadgen
-from loadgen import traces
-from loadgen.cli import app
+from tidegate import loadgen
+from tidegate.loadgen.cli import app
+from tidegate.loadgen.plan import traces
 
 SEED_DIGEST = "89fb9cfc229ee5048306268ae3b188b65032d001609c7bf7c4bcb788d0733df1"
 
@@ -26,7 +26,7 @@ def invoke(*arguments: str) -> Result:
 def test_help_has_an_example_of_each_command() -> None:
     for command in ("run", "plan", "report"):
         shown = invoke(command, "--help").output
-        assert f"python -m loadgen {command}" in shown
+        assert f"tidegate loadgen {command}" in shown
     assert "Exit codes" in invoke("run", "--help").output
 
 
@@ -76,7 +76,7 @@ def test_a_mistake_is_one_sentence_and_exit_2(arguments: list[str], told: str) -
 
 def test_it_runs_as_a_module_and_ends_quietly_when_its_reader_does() -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "loadgen", "plan", "steps", "--csv"],
+        [sys.executable, "-m", "tidegate.loadgen", "plan", "steps", "--csv"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
@@ -92,10 +92,12 @@ def test_it_runs_as_a_module_and_ends_quietly_when_its_reader_does() -> None:
 
 def test_the_load_generator_knows_nothing_of_the_other_rooms() -> None:
     folder = Path(loadgen.__file__).parent
-    for path in folder.glob("*.py"):
+    for path in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom):
                 names = [node.module or ""]
             for name in names:
-                assert name.split(".")[0] not in {"tidegate", "service"}, f"{path}: {name}"
+                assert not name.startswith("tidegate") or name.startswith("tidegate.loadgen"), (
+                    f"{path}: {name}"
+                )

@@ -18,8 +18,8 @@ import yaml
 from conftest import unavailable
 
 from tidegate.collector.logstash import BODY_BYTES
-from tidegate.provision.inventory import SECRETS
-from tidegate.provision.roles import ROLES
+from tidegate.provision.elasticsearch.roles import ROLES
+from tidegate.provision.secrets.inventory import SECRETS
 from tidegate.rules.alerts import alerts
 from tidegate.settings import Logstash, Settings
 from tidegate.store import fields

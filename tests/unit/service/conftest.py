@@ -15,11 +15,11 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Message
 
-from service.adoption import find_model
-from service.app import create_app
-from service.artefact import SAMPLES, Artefact, load
-from service.replica import Replica
-from service.training import train_flights
+from tidegate.service.artefacts.import_cache import find_model
+from tidegate.service.http.app import create_app
+from tidegate.service.model.artefact import SAMPLES, Artefact, load
+from tidegate.service.serving.replica import Replica
+from tidegate.service.training.train import train_flights
 from tidegate.settings import Settings
 
 
@@ -94,7 +94,7 @@ def serve(flights: Artefact, tmp_path: Path) -> Serve:
             return await find_model(path, data_dir)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("service.replica.find_model", find_when_it_may)
+            patch.setattr("tidegate.service.serving.replica.find_model", find_when_it_may)
             async with lifespan(app):
                 transport = httpx.ASGITransport(app, raise_app_exceptions=False)
                 client = httpx.AsyncClient(transport=transport, base_url="http://flights")

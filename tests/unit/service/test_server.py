@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from service.__main__ import main
-from service.server import PortInUseError, run
+from tidegate.service.__main__ import main
+from tidegate.service.server import PortInUseError, run
 from tidegate.settings import Settings
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from tidegate.autoscaler.kinds import Goal
-from tidegate.autoscaler.policies import Choice, choose
+from tidegate.autoscaler.policy_builder import Choice, choose
+from tidegate.autoscaler.policy_expression import name_of
+from tidegate.autoscaler.policy_registry import Goal
 from tidegate.autoscaler.simulator.system import System
 from tidegate.autoscaler.types import Bounds
-from tidegate.autoscaler.words import name_of
-from tidegate.autoscaler.zero import ZeroParameters, to_zero
+from tidegate.autoscaler.wrappers.scale_to_zero import ZeroParameters, to_zero
 from tidegate.settings import Autoscaler
 
 IDLE_SECONDS: Final = Autoscaler().idle_seconds

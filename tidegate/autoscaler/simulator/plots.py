@@ -11,11 +11,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tidegate.autoscaler.simulator.matches import Match
+from tidegate.autoscaler.policy_expression import name_of
 from tidegate.autoscaler.simulator.run import Run
 from tidegate.autoscaler.simulator.score import BIN_SECONDS, binned
 from tidegate.autoscaler.simulator.system import System
-from tidegate.autoscaler.words import name_of
+from tidegate.autoscaler.simulator.tournament import Match
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tidegate.autoscaler.predictive import AHEAD_SECONDS
-from tidegate.autoscaler.simulator.fleet import Fleet
-from tidegate.autoscaler.simulator.meters import Meters
+from tidegate.autoscaler.policies.predictive import AHEAD_SECONDS
+from tidegate.autoscaler.simulator.measurements import Meters
+from tidegate.autoscaler.simulator.replicas import Fleet
 from tidegate.autoscaler.simulator.system import System
 from tidegate.autoscaler.simulator.traces import Floats, Trace
 from tidegate.autoscaler.simulator.workload import Workload, draw

@@ -23,23 +23,23 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from service.artefact import load
-from service.dataset import read_flights
-from service.features import Schema
-from tidegate.demos.flights_year.due import due
-from tidegate.demos.flights_year.months import CONTROL, Month, months
-from tidegate.demos.flights_year.place import before_command, empty, place, variables
+from tidegate.demos.flights_year.data_folder import before_command, empty, place, variables
+from tidegate.demos.flights_year.expected_alerts import due
+from tidegate.demos.flights_year.ground_truth import Truth
+from tidegate.demos.flights_year.periods import CONTROL, Month, months
 from tidegate.demos.flights_year.record import Record
 from tidegate.demos.flights_year.sending import Pace, ReplayError, Target, replay
-from tidegate.demos.flights_year.truth import Truth
 from tidegate.demos.flights_year.verdict import alert_table, checks, lines, month_table
-from tidegate.drift.report.counted import Floats, growth_by, samples
+from tidegate.drift.report.counter_increases import Floats, growth_by, samples
 from tidegate.drift.report.findings import Findings, Model
 from tidegate.drift.report.page import to_html
 from tidegate.drift.report.periods import Period
 from tidegate.drift.report.run import find
+from tidegate.service.model.artefact import load
+from tidegate.service.model.features import Schema
+from tidegate.service.training.flights import read_flights
 from tidegate.settings import Settings
-from tidegate.stack.served_model import read_model
+from tidegate.stack.terminal.served_model import read_model
 from tidegate.store import open_store
 from tidegate.store.base import SearchRequest, StoreUnavailableError
 
@@ -195,5 +195,5 @@ def _prometheus(settings: Settings) -> str:
 
 def _run(environment: Mapping[str, str], *command: str) -> int:
     return subprocess.run(
-        [sys.executable, "-m", "tidegate", *command], env=environment, check=False
+        [sys.executable, "-P", "-m", "tidegate", *command], env=environment, check=False
     ).returncode

@@ -11,9 +11,9 @@ from typing import Any, Final
 import aiohttp
 import numpy as np
 
-from service.features import Schema
-from tidegate.demos.flights_year.months import Month
+from tidegate.demos.flights_year.periods import Month
 from tidegate.demos.flights_year.record import Batch, Record
+from tidegate.service.model.features import Schema
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=30)
 SEEN_SECONDS: Final = 60.0

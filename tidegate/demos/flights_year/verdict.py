@@ -9,10 +9,10 @@ from typing import Final
 import numpy as np
 from rich.table import Table
 
-from tidegate.demos.flights_year.due import Due, missing
-from tidegate.demos.flights_year.truth import Reason, Truth
+from tidegate.demos.flights_year.expected_alerts import Due, missing
+from tidegate.demos.flights_year.ground_truth import Reason, Truth
 from tidegate.drift.report.alerts import Fired
-from tidegate.drift.report.counted import Floats
+from tidegate.drift.report.counter_increases import Floats
 from tidegate.drift.report.findings import Findings
 
 TOLERANCE: Final = 0.02

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from tidegate.drift.report.counted import Series
+from tidegate.drift.report.counter_increases import Series
 
 ALERTS: Final = 'ALERTS{alertstate="firing", alertname=~"(Drift|Model).*"}'
 GAP_SECONDS: Final = 60.0

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tidegate.drift.psi import critical_value, psi, statistic
-from tidegate.drift.reference import Counts, FeatureReference, Reference
-from tidegate.drift.report.counted import Floats
+from tidegate.drift.counting.psi import critical_value, psi, statistic
+from tidegate.drift.counting.reference import Counts, FeatureReference, Reference
+from tidegate.drift.report.counter_increases import Floats
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from typing import Any, Final
 
 import aiohttp
 
-from tidegate.drift.confidence import Expectation
-from tidegate.drift.reference import Reference
+from tidegate.drift.counting.confidence import Expectation
+from tidegate.drift.counting.reference import Reference
 from tidegate.drift.report.alerts import ALERTS, Fired, fired
-from tidegate.drift.report.counted import PrometheusAwayError, growth_by, raw, samples
+from tidegate.drift.report.counter_increases import PrometheusAwayError, growth_by, raw, samples
 from tidegate.drift.report.distributions import Distribution, answers, distributions
-from tidegate.drift.report.labelled import Labelled
+from tidegate.drift.report.labelled_rows import Labelled
 from tidegate.drift.report.periods import Period
 from tidegate.drift.report.quality import (
     Bin,

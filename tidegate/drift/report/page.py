@@ -11,11 +11,11 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-import loadgen
-from loadgen.plots import as_bytes
-from loadgen.theme import DARK, LIGHT
 from tidegate.drift.report.findings import Findings
 from tidegate.drift.report.plots import PLOTS, names_of
+from tidegate.loadgen.report import theme as report_theme
+from tidegate.loadgen.report.plots import as_bytes
+from tidegate.loadgen.report.theme import DARK, LIGHT
 
 TEMPLATE: Final = "report.html.j2"
 DRIFTED: Final = 4
@@ -41,7 +41,7 @@ def to_html(
         before: what to type before a command that shows a request, where its events lie elsewhere than usual.
     """
     environment = Environment(
-        loader=FileSystemLoader([Path(__file__).parent, Path(loadgen.__file__).parent]),
+        loader=FileSystemLoader([Path(__file__).parent, Path(report_theme.__file__).parent]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

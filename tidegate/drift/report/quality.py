@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.drift.confidence import Expectation
-from tidegate.drift.report.labelled import NO_SEGMENT, Labelled
+from tidegate.drift.counting.confidence import Expectation
+from tidegate.drift.report.labelled_rows import NO_SEGMENT, Labelled
 from tidegate.drift.report.periods import Period, place
 
 FEWEST: Final = 30

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Final
 
 from tidegate.drift.report.findings import Findings, Model, count, gather
-from tidegate.drift.report.labelled import MOST, read_labelled
+from tidegate.drift.report.labelled_rows import MOST, read_labelled
+from tidegate.drift.report.model_choice import Subject, newer_version
 from tidegate.drift.report.page import badge, to_html
 from tidegate.drift.report.periods import Period, even_periods
-from tidegate.drift.report.subject import Subject, newer_version
 from tidegate.settings import Settings
-from tidegate.store import moments
 from tidegate.store.base import StoreUnavailableError
-from tidegate.store.opening import open_store
+from tidegate.store.open_store import open_store
+from tidegate.store.query import time_ranges
 
 TROUBLE: Final = 2
 PERIODS: Final = 12
@@ -84,7 +84,7 @@ async def find(settings: Settings, model: Model, span: Period, periods: list[Per
 
 
 def _begin(since: str, now: datetime) -> datetime:
-    begin = moments.when(since, now)
+    begin = time_ranges.when(since, now)
     if begin >= now:
         raise ValueError(f"--since: {since} is not in the past")
     return begin

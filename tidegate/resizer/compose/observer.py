@@ -7,12 +7,12 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from tidegate.resizer.compose.chronicle import Chronicle
 from tidegate.resizer.compose.containers import Container, read_container
 from tidegate.resizer.compose.engine import Engine
-from tidegate.resizer.compose.hands import OtherHands
-from tidegate.resizer.compose.neighbours import Neighbours
+from tidegate.resizer.compose.external_stops import OtherHands
+from tidegate.resizer.compose.history import Chronicle
 from tidegate.resizer.compose.plan import Member, Phase
+from tidegate.resizer.compose.replica_probe import Neighbours
 from tidegate.settings import Replicas
 
 # Whoever makes a container starts it within this time, or has died over it.

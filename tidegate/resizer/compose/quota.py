@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tidegate.resizer.base import SLOTS_ARE_FIXED
 from tidegate.resizer.compose.containers import Container
 from tidegate.resizer.compose.engine import Engine, Json
+from tidegate.resizer.contract import SLOTS_ARE_FIXED
 
 STEP: Final = 10_000
 """The engine's resolution, in billionths of a CPU."""

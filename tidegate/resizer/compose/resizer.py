@@ -7,7 +7,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from tidegate.resizer.base import (
+from tidegate.resizer.compose.containers import Container
+from tidegate.resizer.compose.engine import EngineError, EngineGoneError
+from tidegate.resizer.compose.observer import Observer
+from tidegate.resizer.compose.operations import OVERTAKEN
+from tidegate.resizer.compose.plan import Member, plan
+from tidegate.resizer.compose.quota import Lender
+from tidegate.resizer.compose.tasks import Works
+from tidegate.resizer.compose.template import newest, obstacles
+from tidegate.resizer.contract import (
     Replica,
     ReplicaState,
     ReplicaStatus,
@@ -15,14 +23,6 @@ from tidegate.resizer.base import (
     ResizerUnavailableError,
     refuse_outside,
 )
-from tidegate.resizer.compose.containers import Container
-from tidegate.resizer.compose.engine import EngineError, EngineGoneError
-from tidegate.resizer.compose.observer import Observer
-from tidegate.resizer.compose.plan import Member, plan
-from tidegate.resizer.compose.quota import Lender
-from tidegate.resizer.compose.template import newest, obstacles
-from tidegate.resizer.compose.works import Works
-from tidegate.resizer.compose.workshop import OVERTAKEN
 
 TICK_SECONDS: Final = 1.0
 # Events come in bursts (six containers are started at once); one look does for all of them.

@@ -22,16 +22,21 @@ from tidegate.resizer.compose.engine import (
     EngineTooOldError,
     open_engine,
 )
-from tidegate.resizer.compose.hands import OtherHands
-from tidegate.resizer.compose.home import Home, NoProjectError, container_candidates, find_home
+from tidegate.resizer.compose.external_stops import OtherHands
 from tidegate.resizer.compose.memory import MemorySampler
-from tidegate.resizer.compose.neighbours import Neighbours
 from tidegate.resizer.compose.observer import Observer, Place
+from tidegate.resizer.compose.operations import Workshop
+from tidegate.resizer.compose.own_project import (
+    Home,
+    NoProjectError,
+    container_candidates,
+    find_home,
+)
 from tidegate.resizer.compose.quota import Lender
+from tidegate.resizer.compose.replica_probe import Neighbours
 from tidegate.resizer.compose.resizer import CannotScaleError, ComposeResizer
-from tidegate.resizer.compose.works import Works
-from tidegate.resizer.compose.workshop import Workshop
-from tidegate.resizer.limited import LimitedResizer
+from tidegate.resizer.compose.tasks import Works
+from tidegate.resizer.rate_limit import LimitedResizer
 from tidegate.resizer.server import METRICS_PATH, make_app, serve_tcp
 from tidegate.runtime.daemon import CannotStartError, run_async_daemon
 from tidegate.runtime.event_log import EventLog, StreamWriter

@@ -17,7 +17,7 @@ Parameter = TyperArgument | TyperOption
 INTRODUCTION: Final = (
     "`tidegate COMMAND --help` shows the same. In Docker Compose, run a command with "
     "`docker compose --profile tools run --rm tidegate COMMAND`. The load generator has a "
-    "command line of its own: [`python -m loadgen`](loadgen.md)."
+    "command line of its own: [`tidegate loadgen`](loadgen.md)."
 )
 
 

@@ -13,10 +13,10 @@ import yaml
 from tidegate.observability_files.kibana import dashboard_path, ndjson
 from tidegate.observability_files.paths import observability_folder
 from tidegate.settings import Settings
-from tidegate.store import lucene
+from tidegate.store.elasticsearch.templates_setup import STREAMS
 from tidegate.store.fields import Kind, catalogue
-from tidegate.store.installing import STREAMS
-from tidegate.store.tree import fields
+from tidegate.store.query import parser
+from tidegate.store.query.tree import fields
 from tools.generate.checkout import ROOT
 from tools.generate.kibana import data_views
 from tools.generate.kibana.columns import Time
@@ -212,7 +212,7 @@ def test_a_lens_panel_works_on_fields_of_fitting_types(panel: Lens) -> None:
 
 def test_every_query_reads_fields_that_can_be_searched() -> None:
     queries = [each.query for each in searches(SETTINGS)] + [panel.query for panel in LENSES]
-    named = {name for query in queries for name in fields(lucene.parse(query))}
+    named = {name for query in queries for name in fields(parser.parse(query))}
     assert named <= set(catalogue())
     assert {"event.dataset", "trace.id", "tidegate.alert.name"} <= named
 

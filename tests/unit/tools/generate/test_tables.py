@@ -82,14 +82,14 @@ def test_an_alert_has_a_runbook_a_firing_and_a_silent_test(name: str) -> None:
 
 
 def test_the_searches_in_runbooks_can_be_read_by_the_store() -> None:
-    from tidegate.store import lucene
+    from tidegate.store.query import parser
 
     queries = set()
     for path in (ROOT / "docs/runbooks").glob("*.md"):
         queries |= set(re.findall(r"tidegate search '([^']+)'", path.read_text(encoding="utf-8")))
     assert len(queries) >= 5
     for query in queries:
-        lucene.parse(query)
+        parser.parse(query)
 
 
 def test_there_is_no_runbook_without_an_alert() -> None:
@@ -127,7 +127,7 @@ def test_every_rule_uses_documented_metrics_and_is_tested() -> None:
 
 
 def test_the_recorded_series_are_those_that_others_ask_for() -> None:
-    from tidegate.autoscaler.signals import SERIES
+    from tidegate.autoscaler.live.signals import SERIES
 
     assert set(SERIES.values()) <= RECORDED
 

@@ -1,0 +1,183 @@
+"""Scenarios: what load to send, as TOML, built in or a person's own."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tidegate.loadgen.errors import UsageError
+from tidegate.loadgen.plan.kinds import KINDS, Kind
+from tidegate.loadgen.plan.rates import Constant, Ramp, Segment, Spike, Steps
+from tidegate.loadgen.plan.traces import Departures, Trace, departure_segments, trace_segments
+
+BUILT_IN: Final = Path(__file__).parents[1] / "scenarios"
+MAX_REQUESTS: Final = 1_000_000
+"""More than this would not fit the memory that a run may take (about 250 bytes a request)."""
+
+AnyPhase = Annotated[
+    Constant | Steps | Ramp | Spike | Trace | Departures, Field(discriminator="kind")
+]
+Arrivals = Literal["even", "poisson"]
+Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+
+
+class Weights(BaseModel):
+    """How often each kind of request comes, relative to the others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    light: Weight = 0.0
+    medium: Weight = 0.0
+    heavy: Weight = 0.0
+
+    @model_validator(mode="after")
+    def _some(self) -> Weights:
+        if not (self.light or self.medium or self.heavy):
+            raise ValueError("needs at least one weight above 0")
+        return self
+
+    def of(self, kind: Kind) -> float:
+        """The weight of one kind."""
+        return float(getattr(self, kind))
+
+
+class Scenario(BaseModel):
+    """A scenario file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}$")
+    """What the report calls it."""
+    description: str = Field(default="", max_length=500)
+    """What it is for, in a sentence."""
+    arrivals: Arrivals = "even"
+    """`even`: at equal distances; `poisson`: at random, independent of one another."""
+    weights: Weights = Weights(light=1, medium=1, heavy=1)
+    """The mix of kinds."""
+    phases: Annotated[tuple[AnyPhase, ...], Field(min_length=1, max_length=1000)]
+    """What follows on what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A scenario with every file read: all that a plan needs beside the seed."""
+
+    name: str
+    description: str
+    arrivals: Arrivals
+    weights: Weights
+    segments: tuple[Segment, ...]
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return float(sum(segment.seconds for segment in self.segments))
+
+    @property
+    def requests(self) -> Fraction:
+        """The integral of its rate."""
+        return sum((segment.requests for segment in self.segments), Fraction(0))
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds that it sends."""
+        return tuple(kind for kind in KINDS if self.weights.of(kind))
+
+
+def built_in() -> list[str]:
+    """The names of the scenarios that come with the package."""
+    return sorted(path.stem for path in BUILT_IN.glob("*.toml"))
+
+
+def load_schedule(name: str) -> Schedule:
+    """Read a scenario, by its built-in name or as the path of a TOML file, and the traces it names.
+
+    Raises:
+        UsageError: there is no such scenario, or it is wrong; the text names the file and the field.
+    """
+    path = _find(name)
+    scenario = parse_scenario(_read(path), path)
+    segments = tuple(segment for phase in scenario.phases for segment in _lower(phase, path.parent))
+    schedule = Schedule(
+        scenario.name, scenario.description, scenario.arrivals, scenario.weights, segments
+    )
+    if schedule.requests > MAX_REQUESTS:
+        raise UsageError(
+            f"{path}: plans {float(schedule.requests):,.0f} requests; {MAX_REQUESTS:,} is the most"
+        )
+    if schedule.requests <= Fraction(1, 2):
+        raise UsageError(f"{path}: plans no request at all")
+    return schedule
+
+
+def parse_scenario(text: str, path: Path) -> Scenario:
+    """A scenario from TOML; `path` is what errors call it.
+
+    Raises:
+        UsageError: it is not TOML, or a key is unknown or its value bad; the text names each.
+    """
+    try:
+        return Scenario.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: is not TOML: {error}") from error
+    except ValidationError as error:
+        raise UsageError("\n".join(_explain(path, error))) from error
+
+
+def _find(name: str) -> Path:
+    if name in built_in():
+        return BUILT_IN / f"{name}.toml"
+    path = Path(name)
+    if path.is_file():
+        return path
+    raise UsageError(
+        f"there is no scenario {name!r}: built in are {', '.join(built_in())}; "
+        "or give the path of a TOML file"
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read: {error}") from error
+
+
+def _lower(phase: AnyPhase, folder: Path) -> Iterator[Segment]:
+    match phase:
+        case Trace():
+            return trace_segments(phase, folder)
+        case Departures():
+            return departure_segments(phase)
+        case _:
+            return phase.segments()
+
+
+def _explain(path: Path, error: ValidationError) -> Iterator[str]:
+    for item in error.errors(include_url=False):
+        field = _field(item["loc"])
+        if item["type"] == "extra_forbidden":
+            yield f"{path}: {field}: there is no such field"
+        else:
+            given = item["input"]
+            got = "" if isinstance(given, dict | list) else f" (got {given!r})"
+            yield f"{path}: {field}: {item['msg']}{got}"
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    name = ""
+    after_index = False
+    for part in location:
+        # Pydantic puts the phase's kind between its index and its field; a person did not write it.
+        if isinstance(part, int):
+            name += f"[{part}]"
+        elif not after_index:
+            name += f".{part}" if name else part
+        after_index = isinstance(part, int) and name.startswith("phases") and name.count("[") == 1
+    return name

@@ -1,0 +1,1 @@
+"""What a run measured: its summary, plots, page and thresholds."""

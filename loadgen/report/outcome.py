@@ -1,0 +1,96 @@
+"""The outcome of a run: what a terminal shows of it, and the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Literal
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tidegate.loadgen.plan.durations import duration_text
+from tidegate.loadgen.report.results import REPORT
+from tidegate.loadgen.report.summary import Summary
+
+GOOD: Final = 0
+ALL_FAILED: Final = 1
+INVALID: Final = 98
+THRESHOLD_FAILED: Final = 99
+INTERRUPTED: Final = 130
+
+Judgement = Literal["good", "bad", "doubtful"]
+
+
+def exit_code(summary: Summary) -> int:
+    """130 if interrupted, 1 if every request failed, 98 if invalid, 99 if a threshold failed, else 0."""
+    if summary.interrupted:
+        return INTERRUPTED
+    if summary.all_failed:
+        return ALL_FAILED
+    if not summary.valid:
+        return INVALID
+    return GOOD if all(one.passed for one in summary.thresholds) else THRESHOLD_FAILED
+
+
+def verdict(summary: Summary) -> tuple[str, Judgement]:
+    """What to call the run, in a few words, and how good that is."""
+    match exit_code(summary):
+        case 130:
+            return "interrupted", "doubtful"
+        case 1:
+            return "every request failed", "bad"
+        case 98:
+            return "invalid", "doubtful"
+        case 99:
+            return "a threshold failed", "bad"
+        case _:
+            return ("every threshold kept" if summary.thresholds else "valid"), "good"
+
+
+def print_outcome(console: Console, summary: Summary, folder: Path) -> None:
+    """Print the figures, every reason for doubt, every threshold, and where the report is."""
+    console.print(_figures(summary))
+    for line in _notes(summary):
+        console.print(line, highlight=False, soft_wrap=True)
+    console.print(f"report   {escape(str(folder / REPORT))}", highlight=False, soft_wrap=True)
+
+
+def _notes(summary: Summary) -> Iterator[str]:
+    yield (
+        f"send lag p99 {duration_text(summary.lag_p99_seconds)}, "
+        f"{summary.achieved_ratio:.1%} of the planned rate achieved, "
+        f"p95 of the last third {duration_text(summary.response_p95_last_third_seconds)}"
+    )
+    if summary.replicas_max is not None:
+        yield f"replicas {summary.replicas_min} to {summary.replicas_max}"
+    for error, count in summary.errors.items():
+        yield f"[red]failed[/]   {count:,} of {escape(error)}"
+    if summary.all_failed:
+        yield (
+            f"[red]failed[/]   every request: is {escape(summary.url)} the service, and are the rows "
+            "for its model?"
+        )
+    for reason in summary.invalid_reasons:
+        yield f"[yellow]invalid[/]  {escape(reason)}"
+    for one in summary.thresholds:
+        mark = "[green]kept[/]  " if one.passed else "[red]broken[/]"
+        yield f"{mark}   {escape(one.text)}: it was {one.shown}"
+
+
+def _figures(summary: Summary) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("", "planned", "sent", "answered", "failed", "p50", "p95", "p99", "longest"):
+        table.add_column(name, justify="right" if name else "left", header_style="dim")
+    for name, figures in (("all", summary), *summary.by_kind.items()):
+        table.add_row(
+            name,
+            *(f"{count:,}" for count in (figures.planned, figures.sent, figures.answered)),
+            f"[red]{figures.failed:,}[/]" if figures.failed else "0",
+            duration_text(figures.response_p50_seconds),
+            f"[bold]{duration_text(figures.response_p95_seconds)}[/]",
+            duration_text(figures.response_p99_seconds),
+            duration_text(figures.response_max_seconds),
+        )
+    return table

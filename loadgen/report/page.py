@@ -1,0 +1,81 @@
+"""The report: one self-contained HTML file, and the plots as PNG files beside it."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from tidegate.loadgen.plan.durations import duration_text
+from tidegate.loadgen.report.outcome import verdict
+from tidegate.loadgen.report.plots import OVERVIEW, PANELS, as_bytes, draw
+from tidegate.loadgen.report.replica_signals import Signals
+from tidegate.loadgen.report.results import REPORT
+from tidegate.loadgen.report.series import Course, course, story
+from tidegate.loadgen.report.summary import Summary
+from tidegate.loadgen.report.theme import DARK, LIGHT, Theme
+from tidegate.loadgen.send.record import Recording
+
+TEMPLATE: Final = "report.html.j2"
+FIGURES: Final[dict[str, tuple[str, ...]]] = {
+    "overview": OVERVIEW,
+    **{name: (name,) for name in PANELS},
+}
+
+
+def write_report(folder: Path, summary: Summary, recording: Recording, series: Signals) -> Path:
+    """Draw the plots and write the report; returns its path."""
+    run = course(recording, series, summary)
+    for name, panels in FIGURES.items():
+        head = headline(summary) if len(panels) > 1 else ""
+        (folder / f"{name}.png").write_bytes(as_bytes(draw(panels, run, LIGHT, head), "png"))
+    path = folder / REPORT
+    path.write_text(to_html(summary, run), encoding="utf-8")
+    return path
+
+
+def to_html(summary: Summary, run: Course) -> str:
+    """The report as HTML, with its plots inside, for light and for dark screens."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(duration=duration_text, share=lambda value: f"{value:.1%}")
+    return environment.get_template(TEMPLATE).render(
+        run=summary,
+        rows=[("all", summary), *summary.by_kind.items()],
+        told=story(run),
+        verdict=verdict(summary),
+        plots={name: _both(panels, run) for name, panels in plots_of(run).items()},
+        light=LIGHT,
+        dark=DARK,
+    )
+
+
+def plots_of(run: Course) -> dict[str, tuple[str, ...]]:
+    """The report's plots: the story in one, then what it leaves out. No empty plot of replicas."""
+    shown = tuple(name for name in OVERVIEW if name != "replicas" or run.signals.ready)
+    return {"overview": shown, "kinds and failures": ("latency-by-kind", "errors")}
+
+
+def headline(summary: Summary) -> str:
+    """What a plot says above it."""
+    return (
+        f"{summary.scenario}: {summary.planned:,} requests in {summary.duration_seconds:g} s, "
+        f"{summary.failed:,} failed; p95 {duration_text(summary.response_p95_seconds)}, "
+        f"in the last third {duration_text(summary.response_p95_last_third_seconds)}"
+    )
+
+
+def _both(panels: tuple[str, ...], run: Course) -> dict[str, str]:
+    return {theme.name: _uri(panels, run, theme) for theme in (LIGHT, DARK)}
+
+
+def _uri(panels: tuple[str, ...], run: Course, theme: Theme) -> str:
+    image: Any = as_bytes(draw(panels, run, theme), "svg")
+    return "data:image/svg+xml;base64," + base64.b64encode(image).decode("ascii")

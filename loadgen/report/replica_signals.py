@@ -1,0 +1,133 @@
+"""What the target's Prometheus says of a run: replicas and queue, second by second."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from tidegate.loadgen.errors import UsageError
+
+Sample: TypeAlias = tuple[float, float]
+"""Seconds since the run's start, and the value then."""
+Fetch: TypeAlias = Callable[[str], bytes]
+"""Gets the body of an address, or raises OSError."""
+
+EXPRESSIONS: Final[Mapping[str, str]] = {
+    # As the gateway sees them: tidegate_replicas is as old as the autoscaler's last tick, up to 5 s.
+    "ready": "sum(service:replicas_ready:now)",
+    "desired": 'max(tidegate_replicas{state="desired"})',
+    "queue": "sum(service:queue:now)",
+}
+STEP_SECONDS: Final = 1
+TIMEOUT_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """The series of a run, each in the order of time; empty where Prometheus had nothing."""
+
+    ready: list[Sample] = field(default_factory=list)
+    desired: list[Sample] = field(default_factory=list)
+    queue: list[Sample] = field(default_factory=list)
+
+    @property
+    def replicas_min(self) -> int | None:
+        """The fewest ready replicas."""
+        return int(min(value for _, value in self.ready)) if self.ready else None
+
+    @property
+    def replicas_max(self) -> int | None:
+        """The most ready replicas."""
+        return int(max(value for _, value in self.ready)) if self.ready else None
+
+
+class PrometheusError(Exception):
+    """Prometheus gave no usable answer. The text says what was asked and what came."""
+
+
+class Prometheus:
+    """The two kinds of query that a run needs. Its HTTP is a function, by default urllib's."""
+
+    def __init__(self, url: str, fetch: Fetch | None = None) -> None:
+        self._url = url.rstrip("/")
+        self._fetch = fetch or _fetch
+
+    def now(self, name: str) -> float | None:
+        """The signal's last value, or None if there is none.
+
+        Raises:
+            PrometheusError: it gave no usable answer.
+        """
+        samples = self._samples("query", {"query": EXPRESSIONS[name]}, "value")
+        return samples[-1][1] if samples else None
+
+    def signals(self, start: float, end: float) -> Signals:
+        """The series between two times (seconds since 1970).
+
+        Raises:
+            PrometheusError: it gave no usable answer.
+        """
+        series = {}
+        for name, expression in EXPRESSIONS.items():
+            wanted = {"query": expression, "start": start, "end": end, "step": STEP_SECONDS}
+            samples = self._samples("query_range", wanted, "values")
+            series[name] = [(round(when - start, 3), value) for when, value in samples]
+        return Signals(**series)
+
+    def _samples(self, call: str, query: Mapping[str, object], key: str) -> list[Sample]:
+        url = f"{self._url}/api/v1/{call}?{urllib.parse.urlencode(query)}"
+        try:
+            answer = json.loads(self._fetch(url))
+            result = answer["data"]["result"]
+            if not result:
+                return []
+            found: Any = result[0][key]
+            samples = [
+                (float(when), float(value))
+                for when, value in ([found] if key == "value" else found)
+            ]
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            raise PrometheusError(f"{self._url} gives no usable answer: {error}") from error
+        return [(when, value) for when, value in samples if math.isfinite(value)]
+
+
+def _fetch(url: str) -> bytes:
+    # A proxy from the environment has no business between us and a service on this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, timeout=TIMEOUT_SECONDS) as answer:
+        return bytes(answer.read())
+
+
+def to_csv(signals: Signals) -> Iterator[str]:
+    """`signals.csv`, line by line."""
+    yield "signal,at_s,value\n"
+    for name in EXPRESSIONS:
+        for at, value in getattr(signals, name):
+            yield f"{name},{at:.3f},{value:g}\n"
+
+
+def read_csv(path: Path) -> Signals:
+    """The series that a `signals.csv` holds.
+
+    Raises:
+        UsageError: it cannot be read as one.
+    """
+    signals = Signals()
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                if row["signal"] in EXPRESSIONS:
+                    getattr(signals, row["signal"]).append(
+                        (float(row["at_s"]), float(row["value"]))
+                    )
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise UsageError(f"{path}: cannot be read as signals: {error}") from error
+    return signals

@@ -1,0 +1,66 @@
+"""The colours of plots and report, for light and for dark surroundings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tidegate.loadgen.plan.kinds import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """A palette. Each pair of colours that meets in a plot also differs in lightness."""
+
+    name: str
+    paper: str
+    ink: str
+    faint: str
+    grid: str
+    planned: str
+    sent: str
+    answered: str
+    p50: str
+    p95: str
+    p99: str
+    bad: str
+    replicas: str
+    queue: str
+    kinds: Mapping[Kind, str]
+
+
+LIGHT: Final = Theme(
+    name="light",
+    paper="#ffffff",
+    ink="#1c2430",
+    faint="#68748a",
+    grid="#e6eaf0",
+    planned="#c9d2df",
+    sent="#5b6b84",
+    answered="#1668c4",
+    p50="#7fb2e5",
+    p95="#1668c4",
+    p99="#0b3a75",
+    bad="#d1344b",
+    replicas="#12866f",
+    queue="#c97a08",
+    kinds={"light": "#2a9d8f", "medium": "#3f6fd1", "heavy": "#9b4fc0"},
+)
+DARK: Final = Theme(
+    name="dark",
+    paper="#151b24",
+    ink="#e8edf5",
+    faint="#93a0b5",
+    grid="#283140",
+    planned="#3d4a5d",
+    sent="#a9b6c9",
+    answered="#58a6f5",
+    p50="#2f6fb5",
+    p95="#58a6f5",
+    p99="#b6d9ff",
+    bad="#ff6b7d",
+    replicas="#3fc7a8",
+    queue="#f0a93b",
+    kinds={"light": "#4fd1c0", "medium": "#7fa5ff", "heavy": "#cf8df0"},
+)

@@ -1,0 +1,1 @@
+"""Sends the plan, open loop, and records each response."""

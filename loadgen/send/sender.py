@@ -1,0 +1,182 @@
+"""The sender: an open loop. Each request goes out at its planned time, whatever became of the others."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+from yarl import URL
+
+from tidegate.loadgen.plan.bodies import Bodies
+from tidegate.loadgen.plan.plan import Planned
+from tidegate.loadgen.send.record import Recording
+from tidegate.loadgen.send.timer import Alarm
+
+LEAD_SECONDS: Final = 0.2
+"""From the call to the start of the plan, so that its first request need not be late."""
+GRACE_SECONDS: Final = 5.0
+"""How long an interrupted run waits for the answers that are still to come."""
+# Below the 5 s of uvicorn, the shortest of the common servers: a connection that the server closes just
+# as a POST goes out on it is a failure that the target did not deserve.
+IDLE_SECONDS: Final = 4.0
+TRACERESPONSE: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+ERRNO: Final = {
+    errno.ECONNREFUSED: "connection refused",
+    errno.ECONNRESET: "disconnected",
+    errno.EPIPE: "disconnected",
+    errno.EMFILE: "too many open files",
+}
+# The first that fits; the classes overlap.
+CATEGORIES: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (TimeoutError, "timeout"),
+    (aiohttp.ClientPayloadError, "incomplete answer"),
+    (aiohttp.ClientConnectorError, "no connection"),
+    (aiohttp.ServerDisconnectedError, "disconnected"),
+    (ConnectionError, "disconnected"),
+    (aiohttp.ClientResponseError, "not HTTP"),
+)
+HEADERS: Final = {
+    "Content-Type": "application/json",
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "User-Agent": "tidegate-loadgen",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What keeps a run bounded."""
+
+    timeout_seconds: float = 60.0
+    """A request without an answer by then has failed."""
+    in_flight: int = 10_000
+    """A request that finds this many unanswered is not sent and has failed; it does not wait."""
+
+
+class OpenLoop:
+    """One run. What happens is written to the recording as it happens."""
+
+    def __init__(
+        self,
+        plan: Sequence[Planned],
+        bodies: Bodies,
+        url: URL,
+        recording: Recording,
+        limits: Limits,
+    ) -> None:
+        self._plan = plan
+        self._bodies = bodies
+        self._url = url
+        self._recording = recording
+        self._limits = limits
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._sending: asyncio.Task[None] | None = None
+        self._bug: BaseException | None = None
+        self._hurry = False
+        self._changed = asyncio.Event()
+        self.start = time.monotonic() + LEAD_SECONDS
+        """The plan's zero, in seconds of `time.monotonic()`."""
+        self.interrupted = False
+        """Whether `stop` was called before all was over."""
+
+    async def run(self) -> None:
+        """Send the plan. Returns when every request has its end."""
+        self.start = time.monotonic() + LEAD_SECONDS
+        connector = aiohttp.TCPConnector(
+            limit=0, keepalive_timeout=IDLE_SECONDS, ttl_dns_cache=None
+        )
+        async with aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=self._limits.timeout_seconds),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=HEADERS,
+        ) as session:
+            self._sending = asyncio.create_task(self._send_all(session))
+            await asyncio.wait({self._sending})
+            if not self._sending.cancelled():
+                self._sending.result()
+            await self._drain()
+
+    def stop(self) -> None:
+        """Send no more and wait a little for what is on its way; called again, do not wait."""
+        self._hurry = self.interrupted
+        self.interrupted = True
+        self._changed.set()
+        if self._sending is not None:
+            self._sending.cancel()
+
+    async def _send_all(self, session: aiohttp.ClientSession) -> None:
+        with Alarm() as alarm:
+            for row, planned in enumerate(self._plan):
+                body = self._bodies.of(planned.kind, planned.body)
+                await alarm.wait_until(self.start + planned.at)
+                if len(self._in_flight) >= self._limits.in_flight:
+                    self._recording.fail(row, self._now(), "too many in flight")
+                    continue
+                task = asyncio.create_task(self._send(session, row, body))
+                self._in_flight.add(task)
+                task.add_done_callback(self._ended)
+
+    async def _send(self, session: aiohttp.ClientSession, row: int, body: bytes) -> None:
+        recording = self._recording
+        recording.sent[row] = self._now()
+        try:
+            async with session.post(self._url, data=body, allow_redirects=False) as answer:
+                async for _ in answer.content.iter_any():
+                    pass
+                match = TRACERESPONSE.fullmatch(answer.headers.get("traceresponse", ""))
+                recording.answer(row, self._now(), answer.status, match[1] if match else "")
+        except (aiohttp.ClientError, OSError) as error:
+            recording.fail(row, self._now(), category(error))
+        except asyncio.CancelledError:
+            recording.interrupt(row)
+            raise
+
+    async def _drain(self) -> None:
+        """Wait for the answers that are still to come."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self._limits.timeout_seconds + GRACE_SECONDS
+        while self._in_flight and not self._hurry:
+            self._changed.clear()
+            if self.interrupted:
+                deadline = min(deadline, clock() + GRACE_SECONDS)
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._changed.wait()
+            except TimeoutError:
+                break
+        left = tuple(self._in_flight)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        if self._bug is not None:
+            raise self._bug
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._in_flight.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # Not a failure of the target's, which `_send` records, but one of ours: it ends the run.
+            self._bug = error
+            self.stop()
+        if not self._in_flight:
+            self._changed.set()
+
+    def _now(self) -> float:
+        # To the microsecond, as the files keep it: a report made from them again is the same.
+        return round(time.monotonic() - self.start, 6)
+
+
+def category(error: Exception) -> str:
+    """What went wrong with a request, in a word or two."""
+    if isinstance(error, OSError) and error.errno in ERRNO:
+        return ERRNO[error.errno]
+    for kind, name in CATEGORIES:
+        if isinstance(error, kind):
+            return name
+    return type(error).__name__

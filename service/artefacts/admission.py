@@ -1,0 +1,143 @@
+"""Check that an artefact can be served, and copy it.
+
+`python -m tidegate.service.artefacts.admission PATH KEPT --like CURRENT` runs it as a process.
+
+It is loaded as a replica loads it, compared with the one that is served, and copied, so that a replica that
+starts days later gets the same model even if the folder has changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tidegate.drift.counting.reference import BadReferenceError
+from tidegate.os_errors import sentence
+from tidegate.service.artefacts.import_cache import find_model
+from tidegate.service.model.artefact import Artefact, ArtefactError, Manifest, load, locked, staged
+from tidegate.service.model.features import Feature
+from tidegate.service.model.loaded_model import make_monitor
+from tidegate.service.model.predictor import load_predictor
+from tidegate.settings import Settings, SettingsError
+from tidegate.settings import load as load_settings
+
+
+class AdmissionError(Exception):
+    """The artefact is not admitted; the text gives the reason."""
+
+
+def admit(path: Path, kept: Path, like: Path | None, settings: Settings) -> Artefact:
+    """Check an artefact and retain a copy of it.
+
+    Args:
+        path: an artefact folder, or a file that joblib wrote.
+        kept: the folder of copies, one per version.
+        like: the served artefact; the new one must have the same features and classes.
+        settings: the cache of converted files, and the parameters of the drift monitor.
+
+    Raises:
+        AdmissionError: it cannot be loaded, or its clients would notice a difference.
+    """
+    found = _load(path, settings)
+    if like is not None:
+        current = _load(like, settings)
+        if differences := contract_differences(current.manifest, found.manifest):
+            raise AdmissionError(f"{path} is for other requests: {differences}")
+    return retain(found, kept)
+
+
+def retain(artefact: Artefact, kept: Path) -> Artefact:
+    """The copy of the artefact, created unless a complete one exists."""
+    out = kept / f"{artefact.manifest.name}-{artefact.manifest.version}"
+    with locked(out):
+        try:
+            if (copy := load(out)).manifest == artefact.manifest:
+                return copy
+        except ArtefactError:
+            pass
+        with staged(out) as folder:
+            shutil.copytree(artefact.path, folder, dirs_exist_ok=True)
+        return load(out)
+
+
+def contract_differences(current: Manifest, other: Manifest) -> str:
+    """The differences that a client of the current model would notice; empty if none."""
+    found = [
+        f"{word} {', '.join(sorted(names))}"
+        for word, names in (
+            ("it lacks", _names(current) - _names(other)),
+            ("it also requires", _names(other) - _names(current)),
+        )
+        if names
+    ]
+    here = {feature.name: feature for feature in current.features}
+    found += [
+        f"{feature.name} {word}"
+        for feature in other.features
+        if feature.name in here and (word := _stricter(here[feature.name], feature))
+    ]
+    if set(current.classes) != set(other.classes):
+        classes = (", ".join(map(str, each)) for each in (other.classes, current.classes))
+        found.append("its classes are {}, not {}".format(*classes))
+    return "; ".join(found)
+
+
+def _names(manifest: Manifest) -> set[str]:
+    return {feature.name for feature in manifest.features}
+
+
+def _stricter(current: Feature, other: Feature) -> str:
+    if current.kind != other.kind:
+        return f"is of kind {other.kind}, not {current.kind}"
+    if current.missing and not other.missing:
+        return "may no longer be missing"
+    if lost := set(current.categories) - set(other.categories):
+        return f"no longer accepts {', '.join(sorted(lost)[:10])}"
+    return ""
+
+
+def _load(path: Path, settings: Settings) -> Artefact:
+    try:
+        artefact = asyncio.run(find_model(path, settings.stack.data_dir))
+        load_predictor(artefact)
+        make_monitor(artefact, settings)
+    except (ArtefactError, BadReferenceError, OSError) as error:
+        raise AdmissionError(" ".join(str(error).split())) from error
+    return artefact
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Admit an artefact; prints its path, name and version as JSON, or the reason on stderr."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tidegate.service.artefacts.admission", description=__doc__
+    )
+    parser.add_argument("path", type=Path, help="an artefact folder, or a file that joblib wrote")
+    parser.add_argument("kept", type=Path, help="the folder of copies")
+    parser.add_argument("--like", type=Path, help="the artefact that is served")
+    options = parser.parse_args(arguments)
+    try:
+        artefact = admit(options.path, options.kept, options.like, load_settings())
+    except OSError as error:
+        sys.stderr.write(f"{sentence(error)}\n")
+        return 1
+    except (AdmissionError, SettingsError, ArtefactError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    admitted: dict[str, Any] = {
+        "path": str(artefact.path),
+        "name": artefact.manifest.name,
+        "version": artefact.manifest.version,
+    }
+    sys.stdout.buffer.write(orjson.dumps(admitted) + b"\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""The model to serve: an artefact folder, or a joblib file that is converted to one and cached.
+
+`python -m tidegate.service.artefacts.import_cache` converts it before the replicas start, as a replica with a
+memory limit may have too little memory for scikit-learn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+
+from tidegate.service.model.artefact import Artefact, ArtefactError, digest_file, load
+from tidegate.settings import SettingsError
+from tidegate.settings import load as load_settings
+
+IMPORT_FORMAT: Final = 2
+"""Increment it when the format of a converted artefact changes, so that cached ones are recreated."""
+
+
+async def find_model(path: Path, data_dir: Path) -> Artefact:
+    """Load the model that `model.path` names.
+
+    Args:
+        path: an artefact folder, or a file that joblib wrote.
+        data_dir: where the artefact of a converted file is cached (`artefacts/<digest>` in it).
+
+    Raises:
+        ArtefactError: it is missing or incomplete, or cannot be converted.
+    """
+    if await asyncio.to_thread(path.is_file):
+        path = await import_file(path, data_dir / "artefacts")
+    return await asyncio.to_thread(load, path)
+
+
+async def import_file(file: Path, artefacts: Path) -> Path:
+    """Convert a joblib file once, in a separate process, so that this one does not import scikit-learn.
+
+    Returns:
+        The artefact folder. It is named by the digest of its sources, so an edited file gets a new one,
+        and the same file is not converted twice.
+
+    Raises:
+        ArtefactError: it cannot be converted; the text gives the reason.
+    """
+    try:
+        out = artefacts / await asyncio.to_thread(import_digest, file)
+    except OSError as error:
+        raise ArtefactError(f"{file} cannot be read: {error.strerror}") from error
+    if await asyncio.to_thread(out.is_dir):
+        return out
+    command = (
+        sys.executable,
+        "-P",
+        "-m",
+        "tidegate.service.artefacts.import_model",
+        str(file),
+        str(out),
+    )
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        _, errors = await process.communicate()
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
+    if process.returncode:
+        lines = errors.decode(errors="replace").strip().splitlines()
+        reason = lines[-1] if lines else _ending(process.returncode or 0)
+        raise ArtefactError(f"{file} cannot be served: {reason}")
+    return out
+
+
+def _ending(code: int) -> str:
+    """Why a process without error output ended: SIGKILL comes from the kernel, for lack of memory."""
+    if code == -signal.SIGKILL:
+        return (
+            "its conversion was killed, most likely because there was too little memory for it: "
+            "give it more, or convert it elsewhere (tidegate import-model) and serve that folder"
+        )
+    return f"its conversion ended with {code}"
+
+
+def rows_file(file: Path) -> Path:
+    """The optional file of rows in the folder of a joblib file: `wine.csv` for `wine.joblib`."""
+    return file.with_suffix(".csv")
+
+
+def import_digest(file: Path) -> str:
+    """16 hexadecimal digits of a file's content and name, its file of rows, and the artefact format."""
+    rows = rows_file(file)
+    parts = [str(IMPORT_FORMAT), file.stem, digest_file(file)]
+    parts += [digest_file(rows)] if rows.is_file() else []
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def main() -> int:
+    """Find the models that the settings name, and convert them if necessary; returns the exit code.
+
+    The replicas start even if the shadow model cannot be converted.
+    """
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    model, data_dir = settings.model, settings.stack.data_dir
+    found = _found(model.path, data_dir)
+    if found and model.shadow_path is not None:
+        _found(model.shadow_path, data_dir)
+    return 0 if found else 1
+
+
+def _found(path: Path, data_dir: Path) -> bool:
+    """Find one model; print its name, or the reason why it cannot be found."""
+    try:
+        artefact = asyncio.run(find_model(path, data_dir))
+    except ArtefactError as error:
+        sys.stderr.write(f"{error}\n")
+        return False
+    manifest = artefact.manifest
+    sys.stdout.write(f"model {manifest.name} {manifest.version} in {artefact.path}\n")
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

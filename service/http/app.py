@@ -1,0 +1,245 @@
+"""The ASGI application: routes, lifespan and error responses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
+from time import time_ns
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tidegate.events.event import make_event
+from tidegate.service import VERSION
+from tidegate.service.http.body import BODY, parse_json, read_body
+from tidegate.service.http.docs_page import CONTENT_SECURITY_POLICY, docs_page
+from tidegate.service.http.feedback import Feedback
+from tidegate.service.http.openapi import describe
+from tidegate.service.http.response import encode, sign
+from tidegate.service.http.v2 import PREFIX, InferenceV2
+from tidegate.service.model.features import Matrix, Schema
+from tidegate.service.model.work import WORKS, Work
+from tidegate.service.problems import Detail, RequestError
+from tidegate.service.serving.after_response import AfterResponse
+from tidegate.service.serving.replica import Replica
+from tidegate.settings import Settings
+from tidegate.telemetry import fail, instrument, span
+
+
+def create_app(settings: Settings, *, on_failure: Callable[[], None] | None = None) -> FastAPI:
+    """The service as an ASGI application.
+
+    It serves `/live` at once and loads its model in the background. The replica is `app.state.replica`.
+
+    Args:
+        settings: the settings.
+        on_failure: called when the model cannot be loaded.
+    """
+    # The routes are Starlette's: FastAPI's validation of a body costs more than the model's prediction.
+    app = FastAPI(
+        title=settings.service.name,
+        version=VERSION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        # A redirect would send the body to the host of the request header, which a client can forge.
+        redirect_slashes=False,
+        lifespan=_lifespan(on_failure),
+    )
+    telemetry = instrument(app, settings)
+    replica = Replica(settings, telemetry.registry)
+
+    def write_outcome(event_id: str, fields: Mapping[str, Any]) -> None:
+        text = "a label arrived"
+        at = time_ns()
+        event = make_event(
+            telemetry.origin, "outcome", text, unix_ns=at, event_id=event_id, fields=fields
+        )
+        telemetry.writer.write(event)
+
+    def write_event(dataset: str, sentence: str, fields: Mapping[str, Any]) -> None:
+        event = make_event(telemetry.origin, dataset, sentence, unix_ns=time_ns(), fields=fields)
+        telemetry.writer.write(event)
+
+    replica.after_response = AfterResponse(settings, telemetry.registry, write_event)
+    app.state.replica = replica
+    endpoints = Endpoints(replica)
+    app.openapi = endpoints.document  # type: ignore[method-assign]
+    app.router.routes += [
+        Route("/predict", endpoints.predict, methods=["POST"]),
+        Route("/feedback", Feedback(replica, write_outcome).post, methods=["POST"]),
+        Route("/live", endpoints.live),
+        Route("/ready", endpoints.ready),
+        Route("/openapi.json", endpoints.openapi),
+        Route("/docs", endpoints.docs),
+        *InferenceV2(replica).routes(),
+    ]
+    app.add_exception_handler(RequestError, _on_request_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_unexpected_error)
+    app.add_middleware(CloseWhileDraining, replica=replica)
+    return app
+
+
+class Endpoints:
+    """The endpoints of the service, except /feedback and the Open Inference Protocol, for one replica."""
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+        self._document: dict[str, Any] | None = None
+
+    async def predict(self, request: Request) -> Response:
+        """Predict a label and its probability for each instance."""
+        replica = self._replica
+        model = replica.model()
+        body = await read_body(request, replica.settings.gateway.request_bytes)
+        with span("request.parse", bytes=len(body)):
+            matrix, work = read_request(parse_json(body), model.schema)
+        result = await replica.predict(model, matrix, work, request.receive)
+        with span("response.encode"):
+            signed = sign(result, replica.ids)
+            content = encode(model, result, signed)
+        after = replica.after(model, matrix, result, signed)
+        return Response(content, media_type="application/json", background=after)
+
+    async def live(self, _: Request) -> Response:
+        """Liveness: the process runs."""
+        return _json({"status": "live"})
+
+    async def ready(self, _: Request) -> Response:
+        """Readiness: 503 until the model is loaded, and after SIGTERM."""
+        replica = self._replica
+        status = HTTPStatus.OK if replica.phase == "ready" else HTTPStatus.SERVICE_UNAVAILABLE
+        answer: dict[str, str] = {"status": replica.phase}
+        if replica.reason:
+            answer["reason"] = replica.reason
+        if replica.loaded:
+            manifest = replica.loaded.manifest
+            answer |= {"model": manifest.name, "version": manifest.version}
+        return _json(answer, status)
+
+    async def openapi(self, _: Request) -> Response:
+        """The OpenAPI document."""
+        return _json(await asyncio.to_thread(self.document))
+
+    async def docs(self, _: Request) -> Response:
+        """The HTML page of the OpenAPI document."""
+        manifest = self._replica.loaded.manifest if self._replica.loaded else None
+        page = docs_page(await asyncio.to_thread(self.document), manifest)
+        return HTMLResponse(page, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
+
+    def document(self) -> dict[str, Any]:
+        """The OpenAPI document, with the model's features once it is loaded."""
+        loaded = self._replica.loaded
+        if loaded is None:
+            return describe(None)
+        if self._document is None:
+            self._document = describe(loaded.manifest)
+        return self._document
+
+
+class CloseWhileDraining:
+    """Middleware that closes each connection with its response while the replica drains.
+
+    Otherwise the server would close idle connections on which the gateway may just send a request.
+    """
+
+    def __init__(self, app: ASGIApp, replica: Replica) -> None:
+        self.app = app
+        self.replica = replica
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request, with `Connection: close` in the response while the replica drains."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_closing(message: Message) -> None:
+            if message["type"] == "http.response.start" and self.replica.phase == "draining":
+                message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+            await send(message)
+
+        await self.app(scope, receive, send_closing)
+
+
+def read_request(body: object, schema: Schema) -> tuple[Matrix, Work | None]:
+    """The rows and the kind of a request, from its body.
+
+    Raises:
+        RequestError: 422, naming each invalid field.
+    """
+    if not isinstance(body, dict):
+        raise RequestError(422, Detail(BODY, "Input should be an object", "dict_type"))
+    if "instances" not in body:
+        raise RequestError(422, Detail((*BODY, "instances"), "Field required", "missing"))
+    work = body.get("work")
+    if work is not None and work not in WORKS:
+        message = f"Input should be one of {', '.join(WORKS)}"
+        raise RequestError(422, Detail((*BODY, "work"), message, "literal_error"))
+    for name in body:
+        if name not in {"instances", "work"}:
+            message = "Unknown field; expected `instances` or `work`"
+            raise RequestError(422, Detail((*BODY, name), message, "extra_forbidden"))
+    return schema.encode(body["instances"]), work
+
+
+def _lifespan(on_failure: Callable[[], None] | None) -> Any:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        replica: Replica = app.state.replica
+
+        async def load() -> None:
+            await replica.load()
+            if replica.phase == "failed" and on_failure is not None:
+                on_failure()
+
+        tasks = [asyncio.create_task(load()), asyncio.create_task(replica.slots_follower.run())]
+        yield
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        replica.close()
+
+    return lifespan
+
+
+async def _on_request_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestError)  # noqa: S101 (it is registered for this type alone)
+    return _error_response(request, error)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 (it is registered for this type alone)
+    loc, kind = {
+        HTTPStatus.NOT_FOUND: (("path",), "not_found"),
+        HTTPStatus.METHOD_NOT_ALLOWED: (("method",), "method_not_allowed"),
+    }.get(HTTPStatus(error.status_code), (("request",), "http_error"))
+    message = f"{request.method} {request.url.path}: {error.detail}"
+    detail = Detail(loc, message, kind)
+    return _error_response(request, RequestError(error.status_code, detail, headers=error.headers))
+
+
+async def _on_unexpected_error(request: Request, error: Exception) -> Response:
+    detail = Detail(("server",), "Internal error; it is logged", type(error).__name__)
+    return _error_response(request, RequestError(500, detail))
+
+
+def _error_response(request: Request, problem: RequestError) -> Response:
+    fail(problem.type, str(problem))
+    if request.url.path.startswith(PREFIX):
+        body: dict[str, Any] = {"error": str(problem)}
+    else:
+        body = {"detail": [detail.as_json() for detail in problem.details]}
+    return _json(body, problem.status, problem.headers)
+
+
+def _json(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(value), status, headers, media_type="application/json")

@@ -1,0 +1,146 @@
+"""The page at /docs: the model's features, the paths, and a form that sends a request to /predict.
+
+FastAPI's own page loads its scripts from a content delivery network, which needs internet access, and has an
+inline script, which a strict Content-Security-Policy refuses. This page is one file, and its policy allows
+nothing but its own style, its own script and requests to the service.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Iterable
+from hashlib import sha256
+from html import escape
+from typing import Any, Final
+
+from tidegate.service.http.openapi_models import feature_summary
+from tidegate.service.model.artefact import Manifest
+from tidegate.service.model.features import Feature
+
+_STYLE: Final = """
+:root { color-scheme: light dark; --line: #8886; --soft: #8881; --link: #0969da }
+@media (prefers-color-scheme: dark) { :root { --link: #6cb6ff } }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem }
+h1 { margin-bottom: 0 } h2 { margin-top: 2.5rem } a { color: var(--link) }
+table { border-collapse: collapse; width: 100%; font-size: .9rem }
+th, td { text-align: left; vertical-align: top; padding: .35rem .7rem .35rem 0;
+  border-bottom: 1px solid var(--line) }
+code, pre, textarea { font: .85rem/1.45 ui-monospace, monospace }
+pre, textarea { width: 100%; box-sizing: border-box; padding: .8rem; background: var(--soft);
+  border: 1px solid var(--line); border-radius: 6px; overflow: auto; color: inherit }
+button { font: inherit; padding: .4rem 1.2rem; margin: .5rem 0; border-radius: 6px; cursor: pointer;
+  border: 1px solid var(--line) }
+.scroll { overflow-x: auto } td:nth-child(2) { min-width: 14rem }
+"""
+_SCRIPT: Final = """
+const form = document.getElementById("try");
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const out = document.getElementById("response");
+  out.textContent = "…";
+  try {
+    const start = performance.now();
+    const response = await fetch("predict", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: document.getElementById("body").value,
+    });
+    const text = JSON.stringify(await response.json(), null, 2);
+    out.textContent = `${response.status} in ${(performance.now() - start).toFixed(0)} ms\\n${text}`;
+  } catch (error) {
+    out.textContent = String(error);
+  }
+});
+"""
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+
+
+CONTENT_SECURITY_POLICY: Final = "; ".join(
+    (
+        "default-src 'none'",
+        f"script-src {_hash(_SCRIPT)}",
+        f"style-src {_hash(_STYLE)}",
+        "connect-src 'self'",
+        "img-src data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+
+def docs_page(document: dict[str, Any], manifest: Manifest | None) -> str:
+    """HTML for the OpenAPI document of `openapi.describe` and the manifest that it describes."""
+    info = document["info"]
+    parts = [
+        f"<h1>{escape(info['title'])}</h1>",
+        f"<p>{escape(info.get('description', ''))} Version <code>{escape(info['version'])}</code>.",
+        ' <a href="openapi.json">openapi.json</a></p>',
+    ]
+    if manifest is not None:
+        parts += [_form({"instances": [manifest.example]}), _features(manifest.features)]
+    parts.append(_paths(document["paths"]))
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<link rel="icon" href="data:,">'
+        f"<title>{escape(info['title'])}: API</title><style>{_STYLE}</style></head>"
+        f"<body>{''.join(parts)}</body></html>"
+    )
+
+
+def _form(example: dict[str, Any]) -> str:
+    text = escape(json.dumps(example, indent=2, ensure_ascii=False))
+    return (
+        '<h2>Try it</h2><form id="try"><label for="body"><code>POST /predict</code></label>'
+        f'<textarea id="body" rows="22" spellcheck="false">{text}</textarea>'
+        "<button>Send</button></form>"
+        '<pre id="response" aria-live="polite">The response appears here.</pre>'
+        f"<script>{_SCRIPT}</script>"
+    )
+
+
+def _features(features: Iterable[Feature]) -> str:
+    rows = (
+        (f"<code>{escape(f.name)}</code>", *map(escape, (feature_summary(f), _type(f), _range(f))))
+        for f in features
+    )
+    return _table("Features of an instance", ("Name", "Meaning", "Type", "Accepted"), rows)
+
+
+def _paths(paths: dict[str, Any]) -> str:
+    rows = (
+        (
+            f"<code>{escape(method.upper())} {escape(path)}</code>",
+            escape(operation["summary"]),
+            ", ".join(operation["responses"]),
+        )
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+    )
+    return _table("Paths", ("Path", "Purpose", "Responses"), rows)
+
+
+def _table(title: str, header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    head = "".join(f"<th>{name}</th>" for name in header)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return (
+        f'<h2>{title}</h2><div class="scroll"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _type(feature: Feature) -> str:
+    name = "string" if feature.kind == "category" else feature.kind
+    return f"{name}, may be null" if feature.missing else name
+
+
+def _range(feature: Feature) -> str:
+    if feature.kind == "category":
+        return ", ".join(feature.categories)
+    low, high = ("" if end is None else f"{end:g}" for end in (feature.minimum, feature.maximum))
+    return f"{low} … {high}".strip() if low or high else "any"

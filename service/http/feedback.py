@@ -1,0 +1,116 @@
+"""`POST /feedback`: true labels of earlier predictions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from time import time_ns
+from typing import Any, Final
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tidegate.drift.feedback.outcomes import Outcome, OutcomeRefusedError, Reason
+from tidegate.drift.feedback.processor import OutcomeDesk
+from tidegate.service.http.body import BODY, parse_json, read_body
+from tidegate.service.model.features import MAX_ROWS
+from tidegate.service.problems import Detail, RequestError
+from tidegate.service.serving.replica import Replica
+from tidegate.telemetry import annotate, fail
+
+OUTCOMES: Final = (*BODY, "outcomes")
+STATUS: Final[Mapping[Reason, int]] = {
+    "malformed": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "forged": HTTPStatus.FORBIDDEN,
+    "expired": HTTPStatus.GONE,
+    "replayed": HTTPStatus.CONFLICT,
+    "foreign_version": HTTPStatus.NOT_FOUND,
+    "unknown_label": HTTPStatus.UNPROCESSABLE_ENTITY,
+}
+BLOCK_OUTCOMES: Final = 64
+"""Outcomes processed before the event loop runs other requests; 4096 take 110 ms."""
+_FIELDS: Final = {"prediction_id", "label"}
+
+
+class Feedback:
+    """The endpoint of one replica.
+
+    Args:
+        replica: the replica whose model made the predictions.
+        write_event: writes the event of an outcome: its id and its fields.
+    """
+
+    def __init__(
+        self, replica: Replica, write_event: Callable[[str, Mapping[str, Any]], None]
+    ) -> None:
+        self._replica = replica
+        self._write_event = write_event
+
+    async def post(self, request: Request) -> Response:
+        """Accept each valid label, and report why each of the others is refused."""
+        model, desk = self._replica.model(), self._replica.desk()
+        body = await read_body(request, self._replica.settings.gateway.request_bytes)
+        outcomes = read_outcomes(parse_json(body))
+        refused: list[tuple[int, Detail]] = []
+        for number, entry in enumerate(outcomes):
+            if number and number % BLOCK_OUTCOMES == 0:
+                await asyncio.sleep(0)
+            try:
+                outcome = take(desk, entry)
+            except OutcomeRefusedError as refusal:
+                name = "label" if refusal.reason == "unknown_label" else "prediction_id"
+                detail = Detail((*OUTCOMES, number, name), str(refusal), refusal.reason)
+                refused.append((STATUS[refusal.reason], detail))
+                continue
+            self._write_event(outcome.prediction.outcome_id, outcome.fields(model.manifest.name))
+        accepted = len(outcomes) - len(refused)
+        annotate(feedback={"accepted": accepted, "refused": len(refused)})
+        if refused and not accepted:
+            fail(refused[0][1].type, str(refused[0][1]))
+        details = [{"status": status, **detail.as_json()} for status, detail in refused]
+        answer = {"accepted": accepted, "refused": len(refused), "detail": details}
+        status = status_of(accepted, [status for status, _ in refused])
+        return Response(orjson.dumps(answer), status, media_type="application/json")
+
+
+def read_outcomes(body: object) -> list[Any]:
+    """The outcomes in the body of a request.
+
+    Raises:
+        RequestError: 422, naming each invalid field.
+    """
+    outcomes = body.get("outcomes") if isinstance(body, dict) else None
+    if not isinstance(body, dict) or set(body) - {"outcomes"}:
+        message = "Input should be an object with the single field `outcomes`"
+        raise RequestError(422, Detail(BODY, message, "dict_type"))
+    if not isinstance(outcomes, list) or not outcomes:
+        message = "Input should be a list of at least one outcome"
+        raise RequestError(422, Detail(OUTCOMES, message, "list_type"))
+    if len(outcomes) > MAX_ROWS:
+        message = f"At most {MAX_ROWS} outcomes are accepted in one request, got {len(outcomes)}"
+        raise RequestError(422, Detail(OUTCOMES, message, "too_long"))
+    for number, entry in enumerate(outcomes):
+        if not isinstance(entry, dict) or set(entry) != _FIELDS:
+            message = "Input should be an object with the fields `prediction_id` and `label`"
+            raise RequestError(422, Detail((*OUTCOMES, number), message, "dict_type"))
+    return outcomes
+
+
+def take(desk: OutcomeDesk, entry: Mapping[str, Any]) -> Outcome:
+    """Process one outcome.
+
+    Raises:
+        OutcomeRefusedError: its label is not counted.
+    """
+    return desk.take(entry["prediction_id"], entry["label"], time_ns() // 1000)
+
+
+def status_of(accepted: int, refusals: list[int]) -> int:
+    """200 if all are accepted, 207 if some; else their common status, or 422 if it differs."""
+    if not refusals:
+        return HTTPStatus.OK
+    if accepted:
+        return HTTPStatus.MULTI_STATUS
+    return refusals[0] if len(set(refusals)) == 1 else HTTPStatus.UNPROCESSABLE_ENTITY

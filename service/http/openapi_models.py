@@ -1,0 +1,172 @@
+"""Pydantic models of the bodies, for the OpenAPI document alone.
+
+They validate no request: `body.py` and `features.py` do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from tidegate.service.http.v2_tensors import DATATYPES
+from tidegate.service.model.features import MAX_ROWS, Feature
+from tidegate.service.model.work import MEDIUM_ROWS, Work
+
+
+class Request(BaseModel, extra="forbid"):
+    """Instances to predict."""
+
+    instances: list[dict[str, Any]] = Field(min_length=1, max_length=MAX_ROWS)
+    work: Work | None = Field(
+        None,
+        description="The kind of the request, which sets the time on a simulated device; "
+        f"by default 1 row is light, up to {MEDIUM_ROWS} are medium, more are heavy",
+    )
+
+
+class Prediction(BaseModel):
+    """The prediction for one instance."""
+
+    label: str | int
+    probability: float = Field(ge=0, le=1, description="The model's probability of this label")
+    prediction_id: str = Field(description="Send it to /feedback with the true label")
+
+
+class ModelVersion(BaseModel):
+    """The model that made the predictions."""
+
+    name: str
+    version: str
+
+
+class Response(BaseModel):
+    """The predictions of a request."""
+
+    predictions: list[Prediction] = Field(description="One per instance, in order")
+    model: ModelVersion
+    work: Work
+    device: Literal["cpu", "simulated"] = Field(
+        description="simulated: the slot was in use for a set time, as on an accelerator"
+    )
+    trace_id: str = Field(description="Finds the events and spans of the request")
+
+
+class Outcome(BaseModel, extra="forbid"):
+    """The true label of a prediction."""
+
+    prediction_id: str = Field(description="As in the response of /predict")
+    label: str | int
+
+
+class Feedback(BaseModel, extra="forbid"):
+    """True labels."""
+
+    outcomes: list[Outcome] = Field(min_length=1, max_length=MAX_ROWS)
+
+
+class ErrorDetail(BaseModel):
+    """One fault in a request."""
+
+    loc: list[str | int] = Field(description="Path to the value: body, instances, row, feature")
+    msg: str
+    type: str
+
+
+class Errors(BaseModel):
+    """The body of an error."""
+
+    detail: list[ErrorDetail]
+
+
+class RefusedLabel(ErrorDetail):
+    """A label that was not accepted, and the reason."""
+
+    status: int
+
+
+class FeedbackReport(BaseModel):
+    """The number of labels accepted and refused."""
+
+    accepted: int
+    refused: int
+    detail: list[RefusedLabel]
+
+
+class Tensor(BaseModel):
+    """An input of the model; its values are in `data`, or follow the JSON as raw bytes."""
+
+    name: str
+    datatype: str = Field(json_schema_extra={"enum": list(DATATYPES)})
+    shape: list[int]
+    data: list[Any] = []
+    parameters: dict[str, Any] = {}
+
+
+class InferenceRequest(BaseModel):
+    """A request of the Open Inference Protocol."""
+
+    id: str = ""
+    inputs: list[Tensor]
+    outputs: list[dict[str, Any]] = []
+    parameters: dict[str, Any] = {}
+
+
+class ProtocolError(BaseModel):
+    """The body of an error of the Open Inference Protocol."""
+
+    error: str = Field(description="What is wrong, and where")
+
+
+def instance_model(features: Iterable[Feature]) -> type[BaseModel]:
+    """A model of an instance: a field for each feature, with its type, range, meaning and example."""
+    # A feature's name may be no Python identifier, or a method of BaseModel: it is the alias.
+    fields: dict[str, Any] = {f"feature_{i}": _field(feature) for i, feature in enumerate(features)}
+    return create_model("Instance", __config__=ConfigDict(extra="forbid"), **fields)
+
+
+def one_of(values: tuple[str | int, ...]) -> Any:
+    """The type of a label or a category."""
+    return Literal[values]
+
+
+def narrowed(base: type[BaseModel], **types: Any) -> type[BaseModel]:
+    """The model with narrower types of some of its fields."""
+    fields: dict[str, Any] = {name: (kind, base.model_fields[name]) for name, kind in types.items()}
+    return create_model(base.__name__, __base__=base, __doc__=base.__doc__, **fields)
+
+
+def with_example(base: type[BaseModel], example: dict[str, Any]) -> type[BaseModel]:
+    """The model with an example in its schema."""
+    config = ConfigDict(json_schema_extra={"examples": [example]})
+    contents = {"__doc__": base.__doc__, "__module__": __name__, "model_config": config}
+    return type(base.__name__, (base,), contents)
+
+
+def feature_summary(feature: Feature) -> str:
+    """The meaning of a feature, its unit, and its range in training."""
+    summary = feature.description or feature.name
+    if feature.unit:
+        summary += f" [{feature.unit}]"
+    if feature.observed:
+        summary += f"; {feature.observed[0]:g} to {feature.observed[1]:g} in training"
+    return summary
+
+
+def _field(feature: Feature) -> Any:
+    bounds = Field(ge=feature.minimum, le=feature.maximum)
+    types: dict[str, Any] = {
+        "number": Annotated[float, bounds],
+        "integer": Annotated[int, bounds],
+        "category": one_of(feature.categories),
+    }
+    kind = types[feature.kind]
+    field = Field(
+        None if feature.missing else ...,
+        alias=feature.name,
+        title=feature.name,
+        description=feature_summary(feature),
+        examples=[feature.example],
+    )
+    return Annotated[kind | None if feature.missing else kind, field]

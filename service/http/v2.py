@@ -1,0 +1,213 @@
+"""The Open Inference Protocol, version 2, over REST, as the clients of Triton and KServe use it.
+
+Each feature is an input of shape [rows, 1] (or [rows]) by its own name. A model with only numeric features
+also accepts one input `features` of shape [rows, features].
+
+Feedback needs prediction ids, which the protocol does not define. They are an output that a client must
+request by name; other clients get responses as the protocol defines them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from tidegate.service import VERSION
+from tidegate.service.http.body import parse_json, read_body
+from tidegate.service.http.response import sign
+from tidegate.service.http.v2_codec import (
+    HEADER_LENGTH,
+    PREDICTION_ID,
+    check_size,
+    compress,
+    datatype_of,
+    outputs_of,
+    read_outputs,
+    read_work,
+    to_matrix,
+    write_response,
+)
+from tidegate.service.http.v2_tensors import BYTES, read_tensors, split_body, wrong
+from tidegate.service.model.loaded_model import Model
+from tidegate.service.problems import Detail, RequestError
+from tidegate.service.serving.replica import Replica
+from tidegate.telemetry import span
+
+PREFIX: Final = "/v2"
+_CONFIG_TYPES: Final = {BYTES: "TYPE_STRING"}
+
+
+class InferenceV2:
+    """The endpoints of the protocol, for one replica."""
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+
+    def routes(self) -> list[BaseRoute]:
+        """The routes of an application."""
+        paths: list[tuple[str, Any, str]] = [
+            ("", self.server, "GET"),
+            ("/health/live", self.live, "GET"),
+            ("/health/ready", self.ready, "GET"),
+            ("/models/stats", self.stats, "GET"),
+            ("/repository/index", self.index, "POST"),
+        ]
+        for model in ("/models/{name}", "/models/{name}/versions/{version}"):
+            paths += [
+                (model, self.metadata, "GET"),
+                (f"{model}/ready", self.model_ready, "GET"),
+                (f"{model}/config", self.config, "GET"),
+                (f"{model}/stats", self.stats, "GET"),
+                (f"{model}/infer", self.infer, "POST"),
+            ]
+        return [Route(PREFIX + path, call, methods=[method]) for path, call, method in paths]
+
+    async def server(self, _: Request) -> Response:
+        """The server and its extensions."""
+        extensions = ["binary_tensor_data", "model_configuration", "statistics", PREDICTION_ID]
+        return _json({"name": "tidegate", "version": VERSION, "extensions": extensions})
+
+    async def live(self, _: Request) -> Response:
+        """Liveness: the process runs."""
+        return _json({"live": True})
+
+    async def ready(self, _: Request) -> Response:
+        """Readiness of the server; 503 if it is not ready."""
+        return self._readiness()
+
+    async def model_ready(self, request: Request) -> Response:
+        """Readiness of the model; 503 if it is not ready."""
+        if self._replica.loaded is not None:
+            self._model(request)
+        return self._readiness()
+
+    async def metadata(self, request: Request) -> Response:
+        """The inputs and outputs of the model."""
+        model = self._model(request)
+        manifest = model.manifest
+        return _json(
+            {
+                "name": manifest.name,
+                "versions": [manifest.version],
+                "platform": "onnxruntime_onnx",
+                "inputs": [
+                    {"name": f.name, "datatype": datatype_of(f), "shape": [-1, 1]}
+                    for f in manifest.features
+                ],
+                "outputs": [
+                    {"name": name, "datatype": datatype, "shape": shape}
+                    for name, datatype, shape in outputs_of(model)
+                ],
+            }
+        )
+
+    async def config(self, request: Request) -> Response:
+        """The model configuration in Triton's format."""
+        model = self._model(request)
+        return _json(
+            {
+                "name": model.manifest.name,
+                "platform": "onnxruntime_onnx",
+                "backend": "onnxruntime",
+                "max_batch_size": 0,
+                "input": [
+                    {"name": f.name, "data_type": _config_type(datatype_of(f)), "dims": [-1, 1]}
+                    for f in model.manifest.features
+                ],
+                "output": [
+                    {"name": name, "data_type": _config_type(datatype), "dims": shape}
+                    for name, datatype, shape in outputs_of(model)
+                ],
+            }
+        )
+
+    async def stats(self, request: Request) -> Response:
+        """Statistics of the requests since the start; times in nanoseconds."""
+        model = self._model(request)
+        statistics = self._replica.recorder.statistics
+        return _json(
+            {
+                "model_stats": [
+                    {
+                        "name": model.manifest.name,
+                        "version": model.manifest.version,
+                        "last_inference": statistics.last_unix_ms,
+                        "inference_count": statistics.rows,
+                        "execution_count": statistics.batches,
+                        "inference_stats": {
+                            "success": {
+                                "count": statistics.batches,
+                                "ns": statistics.queue_ns + statistics.slot_ns,
+                            },
+                            "queue": {"count": statistics.batches, "ns": statistics.queue_ns},
+                            "compute_infer": {
+                                "count": statistics.batches,
+                                "ns": statistics.slot_ns,
+                            },
+                        },
+                    }
+                ]
+            }
+        )
+
+    async def index(self, _: Request) -> Response:
+        """The index of the models."""
+        model = self._replica.loaded
+        if model is None:
+            return _json([])
+        state = "READY" if self._replica.phase == "ready" else "UNAVAILABLE"
+        entry = {"name": model.manifest.name, "version": model.manifest.version}
+        return _json([{**entry, "state": state, "reason": self._replica.reason}])
+
+    async def infer(self, request: Request) -> Response:
+        """Predict a batch."""
+        model = self._model(request)
+        limit = self._replica.settings.gateway.request_bytes
+        # Triton ignores the content type, and its client sends none.
+        body = await read_body(request, limit, check_type=False)
+        with span("request.parse", bytes=len(body)):
+            text, raw = split_body(body, request.headers.get(HEADER_LENGTH))
+            wanted = parse_json(text)
+            if not isinstance(wanted, dict):
+                raise wrong("", "should be an object with inputs")
+            parameters = wanted.get("parameters") or {}
+            work = read_work(parameters)
+            outputs = read_outputs(model, wanted.get("outputs"), parameters)
+            matrix = to_matrix(model.schema, list(read_tensors(wanted.get("inputs"), raw)))
+            check_size(model, outputs, len(matrix))
+        result = await self._replica.predict(model, matrix, work, request.receive)
+        with span("response.encode"):
+            with_ids = any(output.name == PREDICTION_ID for output in outputs)
+            signed = sign(result, self._replica.ids) if with_ids else []
+            response = write_response(model, wanted.get("id"), result, outputs, signed=signed)
+            await compress(response, request.headers.get("accept-encoding", ""))
+            response.background = self._replica.after(model, matrix, result, signed)
+            return response
+
+    def _readiness(self) -> Response:
+        ready = self._replica.phase == "ready"
+        return _json({"ready": ready}, status=200 if ready else 503)
+
+    def _model(self, request: Request) -> Model:
+        model = self._replica.model()
+        manifest = model.manifest
+        name = request.path_params.get("name", manifest.name)
+        version = request.path_params.get("version", manifest.version)
+        if (name, version) != (manifest.name, manifest.version):
+            message = (
+                f"Unknown model; this server serves {manifest.name}, version {manifest.version}"
+            )
+            raise RequestError(404, Detail(("path", "name"), message, "not_found"))
+        return model
+
+
+def _json(value: object, status: int = 200) -> Response:
+    return Response(orjson.dumps(value), status, media_type="application/json")
+
+
+def _config_type(datatype: str) -> str:
+    return _CONFIG_TYPES.get(datatype, f"TYPE_{datatype}")

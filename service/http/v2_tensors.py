@@ -1,0 +1,181 @@
+"""Tensors of the Open Inference Protocol: in JSON, and as raw bytes after it.
+
+The binary format: the body is JSON of `Inference-Header-Content-Length` bytes, then the little-endian
+values of each tensor in order, `binary_data_size` bytes each; a string has its length before it in 4 bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from math import prod
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate.service.http.body import byte_count
+from tidegate.service.model.features import MAX_ROWS
+from tidegate.service.problems import Detail, RequestError, shown
+
+BYTES: Final = "BYTES"
+DTYPES: Final[dict[str, np.dtype[Any]]] = {
+    "FP16": np.dtype("<f2"),
+    "FP32": np.dtype("<f4"),
+    "FP64": np.dtype("<f8"),
+    "INT8": np.dtype("i1"),
+    "INT16": np.dtype("<i2"),
+    "INT32": np.dtype("<i4"),
+    "INT64": np.dtype("<i8"),
+    "UINT8": np.dtype("u1"),
+    "UINT16": np.dtype("<u2"),
+    "UINT32": np.dtype("<u4"),
+    "UINT64": np.dtype("<u8"),
+}
+DATATYPES: Final = (BYTES, *DTYPES)
+_LENGTH: Final = struct.Struct("<I")
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A named tensor.
+
+    Attributes:
+        name: the name of the input or output.
+        datatype: its type, as the protocol names it.
+        shape: its dimensions.
+        values: its values in row-major order; strings are `str`.
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    values: Sequence[Any]
+
+    @property
+    def rows(self) -> int:
+        """Its first dimension."""
+        return self.shape[0]
+
+
+def wrong(where: str, message: str) -> RequestError:
+    """The error of a request that does not follow the protocol."""
+    return RequestError(400, Detail(("inputs", where) if where else ("body",), message, "protocol"))
+
+
+def split_body(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
+    """Split a body into its JSON and the raw bytes after it.
+
+    Args:
+        body: the body.
+        header_length: the header `Inference-Header-Content-Length`, if present.
+
+    Raises:
+        RequestError: 400, the header is not a length within the body.
+    """
+    if header_length is None:
+        return body, b""
+    length = byte_count(header_length)
+    if length is None or length > len(body):
+        message = f"should be a number of bytes up to {len(body)}, got {header_length[:20]!r}"
+        loc = ("header", "inference-header-content-length")
+        raise RequestError(400, Detail(loc, message, "protocol"))
+    return body[:length], body[length:]
+
+
+def read_tensors(inputs: object, raw: bytes) -> Iterator[Tensor]:
+    """The tensors in `inputs` of a request, with binary values from `raw`.
+
+    Raises:
+        RequestError: 400, naming the invalid input.
+    """
+    if not isinstance(inputs, list) or not inputs:
+        raise RequestError(400, Detail(("inputs",), "should be a list of tensors", "protocol"))
+    start = 0
+    for position, entry in enumerate(inputs):
+        name, datatype, shape = _head(entry, position)
+        size = _parameters(entry).get("binary_data_size")
+        if size is None:
+            values: Sequence[Any] = _flat(entry.get("data"), name)
+        else:
+            if type(size) is not int or not 0 <= size <= len(raw) - start:
+                raise wrong(name, f"binary_data_size does not fit the body: {shown(size)}")
+            values = _unpack(raw[start : start + size], datatype, name)
+            start += size
+        if len(values) != prod(shape):
+            raise wrong(name, f"shape {list(shape)} needs {prod(shape)} values, got {len(values)}")
+        yield Tensor(name, datatype, shape, values)
+    if start != len(raw):
+        raise wrong("", f"{len(raw) - start} bytes follow the last tensor")
+
+
+def pack(values: Sequence[Any] | npt.NDArray[Any], datatype: str) -> bytes:
+    """The values' raw bytes."""
+    if datatype != BYTES:
+        packed: bytes = np.asarray(values, dtype=DTYPES[datatype]).tobytes()
+        return packed
+    parts: list[bytes] = []
+    for value in values:
+        text = str(value).encode()
+        parts += (_LENGTH.pack(len(text)), text)
+    return b"".join(parts)
+
+
+def _head(entry: object, position: int) -> tuple[str, str, tuple[int, ...]]:
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+        raise wrong(str(position), "should be an object with a name")
+    name: str = entry["name"]
+    datatype, shape = entry.get("datatype"), entry.get("shape")
+    if datatype not in DATATYPES:
+        known = ", ".join(DATATYPES)
+        raise wrong(name, f"datatype should be one of {known}, got {shown(datatype)}")
+    if (
+        not isinstance(shape, list)
+        or not 1 <= len(shape) <= 2
+        or not all(type(size) is int and size >= 1 for size in shape)
+    ):
+        raise wrong(name, "shape should be [rows] or [rows, columns], each 1 or more")
+    if shape[0] > MAX_ROWS:
+        message = f"At most {MAX_ROWS} rows are accepted in one request, got {shape[0]}"
+        raise RequestError(422, Detail(("inputs", name), message, "too_long"))
+    return name, str(datatype), tuple(shape)
+
+
+def _parameters(entry: dict[str, Any]) -> dict[str, Any]:
+    parameters = entry.get("parameters")
+    return parameters if isinstance(parameters, dict) else {}
+
+
+def _flat(data: object, name: str) -> list[Any]:
+    if not isinstance(data, list):
+        raise wrong(name, "data should be a list")
+    if data and isinstance(data[0], list):
+        if not all(isinstance(row, list) for row in data):
+            raise wrong(name, "data should be nested evenly")
+        return list(chain.from_iterable(data))
+    return data
+
+
+def _unpack(raw: bytes, datatype: str, name: str) -> Sequence[Any]:
+    if datatype != BYTES:
+        dtype = DTYPES[datatype]
+        if len(raw) % dtype.itemsize:
+            raise wrong(name, f"{len(raw)} bytes are not a whole number of {datatype} values")
+        values: list[Any] = np.frombuffer(raw, dtype).tolist()
+        return values
+    texts: list[str] = []
+    start = 0
+    while start < len(raw):
+        if start + 4 > len(raw):
+            raise wrong(name, "the length of a string is truncated")
+        (length,) = _LENGTH.unpack_from(raw, start)
+        start += 4 + length
+        if start > len(raw):
+            raise wrong(name, "a string is truncated")
+        try:
+            texts.append(raw[start - length : start].decode())
+        except UnicodeDecodeError:
+            raise wrong(name, f"string {len(texts)} is not UTF-8") from None
+    return texts

@@ -1,0 +1,1 @@
+"""A model: its artefact, its features, and how it predicts."""

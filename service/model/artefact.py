@@ -1,0 +1,188 @@
+"""The artefact: a folder with a trained model and its metadata.
+
+`manifest.json` carries the digest of every other file; loading refuses a file that differs. A folder is
+written beside its place and renamed into it, so that there is never half of one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tidegate.os_errors import about, sentence
+from tidegate.runtime.locks import exclusive_lock
+from tidegate.service.model.features import Feature
+
+MANIFEST: Final = "manifest.json"
+MODEL: Final = "model.joblib"
+ONNX: Final = "model.onnx"
+REFERENCE: Final = "reference.json"
+SAMPLES: Final = "samples.ndjson"
+
+
+class ArtefactError(Exception):
+    """An artefact is missing, incomplete or differs from its manifest; the text names the file."""
+
+
+class Manifest(BaseModel):
+    """The metadata of an artefact."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1] = 1
+    """Version of this format."""
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    """The model's name."""
+    version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    """The model's version: the first 12 digits of its ONNX file's digest."""
+    description: str = ""
+    """What the model predicts."""
+    input: Literal["matrix", "columns"] = "matrix"
+    """Whether the ONNX graph has one float32 matrix as input, or an input of shape [rows, 1] per feature."""
+    features: tuple[Feature, ...] = Field(min_length=1)
+    """The features, in the order of the matrix."""
+    classes: tuple[str | int, ...] = Field(min_length=2)
+    """The classes, in the order of the probabilities."""
+    inputs: str
+    """Digest of the inputs of training: data, settings, code, versions. It identifies the artefact."""
+    trained: dict[str, Any] = {}
+    """Time, data window, number of rows and duration (seconds) of the training."""
+    metrics: dict[str, Any] = {}
+    """Quality on held-out rows."""
+    parity: dict[str, Any] = {}
+    """Comparison of the ONNX model with the scikit-learn model."""
+    versions: dict[str, str] = {}
+    """Versions of the packages that created it."""
+    files: dict[str, str]
+    """`sha256:<digest>` of each other file."""
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Manifest:
+        names = [feature.name for feature in self.features]
+        if len(set(names)) < len(names):
+            raise ValueError("two features have the same name")
+        return self
+
+    @property
+    def example(self) -> dict[str, float | int | str | None]:
+        """A valid instance."""
+        return {feature.name: feature.example for feature in self.features}
+
+
+@dataclass(frozen=True, slots=True)
+class Artefact:
+    """An artefact folder whose files match its manifest."""
+
+    path: Path
+    manifest: Manifest
+
+
+def digest_file(path: Path) -> str:
+    """`sha256:<hexadecimal digits>` of a file's content."""
+    with path.open("rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of an artefact folder; the other files are not verified.
+
+    Raises:
+        ArtefactError: it is missing or cannot be read.
+    """
+    file = path / MANIFEST
+    try:
+        return Manifest.model_validate_json(file.read_bytes())
+    except FileNotFoundError as error:
+        # A path like wine.joblib is a model of the user, which `tidegate train` does not create.
+        todo = "save it there by joblib" if path.suffix else "run `tidegate train`"
+        raise ArtefactError(f"there is no model at {path}: {todo}, or set model.path") from error
+    except OSError as error:
+        raise ArtefactError(sentence(error)) from error
+    except ValidationError as error:
+        raise ArtefactError(f"{file} cannot be read: {error}") from error
+
+
+def load(path: Path) -> Artefact:
+    """Read an artefact folder and verify the digest of each file.
+
+    Raises:
+        ArtefactError: a file is missing or its digest differs from the manifest.
+    """
+    manifest = read_manifest(path)
+    for name, digest in manifest.files.items():
+        try:
+            found = digest_file(path / name)
+        except OSError as error:
+            raise ArtefactError(f"{path / name} cannot be read: {error.strerror}") from error
+        if found != digest:
+            raise ArtefactError(
+                f"{path / name} is not the file that {MANIFEST} names: "
+                f"its digest is {found}, the manifest's is {digest}; train again"
+            )
+    return Artefact(path=path, manifest=manifest)
+
+
+def write_manifest(folder: Path, **fields: Any) -> Manifest:
+    """Write the manifest of a folder, with the version and the digests of its files."""
+    files = {
+        file.name: digest_file(file) for file in sorted(folder.iterdir()) if file.name != MANIFEST
+    }
+    version = files[ONNX].removeprefix("sha256:")[:12]
+    manifest = Manifest(version=version, files=files, **fields)
+    text = manifest.model_dump_json(indent=2, exclude_defaults=False)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    return manifest
+
+
+def refuse_foreign(out: Path) -> None:
+    """Refuse to overwrite anything but an artefact.
+
+    Raises:
+        ArtefactError: `out` is a file, or a folder with other files.
+    """
+    if not out.exists() or (out / MANIFEST).is_file():
+        return
+    if out.is_dir() and not any(out.iterdir()):
+        return
+    raise ArtefactError(
+        f"{out} is not an artefact folder and is not overwritten: choose another --out"
+    )
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Hold the exclusive lock of `out`; wait for it."""
+    out = out.absolute()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with exclusive_lock(out.parent / f".{out.name}.lock", wait_seconds=None):
+        yield
+
+
+@contextmanager
+def staged(out: Path) -> Iterator[Path]:
+    """A temporary folder that replaces `out` when the block succeeds.
+
+    Use it inside `locked(out)`: it first removes what a killed process left.
+    """
+    out = out.absolute()
+    new, old = (out.parent / f".{out.name}.{which}.tmp" for which in ("new", "old"))
+    shutil.rmtree(new, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+    new.mkdir()
+    try:
+        with about(new):
+            yield new
+        # A folder cannot be renamed onto a non-empty one, so the old one is renamed first.
+        if out.exists():
+            out.rename(old)
+        new.rename(out)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,248 @@
+"""The features of a model, and the validation that encodes instances as a matrix.
+
+A valid body must cost little, so it is validated column by column with a few C calls and one comparison of
+the whole matrix. Only if that finds a fault is each value validated by itself, to name the fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from operator import itemgetter
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from tidegate.service.problems import Detail, Loc, RequestError, listed, shown
+
+Matrix: TypeAlias = npt.NDArray[np.float32]
+Value: TypeAlias = float | int | str | None
+
+MAX_ROWS: Final = 4096
+"""Largest number of rows in a request; more would use a slot for too long."""
+MAX_DETAILS: Final = 20
+"""Largest number of faults in a response."""
+BLOCK_ROWS: Final = 32
+"""Rows validated value by value if one of them is invalid: 4096 would block the event loop for 40 ms."""
+FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
+INSTANCES: Final[Loc] = ("body", "instances")
+
+
+class Feature(BaseModel):
+    """One input of the model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1)
+    """The key of its value in an instance."""
+    kind: Literal["number", "integer", "category"] = "number"
+    """A number, an integer, or one of `categories`."""
+    description: str = ""
+    """Its meaning, for the API documentation."""
+    unit: str = ""
+    """The unit of its value."""
+    minimum: float | None = None
+    """The smallest value that is accepted."""
+    maximum: float | None = None
+    """The largest value that is accepted."""
+    observed: tuple[float, float] | None = None
+    """Its range in training."""
+    categories: tuple[str, ...] = ()
+    """The accepted strings of a category; the index of a string is its number in the matrix."""
+    missing: bool = False
+    """Whether the value may be null or absent."""
+    example: float | int | str | None = None
+    """A value that is accepted."""
+
+
+class Schema:
+    """Validates and encodes instances of a model's features."""
+
+    def __init__(self, features: Sequence[Feature]) -> None:
+        self.features: Final = tuple(features)
+        self.names: Final = tuple(feature.name for feature in features)
+        self._known = frozenset(self.names)
+        self._required = frozenset(feature.name for feature in features if not feature.missing)
+        self._pick = _picker(self.names)
+        self._codes = [_codes(feature) for feature in features]
+        self._types = [_types(feature) for feature in features]
+        low = [-FLOAT32_MAX if f.minimum is None else f.minimum for f in features]
+        high = [FLOAT32_MAX if f.maximum is None else f.maximum for f in features]
+        self._low = np.array(low)[:, None]
+        self._high = np.array(high)[:, None]
+        self._whole = np.array([i for i, f in enumerate(features) if f.kind == "integer"], np.intp)
+
+    def encode(self, instances: object, loc: Loc = INSTANCES) -> Matrix:
+        """Validate instances and encode them as a matrix.
+
+        Args:
+            instances: the JSON value; a list of objects if valid.
+            loc: its location in the request.
+
+        Returns:
+            A row per instance and a column per feature; NaN for a missing value.
+
+        Raises:
+            RequestError: 422, naming each invalid value, up to `MAX_DETAILS`.
+        """
+        rows = _checked_length(instances, loc)
+        columns = self._columns(rows)
+        matrix = None if columns is None else self._from_columns(columns)
+        if matrix is None:
+            raise RequestError(422, *islice(self._faults(rows, loc), MAX_DETAILS))
+        return matrix
+
+    def encode_columns(self, columns: Sequence[Sequence[Any]], loc: Loc) -> Matrix:
+        """As `encode`, for values in columns, in the order of the features."""
+        matrix = self._from_columns(columns)
+        if matrix is not None:
+            return matrix
+        rows = [dict(zip(self.names, row, strict=True)) for row in zip(*columns, strict=True)]
+        return self.encode(rows, loc)
+
+    def decode(self, matrix: Matrix) -> list[dict[str, Value]]:
+        """The inverse of `encode`: the instances of a matrix."""
+        columns = [_decoded(*pair) for pair in zip(self.features, matrix.T, strict=True)]
+        return [dict(zip(self.names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+    def _columns(self, rows: list[Any]) -> Sequence[Sequence[Any]] | None:
+        try:
+            columns = list(zip(*map(self._pick, rows), strict=True))
+            if sum(map(len, rows)) == len(rows) * len(self.names):
+                return columns
+        except (KeyError, TypeError):
+            pass
+        for row in rows:
+            if not (isinstance(row, dict) and self._required <= row.keys() <= self._known):
+                return None
+        return [[row.get(name) for row in rows] for name in self.names]
+
+    def _from_columns(self, columns: Sequence[Sequence[Any]]) -> Matrix | None:
+        encoded: list[Sequence[Any]] = []
+        for column, types, codes in zip(columns, self._types, self._codes, strict=True):
+            if not types.issuperset(map(type, column)):
+                return None
+            if codes is None:
+                encoded.append(column)
+                continue
+            try:
+                encoded.append([codes[value] for value in column])
+            except KeyError:
+                return None
+        try:
+            wide = np.array(encoded, dtype=np.float64)  # None becomes NaN
+        except OverflowError:  # an integer beyond float64
+            return None
+        # NaN, a missing value, compares false and is accepted.
+        if ((wide < self._low) | (wide > self._high)).any():
+            return None
+        if self._whole.size and (np.mod(wide[self._whole], 1.0) > 0).any():
+            return None
+        return np.ascontiguousarray(wide.T, dtype=np.float32)
+
+    def _faults(self, rows: list[Any], loc: Loc) -> Iterator[Detail]:
+        for start in range(0, len(rows), BLOCK_ROWS):
+            block = rows[start : start + BLOCK_ROWS]
+            columns = self._columns(block)
+            if columns is None or self._from_columns(columns) is None:
+                yield from self._faults_of(block, start, loc)
+
+    def _faults_of(self, rows: list[Any], start: int, loc: Loc) -> Iterator[Detail]:
+        for number, row in enumerate(rows, start):
+            if not isinstance(row, dict):
+                yield Detail((*loc, number), "Input should be an object", "dict_type")
+                continue
+            for feature in self.features:
+                value = row.get(feature.name)
+                if value is None and feature.missing:
+                    continue
+                fault = fault_of(feature, value, given=feature.name in row)
+                if fault:
+                    yield Detail((*loc, number, feature.name), *fault)
+            for name in row:
+                if name not in self._known:
+                    message = f"Unknown feature; expected {listed(self.names)}"
+                    yield Detail((*loc, number, str(name)), message, "extra_forbidden")
+
+
+def fault_of(  # noqa: PLR0911 (one rule per line)
+    feature: Feature, value: object, *, given: bool = True
+) -> tuple[str, str] | None:
+    """The fault of a value as (message, type); None if it is valid.
+
+    Args:
+        feature: the feature.
+        value: the JSON value.
+        given: whether the instance has the feature.
+    """
+    if not given:
+        return "Field required", "missing"
+    if feature.kind == "category":
+        return _category_fault(feature, value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "Input should be a number", "float_type"
+    if not -FLOAT32_MAX <= value <= FLOAT32_MAX:
+        return "Input should be a finite 32-bit number", "finite_number"
+    if feature.kind == "integer" and value % 1:
+        return "Input should be a whole number", "int_from_float"
+    if feature.minimum is not None and value < feature.minimum:
+        return f"Input should be at least {feature.minimum:g}", "greater_than_equal"
+    if feature.maximum is not None and value > feature.maximum:
+        return f"Input should be at most {feature.maximum:g}", "less_than_equal"
+    return None
+
+
+def _category_fault(feature: Feature, value: object) -> tuple[str, str] | None:
+    if not isinstance(value, str):
+        return "Input should be a string", "string_type"
+    if value in feature.categories:
+        return None
+    names = listed(feature.categories)
+    return f"Unknown value {shown(value)}; expected one of {names}", "literal_error"
+
+
+def _checked_length(instances: object, loc: Loc) -> list[Any]:
+    if not isinstance(instances, list):
+        raise RequestError(422, Detail(loc, "Input should be a list of objects", "list_type"))
+    if not instances:
+        raise RequestError(422, Detail(loc, "Input should have at least one instance", "too_short"))
+    if len(instances) > MAX_ROWS:
+        message = f"At most {MAX_ROWS} instances are accepted in one request, got {len(instances)}"
+        raise RequestError(422, Detail(loc, message, "too_long"))
+    return instances
+
+
+def _picker(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    if len(names) > 1:
+        return itemgetter(*names)
+    (name,) = names  # itemgetter returns a bare value for one name
+    return lambda row: (row[name],)
+
+
+def _codes(feature: Feature) -> dict[str | None, float] | None:
+    if feature.kind != "category":
+        return None
+    codes: dict[str | None, float] = {name: float(i) for i, name in enumerate(feature.categories)}
+    if feature.missing:
+        codes[None] = np.nan
+    return codes
+
+
+def _types(feature: Feature) -> frozenset[type]:
+    # Exact types: bool is a subclass of int, but not a JSON number.
+    types: set[type] = {str} if feature.kind == "category" else {int, float}
+    return frozenset(types | {type(None)} if feature.missing else types)
+
+
+def _decoded(feature: Feature, column: npt.NDArray[np.float32]) -> list[Value]:
+    def one(value: np.float32) -> Value:
+        if np.isnan(value):
+            return None
+        if feature.kind == "category":
+            return feature.categories[int(value)]
+        # The shortest decimal form: 12.65858, not 12.658579826354980.
+        return int(value) if value == int(value) else float(str(value))
+
+    return [one(value) for value in column]

@@ -1,0 +1,74 @@
+"""A loaded model, and the monitor of its predictions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tidegate.drift.counting.model_metrics import ModelMonitor
+from tidegate.drift.counting.reference import load_reference
+from tidegate.service.model.artefact import REFERENCE, Artefact, Manifest
+from tidegate.service.model.features import Schema
+from tidegate.service.model.inline_rows import inline_rows, typical_rows
+from tidegate.service.model.predictor import Predictor, load_predictor
+from tidegate.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A loaded model.
+
+    Attributes:
+        manifest: the manifest of its artefact.
+        schema: its features.
+        predictor: the ONNX graph.
+        labels: its classes, as strings.
+        inline_rows: requests of up to this number of rows run on the event loop, others in a thread.
+    """
+
+    manifest: Manifest
+    schema: Schema
+    predictor: Predictor
+    labels: tuple[str, ...]
+    inline_rows: int
+
+
+def load_model(artefact: Artefact) -> Model:
+    """Load the model of an artefact, and measure how many rows it predicts on the event loop.
+
+    Raises:
+        ArtefactError: it cannot be loaded.
+    """
+    manifest = artefact.manifest
+    predictor = load_predictor(artefact)
+    schema = Schema(manifest.features)
+    return Model(
+        manifest,
+        schema,
+        predictor,
+        labels=tuple(str(label) for label in manifest.classes),
+        inline_rows=inline_rows(predictor.predict, typical_rows(artefact, schema)),
+    )
+
+
+def make_monitor(artefact: Artefact, settings: Settings) -> ModelMonitor:
+    """The drift monitor of the model of an artefact.
+
+    Raises:
+        BadReferenceError: its reference cannot be read, or is of other features.
+    """
+    manifest = artefact.manifest
+    return ModelMonitor(
+        manifest.name,
+        manifest.version,
+        load_reference(artefact.path / REFERENCE),
+        categories=[feature.categories for feature in manifest.features],
+        labels=[str(label) for label in manifest.classes],
+        significance=settings.drift.significance,
+        accuracy=held_out_accuracy(manifest),
+    )
+
+
+def held_out_accuracy(manifest: Manifest) -> float | None:
+    """The accuracy on held-out rows; None if the manifest has none."""
+    accuracy: float | None = manifest.metrics.get("held_out", {}).get("accuracy")
+    return accuracy

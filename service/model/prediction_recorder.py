@@ -1,0 +1,85 @@
+"""The record of each prediction: metrics, drift monitor, statistics and the fields of its event."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import time_ns
+from typing import Final
+
+import numpy as np
+from prometheus_client import CollectorRegistry, Counter
+
+from tidegate.drift.counting.model_metrics import ModelMonitor
+from tidegate.service.model.features import Matrix
+from tidegate.service.model.loaded_model import Model
+from tidegate.service.model.predictor import Prediction
+from tidegate.service.model.segments import segments_of
+from tidegate.telemetry import annotate
+
+
+@dataclass(slots=True)
+class Statistics:
+    """Statistics of the requests since the start.
+
+    Attributes:
+        batches: requests.
+        rows: their rows.
+        queue_ns: time they waited for a slot, in nanoseconds.
+        slot_ns: time they were in a slot, in nanoseconds.
+        last_unix_ms: end of the last one, in milliseconds since 1970.
+    """
+
+    batches: int = 0
+    rows: int = 0
+    queue_ns: int = 0
+    slot_ns: int = 0
+    last_unix_ms: int = 0
+
+
+class PredictionRecorder:
+    """Records predictions of a model.
+
+    Args:
+        registry: the registry of its metrics.
+        segments: names of the features whose values an event has.
+    """
+
+    def __init__(self, registry: CollectorRegistry, segments: Sequence[str]) -> None:
+        self.statistics: Final = Statistics()
+        self.monitor: ModelMonitor | None = None
+        self._registry = registry
+        self._segments = segments
+        self._predictions = Counter(
+            "tidegate_predictions_total",
+            "Rows answered, by the label that was given.",
+            ("model", "version", "label"),
+            registry=registry,
+        )
+        self._counters: list[Counter] = []
+
+    def open(self, model: Model, monitor: ModelMonitor) -> None:
+        """Start with a loaded model."""
+        # Created now, so that the series of each label starts at 0.
+        of = (model.manifest.name, model.manifest.version)
+        self._counters = [self._predictions.labels(*of, label) for label in model.labels]
+        self._registry.register(monitor)
+        self.monitor = monitor
+
+    def record(self, model: Model, matrix: Matrix, prediction: Prediction) -> None:
+        """Record the prediction of one request."""
+        counts = np.bincount(prediction.labels, minlength=len(model.labels)).tolist()
+        for counter, count in zip(self._counters, counts, strict=True):
+            if count:
+                counter.inc(count)
+        confidence = prediction.confidence
+        if self.monitor is not None:
+            self.monitor.observe(matrix, confidence)
+        most_frequent = model.labels[counts.index(max(counts))]
+        probability = round(float(confidence.mean()), 6)
+        self.statistics.batches += 1
+        self.statistics.rows += len(prediction.labels)
+        self.statistics.last_unix_ms = time_ns() // 1_000_000
+        annotate(prediction={"label": most_frequent, "probability": probability})
+        if self._segments:
+            annotate(segments=segments_of(model.schema.features, self._segments, matrix))

@@ -1,0 +1,1 @@
+"""One replica at work: its slots, its model, and what follows a response."""

@@ -1,0 +1,132 @@
+"""Work after a response: the shadow model scores it, and its rows are retained for later training."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from prometheus_client import CollectorRegistry, Counter
+from starlette.background import BackgroundTask
+
+from tidegate.drift.feedback.retained_rows import row_events
+from tidegate.service.artefacts.import_cache import find_model
+from tidegate.service.model.artefact import ArtefactError, Manifest
+from tidegate.service.model.features import Matrix, Schema
+from tidegate.service.model.predictor import Prediction
+from tidegate.service.serving.background import BackgroundWorker
+from tidegate.service.serving.shadow import Shadow, ShadowError, WriteEvent
+from tidegate.settings import Settings
+from tidegate.telemetry import get_logger
+
+log = get_logger("tidegate.service.serving.after_response")
+
+
+class AfterResponse:
+    """The background work of one replica.
+
+    Args:
+        settings: the fractions of requests to score and to retain.
+        registry: the registry of its metrics.
+        write_event: writes events.
+        draw: a random number from 0 up to 1, for the sampling.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        registry: CollectorRegistry,
+        write_event: WriteEvent,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._settings = settings.model
+        self._data_dir = settings.stack.data_dir
+        self._retain_fraction = settings.drift.keep_rows_share
+        self._registry = registry
+        self._write_event = write_event
+        self._draw = draw
+        self._worker = BackgroundWorker()
+        self.shadow: Shadow | None = None
+        rows = Counter(
+            "tidegate_rows_kept_total",
+            "Rows picked to be kept, by whether their event was written.",
+            ("written",),
+            registry=registry,
+        )
+        self._retained, self._lost = (rows.labels(word) for word in ("true", "false"))
+
+    async def load(self, model: Manifest) -> None:
+        """Load the shadow model, if the settings name one. A failure is logged; requests are not affected."""
+        path = self._settings.shadow_path
+        if path is None or not self._settings.shadow_share:
+            return
+        try:
+            artefact = await find_model(path, self._data_dir)
+            self.shadow = await asyncio.to_thread(
+                Shadow, model, artefact, self._registry, self._write_event
+            )
+        except (ArtefactError, ShadowError, OSError) as error:
+            # The reason is complete: a traceback would hide it.
+            log.error("shadow refused", shadow={"path": str(path)}, reason=str(error))  # noqa: TRY400
+            return
+        except Exception:
+            log.exception("shadow not loaded", shadow={"path": str(path)})
+            return
+        log.info("shadow loaded", shadow={"path": str(path), "version": self.shadow.version})
+
+    def after(
+        self,
+        model: Manifest,
+        schema: Schema,
+        matrix: Matrix,
+        predicted: Prediction,
+        *,
+        trace_id: str,
+        prediction_ids: Sequence[str] = (),
+    ) -> BackgroundTask | None:
+        """The work after the response is sent; None if there is none.
+
+        Args:
+            model: the manifest of the model that predicted.
+            schema: its features.
+            matrix: the rows.
+            predicted: their prediction.
+            trace_id: the request's.
+            prediction_ids: ids of the rows; without ids no row is retained, as no label could be joined.
+        """
+        shadow = self.shadow
+        scored = shadow is not None and self._draw() < self._settings.shadow_share
+        retained = bool(prediction_ids) and self._draw() < self._retain_fraction
+        if not (scored or retained):
+            return None
+
+        retain = partial(self._retain, model, schema, matrix, trace_id, prediction_ids)
+
+        async def enqueue() -> None:  # a coroutine, as Starlette runs a function in a thread
+            if retained and not self._worker.offer(retain):
+                self._lost.inc(len(matrix))
+            if scored and shadow is not None:
+                score = partial(shadow.score, matrix, predicted, trace_id)
+                if not self._worker.offer(score):
+                    shadow.metrics.drop("full", len(matrix))
+
+        return BackgroundTask(enqueue)
+
+    def close(self) -> None:
+        """Finish the queued work, within a short time."""
+        self._worker.close()
+
+    def _retain(
+        self,
+        model: Manifest,
+        schema: Schema,
+        matrix: Matrix,
+        trace_id: str,
+        prediction_ids: Sequence[str],
+    ) -> None:
+        values = [list(row.values()) for row in schema.decode(matrix)]
+        of = {"trace_id": trace_id, "model": model.name, "version": model.version}
+        for sentence, fields in row_events(schema.names, values, prediction_ids, **of):
+            self._write_event("rows", sentence, fields)
+        self._retained.inc(len(matrix))

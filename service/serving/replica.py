@@ -1,0 +1,241 @@
+"""A replica: one loaded model, its slots, and whether it is ready for requests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from time import perf_counter_ns
+from typing import Final, Literal, TypeAlias
+
+from prometheus_client import CollectorRegistry
+from starlette.background import BackgroundTask
+from starlette.types import Receive
+
+from tidegate.drift.counting.reference import BadReferenceError
+from tidegate.drift.feedback.outcome_metrics import OutcomeMetrics
+from tidegate.drift.feedback.prediction_ids import PredictionIds, answers_digest
+from tidegate.drift.feedback.processor import OutcomeDesk
+from tidegate.drift.feedback.signing_key import prediction_key
+from tidegate.runtime.slots_file import SlotsFile
+from tidegate.service.artefacts.import_cache import find_model
+from tidegate.service.model.artefact import ArtefactError, Manifest
+from tidegate.service.model.features import Matrix
+from tidegate.service.model.loaded_model import Model, held_out_accuracy, load_model, make_monitor
+from tidegate.service.model.prediction_recorder import PredictionRecorder
+from tidegate.service.model.predictor import Prediction
+from tidegate.service.model.work import Work, device_seconds, work_of
+from tidegate.service.problems import Detail, RequestError
+from tidegate.service.serving.after_response import AfterResponse
+from tidegate.service.serving.client_disconnect import cancel_on_disconnect
+from tidegate.service.serving.slots import SlotMetrics, Slots
+from tidegate.service.serving.slots_follower import SlotsFollower
+from tidegate.settings import Settings
+from tidegate.telemetry import annotate, current_ids, get_logger, span
+
+Phase: TypeAlias = Literal["loading", "ready", "draining", "failed"]
+
+log = get_logger("service")
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """The prediction for the rows of one request, and how it was made."""
+
+    prediction: Prediction
+    work: Work
+    simulated: bool
+
+    @property
+    def device(self) -> str:
+        """The device, as the response names it."""
+        return "simulated" if self.simulated else "cpu"
+
+
+class Replica:
+    """One replica of the service.
+
+    Args:
+        settings: the settings.
+        registry: the registry of its metrics.
+
+    Raises:
+        SettingsError: the key of prediction ids cannot be read.
+    """
+
+    def __init__(self, settings: Settings, registry: CollectorRegistry) -> None:
+        self.settings: Final = settings
+        self.phase: Phase = "loading"
+        self._registry = registry
+        self._key = prediction_key(settings)
+        self.ids: PredictionIds | None = None
+        self._desk: OutcomeDesk | None = None
+        self.after_response: AfterResponse | None = None
+        self.reason: str = ""
+        self.loaded: Model | None = None
+        self.recorder: Final = PredictionRecorder(registry, settings.drift.segments)
+        slots = settings.slots
+        self.slots: Final = Slots(
+            slots.per_replica,
+            wait_length=slots.wait_length,
+            wait_seconds=slots.wait_seconds,
+            metrics=SlotMetrics(registry),
+        )
+        file = SlotsFile(slots.file, slots.most) if slots.file else None
+        self.slots_follower: Final = SlotsFollower(self.slots, file)
+        self._threads = ThreadPoolExecutor(slots.most, thread_name_prefix="slot")
+
+    async def load(self) -> None:
+        """Load the model and become ready; on failure, `phase` is `failed` and `reason` is set."""
+        path = self.settings.model.path
+        try:
+            manifest = await self._load()
+        except (ArtefactError, BadReferenceError, OSError) as error:
+            self.phase, self.reason = "failed", str(error)
+            # The reason is complete: a traceback would hide it.
+            log.error("model refused", model={"path": str(path)}, reason=str(error))  # noqa: TRY400
+            return
+        except Exception as error:  # else the replica would stay "loading"
+            self.phase = "failed"
+            self.reason = f"{path} cannot be loaded: {type(error).__name__}: {error}"
+            log.exception("model not loaded", model={"path": str(path)}, reason=self.reason)
+            return
+        if self.phase == "loading":
+            self.phase = "ready"
+        log.info("model loaded", model={"name": manifest.name, "version": manifest.version})
+        if self.after_response is not None:  # the replica is ready before that
+            await self.after_response.load(manifest)
+
+    async def _load(self) -> Manifest:
+        artefact = await find_model(self.settings.model.path, self.settings.stack.data_dir)
+        manifest = artefact.manifest
+        model = await asyncio.to_thread(load_model, artefact)
+        monitor = await asyncio.to_thread(make_monitor, artefact, self.settings)
+        self.recorder.open(model, monitor)
+        self.ids, self._desk = self._open_feedback(manifest)
+        self.loaded = model
+        return manifest
+
+    def drain(self) -> None:
+        """Stop being ready. Requests that still arrive are answered."""
+        self.phase = "draining"
+
+    def close(self) -> None:
+        """Stop the threads."""
+        if self.after_response is not None:
+            self.after_response.close()
+        self._threads.shutdown(wait=False)
+
+    def model(self) -> Model:
+        """The loaded model.
+
+        Raises:
+            RequestError: 503, no model is loaded.
+        """
+        if self.loaded is None:
+            message = f"The model is not loaded: {self.reason or self.phase}"
+            detail = Detail(("model",), message, "not_ready")
+            raise RequestError(503, detail, headers={"Retry-After": "1"})
+        return self.loaded
+
+    def after(
+        self, model: Model, matrix: Matrix, result: BatchResult, prediction_ids: Sequence[str] = ()
+    ) -> BackgroundTask | None:
+        """The work after this response is sent; None if there is none."""
+        if self.after_response is None or (ids := current_ids()) is None:
+            return None
+        return self.after_response.after(
+            model.manifest,
+            model.schema,
+            matrix,
+            result.prediction,
+            trace_id=ids[0],
+            prediction_ids=prediction_ids,
+        )
+
+    def desk(self) -> OutcomeDesk:
+        """The processor of true labels.
+
+        Raises:
+            RequestError: 503, the model is not loaded.
+        """
+        self.model()
+        assert self._desk is not None  # noqa: S101 (it is opened with the model)
+        return self._desk
+
+    def _open_feedback(self, manifest: Manifest) -> tuple[PredictionIds, OutcomeDesk]:
+        drift = self.settings.drift
+        of = (manifest.name, manifest.version, manifest.classes)
+        answers = answers_digest(manifest.name, manifest.classes)
+        ids = PredictionIds(self._key, manifest.version, answers)
+        desk = OutcomeDesk(
+            *of,
+            ids,
+            accept_seconds=drift.label_accept_seconds,
+            memory=drift.label_memory,
+            metrics=OutcomeMetrics(self._registry, *of),
+            accuracy=held_out_accuracy(manifest),
+        )
+        return ids, desk
+
+    async def predict(
+        self, model: Model, matrix: Matrix, work: Work | None, receive: Receive
+    ) -> BatchResult:
+        """Wait for a slot and predict a batch in it.
+
+        Args:
+            model: the model.
+            matrix: rows encoded by its schema.
+            work: the kind of the request; None to take it from the number of rows.
+            receive: the request's ASGI channel, which reports that the client closed the connection.
+
+        Raises:
+            RequestError: 503 no slot became free in time; 499 the client closed the connection. Its slot
+                is released when the model has finished.
+        """
+        kind = work or work_of(len(matrix))
+        manifest = model.manifest
+        annotate(
+            model={"name": manifest.name, "version": manifest.version},
+            rows=len(matrix),
+            work=kind,
+        )
+        seconds = device_seconds(self.settings.device, kind)
+        if not seconds and self.slots.has_free and len(matrix) <= model.inline_rows:
+            prediction = await self._work(
+                model, matrix, 0.0
+            )  # it does not suspend, so nothing can cancel it
+        else:
+            async with cancel_on_disconnect(receive):
+                prediction = await self._work(model, matrix, seconds)
+        self.recorder.record(model, matrix, prediction)
+        return BatchResult(prediction, kind, self.settings.device.simulated)
+
+    async def _work(self, model: Model, matrix: Matrix, seconds: float) -> Prediction:
+        with span("slot.wait"):
+            slot = await self.slots.acquire()
+        with slot:
+            annotate(queue_ns=slot.waited_ns)
+            start_ns = perf_counter_ns()
+            with span("model.predict", rows=len(matrix)):
+                prediction = await self._predict(model, matrix)
+            if seconds:
+                with span("device.simulated", seconds=seconds):
+                    spent = (perf_counter_ns() - start_ns) / 1e9
+                    await asyncio.sleep(max(0.0, seconds - spent))
+            self.recorder.statistics.slot_ns += perf_counter_ns() - start_ns
+        self.recorder.statistics.queue_ns += slot.waited_ns
+        return prediction
+
+    async def _predict(self, model: Model, matrix: Matrix) -> Prediction:
+        predict = model.predictor.predict
+        if len(matrix) <= model.inline_rows:
+            return predict(matrix)
+        work = asyncio.get_running_loop().run_in_executor(self._threads, predict, matrix)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            # A thread cannot be cancelled, so the slot stays in use until it has finished.
+            await asyncio.wait([work])
+            raise

@@ -1,0 +1,189 @@
+"""Request slots: the concurrency limit of a replica, and the queue for a slot."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter_ns
+from typing import Final, Self
+
+from prometheus_client import CollectorRegistry, Gauge, Histogram
+
+from tidegate.service.problems import Detail, RequestError
+
+# From a light request on the CPU (0.1 ms) to the longest simulated one, and finer around the demo's
+# 30, 80 and 200 ms, because the autoscaler computes quantiles from these buckets.
+SLOT_BUCKETS: Final = (
+    *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.09),
+    *(0.125, 0.15, 0.2, 0.225, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0),
+)
+
+
+class SlotMetrics:
+    """The metrics of the slots."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.seconds: Final = Histogram(
+            "tidegate_slot_seconds",
+            "Time a request spent in a slot: the service time.",
+            buckets=SLOT_BUCKETS,
+            registry=registry,
+        )
+        self.total: Final = Gauge(
+            "tidegate_slots", "Requests that this replica works on at once.", registry=registry
+        )
+        self.busy: Final = Gauge(
+            "tidegate_slots_busy", "Slots that are in use now.", registry=registry
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A slot in use.
+
+    Attributes:
+        slots: the slots of the replica.
+        waited_ns: time that the request waited for it, in nanoseconds.
+        since_ns: when it was acquired, on the clock of the slots.
+    """
+
+    slots: Slots
+    waited_ns: int
+    since_ns: int
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.slots.release(self)
+
+
+class Slots:
+    """Request slots, in first-in, first-out order.
+
+    The gateway sends no more requests than there are slots, so requests normally do not wait here. The
+    queue is bounded in length and time for callers that bypass the gateway.
+
+    Args:
+        count: the number of slots.
+        wait_length: the largest number of waiting requests; further ones are refused.
+        wait_seconds: the longest wait.
+        metrics: the metrics of the slots.
+        clock_ns: a monotonic clock, in nanoseconds.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        *,
+        wait_length: int,
+        wait_seconds: float,
+        metrics: SlotMetrics,
+        clock_ns: Callable[[], int] = perf_counter_ns,
+    ) -> None:
+        self._count = count
+        self._busy = 0
+        self._wait_length = wait_length
+        self._wait_seconds = wait_seconds
+        self._metrics = metrics
+        self._clock_ns = clock_ns
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        metrics.total.set(count)
+        metrics.busy.set(0)
+
+    @property
+    def count(self) -> int:
+        """The number of slots."""
+        return self._count
+
+    @property
+    def busy(self) -> int:
+        """The number of slots in use; after a reduction it may exceed `count` until requests end."""
+        return self._busy
+
+    @property
+    def waiting(self) -> int:
+        """The number of requests that wait for a slot."""
+        return len(self._waiting)
+
+    @property
+    def has_free(self) -> bool:
+        """Whether the next request gets a slot at once."""
+        return self._busy < self._count
+
+    def resize(self, count: int) -> None:
+        """Change the number of slots.
+
+        New slots go to waiting requests at once. A busy slot is removed when its request ends.
+        """
+        self._count = count
+        self._metrics.total.set(count)
+        self._admit()
+
+    async def acquire(self) -> Slot:
+        """Acquire a slot. Use it at once as `with slot:`, which releases it at the end.
+
+        Raises:
+            RequestError: 503 with Retry-After: the queue is full, or the wait was too long.
+        """
+        asked_ns = self._clock_ns()
+        if self.has_free:
+            self._busy += 1
+            self._metrics.busy.set(self._busy)
+        else:
+            await self._wait()
+        got_ns = self._clock_ns()
+        return Slot(self, waited_ns=got_ns - asked_ns, since_ns=got_ns)
+
+    def release(self, slot: Slot) -> None:
+        """Release a slot to the next waiting request; `with slot:` does it."""
+        self._metrics.seconds.observe((self._clock_ns() - slot.since_ns) / 1e9)
+        self._free()
+
+    async def _wait(self) -> None:
+        if len(self._waiting) >= self._wait_length:
+            raise self._overloaded(
+                f"All {self.count} slots are busy and {self.waiting} requests wait"
+            )
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                await turn
+        except TimeoutError:
+            if self._left(turn):
+                return
+            message = f"No slot of {self.count} became free within {self._wait_seconds:g} s"
+            raise self._overloaded(message) from None
+        except asyncio.CancelledError:
+            if self._left(turn):
+                self._free()
+            raise
+
+    def _left(self, turn: asyncio.Future[None]) -> bool:
+        """Leave the queue; True if a slot was assigned at the same moment."""
+        if turn.done() and not turn.cancelled():
+            return True
+        if turn in self._waiting:
+            self._waiting.remove(turn)
+        return False
+
+    def _free(self) -> None:
+        self._busy -= 1
+        self._admit()
+
+    def _admit(self) -> None:
+        """Assign the free slots to the requests that have waited longest."""
+        while self._waiting and self.has_free:
+            turn = self._waiting.popleft()
+            if not turn.done():  # else its request is leaving the queue
+                turn.set_result(None)
+                self._busy += 1
+        self._metrics.busy.set(self._busy)
+
+    def _overloaded(self, message: str) -> RequestError:
+        retry_after = {"Retry-After": str(math.ceil(self._wait_seconds))}
+        return RequestError(503, Detail(("slots",), message, "no_slot"), headers=retry_after)

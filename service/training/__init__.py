@@ -1,0 +1,1 @@
+"""Training and retraining of the flight-delay model."""

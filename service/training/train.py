@@ -1,0 +1,190 @@
+"""Train the flight-delay model and write its artefact, unless a current one exists."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import orjson
+from rich.console import Console
+
+from tidegate.service.artefacts.provenance import versions, write_samples
+from tidegate.service.model import artefact
+from tidegate.service.model.features import Feature
+from tidegate.service.training import flights as dataset
+
+NAME: Final = "flights"
+WINDOW: Final = ["2013-01-01", "2013-02-28"]
+SAMPLES: Final = 500
+_CODE: Final = (
+    "artefacts/onnx_export",
+    "artefacts/reference",
+    "model/features",
+    "training/flights",
+    "training/forest",
+    "training/train",
+)
+
+
+def train_flights(out: Path, *, force: bool = False, console: Console | None = None) -> None:
+    """Train on January and February, compare the ONNX model, and write the artefact.
+
+    An artefact that is complete and has the same inputs (data, code and versions) is not trained again. Only
+    an artefact of this training is overwritten: `model.path`, which the demos train into, may name a
+    candidate or a file of the user.
+
+    Args:
+        out: the artefact folder; it is replaced atomically.
+        force: train even if the artefact is current.
+        console: the console for progress.
+
+    Raises:
+        ArtefactError: `out` has something else, which is not overwritten.
+        FileNotFoundError: the data set is not installed.
+        ExportError: the ONNX model predicts differently; nothing is written.
+    """
+    console = console or Console()
+    artefact.refuse_foreign(out)
+    with artefact.locked(out):
+        _refuse_others(out)
+        inputs = inputs_digest()
+        if not force and is_current(out, inputs):
+            console.print(f"model {out} is current")
+            return
+        with artefact.staged(out) as folder:
+            manifest = _train(folder, inputs, console)
+        console.print(f"model {manifest.name} {manifest.version} → {out}")
+
+
+def is_current(out: Path, inputs: str) -> bool:
+    """Whether an artefact is complete and has these inputs."""
+    try:
+        return artefact.load(out).manifest.inputs == inputs
+    except artefact.ArtefactError:
+        return False
+
+
+def _refuse_others(out: Path) -> None:
+    try:
+        text = (out / artefact.MANIFEST).read_bytes()
+    except FileNotFoundError:
+        return
+    try:
+        found = orjson.loads(text)
+        trained, what = found["trained"], f"{found['name']} {found['version']}"
+        # A candidate has the same name and possibly the same window, but it has a parent.
+        window = trained.get("window")
+        ours = found["name"] == NAME and window == WINDOW and "parent" not in trained
+    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError):
+        ours, what = False, "an artefact"
+    if not ours:
+        raise artefact.ArtefactError(
+            f"{out} has {what}, which `tidegate train` did not create, and is not overwritten: "
+            "choose another folder, by --out or for the demos by TIDEGATE_MODEL__PATH=artefacts/flights"
+        )
+
+
+def inputs_digest() -> str:
+    """Digest of the inputs of training: data, code and versions."""
+    seen = hashlib.sha256()
+    code = [Path(__file__).parents[1] / f"{name}.py" for name in _CODE]
+    for file in (*dataset.source_files(), *code):
+        seen.update(artefact.digest_file(file).encode())
+    seen.update(orjson.dumps(versions(), option=orjson.OPT_SORT_KEYS))
+    return f"sha256:{seen.hexdigest()}"
+
+
+def _train(folder: Path, inputs: str, console: Console) -> artefact.Manifest:
+    # Imported here, so that a current artefact does not cost the import of scikit-learn.
+    import joblib  # noqa: PLC0415
+
+    from tidegate.service.artefacts import reference  # noqa: PLC0415
+    from tidegate.service.artefacts.onnx_export import classes_of, export  # noqa: PLC0415
+    from tidegate.service.model.predictor import Predictor  # noqa: PLC0415
+    from tidegate.service.training import forest  # noqa: PLC0415
+
+    start = time.perf_counter()
+    with _step(console, "read flights and weather"):
+        flights = dataset.read_flights()
+        rows = forest.split(flights)
+        window = rows.fit | rows.held_out
+        features = _observed(flights.features, flights.matrix[rows.fit])
+    with _step(console, f"fit {forest.TREES} trees on {int(rows.fit.sum()):,} flights"):
+        model = forest.fit(flights, rows.fit)
+        joblib.dump(model, folder / artefact.MODEL, compress=3)
+    with _step(console, f"convert to ONNX, compare on {int(rows.held_out.sum()):,} held-out rows"):
+        graph, parity = export(model, features, flights.matrix[rows.held_out])
+        (folder / artefact.ONNX).write_bytes(graph)
+    with _step(console, "measure"):
+        predictor = Predictor(graph, features)
+        found = predictor.predict(flights.matrix[rows.held_out])
+        metrics: dict[str, Any] = {"held_out": forest.score(found, flights.late[rows.held_out])}
+        calibration = forest.calibrate(found, flights.late[rows.held_out])
+        given = np.bincount(found.labels, minlength=len(classes_of(model))).tolist()
+        metrics["months"] = {}
+        for month in range(forest.WINDOW_MONTHS[-1] + 1, 13):
+            picked = flights.month == month
+            found = predictor.predict(flights.matrix[picked])
+            metrics["months"][str(month)] = forest.score(found, flights.late[picked])
+    with _step(console, "write reference and samples"):
+        bins = reference.build_reference(features, flights.matrix[window], calibration, given)
+        (folder / artefact.REFERENCE).write_text(bins.model_dump_json() + "\n", encoding="utf-8")
+        write_samples(folder, features, flights.matrix[_some(rows.later)])
+    _print_scores(console, metrics)
+    seconds = time.perf_counter() - start
+    trained: dict[str, Any] = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "window": WINDOW,
+        "rows": int(rows.fit.sum()),
+        "held_out_rows": int(rows.held_out.sum()),
+        "seconds": round(seconds, 1),
+    }
+    return artefact.write_manifest(
+        folder,
+        name=NAME,
+        description="Will this flight arrive 15 minutes late or more?",
+        features=features,
+        classes=classes_of(model),
+        inputs=inputs,
+        trained=trained,
+        metrics=metrics,
+        parity=parity.as_json(),
+        versions=versions(),
+    )
+
+
+def _print_scores(console: Console, metrics: dict[str, Any]) -> None:
+    months = {f"month {month}": scores for month, scores in metrics["months"].items()}
+    for name, scores in ({"held out": metrics["held_out"]} | months).items():
+        console.print(
+            f"  {name:9} late {scores['late_share']:.3f}  AUC {scores['auc']:.3f}"
+            f"  accuracy {scores['accuracy']:.3f}  Brier {scores['brier']:.3f}"
+        )
+
+
+def _observed(features: tuple[Feature, ...], matrix: Any) -> tuple[Feature, ...]:
+    low, high = np.nanmin(matrix, axis=0), np.nanmax(matrix, axis=0)
+    return tuple(
+        feature
+        if feature.kind == "category"
+        else feature.model_copy(update={"observed": (float(str(low[i])), float(str(high[i])))})
+        for i, feature in enumerate(features)
+    )
+
+
+def _some(rows: Any) -> Any:
+    return np.random.default_rng(0).choice(np.flatnonzero(rows), SAMPLES, replace=False)
+
+
+@contextmanager
+def _step(console: Console, what: str) -> Iterator[None]:
+    start = time.perf_counter()
+    with console.status(what):
+        yield
+    console.print(f"✓ {what} ({time.perf_counter() - start:.1f} s)")

@@ -1,0 +1,268 @@
+"""`tidegate explain` against a real embedded store; a person's view."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from tidegate.autoscaler.audit import explain as explaining
+from tidegate.autoscaler.audit.explain import explain
+from tidegate.autoscaler.audit.intervals import Stretch, stretches
+from tidegate.cli import app
+from tidegate.events.event import Event, Origin, make_event
+from tidegate.settings import Settings, load
+from tidegate.store import open_store
+from tidegate.store.search import paging
+
+ORIGIN = Origin("flights", "1.2.3", "test", "autoscaler", "default")
+SIGNALS = {"arrival_rate": 212.0, "service_seconds": 0.081, "in_system": 18.0, "ready": 5}
+START_NS = 1_772_438_400 * 10**9  # 08:00:00
+UP = "5 → 7: 212 requests/s × 0.081 s = 17.2 slots of work; 7 replicas keep P(wait > 0.31 s) ≤ 2 %"  # noqa: RUF001
+WORK = "7 held: 190 requests/s × 0.08 s = 15.2 slots of work"  # noqa: RUF001
+HELD = f"{WORK}; 6 replicas keep P(wait > 0.31 s) ≤ 2 %; 7 is the largest target of 180 s"
+
+HOLDING = "08:00:10 – 08:03:15  "  # noqa: RUF001
+
+
+def decided(tick: int, previous: int, desired: int, message: str, reason: str) -> Event:
+    told = {
+        "desired": desired,
+        "previous": previous,
+        "reason": reason,
+        "policy": "sloq",
+        "signals": SIGNALS,
+    }
+    return make_event(
+        ORIGIN,
+        "decision",
+        message,
+        unix_ns=START_NS + tick * 5 * 10**9,
+        fields={"tidegate": {"decision": told}},
+    )
+
+
+STORY = [
+    decided(0, 5, 5, "5 held: the arrival rate is not known", "no-signal"),
+    decided(1, 5, 7, UP, "up"),
+    *(decided(tick, 7, 7, HELD, "stabilized") for tick in range(2, 40)),
+    decided(40, 7, 6, "7 → 6: fewer", "down"),
+    decided(41, 6, 5, "6 → 5: fewer", "down"),
+]
+
+
+@pytest.fixture(autouse=True)
+def utc() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    made = load(stack={"data_dir": tmp_path / "data"})
+    with closing(open_store(made)) as store:
+        store.append(STORY)
+    return made
+
+
+def shown(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return capsys.readouterr().out.splitlines()
+
+
+def test_changes_stand_alone_and_what_repeats_is_drawn_together(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert explain(settings, last=20, inputs=False, follow=False, as_json=False) == 0
+    assert shown(capsys) == [
+        "08:00:00             5 held: the arrival rate is not known",
+        f"08:00:05             {UP}",
+        f"{HOLDING}{WORK}; …; 7 is the largest target of 180 s (38 ticks)",
+        "08:03:20             7 → 6: fewer",
+        "08:03:25             6 → 5: fewer",
+    ]
+
+
+def test_so_many_lines_are_shown_and_a_long_hold_is_read_to_its_beginning(
+    settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explaining, "PAGES", (4, 100))
+    assert explain(settings, last=3, inputs=False, follow=False, as_json=False) == 0
+    lines = shown(capsys)
+    assert [line[:21] for line in lines] == [
+        HOLDING,
+        "08:03:20             ",
+        "08:03:25             ",
+    ]
+
+
+def test_what_was_measured_is_shown_on_request(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert explain(settings, last=4, inputs=True, follow=False, as_json=False) == 0
+    title, *rows = shown(capsys)
+    assert title.split()[:4] == ["time", "number", "reason", "rate/s"]
+    assert rows[0].split() == [
+        "08:00:05", "5", "→", "7", "up", "212", "0.081", "18", "5", "–", "–",  # noqa: RUF001
+    ]  # fmt: skip
+
+
+def test_json_has_every_tick_as_it_was_written(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert explain(settings, last=10, inputs=False, follow=False, as_json=True) == 0
+    assert [json.loads(line) for line in shown(capsys)] == STORY[-10:]
+
+
+def test_an_empty_store_and_one_that_cannot_be_read_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = load(stack={"data_dir": tmp_path / "empty"})
+    with closing(open_store(empty)):
+        pass
+    assert explain(empty, last=1, inputs=False, follow=False, as_json=False) == 1
+    assert capsys.readouterr().err == "no decision is in the store\n"
+    away = load(store={"kind": "elasticsearch", "elasticsearch": {"url": "http://127.0.0.1:9"}})
+    assert explain(away, last=1, inputs=False, follow=False, as_json=False) == 2
+    assert capsys.readouterr().err.startswith("explain: ")
+
+
+def test_it_follows_until_it_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = load(stack={"data_dir": tmp_path / "data"})
+    monkeypatch.setattr(explaining, "FOLLOW_SECONDS", 0.05)
+    # It is read while it is written: capsys, which empties it, would lose what comes in between.
+    said = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", said)
+    # What came before the start of `explain` is not told; what is this little ahead is, at once.
+    start_ns = time.time_ns() + int(paging.TOLERANCE.total_seconds() * 0.8e9)
+
+    def event(after: int, previous: int, desired: int) -> Event:
+        told = decided(0, previous, desired, f"{previous} to {desired}", "hold")
+        return make_event(
+            ORIGIN, "decision", told["message"], unix_ns=start_ns + after * 10**6,
+            fields={"tidegate": told["tidegate"]},
+        )  # fmt: skip
+
+    with closing(open_store(made)) as store:
+        over = threading.Event()
+
+        def tell() -> None:
+            deadline = time.monotonic() + 30
+            for batch in ([event(0, 5, 5), event(1, 5, 5)], [event(2, 5, 5)], [event(3, 5, 7)]):
+                store.append(batch)
+            while "5 to 7" not in said.getvalue() and time.monotonic() < deadline:
+                if over.wait(0.01):
+                    return
+            os.kill(os.getpid(), signal.SIGINT)
+
+        # Started in the background, a process ignores the key.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        teller = threading.Thread(target=tell)
+        teller.start()
+        try:
+            assert explain(made, last=1, inputs=False, follow=True, as_json=False) == 0
+        finally:
+            over.set()
+            teller.join()
+            signal.signal(signal.SIGINT, before)
+    lines = re.findall(r"\d to \d", said.getvalue())
+    # Holds that arrive in several deliveries are one stretch: it is told when it begins.
+    assert (lines[0], lines[-1]) == ("5 to 5", "5 to 7")
+
+
+def test_the_command_takes_its_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGATE_STACK__DATA_DIR", str(tmp_path / "none"))
+    result = CliRunner().invoke(app, ["explain", "--last", "0"])
+    assert result.exit_code == 2
+    result = CliRunner().invoke(app, ["explain", "--last", "3", "--inputs"])
+    assert (result.exit_code, result.stdout) in {(1, ""), (2, "")}
+
+
+def test_an_event_that_says_nothing_is_a_stretch_too(recorded: Callable[..., list[Any]]) -> None:
+    odd: list[Event] = [{"event": {"dataset": "tidegate.decision"}}, {"tidegate": {"decision": 7}}]
+    assert [one.count for one in stretches(odd)] == [2]
+    assert sum(one.count for one in stretches(recorded(ticks=60))) == 60
+
+
+def lent(tick: int, slots: int, asked: int, message: str) -> Event:
+    event = decided(tick, 3, 3, message, "hold")
+    told = event["tidegate"]["decision"]
+    told |= {"slots": slots, "signals": {**SIGNALS, "slots_asked": asked}}
+    return event
+
+
+LENT = [
+    lent(0, 2, 2, "3 held: little to do"),
+    lent(1, 4, 2, "3 held: much to do; they start; 4 slots a replica until they are ready"),
+    lent(2, 4, 4, "3 held: much to do; they start; 4 slots a replica until they are ready"),
+    lent(3, 4, 4, "3 held: much to do; they start; 4 slots a replica until they are ready"),
+    lent(4, 2, 4, "3 held: they are ready; 2 slots a replica again"),
+    lent(5, 2, 2, "3 held: they are ready"),
+]
+
+
+def test_a_change_of_slots_is_a_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = load(stack={"data_dir": tmp_path / "data"})
+    with closing(open_store(settings)) as store:
+        store.append(LENT)
+    assert explain(settings, last=10, inputs=False, follow=False, as_json=False) == 0
+    lines = [line[21:] for line in shown(capsys)]
+    assert lines == [
+        "3 held: little to do",
+        "3 held: much to do; they start; 4 slots a replica until they are ready",
+        "3 held: much to do; …; 4 slots a replica until they are ready (2 ticks)",
+        "3 held: they are ready; 2 slots a replica again",
+        "3 held: they are ready",
+    ]
+    assert explain(settings, last=10, inputs=True, follow=False, as_json=False) == 0
+    numbers = [line.split("hold")[0][9:].strip() for line in shown(capsys)[1:]]
+    assert numbers == ["3 × 2", "3 × 2 → 3 × 4", "3 × 4", "3 × 4 → 3 × 2", "3 × 2"]  # noqa: RUF001
+
+
+def paused(tick: int, message: str, reason: str, control: dict[str, object] | None) -> Event:
+    event = decided(tick, 4, 4, message, reason)
+    event["tidegate"]["decision"]["inputs"] = {"control": control} if control else {}
+    return event
+
+
+def test_a_pause_is_told_of_the_time_that_it_was_in_force(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = load(stack={"data_dir": tmp_path / "data"})
+    told: dict[str, object] = {"until": 1.0, "min": 3, "max": None}
+    with closing(open_store(made)) as store:
+        store.append(
+            [
+                *(paused(tick, "4 held: idle", "hold", None) for tick in range(20)),
+                *(paused(tick, "4 held: idle; by hand", "hold", told) for tick in (20, 21)),
+                paused(22, "4 held: idle", "hold", None),
+            ]
+        )
+    assert explain(made, last=9, inputs=False, follow=False, as_json=False) == 0
+    assert shown(capsys) == [
+        "08:00:00 – 08:01:35  4 held: idle (20 ticks)",  # noqa: RUF001
+        "08:01:40 – 08:01:45  4 held: idle; by hand (2 ticks)",  # noqa: RUF001
+        "08:01:50             4 held: idle",
+    ]
+
+
+def test_a_sentence_is_cut_between_parentheses_and_not_within() -> None:
+    message = "4 held: bounds from 4 to 6; a; else 3 (4 → 3: 2 requests/s; few; 3 are enough)"
+    stretch = Stretch(decided(0, 4, 4, message, "limited"), decided(0, 4, 4, message, "limited"))
+    assert stretch.sentence == (
+        "4 held: bounds from 4 to 6; …; else 3 (4 → 3: 2 requests/s; few; 3 are enough)"
+    )

@@ -1,0 +1,52 @@
+"""Replay: what is said of an event that holds no decision. (Real ones: test_simulation.py.)"""
+
+from typing import Any
+
+import pytest
+
+from tidegate.autoscaler.audit.replay import replay
+from tidegate.autoscaler.live.configured_policy import configured
+from tidegate.autoscaler.types import Signals
+from tidegate.settings import Settings
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        {"tidegate": None},
+        {"tidegate": {"decision": {}}},
+        {"tidegate": {"decision": {"policy": "hpa", "inputs": None}}},
+        {
+            "tidegate": {
+                "decision": {
+                    "policy": "hpa",
+                    "inputs": {"parameters": {"min": 1, "max": 2}},
+                    "state": {},
+                    "signals": {"luck": 7},
+                    "now": 0.0,
+                }
+            }
+        },
+    ],
+)
+def test_an_event_that_is_no_decision_is_said_to_be_none(event: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="this event is not a decision"):
+        replay(event)
+
+
+def test_a_decision_within_a_schedule_is_made_again(desk: Any) -> None:
+    window = {"cron": "0 8 * * mon", "minutes": 60, "min": 4}
+    choice = configured(Settings.model_validate({"autoscaler": {"schedule": [window]}}))
+    seen = Signals(0.0, None, 0.0, 2, 1, 1, 1, None, 0.5, unix_seconds=1_772_438_400.0)
+    decision = choice.policy({}, seen, 5.0)
+    desk.decided(choice.words, {}, seen, 5.0, decision)
+    [event] = desk.events("decision")
+    assert decision.desired == 4
+    assert replay(event) == decision
+
+
+def test_a_policy_that_is_not_known_here_is_named() -> None:
+    event = {"tidegate": {"decision": {"policy": "oracle", "inputs": {"parameters": {}}}}}
+    with pytest.raises(ValueError, match="there is no policy 'oracle'"):
+        replay(event)

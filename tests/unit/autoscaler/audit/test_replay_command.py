@@ -1,0 +1,268 @@
+"""`tidegate replay`: the same numbers to the byte, or those of another policy."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable
+from copy import deepcopy
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from typer.testing import CliRunner
+
+from tidegate.autoscaler.audit.decisions import Decided, read_decisions
+from tidegate.autoscaler.audit.replay_command import replays
+from tidegate.autoscaler.audit.what_if import STARTUP_SECONDS, startup_seconds, totals, what_if
+from tidegate.autoscaler.policy_builder import choose
+from tidegate.autoscaler.policy_registry import KINDS, Goal
+from tidegate.autoscaler.types import Bounds, Policy, Signals
+from tidegate.cli import app
+from tidegate.settings import Settings
+
+Recorded = Callable[..., list[dict[str, Any]]]
+SETTINGS = Settings.model_validate({"slo": {"latency_seconds": 0.6}})
+GOAL = Goal(Bounds(1, 30), 0.6)
+
+
+def always(words: str) -> Callable[[Decided], Policy]:
+    policy = choose(words, GOAL).policy
+    return lambda _: policy
+
+
+def write(path: Path, events: list[dict[str, Any]]) -> str:
+    path.write_bytes(b"".join(orjson.dumps(event) + b"\n" for event in events))
+    return str(path)
+
+
+def read(events: list[dict[str, Any]]) -> list[Decided]:
+    def complain(line: int, why: str) -> None:
+        pytest.fail(f"{line}: {why}")
+
+    return list(read_decisions([orjson.dumps(event) for event in events], complain))
+
+
+@pytest.mark.parametrize("words", [*KINDS, "max(sloq,hpa:inflight=0.7)", "min(max(sloq,step),kpa)"])
+def test_every_policy_decides_the_same_again(
+    words: str, recorded: Recorded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "decisions.ndjson", recorded(words))
+    assert replays(SETTINGS, path, policy="", as_json=False) == 0
+    assert capsys.readouterr().out == "120 decisions, each the same to the byte\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"desired": 99}, "desired: 99 was decided, "),
+        ({"reason": "luck"}, 'reason: "luck" was decided, '),
+        ({"slots": 7}, "slots: 7 was decided, null is decided now"),
+    ],
+)
+def test_the_first_difference_is_named(
+    change: dict[str, Any],
+    says: str,
+    recorded: Recorded,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    events = recorded(ticks=9)
+    for event in events[4:]:
+        event["tidegate"]["decision"].update(change)
+    path = write(tmp_path / "decisions.ndjson", events)
+    assert replays(SETTINGS, path, policy="", as_json=False) == 1
+    said = capsys.readouterr().out
+    assert said.startswith(f"{path}:5: 2026-03-02T08:")
+    assert says in said
+
+
+def test_a_difference_in_the_last_bit_of_an_input_is_one(
+    recorded: Recorded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events = recorded(ticks=3)
+    inputs = events[1]["tidegate"]["decision"]["inputs"]
+    inputs["load"] += 2**-50
+    path = write(tmp_path / "decisions.ndjson", events)
+    assert replays(SETTINGS, path, policy="", as_json=True) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["decisions"], told["same"], told["first"]["line"]) == (3, False, 2)
+    assert told["first"]["difference"].startswith("inputs.load: ")
+
+
+def test_bad_lines_are_named_and_passed_over_and_other_events_too(
+    recorded: Recorded,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    good = recorded(ticks=1)[0]
+    broken = deepcopy(good)
+    del broken["tidegate"]["decision"]["signals"]["ready"]
+    lines = [
+        b"{",
+        b"7",
+        b"",
+        b'{"event": {"dataset": "tidegate.app"}}',
+        orjson.dumps(broken),
+        orjson.dumps(good),
+    ]
+    stdin = io.TextIOWrapper(io.BytesIO(b"\n".join(lines)))
+    monkeypatch.setattr("sys.stdin", stdin)
+    assert replays(SETTINGS, "-", policy="", as_json=False) == 0
+    said = capsys.readouterr()
+    assert said.out == "1 decisions, each the same to the byte\n"
+    assert said.err.splitlines() == [
+        "replay: stdin:1 is no event: passed over",
+        "replay: stdin:2 is no event: passed over",
+        (
+            "replay: stdin:5 is no decision that can be made again:"
+            " tidegate.decision.signals.ready: Field required: passed over"
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "policy", "says"),
+    [
+        (b"", "", "has no decision"),
+        (b"GOOD", "guess", "there is no policy 'guess'"),
+        (b"ORACLE", "", "line 1: there is no policy 'oracle'"),
+    ],
+)
+def test_what_cannot_be_done_is_told(  # noqa: PLR0917 - cases and fixtures
+    content: bytes,
+    policy: str,
+    says: str,
+    recorded: Recorded,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "some.ndjson"
+    event = recorded(ticks=1)[0]
+    if content == b"ORACLE":
+        event["tidegate"]["decision"]["policy"] = "oracle"
+    path.write_bytes(orjson.dumps(event) if content else b"")
+    assert replays(SETTINGS, str(path), policy=policy, as_json=False) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("replay: ")
+    assert says in told.err
+
+
+def test_what_another_policy_would_have_done(
+    recorded: Recorded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "decisions.ndjson", recorded())
+    result = CliRunner().invoke(app, ["replay", path, "--policy", "step", "--json"])
+    assert result.exit_code == 0
+    told = json.loads(result.stdout)
+    assert (told["policy"], len(told["ticks"])) == ("step", 120)
+    # One more a minute at most: it lags behind what the spike needs.
+    assert told["other"]["replica_seconds"] < told["actual"]["replica_seconds"]
+    steps = [tick["other"] for tick in told["ticks"]]
+    assert max(abs(b - a) for a, b in pairwise(steps)) == 1
+    assert replays(SETTINGS, path, policy="hpa:inflight=0.7", as_json=False) == 0
+    shown = capsys.readouterr().out
+    assert "hpa:inflight=0.7: " in shown
+    assert "replica-seconds" in shown
+
+
+def test_the_same_policy_from_the_same_start_would_have_done_much_the_same(
+    recorded: Recorded,
+) -> None:
+    rows = what_if(read(recorded()), always("sloq"), 5.0)
+    actual, other = totals(rows)
+    assert other.replica_seconds == pytest.approx(actual.replica_seconds, rel=0.15)
+    assert rows[0].held == rows[0].actual.signals.desired
+
+
+def test_a_restart_begins_anew_and_the_time_between_is_nobodys(recorded: Recorded) -> None:
+    events = recorded(ticks=20)
+    again = deepcopy(events[:10])
+    again[0]["tidegate"]["decision"]["state"] = {}
+    rows = what_if(read([*events[:10], *again]), always("hpa"), 5.0)
+    assert [row.seconds for row in rows] == [*[5.0] * 9, 0.0] * 2
+    assert rows[10].held == rows[10].actual.signals.desired
+
+
+def test_start_up_times_are_those_that_replicas_took(recorded: Recorded) -> None:
+    assert startup_seconds(read(recorded())) == pytest.approx(12.0, abs=5.0)
+    assert startup_seconds([]) == STARTUP_SECONDS
+
+
+def test_replicas_of_the_other_policy_start_too_and_share_the_work(recorded: Recorded) -> None:
+    seen: list[Signals] = []
+    own = choose("hpa:inflight=0.3", GOAL).policy
+
+    def watched(state: dict[str, Any], signals: Signals, now: float) -> Any:
+        seen.append(signals)
+        return own(state, signals, now)
+
+    events = recorded()
+    away = events[50]["tidegate"]["decision"]["signals"]
+    away.update(ready=0, running=0)
+    what_if(read(events), lambda _: watched, 5.0)
+    assert any(signals.ready < signals.running for signals in seen)
+    assert (seen[50].ready, seen[50].running) == (0, 0)
+    for signals in [one for one in seen if one.running]:
+        assert signals.busy is not None
+        assert signals.in_system == signals.busy + (signals.queued or 0.0)
+        assert signals.busy <= 4 * signals.ready
+
+
+def lent(events: list[dict[str, Any]]) -> list[Decided]:
+    """As a live autoscaler that may set slots would have recorded them: 4 of its own, told by the resizer."""
+    asked = 4
+    for event in events:
+        told = event["tidegate"]["decision"]
+        told["inputs"]["parameters"] |= {"base_slots": 4, "most_slots": 8}
+        told["signals"]["slots_asked"] = asked
+        asked = told.get("slots") or asked
+    return read(events)
+
+
+def test_a_replica_with_lent_slots_costs_as_many_times_more(recorded: Recorded) -> None:
+    decisions = lent(recorded("surge"))
+    assert {one.told["slots"] for one in decisions} >= {4, 8}
+    rows = what_if(decisions, always("sloq"), 5.0)
+    actual, _ = totals(rows)
+    plain = sum(row.actual.told["desired"] * row.seconds for row in rows)
+    extra = sum(
+        row.actual.told["desired"] * (row.actual.told["slots"] / 4 - 1) * row.seconds
+        for row in rows
+    )
+    assert extra > 0
+    assert actual.replica_seconds == pytest.approx(plain + extra)
+
+
+def test_another_policy_sees_a_replicas_own_slots_not_those_that_were_lent(
+    recorded: Recorded,
+) -> None:
+    seen: list[Signals] = []
+    inner = choose("sloq", GOAL).policy
+
+    def watched(state: dict[str, Any], signals: Signals, now: float) -> Any:
+        seen.append(signals)
+        return inner(state, signals, now)
+
+    decisions = lent(recorded("surge"))
+    assert {one.signals.slots_per_replica for one in decisions} >= {4, 8}
+    what_if(decisions, lambda _: watched, 5.0)
+    assert {signals.slots_per_replica for signals in seen} == {4}
+    assert {signals.busiest for signals in seen} == {None}
+
+
+def test_another_policy_may_set_slots_and_they_are_shown(
+    recorded: Recorded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "decisions.ndjson", recorded("sloq"))
+    assert replays(SETTINGS, path, policy="surge", as_json=False) == 0
+    assert re.search(r" \d+ × 8 ", capsys.readouterr().out)  # noqa: RUF001
+    assert replays(SETTINGS, path, policy="surge", as_json=True) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {tick["actual_slots"] for tick in told["ticks"]} == {None}
+    assert {tick["other_slots"] for tick in told["ticks"]} >= {4, 8}

@@ -1,0 +1,199 @@
+"""What a person tells the autoscaler for a time: the file, its effect, its end, and its commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from tidegate.autoscaler.audit.replay import replay
+from tidegate.autoscaler.live.override import Control, ControlFile, controlled
+from tidegate.autoscaler.sloq.parameters import SloqParameters
+from tidegate.autoscaler.sloq.policy import sloq
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
+from tidegate.cli import app
+
+NOON = 1_772_452_800.0  # 2026-03-02T12:00Z
+HELD = 5
+SEEN = Signals(1.0, 0.1, 1.0, 4, HELD, HELD, HELD, 0.1, 1.0, unix_seconds=NOON)
+BOUNDS = Bounds(1, 9)
+
+
+def wants(number: int) -> Policy:
+    def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
+        return Decision(number, "up", f"5 → {number}: {number} it is", {"wants": number}, {"n": 1})
+
+    return decide
+
+
+@pytest.mark.parametrize(
+    ("control", "wanted", "desired", "reason", "said"),
+    [
+        (
+            Control(NOON), 7, 5, "paused",
+            "5 held: paused until 2026-03-02 12:00Z; else 5 → 7: 7 it is",
+        ),
+        (
+            Control(NOON, max=6), 7, 6, "up",
+            "5 → 6: by hand until 2026-03-02 12:00Z, at most 6 from 1 to 6; else 7 (5 → 7: 7 it is)",
+        ),
+        (
+            Control(NOON, 3, 8), 7, 7, "up",
+            "5 → 7: 7 it is; by hand until 2026-03-02 12:00Z, at least 3 and at most 8",
+        ),
+        (
+            Control(NOON, min=6), 2, 6, "up",
+            "5 → 6: by hand until 2026-03-02 12:00Z, at least 6 from 6 to 9; else 2 (5 → 2: 2 it is)",
+        ),
+    ],
+)  # fmt: skip
+def test_it_holds_the_number_or_bounds_it_and_says_so(
+    control: Control, wanted: int, desired: int, reason: str, said: str
+) -> None:
+    decision = controlled(wants(wanted), control, BOUNDS)({}, SEEN, 1.0)
+    assert (decision.desired, decision.reason, decision.explanation) == (desired, reason, said)
+    assert decision.state == {"n": 1}
+
+
+def test_a_number_outside_the_bounds_is_not_held() -> None:
+    decision = controlled(wants(7), Control(NOON), Bounds(1, 4))({}, SEEN, 1.0)
+    assert (decision.desired, decision.explanation[:8]) == (4, "5 → 4: p")
+
+
+COUNTS = st.none() | st.integers(1, 99)
+
+
+@given(st.integers(-9, 99), st.integers(-9, 99), COUNTS, COUNTS, st.integers(1, 9))
+def test_it_never_leaves_the_bounds_of_the_settings(
+    wanted: int, held: int, least: int | None, most: int | None, low: int
+) -> None:
+    control, own = Control(NOON, least, most), Bounds(low, low + 5)
+    decision = controlled(wants(wanted), control, own)({}, replace(SEEN, desired=held), 1.0)
+    assert own.min <= decision.desired <= own.max
+
+
+@pytest.mark.parametrize("control", [Control(NOON), Control(NOON, min=6), Control(NOON, 2, 3)])
+def test_a_decision_under_control_is_made_again_from_its_event(desk: Any, control: Control) -> None:
+    policy = sloq(SloqParameters(min=1, max=9, slo_seconds=0.6))
+    decision = controlled(policy, control, BOUNDS)({}, SEEN, 5.0)
+    desk.decided("sloq", {}, SEEN, 5.0, decision)
+    [event] = desk.events("decision")
+    assert replay(event) == decision
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> ControlFile:
+    return ControlFile(tmp_path / "autoscaler" / "control.json")
+
+
+def test_what_is_written_is_in_force_until_it_ends_by_itself(file: ControlFile) -> None:
+    assert file.read(NOON) == (None, "")
+    file.write(Control(NOON, min=3))
+    assert file.read(NOON - 0.1) == (Control(NOON, min=3), "")
+    assert file.read(NOON) == (None, "")
+    file.write(Control(NOON + 60))
+    assert file.read(NOON) == (Control(NOON + 60), "")
+    assert [path.name for path in file.path.parent.iterdir()] == ["control.json"]
+    assert (file.remove(), file.remove()) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "Invalid JSON"),
+        (b"\xff\xfe", "Invalid JSON"),
+        (b"[]", "should be an object"),
+        (b"{}", "until: Field required"),
+        (b'{"until": "NaN"}', "until: "),
+        (b'{"until": 1e300}', "until: "),
+        (b'{"until": 1, "min": 0}', "min: "),
+        (b'{"until": 1, "luck": 0}', "luck: "),
+        (b'{"until": 1' + b" " * 5000 + b"}", "Invalid JSON"),
+    ],
+)
+def test_a_bad_file_is_as_good_as_none_but_is_told(
+    file: ControlFile, content: bytes, says: str
+) -> None:
+    file.path.parent.mkdir()
+    file.path.write_bytes(content)
+    control, bad = file.read(0.0)
+    assert control is None
+    assert bad.startswith(f"{file.path} is no pause (")
+    assert says in bad
+
+
+def test_a_file_that_cannot_be_read_is_told(file: ControlFile) -> None:
+    file.path.mkdir(parents=True)
+    control, bad = file.read(0.0)
+    assert (control, "cannot be read (Is a directory)" in bad) == (None, True)
+
+
+@given(st.binary(max_size=60))
+def test_no_content_stops_the_loop(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    file = ControlFile(tmp_path_factory.getbasetemp() / "any-control.json")
+    file.path.write_bytes(content)
+    control, bad = file.read(0.0)
+    assert (control is None) == bool(bad)
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TIDEGATE_STACK__DATA_DIR", str(tmp_path))
+    return tmp_path
+
+
+def test_the_commands_put_it_in_force_and_end_it(data: Path) -> None:
+    before = time.time()
+    done = CliRunner().invoke(app, ["pause", "--min", "2", "--max", "4", "--for", "2h"])
+    assert (done.exit_code, done.stdout.startswith("by hand until ")) == (0, True)
+    told = json.loads((data / "autoscaler" / "control.json").read_text(encoding="utf-8"))
+    assert (told["min"], told["max"]) == (2, 4)
+    assert before + 7200 <= told["until"] <= time.time() + 7200
+    assert CliRunner().invoke(app, ["pause"]).stdout.startswith("paused until ")
+    done = CliRunner().invoke(app, ["resume"])
+    assert (done.exit_code, done.stdout) == (0, "sloq decides again from the next tick on\n")
+    done = CliRunner().invoke(app, ["resume"])
+    assert (done.exit_code, done.stderr) == (1, "nothing was paused\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--for", "soon"], "'soon' is not a valid duration"),
+        (["--for", "0s"], "it is for 1 s to 7 d"),
+        (["--for", "8d"], "it is for 1 s to 7 d"),
+        (["--min", "7"], "--min 7: replicas.min and replicas.max allow 1 to 6"),
+        (["--max", "0"], "--max 0: replicas.min and replicas.max allow 1 to 6"),
+        (["--min", "4", "--max", "3"], "--min 4 is over --max 3"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(data: Path, arguments: list[str], says: str) -> None:
+    done = CliRunner().invoke(app, ["pause", *arguments])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert says in done.stderr
+    assert not (data / "autoscaler").exists()
+
+
+def test_nobody_who_looks_and_a_folder_that_takes_nothing_are_told(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEGATE_AUTOSCALER__ENABLED", "false")
+    done = CliRunner().invoke(app, ["pause"])
+    assert (done.exit_code, "nobody looks at it" in done.stderr) == (0, True)
+    (data / "autoscaler" / "control.json").unlink()
+    (data / "autoscaler" / "control.json").mkdir()
+    os.close(os.open(data / "autoscaler" / "control.json" / "x", os.O_CREAT))
+    for command in ("pause", "resume"):
+        done = CliRunner().invoke(app, [command])
+        assert done.exit_code == 2
+        assert f"{data}/autoscaler/control.json" in done.stderr.replace("\n", "")

@@ -1,0 +1,350 @@
+"""Signals: what is made of Prometheus' answers."""
+
+import asyncio
+import math
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from hypothesis import given
+from hypothesis import strategies as st
+from ports import free_port
+
+from tidegate.autoscaler.live.signals import (
+    SERIES,
+    PrometheusReader,
+    Reading,
+    combine,
+    parse,
+    query,
+)
+from tidegate.resizer.contract import ReplicaStatus
+
+ROOT = Path(__file__).parents[4]
+NOW = 5000.0
+STALE = 15.0
+ALL = {
+    "service:arrival_rate:15s": 30.0,
+    "service:arrival_rate:1m": 25.0,
+    "service:slot_seconds_mean:1m": 0.103,
+    "service:slot_seconds_p95:1m": 0.19,
+    "service:slots_busy:now": 3.0,
+    "service:slots_busy_most:1m": 2.0,
+    "service:queue:now": 1.0,
+    "service:requests_in_system:now": 4.0,
+    "service:slots_per_replica:now": 2.0,
+    "service:latency_objective_quantile_seconds:1m": 0.4,
+    "service:signal_age_seconds:now": 1.5,
+}
+GOOD = Reading(
+    arrival_rate=30.0,
+    arrival_rate_60s=25.0,
+    service_seconds=0.103,
+    service_seconds_p95=0.19,
+    in_system=4.0,
+    busy=3.0,
+    queued=1.0,
+    busiest=2.0,
+    slots_per_replica=2,
+    latency_seconds=0.4,
+    age_seconds=2.5,
+)
+
+
+def answer(values: dict[str, Any], ages: dict[str, float] | None = None) -> bytes:
+    """As Prometheus answers: each series has an older sample too; the newest is 1 s old."""
+    result = [
+        {
+            "metric": {"__name__": name},
+            "values": [[0, "7"], [NOW - (ages or {}).get(name, 1.0), str(value)]],
+        }
+        for name, value in values.items()
+    ]
+    return orjson.dumps({"status": "success", "data": {"resultType": "matrix", "result": result}})
+
+
+def but(**changes: float | str | None) -> dict[str, Any]:
+    """All series but for these signals; None leaves one out."""
+    named = {SERIES[signal]: value for signal, value in changes.items()}
+    return {name: value for name, value in {**ALL, **named}.items() if value is not None}
+
+
+def test_every_signal_is_read_and_the_age_is_that_of_the_scrape_and_of_the_rule() -> None:
+    # The scrape was 1.5 s old when the rule was evaluated, and that was 1 s ago.
+    assert parse(answer(ALL), NOW, STALE) == GOOD
+
+
+@pytest.mark.parametrize(
+    ("changes", "signal", "problem"),
+    [
+        (
+            {"in_system": None},
+            "in_system",
+            "no value of the last 15 s: service:requests_in_system:now",
+        ),
+        ({"in_system": "NaN"}, "in_system", "not a number: service:requests_in_system:now"),
+        ({"in_system": "+Inf"}, "in_system", "not a number: service:requests_in_system:now"),
+        ({"in_system": "-Inf"}, "in_system", "not a number: service:requests_in_system:now"),
+        ({"in_system": -1}, "in_system", "cannot be true: service:requests_in_system:now"),
+        (
+            {"slots_per_replica": 0},
+            "slots_per_replica",
+            "cannot be true: service:slots_per_replica:now",
+        ),
+        (
+            {"slots_per_replica": 1e300},
+            "slots_per_replica",
+            "cannot be true: service:slots_per_replica:now",
+        ),
+        (
+            {"arrival_rate": None},
+            "arrival_rate",
+            "no value of the last 15 s: service:arrival_rate:15s",
+        ),
+        (
+            {"scrape_age": None},
+            "age_seconds",
+            "no value of the last 15 s: service:signal_age_seconds:now",
+        ),
+        ({"scrape_age": "NaN"}, "age_seconds", "not a number: service:signal_age_seconds:now"),
+        ({"busiest": None}, "busiest", ""),
+        ({"service_seconds": None}, "service_seconds", ""),
+        ({"service_seconds": "NaN"}, "service_seconds", ""),
+        ({"latency_seconds": None}, "latency_seconds", ""),
+        ({"latency_seconds": "NaN"}, "latency_seconds", ""),
+    ],
+)
+def test_a_value_that_is_none_or_wrong_is_none_and_what_is_needed_is_named(
+    changes: dict[str, Any], signal: str, problem: str
+) -> None:
+    reading = parse(answer(but(**changes)), NOW, STALE)
+    assert getattr(reading, signal) is None
+    assert reading.problem.endswith(problem)
+    assert bool(reading.problem) == bool(problem)
+
+
+def test_a_service_without_a_single_request_is_no_problem() -> None:
+    idle = but(
+        in_system=0,
+        busy=0,
+        busiest=0,
+        queued=0,
+        arrival_rate=0,
+        arrival_rate_60s=0,
+        service_seconds="NaN",
+        service_seconds_p95="NaN",
+        latency_seconds=None,
+    )
+    assert parse(answer(idle), NOW, STALE) == Reading(
+        arrival_rate=0,
+        arrival_rate_60s=0,
+        in_system=0,
+        busy=0,
+        busiest=0,
+        queued=0,
+        slots_per_replica=2,
+        age_seconds=2.5,
+    )
+
+
+def test_several_missing_series_are_all_named() -> None:
+    reading = parse(answer({}), NOW, STALE)
+    assert reading.problem.count("service:") == 7
+    assert reading.cause == "no value of the last 15 s"
+
+
+def test_old_scrapes_leave_no_value_but_the_age() -> None:
+    reading = parse(answer(but(scrape_age=14.5)), NOW, STALE)
+    said = "the metrics behind the signals are older than 15 s"
+    assert reading == Reading(age_seconds=15.5, problem=said, cause=said, elsewhere=(said, said))
+
+
+def test_without_a_replica_what_replicas_tell_is_no_trouble() -> None:
+    told = ("service:arrival_rate:15s", "service:arrival_rate:1m", "service:queue:now")
+    gateway = {name: ALL[name] for name in told}
+    reading = parse(answer({**gateway, "service:gateway_age_seconds:now": 2.0}), NOW, STALE)
+    assert reading.problem.count("service:") == 4
+    assert reading.without_replicas().problem == ""
+    # 2 s old when the rule was evaluated, and that was 1 s ago.
+    assert (reading.gateway_age_seconds, reading.queued, reading.age_seconds) == (3.0, 1.0, None)
+    lost = parse(answer({}), NOW, STALE).without_replicas()
+    assert lost.problem == f"no value of the last 15 s: {', '.join(told)}"
+
+
+def test_a_series_whose_rule_is_no_longer_evaluated_is_stale() -> None:
+    name = SERIES["in_system"]
+    reading = parse(answer(ALL, {name: 15.5}), NOW, STALE)
+    assert reading.in_system is None
+    assert f"no value of the last 15 s: {name}" in reading.problem
+
+
+def test_the_age_is_that_of_the_oldest_series() -> None:
+    reading = parse(answer(ALL, {SERIES["in_system"]: 9.0}), NOW, STALE)
+    assert (reading.age_seconds, reading.problem) == (9.0 + 1.5, "")
+
+
+def test_an_old_latency_is_no_latency_and_no_problem() -> None:
+    reading = parse(answer(ALL, {SERIES["latency_seconds"]: 16.0}), NOW, STALE)
+    assert (reading.latency_seconds, reading.problem) == (None, "")
+
+
+def test_a_little_ahead_is_now_and_far_ahead_is_a_problem() -> None:
+    name = SERIES["scrape_age"]
+    slightly = parse(answer(ALL, dict.fromkeys(ALL, -0.5)), NOW, STALE)
+    assert (slightly.age_seconds, slightly.problem) == (1.5, "")
+    far = parse(answer(ALL, {name: -60.0}), NOW, STALE)
+    assert far.age_seconds is None
+    assert f"from the future, the clocks differ: {name}" in far.problem
+
+
+def test_two_series_of_one_name_are_not_guessed_between() -> None:
+    one = orjson.loads(answer(ALL))
+    one["data"]["result"] += orjson.loads(answer({SERIES["in_system"]: 99}))["data"]["result"]
+    reading = parse(orjson.dumps(one), NOW, STALE)
+    assert reading.in_system is None
+    assert reading.problem == "several series: service:requests_in_system:now"
+
+
+def test_of_two_series_of_one_name_the_one_that_goes_on_counts() -> None:
+    one = orjson.loads(answer(ALL))
+    ended = orjson.loads(answer({SERIES["in_system"]: 99}, {SERIES["in_system"]: 8.0}))
+    one["data"]["result"] += ended["data"]["result"]
+    assert parse(orjson.dumps(one), NOW, STALE) == GOOD
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"nonsense",
+        b"[]",
+        b"{}",
+        b'{"status":"error","errorType":"execution","error":"too many samples"}',
+        b'{"status":"success","data":{"resultType":"scalar","result":[1,"2"]}}',
+        b'{"status":"success","data":{"result":[{"metric":{},"values":[]}]}}',
+        b'{"status":"success","data":{"result":[{"metric":{},"values":[[1,"x"]]}]}}',
+        b"\xff\xfe",
+    ],
+)
+def test_an_answer_that_is_none_is_a_problem(body: bytes) -> None:
+    assert parse(body, NOW, STALE) == Reading(problem="the answer of Prometheus cannot be read")
+
+
+NUMBERS = st.floats().map(str) | st.sampled_from(["NaN", "+Inf", "-Inf", "", "x", "1e999"])
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(list(SERIES.values())), st.floats() | st.floats(NOW - 30, NOW), NUMBERS
+        ),
+        max_size=8,
+    )
+)
+def test_any_samples_give_a_reading_of_numbers_that_can_be_true(
+    samples: list[tuple[str, float, str]],
+) -> None:
+    result = [{"metric": {"__name__": name}, "values": [[at, v]]} for name, at, v in samples]
+    body = orjson.dumps({"status": "success", "data": {"result": result}})
+    reading = parse(body, NOW, STALE)
+    for value in (reading.in_system, reading.arrival_rate, reading.age_seconds):
+        assert value is None or (math.isfinite(value) and value >= 0)
+    assert reading.problem or (reading.in_system is not None and reading.age_seconds is not None)
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_give_a_reading(body: bytes) -> None:
+    assert parse(body, NOW, STALE).problem
+
+
+def test_the_query_asks_for_all_series_at_once_as_far_back_as_they_may_be_old() -> None:
+    asked = query(1.5)
+    assert all(name in asked for name in SERIES.values())
+    assert asked.endswith("[1500ms]")
+
+
+def test_every_series_that_is_read_is_one_that_is_recorded() -> None:
+    rules = sorted((ROOT / "observability/prometheus/rules").glob("*.yml"))
+    recorded = re.findall(r"record: *[\"']?([\w:]+)", "".join(path.read_text() for path in rules))
+    assert set(SERIES.values()) <= set(recorded)
+
+
+def test_the_resizers_counts_join_the_reading() -> None:
+    status = ReplicaStatus(desired=3, running=3, ready=2, replicas=[])
+    signals = combine(GOOD, status, 4, "")
+    assert (signals.ready, signals.running, signals.desired) == (2, 3, 4)
+    assert (signals.in_system, signals.age_seconds, signals.problem) == (4.0, 2.5, "")
+
+
+def test_without_the_resizer_no_replica_is_known_to_run() -> None:
+    signals = combine(Reading(problem="a", cause="x"), None, 4, "b")
+    assert (signals.ready, signals.running, signals.desired) == (0, 0, 4)
+    assert signals.problem == "a; b"
+
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def served(handler: Handler, patience: float = 5.0) -> AsyncIterator[PrometheusReader]:
+    """A reader of a server that answers every query with `handler`."""
+    app = web.Application()
+    app.router.add_get("/prefix/api/v1/query", handler)
+    async with TestServer(app) as server, aiohttp.ClientSession() as session:
+        url = str(server.make_url("/prefix/"))
+        yield PrometheusReader(url, session, STALE, patience, clock=lambda: NOW)
+
+
+async def test_one_query_reads_everything() -> None:
+    asked = []
+
+    async def answers(request: web.Request) -> web.Response:
+        asked.append(request.query["query"])
+        return web.Response(body=answer(ALL))
+
+    async with served(answers) as reader:
+        assert await reader.read() == GOOD
+    assert asked == [query(STALE)]
+
+
+async def test_a_refusal_is_a_problem() -> None:
+    async def refuses(request: web.Request) -> web.Response:
+        del request
+        return web.Response(status=503, text="starting")
+
+    async with served(refuses) as reader:
+        assert (await reader.read()).problem == f"Prometheus at {reader.url} answered 503"
+
+
+async def test_a_slow_answer_is_a_problem() -> None:
+    over = asyncio.Event()
+
+    async def waits(request: web.Request) -> web.Response:
+        del request
+        await over.wait()
+        return web.Response(body=answer(ALL))
+
+    async with served(waits, patience=0.05) as reader:
+        assert (await reader.read()).problem == f"Prometheus at {reader.url} is too slow"
+        over.set()
+
+
+async def test_no_answer_is_a_problem() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    async with aiohttp.ClientSession() as session:
+        reading = await PrometheusReader(url, session, STALE).read()
+    assert reading == Reading(problem=f"Prometheus at {url} cannot be reached")
+
+
+@pytest.mark.parametrize("url", ["", "127.0.0.1:9090", "ftp://host", "http://", "http:// x"])
+async def test_an_address_that_is_none_is_refused_at_once(url: str) -> None:
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(ValueError, match=r"is not http://HOST:PORT"):
+            PrometheusReader(url, session, STALE)

@@ -1,0 +1,76 @@
+"""When ticks come."""
+
+import asyncio
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.autoscaler.live.loop import next_due, next_tick, run_ticks
+from tidegate.autoscaler.live.signals import Reading
+
+from ..room import ONE, Run
+
+
+@pytest.mark.parametrize(
+    ("due", "elapsed", "every", "following"),
+    [
+        (10.0, 10.1, 5.0, 15.0),
+        (10.0, 10.1, 1.0, 11.0),  # there is no replica any more
+        (17.0, 17.1, 5.0, 20.0),  # one is back
+        (20.0, 20.1, 5.0, 25.0),
+        (0.3, 0.31, 0.1, 0.4),
+    ],
+)
+def test_ticks_stay_on_whole_multiples_when_they_come_more_often_or_less(
+    due: float, elapsed: float, every: float, following: float
+) -> None:
+    assert next_due(due, elapsed, every) == pytest.approx(following)
+
+
+@pytest.mark.parametrize(
+    ("ticks", "elapsed", "following"),
+    [
+        (0, 0.3, 1),  # the usual: the next multiple
+        (7, 35.2, 8),
+        (7, 34.99, 8),  # woken a little early: not the same tick again
+        (0, 5.0, 1),
+        (0, 5.1, 2),  # too slow by a little: the tick at 5 s is lost, the next is at 10 s
+        (0, 63.0, 13),  # asleep for a minute: no burst to catch up
+    ],
+)
+def test_the_next_tick_is_at_a_whole_multiple(ticks: int, elapsed: float, following: int) -> None:
+    assert next_tick(ticks, elapsed, 5.0) == following
+
+
+@given(st.integers(0, 10_000), st.floats(0, 1e6), st.floats(0.01, 600))
+def test_ticks_never_repeat_nor_lie_more_than_one_ahead(
+    ticks: int, elapsed: float, seconds: float
+) -> None:
+    following = next_tick(ticks, elapsed, seconds)
+    assert following > ticks
+    assert following == ticks + 1 or following - 1 < elapsed / seconds <= math.ceil(
+        elapsed / seconds
+    )
+
+
+async def test_it_ticks_on_until_cancelled(run: Run) -> None:
+    third, reads = asyncio.Event(), []
+
+    async def read() -> Reading:
+        reads.append(asyncio.get_running_loop().time())
+        if len(reads) == 3:
+            third.set()
+        return ONE
+
+    run.autoscaler.read = read
+    started = asyncio.get_running_loop().time()
+    ticking = asyncio.create_task(run_ticks(run.autoscaler, 0.05))
+    async with asyncio.timeout(60):
+        await third.wait()
+    # The first at once, the third two ticks later and never sooner.
+    assert reads[2] - started >= 0.099
+    ticking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await ticking

@@ -1,0 +1,253 @@
+"""Predictive scaling: what came on earlier days, asked for and answered with replicas."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import aiohttp
+import numpy as np
+import pytest
+from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.autoscaler.live.history import HistoryError, HistoryReader, parse, query
+from tidegate.autoscaler.live.signals import Reading
+from tidegate.autoscaler.policies.predictive import AHEAD_SECONDS
+from tidegate.autoscaler.policy_builder import choose
+from tidegate.autoscaler.policy_registry import Goal
+from tidegate.autoscaler.simulator.named_traces import find
+from tidegate.autoscaler.simulator.score import score
+from tidegate.autoscaler.simulator.system import System
+from tidegate.autoscaler.simulator.tournament import TraceSpec, run_one
+from tidegate.autoscaler.simulator.traces import Trace
+from tidegate.autoscaler.types import Bounds, Signals
+
+GOAL = Goal(Bounds(1, 20), slo_seconds=0.6)
+DECIDE = choose("predictive", GOAL).policy
+SLOQ = choose("sloq", GOAL).policy
+CALM = Signals(
+    arrival_rate=10.0,
+    service_seconds=0.2,
+    in_system=2.0,
+    slots_per_replica=4,
+    ready=1,
+    running=1,
+    desired=1,
+    latency_seconds=0.4,
+    age_seconds=1.0,
+    arrival_rate_60s=10.0,
+    service_seconds_p95=0.46,
+    busy=2.0,
+    queued=0.0,
+)
+
+
+def test_what_came_on_earlier_days_is_prepared_for() -> None:
+    found = DECIDE({}, replace(CALM, expected_rate=100.0), 5.0)
+    # As many as SLOQ wants once they are there.
+    there = SLOQ({}, replace(CALM, arrival_rate=100.0, arrival_rate_60s=100.0), 5.0)
+    assert (found.desired, found.reason) == (there.desired, "up")
+    assert found.explanation.startswith(
+        f"1 → {found.desired}: 100 requests/s are expected within 5 min, as on earlier days; else 2 ("
+    )
+    assert found.inputs["expected_rate"] == 100.0
+
+
+@pytest.mark.parametrize(
+    ("held", "reason", "begins"), [(6, "up", "6 → 7"), (7, "stabilized", "7 held"), (8, "hold", "8 held")]
+)  # fmt: skip
+def test_it_is_said_what_the_forecast_did(held: int, reason: str, begins: str) -> None:
+    seen = replace(CALM, expected_rate=100.0, desired=held, ready=held, running=held)
+    decision = DECIDE({"targets": [[4.0, 4.0 * held]]}, seen, 5.0)
+    assert decision.explanation.startswith(begins)
+    assert decision.reason in {reason, "stabilized"}
+
+
+@pytest.mark.parametrize("rate", [None, math.nan, math.inf, -1.0, 0.0, 5.0])
+def test_a_forecast_that_is_none_or_small_changes_nothing(rate: float | None) -> None:
+    found, plain = DECIDE({}, replace(CALM, expected_rate=rate), 5.0), SLOQ({}, CALM, 5.0)
+    assert (found.desired, found.explanation) == (plain.desired, plain.explanation)
+    assert found.state == plain.state
+
+
+def test_without_anything_to_believe_or_to_gain_the_forecast_has_no_say() -> None:
+    blind = DECIDE({}, replace(CALM, expected_rate=100.0, arrival_rate=None), 5.0)
+    assert (blind.desired, blind.reason) == (1, "no-signal")
+    slow = replace(CALM, expected_rate=100.0, service_seconds=0.7, service_seconds_p95=0.9)
+    broken = DECIDE({}, slow, 5.0)
+    assert broken.inputs["expected_replicas"] is None
+
+
+@given(st.none() | st.floats(), st.floats(0, 500), st.integers(1, 20))
+def test_a_forecast_only_ever_adds_within_the_bounds(
+    expected: float | None, rate: float, held: int
+) -> None:
+    seen = replace(CALM, arrival_rate=rate, desired=held, ready=held, running=held)
+    plain, found = SLOQ({}, seen, 5.0), DECIDE({}, replace(seen, expected_rate=expected), 5.0)
+    assert plain.desired <= found.desired <= 20
+
+
+def test_a_rise_that_comes_each_day_harms_nobody() -> None:
+    spec = TraceSpec("spike")
+    ours, without = (
+        score(run_one(words, spec, System(), 0), 0.6) for words in ("predictive", "sloq")
+    )
+    assert ours.violation_seconds < 0.5 * without.violation_seconds
+    assert ours.replica_seconds < 1.25 * without.replica_seconds
+
+
+def test_a_trace_expects_the_median_of_its_earlier_days() -> None:
+    days = tuple(np.array(rates) for rates in ([1.0, 5.0, 2.0], [2.0, 9.0, 3.0], [4.0, 7.0]))
+    trace = Trace("three", 60.0, np.array([1.0, 2.0, 8.0]), earlier=days)
+    assert trace.expected_rate(0.0, 60.0) == 2.0
+    assert trace.expected_rate(30.0, 60.0) == 7.0
+    assert trace.expected_rate(120.0, 60.0) == 2.5
+    assert trace.expected_rate(600.0, 60.0) is None
+    assert trace.with_peak(16.0).expected_rate(0.0, 60.0) == 4.0
+
+
+def test_a_trace_of_several_days_expects_what_it_had() -> None:
+    trace = Trace("days", 43_200.0, np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
+    expected = [trace.expected_rate(43_200.0 * number, 60.0) for number in range(5)]
+    assert expected == [None, None, 1.0, 2.0, 2.0]
+
+
+def test_flights_know_the_week_before() -> None:
+    trace = find("flights")
+    assert len(trace.earlier) == 7
+    noon = trace.expected_rate(12 * 3600.0, 300.0)
+    assert noon is not None
+    assert 0.2 * trace.rates.max() < noon < trace.rates.max()
+
+
+def test_the_query_looks_at_the_minutes_ahead_on_each_day() -> None:
+    asked = query(days=2, ahead_seconds=300)
+    assert re.findall(r"\[(\d+)s\] offset (\d+)s", asked) == [("300", "86100"), ("300", "172500")]
+
+
+@pytest.mark.parametrize(
+    ("body", "rate"),
+    [
+        (b'{"status":"success","data":{"result":[{"metric":{},"value":[1,"7.5"]}]}}', 7.5),
+        (b'{"status":"success","data":{"result":[]}}', None),
+    ],
+)
+def test_an_answer_gives_the_rate_of_earlier_days_if_there_are_any(
+    body: bytes, rate: float | None
+) -> None:
+    assert parse(body) == rate
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"status":"success","data":{"result":[{"metric":{},"value":[1,"NaN"]}]}}',
+        b'{"status":"success","data":{"result":[{"metric":{},"value":[1,"-1"]}]}}',
+        b'{"status":"error"}',
+        b"\xff",
+    ],
+)
+def test_an_answer_that_cannot_be_true_is_an_error(body: bytes) -> None:
+    with pytest.raises(HistoryError, match="Prometheus"):
+        parse(body)
+
+
+@given(st.binary(max_size=80))
+def test_any_bytes_are_such_an_error(body: bytes) -> None:
+    with pytest.raises(HistoryError):
+        parse(body)
+
+
+Ask = Callable[[], Awaitable[Reading]]
+
+
+@dataclass
+class Prometheus:
+    """Answers 7.5, or fails with another status, and knows what it was asked."""
+
+    url: str = ""
+    status: int = 200
+    asked: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Prometheus]:
+    prometheus = Prometheus()
+
+    async def answer(request: web.Request) -> web.Response:
+        prometheus.asked.append(request.query["query"])
+        if prometheus.status != 200:
+            return web.json_response({"status": "error"}, status=prometheus.status)
+        result: list[dict[str, Any]] = [{"metric": {}, "value": [1, "7.5"]}]
+        return web.json_response({"status": "success", "data": {"result": result}})
+
+    app = web.Application()
+    app.router.add_get("/api/v1/query", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    prometheus.url = f"http://127.0.0.1:{port}/"
+    yield prometheus
+    await runner.cleanup()
+
+
+async def test_the_reader_asks_once_a_minute_and_adds_it(served: Prometheus) -> None:
+    clock = iter([0.0, 5.0, 59.9, 60.0])
+
+    async def inner() -> Reading:
+        return Reading(arrival_rate=1.0)
+
+    async with aiohttp.ClientSession() as session:
+        reader = HistoryReader(served.url, session, inner, lambda: next(clock))
+        found = [await reader.read() for _ in range(4)]
+    assert found == [Reading(arrival_rate=1.0, expected_rate=7.5)] * 4
+    assert served.asked == [query(), query()]
+
+
+async def test_without_a_history_nothing_is_expected_and_the_signals_are_good() -> None:
+    async def inner() -> Reading:
+        return Reading(arrival_rate=1.0)
+
+    async with aiohttp.ClientSession() as session:
+        reader = HistoryReader("http://127.0.0.1:9", session, inner, lambda: 0.0)
+        reading = await reader.read()
+    assert (reading.problem, reading.arrival_rate, reading.expected_rate) == ("", 1.0, None)
+    assert reading.history_problem.endswith("; none is expected")
+
+
+async def test_a_failed_query_keeps_the_last_history_until_its_minutes_are_over(
+    served: Prometheus,
+) -> None:
+    async def inner() -> Reading:
+        return Reading(arrival_rate=1.0)
+
+    now = 0.0
+    async with aiohttp.ClientSession() as session:
+        reader = HistoryReader(served.url, session, inner, lambda: now)
+
+        async def told(at: float) -> tuple[float | None, str]:
+            nonlocal now
+            now = at
+            reading = await reader.read()
+            return reading.expected_rate, reading.history_problem
+
+        assert await told(0) == (7.5, "")
+        served.status = 503
+        kept = (7.5, "Prometheus' answer cannot be read; the last rate is kept")
+        assert await told(59) == (7.5, "")
+        assert await told(60) == kept
+        assert await told(AHEAD_SECONDS - 1) == kept
+        assert await told(AHEAD_SECONDS) == (
+            None,
+            "Prometheus' answer cannot be read; none is expected",
+        )
+        # It is asked again at each tick, not a minute later.
+        served.status = 200
+        assert await told(AHEAD_SECONDS + 5) == (7.5, "")

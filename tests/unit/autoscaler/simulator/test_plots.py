@@ -1,0 +1,54 @@
+"""The page of plots: nothing hides a point, each mark is explained, and no trace is left out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from tidegate.autoscaler.simulator.command import Comparison, simulate
+from tidegate.autoscaler.simulator.plots import DECISION_MARKS, IN_SUM, pareto
+from tidegate.autoscaler.simulator.score import Score
+from tidegate.autoscaler.simulator.system import System
+from tidegate.autoscaler.simulator.tournament import Match, TraceSpec
+from tidegate.autoscaler.types import Bounds
+
+SYSTEM = System(bounds=Bounds(1, 8), start=2)
+
+
+def match(policy: str, harm: float, cost: float, trace: str = "spike") -> Match:
+    return Match(policy, trace, Score(harm, cost, 0.0, 0.0))
+
+
+@pytest.mark.parametrize("harms", [(0.0, 0.0), (50.0, 20.0), (9_000.0, 1.0)])
+def test_the_legend_of_a_pareto_plot_hides_no_point(harms: tuple[float, float]) -> None:
+    figure = Figure(figsize=(12, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    # The worst in both lies in the upper right, where HPA is on `spike`.
+    pareto(axes, [match("hpa:inflight=0.7", harms[0], 9000.0), match("sloq", harms[1], 3000.0)])
+    figure.draw_without_rendering()
+    legend = axes.get_legend()
+    assert legend
+    assert legend.get_window_extent().x0 >= axes.get_window_extent().x1
+    assert axes.get_ylim()[0] <= min(harms)
+    assert axes.get_ylim()[1] > max(harms)
+
+
+def test_the_page_explains_its_marks_and_shows_each_trace_and_all_in_sum(tmp_path: Path) -> None:
+    traces = []
+    for name in ("calm", "busy"):
+        file = tmp_path / f"{name}.csv"
+        file.write_text("minute,requests\n" + "".join(f"{n},{300 + 900 * n}\n" for n in range(4)))
+        traces.append(TraceSpec(str(file)))
+    page = tmp_path / "page.svg"
+    comparison = Comparison(["sloq", "max(sloq,step)"], traces, SYSTEM, 1)
+    assert simulate(comparison, as_json=True, plot=page) == 0
+    # matplotlib writes each text beside its outlines as a comment.
+    texts = re.findall(r"<!-- (.*?) -->", page.read_text(encoding="utf-8"))
+    assert {"calm", "busy", IN_SUM} <= set(texts)
+    assert {words for _, words in DECISION_MARKS.values()} <= set(texts)
+    assert texts.count("violation-seconds, replica-seconds") == 3

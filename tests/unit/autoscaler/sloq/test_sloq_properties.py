@@ -1,0 +1,198 @@
+"""What holds for SLOQ whatever comes."""
+
+import json
+import math
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from tidegate.autoscaler.sloq.parameters import SloqParameters
+from tidegate.autoscaler.sloq.policy import sloq
+from tidegate.autoscaler.sloq.state import Memory
+from tidegate.autoscaler.types import Decision, Signals
+
+PARAMETERS = SloqParameters(min=2, max=40, slo_seconds=0.6)
+DECIDE = sloq(PARAMETERS)
+
+ANY_NUMBER = st.none() | st.floats() | st.floats(0, 500)
+GOOD = st.floats(0, 500)
+
+
+def signals(
+    number: st.SearchStrategy[Any], slots: st.SearchStrategy[Any]
+) -> st.SearchStrategy[Signals]:
+    return st.builds(
+        Signals,
+        arrival_rate=number,
+        service_seconds=st.none() | number.map(lambda v: v and v / 100),
+        in_system=number,
+        slots_per_replica=slots,
+        ready=st.integers(-1, 60),
+        running=st.integers(-1, 60),
+        desired=st.integers(-5, 60),
+        latency_seconds=st.none() | number,
+        age_seconds=number,
+        problem=st.sampled_from(["", "Prometheus is away"]),
+        arrival_rate_60s=st.none() | number,
+        service_seconds_p95=st.none() | number.map(lambda v: v and v / 100),
+        busy=st.none() | number,
+        busiest=st.none() | number,
+        queued=st.none() | number,
+    )
+
+
+ANY = signals(ANY_NUMBER, st.none() | st.integers(-3, 300))
+BELIEVABLE = signals(GOOD, st.integers(1, 16)).map(
+    lambda s: replace(s, age_seconds=1.0, ready=max(1, s.ready), running=max(1, s.running))
+)
+
+
+def after(history: list[Signals]) -> tuple[dict[str, Any], float]:
+    """The state after these signals, a tick of 5 s each."""
+    state: dict[str, Any] = {}
+    for number, seen in enumerate(history):
+        state = DECIDE(state, seen, 5.0 * number).state
+    return state, 5.0 * len(history)
+
+
+HISTORIES = st.lists(ANY | BELIEVABLE, max_size=12)
+
+
+@given(HISTORIES, ANY, st.floats(-1e9, 1e9))
+def test_it_is_total_and_within_bounds(history: list[Signals], seen: Signals, now: float) -> None:
+    state, _ = after(history)
+    decision = DECIDE(state, seen, now)
+    assert 2 <= decision.desired <= 40
+    assert decision.explanation
+    assert Memory.read(decision.state).state() == decision.state
+
+
+def test_a_percentile_next_to_nothing_does_not_cost_the_rest_of_the_memory() -> None:
+    seen = Signals(1.0, 0.1, 1.0, 4, 5, 5, 5, 0.1, 1.0, service_seconds_p95=0.5)
+    state = DECIDE({}, seen, 0.0).state
+    # So long after it that nothing is left of the one before.
+    later = DECIDE(state, replace(seen, service_seconds_p95=1e-50), 1e6)
+    assert Memory.read(later.state).state() == later.state
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(list(Memory.model_fields)), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(list(Memory.model_fields)), JSON, max_size=5), BELIEVABLE)
+def test_it_is_total_in_any_state(state: dict[str, Any], seen: Signals) -> None:
+    assert 2 <= DECIDE(state, seen, 5.0).desired <= 40
+
+
+@given(HISTORIES, BELIEVABLE, st.floats(0, 300))
+@settings(max_examples=200)
+def test_a_higher_rate_never_leads_to_fewer(
+    history: list[Signals], seen: Signals, more: float
+) -> None:
+    state, now = after(history)
+    higher = replace(seen, arrival_rate=(seen.arrival_rate or 0.0) + more)
+    assert DECIDE(state, seen, now).desired <= DECIDE(state, higher, now).desired
+
+
+@given(HISTORIES, BELIEVABLE, st.floats(1, 10))
+def test_more_traffic_over_both_windows_never_leads_to_fewer(
+    history: list[Signals], seen: Signals, times: float
+) -> None:
+    state, now = after(history)
+    rate, minute = seen.arrival_rate or 0.0, seen.arrival_rate_60s or 0.0
+    seen = replace(seen, arrival_rate_60s=minute)
+    higher = replace(seen, arrival_rate=rate * times, arrival_rate_60s=minute * times)
+    assert DECIDE(state, seen, now).desired <= DECIDE(state, higher, now).desired
+
+
+BAD = st.sampled_from(
+    [
+        {"arrival_rate": None},
+        {"arrival_rate": math.nan},
+        {"arrival_rate": math.inf},
+        {"arrival_rate": -1.0},
+        {"slots_per_replica": None},
+        {"slots_per_replica": 0},
+        {"age_seconds": None},
+        {"age_seconds": math.nan},
+        {"age_seconds": 15.5},
+        {"ready": 0, "running": 0},
+    ]
+)
+BAD_IN_PART = st.sampled_from(
+    [
+        {name: value}
+        for name in ("in_system", "arrival_rate_60s")
+        for value in (None, math.nan, math.inf, -1.0)
+    ]
+    + [{"problem": "Prometheus is away"}]
+)
+
+
+@given(HISTORIES, ANY, st.lists(BAD, min_size=1, max_size=30))
+def test_bad_data_never_takes_a_replica_away(
+    history: list[Signals], seen: Signals, bad: list[dict[str, Any]]
+) -> None:
+    state, now = after(history)
+    held = max(2, min(40, seen.desired))
+    for number, wrong in enumerate(bad):
+        decision = DECIDE(state, replace(seen, desired=held, **wrong), now + 5.0 * number)
+        assert decision.reason == "no-signal"
+        assert decision.desired >= held
+        state, held = decision.state, decision.desired
+
+
+@given(HISTORIES, BELIEVABLE, st.lists(BAD_IN_PART, min_size=1, max_size=60))
+@settings(max_examples=200)
+def test_data_that_are_bad_in_part_never_take_a_replica_away(
+    history: list[Signals], seen: Signals, bad: list[dict[str, Any]]
+) -> None:
+    state, now = after(history)
+    held = max(2, min(40, seen.desired))
+    for number, wrong in enumerate(bad):
+        decision = DECIDE(state, replace(seen, desired=held, **wrong), now + 5.0 * number)
+        assert decision.desired >= held
+        state, held = decision.state, decision.desired
+
+
+@given(HISTORIES, BELIEVABLE, st.integers(2, 60))
+def test_frozen_data_never_takes_a_replica_away(
+    history: list[Signals], seen: Signals, ticks: int
+) -> None:
+    # Frozen while nothing comes is like nothing that comes.
+    assume(seen.service_seconds or seen.arrival_rate or seen.arrival_rate_60s or seen.in_system)
+    state, now = after(history)
+    seen = replace(seen, desired=max(2, min(40, seen.desired)))
+    first = DECIDE(state, seen, now)
+    state, held = first.state, first.desired
+    for number in range(1, ticks):
+        decision = DECIDE(state, replace(seen, desired=held), now + 5.0 * number)
+        assert decision.desired >= held
+        state, held = decision.state, decision.desired
+
+
+@given(st.lists(ANY | BELIEVABLE, min_size=1, max_size=12))
+def test_it_replays_exactly_from_what_was_written_down(history: list[Signals]) -> None:
+    live: list[Decision] = []
+    state: dict[str, Any] = {}
+    for number, seen in enumerate(history):
+        live.append(DECIDE(state, seen, 5.0 * number))
+        state = live[-1].state
+    state = {}
+    for number, seen in enumerate(history):
+        again = sloq(SloqParameters(**live[number].inputs["parameters"]))
+        decision = again(json.loads(json.dumps(state)), seen, 5.0 * number)
+        assert json.dumps(vars_of(decision)) == json.dumps(vars_of(live[number]))
+        state = decision.state
+
+
+def vars_of(decision: Decision) -> dict[str, Any]:
+    return {name: getattr(decision, name) for name in Decision.__slots__}

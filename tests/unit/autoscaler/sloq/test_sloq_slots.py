@@ -1,0 +1,78 @@
+"""SLOQ: what it learns of the slots that a replica truly has."""
+
+from dataclasses import replace
+
+import pytest
+
+from ..sloq_loop import PARAMETERS, Loop
+
+
+@pytest.mark.parametrize(
+    ("told", "busy", "queued", "slots"),
+    [
+        (8, 16.0, 20.0, 4),  # full with 4 busy each, though 8 are said
+        (4, 16.0, 20.0, 4),  # as said
+        (2, 13.0, 0.0, 4),  # 13 of 8 are busy: at least ⌈13/4⌉
+        (4, 16.0, 2.0, 4),  # too few wait to say that all is full
+        (8, 0.0, 20.0, 1),  # stuck, but there is no replica without slots
+    ],
+)
+def test_true_slots_are_learned(told: int, busy: float, queued: float, slots: int) -> None:
+    loop = Loop(replace(PARAMETERS, min=4, max=4))
+    loop.ticks(9, slots_per_replica=told, busy=8.0)
+    seen = loop.ticks(6, slots_per_replica=told, busy=busy, queued=queued)[-1]
+    assert seen.inputs["slots_per_replica"] == slots
+    assert ("was seen to have" in seen.explanation) == (slots != told)
+
+
+def test_more_slots_than_were_seen_are_tried_until_requests_queue() -> None:
+    loop = Loop(replace(PARAMETERS, min=4, max=4))
+    loop.ticks(9, slots_per_replica=2, busy=8.0)
+    found = loop.ticks(2, slots_per_replica=2, busy=10.0)[-1].inputs["slots_per_replica"]
+    assert found == 3
+    tried = loop.ticks(40, slots_per_replica=2, busy=10.0)[-1].inputs["slots_per_replica"]
+    assert tried == 4
+    full = loop.ticks(3, slots_per_replica=2, busy=12.0, queued=9.0)[-1].inputs
+    assert full["slots_per_replica"] == 3
+    after = loop.ticks(40, slots_per_replica=2, busy=10.0)[-1].inputs["slots_per_replica"]
+    assert after == 3
+
+
+def test_one_replica_that_is_busier_than_it_should_be_shows_more_slots_at_once() -> None:
+    loop = Loop(replace(PARAMETERS, min=4, max=4))
+    loop.ticks(20, slots_per_replica=2, busy=5.0, busiest=2.0)
+    # Whether the fleet stands still or not.
+    found = loop.tick(slots_per_replica=2, busy=5.0, busiest=3.0, running=5)
+    assert found.inputs["slots_per_replica"] == 3
+    assert "a replica was seen to have 3 slots, not 2 as it says" in found.explanation
+
+
+def test_a_replica_that_is_less_busy_than_it_could_be_shows_nothing() -> None:
+    loop = Loop(replace(PARAMETERS, min=4, max=4))
+    assert loop.ticks(40, busy=5.0, busiest=2.0)[-1].inputs["slots_per_replica"] == 4
+
+
+def test_what_was_busy_before_the_slots_were_set_says_nothing_about_those_of_now() -> None:
+    loop = Loop(replace(PARAMETERS, min=4, max=4))
+    loop.ticks(30, busy=10.0, busiest=4.0)
+    # Two slots from now on; the busiest of the last minute still had four for 75 s.
+    after = [*loop.ticks(15, slots_per_replica=2, busiest=4.0, busy=6.0)]
+    after += loop.ticks(30, slots_per_replica=2, busiest=2.0, busy=6.0)
+    assert {one.inputs["slots_per_replica"] for one in after} == {2}
+
+
+def test_while_more_slots_are_tried_a_request_that_waits_puts_it_off() -> None:
+    loop = Loop(replace(PARAMETERS, min=4, max=4))
+    loop.ticks(20, slots_per_replica=2, busy=5.0, busiest=3.0)
+    for _ in range(20):
+        loop.ticks(4, slots_per_replica=2, busy=9.0, busiest=3.0, queued=0.0)
+        waited = loop.tick(slots_per_replica=2, busy=9.0, busiest=3.0, queued=1.0)
+    assert waited.inputs["slots_per_replica"] == 3
+    tried = loop.ticks(20, slots_per_replica=2, busy=9.0, busiest=3.0)[-1]
+    assert tried.inputs["slots_per_replica"] == 4
+
+
+def test_another_number_of_slots_is_believed_anew() -> None:
+    loop = Loop(replace(PARAMETERS, min=4, max=4))
+    loop.ticks(12, slots_per_replica=8, busy=16.0, queued=20.0)
+    assert loop.tick(slots_per_replica=6).inputs["slots_per_replica"] == 6

@@ -1,0 +1,230 @@
+"""Policies by their words: from the settings, and again from a decision's inputs."""
+
+from dataclasses import replace
+
+import pytest
+from typer.testing import CliRunner
+
+from tidegate.autoscaler.live.configured_policy import check_policy, configured, goal
+from tidegate.autoscaler.policy_builder import choose, policy_from_parameters
+from tidegate.autoscaler.policy_expression import PolicyError, read_words
+from tidegate.autoscaler.policy_registry import KINDS, Goal
+from tidegate.autoscaler.types import Bounds
+from tidegate.cli import app
+from tidegate.settings import Settings, SettingsError, load, setting_names
+
+from .conftest import IDLE
+
+MONDAY_8 = 1_772_438_400.0  # 2026-03-02T08:00Z
+GOAL = Goal(Bounds(1, 8), slo_seconds=0.6)
+
+
+def test_sloq_decides_unless_told_otherwise() -> None:
+    default, _ = setting_names()["autoscaler.policy"]
+    assert default == "sloq"
+    inputs = configured(Settings.model_validate({})).policy({}, IDLE, 0.0).inputs
+    assert (inputs["parameters"]["slo_seconds"], inputs["parameters"]["late_share"]) == (0.5, 0.1)
+
+
+def test_the_settings_reach_the_policy() -> None:
+    settings = Settings.model_validate(
+        {
+            "replicas": {"min": 2, "start": 2, "max": 7},
+            "autoscaler": {
+                "policy": "hpa",
+                "stale_seconds": 9,
+                "hpa": {"target": 0.5, "tolerance": 0.2, "down_stabilization_seconds": 60},
+            },
+        }
+    )
+    parameters = {
+        "min": 2,
+        "max": 7,
+        "target": 0.5,
+        "tolerance": 0.2,
+        "down_stabilization_seconds": 60.0,
+        "stale_seconds": 9.0,
+    }
+    choice = configured(settings)
+    assert choice.policy({}, IDLE, 0.0).inputs["parameters"] == parameters
+    assert choice.parameters == parameters
+
+
+def test_the_words_win_over_the_section_and_say_how_often() -> None:
+    settings = Settings.model_validate(
+        {"autoscaler": {"policy": "hpa:inflight=0.6,tick=15", "hpa": {"target": 0.5}}}
+    )
+    choice = configured(settings)
+    assert (choice.parameters["target"], choice.parameters["tolerance"]) == (0.6, 0.1)
+    assert (choice.words, choice.tick_seconds) == ("hpa:inflight=0.6,tick=15", 15.0)
+
+
+def test_composed_policies_decide_at_the_same_ticks_with_the_options_of_the_settings() -> None:
+    words = "max(hpa:inflight=0.6,tolerance=0.2, ray-serve)"
+    told: dict[str, object] = {"policy": words, "tick_seconds": 4, "hpa": {"target": 0.5}}
+    choice = configured(Settings.model_validate({"autoscaler": told}))
+    first, second = choice.parameters["parts"]
+    assert (choice.words, choice.tick_seconds) == (words, 4.0)
+    assert (first["policy"], second["policy"]) == ("hpa:inflight=0.6,tolerance=0.2", "ray-serve")
+    assert (first["parameters"]["target"], first["parameters"]["tolerance"]) == (0.6, 0.2)
+    assert first["parameters"]["down_stabilization_seconds"] == 300.0
+    assert second["parameters"]["tick_seconds"] == 4.0
+    # Where nobody says how often, it is as often as the one that decides most often.
+    assert choose("max(hpa,min(sloq,kpa))", GOAL).tick_seconds == 2.0
+    assert choose("max(hpa,ray-serve):tick=30", GOAL).tick_seconds == 30.0
+    assert choose("max(sloq,predictive)", GOAL).history
+
+
+def test_without_a_tick_in_the_words_the_settings_say_how_often() -> None:
+    told = {"autoscaler": {"policy": "ray-serve", "tick_seconds": 2}}
+    choice = configured(Settings.model_validate(told))
+    assert (choice.tick_seconds, choice.parameters["tick_seconds"]) == (2.0, 2.0)
+
+
+COMPOSED = ("max(sloq,hpa:inflight=0.7)", "min(max(sloq,step),kpa)")
+
+
+@pytest.mark.parametrize("name", [*KINDS, *COMPOSED])
+def test_a_policy_is_made_again_from_the_parameters_in_its_inputs(name: str) -> None:
+    choice = choose(f"{name}:tick=3", GOAL)
+    decision = choice.policy({}, IDLE, 0.0)
+    assert choice.parameters.items() <= decision.inputs["parameters"].items()
+    again = policy_from_parameters(choice.words, decision.inputs["parameters"])
+    assert again({}, IDLE, 0.0) == decision
+
+
+def test_the_schedule_of_the_settings_bounds_the_policy() -> None:
+    window = {"cron": "0 8 * * mon", "minutes": 60, "min": 4, "timezone": "UTC"}
+    settings = Settings.model_validate({"autoscaler": {"schedule": [window]}})
+    decide = configured(settings).policy
+    at = [MONDAY_8 - 1, MONDAY_8, MONDAY_8 + 3599, MONDAY_8 + 3600]
+    found = [decide({}, replace(IDLE, unix_seconds=unix), 0.0) for unix in at]
+    assert [decision.desired for decision in found] == [1, 4, 4, 1]
+    assert found[1].explanation.startswith("1 → 4: schedule 0 8 * * mon from 4 to 6; else 1 (")
+    assert found[1].inputs["schedule"]["windows"][0]["when"] == "0 8 * * mon"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("guess", r"there is no policy 'guess', only sloq, predictive, hpa.*, max\(…\), min\(…\)"),
+        ("max(sloq,guess)", "there is no policy 'guess'"),
+        ("max(sloq,hpa", r"parentheses are for max\(POLICY,…\) and min\(POLICY,…\)"),
+        ("sum(sloq,hpa)", "parentheses are for"),
+        ("max(sloq,hpa))", "parentheses must match"),
+        ("max(sloq,min(hpa,kpa)", "a parenthesis is not closed"),
+        ("max(max(max(max(sloq,hpa),kpa),step),keda)", "3 within each other at most"),
+        ("max(sloq)", "of 2 to 8 policies"),
+        (f"max({','.join(f'hpa:inflight={n}' for n in range(1, 10))})", "of 2 to 8 policies"),
+        ("max(sloq,)", "needs policies, each of them once"),
+        ("max(sloq,hpa,sloq)", "needs policies, each of them once"),
+        ("max(sloq,hpa:inflight=0)", "policy 'hpa:inflight=0': target must be above 0"),
+        ("max(sloq,hpa:tick=15)", r"tick is for all parts alike: max\(…\):tick=SECONDS"),
+        ("max(sloq,hpa):luck=7", r"max\(…\) has the option tick, not luck"),
+        ("max(sloq,hpa):tick=0", "tick must be above 0 s"),
+        ("max(sloq,surge)", r"surge changes slots, which max\(…\) cannot pick from"),
+        ("hpa:luck=7", "there is no option 'luck', only inflight, target, tolerance"),
+        ("hpa:min=7", "there is no option 'min'"),
+        ("hpa:inflight", "'inflight' is not OPTION=NUMBER"),
+        ("hpa:inflight=x", "not OPTION=NUMBER"),
+        ("hpa:inflight=nan", "inflight must be 0 or from 1e-06 to "),
+        ("hpa:tolerance=-1", "tolerance must be 0 or from 1e-06 to "),
+        ("hpa:inflight=0", "target must be above 0"),
+        ("keda:fallback=1.5", "fallback must be a whole number"),
+        ("step:tick=0", "tick must be above 0 s"),
+    ],
+)
+def test_words_that_name_no_policy_are_refused(words: str, says: str) -> None:
+    with pytest.raises(PolicyError, match=says):
+        choose(words, GOAL)
+
+
+def test_words_are_a_name_and_numbers() -> None:
+    assert read_words("sloq") == ("sloq", {})
+    assert read_words("hpa:inflight=0.5, tick=15.0,") == ("hpa", {"inflight": 0.5, "tick": 15})
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "said"),
+    [
+        ("guess", {}, "there is no policy 'guess', only sloq"),
+        ("hpa", {"max": 3}, "not the parameters of policy 'hpa': 'min'"),
+        ("hpa:inflight=1", {"min": 1, "max": 3, "luck": 7}, "luck"),
+        ("max(sloq,hpa)", {"min": 1, "max": 3}, "not the parameters of policy 'max': 'parts'"),
+        ("max(sloq,hpa)", {"parts": [7]}, "not the parameters of policy 'max'"),
+    ],
+)
+def test_an_unknown_policy_or_parameter_is_named(
+    name: str, parameters: dict[str, float], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        policy_from_parameters(name, parameters)
+
+
+@pytest.mark.parametrize(
+    ("section", "told", "says"),
+    [
+        ("replicas", {"min": -1}, "replicas.min: must be at least 0"),
+        (
+            "autoscaler",
+            {"schedule": [{"cron": "0 25 * * *"}]},
+            r"autoscaler.schedule.0: .*cron expression '0 25 \* \* \*': bad hour",
+        ),
+        (
+            "autoscaler",
+            {"schedule": [{"cron": "* * * * *", "timezone": "Mars/Olympus"}]},
+            "autoscaler.schedule.0: .*no time zone 'Mars/Olympus'",
+        ),
+        (
+            "autoscaler",
+            {"schedule": [{"cron": "* * * * *", "minutes": 1441}]},
+            "autoscaler.schedule.0: .*minutes must be from 1 to 1440",
+        ),
+        (
+            "autoscaler",
+            {"schedule": [{"cron": "* * * * *", "min": 0}]},
+            "autoscaler.schedule.0.min: must be at least 1",
+        ),
+    ],
+)
+def test_a_bad_setting_is_named(section: str, told: dict[str, object], says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        load(**{section: told})
+
+
+@pytest.mark.parametrize(
+    ("policy", "says"),
+    [
+        ("hpa:luck=1", "no option 'luck'"),
+        ("keda:idle=0", "by replicas.min = 0"),
+        ("max(sloq,keda:idle=0)", "by replicas.min = 0"),
+        ("max(sloq,luck)", "no policy 'luck'"),
+    ],
+)
+def test_a_policy_that_cannot_run_stops_the_start_and_names_the_setting(
+    policy: str, says: str
+) -> None:
+    with pytest.raises(SettingsError, match=rf"^autoscaler\.policy: .*{says}"):
+        check_policy(load(autoscaler={"policy": policy}))
+
+
+@pytest.mark.parametrize("command", ["settings", "doctor", "collector"])
+def test_every_command_refuses_a_bad_policy_by_the_name_of_its_variable(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEGATE_AUTOSCALER__POLICY", "luck")
+    done = CliRunner().invoke(app, [command])
+    assert done.exit_code == 2
+    assert done.stderr.startswith(
+        "TIDEGATE_AUTOSCALER__POLICY: autoscaler.policy: there is no policy 'luck', only sloq"
+    )
+    assert done.stderr.endswith("(got 'luck')\n")
+
+
+def test_the_goal_is_that_of_the_settings() -> None:
+    told = {
+        "slo": {"latency_seconds": 0.3, "latency_quantile": 0.9},
+        "replicas": {"max": 9},
+        "slots": {"per_replica": 3, "max": 8},
+    }
+    assert goal(Settings.model_validate(told)) == Goal(Bounds(1, 9), 0.3, 0.9, 15.0, 3, 8)

@@ -1,0 +1,230 @@
+"""Policies made of policies, and by the time of day."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
+from tidegate.autoscaler.wrappers.combinators import bounded, largest, smallest
+from tidegate.autoscaler.wrappers.schedule import Window, scheduled
+
+HELD = 5
+MADE_OF = {"parts": ["as they were chosen"]}
+
+
+def seen(at: str | None = None) -> Signals:
+    unix = datetime.fromisoformat(at).replace(tzinfo=UTC).timestamp() if at else None
+    return Signals(1.0, 0.1, 1.0, 4, HELD, HELD, HELD, 0.1, 1.0, unix_seconds=unix)
+
+
+def wants(number: int) -> Policy:
+    """A policy that always wants this many, and counts its ticks."""
+
+    def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
+        ticks = state.get("ticks", 0) + 1
+        return Decision(number, "hold", f"{number} it is", {"wants": number}, {"ticks": ticks})
+
+    return decide
+
+
+def test_bounds_that_change_nothing_say_that_the_number_is_held() -> None:
+    decision = bounded(wants(2), Bounds(HELD, 9))({}, seen(), 1.0)
+    assert (decision.desired, decision.reason) == (HELD, "limited")
+    assert decision.explanation == "5 held: bounds from 5 to 9; else 2 (2 it is)"
+
+
+def test_the_largest_and_the_smallest_decide() -> None:
+    parts = {"calm": wants(2), "eager": wants(7), "fair": wants(4)}
+    most = largest(parts, MADE_OF)({}, seen(), 1.0)
+    fewest = smallest(parts, MADE_OF)({}, seen(), 1.0)
+    assert (most.desired, fewest.desired) == (7, 2)
+    assert most.explanation == "eager: 7 it is; calm wants 2, fair wants 4"
+    assert fewest.explanation == "calm: 2 it is; eager wants 7, fair wants 4"
+    assert most.inputs["chosen"] == "eager"
+    assert most.inputs["parameters"] == MADE_OF
+    told = {"policy": "fair", "desired": 4, "reason": "hold", "inputs": {"wants": 4}}
+    assert most.inputs["parts"][2] == told
+
+
+def test_each_part_keeps_its_own_state_through_json() -> None:
+    inner = smallest({"three": wants(3)}, MADE_OF)
+    policy = largest({"one": wants(1), "two": inner}, MADE_OF)
+    begins: list[dict[str, Any]] = [
+        {},
+        {"parts": ["not a state", {}]},
+        {"parts": [{}]},
+        {"parts": "none"},
+    ]
+    for state in begins:
+        for _ in range(3):
+            state = json.loads(json.dumps(policy(state, seen(), 1.0).state))  # noqa: PLW2901
+        assert state == {"parts": [{"ticks": 3}, {"parts": [{"ticks": 3}]}]}
+
+
+def test_of_equals_the_first_one_is_named() -> None:
+    parts = {"one": wants(3), "two": wants(3)}
+    assert largest(parts, MADE_OF)({}, seen(), 1.0).inputs["chosen"] == "one"
+    assert smallest(parts, MADE_OF)({}, seen(), 1.0).inputs["chosen"] == "one"
+
+
+def test_a_composition_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one part"):
+        largest({}, MADE_OF)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "bounds", "desired", "reason"),
+    [
+        (4, Bounds(1, 9), 4, "hold"),
+        (12, Bounds(1, 9), 9, "up"),
+        (1, Bounds(3, 9), 3, "down"),
+        (12, Bounds(1, HELD), HELD, "limited"),
+    ],
+)
+def test_bounds_around_a_policy(wanted: int, bounds: Bounds, desired: int, reason: str) -> None:
+    decision = bounded(wants(wanted), bounds)({}, seen(), 1.0)
+    assert (decision.desired, decision.reason) == (desired, reason)
+    assert (f"else {wanted}" in decision.explanation) == (wanted != desired)
+    assert decision.state == {"ticks": 1}
+
+
+@given(st.integers(-9, 99), st.integers(0, 9), st.integers(0, 9))
+def test_a_bounded_policy_is_within_its_bounds(wanted: int, low: int, more: int) -> None:
+    decision = bounded(wants(wanted), Bounds(low, low + more))({}, seen(), 1.0)
+    assert low <= decision.desired <= low + more
+
+
+WORKDAY = Window("* 8-17 * * mon-fri", min=4, max=8)
+NIGHT = Window("* 22-23,0-5 * * *", max=2)
+BERLIN = Window("0-29 9 * * *", min=6, timezone="Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "at", "desired"),
+    [
+        (1, "2026-03-02T08:30", 4),  # a Monday
+        (1, "2026-03-02T17:59", 4),
+        (1, "2026-03-02T18:00", 1),
+        (9, "2026-03-02T12:00", 8),
+        (6, "2026-03-02T12:00", 6),
+        (1, "2026-03-01T12:00", 1),  # a Sunday
+        (9, "2026-03-02T23:00", 2),
+        (9, "2026-03-03T05:59", 2),
+        (9, "2026-03-03T06:00", 9),
+        (1, "2026-03-01T08:10", 6),  # 9:10 in Berlin
+        (1, "2026-07-05T07:10", 6),  # in summer too
+        (1, "2026-03-01T08:30", 1),
+        (99, "2026-03-01T12:00", 20),
+        (1, None, 1),
+        (99, None, 20),
+    ],
+)
+def test_windows_bound_a_policy_in_their_minutes(wanted: int, at: str | None, desired: int) -> None:
+    policy = scheduled(wants(wanted), [WORKDAY, NIGHT, BERLIN], Bounds(1, 20))
+    assert policy({}, seen(at), 1.0).desired == desired
+
+
+def test_a_window_is_named_in_the_decision() -> None:
+    policy = scheduled(wants(1), [WORKDAY], Bounds(1, 20))
+    words = policy({}, seen("2026-03-02T08:00"), 1.0).explanation
+    assert words == "5 → 4: schedule * 8-17 * * mon-fri from 4 to 8; else 1 (1 it is)"
+
+
+def test_where_windows_contradict_each_other_the_minimum_counts() -> None:
+    windows = [Window("* * * * *", min=6), Window("* * * * *", max=3)]
+    assert scheduled(wants(1), windows, Bounds(1, 9))({}, seen("2026-03-02"), 1.0).desired == 6
+
+
+@pytest.mark.parametrize("unix", [float("nan"), -1.0, 1e300])
+def test_a_time_that_cannot_be_leaves_the_bounds(unix: float) -> None:
+    signals = Signals(1.0, 0.1, 1.0, 4, 5, 5, 5, 0.1, 1.0, unix_seconds=unix)
+    assert scheduled(wants(1), [WORKDAY], Bounds(2, 9))({}, signals, 1.0).desired == 2
+
+
+@pytest.mark.parametrize(
+    ("window", "says"),
+    [
+        (Window("* * * *"), "five fields"),
+        (Window("0 * * * * *"), r"five fields .*, got 6"),
+        (Window("0 0 30 feb *"), "bad day-of-month"),
+        (Window("* * * * mo"), "bad day-of-week"),
+        (Window("* * * * *", timezone="Mars/Olympus"), "no time zone"),
+        (Window("* * * * *", timezone="../etc"), "no time zone"),
+        (Window("* * * * *", min=3, max=2), "min 3 is over max 2"),
+    ],
+)
+def test_a_bad_window_is_refused(window: Window, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        scheduled(wants(1), [window], Bounds(1, 9))
+
+
+@pytest.mark.parametrize(
+    ("expression", "when", "matches"),
+    [
+        ("* * * * *", "2026-03-02T11:22", True),
+        ("22 11 * * *", "2026-03-02T11:22", True),
+        ("21 11 * * *", "2026-03-02T11:22", False),
+        ("*/15 * * * *", "2026-03-02T11:45", True),
+        ("*/15 * * * *", "2026-03-02T11:46", False),
+        ("5/20 * * * *", "2026-03-02T11:25", True),
+        ("5/20 * * * *", "2026-03-02T11:20", False),
+        ("10-20/5 * * * *", "2026-03-02T11:15", True),
+        ("10-20/5 * * * *", "2026-03-02T11:25", False),
+        ("1,3,5-7 * * * *", "2026-03-02T11:06", True),
+        ("1,3,5-7 * * * *", "2026-03-02T11:04", False),
+        ("* * 2 mar *", "2026-03-02T00:00", True),
+        ("* * * feb-apr *", "2026-05-02T00:00", False),
+        ("* * * * 0", "2026-03-01T00:00", True),
+        ("* * * * 7", "2026-03-01T00:00", True),
+        ("* * * * SUN", "2026-03-01T00:00", True),
+        ("* * * * mon", "2026-03-01T00:00", False),
+        ("* * 13 * fri", "2026-03-06T00:00", True),  # a Friday, not the 13th
+        ("* * 13 * fri", "2026-05-13T00:00", True),  # the 13th, a Wednesday
+        ("* * 13 * fri", "2026-05-12T00:00", False),
+        ("* * */2 * fri", "2026-03-06T00:00", False),  # with a star both must match
+        ("* * L * *", "2026-02-28T12:00", True),
+        ("* * L * *", "2026-03-30T12:00", False),
+    ],
+)
+def test_cron_matches_as_in_crontab(expression: str, when: str, matches: bool) -> None:
+    policy = scheduled(wants(1), [Window(expression, min=4)], Bounds(1, 9))
+    assert policy({}, seen(when), 1.0).desired == (4 if matches else 1)
+
+
+@pytest.mark.parametrize(
+    ("expression", "opens"),
+    [
+        # 02:30 does not exist on 29 March: the window opens when the clocks have gone forward.
+        ("30 2 29 3 *", ["2026-03-29T01:00"]),
+        # 02:30 comes twice on 25 October: it opens once.
+        ("30 2 25 10 *", ["2026-10-25T00:30"]),
+        # With every hour it opens in both.
+        ("30 * 25 10 *", ["2026-10-25T00:30", "2026-10-25T01:30"]),
+    ],
+)
+def test_a_window_opens_once_and_for_its_minutes_when_the_clocks_change(
+    expression: str, opens: list[str]
+) -> None:
+    window = Window(expression, min=4, timezone="Europe/Berlin", minutes=20)
+    policy = scheduled(wants(1), [window], Bounds(1, 9))
+    for opening in opens:
+        begin = datetime.fromisoformat(opening)
+        for minute, desired in ((-1, 1), (0, 4), (19, 4), (20, 1)):
+            at = (begin + timedelta(minutes=minute)).isoformat()
+            assert policy({}, seen(at), 1.0).desired == desired
+    begin = datetime.fromisoformat(f"{opens[0][:10]}T00:00")
+    minutes = [(begin + timedelta(minutes=minute)).isoformat() for minute in range(150)]
+    is_open = [policy({}, seen(at), 1.0).desired == 4 for at in minutes]
+    assert sum(is_open) == 20 * len(opens)
+
+
+@pytest.mark.parametrize(
+    "field", ["60", "-1", "5-3", "*/0", "*/", "x", "1-", "-", "", "1,,2", "*/x", "1/2/3", "mon"]
+)
+def test_a_bad_field_is_refused_by_name(field: str) -> None:
+    with pytest.raises(ValueError, match=r"bad minute|five fields"):
+        scheduled(wants(1), [Window(f"{field} * * * *")], Bounds(1, 9))

@@ -1,0 +1,266 @@
+"""To zero replicas and back: when the last one leaves, what brings one back, and what nothing does."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tidegate.autoscaler.policy_builder import choose, policy_from_parameters
+from tidegate.autoscaler.policy_registry import KINDS, Goal
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
+from tidegate.autoscaler.wrappers.scale_to_zero import ZeroParameters, to_zero
+
+from ..conftest import IDLE
+from ..test_every_policy import ANY, BELIEVABLE, MEASURED
+
+MOST = 12
+LOST: dict[str, Any] = dict.fromkeys(MEASURED)
+TOLD = ZeroParameters(max=MOST, idle_seconds=60.0, stale_seconds=15.0)
+BUSY = replace(
+    IDLE,
+    arrival_rate=8.0,
+    arrival_rate_60s=8.0,
+    service_seconds=0.1,
+    service_seconds_p95=0.15,
+    in_system=1.0,
+    busy=1.0,
+)
+# What Prometheus and the gateway say when there is no replica.
+NONE = replace(
+    IDLE, in_system=None, slots_per_replica=None, ready=0, running=0, desired=0, busy=None,
+    age_seconds=None, waiting=0.0,
+)  # fmt: skip
+
+
+def scaling_to_zero(words: str = "sloq", told: ZeroParameters = TOLD) -> Policy:
+    choice = choose(words, Goal(Bounds(1, told.max), slo_seconds=0.6))
+    return to_zero(choice.policy, choice.parameters, told)
+
+
+@dataclass
+class Run:
+    """A policy that is told signals, every five seconds, with the number that it decided before."""
+
+    policy: Policy = field(default_factory=scaling_to_zero)
+    state: dict[str, Any] = field(default_factory=dict)
+    now: float = 0.0
+
+    def tick(self, seen: Signals, seconds: float = 5.0) -> Decision:
+        self.now += seconds
+        decision = self.policy(self.state, seen, self.now)
+        self.state = json.loads(json.dumps(decision.state))
+        return decision
+
+    def idle(self, seconds: float, seen: Signals = IDLE) -> Decision:
+        decision = self.tick(seen)
+        for _ in range(int(seconds / 5)):
+            decision = self.tick(seen)
+        return decision
+
+    def asleep(self) -> Run:
+        for _ in range(4):
+            self.tick(BUSY)
+        assert self.idle(60).desired == 0
+        return self
+
+
+def test_the_last_replica_leaves_when_nothing_came_for_that_long_and_not_before() -> None:
+    run = Run()
+    run.tick(BUSY)
+    assert run.idle(55).desired == 1
+    decision = run.tick(IDLE)
+    assert (decision.desired, decision.reason) == (0, "down")
+    assert decision.explanation == "1 → 0: nothing came for 60 s"
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        replace(IDLE, arrival_rate=0.07),
+        replace(IDLE, in_system=1.0),
+        replace(IDLE, queued=1.0),
+        replace(IDLE, age_seconds=16.0),
+        replace(IDLE, age_seconds=None),
+        replace(IDLE, arrival_rate=None),
+        replace(IDLE, arrival_rate=math.nan),
+        replace(IDLE, slots_per_replica=None),
+        replace(IDLE, arrival_rate_60s=None),
+        replace(IDLE, arrival_rate_60s=math.nan),
+        replace(IDLE, problem="several series: service:queue:now"),
+        replace(IDLE, ready=0),
+    ],
+)
+def test_one_request_or_one_tick_of_not_knowing_begins_the_time_anew(seen: Signals) -> None:
+    run = Run()
+    assert run.idle(50).desired == 1
+    assert run.tick(seen).desired == 1
+    assert run.idle(55).desired == 1
+    assert run.tick(IDLE).desired == 0
+
+
+def test_signals_that_may_be_frozen_take_it_not_away_but_their_time_counts() -> None:
+    run = Run()
+    run.tick(BUSY)
+    # Means over a minute stand still until the minute is over.
+    still = replace(IDLE, service_seconds=0.1, service_seconds_p95=0.15)
+    assert run.idle(300, still).desired == 1
+    assert run.tick(IDLE).explanation == "1 → 0: nothing came for 60 s"
+
+
+def test_a_burst_reserve_keeps_no_replica_of_an_idle_service() -> None:
+    run = Run()
+    run.tick(replace(BUSY, arrival_rate=60.0, arrival_rate_60s=60.0, desired=3))
+    assert run.idle(60, replace(IDLE, desired=3, ready=3, running=3)).desired == 0
+
+
+def test_at_zero_it_stays_as_long_as_no_request_waits_also_without_prometheus() -> None:
+    run = Run().asleep()
+    lost = replace(NONE, **LOST, problem="Prometheus is away")
+    for seen in [NONE] * 20 + [lost] * 20:
+        decision = run.tick(seen)
+        assert (decision.desired, decision.reason) == (0, "hold")
+        assert decision.explanation == "0 held: no request waits at the gateway"
+
+
+def test_a_request_that_waits_brings_one_back_at_once() -> None:
+    run = Run().asleep()
+    decision = run.tick(replace(NONE, waiting=1.0), seconds=1.0)
+    assert (decision.desired, decision.reason) == (1, "up")
+    assert decision.explanation == "0 → 1: 1 request waits at the gateway"
+
+
+def test_the_queue_in_prometheus_counts_if_the_gateway_was_not_asked() -> None:
+    run = Run().asleep()
+    unasked = replace(NONE, waiting=None)
+    assert run.tick(unasked).desired == 0
+    assert run.tick(replace(unasked, queued=3.0)).explanation == (
+        "0 → 1: 3 requests wait at the gateway"
+    )
+
+
+def test_a_burst_is_sized_by_what_was_learned_of_a_replica() -> None:
+    run = Run().asleep()
+    burst = replace(NONE, waiting=60.0, queued=60.0, arrival_rate=60.0, arrival_rate_60s=60.0)
+    decision = run.tick(burst)
+    # 60 requests/s of 0.1 s are six slots of work, and a replica has two.
+    assert 3 < decision.desired <= MOST
+    assert decision.explanation.startswith(
+        f"0 → {decision.desired}: 60 requests wait at the gateway (0 → {decision.desired}: "
+    )
+    # While they start nothing leaves, whatever comes.
+    starting = replace(NONE, desired=decision.desired, running=decision.desired)
+    for _ in range(20):
+        assert run.tick(starting).desired == decision.desired
+
+
+def test_of_a_replica_that_was_never_seen_one_is_enough_and_nothing_is_amiss() -> None:
+    run = Run()
+    assert run.tick(replace(NONE, waiting=100.0)).desired == 1
+    decision = run.tick(replace(NONE, desired=1, running=1))
+    assert (decision.desired, decision.reason) == (1, "hold")
+
+
+@pytest.mark.parametrize("number", [None, math.nan, -1.0])
+def test_not_to_know_whether_requests_wait_brings_one_back_after_a_while(
+    number: float | None,
+) -> None:
+    run = Run().asleep()
+    lost = replace(NONE, **dict.fromkeys(MEASURED, number), waiting=number, gateway_age_seconds=1.0)
+    assert [run.tick(lost).desired for _ in range(4)] == [0, 0, 0, 1]
+
+
+def test_to_know_again_begins_that_while_anew() -> None:
+    run = Run().asleep()
+    lost = replace(NONE, waiting=None, queued=None)
+    assert [run.tick(seen).desired for seen in [lost, lost, NONE, lost, lost, lost]] == [0] * 6
+
+
+def test_a_queue_that_is_old_is_not_known() -> None:
+    run = Run().asleep()
+    old = replace(NONE, waiting=None, queued=0.0, gateway_age_seconds=16.0)
+    assert run.tick(old).explanation == "0 held: whether requests wait is not known"
+
+
+def test_what_was_learned_outlives_zero() -> None:
+    run = Run().asleep()
+    before = run.state["inner"]
+    for _ in range(100):
+        run.tick(NONE)
+    assert run.state["inner"] == before
+    assert before["service_seconds"] == 0.1
+
+
+every_kind = pytest.mark.parametrize(
+    "name", [*KINDS, "max(sloq,hpa:inflight=0.7)", "min(sloq,kpa)"]
+)
+AT_ZERO = ANY.map(lambda seen: replace(seen, desired=0))
+WAITING = st.none() | st.floats() | st.floats(0, 500)
+ASKED = st.builds(
+    lambda seen, waiting, age: replace(seen, waiting=waiting, gateway_age_seconds=age),
+    ANY | BELIEVABLE | AT_ZERO,
+    WAITING,
+    WAITING,
+)
+
+
+@every_kind
+@given(history=st.lists(ASKED, min_size=1, max_size=8), state=st.sampled_from([{}, {"now": "x"}]))
+@settings(max_examples=60)
+def test_around_any_policy_it_is_total_within_bounds_and_says_why(
+    name: str, history: list[Signals], state: dict[str, Any]
+) -> None:
+    run = Run(scaling_to_zero(name), state)
+    for seen in history:
+        decision = run.tick(seen)
+        assert 0 <= decision.desired <= MOST
+        assert isinstance(decision.desired, int)
+        assert decision.explanation
+
+
+@every_kind
+@given(history=st.lists(ASKED, min_size=1, max_size=8))
+@settings(max_examples=60)
+def test_around_any_policy_it_is_made_again_to_the_byte(name: str, history: list[Signals]) -> None:
+    run = Run(scaling_to_zero(name))
+    for seen in history:
+        state = run.state
+        live = run.tick(seen)
+        told = orjson.loads(orjson.dumps(live.inputs))
+        parameters = told["parameters"]
+        policy = to_zero(
+            policy_from_parameters(name, parameters), parameters, ZeroParameters(**told["zero"])
+        )
+        again = policy(state, seen, run.now)
+        assert json.dumps(asdict(again)) == json.dumps(asdict(live))
+
+
+@every_kind
+@given(history=st.lists(ASKED, max_size=8), seen=BELIEVABLE, ticks=st.integers(1, 30))
+@settings(max_examples=60)
+def test_around_any_policy_an_outage_of_the_metrics_takes_the_last_replica_not_away(
+    name: str, history: list[Signals], seen: Signals, ticks: int
+) -> None:
+    run = Run(scaling_to_zero(name))
+    for earlier in history:
+        run.tick(earlier)
+    lost = replace(seen, **LOST, slots_per_replica=None, desired=1)
+    assert all(run.tick(lost).desired >= 1 for _ in range(ticks))
+
+
+@every_kind
+@given(history=st.lists(ASKED, max_size=8), waiting=st.floats(min_value=1, max_value=1e6))
+@settings(max_examples=60)
+def test_around_any_policy_a_request_that_waits_brings_one_back(
+    name: str, history: list[Signals], waiting: float
+) -> None:
+    run = Run(scaling_to_zero(name))
+    for earlier in history:
+        run.tick(earlier)
+    assert run.tick(replace(NONE, waiting=waiting)).desired >= 1

@@ -1,0 +1,247 @@
+"""Vertical scaling, simulated and live: slots that come and go, and the policies that use them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tidegate.autoscaler.audit.replay import replay
+from tidegate.autoscaler.live.override import Control, controlled
+from tidegate.autoscaler.policy_builder import check_live, choose
+from tidegate.autoscaler.policy_expression import PolicyError
+from tidegate.autoscaler.policy_registry import Goal
+from tidegate.autoscaler.simulator.replicas import Fleet
+from tidegate.autoscaler.simulator.run import Run
+from tidegate.autoscaler.simulator.score import Score, score
+from tidegate.autoscaler.simulator.system import System
+from tidegate.autoscaler.simulator.tournament import TraceSpec, run_one
+from tidegate.autoscaler.simulator.workload import Workload
+from tidegate.autoscaler.types import Bounds, Signals
+from tidegate.autoscaler.wrappers.combinators import bounded
+
+GOAL = Goal(Bounds(1, 20), slo_seconds=0.6)
+# 50/s for 0.2 s are 10 slots of work, on 3 replicas of 4.
+SEEN = Signals(
+    arrival_rate=50.0,
+    service_seconds=0.2,
+    in_system=12.0,
+    slots_per_replica=4,
+    ready=3,
+    running=3,
+    desired=3,
+    latency_seconds=0.5,
+    age_seconds=1.0,
+    arrival_rate_60s=50.0,
+    service_seconds_p95=0.46,
+    busy=12.0,
+    queued=0.0,
+)
+LOST = replace(SEEN, slots_per_replica=None, arrival_rate=None, problem="Prometheus is away")
+
+
+def fleet(count: int, seconds: float, *, slots: int = 1) -> Fleet:
+    made = Fleet(slots, 10.0, Workload(np.zeros(count), np.full(count, seconds)))
+    made.begin(1)
+    return made
+
+
+def run(words: str) -> Run:
+    return run_one(words, TraceSpec("spike"), System(), 0)
+
+
+def judge(words: str) -> Score:
+    return score(run(words), System().slo_seconds)
+
+
+def test_more_slots_take_over_the_queue_at_once() -> None:
+    one = fleet(4, 5.0)
+    one.serve(2.0)
+    one.set_slots(3, 2.0)
+    one.serve(math.inf)
+    assert one.started == [0.0, 2.0, 2.0, 5.0]
+    assert one.ready == 1
+
+
+def test_fewer_slots_let_what_is_begun_be_finished() -> None:
+    one = fleet(4, 5.0, slots=2)
+    one.serve(1.0)
+    one.set_slots(1, 1.0)
+    one.serve(math.inf)
+    # Both are worked on until 5 s, then one at a time.
+    assert one.started == [0.0, 0.0, 5.0, 10.0]
+
+
+def test_a_replica_costs_as_many_times_more_as_it_has_slots() -> None:
+    one = fleet(1, 1.0, slots=4)
+    one.set_slots(4, 5.0)
+    assert one.replica_seconds(30.0) == 30.0
+    one.set_slots(8, 10.0)
+    one.set_slots(4, 20.0)
+    assert one.replica_seconds(30.0) == 10.0 + 2 * 10.0 + 10.0
+
+
+def test_slots_are_lent_until_the_replicas_that_were_asked_for_are_ready() -> None:
+    decide = choose("surge", GOAL).policy
+    first = decide({}, SEEN, 5.0)
+    assert first.desired > 3
+    assert first.slots == math.ceil(4 * first.desired / 3)
+    assert first.explanation.endswith(f"; {first.slots} slots a replica until they are ready")
+    # Lent slots are not learned as the replica's own, and are given back.
+    more: dict[str, Any] = {
+        "desired": first.desired,
+        "running": first.desired,
+        "slots_per_replica": first.slots,
+    }
+    second = decide(first.state, replace(SEEN, **more, latency_seconds=0.51), 10.0)
+    assert (second.desired, second.slots) == (first.desired, first.slots)
+    there = {**more, "ready": first.desired}
+    third = decide(second.state, replace(SEEN, **there, latency_seconds=0.52), 15.0)
+    assert (third.desired, third.slots) == (first.desired, 4)
+
+
+def test_what_was_busy_in_lent_slots_says_nothing_of_a_replicas_own() -> None:
+    decide = choose("surge", GOAL).policy
+    lent: dict[str, Any] = {
+        "slots_per_replica": 8,
+        "slots_asked": 8,
+        "busiest": 8.0,
+        "busy": 24.0,
+    }
+    state: dict[str, Any] = {}
+    for number in range(80):
+        # Twenty ticks of its own, twenty lent; for a minute after that the busiest still had eight.
+        own = number < 20 or number >= 40
+        seen = replace(SEEN, latency_seconds=0.5 + number / 1000, slots_asked=4, busiest=3.0)
+        if number < 52 and number >= 40:
+            seen = replace(seen, busiest=8.0)
+        decision = decide(state, seen if own else replace(seen, **lent), 5.0 * number)
+        assert decision.inputs["slots_per_replica"] == 4
+        state = decision.state
+
+
+def test_no_more_slots_are_lent_than_there_may_be() -> None:
+    decide = choose("surge:most_factor=1.5", GOAL).policy
+    assert decide({}, replace(SEEN, arrival_rate=200.0, arrival_rate_60s=200.0), 5.0).slots == 6
+    assert decide({}, replace(SEEN, ready=0), 5.0).slots == 4
+
+
+def test_slots_alone_follow_the_work_while_the_number_stays() -> None:
+    decide = choose("vertical:most_factor=4", GOAL).policy
+    found = decide({}, SEEN, 5.0)
+    assert (found.desired, found.slots) == (3, 5)
+    assert found.explanation.startswith("3 replicas of 4 → 5 slots: 12 → 15: 50 requests/s")
+    idle = replace(SEEN, arrival_rate=0.0, arrival_rate_60s=0.0, in_system=0.0, busy=0.0)
+    now = 5.0
+    for number in range(200):
+        now += 5.0
+        slots = found.slots or 4
+        found = decide(
+            found.state, replace(idle, slots_per_replica=slots, latency_seconds=0.1 + number), now
+        )
+    assert (found.desired, found.slots) == (3, 1)
+
+
+@pytest.mark.parametrize("name", ["surge", "vertical"])
+def test_without_metrics_nothing_is_taken_away(name: str) -> None:
+    decide = choose(name, GOAL).policy
+    blind = decide({}, LOST, 5.0)
+    assert (blind.desired, blind.reason, blind.slots) == (3, "no-signal", None)
+    first = decide({}, SEEN, 5.0)
+    after = decide(first.state, replace(LOST, desired=first.desired), 10.0)
+    assert after.desired == first.desired
+    assert after.slots in {None, first.slots}
+
+
+def test_a_surge_is_bridged_by_slots_for_no_more_money() -> None:
+    bridged, plain = judge("surge"), judge("sloq")
+    assert bridged.violation_seconds < 0.5 * plain.violation_seconds
+    assert bridged.replica_seconds < 1.05 * plain.replica_seconds
+
+
+def test_slots_alone_suffice_where_the_machine_is_large_enough() -> None:
+    enough, small = judge("vertical:most_factor=8"), judge("vertical:most_factor=1")
+    assert enough.violation_seconds < 0.2 * small.violation_seconds
+    assert {tick.decision.desired for tick in run("vertical").ticks} == {3}
+
+
+# Live, the settings say what a replica has by itself and may have, and the resizer what was asked for.
+LIVE = replace(GOAL, slots=4, most_slots=6)
+ASKED = replace(SEEN, slots_asked=4)
+
+
+@pytest.mark.parametrize("name", ["surge", "vertical"])
+def test_they_can_decide_live_and_never_ask_for_more_than_the_settings_allow(name: str) -> None:
+    check_live(name)
+    assert choose(name, LIVE).sets_slots
+    assert not choose("sloq", LIVE).sets_slots
+    decide = choose(f"{name}:most_factor=8", LIVE).policy
+    busy = replace(ASKED, arrival_rate=200.0, arrival_rate_60s=200.0)
+    assert decide({}, busy, 5.0).slots == 6
+
+
+@pytest.mark.parametrize("option", ["base_slots", "most_slots"])
+def test_what_the_settings_say_cannot_be_an_option(option: str) -> None:
+    with pytest.raises(PolicyError, match=f"there is no option '{option}'"):
+        check_live(f"surge:{option}=3")
+
+
+def test_an_autoscaler_that_is_started_again_knows_lent_slots_from_a_replicas_own() -> None:
+    decide = choose("surge", LIVE).policy
+    lent = replace(ASKED, slots_per_replica=6, slots_asked=6, ready=4, running=4, desired=4)
+    first = decide({}, lent, 5.0)
+    assert (first.desired, first.slots) == (4, 4)
+    assert first.explanation.endswith("; 4 slots a replica again")
+    assert first.inputs["parameters"]["base_slots"] == 4
+
+
+def test_metrics_that_do_not_show_the_lent_slots_yet_are_not_learned_from() -> None:
+    decide = choose("surge", LIVE).policy
+    # 6 are asked for and 6 are busy, while the last scrape still said 4: no replica has 6 of its own.
+    late = replace(ASKED, slots_asked=6, busy=18.0, queued=6.0)
+    found = None
+    state: dict[str, Any] = {}
+    for number in range(12):
+        found = decide(state, replace(late, latency_seconds=0.5 + 0.01 * number), 5.0 * number)
+        state = found.state
+    assert found is not None
+    assert found.inputs["slots_per_replica"] == 4
+
+
+def test_slots_are_not_lent_for_replicas_that_a_bound_forbids() -> None:
+    decide = bounded(choose("surge", LIVE).policy, Bounds(1, 3))
+    first = decide({}, ASKED, 5.0)
+    assert (first.desired, first.slots) == (3, 6)  # nothing tells yet that they are forbidden
+    assert "bounds from 1 to 3" in first.explanation
+    there = replace(ASKED, slots_asked=6, slots_per_replica=6, latency_seconds=0.51)
+    second = decide(first.state, there, 10.0)
+    assert (second.desired, second.slots) == (3, 4)
+
+
+def test_while_it_is_paused_slots_stay_as_they_are() -> None:
+    surge = choose("surge", LIVE).policy
+    held = controlled(surge, Control(until=1e9), Bounds(1, 20))({}, ASKED, 5.0)
+    assert (held.desired, held.slots) == (3, None)
+    assert "slots a replica until they are ready" in held.explanation
+    bound = controlled(surge, Control(until=1e9, max=4), Bounds(1, 20))({}, ASKED, 5.0)
+    assert (bound.desired, bound.slots) == (4, surge({}, ASKED, 5.0).slots)
+
+
+@pytest.mark.parametrize("name", ["surge", "vertical"])
+def test_live_decisions_with_slots_are_made_again_to_the_byte(name: str, desk: Any) -> None:
+    decide = choose(name, LIVE).policy
+    state: dict[str, Any] = {}
+    for number, asked in enumerate((4, 6, 6, 4)):
+        signals = replace(ASKED, slots_asked=asked, latency_seconds=0.5 + 0.01 * number)
+        decision = decide(state, signals, 5.0 * number)
+        desk.decided(name, state, signals, 5.0 * number, decision)
+        state = decision.state
+    events = desk.events("decision")
+    for event in events:
+        again = replay(event)
+        assert again.explanation == event["message"]
+        assert again.slots == event["tidegate"]["decision"].get("slots")
+    assert [event["tidegate"]["decision"]["slots"] for event in events]

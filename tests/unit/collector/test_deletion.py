@@ -1,0 +1,156 @@
+"""Deletion of delivered files and expired events under load and failures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import datetime, timedelta
+
+import pytest
+
+from tidegate.collector.delivery import PRUNE_SECONDS, Retention
+from tidegate.collector.tail import Limits
+from tidegate.events.event import Event
+from tidegate.events.writer import EventWriter
+from tidegate.store.base import (
+    StoreUnavailableError,
+)
+
+from .conftest import NOW, Harness, Troubled, event, until_done
+
+
+def test_files_are_deleted_only_after_their_delivery(harness: Harness) -> None:
+    harness.keep = Retention(0.0, 0, timedelta(days=7))
+    rotating = EventWriter(harness.logs, "flights-1", file_bytes=10)
+    for number in range(5):
+        rotating.write(event(str(number)))
+    for path in harness.logs.iterdir():
+        os.utime(path, (NOW, NOW))
+
+    def files() -> int:
+        return len(list(harness.logs.glob("flights-1.*")))
+
+    with closing(harness.collector()) as delivery:
+        delivery.open_sink()
+        (sink,) = harness.sinks
+        delivery.open_sink = lambda: sink
+
+        def away(_: Sequence[Event]) -> None:
+            raise StoreUnavailableError("away")
+
+        sink.trouble = away
+        delivery.step()
+        assert files() == 5
+        sink.trouble = None
+        until_done(delivery)
+        harness.now += 3600
+        until_done(delivery)
+        assert files() == 1  # the newest, which its writer holds
+        rotating.close()
+        until_done(delivery)
+        assert files() == 0
+        delivery.step()
+        assert delivery.tail.offsets.keys() <= {path.name for path in harness.logs.iterdir()}
+    assert sorted(harness.messages()) == ["0", "1", "2", "3", "4"]
+
+
+def test_a_file_that_grew_after_its_size_was_read_is_not_deleted(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.keep = Retention(0.0, 0, timedelta(days=7))
+    rotating = EventWriter(harness.logs, "flights-1", file_bytes=1000)
+    rotating.write(event("a"))
+    with closing(harness.collector()) as delivery:
+        until_done(delivery)
+        found = delivery.tail._list
+
+        def listed() -> dict[str, os.stat_result]:
+            """The first file as it was; what is written meanwhile ends it and begins the next."""
+            sizes = found()
+            while len(now := found()) == 1:
+                rotating.write(event("b"))
+            return {**now, **sizes}
+
+        monkeypatch.setattr(delivery.tail, "_list", listed)
+        delivery.step()
+        monkeypatch.undo()
+        rotating.close()
+        until_done(delivery)
+    assert set(harness.messages()) == {"a", "b"}
+    assert len(harness.messages()) >= 3
+
+
+def test_files_are_deleted_and_old_events_pruned_while_there_is_always_more_to_deliver(
+    harness: Harness,
+) -> None:
+    harness.limits = Limits(10, 65_536, 1024)
+    harness.keep = Retention(1e9, 20_000, timedelta(days=7))
+    rotating = EventWriter(harness.logs, "flights-1", 3000, clock_ns=lambda: int(NOW * 1e9))
+    rotating.write(event("old", ago=8 * 86_400))
+    kept = []
+    with closing(harness.collector()) as delivery:
+        for _ in range(40):
+            for number in range(10):
+                rotating.write(event(str(number)))
+            assert delivery.step().more
+            kept.append(sum(path.stat().st_size for path in harness.logs.iterdir()))
+        assert harness.messages("message:old") == []
+        rotating.close()
+    # Beside what is kept there are the file being written and what was delivered since the last look.
+    assert max(kept) <= 20_000 + 2 * (3000 + 10 * 360)
+    assert max(kept) > 20_000
+
+
+def test_files_are_deleted_while_the_store_is_unavailable(harness: Harness) -> None:
+    harness.keep = Retention(0.0, 0, timedelta(days=7))
+    rotating = EventWriter(harness.logs, "flights-1", file_bytes=10)
+    rotating.write(event("a"))
+    with closing(harness.collector()) as delivery:
+        until_done(delivery)
+
+        def full(_: Sequence[Event]) -> None:
+            raise OSError(28, "No space left on device")
+
+        harness.sinks[0].trouble = full
+        rotating.write(event("b"))
+        rotating.close()
+        for path in harness.logs.iterdir():
+            os.utime(path, (NOW - 3600, NOW - 3600))
+        assert len(list(harness.logs.glob("flights-1.*"))) == 2
+        assert delivery.step().away_seconds > 0
+        (left,) = harness.logs.glob("flights-1.*")
+        assert b'"message":"b"' in left.read_bytes()
+
+
+def test_a_failed_deletion_of_events_is_logged_and_blocks_nothing(
+    harness: Harness, writer: EventWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: object, before: datetime) -> int:
+        raise StoreUnavailableError("no space is left")
+
+    monkeypatch.setattr(Troubled, "prune", full)
+    for text in ("a", "b"):
+        writer.write(event(text))
+        if text == "a":
+            delivery = harness.collector()
+        until_done(delivery)
+    delivery.close()
+    assert harness.messages() == ["a", "b"]
+    assert harness.messages("event.action:prune-failed") == [
+        "old events are not deleted: no space is left"
+    ]
+
+
+def test_expired_events_are_deleted_at_intervals(harness: Harness, writer: EventWriter) -> None:
+    writer.write(event("old", ago=8 * 86_400))
+    writer.write(event("young"))
+    with closing(harness.collector()) as delivery:
+        until_done(delivery)
+        assert harness.messages() == ["young"]
+        writer.write(event("older", ago=9 * 86_400))
+        until_done(delivery)
+        assert harness.messages() == ["older", "young"]
+        harness.now += PRUNE_SECONDS
+        until_done(delivery)
+        assert harness.messages() == ["young"]

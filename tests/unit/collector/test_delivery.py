@@ -1,0 +1,181 @@
+"""The delivery loop step by step, into a real embedded store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tidegate.collector.delivery import Step
+from tidegate.collector.tail import Limits
+from tidegate.events.event import Event
+from tidegate.events.writer import EventWriter
+from tidegate.store.base import (
+    StoreUnavailableError,
+)
+from tidegate.store.embedded.store import EmbeddedStore
+
+from .conftest import Harness, event, until_done
+
+
+def test_written_events_are_delivered_once(harness: Harness, writer: EventWriter) -> None:
+    with closing(harness.collector()) as first:
+        writer.write(event("a"))
+        assert first.step() == Step()
+        assert first.step() == Step(done=True)
+        writer.write(event("b"))
+        until_done(first)
+    with closing(harness.collector()) as second:
+        assert second.step() == Step(done=True)
+    assert harness.messages() == ["a", "b"]
+    assert harness.metric("delivered_total") == 2
+    assert harness.metric("sink_up") == 1
+    assert harness.metric("lag_bytes") == 0
+    assert harness.metric("lag_seconds") == 0
+
+
+def test_a_full_batch_is_followed_by_the_next_one_immediately(
+    harness: Harness, writer: EventWriter
+) -> None:
+    harness.limits = Limits(2, 65_536, 1024)
+    for number in range(5):
+        writer.write(event(str(number)))
+    with closing(harness.collector()) as delivery:
+        assert [delivery.step().more for _ in range(3)] == [True, True, False]
+    assert len(harness.messages()) == 5
+
+
+def test_a_corrupt_checkpoint_delivers_everything_again_and_nothing_twice(
+    harness: Harness, writer: EventWriter
+) -> None:
+    writer.write(event("a"))
+    with closing(harness.collector()) as first:
+        until_done(first)
+    (harness.root / "collector" / "checkpoint.json").write_text("{")
+    with closing(harness.collector()) as second:
+        assert until_done(second) == 1
+    assert harness.messages() == ["a"]
+
+
+def test_corrupt_lines_and_rejected_events_are_quarantined_counted_and_logged_once(
+    harness: Harness, writer: EventWriter
+) -> None:
+    writer.write(event("a"))
+    writer.write_line(b"nonsense\n")
+    writer.write({**event("refused"), "data_stream": "text"})
+    writer.write(event("b"))
+    with closing(harness.collector()) as delivery:
+        until_done(delivery)
+    assert harness.messages() == ["a", "b"]
+    found = harness.quarantined()
+    assert [entry["reason"].split(":")[0] for entry in found] == [
+        "invalid JSON",
+        "data_stream must be an object with type, dataset and namespace",
+    ]
+    (path,) = harness.logs.glob("flights-1.*")
+    data = path.read_bytes()
+    for entry, start in zip(found, (b"nonsense", b'{"@timestamp"'), strict=True):
+        assert entry["file"] == path.name
+        assert data[entry["offset"] :].startswith(start)
+        assert entry["line"].encode() == data[entry["offset"] :][: entry["bytes"]]
+    assert harness.metric("quarantined_total") == 2
+    assert harness.metric("delivered_total") == 3  # two of the writer's, one of the collector's own
+    (message,) = harness.messages("event.action:set-aside AND log.level:error")
+    assert message.startswith(f"quarantined 2 lines, the first at offset {found[0]['offset']} of")
+
+
+def test_quarantined_lines_of_its_own_log_are_not_logged(harness: Harness, tmp_path: Path) -> None:
+    harness.logs.mkdir()
+    (harness.logs / "collector.1-2.0.ndjson").write_text("nonsense\n")
+    with closing(harness.collector()) as delivery:
+        until_done(delivery)
+    assert harness.metric("quarantined_total") == 1
+    assert harness.terminal.getvalue() == ""
+
+
+def test_an_unavailable_store_is_retried_with_backoff_and_logged_once(
+    harness: Harness, writer: EventWriter
+) -> None:
+    with closing(harness.collector()) as delivery:
+        writer.write(event("a", ago=60))
+        delivery.step()
+
+        def away(_: Sequence[Event]) -> None:
+            raise StoreUnavailableError("gone for lunch")
+
+        harness.sinks[0].trouble = away
+        writer.write(event("b", ago=30))
+        waits = [delivery.step().away_seconds for _ in range(3)]
+        assert waits == pytest.approx([0.2, 0.4, 0.8])
+        assert harness.metric("sink_up") == 0
+        assert harness.metric("retried_total") == 3
+        assert harness.metric("lag_bytes") > 0
+        assert harness.metric("lag_seconds") == pytest.approx(30, abs=0.1)
+        harness.sinks[0].trouble = None
+        assert delivery.step() == Step()
+        assert harness.metric("sink_up") == 1
+        until_done(delivery)
+    assert harness.messages() == ["a", "b"]
+    assert harness.messages("event.dataset:tidegate.collector") == [
+        "the sink is unavailable, retrying: gone for lunch",
+        "the sink is available again",
+    ]
+
+
+def test_opening_the_store_is_retried(harness: Harness, writer: EventWriter) -> None:
+    writer.write(event("a"))
+    other = EmbeddedStore(harness.root / "store")
+    with closing(harness.collector()) as delivery:
+        assert delivery.step().away_seconds > 0
+        other.close()
+        until_done(delivery)
+    assert harness.messages() == ["a"]
+
+
+def test_a_full_disk_is_retried_and_quarantines_nothing_twice(
+    harness: Harness, writer: EventWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer.write(event("a"))
+    writer.write_line(b"nonsense\n")
+    with closing(harness.collector()) as delivery:
+        real = delivery.checkpoint.save
+
+        def full(_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(delivery.checkpoint, "save", full)
+        assert delivery.step().away_seconds > 0
+        assert delivery.step().away_seconds > 0
+        monkeypatch.setattr(delivery.checkpoint, "save", real)
+        until_done(delivery)
+    assert harness.messages() == ["a"]
+    assert len(harness.quarantined()) == 1
+    assert "No space left on device" in harness.terminal.getvalue()
+
+
+def test_a_kill_between_quarantine_and_checkpoint_quarantines_nothing_twice(
+    harness: Harness, writer: EventWriter
+) -> None:
+    writer.write_line(b"first\n")
+    with closing(harness.collector()) as delivery:
+        until_done(delivery)
+    writer.write_line(b"second\n")
+    checkpoint = (harness.root / "collector" / "checkpoint.json").read_bytes()
+    with closing(harness.collector()) as delivery:
+        until_done(delivery)
+    (harness.root / "collector" / "checkpoint.json").write_bytes(checkpoint)
+    with closing(harness.collector()) as delivery:
+        until_done(delivery)
+    assert [entry["line"] for entry in harness.quarantined()] == ["first", "second"]
+
+
+def test_a_truncated_file_is_logged(harness: Harness, writer: EventWriter) -> None:
+    writer.write(event("a" * 100))
+    with closing(harness.collector()) as delivery:
+        until_done(delivery)
+        (path,) = harness.logs.glob("flights-1.*")
+        path.write_text("")
+        until_done(delivery)
+    assert "was truncated" in harness.terminal.getvalue()

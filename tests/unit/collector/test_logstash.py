@@ -1,0 +1,295 @@
+"""The Logstash sink, against a test double of its http input."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from logstash_double import PASSWORD, LogstashDouble, logstash_double
+
+from tidegate.collector import logstash
+from tidegate.collector.checkpoint import Checkpoint
+from tidegate.collector.delivery import Delivery, Retention, sink_backoff
+from tidegate.collector.logstash import LogstashSink
+from tidegate.collector.metrics import Metrics
+from tidegate.collector.quarantine import Quarantine
+from tidegate.collector.sink import open_sink, sink_name
+from tidegate.collector.tail import Limits, Tail
+from tidegate.events.event import Event, Origin, make_event
+from tidegate.events.writer import EventWriter
+from tidegate.runtime.event_log import EventLog
+from tidegate.settings import Collector, Logstash, Settings, Store
+from tidegate.store.base import StoreUnavailableError
+from tidegate.store.embedded.store import EmbeddedStore
+from tidegate.store.fields import project
+
+ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "unit")
+
+
+def event(message: str = "hello", **fields: Any) -> Event:
+    return make_event(ORIGIN, "app", message, unix_ns=1_700_000_000_123_456_789, fields=fields)
+
+
+@pytest.fixture
+def double() -> Iterator[LogstashDouble]:
+    with logstash_double() as made:
+        yield made
+
+
+@pytest.fixture
+def password_file(tmp_path: Path) -> Path:
+    path = tmp_path / "password"
+    path.write_text(f"{PASSWORD}\n")
+    return path
+
+
+@pytest.fixture
+def settings(double: LogstashDouble, password_file: Path) -> Logstash:
+    return Logstash(url=double.url, password_file=password_file)
+
+
+@pytest.fixture
+def sink(settings: Logstash) -> Iterator[LogstashSink]:
+    with closing(LogstashSink(settings)) as made:
+        yield made
+
+
+def test_events_arrive_unchanged(sink: LogstashSink, double: LogstashDouble) -> None:
+    events = [event(f"číslo {number}\n", http={"version": "1.1"}) for number in range(3)]
+    assert sink.append(events) == []
+    assert list(double.stored.values()) == events
+    assert double.requests == 1
+
+
+def test_no_request_is_sent_without_events(sink: LogstashSink, double: LogstashDouble) -> None:
+    assert sink.append([]) == []
+    assert double.requests == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"event": "text"}, "event must be an object with an id"),
+        ({"data_stream": {"type": "metrics"}}, "data_stream.type must be logs or traces"),
+        ({"tidegate": {"model": "small"}}, "tidegate.model must be an object"),
+        ({"@timestamp": "yesterday"}, "@timestamp must be a single time"),
+    ],
+)
+def test_invalid_events_are_rejected_and_the_others_sent(
+    sink: LogstashSink, double: LogstashDouble, change: dict[str, Any], reason: str
+) -> None:
+    good = event("good")
+    (refused,) = sink.append([{**event(), **change}, good])
+    assert refused.index == 0
+    assert refused.reason.startswith(reason)
+    assert list(double.stored.values()) == [good]
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("2023-11-14T22:13:20.123456789Z", "2023-11-14T22:13:20.123456789Z"),
+        ("2023-11-14T23:13:20+01:00", "2023-11-14T23:13:20+01:00"),
+        ("2023-11-14", "2023-11-14T00:00:00.000000Z"),
+        (1_700_000_000_123, "2023-11-14T22:13:20.123000Z"),
+    ],
+)
+def test_a_timestamp_is_converted_to_the_format_of_logstash(
+    sink: LogstashSink, double: LogstashDouble, given: object, sent: str
+) -> None:
+    assert sink.append([{**event(), "@timestamp": given}]) == []
+    assert [one["@timestamp"] for one in double.stored.values()] == [sent]
+
+
+@pytest.mark.parametrize("more", [{}, {"tidegate": {"rows": 1, "misfits": {"x": 2}}}])
+def test_a_reserved_field_of_logstash_is_moved_to_the_misfits(
+    sink: LogstashSink, double: LogstashDouble, more: dict[str, Any]
+) -> None:
+    given = {**event(**more), "@metadata": {"docid": "another", "reason": "none"}}
+    assert sink.append([given]) == []
+    (stored,) = double.stored.values()
+    assert "@metadata" not in stored
+    assert stored["tidegate"]["misfits"]["@metadata"] == {"docid": "another", "reason": "none"}
+    assert stored["tidegate"].get("rows") == (1 if more else None)
+    assert "@metadata" in given, "what was given is left as it is"
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        (5, ["5"]),
+        (True, ["true"]),
+        (["a", 5, None, ["b", 1.5]], ["a", "5", "b", "1.5"]),
+        ("a", "a"),
+        (["a", "b"], ["a", "b"]),
+        ([], []),
+        (None, None),
+    ],
+)
+def test_tags_are_sent_as_text_and_are_found_as_in_the_stores(
+    sink: LogstashSink, double: LogstashDouble, given: object, sent: object
+) -> None:
+    # The types that Logstash leaves as they are: elastic/logstash 9.2, Event.java, isLegalTagValue.
+    tagged = {**event(), "tags": given}
+    assert sink.append([tagged]) == []
+    (stored,) = double.stored.values()
+    assert stored["tags"] == sent
+    assert project(stored).get("tags") == project(tagged).get("tags")
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, 403, 404, 302, 202])
+def test_every_other_response_leads_to_a_retry(
+    sink: LogstashSink, double: LogstashDouble, status: int
+) -> None:
+    double.status = status
+    with pytest.raises(StoreUnavailableError, match=rf"^{double.url}: {status}"):
+        sink.append([event()])
+    assert double.requests == 1, "the back-off is the caller's"
+    double.status = 0
+    assert sink.append([event()]) == []
+
+
+def test_an_unreachable_logstash_is_unavailable(sink: LogstashSink, double: LogstashDouble) -> None:
+    assert sink.append([event()]) == []
+    double.stop()
+    with pytest.raises(StoreUnavailableError, match="cannot be reached"):
+        sink.append([event()])
+    double.start()
+    assert sink.append([event()]) == []
+
+
+def test_events_without_a_response_are_sent_again_and_stored_once(
+    sink: LogstashSink, double: LogstashDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logstash, "RESPONSE_SECONDS", 0.1)
+    double.silent = True
+    events = [event("a"), event("b")]
+    with (
+        closing(LogstashSink(sink._settings)) as impatient,
+        pytest.raises(StoreUnavailableError, match=r"cannot be reached: .*timed out"),
+    ):
+        impatient.append(events)
+    deadline = time.monotonic() + 30
+    while not double.requests:  # the client has given up, possibly before the request was read
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    double.speak()
+    assert sink.append(events) == []
+    assert set(double.seen.values()) == {2}
+    assert list(double.stored.values()) == events
+
+
+def test_too_large_a_body_is_halved_and_one_event_too_large_is_refused(
+    sink: LogstashSink, double: LogstashDouble
+) -> None:
+    double.limit = 2000
+    events = [event(str(number)) for number in range(7)]
+    events[4] = event("x" * 3000)
+    (refused,) = sink.append(events)
+    assert refused.index == 4
+    assert refused.reason.startswith("Logstash refused the event of 3")
+    assert {one["message"] for one in double.stored.values()} == set("012356")
+
+
+def test_a_batch_is_split_into_bodies_within_the_limit(
+    sink: LogstashSink, double: LogstashDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logstash, "BODY_BYTES", 1000)
+    assert sink.append([event(str(number)) for number in range(9)] + [event("y" * 1500)]) == []
+    assert len(double.stored) == 10
+    assert max(double.sizes[:-1]) <= 1000
+    assert double.sizes[-1] > 1500
+
+
+def test_a_wrong_password_names_its_setting_and_a_new_one_needs_no_restart(
+    sink: LogstashSink, password_file: Path, double: LogstashDouble
+) -> None:
+    password_file.write_text("another")
+    with pytest.raises(
+        StoreUnavailableError,
+        match=r"^collector.logstash.password_file: .* refused the password of user 'collector'",
+    ):
+        sink.append([event()])
+    password_file.write_text(PASSWORD)
+    assert sink.append([event()]) == []
+    assert len(double.stored) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"password_file": None}, "collector.logstash.password_file is needed with a username"),
+        ({"password_file": Path("/nowhere")}, "collector.logstash.password_file: .*No such file"),
+        ({"ca_file": Path("/nowhere")}, "collector.logstash.ca_file: /nowhere does not exist"),
+        ({"url": "http://no such host"}, "http://no such host cannot be reached"),
+    ],
+)
+def test_a_bad_setting_is_named(settings: Logstash, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(StoreUnavailableError, match=message):
+        LogstashSink(settings.model_copy(update=change)).append([event()])
+
+
+def test_without_a_username_no_authorization_is_sent(settings: Logstash) -> None:
+    sink = LogstashSink(settings.model_copy(update={"username": "", "password_file": None}))
+    with closing(sink), pytest.raises(StoreUnavailableError, match="401"):
+        sink.append([event()])
+
+
+def test_the_setting_chooses_the_sink(tmp_path: Path, settings: Logstash) -> None:
+    stack = {"data_dir": tmp_path}
+    to_logstash = Settings(stack=stack, collector=Collector(sink="logstash", logstash=settings))
+    with closing(open_sink(to_logstash)) as sink:
+        assert isinstance(sink, LogstashSink)
+    assert sink_name(to_logstash) == settings.url
+    with closing(open_sink(Settings(stack=stack))) as store:
+        assert isinstance(store, EmbeddedStore)
+    assert sink_name(Settings(stack=stack)) == "the embedded store"
+    elsewhere = Settings(stack=stack, store=Store(kind="elasticsearch"))
+    assert sink_name(elsewhere) == "http://127.0.0.1:9200"
+
+
+def test_the_collector_counts_deliveries_repairs_quarantined_lines_and_retries(
+    tmp_path: Path, settings: Logstash, double: LogstashDouble
+) -> None:
+    logs, own = tmp_path / "logs", tmp_path / "own"
+    own.mkdir()
+    writer = EventWriter(logs, "flights-1")
+    writer.write(event("plain"))
+    writer.write(event("odd", tidegate={"model": "small", "work": "light"}))
+    writer.write({**event("never"), "data_stream": "text"})
+    metrics = Metrics()
+    delivery = Delivery(
+        folder=logs,
+        tail=Tail(logs, {}, Limits(1000, 65_536, 4096), clock=time.time),
+        open_sink=lambda: LogstashSink(settings),
+        checkpoint=Checkpoint(own / "checkpoint.json"),
+        quarantine=Quarantine(own, clock_ns=lambda: 0),
+        event_log=EventLog(EventWriter(logs, "collector"), ORIGIN, "collector"),
+        metrics=metrics,
+        retention=Retention(1e9, 10**9, timedelta(days=7)),
+        backoff=sink_backoff(lambda: 0.0),
+        clock=time.time,
+    )
+
+    def count(name: str) -> float | None:
+        return metrics.registry.get_sample_value(f"tidegate_collector_{name}")
+
+    with closing(delivery):
+        double.status = 429
+        assert delivery.step().away_seconds == pytest.approx(0.2)
+        assert not (own / "checkpoint.json").exists()
+        assert (count("retried_total"), count("sink_up")) == (1, 0)
+        double.status = 0
+        while not delivery.step().done:
+            pass
+    apps = [one for one in double.stored.values() if one["event"]["dataset"] == "tidegate.app"]
+    assert [one["message"] for one in apps] == ["plain", "odd"]
+    assert apps[1]["tidegate"] == {"work": "light", "misfits": {"tidegate.model": "small"}}
+    assert count("quarantined_total") == 1
+    assert count("delivered_total") == len(double.stored)
+    assert (count("sink_up"), count("lag_bytes")) == (1, 0)

@@ -1,0 +1,173 @@
+"""Checkpoint, quarantine, backoff and file expiry."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.collector.checkpoint import Checkpoint, Progress
+from tidegate.collector.delivery import begin, sink_backoff
+from tidegate.collector.lines import Place, QuarantinedLine
+from tidegate.collector.quarantine import Quarantine
+from tidegate.collector.retention import expired
+from tidegate.collector.tail import LogFile
+
+
+def test_a_checkpoint_round_trip(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path / "checkpoint.json")
+    assert checkpoint.load() == Progress()
+    for progress in (Progress({"a": 5, "b": 0}, 17), Progress({}, 0)):
+        checkpoint.save(progress)
+        assert checkpoint.load() == progress
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.json"]
+    assert checkpoint.problem == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "5", "[]", "{}", '{"version": 9, "files": {}, "quarantine_bytes": 0}',
+     '{"version": 1, "files": [], "quarantine_bytes": 0}',
+     '{"version": 1, "files": {"a": -1}, "quarantine_bytes": 0}',
+     '{"version": 1, "files": {"a": "5"}, "quarantine_bytes": 0}',
+     '{"version": 1, "files": {"a": true}, "quarantine_bytes": 0}',
+     '{"version": 1, "files": {}, "quarantine_bytes": -1}', "\udcff"],
+)  # fmt: skip
+def test_a_corrupt_checkpoint_restarts_delivery_and_is_reported(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "checkpoint.json"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    checkpoint = Checkpoint(path)
+    assert checkpoint.load() == Progress()
+    assert "delivering every file again" in checkpoint.problem
+
+
+def quarantined_line(offset: int = 0) -> QuarantinedLine:
+    return QuarantinedLine(Place("file.ndjson", offset), 3, "invalid JSON", b"a\xffb")
+
+
+def entries(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(text) for text in (folder / "quarantine.ndjson").read_text().splitlines()]
+
+
+def test_a_quarantined_line_is_stored_with_its_position_and_reason(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path, clock_ns=lambda: 0)
+    quarantine.add([])
+    assert quarantine.size() == 0
+    quarantine.add([quarantined_line(7)])
+    assert entries(tmp_path) == [
+        {
+            "@timestamp": "1970-01-01T00:00:00.000000Z",
+            "file": "file.ndjson",
+            "offset": 7,
+            "bytes": 3,
+            "reason": "invalid JSON",
+            "line": "a\ufffdb",
+        }
+    ]
+
+
+@pytest.mark.parametrize("name", ["checkpoint.json", "quarantine.ndjson"])
+def test_the_files_of_the_collector_are_private(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text("")
+    path.chmod(0o644)
+    Checkpoint(tmp_path / "checkpoint.json").save(Progress({"a": 5}, 0))
+    Quarantine(tmp_path, clock_ns=lambda: 0).add([quarantined_line()])
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_no_symbolic_link_is_written_through(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.write_text("of another owner")
+    for name in ("checkpoint.json", "quarantine.ndjson"):
+        (tmp_path / name).symlink_to(target)
+    Checkpoint(tmp_path / "checkpoint.json").save(Progress({"a": 5}, 0))  # replaces the link
+    with pytest.raises(OSError, match="symbolic links"):
+        Quarantine(tmp_path, clock_ns=lambda: 0).add([quarantined_line()])
+    assert target.read_text() == "of another owner"
+
+
+def test_quarantine_entries_of_an_incomplete_delivery_are_removed(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path, clock_ns=lambda: 0)
+    quarantine.add([quarantined_line(1)])
+    size = quarantine.size()
+    quarantine.add([quarantined_line(2)])
+    quarantine.truncate(size)
+    quarantine.truncate(10**9)
+    assert [entry["offset"] for entry in entries(tmp_path)] == [1]
+
+
+def test_a_quarantine_is_rotated(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path, clock_ns=lambda: 0, file_bytes=100)
+    for offset in range(5):
+        quarantine.add([quarantined_line(offset)])
+    assert [entry["offset"] for entry in entries(tmp_path)] == [4]
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "quarantine.ndjson",
+        "quarantine.1.ndjson",
+    }
+
+
+def test_without_a_checkpoint_the_quarantine_is_kept_whole(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path, clock_ns=lambda: 0)
+    quarantine.add([quarantined_line()])
+    assert begin(Checkpoint(tmp_path / "c.json"), quarantine) == Progress({}, quarantine.size())
+
+
+def test_back_off_doubles_to_five_seconds_and_takes_a_random_part() -> None:
+    longest, shortest = sink_backoff(lambda: 0.0), sink_backoff(lambda: 1.0)
+    waits = [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
+    assert [longest.failed() for _ in range(7)] == pytest.approx(waits)
+    assert [shortest.failed() for _ in range(7)] == pytest.approx([wait / 2 for wait in waits])
+    assert longest.succeeded()
+    assert not longest.succeeded()
+    assert longest.failed() == pytest.approx(0.2)
+
+
+def log(name: str, size: int, modified: float, *, closed: bool = True) -> LogFile:
+    return LogFile(name, size, modified, closed)
+
+
+FILES = [log("old", 10, 0), log("mid", 10, 50), log("new", 10, 90)]
+DONE = {file.name: file.size for file in FILES}
+
+
+@pytest.mark.parametrize(
+    ("offsets", "keep_seconds", "keep_bytes", "gone"),
+    [
+        (DONE, 1000, 1000, []),
+        (DONE, 60, 1000, ["old"]),
+        (DONE, 0, 1000, ["old", "mid", "new"]),
+        (DONE, 1000, 30, []),
+        (DONE, 1000, 29, ["old"]),
+        (DONE, 1000, 0, ["old", "mid", "new"]),
+        ({**DONE, "old": 9}, 0, 0, ["mid", "new"]),
+        ({}, 0, 0, []),
+    ],
+)
+def test_delivered_files_are_deleted_when_too_old_or_too_large_oldest_first(
+    offsets: dict[str, int], keep_seconds: float, keep_bytes: int, gone: list[str]
+) -> None:
+    found = expired(FILES, offsets, now=100, keep_seconds=keep_seconds, keep_bytes=keep_bytes)
+    assert found == gone
+
+
+@given(
+    st.lists(
+        st.builds(
+            LogFile, st.uuids().map(str), st.integers(0, 100), st.floats(0, 100), st.booleans()
+        )
+    ),
+    st.dictionaries(st.text(), st.integers(0, 100)),
+)
+def test_an_open_or_undelivered_file_is_never_deleted(
+    files: list[LogFile], offsets: dict[str, int]
+) -> None:
+    some = {file.name: file.size // 2 for file in files[::2]} | offsets
+    gone = expired(files, some, now=1e9, keep_seconds=0, keep_bytes=0)
+    for file in files:
+        if not file.closed or some.get(file.name, 0) < file.size:
+            assert file.name not in gone

@@ -1,0 +1,162 @@
+"""Events that a sink rejects or fails on, and what is quarantined."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+
+import pytest
+
+from tidegate.collector import appending
+from tidegate.collector.tail import Limits
+from tidegate.events.event import Event, encode
+from tidegate.events.writer import EventWriter
+from tidegate.store.base import (
+    EventStore,
+)
+
+from .conftest import Harness, event, until_done
+
+
+def break_on_poison(events: Sequence[Event]) -> None:
+    """A store that fails on one event, whatever comes with it."""
+    if any(one["message"] == "poison" for one in events):
+        raise KeyError("poison")
+
+
+def test_an_event_that_breaks_the_store_is_quarantined_and_blocks_no_other(
+    harness: Harness, writer: EventWriter
+) -> None:
+    for text in ("a", "poison", "b", "c", "d"):
+        writer.write(event(text))
+    with closing(harness.collector()) as delivery:
+        delivery.open_sink()
+        (sink,) = harness.sinks
+        sink.trouble = break_on_poison
+        delivery.open_sink = lambda: sink
+        until_done(delivery)
+    assert sorted(harness.messages()) == ["a", "b", "c", "d"]
+    (entry,) = harness.quarantined()
+    assert entry["reason"] == "the sink failed on it: KeyError('poison')"
+
+
+def test_a_sink_that_fails_on_every_event_is_retried_and_nothing_is_quarantined(
+    harness: Harness, writer: EventWriter
+) -> None:
+    for number in range(5):
+        writer.write(event(str(number)))
+    with closing(harness.collector()) as delivery:
+
+        def broken(_: Sequence[Event]) -> None:
+            raise KeyError("items")
+
+        delivery.open_sink()
+        (sink,) = harness.sinks
+        sink.trouble = broken
+        delivery.open_sink = lambda: sink
+        assert delivery.step().away_seconds > 0
+        assert delivery.step().away_seconds > 0
+        assert delivery.tail.offsets == {}
+        sink.trouble = None
+        until_done(delivery)
+    assert harness.messages() == ["0", "1", "2", "3", "4"]
+    assert harness.metric("quarantined_total") == 0
+    assert (
+        "the sink is unavailable, retrying: every event of the batch failed; "
+        "the last one: the sink failed on it: KeyError('items')\n"
+    ) in harness.terminal.getvalue()
+
+
+def test_a_single_event_that_breaks_the_store_is_quarantined_once_another_succeeds(
+    harness: Harness, writer: EventWriter
+) -> None:
+    writer.write(event("poison"))
+    with closing(harness.collector()) as delivery:
+        delivery.open_sink()
+        (sink,) = harness.sinks
+        sink.trouble = break_on_poison
+        delivery.open_sink = lambda: sink
+        assert delivery.step().away_seconds > 0
+        # The collector's own line about it is the other event.
+        until_done(delivery)
+    (entry,) = harness.quarantined()
+    assert entry["reason"] == "the sink failed on it: KeyError('poison')"
+    assert len(harness.messages("event.action:sink-away")) == 1
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyError("why")])
+def test_an_error_not_caused_by_an_event_quarantines_none(
+    harness: Harness, writer: EventWriter, error: Exception
+) -> None:
+    writer.write(event("a"))
+    writer.write(event("b"))
+    with closing(harness.collector()) as delivery:
+
+        def no_sink() -> EventStore:
+            raise error
+
+        def away(_: Sequence[Event]) -> None:
+            no_sink()
+
+        real, delivery.open_sink = delivery.open_sink, no_sink
+        assert delivery.step().away_seconds > 0
+        delivery.open_sink = real
+        delivery.step()
+        harness.sinks[0].trouble = away
+        writer.write(event("c"))
+        assert delivery.step().away_seconds > 0
+        harness.sinks[0].trouble = None
+        until_done(delivery)
+    assert harness.messages() == ["a", "b", "c"]
+    assert harness.metric("quarantined_total") == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "nested"),
+    [("message", "[" * 600 + "]" * 600), ("labels", '{"a":' * 600 + "1" + "}" * 600)],
+)
+def test_a_line_nested_too_deeply_is_quarantined(
+    harness: Harness, writer: EventWriter, key: str, nested: str
+) -> None:
+    harness.limits = Limits(1000, 65_536, 65_536)
+    odd = event("odd", tidegate={"model": "contradicts the mapping"}, labels=0)
+    del odd[key]
+    writer.write(event("a"))
+    writer.write_line(encode(odd)[:-2] + f',"{key}":{nested}}}\n'.encode())
+    writer.write(event("b"))
+    with closing(harness.collector()) as delivery:
+        until_done(delivery)
+    assert harness.messages() == ["a", "b"]
+    (entry,) = harness.quarantined()
+    assert entry["reason"] == "nested more than 200 levels deep"
+
+
+def test_an_event_whose_repair_fails_is_quarantined(
+    harness: Harness, writer: EventWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(_: Event) -> Event | None:
+        raise RecursionError
+
+    monkeypatch.setattr(appending, "move_misfits", fault)
+    writer.write(event("a"))
+    writer.write(event("odd", tidegate={"model": "small"}))
+    with closing(harness.collector()) as delivery:
+        until_done(delivery)
+    assert harness.messages() == ["a"]
+    (entry,) = harness.quarantined()
+    assert entry["reason"].startswith("tidegate.model must be an object")
+
+
+def test_an_event_that_conflicts_with_the_mapping_is_repaired(
+    harness: Harness, writer: EventWriter
+) -> None:
+    writer.write(event("plain"))
+    writer.write(event("odd", tidegate={"model": "small", "work": "light"}))
+    writer.write({**event("lost", tidegate={"model": "small"}), "@timestamp": "junk"})
+    writer.write({**event("never"), "data_stream": "text"})
+    with closing(harness.collector()) as delivery:
+        until_done(delivery)
+    assert harness.messages() == ["plain", "odd"]
+    assert harness.messages("tidegate.work:light") == ["odd"]
+    assert ["junk" in entry["line"][:50] for entry in harness.quarantined()] == [True, False]
+    assert harness.metric("quarantined_total") == 2

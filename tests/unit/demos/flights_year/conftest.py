@@ -1,0 +1,72 @@
+"""A small model, two months of rows for it, and the record of how they were sent."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tidegate.demos.flights_year.ground_truth import Truth
+from tidegate.demos.flights_year.periods import Month
+from tidegate.demos.flights_year.record import Batch, Record
+from tidegate.drift.counting.reference import Calibration
+from tidegate.drift.report.findings import Model
+from tidegate.service.artefacts.reference import build_reference
+from tidegate.service.model.features import Feature
+from tidegate.settings import Drift
+
+FEATURES = (
+    Feature(name="x"),
+    Feature(name="carrier", kind="category", categories=("AA", "UA")),
+)
+CATEGORIES = [feature.categories for feature in FEATURES]
+ROWS = 1500
+BATCH = 50
+START = 600_000.0
+"""A whole multiple of the rules' tiles."""
+
+
+def rows(
+    mean: float, seed: int, count: int = ROWS
+) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    random = np.random.default_rng(seed)
+    x = random.normal(mean, size=count)
+    return np.stack([x, random.integers(0, 2, count)], axis=1).astype("f4")
+
+
+@pytest.fixture(scope="session")
+def model() -> Model:
+    curve = Calibration(confidence=(0.5, 1.0), correct=(0.5, 1.0), samples=100)
+    reference = build_reference(FEATURES, rows(0.0, 1, 5000), curve, (1000, 4000))
+    return Model("flights", "v1", ("late", "on_time"), 0.9, reference)
+
+
+@pytest.fixture(scope="session")
+def sent() -> list[Month]:
+    """A month like the training with 90 % on time, and one shifted by one, with 60 %."""
+    on_time = [1350, 900]
+    return [
+        Month(
+            name, rows(mean, seed), tuple(["on_time"] * right + ["late"] * (ROWS - right))
+        )
+        for name, mean, seed, right in (("control", 0.0, 2, on_time[0]), ("Mar", 1.0, 3, on_time[1]))
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def record() -> Record:
+    """Each month in 30 requests a second apart, from `START` on; labels come 60 seconds later."""
+    made = Record(spans=[(START, START + 60), (START + 60, START + 120)])
+    for month in range(2):
+        for turn in range(ROWS // BATCH):
+            part = tuple(range(turn * BATCH, (turn + 1) * BATCH))
+            at = START + 60 * month + turn + 1
+            given = ("on_time",) * BATCH
+            ids = tuple(f"{month}-{row}" for row in part)
+            made.batches.append(Batch(month, part, at, given, (0.9,) * BATCH, ids))
+            made.known.append(at + 60)
+    return made
+
+
+@pytest.fixture
+def truth(model: Model, sent: list[Month], record: Record) -> Truth:
+    return Truth(model, CATEGORIES, sent, record, Drift())

@@ -1,0 +1,91 @@
+"""Rows that have drifted far for long enough want an alert; others want none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tidegate.demos.flights_year.expected_alerts import Due, due, missing
+from tidegate.demos.flights_year.ground_truth import Truth
+from tidegate.demos.flights_year.periods import Month
+from tidegate.demos.flights_year.record import Record
+from tidegate.drift.report.alerts import Fired
+from tidegate.drift.report.findings import Model
+from tidegate.settings import Drift
+
+from .conftest import CATEGORIES, START
+
+HOLD = 15.0
+END = START + 200
+X = ("DriftFeatureCritical", "x")
+ANSWERS = ("DriftPredictionCritical", "")
+
+
+def wanted(truth: Truth, end: float = END) -> list[Due]:
+    return due(truth, begin=START, end=end, hold_seconds=HOLD)
+
+
+def alert(subject: tuple[str, str], begin: float, end: float) -> Fired:
+    return Fired(*subject, "critical", begin, end)
+
+
+def test_drift_that_lasts_wants_its_alert_and_what_has_not_drifted_wants_none(truth: Truth) -> None:
+    found = {(one.subject, one.window): one for one in wanted(truth)}
+    # `carrier` is as ever; the answers are all on_time, from the first row on.
+    assert set(found) == {(X, "2m"), (ANSWERS, "2m"), (ANSWERS, "5m")}
+    far = found[X, "2m"]
+    # Shifted rows come from START + 60 on; from START + 121 on, those of the control go out of the window.
+    assert START + 70 < far.begin <= START + 130
+    assert far.end == END - 5
+    assert far.index > 0.5
+    assert found[ANSWERS, "5m"].begin < START + 30
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(59, False), (66, True)],  # 15 it must hold, 25 the rules are late, 20 to spare; in steps of 5
+)
+def test_drift_that_ends_sooner_than_the_rules_are_certain_to_see_it_wants_none(
+    truth: Truth, seconds: float, expected: bool
+) -> None:
+    (far,) = (one for one in wanted(truth) if (one.subject, one.window) == (X, "2m"))
+    assert (X in {one.subject for one in wanted(truth, far.begin + seconds)}) is expected
+
+
+def test_the_control_alone_wants_no_alert_about_its_features(
+    model: Model, sent: list[Month], record: Record
+) -> None:
+    control = Record(record.of(0), record.known[:30], record.spans[:1])
+    truth = Truth(model, CATEGORIES, sent, control, Drift())
+    assert {one.subject for one in wanted(truth)} <= {ANSWERS}
+
+
+def test_a_psi_that_is_hardly_critical_wants_none(
+    model: Model, sent: list[Month], record: Record, truth: Truth
+) -> None:
+    highest = max(one.index for one in wanted(truth) if one.subject == X)
+    for limit, expected in ((highest / 1.05, False), (highest / 3, True)):
+        drift = Drift(psi_critical=limit)
+        found = wanted(Truth(model, CATEGORIES, sent, record, drift))
+        assert (X in {one.subject for one in found}) is expected
+
+
+@pytest.mark.parametrize(
+    ("fired", "lacks"),
+    [
+        (alert(X, START + 80, START + 90), False),
+        (alert(X, START + 20, START + 71), False),
+        (alert(X, START + 150, START + 160), False),
+        (alert(X, START + 170, START + 180), True),
+        (alert(X, START + 20, START + 60), True),
+        (alert(("DriftFeatureWarning", "x"), START + 80, START + 90), True),
+        (alert(("DriftFeatureCritical", "carrier"), START + 80, START + 90), True),
+    ],
+)
+def test_only_an_alert_of_that_name_about_that_at_that_time_is_it(
+    fired: Fired, lacks: bool
+) -> None:
+    one = Due(X, "2m", START + 70, START + 140, 0.8)
+    again = replace(one, window="5m")
+    assert missing([one, again], [fired]) == ([one] if lacks else [])

@@ -1,0 +1,121 @@
+"""Ground truth: an alert is explained by the rows in its windows, or it is not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tidegate.demos.flights_year.ground_truth import Truth
+from tidegate.demos.flights_year.periods import Month
+from tidegate.demos.flights_year.record import Record
+from tidegate.drift.counting.psi import psi
+from tidegate.drift.counting.reference import count_numbers
+from tidegate.drift.report.alerts import Fired
+from tidegate.drift.report.findings import Model
+from tidegate.settings import Drift
+
+from .conftest import CATEGORIES, ROWS, START
+
+# The rules' tiles end each five minutes: by then everything was sent, and is in the longer windows.
+LATER = START + 305
+
+
+def fired(
+    name: str, subject: str = "", severity: str = "critical", at: float = START + 125
+) -> Fired:
+    return Fired(name, subject, severity, at, at + 5)
+
+
+def test_a_record_knows_when_each_row_was_answered_and_labelled(record: Record) -> None:
+    assert record.answered == record.labelled == 2 * ROWS
+    assert record.when_answered()[[0, -1]].tolist() == [START + 1, START + 90]
+    assert record.when_known()[[0, -1]].tolist() == [START + 61, START + 150]
+    record.known.pop()
+    assert record.labelled == 2 * ROWS - 50
+    assert np.isinf(record.when_known()[-50:]).all()
+    assert [len(record.of(month)) for month in range(3)] == [30, 30, 0]
+
+
+def test_a_window_holds_the_rows_answered_in_it_and_a_long_one_whole_tiles(truth: Truth) -> None:
+    assert truth.answered_in("2m", START + 90).sum() == 2 * ROWS
+    assert truth.answered_in("2m", START + 30).sum() == ROWS
+    # From 121 s on the first request is out of it.
+    assert truth.answered_in("2m", START + 121).sum() == 2 * ROWS - 50
+    assert truth.answered_in("1h", START + 299).sum() == 0
+    assert truth.answered_in("1h", START + 301).sum() == 2 * ROWS
+    assert truth.labelled_in("5m", START + 90).sum() == ROWS
+
+
+def test_psi_is_that_of_the_rows_of_a_month(truth: Truth, model: Model, sent: list[Month]) -> None:
+    bins = model.reference.features[0]
+    expected = psi(count_numbers(bins.edges, sent[1].matrix[:, 0]), bins.counts)
+    assert truth.psi("x", truth.month == 1) == pytest.approx(expected)
+    assert expected > 0.5
+    assert truth.psi("x", truth.month == 0) < 0.05
+    assert truth.expected(truth.month == 0) == pytest.approx(0.9)
+    assert np.isnan(truth.expected(truth.month == 9))
+
+
+@pytest.mark.parametrize(
+    ("alert", "holds", "said"),
+    [
+        (fired("DriftFeatureCritical", "x", at=START + 200), True, "rows over 2m"),
+        (fired("DriftFeatureCritical", "carrier"), False, "PSI 0.0"),
+        (fired("DriftFeatureWarning", "x", "warning"), True, "3,000 rows over 5m"),
+        # Before anything had drifted.
+        (fired("DriftFeatureCritical", "x", at=START + 40), False, "1,500 rows over 2m"),
+        # Before anything was sent.
+        (fired("DriftFeatureCritical", "x", at=START - 40), False, "0 rows over 2m"),
+        # It answers on_time to all, where it had said late to a fifth.
+        (fired("DriftPredictionCritical", at=START + 110), True, "3,000 rows over 2m"),
+        (fired("DriftDataset"), True, "1 of 2 features have drifted over 5m (3,000 rows)"),
+        (fired("DriftDataset", at=START + 40), False, "0 of 2 features"),
+        # 75 % of 3,000 labels are right, 90 % were.
+        (fired("ModelAccuracyCritical", at=LATER), True, "75.0% of 3,000 labels are right over 1d"),
+        (fired("ModelAccuracyWarning", "", "warning", LATER), True, "z = 27"),
+        (
+            fired("ModelConceptDrift", at=START + 160),
+            True,
+            "75.0% of 3,000 labels are right over 5m",
+        ),
+        (fired("ModelConceptDrift", at=START + 95), False, "90.0% of 1,500 labels"),
+        (fired("ModelConceptDrift", at=START), False, "no row is in its windows"),
+        # They are expected to be as right as ever.
+        (fired("ModelExpectedAccuracyLow", "", "warning", LATER), False, "90.0% of 3,000 rows"),
+        # The last rows of a month are the wrong ones, its first ones all right.
+        (
+            fired("ModelErrorRateChanged", "z", "warning", START + 150),
+            True,
+            "of the last 300 labels are wrong, 10.0% usually: z = ",
+        ),
+        (fired("ModelErrorRateChanged", "z", "warning", START + 85), False, "z = "),
+        (
+            fired("ModelErrorRateChanged", "adwin", "warning", START + 140),
+            True,
+            "by ADWIN the error rate went from ",
+        ),
+        (fired("ModelErrorRateChanged", "adwin", "warning", START + 85), False, "finds no change"),
+        (fired("ModelErrorRateChanged", "adwin", "warning", START), False, "no row is in its"),
+        (fired("ModelFeedbackForged", "", "warning"), False, "no rows to tell"),
+    ],
+    ids=lambda value: f"{value.name}-{value.begin:.0f}" if isinstance(value, Fired) else "",
+)
+def test_an_alert_is_explained_by_its_rows_alone(
+    truth: Truth, alert: Fired, holds: bool, said: str
+) -> None:
+    reason = truth.reason(alert)
+    assert (reason.holds, said in reason.text) == (holds, True), reason.text
+
+
+def test_labels_that_are_expected_to_be_wrong_explain_that_alert(
+    model: Model, sent: list[Month], record: Record
+) -> None:
+    # Warned of from one point on: 90 % are expected to be right, and 92 % were.
+    from dataclasses import replace
+
+    drift = Drift(accuracy_drop_warning=0.01, accuracy_drop_critical=0.05)
+    truth = Truth(replace(model, accuracy=0.92), CATEGORIES, sent, record, drift)
+    assert truth.reason(fired("ModelExpectedAccuracyLow", "", "warning", LATER)).holds
+    without = model.reference.model_copy(update={"calibration": None})
+    blind = Truth(replace(model, reference=without), CATEGORIES, sent, record, drift)
+    assert not blind.reason(fired("ModelExpectedAccuracyLow", "", "warning", LATER)).holds

@@ -1,0 +1,127 @@
+"""Months go out one after the other, each with the labels of the one before; a refusal ends it in words."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from tidegate.demos.flights_year import sending
+from tidegate.demos.flights_year.periods import Month
+from tidegate.demos.flights_year.sending import Pace, ReplayError, Target, replay
+from tidegate.service.model.features import Schema
+
+from .conftest import FEATURES, rows
+
+PACE = Pace(seconds=0.05, rows=4, settle_seconds=0.0)
+SENT = [
+    Month("control", rows(0.0, 2, 10), tuple(["late", "on_time"] * 5)),
+    Month("Mar", rows(1.0, 3, 6), ("late",) * 6),
+]
+
+
+@dataclass
+class Stack:
+    """A service and a Prometheus in one."""
+
+    version: str = "v1"
+    loses: int = 0
+    status: int = 200
+    predicted: list[dict[str, Any]] = field(default_factory=list)
+    labels: list[tuple[int, str, str]] = field(default_factory=list)
+
+    async def predict(self, request: web.Request) -> web.Response:
+        if self.status != 200:
+            return web.Response(status=self.status, text="no slot in time")
+        instances = (await request.json())["instances"]
+        first = len(self.predicted)
+        self.predicted += instances
+        answers = [
+            {"label": "late", "probability": 0.75, "prediction_id": str(first + at)}
+            for at in range(len(instances))
+        ]
+        return web.json_response({"predictions": answers, "model": {"version": self.version}})
+
+    async def feedback(self, request: web.Request) -> web.Response:
+        for one in (await request.json())["outcomes"]:
+            self.labels.append((len(self.predicted), one["prediction_id"], one["label"]))
+        return web.json_response({"accepted": 1, "refused": 0, "detail": []})
+
+    async def query(self, request: web.Request) -> web.Response:
+        rows = "predictions" in request.query["query"]
+        count = len(self.predicted) if rows else len(self.labels)
+        value = [0, str(count - self.loses)]
+        return web.json_response({"data": {"result": [{"metric": {}, "value": value}]}})
+
+
+@pytest.fixture
+async def stack() -> Stack:
+    return Stack()
+
+
+@pytest.fixture
+async def target(stack: Stack) -> AsyncIterator[Target]:
+    app = web.Application()
+    app.router.add_post("/predict", stack.predict)
+    app.router.add_post("/feedback", stack.feedback)
+    app.router.add_get("/api/v1/query", stack.query)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield Target(url, url, "v1")
+    await runner.cleanup()
+
+
+async def test_labels_come_one_month_later(stack: Stack, target: Target) -> None:
+    told: list[str] = []
+    record = await replay(target, Schema(FEATURES), SENT, PACE, told.append)
+    assert record.answered == record.labelled == len(stack.labels) == 16
+    assert [batch.rows for batch in record.of(0)] == [(0, 1, 2, 3), (4, 5, 6, 7), (8, 9)]
+    assert stack.predicted == [row for m in SENT for row in Schema(FEATURES).decode(m.matrix)]
+    # The first label was sent when the second month had begun, and each with its own row.
+    assert stack.labels[0][0] > 10
+    expected = [label for month in SENT for label in month.actual]
+    assert [(name, label) for _, name, label in stack.labels] == [
+        (str(at), label) for at, label in enumerate(expected)
+    ]
+    (first, second) = record.spans
+    assert first[0] < record.batches[0].at < first[1] <= second[0] < record.known[0] < second[1]
+    assert told == [
+        "control: 10 rows answered so far, 0 labels sent",
+        "Mar: 16 rows answered so far, 10 labels sent",
+        "the last labels: 16 rows answered so far, 16 labels sent",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"status": 503}, "/predict answers 503: no slot in time"),
+        ({"version": "v2"}, "version v2 answers, not v1"),
+        ({"loses": 1}, "Prometheus counts 9 rows and -1 labels, but 10 and 0 were sent"),
+    ],
+)
+async def test_what_goes_wrong_is_said(
+    stack: Stack,
+    target: Target,
+    wrong: dict[str, Any],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sending, "SEEN_SECONDS", 0.2)
+    for name, value in wrong.items():
+        setattr(stack, name, value)
+    with pytest.raises(ReplayError, match=said):
+        await replay(target, Schema(FEATURES), SENT, PACE, print)
+
+
+async def test_a_service_or_a_prometheus_that_is_away_is_named(target: Target) -> None:
+    away = "http://127.0.0.1:9"
+    with pytest.raises(ReplayError, match=f"{away}/predict: "):
+        await replay(Target(away, away, "v1"), Schema(FEATURES), SENT, PACE, print)
+    with pytest.raises(ReplayError, match=f"{away}: "):
+        await replay(Target(target.url, away, "v1"), Schema(FEATURES), SENT, PACE, print)

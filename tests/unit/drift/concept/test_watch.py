@@ -1,0 +1,270 @@
+"""Outcomes are read from the store in their order, and a change of the error rate is told once."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import start_http_server
+
+from tidegate.drift.concept import run
+from tidegate.drift.concept.watch import Metrics, Remembered, Watcher
+from tidegate.events.event import Event, Origin, make_event
+from tidegate.runtime.event_log import Entry, EventLog, StreamWriter
+from tidegate.settings import Drift, Settings
+from tidegate.store.base import QueryError, SearchRequest, SearchResult, StoreUnavailableError
+from tidegate.store.embedded.store import EmbeddedStore
+
+ORIGIN = Origin("flights", "1", "test", "flights-1", "default")
+OF = {"model": "m", "version": "1"}
+NOW = datetime.now(UTC)
+
+
+def outcome(
+    number: int, *, correct: bool, version: str = "1", accuracy: float | None = 0.9
+) -> Event:
+    at = NOW - timedelta(seconds=2000 - number)
+    return make_event(
+        ORIGIN,
+        "outcome",
+        "a label arrived",
+        unix_ns=int(at.timestamp() * 1e9),
+        event_id=f"{number:032x}",
+        fields={
+            "tidegate": {
+                "model": {"name": "m", "version": version},
+                "outcome": {"correct": correct, "accuracy": accuracy},
+            }
+        },
+    )
+
+
+def outcomes() -> Iterator[Event]:
+    """500 labels of which every tenth is wrong, then 500 of which every third is."""
+    for number in range(1000):
+        yield outcome(number, correct=bool(number % (10 if number < 500 else 3)))
+
+
+def watcher() -> Watcher:
+    return Watcher(Drift(), Metrics())
+
+
+def log_to(stream: io.BytesIO, listener: Callable[[Entry], None] = lambda _: None) -> EventLog:
+    return EventLog(StreamWriter(stream), ORIGIN, listeners=[listener])
+
+
+def test_a_change_is_found_by_both_detectors() -> None:
+    watching = watcher()
+    found = list(watching.feed(outcomes()))
+    assert {each.detector for each in found} == {"adwin", "z"}
+    value = watching.metrics.registry.get_sample_value
+    assert value("tidegate_watch_outcomes_total", OF) == 1000
+    for detector in ("adwin", "z"):
+        number = len([each for each in found if each.detector == detector])
+        assert value("tidegate_watch_changes_total", {**OF, "detector": detector}) == number
+        rate = value("tidegate_watch_error_ratio", {**OF, "detector": detector})
+        assert rate == pytest.approx(1 / 3, abs=0.05)
+    assert (value("tidegate_watch_error_z", OF) or 0) > 10
+    newest = max(each.at_us for each in found if each.detector == "z")
+    changed_at = value("tidegate_watch_change_timestamp_seconds", {**OF, "detector": "z"})
+    assert changed_at == newest / 1e6
+    first = next(each for each in found if each.detector == "z")
+    assert 500 < first.labels < 700
+    told = first.fields()["tidegate"]
+    assert told["model"] == {"name": "m", "version": "1"}
+    assert told["drift"]["error_before"] == 0.1
+    assert first.message.startswith("the error rate of m 1 went from 10.0 % to 1")
+
+
+def test_the_same_outcomes_give_the_same_event_ids() -> None:
+    first, again = (list(watcher().feed(outcomes())) for _ in range(2))
+    assert [(each.event_id, each.at_us) for each in first] == [
+        (each.event_id, each.at_us) for each in again
+    ]
+    assert len({each.event_id for each in first}) == len(first)
+
+
+def test_a_label_that_the_store_holds_twice_is_fed_once() -> None:
+    once, twice = watcher(), watcher()
+    found = list(once.feed(outcomes()))
+    # Hours later, and to another replica: the same id, which Elasticsearch has in another backing index.
+    assert [*twice.feed(outcomes()), *twice.feed(outcomes())] == found
+    assert twice.metrics.registry.get_sample_value("tidegate_watch_outcomes_total", OF) == 1000
+
+
+def test_so_many_ids_are_remembered_and_no_more() -> None:
+    remembered = Remembered(most=2)
+    taken = [remembered.take(name) for name in ("a", "b", "a", "c", "b", "a")]
+    assert taken == [True, True, False, True, False, True]
+
+
+@pytest.mark.parametrize("accuracy", [None, "0.9", 7.0])
+def test_without_a_known_accuracy_only_adwin_looks(accuracy: Any) -> None:
+    unknown = (
+        outcome(n, correct=bool(n % (10 if n < 500 else 3)), accuracy=accuracy) for n in range(1000)
+    )
+    assert {each.detector for each in watcher().feed(unknown)} == {"adwin"}
+
+
+def test_the_z_test_begins_with_the_first_label_that_tells_the_accuracy() -> None:
+    watching = watcher()
+    assert list(watching.feed([outcome(0, correct=True, accuracy=None)])) == []
+    value = watching.metrics.registry.get_sample_value
+    assert value("tidegate_watch_error_z", OF) is None
+    # One of an older version's labels is taken by a replica that does not know how that version did.
+    told = (
+        outcome(n, correct=bool(n % 2), accuracy=0.9 if n == 1 else None) for n in range(1, 400)
+    )
+    assert "z" in {each.detector for each in watching.feed(told)}
+
+
+def test_no_change_has_no_time() -> None:
+    watching = watcher()
+    assert list(watching.feed([outcome(0, correct=True)])) == []
+    value = watching.metrics.registry.get_sample_value
+    for detector in ("adwin", "z"):
+        of = {**OF, "detector": detector}
+        assert value("tidegate_watch_changes_total", of) == 0
+        assert value("tidegate_watch_change_timestamp_seconds", of) is None
+
+
+def test_versions_are_watched_apart() -> None:
+    watching = watcher()
+    mixed = (
+        outcome(2 * number + wrong, correct=not wrong, version=str(wrong))
+        for number in range(500)
+        for wrong in (0, 1)
+    )
+    found = list(watching.feed(mixed))
+    assert {each.model for each in found} == {("m", "1")}  # wrong from its first label on
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        {"tidegate": None},
+        {"tidegate": {"model": {"name": "m"}}},
+        {"tidegate": {"outcome": "text"}},
+        {"tidegate": {"outcome": {}}, "@timestamp": "yesterday"},
+    ],
+)
+def test_what_is_no_outcome_is_passed_over(event: dict[str, Any]) -> None:
+    assert list(watcher().feed([event])) == []
+
+
+class SometimesAway:
+    """A store that cannot be asked the first two times, and after the fourth stops the watch."""
+
+    def __init__(self, store: EmbeddedStore, stop: threading.Event, asked: int = 0) -> None:
+        self.store, self.stop, self.asked = store, stop, asked
+
+    def search(self, request: SearchRequest) -> SearchResult:
+        self.asked += 1
+        if self.asked == 1:
+            raise StoreUnavailableError("not yet")
+        if self.asked == 2:
+            raise QueryError("a segment is gone")
+        if self.asked > 4:
+            self.stop.set()
+        return self.store.search(request)
+
+    def append(self, events: Any) -> Any:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+
+def test_a_store_that_was_away_is_read_from_where_one_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "EVERY_SECONDS", 0.001)
+    store = EmbeddedStore(tmp_path)
+    # Twice the same, as two replicas may write it: the store has each once.
+    store.append([*outcomes()])
+    store.append([*outcomes()])
+    stop, written, watching = threading.Event(), io.BytesIO(), watcher()
+    run.watch(SometimesAway(store, stop), watching, log_to(written), stop)
+    store.close()
+    assert watching.metrics.registry.get_sample_value("tidegate_watch_outcomes_total", OF) == 1000
+    events = [json.loads(line) for line in written.getvalue().splitlines()]
+    changes = [one for one in events if one["event"]["dataset"] == "tidegate.drift"]
+    assert {one["tidegate"]["drift"]["detector"] for one in changes} == {"adwin", "z"}
+    assert {one["event"]["action"] for one in changes} == {"change"}
+    others = [one["message"] for one in events if one not in changes]
+    assert others == ["the store is unavailable: not yet", "the store answers again"]
+
+
+def test_a_change_has_the_time_of_its_label_and_always_the_same_id() -> None:
+    found = next(watcher().feed(outcomes()))
+    written = io.BytesIO()
+    for _ in range(2):
+        run.record_change(log_to(written), found)
+    first, second = (json.loads(line) for line in written.getvalue().splitlines())
+    assert first == second
+    assert datetime.fromisoformat(first["@timestamp"]) < NOW
+    assert first["event"]["id"] == found.event_id
+    assert first["log"]["level"] == "warn"
+
+
+def test_a_label_from_the_future_does_not_stop_the_watch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "EVERY_SECONDS", 0.001)
+    store = EmbeddedStore(tmp_path)
+    store.append([{**outcome(1, correct=True), "@timestamp": "2099-12-31T00:00:00Z"}])
+    store.append([outcome(2000, correct=True)])
+    stop, watching = threading.Event(), watcher()
+
+    def look(request: SearchRequest) -> SearchResult:
+        found = EmbeddedStore.search(store, request)
+        asked.append(request)
+        if len(asked) == 1:
+            store.append([outcome(1999, correct=True)])
+        elif len(asked) > 2:
+            stop.set()
+        return found
+
+    asked: list[SearchRequest] = []
+    monkeypatch.setattr(store, "search", look)
+    run.watch(store, watching, log_to(io.BytesIO()), stop)
+    store.close()
+    assert watching.metrics.registry.get_sample_value("tidegate_watch_outcomes_total", OF) == 3
+
+
+def test_a_stop_does_not_wait_for_the_labels_of_a_day(tmp_path: Path) -> None:
+    store = EmbeddedStore(tmp_path)
+    store.append([*outcomes()])
+    stop, watching = threading.Event(), watcher()
+    event_log = log_to(io.BytesIO(), lambda _: stop.set())
+    run.watch(SometimesAway(store, stop, asked=2), watching, event_log, stop)
+    store.close()
+    read = watching.metrics.registry.get_sample_value("tidegate_watch_outcomes_total", OF)
+    assert 500 < (read or 0) < 1000  # until the first change was told
+
+
+def test_a_taken_port_and_a_folder_in_the_way_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    (tmp_path / "file").write_text("in the way")
+    blocked = Settings.model_validate({"stack": {"data_dir": tmp_path / "file"}})
+    assert run.run(blocked) == 2
+    assert "watch: stack.data_dir" in capsys.readouterr().err
+    server, thread = start_http_server(0, "127.0.0.1")
+    try:
+        taken = {"data_dir": tmp_path}, {"watch_port": server.server_port}
+        settings = Settings.model_validate({"stack": taken[0], "drift": taken[1]})
+        assert run.run(settings) == 2
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert f"drift.watch_port: port {server.server_port} is taken" in capsys.readouterr().err

@@ -1,0 +1,118 @@
+"""A replica shows counters from 0 on, and beside them what to compare them with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+
+from tidegate.drift.counting.model_metrics import ModelMonitor
+from tidegate.drift.counting.psi import critical_value
+from tidegate.drift.counting.reference import (
+    BadReferenceError,
+    Calibration,
+    FeatureReference,
+    Reference,
+    load_reference,
+)
+
+REFERENCE = Reference(
+    samples=10,
+    features=(
+        FeatureReference(
+            name="x",
+            kind="number",
+            edges=(0.0, 1.0),
+            bins=("under", "0", "over", "missing"),
+            counts=(0, 10, 0, 0),
+        ),
+    ),
+    calibration=Calibration(confidence=(0.5, 1.0), correct=(0.5, 1.0), samples=10),
+    predictions=(3, 7),
+)
+OF: dict[str, str] = {"model": "m", "version": "1"}
+
+
+def make(
+    reference: Reference = REFERENCE,
+    *,
+    accuracy: float | None = None,
+    categories: Sequence[Sequence[str]] = ((),),
+) -> tuple[ModelMonitor, Any]:
+    monitor = ModelMonitor(
+        "m",
+        "1",
+        reference,
+        categories=categories,
+        labels=["no", "yes"],
+        significance=0.01,
+        accuracy=accuracy,
+    )
+    registry = CollectorRegistry()
+    registry.register(monitor)
+
+    def value(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(name, OF | labels)
+
+    return monitor, value
+
+
+def test_every_series_is_there_from_zero_on() -> None:
+    _, value = make()
+    for bin_ in REFERENCE.features[0].bins:
+        assert value("ml_feature_observations_total", feature="x", bin=bin_) == 0
+    assert value("ml_expected_correct_total") == 0
+
+
+def test_a_batch_is_counted_with_its_confidence() -> None:
+    monitor, value = make()
+    monitor.observe(np.array([[0.5], [7.0], [np.nan]], "f4"), np.array([0.5, 0.75, 1.0], "f4"))
+    monitor.observe(np.array([[0.5]], "f4"), np.array([0.75], "f4"))
+    found = {
+        bin_: value("ml_feature_observations_total", feature="x", bin=bin_)
+        for bin_ in REFERENCE.features[0].bins
+    }
+    assert found == {"under": 0, "0": 2, "over": 1, "missing": 1}
+    assert value("ml_expected_correct_total") == pytest.approx(3.0)
+
+
+def test_what_to_compare_with_is_shown_beside() -> None:
+    _, value = make(accuracy=0.8)
+    assert value("ml_feature_reference_ratio", feature="x", bin="0") == pytest.approx(10.5 / 12)
+    assert value("ml_feature_reference_ratio", feature="x", bin="over") == pytest.approx(0.5 / 12)
+    assert value("ml_feature_reference_samples", feature="x") == 10
+    assert value("ml_feature_critical_value", feature="x") == critical_value(4, 1, 0.01)
+    assert value("ml_prediction_reference_ratio", label="yes") == pytest.approx(7.5 / 11)
+    assert value("ml_prediction_reference_samples") == 10
+    assert value("ml_prediction_critical_value") == critical_value(2, 1, 0.01)
+    assert value("ml_reference_accuracy") == 0.8
+
+
+def test_without_training_rows_there_is_nothing_to_compare_with() -> None:
+    bare = Reference(samples=0, features=REFERENCE.features)
+    monitor, value = make(bare)
+    monitor.observe(np.array([[0.5]], "f4"), np.array([0.5], "f4"))
+    assert value("ml_feature_observations_total", feature="x", bin="0") is None
+    assert value("ml_feature_reference_ratio", feature="x", bin="0") is None
+    assert value("ml_expected_correct_total") is None
+    assert value("ml_reference_accuracy") is None
+
+
+def test_a_reference_of_other_features_is_refused() -> None:
+    with pytest.raises(BadReferenceError, match="1 features, the model 2"):
+        make(categories=[(), ()])
+
+
+@pytest.mark.parametrize("text", [None, "{}", "nonsense"])
+def test_a_reference_that_does_not_read_is_named(tmp_path: Path, text: str | None) -> None:
+    file = tmp_path / "reference.json"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(BadReferenceError, match=r"reference\.json does not read"):
+        load_reference(file)
+    file.write_text(REFERENCE.model_dump_json())
+    assert load_reference(file) == REFERENCE

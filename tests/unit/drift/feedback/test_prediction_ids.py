@@ -1,0 +1,104 @@
+"""A prediction id carries what its label needs, and nobody else can make or change one."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tidegate.drift.feedback.prediction_ids import (
+    ForgedIdError,
+    MalformedIdError,
+    PredictionIds,
+    answers_digest,
+)
+
+KEY = b"a key that nobody knows"
+REQUEST = ("0123456789abcdef0123456789abcdef", "0011223344556677")
+ANSWERS = answers_digest("m", ("late", "on_time"))
+IDS = PredictionIds(KEY, "v1", ANSWERS)
+AT_US = 1_790_000_000_000_000
+
+
+@given(
+    st.integers(0, 2**63),
+    st.binary(min_size=16, max_size=16),
+    st.binary(min_size=8, max_size=8),
+    st.text("abcXYZ019._-", min_size=1, max_size=100),
+    st.lists(st.tuples(st.integers(0, 65_535), st.floats(0, 1, width=32)), max_size=5),
+)
+def test_what_goes_in_comes_out(
+    at_us: int, trace: bytes, span: bytes, version: str, rows: list[tuple[int, float]]
+) -> None:
+    ids = PredictionIds(KEY, version, ANSWERS)
+    labels, confidences = [label for label, _ in rows], [each for _, each in rows]
+    made = ids.make(at_us, (trace.hex(), span.hex()), labels, confidences)
+    for row, text in enumerate(made):
+        assert len(text) <= 250
+        found = IDS.read(text)  # of whatever version it is
+        assert (found.at_us, found.version) == (at_us, version)
+        assert (found.trace_id, found.span_id) == (trace.hex(), span.hex())
+        assert found.answers == ANSWERS
+        assert (found.row, found.label, found.confidence) == (row, labels[row], confidences[row])
+
+
+@given(st.integers(0, 10**6), st.integers(1, 255))
+def test_a_changed_byte_is_noticed(place: int, change: int) -> None:
+    (text,) = IDS.make(AT_US, REQUEST, [1], [0.9])
+    signed = bytearray(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    signed[place % len(signed)] ^= change
+    changed = base64.urlsafe_b64encode(signed).rstrip(b"=").decode()
+    with pytest.raises((ForgedIdError, MalformedIdError)):
+        IDS.read(changed)
+
+
+def test_another_key_is_noticed() -> None:
+    (text,) = PredictionIds(b"some other key", "v1", ANSWERS).make(AT_US, REQUEST, [1], [0.9])
+    with pytest.raises(ForgedIdError):
+        IDS.read(text)
+
+
+@given(st.text(max_size=300))
+@example("A" * 251)
+def test_anything_else_is_no_id(text: str) -> None:
+    with pytest.raises(MalformedIdError):
+        IDS.read(text)
+
+
+def test_another_spelling_of_the_same_bytes_is_not_taken() -> None:
+    # The last character carries 2 bits too many: they would be a second id for the same prediction.
+    ids = PredictionIds(KEY, "v1", ANSWERS)
+    (text,) = ids.make(AT_US, REQUEST, [1], [0.9])
+    raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    others = [text[:-1] + last for last in alphabet if last != text[-1]]
+    same = [
+        other
+        for other in others
+        if base64.urlsafe_b64decode(other + "=" * (-len(other) % 4)) == raw
+    ]
+    assert same
+    for other in (*same, text + "=", f" {text}"):
+        with pytest.raises(MalformedIdError):
+            ids.read(other)
+
+
+def test_an_outcome_has_the_same_id_wherever_its_label_comes_in() -> None:
+    first, second = IDS.make(AT_US, REQUEST, [1, 1], [0.9, 0.9])
+    elsewhere = PredictionIds(KEY, "v2", ANSWERS)
+    assert IDS.read(first).outcome_id == elsewhere.read(first).outcome_id
+    assert IDS.read(first).outcome_id != IDS.read(second).outcome_id
+
+
+def test_the_digest_tells_the_name_the_classes_their_order_and_their_types() -> None:
+    of = [
+        ("m", ("late", "on_time")),
+        ("m", ("on_time", "late")),
+        ("n", ("late", "on_time")),
+        ("m", ("late", "on_time", "early")),
+        ("m", (0, 1)),
+        ("m", ("0", "1")),
+    ]
+    assert len({answers_digest(*each) for each in of}) == len(of)

@@ -1,0 +1,212 @@
+"""A label is counted once, if it is of a prediction of ours that is not too old."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from tidegate.drift.feedback.outcome_metrics import OutcomeMetrics
+from tidegate.drift.feedback.outcomes import REASONS, Label, OutcomeRefusedError
+from tidegate.drift.feedback.prediction_ids import PredictionIds, answers_digest
+from tidegate.drift.feedback.processor import OutcomeDesk
+
+KEY = b"a key that nobody knows"
+TRACE, SPAN = "0" * 31 + "1", "0" * 15 + "2"
+REQUEST = (TRACE, SPAN)
+CLASSES = ("late", "on_time")
+ANSWERS = answers_digest("m", CLASSES)
+IDS = PredictionIds(KEY, "1", ANSWERS)
+BEFORE = PredictionIds(KEY, "0", ANSWERS)
+AT_US = 1_790_000_000_000_000
+OF = {"model": "m", "version": "1"}
+
+
+class Counted:
+    """A desk and its counters."""
+
+    def __init__(self, classes: tuple[Label, ...] = CLASSES, memory: int = 10) -> None:
+        self.registry = CollectorRegistry()
+        metrics = OutcomeMetrics(self.registry, "m", "1", classes)
+        self.desk = OutcomeDesk(
+            "m",
+            "1",
+            classes,
+            IDS,
+            accept_seconds=100,
+            memory=memory,
+            metrics=metrics,
+            accuracy=0.8,
+        )
+
+    def scraped(self) -> str:
+        return generate_latest(self.registry).decode()
+
+    def value(self, name: str, **labels: str) -> float | None:
+        return self.registry.get_sample_value(name, OF | labels)
+
+    def refused(self, prediction_id: object, label: object, after: float = 10) -> str:
+        with pytest.raises(OutcomeRefusedError) as caught:
+            self.desk.take(prediction_id, label, AT_US + int(after * 1e6))
+        reason = caught.value.reason
+        assert self.value("ml_feedback_refused_total", reason=reason) == 1
+        return reason
+
+
+def id_of(label: int = 0, confidence: float = 0.75, ids: PredictionIds = IDS) -> str:
+    (text,) = ids.make(AT_US, REQUEST, [label], [confidence])
+    return text
+
+
+def of_another(model: str, classes: tuple[Label, ...]) -> PredictionIds:
+    """Signed with our key, for another model or for other classes."""
+    return PredictionIds(KEY, "0", answers_digest(model, classes))
+
+
+def test_every_series_is_there_from_zero_on() -> None:
+    counted = Counted()
+    assert counted.value("ml_outcomes_total", correct="true") == 0
+    assert counted.value("ml_outcomes_total", correct="false") == 0
+    assert counted.value("ml_outcome_labels_total", predicted="late", actual="on_time") == 0
+    for reason in REASONS:
+        assert counted.value("ml_feedback_refused_total", reason=reason) == 0
+
+
+def test_right_and_wrong_labels_are_counted_with_confidence_and_lag() -> None:
+    counted = Counted()
+    right = counted.desk.take(id_of(label=0), "late", AT_US + 20_000_000)
+    wrong = counted.desk.take(id_of(label=1), "late", AT_US + 30_000_000)
+    assert (right.correct, wrong.correct) == (True, False)
+    assert counted.value("ml_outcomes_total", correct="true") == 1
+    assert counted.value("ml_outcomes_total", correct="false") == 1
+    assert counted.value("ml_outcome_labels_total", predicted="on_time", actual="late") == 1
+    assert counted.value("ml_outcome_squared_error_total") == 0.25**2 + 0.75**2
+    assert counted.value("ml_label_lag_seconds_sum") == 50
+    assert right.fields("m")["trace"] == {"id": TRACE}
+    assert right.fields("m")["span"] == {"id": SPAN}
+    assert right.fields("m")["tidegate"] == {
+        "model": {"name": "m", "version": "1"},
+        "outcome": {
+            "predicted": "late",
+            "actual": "late",
+            "correct": True,
+            "confidence": 0.75,
+            "lag_seconds": 20.0,
+            "row": 0,
+            "accuracy": 0.8,
+        },
+    }
+
+
+def test_a_label_from_before_its_prediction_has_no_lag() -> None:
+    counted = Counted()
+    assert counted.desk.take(id_of(), "late", AT_US - 5_000_000).lag_seconds == 0
+
+
+@pytest.mark.parametrize(
+    ("prediction_id", "label", "after", "reason"),
+    [
+        ("nonsense", "late", 10, "malformed"),
+        (17, "late", 10, "malformed"),
+        (id_of(ids=PredictionIds(b"another key", "1", ANSWERS)), "late", 10, "forged"),
+        (id_of(ids=of_another("n", CLASSES)), "late", 10, "foreign_version"),
+        (id_of(ids=of_another("m", ("on_time", "late"))), "late", 10, "foreign_version"),
+        (id_of(ids=of_another("m", (*CLASSES, "never"))), "never", 10, "foreign_version"),
+        (id_of(ids=BEFORE), "late", 101, "expired"),
+        (id_of(ids=PredictionIds(b"another key", "0", ANSWERS)), "late", 10, "forged"),
+        (id_of(), "late", 101, "expired"),
+        (id_of(), "early", 10, "unknown_label"),
+        (id_of(), None, 10, "unknown_label"),
+        (id_of(), ["late"], 10, "unknown_label"),
+    ],
+)
+def test_what_is_not_counted_is_refused_with_its_reason(
+    prediction_id: object, label: object, after: float, reason: str
+) -> None:
+    counted = Counted()
+    assert counted.refused(prediction_id, label, after) == reason
+    assert counted.value("ml_outcomes_total", correct="true") == 0
+
+
+def test_a_label_is_counted_once_whatever_it_says_later() -> None:
+    counted = Counted()
+    counted.desk.take(id_of(), "late", AT_US)
+    assert counted.refused(id_of(), "on_time") == "replayed"
+    assert counted.value("ml_outcomes_total", correct="true") == 1
+
+
+def test_a_label_of_the_version_before_is_counted_and_told_under_that_version() -> None:
+    counted = Counted()
+    taken = counted.desk.take(id_of(label=1, ids=BEFORE), "late", AT_US + 20_000_000)
+    told = taken.fields("m")["tidegate"]
+    assert told["model"] == {"name": "m", "version": "0"}
+    assert "accuracy" not in told["outcome"]  # how that version did is not known here
+    assert counted.value("ml_outcomes_total", correct="false") == 0
+    counted.scraped()
+    before = {"version": "0"}
+    assert counted.value("ml_outcomes_total", **before, correct="false") == 1
+    assert counted.value("ml_outcomes_total", **before, correct="true") == 0
+    pair = {"predicted": "on_time", "actual": "late"}
+    assert counted.value("ml_outcome_labels_total", **before, **pair) == 1
+    assert counted.value("ml_outcome_squared_error_total", **before) == 0.75**2
+    assert counted.value("ml_label_lag_seconds_sum", **before) == 20
+    assert counted.refused(id_of(label=1, ids=BEFORE), "late") == "replayed"
+
+
+def test_labels_of_a_version_that_is_new_here_are_counted_once_its_series_were_shown_at_zero() -> (
+    None
+):
+    counted = Counted(memory=1000)
+    texts = BEFORE.make(AT_US, REQUEST, [0] * 500, [0.5] * 500)
+    for text in texts[:400]:
+        counted.desk.take(text, "late", AT_US)
+
+    right = 'ml_outcomes_total{correct="true",model="m",version="0"}'
+    lags = 'ml_label_lag_seconds_count{model="m",version="0"}'
+    first = counted.scraped()
+    assert f"{right} 0.0" in first
+    assert f"{lags} 0.0" in first
+    for text in texts[400:]:
+        counted.desk.take(text, "late", AT_US)
+    second = counted.scraped()
+    assert f"{right} 500.0" in second
+    assert f"{lags} 500.0" in second
+
+
+def test_where_nobody_scrapes_labels_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidegate.drift.feedback.outcome_metrics._MOST_WAITING", 3)
+    counted = Counted()
+    for text in BEFORE.make(AT_US, REQUEST, [0] * 5, [0.5] * 5):
+        counted.desk.take(text, "late", AT_US)
+    assert counted.value("ml_outcomes_total", version="0", correct="true") == 2
+    counted.scraped()
+    assert counted.value("ml_outcomes_total", version="0", correct="true") == 5
+
+
+def test_a_refused_label_may_come_again() -> None:
+    counted = Counted()
+    counted.refused(id_of(), "early")
+    assert counted.desk.take(id_of(), "late", AT_US).correct
+
+
+def test_only_the_last_ids_are_remembered() -> None:
+    counted = Counted(memory=2)
+    texts = IDS.make(AT_US, REQUEST, [0, 0, 0], [0.5, 0.5, 0.5])
+    for text in texts:
+        counted.desk.take(text, "late", AT_US)
+    assert counted.refused(texts[1], "late") == "replayed"
+    assert counted.desk.take(texts[0], "late", AT_US).correct  # forgotten: the store knows it still
+
+
+def test_whole_numbers_are_classes_and_booleans_are_not() -> None:
+    counted = Counted(classes=(0, 1))
+    ids = of_another("m", (0, 1))
+    assert counted.refused(id_of(label=1, ids=ids), True) == "unknown_label"
+    assert counted.desk.take(id_of(label=1, ids=ids), 1, AT_US).correct
+
+
+def test_pairs_of_many_classes_come_as_they_are_seen() -> None:
+    classes = tuple(range(30))
+    counted = Counted(classes=classes)
+    assert counted.value("ml_outcome_labels_total", predicted="0", actual="1") is None
+    counted.desk.take(id_of(ids=PredictionIds(KEY, "1", answers_digest("m", classes))), 1, AT_US)
+    assert counted.value("ml_outcome_labels_total", predicted="0", actual="1") == 1

@@ -1,0 +1,93 @@
+"""A model, its reference and some labelled rows to report on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from model_artefacts import calibrated_model
+
+from tidegate.drift.report.findings import Model
+from tidegate.drift.report.labelled_rows import Labelled
+from tidegate.events.event import Event, Origin, make_event
+
+ORIGIN = Origin("flights", "1", "test", "flights-1", "default")
+MakeEvent = Callable[..., Event]
+
+
+@pytest.fixture
+def model() -> Model:
+    return calibrated_model()
+
+
+def rows_of(
+    answered: Sequence[float],
+    right: Sequence[bool],
+    confidence: Sequence[float],
+    **segments: Sequence[str],
+) -> Labelled:
+    """Rows that were all answered `late`."""
+    return Labelled(
+        np.array(answered, np.float64),
+        np.full(len(right), "late"),
+        np.where(np.array(right, np.bool_), "late", "on_time"),
+        np.array(confidence),
+        np.array([f"{at:032x}" for at in range(len(right))], np.str_),
+        np.arange(len(right)),
+        {name: np.array(values, np.str_) for name, values in segments.items()},
+    )
+
+
+@pytest.fixture
+def outcome() -> MakeEvent:
+    """Makes the event of a label."""
+
+    def make(
+        at: float,
+        lag: float,
+        *,
+        version: str = "v1",
+        trace: str = "",
+        span: str = "",
+        event_id: str | None = None,
+        **told: Any,
+    ) -> Event:
+        fields = {
+            "predicted": "late",
+            "actual": "late",
+            "correct": True,
+            "confidence": 0.9,
+            "lag_seconds": lag,
+            "row": 0,
+        } | told
+        return make_event(
+            ORIGIN,
+            "outcome",
+            "a label arrived",
+            unix_ns=int((at + lag) * 1e9),
+            event_id=event_id,
+            fields={
+                "trace": {"id": trace or "a" * 32},
+                **({"span": {"id": span}} if span else {}),
+                "tidegate": {"model": {"name": "flights", "version": version}, "outcome": fields},
+            },
+        )
+
+    return make
+
+
+@pytest.fixture
+def request_event() -> MakeEvent:
+    """Makes the event of a request that carries segments."""
+
+    def make(at: float, trace: str, segments: object, span: str = "c" * 16) -> Event:
+        fields = {
+            "trace": {"id": trace},
+            "span": {"id": span},
+            "tidegate": {"model": {"name": "flights", "version": "v1"}, "segments": segments},
+        }
+        return make_event(ORIGIN, "request", "answered", unix_ns=int(at * 1e9), fields=fields)
+
+    return make

@@ -1,0 +1,72 @@
+"""Distributions are held against the training's, bin by bin, and episodes of alerts are told apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tidegate.drift.counting.psi import psi
+from tidegate.drift.report.alerts import Fired, fired
+from tidegate.drift.report.counter_increases import Floats, Series
+from tidegate.drift.report.distributions import answers, distributions
+from tidegate.drift.report.findings import Model
+
+OBSERVED: dict[tuple[str, ...], Floats] = {
+    ("x", "0"): np.array([900.0, 10.0]),
+    ("x", "1"): np.array([900.0, 1500.0]),
+    ("carrier", "AA"): np.array([1260.0, 0.0]),
+    ("carrier", "UA"): np.array([540.0, 0.0]),
+}
+
+
+def test_a_features_index_is_psi_of_what_was_counted(model: Model) -> None:
+    x, carrier = distributions(model.reference, OBSERVED, 2, 0.01)
+    still, drifted = x.indices()
+    assert still == pytest.approx(psi([0, 900, 900, 0, 0], [0, 500, 500, 0, 0]))
+    assert drifted == pytest.approx(psi([0, 10, 1500, 0, 0], [0, 500, 500, 0, 0]))
+    assert x.now.tolist() == [0, 910, 2400, 0, 0]
+    assert carrier.indices()[1] is None
+
+
+def test_a_feature_has_drifted_only_far_enough_on_enough_rows_and_not_by_chance(
+    model: Model,
+) -> None:
+    x, carrier = distributions(model.reference, OBSERVED, 2, 0.01)
+    assert x.drifted(0.1, 1000)
+    assert not x.drifted(0.1, 10_000)
+    assert not x.drifted(5.0, 1000)
+    assert not carrier.drifted(0.1, 1000)
+    few: dict[tuple[str, ...], Floats] = {("x", "0"): np.array([1.0]), ("x", "1"): np.array([7.0])}
+    chance, nothing = distributions(model.reference, few, 1, 0.01)
+    assert chance.index is not None
+    assert chance.index > 0.1
+    assert not chance.drifted(0.1, 1)
+    assert nothing.index is None
+    assert not nothing.drifted(0.1, 1)
+
+
+def test_answers_are_a_distribution_too(model: Model) -> None:
+    found = answers(model.reference, model.labels, {("late",): np.array([5.0])}, 1, 0.01)
+    assert found is not None
+    assert found.counts.tolist() == [[5, 0]]
+    without = model.reference.model_copy(update={"predictions": ()})
+    assert answers(without, model.labels, {}, 1, 0.01) is None
+
+
+def test_an_alert_that_was_silent_for_a_minute_fired_twice() -> None:
+    def series(times: list[float], **labels: str) -> Series:
+        return Series(labels, np.array(times), np.ones(len(times)))
+
+    named = {"alertname": "DriftFeatureWarning", "severity": "warning"}
+    found = fired(
+        [
+            series([100, 105, 110, 300, 305], feature="x", **named),
+            series([50], alertname="ModelConceptDrift", severity="critical"),
+            series([]),
+        ]
+    )
+    assert found == [
+        Fired("ModelConceptDrift", "", "critical", 50, 50),
+        Fired("DriftFeatureWarning", "x", "warning", 100, 110),
+        Fired("DriftFeatureWarning", "x", "warning", 300, 305),
+    ]

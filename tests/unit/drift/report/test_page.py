@@ -1,0 +1,225 @@
+"""The page: one file, with every finding in words, in both themes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from tidegate.drift.report.alerts import Fired
+from tidegate.drift.report.counter_increases import Floats
+from tidegate.drift.report.distributions import answers, distributions
+from tidegate.drift.report.findings import Counted, Findings, Model, Newer, gather
+from tidegate.drift.report.labelled_rows import Labelled
+from tidegate.drift.report.page import badge, kibana_url, to_html
+from tidegate.drift.report.periods import Period
+from tidegate.drift.report.plots import PLOTS
+from tidegate.loadgen.report.theme import DARK, LIGHT
+from tidegate.settings import Drift
+
+from .conftest import rows_of
+
+PERIODS = [Period("Mar", 0, 10), Period("<Apr>", 10, 20)]
+SPAN = Period("all", 0, 20)
+ALERT = Fired("DriftFeatureCritical", "x", "critical", 12, 15)
+
+
+Grown = dict[tuple[str, ...], Floats]
+
+
+class Tags(HTMLParser):
+    """Every address that a browser would fetch, and all text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag != "a":
+            self.addresses += [v or "" for name, v in attrs if name in {"src", "srcset", "href"}]
+
+    def handle_data(self, data: str) -> None:
+        self.text += f" {data}"
+
+
+def counted(model: Model) -> Counted:
+    observed: Grown = {
+        ("x", "0"): np.array([900.0, 10.0]),
+        ("x", "1"): np.array([900.0, 1500.0]),
+        ("carrier", "AA"): np.array([1260.0, 0.0]),
+        ("carrier", "UA"): np.array([540.0, 0.0]),
+    }
+    given: Grown = {("late",): np.array([360.0, 300.0]), ("on_time",): np.array([1440.0, 0.0])}
+    return Counted(
+        distributions(model.reference, observed, 2, 0.01),
+        answers(model.reference, model.labels, given, 2, 0.01),
+        [ALERT],
+    )
+
+
+def findings(model: Model, rows: Labelled, found: Counted | None = None) -> Findings:
+    return gather(
+        model, Drift(), rows, found or counted(model), span=SPAN, periods=PERIODS,
+        reasons={ALERT: "PSI 1.23 of 1,510 rows over 5m"},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def rows() -> Labelled:
+    carriers = (["AA"] * 50 + ["UA"] * 50) * 2
+    right = [True] * 80 + [False] * 20 + [False] * 40 + [True] * 60
+    return rows_of([5.0] * 100 + [15.0] * 100, right, [0.9] * 200, carrier=carriers)
+
+
+def test_the_page_needs_no_other_file_and_says_every_finding(model: Model, rows: Labelled) -> None:
+    html = to_html(findings(model, rows), note="Time is compressed.", before="FOLDER='a b' ")
+    tags = Tags(html)
+    assert tags.addresses
+    assert all(address.startswith("data:") for address in tags.addresses)
+    text = " ".join(tags.text.split())
+    for said in (
+        "flights v1",
+        "Time is compressed.",
+        "2,100 rows answered",
+        "200 labels known",
+        "70.0% right",
+        "80.0% right on held-out rows",
+        "1 of 2 features drifted",
+        "DriftFeatureCritical x critical",
+        "PSI 1.23 of 1,510 rows over 5m",
+        "carrier AA 100.0% 20.0% 50 worse",
+        "FOLDER='a b' tidegate trace " + f"{80:032x}",
+        "3,310 drifted",
+    ):
+        assert said in text, said
+    assert "<Apr>" in text  # shown, and no tag
+    assert "Kibana" not in text
+
+
+def test_examples_link_to_kibana_where_there_is_one(model: Model, rows: Labelled) -> None:
+    html = to_html(findings(model, rows), kibana="http://127.0.0.1:5601/")
+    wanted = kibana_url("http://127.0.0.1:5601", f"{80:032x}")
+    assert wanted.replace("&", "&amp;").replace("'", "&#39;") in html
+    assert wanted.startswith("http://127.0.0.1:5601/app/discover#/")
+    assert f"trace.id:%22{80:032x}%22" in wanted
+
+
+def test_the_link_is_the_one_that_the_documents_give() -> None:
+    from pathlib import Path
+
+    page = Path(__file__).parents[4] / "docs" / "reference" / "kibana.md"
+    assert kibana_url("http://127.0.0.1:5601", "ID") in page.read_text(encoding="utf-8")
+
+
+def test_without_labels_and_without_prometheus_the_page_says_so(model: Model) -> None:
+    html = to_html(findings(model, rows_of([], [], []), Counted(trouble="it does not answer")))
+    text = " ".join(Tags(html).text.split())
+    assert "No distributions: it does not answer." in text
+    # Neither drift nor an alert can be told: none was seen, as nobody could look.
+    assert "drift unknown" in text
+    assert "unknown features drifted" in text
+    assert text.count("unknown") == 1 + 1 + len(PERIODS) + 1
+    assert ">none<" not in html
+    assert "steady" not in text
+    assert "No label is known yet" in text
+    assert "None are kept" in text
+    assert "no wrong label is known" in text
+    assert "Drift by period" not in text
+
+
+def test_a_period_in_which_nothing_was_counted_is_not_one_without_drift(
+    model: Model, rows: Labelled
+) -> None:
+    found = counted(model)
+    for each in found.features:
+        each.counts[0] = 0
+    html = to_html(findings(model, rows, found))
+    assert html.count(">nothing counted<") == 1
+    assert ">none<" not in html
+
+
+def test_the_page_says_which_model_it_is_about_and_which_answers_by_now(
+    model: Model, rows: Labelled
+) -> None:
+    plain = to_html(findings(model, rows), why="models/v1, as model.path says")
+    assert "The model in models/v1, as model.path says." in plain
+    assert "by now" not in plain
+    later = replace(findings(model, rows), newer=Newer("v2", 19.0))
+    text = " ".join(Tags(to_html(later)).text.split())
+    assert "Version v2 answers by now , last at 1970-01-01 00:00:19 UTC" in text
+    assert "this page is about v1" in text
+
+
+@pytest.mark.parametrize(
+    ("right", "drifts", "trouble", "expected"),
+    [
+        # of 400 labels; 80 % were right on held-out rows
+        (320, False, "", ("steady", "good")),
+        (320, True, "", ("1 feature drifted", "doubtful")),
+        (304, False, "", ("4.0 points less often right", "doubtful")),
+        (288, True, "", ("8.0 points less often right", "bad")),
+        (320, False, "away", ("drift unknown", "doubtful")),
+        (304, False, "away", ("4.0 points less often right, drift unknown", "doubtful")),
+        (288, False, "away", ("8.0 points less often right, drift unknown", "bad")),
+    ],
+)
+def test_the_badge_tells_the_worst(
+    model: Model, right: int, drifts: bool, trouble: str, expected: tuple[str, str]
+) -> None:
+    labels = rows_of([15.0] * 400, [True] * right + [False] * (400 - right), [0.8] * 400)
+    found = findings(model, labels, counted(model) if drifts else Counted(trouble=trouble))
+    assert badge(found) == expected
+
+
+def test_few_labels_and_a_model_without_a_measure_prove_no_fall(model: Model) -> None:
+    few = rows_of([15.0] * 10, [False] * 10, [0.8] * 10)
+    assert badge(findings(model, few, Counted())) == ("steady", "good")
+    unmeasured = replace(model, accuracy=None)
+    many = rows_of([15.0] * 400, [False] * 400, [0.8] * 400)
+    assert badge(findings(unmeasured, many, Counted())) == ("steady", "good")
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_every_plot_is_drawn_in_both_themes(name: str, model: Model, rows: Labelled) -> None:
+    found = findings(model, rows)
+    plain = replace(
+        found,
+        model=replace(
+            model,
+            accuracy=None,
+            reference=model.reference.model_copy(update={"calibration": None}),
+        ),
+    )
+    for theme in (LIGHT, DARK):
+        assert PLOTS[name](found, theme).axes
+        assert PLOTS[name](plain, theme).axes
+
+
+def test_moments_are_told_with_their_day_where_there_are_several(
+    model: Model, rows: Labelled
+) -> None:
+    found = findings(model, rows)
+    assert "<td>00:00:12</td>" in to_html(found)
+    long = replace(found, span=Period("all", 0, 86_400))
+    assert "<td>1970-01-01 00:00:12</td>" in to_html(long)
+
+
+def test_many_labels_are_each_a_line(model: Model, rows: Labelled) -> None:
+    reference = model.reference.model_copy(update={"predictions": (1, 2, 3)})
+    three = answers(reference, ("a", "b", "c"), {("a",): np.array([1.0, 0.0])}, 2, 0.01)
+    found = findings(model, rows, replace(counted(model), answers=three))
+    shares = PLOTS["accuracy"](found, LIGHT).axes[1]
+    assert shares.get_title(loc="left").startswith("Share of rows answered each label")
+
+
+def test_ticks_that_are_close_together_are_told_apart(model: Model) -> None:
+    labels = rows_of([15.0] * 4000, [True] * 3200 + [False] * 800, [0.8] * 4000)
+    figure = PLOTS["accuracy"](findings(model, labels), LIGHT)
+    figure.canvas.draw()
+    for axes in figure.axes:
+        shown = [each.get_text() for each in axes.get_yticklabels()]
+        assert len(set(shown)) == len(shown) > 2, shown

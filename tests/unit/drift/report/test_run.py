@@ -1,0 +1,117 @@
+"""`tidegate monitor report`, with a store and a Prometheus that is not there, and its refusals."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from model_artefacts import write_artefact
+
+from tidegate.drift.report.findings import Model
+from tidegate.drift.report.run import kibana_of, note_of
+from tidegate.drift.report.run import report as write_report
+from tidegate.settings import Settings
+from tidegate.stack.terminal.served_model import find_subject
+from tidegate.store.embedded.store import EmbeddedStore
+
+from .conftest import MakeEvent
+
+
+@pytest.fixture
+def settings(tmp_path: Path, model: Model) -> Settings:
+    artefact = tmp_path / "artefact"
+    write_artefact(artefact, model)
+    return Settings(
+        model={"path": artefact},
+        stack={"data_dir": tmp_path},
+        prometheus={"port": 9},
+        drift={"segments": ["carrier"]},
+    )
+
+
+def report(settings: Settings, since: str, out: Path, named: Path | None = None) -> int:
+    return write_report(
+        settings, since=since, out=out, find_subject=lambda: find_subject(settings, named)
+    )
+
+
+def test_a_report_is_written_though_prometheus_is_away(
+    settings: Settings, outcome: MakeEvent, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = EmbeddedStore(settings.stack.data_dir / "store")
+    store.append([outcome(time.time() - 60, 1)])
+    store.close()
+    out = settings.stack.data_dir / "reports" / "model.html"
+    assert report(settings, since="5m", out=out) == 0
+    said = capsys.readouterr()
+    assert said.out == f"{out}: drift unknown; 1 labels\n"
+    assert "no distributions: http://127.0.0.1:9/api/v1/query_range does not answer" in said.err
+    assert "answers by now" not in said.err
+    page = out.read_text(encoding="utf-8")
+    assert "labels known" in page
+    assert f"The model in {settings.model.path}, as model.path says." in page
+
+
+def test_a_page_about_a_version_that_answers_no_more_says_so(
+    settings: Settings, request_event: MakeEvent, capsys: pytest.CaptureFixture[str]
+) -> None:
+    event = request_event(time.time() - 60, "a" * 32, None)
+    event["tidegate"]["model"]["version"] = "v2"
+    event["tidegate"]["prediction"] = {"label": "late"}
+    store = EmbeddedStore(settings.stack.data_dir / "store")
+    store.append([event])
+    store.close()
+    out = settings.stack.data_dir / "model.html"
+    assert report(settings, since="5m", out=out) == 0
+    said = capsys.readouterr().err
+    assert f"v2 answers by now, and the page is about flights v1 ({settings.model.path}, " in said
+    assert "Version v2 answers by now" in out.read_text(encoding="utf-8")
+    assert report(settings, since="5m", out=out, named=settings.model.path / "no") == 2
+    assert "there is no model at" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("since", "said"),
+    [
+        ("never", "'never' is not a valid time"),
+        ("2999-01-01", "--since: 2999-01-01 is not in the past"),
+    ],
+)
+def test_a_time_that_is_none_is_named(
+    settings: Settings, since: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert report(settings, since=since, out=Path("no.html")) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_without_a_store_or_a_model_it_says_what_is_missing(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert report(settings, since="5m", out=tmp_path / "no.html") == 2
+    assert "there is no store at" in capsys.readouterr().err
+    (settings.model.path / "reference.json").write_text("{}")
+    assert report(settings, since="5m", out=tmp_path / "no.html") == 2
+    assert "reference.json does not read" in capsys.readouterr().err
+    (settings.model.path / "manifest.json").unlink()
+    assert report(settings, since="5m", out=tmp_path / "no.html") == 2
+    assert "there is no model at" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_is_named(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    EmbeddedStore(tmp_path / "store").close()
+    assert report(settings, since="5m", out=tmp_path) == 2
+    assert f"--out: {tmp_path} cannot be written: Is a directory" in capsys.readouterr().err
+
+
+def test_a_page_that_holds_not_all_labels_says_so() -> None:
+    assert note_of(10) == ""
+    assert note_of(500_000) == "Only the first 500,000 labels are in it: choose a later --since."
+
+
+def test_only_elasticsearch_has_a_kibana(settings: Settings) -> None:
+    assert kibana_of(settings) == ""
+    with_one = Settings(store={"kind": "elasticsearch"}, kibana={"url": "http://kibana:5601"})
+    assert kibana_of(with_one) == "http://kibana:5601"

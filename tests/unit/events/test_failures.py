@@ -1,0 +1,232 @@
+"""What is lost when the disk, the kernel or the process fails: little, and never the caller."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from tidegate.events.writer import EventWriter
+
+from .conftest import contents
+
+
+class Disk:
+    """Stands between the writer and the kernel, as a disk with so many bytes left."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.room = 10**9
+        self.code = errno.ENOSPC
+        self._write: Callable[[int, bytes], int] = os.write
+        monkeypatch.setattr(os, "write", self.write)
+
+    def write(self, fd: int, data: bytes) -> int:
+        if self.room == 0:
+            raise OSError(self.code, os.strerror(self.code))
+        count = self._write(fd, data[: self.room])
+        self.room -= count
+        return count
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    return Disk(monkeypatch)
+
+
+@pytest.fixture
+def long_writer(tmp_path: Path) -> Iterator[EventWriter]:
+    made = EventWriter(tmp_path / "logs", "n")
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("room", range(7))
+def test_a_line_that_a_full_disk_cut_stands_alone(
+    long_writer: EventWriter, disk: Disk, room: int
+) -> None:
+    long_writer.write_line(b"before\n")
+    disk.room = room
+    long_writer.write_line(b"lost..\n")
+    assert long_writer.lost == (0 if room == 7 else 1)
+    disk.room = 10**9
+    long_writer.write_line(b"after\n")
+    (held,) = contents(long_writer)
+    torso = [b"lost.."[:room]] if room else []
+    assert held.split(b"\n") == [b"before", *torso, b"after", b""]
+
+
+def test_a_torso_is_ended_even_if_that_too_is_cut(long_writer: EventWriter, disk: Disk) -> None:
+    disk.room = 3
+    long_writer.write_line(b"first\n")
+    disk.room = 1  # the line end of the torso, and nothing of the next line
+    long_writer.write_line(b"second\n")
+    disk.room = 10**9
+    long_writer.write_line(b"third\n")
+    assert contents(long_writer) == [b"fir\nthird\n"]
+    assert long_writer.lost == 2
+
+
+def test_a_torso_is_ended_when_the_file_is_closed(long_writer: EventWriter, disk: Disk) -> None:
+    disk.room = 3
+    long_writer.write_line(b"first\n")
+    disk.room = 10**9
+    long_writer.close()
+    assert contents(long_writer) == [b"fir\n"]
+
+
+def test_a_close_on_a_full_disk_fails_nobody(long_writer: EventWriter, disk: Disk) -> None:
+    disk.room = 3
+    long_writer.write_line(b"first\n")
+    long_writer.close()
+    disk.room = 10**9
+    long_writer.write_line(b"next\n")
+    assert contents(long_writer) == [b"fir", b"next\n"]
+
+
+def test_a_write_that_the_kernel_cuts_short_goes_on(
+    long_writer: EventWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: real_write(fd, data[:4]))
+    long_writer.write_line(b"a long line\n")
+    assert contents(long_writer) == [b"a long line\n"]
+    assert long_writer.lost == 0
+
+
+def test_a_device_that_is_always_full_loses_events_and_no_caller(
+    long_writer: EventWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_open = os.open
+    monkeypatch.setattr(os, "open", lambda *_: real_open("/dev/full", os.O_WRONLY))
+    for _ in range(3):
+        long_writer.write({"a": 1})
+    assert long_writer.lost == 3
+
+
+def test_running_out_of_file_descriptors_loses_events_and_no_caller(
+    long_writer: EventWriter,
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        long_writer.write({"a": 1})
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert long_writer.lost == 1
+    long_writer.write({"a": 2})
+    assert contents(long_writer) == [b'{"a":2}\n']
+
+
+def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        # A forked process would share its parent's coverage file, and break it.
+        env={k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_")},
+    )
+
+
+def test_a_limit_on_the_size_of_files_begins_the_next(tmp_path: Path) -> None:
+    run(
+        """
+        import resource, sys
+        from pathlib import Path
+        from tidegate.events.writer import EventWriter
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        writer = EventWriter(Path(sys.argv[1]), "n")
+        for number in range(100):
+            writer.write({"number": number, "pad": "x" * 100})
+        writer.write({"number": "too long", "pad": "x" * 5000})
+        assert writer.lost == 1, writer.lost
+        """,
+        tmp_path,
+    )
+    assert max(path.stat().st_size for path in tmp_path.iterdir()) <= 4096
+    numbers = [
+        orjson.loads(line)["number"]
+        for path in tmp_path.iterdir()
+        for line in path.read_bytes().splitlines(keepends=True)
+        if line.endswith(b"}\n")  # a torso at the end of each file, and the lines before it
+    ]
+    assert sorted(numbers) == list(range(100))
+
+
+def test_a_forked_child_writes_to_a_file_of_its_own(tmp_path: Path) -> None:
+    run(
+        """
+        import os, sys, threading
+        from pathlib import Path
+        from tidegate.events.writer import EventWriter
+        writer = EventWriter(Path(sys.argv[1]), "n", file_bytes=100)
+        writer.write({"who": "parent", "n": -1})
+        held, release = threading.Event(), threading.Event()
+        def hold():
+            with writer._lock:
+                held.set()
+                release.wait()
+        threading.Thread(target=hold, daemon=True).start()
+        held.wait()
+        child = os.fork()  # while another thread holds the lock, which the child does not have
+        if child == 0:
+            for n in range(20):
+                writer.write({"who": "child", "n": n})
+            os._exit(writer.lost)
+        assert os.waitpid(child, 0)[1] == 0
+        release.set()
+        for n in range(20):
+            writer.write({"who": "parent", "n": n})
+        assert writer.lost == 0
+        """,
+        tmp_path,
+    )
+    by_process: dict[str, set[str]] = {}
+    lines = []
+    for path in tmp_path.iterdir():
+        for line in path.read_bytes().splitlines():
+            event = orjson.loads(line)
+            lines.append(event)
+            by_process.setdefault(path.name.split(".")[1], set()).add(event["who"])
+    assert sorted(by_process.values(), key=str) == [{"child"}, {"parent"}]
+    assert len(lines) == 41
+
+
+def test_a_killed_process_leaves_every_line_it_had_finished(tmp_path: Path) -> None:
+    script = """
+        import sys
+        from pathlib import Path
+        from tidegate.events.writer import EventWriter
+        writer = EventWriter(Path(sys.argv[1]), "n", file_bytes=10_000)
+        n = 0
+        while True:
+            writer.write({"n": n, "pad": "x" * 300})
+            sys.stdout.write(f"{n}\\n"); sys.stdout.flush()
+            n += 1
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        deadline = time.monotonic() + 30
+        while int(process.stdout.readline()) < 100:
+            assert time.monotonic() < deadline
+        process.kill()
+        told = [int(line) for line in process.stdout.read().split("\n")[:-1]]
+    finished = max([100, *told])
+    lines = [line for path in tmp_path.iterdir() for line in path.read_bytes().splitlines(True)]
+    # The kernel may have taken a part of the one that was being written.
+    written = {orjson.loads(line)["n"] for line in lines if line.endswith(b"\n")}
+    assert written >= set(range(finished + 1))

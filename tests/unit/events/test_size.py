@@ -1,0 +1,89 @@
+"""The line of an event is never longer than the collector takes, whatever text it holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.events.event import Origin, encode, make_event
+from tidegate.events.size import LIMITS, LINE_BYTES, TAG, UNCHANGED_BYTES, within
+from tidegate.events.writer import EventWriter
+from tidegate.runtime.identity import event_writer
+from tidegate.settings import Settings
+
+ORIGIN = Origin("flights", "1", "local", "flights-1", "default")
+SHORTEST = 16_384
+
+
+def line(**fields: Any) -> bytes:
+    return encode(make_event(ORIGIN, "request", "hello", unix_ns=0, event_id="x", fields=fields))
+
+
+def test_the_default_is_what_the_collector_takes() -> None:
+    assert Settings().collector.line_bytes == LINE_BYTES
+
+
+def test_a_line_that_is_short_enough_stays_as_it_is() -> None:
+    trace = line(error={"stack_trace": "x" * LIMITS[0][0]})
+    rows = line(tidegate={"features": [[1.5] * 20] * 1000})
+    assert UNCHANGED_BYTES < len(rows) < LINE_BYTES
+    assert within(trace) == trace
+    assert within(rows) == rows
+
+
+def test_a_long_text_keeps_its_ends_and_the_event_is_tagged() -> None:
+    long = line(error={"message": "why " + "x" * 1_000_000 + " here"}, tags=["mine"])
+    event = orjson.loads(within(long))
+    message = event["error"]["message"]
+    assert len(message) < LIMITS[0][0] + 100
+    assert message.startswith("why xxx")
+    assert message.endswith("xxx here")
+    assert "… [967241 characters cut] …" in message
+    assert event["tags"] == ["mine", TAG]
+    assert event["message"] == "hello"
+
+
+def test_of_very_many_entries_the_first_are_left() -> None:
+    long = line(tidegate={"values": list(range(100_000)), "model": {"name": "flights"}})
+    cut = orjson.loads(within(long))
+    assert cut["tidegate"] == {"values": list(range(4096)), "model": {"name": "flights"}}
+    assert cut["tags"] == [TAG]
+
+
+def test_what_is_too_long_in_every_part_keeps_what_each_event_must_have() -> None:
+    wide = {f"{n}" + "k" * 200: {f"{m}": "\x01" * 500 for m in range(64)} for n in range(64)}
+    cut = orjson.loads(within(line(tidegate=wide, trace={"id": "0" * 32})))
+    short = orjson.loads(line(trace={"id": "0" * 32}))
+    assert cut == {**short, "tags": [TAG]}
+
+
+json = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.text(max_size=40),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=10,
+)
+names = st.sampled_from(["message", "event", "service", "tags", "tidegate", "error", "@timestamp"])
+
+
+@given(st.dictionaries(names, json), st.sampled_from([1, 300, 20_000]), st.sampled_from("x\x01ü😀"))
+def test_any_event_fits(fields: dict[str, Any], times: int, text: str) -> None:
+    event = {**fields, "more": [text * times] * 3, "event": {"id": text * times, "many": fields}}
+    cut = within(encode(event), SHORTEST)
+    assert len(cut) <= SHORTEST
+    assert cut.endswith(b"\n")
+    orjson.loads(cut)
+
+
+@pytest.mark.parametrize("setting", [SHORTEST, 100_000])
+def test_a_writer_keeps_to_the_setting(tmp_path: Path, setting: int) -> None:
+    settings = Settings(stack={"data_dir": tmp_path}, collector={"line_bytes": setting})
+    writer: EventWriter = event_writer(settings, "flights-1")
+    writer.write(make_event(ORIGIN, "app", "x" * 1_000_000, unix_ns=0))
+    writer.close()
+    (file,) = settings.log_dir.iterdir()
+    assert 1000 < file.stat().st_size <= setting

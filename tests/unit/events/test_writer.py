@@ -1,0 +1,148 @@
+"""The writer: its files, when the next begins, and who may write at the same time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import orjson
+import pytest
+
+from tidegate.events.writer import EventWriter
+
+from .conftest import START_NS, Clock, contents, files
+
+
+def test_files_are_named_by_node_start_and_sequence(writer: EventWriter, clock: Clock) -> None:
+    writer.write({"a": 1})
+    writer.close()
+    writer.write({"a": 2})
+    start = f"{START_NS // 10**6}-{os.getpid()}"
+    assert [path.name for path in files(writer)] == [
+        f"flights-1.{start}.0.ndjson",
+        f"flights-1.{start}.1.ndjson",
+    ]
+    assert contents(writer) == [b'{"a":1}\n', b'{"a":2}\n']
+
+
+def test_nothing_is_opened_before_the_first_event(writer: EventWriter) -> None:
+    assert files(writer) == []
+
+
+def test_a_line_is_in_the_file_when_write_returns(writer: EventWriter) -> None:
+    for n in range(3):
+        writer.write_line(b"%d\n" % n)
+        assert contents(writer)[-1].endswith(b"%d\n" % n)
+
+
+def test_a_full_file_is_closed_and_the_next_begun(writer: EventWriter) -> None:
+    for _ in range(5):
+        writer.write_line(b"x" * 99 + b"\n")
+    assert [len(held) for held in contents(writer)] == [200, 200, 100]
+
+
+def test_a_line_longer_than_a_file_has_one_of_its_own(writer: EventWriter) -> None:
+    writer.write_line(b"a\n")
+    writer.write_line(b"x" * 500 + b"\n")
+    writer.write_line(b"b\n")
+    assert [len(held) for held in contents(writer)] == [2, 501, 2]
+
+
+def test_an_old_file_is_closed_and_the_next_begun(writer: EventWriter, clock: Clock) -> None:
+    writer.write_line(b"a\n")
+    clock.now_ns += int(3600 * 1e9)
+    writer.write_line(b"b\n")
+    clock.now_ns += 1
+    writer.write_line(b"c\n")
+    assert contents(writer) == [b"a\nb\n", b"c\n"]
+
+
+def test_a_clock_that_goes_back_rotates_nothing(writer: EventWriter, clock: Clock) -> None:
+    writer.write_line(b"a\n")
+    clock.now_ns -= 10**12
+    writer.write_line(b"b\n")
+    assert contents(writer) == [b"a\nb\n"]
+
+
+def test_two_writers_of_one_name_never_share_a_file(tmp_path: Path, clock: Clock) -> None:
+    writers = [EventWriter(tmp_path, "n", clock_ns=clock) for _ in range(3)]
+    for turn in range(2):
+        for number, one in enumerate(writers):
+            one.write_line(b"%d%d\n" % (number, turn))
+        for one in writers:
+            one.close()
+    assert sum(one.lost for one in writers) == 0
+    lines = [path.read_bytes() for path in tmp_path.iterdir()]
+    assert sorted(lines) == [b"00\n", b"01\n", b"10\n", b"11\n", b"20\n", b"21\n"]
+
+
+def test_a_folder_that_was_deleted_is_made_again(writer: EventWriter, clock: Clock) -> None:
+    writer.write_line(b"a\n")
+    (path,) = files(writer)
+    path.unlink()
+    writer.directory.rmdir()
+    clock.now_ns += 10**9
+    writer.write_line(b"b\n")
+    assert contents(writer) == [b"b\n"]
+    assert writer.lost == 0
+
+
+def test_a_folder_that_cannot_be_made_loses_events_and_no_caller(
+    writer: EventWriter, tmp_path: Path
+) -> None:
+    writer.directory.rmdir()
+    writer.directory.write_bytes(b"a file in its place")
+    writer.write({"a": 1})
+    assert writer.lost == 1
+    writer.directory.unlink()
+    writer.write({"a": 2})
+    assert contents(writer) == [b'{"a":2}\n']
+
+
+def test_threads_never_mix_their_lines(tmp_path: Path) -> None:
+    writer = EventWriter(tmp_path, "n", file_bytes=4096)
+    go = threading.Barrier(4)
+
+    def work(number: int) -> None:
+        go.wait()
+        for turn in range(200):
+            writer.write({"thread": number, "turn": turn, "pad": "x" * (turn % 90)})
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    writer.close()
+    lines = [
+        orjson.loads(line) for path in tmp_path.iterdir() for line in path.read_bytes().splitlines()
+    ]
+    assert {(line["thread"], line["turn"]) for line in lines} == {
+        (n, turn) for n in range(4) for turn in range(200)
+    }
+    assert len(lines) == 800
+    assert max(path.stat().st_size for path in tmp_path.iterdir()) <= 4096
+
+
+def test_a_signal_handler_may_write_while_a_write_is_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = EventWriter(tmp_path, "n")
+    real_write = os.write
+    interrupted: list[int] = []
+
+    def write(fd: int, data: bytes) -> int:
+        if not interrupted:
+            interrupted.append(fd)
+            signal.raise_signal(signal.SIGUSR1)
+        return real_write(fd, data)
+
+    monkeypatch.setattr(os, "write", write)
+    before = signal.signal(signal.SIGUSR1, lambda *_: writer.write_line(b"handler\n"))
+    try:
+        writer.write_line(b"line\n")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert contents(writer) == [b"handler\nline\n"]

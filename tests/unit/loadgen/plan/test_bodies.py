@@ -1,0 +1,68 @@
+"""Bodies: real rows, encoded once, in memory that does not grow with the load."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tidegate.loadgen.errors import UsageError
+from tidegate.loadgen.plan import bodies
+from tidegate.loadgen.plan.bodies import Bodies, read_rows
+from tidegate.loadgen.plan.kinds import KINDS, ROWS
+
+
+def test_a_body_holds_as_many_rows_as_its_kind_says_from_its_own_row_on() -> None:
+    rows = [b'{"n":%d}' % number for number in range(100)]
+    made = Bodies(rows, KINDS)
+    for kind in KINDS:
+        body = json.loads(made.of(kind, 98))
+        assert body["work"] == kind
+        numbers = [row["n"] for row in body["instances"]]
+        assert numbers == [(98 + offset) % 100 for offset in range(ROWS[kind])]
+        assert made.of(kind, 98) is made.of(kind, 198)
+
+
+def test_rows_are_read_without_blanks_and_only_so_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "MAX_ROWS", 2)
+    path = tmp_path / "rows.ndjson"
+    path.write_text('{"a": 1}\n\n  {"a": "x"}  \nnot even JSON\n')
+    assert read_rows(path) == [b'{"a":1}', b'{"a":"x"}']
+
+
+def test_large_rows_make_fewer_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "POOL_BYTES", 1000)
+    made = Bodies([b'{"text":"%b"}' % (b"x" * 300), b"{}", b"{}"], ["light"])
+    assert made.of("light", 0) == made.of("light", 3)
+    huge = Bodies([b'{"text":"%b"}' % (b"x" * 3000), b"{}"], ["light"])
+    assert huge.of("light", 1) == huge.of("light", 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "rows.ndjson: has no row"),
+        ('{"a": 1}\n{"a": NaN}\n', "rows.ndjson:2: is not JSON"),
+        ("[1, 2]\n", "rows.ndjson:1: is not a JSON object of features"),
+        ('{"a": 1\n', "rows.ndjson:1: is not JSON"),
+    ],
+)
+def test_a_bad_row_is_named_with_its_line(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "rows.ndjson"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        read_rows(path)
+    assert told in str(caught.value)
+
+
+def test_a_missing_file_is_said_with_where_there_are_others(tmp_path: Path) -> None:
+    with pytest.raises(
+        UsageError, match=r"there is no such file of rows: name one by --rows"
+    ) as found:
+        read_rows(tmp_path / "rows.ndjson")
+    assert "tidegate train" not in str(found.value)  # which makes rows of the flights only
+    with pytest.raises(UsageError, match="cannot be read: Is a directory"):
+        read_rows(tmp_path)

@@ -1,0 +1,49 @@
+"""What a person can set or read stands in docs/reference/loadgen.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from tidegate.loadgen.cli import app
+from tidegate.loadgen.plan.rates import Constant, Phase, Ramp, Spike, Steps
+from tidegate.loadgen.plan.scenario import Scenario, built_in
+from tidegate.loadgen.plan.traces import Departures, Trace
+from tidegate.loadgen.report.plots import PANELS
+from tidegate.loadgen.report.thresholds import FIGURES, OPERATORS, RUN
+from tidegate.loadgen.send.record import COLUMNS
+
+DOC = (Path(__file__).parents[4] / "docs" / "reference" / "loadgen.md").read_text()
+PHASES: list[type[Phase]] = [Constant, Steps, Ramp, Spike, Trace, Departures]
+
+
+def options() -> list[str]:
+    command = typer.main.get_command(app)
+    run = command.commands["run"]  # type: ignore[attr-defined]
+    return [name for one in run.params for name in one.opts if name not in {"scenario", "--help"}]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *options(),
+        *built_in(),
+        *(name for name in Scenario.model_fields if name != "phases"),
+        *sorted({name for phase in PHASES for name in phase.model_fields}),
+        *(phase.__name__.lower() for phase in PHASES),
+        *OPERATORS,
+        *FIGURES,
+        *RUN,
+        *COLUMNS,
+        *(f"{name}.png" for name in PANELS),
+    ],
+)
+def test_it_is_documented(name: str) -> None:
+    assert f"`{name}`" in DOC or f"\n{name} = " in DOC
+
+
+@pytest.mark.parametrize("code", [0, 2, 98, 99, 130])
+def test_every_exit_code_is_documented(code: int) -> None:
+    assert f"| {code} |" in DOC

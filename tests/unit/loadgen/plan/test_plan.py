@@ -1,0 +1,121 @@
+"""The plan is a pure function: the same scenario and seed give the same bytes."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.loadgen.plan.kinds import KINDS
+from tidegate.loadgen.plan.plan import Planned, arrival_times, digest, make_plan, plan_csv
+from tidegate.loadgen.plan.rates import Segment, exact
+from tidegate.loadgen.plan.scenario import Schedule, Weights, load_schedule
+
+# What the plans of the built-in scenarios are, for seed 1, on every machine and version of Python.
+GOLDEN = {
+    "flights": "3d535a12477f115813b4e03e292d526938af5a1cd4bf6e78c92c46227e7ebce7",
+    "seed": "89fb9cfc229ee5048306268ae3b188b65032d001609c7bf7c4bcb788d0733df1",
+    "spike": "31e1214744fca5456bae55af5c6cd70b3be1c84856fd50ceb781e2246740f06b",
+    "steps": "a94fc3f76ea62b9fecfbf676ac611f1f3294db0ec5f766c8a29eb3dee520255d",
+}
+segments = st.builds(
+    Segment,
+    seconds=st.integers(1, 300).map(lambda number: exact(number / 10)),
+    start_rate=st.integers(0, 300).map(lambda number: exact(number / 10)),
+    end_rate=st.integers(0, 300).map(lambda number: exact(number / 10)),
+)
+schedules = st.builds(
+    Schedule,
+    name=st.just("any"),
+    description=st.just(""),
+    arrivals=st.sampled_from(["even", "poisson"]),
+    weights=st.sampled_from([Weights(light=1), Weights(light=1, medium=2, heavy=0.5)]),
+    segments=st.lists(segments, min_size=1, max_size=5).map(tuple),
+)
+
+
+@pytest.mark.parametrize("name", sorted(GOLDEN))
+def test_a_built_in_scenario_has_the_plan_that_it_always_had(name: str) -> None:
+    assert digest(make_plan(load_schedule(name), 1)) == GOLDEN[name]
+
+
+def test_the_seed_scenario_is_1200_requests_in_40_seconds_whatever_the_seed() -> None:
+    schedule = load_schedule("seed")
+    for seed in range(5):
+        plan = make_plan(schedule, seed)
+        assert len(plan) == 1200
+        assert plan[-1].at <= 40
+        assert {one.kind for one in plan} == set(KINDS)
+
+
+def test_another_seed_is_another_plan() -> None:
+    schedule = load_schedule("seed")
+    assert digest(make_plan(schedule, 1)) != digest(make_plan(schedule, 2))
+
+
+def test_another_mix_of_kinds_leaves_the_times_as_they_are() -> None:
+    one = load_schedule("seed")
+    other = Schedule(one.name, "", one.arrivals, Weights(heavy=1), one.segments)
+    assert [planned.at for planned in make_plan(one, 1)] == [
+        planned.at for planned in make_plan(other, 1)
+    ]
+
+
+def test_even_arrivals_are_as_far_apart_as_the_rate_says() -> None:
+    steady = [Segment(Fraction(2), Fraction(4), Fraction(4))]
+    assert list(arrival_times(steady, "even", 1)) == [
+        0.125,
+        0.375,
+        0.625,
+        0.875,
+        1.125,
+        1.375,
+        1.625,
+        1.875,
+    ]
+
+
+def test_what_is_rounded_off_goes_to_the_next_stretch() -> None:
+    # Ten stretches of 0.3 requests each: three requests in all, in the order of their integral.
+    thin = [Segment(Fraction(1), exact(0.3), exact(0.3))] * 10
+    arrivals: list[Literal["even", "poisson"]] = ["even", "poisson"]
+    for kind in arrivals:
+        assert [int(at) for at in arrival_times(thin, kind, 1)] == [1, 5, 8] or kind == "poisson"
+        assert len(list(arrival_times(thin, kind, 1))) == 3
+
+
+@given(schedule=schedules, seed=st.integers(-(2**40), 2**40))
+def test_the_same_arguments_give_the_same_bytes_in_order_and_in_time(
+    schedule: Schedule, seed: int
+) -> None:
+    plan = make_plan(schedule, seed)
+    assert "".join(plan_csv(plan)) == "".join(plan_csv(make_plan(schedule, seed)))
+    assert abs(len(plan) - schedule.requests) <= Fraction(1, 2)
+    assert all(before.at <= after.at for before, after in pairwise(plan))
+    assert all(0 <= one.at <= schedule.seconds + 1e-6 for one in plan)
+    assert {one.kind for one in plan} <= set(schedule.kinds)
+    assert all(0 <= one.body < 2**32 for one in plan)
+
+
+def test_the_mix_follows_the_weights() -> None:
+    schedule = Schedule(
+        "mix",
+        "",
+        "even",
+        Weights(light=6, medium=3, heavy=1),
+        (Segment(Fraction(100), Fraction(100), Fraction(100)),),
+    )
+    plan = make_plan(schedule, 7)
+    shares = [sum(one.kind == kind for one in plan) / len(plan) for kind in KINDS]
+    assert shares == pytest.approx([0.6, 0.3, 0.1], abs=0.02)
+
+
+def test_the_plan_as_csv_names_its_columns_and_rows() -> None:
+    plan = [Planned(0.5, "light", 7), Planned(1.25, "heavy", 8)]
+    assert "".join(plan_csv(plan)) == (
+        "planned_s,kind,rows,body\n0.500000,light,1,7\n1.250000,heavy,256,8\n"
+    )

@@ -1,0 +1,113 @@
+"""Traces of real traffic: CSV files and the flight data."""
+
+from __future__ import annotations
+
+import zipfile
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from tidegate.loadgen.errors import UsageError
+from tidegate.loadgen.plan import traces
+from tidegate.loadgen.plan.traces import Departures, departure_segments, departures, read_trace
+
+HEADER = "year,month,day,dep_time,sched_dep_time,dep_delay\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "counts"),
+    [
+        ("second,requests\n0,3\n1,4\n", "second", [3, 4]),
+        ("Minute, count\n5,3\n\n8,1\n", "minute", [3, 0, 0, 1]),
+        ("\ufeffsecond,n\n0,0.5\n1,2.5\n", "second", [0.5, 2.5]),
+    ],
+)
+def test_a_trace_is_read_with_its_unit_and_its_gaps(
+    tmp_path: Path, text: str, unit: str, counts: list[float]
+) -> None:
+    path = tmp_path / "trace.csv"
+    path.write_text(text, encoding="utf-8")
+    read_unit, read_counts = read_trace(path)
+    assert read_unit == unit
+    assert [float(count) for count in read_counts] == counts
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "trace.csv:1: a trace has two columns"),
+        ("hour,count\n0,1\n", "trace.csv:1: a trace has two columns, 'second' or 'minute'"),
+        ("second,a,b\n0,1,2\n", "trace.csv:1: a trace has two columns"),
+        ("second,n\n0,1\n1\n", "trace.csv:3: needs an interval's number and a count, got '1'"),
+        ("second,n\n0,x\n", "trace.csv:2: needs an interval's number and a count, got '0,x'"),
+        ("second,n\n0,-1\n", "trace.csv:2: needs"),
+        ("second,n\n0,nan\n", "trace.csv:2: needs"),
+        ("second,n\n0,1/0\n", "trace.csv:2: needs"),
+        ("second,n\n3,1\n3,1\n", "trace.csv:3: interval 3 is not after the one before it"),
+        ("second,n\n0,1\n2000000,1\n", "trace.csv:3: more than 1,000,000 intervals"),
+        ("second,n\n0,0\n", "trace.csv: counts no request"),
+    ],
+)
+def test_a_bad_trace_is_named_with_its_line(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "trace.csv"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        read_trace(path)
+    assert told in str(caught.value)
+
+
+def test_a_trace_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"none\.csv: cannot be read as a trace"):
+        read_trace(tmp_path / "none.csv")
+
+
+def flights(folder: Path, *lines: str) -> Path:
+    path = folder / "flights.csv.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("flights.csv", HEADER + "".join(f"{line}\n" for line in lines))
+    return path
+
+
+def test_a_flight_leaves_at_its_scheduled_minute_plus_its_delay(tmp_path: Path) -> None:
+    archive = flights(
+        tmp_path,
+        "2013,3,2,517,515,2",  # 05:17
+        "2013,3,2,NA,600,NA",  # cancelled
+        "2013,3,2,10,2359,11",  # the next day
+        "2013,3,1,5,2350,15",  # the evening before, left at 00:05
+        "2013,3,2,2400,2359,1",  # midnight: the next day
+        "2013,3,3,515,515,0",  # another day
+        "2013,3,2,512,515,-3",  # 05:12
+    )
+    assert departures(date(2013, 3, 2), archive) == {5: 1, 312: 1, 317: 1}
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive"])
+def test_data_that_is_not_the_flight_data_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "flights.csv.zip"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match="cannot be read as the flight data"):
+        departures(date(2013, 3, 2), path)
+
+
+def test_flight_data_with_other_columns_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "flights.csv.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("flights.csv", "a,b\n1,2\n")
+    with pytest.raises(UsageError, match="cannot be read as the flight data"):
+        departures(date(2013, 3, 2), path)
+
+
+def test_a_missing_dataset_is_said_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traces, "DATASET", "a_dataset_that_nobody_has")
+    with pytest.raises(UsageError, match=r"pip install 'tidegate\[train\]'"):
+        departure_segments(Departures(kind="departures", day=date(2013, 7, 11)))
+
+
+def test_a_day_of_the_real_dataset_has_about_a_thousand_departures() -> None:
+    phase = Departures(kind="departures", day=date(2013, 7, 11), speed=600)
+    segments = list(departure_segments(phase))
+    assert len(segments) == 1440
+    assert sum(segment.seconds for segment in segments) == 144
+    assert 900 < sum(segment.requests for segment in segments) < 1010

@@ -1,0 +1,82 @@
+"""The outcome: the exit code, and the reasons that a terminal shows."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tidegate.loadgen.report.outcome import exit_code, print_outcome, verdict
+from tidegate.loadgen.report.replica_signals import Signals
+from tidegate.loadgen.report.summary import Summary
+from tidegate.loadgen.report.thresholds import parse_threshold
+from tidegate.loadgen.send.record import Recording
+
+
+def judged(summary: Summary, *texts: str) -> Summary:
+    results = [parse_threshold(text).judge(summary) for text in texts]
+    return summary.model_copy(update={"thresholds": results})
+
+
+@pytest.mark.parametrize(
+    ("run", "outcome"),
+    [
+        ((False, False, None), (0, "valid")),
+        ((False, False, "p95<3s"), (0, "every threshold kept")),
+        ((False, False, "p95<500ms"), (99, "a threshold failed")),
+        ((True, False, None), (98, "invalid")),
+        ((True, False, "p95<500ms"), (98, "invalid")),
+        ((True, True, "p95<500ms"), (130, "interrupted")),
+    ],
+)
+def test_the_exit_code_follows_what_went_wrong_first(
+    recording: Recording,
+    summary_of: Callable[..., Summary],
+    run: tuple[bool, bool, str | None],
+    outcome: tuple[int, str],
+) -> None:
+    late, interrupted, threshold = run
+    if late:
+        recording.sent[:] = recording.planned + 0.5
+    summary = summary_of(recording, interrupted=interrupted)
+    summary = judged(summary, *([threshold] if threshold else []))
+    assert (exit_code(summary), verdict(summary)[0]) == outcome
+
+
+def test_a_run_in_which_nothing_succeeds_is_no_success(
+    recording: Recording, summary_of: Callable[..., Summary]
+) -> None:
+    for row in range(len(recording)):
+        recording.answer(row, float(recording.sent[row]) + 0.01, 501, "")
+    summary = summary_of(recording)
+    assert (exit_code(summary), verdict(summary)) == (1, ("every request failed", "bad"))
+    console = Console(file=io.StringIO(), width=200)
+    print_outcome(console, summary, Path("runs/x"))
+    assert isinstance(console.file, io.StringIO)
+    assert "failed   every request" in console.file.getvalue()
+    recording.answer(7, float(recording.sent[7]) + 0.01, 200, "")
+    assert exit_code(summary_of(recording)) == 0
+
+
+def test_every_reason_is_printed(
+    recording: Recording, signals: Signals, summary_of: Callable[..., Summary]
+) -> None:
+    recording.answer(0, 0.1, 503, "")
+    recording.sent[:] = recording.planned + 0.5
+    summary = judged(summary_of(recording, signals), "p95<500ms", "failed<=1")
+    console = Console(file=io.StringIO(), width=200)
+    print_outcome(console, summary, Path("runs/x"))
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    for text in (
+        "failed   1 of HTTP 503",
+        "invalid  requests were sent late: the lag's p99 is 500.0 ms",
+        "broken   p95<500ms: it was 2.00 s",
+        "kept     failed<=1: it was 1",
+        "replicas 1 to 2",
+        "report   runs/x/report.html",
+    ):
+        assert text in shown

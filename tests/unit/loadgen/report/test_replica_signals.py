@@ -1,0 +1,80 @@
+"""What Prometheus says of a run: queries, what is not usable, and how it is kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tidegate.loadgen.errors import UsageError
+from tidegate.loadgen.report.replica_signals import (
+    EXPRESSIONS,
+    Prometheus,
+    PrometheusError,
+    Signals,
+    read_csv,
+    to_csv,
+)
+
+
+def answering(result: object) -> Prometheus:
+    return Prometheus("http://p", lambda _: json.dumps({"data": {"result": result}}).encode())
+
+
+def test_a_range_is_asked_for_by_the_second_and_told_from_the_runs_start() -> None:
+    asked: list[dict[str, list[str]]] = []
+
+    def fetch(url: str) -> bytes:
+        assert urlsplit(url).path == "/api/v1/query_range"
+        asked.append(parse_qs(urlsplit(url).query))
+        values = [[1000, "1"], [1001, "NaN"], [1002.5, "3"]]
+        return json.dumps({"data": {"result": [{"values": values}]}}).encode()
+
+    signals = Prometheus("http://p/", fetch).signals(1000, 1010)
+    assert [one["query"][0] for one in asked] == list(EXPRESSIONS.values())
+    assert {(one["start"][0], one["end"][0], one["step"][0]) for one in asked} == {
+        ("1000", "1010", "1")
+    }
+    assert signals.ready == [(0, 1), (2.5, 3)]
+    assert (signals.replicas_min, signals.replicas_max) == (1, 3)
+
+
+def test_the_value_now_is_the_last_sample_or_none() -> None:
+    assert answering([{"value": [1, "7"]}]).now("queue") == 7
+    assert answering([{"value": [1, "NaN"]}]).now("queue") is None
+    assert answering([]).now("queue") is None
+
+
+@pytest.mark.parametrize("result", [None, [{}], [{"value": 3}], [{"value": [1, "x"]}], "text"])
+def test_an_answer_of_another_shape_is_no_answer(result: object) -> None:
+    if result is None:
+        assert answering(result).now("ready") is None
+        return
+    with pytest.raises(PrometheusError, match="http://p gives no usable answer"):
+        answering(result).now("ready")
+
+
+def test_silence_is_no_answer() -> None:
+    with pytest.raises(PrometheusError, match="gives no usable answer"):
+        Prometheus("http://127.0.0.1:1").now("ready")
+
+
+def test_without_samples_there_are_no_replicas() -> None:
+    assert Signals().replicas_min is None
+    assert Signals().replicas_max is None
+
+
+def test_what_was_written_is_read_again(tmp_path: Path, signals: Signals) -> None:
+    path = tmp_path / "signals.csv"
+    path.write_text("".join(to_csv(signals)))
+    assert read_csv(path) == signals
+
+
+@pytest.mark.parametrize("text", ["signal,at_s,value\nready,x,1\n", "a,b\n1,2\n"])
+def test_broken_signals_are_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "signals.csv"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=r"signals\.csv: cannot be read as signals"):
+        read_csv(path)

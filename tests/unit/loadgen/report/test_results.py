@@ -1,0 +1,56 @@
+"""The folder of a run: made, written, found as the latest, read again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tidegate.loadgen.errors import UsageError
+from tidegate.loadgen.report.replica_signals import Signals
+from tidegate.loadgen.report.results import new_folder, read_run, write_run
+from tidegate.loadgen.report.summary import Summary
+from tidegate.loadgen.send.record import Recording, to_csv
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def test_a_run_has_a_folder_of_its_own_named_after_its_time(tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "runs"
+    assert new_folder(out, NOW).name == "2026-01-02T03-04-05Z"
+    assert new_folder(out, NOW).name == "2026-01-02T03-04-05Z-2"
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"--out .*file"):
+        new_folder(tmp_path / "file", NOW)
+    with pytest.raises(UsageError, match=r"--out .*file/x: cannot be written: Not a directory"):
+        new_folder(tmp_path / "file" / "x", NOW)
+
+
+def test_what_was_written_is_read_again_as_the_latest(
+    tmp_path: Path, recording: Recording, signals: Signals, summary_of: Callable[..., Summary]
+) -> None:
+    for _ in range(2):
+        folder = new_folder(tmp_path, NOW)
+        write_run(folder, summary_of(recording, signals), recording, signals)
+        assert (tmp_path / "latest").resolve() == folder
+    summary, record, series = read_run(tmp_path / "latest")
+    assert summary == summary_of(recording, signals)
+    assert list(to_csv(record)) == list(to_csv(recording))
+    assert series == signals
+
+
+def test_a_folder_without_a_run_is_said_to_have_none(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not hold a run"):
+        read_run(tmp_path)
+
+
+def test_a_summary_of_another_kind_is_named_with_its_field(tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_text(json.dumps({"planned": "many"}))
+    with pytest.raises(UsageError, match=r"summary\.json: is not a run's summary: planned: "):
+        read_run(tmp_path)

@@ -1,0 +1,135 @@
+"""The summary: the figures of a run, and whether they may be trusted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from tidegate.loadgen.report.replica_signals import Signals
+from tidegate.loadgen.report.summary import Summary, achieved_ratio, quantile
+from tidegate.loadgen.send.record import Recording
+
+# The names that others rely on.
+PROMISED = [
+    *("planned", "sent", "answered", "failed"),
+    *("response_p50_seconds", "response_p95_seconds", "response_p99_seconds", "lag_p99_seconds"),
+    *("replicas_min", "replicas_max", "by_kind", "thresholds", "valid", "scenario", "seed"),
+    *("started_at", "ended_at", "response_p95_last_third_seconds"),
+]
+
+
+@pytest.mark.parametrize(
+    ("values", "q", "expected"),
+    [
+        ([], 0.5, None),
+        ([float("nan")], 0.5, None),
+        ([1.0], 0.99, 1.0),
+        ([1.0, 2.0, 3.0, 4.0], 0.5, 2.0),
+        ([float(number) for number in range(1, 101)], 0.95, 95.0),
+        ([float(number) for number in range(1, 101)], 0.951, 96.0),
+        ([3.0, float("nan"), 1.0], 1.0, 3.0),
+    ],
+)
+def test_a_quantile_is_one_of_the_values(
+    values: list[float], q: float, expected: float | None
+) -> None:
+    assert quantile(np.array(values, dtype=np.float64), q) == expected
+
+
+def test_the_summary_has_the_promised_names_and_figures(
+    recording: Recording, signals: Signals, summary_of: Callable[..., Summary]
+) -> None:
+    summary = json.loads(summary_of(recording, signals).model_dump_json())
+    assert set(PROMISED) <= set(summary)
+    assert list(summary)[:4] == PROMISED[:4]
+    assert (summary["planned"], summary["sent"], summary["answered"]) == (300, 300, 300)
+    assert (summary["failed"], summary["errors"]) == (0, {})
+    assert (summary["response_p50_seconds"], summary["response_p95_seconds"]) == (0.1, 2.0)
+    assert summary["response_p95_last_third_seconds"] == 0.1
+    assert summary["lag_p99_seconds"] == 0.001
+    assert (summary["replicas_min"], summary["replicas_max"]) == (1, 2)
+    assert {kind: one["planned"] for kind, one in summary["by_kind"].items()} == {
+        "light": 100,
+        "medium": 100,
+        "heavy": 100,
+    }
+    assert summary["valid"]
+    assert len(summary["slowest"]) == 10
+    assert summary["slowest"][0]["response_seconds"] == 2.0
+    assert summary["slowest"][0]["trace_id"] == f"{50:032x}"
+
+
+def test_a_run_in_which_nothing_was_answered_has_nulls_and_no_nan(
+    summary_of: Callable[..., Summary],
+) -> None:
+    silent = Recording([0.0, 1.0], ["light", "light"])
+    text = summary_of(silent).model_dump_json()
+    assert "NaN" not in text
+    summary = json.loads(text)
+    assert summary["response_p95_seconds"] is None
+    assert summary["replicas_min"] is None
+    assert (summary["achieved_ratio"], summary["valid"]) == (0.0, False)
+    assert summary["slowest"] == []
+
+
+def test_a_quick_failure_does_not_make_the_target_look_quick(
+    recording: Recording, summary_of: Callable[..., Summary]
+) -> None:
+    for row in range(200, 300):
+        recording.status[row] = 0
+        recording.fail(row, recording.sent[row] + 0.0001, "connection refused")
+    summary = summary_of(recording)
+    assert (summary.answered, summary.failed) == (200, 100)
+    # Two of three were answered, so p50 is that of an answer; p95 and p99 are among the failed.
+    assert summary.response_p50_seconds == 2.0
+    assert summary.response_p95_seconds is summary.response_p99_seconds is None
+    assert summary.response_p95_last_third_seconds is None
+    assert summary.service_p95_seconds is None
+    assert summary.response_max_seconds == 2.0
+    assert summary.response_mean_seconds == pytest.approx(1.05)
+
+
+def test_few_failures_leave_the_percentiles_below_them(
+    recording: Recording, summary_of: Callable[..., Summary]
+) -> None:
+    recording.answer(0, 0.001, 503, "")
+    summary = summary_of(recording)
+    assert (summary.answered, summary.failed) == (300, 1)
+    assert summary.response_p99_seconds == 2.0
+
+
+def test_a_late_run_is_invalid_and_says_why(
+    recording: Recording, summary_of: Callable[..., Summary]
+) -> None:
+    recording.sent[:4] = recording.planned[:4] + 0.02
+    summary = summary_of(recording)
+    assert not summary.valid
+    assert "the lag's p99 is 20.0 ms, 10 ms is the most" in summary.invalid_reasons[0]
+
+
+def test_a_run_that_sent_too_little_is_invalid_and_says_why(
+    recording: Recording, summary_of: Callable[..., Summary]
+) -> None:
+    recording.sent[10:14] = np.nan
+    summary = summary_of(recording)
+    assert summary.invalid_reasons == ["98.7% of the planned rate was achieved, 99% is the least"]
+
+
+def test_sending_all_but_too_slowly_is_not_the_planned_rate(recording: Recording) -> None:
+    recording.sent[:] = recording.planned * 1.25
+    assert achieved_ratio(recording) == pytest.approx(0.8)
+
+
+def test_a_single_request_at_once_is_the_planned_rate() -> None:
+    one = Recording([0.0], ["light"])
+    one.sent[0] = 0.0
+    assert achieved_ratio(one) == 1.0
+
+
+def test_an_interrupted_run_is_not_valid(
+    recording: Recording, summary_of: Callable[..., Summary]
+) -> None:
+    assert summary_of(recording, interrupted=True).invalid_reasons == ["the run was interrupted"]

@@ -1,0 +1,97 @@
+"""The record of a run: what counts as sent, answered and failed, and how it is kept."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tidegate.loadgen.errors import UsageError
+from tidegate.loadgen.plan.plan import Planned
+from tidegate.loadgen.send.record import COLUMNS, INTERRUPTED, Recording, read_csv, to_csv
+
+
+@pytest.fixture
+def mixed() -> Recording:
+    """One of each fate: good, 503, redirect, timeout, interrupted, not sent in time, never sent."""
+    made = Recording.of([Planned(float(row), "medium", 0) for row in range(7)])
+    made.sent[:5] = made.planned[:5] + 0.25
+    made.answer(0, 1.0, 200, "a" * 32)
+    made.answer(1, 2.0, 503, "b" * 32)
+    made.answer(2, 3.0, 307, "")
+    made.fail(3, 63.0, "timeout")
+    made.interrupt(4)
+    made.fail(5, 5.0, "too many in flight")
+    return made
+
+
+def test_each_fate_is_counted_once(mixed: Recording) -> None:
+    assert mixed.was_sent.tolist() == [True, True, True, True, True, False, False]
+    assert mixed.answered.tolist() == [True, True, True, False, False, False, False]
+    assert mixed.failed.tolist() == [False, True, True, True, False, True, False]
+    assert mixed.errors() == {"HTTP 503": 1, "HTTP 307": 1, "timeout": 1, "too many in flight": 1}
+    assert [mixed.error(row) for row in (0, 4, 6)] == ["", INTERRUPTED, ""]
+
+
+def test_response_counts_from_the_plan_and_service_from_the_sending(mixed: Recording) -> None:
+    assert mixed.response[:4].tolist() == [1.0, 1.0, 1.0, 60.0]
+    assert mixed.service[:4].tolist() == [0.75, 0.75, 0.75, 59.75]
+    assert mixed.lag[:5].tolist() == [0.25] * 5
+
+
+def test_the_csv_has_the_columns_that_are_promised(mixed: Recording) -> None:
+    lines = list(csv.DictReader(to_csv(mixed)))
+    assert tuple(lines[0]) == COLUMNS
+    assert lines[1] == {
+        "planned_s": "1.000000",
+        "sent_s": "1.250000",
+        "finished_s": "2.000000",
+        "kind": "medium",
+        "rows": "32",
+        "status": "503",
+        "error": "HTTP 503",
+        "response_s": "1.000000",
+        "service_s": "0.750000",
+        "lag_s": "0.250000",
+        "trace_id": "b" * 32,
+    }
+    assert lines[6]["sent_s"] == lines[6]["status"] == lines[6]["response_s"] == ""
+
+
+def test_what_was_written_is_read_again(mixed: Recording, tmp_path: Path) -> None:
+    path = tmp_path / "requests.csv"
+    path.write_text("".join(to_csv(mixed)))
+    again = read_csv(path)
+    assert "".join(to_csv(again)) == "".join(to_csv(mixed))
+    assert again.errors() == mixed.errors()
+    assert np.array_equal(again.failed, mixed.failed)
+
+
+def test_an_empty_record_is_read_too(tmp_path: Path) -> None:
+    path = tmp_path / "requests.csv"
+    path.write_text(",".join(COLUMNS) + "\n")
+    assert len(read_csv(path)) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a,b\n1,2\n", r"requests\.csv:1: these are not the columns"),
+        (",".join(COLUMNS) + "\nx,,,light,1,,,,,,\n", r"requests\.csv:2: cannot be read"),
+        (",".join(COLUMNS) + "\n1,,,huge,1,,,,,,\n", "there is no kind 'huge'"),
+        (
+            ",".join(COLUMNS) + "\n1,1,1,light,1,200,,,,,\n2,2,2,light,1,x,,,,,\n",
+            r"requests\.csv:3: cannot be read",
+        ),
+        (",".join(COLUMNS) + "\n1\n", r"requests\.csv:2: cannot be read"),
+    ],
+)
+def test_a_broken_record_is_named_with_its_line(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "requests.csv"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=told):
+        read_csv(path)
+    with pytest.raises(UsageError, match="cannot be read as a record"):
+        read_csv(tmp_path / "none.csv")

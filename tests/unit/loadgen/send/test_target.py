@@ -1,0 +1,50 @@
+"""The target: load goes to this machine, unless a person says otherwise."""
+
+from __future__ import annotations
+
+import pytest
+
+from tidegate.loadgen.errors import UsageError
+from tidegate.loadgen.send.target import target_url
+
+
+@pytest.mark.parametrize(
+    ("base", "path", "url"),
+    [
+        ("http://127.0.0.1:8000", "/predict", "http://127.0.0.1:8000/predict"),
+        ("http://127.9.8.7:8000/", "/predict", "http://127.9.8.7:8000/predict"),
+        ("http://localhost:8000/v1", "/predict", "http://localhost:8000/v1/predict"),
+        ("https://[::1]:8443", "/a/b", "https://[::1]:8443/a/b"),
+    ],
+)
+def test_this_machine_may_be_a_target(base: str, path: str, url: str) -> None:
+    assert str(target_url(base, path, allow_remote=False)) == url
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "http://example.com",
+        "http://10.0.0.1:8000",
+        "http://0.0.0.0:8000",
+        "http://127.0.0.1.example.com:8000",
+        "http://127.0.0.1@example.com/",
+        "http://localhost.example.com",
+        "http://[::2]:8000",
+    ],
+)
+def test_another_machine_must_be_asked_for(base: str) -> None:
+    with pytest.raises(UsageError, match=r"is not this machine.*--allow-remote"):
+        target_url(base, "/predict", allow_remote=False)
+    assert target_url(base, "/predict", allow_remote=True).path == "/predict"
+
+
+@pytest.mark.parametrize("base", ["", "127.0.0.1:8000", "ftp://127.0.0.1", "http://", "http://a:b"])
+def test_what_is_no_address_is_said_to_be_none(base: str) -> None:
+    with pytest.raises(UsageError, match="needs an address like"):
+        target_url(base, "/predict", allow_remote=False)
+
+
+def test_a_path_starts_with_a_slash() -> None:
+    with pytest.raises(UsageError, match="--path predict: needs to start with /"):
+        target_url("http://127.0.0.1:8000", "predict", allow_remote=False)

@@ -1,0 +1,402 @@
+"""`tidegate setup kibana`, against a stand-in that takes and refuses what Kibana does.
+
+How it comes to the key that it logs in with is tested in test_kibana_key.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from aiohttp import web
+from serving import serving
+from typer.testing import CliRunner
+
+from tidegate.cli import app
+from tidegate.observability_files.kibana import data_views, saved_objects
+from tidegate.provision.commands import setup_kibana
+from tidegate.provision.kibana import api
+from tidegate.provision.kibana.api import Kibana
+from tidegate.settings import Settings
+
+ROOT = Path(__file__).parents[4]
+OBJECTS = saved_objects(Settings())
+NEWER = "Document belongs to a more recent version of Kibana [10.5.0]"
+
+
+@dataclass
+class StandIn:
+    """A Kibana's API as far as it is used. `starting` answers come before it is ready.
+
+    The status as elastic/kibana's src/core/packages/status/server-internal/src/routes/status.ts
+    answers it: 200 with the overall level `available` or `degraded`, 503 with `unavailable` or `critical`.
+    """
+
+    url: str = ""
+    starting: int = 0
+    level: str = "available"
+    version: str | None = "9.2.8"
+    api_key: str = ""
+    drop: str = ""
+    hang: str = ""
+    refuse: dict[str, tuple[int, str]] = field(default_factory=dict)
+    import_answer: dict[str, Any] | None = None
+    views: dict[str, dict[str, Any]] = field(default_factory=dict)
+    objects: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    default: str = ""
+    calls: list[str] = field(default_factory=list)
+
+    def app(self) -> web.Application:
+        made = web.Application(middlewares=[self._guard])
+        made.router.add_get("/api/status", self._status)
+        made.router.add_post("/api/data_views/data_view", self._data_view)
+        made.router.add_post("/api/data_views/default", self._default)
+        made.router.add_post("/api/saved_objects/_import", self._import)
+        return made
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        self.calls.append(f"{request.method} {request.path}")
+        if request.path == self.drop and request.transport is not None:
+            request.transport.abort()
+        if request.path == self.hang:
+            await asyncio.sleep(60)  # the asker gives up long before
+        if request.path in self.refuse:
+            status, message = self.refuse[request.path]
+            return _error(status, message)
+        if request.method == "POST" and "kbn-xsrf" not in request.headers:
+            return _error(400, "Request must contain a kbn-xsrf header.")
+        login = request.headers.get("Authorization", "")
+        if request.method == "POST" and self.api_key and login != f"ApiKey {self.api_key}":
+            return _error(401, "Unauthorized")
+        answer: web.StreamResponse = await handler(request)
+        return answer
+
+    async def _status(self, _: web.Request) -> web.Response:
+        if self.starting:
+            self.starting -= 1
+            if self.starting % 2:
+                return web.Response(text="Kibana server is not ready yet.", status=503)
+            return web.json_response({"status": {"overall": {"level": "unavailable"}}}, status=503)
+        version = {} if self.version is None else {"version": {"number": self.version}}
+        status = {
+            "overall": {"level": self.level},
+            "core": {"savedObjects": {"level": "available"}},
+        }
+        code = 200 if self.level in {"available", "degraded"} else 503
+        return web.json_response({**version, "status": status}, status=code)
+
+    async def _data_view(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        view = body["data_view"]
+        same = [known for known, other in self.views.items() if other["name"] == view["name"]]
+        if same and not body.get("override"):
+            return _error(400, f"Duplicate data view: {view['name']}")
+        for known in same:
+            del self.views[known]
+        self.views[view["id"]] = view
+        self.default = self.default or view["id"]
+        return web.json_response({"data_view": view})
+
+    async def _default(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        if body["force"] or not self.default:
+            self.default = body["data_view_id"]
+        return web.json_response({"acknowledged": True})
+
+    async def _import(self, request: web.Request) -> web.Response:
+        part: Any = await (await request.multipart()).next()
+        if part.name != "file" or not part.filename.endswith(".ndjson"):
+            return _error(400, "Invalid file extension")
+        objects = [json.loads(line) for line in (await part.read()).splitlines()]
+        if self.import_answer is not None:
+            return web.json_response(self.import_answer)
+        fresh = {(one["type"], one["id"]): one for one in objects}
+        if len(fresh) < len(objects):
+            return _error(400, "Non-unique import objects detected")
+        errors = self._errors(fresh, overwrite=request.query.get("overwrite") == "true")
+        if errors:
+            return web.json_response({"success": False, "successCount": 0, "errors": errors})
+        self.objects |= fresh
+        return web.json_response({"success": True, "successCount": len(objects)})
+
+    def _errors(
+        self, fresh: dict[tuple[str, str], dict[str, Any]], *, overwrite: bool
+    ) -> list[dict[str, Any]]:
+        there = {("index-pattern", view) for view in self.views} | set(self.objects) | set(fresh)
+        errors = []
+        for (kind, name), one in fresh.items():
+            missing = [
+                {"type": each["type"], "id": each["id"]}
+                for each in one["references"]
+                if (each["type"], each["id"]) not in there
+            ]
+            if missing:
+                reason: dict[str, Any] = {"type": "missing_references", "references": missing}
+            elif (kind, name) in self.objects and not overwrite:
+                reason = {"type": "conflict"}
+            else:
+                continue
+            errors.append({"type": kind, "id": name, "error": reason})
+        return errors
+
+
+def _error(status: int, message: str) -> web.Response:
+    return web.json_response({"statusCode": status, "message": message}, status=status)
+
+
+@pytest.fixture
+def kibana() -> Iterator[StandIn]:
+    stand_in = StandIn()
+    with serving(stand_in.app()) as stand_in.url:
+        yield stand_in
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(
+    kibana: StandIn, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Run:
+    """Run the command; its exit code, its output and its complaint."""
+    monkeypatch.setattr("tidegate.provision.kibana.setup.POLL_SECONDS", 0.01)
+
+    def run(**options: Any) -> tuple[int, str, str]:
+        section = {"url": kibana.url, "start_seconds": 20, **options}
+        code = setup_kibana(Settings.model_validate({"kibana": section}))
+        said = capsys.readouterr()
+        return code, said.out, said.err.strip()
+
+    return run
+
+
+def test_it_waits_and_then_fills_kibana_and_says_so(kibana: StandIn, run: Run) -> None:
+    kibana.starting = 4
+    code, out, err = run()
+    assert (code, err) == (0, "")
+    assert set(kibana.views) == {view.id for view in data_views(Settings())}
+    assert set(kibana.objects) == {(each["type"], each["id"]) for each in OBJECTS}
+    assert kibana.default == "tidegate-logs"
+    lines = out.splitlines()
+    waiting = f"waiting for Kibana at {kibana.url}: it "
+    assert lines[:4] == [f"{waiting}answers 503", f"{waiting}says 'unavailable'"] * 2
+    assert lines[4] == f"Kibana 9.2.8 at {kibana.url} is ready"
+    assert "data view Tidegate logs: logs-tidegate.*-*" in lines
+    assert "search Tidegate: slow requests" in lines
+    assert lines[-1] == "to look at it: /app/dashboards#/view/tidegate-overview"
+
+
+@pytest.mark.parametrize(
+    ("level", "ready"),
+    [("available", True), ("degraded", True), ("unavailable", False), ("critical", False)],
+)
+def test_its_level_says_whether_it_is_ready(
+    kibana: StandIn, run: Run, level: str, ready: bool
+) -> None:
+    kibana.level = level
+    assert run(start_seconds=20 if ready else 1e-9)[0] == (0 if ready else 2)
+    # The container's health check says the same.
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))["services"]
+    _, *command = services["kibana"]["healthcheck"]["test"]
+    command = [part.replace("http://localhost:5601", kibana.url) for part in command]
+    assert f"{kibana.url}/api/status" in command
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert (done.returncode == 0) is ready
+
+
+def test_what_one_look_shows_that_took_all_the_time_is_said_as_well(
+    kibana: StandIn, run: Run
+) -> None:
+    kibana.refuse["/api/status"] = 503, "License is not available."
+    code, out, _ = run(start_seconds=1e-9)
+    assert code == 2
+    assert out.splitlines() == [f"waiting for Kibana at {kibana.url}: it answers 503"]
+
+
+def test_what_stays_the_same_is_said_once(kibana: StandIn, run: Run) -> None:
+    kibana.refuse["/api/status"] = 503, "License is not available."
+    code, out, err = run(start_seconds=0.2)
+    assert code == 2
+    assert out.splitlines() == [f"waiting for Kibana at {kibana.url}: it answers 503"]
+    assert err == (
+        f"Kibana at {kibana.url} was not ready within 0.2 s (kibana.start_seconds): it answers 503. "
+        "If it runs there (kibana.url), its own log says why"
+    )
+    assert set(kibana.calls) == {"GET /api/status"}, "nothing is changed before it is ready"
+
+
+def test_a_second_run_changes_nothing(kibana: StandIn, run: Run) -> None:
+    assert run()[0] == 0
+    views, objects = dict(kibana.views), dict(kibana.objects)
+    assert run()[0] == 0
+    assert (kibana.views, kibana.objects) == (views, objects)
+
+
+def test_what_people_made_and_chose_stays(kibana: StandIn, run: Run) -> None:
+    own = {"id": "own", "name": "My logs", "title": "logs-*"}
+    kibana.views["own"], kibana.default = own, "own"
+    kibana.objects["search", "mine"] = {"title": "mine"}
+    assert run()[0] == 0
+    assert kibana.views["own"] == own
+    assert kibana.default == "own"
+    assert kibana.objects["search", "mine"] == {"title": "mine"}
+
+
+def test_it_logs_in_with_the_key_that_was_made_for_it(
+    kibana: StandIn, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made(_: Settings) -> AbstractContextManager[str]:
+        return nullcontext("c2VjcmV0")
+
+    monkeypatch.setattr("tidegate.provision.kibana.setup.api_key", made)
+    kibana.api_key = "c2VjcmV0"
+    assert run()[0] == 0
+    kibana.api_key = "another"
+    code, _, err = run()
+    assert code == 2
+    assert err.endswith("Does it belong to the Elasticsearch of store.elasticsearch.url?")
+    assert "c2VjcmV0" not in err
+
+
+def test_a_kibana_that_goes_away_is_told(kibana: StandIn, run: Run) -> None:
+    kibana.drop = "/api/saved_objects/_import"
+    code, _, err = run()
+    assert code == 2
+    assert f"Kibana at {kibana.url} went away during POST /api/saved_objects/_import" in err
+
+
+def test_a_kibana_that_does_not_answer_in_time_is_told(
+    kibana: StandIn, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    propose = Kibana.propose_default
+
+    async def impatiently(self: Kibana, data_view: str) -> None:
+        # Not for the calls before, which answer.
+        monkeypatch.setattr(api, "CALL_SECONDS", 0.2)
+        await propose(self, data_view)
+
+    monkeypatch.setattr(Kibana, "propose_default", impatiently)
+    kibana.hang = "/api/data_views/default"
+    code, _, err = run()
+    assert code == 2
+    assert err.endswith("did not answer POST /api/data_views/default within 0.2 s")
+    monkeypatch.setattr(api, "PROBE_SECONDS", 0.2)
+    kibana.hang = "/api/status"
+    assert "it does not answer within 0.2 s" in run(start_seconds=0.1)[2]
+
+
+def test_a_kibana_that_hides_its_version_is_filled_too(kibana: StandIn, run: Run) -> None:
+    kibana.version = None
+    code, out, _ = run()
+    assert code == 0
+    assert out.startswith(f"Kibana at {kibana.url} is ready\n")
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "told"),
+    [
+        (
+            "/api/data_views/data_view",
+            (401, "Unauthorized"),
+            "Unauthorized. It asks for a login: set kibana.password_file",
+        ),
+        (
+            "/api/data_views/data_view",
+            (403, "Forbidden"),
+            "Forbidden. The user kibana.username lacks `all` in Kibana's default space",
+        ),
+        ("/api/data_views/default", (500, ""), "answers 500 to POST /api/data_views/default: no"),
+        (
+            "/api/saved_objects/_import",
+            (302, "moved"),
+            "Is kibana.url its whole address, with server.basePath if it has one?",
+        ),
+        (
+            "/api/saved_objects/_import",
+            (422, NEWER),
+            f"{NEWER}. This Kibana is too old: use 9.2 or later",
+        ),
+    ],
+)
+def test_a_refusal_is_one_clear_sentence(
+    path: str, answer: tuple[int, str], told: str, kibana: StandIn, run: Run
+) -> None:
+    kibana.refuse[path] = answer
+    code, _, err = run()
+    assert code == 2
+    assert told in err
+    assert len(err.splitlines()) == 1
+    assert f"Kibana at {kibana.url} answers {answer[0]}" in err
+
+
+def test_each_object_that_is_not_imported_is_named(kibana: StandIn, run: Run) -> None:
+    kibana.import_answer = {
+        "success": False,
+        "successCount": 5,
+        "errors": [
+            {
+                "type": "search",
+                "id": "tidegate-errors",
+                "error": {
+                    "type": "missing_references",
+                    "references": [{"type": "index-pattern", "id": "tidegate-logs"}],
+                },
+            },
+            {
+                "type": "dashboard",
+                "id": "tidegate-overview",
+                "error": {"type": "unknown", "message": NEWER, "statusCode": 422},
+            },
+        ],
+    }
+    code, _, err = run()
+    assert code == 2
+    assert err.splitlines() == [
+        f"Kibana at {kibana.url} did not import everything:",
+        "  search tidegate-errors: missing_references: index-pattern tidegate-logs",
+        f"  dashboard tidegate-overview: unknown: {NEWER}. This Kibana is too old: use 9.2 or later",
+    ]
+
+
+def test_a_failure_without_a_reason_is_a_failure(kibana: StandIn, run: Run) -> None:
+    kibana.import_answer = {"success": False, "successCount": 0}
+    assert run()[2].endswith("it names no object; its log says more")
+    kibana.import_answer = {"success": True, "successCount": 3}
+    assert run()[2].endswith(f"imported 3 objects of {len(OBJECTS)} and does not say why")
+
+
+def test_an_answer_that_is_no_json_is_a_refusal(kibana: StandIn, run: Run) -> None:
+    kibana.import_answer = {}
+    assert run()[0] == 2
+
+
+def test_a_kibana_that_is_not_there_is_named(run: Run) -> None:
+    code, _, err = run(url="http://127.0.0.1:1", start_seconds=0.1)
+    assert code == 2
+    assert "http://127.0.0.1:1 was not ready" in err
+    assert "it cannot be reached" in err
+
+
+def test_the_command_ends_with_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGATE_KIBANA__URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("TIDEGATE_KIBANA__START_SECONDS", "0.1")
+    done = CliRunner().invoke(app, ["setup", "kibana"])
+    assert done.exit_code == 2
+    assert done.stdout == "waiting for Kibana at http://127.0.0.1:1: it cannot be reached\n"
+    assert done.stderr.startswith("Kibana at http://127.0.0.1:1 was not ready within 0.1 s")
+
+
+def test_a_bad_file_is_told_by_the_name_of_its_setting(run: Run, tmp_path: Path) -> None:
+    for name in ("ca_file", "password_file"):
+        code, _, err = run(**{name: tmp_path / "nowhere"})
+        assert code == 2
+        assert err.startswith(f"kibana.{name}: ")

@@ -1,0 +1,67 @@
+"""`tidegate setup config`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tidegate.provision import commands
+from tidegate.provision.prometheus_config import write_config
+from tidegate.settings import Settings, load
+
+
+def test_it_writes_what_prometheus_reads_in_compose(tmp_path: Path) -> None:
+    settings = load(
+        replicas={"first_port": 8000},
+        slo={"latency_seconds": 0.25},
+        prometheus={"retention": "3d"},
+    )
+    write_config(settings, tmp_path)
+    config = yaml.safe_load((tmp_path / "prometheus" / "prometheus.yml").read_text())
+    jobs = {job["job_name"]: job for job in config["scrape_configs"]}
+    assert jobs["model"]["dns_sd_configs"][0] == {
+        "names": ["model"],
+        "type": "A",
+        "port": 8000,
+        "refresh_interval": "2s",
+    }
+    assert {
+        name: job["static_configs"][0]["targets"] for name, job in jobs.items() if name != "model"
+    } == {
+        "gateway": ["gateway:8405"],
+        "collector": ["collector:9101"],
+        "autoscaler": ["autoscaler:9102"],
+        "watch": ["watch:9105"],
+        "exporter": ["exporter:9104"],
+        "resizer": ["resizer:9103"],
+        "alertmanager": ["alertmanager:9093"],
+        "prometheus": ["127.0.0.1:9090"],
+    }
+    assert config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] == [
+        "alertmanager:9093"
+    ]
+    assert config["storage"]["tsdb"] == {"retention": {"time": "3d", "size": "2GB"}}
+    # The rules are those of the settings in force.
+    assert r'le=~"0\\.25' in (tmp_path / "prometheus" / "rules" / "service.yml").read_text()
+
+
+def test_again_it_leaves_no_rule_of_before(tmp_path: Path) -> None:
+    write_config(Settings(), tmp_path)
+    (tmp_path / "prometheus" / "rules" / "old.yml").write_text("groups: []")
+    write_config(Settings(), tmp_path)
+    assert not (tmp_path / "prometheus" / "rules" / "old.yml").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "prometheus").write_text("in the way")
+    assert commands.setup_config(Settings(), tmp_path) == 2
+    assert capsys.readouterr().err == f"{tmp_path} cannot be written: Not a directory\n"
+
+
+def test_the_command_says_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert commands.setup_config(Settings(), tmp_path) == 0
+    assert "prometheus.yml: written" in capsys.readouterr().out

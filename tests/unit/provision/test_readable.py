@@ -1,0 +1,57 @@
+"""Whether containers can read the checkout."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tidegate.provision.readable import NAMES, unreadable_problem
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A repository with our files' names, cloned with umask 077."""
+    origin = tmp_path / "origin"
+    for name in (
+        "tidegate.toml",
+        "observability/kibana/kibana.yml",
+        "models/.gitkeep",
+        "README.md",
+    ):
+        (origin / name).parent.mkdir(parents=True, exist_ok=True)
+        (origin / name).write_text("any")
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "all"]):
+        subprocess.run([*git, *command], cwd=origin, check=True)
+    before = os.umask(0o077)
+    try:
+        subprocess.run(["git", "clone", "-q", origin, tmp_path / "clone"], check=True)
+    finally:
+        os.umask(before)
+    return tmp_path / "clone"
+
+
+def test_a_clone_with_umask_077_is_named_and_its_command_mends_it(clone: Path) -> None:
+    problem = unreadable_problem(clone)
+    assert problem.startswith("tidegate.toml and 5 more files are readable by their owner only")
+    command = re.search(r"`(chmod [^`]+)`", problem)
+    assert command is not None
+    subprocess.run(["sh", "-c", command[1]], cwd=clone, check=True)
+    assert unreadable_problem(clone) == ""
+    assert (clone / "README.md").stat().st_mode & 0o077 == 0, "no container reads it"
+
+
+def test_what_containers_have_mounted_is_examined() -> None:
+    compose = (ROOT / "docker-compose.yml").read_text("utf-8")
+    mounted = set(re.findall(r"- (?:\$\{\w+:-)?\./([\w.-]+)[^:]*:/", compose))
+    mounted |= set(re.findall(r"\[\./([\w.-]+)[^:]*:/", compose))
+    assert {"tidegate.toml", "observability", "models"} <= mounted
+    assert mounted - {"secrets", "runs"} <= set(NAMES), (
+        "root reads secrets, runs belongs to its reader"
+    )

@@ -1,0 +1,139 @@
+"""The resizer's client: what it makes of every answer, and of none."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from ports import free_port
+
+from tidegate.resizer.client import ResizerClient, ResizerUnavailableError
+from tidegate.resizer.contract import ResizeRefusedError
+from tidegate.resizer.server import make_app, serve_unix
+
+
+@asynccontextmanager
+async def answering(
+    code: int, body: bytes, headers: dict[str, str] | None = None
+) -> AsyncIterator[ResizerClient]:
+    """A client of something that gives the same answer to everything."""
+
+    async def answer(request: web.Request) -> web.Response:
+        del request
+        return web.Response(status=code, body=body, headers=headers)
+
+    app = web.Application()
+    app.router.add_route("*", "/{any:.*}", answer)
+    async with TestServer(app) as server:
+        yield ResizerClient(str(server.make_url("/")), token="t")
+
+
+async def test_it_speaks_with_the_server_over_a_unix_socket(resizer: Any, tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    async with serve_unix(make_app(resizer), path):
+        client = ResizerClient(f"unix:{path}")
+        assert await client.status() == await resizer.status()
+        assert (await client.resize(3)).desired == 3
+        assert await client.status() == await resizer.status()
+
+
+async def test_a_refusal_is_told_in_the_servers_words(resizer: Any, tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    async with serve_unix(make_app(resizer), path):
+        with pytest.raises(ResizeRefusedError, match=r"^7 is outside \[1, 6\]$"):
+            await ResizerClient(f"unix:{path}").resize(7)
+
+
+async def test_a_resizer_that_comes_back_is_found_again(resizer: Any, tmp_path: Path) -> None:
+    path = tmp_path / "run" / "control.sock"
+    client = ResizerClient(f"unix:{path}")
+    for _ in range(2):
+        with pytest.raises(ResizerUnavailableError, match="No such file or directory"):
+            await client.status()
+        async with serve_unix(make_app(resizer), path):
+            await client.status()
+        path.parent.rmdir()
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "said"),
+    [
+        (401, b'{"error": "the token is wrong"}', "answered 401: the token is wrong"),
+        (500, b"oops", "answered 500: oops"),
+        (503, b"", "answered 503: nothing"),
+        (500, b"x" * 5000, f"answered 500: {'x' * 200}$"),
+        (200, b"hello", "answer cannot be read: hello"),
+        (200, b'{"desired": 1}', "answer cannot be read"),
+        (200, b"\xff", "answer cannot be read"),
+    ],
+)
+async def test_any_other_answer_is_a_resizer_that_is_away(
+    code: int, body: bytes, said: str
+) -> None:
+    async with answering(code, body) as client:
+        with pytest.raises(ResizerUnavailableError, match=said):
+            await client.status()
+
+
+async def test_it_follows_no_redirect() -> None:
+    async with answering(302, b"", {"Location": "http://127.0.0.1:1/replicas"}) as client:
+        with pytest.raises(ResizerUnavailableError, match="answered 302"):
+            await client.resize(2)
+
+
+async def test_a_resizer_that_is_not_there_is_away() -> None:
+    address = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(ResizerUnavailableError, match=f"{address} cannot be reached: Connection"):
+        await ResizerClient(address).status()
+
+
+async def test_a_resizer_that_hangs_up_is_away() -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        del reader
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(ResizerUnavailableError, match="cannot be reached: "):
+            await ResizerClient(f"http://127.0.0.1:{port}").status()
+
+
+async def test_a_resizer_that_is_too_slow_is_away(resizer: Any, tmp_path: Path) -> None:
+    never = asyncio.Event()
+
+    async def status() -> None:
+        await never.wait()
+
+    resizer.status = status
+    path = tmp_path / "control.sock"
+    async with serve_unix(make_app(resizer), path):
+        with pytest.raises(ResizerUnavailableError, match="is too slow"):
+            await ResizerClient(f"unix:{path}", timeout_seconds=0.05).status()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "unix:",
+        "/run/control.sock",
+        "http://",
+        "ftp://host:1",
+        "http://host:x",
+        "http://h:99999",
+    ],
+)
+def test_an_address_that_is_none_is_refused_at_once(address: str) -> None:
+    with pytest.raises(ValueError, match=r"is neither unix:PATH nor http://HOST:PORT"):
+        ResizerClient(address)
+
+
+@pytest.mark.parametrize("token", ["two\nlines", "schlüssel"])
+def test_a_token_that_cannot_be_sent_is_refused_at_once(token: str) -> None:
+    with pytest.raises(ValueError, match="printable ASCII"):
+        ResizerClient("unix:x", token=token)

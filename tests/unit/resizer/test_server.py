@@ -1,0 +1,272 @@
+"""The resizer's HTTP face: routes, refusals, the token, the socket."""
+
+import asyncio
+import socket
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from ports import free_port
+
+from tidegate.resizer.client import ResizerClient
+from tidegate.resizer.contract import ResizeRefusedError, ResizerUnavailableError, refuse_outside
+from tidegate.resizer.server import make_app, serve_tcp, serve_unix
+from tidegate.runtime.daemon import CannotStartError
+from tidegate.settings import Replicas
+
+TOKEN = "a-token-of-some-length"
+ONE_READY = {
+    "desired": 1,
+    "running": 1,
+    "ready": 1,
+    "replicas": [{"id": "flights-1", "state": "ready", "started_at": 1.5, "ready_at": 2.5}],
+    "slots": None,
+    "lends": "slots",
+}
+
+
+async def test_get_tells_the_replicas(resizer: Any) -> None:
+    async with TestClient(TestServer(make_app(resizer))) as client:
+        answer = await client.get("/replicas")
+        assert (answer.status, await answer.json()) == (200, ONE_READY)
+
+
+async def test_put_sets_the_number_and_tells_the_replicas(resizer: Any) -> None:
+    async with TestClient(TestServer(make_app(resizer))) as client:
+        answer = await client.put("/replicas", json={"desired": 3})
+        assert (answer.status, (await answer.json())["desired"]) == (200, 3)
+    assert resizer.asked == [3]
+
+
+@pytest.mark.parametrize("desired", [0, 7, -1, 10**30])
+async def test_a_number_outside_the_bounds_is_a_409_that_names_them(
+    resizer: Any, desired: int
+) -> None:
+    async with TestClient(TestServer(make_app(resizer))) as client:
+        answer = await client.put("/replicas", data=b'{"desired": %d}' % desired)
+        assert (answer.status, await answer.json()) == (
+            409,
+            {"error": f"{desired} is outside [1, 6]"},
+        )
+    assert resizer.count == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "body: Invalid JSON"),
+        (b"nonsense", "body: Invalid JSON"),
+        (b"\xff\xfe", "body: Invalid JSON"),
+        (b"3", "body: Input should be an object"),
+        (b"[3]", "body: Input should be an object"),
+        (b"{}", "desired: Field required"),
+        (b'{"desired": null}', "desired: Input should be a valid integer"),
+        (b'{"desired": "3"}', "desired: Input should be a valid integer"),
+        (b'{"desired": 3.0}', "desired: Input should be a valid integer"),
+        (b'{"desired": true}', "desired: Input should be a valid integer"),
+        (b'{"desired": NaN}', "desired: "),
+        (b'{"desired": 3, "image": "x"}', "image: Extra inputs are not permitted"),
+    ],
+)
+async def test_a_bad_body_is_a_400_that_names_the_field(
+    resizer: Any, body: bytes, said: str
+) -> None:
+    async with TestClient(TestServer(make_app(resizer))) as client:
+        answer = await client.put("/replicas", data=body)
+        assert answer.status == 400
+        assert said in (await answer.json())["error"]
+    assert resizer.asked == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [("GET", "/", 404), ("POST", "/replicas", 405), ("DELETE", "/replicas", 405)],
+)
+async def test_what_is_not_there_is_said_in_json(
+    resizer: Any, method: str, path: str, code: int
+) -> None:
+    async with TestClient(TestServer(make_app(resizer))) as client:
+        answer = await client.request(method, path)
+        assert answer.status == code
+        assert list(await answer.json()) == ["error"]
+        assert (code != 405) or answer.headers["Allow"] == "GET,HEAD,PUT"
+
+
+async def test_a_huge_body_is_refused(resizer: Any) -> None:
+    async with TestClient(TestServer(make_app(resizer))) as client:
+        answer = await client.put("/replicas", data=b" " * 100_000)
+        assert answer.status == 413
+        assert "error" in await answer.json()
+
+
+@pytest.mark.parametrize(
+    ("header", "code"),
+    [
+        (f"Bearer {TOKEN}", 200),
+        (f"bearer  {TOKEN}", 200),
+        (None, 401),
+        ("", 401),
+        ("Bearer", 401),
+        (f"Bearer {TOKEN}x", 401),
+        (f"Basic {TOKEN}", 401),
+        (TOKEN, 401),
+        ("Bearer \udcff", 401),
+    ],
+)
+async def test_with_a_token_only_who_carries_it_comes_in(
+    resizer: Any, header: str | None, code: int
+) -> None:
+    headers = {"Authorization": header} if header is not None else {}
+    async with TestClient(TestServer(make_app(resizer, token=TOKEN))) as client:
+        if header and "\udcff" in header:  # no client would send that: say it by hand
+            code_seen = await raw_status(client, header.encode(errors="surrogateescape"))
+        else:
+            code_seen = (await client.get("/replicas", headers=headers)).status
+        assert code_seen == code
+        refused = await client.put("/replicas", json={"desired": 2})
+        assert refused.headers["WWW-Authenticate"] == "Bearer"
+    assert resizer.asked == []
+
+
+async def raw_status(client: Any, header: bytes) -> int:
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(
+        b"GET /replicas HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: "
+        + header
+        + b"\r\n\r\n"
+    )
+    line = await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+    return int(line.split()[1])
+
+
+async def test_a_route_of_the_supervisors_own_is_served_beside(
+    resizer: Any, tmp_path: Path
+) -> None:
+    async def status(request: web.Request) -> web.Response:
+        del request
+        return web.json_response({"gateway": "up"})
+
+    app = make_app(resizer)
+    app.router.add_get("/status", status)
+    path = tmp_path / "run" / "control.sock"
+    async with (
+        serve_unix(app, path),
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session,
+        session.get("http://x/status") as answer,
+    ):
+        assert await answer.json() == {"gateway": "up"}
+
+
+async def test_a_path_longer_than_a_unix_address_works(resizer: Any, tmp_path: Path) -> None:
+    path = tmp_path / ("d" * 100) / ("e" * 100) / "control.sock"
+    async with serve_unix(make_app(resizer), path):
+        client = ResizerClient(f"unix:{path}")
+        assert (await client.resize(2)).desired == 2
+    assert not path.exists()
+
+
+async def test_tcp_without_a_token_is_refused(resizer: Any) -> None:
+    with pytest.raises(ValueError, match="needs a token"):
+        async with serve_tcp(make_app(resizer), "127.0.0.1", free_port()):
+            pass
+
+
+async def test_a_taken_port_names_its_setting(resizer: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(CannotStartError, match=f"^resizer.port: port {port} is taken"):
+            async with serve_tcp(make_app(resizer, token=TOKEN), "127.0.0.1", port):
+                pass
+
+
+async def test_tcp_with_a_token_serves(resizer: Any) -> None:
+    port = free_port()
+    async with serve_tcp(make_app(resizer, token=TOKEN), "127.0.0.1", port):
+        client = ResizerClient(f"http://127.0.0.1:{port}", token=TOKEN)
+        assert (await client.resize(4)).ready == 4
+
+
+async def test_the_answer_is_what_the_contract_says(resizer: Any) -> None:
+    async with TestClient(TestServer(make_app(resizer))) as client:
+        body = await (await client.get("/replicas")).read()
+    assert orjson.loads(body) == ONE_READY
+
+
+async def test_a_health_check_needs_no_token(resizer: Any) -> None:
+    async with TestClient(TestServer(make_app(resizer, token=TOKEN))) as client:
+        answer = await client.get("/live")
+        assert (answer.status, await answer.json()) == (200, {"status": "live"})
+        assert (await client.get("/replicas")).status == 401
+
+
+async def test_a_resizer_that_cannot_say_how_it_stands_is_a_503_with_its_reason(
+    resizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unknown() -> None:
+        raise ResizerUnavailableError("the Docker engine has not answered for 12 s")
+
+    monkeypatch.setattr(resizer, "status", unknown)
+    async with TestClient(TestServer(make_app(resizer))) as client:
+        for path in ("/replicas", "/live"):
+            answer = await client.get(path)
+            assert (answer.status, await answer.json()) == (
+                503,
+                {"error": "the Docker engine has not answered for 12 s"},
+            )
+
+
+async def test_put_sets_the_slots_too_if_they_are_named(resizer: Any) -> None:
+    resizer.slots = 2
+    async with TestClient(TestServer(make_app(resizer))) as client:
+        answer = await client.put("/replicas", json={"desired": 3, "slots": 4})
+        assert (answer.status, (await answer.json())["slots"]) == (200, 4)
+        answer = await client.put("/replicas", json={"desired": 2})
+        assert (await answer.json())["slots"] == 4
+        assert (await (await client.get("/replicas")).json())["slots"] == 4
+        for bad in (b'"4"', b"4.0", b"true"):
+            answer = await client.put("/replicas", data=b'{"desired": 3, "slots": %b}' % bad)
+            assert answer.status == 400
+            assert "slots: Input should be a valid integer" in (await answer.json())["error"]
+    assert resizer.slots_asked == [4, None]
+
+
+async def test_the_client_sends_slots_only_if_they_are_named(resizer: Any, tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    async with serve_unix(make_app(resizer), path):
+        client = ResizerClient(f"unix:{path}")
+        assert (await client.resize(2)).slots is None
+        assert (await client.resize(2, 4)).slots == 4
+        assert (await client.status()).slots == 4
+    assert resizer.slots_asked == [None, 4]
+
+
+REPLICAS = Replicas(min=1, max=6)
+
+
+@pytest.mark.parametrize(
+    ("desired", "slots", "most", "said"),
+    [
+        (0, None, None, r"0 replicas are outside \[1, 6\]: see replicas.min and replicas.max"),
+        (7, 4, 4, r"7 replicas are outside \[1, 6\]"),
+        (3, 5, 4, r"5 slots are outside \[1, 4\]: see slots.max"),
+        (3, 0, 4, r"0 slots are outside \[1, 4\]"),
+        (3, 10**30, 4, r"outside \[1, 4\]"),
+        (3, 2, None, "the slots of a replica cannot be set: see slots.max"),
+    ],
+)
+def test_what_is_outside_the_bounds_is_refused_in_a_sentence(
+    desired: int, slots: int | None, most: int | None, said: str
+) -> None:
+    with pytest.raises(ResizeRefusedError, match=said):
+        refuse_outside(desired, REPLICAS, slots, most)
+
+
+@pytest.mark.parametrize(("slots", "most"), [(None, None), (None, 4), (1, 4), (4, 4)])
+def test_what_is_within_them_is_not(slots: int | None, most: int | None) -> None:
+    refuse_outside(6, REPLICAS, slots, most)

@@ -1,0 +1,57 @@
+"""The rule files follow the settings, and need nothing of the generator."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from tidegate.rules.alerts import BURNS, alerts
+from tidegate.rules.model_rules import model_groups
+from tidegate.rules.rule_files import rule_files
+from tidegate.rules.service_rules import service_groups
+from tidegate.settings import Settings, Slo
+
+SETTINGS = Settings()
+GROUPS = (*service_groups(SETTINGS.slo), *model_groups(SETTINGS.drift))
+RECORDED = {recording.name for group in GROUPS for recording in group.recordings}
+
+
+def test_the_generated_yaml_says_what_the_tables_say() -> None:
+    files = rule_files(SETTINGS)
+    recorded = [
+        rule["record"]
+        for name in ("service.yml", "model.yml")
+        for group in yaml.safe_load(files[name])["groups"]
+        for rule in group["rules"]
+    ]
+    assert len(recorded) == len(set(recorded))
+    assert set(recorded) == RECORDED
+    (group,) = yaml.safe_load(files["alerts.yml"])["groups"]
+    assert [rule["alert"] for rule in group["rules"]] == [alert.name for alert in alerts(SETTINGS)]
+
+
+@pytest.mark.parametrize(
+    ("slo", "thresholds"),
+    [
+        (Slo(), [0.0144, 0.006, 0.72, 0.3]),
+        # 14.4 times a budget of 10 % would be more than everything.
+        (Slo(latency_quantile=0.9, availability=0.99), [0.144, 0.06, 0.9, 0.6]),
+    ],
+)
+def test_burn_thresholds_follow_the_objective_and_can_be_reached(
+    slo: Slo, thresholds: list[float]
+) -> None:
+    budgets = (1 - slo.availability, 1 - slo.latency_quantile)
+    found = [burn.threshold(budget) for budget in budgets for burn in BURNS]
+    assert found == pytest.approx(thresholds)
+
+
+def test_the_rules_need_neither_the_generator_nor_grafanas_sdk() -> None:
+    code = (
+        "import sys; import tidegate.stack.prometheus, tidegate.provision.kibana.setup, tidegate.verify.run;"
+        "assert not {'tools', 'grafana_foundation_sdk'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -1,0 +1,180 @@
+"""What a component logs: as events, in files or on a stream, and to listeners; a failure stops nobody."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any, TextIO
+
+import pytest
+
+from tidegate.events.event import Origin
+from tidegate.events.writer import EventWriter
+from tidegate.runtime.event_log import RECENT, Entry, EventLog, StreamWriter, Terminal, Writer
+from tidegate.settings import load
+
+ORIGIN = Origin("flights", "1.2.3", "local", "collector", "unit")
+START_NS = 1_700_000_000_123_456_789
+
+
+def lines_in(folder: Path) -> list[dict[str, Any]]:
+    files = sorted(folder.glob("*.ndjson"))
+    return [json.loads(text) for path in files for text in path.read_text().splitlines()]
+
+
+class Log:
+    """An event log on a stream, and what it has written."""
+
+    def __init__(self, dataset: str = "collector") -> None:
+        self.stream = io.BytesIO()
+        writer = StreamWriter(self.stream)
+        self.log = EventLog(writer, ORIGIN, dataset, clock_ns=lambda: START_NS)
+
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.stream.getvalue().splitlines()]
+
+    def messages(self) -> list[str]:
+        return [event["message"] for event in self.events()]
+
+
+def test_an_entry_becomes_an_event_in_the_files_of_the_component(tmp_path: Path) -> None:
+    log = EventLog.to_files(load(stack={"data_dir": tmp_path}), "stack", "stack")
+    heard: list[Entry] = []
+    log.listeners.append(heard.append)
+    log.record(
+        "exit", "was killed", component="flights-1", level="warn", fields={"process": {"pid": 7}}
+    )
+    (event,) = lines_in(tmp_path / "logs")
+    assert event["message"] == "flights-1: was killed"
+    assert event["log"] == {"level": "warn"}
+    assert event["event"]["dataset"] == "tidegate.stack"
+    assert event["event"]["action"] == "exit"
+    assert event["service"]["node"] == {"name": "stack"}
+    assert event["tidegate"] == {"component": "flights-1"}
+    assert event["process"] == {"pid": 7}
+    assert heard == list(log.recent)
+    assert (heard[0].component, heard[0].message) == ("flights-1", "was killed")
+
+
+def test_on_a_stream_an_event_is_the_same_line_of_json() -> None:
+    log = Log()
+    log.log.record("start", "delivering", fields={"tidegate": {"x": 1}})
+    (event,) = log.events()
+    assert event["@timestamp"] == "2023-11-14T22:13:20.123456Z"
+    assert event["message"] == "delivering"
+    assert event["event"]["action"] == "start"
+    assert event["tidegate"] == {"x": 1}
+    assert "logger" not in event["log"]
+    assert log.log.recent[0].component == "collector"
+
+
+def test_a_log_line_names_its_logger_and_an_event_may_have_another_dataset() -> None:
+    log = Log("app")
+    log.log.record("control", "paused")
+    log.log.record("decide", "1 to 2", dataset="decision", listed=False, event_id="x", at_ns=0)
+    line, decision = log.events()
+    assert line["log"] == {"level": "info", "logger": "tidegate.collector"}
+    assert decision["event"]["dataset"] == "tidegate.decision"
+    assert (decision["event"]["id"], decision["@timestamp"]) == ("x", "1970-01-01T00:00:00.000000Z")
+    assert [entry.message for entry in log.log.recent] == ["paused"]
+
+
+def test_a_terminal_shows_when_how_serious_and_where() -> None:
+    shown = io.StringIO()
+    log = EventLog(StreamWriter(io.BytesIO()), ORIGIN, "collector", [Terminal(shown)])
+    log.record("start", "delivering", at_ns=1_700_000_000_123_456_000)
+    log.record("exit", "was killed", component="flights-1", level="warn", at_ns=0)
+    assert shown.getvalue().splitlines() == [
+        "2023-11-14T22:13:20.123456Z info collector: delivering",
+        "1970-01-01T00:00:00.000000Z warn flights-1: was killed",
+    ]
+
+
+def test_a_condition_is_logged_when_it_appears_changes_and_ends_and_not_between() -> None:
+    log = Log()
+    log.log.resolved("sink", "never appeared")
+    for message in ("refused", "refused", "no route", "no route"):
+        log.log.condition("sink", message)
+    log.log.condition("disk", "full", level="error")
+    log.log.resolved("sink", "delivering again")
+    log.log.resolved("sink", "delivering again")
+    log.log.condition("sink", "no route")
+    assert log.messages() == ["refused", "no route", "full", "delivering again", "no route"]
+    assert [event["log"]["level"] for event in log.events()] == [
+        "warn",
+        "warn",
+        "error",
+        "info",
+        "warn",
+    ]
+    assert {event["event"]["action"] for event in log.events()} == {"sink", "disk"}
+
+
+def test_a_message_that_varies_is_not_logged_again_for_the_same_cause() -> None:
+    log = Log()
+    log.log.condition("sink", "no answer for 1 s", cause="away", action="sink-away")
+    log.log.condition("sink", "no answer for 2 s", cause="away", action="sink-away")
+    log.log.resolved("sink", "answers", action="sink-back")
+    assert log.messages() == ["no answer for 1 s", "answers"]
+    assert [event["event"]["action"] for event in log.events()] == ["sink-away", "sink-back"]
+
+
+def test_only_the_last_entries_are_kept() -> None:
+    log = Log()
+    for number in range(RECENT + 5):
+        log.log.record("x", str(number))
+    assert [entry.message for entry in log.log.recent] == [str(n) for n in range(5, RECENT + 5)]
+
+
+def test_after_its_close_it_writes_no_event_but_still_has_listeners(tmp_path: Path) -> None:
+    log = EventLog.to_files(load(stack={"data_dir": tmp_path}), "stack", "stack")
+    heard: list[Entry] = []
+    log.listeners.append(heard.append)
+    log.close()
+    log.record("stop", "late")
+    assert lines_in(tmp_path / "logs") == []
+    assert heard[0].message == "late"
+
+
+@pytest.mark.parametrize("sink", ["terminal", "stream"])
+def test_a_stream_that_fails_raises_nothing(failing: TextIO, tmp_path: Path, sink: str) -> None:
+    files = EventWriter(tmp_path, "unit")
+    writer: Writer = files if sink == "terminal" else StreamWriter(failing.buffer)
+    log = EventLog(writer, ORIGIN, "collector", [Terminal(failing)])
+    for _ in range(3):
+        log.record("start", "x" * 10_000)
+    log.condition("signals", "none")
+    log.close()
+    assert len(lines_in(tmp_path)) == (4 if sink == "terminal" else 0)
+
+
+def test_files_that_cannot_be_written_raise_nothing(tmp_path: Path) -> None:
+    writer = EventWriter(tmp_path / "logs", "unit")
+    (tmp_path / "logs").rmdir()
+    (tmp_path / "logs").write_text("in the way")
+    shown = io.StringIO()
+    log = EventLog(writer, ORIGIN, "collector", [Terminal(shown)])
+    log.record("start", "delivering")
+    log.close()
+    assert writer.lost == 1
+    assert re.search("info collector: delivering$", shown.getvalue())
+
+
+def test_text_that_is_not_unicode_raises_nothing(tmp_path: Path) -> None:
+    shown = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    log = EventLog(EventWriter(tmp_path, "unit"), ORIGIN, "collector", [Terminal(shown)])
+    log.record("file-trouble", "a file called \udcff")
+    assert lines_in(tmp_path)[0]["message"] == "a file called ?"
+
+
+def test_a_listener_that_fails_stops_neither_the_caller_nor_the_others() -> None:
+    log, heard = Log(), list[Entry]()
+
+    def fail(_: Entry) -> None:
+        raise RuntimeError
+
+    log.log.listeners += [fail, heard.append]
+    log.log.record("start", "started")
+    assert len(heard) == 1

@@ -1,0 +1,79 @@
+"""A component that reports what it does goes on when its report cannot be written."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TextIO
+
+import pytest
+from rich.console import Console
+
+from tidegate.runtime.event_log import Entry
+from tidegate.stack.terminal.status_reporters import (
+    LiveStatusReporter,
+    PipeStatusReporter,
+    PlainStatusReporter,
+)
+
+ENTRY = Entry(at=1.0, level="info", component="gateway", action="start", message="started")
+
+
+def _plain(stream: TextIO) -> None:
+    reporter = PlainStatusReporter(Console(file=stream))
+    for _ in range(1000):
+        reporter.entry(ENTRY)
+    reporter.failed("why")
+    assert not reporter.console._buffer, "what cannot be written is not kept"
+
+
+def _live(stream: TextIO) -> None:
+    LiveStatusReporter(Console(file=stream)).failed("why")
+
+
+@pytest.mark.parametrize("report", [_plain, _live])
+def test_a_status_that_cannot_be_written_raises_nothing(
+    failing: TextIO, report: Callable[[TextIO], None]
+) -> None:
+    report(failing)
+
+
+def test_the_process_that_waits_is_told_when_the_supervisors_output_fails() -> None:
+    listen, tell = os.pipe()
+    with Path("/dev/full").open("w") as full:
+        reporter = PipeStatusReporter(os.fdopen(tell, "w"), PlainStatusReporter(Console(file=full)))
+        reporter.entry(ENTRY)
+        reporter.failed("no model")
+        with os.fdopen(listen) as pipe:
+            assert [list(json.loads(line)) for line in pipe] == [["entry"], ["failed"]]
+        with suppress(OSError):
+            full.close()
+
+
+def test_a_process_whose_reader_has_gone_ends_as_if_it_had_been_read() -> None:
+    program = """
+import sys, time
+from tidegate.runtime.terminal_output import write_or_discard
+sys.stdin.readline()
+for number in range(3):
+    write_or_discard(sys.stdout, f"{number}\\n")
+"""
+    process: subprocess.Popen[Any] = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    process.stdin.write(b"\n")
+    process.stdin.close()
+    assert (process.wait(timeout=60), process.stderr.read()) == (0, b"")
+    process.stderr.close()

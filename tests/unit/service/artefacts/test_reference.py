@@ -1,0 +1,78 @@
+"""Training rows are counted into bins that later rows are counted into as well."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from tidegate.drift.counting.reference import count_numbers
+from tidegate.service.artefacts.reference import build_reference, edges_of
+from tidegate.service.model.features import Feature
+
+
+def test_evenly_spread_values_get_ten_even_bins() -> None:
+    edges = edges_of(np.arange(101.0))
+    assert edges == tuple(range(0, 101, 10))
+    assert count_numbers(edges, np.arange(100.0)).tolist() == [0, *[10] * 10, 0, 0]
+
+
+def test_a_value_that_most_rows_share_has_its_own_bin() -> None:
+    rain = np.array([0.0] * 80 + [0.5, 1.5] * 10)
+    edges = edges_of(rain)
+    counts = count_numbers(edges, rain)
+    assert edges[0] == 0
+    assert counts[1] == 80
+    assert counts.sum() == len(rain)
+
+
+@pytest.mark.parametrize(
+    ("value", "counts"),
+    [
+        (-0.1, [1, 0, 0, 0, 0]),
+        (0.0, [0, 1, 0, 0, 0]),
+        (1.0, [0, 0, 1, 0, 0]),
+        (2.0, [0, 0, 1, 0, 0]),
+        (2.1, [0, 0, 0, 1, 0]),
+        (np.nan, [0, 0, 0, 0, 1]),
+    ],
+)
+def test_a_bin_holds_its_lower_edge_and_the_last_one_its_upper_too(
+    value: float, counts: list[int]
+) -> None:
+    assert count_numbers((0.0, 1.0, 2.0), np.array([value])).tolist() == counts
+
+
+def test_a_feature_that_is_always_missing_has_no_edges() -> None:
+    reference = build_reference([Feature(name="x", missing=True)], np.full((3, 1), np.nan, "f4"))
+    (x,) = reference.features
+    assert x.edges == ()
+    assert dict(zip(x.bins, x.counts, strict=True)) == {"under": 0, "over": 0, "missing": 3}
+    assert count_numbers((), np.array([1.0, np.nan])).tolist() == [0, 1, 1]
+
+
+def test_rare_categories_share_a_bin() -> None:
+    names = tuple(f"c{i:02}" for i in range(30))
+    feature = Feature(name="dest", kind="category", categories=names, missing=True)
+    codes = [code for code in range(30) for _ in range(code + 1)]
+    reference = build_reference([feature], np.array([[*codes, np.nan]], "f4").T)
+    counts = dict(zip(reference.features[0].bins, reference.features[0].counts, strict=True))
+    assert counts["c29"] == 30
+    assert counts["other"] == sum(range(1, 11))
+    assert counts["missing"] == 1
+    assert len(counts) == 22
+    assert sum(counts.values()) == reference.samples == len(codes) + 1
+
+
+numbers = st.floats(allow_infinity=False, allow_nan=True, width=32)
+
+
+@given(arrays(np.float32, st.tuples(st.integers(1, 50), st.just(1)), elements=numbers))
+def test_every_training_row_is_counted_once_and_none_under_or_over(matrix: np.ndarray) -> None:
+    (x,) = build_reference([Feature(name="x", missing=True)], matrix).features
+    counts = dict(zip(x.bins, x.counts, strict=True))
+    assert sum(counts.values()) == len(matrix)
+    assert counts["under"] == counts["over"] == 0
+    assert len(set(x.edges)) == len(x.edges)

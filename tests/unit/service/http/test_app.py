@@ -1,0 +1,342 @@
+"""The service's own paths: predictions, errors that name the field, probes, documentation."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from hashlib import sha256
+from typing import Any
+
+import httpx
+import jsonschema
+import orjson
+import pytest
+from fastapi.openapi.models import OpenAPI
+
+from tidegate.service.http.openapi_models import instance_model
+from tidegate.service.model.artefact import Artefact
+from tidegate.service.model.features import Feature
+
+from ..conftest import Serve, until
+
+JSON = {"content-type": "application/json"}
+
+
+async def test_each_instance_is_answered_with_a_label_and_its_probability(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    async with serve() as served:
+        answer = await served.client.post("/predict", json={"instances": samples[:3]})
+    assert answer.status_code == 200
+    body = answer.json()
+    assert len(body["predictions"]) == 3
+    for prediction in body["predictions"]:
+        assert prediction["label"] in {"late", "on_time"}
+        assert 0.5 <= prediction["probability"] <= 1
+    assert body["model"] == {"name": "flights", "version": served.replica.model().manifest.version}
+    assert (body["work"], body["device"]) == ("medium", "cpu")
+    assert body["trace_id"] == answer.headers["traceresponse"].split("-")[1]
+
+
+async def test_a_prediction_writes_an_event_with_its_model_rows_and_label(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    async with serve() as served:
+        answer = await served.client.post("/predict", json={"instances": samples[:1]})
+        (event,) = served.events()
+    noted = event["tidegate"]
+    (prediction,) = answer.json()["predictions"]
+    assert noted["model"] == answer.json()["model"]
+    assert (noted["rows"], noted["work"], noted["route"]) == (1, "light", "/predict")
+    assert noted["queue_ns"] >= 0
+    assert noted["prediction"] == {name: prediction[name] for name in ("label", "probability")}
+    assert event["trace"]["id"] == answer.json()["trace_id"]
+    assert event["event"]["outcome"] == "success"
+
+
+@pytest.mark.parametrize(("rows", "work"), [(1, "light"), (32, "medium"), (33, "heavy")])
+async def test_the_kind_of_a_request_defaults_to_its_rows(
+    serve: Serve, samples: list[dict[str, Any]], rows: int, work: str
+) -> None:
+    async with serve() as served:
+        answer = await served.client.post("/predict", json={"instances": samples[:rows]})
+        named = await served.client.post(
+            "/predict", json={"instances": samples[:rows], "work": "heavy"}
+        )
+    assert answer.json()["work"] == work
+    assert named.json()["work"] == "heavy"
+    for one, other in zip(named.json()["predictions"], answer.json()["predictions"], strict=True):
+        assert (one["label"], one["probability"]) == (other["label"], other["probability"])
+        assert one["prediction_id"] != other["prediction_id"]
+
+
+def body_of(change: dict[str, Any]) -> bytes:
+    """The documented example with one value changed."""
+    return orjson.dumps({"instances": [EXAMPLE | change]})
+
+
+EXAMPLE: dict[str, Any] = {
+    "carrier": "UA",
+    "origin": "EWR",
+    "dest": "IAH",
+    "weekday": 2,
+    "hour": 5,
+    "minute": 15,
+    "distance": 1400,
+}
+WITHOUT_DEST = {name: value for name, value in EXAMPLE.items() if name != "dest"}
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status", "loc", "kind"),
+    [
+        (b"not json", JSON, 400, ["body"], "json_invalid"),
+        (b"", JSON, 400, ["body"], "json_invalid"),
+        (b"[]", JSON, 422, ["body"], "dict_type"),
+        (b"{}", JSON, 422, ["body", "instances"], "missing"),
+        (b'{"instances":[]}', JSON, 422, ["body", "instances"], "too_short"),
+        (b'{"instances":[{}],"x":1}', JSON, 422, ["body", "x"], "extra_forbidden"),
+        (b'{"instances":[{}],"work":"huge"}', JSON, 422, ["body", "work"], "literal_error"),
+        (b'{"instances":[{}],"work":[]}', JSON, 422, ["body", "work"], "literal_error"),
+        (
+            orjson.dumps({"instances": [WITHOUT_DEST]}),
+            JSON,
+            422,
+            ["body", "instances", 0, "dest"],
+            "missing",
+        ),
+        (body_of({"hour": "5"}), JSON, 422, ["body", "instances", 0, "hour"], "float_type"),
+        (body_of({"dest": "XXX"}), JSON, 422, ["body", "instances", 0, "dest"], "literal_error"),
+        (
+            body_of({}).replace(b"1400", b"NaN"),
+            JSON,
+            422,
+            ["body", "instances", 0, "distance"],
+            "finite_number",
+        ),
+        (
+            b'{"instances":[' + b"0," * 400_000 + b"0]}",
+            JSON,
+            422,
+            ["body", "instances"],
+            "too_long",
+        ),
+        (b" " * 5_000_000, JSON, 413, ["body"], "body_too_large"),
+        (
+            body_of({}),
+            {"content-type": "text/csv"},
+            415,
+            ["header", "content-type"],
+            "content_type",
+        ),
+    ],
+)
+async def test_an_invalid_body_is_answered_with_the_field_and_writes_an_event(
+    serve: Serve, *, content: bytes, headers: dict[str, str], status: int, loc: list[Any], kind: str
+) -> None:
+    async with serve() as served:
+        answer = await served.client.post("/predict", content=content, headers=headers)
+        (event,) = served.events()
+    assert answer.status_code == status
+    detail = answer.json()["detail"][0]
+    assert (detail["loc"], detail["type"]) == (loc, kind)
+    assert event["http"]["response"]["status_code"] == status
+    assert event["error"]["type"] == kind
+    assert event["error"]["message"].startswith(".".join(map(str, loc)))
+
+
+async def test_a_wrong_method_is_a_405_that_names_the_right_one(serve: Serve) -> None:
+    async with serve() as served:
+        answer = await served.client.get("/predict")
+        (event,) = served.events()
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "POST"
+    assert answer.json()["detail"][0]["loc"] == ["method"]
+    assert event["error"]["type"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/predict/", "/ready/", "/v2/"])
+async def test_an_unknown_path_is_a_404_in_json_and_never_a_redirect(
+    serve: Serve, path: str
+) -> None:
+    async with serve() as served:
+        answer = await served.client.post(path, json={}, headers={"host": "elsewhere"})
+    assert answer.status_code == 404
+    assert "location" not in answer.headers
+    assert "not_found" in answer.text or "/v2/: Not Found" in answer.json()["error"]
+
+
+async def test_the_service_is_live_at_once_and_ready_when_its_model_is_loaded(
+    serve: Serve,
+) -> None:
+    async with serve(loaded=False) as served:
+        live, ready = await served.client.get("/live"), await served.client.get("/ready")
+        early = await served.client.post("/predict", json={"instances": [EXAMPLE]})
+        document = (await served.client.get("/openapi.json")).json()
+        assert (live.status_code, ready.status_code) == (200, 503)
+        assert ready.json() == {"status": "loading"}
+        assert early.status_code == 503
+        assert early.headers["retry-after"] == "1"
+        assert "/predict" not in document["paths"]
+        served.may_load.set()
+        await until(lambda: served.replica.phase == "ready", 60)
+        assert (await served.client.get("/ready")).json()["model"] == "flights"
+
+
+async def test_an_incomplete_model_is_refused_by_the_name_of_its_file(
+    serve: Serve, flights: Artefact, tmp_path: Any
+) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for file in flights.path.iterdir():
+        (broken / file.name).write_bytes(file.read_bytes())
+    with (broken / "model.onnx").open("ab") as onnx:
+        onnx.write(b"more")
+    async with serve(model=broken) as served:
+        ready = await served.client.get("/ready")
+        answer = await served.client.post("/predict", json={"instances": [EXAMPLE]})
+    assert ready.json()["status"] == "failed"
+    assert "model.onnx is not the file" in ready.json()["reason"]
+    assert answer.status_code == 503
+    assert "model.onnx" in answer.json()["detail"][0]["msg"]
+
+
+async def test_while_draining_it_answers_and_closes_connections(serve: Serve) -> None:
+    async with serve() as served:
+        served.replica.drain()
+        ready = await served.client.get("/ready")
+        answer = await served.client.post("/predict", json={"instances": [EXAMPLE]})
+    assert (ready.status_code, ready.json()["status"]) == (503, "draining")
+    assert answer.status_code == 200
+    assert answer.headers["connection"] == "close"
+
+
+async def test_each_documented_example_is_accepted(serve: Serve) -> None:
+    async with serve() as served:
+        document = (await served.client.get("/openapi.json")).json()
+        examples = {
+            "/predict": document["components"]["schemas"]["Request"]["examples"][0],
+            "/v2/models/flights/infer": document["components"]["schemas"]["InferenceRequest"][
+                "examples"
+            ][0],
+        }
+        for path, example in examples.items():
+            response = await served.client.post(path, json=example)
+            assert response.status_code == 200, response.text
+
+
+async def test_the_document_shows_each_feature_with_its_type_and_range(serve: Serve) -> None:
+    async with serve() as served:
+        document = (await served.client.get("/openapi.json")).json()
+    features = document["components"]["schemas"]["Instance"]
+    assert set(features["required"]) == set(EXAMPLE)
+    assert not features["additionalProperties"]
+    hour, temp = features["properties"]["hour"], features["properties"]["temp"]
+    assert (hour["type"], hour["minimum"], hour["maximum"]) == ("integer", 0, 23)
+    assert [choice["type"] for choice in temp["anyOf"]] == ["number", "null"]
+    assert "[°F]" in temp["description"]
+    assert "in training" in temp["description"]
+    assert "IAH" in features["properties"]["dest"]["enum"]
+
+
+async def test_bodies_follow_the_documented_schemas(serve: Serve) -> None:
+    async with serve() as served:
+        document = (await served.client.get("/openapi.json")).json()
+        request = document["components"]["schemas"]["Request"]["examples"][0]
+        exchanges = [("/predict", request), ("/predict", {"instances": [{}]})]
+        response = await served.client.post("/predict", json=request)
+        outcome = {"prediction_id": response.json()["predictions"][0]["prediction_id"]}
+        exchanges += [("/feedback", {"outcomes": [outcome | {"label": "late"}]})] * 2
+        exchanges += [("/v2/models/flights/infer", {"inputs": []})]
+        for path, body in exchanges:
+            response = await served.client.post(path, json=body)
+            described = document["paths"][path]["post"]["responses"][str(response.status_code)]
+            check(response.json(), described["content"]["application/json"]["schema"], document)
+            if response.status_code == 200:
+                accepts = document["paths"][path]["post"]["requestBody"]["content"]
+                check(body, accepts["application/json"]["schema"], document)
+
+
+@pytest.mark.parametrize(
+    "fault", [{"hour": 24}, {"hour": None}, {"dest": "XXX"}, {"temp": "warm"}, {"seats": 1}]
+)
+async def test_the_schema_refuses_what_the_service_refuses(
+    serve: Serve, fault: dict[str, Any]
+) -> None:
+    body = {"instances": [EXAMPLE | fault]}
+    async with serve() as served:
+        document = (await served.client.get("/openapi.json")).json()
+        response = await served.client.post("/predict", json=body)
+    assert response.status_code == 422
+    with pytest.raises(jsonschema.ValidationError):
+        check(body, {"$ref": "#/components/schemas/Request"}, document)
+
+
+async def test_each_documented_path_has_a_route(serve: Serve) -> None:
+    async with serve() as served:
+        document = (await served.client.get("/openapi.json")).json()
+        for path, operations in document["paths"].items():
+            for method in operations:
+                response = await served.client.request(method, path)
+                assert response.status_code not in {404, 405}, path
+
+
+def test_any_feature_name_can_be_documented() -> None:
+    names = ["model_config", "__base__", "mean radius", "_hidden", "copy", "größe"]
+    described = instance_model([Feature(name=name) for name in names]).model_json_schema()
+    assert list(described["properties"]) == names
+
+
+def check(body: Any, schema: dict[str, Any], document: dict[str, Any]) -> None:
+    """Validate a body with a schema of the document; OpenAPI 3.1 has JSON Schema's own dialect."""
+    jsonschema.validate(body, {**schema, "components": document["components"]})
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+async def test_the_document_is_valid_openapi(serve: Serve, *, loaded: bool) -> None:
+    async with serve(loaded=loaded) as served:
+        document = (await served.client.get("/openapi.json")).json()
+    found = OpenAPI.model_validate(document)
+    assert found.openapi == "3.1.0"
+    assert found.paths is not None
+    assert ("/predict" in found.paths) == loaded
+
+
+async def test_the_documentation_page_needs_nothing_from_elsewhere(serve: Serve) -> None:
+    async with serve() as served:
+        page = await served.client.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "POST /predict" in page.text
+    assert "wind_speed" in page.text
+    assert "//" not in page.text.replace("http://flights", "")
+
+
+async def test_the_documentation_page_runs_under_its_strict_content_security_policy(
+    serve: Serve,
+) -> None:
+    async with serve() as served:
+        page = await served.client.get("/docs")
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    for tag in ("script", "style"):
+        (content,) = re.findall(f"<{tag}>(.*?)</{tag}>", page.text, re.DOTALL)
+        digest = b64encode(sha256(content.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+    assert not re.search(r"\son\w+=|style=", page.text)
+
+
+async def test_an_internal_error_is_a_500_that_reveals_no_details(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serve() as served:
+
+        def broken(*_: object) -> None:
+            raise ZeroDivisionError("secret")
+
+        monkeypatch.setattr(served.replica.model().predictor.__class__, "predict", broken)
+        answer: httpx.Response = await served.client.post("/predict", json={"instances": [EXAMPLE]})
+        assert served.replica.slots.busy == 0
+    assert answer.status_code == 500
+    assert answer.json()["detail"][0]["type"] == "ZeroDivisionError"
+    assert "secret" not in answer.text

@@ -1,0 +1,161 @@
+"""Labels come back by the ids that /predict gave, to any replica, and each is counted once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from tidegate.runtime.metrics_text import sample_value
+from tidegate.service.http.feedback import BLOCK_OUTCOMES, status_of, take
+
+from ..conftest import Serve, Served
+
+
+async def predict(served: Served, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    answer = await served.client.post("/predict", json={"instances": rows})
+    found: list[dict[str, Any]] = answer.json()["predictions"]
+    return found
+
+
+async def send(served: Served, *outcomes: Any) -> httpx.Response:
+    return await served.client.post("/feedback", json={"outcomes": list(outcomes)})
+
+
+def outcome(prediction: dict[str, Any], label: str) -> dict[str, Any]:
+    return {"prediction_id": prediction["prediction_id"], "label": label}
+
+
+async def test_a_label_becomes_an_event_of_its_prediction(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    async with serve() as served:
+        (prediction,) = await predict(served, samples[:1])
+        answer = await send(served, outcome(prediction, "late"))
+        (request,) = (e for e in served.events() if e["tidegate"]["route"] == "/predict")
+        (feedback,) = (e for e in served.events() if e["tidegate"]["route"] == "/feedback")
+        (event,) = served.events("outcome")
+    assert answer.status_code == 200
+    assert answer.json() == {"accepted": 1, "refused": 0, "detail": []}
+    assert event["trace"]["id"] == request["trace"]["id"]
+    assert event["span"]["id"] == request["span"]["id"]
+    assert event["tidegate"]["model"] == request["tidegate"]["model"]
+    told = event["tidegate"]["outcome"]
+    assert (told["predicted"], told["actual"]) == (prediction["label"], "late")
+    assert told["correct"] == (prediction["label"] == "late")
+    assert told["confidence"] == pytest.approx(prediction["probability"], abs=1e-6)
+    assert feedback["tidegate"]["feedback"] == {"accepted": 1, "refused": 0}
+
+
+async def test_two_replicas_count_a_label_twice_but_its_events_have_one_id(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    # Both find the key in the data folder.
+    async with serve() as one, serve() as other:
+        (prediction,) = await predict(one, samples[:1])
+        for served in (one, other):
+            assert (await send(served, outcome(prediction, "late"))).status_code == 200
+        first, second = one.events("outcome")
+    assert first["event"]["id"] == second["event"]["id"]
+
+
+async def test_each_refused_label_is_named(serve: Serve, samples: list[dict[str, Any]]) -> None:
+    async with serve() as served:
+        first, second = await predict(served, samples[:2])
+        forged = {**outcome(second, "late"), "prediction_id": second["prediction_id"][:-4] + "AAAA"}
+        answer = await send(
+            served, outcome(first, "late"), outcome(first, "late"), forged, outcome(second, "early")
+        )
+    assert answer.status_code == 207
+    body = answer.json()
+    assert (body["accepted"], body["refused"]) == (1, 3)
+    assert [(each["status"], each["type"], each["loc"]) for each in body["detail"]] == [
+        (409, "replayed", ["body", "outcomes", 1, "prediction_id"]),
+        (403, "forged", ["body", "outcomes", 2, "prediction_id"]),
+        (422, "unknown_label", ["body", "outcomes", 3, "label"]),
+    ]
+
+
+async def test_a_late_label_gets_410_and_is_counted_as_expired(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    async with serve(drift={"label_accept_seconds": 1e-6}) as served:
+        (prediction,) = await predict(served, samples[:1])
+        answer = await send(served, outcome(prediction, "late"))
+        metrics = (await served.client.get("/metrics")).text
+        assert not served.events("outcome")
+        (event,) = (e for e in served.events() if e["tidegate"]["route"] == "/feedback")
+    assert answer.status_code == 410
+    assert event["error"]["type"] == "expired"
+    assert sample_value(metrics, "ml_feedback_refused_total", reason="expired") == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        {},
+        {"outcomes": []},
+        {"outcomes": "all"},
+        {"outcomes": [{}], "more": 1},
+        {"outcomes": [{"prediction_id": "x"}]},
+        {"outcomes": [{"prediction_id": "x", "label": "late", "more": 1}]},
+        {"outcomes": [7]},
+        {"outcomes": [{"prediction_id": "x", "label": "late"}] * 4097},
+    ],
+)
+async def test_a_body_without_a_list_of_outcomes_is_refused(serve: Serve, body: Any) -> None:
+    async with serve() as served:
+        answer = await served.client.post("/feedback", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"][0] == "body"
+
+
+async def test_no_label_is_accepted_before_the_model_is_loaded(serve: Serve) -> None:
+    async with serve(loaded=False) as served:
+        answer = await send(served, {"prediction_id": "x", "label": "late"})
+    assert answer.status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("accepted", "refusals", "status"),
+    [(3, [], 200), (1, [410], 207), (0, [409, 409], 409), (0, [403, 410], 422)],
+)
+def test_the_status_of_a_batch_of_labels(accepted: int, refusals: list[int], status: int) -> None:
+    assert status_of(accepted, refusals) == status
+
+
+async def test_feedback_is_documented(serve: Serve) -> None:
+    async with serve() as served:
+        document = (await served.client.get("/openapi.json")).json()
+    assert "post" in document["paths"]["/feedback"]
+    outcome = document["components"]["schemas"]["Outcome"]
+    assert outcome["properties"]["label"]["enum"] == ["late", "on_time"]
+
+
+async def test_other_requests_run_while_many_labels_are_processed(
+    serve: Serve, samples: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serve() as served:
+        taken = 0
+        noticed: set[int] = set()
+
+        def counted(*arguments: Any) -> Any:
+            nonlocal taken
+            taken += 1
+            return take(*arguments)
+
+        async def look() -> None:
+            while True:
+                noticed.add(taken)
+                await asyncio.sleep(0)
+
+        monkeypatch.setattr("tidegate.service.http.feedback.take", counted)
+        predictions = await predict(served, samples[: 3 * BLOCK_OUTCOMES])
+        looking = asyncio.create_task(look())
+        answer = await send(served, *(outcome(each, "late") for each in predictions))
+        looking.cancel()
+    assert answer.json()["accepted"] == 3 * BLOCK_OUTCOMES
+    assert {BLOCK_OUTCOMES, 2 * BLOCK_OUTCOMES} <= noticed

@@ -1,0 +1,319 @@
+"""The Open Inference Protocol in JSON and with binary tensors."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zlib
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from tidegate.service.http.v2_codec import HEADER_LENGTH, to_matrix
+from tidegate.service.http.v2_tensors import Tensor, pack
+from tidegate.service.model.features import Feature, Schema
+from tidegate.service.problems import RequestError
+
+from ..conftest import Serve, Served
+
+CATEGORIES = {"carrier", "origin", "dest"}
+INFER = "/v2/models/flights/infer"
+
+
+def tensors(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Instances as the protocol's inputs."""
+    return [
+        {
+            "name": name,
+            "datatype": "BYTES" if name in CATEGORIES else "FP32",
+            "shape": [len(rows), 1],
+            "data": [row[name] for row in rows],
+        }
+        for name in rows[0]
+    ]
+
+
+async def infer(served: Served, status: int = 200, **request: Any) -> dict[str, Any]:
+    answer = await served.client.post(INFER, json=request)
+    assert answer.status_code == status, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def test_tensors_are_answered_as_instances_are(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    async with serve() as served:
+        plain = (await served.client.post("/predict", json={"instances": samples[:40]})).json()
+        found = await infer(served, id="abc", inputs=tensors(samples[:40]))
+    assert (found["id"], found["model_name"]) == ("abc", "flights")
+    assert found["parameters"] == {"device": "cpu", "work": "heavy"}
+    label, probability, probabilities = found["outputs"]
+    assert label["data"] == [row["label"] for row in plain["predictions"]]
+    expected = [row["probability"] for row in plain["predictions"]]
+    assert probability["data"] == pytest.approx(expected, abs=1e-6)
+    assert (label["datatype"], probabilities["shape"]) == ("BYTES", [40, 2])
+    assert np.sum(probabilities["data"]) == pytest.approx(40, abs=1e-3)
+
+
+async def test_only_the_outputs_asked_for_come_back(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    async with serve() as served:
+        found = await infer(served, inputs=tensors(samples[:2]), outputs=[{"name": "label"}])
+    assert [output["name"] for output in found["outputs"]] == ["label"]
+
+
+async def test_requested_prediction_ids_are_returned_and_accept_labels(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    async with serve() as served:
+        plain = await infer(served, inputs=tensors(samples[:2]))
+        asked = await infer(
+            served,
+            inputs=tensors(samples[:2]),
+            outputs=[{"name": "label"}, {"name": "prediction_id"}],
+        )
+        label, ids = asked["outputs"]
+        outcomes = [
+            {"prediction_id": one, "label": label["data"][row]}
+            for row, one in enumerate(ids["data"])
+        ]
+        taken = await served.client.post("/feedback", json={"outcomes": outcomes})
+        requests = [e for e in served.events() if e["tidegate"]["route"] != "/feedback"]
+        told = served.events("outcome")
+    names = [output["name"] for output in plain["outputs"]]
+    assert names == ["label", "probability", "probabilities"]  # as for every client so far
+    assert (ids["datatype"], ids["shape"]) == ("BYTES", [2])
+    assert taken.json() == {"accepted": 2, "refused": 0, "detail": []}
+    assert [event["trace"]["id"] for event in told] == [requests[-1]["trace"]["id"]] * 2
+    assert [event["tidegate"]["outcome"]["row"] for event in told] == [0, 1]
+    assert all(event["tidegate"]["outcome"]["correct"] for event in told)
+
+
+async def test_binary_tensors_are_accepted_and_returned(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    inputs, raw = [], b""
+    for tensor in tensors(samples[:3]):
+        blob = pack(tensor.pop("data"), tensor["datatype"])
+        inputs.append(tensor | {"parameters": {"binary_data_size": len(blob)}})
+        raw += blob
+    head = orjson.dumps({"inputs": inputs, "parameters": {"binary_data_output": True}})
+    async with serve() as served:
+        answer = await served.client.post(
+            INFER, content=head + raw, headers={HEADER_LENGTH: str(len(head))}
+        )
+        plain = await infer(served, inputs=tensors(samples[:3]))
+    assert answer.headers["content-type"] == "application/octet-stream"
+    length = int(answer.headers[HEADER_LENGTH])
+    outputs = orjson.loads(answer.content[:length])["outputs"]
+    sizes = [output["parameters"]["binary_data_size"] for output in outputs]
+    assert sum(sizes) == len(answer.content) - length
+    probability = np.frombuffer(answer.content, "<f4", 3, length + sizes[0])
+    assert probability.tolist() == pytest.approx(plain["outputs"][1]["data"])
+
+
+@pytest.mark.parametrize(
+    ("encoding", "decode"), [("gzip", gzip.decompress), ("deflate", zlib.decompress)]
+)
+async def test_a_response_is_compressed_only_if_the_client_accepts_nothing_else(
+    serve: Serve, samples: list[dict[str, Any]], encoding: str, decode: Any
+) -> None:
+    async with serve() as served:
+        request = served.client.build_request(
+            "POST",
+            INFER,
+            json={"inputs": tensors(samples[:1])},
+            headers={"accept-encoding": encoding},
+        )
+        answer = await served.client.send(request, stream=True)
+        raw = b"".join([chunk async for chunk in answer.aiter_raw()])
+    assert answer.headers["content-encoding"] == encoding
+    assert orjson.loads(decode(raw))["model_name"] == "flights"
+
+
+async def test_nan_in_a_tensor_is_a_missing_value(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    row = samples[0] | {"wind_dir": None}
+    async with serve() as served:
+        null = await infer(served, inputs=tensors([row]))
+        left_out = await infer(
+            served, inputs=[tensor for tensor in tensors([row]) if tensor["name"] != "wind_dir"]
+        )
+    assert null["outputs"] == left_out["outputs"]
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "says"),
+    [
+        ({"inputs": []}, 400, "inputs: should be a list of tensors"),
+        ({"outputs": 3}, 400, "outputs: should be a list"),
+        ({"outputs": [{"name": "score"}]}, 400, "outputs are label, probability, probabilities"),
+        ({"outputs": [{"name": "label"}] * 2}, 400, "label is named twice"),
+        (
+            {"outputs": [{"name": "label", "parameters": {"classification": 2}}]},
+            400,
+            "classification extension is not supported",
+        ),
+        ({"parameters": 3}, 400, "parameters: should be an object"),
+        ({"parameters": {"work": "huge"}}, 422, "parameters.work: should be one of light"),
+    ],
+)
+async def test_a_wrong_request_is_named(
+    serve: Serve, samples: list[dict[str, Any]], change: dict[str, Any], status: int, says: str
+) -> None:
+    async with serve() as served:
+        found = await infer(served, status, **({"inputs": tensors(samples[:1])} | change))
+        (event,) = served.events()
+    assert says in found["error"]
+    assert says in event["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "status", "says"),
+    [
+        ("dest", {"data": ["XXX"]}, 422, "inputs.0.dest: Unknown value 'XXX'"),
+        ("dest", {"datatype": "INT64", "data": [1]}, 400, "inputs.dest: datatype should be BYTES"),
+        (
+            "hour",
+            {"datatype": "BYTES", "data": ["5"]},
+            400,
+            "inputs.hour: datatype should be a number",
+        ),
+        ("hour", {"data": [None]}, 422, "inputs.0.hour: Input should be a number"),
+        ("hour", {"data": [25]}, 422, "inputs.0.hour: Input should be at most 23"),
+        ("hour", {"shape": [1, 2], "data": [1, 2]}, 400, "inputs.hour: shape should be [1, 1]"),
+        ("hour", {"shape": [2], "data": [1, 2]}, 400, "same number of rows"),
+        ("hour", {"name": "hours"}, 422, "inputs.hours: Unknown input; expected one of"),
+        ("hour", {"name": "dest", "datatype": "BYTES", "data": ["A"]}, 400, "the same name"),
+        ("hour", {"name": "features"}, 400, "inputs.features: one input for all"),
+    ],
+)
+async def test_a_wrong_tensor_is_named(
+    *,
+    serve: Serve,
+    samples: list[dict[str, Any]],
+    name: str,
+    change: dict[str, Any],
+    status: int,
+    says: str,
+) -> None:
+    inputs = [
+        tensor | change if tensor["name"] == name else tensor for tensor in tensors(samples[:1])
+    ]
+    async with serve() as served:
+        found = await infer(served, status, inputs=inputs)
+    assert says in found["error"]
+
+
+async def test_an_answer_that_would_be_too_large_is_refused_before_the_model_works(
+    serve: Serve, samples: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidegate.service.http.v2_codec.MAX_VALUES", 100)
+    inputs, few = tensors(samples[:30]), tensors(samples[:25])
+    async with serve() as served:
+        refused = await infer(served, 422, inputs=inputs)  # 30 · (1 + 1 + 2 classes) values
+        await infer(served, inputs=few)
+        await infer(served, inputs=inputs, outputs=[{"name": "label"}, {"name": "probability"}])
+        assert served.replica.recorder.statistics.batches == 2
+    assert "30 rows of these outputs are 120 values; at most 100" in refused["error"]
+    assert "send at most 25 rows" in refused["error"]
+
+
+async def test_the_event_of_a_very_long_name_fits_into_a_line_of_the_collector(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    inputs = tensors(samples[:1])
+    inputs[0] |= {"name": "x" * 900_000, "datatype": "BOOL"}
+    async with serve() as served:
+        await infer(served, 400, inputs=inputs)
+        limit = served.replica.settings.collector.line_bytes
+        (event,) = served.events()
+        (file,) = served.log_dir.glob("*.ndjson")
+    assert max(map(len, file.read_bytes().splitlines(keepends=True))) <= limit
+    assert event["tags"] == ["truncated"]
+    assert event["error"]["message"].startswith("inputs.xxx")
+    assert event["error"]["message"].endswith("got 'BOOL'")
+    assert event["tidegate"]["route"] == "/v2/models/{name}/infer"
+
+
+def test_a_model_of_numbers_takes_them_all_in_one_tensor() -> None:
+    schema = Schema([Feature(name="x"), Feature(name="y", missing=True)])
+    whole = Tensor("features", "FP64", (2, 2), [1.0, 2.0, 3.0, math.nan])
+    np.testing.assert_array_equal(to_matrix(schema, [whole]), [[1, 2], [3, np.nan]])
+    narrow = Tensor("features", "FP64", (2, 1), [1.0, 2.0])
+    with pytest.raises(RequestError, match=r"shape should be \[rows, 2\]"):
+        to_matrix(schema, [narrow])
+
+
+async def test_a_missing_tensor_is_named(serve: Serve, samples: list[dict[str, Any]]) -> None:
+    async with serve() as served:
+        found = await infer(served, 422, inputs=tensors(samples[:1])[1:])
+    assert found["error"] == "inputs.carrier: Field required"
+
+
+async def test_a_body_that_is_not_an_object_is_refused(serve: Serve) -> None:
+    async with serve() as served:
+        answer = await served.client.post(INFER, json=[1])
+    assert (answer.status_code, answer.json()) == (
+        400,
+        {"error": "body: should be an object with inputs"},
+    )
+
+
+@pytest.mark.parametrize(
+    "path", ["/v2/models/cats", "/v2/models/flights/versions/0", "/v2/models/cats/ready", "/v2/x"]
+)
+async def test_an_unknown_model_is_a_404(serve: Serve, path: str) -> None:
+    async with serve() as served:
+        answer = await served.client.get(path)
+    assert answer.status_code == 404
+    assert "error" in answer.json()
+
+
+async def test_the_server_and_its_model_describe_themselves(serve: Serve) -> None:
+    async with serve() as served:
+
+        async def get(path: str) -> Any:
+            answer = await served.client.get(f"/v2{path}")
+            assert answer.status_code == 200
+            return answer.json()
+
+        server, model = await get(""), await get("/models/flights")
+        version = model["versions"][0]
+        assert await get(f"/models/flights/versions/{version}") == model
+        config, index = await get("/models/flights/config"), None
+        index = (await served.client.post("/v2/repository/index")).json()
+        assert (await get("/health/live")) == {"live": True}
+        for path in ("/health/ready", "/models/flights/ready"):
+            assert (await get(path)) == {"ready": True}
+    assert {"binary_tensor_data", "prediction_id"} <= set(server["extensions"])
+    inputs = {tensor["name"]: tensor["datatype"] for tensor in model["inputs"]}
+    assert (inputs["dest"], inputs["hour"], inputs["temp"]) == ("BYTES", "INT64", "FP32")
+    types = {tensor["name"]: tensor["data_type"] for tensor in config["input"]}
+    assert (types["dest"], types["hour"]) == ("TYPE_STRING", "TYPE_INT64")
+    assert index == [{"name": "flights", "version": version, "state": "READY", "reason": ""}]
+
+
+async def test_statistics_count_rows_and_requests(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    async with serve() as served:
+        await infer(served, inputs=tensors(samples[:5]))
+        await infer(served, inputs=tensors(samples[:1]))
+        for path in ("/v2/models/stats", "/v2/models/flights/stats"):
+            (stats,) = (await served.client.get(path)).json()["model_stats"]
+            assert (stats["inference_count"], stats["execution_count"]) == (6, 2)
+            assert stats["inference_stats"]["success"]["ns"] > 0
+            assert stats["last_inference"] > 0
+
+
+async def test_before_the_model_is_loaded_nothing_is_ready(serve: Serve) -> None:
+    async with serve(loaded=False) as served:
+        for path in ("/v2/health/ready", "/v2/models/flights/ready", "/v2/models/flights"):
+            assert (await served.client.get(path)).status_code == 503
+        assert (await served.client.post("/v2/repository/index")).json() == []

@@ -1,0 +1,116 @@
+"""Tensors are read from JSON and from raw bytes, and refused by name when they do not add up."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.service.http.v2_tensors import DTYPES, pack, read_tensors, split_body
+from tidegate.service.problems import RequestError
+
+
+def entry(**change: Any) -> dict[str, Any]:
+    """A tensor of two rows, with something changed."""
+    return {"name": "x", "datatype": "FP32", "shape": [2, 1], "data": [1.5, 2]} | change
+
+
+def test_nested_and_flat_data_are_the_same() -> None:
+    flat, nested = read_tensors([entry(), entry(name="y", data=[[1.5], [2]])], b"")
+    assert list(flat.values) == list(nested.values) == [1.5, 2]
+    assert flat.rows == 2
+
+
+@pytest.mark.parametrize("datatype", [*DTYPES, "BYTES"])
+def test_packed_values_are_read_back(datatype: str) -> None:
+    values: list[Any] = ["JFK", "Zürich"] if datatype == "BYTES" else [1, 2]
+    raw = pack(values, datatype)
+    described = {"name": "x", "datatype": datatype, "shape": [2]}
+    (tensor,) = read_tensors([described | {"parameters": {"binary_data_size": len(raw)}}], raw)
+    assert list(tensor.values) == values
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))))
+def test_strings_are_read_back_from_the_binary_format(texts: list[str]) -> None:
+    raw = pack(texts, "BYTES")
+    assert len(raw) == sum(4 + len(text.encode()) for text in texts)
+    if texts:
+        described = {"name": "x", "datatype": "BYTES", "shape": [len(texts)]}
+        (tensor,) = read_tensors([described | {"parameters": {"binary_data_size": len(raw)}}], raw)
+        assert tensor.values == texts
+
+
+def test_several_raw_tensors_follow_each_other() -> None:
+    first, second = pack([1.0, 2.0], "FP32"), pack(["a", "bc"], "BYTES")
+    inputs = [
+        entry(data=None, parameters={"binary_data_size": 8}),
+        entry(name="y", datatype="BYTES", data=None, parameters={"binary_data_size": len(second)}),
+    ]
+    x, y = read_tensors(inputs, first + second)
+    assert (list(x.values), list(y.values)) == ([1, 2], ["a", "bc"])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "raw", "says"),
+    [
+        (None, b"", "inputs: should be a list of tensors"),
+        ([], b"", "inputs: should be a list of tensors"),
+        ([3], b"", r"inputs\.0: should be an object with a name"),
+        ([entry(datatype="BOOL")], b"", r"inputs\.x: datatype should be one of BYTES, FP16"),
+        ([entry(datatype=["x"])], b"", r"datatype should be one of BYTES, .*, got a list"),
+        ([entry(shape=None)], b"", r"inputs\.x: shape should be"),
+        ([entry(shape=[])], b"", r"inputs\.x: shape should be"),
+        ([entry(shape=[0, 1])], b"", r"inputs\.x: shape should be"),
+        ([entry(shape=[True, 1])], b"", r"inputs\.x: shape should be"),
+        ([entry(shape=[4097, 1])], b"", r"inputs\.x: At most 4096 rows"),
+        ([entry(shape=[3, 1])], b"", r"inputs\.x: shape \[3, 1\] needs 3 values, got 2"),
+        ([entry(data="ab")], b"", r"inputs\.x: data should be a list"),
+        ([entry(data=[[1], 2])], b"", r"inputs\.x: data should be nested evenly"),
+        ([entry(parameters={"binary_data_size": 9})], b"12345678", "does not fit the body"),
+        ([entry(parameters={"binary_data_size": -1})], b"", "does not fit the body"),
+        ([entry(parameters={"binary_data_size": "8"})], b"12345678", "does not fit the body"),
+        (
+            [entry(parameters={"binary_data_size": 7})],
+            b"1234567",
+            "not a whole number of FP32 values",
+        ),
+        ([entry()], b"more", "4 bytes follow the last tensor"),
+    ],
+)
+def test_what_does_not_follow_the_protocol_is_named(inputs: object, raw: bytes, says: str) -> None:
+    with pytest.raises(RequestError, match=says) as caught:
+        list(read_tensors(inputs, raw))
+    assert caught.value.status in {400, 422}
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        (b"\x01\x00", "the length of a string is truncated"),
+        (struct.pack("<I", 9) + b"abc", "a string is truncated"),
+        (struct.pack("<I", 1) + b"\xff", "string 0 is not UTF-8"),
+    ],
+)
+def test_invalid_strings_are_named(raw: bytes, says: str) -> None:
+    described = entry(datatype="BYTES", shape=[1], parameters={"binary_data_size": len(raw)})
+    with pytest.raises(RequestError, match=says):
+        list(read_tensors([described], raw))
+
+
+def test_the_header_length_splits_the_body() -> None:
+    assert split_body(b'{"a":1}\x00\x01', "7") == (b'{"a":1}', b"\x00\x01")
+    assert split_body(b"{}", None) == (b"{}", b"")
+
+
+@pytest.mark.parametrize("length", ["9", "-1", "x", "", "²", "9" * 5000])
+def test_an_invalid_header_length_is_refused(length: str) -> None:
+    with pytest.raises(RequestError, match="should be a number of bytes up to 2"):
+        split_body(b"{}", length)
+
+
+def test_numbers_are_packed_little_endian() -> None:
+    assert pack(np.array([1.0], "f4"), "FP32") == b"\x00\x00\x80\x3f"

@@ -1,0 +1,131 @@
+"""An artefact folder is whole, or it is refused by the name of the file that is not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tidegate.service.model import artefact
+from tidegate.service.model.artefact import ArtefactError
+from tidegate.service.model.features import Feature
+from tidegate.service.model.predictor import load_predictor
+
+
+def write(folder: Path, content: bytes = b"graph") -> artefact.Manifest:
+    """A small artefact."""
+    (folder / artefact.ONNX).write_bytes(content)
+    return artefact.write_manifest(
+        folder,
+        name="toy",
+        features=(Feature(name="x", example=1.5),),
+        classes=("no", "yes"),
+        inputs="sha256:0",
+    )
+
+
+def test_a_written_artefact_is_read_back(tmp_path: Path) -> None:
+    written = write(tmp_path)
+    found = artefact.load(tmp_path)
+    assert found.manifest == written
+    assert found.manifest.files[artefact.ONNX] == artefact.digest_file(tmp_path / artefact.ONNX)
+    assert found.manifest.version == written.files[artefact.ONNX][7:19]
+    assert found.manifest.example == {"x": 1.5}
+
+
+def test_a_changed_file_is_refused_by_name(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / artefact.ONNX).write_bytes(b"another graph")
+    with pytest.raises(
+        ArtefactError, match=r"model\.onnx is not the file that manifest\.json names"
+    ):
+        artefact.load(tmp_path)
+
+
+def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / artefact.ONNX).unlink()
+    with pytest.raises(ArtefactError, match=r"model\.onnx cannot be read: No such file"):
+        artefact.load(tmp_path)
+
+
+def test_a_folder_without_a_model_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(ArtefactError, match="run `tidegate train`"):
+        artefact.load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"format": 2}'])
+def test_a_manifest_that_cannot_be_read_is_refused(tmp_path: Path, text: str) -> None:
+    write(tmp_path)
+    (tmp_path / artefact.MANIFEST).write_text(text)
+    with pytest.raises(ArtefactError, match=r"manifest\.json cannot be read"):
+        artefact.load(tmp_path)
+
+
+def test_two_features_of_one_name_are_refused(tmp_path: Path) -> None:
+    (tmp_path / artefact.ONNX).write_bytes(b"")
+    with pytest.raises(ValueError, match="two features have the same name"):
+        artefact.write_manifest(
+            tmp_path,
+            name="toy",
+            features=(Feature(name="x"), Feature(name="x")),
+            classes=(0, 1),
+            inputs="",
+        )
+
+
+def test_a_new_artefact_replaces_the_old_one(tmp_path: Path) -> None:
+    out = tmp_path / "toy"
+    for content in (b"first", b"second"):
+        with artefact.locked(out), artefact.staged(out) as folder:
+            write(folder, content)
+    assert (out / artefact.ONNX).read_bytes() == b"second"
+    assert [file.name for file in tmp_path.iterdir() if file.suffix == ".tmp"] == []
+
+
+def test_a_failure_keeps_the_old_artefact_and_leaves_no_temporary_files(tmp_path: Path) -> None:
+    out = tmp_path / "toy"
+    with artefact.locked(out), artefact.staged(out) as folder:
+        write(folder, b"good")
+
+    def fail_half_way() -> None:
+        with artefact.locked(out), artefact.staged(out) as folder:
+            (folder / artefact.ONNX).write_bytes(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
+    assert (artefact.load(out).path / artefact.ONNX).read_bytes() == b"good"
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".toy.lock", "toy"]
+
+
+HALF_WAY = """
+import os, sys
+from pathlib import Path
+from tidegate.service.model import artefact
+out = Path(sys.argv[1])
+with artefact.locked(out), artefact.staged(out) as folder:
+    (folder / artefact.ONNX).write_bytes(b"half")
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_killed_training_leaves_no_artefact_and_the_next_one_removes_its_files(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "toy"
+    killed = subprocess.run([sys.executable, "-c", HALF_WAY, out], timeout=60, check=False)
+    assert killed.returncode == -9
+    assert not out.exists()
+    with artefact.locked(out), artefact.staged(out) as folder:
+        assert list(folder.iterdir()) == []
+        write(folder)
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".toy.lock", "toy"]
+
+
+def test_a_file_that_is_no_graph_is_refused_by_name(tmp_path: Path) -> None:
+    write(tmp_path, b"no graph")
+    with pytest.raises(ArtefactError, match=r"model\.onnx cannot be run by ONNX Runtime"):
+        load_predictor(artefact.load(tmp_path))

@@ -1,0 +1,185 @@
+"""Instances become a matrix, or an error that names what is wrong."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.service.http.v2_codec import to_matrix
+from tidegate.service.http.v2_tensors import Tensor
+from tidegate.service.model.features import (
+    BLOCK_ROWS,
+    MAX_DETAILS,
+    MAX_ROWS,
+    Feature,
+    Schema,
+    fault_of,
+)
+from tidegate.service.problems import RequestError
+
+CARRIER = Feature(name="carrier", kind="category", categories=("AA", "UA"))
+HOUR = Feature(name="hour", kind="integer", minimum=0, maximum=23)
+TEMP = Feature(name="temp", minimum=-130, maximum=150, missing=True)
+RUNWAY = Feature(name="runway", kind="category", categories=("N", "S"), missing=True)
+SCHEMA = Schema([CARRIER, HOUR, TEMP, RUNWAY])
+GOOD: dict[str, Any] = {"carrier": "UA", "hour": 5, "temp": 39.5, "runway": "S"}
+
+
+def faults(instances: object) -> list[tuple[str, str]]:
+    """Where and of which type the faults are."""
+    with pytest.raises(RequestError) as caught:
+        SCHEMA.encode(instances)
+    assert caught.value.status == 422
+    return [(".".join(map(str, d.loc)), d.type) for d in caught.value.details]
+
+
+def test_categories_become_their_position_and_missing_values_nan() -> None:
+    matrix = SCHEMA.encode([GOOD, {"carrier": "AA", "hour": 0, "temp": None, "runway": None}])
+    assert matrix.dtype == np.float32
+    assert matrix.flags["C_CONTIGUOUS"]
+    np.testing.assert_array_equal(matrix, [[1, 5, 39.5, 1], [0, 0, np.nan, np.nan]])
+
+
+def test_an_optional_value_may_be_absent() -> None:
+    matrix = SCHEMA.encode([{"carrier": "UA", "hour": 5}, GOOD])
+    np.testing.assert_array_equal(matrix, [[1, 5, np.nan, np.nan], [1, 5, 39.5, 1]])
+
+
+@pytest.mark.parametrize(
+    ("change", "where", "kind"),
+    [
+        ({"carrier": "ZZ"}, "carrier", "literal_error"),
+        ({"carrier": 7}, "carrier", "string_type"),
+        ({"carrier": None}, "carrier", "string_type"),
+        ({"carrier": ["UA"]}, "carrier", "string_type"),
+        ({"hour": "5"}, "hour", "float_type"),
+        ({"hour": True}, "hour", "float_type"),
+        ({"hour": None}, "hour", "float_type"),
+        ({"hour": 5.5}, "hour", "int_from_float"),
+        ({"hour": -1}, "hour", "greater_than_equal"),
+        ({"hour": 24}, "hour", "less_than_equal"),
+        ({"hour": 10**400}, "hour", "finite_number"),
+        ({"temp": 1e39}, "temp", "finite_number"),
+        ({"temp": math.inf}, "temp", "finite_number"),
+        ({"temp": {}}, "temp", "float_type"),
+        ({"runway": "X"}, "runway", "literal_error"),
+        ({"wind": 3}, "wind", "extra_forbidden"),
+    ],
+)
+def test_a_wrong_value_is_named(change: dict[str, Any], where: str, kind: str) -> None:
+    assert faults([GOOD, GOOD | change]) == [(f"body.instances.1.{where}", kind)]
+
+
+def test_a_missing_value_is_named() -> None:
+    assert faults([{"carrier": "UA"}]) == [("body.instances.0.hour", "missing")]
+
+
+@pytest.mark.parametrize(
+    ("instances", "where", "kind"),
+    [
+        (None, "body.instances", "list_type"),
+        ({"carrier": "UA"}, "body.instances", "list_type"),
+        ([], "body.instances", "too_short"),
+        ([GOOD] * (MAX_ROWS + 1), "body.instances", "too_long"),
+        ([GOOD, 3], "body.instances.1", "dict_type"),
+        (["carrier"], "body.instances.0", "dict_type"),
+        ([[1, 5, 39.5, 1]], "body.instances.0", "dict_type"),
+    ],
+)
+def test_a_wrong_list_is_named(instances: object, where: str, kind: str) -> None:
+    assert faults(instances) == [(where, kind)]
+
+
+def test_many_faults_are_named_up_to_a_limit() -> None:
+    assert len(faults([GOOD | {"hour": 99}] * 100)) == MAX_DETAILS
+
+
+def test_a_fault_among_many_rows_is_found_without_validating_each_value(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked_at: list[object] = []
+
+    def counted(feature: Feature, value: object, *, given: bool = True) -> tuple[str, str] | None:
+        looked_at.append(value)
+        return fault_of(feature, value, given=given)
+
+    monkeypatch.setattr("tidegate.service.model.features.fault_of", counted)
+    rows: list[dict[str, Any]] = [{"x": 1.0} for _ in range(MAX_ROWS)]
+    rows[-2]["x"] = "wrong"
+    with pytest.raises(RequestError) as caught:
+        Schema([Feature(name="x")]).encode(rows)
+    (detail,) = caught.value.details
+    assert detail.loc == ("body", "instances", MAX_ROWS - 2, "x")
+    assert len(looked_at) <= BLOCK_ROWS
+
+
+def test_a_long_list_of_categories_is_shortened_in_the_message() -> None:
+    schema = Schema([Feature(name="dest", kind="category", categories=tuple(map(str, range(99))))])
+    with pytest.raises(RequestError, match="and 79 more"):
+        schema.encode([{"dest": "nowhere"}])
+
+
+def test_a_model_of_many_features_does_not_name_them_all_for_each_fault() -> None:
+    schema = Schema([Feature(name=f"sensor_{number}", missing=True) for number in range(1000)])
+    with pytest.raises(RequestError) as caught:
+        schema.encode([{f"x{number}": 1 for number in range(MAX_DETAILS)}])
+    details = caught.value.details
+    assert len(details) == MAX_DETAILS
+    assert details[0].msg.endswith("sensor_18, sensor_19 and 980 more (see /docs)")
+    with pytest.raises(RequestError) as caught:
+        to_matrix(schema, [Tensor("x", "FP32", (1,), [1.0])])
+    assert str(caught.value).endswith("and 980 more (see /docs)")
+
+
+def test_a_single_feature_works() -> None:
+    schema = Schema([Feature(name="x")])
+    np.testing.assert_array_equal(schema.encode([{"x": 1}, {"x": 2.5}]), [[1], [2.5]])
+
+
+def test_columns_are_checked_like_instances() -> None:
+    matrix = SCHEMA.encode_columns([["UA"], [5], [None], ["N"]], ("inputs",))
+    np.testing.assert_array_equal(matrix, [[1, 5, np.nan, 0]])
+    with pytest.raises(RequestError, match=r"inputs\.0\.hour: Input should be at most 23"):
+        SCHEMA.encode_columns([["UA"], [99], [None], ["N"]], ("inputs",))
+
+
+values = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.integers(0, 23),
+    st.floats(allow_nan=False),
+    st.sampled_from(["AA", "UA", "N", "", "zz"]),
+    st.lists(st.integers(), max_size=1),
+)
+instances = st.dictionaries(st.sampled_from(["carrier", "hour", "temp", "runway", "x"]), values)
+good = st.fixed_dictionaries(
+    {"carrier": st.sampled_from(["AA", "UA"]), "hour": st.integers(0, 23)},
+    optional={
+        "temp": st.one_of(st.none(), st.floats(-130, 150, width=32)),
+        "runway": st.sampled_from(["N", "S", None]),
+    },
+)
+
+
+@given(st.lists(st.one_of(instances, good), min_size=1, max_size=4))
+def test_the_fast_validation_accepts_exactly_what_the_slow_one_accepts(
+    rows: list[dict[str, Any]],
+) -> None:
+    faultless = not list(SCHEMA._faults(rows, ("body",)))
+    if faultless:
+        assert SCHEMA.encode(rows).shape == (len(rows), 4)
+    else:
+        assert faults(rows)
+
+
+@given(st.lists(good, min_size=1, max_size=4))
+def test_decoding_gives_back_what_was_encoded(rows: list[dict[str, Any]]) -> None:
+    matrix = SCHEMA.encode(rows)
+    again = SCHEMA.encode(SCHEMA.decode(matrix))
+    np.testing.assert_array_equal(matrix, again)

@@ -1,0 +1,63 @@
+"""How many rows stay on the event loop is measured on each model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tidegate.service.model.artefact import Artefact
+from tidegate.service.model.features import Matrix, Schema
+from tidegate.service.model.inline_rows import INLINE_SECONDS, TRIES, inline_rows, typical_rows
+
+
+class TimedModel:
+    """A model whose calls take `call` and `row` seconds on its own clock, and `hiccup` the first time."""
+
+    def __init__(self, call: float, row: float, hiccup: float = 0.0) -> None:
+        self.call, self.row, self.hiccup = call, row, hiccup
+        self.now, self.calls = 0.0, 0
+
+    def predict(self, matrix: Matrix) -> None:
+        self.calls += 1
+        self.now += self.call + self.row * len(matrix) + self.hiccup
+        self.hiccup = 0.0
+
+    def clock(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("call", "row", "most"),
+    [
+        (0.0, INLINE_SECONDS / 1000, 32),
+        (0.0, INLINE_SECONDS / 20, 16),
+        (INLINE_SECONDS / 2, INLINE_SECONDS / 8.1, 4),
+        (0.0, INLINE_SECONDS * 2, 0),
+    ],
+)
+def test_batches_within_the_time_limit_run_on_the_event_loop(
+    call: float, row: float, most: int
+) -> None:
+    model = TimedModel(call, row)
+    assert inline_rows(model.predict, np.zeros((1, 3), np.float32), model.clock) == most
+
+
+def test_a_slow_model_is_called_a_few_times_and_an_interruption_does_not_count() -> None:
+    slow, interrupted = TimedModel(0.1, 0.1), TimedModel(0, 0, hiccup=1)
+    assert inline_rows(slow.predict, np.zeros((1, 3), np.float32), slow.clock) == 0
+    assert slow.calls == TRIES
+    very_slow = TimedModel(10, 10)
+    assert inline_rows(very_slow.predict, np.zeros((1, 3), np.float32), very_slow.clock) == 0
+    assert very_slow.calls == 1, "else it would not be ready in time"
+    assert inline_rows(interrupted.predict, np.zeros((1, 3), np.float32), interrupted.clock) == 32
+
+
+def test_a_model_is_measured_on_its_samples_or_on_zeros(flights: Artefact, tmp_path: Path) -> None:
+    schema = Schema(flights.manifest.features)
+    rows = typical_rows(flights, schema)
+    assert rows.shape == (32, len(schema.names))
+    assert len(np.unique(rows, axis=0)) == 32
+    bare = Artefact(tmp_path, flights.manifest)
+    assert not typical_rows(bare, schema).any()

@@ -1,0 +1,254 @@
+"""After an answer: a shadow scores its share and rows are kept, and neither costs anybody an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from challengers import make_challenger
+
+from tidegate.drift.feedback.retained_rows import EVENT_ROWS, outcome_id
+from tidegate.retraining.stored_rows import join
+from tidegate.runtime.metrics_text import sample_value
+from tidegate.service.model.artefact import Artefact, Manifest
+from tidegate.service.serving.background import BackgroundWorker
+from tidegate.service.serving.shadow import incompatibility
+
+from ..conftest import Serve, Served, until
+
+
+@pytest.fixture(scope="session")
+def challenger(flights: Artefact, tmp_path_factory: pytest.TempPathFactory) -> Artefact:
+    """A challenger that learned from some days of March."""
+    return make_challenger(flights, tmp_path_factory.mktemp("challenger") / "flights-next")
+
+
+def value(metrics: str, name: str, **labels: str) -> float:
+    found = sample_value(metrics, name, **labels)
+    return -1.0 if found is None else found
+
+
+async def predict(served: Served, instances: list[dict[str, Any]]) -> dict[str, Any]:
+    answer = await served.client.post("/predict", json={"instances": instances})
+    assert answer.status_code == 200
+    return dict(answer.json())
+
+
+async def test_the_shadow_agrees_as_often_as_its_own_answers_are_the_same(
+    serve: Serve, samples: list[dict[str, Any]], challenger: Artefact
+) -> None:
+    async with serve(model=challenger.path) as alone:
+        theirs = await predict(alone, samples[:200])
+    shadow = {"shadow_path": challenger.path, "shadow_share": 1}
+    async with serve(model_settings=shadow) as served:
+        await until(lambda: loaded(served))
+        ours = await predict(served, samples[:200])
+        await until(lambda: bool(served.events("shadow")))
+        metrics = (await served.client.get("/metrics")).text
+        (event,) = served.events("shadow")
+    pairs = list(zip(ours["predictions"], theirs["predictions"], strict=True))
+    agreed = sum(one["label"] == other["label"] for one, other in pairs)
+    assert 0 < agreed < 200
+    of = {"version": ours["model"]["version"], "shadow": challenger.manifest.version}
+    assert value(metrics, "ml_shadow_predictions_total", agree="true", **of) == agreed
+    assert value(metrics, "ml_shadow_predictions_total", agree="false", **of) == 200 - agreed
+    assert event["trace"]["id"] == ours["trace_id"]
+    told = event["tidegate"]["shadow"]
+    assert (told["version"], told["agreed"]) == (challenger.manifest.version, agreed)
+    same = [
+        other["probability"] if one["label"] == other["label"] else 1 - other["probability"]
+        for one, other in pairs
+    ]
+    assert told["probability"] == pytest.approx(np.mean(same), abs=1e-5)
+
+
+def loaded(served: Served) -> bool:
+    return (
+        served.replica.after_response is not None
+        and served.replica.after_response.shadow is not None
+    )
+
+
+async def test_the_shadow_scores_the_other_protocol_too(
+    serve: Serve, samples: list[dict[str, Any]], challenger: Artefact, flights: Artefact
+) -> None:
+    body = {
+        "inputs": [
+            {
+                "name": feature.name,
+                "shape": [1, 1],
+                "datatype": "BYTES" if feature.kind == "category" else "FP64",
+                "data": [samples[0][feature.name]],
+            }
+            for feature in flights.manifest.features
+        ]
+    }
+    async with serve(model_settings={"shadow_path": challenger.path, "shadow_share": 1}) as served:
+        await until(lambda: loaded(served))
+        answer = await served.client.post("/v2/models/flights/infer", json=body)
+        assert answer.status_code == 200, answer.text
+        await until(lambda: bool(served.events("shadow")))
+
+
+async def test_a_fraction_of_zero_loads_and_scores_nothing(
+    serve: Serve, samples: list[dict[str, Any]], challenger: Artefact
+) -> None:
+    shadow = {"shadow_path": challenger.path, "shadow_share": 0}
+    async with serve(model_settings=shadow) as served:
+        await predict(served, samples[:1])
+        assert not loaded(served)
+
+
+@pytest.mark.parametrize("wrong", ["missing", "itself"])
+async def test_a_shadow_that_cannot_be_loaded_is_logged_and_fails_no_request(
+    wrong: str, serve: Serve, samples: list[dict[str, Any]], flights: Artefact, tmp_path: Path
+) -> None:
+    path = tmp_path / "nothing" if wrong == "missing" else flights.path
+    async with serve(model_settings={"shadow_path": path, "shadow_share": 1}) as served:
+        await until(lambda: any(e["message"] == "shadow refused" for e in served.events("app")))
+        await predict(served, samples[:1])
+        assert not loaded(served)
+
+
+async def test_a_shadow_loads_beside_the_event_loop_and_its_failure_is_logged(
+    serve: Serve, challenger: Artefact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaders: list[threading.Thread] = []
+
+    def broken(*_: object) -> None:
+        loaders.append(threading.current_thread())
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("tidegate.service.serving.shadow.load_predictor", broken)
+    async with serve(model_settings={"shadow_path": challenger.path, "shadow_share": 1}) as served:
+        await until(lambda: any(e["message"] == "shadow not loaded" for e in served.events("app")))
+        assert served.replica.phase == "ready"
+    assert loaders != [threading.main_thread()]
+
+
+async def test_a_shadow_that_fails_is_counted_and_fails_no_request(
+    serve: Serve,
+    samples: list[dict[str, Any]],
+    challenger: Artefact,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with serve(model_settings={"shadow_path": challenger.path, "shadow_share": 1}) as served:
+        await until(lambda: loaded(served))
+        assert served.replica.after_response is not None
+        monkeypatch.setattr(served.replica.after_response.shadow, "_predictor", None)
+        for _ in range(2):
+            await predict(served, samples[:3])
+        async with asyncio.timeout(30):
+            metrics = ""
+            while value(metrics, "ml_shadow_dropped_total", reason="failed") != 6:
+                metrics = (await served.client.get("/metrics")).text
+                await asyncio.sleep(0.002)
+    failures = [e for e in served.events("app") if e["message"] == "work after an answer failed"]
+    assert len(failures) == 1
+
+
+async def test_rows_beyond_the_full_queue_are_dropped_and_counted(
+    serve: Serve,
+    samples: list[dict[str, Any]],
+    challenger: Artefact,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shadow = {"shadow_path": challenger.path, "shadow_share": 1}
+    async with serve(model_settings=shadow, drift={"keep_rows_share": 1}) as served:
+        await until(lambda: loaded(served))
+        monkeypatch.setattr(BackgroundWorker, "offer", lambda self, work: False)
+        await predict(served, samples[:3])
+        metrics = (await served.client.get("/metrics")).text
+    assert value(metrics, "ml_shadow_dropped_total", reason="full") == 3
+    assert value(metrics, "tidegate_rows_kept_total", written="false") == 3
+
+
+async def test_rows_are_retained_with_the_prediction_ids_of_their_labels(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    instances = samples[: EVENT_ROWS + 10]
+    async with serve(drift={"keep_rows_share": 1}) as served:
+        answer = await predict(served, instances)
+        outcomes = [
+            {"prediction_id": one["prediction_id"], "label": "late"}
+            for one in answer["predictions"][5:]
+        ]
+        taken = await served.client.post("/feedback", json={"outcomes": outcomes})
+        assert taken.status_code == 200
+        await until(lambda: len(served.events("rows")) == 2)
+        metrics = (await served.client.get("/metrics")).text
+        rows, labels = served.events("rows"), served.events("outcome")
+    found = join(rows, labels, "flights")
+    assert (found.rows, found.labels, len(found.kept)) == (
+        len(instances),
+        len(outcomes),
+        len(outcomes),
+    )
+    assert [one.row for one in found.kept] == instances[5:]
+    assert {one.label for one in found.kept} == {"late"}
+    assert value(metrics, "tidegate_rows_kept_total", written="true") == len(instances)
+    stored = orjson.dumps(rows).decode()
+    assert answer["predictions"][0]["prediction_id"] not in stored  # it could be used for a label
+    assert outcome_id(answer["predictions"][0]["prediction_id"]) in stored
+
+
+async def test_no_row_is_retained_by_default(serve: Serve, samples: list[dict[str, Any]]) -> None:
+    async with serve() as served:
+        await predict(served, samples[:3])
+        assert served.replica.after_response is not None
+    assert served.events("rows") == []
+    assert served.events("request") != []
+
+
+def test_queued_work_runs_in_order_and_closing_finishes_it() -> None:
+    done: list[int] = []
+    worker = BackgroundWorker()
+    for number in range(100):
+        assert worker.offer(partial(done.append, number))
+    worker.close(60)
+    assert done == list(range(100))
+
+
+def test_a_full_queue_refuses_work_and_closing_drops_the_oldest() -> None:
+    started, release, finished = threading.Event(), threading.Event(), threading.Event()
+    done: list[str] = []
+
+    def block() -> None:
+        started.set()
+        release.wait(10)
+
+    def last() -> None:
+        done.append("last")
+        finished.set()
+
+    worker = BackgroundWorker(2)
+    assert worker.offer(block)
+    assert started.wait(10)
+    assert worker.offer(partial(done.append, "oldest"))
+    assert worker.offer(last)
+    assert not worker.offer(partial(done.append, "refused"))
+    worker.close(0)
+    release.set()
+    assert finished.wait(10)
+    assert done == ["last"]
+
+
+def test_closing_a_worker_without_work_returns_at_once() -> None:
+    BackgroundWorker().close()
+
+
+def test_a_model_with_other_features_or_classes_is_no_shadow(flights: Artefact) -> None:
+    manifest = flights.manifest
+    other = manifest.model_copy(update={"version": "other"})
+    assert incompatibility(manifest, other) == ""
+    assert "which is the serving model" in incompatibility(manifest, manifest)
+    fewer = other.model_copy(update={"features": manifest.features[1:]})
+    assert incompatibility(manifest, fewer) == "has other features, or another order of them"
+    classes: Manifest = other.model_copy(update={"classes": ("yes", "no")})
+    assert incompatibility(manifest, classes) == "has other classes: yes, no"

@@ -1,0 +1,275 @@
+"""A replica holds its slots for the device's time, and gives them back when a client leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from time import perf_counter_ns, sleep
+from typing import Any
+
+import orjson
+import pytest
+from starlette.types import Message
+
+from tidegate.service.model.features import Matrix
+from tidegate.service.model.inline_rows import INLINE_SECONDS
+from tidegate.service.model.predictor import Prediction, Predictor
+from tidegate.service.model.work import Work, device_seconds, work_of
+from tidegate.service.problems import RequestError
+from tidegate.service.serving.client_disconnect import cancel_on_disconnect
+from tidegate.settings import Device
+
+from ..conftest import Serve, Served, until
+
+
+@pytest.mark.parametrize(
+    ("rows", "work"), [(1, "light"), (2, "medium"), (32, "medium"), (33, "heavy"), (4096, "heavy")]
+)
+def test_the_kind_of_a_request_follows_its_rows(rows: int, work: Work) -> None:
+    assert work_of(rows) == work
+
+
+@pytest.mark.parametrize(("work", "seconds"), [("light", 0.03), ("medium", 0.08), ("heavy", 0.2)])
+def test_a_simulated_device_takes_its_time_by_kind(work: Work, seconds: float) -> None:
+    assert device_seconds(Device(simulated=True), work) == seconds
+    assert device_seconds(Device(), work) == 0
+
+
+async def test_the_simulated_device_holds_the_slot_and_is_named(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    async with serve(device={"simulated": True, "light_seconds": 0.05}) as served:
+        before_ns = perf_counter_ns()
+        answer = await served.client.post("/predict", json={"instances": samples[:1]})
+        spent_ns = perf_counter_ns() - before_ns
+        metrics = (await served.client.get("/metrics")).text
+        tally = served.replica.recorder.statistics
+    assert answer.json()["device"] == "simulated"
+    assert 50e6 <= tally.slot_ns < spent_ns
+    assert 'tidegate_slot_seconds_bucket{le="0.04"} 0.0' in metrics
+
+
+async def test_requests_beyond_the_slots_wait_in_order(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    device = {"simulated": True, "light_seconds": 0.04}
+    async with serve(device=device, slots={"per_replica": 2}) as served:
+        body, slots = {"instances": samples[:1]}, served.replica.slots
+        held = [await slots.acquire() for _ in range(2)]
+        asked = [asyncio.create_task(served.client.post("/predict", json=body)) for _ in range(6)]
+        await until(lambda: slots.waiting == 6)
+        for slot in held:
+            slots.release(slot)
+        answers = await asyncio.gather(*asked)
+        waits = sorted(event["tidegate"]["queue_ns"] for event in served.events())
+    assert [answer.status_code for answer in answers] == [200] * 6
+    assert waits[2] > 40e6, "all but the first two wait for a round of 40 ms"
+    assert waits[4] > 80e6, "and the last two for another"
+    assert served.replica.recorder.statistics.queue_ns == sum(waits)
+
+
+async def test_a_full_queue_is_a_503(serve: Serve, samples: list[dict[str, Any]]) -> None:
+    async with serve(slots={"per_replica": 1, "wait_length": 0}) as served:
+        body = {"instances": samples[:1]}
+        with await served.replica.slots.acquire():
+            refused = await served.client.post("/predict", json=body)
+        assert (await served.client.post("/predict", json=body)).status_code == 200
+    assert refused.status_code == 503
+    assert refused.headers["retry-after"] == "2"
+    assert refused.json()["detail"][0]["type"] == "no_slot"
+    event = next(e for e in served.events() if e["event"]["outcome"] == "failure")
+    assert event["error"]["type"] == "no_slot"
+
+
+async def post(served: Served, body: bytes, leave: asyncio.Event) -> list[Message]:
+    """Send a request of a client that leaves when it is told to."""
+    sent: list[Message] = []
+    incoming: list[Message] = [{"type": "http.request", "body": body}]
+
+    async def receive() -> Message:
+        if incoming:
+            return incoming.pop()
+        await leave.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/predict",
+        "raw_path": b"/predict",
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/json")],
+        "scheme": "http",
+        "server": ("flights", 80),
+    }
+    await served.app(scope, receive, send)
+    return sent
+
+
+async def test_a_client_that_disconnects_releases_its_slot(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    device = {"simulated": True, "light_seconds": 30}
+    async with serve(device=device, slots={"per_replica": 1}) as served:
+        body, leave = orjson.dumps({"instances": samples[:1]}), asyncio.Event()
+        working = asyncio.create_task(post(served, body, leave))
+        await until(lambda: served.replica.slots.busy == 1)
+        waiting = asyncio.create_task(post(served, body, leave))
+        await until(lambda: served.replica.slots.waiting == 1)
+        leave.set()
+        await asyncio.wait_for(asyncio.gather(working, waiting), 5)
+        assert (served.replica.slots.busy, served.replica.slots.waiting) == (0, 0)
+    assert served.replica.recorder.statistics.batches == 0
+    assert [event["error"]["type"] for event in served.events()] == ["client_gone"] * 2
+
+
+class HeldModel:
+    """Makes each prediction slow, and from `hold` on wait until `go`: as a model of minutes would."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.hold, self.go = threading.Event(), threading.Event()
+        predict = Predictor.predict
+
+        def held(predictor: Predictor, matrix: Matrix) -> Prediction:
+            sleep(10 * INLINE_SECONDS)
+            if self.hold.is_set():
+                self.go.wait(30)
+            return predict(predictor, matrix)
+
+        patch.setattr(Predictor, "predict", held)
+
+
+async def test_a_slow_model_never_blocks_the_event_loop(
+    serve: Serve, samples: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = HeldModel(monkeypatch)
+    async with serve(slots={"per_replica": 2}) as served:
+        model.hold.set()
+        body = {"instances": samples[:1]}
+        asked = [asyncio.create_task(served.client.post("/predict", json=body)) for _ in range(2)]
+        await until(lambda: served.replica.slots.busy == 2)
+        ready = await served.client.get("/ready")
+        model.go.set()
+        answers = await asyncio.gather(*asked)
+    assert ready.status_code == 200
+    assert [answer.status_code for answer in answers] == [200, 200]
+
+
+async def test_a_slot_is_in_use_until_its_thread_ends_after_a_disconnect(
+    serve: Serve, samples: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = HeldModel(monkeypatch)
+    async with serve(slots={"per_replica": 1, "wait_length": 0}) as served:
+        model.hold.set()
+        body, leave = orjson.dumps({"instances": samples[:1]}), asyncio.Event()
+        working = asyncio.create_task(post(served, body, leave))
+        await until(lambda: served.replica.slots.busy == 1)
+        leave.set()
+        await until(lambda: working.cancelling() > 0)
+        refused = await served.client.post("/predict", json={"instances": samples[:1]})
+        assert served.replica.slots.busy == 1
+        model.go.set()
+        await asyncio.wait_for(working, 30)
+        assert served.replica.slots.busy == 0
+    assert refused.status_code == 503
+    assert {event["error"]["type"] for event in served.events()} == {"client_gone", "no_slot"}
+    assert served.replica.recorder.statistics.batches == 0
+
+
+async def test_an_unexpected_error_while_loading_fails_the_replica_and_is_logged(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("tidegate.service.serving.replica.make_monitor", broken)
+    async with serve() as served:
+        ready = await served.client.get("/ready")
+        logged = next(e for e in served.events("app") if e["message"] == "model not loaded")
+    assert (ready.status_code, ready.json()["status"]) == (503, "failed")
+    assert ready.json()["reason"].endswith("cannot be loaded: ZeroDivisionError: a bug")
+    assert "in broken" in logged["error"]["stack_trace"]
+
+
+async def test_many_rows_run_in_a_thread_with_the_same_answers(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    async with serve() as served:
+        together = await served.client.post("/predict", json={"instances": samples[:64]})
+        halves = [
+            (await served.client.post("/predict", json={"instances": samples[start : start + 32]}))
+            for start in (0, 32)
+        ]
+    split = [row for half in halves for row in half.json()["predictions"]]
+    for one, other in zip(together.json()["predictions"], split, strict=True):
+        assert one["label"] == other["label"]
+        assert one["probability"] == pytest.approx(other["probability"], abs=2e-6)
+
+
+async def test_the_counter_of_each_label_starts_at_0(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
+    async with serve() as served:
+        before = (await served.client.get("/metrics")).text
+        answer = await served.client.post("/predict", json={"instances": samples[:100]})
+        after = (await served.client.get("/metrics")).text
+    version = answer.json()["model"]["version"]
+    labels = [prediction["label"] for prediction in answer.json()["predictions"]]
+    series = 'tidegate_predictions_total{label="%s",model="flights",version="%s"} %.1f'
+    for label in ("late", "on_time"):
+        assert series % (label, version, 0) in before
+        assert series % (label, version, labels.count(label)) in after
+
+
+async def stays() -> Message:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def leaves() -> Message:
+    return {"type": "http.disconnect"}
+
+
+async def test_a_cancelled_request_is_not_a_disconnected_client() -> None:
+    async def work() -> None:
+        async with cancel_on_disconnect(stays):
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_disconnect_at_the_end_does_not_cancel_the_following_code() -> None:
+    done: list[str] = []
+
+    async def work() -> None:
+        try:
+            async with cancel_on_disconnect(leaves):
+                await asyncio.sleep(0)  # the watcher sees it, and this ends in the same turn
+        except RequestError as error:
+            done.append(error.type)
+        await asyncio.sleep(0)
+        done.append("went on")
+
+    await asyncio.create_task(work())
+    assert done == ["client_gone", "went on"]
+
+
+@pytest.mark.parametrize("tracing", ["native", "opentelemetry", "off"])
+async def test_each_tracing_mode_has_the_spans_of_a_request(
+    serve: Serve, samples: list[dict[str, Any]], tracing: str
+) -> None:
+    telemetry = {"tracing": tracing, "sample_ratio": 1.0}
+    device = {"simulated": True, "light_seconds": 0.01}
+    async with serve(telemetry=telemetry, device=device) as served:
+        answer = await served.client.post("/predict", json={"instances": samples[:1]})
+    assert answer.status_code == 200
+    spans = {event["span"]["name"] for event in served.events("span")}
+    parts = {"request.parse", "slot.wait", "model.predict", "device.simulated", "response.encode"}
+    assert parts & spans == (set() if tracing == "off" else parts)

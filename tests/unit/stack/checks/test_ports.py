@@ -1,0 +1,124 @@
+"""Ports: which are wanted, and what a person is told when one cannot be had."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from ports import free_port, free_ports
+
+from tidegate.settings import load
+from tidegate.stack.checks.ports import Wanted, port_problems, wanted_ports
+
+PORT = free_port()
+
+
+def test_every_port_of_the_stack_is_wanted_by_the_name_of_its_setting() -> None:
+    wanted = {one.setting: one.port for one in wanted_ports(load(replicas={"max": 3}))}
+    assert wanted == {
+        "gateway.port": 8000,
+        "gateway.metrics_port": 8405,
+        "prometheus.port": 9090,
+        "collector.metrics_port": 9101,
+        "autoscaler.metrics_port": 9102,
+        "drift.watch_port": 9105,
+        "replicas.first_port": 18001,
+        "replicas.first_port + 1": 18002,
+        "replicas.first_port + 2": 18003,
+        "replicas.first_port + 3": 18004,  # while a new model takes over
+    }
+
+
+def test_what_does_not_run_wants_no_port() -> None:
+    wanted = wanted_ports(load(autoscaler={"enabled": False}, drift={"watch": False}))
+    named = {one.setting for one in wanted}
+    assert not {"autoscaler.metrics_port", "drift.watch_port"} & named
+
+
+def test_free_ports_are_no_problem() -> None:
+    assert port_problems([Wanted("gateway.port", "127.0.0.1", PORT)]) == []
+
+
+def test_a_taken_port_is_named_with_its_setting_and_the_process_that_holds_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        problems = port_problems([Wanted("gateway.port", "127.0.0.1", port)])
+    assert len(problems) == 1
+    start = f"port {port} (gateway.port) is taken by process {os.getpid()} ("
+    assert problems[0].startswith(start)
+
+
+def test_a_holder_that_may_not_be_looked_at_is_of_another_user(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def denied(kind: str) -> None:
+        raise psutil.AccessDenied(msg=kind)
+
+    monkeypatch.setattr(psutil, "net_connections", denied)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        wanted = Wanted("gateway.port", "127.0.0.1", taken.getsockname()[1])
+        (problem,) = port_problems([wanted])
+    assert "is taken by a process of another user" in problem
+    assert problem.endswith("or set gateway.port to a free port")
+
+
+def test_ports_of_another_stack_are_told_once_with_how_to_stop_it(tmp_path: Path) -> None:
+    ports = free_ports(2)
+    listening = (
+        "import socket, sys\n"
+        "held = [socket.create_server(('127.0.0.1', int(port))) for port in sys.argv[1:]]\n"
+        "print('up', flush=True)\nsys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", listening, str(ports), str(ports + 1)],
+        env={**os.environ, "TIDEGATE_STACK__DATA_DIR": str(tmp_path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        problems = port_problems(
+            [
+                Wanted("gateway.port", "127.0.0.1", ports),
+                Wanted("autoscaler.metrics_port", "127.0.0.1", ports + 1),
+            ]
+        )
+        other.communicate()
+    (problem,) = problems
+    assert problem == (
+        f"another stack, in {tmp_path}, has the ports {ports} (gateway.port), {ports + 1} "
+        f"(autoscaler.metrics_port): stop it with `TIDEGATE_STACK__DATA_DIR={tmp_path} tidegate down`, "
+        "or set other ports here"
+    )
+
+
+def test_a_port_taken_on_all_addresses_is_taken_on_ours() -> None:
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        assert port_problems([Wanted("prometheus.port", "127.0.0.1", taken.getsockname()[1])])
+
+
+def test_two_settings_with_one_port_are_both_named() -> None:
+    problems = port_problems(
+        [Wanted("gateway.port", "127.0.0.1", PORT), Wanted("prometheus.port", "127.0.0.1", PORT)]
+    )
+    assert problems == [f"port {PORT} is wanted twice: by gateway.port and by prometheus.port"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        (Wanted("replicas.first_port + 5", "127.0.0.1", 65536), "ports end at 65535"),
+        (Wanted("gateway.port", "192.0.2.1", PORT), "cannot be opened on 192.0.2.1 (stack.host)"),
+        (Wanted("gateway.port", "no host", PORT), "cannot be opened on no host (stack.host)"),
+        (Wanted("gateway.port", "2001:db8::1", PORT), "cannot be opened on 2001:db8::1"),
+    ],
+)
+def test_a_port_that_cannot_be_opened_says_why(wanted: Wanted, words: str) -> None:
+    (problem,) = port_problems([wanted])
+    assert words in problem
+    assert wanted.setting in problem

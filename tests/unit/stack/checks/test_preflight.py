@@ -1,0 +1,83 @@
+"""What stands against a start is told before anything is started."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tidegate.settings import load
+from tidegate.stack import disk
+from tidegate.stack.checks.preflight import (
+    model_problem,
+    policy_problem,
+    replicas_problem,
+    start_problems,
+)
+from tidegate.stack.disk import folder_problem
+
+
+@pytest.mark.parametrize("policy", ["surge", "vertical:most_factor=3"])
+def test_a_policy_that_changes_slots_wants_to_know_how_many_there_may_be(policy: str) -> None:
+    assert policy_problem(load(autoscaler={"policy": policy}, slots={"per_replica": 3})) == (
+        f"autoscaler.policy: {policy!r} changes the slots of replicas: set slots.max above"
+        " slots.per_replica, which is 3, or take another policy"
+    )
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"autoscaler": {"policy": "surge"}, "slots": {"max": 4}},
+        {"autoscaler": {"policy": "surge", "enabled": False}},
+        {"autoscaler": {"policy": "sloq"}},
+    ],
+)
+def test_otherwise_there_is_no_problem(sections: dict[str, Any]) -> None:
+    assert policy_problem(load(**sections)) == ""
+
+
+@pytest.mark.parametrize(
+    ("start", "autoscaler", "said"),
+    [
+        (0, {}, ""),
+        (1, {"enabled": False}, ""),
+        (0, {"enabled": False}, "with 0 and autoscaler.enabled = false nobody"),
+        (0, {"dry_run": True}, "with 0 and autoscaler.dry_run = true nobody"),
+    ],
+)
+def test_a_stack_that_would_never_have_a_replica_does_not_start(
+    start: int, autoscaler: dict[str, bool], said: str
+) -> None:
+    problem = replicas_problem(load(replicas={"min": 0, "start": start}, autoscaler=autoscaler))
+    assert said in problem
+    assert bool(problem) == bool(said)
+
+
+async def test_a_full_disk_is_the_first_thing_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert folder_problem(tmp_path / "data") == ""
+    monkeypatch.setattr(disk, "LEAST_BYTES", 2**62)
+    problem = folder_problem(tmp_path / "data")
+    assert problem.startswith(f"the disk of {tmp_path}/data is full (")
+    found = await start_problems(load(stack={"data_dir": tmp_path / "data"}))
+    assert found[0] == problem
+
+
+def test_a_data_folder_below_a_file_cannot_be_written_to(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert f"{tmp_path}/file cannot be written to" in folder_problem(tmp_path / "file" / "data")
+
+
+def test_a_model_whose_files_are_not_those_of_its_manifest_is_refused_before_the_start(
+    artefact: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "model"
+    shutil.copytree(artefact, broken)
+    assert model_problem(load(model={"path": broken})) == ""
+    (broken / "model.onnx").write_bytes(b"not a model")
+    problem = model_problem(load(model={"path": broken}))
+    assert f"{broken}/model.onnx is not the file that manifest.json names" in problem

@@ -1,0 +1,158 @@
+"""Small real programs for the supervisor's parts to keep, and what these parts need."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from pathlib import Path
+
+import pytest
+
+from tidegate.runtime.event_log import EventLog
+from tidegate.runtime.http_probe import Probe, probe_session
+from tidegate.settings import load
+from tidegate.stack.processes.process import Command, tail
+from tidegate.stack.processes.process_supervisor import Program
+
+# Answers /ready while there is no file `unready` in its folder; SIGTERM ends it when there is no file `busy`
+# and `linger` seconds are over.
+SERVER = """
+import http.server, os, signal, sys, threading, time
+port, linger = int(sys.argv[1]), float(sys.argv[2])
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(503 if os.path.exists("unready") else 200)
+        self.end_headers()
+    def log_message(self, *_): pass
+def drain():
+    time.sleep(linger)
+    while os.path.exists("busy"):
+        time.sleep(0.01)
+    os._exit(0)
+def end(*_):
+    threading.Thread(target=drain).start()
+signal.signal(signal.SIGTERM, end)
+print("listening", flush=True)
+http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+"""
+
+
+# Holds a data folder as a supervisor does, without a control socket; deaf to SIGTERM if told so.
+HOLD = """
+import signal, sys
+from pathlib import Path
+from tidegate.stack.data_folder import Layout
+if sys.argv[2] == "deaf":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+layout = Layout(Path(sys.argv[1]))
+layout.make()
+with layout.locked():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+Eventually = Callable[..., Coroutine[None, None, None]]
+
+
+@pytest.fixture
+def eventually() -> Eventually:
+    """Waits until a probe is true."""
+
+    async def wait(probe: Callable[[], object], seconds: float = 20) -> None:
+        deadline = time.monotonic() + seconds
+        while not probe():
+            assert time.monotonic() < deadline, "it did not come about"
+            await asyncio.sleep(0.01)
+
+    return wait
+
+
+@pytest.fixture
+def alive() -> Callable[[int], bool]:
+    """Whether a process runs; a zombie does not."""
+
+    def look(pid: int) -> bool:
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+        except FileNotFoundError:
+            return False
+        return stat.rpartition(")")[2].split()[0] != "Z"
+
+    return look
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> Callable[..., Command]:
+    """A command that runs Python code in the test's folder."""
+
+    def make(code: str, *arguments: object) -> Command:
+        argv = (sys.executable, "-c", code, *map(str, arguments))
+        return Command(argv, {"PATH": os.environ["PATH"]}, tmp_path)
+
+    return make
+
+
+@pytest.fixture
+def server(tmp_path: Path, python: Callable[..., Command]) -> Callable[..., Program]:
+    """A program that serves HTTP on a port."""
+
+    def make(
+        name: str,
+        port: int,
+        *,
+        code: str = SERVER,
+        before: str = "",
+        linger: float = 0.0,
+        start_seconds: float = 20.0,
+        stop_seconds: float = 10.0,
+    ) -> Program:
+        address, output = f"http://127.0.0.1:{port}", tmp_path / f"{name}.log"
+        return Program(
+            name=name,
+            command=python(before + code, port, linger),
+            output=output,
+            ready_url=f"{address}/ready",
+            address=address,
+            start_seconds=start_seconds,
+            stop_seconds=stop_seconds,
+            last_words=lambda: tail(output),
+        )
+
+    return make
+
+
+@pytest.fixture
+def event_log(tmp_path: Path) -> EventLog:
+    return EventLog.to_files(load(stack={"data_dir": tmp_path / "data"}), "stack", "stack")
+
+
+@pytest.fixture
+async def probe() -> AsyncIterator[Probe]:
+    async with probe_session() as (found, _):
+        yield found
+
+
+@pytest.fixture
+def holder() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts a process that holds a data folder."""
+    started: list[subprocess.Popen[str]] = []
+
+    def hold(folder: Path, *, deaf: bool = False) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", HOLD, str(folder), "deaf" if deaf else ""],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        return process
+
+    yield hold
+    for process in started:
+        process.kill()
+        process.communicate()

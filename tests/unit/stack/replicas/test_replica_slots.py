@@ -1,0 +1,389 @@
+"""The slots of all replicas: what is changed first, and that it comes out right in the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tidegate.resizer.contract import ResizeRefusedError
+from tidegate.runtime.event_log import EventLog
+from tidegate.runtime.slots_file import SlotsFile
+from tidegate.settings import Replicas, load
+from tidegate.stack.gateway.runtime_api import AdminError, GatewayAwayError, read_limits
+from tidegate.stack.processes.process_supervisor import Keeper
+from tidegate.stack.replicas.local_resizer import LocalResizer
+from tidegate.stack.replicas.release import Release
+from tidegate.stack.replicas.replica_slots import SlotsPool, slots_shown
+from tidegate.stack.replicas.replicas import ReplicaPool
+
+Eventually = Callable[..., Coroutine[None, None, None]]
+
+
+@dataclass
+class World:
+    """A gateway and replicas that are numbers, and the order in which they were changed.
+
+    A replica that is `slow` does not follow its file yet.
+    """
+
+    folder: Path
+    limit_of: dict[int, int] = field(default_factory=lambda: {1: 2, 2: 2, 3: 2})
+    replicas: dict[int, int] = field(default_factory=lambda: {1: 2, 2: 2})
+    slow: set[int] = field(default_factory=set)
+    dumb: set[int] = field(default_factory=set)
+    away: bool = False
+    refusing: str = ""
+    configured: int = 2
+    attempts: int = 0
+    broken: list[str] = field(default_factory=list)
+    order: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.file = SlotsFile(self.folder / "slots", most=8)
+
+    async def limits(self) -> dict[int, int]:
+        await asyncio.sleep(0)
+        if self.away:
+            raise GatewayAwayError("away")
+        return dict(self.limit_of)
+
+    async def limit(self, numbers: Iterable[int], slots: int) -> None:
+        await asyncio.sleep(0)
+        if self.away:
+            raise GatewayAwayError("away")
+        self.attempts += 1
+        if self.refusing:
+            raise AdminError(self.refusing)
+        for number in numbers:
+            self.limit_of[number] = slots
+            self.order.append(f"gateway {number}: {slots}")
+        self.check()
+
+    def configure(self, slots: int) -> None:
+        self.configured = slots
+        self.order.append(f"configuration: {slots}")
+
+    async def shown(self, number: int) -> int | None:
+        await asyncio.sleep(0)
+        if number not in self.replicas:
+            return None
+        told, _ = self.file.read()
+        if number not in self.slow and told is not None and self.replicas[number] != told:
+            self.replicas[number] = told
+            self.order.append(f"replica {number}: {told}")
+            self.check()
+        return None if number in self.dumb else self.replicas[number]
+
+    def check(self) -> None:
+        """At no moment is a replica sent more than it works on."""
+        over = [n for n, slots in self.replicas.items() if self.limit_of[n] > slots]
+        self.broken += [f"{n}: {self.limit_of} {self.replicas}" for n in over]
+
+    def agrees(self, slots: int) -> bool:
+        """Whether everything has so many slots."""
+        return {*self.limit_of.values(), *self.replicas.values(), self.configured} == {slots}
+
+    def restart_gateway(self) -> None:
+        """As it starts, with the configuration that there is."""
+        self.limit_of = dict.fromkeys(self.limit_of, self.configured)
+        self.check()
+
+    def start(self, number: int) -> None:
+        """A replica begins with what its file says."""
+        self.replicas[number] = self.file.read()[0] or 2
+        self.check()
+
+    def pool(self, event_log: EventLog) -> SlotsPool:
+        pool = SlotsPool(
+            own=2,
+            file=self.file,
+            gateway=self,
+            configure=self.configure,
+            occupied=lambda: self.replicas,
+            shown=self.shown,
+            event_log=event_log,
+        )
+        pool.begin()
+        return pool
+
+
+@asynccontextmanager
+async def running(pool: SlotsPool) -> AsyncIterator[None]:
+    task = asyncio.create_task(pool.run())
+    try:
+        yield
+        assert not task.done(), task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+@pytest.fixture
+async def pool(world: World, event_log: EventLog) -> AsyncIterator[SlotsPool]:
+    """The slots of that world, looked after."""
+    made = world.pool(event_log)
+    async with running(made):
+        yield made
+
+
+async def test_more_slots_are_there_before_they_are_used(
+    world: World, pool: SlotsPool, event_log: EventLog, eventually: Eventually
+) -> None:
+    pool.resize(4)
+    assert (pool.desired, pool.settled) == (4, False)
+    await eventually(lambda: pool.settled)
+    assert world.limit_of == {1: 4, 2: 4, 3: 4}
+    for number in (1, 2):
+        at = world.order.index
+        assert at(f"replica {number}: 4") < at(f"gateway {number}: 4")
+    # A gateway that is started anew before all have them shall not send more than they take.
+    assert world.order[-1] == "configuration: 4"
+    messages = [entry.message for entry in event_log.recent]
+    assert messages == ["2 → 4 slots a replica asked for", "each replica has 4 slots"]
+
+
+async def test_fewer_slots_are_used_before_they_are_taken_away(
+    world: World, pool: SlotsPool, eventually: Eventually
+) -> None:
+    pool.resize(4)
+    await eventually(lambda: pool.settled)
+    world.order.clear()
+    pool.resize(1)
+    await eventually(lambda: pool.settled)
+    assert world.order[0] == "configuration: 1"
+    assert world.order[1:4] == [f"gateway {number}: 1" for number in (1, 2, 3)]
+    assert sorted(world.order[4:]) == ["replica 1: 1", "replica 2: 1"]
+
+
+async def test_a_replica_that_is_slow_holds_up_no_other(
+    world: World, pool: SlotsPool, eventually: Eventually
+) -> None:
+    world.slow = {1}
+    pool.resize(4)
+    await eventually(lambda: world.limit_of == {1: 2, 2: 4, 3: 4})
+    assert (pool.settled, world.configured) == (False, 2)
+    world.slow = set()
+    await eventually(lambda: pool.settled)
+    assert world.limit_of[1] == world.configured == 4
+
+
+async def test_a_replica_that_does_not_answer_is_not_sent_more(
+    world: World, pool: SlotsPool, eventually: Eventually
+) -> None:
+    world.dumb = {2}
+    pool.resize(4)
+    await eventually(lambda: world.limit_of == {1: 4, 2: 2, 3: 4})
+    assert not pool.settled
+    del world.replicas[2]  # it is gone; whoever takes its number reads the file when it starts
+    await eventually(lambda: pool.settled)
+    assert world.limit_of[2] == 4
+
+
+async def test_nothing_is_taken_away_while_the_gateway_may_still_send_as_many(
+    world: World, pool: SlotsPool, event_log: EventLog, eventually: Eventually
+) -> None:
+    pool.resize(4)
+    await eventually(lambda: pool.settled)
+    world.away = True
+    pool.resize(2)
+    await eventually(lambda: world.configured == 2)
+    await asyncio.sleep(0)
+    assert world.file.read() == (4, "")
+    world.restart_gateway()
+    world.away = False
+    await eventually(lambda: pool.settled)
+    assert world.file.read() == (2, "")
+    assert world.replicas == {1: 2, 2: 2}
+    assert not [entry for entry in event_log.recent if entry.level == "error"]
+
+
+async def test_a_gateway_that_was_started_anew_gets_the_slots_in_force(
+    world: World, pool: SlotsPool, eventually: Eventually
+) -> None:
+    pool.resize(4)
+    await eventually(lambda: pool.settled)
+    world.configured = 2  # as it would, had it died in that very moment
+    world.restart_gateway()
+    pool.look()
+    await eventually(lambda: world.limit_of == {1: 4, 2: 4, 3: 4})
+
+
+async def test_a_file_that_somebody_removed_is_written_again(
+    world: World, pool: SlotsPool, eventually: Eventually
+) -> None:
+    pool.resize(4)
+    await eventually(lambda: pool.settled)
+    world.file.path.unlink()
+    pool.look()
+    await eventually(world.file.path.exists)
+    assert world.file.read() == (4, "")
+
+
+async def test_a_wish_that_changes_meanwhile_ends_with_the_last_one(
+    world: World, pool: SlotsPool, eventually: Eventually
+) -> None:
+    for slots in (4, 1, 8, 3):
+        pool.resize(slots)
+        await asyncio.sleep(0)
+    await eventually(lambda: pool.settled)
+    assert set(world.limit_of.values()) == set(world.replicas.values()) == {3}
+    assert world.configured == 3
+
+
+EVENTS = st.one_of(
+    st.tuples(st.just("ask"), st.integers(1, 8)),
+    st.tuples(st.sampled_from(["start", "die", "slow", "quick"]), st.integers(1, 3)),
+    st.tuples(st.sampled_from(["restart", "away", "back", "pause"]), st.just(0)),
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(EVENTS, max_size=25))
+def test_whatever_happens_no_replica_is_sent_more_than_it_works_on_and_all_agree_in_the_end(
+    events: list[tuple[str, int]],
+) -> None:
+    async def play(folder: Path) -> None:
+        world = World(folder)
+        silent = EventLog.to_files(load(stack={"data_dir": folder / "data"}), "stack", "stack")
+        pool = world.pool(silent)
+        async with running(pool):
+            for event, number in [*events, ("back", 0), *(("quick", n) for n in (1, 2, 3))]:
+                _happen(world, pool, event, number)
+                pool.look()
+                for _ in range(number):
+                    await asyncio.sleep(0)
+            async with asyncio.timeout(20):
+                while not (pool.settled and world.agrees(pool.desired)):  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
+        silent.close()
+        assert world.broken == []
+
+    with TemporaryDirectory() as folder:
+        asyncio.run(play(Path(folder)))
+
+
+def _happen(world: World, pool: SlotsPool, event: str, number: int) -> None:
+    match event:
+        case "ask":
+            pool.resize(number)
+        case "start":
+            if number not in world.replicas:
+                world.start(number)
+        case "die":
+            world.replicas.pop(number, None)
+        case "slow":
+            world.slow.add(number)
+        case "quick":
+            world.slow.discard(number)
+        case "restart":
+            world.restart_gateway()
+        case "away" | "back":
+            world.away = event == "away"
+
+
+async def test_what_is_refused_is_told_once_and_tried_again(
+    world: World, event_log: EventLog, eventually: Eventually
+) -> None:
+    pool = world.pool(event_log)
+    world.refusing = "HAProxy refuses other slots: No such server."
+
+    def errors() -> list[str]:
+        return [entry.message for entry in event_log.recent if entry.level == "error"]
+
+    async with running(pool):
+        pool.resize(4)
+        await eventually(errors)
+        pool.look()
+        attempts = world.attempts
+        await eventually(lambda: world.attempts > attempts + 2)
+        assert errors() == [f"4 slots cannot be set: {world.refusing}"]
+        world.refusing = ""
+        await eventually(lambda: pool.settled)
+
+
+async def test_a_full_disk_is_told_and_ends_nothing(
+    world: World, event_log: EventLog, eventually: Eventually
+) -> None:
+    pool = world.pool(event_log)
+    world.file.path.unlink()
+    world.folder.joinpath("slots").mkdir()  # so that it cannot be written
+    async with running(pool):
+        pool.resize(4)
+        await eventually(lambda: [one for one in event_log.recent if one.level == "error"])
+        assert set(world.limit_of.values()) == {2}
+        world.folder.joinpath("slots").rmdir()
+        await eventually(lambda: pool.settled)
+    assert set(world.limit_of.values()) == {4}
+
+
+async def test_the_resizer_sets_both_numbers_or_neither(world: World, event_log: EventLog) -> None:
+    async def load() -> Mapping[int, int]:
+        return {}
+
+    def make(number: int, release: Release) -> Keeper:
+        raise AssertionError("nothing is started here")
+
+    replicas = ReplicaPool(make, event_log, load, limit=6, desired=1, release=Release(path=Path()))
+    slots = world.pool(event_log)
+    bounds = Replicas(min=1, max=6)
+    resizer = LocalResizer(replicas, bounds, slots)
+    assert (await resizer.status()).slots == 2
+    for number, count in ((7, 4), (3, 9), (3, 0)):
+        with pytest.raises(ResizeRefusedError, match="are outside"):
+            await resizer.resize(number, count)
+    assert (replicas.desired, slots.desired) == (1, 2)
+    assert (await resizer.resize(3, 8)).slots == 8
+    assert (await resizer.resize(4)).slots == 8
+    assert (replicas.desired, slots.desired) == (4, 8)
+    fixed = LocalResizer(replicas, bounds)
+    assert (await fixed.status()).slots is None
+    with pytest.raises(ResizeRefusedError, match=r"cannot be set: see slots\.max"):
+        await fixed.resize(2, 2)
+    assert replicas.desired == 4
+
+
+@pytest.mark.parametrize(
+    ("metrics", "slots"),
+    [
+        ("# TYPE tidegate_slots gauge\ntidegate_slots 4.0\ntidegate_slots_busy 1.0\n", 4),
+        ('tidegate_slots{a="b"} 3\n', 3),
+        ("tidegate_slots_busy 1.0\n", None),
+        ("tidegate_slots NaN\n", None),
+        (None, None),
+    ],
+)
+async def test_what_a_replica_says_of_its_slots(metrics: str | None, slots: int | None) -> None:
+    async def fetch(url: str, seconds: float) -> str | None:
+        assert url == "http://replica-7/metrics"
+        return metrics
+
+    assert await slots_shown(fetch, lambda number: f"http://replica-{number}")(7) == slots
+
+
+def test_the_limits_stand_in_haproxys_table() -> None:
+    answer = (
+        "# pxname,svname,qcur,slim,\n"
+        "model,model1,0,4,\nmodel,model12,0,2,\nmodel,another,0,1,\nother,model2,0,9,\n\n"
+    )
+    assert read_limits(answer) == {1: 4, 12: 2}
+
+
+@pytest.mark.parametrize(
+    "answer", ["", "Unknown command", "# pxname,svname\nmodel,model1\n", "# pxname\nmodel\n"]
+)
+def test_an_answer_that_is_no_table_of_servers_is_an_error(answer: str) -> None:
+    with pytest.raises(AdminError, match="cannot be read"):
+        read_limits(answer)

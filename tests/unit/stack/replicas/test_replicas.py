@@ -1,0 +1,219 @@
+"""Which replicas are started and given up, and that the pool does it with real processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ports import free_port, free_ports
+
+from tidegate.resizer.contract import ResizeRefusedError
+from tidegate.runtime.event_log import EventLog
+from tidegate.runtime.http_probe import Probe, probe_session
+from tidegate.settings import Replicas
+from tidegate.stack.processes.process_supervisor import Keeper, Program, State
+from tidegate.stack.replicas.local_resizer import LocalResizer
+from tidegate.stack.replicas.release import Release
+from tidegate.stack.replicas.replicas import Occupant, ReplicaPool, gateway_load, plan
+
+LIMIT = 4
+Server = Callable[..., Program]
+Eventually = Callable[..., Coroutine[None, None, None]]
+READY = Occupant("ready", 0)
+OLD = Release(path=Path("old"))
+
+
+@pytest.mark.parametrize(
+    ("slots", "desired", "load", "expected"),
+    [
+        pytest.param({}, 2, {}, ([1, 2], []), id="the lowest numbers first"),
+        pytest.param({1: READY, 3: READY}, 4, {}, ([2, 4], []), id="gaps are filled"),
+        pytest.param({1: READY, 2: READY}, 2, {}, ([], []), id="enough is enough"),
+        pytest.param(
+            {1: READY, 2: READY, 3: READY}, 2, {1: 2, 2: 0, 3: 1}, ([], [2]), id="the idlest goes"
+        ),
+        pytest.param(
+            {1: Occupant("ready", 30), 2: Occupant("ready", 10)}, 1, {}, ([], [1]), id="the newest"
+        ),
+        pytest.param({1: READY, 2: READY}, 1, {}, ([], [2]), id="of a same age, the highest"),
+        pytest.param(
+            {1: Occupant("starting", 0), 2: READY}, 1, {}, ([], [1]), id="who takes nothing goes"
+        ),
+        pytest.param(
+            {1: Occupant("failed", 0), 2: READY}, 2, {}, ([], []), id="the failed is being replaced"
+        ),
+        pytest.param(
+            {1: Occupant("draining", 0), 2: READY},
+            4,
+            {},
+            ([3, 4], []),
+            id="draining holds its number",
+        ),
+    ],
+)
+def test_what_is_started_and_given_up(
+    slots: dict[int, Occupant],
+    desired: int,
+    load: dict[int, int],
+    expected: tuple[list[int], list[int]],
+) -> None:
+    assert plan(slots, desired, LIMIT, load) == expected
+
+
+STATES = st.sampled_from(["starting", "ready", "failed", "draining", "gone"])
+
+
+@given(
+    states=st.dictionaries(st.integers(1, 8), STATES),
+    desired=st.integers(1, 8),
+    load=st.dictionaries(st.integers(1, 8), st.integers(0, 5)),
+)
+def test_a_plan_leads_to_what_is_desired_as_far_as_numbers_are_free(
+    states: dict[int, State], desired: int, load: dict[int, int]
+) -> None:
+    slots = {number: Occupant(state, number) for number, state in states.items()}
+    start, drain = plan(slots, desired, 8, load)
+    active = {number for number, one in slots.items() if one.state not in {"draining", "gone"}}
+    assert not (start and drain)
+    assert len(set(start)) == len(start)
+    assert not set(start) & set(slots)
+    assert set(start) <= set(range(1, 9))
+    assert set(drain) <= active
+    held = len(slots) - len(active)
+    assert len(active) + len(start) - len(drain) == min(desired, 8 - held)
+
+
+@asynccontextmanager
+async def running(
+    server: Server,
+    event_log: EventLog,
+    probe: Probe,
+    *,
+    load: Mapping[int, int] | None = None,
+) -> AsyncIterator[ReplicaPool]:
+    first_port = free_ports(LIMIT)
+
+    async def known_load() -> Mapping[int, int]:
+        return load or {}
+
+    def make(number: int, release: Release) -> Keeper:
+        del release
+        program = server(f"flights-{number}", first_port + number - 1)
+        return Keeper(program, event_log, probe)
+
+    pool = ReplicaPool(
+        make=make, event_log=event_log, load=known_load, limit=LIMIT, desired=1, release=OLD
+    )
+    pool.begin()
+    following = asyncio.create_task(pool.run())
+    try:
+        yield pool
+    finally:
+        following.cancel()
+        await asyncio.wait([following])
+        await pool.drain_all()
+        assert pool.slots == {}
+
+
+def ready(pool: ReplicaPool, *numbers: int) -> Callable[[], bool]:
+    return lambda: (
+        set(pool.slots) == set(numbers)
+        and all(keeper.state == "ready" for keeper in pool.slots.values())
+    )
+
+
+async def test_up_takes_the_lowest_free_numbers_and_down_the_idlest(
+    server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
+) -> None:
+    async with running(server, event_log, probe, load={1: 1, 2: 0, 3: 2}) as pool:
+        resizer = LocalResizer(pool, Replicas(min=1, max=LIMIT))
+        assert (await resizer.resize(3)).desired == 3
+        await eventually(ready(pool, 1, 2, 3))
+        status = await resizer.status()
+        assert (status.desired, status.running, status.ready) == (3, 3, 3)
+        assert [one.id for one in status.replicas] == ["flights-1", "flights-2", "flights-3"]
+        await resizer.resize(2)
+        await eventually(ready(pool, 1, 3))
+        await resizer.resize(3)
+        await eventually(ready(pool, 1, 2, 3))
+    asked = [entry.message for entry in event_log.recent if entry.action == "resize"]
+    assert asked == [
+        "1 → 3 replicas asked for",
+        "3 → 2 replicas asked for",
+        "2 → 3 replicas asked for",
+    ]
+
+
+async def test_a_wish_that_comes_while_replicas_drain_is_met_when_their_numbers_are_free(
+    server: Server, event_log: EventLog, probe: Probe, eventually: Eventually, tmp_path: Path
+) -> None:
+    async with running(server, event_log, probe) as pool:
+        pool.resize(LIMIT)
+        await eventually(ready(pool, *range(1, LIMIT + 1)))
+        first = pool.slots[LIMIT].pid
+        (tmp_path / "busy").touch()
+        pool.resize(LIMIT - 1)
+        await eventually(lambda: pool.slots[LIMIT].state == "draining")
+        draining = await LocalResizer(pool, Replicas(max=LIMIT)).status()
+        assert draining.replicas[-1].state == "draining"
+        assert draining.running == LIMIT - 1
+        pool.resize(LIMIT)
+        (tmp_path / "busy").unlink()
+        await eventually(
+            lambda: ready(pool, *range(1, LIMIT + 1))() and pool.slots[LIMIT].pid != first
+        )
+
+
+async def test_a_replica_that_dies_is_replaced_and_the_wish_stays(
+    server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
+) -> None:
+    async with running(server, event_log, probe) as pool:
+        pool.resize(2)
+        await eventually(ready(pool, 1, 2))
+        died = pool.slots[1].pid
+        assert died
+        os.kill(died, signal.SIGKILL)
+        await eventually(lambda: ready(pool, 1, 2)() and pool.slots[1].pid != died)
+        assert pool.desired == 2
+
+
+@pytest.mark.parametrize("desired", [0, -1, LIMIT + 1])
+async def test_a_number_outside_the_bounds_is_refused(
+    desired: int, server: Server, event_log: EventLog, probe: Probe
+) -> None:
+    async with running(server, event_log, probe) as pool:
+        with pytest.raises(ResizeRefusedError, match=r"outside \[1, 4\]"):
+            await LocalResizer(pool, Replicas(min=1, max=LIMIT)).resize(desired)
+        assert pool.desired == 1
+
+
+METRICS = """# TYPE haproxy_server_current_sessions gauge
+haproxy_server_current_sessions{proxy="model",server="model1"} 2
+haproxy_server_current_sessions{proxy="model",server="model12"} 0
+haproxy_server_current_sessions{proxy="other",server="model3"} 7
+haproxy_server_max_sessions{proxy="model",server="model1"} 9
+"""
+
+
+async def test_the_load_is_read_from_the_gateways_exporter() -> None:
+    asked = []
+
+    async def fetch(url: str, seconds: float) -> str | None:
+        asked.append((url, seconds))
+        return METRICS
+
+    assert await gateway_load(fetch, 8405)() == {1: 2, 12: 0}
+    assert asked[0][0] == "http://127.0.0.1:8405/metrics?scope=server"
+
+
+async def test_without_a_gateway_the_load_is_unknown(tmp_path: Path) -> None:
+    del tmp_path
+    async with probe_session() as (_, fetch):
+        assert await gateway_load(fetch, free_port())() == {}

@@ -1,0 +1,100 @@
+"""What is said of the Elasticsearch that a person gave."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from ports import free_port
+
+from tidegate.runtime.event_log import EventLog
+from tidegate.settings import Elasticsearch
+from tidegate.stack.supervisor.external_elasticsearch import Watched, elasticsearch_problem
+
+PORT = free_port()
+# Not in the names of tests, which each worker has to find the same.
+URL = f"http://127.0.0.1:{PORT}"
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+@asynccontextmanager
+async def serving(handler: Handler) -> AsyncIterator[None]:
+    """Something that answers where Elasticsearch should."""
+    app = web.Application()
+    app.router.add_get("/_cluster/health", handler)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", PORT).start()
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def answering(status: int) -> Handler:
+    async def handler(request: web.Request) -> web.Response:
+        del request
+        return web.Response(status=status)
+
+    return handler
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (200, ""),
+        (503, "URL answers 503"),
+        (401, "URL answers 401: store.elasticsearch.username may not"),
+        (403, "URL answers 403: store.elasticsearch.username may not"),
+    ],
+)
+async def test_its_answer_is_told(status: int, words: str) -> None:
+    async with serving(answering(status)):
+        assert await elasticsearch_problem(Elasticsearch(url=URL)) == words.replace("URL", URL)
+
+
+async def test_the_user_and_the_password_of_the_file_are_sent(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("sécret\n")
+    sent = []
+
+    async def handler(request: web.Request) -> web.Response:
+        sent.append(request.headers["Authorization"])
+        return web.Response()
+
+    async with serving(handler):
+        settings = Elasticsearch(url=URL, username="ü", password_file=tmp_path / "password")
+        assert await elasticsearch_problem(settings) == ""
+        assert await elasticsearch_problem(Elasticsearch(url=URL, username="ü")) == ""
+    decoded = [base64.b64decode(text.removeprefix("Basic ")).decode() for text in sent]
+    assert decoded == ["ü:sécret", "ü:"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (Elasticsearch(url=URL), "URL cannot be reached"),
+        (Elasticsearch(url="http://["), "cannot be reached"),
+        (Elasticsearch(url=URL, username="a", password_file=Path("/none")), "/none: No such file"),
+        (Elasticsearch(url=URL, ca_file=Path("/none.pem")), "No such file"),
+    ],
+)
+async def test_what_cannot_be_asked_is_told(settings: Elasticsearch, words: str) -> None:
+    assert words.replace("URL", URL) in await elasticsearch_problem(settings)
+
+
+async def test_its_going_and_coming_are_told_once(event_log: EventLog) -> None:
+    watched = Watched(Elasticsearch(url=URL), event_log)
+    assert watched.status().state == "ready"
+    await watched.look()
+    await watched.look()
+    status = watched.status()
+    assert (status.state, status.ready_at) == ("failed", None)
+    assert "cannot be reached" in status.problem
+    async with serving(answering(200)):
+        await watched.look()
+    assert (watched.status().state, watched.status().problem) == ("ready", "")
+    assert [entry.action for entry in event_log.recent] == ["silent", "ready"]

@@ -1,0 +1,54 @@
+"""The commands beside a supervisor that does not behave."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tidegate.settings import load
+from tidegate.stack.terminal import commands
+
+Holder = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "stop_seconds", lambda settings: 0.0)
+
+
+def test_a_supervisor_that_does_not_answer_is_told_with_its_pid(
+    tmp_path: Path, holder: Holder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = holder(tmp_path)
+    settings = load(stack={"data_dir": tmp_path})
+    assert commands.status(settings, as_json=False) == 1
+    assert f"the supervisor (pid {other.pid}) runs, but " in capsys.readouterr().out
+    assert commands.status(settings, as_json=True) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["state"], told["pid"]) == ("silent", other.pid)
+
+
+def test_down_waits_until_the_supervisor_is_gone(
+    tmp_path: Path, holder: Holder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = holder(tmp_path)
+    assert commands.down(load(stack={"data_dir": tmp_path})) == 0
+    assert capsys.readouterr().out.endswith("stopped\n")
+    assert other.wait(10) != 0
+
+
+def test_down_kills_a_supervisor_that_does_not_end(
+    tmp_path: Path,
+    holder: Holder,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(commands, "GRACE_SECONDS", 0.3)
+    other = holder(tmp_path, deaf=True)
+    assert commands.down(load(stack={"data_dir": tmp_path})) == 1
+    assert f"killed: the supervisor (pid {other.pid})" in capsys.readouterr().out
+    assert other.wait(10) == -9

@@ -1,0 +1,124 @@
+"""The report is about the model that is served, and says which that is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+from model_artefacts import calibrated_model, write_artefact
+from sklearn.linear_model import LogisticRegression
+
+from tidegate.drift.report.model_choice import SubjectError
+from tidegate.settings import Settings
+from tidegate.stack.data_folder import Layout
+from tidegate.stack.replicas.release import Release
+from tidegate.stack.rollout.rolling_replacement import RolloutState, RolloutStatus
+from tidegate.stack.supervisor.status import ProgramStatus, StackStatus
+from tidegate.stack.terminal import served_model
+from tidegate.stack.terminal.served_model import find_subject
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    for version in ("v1", "v2"):
+        write_artefact(tmp_path / version, replace(calibrated_model(), version=version))
+    return Settings(model={"path": tmp_path / "v1"}, stack={"data_dir": tmp_path / "data"})
+
+
+def replica(version: str) -> ProgramStatus:
+    return ProgramStatus(
+        id="flights-1", state="ready", pid=1, started_at=0, ready_at=1, restarts=0, address="",
+        problem="", version=version,
+    )  # fmt: skip
+
+
+def status(versions: list[str], rollout: RolloutStatus | None) -> StackStatus:
+    return StackStatus(
+        state="ready", pid=1, started_at=0, data_dir="", service="", gateway="", prometheus="",
+        store="", simulated_device=False, objective_seconds=0.5, components=[], min=1, max=2,
+        desired=1, running=1, ready=1, slots=1, own_slots=1, recent=[], rollout=rollout,
+        replicas=[replica(version) for version in versions],
+    )  # fmt: skip
+
+
+@contextmanager
+def running(
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    versions: list[str],
+    state: RolloutState | None = None,
+) -> Iterator[None]:
+    """A stack whose replicas say these versions, and that was told to go from v1 to v2, or was not."""
+    folder = settings.model.path.parent
+    before, release = (Release(path=folder / version) for version in ("v1", "v2"))
+    rollout = state and RolloutStatus(state=state, before=before, release=release)
+    monkeypatch.setattr(served_model, "ask_status", lambda _: status(versions, rollout))
+    layout = Layout(settings.stack.data_dir)
+    layout.make()
+    with layout.locked():
+        yield
+
+
+@pytest.mark.parametrize(
+    ("versions", "state", "expected", "why"),
+    [
+        (["v1", "v1"], None, "v1", "as the running stack serves it"),
+        (["v2", "v2"], "done", "v2", "as the running stack serves it"),
+        (["v1", "v2"], "rolling", "v1", "as the running stack serves it beside v2"),
+        (["v1"], "rolled back", "v1", "as the running stack serves it"),
+        (["v3"], None, "v1", "while the running stack serves v3"),
+        ([""], None, "v1", "though no replica of the running stack says yet what it serves"),
+    ],
+)
+def test_it_is_the_version_that_the_running_stack_serves(
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    versions: list[str],
+    state: RolloutState | None,
+    expected: str,
+    why: str,
+) -> None:
+    with running(settings, monkeypatch, versions, state):
+        found = find_subject(settings)
+    assert found.model.version == expected
+    assert found.why == f"{settings.model.path.parent / expected}, {why}"
+
+
+def test_it_is_that_of_the_settings_where_no_stack_runs_or_none_answers(settings: Settings) -> None:
+    path = settings.model.path
+    assert find_subject(settings).why == f"{path}, as model.path says"
+    layout = Layout(settings.stack.data_dir)
+    layout.make()
+    with layout.locked():
+        found = find_subject(settings)
+    assert found.model.version == "v1"
+    assert found.why.startswith(f"{path}, as model.path says; the running stack does not say what")
+
+
+def test_a_person_may_name_another(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(settings, monkeypatch, ["v1"]):
+        found = find_subject(settings, settings.model.path.parent / "v2")
+    assert found.model.version == "v2"
+    assert found.why.endswith("v2, as --model says")
+
+
+def test_a_joblib_file_is_a_model_too(tmp_path: Path) -> None:
+    rows = np.array([[0.0, 1.0], [1.0, 0.0]] * 20)
+    file = tmp_path / "wine.joblib"
+    joblib.dump(LogisticRegression().fit(rows, ["red", "white"] * 20), file)
+    found = find_subject(Settings(model={"path": file}, stack={"data_dir": tmp_path / "data"}))
+    assert (found.model.name, found.model.labels) == ("wine", ("red", "white"))
+    assert not found.model.reference.samples
+
+
+def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "wine.joblib"
+    file.write_text("hello")
+    with pytest.raises(SubjectError, match=r"wine\.joblib cannot be served: "):
+        find_subject(Settings(model={"path": file}, stack={"data_dir": tmp_path / "data"}))

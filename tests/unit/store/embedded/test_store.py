@@ -1,0 +1,276 @@
+"""What only the embedded store does; what every store does is in tests/integration/store."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tidegate.events.event import Event, Origin, make_event
+from tidegate.store import fields
+from tidegate.store.base import QueryError, SearchRequest, StoreUnavailableError
+from tidegate.store.embedded import folder as layout
+from tidegate.store.embedded import store as embedded
+from tidegate.store.embedded.folder import Layout
+from tidegate.store.embedded.store import EmbeddedReader, EmbeddedStore
+
+ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "unit")
+START = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def event(number: int, **more: Any) -> Event:
+    """An event at `seconds` after the start."""
+    unix_ns = int(START.timestamp() + number) * 10**9
+    return make_event(
+        ORIGIN, "app", f"number {number}", unix_ns=unix_ns, event_id=f"id-{number}", fields=more
+    )
+
+
+def messages(store: EmbeddedReader, query: str = "") -> list[str]:
+    return [hit["message"] for hit in store.search(SearchRequest(query, order="asc")).hits]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def store(root: Path) -> Iterator[EmbeddedStore]:
+    with closing(EmbeddedStore(root)) as opened:
+        yield opened
+
+
+def test_a_second_writer_is_refused_until_the_first_is_closed(
+    root: Path, store: EmbeddedStore
+) -> None:
+    with pytest.raises(StoreUnavailableError, match="another process writes to"):
+        EmbeddedStore(root)
+    store.close()
+    EmbeddedStore(root).close()
+
+
+def test_a_closed_store_stores_nothing_and_can_be_closed_again(store: EmbeddedStore) -> None:
+    store.close()
+    store.close()
+    with pytest.raises(StoreUnavailableError, match="is closed"):
+        store.append([event(1)])
+
+
+def test_events_are_persistent(root: Path) -> None:
+    with closing(EmbeddedStore(root)) as first:
+        first.append([event(1)])
+    with closing(EmbeddedStore(root)) as second:
+        second.append([event(1), event(2)])
+        assert messages(second) == ["number 1", "number 2"]
+
+
+def test_a_kill_keeps_committed_events_and_releases_the_lock(root: Path) -> None:
+    program = (
+        "import os, sys; from pathlib import Path; import orjson;"
+        "from tidegate.store.embedded.store import EmbeddedStore;"
+        "EmbeddedStore(Path(sys.argv[1])).append([orjson.loads(sys.argv[2])]); os.kill(os.getpid(), 9)"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-c", program, str(root), json.dumps(event(1))], check=False
+    )
+    assert killed.returncode == -9
+    with closing(EmbeddedStore(root)) as again:
+        assert messages(again) == ["number 1"]
+
+
+def test_a_reader_can_be_opened_before_the_store_exists(root: Path) -> None:
+    reader = EmbeddedReader(root)
+    with pytest.raises(StoreUnavailableError, match="has the stack been started"):
+        reader.search(SearchRequest())
+    with closing(EmbeddedStore(root)) as writer:
+        assert messages(reader) == []
+        writer.append([event(1)])
+        assert messages(reader) == ["number 1"]
+
+
+def test_pruning_deletes_older_events_only(store: EmbeddedStore) -> None:
+    store.append([event(number) for number in range(5)])
+    assert store.prune(START + timedelta(seconds=2)) == 2
+    assert store.prune(START + timedelta(seconds=2)) == 0
+    assert messages(store) == ["number 2", "number 3", "number 4"]
+
+
+def test_a_newer_format_is_refused_with_a_message(root: Path) -> None:
+    EmbeddedStore(root).close()
+    (root / "format.json").write_text('{"format": 99, "fields": "x", "folder": "y"}')
+    for open_it in (EmbeddedStore, lambda path: EmbeddedReader(path).search(SearchRequest())):
+        with pytest.raises(
+            StoreUnavailableError, match=r"format 99, and this version .* supports format 1"
+        ):
+            open_it(root)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 1}', "5"])
+def test_a_damaged_format_file_is_refused_with_a_message(root: Path, text: str) -> None:
+    EmbeddedStore(root).close()
+    (root / "format.json").write_text(text)
+    with pytest.raises(StoreUnavailableError, match=r"remove .* to create a new store"):
+        EmbeddedStore(root)
+
+
+def test_a_foreign_index_is_refused(root: Path) -> None:
+    root.mkdir()
+    (root / "meta.json").write_text("{}")
+    with pytest.raises(StoreUnavailableError, match="is not Tidegate's"):
+        EmbeddedStore(root)
+
+
+def test_a_damaged_index_is_refused_by_writer_and_reader(root: Path) -> None:
+    EmbeddedStore(root).close()
+    held = layout.read(root)
+    assert held is not None
+    (root / held.folder / "meta.json").write_text("{}")
+    with pytest.raises(StoreUnavailableError, match="cannot be written"):
+        EmbeddedStore(root)
+    with pytest.raises(StoreUnavailableError, match="cannot be opened"):
+        EmbeddedReader(root).search(SearchRequest())
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreUnavailableError, match="cannot be written"):
+        EmbeddedStore(tmp_path / "file" / "store")
+
+
+def test_a_changed_mapping_rebuilds_the_index_and_readers_follow(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(EmbeddedStore(root)) as old:
+        old.append([event(number) for number in range(3)])
+        old.append([event(1)])
+    before = layout.read(root)
+    assert before is not None
+    reader = EmbeddedReader(root)
+    assert len(messages(reader)) == 3
+    for module in (fields, embedded):
+        monkeypatch.setattr(module, "digest", lambda: "0123456789abcdef")
+    with pytest.raises(StoreUnavailableError, match="another version of Tidegate"):
+        messages(reader)
+    with closing(EmbeddedStore(root)) as new:
+        assert layout.read(root) == Layout("0123456789abcdef", "index-0123456789abcdef-0")
+        assert messages(new, "log.level:info") == ["number 0", "number 1", "number 2"]
+        assert messages(reader) == ["number 0", "number 1", "number 2"]
+        assert not (root / before.folder).exists()
+
+
+def test_files_of_an_unfinished_rebuild_are_removed(root: Path) -> None:
+    left = root / f"index-{fields.digest()}-0"
+    left.mkdir(parents=True)
+    (left / "torso").write_text("")
+    with closing(EmbeddedStore(root)) as store:
+        store.append([event(1)])
+        assert messages(store) == ["number 1"]
+    assert not left.exists()
+
+
+def test_a_failed_writer_is_replaced_at_the_next_append(
+    root: Path, store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.append([event(1)])
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tidegate.store.embedded.index.document", full)
+        with pytest.raises(StoreUnavailableError, match="No space left"):
+            store.append([event(2)])
+    store.append([event(2)])
+    assert messages(store) == ["number 1", "number 2"]
+
+
+def test_a_reader_needs_no_write_permission(root: Path) -> None:
+    with closing(EmbeddedStore(root)) as store:
+        store.append([event(1)])
+    held = layout.read(root)
+    assert held is not None
+    folder = root / held.folder
+    for path in (folder, root):
+        path.chmod(0o555)
+    try:
+        # As root the test cannot take rights from itself; what it shows then is only that it works.
+        assert messages(EmbeddedReader(root)) == ["number 1"]
+    finally:
+        for path in (root, folder):
+            path.chmod(0o755)
+
+
+ANY_QUERY = st.text(alphabet=st.sampled_from('ab1:*?"/[]{}()<>=+-~\\ .TOANDRx@é_'), max_size=25)
+FIELD = st.sampled_from(sorted(fields.catalogue()))
+VALUE = st.sampled_from(
+    ["*", "a", "1", "-1", ">=1", "<1.5", "[a TO b]", "[1 TO 2}", "{* TO 2]", "a*", "/a.*/", "a~1", "true",
+     '"a b"~2', "[* TO *]", ">1e400", "[-1e300 TO 1e300]", "99999999999999999999", "now", "<2026", '""']
+)  # fmt: skip
+QUERIES = ANY_QUERY | st.builds(lambda name, value: f"{name}:{value}", FIELD, VALUE)
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
+    with closing(EmbeddedStore(tmp_path_factory.mktemp("filled") / "store")) as store:
+        store.append([event(number, tags=["a", "b"], tidegate={"rows": 1}) for number in range(3)])
+        yield store
+
+
+@settings(max_examples=300)
+@given(query=QUERIES)
+def test_any_query_returns_or_raises_a_query_error(filled: EmbeddedStore, query: str) -> None:
+    try:
+        found = filled.search(SearchRequest(query))
+    except QueryError:
+        return
+    assert found.total == len(found.hits) <= 3
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda below: (
+        st.lists(below, max_size=3) | st.dictionaries(st.text(max_size=5), below, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=200)
+@given(path=st.sampled_from([*sorted(fields.catalogue()), "event", "tidegate", "x"]), value=JSON)
+def test_any_event_is_stored_or_rejected(filled: EmbeddedStore, path: str, value: Any) -> None:
+    odd = event(0)
+    held = odd
+    *parents, last = path.split(".")
+    for name in parents:
+        held = held.setdefault(name, {})
+    held[last] = value
+    rejected = filled.append([odd])
+    assert {one.index for one in rejected} <= {0}
+
+
+def test_two_processes_see_each_other(root: Path, store: EmbeddedStore) -> None:
+    store.append([event(1)])
+    program = (
+        "import sys; from pathlib import Path; from tidegate.store.base import SearchRequest;"
+        "from tidegate.store.embedded.store import EmbeddedReader;"
+        "print(EmbeddedReader(Path(sys.argv[1])).search(SearchRequest()).total)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(root)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ},
+    )
+    assert done.stdout == "1\n"

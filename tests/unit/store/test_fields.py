@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tidegate.store import fields
+from tidegate.store.fields import Branch, Kind, Leaf, RefusedError, catalogue, project
+
+ROOT = Path(__file__).parents[3]
+TEMPLATES = ROOT / "observability" / "elasticsearch"
+CORE_TYPES = {"keyword", "text", "long", "double", "date", "boolean", "ip", "object"}
+
+
+def test_every_field_of_the_event_line_can_be_searched() -> None:
+    needed = {
+        "@timestamp": Kind.DATE,
+        "message": Kind.TEXT,
+        "log.level": Kind.KEYWORD,
+        "event.id": Kind.KEYWORD,
+        "event.duration": Kind.LONG,
+        "service.node.name": Kind.KEYWORD,
+        "trace.id": Kind.KEYWORD,
+        "span.name": Kind.KEYWORD,
+        "parent.id": Kind.KEYWORD,
+        "http.response.status_code": Kind.LONG,
+        "url.path": Kind.KEYWORD,
+        "error.message": Kind.TEXT,
+        "error.stack_trace": Kind.TEXT,
+        "tidegate.work": Kind.KEYWORD,
+        "tidegate.queue_ns": Kind.LONG,
+        "tidegate.prediction.probability": Kind.DOUBLE,
+    }
+    assert needed.items() <= {path: leaf.kind for path, leaf in catalogue().items()}.items()
+
+
+def test_attributes_are_stored_but_not_searchable() -> None:
+    tidegate = fields.mapping().children["tidegate"]
+    assert isinstance(tidegate, Branch)
+    attributes = tidegate.children["attributes"]
+    assert isinstance(attributes, Branch)
+    assert attributes.opaque
+
+
+def each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of JSON, in which a second value would silently take the first one's place."""
+    assert len({key for key, _ in pairs}) == len(pairs), [key for key, _ in pairs]
+    return dict(pairs)
+
+
+@pytest.mark.parametrize("path", sorted(TEMPLATES.glob("*.json")), ids=lambda path: path.name)
+def test_templates_use_core_types_and_settings_only(path: Path) -> None:
+    def types(held: object) -> set[str]:
+        if not isinstance(held, dict):
+            return set()
+        own = {held["type"]} if isinstance(held.get("type"), str) else set()
+        return own.union(*(types(child) for child in held.values()))
+
+    template = json.loads(path.read_text(), object_pairs_hook=each_key_once)
+    mappings = template.get("template", {}).get("mappings", {})
+    assert types(mappings.get("properties")) <= CORE_TYPES
+    if mappings:
+        assert mappings["dynamic"] is False
+    if "index_patterns" in template:
+        assert template["priority"] == 500
+        assert template["data_stream"] == {}
+    settings = template.get("template", {}).get("settings", {}).get("index")
+    if settings:
+        assert settings["mode"] == "standard"
+        assert settings["mapping"]["ignore_malformed"] is True
+        assert template["template"]["lifecycle"]["data_retention"]
+
+
+def test_a_number_out_of_range_is_not_a_double() -> None:
+    leaf = catalogue()["tidegate.prediction.probability"]
+    assert isinstance(leaf, Leaf)
+    assert leaf.convert(10**400) is None
+    assert leaf.convert("1e400") is None
+    assert catalogue()["event.duration"].convert(float("inf")) is None
+    assert catalogue()["event.start"].convert(2**62) is None
+
+
+def test_an_event_without_a_timestamp_is_refused() -> None:
+    with pytest.raises(RefusedError, match="@timestamp"):
+        project({"message": "hello"})

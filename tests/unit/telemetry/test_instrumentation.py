@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+import gc
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import weakref
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from fastapi import FastAPI
+from starlette.applications import Starlette
+
+from tidegate.events.event import Origin
+from tidegate.settings import Settings, SettingsError
+from tidegate.telemetry import instrument
+from tidegate.telemetry.naming import with_own_name
+from tidegate.telemetry.request_record import RequestRecord
+from tidegate.telemetry.setup import make_origin
+
+from .conftest import Bench
+
+
+def settings(folder: Path, **service: Any) -> Settings:
+    return Settings(stack={"data_dir": folder}, service=service)
+
+
+async def test_the_settings_are_read_when_none_are_given(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEGATE_STACK__DATA_DIR", str(tmp_path / "there"))
+    monkeypatch.setenv("TIDEGATE_SERVICE__NAME", "cakes")
+    monkeypatch.setenv("TIDEGATE_TELEMETRY__SAMPLE_RATIO", "0")  # else one in 20 has spans too
+    app = FastAPI(version="4.2")
+    telemetry = instrument(app)
+    async with bench.client(app) as client:
+        await client.get("/")
+    telemetry.close()
+    (path,) = (tmp_path / "there" / "logs").iterdir()
+    service = orjson.loads(path.read_bytes())["service"]
+    assert service["name"] == "cakes"
+    assert service["version"] == "4.2"
+    assert path.name.startswith(service["node"]["name"] + ".")
+
+
+def test_a_node_without_a_name_is_named_by_service_host_and_process(tmp_path: Path) -> None:
+    origin = make_origin(settings(tmp_path), "1")
+    assert origin.node.startswith("flights-")
+    assert origin.node.endswith(f"-{os.getpid()}")
+    assert make_origin(settings(tmp_path, node_name="flights-3"), "1").node == "flights-3"
+
+
+def test_a_hostname_that_is_no_file_name_is_made_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "a/b c" + "x" * 300)
+    assert make_origin(settings(tmp_path), "1").node.startswith("flights-a-b-cxxx")
+    assert len(make_origin(settings(tmp_path), "1").node) < 100
+
+
+def test_an_origin_can_be_given(tmp_path: Path) -> None:
+    origin = Origin("s", "v", "e", "n", "ns")
+    telemetry = instrument(Starlette(), settings(tmp_path), origin=origin)
+    assert telemetry.origin == origin
+    assert telemetry.writer.node == "n"
+    telemetry.close()
+
+
+def test_an_app_is_instrumented_once(bench: Bench) -> None:
+    app = Starlette()
+    bench.instrument(app)
+    with pytest.raises(RuntimeError, match="already"):
+        bench.instrument(app)
+
+
+async def test_an_app_is_instrumented_before_it_starts(bench: Bench) -> None:
+    app = Starlette()
+    async with bench.client(app) as client:
+        await client.get("/")
+    with pytest.raises(RuntimeError, match="before"):
+        bench.instrument(app)
+
+
+def test_only_a_starlette_app_can_be_instrumented(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="got function"):
+        instrument(lambda: None, settings(tmp_path))  # type: ignore[arg-type]
+
+
+def test_a_folder_that_cannot_be_made_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match=r"stack\.data_dir"):
+        instrument(Starlette(), settings(tmp_path / "file"))
+
+
+async def test_an_app_that_was_closed_can_be_used_again(bench: Bench) -> None:
+    app = Starlette()
+    telemetry = bench.instrument(app)
+    for _ in range(2):
+        async with bench.client(app) as client:
+            await client.get("/")
+        telemetry.close()
+    assert len(bench.events("request")) == 2
+    assert len(list((bench.folder / "logs").iterdir())) == 2
+
+
+async def test_two_apps_in_one_process_and_folder_do_not_collide(bench: Bench) -> None:
+    apps = [FastAPI(), FastAPI()]
+    made = [bench.instrument(app, sample_ratio=1) for app in apps]
+    assert made[0].registry is not made[1].registry
+    for app, times in zip(apps, (1, 2), strict=True):
+        async with bench.client(app) as client:
+            for _ in range(times):
+                await client.get("/")
+    assert len(bench.events("request")) == 3
+    assert len(bench.events("span")) == 3
+    assert len(list((bench.folder / "logs").iterdir())) == 2
+    assert sum(telemetry.writer.lost for telemetry in made) == 0
+
+
+@pytest.mark.parametrize("tracing", ["native", "off"])
+async def test_an_app_that_is_let_go_is_freed(bench: Bench, tracing: str) -> None:
+    app = Starlette()
+    held = weakref.ref(bench.instrument(app, tracing=tracing))
+    async with bench.client(app) as client:
+        await client.get("/")
+    bench.made.clear()
+    del app, client
+    gc.collect()
+    assert held() is None
+
+
+async def test_a_request_leaves_no_cycles_for_the_garbage_collector(bench: Bench) -> None:
+    app = FastAPI()
+    bench.instrument(app, sample_ratio=1)
+    async with bench.client(app) as client:
+        await client.get("/metrics")
+    telemetry = bench.made[0]
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+
+    def serve() -> None:
+        record = telemetry.begin(scope)
+        outer = telemetry._tracing.span(record, "outer", {})
+        inner = telemetry._tracing.span(record, "inner", {})
+        with suppress(ValueError), outer, inner:
+            raise ValueError("x")
+        record.status = 500
+        telemetry.finish(record)
+
+    def records() -> int:
+        return sum(type(held) is RequestRecord for held in gc.get_objects())
+
+    serve()
+    gc.collect()
+    before = records()  # of other tests, one that failed among them
+    gc.disable()
+    try:
+        serve()
+        assert records() == before
+    finally:
+        gc.enable()
+
+
+FORKING = """
+    import asyncio, os, sys
+    from pathlib import Path
+    import httpx
+    from fastapi import FastAPI
+    from tidegate.settings import Settings
+    from tidegate.telemetry import instrument, get_logger
+
+    app = FastAPI()
+    telemetry = instrument(app, Settings(stack={"data_dir": Path(sys.argv[1])},
+                                         telemetry={"sample_ratio": 1}))
+    get_logger("a").info("before the fork")
+
+    async def ask():
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+            for _ in range(5):
+                await client.get("/")
+
+    children = []
+    for _ in range(2):
+        child = os.fork()
+        if child == 0:
+            asyncio.run(ask())
+            telemetry.close()
+            os._exit(telemetry.writer.lost)
+        children.append(child)
+    for child in children:
+        assert os.waitpid(child, 0)[1] == 0
+    asyncio.run(ask())
+    print(os.getpid(), *children)
+"""
+
+
+@pytest.mark.parametrize("endpoint", ["", "http://127.0.0.1:9"])
+def test_prefork_workers_are_nodes_with_files_of_their_own(tmp_path: Path, endpoint: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(FORKING), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env={
+            # A forked process would share its parent's coverage file, and break it.
+            **{k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_")},
+            "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "1",
+        },
+    )
+    processes = done.stdout.split()
+    nodes: dict[str, list[dict[str, Any]]] = {}
+    for path in (tmp_path / "logs").iterdir():
+        for line in path.read_bytes().splitlines():
+            event = orjson.loads(line)
+            node = event["service"]["node"]["name"]
+            assert path.name.startswith(node + ".")
+            nodes.setdefault(node.rpartition("-")[2], []).append(event)
+    assert sorted(nodes) == sorted(processes)
+    for events in nodes.values():
+        datasets = [event["event"]["dataset"] for event in events]
+        assert datasets.count("tidegate.request") == 5
+        assert datasets.count("tidegate.span") == 5
+    everything = [event for events in nodes.values() for event in events]
+    assert len({event["event"]["id"] for event in everything}) == len(everything)
+    traces = [e["trace"]["id"] for e in everything if e["event"]["dataset"] == "tidegate.request"]
+    assert len(set(traces)) == 15
+
+
+@pytest.mark.parametrize(
+    ("title", "configured", "name"),
+    [
+        ("The Cake Shop (v2)", "", "the-cake-shop-v2"),
+        ("", "", "tests"),
+        ("FastAPI", "", "tests"),
+        ("The Cake Shop", "wine", "wine"),
+    ],
+)
+def test_an_application_without_a_name_in_its_settings_has_its_own(
+    title: str, configured: str, name: str, *, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if configured:
+        monkeypatch.setenv("TIDEGATE_SERVICE__NAME", configured)
+    app = FastAPI(title=title) if title else Starlette()
+    telemetry = instrument(app)
+    telemetry.close()
+    assert telemetry.origin.service == name
+    assert telemetry.origin.node.startswith(f"{name}-")
+
+
+def test_a_script_that_is_started_names_its_application() -> None:
+    module = {"__name__": "__main__", "__package__": None, "__file__": "/srv/cake_shop.py"}
+    assert with_own_name(Settings(), Starlette(), module).service.name == "cake-shop"
+    unnamed = with_own_name(Settings(), Starlette(), {"__name__": "__main__"})
+    assert unnamed.service.name == "flights"

@@ -1,0 +1,259 @@
+"""The command line as a whole: what the operating system or the installation refuses is one sentence."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tidegate.collector import run
+from tidegate.events.event import make_event
+from tidegate.os_errors import about, port_sentence, sentence
+from tidegate.runtime.identity import event_origin, event_writer
+from tidegate.settings import Settings
+from tidegate.store import open_store
+from tidegate.store.base import SearchRequest
+
+# The command line with a package that is not there, as in `pip install .` without an extra.
+WITHOUT = "import sys; sys.modules[{package!r}] = None; from tidegate.cli import main; main()"
+
+
+def tidegate(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tidegate", *arguments],
+        cwd=folder,
+        env={**os.environ, "HOME": str(folder), **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def is_one_sentence(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "[Errno" not in done.stderr
+    for each in words:
+        assert each in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("train", "--out", "file/artefact"),
+        ("pause",),
+        ("resume",),
+        (
+            "simulate",
+            "--trace",
+            "steady",
+            "--policy",
+            "hpa",
+            "--seeds",
+            "1",
+            "--plot",
+            "file/x.png",
+        ),
+        ("simulate", "--trace", "nosuch.csv"),
+        ("replay", "nosuch.json"),
+    ],
+)
+def test_a_path_that_cannot_be_used_is_named_in_one_sentence(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "file").touch()
+    done = tidegate(tmp_path, *command, TIDEGATE_STACK__DATA_DIR="file/data")
+    is_one_sentence(done, "nosuch" if "nosuch" in done.stderr else "file")
+
+
+@pytest.mark.parametrize(
+    ("command", "package"),
+    [
+        (("doctor",), "psutil"),
+        (("up",), "jinja2"),
+        (("train",), "numpy"),
+        (("search", "x"), "tantivy"),
+        (("monitor", "watch"), "river"),
+    ],
+)
+def test_a_package_that_is_not_installed_is_named_with_the_extra(
+    tmp_path: Path, command: tuple[str, ...], package: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT.format(package=package), *command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    is_one_sentence(done, f"the package {package}", "pip install 'tidegate[all]'")
+
+
+@pytest.mark.parametrize(
+    ("module", "package", "extra"),
+    [("service", "uvicorn", "tidegate[all]"), ("loadgen", "numpy", "tidegate[loadgen]")],
+)
+def test_a_module_names_the_package_that_it_needs(module: str, package: str, extra: str) -> None:
+    code = (
+        f"import runpy, sys; sys.modules[{package!r}] = None; sys.argv = [{module!r}]; "
+        f"runpy.run_module({module!r}, run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    is_one_sentence(done, f"the package {package}", f"pip install '{extra}'")
+
+
+def test_all_settings_are_shown_with_where_each_comes_from(tmp_path: Path) -> None:
+    (tmp_path / "tidegate.toml").write_text("[slo]\nlatency_seconds = 0.25\n[replicas]\nmax = 4\n")
+    done = tidegate(
+        tmp_path,
+        "settings",
+        "--json",
+        TIDEGATE_REPLICAS__MAX="8",
+        TIDEGATE_TELEMETRY='{"tracing": "off"}',
+        TIDEGATE_STORE__ELASTICSEARCH__URL="http://me:dragon@es:9200",
+    )
+    assert done.returncode == 0, done.stderr
+    found = {one["name"]: one for one in map(json.loads, done.stdout.splitlines())}
+    shown = {name: (one["value"], one["source"]) for name, one in found.items()}
+    assert shown["slo.latency_seconds"] == (0.25, "tidegate.toml")
+    assert shown["replicas.max"] == (8, "TIDEGATE_REPLICAS__MAX")
+    assert shown["replicas.min"] == (1, "default")
+    assert shown["telemetry.tracing"] == ("off", "TIDEGATE_TELEMETRY")
+    assert shown["telemetry.sample_ratio"] == (0.05, "default")
+    assert shown["store.elasticsearch.url"][0] == "http://me:********@es:9200"
+    assert found["replicas.max"]["variable"] == "TIDEGATE_REPLICAS__MAX"
+    assert "dragon" not in done.stdout
+
+
+def test_settings_of_a_section_are_shown_with_their_meaning_at_80_columns(tmp_path: Path) -> None:
+    name = "TIDEGATE_AUTOSCALER__HPA__DOWN_STABILIZATION_SECONDS"
+    variables = {name: "60", "COLUMNS": "80"}
+    done = tidegate(tmp_path, "settings", "autoscaler.hpa", **variables)
+    assert done.returncode == 0, done.stderr
+    lines = [line.rstrip() for line in done.stdout.splitlines()]
+    assert max(map(len, lines)) <= 80
+    at = lines.index("down_stabilization_seconds  60.0")
+    assert lines[at + 1].strip() == name
+    assert "  Down follows the largest recommendation of this long." in lines
+    changed = tidegate(tmp_path, "settings", "--changed", "--json", **variables)
+    assert name in changed.stdout
+
+
+def test_a_setting_that_there_is_not_gets_a_suggestion(tmp_path: Path) -> None:
+    is_one_sentence(tidegate(tmp_path, "settings", "replica"), "did you mean replicas?")
+
+
+@pytest.mark.parametrize(
+    ("number", "filename", "says"),
+    [
+        (errno.EACCES, "/x", "/x may not be opened by this user"),
+        (errno.ENOSPC, "/x", "/x: no space is left on its disk"),
+        (errno.EIO, "/x", "/x: Input/output error"),
+        (errno.EIO, None, "Input/output error"),
+    ],
+)
+def test_an_error_of_the_operating_system_names_its_path(
+    number: int, filename: str | None, says: str
+) -> None:
+    assert sentence(OSError(number, os.strerror(number), filename)).startswith(says)
+
+
+def test_an_error_that_names_no_path_gets_the_one_that_is_worked_on() -> None:
+    with pytest.raises(OSError, match="/data/x") as found, about(Path("/data/x")):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert sentence(found.value) == "/data/x: no space is left on its disk: free some space"
+
+
+def test_a_taken_port_says_how_to_end_what_has_it() -> None:
+    taken = OSError(errno.EADDRINUSE, "Address already in use")
+    text = port_sentence(taken, "autoscaler.metrics_port", 9102)
+    assert text.startswith("autoscaler.metrics_port: port 9102 is taken")
+    assert "`tidegate down`" in text
+    assert "set autoscaler.metrics_port" in text
+
+
+TRACE = "a" * 32
+APPLICATION = """
+import asyncio
+import httpx
+from fastapi import FastAPI
+from tidegate.telemetry import instrument
+
+TRACEPARENT = f"00-{'a' * 32}-{'b' * 16}-01"
+app = FastAPI(title="Cake Shop")
+telemetry = instrument(app)
+
+@app.get("/cakes")
+def cakes():
+    return []
+
+async def ask():
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+        answer = await client.get("/cakes", headers={"traceparent": TRACEPARENT})
+
+asyncio.run(ask())
+telemetry.close()
+"""
+
+
+def test_events_of_an_application_are_found_without_a_collector(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(APPLICATION)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run(
+        [sys.executable, "shop.py"], cwd=tmp_path, env=environment, check=True, timeout=60
+    )
+    found = tidegate(tmp_path, "search", 'service.name:cake-shop AND url.path:"/cakes"')
+    assert (found.returncode, found.stdout.count("GET /cakes 200")) == (0, 1), found.stderr
+    # The next one finds it once, too.
+    waterfall = tidegate(tmp_path, "trace", TRACE)
+    assert "1 span" in waterfall.stdout
+    again = tidegate(tmp_path, "search", 'url.path:"/cakes"', "--json")
+    assert len(again.stdout.splitlines()) == 1
+
+
+def test_a_search_does_not_deliver_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run, "SEARCH_SECONDS", 0)
+    settings = Settings(stack={"data_dir": tmp_path}, collector={"batch_events": 2})
+    with closing(event_writer(settings, "shop")) as writer:
+        for number in range(6):
+            writer.write(
+                make_event(
+                    event_origin(settings, "shop"), "app", f"number {number}", unix_ns=number
+                )
+            )
+    found = []
+    for _ in range(3):
+        run.deliver_now(settings)
+        with closing(open_store(settings, read_only=True)) as store:
+            found.append(store.search(SearchRequest("")).total)
+    assert found == [2, 4, 6]
+    assert capsys.readouterr().err.count("not all events are delivered yet") == 2
+
+
+def test_a_search_leaves_no_data_folder_where_there_is_none(tmp_path: Path) -> None:
+    assert tidegate(tmp_path, "search", "x").returncode != 0
+    assert not (tmp_path / ".tidegate").exists()
+
+
+@pytest.mark.parametrize("command", [("up",), ("up", "--detach")])
+def test_a_start_that_is_refused_leaves_no_data_folder(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    done = tidegate(tmp_path, *command)
+    assert done.returncode == 1
+    assert "run `tidegate train`" in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,1 @@
+"""Decisions afterwards: explained, replayed, and compared with another policy."""

@@ -1,0 +1,164 @@
+"""`tidegate explain`: what the autoscaler decided last, and why.
+
+Exit codes as grep's: 0 something was found, 1 nothing was, 2 the store is at fault.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tidegate.autoscaler.audit.decisions import size_words
+from tidegate.autoscaler.audit.intervals import Stretch, decision_of, stretches
+from tidegate.events.event import Event
+from tidegate.settings import Settings
+from tidegate.store.base import EventStore, QueryError, SearchRequest, StoreUnavailableError
+from tidegate.store.open_store import open_store
+from tidegate.store.query import time_ranges
+from tidegate.store.requests import MAX_HITS
+from tidegate.store.search.event_lines import text_of
+from tidegate.store.search.paging import Follower
+
+FOUND, NOTHING, TROUBLE = 0, 1, 2
+Draw = Callable[[Iterable[Event]], Iterable[Stretch]]
+QUERY: Final = "event.dataset:tidegate.decision"
+FOLLOW_SECONDS: Final = 0.5
+# How many events are read to find that many stretches: a few at first, then all that there may be.
+PAGES: Final = (200, 2000, MAX_HITS)
+# What a person asks of a number first; the rest stands in the JSON.
+SIGNALS: Final = {
+    "rate/s": "arrival_rate",
+    "slot s": "service_seconds",
+    "system": "in_system",
+    "ready": "ready",
+    "felt s": "latency_seconds",
+    "age s": "age_seconds",
+}
+
+
+def explain(settings: Settings, *, last: int, inputs: bool, follow: bool, as_json: bool) -> int:
+    """Show the last decisions, oldest first.
+
+    Args:
+        settings: which store.
+        last: how many lines: changes, and times without one.
+        inputs: show in a table what was measured.
+        follow: go on with those that come, until a Ctrl-C.
+        as_json: print the events themselves, one a line, each tick of them.
+
+    Returns:
+        The exit code.
+    """
+    show = _show_json if as_json else _show_table if inputs else _show_lines
+    draw = _each if as_json else stretches
+    try:
+        with closing(open_store(settings, read_only=True)) as store:
+            if follow:
+                _follow(store, draw, show)
+                return FOUND
+            found = _last(store, draw, last)
+            show(found)
+    except BrokenPipeError:
+        return FOUND
+    except (QueryError, StoreUnavailableError, ValueError) as error:
+        sys.stderr.write(f"explain: {error}\n")
+        return TROUBLE
+    if not found:
+        sys.stderr.write("no decision is in the store\n")
+        return NOTHING
+    return FOUND
+
+
+def _each(events: Iterable[Event]) -> Iterator[Stretch]:
+    """Every tick for itself."""
+    return (Stretch(event, event) for event in events)
+
+
+def _last(store: EventStore, draw: Draw, count: int) -> list[Stretch]:
+    found: list[Stretch] = []
+    for size in PAGES:
+        hits = store.search(SearchRequest(QUERY, order="desc", size=size)).hits
+        found = list(draw(reversed(hits)))
+        # The oldest one may have begun before what was read.
+        if len(found) > count or len(hits) < size:
+            break
+    return found[-count:]
+
+
+def _follow(store: EventStore, draw: Draw, show: Callable[[Sequence[Stretch]], None]) -> None:
+    """Each change as it comes, and each hold as it begins."""
+    follower = Follower(store, QUERY, datetime.now(UTC))
+    before: Event | None = None
+    try:
+        while True:
+            fresh = list(follower.events())
+            known = [before] if before else []
+            found = list(draw([*known, *fresh]))
+            show(found[len(known) :])
+            before = fresh[-1] if fresh else before
+            time.sleep(FOLLOW_SECONDS)
+    except KeyboardInterrupt:
+        return
+
+
+def _show_lines(found: Iterable[Stretch]) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    for one in found:
+        ticks = f" [dim]({one.count} ticks)[/]" if one.count > 1 else ""
+        style = "bold" if one.moves else "default"
+        console.print(f"[dim]{_when(one):19}[/]  [{style}]{escape(one.sentence)}[/]{ticks}")
+
+
+def _show_table(found: Iterable[Stretch]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for title in ("time", "number", "reason", *SIGNALS):
+        table.add_column(title, justify="right" if title in SIGNALS else "left", no_wrap=True)
+    for one in found:
+        told = decision_of(one.last)
+        seen = told.get("signals") or {}
+        values = [_number(seen.get(name)) for name in SIGNALS.values()]
+        number = size_words(told.get("desired"), told.get("slots"))
+        if one.moves:
+            asked = seen.get("slots_asked") if "slots" in told else None
+            number = f"{size_words(told.get('previous'), asked)} → {number}"
+        table.add_row(
+            _clock(one.last),
+            number,
+            str(told.get("reason")),
+            *values,
+        )
+    Console(highlight=False).print(table)
+
+
+def _show_json(found: Iterable[Stretch]) -> None:
+    for one in found:
+        sys.stdout.write(orjson.dumps(one.last).decode() + "\n")
+    sys.stdout.flush()
+
+
+def _when(stretch: Stretch) -> str:
+    """The time of a change, or from when to when; in this machine's zone."""
+    first, last = (_clock(event) for event in (stretch.first, stretch.last))
+    return first if stretch.count == 1 else f"{first} – {last}"  # noqa: RUF001
+
+
+def _clock(event: Event) -> str:
+    at = time_ranges.microseconds(text_of(event, "@timestamp"))
+    if at is None:
+        return "?"
+    return f"{time_ranges.to_datetime(at).astimezone():%H:%M:%S}"
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "–"  # noqa: RUF001
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,173 @@
+"""`tidegate replay`: decisions made again from their events, by the same policy or by another one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from tidegate.autoscaler.audit.counterfactual import Another
+from tidegate.autoscaler.audit.decisions import Decided, read_decisions, size_words
+from tidegate.autoscaler.audit.replay import replay
+from tidegate.autoscaler.audit.what_if import Row, totals, what_if
+from tidegate.settings import Settings
+from tidegate.store.search.event_lines import printable, text_of
+
+SAME, DIFFERENT, BAD_USE = 0, 1, 2
+STDIN = "-"
+
+
+def replays(settings: Settings, source: str, *, policy: str, as_json: bool) -> int:
+    """Make the decisions in a file again.
+
+    Args:
+        settings: what another policy is told where the recording does not say it.
+        source: a file of events, one a line; `-` is stdin.
+        policy: the words of another policy; empty is the one that decided.
+        as_json: print one JSON object instead of text.
+
+    Returns:
+        The exit code: 1 if a decision is made differently, 2 if there is none.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    name = "stdin" if source == STDIN else source
+    try:
+        with _open(source) as lines:
+            decisions = list(read_decisions(lines, _complain(name)))
+        if not decisions:
+            sys.stderr.write(f"replay: {name} has no decision\n")
+            return BAD_USE
+        if policy:
+            return _by_another(settings, decisions, policy, as_json=as_json)
+        return _by_the_same(decisions, name, as_json=as_json)
+    except ValueError as error:
+        sys.stderr.write(f"replay: {error}\n")
+        return BAD_USE
+
+
+def difference(decided: Decided) -> str:
+    """What is different about the decision if it is made again; empty if it is the same to the byte."""
+    try:
+        again = replay(decided.event)
+    except ValueError as error:
+        raise ValueError(f"line {decided.line}: {error}") from error
+    pairs: dict[str, tuple[Any, Any]] = {
+        "desired": (decided.told["desired"], again.desired),
+        "slots": (decided.told.get("slots"), again.slots),
+        "reason": (decided.told.get("reason"), again.reason),
+        "message": (decided.explanation, again.explanation),
+    }
+    before, after = decided.told["inputs"], again.inputs
+    pairs |= {
+        f"inputs.{key}": (before.get(key), after.get(key)) for key in sorted({*before, *after})
+    }
+    for what, (was, is_now) in pairs.items():
+        if _bytes(was) != _bytes(is_now):
+            return f"{what}: {_text(was)} was decided, {_text(is_now)} is decided now"
+    return ""
+
+
+def _by_the_same(decisions: Sequence[Decided], name: str, *, as_json: bool) -> int:
+    found = next(((one, said) for one in decisions if (said := difference(one))), None)
+    if as_json:
+        told = {"decisions": len(decisions), "same": found is None}
+        first = {"line": found[0].line, "difference": found[1]} if found else None
+        sys.stdout.write(orjson.dumps({**told, "first": first}).decode() + "\n")
+    elif found:
+        one, said = found
+        at = text_of(one.event, "@timestamp")
+        sys.stdout.write(f"{name}:{one.line}: {at}: {printable(said)}\n")
+    else:
+        sys.stdout.write(f"{len(decisions)} decisions, each the same to the byte\n")
+    return DIFFERENT if found else SAME
+
+
+def _by_another(
+    settings: Settings, decisions: Sequence[Decided], words: str, *, as_json: bool
+) -> int:
+    another = Another.over(decisions, words, settings)
+    rows = what_if(decisions, another.policy_at, another.tick_seconds)
+    if as_json:
+        sys.stdout.write(orjson.dumps(_as_object(rows, words)).decode() + "\n")
+    else:
+        Console(highlight=False).print(_as_table(rows, words))
+    return SAME
+
+
+def _as_object(rows: Sequence[Row], words: str) -> dict[str, Any]:
+    actual, other = totals(rows)
+    return {
+        "policy": words,
+        "actual": asdict(actual),
+        "other": asdict(other),
+        "ticks": [
+            {
+                "@timestamp": row.actual.event.get("@timestamp"),
+                "actual": row.actual.told["desired"],
+                "other": row.other.desired,
+                "actual_slots": row.actual.told.get("slots"),
+                "other_slots": row.other.slots,
+                "explanation": row.other.explanation,
+            }
+            for row in rows
+        ],
+    }
+
+
+def _as_table(rows: Sequence[Row], words: str) -> Table:
+    """A line for each tick at which either changes its number, and the sums."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("time", no_wrap=True)
+    table.add_column("actual", justify="right")
+    table.add_column(words, justify="right")
+    table.add_column(f"why {words}", overflow="fold")
+    before = None
+    for row in rows:
+        told = row.actual.told
+        numbers = (
+            size_words(told["desired"], told.get("slots")),
+            size_words(row.other.desired, row.other.slots),
+        )
+        if numbers != before:
+            time = text_of(row.actual.event, "@timestamp")[11:19]
+            table.add_row(time, *numbers, printable(row.other.explanation))
+        before = numbers
+    actual, other = totals(rows)
+    table.caption_justify = "left"
+    table.caption = "\n".join(
+        f"{name}: {sums.replica_seconds:,.0f} replica-seconds, {sums.changes} changes"
+        for name, sums in (("actual", actual), (words, other))
+    )
+    return table
+
+
+def _open(source: str) -> Any:
+    return nullcontext(_stdin()) if source == STDIN else Path(source).open("rb")
+
+
+def _stdin() -> BinaryIO:
+    return sys.stdin.buffer
+
+
+def _complain(name: str) -> Callable[[int, str], None]:
+    def say(line: int, why: str) -> None:
+        sys.stderr.write(f"replay: {name}:{line} {printable(why)}: passed over\n")
+
+    return say
+
+
+def _bytes(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def _text(value: Any) -> str:
+    return _bytes(value).decode()

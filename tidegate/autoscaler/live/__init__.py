@@ -1,0 +1,1 @@
+"""The autoscaler as it runs: its loop, its signals, its metrics."""

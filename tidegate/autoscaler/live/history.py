@@ -1,0 +1,126 @@
+"""What came at this time on earlier days, from Prometheus: the learned profile of a day."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Final, Literal
+
+import aiohttp
+from pydantic import BaseModel, Field, ValidationError
+
+from tidegate.autoscaler.live.signals import SERIES, Reading
+from tidegate.autoscaler.policies.predictive import AHEAD_SECONDS
+
+DAYS: Final = 7
+DAY_SECONDS: Final = 86_400
+# A profile of minutes does not change within one.
+KEPT_SECONDS: Final = 60.0
+
+
+def query(days: int = DAYS, ahead_seconds: float = AHEAD_SECONDS) -> str:
+    """The median over earlier days of the largest rate in the minutes that are ahead now.
+
+    Days that Prometheus has no samples of do not count. With none, the answer is empty.
+    """
+    ahead = round(ahead_seconds)
+    parts = (
+        f"label_replace(max_over_time({SERIES['arrival_rate_60s']}[{ahead}s]"
+        f' offset {DAY_SECONDS * day - ahead}s), "day", "{day}", "", "")'
+        for day in range(1, days + 1)
+    )
+    return f"quantile(0.5, {' or '.join(parts)})"
+
+
+class _Series(BaseModel):
+    value: tuple[float, float]
+
+
+class _Data(BaseModel):
+    result: Annotated[list[_Series], Field(max_length=1)]
+
+
+class _Answer(BaseModel):
+    status: Literal["success"]
+    data: _Data
+
+
+class HistoryError(RuntimeError):
+    """The history cannot be had now. Its text says why."""
+
+
+def parse(body: bytes) -> float | None:
+    """The rate in an answer of Prometheus; None if it has no samples of earlier days.
+
+    Raises:
+        HistoryError: that is no such answer, or its rate cannot be true.
+    """
+    try:
+        result = _Answer.model_validate_json(body).data.result
+    except ValidationError as error:
+        raise HistoryError("Prometheus' answer cannot be read") from error
+    if not result:
+        return None
+    rate = result[0].value[1]
+    if not (math.isfinite(rate) and rate >= 0):
+        raise HistoryError(f"Prometheus answers a rate of {rate}")
+    return rate
+
+
+@dataclass(slots=True)
+class HistoryReader:
+    """Adds what is to be expected to what was read.
+
+    A history that cannot be had is no problem of the signals. The last one stays in force until the minutes
+    that it was about are over; after that nothing is expected. Either is said in `Reading.history_problem`.
+
+    Attributes:
+        url: where Prometheus is, as http://HOST:PORT.
+        session: its connections; the caller closes it.
+        inner: what reads the other signals.
+        clock: in seconds, on any clock that only goes forward.
+        timeout_seconds: how long the query may take.
+    """
+
+    url: str
+    session: aiohttp.ClientSession
+    inner: Callable[[], Awaitable[Reading]]
+    clock: Callable[[], float]
+    timeout_seconds: float = 2.0
+    _rate: float | None = field(default=None, init=False)
+    _learned: float = field(default=-math.inf, init=False)
+    _problem: str = field(default="", init=False)
+
+    async def read(self) -> Reading:
+        """The reading, with the rate that is to be expected."""
+        now = self.clock()
+        if self._problem or now - self._learned >= KEPT_SECONDS:
+            reading, _ = await asyncio.gather(self.inner(), self._learn(now))
+        else:
+            reading = await self.inner()
+        return replace(reading, expected_rate=self._rate, history_problem=self._problem)
+
+    async def _learn(self, now: float) -> None:
+        try:
+            self._rate, self._learned, self._problem = await self._ask(), now, ""
+        except HistoryError as error:
+            if now - self._learned >= AHEAD_SECONDS:
+                self._rate = None
+            follows = "the last rate is kept" if self._rate is not None else "none is expected"
+            self._problem = f"{error}; {follows}"
+
+    async def _ask(self) -> float | None:
+        try:
+            async with self.session.get(
+                f"{self.url.rstrip('/')}/api/v1/query",
+                params={"query": query()},
+                timeout=aiohttp.ClientTimeout(total=self.timeout_seconds),
+                allow_redirects=False,
+            ) as answer:
+                return parse(await answer.read())
+        except TimeoutError as error:
+            raise HistoryError("Prometheus is too slow") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise HistoryError(f"Prometheus cannot be asked: {type(error).__name__}") from error

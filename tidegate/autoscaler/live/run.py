@@ -1,0 +1,123 @@
+"""The autoscaler as a process."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Final
+
+import aiohttp
+
+from tidegate.autoscaler.live.configured_policy import bounds, configured
+from tidegate.autoscaler.live.gateway_queue import GatewayQueue
+from tidegate.autoscaler.live.history import HistoryReader
+from tidegate.autoscaler.live.loop import Autoscaler, run_ticks
+from tidegate.autoscaler.live.metrics import Metrics
+from tidegate.autoscaler.live.override import ControlFile
+from tidegate.autoscaler.live.signals import PrometheusReader
+from tidegate.autoscaler.policy_builder import Choice
+from tidegate.resizer.client import ResizerClient, ResizerUnavailableError
+from tidegate.runtime.daemon import CannotStartError, daemon_event_writer, run_async_daemon
+from tidegate.runtime.event_log import EventLog, Terminal
+from tidegate.runtime.http_server import http_server
+from tidegate.runtime.identity import event_origin
+from tidegate.runtime.secret_files import read_secret
+from tidegate.settings import Settings
+
+NODE: Final = "autoscaler"
+# The fraction of a tick that a read of the signals, and a request to the resizer after it, may take.
+CALL_SHARE: Final = 0.4
+
+
+def run(settings: Settings, *, resizer: str, prometheus: str = "", dry_run: bool = False) -> int:
+    """Run until SIGTERM or SIGINT.
+
+    Args:
+        settings: all of them.
+        resizer: where the resizer is: `unix:PATH` or `http://HOST:PORT`.
+        prometheus: where Prometheus is; empty means the stack's own.
+        dry_run: only decide and write down, also if the settings do not say so.
+
+    Returns:
+        The exit code: 0 after a signal, 2 if it cannot start (and then the reason is on stderr).
+    """
+    url = prometheus or f"http://127.0.0.1:{settings.prometheus.port}"
+    return run_async_daemon(NODE, lambda: _run(settings, resizer, url, dry_run=dry_run))
+
+
+async def _run(settings: Settings, resizer: str, url: str, *, dry_run: bool) -> None:
+    choice = configured(settings)
+    timeout = CALL_SHARE * choice.tick_seconds
+    async with AsyncExitStack() as stack:
+        metrics = Metrics()
+        client = _client(settings, resizer, timeout)
+        if choice.sets_slots:
+            await _can_set_slots(client, choice)
+        await stack.enter_async_context(
+            http_server(
+                metrics.make_app(),
+                settings.stack.metrics_host,
+                settings.autoscaler.metrics_port,
+                "autoscaler.metrics_port",
+            )
+        )
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        writer = stack.enter_context(daemon_event_writer(settings, NODE))
+        event_log = EventLog(writer, event_origin(settings, NODE), listeners=[Terminal()])
+        read = _reader(settings, session, url, timeout).read
+        if choice.history:
+            clock = asyncio.get_running_loop().time
+            read = HistoryReader(url, session, read, clock, timeout).read
+        autoscaler = Autoscaler(
+            policy_name=choice.words,
+            policy=choice.policy,
+            read=read,
+            resizer=client,
+            event_log=event_log,
+            metrics=metrics,
+            controls=ControlFile(settings.control_file).read,
+            bounds=bounds(settings),
+            counts_slots=choice.counts_slots,
+            dry_run=settings.autoscaler.dry_run or dry_run,
+            waiting=GatewayQueue(
+                f"http://127.0.0.1:{settings.gateway.metrics_port}/metrics", session
+            ).read,
+        )
+        await run_ticks(autoscaler, choice.tick_seconds)
+
+
+def _client(settings: Settings, address: str, timeout: float) -> ResizerClient:
+    token_file = settings.autoscaler.resizer_token_file
+    try:
+        token = read_secret(token_file, "autoscaler.resizer_token_file") if token_file else ""
+        return ResizerClient(address, token=token, timeout_seconds=timeout)
+    except ValueError as error:
+        raise CannotStartError(str(error)) from error
+
+
+async def _can_set_slots(client: ResizerClient, choice: Choice) -> None:
+    try:
+        status = await client.status()
+    except ResizerUnavailableError:
+        return  # the first tick that reaches it checks the policy and logs
+    if choice.counts_slots and status.lends != "slots":
+        raise CannotStartError(
+            f"autoscaler.policy: {choice.words!r} reckons with slots, and the resizer at {client.address}"
+            f" lends {status.lends.upper()} in their place, which changes the time in a slot: take 'surge'"
+            " (docs/how-to/scaling.md), or a policy that changes the number of replicas"
+        )
+    if status.slots is None:
+        raise CannotStartError(
+            f"autoscaler.policy: {choice.words!r} changes the slots of replicas, and the resizer at"
+            f" {client.address} cannot: set slots.max above slots.per_replica, and in Docker Compose a"
+            " cpus limit of the service (docs/how-to/scaling.md), or take another policy"
+        )
+
+
+def _reader(
+    settings: Settings, session: aiohttp.ClientSession, url: str, timeout: float
+) -> PrometheusReader:
+    try:
+        return PrometheusReader(url, session, settings.autoscaler.stale_seconds, timeout)
+    except ValueError as error:
+        raise CannotStartError(str(error)) from error

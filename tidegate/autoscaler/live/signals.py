@@ -1,0 +1,256 @@
+"""What the autoscaler knows at a tick: recorded series from Prometheus, replicas from the resizer."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Any, Final, Literal
+
+import aiohttp
+from pydantic import BaseModel, Field, ValidationError
+
+from tidegate.autoscaler.types import Signals
+from tidegate.resizer.contract import ReplicaStatus
+
+# The signal and the recorded series that it is. Nothing here is derived from raw metrics.
+SERIES: Final = {
+    "arrival_rate": "service:arrival_rate:15s",
+    "arrival_rate_60s": "service:arrival_rate:1m",
+    "service_seconds": "service:slot_seconds_mean:1m",
+    "service_seconds_p95": "service:slot_seconds_p95:1m",
+    "busy": "service:slots_busy:now",
+    "busiest": "service:slots_busy_most:1m",
+    "queued": "service:queue:now",
+    "in_system": "service:requests_in_system:now",
+    "slots_per_replica": "service:slots_per_replica:now",
+    "latency_seconds": "service:latency_objective_quantile_seconds:1m",
+    "scrape_age": "service:signal_age_seconds:now",
+    "gateway_age_seconds": "service:gateway_age_seconds:now",
+}
+# Over requests: without a request they are missing or NaN, and nothing is wrong. Nor is it where an
+# earlier version's rules are still loaded. The others are there, and numbers, as soon as the gateway
+# and one replica have been scraped twice.
+MAY_BE_MISSING: Final = frozenset(
+    {"service_seconds", "service_seconds_p95", "latency_seconds", "gateway_age_seconds", "busiest"}
+)
+# Made from what replicas tell: with none there, these are missing and nothing is wrong.
+OF_REPLICAS: Final = frozenset({"busy", "in_system", "slots_per_replica", "scrape_age"})
+# The clocks of two machines may be this far apart before a sample from the future is odd.
+CLOCK_SLACK_SECONDS: Final = 1.0
+# As many as `slots.per_replica` allows, and room to grow.
+MOST_SLOTS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What Prometheus said; the fields are those of `Signals`, and one more.
+
+    Attributes:
+        cause: the problem without the names of series: it stays the same while an outage spreads
+            from one series to the next. Empty if the problem names none.
+        elsewhere: the problem and its cause without what replicas tell.
+        history_problem: why there is no new `expected_rate`, and whether the last one is kept.
+    """
+
+    arrival_rate: float | None = None
+    service_seconds: float | None = None
+    in_system: float | None = None
+    slots_per_replica: int | None = None
+    latency_seconds: float | None = None
+    age_seconds: float | None = None
+    problem: str = ""
+    arrival_rate_60s: float | None = None
+    service_seconds_p95: float | None = None
+    busy: float | None = None
+    queued: float | None = None
+    expected_rate: float | None = None
+    busiest: float | None = None
+    gateway_age_seconds: float | None = None
+    cause: str = ""
+    elsewhere: tuple[str, str] = ("", "")
+    history_problem: str = ""
+
+    def without_replicas(self) -> Reading:
+        """The same, where there is no replica that could have told anything."""
+        problem, cause = self.elsewhere
+        return replace(self, problem=problem, cause=cause)
+
+
+def combine(
+    reading: Reading,
+    status: ReplicaStatus | None,
+    desired: int,
+    away: str,
+    unix_seconds: float | None = None,
+    *,
+    waiting: float | None = None,
+) -> Signals:
+    """The signals of a tick.
+
+    Args:
+        reading: what Prometheus said.
+        status: what the resizer said; None if it is away, and then no replica is known to run.
+        desired: the number last asked for.
+        away: why the resizer is away, in words; empty if it is not.
+        unix_seconds: the time of day.
+        waiting: requests that wait, as the gateway says.
+    """
+    measured = asdict(reading)
+    del measured["cause"], measured["elsewhere"], measured["history_problem"]
+    measured["problem"] = "; ".join(text for text in (reading.problem, away) if text)
+    return Signals(
+        ready=status.ready if status else 0,
+        running=status.running if status else 0,
+        desired=desired,
+        unix_seconds=unix_seconds,
+        slots_asked=status.slots if status else None,
+        waiting=waiting,
+        **measured,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PrometheusReader:
+    """Reads every series with one query.
+
+    Attributes:
+        url: where Prometheus is, as http://HOST:PORT.
+        session: its connections; the caller closes it.
+        stale_seconds: older values are not handed on.
+        timeout_seconds: how long the query may take.
+        clock: seconds since 1970, as on the machine of Prometheus.
+
+    Raises:
+        ValueError: the url is no address of HTTP.
+    """
+
+    url: str
+    session: aiohttp.ClientSession
+    stale_seconds: float
+    timeout_seconds: float = 2.0
+    clock: Callable[[], float] = time.time
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"https?://[^/\s]+(/\S*)?", self.url):
+            raise ValueError(f"prometheus: {self.url!r} is not http://HOST:PORT")
+
+    async def read(self) -> Reading:
+        """What Prometheus says now; never an error, but a reading with its problem in words."""
+        try:
+            async with self.session.get(
+                f"{self.url.rstrip('/')}/api/v1/query",
+                params={"query": query(self.stale_seconds)},
+                timeout=aiohttp.ClientTimeout(total=self.timeout_seconds),
+                allow_redirects=False,
+            ) as answer:
+                body = await answer.read()
+                if answer.status != 200:
+                    return Reading(problem=f"Prometheus at {self.url} answered {answer.status}")
+        except TimeoutError:
+            return Reading(problem=f"Prometheus at {self.url} is too slow")
+        except (aiohttp.ClientError, OSError, ValueError):
+            return Reading(problem=f"Prometheus at {self.url} cannot be reached")
+        return parse(body, self.clock(), self.stale_seconds)
+
+
+def query(stale_seconds: float) -> str:
+    """The query for every series' recent samples.
+
+    A range, because only that gives a sample with its own time: an instant query stamps each value
+    with the time of asking, however old it is (up to 5 minutes).
+    """
+    names = "|".join(SERIES.values())
+    return f'{{__name__=~"{names}"}}[{math.ceil(stale_seconds * 1000)}ms]'
+
+
+class _Series(BaseModel):
+    metric: dict[str, str]
+    values: Annotated[list[tuple[float, float]], Field(min_length=1)]
+
+
+class _Data(BaseModel):
+    result: list[_Series]
+
+
+class _Answer(BaseModel):
+    status: Literal["success"]
+    data: _Data
+
+
+def parse(body: bytes, now: float, stale_seconds: float) -> Reading:
+    """The reading in an answer of Prometheus; total: any bytes give a reading or a problem."""
+    try:
+        series = _Answer.model_validate_json(body).data.result
+    except ValidationError:
+        return Reading(problem="the answer of Prometheus cannot be read")
+    values: dict[str, Any] = {}
+    ages = [0.0]
+    problems: dict[str, list[str]] = {}
+    elsewhere: dict[str, list[str]] = {}
+    for signal, name in SERIES.items():
+        newest = _newest(series, name)
+        wrong = _what_is_wrong(signal, newest, now, stale_seconds)
+        values[signal] = None if wrong else newest[0].value
+        if signal not in MAY_BE_MISSING:
+            ages += [now - sample.time for sample in newest]
+            if wrong:
+                problems.setdefault(wrong, []).append(name)
+                if signal not in OF_REPLICAS:
+                    elsewhere.setdefault(wrong, []).append(name)
+        elif signal == "gateway_age_seconds" and not wrong:
+            # As below: it has aged since it was recorded.
+            values[signal] += now - newest[0].time
+    scrape_age = values.pop("scrape_age")
+    # The series says how old the scrapes were when it was recorded; it has aged itself since.
+    age = None if scrape_age is None else max(ages) + scrape_age
+    if age is not None and age > stale_seconds:
+        values = dict.fromkeys(values)
+        problems[f"the metrics behind the signals are older than {stale_seconds:g} s"] = []
+        elsewhere[f"the metrics behind the signals are older than {stale_seconds:g} s"] = []
+    if values["slots_per_replica"] is not None:
+        values["slots_per_replica"] = int(values["slots_per_replica"])
+    return Reading(
+        **values,
+        age_seconds=age,
+        problem=_words(problems),
+        cause="; ".join(problems),
+        elsewhere=(_words(elsewhere), "; ".join(elsewhere)),
+    )
+
+
+def _words(problems: Mapping[str, list[str]]) -> str:
+    return "; ".join(
+        f"{wrong}: {', '.join(names)}" if names else wrong for wrong, names in problems.items()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    time: float
+    value: float
+
+
+def _newest(series: Iterable[_Series], name: str) -> list[_Sample]:
+    """The newest sample of that name; several if several series have one of that time."""
+    found = [_Sample(*one.values[-1]) for one in series if one.metric.get("__name__") == name]
+    last = max((sample.time for sample in found), default=0.0)
+    return [sample for sample in found if sample.time == last]
+
+
+def _what_is_wrong(signal: str, newest: list[_Sample], now: float, stale_seconds: float) -> str:
+    """Always the same words for the same cause, empty if nothing is wrong."""
+    if len(newest) > 1:
+        return "several series"
+    if not newest or not now - newest[0].time <= stale_seconds:
+        return f"no value of the last {stale_seconds:g} s"
+    value = newest[0].value
+    if not math.isfinite(value):
+        return "not a number"
+    if value < 0 or (signal == "slots_per_replica" and not 1 <= value <= MOST_SLOTS):
+        return "cannot be true"
+    if newest[0].time > now + CLOCK_SLACK_SECONDS:
+        return "from the future, the clocks differ"
+    return ""

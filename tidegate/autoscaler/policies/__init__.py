@@ -1,0 +1,1 @@
+"""Policies other than SLOQ, as their authors define them."""

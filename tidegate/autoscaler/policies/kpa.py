@@ -1,0 +1,100 @@
+"""Knative's pod autoscaler (KPA), on concurrency.
+
+As in knative/serving, pkg/autoscaler/scaling/autoscaler.go, with its defaults
+(config-autoscaler): each 2 s, a stable window of 60 s and a panic window of 6 s, a target of 70 % of a
+replica's concurrency, at most 1000 times as many replicas and at least half as many at a time.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from tidegate.autoscaler.policies.samples import blind, keep, mean, samples_of
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, change_words
+
+TICK_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class KpaParameters:
+    """Knative's settings.
+
+    Attributes:
+        min: min-scale.
+        max: max-scale.
+        target_utilisation: container-concurrency-target-percentage, as a share.
+        stable_seconds: stable-window.
+        panic_window_share: panic-window-percentage, as a share of the stable window.
+        panic_threshold: panic-threshold-percentage, as a ratio.
+        max_up_rate: max-scale-up-rate.
+        max_down_rate: max-scale-down-rate.
+    """
+
+    min: int
+    max: int
+    target_utilisation: float = 0.7
+    stable_seconds: float = 60.0
+    panic_window_share: float = 0.1
+    panic_threshold: float = 2.0
+    max_up_rate: float = 1000.0
+    max_down_rate: float = 2.0
+
+
+def kpa(parameters: KpaParameters) -> Policy:
+    """The policy with these parameters.
+
+    Its state: `samples` (time, concurrency) of the stable window; `panic_since`, the last time that
+    the load was over the panic threshold; `panic_most`, the replicas wanted in panic so far.
+    """
+    told = asdict(parameters)
+    bounds = Bounds(parameters.min, parameters.max)
+
+    def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
+        held = signals.desired
+        samples = samples_of(state)
+        why = blind(signals)
+        if why:
+            after = {**state, "samples": samples}
+            return Decision(
+                bounds.clamp(held), "no-signal", f"{held} held: {why}", {"parameters": told}, after
+            )
+        samples = keep(samples, (now, signals.in_system or 0.0), now - parameters.stable_seconds)
+        target = parameters.target_utilisation * (signals.slots_per_replica or 1)
+        stable = mean(samples)
+        begin = now - parameters.panic_window_share * parameters.stable_seconds
+        panic = mean([one for one in samples if one[0] > begin])
+
+        ready = max(1, signals.ready)
+        most = math.ceil(parameters.max_up_rate * ready)
+        least = math.floor(ready / parameters.max_down_rate)
+        wanted_panic = math.ceil(panic / target)
+        by_stable = min(max(math.ceil(stable / target), least), most)
+        by_panic = min(max(wanted_panic, least), most)
+
+        # It starts in panic if there is more than one replica: without history, it must not shrink.
+        start = (now, signals.ready) if signals.ready > 1 else (None, 0)
+        since, floor = state.get("panic_since", start[0]), state.get("panic_most", start[1])
+        over = wanted_panic / ready >= parameters.panic_threshold
+        if over:
+            since = now
+        elif since is not None and since + parameters.stable_seconds < now:
+            since, floor = None, 0
+        number = by_stable
+        if since is not None:
+            floor = number = max(by_stable, by_panic, floor)
+        desired = bounds.clamp(number)
+        mode = "panic" if since is not None else "stable"
+        return Decision(
+            desired=desired,
+            reason="up" if desired > held else "down" if desired < held else "hold",
+            explanation=(
+                f"{change_words(held, desired)}: {mode}; {stable:.1f} requests in"
+                f" {parameters.stable_seconds:g} s and {panic:.1f} lately, target {target:.2g} a replica"
+            ),
+            inputs={"stable": stable, "panic": panic, "mode": mode, "parameters": told},
+            state={"samples": samples, "panic_since": since, "panic_most": floor},
+        )
+
+    return decide

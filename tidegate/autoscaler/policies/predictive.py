@@ -1,0 +1,91 @@
+"""Predictive scaling: SLOQ, and never fewer than what came at this time on earlier days takes.
+
+The forecast is the simplest one that works for a service with a day: what is to be expected within
+the next minutes is what came in these minutes of earlier days (a seasonal naive forecast, in the
+median over a week). It only ever adds replicas to what SLOQ wants, as `largest(sloq, forecast)`; a
+forecast that cannot be had, or cannot be true, adds none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from tidegate.autoscaler.sloq.parameters import SloqParameters
+from tidegate.autoscaler.sloq.policy import sloq
+from tidegate.autoscaler.sloq.queueing import slots_needed
+from tidegate.autoscaler.sloq.signal_checks import MOST
+from tidegate.autoscaler.sloq.sizing import MOST_SLOTS, UTILISATION
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, change_words
+
+# How far ahead earlier days are looked at: time to start replicas, and some to spare.
+AHEAD_SECONDS: Final = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class PredictiveParameters(SloqParameters):
+    """What the policy is told: all that SLOQ is, and one more.
+
+    Attributes:
+        expected_share: the share of what is expected that is prepared for.
+    """
+
+    expected_share: float = 1.0
+
+
+def predictive(parameters: PredictiveParameters) -> Policy:
+    """The policy with these parameters. Its state is SLOQ's."""
+    inner = sloq(parameters)
+    bounds = Bounds(parameters.min, parameters.max)
+
+    def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
+        decision = inner(state, signals, now)
+        expected = _expected(signals, parameters.expected_share)
+        needed = None if expected is None else _replicas(decision.inputs, expected, bounds.max)
+        inputs = {
+            **decision.inputs,
+            "expected_rate": expected,
+            "expected_replicas": needed,
+        }
+        if expected is None or needed is None or bounds.clamp(needed) <= decision.desired:
+            return replace(decision, inputs=inputs)
+        held, desired = signals.desired, bounds.clamp(needed)
+        moved = "up" if desired > held else "down" if desired < held else "stabilized"
+        return replace(
+            decision,
+            desired=desired,
+            reason=moved,
+            explanation=(
+                f"{change_words(held, desired)}: {expected:.3g} requests/s are expected within"
+                f" {AHEAD_SECONDS / 60:g} min, as on earlier days;"
+                f" else {decision.desired} ({decision.explanation})"
+            ),
+            inputs=inputs,
+        )
+
+    return decide
+
+
+def _expected(signals: Signals, share: float) -> float | None:
+    """What to prepare for, in requests a second; None if it is not known."""
+    rate = signals.expected_rate
+    if rate is None or not math.isfinite(rate) or rate < 0:
+        return None
+    return share * min(rate, MOST)
+
+
+def _replicas(inputs: Mapping[str, Any], rate: float, most: int) -> int | None:
+    """As many as SLOQ would want for that rate; None if it is blind or replicas cannot help."""
+    if not inputs.get("meetable"):
+        return None
+    service, per_replica = inputs["service_seconds"], inputs["slots_per_replica"]
+    slots: int = slots_needed(
+        rate * service * (1 + inputs["margin"]),
+        inputs["patience_seconds"] / service,
+        inputs["late"],
+        utilisation=UTILISATION,
+        most=min(MOST_SLOTS, math.ceil((most + 1) * per_replica)),
+    )
+    return math.ceil(slots / float(per_replica))

@@ -1,0 +1,108 @@
+"""Ray Serve's replica autoscaling, on ongoing requests.
+
+As in ray-project/ray, python/ray/serve/autoscaling_policy.py, with the defaults of AutoscalingConfig:
+2 ongoing requests a replica, averaged over 30 s; up after 30 s of wanting more, down after 600 s of
+wanting fewer; both factors 1. Ray decides each 0.1 s; the delays are counted in ticks here too, so any
+tick gives the same delays.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from tidegate.autoscaler.policies.samples import blind, keep, mean, samples_of
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, change_words
+
+TICK_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class RayServeParameters:
+    """Ray Serve's AutoscalingConfig.
+
+    Attributes:
+        min: min_replicas.
+        max: max_replicas.
+        target: target_ongoing_requests, of one replica.
+        look_back_seconds: look_back_period_s.
+        up_delay_seconds: upscale_delay_s.
+        down_delay_seconds: downscale_delay_s.
+        up_factor: upscaling_factor.
+        down_factor: downscaling_factor.
+        tick_seconds: from one decision to the next.
+    """
+
+    min: int
+    max: int
+    target: float = 2.0
+    look_back_seconds: float = 30.0
+    up_delay_seconds: float = 30.0
+    down_delay_seconds: float = 600.0
+    up_factor: float = 1.0
+    down_factor: float = 1.0
+    tick_seconds: float = TICK_SECONDS
+
+
+def ray_serve(parameters: RayServeParameters) -> Policy:
+    """The policy with these parameters.
+
+    Its state: `samples` (time, ongoing requests); `count`, for how many ticks more (above 0) or
+    fewer (below 0) replicas were wanted.
+    """
+    told = asdict(parameters)
+    bounds = Bounds(parameters.min, parameters.max)
+
+    def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
+        held, current = signals.desired, signals.ready
+        samples, count = samples_of(state), int(state.get("count", 0))
+        why = blind(signals) or ("no replica is ready" if current < 1 else "")
+        if why:
+            # A replica that sends no metric is left out; without any, nothing is decided.
+            return Decision(
+                bounds.clamp(held),
+                "no-signal",
+                f"{held} held: {why}",
+                {"parameters": told},
+                {"samples": samples, "count": count},
+            )
+        samples = keep(samples, (now, signals.in_system or 0.0), now - parameters.look_back_seconds)
+        ongoing = mean(samples)
+        wanted = bounds.clamp(_scaled(parameters, ongoing / parameters.target, current))
+
+        desired = held
+        if wanted > held:
+            count = max(count, 0) + 1
+            if count > int(parameters.up_delay_seconds / parameters.tick_seconds):
+                desired, count = wanted, 0
+        elif wanted < held:
+            count = min(count, 0) - 1
+            if count < -int(parameters.down_delay_seconds / parameters.tick_seconds):
+                # To none only from one.
+                desired, count = (wanted if held == 1 else max(1, wanted)), 0
+        else:
+            count = 0
+        desired = bounds.clamp(desired)
+        return Decision(
+            desired=desired,
+            reason="up" if desired > held else "down" if desired < held else "hold",
+            explanation=(
+                f"{change_words(held, desired)}: {ongoing:.1f} ongoing requests, target"
+                f" {parameters.target:g} a replica; {wanted} wanted for {abs(count)} ticks"
+            ),
+            inputs={"ongoing": ongoing, "wanted": wanted, "parameters": told},
+            state={"samples": samples, "count": count},
+        )
+
+    return decide
+
+
+def _scaled(parameters: RayServeParameters, wanted: float, current: int) -> int:
+    """Towards the wanted number by a factor of the difference; down by 1 at least."""
+    difference = wanted - current
+    factor = parameters.up_factor if difference > 0 else parameters.down_factor
+    scaled = math.ceil(current + factor * difference)
+    if math.ceil(wanted) < current and scaled == current:
+        scaled -= 1
+    return scaled

@@ -1,0 +1,39 @@
+"""Samples of the requests in system, kept in a policy's state: what windows are averaged over."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from tidegate.autoscaler.sloq.signal_checks import MOST
+from tidegate.autoscaler.types import Signals
+
+Sample = list[float]
+"""A time in seconds, and a value."""
+
+
+def samples_of(state: dict[str, Any]) -> list[Sample]:
+    """The samples in a state."""
+    return [[float(at), float(value)] for at, value in state.get("samples", [])]
+
+
+def keep(samples: Sequence[Sample], new: tuple[float, float], since: float) -> list[Sample]:
+    """The samples after `since`, and a new one, cut off where no real one can be: sums stay finite."""
+    at, value = new
+    return [*(sample for sample in samples if sample[0] > since), [at, min(value, MOST)]]
+
+
+def mean(samples: Sequence[Sample]) -> float:
+    """Their mean; 0 of none."""
+    return sum(value for _, value in samples) / len(samples) if samples else 0.0
+
+
+def blind(signals: Signals) -> str:
+    """Why there is no metric to go by, in words; empty if there is one."""
+    value, slots = signals.in_system, signals.slots_per_replica
+    if value is None or not math.isfinite(value) or value < 0:
+        return signals.problem or "the requests in system are not known"
+    if slots is None or slots < 1:
+        return signals.problem or "the slots of a replica are not known"
+    return ""

@@ -1,0 +1,128 @@
+"""`tidegate simulate`: try policies on a trace before any of them goes live."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from tidegate.autoscaler.simulator.score import Score
+from tidegate.autoscaler.simulator.system import System
+from tidegate.autoscaler.simulator.tournament import Match, TraceSpec, play, run_one
+
+BAD_USE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What to compare.
+
+    Attributes:
+        policies: their words.
+        traces: their names or paths, with their peaks.
+        system: the service.
+        seeds: how many.
+    """
+
+    policies: Sequence[str]
+    traces: Sequence[TraceSpec]
+    system: System
+    seeds: int
+
+
+def simulate(comparison: Comparison, *, as_json: bool, plot: Path | None) -> int:
+    """Run the comparison and print it.
+
+    Args:
+        comparison: what to compare.
+        as_json: print a list of objects instead of a table.
+        plot: where to write the page of plots: the first trace and seed over time, and what each policy
+            cost on each trace; None means nowhere.
+
+    Returns:
+        The exit code: 2 if there is no such policy or trace, and then the reason is on stderr.
+
+    Raises:
+        OSError: the page cannot be written.
+    """
+    try:
+        matches = play(
+            comparison.policies,
+            comparison.traces,
+            comparison.system,
+            range(comparison.seeds),
+            progress=_progress,
+        )
+        if plot:
+            _plot(plot, comparison, matches)
+    except ValueError as error:
+        sys.stderr.write(f"simulate: {error}\n")
+        return BAD_USE
+    if as_json:
+        sys.stdout.write(json.dumps([as_object(match) for match in matches], indent=2) + "\n")
+    else:
+        Console().print(as_table(matches, comparison))
+    return 0
+
+
+def as_object(match: Match) -> dict[str, Any]:
+    """A result as JSON: means over the seeds."""
+    return {"policy": match.policy, "trace": match.trace, **asdict(match.score)}
+
+
+def as_table(matches: Sequence[Match], comparison: Comparison) -> Table:
+    """The results as a table, a line for each policy on each trace."""
+    system = comparison.system
+    table = Table(
+        title=(
+            f"{comparison.seeds} seeds; {system.slots} slots a replica, {system.service_seconds:g} s"
+            f" a request, p{100 * system.slo_quantile:g} ≤ {system.slo_seconds:g} s"
+        )
+    )
+    for name in ("trace", "policy"):
+        table.add_column(name, overflow="fold")
+    for name in ("violation s", "replica s", "reversals", "too late"):
+        table.add_column(name, justify="right", no_wrap=True)
+    before = ""
+    for match in matches:
+        if before and match.trace != before:
+            table.add_section()
+        table.add_row(
+            match.trace if match.trace != before else "",
+            match.policy,
+            f"{match.score.violation_seconds:,.0f}",
+            f"{match.score.replica_seconds:,.0f}",
+            f"{match.score.reversals:.1f}",
+            f"{match.score.over_slo_ratio:.2%}",
+        )
+        before = match.trace
+    return table
+
+
+def _progress(scores: Iterable[Score], total: int) -> Iterable[Score]:
+    """Show in a terminal how many runs are done, and remove that at the end."""
+    console = Console(stderr=True)
+    return track(
+        scores,
+        "simulating",
+        total=total,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def _plot(path: Path, comparison: Comparison, matches: Sequence[Match]) -> None:
+    from tidegate.autoscaler.simulator.plots import page  # noqa: PLC0415 - slow to load
+
+    first = comparison.traces[0]
+    runs = {words: run_one(words, first, comparison.system, 0) for words in comparison.policies}
+    title = f"{matches[0].trace}: one of {comparison.seeds} runs over time; then the means of all"
+    page(path, title, runs, matches, comparison.system)

@@ -1,0 +1,108 @@
+"""Every policy on every trace with every seed, on all cores."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from statistics import fmean
+
+from tidegate.autoscaler.simulator.contenders import contender
+from tidegate.autoscaler.simulator.named_traces import find
+from tidegate.autoscaler.simulator.run import Run, simulate
+from tidegate.autoscaler.simulator.score import Score, score
+from tidegate.autoscaler.simulator.system import System
+from tidegate.autoscaler.simulator.traces import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSpec:
+    """A trace by its name or path, with its peak in requests a second, if it is to be rescaled."""
+
+    name: str
+    peak: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A policy on a trace, by their words, and its mean score over the seeds."""
+
+    policy: str
+    trace: str
+    score: Score
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    policy: str
+    trace: TraceSpec
+    system: System
+    seed: int
+
+
+def play(
+    policies: Sequence[str],
+    traces: Sequence[TraceSpec],
+    system: System,
+    seeds: Iterable[int],
+    *,
+    workers: int | None = None,
+    progress: Callable[[Iterator[Score], int], Iterable[Score]] = lambda scores, total: scores,
+) -> list[Match]:
+    """Run every policy on every trace with every seed; all policies meet the same requests.
+
+    Args:
+        policies: their words.
+        traces: their names.
+        system: the service.
+        seeds: of the requests' randomness.
+        workers: processes; as many as there are cores if None, and 1 stays in this one.
+        progress: passes the scores on as they come, with how many there will be: to show it.
+
+    Raises:
+        ValueError: there is no such policy or trace (before anything runs).
+    """
+    seeds = list(seeds)
+    names = {spec: _trace(spec).name for spec in traces}
+    for words in policies:
+        contender(words, system)
+    jobs = [
+        _Job(words, spec, system, seed) for spec in traces for words in policies for seed in seeds
+    ]
+    scores = list(progress(_all(jobs, workers or os.cpu_count() or 1), len(jobs)))
+    found = []
+    for number, job in enumerate(jobs[:: len(seeds)]):
+        of_all_seeds = scores[number * len(seeds) : (number + 1) * len(seeds)]
+        found.append(Match(job.policy, names[job.trace], _mean(of_all_seeds)))
+    return found
+
+
+def run_one(words: str, spec: TraceSpec, system: System, seed: int) -> Run:
+    """A single run, in this process."""
+    one = contender(words, system)
+    return simulate(one.policy, _trace(spec), system, seed=seed, tick_seconds=one.tick_seconds)
+
+
+def _all(jobs: list[_Job], workers: int) -> Iterator[Score]:
+    if workers == 1 or len(jobs) == 1:
+        yield from map(_score, jobs)
+        return
+    with ProcessPoolExecutor(min(workers, len(jobs))) as pool:
+        yield from pool.map(_score, jobs)
+
+
+def _score(job: _Job) -> Score:
+    run = run_one(job.policy, job.trace, job.system, job.seed)
+    return score(run, job.system.slo_seconds, slo_quantile=job.system.slo_quantile)
+
+
+def _mean(scores: Sequence[Score]) -> Score:
+    names = [field.name for field in fields(Score)]
+    return Score(**{name: fmean(getattr(one, name) for one in scores) for name in names})
+
+
+@lru_cache(maxsize=64)
+def _trace(spec: TraceSpec) -> Trace:
+    return find(spec.name, spec.peak)

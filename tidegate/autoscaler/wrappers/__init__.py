@@ -1,0 +1,1 @@
+"""What surrounds a policy: combinations, schedules, vertical scaling, scale to zero."""

@@ -1,0 +1,97 @@
+"""Scheduled scaling: bounds by the time of day, around any policy.
+
+A window opens in every minute that its cron expression matches, and stays open for its `minutes`:
+`* 8-17 * * mon-fri` is from 08:00 to 18:00 on working days, and so is `0 8 * * mon-fri` with 600 minutes.
+The policy inside decides within the bounds of the open windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from functools import lru_cache
+from math import inf, isfinite
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim
+
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
+from tidegate.autoscaler.wrappers.combinators import clamped
+from tidegate.settings.schedule import check_window
+
+# In the year 9892: a search for the next opening goes 50 years ahead, and datetime ends with the year 9999.
+LAST_UNIX_SECONDS = 250_000_000_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Bounds that apply while the window is open.
+
+    Attributes:
+        when: a cron expression; the window opens in each minute that it matches.
+        min: the minimum number of replicas while it is open, if it sets one.
+        max: the maximum, likewise.
+        timezone: of the expression, as in the IANA database.
+        minutes: how long it stays open from the start of that minute; a day at most.
+    """
+
+    when: str
+    min: int | None = None
+    max: int | None = None
+    timezone: str = "UTC"
+    minutes: int = 1
+
+
+def scheduled(policy: Policy, windows: Sequence[Window], bounds: Bounds) -> Policy:
+    """The policy within the bounds of the windows that are open, and always within `bounds`.
+
+    Of several open windows the largest min and the smallest max count; if they contradict each
+    other, the min does.
+
+    Raises:
+        ValueError: a window has a bad expression, time zone, or min over max.
+    """
+    opens = [_is_open(window) for window in windows]
+    told = {"windows": [asdict(window) for window in windows], **asdict(bounds)}
+
+    def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
+        decision = policy(state, signals, now)
+        decision = replace(decision, inputs={**decision.inputs, "schedule": told})
+        unix = signals.unix_seconds
+        if unix is None or not isfinite(unix) or not 0 <= unix < LAST_UNIX_SECONDS:
+            return clamped(decision, bounds, signals.desired, "bounds (the time is not known)")
+        open_now = [window for window, is_open in zip(windows, opens, strict=True) if is_open(unix)]
+        least = [window.min for window in open_now if window.min is not None]
+        most = [window.max for window in open_now if window.max is not None]
+        low = bounds.clamp(max(least, default=bounds.min))
+        high = max(low, bounds.clamp(min(most, default=bounds.max)))
+        by = "; ".join(window.when for window in open_now)
+        return clamped(
+            decision, Bounds(low, high), signals.desired, f"schedule {by}" if by else "bounds"
+        )
+
+    return decide
+
+
+def _is_open(window: Window) -> Callable[[float], bool]:
+    """Whether the window is open at a time in seconds since 1970."""
+    check_window(
+        window.when,
+        minutes=window.minutes,
+        least=window.min,
+        most=window.max,
+        timezone=window.timezone,
+    )
+    zone = ZoneInfo(window.timezone)
+
+    @lru_cache(maxsize=4)
+    def is_open(minute: int) -> bool:
+        now, start = 60.0 * minute, 60.0 * (minute - window.minutes)
+        openings = CronSim(window.when, datetime.fromtimestamp(start, zone))
+        # Where the clocks go back the library begins with the first of the two hours, even if `start` is
+        # in the second.
+        return next((at for opening in openings if (at := opening.timestamp()) > start), inf) <= now
+
+    return lambda unix: is_open(int(unix // 60))

@@ -1,0 +1,1 @@
+"""Concept drift: does the error rate change?"""

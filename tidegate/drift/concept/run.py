@@ -1,0 +1,82 @@
+"""The watcher of labels as a process: `tidegate monitor watch`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from tidegate.drift.concept.watch import QUERY, Found, Metrics, Watcher
+from tidegate.events.event import Event
+from tidegate.runtime.daemon import daemon_event_writer, metrics_server, run_daemon
+from tidegate.runtime.event_log import EventLog, Terminal
+from tidegate.runtime.identity import event_origin
+from tidegate.settings import Settings
+from tidegate.store.base import EventStore, QueryError, StoreUnavailableError
+from tidegate.store.open_store import open_store
+from tidegate.store.search.paging import Follower
+
+NODE: Final = "watch"
+EVERY_SECONDS: Final = 2.0
+BEFORE: Final = timedelta(days=1)
+"""How far back it reads at its start, so that detectors have a baseline."""
+
+
+def run(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT.
+
+    Returns:
+        The exit code: 0 after a signal, 2 if it cannot start (and then the reason is on stderr).
+    """
+    return run_daemon(NODE, lambda stop: _run(settings, stop), (StoreUnavailableError,))
+
+
+def _run(settings: Settings, stop: threading.Event) -> None:
+    metrics = Metrics()
+    host, port = settings.stack.metrics_host, settings.drift.watch_port
+    with (
+        daemon_event_writer(settings, NODE) as writer,
+        metrics_server(metrics.registry, host, port, "drift.watch_port"),
+        closing(open_store(settings, read_only=True)) as store,
+    ):
+        watcher = Watcher(settings.drift, metrics)
+        event_log = EventLog(writer, event_origin(settings, NODE), listeners=[Terminal()])
+        watch(store, watcher, event_log, stop)
+
+
+def watch(store: EventStore, watcher: Watcher, event_log: EventLog, stop: threading.Event) -> None:
+    """Read the recent labels, then those that arrive. A store that is unavailable is asked again."""
+    follower = Follower(store, QUERY, datetime.now(UTC) - BEFORE)
+    while not stop.is_set():
+        try:
+            # One by one, so that a day of labels neither fills the memory nor delays a stop.
+            for found in watcher.feed(_until(stop, follower.events())):
+                record_change(event_log, found)
+        except (StoreUnavailableError, QueryError) as error:  # the query is always valid
+            message = f"the store is unavailable: {error}"
+            event_log.condition("store-unavailable", message, cause="unavailable")
+        else:
+            event_log.resolved("store-unavailable", "the store answers again")
+        stop.wait(EVERY_SECONDS)
+
+
+def _until(stop: threading.Event, events: Iterable[Event]) -> Iterator[Event]:
+    for event in events:
+        if stop.is_set():
+            return
+        yield event
+
+
+def record_change(event_log: EventLog, found: Found) -> None:
+    """Log a change of the error rate; found again after a restart, its event has the same id."""
+    event_log.record(
+        "change",
+        found.message,
+        level="warn",
+        dataset="drift",
+        fields=found.fields(),
+        event_id=found.event_id,
+        at_ns=found.at_us * 1000,
+    )

@@ -1,0 +1,1 @@
+"""Counting rows into the bins of the reference."""

@@ -1,0 +1,1 @@
+"""Labels that arrive after the prediction."""

@@ -1,0 +1,75 @@
+"""Labels that come later: what became of a prediction, and why a label is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from tidegate.drift.feedback.prediction_ids import Prediction
+
+Label = str | int
+Reason = Literal["malformed", "forged", "expired", "replayed", "foreign_version", "unknown_label"]
+
+REASONS: Final[tuple[Reason, ...]] = (
+    "malformed",
+    "forged",
+    "expired",
+    "replayed",
+    "foreign_version",
+    "unknown_label",
+)
+
+
+class OutcomeRefusedError(ValueError):
+    """A label that is not counted; `reason` and the text say why."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a prediction.
+
+    Attributes:
+        prediction: what its id told.
+        predicted: the label given.
+        actual: the true one.
+        lag_seconds: from the answer to the label.
+        accuracy: the share of right labels on the version's held-out rows, if it is known here: who watches
+            the labels need not know any artefact.
+    """
+
+    prediction: Prediction
+    predicted: Label
+    actual: Label
+    lag_seconds: float
+    accuracy: float | None = None
+
+    @property
+    def correct(self) -> bool:
+        """Whether the label given was right."""
+        return self.predicted == self.actual
+
+    def fields(self, model: str) -> dict[str, Any]:
+        """The fields of its event."""
+        of = self.prediction
+        accuracy = {} if self.accuracy is None else {"accuracy": round(self.accuracy, 6)}
+        return {
+            "event": {"action": "label", "outcome": "success"},
+            "trace": {"id": of.trace_id},
+            "span": {"id": of.span_id},
+            "tidegate": {
+                "model": {"name": model, "version": of.version},
+                "outcome": {
+                    "predicted": str(self.predicted),
+                    "actual": str(self.actual),
+                    "correct": self.correct,
+                    "confidence": round(of.confidence, 6),
+                    "lag_seconds": round(self.lag_seconds, 3),
+                    "row": of.row,
+                    **accuracy,
+                },
+            },
+        }

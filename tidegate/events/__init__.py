@@ -1,0 +1,1 @@
+"""The event line, its size limit, and the writer of event files."""

@@ -1,0 +1,164 @@
+"""The writer of event files: one event a line, each appended with one write."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import itertools
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tidegate.events.event import encode
+from tidegate.events.size import LINE_BYTES, within
+
+
+def _held(fd: int) -> int:
+    """The new file, locked for as long as it is open; -1 if a reader took it for abandoned just now.
+
+    Once a file, so it costs the events nothing. Never waits: a reader may be stopped with its lock.
+    """
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        deleted = os.fstat(fd).st_nlink == 0
+    except BlockingIOError:
+        deleted = True
+    except OSError:
+        return fd  # a file system without locks
+    if not deleted:
+        return fd
+    os.close(fd)
+    return -1
+
+
+@dataclass(slots=True, weakref_slot=True)
+class EventWriter:
+    """Appends events to `<directory>/<node>.<start>.<seq>.ndjson`, each with a single write.
+
+    Safe to call from several threads, and after a fork: the child goes on in a file of its own. A full
+    disk loses that event, never the caller: `lost` counts it. The open file carries a shared `flock`: a
+    reader that can lock it exclusively knows that its writer is gone.
+    """
+
+    directory: Path
+    node: str
+    file_bytes: int = 64 * 2**20
+    file_seconds: float = 3600.0
+    line_bytes: int = LINE_BYTES
+    clock_ns: Callable[[], int] = time.time_ns
+    lost: int = field(default=0, init=False)
+    _fd: int = field(default=-1, init=False)
+    _size: int = field(default=0, init=False)
+    _torn: bool = field(default=False, init=False)
+    _opened_ns: int = field(default=0, init=False)
+    _checked_ns: int = field(default=0, init=False)
+    _start: str = field(default="", init=False)
+    _sequence: itertools.count[int] = field(default_factory=itertools.count, init=False)
+    # Reentrant: a signal handler or a finalizer that logs may interrupt a write in the same thread.
+    _lock: threading.RLock = field(default_factory=threading.RLock, init=False)
+
+    def __post_init__(self) -> None:
+        self._begin()
+        self.directory.mkdir(parents=True, exist_ok=True)
+        weakly = weakref.WeakMethod(self._after_fork)
+
+        def in_child() -> None:
+            if method := weakly():
+                method()
+
+        os.register_at_fork(after_in_child=in_child)
+
+    def write(self, event: Mapping[str, Any]) -> None:
+        """Append one event; of one that is too long, what `line_bytes` leaves room for."""
+        self.write_line(within(encode(event), self.line_bytes))
+
+    def write_line(self, line: bytes) -> None:
+        """Append one encoded event, its line end included."""
+        with self._lock:
+            try:
+                self._rotate_if_due(len(line))
+                try:
+                    self._append(line)
+                except OSError as error:
+                    # A file reached the process's size limit (ulimit -f): the next one has room.
+                    if error.errno != errno.EFBIG or self._size == 0:
+                        raise
+                    self._close()
+                    self._open()
+                    self._append(line)
+            except OSError:
+                self.lost += 1
+
+    def close(self) -> None:
+        """Close the file. A later write begins a new one."""
+        with self._lock:
+            self._close()
+
+    def _append(self, line: bytes) -> None:
+        # A torso that a full disk left behind gets its line end first, so that it stands alone.
+        data = b"\n" + line if self._torn else line
+        written = 0
+        try:
+            while written < len(data):
+                count = os.write(self._fd, data[written:] if written else data)
+                written += count
+                self._size += count
+        finally:
+            if written:
+                self._torn = data[written - 1] != 0x0A
+
+    def _rotate_if_due(self, incoming: int) -> None:
+        if self._fd >= 0:
+            now_ns = self.clock_ns()
+            full = self._size > 0 and self._size + incoming > self.file_bytes
+            old = now_ns - self._opened_ns > self.file_seconds * 1e9
+            if not (full or old or self._is_gone(now_ns)):
+                return
+            self._close()
+        self._open()
+
+    def _is_gone(self, now_ns: int) -> bool:
+        """Whether somebody deleted the open file (looked up once a second): its lines would vanish."""
+        if 0 <= now_ns - self._checked_ns < 1_000_000_000:
+            return False
+        self._checked_ns = now_ns
+        return os.fstat(self._fd).st_nlink == 0
+
+    def _open(self) -> None:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        self.directory.mkdir(parents=True, exist_ok=True)
+        while self._fd < 0:
+            name = f"{self.node}.{self._start}.{next(self._sequence)}.ndjson"
+            # Another writer of this node may have begun in the same millisecond: take the next name.
+            with contextlib.suppress(FileExistsError):
+                self._fd = _held(os.open(self.directory / name, flags, 0o640))
+        self._size, self._torn = 0, False
+        self._opened_ns = self._checked_ns = self.clock_ns()
+
+    def _close(self) -> None:
+        fd, torn = self._fd, self._torn
+        self._fd, self._torn = -1, False
+        if fd >= 0:
+            with contextlib.suppress(OSError):
+                if torn:
+                    os.write(fd, b"\n")
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+    def _begin(self) -> None:
+        # The start and the process make the name unique, also after a restart within a millisecond.
+        self._start = f"{self.clock_ns() // 1_000_000}-{os.getpid()}"
+        self._sequence = itertools.count()
+
+    def _after_fork(self) -> None:
+        # The lock may be held by a thread that the child does not have; the file is the parent's.
+        self._lock = threading.RLock()
+        self._torn = False  # the parent's torso is the parent's to close
+        self._close()
+        self._begin()

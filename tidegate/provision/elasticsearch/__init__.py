@@ -1,0 +1,1 @@
+"""Sets up Elasticsearch: roles, users, templates, data streams."""

@@ -1,0 +1,1 @@
+"""Sets up Kibana: data views, saved searches, the dashboard."""

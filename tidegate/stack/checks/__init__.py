@@ -1,0 +1,1 @@
+"""Checks before and between starts: ports, disk, programs, Docker Compose."""

@@ -1,0 +1,90 @@
+"""What must be there before anything is started. Each problem is a sentence that says what to do."""
+
+from __future__ import annotations
+
+from tidegate.autoscaler.live.configured_policy import configured
+from tidegate.service.model.artefact import ArtefactError, load
+from tidegate.settings import Settings
+from tidegate.stack import prometheus
+from tidegate.stack.checks.ports import port_problems, wanted_ports
+from tidegate.stack.disk import folder_problem
+from tidegate.stack.gateway import configuration
+from tidegate.stack.supervisor.external_elasticsearch import elasticsearch_problem
+
+
+def model_problem(settings: Settings) -> str:
+    """Why the model cannot be served, as far as its files tell; empty if it can."""
+    path = settings.model.path
+    if path.is_file():
+        return ""
+    try:
+        load(path)
+    except ArtefactError as error:
+        return str(error)
+    return ""
+
+
+def gateway_problem(settings: Settings) -> str:
+    """Why HAProxy cannot be run, or not with these settings; empty if it can."""
+    try:
+        binary = configuration.haproxy_binary()
+    except (OSError, RuntimeError) as error:
+        return str(error)
+    if settings.replicas.min == 0 and not configuration.lets_wait():
+        return (
+            f"replicas.min: 0 needs a HAProxy with Lua, to let requests wait without a replica; {binary} has"
+            " none"
+        )
+    return ""
+
+
+def replicas_problem(settings: Settings) -> str:
+    """Why nobody would ever start a replica; empty if somebody would."""
+    told = settings.autoscaler
+    if settings.replicas.start > 0 or (told.enabled and not told.dry_run):
+        return ""
+    setting = "autoscaler.dry_run = true" if told.enabled else "autoscaler.enabled = false"
+    return f"replicas.start: with 0 and {setting} nobody would start a replica; set it to 1 or more"
+
+
+def prometheus_problem() -> str:
+    """Why Prometheus cannot be run; empty if it can."""
+    try:
+        prometheus.prometheus_binary()
+    except (OSError, RuntimeError) as error:
+        return str(error)
+    return ""
+
+
+def policy_problem(settings: Settings) -> str:
+    """Why the autoscaler could not do what its policy decides; empty if it can, or does not run."""
+    told, slots = settings.autoscaler, settings.slots
+    if told.enabled and slots.max is None and configured(settings).sets_slots:
+        return (
+            f"autoscaler.policy: {told.policy!r} changes the slots of replicas: set slots.max above"
+            f" slots.per_replica, which is {slots.per_replica}, or take another policy"
+        )
+    return ""
+
+
+async def store_problem(settings: Settings) -> str:
+    """Why the store cannot be used; empty if it can."""
+    if settings.store.kind != "elasticsearch":
+        return ""
+    problem = await elasticsearch_problem(settings.store.elasticsearch)
+    return f"elasticsearch: {problem}; start it, or use --store embedded" if problem else ""
+
+
+async def start_problems(settings: Settings) -> list[str]:
+    """All that stands against a start."""
+    found = [
+        folder_problem(settings.stack.data_dir),
+        replicas_problem(settings),
+        gateway_problem(settings),
+        prometheus_problem(),
+        model_problem(settings),
+        policy_problem(settings),
+        *port_problems(wanted_ports(settings)),
+        await store_problem(settings),
+    ]
+    return [problem for problem in found if problem]

@@ -1,0 +1,1 @@
+"""The gateway: HAProxy, its configuration, its runtime API, its access log."""

@@ -1,0 +1,49 @@
+"""The gateway's access lines: from its standard output into event files."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from tidegate.events.writer import EventWriter
+from tidegate.runtime.identity import event_writer
+from tidegate.settings import Settings
+
+NODE: Final = "gateway"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessLines:
+    """Takes the gateway's lines. Those that are no event (its warnings) go to its raw output."""
+
+    writer: EventWriter
+    output: Path
+
+    @classmethod
+    def of(cls, settings: Settings, output: Path) -> AccessLines:
+        """The sink of a stack with these settings."""
+        return cls(event_writer(settings, NODE), output)
+
+    def __call__(self, line: bytes) -> None:
+        """Take one line, without its line end."""
+        if _is_object(line):
+            self.writer.write_line(line + b"\n")
+            return
+        # On a full disk it is lost; the next one must be taken all the same.
+        with suppress(OSError), self.output.open("ab") as file:
+            file.write(line + b"\n")
+
+    def close(self) -> None:
+        """Close the event file; a later line would begin a new one."""
+        self.writer.close()
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(orjson.loads(line), dict)
+    except orjson.JSONDecodeError:
+        return False

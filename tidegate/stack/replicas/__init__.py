@@ -1,0 +1,1 @@
+"""The replicas of local mode: their number, their slots, and the model that they serve."""

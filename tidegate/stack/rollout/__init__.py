@@ -1,0 +1,1 @@
+"""Rolling out a new model while the stack runs."""

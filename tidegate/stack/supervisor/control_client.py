@@ -1,0 +1,80 @@
+"""Asking a running supervisor, from another process."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from tidegate.runtime.unix_sockets import unix_address
+from tidegate.stack.replicas.release import INTAKE_SECONDS, Release, ReleaseRefusedError
+from tidegate.stack.supervisor.status import StackStatus
+
+ANSWER_SECONDS: Final = 5.0
+ACCEPTED: Final = 202
+REFUSED: Final = 409
+
+
+class ControlError(RuntimeError):
+    """The supervisor does not answer on its control socket. Its text says how."""
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path, seconds: float = ANSWER_SECONDS) -> None:
+        super().__init__("supervisor", timeout=seconds)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        with unix_address(self._path) as address:
+            self.sock.connect(address)
+
+
+def ask_status(path: Path) -> StackStatus:
+    """The stack's status, from its control socket.
+
+    Raises:
+        ControlError: it does not answer.
+    """
+    connection = _UnixConnection(path)
+    try:
+        connection.request("GET", "/status")
+        return StackStatus.model_validate_json(connection.getresponse().read())
+    except (OSError, http.client.HTTPException, ValidationError) as error:
+        raise ControlError(f"{path} does not answer: {error}") from error
+    finally:
+        connection.close()
+
+
+def ask_deploy(path: Path, artefact: Path) -> Release:
+    """Ask for a new artefact; returns what it is once it is taken in, while replicas are still replaced.
+
+    Args:
+        path: the control socket.
+        artefact: an absolute path.
+
+    Raises:
+        ReleaseRefusedError: it is not taken in; nothing was changed.
+        ControlError: the supervisor does not answer.
+    """
+    connection = _UnixConnection(path, INTAKE_SECONDS + ANSWER_SECONDS)
+    try:
+        connection.request("PUT", "/model", json.dumps({"path": str(artefact)}))
+        answer = connection.getresponse()
+        body = answer.read()
+        if answer.status == REFUSED:
+            raise ReleaseRefusedError(json.loads(body)["error"])
+        if answer.status != ACCEPTED:
+            raise ControlError(f"{path} answers {answer.status}: {body.decode(errors='replace')}")
+        return Release.model_validate_json(body)
+    except (OSError, http.client.HTTPException, ValidationError) as error:
+        raise ControlError(f"{path} does not answer: {error}") from error
+    finally:
+        connection.close()

@@ -1,0 +1,106 @@
+"""The Elasticsearch that a person gave: the stack does not run it, but says whether it answers."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from base64 import b64encode
+from dataclasses import dataclass, field
+from typing import Final
+
+import aiohttp
+
+from tidegate.os_errors import unreachable
+from tidegate.runtime.event_log import EventLog
+from tidegate.runtime.secret_files import SecretFileError, read_secret
+from tidegate.settings import Elasticsearch
+from tidegate.stack.processes.process_supervisor import State
+from tidegate.stack.supervisor.status import ProgramStatus
+
+ANSWER_SECONDS: Final = 5.0
+POLL_SECONDS: Final = 5.0
+NAME: Final = "elasticsearch"
+
+
+async def elasticsearch_problem(settings: Elasticsearch) -> str:
+    """Why it cannot be used, in words; empty if it answers.
+
+    It is asked for the cluster's health: `GET /` needs more rights, and not every build has it.
+    """
+    try:
+        headers, context = _credentials(settings)
+    except SecretFileError as error:
+        return str(error)
+    except OSError as error:
+        return f"{error.filename}: {error.strerror}"
+    timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
+    try:
+        async with (
+            aiohttp.ClientSession(headers=headers, timeout=timeout) as session,
+            session.get(f"{settings.url.rstrip('/')}/_cluster/health", ssl=context) as answer,
+        ):
+            if answer.status in {401, 403}:
+                return (
+                    f"{settings.url} answers {answer.status}: store.elasticsearch.username may not"
+                )
+            return "" if answer.ok else f"{settings.url} answers {answer.status}"
+    except TimeoutError:
+        return f"{settings.url} does not answer within {ANSWER_SECONDS:g} s"
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        return f"{settings.url} cannot be reached: {unreachable(error)}"
+
+
+def _credentials(settings: Elasticsearch) -> tuple[dict[str, str], ssl.SSLContext | bool]:
+    headers = {}
+    if settings.username:
+        file = settings.password_file
+        password = read_secret(file, "store.elasticsearch.password_file") if file else ""
+        pair = f"{settings.username}:{password}".encode()
+        headers["Authorization"] = f"Basic {b64encode(pair).decode()}"
+    if settings.ca_file:
+        return headers, ssl.create_default_context(cafile=str(settings.ca_file))
+    return headers, True
+
+
+@dataclass(slots=True)
+class Watched:
+    """Looks at it now and then, and tells when that changes."""
+
+    settings: Elasticsearch
+    event_log: EventLog
+    state: State = field(default="ready", init=False)
+    problem: str = field(default="", init=False)
+    since: float = field(default_factory=time.time, init=False)
+
+    async def run(self) -> None:
+        """Watch it, until cancelled."""
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            await self.look()
+
+    async def look(self) -> None:
+        """Look once."""
+        self.problem = await elasticsearch_problem(self.settings)
+        state: State = "failed" if self.problem else "ready"
+        if state == self.state:
+            return
+        self.state, self.since = state, time.time()
+        if self.problem:
+            text = f"{self.problem}; events wait in their files"
+            self.event_log.record("silent", text, component=NAME, level="warn")
+        else:
+            self.event_log.record("ready", "answers again", component=NAME)
+
+    def status(self) -> ProgramStatus:
+        """Its line in the stack's status: it has no process of ours."""
+        return ProgramStatus(
+            id=NAME,
+            state=self.state,
+            pid=None,
+            started_at=self.since,
+            ready_at=self.since if self.state == "ready" else None,
+            restarts=0,
+            address=self.settings.url,
+            problem=self.problem,
+        )

@@ -1,0 +1,201 @@
+"""`tidegate up`, `status` and `down`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final, Literal, cast
+
+from rich.console import Console
+
+from tidegate.os_errors import sentence
+from tidegate.runtime.event_log import Entry
+from tidegate.runtime.http_probe import probe_session
+from tidegate.settings import Settings, Store
+from tidegate.stack.checks.preflight import start_problems
+from tidegate.stack.data_folder import Layout, already_running
+from tidegate.stack.processes.environment import absolute, environment
+from tidegate.stack.processes.process import tail
+from tidegate.stack.supervisor.control_client import ControlError, ask_status
+from tidegate.stack.supervisor.programs import stop_seconds
+from tidegate.stack.supervisor.recent_output import last_decisions
+from tidegate.stack.terminal.headline_series import measure
+from tidegate.stack.terminal.run import run_stack
+from tidegate.stack.terminal.status_reporters import LiveStatusReporter, PlainStatusReporter
+from tidegate.stack.terminal.status_view import LOG_LINES, line, log_of, view
+
+NOT_RUNNING: Final = 3
+BAD_ARGUMENT: Final = 2
+# Over what the supervisor allows itself: its own end, and a machine that is busy.
+GRACE_SECONDS: Final = 15.0
+
+
+def up(settings: Settings, *, detach: bool, store: str | None) -> int:
+    """Start the stack; stay with it, or return when it is ready if `detach`.
+
+    Args:
+        settings: the settings.
+        detach: go on in the background.
+        store: the kind of store, if it shall not be that of the settings.
+
+    Returns:
+        The exit code: 0, 1 if it could not start, 2 if there is no such store.
+    """
+    console, errors = Console(), Console(stderr=True)
+    if store not in {None, "embedded", "elasticsearch"}:
+        errors.print(f"--store: there is no {store!r}: take embedded or elasticsearch")
+        return BAD_ARGUMENT
+    settings = absolute(_with_store(settings, store), Path.cwd())
+    layout = Layout(settings.stack.data_dir)
+    if pid := layout.holder():
+        errors.print(already_running(layout.data, pid), soft_wrap=True, highlight=False)
+        return 1
+    # Before the first file is written: a start in a wrong folder leaves nothing behind.
+    if problems := asyncio.run(start_problems(settings)):
+        errors.print(
+            "\n".join(problems), style="red", soft_wrap=True, highlight=False, markup=False
+        )
+        return 1
+    if detach:
+        return _detached(settings, layout, console, errors)
+    reporter = LiveStatusReporter(console) if console.is_terminal else PlainStatusReporter(console)
+    return asyncio.run(run_stack(settings, reporter))
+
+
+def status(settings: Settings, *, as_json: bool) -> int:
+    """Show what runs.
+
+    Returns:
+        The exit code: 0 if everything is ready, 1 if not, 3 if nothing runs.
+    """
+    console = Console()
+    layout = Layout(absolute(settings, Path.cwd()).stack.data_dir)
+    pid = layout.holder()
+    if pid is None:
+        text = f"no stack runs in {layout.data}: start one with `tidegate up`"
+        _say(console, text, {"state": "stopped"} if as_json else None)
+        return NOT_RUNNING
+    try:
+        found = ask_status(layout.socket)
+    except ControlError as error:
+        text = f"the supervisor (pid {pid}) runs, but {error}"
+        answer = {"state": "silent", "pid": pid, "problem": str(error)}
+        _say(console, text, answer if as_json else None)
+        return 1
+    if as_json:
+        sys.stdout.write(found.model_dump_json() + "\n")
+    else:
+        measures = asyncio.run(_measures(found.prometheus))
+        log = log_of(found, last_decisions(layout.logs, LOG_LINES))
+        console.print(view(found, measures, log, time.time()))
+    return 0 if found.state == "ready" else 1
+
+
+def down(settings: Settings) -> int:
+    """Stop the stack, and wait until it is gone. Does nothing if none runs.
+
+    Returns:
+        The exit code: 0 if all has ended, 1 if it had to be killed.
+    """
+    console = Console()
+    settings = absolute(settings, Path.cwd())
+    layout = Layout(settings.stack.data_dir)
+    pid = layout.holder()
+    if not pid:
+        _say(console, f"no stack runs in {layout.data}")
+        return 0
+    _say(console, "stopping: requests are answered, events delivered")
+    _signal(pid, signal.SIGTERM)
+    if _gone(layout, pid, stop_seconds(settings) + GRACE_SECONDS):
+        _say(console, "stopped")
+        return 0
+    # Its children die with it.
+    _signal(pid, signal.SIGKILL)
+    _gone(layout, pid, GRACE_SECONDS)
+    _say(console, f"killed: the supervisor (pid {pid}) had not ended in time")
+    return 1
+
+
+def _with_store(settings: Settings, kind: str | None) -> Settings:
+    if kind is None:
+        return settings
+    checked = cast("Literal['embedded', 'elasticsearch']", kind)
+    store = Store(kind=checked, elasticsearch=settings.store.elasticsearch)
+    return settings.model_copy(update={"store": store})
+
+
+def _detached(settings: Settings, layout: Layout, console: Console, errors: Console) -> int:
+    try:
+        layout.make()
+        output = layout.output("supervisor")
+        output.write_bytes(b"")
+        with output.open("ab") as file:  # appended, as it may be cut while it is open
+            listen, tell = os.pipe()
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "tidegate.stack.terminal.detached", str(tell)],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                env=environment(settings, os.environ, layout.run / "settings.toml"),
+                pass_fds=(tell,),
+                start_new_session=True,
+            )
+            os.close(tell)
+    except OSError as error:
+        errors.print(f"the stack cannot start: {sentence(error)}", soft_wrap=True, highlight=False)
+        return 1
+    try:
+        with os.fdopen(listen, encoding="utf-8") as pipe:
+            for text in pipe:
+                message = json.loads(text)
+                if "entry" in message:
+                    console.print(line(Entry(**message["entry"])), soft_wrap=True)
+                elif "ready" in message:
+                    _say(console, message["ready"])
+                    return 0
+                else:
+                    errors.print(message["failed"], soft_wrap=True, highlight=False, markup=False)
+                    process.wait()
+                    return 1
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+        raise
+    process.wait()
+    errors.print(f"the supervisor ended: see {output}\n{tail(output)}", markup=False)
+    return 1
+
+
+async def _measures(prometheus: str) -> dict[str, float]:
+    async with probe_session() as (_, fetch):
+        return await measure(fetch, prometheus)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _gone(layout: Layout, pid: int, seconds: float) -> bool:
+    """Whether the supervisor has let go of the folder, within so many seconds."""
+    deadline = time.monotonic() + seconds
+    while layout.holder() == pid:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _say(console: Console, text: str, as_json: dict[str, object] | None = None) -> None:
+    if as_json is None:
+        console.print(text, soft_wrap=True, highlight=False)
+    else:
+        sys.stdout.write(json.dumps(as_json) + "\n")

@@ -1,0 +1,30 @@
+"""The supervisor without a terminal: `python -m tidegate.stack.terminal.detached FD`, for `up --detach`.
+
+It tells the process that started it, through the pipe FD, how the start goes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from rich.console import Console
+
+from tidegate.settings import load
+from tidegate.stack.terminal.run import run_stack
+from tidegate.stack.terminal.status_reporters import PipeStatusReporter, PlainStatusReporter
+
+
+def main() -> int:
+    """Run it. Returns the exit code."""
+    pipe = os.fdopen(int(sys.argv[1]), "w", encoding="utf-8")
+    reporter = PipeStatusReporter(pipe, PlainStatusReporter(Console(file=sys.stdout, width=200)))
+    try:
+        return asyncio.run(run_stack(load(), reporter))
+    finally:
+        reporter.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

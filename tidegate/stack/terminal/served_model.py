@@ -1,0 +1,86 @@
+"""The model that a report is about: the one that is served now, unless a person names another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Set
+from pathlib import Path
+
+from tidegate.drift.counting.reference import BadReferenceError, load_reference
+from tidegate.drift.report.findings import Model
+from tidegate.drift.report.model_choice import Subject, SubjectError
+from tidegate.service.artefacts.import_cache import find_model
+from tidegate.service.model.artefact import REFERENCE, Artefact, ArtefactError
+from tidegate.settings import Settings
+from tidegate.stack.data_folder import Layout
+from tidegate.stack.processes.environment import absolute
+from tidegate.stack.supervisor.control_client import ControlError, ask_status
+from tidegate.stack.supervisor.status import StackStatus
+
+
+def find_subject(settings: Settings, named: Path | None = None) -> Subject:
+    """The model to report on.
+
+    That is `named`, else what the running stack serves, which `tidegate deploy` may have changed since its
+    start, else what `model.path` names.
+
+    Raises:
+        SubjectError: it is not there, not whole, or cannot be converted, or its reference does not read.
+    """
+    if named is not None:
+        return Subject(_read(named, settings), f"{named}, as --model says")
+    path = settings.model.path
+    status, trouble = _running(settings)
+    if status is None:
+        return Subject(_read(path, settings), f"{path}, as model.path says{trouble}")
+    rollout = status.rollout
+    if rollout is not None:
+        path = (rollout.release if rollout.state == "done" else rollout.before).path
+    model = _read(path, settings)
+    versions = {replica.version for replica in status.replicas if replica.version}
+    return Subject(model, f"{path}, {_served(model.version, versions)}")
+
+
+def read_model(artefact: Artefact) -> Model:
+    """The model in an artefact, as a report describes it.
+
+    Raises:
+        BadReferenceError: its reference does not read.
+    """
+    manifest = artefact.manifest
+    return Model(
+        manifest.name,
+        manifest.version,
+        tuple(str(label) for label in manifest.classes),
+        manifest.metrics.get("held_out", {}).get("accuracy"),
+        load_reference(artefact.path / REFERENCE),
+    )
+
+
+def _read(path: Path, settings: Settings) -> Model:
+    try:
+        return read_model(asyncio.run(find_model(path, settings.stack.data_dir)))
+    except OSError as error:
+        raise SubjectError(f"{path} does not read: {error.strerror}") from error
+    except (ArtefactError, BadReferenceError) as error:
+        raise SubjectError(str(error)) from error
+
+
+def _running(settings: Settings) -> tuple[StackStatus | None, str]:
+    """The status of the stack that runs in the data folder, or why there is none to go by."""
+    layout = Layout(absolute(settings, Path.cwd()).stack.data_dir)
+    if layout.holder() is None:
+        return None, ""
+    try:
+        return ask_status(layout.socket), ""
+    except ControlError as error:
+        return None, f"; the running stack does not say what it serves ({error})"
+
+
+def _served(version: str, versions: Set[str]) -> str:
+    others = ", ".join(sorted(versions - {version}))
+    if not versions:
+        return "though no replica of the running stack says yet what it serves"
+    if version not in versions:
+        return f"while the running stack serves {others}"
+    return "as the running stack serves it" + (f" beside {others}" if others else "")

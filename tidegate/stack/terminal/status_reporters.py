@@ -1,0 +1,177 @@
+"""How a running stack reports its status: as a live view, as plain lines, or through a pipe."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass
+from typing import IO, Any, Final, Protocol
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from tidegate.runtime.event_log import Entry
+from tidegate.runtime.http_probe import probe_session
+from tidegate.runtime.terminal_output import write_or_discard
+from tidegate.stack.data_folder import Layout
+from tidegate.stack.supervisor.recent_output import last_decisions
+from tidegate.stack.supervisor.status import StackStatus
+from tidegate.stack.supervisor.supervisor import Supervisor
+from tidegate.stack.terminal.headline_series import measure
+from tidegate.stack.terminal.status_view import LOG_LINES, line, log_of, view
+
+REFRESH_SECONDS: Final = 1.0
+
+
+class StatusReporter(Protocol):
+    """Reports the status of a stack that runs in `run_stack`."""
+
+    def entry(self, entry: Entry) -> None:
+        """Report an entry of the event log."""
+        ...
+
+    def ready(self, status: StackStatus) -> None:
+        """Report that everything is ready."""
+        ...
+
+    def failed(self, text: str) -> None:
+        """Report that the start failed."""
+        ...
+
+    def watching(self, supervisor: Supervisor) -> Any:
+        """An asynchronous context in which the reporter may read the supervisor's status."""
+        ...
+
+
+def _print(console: Console, text: str | Text, **options: Any) -> None:
+    """Print a line; one that cannot be written is lost.
+
+    By default rich keeps all that a full disk does not take, and exits when a pipe has no reader.
+    """
+    with suppress(OSError, ValueError):  # at its end a capture flushes what was printed before
+        with console.capture() as captured:
+            console.print(text, soft_wrap=True, **options)
+        write_or_discard(console.file, captured.get())
+
+
+def places(status: StackStatus) -> str:
+    """The addresses of the service and of Prometheus."""
+    return (
+        f"the service answers at {status.gateway} (try {status.gateway}/docs), "
+        f"Prometheus at {status.prometheus}"
+    )
+
+
+@dataclass(slots=True)
+class PlainStatusReporter:
+    """Prints a line for each entry."""
+
+    console: Console
+
+    def entry(self, entry: Entry) -> None:
+        """Print it."""
+        _print(self.console, line(entry))
+
+    def ready(self, status: StackStatus) -> None:
+        """Print the addresses."""
+        _print(self.console, places(status), highlight=False)
+
+    def failed(self, text: str) -> None:
+        """Print the reason."""
+        _print(self.console, text, style="red", highlight=False, markup=False)
+
+    @asynccontextmanager
+    async def watching(self, supervisor: Supervisor) -> AsyncIterator[None]:
+        """Do nothing: the lines report everything."""
+        del supervisor
+        yield
+
+
+@dataclass(slots=True)
+class LiveStatusReporter:
+    """Shows the whole stack and updates the view each second."""
+
+    console: Console
+
+    def entry(self, entry: Entry) -> None:
+        """Do nothing: the next update shows it."""
+
+    def ready(self, status: StackStatus) -> None:
+        """Print the addresses above the view."""
+        _print(self.console, f"{places(status)}; Ctrl-C stops everything", highlight=False)
+
+    def failed(self, text: str) -> None:
+        """Print the reason."""
+        _print(self.console, text, style="red", highlight=False, markup=False)
+
+    @asynccontextmanager
+    async def watching(self, supervisor: Supervisor) -> AsyncIterator[None]:
+        """Update the view until the block ends."""
+        with Live(console=self.console, auto_refresh=False) as live:
+            drawing = asyncio.create_task(self._draw(live, supervisor))
+            try:
+                yield
+            finally:
+                drawing.cancel()
+                with suppress(asyncio.CancelledError):
+                    await drawing
+
+    async def _draw(self, live: Live, supervisor: Supervisor) -> None:
+        logs = Layout(supervisor.settings.stack.data_dir).logs
+        async with probe_session() as (_, fetch):
+            while True:
+                status = supervisor.status()
+                measures = await measure(fetch, status.prometheus)
+                log = log_of(status, last_decisions(logs, LOG_LINES))
+                picture = view(status, measures, log, time.time())
+                # In a thread, as a terminal that Ctrl-S has stopped must not stop the supervisor.
+                with suppress(OSError):
+                    await asyncio.to_thread(live.update, picture, refresh=True)
+                await asyncio.sleep(REFRESH_SECONDS)
+
+
+@dataclass(slots=True)
+class PipeStatusReporter:
+    """Reports to the process that waits for the start, one JSON object a line, then closes the pipe."""
+
+    pipe: IO[str]
+    plain: PlainStatusReporter
+
+    def entry(self, entry: Entry) -> None:
+        """Print the entry, and send it while the other process reads."""
+        self.plain.entry(entry)
+        self._send(entry=asdict(entry))
+
+    def ready(self, status: StackStatus) -> None:
+        """Send the addresses and close the pipe."""
+        self._send(ready=places(status))
+        self.close()
+
+    def failed(self, text: str) -> None:
+        """Print the reason, send it and close the pipe."""
+        self.plain.failed(text)
+        self._send(failed=text)
+        self.close()
+
+    @asynccontextmanager
+    async def watching(self, supervisor: Supervisor) -> AsyncIterator[None]:
+        """Do nothing: the lines report everything."""
+        async with self.plain.watching(supervisor):
+            yield
+
+    def close(self) -> None:
+        """Close the pipe; the other process reads its end."""
+        with suppress(OSError):
+            self.pipe.close()
+
+    def _send(self, **message: Any) -> None:
+        if not self.pipe.closed:
+            try:
+                self.pipe.write(json.dumps(message) + "\n")
+                self.pipe.flush()
+            except OSError:  # the other process no longer reads
+                self.close()

@@ -1,0 +1,119 @@
+"""The stack as a person sees it in the terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tidegate.runtime.event_log import Entry
+from tidegate.stack.supervisor.status import StackStatus
+from tidegate.stack.terminal.headline_series import measures_words
+
+STYLES: Final = {
+    "ready": "green",
+    "starting": "yellow",
+    "draining": "cyan",
+    "stopping": "cyan",
+    "degraded": "red",
+    "failed": "red",
+    "warn": "yellow",
+    "error": "red",
+}
+LOG_LINES: Final = 8
+
+
+def duration(seconds: float) -> str:
+    """A time span in its two largest units: `5 s`, `2 min 5 s`, `3 h 12 min`, `2 d 4 h`."""
+    whole = max(0, int(seconds))
+    units = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
+    parts: list[str] = []
+    for name, size in units:
+        number, whole = divmod(whole, size)
+        if number or parts:
+            parts.append(f"{number} {name}")
+    return " ".join(parts[:2]) or "0 s"
+
+
+def view(
+    status: StackStatus, measures: Mapping[str, float], log: Sequence[Entry], now: float
+) -> RenderableType:
+    """The whole stack: a header, the programs, what happened last. `now` is seconds since 1970."""
+    parts: list[RenderableType] = [
+        _header(status, measures),
+        _programs(status, now),
+        *_problems(status),
+        _log(log),
+    ]
+    if status.problem:
+        parts.insert(0, Text(status.problem, style="bold red"))
+    return Group(*[each for part in parts for each in (part, Text())][:-1])
+
+
+def log_of(status: StackStatus, decisions: Sequence[Entry]) -> list[Entry]:
+    """What happened last, in the stack and in the autoscaler's mind, oldest first."""
+    return sorted([*status.recent, *decisions], key=lambda entry: entry.at)[-LOG_LINES:]
+
+
+def line(entry: Entry) -> Text:
+    """An entry as one line."""
+    text = Text(time.strftime("%H:%M:%S  ", time.localtime(entry.at)), style="dim")
+    text.append(f"{entry.component:<12}", style="bold")
+    text.append(entry.message.replace("\n", "  "), style=STYLES.get(entry.level, ""))
+    return text
+
+
+def _header(status: StackStatus, measures: Mapping[str, float]) -> Text:
+    text = Text("tidegate  ", style="bold")
+    text.append(f"{status.state}", style=STYLES.get(status.state, ""))
+    text.append(f"   {status.gateway}   store: {status.store}")
+    if status.simulated_device:
+        text.append("   device: simulated", style="yellow")
+    text.append(
+        f"\n{measures_words(measures, status.objective_seconds)}   "
+        f"{status.ready} of {status.desired} replicas ready (between {status.min} and {status.max})"
+    )
+    if status.slots != status.own_slots:
+        text.append(f", {status.slots} slots each instead of {status.own_slots}")
+    if status.pause:
+        text.append(f"\nautoscaler {status.pause.words}; `tidegate resume` ends it", style="yellow")
+    return text
+
+
+def _programs(status: StackStatus, now: float) -> Table:
+    # At 80 columns all of it has its place: what a program says of itself stands below, and where there is
+    # too little, the model's version is folded.
+    every = [*status.components, *status.replicas]
+    restarted = any(one.restarts for one in every)
+    columns = ("", "state", "pid", "up", *(["restarts"] if restarted else []), "address", "model")
+    table = Table(box=None, pad_edge=False)
+    for name in columns:
+        table.add_column(name, no_wrap=name != "model", overflow="fold")
+    for one in every:
+        table.add_row(
+            one.id,
+            Text(one.state, style=STYLES.get(one.state, "")),
+            str(one.pid or ""),
+            duration(now - one.started_at) if one.pid else "",
+            *([str(one.restarts or "")] if restarted else []),
+            one.address.removeprefix("http://").removesuffix("/metrics"),
+            one.version,
+        )
+    return table
+
+
+def _problems(status: StackStatus) -> list[Text]:
+    told = [
+        Text(f"{one.id}: {one.problem}", style="red")
+        for one in [*status.components, *status.replicas]
+        if one.problem
+    ]
+    return [Text("\n").join(told)] if told else []
+
+
+def _log(log: Sequence[Entry]) -> Text:
+    return Text("\n").join(line(entry) for entry in log)

@@ -1,0 +1,242 @@
+"""The Elasticsearch store: data streams with Tidegate's templates, appended to with `create`."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+import orjson
+from elasticsearch import (
+    ApiError,
+    AuthorizationException,
+    Elasticsearch,
+    TransportError,
+)
+
+from tidegate.events.event import Event, encode
+from tidegate.runtime.secret_files import SecretFileError, read_secret
+from tidegate.settings import Elasticsearch as ElasticsearchSettings
+from tidegate.store.aggregations import Dialect
+from tidegate.store.base import (
+    QueryError,
+    Rejected,
+    RequestRefusedError,
+    SearchRequest,
+    SearchResult,
+    StoreUnavailableError,
+)
+from tidegate.store.elasticsearch import normalized_query
+from tidegate.store.elasticsearch.responses import explain, reason
+from tidegate.store.elasticsearch.templates_setup import STREAMS, install
+from tidegate.store.embedded.compiler import DEFAULT_FIELD
+from tidegate.store.fields import TIMESTAMP, RefusedError, place
+from tidegate.store.query import parser
+from tidegate.store.requests import check
+
+# After the first time-out a server that cannot write responds with an error; the second one is for a server
+# that does not respond.
+WRITE_SECONDS: Final = 10
+REQUEST_SECONDS: Final = 20.0
+# A document with this id exists.
+CONFLICT: Final = 409
+# Status codes of a bulk item that are not the event's fault: a retry may succeed.
+TRANSIENT: Final = frozenset({401, 403, 404, 408, 429})
+# The same holds for this error, a 400 of several types: a data stream cannot be created because the cluster
+# has reached its limit of shards (elastic/elasticsearch 9.2,
+# server/src/main/java/org/elasticsearch/indices/ShardLimitValidator.java). It is matched at its start,
+# because other reasons quote the client's input.
+NO_SHARD_LEFT: Final = re.compile(r"\w+: Validation Failed: 1: this action would add \[")
+# A new stream has no started shard at first, and a search of all streams responds with 503 then.
+SHARD_PAUSES: Final = (0.1, 0.3, 1.0, 2.0)
+# Status codes of an invalid request.
+REFUSED: Final = frozenset({400, 413})
+Operation = tuple[bytes, bytes]
+DIALECT: Final = Dialect(
+    lambda interval: {
+        "date_histogram": {
+            "field": TIMESTAMP,
+            "fixed_interval": f"{round(interval.total_seconds() * 1000)}ms",
+            "min_doc_count": 0,
+        }
+    },
+    key_microseconds=1000,
+)
+
+
+class ElasticsearchStore:
+    """Events in Elasticsearch."""
+
+    def __init__(self, settings: ElasticsearchSettings, *, read_only: bool = False):
+        """Connect, and install the templates if it is opened for writing.
+
+        Raises:
+            StoreUnavailableError: Elasticsearch cannot be reached, or refuses the credentials.
+        """
+        self._settings = settings
+        self._read_only = read_only
+        self._client = _client(settings)
+        self._installed = False
+        if not read_only:
+            try:
+                self._install()
+            except StoreUnavailableError:
+                self.close()
+                raise
+
+    def append(self, events: Sequence[Event]) -> list[Rejected]:
+        """Create each event in its data stream; an event that exists is left unchanged."""
+        if not events:
+            return []
+        if self._read_only:
+            raise StoreUnavailableError(f"{self._settings.url} is open for reading only")
+        self._install()
+        rejected: list[Rejected] = []
+        lines: list[tuple[int, Operation]] = []
+        for number, event in enumerate(events):
+            try:
+                lines.append((number, _operation(event)))
+            except RefusedError as error:
+                rejected.append(Rejected(number, str(error)))
+        rejected += self._bulk(lines)
+        return sorted(rejected, key=lambda one: one.index)
+
+    def search(self, request: SearchRequest) -> SearchResult:
+        """Search events; an appended event becomes visible within `index.refresh_interval` (1 s).
+
+        A refresh at each search would make Elasticsearch write and merge a segment each time: the feedback
+        processor searches every 2 s, `logs --follow` twice a second.
+        """
+        check(request)
+        # Parsed here for better error messages and the same semantics as in the embedded store.
+        query = normalized_query.render(parser.parse(request.query))
+        streams = STREAMS[request.stream] if request.stream else ",".join(STREAMS.values())
+        with self._translate_errors(QueryError):
+            response = _search_with_retries(
+                self._client.search,
+                index=streams,
+                allow_no_indices=True,
+                ignore_unavailable=True,
+                allow_partial_search_results=False,
+                query=_query(query, request),
+                sort=[{TIMESTAMP: {"order": request.order, "unmapped_type": "date"}}],
+                size=request.size,
+                track_total_hits=True,
+                aggregations=DIALECT.request(request.aggregations) or None,
+            ).body
+        found = response["hits"]
+        return SearchResult(
+            total=found["total"]["value"],
+            hits=[hit["_source"] for hit in found["hits"]],
+            # Without any stream the response has no aggregations.
+            aggregations=DIALECT.results(request.aggregations, response.get("aggregations", {})),
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _install(self) -> None:
+        """Install templates and mappings, once until the next error.
+
+        An account without the privilege relies on the operator, who installs them with `tidegate setup`.
+        """
+        if self._installed:
+            return
+        with self._translate_errors(StoreUnavailableError), suppress(AuthorizationException):
+            install(self._client, self._settings.retention)
+        self._installed = True
+
+    def _bulk(self, lines: Sequence[tuple[int, Operation]]) -> list[Rejected]:
+        if not lines:
+            return []
+        with self._translate_errors(RequestRefusedError):
+            # The client accepts encoded lines, which its type hints do not show.
+            operations: list[Any] = [part for _, operation in lines for part in operation]
+            response = self._client.bulk(
+                operations=operations,
+                require_data_stream=True,
+                timeout=f"{WRITE_SECONDS}s",
+            ).body
+        rejected = []
+        for (number, _), item in zip(lines, response["items"], strict=True):
+            outcome = item["create"]
+            status = outcome["status"]
+            if status < 300 or status == CONFLICT:
+                continue
+            message = explain(outcome.get("error"))
+            if status >= 500 or status in TRANSIENT or NO_SHARD_LEFT.match(message):
+                self._installed = False  # the templates may be lost, too
+                raise StoreUnavailableError(f"{self._settings.url}: {status}: {message}")
+            rejected.append(Rejected(number, message))
+        return rejected
+
+    @contextmanager
+    def _translate_errors(self, refused: Callable[[str], Exception]) -> Iterator[None]:
+        """Translate errors: `refused` for an invalid request, else StoreUnavailableError."""
+        url = self._settings.url
+        try:
+            yield
+        except ApiError as error:
+            message = reason(error)
+            if error.status_code in REFUSED or "too_many_buckets" in message:
+                raise refused(message) from error
+            self._installed = False
+            raise StoreUnavailableError(f"{url}: {error.status_code}: {message}") from error
+        except TransportError as error:
+            self._installed = False
+            raise StoreUnavailableError(f"{url} cannot be reached: {error}") from error
+
+
+def _search_with_retries(search: Callable[..., Any], **request: Any) -> Any:
+    """Search, and retry while the shards of new streams start."""
+    for pause in SHARD_PAUSES:
+        try:
+            return search(**request)
+        except ApiError as error:
+            if error.status_code != 503:
+                raise
+        time.sleep(pause)
+    return search(**request)
+
+
+def _client(settings: ElasticsearchSettings) -> Elasticsearch:
+    options: dict[str, Any] = {}
+    if settings.username:
+        if settings.password_file is None:
+            raise StoreUnavailableError(
+                "store.elasticsearch.password_file is needed with a username"
+            )
+        try:
+            password = read_secret(settings.password_file, "store.elasticsearch.password_file")
+        except SecretFileError as error:
+            raise StoreUnavailableError(str(error)) from error
+        options["basic_auth"] = (settings.username, password)
+    if settings.ca_file is not None:
+        options["ca_certs"] = str(settings.ca_file)
+    # The caller decides about retries and their delays.
+    return Elasticsearch(
+        settings.url,
+        request_timeout=REQUEST_SECONDS,
+        max_retries=0,
+        retry_on_timeout=False,
+        **options,
+    )
+
+
+def _operation(event: Event) -> Operation:
+    identity, stream = place(event)
+    action = orjson.dumps({"create": {"_index": stream, "_id": identity}})
+    return action, encode(event)[:-1]
+
+
+def _query(query: str, request: SearchRequest) -> dict[str, Any]:
+    text = {"query": query, "default_field": DEFAULT_FIELD, "analyze_wildcard": True}
+    filters: list[dict[str, Any]] = [{"query_string": text}]
+    bounds = {"gte": request.since, "lt": request.until}
+    time_range = {name: bound.isoformat() for name, bound in bounds.items() if bound is not None}
+    if time_range:
+        filters.append({"range": {TIMESTAMP: time_range}})
+    return {"bool": {"filter": filters}}

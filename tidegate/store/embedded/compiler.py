@@ -1,0 +1,237 @@
+"""Compiles a query's tree into tantivy's query objects, with the semantics of Elasticsearch.
+
+Every field is typed: keywords match as a whole and are case-sensitive, text matches by token, numbers and
+dates by value. An unmapped field matches nothing, as in an index with `dynamic: false`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NoReturn
+
+import tantivy
+from tantivy import FieldType, Occur, Query
+
+from tidegate.store.base import QueryError
+from tidegate.store.fields import LONG_MAX, LONG_MIN, Kind, Leaf, whole_number
+from tidegate.store.query import time_ranges, tree
+
+DEFAULT_FIELD: Final = "message"
+NAMES_FIELD: Final = "_fields"
+_ESCAPED: Final = frozenset("\\.+*?()|[]{}^$#&-~")
+Tokenize = Callable[[str], list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Compiler:
+    """Compiles trees for one index.
+
+    Attributes:
+        schema: Schema of the index.
+        searcher: Searcher on the current commit; string ranges read its terms.
+        catalogue: The searchable fields, by name.
+        tokenize: Splits text into tokens.
+        now: The time that `now` means in a query.
+    """
+
+    schema: tantivy.Schema
+    searcher: tantivy.Searcher
+    catalogue: dict[str, Leaf]
+    tokenize: Tokenize
+    now: datetime
+
+    def compile(self, node: tree.Node) -> Query:
+        """Return the tree as a tantivy query.
+
+        Raises:
+            QueryError: A value is not valid for its field's type.
+        """
+        if isinstance(node, tree.Everything):
+            return Query.all_query()
+        if isinstance(node, tree.Exists):
+            return Query.term_query(self.schema, NAMES_FIELD, node.field, "basic")
+        if isinstance(node, tree.Group):
+            return self._group(node)
+        leaf = self.catalogue.get(node.field or DEFAULT_FIELD)
+        if leaf is None:
+            return Query.empty_query()
+        compilers: dict[type, Callable[[Leaf, Any], Query]] = {
+            tree.Word: self._word,
+            tree.Phrase: self._phrase,
+            tree.Range: self._range,
+            tree.Pattern: self._pattern,
+            tree.Regex: self._regex,
+            tree.Fuzzy: self._fuzzy,
+        }
+        return compilers[type(node)](leaf, node)
+
+    def _group(self, group: tree.Group) -> Query:
+        parts = [(Occur.Must, self.compile(node)) for node in group.must]
+        shoulds = [(Occur.Should, self.compile(node)) for node in group.should]
+        if not parts and shoulds:
+            parts = [(Occur.Must, Query.boolean_query(shoulds))]
+        # Next to a required clause an optional one only raises the score, which is not used.
+        if not parts:
+            parts = [(Occur.Must, Query.all_query())]
+        nots = [(Occur.MustNot, self.compile(node)) for node in group.must_not]
+        return Query.boolean_query([*parts, *nots])
+
+    def _word(self, leaf: Leaf, word: tree.Word) -> Query:
+        return self._value(leaf, word.text)
+
+    def _value(self, leaf: Leaf, text: str) -> Query:
+        match leaf.kind:
+            case Kind.KEYWORD:
+                return Query.term_query(self.schema, leaf.path, text, "basic")
+            case Kind.TEXT:
+                tokens = self.tokenize(text)
+                terms = [(Occur.Should, self._text_term(leaf, token)) for token in tokens]
+                return Query.boolean_query(terms) if terms else Query.empty_query()
+            case Kind.BOOLEAN:
+                if text not in ("true", "false"):
+                    self._invalid_value(leaf, text, "true or false")
+                return Query.term_query(self.schema, leaf.path, text == "true")
+            case Kind.LONG | Kind.DOUBLE | Kind.DATE:
+                return self._range(leaf, tree.Range(leaf.path, text, text, True, True))
+
+    def _text_term(self, leaf: Leaf, token: str) -> Query:
+        return Query.term_query(self.schema, leaf.path, token)
+
+    def _phrase(self, leaf: Leaf, phrase: tree.Phrase) -> Query:
+        if leaf.kind is not Kind.TEXT:
+            return self._value(leaf, phrase.text)
+        tokens = self.tokenize(phrase.text)
+        if len(tokens) > 1:
+            return Query.phrase_query(self.schema, leaf.path, list(tokens), phrase.slop)
+        return self._text_term(leaf, tokens[0]) if tokens else Query.empty_query()
+
+    def _pattern(self, leaf: Leaf, pattern: tree.Pattern) -> Query:
+        text = _wildcard(pattern.parts, lower=leaf.kind is Kind.TEXT)
+        return self._regex(leaf, tree.Regex(pattern.field, text))
+
+    def _regex(self, leaf: Leaf, regex: tree.Regex) -> Query:
+        self._require_string(leaf, "a wildcard or regular expression")
+        try:
+            return Query.regex_query(self.schema, leaf.path, regex.pattern)
+        except ValueError as error:
+            reason = str(error).strip().splitlines()[-1].removeprefix("error: ")
+            raise QueryError(
+                f"cannot parse the query: {leaf.path}:/{regex.pattern}/: {reason}"
+            ) from error
+
+    def _fuzzy(self, leaf: Leaf, fuzzy: tree.Fuzzy) -> Query:
+        self._require_string(leaf, "a fuzzy search")
+        word = fuzzy.text.lower() if leaf.kind is Kind.TEXT else fuzzy.text
+        return Query.fuzzy_term_query(self.schema, leaf.path, word, fuzzy.edits)
+
+    def _require_string(self, leaf: Leaf, feature: str) -> None:
+        if leaf.kind not in (Kind.KEYWORD, Kind.TEXT):
+            raise QueryError(
+                f"{leaf.path} is a {leaf.kind} field: {feature} needs a keyword or text field"
+            )
+
+    def _range(self, leaf: Leaf, bounds: tree.Range) -> Query:
+        match leaf.kind:
+            case Kind.KEYWORD | Kind.TEXT:
+                return self._string_range(leaf, bounds)
+            case Kind.LONG:
+                return self._long_range(leaf, bounds)
+            case Kind.DOUBLE:
+                return self._double_range(leaf, bounds)
+            case Kind.DATE:
+                return self._date_range(leaf, bounds)
+            case Kind.BOOLEAN:
+                raise QueryError(f"{leaf.path} is a boolean field: ranges are not supported")
+
+    def _string_range(self, leaf: Leaf, bounds: tree.Range) -> Query:
+        """Match every term between the bounds; tantivy has no range query for text."""
+        low, high = bounds.low, bounds.high
+        terms = [
+            term
+            for term, _ in self.searcher.terms_with_prefix(leaf.path, "")
+            if (low is None or term > low or (bounds.include_low and term == low))
+            and (high is None or term < high or (bounds.include_high and term == high))
+        ]
+        return Query.term_set_query(self.schema, leaf.path, terms)
+
+    def _long_range(self, leaf: Leaf, bounds: tree.Range) -> Query:
+        low, high = LONG_MIN, LONG_MAX
+        if bounds.low is not None:
+            bound = self._number(leaf, bounds.low)
+            low = math.ceil(bound) if bounds.include_low else math.floor(bound) + 1
+        if bounds.high is not None:
+            bound = self._number(leaf, bounds.high)
+            high = math.floor(bound) if bounds.include_high else math.ceil(bound) - 1
+        return self._integers(leaf, low, high)
+
+    def _double_range(self, leaf: Leaf, bounds: tree.Range) -> Query:
+        low, high = (
+            None if bound is None else self._float(leaf, bound)
+            for bound in (bounds.low, bounds.high)
+        )
+        if low is None and high is None:
+            return Query.term_query(self.schema, NAMES_FIELD, leaf.path, "basic")
+        return Query.range_query(
+            self.schema,
+            leaf.path,
+            FieldType.Float,
+            low,
+            high,
+            bounds.include_low or low is None,
+            bounds.include_high or high is None,
+        )
+
+    def _date_range(self, leaf: Leaf, bounds: tree.Range) -> Query:
+        low, high = LONG_MIN, LONG_MAX
+        if bounds.low is not None:
+            found = self._time_range(leaf, bounds.low)
+            low = found.start if bounds.include_low else found.end
+        if bounds.high is not None:
+            found = self._time_range(leaf, bounds.high)
+            high = (found.end if bounds.include_high else found.start) - 1
+        return self._integers(leaf, low, high)
+
+    def _integers(self, leaf: Leaf, low: int, high: int) -> Query:
+        """Match low to high, both inclusive."""
+        low, high = max(low, LONG_MIN), min(high, LONG_MAX)
+        if low > high:
+            return Query.empty_query()
+        return Query.range_query(self.schema, leaf.path, FieldType.Integer, low, high)
+
+    def _number(self, leaf: Leaf, text: str) -> int | float:
+        number = whole_number(text)
+        if number is None:
+            self._invalid_value(leaf, text, "a number")
+        return number
+
+    def _float(self, leaf: Leaf, text: str) -> float:
+        try:
+            return float(self._number(leaf, text))
+        except OverflowError:
+            self._invalid_value(leaf, text, "a number in the range of a double")
+
+    def _time_range(self, leaf: Leaf, text: str) -> time_ranges.TimeRange:
+        found = time_ranges.time_range(text, self.now)
+        if found is None:
+            self._invalid_value(leaf, text, "a date: use ISO 8601, now or now-5m")
+        return found
+
+    def _invalid_value(self, leaf: Leaf, text: str, expected: str) -> NoReturn:
+        raise QueryError(f"{leaf.path} is a {leaf.kind} field: {text!r} is not {expected}")
+
+
+def _wildcard(parts: tuple[str | tree.Wild, ...], *, lower: bool) -> str:
+    """Return a pattern as a regular expression; `(?s:…)` lets a wildcard match line ends."""
+    pattern = ""
+    for part in parts:
+        if part is tree.Wild.ANY:
+            pattern += "(?s:.*)"
+        elif part is tree.Wild.ONE:
+            pattern += "(?s:.)"
+        elif isinstance(part, str):
+            text = part.lower() if lower else part
+            pattern += "".join(f"\\{char}" if char in _ESCAPED else char for char in text)
+    return pattern

@@ -1,0 +1,296 @@
+"""The embedded store: a tantivy index in a folder, with one writer process and any number of readers.
+
+An event is stored as the bytes of its line, and each searchable value in a typed field. For the reasons
+see docs/adr/tantivy-as-the-embedded-store.md.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import tantivy
+from tantivy import FieldType, Occur, Order, Query
+
+from tidegate.events.event import Event
+from tidegate.runtime.atomic_files import sync_folder
+from tidegate.runtime.locks import LockedError, exclusive_lock
+from tidegate.runtime.private_files import make_private_folder
+from tidegate.store.aggregations import Dialect
+from tidegate.store.base import (
+    QueryError,
+    Rejected,
+    SearchRequest,
+    SearchResult,
+    StoreUnavailableError,
+)
+from tidegate.store.embedded import folder as layout
+from tidegate.store.embedded import index
+from tidegate.store.embedded.compiler import Compiler
+from tidegate.store.embedded.folder import Layout
+from tidegate.store.embedded.tokenizer import tokenize
+from tidegate.store.fields import TIMESTAMP, RefusedError, catalogue, digest
+from tidegate.store.query import parser, time_ranges
+from tidegate.store.requests import check
+
+HEAP_BYTES: Final = 64_000_000
+# Two threads would write two segments per commit, and use a second core.
+WRITER_THREADS: Final = 1
+COPY_EVENTS: Final = 1000
+# The index holds times as microseconds: tantivy indexes its own date type by the second.
+DIALECT: Final = Dialect(
+    lambda interval: {
+        "histogram": {
+            "field": TIMESTAMP,
+            "interval": interval.total_seconds() * 1e6,
+            "min_doc_count": 0,
+        }
+    },
+    key_microseconds=1,
+)
+
+
+class EmbeddedReader:
+    """Searches a store that another process may write to. The store may be created later."""
+
+    def __init__(self, root: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)):
+        self._root = root
+        self._now = now
+        self._lock = threading.Lock()
+        self._folder = ""
+        self._index: tantivy.Index | None = None
+        self._state = (0, 0)
+
+    def append(self, events: Sequence[Event]) -> list[Rejected]:
+        """Raise: a reader cannot store events.
+
+        Raises:
+            StoreUnavailableError: Always, unless `events` is empty.
+        """
+        if not events:
+            return []
+        raise StoreUnavailableError(f"{self._root} is open for reading only")
+
+    def search(self, request: SearchRequest) -> SearchResult:
+        """Search events; events of a completed `append` in any process are visible."""
+        check(request)
+        tree = parser.parse(request.query)
+        with self._lock:
+            opened = self._current()
+            searcher = opened.searcher()
+        compiler = Compiler(opened.schema, searcher, catalogue(), tokenize, self._now())
+        query = _with_filters(opened.schema, compiler.compile(tree), request)
+        try:
+            return _run(searcher, query, request)
+        except ValueError as error:
+            raise QueryError(f"the search failed: {error}") from error
+        except OSError as error:
+            raise StoreUnavailableError(f"{self._root} cannot be read: {error}") from error
+
+    def close(self) -> None:
+        """Release the files."""
+        with self._lock:
+            self._index = None
+            self._folder = ""
+
+    def _current(self) -> tantivy.Index:
+        """Return the index at the last commit."""
+        current = self._layout()
+        folder = self._root / current.folder
+        try:
+            state = index.state(folder)
+            if self._index is None or current.folder != self._folder:
+                self._index, self._folder = index.open_index(folder), current.folder
+                self._index.reload()
+            elif state != self._state:
+                self._index.reload()
+        except (ValueError, OSError) as error:
+            self._index = None
+            raise StoreUnavailableError(f"{folder} cannot be opened: {error}") from error
+        self._state = state
+        return self._index
+
+    def _layout(self) -> Layout:
+        current = layout.read(self._root)
+        if current is None:
+            raise StoreUnavailableError(
+                f"there is no store at {self._root}: has the stack been started?"
+            )
+        if current.fields != digest():
+            raise StoreUnavailableError(
+                f"{self._root} was written by another version of Tidegate: "
+                "restart the stack to upgrade it"
+            )
+        return current
+
+
+class EmbeddedStore(EmbeddedReader):
+    """The writer, one process at a time. It rebuilds an index that has other fields than the mapping."""
+
+    def __init__(self, root: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)):
+        """Open the store in a folder, or create one.
+
+        Raises:
+            StoreUnavailableError: Another process writes to it, its format is unknown, or the folder
+                is not usable.
+        """
+        super().__init__(root, now=now)
+        self._writing = threading.Lock()
+        self._writer: tantivy.IndexWriter | None = None
+        self._closed = False
+        self._writer_lock = ExitStack()
+        self._writer_lock.enter_context(_only_writer(root))
+        try:
+            current = layout.read(root)
+            if current is None or current.fields != digest():
+                current = _build(root, current)
+            layout.remove_others(root, current.folder)
+            with self._unavailable():
+                self._written = index.open_index(root / current.folder)
+        except BaseException:
+            self._writer_lock.close()
+            raise
+
+    def append(self, events: Sequence[Event]) -> list[Rejected]:
+        """Store the events in one commit. The first event with an id wins, as with `create`."""
+        rejected = []
+        with self._writing, self._unavailable():
+            writer = self._open_writer()
+            self._written.reload()
+            before, now = self._written.searcher(), set[str]()
+            for number, event in enumerate(events):
+                try:
+                    identity, document = index.document(event, self._written.schema)
+                except RefusedError as error:
+                    rejected.append(Rejected(number, str(error)))
+                    continue
+                if identity not in now and not before.doc_freq(index.ID_FIELD, identity):
+                    writer.add_document(document)
+                    now.add(identity)
+            writer.commit()
+        return rejected
+
+    def prune(self, before: datetime) -> int:
+        """Delete the events before a time, and return their number."""
+        schema = self._written.schema
+        old = _times(schema, None, time_ranges.to_microseconds(before))
+        with self._writing, self._unavailable():
+            self._written.reload()
+            count = index.count(self._written.searcher().search(old, 1))
+            if count:
+                writer = self._open_writer()
+                writer.delete_documents_by_query(old)
+                writer.commit()
+        return count
+
+    def close(self) -> None:
+        """Wait until segments are merged, and release the files."""
+        super().close()
+        with self._writing:
+            if self._writer is not None:
+                self._writer.wait_merging_threads()
+                self._writer = None
+            self._closed = True
+            self._writer_lock.close()
+
+    def _open_writer(self) -> tantivy.IndexWriter:
+        if self._closed:
+            raise StoreUnavailableError(f"{self._root} is closed")
+        if self._writer is None:
+            self._writer = self._written.writer(HEAP_BYTES, WRITER_THREADS)
+        return self._writer
+
+    @contextmanager
+    def _unavailable(self) -> Iterator[None]:
+        """Discard a writer that failed, for example on a full disk; the next call opens a new one."""
+        try:
+            yield
+        except (ValueError, OSError) as error:
+            self._writer = None
+            raise StoreUnavailableError(f"{self._root} cannot be written: {error}") from error
+
+
+@contextmanager
+def _only_writer(root: Path) -> Iterator[None]:
+    """Hold the writer lock of the store."""
+    with ExitStack() as stack:
+        try:
+            make_private_folder(root)
+            stack.enter_context(exclusive_lock(root / "writer.lock"))
+        except LockedError as error:
+            raise StoreUnavailableError(f"another process writes to {root}") from error
+        except OSError as error:
+            raise StoreUnavailableError(f"{root} cannot be written: {error}") from error
+        yield
+
+
+def _build(root: Path, previous: Layout | None) -> Layout:
+    """Create an index with the events of the previous one, if any, and activate it."""
+    built = Layout(digest(), layout.new_folder(root, digest()))
+    try:
+        new = index.create(root / built.folder)
+        if previous is not None:
+            writer = new.writer(HEAP_BYTES, WRITER_THREADS)
+            for events in _all_events(root / previous.folder):
+                for event in events:
+                    # Events that conflict with the new mapping are dropped.
+                    with suppress(RefusedError):
+                        writer.add_document(index.document(event, new.schema)[1])
+                writer.commit()
+            writer.wait_merging_threads()
+        sync_folder(root)
+        layout.write(root, built)
+    except (ValueError, OSError) as error:
+        raise StoreUnavailableError(f"{root} cannot be written: {error}") from error
+    return built
+
+
+def _all_events(folder: Path) -> Iterator[list[Event]]:
+    old = index.open_index(folder)
+    old.reload()
+    searcher = old.searcher()
+    hits = searcher.search(Query.all_query(), max(1, searcher.num_docs), count=False).hits
+    for start in range(0, len(hits), COPY_EVENTS):
+        yield [
+            index.event(searcher.doc(address)) for _, address in hits[start : start + COPY_EVENTS]
+        ]
+
+
+def _with_filters(schema: tantivy.Schema, query: Query, request: SearchRequest) -> Query:
+    parts = [query]
+    if request.since is not None or request.until is not None:
+        since, until = (
+            None if time is None else time_ranges.to_microseconds(time)
+            for time in (request.since, request.until)
+        )
+        parts.append(_times(schema, since, until))
+    if request.stream is not None:
+        parts.append(Query.term_query(schema, "data_stream.type", request.stream, "basic"))
+    return Query.boolean_query([(Occur.Must, part) for part in parts])
+
+
+def _times(schema: tantivy.Schema, since: int | None, until: int | None) -> Query:
+    """Match times from `since` (inclusive) to `until` (exclusive), in microseconds since 1970."""
+    return Query.range_query(
+        schema, TIMESTAMP, FieldType.Integer, since, until, include_upper=until is None
+    )
+
+
+def _run(searcher: tantivy.Searcher, query: Query, request: SearchRequest) -> SearchResult:
+    # tantivy requires a limit of at least 1, even to count only.
+    found = searcher.search(
+        query,
+        max(1, request.size),
+        order_by_field=TIMESTAMP,
+        order=Order.Asc if request.order == "asc" else Order.Desc,
+    )
+    hits = [index.event(searcher.doc(address)) for _, address in found.hits[: request.size]]
+    aggregations = {}
+    if request.aggregations:
+        response = searcher.aggregate(query, DIALECT.request(request.aggregations))
+        aggregations = DIALECT.results(request.aggregations, response)
+    return SearchResult(index.count(found), hits, aggregations)

@@ -1,0 +1,1 @@
+"""Lucene queries: parser, tree, time ranges."""

@@ -1,0 +1,241 @@
+"""The search commands: `tidegate search`, `tidegate trace`, `tidegate logs`.
+
+Exit codes are those of grep: 0 if events were found, 1 if none were, 2 on an error.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Final
+
+import orjson
+from rich.console import Console
+from rich.text import Text
+
+from tidegate.events.event import Event
+from tidegate.settings import Settings
+from tidegate.store.base import (
+    EventStore,
+    QueryError,
+    SearchRequest,
+    StoreUnavailableError,
+)
+from tidegate.store.fields import catalogue
+from tidegate.store.open_store import open_store
+from tidegate.store.query import parser, time_ranges, tree
+from tidegate.store.requests import MAX_HITS
+from tidegate.store.search import event_lines, waterfall
+from tidegate.store.search.paging import Follower
+
+FOUND: Final = 0
+NOT_FOUND: Final = 1
+ERROR: Final = 2
+FOLLOW_SECONDS: Final = 0.5
+_TRACE_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def search(
+    settings: Settings, query: str, *, since: str, until: str, limit: int, as_json: bool
+) -> int:
+    """Show the newest matching events, oldest first.
+
+    Args:
+        settings: The settings, which select the store.
+        query: A Lucene query string; empty matches every event.
+        since: Start of the time range: an age such as `5m`, or a time.
+        until: End of the time range; empty means no end.
+        limit: Maximum number of events shown.
+        as_json: Print one JSON object per line.
+
+    Returns:
+        The exit code.
+    """
+
+    def run(store: EventStore, output: _Output) -> int:
+        request = SearchRequest(
+            query=query,
+            since=time_ranges.when(since, output.now),
+            until=time_ranges.when(until, output.now) if until else None,
+            size=limit,
+        )
+        found = store.search(request)
+        output.events(reversed(found.hits))
+        if not found.total:
+            return _report_not_found(
+                f"no event since {since}{_until(until)} matches {query!r}", query
+            )
+        if found.total > len(found.hits) and not as_json:
+            _print_message(
+                f"{found.total} events match; showing the newest {len(found.hits)} (--limit)"
+            )
+        return FOUND
+
+    return _run(settings, as_json, run)
+
+
+def trace(settings: Settings, trace_id: str, *, as_json: bool) -> int:
+    """Show a trace: its spans as a waterfall, then its other events.
+
+    Returns:
+        The exit code.
+    """
+
+    def run(store: EventStore, output: _Output) -> int:
+        requested = trace_id.strip().lower()
+        if not _TRACE_ID.fullmatch(requested):
+            raise ValueError(
+                f"{trace_id!r} is not a valid trace id: it must have 32 hexadecimal digits"
+            )
+        query = f"trace.id:{requested}"
+        found = store.search(SearchRequest(query=query, order="asc", size=MAX_HITS))
+        if as_json:
+            output.events(found.hits)
+        else:
+            _show_trace(output, requested, found.hits, settings.telemetry.sample_ratio)
+        if not found.hits:
+            return _report_not_found(f"no event has the trace.id {requested}", "")
+        return FOUND
+
+    return _run(settings, as_json, run)
+
+
+def logs(settings: Settings, query: str, *, since: str, follow: bool, as_json: bool) -> int:
+    """Show every matching event, oldest first; with `follow` also those that arrive later.
+
+    Returns:
+        The exit code.
+    """
+
+    def run(store: EventStore, output: _Output) -> int:
+        follower = Follower(store, query, time_ranges.when(since, output.now))
+        if follow:
+            _follow(follower, output)
+        elif not output.events(follower.events()):
+            return _report_not_found(f"no event since {since} matches {query!r}", query)
+        return FOUND
+
+    return _run(settings, as_json, run)
+
+
+class _Output:
+    """Prints events: colored in a terminal, plain in a pipe, or as JSON."""
+
+    def __init__(self, as_json: bool):
+        self.as_json = as_json
+        self.now = datetime.now(UTC)
+        self.console = _Terminal(highlight=False, soft_wrap=True)
+
+    def events(self, events: Iterable[Event]) -> int:
+        """Print the events and return their number."""
+        count = 0
+        for event in events:
+            if self.as_json:
+                sys.stdout.write(orjson.dumps(event).decode() + "\n")
+            else:
+                self.text(event_lines.line(event, self.now))
+            count += 1
+        sys.stdout.flush()
+        return count
+
+    def text(self, text: Text | str) -> None:
+        """Print a line."""
+        self.console.print(text, markup=False)
+
+
+class _Terminal(Console):
+    """A console that raises BrokenPipeError instead of exiting."""
+
+    def on_broken_pipe(self) -> None:
+        """Let the caller handle a closed pipe."""
+        raise BrokenPipeError
+
+
+def _run(settings: Settings, as_json: bool, run: Callable[[EventStore, _Output], int]) -> int:
+    try:
+        with closing(open_store(settings, read_only=True)) as store:
+            return run(store, _Output(as_json))
+    except BrokenPipeError:
+        # Otherwise Python reports the error again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FOUND
+    except (QueryError, StoreUnavailableError, ValueError) as error:
+        _print_message(str(error))
+        return ERROR
+
+
+def _follow(follower: Follower, output: _Output) -> None:
+    """Follow until Ctrl-C. An unavailable store is reported once and retried."""
+    unavailable = False
+    try:
+        while True:
+            try:
+                output.events(follower.events())
+                unavailable = False
+            except StoreUnavailableError as error:
+                if not unavailable:
+                    _print_message(f"{error} (retrying)")
+                unavailable = True
+            time.sleep(FOLLOW_SECONDS)
+    except KeyboardInterrupt:
+        return
+
+
+def _show_trace(output: _Output, trace_id: str, events: list[Event], sample_ratio: float) -> None:
+    spans = [
+        event for event in events if event_lines.value_of(event, "data_stream.type") == "traces"
+    ]
+    others = [
+        event for event in events if event_lines.value_of(event, "data_stream.type") != "traces"
+    ]
+    if spans:
+        drawn = [waterfall.span_of(event) for event in spans]
+        whole = max(span.end_ns for span in drawn) - min(span.start_ns for span in drawn)
+        count = "1 span" if len(drawn) == 1 else f"{len(drawn)} spans"
+        output.text(Text(f"trace {trace_id}  {waterfall.duration(whole)}  {count}", style="bold"))
+        for line in waterfall.draw(drawn, output.console.width):
+            output.text(line)
+    elif others:
+        output.text(
+            f"The spans of trace {trace_id} were not sampled: spans are recorded for errors, slow requests "
+            f"and {sample_ratio:.0%} of the other requests (telemetry.sample_ratio). To record a request, "
+            f"send it with the header `traceparent: 00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01`: "
+            "the first number is the trace id, and the 01 at the end requests sampling. Events of the trace:"
+        )
+    if spans and others:
+        output.text("")
+    output.events(others)
+
+
+def _report_not_found(message: str, query: str) -> int:
+    _print_message(message)
+    for name in sorted(tree.fields(parser.parse(query))):
+        if hint := _hint(name):
+            _print_message(hint)
+    return NOT_FOUND
+
+
+def _hint(name: str) -> str:
+    """Return a hint for a field that cannot be searched; empty for a searchable field."""
+    known = catalogue()
+    if name in known or any(path.startswith(f"{name}.") for path in known):
+        return ""
+    similar = difflib.get_close_matches(name, known, n=1)
+    suggestion = f": did you mean {similar[0]}?" if similar else ""
+    return f"{name} is not a searchable field{suggestion}"
+
+
+def _until(until: str) -> str:
+    return f" until {until}" if until else ""
+
+
+def _print_message(message: str) -> None:
+    for line in message.splitlines():
+        sys.stderr.write(f"{event_lines.printable(line)}\n")

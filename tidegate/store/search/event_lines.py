@@ -1,0 +1,74 @@
+"""Formats an event as one line of text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, tzinfo
+from typing import Any, Final
+
+from rich.text import Text
+
+from tidegate.events.event import Event
+from tidegate.store.query import time_ranges
+
+_LEVELS: Final = {"error": "bold red", "warn": "yellow", "info": "green", "debug": "dim"}
+_NODE_WIDTH: Final = 11
+
+
+def line(event: Event, now: datetime, zone: tzinfo | None = None) -> Text:
+    """Return time, level, node and message, then the error and the trace id if present.
+
+    Args:
+        event: The event; any field may be missing.
+        now: The current time; an event of another day is shown with its date.
+        zone: Time zone of the output; None is the local time zone.
+    """
+    level = text_of(event, "log.level") or "-"
+    trace = text_of(event, "trace.id")
+    parts = Text()
+    parts.append(_time(event, now, zone), style="dim")
+    parts.append(f" {level.upper():5}", style=_LEVELS.get(level, ""))
+    parts.append(f" {text_of(event, 'service.node.name') or '-':{_NODE_WIDTH}}", style="cyan")
+    parts.append(f" {text_of(event, 'message')}")
+    error = ": ".join(
+        part for name in ("error.type", "error.message") if (part := text_of(event, name))
+    )
+    if error and error not in parts.plain:
+        parts.append(f"  {error}", style="red")
+    if trace:
+        parts.append(f"  trace.id:{trace}", style="dim")
+    return parts
+
+
+def value_of(event: Mapping[str, Any], path: str) -> Any:
+    """Return the value of a dotted field; None if it is missing."""
+    value: Any = event
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def text_of(event: Mapping[str, Any], path: str) -> str:
+    """Return the value of a dotted field as printable text; empty if it is missing."""
+    value = value_of(event, path)
+    return "" if value is None else printable(str(value))
+
+
+def printable(text: str) -> str:
+    """Escape control characters: a client can write terminal escape sequences into the logs."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
+def _time(event: Event, now: datetime, zone: tzinfo | None) -> str:
+    timestamp = str(event.get("@timestamp"))
+    at = time_ranges.microseconds(timestamp)
+    if at is None:
+        return printable(timestamp)
+    time = time_ranges.to_datetime(at).astimezone(zone)
+    clock = f"{time:%H:%M:%S}.{time.microsecond // 1000:03d}"
+    same_day = time.date() == now.astimezone(zone).date()
+    return clock if same_day else f"{time:%Y-%m-%d} {clock}"

@@ -1,0 +1,124 @@
+"""Draws the spans of a trace as a waterfall: nested by parent, to scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rich.text import Text
+
+from tidegate.events.event import Event
+from tidegate.store.query import time_ranges
+from tidegate.store.search.event_lines import text_of, value_of
+
+_GAP: Final = 2
+_SHORTEST_BAR: Final = 20
+_UNITS: Final = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1, "ns"))
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A span to draw.
+
+    Attributes:
+        id: Id of the span.
+        parent: Id of the parent span; empty for a root.
+        name: Name of the operation.
+        node: `service.node.name` of the process.
+        start_ns: Start in nanoseconds since 1970.
+        duration_ns: Duration in nanoseconds.
+        failed: Whether the operation failed.
+    """
+
+    id: str
+    parent: str
+    name: str
+    node: str
+    start_ns: int
+    duration_ns: int
+    failed: bool
+
+    @property
+    def end_ns(self) -> int:
+        """End in nanoseconds since 1970."""
+        return self.start_ns + self.duration_ns
+
+
+def span_of(event: Event) -> Span:
+    """Return the span of an event; missing values are empty or 0."""
+    duration = value_of(event, "event.duration")
+    duration_ns = int(duration) if isinstance(duration, int | float) and duration >= 0 else 0
+    start = time_ranges.microseconds(text_of(event, "event.start"))
+    if start is None:  # the event was written at the end of the span
+        end = time_ranges.microseconds(text_of(event, "@timestamp")) or 0
+        start = end - duration_ns // 1000
+    return Span(
+        id=text_of(event, "span.id"),
+        parent=text_of(event, "parent.id"),
+        name=text_of(event, "span.name") or text_of(event, "message"),
+        node=text_of(event, "service.node.name"),
+        start_ns=start * 1000,
+        duration_ns=duration_ns,
+        failed=value_of(event, "event.outcome") == "failure",
+    )
+
+
+def nested(spans: Sequence[Span]) -> list[tuple[int, Span]]:
+    """Return each span with its depth, parents before children, sorted by start.
+
+    A span whose parent is missing is a root; so is one span of a cycle.
+    """
+    ordered = sorted(spans, key=lambda span: (span.start_ns, -span.duration_ns))
+    ids = {span.id for span in ordered}
+    children: dict[str, list[Span]] = {}
+    for span in ordered:
+        children.setdefault(span.parent if span.parent in ids else "", []).append(span)
+    found: list[tuple[int, Span]] = []
+    seen: set[int] = set()
+    for root in [*children.get("", []), *ordered]:
+        waiting = [(0, root)]
+        while waiting:
+            depth, span = waiting.pop()
+            if id(span) in seen:
+                continue
+            seen.add(id(span))
+            found.append((depth, span))
+            below = children.get(span.id, []) if span.id else []
+            waiting += [(depth + 1, child) for child in reversed(below)]
+    return found
+
+
+def draw(spans: Sequence[Span], width: int) -> list[Text]:
+    """Return a line for each span, at most `width` columns wide unless the bars would be too short."""
+    rows = nested(spans)
+    if not rows:
+        return []
+    labels = [f"{'  ' * depth}{span.name}" for depth, span in rows]
+    times = [duration(span.duration_ns) for _, span in rows]
+    start = min(span.start_ns for _, span in rows)
+    whole = max(1, max(span.end_ns for _, span in rows) - start)
+    label_width, time_width = max(map(len, labels)), max(map(len, times))
+    bar_width = max(_SHORTEST_BAR, width - label_width - time_width - 2 * _GAP)
+    lines = []
+    for (_, span), label, time in zip(rows, labels, times, strict=True):
+        before = min(bar_width - 1, (span.start_ns - start) * bar_width // whole)
+        length = max(1, round(span.duration_ns * bar_width / whole))
+        bar = " " * before + "━" * min(length, bar_width - before)
+        line = Text(f"{label:{label_width + _GAP}}")
+        line.append(f"{time:>{time_width}}{' ' * _GAP}", style="dim")
+        line.append(bar, style="red" if span.failed else "cyan")
+        lines.append(line)
+    return lines
+
+
+def duration(nanoseconds: int) -> str:
+    """Format a duration with three significant digits: `1.5 s`, `35 ms`, `120 µs`."""
+    for size, unit in _UNITS:
+        if nanoseconds >= size:
+            return (
+                f"{nanoseconds / size:.3g} {unit}"
+                if nanoseconds < 1000 * size
+                else (f"{nanoseconds / size:.0f} {unit}")
+            )
+    return "0 ns"

@@ -1,0 +1,118 @@
+"""The event lines of a request and of a log message. Pure: what is known in, an event out."""
+
+from __future__ import annotations
+
+import traceback
+from http import HTTPStatus
+from typing import Any, Final
+
+from tidegate.events.event import Event, Level, Origin, make_event, timestamp
+from tidegate.telemetry.request_record import RequestRecord
+
+STACK_CHARACTERS: Final = 32_768
+"""A longer stack trace keeps its end, where the error is."""
+
+_MESSAGE_PATH: Final = 200
+
+
+def milliseconds(duration_ns: int) -> str:
+    """A duration for a sentence: `35 ms`, `3.2 ms`, `0.04 ms`."""
+    value = duration_ns / 1e6
+    digits = 0 if value >= 10 else 1 if value >= 1 else 2
+    return f"{value:.{digits}f} ms"
+
+
+def error_type(error: BaseException) -> str:
+    """The exception's class with its module, as OpenTelemetry names it in `exception.type`."""
+    kind = type(error)
+    if kind.__module__ == "builtins":
+        return kind.__qualname__
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def error_text(error: BaseException) -> str:
+    """What the exception says; an exception that cannot say it gives its class."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - an exception's own __str__ may raise anything
+        return f"<{type(error).__name__}>"
+
+
+def error_fields(error: BaseException) -> dict[str, str]:
+    """`error.*` of an exception."""
+    stack = "".join(traceback.format_exception(error))
+    return {
+        "type": error_type(error),
+        "message": error_text(error),
+        "stack_trace": stack[-STACK_CHARACTERS:],
+    }
+
+
+def request_event(origin: Origin, record: RequestRecord, route: str, end_ns: int) -> Event:
+    """The one wide event of a request."""
+    status = record.status
+    duration_ns = end_ns - record.arrived_ns
+    failed = record.aborted or record.failed
+    http: dict[str, Any] = {"request": {"method": record.method}}
+    if status is not None:
+        http["response"] = {"status_code": status}
+    fields: dict[str, Any] = {
+        "event": {
+            "action": "request",
+            "outcome": "failure" if failed else "success",
+            "duration": duration_ns,
+            "start": timestamp(record.arrived_ns),
+        },
+        "http": http,
+        "url": {"path": record.path},
+        "trace": {"id": record.trace_id},
+        "span": {"id": record.span_id},
+        "tidegate": {"route": route, **record.fields},
+    }
+    if record.parent is not None:
+        fields["parent"] = {"id": record.parent.span_id}
+    if error := _error(record):
+        fields["error"] = error
+    said = status if status is not None and not record.aborted else "left by its client"
+    return make_event(
+        origin,
+        "request",
+        f"{record.method} {record.path[:_MESSAGE_PATH]} {said} in {milliseconds(duration_ns)}",
+        unix_ns=end_ns,
+        level=_level(record),
+        fields=fields,
+    )
+
+
+def _level(record: RequestRecord) -> Level:
+    if record.failed:
+        return "error"
+    if record.aborted or (record.status is not None and record.status >= 400):
+        return "warn"
+    return "info"
+
+
+def _error(record: RequestRecord) -> dict[str, str]:
+    if record.exception is not None and not record.aborted:
+        error = error_fields(record.exception)
+    elif record.aborted:
+        error = _named("client_disconnect", "the client left before the answer was complete")
+    elif record.broken:
+        error = _named("incomplete_response", record.broken)
+    elif record.failed:
+        error = _named(str(record.status), _phrase(record.status or 0))
+    else:
+        error = {}
+    # A reason that the application gave is worth more than what we can see from outside.
+    return error if record.reason is None else error | _named(*record.reason)
+
+
+def _named(kind: str, message: str) -> dict[str, str]:
+    return {"type": kind, "message": message}
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return f"HTTP status {status}"

@@ -1,0 +1,1 @@
+"""The checks of `tidegate verify`, one file per component."""
