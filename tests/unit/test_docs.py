@@ -12,6 +12,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)\s]+)\)")
+PATH = re.compile(
+    r"(?<![\w/.-])(?!tidegate/tidegate\b)"  # the name of an image
+    r"(?:bench|loadgen|observability|scripts|service|tests|tidegate|tools)/[\w./-]*\w"
+)
 CODE_BLOCK = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
 
 
@@ -57,6 +61,13 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
         reached.add(page)
         ahead += [target(page, link)[0] for link in LINK.findall(prose(page))]
     assert [page for page in PAGES if page not in reached] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_path_of_this_repository_exists(page: Path) -> None:
+    # The changelog names files of earlier versions.
+    text = "" if page.name == "CHANGELOG.md" else page.read_text(encoding="utf-8")
+    assert [path for path in PATH.findall(text) if not (ROOT / path).exists()] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -12,6 +12,7 @@ from tools.generate.checkout import ROOT
 
 NAME: Final = "runbooks"
 _LINK: Final = re.compile(r"\]\((\w+)\.md\)")
+_PAGE: Final = re.compile(r"\[([^]]+)\]\(\.\./([\w/-]+\.md)[^)]*\)")
 
 
 @cache
@@ -34,10 +35,15 @@ def runbook_url(alert: str) -> str:
 
 
 def runbook_text(alert: str) -> str:
-    """An alert's runbook without its heading; a link to another one leads to that panel."""
+    """An alert's runbook without its heading.
+
+    A link to another runbook leads to its panel; of a link to another page, which Grafana does not have, the
+    path in the repository remains.
+    """
     page = ROOT / "docs" / "runbooks" / f"{alert}.md"
     _, _, body = page.read_text(encoding="utf-8").partition("\n\n")
     names = runbook_names()
+    body = _PAGE.sub(r"\1 (docs/\2)", body)
     return _LINK.sub(
         lambda found: f"]({runbook_url(found[1])})" if found[1] in names else found[0], body
     )
