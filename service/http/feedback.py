@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tidegate.drift.feedback.outcomes import Outcome, OutcomeRefusedError, Reason
-from tidegate.drift.feedback.processor import OutcomeDesk
+from tidegate.drift.feedback.processor import FeedbackProcessor
 from tidegate.service.http.body import BODY, parse_json, read_body
 from tidegate.service.model.features import MAX_ROWS
 from tidegate.service.problems import Detail, RequestError
@@ -50,7 +50,7 @@ class Feedback:
 
     async def post(self, request: Request) -> Response:
         """Accept each valid label, and report why each of the others is refused."""
-        model, desk = self._replica.model(), self._replica.desk()
+        model, processor = self._replica.model(), self._replica.feedback()
         body = await read_body(request, self._replica.settings.gateway.request_bytes)
         outcomes = read_outcomes(parse_json(body))
         refused: list[tuple[int, Detail]] = []
@@ -58,7 +58,7 @@ class Feedback:
             if number and number % BLOCK_OUTCOMES == 0:
                 await asyncio.sleep(0)
             try:
-                outcome = take(desk, entry)
+                outcome = accept(processor, entry)
             except OutcomeRefusedError as refusal:
                 name = "label" if refusal.reason == "unknown_label" else "prediction_id"
                 detail = Detail((*OUTCOMES, number, name), str(refusal), refusal.reason)
@@ -98,13 +98,13 @@ def read_outcomes(body: object) -> list[Any]:
     return outcomes
 
 
-def take(desk: OutcomeDesk, entry: Mapping[str, Any]) -> Outcome:
+def accept(processor: FeedbackProcessor, entry: Mapping[str, Any]) -> Outcome:
     """Process one outcome.
 
     Raises:
         OutcomeRefusedError: its label is not counted.
     """
-    return desk.take(entry["prediction_id"], entry["label"], time_ns() // 1000)
+    return processor.accept(entry["prediction_id"], entry["label"], time_ns() // 1000)
 
 
 def status_of(accepted: int, refusals: list[int]) -> int:

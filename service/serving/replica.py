@@ -15,8 +15,8 @@ from starlette.types import Receive
 
 from tidegate.drift.counting.reference import BadReferenceError
 from tidegate.drift.feedback.outcome_metrics import OutcomeMetrics
-from tidegate.drift.feedback.prediction_ids import PredictionIds, answers_digest
-from tidegate.drift.feedback.processor import OutcomeDesk
+from tidegate.drift.feedback.prediction_ids import PredictionIds, classes_digest
+from tidegate.drift.feedback.processor import FeedbackProcessor
 from tidegate.drift.feedback.signing_key import prediction_key
 from tidegate.runtime.slots_file import SlotsFile
 from tidegate.service.artefacts.import_cache import find_model
@@ -70,7 +70,7 @@ class Replica:
         self._registry = registry
         self._key = prediction_key(settings)
         self.ids: PredictionIds | None = None
-        self._desk: OutcomeDesk | None = None
+        self._feedback: FeedbackProcessor | None = None
         self.after_response: AfterResponse | None = None
         self.reason: str = ""
         self.loaded: Model | None = None
@@ -113,7 +113,7 @@ class Replica:
         model = await asyncio.to_thread(load_model, artefact)
         monitor = await asyncio.to_thread(make_monitor, artefact, self.settings)
         self.recorder.open(model, monitor)
-        self.ids, self._desk = self._open_feedback(manifest)
+        self.ids, self._feedback = self._open_feedback(manifest)
         self.loaded = model
         return manifest
 
@@ -154,22 +154,22 @@ class Replica:
             prediction_ids=prediction_ids,
         )
 
-    def desk(self) -> OutcomeDesk:
+    def feedback(self) -> FeedbackProcessor:
         """The processor of true labels.
 
         Raises:
             RequestError: 503, the model is not loaded.
         """
         self.model()
-        assert self._desk is not None  # noqa: S101 (it is opened with the model)
-        return self._desk
+        assert self._feedback is not None  # noqa: S101 (it is opened with the model)
+        return self._feedback
 
-    def _open_feedback(self, manifest: Manifest) -> tuple[PredictionIds, OutcomeDesk]:
+    def _open_feedback(self, manifest: Manifest) -> tuple[PredictionIds, FeedbackProcessor]:
         drift = self.settings.drift
         of = (manifest.name, manifest.version, manifest.classes)
-        answers = answers_digest(manifest.name, manifest.classes)
-        ids = PredictionIds(self._key, manifest.version, answers)
-        desk = OutcomeDesk(
+        digest = classes_digest(manifest.name, manifest.classes)
+        ids = PredictionIds(self._key, manifest.version, digest)
+        processor = FeedbackProcessor(
             *of,
             ids,
             accept_seconds=drift.label_accept_seconds,
@@ -177,7 +177,7 @@ class Replica:
             metrics=OutcomeMetrics(self._registry, *of),
             accuracy=held_out_accuracy(manifest),
         )
-        return ids, desk
+        return ids, processor
 
     async def predict(
         self, model: Model, matrix: Matrix, work: Work | None, receive: Receive

@@ -16,7 +16,7 @@ import pytest
 from challengers import make_challenger
 from driving import Stack, eventually, running
 
-from tidegate.drift.feedback.prediction_ids import PredictionIds, answers_digest
+from tidegate.drift.feedback.prediction_ids import PredictionIds, classes_digest
 from tidegate.service.model.artefact import SAMPLES, load, read_manifest
 from tidegate.store.base import SearchRequest
 
@@ -162,7 +162,7 @@ def labels_of_the_version_before_are_taken(
 
 def labels_of_another_model_are_refused(stack: Stack, version: str) -> None:
     key = (stack.settings.stack.data_dir / "prediction.key").read_bytes().strip()
-    another = PredictionIds(key, version, answers_digest("wine", ("late", "on_time")))
+    another = PredictionIds(key, version, classes_digest("wine", ("late", "on_time")))
     (prediction_id,) = another.make(time.time_ns() // 1000, ("0" * 31 + "1", "0" * 16), [0], [0.9])
     outcomes = [{"prediction_id": prediction_id, "label": "late"}]
     refused = stack.send("/feedback", json.dumps({"outcomes": outcomes}).encode())

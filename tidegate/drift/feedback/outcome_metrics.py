@@ -17,9 +17,9 @@ LAG_EDGES: Final = (
     1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 43_200.0, 86_400.0, 172_800.0, 345_600.0, 604_800.0,
 )  # fmt: skip
 # With more classes than this, pairs of labels appear as they come, not from 0 on.
-_MOST_CLASSES: Final = 20
+_MAX_PAIR_CLASSES: Final = 20
 # Nobody may ever scrape: what comes beyond is counted at once.
-_MOST_WAITING: Final = 20_000
+_MAX_BUFFERED: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class OutcomeMetrics(Collector):
             if version not in self._versions:
                 self._versions[version] = self._begin(version)
                 self._new.add(version)
-            if version in self._new and len(self._waiting) < _MOST_WAITING:
+            if version in self._new and len(self._waiting) < _MAX_BUFFERED:
                 self._waiting.append(outcome)
                 return
         self._add(outcome)
@@ -125,7 +125,7 @@ class OutcomeMetrics(Collector):
 
     def _begin(self, version: str) -> _OfVersion:
         of = (self._model, version)
-        if len(self._classes) <= _MOST_CLASSES:
+        if len(self._classes) <= _MAX_PAIR_CLASSES:
             for given in self._classes:
                 for true in self._classes:
                     self._pairs.labels(*of, str(given), str(true))

@@ -69,7 +69,7 @@ class Prediction:
         return hashlib.sha256(b"outcome:" + self.signature).hexdigest()[:32]
 
 
-def answers_digest(model: str, classes: Sequence[str | int]) -> bytes:
+def classes_digest(model: str, classes: Sequence[str | int]) -> bytes:
     """The digest by which an id tells of which model it is, and of which classes in which order."""
     return hashlib.sha256(json.dumps([model, *classes]).encode()).digest()[:4]
 
@@ -80,7 +80,7 @@ class PredictionIds:
     Args:
         key: the secret of all replicas.
         version: the model's, of at most 100 characters.
-        answers: the `answers_digest` of the model.
+        answers: the `classes_digest` of the model.
     """
 
     def __init__(self, key: bytes, version: str, answers: bytes) -> None:

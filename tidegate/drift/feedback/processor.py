@@ -12,11 +12,11 @@ from tidegate.drift.feedback.prediction_ids import (
     MalformedIdError,
     Prediction,
     PredictionIds,
-    answers_digest,
+    classes_digest,
 )
 
 
-class OutcomeDesk:
+class FeedbackProcessor:
     """Where labels are handed in, for predictions of the version that is served and of those before it.
 
     That an id is signed proves that this installation made the prediction, and its time that it served the
@@ -51,7 +51,7 @@ class OutcomeDesk:
     ) -> None:
         self._model, self._version = model, version
         self._classes = tuple(classes)
-        self._answers = answers_digest(model, classes)
+        self._answers = classes_digest(model, classes)
         self._ids = ids
         self._accept_seconds = accept_seconds
         self._memory = memory
@@ -59,7 +59,7 @@ class OutcomeDesk:
         self._accuracy = accuracy
         self._taken: OrderedDict[bytes, None] = OrderedDict()
 
-    def take(self, prediction_id: object, label: object, now_us: int) -> Outcome:
+    def accept(self, prediction_id: object, label: object, now_us: int) -> Outcome:
         """Count a label.
 
         Args:

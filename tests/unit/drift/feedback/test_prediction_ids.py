@@ -12,12 +12,12 @@ from tidegate.drift.feedback.prediction_ids import (
     ForgedIdError,
     MalformedIdError,
     PredictionIds,
-    answers_digest,
+    classes_digest,
 )
 
 KEY = b"a key that nobody knows"
 REQUEST = ("0123456789abcdef0123456789abcdef", "0011223344556677")
-ANSWERS = answers_digest("m", ("late", "on_time"))
+ANSWERS = classes_digest("m", ("late", "on_time"))
 IDS = PredictionIds(KEY, "v1", ANSWERS)
 AT_US = 1_790_000_000_000_000
 
@@ -101,4 +101,4 @@ def test_the_digest_tells_the_name_the_classes_their_order_and_their_types() -> 
         ("m", (0, 1)),
         ("m", ("0", "1")),
     ]
-    assert len({answers_digest(*each) for each in of}) == len(of)
+    assert len({classes_digest(*each) for each in of}) == len(of)

@@ -7,14 +7,14 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from tidegate.drift.feedback.outcome_metrics import OutcomeMetrics
 from tidegate.drift.feedback.outcomes import REASONS, Label, OutcomeRefusedError
-from tidegate.drift.feedback.prediction_ids import PredictionIds, answers_digest
-from tidegate.drift.feedback.processor import OutcomeDesk
+from tidegate.drift.feedback.prediction_ids import PredictionIds, classes_digest
+from tidegate.drift.feedback.processor import FeedbackProcessor
 
 KEY = b"a key that nobody knows"
 TRACE, SPAN = "0" * 31 + "1", "0" * 15 + "2"
 REQUEST = (TRACE, SPAN)
 CLASSES = ("late", "on_time")
-ANSWERS = answers_digest("m", CLASSES)
+ANSWERS = classes_digest("m", CLASSES)
 IDS = PredictionIds(KEY, "1", ANSWERS)
 BEFORE = PredictionIds(KEY, "0", ANSWERS)
 AT_US = 1_790_000_000_000_000
@@ -22,12 +22,12 @@ OF = {"model": "m", "version": "1"}
 
 
 class Counted:
-    """A desk and its counters."""
+    """A feedback processor and its counters."""
 
     def __init__(self, classes: tuple[Label, ...] = CLASSES, memory: int = 10) -> None:
         self.registry = CollectorRegistry()
         metrics = OutcomeMetrics(self.registry, "m", "1", classes)
-        self.desk = OutcomeDesk(
+        self.processor = FeedbackProcessor(
             "m",
             "1",
             classes,
@@ -46,7 +46,7 @@ class Counted:
 
     def refused(self, prediction_id: object, label: object, after: float = 10) -> str:
         with pytest.raises(OutcomeRefusedError) as caught:
-            self.desk.take(prediction_id, label, AT_US + int(after * 1e6))
+            self.processor.accept(prediction_id, label, AT_US + int(after * 1e6))
         reason = caught.value.reason
         assert self.value("ml_feedback_refused_total", reason=reason) == 1
         return reason
@@ -59,7 +59,7 @@ def id_of(label: int = 0, confidence: float = 0.75, ids: PredictionIds = IDS) ->
 
 def of_another(model: str, classes: tuple[Label, ...]) -> PredictionIds:
     """Signed with our key, for another model or for other classes."""
-    return PredictionIds(KEY, "0", answers_digest(model, classes))
+    return PredictionIds(KEY, "0", classes_digest(model, classes))
 
 
 def test_every_series_is_there_from_zero_on() -> None:
@@ -73,8 +73,8 @@ def test_every_series_is_there_from_zero_on() -> None:
 
 def test_right_and_wrong_labels_are_counted_with_confidence_and_lag() -> None:
     counted = Counted()
-    right = counted.desk.take(id_of(label=0), "late", AT_US + 20_000_000)
-    wrong = counted.desk.take(id_of(label=1), "late", AT_US + 30_000_000)
+    right = counted.processor.accept(id_of(label=0), "late", AT_US + 20_000_000)
+    wrong = counted.processor.accept(id_of(label=1), "late", AT_US + 30_000_000)
     assert (right.correct, wrong.correct) == (True, False)
     assert counted.value("ml_outcomes_total", correct="true") == 1
     assert counted.value("ml_outcomes_total", correct="false") == 1
@@ -99,7 +99,7 @@ def test_right_and_wrong_labels_are_counted_with_confidence_and_lag() -> None:
 
 def test_a_label_from_before_its_prediction_has_no_lag() -> None:
     counted = Counted()
-    assert counted.desk.take(id_of(), "late", AT_US - 5_000_000).lag_seconds == 0
+    assert counted.processor.accept(id_of(), "late", AT_US - 5_000_000).lag_seconds == 0
 
 
 @pytest.mark.parametrize(
@@ -129,14 +129,14 @@ def test_what_is_not_counted_is_refused_with_its_reason(
 
 def test_a_label_is_counted_once_whatever_it_says_later() -> None:
     counted = Counted()
-    counted.desk.take(id_of(), "late", AT_US)
+    counted.processor.accept(id_of(), "late", AT_US)
     assert counted.refused(id_of(), "on_time") == "replayed"
     assert counted.value("ml_outcomes_total", correct="true") == 1
 
 
 def test_a_label_of_the_version_before_is_counted_and_told_under_that_version() -> None:
     counted = Counted()
-    taken = counted.desk.take(id_of(label=1, ids=BEFORE), "late", AT_US + 20_000_000)
+    taken = counted.processor.accept(id_of(label=1, ids=BEFORE), "late", AT_US + 20_000_000)
     told = taken.fields("m")["tidegate"]
     assert told["model"] == {"name": "m", "version": "0"}
     assert "accuracy" not in told["outcome"]  # how that version did is not known here
@@ -158,7 +158,7 @@ def test_labels_of_a_version_that_is_new_here_are_counted_once_its_series_were_s
     counted = Counted(memory=1000)
     texts = BEFORE.make(AT_US, REQUEST, [0] * 500, [0.5] * 500)
     for text in texts[:400]:
-        counted.desk.take(text, "late", AT_US)
+        counted.processor.accept(text, "late", AT_US)
 
     right = 'ml_outcomes_total{correct="true",model="m",version="0"}'
     lags = 'ml_label_lag_seconds_count{model="m",version="0"}'
@@ -166,17 +166,17 @@ def test_labels_of_a_version_that_is_new_here_are_counted_once_its_series_were_s
     assert f"{right} 0.0" in first
     assert f"{lags} 0.0" in first
     for text in texts[400:]:
-        counted.desk.take(text, "late", AT_US)
+        counted.processor.accept(text, "late", AT_US)
     second = counted.scraped()
     assert f"{right} 500.0" in second
     assert f"{lags} 500.0" in second
 
 
 def test_where_nobody_scrapes_labels_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidegate.drift.feedback.outcome_metrics._MOST_WAITING", 3)
+    monkeypatch.setattr("tidegate.drift.feedback.outcome_metrics._MAX_BUFFERED", 3)
     counted = Counted()
     for text in BEFORE.make(AT_US, REQUEST, [0] * 5, [0.5] * 5):
-        counted.desk.take(text, "late", AT_US)
+        counted.processor.accept(text, "late", AT_US)
     assert counted.value("ml_outcomes_total", version="0", correct="true") == 2
     counted.scraped()
     assert counted.value("ml_outcomes_total", version="0", correct="true") == 5
@@ -185,28 +185,32 @@ def test_where_nobody_scrapes_labels_do_not_pile_up(monkeypatch: pytest.MonkeyPa
 def test_a_refused_label_may_come_again() -> None:
     counted = Counted()
     counted.refused(id_of(), "early")
-    assert counted.desk.take(id_of(), "late", AT_US).correct
+    assert counted.processor.accept(id_of(), "late", AT_US).correct
 
 
 def test_only_the_last_ids_are_remembered() -> None:
     counted = Counted(memory=2)
     texts = IDS.make(AT_US, REQUEST, [0, 0, 0], [0.5, 0.5, 0.5])
     for text in texts:
-        counted.desk.take(text, "late", AT_US)
+        counted.processor.accept(text, "late", AT_US)
     assert counted.refused(texts[1], "late") == "replayed"
-    assert counted.desk.take(texts[0], "late", AT_US).correct  # forgotten: the store knows it still
+    assert counted.processor.accept(
+        texts[0], "late", AT_US
+    ).correct  # forgotten: the store knows it still
 
 
 def test_whole_numbers_are_classes_and_booleans_are_not() -> None:
     counted = Counted(classes=(0, 1))
     ids = of_another("m", (0, 1))
     assert counted.refused(id_of(label=1, ids=ids), True) == "unknown_label"
-    assert counted.desk.take(id_of(label=1, ids=ids), 1, AT_US).correct
+    assert counted.processor.accept(id_of(label=1, ids=ids), 1, AT_US).correct
 
 
 def test_pairs_of_many_classes_come_as_they_are_seen() -> None:
     classes = tuple(range(30))
     counted = Counted(classes=classes)
     assert counted.value("ml_outcome_labels_total", predicted="0", actual="1") is None
-    counted.desk.take(id_of(ids=PredictionIds(KEY, "1", answers_digest("m", classes))), 1, AT_US)
+    counted.processor.accept(
+        id_of(ids=PredictionIds(KEY, "1", classes_digest("m", classes))), 1, AT_US
+    )
     assert counted.value("ml_outcome_labels_total", predicted="0", actual="1") == 1

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tidegate.runtime.metrics_text import sample_value
-from tidegate.service.http.feedback import BLOCK_OUTCOMES, status_of, take
+from tidegate.service.http.feedback import BLOCK_OUTCOMES, accept, status_of
 
 from ..conftest import Serve, Served
 
@@ -139,23 +139,23 @@ async def test_other_requests_run_while_many_labels_are_processed(
     serve: Serve, samples: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with serve() as served:
-        taken = 0
-        noticed: set[int] = set()
+        processed = 0
+        observed: set[int] = set()
 
-        def counted(*arguments: Any) -> Any:
-            nonlocal taken
-            taken += 1
-            return take(*arguments)
+        def counting(*arguments: Any) -> Any:
+            nonlocal processed
+            processed += 1
+            return accept(*arguments)
 
         async def look() -> None:
             while True:
-                noticed.add(taken)
+                observed.add(processed)
                 await asyncio.sleep(0)
 
-        monkeypatch.setattr("tidegate.service.http.feedback.take", counted)
+        monkeypatch.setattr("tidegate.service.http.feedback.accept", counting)
         predictions = await predict(served, samples[: 3 * BLOCK_OUTCOMES])
         looking = asyncio.create_task(look())
         answer = await send(served, *(outcome(each, "late") for each in predictions))
         looking.cancel()
     assert answer.json()["accepted"] == 3 * BLOCK_OUTCOMES
-    assert {BLOCK_OUTCOMES, 2 * BLOCK_OUTCOMES} <= noticed
+    assert {BLOCK_OUTCOMES, 2 * BLOCK_OUTCOMES} <= observed
