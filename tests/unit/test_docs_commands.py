@@ -38,6 +38,8 @@ RUN_BY: tuple[tuple[str, str, str, str], ...] = (
         "tests/integration/prometheus/test_rules.py",
         "docs/runbooks",
     ),
+    ("docs/tutorials/own-model.md", "", "tests/e2e/test_tutorials.py", "own-model.md"),
+    ("docs/tutorials/own-application.md", "", "tests/e2e/test_tutorials.py", "own-application.md"),
     (
         "README.md",
         "curl http://127.0.0.1:8000/",

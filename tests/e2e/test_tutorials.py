@@ -1,0 +1,114 @@
+"""The tutorials "your own model" and "your own application", run command by command as they are written.
+
+A block that begins with the comment `# name` becomes that file. The test replaces the ports of the text.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from driving import ROOT, prepared
+from ports import free_ports
+
+pytestmark = pytest.mark.e2e
+
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+# Commands that fail until the server is ready or the events are delivered.
+REPEATED = ("tidegate search", "tidegate trace", "curl")
+# Settings that the tutorial itself sets, or leaves at their default.
+OWN = ("TIDEGATE_CONFIG", "TIDEGATE_MODEL__PATH", "TIDEGATE_STACK__DATA_DIR")
+
+
+class Reader:
+    """Does what a tutorial says, in an empty folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = dict(prepared(folder, folder).environment)
+        for name in OWN:
+            del self.environment[name]
+        programs = Path(sys.executable).parent
+        self.environment["PATH"] = f"{programs}:{os.environ['PATH']}"
+        self.ports = {
+            "8000": self.environment["TIDEGATE_GATEWAY__PORT"],
+            "8100": str(free_ports(1)),
+        }
+        self.servers: list[subprocess.Popen[bytes]] = []
+
+    def follow(self, page: str) -> str:
+        """Write the files and run the commands of a page; returns all output."""
+        text = (ROOT / "docs" / "tutorials" / page).read_text("utf-8")
+        for written, port in self.ports.items():
+            text = re.sub(rf"\b{written}\b", port, text)
+        output = []
+        for language, block in BLOCK.findall(text):
+            name = re.match(r"# ([\w.]+)\n", block)
+            if name:
+                (self.folder / name[1]).write_text(block, encoding="utf-8")
+            elif language == "console":
+                output += [self.run(line[2:]) for line in block.splitlines() if line[:2] == "$ "]
+        return "\n".join(output)
+
+    def run(self, command: str) -> str:
+        """Run a command to its end; a server runs on, and a search that finds nothing is repeated."""
+        if command.startswith("uvicorn "):
+            server = subprocess.Popen(command.split(), cwd=self.folder, env=self.environment)
+            self.servers.append(server)
+            return ""
+        until = time.monotonic() + 60
+        while True:
+            done = subprocess.run(
+                ["bash", "-c", command],
+                cwd=self.folder,
+                env=self.environment,
+                capture_output=True,
+                text=True,
+                timeout=300,
+                check=False,
+            )
+            if done.returncode == 0:
+                return done.stdout
+            if not command.startswith(REPEATED) or time.monotonic() > until:
+                pytest.fail(f"{command}: {done.returncode}\n{done.stdout}{done.stderr}")
+            time.sleep(0.5)
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[Reader]:
+    reader = Reader(tmp_path)
+    yield reader
+    for server in reader.servers:
+        server.terminate()
+        server.wait(30)
+    subprocess.run(
+        ["tidegate", "down"],
+        cwd=tmp_path,
+        env=reader.environment,
+        executable=Path(sys.executable).parent / "tidegate",
+        timeout=120,
+        check=True,
+    )
+
+
+def test_your_own_model(reader: Reader) -> None:
+    output = reader.follow("own-model.md")
+    assert "'name': 'wine'" in output
+    assert "{'accepted': 178, 'refused': 0, 'detail': []}" in output
+    assert "178 labels" in output
+    assert (reader.folder / "wine.html").stat().st_size > 10_000
+
+
+def test_your_own_application(reader: Reader) -> None:
+    output = reader.follow("own-application.md")
+    assert "traceresponse: 00-4bf92f3577b34da6a3ce929d0e0e4736-" in output
+    assert "GET /cakes/lemon 200" in output
+    assert "GET /cakes/stone 404" in output
+    assert "bake" in output
+    assert "http_server_request_duration_seconds_bucket" in output
