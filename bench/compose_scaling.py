@@ -25,7 +25,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from integration.compose.project import SERVICE, Project, a_project, docker
-
 from tidegate.events.event import Origin
 from tidegate.resizer.compose.containers import read_container
 from tidegate.resizer.compose.engine import open_engine

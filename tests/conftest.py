@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
-from ports import free_port
-from small_disk import CannotMountError, mounted
 from xdist.scheduler.loadfile import LoadFileScheduling
 
-ROOT = Path(__file__).parents[1]
+from support.checkout import ROOT
+from support.components import unavailable
+from support.elasticsearch_server import ElasticsearchServer, running
+from support.ports import free_port
+from support.small_disk import CannotMountError, mounted
+
 # Started in the background by a shell, we ignore Ctrl-C, and so would every program that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # By itself hypothesis fails an example that takes 200 ms and draws others each time: on a busy machine a test
@@ -32,37 +30,6 @@ _UNTIMED = hypothesis_settings(
 hypothesis_settings.register_profile("explore", _UNTIMED)
 hypothesis_settings.register_profile("same", _UNTIMED, derandomize=True, database=None)
 hypothesis_settings.load_profile("same")
-
-
-@dataclass(frozen=True)
-class ElasticsearchServer:
-    """An Elasticsearch that a test may stop and start again; its data stays."""
-
-    port: int
-    folder: Path
-    options: tuple[str, ...] = ()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        self._run("start", "--port", str(self.port), "--data", str(self.folder), *self.options)
-
-    def stop(self) -> None:
-        self._run("stop", "--data", str(self.folder))
-
-    def _run(self, *arguments: str) -> None:
-        done = subprocess.run(
-            [ROOT / "scripts" / "elasticsearch", *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-
 
 # Folders whose files go to one worker together. More whole stacks at a time would take the cores from each
 # other, and what they show depends on time: two of them, which mostly wait, leave the cores half idle. The
@@ -87,13 +54,6 @@ class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     """Who of the workers runs what, if there are several (`-n`)."""
     return ByFile(config, log)
-
-
-def unavailable(what: str) -> NoReturn:
-    """Skip, because a component cannot be had; where all are required, fail."""
-    if os.environ.get("TIDEGATE_REQUIRE_ALL") == "1":
-        pytest.fail(what)
-    pytest.skip(what)
 
 
 @pytest.fixture(scope="session")
@@ -134,26 +94,6 @@ def artefact() -> Path:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
-
-
-@contextmanager
-def running(*options: str) -> Iterator[ElasticsearchServer]:
-    """A real Elasticsearch with these options of `scripts/elasticsearch start`."""
-    installed = subprocess.run(
-        [ROOT / "scripts" / "elasticsearch", "install"], capture_output=True, text=True, check=False
-    )
-    if installed.returncode != 0:
-        unavailable(f"Elasticsearch could not be installed: {installed.stderr.strip()}")
-    # Not below pytest's own folder, which only its user may enter: Elasticsearch runs as another.
-    folder = Path(tempfile.mkdtemp(prefix="tidegate-elasticsearch-"))
-    folder.chmod(0o755)
-    server = ElasticsearchServer(free_port(), folder, options)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import running as running_elasticsearch
+
+from support.elasticsearch_server import running as running_elasticsearch
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import dashboards
 import pytest
-from dashboards import Target, filled, flat, names
-from driving import Stack, eventually, running
-from exporting import exporting, logstash
-from ports import free_port
+
+from support import grafana_dashboards
+from support.exporter_process import exporting, logstash
+from support.grafana_dashboards import Target, filled, flat, names
+from support.ports import free_port
+from support.running_stack import Stack, eventually, running
 
 pytestmark = pytest.mark.e2e
 
@@ -154,7 +155,7 @@ def ids(target: Target) -> str:
     return target.name
 
 
-@pytest.mark.parametrize("target", dashboards.targets("prometheus"), ids=ids)
+@pytest.mark.parametrize("target", grafana_dashboards.targets("prometheus"), ids=ids)
 def test_a_panel_of_numbers_has_some(stack: Stack, until: float, target: Target) -> None:
     found = results(stack, target, until)
     drawn = [series for series in found if numbers(series)]
@@ -170,7 +171,7 @@ def test_a_panel_of_numbers_has_some(stack: Stack, until: float, target: Target)
     assert all(named <= set(series["metric"]) for series in drawn)
 
 
-@pytest.mark.parametrize("target", dashboards.targets("prometheus"), ids=ids)
+@pytest.mark.parametrize("target", grafana_dashboards.targets("prometheus"), ids=ids)
 def test_prometheus_knows_every_metric_and_label(stack: Stack, target: Target) -> None:
     found = names(filled(target.asked["expr"], chosen(stack)))
     known: set[str] = set()
@@ -186,7 +187,7 @@ def test_prometheus_knows_every_metric_and_label(stack: Stack, target: Target) -
 
 @pytest.mark.parametrize(
     "target",
-    [target for target in dashboards.targets("prometheus") if target.asked.get("exemplar")],
+    [target for target in grafana_dashboards.targets("prometheus") if target.asked.get("exemplar")],
     ids=ids,
 )
 def test_a_panel_with_exemplars_leads_to_traces(
@@ -266,7 +267,7 @@ def values(bucket: dict[str, Any], target: Target) -> Iterator[float]:
 
 
 @pytest.mark.parametrize("namespaces", ["all", "one"])
-@pytest.mark.parametrize("target", dashboards.targets("elasticsearch"), ids=ids)
+@pytest.mark.parametrize("target", grafana_dashboards.targets("elasticsearch"), ids=ids)
 def test_a_panel_of_events_finds_some(
     stack: Stack, until: float, target: Target, namespaces: str
 ) -> None:
@@ -291,7 +292,7 @@ def test_a_panel_of_events_finds_some(
 def test_the_marks_show_when_the_number_of_replicas_changed(stack: Stack, until: float) -> None:
     marks = {
         filled(mark["target"]["expr"], VALUES)
-        for dashboard in dashboards.dashboards().values()
+        for dashboard in grafana_dashboards.dashboards().values()
         for mark in dashboard.get("annotations", {}).get("list", ())
     }
     assert marks
@@ -301,7 +302,7 @@ def test_the_marks_show_when_the_number_of_replicas_changed(stack: Stack, until:
 
 
 def test_the_variables_offer_what_there_is(stack: Stack, elasticsearch_url: str) -> None:
-    for dashboard in dashboards.dashboards().values():
+    for dashboard in grafana_dashboards.dashboards().values():
         for variable in dashboard["templating"]["list"]:
             if variable["query"] == f"label_values({OF_FEATURES}, feature)":
                 assert (

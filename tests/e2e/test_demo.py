@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 
 import pytest
-from driving import prepared
+
+from support.running_stack import prepared
 
 pytestmark = pytest.mark.e2e
 

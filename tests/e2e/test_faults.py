@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from driving import ROOT, Answer, Stack, eventually, running
 
+from support.checkout import ROOT
+from support.running_stack import Answer, Stack, eventually, running
 from tidegate.store.base import SearchRequest
 
 pytestmark = pytest.mark.e2e

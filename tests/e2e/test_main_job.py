@@ -13,9 +13,9 @@ from typing import Any
 
 import psutil
 import pytest
-from driving import Stack, eventually, running
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from support.running_stack import Stack, eventually, running
 from tidegate.events.event import Event
 from tidegate.store.base import SearchRequest
 

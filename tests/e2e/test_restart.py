@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from driving import Stack, eventually, prepared, running
+
+from support.running_stack import Stack, eventually, prepared, running
 
 pytestmark = pytest.mark.e2e
 

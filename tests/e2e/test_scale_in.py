@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from driving import ROOT
-from ports import free_ports
+
+from support.checkout import ROOT
+from support.ports import free_ports
 
 pytestmark = pytest.mark.e2e
 

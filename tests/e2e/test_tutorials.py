@@ -14,8 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from driving import ROOT, prepared
-from ports import free_ports
+
+from support.checkout import ROOT
+from support.ports import free_ports
+from support.running_stack import prepared
 
 pytestmark = pytest.mark.e2e
 

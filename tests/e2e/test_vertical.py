@@ -17,8 +17,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-from driving import Stack, eventually, running
 
+from support.running_stack import Stack, eventually, running
 from tidegate.resizer.client import ResizerClient
 from tidegate.resizer.contract import ReplicaStatus, ResizeRefusedError
 from tidegate.runtime.metrics_text import sample_value

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ports import free_port
-from refreshing import refresh
 
+from support.ports import free_port
+from support.store_refresh import refresh
 from tidegate.events.event import Origin, make_event
 from tidegate.events.writer import EventWriter
 from tidegate.runtime.metrics_text import sample_value

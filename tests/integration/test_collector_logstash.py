@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from logstash_double import PASSWORD, LogstashDouble, logstash_double
-from ports import free_port
 
+from support.logstash_double import PASSWORD, LogstashDouble, logstash_double
+from support.ports import free_port
 from tidegate.events.event import Origin, make_event
 from tidegate.events.writer import EventWriter
 from tidegate.runtime.metrics_text import sample_value

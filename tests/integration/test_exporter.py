@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ports import free_port
 
+from support.ports import free_port
 from tidegate.events.event import Origin, make_event
 from tidegate.provision.elasticsearch.roles import ROLES
 from tidegate.runtime.metrics_text import sample_value

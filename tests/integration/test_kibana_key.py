@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import ElasticsearchServer
 
+from support.elasticsearch_server import ElasticsearchServer
 from tidegate.provision.kibana import api_key as kibana_key
 from tidegate.provision.kibana.api_key import api_key
 from tidegate.provision.problems import ProvisionError

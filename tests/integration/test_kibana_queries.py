@@ -22,14 +22,14 @@ from urllib.parse import unquote
 
 import httpx
 import pytest
-from driving import eventually
 from elasticsearch import Elasticsearch
-from ports import free_port, free_ports
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from support.ports import free_port, free_ports
+from support.running_stack import eventually
 from tidegate.autoscaler.decision_event import record_decision
 from tidegate.autoscaler.types import Decision, Signals
 from tidegate.events.event import Event, Origin

@@ -18,7 +18,8 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from ports import free_port
+
+from support.ports import free_port
 
 pytestmark = pytest.mark.integration
 

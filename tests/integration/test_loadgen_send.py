@@ -12,9 +12,9 @@ from typing import cast
 import numpy as np
 import pytest
 from aiohttp import web
-from ports import free_port
 from yarl import URL
 
+from support.ports import free_port
 from tidegate.loadgen.errors import UsageError
 from tidegate.loadgen.plan.bodies import Bodies
 from tidegate.loadgen.plan.kinds import KINDS

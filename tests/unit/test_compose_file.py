@@ -14,8 +14,8 @@ from typing import Any
 import elasticsearch
 import pytest
 import yaml
-from driving import ROOT
 
+from support.checkout import ROOT
 from tidegate.observability_files.watermarks import GIB
 from tidegate.provision.first_requests import MARK
 from tidegate.provision.preflight import MEMORY_LEAST, MEMORY_NEEDED

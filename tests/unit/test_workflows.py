@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import unavailable
+
+from support.components import unavailable
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))

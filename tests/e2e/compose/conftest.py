@@ -7,8 +7,9 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
 import pytest
-from composing import PUBLISHED, Compose, require_images
-from ports import free_ports
+
+from support.compose_stack import PUBLISHED, Compose, require_images
+from support.ports import free_ports
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,8 +6,8 @@ import socket
 from pathlib import Path
 
 import pytest
-from composing import Compose, docker
 
+from support.compose_stack import Compose, docker
 from tidegate.provision.secrets.version_stamp import ELASTIC_VERSION
 
 pytestmark = pytest.mark.e2e

@@ -9,11 +9,12 @@ from typing import Any
 
 import joblib
 import pytest
-from composing import Compose
 from sklearn.datasets import load_wine
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+
+from support.compose_stack import Compose
 
 pytestmark = pytest.mark.e2e
 

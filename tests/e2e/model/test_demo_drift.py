@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from driving import Stack, prepared
+
+from support.running_stack import Stack, prepared
 
 pytestmark = pytest.mark.e2e
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from challengers import make_challenger
-from driving import Stack, eventually, running
 
+from support.candidate_models import make_challenger
+from support.running_stack import Stack, eventually, running
 from tidegate.drift.feedback.prediction_ids import PredictionIds, classes_digest
 from tidegate.service.model.artefact import SAMPLES, load, read_manifest
 from tidegate.store.base import SearchRequest

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from driving import Stack, eventually, running
 
+from support.running_stack import Stack, eventually, running
 from tidegate.service.model.artefact import SAMPLES, read_manifest
 from tidegate.store.base import SearchRequest
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from sidecar import Plant, Prometheus, Sidecar, eventually, started
 
+from support.autoscaler_process import Plant, Prometheus, Sidecar, eventually, started
 from tidegate.resizer.server import make_app, serve_unix
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from sidecar import TICK_SECONDS, Plant, Prometheus, Sidecar, eventually, started
 
+from support.autoscaler_process import TICK_SECONDS, Plant, Prometheus, Sidecar, eventually, started
 from tidegate.resizer.server import make_app, serve_unix
 
 pytestmark = pytest.mark.integration

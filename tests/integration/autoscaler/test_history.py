@@ -10,8 +10,8 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from driving import eventually
 
+from support.running_stack import eventually
 from tidegate.autoscaler.live.history import DAY_SECONDS, HistoryReader
 from tidegate.autoscaler.live.signals import Reading
 from tidegate.autoscaler.policies.predictive import AHEAD_SECONDS

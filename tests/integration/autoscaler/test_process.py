@@ -11,7 +11,8 @@ from pathlib import Path
 
 import orjson
 import pytest
-from sidecar import (
+
+from support.autoscaler_process import (
     STALE_SECONDS,
     TICK_SECONDS,
     TOKEN,
@@ -22,7 +23,6 @@ from sidecar import (
     started,
     without_hiccups,
 )
-
 from tidegate.autoscaler.audit.replay import replay
 from tidegate.resizer.server import make_app, serve_tcp, serve_unix
 from tidegate.runtime.metrics_text import sample_value

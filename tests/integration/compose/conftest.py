@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import unavailable
+
 from integration.compose.project import (
     Project,
     ResizerProcess,
@@ -20,6 +20,7 @@ from integration.compose.project import (
     running_resizer,
     until,
 )
+from support.components import unavailable
 
 
 @pytest.fixture(scope="session")

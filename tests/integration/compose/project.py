@@ -17,9 +17,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from conftest import unavailable
-from ports import free_port
-
+from support.components import unavailable
+from support.ports import free_port
 from tidegate.stack.prometheus import cache_folder
 
 ROOT = Path(__file__).parents[3]

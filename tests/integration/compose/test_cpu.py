@@ -7,6 +7,7 @@ import urllib.error
 from pathlib import Path
 
 import pytest
+
 from integration.compose.project import (
     Project,
     ResizerProcess,

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from ports import free_ports
+
+from support.ports import free_ports
 
 pytestmark = pytest.mark.integration
 PUBLISHED = ("GATEWAY", "ELASTICSEARCH", "KIBANA", "PROMETHEUS", "GRAFANA")

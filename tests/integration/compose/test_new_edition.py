@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+
 from integration.compose.project import Project, ResizerProcess, docker, until
 
 pytestmark = pytest.mark.integration

@@ -8,6 +8,7 @@ import urllib.error
 from pathlib import Path
 
 import pytest
+
 from integration.compose.project import (
     Project,
     ResizerProcess,

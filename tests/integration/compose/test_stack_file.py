@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from integration.compose.project import ROOT, Project, a_project, compose_program, docker, until
 
 pytestmark = pytest.mark.integration

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from integration.compose.project import (
     ROOT,
     TOKEN,
@@ -19,8 +20,7 @@ from integration.compose.project import (
     running_resizer,
     until,
 )
-from ports import free_port
-
+from support.ports import free_port
 from tidegate.runtime.metrics_text import sample_value
 
 pytestmark = pytest.mark.integration

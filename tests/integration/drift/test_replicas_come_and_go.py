@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import yaml
-from ports import free_port
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
+from support.ports import free_port
 from tidegate.drift.counting.model_metrics import ModelMonitor
 from tidegate.drift.counting.psi import psi
 from tidegate.drift.counting.reference import count_numbers

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from conftest import unavailable
 
+from support.components import unavailable
 from tidegate.drift.counting.psi import psi
 from tidegate.drift.counting.reference import smoothed_ratios
 from tidegate.observability_files.paths import observability_folder

@@ -13,8 +13,8 @@ from pathlib import Path
 import aiohttp
 import orjson
 import pytest
-from ports import free_port
 
+from support.ports import free_port
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.store.embedded.store import EmbeddedStore
 

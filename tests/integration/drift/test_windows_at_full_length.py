@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import yaml
-from conftest import unavailable
 
+from support.components import unavailable
 from tidegate.drift.counting.psi import psi
 from tidegate.drift.counting.reference import smoothed_ratios
 from tidegate.observability_files.paths import observability_folder

@@ -17,8 +17,8 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from ports import free_port
 
+from support.ports import free_port
 from tidegate.runtime.metrics_text import sample_value
 from tidegate.settings import Settings
 from tidegate.stack.gateway import configuration as gateway

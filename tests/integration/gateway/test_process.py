@@ -20,8 +20,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from driving import eventually
-from ports import free_ports
+
+from support.ports import free_ports
+from support.running_stack import eventually
 
 pytestmark = pytest.mark.integration
 

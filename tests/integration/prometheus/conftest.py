@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import unavailable
 
+from support.components import unavailable
 from tidegate.stack import prometheus
 
 

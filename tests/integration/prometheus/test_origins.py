@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from driving import eventually
-from ports import free_port
 
+from support.ports import free_port
+from support.running_stack import eventually
 from tidegate.settings import Settings
 from tidegate.stack import prometheus
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-from ports import free_port
 
+from support.ports import free_port
 from tidegate.rules.gateway_metrics import GATEWAY
 from tidegate.rules.service_rules import service_groups
 from tidegate.settings import Settings

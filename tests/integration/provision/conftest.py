@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, ElasticsearchServer, running, unavailable
 from elasticsearch import Elasticsearch
 
+from support.checkout import ROOT
+from support.components import unavailable
+from support.elasticsearch_server import ElasticsearchServer, running
 from tidegate.provision.elasticsearch.roles import ROLES, roles_yaml
 from tidegate.settings import Settings, load
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, unavailable
 
+from support.checkout import ROOT
+from support.components import unavailable
 from tidegate.provision.secrets.inventory import CONSUMERS, OURS, Consumer
 
 pytestmark = pytest.mark.integration

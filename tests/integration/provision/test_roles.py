@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ElasticsearchServer
-from driving import eventually
 from elasticsearch import AuthorizationException, Elasticsearch
 
+from support.elasticsearch_server import ElasticsearchServer
+from support.running_stack import eventually
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.provision.elasticsearch.accounts import may_log_in
 from tidegate.provision.elasticsearch.roles import ROLES

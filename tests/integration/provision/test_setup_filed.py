@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ElasticsearchServer
-from driving import eventually
 from elasticsearch import Elasticsearch
 
+from support.elasticsearch_server import ElasticsearchServer
+from support.running_stack import eventually
 from tidegate.observability_files.watermarks import GIB, read_watermarks
 from tidegate.provision.commands import setup_elasticsearch
 from tidegate.provision.elasticsearch import wait

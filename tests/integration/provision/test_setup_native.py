@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import ElasticsearchServer
 
+from support.elasticsearch_server import ElasticsearchServer
 from tidegate.provision.elasticsearch import wait
 from tidegate.provision.elasticsearch.accounts import may_log_in
 from tidegate.provision.elasticsearch.roles import ROLES

@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from ports import free_port
 
+from support.ports import free_port
 from tidegate.runtime.metrics_text import sample_value
 from tidegate.service.model.artefact import SAMPLES, Artefact, load
 from tidegate.service.training.train import train_flights

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ports import free_ports
 
+from support.ports import free_ports
 from tidegate.resizer.client import ResizerClient
 from tidegate.settings import load
 from tidegate.store import open_store

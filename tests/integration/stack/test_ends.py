@@ -17,8 +17,8 @@ from pathlib import Path
 import aiohttp
 import psutil
 import pytest
-from driving import eventually
 
+from support.running_stack import eventually
 from tidegate.runtime.metrics_text import sample_value
 
 from .conftest import ROOT, Stack

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from ports import free_port
 
+from support.ports import free_port
 from tidegate.service.model.artefact import digest_file
 from tidegate.stack.data_folder import Layout
 

@@ -11,10 +11,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import unavailable
-from driving import Stack, eventually, running
-from small_disk import CannotMountError, fill, make_room, mounted
 
+from support.components import unavailable
+from support.running_stack import Stack, eventually, running
+from support.small_disk import CannotMountError, fill, make_room, mounted
 from tidegate.resizer.client import ResizerClient
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.supervisor.control_client import ask_status

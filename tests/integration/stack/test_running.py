@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from driving import eventually
 
+from support.running_stack import eventually
 from tidegate.resizer.client import ResizerClient
 
 from .conftest import Stack

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from refreshing import refresh
 
+from support.store_refresh import refresh
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.settings import Settings, load
 from tidegate.store import open_store

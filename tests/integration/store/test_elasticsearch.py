@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 from elasticsearch import BadRequestError, Elasticsearch
-from ports import free_port
-from refreshing import refresh
 
+from support.ports import free_port
+from support.store_refresh import refresh
 from tidegate.collector.appending import append
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.settings import Elasticsearch as ElasticsearchSettings

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from elasticsearch import Elasticsearch
-from refreshing import refresh
 
+from support.store_refresh import refresh
 from tidegate.drift.concept.watch import QUERY, Metrics, Watcher
 from tidegate.drift.feedback.outcomes import Outcome
 from tidegate.drift.feedback.prediction_ids import PredictionIds

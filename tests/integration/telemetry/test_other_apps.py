@@ -16,9 +16,10 @@ from typing import Any, TypeVar
 import httpx
 import orjson
 import pytest
-from ports import free_port
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from websockets.sync.client import connect
+
+from support.ports import free_port
 
 pytestmark = pytest.mark.integration
 HERE = Path(__file__).parent

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from prometheus_client import generate_latest
-from resizing import MemoryResizer
 
+from support.memory_resizer import MemoryResizer
 from tidegate.autoscaler.live.loop import Autoscaler
 from tidegate.autoscaler.live.metrics import Metrics
 from tidegate.autoscaler.live.signals import Reading

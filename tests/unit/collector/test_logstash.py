@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from logstash_double import PASSWORD, LogstashDouble, logstash_double
 
+from support.logstash_double import PASSWORD, LogstashDouble, logstash_double
 from tidegate.collector import logstash
 from tidegate.collector.checkpoint import Checkpoint
 from tidegate.collector.delivery import Delivery, Retention, sink_backoff

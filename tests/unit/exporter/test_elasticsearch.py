@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from ports import free_port
 from prometheus_client.core import Metric
 
+from support.ports import free_port
 from tidegate.events.event import Origin
 from tidegate.exporter.backend import BackendError
 from tidegate.exporter.elasticsearch import Elasticsearch, disk, documents, failures, health

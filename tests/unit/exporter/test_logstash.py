@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from ports import free_port
 
+from support.ports import free_port
 from tidegate.exporter.backend import BackendError
 from tidegate.exporter.logstash import Logstash, families
 

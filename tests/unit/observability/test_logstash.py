@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import lscl
-import lscl_run
 import pyparsing
 import pytest
 import yaml
-from conftest import unavailable
 
+from support import logstash_config, logstash_pipeline
+from support.components import unavailable
 from tidegate.collector.logstash import BODY_BYTES
 from tidegate.provision.elasticsearch.roles import ROLES
 from tidegate.provision.secrets.inventory import SECRETS
@@ -52,18 +51,18 @@ SETTINGS = (
 )
 
 
-def sections(name: str) -> list[lscl.Section]:
-    return lscl.parse((FOLDER / "pipeline" / f"{name}.conf").read_text())
+def sections(name: str) -> list[logstash_config.Section]:
+    return logstash_config.parse((FOLDER / "pipeline" / f"{name}.conf").read_text())
 
 
-def plugins(name: str, kind: str) -> list[tuple[str, lscl.Plugin]]:
+def plugins(name: str, kind: str) -> list[tuple[str, logstash_config.Plugin]]:
     return [pair for one in sections(name) if one.kind == kind for pair in one.plugins()]
 
 
-def nested(plugin: lscl.Plugin) -> Iterator[lscl.Plugin]:
+def nested(plugin: logstash_config.Plugin) -> Iterator[logstash_config.Plugin]:
     yield plugin
     for value in plugin.settings.values():
-        if isinstance(value, lscl.Plugin):
+        if isinstance(value, logstash_config.Plugin):
             yield from nested(value)
 
 
@@ -75,7 +74,7 @@ FILES = {"main": "main", "dead-letters": "dead-letters"}
 @pytest.mark.parametrize("text", ["input {", "input { http { port = 1 } }", "filter { if { } }"])
 def test_what_is_not_the_language_is_refused(text: str) -> None:
     with pytest.raises(pyparsing.ParseException):
-        lscl.parse(text)
+        logstash_config.parse(text)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -166,9 +165,9 @@ def test_no_filter_writes_to_the_event_and_each_event_gets_an_id() -> None:
 STREAM = {"type": "logs", "dataset": "tidegate.app", "namespace": "default"}
 
 
-def routed(event: lscl_run.Event) -> tuple[str, lscl_run.Event]:
+def routed(event: logstash_pipeline.Event) -> tuple[str, logstash_pipeline.Event]:
     """Where the pipeline `main` sends an event, and the metadata that it has then."""
-    after, (output,) = lscl_run.run(sections("main"), event)
+    after, (output,) = logstash_pipeline.run(sections("main"), event)
     return output, after["@metadata"]
 
 
@@ -209,10 +208,10 @@ REFUSED = {
 }
 
 
-def dead_letters(*events: lscl_run.Event) -> list[lscl_run.Event]:
+def dead_letters(*events: logstash_pipeline.Event) -> list[logstash_pipeline.Event]:
     if shutil.which("ruby") is None:
         unavailable("there is no ruby: scripts/ruby install")
-    return lscl_run.dead_letters(FOLDER / "pipeline" / "dead_letter.rb", events)
+    return logstash_pipeline.dead_letters(FOLDER / "pipeline" / "dead_letter.rb", events)
 
 
 def test_a_dead_letter_holds_the_whole_event_once_and_the_end_of_the_reason() -> None:

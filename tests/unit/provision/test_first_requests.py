@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from serving import serving
 from typer.testing import CliRunner
 
+from support.aiohttp_server import serving
 from tidegate.cli import app
 from tidegate.provision.first_requests import MARK, Row, requests, send
 from tidegate.provision.problems import ProvisionError

@@ -1,7 +1,8 @@
 """What the resizer's tests share."""
 
 import pytest
-from resizing import MemoryResizer
+
+from support.memory_resizer import MemoryResizer
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from ports import free_port
 
+from support.ports import free_port
 from tidegate.resizer.client import ResizerClient, ResizerUnavailableError
 from tidegate.resizer.contract import ResizeRefusedError
 from tidegate.resizer.server import make_app, serve_unix

@@ -10,8 +10,8 @@ import orjson
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from ports import free_port
 
+from support.ports import free_port
 from tidegate.resizer.client import ResizerClient
 from tidegate.resizer.contract import ResizeRefusedError, ResizerUnavailableError, refuse_outside
 from tidegate.resizer.server import make_app, serve_tcp, serve_unix

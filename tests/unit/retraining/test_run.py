@@ -10,9 +10,9 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
-from challengers import days_of_march, oldest
 from sklearn.linear_model import LogisticRegression
 
+from support.candidate_models import days_of_march, oldest
 from tidegate.drift.feedback.prediction_ids import PredictionIds
 from tidegate.drift.feedback.retained_rows import row_events
 from tidegate.events.event import Origin, make_event

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from ports import free_port
 
+from support.ports import free_port
 from tidegate.runtime.http_probe import MAX_BODY_BYTES, probe_session
 
 

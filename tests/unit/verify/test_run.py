@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ports import free_port
 
+from support.ports import free_port
 from tidegate.settings import Settings
 from tidegate.verify import commands
 from tidegate.verify.checks import memory, prometheus

@@ -15,8 +15,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from hypothesis import given
 from hypothesis import strategies as st
-from ports import free_port
 
+from support.ports import free_port
 from tidegate.autoscaler.live.signals import (
     SERIES,
     PrometheusReader,

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from model_artefacts import calibrated_model
 
+from support.model_artefacts import calibrated_model
 from tidegate.drift.report.findings import Model
 from tidegate.drift.report.labelled_rows import Labelled
 from tidegate.events.event import Event, Origin, make_event

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from model_artefacts import write_artefact
 
+from support.model_artefacts import write_artefact
 from tidegate.drift.report.findings import Model
 from tidegate.drift.report.run import kibana_of, note_of
 from tidegate.drift.report.run import report as write_report

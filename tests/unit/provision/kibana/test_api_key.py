@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from serving import serving
 
+from support.aiohttp_server import serving
 from tidegate.provision.kibana.api_key import api_key
 from tidegate.provision.problems import ProvisionError
 from tidegate.settings import Settings

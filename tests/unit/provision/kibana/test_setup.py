@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 import yaml
 from aiohttp import web
-from serving import serving
 from typer.testing import CliRunner
 
+from support.aiohttp_server import serving
 from tidegate.cli import app
 from tidegate.observability_files.kibana import data_views, saved_objects
 from tidegate.provision.commands import setup_kibana

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from challengers import make_challenger
 
+from support.candidate_models import make_challenger
 from tidegate.drift.feedback.retained_rows import EVENT_ROWS, outcome_id
 from tidegate.retraining.stored_rows import join
 from tidegate.runtime.metrics_text import sample_value

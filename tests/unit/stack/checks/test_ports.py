@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from ports import free_port, free_ports
 
+from support.ports import free_port, free_ports
 from tidegate.settings import load
 from tidegate.stack.checks.ports import Wanted, port_problems, wanted_ports
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 import pytest
-from small_disk import fill
 
+from support.small_disk import fill
 from tidegate.stack.processes.process import Child, Command, bound_output, exit_words, tail
 
 Python = Callable[..., Command]

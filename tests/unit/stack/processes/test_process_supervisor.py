@@ -11,8 +11,8 @@ from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
-from ports import free_port
 
+from support.ports import free_port
 from tidegate.runtime.backoff import Backoff
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Probe

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ports import free_port, free_ports
 
+from support.ports import free_port, free_ports
 from tidegate.resizer.contract import ResizeRefusedError
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Probe, probe_session

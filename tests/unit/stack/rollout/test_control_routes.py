@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from ports import free_port
 
+from support.ports import free_port
 from tidegate.resizer.server import serve_unix
 from tidegate.runtime.event_log import Entry, EventLog
 from tidegate.runtime.http_probe import Probe

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from ports import free_ports
 
+from support.ports import free_ports
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Probe
 from tidegate.stack.processes.process_supervisor import Keeper, Program

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from ports import free_port
 
+from support.ports import free_port
 from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Elasticsearch
 from tidegate.stack.supervisor.external_elasticsearch import Watched, elasticsearch_problem

@@ -10,9 +10,9 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
-from model_artefacts import calibrated_model, write_artefact
 from sklearn.linear_model import LogisticRegression
 
+from support.model_artefacts import calibrated_model, write_artefact
 from tidegate.drift.report.model_choice import SubjectError
 from tidegate.settings import Settings
 from tidegate.stack.data_folder import Layout

@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import dashboards
 import pytest
 import yaml
-from dashboards import Names, filled, names, panels
 
+from support import grafana_dashboards
+from support.grafana_dashboards import Names, filled, names, panels
 from tidegate.observability_files.paths import observability_folder
 from tidegate.rules.alerts import alerts
 from tidegate.rules.model_rules import model_groups
@@ -33,7 +33,7 @@ RECORDED = [
     for group in (*service_groups(SETTINGS.slo), *model_groups(SETTINGS.drift))
     for recording in group.recordings
 ]
-COMMITTED = dashboards.dashboards()
+COMMITTED = grafana_dashboards.dashboards()
 NAMES = ("service", "scaling", "pipeline", "model", "host", "runbooks")
 GRAFANA = observability_folder() / "grafana"
 # What Prometheus and the clients tell by themselves: docs/reference/metrics.md names them once, as a whole.
@@ -92,7 +92,7 @@ def all_panels() -> list[Any]:
 
 
 def expressions() -> list[str]:
-    return [target.asked["expr"] for target in dashboards.targets("prometheus")]
+    return [target.asked["expr"] for target in grafana_dashboards.targets("prometheus")]
 
 
 def test_each_dashboard_is_there_and_has_an_address_of_its_own() -> None:

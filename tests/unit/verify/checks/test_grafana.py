@@ -10,9 +10,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-import dashboards
 import pytest
 
+from support import grafana_dashboards
 from tidegate.verify.checks import grafana
 from tidegate.verify.checks.dashboard_variables import fill
 from tidegate.verify.results import Result
@@ -21,7 +21,7 @@ from ..conftest import Answer, Answers, Serve
 
 FRAMES = {"status": 200, "frames": [{"schema": {}, "data": {"values": [[1, 2], [0.5, 0.7]]}}]}
 EMPTY = {"status": 200, "frames": [{"schema": {}, "data": {"values": []}}]}
-COMMITTED = dashboards.dashboards()
+COMMITTED = grafana_dashboards.dashboards()
 
 
 def answers(query: Any) -> Answers:
@@ -86,7 +86,7 @@ async def test_every_query_of_every_dashboard_is_run_with_its_variables_filled_i
 async def test_a_query_that_fails_names_its_panel_and_the_error(
     serve: Serve, target: Any, tmp_path: Path
 ) -> None:
-    title = dashboards.targets("elasticsearch")[0].panel["title"]
+    title = grafana_dashboards.targets("elasticsearch")[0].panel["title"]
 
     def refuse(body: Any) -> Answer:
         (asked,) = body["queries"]

@@ -16,8 +16,9 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import elasticsearch
-from conftest import unavailable
-from driving import ROOT
+
+from support.checkout import ROOT
+from support.components import unavailable
 
 PUBLISHED: Final = ("GATEWAY", "ELASTICSEARCH", "PROMETHEUS")
 FILES: Final = ("docker-compose.yml", "tests/e2e/compose/compose.test.yml")

@@ -14,8 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from typing import Any
 
-from driving import ROOT, Stack, eventually
-
+from support.checkout import ROOT
+from support.running_stack import Stack, eventually
 from tidegate.rules.prometheus_config import render_config
 from tidegate.stack.data_folder import Layout
 

@@ -20,7 +20,8 @@ from typing import Any
 import aiohttp
 import orjson
 from aiohttp import web
-from resizing import MemoryResizer
+
+from support.memory_resizer import MemoryResizer
 
 TICK_SECONDS = 0.5
 STALE_SECONDS = 5.0

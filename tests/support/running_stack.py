@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from ports import free_ports
 
+from support.checkout import ROOT
+from support.ports import free_ports
 from tidegate.settings import Settings, load
 from tidegate.store.base import EventStore
 
-ROOT = Path(__file__).parents[1]
 MAX_REPLICAS = 4
 T = TypeVar("T")
 
@@ -77,8 +77,7 @@ class Stack:
 
     def store(self) -> EventStore:
         """The store, in which everything that was delivered can be found."""
-        from refreshing import refresh
-
+        from support.store_refresh import refresh
         from tidegate.store import open_store
 
         store = open_store(self.settings, read_only=True)

@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import lscl
 import pyparsing as pp
+
+from support import logstash_config
 
 Event = dict[str, Any]
 METADATA: Final = "@metadata"
@@ -36,7 +37,7 @@ def holds(condition: str, event: Event) -> bool:
     return bool(_CONDITION.parse_string(condition, parse_all=True)[0](event))
 
 
-def run(sections: Iterable[lscl.Section], event: Event) -> tuple[Event, list[str]]:
+def run(sections: Iterable[logstash_config.Section], event: Event) -> tuple[Event, list[str]]:
     """The event after all filters but `ruby`, and the ids of the outputs that it goes to."""
     event = {METADATA: {}, **copy.deepcopy(event)}
     reached: list[str] = []
@@ -62,14 +63,14 @@ def dead_letters(script: Path, events: Iterable[Event]) -> list[Event]:
 
 
 def _walk(
-    body: Iterable[lscl.Plugin | lscl.Branch],
+    body: Iterable[logstash_config.Plugin | logstash_config.Branch],
     event: Event,
-    visit: Callable[[lscl.Plugin, Event], None],
+    visit: Callable[[logstash_config.Plugin, Event], None],
 ) -> None:
     """Visit the plugins that an event comes to; each condition is asked when it is reached."""
     taken = False
     for one in body:
-        if isinstance(one, lscl.Plugin):
+        if isinstance(one, logstash_config.Plugin):
             visit(one, event)
             continue
         taken = taken and not one.first
@@ -78,7 +79,7 @@ def _walk(
             _walk(one.body, event, visit)
 
 
-def _filter(plugin: lscl.Plugin, event: Event) -> None:
+def _filter(plugin: logstash_config.Plugin, event: Event) -> None:
     settings = plugin.settings
     match plugin.name:
         case "mutate":

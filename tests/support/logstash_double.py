@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from ports import free_port
+from support.ports import free_port
 
 USERNAME, PASSWORD = "collector", "a secret"
 

@@ -6,10 +6,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
-ROOT = Path(__file__).parents[1]
+from support.checkout import ROOT
+
 FOLDER: Final = ROOT / "observability" / "grafana" / "dashboards"
 
 _TEXT: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
