@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tidegate.settings import setting_names
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)\s]+)\)")
@@ -16,6 +18,11 @@ PATH = re.compile(
     r"(?<![\w/.-])(?!tidegate/tidegate\b)"  # the name of an image
     r"(?:bench|loadgen|observability|scripts|service|tests|tidegate|tools)/[\w./-]*\w"
 )
+# Fields of events, files and attributes that look like settings.
+NO_SETTINGS = {
+    *("service.node.name", "service.version", "model.joblib", "model.onnx", "replicas.png"),
+    "telemetry.registry",
+}
 CODE_BLOCK = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
 
 
@@ -68,6 +75,22 @@ def test_every_path_of_this_repository_exists(page: Path) -> None:
     # The changelog names files of earlier versions.
     text = "" if page.name == "CHANGELOG.md" else page.read_text(encoding="utf-8")
     assert [path for path in PATH.findall(text) if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_setting_that_a_page_names_exists(page: Path) -> None:
+    text = "" if page.name == "CHANGELOG.md" else page.read_text(encoding="utf-8")
+    named = {
+        variable.removeprefix("TIDEGATE_").lower().replace("__", ".")
+        for variable in re.findall(r"\bTIDEGATE_[A-Z_]+__[A-Z_]+\b", text)
+    }
+    sections = {name.partition(".")[0] for name in setting_names()}
+    named |= {
+        name
+        for name in re.findall(r"`([a-z_]+(?:\.[a-z_]+)+)`", text)
+        if name.partition(".")[0] in sections and name not in NO_SETTINGS
+    }
+    assert named - setting_names().keys() == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -144,3 +144,10 @@ def test_every_setting_is_in_the_docs() -> None:
 
 def test_a_counter_grows_phase_by_phase() -> None:
     assert counter(((3, 10), (2, 0))) == "0 10+10x2 30+0x1"
+
+
+def test_every_metric_that_a_page_names_exists() -> None:
+    accounts = {"tidegate_reader", "tidegate_viewer", "tidegate_writer"}
+    for page in (ROOT / "docs").rglob("*.md"):
+        code = re.findall(r"`([a-z_:0-9]+)(?:\{[^`]*)?`", page.read_text("utf-8"))
+        assert metric_names(" ".join(code)) - DOCUMENTED - RECORDED <= accounts, page
