@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tidegate.loadgen.errors import UsageError
-from tidegate.loadgen.plan.kinds import KINDS
 from tidegate.loadgen.plan.plan import digest, make_plan, plan_csv
+from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS
 from tidegate.loadgen.plan.scenario import built_in, load_schedule
 from tidegate.loadgen.report.live_view import sparkline
 
@@ -130,7 +130,7 @@ def plan(
     table.add_row("scenario", schedule.name)
     table.add_row("", schedule.description)
     table.add_row("requests", f"{len(requests):,} in {schedule.seconds:g} s, {schedule.arrivals}")
-    for kind in KINDS:
+    for kind in REQUEST_KINDS:
         table.add_row(kind, f"{sum(one.kind == kind for one in requests):,}")
     table.add_row("rate", sparkline(tuple(bins)))
     table.add_row("sha256", digest(requests))

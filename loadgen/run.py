@@ -24,12 +24,12 @@ from tidegate.loadgen.plan.bodies import Bodies, read_rows
 from tidegate.loadgen.plan.plan import digest, make_plan
 from tidegate.loadgen.plan.scenario import load_schedule
 from tidegate.loadgen.report.live_view import Watch
-from tidegate.loadgen.report.outcome import exit_code, print_outcome
 from tidegate.loadgen.report.page import write_report
 from tidegate.loadgen.report.replica_signals import Prometheus, PrometheusError, Signals
 from tidegate.loadgen.report.results import new_folder, write_run
 from tidegate.loadgen.report.summary import Setup, summarise
 from tidegate.loadgen.report.thresholds import parse_threshold
+from tidegate.loadgen.report.verdict import exit_code, print_outcome
 from tidegate.loadgen.send.record import Recording
 from tidegate.loadgen.send.sender import Limits, OpenLoop
 from tidegate.loadgen.send.target import http_url, preflight, target_url

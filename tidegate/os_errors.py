@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-SENTENCES: Final = {
+MESSAGES: Final = {
     errno.EACCES: "{} may not be opened by this user: change its permissions, or name another path",
     errno.EPERM: "{} may not be changed by this user: change its permissions, or name another path",
     errno.EROFS: "{} is on a file system that can only be read: name another path",
@@ -24,12 +24,12 @@ SENTENCES: Final = {
 }
 
 
-def sentence(error: OSError) -> str:
+def os_error_message(error: OSError) -> str:
     """What is wrong with which file, and what to do about it."""
     # Of a rename it is the place that was to be replaced.
     named = error.filename2 or error.filename
     path = named if isinstance(named, str) else ""
-    known = SENTENCES.get(error.errno or 0)
+    known = MESSAGES.get(error.errno or 0)
     if path and known:
         return known.format(path)
     text = error.strerror or str(error)
@@ -37,7 +37,7 @@ def sentence(error: OSError) -> str:
 
 
 @contextmanager
-def about(path: Path) -> Iterator[None]:
+def naming_path(path: Path) -> Iterator[None]:
     """Let an error in this block name a path, where the operating system names none, as on a full disk."""
     try:
         yield
@@ -47,7 +47,7 @@ def about(path: Path) -> Iterator[None]:
         raise
 
 
-def unreachable(error: Exception) -> str:
+def connection_error_message(error: Exception) -> str:
     """Why a connection failed, in words; aiohttp's own name its TLS setting and the numbers of an address."""
     cause = getattr(error, "os_error", error)
     if isinstance(cause, socket.gaierror):
@@ -58,7 +58,7 @@ def unreachable(error: Exception) -> str:
     return os.strerror(number).lower() if number else str(error) or type(error).__name__
 
 
-def port_sentence(error: OSError, setting: str, port: int) -> str:
+def port_error_message(error: OSError, setting: str, port: int) -> str:
     """Why a port of ours cannot be opened, and what to do about it."""
     if error.errno == errno.EADDRINUSE:
         return (

@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 
 from bench.running.stack import ROWS, own_stack
-from tidegate.loadgen.plan.kinds import KINDS
+from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS
 from tidegate.loadgen.report.results import read_run
 from tidegate.stack.supervisor.supervisor import Supervisor
 
@@ -104,7 +104,7 @@ async def measure(
         scenario=name,
         policy=policy,
         arrivals=recording.planned.tolist(),
-        kinds=[KINDS[number] for number in recording.kind],
+        kinds=[REQUEST_KINDS[number] for number in recording.kind],
         responses=np.where(recording.failed, 60.0, recording.response).tolist(),
         services=_services(events),
         replicas=[(at - start, count, ready) for at, count, ready in seen],

@@ -9,7 +9,7 @@ from typing import Final
 import orjson
 
 from tidegate.loadgen.errors import UsageError
-from tidegate.loadgen.plan.kinds import ROWS, Kind
+from tidegate.loadgen.plan.request_kinds import ROWS_PER_REQUEST, RequestKind
 
 MAX_ROWS: Final = 4096
 """Only the first rows of a longer file are used."""
@@ -58,20 +58,22 @@ def _row(path: Path, number: int, line: bytes) -> bytes:
 class Bodies:
     """The bodies of each kind: body i holds the rows from row i on, wrapping round at the end."""
 
-    def __init__(self, rows: list[bytes], kinds: Iterable[Kind]) -> None:
+    def __init__(self, rows: list[bytes], kinds: Iterable[RequestKind]) -> None:
         self._pools = {kind: _pool(rows, kind) for kind in kinds}
 
-    def of(self, kind: Kind, number: int) -> bytes:
+    def of(self, kind: RequestKind, number: int) -> bytes:
         """The body of a request, by the number that the plan gave it."""
         pool = self._pools[kind]
         return pool[number % len(pool)]
 
 
-def _pool(rows: list[bytes], kind: Kind) -> list[bytes]:
+def _pool(rows: list[bytes], kind: RequestKind) -> list[bytes]:
     pool: list[bytes] = []
     size = 0
     for start in range(min(len(rows), POOL_BODIES)):
-        chosen = b",".join(rows[(start + offset) % len(rows)] for offset in range(ROWS[kind]))
+        chosen = b",".join(
+            rows[(start + offset) % len(rows)] for offset in range(ROWS_PER_REQUEST[kind])
+        )
         body = b'{"instances":[%b],"work":"%b"}' % (chosen, kind.encode())
         size += len(body)
         if pool and size > POOL_BYTES:

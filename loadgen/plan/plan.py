@@ -11,8 +11,8 @@ from fractions import Fraction
 from itertools import accumulate
 from typing import Final, NamedTuple
 
-from tidegate.loadgen.plan.kinds import ROWS, Kind
 from tidegate.loadgen.plan.rates import Segment
+from tidegate.loadgen.plan.request_kinds import ROWS_PER_REQUEST, RequestKind
 from tidegate.loadgen.plan.scenario import Arrivals, Schedule
 
 BODY_BITS: Final = 32
@@ -24,7 +24,7 @@ class Planned(NamedTuple):
 
     at: float
     """When, in seconds since the start of the run, to the microsecond."""
-    kind: Kind
+    kind: RequestKind
     """Its kind, which is its number of rows."""
     body: int
     """Which body: a number below 2³², to be taken modulo the number of bodies there are."""
@@ -85,7 +85,7 @@ def plan_csv(plan: Iterable[Planned]) -> Iterator[str]:
     """The plan as lines of CSV, the header first, each with its line end."""
     yield "planned_s,kind,rows,body\n"
     for at, kind, body in plan:
-        yield f"{at:.6f},{kind},{ROWS[kind]},{body}\n"
+        yield f"{at:.6f},{kind},{ROWS_PER_REQUEST[kind]},{body}\n"
 
 
 def digest(plan: Iterable[Planned]) -> str:

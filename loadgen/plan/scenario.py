@@ -12,8 +12,8 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tidegate.loadgen.errors import UsageError
-from tidegate.loadgen.plan.kinds import KINDS, Kind
 from tidegate.loadgen.plan.rates import Constant, Ramp, Segment, Spike, Steps
+from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS, RequestKind
 from tidegate.loadgen.plan.traces import Departures, Trace, departure_segments, trace_segments
 
 BUILT_IN: Final = Path(__file__).parents[1] / "scenarios"
@@ -42,7 +42,7 @@ class Weights(BaseModel):
             raise ValueError("needs at least one weight above 0")
         return self
 
-    def of(self, kind: Kind) -> float:
+    def of(self, kind: RequestKind) -> float:
         """The weight of one kind."""
         return float(getattr(self, kind))
 
@@ -85,9 +85,9 @@ class Schedule:
         return sum((segment.requests for segment in self.segments), Fraction(0))
 
     @property
-    def kinds(self) -> tuple[Kind, ...]:
+    def kinds(self) -> tuple[RequestKind, ...]:
         """The kinds that it sends."""
-        return tuple(kind for kind in KINDS if self.weights.of(kind))
+        return tuple(kind for kind in REQUEST_KINDS if self.weights.of(kind))
 
 
 def built_in() -> list[str]:

@@ -9,13 +9,13 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tidegate.loadgen.plan.durations import duration_text
-from tidegate.loadgen.report.outcome import verdict
 from tidegate.loadgen.report.plots import OVERVIEW, PANELS, as_bytes, draw
 from tidegate.loadgen.report.replica_signals import Signals
 from tidegate.loadgen.report.results import REPORT
 from tidegate.loadgen.report.series import Course, course, story
 from tidegate.loadgen.report.summary import Summary
 from tidegate.loadgen.report.theme import DARK, LIGHT, Theme
+from tidegate.loadgen.report.verdict import verdict
 from tidegate.loadgen.send.record import Recording
 
 TEMPLATE: Final = "report.html.j2"

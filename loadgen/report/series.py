@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from tidegate.loadgen.plan.kinds import KINDS, Kind
+from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS, RequestKind
 from tidegate.loadgen.report.replica_signals import Sample, Signals
 from tidegate.loadgen.report.summary import Summary
 from tidegate.loadgen.send.record import Floats, Mask, Recording
@@ -40,7 +40,7 @@ class Course:
     """Of the requests planned in the bin."""
     quantiles: Mapping[str, Floats]
     """Response time of the requests planned in the bin: p50, p95, p99; infinite among the failed."""
-    p95_of: Mapping[Kind, Floats]
+    p95_of: Mapping[RequestKind, Floats]
     """The same, p95, of each kind."""
     good: tuple[Floats, Floats]
     """Planned time and response time of each good answer."""
@@ -82,7 +82,7 @@ def course(recording: Recording, signals: Signals, summary: Summary) -> Course:
         quantiles=by_quantile,
         p95_of={
             kind: binned_quantile(recording, ended & mask, edges, 0.95)
-            for kind in KINDS
+            for kind in REQUEST_KINDS
             if (mask := recording.of_kind(kind)).any()
         },
         good=(recording.planned[good], recording.response[good]),

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from tidegate.loadgen.plan.durations import duration_text
-from tidegate.loadgen.plan.kinds import KINDS
+from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS
 from tidegate.loadgen.report.replica_signals import Signals
 from tidegate.loadgen.send.record import Floats, Mask, Recording
 
@@ -154,7 +154,7 @@ def summarise(
         replicas_max=signals.replicas_max,
         by_kind={
             kind: _figures(recording, mask)
-            for kind in KINDS
+            for kind in REQUEST_KINDS
             if (mask := recording.of_kind(kind)).any()
         },
         errors=recording.errors(),
@@ -233,7 +233,7 @@ def _slowest(recording: Recording) -> Iterable[SlowRequest]:
             return
         yield SlowRequest(
             trace_id=recording.trace_id(row),
-            kind=KINDS[recording.kind[row]],
+            kind=REQUEST_KINDS[recording.kind[row]],
             planned_seconds=round(float(recording.planned[row]), 6),
             response_seconds=float(response[row]),
             service_seconds=round(float(recording.service[row]), 6),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from tidegate.loadgen.plan.kinds import Kind
+from tidegate.loadgen.plan.request_kinds import RequestKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Theme:
     bad: str
     replicas: str
     queue: str
-    kinds: Mapping[Kind, str]
+    kinds: Mapping[RequestKind, str]
 
 
 LIGHT: Final = Theme(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tidegate.loadgen.errors import UsageError
-from tidegate.loadgen.plan.kinds import KINDS
+from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS
 from tidegate.loadgen.report.summary import Figures, Summary, ThresholdResult
 
 OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
@@ -90,8 +90,10 @@ def parse_threshold(text: str) -> Threshold:
             "'failed<=0' or 'heavy.p99<2s'"
         )
     kind, metric, unit = match["kind"], match["metric"], match["unit"]
-    if kind is not None and kind not in KINDS:
-        raise UsageError(f"--threshold {text!r}: there is no kind {kind!r}: {', '.join(KINDS)}")
+    if kind is not None and kind not in REQUEST_KINDS:
+        raise UsageError(
+            f"--threshold {text!r}: there is no kind {kind!r}: {', '.join(REQUEST_KINDS)}"
+        )
     known: Mapping[str, tuple[Units, object]] = FIGURES if kind else {**FIGURES, **RUN}
     if metric not in known:
         raise UsageError(

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.loadgen.errors import UsageError
-from tidegate.loadgen.plan.kinds import KINDS, ROWS, Kind
 from tidegate.loadgen.plan.plan import Planned
+from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS, ROWS_PER_REQUEST, RequestKind
 
 Floats: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -34,9 +34,9 @@ HTTP_ERROR: Final = re.compile(r"HTTP \d+")
 class Recording:
     """The record of a run. Times are seconds since its start; NaN stands for "not (yet)"."""
 
-    def __init__(self, planned: Sequence[float], kinds: Sequence[Kind]) -> None:
+    def __init__(self, planned: Sequence[float], kinds: Sequence[RequestKind]) -> None:
         count = len(planned)
-        number = {kind: index for index, kind in enumerate(KINDS)}
+        number = {kind: index for index, kind in enumerate(REQUEST_KINDS)}
         self.planned: Floats = np.array(planned, dtype=np.float64)
         self.kind = np.array([number[kind] for kind in kinds], dtype=np.uint8)
         self.sent: Floats = np.full(count, np.nan)
@@ -120,9 +120,9 @@ class Recording:
         failed: Mask = broken | (self.status >= 300)
         return failed
 
-    def of_kind(self, kind: Kind) -> Mask:
+    def of_kind(self, kind: RequestKind) -> Mask:
         """Which are of a kind."""
-        chosen: Mask = self.kind == KINDS.index(kind)
+        chosen: Mask = self.kind == REQUEST_KINDS.index(kind)
         return chosen
 
     def error(self, row: int) -> str:
@@ -146,10 +146,15 @@ def to_csv(recording: Recording) -> Iterator[str]:
     yield ",".join(COLUMNS) + "\n"
     response, service, lag = recording.response, recording.service, recording.lag
     for row in range(len(recording)):
-        kind = KINDS[recording.kind[row]]
+        kind = REQUEST_KINDS[recording.kind[row]]
         fields = (
             *map(_decimal, (recording.planned[row], recording.sent[row], recording.finished[row])),
-            *(kind, str(ROWS[kind]), str(recording.status[row] or ""), recording.error(row)),
+            *(
+                kind,
+                str(ROWS_PER_REQUEST[kind]),
+                str(recording.status[row] or ""),
+                recording.error(row),
+            ),
             *map(_decimal, (response[row], service[row], lag[row])),
             recording.trace_id(row),
         )
@@ -164,7 +169,7 @@ def read_csv(path: Path) -> Recording:
     """
     number = 1
     planned: list[float] = []
-    kinds: list[Kind] = []
+    kinds: list[RequestKind] = []
     try:
         # Twice through the file rather than once with all of it in memory.
         for at, row in _lines(path):
@@ -202,8 +207,8 @@ def _fill(recording: Recording, index: int, row: dict[str, str]) -> None:
         recording.fail(index, finished, row["error"])
 
 
-def _kind(text: str) -> Kind:
-    for kind in KINDS:
+def _kind(text: str) -> RequestKind:
+    for kind in REQUEST_KINDS:
         if kind == text:
             return kind
     raise ValueError(f"there is no kind {text!r}")

@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 
 from tidegate.drift.counting.reference import BadReferenceError
-from tidegate.os_errors import sentence
+from tidegate.os_errors import os_error_message
 from tidegate.service.artefacts.import_cache import find_model
 from tidegate.service.model.artefact import Artefact, ArtefactError, Manifest, load, locked, staged
 from tidegate.service.model.features import Feature
@@ -125,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         artefact = admit(options.path, options.kept, options.like, load_settings())
     except OSError as error:
-        sys.stderr.write(f"{sentence(error)}\n")
+        sys.stderr.write(f"{os_error_message(error)}\n")
         return 1
     except (AdmissionError, SettingsError, ArtefactError) as error:
         sys.stderr.write(f"{error}\n")

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from sklearn.exceptions import InconsistentVersionWarning
 
-from tidegate.os_errors import sentence
+from tidegate.os_errors import os_error_message
 from tidegate.service.artefacts.import_cache import import_digest, rows_file
 from tidegate.service.artefacts.onnx_export import ExportError, classes_of, export
 from tidegate.service.artefacts.provenance import versions, write_samples
@@ -256,7 +256,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(" ".join(str(error).split()) + "\n")
         return 1
     except OSError as error:
-        sys.stderr.write(f"{sentence(error)}\n")
+        sys.stderr.write(f"{os_error_message(error)}\n")
         return 1
     sys.stdout.write(f"model {manifest.name} {manifest.version} in {options.out}\n")
     return 0

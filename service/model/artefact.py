@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from tidegate.os_errors import about, sentence
+from tidegate.os_errors import naming_path, os_error_message
 from tidegate.runtime.locks import exclusive_lock
 from tidegate.service.model.features import Feature
 
@@ -104,7 +104,7 @@ def read_manifest(path: Path) -> Manifest:
         todo = "save it there by joblib" if path.suffix else "run `tidegate train`"
         raise ArtefactError(f"there is no model at {path}: {todo}, or set model.path") from error
     except OSError as error:
-        raise ArtefactError(sentence(error)) from error
+        raise ArtefactError(os_error_message(error)) from error
     except ValidationError as error:
         raise ArtefactError(f"{file} cannot be read: {error}") from error
 
@@ -177,7 +177,7 @@ def staged(out: Path) -> Iterator[Path]:
     shutil.rmtree(old, ignore_errors=True)
     new.mkdir()
     try:
-        with about(new):
+        with naming_path(new):
             yield new
         # A folder cannot be renamed onto a non-empty one, so the old one is renamed first.
         if out.exists():

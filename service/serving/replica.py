@@ -82,9 +82,9 @@ class Replica:
             wait_seconds=slots.wait_seconds,
             metrics=SlotMetrics(registry),
         )
-        file = SlotsFile(slots.file, slots.most) if slots.file else None
+        file = SlotsFile(slots.file, slots.effective_max) if slots.file else None
         self.slots_follower: Final = SlotsFollower(self.slots, file)
-        self._threads = ThreadPoolExecutor(slots.most, thread_name_prefix="slot")
+        self._threads = ThreadPoolExecutor(slots.effective_max, thread_name_prefix="slot")
 
     async def load(self) -> None:
         """Load the model and become ready; on failure, `phase` is `failed` and `reason` is set."""

@@ -17,8 +17,8 @@ from yarl import URL
 from support.ports import free_port
 from tidegate.loadgen.errors import UsageError
 from tidegate.loadgen.plan.bodies import Bodies
-from tidegate.loadgen.plan.kinds import KINDS
 from tidegate.loadgen.plan.plan import Planned
+from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS
 from tidegate.loadgen.send import target
 from tidegate.loadgen.send.record import Recording
 from tidegate.loadgen.send.sender import Limits, OpenLoop
@@ -30,7 +30,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Speak = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 # Whoever waits for this has failed.
 LONG_SECONDS = 60.0
-BODIES = Bodies([b'{"n":1}'], KINDS)
+BODIES = Bodies([b'{"n":1}'], REQUEST_KINDS)
 
 
 @asynccontextmanager
@@ -98,7 +98,7 @@ async def test_every_request_goes_out_once_with_its_own_body() -> None:
         seen.append((request.method, request.headers["Content-Type"], body))
         return web.Response(headers={"traceresponse": f"00-{'ab' * 16}-{'cd' * 8}-01"})
 
-    plan = [Planned(0.01 * row, KINDS[row % 3], row) for row in range(60)]
+    plan = [Planned(0.01 * row, REQUEST_KINDS[row % 3], row) for row in range(60)]
     async with serving(handler) as url:
         recording = await sent(url, plan)
     assert recording.answered.all()

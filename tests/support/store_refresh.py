@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tidegate.store.base import EventStore
 from tidegate.store.elasticsearch.store import ElasticsearchStore
-from tidegate.store.elasticsearch.templates_setup import STREAMS
+from tidegate.store.elasticsearch.templates import STREAMS
 
 
 def refresh(store: EventStore) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from tidegate.collector import run
 from tidegate.events.event import make_event
-from tidegate.os_errors import about, port_sentence, sentence
+from tidegate.os_errors import naming_path, os_error_message, port_error_message
 from tidegate.runtime.identity import event_origin, event_writer
 from tidegate.settings import Settings
 from tidegate.store import open_store
@@ -166,18 +166,18 @@ def test_a_setting_that_there_is_not_gets_a_suggestion(tmp_path: Path) -> None:
 def test_an_error_of_the_operating_system_names_its_path(
     number: int, filename: str | None, says: str
 ) -> None:
-    assert sentence(OSError(number, os.strerror(number), filename)).startswith(says)
+    assert os_error_message(OSError(number, os.strerror(number), filename)).startswith(says)
 
 
 def test_an_error_that_names_no_path_gets_the_one_that_is_worked_on() -> None:
-    with pytest.raises(OSError, match="/data/x") as found, about(Path("/data/x")):
+    with pytest.raises(OSError, match="/data/x") as found, naming_path(Path("/data/x")):
         raise OSError(errno.ENOSPC, "No space left on device")
-    assert sentence(found.value) == "/data/x: no space is left on its disk: free some space"
+    assert os_error_message(found.value) == "/data/x: no space is left on its disk: free some space"
 
 
 def test_a_taken_port_says_how_to_end_what_has_it() -> None:
     taken = OSError(errno.EADDRINUSE, "Address already in use")
-    text = port_sentence(taken, "autoscaler.metrics_port", 9102)
+    text = port_error_message(taken, "autoscaler.metrics_port", 9102)
     assert text.startswith("autoscaler.metrics_port: port 9102 is taken")
     assert "`tidegate down`" in text
     assert "set autoscaler.metrics_port" in text

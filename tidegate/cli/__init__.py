@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from tidegate.cli import events, load, model, parts, scaling, stack
 from tidegate.cli.options import stop
-from tidegate.os_errors import sentence
+from tidegate.os_errors import os_error_message
 from tidegate.runtime.optional_packages import exit_if_package_missing
 
 
@@ -25,7 +25,7 @@ class Commands(TyperGroup):
         except BrokenPipeError:
             raise  # the reader of our output has gone: no error to report
         except OSError as error:
-            stop(sentence(error))
+            stop(os_error_message(error))
 
 
 app = typer.Typer(

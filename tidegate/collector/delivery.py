@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
-from tidegate.collector.appending import append
+from tidegate.collector.batch_append import append_batch
 from tidegate.collector.checkpoint import Checkpoint, Progress
 from tidegate.collector.lines import SHOWN_BYTES, QuarantinedLine
 from tidegate.collector.metrics import Metrics
@@ -151,7 +151,7 @@ class Delivery:
                 raise
             except Exception as error:  # a bug or an invalid setting, not an invalid event
                 raise StoreUnavailableError(f"the sink cannot be opened: {error!r}") from error
-        return append(self._sink, [event for _, event in batch.events])
+        return append_batch(self._sink, [event for _, event in batch.events])
 
     def _save(self, offsets: dict[str, int]) -> None:
         size = self.quarantine.size()

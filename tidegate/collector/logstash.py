@@ -19,7 +19,7 @@ from tidegate.events.event import Event, encode, timestamp
 from tidegate.runtime.secret_files import SecretFileError, read_secret
 from tidegate.settings import Logstash as LogstashSettings
 from tidegate.store.base import Rejected, StoreUnavailableError
-from tidegate.store.fields import TIMESTAMP, RefusedError, catalogue, place, project
+from tidegate.store.fields import TIMESTAMP, RefusedError, catalogue, document_address, project
 
 # Uncompressed. The limit of the http input is 10 MiB (observability/logstash/pipeline/main.conf).
 BODY_BYTES: Final = 8 * 2**20
@@ -139,7 +139,7 @@ def _line(event: Event) -> bytes:
     Raises:
         RefusedError: No store accepts the event.
     """
-    place(event)
+    document_address(event)
     (microseconds,) = project(event)[TIMESTAMP]
     original = event.get(TIMESTAMP)
     if not isinstance(original, str) or not _TIMESTAMP.fullmatch(original):

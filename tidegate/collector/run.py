@@ -17,7 +17,7 @@ from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.sink import open_sink, sink_name
 from tidegate.collector.tail import Limits, Tail
-from tidegate.os_errors import sentence
+from tidegate.os_errors import os_error_message
 from tidegate.runtime.daemon import (
     CannotStartError,
     daemon_event_writer,
@@ -89,7 +89,7 @@ def deliver_now(settings: Settings) -> None:
     except CannotStartError:
         return  # a collector runs in this data folder
     except OSError as error:
-        sys.stderr.write(f"the newest events are not delivered: {sentence(error)}\n")
+        sys.stderr.write(f"the newest events are not delivered: {os_error_message(error)}\n")
 
 
 def _prepare(stack: ExitStack, settings: Settings, *, serve: bool) -> Delivery:

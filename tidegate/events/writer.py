@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tidegate.events.event import encode
-from tidegate.events.size import LINE_BYTES, within
+from tidegate.events.truncation import LINE_BYTES, truncate_line
 
 
 def _held(fd: int) -> int:
@@ -76,7 +76,7 @@ class EventWriter:
 
     def write(self, event: Mapping[str, Any]) -> None:
         """Append one event; of one that is too long, what `line_bytes` leaves room for."""
-        self.write_line(within(encode(event), self.line_bytes))
+        self.write_line(truncate_line(encode(event), self.line_bytes))
 
     def write_line(self, line: bytes) -> None:
         """Append one encoded event, its line end included."""

@@ -16,7 +16,7 @@ from tidegate.exporter.backend import BackendError, log_failed, log_read
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.secret_files import SecretFileError, read_secret
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
-from tidegate.store.elasticsearch.templates_setup import STREAMS
+from tidegate.store.elasticsearch.templates import STREAMS
 
 STATUSES: Final = ("green", "yellow", "red")
 # `.ds-<stream>-<yyyy.mm.dd>-<generation>`; `.fs-…` in a failure store.

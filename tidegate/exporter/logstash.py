@@ -9,7 +9,7 @@ import aiohttp
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from tidegate.exporter.backend import BackendError
-from tidegate.os_errors import unreachable
+from tidegate.os_errors import connection_error_message
 
 # `events.<name>` of a pipeline.
 STAGES: Final = ("in", "filtered", "out")
@@ -42,7 +42,9 @@ class Logstash:
                     raise BackendError(f"{self._url} answers {answer.status}")
                 stats = await answer.json(content_type=None)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise BackendError(f"{self._url} cannot be read: {unreachable(error)}") from error
+            raise BackendError(
+                f"{self._url} cannot be read: {connection_error_message(error)}"
+            ) from error
         return families(stats)
 
     async def close(self) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Final
 import aiohttp
 import orjson
 
-from tidegate.os_errors import unreachable
+from tidegate.os_errors import connection_error_message
 from tidegate.provision.elasticsearch.wait import Say
 from tidegate.provision.problems import ProvisionError, reason
 from tidegate.settings import Settings
@@ -118,7 +118,9 @@ async def _send(url: str, rows_file: Path, pause_seconds: float) -> tuple[int, s
         except TimeoutError as error:
             raise ProvisionError(f"{url} does not answer within {TIMEOUT_SECONDS:g} s") from error
         except aiohttp.ClientError as error:
-            raise ProvisionError(f"{url} cannot be reached: {unreachable(error)}") from error
+            raise ProvisionError(
+                f"{url} cannot be reached: {connection_error_message(error)}"
+            ) from error
     return sent, words
 
 

@@ -31,7 +31,7 @@ from tidegate.settings import Settings
 from tidegate.store.base import EventStore, QueryError, StoreUnavailableError
 from tidegate.store.open_store import open_store
 from tidegate.store.query import time_ranges
-from tidegate.store.search.paging import Follower
+from tidegate.store.search.follower import Follower
 
 BETTER: Final = 0
 NOT_BETTER: Final = 1

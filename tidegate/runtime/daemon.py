@@ -13,7 +13,7 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry, start_http_server
 
 from tidegate.events.writer import EventWriter
-from tidegate.os_errors import port_sentence, sentence
+from tidegate.os_errors import os_error_message, port_error_message
 from tidegate.runtime.identity import event_writer
 from tidegate.runtime.terminal_output import write_or_discard
 from tidegate.settings import Settings
@@ -106,7 +106,7 @@ def requires_data_folder() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CannotStartError(f"stack.data_dir: {sentence(error)}") from error
+        raise CannotStartError(f"stack.data_dir: {os_error_message(error)}") from error
 
 
 @contextmanager
@@ -119,7 +119,7 @@ def requires_port(setting: str, port: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CannotStartError(port_sentence(error, setting, port)) from error
+        raise CannotStartError(port_error_message(error, setting, port)) from error
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Final
 
 import aiohttp
 
-from tidegate.os_errors import unreachable
+from tidegate.os_errors import connection_error_message
 
 Probe = Callable[[str], Awaitable[str]]
 """Requests a URL. Returns why it is not ready, as a sentence; empty if it is."""
@@ -53,7 +53,7 @@ async def probe_session() -> AsyncIterator[tuple[Probe, Fetch]]:
             except TimeoutError:
                 return f"{url} does not answer within {PROBE_SECONDS:g} s"
             except (aiohttp.ClientError, OSError) as error:
-                return f"{url} cannot be reached: {unreachable(error)}"
+                return f"{url} cannot be reached: {connection_error_message(error)}"
 
         async def fetch(url: str, seconds: float) -> str | None:
             try:

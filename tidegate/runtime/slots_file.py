@@ -12,35 +12,38 @@ from typing import Final
 
 from tidegate.runtime.atomic_files import write_atomically
 
-MOST_BYTES: Final = 64
+MAX_BYTES: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class SlotsFile:
-    """The file.
+    """The slots file.
 
     Attributes:
-        path: where it is.
-        most: a larger number is not taken.
+        path: its path.
+        max_slots: a larger number is invalid.
     """
 
     path: Path
-    most: int
+    max_slots: int
 
     def read(self) -> tuple[int | None, str]:
-        """The number, and what is wrong with the file in words; None if there is no file, or a bad one.
+        """The number, and a message if the file is invalid. The number is None if there is no valid file.
 
-        Never an error: what cannot be read changes nothing, but is told.
+        It never raises: an unreadable file leaves the slots unchanged, and the caller reports the message.
         """
         try:
             with self.path.open("rb") as file:
-                text = file.read(MOST_BYTES).decode("ascii", "replace").strip()
+                text = file.read(MAX_BYTES).decode("ascii", "replace").strip()
         except FileNotFoundError:
             return None, ""
         except OSError as error:
             return None, f"{self.path} cannot be read: {error.strerror}"
-        if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= self.most):
-            return None, f"{self.path} holds {text!r}, which is no number from 1 to {self.most}"
+        if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= self.max_slots):
+            return (
+                None,
+                f"{self.path} contains {text!r}, expected a number from 1 to {self.max_slots}",
+            )
         return int(text), ""
 
     def write(self, slots: int) -> None:

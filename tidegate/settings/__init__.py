@@ -20,7 +20,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from tidegate.settings.events import (
+from tidegate.settings.error_messages import bad_value, explain, not_json, unknown_variable
+from tidegate.settings.event_pipeline import (
     Collector,
     Elasticsearch,
     Exporter,
@@ -29,7 +30,6 @@ from tidegate.settings.events import (
     Provision,
     Store,
 )
-from tidegate.settings.problems import bad_value, explain, not_json, unknown_variable
 from tidegate.settings.scaling import (
     Autoscaler,
     Gateway,

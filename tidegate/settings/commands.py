@@ -15,7 +15,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from tidegate.settings import Settings, SettingsError, setting_names
-from tidegate.settings.problems import unknown
+from tidegate.settings.error_messages import unknown
 from tidegate.settings.sources import config_file, read_file, source, variable
 
 BAD_ARGUMENT: Final = 2

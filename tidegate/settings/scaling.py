@@ -115,8 +115,8 @@ class ScheduleWindow(Section):
         check_window(
             self.cron,
             minutes=self.minutes,
-            least=self.min,
-            most=self.max,
+            min_replicas=self.min,
+            max_replicas=self.max,
             timezone=self.timezone,
         )
         return self

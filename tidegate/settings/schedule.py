@@ -13,15 +13,15 @@ _CRON_FIELDS: Final = 5
 
 
 def check_window(
-    cron: str, *, minutes: int, least: int | None, most: int | None, timezone: str
+    cron: str, *, minutes: int, min_replicas: int | None, max_replicas: int | None, timezone: str
 ) -> None:
     """Check the values of one window.
 
     Args:
         cron: when it opens.
         minutes: how long it stays open.
-        least: its minimum number of replicas, if it has one.
-        most: its maximum.
+        min_replicas: its minimum number of replicas, if it has one.
+        max_replicas: its maximum, if it has one.
         timezone: the time zone of `cron`, a name of the IANA database.
 
     Raises:
@@ -30,9 +30,11 @@ def check_window(
     try:
         ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"there is no time zone {timezone!r}") from error
-    if least is not None and most is not None and least > most:
-        raise ValueError(f"window {cron!r}: min {least} is over max {most}")
+        raise ValueError(f"unknown time zone {timezone!r}") from error
+    if min_replicas is not None and max_replicas is not None and min_replicas > max_replicas:
+        raise ValueError(
+            f"window {cron!r}: min ({min_replicas}) must not be greater than max ({max_replicas})"
+        )
     if not 1 <= minutes <= DAY_MINUTES:
         raise ValueError(f"window {cron!r}: minutes must be from 1 to {DAY_MINUTES}")
     # The library accepts a sixth field, seconds.

@@ -76,13 +76,13 @@ class Slots(Section):
     """How many requests may wait inside a replica before the next one gets a 503."""
 
     @property
-    def most(self) -> int:
-        """As many as a replica may ever have."""
+    def effective_max(self) -> int:
+        """The maximum number of slots of a replica: `max`, or `per_replica` if it is unset."""
         return self.per_replica if self.max is None else self.max
 
     @model_validator(mode="after")
     def _in_order(self) -> Slots:
-        if self.most < self.per_replica:
+        if self.effective_max < self.per_replica:
             raise OrderError("per_replica ≤ max", per_replica=self.per_replica, max=self.max)
         return self
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tidegate.os_errors import sentence
+from tidegate.os_errors import os_error_message
 
 ENV_PREFIX = "TIDEGATE_"
 ENV_DELIMITER = "__"
@@ -38,7 +38,7 @@ def config_file() -> Path | None:
             raise SettingsError(f"TIDEGATE_CONFIG: there is no file {named}") from None
         return None
     except OSError as error:
-        raise SettingsError(sentence(error)) from error
+        raise SettingsError(os_error_message(error)) from error
     if path.is_dir():
         raise SettingsError(
             f"{path} is a folder, not a file: rename it, or let TIDEGATE_CONFIG name the settings file"
@@ -58,7 +58,7 @@ def read_file() -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SettingsError(sentence(error)) from error
+        raise SettingsError(os_error_message(error)) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: {error}") from error
 

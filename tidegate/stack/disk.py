@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from tidegate.os_errors import sentence
+from tidegate.os_errors import os_error_message
 
 MIB: Final = 2**20
 LEAST_BYTES: Final = 8 * MIB
@@ -32,7 +32,7 @@ def folder_problem(folder: Path) -> str:
             return f"{there} cannot be written to: set stack.data_dir to another folder"
         free = free_bytes(folder)
     except OSError as error:
-        return f"stack.data_dir: {sentence(error)}"
+        return f"stack.data_dir: {os_error_message(error)}"
     if free < LEAST_BYTES:
         return (
             f"the disk of {folder} is full ({free / MIB:.0f} MiB free): events cannot be written; free some"

@@ -70,7 +70,7 @@ class Branch:
     opaque: bool = False
 
 
-class Place(NamedTuple):
+class DocumentAddress(NamedTuple):
     """The document id and the data stream of an event."""
 
     id: str
@@ -102,7 +102,7 @@ def digest() -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def place(event: Event) -> Place:
+def document_address(event: Event) -> DocumentAddress:
     """Return the document id and the data stream of an event.
 
     Raises:
@@ -123,7 +123,7 @@ def place(event: Event) -> Place:
         raise RefusedError(f"data_stream.dataset must look like tidegate.request, not {dataset!r}")
     if not isinstance(space, str) or not _NAMESPACE.fullmatch(space):
         raise RefusedError(f"data_stream.namespace must be lower-case letters, not {space!r}")
-    return Place(identity, f"{kind}-{dataset}-{space}")
+    return DocumentAddress(identity, f"{kind}-{dataset}-{space}")
 
 
 def _utf8_bytes(text: str) -> int:

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.sampling import Sampler
 
 from tidegate.events.event import Origin
 from tidegate.events.writer import EventWriter
-from tidegate.os_errors import sentence
+from tidegate.os_errors import os_error_message
 from tidegate.runtime.identity import event_writer
 from tidegate.settings import Settings, SettingsError
 from tidegate.telemetry.export import EventSpanExporter, OtlpExporter, OtlpProcessor
@@ -79,7 +79,7 @@ def open_writer(settings: Settings, node: str) -> EventWriter:
     try:
         return event_writer(settings, node)
     except OSError as error:
-        raise SettingsError(f"stack.data_dir: {sentence(error)}") from error
+        raise SettingsError(f"stack.data_dir: {os_error_message(error)}") from error
 
 
 def make_provider(

@@ -12,7 +12,7 @@ from typing import Any, Final
 import aiohttp
 import orjson
 
-from tidegate.os_errors import unreachable
+from tidegate.os_errors import connection_error_message
 from tidegate.provision.kibana.api import trust
 from tidegate.provision.problems import ProvisionError
 from tidegate.runtime.secret_files import SecretFileError, read_secret
@@ -87,7 +87,9 @@ class Peer:
         except TimeoutError as error:
             raise PeerError(f"{shown} does not answer within {CALL_SECONDS:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise PeerError(f"{shown} cannot be reached: {unreachable(error)}") from error
+            raise PeerError(
+                f"{shown} cannot be reached: {connection_error_message(error)}"
+            ) from error
 
 
 def login(setting: str, username: str, password_file: Path | None) -> dict[str, str]:

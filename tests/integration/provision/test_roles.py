@@ -21,7 +21,7 @@ from tidegate.provision.elasticsearch.roles import ROLES
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
 from tidegate.store.base import SearchRequest
 from tidegate.store.elasticsearch.store import ElasticsearchStore
-from tidegate.store.elasticsearch.templates_setup import install
+from tidegate.store.elasticsearch.templates import install
 
 from .conftest import client_of, owner_of
 

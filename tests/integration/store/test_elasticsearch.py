@@ -17,7 +17,7 @@ from elasticsearch import BadRequestError, Elasticsearch
 
 from support.ports import free_port
 from support.store_refresh import refresh
-from tidegate.collector.appending import append
+from tidegate.collector.batch_append import append_batch
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
 from tidegate.store.base import RequestRefusedError, SearchRequest, StoreUnavailableError
@@ -272,7 +272,7 @@ def test_a_request_that_is_too_large_is_sent_in_parts(
         with pytest.raises(RequestRefusedError):
             store.append(events)
         # As the collector does.
-        rejected = append(store, events)
+        rejected = append_batch(store, events)
         assert [one.index for one in rejected] == [7]
         assert len(found(store, namespace)) == 30
 

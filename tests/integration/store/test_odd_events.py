@@ -8,7 +8,7 @@ import pytest
 
 from tidegate.events.event import Event
 from tidegate.store.base import Rejected
-from tidegate.store.type_coercion import move_misfits
+from tidegate.store.mapping_conflicts import move_conflicting_values
 
 from .conftest import Scene
 
@@ -141,7 +141,7 @@ def test_a_rejected_event_is_stored_after_its_values_are_moved(scene: Scene) -> 
     odd = scene.event("odd", tidegate={"model": "small", "rows": {"a": 1}}, tags=[{}])
     odd["log"] = "text"
     assert [one.index for one in scene.store.append([odd])] == [0]
-    moved = move_misfits(odd)
+    moved = move_conflicting_values(odd)
     assert moved is not None
     assert scene.store.append([moved]) == []
     assert scene.search().hits == [moved]

@@ -22,8 +22,7 @@ from tidegate.settings import Drift
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
 from tidegate.store.base import SearchRequest
 from tidegate.store.elasticsearch.store import ElasticsearchStore
-from tidegate.store.search import paging
-from tidegate.store.search.paging import Follower
+from tidegate.store.search.follower import Follower
 
 pytestmark = pytest.mark.integration
 
@@ -82,7 +81,7 @@ def test_a_label_in_two_backing_indices_is_counted_once_and_as_it_first_came(
     store: ElasticsearchStore, elasticsearch_url: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Within a page a follower knows an id again by itself; there are many pages where labels are many.
-    monkeypatch.setattr(paging, "PAGE", 1)
+    monkeypatch.setattr("tidegate.store.search.follower.PAGE", 1)
     ids = PredictionIds(b"a key of enough bytes", name, b"1234")
     answered, first, between, again = (
         SINCE + timedelta(minutes=minutes) for minutes in (1, 10, 20, 50)

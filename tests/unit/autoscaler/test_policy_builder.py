@@ -173,7 +173,7 @@ def test_an_unknown_policy_or_parameter_is_named(
         (
             "autoscaler",
             {"schedule": [{"cron": "* * * * *", "timezone": "Mars/Olympus"}]},
-            "autoscaler.schedule.0: .*no time zone 'Mars/Olympus'",
+            "autoscaler.schedule.0: .*unknown time zone 'Mars/Olympus'",
         ),
         (
             "autoscaler",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tidegate.collector.logstash import _line
 from tidegate.events.event import Origin, make_event
-from tidegate.store.fields import RefusedError, place, project
+from tidegate.store.fields import RefusedError, document_address, project
 
 ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "unit")
 NAMES = st.sampled_from(
@@ -29,7 +29,7 @@ def test_an_event_is_sent_or_refused_as_the_stores_would(changes: dict[str, Any]
     event = {**make_event(ORIGIN, "app", "hello", unix_ns=10**18), **changes}
     before = orjson.dumps(event)
     try:
-        place(event)
+        document_address(event)
         project(event)
     except RefusedError:
         with pytest.raises(RefusedError):
@@ -39,7 +39,7 @@ def test_an_event_is_sent_or_refused_as_the_stores_would(changes: dict[str, Any]
     sent = orjson.loads(line)
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
-    assert place(sent) == place(event)
+    assert document_address(sent) == document_address(event)
     for name in ("@timestamp", "tags"):
         assert project(sent).get(name) == project(event).get(name)
     assert "@metadata" not in sent

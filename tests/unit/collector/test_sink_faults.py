@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from tidegate.collector import appending
+from tidegate.collector import batch_append
 from tidegate.collector.tail import Limits
 from tidegate.events.event import Event, encode
 from tidegate.events.writer import EventWriter
@@ -137,7 +137,7 @@ def test_an_event_whose_repair_fails_is_quarantined(
     def fault(_: Event) -> Event | None:
         raise RecursionError
 
-    monkeypatch.setattr(appending, "move_misfits", fault)
+    monkeypatch.setattr(batch_append, "move_conflicting_values", fault)
     writer.write(event("a"))
     writer.write(event("odd", tidegate={"model": "small"}))
     with closing(harness.collector()) as delivery:

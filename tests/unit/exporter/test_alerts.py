@@ -7,7 +7,7 @@ from typing import Any
 
 from tidegate.events.event import Origin
 from tidegate.exporter.alerts import Notification, event_of
-from tidegate.store.fields import place, project
+from tidegate.store.fields import document_address, project
 
 ORIGIN = Origin("flights", "1.2.3", "local", "exporter", "default")
 LABELS = {"alertname": "GatewayDown", "severity": "critical", "job": "gateway"}
@@ -58,7 +58,7 @@ def test_an_alert_that_fires_is_a_whole_event(notification: dict[str, Any]) -> N
 
 def test_every_store_takes_it_and_its_fields_can_be_searched(notification: dict[str, Any]) -> None:
     (event,) = events(notification)
-    assert place(event).stream == "logs-tidegate.alerts-default"
+    assert document_address(event).stream == "logs-tidegate.alerts-default"
     found = project(event)
     for name in ("name", "severity", "status", "fingerprint", "starts_at", "summary", "runbook"):
         assert f"tidegate.alert.{name}" in found

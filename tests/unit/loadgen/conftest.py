@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tidegate.loadgen.plan.kinds import KINDS
+from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS
 from tidegate.loadgen.report.replica_signals import Signals
 from tidegate.loadgen.report.summary import Setup, Summary, summarise
 from tidegate.loadgen.send.record import Recording
@@ -44,7 +44,7 @@ def signals() -> Signals:
 def recording() -> Recording:
     """300 requests in 30 s, answered after 100 ms, those of 5 to 15 s after 2 s; none fails."""
     planned = [number / 10 for number in range(300)]
-    made = Recording(planned, [KINDS[number % 3] for number in range(300)])
+    made = Recording(planned, [REQUEST_KINDS[number % 3] for number in range(300)])
     for row, at in enumerate(planned):
         made.sent[row] = at + 0.001
         made.answer(row, at + (2.0 if 5 <= at < 15 else 0.1), 200, f"{row:032x}")

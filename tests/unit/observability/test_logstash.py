@@ -289,7 +289,7 @@ def test_dead_letters_go_to_a_stream_of_their_own_whatever_is_in_them() -> None:
             "namespace": "default",
         },
     }
-    assert fields.place(event).stream == stream
+    assert fields.document_address(event).stream == stream
     script = (FOLDER / "pipeline" / "dead_letter.rb").read_text()
     assert f'"dataset" => "{letters[0]["data_stream_dataset"]}"' in script
     (alert,) = (one for one in alerts(Settings()) if one.name == "LogstashDeadLetters")

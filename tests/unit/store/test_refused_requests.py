@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tidegate.collector.appending import append
+from tidegate.collector.batch_append import append_batch
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.settings import Elasticsearch
 from tidegate.store.base import RequestRefusedError, StoreUnavailableError
@@ -79,14 +79,14 @@ def test_if_every_bulk_request_is_refused_the_store_is_unavailable(
     with pytest.raises(RequestRefusedError, match="no"):
         store.append(events("a"))
     with pytest.raises(StoreUnavailableError, match="every event of the batch failed"):
-        append(store, events("a", "b", "c"))
+        append_batch(store, events("a", "b", "c"))
 
 
 def test_if_smaller_bulk_requests_succeed_only_the_too_large_event_is_quarantined(
     store: ElasticsearchStore,
 ) -> None:
     Intermediary.most = 1500
-    (refused,) = append(store, events("a", "b", "x" * 2000, "c", "d"))
+    (refused,) = append_batch(store, events("a", "b", "x" * 2000, "c", "d"))
     assert refused.index == 2
     assert "RequestRefusedError" in refused.reason
 
@@ -108,7 +108,7 @@ def test_a_cluster_at_its_shard_limit_is_unavailable(
     monkeypatch.setattr(Intermediary, "most", 10**6)
     answer("validation_exception", NO_SHARD_LEFT)
     with pytest.raises(StoreUnavailableError, match="maximum normal shards open"):
-        append(store, events("a", "b"))
+        append_batch(store, events("a", "b"))
     # A client that writes the same text blocks nothing.
     answer("document_parsing_exception", f"[1:2] failed to parse: '{NO_SHARD_LEFT}'")
-    assert len(append(store, events("a", "b"))) == 2
+    assert len(append_batch(store, events("a", "b"))) == 2

@@ -26,7 +26,7 @@ from tidegate.store.open_store import open_store
 from tidegate.store.query import time_ranges
 from tidegate.store.requests import MAX_HITS
 from tidegate.store.search.event_lines import text_of
-from tidegate.store.search.paging import Follower
+from tidegate.store.search.follower import Follower
 
 FOUND, NOTHING, TROUBLE = 0, 1, 2
 Draw = Callable[[Iterable[Event]], Iterable[Stretch]]

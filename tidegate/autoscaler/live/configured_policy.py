@@ -57,7 +57,7 @@ def goal(settings: Settings) -> Goal:
         settings.slo.latency_quantile,
         settings.autoscaler.stale_seconds,
         slots=settings.slots.per_replica,
-        most_slots=settings.slots.most,
+        most_slots=settings.slots.effective_max,
     )
 
 

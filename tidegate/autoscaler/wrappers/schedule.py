@@ -80,8 +80,8 @@ def _is_open(window: Window) -> Callable[[float], bool]:
     check_window(
         window.when,
         minutes=window.minutes,
-        least=window.min,
-        most=window.max,
+        min_replicas=window.min,
+        max_replicas=window.max,
         timezone=window.timezone,
     )
     zone = ZoneInfo(window.timezone)

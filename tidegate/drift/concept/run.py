@@ -16,7 +16,7 @@ from tidegate.runtime.identity import event_origin
 from tidegate.settings import Settings
 from tidegate.store.base import EventStore, QueryError, StoreUnavailableError
 from tidegate.store.open_store import open_store
-from tidegate.store.search.paging import Follower
+from tidegate.store.search.follower import Follower
 
 NODE: Final = "watch"
 EVERY_SECONDS: Final = 2.0

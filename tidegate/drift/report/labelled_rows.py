@@ -14,7 +14,7 @@ from tidegate.events.event import Event
 from tidegate.store.base import EventStore
 from tidegate.store.query import time_ranges
 from tidegate.store.search.event_lines import value_of
-from tidegate.store.search.paging import Follower
+from tidegate.store.search.follower import Follower
 
 MOST: Final = 500_000
 """Outcomes of one report: more would not fit in a page's patience."""

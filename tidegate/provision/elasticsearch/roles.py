@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import yaml
 
-from tidegate.store.elasticsearch.templates_setup import STREAMS
+from tidegate.store.elasticsearch.templates import STREAMS
 
 READ: Final = ("read", "view_index_metadata", "read_failure_store")
 

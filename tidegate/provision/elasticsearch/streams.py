@@ -9,7 +9,7 @@ from elasticsearch import ApiError, BadRequestError, Elasticsearch, NotFoundErro
 
 from tidegate.provision.elasticsearch.diff import differences, flat, outcome
 from tidegate.provision.elasticsearch.server import asking
-from tidegate.store.elasticsearch.templates_setup import (
+from tidegate.store.elasticsearch.templates import (
     STREAMS,
     Template,
     properties,

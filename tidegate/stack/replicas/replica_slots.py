@@ -87,7 +87,7 @@ class SlotsPool:
     @property
     def most(self) -> int:
         """As many as a replica may ever have."""
-        return self.file.most
+        return self.file.max_slots
 
     def begin(self) -> None:
         """Write down what replicas start with.

@@ -11,7 +11,7 @@ from typing import Final
 
 import aiohttp
 
-from tidegate.os_errors import unreachable
+from tidegate.os_errors import connection_error_message
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.secret_files import SecretFileError, read_secret
 from tidegate.settings import Elasticsearch
@@ -48,7 +48,7 @@ async def elasticsearch_problem(settings: Elasticsearch) -> str:
     except TimeoutError:
         return f"{settings.url} does not answer within {ANSWER_SECONDS:g} s"
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        return f"{settings.url} cannot be reached: {unreachable(error)}"
+        return f"{settings.url} cannot be reached: {connection_error_message(error)}"
 
 
 def _credentials(settings: Elasticsearch) -> tuple[dict[str, str], ssl.SSLContext | bool]:

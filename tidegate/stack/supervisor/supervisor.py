@@ -254,7 +254,7 @@ class Supervisor:
         settings = self.settings
         return SlotsPool(
             own=settings.slots.per_replica,
-            file=SlotsFile(self._layout.slots, settings.slots.most),
+            file=SlotsFile(self._layout.slots, settings.slots.effective_max),
             gateway=GatewayAdmin(self._layout.gateway / ADMIN_SOCKET),
             configure=self._programs.gateway_config,
             occupied=lambda: self._pool.slots,

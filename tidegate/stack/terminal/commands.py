@@ -14,7 +14,7 @@ from typing import Final, Literal, cast
 
 from rich.console import Console
 
-from tidegate.os_errors import sentence
+from tidegate.os_errors import os_error_message
 from tidegate.runtime.event_log import Entry
 from tidegate.runtime.http_probe import probe_session
 from tidegate.settings import Settings, Store
@@ -148,7 +148,9 @@ def _detached(settings: Settings, layout: Layout, console: Console, errors: Cons
             )
             os.close(tell)
     except OSError as error:
-        errors.print(f"the stack cannot start: {sentence(error)}", soft_wrap=True, highlight=False)
+        errors.print(
+            f"the stack cannot start: {os_error_message(error)}", soft_wrap=True, highlight=False
+        )
         return 1
     try:
         with os.fdopen(listen, encoding="utf-8") as pipe:

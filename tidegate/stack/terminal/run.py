@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tidegate.os_errors import about, sentence
+from tidegate.os_errors import naming_path, os_error_message
 from tidegate.settings import Settings
 from tidegate.stack.data_folder import StackRunningError
 from tidegate.stack.gateway.configuration import GatewayError
@@ -26,7 +26,7 @@ async def run_stack(settings: Settings, reporter: StatusReporter) -> int:
     try:
         async with running_stack(settings) as supervisor:
             supervisor.event_log.listeners.append(reporter.entry)
-            with _stop_signals(supervisor) as stop, about(settings.stack.data_dir):
+            with _stop_signals(supervisor) as stop, naming_path(settings.stack.data_dir):
                 async with reporter.watching(supervisor):
                     try:
                         return await _until(supervisor, reporter, stop)
@@ -35,7 +35,7 @@ async def run_stack(settings: Settings, reporter: StatusReporter) -> int:
     except (StackRunningError, StartError, GatewayError) as error:
         reporter.failed(str(error))
     except OSError as error:
-        reporter.failed(f"the stack cannot start: {sentence(error)}")
+        reporter.failed(f"the stack cannot start: {os_error_message(error)}")
     return 1
 
 

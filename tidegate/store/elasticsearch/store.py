@@ -30,9 +30,9 @@ from tidegate.store.base import (
 )
 from tidegate.store.elasticsearch import normalized_query
 from tidegate.store.elasticsearch.responses import explain, reason
-from tidegate.store.elasticsearch.templates_setup import STREAMS, install
+from tidegate.store.elasticsearch.templates import STREAMS, install
 from tidegate.store.embedded.compiler import DEFAULT_FIELD
-from tidegate.store.fields import TIMESTAMP, RefusedError, place
+from tidegate.store.fields import TIMESTAMP, RefusedError, document_address
 from tidegate.store.query import parser
 from tidegate.store.requests import check
 
@@ -227,7 +227,7 @@ def _client(settings: ElasticsearchSettings) -> Elasticsearch:
 
 
 def _operation(event: Event) -> Operation:
-    identity, stream = place(event)
+    identity, stream = document_address(event)
     action = orjson.dumps({"create": {"_index": stream, "_id": identity}})
     return action, encode(event)[:-1]
 

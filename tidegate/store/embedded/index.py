@@ -11,8 +11,8 @@ import tantivy
 
 from tidegate.events.event import Event, encode
 from tidegate.store.embedded.compiler import NAMES_FIELD
-from tidegate.store.embedded.tokenizer import analyzer
-from tidegate.store.fields import Kind, catalogue, place, project
+from tidegate.store.embedded.text_analysis import analyzer
+from tidegate.store.fields import Kind, catalogue, document_address, project
 
 ID_FIELD: Final = "_id"
 SOURCE_FIELD: Final = "_source"
@@ -74,7 +74,7 @@ def document(event: Event, to: tantivy.Schema) -> tuple[str, tantivy.Document]:
     Raises:
         RefusedError: The event can never be stored.
     """
-    identity = place(event).id
+    identity = document_address(event).id
     line = encode(event)[:-1]
     try:
         return identity, _document(identity, line, event, to)

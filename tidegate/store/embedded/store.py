@@ -32,7 +32,7 @@ from tidegate.store.embedded import folder as layout
 from tidegate.store.embedded import index
 from tidegate.store.embedded.compiler import Compiler
 from tidegate.store.embedded.folder import Layout
-from tidegate.store.embedded.tokenizer import tokenize
+from tidegate.store.embedded.text_analysis import tokenize
 from tidegate.store.fields import TIMESTAMP, RefusedError, catalogue, digest
 from tidegate.store.query import parser, time_ranges
 from tidegate.store.requests import check

@@ -33,7 +33,7 @@ from tidegate.store.open_store import open_store
 from tidegate.store.query import parser, time_ranges, tree
 from tidegate.store.requests import MAX_HITS
 from tidegate.store.search import event_lines, waterfall
-from tidegate.store.search.paging import Follower
+from tidegate.store.search.follower import Follower
 
 FOUND: Final = 0
 NOT_FOUND: Final = 1

@@ -25,7 +25,7 @@ from tidegate.cli import app
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.settings import Settings, load
 from tidegate.store import open_store
-from tidegate.store.search import paging
+from tidegate.store.search.follower import TOLERANCE
 
 ORIGIN = Origin("flights", "1.2.3", "test", "autoscaler", "default")
 SIGNALS = {"arrival_rate": 212.0, "service_seconds": 0.081, "in_system": 18.0, "ready": 5}
@@ -148,7 +148,7 @@ def test_it_follows_until_it_is_stopped(tmp_path: Path, monkeypatch: pytest.Monk
     said = io.StringIO()
     monkeypatch.setattr(sys, "stdout", said)
     # What came before the start of `explain` is not told; what is this little ahead is, at once.
-    start_ns = time.time_ns() + int(paging.TOLERANCE.total_seconds() * 0.8e9)
+    start_ns = time.time_ns() + int(TOLERANCE.total_seconds() * 0.8e9)
 
     def event(after: int, previous: int, desired: int) -> Event:
         told = decided(0, previous, desired, f"{previous} to {desired}", "hold")

@@ -10,17 +10,17 @@ import pytest
 from tidegate.loadgen.errors import UsageError
 from tidegate.loadgen.plan import bodies
 from tidegate.loadgen.plan.bodies import Bodies, read_rows
-from tidegate.loadgen.plan.kinds import KINDS, ROWS
+from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS, ROWS_PER_REQUEST
 
 
 def test_a_body_holds_as_many_rows_as_its_kind_says_from_its_own_row_on() -> None:
     rows = [b'{"n":%d}' % number for number in range(100)]
-    made = Bodies(rows, KINDS)
-    for kind in KINDS:
+    made = Bodies(rows, REQUEST_KINDS)
+    for kind in REQUEST_KINDS:
         body = json.loads(made.of(kind, 98))
         assert body["work"] == kind
         numbers = [row["n"] for row in body["instances"]]
-        assert numbers == [(98 + offset) % 100 for offset in range(ROWS[kind])]
+        assert numbers == [(98 + offset) % 100 for offset in range(ROWS_PER_REQUEST[kind])]
         assert made.of(kind, 98) is made.of(kind, 198)
 
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.loadgen.plan.kinds import KINDS
 from tidegate.loadgen.plan.plan import Planned, arrival_times, digest, make_plan, plan_csv
 from tidegate.loadgen.plan.rates import Segment, exact
+from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS
 from tidegate.loadgen.plan.scenario import Schedule, Weights, load_schedule
 
 # What the plans of the built-in scenarios are, for seed 1, on every machine and version of Python.
@@ -49,7 +49,7 @@ def test_the_seed_scenario_is_1200_requests_in_40_seconds_whatever_the_seed() ->
         plan = make_plan(schedule, seed)
         assert len(plan) == 1200
         assert plan[-1].at <= 40
-        assert {one.kind for one in plan} == set(KINDS)
+        assert {one.kind for one in plan} == set(REQUEST_KINDS)
 
 
 def test_another_seed_is_another_plan() -> None:
@@ -110,7 +110,7 @@ def test_the_mix_follows_the_weights() -> None:
         (Segment(Fraction(100), Fraction(100), Fraction(100)),),
     )
     plan = make_plan(schedule, 7)
-    shares = [sum(one.kind == kind for one in plan) / len(plan) for kind in KINDS]
+    shares = [sum(one.kind == kind for one in plan) / len(plan) for kind in REQUEST_KINDS]
     assert shares == pytest.approx([0.6, 0.3, 0.1], abs=0.02)
 
 

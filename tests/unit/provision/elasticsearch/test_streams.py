@@ -14,7 +14,7 @@ from tidegate.provision.elasticsearch.server import connected
 from tidegate.provision.elasticsearch.streams import keep_streams, teach_streams
 from tidegate.provision.problems import ProvisionError
 from tidegate.settings import Settings
-from tidegate.store.elasticsearch.templates_setup import properties
+from tidegate.store.elasticsearch.templates import properties
 
 from ..conftest import Recorded
 

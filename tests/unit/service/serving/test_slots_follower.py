@@ -13,7 +13,7 @@ from ..conftest import Serve, until
 async def test_a_replica_starts_with_the_slots_of_the_file_and_follows_it(
     serve: Serve, tmp_path: Path
 ) -> None:
-    file = SlotsFile(tmp_path / "slots", most=4)
+    file = SlotsFile(tmp_path / "slots", max_slots=4)
     file.write(3)
     told = {"per_replica": 2, "max": 4, "file": file.path}
     async with serve(slots=told, loaded=False) as served:
@@ -49,7 +49,7 @@ async def test_an_invalid_file_changes_nothing_and_is_logged_once(
             ]
 
         await until(lambda: len(complaints()) == 1)
-        assert complaints()[0].endswith("holds '5', which is no number from 1 to 4")
+        assert complaints()[0].endswith("contains '5', expected a number from 1 to 4")
         assert served.replica.slots.count == 2
         for _ in range(5):
             served.replica.slots_follower.look()
@@ -69,7 +69,7 @@ async def test_without_a_file_the_slots_do_not_change(serve: Serve) -> None:
 async def test_running_requests_succeed_while_the_slots_change(
     serve: Serve, tmp_path: Path, samples: list[dict[str, object]]
 ) -> None:
-    file = SlotsFile(tmp_path / "slots", most=4)
+    file = SlotsFile(tmp_path / "slots", max_slots=4)
     told = {"per_replica": 2, "max": 4, "file": file.path}
     device = {"simulated": True, "light_seconds": 0.5}
     async with serve(slots=told, device=device) as served:

@@ -47,7 +47,7 @@ class World:
     order: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.file = SlotsFile(self.folder / "slots", most=8)
+        self.file = SlotsFile(self.folder / "slots", max_slots=8)
 
     async def limits(self) -> dict[int, int]:
         await asyncio.sleep(0)

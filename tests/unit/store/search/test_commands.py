@@ -25,7 +25,7 @@ from tidegate.store import open_store
 from tidegate.store.base import EventStore
 from tidegate.store.search import commands
 from tidegate.store.search.event_lines import line
-from tidegate.store.search.paging import PAGE, Follower
+from tidegate.store.search.follower import PAGE, Follower
 from tidegate.telemetry.propagation import parse_traceparent
 
 ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "unit")

@@ -13,7 +13,7 @@ import yaml
 from tidegate.observability_files.kibana import dashboard_path, ndjson
 from tidegate.observability_files.paths import observability_folder
 from tidegate.settings import Settings
-from tidegate.store.elasticsearch.templates_setup import STREAMS
+from tidegate.store.elasticsearch.templates import STREAMS
 from tidegate.store.fields import Kind, catalogue
 from tidegate.store.query import parser
 from tidegate.store.query.tree import fields

@@ -37,7 +37,7 @@ _ESSENTIAL: Final = (
 )
 
 
-def within(line: bytes, line_bytes: int = LINE_BYTES) -> bytes:
+def truncate_line(line: bytes, line_bytes: int = LINE_BYTES) -> bytes:
     """An event's line, its end included, cut to at most `line_bytes` bytes (16,384 or more).
 
     Long texts keep their first and their last part, long lists and objects their first entries. If that

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from tidegate.collector.sink import Sink
 from tidegate.events.event import Event
 from tidegate.store.base import Rejected, StoreUnavailableError
-from tidegate.store.type_coercion import move_misfits
+from tidegate.store.mapping_conflicts import move_conflicting_values
 
 REASON_CHARACTERS: Final = 500
 
@@ -25,7 +25,7 @@ class _Result(NamedTuple):
     failed: list[Rejected]
 
 
-def append(sink: Sink, events: Sequence[Event]) -> list[Rejected]:
+def append_batch(sink: Sink, events: Sequence[Event]) -> list[Rejected]:
     """Append the events, and retry rejected ones after their conflicting values are moved.
 
     Returns:
@@ -74,6 +74,6 @@ def _append(sink: Sink, events: Sequence[Event], first: int = 0) -> _Result:
 
 def _repair(event: Event) -> Event | None:
     try:
-        return move_misfits(event)
+        return move_conflicting_values(event)
     except Exception:  # noqa: BLE001  the event is rejected anyway; the repair is optional
         return None

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tidegate.store.embedded.tokenizer import tokenize
+from tidegate.store.embedded.text_analysis import tokenize
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.store import fields
 from tidegate.store.embedded.store import EmbeddedStore
-from tidegate.store.type_coercion import move_misfits
+from tidegate.store.mapping_conflicts import move_conflicting_values
 
 
 def event(**more: Any) -> Event:
@@ -44,7 +44,7 @@ def event(**more: Any) -> Event:
 def test_values_that_conflict_with_the_mapping_are_moved(
     more: dict[str, Any], kept: dict[str, Any], misfits: dict[str, Any]
 ) -> None:
-    moved = move_misfits(event(**more))
+    moved = move_conflicting_values(event(**more))
     assert moved is not None
     assert moved["tidegate"].pop("misfits") == misfits
     for name, value in more.items():
@@ -70,7 +70,7 @@ def test_values_that_conflict_with_the_mapping_are_moved(
     ],
 )
 def test_a_valid_or_unfixable_event_is_not_changed(more: dict[str, Any]) -> None:
-    assert move_misfits(event(**more)) is None
+    assert move_conflicting_values(event(**more)) is None
 
 
 JSON = st.recursive(
@@ -94,13 +94,13 @@ def test_an_event_with_any_application_fields_is_stored(more: dict[str, Any]) ->
     try:
         fields.project(odd)
     except fields.RefusedError:
-        moved = move_misfits(odd)
+        moved = move_conflicting_values(odd)
         assert moved is not None
         fields.project(moved)
 
 
 def test_an_event_with_moved_values_is_found(tmp_path: Path) -> None:
-    moved = move_misfits(event(tidegate={"model": "small"}))
+    moved = move_conflicting_values(event(tidegate={"model": "small"}))
     assert moved is not None
     with closing(EmbeddedStore(tmp_path)) as store:
         assert store.append([moved]) == []

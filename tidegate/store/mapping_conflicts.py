@@ -17,7 +17,7 @@ from tidegate.store.fields import Branch, Leaf, mapping
 _REQUIRED: Final = frozenset({"@timestamp", "event", "data_stream"})
 
 
-def move_misfits(event: Event) -> Event | None:
+def move_conflicting_values(event: Event) -> Event | None:
     """Return the event with its conflicting values moved; None if that cannot make it storable."""
     misfits: dict[str, Any] = {}
     result = _split(mapping(), event, misfits)

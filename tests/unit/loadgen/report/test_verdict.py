@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tidegate.loadgen.report.outcome import exit_code, print_outcome, verdict
 from tidegate.loadgen.report.replica_signals import Signals
 from tidegate.loadgen.report.summary import Summary
 from tidegate.loadgen.report.thresholds import parse_threshold
+from tidegate.loadgen.report.verdict import exit_code, print_outcome, verdict
 from tidegate.loadgen.send.record import Recording
 
 

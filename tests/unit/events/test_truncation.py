@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.events.event import Origin, encode, make_event
-from tidegate.events.size import LIMITS, LINE_BYTES, TAG, UNCHANGED_BYTES, within
+from tidegate.events.truncation import LIMITS, LINE_BYTES, TAG, UNCHANGED_BYTES, truncate_line
 from tidegate.events.writer import EventWriter
 from tidegate.runtime.identity import event_writer
 from tidegate.settings import Settings
@@ -32,13 +32,13 @@ def test_a_line_that_is_short_enough_stays_as_it_is() -> None:
     trace = line(error={"stack_trace": "x" * LIMITS[0][0]})
     rows = line(tidegate={"features": [[1.5] * 20] * 1000})
     assert UNCHANGED_BYTES < len(rows) < LINE_BYTES
-    assert within(trace) == trace
-    assert within(rows) == rows
+    assert truncate_line(trace) == trace
+    assert truncate_line(rows) == rows
 
 
 def test_a_long_text_keeps_its_ends_and_the_event_is_tagged() -> None:
     long = line(error={"message": "why " + "x" * 1_000_000 + " here"}, tags=["mine"])
-    event = orjson.loads(within(long))
+    event = orjson.loads(truncate_line(long))
     message = event["error"]["message"]
     assert len(message) < LIMITS[0][0] + 100
     assert message.startswith("why xxx")
@@ -50,14 +50,14 @@ def test_a_long_text_keeps_its_ends_and_the_event_is_tagged() -> None:
 
 def test_of_very_many_entries_the_first_are_left() -> None:
     long = line(tidegate={"values": list(range(100_000)), "model": {"name": "flights"}})
-    cut = orjson.loads(within(long))
+    cut = orjson.loads(truncate_line(long))
     assert cut["tidegate"] == {"values": list(range(4096)), "model": {"name": "flights"}}
     assert cut["tags"] == [TAG]
 
 
 def test_what_is_too_long_in_every_part_keeps_what_each_event_must_have() -> None:
     wide = {f"{n}" + "k" * 200: {f"{m}": "\x01" * 500 for m in range(64)} for n in range(64)}
-    cut = orjson.loads(within(line(tidegate=wide, trace={"id": "0" * 32})))
+    cut = orjson.loads(truncate_line(line(tidegate=wide, trace={"id": "0" * 32})))
     short = orjson.loads(line(trace={"id": "0" * 32}))
     assert cut == {**short, "tags": [TAG]}
 
@@ -73,7 +73,7 @@ names = st.sampled_from(["message", "event", "service", "tags", "tidegate", "err
 @given(st.dictionaries(names, json), st.sampled_from([1, 300, 20_000]), st.sampled_from("x\x01ü😀"))
 def test_any_event_fits(fields: dict[str, Any], times: int, text: str) -> None:
     event = {**fields, "more": [text * times] * 3, "event": {"id": text * times, "many": fields}}
-    cut = within(encode(event), SHORTEST)
+    cut = truncate_line(encode(event), SHORTEST)
     assert len(cut) <= SHORTEST
     assert cut.endswith(b"\n")
     orjson.loads(cut)
