@@ -1,6 +1,6 @@
 """What a shadow and kept rows cost: CPU of one replica per request, with and without, in pairs.
 
-`python -m bench.shadow CHALLENGER [--requests 1500] [--pairs 5]` prints a table. Each pair is one process
+`python -m bench.shadow CANDIDATE [--requests 1500] [--pairs 5]` prints a table. Each pair is one process
 after the other with the same requests; the figure is the median of the pairs' differences. CPU is that of
 the whole process, its worker thread included: what is done after the answer is not free, only not waited for.
 """
@@ -34,11 +34,11 @@ WARM: Final = 200
 WAYS: Final = ("plain", "shadow 10 %", "shadow 100 %", "rows 100 %")
 
 
-def settings_of(way: str, artefact: Path, challenger: Path, folder: Path) -> Settings:
+def settings_of(way: str, artefact: Path, candidate: Path, folder: Path) -> Settings:
     """The settings of one way."""
     share = {"shadow 10 %": 0.1, "shadow 100 %": 1.0}.get(way, 0.0)
     return Settings(
-        model={"path": artefact, "shadow_path": challenger, "shadow_share": share},
+        model={"path": artefact, "shadow_path": candidate, "shadow_share": share},
         drift={"keep_rows_share": 1.0 if way == "rows 100 %" else 0.0},
         stack={"data_dir": folder},
     )
@@ -83,7 +83,7 @@ async def measure(settings: Settings, requests: int, rows: int) -> tuple[float, 
 
 def child(way: str, options: argparse.Namespace) -> tuple[float, float]:
     """Measure one way in a process of its own."""
-    arguments = [str(options.challenger), "--artefact", str(options.artefact), "--way", way]
+    arguments = [str(options.candidate), "--artefact", str(options.artefact), "--way", way]
     arguments += ["--requests", str(options.requests), "--rows", str(options.rows)]
     command = [sys.executable, "-m", "bench.shadow", *arguments]
     told = orjson.loads(subprocess.run(command, check=True, capture_output=True).stdout)
@@ -93,7 +93,7 @@ def child(way: str, options: argparse.Namespace) -> tuple[float, float]:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("challenger", type=Path)
+    parser.add_argument("candidate", type=Path)
     parser.add_argument("--artefact", type=Path, default=Path("artefacts/flights"))
     parser.add_argument("--requests", type=int, default=1500)
     parser.add_argument("--rows", type=int, default=1)
@@ -102,7 +102,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.way:
         with tempfile.TemporaryDirectory() as folder:
-            made = settings_of(options.way, options.artefact, options.challenger, Path(folder))
+            made = settings_of(options.way, options.artefact, options.candidate, Path(folder))
             print(orjson.dumps(asyncio.run(measure(made, options.requests, options.rows))).decode())
         return
     console = Console()

@@ -38,7 +38,7 @@ class BackgroundWorker:
     def offer(self, work: Work) -> bool:
         """Queue work; False if the queue is full. Never blocks."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="afterwards", daemon=True)
+            self._thread = threading.Thread(target=self._run, name="background", daemon=True)
             self._thread.start()
         try:
             self._queue.put_nowait(work)
@@ -68,5 +68,5 @@ class BackgroundWorker:
                 work()
             except Exception:  # it must not stop the next work
                 if not self._failed:  # log once: it may fail for each request
-                    log.exception("work after an answer failed")
+                    log.exception("work after a response failed")
                 self._failed = True

@@ -36,7 +36,7 @@ from tidegate.telemetry import annotate, current_ids, get_logger, span
 
 Phase: TypeAlias = Literal["loading", "ready", "draining", "failed"]
 
-log = get_logger("service")
+log = get_logger("tidegate.service.serving.replica")
 
 
 @dataclass(frozen=True, slots=True)

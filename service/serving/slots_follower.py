@@ -13,7 +13,7 @@ from tidegate.telemetry import get_logger
 # A poll takes less than 10 µs; the supervisor waits until the replica reports the new number.
 POLL_SECONDS: Final = 0.1
 
-log = get_logger("tidegate.service.serving.slots")
+log = get_logger("tidegate.service.serving.slots_follower")
 
 
 @dataclass(slots=True)

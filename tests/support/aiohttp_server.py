@@ -1,4 +1,4 @@
-"""An aiohttp application on a free port, in a thread of its own, for code that has no loop or its own."""
+"""Serve an aiohttp application in a thread, for code under test that runs no event loop or its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aiohttp import web
 
 @contextmanager
 def serving(app: web.Application) -> Iterator[str]:
-    """Serve it; yields its address."""
+    """Serve the application on a free port; yields its URL."""
     loop = asyncio.new_event_loop()
 
     async def start() -> web.AppRunner:
@@ -29,7 +29,7 @@ def serving(app: web.Application) -> Iterator[str]:
     finally:
         try:
             asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(120)
-        finally:  # else the thread would keep the whole test run alive
+        finally:  # otherwise the thread would keep the test process alive
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
             loop.close()

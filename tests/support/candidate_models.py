@@ -1,31 +1,31 @@
-"""A challenger that is quickly made: it learned from some days of March."""
+"""A candidate that trains quickly: on one week of March."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
-from tidegate.retraining.candidate import challenge
-from tidegate.retraining.labelled_rows import Labelled, from_dataset
+from tidegate.retraining.candidate import train_candidate
+from tidegate.retraining.labelled_rows import LabelledRows, from_dataset
 from tidegate.service.model.artefact import Artefact, Manifest, load, staged
 
 ROWS = 6000
 
 
-def days_of_march(champion: Manifest) -> Labelled:
-    """The first 6000 flights of March: a week."""
-    return oldest(from_dataset([3], champion), ROWS)
+def first_week_of_march(current: Manifest) -> LabelledRows:
+    """The first 6000 flights of March: one week."""
+    return oldest(from_dataset([3], current), ROWS)
 
 
-def oldest(rows: Labelled, count: int) -> Labelled:
-    """So many of them."""
+def oldest(rows: LabelledRows, count: int) -> LabelledRows:
+    """The oldest `count` rows."""
     return replace(
         rows, matrix=rows.matrix[:count], truth=rows.truth[:count], block=rows.block[:count]
     )
 
 
-def make_challenger(champion: Artefact, out: Path) -> Artefact:
-    """Fit it and write its artefact."""
+def make_candidate(current: Artefact, out: Path) -> Artefact:
+    """Train a candidate and write its artefact."""
     with staged(out) as folder:
-        challenge(champion, days_of_march(champion.manifest), folder, lambda _: None)
+        train_candidate(current, first_week_of_march(current.manifest), folder, lambda _: None)
     return load(out)

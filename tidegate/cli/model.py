@@ -63,11 +63,11 @@ def retrain(
     min_rows: Annotated[int, typer.Option(min=1, help="Rows with a label that it takes.")] = 1000,
     keep: Annotated[bool, typer.Option("--keep", help="Write it even if it is no better.")] = False,
 ) -> None:
-    """Train a challenger on newer rows and labels, and say whether it is better: exit 0, 1 if not."""
+    """Train a candidate on newer rows; exit 0 if it is better than the current model, else 1."""
     from tidegate.retraining.run import RetrainOptions
     from tidegate.retraining.run import retrain as run
 
-    options = RetrainOptions(out, since=since, months=from_dataset, least=min_rows, keep=keep)
+    options = RetrainOptions(out, since=since, months=from_dataset, min_rows=min_rows, keep=keep)
     raise typer.Exit(run(settings(), options))
 
 

@@ -1,1 +1,1 @@
-"""`tidegate retrain`: a candidate from newer rows, compared with the model that is served."""
+"""`tidegate retrain`: a candidate from newer rows, compared with the current model."""

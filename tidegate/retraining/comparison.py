@@ -1,4 +1,4 @@
-"""Champion against challenger on the same rows: four figures each, and how sure their difference is."""
+"""Compare the current model with a candidate on the same rows: four measures, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -16,115 +16,134 @@ LOWER_IS_BETTER: Final = frozenset({"brier", "calibration_error"})
 BINS: Final = 10
 RESAMPLES: Final = 400
 SEED: Final = 2013
-TWO: Final = 2
 
 Weights = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One measure of both; `low` to `high` is the 95 % interval of challenger minus champion."""
+    """A measure of both models.
+
+    Attributes:
+        measure: its name, one of `MEASURES`.
+        current: its value for the current model.
+        candidate: its value for the candidate.
+        low: lower end of the 95 % confidence interval of candidate minus current.
+        high: upper end of it.
+    """
 
     measure: str
-    champion: float
-    challenger: float
+    current: float
+    candidate: float
     low: float
     high: float
 
     @property
     def verdict(self) -> str:
-        """`better`, `worse` or `even`: what the whole interval says of the challenger."""
-        if not (self.low > 0 or self.high < 0):  # nor if it could not be told
+        """`better` or `worse` if the interval excludes 0; `even` if it does not or is not defined."""
+        if not (self.low > 0 or self.high < 0):  # NaN compares false
             return "even"
         return "better" if (self.high < 0) == (self.measure in LOWER_IS_BETTER) else "worse"
+
+    def as_json(self) -> dict[str, str | float]:
+        """The entry of the manifest, whose keys are part of the artefact's format."""
+        return {
+            "measure": self.measure,
+            "champion": self.current,
+            "challenger": self.candidate,
+            "low": self.low,
+            "high": self.high,
+        }
 
 
 def measure(
     prediction: Prediction, truth: npt.NDArray[np.intp], weights: Weights | None = None
 ) -> dict[str, float]:
-    """The four measures, each row counted `weights` times.
+    """The four measures of a model; `weights` is the number of times that each row counts.
 
-    AUC is of the first class, or each class against the rest where there are more than two. The Brier
-    score is the mean square of probability minus truth, of the first class of two, or summed over more. The
-    calibration error is the mean distance of confidence and accuracy over bins of equally many confidences.
+    AUC is that of the first class, or with more than two classes the mean of each class against the rest. The
+    Brier score is the mean square of probability minus truth: of the first class of two, or summed over more.
+    The calibration error is the mean difference of confidence and accuracy over bins of equal size.
     """
-    of = np.ones(len(truth)) if weights is None else weights
+    counts = np.ones(len(truth)) if weights is None else weights
     probabilities = prediction.probabilities.astype(np.float64)
-    right = (prediction.labels == truth).astype(np.float64)
+    correct = (prediction.labels == truth).astype(np.float64)
     return {
-        "auc": _auc(probabilities, truth, of),
-        "accuracy": float(np.average(right, weights=of)),
-        "brier": _brier(probabilities, truth, of),
+        "auc": _auc(probabilities, truth, counts),
+        "accuracy": float(np.average(correct, weights=counts)),
+        "brier": _brier(probabilities, truth, counts),
         "calibration_error": _calibration_error(
-            prediction.confidence.astype(np.float64), right, of
+            prediction.confidence.astype(np.float64), correct, counts
         ),
     }
 
 
 def compare(
-    champion: Prediction,
-    challenger: Prediction,
+    current: Prediction,
+    candidate: Prediction,
     truth: npt.NDArray[np.intp],
     block: npt.NDArray[np.int64],
     *,
     resamples: int = RESAMPLES,
 ) -> list[Difference]:
-    """Both measured on the same rows, with a paired bootstrap over blocks.
+    """Measure both models on the same rows, with a paired bootstrap over blocks.
 
-    Whole blocks are drawn, as rows of one day share its weather and its jams: drawn one by one they would
-    seem to be more evidence than they are (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
-    chapter 8). Both models get the same draw, so what is hard for both cancels out.
+    It resamples whole blocks, because the rows of one day share weather and congestion: resampling single
+    rows would make the intervals too narrow (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
+    chapter 8). Both models are measured on the same resample, so rows that are hard for both cancel out.
 
     Args:
-        champion: its answers.
-        challenger: its answers.
-        truth: the true classes' positions.
-        block: which block each row is in.
-        resamples: how many draws.
+        current: the predictions of the current model.
+        candidate: the predictions of the candidate.
+        truth: the index of each row's true class.
+        block: the block of each row.
+        resamples: the number of resamples.
     """
-    base = (measure(champion, truth), measure(challenger, truth))
+    current_values, candidate_values = measure(current, truth), measure(candidate, truth)
     random = np.random.default_rng(SEED)
     _, member = np.unique(block, return_inverse=True)
     count = int(member.max()) + 1
-    drawn: list[list[float]] = []
+    resampled: list[list[float]] = []
     for _ in range(resamples):
         times = np.bincount(random.integers(count, size=count), minlength=count)
         weights = times[member].astype(np.float64)
         picked = weights > 0
-        if len(np.unique(truth[picked])) < champion.probabilities.shape[1]:
-            continue  # a draw without one of the classes has no AUC
-        ours, theirs = (
-            measure(_some(each, picked), truth[picked], weights[picked])
-            for each in (challenger, champion)
+        if len(np.unique(truth[picked])) < current.probabilities.shape[1]:
+            continue  # AUC is not defined without rows of each class
+        of_candidate, of_current = (
+            measure(_select(each, picked), truth[picked], weights[picked])
+            for each in (candidate, current)
         )
-        drawn.append([ours[name] - theirs[name] for name in MEASURES])
-    spread = np.array(drawn) if drawn else np.full((1, len(MEASURES)), np.nan)
-    low, high = np.quantile(spread, [0.025, 0.975], axis=0)
+        resampled.append([of_candidate[name] - of_current[name] for name in MEASURES])
+    differences = np.array(resampled) if resampled else np.full((1, len(MEASURES)), np.nan)
+    low, high = np.quantile(differences, [0.025, 0.975], axis=0)
     return [
-        Difference(name, base[0][name], base[1][name], float(low[i]), float(high[i]))
+        Difference(
+            name, current_values[name], candidate_values[name], float(low[i]), float(high[i])
+        )
         for i, name in enumerate(MEASURES)
     ]
 
 
 def is_better(differences: list[Difference]) -> bool:
-    """Whether the challenger is to be taken: its Brier score surely lower, its AUC not surely worse.
+    """Whether the Brier score is significantly lower and the AUC not significantly worse.
 
-    The Brier score knows both, whether it ranks well and whether its probabilities are true.
+    The Brier score measures both discrimination and calibration.
     """
-    verdicts = {one.measure: one.verdict for one in differences}
+    verdicts = {difference.measure: difference.verdict for difference in differences}
     return verdicts["brier"] == "better" and verdicts["auc"] != "worse"
 
 
-def _some(prediction: Prediction, picked: npt.NDArray[np.bool_]) -> Prediction:
+def _select(prediction: Prediction, picked: npt.NDArray[np.bool_]) -> Prediction:
     return Prediction(prediction.labels[picked], prediction.probabilities[picked])
 
 
 def _auc(probabilities: Any, truth: npt.NDArray[np.intp], weights: Weights) -> float:
-    if probabilities.shape[1] == TWO:
+    if probabilities.shape[1] == 2:
         return float(roc_auc_score(truth == 0, probabilities[:, 0], sample_weight=weights))
     each = [
-        roc_auc_score(truth == place, probabilities[:, place], sample_weight=weights)
-        for place in range(probabilities.shape[1])
+        roc_auc_score(truth == position, probabilities[:, position], sample_weight=weights)
+        for position in range(probabilities.shape[1])
     ]
     return float(np.mean(each))
 
@@ -132,12 +151,12 @@ def _auc(probabilities: Any, truth: npt.NDArray[np.intp], weights: Weights) -> f
 def _brier(probabilities: Any, truth: npt.NDArray[np.intp], weights: Weights) -> float:
     true = np.eye(probabilities.shape[1])[truth]
     squares = (probabilities - true) ** 2
-    errors = squares[:, 0] if probabilities.shape[1] == TWO else squares.sum(axis=1)
+    errors = squares[:, 0] if probabilities.shape[1] == 2 else squares.sum(axis=1)
     return float(np.average(errors, weights=weights))
 
 
-def _calibration_error(confidence: Any, right: Any, weights: Weights) -> float:
+def _calibration_error(confidence: Any, correct: Any, weights: Weights) -> float:
     edges = np.unique(np.quantile(confidence, np.linspace(0, 1, BINS + 1)[1:-1]))
     bins = np.searchsorted(edges, confidence, side="right")
-    gaps = np.bincount(bins, weights=weights * (confidence - right))
+    gaps = np.bincount(bins, weights=weights * (confidence - correct))
     return float(np.abs(gaps).sum() / weights.sum())

@@ -1,4 +1,4 @@
-"""Rows with their true labels: from the events of a service that kept them, or from the flight data."""
+"""Rows with their true labels: from stored events, or from the flight data set."""
 
 from __future__ import annotations
 
@@ -10,29 +10,31 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.retraining.stored_rows import Kept
+from tidegate.retraining.stored_rows import LabelledRow
 from tidegate.service.model.artefact import Manifest
 from tidegate.service.model.features import MAX_ROWS, Matrix, Schema
 from tidegate.service.problems import RequestError
 
 YEAR: Final = datetime(2013, 1, 1, tzinfo=UTC)
-BLOCKS: Final = 50
+MAX_BLOCKS: Final = 50
+"""Largest number of blocks of stored rows."""
 
 
 class NoRowsError(Exception):
-    """There are too few rows, or they do not fit the model. The text says which."""
+    """There are too few rows, or they do not fit the model; the text gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
-    """Rows in the order of time.
+class LabelledRows:
+    """Rows with their true labels, in the order of time.
 
     Attributes:
-        matrix: float32, encoded by the champion's features.
-        truth: the position of each row's true label in the champion's classes.
-        block: rows of one block are from one day or one short interval, and so not independent.
+        matrix: float32, encoded by the features of the current model.
+        truth: the index of each row's true label in the classes of the current model.
+        block: the block of each row: rows of one block are from one day or one short interval, so they are
+            not independent.
         window: the first and the last day or time, in ISO 8601.
-        source: where they come from, in words.
+        source: `events` or `dataset`.
     """
 
     matrix: Matrix
@@ -45,59 +47,61 @@ class Labelled:
         return len(self.truth)
 
 
-def from_events(kept: Sequence[Kept], champion: Manifest) -> Labelled:
+def from_events(rows: Sequence[LabelledRow], current: Manifest) -> LabelledRows:
     """Rows from stored events, oldest first.
 
     Raises:
-        NoRowsError: a row does not fit the champion's features, or there is none.
+        NoRowsError: there are no rows, or one does not fit the features of the current model.
     """
-    if not kept:
+    if not rows:
         raise NoRowsError("no row with a label was found")
-    ordered = sorted(kept, key=lambda one: one.at_us)
-    schema = Schema(champion.features)
-    places = {str(label): place for place, label in enumerate(champion.classes)}
-    if unknown := {one.label for one in ordered} - places.keys():
-        raise NoRowsError(f"labels that the model does not know: {', '.join(sorted(unknown)[:10])}")
+    ordered = sorted(rows, key=lambda row: row.at_us)
+    schema = Schema(current.features)
+    positions = {str(label): position for position, label in enumerate(current.classes)}
+    if unknown := {row.label for row in ordered} - positions.keys():
+        raise NoRowsError(
+            f"labels that are not classes of the model: {', '.join(sorted(unknown)[:10])}"
+        )
     parts: list[Matrix] = []
     for start in range(0, len(ordered), MAX_ROWS):
-        instances = [one.row for one in ordered[start : start + MAX_ROWS]]
+        instances = [row.values for row in ordered[start : start + MAX_ROWS]]
         try:
             parts.append(schema.encode(instances))
         except RequestError as problem:
             raise NoRowsError(f"a row does not fit the model: {problem.details[0]}") from problem
-    at_us = np.array([one.at_us for one in ordered], dtype=np.int64)
-    return Labelled(
+    at_us = np.array([row.at_us for row in ordered], dtype=np.int64)
+    return LabelledRows(
         matrix=np.concatenate(parts),
-        truth=np.array([places[one.label] for one in ordered], dtype=np.intp),
+        truth=np.array([positions[row.label] for row in ordered], dtype=np.intp),
         block=_intervals(at_us),
-        window=(_moment(ordered[0].at_us), _moment(ordered[-1].at_us)),
+        window=(_iso_time(ordered[0].at_us), _iso_time(ordered[-1].at_us)),
         source="events",
     )
 
 
-def from_dataset(months: Iterable[int], champion: Manifest) -> Labelled:
-    """The flights of some months of 2013, a day a block.
+def from_dataset(months: Iterable[int], current: Manifest) -> LabelledRows:
+    """The flights of some months of 2013; each day is a block.
 
     Raises:
-        NoRowsError: the champion is no model of the flights.
+        NoRowsError: the current model is not a model of the flights, or there are no flights.
         FileNotFoundError: the data set is not installed.
     """
-    # Not above: reading the tables needs pandas, and what is stored as events does not.
+    # Imported here: reading the tables needs pandas, reading events does not.
     from tidegate.service.training import flights as dataset  # noqa: PLC0415
 
     flights = dataset.read_flights()
-    same = [(f.name, f.kind, f.categories) for f in flights.features]
-    if same != [(f.name, f.kind, f.categories) for f in champion.features] or (
-        champion.classes != dataset.CLASSES
+    expected = [(f.name, f.kind, f.categories) for f in flights.features]
+    if expected != [(f.name, f.kind, f.categories) for f in current.features] or (
+        current.classes != dataset.CLASSES
     ):
-        raise NoRowsError(f"{champion.name} {champion.version} is no model of the flights")
+        raise NoRowsError(f"{current.name} {current.version} is not a model of the flights")
     picked = np.flatnonzero(np.isin(flights.month, list(months)))
     if not picked.size:
-        raise NoRowsError("there is no flight in these months")
+        raise NoRowsError("there are no flights in these months")
     picked = picked[np.argsort(flights.day[picked], kind="stable")]
     days = flights.day[picked]
     first, last = (YEAR + timedelta(days=int(day) - 1) for day in (days[0], days[-1]))
-    return Labelled(
+    return LabelledRows(
         matrix=flights.matrix[picked],
         truth=np.where(flights.late[picked], 0, 1).astype(np.intp),
         block=days,
@@ -107,7 +111,7 @@ def from_dataset(months: Iterable[int], champion: Manifest) -> Labelled:
 
 
 def months_of(text: str) -> tuple[int, ...]:
-    """`3-6` is (3, 4, 5, 6), `3` is (3,).
+    """The months in a text: (3, 4, 5, 6) for `3-6`, (3,) for `3`.
 
     Raises:
         ValueError: it is neither.
@@ -118,22 +122,24 @@ def months_of(text: str) -> tuple[int, ...]:
     except ValueError:
         low, high = 0, 0
     if not 1 <= low <= high <= 12:
-        raise ValueError(f"{text!r} names no months of a year: take 3-6, or 3")
+        raise ValueError(f"invalid months {text!r}: expected a month or a range, such as 3 or 3-6")
     return tuple(range(low, high + 1))
 
 
 def _intervals(at_us: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Up to `BLOCKS` intervals with about equal numbers of rows; rows of one time are in the same one."""
-    edges = np.unique(np.quantile(at_us, np.linspace(0, 1, BLOCKS + 1)[1:-1], method="lower"))
+    """Up to `MAX_BLOCKS` intervals with about equal numbers of rows; rows of one time are in the same one."""
+    edges = np.unique(np.quantile(at_us, np.linspace(0, 1, MAX_BLOCKS + 1)[1:-1], method="lower"))
     return np.searchsorted(edges, at_us, side="left").astype(np.int64)
 
 
-def _moment(at_us: int) -> str:
+def _iso_time(at_us: int) -> str:
     return datetime.fromtimestamp(at_us / 1e6, UTC).isoformat(timespec="seconds")
 
 
-def describe(labelled: Labelled, classes: Sequence[Any]) -> str:
-    """How many rows and labels there are, in words."""
-    counts = np.bincount(labelled.truth, minlength=len(classes)).tolist()
-    shares = ", ".join(f"{label}: {count:,}" for label, count in zip(classes, counts, strict=True))
-    return f"{len(labelled):,} rows with labels from {labelled.window[0]} to {labelled.window[1]} ({shares})"
+def describe(rows: LabelledRows, classes: Sequence[Any]) -> str:
+    """The number of rows, their window and the number of rows per label, as a line of text."""
+    counts = np.bincount(rows.truth, minlength=len(classes)).tolist()
+    per_label = ", ".join(
+        f"{label}: {count:,}" for label, count in zip(classes, counts, strict=True)
+    )
+    return f"{len(rows):,} rows with labels from {rows.window[0]} to {rows.window[1]} ({per_label})"

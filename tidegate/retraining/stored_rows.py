@@ -14,33 +14,33 @@ OUTCOMES_QUERY: Final = "event.dataset:tidegate.outcome"
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class LabelledRow:
     """A row with its true label; `at_us` is the time of the response, in microseconds since 1970."""
 
     at_us: int
-    row: Mapping[str, Any]
+    values: Mapping[str, Any]
     label: str
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """Rows and labels found in the events.
+class JoinedRows:
+    """The rows of a model in the events, joined with their labels.
 
     Attributes:
-        kept: rows with a label.
-        rows: all rows of the model.
-        labels: all its labels.
+        labelled: the rows with a label.
+        row_count: the number of rows, with and without a label.
+        label_count: the number of labels.
     """
 
-    kept: list[Kept]
-    rows: int
-    labels: int
+    labelled: list[LabelledRow]
+    row_count: int
+    label_count: int
 
 
-def join(rows: Iterable[Event], outcomes: Iterable[Event], model: str) -> Found:
-    """Join rows and labels of a model, across its versions.
+def join(rows: Iterable[Event], outcomes: Iterable[Event], model: str) -> JoinedRows:
+    """Join the rows and labels of a model, of all its versions.
 
-    If two labels have one id, which several backing indices make possible, the first one counts.
+    If two labels have the same id, which is possible across backing indices, the first one counts.
     """
     truth: dict[str, str] = {}
     for event in outcomes:
@@ -48,17 +48,17 @@ def join(rows: Iterable[Event], outcomes: Iterable[Event], model: str) -> Found:
             continue
         if (actual := event["tidegate"].get("outcome", {}).get("actual")) is not None:
             truth.setdefault(event["event"]["id"], str(actual))
-    kept: list[Kept] = []
+    labelled: list[LabelledRow] = []
     seen: set[str] = set()
     for event in rows:
         if _model(event) != model:
             continue
         at_us = time_ranges.microseconds(event["@timestamp"]) or 0
-        for name, row in _rows(event):
-            if name not in seen and name in truth:
-                kept.append(Kept(at_us, row, truth[name]))
-            seen.add(name)
-    return Found(kept, len(seen), len(truth))
+        for outcome_id, values in _rows(event):
+            if outcome_id not in seen and outcome_id in truth:
+                labelled.append(LabelledRow(at_us, values, truth[outcome_id]))
+            seen.add(outcome_id)
+    return JoinedRows(labelled, len(seen), len(truth))
 
 
 def _model(event: Event) -> str:
@@ -70,12 +70,12 @@ def _model(event: Event) -> str:
 
 def _rows(event: Event) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
-        held = event["tidegate"]["features"]
-        names, rows, ids = held["names"], held["rows"], held["outcome_ids"]
+        features = event["tidegate"]["features"]
+        names, rows, ids = features["names"], features["rows"], features["outcome_ids"]
         pairs = [
-            (str(name), dict(zip(names, row, strict=True)))
-            for name, row in zip(ids, rows, strict=True)
+            (str(outcome_id), dict(zip(names, row, strict=True)))
+            for outcome_id, row in zip(ids, rows, strict=True)
         ]
     except (KeyError, TypeError, ValueError):
-        return  # an event that is not ours
+        return  # an event of another application
     yield from pairs

@@ -1,4 +1,4 @@
-"""From the traffic to a new model: rows kept, labels joined, a challenger, a replacement under load."""
+"""From the traffic to a new model: rows kept, labels joined, a candidate, a replacement under load."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from support.candidate_models import make_challenger
+from support.candidate_models import make_candidate
 from support.running_stack import Stack, eventually, running
 from tidegate.drift.feedback.prediction_ids import PredictionIds, classes_digest
 from tidegate.service.model.artefact import SAMPLES, load, read_manifest
@@ -25,10 +25,10 @@ CLIENTS = 3
 
 
 @pytest.fixture(scope="module")
-def challenger(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def candidate(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One that learned from some days of March."""
-    out = tmp_path_factory.mktemp("challenger") / "flights-next"
-    return make_challenger(load(artefact), out).path
+    out = tmp_path_factory.mktemp("candidate") / "flights-next"
+    return make_candidate(load(artefact), out).path
 
 
 class Clients:
@@ -77,9 +77,9 @@ def versions(stack: Stack) -> list[tuple[str, str]]:
 
 
 def test_a_new_model_takes_over_under_load_and_no_request_fails(
-    tmp_path: Path, artefact: Path, challenger: Path
+    tmp_path: Path, artefact: Path, candidate: Path
 ) -> None:
-    before, after = read_manifest(artefact).version, read_manifest(challenger).version
+    before, after = read_manifest(artefact).version, read_manifest(candidate).version
     settings: dict[str, dict[str, Any]] = {
         "replicas": {"start": 2, "max": 2},
         "autoscaler": {"enabled": False},
@@ -89,7 +89,7 @@ def test_a_new_model_takes_over_under_load_and_no_request_fails(
         pids = {one["pid"] for one in stack.status()["replicas"]}
 
         broken = tmp_path / "broken"
-        shutil.copytree(challenger, broken)
+        shutil.copytree(candidate, broken)
         (broken / "model.onnx").write_bytes(b"another one")
         refused = stack.run("tidegate", "deploy", str(broken))
         assert refused.returncode == 2, refused.stdout + refused.stderr
@@ -102,7 +102,7 @@ def test_a_new_model_takes_over_under_load_and_no_request_fails(
         clients = Clients(stack, json.dumps({"instances": instances(artefact)[:1]}).encode())
         with clients.asking():
             eventually(lambda: clients.answers[200, before] > 20, "the old one answers")
-            deployed = stack.run("tidegate", "deploy", str(challenger))
+            deployed = stack.run("tidegate", "deploy", str(candidate))
             assert deployed.returncode == 0, deployed.stdout + deployed.stderr
             clients.deployed.set()
             eventually(lambda: clients.late[200, after] > 20, "the new one answers")
@@ -126,7 +126,7 @@ def test_a_new_model_takes_over_under_load_and_no_request_fails(
     page, said = report(stack, tmp_path)
     assert f"<h1>flights {before}</h1>" in page
     assert f"{after} answers by now, and the page is about flights {before}" in said
-    page, said = report(stack, tmp_path, "--model", str(challenger))
+    page, said = report(stack, tmp_path, "--model", str(candidate))
     assert f"<h1>flights {after}</h1>" in page
     assert "answers by now" not in page + said
 
@@ -182,7 +182,7 @@ def found(stack: Stack, query: str) -> list[dict[str, Any]]:
         store.close()
 
 
-def test_kept_rows_and_their_labels_make_a_challenger_that_is_deployed(
+def test_kept_rows_and_their_labels_make_a_candidate_that_is_deployed(
     tmp_path: Path, artefact: Path, store_settings: dict[str, Any]
 ) -> None:
     rows = instances(artefact)
@@ -190,7 +190,7 @@ def test_kept_rows_and_their_labels_make_a_challenger_that_is_deployed(
     with running(tmp_path, artefact, store=store_settings, drift={"keep_rows_share": 1.0}) as stack:
         none = stack.run("tidegate", "retrain", "--since", "1h", "--out", str(out))
         assert none.returncode == 2
-        assert "no row was kept" in none.stderr.replace("\n", " ")
+        assert "no rows are stored" in none.stderr.replace("\n", " ")
         for start in range(0, 500, 25):
             part = rows[start : start + 25]
             answer = stack.send("/predict", json.dumps({"instances": part}).encode())
@@ -205,7 +205,7 @@ def test_kept_rows_and_their_labels_make_a_challenger_that_is_deployed(
         arguments = ("--since", "1h", "--min-rows", "500", "--out", str(out))
         done = stack.run("tidegate", "retrain", *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert "500 rows kept, 500 labels, 500 rows with their label" in done.stdout
+        assert "500 rows, 500 labels, 500 rows with a label" in done.stdout
         parent = read_manifest(artefact).version
         assert read_manifest(out).trained["parent"] == parent
         deployed = stack.run("tidegate", "deploy", str(out))
@@ -228,9 +228,9 @@ def total(stack: Stack, query: str) -> int:
 
 
 def test_a_shadow_scores_the_traffic_and_its_agreement_is_seen(
-    tmp_path: Path, artefact: Path, challenger: Path
+    tmp_path: Path, artefact: Path, candidate: Path
 ) -> None:
-    model = {"shadow_path": str(challenger), "shadow_share": 1.0}
+    model = {"shadow_path": str(candidate), "shadow_share": 1.0}
     rows = instances(artefact)[:200]
     with running(tmp_path, artefact, model={"path": str(artefact), **model}) as stack:
         eventually(lambda: found(stack, 'message:"shadow loaded"'), "the shadow is loaded")
@@ -246,4 +246,4 @@ def test_a_shadow_scores_the_traffic_and_its_agreement_is_seen(
         told = eventually(lambda: found(stack, "tidegate.shadow.agreed:>=0"), "its event arrived")
     assert isinstance(seen, dict)
     assert told[0]["tidegate"]["shadow"]["agreed"] == seen["true"] > seen["false"]
-    assert told[0]["tidegate"]["shadow"]["version"] == read_manifest(challenger).version
+    assert told[0]["tidegate"]["shadow"]["version"] == read_manifest(candidate).version

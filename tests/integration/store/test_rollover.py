@@ -17,7 +17,7 @@ from tidegate.drift.feedback.prediction_ids import PredictionIds
 from tidegate.drift.feedback.retained_rows import row_events
 from tidegate.drift.report.labelled_rows import read_labelled
 from tidegate.events.event import Event, Origin, make_event
-from tidegate.retraining.run import find
+from tidegate.retraining.run import read_rows
 from tidegate.settings import Drift
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
 from tidegate.store.base import SearchRequest
@@ -113,8 +113,8 @@ def test_a_label_in_two_backing_indices_is_counted_once_and_as_it_first_came(
     assert store.search(SearchRequest(follower.query)).total == 3
 
     assert read_labelled(store, name, SINCE, []).actual.tolist() == ["late", "late"]
-    found = find(store, name, SINCE)
-    assert (found.labels, [one.label for one in found.kept]) == (2, ["late", "late"])
+    found = read_rows(store, name, SINCE)
+    assert (found.label_count, [row.label for row in found.labelled]) == (2, ["late", "late"])
     found_again = list(follower.events())  # it remembers ids for some seconds only
     assert len(found_again) == 1
     list(watcher.feed(found_again))

@@ -1,4 +1,4 @@
-"""The flight model that every test of this package retrains, and rows that it takes."""
+"""The flight model, which the tests retrain, and sample rows for it."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Rows as events: cut into parts, found again by their labels, whatever else is in the store."""
+"""Rows as events, and their join with labels."""
 
 from __future__ import annotations
 
@@ -15,17 +15,22 @@ IDS = PredictionIds(b"a key of enough bytes", "v1", b"1234")
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
-def written(count: int, *, model: str = "flights") -> tuple[list[dict[str, Any]], list[str]]:
-    """Events of a request of so many rows, and their prediction ids."""
-    made = IDS.make(1_700_000_000_000_000, (TRACE, "0" * 16), [0] * count, [0.75] * count)
+def events_of(count: int, *, model: str = "flights") -> tuple[list[dict[str, Any]], list[str]]:
+    """The events of a request with `count` rows, and its prediction ids."""
+    prediction_ids = IDS.make(1_700_000_000_000_000, (TRACE, "0" * 16), [0] * count, [0.75] * count)
     values = [[number, "UA", None] for number in range(count)]
     events = [
-        {"@timestamp": "2026-03-01T10:00:00.000001Z", "message": sentence, **fields}
-        for sentence, fields in row_events(
-            ["hour", "carrier", "temp"], values, made, trace_id=TRACE, model=model, version="v1"
+        {"@timestamp": "2026-03-01T10:00:00.000001Z", "message": message, **fields}
+        for message, fields in row_events(
+            ["hour", "carrier", "temp"],
+            values,
+            prediction_ids,
+            trace_id=TRACE,
+            model=model,
+            version="v1",
         )
     ]
-    return events, made
+    return events, prediction_ids
 
 
 def label(prediction_id: str, actual: str, model: str = "flights") -> dict[str, Any]:
@@ -35,41 +40,47 @@ def label(prediction_id: str, actual: str, model: str = "flights") -> dict[str, 
     }
 
 
-def test_the_id_of_an_outcome_is_known_without_the_key() -> None:
-    _, made = written(3)
-    assert [outcome_id(one) for one in made] == [IDS.read(one).outcome_id for one in made]
+def test_the_id_of_an_outcome_can_be_computed_without_the_key() -> None:
+    _, prediction_ids = events_of(3)
+    assert [outcome_id(each) for each in prediction_ids] == [
+        IDS.read(each).outcome_id for each in prediction_ids
+    ]
 
 
 @given(count=st.integers(1, 3 * EVENT_ROWS), data=st.data())
-def test_each_row_finds_its_label_and_no_other(count: int, data: st.DataObject) -> None:
-    events, made = written(count)
+def test_each_row_is_joined_with_its_own_label(count: int, data: st.DataObject) -> None:
+    events, prediction_ids = events_of(count)
     assert all(event["tidegate"]["rows"] <= EVENT_ROWS for event in events)
     labelled = data.draw(st.sets(st.integers(0, count - 1)))
-    found = join(events, [label(made[number], str(number)) for number in labelled], "flights")
-    assert (found.rows, found.labels) == (count, len(labelled))
-    assert sorted((one.label, one.row["hour"]) for one in found.kept) == sorted(
+    found = join(
+        events, [label(prediction_ids[number], str(number)) for number in labelled], "flights"
+    )
+    assert (found.row_count, found.label_count) == (count, len(labelled))
+    assert sorted((row.label, row.values["hour"]) for row in found.labelled) == sorted(
         (str(number), number) for number in labelled
     )
 
 
-def test_a_row_that_was_delivered_twice_counts_once() -> None:
-    events, made = written(2)
-    found = join([*events, *events], [label(made[0], "late")], "flights")
-    assert (found.rows, len(found.kept)) == (2, 1)
-    assert found.kept[0].row == {"hour": 0, "carrier": "UA", "temp": None}
-    assert found.kept[0].at_us == 1_772_359_200_000_001
+def test_a_row_that_is_delivered_twice_counts_once() -> None:
+    events, prediction_ids = events_of(2)
+    found = join([*events, *events], [label(prediction_ids[0], "late")], "flights")
+    assert (found.row_count, len(found.labelled)) == (2, 1)
+    assert found.labelled[0].values == {"hour": 0, "carrier": "UA", "temp": None}
+    assert found.labelled[0].at_us == 1_772_359_200_000_001
 
 
 def test_of_two_labels_of_a_row_the_first_counts() -> None:
-    events, made = written(1)
-    found = join(events, [label(made[0], "late"), label(made[0], "on_time")], "flights")
-    assert (found.labels, [one.label for one in found.kept]) == (1, ["late"])
+    events, prediction_ids = events_of(1)
+    found = join(
+        events, [label(prediction_ids[0], "late"), label(prediction_ids[0], "on_time")], "flights"
+    )
+    assert (found.label_count, [row.label for row in found.labelled]) == (1, ["late"])
 
 
-def test_what_is_of_another_model_or_of_another_shape_is_passed_over() -> None:
-    events, made = written(2)
-    other, _ = written(2, model="wine")
-    torn: list[dict[str, Any]] = [
+def test_events_of_another_model_and_malformed_events_are_ignored() -> None:
+    events, prediction_ids = events_of(2)
+    other, _ = events_of(2, model="wine")
+    malformed: list[dict[str, Any]] = [
         {"@timestamp": "2026-03-01T10:00:00Z", "tidegate": {"model": {"name": "flights"}}},
         {
             "@timestamp": "2026-03-01T10:00:00Z",
@@ -80,6 +91,6 @@ def test_what_is_of_another_model_or_of_another_shape_is_passed_over() -> None:
         },
         {"@timestamp": "2026-03-01T10:00:00Z", "tidegate": "odd"},
     ]
-    labels = [label(made[0], "late"), label(made[1], "late", "wine")]
-    found = join([*other, *torn, *events], labels, "flights")
-    assert (found.rows, found.labels, len(found.kept)) == (2, 1, 1)
+    labels = [label(prediction_ids[0], "late"), label(prediction_ids[1], "late", "wine")]
+    found = join([*other, *malformed, *events], labels, "flights")
+    assert (found.row_count, found.label_count, len(found.labelled)) == (2, 1, 1)

@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 import pytest
 
-from support.candidate_models import make_challenger
+from support.candidate_models import make_candidate
 from tidegate.drift.feedback.retained_rows import EVENT_ROWS, outcome_id
 from tidegate.retraining.stored_rows import join
 from tidegate.runtime.metrics_text import sample_value
@@ -24,9 +24,9 @@ from ..conftest import Serve, Served, until
 
 
 @pytest.fixture(scope="session")
-def challenger(flights: Artefact, tmp_path_factory: pytest.TempPathFactory) -> Artefact:
-    """A challenger that learned from some days of March."""
-    return make_challenger(flights, tmp_path_factory.mktemp("challenger") / "flights-next")
+def candidate(flights: Artefact, tmp_path_factory: pytest.TempPathFactory) -> Artefact:
+    """A candidate, trained on a week of March."""
+    return make_candidate(flights, tmp_path_factory.mktemp("candidate") / "flights-next")
 
 
 def value(metrics: str, name: str, **labels: str) -> float:
@@ -41,11 +41,11 @@ async def predict(served: Served, instances: list[dict[str, Any]]) -> dict[str, 
 
 
 async def test_the_shadow_agrees_as_often_as_its_own_answers_are_the_same(
-    serve: Serve, samples: list[dict[str, Any]], challenger: Artefact
+    serve: Serve, samples: list[dict[str, Any]], candidate: Artefact
 ) -> None:
-    async with serve(model=challenger.path) as alone:
+    async with serve(model=candidate.path) as alone:
         theirs = await predict(alone, samples[:200])
-    shadow = {"shadow_path": challenger.path, "shadow_share": 1}
+    shadow = {"shadow_path": candidate.path, "shadow_share": 1}
     async with serve(model_settings=shadow) as served:
         await until(lambda: loaded(served))
         ours = await predict(served, samples[:200])
@@ -55,12 +55,12 @@ async def test_the_shadow_agrees_as_often_as_its_own_answers_are_the_same(
     pairs = list(zip(ours["predictions"], theirs["predictions"], strict=True))
     agreed = sum(one["label"] == other["label"] for one, other in pairs)
     assert 0 < agreed < 200
-    of = {"version": ours["model"]["version"], "shadow": challenger.manifest.version}
+    of = {"version": ours["model"]["version"], "shadow": candidate.manifest.version}
     assert value(metrics, "ml_shadow_predictions_total", agree="true", **of) == agreed
     assert value(metrics, "ml_shadow_predictions_total", agree="false", **of) == 200 - agreed
     assert event["trace"]["id"] == ours["trace_id"]
     told = event["tidegate"]["shadow"]
-    assert (told["version"], told["agreed"]) == (challenger.manifest.version, agreed)
+    assert (told["version"], told["agreed"]) == (candidate.manifest.version, agreed)
     same = [
         other["probability"] if one["label"] == other["label"] else 1 - other["probability"]
         for one, other in pairs
@@ -76,7 +76,7 @@ def loaded(served: Served) -> bool:
 
 
 async def test_the_shadow_scores_the_other_protocol_too(
-    serve: Serve, samples: list[dict[str, Any]], challenger: Artefact, flights: Artefact
+    serve: Serve, samples: list[dict[str, Any]], candidate: Artefact, flights: Artefact
 ) -> None:
     body = {
         "inputs": [
@@ -89,7 +89,7 @@ async def test_the_shadow_scores_the_other_protocol_too(
             for feature in flights.manifest.features
         ]
     }
-    async with serve(model_settings={"shadow_path": challenger.path, "shadow_share": 1}) as served:
+    async with serve(model_settings={"shadow_path": candidate.path, "shadow_share": 1}) as served:
         await until(lambda: loaded(served))
         answer = await served.client.post("/v2/models/flights/infer", json=body)
         assert answer.status_code == 200, answer.text
@@ -97,9 +97,9 @@ async def test_the_shadow_scores_the_other_protocol_too(
 
 
 async def test_a_fraction_of_zero_loads_and_scores_nothing(
-    serve: Serve, samples: list[dict[str, Any]], challenger: Artefact
+    serve: Serve, samples: list[dict[str, Any]], candidate: Artefact
 ) -> None:
-    shadow = {"shadow_path": challenger.path, "shadow_share": 0}
+    shadow = {"shadow_path": candidate.path, "shadow_share": 0}
     async with serve(model_settings=shadow) as served:
         await predict(served, samples[:1])
         assert not loaded(served)
@@ -117,7 +117,7 @@ async def test_a_shadow_that_cannot_be_loaded_is_logged_and_fails_no_request(
 
 
 async def test_a_shadow_loads_beside_the_event_loop_and_its_failure_is_logged(
-    serve: Serve, challenger: Artefact, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, candidate: Artefact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaders: list[threading.Thread] = []
 
@@ -126,7 +126,7 @@ async def test_a_shadow_loads_beside_the_event_loop_and_its_failure_is_logged(
         raise ZeroDivisionError
 
     monkeypatch.setattr("tidegate.service.serving.shadow.load_predictor", broken)
-    async with serve(model_settings={"shadow_path": challenger.path, "shadow_share": 1}) as served:
+    async with serve(model_settings={"shadow_path": candidate.path, "shadow_share": 1}) as served:
         await until(lambda: any(e["message"] == "shadow not loaded" for e in served.events("app")))
         assert served.replica.phase == "ready"
     assert loaders != [threading.main_thread()]
@@ -135,10 +135,10 @@ async def test_a_shadow_loads_beside_the_event_loop_and_its_failure_is_logged(
 async def test_a_shadow_that_fails_is_counted_and_fails_no_request(
     serve: Serve,
     samples: list[dict[str, Any]],
-    challenger: Artefact,
+    candidate: Artefact,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with serve(model_settings={"shadow_path": challenger.path, "shadow_share": 1}) as served:
+    async with serve(model_settings={"shadow_path": candidate.path, "shadow_share": 1}) as served:
         await until(lambda: loaded(served))
         assert served.replica.after_response is not None
         monkeypatch.setattr(served.replica.after_response.shadow, "_predictor", None)
@@ -149,17 +149,17 @@ async def test_a_shadow_that_fails_is_counted_and_fails_no_request(
             while value(metrics, "ml_shadow_dropped_total", reason="failed") != 6:
                 metrics = (await served.client.get("/metrics")).text
                 await asyncio.sleep(0.002)
-    failures = [e for e in served.events("app") if e["message"] == "work after an answer failed"]
+    failures = [e for e in served.events("app") if e["message"] == "work after a response failed"]
     assert len(failures) == 1
 
 
 async def test_rows_beyond_the_full_queue_are_dropped_and_counted(
     serve: Serve,
     samples: list[dict[str, Any]],
-    challenger: Artefact,
+    candidate: Artefact,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    shadow = {"shadow_path": challenger.path, "shadow_share": 1}
+    shadow = {"shadow_path": candidate.path, "shadow_share": 1}
     async with serve(model_settings=shadow, drift={"keep_rows_share": 1}) as served:
         await until(lambda: loaded(served))
         monkeypatch.setattr(BackgroundWorker, "offer", lambda self, work: False)
@@ -185,13 +185,13 @@ async def test_rows_are_retained_with_the_prediction_ids_of_their_labels(
         metrics = (await served.client.get("/metrics")).text
         rows, labels = served.events("rows"), served.events("outcome")
     found = join(rows, labels, "flights")
-    assert (found.rows, found.labels, len(found.kept)) == (
+    assert (found.row_count, found.label_count, len(found.labelled)) == (
         len(instances),
         len(outcomes),
         len(outcomes),
     )
-    assert [one.row for one in found.kept] == instances[5:]
-    assert {one.label for one in found.kept} == {"late"}
+    assert [row.values for row in found.labelled] == instances[5:]
+    assert {row.label for row in found.labelled} == {"late"}
     assert value(metrics, "tidegate_rows_kept_total", written="true") == len(instances)
     stored = orjson.dumps(rows).decode()
     assert answer["predictions"][0]["prediction_id"] not in stored  # it could be used for a label

@@ -15,8 +15,8 @@ from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.training import train
 
 OWN = {"name": "flights", "version": "1", "trained": {"window": ["2013-01-01", "2013-02-28"]}}
-CHALLENGER = {**OWN, "trained": {"window": ["2013-01-01", "2013-02-28"], "parent": "1"}}
-ADOPTED = {**OWN, "trained": {"adopted_at": "2026-01-01"}}
+CANDIDATE = {**OWN, "trained": {"window": ["2013-01-01", "2013-02-28"], "parent": "1"}}
+IMPORTED = {**OWN, "trained": {"adopted_at": "2026-01-01"}}
 
 
 class TrainedError(Exception):
@@ -40,8 +40,8 @@ def content(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("manifest", "said"),
     [
-        (CHALLENGER, "has flights 1, which `tidegate train` did not create"),
-        (ADOPTED, "has flights 1, which"),
+        (CANDIDATE, "has flights 1, which `tidegate train` did not create"),
+        (IMPORTED, "has flights 1, which"),
         ({**OWN, "name": "wine"}, "has wine 1, which"),
         ("{", "has an artefact, which"),
         ([], "has an artefact, which"),
@@ -87,7 +87,7 @@ def test_an_empty_folder_and_its_own_artefact_are_overwritten(
 
 
 def test_the_command_names_the_existing_files_and_the_remedy(tmp_path: Path) -> None:
-    (tmp_path / artefact.MANIFEST).write_text(json.dumps(CHALLENGER))
+    (tmp_path / artefact.MANIFEST).write_text(json.dumps(CANDIDATE))
     done = CliRunner().invoke(app, ["train", "--out", str(tmp_path)])
     assert done.exit_code == 2
     assert done.stderr == (
