@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from support.elasticsearch_server import running as running_elasticsearch
+from support.wheel import Wheel, install
 
 
 @pytest.fixture(scope="module")
@@ -27,3 +28,9 @@ def store_settings(request: pytest.FixtureRequest) -> dict[str, Any]:
         "kind": "elasticsearch",
         "elasticsearch": {"url": request.getfixturevalue("elasticsearch_url")},
     }
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Wheel:
+    """Tidegate as `pip install` leaves it: no test that uses this one reads the checkout's code."""
+    return install(tmp_path_factory.mktemp("wheel"))

@@ -1,4 +1,4 @@
-"""`tidegate demo` at a terminal, as a person meets it."""
+"""`tidegate demo` at a terminal, installed from the wheel: in a folder that has no checkout."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import pty
 import re
 import select
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from support.running_stack import prepared
+from support.wheel import Wheel, working_directory
 
 pytestmark = pytest.mark.e2e
 
@@ -23,15 +23,21 @@ ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def test_the_demo_shows_the_main_job_and_stays_until_the_person_stops_it(
-    tmp_path: Path, artefact: Path
+    tmp_path: Path, artefact: Path, wheel: Wheel
 ) -> None:
+    with working_directory(tmp_path / "elsewhere") as folder:
+        demonstrate(folder, artefact, wheel)
+
+
+def demonstrate(folder: Path, artefact: Path, wheel: Wheel) -> None:
     # More replicas than the test machine may have processors would only make them slow to start.
-    stack = prepared(tmp_path, artefact, autoscaler={"tick_seconds": 2})
+    stack = prepared(folder, artefact, autoscaler={"tick_seconds": 2})
+    environment = wheel.environment(stack.environment)
     ours, theirs = pty.openpty()
     demo = subprocess.Popen(
-        [sys.executable, "-m", "tidegate", "demo"],
-        env={**stack.environment, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"},
-        cwd=tmp_path,
+        [wheel.tidegate, "demo"],
+        env={**environment, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"},
+        cwd=folder,
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -49,7 +55,9 @@ def test_the_demo_shows_the_main_job_and_stays_until_the_person_stops_it(
         if demo.poll() is None:
             os.killpg(demo.pid, 9)
             demo.wait()
-        stack.run("tidegate", "down")
+        subprocess.run(
+            [wheel.tidegate, "down"], cwd=folder, env=environment, timeout=120, check=False
+        )
         os.close(ours)
     assert code == 0, shown[-4000:]
     for expected in (
@@ -61,9 +69,9 @@ def test_the_demo_shows_the_main_job_and_stays_until_the_person_stops_it(
         "report.html",
     ):
         assert expected in shown
-    summary = json.loads((tmp_path / "runs" / "latest" / "summary.json").read_text())
+    summary = json.loads((folder / "runs" / "latest" / "summary.json").read_text())
     assert summary["response_p95_last_third_seconds"] <= 0.5
-    assert (tmp_path / "runs" / "latest" / "report.html").stat().st_size > 50_000
+    assert (folder / "runs" / "latest" / "report.html").stat().st_size > 50_000
 
 
 def read_until(terminal: int, text: str) -> str:

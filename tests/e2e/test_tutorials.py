@@ -1,14 +1,13 @@
-"""The tutorials "your own model" and "your own application", run command by command as they are written.
+"""The tutorials "your own model" and "your own application", run command by command as they are written,
+with Tidegate installed from its wheel.
 
 A block that begins with the comment `# name` becomes that file. The test replaces the ports of the text.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 from support.checkout import ROOT
 from support.ports import free_ports
 from support.running_stack import prepared
+from support.wheel import Wheel, working_directory
 
 pytestmark = pytest.mark.e2e
 
@@ -25,19 +25,17 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 # Commands that fail until the server is ready or the events are delivered.
 REPEATED = ("tidegate search", "tidegate trace", "curl")
 # Settings that the tutorial itself sets, or leaves at their default.
-OWN = ("TIDEGATE_CONFIG", "TIDEGATE_MODEL__PATH", "TIDEGATE_STACK__DATA_DIR")
+OWN = ("TIDEGATE_MODEL__PATH", "TIDEGATE_STACK__DATA_DIR")
 
 
 class Reader:
     """Does what a tutorial says, in an empty folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, wheel: Wheel) -> None:
         self.folder = folder
-        self.environment = dict(prepared(folder, folder).environment)
+        self.environment = wheel.environment(prepared(folder, folder).environment)
         for name in OWN:
             del self.environment[name]
-        programs = Path(sys.executable).parent
-        self.environment["PATH"] = f"{programs}:{os.environ['PATH']}"
         self.ports = {
             "8000": self.environment["TIDEGATE_GATEWAY__PORT"],
             "8100": str(free_ports(1)),
@@ -83,20 +81,15 @@ class Reader:
 
 
 @pytest.fixture
-def reader(tmp_path: Path) -> Iterator[Reader]:
-    reader = Reader(tmp_path)
-    yield reader
-    for server in reader.servers:
-        server.terminate()
-        server.wait(30)
-    subprocess.run(
-        ["tidegate", "down"],
-        cwd=tmp_path,
-        env=reader.environment,
-        executable=Path(sys.executable).parent / "tidegate",
-        timeout=120,
-        check=True,
-    )
+def reader(tmp_path: Path, wheel: Wheel) -> Iterator[Reader]:
+    with working_directory(tmp_path) as folder:
+        reader = Reader(folder, wheel)
+        yield reader
+        for server in reader.servers:
+            server.terminate()
+            server.wait(30)
+        down = [wheel.tidegate, "down"]
+        subprocess.run(down, cwd=folder, env=reader.environment, timeout=120, check=True)
 
 
 def test_your_own_model(reader: Reader) -> None:

@@ -51,7 +51,8 @@ def _program(name: str) -> Path:
     found = shutil.which(name) or shutil.which(name, path=cache_folder() / "prometheus")
     if found is None:
         raise PrometheusError(
-            f"there is no {name} on PATH and none in {cache_folder()}: run `scripts/prometheus install`"
+            f"no {name} on PATH or in {cache_folder()}: install Prometheus 2.42 or later and put it on PATH "
+            "(in a checkout of Tidegate, `scripts/prometheus install` installs it)"
         )
     return Path(found)
 

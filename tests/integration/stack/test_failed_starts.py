@@ -70,7 +70,7 @@ def test_a_missing_prometheus_is_told(tmp_path: Path, artefact: Path) -> None:
     stack = Stack(tmp_path, artefact, PATH="/nowhere", HOME=str(tmp_path))
     done = stack.run("up", "--detach")
     assert done.returncode == 1
-    assert "there is no prometheus" in done.stderr
+    assert "no prometheus on PATH" in done.stderr
     doctor = stack.run("doctor")
     assert doctor.returncode == 1
     assert "prometheus" in doctor.stdout
