@@ -1,7 +1,7 @@
 """The artefact: a folder with a trained model and its metadata.
 
 `manifest.json` carries the digest of every other file; loading refuses a file that differs. A folder is
-written beside its place and renamed into it, so that there is never half of one.
+written under a temporary name and then renamed, so that an incomplete one is never visible.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tidegate.os_errors import naming_path, os_error_message
-from tidegate.runtime.locks import exclusive_lock
+from tidegate.runtime.locks import temporary_lock
 from tidegate.service.model.features import Feature
 
 MANIFEST: Final = "manifest.json"
@@ -158,10 +158,10 @@ def refuse_foreign(out: Path) -> None:
 
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """Hold the exclusive lock of `out`; wait for it."""
+    """Wait for the exclusive lock of `out` and hold it inside the block."""
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
-    with exclusive_lock(out.parent / f".{out.name}.lock", wait_seconds=None):
+    with temporary_lock(out.parent / f".{out.name}.lock"):
         yield
 
 

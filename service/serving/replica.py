@@ -238,4 +238,6 @@ class Replica:
         except asyncio.CancelledError:
             # A thread cannot be cancelled, so the slot stays in use until it has finished.
             await asyncio.wait([work])
+            if (error := work.exception()) is not None:  # there is no response that reports it
+                log.exception("prediction failed after the client disconnected", exc_info=error)
             raise

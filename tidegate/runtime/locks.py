@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -49,6 +49,34 @@ def exclusive_lock(path: Path, wait_seconds: float | None = 0.0) -> Iterator[int
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def temporary_lock(path: Path) -> Iterator[None]:
+    """Wait for the lock of a file, hold it inside the block, and remove the file at the end.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    while True:
+        with exclusive_lock(path, wait_seconds=None) as descriptor:
+            # The previous holder may have removed the file after it was opened here: such a lock excludes
+            # nobody.
+            if not _is_open_file(descriptor, path):
+                continue
+            try:
+                yield
+            finally:
+                with suppress(OSError):
+                    path.unlink()
+            return
+
+
+def _is_open_file(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _lock(descriptor: int, path: Path, wait_seconds: float | None) -> None:

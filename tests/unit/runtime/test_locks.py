@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.runtime.locks import LockedError, exclusive_lock
+from tidegate.runtime.locks import LockedError, exclusive_lock, temporary_lock
 
 HOLD = """
 import sys
@@ -71,3 +71,33 @@ def test_a_waiting_process_gets_the_lock_when_the_other_one_is_killed(
     with exclusive_lock(path, seconds):
         assert other.wait(10) == -9
     timer.join()
+
+
+def test_a_temporary_lock_leaves_no_file_also_after_an_error(path: Path) -> None:
+    with temporary_lock(path):
+        assert path.exists()
+    assert not path.exists()
+    with pytest.raises(ZeroDivisionError), temporary_lock(path):
+        raise ZeroDivisionError
+    assert not path.exists()
+
+
+def test_a_temporary_lock_excludes_others_though_its_file_is_removed_at_the_end(path: Path) -> None:
+    inside, most, entered = 0, 0, 0
+
+    def enter() -> None:
+        nonlocal inside, most, entered
+        for _ in range(50):
+            with temporary_lock(path):
+                inside += 1
+                most = max(most, inside)
+                entered += 1
+                time.sleep(0.0002)
+                inside -= 1
+
+    threads = [threading.Thread(target=enter) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (most, entered) == (1, 200)

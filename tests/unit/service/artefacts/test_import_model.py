@@ -27,6 +27,7 @@ from tidegate.service.artefacts.import_model import (
     import_model,
     main,
 )
+from tidegate.service.artefacts.onnx_export import ExportError
 from tidegate.service.model import artefact
 from tidegate.service.model.features import Schema
 from tidegate.service.model.predictor import load_predictor
@@ -263,6 +264,13 @@ def test_a_shadow_is_converted_before_the_replicas_start_and_may_fail(
     assert f" in {tmp_path / 'data' / 'artefacts' / import_digest(shadow)}\n" in (
         capsys.readouterr().out
     )
+
+
+def test_a_failed_import_leaves_no_files(tmp_path: Path) -> None:
+    file = saved(tmp_path, "text", "not a model")
+    with pytest.raises(ExportError):
+        import_model(file, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == [file]
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_a_failure_keeps_the_old_artefact_and_leaves_no_temporary_files(tmp_path
     with pytest.raises(RuntimeError):
         fail_half_way()
     assert (artefact.load(out).path / artefact.ONNX).read_bytes() == b"good"
-    assert sorted(file.name for file in tmp_path.iterdir()) == [".toy.lock", "toy"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["toy"]
 
 
 HALF_WAY = """
@@ -122,7 +122,7 @@ def test_a_killed_training_leaves_no_artefact_and_the_next_one_removes_its_files
     with artefact.locked(out), artefact.staged(out) as folder:
         assert list(folder.iterdir()) == []
         write(folder)
-    assert sorted(file.name for file in tmp_path.iterdir()) == [".toy.lock", "toy"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["toy"]
 
 
 def test_a_file_that_is_no_graph_is_refused_by_name(tmp_path: Path) -> None:

@@ -127,16 +127,19 @@ async def test_a_client_that_disconnects_releases_its_slot(
 
 
 class HeldModel:
-    """Makes each prediction slow, and from `hold` on wait until `go`: as a model of minutes would."""
+    """Slows each prediction. Once `hold` is set, it blocks until `go` is set, then raises `error` if any."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.hold, self.go = threading.Event(), threading.Event()
+        self.error: Exception | None = None
         predict = Predictor.predict
 
         def held(predictor: Predictor, matrix: Matrix) -> Prediction:
             sleep(10 * INLINE_SECONDS)
             if self.hold.is_set():
                 self.go.wait(30)
+            if self.error is not None:
+                raise self.error
             return predict(predictor, matrix)
 
         patch.setattr(Predictor, "predict", held)
@@ -177,6 +180,29 @@ async def test_a_slot_is_in_use_until_its_thread_ends_after_a_disconnect(
     assert refused.status_code == 503
     assert {event["error"]["type"] for event in served.events()} == {"client_gone", "no_slot"}
     assert served.replica.recorder.statistics.batches == 0
+
+
+async def test_an_error_of_the_model_is_logged_after_a_disconnect(
+    serve: Serve, samples: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = HeldModel(monkeypatch)
+    async with serve(slots={"per_replica": 1}) as served:
+        model.hold.set()
+        body, leave = orjson.dumps({"instances": samples[:1]}), asyncio.Event()
+        working = asyncio.create_task(post(served, body, leave))
+        await until(lambda: served.replica.slots.busy == 1)
+        leave.set()
+        await until(lambda: working.cancelling() > 0)
+        model.error = ZeroDivisionError("a bug in the model")
+        model.go.set()
+        await asyncio.wait_for(working, 30)
+        message = "prediction failed after the client disconnected"
+        (logged,) = (event for event in served.events("app") if event["message"] == message)
+    (request,) = served.events()
+    assert logged["error"]["type"] == "ZeroDivisionError"
+    assert logged["error"]["message"] == "a bug in the model"
+    assert logged["trace"]["id"] == request["trace"]["id"]
+    assert request["error"]["type"] == "client_gone"
 
 
 async def test_an_unexpected_error_while_loading_fails_the_replica_and_is_logged(
