@@ -26,10 +26,10 @@ from pathlib import Path
 
 from integration.compose.project import SERVICE, Project, a_project, docker
 from tidegate.events.event import Origin
-from tidegate.resizer.compose.containers import read_container
+from tidegate.resizer.compose.containers import parse_container
 from tidegate.resizer.compose.engine import open_engine
-from tidegate.resizer.compose.observer import Place
-from tidegate.resizer.compose.operations import Workshop
+from tidegate.resizer.compose.observer import ComposeService
+from tidegate.resizer.compose.operations import ContainerOperations
 from tidegate.runtime.event_log import EventLog, StreamWriter
 
 RUNS = 5
@@ -64,15 +64,15 @@ def by_copies(project: Project) -> None:
 
 
 async def _copy(project: Project) -> None:
-    place = Place(project.name, SERVICE)
+    service = ComposeService(project.name, SERVICE)
     origin = Origin("bench", "0", "local", "bench", "default")
     event_log = EventLog(StreamWriter(io.BytesIO()), origin)
     async with open_engine(SOCKET) as engine:
         await engine.choose_version()
-        (found,) = await engine.replicas(place.project, place.service)
-        workshop = Workshop(engine, place, event_log, 30.0)
-        template = read_container(found)
-        await asyncio.gather(*(workshop.make(template, number) for number in range(2, 6)))
+        (found,) = await engine.replicas(service.project, service.name)
+        operations = ContainerOperations(engine, service, event_log, 30.0)
+        template = parse_container(found)
+        await asyncio.gather(*(operations.create(template, number) for number in range(2, 6)))
 
 
 def same_folder(project: Project) -> Path:

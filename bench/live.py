@@ -57,7 +57,7 @@ POLICIES: Final = ("sloq", "hpa:inflight=0.7,tick=15")
 DEVICE: Final = {"light_seconds": 0.2, "medium_seconds": 0.4, "heavy_seconds": 0.6}
 SYSTEM: Final = System(slots=2, slo_seconds=1.2, bounds=Bounds(1, 6), start=1)
 # As many as `surge` may lend a replica, by its own `most_factor`; the others leave slots alone.
-MOST_SLOTS: Final = 2 * SYSTEM.slots
+MAX_SLOTS: Final = 2 * SYSTEM.slots
 SEEDS: Final = 20
 TOLERATED: Final = 0.2
 
@@ -125,7 +125,7 @@ def settings() -> dict[str, dict[str, object]]:
     """Those of the stack, as `SYSTEM` has them."""
     return {
         "device": {"simulated": True, **DEVICE},
-        "slots": {"per_replica": SYSTEM.slots, "max": MOST_SLOTS},
+        "slots": {"per_replica": SYSTEM.slots, "max": MAX_SLOTS},
         "slo": {"latency_seconds": SYSTEM.slo_seconds, "latency_quantile": SYSTEM.slo_quantile},
         "replicas": {"start": SYSTEM.start, "min": SYSTEM.bounds.min, "max": SYSTEM.bounds.max},
     }

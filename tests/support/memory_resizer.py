@@ -1,4 +1,4 @@
-"""A resizer in memory, for what stands in front of one."""
+"""A resizer in memory, for tests of its clients and servers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tidegate.resizer.contract import Lends, Replica, ReplicaStatus, ResizeRefus
 
 @dataclass
 class MemoryResizer:
-    """Replicas that are numbers; every one is ready at once."""
+    """A resizer whose replicas are ready at once."""
 
     count: int = 1
-    least: int = 1
-    most: int = 6
+    min_replicas: int = 1
+    max_replicas: int = 6
     slots: int | None = None
     lends: Lends = "slots"
     asked: list[int] = field(default_factory=list)
@@ -34,8 +34,10 @@ class MemoryResizer:
         )
 
     async def resize(self, desired: int, slots: int | None = None) -> ReplicaStatus:
-        if not self.least <= desired <= self.most:
-            raise ResizeRefusedError(f"{desired} is outside [{self.least}, {self.most}]")
+        if not self.min_replicas <= desired <= self.max_replicas:
+            raise ResizeRefusedError(
+                f"{desired} is outside [{self.min_replicas}, {self.max_replicas}]"
+            )
         self.asked.append(desired)
         self.slots_asked.append(slots)
         self.count = desired

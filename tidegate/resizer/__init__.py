@@ -1,1 +1,1 @@
-"""The only part that may start or stop replicas."""
+"""The resizer: the only component that starts and stops replicas."""

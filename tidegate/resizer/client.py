@@ -1,4 +1,4 @@
-"""A resizer that is somewhere else: the client of `tidegate.resizer.server`."""
+"""The client of `tidegate.resizer.server`."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ ERROR_BYTES: Final = 200
 _SECONDS: Final = re.compile("[0-9]{1,9}")
 
 
-class _ErrorAnswer(BaseModel):
+class _ErrorResponse(BaseModel):
     error: str
 
 
 class ResizerClient:
-    """Asks the resizer at an address. It holds no connection, so there is nothing to close.
+    """A client of the resizer at an address. It keeps no connection, so it needs no close.
 
-    Each call opens its own connection: there are two in a tick of seconds, and a resizer that was
-    restarted, or whose folder was made anew, is found again at once.
+    Each call opens its own connection: a tick of seconds makes two, and a resizer that was restarted, or
+    whose folder was recreated, is found again at once.
     """
 
     def __init__(self, address: str, *, token: str = "", timeout_seconds: float = 2.0) -> None:
-        """Take note of where it is.
+        """Check and store the address.
 
         Args:
             address: `unix:PATH` or `http://HOST:PORT`.
@@ -48,7 +48,7 @@ class ResizerClient:
             timeout_seconds: how long one call may take.
 
         Raises:
-            ValueError: the address is of neither form, or the token cannot be sent.
+            ValueError: the address has neither form, or the token cannot be sent.
         """
         self.address = address
         self._socket: Path | None = None
@@ -68,20 +68,20 @@ class ResizerClient:
         """The replicas now.
 
         Raises:
-            ResizerUnavailableError: the resizer cannot be reached, or did not answer as one.
+            ResizerUnavailableError: the resizer cannot be reached, or its response is invalid.
         """
         return await self._call("GET", None)
 
     async def resize(self, desired: int, slots: int | None = None) -> ReplicaStatus:
-        """Ask for a number of replicas, and of slots in each.
+        """Request a number of replicas, and of slots in each.
 
         Raises:
-            ResizeRefusedError: a number is outside its bounds, or slots cannot be set.
+            ResizeRefusedError: a number is out of bounds, or slots cannot be set.
             ResizeLimitedError: replicas were removed too often.
-            ResizerUnavailableError: the resizer cannot be reached, or did not answer as one.
+            ResizerUnavailableError: the resizer cannot be reached, or its response is invalid.
         """
-        wanted = {"desired": desired} if slots is None else {"desired": desired, "slots": slots}
-        return await self._call("PUT", wanted)
+        body = {"desired": desired} if slots is None else {"desired": desired, "slots": slots}
+        return await self._call("PUT", body)
 
     async def _call(self, method: str, body: dict[str, Any] | None) -> ReplicaStatus:
         try:
@@ -89,12 +89,14 @@ class ResizerClient:
                 self._session() as session,
                 session.request(
                     method, self._url, json=body, headers=self._headers, allow_redirects=False
-                ) as answer,
+                ) as response,
             ):
-                retry_after = answer.headers.get("Retry-After", "")
-                return _read(answer.status, await answer.read(), retry_after)
+                retry_after = response.headers.get("Retry-After", "")
+                return _parse(response.status, await response.read(), retry_after)
         except TimeoutError as error:
-            raise ResizerUnavailableError(f"the resizer at {self.address} is too slow") from error
+            raise ResizerUnavailableError(
+                f"the resizer at {self.address} does not respond in time"
+            ) from error
         except (aiohttp.ClientError, OSError) as error:
             raise ResizerUnavailableError(
                 f"the resizer at {self.address} cannot be reached: {_reason(error)}"
@@ -115,37 +117,37 @@ class ResizerClient:
 def _is_http(address: str) -> bool:
     try:
         parts = urlsplit(address)
-        # Reading the port is what checks it.
+        # Reading the port validates it.
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
 
 
-def _read(code: int, body: bytes, retry_after: str) -> ReplicaStatus:
+def _parse(code: int, body: bytes, retry_after: str) -> ReplicaStatus:
     if code == 409:
         raise ResizeRefusedError(_error_text(body))
     if code == 429:
-        # The only one that we send is a whole number of seconds, below 1,000.
+        # The server sends a whole number of seconds, below 1,000.
         seconds = float(retry_after) if _SECONDS.fullmatch(retry_after) else 0.0
         raise ResizeLimitedError(f"the resizer refused: {_error_text(body)}", seconds)
     if code != 200:
-        raise ResizerUnavailableError(f"the resizer answered {code}: {_error_text(body)}")
+        raise ResizerUnavailableError(f"the resizer responded with {code}: {_error_text(body)}")
     try:
         return ReplicaStatus.model_validate_json(body)
     except ValidationError as error:
         raise ResizerUnavailableError(
-            f"the resizer's answer cannot be read: {_error_text(body)}"
+            f"the response of the resizer cannot be read: {_error_text(body)}"
         ) from error
 
 
 def _error_text(body: bytes) -> str:
     try:
-        return _ErrorAnswer.model_validate_json(body).error
+        return _ErrorResponse.model_validate_json(body).error
     except ValidationError:
-        return body[:ERROR_BYTES].decode(errors="replace").strip() or "nothing"
+        return body[:ERROR_BYTES].decode(errors="replace").strip() or "an empty body"
 
 
 def _reason(error: Exception) -> str:
-    """Always the same words for the same cause; aiohttp's own may name a descriptor's number."""
+    """The same text for the same cause; the text of aiohttp may contain a file descriptor."""
     number = getattr(error, "errno", None)
     return os.strerror(number) if number else type(error).__name__

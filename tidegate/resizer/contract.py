@@ -1,4 +1,4 @@
-"""The contract of a resizer: how many replicas there are, and how many there should be."""
+"""The contract of a resizer: the present replicas and the desired number."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tidegate.settings import Replicas
 
-SLOTS_ARE_FIXED: Final = "the slots of a replica cannot be set: see slots.max"
+FIXED_SLOTS_MESSAGE: Final = "the slots of a replica cannot be set: see slots.max"
 
 ReplicaState = Literal["starting", "ready", "draining", "failed"]
 Lends = Literal["slots", "cpu"]
@@ -26,10 +26,10 @@ class Replica(BaseModel):
 
 
 class ReplicaStatus(BaseModel):
-    """The answer of `GET /replicas`; `running` counts ready and starting ones.
+    """The response of `GET /replicas`; `running` counts ready and starting replicas.
 
-    `slots` are those that were asked for in each replica; None where they cannot be set. `lends` is what a
-    replica with more of them has more of: slots, or CPU for those that it has.
+    `slots` is the requested number in each replica; None if slots cannot be set. `lends` says what a higher
+    number changes: the slots, or the CPU for the existing slots.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -43,15 +43,15 @@ class ReplicaStatus(BaseModel):
 
 
 class ResizeRefusedError(ValueError):
-    """A number is outside its bounds, or slots cannot be set. Its text says which and why."""
+    """A number is out of bounds, or slots cannot be set. The text says which and why."""
 
 
 class ResizerUnavailableError(RuntimeError):
-    """The resizer cannot be reached, or cannot say how it stands. Trying again later is right."""
+    """The resizer cannot be reached, or does not know the state of its replicas. Try again later."""
 
 
 class ResizeLimitedError(ResizerUnavailableError):
-    """Replicas were removed too often. Its text says how often they may be.
+    """Replicas were removed too often. The text states the limit.
 
     Attributes:
         retry_after_seconds: when to try again.
@@ -63,37 +63,39 @@ class ResizeLimitedError(ResizerUnavailableError):
 
 
 class Resizer(Protocol):
-    """What the HTTP face (`GET` and `PUT /replicas`) is a face of."""
+    """The interface behind the HTTP API (`GET` and `PUT /replicas`)."""
 
     async def status(self) -> ReplicaStatus:
         """The replicas now."""
         ...
 
     async def resize(self, desired: int, slots: int | None = None) -> ReplicaStatus:
-        """Ask for a number of replicas, and of slots in each; returns at once, the change follows.
+        """Request a number of replicas, and of slots in each; returns before the change is complete.
 
         Args:
-            desired: replicas.
-            slots: of each one; None leaves them as they are.
+            desired: the number of replicas.
+            slots: the slots of each; None leaves them unchanged.
 
         Raises:
-            ResizeRefusedError: a number is outside its bounds, or slots cannot be set; nothing is changed.
+            ResizeRefusedError: a number is out of bounds, or slots cannot be set; nothing is changed.
             ResizeLimitedError: replicas were removed too often; nothing is changed.
         """
         ...
 
 
-def refuse_outside(desired: int, replicas: Replicas, slots: int | None, most: int | None) -> None:
-    """Refuse what is outside the bounds of the settings.
+def check_bounds(
+    desired: int, replicas: Replicas, slots: int | None, max_slots: int | None
+) -> None:
+    """Check a request against the bounds in the settings.
 
     Args:
-        desired: replicas that are asked for.
-        replicas: their bounds.
-        slots: of each that are asked for, if any.
-        most: as many as there may be; None if they cannot be set.
+        desired: the requested number of replicas.
+        replicas: its bounds.
+        slots: the requested slots of each, if any.
+        max_slots: the maximum of slots; None if slots cannot be set.
 
     Raises:
-        ResizeRefusedError: its text says what is outside of what.
+        ResizeRefusedError: a number is out of bounds. The text says which.
     """
     if not replicas.min <= desired <= replicas.max:
         raise ResizeRefusedError(
@@ -102,7 +104,7 @@ def refuse_outside(desired: int, replicas: Replicas, slots: int | None, most: in
         )
     if slots is None:
         return
-    if most is None:
-        raise ResizeRefusedError(SLOTS_ARE_FIXED)
-    if not 1 <= slots <= most:
-        raise ResizeRefusedError(f"{slots} slots are outside [1, {most}]: see slots.max")
+    if max_slots is None:
+        raise ResizeRefusedError(FIXED_SLOTS_MESSAGE)
+    if not 1 <= slots <= max_slots:
+        raise ResizeRefusedError(f"{slots} slots are outside [1, {max_slots}]: see slots.max")

@@ -1,7 +1,7 @@
-"""A limit on how often replicas are removed.
+"""A rate limit on the removal of replicas.
 
-A client that asks for the most and the fewest replicas in turn stops replicas that work, and starts others
-that load a model first. More replicas are always granted: they are bounded by `replicas.max`, and only as
+A client that alternates between the maximum and the minimum stops working replicas and starts others, which
+load a model first. Requests for more replicas are always granted: `replicas.max` bounds them, and only as
 many can be added again as were removed.
 """
 
@@ -13,46 +13,46 @@ from typing import Final
 
 from tidegate.resizer.contract import ReplicaStatus, ResizeLimitedError, Resizer
 
-# From the most to the fewest replicas four times in a row: a person who tries something out.
+# From the maximum to the minimum four times in a row: a person who tries something out.
 BURST: Final = 4
-# Twice what an autoscaler removes that goes down by a quarter each 30 s and up at once.
+# Twice the rate of an autoscaler that removes a quarter each 30 s and scales up at once.
 PER_MINUTE: Final = 2
-LEAST_PER_MINUTE: Final = 6
+MIN_PER_MINUTE: Final = 6
 
 
 @dataclass(slots=True)
-class LimitedResizer:
-    """A resizer that removes replicas no more often than a token bucket allows, one token a replica.
+class RateLimitedResizer:
+    """A resizer that limits the removal of replicas by a token bucket, one token per replica.
 
     Attributes:
-        inner: what resizes.
-        most: `replicas.max`.
-        clock: in seconds, on a clock that only goes forward.
+        inner: the resizer that is limited.
+        max_replicas: `replicas.max`.
+        clock: seconds on a monotonic clock.
     """
 
     inner: Resizer
-    most: int
+    max_replicas: int
     clock: Callable[[], float]
     _tokens: float = field(init=False)
-    _filled: float = field(init=False)
+    _refilled_at: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self._tokens, self._filled = self._burst, self.clock()
+        self._tokens, self._refilled_at = self._burst, self.clock()
 
     async def status(self) -> ReplicaStatus:
         """The replicas now."""
         return await self.inner.status()
 
     async def resize(self, desired: int, slots: int | None = None) -> ReplicaStatus:
-        """Ask the inner resizer, if this removes no more replicas than may be removed now.
+        """Pass the request to the inner resizer if the limit allows the removal.
 
         Raises:
-            ResizeLimitedError: it does.
-            ResizeRefusedError: as the inner one.
-            ResizerUnavailableError: as the inner one.
+            ResizeLimitedError: the limit does not allow it.
+            ResizeRefusedError: from the inner resizer.
+            ResizerUnavailableError: from the inner resizer.
         """
         removed = max(0, (await self.inner.status()).desired - desired)
-        self._fill()
+        self._refill()
         missing = min(removed, self._burst) - self._tokens
         if removed and missing > 0:
             raise ResizeLimitedError(
@@ -60,19 +60,19 @@ class LimitedResizer:
                 " each minute",
                 60 * missing / self._per_minute,
             )
-        answer = await self.inner.resize(desired, slots)
+        status = await self.inner.resize(desired, slots)
         self._tokens -= removed
-        return answer
+        return status
 
-    def _fill(self) -> None:
+    def _refill(self) -> None:
         now = self.clock()
-        gained = (now - self._filled) * self._per_minute / 60
-        self._tokens, self._filled = min(self._burst, self._tokens + gained), now
+        gained = (now - self._refilled_at) * self._per_minute / 60
+        self._tokens, self._refilled_at = min(self._burst, self._tokens + gained), now
 
     @property
     def _burst(self) -> int:
-        return BURST * self.most
+        return BURST * self.max_replicas
 
     @property
     def _per_minute(self) -> int:
-        return max(LEAST_PER_MINUTE, PER_MINUTE * self.most)
+        return max(MIN_PER_MINUTE, PER_MINUTE * self.max_replicas)

@@ -1,7 +1,7 @@
-"""The HTTP face of any resizer: `GET /replicas` and `PUT /replicas {"desired": n, "slots": k}`.
+"""The HTTP API of a resizer: `GET /replicas` and `PUT /replicas {"desired": n, "slots": k}`.
 
-Over a Unix socket the file's mode says who may come in; over TCP a bearer token does. `GET /live` is for
-health checks: it needs no token, and says only whether the resizer knows its replicas.
+The mode of the file protects a Unix socket, a bearer token protects TCP. `GET /live` is for health checks:
+it needs no token, and reports only whether the resizer knows its replicas.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ BODY_BYTES: Final = 65_536
 SHUTDOWN_SECONDS: Final = 2.0
 LIVE_PATH: Final = "/live"
 METRICS_PATH: Final = "/metrics"
-# What changes nothing and tells no secret needs no token.
-OPEN_PATHS: Final = frozenset({LIVE_PATH, METRICS_PATH})
+# These paths are read-only and reveal no secret, so they need no token.
+PUBLIC_PATHS: Final = frozenset({LIVE_PATH, METRICS_PATH})
 TOKEN: Final = web.AppKey("token", str)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class ResizeRequest(BaseModel):
-    """The body of `PUT /replicas`; slots that are left out stay as they are."""
+    """The body of `PUT /replicas`; without `slots` they stay unchanged."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -46,27 +46,27 @@ class ResizeRequest(BaseModel):
 
 
 def make_app(resizer: Resizer, *, token: str = "") -> web.Application:
-    """The application, to which more routes may be added before it is served.
+    """Create the application; more routes may be added before it is served.
 
     Args:
-        resizer: what it is a face of.
-        token: every request but a health check must carry it as `Authorization: Bearer <token>`, if not
-            empty.
+        resizer: handles the requests.
+        token: if not empty, every request except a health check must send it as
+            `Authorization: Bearer <token>`.
     """
 
     async def get_replicas(request: web.Request) -> web.Response:
         del request
-        return _status(await resizer.status())
+        return _status_response(await resizer.status())
 
     async def put_replicas(request: web.Request) -> web.Response:
         try:
-            wanted = ResizeRequest.model_validate_json(await request.read())
+            body = ResizeRequest.model_validate_json(await request.read())
         except ValidationError as error:
-            return _error(400, _explain(error))
+            return _error_response(400, _validation_text(error))
         try:
-            return _status(await resizer.resize(wanted.desired, wanted.slots))
+            return _status_response(await resizer.resize(body.desired, body.slots))
         except ResizeRefusedError as error:
-            return _error(409, str(error))
+            return _error_response(409, str(error))
 
     async def get_live(request: web.Request) -> web.Response:
         del request
@@ -83,11 +83,11 @@ def make_app(resizer: Resizer, *, token: str = "") -> web.Application:
 
 @asynccontextmanager
 async def serve_unix(app: web.Application, path: Path) -> AsyncIterator[None]:
-    """Serve on a Unix socket of mode 0600 at `path` (of any length) inside the block.
+    """Serve on a Unix socket of mode 0600 at `path`, which may have any length.
 
     Raises:
         AddressInUseError: another process listens there, or the path is not a socket.
-        OSError: the socket cannot be made.
+        OSError: the socket cannot be created.
     """
     with unix_listener(path) as listener:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
@@ -101,10 +101,10 @@ async def serve_unix(app: web.Application, path: Path) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def serve_tcp(app: web.Application, host: str, port: int) -> AsyncIterator[None]:
-    """Serve on TCP inside the block.
+    """Serve on TCP.
 
     Raises:
-        ValueError: the app was made without a token; then only a Unix socket is safe.
+        ValueError: the application has no token, so only a Unix socket is safe.
         CannotStartError: the port is taken.
     """
     if not app[TOKEN]:
@@ -118,43 +118,44 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
     try:
         return await handler(request)
     except ResizeLimitedError as error:
-        answer = _error(429, str(error))
-        answer.headers["Retry-After"] = str(math.ceil(error.retry_after_seconds))
-        return answer
+        response = _error_response(429, str(error))
+        response.headers["Retry-After"] = str(math.ceil(error.retry_after_seconds))
+        return response
     except ResizerUnavailableError as error:
-        return _error(503, str(error))
+        return _error_response(503, str(error))
     except web.HTTPException as error:
-        answer = _error(error.status, error.reason)
+        response = _error_response(error.status, error.reason)
         if "Allow" in error.headers:
-            answer.headers["Allow"] = error.headers["Allow"]
-        return answer
+            response.headers["Allow"] = error.headers["Allow"]
+        return response
 
 
 @web.middleware
 async def _require_token(request: web.Request, handler: Handler) -> web.StreamResponse:
     token = request.app[TOKEN]
-    if token and request.path not in OPEN_PATHS:
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        # A header may hold any bytes; compare_digest takes text of ASCII only.
-        same = hmac.compare_digest(
-            given.strip().encode(errors="surrogateescape"), token.encode(errors="surrogateescape")
+    if token and request.path not in PUBLIC_PATHS:
+        scheme, _, presented = request.headers.get("Authorization", "").partition(" ")
+        # A header may contain any bytes; compare_digest accepts text only if it is ASCII.
+        matches = hmac.compare_digest(
+            presented.strip().encode(errors="surrogateescape"),
+            token.encode(errors="surrogateescape"),
         )
-        if scheme.lower() != "bearer" or not same:
-            answer = _error(401, "the token is missing or wrong")
-            answer.headers["WWW-Authenticate"] = "Bearer"
-            return answer
+        if scheme.lower() != "bearer" or not matches:
+            response = _error_response(401, "the token is missing or wrong")
+            response.headers["WWW-Authenticate"] = "Bearer"
+            return response
     return await handler(request)
 
 
-def _status(status: ReplicaStatus) -> web.Response:
+def _status_response(status: ReplicaStatus) -> web.Response:
     return web.Response(body=status.model_dump_json().encode(), content_type="application/json")
 
 
-def _error(code: int, text: str) -> web.Response:
+def _error_response(code: int, text: str) -> web.Response:
     return web.json_response({"error": text}, status=code)
 
 
-def _explain(error: ValidationError) -> str:
+def _validation_text(error: ValidationError) -> str:
     return "; ".join(
         f"{'.'.join(map(str, item['loc'])) or 'body'}: {item['msg']}"
         for item in error.errors(include_url=False)

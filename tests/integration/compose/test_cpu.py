@@ -89,7 +89,7 @@ def test_a_service_without_a_limit_is_refused_with_the_reason(
     with running_resizer(project.name, tmp_path, **MAY_LEND) as resizer:
         until(lambda: resizer.has(1))
         assert resizer.call()["slots"] is None
-        assert "has no limit of it to lend more of" in refusal(resizer, 4)
+        assert "has no CPU limit that could be raised" in refusal(resizer, 4)
     with running_resizer(project.name, tmp_path) as resizer:
         assert "cannot be set: see slots.max" in refusal(resizer, 4)
 

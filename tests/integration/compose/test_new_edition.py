@@ -26,7 +26,7 @@ def ready(project: Project) -> set[str]:
 
 
 def new(project: Project) -> set[str]:
-    """Those of the new edition."""
+    """Those of the new definition."""
     return {
         name
         for name, one in project.containers().items()

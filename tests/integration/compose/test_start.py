@@ -125,7 +125,7 @@ def test_as_a_service_it_needs_no_capability_and_finds_its_project(project: Proj
 
 def test_without_any_replica_it_does_not_start(project: Project, tmp_path: Path) -> None:
     assert resizer_that_stops(project.name, tmp_path) == (
-        f"resizer: resizer.service: project {project.name} has no container of a service model; "
+        f"resizer: resizer.service: project {project.name} has no container of service model; "
         "start it first: docker compose up --detach model\n"
     )
 
@@ -136,7 +136,7 @@ def test_a_name_and_a_port_in_the_way_are_both_named(project: Project, tmp_path:
     project.run("up", "--detach", "model")
     assert resizer_that_stops(project.name, tmp_path) == (
         "resizer: service model can have one replica only, because its definition has "
-        f"container_name: {name} and ports: host port {port} for 8000/tcp: take them out of the "
+        f"container_name: {name} and ports: host port {port} for 8000/tcp: remove them from the "
         "Compose file\n"
     )
 
@@ -144,7 +144,9 @@ def test_a_name_and_a_port_in_the_way_are_both_named(project: Project, tmp_path:
 def test_outside_of_a_project_it_does_not_start(docker_engine: str, tmp_path: Path) -> None:
     del docker_engine
     said = resizer_that_stops("", tmp_path)
-    assert said.startswith("resizer: this does not run in a container of this Docker engine")
+    assert said.startswith(
+        "resizer: this process does not run in a container of this Docker engine"
+    )
 
 
 def test_a_port_that_is_taken_is_named(project: Project, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ THREE = replace(ONE, in_system=4.2)
 class Room(MemoryResizer):
     """A resizer that may be away or deaf, and a Prometheus that says `reading`."""
 
-    most: int = 10
+    max_replicas: int = 10
     away: bool = False
     deaf: bool = False
     reading: Reading = ONE
@@ -41,8 +41,8 @@ class Room(MemoryResizer):
         self.slots_asked.append(slots)
         if self.deaf:
             raise ResizerUnavailableError("deaf")
-        if desired > self.most:
-            raise ResizeRefusedError(f"at most {self.most}")
+        if desired > self.max_replicas:
+            raise ResizeRefusedError(f"at most {self.max_replicas}")
         self.count = desired
         self.slots = slots or self.slots
         return await self.status()

@@ -1,4 +1,4 @@
-"""What the resizer's tests share."""
+"""Fixtures of the resizer's tests."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The resizer's client: what it makes of every answer, and of none."""
+"""The resizer's client: how it handles each response, and none."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ from tidegate.resizer.server import make_app, serve_unix
 async def answering(
     code: int, body: bytes, headers: dict[str, str] | None = None
 ) -> AsyncIterator[ResizerClient]:
-    """A client of something that gives the same answer to everything."""
+    """A client of a server that sends the same response to every request."""
 
     async def answer(request: web.Request) -> web.Response:
         del request
@@ -32,7 +32,7 @@ async def answering(
         yield ResizerClient(str(server.make_url("/")), token="t")
 
 
-async def test_it_speaks_with_the_server_over_a_unix_socket(resizer: Any, tmp_path: Path) -> None:
+async def test_requests_over_a_unix_socket(resizer: Any, tmp_path: Path) -> None:
     path = tmp_path / "control.sock"
     async with serve_unix(make_app(resizer), path):
         client = ResizerClient(f"unix:{path}")
@@ -41,14 +41,14 @@ async def test_it_speaks_with_the_server_over_a_unix_socket(resizer: Any, tmp_pa
         assert await client.status() == await resizer.status()
 
 
-async def test_a_refusal_is_told_in_the_servers_words(resizer: Any, tmp_path: Path) -> None:
+async def test_a_refusal_has_the_text_of_the_server(resizer: Any, tmp_path: Path) -> None:
     path = tmp_path / "control.sock"
     async with serve_unix(make_app(resizer), path):
         with pytest.raises(ResizeRefusedError, match=r"^7 is outside \[1, 6\]$"):
             await ResizerClient(f"unix:{path}").resize(7)
 
 
-async def test_a_resizer_that_comes_back_is_found_again(resizer: Any, tmp_path: Path) -> None:
+async def test_a_restarted_resizer_is_found_again(resizer: Any, tmp_path: Path) -> None:
     path = tmp_path / "run" / "control.sock"
     client = ResizerClient(f"unix:{path}")
     for _ in range(2):
@@ -60,38 +60,38 @@ async def test_a_resizer_that_comes_back_is_found_again(resizer: Any, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("code", "body", "said"),
+    ("code", "body", "message"),
     [
-        (401, b'{"error": "the token is wrong"}', "answered 401: the token is wrong"),
-        (500, b"oops", "answered 500: oops"),
-        (503, b"", "answered 503: nothing"),
-        (500, b"x" * 5000, f"answered 500: {'x' * 200}$"),
-        (200, b"hello", "answer cannot be read: hello"),
-        (200, b'{"desired": 1}', "answer cannot be read"),
-        (200, b"\xff", "answer cannot be read"),
+        (401, b'{"error": "the token is wrong"}', "responded with 401: the token is wrong"),
+        (500, b"oops", "responded with 500: oops"),
+        (503, b"", "responded with 503: an empty body"),
+        (500, b"x" * 5000, f"responded with 500: {'x' * 200}$"),
+        (200, b"hello", "response of the resizer cannot be read: hello"),
+        (200, b'{"desired": 1}', "response of the resizer cannot be read"),
+        (200, b"\xff", "response of the resizer cannot be read"),
     ],
 )
-async def test_any_other_answer_is_a_resizer_that_is_away(
-    code: int, body: bytes, said: str
+async def test_any_other_response_means_that_the_resizer_is_unavailable(
+    code: int, body: bytes, message: str
 ) -> None:
     async with answering(code, body) as client:
-        with pytest.raises(ResizerUnavailableError, match=said):
+        with pytest.raises(ResizerUnavailableError, match=message):
             await client.status()
 
 
-async def test_it_follows_no_redirect() -> None:
+async def test_redirects_are_not_followed() -> None:
     async with answering(302, b"", {"Location": "http://127.0.0.1:1/replicas"}) as client:
-        with pytest.raises(ResizerUnavailableError, match="answered 302"):
+        with pytest.raises(ResizerUnavailableError, match="responded with 302"):
             await client.resize(2)
 
 
-async def test_a_resizer_that_is_not_there_is_away() -> None:
+async def test_a_refused_connection_means_that_the_resizer_is_unavailable() -> None:
     address = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(ResizerUnavailableError, match=f"{address} cannot be reached: Connection"):
         await ResizerClient(address).status()
 
 
-async def test_a_resizer_that_hangs_up_is_away() -> None:
+async def test_a_closed_connection_means_that_the_resizer_is_unavailable() -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         del reader
         writer.close()
@@ -103,7 +103,7 @@ async def test_a_resizer_that_hangs_up_is_away() -> None:
             await ResizerClient(f"http://127.0.0.1:{port}").status()
 
 
-async def test_a_resizer_that_is_too_slow_is_away(resizer: Any, tmp_path: Path) -> None:
+async def test_a_slow_resizer_is_unavailable(resizer: Any, tmp_path: Path) -> None:
     never = asyncio.Event()
 
     async def status() -> None:
@@ -112,7 +112,7 @@ async def test_a_resizer_that_is_too_slow_is_away(resizer: Any, tmp_path: Path) 
     resizer.status = status
     path = tmp_path / "control.sock"
     async with serve_unix(make_app(resizer), path):
-        with pytest.raises(ResizerUnavailableError, match="is too slow"):
+        with pytest.raises(ResizerUnavailableError, match="does not respond in time"):
             await ResizerClient(f"unix:{path}", timeout_seconds=0.05).status()
 
 
@@ -128,12 +128,12 @@ async def test_a_resizer_that_is_too_slow_is_away(resizer: Any, tmp_path: Path) 
         "http://h:99999",
     ],
 )
-def test_an_address_that_is_none_is_refused_at_once(address: str) -> None:
+def test_an_invalid_address_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match=r"is neither unix:PATH nor http://HOST:PORT"):
         ResizerClient(address)
 
 
 @pytest.mark.parametrize("token", ["two\nlines", "schlüssel"])
-def test_a_token_that_cannot_be_sent_is_refused_at_once(token: str) -> None:
+def test_a_token_that_cannot_be_sent_is_refused(token: str) -> None:
     with pytest.raises(ValueError, match="printable ASCII"):
         ResizerClient("unix:x", token=token)

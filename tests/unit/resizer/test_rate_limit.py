@@ -1,4 +1,4 @@
-"""How often replicas may be removed: who meets the limit, and who does not."""
+"""The rate limit on the removal of replicas."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from support.memory_resizer import MemoryResizer
 from tidegate.resizer.client import ResizerClient
 from tidegate.resizer.contract import ResizeLimitedError, ResizeRefusedError
-from tidegate.resizer.rate_limit import LimitedResizer
+from tidegate.resizer.rate_limit import RateLimitedResizer
 from tidegate.resizer.server import make_app, serve_unix
 
 HOUR = 3600
@@ -25,40 +25,40 @@ class Clock:
         return self.now
 
 
-@pytest.mark.parametrize("most", [1, 2, 6, 64])
-async def test_an_autoscaler_that_goes_down_by_a_quarter_each_30_s_and_up_at_once_is_never_hindered(
-    most: int,
+@pytest.mark.parametrize("max_replicas", [1, 2, 6, 64])
+async def test_an_autoscaler_that_removes_a_quarter_each_30_s_and_scales_up_at_once_is_never_limited(
+    max_replicas: int,
 ) -> None:
     clock = Clock()
-    inner = MemoryResizer(count=most, least=0, most=most)
-    resizer = LimitedResizer(inner, most, clock)
+    inner = MemoryResizer(count=max_replicas, min_replicas=0, max_replicas=max_replicas)
+    resizer = RateLimitedResizer(inner, max_replicas, clock)
     while clock.now < HOUR:
-        # The most that it can remove in an hour: as soon as it has gone down, all are needed again.
+        # The maximum that it can remove in an hour: after each scale-in, all replicas are needed again.
         for _ in range(2):
             clock.now += 30
             await resizer.resize(inner.count - math.ceil(inner.count / 4))
-        await resizer.resize(most)
+        await resizer.resize(max_replicas)
 
 
-@pytest.mark.parametrize("most", [1, 6, 64])
-async def test_a_person_may_go_from_the_most_to_the_fewest_and_back_four_times_in_a_row(
-    most: int,
+@pytest.mark.parametrize("max_replicas", [1, 6, 64])
+async def test_four_changes_from_the_maximum_to_the_minimum_and_back_are_allowed(
+    max_replicas: int,
 ) -> None:
-    inner = MemoryResizer(count=most, least=0, most=most)
-    resizer = LimitedResizer(inner, most, Clock())
+    inner = MemoryResizer(count=max_replicas, min_replicas=0, max_replicas=max_replicas)
+    resizer = RateLimitedResizer(inner, max_replicas, Clock())
     for _ in range(4):
         await resizer.resize(0)
-        await resizer.resize(most)
+        await resizer.resize(max_replicas)
     with pytest.raises(ResizeLimitedError):
-        await resizer.resize(most - 1)
-    # Whatever was removed, more replicas and other slots are always to be had.
-    assert (await resizer.resize(most, 3)).slots == 3
+        await resizer.resize(max_replicas - 1)
+    # More replicas and other slots are always granted.
+    assert (await resizer.resize(max_replicas, 3)).slots == 3
 
 
-async def test_a_number_that_flaps_each_second_stops_twelve_replicas_a_minute_and_no_more() -> None:
+async def test_a_client_that_flaps_each_second_removes_at_most_twelve_replicas_a_minute() -> None:
     clock = Clock()
     inner = MemoryResizer(count=6)
-    resizer = LimitedResizer(inner, 6, clock)
+    resizer = RateLimitedResizer(inner, 6, clock)
     removed = 0
     while clock.now < HOUR:
         clock.now += 1
@@ -72,9 +72,9 @@ async def test_a_number_that_flaps_each_second_stops_twelve_replicas_a_minute_an
     assert removed <= 4 * 6 + 12 * 60
 
 
-async def test_after_the_time_that_the_refusal_names_it_is_granted() -> None:
+async def test_a_request_is_granted_after_retry_after_seconds() -> None:
     clock = Clock()
-    resizer = LimitedResizer(MemoryResizer(count=6), 6, clock)
+    resizer = RateLimitedResizer(MemoryResizer(count=6), 6, clock)
     for _ in range(4):
         await resizer.resize(1)
         await resizer.resize(6)
@@ -84,19 +84,19 @@ async def test_after_the_time_that_the_refusal_names_it_is_granted() -> None:
     assert (await resizer.resize(1)).desired == 1
 
 
-async def test_what_the_resizer_refuses_itself_costs_nothing() -> None:
-    resizer = LimitedResizer(MemoryResizer(count=6), 6, Clock())
+async def test_a_refused_request_takes_no_tokens() -> None:
+    resizer = RateLimitedResizer(MemoryResizer(count=6), 6, Clock())
     for _ in range(20):
         with pytest.raises(ResizeRefusedError):
             await resizer.resize(0)
     assert (await resizer.resize(1)).desired == 1
 
 
-async def test_the_server_answers_429_with_retry_after_and_the_client_says_why(
+async def test_the_server_responds_with_429_and_retry_after_and_the_client_reports_the_reason(
     tmp_path: Path,
 ) -> None:
     clock = Clock()
-    limited = LimitedResizer(MemoryResizer(count=2, most=2), 2, clock)
+    limited = RateLimitedResizer(MemoryResizer(count=2, max_replicas=2), 2, clock)
     for _ in range(8):
         await limited.resize(1)
         await limited.resize(2)

@@ -1,4 +1,4 @@
-"""The resizer's HTTP face: routes, refusals, the token, the socket."""
+"""The resizer's HTTP API: routes, errors, the token, the socket."""
 
 import asyncio
 import socket
@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from support.ports import free_port
 from tidegate.resizer.client import ResizerClient
-from tidegate.resizer.contract import ResizeRefusedError, ResizerUnavailableError, refuse_outside
+from tidegate.resizer.contract import ResizeRefusedError, ResizerUnavailableError, check_bounds
 from tidegate.resizer.server import make_app, serve_tcp, serve_unix
 from tidegate.runtime.daemon import CannotStartError
 from tidegate.settings import Replicas
@@ -29,13 +29,13 @@ ONE_READY = {
 }
 
 
-async def test_get_tells_the_replicas(resizer: Any) -> None:
+async def test_get_returns_the_replicas(resizer: Any) -> None:
     async with TestClient(TestServer(make_app(resizer))) as client:
         answer = await client.get("/replicas")
         assert (answer.status, await answer.json()) == (200, ONE_READY)
 
 
-async def test_put_sets_the_number_and_tells_the_replicas(resizer: Any) -> None:
+async def test_put_sets_the_number_and_returns_the_replicas(resizer: Any) -> None:
     async with TestClient(TestServer(make_app(resizer))) as client:
         answer = await client.put("/replicas", json={"desired": 3})
         assert (answer.status, (await answer.json())["desired"]) == (200, 3)
@@ -43,9 +43,7 @@ async def test_put_sets_the_number_and_tells_the_replicas(resizer: Any) -> None:
 
 
 @pytest.mark.parametrize("desired", [0, 7, -1, 10**30])
-async def test_a_number_outside_the_bounds_is_a_409_that_names_them(
-    resizer: Any, desired: int
-) -> None:
+async def test_a_number_out_of_bounds_is_a_409_that_names_them(resizer: Any, desired: int) -> None:
     async with TestClient(TestServer(make_app(resizer))) as client:
         answer = await client.put("/replicas", data=b'{"desired": %d}' % desired)
         assert (answer.status, await answer.json()) == (
@@ -56,7 +54,7 @@ async def test_a_number_outside_the_bounds_is_a_409_that_names_them(
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         (b"", "body: Invalid JSON"),
         (b"nonsense", "body: Invalid JSON"),
@@ -73,12 +71,12 @@ async def test_a_number_outside_the_bounds_is_a_409_that_names_them(
     ],
 )
 async def test_a_bad_body_is_a_400_that_names_the_field(
-    resizer: Any, body: bytes, said: str
+    resizer: Any, body: bytes, message: str
 ) -> None:
     async with TestClient(TestServer(make_app(resizer))) as client:
         answer = await client.put("/replicas", data=body)
         assert answer.status == 400
-        assert said in (await answer.json())["error"]
+        assert message in (await answer.json())["error"]
     assert resizer.asked == []
 
 
@@ -86,7 +84,7 @@ async def test_a_bad_body_is_a_400_that_names_the_field(
     ("method", "path", "code"),
     [("GET", "/", 404), ("POST", "/replicas", 405), ("DELETE", "/replicas", 405)],
 )
-async def test_what_is_not_there_is_said_in_json(
+async def test_unknown_routes_and_methods_are_errors_in_json(
     resizer: Any, method: str, path: str, code: int
 ) -> None:
     async with TestClient(TestServer(make_app(resizer))) as client:
@@ -117,12 +115,14 @@ async def test_a_huge_body_is_refused(resizer: Any) -> None:
         ("Bearer \udcff", 401),
     ],
 )
-async def test_with_a_token_only_who_carries_it_comes_in(
+async def test_requests_without_the_token_are_refused(
     resizer: Any, header: str | None, code: int
 ) -> None:
     headers = {"Authorization": header} if header is not None else {}
     async with TestClient(TestServer(make_app(resizer, token=TOKEN))) as client:
-        if header and "\udcff" in header:  # no client would send that: say it by hand
+        if (
+            header and "\udcff" in header
+        ):  # no client sends these bytes, so write them to the socket
             code_seen = await raw_status(client, header.encode(errors="surrogateescape"))
         else:
             code_seen = (await client.get("/replicas", headers=headers)).status
@@ -145,9 +145,7 @@ async def raw_status(client: Any, header: bytes) -> int:
     return int(line.split()[1])
 
 
-async def test_a_route_of_the_supervisors_own_is_served_beside(
-    resizer: Any, tmp_path: Path
-) -> None:
+async def test_routes_that_the_supervisor_adds_are_served(resizer: Any, tmp_path: Path) -> None:
     async def status(request: web.Request) -> web.Response:
         del request
         return web.json_response({"gateway": "up"})
@@ -163,7 +161,7 @@ async def test_a_route_of_the_supervisors_own_is_served_beside(
         assert await answer.json() == {"gateway": "up"}
 
 
-async def test_a_path_longer_than_a_unix_address_works(resizer: Any, tmp_path: Path) -> None:
+async def test_a_socket_path_longer_than_a_unix_address_works(resizer: Any, tmp_path: Path) -> None:
     path = tmp_path / ("d" * 100) / ("e" * 100) / "control.sock"
     async with serve_unix(make_app(resizer), path):
         client = ResizerClient(f"unix:{path}")
@@ -192,7 +190,7 @@ async def test_tcp_with_a_token_serves(resizer: Any) -> None:
         assert (await client.resize(4)).ready == 4
 
 
-async def test_the_answer_is_what_the_contract_says(resizer: Any) -> None:
+async def test_the_response_follows_the_contract(resizer: Any) -> None:
     async with TestClient(TestServer(make_app(resizer))) as client:
         body = await (await client.get("/replicas")).read()
     assert orjson.loads(body) == ONE_READY
@@ -205,11 +203,11 @@ async def test_a_health_check_needs_no_token(resizer: Any) -> None:
         assert (await client.get("/replicas")).status == 401
 
 
-async def test_a_resizer_that_cannot_say_how_it_stands_is_a_503_with_its_reason(
+async def test_a_resizer_without_a_current_state_is_a_503_with_the_reason(
     resizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def unknown() -> None:
-        raise ResizerUnavailableError("the Docker engine has not answered for 12 s")
+        raise ResizerUnavailableError("the Docker engine has not responded for 12 s")
 
     monkeypatch.setattr(resizer, "status", unknown)
     async with TestClient(TestServer(make_app(resizer))) as client:
@@ -217,11 +215,11 @@ async def test_a_resizer_that_cannot_say_how_it_stands_is_a_503_with_its_reason(
             answer = await client.get(path)
             assert (answer.status, await answer.json()) == (
                 503,
-                {"error": "the Docker engine has not answered for 12 s"},
+                {"error": "the Docker engine has not responded for 12 s"},
             )
 
 
-async def test_put_sets_the_slots_too_if_they_are_named(resizer: Any) -> None:
+async def test_put_sets_the_slots_if_present(resizer: Any) -> None:
     resizer.slots = 2
     async with TestClient(TestServer(make_app(resizer))) as client:
         answer = await client.put("/replicas", json={"desired": 3, "slots": 4})
@@ -236,7 +234,7 @@ async def test_put_sets_the_slots_too_if_they_are_named(resizer: Any) -> None:
     assert resizer.slots_asked == [4, None]
 
 
-async def test_the_client_sends_slots_only_if_they_are_named(resizer: Any, tmp_path: Path) -> None:
+async def test_the_client_sends_slots_only_if_set(resizer: Any, tmp_path: Path) -> None:
     path = tmp_path / "control.sock"
     async with serve_unix(make_app(resizer), path):
         client = ResizerClient(f"unix:{path}")
@@ -250,7 +248,7 @@ REPLICAS = Replicas(min=1, max=6)
 
 
 @pytest.mark.parametrize(
-    ("desired", "slots", "most", "said"),
+    ("desired", "slots", "max_slots", "message"),
     [
         (0, None, None, r"0 replicas are outside \[1, 6\]: see replicas.min and replicas.max"),
         (7, 4, 4, r"7 replicas are outside \[1, 6\]"),
@@ -260,13 +258,13 @@ REPLICAS = Replicas(min=1, max=6)
         (3, 2, None, "the slots of a replica cannot be set: see slots.max"),
     ],
 )
-def test_what_is_outside_the_bounds_is_refused_in_a_sentence(
-    desired: int, slots: int | None, most: int | None, said: str
+def test_a_request_out_of_bounds_is_refused_with_the_reason(
+    desired: int, slots: int | None, max_slots: int | None, message: str
 ) -> None:
-    with pytest.raises(ResizeRefusedError, match=said):
-        refuse_outside(desired, REPLICAS, slots, most)
+    with pytest.raises(ResizeRefusedError, match=message):
+        check_bounds(desired, REPLICAS, slots, max_slots)
 
 
-@pytest.mark.parametrize(("slots", "most"), [(None, None), (None, 4), (1, 4), (4, 4)])
-def test_what_is_within_them_is_not(slots: int | None, most: int | None) -> None:
-    refuse_outside(6, REPLICAS, slots, most)
+@pytest.mark.parametrize(("slots", "max_slots"), [(None, None), (None, 4), (1, 4), (4, 4)])
+def test_a_request_within_the_bounds_is_accepted(slots: int | None, max_slots: int | None) -> None:
+    check_bounds(6, REPLICAS, slots, max_slots)

@@ -41,7 +41,7 @@ OF_REPLICAS: Final = frozenset({"busy", "in_system", "slots_per_replica", "scrap
 # The clocks of two machines may be this far apart before a sample from the future is odd.
 CLOCK_SLACK_SECONDS: Final = 1.0
 # As many as `slots.per_replica` allows, and room to grow.
-MOST_SLOTS: Final = 10_000
+MAX_SLOTS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +249,7 @@ def _what_is_wrong(signal: str, newest: list[_Sample], now: float, stale_seconds
     value = newest[0].value
     if not math.isfinite(value):
         return "not a number"
-    if value < 0 or (signal == "slots_per_replica" and not 1 <= value <= MOST_SLOTS):
+    if value < 0 or (signal == "slots_per_replica" and not 1 <= value <= MAX_SLOTS):
         return "cannot be true"
     if newest[0].time > now + CLOCK_SLACK_SECONDS:
         return "from the future, the clocks differ"

@@ -17,7 +17,7 @@ from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.policy import sloq
 from tidegate.autoscaler.sloq.queueing import slots_needed
 from tidegate.autoscaler.sloq.signal_checks import MOST
-from tidegate.autoscaler.sloq.sizing import MOST_SLOTS, UTILISATION
+from tidegate.autoscaler.sloq.sizing import MAX_SLOTS, UTILISATION
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, change_words
 
 # How far ahead earlier days are looked at: time to start replicas, and some to spare.
@@ -83,9 +83,9 @@ def _replicas(inputs: Mapping[str, Any], rate: float, most: int) -> int | None:
     service, per_replica = inputs["service_seconds"], inputs["slots_per_replica"]
     slots: int = slots_needed(
         rate * service * (1 + inputs["margin"]),
-        inputs["patience_seconds"] / service,
+        inputs["stop_timeout_seconds"] / service,
         inputs["late"],
         utilisation=UTILISATION,
-        most=min(MOST_SLOTS, math.ceil((most + 1) * per_replica)),
+        most=min(MAX_SLOTS, math.ceil((most + 1) * per_replica)),
     )
     return math.ceil(slots / float(per_replica))

@@ -81,7 +81,7 @@ class _Sloq:
                 "margin": memory.margin,
                 "backlog": size.backlog,
                 "load": size.load,
-                "patience_seconds": size.patience,
+                "stop_timeout_seconds": size.patience,
                 "late": size.late,
                 "meetable": size.meetable,
                 "slots": size.slots,

@@ -15,7 +15,7 @@ from tidegate.autoscaler.sloq.state import Memory
 # With a larger share of slots busy in the mean, any small error of the load makes an endless queue.
 UTILISATION: Final = 0.97
 # Beyond this the recurrence of Erlang's formula is not worth its time.
-MOST_SLOTS: Final = 100_000
+MAX_SLOTS: Final = 100_000
 # Work that is on its way through the system anyway, in seconds of arrivals' work, is no backlog.
 IN_PASSING: Final = 1.5
 
@@ -97,7 +97,7 @@ def size_for(
     late = parameters.late_share * (1 - parameters.slo_quantile)
     # One replica more than there may be is enough to know that they do not suffice.
     per_replica = memory.slots or evidence.slots
-    most = min(MOST_SLOTS, math.ceil((parameters.max + 1) * per_replica))
+    most = min(MAX_SLOTS, math.ceil((parameters.max + 1) * per_replica))
     meetable = max(evidence.service_seconds_p95 or 0.0, service) < slo
     if meetable:
         slots = _enough(load, patience / service, late, most)

@@ -1,1 +1,1 @@
-"""The resizer of Docker Compose: it alone reaches the engine, and clones the replicas that are there."""
+"""The resizer for Docker Compose: only it accesses the engine; a new replica is a copy of an existing one."""

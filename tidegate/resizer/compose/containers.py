@@ -1,4 +1,4 @@
-"""A container of the service as a resizer sees it: what `inspect` says, in our words."""
+"""A container of the service, parsed from the output of `inspect`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tidegate.resizer.compose.engine import NUMBER_LABEL, PROJECT_LABEL, Json
 
 HASH_LABEL: Final = "com.docker.compose.config-hash"
 IMAGE_LABEL: Final = "com.docker.compose.image"
-FOLDER_LABEL: Final = "com.docker.compose.project.working_dir"
+WORKING_DIR_LABEL: Final = "com.docker.compose.project.working_dir"
 CLONE_LABEL: Final = "tidegate.resizer.clone-of"
-"""On the replicas that a resizer made: the id of the container that was copied."""
+"""A label of the replicas that a resizer created: the id of the container that was copied."""
 
-# What a program that was asked to end returns: 0, or 128 + SIGTERM if it does not listen.
+# The exit codes of a program that was asked to stop: 0, or 128 + SIGTERM without a signal handler.
 STOPPED_CODES: Final = frozenset({0, 143})
-# While Compose replaces a container, the new one bears the old one's id before its name.
+# While Compose replaces a container, the name of the new one begins with the id of the old one.
 _IN_REPLACEMENT = re.compile(r"[0-9a-f]{12}_")
 
 
@@ -29,10 +29,10 @@ class Container:
     Attributes:
         status: created, running, paused, restarting, removing, exited or dead.
         health: starting, healthy or unhealthy; empty without a health check.
-        edition: what Compose compares to decide whether it is current: settings and image.
-        cloned: whether a resizer made it.
+        definition: configuration hash and image; Compose recreates a container if they change.
+        is_clone: whether a resizer created it.
         addresses: its address in each network, by the network's id.
-        inspected: everything, as the engine says it.
+        inspected: the output of `inspect`.
     """
 
     id: str
@@ -44,29 +44,29 @@ class Container:
     created_at: float
     started_at: float
     finished_at: float
-    edition: tuple[str, str]
-    cloned: bool
+    definition: tuple[str, str]
+    is_clone: bool
     addresses: Mapping[str, str]
     inspected: Json = field(repr=False, compare=False)
 
     @property
     def in_replacement(self) -> bool:
-        """Whether Compose is about to put it in another's place."""
+        """Whether it is new and Compose is about to replace another container with it."""
         return _IN_REPLACEMENT.match(self.name) is not None
 
     @property
-    def runs(self) -> bool:
-        """Whether it works, or Docker itself will see that it does."""
+    def is_active(self) -> bool:
+        """Whether it runs, or is paused or restarted by Docker."""
         return self.status in {"running", "paused", "restarting"}
 
     @property
-    def ended_when_asked(self) -> bool:
-        """Whether it ended as a stopped program ends; the restart policy revives any other."""
+    def stopped_cleanly(self) -> bool:
+        """Whether it exited as a stopped program does; the restart policy restarts any other."""
         return self.status == "exited" and self.exit_code in STOPPED_CODES
 
 
-def read_container(inspected: Json) -> Container:
-    """What `inspect` says about a replica, in our words."""
+def parse_container(inspected: Json) -> Container:
+    """Parse the output of `inspect` of a replica."""
     labels, state = labels_of(inspected), inspected["State"]
     number = labels.get(NUMBER_LABEL, "")
     return Container(
@@ -79,8 +79,8 @@ def read_container(inspected: Json) -> Container:
         created_at=_seconds(inspected["Created"]),
         started_at=_seconds(state.get("StartedAt", "")),
         finished_at=_seconds(state.get("FinishedAt", "")),
-        edition=(labels.get(HASH_LABEL, ""), labels.get(IMAGE_LABEL, "")),
-        cloned=CLONE_LABEL in labels,
+        definition=(labels.get(HASH_LABEL, ""), labels.get(IMAGE_LABEL, "")),
+        is_clone=CLONE_LABEL in labels,
         addresses={
             network["NetworkID"]: network["IPAddress"]
             for network in networks_of(inspected).values()
@@ -105,6 +105,6 @@ def project_of(inspected: Json) -> str:
     return labels_of(inspected).get(PROJECT_LABEL, "")
 
 
-def _seconds(moment: str) -> float:
+def _seconds(timestamp: str) -> float:
     """Docker's `0001-01-01T00:00:00Z` means never."""
-    return max(0.0, datetime.fromisoformat(moment).timestamp()) if moment else 0.0
+    return max(0.0, datetime.fromisoformat(timestamp).timestamp()) if timestamp else 0.0

@@ -1,4 +1,4 @@
-"""The few calls of the Docker Engine API that a resizer makes, over the engine's Unix socket."""
+"""The calls of the Docker Engine API that a resizer needs, over the engine's Unix socket."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tidegate.runtime.unix_sockets import unix_address
 
 Json = dict[str, Any]
 
-OLDEST_API: Final = (1, 41)
-"""Engine 20.10, the oldest that the tests run on."""
+MIN_API_VERSION: Final = (1, 41)
+"""Engine 20.10, the oldest version that the tests run on."""
 CALL_SECONDS: Final = 10.0
-# The engine waits that long for a container to end, and then needs some time of its own.
+# Added to the stop timeout, because the engine needs some time after the container has exited.
 STOP_EXTRA_SECONDS: Final = 20.0
 EVENTS: Final = ("create", "start", "kill", "die", "stop", "destroy", "rename", "health_status")
 PROJECT_LABEL: Final = "com.docker.compose.project"
@@ -27,26 +27,26 @@ ONE_OFF_LABEL: Final = "com.docker.compose.oneoff"
 
 
 class EngineError(RuntimeError):
-    """The engine refused a call. `status` is its HTTP status, the text its reason."""
+    """The engine refused a call. `status` is the HTTP status, the text is the engine's reason."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
         self.status = status
 
 
-class EngineGoneError(RuntimeError):
-    """The engine cannot be reached, or does not answer in time."""
+class EngineUnavailableError(RuntimeError):
+    """The engine cannot be reached, or does not respond in time."""
 
 
 class EngineTooOldError(RuntimeError):
-    """The engine's API lacks what is needed. Its text names both versions."""
+    """The engine's API is too old. The text names both versions."""
 
 
 class Engine:
-    """Asks one engine, in its own version of the API.
+    """A client of one engine, in the version of the API that the engine supports.
 
-    What `inspect` returns goes back into `create` unchanged, so both must be of one version, and the
-    engine's own is the one in which nothing is left out.
+    The output of `inspect` becomes the input of `create`, so both must use the same version, and only the
+    engine's newest version leaves no field out.
     """
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
@@ -54,63 +54,65 @@ class Engine:
         self._prefix = "http://docker"
 
     async def choose_version(self) -> None:
-        """Find out which API the engine speaks. To be called before any other call.
+        """Find the version of the API that the engine supports. Must be the first call.
 
         Raises:
             EngineTooOldError: it is older than 20.10.
-            EngineGoneError: it cannot be reached.
-            EngineError: it is no Docker engine.
+            EngineUnavailableError: it cannot be reached.
+            EngineError: it is not a Docker engine.
         """
         found = await self._call("GET", "/version")
         version = str(found.get("ApiVersion", "0.0"))
-        if tuple(map(int, version.split("."))) < OLDEST_API:
+        if tuple(map(int, version.split("."))) < MIN_API_VERSION:
             raise EngineTooOldError(
-                f"Docker {found.get('Version', '?')} speaks version {version} of its API; needed is "
-                f"{OLDEST_API[0]}.{OLDEST_API[1]}, which came with Docker 20.10"
+                f"Docker {found.get('Version', '?')} supports API version {version}; the resizer needs "
+                f"{MIN_API_VERSION[0]}.{MIN_API_VERSION[1]} (Docker 20.10) or later"
             )
         self._prefix = f"http://docker/v{version}"
 
-    async def replicas(self, project: str, service: str, but: Collection[int] = ()) -> list[Json]:
-        """Every container of a Compose service, running or not, as `inspect` shows it.
+    async def replicas(
+        self, project: str, service: str, exclude: Collection[int] = ()
+    ) -> list[Json]:
+        """Every container of a Compose service, running or not, as `inspect` returns it.
 
         Args:
             project: the Compose project.
-            service: its service.
-            but: numbers to leave out. Of a container that is being started, the engine tells nothing
-                until it has been, which can take seconds.
+            service: the Compose service.
+            exclude: container numbers to leave out. `inspect` of a container that is being started
+                returns only after the start, which can take seconds.
         """
         listed = await self._call(
             "GET", "/containers/json", {"all": "1", "filters": _filters(project, service)}
         )
         found = []
-        left_out = {str(number) for number in but}
+        excluded = {str(number) for number in exclude}
         for one in listed:
-            if one["Labels"].get(NUMBER_LABEL) in left_out:
+            if one["Labels"].get(NUMBER_LABEL) in excluded:
                 continue
             try:
                 found.append(await self.inspect(one["Id"]))
             except EngineError as error:
-                if error.status != 404:  # it went between the two calls
+                if error.status != 404:  # it was removed between the two calls
                     raise
         return found
 
     async def inspect(self, container: str) -> Json:
-        """All that the engine knows about a container."""
+        """The output of `inspect` of a container."""
         return _as_object(await self._call("GET", f"/containers/{container}/json"))
 
-    async def running(self, project: str) -> list[Json]:
-        """Every running container of a Compose project, as the engine lists them; one-offs included."""
+    async def running_containers(self, project: str) -> list[Json]:
+        """Every running container of a Compose project as the engine lists it, including one-off ones."""
         label = json.dumps({"label": [f"{PROJECT_LABEL}={project}"]})
         return list(await self._call("GET", "/containers/json", {"filters": label}))
 
-    async def memory(self, container: str) -> Json:
-        """`memory_stats` of a container, from one reading; empty if it has ended."""
-        reading = {"stream": "false", "one-shot": "true"}
-        found = _as_object(await self._call("GET", f"/containers/{container}/stats", reading))
+    async def memory_stats(self, container: str) -> Json:
+        """`memory_stats` of a container, from one sample; empty if it has exited."""
+        parameters = {"stream": "false", "one-shot": "true"}
+        found = _as_object(await self._call("GET", f"/containers/{container}/stats", parameters))
         return dict(found.get("memory_stats") or {})
 
     async def image_id(self, name: str) -> str | None:
-        """The id of the image that has this name now; None if there is none."""
+        """The id of the image that the name refers to now; None if there is none."""
         try:
             return str((await self._call("GET", f"/images/{name}/json"))["Id"])
         except EngineError as error:
@@ -119,9 +121,9 @@ class Engine:
             return None
 
     async def create(self, name: str, body: Json) -> str:
-        """Make a container; returns its id."""
-        made = await self._call("POST", "/containers/create", {"name": name}, body)
-        return str(made["Id"])
+        """Create a container; returns its id."""
+        created = await self._call("POST", "/containers/create", {"name": name}, body)
+        return str(created["Id"])
 
     async def connect(self, network: str, container: str, endpoint: Json) -> None:
         """Connect a container to a network."""
@@ -129,15 +131,15 @@ class Engine:
         await self._call("POST", f"/networks/{network}/connect", None, body)
 
     async def start(self, container: str) -> None:
-        """Start a container; nothing happens if it runs."""
+        """Start a container; no effect if it runs."""
         await self._call("POST", f"/containers/{container}/start")
 
     async def update(self, container: str, limits: Json) -> None:
-        """Change the limits of a container while it runs, as `docker update` does."""
+        """Change the limits of a running container, as `docker update` does."""
         await self._call("POST", f"/containers/{container}/update", None, limits)
 
     async def stop(self, container: str, seconds: float) -> None:
-        """Ask a container to end, kill it after `seconds`; returns when it has ended."""
+        """Stop a container, kill it after `seconds`; returns when it has exited."""
         await self._call(
             "POST",
             f"/containers/{container}/stop",
@@ -146,23 +148,23 @@ class Engine:
         )
 
     async def remove(self, container: str) -> None:
-        """Remove a container that does not run, with its anonymous volumes."""
+        """Remove a stopped container with its anonymous volumes."""
         await self._call("DELETE", f"/containers/{container}", {"v": "1"})
 
     async def events(self, project: str, service: str) -> AsyncIterator[Json]:
-        """What happens to the containers of a Compose service, for as long as the engine lives."""
+        """The events of the containers of a Compose service, until the connection to the engine ends."""
         parameters = {"filters": _filters(project, service, type=["container"], event=[*EVENTS])}
-        forever = aiohttp.ClientTimeout(total=None, sock_connect=CALL_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CALL_SECONDS)
         try:
             async with self._session.get(
-                self._prefix + "/events", params=parameters, timeout=forever
-            ) as answer:
-                if answer.status != 200:
-                    raise EngineError(answer.status, _reason(await answer.read()))
-                async for line in answer.content:
+                self._prefix + "/events", params=parameters, timeout=timeout
+            ) as response:
+                if response.status != 200:
+                    raise EngineError(response.status, _reason(await response.read()))
+                async for line in response.content:
                     yield _as_object(json.loads(line))
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise EngineGoneError(f"the engine's events cannot be read: {error}") from error
+            raise EngineUnavailableError(f"the engine's events cannot be read: {error}") from error
 
     async def _call(
         self,
@@ -179,20 +181,22 @@ class Engine:
                 params=parameters,
                 json=body,
                 timeout=aiohttp.ClientTimeout(total=seconds),
-            ) as answer:
-                said = await answer.read()
-                if answer.status >= 400:
-                    raise EngineError(answer.status, _reason(said))
-                return json.loads(said) if said.strip() else {}
+            ) as response:
+                content = await response.read()
+                if response.status >= 400:
+                    raise EngineError(response.status, _reason(content))
+                return json.loads(content) if content.strip() else {}
         except TimeoutError as error:
-            raise EngineGoneError(f"no answer to {method} {path} within {seconds:g} s") from error
+            raise EngineUnavailableError(
+                f"no response to {method} {path} within {seconds:g} s"
+            ) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise EngineGoneError(f"the Docker engine cannot be reached: {error}") from error
+            raise EngineUnavailableError(f"the Docker engine cannot be reached: {error}") from error
 
 
 @asynccontextmanager
 async def open_engine(socket: Path) -> AsyncIterator[Engine]:
-    """The engine at a Unix socket, inside the block."""
+    """A client of the engine at a Unix socket."""
     with unix_address(socket) as address:
         connector = aiohttp.UnixConnector(path=address)
         async with aiohttp.ClientSession(connector=connector) as session:
@@ -210,12 +214,12 @@ def _filters(project: str, service: str, **more: list[str]) -> str:
 
 def _as_object(value: Any) -> Json:
     if not isinstance(value, dict):
-        raise EngineGoneError("the engine's answer is no JSON object")
+        raise EngineUnavailableError("the engine's response is not a JSON object")
     return value
 
 
-def _reason(said: bytes) -> str:
+def _reason(content: bytes) -> str:
     try:
-        return str(json.loads(said)["message"])
+        return str(json.loads(content)["message"])
     except (ValueError, KeyError, TypeError):
-        return said[:200].decode(errors="replace").strip() or "no reason given"
+        return content[:200].decode(errors="replace").strip() or "no reason given"

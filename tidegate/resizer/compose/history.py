@@ -1,4 +1,4 @@
-"""How each replica fared: since when it is ready, or is not, and when to start it again."""
+"""The history of each replica: since when it has been ready or not ready, and when to restart it."""
 
 from __future__ import annotations
 
@@ -9,71 +9,72 @@ from typing import Final
 from tidegate.resizer.compose.containers import Container
 from tidegate.runtime.backoff import Backoff
 
-# Whoever kills a container may be about to remove it, and Compose does so within milliseconds.
-REVIVE_SECONDS: Final = 1.0
+# A client that kills a container may be about to remove it; Compose does so within milliseconds.
+RESTART_DELAY_SECONDS: Final = 1.0
 
 
 @dataclass(slots=True)
-class Life:
-    """One container's. Times are seconds on a clock that does not jump, but for `ready_at`.
+class ReplicaHealth:
+    """The health of one container. Times are seconds on a monotonic clock, except `ready_at`.
 
     Attributes:
-        seen: when it was first seen.
-        run: its `started_at`, which changes when it is started again.
-        ready_at: since when it is ready, in seconds since 1970; None if it never was in this run, or
-            already was when first seen, so that nobody knows.
-        unready_since: since when it is not ready; None while it is.
-        ended: its `finished_at`, once it was found to have ended.
-        revive_at: when to start it again.
+        first_seen: when it was first seen.
+        started_at: the container's `started_at`, which changes at each restart.
+        ready_at: when it became ready, in seconds since 1970; None if it never did since it was started, or
+            was ready already when first seen, so that the time is unknown.
+        not_ready_since: since when it has not been ready; None while it is ready.
+        finished_at: the container's `finished_at`, once it has exited.
+        restart_at: when to start it again.
     """
 
-    seen: float
-    run: float
-    unready_since: float | None
+    first_seen: float
+    started_at: float
+    not_ready_since: float | None
     ready_at: float | None = None
     was_ready: bool = False
-    ended: float = 0.0
-    revive_at: float = 0.0
+    finished_at: float = 0.0
+    restart_at: float = 0.0
     backoff: Backoff = field(default_factory=Backoff)
 
 
 @dataclass(slots=True)
-class Chronicle:
-    """Remembers every container that is there."""
+class ReplicaHistory:
+    """Remembers the health of every container that exists."""
 
-    _lives: dict[str, Life] = field(default_factory=dict, init=False)
+    _replicas: dict[str, ReplicaHealth] = field(default_factory=dict, init=False)
     _first: bool = field(default=True, init=False)
 
     def update(
         self, containers: Collection[Container], ready: Collection[str], *, at: float, now: float
     ) -> None:
-        """Take note of a look at all containers.
+        """Record the present state of all containers.
 
         Args:
-            containers: all that there are.
+            containers: all containers of the service.
             ready: the ids of those that are ready.
             at: seconds since 1970.
-            now: seconds on a clock that does not jump.
+            now: seconds on a monotonic clock.
         """
         present = {one.id for one in containers}
-        self._lives = {key: life for key, life in self._lives.items() if key in present}
+        self._replicas = {key: health for key, health in self._replicas.items() if key in present}
         for one in containers:
-            life = self._lives.setdefault(one.id, Life(now, one.started_at, now))
-            if life.run != one.started_at:
-                life.run, life.ready_at, life.unready_since = one.started_at, None, now
-                life.was_ready = False
+            health = self._replicas.setdefault(one.id, ReplicaHealth(now, one.started_at, now))
+            if health.started_at != one.started_at:
+                health.started_at, health.ready_at = one.started_at, None
+                health.not_ready_since, health.was_ready = now, False
             if one.id not in ready:
-                life.unready_since = now if life.unready_since is None else life.unready_since
+                if health.not_ready_since is None:
+                    health.not_ready_since = now
             else:
-                if not (life.was_ready or self._first):
-                    life.ready_at = at
-                life.unready_since, life.was_ready = None, True
-            if one.status == "exited" and life.ended != one.finished_at:
-                life.ended = one.finished_at
-                delay = life.backoff.failed(one.finished_at - one.started_at)
-                life.revive_at = now + max(REVIVE_SECONDS, delay)
+                if not (health.was_ready or self._first):
+                    health.ready_at = at
+                health.not_ready_since, health.was_ready = None, True
+            if one.status == "exited" and health.finished_at != one.finished_at:
+                health.finished_at = one.finished_at
+                delay = health.backoff.failed(one.finished_at - one.started_at)
+                health.restart_at = now + max(RESTART_DELAY_SECONDS, delay)
         self._first = False
 
-    def of(self, container: Container) -> Life:
-        """The life of a container that was there at the last update."""
-        return self._lives[container.id]
+    def of(self, container: Container) -> ReplicaHealth:
+        """The health of a container that existed at the last update."""
+        return self._replicas[container.id]

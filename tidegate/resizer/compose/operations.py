@@ -1,4 +1,4 @@
-"""The three things that are done to replicas: one is made, one is started again, one is let go."""
+"""The three operations on replicas: create, restart, drain."""
 
 from __future__ import annotations
 
@@ -7,85 +7,88 @@ from dataclasses import dataclass
 from typing import Any
 
 from tidegate.resizer.compose.containers import Container
-from tidegate.resizer.compose.engine import Engine, EngineError, EngineGoneError
-from tidegate.resizer.compose.observer import Place
-from tidegate.resizer.compose.template import copy_of
+from tidegate.resizer.compose.engine import Engine, EngineError, EngineUnavailableError
+from tidegate.resizer.compose.observer import ComposeService
+from tidegate.resizer.compose.template import replica_spec
 from tidegate.runtime.event_log import EventLog
 
-# Somebody else was faster: a name is taken, a container is gone or going. The next look tells.
-OVERTAKEN = frozenset({404, 409})
+# Another client was faster: the name is taken, or the container is removed. The next refresh shows it.
+CONFLICT_STATUSES = frozenset({404, 409})
 
 
 @dataclass(frozen=True, slots=True)
-class Workshop:
-    """Works on the containers of one service.
+class ContainerOperations:
+    """Operations on the containers of one service.
 
     Attributes:
         stop_seconds: how long a replica may take to finish its requests.
     """
 
     engine: Engine
-    place: Place
+    service: ComposeService
     event_log: EventLog
     stop_seconds: float
 
-    async def make(self, template: Container, number: int) -> None:
-        """Make and start one more replica like the template.
+    async def create(self, template: Container, number: int) -> None:
+        """Create and start one more replica like the template.
 
         Raises:
-            EngineError: the engine refused; nothing is left of the attempt.
-            EngineGoneError: the engine cannot be reached.
+            EngineError: the engine refused; the container has been removed again.
+            EngineUnavailableError: the engine cannot be reached.
         """
         image = await self.engine.image_id(template.inspected["Config"]["Image"])
-        copy = copy_of(template, self.place.project, self.place.service, number, image)
-        made = await self.engine.create(copy.name, copy.body)
+        spec = replica_spec(template, self.service.project, self.service.name, number, image)
+        created = await self.engine.create(spec.name, spec.body)
         try:
-            for network, endpoint in copy.further_networks:
-                await self.engine.connect(network, made, endpoint)
-            await self.engine.start(made)
-        except (EngineError, EngineGoneError):
-            with suppress(EngineError, EngineGoneError):
-                await self.engine.remove(made)
+            for network, endpoint in spec.other_networks:
+                await self.engine.connect(network, created, endpoint)
+            await self.engine.start(created)
+        except (EngineError, EngineUnavailableError):
+            with suppress(EngineError, EngineUnavailableError):
+                await self.engine.remove(created)
             raise
         self.event_log.record(
             "make",
-            f"{copy.name} is made, as a copy of {template.name}",
-            fields=_fields(replica=copy.name, template=template.name),
+            f"created {spec.name} as a copy of {template.name}",
+            fields=_fields(replica=spec.name, template=template.name),
         )
 
-    async def revive(self, container: Container) -> None:
-        """Start a replica that has ended although nobody asked it to.
+    async def restart(self, container: Container) -> None:
+        """Start a replica that has exited without a request to stop.
 
         Raises:
             EngineError: the engine refused.
-            EngineGoneError: the engine cannot be reached.
+            EngineUnavailableError: the engine cannot be reached.
         """
         await self.engine.start(container.id)
         self.event_log.record(
             "revive",
-            f"{container.name} had ended with exit code {container.exit_code} and is started again",
+            f"restarted {container.name}, which had exited with code {container.exit_code}",
             level="warn",
             fields=_fields(replica=container.name, exit_code=container.exit_code),
         )
 
-    async def let_go(self, container: Container) -> bool:
-        """Let a replica finish its requests and end, then remove it.
+    async def drain(self, container: Container) -> bool:
+        """Stop a replica after it has finished its requests, then remove it.
 
         Returns:
-            Whether it is gone. What failed has been told; whatever is left is there at the next look.
+            Whether it is removed. An error has been logged; a container that remains is seen at the next
+            refresh.
         """
         fields = _fields(replica=container.name)
-        self.event_log.record("drain", f"{container.name} finishes its requests", fields=fields)
+        self.event_log.record(
+            "drain", f"draining {container.name}: it finishes its requests", fields=fields
+        )
         try:
             await self.engine.stop(container.id, self.stop_seconds)
             await self.engine.remove(container.id)
-        except (EngineError, EngineGoneError) as error:
-            if not (isinstance(error, EngineError) and error.status in OVERTAKEN):
+        except (EngineError, EngineUnavailableError) as error:
+            if not (isinstance(error, EngineError) and error.status in CONFLICT_STATUSES):
                 self.event_log.record(
                     "drain", f"{container.name}: {error}", level="warn", fields=fields
                 )
                 return False
-        self.event_log.record("gone", f"{container.name} is gone", fields=fields)
+        self.event_log.record("gone", f"removed {container.name}", fields=fields)
         return True
 
 

@@ -1,4 +1,4 @@
-"""Which container this process runs in, and so which project it belongs to."""
+"""Finds the container that this process runs in, and with it the Compose project."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tidegate.resizer.compose.containers import FOLDER_LABEL, labels_of, networks_of, project_of
+from tidegate.resizer.compose.containers import (
+    WORKING_DIR_LABEL,
+    labels_of,
+    networks_of,
+    project_of,
+)
 from tidegate.resizer.compose.engine import Engine, EngineError, Json
 
-# Docker mounts /etc/hosts and the like from <its folder>/containers/<id>/; with cgroup v1 the id is the
-# name of the cgroup too.
+# Docker mounts /etc/hosts and similar files from <data root>/containers/<id>/; with cgroup v1 the id is
+# the name of the cgroup too.
 _IDS: Final = {
     "mountinfo": re.compile(r"/containers/([0-9a-f]{64})/"),
     "cgroup": re.compile(r"/docker[/-]([0-9a-f]{64})"),
@@ -22,26 +27,26 @@ _IDS: Final = {
 
 
 class NoProjectError(RuntimeError):
-    """It is not clear which project's replicas to set. Its text says why, and what to do."""
+    """The project cannot be determined. The text says why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
-    """Where the resizer belongs.
+class OwnProject:
+    """The Compose project of the resizer.
 
     Attributes:
-        project: its Compose project.
-        folder: the folder that Compose ran in; empty if unknown.
-        networks: ids of the networks it is in; None if it runs on the host.
+        name: its name.
+        working_dir: the folder that Compose ran in; empty if unknown.
+        networks: ids of the networks that the resizer is in; None if it runs on the host.
     """
 
-    project: str
-    folder: str
+    name: str
+    working_dir: str
     networks: frozenset[str] | None
 
 
 def container_candidates(proc: Path = Path("/proc/self"), hostname: str | None = None) -> list[str]:
-    """Ids that this process' own container may have, the surest first."""
+    """Ids that the container of this process may have, the most certain first."""
     found = []
     for name, pattern in _IDS.items():
         with suppress(OSError):
@@ -52,38 +57,40 @@ def container_candidates(proc: Path = Path("/proc/self"), hostname: str | None =
     return list(dict.fromkeys(found))
 
 
-async def find_home(engine: Engine, candidates: Collection[str], project: str = "") -> Home:
-    """Where this process belongs.
+async def find_own_project(
+    engine: Engine, candidates: Collection[str], project: str = ""
+) -> OwnProject:
+    """The project that this process belongs to.
 
     Args:
         engine: the engine that runs its container.
         candidates: ids that its container may have.
-        project: the project, where it runs in none.
+        project: the name of the project, if the process runs outside of it.
 
     Raises:
-        NoProjectError: it runs in no project and none is given, or in another than is given.
+        NoProjectError: it runs in no project and none is given, or it runs in another project.
     """
     own = await _first(engine, candidates)
     found = project_of(own) if own else ""
     if own is None and project:
-        return Home(project, "", None)
+        return OwnProject(project, "", None)
     if own is None:
         raise NoProjectError(
-            "this does not run in a container of this Docker engine, so its Compose project is not "
-            "known: run it as a service of the project, or give --project"
+            "this process does not run in a container of this Docker engine, so its Compose project is "
+            "unknown: run it as a service of the project, or set --project"
         )
     if not found:
         raise NoProjectError(
-            f"its own container {own['Name'].removeprefix('/')} is not in a Compose project: run it as "
-            "a service of the project whose replicas it shall set"
+            f"the resizer's container {own['Name'].removeprefix('/')} is not in a Compose project: run it as "
+            "a service of the project that it scales"
         )
     if project and project != found:
         raise NoProjectError(
-            f"two projects: its own container belongs to {found}, --project says {project}; it sets "
-            "the replicas of its own project only"
+            f"two projects: the resizer's container belongs to {found}, but --project is {project}; a "
+            "resizer scales its own project only"
         )
     networks = frozenset(network["NetworkID"] for network in networks_of(own).values())
-    return Home(found, labels_of(own).get(FOLDER_LABEL, ""), networks)
+    return OwnProject(found, labels_of(own).get(WORKING_DIR_LABEL, ""), networks)
 
 
 async def _first(engine: Engine, candidates: Collection[str]) -> Json | None:

@@ -1,4 +1,4 @@
-"""What to do so that there are as many replicas as wanted: pure, so that a test can ask anything."""
+"""Decides which replicas to create, restart and drain. Pure functions without I/O."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Phase = Literal["down", "failed", "starting", "ready"]
-# Who goes first when there are too many: what serves nobody.
+# The order in which surplus replicas are drained: first those that serve no requests.
 _RANK: Final[dict[Phase, int]] = {"down": 0, "failed": 0, "starting": 1, "ready": 2}
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """A replica that counts: it works, or is to work. Those that leave are not among them.
+class ManagedReplica:
+    """A replica that counts towards the desired number. Replicas that are being stopped do not.
 
     Attributes:
-        phase: `down` has ended although nobody asked it to.
+        phase: `down` means that it exited without a request to stop.
         started_at: seconds since 1970.
-        load: requests that it works on.
-        stale: a copy of what Compose has replaced since; to be replaced, one after the other.
-        overdue: it is not ready, for so long that it is to be replaced.
-        revivable: it is down, and the time has come to start it again.
+        load: the number of requests in progress.
+        stale: a copy of a definition that Compose has replaced since; stale replicas are replaced one by one.
+        overdue: it has not been ready for so long that it must be replaced.
+        restartable: it is down, and its restart delay has passed.
     """
 
     id: str
@@ -31,54 +31,54 @@ class Member:
     load: float = 0.0
     stale: bool = False
     overdue: bool = False
-    revivable: bool = False
+    restartable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do: numbers to make, ids to start again, ids to drain and remove."""
+    """The numbers of the replicas to create, and the ids of those to restart and to drain."""
 
-    make: Sequence[int] = ()
-    start: Sequence[str] = ()
+    create: Sequence[int] = ()
+    restart: Sequence[str] = ()
     drain: Sequence[str] = ()
 
 
-def plan(members: Sequence[Member], desired: int, taken: Collection[int]) -> Plan:
-    """What to do so that there are `desired` replicas, all of them current.
+def plan(replicas: Sequence[ManagedReplica], desired: int, taken: Collection[int]) -> Plan:
+    """The operations that lead to `desired` replicas, all of the current definition.
 
-    Given up are, in this order: those that serve nobody, those that still start, then of the ready ones
-    the idlest, and of equals the newest. The lowest free numbers are taken.
+    Surplus replicas are drained in this order: those that serve no requests, those that are starting, then
+    the ready ones with the lowest load, and at equal load the newest. New ones get the lowest free numbers.
 
-    A stale replica works until another is ready in its place; one more than desired runs meanwhile.
+    A stale replica keeps serving until another is ready in its place; meanwhile one more than desired runs.
 
     Args:
-        members: the replicas that count.
-        desired: how many there shall be.
-        taken: the numbers that any container has, also one that leaves.
+        replicas: the replicas that count.
+        desired: the desired number.
+        taken: the numbers of all containers, including those that are being stopped.
     """
-    overdue = [one.id for one in members if one.overdue]
-    counted = [one for one in members if not one.overdue]
+    overdue = [one.id for one in replicas if one.overdue]
+    counted = [one for one in replicas if not one.overdue]
     stale = [one for one in counted if one.stale]
     surplus = len(counted) - desired
-    victims = sorted(counted, key=_worth)[: max(0, surplus)]
+    candidates = sorted(counted, key=_drain_order)[: max(0, surplus)]
     ready = sum(one.phase == "ready" for one in counted)
     drain = list(overdue)
-    for victim in victims:
-        if victim.phase == "ready":
-            if victim.stale and ready <= desired:
+    for one in candidates:
+        if one.phase == "ready":
+            if one.stale and ready <= desired:
                 continue  # its successor is not ready yet
             ready -= 1
-        drain.append(victim.id)
+        drain.append(one.id)
     surge = 1 if stale and surplus <= 0 else 0
-    start = [one.id for one in counted if one.revivable and one.id not in drain]
-    return Plan(_free_numbers(max(0, surge - surplus), taken), start, drain)
+    restart = [one.id for one in counted if one.restartable and one.id not in drain]
+    return Plan(_free_numbers(max(0, surge - surplus), taken), restart, drain)
 
 
-def _worth(one: Member) -> tuple[bool, int, float, float, int]:
+def _drain_order(one: ManagedReplica) -> tuple[bool, int, float, float, int]:
     return not one.stale, _RANK[one.phase], one.load, -one.started_at, -one.number
 
 
 def _free_numbers(count: int, taken: Collection[int]) -> Sequence[int]:
-    # Among so many numbers, as many as are taken can be taken.
+    # At most len(taken) of these numbers are taken, so at least `count` are free.
     candidates = range(1, count + len(taken) + 1)
     return [number for number in candidates if number not in taken][:count]

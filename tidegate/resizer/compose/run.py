@@ -1,4 +1,4 @@
-"""The resizer of Docker Compose as a process."""
+"""The process of the resizer for Docker Compose."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
-from tidegate.resizer.compose.containers import FOLDER_LABEL, labels_of
+from tidegate.resizer.compose.containers import WORKING_DIR_LABEL, labels_of
 from tidegate.resizer.compose.engine import (
     Engine,
     EngineError,
-    EngineGoneError,
     EngineTooOldError,
+    EngineUnavailableError,
     open_engine,
 )
-from tidegate.resizer.compose.external_stops import OtherHands
-from tidegate.resizer.compose.memory import MemorySampler
-from tidegate.resizer.compose.observer import Observer, Place
-from tidegate.resizer.compose.operations import Workshop
+from tidegate.resizer.compose.external_stops import ExternalStopTracker
+from tidegate.resizer.compose.memory_metrics import MemorySampler
+from tidegate.resizer.compose.observer import ComposeService, Observer
+from tidegate.resizer.compose.operations import ContainerOperations
 from tidegate.resizer.compose.own_project import (
-    Home,
     NoProjectError,
+    OwnProject,
     container_candidates,
-    find_home,
+    find_own_project,
 )
-from tidegate.resizer.compose.quota import Lender
-from tidegate.resizer.compose.replica_probe import Neighbours
+from tidegate.resizer.compose.quota import CpuLender
+from tidegate.resizer.compose.replica_probe import ReplicaProbe
 from tidegate.resizer.compose.resizer import CannotScaleError, ComposeResizer
-from tidegate.resizer.compose.tasks import Works
-from tidegate.resizer.rate_limit import LimitedResizer
+from tidegate.resizer.compose.tasks import TaskTracker
+from tidegate.resizer.rate_limit import RateLimitedResizer
 from tidegate.resizer.server import METRICS_PATH, make_app, serve_tcp
 from tidegate.runtime.daemon import CannotStartError, run_async_daemon
 from tidegate.runtime.event_log import EventLog, StreamWriter
@@ -50,23 +50,23 @@ NODE: Final = "resizer"
 CANNOT_START: Final = (
     CannotScaleError,
     EngineError,
-    EngineGoneError,
+    EngineUnavailableError,
     EngineTooOldError,
     NoProjectError,
 )
-# What a replica needs to exit after its requests are drained, see service/server.py.
-FAREWELL_SECONDS: Final = 5.0
+# The time that a replica needs to exit after its requests have finished.
+EXIT_SECONDS: Final = 5.0
 
 
 def run(settings: Settings, *, project: str = "") -> int:
     """Run until SIGTERM or SIGINT.
 
     Args:
-        settings: all of them.
-        project: the Compose project, where this does not run in a container of it.
+        settings: the settings.
+        project: the Compose project, if this process does not run in one of its containers.
 
     Returns:
-        The exit code: 0 after a signal, 2 if it cannot start (and then the reason is on stderr).
+        The exit code: 0 after a signal, 2 if it cannot start, with the reason on stderr.
     """
     return run_async_daemon(NODE, lambda: _run(settings, project), CANNOT_START)
 
@@ -74,32 +74,34 @@ def run(settings: Settings, *, project: str = "") -> int:
 async def _run(settings: Settings, project: str) -> None:
     if settings.replicas.min == 0:
         raise CannotStartError(
-            "replicas.min: 0 is not possible in Docker Compose, where a new replica is made as a copy of one"
-            " that is there; set it to 1 or more"
+            "replicas.min: 0 is not possible in Docker Compose, where a new replica is a copy of an existing"
+            " one; set it to 1 or more"
         )
     token = _read_token(settings.resizer.token_file)
-    _try_socket(settings.resizer.docker_socket)
+    _check_socket(settings.resizer.docker_socket)
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(open_engine(settings.resizer.docker_socket))
         await engine.choose_version()
-        home = await find_home(engine, container_candidates(), project)
+        own_project = await find_own_project(engine, container_candidates(), project)
         _, fetch = await stack.enter_async_context(probe_session())
         event_log = EventLog(StreamWriter(), event_origin(settings, NODE), NODE)
-        resizer = _resizer(settings, engine, home, Neighbours(fetch, home.networks), event_log)
+        resizer = _resizer(
+            settings, engine, own_project, ReplicaProbe(fetch, own_project.networks), event_log
+        )
         await resizer.begin()
-        _warn(resizer, home, event_log)
-        limited = LimitedResizer(resizer, settings.replicas.max, time.monotonic)
+        _log_warnings(resizer, own_project, event_log)
+        limited = RateLimitedResizer(resizer, settings.replicas.max, time.monotonic)
         app = make_app(limited, token=token)
-        sampler = MemorySampler(engine, home.project)
+        sampler = MemorySampler(engine, own_project.name)
         add_metrics(app, sampler)
         await stack.enter_async_context(
             serve_tcp(app, settings.stack.metrics_host, settings.resizer.port)
         )
-        place = resizer.observer.place
+        service = resizer.observer.service
         event_log.record(
             "start",
-            f"sets the replicas of service {place.service} in project {place.project}, "
-            f"{settings.replicas.min} to {settings.replicas.max}; there are {resizer.desired}",
+            f"scales service {service.name} in project {service.project} between {settings.replicas.min} and "
+            f"{settings.replicas.max} replicas; {resizer.desired} now",
         )
         sampling = asyncio.create_task(sampler.run())
         stack.callback(sampling.cancel)
@@ -107,7 +109,7 @@ async def _run(settings: Settings, project: str) -> None:
 
 
 def add_metrics(app: web.Application, sampler: MemorySampler) -> None:
-    """Serve the sampler's metrics, and those of this process."""
+    """Serve the metrics of the sampler and of this process."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     registry.register(sampler)
@@ -120,27 +122,31 @@ def add_metrics(app: web.Application, sampler: MemorySampler) -> None:
 
 
 def _resizer(
-    settings: Settings, engine: Engine, home: Home, neighbours: Neighbours, event_log: EventLog
+    settings: Settings,
+    engine: Engine,
+    own_project: OwnProject,
+    probe: ReplicaProbe,
+    event_log: EventLog,
 ) -> ComposeResizer:
-    place = Place(home.project, settings.resizer.service)
-    stop_seconds = settings.replicas.drain_seconds + FAREWELL_SECONDS
+    service = ComposeService(own_project.name, settings.resizer.service)
+    stop_seconds = settings.replicas.drain_seconds + EXIT_SECONDS
     observer = Observer(
         engine=engine,
-        place=place,
-        neighbours=neighbours,
-        hands=OtherHands(patience_seconds=2 * stop_seconds),
+        service=service,
+        probe=probe,
+        external_stops=ExternalStopTracker(stop_timeout_seconds=2 * stop_seconds),
         settings=settings.replicas,
     )
-    works = Works(Workshop(engine, place, event_log, stop_seconds))
-    lender = Lender(engine, settings.slots.per_replica, settings.slots.max)
-    return ComposeResizer(observer, works, lender)
+    tasks = TaskTracker(ContainerOperations(engine, service, event_log, stop_seconds))
+    lender = CpuLender(engine, settings.slots.per_replica, settings.slots.max)
+    return ComposeResizer(observer, tasks, lender)
 
 
 def _read_token(path: Path | None) -> str:
     name = "resizer.token_file"
     if path is None:
         raise CannotStartError(
-            f"{name}: not set; it names the file with the token of every request"
+            f"{name}: not set; it must name the file with the token that clients send"
         )
     try:
         return read_secret(path, name)
@@ -148,16 +154,16 @@ def _read_token(path: Path | None) -> str:
         raise CannotStartError(str(error)) from error
 
 
-def _try_socket(path: Path) -> None:
+def _check_socket(path: Path) -> None:
     """Connect to the engine's socket once, to name the setting in an error."""
     name = "resizer.docker_socket"
     if not path.exists():
         raise CannotStartError(
-            f"{name}: there is no {path}; mount the Docker engine's socket there"
+            f"{name}: {path} does not exist; mount the socket of the Docker engine there"
         )
     if not path.is_socket():
         raise CannotStartError(
-            f"{name}: {path} is not a socket; Docker makes a folder of a mount whose source is missing"
+            f"{name}: {path} is not a socket; Docker creates a folder for a mount whose source is missing"
         )
     try:
         with unix_address(path) as address, socket.socket(socket.AF_UNIX) as probe:
@@ -165,24 +171,28 @@ def _try_socket(path: Path) -> None:
     except PermissionError as error:
         raise CannotStartError(
             f"{name}: user {os.geteuid()} may not open {path}; run as the socket's owner, user "
-            f"{path.stat().st_uid} (which needs no capability for that)"
+            f"{path.stat().st_uid}, which needs no capability"
         ) from error
     except OSError as error:
         raise CannotStartError(f"{name}: {path}: {error.strerror or error}") from error
 
 
-def _warn(resizer: ComposeResizer, home: Home, event_log: EventLog) -> None:
+def _log_warnings(resizer: ComposeResizer, own_project: OwnProject, event_log: EventLog) -> None:
     """Log what does not prevent the start but limits the operation."""
     for one in resizer.observer.containers:
-        folder = labels_of(one.inspected).get(FOLDER_LABEL, "")
-        if home.folder and folder and folder != home.folder:
+        folder = labels_of(one.inspected).get(WORKING_DIR_LABEL, "")
+        if own_project.working_dir and folder and folder != own_project.working_dir:
             event_log.condition(
                 "two projects",
-                f"two folders use the project name {home.project}, {home.folder} and {folder}; give "
-                "one of them another by COMPOSE_PROJECT_NAME, or their containers replace each other",
+                f"project name {own_project.name} is used in {own_project.working_dir} and in {folder}; "
+                "set COMPOSE_PROJECT_NAME for one of them, or their containers replace each other",
             )
-        if home.networks is not None and not home.networks & one.addresses.keys() and one.runs:
+        if (
+            own_project.networks is not None
+            and not own_project.networks & one.addresses.keys()
+            and one.is_active
+        ):
             event_log.condition(
                 "unreachable",
-                f"{one.name} shares no network with the resizer, so which replica is idle is not known",
+                f"{one.name} shares no network with the resizer, so its load is unknown",
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tidegate.resizer.contract import Replica, ReplicaStatus, refuse_outside
+from tidegate.resizer.contract import Replica, ReplicaStatus, check_bounds
 from tidegate.settings import Replicas
 from tidegate.stack.replicas.replica_slots import SlotsPool
 from tidegate.stack.replicas.replicas import ReplicaPool
@@ -49,7 +49,7 @@ class LocalResizer:
         Raises:
             ResizeRefusedError: a number is outside its bounds, or slots cannot be set; nothing is changed.
         """
-        refuse_outside(desired, self._bounds, slots, self._slots.most if self._slots else None)
+        check_bounds(desired, self._bounds, slots, self._slots.most if self._slots else None)
         self._pool.resize(desired)
         if self._slots and slots is not None:
             self._slots.resize(slots)

@@ -26,7 +26,7 @@ from tidegate.stack.gateway.runtime_api import AdminError, GatewayAwayError
 COMPONENT: Final = "slots"
 POLL_SECONDS: Final = 0.05
 # A replica that works answers far sooner; one that hangs must not hold up the others for long.
-ASK_SECONDS: Final = 0.5
+PROBE_TIMEOUT_SECONDS: Final = 0.5
 
 Shown = Callable[[int], Awaitable[int | None]]
 """The slots that a replica has, by its number, as it says itself; None if it does not say."""
@@ -48,7 +48,7 @@ def slots_shown(fetch: Fetch, address: Callable[[int], str]) -> Shown:
     """Reads them from the metrics of the replicas."""
 
     async def shown(number: int) -> int | None:
-        text = await fetch(f"{address(number)}/metrics", ASK_SECONDS)
+        text = await fetch(f"{address(number)}/metrics", PROBE_TIMEOUT_SECONDS)
         slots = sample_value(text or "", "tidegate_slots")
         return int(slots) if slots is not None and slots.is_integer() else None
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from tidegate.resizer.rate_limit import LimitedResizer
+from tidegate.resizer.rate_limit import RateLimitedResizer
 from tidegate.resizer.server import make_app, serve_unix
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Fetch, Probe, probe_session
@@ -133,7 +133,7 @@ class Supervisor:
 
         bounds = self.settings.replicas
         resizer = LocalResizer(self._pool, bounds, self._slots)
-        app = make_app(LimitedResizer(resizer, bounds.max, time.monotonic))
+        app = make_app(RateLimitedResizer(resizer, bounds.max, time.monotonic))
         app.router.add_get("/status", get_status)
         self._deployment.add_routes(app)
         return app

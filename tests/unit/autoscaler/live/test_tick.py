@@ -101,7 +101,7 @@ async def test_an_answer_that_got_lost_is_no_trouble_once_it_shows_effect(run: R
 
 
 async def test_a_refused_number_is_given_up_for_the_one_that_is(run: Run) -> None:
-    run.room.most = 2
+    run.room.max_replicas = 2
     assert await run.tick(reading=THREE) == 3
     assert await run.tick(reading=replace(ONE, in_system=1.4)) == 1
     assert run.room.count == 1

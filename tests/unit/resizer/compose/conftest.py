@@ -1,4 +1,4 @@
-"""An engine that is a dictionary, and a clock that a test moves."""
+"""A fake engine in memory, and a clock that a test sets."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from typing import Any
 import pytest
 
 from tidegate.events.event import Origin
-from tidegate.resizer.compose.containers import Container, read_container
+from tidegate.resizer.compose.containers import Container, parse_container
 from tidegate.resizer.compose.engine import EngineError
-from tidegate.resizer.compose.external_stops import OtherHands
-from tidegate.resizer.compose.observer import Observer, Place
-from tidegate.resizer.compose.operations import Workshop
-from tidegate.resizer.compose.quota import Lender
-from tidegate.resizer.compose.replica_probe import Neighbours
+from tidegate.resizer.compose.external_stops import ExternalStopTracker
+from tidegate.resizer.compose.observer import ComposeService, Observer
+from tidegate.resizer.compose.operations import ContainerOperations
+from tidegate.resizer.compose.quota import CpuLender
+from tidegate.resizer.compose.replica_probe import ReplicaProbe
 from tidegate.resizer.compose.resizer import ComposeResizer
-from tidegate.resizer.compose.tasks import Works
+from tidegate.resizer.compose.tasks import TaskTracker
 from tidegate.runtime.event_log import EventLog, StreamWriter
 from tidegate.settings import Replicas
 
 Json = dict[str, Any]
-PLACE = Place("shop", "model")
+SERVICE = ComposeService("shop", "model")
 NEVER = "0001-01-01T00:00:00Z"
 
 
-def moment(seconds: float) -> str:
+def timestamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
 def inspected(number: int = 1, **changes: Any) -> Json:
-    """A replica as the engine shows it; `changes` are of its state, or of the keys below."""
+    """The output of `inspect` for a replica; `changes` are parts of its state, or the keys below."""
     identity = changes.pop("id", f"{number:064x}")
     labels = {
-        "com.docker.compose.project": PLACE.project,
-        "com.docker.compose.service": PLACE.service,
+        "com.docker.compose.project": SERVICE.project,
+        "com.docker.compose.service": SERVICE.name,
         "com.docker.compose.container-number": str(number),
         "com.docker.compose.config-hash": changes.pop("hash", "a"),
         "com.docker.compose.image": "sha256:1",
@@ -48,13 +48,13 @@ def inspected(number: int = 1, **changes: Any) -> Json:
     health = changes.pop("health", "healthy")
     return {
         "Id": identity,
-        "Name": "/" + changes.pop("name", PLACE.name(number)),
-        "Created": moment(changes.pop("created", 1000.0 + number)),
+        "Name": "/" + changes.pop("name", SERVICE.replica_name(number)),
+        "Created": timestamp(changes.pop("created", 1000.0 + number)),
         "Image": "sha256:1",
         "State": {
             "Status": "running",
             "ExitCode": 0,
-            "StartedAt": moment(changes.pop("started", 1000.0 + number)),
+            "StartedAt": timestamp(changes.pop("started", 1000.0 + number)),
             "FinishedAt": NEVER,
             **({"Health": {"Status": health}} if health else {}),
             **changes.pop("state", {}),
@@ -72,22 +72,26 @@ def inspected(number: int = 1, **changes: Any) -> Json:
 
 
 @dataclass
-class DictionaryEngine:
-    """Holds containers as `inspect` shows them. `failing` is raised by every call."""
+class FakeEngine:
+    """Stores the output of `inspect`. `failing` is raised by every call, `refusing` by start and update."""
 
-    held: dict[str, Json] = field(default_factory=dict)
+    containers: dict[str, Json] = field(default_factory=dict)
     failing: Exception | None = None
     refusing: Exception | None = None
-    seen: list[Json] = field(default_factory=list)
+    recorded_events: list[Json] = field(default_factory=list)
     _ids: Any = field(default_factory=lambda: itertools.count(0xABC))
 
     def add(self, *containers: Json) -> None:
-        self.held.update({one["Id"]: one for one in containers})
+        self.containers.update({one["Id"]: one for one in containers})
 
-    async def replicas(self, project: str, service: str, but: Collection[int] = ()) -> list[Json]:
-        assert (project, service) == (PLACE.project, PLACE.service)
+    async def replicas(
+        self, project: str, service: str, exclude: Collection[int] = ()
+    ) -> list[Json]:
+        assert (project, service) == (SERVICE.project, SERVICE.name)
         self._check()
-        return [one for one in self.held.values() if read_container(one).number not in but]
+        return [
+            one for one in self.containers.values() if parse_container(one).number not in exclude
+        ]
 
     async def image_id(self, name: str) -> str | None:
         self._check()
@@ -95,14 +99,14 @@ class DictionaryEngine:
 
     async def create(self, name: str, body: Json) -> str:
         self._check()
-        if any(one["Name"] == f"/{name}" for one in self.held.values()):
+        if any(one["Name"] == f"/{name}" for one in self.containers.values()):
             raise EngineError(409, f"the name {name} is in use")
         number = int(body["Labels"]["com.docker.compose.container-number"])
-        made = inspected(number, id=f"{next(self._ids):064x}", state={"Status": "created"})
-        made["Config"]["Labels"] = body["Labels"]
-        made["HostConfig"] = body["HostConfig"]
-        self.add(made)
-        return str(made["Id"])
+        created = inspected(number, id=f"{next(self._ids):064x}", state={"Status": "created"})
+        created["Config"]["Labels"] = body["Labels"]
+        created["HostConfig"] = body["HostConfig"]
+        self.add(created)
+        return str(created["Id"])
 
     async def connect(self, network: str, container: str, endpoint: Json) -> None:
         self._check()
@@ -111,27 +115,27 @@ class DictionaryEngine:
         self._check()
         if self.refusing:
             raise self.refusing
-        self.held[container]["State"]["Status"] = "running"
+        self.containers[container]["State"]["Status"] = "running"
 
     async def update(self, container: str, limits: Json) -> None:
         self._check()
         if self.refusing:
             raise self.refusing
-        self.held[container]["HostConfig"].update(limits)
+        self.containers[container]["HostConfig"].update(limits)
 
     async def stop(self, container: str, seconds: float) -> None:
         self._check()
-        if container not in self.held:
+        if container not in self.containers:
             raise EngineError(404, "no such container")
-        self.held[container]["State"]["Status"] = "exited"
+        self.containers[container]["State"]["Status"] = "exited"
 
     async def remove(self, container: str) -> None:
         self._check()
-        del self.held[container]
+        del self.containers[container]
 
     async def events(self, project: str, service: str) -> AsyncIterator[Json]:
         self._check()
-        for event in self.seen:
+        for event in self.recorded_events:
             yield event
 
     def _check(self) -> None:
@@ -141,9 +145,9 @@ class DictionaryEngine:
 
 @dataclass
 class Lab:
-    """A resizer of the dictionary, whose ticks a test makes."""
+    """A resizer with a fake engine, driven by a test."""
 
-    engine: DictionaryEngine = field(default_factory=DictionaryEngine)
+    engine: FakeEngine = field(default_factory=FakeEngine)
     now: float = 5000.0
     metrics: dict[str, str] = field(default_factory=dict)
     out: io.BytesIO = field(default_factory=io.BytesIO)
@@ -160,48 +164,58 @@ class Lab:
         event_log = EventLog(StreamWriter(self.out), origin, "resizer")
         engine: Any = self.engine
         self.observer = Observer(
-            engine, PLACE, Neighbours(fetch, None), OtherHands(60.0), self.bounds, clock, clock
+            engine,
+            SERVICE,
+            ReplicaProbe(fetch, None),
+            ExternalStopTracker(60.0),
+            self.bounds,
+            clock,
+            clock,
         )
-        self.works = Works(Workshop(engine, PLACE, event_log, 35.0), clock, clock)
-        self.lend(most=None)
+        self.tasks = TaskTracker(
+            ContainerOperations(engine, SERVICE, event_log, 35.0), clock, clock
+        )
+        self.new_resizer(max_slots=None)
 
-    def lend(self, most: int | None) -> None:
-        """Another resizer of the same, whose replicas may have so many slots instead of their own 2."""
+    def new_resizer(self, max_slots: int | None) -> None:
+        """Replace the resizer by one with this maximum of slots; a replica has 2 without lent CPU."""
         engine: Any = self.engine
-        self.resizer = ComposeResizer(self.observer, self.works, Lender(engine, 2, most))
+        self.resizer = ComposeResizer(self.observer, self.tasks, CpuLender(engine, 2, max_slots))
 
     async def tick(self, seconds: float = 1.0) -> None:
-        """One tick later, and all that it began has ended."""
+        """Run one tick and wait for the operations that it began."""
         self.now += seconds
         await self.resizer._try_tick()
-        works = self.resizer.works
-        for task in [*(task for task, _ in works._starts.values()), *works._drains.values()]:
+        tasks = self.resizer.tasks
+        for task in [*(task for task, _ in tasks._starts.values()), *tasks._drains.values()]:
             await task
 
     def names(self) -> list[str]:
-        return sorted(one["Name"].removeprefix("/shop-model-") for one in self.engine.held.values())
+        return sorted(
+            one["Name"].removeprefix("/shop-model-") for one in self.engine.containers.values()
+        )
 
-    def told(self, action: str) -> list[str]:
+    def messages(self, action: str) -> list[str]:
         lines = map(json.loads, self.out.getvalue().splitlines())
         return [one["message"] for one in lines if one["event"]["action"] == action]
 
     def event(self, number: int, action: str, signal: str | None = None) -> None:
-        """Let the resizer see an event."""
+        """Report an event of the engine to the resizer."""
         actor = {"ID": f"{number:064x}", "Attributes": {"signal": signal} if signal else {}}
         event = {"Action": action, "Actor": actor}
-        self.observer.hands.see(event, self.resizer.works.draining, self.now)
+        self.observer.external_stops.record_event(event, self.resizer.tasks.draining, self.now)
 
 
 @pytest.fixture
 def replica() -> Callable[..., Json]:
-    """Makes a replica as the engine shows it."""
+    """Builds the output of `inspect` for a replica."""
     return inspected
 
 
 @pytest.fixture
 def container() -> Callable[..., Container]:
-    """Makes a replica as a resizer sees it."""
-    return lambda number=1, **changes: read_container(inspected(number, **changes))
+    """Builds a parsed replica."""
+    return lambda number=1, **changes: parse_container(inspected(number, **changes))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The calls, on an HTTP server that answers as an engine may."""
+"""The calls of the engine, against an HTTP server in its place."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from aiohttp import web
 from tidegate.resizer.compose.engine import (
     Engine,
     EngineError,
-    EngineGoneError,
     EngineTooOldError,
+    EngineUnavailableError,
     open_engine,
 )
 from tidegate.runtime.unix_sockets import unix_address
@@ -26,7 +26,7 @@ Serve = Callable[[Handler], Awaitable[Engine]]
 
 
 def answers(found: dict[str, Any]) -> Handler:
-    """An engine that knows these paths."""
+    """A handler that responds to these paths."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         if request.path not in found:
@@ -38,7 +38,7 @@ def answers(found: dict[str, Any]) -> Handler:
 
 @pytest.fixture
 async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
-    """Serves a handler on a Unix socket; returns an engine that asks it."""
+    """Serves a handler on a Unix socket; returns a client of it."""
     async with AsyncExitStack() as stack:
 
         async def start(handler: Handler) -> Engine:
@@ -57,15 +57,15 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
 
 
 @pytest.mark.parametrize("version", ["1.40", "1.4", "0.9"])
-async def test_an_engine_that_is_too_old_is_named(serve: Serve, version: str) -> None:
+async def test_an_engine_that_is_too_old_is_refused(serve: Serve, version: str) -> None:
     engine = await serve(answers({"/version": {"ApiVersion": version, "Version": "19.03"}}))
     with pytest.raises(
-        EngineTooOldError, match=rf"Docker 19.03 speaks version {version} .* Docker 20.10"
+        EngineTooOldError, match=rf"Docker 19.03 supports API version {version}; .*Docker 20.10"
     ):
         await engine.choose_version()
 
 
-async def test_it_speaks_the_engines_own_version(serve: Serve) -> None:
+async def test_the_version_of_the_engine_is_used(serve: Serve) -> None:
     engine = await serve(
         answers({"/version": {"ApiVersion": "1.52"}, "/v1.52/containers/a/json": {"Id": "a"}})
     )
@@ -73,7 +73,9 @@ async def test_it_speaks_the_engines_own_version(serve: Serve) -> None:
     assert await engine.inspect("a") == {"Id": "a"}
 
 
-async def test_one_that_goes_between_list_and_inspect_is_left_out(serve: Serve) -> None:
+async def test_a_container_that_is_removed_between_list_and_inspect_is_left_out(
+    serve: Serve,
+) -> None:
     listed = [
         {"Id": name, "Labels": {"com.docker.compose.container-number": number}}
         for name, number in (("a", "1"), ("b", "2"), ("c", "3"))
@@ -82,7 +84,7 @@ async def test_one_that_goes_between_list_and_inspect_is_left_out(serve: Serve) 
     assert await engine.replicas("shop", "model", {3}) == [{"Id": "a"}]
 
 
-async def test_only_containers_of_project_and_service_are_asked_for(serve: Serve) -> None:
+async def test_only_containers_of_the_project_and_the_service_are_listed(serve: Serve) -> None:
     queries = []
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -91,7 +93,7 @@ async def test_only_containers_of_project_and_service_are_asked_for(serve: Serve
 
     engine = await serve(handle)
     assert await engine.replicas("shop", "model") == []
-    with pytest.raises(EngineGoneError):  # a list is no event
+    with pytest.raises(EngineUnavailableError):  # a list is not an event
         await _read_events(engine)
     labels = [
         "com.docker.compose.project=shop",
@@ -115,7 +117,7 @@ async def _read_events(engine: Engine) -> list[Any]:
         (b"[]", r"\[\]"),
     ],
 )
-async def test_a_refusal_has_its_status_and_its_reason(
+async def test_an_engine_error_has_the_status_and_the_reason(
     serve: Serve, body: bytes, reason: str
 ) -> None:
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -135,7 +137,7 @@ async def test_a_refusal_has_its_status_and_its_reason(
         await _read_events(engine)
 
 
-async def test_a_failure_behind_the_list_is_not_taken_for_absence(serve: Serve) -> None:
+async def test_an_error_of_inspect_does_not_mean_that_a_container_was_removed(serve: Serve) -> None:
     async def handle(request: web.Request) -> web.StreamResponse:
         if request.path == "/containers/json":
             return web.json_response([{"Id": "a", "Labels": {}}])
@@ -146,40 +148,46 @@ async def test_a_failure_behind_the_list_is_not_taken_for_absence(serve: Serve) 
         await engine.replicas("shop", "model")
 
 
-async def test_an_image_that_is_not_there_is_none(serve: Serve) -> None:
+async def test_the_id_of_a_missing_image_is_none(serve: Serve) -> None:
     engine = await serve(answers({"/images/shop:1/json": {"Id": "sha256:1"}}))
     assert await engine.image_id("shop:1") == "sha256:1"
     assert await engine.image_id("shop:2") is None
 
 
 @pytest.mark.parametrize("body", [b"no JSON", b"[1]"])
-async def test_what_is_no_answer_of_an_engine_is_no_engine(serve: Serve, body: bytes) -> None:
+async def test_an_invalid_response_means_that_the_engine_is_unavailable(
+    serve: Serve, body: bytes
+) -> None:
     async def handle(request: web.Request) -> web.StreamResponse:
         return web.Response(body=body)
 
     engine = await serve(handle)
-    with pytest.raises(EngineGoneError):
+    with pytest.raises(EngineUnavailableError):
         await engine.inspect("a")
 
 
-async def test_a_slow_engine_is_given_up(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_call_of_a_slow_engine_times_out(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tidegate.resizer.compose.engine.STOP_EXTRA_SECONDS", 0.0)
-    came = []
+    timeouts = []
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        came.append(request.query["t"])
-        await asyncio.sleep(30.0)  # the server's end cancels it
+        timeouts.append(request.query["t"])
+        await asyncio.sleep(30.0)  # cancelled when the server shuts down
         return web.Response()
 
     engine = await serve(handle)
-    with pytest.raises(EngineGoneError, match=r"no answer to POST /containers/a/stop within 1.6 s"):
+    with pytest.raises(
+        EngineUnavailableError, match=r"no response to POST /containers/a/stop within 1.6 s"
+    ):
         await engine.stop("a", 1.6)
-    assert came == ["2"]
+    assert timeouts == ["2"]
 
 
-async def test_no_engine_is_said_so(tmp_path: Path) -> None:
+async def test_an_unreachable_engine_is_reported(tmp_path: Path) -> None:
     async with open_engine(tmp_path / "docker.sock") as engine:
-        with pytest.raises(EngineGoneError, match="cannot be reached"):
+        with pytest.raises(EngineUnavailableError, match="cannot be reached"):
             await engine.choose_version()
-        with pytest.raises(EngineGoneError, match="events cannot be read"):
+        with pytest.raises(EngineUnavailableError, match="events cannot be read"):
             await _read_events(engine)

@@ -1,4 +1,4 @@
-"""A person's stop is told from a crash."""
+"""A manual stop is distinguished from a crash."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tidegate.resizer.compose.containers import Container
-from tidegate.resizer.compose.external_stops import OtherHands
+from tidegate.resizer.compose.external_stops import ExternalStopTracker
 
 Make = Callable[..., Container]
 
@@ -19,90 +19,100 @@ def event(number: int, action: str, signal: str | None = None) -> dict[str, Any]
 
 
 @pytest.fixture
-def hands() -> OtherHands:
-    return OtherHands(patience_seconds=60.0)
+def tracker() -> ExternalStopTracker:
+    return ExternalStopTracker(stop_timeout_seconds=60.0)
 
 
-def test_one_who_was_asked_to_stop_leaves_once_all_who_go_with_it_are_known(
-    hands: OtherHands, container: Make
+def test_a_stop_is_confirmed_once_the_stops_requested_with_it_are_known(
+    tracker: ExternalStopTracker, container: Make
 ) -> None:
-    hands.see(event(1, "kill", "15"), (), 10.0)
-    assert hands.stops(container(1))
-    assert not hands.leaves(container(1), 10.5)
-    assert hands.leaves(container(1), 11.0)
-    assert not hands.leaves(container(2), 11.0)
+    tracker.record_event(event(1, "kill", "15"), (), 10.0)
+    assert tracker.is_stopping(container(1))
+    assert not tracker.is_confirmed(container(1), 10.5)
+    assert tracker.is_confirmed(container(1), 11.0)
+    assert not tracker.is_confirmed(container(2), 11.0)
 
 
 @pytest.mark.parametrize("action", ["die", "stop", "destroy"])
-def test_an_end_that_is_not_ours_is_remembered_for_a_second(hands: OtherHands, action: str) -> None:
-    hands.see(event(1, action), (f"{1:064x}",), 10.0)
-    assert not hands.just_ended_one(10.0)  # it was ours
-    hands.see(event(2, action), (), 11.0)
-    assert hands.just_ended_one(11.9)
-    assert not hands.just_ended_one(12.0)
+def test_an_exit_caused_by_others_is_remembered_for_one_second(
+    tracker: ExternalStopTracker, action: str
+) -> None:
+    tracker.record_event(event(1, action), (f"{1:064x}",), 10.0)
+    assert not tracker.recent_external_exit(10.0)  # the resizer stopped it
+    tracker.record_event(event(2, action), (), 11.0)
+    assert tracker.recent_external_exit(11.9)
+    assert not tracker.recent_external_exit(12.0)
 
 
 @pytest.mark.parametrize(
-    ("last", "none_wanted"),
+    ("last", "stopped"),
     [
-        pytest.param(event(2, "kill", "15"), True, id="the last was asked"),
-        pytest.param(event(2, "stop"), True, id="its asking was missed, its stop was not"),
-        pytest.param(event(2, "die"), False, id="the last died of itself"),
+        pytest.param(event(2, "kill", "15"), True, id="the last was asked to stop"),
+        pytest.param(
+            event(2, "stop"), True, id="its kill event was missed, its stop event was not"
+        ),
+        pytest.param(event(2, "die"), False, id="the last crashed"),
     ],
 )
-def test_the_last_one_decides(
-    hands: OtherHands, container: Make, last: dict[str, Any], none_wanted: bool
+def test_the_last_exit_decides_whether_the_service_was_stopped(
+    tracker: ExternalStopTracker, container: Make, last: dict[str, Any], stopped: bool
 ) -> None:
-    hands.see(event(1, "kill", "15"), (), 10.0)
-    hands.see(last, (), 10.1)
-    hands.see(event(1, "die"), (), 10.2)  # an asked one's end says nothing new
+    tracker.record_event(event(1, "kill", "15"), (), 10.0)
+    tracker.record_event(last, (), 10.1)
+    tracker.record_event(
+        event(1, "die"), (), 10.2
+    )  # the exit after a request to stop changes nothing
     two = container(2, state={"Status": "exited", "ExitCode": 137})
-    assert hands.want_none([container(1), two], 10.3) is none_wanted
-    assert hands.want_none([], 10.3) is none_wanted
+    assert tracker.whole_service_stopped([container(1), two], 10.3) is stopped
+    assert tracker.whole_service_stopped([], 10.3) is stopped
 
 
 @pytest.mark.parametrize("code", [0, 143])
-def test_without_an_event_the_exit_code_tells(
-    hands: OtherHands, container: Make, code: int
+def test_without_an_event_the_exit_code_decides(
+    tracker: ExternalStopTracker, container: Make, code: int
 ) -> None:
     stopped = container(1, state={"Status": "exited", "ExitCode": code})
-    assert hands.want_none([stopped], 10.0)
+    assert tracker.whole_service_stopped([stopped], 10.0)
 
 
-def test_without_an_event_a_killed_one_was_wanted(hands: OtherHands, container: Make) -> None:
-    killed = container(1, state={"Status": "exited", "ExitCode": 137})
-    assert not hands.want_none([killed], 10.0)
-    assert not hands.want_none([], 10.0)
-
-
-def test_kills_that_do_not_ask_and_our_own_are_no_concern(
-    hands: OtherHands, container: Make
+def test_without_an_event_a_killed_container_was_not_stopped_on_request(
+    tracker: ExternalStopTracker, container: Make
 ) -> None:
-    hands.see(event(1, "kill", "9"), (), 10.0)
-    hands.see(event(1, "kill", "1"), (), 10.0)
-    hands.see(event(2, "kill", "15"), {f"{2:064x}"}, 10.0)
-    hands.see({"Action": "stop"}, {""}, 10.0)
-    assert not hands.stops(container(1))
-    assert not hands.stops(container(2))
+    killed = container(1, state={"Status": "exited", "ExitCode": 137})
+    assert not tracker.whole_service_stopped([killed], 10.0)
+    assert not tracker.whole_service_stopped([], 10.0)
 
 
-def test_a_start_takes_it_back(hands: OtherHands, container: Make) -> None:
-    hands.see(event(1, "stop"), (), 10.0)
-    hands.see(event(1, "start"), (), 11.0)
-    assert not hands.stops(container(1))
-    assert not hands.want_none([container(1)], 12.0)
+def test_other_signals_and_stops_by_the_resizer_are_ignored(
+    tracker: ExternalStopTracker, container: Make
+) -> None:
+    tracker.record_event(event(1, "kill", "9"), (), 10.0)
+    tracker.record_event(event(1, "kill", "1"), (), 10.0)
+    tracker.record_event(event(2, "kill", "15"), {f"{2:064x}"}, 10.0)
+    tracker.record_event({"Action": "stop"}, {""}, 10.0)
+    assert not tracker.is_stopping(container(1))
+    assert not tracker.is_stopping(container(2))
 
 
-def test_one_that_goes_on_did_not_mean_to_stop(hands: OtherHands, container: Make) -> None:
-    hands.see(event(1, "kill", "15"), (), 10.0)
-    assert not hands.want_none([container(1), container(2)], 70.0)
-    assert hands.stops(container(1))
-    assert not hands.want_none([container(1), container(2)], 70.5)
-    assert not hands.stops(container(1))
+def test_a_start_cancels_the_stop(tracker: ExternalStopTracker, container: Make) -> None:
+    tracker.record_event(event(1, "stop"), (), 10.0)
+    tracker.record_event(event(1, "start"), (), 11.0)
+    assert not tracker.is_stopping(container(1))
+    assert not tracker.whole_service_stopped([container(1)], 12.0)
 
 
-def test_one_that_is_gone_is_forgotten(hands: OtherHands, container: Make) -> None:
-    hands.see(event(1, "stop"), (), 10.0)
-    assert not hands.want_none([container(2)], 11.0)
-    assert not hands.stops(container(1))
-    assert not hands.want_none([], 12.0)  # what comes later is another matter
+def test_a_container_that_still_runs_after_the_timeout_is_not_stopping(
+    tracker: ExternalStopTracker, container: Make
+) -> None:
+    tracker.record_event(event(1, "kill", "15"), (), 10.0)
+    assert not tracker.whole_service_stopped([container(1), container(2)], 70.0)
+    assert tracker.is_stopping(container(1))
+    assert not tracker.whole_service_stopped([container(1), container(2)], 70.5)
+    assert not tracker.is_stopping(container(1))
+
+
+def test_a_removed_container_is_forgotten(tracker: ExternalStopTracker, container: Make) -> None:
+    tracker.record_event(event(1, "stop"), (), 10.0)
+    assert not tracker.whole_service_stopped([container(2)], 11.0)
+    assert not tracker.is_stopping(container(1))
+    assert not tracker.whole_service_stopped([], 12.0)  # the earlier stop has no effect any more

@@ -1,4 +1,4 @@
-"""Which container this runs in, and which project that is in."""
+"""Finding the own container and its project."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import pytest
 
 from tidegate.resizer.compose.engine import EngineError
 from tidegate.resizer.compose.own_project import (
-    Home,
     NoProjectError,
+    OwnProject,
     container_candidates,
-    find_home,
+    find_own_project,
 )
 
 ID = "0123456789abcdef" * 4
 OTHER = "fedcba9876543210" * 4
 
 
-class Found:
+class OneContainerEngine:
     """An engine that knows one container."""
 
     def __init__(self, container: Any = None, status: int = 404) -> None:
@@ -33,8 +33,8 @@ class Found:
         return self.container
 
 
-async def home(engine: Any, project: str = "") -> Home:
-    return await find_home(engine, [OTHER, ID], project)
+async def resolve(engine: Any, project: str = "") -> OwnProject:
+    return await find_own_project(engine, [OTHER, ID], project)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ async def home(engine: Any, project: str = "") -> Home:
         ({"cgroup": "0::/\n"}, OTHER[:12], [OTHER[:12]]),
     ],
 )
-def test_where_the_own_id_is_found(
+def test_sources_of_the_own_container_id(
     tmp_path: Path, files: dict[str, str], hostname: str, expected: list[str]
 ) -> None:
     for name, text in files.items():
@@ -63,32 +63,34 @@ def test_where_the_own_id_is_found(
     assert container_candidates(tmp_path, hostname) == expected
 
 
-async def test_the_project_is_that_of_the_own_container(replica: Callable[..., Any]) -> None:
+async def test_the_project_is_taken_from_the_own_container(replica: Callable[..., Any]) -> None:
     labels = {"com.docker.compose.project.working_dir": "/srv/shop"}
-    engine = Found(replica(1, id=ID, labels=labels))
-    assert await home(engine) == Home("shop", "/srv/shop", frozenset({"front"}))
-    assert await home(engine, "shop") == await home(engine)
+    engine = OneContainerEngine(replica(1, id=ID, labels=labels))
+    assert await resolve(engine) == OwnProject("shop", "/srv/shop", frozenset({"front"}))
+    assert await resolve(engine, "shop") == await resolve(engine)
 
 
-async def test_a_given_project_that_is_not_the_own_is_refused(replica: Callable[..., Any]) -> None:
+async def test_another_project_than_that_of_the_own_container_is_refused(
+    replica: Callable[..., Any],
+) -> None:
     with pytest.raises(
-        NoProjectError, match=r"two projects: .* belongs to shop, --project says bar"
+        NoProjectError, match=r"two projects: .* belongs to shop, but --project is bar"
     ):
-        await home(Found(replica(1, id=ID)), "bar")
+        await resolve(OneContainerEngine(replica(1, id=ID)), "bar")
 
 
-async def test_outside_of_any_container_the_project_must_be_given() -> None:
-    assert await home(Found(), "shop") == Home("shop", "", None)
-    with pytest.raises(NoProjectError, match="run it as a service of the project, or give --proj"):
-        await home(Found())
+async def test_outside_of_a_container_the_project_must_be_set() -> None:
+    assert await resolve(OneContainerEngine(), "shop") == OwnProject("shop", "", None)
+    with pytest.raises(NoProjectError, match="run it as a service of the project, or set --proj"):
+        await resolve(OneContainerEngine())
 
 
 async def test_a_container_without_a_project_is_named(replica: Callable[..., Any]) -> None:
     own = replica(1, id=ID, name="alone", labels={"com.docker.compose.project": ""})
     with pytest.raises(NoProjectError, match="container alone is not in a Compose project"):
-        await home(Found(own), "shop")
+        await resolve(OneContainerEngine(own), "shop")
 
 
-async def test_an_engine_that_fails_is_not_taken_for_absence() -> None:
+async def test_an_engine_error_does_not_mean_that_there_is_no_container() -> None:
     with pytest.raises(EngineError):
-        await home(Found(status=500))
+        await resolve(OneContainerEngine(status=500))

@@ -1,4 +1,4 @@
-"""Whether a replica is ready and how busy it is, as it says itself."""
+"""The readiness and the load that a replica reports."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tidegate.resizer.compose.containers import Container
-from tidegate.resizer.compose.replica_probe import Neighbours, busy_slots
+from tidegate.resizer.compose.replica_probe import ReplicaProbe, busy_slots
 
 Make = Callable[..., Container]
 
@@ -28,11 +28,11 @@ def test_busy_slots(text: str, busy: float) -> None:
     assert busy_slots(text) == busy
 
 
-async def test_only_a_network_that_is_shared_is_used(container: Make) -> None:
-    asked = []
+async def test_only_a_shared_network_is_used(container: Make) -> None:
+    urls = []
 
     async def fetch(url: str, seconds: float) -> str | None:
-        asked.append(url)
+        urls.append(url)
         return "tidegate_slots_busy 1.0\n"
 
     networks = {
@@ -40,17 +40,19 @@ async def test_only_a_network_that_is_shared_is_used(container: Make) -> None:
         for name, address in (("back", "10.0.1.1"), ("front", "10.0.2.1"), ("none", ""))
     }
     one = container(1, networks=networks)
-    assert await Neighbours(fetch, frozenset({"front"})).loads([one]) == {one.id: 1.0}
-    assert await Neighbours(fetch, frozenset({"else"})).loads([one]) == {one.id: math.inf}
-    assert await Neighbours(fetch, None).loads([one]) == {one.id: 1.0}
-    assert asked == ["http://10.0.2.1:8000/metrics", "http://10.0.1.1:8000/metrics"]
+    assert await ReplicaProbe(fetch, frozenset({"front"})).loads([one]) == {one.id: 1.0}
+    assert await ReplicaProbe(fetch, frozenset({"else"})).loads([one]) == {one.id: math.inf}
+    assert await ReplicaProbe(fetch, None).loads([one]) == {one.id: 1.0}
+    assert urls == ["http://10.0.2.1:8000/metrics", "http://10.0.1.1:8000/metrics"]
 
 
-async def test_ready_is_what_docker_or_the_replica_itself_says(container: Make) -> None:
-    asked = []
+async def test_a_replica_is_ready_if_docker_or_the_replica_itself_reports_it(
+    container: Make,
+) -> None:
+    urls = []
 
     async def fetch(url: str, seconds: float) -> str | None:
-        asked.append(url)
+        urls.append(url)
         return "" if "10.0.0.2" in url else None
 
     replicas = [
@@ -59,6 +61,6 @@ async def test_ready_is_what_docker_or_the_replica_itself_says(container: Make) 
         container(3, health="starting"),
         container(4, state={"Status": "exited"}),
     ]
-    ready = await Neighbours(fetch, None).ready(replicas)
+    ready = await ReplicaProbe(fetch, None).ready(replicas)
     assert ready == {replicas[0].id, replicas[1].id}
-    assert asked == ["http://10.0.0.2:8000/ready", "http://10.0.0.3:8000/ready"]
+    assert urls == ["http://10.0.0.2:8000/ready", "http://10.0.0.3:8000/ready"]

@@ -1,4 +1,4 @@
-"""The loop: what it does when the engine, Compose or a person behaves in some way."""
+"""The control loop under events of the engine, of Compose and of a person."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tidegate.resizer.compose.containers import CLONE_LABEL
-from tidegate.resizer.compose.engine import EngineError, EngineGoneError
+from tidegate.resizer.compose.engine import EngineError, EngineUnavailableError
 from tidegate.resizer.compose.resizer import CannotScaleError
 from tidegate.resizer.contract import ResizeRefusedError, ResizerUnavailableError
 from tidegate.settings import Replicas
@@ -22,14 +22,14 @@ KILLED = {"Status": "exited", "ExitCode": 137, "FinishedAt": "1970-01-01T01:23:2
 
 @pytest.fixture
 async def begun(lab: Any, replica: Make) -> Any:
-    """With two ready replicas."""
+    """A resizer with two ready replicas."""
     lab.engine.add(replica(1), replica(2))
     await lab.resizer.begin()
     return lab
 
 
 @pytest.mark.parametrize(("running", "desired"), [(1, 2), (3, 3), (5, 4)])
-async def test_it_begins_with_what_runs_within_the_bounds(
+async def test_the_running_number_within_the_bounds_is_desired_at_first(
     lab: Any, replica: Make, running: int, desired: int
 ) -> None:
     lab.observer.settings = Replicas(min=2, start=2, max=4)
@@ -38,42 +38,46 @@ async def test_it_begins_with_what_runs_within_the_bounds(
     assert lab.resizer.desired == desired
 
 
-async def test_without_a_replica_it_does_not_begin(lab: Any) -> None:
-    with pytest.raises(CannotScaleError, match="project shop has no container of a service model"):
+async def test_without_a_replica_it_does_not_start(lab: Any) -> None:
+    with pytest.raises(CannotScaleError, match="project shop has no container of service model"):
         await lab.resizer.begin()
 
 
-async def test_what_is_in_the_way_of_a_second_one_is_named(lab: Any, replica: Make) -> None:
+async def test_parts_of_the_definition_that_allow_one_replica_only_are_named(
+    lab: Any, replica: Make
+) -> None:
     ports = {"PortBindings": {"8000/tcp": [{"HostPort": "8000"}]}}
     lab.engine.add(replica(1, name="the-model", host=ports))
     with pytest.raises(
         CannotScaleError,
-        match="container_name: the-model and ports: host port 8000 for 8000/tcp: take them out",
+        match="container_name: the-model and ports: host port 8000 for 8000/tcp: remove them from",
     ):
         await lab.resizer.begin()
 
 
-async def test_one_replica_may_have_what_forbids_two(lab: Any, replica: Make) -> None:
+async def test_such_a_definition_is_accepted_for_a_single_replica(lab: Any, replica: Make) -> None:
     lab.observer.settings = Replicas(min=1, max=1)
     lab.engine.add(replica(1, name="the-model"))
     await lab.resizer.begin()
     assert lab.resizer.desired == 1
 
 
-async def test_what_comes_into_the_way_later_is_told_once(begun: Any, replica: Make) -> None:
+async def test_a_definition_that_changes_to_a_single_replica_is_logged_once(
+    begun: Any, replica: Make
+) -> None:
     begun.engine.add(replica(3, name="the-model", created=3000.0))
     await begun.resizer.resize(4)
     await begun.tick()
     await begun.tick()
-    assert len(begun.told("single")) == 1
+    assert len(begun.messages("single")) == 1
     assert begun.names() == ["/the-model", "1", "2"]
-    begun.engine.held.popitem()
+    begun.engine.containers.popitem()
     begun.engine.add(replica(4, created=4000.0))
     await begun.tick()
-    assert begun.told("single")[1:] == ["the service can have more than one replica again"]
+    assert begun.messages("single")[1:] == ["the service can have more than one replica again"]
 
 
-async def test_what_is_being_started_counts_and_shows(begun: Any) -> None:
+async def test_a_starting_replica_is_counted_and_listed(begun: Any) -> None:
     status = await begun.resizer.resize(3)
     assert (status.desired, status.running) == (3, 2)
     await begun.resizer._try_tick()
@@ -87,10 +91,14 @@ async def test_what_is_being_started_counts_and_shows(begun: Any) -> None:
     await begun.tick()
     three = (await begun.resizer.status()).replicas[2]
     assert (three.state, three.ready_at) == ("ready", begun.now)
-    assert (await begun.resizer.status()).replicas[0].ready_at is None  # before our time
+    assert (await begun.resizer.status()).replicas[
+        0
+    ].ready_at is None  # it was ready before the resizer started
 
 
-async def test_the_idlest_leaves_and_one_that_does_not_say_counts_as_busy(begun: Any) -> None:
+async def test_the_replica_with_the_lowest_load_is_drained_and_an_unknown_load_counts_as_busy(
+    begun: Any,
+) -> None:
     begun.metrics["http://10.0.0.1:8000/metrics"] = "tidegate_slots_busy 3.0\n"
     await begun.resizer.resize(1)
     await begun.tick()
@@ -98,56 +106,56 @@ async def test_the_idlest_leaves_and_one_that_does_not_say_counts_as_busy(begun:
 
 
 @pytest.mark.parametrize("desired", [0, 7])
-async def test_a_number_outside_the_bounds_is_refused(begun: Any, desired: int) -> None:
+async def test_a_number_out_of_bounds_is_refused(begun: Any, desired: int) -> None:
     with pytest.raises(ResizeRefusedError, match=r"outside \[1, 6\]"):
         await begun.resizer.resize(desired)
 
 
-async def test_a_killed_one_is_started_again_after_a_second(begun: Any) -> None:
+async def test_a_killed_replica_is_restarted_after_a_second(begun: Any) -> None:
     begun.event(2, "kill", "9")
     begun.event(2, "die")
-    begun.engine.held[f"{2:064x}"]["State"].update(KILLED)
+    begun.engine.containers[f"{2:064x}"]["State"].update(KILLED)
     await begun.tick()
     assert (await begun.resizer.status()).replicas[1].state == "failed"
-    assert begun.told("revive") == []
+    assert begun.messages("revive") == []
     await begun.tick()
-    assert begun.told("revive") == [
-        "shop-model-2 had ended with exit code 137 and is started again"
-    ]
+    assert begun.messages("revive") == ["restarted shop-model-2, which had exited with code 137"]
     await begun.tick()
     assert (await begun.resizer.status()).ready == 2
 
 
-async def test_even_the_last_one_is_made_again_from_memory(begun: Any) -> None:
+async def test_the_last_replica_is_recreated_from_the_remembered_template(begun: Any) -> None:
     begun.event(1, "die")
     begun.event(2, "die")
-    begun.engine.held.clear()
+    begun.engine.containers.clear()
     await begun.tick()
     assert begun.names() == ["1", "2"]
 
 
-async def test_a_service_that_was_stopped_is_held_until_one_runs_again(begun: Any) -> None:
+async def test_after_a_manual_stop_of_the_service_nothing_is_done_until_a_replica_runs(
+    begun: Any,
+) -> None:
     for number in (1, 2):
         begun.event(number, "kill", "15")
     await begun.tick()
     assert {one.state for one in (await begun.resizer.status()).replicas} == {"draining"}
-    for one in begun.engine.held.values():
+    for one in begun.engine.containers.values():
         one["State"].update(Status="exited")
     await begun.tick(5.0)
     await begun.resizer.resize(3)
     await begun.tick(5.0)
-    assert len(begun.told("held")) == 1
+    assert len(begun.messages("held")) == 1
     assert begun.names() == ["1", "2"]
     assert (await begun.resizer.status()).replicas == []
 
     begun.event(1, "start")
-    begun.engine.held[f"{1:064x}"]["State"]["Status"] = "running"
+    begun.engine.containers[f"{1:064x}"]["State"]["Status"] = "running"
     await begun.tick()
-    assert len(begun.told("held")) == 2
-    assert begun.names() == ["1", "2", "3", "4"]  # number 2 is left to whoever stopped it
+    assert len(begun.messages("held")) == 2
+    assert begun.names() == ["1", "2", "3", "4"]  # number 2 is left to the client that stopped it
 
 
-async def test_what_compose_stops_is_replaced_while_it_still_drains(begun: Any) -> None:
+async def test_a_replica_that_compose_stops_is_replaced_while_it_still_drains(begun: Any) -> None:
     begun.event(2, "kill", "15")
     await begun.tick(0.5)
     assert begun.names() == ["1", "2"]
@@ -155,8 +163,8 @@ async def test_what_compose_stops_is_replaced_while_it_still_drains(begun: Any) 
     assert begun.names() == ["1", "2", "3"]
 
 
-async def test_none_is_made_while_compose_may_look_for_what_it_left(begun: Any) -> None:
-    del begun.engine.held[f"{2:064x}"]
+async def test_no_replica_is_created_within_a_second_after_an_external_exit(begun: Any) -> None:
+    del begun.engine.containers[f"{2:064x}"]
     begun.event(2, "destroy")
     await begun.tick(0.5)
     assert begun.names() == ["1"]
@@ -164,7 +172,7 @@ async def test_none_is_made_while_compose_may_look_for_what_it_left(begun: Any) 
     assert begun.names() == ["1", "2"]
 
 
-async def test_while_compose_replaces_a_container_nothing_is_done(
+async def test_nothing_is_done_while_compose_replaces_a_container(
     begun: Any, replica: Make
 ) -> None:
     begun.engine.add(
@@ -176,21 +184,21 @@ async def test_while_compose_replaces_a_container_nothing_is_done(
     assert len((await begun.resizer.status()).replicas) == 2
     await begun.tick(49.0)
     assert len(begun.names()) == 3
-    await begun.tick(2.0)  # whoever wanted to replace it has died over it
+    await begun.tick(2.0)  # the replacement has timed out
     assert begun.names()[1:] == ["1", "2", "3", "4"]
 
 
-async def test_one_that_never_becomes_ready_is_replaced_after_its_time(
+async def test_a_replica_that_never_becomes_ready_is_replaced_after_start_seconds(
     begun: Any, replica: Make
 ) -> None:
     begun.engine.add(replica(3, health="starting", started=5000.0, labels=CLONE))
     await begun.resizer.resize(3)
     await begun.tick()
     await begun.tick(59.0)
-    assert begun.told("drain") == []
+    assert begun.messages("drain") == []
     assert (await begun.resizer.status()).replicas[2].state == "starting"
     await begun.tick(1.0)
-    assert begun.told("drain") == ["shop-model-3 finishes its requests"]
+    assert begun.messages("drain") == ["draining shop-model-3: it finishes its requests"]
     await begun.tick()
     assert begun.names() == ["1", "2", "4"]
 
@@ -206,7 +214,7 @@ async def test_one_that_never_becomes_ready_is_replaced_after_its_time(
         ({"Status": "dead"}, "", None),
     ],
 )
-async def test_the_states_that_are_shown(
+async def test_the_reported_states(
     lab: Any, replica: Make, state: dict[str, str], health: str, shown: str | None
 ) -> None:
     lab.engine.add(replica(1), replica(2, state=state, health=health))
@@ -215,13 +223,13 @@ async def test_the_states_that_are_shown(
     assert states == ["ready", shown] if shown else states == ["ready"]
 
 
-async def test_one_that_was_ready_and_is_not_has_failed(begun: Any) -> None:
-    begun.engine.held[f"{2:064x}"]["State"]["Health"]["Status"] = "starting"
+async def test_a_replica_that_was_ready_and_is_not_has_failed(begun: Any) -> None:
+    begun.engine.containers[f"{2:064x}"]["State"]["Health"]["Status"] = "starting"
     await begun.tick()
     assert (await begun.resizer.status()).replicas[1].state == "failed"
 
 
-async def test_a_copy_that_ended_when_asked_is_removed_and_replaced(
+async def test_a_copy_that_exited_on_request_is_removed_and_replaced(
     begun: Any, replica: Make
 ) -> None:
     begun.engine.add(replica(3, state={"Status": "exited"}, labels=CLONE))
@@ -231,9 +239,7 @@ async def test_a_copy_that_ended_when_asked_is_removed_and_replaced(
     assert begun.names() == ["1", "2", "4"]
 
 
-async def test_a_container_that_is_only_made_is_left_to_whoever_made_it(
-    begun: Any, replica: Make
-) -> None:
+async def test_a_created_container_is_left_to_its_creator(begun: Any, replica: Make) -> None:
     begun.engine.add(replica(3, state={"Status": "created"}, health=""))
     begun.engine.add(replica(4, state={"Status": "created"}, health="", labels=CLONE))
     await begun.resizer.resize(4)
@@ -244,41 +250,43 @@ async def test_a_container_that_is_only_made_is_left_to_whoever_made_it(
     assert begun.names() == ["1", "2", "3", "5", "6"]
 
 
-async def test_an_engine_that_is_gone_is_told_once_and_waited_for(begun: Any) -> None:
-    begun.engine.failing = EngineGoneError("the Docker engine cannot be reached: no such file")
+async def test_an_unreachable_engine_is_logged_once_and_retried(begun: Any) -> None:
+    begun.engine.failing = EngineUnavailableError(
+        "the Docker engine cannot be reached: no such file"
+    )
     await begun.tick(1.0)
     await begun.tick(8.0)
     assert (await begun.resizer.status()).ready == 2
     await begun.tick(2.0)
-    with pytest.raises(ResizerUnavailableError, match="has not answered for 11 s"):
+    with pytest.raises(ResizerUnavailableError, match="has not responded for 11 s"):
         await begun.resizer.status()
     with pytest.raises(ResizerUnavailableError):
         await begun.resizer.resize(3)
-    assert len(begun.told("engine")) == 1
+    assert len(begun.messages("engine")) == 1
     begun.engine.failing = None
     await begun.tick()
-    assert begun.told("engine")[1:] == ["the Docker engine answers again"]
+    assert begun.messages("engine")[1:] == ["the Docker engine responds again"]
     assert begun.names() == ["1", "2", "3"]
 
 
-async def test_an_engine_that_refuses_is_asked_ever_more_seldom(begun: Any) -> None:
+async def test_starts_are_retried_with_a_backoff_after_a_refusal(begun: Any) -> None:
     begun.engine.refusing = EngineError(500, "no memory")
     await begun.resizer.resize(3)
     await begun.tick()
-    assert begun.told("refused") == ["shop-model-3: no memory"]
-    assert begun.names() == ["1", "2"]  # nothing is left of the attempt
-    begun.resizer.works._refusals.random = lambda: 0.0
-    begun.resizer.works._refusals.failures = 4
+    assert begun.messages("refused") == ["shop-model-3: no memory"]
+    assert begun.names() == ["1", "2"]  # the container has been removed again
+    begun.resizer.tasks._start_backoff.random = lambda: 0.0
+    begun.resizer.tasks._start_backoff.failures = 4
     await begun.tick()
     begun.engine.refusing = None
     await begun.tick(3.9)
     assert begun.names() == ["1", "2"]
     await begun.tick(0.2)
     assert begun.names() == ["1", "2", "3"]
-    assert begun.told("refused")[1:] == ["the engine starts replicas again"]
+    assert begun.messages("refused")[1:] == ["the engine starts replicas again"]
 
 
-async def test_a_name_that_compose_took_meanwhile_is_no_news(begun: Any, replica: Make) -> None:
+async def test_a_name_conflict_with_compose_is_not_logged(begun: Any, replica: Make) -> None:
     hidden = replica(3, id="e" * 64)
 
     async def overtaken(name: str, body: dict[str, Any]) -> str:
@@ -290,23 +298,23 @@ async def test_a_name_that_compose_took_meanwhile_is_no_news(begun: Any, replica
     await begun.tick()
     await begun.tick()
     assert begun.names() == ["1", "2", "3"]
-    assert begun.told("refused") == []
+    assert begun.messages("refused") == []
 
 
-async def test_one_that_vanished_before_it_was_stopped_is_gone(begun: Any) -> None:
+async def test_a_replica_that_was_removed_before_its_stop_counts_as_removed(begun: Any) -> None:
     await begun.resizer.resize(1)
 
     async def vanished(container: str, seconds: float) -> None:
         assert seconds == 35.0
-        del begun.engine.held[container]
+        del begun.engine.containers[container]
         raise EngineError(404, "no such container")
 
     begun.engine.stop = vanished
     await begun.tick()
-    assert begun.told("gone") == ["shop-model-2 is gone"]
+    assert begun.messages("gone") == ["removed shop-model-2"]
 
 
-async def test_a_stop_that_fails_is_told_and_tried_again(
+async def test_a_failed_stop_is_logged_and_retried(
     begun: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tidegate.resizer.compose.tasks.RETRY_SECONDS", 0.0)
@@ -317,8 +325,8 @@ async def test_a_stop_that_fails_is_told_and_tried_again(
     begun.engine.stop, stop = fails, begun.engine.stop
     await begun.resizer.resize(1)
     await begun.tick()
-    assert begun.told("drain") == [
-        "shop-model-2 finishes its requests",
+    assert begun.messages("drain") == [
+        "draining shop-model-2: it finishes its requests",
         "shop-model-2: cannot stop",
     ]
     begun.engine.stop = stop
@@ -326,14 +334,14 @@ async def test_a_stop_that_fails_is_told_and_tried_again(
     assert begun.names() == ["1"]
 
 
-async def test_it_runs_until_it_is_cancelled_and_hears_the_events(begun: Any) -> None:
-    begun.engine.seen = [
+async def test_it_runs_until_it_is_cancelled_and_reads_the_events(begun: Any) -> None:
+    begun.engine.recorded_events = [
         {"Action": "kill", "Actor": {"ID": f"{2:064x}", "Attributes": {"signal": "15"}}}
     ]
     running = asyncio.create_task(begun.resizer.run())
     async with asyncio.timeout(10.0):
         await begun.resizer.resize(3)
-        while (await begun.resizer.status()).running < 2 or not begun.told("make"):  # noqa: ASYNC110  a task of its own
+        while (await begun.resizer.status()).running < 2 or not begun.messages("make"):  # noqa: ASYNC110  the resizer runs in another task
             await asyncio.sleep(0.01)
     states = {one.id: one.state for one in (await begun.resizer.status()).replicas}
     assert states["shop-model-2"] == "draining"

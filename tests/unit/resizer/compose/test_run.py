@@ -1,4 +1,4 @@
-"""What keeps it from starting is said in a sentence that names the setting."""
+"""Errors at the start name the setting."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def token(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def listener(tmp_path: Path) -> Iterator[Path]:
-    """A socket at which nobody answers."""
+    """A socket that never responds."""
     with socket.socket(socket.AF_UNIX) as one:
         one.bind(str(tmp_path / "docker.sock"))
         one.listen()
@@ -33,8 +33,8 @@ def settings(token_file: Path | None, docker_socket: Path = Path("/nowhere")) ->
     return load(resizer=Resizer(token_file=token_file, docker_socket=docker_socket))
 
 
-def said(capsys: pytest.CaptureFixture[str], asked: Settings) -> str:
-    assert run(asked) == 2
+def error_of(capsys: pytest.CaptureFixture[str], configured: Settings) -> str:
+    assert run(configured) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("resizer: ")
@@ -43,49 +43,49 @@ def said(capsys: pytest.CaptureFixture[str], asked: Settings) -> str:
 
 
 def test_zero_replicas_are_refused(capsys: pytest.CaptureFixture[str], token: Path) -> None:
-    asked = load(resizer=Resizer(token_file=token), replicas={"min": 0})
-    assert said(capsys, asked).startswith(
-        "replicas.min: 0 is not possible in Docker Compose, where a new replica is made as a copy"
+    configured = load(resizer=Resizer(token_file=token), replicas={"min": 0})
+    assert error_of(capsys, configured).startswith(
+        "replicas.min: 0 is not possible in Docker Compose, where a new replica is a copy of"
     )
 
 
 def test_without_a_token_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     name = "resizer.token_file"
-    assert said(capsys, settings(None)) == (
-        f"{name}: not set; it names the file with the token of every request"
+    assert error_of(capsys, settings(None)) == (
+        f"{name}: not set; it must name the file with the token that clients send"
     )
     absent, empty, binary = (tmp_path / one for one in ("absent", "empty", "binary"))
     empty.write_text(" \n")
     binary.write_bytes(b"\xff\xfe")
-    assert said(capsys, settings(absent)) == f"{name}: {absent}: No such file or directory"
-    assert said(capsys, settings(empty)) == f"{name}: {empty} is empty"
-    assert said(capsys, settings(binary)) == f"{name}: {binary} is not text"
+    assert error_of(capsys, settings(absent)) == f"{name}: {absent}: No such file or directory"
+    assert error_of(capsys, settings(empty)) == f"{name}: {empty} is empty"
+    assert error_of(capsys, settings(binary)) == f"{name}: {binary} is not text"
 
 
 def test_without_the_engines_socket(
     capsys: pytest.CaptureFixture[str], token: Path, tmp_path: Path
 ) -> None:
     name = "resizer.docker_socket"
-    assert said(capsys, settings(token)) == (
-        f"{name}: there is no /nowhere; mount the Docker engine's socket there"
+    assert error_of(capsys, settings(token)) == (
+        f"{name}: /nowhere does not exist; mount the socket of the Docker engine there"
     )
-    assert said(capsys, settings(token, tmp_path)) == (
-        f"{name}: {tmp_path} is not a socket; Docker makes a folder of a mount whose source is missing"
+    assert error_of(capsys, settings(token, tmp_path)) == (
+        f"{name}: {tmp_path} is not a socket; Docker creates a folder for a mount whose source is missing"
     )
 
 
-def test_a_socket_at_which_no_engine_listens(
+def test_a_socket_without_a_listener(
     capsys: pytest.CaptureFixture[str], token: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "docker.sock"
     with socket.socket(socket.AF_UNIX) as one:
         one.bind(str(path))
-    assert said(capsys, settings(token, path)) == (
+    assert error_of(capsys, settings(token, path)) == (
         f"resizer.docker_socket: {path}: Connection refused"
     )
 
 
-def test_a_socket_that_may_not_be_opened(
+def test_a_socket_without_permission(
     capsys: pytest.CaptureFixture[str],
     token: Path,
     listener: Path,
@@ -96,13 +96,13 @@ def test_a_socket_that_may_not_be_opened(
             raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("tidegate.resizer.compose.run.socket.socket", Forbidden)
-    assert said(capsys, settings(token, listener)) == (
+    assert error_of(capsys, settings(token, listener)) == (
         f"resizer.docker_socket: user {os.geteuid()} may not open {listener}; run as the socket's "
-        f"owner, user {os.getuid()} (which needs no capability for that)"
+        f"owner, user {os.getuid()}, which needs no capability"
     )
 
 
-def test_an_engine_that_does_not_answer(
+def test_an_engine_that_does_not_respond(
     capsys: pytest.CaptureFixture[str],
     token: Path,
     listener: Path,
@@ -112,4 +112,4 @@ def test_an_engine_that_does_not_answer(
     monkeypatch.setattr(
         "tidegate.resizer.compose.engine.Engine._call.__defaults__", (None, None, 0.1)
     )
-    assert said(capsys, settings(token, listener)) == "no answer to GET /version within 0.1 s"
+    assert error_of(capsys, settings(token, listener)) == "no response to GET /version within 0.1 s"

@@ -1,4 +1,4 @@
-"""What a copy has in common with its template, and what forbids copies."""
+"""What a copy shares with its template, and which definitions allow one replica only."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any
 import pytest
 
 from tidegate.resizer.compose.containers import CLONE_LABEL, Container
-from tidegate.resizer.compose.template import copy_of, newest, obstacles
+from tidegate.resizer.compose.template import choose_template, replica_spec, scaling_obstacles
 
 Make = Callable[..., Container]
 CLONE = {"labels": {CLONE_LABEL: "f" * 64}}
 
 
-def test_the_last_that_compose_made_is_copied(container: Make) -> None:
+def test_the_newest_container_of_compose_is_the_template(container: Make) -> None:
     first, second = container(1, created=1.0), container(2, created=2.0)
     copy = container(3, created=3.0, **CLONE)
-    assert newest([first, second, copy], None) == second
-    assert newest([copy], first) == first
-    assert newest([copy], None) == copy
-    assert newest([], None) is None
+    assert choose_template([first, second, copy], None) == second
+    assert choose_template([copy], first) == first
+    assert choose_template([copy], None) == copy
+    assert choose_template([], None) is None
 
 
-def test_a_copy_has_its_own_name_number_and_host_name(container: Make) -> None:
-    made = copy_of(container(1), "shop", "model", 4, "sha256:1")
+def test_a_copy_has_its_own_name_number_and_hostname(container: Make) -> None:
+    made = replica_spec(container(1), "shop", "model", 4, "sha256:1")
     assert made.name == "shop-model-4"
     assert made.body["Labels"]["com.docker.compose.container-number"] == "4"
     assert made.body["Labels"]["com.docker.compose.config-hash"] == "a"
@@ -34,29 +34,29 @@ def test_a_copy_has_its_own_name_number_and_host_name(container: Make) -> None:
 
 
 def test_a_copy_of_a_copy_names_the_first_template(container: Make) -> None:
-    made = copy_of(container(2, **CLONE), "shop", "model", 3, None)
+    made = replica_spec(container(2, **CLONE), "shop", "model", 3, None)
     assert made.body["Labels"][CLONE_LABEL] == "f" * 64
 
 
-def test_a_name_that_now_means_another_image_is_not_used(container: Make) -> None:
-    assert copy_of(container(1), "shop", "model", 2, "sha256:2").body["Image"] == "sha256:1"
+def test_an_image_name_that_refers_to_another_image_is_not_used(container: Make) -> None:
+    assert replica_spec(container(1), "shop", "model", 2, "sha256:2").body["Image"] == "sha256:1"
 
 
-def test_a_host_name_that_a_person_chose_is_kept(container: Make) -> None:
+def test_a_configured_hostname_is_copied(container: Make) -> None:
     config = {"Hostname": "shop", "Image": "shop:1", "Labels": {}}
-    assert copy_of(container(1), "shop", "model", 2, None).body.get("Hostname") is None
+    assert replica_spec(container(1), "shop", "model", 2, None).body.get("Hostname") is None
     template = container(1)
     template.inspected["Config"] = config
-    assert copy_of(template, "shop", "model", 2, None).body["Hostname"] == "shop"
+    assert replica_spec(template, "shop", "model", 2, None).body["Hostname"] == "shop"
 
 
-def test_the_separator_of_old_compose_is_kept(container: Make) -> None:
-    assert copy_of(container(1, name="shop_model_1"), "shop", "model", 2, None).name == (
+def test_the_name_separator_of_compose_1_is_retained(container: Make) -> None:
+    assert replica_spec(container(1, name="shop_model_1"), "shop", "model", 2, None).name == (
         "shop_model_2"
     )
 
 
-def test_it_is_made_in_one_network_and_connected_to_the_others(container: Make) -> None:
+def test_a_copy_is_created_in_one_network_and_connected_to_the_others(container: Make) -> None:
     networks = {
         "shop_back": {
             "NetworkID": "back",
@@ -67,20 +67,22 @@ def test_it_is_made_in_one_network_and_connected_to_the_others(container: Make) 
         },
         "shop_front": {"NetworkID": "front", "IPAddress": "10.0.0.9"},
     }
-    made = copy_of(container(1, networks=networks), "shop", "model", 2, None)
+    made = replica_spec(container(1, networks=networks), "shop", "model", 2, None)
     assert made.body["NetworkingConfig"] == {
         "EndpointsConfig": {"shop_front": {"Aliases": ["shop-model-2"]}}
     }
-    assert list(made.further_networks) == [
+    assert list(made.other_networks) == [
         ("shop_back", {"Aliases": ["shop-model-2", "model", "ml"], "DriverOpts": {"a": "b"}})
     ]
 
 
-def test_in_the_network_of_another_container_there_is_nothing_to_connect(container: Make) -> None:
+def test_a_copy_in_the_network_of_another_container_is_connected_to_no_network(
+    container: Make,
+) -> None:
     template = container(1, host={"NetworkMode": "container:abc"}, networks=None)
-    made = copy_of(template, "shop", "model", 2, None)
+    made = replica_spec(template, "shop", "model", 2, None)
     assert made.body["NetworkingConfig"] == {"EndpointsConfig": {}}
-    assert made.further_networks == []
+    assert made.other_networks == []
 
 
 def test_anonymous_volumes_are_not_shared(container: Make) -> None:
@@ -95,7 +97,7 @@ def test_anonymous_volumes_are_not_shared(container: Make) -> None:
         ],
     }
     template = container(1, host=host)
-    body = copy_of(template, "shop", "model", 2, None).body
+    body = replica_spec(template, "shop", "model", 2, None).body
     assert body["Volumes"] == {"/own": {}}
     assert body["HostConfig"]["Binds"] == ["/srv:/srv:ro", "named:/named:rw"]
     assert [one.get("Source") for one in body["HostConfig"]["Mounts"]] == [None, "named", None]
@@ -130,7 +132,7 @@ def test_anonymous_volumes_are_not_shared(container: Make) -> None:
         ),
     ],
 )
-def test_what_forbids_a_second_replica_is_named(
+def test_parts_of_a_definition_that_allow_one_replica_only(
     container: Make, changes: dict[str, Any], expected: list[str]
 ) -> None:
-    assert obstacles(container(1, **changes), "shop", "model") == expected
+    assert scaling_obstacles(container(1, **changes), "shop", "model") == expected

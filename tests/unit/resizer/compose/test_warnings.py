@@ -1,4 +1,4 @@
-"""What is no reason not to start, but is told."""
+"""Warnings that the resizer logs at its start."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from typing import Any
 
 import pytest
 
-from tidegate.resizer.compose.own_project import Home
-from tidegate.resizer.compose.run import _warn
+from tidegate.resizer.compose.own_project import OwnProject
+from tidegate.resizer.compose.run import _log_warnings
 
-FOLDER = "com.docker.compose.project.working_dir"
+WORKING_DIR = "com.docker.compose.project.working_dir"
 
 
 @pytest.mark.parametrize(
-    ("home", "told"),
+    ("own_project", "logged"),
     [
-        (Home("shop", "/srv/shop", frozenset({"front"})), []),
-        (Home("shop", "", None), []),
-        (Home("shop", "/srv/other", frozenset({"front", "back"})), ["two projects"]),
-        (Home("shop", "/srv/shop", frozenset({"back"})), ["unreachable"]),
+        (OwnProject("shop", "/srv/shop", frozenset({"front"})), []),
+        (OwnProject("shop", "", None), []),
+        (OwnProject("shop", "/srv/other", frozenset({"front", "back"})), ["two projects"]),
+        (OwnProject("shop", "/srv/shop", frozenset({"back"})), ["unreachable"]),
     ],
 )
-async def test_the_warnings(
-    lab: Any, replica: Callable[..., Any], home: Home, told: list[str]
+async def test_warningsings(
+    lab: Any, replica: Callable[..., Any], own_project: OwnProject, logged: list[str]
 ) -> None:
-    lab.engine.add(*(replica(number, labels={FOLDER: "/srv/shop"}) for number in (1, 2)))
+    lab.engine.add(*(replica(number, labels={WORKING_DIR: "/srv/shop"}) for number in (1, 2)))
     await lab.resizer.begin()
-    _warn(lab.resizer, home, lab.resizer.works.event_log)
-    assert [one for one in ("two projects", "unreachable") if lab.told(one)] == told
-    assert all(len(lab.told(one)) == 1 for one in told if one == "two projects")
+    _log_warnings(lab.resizer, own_project, lab.resizer.tasks.event_log)
+    assert [one for one in ("two projects", "unreachable") if lab.messages(one)] == logged
+    assert all(len(lab.messages(one)) == 1 for one in logged if one == "two projects")

@@ -1,7 +1,7 @@
-"""The memory of the project's containers, sampled from the Docker engine, as metrics.
+"""The memory of the project's containers as metrics, sampled from the Docker engine.
 
-The resizer alone reaches the engine, so it alone can say this. What it exports is read-only, and a scrape
-costs the engine nothing: it gets the last sample.
+The resizer exports them because no other component reaches the engine. A scrape returns the last sample and
+causes no call of the engine.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from tidegate.resizer.compose.engine import (
     SERVICE_LABEL,
     Engine,
     EngineError,
-    EngineGoneError,
+    EngineUnavailableError,
     Json,
 )
 
 SAMPLE_SECONDS: Final = 5.0
-# File cache that the kernel can drop before it kills: names of cgroup version 2, then of version 1.
-DROPPABLE: Final = (
+# File cache that the kernel reclaims before it kills a process: fields of cgroup v2, then of v1.
+RECLAIMABLE_FIELDS: Final = (
     ("inactive_file", "active_file"),
     ("total_inactive_file", "total_active_file"),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class ContainerMemory:
     """The memory of one container, in bytes.
 
     Attributes:
         service: its Compose service.
         container: its name.
-        used: what it holds, without file cache that can be dropped.
-        limit: what it may use; the machine's memory where it has no limit.
+        used: without file cache that the kernel can reclaim.
+        limit: its limit; the memory of the machine if it has none.
     """
 
     service: str
@@ -47,51 +47,51 @@ class Memory:
     limit: int
 
 
-def used_bytes(memory: Json) -> int:
-    """The memory of a container that cannot be dropped: what an out-of-memory kill goes by.
+def used_bytes(stats: Json) -> int:
+    """The memory that the kernel cannot reclaim, which decides an out-of-memory kill.
 
     Args:
-        memory: `memory_stats` of the engine's answer.
+        stats: `memory_stats` of the engine's response.
     """
-    details = memory.get("stats") or {}
-    names = DROPPABLE[1] if DROPPABLE[1][0] in details else DROPPABLE[0]
-    return max(0, int(memory["usage"]) - sum(int(details.get(name, 0)) for name in names))
+    details = stats.get("stats") or {}
+    names = RECLAIMABLE_FIELDS[1] if RECLAIMABLE_FIELDS[1][0] in details else RECLAIMABLE_FIELDS[0]
+    return max(0, int(stats["usage"]) - sum(int(details.get(name, 0)) for name in names))
 
 
 @dataclass(slots=True, eq=False)  # a registry keeps collectors as keys
 class MemorySampler(Collector):
-    """Samples the containers of one project; a collector of Prometheus' client."""
+    """Samples the containers of one project; a collector of the Prometheus client."""
 
     engine: Engine
     project: str
-    samples: tuple[Memory, ...] = field(default=(), init=False)
+    samples: tuple[ContainerMemory, ...] = field(default=(), init=False)
 
     async def run(self) -> None:
-        """Sample for ever. While the engine is away there are no samples."""
+        """Sample until cancelled. While the engine cannot be reached there are no samples."""
         while True:
             try:
                 self.samples = tuple(await self.sample())
-            except (EngineError, EngineGoneError):
+            except (EngineError, EngineUnavailableError):
                 self.samples = ()
             await asyncio.sleep(SAMPLE_SECONDS)
 
-    async def sample(self) -> list[Memory]:
+    async def sample(self) -> list[ContainerMemory]:
         """The memory of each running container of the project.
 
         Raises:
             EngineError: the engine refuses.
-            EngineGoneError: it cannot be reached.
+            EngineUnavailableError: the engine cannot be reached.
         """
         found = []
-        for one in await self.engine.running(self.project):
+        for one in await self.engine.running_containers(self.project):
             try:
-                memory = await self.engine.memory(one["Id"])
+                stats = await self.engine.memory_stats(one["Id"])
             except EngineError as error:
-                if error.status not in {404, 409}:  # it ended between the two calls
+                if error.status not in {404, 409}:  # it exited between the two calls
                     raise
                 continue
-            if "usage" in memory:  # else it has just ended
-                found.append(_memory(one, memory))
+            if "usage" in stats:  # otherwise it has just exited
+                found.append(_memory(one, stats))
         return found
 
     def collect(self) -> Iterable[Metric]:
@@ -112,10 +112,10 @@ class MemorySampler(Collector):
         return [used, limit]
 
 
-def _memory(container: Json, memory: dict[str, Any]) -> Memory:
-    return Memory(
+def _memory(container: Json, stats: dict[str, Any]) -> ContainerMemory:
+    return ContainerMemory(
         service=container["Labels"].get(SERVICE_LABEL, ""),
         container=container["Names"][0].removeprefix("/"),
-        used=used_bytes(memory),
-        limit=int(memory["limit"]),
+        used=used_bytes(stats),
+        limit=int(stats["limit"]),
     )
