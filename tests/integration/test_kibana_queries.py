@@ -40,15 +40,15 @@ from tidegate.settings import Settings
 from tidegate.stack.gateway import configuration
 from tidegate.store.elasticsearch.store import ElasticsearchStore
 from tidegate.telemetry import annotate, get_logger, instrument
-from tools.generate.kibana.columns import Values
+from tools.generate.kibana.columns import TopValues
 from tools.generate.kibana.dashboard import OVERVIEW
 from tools.generate.kibana.data_views import DATA_VIEWS, EVENTS
 from tools.generate.kibana.links import trace_path
-from tools.generate.kibana.panels import LAYER, Lens
+from tools.generate.kibana.panels import LAYER, LensPanel
 from tools.generate.kibana.searches import Search, searches
 
 pytestmark = pytest.mark.integration
-LENSES: Final = [panel for panel in OVERVIEW.panels if isinstance(panel, Lens)]
+LENSES: Final = [panel for panel in OVERVIEW.panels if isinstance(panel, LensPanel)]
 SEARCHES: Final = {search.id: search for search in searches(Settings())}
 OBJECTIVE_NS: Final = 500_000_000
 
@@ -269,7 +269,7 @@ def test_each_data_view_sees_events(scene: Scene) -> None:
     assert all(seen.values())
 
 
-def columns(panel: Lens) -> dict[str, Any]:
+def columns(panel: LensPanel) -> dict[str, Any]:
     state = panel.content()["embeddableConfig"]["attributes"]["state"]
     return dict(state["datasourceStates"]["formBased"]["layers"][LAYER]["columns"])
 
@@ -301,7 +301,7 @@ def aggregation(column: dict[str, Any], others: dict[str, Any]) -> dict[str, Any
     raise AssertionError(f"no such operation: {column['operationType']}")
 
 
-def request_of(panel: Lens) -> dict[str, Any]:
+def request_of(panel: LensPanel) -> dict[str, Any]:
     """The aggregations of a panel, groups nested in their order."""
     made = columns(panel)
     measures = {
@@ -317,7 +317,7 @@ def request_of(panel: Lens) -> dict[str, Any]:
     return nested
 
 
-def rows(panel: Lens, answer: dict[str, Any]) -> list[dict[str, Any]]:
+def rows(panel: LensPanel, answer: dict[str, Any]) -> list[dict[str, Any]]:
     """The innermost buckets, each with its keys and its measures by column."""
     made = columns(panel)
     groups = [name for name, column in made.items() if column["isBucketed"]]
@@ -343,7 +343,7 @@ def rows(panel: Lens, answer: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("panel", LENSES, ids=lambda panel: panel.id)
-def test_a_panel_has_something_to_draw(scene: Scene, panel: Lens) -> None:
+def test_a_panel_has_something_to_draw(scene: Scene, panel: LensPanel) -> None:
     answer = scene.ask(panel.view.pattern, panel.query, size=0, aggs=request_of(panel) or None)
     drawn = rows(panel, answer)
     assert drawn
@@ -387,7 +387,7 @@ def test_every_field_can_be_used_as_it_is(scene: Scene) -> None:
         for column in columns(panel).values()
         if column["operationType"] != "count"
     }
-    assert any(isinstance(column, Values) for panel in LENSES for column in panel.columns)
+    assert any(isinstance(column, TopValues) for panel in LENSES for column in panel.columns)
     for pattern, name in grouped:
         index = [each.replace("-*", f"-{scene.namespace}") for each in pattern.split(",")]
         known = scene.client.field_caps(index=index, fields=name)["fields"][name]

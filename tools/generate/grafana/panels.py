@@ -1,13 +1,20 @@
-"""The kinds of panels, each with a common style."""
+"""Each type of panel in one style."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from grafana_foundation_sdk.builders import common as looks
-from grafana_foundation_sdk.builders import heatmap, logs, stat, statetimeline, table, text
-from grafana_foundation_sdk.builders import timeseries as lines
+from grafana_foundation_sdk.builders import common as common_builders
+from grafana_foundation_sdk.builders import (
+    heatmap,
+    logs,
+    stat,
+    statetimeline,
+    table,
+    text,
+    timeseries,
+)
 from grafana_foundation_sdk.builders.dashboard import DashboardLink, ThresholdsConfig
 from grafana_foundation_sdk.models import common
 from grafana_foundation_sdk.models.dashboard import (
@@ -24,50 +31,50 @@ from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.text import TextMode
 
 from tools.generate.grafana.queries import Query
-from tools.generate.grafana.runbooks import runbook_url
+from tools.generate.grafana.runbook_text import runbook_url
 
 GOOD: Final = "green"
 WARNING: Final = "orange"
 BAD: Final = "red"
-# Beyond the first value the panel turns orange, beyond the second red.
-Limits = Sequence[float]
+# Above the first value the panel turns orange, above the second red; with a single value, red.
+Thresholds = Sequence[float]
 
 
-def graph(
+def time_series_panel(
     title: str,
-    says: str,
+    description: str,
     *queries: Query,
     unit: str,
-    limits: Limits = (),
+    thresholds: Thresholds = (),
     stacked: bool = False,
     bars: bool = False,
-    right: Mapping[str, str] | None = None,
-    top: float | None = None,
+    right_axis: Mapping[str, str] | None = None,
+    soft_max: float | None = None,
     signed: bool = False,
-    without: str = "",
+    no_data_text: str = "",
     alerts: Sequence[str] = (),
 ) -> Panel:
     """Lines over time.
 
     Args:
-        title: what is shown.
-        says: what to look for.
-        queries: what is asked.
-        unit: Grafana's name of it.
-        limits: drawn as dashed lines.
-        stacked: parts of a whole, one upon the other.
-        bars: counts in a time, rather than a state at each time.
-        right: a pattern of line names, and the unit in which they are read at the right axis.
-        top: where the left axis ends at least.
-        signed: values may be negative.
-        without: what to say where there is no data.
-        alerts: those that watch it.
+        title: the panel's heading.
+        description: the text of its information icon.
+        queries: one or more lines each.
+        unit: Grafana's id of the unit.
+        thresholds: drawn as dashed lines.
+        stacked: stack the lines, for parts of a whole.
+        bars: draw bars, for counts per interval.
+        right_axis: units by a pattern of line names; matching lines use the right axis.
+        soft_max: the left axis reaches at least this value.
+        signed: values may be negative; otherwise the left axis starts at 0.
+        no_data_text: shown while there is no data.
+        alerts: alerts on the same data; the panel links to their runbooks.
     """
-    legend = looks.VizLegendOptions().show_legend(show_legend=True)
+    legend = common_builders.VizLegendOptions().show_legend(show_legend=True)
     legend = legend.display_mode(common.LegendDisplayMode.LIST)
-    tooltip = looks.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI)
+    tooltip = common_builders.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI)
     panel = (
-        lines.Panel()
+        timeseries.Panel()
         .unit(unit)
         .draw_style(common.GraphDrawStyle.BARS if bars else common.GraphDrawStyle.LINE)
         .fill_opacity(60 if bars else 25 if stacked else 8)
@@ -77,66 +84,70 @@ def graph(
         .tooltip(tooltip.sort(common.SortOrder.DESCENDING))
     )
     if stacked:
-        panel = panel.stacking(looks.StackingConfig().mode(common.StackingMode.NORMAL))
+        panel = panel.stacking(common_builders.StackingConfig().mode(common.StackingMode.NORMAL))
     if not signed:
         panel = panel.min(0)
-    if without:
-        panel = panel.no_value(without)
-    if top is not None:
-        panel = panel.axis_soft_max(top)
-    if limits:
-        style = looks.GraphThresholdsStyleConfig().mode(common.GraphThresholdsStyleMode.DASHED)
-        panel = panel.thresholds(_steps(limits)).thresholds_style(style)
-    for pattern, its_unit in (right or {}).items():
+    if no_data_text:
+        panel = panel.no_value(no_data_text)
+    if soft_max is not None:
+        panel = panel.axis_soft_max(soft_max)
+    if thresholds:
+        style = common_builders.GraphThresholdsStyleConfig().mode(
+            common.GraphThresholdsStyleMode.DASHED
+        )
+        panel = panel.thresholds(_steps(thresholds)).thresholds_style(style)
+    for pattern, right_unit in (right_axis or {}).items():
         properties = [
             DynamicConfigValue(id_val="custom.axisPlacement", value="right"),
             DynamicConfigValue(id_val="custom.lineInterpolation", value="stepAfter"),
             DynamicConfigValue(id_val="custom.lineWidth", value=2),
             DynamicConfigValue(id_val="custom.fillOpacity", value=0),
-            DynamicConfigValue(id_val="unit", value=its_unit),
+            DynamicConfigValue(id_val="unit", value=right_unit),
         ]
         panel = panel.override_by_regexp(pattern, properties)
-    return _finished(panel.build(), title, says, queries, alerts)
+    return _with_queries(panel.build(), title, description, queries, alerts)
 
 
-def number(
+def stat_panel(
     title: str,
-    says: str,
+    description: str,
     query: Query,
     *,
     unit: str,
-    limits: Limits = (),
-    falling: bool = False,
+    thresholds: Thresholds = (),
+    low_is_bad: bool = False,
     decimals: int | None = None,
     alerts: Sequence[str] = (),
 ) -> Panel:
-    """One number, with a sparkline if the query is over time.
+    """One number, with a sparkline if the query is a range query.
 
     Args:
-        title: what is shown.
-        says: what to look for.
-        query: what is asked: one series.
-        unit: Grafana's name of it.
-        limits: the colour changes there.
-        falling: low is bad, not high.
-        decimals: digits behind the point, else as many as are needed.
-        alerts: those that watch it.
+        title: the panel's heading.
+        description: the text of its information icon.
+        query: must return one series.
+        unit: Grafana's id of the unit.
+        thresholds: values at which the colour changes.
+        low_is_bad: low values are red, not high ones.
+        decimals: digits after the decimal point; None lets Grafana choose.
+        alerts: alerts on the same data; the panel links to their runbooks.
     """
     panel = (
         stat.Panel()
         .unit(unit)
         .color_mode(common.BigValueColorMode.VALUE)
         .graph_mode(common.BigValueGraphMode.AREA)
-        .reduce_options(looks.ReduceDataOptions().calcs(["lastNotNull"]).values(values=False))
-        .thresholds(_steps(limits, falling=falling))
+        .reduce_options(
+            common_builders.ReduceDataOptions().calcs(["lastNotNull"]).values(values=False)
+        )
+        .thresholds(_steps(thresholds, low_is_bad=low_is_bad))
     )
     if decimals is not None:
         panel = panel.decimals(decimals)
-    return _finished(panel.build(), title, says, (query,), alerts)
+    return _with_queries(panel.build(), title, description, (query,), alerts)
 
 
-def heat(title: str, says: str, query: Query, *, unit: str) -> Panel:
-    """The counts in each bucket of a histogram, over time."""
+def heatmap_panel(title: str, description: str, query: Query, *, unit: str) -> Panel:
+    """The number of observations in each bucket of a histogram over time."""
     colour = heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Oranges")
     panel = (
         heatmap.Panel()
@@ -147,44 +158,44 @@ def heat(title: str, says: str, query: Query, *, unit: str) -> Panel:
         .exemplars_color("rgba(31,120,193,0.9)")
         .show_legend()
     )
-    return _finished(panel.build(), title, says, (query,))
+    return _with_queries(panel.build(), title, description, (query,))
 
 
-def timeline(
+def state_timeline_panel(
     title: str,
-    says: str,
+    description: str,
     *queries: Query,
-    words: Mapping[str, tuple[str, str]] | None = None,
+    value_mappings: Mapping[str, tuple[str, str]] | None = None,
     alerts: Sequence[str] = (),
 ) -> Panel:
-    """States over time, a row for each series.
+    """States over time, one row for each series.
 
     Args:
-        title: what is shown.
-        says: what to look for.
-        queries: what is asked.
-        words: the word and the colour for a value; without any, the number itself is shown.
-        alerts: those that watch it.
+        title: the panel's heading.
+        description: the text of its information icon.
+        queries: one or more series each.
+        value_mappings: text and colour of each value; None shows the number itself.
+        alerts: alerts on the same data; the panel links to their runbooks.
     """
-    legend = looks.VizLegendOptions().show_legend(show_legend=bool(words))
+    legend = common_builders.VizLegendOptions().show_legend(show_legend=bool(value_mappings))
     panel = (
         statetimeline.Panel()
         .merge_values(merge_values=True)
-        .show_value(common.VisibilityMode.NEVER if words else common.VisibilityMode.AUTO)
+        .show_value(common.VisibilityMode.NEVER if value_mappings else common.VisibilityMode.AUTO)
         .row_height(0.85)
         .legend(legend.display_mode(common.LegendDisplayMode.LIST))
     )
-    if words:
+    if value_mappings:
         results = {
-            value: ValueMappingResult(text=word, color=colour, index=index)
-            for index, (value, (word, colour)) in enumerate(words.items())
+            value: ValueMappingResult(text=label, color=colour, index=index)
+            for index, (value, (label, colour)) in enumerate(value_mappings.items())
         }
         panel = panel.mappings([ValueMap(options=results)])
-    return _finished(panel.build(), title, says, queries, alerts)
+    return _with_queries(panel.build(), title, description, queries, alerts)
 
 
-def log(title: str, says: str, query: Query) -> Panel:
-    """Log lines, the newest first; a line opens to all of its fields and links."""
+def logs_panel(title: str, description: str, query: Query) -> Panel:
+    """Log lines, the newest first; a line expands to its fields and links."""
     panel = (
         logs.Panel()
         .show_time(show_time=True)
@@ -193,17 +204,17 @@ def log(title: str, says: str, query: Query) -> Panel:
         .sort_order(common.LogsSortOrder.DESCENDING)
         .dedup_strategy(common.LogsDedupStrategy.NONE)
     )
-    return _finished(panel.build(), title, says, (query,))
+    return _with_queries(panel.build(), title, description, (query,))
 
 
-def rows(title: str, says: str, query: Query, columns: Mapping[str, str]) -> Panel:
+def table_panel(title: str, description: str, query: Query, columns: Mapping[str, str]) -> Panel:
     """Events as a table.
 
     Args:
-        title: what is shown.
-        says: what to look for.
-        query: what is asked: documents.
-        columns: the fields to show, in this order, and the heading of each.
+        title: the panel's heading.
+        description: the text of its information icon.
+        query: returns documents.
+        columns: heading of each field, in the order of the columns.
     """
     only = {"include": {"names": list(columns)}}
     order = {field: index for index, field in enumerate(columns)}
@@ -215,31 +226,31 @@ def rows(title: str, says: str, query: Query, columns: Mapping[str, str]) -> Pan
         .with_transformation(DataTransformerConfig(id_val="filterFieldsByName", options=only))
         .with_transformation(DataTransformerConfig(id_val="organize", options=headings))
     )
-    return _finished(panel.build(), title, says, (query,))
+    return _with_queries(panel.build(), title, description, (query,))
 
 
-def page(title: str, markdown: str) -> Panel:
-    """A text panel."""
+def text_panel(title: str, markdown: str) -> Panel:
+    """Text in Markdown."""
     panel = text.Panel().mode(TextMode.MARKDOWN).content(markdown).title(title)
     return panel.build()
 
 
-def _steps(limits: Limits, *, falling: bool = False) -> ThresholdsConfig:
-    colours = [GOOD, WARNING, BAD] if len(limits) > 1 else [GOOD, BAD]
-    if falling:
-        limits, colours = sorted(limits), colours[::-1]
+def _steps(thresholds: Thresholds, *, low_is_bad: bool = False) -> ThresholdsConfig:
+    colours = [GOOD, WARNING, BAD] if len(thresholds) > 1 else [GOOD, BAD]
+    if low_is_bad:
+        thresholds, colours = sorted(thresholds), colours[::-1]
     steps = [Threshold(value=None, color=colours[0])]
     steps += [
         Threshold(value=limit, color=colour)
-        for limit, colour in zip(limits, colours[1:], strict=False)
+        for limit, colour in zip(thresholds, colours[1:], strict=False)
     ]
     return ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
 
 
-def _finished(
-    panel: Panel, title: str, says: str, queries: Sequence[Query], alerts: Sequence[str] = ()
+def _with_queries(
+    panel: Panel, title: str, description: str, queries: Sequence[Query], alerts: Sequence[str] = ()
 ) -> Panel:
-    panel.title, panel.description = title, says
+    panel.title, panel.description = title, description
     panel.datasource = queries[0].datasource
     for name, query in zip("ABCDEFGH", queries, strict=False):
         query.ref_id = name

@@ -5,12 +5,23 @@ from __future__ import annotations
 from typing import Final
 
 from tidegate.rules.alerts import LAG_SECONDS
-from tools.generate.grafana.board import Line, Section, dashboard
-from tools.generate.grafana.panels import graph, log, number, timeline
-from tools.generate.grafana.queries import WINDOW, counts, lines, series, single
-from tools.generate.grafana.store import elasticsearch, logstash
+from tools.generate.grafana.dashboard import PanelRow, Section, dashboard
+from tools.generate.grafana.elastic_panels import elasticsearch_rows, logstash_rows
+from tools.generate.grafana.panels import (
+    logs_panel,
+    stat_panel,
+    state_timeline_panel,
+    time_series_panel,
+)
+from tools.generate.grafana.queries import (
+    WINDOW,
+    count_query,
+    instant_query,
+    log_query,
+    range_query,
+)
 
-SAYS: Final = (
+DESCRIPTION: Final = (
     "Does every event reach the store, and soon? Collector, Logstash, Elasticsearch, scrapes."
 )
 COLLECTOR: Final = '{job="collector"}'
@@ -21,68 +32,70 @@ def dashboard_json() -> str:
     sections = [
         Section("Now", [_now()]),
         Section("Collector", [_collector()]),
-        Section("Logstash", logstash()),
-        Section("Elasticsearch", elasticsearch()),
+        Section("Logstash", logstash_rows()),
+        Section("Elasticsearch", elasticsearch_rows()),
         Section("Scrapes", [_scrapes()]),
         Section("Events", _events()),
     ]
-    return dashboard("pipeline", SAYS, sections)
+    return dashboard("pipeline", DESCRIPTION, sections)
 
 
-def _now() -> Line:
-    return Line(
+def _now() -> PanelRow:
+    return PanelRow(
         4,
         [
-            number(
+            stat_panel(
                 "Sink",
                 "1: the store, or Logstash before it, took the last delivery. 0: it is away; events wait in "
                 "their files.",
-                series(f"min(tidegate_collector_sink_up{COLLECTOR})", "sink"),
+                range_query(f"min(tidegate_collector_sink_up{COLLECTOR})", "sink"),
                 unit="short",
-                limits=(1, 1),
-                falling=True,
+                thresholds=(1, 1),
+                low_is_bad=True,
                 alerts=("CollectorSinkDown", "CollectorDown"),
             ),
-            number(
+            stat_panel(
                 "Lag",
                 "Age of the oldest event that is not delivered yet.",
-                series(f"max(tidegate_collector_lag_seconds{COLLECTOR})", "lag"),
+                range_query(f"max(tidegate_collector_lag_seconds{COLLECTOR})", "lag"),
                 unit="s",
-                limits=(LAG_SECONDS / 3, LAG_SECONDS),
+                thresholds=(LAG_SECONDS / 3, LAG_SECONDS),
                 alerts=("CollectorLag",),
             ),
-            number(
+            stat_panel(
                 "Backlog",
                 "What is not delivered yet.",
-                series(f"max(tidegate_collector_lag_bytes{COLLECTOR})", "backlog"),
+                range_query(f"max(tidegate_collector_lag_bytes{COLLECTOR})", "backlog"),
                 unit="bytes",
                 alerts=("CollectorLag",),
             ),
-            number(
+            stat_panel(
                 "Set aside",
                 "Lines that no store can take, in the time that is shown; they lie in the collector's "
                 "quarantine file.",
-                single(f"sum(increase(tidegate_collector_quarantined_total{COLLECTOR}[$__range]))"),
+                instant_query(
+                    f"sum(increase(tidegate_collector_quarantined_total{COLLECTOR}[$__range]))"
+                ),
                 unit="short",
-                limits=(1,),
+                thresholds=(1,),
                 decimals=0,
                 alerts=("CollectorQuarantine",),
             ),
-            number(
+            stat_panel(
                 "Events lost",
                 "Events that a full or failing disk did not take, in the time that is shown. Anything but 0 "
                 "is a gap in the logs.",
-                single('sum(increase(tidegate_events_lost_total{job="model"}[$__range]))'),
+                instant_query('sum(increase(tidegate_events_lost_total{job="model"}[$__range]))'),
                 unit="short",
-                limits=(1,),
+                thresholds=(1,),
                 decimals=0,
             ),
-            number(
+            stat_panel(
                 "Targets that do not answer",
                 "Of those that Prometheus reads.",
-                series("count(up == 0) or vector(0)", "targets"),
+                range_query("count(up == 0) or vector(0)", "targets"),
                 unit="short",
-                limits=(1,),
+                thresholds=(1,),
                 alerts=(
                     *("ReplicaDown", "GatewayDown", "AutoscalerDown"),
                     *("CollectorDown", "WatchDown", "ExporterDown", "AlertmanagerDown"),
@@ -92,41 +105,41 @@ def _now() -> Line:
     )
 
 
-def _collector() -> Line:
+def _collector() -> PanelRow:
     rates = {"retried": "retried", "quarantined": "set aside"}
-    return Line(
+    return PanelRow(
         8,
         [
-            graph(
+            time_series_panel(
                 "Delivered",
                 "Events that the store has acknowledged. After an outage it stands above the load "
                 "until the backlog is gone.",
-                series(
+                range_query(
                     f"sum(rate(tidegate_collector_delivered_total{COLLECTOR}[{WINDOW}]))",
                     "delivered",
                 ),
                 unit="eps",
                 alerts=("CollectorDown",),
             ),
-            graph(
+            time_series_panel(
                 "Lag",
                 "How late events reach the store (left), and how much waits (right). A line that rises "
                 "steadily has a sink that is away or too slow.",
-                series(f"max(tidegate_collector_lag_seconds{COLLECTOR})", "age of the oldest"),
-                series(f"max(tidegate_collector_lag_bytes{COLLECTOR})", "backlog"),
+                range_query(f"max(tidegate_collector_lag_seconds{COLLECTOR})", "age of the oldest"),
+                range_query(f"max(tidegate_collector_lag_bytes{COLLECTOR})", "backlog"),
                 unit="s",
-                limits=(LAG_SECONDS,),
-                right={"/^backlog$/": "bytes"},
+                thresholds=(LAG_SECONDS,),
+                right_axis={"/^backlog$/": "bytes"},
                 alerts=("CollectorLag",),
             ),
-            graph(
+            time_series_panel(
                 "Retried and set aside",
                 "Retries are harmless, as each event keeps its id. Lines set aside want somebody to look.",
                 *(
-                    series(
-                        f"sum(rate(tidegate_collector_{name}_total{COLLECTOR}[{WINDOW}]))", words
+                    range_query(
+                        f"sum(rate(tidegate_collector_{name}_total{COLLECTOR}[{WINDOW}]))", label
                     )
-                    for name, words in rates.items()
+                    for name, label in rates.items()
                 ),
                 unit="eps",
                 alerts=("CollectorSinkDown", "CollectorQuarantine"),
@@ -135,51 +148,51 @@ def _collector() -> Line:
     )
 
 
-def _scrapes() -> Line:
-    return Line(
+def _scrapes() -> PanelRow:
+    return PanelRow(
         7,
         [
-            timeline(
+            state_timeline_panel(
                 "Targets",
                 "Which targets Prometheus could read, and when not. Replicas end when they are scaled in.",
-                series("min by (job, instance) (up)", "{{job}} {{instance}}"),
-                words={"1": ("up", "green"), "0": ("down", "red")},
+                range_query("min by (job, instance) (up)", "{{job}} {{instance}}"),
+                value_mappings={"1": ("up", "green"), "0": ("down", "red")},
             ),
-            graph(
+            time_series_panel(
                 "Time of a scrape",
                 "The slowest of each job. Near the scrape interval, samples go missing.",
-                series("max by (job) (scrape_duration_seconds)", "{{job}}"),
+                range_query("max by (job) (scrape_duration_seconds)", "{{job}}"),
                 unit="s",
             ),
-            graph(
+            time_series_panel(
                 "Samples of a scrape",
                 "Of all targets of a job together: it grows with replicas, labels and buckets.",
-                series("sum by (job) (scrape_samples_post_metric_relabeling)", "{{job}}"),
+                range_query("sum by (job) (scrape_samples_post_metric_relabeling)", "{{job}}"),
                 unit="short",
             ),
         ],
     )
 
 
-def _events() -> list[Line]:
-    noise = "tidegate.request OR tidegate.access OR tidegate.decision OR tidegate.span"
+def _events() -> list[PanelRow]:
+    frequent = "tidegate.request OR tidegate.access OR tidegate.decision OR tidegate.span"
     return [
-        Line(
+        PanelRow(
             8,
             [
-                graph(
+                time_series_panel(
                     "Events in the store",
                     "By dataset, at the time when they happened. Requests without access lines, or the other "
                     "way round, are a gap.",
-                    counts("*", by="event.dataset"),
+                    count_query("*", by="event.dataset"),
                     unit="short",
                     stacked=True,
                     bars=True,
                 ),
-                log(
+                logs_panel(
                     "What the programs say",
                     "Everything but requests and decisions: starts, ends, deliveries that failed.",
-                    lines(f"NOT event.dataset:({noise})"),
+                    log_query(f"NOT event.dataset:({frequent})"),
                 ),
             ],
         )

@@ -1,49 +1,14 @@
-"""The text and the address of each runbook in the dashboard "Runbooks"."""
+"""The dashboard "Runbooks": one panel for each alert."""
 
 from __future__ import annotations
 
-import re
-from functools import cache
-from typing import Final
-
-from tidegate.rules.alerts import alerts
-from tidegate.settings import Settings
-from tools.generate.checkout import ROOT
-
-NAME: Final = "runbooks"
-_LINK: Final = re.compile(r"\]\((\w+)\.md\)")
-_PAGE: Final = re.compile(r"\[([^]]+)\]\(\.\./([\w/-]+\.md)[^)]*\)")
+from tools.generate.grafana.dashboard import PanelRow, Section, dashboard
+from tools.generate.grafana.panels import text_panel
+from tools.generate.grafana.runbook_text import NAME, runbook_names, runbook_text
 
 
-@cache
-def runbook_names() -> tuple[str, ...]:
-    """Every alert's name, in the order of their runbooks; no setting changes it."""
-    return tuple(sorted({alert.name for alert in alerts(Settings())}))
-
-
-def runbook_url(alert: str) -> str:
-    """The address of an alert's runbook, in Grafana.
-
-    Raises:
-        ValueError: there is no such alert.
-    """
-    names = runbook_names()
-    if alert not in names:
-        raise ValueError(f"there is no alert {alert}")
-    # The heading above them is number 1.
-    return f"/d/tidegate-{NAME}?viewPanel=panel-{names.index(alert) + 2}"
-
-
-def runbook_text(alert: str) -> str:
-    """An alert's runbook without its heading.
-
-    A link to another runbook leads to its panel; of a link to another page, which Grafana does not have, the
-    path in the repository remains.
-    """
-    page = ROOT / "docs" / "runbooks" / f"{alert}.md"
-    _, _, body = page.read_text(encoding="utf-8").partition("\n\n")
-    names = runbook_names()
-    body = _PAGE.sub(r"\1 (docs/\2)", body)
-    return _LINK.sub(
-        lambda found: f"]({runbook_url(found[1])})" if found[1] in names else found[0], body
-    )
+def dashboard_json() -> str:
+    """The dashboard."""
+    rows = [PanelRow(12, [text_panel(name, runbook_text(name))]) for name in runbook_names()]
+    description = "What each alert means, its impact, and how to diagnose and fix the cause."
+    return dashboard(NAME, description, [Section("Runbooks", rows)], with_logs=False)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from tidegate.rules.promql import number as digits
+from tidegate.rules.promql import number
 from tidegate.settings import Settings
-from tools.generate.grafana.board import Line, Section, dashboard
-from tools.generate.grafana.panels import graph, number, rows, timeline
-from tools.generate.grafana.queries import WINDOW, documents, series, single
+from tools.generate.grafana.dashboard import PanelRow, Section, dashboard
+from tools.generate.grafana.panels import (
+    stat_panel,
+    state_timeline_panel,
+    table_panel,
+    time_series_panel,
+)
+from tools.generate.grafana.queries import WINDOW, document_query, instant_query, range_query
 
-SAYS: Final = (
+DESCRIPTION: Final = (
     "Are there as many replicas as the load needs, and no more? Load, replicas, decisions, cost."
 )
 STATES: Final = ("desired", "running", "ready")
@@ -28,16 +33,16 @@ def dashboard_json(settings: Settings) -> str:
         Section("Decisions", _decisions(settings)),
         Section("Cost", [_cost(settings)]),
     ]
-    return dashboard("scaling", SAYS, sections, shown="now-30m")
+    return dashboard("scaling", DESCRIPTION, sections, time_from="now-30m")
 
 
-def _now(settings: Settings) -> Line:
+def _now(settings: Settings) -> PanelRow:
     stale = settings.autoscaler.stale_seconds
     panels = [
-        number(
+        stat_panel(
             f"Replicas {state}",
             says,
-            series(f"max({_replicas(state)})", state),
+            range_query(f"max({_replicas(state)})", state),
             unit="short",
             alerts=alerts,
         )
@@ -48,119 +53,123 @@ def _now(settings: Settings) -> Line:
         )
     ]
     panels += [
-        number(
+        stat_panel(
             "Utilisation",
             "Share of all slots that is busy. Beyond 80 % waiting times explode.",
-            series(UTILISATION, "utilisation"),
+            range_query(UTILISATION, "utilisation"),
             unit="percentunit",
-            limits=(0.8, 0.95),
+            thresholds=(0.8, 0.95),
         ),
-        number(
+        stat_panel(
             "Queue",
             "Requests that wait in the gateway.",
-            series("service:queue:now", "queue"),
+            range_query("service:queue:now", "queue"),
             unit="short",
             alerts=("GatewayQueueGrowing",),
         ),
-        number(
+        stat_panel(
             "Age of the signals",
             "Of the oldest sample that the last decision was made from. From "
-            f"{digits(stale)} s on the autoscaler holds.",
-            series('max(tidegate_autoscaler_signal_age_seconds{job="autoscaler"}) >= 0', "signals"),
+            f"{number(stale)} s on the autoscaler holds.",
+            range_query(
+                'max(tidegate_autoscaler_signal_age_seconds{job="autoscaler"}) >= 0', "signals"
+            ),
             unit="s",
-            limits=(0.5 * stale, stale),
+            thresholds=(0.5 * stale, stale),
             alerts=("AutoscalerSignalsStale",),
         ),
     ]
-    return Line(4, panels)
+    return PanelRow(4, panels)
 
 
-def _load(settings: Settings) -> list[Line]:
+def _load(settings: Settings) -> list[PanelRow]:
     slo = settings.slo
-    states = [series(f"max({_replicas(state)})", f"replicas {state}") for state in STATES]
+    states = [range_query(f"max({_replicas(state)})", f"replicas {state}") for state in STATES]
     own = 'job="gateway",proxy="model",server!="waiting",state="UP"'
     server = f"max by (server) (haproxy_server_status{{{own}}})"
     return [
-        Line(
+        PanelRow(
             9,
             [
-                graph(
+                time_series_panel(
                     "Requests and replicas",
                     "Replicas (right) follow the load (left): up at once, down slowly. Desired leads, "
                     "ready comes last.",
-                    series("service:arrival_rate:15s", "requests"),
+                    range_query("service:arrival_rate:15s", "requests"),
                     *states,
                     unit="reqps",
-                    right={"/^replicas/": "short"},
+                    right_axis={"/^replicas/": "short"},
                     alerts=("AutoscalerAtMax",),
                 ),
-                graph(
+                time_series_panel(
                     "Offered load and slots",
                     "The work that arrives, in slots: arrival rate times the time in a slot. Above the slots "
                     "that there are, the queue can only grow.",
-                    series(
+                    range_query(
                         "service:arrival_rate:15s * service:slot_seconds_mean:1m", "offered load"
                     ),
-                    series("service:slots:now", "slots"),
-                    series("service:slots_busy:now", "busy"),
+                    range_query("service:slots:now", "slots"),
+                    range_query("service:slots_busy:now", "busy"),
                     unit="short",
                     alerts=("AutoscalerAtMax",),
                 ),
             ],
         ),
-        Line(
+        PanelRow(
             8,
             [
-                graph(
+                time_series_panel(
                     "Response time",
                     "What the policy is for: the objective's quantile stays below "
-                    f"{digits(slo.latency_seconds)} s.",
-                    series("service:latency_objective_quantile_seconds:1m", "objective's quantile"),
-                    series("service:slot_seconds_p95:1m", "p95 in the slot"),
+                    f"{number(slo.latency_seconds)} s.",
+                    range_query(
+                        "service:latency_objective_quantile_seconds:1m", "objective's quantile"
+                    ),
+                    range_query("service:slot_seconds_p95:1m", "p95 in the slot"),
                     unit="s",
-                    limits=(slo.latency_seconds,),
+                    thresholds=(slo.latency_seconds,),
                     alerts=("AutoscalerAtMax", "ServiceLatencyBurnFast"),
                 ),
-                graph(
+                time_series_panel(
                     "Queue",
                     "A queue that comes with a step of the load is worked off by the replicas that come.",
-                    series("service:queue:now", "waiting"),
-                    series("service:requests_in_system:now", "waiting or worked on"),
+                    range_query("service:queue:now", "waiting"),
+                    range_query("service:requests_in_system:now", "waiting or worked on"),
                     unit="short",
                     alerts=("GatewayQueueGrowing",),
                 ),
-                graph(
+                time_series_panel(
                     "Utilisation",
                     "Share of all slots that is busy. Low for long: too many replicas, or a floor "
                     "(replicas.min). High for long: too few.",
-                    series(UTILISATION, "utilisation"),
+                    range_query(UTILISATION, "utilisation"),
                     unit="percentunit",
-                    limits=(0.8,),
-                    top=1,
+                    thresholds=(0.8,),
+                    soft_max=1,
                 ),
             ],
         ),
-        Line(
+        PanelRow(
             7,
             [
-                timeline(
+                state_timeline_panel(
                     "Number of replicas",
                     "Each change, and how long a replica took from desired to ready.",
-                    *(series(f"max({_replicas(state)})", state) for state in STATES),
+                    *(range_query(f"max({_replicas(state)})", state) for state in STATES),
                 ),
-                graph(
+                time_series_panel(
                     "Slots of a replica",
                     "How much a replica works on at once. Only a vertical policy asks for other than the "
                     "replicas have.",
-                    series(DESIRED_SLOTS, "desired"),
-                    series(SLOTS, "in force"),
+                    range_query(DESIRED_SLOTS, "desired"),
+                    range_query(SLOTS, "in force"),
                     unit="short",
                 ),
-                timeline(
+                state_timeline_panel(
                     "Servers of the gateway",
                     "When the gateway sent requests to which of its places for a replica.",
-                    series(server, "{{server}}"),
-                    words={
+                    range_query(server, "{{server}}"),
+                    value_mappings={
                         "1": ("takes requests", "green"),
                         "0": ("free or not ready", "#8e8e8e55"),
                     },
@@ -170,17 +179,17 @@ def _load(settings: Settings) -> list[Line]:
     ]
 
 
-def _decisions(settings: Settings) -> list[Line]:
+def _decisions(settings: Settings) -> list[PanelRow]:
     stale = settings.autoscaler.stale_seconds
     return [
-        Line(
+        PanelRow(
             8,
             [
-                graph(
+                time_series_panel(
                     "Decisions by reason",
                     "`up` and `down` change the number; `stabilized` and `limited` hold a change back; "
                     "`no-signal` should never be there for long.",
-                    series(
+                    range_query(
                         f"60 * sum by (reason) (rate({DECISIONS}[{WINDOW}]))",
                         "{{reason}}",
                     ),
@@ -188,28 +197,28 @@ def _decisions(settings: Settings) -> list[Line]:
                     stacked=True,
                     alerts=("AutoscalerSignalsStale",),
                 ),
-                graph(
+                time_series_panel(
                     "Age of the signals",
-                    f"Beyond {digits(stale)} s the autoscaler holds rather than decide by what is past.",
-                    series("service:gateway_age_seconds:now", "gateway"),
-                    series("service:replica_age_seconds:now", "replicas"),
-                    series(
+                    f"Beyond {number(stale)} s the autoscaler holds rather than decide by what is past.",
+                    range_query("service:gateway_age_seconds:now", "gateway"),
+                    range_query("service:replica_age_seconds:now", "replicas"),
+                    range_query(
                         'max(tidegate_autoscaler_signal_age_seconds{job="autoscaler"}) >= 0',
                         "at the last decision",
                     ),
                     unit="s",
-                    limits=(stale,),
+                    thresholds=(stale,),
                     alerts=("AutoscalerSignalsStale", "AutoscalerDown"),
                 ),
             ],
         ),
-        Line(
+        PanelRow(
             9,
             [
-                rows(
+                table_panel(
                     "Decisions, in words",
                     "Why the number is what it is. Rounds in which nothing was to be done are left out.",
-                    documents(
+                    document_query(
                         "event.dataset:tidegate.decision AND NOT "
                         "tidegate.decision.reason:(hold OR tolerance)"
                     ),
@@ -227,34 +236,34 @@ def _decisions(settings: Settings) -> list[Line]:
     ]
 
 
-def _cost(settings: Settings) -> Line:
+def _cost(settings: Settings) -> PanelRow:
     most, running = settings.replicas.max, _replicas("running")
-    return Line(
+    return PanelRow(
         7,
         [
-            number(
+            stat_panel(
                 "Replica-seconds an hour",
                 "What an hour costs at the average number of replicas of the time that is shown.",
-                single(f"max(avg_over_time({running}[$__range])) * 3600"),
+                instant_query(f"max(avg_over_time({running}[$__range])) * 3600"),
                 unit="short",
             ),
-            number(
+            stat_panel(
                 "Replica time",
                 "What the time that is shown has cost: all replicas' time together.",
-                single(f"max(avg_over_time({running}[$__range])) * $__range_s"),
+                instant_query(f"max(avg_over_time({running}[$__range])) * $__range_s"),
                 unit="s",
             ),
-            number(
+            stat_panel(
                 "Saved by scaling",
                 f"Against replicas.max = {most} at all times.",
-                single(f"1 - max(avg_over_time({running}[$__range])) / {most}"),
+                instant_query(f"1 - max(avg_over_time({running}[$__range])) / {most}"),
                 unit="percentunit",
             ),
-            graph(
+            time_series_panel(
                 "Cost",
                 "Replica-seconds an hour, over the last five minutes and over the last hour.",
-                series(f"max(avg_over_time({running}[5m])) * 3600", "over 5m"),
-                series(f"max(avg_over_time({running}[1h])) * 3600", "over 1h"),
+                range_query(f"max(avg_over_time({running}[5m])) * 3600", "over 5m"),
+                range_query(f"max(avg_over_time({running}[1h])) * 3600", "over 1h"),
                 unit="short",
             ),
         ],

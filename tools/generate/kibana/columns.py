@@ -9,7 +9,7 @@ from tidegate.store.fields import TIMESTAMP
 
 
 @dataclass(frozen=True, slots=True)
-class Time:
+class DateHistogram:
     """By time, in intervals that Kibana fits to the range."""
 
     id: str = "t"
@@ -28,7 +28,7 @@ class Time:
 
 
 @dataclass(frozen=True, slots=True)
-class Values:
+class TopValues:
     """By the values of a field, those with the largest `by` first."""
 
     label: str
@@ -108,7 +108,7 @@ class Percentile:
 
 
 @dataclass(frozen=True, slots=True)
-class Largest:
+class Maximum:
     """The largest value of a number."""
 
     label: str
@@ -129,4 +129,4 @@ class Largest:
         }
 
 
-Column = Time | Values | Count | Percentile | Largest
+Column = DateHistogram | TopValues | Count | Percentile | Maximum

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tools.generate.kibana.columns import Count, Largest, Percentile, Time, Values
+from tools.generate.kibana.columns import Count, DateHistogram, Maximum, Percentile, TopValues
 from tools.generate.kibana.data_views import DECISIONS, LOGS
-from tools.generate.kibana.panels import Lens, Panel, Place, Shown
-from tools.generate.kibana.searches import CORE_VERSION, ERRORS, lucene, text
+from tools.generate.kibana.panels import GridPosition, LensPanel, Panel, SavedSearchPanel
+from tools.generate.kibana.searches import CORE_VERSION, ERRORS, json_text, lucene
 
 DASHBOARD_VERSION: Final = "10.2.0"
 REFRESH_MILLISECONDS: Final = 60_000
@@ -47,14 +47,14 @@ class Dashboard:
                 "title": self.title,
                 "description": self.description,
                 "kibanaSavedObjectMeta": {
-                    "searchSourceJSON": text({"query": lucene(""), "filter": []})
+                    "searchSourceJSON": json_text({"query": lucene(""), "filter": []})
                 },
                 "timeRestore": True,
                 "timeFrom": f"now-{self.back}",
                 "timeTo": "now",
                 "refreshInterval": {"pause": False, "value": REFRESH_MILLISECONDS},
-                "panelsJSON": text([panel.content() for panel in self.panels]),
-                "optionsJSON": text(
+                "panelsJSON": json_text([panel.content() for panel in self.panels]),
+                "optionsJSON": json_text(
                     {
                         "useMargins": True,
                         "syncColors": False,
@@ -74,97 +74,107 @@ OVERVIEW: Final = Dashboard(
     "Requests, errors, response times and replicas, from the events themselves.",
     "24h",
     (
-        Lens("p1", "Requests", Place(0, 0, 12, 6), "number", LOGS, REQUESTS, (Count("Requests"),)),
-        Lens(
+        LensPanel(
+            "p1",
+            "Requests",
+            GridPosition(0, 0, 12, 6),
+            "number",
+            LOGS,
+            REQUESTS,
+            (Count("Requests"),),
+        ),
+        LensPanel(
             "p2",
             "Failed requests",
-            Place(12, 0, 12, 6),
+            GridPosition(12, 0, 12, 6),
             "number",
             LOGS,
             f"{REQUESTS} AND event.outcome:failure",
             (Count("Failed"),),
         ),
-        Lens("p3", "Response time, p95", Place(24, 0, 12, 6), "number", LOGS, REQUESTS, (P95,)),
-        Lens(
+        LensPanel(
+            "p3", "Response time, p95", GridPosition(24, 0, 12, 6), "number", LOGS, REQUESTS, (P95,)
+        ),
+        LensPanel(
             "p4",
             "Most replicas wanted",
-            Place(36, 0, 12, 6),
+            GridPosition(36, 0, 12, 6),
             "number",
             DECISIONS,
             "",
-            (Largest("Replicas", "tidegate.decision.desired"),),
+            (Maximum("Replicas", "tidegate.decision.desired"),),
         ),
-        Lens(
+        LensPanel(
             "p5",
             "Requests by outcome",
-            Place(0, 6, 24, 12),
+            GridPosition(0, 6, 24, 12),
             "bar_stacked",
             LOGS,
             REQUESTS,
-            (Values("Outcome", "event.outcome"), Time(), Count("Requests")),
+            (TopValues("Outcome", "event.outcome"), DateHistogram(), Count("Requests")),
         ),
-        Lens(
+        LensPanel(
             "p6",
             "Response times",
-            Place(24, 6, 24, 12),
+            GridPosition(24, 6, 24, 12),
             "line",
             LOGS,
             REQUESTS,
-            (Time(), Percentile(50, DURATION), P95, Percentile(99, DURATION)),
+            (DateHistogram(), Percentile(50, DURATION), P95, Percentile(99, DURATION)),
         ),
-        Lens(
+        LensPanel(
             "p7",
             "Answers at the gateway by status",
-            Place(0, 18, 24, 12),
+            GridPosition(0, 18, 24, 12),
             "bar_stacked",
             LOGS,
             ACCESS,
             (
-                Values("Status", "http.response.status_code", kind="number"),
-                Time(),
+                TopValues("Status", "http.response.status_code", kind="number"),
+                DateHistogram(),
                 Count("Answers"),
             ),
         ),
-        Lens(
+        LensPanel(
             "p8",
             "Replicas wanted",
-            Place(24, 18, 24, 12),
+            GridPosition(24, 18, 24, 12),
             "line",
             DECISIONS,
             "",
-            (Time(), Largest("Replicas", "tidegate.decision.desired")),
+            (DateHistogram(), Maximum("Replicas", "tidegate.decision.desired")),
         ),
-        Lens(
+        LensPanel(
             "p9",
             "Top errors",
-            Place(0, 30, 16, 12),
+            GridPosition(0, 30, 16, 12),
             "table",
             LOGS,
             ERRORS.query,
-            (Values("Error", "error.type", size=10), Count("Events")),
+            (TopValues("Error", "error.type", size=10), Count("Events")),
         ),
-        Lens(
+        LensPanel(
             "p10",
             "Slowest routes",
-            Place(16, 30, 16, 12),
+            GridPosition(16, 30, 16, 12),
             "table",
             LOGS,
             REQUESTS,
             (
-                Values("Route", "tidegate.route", by=P95.id, size=10, other=False),
+                TopValues("Route", "tidegate.route", by=P95.id, size=10, other=False),
                 Count("Requests"),
                 P95,
             ),
         ),
-        Lens(
+        LensPanel(
             "p11",
             "Nodes",
-            Place(32, 30, 16, 12),
+            GridPosition(32, 30, 16, 12),
             "table",
             LOGS,
             REQUESTS,
-            (Values("Node", "service.node.name", size=10), Count("Requests"), P95),
+            (TopValues("Node", "service.node.name", size=10), Count("Requests"), P95),
         ),
-        Shown("p12", "Errors and their traces", Place(0, 42, 48, 18), ERRORS),
+        SavedSearchPanel("p12", "Errors and their traces", GridPosition(0, 42, 48, 18), ERRORS),
     ),
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from tidegate.observability_files.kibana import DataView
-from tools.generate.kibana.columns import Column, Time, Values
+from tools.generate.kibana.columns import Column, DateHistogram, TopValues
 from tools.generate.kibana.searches import Search, lucene
 
 LAYER: Final = "L1"
@@ -16,7 +16,7 @@ Reference = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class GridPosition:
     """The position of a panel on the dashboard's grid of 48 columns."""
 
     x: int
@@ -30,14 +30,14 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Lens:
+class LensPanel:
     """A panel that Lens draws.
 
     Attributes:
         id: its own in the dashboard.
         title: what stands above it.
         place: where it lies.
-        draws: stacked bars, lines, one number, or a table.
+        chart: stacked bars, lines, one number, or a table.
         view: where it looks.
         query: Lucene; empty means everything.
         columns: groups first, as Lens nests them.
@@ -45,8 +45,8 @@ class Lens:
 
     id: str
     title: str
-    place: Place
-    draws: Literal["bar_stacked", "line", "number", "table"]
+    place: GridPosition
+    chart: Literal["bar_stacked", "line", "number", "table"]
     view: DataView
     query: str
     columns: tuple[Column, ...]
@@ -92,23 +92,25 @@ class Lens:
 
     def _visualization(self) -> tuple[str, dict[str, Any]]:
         layer: dict[str, Any] = {"layerId": LAYER, "layerType": "data"}
-        measures = [each.id for each in self.columns if not isinstance(each, Time | Values)]
-        if self.draws == "number":
+        measures = [
+            each.id for each in self.columns if not isinstance(each, DateHistogram | TopValues)
+        ]
+        if self.chart == "number":
             return "lnsMetric", {**layer, "metricAccessor": measures[0]}
-        if self.draws == "table":
+        if self.chart == "table":
             columns = [{"columnId": column.id} for column in self.columns]
             paging = {"size": TABLE_ROWS, "enabled": True}
             return "lnsDatatable", {**layer, "columns": columns, "paging": paging}
-        (time,) = (each.id for each in self.columns if isinstance(each, Time))
-        split = [each.id for each in self.columns if isinstance(each, Values)]
+        (time,) = (each.id for each in self.columns if isinstance(each, DateHistogram))
+        split = [each.id for each in self.columns if isinstance(each, TopValues)]
         return "lnsXY", {
-            "preferredSeriesType": self.draws,
+            "preferredSeriesType": self.chart,
             "legend": {"isVisible": True, "position": "right"},
             "valueLabels": "hide",
             "layers": [
                 {
                     **layer,
-                    "seriesType": self.draws,
+                    "seriesType": self.chart,
                     "xAccessor": time,
                     **({"splitAccessor": split[0]} if split else {}),
                     "accessors": measures,
@@ -118,12 +120,12 @@ class Lens:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class SavedSearchPanel:
     """A saved search as a panel."""
 
     id: str
     title: str
-    place: Place
+    place: GridPosition
     search: Search
 
     def content(self) -> dict[str, Any]:
@@ -146,4 +148,4 @@ class Shown:
         return f"panel_{self.id}"
 
 
-Panel = Lens | Shown
+Panel = LensPanel | SavedSearchPanel

@@ -59,7 +59,7 @@ class Search:
                 "isTextBasedQuery": False,
                 "timeRestore": False,
                 "kibanaSavedObjectMeta": {
-                    "searchSourceJSON": text(
+                    "searchSourceJSON": json_text(
                         {
                             "query": lucene(self.query),
                             "filter": [],
@@ -173,6 +173,6 @@ def lucene(query: str) -> dict[str, str]:
     return {"query": query, "language": LANGUAGE}
 
 
-def text(value: Any) -> str:
+def json_text(value: Any) -> str:
     """JSON within JSON, as Kibana's objects hold it."""
     return orjson.dumps(value).decode()

@@ -15,15 +15,15 @@ from tidegate.rules.rule_files import ALERT_GROUP
 from tidegate.rules.service_rules import SERVICE_GROUPS
 from tidegate.rules.yaml_text import to_yaml
 from tidegate.settings import Settings
-from tools.generate.promtool.alert_case import Case
-from tools.generate.promtool.alert_cases import cases
-from tools.generate.promtool.drift_recording_cases import drift_recording_cases
-from tools.generate.promtool.recording_cases import AT, RecordingCase, recording_cases
+from tools.generate.promtool.case_types import RECORDING_EVAL_TIME, AlertCase, RecordingCase
+from tools.generate.promtool.model_recording_cases import model_recording_cases
+from tools.generate.promtool.service_alert_cases import alert_cases
+from tools.generate.promtool.service_recording_cases import service_recording_cases
 
 FOLDER: Final = Path("observability/prometheus/tests")
 SERVICE_RULES: Final = ("service.yml", "alerts.yml")
 MODEL_RULES: Final = ("model.yml", "alerts.yml")
-EVALUATED_EVERY: Final = {"1m": "5m"}
+EVALUATION_INTERVALS: Final = {"1m": "5m"}
 # promtool compares values to the last bit; a rate is a sum of differences times a factor.
 TOLERANCE: Final = 1e-9
 
@@ -31,15 +31,15 @@ TOLERANCE: Final = 1e-9
 def promtool_files(settings: Settings) -> dict[Path, str]:
     """Path (in the project) and text of each file of tests."""
     rules = alerts(settings)
-    model = {alert.name for alert in drift_alerts(settings.drift)}
-    about_model = [case for case in cases(settings) if case.alert in model]
-    about_service = [case for case in cases(settings) if case.alert not in model]
+    model_alerts = {alert.name for alert in drift_alerts(settings.drift)}
+    model_cases = [case for case in alert_cases(settings) if case.alert in model_alerts]
+    other_cases = [case for case in alert_cases(settings) if case.alert not in model_alerts]
     return {
-        FOLDER / "service.yml": recording_tests(recording_cases(settings.slo)),
-        FOLDER / "model.yml": recording_tests(drift_recording_cases(settings.drift), MODEL_RULES),
-        FOLDER / "alerts.yml": alerting_tests(rules, about_service, "15s"),
-        FOLDER / "model_alerts.yml": alerting_tests(rules, about_model, "15s", MODEL_RULES),
-        FOLDER / "burns.yml": alerting_tests(rules, about_service, "1m"),
+        FOLDER / "service.yml": recording_tests(service_recording_cases(settings.slo)),
+        FOLDER / "model.yml": recording_tests(model_recording_cases(settings.drift), MODEL_RULES),
+        FOLDER / "alerts.yml": alerting_tests(rules, other_cases, "15s"),
+        FOLDER / "model_alerts.yml": alerting_tests(rules, model_cases, "15s", MODEL_RULES),
+        FOLDER / "burns.yml": alerting_tests(rules, other_cases, "1m"),
     }
 
 
@@ -47,7 +47,7 @@ def recording_tests(cases: Iterable[RecordingCase], rules: tuple[str, ...] = SER
     """observability/prometheus/tests/service.yml, model.yml."""
     tests = [
         {
-            "name": case.story,
+            "name": case.scenario,
             "interval": "2s",
             "input_series": _series(case.series),
             "promql_expr_test": [_expected(name, value) for name, value in case.expected.items()],
@@ -59,7 +59,7 @@ def recording_tests(cases: Iterable[RecordingCase], rules: tuple[str, ...] = SER
 
 def alerting_tests(
     alerts: Iterable[Alert],
-    cases: Iterable[Case],
+    cases: Iterable[AlertCase],
     interval: str,
     rules: tuple[str, ...] = SERVICE_RULES,
 ) -> str:
@@ -72,11 +72,11 @@ def alerting_tests(
         rules: the files of rules that they need: all of them would be evaluated for each test.
     """
     # promtool evaluates all tests of a file at one interval; six hours evaluated every 15 s take long.
-    every = EVALUATED_EVERY.get(interval, interval)
+    every = EVALUATION_INTERVALS.get(interval, interval)
     by_name = {alert.name: alert for alert in alerts}
     tests = [
         {
-            "name": f"{case.alert} {'fires' if case.fires else 'is silent'}: {case.story}",
+            "name": f"{case.alert} {'fires' if case.fires else 'is silent'}: {case.scenario}",
             "interval": case.interval,
             "input_series": _series(case.series),
             "alert_rule_test": [_outcome(by_name[case.alert], case)],
@@ -95,8 +95,8 @@ def _annotations(alert: Alert, labels: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _outcome(alert: Alert, case: Case) -> dict[str, Any]:
-    outcome: dict[str, Any] = {"eval_time": case.at, "alertname": alert.name}
+def _outcome(alert: Alert, case: AlertCase) -> dict[str, Any]:
+    outcome: dict[str, Any] = {"eval_time": case.eval_time, "alertname": alert.name}
     if case.fires:
         firing = {
             "exp_labels": {"severity": alert.severity, **case.labels},
@@ -122,11 +122,15 @@ def _series(series: Mapping[str, str]) -> list[dict[str, str]]:
 
 def _expected(name: str, value: float | None) -> dict[str, Any]:
     if value is None:
-        return {"expr": name, "eval_time": AT}
+        return {"expr": name, "eval_time": RECORDING_EVAL_TIME}
     if float(value).is_integer() and "(" not in name:
-        return {"expr": name, "eval_time": AT, "exp_samples": [{"labels": name, "value": value}]}
+        return {
+            "expr": name,
+            "eval_time": RECORDING_EVAL_TIME,
+            "exp_samples": [{"labels": name, "value": value}],
+        }
     return {
         "expr": f"abs({name} - {value!r}) < bool {TOLERANCE}",
-        "eval_time": AT,
+        "eval_time": RECORDING_EVAL_TIME,
         "exp_samples": [{"labels": "{}", "value": 1}],
     }

@@ -22,8 +22,9 @@ from tidegate.rules.quality_rules import WINDOWS
 from tidegate.rules.service_rules import service_groups
 from tidegate.settings import Settings, Slo, load
 from tools.generate.checkout import ROOT
-from tools.generate.grafana import FOLDER, board, grafana_files, sources
-from tools.generate.grafana.runbooks import runbook_names, runbook_text, runbook_url
+from tools.generate.grafana import FOLDER, data_sources, grafana_files
+from tools.generate.grafana.dashboard import Encoder
+from tools.generate.grafana.runbook_text import runbook_names, runbook_text, runbook_url
 from tools.generate.kibana.data_views import DATA_VIEWS
 from tools.generate.metrics.components import SECTIONS
 
@@ -112,7 +113,7 @@ def test_the_sdk_reads_back_what_it_wrote(name: str) -> None:
 
     register_default_plugins()
     read = Dashboard.from_json(COMMITTED[name])
-    assert json.loads(json.dumps(read, cls=board.Encoder)) == COMMITTED[name]
+    assert json.loads(json.dumps(read, cls=Encoder)) == COMMITTED[name]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -166,7 +167,7 @@ def test_a_panel_says_what_to_look_for_and_in_which_unit(name: str, panel: dict[
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_data_source_is_a_variable_whose_first_choice_is_provisioned(name: str) -> None:
-    provisioned = {source["uid"]: source for source in data_sources()}
+    provisioned = {source["uid"]: source for source in provisioned_data_sources()}
     variables = {each["name"]: each for each in COMMITTED[name]["templating"]["list"]}
     for variable in variables.values():
         if variable["type"] == "datasource":
@@ -232,7 +233,7 @@ def test_a_runbook_leads_to_others_within_grafana() -> None:
     assert text.startswith("## Meaning")
     assert f"[AutoscalerAtMax]({runbook_url('AutoscalerAtMax')})" in text
     assert set(runbook_names()) == {alert.name for alert in alerts(SETTINGS)}
-    with pytest.raises(ValueError, match="no alert Nothing"):
+    with pytest.raises(ValueError, match="no alert is named Nothing"):
         runbook_url("Nothing")
 
 
@@ -250,8 +251,8 @@ def test_thresholds_follow_the_objective() -> None:
     assert limits(strict, "Burn rate: errors") == pytest.approx([6, 14.4])
 
 
-def data_sources() -> list[dict[str, Any]]:
-    return list(yaml.safe_load((ROOT / sources.FILE).read_text("utf-8"))["datasources"])
+def provisioned_data_sources() -> list[dict[str, Any]]:
+    return list(yaml.safe_load((ROOT / data_sources.FILE).read_text("utf-8"))["datasources"])
 
 
 def texts(value: Any) -> list[str]:
@@ -264,7 +265,7 @@ def texts(value: Any) -> list[str]:
 
 def test_grafana_expands_in_the_data_sources_only_what_it_should() -> None:
     # It expands every text that it reads there; a dollar of its own language is written twice.
-    singles = {text for text in texts(data_sources()) if "$" in text.replace("$$", "")}
+    singles = {text for text in texts(provisioned_data_sources()) if "$" in text.replace("$$", "")}
     links = {text for text in singles if text.startswith("${KIBANA_PUBLIC_URL}/app/discover#/")}
     assert len(links) == 1
     assert singles - links == {"$__file{/run/secrets/reader}"}
@@ -274,7 +275,7 @@ def test_grafana_expands_in_the_data_sources_only_what_it_should() -> None:
 
 
 def test_links_lead_from_a_number_to_its_trace_and_from_a_line_to_its_spans() -> None:
-    prometheus, logs, traces = data_sources()
+    prometheus, logs, traces = provisioned_data_sources()
     (exemplar,) = prometheus["jsonData"]["exemplarTraceIdDestinations"]
     assert exemplar["name"] == "trace_id"
     kibana = exemplar["url"].replace("$$", "$")
@@ -298,7 +299,7 @@ def test_links_lead_from_a_number_to_its_trace_and_from_a_line_to_its_spans() ->
 
 
 def test_the_smallest_window_of_a_rate_is_four_scrapes() -> None:
-    prometheus = data_sources()[0]
+    prometheus = provisioned_data_sources()[0]
     seconds = prometheus["jsonData"]["timeInterval"].removesuffix("s")
     assert float(seconds) == SETTINGS.prometheus.scrape_seconds
 
@@ -333,7 +334,7 @@ def test_grafana_starts_with_the_service_and_reaches_out_for_nothing() -> None:
         )
     )
     assert "password" not in (GRAFANA / "grafana.ini").read_text().split("[dashboards]")[1]
-    used = {source["type"] for source in data_sources()}
+    used = {source["type"] for source in provisioned_data_sources()}
     disabled = settings["plugins"]["disable_plugins"].split(",")
     assert sorted(disabled) == sorted(BUNDLED_DATA_SOURCES - used)
 

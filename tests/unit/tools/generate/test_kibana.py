@@ -19,17 +19,17 @@ from tidegate.store.query import parser
 from tidegate.store.query.tree import fields
 from tools.generate.checkout import ROOT
 from tools.generate.kibana import data_views
-from tools.generate.kibana.columns import Time
+from tools.generate.kibana.columns import DateHistogram
 from tools.generate.kibana.dashboard import OVERVIEW
 from tools.generate.kibana.kibana_files import kibana_files, saved_objects
 from tools.generate.kibana.links import TRACE_COLUMNS, trace_path
-from tools.generate.kibana.panels import LAYER, Lens, Shown
+from tools.generate.kibana.panels import LAYER, LensPanel, SavedSearchPanel
 from tools.generate.kibana.searches import searches
 
 SETTINGS = Settings()
 OBJECTS = saved_objects(SETTINGS)
 VIEWS = {view.id: view for view in data_views.DATA_VIEWS}
-LENSES = [panel for panel in OVERVIEW.panels if isinstance(panel, Lens)]
+LENSES = [panel for panel in OVERVIEW.panels if isinstance(panel, LensPanel)]
 DASHBOARD = OVERVIEW.saved_object()
 NUMBERS = {Kind.LONG, Kind.DOUBLE}
 # What each operation of Lens can work on: an aggregatable field of such a type.
@@ -102,7 +102,7 @@ KIBANA_SETTINGS = {
 }
 
 
-def columns_of(panel: Lens) -> dict[str, Any]:
+def columns_of(panel: LensPanel) -> dict[str, Any]:
     attributes = panel.content()["embeddableConfig"]["attributes"]
     layer = attributes["state"]["datasourceStates"]["formBased"]["layers"][LAYER]
     return dict(layer["columns"])
@@ -180,7 +180,7 @@ def test_panels_lie_on_the_grid_beside_each_other() -> None:
 
 
 @pytest.mark.parametrize("panel", LENSES, ids=lambda panel: panel.id)
-def test_a_lens_panel_draws_each_of_its_columns(panel: Lens) -> None:
+def test_a_lens_panel_draws_each_of_its_columns(panel: LensPanel) -> None:
     attributes = panel.content()["embeddableConfig"]["attributes"]
     layer = attributes["state"]["datasourceStates"]["formBased"]["layers"][LAYER]
     assert layer["columnOrder"] == list(layer["columns"]), "no two columns share an id"
@@ -190,7 +190,7 @@ def test_a_lens_panel_draws_each_of_its_columns(panel: Lens) -> None:
     text = json.dumps(drawn)
     assert all(f'"{name}"' in text for name in layer["columns"])
     kinds = {"number": "lnsMetric", "table": "lnsDatatable"}
-    assert attributes["visualizationType"] == kinds.get(panel.draws, "lnsXY")
+    assert attributes["visualizationType"] == kinds.get(panel.chart, "lnsXY")
     inner = drawn["layers"][0] if "layers" in drawn else drawn
     assert (inner["layerId"], inner["layerType"]) == (LAYER, "data")
     for column in layer["columns"].values():
@@ -199,7 +199,7 @@ def test_a_lens_panel_draws_each_of_its_columns(panel: Lens) -> None:
 
 
 @pytest.mark.parametrize("panel", LENSES, ids=lambda panel: panel.id)
-def test_a_lens_panel_works_on_fields_of_fitting_types(panel: Lens) -> None:
+def test_a_lens_panel_works_on_fields_of_fitting_types(panel: LensPanel) -> None:
     for column in columns_of(panel).values():
         if column["operationType"] == "count":
             assert column["sourceField"] == "___records___"
@@ -237,8 +237,8 @@ def test_the_dashboard_opens_with_the_last_day_and_keeps_up() -> None:
     assert attributes["timeRestore"] is True
     assert (attributes["timeFrom"], attributes["timeTo"]) == ("now-24h", "now")
     assert attributes["refreshInterval"] == {"pause": False, "value": 60_000}
-    assert isinstance(OVERVIEW.panels[-1], Shown)
-    assert sum(Time() in panel.columns for panel in LENSES) == 4
+    assert isinstance(OVERVIEW.panels[-1], SavedSearchPanel)
+    assert sum(DateHistogram() in panel.columns for panel in LENSES) == 4
 
 
 def test_data_views_look_at_our_streams_and_format_fields_that_we_have() -> None:

@@ -16,9 +16,9 @@ from tidegate.settings import Settings, setting_names
 from tools.generate.checkout import ROOT
 from tools.generate.generated_files import generate
 from tools.generate.metrics.components import SECTIONS
-from tools.generate.promtool.alert_cases import cases, counter
-from tools.generate.promtool.drift_recording_cases import drift_recording_cases
-from tools.generate.promtool.recording_cases import recording_cases
+from tools.generate.promtool.model_recording_cases import model_recording_cases
+from tools.generate.promtool.service_alert_cases import alert_cases, counter
+from tools.generate.promtool.service_recording_cases import service_recording_cases
 
 SETTINGS = Settings()
 DOCUMENTED = {metric.name for metrics in SECTIONS.values() for metric in metrics}
@@ -70,7 +70,7 @@ def test_a_file_that_is_not_current_is_named_and_left_alone(
 
 @pytest.mark.parametrize("name", sorted({alert.name for alert in alerts(SETTINGS)}))
 def test_an_alert_has_a_runbook_a_firing_and_a_silent_test(name: str) -> None:
-    outcomes = {case.fires for case in cases(SETTINGS) if case.alert == name}
+    outcomes = {case.fires for case in alert_cases(SETTINGS) if case.alert == name}
     assert outcomes == {True, False}
     runbook = (ROOT / "docs/runbooks" / f"{name}.md").read_text(encoding="utf-8")
     assert runbook.startswith(f"# {name}\n")
@@ -114,8 +114,8 @@ def test_every_rule_uses_documented_metrics_and_is_tested() -> None:
     valued = {
         name
         for case in (
-            *recording_cases(SETTINGS.slo),
-            *drift_recording_cases(SETTINGS.drift),
+            *service_recording_cases(SETTINGS.slo),
+            *model_recording_cases(SETTINGS.drift),
         )
         for expression, value in case.expected.items()
         if value is not None

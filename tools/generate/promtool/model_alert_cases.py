@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from tidegate.settings import Drift
-from tools.generate.promtool.alert_case import Case
+from tools.generate.promtool.case_types import AlertCase
 
 MODEL: Final = {"model": "m", "version": "1"}
 STEPS: Final = 80  # of 15 s: twenty minutes
@@ -15,7 +15,7 @@ _OF: Final = 'job="model",model="m",version="1"'
 _ACCURACY: Final = {f"ml_reference_accuracy{{{_OF}}}": f"0.8x{STEPS}"}
 
 
-def drift_cases(drift: Drift) -> Iterator[Case]:
+def model_alert_cases(drift: Drift) -> Iterator[AlertCase]:
     """Every test of an alert about a model, for these thresholds."""
     yield from _feature(drift)
     yield from _prediction(drift)
@@ -84,44 +84,44 @@ def _answers(index: float, rows: float) -> dict[str, str]:
     return series
 
 
-def _feature(drift: Drift) -> Iterator[Case]:
+def _feature(drift: Drift) -> Iterator[AlertCase]:
     at, many = _at(drift), _many(drift)
     for tier, limit in (("Warning", drift.psi_warning), ("Critical", drift.psi_critical)):
-        stories: tuple[tuple[str, Mapping[str, str], bool], ...] = (
+        scenarios: tuple[tuple[str, Mapping[str, str], bool], ...] = (
             ("its values have moved", _bins("x", limit * 1.1, many), True),
             ("they have moved a little", _bins("x", limit * 0.9, many), False),
             ("too few rows to tell", _bins("x", limit * 1.1, _few(drift)), False),
             ("it may be chance", _bins("x", limit * 1.1, many, critical=1e9), False),
         )
-        for story, series, fires in stories:
+        for scenario, series, fires in scenarios:
             labels = {**MODEL, "feature": "x"} if fires else {}
-            yield Case(f"DriftFeature{tier}", story, series, at, fires, labels)
+            yield AlertCase(f"DriftFeature{tier}", scenario, series, at, fires, labels)
 
 
-def _prediction(drift: Drift) -> Iterator[Case]:
+def _prediction(drift: Drift) -> Iterator[AlertCase]:
     at, many = _at(drift), _many(drift)
     for tier, limit in (("Warning", drift.psi_warning), ("Critical", drift.psi_critical)):
         alert = f"DriftPrediction{tier}"
         moved, still = _answers(limit * 1.1, many), _answers(limit * 0.9, many)
         few = _answers(limit * 1.1, _few(drift))
-        yield Case(alert, "it answers otherwise", moved, at, fires=True, labels=MODEL)
-        yield Case(alert, "it answers a little otherwise", still, at, fires=False)
-        yield Case(alert, "too few answers to tell", few, at, fires=False)
+        yield AlertCase(alert, "it answers otherwise", moved, at, fires=True, labels=MODEL)
+        yield AlertCase(alert, "it answers a little otherwise", still, at, fires=False)
+        yield AlertCase(alert, "too few answers to tell", few, at, fires=False)
 
 
-def _dataset(drift: Drift) -> Iterator[Case]:
+def _dataset(drift: Drift) -> Iterator[AlertCase]:
     needed = math.ceil(drift.dataset_share * 4)
     for count, fires in ((needed, True), (needed - 1, False)):
         series: dict[str, str] = {}
         for place in range(4):
             index = drift.psi_warning * (1.1 if place < count else 0.1)
             series |= _bins(f"f{place}", index, _many(drift))
-        story = f"{count} of 4 features have drifted"
+        scenario = f"{count} of 4 features have drifted"
         labels = MODEL if fires else {}
-        yield Case("DriftDataset", story, series, _at(drift), fires, labels)
+        yield AlertCase("DriftDataset", scenario, series, _at(drift), fires, labels)
 
 
-def _expected(drift: Drift) -> Iterator[Case]:
+def _expected(drift: Drift) -> Iterator[AlertCase]:
     alert, at, rows = "ModelExpectedAccuracyLow", _at(drift), _many(drift)
     below = 0.8 - min(0.7, drift.accuracy_drop_warning * 1.5 + 0.01)
 
@@ -129,11 +129,11 @@ def _expected(drift: Drift) -> Iterator[Case]:
         expected = {f"ml_expected_correct_total{{{_OF}}}": _grow(rows * share)}
         return {**_ACCURACY, **_answers(0.0, rows), **expected}
 
-    yield Case(alert, "it is unsure of what it answers", series(below), at, True, MODEL)
-    yield Case(alert, "it is as sure as ever", series(0.8), at, fires=False)
+    yield AlertCase(alert, "it is unsure of what it answers", series(below), at, True, MODEL)
+    yield AlertCase(alert, "it is as sure as ever", series(0.8), at, fires=False)
     moved = _bins("x", drift.psi_warning * 1.5, rows)
-    story = "a feature has drifted, so its confidence says nothing"
-    yield Case(alert, story, {**series(below), **moved}, at, fires=False)
+    scenario = "a feature has drifted, so its confidence says nothing"
+    yield AlertCase(alert, scenario, {**series(below), **moved}, at, fires=False)
 
 
 def _outcomes(per_step: float, accuracy: float) -> dict[str, str]:
@@ -145,7 +145,7 @@ def _outcomes(per_step: float, accuracy: float) -> dict[str, str]:
     }
 
 
-def _realised(drift: Drift) -> Iterator[Case]:
+def _realised(drift: Drift) -> Iterator[AlertCase]:
     at = _at(drift)
     # Enough rows that any difference is significant, and too few rows.
     many, few = 1000.0 * drift.outcomes, drift.outcomes / (2 * STEPS)
@@ -154,40 +154,42 @@ def _realised(drift: Drift) -> Iterator[Case]:
         ("Critical", drift.accuracy_drop_critical),
     ):
         alert, below = f"ModelAccuracy{tier}", 0.8 - min(0.7, drop * 1.2 + 0.001)
-        yield Case(alert, "it is right less often", _outcomes(many, below), at, True, MODEL)
-        yield Case(alert, "not by much", _outcomes(many, 0.8 - drop * 0.9), at, fires=False)
-        yield Case(alert, "too few labels to tell", _outcomes(few, below), at, fires=False)
+        yield AlertCase(alert, "it is right less often", _outcomes(many, below), at, True, MODEL)
+        yield AlertCase(alert, "not by much", _outcomes(many, 0.8 - drop * 0.9), at, fires=False)
+        yield AlertCase(alert, "too few labels to tell", _outcomes(few, below), at, fires=False)
     alert = "ModelConceptDrift"
     # Twenty steps make 5 minutes, in which there are twice the labels needed.
     some = drift.outcomes / 10
     spread = math.sqrt(0.8 * 0.2 / (2 * drift.outcomes))
-    for z, story, fires in (
+    for z, scenario, fires in (
         (drift.error_z * 1.2, "it errs far more often", True),
         (drift.error_z * 0.6, "it errs a little more often, which may be chance", False),
     ):
         labels = MODEL if fires else {}
-        yield Case(alert, story, _outcomes(some, 0.8 - z * spread), "8m", fires, labels)
-    yield Case(alert, "too few labels to tell", _outcomes(few, 0.1), "8m", fires=False)
+        yield AlertCase(alert, scenario, _outcomes(some, 0.8 - z * spread), "8m", fires, labels)
+    yield AlertCase(alert, "too few labels to tell", _outcomes(few, 0.1), "8m", fires=False)
 
 
-def _labels(drift: Drift) -> Iterator[Case]:
+def _labels(drift: Drift) -> Iterator[AlertCase]:
     alert = "ModelErrorRateChanged"
     detector = 'job="watch",model="m",version="1",detector="adwin"'
     changed = f"tidegate_watch_change_timestamp_seconds{{{detector}}}"
     found = {**MODEL, "detector": "adwin"}
-    yield Case(alert, "a detector finds a change", {changed: "_x20 290x20"}, "6m", True, found)
+    yield AlertCase(alert, "a detector finds a change", {changed: "_x20 290x20"}, "6m", True, found)
     again = {changed: "200x20 _x10 200x30"}
-    yield Case(alert, "it starts anew and finds an old one again", again, "10m", fires=False)
+    yield AlertCase(alert, "it starts anew and finds an old one again", again, "10m", fires=False)
 
     alert, limit = "ModelLabelsLate", drift.label_lag_seconds
-    yield Case(alert, "most labels are late", _lags(limit, 10), "20m", True, MODEL)
-    yield Case(alert, "most come in time", _lags(limit, 90), "20m", fires=False)
+    yield AlertCase(alert, "most labels are late", _lags(limit, 10), "20m", True, MODEL)
+    yield AlertCase(alert, "most come in time", _lags(limit, 90), "20m", fires=False)
 
     alert = "ModelFeedbackForged"
     forged = f'ml_feedback_refused_total{{{_OF},reason="forged"}}'
     replayed = f'ml_feedback_refused_total{{{_OF},reason="replayed"}}'
-    yield Case(alert, "ids are not signed by us", {forged: "0x10 3x10"}, "5m", True, MODEL)
-    yield Case(alert, "labels come twice", {replayed: "0x10 3x10", forged: "0x20"}, "5m", False)
+    yield AlertCase(alert, "ids are not signed by us", {forged: "0x10 3x10"}, "5m", True, MODEL)
+    yield AlertCase(
+        alert, "labels come twice", {replayed: "0x10 3x10", forged: "0x20"}, "5m", False
+    )
 
 
 def _lags(limit: float, in_time: int) -> dict[str, str]:

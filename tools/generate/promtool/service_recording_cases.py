@@ -5,9 +5,6 @@ They become promtool tests. All numbers are worked out by hand from the series b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 from tidegate.rules.service_rules import (
     ARRIVALS,
     BUSY,
@@ -19,27 +16,10 @@ from tidegate.rules.service_rules import (
     service_groups,
 )
 from tidegate.settings import Slo
-
-AT = "10m"
-STEADY = "x300"  # ten minutes of samples, one each 2 s
+from tools.generate.promtool.case_types import STEADY, RecordingCase
 
 
-@dataclass(frozen=True, slots=True)
-class RecordingCase:
-    """One promtool test, looked at ten minutes after its first sample.
-
-    Attributes:
-        story: what happens, as a clause.
-        series: promtool's notation for the samples, one each two seconds, by series.
-        expected: the value of each recorded series; None if it must be missing.
-    """
-
-    story: str
-    series: Mapping[str, str]
-    expected: Mapping[str, float | None]
-
-
-def recording_cases(slo: Slo) -> tuple[RecordingCase, ...]:
+def service_recording_cases(slo: Slo) -> tuple[RecordingCase, ...]:
     """Every test, for this objective."""
     names = [recording.name for group in service_groups(slo) for recording in group.recordings]
     edge = slo.latency_seconds

@@ -13,9 +13,9 @@ from typing import Final
 from tidegate.rules.alerts import BURNS, LAG_SECONDS, Burn
 from tidegate.rules.service_rules import DURATION, QUEUE, READY, RESPONSES, SLOTS
 from tidegate.settings import Settings
-from tools.generate.promtool.alert_case import Case
-from tools.generate.promtool.drift_cases import drift_cases
-from tools.generate.promtool.pipeline_cases import pipeline_cases
+from tools.generate.promtool.case_types import AlertCase
+from tools.generate.promtool.model_alert_cases import model_alert_cases
+from tools.generate.promtool.pipeline_alert_cases import pipeline_alert_cases
 
 # Phases: a number of minutes, and the requests in each of them.
 Phases = tuple[tuple[int, int], ...]
@@ -30,7 +30,7 @@ NO_SIGNAL: Final = 'tidegate_autoscaler_decisions_total{job="autoscaler",reason=
 DESIRED: Final = 'tidegate_autoscaler_desired_replicas{job="autoscaler"}'
 
 
-def cases(settings: Settings) -> tuple[Case, ...]:
+def alert_cases(settings: Settings) -> tuple[AlertCase, ...]:
     """Every test, for these settings."""
     return (
         *_burns(settings),
@@ -38,12 +38,12 @@ def cases(settings: Settings) -> tuple[Case, ...]:
         *_gateway(),
         *_autoscaler(settings),
         *_collector(),
-        *pipeline_cases(),
-        *drift_cases(settings.drift),
+        *pipeline_alert_cases(),
+        *model_alert_cases(settings.drift),
     )
 
 
-def _burns(settings: Settings) -> Iterator[Case]:
+def _burns(settings: Settings) -> Iterator[AlertCase]:
     for burn in BURNS:
         yield from _burn(
             f"ServiceAvailabilityBurn{burn.speed}",
@@ -61,22 +61,22 @@ def _burns(settings: Settings) -> Iterator[Case]:
 
 def _burn(
     alert: str, burn: Burn, threshold: float, series: Callable[[Phases, Phases], dict[str, str]]
-) -> Iterator[Case]:
+) -> Iterator[AlertCase]:
     long, short = MINUTES[burn.long], MINUTES[burn.short]
     over = math.ceil(PER_MINUTE * min(1.0, threshold * 1.1))
     under = math.floor(PER_MINUTE * threshold * 0.9)
     whole, after = long + 10, short + 5
-    stories: tuple[tuple[str, Phases, bool], ...] = (
+    scenarios: tuple[tuple[str, Phases, bool], ...] = (
         ("the budget burns too fast", ((whole, over),), True),
         ("the budget burns, but not that fast", ((whole, under),), False),
         ("it was bad for the whole long window and is over", ((whole, over), (after, 0)), False),
     )
-    for story, bad, fires in stories:
+    for scenario, bad, fires in scenarios:
         minutes = sum(length for length, _ in bad)
         good = tuple((length, PER_MINUTE - rate) for length, rate in bad)
-        yield Case(alert, story, series(bad, good), f"{minutes}m", fires, interval="1m")
+        yield AlertCase(alert, scenario, series(bad, good), f"{minutes}m", fires, interval="1m")
     idle = ((whole, 0),)
-    yield Case(
+    yield AlertCase(
         alert, "nothing arrives", series(idle, idle), f"{whole}m", fires=False, interval="1m"
     )
 
@@ -110,7 +110,7 @@ def _slow_answers(edge: float, bad: Phases, good: Phases) -> dict[str, str]:
     }
 
 
-def _targets() -> Iterator[Case]:
+def _targets() -> Iterator[AlertCase]:
     for alert, job, extra in (
         ("ReplicaDown", "model", {"replica": "flights-2"}),
         ("GatewayDown", "gateway", {}),
@@ -120,16 +120,22 @@ def _targets() -> Iterator[Case]:
     ):
         labels = {"job": job, "instance": "127.0.0.1:1", **extra}
         up = f"up{_selector(labels)}"
-        yield Case(alert, "it has been away for two minutes", {up: "1 0x8"}, "2m", True, labels)
-        yield Case(alert, "a single scrape failed", {up: "1 1 1 1 1 1 0 1 1"}, "2m", fires=False)
+        yield AlertCase(
+            alert, "it has been away for two minutes", {up: "1 0x8"}, "2m", True, labels
+        )
+        yield AlertCase(
+            alert, "a single scrape failed", {up: "1 1 1 1 1 1 0 1 1"}, "2m", fires=False
+        )
 
 
-def _gateway() -> Iterator[Case]:
+def _gateway() -> Iterator[AlertCase]:
     alert = "GatewayNoReadyReplica"
-    yield Case(alert, "the last replica is gone", {READY: "1 0x8"}, "2m", fires=True)
-    yield Case(alert, "one of two replicas is gone", {READY: "2 1x8"}, "2m", fires=False)
-    yield Case(alert, "none is wanted", {READY: "1 0x20", DESIRED: "1 0x20"}, "5m", fires=False)
-    yield Case(
+    yield AlertCase(alert, "the last replica is gone", {READY: "1 0x8"}, "2m", fires=True)
+    yield AlertCase(alert, "one of two replicas is gone", {READY: "2 1x8"}, "2m", fires=False)
+    yield AlertCase(
+        alert, "none is wanted", {READY: "1 0x20", DESIRED: "1 0x20"}, "5m", fires=False
+    )
+    yield AlertCase(
         alert,
         "one has been wanted for long",
         {READY: "0x20", DESIRED: "0x4 1x16"},
@@ -139,42 +145,50 @@ def _gateway() -> Iterator[Case]:
 
     alert = "GatewayQueueGrowing"
     slots = {SLOTS: "2x40"}
-    yield Case(alert, "ten more wait at each look", {QUEUE: "0+10x40", **slots}, "5m", fires=True)
-    yield Case(
+    yield AlertCase(
+        alert, "ten more wait at each look", {QUEUE: "0+10x40", **slots}, "5m", fires=True
+    )
+    yield AlertCase(
         alert, "many wait, and fewer and fewer", {QUEUE: "400-10x40", **slots}, "5m", fires=False
     )
-    yield Case(alert, "few wait", {QUEUE: "0 1 2 3 4x36", **slots}, "5m", fires=False)
+    yield AlertCase(alert, "few wait", {QUEUE: "0 1 2 3 4x36", **slots}, "5m", fires=False)
 
     alert = "GatewayQueueTimeouts"
-    yield Case(
+    yield AlertCase(
         alert, "requests are turned away", {REFUSED: "0x16 0+1x4", READY: "1x20"}, "5m", fires=True
     )
-    yield Case(alert, "that was long ago", {REFUSED: "0 5x20", READY: "1x20"}, "5m", fires=False)
+    yield AlertCase(
+        alert, "that was long ago", {REFUSED: "0 5x20", READY: "1x20"}, "5m", fires=False
+    )
     # Then GatewayNoReadyReplica fires.
-    yield Case(alert, "no replica is ready", {REFUSED: "0+1x20", READY: "0x20"}, "5m", fires=False)
+    yield AlertCase(
+        alert, "no replica is ready", {REFUSED: "0+1x20", READY: "0x20"}, "5m", fires=False
+    )
 
 
-def _autoscaler(settings: Settings) -> Iterator[Case]:
+def _autoscaler(settings: Settings) -> Iterator[AlertCase]:
     stale = settings.autoscaler.stale_seconds
     alert = "AutoscalerSignalsStale"
     fresh = {AGE: f"{stale / 2:g}x20", NO_SIGNAL: "3x20"}
-    yield Case(
+    yield AlertCase(
         alert, "its signals are too old", {**fresh, AGE: f"{stale * 2:g}x20"}, "5m", fires=True
     )
-    yield Case(alert, "it has none", {AGE: UNKNOWN, NO_SIGNAL: "0+3x20"}, "5m", fires=True)
-    yield Case(alert, "its signals are fresh", fresh, "5m", fires=False)
-    yield Case(alert, "it has just begun", {AGE: UNKNOWN, NO_SIGNAL: "0x20"}, "5m", fires=False)
+    yield AlertCase(alert, "it has none", {AGE: UNKNOWN, NO_SIGNAL: "0+3x20"}, "5m", fires=True)
+    yield AlertCase(alert, "its signals are fresh", fresh, "5m", fires=False)
+    yield AlertCase(
+        alert, "it has just begun", {AGE: UNKNOWN, NO_SIGNAL: "0x20"}, "5m", fires=False
+    )
 
     alert = "AutoscalerAtMax"
     most, edge = settings.replicas.max, settings.slo.latency_seconds
     slow, quick = _all_slower_than(edge), _all_within(edge)
-    yield Case(
+    yield AlertCase(
         alert, "all run and it is too slow", {DESIRED: f"{most}x20", **slow}, "5m", fires=True
     )
-    yield Case(
+    yield AlertCase(
         alert, "all run and it is fast enough", {DESIRED: f"{most}x20", **quick}, "5m", fires=False
     )
-    yield Case(
+    yield AlertCase(
         alert, "it may still add some", {DESIRED: f"{most - 1}x20", **slow}, "5m", fires=False
     )
 
@@ -195,18 +209,20 @@ def _buckets(growth: Mapping[float, int]) -> dict[str, str]:
     }
 
 
-def _collector() -> Iterator[Case]:
+def _collector() -> Iterator[AlertCase]:
     alert, up = "CollectorSinkDown", 'tidegate_collector_sink_up{job="collector"}'
-    yield Case(alert, "the store has been away for two minutes", {up: "1 0x8"}, "2m", fires=True)
-    yield Case(alert, "the store is there", {up: "1x8"}, "2m", fires=False)
+    yield AlertCase(
+        alert, "the store has been away for two minutes", {up: "1 0x8"}, "2m", fires=True
+    )
+    yield AlertCase(alert, "the store is there", {up: "1x8"}, "2m", fires=False)
 
     alert, lag = "CollectorLag", 'tidegate_collector_lag_seconds{job="collector"}'
-    yield Case(alert, "it falls behind", {lag: f"{LAG_SECONDS}+15x20"}, "5m", fires=True)
-    yield Case(alert, "it keeps up", {lag: f"{LAG_SECONDS}x20"}, "5m", fires=False)
+    yield AlertCase(alert, "it falls behind", {lag: f"{LAG_SECONDS}+15x20"}, "5m", fires=True)
+    yield AlertCase(alert, "it keeps up", {lag: f"{LAG_SECONDS}x20"}, "5m", fires=False)
 
     alert, lines = "CollectorQuarantine", 'tidegate_collector_quarantined_total{job="collector"}'
-    yield Case(alert, "a line is set aside", {lines: "0x10 1x10"}, "5m", fires=True)
-    yield Case(alert, "none is", {lines: "7x20"}, "5m", fires=False)
+    yield AlertCase(alert, "a line is set aside", {lines: "0x10 1x10"}, "5m", fires=True)
+    yield AlertCase(alert, "none is", {lines: "7x20"}, "5m", fires=False)
 
 
 def _selector(labels: Mapping[str, str]) -> str:

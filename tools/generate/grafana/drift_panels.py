@@ -8,20 +8,20 @@ from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.models.dashboard import VariableOption, VariableRefresh
 
 from tidegate.rules.drift_rules import FRESH
-from tidegate.rules.promql import number as digits
+from tidegate.rules.promql import number
 from tidegate.rules.quality_rules import WINDOWS
 from tidegate.settings import Drift
-from tools.generate.grafana.board import Line, Variable
-from tools.generate.grafana.panels import graph, number
-from tools.generate.grafana.queries import PROMETHEUS, series
+from tools.generate.grafana.dashboard import PanelRow, Variable
+from tools.generate.grafana.panels import stat_panel, time_series_panel
+from tools.generate.grafana.queries import PROMETHEUS, range_query
 
-# The slowest interval; each window is recorded at its own.
-KEPT: Final = FRESH[WINDOWS[-1]]
-FEATURE: Final = '{feature="$feature"}'
-HELD_OUT: Final = 'max by (model, version) (ml_reference_accuracy{job="model"})'
+# The longest of the intervals at which the windows are recorded.
+LOOKBACK: Final = FRESH[WINDOWS[-1]]
+FEATURE_MATCHER: Final = '{feature="$feature"}'
+REFERENCE_ACCURACY: Final = 'max by (model, version) (ml_reference_accuracy{job="model"})'
 
 
-def choices() -> tuple[Variable, ...]:
+def drift_variables() -> tuple[Variable, ...]:
     """The window over which rows are counted, and the feature that is shown."""
     window = (
         builders.CustomVariable("window")
@@ -40,85 +40,95 @@ def choices() -> tuple[Variable, ...]:
     return window, feature
 
 
-def data(drift: Drift) -> list[Line]:
+def drift_rows(drift: Drift) -> list[PanelRow]:
     """The panels about the drift of features and predictions."""
     limits = (drift.psi_warning, drift.psi_critical)
     features = ("DriftFeatureWarning", "DriftFeatureCritical")
     answers = ("DriftPredictionWarning", "DriftPredictionCritical")
     shift = (
-        f"{last('model:feature_ratio:$window', FEATURE)}\n- on (model, version, feature, bin)\n"
-        f"{last('model:feature_reference_ratio:now', FEATURE)}"
+        f"{latest_model_series('model:feature_ratio:$window', FEATURE_MATCHER)}\n"
+        "- on (model, version, feature, bin)\n"
+        f"{latest_model_series('model:feature_reference_ratio:now', FEATURE_MATCHER)}"
     )
     return [
-        Line(
+        PanelRow(
             4,
             [
-                number(
+                stat_panel(
                     "Features that have drifted",
-                    f"Share of them, where it is no chance. From {digits(drift.dataset_share)} on the model "
+                    f"Share of them, where it is no chance. From {number(drift.dataset_share)} on the model "
                     "answers about a world that it was not trained for.",
-                    series(f"max({last('model:drifted_features_ratio:$window')})", "share"),
+                    range_query(
+                        f"max({latest_model_series('model:drifted_features_ratio:$window')})",
+                        "share",
+                    ),
                     unit="percentunit",
-                    limits=(0.001, drift.dataset_share),
+                    thresholds=(0.001, drift.dataset_share),
                     alerts=("DriftDataset",),
                 ),
-                number(
+                stat_panel(
                     "Largest drift of a feature",
                     "Population stability index, of the feature that has moved most.",
-                    series(f"max({last('model:feature_psi:$window')})", "drift"),
+                    range_query(
+                        f"max({latest_model_series('model:feature_psi:$window')})", "drift"
+                    ),
                     unit="short",
-                    limits=limits,
+                    thresholds=limits,
                     decimals=3,
                     alerts=features,
                 ),
-                number(
+                stat_panel(
                     "Drift of the answers",
                     "Population stability index of the labels given.",
-                    series(f"max({last('model:prediction_psi:$window')})", "drift"),
+                    range_query(
+                        f"max({latest_model_series('model:prediction_psi:$window')})", "drift"
+                    ),
                     unit="short",
-                    limits=limits,
+                    thresholds=limits,
                     decimals=3,
                     alerts=answers,
                 ),
-                number(
+                stat_panel(
                     "Rows counted",
                     f"In the window. Below {drift.samples} nothing is said of them.",
-                    series(f"max({last('model:prediction_samples:$window')})", "rows"),
+                    range_query(
+                        f"max({latest_model_series('model:prediction_samples:$window')})", "rows"
+                    ),
                     unit="short",
                 ),
             ],
         ),
-        Line(
+        PanelRow(
             9,
             [
-                graph(
+                time_series_panel(
                     "Drift of each feature",
-                    f"Population stability index against training: above {digits(limits[0])} a feature's "
-                    f"values have moved, above {digits(limits[1])} far. With few rows it is high by chance, "
+                    f"Population stability index against training: above {number(limits[0])} a feature's "
+                    f"values have moved, above {number(limits[1])} far. With few rows it is high by chance, "
                     "which alerts leave out.",
-                    series(last("model:feature_psi:$window"), "{{feature}}"),
+                    range_query(latest_model_series("model:feature_psi:$window"), "{{feature}}"),
                     unit="short",
-                    limits=limits,
+                    thresholds=limits,
                     alerts=(*features, "DriftDataset"),
                 ),
-                graph(
+                time_series_panel(
                     "Where the chosen feature has moved to",
                     "For each bin, its share of the rows now less that at training: above zero, more values "
                     "lie there.",
-                    series(shift, "{{bin}}"),
+                    range_query(shift, "{{bin}}"),
                     unit="percentunit",
                     signed=True,
                     alerts=features,
                 ),
-                graph(
+                time_series_panel(
                     "Share of right labels, expected",
                     "By the model's own calibrated confidence, against held-out rows. It falls when the data "
                     "are harder, does not see that the world has changed, and is left out where a feature "
                     "has drifted.",
-                    series(last("model:accuracy_expected:$window"), "expected"),
-                    series(HELD_OUT, "held-out rows"),
+                    range_query(latest_model_series("model:accuracy_expected:$window"), "expected"),
+                    range_query(REFERENCE_ACCURACY, "held-out rows"),
                     unit="percentunit",
-                    top=1,
+                    soft_max=1,
                     alerts=("ModelExpectedAccuracyLow",),
                 ),
             ],
@@ -126,6 +136,6 @@ def data(drift: Drift) -> list[Line]:
     ]
 
 
-def last(recorded: str, match: str = "") -> str:
+def latest_model_series(recorded: str, match: str = "") -> str:
     """The last value of a series that is recorded at a longer interval than Prometheus' lookback."""
-    return f"last_over_time({recorded}{match}[{KEPT}])"
+    return f"last_over_time({recorded}{match}[{LOOKBACK}])"

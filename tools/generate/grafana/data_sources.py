@@ -1,4 +1,4 @@
-"""Grafana's data sources, and the links from their results: exemplar → trace → log lines."""
+"""Grafana's data sources, and the links in their results: exemplar → trace → log lines."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ FILE: Final = Path("observability/grafana/provisioning/datasources/tidegate.yml"
 PROMETHEUS_UID: Final = "prometheus"
 LOGS_UID: Final = "elasticsearch-logs"
 TRACES_UID: Final = "elasticsearch-traces"
-# Grafana expands `$name` when it reads the file; `$$` is a literal dollar.
+# Grafana expands `$name` when it reads the file; `$$` is a literal `$`.
 VALUE: Final = "$${__value.raw}"
-READER: Final = "tidegate_reader"
-LOOKS_BACK: Final = "7d"
-# Where a browser finds Kibana; Compose sets the variable, as the published port can be moved.
+READER_USER: Final = "tidegate_reader"
+TRACE_TIME_RANGE: Final = "7d"
+# Kibana's URL for browsers; Compose sets the variable, because the published port is configurable.
 KIBANA: Final = "${KIBANA_PUBLIC_URL}"
-TRACE_IN_KIBANA: Final = KIBANA + trace_path(VALUE, data_views.EVENTS.id, LOOKS_BACK)
+TRACE_IN_KIBANA: Final = KIBANA + trace_path(VALUE, data_views.EVENTS.id, TRACE_TIME_RANGE)
 
 
-def data_sources(settings: Settings) -> str:
-    """The file that Grafana provisions its data sources from, for the names of the Compose stack."""
+def data_sources_yaml(settings: Settings) -> str:
+    """The provisioning file, with the host names of the Compose stack."""
     sources = [_prometheus(settings), _logs(), _traces()]
     for source in sources:
         source |= {"access": "proxy", "editable": False}
@@ -46,9 +46,9 @@ def _prometheus(settings: Settings) -> dict[str, Any]:
         "isDefault": True,
         "jsonData": {
             "httpMethod": "POST",
-            # $__rate_interval is four of these at least.
+            # $__rate_interval is at least four times this.
             "timeInterval": duration(settings.prometheus.scrape_seconds),
-            # A URL, because Grafana queries a linked data source in the language of Tempo.
+            # A URL: Grafana would query a linked data source in TraceQL.
             "exemplarTraceIdDestinations": [trace],
         },
     }
@@ -78,7 +78,7 @@ def _elasticsearch(name: str, uid: str, index: str, links: list[dict[str, str]])
         "type": "elasticsearch",
         "url": "http://elasticsearch:9200",
         "basicAuth": True,
-        "basicAuthUser": READER,
+        "basicAuthUser": READER_USER,
         "secureJsonData": {"basicAuthPassword": "$__file{/run/secrets/reader}"},
         "jsonData": {
             "index": index,
@@ -91,6 +91,6 @@ def _elasticsearch(name: str, uid: str, index: str, links: list[dict[str, str]])
 
 
 def _link(label: str, url: str, source: str = "") -> dict[str, str]:
-    """A link at a line's trace.id: to an address, or as a query to another data source."""
+    """A link at the field trace.id: a URL, or a query to another data source."""
     link = {"field": "^trace\\.id$$", "url": url, "urlDisplayLabel": label}
     return {**link, "datasourceUid": source} if source else link

@@ -9,7 +9,7 @@ from typing import Final
 from tidegate.rules.drift_rules import drift_groups
 from tidegate.rules.quality_rules import quality_groups
 from tidegate.settings import Drift
-from tools.generate.promtool.recording_cases import STEADY, RecordingCase
+from tools.generate.promtool.case_types import STEADY, RecordingCase
 
 _OF: Final = 'job="model",model="m",version="1"'
 _FEATURE: Final = f'{_OF},feature="x"'
@@ -17,7 +17,7 @@ _FEATURE: Final = f'{_OF},feature="x"'
 MINUTES: Final = {"2m": 2, "5m": 5, "1h": 10, "1d": 10}
 
 
-def drift_recording_cases(drift: Drift) -> tuple[RecordingCase, ...]:
+def model_recording_cases(drift: Drift) -> tuple[RecordingCase, ...]:
     """Every test, for these thresholds."""
     groups = (*drift_groups(drift), *quality_groups(drift))
     names = [recording.name for group in groups for recording in group.recordings]

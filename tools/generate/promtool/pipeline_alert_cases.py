@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from tidegate.observability_files.watermarks import GIB
-from tools.generate.promtool.alert_case import Case
+from tools.generate.promtool.case_types import AlertCase
 
 LABELS: Final = 'job="exporter",instance="exporter:9104"'
 QUEUE: Final = f'tidegate_logstash_queue_bytes{{{LABELS},pipeline="main"}}'
@@ -19,7 +19,7 @@ FREE: Final = f'tidegate_elasticsearch_disk_free_bytes{{{LABELS},node="elasticse
 ELSEWHERE: Final = {'up{job="collector",instance="127.0.0.1:9101"}': "1x40"}
 
 
-def pipeline_cases() -> Iterator[Case]:
+def pipeline_alert_cases() -> Iterator[AlertCase]:
     """Every test of an alert about the event pipeline."""
     yield from _ups()
     yield from _queue()
@@ -28,58 +28,62 @@ def pipeline_cases() -> Iterator[Case]:
     yield from _elasticsearch()
 
 
-def _ups() -> Iterator[Case]:
+def _ups() -> Iterator[AlertCase]:
     for alert, series in (
         ("LogstashDown", f"tidegate_logstash_up{{{LABELS}}}"),
         ("ElasticsearchUnreachable", f"tidegate_elasticsearch_up{{{LABELS}}}"),
     ):
-        yield Case(alert, "it has been away for two minutes", {series: "1 0x8"}, "2m", fires=True)
-        yield Case(alert, "it was away for a moment", {series: "1x4 0 1x3"}, "2m", fires=False)
-        yield Case(alert, "there is none here", ELSEWHERE, "5m", fires=False)
+        yield AlertCase(
+            alert, "it has been away for two minutes", {series: "1 0x8"}, "2m", fires=True
+        )
+        yield AlertCase(alert, "it was away for a moment", {series: "1x4 0 1x3"}, "2m", fires=False)
+        yield AlertCase(alert, "there is none here", ELSEWHERE, "5m", fires=False)
     for alert, job in (("ExporterDown", "exporter"), ("AlertmanagerDown", "alertmanager")):
         labels = {"job": job, "instance": f"{job}:1"}
         up = f'up{{job="{job}",instance="{job}:1"}}'
-        yield Case(alert, "it has been away for two minutes", {up: "1 0x8"}, "2m", True, labels)
-        yield Case(alert, "a single scrape failed", {up: "1x5 0 1x3"}, "2m", fires=False)
-        yield Case(alert, "there is none here", ELSEWHERE, "5m", fires=False)
+        yield AlertCase(
+            alert, "it has been away for two minutes", {up: "1 0x8"}, "2m", True, labels
+        )
+        yield AlertCase(alert, "a single scrape failed", {up: "1x5 0 1x3"}, "2m", fires=False)
+        yield AlertCase(alert, "there is none here", ELSEWHERE, "5m", fires=False)
 
 
-def _queue() -> Iterator[Case]:
+def _queue() -> Iterator[AlertCase]:
     alert, labels = "LogstashQueueGrowing", {"pipeline": "main"}
     whole = {CAPACITY: "1000x80"}
-    yield Case(alert, "it is over half full", {QUEUE: "600x80", **whole}, "10m", True, labels)
-    yield Case(
+    yield AlertCase(alert, "it is over half full", {QUEUE: "600x80", **whole}, "10m", True, labels)
+    yield AlertCase(
         alert, "it will be full in an hour", {QUEUE: "100+5x80", **whole}, "15m", True, labels
     )
-    yield Case(alert, "it grows slowly", {QUEUE: "110+0.5x80", **whole}, "15m", fires=False)
-    yield Case(alert, "it is nearly empty", {QUEUE: "0+1x80", **whole}, "15m", fires=False)
-    yield Case(alert, "it empties itself", {QUEUE: "490-4x80", **whole}, "15m", fires=False)
-    yield Case(alert, "there is none here", ELSEWHERE, "5m", fires=False)
+    yield AlertCase(alert, "it grows slowly", {QUEUE: "110+0.5x80", **whole}, "15m", fires=False)
+    yield AlertCase(alert, "it is nearly empty", {QUEUE: "0+1x80", **whole}, "15m", fires=False)
+    yield AlertCase(alert, "it empties itself", {QUEUE: "490-4x80", **whole}, "15m", fires=False)
+    yield AlertCase(alert, "there is none here", ELSEWHERE, "5m", fires=False)
 
 
-def _stuck() -> Iterator[Case]:
+def _stuck() -> Iterator[AlertCase]:
     alert, labels = "LogstashBatchStuck", {"pipeline": "main", "output": "events"}
     of = f'{LABELS},pipeline="main",output="events"'
     failures = f"tidegate_logstash_bulk_failures_total{{{of}}}"
     repeated = f'tidegate_logstash_documents_total{{{of},outcome="retryable_failures"}}'
     up = f"tidegate_elasticsearch_up{{{LABELS}}}"
     none = {failures: "0x80", repeated: "0x80", up: "1x80"}
-    for story, series in (
+    for scenario, series in (
         ("a bulk request is refused again and again", failures),
         ("Elasticsearch lets the account write nothing", repeated),
     ):
-        yield Case(alert, story, {**none, series: "0x4 0+3x76"}, "15m", True, labels)
-    yield Case(alert, "nothing fails", none, "15m", fires=False)
-    yield Case(
+        yield AlertCase(alert, scenario, {**none, series: "0x4 0+3x76"}, "15m", True, labels)
+    yield AlertCase(alert, "nothing fails", none, "15m", fires=False)
+    yield AlertCase(
         alert, "it failed for a minute", {**none, failures: "0x20 0+3x4 12x55"}, "10m", fires=False
     )
-    yield Case(
+    yield AlertCase(
         alert, "Elasticsearch is away", {**none, failures: "0+3x80", up: "0x80"}, "15m", fires=False
     )
-    yield Case(alert, "there is none here", ELSEWHERE, "5m", fires=False)
+    yield AlertCase(alert, "there is none here", ELSEWHERE, "5m", fires=False)
 
 
-def _dead_letters() -> Iterator[Case]:
+def _dead_letters() -> Iterator[AlertCase]:
     alert = "LogstashDeadLetters"
     documents = f'tidegate_logstash_documents_total{{{LABELS},pipeline="main",'
     refused = f'{documents}output="events",outcome="dlq_routed"}}'
@@ -87,34 +91,38 @@ def _dead_letters() -> Iterator[Case]:
     delivered = f'{documents}output="events",outcome="successes"}}'
     dropped = f'tidegate_logstash_dead_letters_dropped_total{{{LABELS},pipeline="main"}}'
     none = {refused: "0x40", misled: "0x40", dropped: "0x40"}
-    for story, series in (
+    for scenario, series in (
         ("Elasticsearch refuses one", refused),
         ("a line is no event", misled),
         ("the dead letter queue is full", dropped),
     ):
-        yield Case(alert, story, {**none, series: "0x20 1x20"}, "8m", fires=True)
-    yield Case(alert, "events are delivered", {**none, delivered: "0+100x40"}, "8m", fires=False)
-    yield Case(alert, "that was long ago", {**none, refused: "7x100"}, "20m", fires=False)
-    yield Case(alert, "there is none here", ELSEWHERE, "5m", fires=False)
+        yield AlertCase(alert, scenario, {**none, series: "0x20 1x20"}, "8m", fires=True)
+    yield AlertCase(
+        alert, "events are delivered", {**none, delivered: "0+100x40"}, "8m", fires=False
+    )
+    yield AlertCase(alert, "that was long ago", {**none, refused: "7x100"}, "20m", fires=False)
+    yield AlertCase(alert, "there is none here", ELSEWHERE, "5m", fires=False)
 
 
-def _elasticsearch() -> Iterator[Case]:
+def _elasticsearch() -> Iterator[AlertCase]:
     alert = "FailureStoreDocuments"
-    yield Case(alert, "the first document fails", {FAILED: "_x10 1x10"}, "5m", fires=True)
-    yield Case(alert, "one more fails", {FAILED: "7x300 8x20"}, "78m", fires=True)
-    yield Case(alert, "they failed long ago", {FAILED: "7x320"}, "75m", fires=False)
-    yield Case(alert, "none fails", {f"tidegate_elasticsearch_up{{{LABELS}}}": "1x20"}, "5m", False)
+    yield AlertCase(alert, "the first document fails", {FAILED: "_x10 1x10"}, "5m", fires=True)
+    yield AlertCase(alert, "one more fails", {FAILED: "7x300 8x20"}, "78m", fires=True)
+    yield AlertCase(alert, "they failed long ago", {FAILED: "7x320"}, "75m", fires=False)
+    yield AlertCase(
+        alert, "none fails", {f"tidegate_elasticsearch_up{{{LABELS}}}": "1x20"}, "5m", False
+    )
 
     alert = "ElasticsearchRed"
     red, green = (
         f'tidegate_elasticsearch_cluster_status{{{LABELS},status="{status}"}}'
         for status in ("red", "green")
     )
-    yield Case(alert, "it has been red for two minutes", {red: "0 1x8"}, "2m", fires=True)
-    yield Case(alert, "it is green", {red: "0x8", green: "1x8"}, "2m", fires=False)
-    yield Case(alert, "there is none here", ELSEWHERE, "5m", fires=False)
+    yield AlertCase(alert, "it has been red for two minutes", {red: "0 1x8"}, "2m", fires=True)
+    yield AlertCase(alert, "it is green", {red: "0x8", green: "1x8"}, "2m", fires=False)
+    yield AlertCase(alert, "there is none here", ELSEWHERE, "5m", fires=False)
 
     alert, labels = "ElasticsearchDiskLow", {"node": "elasticsearch"}
-    yield Case(alert, "7 GiB are free", {FREE: f"{7 * GIB}x40"}, "8m", True, labels)
-    yield Case(alert, "9 GiB are free", {FREE: f"{9 * GIB}x40"}, "8m", fires=False)
-    yield Case(alert, "there is none here", ELSEWHERE, "5m", fires=False)
+    yield AlertCase(alert, "7 GiB are free", {FREE: f"{7 * GIB}x40"}, "8m", True, labels)
+    yield AlertCase(alert, "9 GiB are free", {FREE: f"{9 * GIB}x40"}, "8m", fires=False)
+    yield AlertCase(alert, "there is none here", ELSEWHERE, "5m", fires=False)

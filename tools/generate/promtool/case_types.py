@@ -1,0 +1,49 @@
+"""The definition of a test of an alert, and of a test of recording rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+# Of recording cases: when they are evaluated, and the repetition that lasts until then at 2 s a sample.
+RECORDING_EVAL_TIME: Final = "10m"
+STEADY: Final = "x300"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertCase:
+    """One test of one alert.
+
+    Attributes:
+        alert: the alert's name.
+        scenario: what happens, as a clause.
+        series: samples in promtool's notation, by series.
+        eval_time: when the alert is evaluated, after the first sample.
+        fires: whether the alert must fire at that time.
+        labels: labels of the expected alert besides its severity.
+        interval: time between two samples.
+    """
+
+    alert: str
+    scenario: str
+    series: Mapping[str, str]
+    eval_time: str
+    fires: bool
+    labels: Mapping[str, str] = field(default_factory=dict)
+    interval: str = "15s"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingCase:
+    """One test of recording rules, evaluated ten minutes after the first sample.
+
+    Attributes:
+        scenario: what happens, as a clause.
+        series: samples in promtool's notation, one every 2 s, by series.
+        expected: the value of each recorded series; None if it must be absent.
+    """
+
+    scenario: str
+    series: Mapping[str, str]
+    expected: Mapping[str, float | None]
