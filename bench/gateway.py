@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tidegate.settings import Settings
-from tidegate.stack.gateway import configuration
+from tidegate.stack.gateway import configuration, haproxy
 
 PAIRS: Final = 2000
 BURST: Final = 4000
@@ -66,12 +66,12 @@ async def running(folder: Path) -> AsyncIterator[tuple[str, str, psutil.Process]
         }
     )
     config = configuration.write_config(settings, folder, [f"127.0.0.1:{replica}"])
-    await configuration.check(config)
+    await haproxy.check(config)
     server = (sys.executable, "-m", "uvicorn", "--no-access-log", "--log-level", "warning")
     with (folder / "access.ndjson").open("wb") as log:
         commands = (
             (*server, "--port", str(replica), "bench.gateway:application"),
-            configuration.argv(config),
+            haproxy.argv(config),
         )
         processes = [
             await asyncio.create_subprocess_exec(
@@ -139,7 +139,7 @@ async def cpu_us(process: psutil.Process, through: str, body: bytes, requests: i
 
 async def main() -> None:
     """Measure and print."""
-    release = ".".join(map(str, configuration.release()))
+    release = ".".join(map(str, haproxy.release()))
     machine = f"{platform.machine()}, {os.cpu_count()} cores, {datetime.now(UTC):%Y-%m-%d}"
     table = Table(
         "body", "direct p50", "added p50", "CPU a request", title=f"HAProxy {release} ({machine})"

@@ -1,22 +1,22 @@
--- What follows when a replica ends a connection without an answer; run from the rules on its response.
+-- Handles a replica that closes its connection without a response; runs from the backend's response rules.
 --
--- The replica is taken out until its next good check: where the process died, its other connections are as dead, and
--- the repeated request must not be sent on one of them. At the second time for one request, the client gets a
--- 502. (HAProxy's own `reject` would close its connection without an answer.)
+-- The replica is marked down until its next successful check: if the process died, its other connections are dead
+-- too, and the retry must not use one of them. The second time for the same request, the client gets a 502.
+-- (HAProxy's own `reject` would close the client's connection without a response.)
 local BODY = os.getenv("TIDEGATE_BROKEN_OFF")
 local MODEL = "model"
-local REPLICA = "^model%d+$" -- not the server `waiting`, which has no checks that would bring it back
-local MOST_TIMES = 2
+local REPLICA = "^model%d+$" -- not the server `waiting`, which has no checks that would mark it up again
+local MAX_ATTEMPTS = 2
 
 core.register_action("broke_off", { "tcp-res" }, function(txn)
     if not txn.req:may_recv() then
-        return -- the client left, which ends the replica's connection too
+        return -- the client left, which closes the replica's connection too
     end
     local name = txn.sf:srv_name()
     if name:match(REPLICA) then
         core.backends[MODEL].servers[name]:check_force_down()
     end
-    if txn:get_var("txn.broken") < MOST_TIMES then
+    if txn:get_var("txn.broken") < MAX_ATTEMPTS then
         return
     end
     local reply = txn:reply({ status = 502 })

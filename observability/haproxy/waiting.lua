@@ -1,12 +1,12 @@
 -- Lets requests wait in the queue of backend `model` while no replica is up. HAProxy answers 503 at once if a
--- backend has no server, and queues if every server is full. So there is one more server, a backup, which
--- takes one request at a time; and this keeps that one taken, for as long as HAProxy runs.
+-- backend has no server, and queues requests if every server is full. So there is one more server, a backup with
+-- maxconn 1; the plug, an internal request, occupies it for as long as HAProxy runs.
 --
--- TIDEGATE_PLUG is the address at which the request that takes it comes in.
+-- TIDEGATE_PLUG is the address of the frontend for the plug.
 local PLUG_ADDRESS = os.getenv("TIDEGATE_PLUG")
 local POLL_MS = 100
 local NO_LIMIT_SECONDS = 24 * 86400
-local PLUG = "plug" -- the Host of the request that takes the server; no client's comes this way
+local PLUG = "plug" -- the Host of the plug; no client's request reaches this service
 local MODEL = "model"
 local WAITING = "waiting" -- the server
 
@@ -14,9 +14,9 @@ local function stopping()
     return core.get_info().Stopping ~= 0
 end
 
--- The server: it answers the plug when HAProxy stops, for which HAProxy waits. Whoever else comes here, in
--- the moment before the plug is in place, is sent back to the queue, which a 503 does (`retry-on`); not at
--- once, so that the plug is next.
+-- The server: it answers the plug when HAProxy stops, because HAProxy waits for open requests. Another request that
+-- arrives before the plug is in place gets a 503, which sends it back to the queue (`retry-on`); after a pause, so
+-- that the plug is next.
 core.register_service("waiting", "http", function(applet)
     local host = applet.headers["host"]
     repeat
@@ -36,17 +36,17 @@ core.register_task(function()
             socket:receive("*l")
         end
         socket:close()
-        core.msleep(1) -- whatever goes wrong must not become a busy loop
+        core.msleep(1) -- an error must not cause a busy loop
     end
 end)
 
--- How many replicas are up. HAProxy's own `nbsrv` counts the backup if there is none.
+-- The number of replicas that are up. HAProxy's own `nbsrv` counts the backup if there is none.
 core.register_fetches("replicas_up", function()
     local model = core.proxies[MODEL]
     if model.get_srv_act then
         return model:get_srv_act()
     end
-    local up = 0 -- HAProxy 2.6 has no such count
+    local up = 0 -- HAProxy 2.6 has no get_srv_act
     for name, server in pairs(model.servers) do
         if name ~= WAITING and server:get_stats().status:find("^UP") then
             up = up + 1

@@ -37,7 +37,7 @@ from tidegate.events.writer import EventWriter
 from tidegate.exporter.alerts import Alert, event_of
 from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Settings
-from tidegate.stack.gateway import configuration
+from tidegate.stack.gateway import configuration, haproxy
 from tidegate.store.elasticsearch.store import ElasticsearchStore
 from tidegate.telemetry import annotate, get_logger, instrument
 from tools.generate.kibana.columns import TopValues
@@ -105,9 +105,7 @@ def access(settings: Settings, folder: Path) -> list[Event]:
     output = folder / "access.ndjson"
     url = f"http://127.0.0.1:{settings.gateway.port}"
     with output.open("wb") as out:
-        process = subprocess.Popen(
-            configuration.argv(config), stdout=out, stderr=subprocess.DEVNULL
-        )
+        process = subprocess.Popen(haproxy.argv(config), stdout=out, stderr=subprocess.DEVNULL)
 
     def answers() -> bool:
         with contextlib.suppress(httpx.TransportError):

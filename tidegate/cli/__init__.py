@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from tidegate.cli import events, load, model, parts, scaling, stack
+from tidegate.cli import components, events, loadgen, model, scaling, stack
 from tidegate.cli.options import stop
 from tidegate.os_errors import os_error_message
 from tidegate.runtime.optional_packages import exit_if_package_missing
@@ -36,8 +36,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for room in (stack, events, scaling, model, load, parts):
-    app.add_typer(room.commands)
+for module in (stack, events, scaling, model, loadgen, components):
+    app.add_typer(module.commands)
 
 
 def main() -> None:

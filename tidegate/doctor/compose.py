@@ -17,9 +17,9 @@ from tidegate.observability_files.watermarks import GIB, read_watermarks
 from tidegate.provision import preflight
 from tidegate.provision.problems import ProvisionError, reason
 from tidegate.provision.readable import unreadable_problem
-from tidegate.stack.checks.ports import Wanted, port_problems
+from tidegate.stack.checks.ports import RequiredPort, port_problems
 
-COMPOSE_LEAST: Final = (2, 24)
+MIN_COMPOSE: Final = (2, 24)
 SECONDS: Final = 30.0
 DEFAULT_SOCKET: Final = "/var/run/docker.sock"
 _VERSION: Final = re.compile(r"(\d+)\.(\d+)")
@@ -67,8 +67,8 @@ def engine_check(version: dict[str, Any]) -> Check:
 def compose_check(text: str) -> Check:
     """Whether Compose is new enough, from the version that it prints."""
     version = _VERSION.search(text)
-    if version and (int(version[1]), int(version[2])) < COMPOSE_LEAST:
-        least = ".".join(map(str, COMPOSE_LEAST))
+    if version and (int(version[1]), int(version[2])) < MIN_COMPOSE:
+        least = ".".join(map(str, MIN_COMPOSE))
         return Check("compose", "missing", f"{text.strip()} is too old: install {least} or later")
     return Check("compose", "ok", text.strip())
 
@@ -76,7 +76,7 @@ def compose_check(text: str) -> Check:
 def ports_check(config: dict[str, Any], ours: set[int]) -> Check:
     """Whether each port that the stack publishes is free; `ours` are those that the running stack has."""
     wanted = [
-        Wanted(f"{name.upper()}_PORT", port["host_ip"], int(port["published"]))
+        RequiredPort(f"{name.upper()}_PORT", port["host_ip"], int(port["published"]))
         for name, service in config["services"].items()
         for port in service.get("ports", ())
     ]

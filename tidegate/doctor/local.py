@@ -17,11 +17,11 @@ import psutil
 from tidegate.doctor.check import Check
 from tidegate.settings import Settings, config_file
 from tidegate.stack import prometheus
-from tidegate.stack.checks.ports import port_problems, wanted_ports
+from tidegate.stack.checks.ports import port_problems, required_ports
 from tidegate.stack.checks.preflight import model_problem, store_problem
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.disk import MIB, folder_problem, free_bytes
-from tidegate.stack.gateway import configuration
+from tidegate.stack.gateway import haproxy
 
 # What the stack of six replicas takes, measured: about 100 MiB a Python program.
 MEMORY_BYTES: Final = 1024 * MIB
@@ -40,7 +40,7 @@ async def checks(settings: Settings) -> list[Check]:
         _data_folder(settings.stack.data_dir),
         _python(),
         *package_checks(requires("tidegate") or [], _installed),
-        await program_check("haproxy", configuration.haproxy_binary, "-v"),
+        await program_check("haproxy", haproxy.haproxy_binary, "-v"),
         await program_check("prometheus", prometheus.prometheus_binary, "--version"),
         await program_check("promtool", prometheus.promtool_binary, "--version", needed=False),
         optional_check("chromium", "only the browser tests need it: apt-get install chromium"),
@@ -122,7 +122,7 @@ def _ports(settings: Settings) -> Check:
     pid = Layout(settings.stack.data_dir).holder()
     if pid:
         return Check("ports", "ok", f"used by the stack that runs here (pid {pid})")
-    wanted = wanted_ports(settings)
+    wanted = required_ports(settings)
     return _of("ports", "\n".join(port_problems(wanted)), f"all {len(wanted)} are free")
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from tidegate.os_errors import os_error_message
 
 MIB: Final = 2**20
-LEAST_BYTES: Final = 8 * MIB
+MIN_FREE_BYTES: Final = 8 * MIB
 """With less, Prometheus and the store soon fail to write, each with words of its own."""
 
 
@@ -33,7 +33,7 @@ def folder_problem(folder: Path) -> str:
         free = free_bytes(folder)
     except OSError as error:
         return f"stack.data_dir: {os_error_message(error)}"
-    if free < LEAST_BYTES:
+    if free < MIN_FREE_BYTES:
         return (
             f"the disk of {folder} is full ({free / MIB:.0f} MiB free): events cannot be written; free some"
             " space, or set stack.data_dir to a folder on another disk"

@@ -11,7 +11,7 @@ import aiohttp
 
 from tidegate.settings import Settings
 from tidegate.stack.data_folder import Layout
-from tidegate.stack.supervisor.control_client import ControlError, ask_status
+from tidegate.stack.supervisor.control_client import ControlError, fetch_status
 from tidegate.stack.supervisor.status import StackStatus
 from tidegate.verify.peer import Peer, PeerError, login, trusted
 from tidegate.verify.results import Result
@@ -48,7 +48,7 @@ class Target:
         if self.supervisor is None:
             raise PeerError("the stack has no supervisor")
         try:
-            return await asyncio.to_thread(ask_status, self.supervisor)
+            return await asyncio.to_thread(fetch_status, self.supervisor)
         except ControlError as error:
             raise PeerError(str(error)) from error
 
@@ -122,7 +122,7 @@ def find(settings: Settings, session: aiohttp.ClientSession) -> Target:
             "set verify.gateway_url and verify.prometheus_url"
         )
     try:
-        status = ask_status(layout.socket)
+        status = fetch_status(layout.socket)
     except ControlError as error:
         raise NoStackError(f"the supervisor of {layout.data} runs, but {error}") from error
     gateway = chosen.gateway_url or status.gateway

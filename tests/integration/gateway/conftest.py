@@ -21,7 +21,7 @@ from aiohttp import web
 from support.ports import free_port
 from tidegate.runtime.metrics_text import sample_value
 from tidegate.settings import Settings
-from tidegate.stack.gateway import configuration as gateway
+from tidegate.stack.gateway import configuration, haproxy
 
 DEADLINE_SECONDS = 60.0
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -240,12 +240,12 @@ async def start_gateway(
 
     async def start(addresses: list[str], **overrides: Any) -> Gateway:
         settings = make_settings(**overrides)
-        config = gateway.write_config(settings, tmp_path / "a gateway", addresses)
-        await gateway.check(config)
+        config = configuration.write_config(settings, tmp_path / "a gateway", addresses)
+        await haproxy.check(config)
         output = tmp_path / "access.ndjson"
         with output.open("wb") as stdout, (tmp_path / "stderr").open("wb") as stderr:
             process = await asyncio.create_subprocess_exec(
-                *gateway.argv(config), stdout=stdout, stderr=stderr
+                *haproxy.argv(config), stdout=stdout, stderr=stderr
             )
         running = Gateway(
             process, settings.gateway.port, settings.gateway.metrics_port, output, session, config

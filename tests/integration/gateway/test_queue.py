@@ -8,7 +8,7 @@ import time
 import aiohttp
 import pytest
 
-from tidegate.stack.gateway.configuration import release
+from tidegate.stack.gateway.haproxy import release
 
 from .conftest import StartGateway, StartReplica, post
 

@@ -11,7 +11,7 @@ import signal
 import aiohttp
 import pytest
 
-from tidegate.stack.gateway.configuration import release
+from tidegate.stack.gateway.haproxy import release
 
 from .conftest import Replica, SpawnReplica, StartGateway, StartReplica, post, until
 

@@ -8,7 +8,7 @@ import stat
 import pytest
 
 from tidegate.stack.gateway.configuration import ADMIN_SOCKET
-from tidegate.stack.gateway.runtime_api import AdminError, GatewayAdmin, GatewayAwayError
+from tidegate.stack.gateway.runtime_api import GatewayUnavailableError, RuntimeApi, RuntimeApiError
 
 from .conftest import StartGateway, StartReplica, post
 
@@ -20,20 +20,20 @@ async def test_more_slots_are_used_at_once_and_fewer_as_requests_end(
 ) -> None:
     replica = await start_replica(held=True)
     gateway = await start_gateway([replica.address, "127.0.0.1:1"], slots=2, most_slots=4)
-    admin = GatewayAdmin(gateway.config.parent / ADMIN_SOCKET)
+    admin = RuntimeApi(gateway.config.parent / ADMIN_SOCKET)
     await gateway.ready_replicas(1)
     assert await admin.limits() == {1: 2, 2: 2}
     requests = [asyncio.create_task(post(gateway)) for _ in range(12)]
     await replica.got(2)
     await gateway.queued(10)
 
-    await admin.limit([1], 4)
+    await admin.set_limit([1], 4)
     await replica.got(4)
     await gateway.queued(8)
     assert (replica.busy, await admin.limits()) == (4, {1: 4, 2: 2})
 
     # Those under way go on; whatever follows finds two slots.
-    await admin.limit([1, 2], 2)
+    await admin.set_limit([1, 2], 2)
     replica.seconds, replica.most_busy, replica.held = 0.03, 0, False
     before = len(replica.requests)
     replica.release.set()
@@ -47,11 +47,13 @@ async def test_what_has_no_such_server_is_refused_in_haproxys_words(
     start_gateway: StartGateway,
 ) -> None:
     gateway = await start_gateway(["127.0.0.1:1"], most_slots=4)
-    admin = GatewayAdmin(gateway.config.parent / ADMIN_SOCKET)
-    with pytest.raises(AdminError, match="HAProxy refuses other slots: No such server"):
-        await admin.limit([1, 7], 3)
+    admin = RuntimeApi(gateway.config.parent / ADMIN_SOCKET)
+    with pytest.raises(
+        RuntimeApiError, match="HAProxy refuses to change the slots: No such server"
+    ):
+        await admin.set_limit([1, 7], 3)
     assert await admin.limits() == {1: 3}
-    await admin.limit([], 3)
+    await admin.set_limit([], 3)
 
 
 async def test_only_its_owner_may_ask_it(start_gateway: StartGateway) -> None:
@@ -64,13 +66,13 @@ async def test_there_is_no_such_socket_unless_slots_may_change(
 ) -> None:
     gateway = await start_gateway(["127.0.0.1:1"])
     assert "stats socket" not in gateway.config.read_text()
-    with pytest.raises(GatewayAwayError, match="cannot be reached"):
-        await GatewayAdmin(gateway.config.parent / ADMIN_SOCKET).limits()
+    with pytest.raises(GatewayUnavailableError, match="cannot be reached"):
+        await RuntimeApi(gateway.config.parent / ADMIN_SOCKET).limits()
 
 
 async def test_a_gateway_that_has_ended_is_away(start_gateway: StartGateway) -> None:
     gateway = await start_gateway(["127.0.0.1:1"], most_slots=4)
-    admin = GatewayAdmin(gateway.config.parent / ADMIN_SOCKET)
+    admin = RuntimeApi(gateway.config.parent / ADMIN_SOCKET)
     await gateway.stop()
-    with pytest.raises(GatewayAwayError, match="cannot be reached"):
+    with pytest.raises(GatewayUnavailableError, match="cannot be reached"):
         await admin.limits()

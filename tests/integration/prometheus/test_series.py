@@ -19,7 +19,7 @@ from tidegate.rules.gateway_metrics import GATEWAY
 from tidegate.rules.service_rules import service_groups
 from tidegate.settings import Settings
 from tidegate.stack import prometheus
-from tidegate.stack.gateway import configuration
+from tidegate.stack.gateway import configuration, haproxy
 
 from .conftest import Release
 
@@ -65,7 +65,7 @@ class Stack:
         config = configuration.write_config(
             self.settings, self.folder / "gateway", list(self.replicas.values())
         )
-        await self._spawn("gateway", configuration.argv(config))
+        await self._spawn("gateway", haproxy.argv(config))
         config = prometheus.write_config(self.settings, self.folder / "prometheus")
         prometheus.write_targets(self.folder / "prometheus", self.replicas)
         _, *arguments = prometheus.argv(self.settings, config, self.folder / "prometheus" / "data")

@@ -17,7 +17,7 @@ from support.running_stack import Stack, eventually, running
 from support.small_disk import CannotMountError, fill, make_room, mounted
 from tidegate.resizer.client import ResizerClient
 from tidegate.stack.data_folder import Layout
-from tidegate.stack.supervisor.control_client import ask_status
+from tidegate.stack.supervisor.control_client import fetch_status
 from tidegate.stack.supervisor.status import ProgramStatus, StackStatus
 from tidegate.store.base import SearchRequest
 
@@ -41,7 +41,7 @@ def stack(tmp_path: Path, artefact: Path) -> Iterator[Stack]:
 
 
 def status(stack: Stack) -> StackStatus:
-    return ask_status(Layout(stack.settings.stack.data_dir).socket)
+    return fetch_status(Layout(stack.settings.stack.data_dir).socket)
 
 
 def program(stack: Stack, name: str) -> ProgramStatus:
@@ -104,5 +104,5 @@ async def test_a_full_disk_stops_nothing_for_longer_than_it_is_full(stack: Stack
     eventually(lambda: stack.query(recorded), "Prometheus records again")
     eventually(lambda: status(stack).state == "ready", "all is ready")
     assert program(stack, "autoscaler").pid == autoscaler
-    # A program's keeper is at work as before.
+    # A program's process is at work as before.
     kill(stack, "collector")

@@ -29,7 +29,7 @@ def _plain(stream: TextIO) -> None:
     for _ in range(1000):
         reporter.entry(ENTRY)
     reporter.failed("why")
-    assert not reporter.console._buffer, "what cannot be written is not kept"
+    assert not reporter.console._buffer, "what cannot be written is not supervised"
 
 
 def _live(stream: TextIO) -> None:

@@ -118,7 +118,7 @@ def server(tmp_path: Path, python: Callable[..., Command]) -> Callable[..., Prog
             address=address,
             start_seconds=start_seconds,
             stop_seconds=stop_seconds,
-            last_words=lambda: tail(output),
+            recent_output=lambda: tail(output),
         )
 
     return make

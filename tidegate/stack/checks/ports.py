@@ -17,7 +17,7 @@ DATA_DIR = variable("stack.data_dir")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RequiredPort:
     """A port that the stack needs, and the setting that says which."""
 
     setting: str
@@ -25,27 +25,29 @@ class Wanted:
     port: int
 
 
-def wanted_ports(settings: Settings) -> list[Wanted]:
+def required_ports(settings: Settings) -> list[RequiredPort]:
     """Every port of the stack."""
     host = settings.stack.host
     ports = [
-        Wanted("gateway.port", host, settings.gateway.port),
-        Wanted("gateway.metrics_port", LOCAL, settings.gateway.metrics_port),
-        Wanted("prometheus.port", host, settings.prometheus.port),
-        Wanted("collector.metrics_port", LOCAL, settings.collector.metrics_port),
+        RequiredPort("gateway.port", host, settings.gateway.port),
+        RequiredPort("gateway.metrics_port", LOCAL, settings.gateway.metrics_port),
+        RequiredPort("prometheus.port", host, settings.prometheus.port),
+        RequiredPort("collector.metrics_port", LOCAL, settings.collector.metrics_port),
     ]
     if settings.autoscaler.enabled:
-        ports.append(Wanted("autoscaler.metrics_port", LOCAL, settings.autoscaler.metrics_port))
+        ports.append(
+            RequiredPort("autoscaler.metrics_port", LOCAL, settings.autoscaler.metrics_port)
+        )
     if settings.drift.watch:
-        ports.append(Wanted("drift.watch_port", LOCAL, settings.drift.watch_port))
+        ports.append(RequiredPort("drift.watch_port", LOCAL, settings.drift.watch_port))
     first = settings.replicas.first_port
     for offset in range(settings.replicas.max + 1):  # one more, while a new model takes over
         name = f"replicas.first_port + {offset}" if offset else "replicas.first_port"
-        ports.append(Wanted(name, LOCAL, first + offset))
+        ports.append(RequiredPort(name, LOCAL, first + offset))
     return ports
 
 
-def port_problems(wanted: list[Wanted]) -> list[str]:
+def port_problems(wanted: list[RequiredPort]) -> list[str]:
     """A sentence for each port that cannot be had, and one for each other stack; empty if all are free."""
     problems = []
     users: dict[int, list[str]] = defaultdict(list)
@@ -61,13 +63,13 @@ def port_problems(wanted: list[Wanted]) -> list[str]:
         text = f"port {one.port} ({one.setting})"
         if one.port > 65535:
             problems.append(f"{text} does not exist: ports end at 65535")
-        elif error := _error(one):
+        elif error := _bind_error(one):
             if error.errno != errno.EADDRINUSE:
-                problems.append(f"{text} {_refused(one, error)}")
-            elif (holder := _holder(one.port)) and holder.data_dir:
-                stacks[holder.data_dir].append(f"{one.port} ({one.setting})")
+                problems.append(f"{text} {_refusal(one, error)}")
+            elif (owner := _owner(one.port)) and owner.data_dir:
+                stacks[owner.data_dir].append(f"{one.port} ({one.setting})")
             else:
-                by = holder.words if holder else "a process of another user"
+                by = owner.process if owner else "a process of another user"
                 setting = one.setting.partition(" ")[0]
                 problems.append(f"{text} is taken by {by}: end it, or set {setting} to a free port")
     problems += [
@@ -78,7 +80,7 @@ def port_problems(wanted: list[Wanted]) -> list[str]:
     return problems
 
 
-def _error(one: Wanted) -> OSError | None:
+def _bind_error(one: RequiredPort) -> OSError | None:
     family = socket.AF_INET6 if ":" in one.host else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -90,27 +92,27 @@ def _error(one: Wanted) -> OSError | None:
     return None
 
 
-def _refused(one: Wanted, error: OSError) -> str:
+def _refusal(one: RequiredPort, error: OSError) -> str:
     if error.errno == errno.EACCES:
         return "may not be opened by this user: choose one from 1024 on"
     return f"cannot be opened on {one.host} (stack.host): {error.strerror}"
 
 
 @dataclass(frozen=True, slots=True)
-class _Holder:
+class _PortOwner:
     """The process that has a port; `data_dir` is its data folder if it belongs to a stack."""
 
-    words: str
+    process: str
     data_dir: str
 
 
-def _holder(port: int) -> _Holder | None:
+def _owner(port: int) -> _PortOwner | None:
     try:
         for connection in psutil.net_connections("tcp"):
             if connection.laddr and connection.laddr.port == port and connection.pid:
                 process = psutil.Process(connection.pid)
                 command = " ".join(process.cmdline())[:80] or process.name()
-                return _Holder(f"process {process.pid} ({command})", _data_dir(process))
+                return _PortOwner(f"process {process.pid} ({command})", _data_dir(process))
     except (psutil.Error, OSError):
         pass
     return None

@@ -6,9 +6,9 @@ from tidegate.autoscaler.live.configured_policy import configured
 from tidegate.service.model.artefact import ArtefactError, load
 from tidegate.settings import Settings
 from tidegate.stack import prometheus
-from tidegate.stack.checks.ports import port_problems, wanted_ports
+from tidegate.stack.checks.ports import port_problems, required_ports
 from tidegate.stack.disk import folder_problem
-from tidegate.stack.gateway import configuration
+from tidegate.stack.gateway import haproxy
 from tidegate.stack.supervisor.external_elasticsearch import elasticsearch_problem
 
 
@@ -27,10 +27,10 @@ def model_problem(settings: Settings) -> str:
 def gateway_problem(settings: Settings) -> str:
     """Why HAProxy cannot be run, or not with these settings; empty if it can."""
     try:
-        binary = configuration.haproxy_binary()
+        binary = haproxy.haproxy_binary()
     except (OSError, RuntimeError) as error:
         return str(error)
-    if settings.replicas.min == 0 and not configuration.lets_wait():
+    if settings.replicas.min == 0 and not haproxy.supports_waiting():
         return (
             f"replicas.min: 0 needs a HAProxy with Lua, to let requests wait without a replica; {binary} has"
             " none"
@@ -84,7 +84,7 @@ async def start_problems(settings: Settings) -> list[str]:
         prometheus_problem(),
         model_problem(settings),
         policy_problem(settings),
-        *port_problems(wanted_ports(settings)),
+        *port_problems(required_ports(settings)),
         await store_problem(settings),
     ]
     return [problem for problem in found if problem]

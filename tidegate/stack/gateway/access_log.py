@@ -17,14 +17,14 @@ NODE: Final = "gateway"
 
 
 @dataclass(frozen=True, slots=True)
-class AccessLines:
+class AccessLog:
     """Takes the gateway's lines. Those that are no event (its warnings) go to its raw output."""
 
     writer: EventWriter
     output: Path
 
     @classmethod
-    def of(cls, settings: Settings, output: Path) -> AccessLines:
+    def of(cls, settings: Settings, output: Path) -> AccessLog:
         """The sink of a stack with these settings."""
         return cls(event_writer(settings, NODE), output)
 

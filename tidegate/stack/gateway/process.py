@@ -12,14 +12,14 @@ from typing import Final
 
 from tidegate.runtime.daemon import run_async_daemon
 from tidegate.settings import Settings
-from tidegate.stack.gateway import configuration
-from tidegate.stack.gateway.access_log import AccessLines
-from tidegate.stack.processes.process import Child, Command, exit_words
+from tidegate.stack.gateway import configuration, haproxy
+from tidegate.stack.gateway.access_log import AccessLog
+from tidegate.stack.processes.process import Child, Command, describe_exit
 
 STDERR: Final = Path("/dev/stderr")
 # While Compose replaces replicas, old and new ones exist at the same time.
 ADDRESSES_PER_REPLICA: Final = 2
-LEAST_ADDRESSES: Final = 32
+MIN_ADDRESSES: Final = 32
 
 
 def run(settings: Settings, *, dns_name: str, dns_server: str) -> int:
@@ -36,7 +36,7 @@ def run(settings: Settings, *, dns_name: str, dns_server: str) -> int:
     return run_async_daemon(
         "gateway",
         lambda: _run(settings, dns_name, dns_server),
-        (configuration.GatewayError, OSError),
+        (haproxy.GatewayError, OSError),
     )
 
 
@@ -45,15 +45,15 @@ async def _run(settings: Settings, dns_name: str, dns_server: str) -> int:
         settings,
         dns_name=dns_name,
         dns_server=dns_server,
-        max_replicas=max(LEAST_ADDRESSES, ADDRESSES_PER_REPLICA * settings.replicas.max),
+        max_replicas=max(MIN_ADDRESSES, ADDRESSES_PER_REPLICA * settings.replicas.max),
     )
     with tempfile.TemporaryDirectory(prefix="tidegate-gateway-") as folder:
         config = Path(folder) / "haproxy.cfg"
         config.write_text(text, encoding="utf-8")
-        await configuration.check(config)
-        access = AccessLines.of(settings, STDERR)
+        await haproxy.check(config)
+        access = AccessLog.of(settings, STDERR)
         try:
-            command = Command(tuple(configuration.argv(config)), os.environ, Path(folder))
+            command = Command(tuple(haproxy.argv(config)), os.environ, Path(folder))
             return await _until_exit(Child.start(command, STDERR, access), settings)
         finally:
             access.close()
@@ -66,5 +66,5 @@ async def _until_exit(child: Child, settings: Settings) -> int:
         # HAProxy accepts no more connections, and exits when the last request is answered.
         await child.stop(signal.SIGUSR1, settings.replicas.drain_seconds)
         raise
-    sys.stderr.write(f"gateway: HAProxy {exit_words(code)}\n")
+    sys.stderr.write(f"gateway: HAProxy {describe_exit(code)}\n")
     return 1

@@ -1,7 +1,7 @@
-"""HAProxy's runtime interface: how many requests it sends each replica at once, while it runs.
+"""HAProxy's runtime API: reads and sets the number of requests that it sends each replica at once.
 
-Its socket is at level admin, which can do anything to the gateway. So it is a Unix socket of mode 0600, and
-there is none unless slots may change.
+Its socket has the level admin, which gives full control of the gateway. So it is a Unix socket of mode 0600,
+and exists only if slots can change.
 """
 
 from __future__ import annotations
@@ -16,54 +16,54 @@ from typing import Final
 
 from tidegate.runtime.unix_sockets import unix_address
 
-CALL_SECONDS: Final = 2.0
+TIMEOUT_SECONDS: Final = 2.0
 PROXY: Final = "model"
 _SERVER: Final = re.compile(rf"{PROXY}(\d+)")
 # Type 4 is servers, id -1 all of them (HAProxy's management guide, "show stat").
-SHOW: Final = f"show stat {PROXY} 4 -1"
+SHOW_LIMITS: Final = f"show stat {PROXY} 4 -1"
 
 
-class AdminError(RuntimeError):
-    """The gateway does not do what it was told. Its text has HAProxy's own words."""
+class RuntimeApiError(RuntimeError):
+    """The gateway refuses a command. The text contains HAProxy's message."""
 
 
-class GatewayAwayError(AdminError):
-    """The gateway cannot be asked now: it is being started, for instance."""
+class GatewayUnavailableError(RuntimeApiError):
+    """The gateway does not answer now, for example because it is starting."""
 
 
 @dataclass(frozen=True, slots=True)
-class GatewayAdmin:
-    """Asks the HAProxy behind a socket. It holds no connection: the gateway may be another after a restart.
+class RuntimeApi:
+    """The runtime API behind a socket. Each call opens a connection, as the gateway may have restarted.
 
     Attributes:
-        path: the socket's, of any length.
+        path: of the socket, of any length.
     """
 
     path: Path
 
     async def limits(self) -> dict[int, int]:
-        """The requests that it sends each server at once, by the server's number.
+        """The requests that it sends each server at once, by the server's index.
 
         Raises:
-            GatewayAwayError: it cannot be asked.
-            AdminError: its answer cannot be read.
+            GatewayUnavailableError: it does not answer.
+            RuntimeApiError: its answer cannot be parsed.
         """
-        return read_limits(await self._ask(SHOW))
+        return parse_limits(await self._execute(SHOW_LIMITS))
 
-    async def limit(self, numbers: Iterable[int], slots: int) -> None:
-        """Send these servers so many requests at once from now on; those under way go on.
+    async def set_limit(self, indexes: Iterable[int], slots: int) -> None:
+        """Send these servers at most this many requests at once; requests in flight continue.
 
         Raises:
-            GatewayAwayError: it cannot be asked.
-            AdminError: it refuses.
+            GatewayUnavailableError: it does not answer.
+            RuntimeApiError: it refuses.
         """
-        commands = [f"set maxconn server {PROXY}/{PROXY}{number} {slots}" for number in numbers]
-        if commands and (said := (await self._ask(";".join(commands))).strip()):
-            raise AdminError(f"HAProxy refuses other slots: {said}")
+        commands = [f"set maxconn server {PROXY}/{PROXY}{index} {slots}" for index in indexes]
+        if commands and (output := (await self._execute(";".join(commands))).strip()):
+            raise RuntimeApiError(f"HAProxy refuses to change the slots: {output}")
 
-    async def _ask(self, commands: str) -> str:
+    async def _execute(self, commands: str) -> str:
         try:
-            async with asyncio.timeout(CALL_SECONDS):
+            async with asyncio.timeout(TIMEOUT_SECONDS):
                 with unix_address(self.path) as address:
                     reader, writer = await asyncio.open_unix_connection(address)
                 try:
@@ -73,18 +73,20 @@ class GatewayAdmin:
                 finally:
                     writer.close()
         except TimeoutError as error:
-            raise GatewayAwayError(f"the gateway does not answer at {self.path}") from error
+            raise GatewayUnavailableError(f"the gateway does not answer at {self.path}") from error
         except OSError as error:
-            raise GatewayAwayError(f"the gateway cannot be reached at {self.path}") from error
+            raise GatewayUnavailableError(
+                f"the gateway cannot be reached at {self.path}"
+            ) from error
 
 
-def read_limits(answer: str) -> dict[int, int]:
-    """The limit of each replica's server, by its number, in HAProxy's answer to `SHOW`.
+def parse_limits(answer: str) -> dict[int, int]:
+    """The limit of each replica's server, by its index, from HAProxy's answer to `SHOW_LIMITS`.
 
-    Servers that are no replica's, and so have other names, are left out.
+    Servers with other names are no replicas and are left out.
 
     Raises:
-        AdminError: that is no such answer.
+        RuntimeApiError: the answer cannot be parsed.
     """
     rows: Iterable[Mapping[str, str]] = csv.DictReader(answer.lstrip("# ").splitlines())
     try:
@@ -96,5 +98,5 @@ def read_limits(answer: str) -> dict[int, int]:
     except (KeyError, ValueError, TypeError, AttributeError):
         found = {}
     if not found:
-        raise AdminError(f"the gateway's answer cannot be read: {answer[:200]!r}")
+        raise RuntimeApiError(f"the gateway's answer cannot be parsed: {answer[:200]!r}")
     return found

@@ -37,7 +37,7 @@ class Command:
     cwd: Path
 
 
-def exit_words(code: int) -> str:
+def describe_exit(code: int) -> str:
     """What a return code says: `ended with exit code 2`, `was killed by SIGKILL`."""
     if code >= 0:
         return f"ended with exit code {code}"
@@ -47,7 +47,7 @@ def exit_words(code: int) -> str:
         return f"was killed by signal {-code}"
 
 
-def bound_output(path: Path, limit: int = OUTPUT_BYTES) -> None:
+def truncate_output(path: Path, limit: int = OUTPUT_BYTES) -> None:
     """Empty a file of raw output that grew past the limit; what it held goes to `<name>.1`.
 
     The program goes on appending to the same file, so lines written between copy and cut are lost:
@@ -124,10 +124,10 @@ class Child:
             child._pump = asyncio.create_task(_pump(process.stdout, on_line))
         return child
 
-    def send(self, number: signal.Signals) -> None:
+    def send(self, signal_number: signal.Signals) -> None:
         """Send it a signal; nothing if it has ended."""
         if not self.exited.done():
-            self._process.send_signal(number)
+            self._process.send_signal(signal_number)
 
     def kill(self) -> None:
         """Kill it and whatever it started."""
@@ -141,9 +141,9 @@ class Child:
             await asyncio.shield(self._pump)
         return code
 
-    async def stop(self, number: signal.Signals, seconds: float) -> bool:
+    async def stop(self, signal_number: signal.Signals, seconds: float) -> bool:
         """Ask it to end, and kill it after so many seconds. Returns whether it ended by itself."""
-        self.send(number)
+        self.send(signal_number)
         try:
             async with asyncio.timeout(seconds):
                 await self.wait()

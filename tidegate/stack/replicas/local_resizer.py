@@ -1,23 +1,25 @@
-"""The resizer of the local mode: the replicas are child processes of the supervisor."""
+"""The resizer of local mode: the replicas are child processes of the supervisor."""
 
 from __future__ import annotations
 
 from tidegate.resizer.contract import Replica, ReplicaStatus, check_bounds
 from tidegate.settings import Replicas
-from tidegate.stack.replicas.replica_slots import SlotsPool
-from tidegate.stack.replicas.replicas import ReplicaPool
+from tidegate.stack.replicas.replica_pool import ReplicaPool
+from tidegate.stack.replicas.replica_slots import SlotsController
 
 
 class LocalResizer:
-    """Asks the supervisor's pools, within the bounds of the settings.
+    """Resizes the supervisor's replicas within the bounds of the settings.
 
     Args:
         pool: the replicas.
         bounds: of their number.
-        slots: what sets their slots; None if they stay as they are.
+        slots: sets the slots of each replica; None if they are fixed.
     """
 
-    def __init__(self, pool: ReplicaPool, bounds: Replicas, slots: SlotsPool | None = None) -> None:
+    def __init__(
+        self, pool: ReplicaPool, bounds: Replicas, slots: SlotsController | None = None
+    ) -> None:
         self._pool = pool
         self._bounds = bounds
         self._slots = slots
@@ -26,12 +28,12 @@ class LocalResizer:
         """The replicas now."""
         replicas = [
             Replica(
-                id=keeper.program.name,
-                state="draining" if keeper.state == "gone" else keeper.state,
-                started_at=keeper.started_at,
-                ready_at=keeper.ready_at,
+                id=process.program.name,
+                state="draining" if process.state == "gone" else process.state,
+                started_at=process.started_at,
+                ready_at=process.ready_at,
             )
-            for _, keeper in sorted(self._pool.slots.items())
+            for _, process in sorted(self._pool.processes.items())
         ]
         ready = sum(one.state == "ready" for one in replicas)
         starting = sum(one.state == "starting" for one in replicas)
@@ -44,12 +46,12 @@ class LocalResizer:
         )
 
     async def resize(self, desired: int, slots: int | None = None) -> ReplicaStatus:
-        """Ask for a number of replicas, and of slots in each; returns at once, the change follows.
+        """Set the desired number of replicas, and of slots in each; returns before the change is complete.
 
         Raises:
             ResizeRefusedError: a number is outside its bounds, or slots cannot be set; nothing is changed.
         """
-        check_bounds(desired, self._bounds, slots, self._slots.most if self._slots else None)
+        check_bounds(desired, self._bounds, slots, self._slots.max_slots if self._slots else None)
         self._pool.resize(desired)
         if self._slots and slots is not None:
             self._slots.resize(slots)

@@ -1,4 +1,4 @@
-"""What the replicas serve: which artefact, and how a new one is taken in."""
+"""The artefact that the replicas serve, and the admission of a new one."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-INTAKE_SECONDS: Final = 300.0
+# A joblib file is converted first, which takes a while.
+ADMISSION_SECONDS: Final = 300.0
 ADMISSION: Final = (sys.executable, "-P", "-m", "tidegate.service.artefacts.admission")
-"""A joblib file is converted first, which takes a while."""
 
 
 class Release(BaseModel):
-    """An artefact, and what it is; of the one that the stack started with, only its path is known."""
+    """An artefact; of the one that the stack started with, only the path is known."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -25,8 +25,8 @@ class Release(BaseModel):
     version: str = ""
 
     @property
-    def words(self) -> str:
-        """For a person."""
+    def label(self) -> str:
+        """Its name in messages."""
         return f"{self.name} {self.version}".strip() or str(self.path)
 
 
@@ -34,20 +34,22 @@ class ReleaseRefusedError(ValueError):
     """The artefact cannot be served in place of the current one. Its text says why."""
 
 
-async def take_in(path: Path, kept: Path, like: Path, env: Mapping[str, str], cwd: Path) -> Release:
-    """Check an artefact and keep a copy of it, in a process of its own: loading a model needs its libraries.
+async def admit(
+    path: Path, copies: Path, current: Path, env: Mapping[str, str], cwd: Path
+) -> Release:
+    """Check an artefact and copy it, in a separate process: loading a model needs its libraries.
 
     Args:
-        path: an artefact folder, or a file that joblib wrote.
-        kept: the folder of copies.
-        like: what is served now.
+        path: an artefact folder, or a joblib file.
+        copies: the folder of copies.
+        current: the artefact that is served now.
         env: the environment of the replicas.
-        cwd: where they run.
+        cwd: their working directory.
 
     Raises:
-        ReleaseRefusedError: it does not load, or is for other requests.
+        ReleaseRefusedError: it does not load, or takes other requests than the current one.
     """
-    arguments = (str(path), str(kept), "--like", str(like))
+    arguments = (str(path), str(copies), "--like", str(current))
     process = await asyncio.create_subprocess_exec(
         *(*ADMISSION, *arguments),
         env=dict(env),
@@ -57,11 +59,11 @@ async def take_in(path: Path, kept: Path, like: Path, env: Mapping[str, str], cw
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(INTAKE_SECONDS):
+        async with asyncio.timeout(ADMISSION_SECONDS):
             output, errors = await process.communicate()
     except TimeoutError as error:
         raise ReleaseRefusedError(
-            f"{path} could not be loaded within {INTAKE_SECONDS:g} s"
+            f"{path} could not be loaded within {ADMISSION_SECONDS:g} s"
         ) from error
     finally:
         if process.returncode is None:
@@ -73,4 +75,4 @@ async def take_in(path: Path, kept: Path, like: Path, env: Mapping[str, str], cw
     try:
         return Release.model_validate_json(output)
     except ValidationError as error:
-        raise ReleaseRefusedError(f"{path}: its check said nothing that reads") from error
+        raise ReleaseRefusedError(f"{path}: its check printed no valid result") from error

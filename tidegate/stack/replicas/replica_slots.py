@@ -1,11 +1,12 @@
-"""The slots of every replica, changed while all of them work.
+"""The slots of every replica, changed while the replicas serve requests.
 
-Three things must agree: the replica, which works on so many requests at once; the gateway, which sends it so
-many; and the gateway's configuration, with which it would start again. Waiting shall stay in the gateway's
-queue, so more slots are there first and used then; fewer are used first and taken away then.
+Three values must agree: the replica's slots; the number of requests that the gateway sends it at once; and
+the gateway's configuration, which applies after a restart of the gateway. Requests must queue in the
+gateway, not in a replica. So slots are added in the replica first and then used by the gateway; they are
+removed from the gateway first and then from the replica.
 
-What is, is looked at and brought to what is wanted, step by step, until both are the same. So it does not
-matter what is started, dies or is started again meanwhile.
+A reconciliation loop compares the three with the desired number and moves them step by step, so starts,
+failures and restarts in between do no harm.
 """
 
 from __future__ import annotations
@@ -21,59 +22,59 @@ from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Fetch
 from tidegate.runtime.metrics_text import sample_value
 from tidegate.runtime.slots_file import SlotsFile
-from tidegate.stack.gateway.runtime_api import AdminError, GatewayAwayError
+from tidegate.stack.gateway.runtime_api import GatewayUnavailableError, RuntimeApiError
 
 COMPONENT: Final = "slots"
 POLL_SECONDS: Final = 0.05
-# A replica that works answers far sooner; one that hangs must not hold up the others for long.
+# A healthy replica answers far sooner; one that hangs must not delay the others.
 PROBE_TIMEOUT_SECONDS: Final = 0.5
 
-Shown = Callable[[int], Awaitable[int | None]]
-"""The slots that a replica has, by its number, as it says itself; None if it does not say."""
+ReportedSlots = Callable[[int], Awaitable[int | None]]
+"""The slots that a replica reports, by its index; None if it reports none."""
 
 
-class Limits(Protocol):
-    """What limits the requests that each replica is sent: `tidegate.stack.gateway.runtime_api`."""
+class RequestLimits(Protocol):
+    """The gateway's limits of concurrent requests; implemented by `tidegate.stack.gateway.runtime_api`."""
 
     async def limits(self) -> dict[int, int]:
-        """By the replica's number."""
+        """By the replica's index."""
         ...
 
-    async def limit(self, numbers: list[int], slots: int) -> None:
-        """Send these so many at once."""
+    async def set_limit(self, indexes: list[int], slots: int) -> None:
+        """Send these replicas at most this many requests at once."""
         ...
 
 
-def slots_shown(fetch: Fetch, address: Callable[[int], str]) -> Shown:
-    """Reads them from the metrics of the replicas."""
+def slots_from_metrics(fetch: Fetch, address: Callable[[int], str]) -> ReportedSlots:
+    """Reads the slots from the metrics of the replicas."""
 
-    async def shown(number: int) -> int | None:
-        text = await fetch(f"{address(number)}/metrics", PROBE_TIMEOUT_SECONDS)
+    async def reported(index: int) -> int | None:
+        text = await fetch(f"{address(index)}/metrics", PROBE_TIMEOUT_SECONDS)
         slots = sample_value(text or "", "tidegate_slots")
         return int(slots) if slots is not None and slots.is_integer() else None
 
-    return shown
+    return reported
 
 
 @dataclass(slots=True)
-class SlotsPool:
-    """Brings the slots of all replicas to the number that was asked for.
+class SlotsController:
+    """Reconciles the slots of all replicas with the desired number.
 
     Attributes:
-        own: the slots that a replica has if nobody asks for others.
-        file: what replicas follow; `begin` writes it before the first is started.
-        gateway: what limits the requests of each.
-        configure: writes the gateway's configuration with so many slots.
-        occupied: the numbers of the replicas that there are.
-        shown: what each says.
+        initial: the slots of a replica until a resize.
+        file: the replicas follow it; `write_initial` writes it before the first one starts.
+        gateway: limits the requests of each replica.
+        write_config: writes the gateway's configuration with a number of slots.
+        replicas: the existing replicas, by index.
+        reported: fetches the slots that a replica reports.
     """
 
-    own: int
+    initial: int
     file: SlotsFile
-    gateway: Limits
-    configure: Callable[[int], object]
-    occupied: Callable[[], Mapping[int, object]]
-    shown: Shown
+    gateway: RequestLimits
+    write_config: Callable[[int], object]
+    replicas: Callable[[], Mapping[int, object]]
+    reported: ReportedSlots
     event_log: EventLog
     desired: int = field(init=False)
     settled: bool = field(default=True, init=False)
@@ -82,94 +83,94 @@ class SlotsPool:
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     def __post_init__(self) -> None:
-        self.desired = self._configured = self.own
+        self.desired = self._configured = self.initial
 
     @property
-    def most(self) -> int:
-        """As many as a replica may ever have."""
+    def max_slots(self) -> int:
+        """The most slots that a replica can have."""
         return self.file.max_slots
 
-    def begin(self) -> None:
-        """Write down what replicas start with.
+    def write_initial(self) -> None:
+        """Write the slots that replicas start with.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
         """
-        self.file.write(self.own)
+        self.file.write(self.initial)
 
     def resize(self, slots: int) -> None:
-        """Ask for so many slots in each replica; `run` sees to it."""
+        """Set the desired slots of each replica; `run` reconciles."""
         if slots != self.desired:
-            self._note("resize", f"{self.desired} → {slots} slots a replica asked for")
+            self._log("resize", f"{self.desired} → {slots} slots per replica requested")
             self.desired = slots
             self.settled = False
         self._wake.set()
 
-    def look(self) -> None:
-        """Look again: the gateway or a replica may have been started anew."""
+    def wake(self) -> None:
+        """Reconcile again: the gateway or a replica may have restarted."""
         self._wake.set()
 
     async def run(self) -> None:
-        """Follow what is desired, until cancelled."""
+        """Reconcile, until cancelled."""
         while True:
-            await self._try_step()
+            await self._try_reconcile()
             with suppress(TimeoutError):
                 async with asyncio.timeout(None if self.settled else POLL_SECONDS):
                     await self._wake.wait()
             self._wake.clear()
 
-    async def _try_step(self) -> None:
-        wanted = self.desired
+    async def _try_reconcile(self) -> None:
+        desired = self.desired
         before = self.settled
         try:
-            self.settled = await self._step(wanted) and wanted == self.desired
-        except GatewayAwayError:
-            self.settled = False  # its own keeper tells, and starts it again
+            self.settled = await self._reconcile(desired) and desired == self.desired
+        except GatewayUnavailableError:
+            self.settled = False  # its process supervisor logs that, and restarts it
             return
-        except (AdminError, OSError) as error:
+        except (RuntimeApiError, OSError) as error:
             self.settled = False
             if str(error) != self._problem:
                 self._problem = str(error)
-                self._note("slots", f"{wanted} slots cannot be set: {error}", failed=True)
+                self._log("slots", f"cannot set {desired} slots: {error}", failed=True)
             return
         if self.settled and not before:
             self._problem = ""
-            self._note("slots", f"each replica has {wanted} slots")
+            self._log("slots", f"each replica has {desired} slots")
 
-    async def _step(self, wanted: int) -> bool:
-        """Come closer; whether everything is as it should be."""
-        if self._configured > wanted:
-            self._configure(wanted)
+    async def _reconcile(self, desired: int) -> bool:
+        """Do one step. Returns whether everything agrees."""
+        if self._configured > desired:
+            self._write_config(desired)
         limits = await self.gateway.limits()
-        if over := [number for number, limit in limits.items() if limit > wanted]:
-            await self.gateway.limit(over, wanted)
-        if self.file.read() != (wanted, ""):
-            self.file.write(wanted)
-        under = [number for number, limit in limits.items() if limit < wanted]
-        able = await asyncio.gather(*(self._has(number, wanted) for number in under))
-        await self.gateway.limit([*compress(under, able)], wanted)
+        if over := [index for index, limit in limits.items() if limit > desired]:
+            await self.gateway.set_limit(over, desired)
+        if self.file.read() != (desired, ""):
+            self.file.write(desired)
+        under = [index for index, limit in limits.items() if limit < desired]
+        can_take = await asyncio.gather(*(self._can_take(index, desired) for index in under))
+        await self.gateway.set_limit([*compress(under, can_take)], desired)
         if over or under:
-            return False  # until the gateway itself says that it is so
-        if not await self._all_have(limits, wanted):
+            return False  # until the gateway itself reports the new limits
+        if not await self._all_report(limits, desired):
             return False
-        if self._configured < wanted:
-            self._configure(wanted)
+        if self._configured < desired:
+            self._write_config(desired)
         return True
 
-    async def _has(self, number: int, wanted: int) -> bool:
-        """Whether a replica can be sent so many; one that is yet to be started will."""
-        return number not in self.occupied() or (await self.shown(number) or 0) >= wanted
+    async def _can_take(self, index: int, desired: int) -> bool:
+        """Whether a replica has the slots; one that is not running starts with them."""
+        return index not in self.replicas() or (await self.reported(index) or 0) >= desired
 
-    async def _all_have(self, numbers: Mapping[int, int], wanted: int) -> bool:
-        there = [number for number in numbers if number in self.occupied()]
-        shown = await asyncio.gather(*(self.shown(number) for number in there))
-        return all(slots in {wanted, None} for slots in shown)
+    async def _all_report(self, indexes: Mapping[int, int], desired: int) -> bool:
+        running = [index for index in indexes if index in self.replicas()]
+        reported = await asyncio.gather(*(self.reported(index) for index in running))
+        return all(slots in {desired, None} for slots in reported)
 
-    def _configure(self, slots: int) -> None:
-        self.configure(slots)
+    def _write_config(self, slots: int) -> None:
+        self.write_config(slots)
         self._configured = slots
 
-    def _note(self, action: str, message: str, *, failed: bool = False) -> None:
+    def _log(self, action: str, message: str, *, failed: bool = False) -> None:
         self.event_log.record(
             action,
             message,

@@ -1,4 +1,4 @@
-"""The rolling replacement: one replica more on the new artefact, and once it serves, one of the old less."""
+"""A rolling replacement: start one replica on the new artefact; when it serves, stop an old one; repeat."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict
 
 from tidegate.runtime.event_log import EventLog
-from tidegate.stack.processes.process_supervisor import Keeper
+from tidegate.stack.processes.process_supervisor import ProcessSupervisor
 from tidegate.stack.replicas.release import Release
-from tidegate.stack.replicas.replicas import ReplicaPool
+from tidegate.stack.replicas.replica_pool import ReplicaPool
 
 COMPONENT: Final = "rollout"
 POLL_SECONDS: Final = 0.05
-SEEN_SECONDS: Final = 15.0
-"""The gateway looks at each replica twice a second; more than this means that it sees nobody."""
+TRAFFIC_SECONDS: Final = 15.0
+"""The gateway probes each replica twice a second; after this long it cannot reach the replica."""
 
-Seen = Callable[[int], Awaitable[bool]]
-"""Whether the gateway sends requests to a replica, by its number."""
+TrafficCheck = Callable[[int], Awaitable[bool]]
+"""Whether the gateway sends requests to a replica, by its index."""
 RolloutState = Literal["rolling", "done", "rolled back", "failed"]
 
 
 class RolloutStatus(BaseModel):
-    """How a replacement stands; `problem` says what went wrong."""
+    """The state of a rollout from the release `before` to `release`; `problem` says what failed."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -37,15 +37,15 @@ class RolloutStatus(BaseModel):
 
 @dataclass(slots=True)
 class Rollout:
-    """Brings all replicas of a pool to its new release, or back to the old one.
+    """Moves all replicas of a pool to a new release; if one fails, back to the old release.
 
-    There is one replica more than asked for meanwhile, never one less. The number asked for may change
-    while it runs.
+    During the rollout there is one replica above the desired number, never one below. The desired number may
+    change meanwhile.
     """
 
     pool: ReplicaPool
     event_log: EventLog
-    seen: Seen
+    receives_traffic: TrafficCheck
     before: Release
     release: Release
     state: RolloutState = field(default="rolling", init=False)
@@ -53,90 +53,94 @@ class Rollout:
 
     @property
     def status(self) -> RolloutStatus:
-        """How it stands."""
+        """The state now."""
         return RolloutStatus(
             state=self.state, before=self.before, release=self.release, problem=self.problem
         )
 
     async def run(self) -> None:
-        """Do it; `state` says how it ended."""
-        self._note("deploy", f"{self.release.words} takes the place of {self.before.words}")
-        self.problem = await self._bring_to(self.release)
+        """Run the rollout; `state` is its result."""
+        self._log("deploy", f"replacing {self.before.label} with {self.release.label}")
+        self.problem = await self._replace_all(self.release)
         if not self.problem:
             self.state = "done"
-            self._note("deployed", f"every replica serves {self.release.words}")
+            self._log("deployed", f"every replica serves {self.release.label}")
             return
-        self._note("undeploy", f"{self.release.words} is given up: {self.problem}", failed=True)
-        if again := await self._bring_to(self.before):
+        self._log("undeploy", f"rolling back {self.release.label}: {self.problem}", failed=True)
+        if rollback_problem := await self._replace_all(self.before):
             self.state = "failed"
-            self.problem = f"{self.problem}; and back: {again}"
-            self._note("undeploy", f"some replicas stay as they are: {again}", failed=True)
+            self.problem = f"{self.problem}; the rollback failed: {rollback_problem}"
+            text = f"the rollback failed, some replicas are not replaced: {rollback_problem}"
+            self._log("undeploy", text, failed=True)
             return
         self.state = "rolled back"
-        self._note("undeployed", f"every replica serves {self.before.words}")
+        self._log("undeployed", f"every replica serves {self.before.label}")
 
-    async def _bring_to(self, release: Release) -> str:
-        """Returns why it could not be done; empty if it was."""
-        self.pool.turn_to(release)
-        await self._settled()  # one that failed is gone first
+    async def _replace_all(self, release: Release) -> str:
+        """Replace every replica with another release. Returns why that failed; empty if it succeeded."""
+        self.pool.set_release(release)
+        await self._wait_until_drained()  # a failed replica is removed first
         try:
-            while self.pool.others():
-                if problem := await self._one_more():
+            while self.pool.outdated():
+                if problem := await self._add_replica():
                     return problem
                 self.pool.surge(0)
-                await self._settled()
+                await self._wait_until_drained()
         finally:
             self.pool.surge(0)
-        await self._settled()
+        await self._wait_until_drained()
         return ""
 
-    async def _one_more(self) -> str:
+    async def _add_replica(self) -> str:
         """Wait for one more replica of the new release that serves. Returns why there is none."""
-        known = {number for number, _ in self.pool.current()}
+        known = {index for index, _ in self.pool.up_to_date()}
         self.pool.surge(1)
-        while self.pool.others():
-            newcomer = next((pair for pair in self.pool.current() if pair[0] not in known), None)
-            if newcomer is None:
-                if self.pool.full():  # fewer were asked for meanwhile: there is none to come
+        while self.pool.outdated():
+            added = next((pair for pair in self.pool.up_to_date() if pair[0] not in known), None)
+            if added is None:
+                if self.pool.is_full():  # the desired number fell meanwhile: none will start
                     self.pool.surge(0)
-                    await self._settled()
+                    await self._wait_until_drained()
                     self.pool.surge(1)
                 await asyncio.sleep(POLL_SECONDS)
                 continue
-            number, keeper = newcomer
-            problem = await keeper.first_ready()
-            if self._was_stopped(number, keeper):  # fewer were asked for meanwhile
+            index, process = added
+            problem = await process.first_ready()
+            if self._was_stopped(index, process):  # the desired number fell meanwhile
                 continue
             if problem:
-                return f"{keeper.program.name} did not become ready: {problem}"
-            return await self._until_seen(number, keeper)
+                return f"{process.program.name} did not become ready: {problem}"
+            return await self._wait_for_traffic(index, process)
         return ""
 
-    async def _until_seen(self, number: int, keeper: Keeper) -> str:
+    async def _wait_for_traffic(self, index: int, process: ProcessSupervisor) -> str:
         try:
-            async with asyncio.timeout(SEEN_SECONDS):
-                while not await self.seen(number):
-                    if self._was_stopped(number, keeper):
+            async with asyncio.timeout(TRAFFIC_SECONDS):
+                while not await self.receives_traffic(index):
+                    if self._was_stopped(index, process):
                         return ""
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError:
-            return f"the gateway does not reach {keeper.program.name}"
+            return f"the gateway does not reach {process.program.name}"
         return ""
 
-    async def _settled(self) -> None:
-        """Wait until those that were given up are gone, and so their numbers are free."""
-        while self.pool.surplus():  # noqa: ASYNC110 (any change of the pool or of what is asked for)
+    async def _wait_until_drained(self) -> None:
+        """Wait until the surplus replicas are gone and their indexes are free."""
+        while self.pool.has_surplus():  # noqa: ASYNC110 (any change of the pool or the desired number)
             await asyncio.sleep(POLL_SECONDS)
 
-    def _was_stopped(self, number: int, keeper: Keeper) -> bool:
-        return self.pool.slots.get(number) is not keeper or keeper.state in {"draining", "gone"}
+    def _was_stopped(self, index: int, process: ProcessSupervisor) -> bool:
+        return self.pool.processes.get(index) is not process or process.state in {
+            "draining",
+            "gone",
+        }
 
-    def _note(self, action: str, message: str, *, failed: bool = False) -> None:
-        of = {"name": self.release.name, "version": self.release.version}
+    def _log(self, action: str, message: str, *, failed: bool = False) -> None:
+        model = {"name": self.release.name, "version": self.release.version}
         self.event_log.record(
             action,
             message,
             component=COMPONENT,
             level="error" if failed else "info",
-            fields={"tidegate": {"component": COMPONENT, "model": of}},
+            fields={"tidegate": {"component": COMPONENT, "model": model}},
         )

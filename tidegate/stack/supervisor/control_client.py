@@ -11,10 +11,10 @@ from typing import Final
 from pydantic import ValidationError
 
 from tidegate.runtime.unix_sockets import unix_address
-from tidegate.stack.replicas.release import INTAKE_SECONDS, Release, ReleaseRefusedError
+from tidegate.stack.replicas.release import ADMISSION_SECONDS, Release, ReleaseRefusedError
 from tidegate.stack.supervisor.status import StackStatus
 
-ANSWER_SECONDS: Final = 5.0
+TIMEOUT_SECONDS: Final = 5.0
 ACCEPTED: Final = 202
 REFUSED: Final = 409
 
@@ -26,7 +26,7 @@ class ControlError(RuntimeError):
 class _UnixConnection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
-    def __init__(self, path: Path, seconds: float = ANSWER_SECONDS) -> None:
+    def __init__(self, path: Path, seconds: float = TIMEOUT_SECONDS) -> None:
         super().__init__("supervisor", timeout=seconds)
         self._path = path
 
@@ -37,7 +37,7 @@ class _UnixConnection(http.client.HTTPConnection):
             self.sock.connect(address)
 
 
-def ask_status(path: Path) -> StackStatus:
+def fetch_status(path: Path) -> StackStatus:
     """The stack's status, from its control socket.
 
     Raises:
@@ -53,7 +53,7 @@ def ask_status(path: Path) -> StackStatus:
         connection.close()
 
 
-def ask_deploy(path: Path, artefact: Path) -> Release:
+def request_deploy(path: Path, artefact: Path) -> Release:
     """Ask for a new artefact; returns what it is once it is taken in, while replicas are still replaced.
 
     Args:
@@ -64,7 +64,7 @@ def ask_deploy(path: Path, artefact: Path) -> Release:
         ReleaseRefusedError: it is not taken in; nothing was changed.
         ControlError: the supervisor does not answer.
     """
-    connection = _UnixConnection(path, INTAKE_SECONDS + ANSWER_SECONDS)
+    connection = _UnixConnection(path, ADMISSION_SECONDS + TIMEOUT_SECONDS)
     try:
         connection.request("PUT", "/model", json.dumps({"path": str(artefact)}))
         answer = connection.getresponse()

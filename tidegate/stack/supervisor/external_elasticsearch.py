@@ -18,7 +18,7 @@ from tidegate.settings import Elasticsearch
 from tidegate.stack.processes.process_supervisor import State
 from tidegate.stack.supervisor.status import ProgramStatus
 
-ANSWER_SECONDS: Final = 5.0
+TIMEOUT_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 5.0
 NAME: Final = "elasticsearch"
 
@@ -34,7 +34,7 @@ async def elasticsearch_problem(settings: Elasticsearch) -> str:
         return str(error)
     except OSError as error:
         return f"{error.filename}: {error.strerror}"
-    timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
     try:
         async with (
             aiohttp.ClientSession(headers=headers, timeout=timeout) as session,
@@ -46,7 +46,7 @@ async def elasticsearch_problem(settings: Elasticsearch) -> str:
                 )
             return "" if answer.ok else f"{settings.url} answers {answer.status}"
     except TimeoutError:
-        return f"{settings.url} does not answer within {ANSWER_SECONDS:g} s"
+        return f"{settings.url} does not answer within {TIMEOUT_SECONDS:g} s"
     except (aiohttp.ClientError, OSError, ValueError) as error:
         return f"{settings.url} cannot be reached: {connection_error_message(error)}"
 
@@ -64,7 +64,7 @@ def _credentials(settings: Elasticsearch) -> tuple[dict[str, str], ssl.SSLContex
 
 
 @dataclass(slots=True)
-class Watched:
+class ElasticsearchMonitor:
     """Looks at it now and then, and tells when that changes."""
 
     settings: Elasticsearch
@@ -77,9 +77,9 @@ class Watched:
         """Watch it, until cancelled."""
         while True:
             await asyncio.sleep(POLL_SECONDS)
-            await self.look()
+            await self.check()
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Look once."""
         self.problem = await elasticsearch_problem(self.settings)
         state: State = "failed" if self.problem else "ready"

@@ -13,11 +13,11 @@ from typing import Final
 from tidegate.settings import Settings
 from tidegate.stack import prometheus
 from tidegate.stack.data_folder import Layout
-from tidegate.stack.gateway import configuration
+from tidegate.stack.gateway import configuration, haproxy
 from tidegate.stack.processes.process import Command, OnLine
 from tidegate.stack.processes.process_supervisor import Program
 from tidegate.stack.replicas.release import Release
-from tidegate.stack.supervisor.recent_output import last_words
+from tidegate.stack.supervisor.recent_output import recent_output
 
 # A Python program on a busy machine imports for some seconds; Prometheus replays its log.
 START_SECONDS: Final = 60.0
@@ -37,19 +37,19 @@ def url(host: str, port: int) -> str:
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
-def replica_name(settings: Settings, number: int) -> str:
-    """The name of replica `number`, which is its `service.node.name`."""
-    return f"{settings.service.name}-{number}"
+def replica_name(settings: Settings, index: int) -> str:
+    """The name of replica `index`, which is its `service.node.name`."""
+    return f"{settings.service.name}-{index}"
 
 
-def replica_port(settings: Settings, number: int) -> int:
-    """The port of replica `number`, counted from 1."""
-    return settings.replicas.first_port + number - 1
+def replica_port(settings: Settings, index: int) -> int:
+    """The port of replica `index`, counted from 1."""
+    return settings.replicas.first_port + index - 1
 
 
-def replica_address(settings: Settings, number: int) -> str:
-    """Where replica `number` is reached from this machine, counted from 1."""
-    return f"http://127.0.0.1:{replica_port(settings, number)}"
+def replica_address(settings: Settings, index: int) -> str:
+    """Where replica `index` is reached from this machine, counted from 1."""
+    return f"http://127.0.0.1:{replica_port(settings, index)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +61,11 @@ class Programs:
     env: Mapping[str, str]
     cwd: Path
 
-    def replica(self, number: int, release: Release | None = None) -> Program:
-        """Replica `number`, counted from 1, that serves this release (default: the settings' model)."""
+    def replica(self, index: int, release: Release | None = None) -> Program:
+        """Replica `index`, counted from 1, that serves this release (default: the settings' model)."""
         path = self.settings.model.path if release is None else release.path
-        name, port = replica_name(self.settings, number), replica_port(self.settings, number)
-        address = replica_address(self.settings, number)
+        name, port = replica_name(self.settings, index), replica_port(self.settings, index)
+        address = replica_address(self.settings, index)
         own = {"TIDEGATE_SERVICE__NODE_NAME": name, "TIDEGATE_MODEL__PATH": str(path)}
         if self.settings.slots.max is not None:
             own["TIDEGATE_SLOTS__FILE"] = str(self.layout.slots)
@@ -81,7 +81,7 @@ class Programs:
             address=address,
             start_seconds=self.settings.replicas.start_seconds,
             stop_seconds=self.settings.replicas.drain_seconds,
-            last_words=self._last_words(name),
+            recent_output=self._last_words(name),
         )
 
     def prometheus(self) -> Program:
@@ -100,10 +100,10 @@ class Programs:
         comes or goes.
         """
         config = self.gateway_config()
-        await configuration.check(config)
+        await haproxy.check(config)
         return Program(
             name="gateway",
-            command=self._command(configuration.argv(config)),
+            command=self._command(haproxy.argv(config)),
             output=self.layout.output("gateway"),
             ready_url=f"http://127.0.0.1:{self.settings.gateway.metrics_port}/metrics?scope=global",
             address=url(self.settings.stack.host, self.settings.gateway.port),
@@ -112,14 +112,14 @@ class Programs:
             stop_signal=signal.SIGUSR1,
             stop_seconds=self.settings.replicas.drain_seconds,
             on_line=on_line,
-            last_words=self._last_words("gateway"),
+            recent_output=self._last_words("gateway"),
         )
 
     def gateway_config(self, slots: int | None = None) -> Path:
         """Write the gateway's configuration, with so many slots in each replica (default: its own)."""
         addresses = [
-            f"127.0.0.1:{replica_port(self.settings, number)}"
-            for number in range(1, self.settings.replicas.max + 2)
+            f"127.0.0.1:{replica_port(self.settings, index)}"
+            for index in range(1, self.settings.replicas.max + 2)
         ]
         return configuration.write_config(self.settings, self.layout.gateway, addresses, slots)
 
@@ -175,11 +175,11 @@ class Programs:
             address=address,
             start_seconds=START_SECONDS,
             stop_seconds=stop_seconds,
-            last_words=self._last_words(name),
+            recent_output=self._last_words(name),
         )
 
     def _last_words(self, name: str) -> Callable[[], str]:
-        return partial(last_words, self.layout.output(name), self.layout.logs, name)
+        return partial(recent_output, self.layout.output(name), self.layout.logs, name)
 
     def _command(self, argv: list[str]) -> Command:
         return Command(tuple(argv), self.env, self.cwd)

@@ -13,9 +13,9 @@ from tidegate.stack.processes.process import tail
 
 AUTOSCALER: Final = "autoscaler"
 TAIL_BYTES: Final = 256 * 1024
-WORDS_SHOWN: Final = 5
+MAX_ERRORS: Final = 5
 # Where an error event says why: an exception's message, or the reason that the program gave.
-TELLING: Final = ("message", "reason")
+REASON_FIELDS: Final = ("message", "reason")
 
 
 def last_decisions(logs: Path, count: int) -> list[Entry]:
@@ -34,20 +34,20 @@ def last_decisions(logs: Path, count: int) -> list[Entry]:
     return found[-count:]
 
 
-def last_words(output: Path, logs: Path, node: str) -> str:
+def recent_output(output: Path, logs: Path, node: str) -> str:
     """What a program that ended said: the end of its raw output, and its last errors as events."""
     errors, raw = [], tail(output)
     for event in _last_events(logs, node):
         try:
             if event["log"]["level"] == "error":
                 told = {**event.get("tidegate", {}), **event.get("error", {})}
-                more = ", ".join(str(told[name]) for name in TELLING if name in told)
+                more = ", ".join(str(told[name]) for name in REASON_FIELDS if name in told)
                 if more and more in raw:
                     continue  # a reason that it printed as well
                 errors.append(f"{event['message']}: {more}" if more else str(event["message"]))
         except (KeyError, TypeError, AttributeError):
             continue
-    return "\n".join(filter(None, [raw, *errors[-WORDS_SHOWN:]]))
+    return "\n".join(filter(None, [raw, *errors[-MAX_ERRORS:]]))
 
 
 def _last_events(logs: Path, node: str) -> list[dict[str, Any]]:

@@ -10,19 +10,19 @@ from pydantic import BaseModel, ConfigDict
 from tidegate.autoscaler.live.override import ControlFile
 from tidegate.runtime.event_log import Entry
 from tidegate.settings import Settings
-from tidegate.stack.processes.process_supervisor import Keeper, State
+from tidegate.stack.processes.process_supervisor import ProcessSupervisor, State
 from tidegate.stack.rollout.rolling_replacement import RolloutStatus
 
 StackState = Literal["starting", "ready", "degraded", "stopping"]
 
 
-class Answer(BaseModel):
+class StatusModel(BaseModel):
     """A part of the status."""
 
     model_config = ConfigDict(frozen=True)
 
 
-class ProgramStatus(Answer):
+class ProgramStatus(StatusModel):
     """One program. Times are seconds since 1970; `problem` is empty or says what is wrong.
 
     `version` is that of a replica's model, as it says itself.
@@ -39,7 +39,7 @@ class ProgramStatus(Answer):
     version: str = ""
 
 
-class PauseStatus(Answer):
+class PauseStatus(StatusModel):
     """A pause in force: `until` in seconds since 1970; without bounds the number of replicas is held."""
 
     until: float
@@ -48,7 +48,7 @@ class PauseStatus(Answer):
     words: str
 
 
-class StackStatus(Answer):
+class StackStatus(StatusModel):
     """All of it. `running` counts ready and starting replicas; `rollout` is the last replacement.
 
     `problem` is empty or says what is wrong with the stack as a whole, such as a full disk. `slots` are
@@ -80,17 +80,17 @@ class StackStatus(Answer):
     problem: str = ""
 
 
-def program_status(keeper: Keeper, version: str = "") -> ProgramStatus:
-    """The status of what a keeper keeps."""
+def program_status(process: ProcessSupervisor, version: str = "") -> ProgramStatus:
+    """The status of what a process keeps."""
     return ProgramStatus(
-        id=keeper.program.name,
-        state=keeper.state,
-        pid=keeper.pid,
-        started_at=keeper.started_at,
-        ready_at=keeper.ready_at,
-        restarts=keeper.restarts,
-        address=keeper.program.address,
-        problem=keeper.problem,
+        id=process.program.name,
+        state=process.state,
+        pid=process.pid,
+        started_at=process.started_at,
+        ready_at=process.ready_at,
+        restarts=process.restarts,
+        address=process.program.address,
+        problem=process.problem,
         version=version,
     )
 
@@ -105,10 +105,10 @@ def pause_status(settings: Settings) -> PauseStatus | None:
     return PauseStatus(until=control.until, min=control.min, max=control.max, words=control.words)
 
 
-def judge(
+def stack_state(
     components: list[ProgramStatus],
     replicas: list[ProgramStatus],
-    least: int = 1,
+    min_replicas: int = 1,
     *,
     problem: str = "",
 ) -> StackState:
@@ -120,5 +120,5 @@ def judge(
     """
     whole = all(one.state == "ready" for one in components)
     failed = any(one.state == "failed" for one in replicas)
-    served = least == 0 or any(one.state == "ready" for one in replicas)
+    served = min_replicas == 0 or any(one.state == "ready" for one in replicas)
     return "ready" if whole and served and not failed and not problem else "degraded"

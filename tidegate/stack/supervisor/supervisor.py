@@ -21,18 +21,23 @@ from tidegate.settings import Settings
 from tidegate.stack import prometheus
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.disk import folder_problem
-from tidegate.stack.gateway.access_log import AccessLines
+from tidegate.stack.gateway.access_log import AccessLog
 from tidegate.stack.gateway.configuration import ADMIN_SOCKET
-from tidegate.stack.gateway.runtime_api import GatewayAdmin
+from tidegate.stack.gateway.runtime_api import RuntimeApi
 from tidegate.stack.processes.environment import absolute, environment
-from tidegate.stack.processes.process import bound_output
-from tidegate.stack.processes.process_supervisor import STARTING_POLL_SECONDS, Keeper, Program
+from tidegate.stack.processes.process import truncate_output
+from tidegate.stack.processes.process_supervisor import (
+    STARTING_POLL_SECONDS,
+    ProcessSupervisor,
+    Program,
+)
 from tidegate.stack.replicas.local_resizer import LocalResizer
 from tidegate.stack.replicas.release import Release
-from tidegate.stack.replicas.replica_slots import SlotsPool, slots_shown
-from tidegate.stack.replicas.replicas import ReplicaPool, gateway_load, gateway_sees
-from tidegate.stack.rollout.control_routes import Deployment, Versions
-from tidegate.stack.supervisor.external_elasticsearch import Watched
+from tidegate.stack.replicas.replica_pool import ReplicaPool, gateway_load, gateway_traffic_check
+from tidegate.stack.replicas.replica_slots import SlotsController, slots_from_metrics
+from tidegate.stack.replicas.served_versions import ServedVersions
+from tidegate.stack.rollout.rollout_controller import RolloutController
+from tidegate.stack.supervisor.external_elasticsearch import ElasticsearchMonitor
 from tidegate.stack.supervisor.programs import (
     START_SECONDS,
     Programs,
@@ -44,13 +49,13 @@ from tidegate.stack.supervisor.programs import (
 from tidegate.stack.supervisor.status import (
     StackState,
     StackStatus,
-    judge,
     pause_status,
     program_status,
+    stack_state,
 )
 
 NODE: Final = "stack"
-TIDY_SECONDS: Final = 5.0
+TRUNCATE_SECONDS: Final = 5.0
 
 
 class StartError(RuntimeError):
@@ -94,28 +99,28 @@ class Supervisor:
         self._layout = layout
         self._probe = probe
         self._state: StackState = "starting"
-        self._components: dict[str, Keeper] = {}
+        self._components: dict[str, ProcessSupervisor] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._access = AccessLines.of(settings, layout.output("gateway"))
-        self._elasticsearch: Watched | None = None
+        self._access = AccessLog.of(settings, layout.output("gateway"))
+        self._elasticsearch: ElasticsearchMonitor | None = None
         env = environment(settings, os.environ, layout.run / "settings.toml")
         self._programs = Programs(settings, layout, env, Path.cwd())
         self._pool = ReplicaPool(
-            make=lambda number, release: self._keeper(
-                self._programs.replica(number, release), self._replicas_changed
+            create=lambda index, release: self._supervise(
+                self._programs.replica(index, release), self._replicas_changed
             ),
             event_log=event_log,
             load=gateway_load(fetch, settings.gateway.metrics_port),
-            limit=settings.replicas.max,
+            max_replicas=settings.replicas.max,
             desired=settings.replicas.start,
             release=Release(path=settings.model.path),
         )
-        self._slots = self._slots_pool(fetch) if settings.slots.max is not None else None
-        self._versions = Versions(fetch)
-        self._deployment = Deployment(
+        self._slots = self._slots_controller(fetch) if settings.slots.max is not None else None
+        self._served_versions = ServedVersions(fetch)
+        self._rollouts = RolloutController(
             self._pool,
             event_log,
-            gateway_sees(fetch, settings.gateway.metrics_port),
+            gateway_traffic_check(fetch, settings.gateway.metrics_port),
             layout.data / "models",
             env,
             Path.cwd(),
@@ -126,7 +131,7 @@ class Supervisor:
 
         async def get_status(request: web.Request) -> web.Response:
             del request
-            await self._versions.learn(self._pool.slots)
+            await self._served_versions.refresh(self._pool.processes)
             return web.Response(
                 text=self.status().model_dump_json(), content_type="application/json"
             )
@@ -135,7 +140,7 @@ class Supervisor:
         resizer = LocalResizer(self._pool, bounds, self._slots)
         app = make_app(RateLimitedResizer(resizer, bounds.max, time.monotonic))
         app.router.add_get("/status", get_status)
-        self._deployment.add_routes(app)
+        self._rollouts.add_routes(app)
         return app
 
     async def start(self) -> None:
@@ -146,30 +151,34 @@ class Supervisor:
         """
         for output in self._layout.run.glob("*.log"):
             if output != self._layout.output("supervisor"):
-                bound_output(output, 0)  # what stands there after a failure shall be of this start
+                truncate_output(
+                    output, 0
+                )  # what stands there after a failure shall be of this start
         self.event_log.record("start", f"starts in {self._layout.data}", component=NODE)
         if self.settings.store.kind == "elasticsearch":
-            self._elasticsearch = Watched(self.settings.store.elasticsearch, self.event_log)
+            self._elasticsearch = ElasticsearchMonitor(
+                self.settings.store.elasticsearch, self.event_log
+            )
             self._background(self._elasticsearch.run())
-        self._background(self._tidy())
+        self._background(self._truncate_outputs())
         if self._slots:
-            self._slots.begin()
+            self._slots.write_initial()
         # Those that need nothing of each other start at the same time; the gateway wants replicas, the
         # autoscaler wants signals.
         await self._until_ready(
-            self._component(self._programs.prometheus()),
-            self._component(self._programs.collector()),
-            *self._watching(),
-            *self._pool.begin(),
+            self._start_component(self._programs.prometheus()),
+            self._start_component(self._programs.collector()),
+            *self._start_drift_watch(),
+            *self._pool.start(),
         )
         self._background(self._pool.run())
         gateway = await self._programs.gateway(self._access)
-        await self._until_ready(self._component(gateway, self._look_at_slots))
+        await self._until_ready(self._start_component(gateway, self._wake_slots_controller))
         await self._until_served()
         if self._slots:
             self._background(self._slots.run())
         if self.settings.autoscaler.enabled:
-            await self._until_ready(self._component(self._programs.autoscaler()))
+            await self._until_ready(self._start_component(self._programs.autoscaler()))
         self._state = "ready"
         text = f"everything is ready {time.time() - self.started_at:.1f} s on"
         self.event_log.record("ready", text, component=NODE)
@@ -184,8 +193,8 @@ class Supervisor:
         if self._state == "stopping":
             return
         if self._state == "starting":
-            for keeper in self._keepers():
-                keeper.hold()
+            for process in self._processes():
+                process.disable_restarts()
         self._state = "stopping"
         if self._components:
             self.event_log.record(
@@ -194,7 +203,7 @@ class Supervisor:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._deployment.stop()
+        await self._rollouts.stop()
         await asyncio.gather(self._stop("autoscaler"), self._stop("watch"))
         await self._stop("gateway")
         await self._pool.drain_all()
@@ -204,26 +213,26 @@ class Supervisor:
 
     def kill(self) -> None:
         """Kill every program now, for a person who does not want to wait."""
-        for keeper in self._keepers():
-            keeper.kill()
+        for process in self._processes():
+            process.kill()
 
-    def _keepers(self) -> list[Keeper]:
-        return [*self._components.values(), *self._pool.slots.values()]
+    def _processes(self) -> list[ProcessSupervisor]:
+        return [*self._components.values(), *self._pool.processes.values()]
 
     def status(self) -> StackStatus:
         """The stack now."""
-        components = [program_status(keeper) for keeper in self._components.values()]
+        components = [program_status(process) for process in self._components.values()]
         if self._elasticsearch:
             components.append(self._elasticsearch.status())
         replicas = [
-            program_status(keeper, self._versions.of(keeper))
-            for _, keeper in sorted(self._pool.slots.items())
+            program_status(process, self._served_versions.of(process))
+            for _, process in sorted(self._pool.processes.items())
         ]
         ready = sum(one.state == "ready" for one in replicas)
         settings = self.settings
         problem = folder_problem(self._layout.data)
         return StackStatus(
-            state=judge(components, replicas, settings.replicas.min, problem=problem)
+            state=stack_state(components, replicas, settings.replicas.min, problem=problem)
             if self._state == "ready"
             else self._state,
             pid=os.getpid(),
@@ -245,52 +254,54 @@ class Supervisor:
             own_slots=settings.slots.per_replica,
             replicas=replicas,
             recent=list(self.event_log.recent),
-            rollout=self._deployment.rollout.status if self._deployment.rollout else None,
+            rollout=self._rollouts.rollout.status if self._rollouts.rollout else None,
             pause=pause_status(settings),
             problem=problem,
         )
 
-    def _slots_pool(self, fetch: Fetch) -> SlotsPool:
+    def _slots_controller(self, fetch: Fetch) -> SlotsController:
         settings = self.settings
-        return SlotsPool(
-            own=settings.slots.per_replica,
+        return SlotsController(
+            initial=settings.slots.per_replica,
             file=SlotsFile(self._layout.slots, settings.slots.effective_max),
-            gateway=GatewayAdmin(self._layout.gateway / ADMIN_SOCKET),
-            configure=self._programs.gateway_config,
-            occupied=lambda: self._pool.slots,
-            shown=slots_shown(fetch, lambda number: replica_address(settings, number)),
+            gateway=RuntimeApi(self._layout.gateway / ADMIN_SOCKET),
+            write_config=self._programs.gateway_config,
+            replicas=lambda: self._pool.processes,
+            reported=slots_from_metrics(fetch, lambda index: replica_address(settings, index)),
             event_log=self.event_log,
         )
 
-    def _look_at_slots(self) -> None:
+    def _wake_slots_controller(self) -> None:
         if self._slots:
-            self._slots.look()
+            self._slots.wake()
 
     def _replicas_changed(self) -> None:
         self._write_targets()
-        self._look_at_slots()
+        self._wake_slots_controller()
 
-    def _keeper(self, program: Program, changed: Any = lambda: None) -> Keeper:
-        return Keeper(program, self.event_log, self._probe, changed)
+    def _supervise(self, program: Program, changed: Any = lambda: None) -> ProcessSupervisor:
+        return ProcessSupervisor(program, self.event_log, self._probe, changed)
 
-    def _component(self, program: Program, changed: Callable[[], None] = lambda: None) -> Keeper:
-        keeper = self._components[program.name] = self._keeper(program, changed)
-        keeper.begin()
-        return keeper
+    def _start_component(
+        self, program: Program, changed: Callable[[], None] = lambda: None
+    ) -> ProcessSupervisor:
+        process = self._components[program.name] = self._supervise(program, changed)
+        process.start()
+        return process
 
-    def _watching(self) -> list[Keeper]:
+    def _start_drift_watch(self) -> list[ProcessSupervisor]:
         wanted = self.settings.drift.watch
-        return [self._component(self._programs.watch())] if wanted else []
+        return [self._start_component(self._programs.watch())] if wanted else []
 
-    async def _until_ready(self, *keepers: Keeper) -> None:
-        for first in asyncio.as_completed([_named(keeper) for keeper in keepers]):
+    async def _until_ready(self, *processes: ProcessSupervisor) -> None:
+        for first in asyncio.as_completed([_named(process) for process in processes]):
             name, problem = await first
             if problem:
                 output = self._layout.output(name)
                 raise StartError(f"{name} did not become ready: {problem}\n(see {output})")
 
     async def _until_served(self) -> None:
-        """Wait until the gateway has seen a replica ready, with its own checks."""
+        """Wait until the gateway has found a replica ready, with its own checks."""
         ready_url = f"{url(self.settings.stack.host, self.settings.gateway.port)}/ready"
         problem = ""
         try:
@@ -304,21 +315,21 @@ class Supervisor:
             raise StartError(f"the gateway reaches no replica: {problem}") from None
 
     async def _stop(self, name: str) -> None:
-        if keeper := self._components.get(name):
-            await keeper.stop()
+        if process := self._components.get(name):
+            await process.stop()
 
     def _background(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(work))
 
     def _write_targets(self) -> None:
         targets = {
-            replica_name(self.settings, number): f"127.0.0.1:{replica_port(self.settings, number)}"
-            for number in self._pool.slots
+            replica_name(self.settings, index): f"127.0.0.1:{replica_port(self.settings, index)}"
+            for index in self._pool.processes
         }
         try:
             prometheus.write_targets(self._layout.prometheus, targets)
         except OSError as error:
-            # A full disk must not end a replica's keeper; the next change writes them anew.
+            # A full disk must not stop the supervision of a replica; the next change writes the file again.
             self.event_log.record(
                 "targets",
                 f"Prometheus' list of replicas is not written: {error}",
@@ -326,12 +337,12 @@ class Supervisor:
                 component=NODE,
             )
 
-    async def _tidy(self) -> None:
+    async def _truncate_outputs(self) -> None:
         while True:
-            await asyncio.sleep(TIDY_SECONDS)
+            await asyncio.sleep(TRUNCATE_SECONDS)
             for output in self._layout.run.glob("*.log"):
-                bound_output(output)
+                truncate_output(output)
 
 
-async def _named(keeper: Keeper) -> tuple[str, str]:
-    return keeper.program.name, await keeper.first_ready()
+async def _named(process: ProcessSupervisor) -> tuple[str, str]:
+    return process.program.name, await process.first_ready()

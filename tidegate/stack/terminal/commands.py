@@ -22,13 +22,13 @@ from tidegate.stack.checks.preflight import start_problems
 from tidegate.stack.data_folder import Layout, already_running
 from tidegate.stack.processes.environment import absolute, environment
 from tidegate.stack.processes.process import tail
-from tidegate.stack.supervisor.control_client import ControlError, ask_status
+from tidegate.stack.supervisor.control_client import ControlError, fetch_status
 from tidegate.stack.supervisor.programs import stop_seconds
 from tidegate.stack.supervisor.recent_output import last_decisions
-from tidegate.stack.terminal.headline_series import measure
+from tidegate.stack.terminal.headline_series import fetch_headline
 from tidegate.stack.terminal.run import run_stack
 from tidegate.stack.terminal.status_reporters import LiveStatusReporter, PlainStatusReporter
-from tidegate.stack.terminal.status_view import LOG_LINES, line, log_of, view
+from tidegate.stack.terminal.status_view import LOG_LINES, line, recent_log, view
 
 NOT_RUNNING: Final = 3
 BAD_ARGUMENT: Final = 2
@@ -79,21 +79,21 @@ def status(settings: Settings, *, as_json: bool) -> int:
     pid = layout.holder()
     if pid is None:
         text = f"no stack runs in {layout.data}: start one with `tidegate up`"
-        _say(console, text, {"state": "stopped"} if as_json else None)
+        _print(console, text, {"state": "stopped"} if as_json else None)
         return NOT_RUNNING
     try:
-        found = ask_status(layout.socket)
+        found = fetch_status(layout.socket)
     except ControlError as error:
         text = f"the supervisor (pid {pid}) runs, but {error}"
         answer = {"state": "silent", "pid": pid, "problem": str(error)}
-        _say(console, text, answer if as_json else None)
+        _print(console, text, answer if as_json else None)
         return 1
     if as_json:
         sys.stdout.write(found.model_dump_json() + "\n")
     else:
-        measures = asyncio.run(_measures(found.prometheus))
-        log = log_of(found, last_decisions(layout.logs, LOG_LINES))
-        console.print(view(found, measures, log, time.time()))
+        headline = asyncio.run(_fetch_headline(found.prometheus))
+        log = recent_log(found, last_decisions(layout.logs, LOG_LINES))
+        console.print(view(found, headline, log, time.time()))
     return 0 if found.state == "ready" else 1
 
 
@@ -108,17 +108,17 @@ def down(settings: Settings) -> int:
     layout = Layout(settings.stack.data_dir)
     pid = layout.holder()
     if not pid:
-        _say(console, f"no stack runs in {layout.data}")
+        _print(console, f"no stack runs in {layout.data}")
         return 0
-    _say(console, "stopping: requests are answered, events delivered")
+    _print(console, "stopping: requests are answered, events delivered")
     _signal(pid, signal.SIGTERM)
-    if _gone(layout, pid, stop_seconds(settings) + GRACE_SECONDS):
-        _say(console, "stopped")
+    if _wait_until_stopped(layout, pid, stop_seconds(settings) + GRACE_SECONDS):
+        _print(console, "stopped")
         return 0
     # Its children die with it.
     _signal(pid, signal.SIGKILL)
-    _gone(layout, pid, GRACE_SECONDS)
-    _say(console, f"killed: the supervisor (pid {pid}) had not ended in time")
+    _wait_until_stopped(layout, pid, GRACE_SECONDS)
+    _print(console, f"killed: the supervisor (pid {pid}) had not ended in time")
     return 1
 
 
@@ -136,30 +136,30 @@ def _detached(settings: Settings, layout: Layout, console: Console, errors: Cons
         output = layout.output("supervisor")
         output.write_bytes(b"")
         with output.open("ab") as file:  # appended, as it may be cut while it is open
-            listen, tell = os.pipe()
+            read_end, write_end = os.pipe()
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "tidegate.stack.terminal.detached", str(tell)],
+                [sys.executable, "-P", "-m", "tidegate.stack.terminal.detached", str(write_end)],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
                 env=environment(settings, os.environ, layout.run / "settings.toml"),
-                pass_fds=(tell,),
+                pass_fds=(write_end,),
                 start_new_session=True,
             )
-            os.close(tell)
+            os.close(write_end)
     except OSError as error:
         errors.print(
             f"the stack cannot start: {os_error_message(error)}", soft_wrap=True, highlight=False
         )
         return 1
     try:
-        with os.fdopen(listen, encoding="utf-8") as pipe:
+        with os.fdopen(read_end, encoding="utf-8") as pipe:
             for text in pipe:
                 message = json.loads(text)
                 if "entry" in message:
                     console.print(line(Entry(**message["entry"])), soft_wrap=True)
                 elif "ready" in message:
-                    _say(console, message["ready"])
+                    _print(console, message["ready"])
                     return 0
                 else:
                     errors.print(message["failed"], soft_wrap=True, highlight=False, markup=False)
@@ -174,9 +174,9 @@ def _detached(settings: Settings, layout: Layout, console: Console, errors: Cons
     return 1
 
 
-async def _measures(prometheus: str) -> dict[str, float]:
+async def _fetch_headline(prometheus: str) -> dict[str, float]:
     async with probe_session() as (_, fetch):
-        return await measure(fetch, prometheus)
+        return await fetch_headline(fetch, prometheus)
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
@@ -186,7 +186,7 @@ def _signal(pid: int, number: signal.Signals) -> None:
         return
 
 
-def _gone(layout: Layout, pid: int, seconds: float) -> bool:
+def _wait_until_stopped(layout: Layout, pid: int, seconds: float) -> bool:
     """Whether the supervisor has let go of the folder, within so many seconds."""
     deadline = time.monotonic() + seconds
     while layout.holder() == pid:
@@ -196,7 +196,7 @@ def _gone(layout: Layout, pid: int, seconds: float) -> bool:
     return True
 
 
-def _say(console: Console, text: str, as_json: dict[str, object] | None = None) -> None:
+def _print(console: Console, text: str, as_json: dict[str, object] | None = None) -> None:
     if as_json is None:
         console.print(text, soft_wrap=True, highlight=False)
     else:

@@ -13,7 +13,7 @@ from tidegate.settings import Settings
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.processes.environment import absolute
 from tidegate.stack.replicas.release import Release, ReleaseRefusedError
-from tidegate.stack.supervisor.control_client import ControlError, ask_deploy, ask_status
+from tidegate.stack.supervisor.control_client import ControlError, fetch_status, request_deploy
 from tidegate.stack.supervisor.status import StackStatus
 from tidegate.stack.terminal.status_view import line
 
@@ -33,21 +33,21 @@ def deploy(settings: Settings, artefact: Path) -> int:
     console, errors = Console(), Console(stderr=True)
     layout = Layout(absolute(settings, Path.cwd()).stack.data_dir)
     if layout.holder() is None:
-        _say(errors, f"no stack runs in {layout.data}: start one with `tidegate up`")
+        _print(errors, f"no stack runs in {layout.data}: start one with `tidegate up`")
         return NOT_RUNNING
     since = time.time()
     try:
-        release = ask_deploy(layout.socket, artefact.absolute())
-        found = _follow(lambda: ask_status(layout.socket), console, since)
+        release = request_deploy(layout.socket, artefact.absolute())
+        found = _follow(lambda: fetch_status(layout.socket), console, since)
     except ReleaseRefusedError as error:
-        _say(errors, f"refused, and nothing was changed: {error}")
+        _print(errors, f"refused, and nothing was changed: {error}")
         return REFUSED
     except ControlError as error:
-        _say(errors, str(error))
+        _print(errors, str(error))
         return GIVEN_UP
     if found.rollout is None or found.rollout.state != "done":
         return GIVEN_UP
-    _say(console, _next_start(release, artefact))
+    _print(console, _next_start(release, artefact))
     return 0
 
 
@@ -66,10 +66,10 @@ def _follow(ask: Callable[[], StackStatus], console: Console, since: float) -> S
 
 def _next_start(release: Release, artefact: Path) -> str:
     return (
-        f"this stack serves {release.words}, from its own copy in {release.path}; for the next "
+        f"this stack serves {release.label}, from its own copy in {release.path}; for the next "
         f"`tidegate up` set model.path to {artefact}"
     )
 
 
-def _say(console: Console, text: str) -> None:
+def _print(console: Console, text: str) -> None:
     console.print(text, soft_wrap=True, highlight=False, markup=False)

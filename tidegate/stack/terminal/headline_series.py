@@ -13,17 +13,17 @@ from tidegate.runtime.http_probe import Fetch
 ARRIVALS: Final = "service:arrival_rate:15s"
 LATENCY: Final = "service:latency_seconds_p95:15s"
 QUEUE: Final = "service:queue:now"
-ANSWER_SECONDS: Final = 1.0
+TIMEOUT_SECONDS: Final = 1.0
 
 
-async def measure(fetch: Fetch, prometheus: str) -> dict[str, float]:
+async def fetch_headline(fetch: Fetch, prometheus: str) -> dict[str, float]:
     """The series that have a value now, by name; nothing if Prometheus does not answer."""
     query = urlencode({"query": f'{{__name__=~"{ARRIVALS}|{LATENCY}|{QUEUE}"}}'})
-    text = await fetch(f"{prometheus}/api/v1/query?{query}", ANSWER_SECONDS)
-    return read_measures(text or "")
+    text = await fetch(f"{prometheus}/api/v1/query?{query}", TIMEOUT_SECONDS)
+    return parse_headline(text or "")
 
 
-def read_measures(text: str) -> dict[str, float]:
+def parse_headline(text: str) -> dict[str, float]:
     """The values in Prometheus' answer to an instant query. NaN (nothing arrived) is no value."""
     try:
         found = {
@@ -35,12 +35,12 @@ def read_measures(text: str) -> dict[str, float]:
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
-def measures_words(measures: Mapping[str, float], objective_seconds: float) -> str:
-    """The measures as a line for a person."""
-    if not measures:
+def headline_text(headline: Mapping[str, float], objective_seconds: float) -> str:
+    """The headline as a line for a person."""
+    if not headline:
         return "no measurements yet"
-    parts = [f"{measures.get(ARRIVALS, 0.0):.1f} requests/s"]
-    if (latency := measures.get(LATENCY)) is not None:
+    parts = [f"{headline.get(ARRIVALS, 0.0):.1f} requests/s"]
+    if (latency := headline.get(LATENCY)) is not None:
         parts.append(f"p95 {latency * 1e3:.0f} ms (objective {objective_seconds * 1e3:.0f} ms)")
-    parts.append(f"{measures.get(QUEUE, 0.0):.0f} queued")
+    parts.append(f"{headline.get(QUEUE, 0.0):.0f} queued")
     return "   ".join(parts)

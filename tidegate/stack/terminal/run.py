@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from tidegate.os_errors import naming_path, os_error_message
 from tidegate.settings import Settings
 from tidegate.stack.data_folder import StackRunningError
-from tidegate.stack.gateway.configuration import GatewayError
+from tidegate.stack.gateway.haproxy import GatewayError
 from tidegate.stack.supervisor.supervisor import StartError, Supervisor, running_stack
 from tidegate.stack.terminal.status_reporters import StatusReporter
 

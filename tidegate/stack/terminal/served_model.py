@@ -14,7 +14,7 @@ from tidegate.service.model.artefact import REFERENCE, Artefact, ArtefactError
 from tidegate.settings import Settings
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.processes.environment import absolute
-from tidegate.stack.supervisor.control_client import ControlError, ask_status
+from tidegate.stack.supervisor.control_client import ControlError, fetch_status
 from tidegate.stack.supervisor.status import StackStatus
 
 
@@ -72,7 +72,7 @@ def _running(settings: Settings) -> tuple[StackStatus | None, str]:
     if layout.holder() is None:
         return None, ""
     try:
-        return ask_status(layout.socket), ""
+        return fetch_status(layout.socket), ""
     except ControlError as error:
         return None, f"; the running stack does not say what it serves ({error})"
 

@@ -21,8 +21,8 @@ from tidegate.stack.data_folder import Layout
 from tidegate.stack.supervisor.recent_output import last_decisions
 from tidegate.stack.supervisor.status import StackStatus
 from tidegate.stack.supervisor.supervisor import Supervisor
-from tidegate.stack.terminal.headline_series import measure
-from tidegate.stack.terminal.status_view import LOG_LINES, line, log_of, view
+from tidegate.stack.terminal.headline_series import fetch_headline
+from tidegate.stack.terminal.status_view import LOG_LINES, line, recent_log, view
 
 REFRESH_SECONDS: Final = 1.0
 
@@ -58,7 +58,7 @@ def _print(console: Console, text: str | Text, **options: Any) -> None:
         write_or_discard(console.file, captured.get())
 
 
-def places(status: StackStatus) -> str:
+def addresses(status: StackStatus) -> str:
     """The addresses of the service and of Prometheus."""
     return (
         f"the service answers at {status.gateway} (try {status.gateway}/docs), "
@@ -78,7 +78,7 @@ class PlainStatusReporter:
 
     def ready(self, status: StackStatus) -> None:
         """Print the addresses."""
-        _print(self.console, places(status), highlight=False)
+        _print(self.console, addresses(status), highlight=False)
 
     def failed(self, text: str) -> None:
         """Print the reason."""
@@ -102,7 +102,7 @@ class LiveStatusReporter:
 
     def ready(self, status: StackStatus) -> None:
         """Print the addresses above the view."""
-        _print(self.console, f"{places(status)}; Ctrl-C stops everything", highlight=False)
+        _print(self.console, f"{addresses(status)}; Ctrl-C stops everything", highlight=False)
 
     def failed(self, text: str) -> None:
         """Print the reason."""
@@ -125,9 +125,9 @@ class LiveStatusReporter:
         async with probe_session() as (_, fetch):
             while True:
                 status = supervisor.status()
-                measures = await measure(fetch, status.prometheus)
-                log = log_of(status, last_decisions(logs, LOG_LINES))
-                picture = view(status, measures, log, time.time())
+                headline = await fetch_headline(fetch, status.prometheus)
+                log = recent_log(status, last_decisions(logs, LOG_LINES))
+                picture = view(status, headline, log, time.time())
                 # In a thread, as a terminal that Ctrl-S has stopped must not stop the supervisor.
                 with suppress(OSError):
                     await asyncio.to_thread(live.update, picture, refresh=True)
@@ -148,7 +148,7 @@ class PipeStatusReporter:
 
     def ready(self, status: StackStatus) -> None:
         """Send the addresses and close the pipe."""
-        self._send(ready=places(status))
+        self._send(ready=addresses(status))
         self.close()
 
     def failed(self, text: str) -> None:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from tidegate.runtime.event_log import Entry
 from tidegate.stack.supervisor.status import StackStatus
-from tidegate.stack.terminal.headline_series import measures_words
+from tidegate.stack.terminal.headline_series import headline_text
 
 STYLES: Final = {
     "ready": "green",
@@ -40,11 +40,11 @@ def duration(seconds: float) -> str:
 
 
 def view(
-    status: StackStatus, measures: Mapping[str, float], log: Sequence[Entry], now: float
+    status: StackStatus, headline: Mapping[str, float], log: Sequence[Entry], now: float
 ) -> RenderableType:
     """The whole stack: a header, the programs, what happened last. `now` is seconds since 1970."""
     parts: list[RenderableType] = [
-        _header(status, measures),
+        _header(status, headline),
         _programs(status, now),
         *_problems(status),
         _log(log),
@@ -54,7 +54,7 @@ def view(
     return Group(*[each for part in parts for each in (part, Text())][:-1])
 
 
-def log_of(status: StackStatus, decisions: Sequence[Entry]) -> list[Entry]:
+def recent_log(status: StackStatus, decisions: Sequence[Entry]) -> list[Entry]:
     """What happened last, in the stack and in the autoscaler's mind, oldest first."""
     return sorted([*status.recent, *decisions], key=lambda entry: entry.at)[-LOG_LINES:]
 
@@ -67,14 +67,14 @@ def line(entry: Entry) -> Text:
     return text
 
 
-def _header(status: StackStatus, measures: Mapping[str, float]) -> Text:
+def _header(status: StackStatus, headline: Mapping[str, float]) -> Text:
     text = Text("tidegate  ", style="bold")
     text.append(f"{status.state}", style=STYLES.get(status.state, ""))
     text.append(f"   {status.gateway}   store: {status.store}")
     if status.simulated_device:
         text.append("   device: simulated", style="yellow")
     text.append(
-        f"\n{measures_words(measures, status.objective_seconds)}   "
+        f"\n{headline_text(headline, status.objective_seconds)}   "
         f"{status.ready} of {status.desired} replicas ready (between {status.min} and {status.max})"
     )
     if status.slots != status.own_slots:

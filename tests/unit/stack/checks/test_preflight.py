@@ -60,7 +60,7 @@ async def test_a_full_disk_is_the_first_thing_that_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert folder_problem(tmp_path / "data") == ""
-    monkeypatch.setattr(disk, "LEAST_BYTES", 2**62)
+    monkeypatch.setattr(disk, "MIN_FREE_BYTES", 2**62)
     problem = folder_problem(tmp_path / "data")
     assert problem.startswith(f"the disk of {tmp_path}/data is full (")
     found = await start_problems(load(stack={"data_dir": tmp_path / "data"}))

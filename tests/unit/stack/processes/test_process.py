@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from support.small_disk import fill
-from tidegate.stack.processes.process import Child, Command, bound_output, exit_words, tail
+from tidegate.stack.processes.process import Child, Command, describe_exit, tail, truncate_output
 
 Python = Callable[..., Command]
 Eventually = Callable[..., Coroutine[None, None, None]]
@@ -103,6 +103,7 @@ def test_children_die_with_a_killed_parent(
     parent = """
 import asyncio, os, sys
 from pathlib import Path
+from support.small_disk import fill
 from tidegate.stack.processes.process import Child, Command
 async def main():
     argv = (sys.executable, "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)")
@@ -137,27 +138,27 @@ async def test_a_program_that_is_not_there_cannot_be_started(tmp_path: Path) -> 
     ],
 )
 def test_an_exit_is_told_in_words(code: int, words: str) -> None:
-    assert exit_words(code) == words
+    assert describe_exit(code) == words
 
 
 def test_output_past_the_limit_is_set_aside_while_the_program_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "out.log"
     with path.open("ab", buffering=0) as file:
         file.write(b"x" * 101)
-        bound_output(path, 100)
+        truncate_output(path, 100)
         file.write(b"after")
     assert path.read_bytes() == b"after"
     assert (tmp_path / "out.log.1").read_bytes() == b"x" * 101
-    bound_output(path, 100)
+    truncate_output(path, 100)
     assert path.read_bytes() == b"after"
-    bound_output(tmp_path / "none.log", 100)
+    truncate_output(tmp_path / "none.log", 100)
 
 
 def test_output_past_its_bound_is_emptied_also_where_no_copy_has_room(small_disk: Path) -> None:
     path = small_disk / "out.log"
     path.write_bytes(b"x" * 101)
     fill(small_disk)
-    bound_output(path, 100)
+    truncate_output(path, 100)
     assert path.read_bytes() == b""
 
 

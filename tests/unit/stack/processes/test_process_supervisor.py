@@ -1,4 +1,4 @@
-"""A keeper and a real program: ready, dead, silent, stopped."""
+"""A process and a real program: ready, dead, silent, stopped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.ports import free_port
 from tidegate.runtime.backoff import Backoff
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Probe
-from tidegate.stack.processes.process_supervisor import Keeper, Program, State
+from tidegate.stack.processes.process_supervisor import ProcessSupervisor, Program, State
 
 Server = Callable[..., Program]
 Eventually = Callable[..., Awaitable[None]]
@@ -25,20 +25,20 @@ MUTE = "import time; time.sleep(60)"
 
 
 @pytest.fixture
-def looked_at_often(monkeypatch: pytest.MonkeyPatch) -> None:
+def frequent_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes several looks, a second apart, to find a program silent."""
     monkeypatch.setattr("tidegate.stack.processes.process_supervisor.READY_POLL_SECONDS", 0.02)
 
 
 @asynccontextmanager
-async def kept(keeper: Keeper) -> AsyncIterator[Keeper]:
-    keeper.begin()
+async def supervised(process: ProcessSupervisor) -> AsyncIterator[ProcessSupervisor]:
+    process.start()
     try:
-        yield keeper
+        yield process
     finally:
-        await keeper.stop()
-        assert keeper.state == "gone"
-        assert keeper.pid is None
+        await process.stop()
+        assert process.state == "gone"
+        assert process.pid is None
 
 
 def actions(event_log: EventLog) -> list[str]:
@@ -49,18 +49,20 @@ async def test_it_becomes_ready_and_ends_when_it_is_stopped(
     server: Server, event_log: EventLog, probe: Probe, alive: Callable[[int], bool]
 ) -> None:
     seen: list[State] = []
-    keeper = Keeper(server("web", free_port()), event_log, probe, lambda: seen.append(keeper.state))
-    async with kept(keeper):
-        assert await keeper.first_ready() == ""
-        assert keeper.pid
-        assert alive(keeper.pid)
-        assert keeper.ready_at
-        assert keeper.ready_at >= keeper.started_at
-        pid = keeper.pid
+    process = ProcessSupervisor(
+        server("web", free_port()), event_log, probe, lambda: seen.append(process.state)
+    )
+    async with supervised(process):
+        assert await process.first_ready() == ""
+        assert process.pid
+        assert alive(process.pid)
+        assert process.ready_at
+        assert process.ready_at >= process.started_at
+        pid = process.pid
     assert not alive(pid)
     assert seen == ["starting", "ready", "draining", "gone"]
     assert actions(event_log) == ["start", "ready"]
-    await keeper.stop()  # again: nothing happens
+    await process.stop()  # again: nothing happens
 
 
 async def test_a_killed_program_is_back_at_once_and_its_end_is_told(
@@ -68,20 +70,22 @@ async def test_a_killed_program_is_back_at_once_and_its_end_is_told(
 ) -> None:
     delays: list[float] = []
 
-    async def pause(seconds: float) -> None:
+    async def sleep(seconds: float) -> None:
         delays.append(seconds)
 
-    async with kept(Keeper(server("web", free_port()), event_log, probe, pause=pause)) as keeper:
-        await keeper.first_ready()
-        before = keeper.pid
+    async with supervised(
+        ProcessSupervisor(server("web", free_port()), event_log, probe, sleep=sleep)
+    ) as process:
+        await process.first_ready()
+        before = process.pid
         assert before
         os.kill(before, signal.SIGKILL)
-        await eventually(lambda: keeper.state == "ready" and keeper.pid not in {None, before})
-        assert keeper.restarts == 1
+        await eventually(lambda: process.state == "ready" and process.pid not in {None, before})
+        assert process.restarts == 1
         assert delays == [0.0]
     exited = next(entry for entry in event_log.recent if entry.action == "exit")
     assert exited.level == "warn"
-    assert exited.message == "was killed by SIGKILL; starting it again"
+    assert exited.message == "was killed by SIGKILL; restarting it"
 
 
 async def test_a_crash_loop_backs_off(
@@ -89,37 +93,37 @@ async def test_a_crash_loop_backs_off(
 ) -> None:
     delays: list[float] = []
 
-    async def pause(seconds: float) -> None:
+    async def sleep(seconds: float) -> None:
         delays.append(seconds)
         if len(delays) == 5:
             await asyncio.Event().wait()
 
-    keeper = Keeper(
+    process = ProcessSupervisor(
         server("crash", free_port(), code=FAILING),
         event_log,
         probe,
         backoff=Backoff(random=lambda: 0.0),
-        pause=pause,
+        sleep=sleep,
     )
-    async with kept(keeper):
+    async with supervised(process):
         await eventually(lambda: len(delays) == 5)
         assert delays == [0.5, 0.5, 1.0, 2.0, 4.0]  # never ready, it is not started again at once
-        assert (keeper.state, keeper.restarts) == ("failed", 4)
-        assert keeper.problem == "ended with exit code 2; next start in 4.0 s"
+        assert (process.state, process.restarts) == ("failed", 4)
+        assert process.problem == "ended with exit code 2; next start in 4.0 s"
 
 
 async def test_one_that_is_held_is_not_started_again(
     server: Server, event_log: EventLog, probe: Probe
 ) -> None:
-    keeper = Keeper(server("crash", free_port(), code=FAILING), event_log, probe)
+    process = ProcessSupervisor(server("crash", free_port(), code=FAILING), event_log, probe)
 
-    async def pause(seconds: float) -> None:
+    async def sleep(seconds: float) -> None:
         del seconds
-        keeper.hold()
+        process.disable_restarts()
 
-    keeper.pause = pause
-    async with kept(keeper):
-        assert (await keeper.first_ready()).startswith("ended with exit code 2")
+    process.sleep = sleep
+    async with supervised(process):
+        assert (await process.first_ready()).startswith("ended with exit code 2")
     assert [entry.action for entry in event_log.recent].count("start") == 1
 
 
@@ -130,19 +134,21 @@ async def test_a_program_that_ran_for_a_while_is_back_at_once_again(
     delays: list[float] = []
     deaths = 0
 
-    async def pause(seconds: float) -> None:
+    async def sleep(seconds: float) -> None:
         delays.append(seconds)
 
-    keeper = Keeper(server("web", free_port()), event_log, probe, clock=lambda: now[0], pause=pause)
-    async with kept(keeper):
+    process = ProcessSupervisor(
+        server("web", free_port()), event_log, probe, clock=lambda: now[0], sleep=sleep
+    )
+    async with supervised(process):
         for minutes in (0, 0, 1):
-            await eventually(lambda: keeper.state == "ready")
+            await eventually(lambda: process.state == "ready")
             now[0] += 60 * minutes
-            died = keeper.pid
+            died = process.pid
             assert died
             os.kill(died, signal.SIGKILL)
             deaths += 1
-            await eventually(lambda: keeper.restarts == deaths)  # noqa: B023  awaited here
+            await eventually(lambda: process.restarts == deaths)  # noqa: B023  awaited here
     assert delays[0] == 0
     assert delays[1] > 0
     assert delays[2] == 0
@@ -151,8 +157,10 @@ async def test_a_program_that_ran_for_a_while_is_back_at_once_again(
 async def test_one_that_ends_by_itself_before_it_is_ready_says_what_is_wrong(
     server: Server, event_log: EventLog, probe: Probe
 ) -> None:
-    async with kept(Keeper(server("bad", free_port(), code=FAILING), event_log, probe)) as keeper:
-        assert await keeper.first_ready() == "ended with exit code 2\nwhat is wrong"
+    async with supervised(
+        ProcessSupervisor(server("bad", free_port(), code=FAILING), event_log, probe)
+    ) as process:
+        assert await process.first_ready() == "ended with exit code 2\nwhat is wrong"
 
 
 async def test_one_that_is_killed_before_it_is_ready_gets_its_next_try(
@@ -164,9 +172,11 @@ if not pathlib.Path("tried").exists():
     pathlib.Path("tried").touch()
     os.kill(os.getpid(), 9)
 """
-    async with kept(Keeper(server("web", free_port(), before=before), event_log, probe)) as keeper:
-        assert await keeper.first_ready() == ""
-        assert keeper.restarts == 1
+    async with supervised(
+        ProcessSupervisor(server("web", free_port(), before=before), event_log, probe)
+    ) as process:
+        assert await process.first_ready() == ""
+        assert process.restarts == 1
     assert (tmp_path / "tried").exists()
 
 
@@ -176,30 +186,34 @@ async def test_one_that_does_not_become_ready_in_time_is_replaced(
     program = server("mute", free_port(), code=MUTE, start_seconds=20)
     # At the first look after its start 21 s have passed, and from then on time stands still.
     times = chain([0.0], repeat(21.0))
-    async with kept(Keeper(program, event_log, probe, clock=lambda: next(times))) as keeper:
-        problem = await keeper.first_ready()
+    async with supervised(
+        ProcessSupervisor(program, event_log, probe, clock=lambda: next(times))
+    ) as process:
+        problem = await process.first_ready()
         assert problem.startswith("not ready within 21 s: ")
-        await eventually(lambda: keeper.restarts > 0)
+        await eventually(lambda: process.restarts > 0)
         assert any("replaced" in entry.message for entry in event_log.recent)
 
 
-@pytest.mark.usefixtures("looked_at_often")
+@pytest.mark.usefixtures("frequent_probes")
 async def test_one_that_no_longer_answers_fails_and_recovers(
     server: Server, event_log: EventLog, probe: Probe, tmp_path: Path, eventually: Eventually
 ) -> None:
-    async with kept(Keeper(server("web", free_port()), event_log, probe)) as keeper:
-        await keeper.first_ready()
-        pid = keeper.pid
+    async with supervised(
+        ProcessSupervisor(server("web", free_port()), event_log, probe)
+    ) as process:
+        await process.first_ready()
+        pid = process.pid
         (tmp_path / "unready").touch()
-        await eventually(lambda: keeper.state == "failed")
-        assert "answers 503" in keeper.problem
+        await eventually(lambda: process.state == "failed")
+        assert "answers 503" in process.problem
         (tmp_path / "unready").unlink()
-        await eventually(lambda: keeper.state == "ready")
-        assert (keeper.pid, keeper.restarts, keeper.problem) == (pid, 0, "")
+        await eventually(lambda: process.state == "ready")
+        assert (process.pid, process.restarts, process.problem) == (pid, 0, "")
     assert actions(event_log) == ["start", "ready", "silent", "ready"]
 
 
-@pytest.mark.usefixtures("looked_at_often")
+@pytest.mark.usefixtures("frequent_probes")
 async def test_one_that_stays_silent_is_replaced(
     server: Server,
     event_log: EventLog,
@@ -210,24 +224,26 @@ async def test_one_that_stays_silent_is_replaced(
     program = server("web", free_port(), start_seconds=20)
     unready = program.command.cwd / "unready"
     now = [0.0]
-    async with kept(Keeper(program, event_log, probe, clock=lambda: now[0])) as keeper:
-        assert await keeper.first_ready() == ""
-        pid = keeper.pid
+    async with supervised(
+        ProcessSupervisor(program, event_log, probe, clock=lambda: now[0])
+    ) as process:
+        assert await process.first_ready() == ""
+        pid = process.pid
         assert pid
         unready.touch()
-        await eventually(lambda: keeper.state == "failed")
+        await eventually(lambda: process.state == "failed")
         now[0] = 20.1
         await eventually(lambda: not alive(pid))
         unready.unlink()
-        await eventually(lambda: keeper.state == "ready" and keeper.pid != pid)
+        await eventually(lambda: process.state == "ready" and process.pid != pid)
 
 
 async def test_one_that_drains_too_long_is_killed_and_that_is_told(
     server: Server, event_log: EventLog, probe: Probe
 ) -> None:
     program = server("slow", free_port(), linger=60, stop_seconds=0.1)
-    async with kept(Keeper(program, event_log, probe)) as keeper:
-        await keeper.first_ready()
+    async with supervised(ProcessSupervisor(program, event_log, probe)) as process:
+        await process.first_ready()
     assert actions(event_log)[-1] == "kill"
 
 
@@ -236,9 +252,9 @@ async def test_a_program_that_is_not_there_fails_with_its_name(
 ) -> None:
     program = server("none", free_port())
     object.__setattr__(program.command, "argv", ("/no/such/program",))
-    async with kept(Keeper(program, event_log, probe)) as keeper:
-        assert "/no/such/program" in await keeper.first_ready()
-        await eventually(lambda: keeper.state == "failed")
+    async with supervised(ProcessSupervisor(program, event_log, probe)) as process:
+        assert "/no/such/program" in await process.first_ready()
+        await eventually(lambda: process.state == "failed")
 
 
 async def test_one_that_is_stopped_while_it_waits_for_its_next_start_is_gone(
@@ -246,42 +262,48 @@ async def test_one_that_is_stopped_while_it_waits_for_its_next_start_is_gone(
 ) -> None:
     waits = asyncio.Event()
 
-    async def pause(seconds: float) -> None:
+    async def sleep(seconds: float) -> None:
         del seconds
         waits.set()
         await asyncio.Event().wait()
 
-    keeper = Keeper(server("bad", free_port(), code=FAILING), event_log, probe, pause=pause)
-    async with kept(keeper):
+    process = ProcessSupervisor(
+        server("bad", free_port(), code=FAILING), event_log, probe, sleep=sleep
+    )
+    async with supervised(process):
         await waits.wait()
 
 
 async def test_a_person_in_a_hurry_kills_it_while_it_drains(
     server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
 ) -> None:
-    keeper = Keeper(server("slow", free_port(), linger=60, stop_seconds=60), event_log, probe)
-    async with kept(keeper):
-        await keeper.first_ready()
-        stopping = asyncio.create_task(keeper.stop())
-        await eventually(lambda: keeper.state == "draining")
-        keeper.kill()
+    process = ProcessSupervisor(
+        server("slow", free_port(), linger=60, stop_seconds=60), event_log, probe
+    )
+    async with supervised(process):
+        await process.first_ready()
+        stopping = asyncio.create_task(process.stop())
+        await eventually(lambda: process.state == "draining")
+        process.kill()
         await asyncio.wait_for(stopping, 10)
 
 
 async def test_asking_before_the_begin_is_an_error(
     server: Server, event_log: EventLog, probe: Probe
 ) -> None:
-    with pytest.raises(RuntimeError, match="begin"):
-        await Keeper(server("web", free_port()), event_log, probe).first_ready()
+    with pytest.raises(RuntimeError, match="start"):
+        await ProcessSupervisor(server("web", free_port()), event_log, probe).first_ready()
 
 
-async def test_a_fault_of_the_keeper_itself_does_not_stay_unseen(
+async def test_an_unexpected_error_in_the_supervision_is_logged(
     server: Server, event_log: EventLog
 ) -> None:
     async def broken(url: str) -> str:
         raise ValueError(url)
 
-    async with kept(Keeper(server("web", free_port()), event_log, broken)) as keeper:
-        assert "no longer kept running: ValueError" in await keeper.first_ready()
-        assert keeper.state == "failed"
+    async with supervised(
+        ProcessSupervisor(server("web", free_port()), event_log, broken)
+    ) as process:
+        assert "no longer supervised: ValueError" in await process.first_ready()
+        assert process.state == "failed"
         assert event_log.recent[-1].level == "error"

@@ -17,19 +17,23 @@ from tidegate.resizer.contract import ResizeRefusedError
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.slots_file import SlotsFile
 from tidegate.settings import Replicas, load
-from tidegate.stack.gateway.runtime_api import AdminError, GatewayAwayError, read_limits
-from tidegate.stack.processes.process_supervisor import Keeper
+from tidegate.stack.gateway.runtime_api import (
+    GatewayUnavailableError,
+    RuntimeApiError,
+    parse_limits,
+)
+from tidegate.stack.processes.process_supervisor import ProcessSupervisor
 from tidegate.stack.replicas.local_resizer import LocalResizer
 from tidegate.stack.replicas.release import Release
-from tidegate.stack.replicas.replica_slots import SlotsPool, slots_shown
-from tidegate.stack.replicas.replicas import ReplicaPool
+from tidegate.stack.replicas.replica_pool import ReplicaPool
+from tidegate.stack.replicas.replica_slots import SlotsController, slots_from_metrics
 
 Eventually = Callable[..., Coroutine[None, None, None]]
 
 
 @dataclass
 class World:
-    """A gateway and replicas that are numbers, and the order in which they were changed.
+    """A gateway and replicas that are indexes, and the order in which they were changed.
 
     A replica that is `slow` does not follow its file yet.
     """
@@ -52,35 +56,35 @@ class World:
     async def limits(self) -> dict[int, int]:
         await asyncio.sleep(0)
         if self.away:
-            raise GatewayAwayError("away")
+            raise GatewayUnavailableError("away")
         return dict(self.limit_of)
 
-    async def limit(self, numbers: Iterable[int], slots: int) -> None:
+    async def set_limit(self, indexes: Iterable[int], slots: int) -> None:
         await asyncio.sleep(0)
         if self.away:
-            raise GatewayAwayError("away")
+            raise GatewayUnavailableError("away")
         self.attempts += 1
         if self.refusing:
-            raise AdminError(self.refusing)
-        for number in numbers:
-            self.limit_of[number] = slots
-            self.order.append(f"gateway {number}: {slots}")
+            raise RuntimeApiError(self.refusing)
+        for index in indexes:
+            self.limit_of[index] = slots
+            self.order.append(f"gateway {index}: {slots}")
         self.check()
 
-    def configure(self, slots: int) -> None:
+    def write_config(self, slots: int) -> None:
         self.configured = slots
         self.order.append(f"configuration: {slots}")
 
-    async def shown(self, number: int) -> int | None:
+    async def reported(self, index: int) -> int | None:
         await asyncio.sleep(0)
-        if number not in self.replicas:
+        if index not in self.replicas:
             return None
         told, _ = self.file.read()
-        if number not in self.slow and told is not None and self.replicas[number] != told:
-            self.replicas[number] = told
-            self.order.append(f"replica {number}: {told}")
+        if index not in self.slow and told is not None and self.replicas[index] != told:
+            self.replicas[index] = told
+            self.order.append(f"replica {index}: {told}")
             self.check()
-        return None if number in self.dumb else self.replicas[number]
+        return None if index in self.dumb else self.replicas[index]
 
     def check(self) -> None:
         """At no moment is a replica sent more than it works on."""
@@ -96,27 +100,27 @@ class World:
         self.limit_of = dict.fromkeys(self.limit_of, self.configured)
         self.check()
 
-    def start(self, number: int) -> None:
+    def start(self, index: int) -> None:
         """A replica begins with what its file says."""
-        self.replicas[number] = self.file.read()[0] or 2
+        self.replicas[index] = self.file.read()[0] or 2
         self.check()
 
-    def pool(self, event_log: EventLog) -> SlotsPool:
-        pool = SlotsPool(
-            own=2,
+    def pool(self, event_log: EventLog) -> SlotsController:
+        pool = SlotsController(
+            initial=2,
             file=self.file,
             gateway=self,
-            configure=self.configure,
-            occupied=lambda: self.replicas,
-            shown=self.shown,
+            write_config=self.write_config,
+            replicas=lambda: self.replicas,
+            reported=self.reported,
             event_log=event_log,
         )
-        pool.begin()
+        pool.write_initial()
         return pool
 
 
 @asynccontextmanager
-async def running(pool: SlotsPool) -> AsyncIterator[None]:
+async def running(pool: SlotsController) -> AsyncIterator[None]:
     task = asyncio.create_task(pool.run())
     try:
         yield
@@ -132,7 +136,7 @@ def world(tmp_path: Path) -> World:
 
 
 @pytest.fixture
-async def pool(world: World, event_log: EventLog) -> AsyncIterator[SlotsPool]:
+async def pool(world: World, event_log: EventLog) -> AsyncIterator[SlotsController]:
     """The slots of that world, looked after."""
     made = world.pool(event_log)
     async with running(made):
@@ -140,23 +144,23 @@ async def pool(world: World, event_log: EventLog) -> AsyncIterator[SlotsPool]:
 
 
 async def test_more_slots_are_there_before_they_are_used(
-    world: World, pool: SlotsPool, event_log: EventLog, eventually: Eventually
+    world: World, pool: SlotsController, event_log: EventLog, eventually: Eventually
 ) -> None:
     pool.resize(4)
     assert (pool.desired, pool.settled) == (4, False)
     await eventually(lambda: pool.settled)
     assert world.limit_of == {1: 4, 2: 4, 3: 4}
-    for number in (1, 2):
+    for index in (1, 2):
         at = world.order.index
-        assert at(f"replica {number}: 4") < at(f"gateway {number}: 4")
+        assert at(f"replica {index}: 4") < at(f"gateway {index}: 4")
     # A gateway that is started anew before all have them shall not send more than they take.
     assert world.order[-1] == "configuration: 4"
     messages = [entry.message for entry in event_log.recent]
-    assert messages == ["2 → 4 slots a replica asked for", "each replica has 4 slots"]
+    assert messages == ["2 → 4 slots per replica requested", "each replica has 4 slots"]
 
 
 async def test_fewer_slots_are_used_before_they_are_taken_away(
-    world: World, pool: SlotsPool, eventually: Eventually
+    world: World, pool: SlotsController, eventually: Eventually
 ) -> None:
     pool.resize(4)
     await eventually(lambda: pool.settled)
@@ -164,12 +168,12 @@ async def test_fewer_slots_are_used_before_they_are_taken_away(
     pool.resize(1)
     await eventually(lambda: pool.settled)
     assert world.order[0] == "configuration: 1"
-    assert world.order[1:4] == [f"gateway {number}: 1" for number in (1, 2, 3)]
+    assert world.order[1:4] == [f"gateway {index}: 1" for index in (1, 2, 3)]
     assert sorted(world.order[4:]) == ["replica 1: 1", "replica 2: 1"]
 
 
 async def test_a_replica_that_is_slow_holds_up_no_other(
-    world: World, pool: SlotsPool, eventually: Eventually
+    world: World, pool: SlotsController, eventually: Eventually
 ) -> None:
     world.slow = {1}
     pool.resize(4)
@@ -181,19 +185,19 @@ async def test_a_replica_that_is_slow_holds_up_no_other(
 
 
 async def test_a_replica_that_does_not_answer_is_not_sent_more(
-    world: World, pool: SlotsPool, eventually: Eventually
+    world: World, pool: SlotsController, eventually: Eventually
 ) -> None:
     world.dumb = {2}
     pool.resize(4)
     await eventually(lambda: world.limit_of == {1: 4, 2: 2, 3: 4})
     assert not pool.settled
-    del world.replicas[2]  # it is gone; whoever takes its number reads the file when it starts
+    del world.replicas[2]  # it is gone; whoever takes its index reads the file when it starts
     await eventually(lambda: pool.settled)
     assert world.limit_of[2] == 4
 
 
 async def test_nothing_is_taken_away_while_the_gateway_may_still_send_as_many(
-    world: World, pool: SlotsPool, event_log: EventLog, eventually: Eventually
+    world: World, pool: SlotsController, event_log: EventLog, eventually: Eventually
 ) -> None:
     pool.resize(4)
     await eventually(lambda: pool.settled)
@@ -211,29 +215,29 @@ async def test_nothing_is_taken_away_while_the_gateway_may_still_send_as_many(
 
 
 async def test_a_gateway_that_was_started_anew_gets_the_slots_in_force(
-    world: World, pool: SlotsPool, eventually: Eventually
+    world: World, pool: SlotsController, eventually: Eventually
 ) -> None:
     pool.resize(4)
     await eventually(lambda: pool.settled)
     world.configured = 2  # as it would, had it died in that very moment
     world.restart_gateway()
-    pool.look()
+    pool.wake()
     await eventually(lambda: world.limit_of == {1: 4, 2: 4, 3: 4})
 
 
 async def test_a_file_that_somebody_removed_is_written_again(
-    world: World, pool: SlotsPool, eventually: Eventually
+    world: World, pool: SlotsController, eventually: Eventually
 ) -> None:
     pool.resize(4)
     await eventually(lambda: pool.settled)
     world.file.path.unlink()
-    pool.look()
+    pool.wake()
     await eventually(world.file.path.exists)
     assert world.file.read() == (4, "")
 
 
 async def test_a_wish_that_changes_meanwhile_ends_with_the_last_one(
-    world: World, pool: SlotsPool, eventually: Eventually
+    world: World, pool: SlotsController, eventually: Eventually
 ) -> None:
     for slots in (4, 1, 8, 3):
         pool.resize(slots)
@@ -260,10 +264,10 @@ def test_whatever_happens_no_replica_is_sent_more_than_it_works_on_and_all_agree
         silent = EventLog.to_files(load(stack={"data_dir": folder / "data"}), "stack", "stack")
         pool = world.pool(silent)
         async with running(pool):
-            for event, number in [*events, ("back", 0), *(("quick", n) for n in (1, 2, 3))]:
-                _happen(world, pool, event, number)
-                pool.look()
-                for _ in range(number):
+            for event, index in [*events, ("back", 0), *(("quick", n) for n in (1, 2, 3))]:
+                _happen(world, pool, event, index)
+                pool.wake()
+                for _ in range(index):
                     await asyncio.sleep(0)
             async with asyncio.timeout(20):
                 while not (pool.settled and world.agrees(pool.desired)):  # noqa: ASYNC110
@@ -275,19 +279,19 @@ def test_whatever_happens_no_replica_is_sent_more_than_it_works_on_and_all_agree
         asyncio.run(play(Path(folder)))
 
 
-def _happen(world: World, pool: SlotsPool, event: str, number: int) -> None:
+def _happen(world: World, pool: SlotsController, event: str, index: int) -> None:
     match event:
         case "ask":
-            pool.resize(number)
+            pool.resize(index)
         case "start":
-            if number not in world.replicas:
-                world.start(number)
+            if index not in world.replicas:
+                world.start(index)
         case "die":
-            world.replicas.pop(number, None)
+            world.replicas.pop(index, None)
         case "slow":
-            world.slow.add(number)
+            world.slow.add(index)
         case "quick":
-            world.slow.discard(number)
+            world.slow.discard(index)
         case "restart":
             world.restart_gateway()
         case "away" | "back":
@@ -298,7 +302,7 @@ async def test_what_is_refused_is_told_once_and_tried_again(
     world: World, event_log: EventLog, eventually: Eventually
 ) -> None:
     pool = world.pool(event_log)
-    world.refusing = "HAProxy refuses other slots: No such server."
+    world.refusing = "HAProxy refuses to change the slots: No such server."
 
     def errors() -> list[str]:
         return [entry.message for entry in event_log.recent if entry.level == "error"]
@@ -306,10 +310,10 @@ async def test_what_is_refused_is_told_once_and_tried_again(
     async with running(pool):
         pool.resize(4)
         await eventually(errors)
-        pool.look()
+        pool.wake()
         attempts = world.attempts
         await eventually(lambda: world.attempts > attempts + 2)
-        assert errors() == [f"4 slots cannot be set: {world.refusing}"]
+        assert errors() == [f"cannot set 4 slots: {world.refusing}"]
         world.refusing = ""
         await eventually(lambda: pool.settled)
 
@@ -333,17 +337,19 @@ async def test_the_resizer_sets_both_numbers_or_neither(world: World, event_log:
     async def load() -> Mapping[int, int]:
         return {}
 
-    def make(number: int, release: Release) -> Keeper:
+    def create(index: int, release: Release) -> ProcessSupervisor:
         raise AssertionError("nothing is started here")
 
-    replicas = ReplicaPool(make, event_log, load, limit=6, desired=1, release=Release(path=Path()))
+    replicas = ReplicaPool(
+        create, event_log, load, max_replicas=6, desired=1, release=Release(path=Path())
+    )
     slots = world.pool(event_log)
     bounds = Replicas(min=1, max=6)
     resizer = LocalResizer(replicas, bounds, slots)
     assert (await resizer.status()).slots == 2
-    for number, count in ((7, 4), (3, 9), (3, 0)):
+    for index, count in ((7, 4), (3, 9), (3, 0)):
         with pytest.raises(ResizeRefusedError, match="are outside"):
-            await resizer.resize(number, count)
+            await resizer.resize(index, count)
     assert (replicas.desired, slots.desired) == (1, 2)
     assert (await resizer.resize(3, 8)).slots == 8
     assert (await resizer.resize(4)).slots == 8
@@ -370,7 +376,7 @@ async def test_what_a_replica_says_of_its_slots(metrics: str | None, slots: int 
         assert url == "http://replica-7/metrics"
         return metrics
 
-    assert await slots_shown(fetch, lambda number: f"http://replica-{number}")(7) == slots
+    assert await slots_from_metrics(fetch, lambda index: f"http://replica-{index}")(7) == slots
 
 
 def test_the_limits_stand_in_haproxys_table() -> None:
@@ -378,12 +384,12 @@ def test_the_limits_stand_in_haproxys_table() -> None:
         "# pxname,svname,qcur,slim,\n"
         "model,model1,0,4,\nmodel,model12,0,2,\nmodel,another,0,1,\nother,model2,0,9,\n\n"
     )
-    assert read_limits(answer) == {1: 4, 12: 2}
+    assert parse_limits(answer) == {1: 4, 12: 2}
 
 
 @pytest.mark.parametrize(
     "answer", ["", "Unknown command", "# pxname,svname\nmodel,model1\n", "# pxname\nmodel\n"]
 )
 def test_an_answer_that_is_no_table_of_servers_is_an_error(answer: str) -> None:
-    with pytest.raises(AdminError, match="cannot be read"):
-        read_limits(answer)
+    with pytest.raises(RuntimeApiError, match="cannot be parsed"):
+        parse_limits(answer)

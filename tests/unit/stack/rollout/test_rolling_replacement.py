@@ -12,22 +12,27 @@ import pytest
 from support.ports import free_ports
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Probe
-from tidegate.stack.processes.process_supervisor import Keeper, Program
+from tidegate.stack.processes.process_supervisor import ProcessSupervisor, Program
 from tidegate.stack.replicas.release import Release
-from tidegate.stack.replicas.replicas import Occupant, ReplicaPool, gateway_sees, plan
+from tidegate.stack.replicas.replica_pool import (
+    ReplicaPool,
+    ReplicaSnapshot,
+    gateway_traffic_check,
+    plan,
+)
 from tidegate.stack.rollout.rolling_replacement import Rollout
 
-LIMIT = 3
+MAX_REPLICAS = 3
 OLD, NEW = Release(path=Path("old")), Release(path=Path("new"), name="flights", version="2")
 BAD, LATER_BAD = Release(path=Path("bad")), Release(path=Path("later-bad"))
-READY, STARTING = Occupant("ready", 0), Occupant("starting", 5)
-ALSO_OLD = Occupant("ready", 0, current=False)
+READY, STARTING = ReplicaSnapshot("ready", 0), ReplicaSnapshot("starting", 5)
+ALSO_OLD = ReplicaSnapshot("ready", 0, up_to_date=False)
 Server = Callable[..., Program]
 Eventually = Callable[..., Coroutine[None, None, None]]
 
 
 @pytest.mark.parametrize(
-    ("slots", "desired", "surge", "expected"),
+    ("replicas", "desired", "surge", "expected"),
     [
         pytest.param({1: ALSO_OLD}, 1, 1, ([2], []), id="one more, before one less"),
         pytest.param({1: ALSO_OLD, 2: READY}, 1, 0, ([], [1]), id="the old one goes"),
@@ -45,31 +50,36 @@ Eventually = Callable[..., Coroutine[None, None, None]]
     ],
 )
 def test_what_is_started_and_given_up_during_a_replacement(
-    slots: dict[int, Occupant], desired: int, surge: int, expected: tuple[list[int], list[int]]
+    replicas: dict[int, ReplicaSnapshot],
+    desired: int,
+    surge: int,
+    expected: tuple[list[int], list[int]],
 ) -> None:
-    assert plan(slots, desired, LIMIT + surge, {}, surge) == expected
+    assert plan(replicas, desired, MAX_REPLICAS + surge, {}, surge) == expected
 
 
 @asynccontextmanager
 async def running(
     server: Server, event_log: EventLog, probe: Probe, desired: int = 2
 ) -> AsyncIterator[ReplicaPool]:
-    made, first_port = 0, free_ports(LIMIT + 1)
+    made, first_port = 0, free_ports(MAX_REPLICAS + 1)
 
     async def no_load() -> Mapping[int, int]:
         return {}
 
-    def make(number: int, release: Release) -> Keeper:
+    def create(index: int, release: Release) -> ProcessSupervisor:
         nonlocal made
         made += release == LATER_BAD
         fails = release == BAD or (release == LATER_BAD and made == 2)
         before = "raise SystemExit('no model')\n" if fails else ""
-        program = server(f"flights-{number}", first_port + number - 1, before=before)
-        return Keeper(program, event_log, probe)
+        program = server(f"flights-{index}", first_port + index - 1, before=before)
+        return ProcessSupervisor(program, event_log, probe)
 
-    pool = ReplicaPool(make, event_log, no_load, limit=LIMIT, desired=desired, release=OLD)
-    for keeper in pool.begin():
-        assert await keeper.first_ready() == ""
+    pool = ReplicaPool(
+        create, event_log, no_load, max_replicas=MAX_REPLICAS, desired=desired, release=OLD
+    )
+    for process in pool.start():
+        assert await process.first_ready() == ""
     following = asyncio.create_task(pool.run())
     try:
         yield pool
@@ -79,15 +89,15 @@ async def running(
         await pool.drain_all()
 
 
-async def always(number: int) -> bool:
-    return number > 0
+async def always(index: int) -> bool:
+    return index > 0
 
 
 def ready(pool: ReplicaPool) -> int:
-    return sum(keeper.state == "ready" for keeper in pool.slots.values())
+    return sum(process.state == "ready" for process in pool.processes.values())
 
 
-async def run_watched(rollout: Rollout, least: int) -> None:
+async def run_checked(rollout: Rollout, least: int) -> None:
     """Run it, and see that there never are fewer ready replicas."""
     task = asyncio.create_task(rollout.run())
     while not task.done():
@@ -102,40 +112,40 @@ async def test_at_zero_replicas_there_is_none_to_replace_and_the_next_serves_the
     async with running(server, event_log, probe, 0) as pool:
         rollout = Rollout(pool, event_log, always, OLD, NEW)
         await rollout.run()
-        assert (rollout.status.state, pool.slots) == ("done", {})
+        assert (rollout.status.state, pool.processes) == ("done", {})
         pool.resize(1)
         await eventually(lambda: ready(pool) == 1)
-        assert len(pool.current()) == 1
+        assert len(pool.up_to_date()) == 1
         pool.resize(0)
-        await eventually(lambda: not pool.slots)
+        await eventually(lambda: not pool.processes)
 
 
-@pytest.mark.parametrize("desired", [1, LIMIT])
+@pytest.mark.parametrize("desired", [1, MAX_REPLICAS])
 async def test_every_replica_is_replaced_and_never_is_there_one_less(
     desired: int, server: Server, event_log: EventLog, probe: Probe
 ) -> None:
     async with running(server, event_log, probe, desired) as pool:
-        before = {keeper.pid for keeper in pool.slots.values()}
+        before = {process.pid for process in pool.processes.values()}
         rollout = Rollout(pool, event_log, always, OLD, NEW)
-        await run_watched(rollout, desired)
+        await run_checked(rollout, desired)
         assert (rollout.status.state, rollout.problem) == ("done", "")
-        assert ready(pool) == len(pool.slots) == desired
-        assert not before & {keeper.pid for keeper in pool.slots.values()}
-        assert pool.others() == []
+        assert ready(pool) == len(pool.processes) == desired
+        assert not before & {process.pid for process in pool.processes.values()}
+        assert pool.outdated() == []
     told = [entry.message for entry in event_log.recent if entry.component == "rollout"]
-    assert told == ["flights 2 takes the place of old", "every replica serves flights 2"]
+    assert told == ["replacing old with flights 2", "every replica serves flights 2"]
 
 
 async def test_a_new_replica_that_does_not_become_ready_is_stopped_and_the_old_ones_stay(
     server: Server, event_log: EventLog, probe: Probe
 ) -> None:
     async with running(server, event_log, probe) as pool:
-        before = {number: keeper.pid for number, keeper in pool.slots.items()}
+        before = {index: process.pid for index, process in pool.processes.items()}
         rollout = Rollout(pool, event_log, always, OLD, BAD)
-        await run_watched(rollout, 2)
+        await run_checked(rollout, 2)
         assert rollout.state == "rolled back"
         assert "no model" in rollout.problem
-        assert {number: keeper.pid for number, keeper in pool.slots.items()} == before
+        assert {index: process.pid for index, process in pool.processes.items()} == before
         assert pool.release == OLD
 
 
@@ -144,9 +154,9 @@ async def test_those_that_were_replaced_already_go_back_when_a_later_one_fails(
 ) -> None:
     async with running(server, event_log, probe) as pool:
         rollout = Rollout(pool, event_log, always, OLD, LATER_BAD)
-        await run_watched(rollout, 2)
+        await run_checked(rollout, 2)
         assert rollout.state == "rolled back"
-        assert len(pool.current()) == 2
+        assert len(pool.up_to_date()) == 2
 
 
 async def test_if_not_even_the_old_one_starts_any_more_what_runs_is_left_running(
@@ -154,9 +164,9 @@ async def test_if_not_even_the_old_one_starts_any_more_what_runs_is_left_running
 ) -> None:
     async with running(server, event_log, probe) as pool:
         rollout = Rollout(pool, event_log, always, BAD, LATER_BAD)
-        await run_watched(rollout, 2)
+        await run_checked(rollout, 2)
         assert rollout.state == "failed"
-        assert "; and back: " in rollout.problem
+        assert "; the rollback failed: " in rollout.problem
         assert ready(pool) == 2
     actions = [entry.action for entry in event_log.recent if entry.component == "rollout"]
     assert actions == ["deploy", "undeploy", "undeploy"]
@@ -165,46 +175,46 @@ async def test_if_not_even_the_old_one_starts_any_more_what_runs_is_left_running
 async def test_a_replica_that_the_gateway_does_not_see_takes_no_ones_place(
     server: Server, event_log: EventLog, probe: Probe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tidegate.stack.rollout.rolling_replacement.SEEN_SECONDS", 0.2)
+    monkeypatch.setattr("tidegate.stack.rollout.rolling_replacement.TRAFFIC_SECONDS", 0.2)
 
-    async def never(number: int) -> bool:
-        return number < 0
+    async def never(index: int) -> bool:
+        return index < 0
 
     async with running(server, event_log, probe, 1) as pool:
-        pid = pool.slots[1].pid
+        pid = pool.processes[1].pid
         rollout = Rollout(pool, event_log, never, OLD, NEW)
-        await run_watched(rollout, 1)
-        assert (rollout.state, pool.slots[1].pid) == ("rolled back", pid)
+        await run_checked(rollout, 1)
+        assert (rollout.state, pool.processes[1].pid) == ("rolled back", pid)
         assert rollout.problem == "the gateway does not reach flights-2"
 
 
 async def test_the_number_asked_for_may_change_meanwhile(
     server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
 ) -> None:
-    async with running(server, event_log, probe, LIMIT) as pool:
+    async with running(server, event_log, probe, MAX_REPLICAS) as pool:
         rollout = Rollout(pool, event_log, always, OLD, NEW)
         task = asyncio.create_task(rollout.run())
-        await eventually(lambda: len(pool.slots) == LIMIT + 1)
+        await eventually(lambda: len(pool.processes) == MAX_REPLICAS + 1)
         pool.resize(1)
-        await eventually(lambda: pool.current() and not pool.others())
+        await eventually(lambda: pool.up_to_date() and not pool.outdated())
         pool.resize(2)
         await task
-        await eventually(lambda: ready(pool) == len(pool.slots) == 2)
+        await eventually(lambda: ready(pool) == len(pool.processes) == 2)
         assert rollout.state == "done"
-        assert pool.others() == []
+        assert pool.outdated() == []
 
 
 async def test_fewer_asked_for_before_one_more_is_started_does_not_stop_it(
     server: Server, event_log: EventLog, probe: Probe
 ) -> None:
-    async with running(server, event_log, probe, LIMIT) as pool:
+    async with running(server, event_log, probe, MAX_REPLICAS) as pool:
         rollout = Rollout(pool, event_log, always, OLD, NEW)
         task = asyncio.create_task(rollout.run())
         await asyncio.sleep(0)
-        pool.resize(LIMIT - 1)
+        pool.resize(MAX_REPLICAS - 1)
         async with asyncio.timeout(30):
             await task
-        assert len(pool.current()) == len(pool.slots) == LIMIT - 1
+        assert len(pool.up_to_date()) == len(pool.processes) == MAX_REPLICAS - 1
 
 
 METRICS = """haproxy_server_status{proxy="model",server="model1",state="UP"} 1
@@ -213,10 +223,10 @@ haproxy_server_status{proxy="other",server="model3",state="UP"} 1
 """
 
 
-@pytest.mark.parametrize(("number", "up"), [(1, True), (2, False), (3, False)])
-async def test_whom_the_gateway_sees_is_read_from_its_exporter(number: int, up: bool) -> None:
+@pytest.mark.parametrize(("index", "up"), [(1, True), (2, False), (3, False)])
+async def test_whom_the_gateway_sees_is_read_from_its_exporter(index: int, up: bool) -> None:
     async def fetch(url: str, seconds: float) -> str | None:
         del url, seconds
         return METRICS
 
-    assert await gateway_sees(fetch, 8405)(number) is up
+    assert await gateway_traffic_check(fetch, 8405)(index) is up

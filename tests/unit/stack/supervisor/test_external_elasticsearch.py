@@ -13,7 +13,10 @@ from aiohttp import web
 from support.ports import free_port
 from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Elasticsearch
-from tidegate.stack.supervisor.external_elasticsearch import Watched, elasticsearch_problem
+from tidegate.stack.supervisor.external_elasticsearch import (
+    ElasticsearchMonitor,
+    elasticsearch_problem,
+)
 
 PORT = free_port()
 # Not in the names of tests, which each worker has to find the same.
@@ -87,14 +90,14 @@ async def test_what_cannot_be_asked_is_told(settings: Elasticsearch, words: str)
 
 
 async def test_its_going_and_coming_are_told_once(event_log: EventLog) -> None:
-    watched = Watched(Elasticsearch(url=URL), event_log)
+    watched = ElasticsearchMonitor(Elasticsearch(url=URL), event_log)
     assert watched.status().state == "ready"
-    await watched.look()
-    await watched.look()
+    await watched.check()
+    await watched.check()
     status = watched.status()
     assert (status.state, status.ready_at) == ("failed", None)
     assert "cannot be reached" in status.problem
     async with serving(answering(200)):
-        await watched.look()
+        await watched.check()
     assert (watched.status().state, watched.status().problem) == ("ready", "")
     assert [entry.action for entry in event_log.recent] == ["silent", "ready"]

@@ -57,7 +57,7 @@ def running(
     folder = settings.model.path.parent
     before, release = (Release(path=folder / version) for version in ("v1", "v2"))
     rollout = state and RolloutStatus(state=state, before=before, release=release)
-    monkeypatch.setattr(served_model, "ask_status", lambda _: status(versions, rollout))
+    monkeypatch.setattr(served_model, "fetch_status", lambda _: status(versions, rollout))
     layout = Layout(settings.stack.data_dir)
     layout.make()
     with layout.locked():

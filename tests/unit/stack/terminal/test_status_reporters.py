@@ -27,23 +27,23 @@ def test_a_plain_face_prints_what_happens_word_for_word() -> None:
 
 
 def test_who_waits_for_the_start_gets_it_through_the_pipe_and_then_its_end() -> None:
-    listen, tell = os.pipe()
+    read_end, write_end = os.pipe()
     reporter = PipeStatusReporter(
-        os.fdopen(tell, "w"), PlainStatusReporter(Console(file=io.StringIO()))
+        os.fdopen(write_end, "w"), PlainStatusReporter(Console(file=io.StringIO()))
     )
     reporter.entry(ENTRY)
     reporter.failed("why")
     reporter.entry(ENTRY)  # the other process no longer reads
-    with os.fdopen(listen) as pipe:
+    with os.fdopen(read_end) as pipe:
         told = [json.loads(line) for line in pipe]
     assert told == [{"entry": asdict(ENTRY)}, {"failed": "why"}]
 
 
 def test_who_no_longer_waits_does_not_stop_the_stack() -> None:
-    listen, tell = os.pipe()
-    os.close(listen)
+    read_end, write_end = os.pipe()
+    os.close(read_end)
     reporter = PipeStatusReporter(
-        os.fdopen(tell, "w"), PlainStatusReporter(Console(file=io.StringIO()))
+        os.fdopen(write_end, "w"), PlainStatusReporter(Console(file=io.StringIO()))
     )
     reporter.entry(ENTRY)
     reporter.entry(ENTRY)

@@ -1,4 +1,4 @@
-"""What the stack writes down and shows: events, access lines, decisions, measures, the view."""
+"""What the stack writes down and shows: events, access lines, decisions, headline, the view."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from rich.console import Console
 from tidegate.autoscaler.live.override import Control, ControlFile
 from tidegate.runtime.event_log import Entry
 from tidegate.settings import load
-from tidegate.stack.gateway.access_log import AccessLines
-from tidegate.stack.supervisor.recent_output import last_decisions, last_words
-from tidegate.stack.supervisor.status import ProgramStatus, StackStatus, judge, pause_status
+from tidegate.stack.gateway.access_log import AccessLog
+from tidegate.stack.supervisor.recent_output import last_decisions, recent_output
+from tidegate.stack.supervisor.status import ProgramStatus, StackStatus, pause_status, stack_state
 from tidegate.stack.terminal.headline_series import (
     ARRIVALS,
     LATENCY,
     QUEUE,
-    measures_words,
-    read_measures,
+    headline_text,
+    parse_headline,
 )
-from tidegate.stack.terminal.status_view import LOG_LINES, duration, line, log_of, view
+from tidegate.stack.terminal.status_view import LOG_LINES, duration, line, recent_log, view
 
 
 def lines_in(folder: Path) -> list[dict[str, object]]:
@@ -35,7 +35,7 @@ def lines_in(folder: Path) -> list[dict[str, object]]:
 
 
 def test_access_lines_that_are_events_are_kept_as_such_and_others_apart(tmp_path: Path) -> None:
-    access = AccessLines.of(load(stack={"data_dir": tmp_path}), tmp_path / "gateway.log")
+    access = AccessLog.of(load(stack={"data_dir": tmp_path}), tmp_path / "gateway.log")
     for text in (b'{"a":1}', b"[WARNING] x", b'{"broken', b"[1]", b'{"a":2}'):
         access(text)
     access.close()
@@ -45,7 +45,7 @@ def test_access_lines_that_are_events_are_kept_as_such_and_others_apart(tmp_path
 
 
 def test_a_line_that_cannot_be_kept_apart_is_lost_without_a_fault(tmp_path: Path) -> None:
-    access = AccessLines.of(load(stack={"data_dir": tmp_path}), tmp_path / "none" / "gateway.log")
+    access = AccessLog.of(load(stack={"data_dir": tmp_path}), tmp_path / "none" / "gateway.log")
     access(b"[WARNING] x")
 
 
@@ -82,7 +82,7 @@ def test_the_last_decisions_that_changed_something_are_found(tmp_path: Path) -> 
 
 def test_the_last_words_of_a_program_are_its_output_and_its_last_errors(tmp_path: Path) -> None:
     output = tmp_path / "flights-1.log"
-    assert last_words(output, tmp_path, "flights-1") == ""
+    assert recent_output(output, tmp_path, "flights-1") == ""
     output.write_text("Traceback\n")
     events = [
         {"message": "loaded", "log": {"level": "info"}},
@@ -94,11 +94,11 @@ def test_the_last_words_of_a_program_are_its_output_and_its_last_errors(tmp_path
         ["odd"],
     ]
     (tmp_path / "flights-1.1.0.ndjson").write_text("\n".join(map(json.dumps, events)))
-    said = last_words(output, tmp_path, "flights-1")
+    said = recent_output(output, tmp_path, "flights-1")
     assert said == "Traceback\nno model: bad digest\ngone\nrefused: why"
     # A reason that it printed as well is said once.
     output.write_text("model.onnx: bad digest\n")
-    said = last_words(output, tmp_path, "flights-1")
+    said = recent_output(output, tmp_path, "flights-1")
     assert said == "model.onnx: bad digest\ngone\nrefused: why"
 
 
@@ -112,19 +112,19 @@ def test_measures_are_read_and_what_is_no_number_left_out() -> None:
             ]
         }
     }
-    assert read_measures(json.dumps(answer)) == {ARRIVALS: 12.34, QUEUE: 3.0}
+    assert parse_headline(json.dumps(answer)) == {ARRIVALS: 12.34, QUEUE: 3.0}
 
 
 @pytest.mark.parametrize("text", ["", "<html>", "[]", '{"data": 1}', '{"data": {"result": [{}]}}'])
 def test_an_answer_that_is_none_has_no_measures(text: str) -> None:
-    assert read_measures(text) == {}
+    assert parse_headline(text) == {}
 
 
 def test_measures_are_told_in_words() -> None:
-    words = measures_words({ARRIVALS: 12.34, LATENCY: 0.1804, QUEUE: 3}, 0.5)
+    words = headline_text({ARRIVALS: 12.34, LATENCY: 0.1804, QUEUE: 3}, 0.5)
     assert words == "12.3 requests/s   p95 180 ms (objective 500 ms)   3 queued"
-    assert measures_words({ARRIVALS: 0.0}, 0.5) == "0.0 requests/s   0 queued"
-    assert measures_words({}, 0.5) == "no measurements yet"
+    assert headline_text({ARRIVALS: 0.0}, 0.5) == "0.0 requests/s   0 queued"
+    assert headline_text({}, 0.5) == "no measurements yet"
 
 
 @pytest.mark.parametrize(
@@ -170,21 +170,23 @@ def test_a_stack_is_ready_if_nothing_failed_and_somebody_serves(
     components: list[str], replicas: list[str], state: str
 ) -> None:
     assert (
-        judge([program("a", one) for one in components], [program("b", one) for one in replicas])
+        stack_state(
+            [program("a", one) for one in components], [program("b", one) for one in replicas]
+        )
         == state
     )
 
 
 def test_a_stack_with_a_problem_of_its_own_is_degraded() -> None:
     ready = [program("a", "ready")]
-    assert judge(ready, ready, problem="the disk is full") == "degraded"
+    assert stack_state(ready, ready, problem="the disk is full") == "degraded"
 
 
 def test_where_there_may_be_no_replica_none_is_ready_too() -> None:
     gateway = [program("gateway", "ready")]
-    assert judge(gateway, [], 0) == "ready"
-    assert judge(gateway, [program("b", "starting")], 0) == "ready"
-    assert judge(gateway, [program("b", "failed")], 0) == "degraded"
+    assert stack_state(gateway, [], 0) == "ready"
+    assert stack_state(gateway, [program("b", "starting")], 0) == "ready"
+    assert stack_state(gateway, [program("b", "failed")], 0) == "degraded"
 
 
 def status(**more: object) -> StackStatus:
@@ -295,7 +297,7 @@ def test_the_log_is_in_order_of_time_and_short() -> None:
     def entry(at: float) -> Entry:
         return Entry(at=at, level="info", component="x", action="y", message=f"a\nb {at}")
 
-    shown = log_of(status(recent=[entry(at) for at in range(0, 40, 2)]), [entry(35), entry(3)])
+    shown = recent_log(status(recent=[entry(at) for at in range(0, 40, 2)]), [entry(35), entry(3)])
     assert [one.at for one in shown] == [26, 28, 30, 32, 34, 35, 36, 38]
     assert len(shown) == LOG_LINES
     assert "\n" not in line(shown[0]).plain

@@ -17,16 +17,15 @@ from aiohttp.test_utils import TestClient, TestServer
 from support.ports import free_port
 from tidegate.resizer.server import serve_unix
 from tidegate.runtime.event_log import Entry, EventLog
-from tidegate.runtime.http_probe import Probe
 from tidegate.settings import load
 from tidegate.stack.data_folder import Layout
-from tidegate.stack.processes.process_supervisor import Keeper, Program
+from tidegate.stack.processes.process_supervisor import ProcessSupervisor
 from tidegate.stack.replicas import release
-from tidegate.stack.replicas.release import Release, ReleaseRefusedError, take_in
-from tidegate.stack.replicas.replicas import ReplicaPool
-from tidegate.stack.rollout.control_routes import Deployment, Versions
+from tidegate.stack.replicas.release import Release, ReleaseRefusedError, admit
+from tidegate.stack.replicas.replica_pool import ReplicaPool
 from tidegate.stack.rollout.rolling_replacement import RolloutStatus
-from tidegate.stack.supervisor.control_client import ControlError, ask_deploy
+from tidegate.stack.rollout.rollout_controller import RolloutController
+from tidegate.stack.supervisor.control_client import ControlError, request_deploy
 from tidegate.stack.supervisor.status import StackStatus
 from tidegate.stack.terminal import deploy_command
 
@@ -40,22 +39,24 @@ async def no_load() -> Mapping[int, int]:
     return {}
 
 
-async def seen(number: int) -> bool:
-    return number > 0
+async def receives_traffic(index: int) -> bool:
+    return index > 0
 
 
-def no_keeper(number: int, release: Release) -> Keeper:
-    raise AssertionError(number, release)
+def no_process(index: int, release: Release) -> ProcessSupervisor:
+    raise AssertionError(index, release)
 
 
 @pytest.fixture
-def deployment(event_log: EventLog, tmp_path: Path) -> Deployment:
+def rollouts(event_log: EventLog, tmp_path: Path) -> RolloutController:
     """Of a pool without replicas, in which everything is replaced at once."""
-    pool = ReplicaPool(no_keeper, event_log, no_load, limit=2, desired=0, release=OLD)
-    return Deployment(pool, event_log, seen, tmp_path / "models", ENV, Path.cwd())
+    pool = ReplicaPool(no_process, event_log, no_load, max_replicas=2, desired=0, release=OLD)
+    return RolloutController(
+        pool, event_log, receives_traffic, tmp_path / "models", ENV, Path.cwd()
+    )
 
 
-def intake(answer: Release | str) -> Any:
+def admission(answer: Release | str) -> Any:
     async def take(*arguments: Any) -> Release:
         await asyncio.sleep(0)
         if isinstance(answer, str):
@@ -66,42 +67,42 @@ def intake(answer: Release | str) -> Any:
 
 
 async def test_the_route_takes_one_in_and_refuses_with_a_reason(
-    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+    rollouts: RolloutController, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
 ) -> None:
     app = web.Application()
-    deployment.add_routes(app)
+    rollouts.add_routes(app)
     async with TestClient(TestServer(app)) as client:
         bad = await client.put("/model", json={"where": "x"})
         assert (bad.status, "error" in await bad.json()) == (400, True)
         monkeypatch.setattr(
-            "tidegate.stack.rollout.control_routes.take_in", intake("it does not load")
+            "tidegate.stack.rollout.rollout_controller.admit", admission("it does not load")
         )
         refused = await client.put("/model", json={"path": "/x"})
         assert (refused.status, await refused.json()) == (409, {"error": "it does not load"})
-        assert deployment.pool.release == OLD
-        monkeypatch.setattr("tidegate.stack.rollout.control_routes.take_in", intake(NEW))
+        assert rollouts.pool.release == OLD
+        monkeypatch.setattr("tidegate.stack.rollout.rollout_controller.admit", admission(NEW))
         taken = await client.put("/model", json={"path": "/x"})
         assert (taken.status, (await taken.json())["version"]) == (202, "2")
-        await eventually(lambda: not deployment.busy)
-    assert deployment.rollout is not None
-    assert deployment.rollout.state == "done"
-    assert deployment.pool.release == NEW
-    actions = [entry.action for entry in deployment.event_log.recent]
+        await eventually(lambda: not rollouts.busy)
+    assert rollouts.rollout is not None
+    assert rollouts.rollout.state == "done"
+    assert rollouts.pool.release == NEW
+    actions = [entry.action for entry in rollouts.event_log.recent]
     assert actions == ["refuse", "deploy", "deployed"]
 
 
 async def test_one_replacement_at_a_time_and_a_stop_ends_it(
-    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+    rollouts: RolloutController, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tidegate.stack.rollout.control_routes.take_in", intake(NEW))
-    await deployment.stop()  # nothing is under way
-    checking = asyncio.create_task(deployment.deploy(Path("/x")))
+    monkeypatch.setattr("tidegate.stack.rollout.rollout_controller.admit", admission(NEW))
+    await rollouts.stop()  # nothing is under way
+    checking = asyncio.create_task(rollouts.deploy(Path("/x")))
     await asyncio.sleep(0)
-    with pytest.raises(ReleaseRefusedError, match="another replacement is under way"):
-        await deployment.deploy(Path("/y"))
+    with pytest.raises(ReleaseRefusedError, match="another rollout is in progress"):
+        await rollouts.deploy(Path("/y"))
     await checking
-    await deployment.stop()
-    assert not deployment.busy
+    await rollouts.stop()
+    assert not rollouts.busy
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ async def test_one_replacement_at_a_time_and_a_stop_ends_it(
     [
         ("import sys; sys.exit('it is no model')", 60.0, "it is no model"),
         ("import sys; sys.exit(3)", 60.0, "exit 3"),
-        ("print('nothing')", 60.0, "its check said nothing that reads"),
+        ("print('nothing')", 60.0, "its check printed no valid result"),
         ("import time; time.sleep(60)", 0.2, "could not be loaded within"),
     ],
 )
@@ -117,36 +118,14 @@ async def test_a_check_that_fails_is_a_refusal(
     code: str, seconds: float, why: str, *, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(release, "ADMISSION", (sys.executable, "-c", code))
-    monkeypatch.setattr(release, "INTAKE_SECONDS", seconds)
+    monkeypatch.setattr(release, "ADMISSION_SECONDS", seconds)
     with pytest.raises(ReleaseRefusedError, match=why):
-        await take_in(Path("/x"), tmp_path / "kept", OLD.path, ENV, tmp_path)
-
-
-async def test_replicas_are_asked_once_which_version_they_serve(
-    server: Callable[..., Program], event_log: EventLog, probe: Probe
-) -> None:
-    keeper = Keeper(server("flights-1", free_port()), event_log, probe)
-    asked: list[str] = []
-    texts = iter([None, "[]", "no JSON", '{"version": "abc"}'])
-
-    async def fetch(url: str, seconds: float) -> str | None:
-        assert seconds > 0
-        asked.append(url)
-        return next(texts)
-
-    versions = Versions(fetch)
-    assert versions.of(keeper) == ""
-    keeper.pid, keeper.state = 7, "ready"
-    for _ in range(5):
-        await versions.learn({1: keeper})
-    assert (versions.of(keeper), len(asked)) == ("abc", 4)
-    await versions.learn({})
-    assert versions.of(keeper) == ""
+        await admit(Path("/x"), tmp_path / "kept", OLD.path, ENV, tmp_path)
 
 
 def status(rollout: RolloutStatus | None) -> StackStatus:
     empty: dict[str, Any] = dict.fromkeys(("data_dir", "service", "gateway", "prometheus"), "")
-    numbers: dict[str, Any] = dict.fromkeys(
+    indexes: dict[str, Any] = dict.fromkeys(
         ("min", "max", "desired", "running", "ready", "slots", "own_slots"), 1
     )
     return StackStatus(
@@ -164,7 +143,7 @@ def status(rollout: RolloutStatus | None) -> StackStatus:
         ],
         rollout=rollout,
         **empty,
-        **numbers,
+        **indexes,
     )
 
 
@@ -184,10 +163,10 @@ def test_the_command_follows_a_replacement_to_its_end(
     holder(tmp_path)
     states = iter(["rolling", ending])
     monkeypatch.setattr(deploy_command, "LOOK_SECONDS", 0.0)
-    monkeypatch.setattr(deploy_command, "ask_deploy", lambda *_: NEW)
+    monkeypatch.setattr(deploy_command, "request_deploy", lambda *_: NEW)
     monkeypatch.setattr(
         deploy_command,
-        "ask_status",
+        "fetch_status",
         lambda _: status(RolloutStatus(state=next(states), before=OLD, release=NEW)),
     )
     assert deploy_command.deploy(load(stack={"data_dir": tmp_path}), Path("x")) == code
@@ -213,7 +192,7 @@ def test_the_command_says_when_it_is_refused_or_nobody_answers(
     def refuse(*_: Any) -> Release:
         raise ReleaseRefusedError("it lacks carrier")
 
-    monkeypatch.setattr(deploy_command, "ask_deploy", refuse)
+    monkeypatch.setattr(deploy_command, "request_deploy", refuse)
     assert deploy_command.deploy(settings, Path("x")) == deploy_command.REFUSED
     assert "refused, and nothing was changed: it lacks carrier" in capsys.readouterr().err
 
@@ -237,7 +216,7 @@ async def test_the_socket_is_asked_as_the_route_answers(tmp_path: Path) -> None:
     socket.parent.mkdir()
     async with serve_unix(app, socket):
         with pytest.raises(ReleaseRefusedError, match="no"):
-            await asyncio.to_thread(ask_deploy, socket, Path("/x"))
+            await asyncio.to_thread(request_deploy, socket, Path("/x"))
         with pytest.raises(ControlError, match="answers 400"):
-            await asyncio.to_thread(ask_deploy, socket, Path("/x"))
-        assert await asyncio.to_thread(ask_deploy, socket, Path("/x")) == NEW
+            await asyncio.to_thread(request_deploy, socket, Path("/x"))
+        assert await asyncio.to_thread(request_deploy, socket, Path("/x")) == NEW

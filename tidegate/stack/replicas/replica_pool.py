@@ -1,0 +1,215 @@
+"""The replicas, each a supervised process with an index; reconciled with the desired number."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from tidegate.runtime.event_log import EventLog
+from tidegate.runtime.http_probe import Fetch
+from tidegate.runtime.metrics_text import sample_value, samples
+from tidegate.stack.gateway.runtime_api import PROXY
+from tidegate.stack.processes.process_supervisor import ProcessSupervisor, State
+from tidegate.stack.replicas.release import Release
+
+Load = Callable[[], Awaitable[Mapping[int, int]]]
+"""The requests in flight of each replica, by its index; empty if they are not known now."""
+
+LOAD_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSnapshot:
+    """A replica at one point in time; `started_at` is in seconds since 1970."""
+
+    state: State
+    started_at: float
+    up_to_date: bool = True
+    """Whether it serves the release of the pool; otherwise it is to be replaced."""
+
+
+def plan(
+    replicas: Mapping[int, ReplicaSnapshot],
+    desired: int,
+    max_index: int,
+    load: Mapping[int, int],
+    surge: int = 0,
+) -> tuple[list[int], list[int]]:
+    """Which indexes to start and which to drain, so that `desired` + `surge` replicas are active.
+
+    A draining replica is no longer active but still occupies its index. The lowest free indexes are started.
+    Drained first are those that are not ready, then those that are out of date, then those with the fewest
+    requests, then the newest. During a rollout up to `surge` up-to-date replicas that still start are
+    protected: the rollout waits for them.
+
+    Args:
+        replicas: by index.
+        desired: the desired number.
+        max_index: the highest index.
+        load: requests in flight by index, as far as known.
+        surge: replicas above the desired number.
+    """
+    active = [index for index, one in replicas.items() if one.state not in {"draining", "gone"}]
+    protected = sorted(
+        index for index in active if replicas[index].up_to_date and replicas[index].state != "ready"
+    )[:surge]
+    surplus = len(active) - desired - surge
+    if surplus <= 0:
+        free = [index for index in range(1, max_index + 1) if index not in replicas]
+        return free[:-surplus], []
+
+    def drain_order(index: int) -> tuple[bool, bool, bool, int, float, int]:
+        one = replicas[index]
+        in_flight = load.get(index, 0)
+        ready = one.state == "ready"
+        return index in protected, ready, one.up_to_date, in_flight, -one.started_at, -index
+
+    return [], sorted(active, key=drain_order)[:surplus]
+
+
+def gateway_load(fetch: Fetch, metrics_port: int) -> Load:
+    """The load, from the gateway's exporter."""
+    url = f"http://127.0.0.1:{metrics_port}/metrics?scope=server"
+
+    async def load() -> Mapping[int, int]:
+        text = await fetch(url, LOAD_SECONDS)
+        found = samples(text or "", "haproxy_server_current_sessions", proxy=PROXY)
+        servers = ((labels["server"].removeprefix(PROXY), sessions) for labels, sessions in found)
+        return {
+            int(index): int(sessions)
+            for index, sessions in servers
+            if index.isdecimal() and sessions.is_integer()
+        }
+
+    return load
+
+
+def gateway_traffic_check(fetch: Fetch, metrics_port: int) -> Callable[[int], Awaitable[bool]]:
+    """Whether the gateway sends requests to a replica, from the gateway's exporter."""
+    url = f"http://127.0.0.1:{metrics_port}/metrics?scope=server"
+
+    async def receives_traffic(index: int) -> bool:
+        text = await fetch(url, LOAD_SECONDS)
+        labels = {"proxy": PROXY, "server": f"{PROXY}{index}", "state": "UP"}
+        return sample_value(text or "", "haproxy_server_status", **labels) == 1
+
+    return receives_traffic
+
+
+@dataclass(slots=True)
+class ReplicaPool:
+    """Replicas with the indexes 1 to `max_replicas`, and one more during a rollout.
+
+    One task reconciles the replicas with the desired number whenever either changes; a resize during a drain
+    takes effect as indexes become free.
+    """
+
+    create: Callable[[int, Release], ProcessSupervisor]
+    event_log: EventLog
+    load: Load
+    max_replicas: int
+    desired: int
+    release: Release
+    processes: dict[int, ProcessSupervisor] = field(default_factory=dict, init=False)
+    _releases: dict[int, Release] = field(default_factory=dict, init=False)
+    _surge: int = field(default=0, init=False)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _drains: dict[int, asyncio.Task[None]] = field(default_factory=dict, init=False)
+
+    def start(self) -> Sequence[ProcessSupervisor]:
+        """Start the first replicas."""
+        for index in range(1, self.desired + 1):
+            self._start(index)
+        return list(self.processes.values())
+
+    def resize(self, desired: int) -> None:
+        """Set the desired number of replicas; `run` reconciles."""
+        if desired != self.desired:
+            self.event_log.record(
+                "resize",
+                f"{self.desired} → {desired} replicas requested",
+                component="replicas",
+                fields={
+                    "tidegate": {
+                        "component": "replicas",
+                        "replicas": {"before": self.desired, "desired": desired},
+                    }
+                },
+            )
+            self.desired = desired
+        self._wake.set()
+
+    def set_release(self, release: Release) -> None:
+        """Serve this release from new replicas; those with another release are drained first."""
+        self.release = release
+        self._wake.set()
+
+    def surge(self, count: int) -> None:
+        """Run this many replicas above the desired number."""
+        self._surge = count
+        self._wake.set()
+
+    def up_to_date(self) -> list[tuple[int, ProcessSupervisor]]:
+        """The active replicas that serve the release of the pool."""
+        return [pair for pair in self._active() if self._releases[pair[0]] == self.release]
+
+    def outdated(self) -> list[tuple[int, ProcessSupervisor]]:
+        """The active replicas that serve another release."""
+        return [pair for pair in self._active() if self._releases[pair[0]] != self.release]
+
+    def has_surplus(self) -> bool:
+        """Whether there are more replicas than desired, including those that drain."""
+        return len(self.processes) > self.desired + self._surge
+
+    def is_full(self) -> bool:
+        """Whether the desired number of replicas is active."""
+        return len(self._active()) >= self.desired + self._surge
+
+    def _active(self) -> list[tuple[int, ProcessSupervisor]]:
+        return [pair for pair in sorted(self.processes.items()) if pair[0] not in self._drains]
+
+    async def run(self) -> None:
+        """Reconcile, until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            surplus = len(self.processes) - len(self._drains) > self.desired + self._surge
+            load = await self.load() if surplus else {}
+            replicas = {
+                index: ReplicaSnapshot(
+                    "draining" if index in self._drains else process.state,
+                    process.started_at,
+                    self._releases[index] == self.release,
+                )
+                for index, process in self.processes.items()
+            }
+            # One index above the maximum: otherwise a rollout at the maximum could replace no replica.
+            max_index = self.max_replicas + self._surge
+            start, drain = plan(replicas, self.desired, max_index, load, self._surge)
+            for index in start:
+                self._start(index)
+            for index in drain:
+                self._drains[index] = asyncio.create_task(self._drain(index))
+
+    async def drain_all(self) -> None:
+        """Stop every replica after its requests have finished. `run` must have been cancelled."""
+        for index in self.processes.keys() - self._drains.keys():
+            self._drains[index] = asyncio.create_task(self._drain(index))
+        if self._drains:
+            await asyncio.gather(*self._drains.values())
+
+    def _start(self, index: int) -> None:
+        process = self.create(index, self.release)
+        self.processes[index], self._releases[index] = process, self.release
+        process.start()
+
+    async def _drain(self, index: int) -> None:
+        process = self.processes[index]
+        self.event_log.record("drain", "finishing its requests", component=process.program.name)
+        await process.stop()
+        del self.processes[index], self._drains[index], self._releases[index]
+        self.event_log.record("gone", "stopped", component=process.program.name)
+        process.on_change()
+        self._wake.set()
