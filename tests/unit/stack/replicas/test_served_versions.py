@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ports import free_port
-
+from support.ports import free_port
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.http_probe import Probe
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor, Program

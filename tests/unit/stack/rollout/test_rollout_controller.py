@@ -14,7 +14,6 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from support.ports import free_port
 from tidegate.resizer.server import serve_unix
 from tidegate.runtime.event_log import Entry, EventLog
 from tidegate.settings import load
