@@ -103,7 +103,6 @@ def test_children_die_with_a_killed_parent(
     parent = """
 import asyncio, os, sys
 from pathlib import Path
-from support.small_disk import fill
 from tidegate.stack.processes.process import Child, Command
 async def main():
     argv = (sys.executable, "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)")
