@@ -19,10 +19,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from tidegate.autoscaler.simulator.named_traces import NAMED, find
-from tidegate.autoscaler.simulator.plots import page, pareto_page
+from tidegate.autoscaler.simulator.comparison import (
+    PolicyResult,
+    TraceSpec,
+    compare_policies,
+    run_one,
+)
+from tidegate.autoscaler.simulator.named_traces import NAMED_TRACES, find_trace
+from tidegate.autoscaler.simulator.plots import pareto_page, write_page
 from tidegate.autoscaler.simulator.system import System
-from tidegate.autoscaler.simulator.tournament import Match, TraceSpec, play, run_one
 
 ROOT: Final = Path(__file__).parents[1]
 DOCS: Final = ROOT / "docs"
@@ -52,7 +57,7 @@ CELLS: Final = (
     " replicas start, ten seconds with so few requests that chance alone decides."
 )
 
-Table = Mapping[tuple[str, str], Match]
+Table = Mapping[tuple[str, str], PolicyResult]
 
 
 def main() -> int:
@@ -72,29 +77,29 @@ def main() -> int:
         parser.error(f"{arguments.traces} has no CSV file")
     if not folder:
         print(f"only the traces that have a name: there is no {_shown(SHARED)}", file=sys.stderr)
-    specs = [TraceSpec(name) for name in NAMED]
+    specs = [TraceSpec(name) for name in NAMED_TRACES]
     specs += [TraceSpec(str(path), PEAKS.get(path.stem, OTHER_PEAK)) for path in files]
     system = System()
     began = time.perf_counter()
-    matches = play([*DEFAULTS, *TUNED], specs, system, range(arguments.seeds))
+    results = compare_policies([*DEFAULTS, *TUNED], specs, system, range(arguments.seeds))
     took = time.perf_counter() - began
     told = verdicts(
-        {(match.policy, match.trace): match for match in matches},
-        list(dict.fromkeys(match.trace for match in matches)),
+        {(match.policy, match.trace): match for match in results},
+        list(dict.fromkeys(match.trace for match in results)),
     )
     made = about(command(folder, arguments.seeds), took, speed(system), arguments.seeds)
-    text = report(matches, system, made, told)
+    text = report(results, system, made, told)
     print(text)
     images = arguments.out / "img"
     images.mkdir(parents=True, exist_ok=True)
     written = arguments.out / "explanation" / "autoscaler-benchmark.md"
     written.parent.mkdir(exist_ok=True)
     written.write_text(text, encoding="utf-8")
-    pareto_page(images / "autoscaler-pareto.png", "All traces", matches)
+    pareto_page(images / "autoscaler-pareto.png", "All traces", results)
     spike = TraceSpec("spike")
     runs = {words: run_one(words, spike, system, 0) for words in ("sloq", HPA, "kpa", "ray-serve")}
-    own = [match for match in matches if match.trace == "spike" and match.policy in runs]
-    page(images / "autoscaler-spike.png", "spike", runs, own, system)
+    own = [match for match in results if match.trace == "spike" and match.policy in runs]
+    write_page(images / "autoscaler-spike.png", "spike", runs, own, system)
     return 0 if all(holds for holds, _ in told) else 1
 
 
@@ -119,21 +124,21 @@ def _shown(folder: Path) -> str:
 
 def speed(system: System) -> float:
     """Requests simulated in a minute on one core, in millions."""
-    find("diurnal")
+    find_trace("diurnal")
     began = time.perf_counter()
     run = run_one("sloq", TraceSpec("diurnal"), system, 0)
     return len(run.responses) / (time.perf_counter() - began) * 60 / 1e6
 
 
 def report(
-    matches: Sequence[Match],
+    results: Sequence[PolicyResult],
     system: System,
     made: str,
     told: Sequence[tuple[bool, str]],
 ) -> str:
     """The page, in Markdown."""
-    table = {(match.policy, match.trace): match for match in matches}
-    traces = list(dict.fromkeys(match.trace for match in matches))
+    table = {(match.policy, match.trace): match for match in results}
+    traces = list(dict.fromkeys(match.trace for match in results))
     reported = [name for name in traces if name not in CHOSEN_ON]
     sums = {
         "all traces": traces,
@@ -220,7 +225,7 @@ def _beats(table: Table, words: str, name: str) -> bool:
 
 
 def _hours(name: str) -> float:
-    return find(name).seconds / 3600
+    return find_trace(name).seconds / 3600
 
 
 def _cell(harm: float, cost: float, reversals: float) -> str:

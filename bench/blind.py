@@ -23,8 +23,9 @@ from typing import Final, get_args
 
 sys.path[0] = str(Path(__file__).parents[1])  # or bench/loadgen.py would hide the package
 
+from bench.running.faulty import Fault, FaultyPrometheus, autoscaler  # noqa: E402
+
 from bench.running.stack import constant_load, free_ports, own_stack, until  # noqa: E402
-from bench.running.veil import Kind, Veil, autoscaler  # noqa: E402
 from tidegate.loadgen.plan.scenario import Weights  # noqa: E402
 from tidegate.stack.supervisor.supervisor import Supervisor  # noqa: E402
 
@@ -42,7 +43,7 @@ async def main() -> int:
     """Run and print; returns the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10.0, help="how long, of each kind")
-    parser.add_argument("--kinds", nargs="+", choices=get_args(Kind), default=get_args(Kind))
+    parser.add_argument("--kinds", nargs="+", choices=get_args(Fault), default=get_args(Fault))
     parser.add_argument("--policy", default="sloq", help="what decides")
     parser.add_argument("--port", type=int, default=0, help="the first of 20 free ports")
     wanted = parser.parse_args()
@@ -60,33 +61,35 @@ async def main() -> int:
             device={"light_seconds": DEVICE_SECONDS},
             slo={"latency_seconds": 1.0},
         ) as supervisor,
-        Veil(f"http://127.0.0.1:{port + 2}", port + 15) as veil,
-        autoscaler(supervisor.settings, veil.url),
+        FaultyPrometheus(f"http://127.0.0.1:{port + 2}", port + 15) as faulty,
+        autoscaler(supervisor.settings, faulty.url),
     ):
         for kind in wanted.kinds:
-            bad += await one(supervisor, veil, kind, 60 * wanted.minutes)
+            bad += await one(supervisor, faulty, kind, 60 * wanted.minutes)
     return 1 if bad else 0
 
 
-async def one(supervisor: Supervisor, veil: Veil, kind: Kind, seconds: float) -> bool:
+async def one(
+    supervisor: Supervisor, faulty: FaultyPrometheus, kind: Fault, seconds: float
+) -> bool:
     """Let the veil fall once; returns whether something was wrong."""
     url = f"http://127.0.0.1:{supervisor.settings.gateway.port}"
     async with constant_load(url, HIGH, LIGHT) as high:
         await until(
-            lambda: veil.arrival_rate > RISEN and supervisor.status().ready >= WANTED,
+            lambda: faulty.arrival_rate > RISEN and supervisor.status().ready >= WANTED,
             "replicas come",
             SETTLE_SECONDS,
         )
     async with constant_load(url, LOW, LIGHT) as low:
-        await until(lambda: veil.arrival_rate < FALLEN, "the lower load is seen")
+        await until(lambda: faulty.arrival_rate < FALLEN, "the lower load is seen")
         before = supervisor.status().ready
-        veil.kind = kind
-        fewest, began, asked = before, time.monotonic(), veil.asked
+        faulty.kind = kind
+        fewest, began, asked = before, time.monotonic(), faulty.asked
         while time.monotonic() - began < seconds:
             fewest = min(fewest, supervisor.status().desired)
             await asyncio.sleep(0.2)
-        asked = veil.asked - asked
-        veil.kind = None
+        asked = faulty.asked - asked
+        faulty.kind = None
         took = await until(
             lambda: supervisor.status().desired < fewest, "replicas leave", SETTLE_SECONDS
         )

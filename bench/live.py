@@ -30,7 +30,7 @@ from matplotlib.figure import Figure
 
 sys.path[0] = str(Path(__file__).parents[1])  # or bench/loadgen.py would hide the package
 
-from bench.running.measured import Live, measure, read, save  # noqa: E402
+from bench.running.measured import LiveRun, measure, read, save  # noqa: E402
 from bench.running.predicted import (  # noqa: E402
     INTERVAL_SECONDS,
     Outcome,
@@ -68,8 +68,8 @@ ALL: Final = "all"
 
 HOLDS, FAILS, UNJUDGED = "holds", "**does not hold**", "not judged"
 
-Pair = tuple[Live, Prediction]
-Scored = tuple[Live, Outcome, Prediction]
+Pair = tuple[LiveRun, Prediction]
+Scored = tuple[LiveRun, Outcome, Prediction]
 Sums = dict[str, dict[str, tuple[float, float]]]
 
 
@@ -111,7 +111,7 @@ def main() -> int:
 
 async def everything(
     names: Sequence[str], policies: Sequence[str], port: int, seeds: Sequence[int]
-) -> list[Live]:
+) -> list[LiveRun]:
     """Every scenario with every seed of the load under every policy, one after the other."""
     found = []
     for name, seed, words in product(names, seeds, policies):
@@ -223,7 +223,7 @@ def report(scored: list[Scored], told: list[str], seeds: int) -> str:
     return "\n".join(lines)
 
 
-def named(live: Live, loads: int) -> str:
+def named(live: LiveRun, loads: int) -> str:
     """The run, by its scenario and its policy; and by the seed of its load, if there are several."""
     load = f", load {live.seed}" if loads > 1 else ""
     return f"{live.scenario}, {live.policy}{load}"

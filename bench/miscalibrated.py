@@ -17,10 +17,10 @@ from itertools import product
 from statistics import fmean
 from typing import Final
 
-from tidegate.autoscaler.simulator.contenders import contender
-from tidegate.autoscaler.simulator.named_traces import find
+from tidegate.autoscaler.simulator.named_traces import find_trace
 from tidegate.autoscaler.simulator.run import Run, simulate
 from tidegate.autoscaler.simulator.score import score
+from tidegate.autoscaler.simulator.simulated_policy import simulated_policy
 from tidegate.autoscaler.simulator.system import System
 
 # Those of an hour or a few: the quarter of an hour is a part of them that counts.
@@ -44,8 +44,10 @@ class Told:
     def run(self, trace: str, seed: int) -> Run:
         """A run over the trace."""
         system = replace(SYSTEM, reported_slots=self.slots)
-        one = contender(f"sloq:service_seconds={self.service_seconds}", system)
-        return simulate(one.policy, find(trace), system, seed=seed, tick_seconds=one.tick_seconds)
+        one = simulated_policy(f"sloq:service_seconds={self.service_seconds}", system)
+        return simulate(
+            one.policy, find_trace(trace), system, seed=seed, tick_seconds=one.tick_seconds
+        )
 
 
 RIGHT: Final = Told()

@@ -27,7 +27,7 @@ SENT_LATE: Final = 98
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class LiveRun:
     """A run as it was. Times are seconds since the start of the load.
 
     Attributes:
@@ -86,7 +86,7 @@ async def measure(
     *,
     port: int,
     seed: int,
-) -> Live:
+) -> LiveRun:
     """Run the scenario (as TOML) under the policy, on a stack of its own with these settings."""
     settings = {**sections, "autoscaler": {"policy": policy}}
     async with own_stack(port, **settings) as supervisor:
@@ -100,7 +100,7 @@ async def measure(
         summary, recording, _ = read_run(folder / "runs" / "latest")
         start = summary.started_at.timestamp()
         events = list(_events(folder / "logs"))
-    return Live(
+    return LiveRun(
         scenario=name,
         policy=policy,
         arrivals=recording.planned.tolist(),
@@ -183,11 +183,11 @@ def _decisions(events: list[dict[str, Any]]) -> list[tuple[float, int, float]]:
     return sorted(found)
 
 
-def save(path: Path, runs: list[Live]) -> None:
+def save(path: Path, runs: list[LiveRun]) -> None:
     """Keep the runs, so that they can be compared again."""
     path.write_bytes(orjson.dumps(runs))
 
 
-def read(path: Path) -> list[Live]:
+def read(path: Path) -> list[LiveRun]:
     """What `save` kept."""
-    return [Live(**one) for one in json.loads(path.read_text(encoding="utf-8"))]
+    return [LiveRun(**one) for one in json.loads(path.read_text(encoding="utf-8"))]

@@ -10,13 +10,13 @@ from typing import Final
 
 import numpy as np
 
-from bench.running.measured import Live
-from tidegate.autoscaler.simulator.contenders import contender
+from bench.running.measured import LiveRun
 from tidegate.autoscaler.simulator.run import Run, simulate
 from tidegate.autoscaler.simulator.score import BIN_SECONDS, binned, reversals
-from tidegate.autoscaler.simulator.system import Kind, System
+from tidegate.autoscaler.simulator.simulated_policy import simulated_policy
+from tidegate.autoscaler.simulator.system import RequestKind, System
 from tidegate.autoscaler.simulator.traces import Trace
-from tidegate.autoscaler.simulator.workload import planned
+from tidegate.autoscaler.simulator.workload import workload_from_plan
 
 INTERVAL_SECONDS: Final = 0.5
 # Nothing comes for this long before the load, as on the live stack, so that no policy starts blind.
@@ -61,7 +61,7 @@ class Prediction:
         )
 
 
-def predict(live: Live, rates: Sequence[float], base: System, seeds: int) -> Prediction:
+def predict(live: LiveRun, rates: Sequence[float], base: System, seeds: int) -> Prediction:
     """Simulate the scenario of a live run.
 
     Args:
@@ -72,8 +72,8 @@ def predict(live: Live, rates: Sequence[float], base: System, seeds: int) -> Pre
             at others.
     """
     system = measured_system(live, base)
-    choice = contender(live.policy, system)
-    every = choice.tick_seconds
+    built = simulated_policy(live.policy, system)
+    every = built.tick_seconds
     # The load shall begin as long before a tick as it did live.
     phase = next(at for at, _, _ in live.decisions if at >= 0) % every
     lead = LEAD_SECONDS + round((-phase % every) / INTERVAL_SECONDS) * INTERVAL_SECONDS
@@ -83,11 +83,11 @@ def predict(live: Live, rates: Sequence[float], base: System, seeds: int) -> Pre
     means = np.array([fmean(live.services[kind]) for kind in live.kinds])
     runs = []
     for seed in range(seeds):
-        workload = planned(arrivals, means, system.service_cv, seed)
+        workload = workload_from_plan(arrivals, means, system.service_cv, seed)
         # When Prometheus scrapes between two ticks is chance, so each seed has another phase.
         phase = system.scrape_seconds * seed / seeds
         run = simulate(
-            choice.policy,
+            built.policy,
             trace,
             replace(system, scrape_phase_seconds=phase),
             seed=seed,
@@ -98,13 +98,13 @@ def predict(live: Live, rates: Sequence[float], base: System, seeds: int) -> Pre
     return Prediction(system, [outcome(run, system) for run in runs], runs)
 
 
-def measured_system(live: Live, base: System) -> System:
+def measured_system(live: LiveRun, base: System) -> System:
     """The system with the service times, the start-up time and the signals' age of a live run."""
     means = {kind: fmean(times) for kind, times in live.services.items()}
     ratios = np.concatenate([np.array(live.services[kind]) / means[kind] for kind in means])
     return replace(
         base,
-        kinds=tuple(Kind(len(live.services[kind]), means[kind]) for kind in means),
+        kinds=tuple(RequestKind(len(live.services[kind]), means[kind]) for kind in means),
         service_cv=float(ratios.std()),
         startup_seconds=live.startup_seconds + GATEWAY_SECONDS,
         scrape_seconds=scrape_seconds(live.signal_age_seconds),
@@ -131,14 +131,14 @@ def outcome(run: Run, system: System) -> Outcome:
     )
 
 
-def live_outcome(live: Live, seconds: float, system: System) -> Outcome:
+def live_outcome(live: LiveRun, seconds: float, system: System) -> Outcome:
     """The same score of a live run."""
     run = as_run(live, seconds)
     changes = [(at, change) for at, change, _ in live.decisions if 0 <= at < seconds]
     return replace(outcome(run, system), reversals=reversals(changes))
 
 
-def as_run(live: Live, seconds: float) -> Run:
+def as_run(live: LiveRun, seconds: float) -> Run:
     """A live run in the simulator's terms, without its ticks."""
     arrivals, responses = np.array(live.arrivals), np.array(live.responses)
     return Run(seconds, arrivals, responses, [], live.replica_seconds(seconds))

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from tidegate.autoscaler.simulator.comparison import PolicyResult, TraceSpec
 from tidegate.autoscaler.simulator.score import Score
 from tidegate.autoscaler.simulator.system import System
-from tidegate.autoscaler.simulator.tournament import Match, TraceSpec
 
 BENCH = Path(__file__).parents[2] / "bench" / "autoscaler.py"
 
@@ -28,11 +28,11 @@ def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     spec.loader.exec_module(module)
     sloq, others = Score(50.0, 80.0, 0.0, 0.0), Score(100.0, 100.0, 0.0, 0.0)
 
-    def play(
+    def compare_policies(
         policies: Sequence[str], traces: Sequence[TraceSpec], system: System, seeds: Iterable[int]
-    ) -> list[Match]:
+    ) -> list[PolicyResult]:
         return [
-            Match(words, Path(one.name).stem, sloq if words == "sloq" else others)
+            PolicyResult(words, Path(one.name).stem, sloq if words == "sloq" else others)
             for one in traces
             for words in policies
         ]
@@ -43,9 +43,9 @@ def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     checkout = tmp_path / "checkout"
     monkeypatch.setattr(module, "ROOT", checkout)
     monkeypatch.setattr(module, "SHARED", tmp_path / "shared" / "data" / "traces")
-    monkeypatch.setattr(module, "play", play)
+    monkeypatch.setattr(module, "compare_policies", compare_policies)
     monkeypatch.setattr(module, "speed", lambda _: 40.0)
-    for name in ("run_one", "page", "pareto_page"):
+    for name in ("run_one", "write_page", "pareto_page"):
         monkeypatch.setattr(module, name, nothing)
     monkeypatch.setattr(sys, "argv", ["autoscaler.py", "--out", str(tmp_path / "out")])
     return module
@@ -85,16 +85,18 @@ def test_a_folder_without_traces_is_refused(bench: ModuleType, tmp_path: Path) -
 def test_it_fails_where_a_claim_does_not_hold(
     bench: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = bench.play
+    own = bench.compare_policies
 
-    def calm_no_more(*args: Any) -> list[Match]:
+    def calm_no_more(*args: Any) -> list[PolicyResult]:
         worse = Score(50.0, 80.0, 9.0, 0.0)
         return [
-            Match("sloq", "steady", worse) if (one.policy, one.trace) == ("sloq", "steady") else one
+            PolicyResult("sloq", "steady", worse)
+            if (one.policy, one.trace) == ("sloq", "steady")
+            else one
             for one in own(*args)
         ]
 
-    monkeypatch.setattr(bench, "play", calm_no_more)
+    monkeypatch.setattr(bench, "compare_policies", calm_no_more)
     assert bench.main() == 1
     assert "- **does not hold**: at most 2 reversals an hour on steady: 9.0" in page(tmp_path)
     assert "- holds: at most 60 % of HPA's violation-seconds in sum: 50.0%" in page(tmp_path)

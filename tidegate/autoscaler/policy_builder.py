@@ -2,7 +2,7 @@
 
 A policy is made from its parameters (JSON types), which stand in each decision's inputs. So the
 running autoscaler, the simulator and a replay make the same policy in the same way, from the same
-words (`words.py`).
+words (see `policy_expression.py`).
 """
 
 from __future__ import annotations
@@ -11,174 +11,197 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tidegate.autoscaler.policy_expression import Composed, PolicyError, read_composed, read_words
-from tidegate.autoscaler.policy_registry import KINDS, Goal, Kind
+from tidegate.autoscaler.policy_expression import (
+    Composition,
+    PolicyError,
+    parse_composition,
+    parse_policy,
+)
+from tidegate.autoscaler.policy_registry import POLICIES, PolicyContext, PolicyType
 from tidegate.autoscaler.types import Bounds, Policy
 from tidegate.autoscaler.wrappers.combinators import COMBINATORS
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class BuiltPolicy:
     """A policy that was chosen.
 
     Attributes:
-        words: what it was named by.
+        expression: what it was named by.
         parameters: all of them; with the name in the words they make it again.
         policy: what decides.
         tick_seconds: how often.
-        history: whether it wants to know what came on earlier days.
+        uses_history: whether it wants to know what came on earlier days.
         sets_slots: whether it changes the slots of replicas.
-        counts_slots: whether it takes no CPU in their place.
+        requires_real_slots: whether it takes no CPU in their place.
     """
 
-    words: str
+    expression: str
     parameters: Mapping[str, Any]
     policy: Policy
     tick_seconds: float
-    history: bool = False
+    uses_history: bool = False
     sets_slots: bool = False
-    counts_slots: bool = False
+    requires_real_slots: bool = False
 
 
-def choose(
-    words: str,
-    goal: Goal,
+def build_policy(
+    expression: str,
+    context: PolicyContext,
     *,
     tick_seconds: float | None = None,
     defaults: Mapping[str, Mapping[str, Any]] | None = None,
-) -> Choice:
+) -> BuiltPolicy:
     """The policy that the words name.
 
     Args:
-        words: `NAME`, `NAME:OPTION=NUMBER,…`, or `max(…)` and `min(…)` of them; the option `tick` says
+        expression: `NAME`, `NAME:OPTION=NUMBER,…`, or `max(…)` and `min(…)` of them; the option `tick` says
             how often it decides.
-        goal: what it is for.
+        context: what it is for.
         tick_seconds: how often it decides if its words do not say; None is as its authors have it.
         defaults: by policy, what its options are if its words do not say.
 
     Raises:
         PolicyError: there is no such policy, or it has no such option.
     """
-    if composed := read_composed(words):
-        return _choose_composed(words, composed, goal, tick_seconds, defaults)
-    name, options = read_words(words)
-    kind = _kind(name)
-    every = options.pop("tick", tick_seconds or kind.tick_seconds)
-    if not every > 0:
-        raise PolicyError(f"policy {words!r}: tick must be above 0 s")
-    own = {kind.aliases.get(option, option): value for option, value in options.items()}
-    _check(words, kind, own)
-    given = (defaults or {}).get(name, {})
-    parameters = {**kind.told(goal, float(every)), **given, **own}
-    policy = kind.make(parameters)
-    return Choice(
-        words,
+    if composition := parse_composition(expression):
+        return _build_composition(expression, composition, context, tick_seconds, defaults)
+    name, options = parse_policy(expression)
+    policy_type = _policy_type(name)
+    tick = options.pop("tick", tick_seconds or policy_type.tick_seconds)
+    if not tick > 0:
+        raise PolicyError(f"policy {expression!r}: tick must be above 0 s")
+    options_given = {
+        policy_type.aliases.get(option, option): value for option, value in options.items()
+    }
+    _check_options(expression, policy_type, options_given)
+    defaults_of_policy = (defaults or {}).get(name, {})
+    parameters = {
+        **policy_type.default_parameters(context, float(tick)),
+        **defaults_of_policy,
+        **options_given,
+    }
+    policy = policy_type.build(parameters)
+    return BuiltPolicy(
+        expression,
         parameters,
         policy,
-        float(every),
-        kind.history,
-        sets_slots=kind.sets_slots,
-        counts_slots=kind.counts_slots,
+        float(tick),
+        policy_type.uses_history,
+        sets_slots=policy_type.sets_slots,
+        requires_real_slots=policy_type.requires_real_slots,
     )
 
 
-def _choose_composed(
-    words: str,
-    composed: Composed,
-    goal: Goal,
+def _build_composition(
+    expression: str,
+    composition: Composition,
+    context: PolicyContext,
     tick_seconds: float | None,
     defaults: Mapping[str, Mapping[str, Any]] | None,
-) -> Choice:
+) -> BuiltPolicy:
     """All parts decide at each tick: else one of them would answer to signals of a while ago."""
-    for part in composed.parts:
+    for part in composition.parts:
         if "tick" in _options(part):
             raise PolicyError(
-                f"policy {words!r}: tick is for all parts alike: {composed.by}(…):tick=SECONDS"
+                f"policy {expression!r}: tick is for all parts alike: {composition.by}(…):tick=SECONDS"
             )
-    if others := composed.options.keys() - {"tick"}:
+    if unknown := composition.options.keys() - {"tick"}:
         raise PolicyError(
-            f"policy {words!r}: {composed.by}(…) has the option tick, not {min(others)}"
+            f"policy {expression!r}: {composition.by}(…) has the option tick, not {min(unknown)}"
         )
-    own = [choose(part, goal, defaults=defaults) for part in composed.parts]
-    for one in own:
+    uncoordinated = [build_policy(part, context, defaults=defaults) for part in composition.parts]
+    for one in uncoordinated:
         if one.sets_slots:
             raise PolicyError(
-                f"policy {words!r}: {one.words} changes slots, which {composed.by}(…) cannot pick from"
+                f"policy {expression!r}: {one.expression} sets slots, so it cannot be part of"
+                f" {composition.by}(…)"
             )
-    tick = composed.options.get("tick", tick_seconds or min(part.tick_seconds for part in own))
+    tick = composition.options.get(
+        "tick", tick_seconds or min(part.tick_seconds for part in uncoordinated)
+    )
     if not tick > 0:
-        raise PolicyError(f"policy {words!r}: tick must be above 0 s")
+        raise PolicyError(f"policy {expression!r}: tick must be above 0 s")
     parts = [
-        choose(part, goal, tick_seconds=float(tick), defaults=defaults) for part in composed.parts
+        build_policy(part, context, tick_seconds=float(tick), defaults=defaults)
+        for part in composition.parts
     ]
     parameters = {
-        "min": goal.bounds.min,
-        "max": goal.bounds.max,
-        "parts": [{"policy": part.words, "parameters": dict(part.parameters)} for part in parts],
+        "min": context.bounds.min,
+        "max": context.bounds.max,
+        "parts": [
+            {"policy": part.expression, "parameters": dict(part.parameters)} for part in parts
+        ],
     }
-    policy = COMBINATORS[composed.by]({part.words: part.policy for part in parts}, parameters)
-    return Choice(words, parameters, policy, float(tick), any(part.history for part in parts))
+    policy = COMBINATORS[composition.by](
+        {part.expression: part.policy for part in parts}, parameters
+    )
+    return BuiltPolicy(
+        expression, parameters, policy, float(tick), any(part.uses_history for part in parts)
+    )
 
 
-def _options(words: str) -> Mapping[str, int | float]:
-    composed = read_composed(words)
-    return composed.options if composed else read_words(words)[1]
+def _options(expression: str) -> Mapping[str, int | float]:
+    composition = parse_composition(expression)
+    return composition.options if composition else parse_policy(expression)[1]
 
 
-def check_live(words: str) -> None:
+def check_live(expression: str) -> None:
     """Raise `PolicyError` if the words name no policy that can decide for replicas that are there."""
-    choose(words, Goal(Bounds(1, 1), slo_seconds=1.0))
-    if composed := read_composed(words):
-        for part in composed.parts:
+    build_policy(expression, PolicyContext(Bounds(1, 1), slo_seconds=1.0))
+    if composition := parse_composition(expression):
+        for part in composition.parts:
             check_live(part)
         return
-    _, options = read_words(words)
+    _, options = parse_policy(expression)
     if options.get("idle", 1) < 1:
         raise PolicyError(
-            f"policy {words!r}: idle must be at least 1: to go to zero is for every policy alike,"
+            f"policy {expression!r}: idle must be at least 1: to go to zero is for every policy alike,"
             " by replicas.min = 0 and autoscaler.idle_seconds"
         )
 
 
-def policy_from_parameters(words: str, parameters: Mapping[str, Any]) -> Policy:
+def policy_from_parameters(expression: str, parameters: Mapping[str, Any]) -> Policy:
     """The policy of that name with these parameters.
 
     Args:
-        words: as it was named; its options are in the parameters already.
+        expression: as it was named; its options are in the parameters already.
         parameters: as they stand in its decisions' inputs.
 
     Raises:
         ValueError: there is no such policy, or its parameters are others.
     """
-    composed = read_composed(words)
-    name = composed.by if composed else words.partition(":")[0]
+    composition = parse_composition(expression)
+    name = composition.by if composition else expression.partition(":")[0]
     try:
-        if composed is None:
-            return _kind(name).make(parameters)
+        if composition is None:
+            return _policy_type(name).build(parameters)
         parts = {
             part["policy"]: policy_from_parameters(part["policy"], part["parameters"])
             for part in parameters["parts"]
         }
-        return COMBINATORS[composed.by](parts, parameters)
+        return COMBINATORS[composition.by](parts, parameters)
     except (KeyError, TypeError) as error:
         raise ValueError(f"these are not the parameters of policy {name!r}: {error}") from error
 
 
-def _kind(name: str) -> Kind:
-    if name not in KINDS:
-        known = ", ".join([*KINDS, *(f"{by}(…)" for by in COMBINATORS)])
+def _policy_type(name: str) -> PolicyType:
+    if name not in POLICIES:
+        known = ", ".join([*POLICIES, *(f"{by}(…)" for by in COMBINATORS)])
         raise PolicyError(f"there is no policy {name!r}, only {known}")
-    return KINDS[name]
+    return POLICIES[name]
 
 
-def _check(words: str, kind: Kind, options: Mapping[str, int | float]) -> None:
+def _check_options(
+    expression: str, policy_type: PolicyType, options: Mapping[str, int | float]
+) -> None:
     for option, value in options.items():
-        if option not in kind.options:
+        if option not in policy_type.options:
             raise PolicyError(
-                f"policy {words!r}: there is no option {option!r}, only"
-                f" {', '.join([*kind.aliases, *kind.options, 'tick'])}"
+                f"policy {expression!r}: there is no option {option!r}, only"
+                f" {', '.join([*policy_type.aliases, *policy_type.options, 'tick'])}"
             )
-        if option in kind.above_zero and not value > 0:
-            raise PolicyError(f"policy {words!r}: {option} must be above 0")
-        if kind.options[option].startswith("int") and not isinstance(value, int):
-            raise PolicyError(f"policy {words!r}: {option} must be a whole number")
+        if option in policy_type.positive_options and not value > 0:
+            raise PolicyError(f"policy {expression!r}: {option} must be above 0")
+        if policy_type.options[option].startswith("int") and not isinstance(value, int):
+            raise PolicyError(f"policy {expression!r}: {option} must be a whole number")

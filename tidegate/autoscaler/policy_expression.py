@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import Final
 
 # What an option may be: no service needs more, and arithmetic with these stays finite.
-LEAST: Final = 1e-6
-MOST: Final = 1e9
+MIN_OPTION: Final = 1e-6
+MAX_OPTION: Final = 1e9
 # More than anybody can follow in a sentence.
-MOST_PARTS: Final = 8
-MOST_DEPTH: Final = 3
+MAX_PARTS: Final = 8
+MAX_DEPTH: Final = 3
 COMPOSED: Final = re.compile(r"\s*(max|min)\s*\((.*)\)\s*(?::(.*))?", re.DOTALL)
 OPTION: Final = re.compile(r"\s*\w+\s*=")
 
@@ -29,7 +29,7 @@ class PolicyError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Composed:
+class Composition:
     """Policies of which one decides at each tick.
 
     Attributes:
@@ -43,49 +43,51 @@ class Composed:
     options: dict[str, int | float]
 
 
-def name_of(words: str) -> str:
+def policy_name_of(expression: str) -> str:
     """The name before the options: `max` and `min` where policies are composed."""
-    return re.split(r"[:(]", words, maxsplit=1)[0].strip()
+    return re.split(r"[:(]", expression, maxsplit=1)[0].strip()
 
 
-def read_words(words: str) -> tuple[str, dict[str, int | float]]:
+def parse_policy(expression: str) -> tuple[str, dict[str, int | float]]:
     """The name and the options in `NAME` or `NAME:OPTION=NUMBER,…`.
 
     Raises:
         PolicyError: an option is none.
     """
-    name, _, rest = words.partition(":")
-    return name.strip(), _read_options(words, rest)
+    name, _, options_text = expression.partition(":")
+    return name.strip(), _parse_options(expression, options_text)
 
 
-def read_composed(words: str) -> Composed | None:
+def parse_composition(expression: str) -> Composition | None:
     """What `max(…)` or `min(…)` is made of; None if the words name a single policy.
 
     Raises:
         PolicyError: parentheses do not match, there are no two parts, or too many.
     """
-    if "(" not in words and ")" not in words:
+    if "(" not in expression and ")" not in expression:
         return None
-    found = COMPOSED.fullmatch(words)
+    found = COMPOSED.fullmatch(expression)
     if found is None:
-        raise PolicyError(f"policy {words!r}: parentheses are for max(POLICY,…) and min(POLICY,…)")
-    by, inside, rest = found.groups()
-    parts = _split(words, inside)
+        raise PolicyError(
+            f"policy {expression!r}: parentheses are for max(POLICY,…) and min(POLICY,…)"
+        )
+    by, inside, options_text = found.groups()
+    parts = _split(expression, inside)
     if len(set(parts)) < len(parts) or not all(parts):
-        raise PolicyError(f"policy {words!r}: {by}(…) needs policies, each of them once")
-    if not 2 <= len(parts) <= MOST_PARTS:
-        raise PolicyError(f"policy {words!r}: {by}(…) is of 2 to {MOST_PARTS} policies")
-    return Composed(by, parts, _read_options(words, rest or ""))
+        raise PolicyError(f"policy {expression!r}: {by}(…) needs policies, each of them once")
+    if not 2 <= len(parts) <= MAX_PARTS:
+        raise PolicyError(f"policy {expression!r}: {by}(…) is of 2 to {MAX_PARTS} policies")
+    return Composition(by, parts, _parse_options(expression, options_text or ""))
 
 
-def _split(words: str, inside: str) -> tuple[str, ...]:
+def _split(expression: str, inside: str) -> tuple[str, ...]:
     """The parts between commas that stand in no further parentheses."""
     parts, depth = [""], 0
     for piece in re.split(r"([(),])", inside):
         depth += (piece == "(") - (piece == ")")
-        if not 0 <= depth < MOST_DEPTH:
+        if not 0 <= depth < MAX_DEPTH:
             raise PolicyError(
-                f"policy {words!r}: parentheses must match, {MOST_DEPTH} within each other at most"
+                f"policy {expression!r}: parentheses must match, {MAX_DEPTH} within each other at most"
             )
         if piece == "," and not depth:
             parts.append("")
@@ -96,21 +98,21 @@ def _split(words: str, inside: str) -> tuple[str, ...]:
         else:
             parts[-1] += piece
     if depth:
-        raise PolicyError(f"policy {words!r}: a parenthesis is not closed")
+        raise PolicyError(f"policy {expression!r}: a parenthesis is not closed")
     return tuple(part.strip() for part in parts)
 
 
-def _read_options(words: str, rest: str) -> dict[str, int | float]:
+def _parse_options(expression: str, options_text: str) -> dict[str, int | float]:
     options: dict[str, int | float] = {}
-    for part in filter(None, rest.split(",")):
+    for part in filter(None, options_text.split(",")):
         option, _, value = part.partition("=")
         try:
             number = float(value)
         except ValueError as error:
-            raise PolicyError(f"policy {words!r}: {part!r} is not OPTION=NUMBER") from error
-        if number and not LEAST <= number <= MOST:
+            raise PolicyError(f"policy {expression!r}: {part!r} is not OPTION=NUMBER") from error
+        if number and not MIN_OPTION <= number <= MAX_OPTION:
             raise PolicyError(
-                f"policy {words!r}: {option.strip()} must be 0 or from {LEAST:g} to {MOST:g}"
+                f"policy {expression!r}: {option.strip()} must be 0 or from {MIN_OPTION:g} to {MAX_OPTION:g}"
             )
         options[option.strip()] = int(number) if number.is_integer() else number
     return options

@@ -16,11 +16,11 @@ from tidegate.autoscaler.types import Bounds, Policy
 from tidegate.autoscaler.wrappers.vertical import VerticalParameters, surge, vertical
 
 # What an option cannot be: it is said elsewhere, once.
-GIVEN: Final = frozenset({"min", "max", "tick_seconds", "bounds", "base_slots", "most_slots"})
+NOT_OPTIONS: Final = frozenset({"min", "max", "tick_seconds", "bounds", "base_slots", "most_slots"})
 
 
 @dataclass(frozen=True, slots=True)
-class Goal:
+class PolicyContext:
     """What a policy is for: the same for all of them.
 
     Attributes:
@@ -41,29 +41,29 @@ class Goal:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class PolicyType:
     """A kind of policy.
 
     Attributes:
-        make: the policy from its parameters.
+        build: the policy from its parameters.
         parameters: what lists them, by the names and types of its arguments.
         tick_seconds: how often its authors have it decide.
-        above_zero: options that must be above 0.
+        positive_options: options that must be above 0.
         aliases: other names of options.
-        history: whether it is told what came on earlier days.
+        uses_history: whether it is told what came on earlier days.
         sets_slots: whether it changes the slots of replicas, which not every resizer can.
-        counts_slots: whether it sizes by slots alone: it needs real ones, as CPU for the same slots changes
-            the time in a slot that it reckons with.
+        requires_real_slots: whether it needs real slots: more CPU for the same slots would change the time
+            in a slot, which it takes as constant.
     """
 
-    make: Callable[[Mapping[str, Any]], Policy]
+    build: Callable[[Mapping[str, Any]], Policy]
     parameters: Callable[..., object]
     tick_seconds: float
-    above_zero: frozenset[str] = frozenset()
+    positive_options: frozenset[str] = frozenset()
     aliases: Mapping[str, str] = field(default_factory=dict)
-    history: bool = False
+    uses_history: bool = False
     sets_slots: bool = False
-    counts_slots: bool = False
+    requires_real_slots: bool = False
 
     @property
     def options(self) -> dict[str, str]:
@@ -72,90 +72,90 @@ class Kind:
         return {
             name: str(argument.annotation)
             for name, argument in arguments.items()
-            if name not in GIVEN
+            if name not in NOT_OPTIONS
         }
 
-    def told(self, goal: Goal, tick_seconds: float) -> dict[str, Any]:
+    def default_parameters(self, context: PolicyContext, tick_seconds: float) -> dict[str, Any]:
         """The parameters that follow from what it is for."""
         numbers = {
-            "min": goal.bounds.min,
-            "max": goal.bounds.max,
-            "slo_seconds": goal.slo_seconds,
-            "slo_quantile": goal.slo_quantile,
-            "stale_seconds": goal.stale_seconds,
+            "min": context.bounds.min,
+            "max": context.bounds.max,
+            "slo_seconds": context.slo_seconds,
+            "slo_quantile": context.slo_quantile,
+            "stale_seconds": context.stale_seconds,
             "tick_seconds": tick_seconds,
-            "base_slots": goal.slots,
-            "most_slots": goal.most_slots,
+            "base_slots": context.slots,
+            "most_slots": context.most_slots,
         }
         known = {"min", "max", *inspect.signature(self.parameters).parameters}
         return {name: value for name, value in numbers.items() if name in known}
 
 
-def _make_hpa(parameters: Mapping[str, Any]) -> Policy:
+def _build_hpa(parameters: Mapping[str, Any]) -> Policy:
     own = {name: value for name, value in parameters.items() if name not in {"min", "max"}}
     return hpa(Bounds(parameters["min"], parameters["max"]), **own)
 
 
-SLOQ_ABOVE_ZERO: Final = frozenset(
+SLOQ_POSITIVE_OPTIONS: Final = frozenset(
     {"slo_seconds", "service_seconds", "late_share", "patience_share"}
 )
 
-KINDS: Final[Mapping[str, Kind]] = {
-    "sloq": Kind(
-        lambda told: sloq(SloqParameters(**told)),
+POLICIES: Final[Mapping[str, PolicyType]] = {
+    "sloq": PolicyType(
+        lambda parameters: sloq(SloqParameters(**parameters)),
         SloqParameters,
         tick_seconds=5.0,
-        above_zero=SLOQ_ABOVE_ZERO,
+        positive_options=SLOQ_POSITIVE_OPTIONS,
     ),
-    "predictive": Kind(
-        lambda told: predictive(PredictiveParameters(**told)),
+    "predictive": PolicyType(
+        lambda parameters: predictive(PredictiveParameters(**parameters)),
         PredictiveParameters,
         tick_seconds=5.0,
-        above_zero=SLOQ_ABOVE_ZERO,
-        history=True,
+        positive_options=SLOQ_POSITIVE_OPTIONS,
+        uses_history=True,
     ),
-    "hpa": Kind(
-        _make_hpa,
+    "hpa": PolicyType(
+        _build_hpa,
         hpa,
         tick_seconds=15.0,
-        above_zero=frozenset({"target"}),
+        positive_options=frozenset({"target"}),
         aliases={"inflight": "target"},
     ),
-    "kpa": Kind(
-        lambda told: kpa.kpa(kpa.KpaParameters(**told)),
+    "kpa": PolicyType(
+        lambda parameters: kpa.kpa(kpa.KpaParameters(**parameters)),
         kpa.KpaParameters,
         tick_seconds=kpa.TICK_SECONDS,
-        above_zero=frozenset({"target_utilisation", "max_up_rate", "max_down_rate"}),
+        positive_options=frozenset({"target_utilisation", "max_up_rate", "max_down_rate"}),
     ),
-    "ray-serve": Kind(
-        lambda told: ray_serve.ray_serve(ray_serve.RayServeParameters(**told)),
+    "ray-serve": PolicyType(
+        lambda parameters: ray_serve.ray_serve(ray_serve.RayServeParameters(**parameters)),
         ray_serve.RayServeParameters,
         tick_seconds=ray_serve.TICK_SECONDS,
-        above_zero=frozenset({"target"}),
+        positive_options=frozenset({"target"}),
     ),
-    "keda": Kind(
-        lambda told: keda.keda(keda.KedaParameters(**told)),
+    "keda": PolicyType(
+        lambda parameters: keda.keda(keda.KedaParameters(**parameters)),
         keda.KedaParameters,
         tick_seconds=keda.TICK_SECONDS,
-        above_zero=frozenset({"inflight"}),
+        positive_options=frozenset({"inflight"}),
     ),
-    "vertical": Kind(
-        lambda told: vertical(VerticalParameters(**told)),
+    "vertical": PolicyType(
+        lambda parameters: vertical(VerticalParameters(**parameters)),
         VerticalParameters,
         tick_seconds=5.0,
-        above_zero=SLOQ_ABOVE_ZERO | {"most_factor"},
+        positive_options=SLOQ_POSITIVE_OPTIONS | {"most_factor"},
         sets_slots=True,
-        counts_slots=True,
+        requires_real_slots=True,
     ),
-    "surge": Kind(
-        lambda told: surge(VerticalParameters(**told)),
+    "surge": PolicyType(
+        lambda parameters: surge(VerticalParameters(**parameters)),
         VerticalParameters,
         tick_seconds=5.0,
-        above_zero=SLOQ_ABOVE_ZERO | {"most_factor"},
+        positive_options=SLOQ_POSITIVE_OPTIONS | {"most_factor"},
         sets_slots=True,
     ),
-    "step": Kind(
-        lambda told: step.step(step.StepParameters(**told)),
+    "step": PolicyType(
+        lambda parameters: step.step(step.StepParameters(**parameters)),
         step.StepParameters,
         tick_seconds=step.TICK_SECONDS,
     ),

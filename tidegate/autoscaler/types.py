@@ -96,6 +96,6 @@ Policy = Callable[[dict[str, Any], Signals, float], Decision]
 An empty state is the state at the start."""
 
 
-def change_words(held: int, desired: int) -> str:
+def format_change(held: int, desired: int) -> str:
     """How the sentence of a decision begins: `4 → 6`, or `4 held`."""
     return f"{held} held" if desired == held else f"{held} → {desired}"

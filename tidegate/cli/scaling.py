@@ -42,7 +42,7 @@ def replay(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Make recorded decisions again, to the byte; or let another policy make them."""
-    from tidegate.autoscaler.audit.replay_command import replays as run
+    from tidegate.autoscaler.audit.replay_command import replay_command as run
 
     raise typer.Exit(run(settings(), source, policy=policy, as_json=as_json))
 
@@ -69,8 +69,8 @@ def simulate(  # noqa: PLR0917 - each is an option of the command line
     service_cv: Annotated[float, typer.Option(help="Its coefficient of variation.")] = 0.7,
     slo: Annotated[float, typer.Option(help="The objective for p95 responses, in seconds.")] = 0.6,
     startup: Annotated[float, typer.Option(help="Seconds until a new replica is ready.")] = 30.0,
-    least: Annotated[int, typer.Option("--min", help="Never fewer replicas.")] = 1,
-    most: Annotated[int, typer.Option("--max", help="Never more replicas.")] = 30,
+    minimum: Annotated[int, typer.Option("--min", help="Never fewer replicas.")] = 1,
+    maximum: Annotated[int, typer.Option("--max", help="Never more replicas.")] = 30,
     start: Annotated[int, typer.Option(help="Replicas at the start.")] = 3,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each, to average over.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="One list of JSON objects.")] = False,
@@ -84,18 +84,18 @@ def simulate(  # noqa: PLR0917 - each is an option of the command line
     """Try scaling policies on a trace before any of them goes live."""
     from tidegate.autoscaler.simulator.command import Comparison
     from tidegate.autoscaler.simulator.command import simulate as run
-    from tidegate.autoscaler.simulator.system import Kind, System
-    from tidegate.autoscaler.simulator.tournament import TraceSpec
+    from tidegate.autoscaler.simulator.comparison import TraceSpec
+    from tidegate.autoscaler.simulator.system import RequestKind, System
     from tidegate.autoscaler.types import Bounds
 
     try:
         system = System(
             slots=slots,
-            kinds=(Kind(1.0, service_time),),
+            kinds=(RequestKind(1.0, service_time),),
             service_cv=service_cv,
             slo_seconds=slo,
             startup_seconds=startup,
-            bounds=Bounds(least, most),
+            bounds=Bounds(minimum, maximum),
             start=start,
         )
     except ValueError as error:
@@ -109,14 +109,14 @@ def simulate(  # noqa: PLR0917 - each is an option of the command line
     epilog="Example: `tidegate pause --for 30m` or `tidegate pause --min 3 --for 2h`",
 )
 def pause(
-    least: Annotated[int | None, typer.Option("--min", help="Never fewer replicas.")] = None,
-    most: Annotated[int | None, typer.Option("--max", help="Never more replicas.")] = None,
+    minimum: Annotated[int | None, typer.Option("--min", help="Never fewer replicas.")] = None,
+    maximum: Annotated[int | None, typer.Option("--max", help="Never more replicas.")] = None,
     length: Annotated[str, typer.Option("--for", help="How long: 30s, 5m, 2h, 1d.")] = "1h",
 ) -> None:
     """Hold the number of replicas for a time; with bounds, let the policy decide within them."""
     from tidegate.autoscaler.live.pause_command import pause as run
 
-    raise typer.Exit(run(settings(), least=least, most=most, length=length))
+    raise typer.Exit(run(settings(), minimum=minimum, maximum=maximum, length=length))
 
 
 @commands.command(rich_help_panel=PANEL)

@@ -10,9 +10,9 @@ import orjson
 import pytest
 
 from tidegate.autoscaler.decision_event import record_decision
-from tidegate.autoscaler.simulator.contenders import contender
-from tidegate.autoscaler.simulator.named_traces import find
+from tidegate.autoscaler.simulator.named_traces import find_trace
 from tidegate.autoscaler.simulator.run import simulate
+from tidegate.autoscaler.simulator.simulated_policy import simulated_policy
 from tidegate.autoscaler.simulator.system import System
 from tidegate.autoscaler.types import Decision, Policy, Signals
 from tidegate.events.event import Origin
@@ -108,12 +108,12 @@ def recorded(tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
         every: float = 5.0,
     ) -> list[dict[str, Any]]:
         system = System(startup_seconds=12.0)
-        policy = around(contender(words, system).policy)
+        policy = around(simulated_policy(words, system).policy)
 
         def timed(state: dict[str, Any], signals: Signals, now: float) -> Decision:
             return policy(state, at_that_time(signals, now), now)
 
-        run = simulate(timed, find("spike"), system, seed=0, tick_seconds=every)
+        run = simulate(timed, find_trace("spike"), system, seed=0, tick_seconds=every)
         at = [START_NS]
         folder = tmp_path / f"recorded-{len(list(tmp_path.iterdir()))}"
         desk = Desk(folder, clock_ns=lambda: at[0])

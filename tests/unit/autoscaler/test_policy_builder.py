@@ -5,10 +5,14 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
-from tidegate.autoscaler.live.configured_policy import check_policy, configured, goal
-from tidegate.autoscaler.policy_builder import choose, policy_from_parameters
-from tidegate.autoscaler.policy_expression import PolicyError, read_words
-from tidegate.autoscaler.policy_registry import KINDS, Goal
+from tidegate.autoscaler.live.configured_policy import (
+    check_policy,
+    configured_policy,
+    policy_context,
+)
+from tidegate.autoscaler.policy_builder import build_policy, policy_from_parameters
+from tidegate.autoscaler.policy_expression import PolicyError, parse_policy
+from tidegate.autoscaler.policy_registry import POLICIES, PolicyContext
 from tidegate.autoscaler.types import Bounds
 from tidegate.cli import app
 from tidegate.settings import Settings, SettingsError, load, setting_names
@@ -16,13 +20,13 @@ from tidegate.settings import Settings, SettingsError, load, setting_names
 from .conftest import IDLE
 
 MONDAY_8 = 1_772_438_400.0  # 2026-03-02T08:00Z
-GOAL = Goal(Bounds(1, 8), slo_seconds=0.6)
+CONTEXT = PolicyContext(Bounds(1, 8), slo_seconds=0.6)
 
 
 def test_sloq_decides_unless_told_otherwise() -> None:
     default, _ = setting_names()["autoscaler.policy"]
     assert default == "sloq"
-    inputs = configured(Settings.model_validate({})).policy({}, IDLE, 0.0).inputs
+    inputs = configured_policy(Settings.model_validate({})).policy({}, IDLE, 0.0).inputs
     assert (inputs["parameters"]["slo_seconds"], inputs["parameters"]["late_share"]) == (0.5, 0.1)
 
 
@@ -45,58 +49,58 @@ def test_the_settings_reach_the_policy() -> None:
         "down_stabilization_seconds": 60.0,
         "stale_seconds": 9.0,
     }
-    choice = configured(settings)
-    assert choice.policy({}, IDLE, 0.0).inputs["parameters"] == parameters
-    assert choice.parameters == parameters
+    built = configured_policy(settings)
+    assert built.policy({}, IDLE, 0.0).inputs["parameters"] == parameters
+    assert built.parameters == parameters
 
 
 def test_the_words_win_over_the_section_and_say_how_often() -> None:
     settings = Settings.model_validate(
         {"autoscaler": {"policy": "hpa:inflight=0.6,tick=15", "hpa": {"target": 0.5}}}
     )
-    choice = configured(settings)
-    assert (choice.parameters["target"], choice.parameters["tolerance"]) == (0.6, 0.1)
-    assert (choice.words, choice.tick_seconds) == ("hpa:inflight=0.6,tick=15", 15.0)
+    built = configured_policy(settings)
+    assert (built.parameters["target"], built.parameters["tolerance"]) == (0.6, 0.1)
+    assert (built.expression, built.tick_seconds) == ("hpa:inflight=0.6,tick=15", 15.0)
 
 
 def test_composed_policies_decide_at_the_same_ticks_with_the_options_of_the_settings() -> None:
     words = "max(hpa:inflight=0.6,tolerance=0.2, ray-serve)"
     told: dict[str, object] = {"policy": words, "tick_seconds": 4, "hpa": {"target": 0.5}}
-    choice = configured(Settings.model_validate({"autoscaler": told}))
-    first, second = choice.parameters["parts"]
-    assert (choice.words, choice.tick_seconds) == (words, 4.0)
+    built = configured_policy(Settings.model_validate({"autoscaler": told}))
+    first, second = built.parameters["parts"]
+    assert (built.expression, built.tick_seconds) == (words, 4.0)
     assert (first["policy"], second["policy"]) == ("hpa:inflight=0.6,tolerance=0.2", "ray-serve")
     assert (first["parameters"]["target"], first["parameters"]["tolerance"]) == (0.6, 0.2)
     assert first["parameters"]["down_stabilization_seconds"] == 300.0
     assert second["parameters"]["tick_seconds"] == 4.0
     # Where nobody says how often, it is as often as the one that decides most often.
-    assert choose("max(hpa,min(sloq,kpa))", GOAL).tick_seconds == 2.0
-    assert choose("max(hpa,ray-serve):tick=30", GOAL).tick_seconds == 30.0
-    assert choose("max(sloq,predictive)", GOAL).history
+    assert build_policy("max(hpa,min(sloq,kpa))", CONTEXT).tick_seconds == 2.0
+    assert build_policy("max(hpa,ray-serve):tick=30", CONTEXT).tick_seconds == 30.0
+    assert build_policy("max(sloq,predictive)", CONTEXT).uses_history
 
 
 def test_without_a_tick_in_the_words_the_settings_say_how_often() -> None:
     told = {"autoscaler": {"policy": "ray-serve", "tick_seconds": 2}}
-    choice = configured(Settings.model_validate(told))
-    assert (choice.tick_seconds, choice.parameters["tick_seconds"]) == (2.0, 2.0)
+    built = configured_policy(Settings.model_validate(told))
+    assert (built.tick_seconds, built.parameters["tick_seconds"]) == (2.0, 2.0)
 
 
 COMPOSED = ("max(sloq,hpa:inflight=0.7)", "min(max(sloq,step),kpa)")
 
 
-@pytest.mark.parametrize("name", [*KINDS, *COMPOSED])
+@pytest.mark.parametrize("name", [*POLICIES, *COMPOSED])
 def test_a_policy_is_made_again_from_the_parameters_in_its_inputs(name: str) -> None:
-    choice = choose(f"{name}:tick=3", GOAL)
-    decision = choice.policy({}, IDLE, 0.0)
-    assert choice.parameters.items() <= decision.inputs["parameters"].items()
-    again = policy_from_parameters(choice.words, decision.inputs["parameters"])
+    built = build_policy(f"{name}:tick=3", CONTEXT)
+    decision = built.policy({}, IDLE, 0.0)
+    assert built.parameters.items() <= decision.inputs["parameters"].items()
+    again = policy_from_parameters(built.expression, decision.inputs["parameters"])
     assert again({}, IDLE, 0.0) == decision
 
 
 def test_the_schedule_of_the_settings_bounds_the_policy() -> None:
     window = {"cron": "0 8 * * mon", "minutes": 60, "min": 4, "timezone": "UTC"}
     settings = Settings.model_validate({"autoscaler": {"schedule": [window]}})
-    decide = configured(settings).policy
+    decide = configured_policy(settings).policy
     at = [MONDAY_8 - 1, MONDAY_8, MONDAY_8 + 3599, MONDAY_8 + 3600]
     found = [decide({}, replace(IDLE, unix_seconds=unix), 0.0) for unix in at]
     assert [decision.desired for decision in found] == [1, 4, 4, 1]
@@ -122,7 +126,7 @@ def test_the_schedule_of_the_settings_bounds_the_policy() -> None:
         ("max(sloq,hpa:tick=15)", r"tick is for all parts alike: max\(…\):tick=SECONDS"),
         ("max(sloq,hpa):luck=7", r"max\(…\) has the option tick, not luck"),
         ("max(sloq,hpa):tick=0", "tick must be above 0 s"),
-        ("max(sloq,surge)", r"surge changes slots, which max\(…\) cannot pick from"),
+        ("max(sloq,surge)", r"surge sets slots, so it cannot be part of max"),
         ("hpa:luck=7", "there is no option 'luck', only inflight, target, tolerance"),
         ("hpa:min=7", "there is no option 'min'"),
         ("hpa:inflight", "'inflight' is not OPTION=NUMBER"),
@@ -136,12 +140,12 @@ def test_the_schedule_of_the_settings_bounds_the_policy() -> None:
 )
 def test_words_that_name_no_policy_are_refused(words: str, says: str) -> None:
     with pytest.raises(PolicyError, match=says):
-        choose(words, GOAL)
+        build_policy(words, CONTEXT)
 
 
 def test_words_are_a_name_and_numbers() -> None:
-    assert read_words("sloq") == ("sloq", {})
-    assert read_words("hpa:inflight=0.5, tick=15.0,") == ("hpa", {"inflight": 0.5, "tick": 15})
+    assert parse_policy("sloq") == ("sloq", {})
+    assert parse_policy("hpa:inflight=0.5, tick=15.0,") == ("hpa", {"inflight": 0.5, "tick": 15})
 
 
 @pytest.mark.parametrize(
@@ -227,4 +231,6 @@ def test_the_goal_is_that_of_the_settings() -> None:
         "replicas": {"max": 9},
         "slots": {"per_replica": 3, "max": 8},
     }
-    assert goal(Settings.model_validate(told)) == Goal(Bounds(1, 9), 0.3, 0.9, 15.0, 3, 8)
+    assert policy_context(Settings.model_validate(told)) == PolicyContext(
+        Bounds(1, 9), 0.3, 0.9, 15.0, 3, 8
+    )

@@ -42,30 +42,30 @@ class _Event(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class RecordedDecision:
     """A decision as its event tells it.
 
     Attributes:
         line: where it stands, from 1 on.
         event: all of it.
-        told: what it says of the decision.
+        fields: what it says of the decision.
         signals: what was decided from.
     """
 
     line: int
     event: Event
-    told: dict[str, Any]
+    fields: dict[str, Any]
     signals: Signals
 
     @property
     def now(self) -> float:
         """When, in seconds on the clock of its run."""
-        return float(self.told["now"])
+        return float(self.fields["now"])
 
     @property
     def own_slots(self) -> int | None:
         """The slots that a replica has by itself, if the policy could lend it more."""
-        own = self.told["inputs"]["parameters"].get("base_slots")
+        own = self.fields["inputs"]["parameters"].get("base_slots")
         return own if isinstance(own, int) and own > 0 else None
 
     @property
@@ -74,19 +74,19 @@ class Decided:
         return str(self.event["message"]).removeprefix(DRY_RUN)
 
 
-def size_words(desired: Any, slots: Any) -> str:
+def format_size(desired: Any, slots: Any) -> str:
     """A number of replicas for a person, and the slots of each if they were decided."""
     return f"{desired}" if slots is None else f"{desired} × {slots}"  # noqa: RUF001
 
 
 def read_decisions(
-    lines: Iterable[bytes], complain: Callable[[int, str], None]
-) -> Iterator[Decided]:
+    lines: Iterable[bytes], on_problem: Callable[[int, str], None]
+) -> Iterator[RecordedDecision]:
     """The decisions in the lines; other events are passed over.
 
     Args:
         lines: JSON, an event each.
-        complain: told the number of a line that is none, and why; the line is left out.
+        on_problem: called with the number of a line that is none, and why; the line is left out.
     """
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -96,14 +96,14 @@ def read_decisions(
             if event["event"]["dataset"] != DATASET:
                 continue
         except (orjson.JSONDecodeError, KeyError, TypeError):
-            complain(number, "is no event")
+            on_problem(number, "is no event")
             continue
         try:
             _Event.model_validate(event)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])
-            complain(number, f"is no decision that can be made again: {where}: {first['msg']}")
+            on_problem(number, f"is no decision that can be made again: {where}: {first['msg']}")
             continue
-        told = event["tidegate"]["decision"]
-        yield Decided(number, event, told, Signals(**told["signals"]))
+        fields = event["tidegate"]["decision"]
+        yield RecordedDecision(number, event, fields, Signals(**fields["signals"]))

@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tidegate.autoscaler.audit.decisions import size_words
-from tidegate.autoscaler.audit.intervals import Stretch, decision_of, stretches
+from tidegate.autoscaler.audit.decisions import format_size
+from tidegate.autoscaler.audit.intervals import Interval, decision_of, merge_unchanged
 from tidegate.events.event import Event
 from tidegate.settings import Settings
 from tidegate.store.base import EventStore, QueryError, SearchRequest, StoreUnavailableError
@@ -29,7 +29,7 @@ from tidegate.store.search.event_lines import text_of
 from tidegate.store.search.follower import Follower
 
 FOUND, NOTHING, TROUBLE = 0, 1, 2
-Draw = Callable[[Iterable[Event]], Iterable[Stretch]]
+Group = Callable[[Iterable[Event]], Iterable[Interval]]
 QUERY: Final = "event.dataset:tidegate.decision"
 FOLLOW_SECONDS: Final = 0.5
 # How many events are read to find that many stretches: a few at first, then all that there may be.
@@ -59,13 +59,13 @@ def explain(settings: Settings, *, last: int, inputs: bool, follow: bool, as_jso
         The exit code.
     """
     show = _show_json if as_json else _show_table if inputs else _show_lines
-    draw = _each if as_json else stretches
+    group = _every_tick if as_json else merge_unchanged
     try:
         with closing(open_store(settings, read_only=True)) as store:
             if follow:
-                _follow(store, draw, show)
+                _follow(store, group, show)
                 return FOUND
-            found = _last(store, draw, last)
+            found = _last(store, group, last)
             show(found)
     except BrokenPipeError:
         return FOUND
@@ -78,23 +78,23 @@ def explain(settings: Settings, *, last: int, inputs: bool, follow: bool, as_jso
     return FOUND
 
 
-def _each(events: Iterable[Event]) -> Iterator[Stretch]:
+def _every_tick(events: Iterable[Event]) -> Iterator[Interval]:
     """Every tick for itself."""
-    return (Stretch(event, event) for event in events)
+    return (Interval(event, event) for event in events)
 
 
-def _last(store: EventStore, draw: Draw, count: int) -> list[Stretch]:
-    found: list[Stretch] = []
+def _last(store: EventStore, group: Group, count: int) -> list[Interval]:
+    found: list[Interval] = []
     for size in PAGES:
         hits = store.search(SearchRequest(QUERY, order="desc", size=size)).hits
-        found = list(draw(reversed(hits)))
+        found = list(group(reversed(hits)))
         # The oldest one may have begun before what was read.
         if len(found) > count or len(hits) < size:
             break
     return found[-count:]
 
 
-def _follow(store: EventStore, draw: Draw, show: Callable[[Sequence[Stretch]], None]) -> None:
+def _follow(store: EventStore, group: Group, show: Callable[[Sequence[Interval]], None]) -> None:
     """Each change as it comes, and each hold as it begins."""
     follower = Follower(store, QUERY, datetime.now(UTC))
     before: Event | None = None
@@ -102,7 +102,7 @@ def _follow(store: EventStore, draw: Draw, show: Callable[[Sequence[Stretch]], N
         while True:
             fresh = list(follower.events())
             known = [before] if before else []
-            found = list(draw([*known, *fresh]))
+            found = list(group([*known, *fresh]))
             show(found[len(known) :])
             before = fresh[-1] if fresh else before
             time.sleep(FOLLOW_SECONDS)
@@ -110,7 +110,7 @@ def _follow(store: EventStore, draw: Draw, show: Callable[[Sequence[Stretch]], N
         return
 
 
-def _show_lines(found: Iterable[Stretch]) -> None:
+def _show_lines(found: Iterable[Interval]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for one in found:
         ticks = f" [dim]({one.count} ticks)[/]" if one.count > 1 else ""
@@ -118,37 +118,37 @@ def _show_lines(found: Iterable[Stretch]) -> None:
         console.print(f"[dim]{_when(one):19}[/]  [{style}]{escape(one.sentence)}[/]{ticks}")
 
 
-def _show_table(found: Iterable[Stretch]) -> None:
+def _show_table(found: Iterable[Interval]) -> None:
     table = Table(box=None, pad_edge=False)
     for title in ("time", "number", "reason", *SIGNALS):
         table.add_column(title, justify="right" if title in SIGNALS else "left", no_wrap=True)
     for one in found:
-        told = decision_of(one.last)
-        seen = told.get("signals") or {}
+        decision = decision_of(one.last)
+        seen = decision.get("signals") or {}
         values = [_number(seen.get(name)) for name in SIGNALS.values()]
-        number = size_words(told.get("desired"), told.get("slots"))
+        number = format_size(decision.get("desired"), decision.get("slots"))
         if one.moves:
-            asked = seen.get("slots_asked") if "slots" in told else None
-            number = f"{size_words(told.get('previous'), asked)} → {number}"
+            asked = seen.get("slots_asked") if "slots" in decision else None
+            number = f"{format_size(decision.get('previous'), asked)} → {number}"
         table.add_row(
             _clock(one.last),
             number,
-            str(told.get("reason")),
+            str(decision.get("reason")),
             *values,
         )
     Console(highlight=False).print(table)
 
 
-def _show_json(found: Iterable[Stretch]) -> None:
+def _show_json(found: Iterable[Interval]) -> None:
     for one in found:
         sys.stdout.write(orjson.dumps(one.last).decode() + "\n")
     sys.stdout.flush()
 
 
-def _when(stretch: Stretch) -> str:
+def _when(interval: Interval) -> str:
     """The time of a change, or from when to when; in this machine's zone."""
-    first, last = (_clock(event) for event in (stretch.first, stretch.last))
-    return first if stretch.count == 1 else f"{first} – {last}"  # noqa: RUF001
+    first, last = (_clock(event) for event in (interval.first, interval.last))
+    return first if interval.count == 1 else f"{first} – {last}"  # noqa: RUF001
 
 
 def _clock(event: Event) -> str:

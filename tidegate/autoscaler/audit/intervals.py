@@ -16,7 +16,7 @@ CLAUSES_SHOWN = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class Interval:
     """Decisions in a row that say the same.
 
     Attributes:
@@ -57,8 +57,8 @@ def _clauses(message: str) -> list[str]:
     return clauses
 
 
-def _control(told: Mapping[str, Any]) -> Any:
-    return (told.get("inputs") or {}).get("control")
+def _override(decision: Mapping[str, Any]) -> Any:
+    return (decision.get("inputs") or {}).get("control")
 
 
 def decision_of(event: Event) -> Mapping[str, Any]:
@@ -67,24 +67,24 @@ def decision_of(event: Event) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def stretches(events: Iterable[Event]) -> Iterator[Stretch]:
+def merge_unchanged(events: Iterable[Event]) -> Iterator[Interval]:
     """The events, oldest first, with those that only repeat the one before drawn together."""
-    held: Stretch | None = None
+    current: Interval | None = None
     for event in events:
-        if held and _says_the_same(held, event):
-            held = Stretch(held.first, event, held.count + 1)
+        if current and _says_the_same(current, event):
+            current = Interval(current.first, event, current.count + 1)
             continue
-        if held:
-            yield held
-        held = Stretch(event, event)
-    if held:
-        yield held
+        if current:
+            yield current
+        current = Interval(event, event)
+    if current:
+        yield current
 
 
-def _says_the_same(stretch: Stretch, event: Event) -> bool:
-    before, told = decision_of(stretch.last), decision_of(event)
+def _says_the_same(interval: Interval, event: Event) -> bool:
+    before, decision = decision_of(interval.last), decision_of(event)
     names = ("desired", "reason", "policy", "slots")
-    same = all(before.get(name) == told.get(name) for name in names)
+    same = all(before.get(name) == decision.get(name) for name in names)
     # A pause begins a line of its own, also one that leaves the number as it is.
-    same = same and _control(before) == _control(told)
-    return same and not moves(told) and not stretch.moves
+    same = same and _override(before) == _override(decision)
+    return same and not moves(decision) and not interval.moves

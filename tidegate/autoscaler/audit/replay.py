@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tidegate.autoscaler.live.override import Control, controlled
+from tidegate.autoscaler.live.override import Override, apply_override
 from tidegate.autoscaler.policy_builder import policy_from_parameters
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
-from tidegate.autoscaler.wrappers.scale_to_zero import ZeroParameters, to_zero
+from tidegate.autoscaler.wrappers.scale_to_zero import ScaleToZeroParameters, scale_to_zero
 from tidegate.autoscaler.wrappers.schedule import Window, scheduled
 
 
@@ -25,13 +25,15 @@ def replay(decision_event: Mapping[str, Any]) -> Decision:
         told = decision_event["tidegate"]["decision"]
         inputs = told["inputs"]
         policy = policy_from_parameters(told["policy"], inputs["parameters"])
-        policy = surrounded(policy, inputs["parameters"], inputs)
+        policy = wrap_as_recorded(policy, inputs["parameters"], inputs)
         return policy(told["state"], Signals(**told["signals"]), told["now"])
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"this event is not a decision: {error!r}") from error
 
 
-def surrounded(policy: Policy, parameters: Mapping[str, Any], inputs: Mapping[str, Any]) -> Policy:
+def wrap_as_recorded(
+    policy: Policy, parameters: Mapping[str, Any], inputs: Mapping[str, Any]
+) -> Policy:
     """The policy within all that was around the one that decided: zero, schedule, pause and bounds by hand.
 
     Args:
@@ -43,11 +45,11 @@ def surrounded(policy: Policy, parameters: Mapping[str, Any], inputs: Mapping[st
         KeyError, TypeError, AttributeError, ValueError: they are no inputs of a decision.
     """
     if zero := inputs.get("zero"):
-        policy = to_zero(policy, parameters, ZeroParameters(**zero))
+        policy = scale_to_zero(policy, parameters, ScaleToZeroParameters(**zero))
     if schedule := inputs.get("schedule"):
         windows = [Window(**window) for window in schedule["windows"]]
         policy = scheduled(policy, windows, Bounds(schedule["min"], schedule["max"]))
     if control := inputs.get("control"):
         own = {name: value for name, value in control.items() if name != "bounds"}
-        policy = controlled(policy, Control(**own), Bounds(**control["bounds"]))
+        policy = apply_override(policy, Override(**own), Bounds(**control["bounds"]))
     return policy

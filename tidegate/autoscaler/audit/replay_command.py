@@ -13,10 +13,10 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from tidegate.autoscaler.audit.counterfactual import Another
-from tidegate.autoscaler.audit.decisions import Decided, read_decisions, size_words
+from tidegate.autoscaler.audit.counterfactual import Counterfactual
+from tidegate.autoscaler.audit.decisions import RecordedDecision, format_size, read_decisions
 from tidegate.autoscaler.audit.replay import replay
-from tidegate.autoscaler.audit.what_if import Row, totals, what_if
+from tidegate.autoscaler.audit.what_if import TickComparison, totals, what_if
 from tidegate.settings import Settings
 from tidegate.store.search.event_lines import printable, text_of
 
@@ -24,7 +24,7 @@ SAME, DIFFERENT, BAD_USE = 0, 1, 2
 STDIN = "-"
 
 
-def replays(settings: Settings, source: str, *, policy: str, as_json: bool) -> int:
+def replay_command(settings: Settings, source: str, *, policy: str, as_json: bool) -> int:
     """Make the decisions in a file again.
 
     Args:
@@ -47,26 +47,26 @@ def replays(settings: Settings, source: str, *, policy: str, as_json: bool) -> i
             sys.stderr.write(f"replay: {name} has no decision\n")
             return BAD_USE
         if policy:
-            return _by_another(settings, decisions, policy, as_json=as_json)
-        return _by_the_same(decisions, name, as_json=as_json)
+            return _replay_other(settings, decisions, policy, as_json=as_json)
+        return _replay_same(decisions, name, as_json=as_json)
     except ValueError as error:
         sys.stderr.write(f"replay: {error}\n")
         return BAD_USE
 
 
-def difference(decided: Decided) -> str:
+def difference(recorded: RecordedDecision) -> str:
     """What is different about the decision if it is made again; empty if it is the same to the byte."""
     try:
-        again = replay(decided.event)
+        again = replay(recorded.event)
     except ValueError as error:
-        raise ValueError(f"line {decided.line}: {error}") from error
+        raise ValueError(f"line {recorded.line}: {error}") from error
     pairs: dict[str, tuple[Any, Any]] = {
-        "desired": (decided.told["desired"], again.desired),
-        "slots": (decided.told.get("slots"), again.slots),
-        "reason": (decided.told.get("reason"), again.reason),
-        "message": (decided.explanation, again.explanation),
+        "desired": (recorded.fields["desired"], again.desired),
+        "slots": (recorded.fields.get("slots"), again.slots),
+        "reason": (recorded.fields.get("reason"), again.reason),
+        "message": (recorded.explanation, again.explanation),
     }
-    before, after = decided.told["inputs"], again.inputs
+    before, after = recorded.fields["inputs"], again.inputs
     pairs |= {
         f"inputs.{key}": (before.get(key), after.get(key)) for key in sorted({*before, *after})
     }
@@ -76,45 +76,45 @@ def difference(decided: Decided) -> str:
     return ""
 
 
-def _by_the_same(decisions: Sequence[Decided], name: str, *, as_json: bool) -> int:
-    found = next(((one, said) for one in decisions if (said := difference(one))), None)
+def _replay_same(decisions: Sequence[RecordedDecision], name: str, *, as_json: bool) -> int:
+    found = next(((one, text) for one in decisions if (text := difference(one))), None)
     if as_json:
         told = {"decisions": len(decisions), "same": found is None}
         first = {"line": found[0].line, "difference": found[1]} if found else None
         sys.stdout.write(orjson.dumps({**told, "first": first}).decode() + "\n")
     elif found:
-        one, said = found
+        one, text = found
         at = text_of(one.event, "@timestamp")
-        sys.stdout.write(f"{name}:{one.line}: {at}: {printable(said)}\n")
+        sys.stdout.write(f"{name}:{one.line}: {at}: {printable(text)}\n")
     else:
         sys.stdout.write(f"{len(decisions)} decisions, each the same to the byte\n")
     return DIFFERENT if found else SAME
 
 
-def _by_another(
-    settings: Settings, decisions: Sequence[Decided], words: str, *, as_json: bool
+def _replay_other(
+    settings: Settings, decisions: Sequence[RecordedDecision], expression: str, *, as_json: bool
 ) -> int:
-    another = Another.over(decisions, words, settings)
-    rows = what_if(decisions, another.policy_at, another.tick_seconds)
+    counterfactual = Counterfactual.over(decisions, expression, settings)
+    rows = what_if(decisions, counterfactual.policy_at, counterfactual.tick_seconds)
     if as_json:
-        sys.stdout.write(orjson.dumps(_as_object(rows, words)).decode() + "\n")
+        sys.stdout.write(orjson.dumps(_as_object(rows, expression)).decode() + "\n")
     else:
-        Console(highlight=False).print(_as_table(rows, words))
+        Console(highlight=False).print(_as_table(rows, expression))
     return SAME
 
 
-def _as_object(rows: Sequence[Row], words: str) -> dict[str, Any]:
+def _as_object(rows: Sequence[TickComparison], expression: str) -> dict[str, Any]:
     actual, other = totals(rows)
     return {
-        "policy": words,
+        "policy": expression,
         "actual": asdict(actual),
         "other": asdict(other),
         "ticks": [
             {
                 "@timestamp": row.actual.event.get("@timestamp"),
-                "actual": row.actual.told["desired"],
+                "actual": row.actual.fields["desired"],
                 "other": row.other.desired,
-                "actual_slots": row.actual.told.get("slots"),
+                "actual_slots": row.actual.fields.get("slots"),
                 "other_slots": row.other.slots,
                 "explanation": row.other.explanation,
             }
@@ -123,19 +123,19 @@ def _as_object(rows: Sequence[Row], words: str) -> dict[str, Any]:
     }
 
 
-def _as_table(rows: Sequence[Row], words: str) -> Table:
+def _as_table(rows: Sequence[TickComparison], expression: str) -> Table:
     """A line for each tick at which either changes its number, and the sums."""
     table = Table(box=None, pad_edge=False)
     table.add_column("time", no_wrap=True)
     table.add_column("actual", justify="right")
-    table.add_column(words, justify="right")
-    table.add_column(f"why {words}", overflow="fold")
+    table.add_column(expression, justify="right")
+    table.add_column(f"why {expression}", overflow="fold")
     before = None
     for row in rows:
-        told = row.actual.told
+        told = row.actual.fields
         numbers = (
-            size_words(told["desired"], told.get("slots")),
-            size_words(row.other.desired, row.other.slots),
+            format_size(told["desired"], told.get("slots")),
+            format_size(row.other.desired, row.other.slots),
         )
         if numbers != before:
             time = text_of(row.actual.event, "@timestamp")[11:19]
@@ -145,7 +145,7 @@ def _as_table(rows: Sequence[Row], words: str) -> Table:
     table.caption_justify = "left"
     table.caption = "\n".join(
         f"{name}: {sums.replica_seconds:,.0f} replica-seconds, {sums.changes} changes"
-        for name, sums in (("actual", actual), (words, other))
+        for name, sums in (("actual", actual), (expression, other))
     )
     return table
 
@@ -159,10 +159,10 @@ def _stdin() -> BinaryIO:
 
 
 def _complain(name: str) -> Callable[[int, str], None]:
-    def say(line: int, why: str) -> None:
+    def report(line: int, why: str) -> None:
         sys.stderr.write(f"replay: {name}:{line} {printable(why)}: passed over\n")
 
-    return say
+    return report
 
 
 def _bytes(value: Any) -> bytes:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
-from tidegate.autoscaler.audit.decisions import Decided
+from tidegate.autoscaler.audit.decisions import RecordedDecision
 from tidegate.autoscaler.live.loop import ZERO_TICK_SECONDS, next_due
 from tidegate.autoscaler.sloq.learning import learn_replicas
-from tidegate.autoscaler.sloq.state import Memory
+from tidegate.autoscaler.sloq.state import SloqState
 from tidegate.autoscaler.types import Decision, Policy, Signals
 
 STARTUP_SECONDS = 30.0
@@ -24,7 +24,7 @@ EARLY_SHARE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TickComparison:
     """A tick.
 
     Attributes:
@@ -35,9 +35,9 @@ class Row:
         seconds: until the next tick of the same run; 0 at the end of one.
     """
 
-    actual: Decided
+    actual: RecordedDecision
     other: Decision
-    held: int
+    previous: int
     slots: int | None
     seconds: float
 
@@ -54,8 +54,10 @@ class Totals:
 
 
 def what_if(
-    decisions: Sequence[Decided], policy_at: Callable[[Decided], Policy], tick_seconds: float
-) -> list[Row]:
+    decisions: Sequence[RecordedDecision],
+    policy_at: Callable[[RecordedDecision], Policy],
+    tick_seconds: float,
+) -> list[TickComparison]:
     """Let another policy decide from the number that it decided before.
 
     Args:
@@ -64,85 +66,91 @@ def what_if(
         tick_seconds: how often it decides; at recorded ticks in between it holds its number.
     """
     startup = startup_seconds(decisions)
-    rows: list[Row] = []
+    rows: list[TickComparison] = []
     state: dict[str, Any] = {}
-    held, starts, slots = 0, list[float](), None
-    began, due = 0.0, 0.0
+    previous, starts, slots = 0, list[float](), None
+    started, due = 0.0, 0.0
     for number, actual in enumerate(decisions):
-        if not number or begins_anew(decisions[number - 1], actual):
-            state, held, starts, slots = {}, actual.signals.desired, [], None
-            began, due = actual.now, 0.0
+        if not number or starts_new_run(decisions[number - 1], actual):
+            state, previous, starts, slots = {}, actual.signals.desired, [], None
+            started, due = actual.now, 0.0
         starts = [at for at in starts if at > actual.now - startup]
         seen = _with_slots(actual.signals, slots or actual.own_slots)
-        if actual.now - began < due - EARLY_SHARE * tick_seconds:
-            other = _between(held, tick_seconds, state)
+        if actual.now - started < due - EARLY_SHARE * tick_seconds:
+            other = _between(previous, tick_seconds, state)
         else:
-            own = _seen_by(seen, held, len(starts))
+            own = _seen_by(seen, previous, len(starts))
             other = policy_at(actual)(state, own, actual.now)
             every = min(ZERO_TICK_SECONDS, tick_seconds) if other.desired == 0 else tick_seconds
-            due = next_due(due, actual.now - began, every)
+            due = next_due(due, actual.now - started, every)
         following = decisions[number + 1] if number + 1 < len(decisions) else None
-        last = following is None or begins_anew(actual, following)
+        last = following is None or starts_new_run(actual, following)
         seconds = 0.0 if following is None or last else following.now - actual.now
-        rows.append(Row(actual, other, held, slots, seconds))
-        starts += [actual.now] * max(0, other.desired - held)
+        rows.append(TickComparison(actual, other, previous, slots, seconds))
+        starts += [actual.now] * max(0, other.desired - previous)
         starts = starts[: other.desired]
-        state, held, slots = other.state, other.desired, other.slots or slots
+        state, previous, slots = other.state, other.desired, other.slots or slots
     return rows
 
 
-def _between(held: int, tick_seconds: float, state: dict[str, Any]) -> Decision:
+def _between(previous: int, tick_seconds: float, state: dict[str, Any]) -> Decision:
     """What it does at a tick that is not its own: nothing."""
-    return Decision(held, "hold", f"{held} held: it decides each {tick_seconds:g} s", {}, state)
+    return Decision(
+        previous, "hold", f"{previous} held: it decides each {tick_seconds:g} s", {}, state
+    )
 
 
-def totals(rows: Iterable[Row]) -> tuple[Totals, Totals]:
+def totals(rows: Iterable[TickComparison]) -> tuple[Totals, Totals]:
     """Those of what was decided, and those of the other policy."""
     rows = list(rows)
     return (
         Totals(
             sum(
-                row.actual.told["desired"] * _lent(row.actual, actual_slots(row)) * row.seconds
+                row.actual.fields["desired"]
+                * _slot_factor(row.actual, actual_slots(row))
+                * row.seconds
                 for row in rows
             ),
-            sum(row.actual.told["desired"] != row.actual.told["previous"] for row in rows),
+            sum(row.actual.fields["desired"] != row.actual.fields["previous"] for row in rows),
         ),
         Totals(
             sum(
-                row.other.desired * _lent(row.actual, row.other.slots or row.slots) * row.seconds
+                row.other.desired
+                * _slot_factor(row.actual, row.other.slots or row.slots)
+                * row.seconds
                 for row in rows
             ),
-            sum(row.other.desired != row.held for row in rows),
+            sum(row.other.desired != row.previous for row in rows),
         ),
     )
 
 
-def actual_slots(row: Row) -> int | None:
+def actual_slots(row: TickComparison) -> int | None:
     """The slots of a replica from that tick on; None if they could not be set."""
-    decided: int | None = row.actual.told.get("slots")
+    decided: int | None = row.actual.fields.get("slots")
     return row.actual.signals.slots_asked if decided is None else decided
 
 
-def _lent(actual: Decided, slots: int | None) -> float:
+def _slot_factor(actual: RecordedDecision, slots: int | None) -> float:
     """How many times its own slots a replica had."""
     own = actual.own_slots or actual.signals.slots_per_replica
     return slots / own if slots and own else 1.0
 
 
-def begins_anew(before: Decided, after: Decided) -> bool:
+def starts_new_run(before: RecordedDecision, after: RecordedDecision) -> bool:
     """Whether the autoscaler was started in between."""
-    return not after.told["state"] or after.now <= before.now
+    return not after.fields["state"] or after.now <= before.now
 
 
-def startup_seconds(decisions: Iterable[Decided]) -> float:
+def startup_seconds(decisions: Iterable[RecordedDecision]) -> float:
     """How long replicas took to become ready, in the median."""
-    memory = Memory()
+    replica_state = SloqState()
     for one in decisions:
         if one.signals.running <= 0:
             continue  # the resizer was away
-        learned = learn_replicas(memory, one.signals.ready, one.signals.running, one.now)
-        memory = memory.model_copy(update={**learned, "now": one.now})
-    return median(memory.startups) if memory.startups else STARTUP_SECONDS
+        learned = learn_replicas(replica_state, one.signals.ready, one.signals.running, one.now)
+        replica_state = replica_state.model_copy(update={**learned, "now": one.now})
+    return median(replica_state.startups) if replica_state.startups else STARTUP_SECONDS
 
 
 def _with_slots(signals: Signals, slots: int | None) -> Signals:
@@ -153,11 +161,11 @@ def _with_slots(signals: Signals, slots: int | None) -> Signals:
     return replace(signals, slots_per_replica=slots, slots_asked=slots, busiest=None)
 
 
-def _seen_by(signals: Signals, held: int, starting: int) -> Signals:
+def _seen_by(signals: Signals, previous: int, starting: int) -> Signals:
     """The signals with the other policy's replicas instead of those that there were."""
     if signals.running <= 0:
-        return replace(signals, desired=held)  # the resizer was away
-    ready = max(0, held - starting)
+        return replace(signals, desired=previous)  # the resizer was away
+    ready = max(0, previous - starting)
     busy, queued, latency = signals.busy, signals.queued, signals.latency_seconds
     if signals.in_system is not None and signals.slots_per_replica is not None:
         busy = min(signals.in_system, float(ready * signals.slots_per_replica))
@@ -166,8 +174,8 @@ def _seen_by(signals: Signals, held: int, starting: int) -> Signals:
         latency = None  # that of fewer replicas says nothing about so many
     return replace(
         signals,
-        desired=held,
-        running=held,
+        desired=previous,
+        running=previous,
         ready=ready,
         busy=busy,
         queued=queued,

@@ -4,36 +4,38 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tidegate.autoscaler.policy_builder import Choice, check_live, choose
+from tidegate.autoscaler.policy_builder import BuiltPolicy, build_policy, check_live
 from tidegate.autoscaler.policy_expression import PolicyError
-from tidegate.autoscaler.policy_registry import Goal
+from tidegate.autoscaler.policy_registry import PolicyContext
 from tidegate.autoscaler.types import Bounds
-from tidegate.autoscaler.wrappers.scale_to_zero import ZeroParameters, to_zero
+from tidegate.autoscaler.wrappers.scale_to_zero import ScaleToZeroParameters, scale_to_zero
 from tidegate.autoscaler.wrappers.schedule import Window, scheduled
 from tidegate.settings import Settings, bad_value
 
 
-def configured(settings: Settings) -> Choice:
+def configured_policy(settings: Settings) -> BuiltPolicy:
     """The policy that decides live.
 
     `[autoscaler.hpa]` says what HPA's options are if the words do not.
     """
-    told = settings.autoscaler
-    choice = choose(
-        told.policy,
-        goal(settings),
-        tick_seconds=told.tick_seconds,
-        defaults={"hpa": told.hpa.model_dump()},
+    autoscaler = settings.autoscaler
+    built = build_policy(
+        autoscaler.policy,
+        policy_context(settings),
+        tick_seconds=autoscaler.tick_seconds,
+        defaults={"hpa": autoscaler.hpa.model_dump()},
     )
     if settings.replicas.min == 0:
-        zero = ZeroParameters(settings.replicas.max, told.idle_seconds, told.stale_seconds)
-        choice = replace(choice, policy=to_zero(choice.policy, choice.parameters, zero))
-    if not told.schedule:
-        return choice
+        zero = ScaleToZeroParameters(
+            settings.replicas.max, autoscaler.idle_seconds, autoscaler.stale_seconds
+        )
+        built = replace(built, policy=scale_to_zero(built.policy, built.parameters, zero))
+    if not autoscaler.schedule:
+        return built
     windows = [
-        Window(one.cron, one.min, one.max, one.timezone, one.minutes) for one in told.schedule
+        Window(one.cron, one.min, one.max, one.timezone, one.minutes) for one in autoscaler.schedule
     ]
-    return replace(choice, policy=scheduled(choice.policy, windows, bounds(settings)))
+    return replace(built, policy=scheduled(built.policy, windows, bounds(settings)))
 
 
 def check_policy(settings: Settings) -> None:
@@ -42,16 +44,16 @@ def check_policy(settings: Settings) -> None:
     Raises:
         SettingsError: it does not; the text names the setting.
     """
-    words = settings.autoscaler.policy
+    expression = settings.autoscaler.policy
     try:
-        check_live(words)
+        check_live(expression)
     except PolicyError as error:
-        raise bad_value("autoscaler.policy", str(error), words) from error
+        raise bad_value("autoscaler.policy", str(error), expression) from error
 
 
-def goal(settings: Settings) -> Goal:
+def policy_context(settings: Settings) -> PolicyContext:
     """What the settings want a policy to keep, as long as there is a replica."""
-    return Goal(
+    return PolicyContext(
         Bounds(max(1, settings.replicas.min), settings.replicas.max),
         settings.slo.latency_seconds,
         settings.slo.latency_quantile,

@@ -36,8 +36,8 @@ class GatewayQueue:
                 params={"scope": "backend"},
                 timeout=aiohttp.ClientTimeout(total=self.timeout_seconds),
                 allow_redirects=False,
-            ) as answer:
-                text = await answer.text("utf-8")
+            ) as response:
+                text = await response.text("utf-8")
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError):
             return None
         queued = sample_value(text, "haproxy_backend_current_queue", proxy="model")

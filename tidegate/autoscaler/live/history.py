@@ -17,7 +17,7 @@ from tidegate.autoscaler.policies.predictive import AHEAD_SECONDS
 DAYS: Final = 7
 DAY_SECONDS: Final = 86_400
 # A profile of minutes does not change within one.
-KEPT_SECONDS: Final = 60.0
+CACHE_SECONDS: Final = 60.0
 
 
 def query(days: int = DAYS, ahead_seconds: float = AHEAD_SECONDS) -> str:
@@ -42,7 +42,7 @@ class _Data(BaseModel):
     result: Annotated[list[_Series], Field(max_length=1)]
 
 
-class _Answer(BaseModel):
+class _Response(BaseModel):
     status: Literal["success"]
     data: _Data
 
@@ -58,7 +58,7 @@ def parse(body: bytes) -> float | None:
         HistoryError: that is no such answer, or its rate cannot be true.
     """
     try:
-        result = _Answer.model_validate_json(body).data.result
+        result = _Response.model_validate_json(body).data.result
     except ValidationError as error:
         raise HistoryError("Prometheus' answer cannot be read") from error
     if not result:
@@ -90,13 +90,13 @@ class HistoryReader:
     clock: Callable[[], float]
     timeout_seconds: float = 2.0
     _rate: float | None = field(default=None, init=False)
-    _learned: float = field(default=-math.inf, init=False)
+    _fetched_at: float = field(default=-math.inf, init=False)
     _problem: str = field(default="", init=False)
 
     async def read(self) -> Reading:
         """The reading, with the rate that is to be expected."""
         now = self.clock()
-        if self._problem or now - self._learned >= KEPT_SECONDS:
+        if self._problem or now - self._fetched_at >= CACHE_SECONDS:
             reading, _ = await asyncio.gather(self.inner(), self._learn(now))
         else:
             reading = await self.inner()
@@ -104,22 +104,22 @@ class HistoryReader:
 
     async def _learn(self, now: float) -> None:
         try:
-            self._rate, self._learned, self._problem = await self._ask(), now, ""
+            self._rate, self._fetched_at, self._problem = await self._fetch(), now, ""
         except HistoryError as error:
-            if now - self._learned >= AHEAD_SECONDS:
+            if now - self._fetched_at >= AHEAD_SECONDS:
                 self._rate = None
             follows = "the last rate is kept" if self._rate is not None else "none is expected"
             self._problem = f"{error}; {follows}"
 
-    async def _ask(self) -> float | None:
+    async def _fetch(self) -> float | None:
         try:
             async with self.session.get(
                 f"{self.url.rstrip('/')}/api/v1/query",
                 params={"query": query()},
                 timeout=aiohttp.ClientTimeout(total=self.timeout_seconds),
                 allow_redirects=False,
-            ) as answer:
-                return parse(await answer.read())
+            ) as response:
+                return parse(await response.read())
         except TimeoutError as error:
             raise HistoryError("Prometheus is too slow") from error
         except (aiohttp.ClientError, OSError) as error:

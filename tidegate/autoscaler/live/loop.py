@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tidegate.autoscaler.decision_event import record_decision
 from tidegate.autoscaler.live.metrics import Metrics
-from tidegate.autoscaler.live.override import Control, Controls, controlled
+from tidegate.autoscaler.live.override import Override, OverrideReader, apply_override
 from tidegate.autoscaler.live.signals import Reading, combine
 from tidegate.autoscaler.types import Bounds, Decision, Policy
 from tidegate.resizer.client import ResizerUnavailableError
@@ -19,24 +19,24 @@ from tidegate.resizer.contract import ReplicaStatus, Resizer, ResizeRefusedError
 from tidegate.runtime.event_log import EventLog
 
 # As far as `replicas.max` may go.
-WIDEST: Final = Bounds(1, 64)
+DEFAULT_BOUNDS: Final = Bounds(1, 64)
 CANNOT_SET_SLOTS: Final = (
     "the resizer cannot set them: see slots.max, and in Docker Compose the service's cpus limit"
 )
-LENDS_OTHERS: Final = "the policy reckons with slots, and the resizer lends CPU in their place"
+LENDS_CPU: Final = "the policy reckons with slots, and the resizer lends CPU in their place"
 # With no replica, a tick is a look at the gateway's queue, and whoever waits there feels how long it takes.
 ZERO_TICK_SECONDS: Final = 1.0
 # After so long Prometheus has read a new replica, and recorded what it said.
-UNREAD_SECONDS: Final = 15.0
+UNSCRAPED_SECONDS: Final = 15.0
 
 
-def no_controls(unix_seconds: float) -> tuple[Control | None, str]:
+def no_override(unix_seconds: float) -> tuple[Override | None, str]:
     """Nobody told anything."""
     del unix_seconds
     return None, ""
 
 
-async def not_told() -> float | None:
+async def unknown_queue() -> float | None:
     """Nobody says how many requests wait."""
     return None
 
@@ -53,11 +53,11 @@ class Autoscaler:
         event_log: receives the decisions and the conditions.
         metrics: what Prometheus is told.
         unix: seconds since 1970, for what goes by the time of day.
-        controls: what a person told it for a time.
+        read_override: what a person told it for a time.
         bounds: those that a person cannot leave.
         dry_run: whether it leaves the replicas alone.
-        counts_slots: whether the policy takes no CPU in the place of slots.
-        waiting: asks the gateway how many requests wait; only while there is no replica.
+        requires_real_slots: whether the policy takes no CPU in the place of slots.
+        read_queue: asks the gateway how many requests wait; only while there is no replica.
     """
 
     policy_name: str
@@ -67,41 +67,41 @@ class Autoscaler:
     event_log: EventLog
     metrics: Metrics
     unix: Callable[[], float] = time.time
-    controls: Controls = no_controls
-    bounds: Bounds = WIDEST
+    read_override: OverrideReader = no_override
+    bounds: Bounds = DEFAULT_BOUNDS
     dry_run: bool = False
-    counts_slots: bool = False
-    waiting: Callable[[], Awaitable[float | None]] = not_told
+    requires_real_slots: bool = False
+    read_queue: Callable[[], Awaitable[float | None]] = unknown_queue
     _state: dict[str, Any] = field(default_factory=dict, init=False)
     # The number that we stand for: the one decided last. Not the resizer's own, which others may
     # change (a plain `docker compose up` resets it) and which is then put right.
-    _asked: int | None = field(default=None, init=False)
+    _desired: int | None = field(default=None, init=False)
     # What the resizer said it wants after it was last told, to notice that others changed it.
     _confirmed: int | None = field(default=None, init=False)
-    _control: Control | None = field(default=None, init=False)
+    _override: Override | None = field(default=None, init=False)
 
     async def tick(self, now: float) -> Decision | None:
         """One tick at `now`, in seconds on a clock that only goes forward.
 
         Returns None as long as the resizer has never answered: there is no number to hold yet.
         """
-        reading, (status, away) = await asyncio.gather(self.read(), self._ask())
-        if self.bounds.min == 0 and status and _are_new(status, self.unix()):
+        reading, (status, away) = await asyncio.gather(self.read(), self._fetch_status())
+        if self.bounds.min == 0 and status and _all_unscraped(status, self.unix()):
             reading = reading.without_replicas()
         self._condition("signals", reading.problem, reading.cause)
         self._condition("history", reading.history_problem)
         self._condition("resizer", away)
         if status and self.dry_run:
             # The number is another's to set, and what each decision starts from.
-            self._asked = status.desired
+            self._desired = status.desired
         elif status:
-            self._notice_change(status.desired)
-        held = self._asked if self._asked is not None else status.desired if status else None
-        if held is None:
+            self._log_external_change(status.desired)
+        current = self._desired if self._desired is not None else status.desired if status else None
+        if current is None:
             return None
         unix = self.unix()
-        waiting = await self.waiting() if held == 0 else None
-        signals = combine(reading, status, held, away, unix, waiting=waiting)
+        waiting = await self.read_queue() if current == 0 else None
+        signals = combine(reading, status, current, away, unix, waiting=waiting)
         decision = self._policy(unix)(self._state, signals, now)
         # Written before it is done: whatever becomes of the attempt, its cause is on record.
         record_decision(
@@ -117,35 +117,35 @@ class Autoscaler:
         self._state = decision.state
         if self.dry_run:
             return decision
-        self._asked = decision.desired
+        self._desired = decision.desired
         if status:
-            await self._follow(decision, status)
+            await self._apply(decision, status)
         return decision
 
-    async def _follow(self, decision: Decision, status: ReplicaStatus) -> None:
+    async def _apply(self, decision: Decision, status: ReplicaStatus) -> None:
         """Tell the resizer, if it stands otherwise than was decided."""
-        slots, cannot = decision.slots, ""
-        if slots is not None and self.counts_slots and status.lends != "slots":
-            cannot = LENDS_OTHERS
+        slots, problem = decision.slots, ""
+        if slots is not None and self.requires_real_slots and status.lends != "slots":
+            problem = LENDS_CPU
         elif slots is not None and status.slots is None:
-            cannot = CANNOT_SET_SLOTS
-        self._condition("slots", cannot)
-        if cannot or slots == status.slots:
+            problem = CANNOT_SET_SLOTS
+        self._condition("slots", problem)
+        if problem or slots == status.slots:
             slots = None
         if decision.desired != status.desired or slots is not None:
-            await self._tell(decision.desired, slots)
+            await self._resize(decision.desired, slots)
         else:
             self._condition("resize", "")
 
     def _policy(self, unix: float) -> Policy:
         """The policy, as a person bounds it now."""
-        control, bad = self.controls(unix)
-        self._condition("control", bad)
-        if control != self._control:
-            words = control.words if control else "the pause has ended"
-            self.event_log.record("control", words)
-            self._control = control
-        return controlled(self.policy, control, self.bounds) if control else self.policy
+        override, problem = self.read_override(unix)
+        self._condition("control", problem)
+        if override != self._override:
+            message = override.description if override else "the pause has ended"
+            self.event_log.record("control", message)
+            self._override = override
+        return apply_override(self.policy, override, self.bounds) if override else self.policy
 
     def _condition(self, name: str, problem: str, cause: str = "") -> None:
         """Log the problem of something, or that it has none any more; see `EventLog.condition`."""
@@ -154,13 +154,13 @@ class Autoscaler:
         else:
             self.event_log.resolved(name, f"{name}: resolved")
 
-    async def _ask(self) -> tuple[ReplicaStatus | None, str]:
+    async def _fetch_status(self) -> tuple[ReplicaStatus | None, str]:
         try:
             return await self.resizer.status(), ""
         except ResizerUnavailableError as error:
             return None, str(error)
 
-    async def _tell(self, desired: int, slots: int | None) -> None:
+    async def _resize(self, desired: int, slots: int | None) -> None:
         lost, refused = "", ""
         try:
             self._confirmed = (await self.resizer.resize(desired, slots)).desired
@@ -168,25 +168,25 @@ class Autoscaler:
             lost = str(error)
         except ResizeRefusedError as error:
             # Its bounds are narrower than ours: go on from the number that it has.
-            refused, self._asked = f"the resizer refused: {error}", None
+            refused, self._desired = f"the resizer refused: {error}", None
         self._condition("resize", lost)
         self._condition("bounds", refused)
 
-    def _notice_change(self, found: int) -> None:
-        if self._confirmed is not None and found not in (self._confirmed, self._asked):
+    def _log_external_change(self, found: int) -> None:
+        if self._confirmed is not None and found not in (self._confirmed, self._desired):
             self.event_log.record(
                 "changed-by-others",
-                f"something else set {found} replicas; {self._asked} were asked for",
+                f"something else set {found} replicas; {self._desired} were asked for",
                 level="warn",
             )
         self._confirmed = found
 
 
-def _are_new(status: ReplicaStatus, unix: float) -> bool:
+def _all_unscraped(status: ReplicaStatus, unix: float) -> bool:
     """Whether no replica has been ready for so long that Prometheus must know it, or there is none."""
     ready = [one.ready_at for one in status.replicas if one.state == "ready"]
     return status.ready == len(ready) and all(
-        at is None or unix - at < UNREAD_SECONDS for at in ready
+        at is None or unix - at < UNSCRAPED_SECONDS for at in ready
     )
 
 

@@ -14,17 +14,17 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, change_words
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
 from tidegate.autoscaler.wrappers.combinators import clamped
 from tidegate.runtime.atomic_files import write_atomically
 
-LONGEST_SECONDS: Final = 7 * 86_400.0
-MOST_BYTES: Final = 4096
+MAX_OVERRIDE_SECONDS: Final = 7 * 86_400.0
+MAX_BYTES: Final = 4096
 Count = Annotated[int, Field(ge=1)]
 
 
 @dataclass(frozen=True, slots=True)
-class Control:
+class Override:
     """What holds until a moment.
 
     Attributes:
@@ -43,43 +43,46 @@ class Control:
         return self.min is None and self.max is None
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """It in words, as in `paused until 14:30Z` and `by hand until 14:30Z, from 3 to 5`."""
         end = f"until {datetime.fromtimestamp(self.until, UTC):%Y-%m-%d %H:%MZ}"
         if self.holds:
             return f"paused {end}"
-        least = [] if self.min is None else [f"at least {self.min}"]
-        most = [] if self.max is None else [f"at most {self.max}"]
-        return f"by hand {end}, {' and '.join(least + most)}"
+        minimum = [] if self.min is None else [f"at least {self.min}"]
+        maximum = [] if self.max is None else [f"at most {self.max}"]
+        return f"by hand {end}, {' and '.join(minimum + maximum)}"
 
 
-def controlled(policy: Policy, control: Control, bounds: Bounds) -> Policy:
+def apply_override(policy: Policy, override: Override, bounds: Bounds) -> Policy:
     """The policy as a person bounds it, and always within `bounds`.
 
     It goes on deciding while it is paused, so that it knows what there was when the pause ends.
     """
-    told = {**asdict(control), "bounds": asdict(bounds)}
+    recorded_override = {**asdict(override), "bounds": asdict(bounds)}
 
     def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
         decision = policy(state, signals, now)
         held = signals.desired
-        if control.holds:
+        if override.holds:
             desired = bounds.clamp(held)
             decision = replace(
                 decision,
                 desired=desired,
                 reason="paused",
                 slots=None,
-                explanation=f"{change_words(held, desired)}: {control.words}; else {decision.explanation}",
+                explanation=(
+                    f"{format_change(held, desired)}: {override.description};"
+                    f" else {decision.explanation}"
+                ),
             )
         else:
-            low = bounds.clamp(bounds.min if control.min is None else control.min)
-            high = bounds.clamp(bounds.max if control.max is None else control.max)
+            low = bounds.clamp(bounds.min if override.min is None else override.min)
+            high = bounds.clamp(bounds.max if override.max is None else override.max)
             own = decision
-            decision = clamped(own, Bounds(low, max(low, high)), held, control.words)
+            decision = clamped(own, Bounds(low, max(low, high)), held, override.description)
             if decision is own:
-                decision = replace(own, explanation=f"{own.explanation}; {control.words}")
-        return replace(decision, inputs={**decision.inputs, "control": told})
+                decision = replace(own, explanation=f"{own.explanation}; {override.description}")
+        return replace(decision, inputs={**decision.inputs, "control": recorded_override})
 
     return decide
 
@@ -95,7 +98,7 @@ class _File(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class ControlFile:
+class OverrideFile:
     """The file that holds a control.
 
     Attributes:
@@ -104,15 +107,15 @@ class ControlFile:
 
     path: Path
 
-    def read(self, unix_seconds: float) -> tuple[Control | None, str]:
+    def read(self, unix_seconds: float) -> tuple[Override | None, str]:
         """The control that is in force, if one is, and what is wrong with the file, in words.
 
         Never an error: a file that cannot be read is as good as none, but is told.
         """
         try:
             with self.path.open("rb") as file:
-                content = file.read(MOST_BYTES)
-            told = _File.model_validate_json(content)
+                content = file.read(MAX_BYTES)
+            recorded_override = _File.model_validate_json(content)
         except FileNotFoundError:
             return None, ""
         except OSError as error:
@@ -120,19 +123,19 @@ class ControlFile:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])
-            said = f"{where}: {first['msg']}" if where else first["msg"]
-            return None, f"{self.path} is no pause ({said}), so nothing is paused"
-        control = Control(told.until, told.min, told.max)
-        return (control if unix_seconds < control.until else None), ""
+            detail = f"{where}: {first['msg']}" if where else first["msg"]
+            return None, f"{self.path} is no pause ({detail}), so nothing is paused"
+        override = Override(recorded_override.until, recorded_override.min, recorded_override.max)
+        return (override if unix_seconds < override.until else None), ""
 
-    def write(self, control: Control) -> None:
+    def write(self, override: Override) -> None:
         """Put it in force, atomically.
 
         Raises:
             OSError: it cannot be written.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        text = _File(**asdict(control)).model_dump_json(exclude_none=True)
+        text = _File(**asdict(override)).model_dump_json(exclude_none=True)
         write_atomically(self.path, f"{text}\n", mode=0o644)
 
     def remove(self) -> bool:
@@ -148,5 +151,5 @@ class ControlFile:
         return True
 
 
-Controls = Callable[[float], tuple[Control | None, str]]
+OverrideReader = Callable[[float], tuple[Override | None, str]]
 """Gives what is in force at a time in seconds since 1970, and what is wrong, in words."""

@@ -6,20 +6,20 @@ import sys
 import time
 
 from tidegate.autoscaler.live.configured_policy import bounds
-from tidegate.autoscaler.live.override import LONGEST_SECONDS, Control, ControlFile
+from tidegate.autoscaler.live.override import MAX_OVERRIDE_SECONDS, Override, OverrideFile
 from tidegate.settings import Settings
 from tidegate.store.query import time_ranges
 
 DONE, NOTHING, BAD_USE = 0, 1, 2
 
 
-def pause(settings: Settings, *, least: int | None, most: int | None, length: str) -> int:
+def pause(settings: Settings, *, minimum: int | None, maximum: int | None, length: str) -> int:
     """Hold the number of replicas for a time, or keep it within bounds.
 
     Args:
         settings: where the autoscaler looks.
-        least: never fewer replicas meanwhile; None leaves it to the policy.
-        most: never more. With neither, the number is held.
+        minimum: never fewer replicas meanwhile; None leaves it to the policy.
+        maximum: never more. With neither, the number is held.
         length: for how long, such as `30m`.
 
     Returns:
@@ -29,13 +29,13 @@ def pause(settings: Settings, *, least: int | None, most: int | None, length: st
         OSError: the file cannot be written.
     """
     try:
-        control = Control(time.time() + _seconds(length), least, most)
-        _check(settings, control)
-        ControlFile(settings.control_file).write(control)
+        override = Override(time.time() + _seconds(length), minimum, maximum)
+        _check(settings, override)
+        OverrideFile(settings.control_file).write(override)
     except (ValueError, OverflowError) as error:
         sys.stderr.write(f"pause: {error}\n")
         return BAD_USE
-    sys.stdout.write(f"{control.words}; `tidegate resume` ends it\n")
+    sys.stdout.write(f"{override.description}; `tidegate resume` ends it\n")
     if not settings.autoscaler.enabled:
         sys.stderr.write("autoscaler.enabled is false: nobody looks at it\n")
     return DONE
@@ -50,7 +50,7 @@ def resume(settings: Settings) -> int:
     Raises:
         OSError: it cannot be ended.
     """
-    if not ControlFile(settings.control_file).remove():
+    if not OverrideFile(settings.control_file).remove():
         sys.stderr.write("nothing was paused\n")
         return NOTHING
     sys.stdout.write(f"{settings.autoscaler.policy} decides again from the next tick on\n")
@@ -59,17 +59,17 @@ def resume(settings: Settings) -> int:
 
 def _seconds(length: str) -> float:
     seconds = time_ranges.age(length).total_seconds()
-    if not 0 < seconds <= LONGEST_SECONDS:
+    if not 0 < seconds <= MAX_OVERRIDE_SECONDS:
         raise ValueError(f"--for {length}: it is for 1 s to 7 d")
     return seconds
 
 
-def _check(settings: Settings, control: Control) -> None:
+def _check(settings: Settings, override: Override) -> None:
     own = bounds(settings)
-    for name, number in (("--min", control.min), ("--max", control.max)):
+    for name, number in (("--min", override.min), ("--max", override.max)):
         if number is not None and own.clamp(number) != number:
             raise ValueError(
                 f"{name} {number}: replicas.min and replicas.max allow {own.min} to {own.max}"
             )
-    if control.min is not None and control.max is not None and control.min > control.max:
-        raise ValueError(f"--min {control.min} is over --max {control.max}")
+    if override.min is not None and override.max is not None and override.min > override.max:
+        raise ValueError(f"--min {override.min} is over --max {override.max}")

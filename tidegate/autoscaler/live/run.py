@@ -8,14 +8,14 @@ from typing import Final
 
 import aiohttp
 
-from tidegate.autoscaler.live.configured_policy import bounds, configured
+from tidegate.autoscaler.live.configured_policy import bounds, configured_policy
 from tidegate.autoscaler.live.gateway_queue import GatewayQueue
 from tidegate.autoscaler.live.history import HistoryReader
 from tidegate.autoscaler.live.loop import Autoscaler, run_ticks
 from tidegate.autoscaler.live.metrics import Metrics
-from tidegate.autoscaler.live.override import ControlFile
+from tidegate.autoscaler.live.override import OverrideFile
 from tidegate.autoscaler.live.signals import PrometheusReader
-from tidegate.autoscaler.policy_builder import Choice
+from tidegate.autoscaler.policy_builder import BuiltPolicy
 from tidegate.resizer.client import ResizerClient, ResizerUnavailableError
 from tidegate.runtime.daemon import CannotStartError, daemon_event_writer, run_async_daemon
 from tidegate.runtime.event_log import EventLog, Terminal
@@ -46,13 +46,13 @@ def run(settings: Settings, *, resizer: str, prometheus: str = "", dry_run: bool
 
 
 async def _run(settings: Settings, resizer: str, url: str, *, dry_run: bool) -> None:
-    choice = configured(settings)
-    timeout = CALL_SHARE * choice.tick_seconds
+    built = configured_policy(settings)
+    timeout = CALL_SHARE * built.tick_seconds
     async with AsyncExitStack() as stack:
         metrics = Metrics()
         client = _client(settings, resizer, timeout)
-        if choice.sets_slots:
-            await _can_set_slots(client, choice)
+        if built.sets_slots:
+            await _can_set_slots(client, built)
         await stack.enter_async_context(
             http_server(
                 metrics.make_app(),
@@ -65,25 +65,25 @@ async def _run(settings: Settings, resizer: str, url: str, *, dry_run: bool) -> 
         writer = stack.enter_context(daemon_event_writer(settings, NODE))
         event_log = EventLog(writer, event_origin(settings, NODE), listeners=[Terminal()])
         read = _reader(settings, session, url, timeout).read
-        if choice.history:
+        if built.uses_history:
             clock = asyncio.get_running_loop().time
             read = HistoryReader(url, session, read, clock, timeout).read
         autoscaler = Autoscaler(
-            policy_name=choice.words,
-            policy=choice.policy,
+            policy_name=built.expression,
+            policy=built.policy,
             read=read,
             resizer=client,
             event_log=event_log,
             metrics=metrics,
-            controls=ControlFile(settings.control_file).read,
+            read_override=OverrideFile(settings.control_file).read,
             bounds=bounds(settings),
-            counts_slots=choice.counts_slots,
+            requires_real_slots=built.requires_real_slots,
             dry_run=settings.autoscaler.dry_run or dry_run,
-            waiting=GatewayQueue(
+            read_queue=GatewayQueue(
                 f"http://127.0.0.1:{settings.gateway.metrics_port}/metrics", session
             ).read,
         )
-        await run_ticks(autoscaler, choice.tick_seconds)
+        await run_ticks(autoscaler, built.tick_seconds)
 
 
 def _client(settings: Settings, address: str, timeout: float) -> ResizerClient:
@@ -95,20 +95,20 @@ def _client(settings: Settings, address: str, timeout: float) -> ResizerClient:
         raise CannotStartError(str(error)) from error
 
 
-async def _can_set_slots(client: ResizerClient, choice: Choice) -> None:
+async def _can_set_slots(client: ResizerClient, built: BuiltPolicy) -> None:
     try:
         status = await client.status()
     except ResizerUnavailableError:
         return  # the first tick that reaches it checks the policy and logs
-    if choice.counts_slots and status.lends != "slots":
+    if built.requires_real_slots and status.lends != "slots":
         raise CannotStartError(
-            f"autoscaler.policy: {choice.words!r} reckons with slots, and the resizer at {client.address}"
+            f"autoscaler.policy: {built.expression!r} reckons with slots, and the resizer at {client.address}"
             f" lends {status.lends.upper()} in their place, which changes the time in a slot: take 'surge'"
             " (docs/how-to/scaling.md), or a policy that changes the number of replicas"
         )
     if status.slots is None:
         raise CannotStartError(
-            f"autoscaler.policy: {choice.words!r} changes the slots of replicas, and the resizer at"
+            f"autoscaler.policy: {built.expression!r} changes the slots of replicas, and the resizer at"
             f" {client.address} cannot: set slots.max above slots.per_replica, and in Docker Compose a"
             " cpus limit of the service (docs/how-to/scaling.md), or take another policy"
         )

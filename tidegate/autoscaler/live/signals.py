@@ -33,11 +33,11 @@ SERIES: Final = {
 # Over requests: without a request they are missing or NaN, and nothing is wrong. Nor is it where an
 # earlier version's rules are still loaded. The others are there, and numbers, as soon as the gateway
 # and one replica have been scraped twice.
-MAY_BE_MISSING: Final = frozenset(
+OPTIONAL_SERIES: Final = frozenset(
     {"service_seconds", "service_seconds_p95", "latency_seconds", "gateway_age_seconds", "busiest"}
 )
 # Made from what replicas tell: with none there, these are missing and nothing is wrong.
-OF_REPLICAS: Final = frozenset({"busy", "in_system", "slots_per_replica", "scrape_age"})
+REPLICA_SERIES: Final = frozenset({"busy", "in_system", "slots_per_replica", "scrape_age"})
 # The clocks of two machines may be this far apart before a sample from the future is odd.
 CLOCK_SLACK_SECONDS: Final = 1.0
 # As many as `slots.per_replica` allows, and room to grow.
@@ -51,7 +51,7 @@ class Reading:
     Attributes:
         cause: the problem without the names of series: it stays the same while an outage spreads
             from one series to the next. Empty if the problem names none.
-        elsewhere: the problem and its cause without what replicas tell.
+        without_replica_series: the problem and its cause without what replicas tell.
         history_problem: why there is no new `expected_rate`, and whether the last one is kept.
     """
 
@@ -70,12 +70,12 @@ class Reading:
     busiest: float | None = None
     gateway_age_seconds: float | None = None
     cause: str = ""
-    elsewhere: tuple[str, str] = ("", "")
+    without_replica_series: tuple[str, str] = ("", "")
     history_problem: str = ""
 
     def without_replicas(self) -> Reading:
         """The same, where there is no replica that could have told anything."""
-        problem, cause = self.elsewhere
+        problem, cause = self.without_replica_series
         return replace(self, problem=problem, cause=cause)
 
 
@@ -83,7 +83,7 @@ def combine(
     reading: Reading,
     status: ReplicaStatus | None,
     desired: int,
-    away: str,
+    resizer_problem: str,
     unix_seconds: float | None = None,
     *,
     waiting: float | None = None,
@@ -94,13 +94,13 @@ def combine(
         reading: what Prometheus said.
         status: what the resizer said; None if it is away, and then no replica is known to run.
         desired: the number last asked for.
-        away: why the resizer is away, in words; empty if it is not.
+        resizer_problem: why the resizer is away, in words; empty if it is not.
         unix_seconds: the time of day.
         waiting: requests that wait, as the gateway says.
     """
     measured = asdict(reading)
-    del measured["cause"], measured["elsewhere"], measured["history_problem"]
-    measured["problem"] = "; ".join(text for text in (reading.problem, away) if text)
+    del measured["cause"], measured["without_replica_series"], measured["history_problem"]
+    measured["problem"] = "; ".join(text for text in (reading.problem, resizer_problem) if text)
     return Signals(
         ready=status.ready if status else 0,
         running=status.running if status else 0,
@@ -145,10 +145,10 @@ class PrometheusReader:
                 params={"query": query(self.stale_seconds)},
                 timeout=aiohttp.ClientTimeout(total=self.timeout_seconds),
                 allow_redirects=False,
-            ) as answer:
-                body = await answer.read()
-                if answer.status != 200:
-                    return Reading(problem=f"Prometheus at {self.url} answered {answer.status}")
+            ) as response:
+                body = await response.read()
+                if response.status != 200:
+                    return Reading(problem=f"Prometheus at {self.url} answered {response.status}")
         except TimeoutError:
             return Reading(problem=f"Prometheus at {self.url} is too slow")
         except (aiohttp.ClientError, OSError, ValueError):
@@ -175,7 +175,7 @@ class _Data(BaseModel):
     result: list[_Series]
 
 
-class _Answer(BaseModel):
+class _Response(BaseModel):
     status: Literal["success"]
     data: _Data
 
@@ -183,24 +183,24 @@ class _Answer(BaseModel):
 def parse(body: bytes, now: float, stale_seconds: float) -> Reading:
     """The reading in an answer of Prometheus; total: any bytes give a reading or a problem."""
     try:
-        series = _Answer.model_validate_json(body).data.result
+        series = _Response.model_validate_json(body).data.result
     except ValidationError:
         return Reading(problem="the answer of Prometheus cannot be read")
     values: dict[str, Any] = {}
     ages = [0.0]
     problems: dict[str, list[str]] = {}
-    elsewhere: dict[str, list[str]] = {}
+    without_replica_series: dict[str, list[str]] = {}
     for signal, name in SERIES.items():
         newest = _newest(series, name)
-        wrong = _what_is_wrong(signal, newest, now, stale_seconds)
-        values[signal] = None if wrong else newest[0].value
-        if signal not in MAY_BE_MISSING:
+        problem = _problem_with(signal, newest, now, stale_seconds)
+        values[signal] = None if problem else newest[0].value
+        if signal not in OPTIONAL_SERIES:
             ages += [now - sample.time for sample in newest]
-            if wrong:
-                problems.setdefault(wrong, []).append(name)
-                if signal not in OF_REPLICAS:
-                    elsewhere.setdefault(wrong, []).append(name)
-        elif signal == "gateway_age_seconds" and not wrong:
+            if problem:
+                problems.setdefault(problem, []).append(name)
+                if signal not in REPLICA_SERIES:
+                    without_replica_series.setdefault(problem, []).append(name)
+        elif signal == "gateway_age_seconds" and not problem:
             # As below: it has aged since it was recorded.
             values[signal] += now - newest[0].time
     scrape_age = values.pop("scrape_age")
@@ -209,21 +209,27 @@ def parse(body: bytes, now: float, stale_seconds: float) -> Reading:
     if age is not None and age > stale_seconds:
         values = dict.fromkeys(values)
         problems[f"the metrics behind the signals are older than {stale_seconds:g} s"] = []
-        elsewhere[f"the metrics behind the signals are older than {stale_seconds:g} s"] = []
+        without_replica_series[
+            f"the metrics behind the signals are older than {stale_seconds:g} s"
+        ] = []
     if values["slots_per_replica"] is not None:
         values["slots_per_replica"] = int(values["slots_per_replica"])
     return Reading(
         **values,
         age_seconds=age,
-        problem=_words(problems),
+        problem=_format_problems(problems),
         cause="; ".join(problems),
-        elsewhere=(_words(elsewhere), "; ".join(elsewhere)),
+        without_replica_series=(
+            _format_problems(without_replica_series),
+            "; ".join(without_replica_series),
+        ),
     )
 
 
-def _words(problems: Mapping[str, list[str]]) -> str:
+def _format_problems(problems: Mapping[str, list[str]]) -> str:
     return "; ".join(
-        f"{wrong}: {', '.join(names)}" if names else wrong for wrong, names in problems.items()
+        f"{problem}: {', '.join(names)}" if names else problem
+        for problem, names in problems.items()
     )
 
 
@@ -240,7 +246,7 @@ def _newest(series: Iterable[_Series], name: str) -> list[_Sample]:
     return [sample for sample in found if sample.time == last]
 
 
-def _what_is_wrong(signal: str, newest: list[_Sample], now: float, stale_seconds: float) -> str:
+def _problem_with(signal: str, newest: list[_Sample], now: float, stale_seconds: float) -> str:
     """Always the same words for the same cause, empty if nothing is wrong."""
     if len(newest) > 1:
         return "several series"

@@ -15,14 +15,14 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, change_words
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
 
 # Kubernetes' default scaleUp behaviour: 100 % or 4 pods each 15 s, whichever is more.
 UP_PERIOD_SECONDS: Final = 15.0
 UP_FACTOR: Final = 2
 UP_STEP: Final = 4
 # Far above any bound, and still exact as a float.
-MOST_REPLICAS: Final = 1e9
+MAX_REPLICAS: Final = 1e9
 EPSILON: Final = 1e-9
 
 
@@ -126,7 +126,7 @@ def _recommend(
         return _Recommendation(held, "hold", f"no replica is ready, {signals.running} are starting")
 
     # The load, in replicas that are used exactly as targeted; usage is a ready replica's share.
-    load = min(in_system / (slots * target), MOST_REPLICAS)
+    load = min(in_system / (slots * target), MAX_REPLICAS)
     usage = load / ready
     because = (
         f"{in_system:g} requests in system over {slots * ready} slots"
@@ -204,7 +204,7 @@ class _Outcome:
 
     def explanation(self) -> str:
         """The sentence for a person."""
-        begin = change_words(self.held, self.desired)
+        begin = format_change(self.held, self.desired)
         return "; ".join([f"{begin}: {self.advice.because}", *self._notes()])
 
     def _notes(self) -> list[str]:

@@ -14,8 +14,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from tidegate.autoscaler.policies.samples import blind
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, change_words
+from tidegate.autoscaler.policies.samples import missing_signal
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
 
 TICK_SECONDS: Final = 15.0
 # The HPA's default scaleUp behaviour: 100 % or 4 pods each 15 s, whichever is more.
@@ -62,11 +62,11 @@ def keda(parameters: KedaParameters) -> Policy:
     active), `failures` in a row, `recommendations` and `changes` (times and numbers) of the HPA, and the
     number `asked` for last.
     """
-    told = asdict(parameters)
+    recorded_parameters = asdict(parameters)
 
     def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
         held = signals.desired
-        why = blind(signals)
+        why = missing_signal(signals)
         after = {
             "asked": state.get("asked"),
             "polled_at": state.get("polled_at"),
@@ -102,8 +102,12 @@ def keda(parameters: KedaParameters) -> Policy:
         return Decision(
             desired=desired,
             reason=reason,
-            explanation=f"{change_words(held, desired)}: {words}",
-            inputs={"total": total, "failures": after["failures"], "parameters": told},
+            explanation=f"{format_change(held, desired)}: {words}",
+            inputs={
+                "total": total,
+                "failures": after["failures"],
+                "parameters": recorded_parameters,
+            },
             state={**after, "asked": desired},
         )
 

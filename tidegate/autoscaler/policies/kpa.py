@@ -11,8 +11,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from tidegate.autoscaler.policies.samples import blind, keep, mean, samples_of
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, change_words
+from tidegate.autoscaler.policies.samples import add_sample, mean, missing_signal, samples_of
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
 
 TICK_SECONDS: Final = 2.0
 
@@ -48,19 +48,25 @@ def kpa(parameters: KpaParameters) -> Policy:
     Its state: `samples` (time, concurrency) of the stable window; `panic_since`, the last time that
     the load was over the panic threshold; `panic_most`, the replicas wanted in panic so far.
     """
-    told = asdict(parameters)
+    recorded_parameters = asdict(parameters)
     bounds = Bounds(parameters.min, parameters.max)
 
     def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
         held = signals.desired
         samples = samples_of(state)
-        why = blind(signals)
+        why = missing_signal(signals)
         if why:
             after = {**state, "samples": samples}
             return Decision(
-                bounds.clamp(held), "no-signal", f"{held} held: {why}", {"parameters": told}, after
+                bounds.clamp(held),
+                "no-signal",
+                f"{held} held: {why}",
+                {"parameters": recorded_parameters},
+                after,
             )
-        samples = keep(samples, (now, signals.in_system or 0.0), now - parameters.stable_seconds)
+        samples = add_sample(
+            samples, (now, signals.in_system or 0.0), now - parameters.stable_seconds
+        )
         target = parameters.target_utilisation * (signals.slots_per_replica or 1)
         stable = mean(samples)
         begin = now - parameters.panic_window_share * parameters.stable_seconds
@@ -90,10 +96,15 @@ def kpa(parameters: KpaParameters) -> Policy:
             desired=desired,
             reason="up" if desired > held else "down" if desired < held else "hold",
             explanation=(
-                f"{change_words(held, desired)}: {mode}; {stable:.1f} requests in"
+                f"{format_change(held, desired)}: {mode}; {stable:.1f} requests in"
                 f" {parameters.stable_seconds:g} s and {panic:.1f} lately, target {target:.2g} a replica"
             ),
-            inputs={"stable": stable, "panic": panic, "mode": mode, "parameters": told},
+            inputs={
+                "stable": stable,
+                "panic": panic,
+                "mode": mode,
+                "parameters": recorded_parameters,
+            },
             state={"samples": samples, "panic_since": since, "panic_most": floor},
         )
 

@@ -16,9 +16,9 @@ from typing import Any, Final
 from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.policy import sloq
 from tidegate.autoscaler.sloq.queueing import slots_needed
-from tidegate.autoscaler.sloq.signal_checks import MOST
-from tidegate.autoscaler.sloq.sizing import MAX_SLOTS, UTILISATION
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, change_words
+from tidegate.autoscaler.sloq.signal_checks import MAX_VALUE
+from tidegate.autoscaler.sloq.sizing import MAX_SLOTS, MAX_UTILISATION
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
 
 # How far ahead earlier days are looked at: time to start replicas, and some to spare.
 AHEAD_SECONDS: Final = 300.0
@@ -58,7 +58,7 @@ def predictive(parameters: PredictiveParameters) -> Policy:
             desired=desired,
             reason=moved,
             explanation=(
-                f"{change_words(held, desired)}: {expected:.3g} requests/s are expected within"
+                f"{format_change(held, desired)}: {expected:.3g} requests/s are expected within"
                 f" {AHEAD_SECONDS / 60:g} min, as on earlier days;"
                 f" else {decision.desired} ({decision.explanation})"
             ),
@@ -73,19 +73,19 @@ def _expected(signals: Signals, share: float) -> float | None:
     rate = signals.expected_rate
     if rate is None or not math.isfinite(rate) or rate < 0:
         return None
-    return share * min(rate, MOST)
+    return share * min(rate, MAX_VALUE)
 
 
-def _replicas(inputs: Mapping[str, Any], rate: float, most: int) -> int | None:
+def _replicas(inputs: Mapping[str, Any], rate: float, max_replicas: int) -> int | None:
     """As many as SLOQ would want for that rate; None if it is blind or replicas cannot help."""
     if not inputs.get("meetable"):
         return None
     service, per_replica = inputs["service_seconds"], inputs["slots_per_replica"]
     slots: int = slots_needed(
         rate * service * (1 + inputs["margin"]),
-        inputs["stop_timeout_seconds"] / service,
+        inputs["patience_seconds"] / service,
         inputs["late"],
-        utilisation=UTILISATION,
-        most=min(MAX_SLOTS, math.ceil((most + 1) * per_replica)),
+        utilisation=MAX_UTILISATION,
+        max_slots=min(MAX_SLOTS, math.ceil((max_replicas + 1) * per_replica)),
     )
     return math.ceil(slots / float(per_replica))

@@ -12,8 +12,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from tidegate.autoscaler.policies.samples import blind, keep, mean, samples_of
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, change_words
+from tidegate.autoscaler.policies.samples import add_sample, mean, missing_signal, samples_of
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
 
 TICK_SECONDS: Final = 5.0
 
@@ -51,23 +51,25 @@ def ray_serve(parameters: RayServeParameters) -> Policy:
     Its state: `samples` (time, ongoing requests); `count`, for how many ticks more (above 0) or
     fewer (below 0) replicas were wanted.
     """
-    told = asdict(parameters)
+    recorded_parameters = asdict(parameters)
     bounds = Bounds(parameters.min, parameters.max)
 
     def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
         held, current = signals.desired, signals.ready
         samples, count = samples_of(state), int(state.get("count", 0))
-        why = blind(signals) or ("no replica is ready" if current < 1 else "")
+        why = missing_signal(signals) or ("no replica is ready" if current < 1 else "")
         if why:
             # A replica that sends no metric is left out; without any, nothing is decided.
             return Decision(
                 bounds.clamp(held),
                 "no-signal",
                 f"{held} held: {why}",
-                {"parameters": told},
+                {"parameters": recorded_parameters},
                 {"samples": samples, "count": count},
             )
-        samples = keep(samples, (now, signals.in_system or 0.0), now - parameters.look_back_seconds)
+        samples = add_sample(
+            samples, (now, signals.in_system or 0.0), now - parameters.look_back_seconds
+        )
         ongoing = mean(samples)
         wanted = bounds.clamp(_scaled(parameters, ongoing / parameters.target, current))
 
@@ -88,10 +90,10 @@ def ray_serve(parameters: RayServeParameters) -> Policy:
             desired=desired,
             reason="up" if desired > held else "down" if desired < held else "hold",
             explanation=(
-                f"{change_words(held, desired)}: {ongoing:.1f} ongoing requests, target"
+                f"{format_change(held, desired)}: {ongoing:.1f} ongoing requests, target"
                 f" {parameters.target:g} a replica; {wanted} wanted for {abs(count)} ticks"
             ),
-            inputs={"ongoing": ongoing, "wanted": wanted, "parameters": told},
+            inputs={"ongoing": ongoing, "wanted": wanted, "parameters": recorded_parameters},
             state={"samples": samples, "count": count},
         )
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tidegate.autoscaler.sloq.signal_checks import MOST
+from tidegate.autoscaler.sloq.signal_checks import MAX_VALUE
 from tidegate.autoscaler.types import Signals
 
 Sample = list[float]
@@ -18,10 +18,10 @@ def samples_of(state: dict[str, Any]) -> list[Sample]:
     return [[float(at), float(value)] for at, value in state.get("samples", [])]
 
 
-def keep(samples: Sequence[Sample], new: tuple[float, float], since: float) -> list[Sample]:
+def add_sample(samples: Sequence[Sample], new: tuple[float, float], since: float) -> list[Sample]:
     """The samples after `since`, and a new one, cut off where no real one can be: sums stay finite."""
     at, value = new
-    return [*(sample for sample in samples if sample[0] > since), [at, min(value, MOST)]]
+    return [*(sample for sample in samples if sample[0] > since), [at, min(value, MAX_VALUE)]]
 
 
 def mean(samples: Sequence[Sample]) -> float:
@@ -29,7 +29,7 @@ def mean(samples: Sequence[Sample]) -> float:
     return sum(value for _, value in samples) / len(samples) if samples else 0.0
 
 
-def blind(signals: Signals) -> str:
+def missing_signal(signals: Signals) -> str:
     """Why there is no metric to go by, in words; empty if there is one."""
     value, slots = signals.in_system, signals.slots_per_replica
     if value is None or not math.isfinite(value) or value < 0:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from tidegate.autoscaler.policies.samples import blind
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, change_words
+from tidegate.autoscaler.policies.samples import missing_signal
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
 
 TICK_SECONDS: Final = 5.0
 
@@ -36,12 +36,12 @@ class StepParameters:
 
 def step(parameters: StepParameters) -> Policy:
     """The policy with these parameters. Its state: `stepped_at`, the time of the last step."""
-    told = asdict(parameters)
+    recorded_parameters = asdict(parameters)
     bounds = Bounds(parameters.min, parameters.max)
 
     def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
         held, stepped_at = signals.desired, state.get("stepped_at")
-        why = blind(signals) or ("no replica is ready" if signals.ready < 1 else "")
+        why = missing_signal(signals) or ("no replica is ready" if signals.ready < 1 else "")
         usage, by = 0.0, 0
         if not why:
             slots = signals.ready * (signals.slots_per_replica or 1)
@@ -54,8 +54,8 @@ def step(parameters: StepParameters) -> Policy:
         return Decision(
             desired=desired,
             reason="no-signal" if why else moved,
-            explanation=f"{change_words(held, desired)}: {words}",
-            inputs={"usage": usage, "parameters": told},
+            explanation=f"{format_change(held, desired)}: {words}",
+            inputs={"usage": usage, "parameters": recorded_parameters},
             state={"stepped_at": now if desired != held else stepped_at},
         )
 

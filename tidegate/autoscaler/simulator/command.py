@@ -13,9 +13,14 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from tidegate.autoscaler.simulator.comparison import (
+    PolicyResult,
+    TraceSpec,
+    compare_policies,
+    run_one,
+)
 from tidegate.autoscaler.simulator.score import Score
 from tidegate.autoscaler.simulator.system import System
-from tidegate.autoscaler.simulator.tournament import Match, TraceSpec, play, run_one
 
 BAD_USE = 2
 
@@ -53,7 +58,7 @@ def simulate(comparison: Comparison, *, as_json: bool, plot: Path | None) -> int
         OSError: the page cannot be written.
     """
     try:
-        matches = play(
+        results = compare_policies(
             comparison.policies,
             comparison.traces,
             comparison.system,
@@ -61,23 +66,23 @@ def simulate(comparison: Comparison, *, as_json: bool, plot: Path | None) -> int
             progress=_progress,
         )
         if plot:
-            _plot(plot, comparison, matches)
+            _plot(plot, comparison, results)
     except ValueError as error:
         sys.stderr.write(f"simulate: {error}\n")
         return BAD_USE
     if as_json:
-        sys.stdout.write(json.dumps([as_object(match) for match in matches], indent=2) + "\n")
+        sys.stdout.write(json.dumps([as_object(result) for result in results], indent=2) + "\n")
     else:
-        Console().print(as_table(matches, comparison))
+        Console().print(as_table(results, comparison))
     return 0
 
 
-def as_object(match: Match) -> dict[str, Any]:
+def as_object(result: PolicyResult) -> dict[str, Any]:
     """A result as JSON: means over the seeds."""
-    return {"policy": match.policy, "trace": match.trace, **asdict(match.score)}
+    return {"policy": result.policy, "trace": result.trace, **asdict(result.score)}
 
 
-def as_table(matches: Sequence[Match], comparison: Comparison) -> Table:
+def as_table(results: Sequence[PolicyResult], comparison: Comparison) -> Table:
     """The results as a table, a line for each policy on each trace."""
     system = comparison.system
     table = Table(
@@ -91,18 +96,18 @@ def as_table(matches: Sequence[Match], comparison: Comparison) -> Table:
     for name in ("violation s", "replica s", "reversals", "too late"):
         table.add_column(name, justify="right", no_wrap=True)
     before = ""
-    for match in matches:
-        if before and match.trace != before:
+    for result in results:
+        if before and result.trace != before:
             table.add_section()
         table.add_row(
-            match.trace if match.trace != before else "",
-            match.policy,
-            f"{match.score.violation_seconds:,.0f}",
-            f"{match.score.replica_seconds:,.0f}",
-            f"{match.score.reversals:.1f}",
-            f"{match.score.over_slo_ratio:.2%}",
+            result.trace if result.trace != before else "",
+            result.policy,
+            f"{result.score.violation_seconds:,.0f}",
+            f"{result.score.replica_seconds:,.0f}",
+            f"{result.score.reversals:.1f}",
+            f"{result.score.over_slo_ratio:.2%}",
         )
-        before = match.trace
+        before = result.trace
     return table
 
 
@@ -119,10 +124,13 @@ def _progress(scores: Iterable[Score], total: int) -> Iterable[Score]:
     )
 
 
-def _plot(path: Path, comparison: Comparison, matches: Sequence[Match]) -> None:
-    from tidegate.autoscaler.simulator.plots import page  # noqa: PLC0415 - slow to load
+def _plot(path: Path, comparison: Comparison, results: Sequence[PolicyResult]) -> None:
+    from tidegate.autoscaler.simulator.plots import write_page  # noqa: PLC0415 - slow to load
 
     first = comparison.traces[0]
-    runs = {words: run_one(words, first, comparison.system, 0) for words in comparison.policies}
-    title = f"{matches[0].trace}: one of {comparison.seeds} runs over time; then the means of all"
-    page(path, title, runs, matches, comparison.system)
+    runs = {
+        expression: run_one(expression, first, comparison.system, 0)
+        for expression in comparison.policies
+    }
+    title = f"{results[0].trace}: one of {comparison.seeds} runs over time; then the means of all"
+    write_page(path, title, runs, results, comparison.system)

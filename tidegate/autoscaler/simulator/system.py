@@ -9,7 +9,7 @@ from tidegate.autoscaler.types import Bounds
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class RequestKind:
     """A kind of request.
 
     Attributes:
@@ -40,7 +40,7 @@ class System:
     """
 
     slots: int = 4
-    kinds: tuple[Kind, ...] = (Kind(1.0, 0.2),)
+    kinds: tuple[RequestKind, ...] = (RequestKind(1.0, 0.2),)
     service_cv: float = 0.7
     slo_seconds: float = 0.6
     slo_quantile: float = 0.95

@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 UNIT_SECONDS: Final = {"second": 1.0, "minute": 60.0}
-MOST_INTERVALS: Final = 1_000_000
+MAX_INTERVALS: Final = 1_000_000
 DAY_SECONDS: Final = 86_400.0
 # A request takes some 130 bytes while it is played, and each core plays a run of its own: 2.6 GB each.
-MOST_REQUESTS: Final = 20_000_000
+MAX_REQUESTS: Final = 20_000_000
 
 Floats = npt.NDArray[np.float64]
-Blindness = Literal["missing", "nan", "frozen", "reset"]
+BlackoutKind = Literal["missing", "nan", "frozen", "reset"]
 
 
 class TraceError(ValueError):
@@ -47,7 +47,7 @@ class Blackout:
 
     start: float
     end: float
-    kind: Blindness
+    kind: BlackoutKind
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -96,10 +96,10 @@ class Trace:
         earlier = tuple(rates * factor for rates in self.earlier)
         scaled = replace(self, rates=self.rates * factor, earlier=earlier)
         total = float(scaled.rates.sum()) * self.interval_seconds
-        if total > MOST_REQUESTS:
+        if total > MAX_REQUESTS:
             raise TraceError(
                 f"{self.name}: with a peak of {rate:g} requests a second it has {total:.3g} requests;"
-                f" {MOST_REQUESTS:,} can be played, so take a lower peak"
+                f" {MAX_REQUESTS:,} can be played, so take a lower peak"
             )
         return scaled
 
@@ -124,7 +124,7 @@ def _largest(rates: Floats, begin: float, seconds: float, interval: float) -> fl
     return float(part.max()) if len(part) else None
 
 
-def read_csv(path: Path, most_requests: float = MOST_REQUESTS) -> Trace:
+def read_csv(path: Path, max_requests: float = MAX_REQUESTS) -> Trace:
     """A trace from a CSV file.
 
     The header's first column is `second` or `minute`, which is also the length of an interval; it
@@ -157,16 +157,16 @@ def read_csv(path: Path, most_requests: float = MOST_REQUESTS) -> Trace:
             )
         counts[index] = count
         total += count
-        if total > most_requests:
+        if total > max_requests:
             raise TraceError(
-                f"{path}:{number}: {count:.3g} requests here, {total:.3g} up to here; {most_requests:,}"
+                f"{path}:{number}: {count:.3g} requests here, {total:.3g} up to here; {max_requests:,}"
                 " can be played, so take a part of the file, or rescale it by --peak"
             )
     if not any(counts.values()):
         raise TraceError(f"{path}: counts no request")
     first, last = min(counts), max(counts)
-    if last - first >= MOST_INTERVALS:
-        raise TraceError(f"{path}: more than {MOST_INTERVALS:,} intervals")
+    if last - first >= MAX_INTERVALS:
+        raise TraceError(f"{path}: more than {MAX_INTERVALS:,} intervals")
     rates = np.zeros(last - first + 1)
     for index, count in counts.items():
         rates[index - first] = count

@@ -19,7 +19,7 @@ class Workload:
     services: Floats
 
 
-def draw(trace: Trace, system: System, seed: int) -> Workload:
+def generate_workload(trace: Trace, system: System, seed: int) -> Workload:
     """Draw the requests; the same arguments give the same requests, whatever policy meets them.
 
     In each interval their number is Poisson and their times uniform, which makes a Poisson process
@@ -39,7 +39,7 @@ def draw(trace: Trace, system: System, seed: int) -> Workload:
     return Workload(arrivals, _services(means[of_kind], system.service_cv, random))
 
 
-def planned(arrivals: Floats, means: Floats, service_cv: float, seed: int) -> Workload:
+def workload_from_plan(arrivals: Floats, means: Floats, service_cv: float, seed: int) -> Workload:
     """Requests whose arrivals and kinds are known, as those of a load generator's plan.
 
     Args:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from tidegate.autoscaler.sloq.state import At
+from tidegate.autoscaler.sloq.state import TimedValue
 
 SHORT_SECONDS: Final = 15.0
 LONG_SECONDS: Final = 60.0
@@ -27,8 +27,8 @@ class Demand:
     ahead: float
 
 
-def foresee(
-    rate_15s: float, rate_60s: float, horizon_seconds: float, sigmas: float, most: float
+def forecast(
+    rate_15s: float, rate_60s: float, horizon_seconds: float, sigmas: float, max_factor: float
 ) -> Demand:
     """Follow a rise to when it can be answered; take a fall for noise, as it costs little to wait.
 
@@ -42,7 +42,7 @@ def foresee(
         rate_60s: the same over the last minute.
         horizon_seconds: how far to look ahead of now.
         sigmas: what tells a rise from noise.
-        most: times the short window's rate that are looked ahead to, at most.
+        max_factor: times the short window's rate that are looked ahead to, at most.
     """
     now = max(rate_15s, rate_60s)
     rise = rate_15s - rate_60s
@@ -51,19 +51,19 @@ def foresee(
         return Demand(now, now)
     slope = rise / LAG_SECONDS
     ahead = rate_15s + slope * (horizon_seconds + SHORT_SECONDS / 2)
-    return Demand(now, max(now, min(ahead, most * rate_15s)))
+    return Demand(now, max(now, min(ahead, max_factor * rate_15s)))
 
 
 def learn_reserve(
     reserve: float,
-    expected: tuple[At, ...],
+    expected: tuple[TimedValue, ...],
     rate_15s: float,
     now: float,
     *,
     horizon_seconds: float,
     coverage: float,
     step: float,
-) -> tuple[float, tuple[At, ...]]:
+) -> tuple[float, tuple[TimedValue, ...]]:
     """Move the burst reserve towards what covers this share of all surprises.
 
     A surprise is how much more arrives now than was expected when a replica had to be started to be
@@ -85,12 +85,12 @@ def learn_reserve(
         The reserve, and the expectations that are still to be tested.
     """
     due = [rate for at, rate in expected if at <= now - horizon_seconds]
-    kept = tuple(pair for pair in expected if pair[0] > now - horizon_seconds)
+    pending = tuple(pair for pair in expected if pair[0] > now - horizon_seconds)
     if not due or coverage <= 0:
-        return (reserve if coverage > 0 else 0.0), kept
-    surprised = rate_15s - due[-1] > reserve
+        return (reserve if coverage > 0 else 0.0), pending
+    uncovered = rate_15s - due[-1] > reserve
     # The scale is the larger rate of then and now: a surprise of any size is answered in proportion. Where
     # nothing comes it is the reserve, or that of the last burst would keep replicas for ever.
     scale = step * (max(rate_15s, due[-1]) or reserve)
-    moved = reserve + scale * (coverage if surprised else coverage - 1)
-    return max(0.0, moved), kept
+    moved = reserve + scale * (coverage if uncovered else coverage - 1)
+    return max(0.0, moved), pending

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any, Final
 
-from tidegate.autoscaler.sloq.signal_checks import Evidence
-from tidegate.autoscaler.sloq.state import Memory
+from tidegate.autoscaler.sloq.signal_checks import CheckedSignals
+from tidegate.autoscaler.sloq.state import SloqState
 
-STARTUPS_KEPT: Final = 20
-LONGEST_STARTUP_SECONDS: Final = 600.0
-FULL_KEPT: Final = 5
-FULL_NEEDED: Final = 3
-OVER_NEEDED: Final = 2
+MAX_STARTUPS: Final = 20
+MAX_STARTUP_SECONDS: Final = 600.0
+MAX_FULL_SAMPLES: Final = 5
+MIN_FULL_SAMPLES: Final = 3
+MIN_OVER_TICKS: Final = 2
 # Busy slots of all replicas are summed from scrapes of different moments.
 SLOTS_TOLERANCE: Final = 0.05
 SETTLE_SECONDS: Final = 10.0
@@ -30,7 +30,7 @@ BUSY_SMOOTHING_SECONDS: Final = 60.0
 
 MARGIN_PERIOD_SECONDS: Final = 30.0
 MARGIN_STEP: Final = 0.05
-MARGIN_MOST: Final = 0.6
+MAX_MARGIN: Final = 0.6
 MARGIN_DECAY: Final = 0.8
 # Latency is over the last minute: only after that does it speak of the replicas of now.
 MARGIN_SETTLE_SECONDS: Final = 60.0
@@ -41,64 +41,66 @@ def quantile(values: Sequence[float], share: float) -> float:
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
-def learn_replicas(memory: Memory, ready: int, running: int, now: float) -> dict[str, Any]:
+def learn_replicas(state: SloqState, ready: int, running: int, now: float) -> dict[str, Any]:
     """How long replicas take to start, from how many run and how many are ready."""
-    first = memory.now is None
-    began = 0 if first else max(0, running - memory.running)
-    became = 0 if first else max(0, ready - memory.ready)
-    starting = (*memory.starting, *[now] * began)
+    first = state.now is None
+    began = 0 if first else max(0, running - state.running)
+    became = 0 if first else max(0, ready - state.ready)
+    starting = (*state.starting, *[now] * began)
     took = [now - at for at in starting[:became]]
     starting = starting[became:]
     # Fewer start than we think: some were stopped before they were ready, the newest first.
     starting = starting[: max(0, running - ready)]
-    startups = (*memory.startups, *(s for s in took if 0 <= s <= LONGEST_STARTUP_SECONDS))
+    startups = (*state.startups, *(s for s in took if 0 <= s <= MAX_STARTUP_SECONDS))
 
-    same = ready == running == memory.ready == memory.running
-    steady_since = (now if memory.steady_since is None else memory.steady_since) if same else None
+    same = ready == running == state.ready == state.running
+    steady_since = (now if state.steady_since is None else state.steady_since) if same else None
     return {
         "ready": max(0, ready),
         "running": max(0, running),
         "starting": starting,
-        "startups": startups[-STARTUPS_KEPT:],
+        "startups": startups[-MAX_STARTUPS:],
         "steady_since": steady_since,
     }
 
 
-def learn_service(memory: Memory, evidence: Evidence, now: float) -> dict[str, Any]:
+def learn_service(state: SloqState, checked: CheckedSignals, now: float) -> dict[str, Any]:
     """The time in a slot: its mean as last measured, its 95th percentile smoothed.
 
     A percentile of a minute's requests scatters, and the wait that is left for the queue with it.
     """
-    mean = evidence.service_seconds or memory.service_seconds
-    known, measured = memory.service_seconds_p95, evidence.service_seconds_p95
+    mean = checked.service_seconds or state.service_seconds
+    known, measured = state.service_seconds_p95, checked.service_seconds_p95
     if measured is None or known is None:
         return {"service_seconds": mean, "service_seconds_p95": measured or known}
-    elapsed = max(0.0, now - (memory.now if memory.now is not None else now))
+    elapsed = max(0.0, now - (state.now if state.now is not None else now))
     weight = 1 - math.exp(-elapsed / P95_SMOOTHING_SECONDS)
     smoothed = known + weight * (measured - known)
     # 0.5 + (1e-50 - 0.5) is 0, and a memory with a time of 0 could not be read again.
     return {"service_seconds": mean, "service_seconds_p95": smoothed if smoothed > 0 else measured}
 
 
-def learn_busy(memory: Memory, busy: float | None, now: float) -> dict[str, Any]:
+def learn_busy(state: SloqState, busy: float | None, now: float) -> dict[str, Any]:
     """Busy slots over the last minute, and how sure that is.
 
     Smoothing with weight w leaves w/(2 - w) of the variance of moments that have nothing to do with each
     other, and s/(s + T) of that of a queue's that is looked at all the time, where requests of mean s keep
     their slot from one moment to the next and T is the time of smoothing.
     """
-    if busy is None or memory.busy is None or memory.now is None:
+    if busy is None or state.busy is None or state.now is None:
         return {"busy": busy, "busy_share": 1.0}
-    weight = 1 - math.exp((memory.now - now) / BUSY_SMOOTHING_SECONDS)
-    service = memory.service_seconds or 0.0
-    kept = service / (service + BUSY_SMOOTHING_SECONDS)
+    weight = 1 - math.exp((state.now - now) / BUSY_SMOOTHING_SECONDS)
+    service = state.service_seconds or 0.0
+    correlation = service / (service + BUSY_SMOOTHING_SECONDS)
     return {
-        "busy": max(0.0, memory.busy + weight * (busy - memory.busy)),
-        "busy_share": max(weight / (2 - weight), kept),
+        "busy": max(0.0, state.busy + weight * (busy - state.busy)),
+        "busy_share": max(weight / (2 - weight), correlation),
     }
 
 
-def learn_slots(memory: Memory, evidence: Evidence, ready: int, now: float) -> dict[str, Any]:
+def learn_slots(
+    state: SloqState, checked: CheckedSignals, ready: int, now: float
+) -> dict[str, Any]:
     """The slots that a replica truly has, when the metrics say another number.
 
     While requests queue, every slot is busy: busy slots of a replica are then its slots. A replica that
@@ -106,77 +108,79 @@ def learn_slots(memory: Memory, evidence: Evidence, ready: int, now: float) -> d
     more is tried after each minute in which no request waits, up to twice what is said, until a queue
     tells.
     """
-    if evidence.slots != memory.told_slots:
+    if checked.slots != state.told_slots:
         return {
-            "told_slots": evidence.slots,
+            "told_slots": checked.slots,
             "slots": None,
             "full": (),
             "over": 0,
             "raised_at": None,
-            "watched_since": None if evidence.busiest is None else now,
+            "watched_since": None if checked.busiest is None else now,
         }
-    watched = memory.watched_since if evidence.busiest is not None else None
-    if watched is None and evidence.busiest is not None:
+    watched = state.watched_since if checked.busiest is not None else None
+    if watched is None and checked.busiest is not None:
         watched = now
-    return {"watched_since": watched, **_learn_slots(memory, evidence, ready, now, watched)}
+    return {"watched_since": watched, **_learn_slots(state, checked, ready, now, watched)}
 
 
 def _learn_slots(
-    memory: Memory, evidence: Evidence, ready: int, now: float, watched: float | None
+    state: SloqState, checked: CheckedSignals, ready: int, now: float, watched: float | None
 ) -> dict[str, Any]:
-    believed = memory.slots or float(evidence.slots)
-    busiest = evidence.busiest or 0.0
+    believed = state.slots or float(checked.slots)
+    busiest = checked.busiest or 0.0
     # Of one replica at one moment: it needs no second look, and no fleet that stands still.
     proven = watched is not None and now - watched >= WATCH_SECONDS
-    if proven and busiest > max(believed, evidence.slots):
+    if proven and busiest > max(believed, checked.slots):
         return {"over": 0, "full": (), "slots": busiest, "raised_at": now}
-    if evidence.queued is None:
+    if checked.queued is None:
         return {}
-    steady = now - memory.steady_since if memory.steady_since is not None else 0.0
-    if steady >= SETTLE_SECONDS and ready >= 1 and evidence.busy is not None:
-        observed = evidence.busy / ready
-        if evidence.queued >= ready:
-            return _slots_while_full(memory, evidence.slots, observed)
+    steady = now - state.steady_since if state.steady_since is not None else 0.0
+    if steady >= SETTLE_SECONDS and ready >= 1 and checked.busy is not None:
+        observed = checked.busy / ready
+        if checked.queued >= ready:
+            return _slots_while_full(state, checked.slots, observed)
         if steady >= DRAIN_SECONDS and observed > believed * (1 + SLOTS_TOLERANCE):
-            if memory.over + 1 < OVER_NEEDED:
-                return {"over": memory.over + 1}
+            if state.over + 1 < MIN_OVER_TICKS:
+                return {"over": state.over + 1}
             raised = float(math.ceil(observed - SLOTS_TOLERANCE))
             return {"over": 0, "full": (), "slots": raised, "raised_at": now}
-    return _try_more(memory, evidence, believed, now)
+    return _probe_for_slots(state, checked, believed, now)
 
 
-def _try_more(memory: Memory, evidence: Evidence, believed: float, now: float) -> dict[str, Any]:
+def _probe_for_slots(
+    state: SloqState, checked: CheckedSignals, believed: float, now: float
+) -> dict[str, Any]:
     """One slot more, if more than told have been seen, and no queue has said how many there are."""
-    if believed <= evidence.slots or memory.full or memory.raised_at is None:
+    if believed <= checked.slots or state.full or state.raised_at is None:
         return {}
-    if evidence.queued:
+    if checked.queued:
         return {"raised_at": now}
-    if now - memory.raised_at < PROBE_SECONDS:
+    if now - state.raised_at < PROBE_SECONDS:
         return {}
-    return {"slots": max(believed, min(believed + 1, 2.0 * evidence.slots)), "raised_at": now}
+    return {"slots": max(believed, min(believed + 1, 2.0 * checked.slots)), "raised_at": now}
 
 
-def _slots_while_full(memory: Memory, told: int, observed: float) -> dict[str, Any]:
-    full = (*memory.full, observed)[-FULL_KEPT:]
-    if len(full) < FULL_NEEDED:
+def _slots_while_full(state: SloqState, reported_slots: int, observed: float) -> dict[str, Any]:
+    full = (*state.full, observed)[-MAX_FULL_SAMPLES:]
+    if len(full) < MIN_FULL_SAMPLES:
         return {"full": full, "over": 0}
     slots = max(1.0, float(round(median(full))))
-    return {"full": full, "over": 0, "slots": None if slots == told else slots}
+    return {"full": full, "over": 0, "slots": None if slots == reported_slots else slots}
 
 
 def learn_margin(
-    memory: Memory, latency_seconds: float | None, slo_seconds: float, now: float
+    state: SloqState, latency_seconds: float | None, slo_seconds: float, now: float
 ) -> dict[str, Any]:
     """More work than the model says, as long as clients feel more than the objective.
 
     Latency only ever adds: it is flat until the slots are nearly all busy, so that it cannot say how
     many are too many. It is looked at only while all replicas are ready and have been for a minute.
     """
-    settled = memory.steady_since is not None and now - memory.steady_since >= MARGIN_SETTLE_SECONDS
-    at = memory.margin_at
+    settled = state.steady_since is not None and now - state.steady_since >= MARGIN_SETTLE_SECONDS
+    at = state.margin_at
     if at is not None and now - at < MARGIN_PERIOD_SECONDS:
         return {}
     if settled and latency_seconds is not None and latency_seconds > slo_seconds:
-        return {"margin": min(MARGIN_MOST, memory.margin + MARGIN_STEP), "margin_at": now}
-    decayed = memory.margin * MARGIN_DECAY
+        return {"margin": min(MAX_MARGIN, state.margin + MARGIN_STEP), "margin_at": now}
+    decayed = state.margin * MARGIN_DECAY
     return {"margin": decayed if decayed > MARGIN_STEP / 10 else 0.0, "margin_at": now}

@@ -16,7 +16,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from tidegate.autoscaler.sloq.demand import Demand, foresee, learn_reserve
+from tidegate.autoscaler.sloq.demand import Demand, forecast, learn_reserve
 from tidegate.autoscaler.sloq.learning import (
     learn_busy,
     learn_margin,
@@ -25,13 +25,13 @@ from tidegate.autoscaler.sloq.learning import (
     learn_slots,
     quantile,
 )
-from tidegate.autoscaler.sloq.pacing import Move, hour_of_peaks, pace, recent_largest
+from tidegate.autoscaler.sloq.pacing import ScalingStep, hour_of_peaks, pace, recent_largest
 from tidegate.autoscaler.sloq.parameters import SloqParameters
-from tidegate.autoscaler.sloq.signal_checks import Evidence, weigh
+from tidegate.autoscaler.sloq.signal_checks import CheckedSignals, check_signals
 from tidegate.autoscaler.sloq.sizing import Size, size_for
-from tidegate.autoscaler.sloq.state import Memory
+from tidegate.autoscaler.sloq.state import SloqState
 from tidegate.autoscaler.sloq.wording import explain, reason
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, change_words
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
 
 USUAL_SMOOTHING_SECONDS: Final = 300.0
 
@@ -45,167 +45,175 @@ def sloq(parameters: SloqParameters) -> Policy:
 class _Sloq:
     parameters: SloqParameters
 
-    def decide(self, state: dict[str, Any], signals: Signals, now: float) -> Decision:
+    def decide(self, saved: dict[str, Any], signals: Signals, now: float) -> Decision:
         """As every policy."""
-        told = self.parameters
-        memory = Memory.read(state)
-        if memory.now is not None and now < memory.now:
-            memory = Memory()  # the clock was set back: no time in there is of this one
-        if memory.asked not in {None, signals.desired}:
+        parameters = self.parameters
+        state = SloqState.from_json(saved)
+        if state.now is not None and now < state.now:
+            state = SloqState()  # the clock was set back: no time in there is of this one
+        if state.asked not in {None, signals.desired}:
             # It did not come about (paused, bounded): nobody left.
-            memory = memory.model_copy(update={"downs": ()})
+            state = state.model_copy(update={"downs": ()})
 
-        evidence = weigh(signals, memory, told.stale_seconds, told.frozen_ticks)
-        if evidence.blind:
-            return self._stay(memory, evidence, signals, now)
+        checked = check_signals(signals, state, parameters.stale_seconds, parameters.frozen_ticks)
+        if checked.unusable:
+            return self._decide_without_signals(state, checked, signals, now)
 
-        memory = self._learn(memory, evidence, signals, now)
-        horizon = self._horizon(memory)
-        demand = foresee(
-            evidence.rate_15s, evidence.rate_60s, horizon, told.rise_sigmas, told.rise_most
+        state = self._learn(state, checked, signals, now)
+        horizon = self._horizon(state)
+        demand = forecast(
+            checked.rate_15s,
+            checked.rate_60s,
+            horizon,
+            parameters.rise_sigmas,
+            parameters.rise_most,
         )
-        size = size_for(told, memory, evidence, demand, horizon)
-        move = pace(told, memory, evidence, size, held=signals.desired, now=now)
+        size = size_for(parameters, state, checked, demand, horizon)
+        step = pace(parameters, state, checked, size, held=signals.desired, now=now)
         return Decision(
-            desired=move.desired,
-            reason=reason(move),
-            explanation=explain(told, memory, evidence, size, move),
+            desired=step.desired,
+            reason=reason(step),
+            explanation=explain(parameters, state, checked, size, step),
             inputs={
-                "rate_15s": evidence.rate_15s,
-                "rate_60s": evidence.rate_60s,
+                "rate_15s": checked.rate_15s,
+                "rate_60s": checked.rate_60s,
                 "rate_ahead": demand.ahead,
                 "rate": size.rate,
-                "reserve": memory.reserve,
+                "reserve": state.reserve,
                 "horizon_seconds": horizon,
                 "service_seconds": size.service,
-                "margin": memory.margin,
+                "margin": state.margin,
                 "backlog": size.backlog,
                 "load": size.load,
-                "stop_timeout_seconds": size.patience,
+                "patience_seconds": size.patience,
                 "late": size.late,
                 "meetable": size.meetable,
                 "slots": size.slots,
                 "stay_slots": size.stay_slots,
-                "slots_per_replica": move.slots_per_replica,
-                "wanted": move.wanted,
-                "largest_target": move.largest,
-                "in_system": evidence.in_system,
+                "slots_per_replica": step.slots_per_replica,
+                "wanted": step.needed,
+                "largest_target": step.largest,
+                "in_system": checked.in_system,
                 "ready": signals.ready,
                 "running": signals.running,
-                "age_seconds": evidence.age_seconds,
-                "parameters": asdict(told),
+                "age_seconds": checked.age_seconds,
+                "parameters": asdict(parameters),
             },
-            state=self._remember(memory, evidence, demand, size, move, now=now).state(),
+            state=self._remember(state, checked, demand, size, step, now=now).to_json(),
         )
 
-    def _learn(self, memory: Memory, evidence: Evidence, signals: Signals, now: float) -> Memory:
+    def _learn(
+        self, state: SloqState, checked: CheckedSignals, signals: Signals, now: float
+    ) -> SloqState:
         """What this tick teaches and is used at once."""
-        latency, slo = evidence.latency_seconds, self.parameters.slo_seconds
+        latency, slo = checked.latency_seconds, self.parameters.slo_seconds
         updates = {
-            **learn_replicas(memory, signals.ready, signals.running, now),
-            **learn_service(memory, evidence, now),
-            **learn_busy(memory, evidence.busy, now),
-            **learn_slots(memory, evidence, signals.ready, now),
-            **learn_margin(memory, latency, slo, now),
+            **learn_replicas(state, signals.ready, signals.running, now),
+            **learn_service(state, checked, now),
+            **learn_busy(state, checked.busy, now),
+            **learn_slots(state, checked, signals.ready, now),
+            **learn_margin(state, latency, slo, now),
         }
-        return memory.model_copy(update=updates)
+        return state.model_copy(update=updates)
 
-    def _horizon(self, memory: Memory) -> float:
+    def _horizon(self, state: SloqState) -> float:
         """Seconds until a replica is ready that the next decision starts: p90 of those that were."""
-        told = self.parameters
-        startup = quantile(memory.startups, 0.9) if memory.startups else told.startup_seconds
-        return startup + told.tick_seconds
+        parameters = self.parameters
+        startup = quantile(state.startups, 0.9) if state.startups else parameters.startup_seconds
+        return startup + parameters.tick_seconds
 
     def _remember(
         self,
-        memory: Memory,
-        evidence: Evidence,
+        state: SloqState,
+        checked: CheckedSignals,
         demand: Demand,
         size: Size,
-        move: Move,
+        step: ScalingStep,
         *,
         now: float,
-    ) -> Memory:
+    ) -> SloqState:
         """What the next tick is told; what the rate teaches must not be used on the rate itself."""
-        told = self.parameters
+        parameters = self.parameters
         reserve, expected = learn_reserve(
-            memory.reserve,
-            memory.expected,
-            evidence.rate_15s,
+            state.reserve,
+            state.expected,
+            checked.rate_15s,
             now,
-            horizon_seconds=self._horizon(memory),
-            coverage=told.reserve_coverage,
-            step=told.reserve_step,
+            horizon_seconds=self._horizon(state),
+            coverage=parameters.reserve_coverage,
+            step=parameters.reserve_step,
         )
-        usual = memory.usual
-        if size.meetable and usual is not None and memory.now is not None:
-            weight = 1 - math.exp((memory.now - now) / USUAL_SMOOTHING_SECONDS)
+        usual = state.usual
+        if size.meetable and usual is not None and state.now is not None:
+            weight = 1 - math.exp((state.now - now) / USUAL_SMOOTHING_SECONDS)
             usual += weight * (size.slots - usual)
         elif size.meetable:
             usual = float(size.slots)
-        return memory.model_copy(
+        return state.model_copy(
             update={
                 "now": now,
-                "asked": move.desired,
-                "seen": evidence.seen,
-                "traffic": evidence.traffic,
-                "repeats": evidence.repeats,
+                "asked": step.desired,
+                "seen": checked.seen,
+                "traffic": checked.traffic,
+                "repeats": checked.repeats,
                 "blind_since": None,
                 "expected": (*expected, (now, demand.ahead)),
                 "reserve": reserve,
-                "targets": move.window,
-                "surges": move.surges,
-                "peaks": hour_of_peaks(memory.peaks, now, float(size.slots)),
+                "targets": step.window,
+                "surges": step.surges,
+                "peaks": hour_of_peaks(state.peaks, now, float(size.slots)),
                 "usual": usual,
-                "downs": move.downs,
+                "downs": step.downs,
             }
         )
 
-    def _stay(self, memory: Memory, evidence: Evidence, signals: Signals, now: float) -> Decision:
+    def _decide_without_signals(
+        self, state: SloqState, checked: CheckedSignals, signals: Signals, now: float
+    ) -> Decision:
         """Without anything to believe: never down, and in the long run what the last hour needed."""
-        told, held = self.parameters, signals.desired
-        since = now if memory.blind_since is None else memory.blind_since
-        per_replica = memory.slots or float(memory.told_slots or evidence.slots)
-        peak = max((slots for _, slots in memory.peaks), default=0.0)
+        parameters, held = self.parameters, signals.desired
+        since = now if state.blind_since is None else state.blind_since
+        per_replica = state.slots or float(state.told_slots or checked.slots)
+        peak = max((slots for _, slots in state.peaks), default=0.0)
         needed, why = held, ""
-        if now - since >= told.blind_seconds and per_replica:
+        if now - since >= parameters.blind_seconds and per_replica:
             needed = max(held, math.ceil(peak / per_replica))
         if needed > held:
             why = f"; blind for {now - since:.0f} s, and the last hour needed {needed} replicas"
-        desired = Bounds(told.min, told.max).clamp(needed)
+        desired = Bounds(parameters.min, parameters.max).clamp(needed)
 
         # What is held now counts as a target, so that nothing shrinks as soon as signals are back.
-        targets = (*memory.targets, (now, held * per_replica)) if per_replica else memory.targets
+        targets = (*state.targets, (now, held * per_replica)) if per_replica else state.targets
         # Without the resizer nobody knows how many run: the replicas are not new when it is back.
         away = signals.ready <= 0 and signals.running <= 0
-        after = memory.model_copy(
+        after = state.model_copy(
             update={
                 "now": now,
                 "asked": desired,
-                "seen": evidence.seen,
-                "traffic": evidence.traffic,
-                "repeats": evidence.repeats,
+                "seen": checked.seen,
+                "traffic": checked.traffic,
+                "repeats": checked.repeats,
                 "blind_since": since,
-                "ready": memory.ready if away else max(0, signals.ready),
-                "running": memory.running if away else max(0, signals.running),
+                "ready": state.ready if away else max(0, signals.ready),
+                "running": state.running if away else max(0, signals.running),
                 "busy": None,
                 "starting": (),
                 "steady_since": None,
                 "expected": (),
-                "targets": recent_largest(targets, since=now - told.down_seconds),
+                "targets": recent_largest(targets, since=now - parameters.down_seconds),
             }
         )
         return Decision(
             desired=desired,
             reason="no-signal",
-            explanation=f"{change_words(held, desired)}: {evidence.blind}{why}",
+            explanation=f"{format_change(held, desired)}: {checked.unusable}{why}",
             inputs={
                 "blind_seconds": now - since,
                 "hour_peak_slots": peak,
                 "ready": signals.ready,
                 "running": signals.running,
-                "age_seconds": evidence.age_seconds,
-                "parameters": asdict(told),
+                "age_seconds": checked.age_seconds,
+                "parameters": asdict(parameters),
             },
-            state=after.state(),
+            state=after.to_json(),
         )

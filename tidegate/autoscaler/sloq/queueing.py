@@ -54,7 +54,7 @@ def wait_exceeds(slots: int, load: float, patience: float) -> float:
 
 
 def slots_needed(
-    load: float, patience: float, late: float, *, utilisation: float = 1.0, most: int
+    load: float, patience: float, late: float, *, utilisation: float = 1.0, max_slots: int
 ) -> int:
     """The fewest slots with load < utilisation·slots and P(wait > t) ≤ late; at most `most`.
 
@@ -65,21 +65,21 @@ def slots_needed(
         patience: t/s ≥ 0, the wait in mean service times.
         late: the share of requests that may wait longer, above 0.
         utilisation: the largest share of slots that may be busy in the mean, in (0, 1].
-        most: where to give up.
+        max_slots: where to stop.
     """
     if load <= 0:
         return 0
-    if load >= utilisation * most:
-        return most
+    if load >= utilisation * max_slots:
+        return max_slots
     blocked = 1.0
-    for slots in range(1, most):
+    for slots in range(1, max_slots):
         blocked = _one_slot_more(blocked, slots, load)
         if load >= utilisation * slots:
             continue
         waiting = _must_wait(blocked, slots, load)
         if waiting * math.exp(-(slots - load) * patience) <= late:
             return slots
-    return most
+    return max_slots
 
 
 def _one_slot_more(blocked: float, slots: int, load: float) -> float:

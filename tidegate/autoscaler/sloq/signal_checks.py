@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from tidegate.autoscaler.sloq.state import Memory
+from tidegate.autoscaler.sloq.state import SloqState
 from tidegate.autoscaler.types import Signals
 
 # A rate that no service has, and with which all arithmetic stays finite.
-MOST: float = 1e9
+MAX_VALUE: float = 1e9
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class CheckedSignals:
     """The signals that are finite and possible; None for the others.
 
     Attributes:
@@ -28,8 +28,8 @@ class Evidence:
         queued: requests that wait.
         slots: of one replica, as the metrics say.
         age_seconds: how old they are.
-        blind: why none of it is to be acted upon, in words; empty if it is.
-        unsure: why no replica is to leave for it, though more may come, in words; empty if one may.
+        unusable: why none of it is to be acted upon, in words; empty if it is.
+        keep_replicas: why no replica is to leave for it, though more may come, in words; empty if one may.
         repeats: at how many ticks the values have stood still.
         seen: the values that change with every request.
         traffic: the rates and the requests in system, which change with most of them.
@@ -46,57 +46,61 @@ class Evidence:
     queued: float | None
     slots: int
     age_seconds: float | None
-    blind: str
-    unsure: str
+    unusable: str
+    keep_replicas: str
     repeats: int
     seen: tuple[float | None, ...]
     traffic: tuple[float | None, ...]
 
 
-def weigh(signals: Signals, memory: Memory, stale_seconds: float, frozen_ticks: int) -> Evidence:
+def check_signals(
+    signals: Signals, state: SloqState, stale_seconds: float, frozen_ticks: int
+) -> CheckedSignals:
     """Tell what can be believed.
 
     Args:
         signals: of this tick.
-        memory: of the last one.
+        state: of the last one.
         stale_seconds: older signals are not believed.
         frozen_ticks: after so many ticks without any change under load, they are frozen.
     """
-    rate = possible(signals.arrival_rate)
-    minute = possible(signals.arrival_rate_60s)
-    service = possible(signals.service_seconds) or None
-    p95 = possible(signals.service_seconds_p95) or None
-    latency = possible(signals.latency_seconds) or None
-    in_system = possible(signals.in_system)
-    busy, queued = possible(signals.busy), possible(signals.queued)
+    rate = valid_or_none(signals.arrival_rate)
+    minute = valid_or_none(signals.arrival_rate_60s)
+    service = valid_or_none(signals.service_seconds) or None
+    p95 = valid_or_none(signals.service_seconds_p95) or None
+    latency = valid_or_none(signals.latency_seconds) or None
+    in_system = valid_or_none(signals.in_system)
+    busy, queued = valid_or_none(signals.busy), valid_or_none(signals.queued)
     slots = signals.slots_per_replica or 0
 
     # Arrival rates are left out: what a rate is must not decide whether it is believed, or a higher
     # one could lead to fewer replicas.
     seen = (service, p95, latency)
     under_load = service is not None
-    repeats = memory.repeats + 1 if under_load and seen == memory.seen else 0
+    repeats = state.repeats + 1 if under_load and seen == state.seen else 0
 
-    age = possible(signals.age_seconds)
+    age = valid_or_none(signals.age_seconds)
     if rate is None:
-        blind = "the arrival rate is not known"
+        unusable = "the arrival rate is not known"
     elif slots < 1:
-        blind = "the slots of a replica are not known"
+        unusable = "the slots of a replica are not known"
     elif age is None:
-        blind = "the age of the signals is not known"
+        unusable = "the age of the signals is not known"
     elif age > stale_seconds:
-        blind = f"the signals are {age:.0f} s old, more than {stale_seconds:g} s"
+        unusable = f"the signals are {age:.0f} s old, more than {stale_seconds:g} s"
     elif signals.ready <= 0 and signals.running <= 0:
-        blind = "no replica is known to run"
+        unusable = "no replica is known to run"
     elif repeats >= frozen_ticks:
-        blind = f"the signals have not changed at all for {repeats} ticks: they are frozen"
+        unusable = f"the signals have not changed at all for {repeats} ticks: they are frozen"
     else:
-        blind = ""
+        unusable = ""
     traffic = (rate, minute, in_system)
-    unsure = _unsure(signals.problem, traffic, memory, repeats, under_load=under_load)
-    if blind and signals.problem:
-        blind += f" ({signals.problem})"
-    return Evidence(
+    keep_replicas = _why_keep_replicas(
+        signals.problem, traffic, state, repeats, under_load=under_load
+    )
+    if unusable and signals.problem:
+        unusable += f" ({signals.problem})"
+    return CheckedSignals(
         rate_15s=rate or 0.0,
         rate_60s=minute if minute is not None else rate or 0.0,
         service_seconds=service,
@@ -104,22 +108,22 @@ def weigh(signals: Signals, memory: Memory, stale_seconds: float, frozen_ticks: 
         latency_seconds=latency,
         in_system=in_system or 0.0,
         busy=busy,
-        busiest=possible(signals.busiest),
+        busiest=valid_or_none(signals.busiest),
         queued=queued,
         slots=slots,
         age_seconds=age,
-        blind=blind,
-        unsure=unsure,
+        unusable=unusable,
+        keep_replicas=keep_replicas,
         repeats=repeats,
         seen=seen,
         traffic=traffic,
     )
 
 
-def _unsure(
+def _why_keep_replicas(
     problem: str,
     traffic: tuple[float | None, ...],
-    memory: Memory,
+    state: SloqState,
     repeats: int,
     *,
     under_load: bool,
@@ -133,7 +137,7 @@ def _unsure(
         return f"the arrival rate over a minute is not known{told}, so none leaves"
     if problem:
         return f"{problem}, so none leaves"
-    if repeats or (not under_load and _stands_still(traffic, memory.traffic)):
+    if repeats or (not under_load and _stands_still(traffic, state.traffic)):
         return "the signals stand still, so none leaves"
     return ""
 
@@ -151,8 +155,8 @@ def _stands_still(now: tuple[float | None, ...], before: tuple[float | None, ...
     return in_system[0] == in_system[1] and all((one or 0) >= (other or 0) for one, other in rates)
 
 
-def possible(value: float | None) -> float | None:
+def valid_or_none(value: float | None) -> float | None:
     """The value if it is one that can be measured: finite and not negative."""
     if value is None or not math.isfinite(value) or value < 0:
         return None
-    return min(float(value), MOST)
+    return min(float(value), MAX_VALUE)

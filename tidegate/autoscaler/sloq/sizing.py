@@ -9,15 +9,15 @@ from typing import Final
 from tidegate.autoscaler.sloq.demand import Demand
 from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.queueing import slots_needed
-from tidegate.autoscaler.sloq.signal_checks import Evidence
-from tidegate.autoscaler.sloq.state import Memory
+from tidegate.autoscaler.sloq.signal_checks import CheckedSignals
+from tidegate.autoscaler.sloq.state import SloqState
 
 # With a larger share of slots busy in the mean, any small error of the load makes an endless queue.
-UTILISATION: Final = 0.97
+MAX_UTILISATION: Final = 0.97
 # Beyond this the recurrence of Erlang's formula is not worth its time.
 MAX_SLOTS: Final = 100_000
 # Work that is on its way through the system anyway, in seconds of arrivals' work, is no backlog.
-IN_PASSING: Final = 1.5
+IN_TRANSIT_SECONDS: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class Size:
 
 def size_for(
     parameters: SloqParameters,
-    memory: Memory,
-    evidence: Evidence,
+    state: SloqState,
+    checked: CheckedSignals,
     demand: Demand,
     horizon_seconds: float,
 ) -> Size:
@@ -60,57 +60,59 @@ def size_for(
 
     Args:
         parameters: of the policy.
-        memory: with what was learned at this tick.
-        evidence: what was measured.
+        state: with what was learned at this tick.
+        checked: what was measured.
         demand: what arrives, and what will.
         horizon_seconds: how far ahead that is.
     """
     notes: list[str] = []
-    service = memory.service_seconds or parameters.service_seconds
-    p95 = memory.service_seconds_p95 or service
+    service = state.service_seconds or parameters.service_seconds
+    p95 = state.service_seconds_p95 or service
 
     # The reserve is learned from surprises, and a rise that was seen coming is none.
-    rate = max(demand.ahead, demand.now + memory.reserve)
+    rate = max(demand.ahead, demand.now + state.reserve)
     if demand.ahead > demand.now:
         notes.append(
             f"{demand.now:.3g} requests/s are rising, looked {horizon_seconds:.0f} s ahead"
         )
-    elif memory.reserve > 0.01 * demand.now:
-        notes.append(f"{memory.reserve:.3g} requests/s of them are a reserve for bursts")
+    elif state.reserve > 0.01 * demand.now:
+        notes.append(f"{state.reserve:.3g} requests/s of them are a reserve for bursts")
 
-    backlog = _backlog_load(parameters, evidence, demand.now * service, service)
+    backlog = _backlog_load(parameters, checked, demand.now * service, service)
     if backlog >= 0.1:
         notes.append(f"the backlog adds {backlog:.1f} for {parameters.backlog_seconds:g} s")
-    if memory.margin > 0:
-        notes.append(f"{memory.margin:.0%} is added, as latency was over the objective")
-    load = rate * service * (1 + memory.margin) + backlog
+    if state.margin > 0:
+        notes.append(f"{state.margin:.0%} is added, as latency was over the objective")
+    load = rate * service * (1 + state.margin) + backlog
     # What is expected, and a backlog, pass; what arrives is what replicas must stay for.
-    stays = (demand.now + memory.reserve) * service * (1 + memory.margin)
+    stay_load_expected = (demand.now + state.reserve) * service * (1 + state.margin)
     # By Little's law so many busy slots mean at least so much work, whatever the rates say; three
     # standard deviations are left to chance, of which a minute has fewer than a moment.
-    busy, minute = evidence.busy or 0.0, memory.busy or 0.0
-    certain = max(busy - 3 * math.sqrt(busy), minute - 3 * math.sqrt(minute * memory.busy_share))
-    stay_load = max(stays * (1 + parameters.stay_margin), certain)
+    busy, minute = checked.busy or 0.0, state.busy or 0.0
+    observed_load = max(
+        busy - 3 * math.sqrt(busy), minute - 3 * math.sqrt(minute * state.busy_share)
+    )
+    stay_load = max(stay_load_expected * (1 + parameters.stay_margin), observed_load)
 
     slo = parameters.slo_seconds
     patience = max(parameters.patience_share * slo, slo - p95)
     late = parameters.late_share * (1 - parameters.slo_quantile)
     # One replica more than there may be is enough to know that they do not suffice.
-    per_replica = memory.slots or evidence.slots
-    most = min(MAX_SLOTS, math.ceil((parameters.max + 1) * per_replica))
-    meetable = max(evidence.service_seconds_p95 or 0.0, service) < slo
+    per_replica = state.slots or checked.slots
+    max_slots = min(MAX_SLOTS, math.ceil((parameters.max + 1) * per_replica))
+    meetable = max(checked.service_seconds_p95 or 0.0, service) < slo
     if meetable:
-        slots = _enough(load, patience / service, late, most)
-        stay = _enough(stay_load, patience / service, late, most)
+        slots = _slots_for(load, patience / service, late, max_slots)
+        stay = _slots_for(stay_load, patience / service, late, max_slots)
     else:
         notes.append(
             "the objective cannot be met by adding replicas: a slot alone takes"
-            f" {evidence.service_seconds_p95 or service:.2g} s of {slo:g} s"
+            f" {checked.service_seconds_p95 or service:.2g} s of {slo:g} s"
         )
         # Enough that the queue does not grow, but not for whatever a broken dependency would take.
-        cap = _broken_most(parameters, memory.usual, per_replica)
-        slots = math.ceil(min(load / UTILISATION, cap, most))
-        stay = math.ceil(min(stay_load / UTILISATION, cap, most))
+        cap = _max_slots_if_unmeetable(parameters, state.usual, per_replica)
+        slots = math.ceil(min(load / MAX_UTILISATION, cap, max_slots))
+        stay = math.ceil(min(stay_load / MAX_UTILISATION, cap, max_slots))
     return Size(
         rate=rate,
         service=service,
@@ -125,7 +127,9 @@ def size_for(
     )
 
 
-def _broken_most(parameters: SloqParameters, usual: float | None, per_replica: float) -> float:
+def _max_slots_if_unmeetable(
+    parameters: SloqParameters, usual: float | None, per_replica: float
+) -> float:
     """The most slots while replicas cannot help: `broken_most` times the usual, and short of the maximum.
 
     No more than half of the replicas between the usual number (the minimum, if the objective was never met)
@@ -136,17 +140,19 @@ def _broken_most(parameters: SloqParameters, usual: float | None, per_replica: f
     return half_way if usual is None else min(parameters.broken_most * usual, half_way)
 
 
-def _enough(load: float, patience: float, late: float, most: int) -> int:
-    return slots_needed(load, patience, late, utilisation=UTILISATION, most=most)
+def _slots_for(load: float, patience: float, late: float, max_slots: int) -> int:
+    return slots_needed(load, patience, late, utilisation=MAX_UTILISATION, max_slots=max_slots)
 
 
 def _backlog_load(
-    parameters: SloqParameters, evidence: Evidence, load: float, service: float
+    parameters: SloqParameters, checked: CheckedSignals, load: float, service: float
 ) -> float:
     """The work of requests that are in the system beyond what belongs there, in slots.
 
     It is to be done in `backlog_seconds`; with long requests in more, so that a higher arrival rate,
     which makes more of them belong there, never takes away more than it adds.
     """
-    excess = evidence.in_system - IN_PASSING * load - 2 * math.sqrt(evidence.in_system)
-    return max(0.0, excess) * service / max(parameters.backlog_seconds, IN_PASSING * service)
+    excess = checked.in_system - IN_TRANSIT_SECONDS * load - 2 * math.sqrt(checked.in_system)
+    return (
+        max(0.0, excess) * service / max(parameters.backlog_seconds, IN_TRANSIT_SECONDS * service)
+    )

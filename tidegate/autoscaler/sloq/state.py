@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
-At = tuple[float, float]
+TimedValue = tuple[float, float]
 """A time in seconds, and a number of that time."""
 
 
-class Memory(BaseModel):
+class SloqState(BaseModel):
     """The state of SLOQ. Times are on the clock of the ticks; work is in slots, not in replicas.
 
     Work is what stays true when the slots of a replica turn out to be others than was said.
@@ -69,7 +69,7 @@ class Memory(BaseModel):
     over: Count = 0
     """At how many ticks running more slots were busy than there should be."""
 
-    expected: tuple[At, ...] = ()
+    expected: tuple[TimedValue, ...] = ()
     """The arrival rates that were sized for, until it shows whether they were enough."""
     reserve: float = Field(default=0.0, ge=0)
     """The burst reserve, in requests a second."""
@@ -79,25 +79,25 @@ class Memory(BaseModel):
     margin_at: float | None = None
     """When it was last changed."""
 
-    targets: tuple[At, ...] = ()
+    targets: tuple[TimedValue, ...] = ()
     """Slots that were needed for what arrived; only those that no later one exceeds."""
-    surges: tuple[At, ...] = ()
+    surges: tuple[TimedValue, ...] = ()
     """Slots that were wanted for what was expected and for backlogs; likewise."""
-    peaks: tuple[At, ...] = ()
+    peaks: tuple[TimedValue, ...] = ()
     """The largest target of each minute of the last hour."""
     usual: float | None = None
     """Slots wanted when the objective could last be met."""
-    downs: tuple[At, ...] = ()
+    downs: tuple[TimedValue, ...] = ()
     """When replicas were taken away, and how many."""
 
     @classmethod
-    def read(cls, state: dict[str, Any]) -> Memory:
+    def from_json(cls, state: dict[str, Any]) -> SloqState:
         """The memory in a policy's state; an empty one if that holds none that can be read."""
         try:
             return cls.model_validate(state)
         except ValidationError:
             return cls()
 
-    def state(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The policy's state: JSON types only."""
         return self.model_dump(mode="json", exclude_defaults=True)

@@ -2,54 +2,58 @@
 
 from __future__ import annotations
 
-from tidegate.autoscaler.sloq.pacing import Move
+from tidegate.autoscaler.sloq.pacing import ScalingStep
 from tidegate.autoscaler.sloq.parameters import SloqParameters
-from tidegate.autoscaler.sloq.signal_checks import Evidence
+from tidegate.autoscaler.sloq.signal_checks import CheckedSignals
 from tidegate.autoscaler.sloq.sizing import Size
-from tidegate.autoscaler.sloq.state import Memory
-from tidegate.autoscaler.types import change_words
+from tidegate.autoscaler.sloq.state import SloqState
+from tidegate.autoscaler.types import format_change
 
 
-def reason(move: Move) -> str:
+def reason(step: ScalingStep) -> str:
     """The one word: `up`, `down`, `limited` by the bounds, `stabilized` above the target, `hold`."""
-    if move.desired != move.held:
-        return "up" if move.desired > move.held else "down"
-    if move.wanted > move.desired:
+    if step.desired != step.held:
+        return "up" if step.desired > step.held else "down"
+    if step.needed > step.desired:
         return "limited"
-    return "stabilized" if move.wanted < move.desired else "hold"
+    return "stabilized" if step.needed < step.desired else "hold"
 
 
 def explain(
-    parameters: SloqParameters, memory: Memory, evidence: Evidence, size: Size, move: Move
+    parameters: SloqParameters,
+    state: SloqState,
+    checked: CheckedSignals,
+    size: Size,
+    step: ScalingStep,
 ) -> str:
     """The sentence: the change, the work, what that takes, and what else there was to consider."""
     work = size.rate * size.service
-    says = f"{size.rate:.3g} requests/s × {size.service:.2g} s = {work:.1f} slots of work"  # noqa: RUF001
-    parts = [f"{change_words(move.held, move.desired)}: {says}"]
+    formula = f"{size.rate:.3g} requests/s × {size.service:.2g} s = {work:.1f} slots of work"  # noqa: RUF001
+    parts = [f"{format_change(step.held, step.desired)}: {formula}"]
     if size.meetable:
-        replicas = "replica keeps" if move.wanted == 1 else "replicas keep"
+        replicas = "replica keeps" if step.needed == 1 else "replicas keep"
         parts.append(
-            f"{move.wanted} {replicas} P(wait > {size.patience:.2g} s) ≤ {100 * size.late:.2g} %"
+            f"{step.needed} {replicas} P(wait > {size.patience:.2g} s) ≤ {100 * size.late:.2g} %"
         )
     parts += size.notes
-    if memory.slots:
+    if state.slots:
         parts.append(
-            f"a replica was seen to have {memory.slots:g} slots, not {evidence.slots} as it says"
+            f"a replica was seen to have {state.slots:g} slots, not {checked.slots} as it says"
         )
-    return "; ".join([*parts, *_limits(parameters, evidence, move)])
+    return "; ".join([*parts, *_limits(parameters, checked, step)])
 
 
-def _limits(parameters: SloqParameters, evidence: Evidence, move: Move) -> list[str]:
+def _limits(parameters: SloqParameters, checked: CheckedSignals, step: ScalingStep) -> list[str]:
     """Why it is another number than the work takes."""
-    if move.wanted > move.desired:
+    if step.needed > step.desired:
         return [f"the maximum is {parameters.max}"]
-    if move.wanted == move.desired:
+    if step.needed == step.desired:
         return []
-    if evidence.unsure:
-        return [evidence.unsure]
-    if move.largest >= move.desired and move.desired > parameters.min:
-        return [f"{move.largest} is the largest target of {parameters.down_seconds:g} s"]
-    if move.desired == parameters.min:
+    if checked.keep_replicas:
+        return [checked.keep_replicas]
+    if step.largest >= step.desired and step.desired > parameters.min:
+        return [f"{step.largest} is the largest target of {parameters.down_seconds:g} s"]
+    if step.desired == parameters.min:
         return [f"the minimum is {parameters.min}"]
     share, period = parameters.down_share, parameters.down_period_seconds
     return [f"no more than {share:.0%} leave in {period:g} s"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Final, TypeAlias
 
-from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, change_words
+from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
 
 Parts: TypeAlias = Mapping[str, Policy]
 """Policies by their words."""
@@ -60,7 +60,7 @@ def clamped(decision: Decision, bounds: Bounds, held: int, by: str) -> Decision:
         desired=desired,
         reason=moved,
         explanation=(
-            f"{change_words(held, desired)}: {by} from {bounds.min} to {bounds.max};"
+            f"{format_change(held, desired)}: {by} from {bounds.min} to {bounds.max};"
             f" else {decision.desired} ({decision.explanation})"
         ),
         inputs={**decision.inputs, "bounded": {"by": by, **asdict(bounds)}},
@@ -72,7 +72,7 @@ def clamped(decision: Decision, bounds: Bounds, held: int, by: str) -> Decision:
 def _choose(parts: Parts, parameters: Mapping[str, Any], pick: Callable[..., str]) -> Policy:
     if not parts:
         raise ValueError("a composed policy needs at least one part")
-    told = dict(parameters)
+    recorded_parameters = dict(parameters)
 
     def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
         states = _states(state, len(parts))
@@ -93,7 +93,7 @@ def _choose(parts: Parts, parameters: Mapping[str, Any], pick: Callable[..., str
             inputs={
                 "chosen": chosen,
                 "parts": [_told(name, one) for name, one in decisions.items()],
-                "parameters": told,
+                "parameters": recorded_parameters,
             },
             state={"parts": [one.state for one in decisions.values()]},
             slots=decision.slots,

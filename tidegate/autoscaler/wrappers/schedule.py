@@ -54,19 +54,19 @@ def scheduled(policy: Policy, windows: Sequence[Window], bounds: Bounds) -> Poli
         ValueError: a window has a bad expression, time zone, or min over max.
     """
     opens = [_is_open(window) for window in windows]
-    told = {"windows": [asdict(window) for window in windows], **asdict(bounds)}
+    recorded_schedule = {"windows": [asdict(window) for window in windows], **asdict(bounds)}
 
     def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
         decision = policy(state, signals, now)
-        decision = replace(decision, inputs={**decision.inputs, "schedule": told})
+        decision = replace(decision, inputs={**decision.inputs, "schedule": recorded_schedule})
         unix = signals.unix_seconds
         if unix is None or not isfinite(unix) or not 0 <= unix < LAST_UNIX_SECONDS:
             return clamped(decision, bounds, signals.desired, "bounds (the time is not known)")
         open_now = [window for window, is_open in zip(windows, opens, strict=True) if is_open(unix)]
-        least = [window.min for window in open_now if window.min is not None]
-        most = [window.max for window in open_now if window.max is not None]
-        low = bounds.clamp(max(least, default=bounds.min))
-        high = max(low, bounds.clamp(min(most, default=bounds.max)))
+        minimums = [window.min for window in open_now if window.min is not None]
+        maximums = [window.max for window in open_now if window.max is not None]
+        low = bounds.clamp(max(minimums, default=bounds.min))
+        high = max(low, bounds.clamp(min(maximums, default=bounds.max)))
         by = "; ".join(window.when for window in open_now)
         return clamped(
             decision, Bounds(low, high), signals.desired, f"schedule {by}" if by else "bounds"

@@ -103,7 +103,7 @@ def surge(parameters: VerticalParameters) -> Policy:
             # Slots are lent: what is busy says nothing about how many a replica has of its own.
             seen = replace(signals, slots_per_replica=base, busy=None, queued=None, busiest=None)
         decision = inner(state.get("inner", {}), seen, now)
-        slots, lent = None, ""
+        slots, lent_text = None, ""
         if decision.reason != "no-signal":
             replicas = _to_come(decision.desired, signals.desired, state.get("wanted"))
             slots = base
@@ -111,13 +111,13 @@ def surge(parameters: VerticalParameters) -> Policy:
                 needed = math.ceil(replicas * base / signals.ready)
                 slots = max(base, min(parameters.most(base), needed))
             if slots > base:
-                lent = f"; {slots} slots a replica until they are ready"
+                lent_text = f"; {slots} slots a replica until they are ready"
             elif before is not None and before > base:
-                lent = f"; {base} slots a replica again"
+                lent_text = f"; {base} slots a replica again"
         return replace(
             decision,
             slots=slots,
-            explanation=f"{decision.explanation}{lent}",
+            explanation=f"{decision.explanation}{lent_text}",
             state={"base": base, "wanted": decision.desired, "inner": decision.state},
         )
 

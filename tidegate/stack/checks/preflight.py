@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tidegate.autoscaler.live.configured_policy import configured
+from tidegate.autoscaler.live.configured_policy import configured_policy
 from tidegate.service.model.artefact import ArtefactError, load
 from tidegate.settings import Settings
 from tidegate.stack import prometheus
@@ -59,7 +59,7 @@ def prometheus_problem() -> str:
 def policy_problem(settings: Settings) -> str:
     """Why the autoscaler could not do what its policy decides; empty if it can, or does not run."""
     told, slots = settings.autoscaler, settings.slots
-    if told.enabled and slots.max is None and configured(settings).sets_slots:
+    if told.enabled and slots.max is None and configured_policy(settings).sets_slots:
         return (
             f"autoscaler.policy: {told.policy!r} changes the slots of replicas: set slots.max above"
             f" slots.per_replica, which is {slots.per_replica}, or take another policy"

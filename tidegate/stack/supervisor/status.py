@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from tidegate.autoscaler.live.override import ControlFile
+from tidegate.autoscaler.live.override import OverrideFile
 from tidegate.runtime.event_log import Entry
 from tidegate.settings import Settings
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor, State
@@ -99,10 +99,12 @@ def pause_status(settings: Settings) -> PauseStatus | None:
     """The pause that the autoscaler keeps to now, if there is one."""
     if not settings.autoscaler.enabled:
         return None
-    control, _ = ControlFile(settings.control_file).read(time.time())
-    if control is None:
+    override, _ = OverrideFile(settings.control_file).read(time.time())
+    if override is None:
         return None
-    return PauseStatus(until=control.until, min=control.min, max=control.max, words=control.words)
+    return PauseStatus(
+        until=override.until, min=override.min, max=override.max, words=override.description
+    )
 
 
 def stack_state(

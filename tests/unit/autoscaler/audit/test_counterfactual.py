@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 import pytest
 
-from tidegate.autoscaler.audit.counterfactual import Another, recorded_tick_seconds
-from tidegate.autoscaler.audit.decisions import Decided, read_decisions
-from tidegate.autoscaler.audit.what_if import Row, totals, what_if
-from tidegate.autoscaler.live.override import Control, controlled
+from tidegate.autoscaler.audit.counterfactual import Counterfactual, recorded_tick_seconds
+from tidegate.autoscaler.audit.decisions import RecordedDecision, read_decisions
+from tidegate.autoscaler.audit.what_if import TickComparison, totals, what_if
+from tidegate.autoscaler.live.override import Override, apply_override
 from tidegate.autoscaler.policy_expression import PolicyError
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
 from tidegate.autoscaler.wrappers.schedule import Window, scheduled
@@ -32,28 +32,28 @@ ELSEWHERE = Settings.model_validate(
 )
 
 
-def read(events: list[dict[str, Any]]) -> list[Decided]:
-    def complain(line: int, why: str) -> None:
+def read(events: list[dict[str, Any]]) -> list[RecordedDecision]:
+    def on_problem(line: int, why: str) -> None:
         pytest.fail(f"{line}: {why}")
 
-    return list(read_decisions([orjson.dumps(event) for event in events], complain))
+    return list(read_decisions([orjson.dumps(event) for event in events], on_problem))
 
 
-def over(events: list[dict[str, Any]], words: str) -> list[Row]:
+def over(events: list[dict[str, Any]], words: str) -> list[TickComparison]:
     decisions = read(events)
-    another = Another.over(decisions, words, ELSEWHERE)
-    return what_if(decisions, another.policy_at, another.tick_seconds)
+    counterfactual = Counterfactual.over(decisions, words, ELSEWHERE)
+    return what_if(decisions, counterfactual.policy_at, counterfactual.tick_seconds)
 
 
 def in_schedule(policy: Policy) -> Policy:
     return scheduled(policy, [WINDOW], BOUNDS)
 
 
-def in_part(begin: float, end: float, control: Control) -> Callable[[Policy], Policy]:
+def in_part(begin: float, end: float, control: Override) -> Callable[[Policy], Policy]:
     """The policy under a control between two times of the run."""
 
     def around(policy: Policy) -> Policy:
-        held = controlled(policy, control, BOUNDS)
+        held = apply_override(policy, control, BOUNDS)
 
         def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
             return (held if begin <= now < end else policy)(state, signals, now)
@@ -75,21 +75,21 @@ def test_a_schedule_bounds_the_other_policy_as_it_did_the_recorded_one(recorded:
 
 
 def test_a_pause_holds_the_other_policy_too_and_bounds_by_hand_bound_it(recorded: Recorded) -> None:
-    events = recorded(around=in_part(1190, 1300, Control(until=2e9)))
+    events = recorded(around=in_part(1190, 1300, Override(until=2e9)))
     rows = over(events, "hpa")
     paused = [row for row in rows if 1190 <= row.actual.now < 1300]
     assert {row.other.reason for row in paused} == {"paused"}
     assert len({row.other.desired for row in paused}) == 1
     assert {row.other.reason for row in rows if row.actual.now > 1300} != {"paused"}
 
-    events = recorded(around=in_part(1190, 1300, Control(until=2e9, min=2, max=3)))
+    events = recorded(around=in_part(1190, 1300, Override(until=2e9, min=2, max=3)))
     bounded = [row for row in over(events, "hpa") if 1190 <= row.actual.now < 1300]
     assert max(row.other.desired for row in bounded) == 3
 
 
 def test_it_is_for_the_objective_and_within_the_bounds_of_the_recording(recorded: Recorded) -> None:
     decisions = read(recorded(ticks=3))
-    policy = Another.over(decisions, "predictive", ELSEWHERE).policy_at(decisions[0])
+    policy = Counterfactual.over(decisions, "predictive", ELSEWHERE).policy_at(decisions[0])
     told = policy({}, decisions[0].signals, 0.0).inputs["parameters"]
     assert (told["slo_seconds"], told["min"], told["max"]) == (0.6, 1, 30)
 
@@ -100,9 +100,9 @@ def test_without_a_tick_it_decides_at_each_recorded_one_and_knows_how_often_that
 ) -> None:
     decisions = read(recorded(recorded_words, every=every))
     assert recorded_tick_seconds(decisions) == every
-    another = Another.over(decisions, "ray-serve", ELSEWHERE)
-    assert another.tick_seconds == every
-    rows = what_if(decisions, another.policy_at, another.tick_seconds)
+    counterfactual = Counterfactual.over(decisions, "ray-serve", ELSEWHERE)
+    assert counterfactual.tick_seconds == every
+    rows = what_if(decisions, counterfactual.policy_at, counterfactual.tick_seconds)
     assert {row.other.inputs["parameters"]["tick_seconds"] for row in rows} == {every}
 
 
@@ -133,11 +133,11 @@ def test_ticks_that_are_late_by_milliseconds_are_all_its_own(recorded: Recorded)
 
 
 def test_more_often_than_was_recorded_is_refused(recorded: Recorded) -> None:
-    with pytest.raises(PolicyError, match=r"'hpa:tick=2': tick must be 5 or more here"):
+    with pytest.raises(PolicyError, match=r"'hpa:tick=2': tick must be at least 5"):
         over(recorded(), "hpa:tick=2")
 
 
 def test_of_a_single_decision_the_settings_say_how_often(recorded: Recorded) -> None:
     decisions = read(recorded("hpa", ticks=1))
     assert recorded_tick_seconds(decisions) is None
-    assert Another.over(decisions, "step", ELSEWHERE).tick_seconds == 60.0
+    assert Counterfactual.over(decisions, "step", ELSEWHERE).tick_seconds == 60.0

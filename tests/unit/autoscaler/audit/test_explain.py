@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from tidegate.autoscaler.audit import explain as explaining
 from tidegate.autoscaler.audit.explain import explain
-from tidegate.autoscaler.audit.intervals import Stretch, stretches
+from tidegate.autoscaler.audit.intervals import Interval, merge_unchanged
 from tidegate.cli import app
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.settings import Settings, load
@@ -194,8 +194,8 @@ def test_the_command_takes_its_options(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_an_event_that_says_nothing_is_a_stretch_too(recorded: Callable[..., list[Any]]) -> None:
     odd: list[Event] = [{"event": {"dataset": "tidegate.decision"}}, {"tidegate": {"decision": 7}}]
-    assert [one.count for one in stretches(odd)] == [2]
-    assert sum(one.count for one in stretches(recorded(ticks=60))) == 60
+    assert [one.count for one in merge_unchanged(odd)] == [2]
+    assert sum(one.count for one in merge_unchanged(recorded(ticks=60))) == 60
 
 
 def lent(tick: int, slots: int, asked: int, message: str) -> Event:
@@ -262,7 +262,7 @@ def test_a_pause_is_told_of_the_time_that_it_was_in_force(
 
 def test_a_sentence_is_cut_between_parentheses_and_not_within() -> None:
     message = "4 held: bounds from 4 to 6; a; else 3 (4 → 3: 2 requests/s; few; 3 are enough)"
-    stretch = Stretch(decided(0, 4, 4, message, "limited"), decided(0, 4, 4, message, "limited"))
-    assert stretch.sentence == (
+    interval = Interval(decided(0, 4, 4, message, "limited"), decided(0, 4, 4, message, "limited"))
+    assert interval.sentence == (
         "4 held: bounds from 4 to 6; …; else 3 (4 → 3: 2 requests/s; few; 3 are enough)"
     )

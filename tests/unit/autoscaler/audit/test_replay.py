@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tidegate.autoscaler.audit.replay import replay
-from tidegate.autoscaler.live.configured_policy import configured
+from tidegate.autoscaler.live.configured_policy import configured_policy
 from tidegate.autoscaler.types import Signals
 from tidegate.settings import Settings
 
@@ -37,10 +37,10 @@ def test_an_event_that_is_no_decision_is_said_to_be_none(event: dict[str, Any]) 
 
 def test_a_decision_within_a_schedule_is_made_again(desk: Any) -> None:
     window = {"cron": "0 8 * * mon", "minutes": 60, "min": 4}
-    choice = configured(Settings.model_validate({"autoscaler": {"schedule": [window]}}))
+    built = configured_policy(Settings.model_validate({"autoscaler": {"schedule": [window]}}))
     seen = Signals(0.0, None, 0.0, 2, 1, 1, 1, None, 0.5, unix_seconds=1_772_438_400.0)
-    decision = choice.policy({}, seen, 5.0)
-    desk.decided(choice.words, {}, seen, 5.0, decision)
+    decision = built.policy({}, seen, 5.0)
+    desk.decided(built.expression, {}, seen, 5.0, decision)
     [event] = desk.events("decision")
     assert decision.desired == 4
     assert replay(event) == decision

@@ -15,22 +15,22 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from tidegate.autoscaler.audit.decisions import Decided, read_decisions
-from tidegate.autoscaler.audit.replay_command import replays
+from tidegate.autoscaler.audit.decisions import RecordedDecision, read_decisions
+from tidegate.autoscaler.audit.replay_command import replay_command
 from tidegate.autoscaler.audit.what_if import STARTUP_SECONDS, startup_seconds, totals, what_if
-from tidegate.autoscaler.policy_builder import choose
-from tidegate.autoscaler.policy_registry import KINDS, Goal
+from tidegate.autoscaler.policy_builder import build_policy
+from tidegate.autoscaler.policy_registry import POLICIES, PolicyContext
 from tidegate.autoscaler.types import Bounds, Policy, Signals
 from tidegate.cli import app
 from tidegate.settings import Settings
 
 Recorded = Callable[..., list[dict[str, Any]]]
 SETTINGS = Settings.model_validate({"slo": {"latency_seconds": 0.6}})
-GOAL = Goal(Bounds(1, 30), 0.6)
+CONTEXT = PolicyContext(Bounds(1, 30), 0.6)
 
 
-def always(words: str) -> Callable[[Decided], Policy]:
-    policy = choose(words, GOAL).policy
+def always(words: str) -> Callable[[RecordedDecision], Policy]:
+    policy = build_policy(words, CONTEXT).policy
     return lambda _: policy
 
 
@@ -39,19 +39,21 @@ def write(path: Path, events: list[dict[str, Any]]) -> str:
     return str(path)
 
 
-def read(events: list[dict[str, Any]]) -> list[Decided]:
-    def complain(line: int, why: str) -> None:
+def read(events: list[dict[str, Any]]) -> list[RecordedDecision]:
+    def on_problem(line: int, why: str) -> None:
         pytest.fail(f"{line}: {why}")
 
-    return list(read_decisions([orjson.dumps(event) for event in events], complain))
+    return list(read_decisions([orjson.dumps(event) for event in events], on_problem))
 
 
-@pytest.mark.parametrize("words", [*KINDS, "max(sloq,hpa:inflight=0.7)", "min(max(sloq,step),kpa)"])
+@pytest.mark.parametrize(
+    "words", [*POLICIES, "max(sloq,hpa:inflight=0.7)", "min(max(sloq,step),kpa)"]
+)
 def test_every_policy_decides_the_same_again(
     words: str, recorded: Recorded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(tmp_path / "decisions.ndjson", recorded(words))
-    assert replays(SETTINGS, path, policy="", as_json=False) == 0
+    assert replay_command(SETTINGS, path, policy="", as_json=False) == 0
     assert capsys.readouterr().out == "120 decisions, each the same to the byte\n"
 
 
@@ -74,7 +76,7 @@ def test_the_first_difference_is_named(
     for event in events[4:]:
         event["tidegate"]["decision"].update(change)
     path = write(tmp_path / "decisions.ndjson", events)
-    assert replays(SETTINGS, path, policy="", as_json=False) == 1
+    assert replay_command(SETTINGS, path, policy="", as_json=False) == 1
     said = capsys.readouterr().out
     assert said.startswith(f"{path}:5: 2026-03-02T08:")
     assert says in said
@@ -87,7 +89,7 @@ def test_a_difference_in_the_last_bit_of_an_input_is_one(
     inputs = events[1]["tidegate"]["decision"]["inputs"]
     inputs["load"] += 2**-50
     path = write(tmp_path / "decisions.ndjson", events)
-    assert replays(SETTINGS, path, policy="", as_json=True) == 1
+    assert replay_command(SETTINGS, path, policy="", as_json=True) == 1
     told = json.loads(capsys.readouterr().out)
     assert (told["decisions"], told["same"], told["first"]["line"]) == (3, False, 2)
     assert told["first"]["difference"].startswith("inputs.load: ")
@@ -112,7 +114,7 @@ def test_bad_lines_are_named_and_passed_over_and_other_events_too(
     ]
     stdin = io.TextIOWrapper(io.BytesIO(b"\n".join(lines)))
     monkeypatch.setattr("sys.stdin", stdin)
-    assert replays(SETTINGS, "-", policy="", as_json=False) == 0
+    assert replay_command(SETTINGS, "-", policy="", as_json=False) == 0
     said = capsys.readouterr()
     assert said.out == "1 decisions, each the same to the byte\n"
     assert said.err.splitlines() == [
@@ -146,7 +148,7 @@ def test_what_cannot_be_done_is_told(  # noqa: PLR0917 - cases and fixtures
     if content == b"ORACLE":
         event["tidegate"]["decision"]["policy"] = "oracle"
     path.write_bytes(orjson.dumps(event) if content else b"")
-    assert replays(SETTINGS, str(path), policy=policy, as_json=False) == 2
+    assert replay_command(SETTINGS, str(path), policy=policy, as_json=False) == 2
     told = capsys.readouterr()
     assert told.out == ""
     assert told.err.startswith("replay: ")
@@ -165,7 +167,7 @@ def test_what_another_policy_would_have_done(
     assert told["other"]["replica_seconds"] < told["actual"]["replica_seconds"]
     steps = [tick["other"] for tick in told["ticks"]]
     assert max(abs(b - a) for a, b in pairwise(steps)) == 1
-    assert replays(SETTINGS, path, policy="hpa:inflight=0.7", as_json=False) == 0
+    assert replay_command(SETTINGS, path, policy="hpa:inflight=0.7", as_json=False) == 0
     shown = capsys.readouterr().out
     assert "hpa:inflight=0.7: " in shown
     assert "replica-seconds" in shown
@@ -177,7 +179,7 @@ def test_the_same_policy_from_the_same_start_would_have_done_much_the_same(
     rows = what_if(read(recorded()), always("sloq"), 5.0)
     actual, other = totals(rows)
     assert other.replica_seconds == pytest.approx(actual.replica_seconds, rel=0.15)
-    assert rows[0].held == rows[0].actual.signals.desired
+    assert rows[0].previous == rows[0].actual.signals.desired
 
 
 def test_a_restart_begins_anew_and_the_time_between_is_nobodys(recorded: Recorded) -> None:
@@ -186,7 +188,7 @@ def test_a_restart_begins_anew_and_the_time_between_is_nobodys(recorded: Recorde
     again[0]["tidegate"]["decision"]["state"] = {}
     rows = what_if(read([*events[:10], *again]), always("hpa"), 5.0)
     assert [row.seconds for row in rows] == [*[5.0] * 9, 0.0] * 2
-    assert rows[10].held == rows[10].actual.signals.desired
+    assert rows[10].previous == rows[10].actual.signals.desired
 
 
 def test_start_up_times_are_those_that_replicas_took(recorded: Recorded) -> None:
@@ -196,7 +198,7 @@ def test_start_up_times_are_those_that_replicas_took(recorded: Recorded) -> None
 
 def test_replicas_of_the_other_policy_start_too_and_share_the_work(recorded: Recorded) -> None:
     seen: list[Signals] = []
-    own = choose("hpa:inflight=0.3", GOAL).policy
+    own = build_policy("hpa:inflight=0.3", CONTEXT).policy
 
     def watched(state: dict[str, Any], signals: Signals, now: float) -> Any:
         seen.append(signals)
@@ -214,7 +216,7 @@ def test_replicas_of_the_other_policy_start_too_and_share_the_work(recorded: Rec
         assert signals.busy <= 4 * signals.ready
 
 
-def lent(events: list[dict[str, Any]]) -> list[Decided]:
+def lent(events: list[dict[str, Any]]) -> list[RecordedDecision]:
     """As a live autoscaler that may set slots would have recorded them: 4 of its own, told by the resizer."""
     asked = 4
     for event in events:
@@ -227,12 +229,12 @@ def lent(events: list[dict[str, Any]]) -> list[Decided]:
 
 def test_a_replica_with_lent_slots_costs_as_many_times_more(recorded: Recorded) -> None:
     decisions = lent(recorded("surge"))
-    assert {one.told["slots"] for one in decisions} >= {4, 8}
+    assert {one.fields["slots"] for one in decisions} >= {4, 8}
     rows = what_if(decisions, always("sloq"), 5.0)
     actual, _ = totals(rows)
-    plain = sum(row.actual.told["desired"] * row.seconds for row in rows)
+    plain = sum(row.actual.fields["desired"] * row.seconds for row in rows)
     extra = sum(
-        row.actual.told["desired"] * (row.actual.told["slots"] / 4 - 1) * row.seconds
+        row.actual.fields["desired"] * (row.actual.fields["slots"] / 4 - 1) * row.seconds
         for row in rows
     )
     assert extra > 0
@@ -243,7 +245,7 @@ def test_another_policy_sees_a_replicas_own_slots_not_those_that_were_lent(
     recorded: Recorded,
 ) -> None:
     seen: list[Signals] = []
-    inner = choose("sloq", GOAL).policy
+    inner = build_policy("sloq", CONTEXT).policy
 
     def watched(state: dict[str, Any], signals: Signals, now: float) -> Any:
         seen.append(signals)
@@ -260,9 +262,9 @@ def test_another_policy_may_set_slots_and_they_are_shown(
     recorded: Recorded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(tmp_path / "decisions.ndjson", recorded("sloq"))
-    assert replays(SETTINGS, path, policy="surge", as_json=False) == 0
+    assert replay_command(SETTINGS, path, policy="surge", as_json=False) == 0
     assert re.search(r" \d+ × 8 ", capsys.readouterr().out)  # noqa: RUF001
-    assert replays(SETTINGS, path, policy="surge", as_json=True) == 0
+    assert replay_command(SETTINGS, path, policy="surge", as_json=True) == 0
     told = json.loads(capsys.readouterr().out)
     assert {tick["actual_slots"] for tick in told["ticks"]} == {None}
     assert {tick["other_slots"] for tick in told["ticks"]} >= {4, 8}

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from tidegate.autoscaler.audit.replay import replay
-from tidegate.autoscaler.live.override import Control, ControlFile, controlled
+from tidegate.autoscaler.live.override import Override, OverrideFile, apply_override
 from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.policy import sloq
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
@@ -38,33 +38,33 @@ def wants(number: int) -> Policy:
     ("control", "wanted", "desired", "reason", "said"),
     [
         (
-            Control(NOON), 7, 5, "paused",
+            Override(NOON), 7, 5, "paused",
             "5 held: paused until 2026-03-02 12:00Z; else 5 → 7: 7 it is",
         ),
         (
-            Control(NOON, max=6), 7, 6, "up",
+            Override(NOON, max=6), 7, 6, "up",
             "5 → 6: by hand until 2026-03-02 12:00Z, at most 6 from 1 to 6; else 7 (5 → 7: 7 it is)",
         ),
         (
-            Control(NOON, 3, 8), 7, 7, "up",
+            Override(NOON, 3, 8), 7, 7, "up",
             "5 → 7: 7 it is; by hand until 2026-03-02 12:00Z, at least 3 and at most 8",
         ),
         (
-            Control(NOON, min=6), 2, 6, "up",
+            Override(NOON, min=6), 2, 6, "up",
             "5 → 6: by hand until 2026-03-02 12:00Z, at least 6 from 6 to 9; else 2 (5 → 2: 2 it is)",
         ),
     ],
 )  # fmt: skip
 def test_it_holds_the_number_or_bounds_it_and_says_so(
-    control: Control, wanted: int, desired: int, reason: str, said: str
+    control: Override, wanted: int, desired: int, reason: str, said: str
 ) -> None:
-    decision = controlled(wants(wanted), control, BOUNDS)({}, SEEN, 1.0)
+    decision = apply_override(wants(wanted), control, BOUNDS)({}, SEEN, 1.0)
     assert (decision.desired, decision.reason, decision.explanation) == (desired, reason, said)
     assert decision.state == {"n": 1}
 
 
 def test_a_number_outside_the_bounds_is_not_held() -> None:
-    decision = controlled(wants(7), Control(NOON), Bounds(1, 4))({}, SEEN, 1.0)
+    decision = apply_override(wants(7), Override(NOON), Bounds(1, 4))({}, SEEN, 1.0)
     assert (decision.desired, decision.explanation[:8]) == (4, "5 → 4: p")
 
 
@@ -75,32 +75,34 @@ COUNTS = st.none() | st.integers(1, 99)
 def test_it_never_leaves_the_bounds_of_the_settings(
     wanted: int, held: int, least: int | None, most: int | None, low: int
 ) -> None:
-    control, own = Control(NOON, least, most), Bounds(low, low + 5)
-    decision = controlled(wants(wanted), control, own)({}, replace(SEEN, desired=held), 1.0)
+    control, own = Override(NOON, least, most), Bounds(low, low + 5)
+    decision = apply_override(wants(wanted), control, own)({}, replace(SEEN, desired=held), 1.0)
     assert own.min <= decision.desired <= own.max
 
 
-@pytest.mark.parametrize("control", [Control(NOON), Control(NOON, min=6), Control(NOON, 2, 3)])
-def test_a_decision_under_control_is_made_again_from_its_event(desk: Any, control: Control) -> None:
+@pytest.mark.parametrize("control", [Override(NOON), Override(NOON, min=6), Override(NOON, 2, 3)])
+def test_a_decision_under_control_is_made_again_from_its_event(
+    desk: Any, control: Override
+) -> None:
     policy = sloq(SloqParameters(min=1, max=9, slo_seconds=0.6))
-    decision = controlled(policy, control, BOUNDS)({}, SEEN, 5.0)
+    decision = apply_override(policy, control, BOUNDS)({}, SEEN, 5.0)
     desk.decided("sloq", {}, SEEN, 5.0, decision)
     [event] = desk.events("decision")
     assert replay(event) == decision
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> ControlFile:
-    return ControlFile(tmp_path / "autoscaler" / "control.json")
+def file(tmp_path: Path) -> OverrideFile:
+    return OverrideFile(tmp_path / "autoscaler" / "control.json")
 
 
-def test_what_is_written_is_in_force_until_it_ends_by_itself(file: ControlFile) -> None:
+def test_what_is_written_is_in_force_until_it_ends_by_itself(file: OverrideFile) -> None:
     assert file.read(NOON) == (None, "")
-    file.write(Control(NOON, min=3))
-    assert file.read(NOON - 0.1) == (Control(NOON, min=3), "")
+    file.write(Override(NOON, min=3))
+    assert file.read(NOON - 0.1) == (Override(NOON, min=3), "")
     assert file.read(NOON) == (None, "")
-    file.write(Control(NOON + 60))
-    assert file.read(NOON) == (Control(NOON + 60), "")
+    file.write(Override(NOON + 60))
+    assert file.read(NOON) == (Override(NOON + 60), "")
     assert [path.name for path in file.path.parent.iterdir()] == ["control.json"]
     assert (file.remove(), file.remove()) == (True, False)
 
@@ -120,7 +122,7 @@ def test_what_is_written_is_in_force_until_it_ends_by_itself(file: ControlFile) 
     ],
 )
 def test_a_bad_file_is_as_good_as_none_but_is_told(
-    file: ControlFile, content: bytes, says: str
+    file: OverrideFile, content: bytes, says: str
 ) -> None:
     file.path.parent.mkdir()
     file.path.write_bytes(content)
@@ -130,7 +132,7 @@ def test_a_bad_file_is_as_good_as_none_but_is_told(
     assert says in bad
 
 
-def test_a_file_that_cannot_be_read_is_told(file: ControlFile) -> None:
+def test_a_file_that_cannot_be_read_is_told(file: OverrideFile) -> None:
     file.path.mkdir(parents=True)
     control, bad = file.read(0.0)
     assert (control, "cannot be read (Is a directory)" in bad) == (None, True)
@@ -140,7 +142,7 @@ def test_a_file_that_cannot_be_read_is_told(file: ControlFile) -> None:
 def test_no_content_stops_the_loop(
     tmp_path_factory: pytest.TempPathFactory, content: bytes
 ) -> None:
-    file = ControlFile(tmp_path_factory.getbasetemp() / "any-control.json")
+    file = OverrideFile(tmp_path_factory.getbasetemp() / "any-control.json")
     file.path.write_bytes(content)
     control, bad = file.read(0.0)
     assert (control is None) == bool(bad)

@@ -163,7 +163,9 @@ def test_several_missing_series_are_all_named() -> None:
 def test_old_scrapes_leave_no_value_but_the_age() -> None:
     reading = parse(answer(but(scrape_age=14.5)), NOW, STALE)
     said = "the metrics behind the signals are older than 15 s"
-    assert reading == Reading(age_seconds=15.5, problem=said, cause=said, elsewhere=(said, said))
+    assert reading == Reading(
+        age_seconds=15.5, problem=said, cause=said, without_replica_series=(said, said)
+    )
 
 
 def test_without_a_replica_what_replicas_tell_is_no_trouble() -> None:

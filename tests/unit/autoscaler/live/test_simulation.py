@@ -25,7 +25,7 @@ from tidegate.resizer.contract import Replica, ReplicaStatus
 from tidegate.runtime.event_log import EventLog, Terminal
 
 RATE, SLOTS, START_SECONDS, TICK_SECONDS, STEPS_A_SECOND = 30.0, 2, 3.0, 5.0, 200
-KINDS = (0.030, 0.080, 0.200)  # their mean is 0.103 s: 30/s are 3.1 slots' worth of work
+SERVICE_SECONDS = (0.030, 0.080, 0.200)  # their mean is 0.103 s: 30/s are 3.1 slots' worth of work
 OBJECTIVE_SECONDS = 0.5
 
 
@@ -58,7 +58,9 @@ class Plant:
             self._busy = [one for one in self._busy if one[1] > self.now]
             self.answered += [(arrived, end - arrived) for arrived, end in done]
             while self._queue and len(self._busy) < SLOTS * self.ready:
-                self._busy.append((self._queue.popleft(), self.now + self._random.choice(KINDS)))
+                self._busy.append(
+                    (self._queue.popleft(), self.now + self._random.choice(SERVICE_SECONDS))
+                )
 
     @property
     def ready(self) -> int:

@@ -11,12 +11,12 @@ import pytest
 
 from tidegate.autoscaler.audit.replay import replay
 from tidegate.autoscaler.live.loop import Autoscaler
-from tidegate.autoscaler.live.override import Control
+from tidegate.autoscaler.live.override import Override
 from tidegate.autoscaler.live.signals import Reading
-from tidegate.autoscaler.policy_builder import choose
-from tidegate.autoscaler.policy_registry import Goal
+from tidegate.autoscaler.policy_builder import build_policy
+from tidegate.autoscaler.policy_registry import PolicyContext
 from tidegate.autoscaler.types import Bounds
-from tidegate.autoscaler.wrappers.scale_to_zero import ZeroParameters, to_zero
+from tidegate.autoscaler.wrappers.scale_to_zero import ScaleToZeroParameters, scale_to_zero
 from tidegate.resizer.contract import ReplicaStatus
 from tidegate.runtime.event_log import Terminal
 
@@ -146,7 +146,7 @@ async def test_an_outage_that_spreads_from_series_to_series_is_said_once(run: Ru
 
 async def test_a_pause_is_in_force_from_the_next_tick_and_ends_by_itself(run: Run) -> None:
     end = run.autoscaler.unix() + 12.0
-    run.autoscaler.controls = lambda unix: (Control(end) if unix < end else None, "")
+    run.autoscaler.read_override = lambda unix: (Override(end) if unix < end else None, "")
     assert [await run.tick(reading=THREE), await run.tick()] == [1, 1]
     assert "tidegate_autoscaler_paused 1.0" in shown(run)
     assert await run.tick() == 3
@@ -158,9 +158,9 @@ async def test_a_pause_is_in_force_from_the_next_tick_and_ends_by_itself(run: Ru
 
 
 async def test_a_bad_pause_stops_nothing_and_is_told_once(run: Run) -> None:
-    run.autoscaler.controls = lambda unix: (None, "no pause")
+    run.autoscaler.read_override = lambda unix: (None, "no pause")
     assert [await run.tick(reading=THREE), await run.tick()] == [3, 3]
-    run.autoscaler.controls = lambda unix: (None, "")
+    run.autoscaler.read_override = lambda unix: (None, "")
     await run.tick()
     assert run.desk.said() == ["control: no pause", "control: resolved"]
 
@@ -227,12 +227,12 @@ async def test_the_metrics_show_the_last_decision(run: Run) -> None:
 
 def sleeping(run: Run) -> Autoscaler:
     """May go to zero, and is there; whoever waits is in `waiting`."""
-    parameters = choose("hpa", Goal(Bounds(1, 10), slo_seconds=1.0)).parameters
-    told = ZeroParameters(max=10, idle_seconds=60.0, stale_seconds=15.0)
-    run.autoscaler.policy = to_zero(run.autoscaler.policy, parameters, told)
+    parameters = build_policy("hpa", PolicyContext(Bounds(1, 10), slo_seconds=1.0)).parameters
+    told = ScaleToZeroParameters(max=10, idle_seconds=60.0, stale_seconds=15.0)
+    run.autoscaler.policy = scale_to_zero(run.autoscaler.policy, parameters, told)
     run.autoscaler.bounds = Bounds(0, 10)
     run.room.count = 0
-    run.room.reading = Reading(problem="no value: x", elsewhere=("", ""))
+    run.room.reading = Reading(problem="no value: x", without_replica_series=("", ""))
     return run.autoscaler
 
 
@@ -244,7 +244,7 @@ async def test_the_gateway_is_asked_who_waits_only_while_there_is_no_replica(run
         asked += 1
         return 2.0 if asked == 3 else 0.0
 
-    sleeping(run).waiting = waiting
+    sleeping(run).read_queue = waiting
     assert [await run.tick() for _ in range(3)] == [0, 0, 1]
     assert run.room.asked == [1]
     await run.tick(reading=ONE)

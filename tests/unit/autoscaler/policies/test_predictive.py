@@ -18,18 +18,18 @@ from hypothesis import strategies as st
 from tidegate.autoscaler.live.history import HistoryError, HistoryReader, parse, query
 from tidegate.autoscaler.live.signals import Reading
 from tidegate.autoscaler.policies.predictive import AHEAD_SECONDS
-from tidegate.autoscaler.policy_builder import choose
-from tidegate.autoscaler.policy_registry import Goal
-from tidegate.autoscaler.simulator.named_traces import find
+from tidegate.autoscaler.policy_builder import build_policy
+from tidegate.autoscaler.policy_registry import PolicyContext
+from tidegate.autoscaler.simulator.comparison import TraceSpec, run_one
+from tidegate.autoscaler.simulator.named_traces import find_trace
 from tidegate.autoscaler.simulator.score import score
 from tidegate.autoscaler.simulator.system import System
-from tidegate.autoscaler.simulator.tournament import TraceSpec, run_one
 from tidegate.autoscaler.simulator.traces import Trace
 from tidegate.autoscaler.types import Bounds, Signals
 
-GOAL = Goal(Bounds(1, 20), slo_seconds=0.6)
-DECIDE = choose("predictive", GOAL).policy
-SLOQ = choose("sloq", GOAL).policy
+CONTEXT = PolicyContext(Bounds(1, 20), slo_seconds=0.6)
+DECIDE = build_policy("predictive", CONTEXT).policy
+SLOQ = build_policy("sloq", CONTEXT).policy
 CALM = Signals(
     arrival_rate=10.0,
     service_seconds=0.2,
@@ -118,7 +118,7 @@ def test_a_trace_of_several_days_expects_what_it_had() -> None:
 
 
 def test_flights_know_the_week_before() -> None:
-    trace = find("flights")
+    trace = find_trace("flights")
     assert len(trace.earlier) == 7
     noon = trace.expected_rate(12 * 3600.0, 300.0)
     assert noon is not None

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.autoscaler.policy_registry import KINDS
+from tidegate.autoscaler.policy_registry import POLICIES
 from tidegate.autoscaler.simulator.command import Comparison, simulate
-from tidegate.autoscaler.simulator.contenders import contender
+from tidegate.autoscaler.simulator.comparison import TraceSpec, compare_policies, run_one
 from tidegate.autoscaler.simulator.plots import pareto_page
 from tidegate.autoscaler.simulator.run import Run
 from tidegate.autoscaler.simulator.score import score
+from tidegate.autoscaler.simulator.simulated_policy import simulated_policy
 from tidegate.autoscaler.simulator.system import System
-from tidegate.autoscaler.simulator.tournament import TraceSpec, play, run_one
 from tidegate.autoscaler.types import Bounds
 
 SYSTEM = System(bounds=Bounds(1, 8), start=2)
@@ -50,25 +50,27 @@ def test_json_is_a_list_with_the_means_of_each_policy(
 
 def test_processes_find_the_same_as_one(short: str) -> None:
     args = (["step", "kpa"], [TraceSpec(short), TraceSpec(short, 5.0)], SYSTEM, [0, 1])
-    assert play(*args, workers=1) == play(*args, workers=2)
+    assert compare_policies(*args, workers=1) == compare_policies(*args, workers=2)
 
 
 def test_a_table_for_people_and_a_page_of_plots(
     short: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page = tmp_path / "page.png"
-    assert simulate(compare(["sloq", "ray-serve"], short), as_json=False, plot=page) == 0
+    write_page = tmp_path / "page.png"
+    assert simulate(compare(["sloq", "ray-serve"], short), as_json=False, plot=write_page) == 0
     assert "ray-serve" in capsys.readouterr().out
-    assert page.read_bytes().startswith(b"\x89PNG")
+    assert write_page.read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_pareto_plot_alone(short: str, tmp_path: Path) -> None:
-    matches = play(["sloq", "sloq:late_share=0.2"], [TraceSpec(short)], SYSTEM, [0], workers=1)
-    pareto_page(tmp_path / "pareto.svg", "all", matches)
+    results = compare_policies(
+        ["sloq", "sloq:late_share=0.2"], [TraceSpec(short)], SYSTEM, [0], workers=1
+    )
+    pareto_page(tmp_path / "pareto.svg", "all", results)
     assert "sloq:late_share=0.2" in (tmp_path / "pareto.svg").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", [*KINDS, "max(sloq,hpa)"])
+@pytest.mark.parametrize("name", [*POLICIES, "max(sloq,hpa)"])
 def test_every_policy_runs_by_its_name(name: str, short: str) -> None:
     run: Run = run_one(name, TraceSpec(short), SYSTEM, 0)
     assert all(1 <= tick.decision.desired <= 8 for tick in run.ticks)
@@ -76,8 +78,12 @@ def test_every_policy_runs_by_its_name(name: str, short: str) -> None:
 
 
 def test_a_policy_ticks_as_its_authors_have_it_unless_told() -> None:
-    assert [contender(name, SYSTEM).tick_seconds for name in ("sloq", "hpa", "kpa")] == [5, 15, 2]
-    assert contender("hpa:tick=5,inflight=0.5", SYSTEM).tick_seconds == 5
+    assert [simulated_policy(name, SYSTEM).tick_seconds for name in ("sloq", "hpa", "kpa")] == [
+        5,
+        15,
+        2,
+    ]
+    assert simulated_policy("hpa:tick=5,inflight=0.5", SYSTEM).tick_seconds == 5
 
 
 @pytest.mark.parametrize(("policy", "trace"), [("none", "steady"), ("sloq", "nowhere")])

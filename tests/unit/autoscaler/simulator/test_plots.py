@@ -10,17 +10,17 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from tidegate.autoscaler.simulator.command import Comparison, simulate
+from tidegate.autoscaler.simulator.comparison import PolicyResult, TraceSpec
 from tidegate.autoscaler.simulator.plots import DECISION_MARKS, IN_SUM, pareto
 from tidegate.autoscaler.simulator.score import Score
 from tidegate.autoscaler.simulator.system import System
-from tidegate.autoscaler.simulator.tournament import Match, TraceSpec
 from tidegate.autoscaler.types import Bounds
 
 SYSTEM = System(bounds=Bounds(1, 8), start=2)
 
 
-def match(policy: str, harm: float, cost: float, trace: str = "spike") -> Match:
-    return Match(policy, trace, Score(harm, cost, 0.0, 0.0))
+def match(policy: str, harm: float, cost: float, trace: str = "spike") -> PolicyResult:
+    return PolicyResult(policy, trace, Score(harm, cost, 0.0, 0.0))
 
 
 @pytest.mark.parametrize("harms", [(0.0, 0.0), (50.0, 20.0), (9_000.0, 1.0)])
@@ -44,11 +44,11 @@ def test_the_page_explains_its_marks_and_shows_each_trace_and_all_in_sum(tmp_pat
         file = tmp_path / f"{name}.csv"
         file.write_text("minute,requests\n" + "".join(f"{n},{300 + 900 * n}\n" for n in range(4)))
         traces.append(TraceSpec(str(file)))
-    page = tmp_path / "page.svg"
+    write_page = tmp_path / "page.svg"
     comparison = Comparison(["sloq", "max(sloq,step)"], traces, SYSTEM, 1)
-    assert simulate(comparison, as_json=True, plot=page) == 0
+    assert simulate(comparison, as_json=True, plot=write_page) == 0
     # matplotlib writes each text beside its outlines as a comment.
-    texts = re.findall(r"<!-- (.*?) -->", page.read_text(encoding="utf-8"))
+    texts = re.findall(r"<!-- (.*?) -->", write_page.read_text(encoding="utf-8"))
     assert {"calm", "busy", IN_SUM} <= set(texts)
     assert {words for _, words in DECISION_MARKS.values()} <= set(texts)
     assert texts.count("violation-seconds, replica-seconds") == 3

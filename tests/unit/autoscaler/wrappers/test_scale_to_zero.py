@@ -12,17 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.autoscaler.policy_builder import choose, policy_from_parameters
-from tidegate.autoscaler.policy_registry import KINDS, Goal
+from tidegate.autoscaler.policy_builder import build_policy, policy_from_parameters
+from tidegate.autoscaler.policy_registry import POLICIES, PolicyContext
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
-from tidegate.autoscaler.wrappers.scale_to_zero import ZeroParameters, to_zero
+from tidegate.autoscaler.wrappers.scale_to_zero import ScaleToZeroParameters, scale_to_zero
 
 from ..conftest import IDLE
 from ..test_every_policy import ANY, BELIEVABLE, MEASURED
 
-MOST = 12
+MAX_VALUE = 12
 LOST: dict[str, Any] = dict.fromkeys(MEASURED)
-TOLD = ZeroParameters(max=MOST, idle_seconds=60.0, stale_seconds=15.0)
+TOLD = ScaleToZeroParameters(max=MAX_VALUE, idle_seconds=60.0, stale_seconds=15.0)
 BUSY = replace(
     IDLE,
     arrival_rate=8.0,
@@ -39,9 +39,9 @@ NONE = replace(
 )  # fmt: skip
 
 
-def scaling_to_zero(words: str = "sloq", told: ZeroParameters = TOLD) -> Policy:
-    choice = choose(words, Goal(Bounds(1, told.max), slo_seconds=0.6))
-    return to_zero(choice.policy, choice.parameters, told)
+def scaling_to_zero(words: str = "sloq", told: ScaleToZeroParameters = TOLD) -> Policy:
+    built = build_policy(words, PolicyContext(Bounds(1, told.max), slo_seconds=0.6))
+    return scale_to_zero(built.policy, built.parameters, told)
 
 
 @dataclass
@@ -150,7 +150,7 @@ def test_a_burst_is_sized_by_what_was_learned_of_a_replica() -> None:
     burst = replace(NONE, waiting=60.0, queued=60.0, arrival_rate=60.0, arrival_rate_60s=60.0)
     decision = run.tick(burst)
     # 60 requests/s of 0.1 s are six slots of work, and a replica has two.
-    assert 3 < decision.desired <= MOST
+    assert 3 < decision.desired <= MAX_VALUE
     assert decision.explanation.startswith(
         f"0 → {decision.desired}: 60 requests wait at the gateway (0 → {decision.desired}: "
     )
@@ -198,7 +198,7 @@ def test_what_was_learned_outlives_zero() -> None:
 
 
 every_kind = pytest.mark.parametrize(
-    "name", [*KINDS, "max(sloq,hpa:inflight=0.7)", "min(sloq,kpa)"]
+    "name", [*POLICIES, "max(sloq,hpa:inflight=0.7)", "min(sloq,kpa)"]
 )
 AT_ZERO = ANY.map(lambda seen: replace(seen, desired=0))
 WAITING = st.none() | st.floats() | st.floats(0, 500)
@@ -219,7 +219,7 @@ def test_around_any_policy_it_is_total_within_bounds_and_says_why(
     run = Run(scaling_to_zero(name), state)
     for seen in history:
         decision = run.tick(seen)
-        assert 0 <= decision.desired <= MOST
+        assert 0 <= decision.desired <= MAX_VALUE
         assert isinstance(decision.desired, int)
         assert decision.explanation
 
@@ -234,8 +234,10 @@ def test_around_any_policy_it_is_made_again_to_the_byte(name: str, history: list
         live = run.tick(seen)
         told = orjson.loads(orjson.dumps(live.inputs))
         parameters = told["parameters"]
-        policy = to_zero(
-            policy_from_parameters(name, parameters), parameters, ZeroParameters(**told["zero"])
+        policy = scale_to_zero(
+            policy_from_parameters(name, parameters),
+            parameters,
+            ScaleToZeroParameters(**told["zero"]),
         )
         again = policy(state, seen, run.now)
         assert json.dumps(asdict(again)) == json.dumps(asdict(live))

@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 
 from tidegate.autoscaler.audit.replay import replay
-from tidegate.autoscaler.live.override import Control, controlled
-from tidegate.autoscaler.policy_builder import check_live, choose
+from tidegate.autoscaler.live.override import Override, apply_override
+from tidegate.autoscaler.policy_builder import build_policy, check_live
 from tidegate.autoscaler.policy_expression import PolicyError
-from tidegate.autoscaler.policy_registry import Goal
-from tidegate.autoscaler.simulator.replicas import Fleet
+from tidegate.autoscaler.policy_registry import PolicyContext
+from tidegate.autoscaler.simulator.comparison import TraceSpec, run_one
+from tidegate.autoscaler.simulator.replicas import SimulatedService
 from tidegate.autoscaler.simulator.run import Run
 from tidegate.autoscaler.simulator.score import Score, score
 from tidegate.autoscaler.simulator.system import System
-from tidegate.autoscaler.simulator.tournament import TraceSpec, run_one
 from tidegate.autoscaler.simulator.workload import Workload
 from tidegate.autoscaler.types import Bounds, Signals
 from tidegate.autoscaler.wrappers.combinators import bounded
 
-GOAL = Goal(Bounds(1, 20), slo_seconds=0.6)
+CONTEXT = PolicyContext(Bounds(1, 20), slo_seconds=0.6)
 # 50/s for 0.2 s are 10 slots of work, on 3 replicas of 4.
 SEEN = Signals(
     arrival_rate=50.0,
@@ -43,8 +43,8 @@ SEEN = Signals(
 LOST = replace(SEEN, slots_per_replica=None, arrival_rate=None, problem="Prometheus is away")
 
 
-def fleet(count: int, seconds: float, *, slots: int = 1) -> Fleet:
-    made = Fleet(slots, 10.0, Workload(np.zeros(count), np.full(count, seconds)))
+def service(count: int, seconds: float, *, slots: int = 1) -> SimulatedService:
+    made = SimulatedService(slots, 10.0, Workload(np.zeros(count), np.full(count, seconds)))
     made.begin(1)
     return made
 
@@ -58,7 +58,7 @@ def judge(words: str) -> Score:
 
 
 def test_more_slots_take_over_the_queue_at_once() -> None:
-    one = fleet(4, 5.0)
+    one = service(4, 5.0)
     one.serve(2.0)
     one.set_slots(3, 2.0)
     one.serve(math.inf)
@@ -67,7 +67,7 @@ def test_more_slots_take_over_the_queue_at_once() -> None:
 
 
 def test_fewer_slots_let_what_is_begun_be_finished() -> None:
-    one = fleet(4, 5.0, slots=2)
+    one = service(4, 5.0, slots=2)
     one.serve(1.0)
     one.set_slots(1, 1.0)
     one.serve(math.inf)
@@ -76,7 +76,7 @@ def test_fewer_slots_let_what_is_begun_be_finished() -> None:
 
 
 def test_a_replica_costs_as_many_times_more_as_it_has_slots() -> None:
-    one = fleet(1, 1.0, slots=4)
+    one = service(1, 1.0, slots=4)
     one.set_slots(4, 5.0)
     assert one.replica_seconds(30.0) == 30.0
     one.set_slots(8, 10.0)
@@ -85,7 +85,7 @@ def test_a_replica_costs_as_many_times_more_as_it_has_slots() -> None:
 
 
 def test_slots_are_lent_until_the_replicas_that_were_asked_for_are_ready() -> None:
-    decide = choose("surge", GOAL).policy
+    decide = build_policy("surge", CONTEXT).policy
     first = decide({}, SEEN, 5.0)
     assert first.desired > 3
     assert first.slots == math.ceil(4 * first.desired / 3)
@@ -104,7 +104,7 @@ def test_slots_are_lent_until_the_replicas_that_were_asked_for_are_ready() -> No
 
 
 def test_what_was_busy_in_lent_slots_says_nothing_of_a_replicas_own() -> None:
-    decide = choose("surge", GOAL).policy
+    decide = build_policy("surge", CONTEXT).policy
     lent: dict[str, Any] = {
         "slots_per_replica": 8,
         "slots_asked": 8,
@@ -124,13 +124,13 @@ def test_what_was_busy_in_lent_slots_says_nothing_of_a_replicas_own() -> None:
 
 
 def test_no_more_slots_are_lent_than_there_may_be() -> None:
-    decide = choose("surge:most_factor=1.5", GOAL).policy
+    decide = build_policy("surge:most_factor=1.5", CONTEXT).policy
     assert decide({}, replace(SEEN, arrival_rate=200.0, arrival_rate_60s=200.0), 5.0).slots == 6
     assert decide({}, replace(SEEN, ready=0), 5.0).slots == 4
 
 
 def test_slots_alone_follow_the_work_while_the_number_stays() -> None:
-    decide = choose("vertical:most_factor=4", GOAL).policy
+    decide = build_policy("vertical:most_factor=4", CONTEXT).policy
     found = decide({}, SEEN, 5.0)
     assert (found.desired, found.slots) == (3, 5)
     assert found.explanation.startswith("3 replicas of 4 → 5 slots: 12 → 15: 50 requests/s")
@@ -147,7 +147,7 @@ def test_slots_alone_follow_the_work_while_the_number_stays() -> None:
 
 @pytest.mark.parametrize("name", ["surge", "vertical"])
 def test_without_metrics_nothing_is_taken_away(name: str) -> None:
-    decide = choose(name, GOAL).policy
+    decide = build_policy(name, CONTEXT).policy
     blind = decide({}, LOST, 5.0)
     assert (blind.desired, blind.reason, blind.slots) == (3, "no-signal", None)
     first = decide({}, SEEN, 5.0)
@@ -169,16 +169,16 @@ def test_slots_alone_suffice_where_the_machine_is_large_enough() -> None:
 
 
 # Live, the settings say what a replica has by itself and may have, and the resizer what was asked for.
-LIVE = replace(GOAL, slots=4, most_slots=6)
+LIVE = replace(CONTEXT, slots=4, most_slots=6)
 ASKED = replace(SEEN, slots_asked=4)
 
 
 @pytest.mark.parametrize("name", ["surge", "vertical"])
 def test_they_can_decide_live_and_never_ask_for_more_than_the_settings_allow(name: str) -> None:
     check_live(name)
-    assert choose(name, LIVE).sets_slots
-    assert not choose("sloq", LIVE).sets_slots
-    decide = choose(f"{name}:most_factor=8", LIVE).policy
+    assert build_policy(name, LIVE).sets_slots
+    assert not build_policy("sloq", LIVE).sets_slots
+    decide = build_policy(f"{name}:most_factor=8", LIVE).policy
     busy = replace(ASKED, arrival_rate=200.0, arrival_rate_60s=200.0)
     assert decide({}, busy, 5.0).slots == 6
 
@@ -190,7 +190,7 @@ def test_what_the_settings_say_cannot_be_an_option(option: str) -> None:
 
 
 def test_an_autoscaler_that_is_started_again_knows_lent_slots_from_a_replicas_own() -> None:
-    decide = choose("surge", LIVE).policy
+    decide = build_policy("surge", LIVE).policy
     lent = replace(ASKED, slots_per_replica=6, slots_asked=6, ready=4, running=4, desired=4)
     first = decide({}, lent, 5.0)
     assert (first.desired, first.slots) == (4, 4)
@@ -199,7 +199,7 @@ def test_an_autoscaler_that_is_started_again_knows_lent_slots_from_a_replicas_ow
 
 
 def test_metrics_that_do_not_show_the_lent_slots_yet_are_not_learned_from() -> None:
-    decide = choose("surge", LIVE).policy
+    decide = build_policy("surge", LIVE).policy
     # 6 are asked for and 6 are busy, while the last scrape still said 4: no replica has 6 of its own.
     late = replace(ASKED, slots_asked=6, busy=18.0, queued=6.0)
     found = None
@@ -212,7 +212,7 @@ def test_metrics_that_do_not_show_the_lent_slots_yet_are_not_learned_from() -> N
 
 
 def test_slots_are_not_lent_for_replicas_that_a_bound_forbids() -> None:
-    decide = bounded(choose("surge", LIVE).policy, Bounds(1, 3))
+    decide = bounded(build_policy("surge", LIVE).policy, Bounds(1, 3))
     first = decide({}, ASKED, 5.0)
     assert (first.desired, first.slots) == (3, 6)  # nothing tells yet that they are forbidden
     assert "bounds from 1 to 3" in first.explanation
@@ -222,17 +222,17 @@ def test_slots_are_not_lent_for_replicas_that_a_bound_forbids() -> None:
 
 
 def test_while_it_is_paused_slots_stay_as_they_are() -> None:
-    surge = choose("surge", LIVE).policy
-    held = controlled(surge, Control(until=1e9), Bounds(1, 20))({}, ASKED, 5.0)
+    surge = build_policy("surge", LIVE).policy
+    held = apply_override(surge, Override(until=1e9), Bounds(1, 20))({}, ASKED, 5.0)
     assert (held.desired, held.slots) == (3, None)
     assert "slots a replica until they are ready" in held.explanation
-    bound = controlled(surge, Control(until=1e9, max=4), Bounds(1, 20))({}, ASKED, 5.0)
+    bound = apply_override(surge, Override(until=1e9, max=4), Bounds(1, 20))({}, ASKED, 5.0)
     assert (bound.desired, bound.slots) == (4, surge({}, ASKED, 5.0).slots)
 
 
 @pytest.mark.parametrize("name", ["surge", "vertical"])
 def test_live_decisions_with_slots_are_made_again_to_the_byte(name: str, desk: Any) -> None:
-    decide = choose(name, LIVE).policy
+    decide = build_policy(name, LIVE).policy
     state: dict[str, Any] = {}
     for number, asked in enumerate((4, 6, 6, 4)):
         signals = replace(ASKED, slots_asked=asked, latency_seconds=0.5 + 0.01 * number)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tidegate.autoscaler.live.override import Control, ControlFile
+from tidegate.autoscaler.live.override import Override, OverrideFile
 from tidegate.runtime.event_log import Entry
 from tidegate.settings import load
 from tidegate.stack.gateway.access_log import AccessLog
@@ -276,13 +276,13 @@ def test_the_pause_in_force_is_part_of_the_status(tmp_path: Path) -> None:
     settings = load(stack={"data_dir": tmp_path})
     assert pause_status(settings) is None
     until = time.time() + 600
-    ControlFile(settings.control_file).write(Control(until, 3, None))
+    OverrideFile(settings.control_file).write(Override(until, 3, None))
     found = pause_status(settings)
     assert found
     assert (found.until, found.min, found.max) == (until, 3, None)
     assert found.words.startswith("by hand until ")
     assert pause_status(load(stack={"data_dir": tmp_path}, autoscaler={"enabled": False})) is None
-    ControlFile(settings.control_file).write(Control(time.time() - 1))
+    OverrideFile(settings.control_file).write(Override(time.time() - 1))
     assert pause_status(settings) is None
 
 

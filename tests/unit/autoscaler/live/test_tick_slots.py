@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from tidegate.autoscaler.live.loop import CANNOT_SET_SLOTS, LENDS_OTHERS
+from tidegate.autoscaler.live.loop import CANNOT_SET_SLOTS, LENDS_CPU
 from tidegate.autoscaler.types import Decision, Policy, Signals
 
-from .room import Run, shown
+from ..room import Run, shown
 
 
 def lending(*slots: int | None) -> Policy:
@@ -58,11 +58,11 @@ async def test_a_resizer_that_cannot_set_slots_is_asked_for_the_number_alone(run
 
 async def test_a_policy_that_reckons_with_slots_asks_for_none_where_cpu_is_lent(run: Run) -> None:
     run.room.slots, run.room.lends = 2, "cpu"
-    run.autoscaler.policy, run.autoscaler.counts_slots = lending(4, 4, None), True
+    run.autoscaler.policy, run.autoscaler.requires_real_slots = lending(4, 4, None), True
     for _ in range(3):
         await run.tick()
     assert (run.room.asked, run.room.slots_asked) == ([3], [None])
-    assert run.desk.said() == [f"slots: {LENDS_OTHERS}", "slots: resolved"]
+    assert run.desk.said() == [f"slots: {LENDS_CPU}", "slots: resolved"]
 
 
 async def test_in_a_dry_run_slots_are_only_written_down(run: Run) -> None:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from statistics import fmean
 
-from tidegate.autoscaler.simulator.contenders import contender
-from tidegate.autoscaler.simulator.named_traces import find
+from tidegate.autoscaler.simulator.named_traces import find_trace
 from tidegate.autoscaler.simulator.run import Run, simulate
 from tidegate.autoscaler.simulator.score import Score, score
+from tidegate.autoscaler.simulator.simulated_policy import simulated_policy
 from tidegate.autoscaler.simulator.system import System
 from tidegate.autoscaler.simulator.traces import Trace
 
@@ -26,7 +26,7 @@ class TraceSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class PolicyResult:
     """A policy on a trace, by their words, and its mean score over the seeds."""
 
     policy: str
@@ -42,7 +42,7 @@ class _Job:
     seed: int
 
 
-def play(
+def compare_policies(
     policies: Sequence[str],
     traces: Sequence[TraceSpec],
     system: System,
@@ -50,7 +50,7 @@ def play(
     *,
     workers: int | None = None,
     progress: Callable[[Iterator[Score], int], Iterable[Score]] = lambda scores, total: scores,
-) -> list[Match]:
+) -> list[PolicyResult]:
     """Run every policy on every trace with every seed; all policies meet the same requests.
 
     Args:
@@ -66,22 +66,25 @@ def play(
     """
     seeds = list(seeds)
     names = {spec: _trace(spec).name for spec in traces}
-    for words in policies:
-        contender(words, system)
+    for expression in policies:
+        simulated_policy(expression, system)
     jobs = [
-        _Job(words, spec, system, seed) for spec in traces for words in policies for seed in seeds
+        _Job(expression, spec, system, seed)
+        for spec in traces
+        for expression in policies
+        for seed in seeds
     ]
     scores = list(progress(_all(jobs, workers or os.cpu_count() or 1), len(jobs)))
     found = []
     for number, job in enumerate(jobs[:: len(seeds)]):
         of_all_seeds = scores[number * len(seeds) : (number + 1) * len(seeds)]
-        found.append(Match(job.policy, names[job.trace], _mean(of_all_seeds)))
+        found.append(PolicyResult(job.policy, names[job.trace], _mean(of_all_seeds)))
     return found
 
 
-def run_one(words: str, spec: TraceSpec, system: System, seed: int) -> Run:
+def run_one(expression: str, spec: TraceSpec, system: System, seed: int) -> Run:
     """A single run, in this process."""
-    one = contender(words, system)
+    one = simulated_policy(expression, system)
     return simulate(one.policy, _trace(spec), system, seed=seed, tick_seconds=one.tick_seconds)
 
 
@@ -105,4 +108,4 @@ def _mean(scores: Sequence[Score]) -> Score:
 
 @lru_cache(maxsize=64)
 def _trace(spec: TraceSpec) -> Trace:
-    return find(spec.name, spec.peak)
+    return find_trace(spec.name, spec.peak)

@@ -8,24 +8,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tidegate.autoscaler.simulator.contenders import contender
-from tidegate.autoscaler.simulator.named_traces import find
+from tidegate.autoscaler.simulator.named_traces import find_trace
 from tidegate.autoscaler.simulator.run import Run, simulate
 from tidegate.autoscaler.simulator.score import Score, score
+from tidegate.autoscaler.simulator.simulated_policy import simulated_policy
 from tidegate.autoscaler.simulator.system import System
-from tidegate.autoscaler.simulator.traces import Blackout, Blindness, Trace
+from tidegate.autoscaler.simulator.traces import Blackout, BlackoutKind, Trace
 from tidegate.autoscaler.types import Decision, Policy, Signals
 
 SYSTEM = System()
 
 
 def run(words: str, trace: Trace, system: System = SYSTEM, seed: int = 0) -> Run:
-    one = contender(words, system)
+    one = simulated_policy(words, system)
     return simulate(one.policy, trace, system, seed=seed, tick_seconds=one.tick_seconds)
 
 
 def judge(words: str, name: str) -> Score:
-    return score(run(words, find(name)), SYSTEM.slo_seconds)
+    return score(run(words, find_trace(name)), SYSTEM.slo_seconds)
 
 
 def cost_after(run: Run, seconds: float) -> float:
@@ -47,7 +47,7 @@ def test_it_costs_less_than_hpa_for_no_more_harm(name: str) -> None:
 
 @lru_cache
 def cost_told_right(name: str, seed: int) -> float:
-    return cost_after(run("sloq", find(name), seed=seed), 900)
+    return cost_after(run("sloq", find_trace(name), seed=seed), 900)
 
 
 # python bench/miscalibrated.py does it for all traces and more seeds.
@@ -57,7 +57,7 @@ def cost_told_right(name: str, seed: int) -> float:
 def test_slots_set_wrong_by_two_are_learned_within_15_minutes(
     name: str, seed: int, told: int
 ) -> None:
-    wrong = run("sloq", find(name), replace(SYSTEM, reported_slots=told), seed)
+    wrong = run("sloq", find_trace(name), replace(SYSTEM, reported_slots=told), seed)
     assert cost_after(wrong, 900) == pytest.approx(cost_told_right(name, seed), rel=0.2)
 
 
@@ -65,13 +65,13 @@ def test_slots_set_wrong_by_two_are_learned_within_15_minutes(
 def test_a_service_time_set_wrong_by_two_is_learned_within_15_minutes(
     service_seconds: float,
 ) -> None:
-    right = cost_after(run("sloq:service_seconds=0.2", find("steady")), 900)
-    wrong = cost_after(run(f"sloq:service_seconds={service_seconds}", find("steady")), 900)
+    right = cost_after(run("sloq:service_seconds=0.2", find_trace("steady")), 900)
+    wrong = cost_after(run(f"sloq:service_seconds={service_seconds}", find_trace("steady")), 900)
     assert wrong == pytest.approx(right, rel=0.2)
 
 
 @pytest.mark.parametrize("kind", ["missing", "nan", "frozen", "reset"])
-def test_ten_minutes_without_metrics_take_no_replica_away(kind: Blindness) -> None:
+def test_ten_minutes_without_metrics_take_no_replica_away(kind: BlackoutKind) -> None:
     # The load falls to a third as soon as nothing is seen any more.
     fall = np.where(np.arange(0, 2400, 5) < 600, 90.0, 30.0)
     blind = (Blackout(600, 1200, kind),)
@@ -87,7 +87,7 @@ def test_ten_minutes_without_metrics_take_no_replica_away(kind: Blindness) -> No
 
 def with_wrong(wrong: dict[str, Any]) -> Policy:
     """SLOQ, told these values instead of what is measured from second 655 to 1255."""
-    inner = contender("sloq", SYSTEM).policy
+    inner = simulated_policy("sloq", SYSTEM).policy
 
     def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
         seen = replace(signals, **wrong) if 655 <= now < 1255 else signals
@@ -117,6 +117,6 @@ def test_a_rate_that_alone_stands_still_at_too_little_costs_no_objective() -> No
 
 @pytest.mark.parametrize(("peak", "most"), [(40.0, 12), (200.0, 22)])
 def test_a_broken_dependency_does_not_take_it_to_the_maximum(peak: float, most: int) -> None:
-    ticks = run("sloq", find("outage", peak)).ticks
+    ticks = run("sloq", find_trace("outage", peak)).ticks
     broken = [t for t in ticks if "cannot be met by adding replicas" in t.decision.explanation]
     assert 0 < max(t.decision.desired for t in broken) <= most < SYSTEM.bounds.max

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.policy import sloq
-from tidegate.autoscaler.sloq.state import Memory
+from tidegate.autoscaler.sloq.state import SloqState
 from tidegate.autoscaler.types import Decision, Signals
 
 PARAMETERS = SloqParameters(min=2, max=40, slo_seconds=0.6)
@@ -66,7 +66,7 @@ def test_it_is_total_and_within_bounds(history: list[Signals], seen: Signals, no
     decision = DECIDE(state, seen, now)
     assert 2 <= decision.desired <= 40
     assert decision.explanation
-    assert Memory.read(decision.state).state() == decision.state
+    assert SloqState.from_json(decision.state).to_json() == decision.state
 
 
 def test_a_percentile_next_to_nothing_does_not_cost_the_rest_of_the_memory() -> None:
@@ -74,20 +74,20 @@ def test_a_percentile_next_to_nothing_does_not_cost_the_rest_of_the_memory() -> 
     state = DECIDE({}, seen, 0.0).state
     # So long after it that nothing is left of the one before.
     later = DECIDE(state, replace(seen, service_seconds_p95=1e-50), 1e6)
-    assert Memory.read(later.state).state() == later.state
+    assert SloqState.from_json(later.state).to_json() == later.state
 
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(list(Memory.model_fields)), inner, max_size=4)
+        | st.dictionaries(st.sampled_from(list(SloqState.model_fields)), inner, max_size=4)
     ),
     max_leaves=8,
 )
 
 
-@given(st.dictionaries(st.sampled_from(list(Memory.model_fields)), JSON, max_size=5), BELIEVABLE)
+@given(st.dictionaries(st.sampled_from(list(SloqState.model_fields)), JSON, max_size=5), BELIEVABLE)
 def test_it_is_total_in_any_state(state: dict[str, Any], seen: Signals) -> None:
     assert 2 <= DECIDE(state, seen, 5.0).desired <= 40
 

@@ -19,11 +19,11 @@ from tidegate.settings import Settings
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.processes.environment import environment
 
-Kind = Literal["gone", "nan", "frozen"]
+Fault = Literal["gone", "nan", "frozen"]
 RATE = "service:arrival_rate:15s"
 
 
-class Veil:
+class FaultyPrometheus:
     """Hands queries on to Prometheus, and the answers back, unless it has fallen.
 
     Attributes:
@@ -33,7 +33,7 @@ class Veil:
     """
 
     def __init__(self, prometheus: str, port: int) -> None:
-        self.kind: Kind | None = None
+        self.kind: Fault | None = None
         self.asked = 0
         self.arrival_rate = 0.0
         self.url = f"http://127.0.0.1:{port}"

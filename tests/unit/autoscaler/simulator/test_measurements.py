@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.autoscaler.simulator.measurements import Meters, histogram_quantile
+from tidegate.autoscaler.simulator.measurements import SimulatedMetrics, histogram_quantile
 from tidegate.autoscaler.simulator.system import System
 from tidegate.autoscaler.simulator.traces import Blackout
 from tidegate.autoscaler.types import Signals
@@ -18,15 +18,15 @@ ARRIVALS = np.arange(0, 100, 0.1) + 0.025
 SYSTEM = System(scrape_seconds=2.0, slo_seconds=2.0)
 
 
-def meters(*blackouts: Blackout, system: System = SYSTEM) -> Meters:
-    made = Meters(system, 200.0, ARRIVALS, blackouts)
+def metrics(*blackouts: Blackout, system: System = SYSTEM) -> SimulatedMetrics:
+    made = SimulatedMetrics(system, 200.0, ARRIVALS, blackouts)
     made.absorb((ARRIVALS[:500] + 0.5).tolist(), np.ones(1000))
     made.absorb((ARRIVALS + 0.5).tolist(), np.ones(1000))
     return made
 
 
 def read(now: float, *blackouts: Blackout) -> Signals:
-    return meters(*blackouts).read(now, ready=3, running=4, desired=5)
+    return metrics(*blackouts).read(now, ready=3, running=4, desired=5)
 
 
 def test_what_is_read_is_what_was_true_at_the_last_scrape() -> None:
@@ -66,13 +66,13 @@ def test_before_the_first_request_there_is_nothing_to_average() -> None:
 
 def test_metrics_may_say_other_slots_than_there_are() -> None:
     told = System(reported_slots=8)
-    assert meters(system=told).read(9.0, ready=1, running=1, desired=1).slots_per_replica == 8
+    assert metrics(system=told).read(9.0, ready=1, running=1, desired=1).slots_per_replica == 8
 
 
 def test_the_busiest_replica_is_that_of_a_gateway_that_spreads_evenly() -> None:
     # Ten are worked on; three replicas have four of them at least, and the third of four that left too.
     assert read(61.0).busiest == 4.0
-    seen = meters()
+    seen = metrics()
     assert [seen.read(now, ready=n, running=n, desired=n).busiest for now, n in STAFF] == [3, 3, 5]
 
 
@@ -85,7 +85,7 @@ def test_missing_and_nan_and_frozen_metrics() -> None:
     assert missing.problem
     nan = read(61.0, Blackout(60, 70, "nan"))
     assert all(math.isnan(value or 0) for value in (nan.arrival_rate, nan.in_system))
-    frozen = meters(Blackout(60, 70, "frozen"))
+    frozen = metrics(Blackout(60, 70, "frozen"))
     before = frozen.read(59.0, ready=1, running=1, desired=1)
     for now in (60.0, 65.0, 69.9):
         assert frozen.read(now, ready=1, running=1, desired=1) == before
@@ -99,11 +99,11 @@ def test_after_a_reset_rates_begin_anew_and_are_soon_right() -> None:
 
 
 def test_it_freezes_only_what_it_has_seen() -> None:
-    seen = meters(Blackout(0, 70, "frozen")).read(61.0, ready=1, running=1, desired=1)
+    seen = metrics(Blackout(0, 70, "frozen")).read(61.0, ready=1, running=1, desired=1)
     assert seen.arrival_rate is None
 
 
-EDGES = np.array([1.0, 2.0, 4.0])
+BUCKET_EDGES = np.array([1.0, 2.0, 4.0])
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ EDGES = np.array([1.0, 2.0, 4.0])
 def test_histogram_quantile_is_prometheus(
     quantile: float, counts: list[int], value: float | None
 ) -> None:
-    found = histogram_quantile(quantile, EDGES, np.array(counts))
+    found = histogram_quantile(quantile, BUCKET_EDGES, np.array(counts))
     assert found == (None if value is None else pytest.approx(value))
 
 
@@ -130,7 +130,9 @@ def test_histogram_quantile_is_prometheus(
 def test_histogram_quantile_rises_within_the_edges(
     counts: list[int], one: float, other: float
 ) -> None:
-    low, high = (histogram_quantile(q, EDGES, np.array(counts)) for q in sorted((one, other)))
+    low, high = (
+        histogram_quantile(q, BUCKET_EDGES, np.array(counts)) for q in sorted((one, other))
+    )
     if sum(counts):
         assert 0 <= (low or 0.0) <= (high or 0.0) <= 4
 

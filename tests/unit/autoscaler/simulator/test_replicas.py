@@ -8,21 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.autoscaler.simulator.replicas import Fleet
+from tidegate.autoscaler.simulator.replicas import SimulatedService
 from tidegate.autoscaler.simulator.run import simulate
 from tidegate.autoscaler.simulator.system import System
 from tidegate.autoscaler.simulator.traces import Slowness, Trace
-from tidegate.autoscaler.simulator.workload import Workload, planned
+from tidegate.autoscaler.simulator.workload import Workload, workload_from_plan
 from tidegate.autoscaler.sloq.queueing import wait_exceeds
 from tidegate.autoscaler.types import Bounds, Decision, Signals
 
 FOREVER = math.inf
 
 
-def fleet(*requests: tuple[float, float], slots: int = 1, start: int = 1) -> Fleet:
+def service(*requests: tuple[float, float], slots: int = 1, start: int = 1) -> SimulatedService:
     """Replicas that take 10 s to start, before requests of (arrival, service)."""
     arrivals, services = zip(*requests, strict=True)
-    made = Fleet(slots, 10.0, Workload(np.array(arrivals), np.array(services)))
+    made = SimulatedService(slots, 10.0, Workload(np.array(arrivals), np.array(services)))
     made.begin(start)
     return made
 
@@ -42,13 +42,13 @@ def by_hand(arrivals: list[float], services: list[float], slots: int) -> list[fl
 
 
 def test_requests_wait_for_the_only_slot_in_order() -> None:
-    one = fleet((0, 5), (1, 1), (2, 1), (9, 1))
+    one = service((0, 5), (1, 1), (2, 1), (9, 1))
     one.serve(FOREVER)
     assert one.started == [0, 5, 6, 9]
 
 
 def test_a_request_that_cannot_start_before_a_change_stays_in_the_queue() -> None:
-    one = fleet((0, 5), (1, 1))
+    one = service((0, 5), (1, 1))
     one.serve(5.0)
     assert one.started == [0]
 
@@ -62,14 +62,14 @@ def test_it_is_the_plain_queue_however_it_is_cut(
 ) -> None:
     arrivals = np.cumsum([gap for gap, _ in gaps]).tolist()
     services = [service for _, service in gaps]
-    one = fleet(*zip(arrivals, services, strict=True), slots=slots)
+    one = service(*zip(arrivals, services, strict=True), slots=slots)
     for until in (1.0, 7.0, 50.0, FOREVER):
         one.serve(until)
     assert one.started == by_hand(arrivals, services, slots)
 
 
 def test_a_new_replica_takes_over_the_backlog_at_once() -> None:
-    one = fleet((0, 100), (1, 1), (2, 1))
+    one = service((0, 100), (1, 1), (2, 1))
     one.resize(2, now=3.0)
     assert (one.ready, one.running, one.next_ready()) == (1, 2, 13.0)
     one.serve(13.0)
@@ -82,7 +82,7 @@ def test_a_new_replica_takes_over_the_backlog_at_once() -> None:
 def test_the_idlest_leaves_and_finishes_its_work() -> None:
     # Two replicas with two slots: the first request goes to one, the other two to ... whoever is
     # free; at 3 s one has both slots busy, the other one.
-    one = fleet((0, 9), (0, 8), (0, 7), slots=2, start=2)
+    one = service((0, 9), (0, 8), (0, 7), slots=2, start=2)
     one.serve(3.0)
     one.resize(1, now=3.0)
     assert (one.ready, one.running) == (1, 1)
@@ -92,7 +92,7 @@ def test_the_idlest_leaves_and_finishes_its_work() -> None:
 
 
 def test_a_replica_that_is_still_starting_leaves_first() -> None:
-    one = fleet((0, 1))
+    one = service((0, 1))
     one.resize(3, now=0.0)
     one.resize(2, now=4.0)
     one.resize(1, now=5.0)
@@ -101,7 +101,7 @@ def test_a_replica_that_is_still_starting_leaves_first() -> None:
 
 
 def test_nothing_starts_without_replicas() -> None:
-    one = fleet((0, 1), start=0)
+    one = service((0, 1), start=0)
     one.serve(FOREVER)
     assert one.started == []
 
@@ -112,7 +112,7 @@ def test_the_share_of_long_waits_is_erlangs() -> None:
     random = np.random.default_rng(7)
     arrivals = np.cumsum(random.exponential(1 / 50, 200_000))
     services = random.exponential(0.2, 200_000)
-    one = Fleet(4, 10.0, Workload(arrivals, services))
+    one = SimulatedService(4, 10.0, Workload(arrivals, services))
     one.begin(3)
     one.serve(FOREVER)
     waits = np.array(one.started) - arrivals
@@ -138,7 +138,7 @@ def test_a_run_is_the_same_again() -> None:
 
 
 def test_requests_that_are_known_are_played_instead_of_others() -> None:
-    known = planned(np.array([0.5, 1.0, 7.0]), np.array([0.2, 0.6, 0.2]), 0.0, seed=1)
+    known = workload_from_plan(np.array([0.5, 1.0, 7.0]), np.array([0.2, 0.6, 0.2]), 0.0, seed=1)
     run = simulate(lambda *_: keep(1), STEADY, System(start=1), seed=1, workload=known)
     assert run.arrivals.tolist() == [0.5, 1.0, 7.0]
     assert run.responses.tolist() == pytest.approx([0.2, 0.6, 0.2])
@@ -146,7 +146,7 @@ def test_requests_that_are_known_are_played_instead_of_others() -> None:
 
 def test_times_in_a_slot_vary_as_told_around_their_means() -> None:
     means = np.full(20_000, 0.4)
-    times = planned(np.arange(20_000.0), means, 0.5, seed=1).services
+    times = workload_from_plan(np.arange(20_000.0), means, 0.5, seed=1).services
     assert times.mean() == pytest.approx(0.4, rel=0.02)
     assert times.std() / times.mean() == pytest.approx(0.5, rel=0.03)
 
