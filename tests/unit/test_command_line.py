@@ -113,7 +113,7 @@ def test_a_module_names_the_package_that_it_needs(module: str, package: str, ext
     is_one_sentence(done, f"the package {package}", f"pip install '{extra}'")
 
 
-def test_all_settings_are_shown_with_where_each_comes_from(tmp_path: Path) -> None:
+def test_all_settings_are_shown_with_their_sources(tmp_path: Path) -> None:
     (tmp_path / "tidegate.toml").write_text("[slo]\nlatency_seconds = 0.25\n[replicas]\nmax = 4\n")
     done = tidegate(
         tmp_path,
@@ -136,7 +136,7 @@ def test_all_settings_are_shown_with_where_each_comes_from(tmp_path: Path) -> No
     assert "dragon" not in done.stdout
 
 
-def test_settings_of_a_section_are_shown_with_their_meaning_at_80_columns(tmp_path: Path) -> None:
+def test_settings_of_a_section_are_shown_with_descriptions_at_80_columns(tmp_path: Path) -> None:
     name = "TIDEGATE_AUTOSCALER__HPA__DOWN_STABILIZATION_SECONDS"
     variables = {name: "60", "COLUMNS": "80"}
     done = tidegate(tmp_path, "settings", "autoscaler.hpa", **variables)
@@ -145,37 +145,37 @@ def test_settings_of_a_section_are_shown_with_their_meaning_at_80_columns(tmp_pa
     assert max(map(len, lines)) <= 80
     at = lines.index("down_stabilization_seconds  60.0")
     assert lines[at + 1].strip() == name
-    assert "  Down follows the largest recommendation of this long." in lines
+    assert "  Scaling down follows the largest recommendation within this window." in lines
     changed = tidegate(tmp_path, "settings", "--changed", "--json", **variables)
     assert name in changed.stdout
 
 
-def test_a_setting_that_there_is_not_gets_a_suggestion(tmp_path: Path) -> None:
+def test_an_unknown_setting_gets_a_suggestion(tmp_path: Path) -> None:
     is_one_sentence(tidegate(tmp_path, "settings", "replica"), "did you mean replicas?")
 
 
 @pytest.mark.parametrize(
     ("number", "filename", "says"),
     [
-        (errno.EACCES, "/x", "/x may not be opened by this user"),
-        (errno.ENOSPC, "/x", "/x: no space is left on its disk"),
+        (errno.EACCES, "/x", "/x: permission denied for this user"),
+        (errno.ENOSPC, "/x", "/x: no space left on the disk"),
         (errno.EIO, "/x", "/x: Input/output error"),
         (errno.EIO, None, "Input/output error"),
     ],
 )
-def test_an_error_of_the_operating_system_names_its_path(
+def test_the_message_of_an_os_error_names_its_path(
     number: int, filename: str | None, says: str
 ) -> None:
     assert os_error_message(OSError(number, os.strerror(number), filename)).startswith(says)
 
 
-def test_an_error_that_names_no_path_gets_the_one_that_is_worked_on() -> None:
+def test_an_os_error_without_a_path_gets_the_path_of_the_block() -> None:
     with pytest.raises(OSError, match="/data/x") as found, naming_path(Path("/data/x")):
         raise OSError(errno.ENOSPC, "No space left on device")
-    assert os_error_message(found.value) == "/data/x: no space is left on its disk: free some space"
+    assert os_error_message(found.value) == "/data/x: no space left on the disk: free some space"
 
 
-def test_a_taken_port_says_how_to_end_what_has_it() -> None:
+def test_the_message_about_a_taken_port_says_how_to_free_it() -> None:
     taken = OSError(errno.EADDRINUSE, "Address already in use")
     text = port_error_message(taken, "autoscaler.metrics_port", 9102)
     assert text.startswith("autoscaler.metrics_port: port 9102 is taken")

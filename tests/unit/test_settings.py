@@ -1,4 +1,4 @@
-"""Settings: where they come from, and what a person is told when one is wrong."""
+"""Settings: precedence of their sources, and error messages."""
 
 import os
 from pathlib import Path
@@ -11,21 +11,21 @@ NOBODY = 65_534
 
 
 @pytest.fixture(autouse=True)
-def _empty_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TIDEGATE_CONFIG", raising=False)
 
 
-def test_without_a_file_everything_has_its_default() -> None:
+def test_without_a_file_each_setting_has_its_default() -> None:
     assert load() == Settings.model_construct()
 
 
-def test_the_file_wins_over_the_default(tmp_path: Path) -> None:
+def test_the_file_overrides_the_default(tmp_path: Path) -> None:
     (tmp_path / "tidegate.toml").write_text("[slo]\nlatency_seconds = 0.25\n")
     assert load().slo.latency_seconds == 0.25
 
 
-def test_the_environment_wins_over_the_file(
+def test_the_environment_overrides_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "tidegate.toml").write_text(
@@ -36,7 +36,7 @@ def test_the_environment_wins_over_the_file(
     assert (slo.latency_seconds, slo.latency_quantile) == (0.125, 0.9)
 
 
-def test_an_argument_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_argument_overrides_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEGATE_STACK__HOST", "127.0.0.2")
     assert load(stack={"host": "127.0.0.3"}).stack.host == "127.0.0.3"
 
@@ -50,22 +50,22 @@ def test_a_named_file_is_read_from_anywhere(
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (
             "[slo]\nlatency = 1\n",
-            "tidegate.toml: slo.latency: there is no such setting; did you mean slo.latency_seconds?",
+            "tidegate.toml: slo.latency: unknown setting; did you mean slo.latency_seconds?",
         ),
-        ("[slow]\n", "tidegate.toml: slow: there is no such setting; did you mean slo?"),
+        ("[slow]\n", "tidegate.toml: slow: unknown setting; did you mean slo?"),
         ("[slo]\nlatency_seconds = -1\n", "slo.latency_seconds: must be greater than 0 (got -1)"),
         ("[slo]\nlatency_seconds = nan\n", "slo.latency_seconds: must be a finite number"),
         (
             "[replicas]\nmin = 3\n",
-            "replicas: needs min ≤ start ≤ max, got min = 3 (tidegate.toml), start = 1 (default)",
+            "replicas: expected min ≤ start ≤ max, got min = 3 (tidegate.toml), start = 1 (default)",
         ),
         (
             "[slots]\nmax = 1\n",
-            "slots: needs per_replica ≤ max, got per_replica = 2 (default), max = 1 (tidegate.toml)",
+            "slots: expected per_replica ≤ max, got per_replica = 2 (default), max = 1 (tidegate.toml)",
         ),
         ("[store]\nkind = 'mongo'\n", "store.kind: must be 'embedded' or 'elasticsearch'"),
         (
@@ -77,30 +77,30 @@ def test_a_named_file_is_read_from_anywhere(
             "service.name: must be at most 63 lower-case letters, digits and hyphens",
         ),
         ("[slo\n", "tidegate.toml: "),
-        ("slo = 3\n", "tidegate.toml: slo: is a table with settings of its own, not a value"),
+        ("slo = 3\n", "tidegate.toml: slo: must be a table of settings, not a value"),
         ("[autoscaler]\nenabled = 'maybe'\n", "autoscaler.enabled: must be true or false"),
         ("[service]\nname = 3\n", "service.name: must be text in quotes"),
         ("[gateway]\nport = 70000\n", "gateway.port: must be at most 65535 (got 70000)"),
     ],
 )
-def test_a_bad_file_stops_with_the_settings_name_and_the_reason(
-    tmp_path: Path, text: str, told: str
+def test_an_invalid_file_is_an_error_with_the_setting_and_the_reason(
+    tmp_path: Path, text: str, message: str
 ) -> None:
     (tmp_path / "tidegate.toml").write_text(text)
     with pytest.raises(SettingsError) as error:
         load()
-    assert told in str(error.value)
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "told"),
+    ("variable", "value", "message"),
     [
         (
             "TIDEGATE_SLO__LATENCY",
             "1",
-            "TIDEGATE_SLO__LATENCY: there is no such setting; did you mean TIDEGATE_SLO__LATENCY_",
+            "TIDEGATE_SLO__LATENCY: unknown setting; did you mean TIDEGATE_SLO__LATENCY_",
         ),
-        ("TIDEGATE_SLOTH", "1", "TIDEGATE_SLOTH: there is no such setting"),
+        ("TIDEGATE_SLOTH", "1", "TIDEGATE_SLOTH: unknown setting"),
         (
             "TIDEGATE_SLOTS__PER_REPLICA",
             "many",
@@ -109,7 +109,7 @@ def test_a_bad_file_stops_with_the_settings_name_and_the_reason(
         (
             "TIDEGATE_REPLICAS__MIN",
             "8",
-            "replicas: needs min ≤ start ≤ max, got min = 8 (TIDEGATE_REPLICAS__MIN), start = 1 (default)",
+            "replicas: expected min ≤ start ≤ max, got min = 8 (TIDEGATE_REPLICAS__MIN), start = 1 (default)",
         ),
         ("TIDEGATE_REPLICAS_MIN", "8", "did you mean TIDEGATE_REPLICAS__MIN?"),
         (
@@ -124,48 +124,48 @@ def test_a_bad_file_stops_with_the_settings_name_and_the_reason(
         ),
         ("TIDEGATE_STORE", "x", "TIDEGATE_STORE: must be a table in JSON, such as"),
         ("TIDEGATE_STORE", '{"kind": "x"}', "TIDEGATE_STORE: store.kind: must be 'embedded' or"),
-        ("TIDEGATE_CONFIG", "nowhere.toml", "TIDEGATE_CONFIG: there is no file nowhere.toml"),
+        ("TIDEGATE_CONFIG", "nowhere.toml", "TIDEGATE_CONFIG: nowhere.toml does not exist"),
     ],
 )
-def test_a_bad_variable_stops_with_its_name(
-    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str
+def test_an_invalid_variable_is_an_error_with_its_name(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
 ) -> None:
     monkeypatch.setenv(variable, value)
     with pytest.raises(SettingsError) as error:
         load()
-    assert told in str(error.value)
+    assert message in str(error.value)
 
 
-def test_a_settings_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_settings_file_is_an_error_with_its_name(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     (tmp_path / "tidegate.toml").touch(0o000)
     user = os.geteuid()
-    if user == 0:  # whom no permission binds
+    if user == 0:  # permissions do not apply to root
         os.seteuid(NOBODY)
     try:
-        with pytest.raises(SettingsError, match=r"tidegate\.toml may not be opened by this user"):
+        with pytest.raises(SettingsError, match=r"tidegate\.toml: permission denied for this user"):
             load()
     finally:
         os.seteuid(user)
 
 
-def test_a_folder_with_the_name_of_the_settings_file_is_not_ignored(tmp_path: Path) -> None:
+def test_a_folder_with_the_name_of_the_settings_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "tidegate.toml").mkdir()
     with pytest.raises(SettingsError, match=r"tidegate\.toml is a folder, not a file"):
         load()
 
 
-def test_every_bad_setting_is_told_at_once(tmp_path: Path) -> None:
+def test_all_invalid_settings_are_reported_at_once(tmp_path: Path) -> None:
     (tmp_path / "tidegate.toml").write_text("[slots]\nper_replica = 0\nwait_length = -1\n")
     with pytest.raises(SettingsError) as error:
         load()
     assert len(str(error.value).splitlines()) == 2
 
 
-def test_every_setting_says_what_it_means() -> None:
+def test_each_setting_has_a_description() -> None:
     assert [name for name, (_, meaning) in setting_names().items() if not meaning] == []
 
 
-def test_a_request_is_slow_from_the_objective_unless_told_otherwise() -> None:
+def test_the_slow_threshold_is_the_objective_by_default() -> None:
     assert load(slo={"latency_seconds": 0.3}).slow_seconds == 0.3
     assert load(telemetry={"slow_seconds": 0.1}).slow_seconds == 0.1

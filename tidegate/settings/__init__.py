@@ -1,8 +1,8 @@
-"""Every setting of Tidegate, read once.
+"""All settings of Tidegate.
 
-Where a value comes from, first match wins: an environment variable (``TIDEGATE_SLO__LATENCY_SECONDS``),
-then ``tidegate.toml`` (the file named by ``TIDEGATE_CONFIG``, else the one in the working directory),
-then the default here. An unknown or bad setting is a `SettingsError` that names it.
+The value of a setting comes from an environment variable (``TIDEGATE_SLO__LATENCY_SECONDS``), else from the
+settings file (the one that ``TIDEGATE_CONFIG`` names, or ``tidegate.toml`` in the working directory), else it
+is the default. An unknown or invalid setting raises a `SettingsError` that names it.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ __all__ = [
 
 
 class Settings(BaseSettings):
-    """All of them, immutable."""
+    """All settings, immutable."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX,
@@ -109,18 +109,18 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, then the environment, then the file that `load` read; nothing else."""
+        """The sources in order of precedence: arguments, the environment, the settings file."""
         del dotenv_settings, file_secret_settings
         return (init_settings, env_settings, InitSettingsSource(settings_cls, read_file()))
 
     @property
     def slow_seconds(self) -> float:
-        """From which response time a request counts as slow, in seconds."""
+        """Requests with a longer response time count as slow; in seconds."""
         return self.telemetry.slow_seconds or self.slo.latency_seconds
 
     @property
     def control_file(self) -> Path:
-        """What `tidegate pause` tells the autoscaler."""
+        """The file through which `tidegate pause` controls the autoscaler."""
         return self.stack.data_dir / "autoscaler" / "control.json"
 
     @property
@@ -130,10 +130,10 @@ class Settings(BaseSettings):
 
 
 def load(**overrides: Any) -> Settings:
-    """Read every setting; keyword arguments (one a section) win over all sources.
+    """Read all settings. Keyword arguments, one per section, override all other sources.
 
     Raises:
-        SettingsError: a setting is unknown or bad; the text has a line for each.
+        SettingsError: settings are unknown or invalid; the message has a line for each.
     """
     names = setting_names()
     misspelled = [
@@ -150,7 +150,7 @@ def load(**overrides: Any) -> Settings:
 
 @cache
 def setting_names() -> dict[str, tuple[Any, str]]:
-    """Each setting's dotted name, with its default and its meaning, in file order."""
+    """The default and the description of each setting, by its dotted name, in the order of the file."""
     return dict(_walk(Settings, ""))
 
 

@@ -1,4 +1,4 @@
-"""`tidegate settings`: every setting in force, and where its value comes from."""
+"""`tidegate settings`: the effective value of each setting, and its source."""
 
 from __future__ import annotations
 
@@ -22,13 +22,17 @@ BAD_ARGUMENT: Final = 2
 MASK: Final = "********"
 # The password in http://user:password@host.
 _PASSWORD: Final = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
-# With this few settings there is room for what each means.
-EXPLAINED: Final = 12
+# Descriptions are shown if at most this number of settings is listed.
+MAX_DESCRIBED: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting in force. `source` is `default`, the settings file or an environment variable."""
+    """A setting with its effective value.
+
+    Attributes:
+        source: `default`, the path of the settings file, or the name of an environment variable.
+    """
 
     name: str
     value: Any
@@ -39,18 +43,18 @@ class Setting:
 
 
 def show(settings: Settings, names: Iterable[str], *, changed: bool, as_json: bool) -> int:
-    """Print the settings in force.
+    """Print the effective settings.
 
     Args:
-        settings: all of them.
-        names: of settings or sections; none of them means all.
-        changed: leave out those that have their default value from nowhere else.
-        as_json: one object a line.
+        settings: all settings.
+        names: names of settings or sections to print; none means all.
+        changed: omit settings that no source sets.
+        as_json: print one JSON object per line.
 
     Returns:
-        The exit code: 2 if there is no setting or section of one of these names.
+        The exit code: 2 if a name is neither a setting nor a section.
     """
-    found = list(in_force(settings))
+    found = list(effective_settings(settings))
     wanted = [name.strip("[]") for name in names]
     for name in wanted:
         if not any(_within(one.name, name) for one in found):
@@ -66,14 +70,14 @@ def show(settings: Settings, names: Iterable[str], *, changed: bool, as_json: bo
             sys.stdout.write(json.dumps(line) + "\n")
         return 0
     console = Console()
-    for each in _lines(found, console.width):
-        console.print(each, soft_wrap=isinstance(each, Text))
-    console.print(_where(), style="dim", highlight=False, soft_wrap=True)
+    for row in _lines(found, console.width):
+        console.print(row, soft_wrap=isinstance(row, Text))
+    console.print(_settings_file(), style="dim", highlight=False, soft_wrap=True)
     return 0
 
 
-def in_force(settings: Settings) -> Iterator[Setting]:
-    """Every setting, in the order of the settings file, passwords masked."""
+def effective_settings(settings: Settings) -> Iterator[Setting]:
+    """All settings in the order of the settings file, with passwords masked."""
     file = read_file()
     for name, (default, meaning) in setting_names().items():
         parts = name.split(".")
@@ -91,7 +95,7 @@ def in_force(settings: Settings) -> Iterator[Setting]:
 
 
 def as_text(value: Any) -> str:
-    """A value as a person reads it in a table."""
+    """The value as shown in a table."""
     if value is None:
         return "unset"
     if isinstance(value, bool):
@@ -108,14 +112,14 @@ def _within(setting: str, name: str) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON has it."""
+    """The value as JSON types."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", exclude_unset=True)
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
     if isinstance(value, str):
         return _PASSWORD.sub(rf"\1:{MASK}@", value)
-    # A path or a network is a text in the settings file.
+    # Paths and networks are strings in the settings file.
     return value if value is None or isinstance(value, bool | int | float) else str(value)
 
 
@@ -131,15 +135,15 @@ def _lines(found: list[Setting], width: int) -> Iterator[RenderableType]:
             line.rstrip()
             line.append("\n  ")
         yield line.append(one.source, style="dim" if one.source == "default" else "green")
-        if len(found) <= EXPLAINED:
+        if len(found) <= MAX_DESCRIBED:
             yield Padding(Text(one.meaning, style="dim"), (0, 0, 0, 2))
     yield ""
 
 
-def _where() -> str:
+def _settings_file() -> str:
     try:
         path = config_file()
     except SettingsError as error:
         return str(error)
     file = f"settings file: {path.absolute()}" if path else "settings file: none in this folder"
-    return f"{file}; an environment variable wins over it"
+    return f"{file}; environment variables override it"

@@ -1,4 +1,4 @@
-"""What is wrong with the settings, in words for the person who wrote them."""
+"""Error messages about invalid settings, for the person who wrote them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tidegate.settings.sources import (
     variables,
 )
 
-# By the types of pydantic's errors; the numbers come from the error's context.
-WORDS: Final = {
+# By the type of pydantic's error. The placeholders are filled from the error's context.
+MESSAGES: Final = {
     "greater_than": "must be greater than {gt:g}",
     "greater_than_equal": "must be at least {ge:g}",
     "less_than": "must be less than {lt:g}",
@@ -39,29 +39,29 @@ WORDS: Final = {
     "tuple_type": "must be a list",
     "list_type": "must be a list",
     "literal_error": "must be {expected}",
-    "model_type": "is a table with settings of its own, not a value",
-    "dict_type": "is a table with settings of its own, not a value",
+    "model_type": "must be a table of settings, not a value",
+    "dict_type": "must be a table of settings, not a value",
     "missing": "is missing",
 }
 EXAMPLES: Final = {"a list": '["/live", "/ready"]', "a table": '{"latency_seconds": 0.3}'}
 
 
 def explain(error: ValidationError, names: Collection[str], file: Mapping[str, Any]) -> list[str]:
-    """A line for each bad setting.
+    """Return a line for each invalid setting.
 
     Args:
-        error: of the settings as a whole.
+        error: the validation error.
         names: the dotted names of all settings.
-        file: what the settings file says.
+        file: the content of the settings file.
     """
     return [_line(item, names, file) for item in error.errors(include_url=False)]
 
 
 def not_json(names: Mapping[str, tuple[Any, str]]) -> list[str]:
-    """A line for each variable of a list or of a whole section that holds no JSON.
+    """Return a line for each environment variable of a list or a section whose value is not JSON.
 
     Args:
-        names: the default and the meaning of each setting, by its dotted name.
+        names: the default and the description of each setting, by its dotted name.
     """
     lists = {name: "a list" for name, (default, _) in names.items() if isinstance(default, tuple)}
     kinds = lists | dict.fromkeys(sections(names), "a table")
@@ -74,40 +74,40 @@ def not_json(names: Mapping[str, tuple[Any, str]]) -> list[str]:
 
 
 def sections(names: Collection[str]) -> set[str]:
-    """The dotted names of all sections that hold these settings."""
+    """Return the dotted names of all sections that contain these settings."""
     return {name.rsplit(".", count)[0] for name in names for count in range(1, name.count(".") + 1)}
 
 
 def unknown(name: str, names: Collection[str]) -> str:
-    """That there is no setting of this dotted name, and the most similar one that there is."""
+    """Return the message about an unknown setting or section, with the most similar name."""
     known = [*sorted(sections(names)), *names]
-    return _no_such(difflib.get_close_matches(name, known, n=1))
+    return _unknown(difflib.get_close_matches(name, known, n=1))
 
 
 def unknown_variable(name: str, names: Collection[str]) -> str:
-    """The same of an environment variable."""
-    return _no_such(difflib.get_close_matches(name, [variable(known) for known in names], n=1))
+    """Return the message about an unknown environment variable, with the most similar name."""
+    return _unknown(difflib.get_close_matches(name, [variable(known) for known in names], n=1))
 
 
 def bad_value(name: str, reason: str, value: object) -> SettingsError:
-    """The error for a value that the part which reads it cannot use.
+    """Return the error for a value that a component cannot use.
 
     Args:
-        name: the setting's dotted name.
-        reason: what is wrong, in a sentence.
-        value: the value in force.
+        name: the dotted name of the setting.
+        reason: what is wrong with the value.
+        value: the effective value.
     """
     where = source(name.split("."), read_file())
     return SettingsError(f"{f'{where}: ' if where else ''}{name}: {reason} (got {value!r})")
 
 
-def _no_such(similar: list[str]) -> str:
-    return f"there is no such setting{f'; did you mean {similar[0]}?' if similar else ''}"
+def _unknown(similar: list[str]) -> str:
+    return f"unknown setting{f'; did you mean {similar[0]}?' if similar else ''}"
 
 
 def _line(item: ErrorDetails, names: Collection[str], file: Mapping[str, Any]) -> str:
     parts = [str(part) for part in item["loc"]]
-    # An entry of a list comes from where the list does.
+    # An element of a list has the source of the list.
     name, where = ".".join(parts), source([p for p in item["loc"] if isinstance(p, str)], file)
     prefix = f"{where}: {name}: " if where else f"{name}: "
     if item["type"] == "extra_forbidden":
@@ -118,13 +118,13 @@ def _line(item: ErrorDetails, names: Collection[str], file: Mapping[str, Any]) -
             f"{key} = {value} ({source([*parts, key], file) or 'default'})"
             for key, value in cause.values.items()
         )
-        return f"{name}: needs {cause.relation}, got {got}"
+        return f"{name}: expected {cause.relation}, got {got}"
     given = "" if isinstance(item["input"], dict | BaseModel) else f" (got {item['input']!r})"
-    return f"{prefix}{_words(item, cause)}{given}"
+    return f"{prefix}{_message(item, cause)}{given}"
 
 
-def _words(item: ErrorDetails, cause: object) -> str:
+def _message(item: ErrorDetails, cause: object) -> str:
     if cause is not None:
         return str(cause)
-    known = WORDS.get(item["type"])
+    known = MESSAGES.get(item["type"])
     return known.format(**item.get("ctx", {})) if known else item["msg"]

@@ -1,4 +1,4 @@
-"""The sections of the way of an event: collector, Logstash, stores, Kibana, and what sets them up."""
+"""The sections of the event pipeline: collector, Logstash, stores, exporter, Kibana and their setup."""
 
 from __future__ import annotations
 
@@ -11,102 +11,105 @@ from tidegate.settings.section import OptionalUrl, Port, Retention, Seconds, Sec
 
 
 class Elasticsearch(Section):
-    """The Elasticsearch to write to, when `store.kind` is `elasticsearch`."""
+    """The Elasticsearch cluster, if `store.kind` is `elasticsearch`."""
 
     url: Url = "http://127.0.0.1:9200"
-    """Its address."""
+    """URL of Elasticsearch."""
     username: str = ""
-    """Its user; empty means no authentication."""
+    """User name; empty means no authentication."""
     password_file: Path | None = None
-    """A file that holds the password."""
+    """File that contains the password of this user."""
     ca_file: Path | None = None
-    """A file with the certificate authority to trust, for https."""
+    """File with the certificate authority to trust, for https."""
     retention: Retention = "7d"
-    """How long the data streams keep events."""
+    """Retention of events in the data streams."""
 
 
 class Embedded(Section):
-    """The embedded store, when `store.kind` is `embedded`."""
+    """The embedded store, if `store.kind` is `embedded`."""
 
     retention: Retention = "7d"
-    """How long it keeps events."""
+    """Retention of events in the embedded store."""
 
 
 class Store(Section):
-    """Where events can be searched."""
+    """The event store."""
 
     kind: Literal["embedded", "elasticsearch"] = "embedded"
-    """The embedded store (tantivy), or an Elasticsearch."""
+    """Type of the store: `embedded` (tantivy) or `elasticsearch`."""
     elasticsearch: Elasticsearch = Elasticsearch()
     embedded: Embedded = Embedded()
 
 
 class Logstash(Section):
-    """The Logstash to send to, when `collector.sink` is `logstash`."""
+    """The Logstash that the collector sends events to, if `collector.sink` is `logstash`."""
 
     url: Url = "http://127.0.0.1:8080"
-    """Its http input."""
+    """URL of its http input."""
     username: str = "collector"
-    """The user of its http input; empty means no authentication."""
+    """User of its http input; empty means no authentication."""
     password_file: Path | None = None
-    """A file that holds the password."""
+    """File that contains the password of this user."""
     ca_file: Path | None = None
-    """A file with the certificate authority to trust, for https."""
+    """File with the certificate authority to trust, for https."""
 
 
 class Collector(Section):
-    """What carries event files into the store."""
+    """The collector, which delivers event files to the store."""
 
     sink: Literal["store", "logstash"] = "store"
-    """Where to: into the store itself, or to a Logstash that writes into it."""
+    """Destination of events: `store` writes to the store directly, `logstash` sends them to Logstash, which
+    writes to the store."""
     logstash: Logstash = Logstash()
     metrics_port: Port = 9101
-    """Its own metrics."""
+    """Port of the collector's metrics."""
     poll_seconds: Seconds = 0.2
-    """How often files are looked at."""
+    """Interval between checks for new events."""
     batch_events: int = Field(default=1000, ge=2, le=50_000)
-    """Events in one delivery, at most; one alone could not show whether it or the store is at fault."""
+    """Maximum number of events in a batch. At least 2: if a batch of one event fails, the cause could be the
+    event or the store."""
     batch_bytes: int = Field(default=4 * 2**20, ge=65_536, le=64 * 2**20)
-    """Bytes in one delivery, at most."""
+    """Maximum size of a batch."""
     line_bytes: int = Field(default=262_144, ge=16_384)
-    """A longer line is set aside as corrupt; our own events are cut to fit. Logstash holds 50 events
-    in memory, several times over."""
+    """Maximum length of a line; longer ones are quarantined. Tidegate's own events are truncated to it.
+    Logstash keeps several copies of 50 events in memory."""
     keep_seconds: float = Field(default=86_400.0, ge=0)
-    """Delivered, closed files older than this are deleted."""
+    """Closed and completely delivered event files are deleted after this time."""
     keep_bytes: int = Field(default=2**30, ge=0)
-    """Delivered, closed files are deleted, oldest first, while they are more than this in all."""
+    """Maximum total size of closed and completely delivered event files; the oldest are deleted first."""
 
 
 class Exporter(Section):
-    """What tells Prometheus about Logstash and Elasticsearch, and writes alerts down as events."""
+    """The exporter of metrics of Logstash and Elasticsearch, which also stores alerts as events."""
 
     port: Port = 9104
-    """Its own metrics at /metrics; Alertmanager sends to /alerts."""
+    """Port that serves the metrics at /metrics and receives Alertmanager's notifications at /alerts."""
     logstash_url: OptionalUrl = ""
-    """Logstash's monitoring API; empty means that there is none."""
+    """URL of Logstash's monitoring API; empty means that there is no Logstash."""
 
 
 class Provision(Section):
-    """What `tidegate setup elasticsearch` is told; where that is, `[store.elasticsearch]` says."""
+    """Options of `tidegate setup elasticsearch`. The cluster is the one in `[store.elasticsearch]`."""
 
     username: str = Field(default="elastic", min_length=1)
-    """Who sets it up."""
+    """Elasticsearch user that performs the setup."""
     secrets_dir: Path = Path("/run/secrets")
-    """A folder with the passwords `elastic` (its own), `kibana_system`, `writer`, `reader` and `viewer`."""
+    """Folder of the password files: `elastic` (of that user), `kibana_system`, `writer`, `reader`,
+    `viewer`."""
     start_seconds: Seconds = 300.0
-    """How long Elasticsearch may take until it answers and is not red."""
+    """Maximum time until Elasticsearch responds and its status is not red."""
 
 
 class Kibana(Section):
-    """The Kibana that `tidegate setup kibana` fills; its Elasticsearch is that of `[store.elasticsearch]`."""
+    """The Kibana that `tidegate setup kibana` configures, for the cluster in `[store.elasticsearch]`."""
 
     url: Url = "http://127.0.0.1:5601"
-    """Its address."""
+    """URL of Kibana."""
     username: str = Field(default="elastic", min_length=1)
-    """Who makes the short-lived API key that Kibana is filled with."""
+    """Elasticsearch user that creates the short-lived API key for the setup of Kibana."""
     password_file: Path | None = None
-    """A file that holds that user's password; unset means no authentication."""
+    """File that contains the password of this user; unset means no authentication."""
     ca_file: Path | None = None
-    """A file with the certificate authority to trust, for https."""
+    """File with the certificate authority to trust, for https."""
     start_seconds: Seconds = 300.0
-    """How long it may take to become ready."""
+    """Maximum time until Kibana is ready."""

@@ -1,4 +1,4 @@
-"""The sections of what carries and sizes the service: gateway, replicas, Prometheus, autoscaler, resizer."""
+"""The sections of the gateway, replicas, Prometheus, autoscaler and resizer."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from tidegate.settings.section import OrderError, Port, Ratio, Seconds, Section,
 
 
 class Gateway(Section):
-    """HAProxy in front of the replicas: it queues, retries and stamps the arrival."""
+    """HAProxy in front of the replicas: it queues and retries requests, and adds their arrival time."""
 
     port: Port = 8000
-    """Where clients send their requests."""
+    """Port that receives the requests of clients."""
     metrics_port: Port = 8405
-    """HAProxy's own Prometheus exporter."""
+    """Port of HAProxy's Prometheus exporter."""
     queue_seconds: Seconds = 60.0
-    """How long a request may wait in the queue before it gets a 503; also while no replica is up."""
+    """Maximum time of a request in the queue, also while no replica is ready; then it gets a 503."""
     queue_length: int = Field(default=2000, ge=1, le=2000)
-    """How many requests may wait in the queue before the next one gets a 503."""
+    """Maximum number of requests in the queue; further ones get a 503."""
     queue_bytes: int = Field(default=128 * 2**20, ge=16_384)
-    """How many bytes of bodies the gateway may hold before the next large request gets a 503. Bodies up to
-    16 KiB are not counted."""
+    """Maximum total size of the request bodies that the gateway buffers; further large requests get a 503.
+    Bodies up to 16 KiB are not counted."""
     request_bytes: int = Field(default=1_048_576, ge=16_384, le=16 * 2**20)
-    """Largest request body; it is held in memory so that a failed attempt can be repeated."""
+    """Maximum size of a request body. The gateway buffers the body in memory, for retries."""
     response_seconds: Seconds = 60.0
-    """How long a replica may take to answer."""
+    """Maximum time until a replica responds."""
     connections_per_source: int = Field(default=1000, ge=1, le=2000)
-    """Connections that one address may have open; further ones are closed. The gateway has 2,000 in all."""
+    """Maximum number of open connections per client address; further ones are closed. The total is 2,000."""
     unlimited_sources: tuple[IPvAnyNetwork, ...] = (
         IPv4Network("127.0.0.0/8"),
         IPv6Network("::1/128"),
     )
-    """Addresses and networks without that limit: this machine; add that of a reverse proxy in front."""
+    """Addresses and networks without that limit; by default this machine. Add those of reverse proxies."""
 
     @model_validator(mode="after")
     def _one_body_fits(self) -> Gateway:
         if self.queue_bytes < self.request_bytes:
             raise ValueError(
                 f"queue_bytes is {self.queue_bytes}, less than one body (request_bytes is"
-                f" {self.request_bytes}); raise it to a multiple of that"
+                f" {self.request_bytes}); increase it to a multiple of request_bytes"
             )
         return self
 
@@ -52,18 +52,19 @@ class Replicas(Section):
     """The replicas of the service on this machine."""
 
     first_port: Port = 18001
-    """Port of the first replica; the others follow."""
+    """Port of the first replica; the others use the ports after it."""
     start: int = Field(default=1, ge=0)
-    """Replicas at the start."""
+    """Number of replicas at the start."""
     min: int = Field(default=1, ge=0)
-    """Never fewer. With 0 the last one leaves when nothing came for `autoscaler.idle_seconds`, and the next
-    request waits in the gateway until one is back; not in Docker Compose."""
+    """Minimum number of replicas. With 0 the last replica is stopped after `autoscaler.idle_seconds` without
+    requests, and the next request waits in the gateway until a replica is ready. Not supported in Docker
+    Compose."""
     max: int = Field(default=6, ge=1, le=64)
-    """Never more."""
+    """Maximum number of replicas."""
     start_seconds: Seconds = 60.0
-    """How long a replica may take to become ready before it is replaced."""
+    """Maximum time until a replica is ready; then it is replaced."""
     drain_seconds: Seconds = 30.0
-    """How long a replica may take to finish its requests before it is killed."""
+    """Maximum time of a stopping replica to finish its requests; then it is killed."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Replicas:
@@ -73,42 +74,42 @@ class Replicas(Section):
 
 
 class Prometheus(Section):
-    """The Prometheus that the stack runs."""
+    """The Prometheus server of the stack."""
 
     port: Port = 9090
-    """Where it listens."""
+    """Port of Prometheus."""
     scrape_seconds: float = Field(default=2.0, gt=0, le=5)
-    """How often it reads metrics, and evaluates rules. A rate over 15 s needs at least three samples."""
+    """Interval of scrapes and rule evaluations. At most 5: a rate over 15 s needs at least three samples."""
     retention: Annotated[
-        str, text_like(r"[0-9]+(ms|s|m|h|d|w|y)", "a length of time such as 36h, 7d or 2w")
+        str, text_like(r"[0-9]+(ms|s|m|h|d|w|y)", "a duration such as 36h, 7d or 2w")
     ] = "7d"
-    """How long it keeps samples."""
+    """Retention of samples."""
 
 
 class Hpa(Section):
-    """The Kubernetes HPA v2 formula and its defaults."""
+    """The policy `hpa`: the formula of the Kubernetes HPA v2, with its defaults."""
 
     target: float = Field(default=0.7, gt=0, le=10)
-    """Wanted requests in system per slot."""
+    """Target number of requests in the system per slot."""
     tolerance: Ratio = 0.1
-    """No change while the ratio is this close to 1."""
+    """No change while the ratio of the current to the target value is this close to 1."""
     down_stabilization_seconds: float = Field(default=300.0, ge=0)
-    """Down follows the largest recommendation of this long."""
+    """Scaling down follows the largest recommendation within this window."""
 
 
 class ScheduleWindow(Section):
-    """Bounds at some time of the day or the week."""
+    """Bounds on the number of replicas at certain times of the day or week."""
 
     cron: str
-    """When it opens: minute, hour, day of month, month and day of week."""
+    """Cron expression of when the window opens: minute, hour, day of month, month and day of week."""
     minutes: int = 1
-    """How long it stays open from each minute that `cron` matches; a day at most."""
+    """Duration of the window from each minute that `cron` matches; at most a day."""
     min: int | None = Field(default=None, ge=1)
-    """Never fewer replicas meanwhile."""
+    """Minimum number of replicas within the window."""
     max: int | None = Field(default=None, ge=1)
-    """Never more replicas meanwhile."""
+    """Maximum number of replicas within the window."""
     timezone: str = "UTC"
-    """The time zone of `cron`, such as Europe/Berlin."""
+    """Time zone of `cron`, such as Europe/Berlin."""
 
     @model_validator(mode="after")
     def _is_valid(self) -> ScheduleWindow:
@@ -123,38 +124,39 @@ class ScheduleWindow(Section):
 
 
 class Autoscaler(Section):
-    """The sidecar that reads Prometheus and sets the number of replicas."""
+    """The autoscaler, which queries Prometheus and sets the number of replicas."""
 
     enabled: bool = True
-    """Whether it runs."""
+    """Whether the autoscaler runs."""
     policy: str = "sloq"
-    """The scaling policy: `sloq` keeps the objective. Others: docs/reference/policies.md."""
+    """Scaling policy; `sloq` scales for the latency objective. Others: docs/reference/policies.md."""
     dry_run: bool = False
-    """Whether it only decides and writes down, and leaves the number of replicas alone."""
+    """Whether decisions are only logged, and the number of replicas is not changed."""
     schedule: tuple[ScheduleWindow, ...] = ()
-    """Bounds by the time of day: cron, minutes, min, max and timezone (docs/how-to/scaling.md)."""
+    """Bounds on the number of replicas by the time of day, each with `cron`, `minutes`, `min`, `max` and
+    `timezone` (docs/how-to/scaling.md)."""
     tick_seconds: Seconds = 5.0
-    """How often it decides."""
+    """Interval between decisions."""
     stale_seconds: Seconds = 15.0
-    """Signals older than this are stale: the number is held."""
+    """Maximum age of signals; with older ones the number of replicas does not change."""
     idle_seconds: Seconds = 300.0
-    """With `replicas.min = 0`: the last replica leaves when nothing has come for this long."""
+    """With `replicas.min = 0`: the last replica is stopped after this time without requests."""
     metrics_port: Port = 9102
-    """Its own metrics."""
+    """Port of the autoscaler's metrics."""
     resizer_token_file: Path | None = None
-    """A file that holds the token of a resizer at http://HOST:PORT; a Unix socket needs none."""
+    """File that contains the token for a resizer at http://HOST:PORT; a Unix socket needs no token."""
     hpa: Hpa = Hpa()
 
 
 class Resizer(Section):
-    """What starts and stops replicas where the stack's own supervisor does not: in Docker Compose."""
+    """The resizer, which starts and stops replicas in Docker Compose."""
 
     port: Port = 9103
-    """Where it listens, with a token."""
+    """Port of the resizer's HTTP interface."""
     token_file: Path | None = None
-    """A file that holds the token that every request must carry."""
+    """File that contains the token that each request must contain."""
     docker_socket: Path = Path("/var/run/docker.sock")
-    """The Docker engine's socket."""
+    """Socket of the Docker engine."""
     service: Annotated[
         str,
         text_like(
@@ -162,15 +164,15 @@ class Resizer(Section):
             "at most 63 lower-case letters, digits, _ and -, and begin with a letter or digit",
         ),
     ] = "model"
-    """The Compose service whose replicas it sets; of its own project, and no other."""
+    """Compose service that is scaled; it belongs to the resizer's own project."""
 
 
 class Stack(Section):
-    """The embedded size."""
+    """The stack in local mode."""
 
     data_dir: Path = Path(".tidegate")
-    """The folder that holds everything the stack writes."""
+    """Folder for all files that the stack writes."""
     host: str = "127.0.0.1"
-    """The address that the gateway and Prometheus bind to."""
+    """Address that the gateway and Prometheus listen on."""
     metrics_host: str = "127.0.0.1"
-    """The address that everything else binds to: metrics of collector, autoscaler and exporter."""
+    """Address that the collector, the autoscaler and the exporter listen on, for their metrics."""

@@ -1,4 +1,4 @@
-"""Checks of a schedule window: bounds on the number of replicas by the time of day."""
+"""Validation of a schedule window: bounds on the number of replicas by the time of day."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _CRON_FIELDS: Final = 5
 def check_window(
     cron: str, *, minutes: int, min_replicas: int | None, max_replicas: int | None, timezone: str
 ) -> None:
-    """Check the values of one window.
+    """Validate one window.
 
     Args:
-        cron: when it opens.
+        cron: the times at which it opens.
         minutes: how long it stays open.
         min_replicas: its minimum number of replicas, if it has one.
         max_replicas: its maximum, if it has one.
         timezone: the time zone of `cron`, a name of the IANA database.
 
     Raises:
-        ValueError: a value is invalid; the text names it.
+        ValueError: a value is invalid; the message names it.
     """
     try:
         ZoneInfo(timezone)

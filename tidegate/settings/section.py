@@ -1,4 +1,4 @@
-"""What every section of the settings is made of."""
+"""The base class of the sections of the settings, and the types of their values."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ Ratio = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
-    """A table of tidegate.toml."""
+    """A section: a table of tidegate.toml."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class OrderError(ValueError):
-    """Settings of one section that contradict each other.
+    """Settings of one section contradict each other.
 
     Attributes:
-        relation: what must hold, such as `min ≤ start ≤ max`.
-        values: the settings in it, by their names in the section.
+        relation: the required relation, such as `min ≤ start ≤ max`.
+        values: the values of the settings in it, by their names in the section.
     """
 
     def __init__(self, relation: str, **values: object) -> None:
-        super().__init__(f"needs {relation}")
+        super().__init__(f"expected {relation}")
         self.relation = relation
         self.values = values
 
 
-def text_like(pattern: str, words: str) -> AfterValidator:
-    """Check that a text matches a pattern as a whole; the error says in words what is expected."""
+def text_like(pattern: str, description: str) -> AfterValidator:
+    """Validate that the whole text matches a pattern; the error message contains the description."""
     compiled = re.compile(pattern)
 
     def check(text: str) -> str:
         if not compiled.fullmatch(text):
-            raise ValueError(f"must be {words}")
+            raise ValueError(f"must be {description}")
         return text
 
     return AfterValidator(check)
@@ -48,7 +48,7 @@ Label = Annotated[
     str,
     text_like(
         r"[a-z0-9][a-z0-9-]{0,62}",
-        "at most 63 lower-case letters, digits and hyphens, and begin with no hyphen",
+        "at most 63 lower-case letters, digits and hyphens, and not begin with a hyphen",
     ),
 ]
 Url = Annotated[str, text_like(r"https?://.+", "a URL such as http://127.0.0.1:9200")]

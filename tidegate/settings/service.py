@@ -1,4 +1,4 @@
-"""The sections that a replica reads: who it is, what it serves and how the model is watched."""
+"""The sections of the service: its identity, model, objective, slots, telemetry and model monitoring."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tidegate.settings.section import (
 
 
 class Service(Section):
-    """Who the service is, in every event, span and metric."""
+    """The identity of the service in events, spans and metrics."""
 
     name: Label = "flights"
-    """The service's name (`service.name`)."""
+    """Name of the service (`service.name`)."""
     environment: Label = "local"
-    """Where it runs (`service.environment`)."""
+    """Environment that it runs in (`service.environment`)."""
     namespace: Annotated[
         str,
         text_like(
@@ -32,48 +32,49 @@ class Service(Section):
             "at most 63 lower-case letters, digits, _ and ., and begin with a letter or digit",
         ),
     ] = "default"
-    """The namespace of its data streams (`data_stream.namespace`)."""
+    """Namespace of its data streams (`data_stream.namespace`)."""
     node_name: Annotated[
         str, text_like(r"[A-Za-z0-9._-]{0,100}", "at most 100 letters, digits, ., _ and -")
     ] = ""
-    """The replica's own name (`service.node.name`); empty means `<name>-<host>-<pid>`."""
+    """Name of the replica (`service.node.name`); empty means `<name>-<host>-<pid>`."""
 
 
 class Model(Section):
-    """The model that is served."""
+    """The served model."""
 
     path: Path = Path("artefacts/flights")
-    """An artefact folder made by `tidegate train`, or any scikit-learn classifier saved by joblib."""
+    """Artefact folder written by `tidegate train`, or a scikit-learn classifier saved by joblib."""
     shadow_path: Path | None = None
-    """Another one that scores a share of the requests after they were answered, and answers nobody."""
+    """Shadow model, which scores a fraction of the requests after the response and never answers clients."""
     shadow_share: Ratio = 0.1
-    """Which share."""
+    """Fraction of requests scored by the shadow model."""
 
 
 class Slo(Section):
-    """The objective. It is set here, once; rules, alerts and the autoscaler follow."""
+    """The service level objective, which rules, alerts and the autoscaler use."""
 
     latency_seconds: Seconds = 0.5
-    """The response time, as the client feels it, that `latency_quantile` of requests must keep."""
+    """Response time, measured from the arrival at the gateway, that the fraction `latency_quantile` of
+    requests must not exceed."""
     latency_quantile: float = Field(default=0.95, gt=0.5, lt=1)
-    """The share of requests that must answer within `latency_seconds`."""
+    """Fraction of requests that must get a response within `latency_seconds`."""
     availability: float = Field(default=0.999, gt=0.5, lt=1)
-    """The share of requests that must not fail with a 5xx."""
+    """Fraction of requests that must not fail with a 5xx."""
 
 
 class Slots(Section):
-    """A replica works on so many requests at once; the rest wait in the gateway."""
+    """Request slots: how many requests a replica processes concurrently. The others wait in the gateway."""
 
     per_replica: int = Field(default=2, ge=1, le=256)
-    """Requests that one replica works on at once."""
+    """Number of slots of a replica."""
     max: int | None = Field(default=None, ge=1, le=256)
-    """As many slots as a running replica may be given; unset means that they stay as they are."""
+    """Maximum number of slots of a running replica; unset means that the number does not change."""
     file: Path | None = None
-    """A file with the number in force, which a running replica follows; `tidegate up` has its own."""
+    """File with the current number of slots, which a running replica follows; `tidegate up` sets its own."""
     wait_seconds: Seconds = 2.0
-    """How long a request may wait for a slot inside a replica before it gets a 503."""
+    """Maximum time that a request waits for a slot inside a replica; then it gets a 503."""
     wait_length: int = Field(default=64, ge=0, le=10_000)
-    """How many requests may wait inside a replica before the next one gets a 503."""
+    """Maximum number of requests that wait inside a replica; further ones get a 503."""
 
     @property
     def effective_max(self) -> int:
@@ -88,10 +89,10 @@ class Slots(Section):
 
 
 class Device(Section):
-    """The simulated accelerator: it holds a slot for a set time, instead of the CPU."""
+    """The simulated accelerator: a request occupies its slot for a configured time without using the CPU."""
 
     simulated: bool = False
-    """Whether requests hold their slot for the times below. Always shown as simulated."""
+    """Whether requests occupy their slot for the times below. Responses and views show this as simulated."""
     light_seconds: float = Field(default=0.030, ge=0, le=60)
     """Device time of a light request."""
     medium_seconds: float = Field(default=0.080, ge=0, le=60)
@@ -101,68 +102,70 @@ class Device(Section):
 
 
 class Telemetry(Section):
-    """What a request leaves behind."""
+    """The telemetry of requests."""
 
     tracing: Literal["native", "opentelemetry", "off"] = "native"
-    """`native` makes spans for kept requests only; `opentelemetry` is its FastAPI instrumentation."""
+    """`native` creates spans for sampled requests only; `opentelemetry` uses its FastAPI instrumentation."""
     sample_ratio: Ratio = 0.05
-    """Share of ordinary requests whose spans `native` keeps; errors and slow ones are all kept."""
+    """Fraction of requests whose spans `native` records; errors and slow requests are always recorded."""
     caller_traces_per_second: float = Field(default=10.0, ge=0)
-    """Traces a second that `native` keeps because of their caller's `traceparent`; beyond, `sample_ratio`
-    decides. 0 believes no caller."""
+    """Maximum number of traces per second that `native` records because the caller's `traceparent` is
+    sampled; further ones are subject to `sample_ratio`. 0 ignores the caller's decision."""
     slow_seconds: float | None = Field(default=None, gt=0)
-    """From which response time a request counts as slow; unset means the objective's."""
+    """Requests with a longer response time count as slow; unset means `slo.latency_seconds`."""
     file_bytes: int = Field(default=64 * 2**20, ge=4096)
-    """Size at which an event file is closed and the next begun."""
+    """Maximum size of an event file; then a new file is started."""
     file_seconds: Seconds = 3600.0
-    """Age at which an event file is closed and the next begun."""
+    """Maximum age of an event file; then a new file is started."""
     quiet_paths: tuple[str, ...] = ("/live", "/ready", "/metrics")
-    """Paths that leave no event line and no span: probes and scrapes."""
+    """Paths without events and spans: those of probes and scrapes."""
 
 
 class Drift(Section):
-    """How the model is watched: what it takes, what it answers, and whether that was right."""
+    """Model monitoring: drift of inputs and predictions, and accuracy by labels."""
 
     psi_warning: float = Field(default=0.1, gt=0, le=10)
-    """From which population stability index a distribution counts as drifted: a warning."""
+    """Population stability index above which the drift of a distribution is a warning."""
     psi_critical: float = Field(default=0.25, gt=0, le=10)
-    """From which it counts as drifted far: critical."""
+    """Population stability index above which the drift of a distribution is critical."""
     samples: int = Field(default=1000, ge=1)
-    """Rows in a window below which nothing is said about it."""
+    """Minimum number of rows in a window to evaluate its drift."""
     fast_samples: int = Field(default=300, ge=1)
-    """The same for the shortest window, which only knows critical."""
+    """The same for the shortest window, which has critical alerts only."""
     significance: float = Field(default=0.01, gt=0, lt=1)
-    """Chance of a false finding in a window that is accepted, over all features together."""
+    """Accepted probability of a false finding in a window, over all features together."""
     dataset_share: float = Field(default=0.5, gt=0, le=1)
-    """Share of features that must have drifted for all of the data to count as drifted."""
+    """Fraction of drifted features at which the whole data set counts as drifted."""
     hold_seconds: Seconds = 120.0
-    """How long drift must hold before anyone is told."""
+    """Time that drift must last before an alert fires."""
     outcomes: int = Field(default=300, ge=30)
-    """Labels in a window below which nothing is said about how often the model was right."""
+    """Minimum number of labels in a window to evaluate the accuracy."""
     accuracy_drop_warning: Ratio = 0.03
-    """By how much accuracy may fall below the held-out rows' before it is a warning."""
+    """Drop of the accuracy below the accuracy on held-out rows that is a warning."""
     accuracy_drop_critical: Ratio = 0.06
-    """The same for critical."""
+    """Drop of the accuracy below the accuracy on held-out rows that is critical."""
     error_z: float = Field(default=4.5, gt=0, le=20)
-    """Standard deviations by which the error rate must be above the held-out rows' for concept drift."""
+    """Number of standard deviations by which the error rate must exceed that on held-out rows for concept
+    drift."""
     label_lag_seconds: Seconds = 172_800.0
-    """A median lag of labels above this is a warning."""
+    """Median lag of labels above which there is a warning."""
     label_accept_seconds: Seconds = 604_800.0
-    """How long after its prediction a label is taken."""
+    """Maximum age of a prediction at which a label for it is accepted."""
     keep_rows_share: Ratio = 0.0
-    """Share of requests at /predict whose rows are kept as events, for `tidegate retrain`. None by default,
-    as rows may be personal, and take space."""
+    """Fraction of requests at /predict whose rows are stored as events, for `tidegate retrain`. 0 by default,
+    because rows may contain personal data and need disk space."""
     label_memory: int = Field(default=200_000, ge=1)
-    """Prediction ids with a label that each replica remembers, to count none twice."""
+    """Number of labelled prediction ids that each replica remembers, so that no label is counted twice."""
     prediction_key_file: Path | None = None
-    """A file with the key that signs prediction ids; unset means `prediction.key` in the data folder."""
+    """File with the key that signs prediction ids; unset means `prediction.key` in the data folder."""
     watch: bool = True
-    """Whether the stack runs `tidegate monitor watch`, which reads each label as it arrives."""
+    """Whether the stack runs `tidegate monitor watch`, which evaluates each label when it arrives."""
     watch_port: Port = 9105
-    """Its metrics."""
+    """Port of the metrics of `tidegate monitor watch`."""
     segments: tuple[str, ...] = ()
-    """Features of the category kind whose values each request's event carries, such as `["carrier"]`: what
-    `tidegate monitor report` compares accuracy by. None by default, as a value may be personal."""
+    """Categorical features whose values are stored in the event of each request, such as `["carrier"]`, so
+    that `tidegate monitor report` can compare the accuracy by value. Empty by default, because values may be
+    personal data."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Drift:

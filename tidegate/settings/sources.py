@@ -1,4 +1,4 @@
-"""Where a setting's value can come from: the environment, the settings file, else the default."""
+"""The sources of settings: environment variables and the settings file."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from tidegate.os_errors import os_error_message
 
 ENV_PREFIX = "TIDEGATE_"
 ENV_DELIMITER = "__"
-# Variables with our prefix that are not settings: where installed programs and the file lie, and what
-# tests must not skip.
+# Variables with this prefix that are not settings: the folder of installed programs, the path of the settings
+# file, and whether the tests may skip what needs them.
 ENV_RESERVED = frozenset({"TIDEGATE_CACHE", "TIDEGATE_CONFIG", "TIDEGATE_REQUIRE_ALL"})
 DEFAULT_FILE = Path("tidegate.toml")
 
 
 class SettingsError(ValueError):
-    """A setting is unknown or bad. Its text names each one, where it stands and what is wrong."""
+    """Settings are unknown or invalid. The message names each one, its source and what is wrong."""
 
 
 def config_file() -> Path | None:
-    """The settings file in force, or None.
+    """Return the path of the settings file, or None if there is none.
 
     Raises:
-        SettingsError: `TIDEGATE_CONFIG` names a file that is not there, or a folder has the file's name.
+        SettingsError: the file that `TIDEGATE_CONFIG` names does not exist, or the path is a folder.
     """
     named = os.environ.get("TIDEGATE_CONFIG")
     path = Path(named) if named else DEFAULT_FILE
@@ -35,22 +35,22 @@ def config_file() -> Path | None:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
         if named:
-            raise SettingsError(f"TIDEGATE_CONFIG: there is no file {named}") from None
+            raise SettingsError(f"TIDEGATE_CONFIG: {named} does not exist") from None
         return None
     except OSError as error:
         raise SettingsError(os_error_message(error)) from error
     if path.is_dir():
         raise SettingsError(
-            f"{path} is a folder, not a file: rename it, or let TIDEGATE_CONFIG name the settings file"
+            f"{path} is a folder, not a file: rename it, or set TIDEGATE_CONFIG to the settings file"
         )
     return path
 
 
 def read_file() -> dict[str, Any]:
-    """What the settings file says; empty without one.
+    """Return the content of the settings file; empty if there is none.
 
     Raises:
-        SettingsError: it cannot be read, or is no TOML.
+        SettingsError: it cannot be read, or is not valid TOML.
     """
     path = config_file()
     if path is None:
@@ -64,37 +64,38 @@ def read_file() -> dict[str, Any]:
 
 
 def variable(name: str) -> str:
-    """The environment variable of a setting, by its dotted name."""
+    """Return the name of the environment variable of a setting, by its dotted name."""
     return ENV_PREFIX + name.upper().replace(".", ENV_DELIMITER)
 
 
 def source(parts: Sequence[str], file: Mapping[str, Any]) -> str:
-    """Where the value of a setting comes from.
+    """Return the source of the value of a setting.
 
     Args:
-        parts: of its dotted name.
-        file: what the settings file says.
+        parts: the parts of its dotted name.
+        file: the content of the settings file.
 
     Returns:
-        The environment variable, the path of the settings file, or an empty text for the default.
+        The name of the environment variable, the path of the settings file, or an empty string for the
+        default.
     """
-    # The variable of the setting itself wins over one that holds its section as JSON.
+    # The variable of the setting itself overrides one that contains its section as JSON.
     for length in range(len(parts), 0, -1):
         rest = parts[length:]
         for name, text in variables(".".join(parts[:length])):
-            if not rest or (is_json(text) and _holds(json.loads(text), rest)):
+            if not rest or (is_json(text) and _contains(json.loads(text), rest)):
                 return name
-    return str(config_file()) if _holds(file, parts) else ""
+    return str(config_file()) if _contains(file, parts) else ""
 
 
 def variables(name: str) -> list[tuple[str, str]]:
-    """The environment variable of a setting or section that is set, and its text; empty if it is not."""
-    # As pydantic-settings: in upper or lower case.
+    """Return the environment variables that set a setting or section, with their values."""
+    # pydantic-settings ignores the case of names.
     return [(key, text) for key, text in os.environ.items() if key.upper() == variable(name)]
 
 
 def is_json(text: str) -> bool:
-    """Whether a text is JSON."""
+    """Return whether a text is valid JSON."""
     try:
         json.loads(text)
     except ValueError:
@@ -102,7 +103,7 @@ def is_json(text: str) -> bool:
     return True
 
 
-def _holds(table: Any, parts: Sequence[str]) -> bool:
+def _contains(table: Any, parts: Sequence[str]) -> bool:
     for part in parts:
         if not isinstance(table, Mapping) or part not in table:
             return False

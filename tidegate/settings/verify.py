@@ -1,4 +1,4 @@
-"""The section of `tidegate verify`: where the parts of a stack are that does not run in the data folder."""
+"""The section of `tidegate verify`: the components of a stack that does not run in the data folder."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ URL = r"^(https?://.+)?$"
 
 
 class Verify(Section):
-    """What `tidegate verify` asks besides the stack of the data folder. docker-compose.yml sets all of it."""
+    """The components that `tidegate verify` checks. docker-compose.yml sets all of them."""
 
     gateway_url: str = Field(default="", pattern=URL)
-    """The gateway; empty means that of the stack that runs in `stack.data_dir`."""
+    """URL of the gateway; empty means the gateway of the stack that runs in `stack.data_dir`."""
     prometheus_url: str = Field(default="", pattern=URL)
-    """Prometheus; empty means that of the stack that runs in `stack.data_dir`."""
+    """URL of Prometheus; empty means the Prometheus of the stack that runs in `stack.data_dir`."""
     kibana_url: str = Field(default="", pattern=URL)
-    """Kibana; empty means that there is none."""
+    """URL of Kibana; empty means that Kibana is not checked."""
     kibana_username: str = Field(default="tidegate_viewer", min_length=1)
-    """The user that reads Kibana's objects."""
+    """User that reads Kibana's saved objects."""
     kibana_password_file: Path | None = None
-    """A file that holds that user's password; unset means no authentication."""
+    """File that contains the password of this user; unset means no authentication."""
     grafana_url: str = Field(default="", pattern=URL)
-    """Grafana; empty means that there is none."""
+    """URL of Grafana; empty means that Grafana is not checked."""
     grafana_username: str = Field(default="admin", min_length=1)
-    """The user that runs the queries of Grafana's panels."""
+    """User that runs the queries of Grafana's panels."""
     grafana_password_file: Path | None = None
-    """A file that holds that user's password; unset means no authentication."""
+    """File that contains the password of this user; unset means no authentication."""

@@ -90,6 +90,8 @@ async def test_why_a_program_cannot_be_reached_is_said_in_words(hostile: Hostile
     unknown = "http://program.invalid/"
     async with probe_session() as (probe, _):
         assert await probe(closed) == f"{closed} cannot be reached: connection refused"
-        assert await probe(unknown) == f"{unknown} cannot be reached: its name cannot be resolved"
+        assert (
+            await probe(unknown) == f"{unknown} cannot be reached: the host name cannot be resolved"
+        )
         said = await probe(str(plain.with_scheme("https")))
     assert "cannot be reached: [SSL" in said

@@ -61,7 +61,7 @@ async def test_a_name_that_is_not_known_is_a_sentence(target: Any) -> None:
     url = "http://prometheus.invalid:9090"
     results = await run_checks(target(url), 0, checks={"Prometheus": prometheus.check})
     assert [one.text for one in results["Prometheus"]] == [
-        f"{url}/api/v1/rules cannot be reached: its name cannot be resolved"
+        f"{url}/api/v1/rules cannot be reached: the host name cannot be resolved"
     ]
 
 
