@@ -87,7 +87,7 @@ def demo_drift(
     """Replay real months through the stack, labels arriving late, and explain each alert that fires."""
     from tidegate.demos.flights_year.run import demo_drift as run
 
-    raise typer.Exit(run(settings(), count=months, rows=rows, seconds=seconds, out=out))
+    raise typer.Exit(run(settings(), months=months, rows=rows, seconds=seconds, out=out))
 
 
 @monitor.command("report", epilog="Example: `tidegate monitor report --since 1d --out model.html`")
@@ -103,10 +103,10 @@ def monitor_report(
 ) -> None:
     """Write one page about the model: drift, accuracy, calibration, and where it was sure and wrong."""
     from tidegate.drift.report.run import report as run
-    from tidegate.stack.terminal.served_model import find_subject
+    from tidegate.stack.terminal.served_model import choose_model
 
     found = settings()
-    code = run(found, since=since, out=out, find_subject=lambda: find_subject(found, model))
+    code = run(found, since=since, out=out, choose_model=lambda: choose_model(found, model))
     raise typer.Exit(code)
 
 

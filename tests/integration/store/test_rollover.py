@@ -15,7 +15,7 @@ from tidegate.drift.concept.watch import QUERY, Metrics, Watcher
 from tidegate.drift.feedback.outcomes import Outcome
 from tidegate.drift.feedback.prediction_ids import PredictionIds
 from tidegate.drift.feedback.retained_rows import row_events
-from tidegate.drift.report.labelled_rows import read_labelled
+from tidegate.drift.report.labelled_rows import read_labelled_rows
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.retraining.run import read_rows
 from tidegate.settings import Drift
@@ -112,7 +112,7 @@ def test_a_label_in_two_backing_indices_is_counted_once_and_as_it_first_came(
     assert len(set(same)) == 2
     assert store.search(SearchRequest(follower.query)).total == 3
 
-    assert read_labelled(store, name, SINCE, []).actual.tolist() == ["late", "late"]
+    assert read_labelled_rows(store, name, SINCE, []).actual.tolist() == ["late", "late"]
     found = read_rows(store, name, SINCE)
     assert (found.label_count, [row.label for row in found.labelled]) == (2, ["late", "late"])
     found_again = list(follower.events())  # it remembers ids for some seconds only

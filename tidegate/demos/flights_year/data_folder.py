@@ -1,7 +1,7 @@
-"""The replay's own data folder, empty at its start: its windows hold no row but its own.
+"""The replay's own data folder, emptied at its start.
 
-In the stack's folder the windows of an hour and a day would hold what was sent before, a replay or a demo:
-rows that nobody counts here, and by which alerts fire that the replay cannot explain.
+In the stack's folder, the rules' windows of one hour and one day would include rows of an earlier replay or
+demo. The ground truth does not contain those rows, so it could not explain the alerts that they cause.
 """
 
 from __future__ import annotations
@@ -11,52 +11,51 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from tidegate.demos.flights_year.sending import ReplayError
+from tidegate.demos.flights_year.replay import ReplayError
 from tidegate.settings import Settings
 from tidegate.stack.data_folder import Layout
 
 FOLDER: Final = "demo-drift"
-MARK: Final = "emptied-by-demo-drift"
-"""The file by which a folder is known to be the replay's: no other one is ever emptied."""
+MARKER: Final = "emptied-by-demo-drift"
+"""The file that marks a folder as the replay's: no other folder is ever emptied."""
 
 
-def place(settings: Settings) -> Settings:
-    """The same settings, for a stack whose data and events lie below the data folder, in one of their own."""
+def in_own_folder(settings: Settings) -> Settings:
+    """The same settings, for a stack with its data and events in a subfolder of the data folder."""
     stack = settings.stack.model_copy(update={"data_dir": settings.stack.data_dir / FOLDER})
-    # An Elasticsearch would still hold the labels of the replay before.
+    # Elasticsearch would still hold the labels of the previous replay.
     store = settings.store.model_copy(update={"kind": "embedded"})
     return settings.model_copy(update={"stack": stack, "store": store})
 
 
-def variables(settings: Settings) -> dict[str, str]:
-    """What tells a command to use this place."""
+def environment_variables(settings: Settings) -> dict[str, str]:
+    """The variables with which a command uses this folder."""
     return {
         "TIDEGATE_STACK__DATA_DIR": str(settings.stack.data_dir),
         "TIDEGATE_STORE__KIND": settings.store.kind,
     }
 
 
-def before_command(settings: Settings, usual: Settings) -> str:
-    """What a person types before a command, for it to look into this place; ends with a space.
+def command_prefix(settings: Settings, defaults: Settings) -> str:
+    """The variables to type before a command so that it uses this folder; ends with a space if not empty.
 
     Args:
-        settings: of this place.
-        usual: those that a command has by itself; what is the same there is left out.
+        settings: the replay's settings.
+        defaults: the settings of a command without the prefix; variables with the same value are omitted.
     """
-    known = variables(usual)
-    words = [
+    unchanged = environment_variables(defaults)
+    return "".join(
         f"{name}={shlex.quote(value)} "
-        for name, value in variables(settings).items()
-        if known[name] != value
-    ]
-    return "".join(words)
+        for name, value in environment_variables(settings).items()
+        if unchanged[name] != value
+    )
 
 
-def empty(settings: Settings) -> None:
-    """Make the place's folder, or empty the one that an earlier replay made.
+def prepare(settings: Settings) -> None:
+    """Create the folder, or empty the one of an earlier replay.
 
     Raises:
-        ReplayError: a stack runs in it, it is not the replay's, or it cannot be written.
+        ReplayError: a stack runs in the folder, the folder is not the replay's, or it cannot be written.
     """
     folder = settings.stack.data_dir
     if pid := Layout(folder).holder():
@@ -67,15 +66,15 @@ def empty(settings: Settings) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         entries = list(folder.iterdir())
-        if folder.is_symlink() or (entries and not (folder / MARK).is_file()):
+        if folder.is_symlink() or (entries and not (folder / MARKER).is_file()):
             raise ReplayError(
-                f"{folder} was not made by `tidegate demo-drift`, and is left as it is: "
+                f"{folder} was not created by `tidegate demo-drift`, so it is not emptied: "
                 "move it away, or set stack.data_dir"
             )
-        # First of all, and last to go: a replay that is killed here leaves a folder that is still its own.
-        (folder / MARK).touch()
+        # The marker is created first and never removed: after a kill here the folder is still the replay's.
+        (folder / MARKER).touch()
         for entry in entries:
-            if entry.name != MARK:
+            if entry.name != MARKER:
                 _remove(entry)
     except OSError as error:
         raise ReplayError(f"{folder} cannot be emptied: {error}") from error

@@ -1,6 +1,6 @@
-"""The alerts that had to fire: drift that numpy finds critical for clearly longer than the rules wait.
+"""The alerts that must fire: drift that is critical in the sent rows for clearly longer than the rules wait.
 
-That each alert which fired is explained says nothing of rules that fire none.
+That each alert which fired is explained proves nothing about rules that never fire.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from typing import Final
 
 import numpy as np
 
-from tidegate.demos.flights_year.ground_truth import LATE, Subject, Truth
-from tidegate.drift.report.alerts import Fired
+from tidegate.demos.flights_year.ground_truth import DELAY_SECONDS, GroundTruth, Subject
+from tidegate.drift.report.alerts import FiredAlert
 from tidegate.rules.drift_alerts import TIERS
 
 STEP_SECONDS: Final = 5.0
-"""How often the rows are looked at: as often as alerts are evaluated."""
-SPARE_SECONDS: Final = 20.0
-"""So much longer than the rules need it must last: a machine that is busy evaluates late."""
+"""Time between two looks at the rows: the evaluation interval of the alerts."""
+MARGIN_SECONDS: Final = 20.0
+"""Drift must last this much longer than the rules need: a busy machine evaluates them late."""
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
-    """A time in which an alert had to begin to fire, or to fire on.
+class ExpectedAlert:
+    """A time in which an alert must start to fire, or keep firing.
 
     Attributes:
-        subject: the alert and what it is about.
-        window: over which the rows have drifted.
-        begin: when they had; in seconds since 1970.
-        end: until when they had, or until the replay ended.
-        index: their largest PSI in that time.
+        subject: the alert's name, and the feature that it is about.
+        window: the rules' window over which the rows have drifted.
+        begin: when they had drifted first, in seconds since 1970.
+        end: when they had drifted last, or the end of the replay.
+        index: the largest PSI in that time.
     """
 
     subject: Subject
@@ -41,55 +41,57 @@ class Due:
     index: float
 
     def __str__(self) -> str:
-        alert, about = self.subject
+        alert, feature = self.subject
         lasted = f"PSI up to {self.index:.2f} over {self.window} for {self.end - self.begin:.0f} s"
-        return f"{alert} {about or 'about the model'} ({lasted})"
+        return f"{alert} {feature or 'about the model'} ({lasted})"
 
-    def met(self, alerts: Iterable[Fired]) -> bool:
-        """Whether one of these alerts is it."""
+    def fired_in(self, alerts: Iterable[FiredAlert]) -> bool:
+        """Whether one of these alerts is the expected one."""
         return any(
             (alert.name, alert.subject) == self.subject
-            and alert.begin <= self.end + LATE[self.window]
+            and alert.begin <= self.end + DELAY_SECONDS[self.window]
             and alert.end >= self.begin
             for alert in alerts
         )
 
 
-def due(truth: Truth, *, begin: float, end: float, hold_seconds: float) -> list[Due]:
-    """The alerts that had to fire in a span, each once for each window that shows it.
+def expected_alerts(
+    truth: GroundTruth, *, begin: float, end: float, hold_seconds: float
+) -> list[ExpectedAlert]:
+    """The alerts that must fire between two times, each once for each window that shows the drift.
 
     Args:
-        truth: the rows.
-        begin: of the span; in seconds since 1970.
-        end: of the span.
-        hold_seconds: how long drift must hold before an alert fires.
+        truth: the rows that were sent.
+        begin: in seconds since 1970.
+        end: in seconds since 1970.
+        hold_seconds: how long drift must last before an alert fires.
     """
-    moments = np.arange(begin, end, STEP_SECONDS).tolist()
+    times = np.arange(begin, end, STEP_SECONDS).tolist()
     return [
-        one
+        expected
         for window in TIERS["Critical"]
-        for one in _lasting(truth, window, moments)
-        if one.end - one.begin >= hold_seconds + LATE[window] + SPARE_SECONDS
+        for expected in _episodes(truth, window, times)
+        if expected.end - expected.begin >= hold_seconds + DELAY_SECONDS[window] + MARGIN_SECONDS
     ]
 
 
-def missing(wanted: Sequence[Due], alerts: Iterable[Fired]) -> list[Due]:
-    """Those of which no alert tells, the first one of each subject."""
-    fired, lacking = list(alerts), dict[Subject, Due]()
-    for one in wanted:
-        if not one.met(fired):
-            lacking.setdefault(one.subject, one)
-    return list(lacking.values())
+def missing(expected: Sequence[ExpectedAlert], alerts: Iterable[FiredAlert]) -> list[ExpectedAlert]:
+    """The expected alerts that did not fire, the first one of each subject."""
+    fired, found = list(alerts), dict[Subject, ExpectedAlert]()
+    for each in expected:
+        if not each.fired_in(fired):
+            found.setdefault(each.subject, each)
+    return list(found.values())
 
 
-def _lasting(truth: Truth, window: str, moments: Sequence[float]) -> Iterator[Due]:
+def _episodes(truth: GroundTruth, window: str, times: Sequence[float]) -> Iterator[ExpectedAlert]:
     seen: dict[Subject, list[tuple[float, float]]] = defaultdict(list)
-    for at in moments:
-        for subject, index in truth.far(window, at).items():
+    for at in times:
+        for subject, index in truth.critical_drift(window, at).items():
             seen[subject].append((at, index))
     for subject, found in seen.items():
-        times, indices = np.array(found).T
-        cuts = np.flatnonzero(np.diff(times) > 1.5 * STEP_SECONDS) + 1
-        for part in np.split(np.arange(len(times)), cuts):
-            begin, end = float(times[part[0]]), float(times[part[-1]])
-            yield Due(subject, window, begin, end, float(indices[part].max()))
+        at_times, indices = np.array(found).T
+        cuts = np.flatnonzero(np.diff(at_times) > 1.5 * STEP_SECONDS) + 1
+        for part in np.split(np.arange(len(at_times)), cuts):
+            begin, end = float(at_times[part[0]]), float(at_times[part[-1]])
+            yield ExpectedAlert(subject, window, begin, end, float(indices[part].max()))

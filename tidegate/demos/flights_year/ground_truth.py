@@ -1,4 +1,4 @@
-"""Ground truth: what numpy says of the very rows that were sent, and whether it explains an alert."""
+"""Ground truth: what numpy computes from the rows that were sent, and whether that explains an alert."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.demos.flights_year.periods import Month
-from tidegate.demos.flights_year.record import Record
+from tidegate.demos.flights_year.periods import ReplayPeriod
+from tidegate.demos.flights_year.replay_record import ReplayRecord
 from tidegate.drift.concept.detectors import Adwin
 from tidegate.drift.counting.bin_counter import BinCounter
 from tidegate.drift.counting.psi import critical_value, psi, statistic
 from tidegate.drift.counting.reference import Counts
-from tidegate.drift.report.alerts import Fired
+from tidegate.drift.report.alerts import FiredAlert
 from tidegate.drift.report.findings import Model
 from tidegate.rules.drift_alerts import TIERS
 from tidegate.rules.drift_rules import FAST, SECONDS
@@ -27,36 +27,36 @@ Subject: TypeAlias = tuple[str, str]
 """An alert's name, and the feature that it is about; empty if it is about the whole model."""
 
 TILE_SECONDS: Final = 300
-LONG: Final = {"1h": 3600, "1d": 86_400}
-# An alert speaks of what was recorded some time before: a scrape, the rule's interval, the alert's own.
-LATE: Final = {FAST: 25, "5m": 25, "1h": 75, "1d": 75}
-# From a label to the alert that it raises: its delivery, the watcher's look, a scrape, the rule.
-WATCHED_SECONDS: Final = 30
-CLEARLY: Final = 1.1
-"""By this factor a PSI must be above its threshold for the rules to be certain to see it so."""
+TILED_WINDOWS: Final = {"1h": 3600, "1d": 86_400}
+# The age of the samples that an alert is about: a scrape, the interval of the rules, the alert's interval.
+DELAY_SECONDS: Final = {FAST: 25, "5m": 25, "1h": 75, "1d": 75}
+# From a label to the alert that it causes: delivery, the watcher's poll, a scrape, the rule.
+WATCH_DELAY_SECONDS: Final = 30
+CERTAINTY_FACTOR: Final = 1.1
+"""A PSI above its threshold by this factor is certain to be above it in the rules, too."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
-    """What the rows say about an alert.
+class Explanation:
+    """What the rows show about an alert.
 
     Attributes:
-        text: in words, with the figures.
-        holds: whether the alert's condition is true of the rows.
+        text: a description with the figures.
+        holds: whether the alert's condition is true for the rows.
     """
 
     text: str
     holds: bool
 
 
-class Truth:
-    """The rows of a replay, to be asked about any window of it.
+class GroundTruth:
+    """The rows of a replay, over any window of it.
 
     Args:
-        model: what answered.
-        categories: of each feature, empty for numbers.
-        months: what was sent.
-        record: when it was.
+        model: the model that answered.
+        categories: of each feature; empty for numbers.
+        periods: the rows that were sent.
+        record: when they were sent.
         drift: the thresholds.
     """
 
@@ -64,146 +64,158 @@ class Truth:
         self,
         model: Model,
         categories: Sequence[Sequence[str]],
-        months: Sequence[Month],
-        record: Record,
+        periods: Sequence[ReplayPeriod],
+        record: ReplayRecord,
         drift: Drift,
     ) -> None:
-        self._model, self._drift, self._record = model, drift, record
+        self._model, self._drift = model, drift
         self._features = model.reference.features
-        matrix = np.concatenate([months[b.month].matrix[list(b.rows)] for b in record.batches])
+        batches = record.batches
+        matrix = np.concatenate([periods[b.period].matrix[list(b.rows)] for b in batches])
         self._bins = BinCounter(self._features, categories).bins(matrix)
-        self._answered, self._known = record.when_answered(), record.when_known()
-        self.month = record.months()
-        predicted = [label for batch in record.batches for label in batch.predicted]
-        actual = [months[b.month].actual[row] for b in record.batches for row in b.rows]
+        self._answered_at, self._labelled_at = record.row_answer_times(), record.row_label_times()
+        self.period = record.row_periods()
+        predicted = [label for batch in batches for label in batch.predicted]
+        actual = [periods[b.period].actual[row] for b in batches for row in b.rows]
         self._predicted = np.array(predicted, np.str_)
-        self.right: Mask = self._predicted == np.array(actual, np.str_)
-        self._confidence = np.array([one for b in record.batches for one in b.confidence])
+        self.correct: Mask = self._predicted == np.array(actual, np.str_)
+        self._confidence = np.array([one for b in batches for one in b.confidence])
 
     def psi(self, feature: str, rows: Mask) -> float:
         """A feature's PSI over some rows."""
         at = self._names.index(feature)
         return psi(self._counts(at, rows), self._features[at].counts)
 
-    def expected(self, rows: Mask) -> float:
-        """The share of these rows' labels that is expected to be right; NaN without a calibration."""
+    def expected_accuracy(self, rows: Mask) -> float:
+        """The expected fraction of correct predictions for these rows; NaN without a calibration."""
         expectation = self._model.expectation
         if expectation is None or not rows.any():
             return float("nan")
         return expectation.correct(self._confidence[rows]) / int(rows.sum())
 
     def answered_in(self, window: str, at: float) -> Mask:
-        """The rows that a window of the rules holds at a moment."""
-        return self._within(self._answered, window, at)
+        """The rows that were answered in the window of the rules that ends at this time."""
+        return self._within(self._answered_at, window, at)
 
     def labelled_in(self, window: str, at: float) -> Mask:
-        """The rows whose labels it holds."""
-        return self._within(self._known, window, at)
+        """The rows whose labels arrived in the window."""
+        return self._within(self._labelled_at, window, at)
 
-    def reason(self, alert: Fired) -> Reason:
+    def explain(self, alert: FiredAlert) -> Explanation:
         """Whether the rows explain an alert."""
-        explain = next(
-            (how for name, how in EXPLAINED.items() if alert.name.startswith(name)), None
+        check = next(
+            (check for prefix, check in CHECKS.items() if alert.name.startswith(prefix)), None
         )
-        if explain is None:
-            return Reason("the replay has no rows to tell", holds=False)
-        said: list[tuple[str, bool]] = list(explain(self, alert))
-        for text, holds in said:
+        if check is None:
+            return Explanation("the rows of the replay cannot explain this alert", holds=False)
+        results: list[tuple[str, bool]] = list(check(self, alert))
+        for text, holds in results:
             if holds:
-                return Reason(text, holds=True)
-        return Reason(said[0][0] if said else "no row is in its windows", holds=False)
+                return Explanation(text, holds=True)
+        return Explanation(results[0][0] if results else "no row is in its windows", holds=False)
 
-    def far(self, window: str, at: float) -> dict[Subject, float]:
-        """What had clearly drifted far over a window at a moment, with its PSI."""
+    def critical_drift(self, window: str, at: float) -> dict[Subject, float]:
+        """The PSI of everything that had certainly drifted critically over a window."""
         rows = self.answered_in(window, at)
-        n, far = int(rows.sum()), dict[Subject, float]()
-        if n < self._floor(window):
-            return far
-        share = self._drift.significance
-        for place, feature in enumerate(self._features):
-            limit = critical_value(len(feature.counts), len(self._features), share)
-            if index := self._clearly(self._counts(place, rows), feature.counts, limit):
-                far["DriftFeatureCritical", feature.name] = index
-        limit = critical_value(len(self._model.labels), 1, share)
-        if index := self._clearly(self._given(rows), self._model.reference.predictions, limit):
-            far["DriftPredictionCritical", ""] = index
-        return far
+        n, found = int(rows.sum()), dict[Subject, float]()
+        if n < self._min_samples(window):
+            return found
+        significance = self._drift.significance
+        for number, feature in enumerate(self._features):
+            limit = critical_value(len(feature.counts), len(self._features), significance)
+            if index := self._certain_psi(self._counts(number, rows), feature.counts, limit):
+                found["DriftFeatureCritical", feature.name] = index
+        limit = critical_value(len(self._model.labels), 1, significance)
+        reference = self._model.reference.predictions
+        if index := self._certain_psi(self._label_counts(rows), reference, limit):
+            found["DriftPredictionCritical", ""] = index
+        return found
 
-    def feature(self, alert: Fired) -> Iterator[tuple[str, bool]]:
-        """For an alert about one feature."""
+    def feature(self, alert: FiredAlert) -> Iterator[tuple[str, bool]]:
+        """Check an alert about one feature."""
         at = self._names.index(alert.subject)
         reference = np.array(self._features[at].counts)
         limit = critical_value(len(reference), len(self._features), self._drift.significance)
         for window, rows in self._windows(alert, self.answered_in):
             yield self._drifted(alert, window, self._counts(at, rows), reference, limit)
 
-    def prediction(self, alert: Fired) -> Iterator[tuple[str, bool]]:
-        """For an alert about the labels given."""
+    def prediction(self, alert: FiredAlert) -> Iterator[tuple[str, bool]]:
+        """Check an alert about the predicted labels."""
         reference = np.array(self._model.reference.predictions)
         limit = critical_value(len(self._model.labels), 1, self._drift.significance)
         for window, rows in self._windows(alert, self.answered_in):
-            yield self._drifted(alert, window, self._given(rows), reference, limit)
+            yield self._drifted(alert, window, self._label_counts(rows), reference, limit)
 
-    def dataset(self, alert: Fired) -> Iterator[tuple[str, bool]]:
-        """For the alert that much of the data has drifted."""
+    def dataset(self, alert: FiredAlert) -> Iterator[tuple[str, bool]]:
+        """Check the alert that a large fraction of the features has drifted."""
         for window, rows in self._windows(alert, self.answered_in):
             n, limit = int(rows.sum()), self._drift.psi_warning
-            over = sum(self._is_drift(at, rows, limit) for at in range(len(self._names)))
-            share = over / len(self._names)
-            text = f"{over} of {len(self._names)} features have drifted over {window} ({n:,} rows)"
-            yield text, n >= self._floor(window) and share >= self._drift.dataset_share
+            drifted = sum(self._is_drift(at, rows, limit) for at in range(len(self._names)))
+            share = drifted / len(self._names)
+            text = (
+                f"{drifted} of {len(self._names)} features have drifted over {window} ({n:,} rows)"
+            )
+            yield text, n >= self._min_samples(window) and share >= self._drift.dataset_share
 
-    def accuracy(self, alert: Fired) -> Iterator[tuple[str, bool]]:
-        """For alerts that labels are right less often than on held-out rows."""
-        usual, drift = self._model.accuracy or 0.0, self._drift
+    def accuracy(self, alert: FiredAlert) -> Iterator[tuple[str, bool]]:
+        """Check an alert that accuracy is lower than on held-out rows."""
+        held_out, drift = self._model.accuracy or 0.0, self._drift
         concept = alert.name == "ModelConceptDrift"
-        fall = (
+        drop = (
             0.0
             if concept
-            else _tier(alert, drift.accuracy_drop_warning, drift.accuracy_drop_critical)
+            else _threshold(alert, drift.accuracy_drop_warning, drift.accuracy_drop_critical)
         )
         for window, rows in self._windows(alert, self.labelled_in):
             if window not in (("5m", "1h") if concept else ("1d",)) or not rows.any():
                 continue
-            n, is_now = int(rows.sum()), float(self.right[rows].mean())
-            z = (usual - is_now) / (usual * (1 - usual) / n) ** 0.5
-            text = f"{is_now:.1%} of {n:,} labels are right over {window}, {usual:.1%} usually: z = {z:.1f}"
-            yield text, n >= drift.outcomes and usual - is_now > fall and z > drift.error_z
+            n, accuracy = int(rows.sum()), float(self.correct[rows].mean())
+            z = (held_out - accuracy) / (held_out * (1 - held_out) / n) ** 0.5
+            text = (
+                f"accuracy is {accuracy:.1%} over {window} ({n:,} labels), "
+                f"{held_out:.1%} on held-out rows: z = {z:.1f}"
+            )
+            yield text, n >= drift.outcomes and held_out - accuracy > drop and z > drift.error_z
 
-    def expectation(self, alert: Fired) -> Iterator[tuple[str, bool]]:
-        """For the alert that labels are expected to be right less often."""
-        usual, drift = self._model.accuracy or 0.0, self._drift
+    def expectation(self, alert: FiredAlert) -> Iterator[tuple[str, bool]]:
+        """Check the alert that expected accuracy is lower than on held-out rows."""
+        held_out, drift = self._model.accuracy or 0.0, self._drift
         for window, rows in self._windows(alert, self.answered_in):
             if window == "1h" and rows.any():
-                n, expected = int(rows.sum()), self.expected(rows)
-                text = f"{expected:.1%} of {n:,} rows are expected to be right over 1h"
-                yield text, n >= drift.samples and usual - expected > drift.accuracy_drop_warning
+                n, expected = int(rows.sum()), self.expected_accuracy(rows)
+                text = f"expected accuracy is {expected:.1%} over 1h ({n:,} rows)"
+                drop = held_out - expected
+                yield text, n >= drift.samples and drop > drift.accuracy_drop_warning
 
-    def change(self, alert: Fired) -> Iterator[tuple[str, bool]]:
-        """For the alert of a detector that reads label after label: what it says of those that were sent."""
-        order = np.argsort(self._known, kind="stable")[: int(np.isfinite(self._known).sum())]
-        times, wrong = self._known[order], ~self.right[order]
-        recent = (times > alert.begin - WATCHED_SECONDS) & (times <= alert.begin)
+    def change(self, alert: FiredAlert) -> Iterator[tuple[str, bool]]:
+        """Check the alert of a detector: what the same detector finds in the labels that were sent."""
+        labelled = int(np.isfinite(self._labelled_at).sum())
+        order = np.argsort(self._labelled_at, kind="stable")[:labelled]
+        times, wrong = self._labelled_at[order], ~self.correct[order]
+        recent = (times > alert.begin - WATCH_DELAY_SECONDS) & (times <= alert.begin)
         if not recent.any():
             return
         if alert.subject == "adwin":
             found = [each for each in _adwin_changes(wrong) if recent[each[0]]]
             for _, before, after in found:
-                yield f"by ADWIN the error rate went from {before:.1%} to {after:.1%}", True
+                yield f"ADWIN: the error rate changed from {before:.1%} to {after:.1%}", True
             if not found:
-                yield "ADWIN finds no change in the labels that had just come", False
+                yield "ADWIN finds no change in the most recent labels", False
             return
-        n, usual = self._drift.outcomes, 1 - (self._model.accuracy or 0.0)
+        n, held_out = self._drift.outcomes, 1 - (self._model.accuracy or 0.0)
         sums = np.concatenate([[0], np.cumsum(wrong)])
         ends = np.flatnonzero(recent) + 1
         rates = (sums[ends] - sums[np.maximum(ends - n, 0)]) / n
         rate = float(rates[ends >= n].max(initial=0.0))
-        z = (rate - usual) / (usual * (1 - usual) / n) ** 0.5
-        text = f"{rate:.1%} of the last {n} labels are wrong, {usual:.1%} usually: z = {z:.1f}"
+        z = (rate - held_out) / (held_out * (1 - held_out) / n) ** 0.5
+        text = (
+            f"the error rate of the last {n} labels is {rate:.1%}, "
+            f"{held_out:.1%} on held-out rows: z = {z:.1f}"
+        )
         yield text, z > self._drift.error_z
 
     def _windows(
-        self, alert: Fired, rows_in: Callable[[str, float], Mask]
+        self, alert: FiredAlert, rows_in: Callable[[str, float], Mask]
     ) -> Iterator[tuple[str, Mask]]:
         tier = (
             "Critical"
@@ -211,51 +223,52 @@ class Truth:
             else "Warning"
         )
         for window in TIERS[tier]:  # type: ignore[index]
-            for seconds in range(LATE[window]):
+            for seconds in range(DELAY_SECONDS[window]):
                 yield window, rows_in(window, alert.begin - seconds)
 
     def _within(self, times: npt.NDArray[np.float64], window: str, at: float) -> Mask:
-        if window in LONG:
-            # Longer windows are made of tiles that end at whole multiples of their length.
-            at, length = at // TILE_SECONDS * TILE_SECONDS, LONG[window]
+        if window in TILED_WINDOWS:
+            # Longer windows consist of tiles that end at multiples of the tile's length.
+            at, length = at // TILE_SECONDS * TILE_SECONDS, TILED_WINDOWS[window]
         else:
             length = SECONDS[window]
         inside: Mask = (times > at - length) & (times <= at)
         return inside
 
     def _drifted(
-        self, alert: Fired, window: str, counts: Counts, reference: Counts, limit: float
+        self, alert: FiredAlert, window: str, counts: Counts, reference: Counts, limit: float
     ) -> tuple[str, bool]:
         n, index = int(counts.sum()), psi(counts, reference)
-        threshold = _tier(alert, self._drift.psi_warning, self._drift.psi_critical)
-        chance = statistic(index, n, float(reference.sum()))
-        text = f"PSI {index:.2f} of {n:,} rows over {window}"
-        return text, n >= self._floor(window) and index > threshold and chance > limit
+        threshold = _threshold(alert, self._drift.psi_warning, self._drift.psi_critical)
+        significant = statistic(index, n, float(reference.sum())) > limit
+        text = f"PSI {index:.2f} over {window} ({n:,} rows)"
+        return text, n >= self._min_samples(window) and index > threshold and significant
 
     def _is_drift(self, at: int, rows: Mask, threshold: float) -> bool:
         reference = np.array(self._features[at].counts)
         counts = self._counts(at, rows)
         index = psi(counts, reference)
         limit = critical_value(len(reference), len(self._features), self._drift.significance)
-        chance = statistic(index, float(counts.sum()), float(reference.sum()))
-        return index > threshold and chance > limit
+        significant = statistic(index, float(counts.sum()), float(reference.sum())) > limit
+        return index > threshold and significant
 
-    def _clearly(self, counts: Counts, reference: Sequence[int], limit: float) -> float:
-        """The PSI, if it is critical beyond doubt; else 0."""
+    def _certain_psi(self, counts: Counts, reference: Sequence[int], limit: float) -> float:
+        """The PSI if it is critical with the margin of `CERTAINTY_FACTOR`, else 0."""
         index = psi(counts, reference)
-        chance = statistic(index, float(counts.sum()), float(sum(reference)))
-        certain = index > CLEARLY * self._drift.psi_critical and chance > CLEARLY * limit
+        x2 = statistic(index, float(counts.sum()), float(sum(reference)))
+        threshold = self._drift.psi_critical
+        certain = index > CERTAINTY_FACTOR * threshold and x2 > CERTAINTY_FACTOR * limit
         return index if certain else 0.0
 
-    def _given(self, rows: Mask) -> Counts:
-        given = self._predicted[rows]
-        return np.array([(given == label).sum() for label in self._model.labels])
+    def _label_counts(self, rows: Mask) -> Counts:
+        predicted = self._predicted[rows]
+        return np.array([(predicted == label).sum() for label in self._model.labels])
 
     def _counts(self, feature: int, rows: Mask) -> Counts:
         size = len(self._features[feature].counts)
         return np.bincount(self._bins[rows, feature], minlength=size)
 
-    def _floor(self, window: str) -> int:
+    def _min_samples(self, window: str) -> int:
         return self._drift.fast_samples if window == FAST else self._drift.samples
 
     @cached_property
@@ -263,27 +276,27 @@ class Truth:
         return [feature.name for feature in self._features]
 
 
-Explain: TypeAlias = Callable[[Truth, Fired], Iterator[tuple[str, bool]]]
+Check: TypeAlias = Callable[[GroundTruth, FiredAlert], Iterator[tuple[str, bool]]]
 
-EXPLAINED: Final[Mapping[str, Explain]] = {
-    "DriftFeature": Truth.feature,
-    "DriftPrediction": Truth.prediction,
-    "DriftDataset": Truth.dataset,
-    "ModelAccuracy": Truth.accuracy,
-    "ModelConceptDrift": Truth.accuracy,
-    "ModelExpectedAccuracyLow": Truth.expectation,
-    "ModelErrorRateChanged": Truth.change,
+CHECKS: Final[Mapping[str, Check]] = {
+    "DriftFeature": GroundTruth.feature,
+    "DriftPrediction": GroundTruth.prediction,
+    "DriftDataset": GroundTruth.dataset,
+    "ModelAccuracy": GroundTruth.accuracy,
+    "ModelConceptDrift": GroundTruth.accuracy,
+    "ModelExpectedAccuracyLow": GroundTruth.expectation,
+    "ModelErrorRateChanged": GroundTruth.change,
 }
-"""How an alert is explained, by what its name begins with."""
+"""The check of an alert, by the prefix of its name."""
 
 
 def _adwin_changes(wrong: Mask) -> Iterator[tuple[int, float, float]]:
-    """Where ADWIN finds a change in a row of labels, and the error rate before and after."""
+    """The positions where ADWIN finds a change, with the error rates before and after."""
     detector = Adwin()
-    for place, one in enumerate(wrong.tolist()):
-        if change := detector.update(one):
-            yield place, change.before, change.after
+    for position, is_wrong in enumerate(wrong.tolist()):
+        if change := detector.update(is_wrong):
+            yield position, change.before, change.after
 
 
-def _tier(alert: Fired, warning: float, critical: float) -> float:
+def _threshold(alert: FiredAlert, warning: float, critical: float) -> float:
     return critical if alert.severity == "critical" else warning

@@ -1,4 +1,4 @@
-"""What is replayed: a control without drift, then months of real flights."""
+"""The rows that the replay sends: a control period without drift, then months of real flights."""
 
 from __future__ import annotations
 
@@ -16,22 +16,21 @@ from tidegate.service.training import forest
 from tidegate.service.training.flights import CLASSES, Flights
 
 CONTROL: Final = "control"
-FIRST: Final = forest.WINDOW_MONTHS[-1] + 1
-MONTHS: Final = 13 - FIRST
-ROUNDS: Final = 200
-"""Of raking: by then shares move no more."""
+FIRST_MONTH: Final = forest.WINDOW_MONTHS[-1] + 1
+RAKING_ROUNDS: Final = 200
+"""Enough for the shares to converge."""
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Month:
-    """Rows to be sent together, and what became of those flights.
+class ReplayPeriod:
+    """The rows of a period, and their true labels.
 
     Attributes:
         name: of the month; `CONTROL` for the rows without drift.
         matrix: the rows.
-        actual: the true label of each.
+        actual: the true label of each row.
     """
 
     name: str
@@ -42,53 +41,58 @@ class Month:
         return len(self.actual)
 
 
-def months(
+def replay_periods(
     flights: Flights,
     reference: Reference,
     *,
-    count: int,
+    months: int,
     rows: int,
     seed: int = 0,
-) -> list[Month]:
-    """The control and so many months from March on, each with so many rows, drawn by the seed.
+) -> list[ReplayPeriod]:
+    """The control and a number of months from March on, sampled with a seed.
 
-    A month's rows are a sample of its flights, in their order. The control's are held-out flights of the
-    training window, which the model has not learned from, drawn with weights such that each feature is
-    distributed as at training: the few held-out days have a weather of their own.
+    A month's rows are a sample of its flights, in their order. The control's rows are held-out flights of the
+    training window, which the model has not learned from. They are drawn with weights that give each feature
+    its distribution at training, as the few held-out days have weather of their own.
+
+    Args:
+        flights: all flights.
+        reference: the distributions at training.
+        months: the number of months.
+        rows: the number of rows of a period; a month with fewer flights has fewer rows.
+        seed: of the sampling.
     """
     random = np.random.default_rng(seed)
     held_out = np.flatnonzero(forest.split(flights).held_out)
     counter = BinCounter(reference.features, [each.categories for each in flights.features])
     weights = rake(counter.bins(flights.matrix[held_out]), _counts(reference))
     picked = [(CONTROL, random.choice(held_out, rows, p=weights))]
-    for number in range(FIRST, FIRST + count):
-        of = np.flatnonzero(flights.month == number)
-        picked.append(
-            (month_abbr[number], np.sort(random.choice(of, min(rows, len(of)), replace=False)))
-        )
-    return [_month(flights, name, places) for name, places in picked]
+    for month in range(FIRST_MONTH, FIRST_MONTH + months):
+        of = np.flatnonzero(flights.month == month)
+        sample = np.sort(random.choice(of, min(rows, len(of)), replace=False))
+        picked.append((month_abbr[month], sample))
+    return [_period(flights, name, indices) for name, indices in picked]
 
 
-def rake(bins: Counts, wanted: Sequence[Counts]) -> Floats:
-    """Weights of rows that give each feature its wanted distribution: iterative proportional fitting.
+def rake(bins: Counts, targets: Sequence[Counts]) -> Floats:
+    """Weights of rows that give each feature its target distribution: iterative proportional fitting.
 
     Deming, W. E. and Stephan, F. F. (1940): On a least squares adjustment of a sampled frequency table.
 
     Args:
-        bins: the bin of each row (first axis) of each feature (second).
-        wanted: of each feature, how many rows are in each bin; where there is no row to be weighted, none
-            will be.
+        bins: the bin of each row (first axis) of each feature (second axis).
+        targets: the rows in each bin of each feature. A bin without a row to weight stays empty.
 
     Returns:
-        A weight a row; together 1.
+        A weight for each row; their sum is 1.
     """
     weights = np.full(len(bins), 1 / len(bins))
-    for _ in range(ROUNDS):
-        for column, counts in zip(bins.T, wanted, strict=True):
+    for _ in range(RAKING_ROUNDS):
+        for column, counts in zip(bins.T, targets, strict=True):
             share = np.bincount(column, weights, minlength=len(counts))
             target = counts / counts.sum()
             factor = np.divide(target, share, out=np.zeros(len(counts)), where=share > 0)
-            # A bin that training never filled keeps a little: no row is shut out for one feature alone.
+            # At least 0.001, so that a bin that is empty at training does not exclude its rows completely.
             weights = weights * np.maximum(factor[column], 1e-3)
             weights /= weights.sum()
     return weights
@@ -98,7 +102,7 @@ def _counts(reference: Reference) -> list[Counts]:
     return [np.array(feature.counts, np.int64) for feature in reference.features]
 
 
-def _month(flights: Flights, name: str, places: npt.NDArray[Any]) -> Month:
+def _period(flights: Flights, name: str, indices: npt.NDArray[Any]) -> ReplayPeriod:
     late, on_time = CLASSES
-    actual = tuple(late if one else on_time for one in flights.late[places].tolist())
-    return Month(name, flights.matrix[places], actual)
+    actual = tuple(late if is_late else on_time for is_late in flights.late[indices].tolist())
+    return ReplayPeriod(name, flights.matrix[indices], actual)

@@ -1,7 +1,7 @@
-"""`tidegate demo-drift`: the year of flights through a running stack, and the report on it.
+"""`tidegate demo-drift`: a year of flights sent through a running stack, and the report on it.
 
-Time is compressed: a month passes in some seconds. Thresholds and windows are those in use; only how long
-drift must hold before an alert fires is shortened with the months.
+Time is compressed: a month takes some seconds. Thresholds and windows are those in use; only the time that
+drift must last before an alert fires is shortened, as the months are.
 """
 
 from __future__ import annotations
@@ -23,18 +23,23 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tidegate.demos.flights_year.data_folder import before_command, empty, place, variables
-from tidegate.demos.flights_year.expected_alerts import due
-from tidegate.demos.flights_year.ground_truth import Truth
-from tidegate.demos.flights_year.periods import CONTROL, Month, months
-from tidegate.demos.flights_year.record import Record
-from tidegate.demos.flights_year.sending import Pace, ReplayError, Target, replay
-from tidegate.demos.flights_year.verdict import alert_table, checks, lines, month_table
-from tidegate.drift.report.counter_increases import Floats, growth_by, samples
+from tidegate.demos.flights_year.data_folder import (
+    command_prefix,
+    environment_variables,
+    in_own_folder,
+    prepare,
+)
+from tidegate.demos.flights_year.expected_alerts import expected_alerts
+from tidegate.demos.flights_year.ground_truth import GroundTruth
+from tidegate.demos.flights_year.periods import CONTROL, ReplayPeriod, replay_periods
+from tidegate.demos.flights_year.replay import Pace, ReplayError, Target, replay
+from tidegate.demos.flights_year.replay_record import ReplayRecord
+from tidegate.demos.flights_year.verdict import alert_table, checks, period_results, period_table
+from tidegate.drift.report.counter_increases import Floats, increases_by, query_range
 from tidegate.drift.report.findings import Findings, Model
 from tidegate.drift.report.page import to_html
 from tidegate.drift.report.periods import Period
-from tidegate.drift.report.run import find
+from tidegate.drift.report.run import collect_findings
 from tidegate.service.model.artefact import load
 from tidegate.service.model.features import Schema
 from tidegate.service.training.flights import read_flights
@@ -45,7 +50,7 @@ from tidegate.store.base import SearchRequest, StoreUnavailableError
 
 SEGMENTS: Final = ("carrier", "origin")
 HOLD_SECONDS: Final = 15.0
-# Two replicas, so that what is shown is counted over both; none comes or goes meanwhile.
+# Two replicas, so that the figures are sums over several; none starts or stops during the replay.
 DEMO: Final = {
     "TIDEGATE_AUTOSCALER__ENABLED": "false",
     "TIDEGATE_DEVICE__SIMULATED": "false",
@@ -55,63 +60,64 @@ DEMO: Final = {
     "TIDEGATE_REPLICAS__START": "2",
 }
 REQUEST_ROWS: Final = 50
-SCRAPES_OF_QUIET: Final = 1.5
+SETTLE_SCRAPES: Final = 1.5
 DELIVERY_SECONDS: Final = 60.0
 NOTE: Final = (
-    "Time is compressed: each month of 2013 passed in some seconds, and its labels came one month later. "
-    "The control are held-out rows of the training window, weighted to be distributed as at training."
+    "Time is compressed: each month of 2013 took some seconds, and its labels arrived one month later. "
+    "The control period has held-out rows of the training window, weighted to the distributions at training."
 )
 
 
-def demo_drift(settings: Settings, *, count: int, rows: int, seconds: float, out: Path) -> int:
-    """Run it.
+def demo_drift(settings: Settings, *, months: int, rows: int, seconds: float, out: Path) -> int:
+    """Run the replay.
 
     Args:
         settings: of the stack to start.
-        count: months, from March on.
-        rows: of each.
-        seconds: that each takes.
+        months: number of months, from March on.
+        rows: rows of each period.
+        seconds: duration of each period.
         out: the report's file.
 
     Returns:
-        The exit code: 0 if every request was answered, every label stored, every alert explained, and none
-        missing.
+        The exit code: 0 if every request was answered, every label stored, every alert explained, and every
+        expected alert fired.
     """
-    console, usual = Console(), settings
+    console, defaults = Console(), settings
     changes = {"segments": SEGMENTS, "hold_seconds": HOLD_SECONDS}
     drift = settings.drift.model_copy(update=changes)
-    settings = place(settings).model_copy(update={"drift": drift})
-    environment = {**os.environ, **DEMO, **variables(settings)}
-    console.rule("[bold]1  The model")
+    settings = in_own_folder(settings).model_copy(update={"drift": drift})
+    environment = {**os.environ, **DEMO, **environment_variables(settings)}
+    console.rule("[bold]1  Train the model")
     if _run(environment, "train", "--out", str(settings.model.path)):
         return 1
     artefact = load(settings.model.path)
     model, flights = read_model(artefact), read_flights()
     schema = Schema(artefact.manifest.features)
-    sent = months(flights, model.reference, count=count, rows=rows)
-    console.rule("[bold]2  The stack, with two replicas")
+    periods = replay_periods(flights, model.reference, months=months, rows=rows)
+    console.rule("[bold]2  Start the stack with two replicas")
     try:
-        empty(settings)
+        prepare(settings)
     except ReplayError as error:
         console.print(f"[red]✗[/] {error}", highlight=False)
         return 1
     if _run(environment, "up", "--detach"):
         return 1
     try:
-        console.rule(f"[bold]3  {count} months of flights, {seconds:g} seconds each")
-        pace = Pace(seconds, REQUEST_ROWS, SCRAPES_OF_QUIET * settings.prometheus.scrape_seconds)
+        console.rule(f"[bold]3  Send {months} months of flights, {seconds:g} seconds each")
+        pace = Pace(seconds, REQUEST_ROWS, SETTLE_SCRAPES * settings.prometheus.scrape_seconds)
         record = asyncio.run(
             replay(
-                _target(settings, model), schema, sent, pace,
+                _target(settings, model), schema, periods, pace,
                 lambda text: console.print(text, highlight=False),
             )
         )  # fmt: skip
-        truth = Truth(model, [each.categories for each in schema.features], sent, record, drift)
-        found, good = _show(console, settings, model, record=record, truth=truth, sent=sent)
-        before = before_command(settings, usual)
+        categories = [each.categories for each in schema.features]
+        truth = GroundTruth(model, categories, periods, record, drift)
+        found, good = _show(console, settings, model, record=record, truth=truth, sent=periods)
+        prefix = command_prefix(settings, defaults)
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(to_html(found, note=NOTE, before=before), encoding="utf-8")
-        console.print(_places(before, out))
+        out.write_text(to_html(found, note=NOTE, command_prefix=prefix), encoding="utf-8")
+        console.print(_next_steps(prefix, out))
         code = 0 if good else 1
     except (ReplayError, StoreUnavailableError) as error:
         console.print(f"[red]✗[/] {error}", highlight=False)
@@ -126,55 +132,58 @@ def _show(
     settings: Settings,
     model: Model,
     *,
-    record: Record,
-    truth: Truth,
-    sent: Sequence[Month],
+    record: ReplayRecord,
+    truth: GroundTruth,
+    sent: Sequence[ReplayPeriod],
 ) -> tuple[Findings, bool]:
-    periods = [Period(month.name, *span) for month, span in zip(sent, record.spans, strict=True)]
+    periods = [Period(each.name, *span) for each, span in zip(sent, record.spans, strict=True)]
     span = Period("all", periods[0].begin, time.time())
     stored = _wait_for_delivery(settings, span.begin, record.labelled)
-    found, expected = asyncio.run(_ask(settings, model, span, periods))
-    reasons = {alert: truth.reason(alert) for alert in found.counted.alerts}
-    found = replace(found, reasons={alert: reason.text for alert, reason in reasons.items()})
-    made = lines(found, expected, truth)
-    console.rule("[bold]4  Month by month")
-    console.print(month_table(made))
-    console.rule("[bold]5  The alerts, and why")
-    console.print(alert_table(found, reasons))
-    console.rule("[bold]In short")
-    if found.counted.trouble:
-        raise ReplayError(found.counted.trouble)
-    wanted = due(
-        truth, begin=span.begin, end=record.known[-1], hold_seconds=settings.drift.hold_seconds
+    found, expected_correct = asyncio.run(_query(settings, model, span, periods))
+    explanations = {alert: truth.explain(alert) for alert in found.counters.alerts}
+    found = replace(found, explanations={alert: one.text for alert, one in explanations.items()})
+    results = period_results(found, expected_correct, truth)
+    console.rule("[bold]4  Results by period")
+    console.print(period_table(results))
+    console.rule("[bold]5  Alerts and their explanations")
+    console.print(alert_table(found, explanations))
+    console.rule("[bold]Summary")
+    if found.counters.error:
+        raise ReplayError(found.counters.error)
+    expected = expected_alerts(
+        truth,
+        begin=span.begin,
+        end=record.labelled_at[-1],
+        hold_seconds=settings.drift.hold_seconds,
     )
     good, counts = True, {"sent": record.labelled, "stored": stored}
-    for holds, text in checks(made, reasons, wanted, **counts, control=CONTROL):
+    for holds, text in checks(results, explanations, expected, **counts, control=CONTROL):
         console.print(f"[green]✓[/] {text}" if holds else f"[red]✗[/] {text}", highlight=False)
         good = good and holds
     return found, good
 
 
-def _places(before: str, out: Path) -> Table:
+def _next_steps(prefix: str, out: Path) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_row("report", escape(str(out)))
-    table.add_row("labels", escape(f"{before}tidegate search 'event.dataset:tidegate.outcome'"))
-    table.add_row("changes", escape(f"{before}tidegate search 'event.dataset:tidegate.drift'"))
+    table.add_row("labels", escape(f"{prefix}tidegate search 'event.dataset:tidegate.outcome'"))
+    table.add_row("changes", escape(f"{prefix}tidegate search 'event.dataset:tidegate.drift'"))
     return table
 
 
-async def _ask(
+async def _query(
     settings: Settings, model: Model, span: Period, periods: list[Period]
 ) -> tuple[Findings, Floats]:
-    found = await find(settings, model, span, periods)
+    found = await collect_findings(settings, model, span, periods)
     query = f'ml_expected_correct_total{{job="model", version="{model.version}"}}'
     async with aiohttp.ClientSession(trust_env=False) as session:
         prometheus = _prometheus(settings)
-        counters = await samples(session, prometheus, query, span.begin, span.end)
-    return found, growth_by(counters, periods, span.begin)[()]
+        counters = await query_range(session, prometheus, query, span.begin, span.end)
+    return found, increases_by(counters, periods, span.begin)[()]
 
 
 def _wait_for_delivery(settings: Settings, begin: float, labels: int) -> int:
-    """The number of outcomes in the store, once all that were sent are there."""
+    """Wait until the store has the outcomes of all sent labels; the number that it has at the end."""
     since = datetime.fromtimestamp(begin, UTC)
     request = SearchRequest(query="event.dataset:tidegate.outcome", since=since, size=0)
     deadline = time.monotonic() + DELIVERY_SECONDS

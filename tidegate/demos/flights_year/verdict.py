@@ -1,4 +1,4 @@
-"""What a replay showed: a line a month, a line an alert, and whether all of it is as it should be."""
+"""What a replay showed: a line for each period, a line for each alert, and whether every check holds."""
 
 from __future__ import annotations
 
@@ -9,29 +9,30 @@ from typing import Final
 import numpy as np
 from rich.table import Table
 
-from tidegate.demos.flights_year.expected_alerts import Due, missing
-from tidegate.demos.flights_year.ground_truth import Reason, Truth
-from tidegate.drift.report.alerts import Fired
+from tidegate.demos.flights_year.expected_alerts import ExpectedAlert, missing
+from tidegate.demos.flights_year.ground_truth import Explanation, GroundTruth
+from tidegate.drift.report.alerts import FiredAlert
 from tidegate.drift.report.counter_increases import Floats
 from tidegate.drift.report.findings import Findings
 
-TOLERANCE: Final = 0.02
-"""Relative difference of a PSI between Prometheus and numpy; below 0.1, absolute in hundredths of that."""
-POINTS: Final = 0.02
+PSI_TOLERANCE: Final = 0.02
+"""Relative difference of a PSI between Prometheus and numpy; a PSI below 0.1 is compared relative to 0.1."""
+ACCURACY_TOLERANCE: Final = 0.02
 """Expected and realised accuracy may differ by this much where nothing has drifted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A month.
+class PeriodResult:
+    """What a replay showed about one period.
 
     Attributes:
-        rows: answered.
-        expected: accuracy, by Prometheus' counters.
-        realised: accuracy, by the outcomes in the store.
-        true: the same by numpy, of the rows that were sent.
-        indices: PSI by feature, by Prometheus' counters.
-        off: by how much one of them differs from numpy's at most, relative to it (or to 0.1).
+        name: the period's.
+        rows: rows that were answered.
+        expected: expected accuracy, from Prometheus' counters.
+        realised: realised accuracy, from the outcomes in the store.
+        true: realised accuracy, by numpy from the rows that were sent.
+        indices: PSI by feature, from Prometheus' counters.
+        psi_error: the largest difference of a PSI from numpy's, relative to it (or to 0.1).
     """
 
     name: str
@@ -40,10 +41,10 @@ class Line:
     realised: float
     true: float
     indices: Mapping[str, float]
-    off: float
+    psi_error: float
 
     @property
-    def still(self) -> bool:
+    def stable(self) -> bool:
         """Whether no feature has drifted."""
         return max(self.indices.values(), default=0.0) < 0.1
 
@@ -53,127 +54,129 @@ class Line:
         return self.expected - self.realised
 
 
-def lines(found: Findings, expected: Floats, truth: Truth) -> list[Line]:
-    """A line a month.
+def period_results(found: Findings, expected: Floats, truth: GroundTruth) -> list[PeriodResult]:
+    """The result of each period.
 
     Args:
-        found: what the report says.
-        expected: growth of `ml_expected_correct_total` in each month.
-        truth: the rows.
+        found: the report's findings.
+        expected: increase of `ml_expected_correct_total` in each period.
+        truth: the rows that were sent.
     """
-    made: list[Line] = []
+    results: list[PeriodResult] = []
     for number, quality in enumerate(found.quality):
-        rows = truth.month == number
+        rows = truth.period == number
         count = int(rows.sum())
-        indices = {each.name: each.indices()[number] or 0.0 for each in found.counted.features}
-        off = max(
+        indices = {
+            each.name: each.psi_by_period()[number] or 0.0 for each in found.counters.features
+        }
+        psi_error = max(
             (
                 abs(index - truth.psi(name, rows)) / max(0.1, truth.psi(name, rows))
                 for name, index in indices.items()
             ),
             default=np.inf,
         )
-        realised = float("nan") if quality.accuracy is None else quality.accuracy
-        true = float(truth.right[rows].mean())
-        made.append(
-            Line(
-                quality.period.name,
-                count,
-                float(expected[number]) / count,
-                realised,
-                true,
-                indices,
-                off,
+        results.append(
+            PeriodResult(
+                name=quality.period.name,
+                rows=count,
+                expected=float(expected[number]) / count,
+                realised=float("nan") if quality.accuracy is None else quality.accuracy,
+                true=float(truth.correct[rows].mean()),
+                indices=indices,
+                psi_error=psi_error,
             )
         )
-    return made
+    return results
 
 
 def checks(
-    made: Sequence[Line],
-    reasons: Mapping[Fired, Reason],
-    wanted: Sequence[Due],
+    results: Sequence[PeriodResult],
+    explanations: Mapping[FiredAlert, Explanation],
+    expected: Sequence[ExpectedAlert],
     *,
     sent: int,
     stored: int,
     control: str,
 ) -> Iterator[tuple[bool, str]]:
-    """What must hold, each with a sentence."""
-    yield stored == sent, f"{stored:,} labels in the store for {sent:,} that were sent"
-    off = max((line.off for line in made), default=np.inf)
+    """Each check: whether it holds, and a sentence for the terminal."""
+    yield stored == sent, f"{stored:,} labels in the store, {sent:,} sent"
+    psi_error = max((result.psi_error for result in results), default=np.inf)
     yield (
-        off <= TOLERANCE,
-        f"every month's PSI is numpy's on the same rows, to {100 * off:.2f} %",
+        psi_error <= PSI_TOLERANCE,
+        f"each period's PSI equals numpy's on the same rows, within {100 * psi_error:.2f} %",
     )
-    wrong = max((abs(line.realised - line.true) for line in made), default=np.inf)
-    yield bool(wrong < 1e-9), "every month's accuracy is numpy's on the same rows"
-    explained = sum(reason.holds for reason in reasons.values())
+    difference = max((abs(result.realised - result.true) for result in results), default=np.inf)
+    yield bool(difference < 1e-9), "each period's accuracy equals numpy's on the same rows"
+    explained = sum(explanation.holds for explanation in explanations.values())
     yield (
-        explained == len(reasons),
-        f"{explained} of {len(reasons)} alerts are explained by the rows that were sent",
+        explained == len(explanations),
+        f"{explained} of {len(explanations)} alerts are explained by the rows that were sent",
     )
-    yield fired_as_due(wanted, reasons)
-    still = [line for line in made if line.still]
-    gap = max((abs(line.gap) for line in still), default=0.0)
-    names = ", ".join(line.name for line in still) or "no month"
+    yield check_expected_alerts(expected, explanations)
+    stable = [result for result in results if result.stable]
+    gap = max((abs(result.gap) for result in stable), default=0.0)
+    names = ", ".join(result.name for result in stable) or "no period"
     yield (
-        gap <= POINTS,
+        gap <= ACCURACY_TOLERANCE,
         (
             f"where every PSI is below 0.1 ({names}), expected and realised accuracy differ by "
-            f"{100 * gap:.1f} points at most"
+            f"at most {100 * gap:.1f} percentage points"
         ),
     )
-    if not any(line.still for line in made if line.name != control):
+    if not any(result.stable for result in results if result.name != control):
         yield (
             True,
-            "in every real month some feature has drifted, so expected accuracy is not to be trusted",
+            "in every real month a feature has drifted, so do not trust expected accuracy there",
         )
 
 
-def fired_as_due(wanted: Sequence[Due], alerts: Iterable[Fired]) -> tuple[bool, str]:
-    """Whether every alert that had to fire did, and in words which did not."""
-    lacking = missing(wanted, alerts)
-    count = len({one.subject for one in wanted})
+def check_expected_alerts(
+    expected: Sequence[ExpectedAlert], alerts: Iterable[FiredAlert]
+) -> tuple[bool, str]:
+    """Whether every expected alert fired, and a sentence that names those that did not."""
+    absent = missing(expected, alerts)
+    count = len({each.subject for each in expected})
     if not count:
-        return True, "no drift was critical for so long that an alert had to fire"
-    text = f"{count - len(lacking)} of {count} alerts that had to fire by the rows did"
-    if lacking:
-        text += f"; not {', nor '.join(str(one) for one in lacking)}"
-    return not lacking, text
+        return True, "no alert was expected: no drift was critical for long enough"
+    text = f"{count - len(absent)} of {count} expected alerts fired"
+    if absent:
+        text += f"; missing: {', '.join(str(each) for each in absent)}"
+    return not absent, text
 
 
-def month_table(made: Sequence[Line]) -> Table:
-    """Accuracy and drift by month."""
+def period_table(results: Sequence[PeriodResult]) -> Table:
+    """Accuracy and drift by period."""
     table = Table(
-        "month", "rows", "expected", "right", "difference", "drifted (PSI > 0.1)",
+        "period", "rows", "expected accuracy", "accuracy", "difference", "drifted (PSI > 0.1)",
         box=None, pad_edge=False,
     )  # fmt: skip
-    for line in made:
-        over = sorted(line.indices.items(), key=lambda pair: -pair[1])
-        drifted = ", ".join(f"{name} {index:.2f}" for name, index in over if index > 0.1)
+    for result in results:
+        by_psi = sorted(result.indices.items(), key=lambda pair: -pair[1])
+        drifted = ", ".join(f"{name} {index:.2f}" for name, index in by_psi if index > 0.1)
         table.add_row(
-            line.name,
-            f"{line.rows:,}",
-            f"{line.expected:.1%}",
-            f"{line.realised:.1%}",
-            f"{100 * line.gap:+.1f}",
+            result.name,
+            f"{result.rows:,}",
+            f"{result.expected:.1%}",
+            f"{result.realised:.1%}",
+            f"{100 * result.gap:+.1f}",
             drifted or "none",
         )
     return table
 
 
-def alert_table(found: Findings, reasons: Mapping[Fired, Reason]) -> Table:
-    """When alerts fired, and what the rows say."""
-    table = Table("fired in", "alert", "about", "what the rows say", box=None, pad_edge=False)
-    for alert, reason in reasons.items():
-        mark = "" if reason.holds else "NOT EXPLAINED: "
-        when = month_of(found, alert)
-        table.add_row(when, alert.name, alert.subject or "the model", mark + reason.text)
+def alert_table(found: Findings, explanations: Mapping[FiredAlert, Explanation]) -> Table:
+    """When alerts fired, and what the rows show."""
+    table = Table("fired in", "alert", "subject", "what the rows show", box=None, pad_edge=False)
+    for alert, explanation in explanations.items():
+        mark = "" if explanation.holds else "NOT EXPLAINED: "
+        when = period_of(found, alert)
+        table.add_row(when, alert.name, alert.subject or "the model", mark + explanation.text)
     return table
 
 
-def month_of(found: Findings, alert: Fired) -> str:
-    """The month in which an alert began to fire."""
+def period_of(found: Findings, alert: FiredAlert) -> str:
+    """The name of the period in which an alert began to fire."""
     for period in found.periods:
         if period.begin <= alert.begin < period.end:
             return period.name

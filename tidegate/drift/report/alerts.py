@@ -1,4 +1,4 @@
-"""Alerts about the model that fired: which, about what, from when to when."""
+"""The alerts about the model that fired, and when."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import numpy as np
 
 from tidegate.drift.report.counter_increases import Series
 
-ALERTS: Final = 'ALERTS{alertstate="firing", alertname=~"(Drift|Model).*"}'
+FIRING: Final = 'ALERTS{alertstate="firing", alertname=~"(Drift|Model).*"}'
 GAP_SECONDS: Final = 60.0
-"""An alert is evaluated each few seconds: after a silence this long it had ended."""
+"""A gap this long between two samples ends an episode: an alert is evaluated every few seconds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fired:
-    """A time during which an alert fired; in seconds since 1970.
+class FiredAlert:
+    """One episode of a firing alert; times are in seconds since 1970.
 
     Attributes:
         name: the alert's.
         subject: the feature or the detector that it is about; empty if it is about the whole model.
         severity: warning or critical.
-        begin: when it began to fire.
-        end: when it was last seen to.
+        begin: the first sample in which it fired.
+        end: the last one.
     """
 
     name: str
@@ -34,12 +34,12 @@ class Fired:
     end: float
 
 
-def fired(found: Iterable[Series]) -> list[Fired]:
-    """The episodes in the samples of `ALERTS`, the first one first."""
+def fired_alerts(found: Iterable[Series]) -> list[FiredAlert]:
+    """The episodes in samples of `ALERTS`, by their begin."""
     return sorted(_episodes(found), key=lambda one: (one.begin, one.name, one.subject))
 
 
-def _episodes(found: Iterable[Series]) -> Iterator[Fired]:
+def _episodes(found: Iterable[Series]) -> Iterator[FiredAlert]:
     for series in found:
         labels = series.labels
         subject = labels.get("feature") or labels.get("detector") or ""
@@ -47,4 +47,4 @@ def _episodes(found: Iterable[Series]) -> Iterator[Fired]:
         for part in np.split(series.times, cuts):
             if len(part):
                 name, severity = labels.get("alertname", ""), labels.get("severity", "")
-                yield Fired(name, subject, severity, float(part[0]), float(part[-1]))
+                yield FiredAlert(name, subject, severity, float(part[0]), float(part[-1]))

@@ -1,4 +1,4 @@
-"""Counters over time: by how much those of all replicas grew in each period."""
+"""Counters read from Prometheus: their increase over all replicas in each period."""
 
 from __future__ import annotations
 
@@ -11,115 +11,119 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
-from tidegate.drift.report.periods import Period, place
+from tidegate.drift.report.periods import Period, period_indices
 
-POINTS: Final = 1000
-"""Samples asked for of each series: what a replica counts between its last one and its end is lost."""
-MILLISECOND: Final = 0.001
-"""To which Prometheus rounds times."""
-SECONDS: Final = 30.0
+MAX_POINTS: Final = 1000
+"""Samples requested of each series. What a replica counts between its last one and its end is lost."""
+RESOLUTION_SECONDS: Final = 0.001
+"""Prometheus rounds times to milliseconds."""
+TIMEOUT_SECONDS: Final = 30.0
 
 Floats = npt.NDArray[np.float64]
 
 
-class PrometheusAwayError(RuntimeError):
-    """Prometheus does not answer, or not as it should; the text says how."""
+class PrometheusUnavailableError(RuntimeError):
+    """Prometheus does not respond, or its response is invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Samples of one series: its labels, when, and what."""
+    """The labels and samples of one series; times are in seconds since 1970."""
 
     labels: Mapping[str, str]
     times: Floats
     values: Floats
 
 
-def growth(series: Series, periods: Sequence[Period], began: float) -> Floats:
-    """By how much a counter grew in each period.
+def increase(series: Series, periods: Sequence[Period], first_sample: float) -> Floats:
+    """The increase of a counter in each period.
 
-    A counter that falls has begun anew at 0; one that first appears after the first sample of all began at 0
-    as well. Both count from there, so that what a replica counted before it was first read is not lost.
+    A counter that falls was reset to 0. One whose first sample is later than `first_sample` also started at
+    0, so its first value is an increase: what a replica counts before its first scrape is included.
 
     Args:
-        series: the counter's samples, in their order.
-        periods: where to add up.
-        began: the moment of the first sample that any series could have.
+        series: the counter's samples, in order of time.
+        periods: the periods.
+        first_sample: the time of the first sample of the range.
     """
     if not len(series.values):
         return np.zeros(len(periods))
-    before = np.concatenate([[0.0], series.values[:-1]])
-    if series.times[0] <= began + MILLISECOND:
-        before[0] = series.values[0]
-    grown = np.where(series.values >= before, series.values - before, series.values)
-    places = place(periods, series.times)
-    inside = places >= 0
-    added = np.bincount(places[inside], grown[inside], minlength=len(periods))
-    return added.astype(np.float64)
+    previous = np.concatenate([[0.0], series.values[:-1]])
+    if series.times[0] <= first_sample + RESOLUTION_SECONDS:
+        previous[0] = series.values[0]
+    steps = np.where(series.values >= previous, series.values - previous, series.values)
+    indices = period_indices(periods, series.times)
+    inside = indices >= 0
+    sums = np.bincount(indices[inside], steps[inside], minlength=len(periods))
+    return sums.astype(np.float64)
 
 
-def growth_by(
-    found: Iterable[Series], periods: Sequence[Period], began: float, *names: str
+def increases_by(
+    found: Iterable[Series], periods: Sequence[Period], first_sample: float, *names: str
 ) -> dict[tuple[str, ...], Floats]:
-    """The growth of all replicas together, by the values of these labels."""
-    added: dict[tuple[str, ...], Floats] = {}
+    """The increase summed over all replicas, by the values of these labels."""
+    sums: dict[tuple[str, ...], Floats] = {}
     for series in found:
-        of = tuple(series.labels.get(name, "") for name in names)
-        held = added.setdefault(of, np.zeros(len(periods)))
-        held += growth(series, periods, began)
-    return added
+        key = tuple(series.labels.get(name, "") for name in names)
+        total = sums.setdefault(key, np.zeros(len(periods)))
+        total += increase(series, periods, first_sample)
+    return sums
 
 
-async def samples(
+async def query_range(
     session: aiohttp.ClientSession, prometheus: str, query: str, begin: float, end: float
 ) -> list[Series]:
-    """The samples of a range query, `POINTS` or fewer of each series.
+    """The series of a range query, with about `MAX_POINTS` samples each.
 
     Raises:
-        PrometheusAwayError: it does not answer.
+        PrometheusUnavailableError: Prometheus does not respond.
     """
-    step = max(1.0, (end - begin) / POINTS)
-    asked = {"query": query, "start": f"{begin:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
-    return read_series(await _ask(session, f"{prometheus}/api/v1/query_range", asked))
+    step = max(1.0, (end - begin) / MAX_POINTS)
+    form = {"query": query, "start": f"{begin:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
+    return parse_series(await _post(session, f"{prometheus}/api/v1/query_range", form))
 
 
-async def raw(
+async def query_instant(
     session: aiohttp.ClientSession, prometheus: str, query: str, at: float
 ) -> list[Series]:
-    """Every sample that an instant query over a range, such as `ALERTS[10m]`, finds.
+    """The series of an instant query with a range selector, such as `ALERTS[10m]`, with every sample.
 
     Raises:
-        PrometheusAwayError: it does not answer.
+        PrometheusUnavailableError: Prometheus does not respond.
     """
-    asked = {"query": query, "time": f"{at:.3f}"}
-    return read_series(await _ask(session, f"{prometheus}/api/v1/query", asked))
+    form = {"query": query, "time": f"{at:.3f}"}
+    return parse_series(await _post(session, f"{prometheus}/api/v1/query", form))
 
 
-async def _ask(session: aiohttp.ClientSession, url: str, asked: Mapping[str, str]) -> bytes:
+async def _post(session: aiohttp.ClientSession, url: str, form: Mapping[str, str]) -> bytes:
     try:
-        timeout = aiohttp.ClientTimeout(total=SECONDS)
-        async with session.post(url, data=asked, timeout=timeout) as answer:
-            text = await answer.read()
-            if not answer.ok:
-                raise PrometheusAwayError(f"{url} answers {answer.status}: {text[:200]!r}")
-            return text
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+        async with session.post(url, data=form, timeout=timeout) as response:
+            body = await response.read()
+            if not response.ok:
+                raise PrometheusUnavailableError(
+                    f"{url} responded with status {response.status}: {body[:200]!r}"
+                )
+            return body
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise PrometheusAwayError(f"{url} does not answer: {error or 'too late'}") from error
+        raise PrometheusUnavailableError(
+            f"{url} does not respond: {error or 'timeout'}"
+        ) from error
 
 
-def read_series(text: bytes) -> list[Series]:
-    """The series in an answer of Prometheus' HTTP API.
+def parse_series(body: bytes) -> list[Series]:
+    """The series in a response of Prometheus' HTTP API.
 
     Raises:
-        PrometheusAwayError: it is no such answer.
+        PrometheusUnavailableError: the response is invalid.
     """
     try:
-        told = TypeAdapter(dict[str, Any]).validate_json(text)
-        return [_series(one) for one in told["data"]["result"]]
+        parsed = TypeAdapter(dict[str, Any]).validate_json(body)
+        return [_series(each) for each in parsed["data"]["result"]]
     except (ValidationError, KeyError, TypeError, ValueError) as error:
-        raise PrometheusAwayError(f"Prometheus' answer does not read: {error}") from error
+        raise PrometheusUnavailableError(f"invalid response from Prometheus: {error}") from error
 
 
-def _series(one: Mapping[str, Any]) -> Series:
-    pairs = np.array(one["values"], np.float64).reshape(-1, 2)
-    return Series(dict(one["metric"]), pairs[:, 0], pairs[:, 1])
+def _series(result: Mapping[str, Any]) -> Series:
+    pairs = np.array(result["values"], np.float64).reshape(-1, 2)
+    return Series(dict(result["metric"]), pairs[:, 0], pairs[:, 1])

@@ -1,4 +1,4 @@
-"""Distributions of features and answers, period by period, against those of the training."""
+"""Distributions of the features and of the predicted labels in each period, beside those at training."""
 
 from __future__ import annotations
 
@@ -14,89 +14,105 @@ from tidegate.drift.report.counter_increases import Floats
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """What was counted of one feature, or of the answers, in the bins of its reference.
+    """The rows of one feature, or of the predicted labels, in the bins of its reference.
 
     Attributes:
-        name: the feature's, or `answers`.
+        name: the feature's, or `predictions`.
         bins: the bins' names.
-        reference: rows in each at training.
-        counts: rows in each now; [periods, bins].
-        limit: what X² exceeds by chance only.
+        reference: rows in each bin at training.
+        counts: rows in each bin since; [periods, bins].
+        critical_value: X² above this is significant.
     """
 
     name: str
     bins: tuple[str, ...]
     reference: Counts
     counts: Floats
-    limit: float
+    critical_value: float
 
     @property
-    def now(self) -> Floats:
+    def total(self) -> Floats:
         """Rows in each bin, over all periods."""
-        added: Floats = self.counts.sum(axis=0)
-        return added
+        sums: Floats = self.counts.sum(axis=0)
+        return sums
 
     @property
-    def index(self) -> float | None:
+    def psi(self) -> float | None:
         """The PSI over all periods; None without rows."""
-        return _index(self.now, self.reference)
+        return _psi(self.total, self.reference)
 
-    def indices(self) -> list[float | None]:
-        """The PSI of each period; None where there are no rows."""
-        return [_index(counts, self.reference) for counts in self.counts]
+    def psi_by_period(self) -> list[float | None]:
+        """The PSI of each period; None for a period without rows."""
+        return [_psi(counts, self.reference) for counts in self.counts]
 
     def drifted(self, threshold: float, samples: int) -> bool:
-        """Whether it has drifted, over all periods: so far, on so many rows, and not by chance."""
-        rows = float(self.now.sum())
-        index = self.index
+        """Whether the PSI over all periods is above the threshold, on enough rows, and significant."""
+        rows = float(self.total.sum())
+        index = self.psi
         if index is None or rows < samples or index <= threshold:
             return False
-        return statistic(index, rows, float(self.reference.sum())) > self.limit
+        return statistic(index, rows, float(self.reference.sum())) > self.critical_value
 
 
-def distributions(
+def feature_distributions(
     reference: Reference,
     observed: Mapping[tuple[str, ...], Floats],
     periods: int,
     significance: float,
 ) -> list[Distribution]:
-    """Each feature's, from rows by (feature, bin) and period."""
-    together = len(reference.features)
+    """The distribution of each feature.
+
+    Args:
+        reference: the distributions at training.
+        observed: rows of each period, by (feature, bin).
+        periods: the number of periods.
+        significance: the accepted probability of a false finding, over all features together.
+    """
+    comparisons = len(reference.features)
     return [
-        _distribution(feature, observed, periods, together, significance)
+        _distribution(feature, observed, periods, comparisons, significance)
         for feature in reference.features
     ]
 
 
-def answers(
+def prediction_distribution(
     reference: Reference,
     labels: Sequence[str],
     observed: Mapping[tuple[str, ...], Floats],
     periods: int,
     significance: float,
 ) -> Distribution | None:
-    """That of the labels given, from rows by (label,) and period; None without a reference for it."""
+    """The distribution of the predicted labels; None if the reference has none.
+
+    Args:
+        reference: the distributions at training.
+        labels: the model's classes.
+        observed: rows of each period, by (label,).
+        periods: the number of periods.
+        significance: the accepted probability of a false finding.
+    """
     if not reference.predictions:
         return None
     columns = [observed.get((label,), np.zeros(periods)) for label in labels]
     limit = critical_value(len(labels), 1, significance)
-    kept = np.array(reference.predictions, np.int64)
-    return Distribution("answers", tuple(labels), kept, np.stack(columns, axis=1), limit)
+    at_training = np.array(reference.predictions, np.int64)
+    return Distribution("predictions", tuple(labels), at_training, np.stack(columns, axis=1), limit)
 
 
 def _distribution(
     feature: FeatureReference,
     observed: Mapping[tuple[str, ...], Floats],
     periods: int,
-    together: int,
+    comparisons: int,
     significance: float,
 ) -> Distribution:
     empty = np.zeros(periods)
     columns = [observed.get((feature.name, label), empty) for label in feature.labels]
-    kept = np.array(feature.counts, np.int64)
-    limit = critical_value(len(feature.bins), together, significance)
-    return Distribution(feature.name, feature.labels, kept, np.stack(columns, axis=1), limit)
+    at_training = np.array(feature.counts, np.int64)
+    limit = critical_value(len(feature.bins), comparisons, significance)
+    counts = np.stack(columns, axis=1)
+    return Distribution(feature.name, feature.labels, at_training, counts, limit)
 
 
-def _index(counts: Floats, reference: Counts) -> float | None:
+def _psi(counts: Floats, reference: Counts) -> float | None:
     return psi(counts.astype(np.int64), reference) if counts.sum() else None

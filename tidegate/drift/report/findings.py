@@ -1,4 +1,4 @@
-"""All that a report says, gathered: from the artefact, the store and Prometheus."""
+"""Everything a report shows, from the artefact, the store and Prometheus."""
 
 from __future__ import annotations
 
@@ -10,21 +10,30 @@ import aiohttp
 
 from tidegate.drift.counting.confidence import Expectation
 from tidegate.drift.counting.reference import Reference
-from tidegate.drift.report.alerts import ALERTS, Fired, fired
-from tidegate.drift.report.counter_increases import PrometheusAwayError, growth_by, raw, samples
-from tidegate.drift.report.distributions import Distribution, answers, distributions
-from tidegate.drift.report.labelled_rows import Labelled
+from tidegate.drift.report.alerts import FIRING, FiredAlert, fired_alerts
+from tidegate.drift.report.counter_increases import (
+    PrometheusUnavailableError,
+    increases_by,
+    query_instant,
+    query_range,
+)
+from tidegate.drift.report.distributions import (
+    Distribution,
+    feature_distributions,
+    prediction_distribution,
+)
+from tidegate.drift.report.labelled_rows import LabelledRows
 from tidegate.drift.report.periods import Period
 from tidegate.drift.report.quality import (
-    Bin,
+    CalibrationBin,
     Example,
     Quality,
     Segment,
-    by_period,
     calibration,
-    overall,
-    segments_that_fell,
-    worst,
+    confident_errors,
+    degraded_segments,
+    overall_quality,
+    quality_by_period,
 )
 from tidegate.settings import Drift
 
@@ -39,9 +48,9 @@ class Model:
     Attributes:
         name: its name.
         version: its version.
-        labels: what it answers, in the order of its classes.
+        labels: its classes, in order.
         accuracy: on held-out rows; None if it was not measured.
-        reference: how things were at its training.
+        reference: the distributions at training.
     """
 
     name: str
@@ -58,26 +67,26 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class Counters:
     """What Prometheus has counted.
 
     Attributes:
         features: in the reference's order; empty if nothing was counted.
-        answers: the labels given.
-        alerts: that fired.
-        trouble: why there is nothing, in words; empty if there is. With it, no features and no
+        predictions: the predicted labels.
+        alerts: the alerts that fired.
+        error: why the counters are unknown; empty if they are known. With an error, empty features and
             alerts do not mean that nothing has drifted or fired.
     """
 
     features: Sequence[Distribution] = ()
-    answers: Distribution | None = None
-    alerts: Sequence[Fired] = ()
-    trouble: str = ""
+    predictions: Distribution | None = None
+    alerts: Sequence[FiredAlert] = ()
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Newer:
-    """Another version that answered after the one of the report, and when last, in seconds since 1970."""
+class NewerVersion:
+    """A version that answered after the one of the report, and when it last did, in seconds since 1970."""
 
     version: str
     at: float
@@ -85,32 +94,32 @@ class Newer:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a page shows.
+    """Everything a report shows.
 
     Attributes:
-        newer: the version that answers by now, if it is not the model's.
-        reasons: why an alert fired, by the alert, where somebody knows.
+        newer: the version that answers now, if it is not the model's.
+        explanations: why an alert fired, by the alert, where this is known.
     """
 
     model: Model
     drift: Drift
     span: Period
     periods: Sequence[Period]
-    counted: Counted
+    counters: Counters
     quality: Sequence[Quality]
     overall: Quality
-    calibration: Sequence[Bin]
+    calibration: Sequence[CalibrationBin]
     segments: Sequence[Segment]
     segment_names: Sequence[str]
     examples: Sequence[Example]
-    newer: Newer | None = None
-    reasons: Mapping[Fired, str] = field(default_factory=dict)
+    newer: NewerVersion | None = None
+    explanations: Mapping[FiredAlert, str] = field(default_factory=dict)
 
     @property
     def drifted(self) -> list[Distribution]:
         """The features that have drifted over the whole span."""
         limit, rows = self.drift.psi_warning, self.drift.samples
-        return [each for each in self.counted.features if each.drifted(limit, rows)]
+        return [each for each in self.counters.features if each.drifted(limit, rows)]
 
     @property
     def newest(self) -> Quality | None:
@@ -118,67 +127,69 @@ class Findings:
         return next((each for each in reversed(self.quality) if each.labels), None)
 
 
-def gather(
+def build_findings(
     model: Model,
     drift: Drift,
-    rows: Labelled,
-    counted: Counted,
+    rows: LabelledRows,
+    counters: Counters,
     *,
     span: Period,
     periods: Sequence[Period],
-    newer: Newer | None = None,
-    reasons: Mapping[Fired, str] | None = None,
+    newer: NewerVersion | None = None,
+    explanations: Mapping[FiredAlert, str] | None = None,
 ) -> Findings:
-    """What rows and counters say, for these periods."""
+    """The findings from labelled rows and counters, for these periods."""
     expectation = model.expectation
-    quality = by_period(rows, periods, expectation)
+    quality = quality_by_period(rows, periods, expectation)
     newest = next((each.period for each in reversed(quality) if each.labels), None)
     return Findings(
         model=model,
         drift=drift,
         span=span,
         periods=periods,
-        counted=counted,
+        counters=counters,
         quality=quality,
-        overall=overall(rows, span, expectation),
+        overall=overall_quality(rows, span, expectation),
         calibration=calibration(rows),
-        segments=segments_that_fell(rows, newest)[:SEGMENTS] if newest else [],
+        segments=degraded_segments(rows, newest)[:SEGMENTS] if newest else [],
         segment_names=list(rows.segments),
-        examples=worst(rows, EXAMPLES),
+        examples=confident_errors(rows, EXAMPLES),
         newer=newer,
-        reasons=reasons or {},
+        explanations=explanations or {},
     )
 
 
-async def count(
+async def query_counters(
     prometheus: str, model: Model, drift: Drift, span: Period, periods: Sequence[Period]
-) -> Counted:
-    """Ask Prometheus; if it is away, the answer says so."""
+) -> Counters:
+    """Query Prometheus. If it is unavailable, the result has the error."""
     match = f'{{job="model", model="{model.name}", version="{model.version}"}}'
     found: dict[str, Any] = {}
     try:
         async with aiohttp.ClientSession(trust_env=False) as session:
             for name in ("ml_feature_observations_total", "tidegate_predictions_total"):
-                found[name] = await samples(session, prometheus, name + match, span.begin, span.end)
+                query = name + match
+                found[name] = await query_range(session, prometheus, query, span.begin, span.end)
             seconds = max(1, round(span.end - span.begin))
-            alerts = fired(await raw(session, prometheus, f"{ALERTS}[{seconds}s]", span.end))
-    except PrometheusAwayError as error:
-        return Counted(trouble=str(error))
+            query = f"{FIRING}[{seconds}s]"
+            alerts = fired_alerts(await query_instant(session, prometheus, query, span.end))
+    except PrometheusUnavailableError as error:
+        return Counters(error=str(error))
     features, predictions = found.values()
     if not features:
-        return Counted(alerts=alerts, trouble=_nothing(model))
-    began = span.begin
-    observed = growth_by(features, periods, began, "feature", "bin")
-    given = growth_by(predictions, periods, began, "label")
-    return Counted(
-        distributions(model.reference, observed, len(periods), drift.significance),
-        answers(model.reference, model.labels, given, len(periods), drift.significance),
+        return Counters(alerts=alerts, error=_why_nothing_is_counted(model))
+    rows = increases_by(features, periods, span.begin, "feature", "bin")
+    labels = increases_by(predictions, periods, span.begin, "label")
+    reference, count, significance = model.reference, len(periods), drift.significance
+    return Counters(
+        feature_distributions(reference, rows, count, significance),
+        prediction_distribution(reference, model.labels, labels, count, significance),
         alerts,
     )
 
 
-def _nothing(model: Model) -> str:
+def _why_nothing_is_counted(model: Model) -> str:
     of = f"{model.name} {model.version}"
     if not model.reference.samples:
-        return f"{of} has no drift reference, as no rows lay beside its file"
-    return f"Prometheus has counted nothing of {of}"
+        return f"{of} has no drift reference: there were no training rows beside its file"
+    return f"Prometheus has no counters of {of}"

@@ -1,4 +1,4 @@
-"""Rows whose label is known, read from the store: outcomes, and the requests that they are about."""
+"""Rows with a known label, read from the store: outcome events joined with their request events."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from tidegate.store.query import time_ranges
 from tidegate.store.search.event_lines import value_of
 from tidegate.store.search.follower import Follower
 
-MOST: Final = 500_000
-"""Outcomes of one report: more would not fit in a page's patience."""
+MAX_LABELS: Final = 500_000
+"""Outcomes in one report: more would take too long to read."""
 NO_SEGMENT: Final = ""
 
 Texts = npt.NDArray[np.str_]
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
-    """Columns of one length, a labelled row each, ordered by when they were answered.
+class LabelledRows:
+    """Columns of one length, one element for each labelled row, ordered by the time of the response.
 
     Attributes:
-        answered: when, in seconds since 1970.
-        predicted: the label given.
-        actual: the true one.
-        confidence: the probability of the label given.
-        trace: the trace id of its request.
-        row: its place in the request.
-        segments: values of named features; `NO_SEGMENT` where none is known.
+        answered: the time of the response, in seconds since 1970.
+        predicted: the predicted label.
+        actual: the true label.
+        confidence: the probability of the predicted label.
+        trace: the trace id of the request.
+        row: the row's index in the request.
+        segments: values of features, by the feature; `NO_SEGMENT` where unknown.
     """
 
     answered: npt.NDArray[np.float64]
@@ -47,27 +47,27 @@ class Labelled:
 
     @property
     def correct(self) -> npt.NDArray[np.bool_]:
-        """Whether the label given was right."""
-        right: npt.NDArray[np.bool_] = self.predicted == self.actual
-        return right
+        """Whether the prediction was correct."""
+        correct: npt.NDArray[np.bool_] = self.predicted == self.actual
+        return correct
 
     def __len__(self) -> int:
         return len(self.answered)
 
 
-def read_labelled(
+def read_labelled_rows(
     store: EventStore, version: str, since: datetime, segments: Sequence[str]
-) -> Labelled:
-    """The labelled rows of a version of the model that were answered since a moment.
+) -> LabelledRows:
+    """The labelled rows that a version of the model has answered since a time.
 
     Args:
-        store: where outcomes are.
+        store: the store of the events.
         version: of the model.
-        since: labels of earlier answers are left out, whenever they arrived.
-        segments: features whose values are looked for in the requests' events.
+        since: labels of earlier responses are omitted, whenever the label arrived.
+        segments: features whose values are read from the request events.
 
     Raises:
-        StoreUnavailableError: the store cannot be asked now.
+        StoreUnavailableError: the store cannot be queried now.
     """
     of = f'tidegate.model.version:"{version}"'
     outcomes = Follower(store, f"event.dataset:tidegate.outcome AND {of}", since).events()
@@ -75,19 +75,19 @@ def read_labelled(
     if segments:
         query = f"event.dataset:tidegate.request AND {of}"
         requests = Follower(store, query, since).events()
-    return labelled(outcomes, requests, segments, since.timestamp())
+    return join_outcomes(outcomes, requests, segments, since.timestamp())
 
 
-def labelled(
+def join_outcomes(
     outcomes: Iterable[Event],
     requests: Iterable[Event],
     segments: Sequence[str],
     since: float = 0.0,
-) -> Labelled:
-    """Outcome events as columns, with the values that the requests' events carry.
+) -> LabelledRows:
+    """Outcome events as columns, with the segment values of their request events.
 
-    Of two labels of one prediction, which a store of several indices may hold, the first to come counts.
-    Events that lack a field are passed over; beyond `MOST`, so are further ones.
+    If a prediction has two labels, which a store of several indices may hold, the one that arrived first counts.
+    Events that lack a field are skipped; so are those after the first `MAX_LABELS`.
     """
     first: dict[str, _Row] = {}
     for event in outcomes:
@@ -96,13 +96,13 @@ def labelled(
             continue
         name = _text(event, "event.id")
         known = first.get(name)
-        if known is None and len(first) == MOST:
+        if known is None and len(first) == MAX_LABELS:
             break
         if known is None or row.labelled_us < known.labelled_us:
             first[name] = row
     rows = sorted(first.values(), key=lambda row: row.answered)
-    carried = _carried(requests, {row.trace for row in rows})
-    return Labelled(
+    segment_values = _segment_values(requests, {row.trace for row in rows})
+    return LabelledRows(
         answered=np.array([row.answered for row in rows], np.float64),
         predicted=np.array([row.predicted for row in rows], np.str_),
         actual=np.array([row.actual for row in rows], np.str_),
@@ -110,14 +110,16 @@ def labelled(
         trace=np.array([row.trace for row in rows], np.str_),
         row=np.array([row.number for row in rows], np.intp),
         segments={
-            name: np.array([_segment(_of(row, carried), name, row.number) for row in rows], np.str_)
+            name: np.array(
+                [_segment(_of(row, segment_values), name, row.number) for row in rows], np.str_
+            )
             for name in segments
         },
     )
 
 
 class _Row(NamedTuple):
-    """A row whose label is known; `span` is empty where the outcome's event does not tell it."""
+    """A row with a known label; `span` is empty if the outcome event has none."""
 
     answered: float
     labelled_us: int
@@ -130,48 +132,48 @@ class _Row(NamedTuple):
 
 
 def _row(event: Event) -> _Row | None:
-    told = value_of(event, "tidegate.outcome")
+    outcome = value_of(event, "tidegate.outcome")
     at = time_ranges.microseconds(_text(event, "@timestamp"))
-    if not isinstance(told, dict) or at is None:
+    if not isinstance(outcome, dict) or at is None:
         return None
     try:
         return _Row(
-            answered=at / 1e6 - float(told["lag_seconds"]),
+            answered=at / 1e6 - float(outcome["lag_seconds"]),
             labelled_us=at,
-            predicted=str(told["predicted"]),
-            actual=str(told["actual"]),
-            confidence=float(told["confidence"]),
+            predicted=str(outcome["predicted"]),
+            actual=str(outcome["actual"]),
+            confidence=float(outcome["confidence"]),
             trace=_text(event, "trace.id"),
             span=_text(event, "span.id"),
-            number=int(told["row"]),
+            number=int(outcome["row"]),
         )
     except (KeyError, TypeError, ValueError):
         return None
 
 
-Carried = Mapping[str, Mapping[str, object]]
-"""What requests' events carry, by trace and then by span: clients may send many requests in one trace."""
+SegmentValues = Mapping[str, Mapping[str, object]]
+"""`tidegate.segments` of request events, by trace and then by span: a trace may have several requests."""
 
 
-def _carried(requests: Iterable[Event], traces: Set[str]) -> Carried:
-    carried: dict[str, dict[str, object]] = {}
+def _segment_values(requests: Iterable[Event], traces: Set[str]) -> SegmentValues:
+    found: dict[str, dict[str, object]] = {}
     for event in requests:
         if (trace := _text(event, "trace.id")) in traces:
-            of = carried.setdefault(trace, {})
-            of[_text(event, "span.id")] = value_of(event, "tidegate.segments")
-    return carried
+            spans = found.setdefault(trace, {})
+            spans[_text(event, "span.id")] = value_of(event, "tidegate.segments")
+    return found
 
 
-def _of(row: _Row, carried: Carried) -> object:
-    """What the row's own request carries; None where it cannot be told from others of its trace."""
-    requests = carried.get(row.trace, {})
+def _of(row: _Row, found: SegmentValues) -> object:
+    """The values of the row's request; None if it cannot be distinguished from others of its trace."""
+    requests = found.get(row.trace, {})
     if row.span:
         return requests.get(row.span)
     return next(iter(requests.values())) if len(requests) == 1 else None
 
 
-def _segment(carried: object, name: str, row: int) -> str:
-    values = carried.get(name) if isinstance(carried, dict) else None
+def _segment(segments: object, name: str, row: int) -> str:
+    values = segments.get(name) if isinstance(segments, dict) else None
     if not isinstance(values, list) or row >= len(values) or values[row] is None:
         return NO_SEGMENT
     return str(values[row])

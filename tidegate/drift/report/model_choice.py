@@ -1,4 +1,4 @@
-"""Which model a report is about, and whether another version has answered since."""
+"""The model that a report is about, and whether another version has answered since."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from tidegate.drift.report.findings import Model, Newer
+from tidegate.drift.report.findings import Model, NewerVersion
 from tidegate.store.base import EventStore, SearchRequest
 from tidegate.store.query import time_ranges
 from tidegate.store.search.event_lines import text_of
@@ -14,28 +14,28 @@ from tidegate.store.search.event_lines import text_of
 ANSWERED: Final = "event.dataset:tidegate.request AND _exists_:tidegate.prediction.label"
 
 
-class SubjectError(ValueError):
-    """There is no model to report on. The text says what is missing."""
+class NoModelError(ValueError):
+    """There is no model to report on; the message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """A model, and in words how it was chosen."""
+class ChosenModel:
+    """A model, and in words where it comes from."""
 
     model: Model
-    why: str
+    source: str
 
 
-def newer_version(store: EventStore, model: Model, since: datetime) -> Newer | None:
+def newer_version(store: EventStore, model: Model, since: datetime) -> NewerVersion | None:
     """The version of the model that answered last, if it is another one.
 
     Raises:
-        StoreUnavailableError: the store cannot be asked now.
+        StoreUnavailableError: the store cannot be queried now.
     """
     query = f'{ANSWERED} AND tidegate.model.name:"{model.name}"'
     for event in store.search(SearchRequest(query=query, since=since, size=1)).hits:
         version = text_of(event, "tidegate.model.version")
         at = time_ranges.microseconds(text_of(event, "@timestamp")) or 0
         if version != model.version:
-            return Newer(version, at / 1e6)
+            return NewerVersion(version, at / 1e6)
     return None

@@ -1,4 +1,4 @@
-"""Periods: the stretches of time by which a report tells how things went."""
+"""The periods of a report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Times = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """From a moment up to, but without, another one; in seconds since 1970."""
+    """The time from `begin` (inclusive) to `end` (exclusive), in seconds since 1970."""
 
     name: str
     begin: float
@@ -23,18 +23,18 @@ class Period:
 
 
 def even_periods(begin: float, end: float, count: int) -> list[Period]:
-    """So many of the same length, each named by when it begins (UTC)."""
+    """A number of periods of the same length, each named after its begin (UTC)."""
     edges = np.linspace(begin, end, count + 1).tolist()
     text = "%d %b %H:%M" if end - begin >= 86_400 else "%H:%M:%S"
     return [
-        Period(datetime.fromtimestamp(one, UTC).strftime(text), one, other)
-        for one, other in pairwise(edges)
+        Period(datetime.fromtimestamp(first, UTC).strftime(text), first, last)
+        for first, last in pairwise(edges)
     ]
 
 
-def place(periods: Sequence[Period], times: Times) -> npt.NDArray[np.intp]:
-    """The position of each moment's period; -1 for a moment that is in none."""
-    places = np.full(len(times), -1, np.intp)
+def period_indices(periods: Sequence[Period], times: Times) -> npt.NDArray[np.intp]:
+    """The index of the period of each time; -1 for a time that is in none."""
+    indices = np.full(len(times), -1, np.intp)
     for number, period in enumerate(periods):
-        places[(times >= period.begin) & (times < period.end)] = number
-    return places
+        indices[(times >= period.begin) & (times < period.end)] = number
+    return indices

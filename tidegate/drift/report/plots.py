@@ -23,38 +23,38 @@ from tidegate.loadgen.report.theme import Theme
 Plot: TypeAlias = Callable[[Findings, Theme], Figure]
 
 COLUMNS: Final = 3
-# Colours of the heat map end at four times the critical index: beyond, more is only more.
-HOTTEST: Final = 4.0
+# The colour scale of the heat map ends at this multiple of the critical PSI.
+MAX_COLOUR: Final = 4.0
 
 
 def accuracy(found: Findings, theme: Theme) -> Figure:
-    """Accuracy by period as it was and as it was expected, and the labels given."""
-    answers = found.counted.answers
+    """Realised and expected accuracy by period, and the predicted labels."""
+    predictions = found.counters.predictions
     with rc_context(FONT):
-        figure = _figure(2.6 + (1.7 if answers else 0.0), theme)
-        heights = [2.6, 1.7] if answers else [2.6]
+        figure = _figure(2.6 + (1.7 if predictions else 0.0), theme)
+        heights = [2.6, 1.7] if predictions else [2.6]
         column = figure.subplots(
             len(heights), 1, sharex=True, squeeze=False, height_ratios=heights
         )[:, 0]
         _accuracy(column[0], found, theme)
-        if answers:
-            _answers(column[1], answers, theme)
+        if predictions:
+            _predictions(column[1], predictions, theme)
         column[-1].set_xticks(range(len(found.periods)), [each.name for each in found.periods])
         return figure
 
 
 def drift(found: Findings, theme: Theme) -> Figure:
-    """The index of each feature in each period, as a map."""
-    features = found.counted.features
-    limit = found.drift.psi_critical * HOTTEST
-    indices = [[math.nan if i is None else i for i in each.indices()] for each in features]
+    """The PSI of each feature in each period, as a heat map."""
+    features = found.counters.features
+    limit = found.drift.psi_critical * MAX_COLOUR
+    indices = [[math.nan if i is None else i for i in each.psi_by_period()] for each in features]
     table = np.array(indices)
     with rc_context(FONT):
         figure = _figure(0.5 + 0.24 * len(features), theme)
         axes = figure.subplots()
         _bare(axes, theme)
         colours = LinearSegmentedColormap.from_list("drift", [theme.paper, theme.queue, theme.bad])
-        # On a scale of roots, for 0.1 to be seen beside 10.
+        # On a square-root scale, so that 0.1 is visible beside 10.
         axes.imshow(np.sqrt(table), cmap=colours, vmin=0, vmax=math.sqrt(limit), aspect="auto")
         for (row, column), value in np.ndenumerate(table):
             if math.isfinite(value):
@@ -70,8 +70,8 @@ def drift(found: Findings, theme: Theme) -> Figure:
 
 
 def features(found: Findings, theme: Theme) -> Figure:
-    """Each feature's distribution at training and now, the ones that drifted most first."""
-    shown = sorted(found.counted.features, key=lambda each: -(each.index or 0.0))
+    """Each feature's distribution at training and now, by descending PSI."""
+    shown = sorted(found.counters.features, key=lambda each: -(each.psi or 0.0))
     lines = max(1, math.ceil(len(shown) / COLUMNS))
     with rc_context(FONT):
         figure = _figure(1.45 * lines, theme)
@@ -84,7 +84,7 @@ def features(found: Findings, theme: Theme) -> Figure:
 
 
 def calibration(found: Findings, theme: Theme) -> Figure:
-    """How often labels were right, by the model's confidence in them."""
+    """The fraction of correct predictions, by confidence."""
     with rc_context(FONT):
         figure = _figure(3.4, theme, width=WIDTH_INCHES * 0.6)
         axes = figure.subplots()
@@ -115,8 +115,8 @@ def calibration(found: Findings, theme: Theme) -> Figure:
         axes.set_xlim(low - 0.02, 1.02)
         axes.xaxis.set_major_formatter(FuncFormatter(percent_label))
         axes.yaxis.set_major_formatter(FuncFormatter(percent_label))
-        axes.set_xlabel("probability that the model gave its label", color=theme.faint)
-        _title(axes, "Share of right labels", theme)
+        axes.set_xlabel("probability of the predicted label", color=theme.faint)
+        _title(axes, "Fraction of correct predictions", theme)
         _legend(axes, theme)
         return figure
 
@@ -148,29 +148,29 @@ def _accuracy(axes: Axes, found: Findings, theme: Theme) -> None:
     if found.model.accuracy is not None:
         axes.axhline(found.model.accuracy, color=theme.replicas, linewidth=1, label="held-out rows")
     axes.yaxis.set_major_formatter(FuncFormatter(percent_label))
-    _title(axes, "Accuracy, by when rows were answered", theme)
+    _title(axes, "Accuracy, by the time of the response", theme)
     _legend(axes, theme)
 
 
-def _answers(axes: Axes, answers: Distribution, theme: Theme) -> None:
+def _predictions(axes: Axes, predictions: Distribution, theme: Theme) -> None:
     _bare(axes, theme)
-    rows = answers.counts.sum(axis=1, keepdims=True)
+    rows = predictions.counts.sum(axis=1, keepdims=True)
     shares = np.divide(
-        answers.counts, rows, out=np.full(answers.counts.shape, np.nan), where=rows > 0
+        predictions.counts, rows, out=np.full(predictions.counts.shape, np.nan), where=rows > 0
     )
     colours = (theme.p95, theme.queue, theme.replicas, theme.bad)
-    base = smoothed_ratios(answers.reference)
-    # Of two labels, one says it all.
-    shown = range(1 if len(answers.bins) == 2 else len(answers.bins))
+    base = smoothed_ratios(predictions.reference)
+    # Of two labels, one determines the other.
+    shown = range(1 if len(predictions.bins) == 2 else len(predictions.bins))
     for number in shown:
         colour = colours[number % len(colours)]
-        name = answers.bins[number]
+        name = predictions.bins[number]
         axes.plot(shares[:, number], color=colour, marker="o", markersize=4, label=name)
         axes.axhline(base[number], color=colour, linewidth=1, linestyle=(0, (1, 2)))
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(FuncFormatter(percent_label))
-    names = answers.bins[0] if len(shown) == 1 else "each label"
-    _title(axes, f"Share of rows answered {names} (dotted: on held-out rows)", theme)
+    names = predictions.bins[0] if len(shown) == 1 else "each label"
+    _title(axes, f"Fraction of rows predicted as {names} (dotted: on held-out rows)", theme)
     if len(shown) > 1:
         _legend(axes, theme)
 
@@ -180,10 +180,10 @@ def _distribution(axes: Axes, each: Distribution, found: Findings, theme: Theme)
     at = np.arange(len(each.bins))
     axes.bar(at - 0.2, smoothed_ratios(each.reference), 0.4, color=theme.planned)
     drifted = each.drifted(found.drift.psi_warning, found.drift.samples)
-    if each.now.sum():
-        shares = each.now / each.now.sum()
+    if each.total.sum():
+        shares = each.total / each.total.sum()
         axes.bar(at + 0.2, shares, 0.4, color=theme.bad if drifted else theme.p95)
-    index = "no rows" if each.index is None else f"PSI {each.index:.2f}"
+    index = "no rows" if each.psi is None else f"PSI {each.psi:.2f}"
     axes.set_title(
         f"{each.name}   {index}",
         loc="left",
@@ -192,7 +192,7 @@ def _distribution(axes: Axes, each: Distribution, found: Findings, theme: Theme)
         color=theme.bad if drifted else theme.ink,
     )
     every = max(1, math.ceil(len(at) / 8))
-    # The last bins are over (or other) and missing: they are always named.
+    # The last bins, over (or other) and missing, always have a tick.
     ticks = sorted({*at[:-2:every].tolist(), len(at) - 1})
     axes.set_xticks(ticks, [each.bins[i] for i in ticks], fontsize=6.5)
     axes.yaxis.set_major_formatter(FuncFormatter(percent_label))
@@ -231,8 +231,8 @@ def _legend(axes: Axes, theme: Theme) -> None:
     )
 
 
-def names_of(found: Findings) -> Sequence[str]:
-    """The plots that have something to show."""
-    counted = ("drift", "features") if found.counted.features else ()
+def plot_names(found: Findings) -> Sequence[str]:
+    """The plots for which there is data."""
+    counted = ("drift", "features") if found.counters.features else ()
     labelled = ("calibration",) if found.calibration else ()
     return ("accuracy", *counted, *labelled)

@@ -1,4 +1,4 @@
-"""How often the model was right: by period, by confidence, by segment, and where it was sure and wrong."""
+"""The quality of predictions: by period, by confidence and by segment, and the most confident errors."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.drift.counting.confidence import Expectation
-from tidegate.drift.report.labelled_rows import NO_SEGMENT, Labelled
-from tidegate.drift.report.periods import Period, place
+from tidegate.drift.report.labelled_rows import NO_SEGMENT, LabelledRows
+from tidegate.drift.report.periods import Period, period_indices
 
-FEWEST: Final = 30
-"""Labels below which a share says nothing."""
+MIN_LABELS: Final = 30
+"""Segments with fewer labels before or now are not compared."""
 CALIBRATION_BINS: Final = 10
 SIGNIFICANCE: Final = 0.01
 
@@ -25,14 +25,14 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """How often labels were right in a period, and how often they were expected to be.
+    """The realised and the expected accuracy of a period.
 
     Attributes:
         period: in which the rows were answered.
-        labels: how many are known.
-        accuracy: share of right ones; None without labels.
-        expected: share expected to be right by calibrated confidence; None without labels or calibration.
-        brier: mean of (confidence - right)²; None without labels.
+        labels: the number of known labels.
+        accuracy: fraction of correct predictions; None without labels.
+        expected: expected accuracy, the mean of calibrated confidence; None without labels or calibration.
+        brier: mean of (confidence - correct)²; None without labels.
     """
 
     period: Period
@@ -50,8 +50,8 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True)
-class Bin:
-    """Rows of about the same confidence: its mean, the share of right ones, and how many."""
+class CalibrationBin:
+    """Rows of similar confidence: the mean confidence, the fraction of correct predictions, the number of labels."""
 
     confidence: float
     correct: float
@@ -59,17 +59,20 @@ class Bin:
 
     @property
     def margin(self) -> float:
-        """Two standard errors of the share."""
+        """Two standard errors of the fraction."""
         return 2.0 * math.sqrt(self.correct * (1 - self.correct) / self.labels)
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A value of a feature for which the model is right less often than before.
+    """A value of a feature for which accuracy is lower than before.
 
     Attributes:
-        z: standard deviations of the fall.
-        sure: whether it is more than chance, over all segments that were compared.
+        before: accuracy before the newest period.
+        now: accuracy in the newest period.
+        labels: the number of labels in the newest period.
+        z: the drop in standard deviations.
+        significant: whether the drop is significant, corrected for all compared segments.
     """
 
     feature: str
@@ -78,12 +81,12 @@ class Segment:
     now: float
     labels: int
     z: float
-    sure: bool
+    significant: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A row whose label was wrong although the model was sure."""
+    """A wrong prediction of high confidence."""
 
     answered: float
     confidence: float
@@ -94,24 +97,24 @@ class Example:
     segments: tuple[str, ...]
 
 
-def by_period(
-    rows: Labelled, periods: Sequence[Period], expectation: Expectation | None
+def quality_by_period(
+    rows: LabelledRows, periods: Sequence[Period], expectation: Expectation | None
 ) -> list[Quality]:
     """The quality of each period."""
-    places = place(periods, rows.answered)
+    indices = period_indices(periods, rows.answered)
     return [
-        _quality(rows, places == number, period, expectation)
+        _quality(rows, indices == number, period, expectation)
         for number, period in enumerate(periods)
     ]
 
 
-def overall(rows: Labelled, period: Period, expectation: Expectation | None) -> Quality:
+def overall_quality(rows: LabelledRows, period: Period, expectation: Expectation | None) -> Quality:
     """The quality of all rows together."""
     return _quality(rows, np.ones(len(rows), np.bool_), period, expectation)
 
 
 def _quality(
-    rows: Labelled, picked: Mask, period: Period, expectation: Expectation | None
+    rows: LabelledRows, picked: Mask, period: Period, expectation: Expectation | None
 ) -> Quality:
     labels = int(picked.sum())
     if not labels:
@@ -122,53 +125,53 @@ def _quality(
     return Quality(period, labels, float(correct.mean()), expected, brier)
 
 
-def calibration(rows: Labelled, bins: int = CALIBRATION_BINS) -> list[Bin]:
-    """Rows in the order of their confidence, cut into parts of the same size."""
+def calibration(rows: LabelledRows, bins: int = CALIBRATION_BINS) -> list[CalibrationBin]:
+    """Rows sorted by confidence and split into bins of the same size."""
     order = np.argsort(rows.confidence, kind="stable")
-    found: list[Bin] = []
+    found: list[CalibrationBin] = []
     for part in np.array_split(order, bins):
         if len(part):
             mean = float(rows.confidence[part].mean())
-            found.append(Bin(mean, float(rows.correct[part].mean()), len(part)))
+            found.append(CalibrationBin(mean, float(rows.correct[part].mean()), len(part)))
     return found
 
 
-def segments_that_fell(rows: Labelled, newest: Period) -> list[Segment]:
-    """Segments where accuracy in the newest period is below that of all before, the surest first.
+def degraded_segments(rows: LabelledRows, newest: Period) -> list[Segment]:
+    """Segments with a lower accuracy in the newest period than before it, by descending z.
 
-    Each is a test of two shares, z = (before - now) / √(p(1 - p)(1/n + 1/m)) with p of both together;
-    `sure` asks of it what Bonferroni's correction does.
+    Each is a test of two proportions, z = (before - now) / √(p(1 - p)(1/n + 1/m)) with the pooled p;
+    `significant` applies Bonferroni's correction.
     """
-    now = place([newest], rows.answered) == 0
+    now = period_indices([newest], rows.answered) == 0
     before = rows.answered < newest.begin
     found = list(_compared(rows, before, now))
     limit = NormalDist().inv_cdf(1 - SIGNIFICANCE / max(1, len(found)))
-    fell = [
-        Segment(feature, value, was, is_now, labels, z, z > limit)
-        for feature, value, was, is_now, labels, z in found
+    degraded = [
+        Segment(feature, value, earlier, newest_accuracy, labels, z, z > limit)
+        for feature, value, earlier, newest_accuracy, labels, z in found
         if z > 0
     ]
-    return sorted(fell, key=lambda segment: -segment.z)
+    return sorted(degraded, key=lambda segment: -segment.z)
 
 
 def _compared(
-    rows: Labelled, before: Mask, now: Mask
+    rows: LabelledRows, before: Mask, now: Mask
 ) -> Iterator[tuple[str, str, float, float, int, float]]:
     correct = rows.correct
     for feature, values in rows.segments.items():
         for value in np.unique(values).tolist():
             of = values == value
             m, n = int((of & before).sum()), int((of & now).sum())
-            if value == NO_SEGMENT or min(m, n) < FEWEST:
+            if value == NO_SEGMENT or min(m, n) < MIN_LABELS:
                 continue
-            was, is_now = float(correct[of & before].mean()), float(correct[of & now].mean())
-            both = (was * m + is_now * n) / (m + n)
-            spread = (both * (1 - both) * (1 / m + 1 / n)) ** 0.5
-            yield feature, value, was, is_now, n, (was - is_now) / spread if spread else 0.0
+            earlier, newest = float(correct[of & before].mean()), float(correct[of & now].mean())
+            pooled = (earlier * m + newest * n) / (m + n)
+            error = (pooled * (1 - pooled) * (1 / m + 1 / n)) ** 0.5
+            yield feature, value, earlier, newest, n, (earlier - newest) / error if error else 0.0
 
 
-def worst(rows: Labelled, count: int) -> list[Example]:
-    """The wrong rows that the model was surest of."""
+def confident_errors(rows: LabelledRows, count: int) -> list[Example]:
+    """The wrong predictions with the highest confidence."""
     wrong = np.flatnonzero(~rows.correct)
     order: npt.NDArray[Any] = wrong[np.argsort(-rows.confidence[wrong], kind="stable")][:count]
     return [

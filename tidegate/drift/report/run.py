@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from tidegate.drift.report.findings import Findings, Model, count, gather
-from tidegate.drift.report.labelled_rows import MOST, read_labelled
-from tidegate.drift.report.model_choice import Subject, newer_version
+from tidegate.drift.report.findings import Findings, Model, build_findings, query_counters
+from tidegate.drift.report.labelled_rows import MAX_LABELS, read_labelled_rows
+from tidegate.drift.report.model_choice import ChosenModel, newer_version
 from tidegate.drift.report.page import badge, to_html
 from tidegate.drift.report.periods import Period, even_periods
 from tidegate.settings import Settings
@@ -20,67 +20,71 @@ from tidegate.store.base import StoreUnavailableError
 from tidegate.store.open_store import open_store
 from tidegate.store.query import time_ranges
 
-TROUBLE: Final = 2
+EXIT_ERROR: Final = 2
 PERIODS: Final = 12
 
 
 def report(
-    settings: Settings, *, since: str, out: Path, find_subject: Callable[[], Subject]
+    settings: Settings, *, since: str, out: Path, choose_model: Callable[[], ChosenModel]
 ) -> int:
-    """Write the page about a model.
+    """Write the report on a model.
 
     Args:
         settings: the store, Prometheus and the thresholds.
-        since: how far back, `1d` or a moment.
+        since: the begin of the report, a duration such as `1d` or a time.
         out: the file to write.
-        find_subject: gives the model; raises `SubjectError` if there is none.
+        choose_model: returns the model; raises `NoModelError` if there is none.
 
     Returns:
-        The exit code: 0, or 2 with a sentence if there is no model, no store, or no place to write.
+        The exit code: 0, or 2 with an error on stderr if the model, the store or the file is unavailable.
     """
     now = datetime.now(UTC)
     try:
         begin = _begin(since, now)
         span = Period("all", begin.timestamp(), now.timestamp())
-        subject = find_subject()
+        chosen = choose_model()
         periods = even_periods(span.begin, span.end, PERIODS)
-        found = asyncio.run(find(settings, subject.model, span, periods))
+        found = asyncio.run(collect_findings(settings, chosen.model, span, periods))
     except (ValueError, StoreUnavailableError) as error:
         sys.stderr.write(f"{error}\n")
-        return TROUBLE
-    note = note_of(found.overall.labels)
-    page = to_html(found, kibana=kibana_of(settings), why=subject.why, note=note)
+        return EXIT_ERROR
+    note = truncation_note(found.overall.labels)
+    page = to_html(found, kibana=kibana_url(settings), model_source=chosen.source, note=note)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(page, encoding="utf-8")
     except OSError as error:
         sys.stderr.write(f"--out: {out} cannot be written: {error.strerror}\n")
-        return TROUBLE
+        return EXIT_ERROR
     sys.stdout.write(f"{out}: {badge(found)[0]}; {found.overall.labels} labels\n")
-    if found.counted.trouble:
-        sys.stderr.write(f"no distributions: {found.counted.trouble}\n")
+    if found.counters.error:
+        sys.stderr.write(f"no distributions: {found.counters.error}\n")
     if found.newer:
         of = f"{found.model.name} {found.model.version}"
         sys.stderr.write(
-            f"{found.newer.version} answers by now, and the page is about {of} ({subject.why}): "
-            "name the other with --model\n"
+            f"version {found.newer.version} answers now, but the report is on {of} ({chosen.source}): "
+            "to report on the newer version, pass it as --model\n"
         )
     return 0
 
 
-async def find(settings: Settings, model: Model, span: Period, periods: list[Period]) -> Findings:
-    """What there is to say about a model and a span of time.
+async def collect_findings(
+    settings: Settings, model: Model, span: Period, periods: list[Period]
+) -> Findings:
+    """The findings on a model over a span of time.
 
     Raises:
-        StoreUnavailableError: the store cannot be asked now.
+        StoreUnavailableError: the store cannot be queried now.
     """
     prometheus = f"http://{settings.stack.host}:{settings.prometheus.port}"
-    counted = await count(prometheus, model, settings.drift, span, periods)
+    counters = await query_counters(prometheus, model, settings.drift, span, periods)
     since = datetime.fromtimestamp(span.begin, UTC)
     with closing(open_store(settings, read_only=True)) as store:
-        rows = read_labelled(store, model.version, since, settings.drift.segments)
+        rows = read_labelled_rows(store, model.version, since, settings.drift.segments)
         newer = newer_version(store, model, since)
-    return gather(model, settings.drift, rows, counted, span=span, periods=periods, newer=newer)
+    return build_findings(
+        model, settings.drift, rows, counters, span=span, periods=periods, newer=newer
+    )
 
 
 def _begin(since: str, now: datetime) -> datetime:
@@ -90,13 +94,13 @@ def _begin(since: str, now: datetime) -> datetime:
     return begin
 
 
-def note_of(labels: int) -> str:
-    """What is to be said above a page that does not hold all labels."""
-    if labels < MOST:
+def truncation_note(labels: int) -> str:
+    """A note for a report that does not contain all labels; else empty."""
+    if labels < MAX_LABELS:
         return ""
-    return f"Only the first {MOST:,} labels are in it: choose a later --since."
+    return f"This report contains only the first {MAX_LABELS:,} labels: choose a later --since."
 
 
-def kibana_of(settings: Settings) -> str:
-    """Where Kibana is, if there is one: the embedded store has none."""
+def kibana_url(settings: Settings) -> str:
+    """The URL of Kibana; empty for the embedded store, which has none."""
     return settings.kibana.url if settings.store.kind == "elasticsearch" else ""

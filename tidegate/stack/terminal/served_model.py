@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tidegate.drift.counting.reference import BadReferenceError, load_reference
 from tidegate.drift.report.findings import Model
-from tidegate.drift.report.model_choice import Subject, SubjectError
+from tidegate.drift.report.model_choice import ChosenModel, NoModelError
 from tidegate.service.artefacts.import_cache import find_model
 from tidegate.service.model.artefact import REFERENCE, Artefact, ArtefactError
 from tidegate.settings import Settings
@@ -18,27 +18,27 @@ from tidegate.stack.supervisor.control_client import ControlError, fetch_status
 from tidegate.stack.supervisor.status import StackStatus
 
 
-def find_subject(settings: Settings, named: Path | None = None) -> Subject:
+def choose_model(settings: Settings, named: Path | None = None) -> ChosenModel:
     """The model to report on.
 
     That is `named`, else what the running stack serves, which `tidegate deploy` may have changed since its
     start, else what `model.path` names.
 
     Raises:
-        SubjectError: it is not there, not whole, or cannot be converted, or its reference does not read.
+        NoModelError: the model is missing, incomplete or cannot be converted, or its reference is invalid.
     """
     if named is not None:
-        return Subject(_read(named, settings), f"{named}, as --model says")
+        return ChosenModel(_read(named, settings), f"{named}, from --model")
     path = settings.model.path
     status, trouble = _running(settings)
     if status is None:
-        return Subject(_read(path, settings), f"{path}, as model.path says{trouble}")
+        return ChosenModel(_read(path, settings), f"{path}, from model.path{trouble}")
     rollout = status.rollout
     if rollout is not None:
         path = (rollout.release if rollout.state == "done" else rollout.before).path
     model = _read(path, settings)
     versions = {replica.version for replica in status.replicas if replica.version}
-    return Subject(model, f"{path}, {_served(model.version, versions)}")
+    return ChosenModel(model, f"{path}, {_served(model.version, versions)}")
 
 
 def read_model(artefact: Artefact) -> Model:
@@ -61,9 +61,9 @@ def _read(path: Path, settings: Settings) -> Model:
     try:
         return read_model(asyncio.run(find_model(path, settings.stack.data_dir)))
     except OSError as error:
-        raise SubjectError(f"{path} does not read: {error.strerror}") from error
+        raise NoModelError(f"{path} does not read: {error.strerror}") from error
     except (ArtefactError, BadReferenceError) as error:
-        raise SubjectError(str(error)) from error
+        raise NoModelError(str(error)) from error
 
 
 def _running(settings: Settings) -> tuple[StackStatus | None, str]:
@@ -74,13 +74,13 @@ def _running(settings: Settings) -> tuple[StackStatus | None, str]:
     try:
         return fetch_status(layout.socket), ""
     except ControlError as error:
-        return None, f"; the running stack does not say what it serves ({error})"
+        return None, f"; the running stack did not report what it serves ({error})"
 
 
 def _served(version: str, versions: Set[str]) -> str:
     others = ", ".join(sorted(versions - {version}))
     if not versions:
-        return "though no replica of the running stack says yet what it serves"
+        return "but no replica of the running stack has reported its version yet"
     if version not in versions:
-        return f"while the running stack serves {others}"
-    return "as the running stack serves it" + (f" beside {others}" if others else "")
+        return f"but the running stack serves {others}"
+    return "served by the running stack" + (f" beside {others}" if others else "")

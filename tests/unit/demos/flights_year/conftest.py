@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tidegate.demos.flights_year.ground_truth import Truth
-from tidegate.demos.flights_year.periods import Month
-from tidegate.demos.flights_year.record import Batch, Record
+from tidegate.demos.flights_year.ground_truth import GroundTruth
+from tidegate.demos.flights_year.periods import ReplayPeriod
+from tidegate.demos.flights_year.replay_record import Batch, ReplayRecord
 from tidegate.drift.counting.reference import Calibration
 from tidegate.drift.report.findings import Model
 from tidegate.service.artefacts.reference import build_reference
@@ -41,11 +41,11 @@ def model() -> Model:
 
 
 @pytest.fixture(scope="session")
-def sent() -> list[Month]:
+def sent() -> list[ReplayPeriod]:
     """A month like the training with 90 % on time, and one shifted by one, with 60 %."""
     on_time = [1350, 900]
     return [
-        Month(
+        ReplayPeriod(
             name, rows(mean, seed), tuple(["on_time"] * right + ["late"] * (ROWS - right))
         )
         for name, mean, seed, right in (("control", 0.0, 2, on_time[0]), ("Mar", 1.0, 3, on_time[1]))
@@ -53,9 +53,9 @@ def sent() -> list[Month]:
 
 
 @pytest.fixture
-def record() -> Record:
+def record() -> ReplayRecord:
     """Each month in 30 requests a second apart, from `START` on; labels come 60 seconds later."""
-    made = Record(spans=[(START, START + 60), (START + 60, START + 120)])
+    made = ReplayRecord(spans=[(START, START + 60), (START + 60, START + 120)])
     for month in range(2):
         for turn in range(ROWS // BATCH):
             part = tuple(range(turn * BATCH, (turn + 1) * BATCH))
@@ -63,10 +63,10 @@ def record() -> Record:
             given = ("on_time",) * BATCH
             ids = tuple(f"{month}-{row}" for row in part)
             made.batches.append(Batch(month, part, at, given, (0.9,) * BATCH, ids))
-            made.known.append(at + 60)
+            made.labelled_at.append(at + 60)
     return made
 
 
 @pytest.fixture
-def truth(model: Model, sent: list[Month], record: Record) -> Truth:
-    return Truth(model, CATEGORIES, sent, record, Drift())
+def truth(model: Model, sent: list[ReplayPeriod], record: ReplayRecord) -> GroundTruth:
+    return GroundTruth(model, CATEGORIES, sent, record, Drift())

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from tidegate.demos.flights_year.expected_alerts import Due, due, missing
-from tidegate.demos.flights_year.ground_truth import Truth
-from tidegate.demos.flights_year.periods import Month
-from tidegate.demos.flights_year.record import Record
-from tidegate.drift.report.alerts import Fired
+from tidegate.demos.flights_year.expected_alerts import ExpectedAlert, expected_alerts, missing
+from tidegate.demos.flights_year.ground_truth import GroundTruth
+from tidegate.demos.flights_year.periods import ReplayPeriod
+from tidegate.demos.flights_year.replay_record import ReplayRecord
+from tidegate.drift.report.alerts import FiredAlert
 from tidegate.drift.report.findings import Model
 from tidegate.settings import Drift
 
@@ -22,15 +22,15 @@ X = ("DriftFeatureCritical", "x")
 ANSWERS = ("DriftPredictionCritical", "")
 
 
-def wanted(truth: Truth, end: float = END) -> list[Due]:
-    return due(truth, begin=START, end=end, hold_seconds=HOLD)
+def wanted(truth: GroundTruth, end: float = END) -> list[ExpectedAlert]:
+    return expected_alerts(truth, begin=START, end=end, hold_seconds=HOLD)
 
 
-def alert(subject: tuple[str, str], begin: float, end: float) -> Fired:
-    return Fired(*subject, "critical", begin, end)
+def alert(subject: tuple[str, str], begin: float, end: float) -> FiredAlert:
+    return FiredAlert(*subject, "critical", begin, end)
 
 
-def test_drift_that_lasts_wants_its_alert_and_what_has_not_drifted_wants_none(truth: Truth) -> None:
+def test_drift_that_lasts_wants_its_alert_and_what_has_not_drifted_wants_none(truth: GroundTruth) -> None:
     found = {(one.subject, one.window): one for one in wanted(truth)}
     # `carrier` is as ever; the answers are all on_time, from the first row on.
     assert set(found) == {(X, "2m"), (ANSWERS, "2m"), (ANSWERS, "5m")}
@@ -47,27 +47,27 @@ def test_drift_that_lasts_wants_its_alert_and_what_has_not_drifted_wants_none(tr
     [(59, False), (66, True)],  # 15 it must hold, 25 the rules are late, 20 to spare; in steps of 5
 )
 def test_drift_that_ends_sooner_than_the_rules_are_certain_to_see_it_wants_none(
-    truth: Truth, seconds: float, expected: bool
+    truth: GroundTruth, seconds: float, expected: bool
 ) -> None:
     (far,) = (one for one in wanted(truth) if (one.subject, one.window) == (X, "2m"))
     assert (X in {one.subject for one in wanted(truth, far.begin + seconds)}) is expected
 
 
 def test_the_control_alone_wants_no_alert_about_its_features(
-    model: Model, sent: list[Month], record: Record
+    model: Model, sent: list[ReplayPeriod], record: ReplayRecord
 ) -> None:
-    control = Record(record.of(0), record.known[:30], record.spans[:1])
-    truth = Truth(model, CATEGORIES, sent, control, Drift())
+    control = ReplayRecord(record.batches_of(0), record.labelled_at[:30], record.spans[:1])
+    truth = GroundTruth(model, CATEGORIES, sent, control, Drift())
     assert {one.subject for one in wanted(truth)} <= {ANSWERS}
 
 
 def test_a_psi_that_is_hardly_critical_wants_none(
-    model: Model, sent: list[Month], record: Record, truth: Truth
+    model: Model, sent: list[ReplayPeriod], record: ReplayRecord, truth: GroundTruth
 ) -> None:
     highest = max(one.index for one in wanted(truth) if one.subject == X)
     for limit, expected in ((highest / 1.05, False), (highest / 3, True)):
         drift = Drift(psi_critical=limit)
-        found = wanted(Truth(model, CATEGORIES, sent, record, drift))
+        found = wanted(GroundTruth(model, CATEGORIES, sent, record, drift))
         assert (X in {one.subject for one in found}) is expected
 
 
@@ -84,8 +84,8 @@ def test_a_psi_that_is_hardly_critical_wants_none(
     ],
 )
 def test_only_an_alert_of_that_name_about_that_at_that_time_is_it(
-    fired: Fired, lacks: bool
+    fired: FiredAlert, lacks: bool
 ) -> None:
-    one = Due(X, "2m", START + 70, START + 140, 0.8)
+    one = ExpectedAlert(X, "2m", START + 70, START + 140, 0.8)
     again = replace(one, window="5m")
     assert missing([one, again], [fired]) == ([one] if lacks else [])

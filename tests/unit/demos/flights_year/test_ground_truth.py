@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tidegate.demos.flights_year.ground_truth import Truth
-from tidegate.demos.flights_year.periods import Month
-from tidegate.demos.flights_year.record import Record
+from tidegate.demos.flights_year.ground_truth import GroundTruth
+from tidegate.demos.flights_year.periods import ReplayPeriod
+from tidegate.demos.flights_year.replay_record import ReplayRecord
 from tidegate.drift.counting.psi import psi
 from tidegate.drift.counting.reference import count_numbers
-from tidegate.drift.report.alerts import Fired
+from tidegate.drift.report.alerts import FiredAlert
 from tidegate.drift.report.findings import Model
 from tidegate.settings import Drift
 
@@ -22,21 +22,21 @@ LATER = START + 305
 
 def fired(
     name: str, subject: str = "", severity: str = "critical", at: float = START + 125
-) -> Fired:
-    return Fired(name, subject, severity, at, at + 5)
+) -> FiredAlert:
+    return FiredAlert(name, subject, severity, at, at + 5)
 
 
-def test_a_record_knows_when_each_row_was_answered_and_labelled(record: Record) -> None:
+def test_a_record_knows_when_each_row_was_answered_and_labelled(record: ReplayRecord) -> None:
     assert record.answered == record.labelled == 2 * ROWS
-    assert record.when_answered()[[0, -1]].tolist() == [START + 1, START + 90]
-    assert record.when_known()[[0, -1]].tolist() == [START + 61, START + 150]
-    record.known.pop()
+    assert record.row_answer_times()[[0, -1]].tolist() == [START + 1, START + 90]
+    assert record.row_label_times()[[0, -1]].tolist() == [START + 61, START + 150]
+    record.labelled_at.pop()
     assert record.labelled == 2 * ROWS - 50
-    assert np.isinf(record.when_known()[-50:]).all()
-    assert [len(record.of(month)) for month in range(3)] == [30, 30, 0]
+    assert np.isinf(record.row_label_times()[-50:]).all()
+    assert [len(record.batches_of(month)) for month in range(3)] == [30, 30, 0]
 
 
-def test_a_window_holds_the_rows_answered_in_it_and_a_long_one_whole_tiles(truth: Truth) -> None:
+def test_a_window_holds_the_rows_answered_in_it_and_a_long_one_whole_tiles(truth: GroundTruth) -> None:
     assert truth.answered_in("2m", START + 90).sum() == 2 * ROWS
     assert truth.answered_in("2m", START + 30).sum() == ROWS
     # From 121 s on the first request is out of it.
@@ -46,14 +46,14 @@ def test_a_window_holds_the_rows_answered_in_it_and_a_long_one_whole_tiles(truth
     assert truth.labelled_in("5m", START + 90).sum() == ROWS
 
 
-def test_psi_is_that_of_the_rows_of_a_month(truth: Truth, model: Model, sent: list[Month]) -> None:
+def test_psi_is_that_of_the_rows_of_a_month(truth: GroundTruth, model: Model, sent: list[ReplayPeriod]) -> None:
     bins = model.reference.features[0]
     expected = psi(count_numbers(bins.edges, sent[1].matrix[:, 0]), bins.counts)
-    assert truth.psi("x", truth.month == 1) == pytest.approx(expected)
+    assert truth.psi("x", truth.period == 1) == pytest.approx(expected)
     assert expected > 0.5
-    assert truth.psi("x", truth.month == 0) < 0.05
-    assert truth.expected(truth.month == 0) == pytest.approx(0.9)
-    assert np.isnan(truth.expected(truth.month == 9))
+    assert truth.psi("x", truth.period == 0) < 0.05
+    assert truth.expected_accuracy(truth.period == 0) == pytest.approx(0.9)
+    assert np.isnan(truth.expected_accuracy(truth.period == 9))
 
 
 @pytest.mark.parametrize(
@@ -98,24 +98,24 @@ def test_psi_is_that_of_the_rows_of_a_month(truth: Truth, model: Model, sent: li
         (fired("ModelErrorRateChanged", "adwin", "warning", START), False, "no row is in its"),
         (fired("ModelFeedbackForged", "", "warning"), False, "no rows to tell"),
     ],
-    ids=lambda value: f"{value.name}-{value.begin:.0f}" if isinstance(value, Fired) else "",
+    ids=lambda value: f"{value.name}-{value.begin:.0f}" if isinstance(value, FiredAlert) else "",
 )
 def test_an_alert_is_explained_by_its_rows_alone(
-    truth: Truth, alert: Fired, holds: bool, said: str
+    truth: GroundTruth, alert: FiredAlert, holds: bool, said: str
 ) -> None:
-    reason = truth.reason(alert)
+    reason = truth.explain(alert)
     assert (reason.holds, said in reason.text) == (holds, True), reason.text
 
 
 def test_labels_that_are_expected_to_be_wrong_explain_that_alert(
-    model: Model, sent: list[Month], record: Record
+    model: Model, sent: list[ReplayPeriod], record: ReplayRecord
 ) -> None:
     # Warned of from one point on: 90 % are expected to be right, and 92 % were.
     from dataclasses import replace
 
     drift = Drift(accuracy_drop_warning=0.01, accuracy_drop_critical=0.05)
-    truth = Truth(replace(model, accuracy=0.92), CATEGORIES, sent, record, drift)
-    assert truth.reason(fired("ModelExpectedAccuracyLow", "", "warning", LATER)).holds
+    truth = GroundTruth(replace(model, accuracy=0.92), CATEGORIES, sent, record, drift)
+    assert truth.explain(fired("ModelExpectedAccuracyLow", "", "warning", LATER)).holds
     without = model.reference.model_copy(update={"calibration": None})
-    blind = Truth(replace(model, reference=without), CATEGORIES, sent, record, drift)
-    assert not blind.reason(fired("ModelExpectedAccuracyLow", "", "warning", LATER)).holds
+    blind = GroundTruth(replace(model, reference=without), CATEGORIES, sent, record, drift)
+    assert not blind.explain(fired("ModelExpectedAccuracyLow", "", "warning", LATER)).holds

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tidegate.demos.flights_year.periods import months, rake
+from tidegate.demos.flights_year.periods import rake, replay_periods
 from tidegate.drift.counting.bin_counter import BinCounter
 from tidegate.drift.counting.psi import psi
 from tidegate.service.artefacts.reference import build_reference
@@ -32,20 +32,20 @@ def flights() -> Flights:
 
 def test_each_month_is_a_sample_of_its_flights_after_a_control(flights: Flights) -> None:
     reference = build_reference(FEATURES, flights.matrix[flights.month <= 2])
-    made = months(flights, reference, count=2, rows=500)
+    made = replay_periods(flights, reference, months=2, rows=500)
     assert [month.name for month in made] == ["control", "Mar", "Apr"]
     assert [len(month) for month in made] == [500, 500, 500]
     march = {row.tobytes() for row in flights.matrix[flights.month == 3]}
     assert all(row.tobytes() in march for row in made[1].matrix)
     assert set(made[1].actual) == {"late", "on_time"}
-    again = months(flights, reference, count=2, rows=500)
+    again = replay_periods(flights, reference, months=2, rows=500)
     assert all(
         np.array_equal(a.matrix, b.matrix, equal_nan=True) for a, b in zip(made, again, strict=True)
     )
-    other = months(flights, reference, count=2, rows=500, seed=1)
+    other = replay_periods(flights, reference, months=2, rows=500, seed=1)
     assert not np.array_equal(made[1].matrix, other[1].matrix, equal_nan=True)
     # More than there are cannot be sent.
-    assert len(months(flights, reference, count=1, rows=20_000)[1]) == 3000
+    assert len(replay_periods(flights, reference, months=1, rows=20_000)[1]) == 3000
 
 
 def test_the_control_has_not_drifted_where_its_days_unweighted_have(flights: Flights) -> None:
@@ -61,7 +61,7 @@ def test_the_control_has_not_drifted_where_its_days_unweighted_have(flights: Fli
             for column, each in zip(bins.T, reference.features, strict=True)
         )
 
-    (control, _) = months(flights, reference, count=1, rows=2000)
+    (control, _) = replay_periods(flights, reference, months=1, rows=2000)
     assert worst(control.matrix) < 0.05 < worst(held_out)
 
 

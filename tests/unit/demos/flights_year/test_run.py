@@ -12,8 +12,8 @@ import pytest
 
 from tidegate.demos.flights_year import run
 from tidegate.demos.flights_year.data_folder import FOLDER
-from tidegate.demos.flights_year.periods import Month
-from tidegate.demos.flights_year.sending import ReplayError
+from tidegate.demos.flights_year.periods import ReplayPeriod
+from tidegate.demos.flights_year.replay import ReplayError
 from tidegate.drift.report.findings import Model
 from tidegate.events.event import Origin, make_event
 from tidegate.settings import Settings
@@ -24,7 +24,7 @@ from .conftest import FEATURES
 
 
 @pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch, model: Model, sent: list[Month]) -> list[str]:
+def ran(monkeypatch: pytest.MonkeyPatch, model: Model, sent: list[ReplayPeriod]) -> list[str]:
     """The commands that were run; none of them does anything."""
     commands: list[str] = []
 
@@ -37,13 +37,13 @@ def ran(monkeypatch: pytest.MonkeyPatch, model: Model, sent: list[Month]) -> lis
     monkeypatch.setattr(run, "read_flights", lambda: None)
     manifest = SimpleNamespace(features=FEATURES)
     monkeypatch.setattr(run, "load", lambda _: SimpleNamespace(manifest=manifest))
-    monkeypatch.setattr(run, "months", lambda *_, **__: sent)
+    monkeypatch.setattr(run, "replay_periods", lambda *_, **__: sent)
     return commands
 
 
 def demo(tmp_path: Path) -> int:
     settings = Settings(stack={"data_dir": tmp_path})
-    return run.demo_drift(settings, count=1, rows=1500, seconds=1, out=tmp_path / "report.html")
+    return run.demo_drift(settings, months=1, rows=1500, seconds=1, out=tmp_path / "report.html")
 
 
 async def fails(*_: Any) -> None:

@@ -10,34 +10,34 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from tidegate.demos.flights_year.expected_alerts import Due
-from tidegate.demos.flights_year.ground_truth import Reason, Truth
-from tidegate.demos.flights_year.periods import Month
-from tidegate.demos.flights_year.record import Record
+from tidegate.demos.flights_year.expected_alerts import ExpectedAlert
+from tidegate.demos.flights_year.ground_truth import Explanation, GroundTruth
+from tidegate.demos.flights_year.periods import ReplayPeriod
+from tidegate.demos.flights_year.replay_record import ReplayRecord
 from tidegate.demos.flights_year.verdict import (
-    Line,
+    PeriodResult,
     alert_table,
     checks,
-    lines,
-    month_of,
-    month_table,
+    period_results,
+    period_of,
+    period_table,
 )
 from tidegate.drift.counting.bin_counter import BinCounter
-from tidegate.drift.report.alerts import Fired
+from tidegate.drift.report.alerts import FiredAlert
 from tidegate.drift.report.counter_increases import Floats
-from tidegate.drift.report.distributions import distributions
-from tidegate.drift.report.findings import Counted, Findings, Model, gather
-from tidegate.drift.report.labelled_rows import Labelled
+from tidegate.drift.report.distributions import feature_distributions
+from tidegate.drift.report.findings import Counters, Findings, Model, build_findings
+from tidegate.drift.report.labelled_rows import LabelledRows
 from tidegate.drift.report.periods import Period
 from tidegate.settings import Drift
 
 from .conftest import CATEGORIES, ROWS, START
 
-ALERT = Fired("DriftFeatureCritical", "x", "critical", START + 70, START + 90)
+ALERT = FiredAlert("DriftFeatureCritical", "x", "critical", START + 70, START + 90)
 
 
 @pytest.fixture
-def found(model: Model, sent: list[Month], record: Record, truth: Truth) -> Findings:
+def found(model: Model, sent: list[ReplayPeriod], record: ReplayRecord, truth: GroundTruth) -> Findings:
     """What a report would find, if nothing was lost on the way."""
     periods = [Period(month.name, *span) for month, span in zip(sent, record.spans, strict=True)]
     counter = BinCounter(model.reference.features, CATEGORIES)
@@ -50,45 +50,45 @@ def found(model: Model, sent: list[Month], record: Record, truth: Truth) -> Find
     }
     actual = np.array([label for month in sent for label in month.actual])
     count = len(actual)
-    labelled = Labelled(
-        record.when_answered(), np.full(count, "on_time"), actual, np.full(count, 0.9),
+    labelled = LabelledRows(
+        record.row_answer_times(), np.full(count, "on_time"), actual, np.full(count, 0.9),
         np.full(count, "a" * 32), np.arange(count), {},
     )  # fmt: skip
-    counted = Counted(distributions(model.reference, observed, 2, 0.01), None, [ALERT])
+    counted = Counters(feature_distributions(model.reference, observed, 2, 0.01), None, [ALERT])
     span = Period("all", START, START + 120)
-    return gather(model, Drift(), labelled, counted, span=span, periods=periods)
+    return build_findings(model, Drift(), labelled, counted, span=span, periods=periods)
 
 
-def test_a_line_tells_a_month_by_the_counters_and_by_numpy(found: Findings, truth: Truth) -> None:
-    control, march = lines(found, np.array([1350.0, 1350.0]), truth)
+def test_a_line_tells_a_month_by_the_counters_and_by_numpy(found: Findings, truth: GroundTruth) -> None:
+    control, march = period_results(found, np.array([1350.0, 1350.0]), truth)
     assert (control.name, control.rows) == ("control", ROWS)
     assert (control.expected, control.realised, control.true) == (0.9, 0.9, 0.9)
     assert (march.realised, march.true) == (0.6, 0.6)
     assert march.gap == pytest.approx(0.3)
-    assert (control.still, march.still) == (True, False)
-    assert max(control.off, march.off) < 1e-9
+    assert (control.stable, march.stable) == (True, False)
+    assert max(control.psi_error, march.psi_error) < 1e-9
 
 
-def test_counters_that_lost_rows_are_found_out(found: Findings, truth: Truth) -> None:
-    x, carrier = found.counted.features
+def test_counters_that_lost_rows_are_found_out(found: Findings, truth: GroundTruth) -> None:
+    x, carrier = found.counters.features
     lost = np.array(x.counts)
     lost[1, 5:] *= 0.8
     wrong = replace(
-        found, counted=replace(found.counted, features=[replace(x, counts=lost), carrier])
+        found, counters=replace(found.counters, features=[replace(x, counts=lost), carrier])
     )
-    assert lines(wrong, np.array([1350.0, 1350.0]), truth)[1].off > 0.02
-    silent = replace(found, counted=Counted())
-    assert lines(silent, np.array([1350.0, 1350.0]), truth)[1].off == np.inf
+    assert period_results(wrong, np.array([1350.0, 1350.0]), truth)[1].psi_error > 0.02
+    silent = replace(found, counted=Counters())
+    assert period_results(silent, np.array([1350.0, 1350.0]), truth)[1].psi_error == np.inf
 
 
-def line(name: str, index: float, expected: float, realised: float = 0.8) -> Line:
-    return Line(name, 100, expected, realised, 0.8, {"x": index}, 0.001)
+def line(name: str, index: float, expected: float, realised: float = 0.8) -> PeriodResult:
+    return PeriodResult(name, 100, expected, realised, 0.8, {"x": index}, 0.001)
 
 
 def failed(
-    *made: Line, holds: bool = True, stored: int = 100, wanted: Sequence[Due] = ()
+    *made: PeriodResult, holds: bool = True, stored: int = 100, wanted: Sequence[ExpectedAlert] = ()
 ) -> list[str]:
-    reasons = {ALERT: Reason("PSI 2.00", holds=holds)}
+    reasons = {ALERT: Explanation("PSI 2.00", holds=holds)}
     found = checks(made, reasons, wanted, sent=100, stored=stored, control="control")
     return [text for good, text in found if not good]
 
@@ -99,7 +99,7 @@ def test_every_check_fails_for_its_own_reason() -> None:
     assert failed(*good, stored=99) == ["99 labels in the store for 100 that were sent"]
     (unexplained,) = failed(*good, holds=False)
     assert unexplained == "0 of 1 alerts are explained by the rows that were sent"
-    temp = Due(("DriftFeatureCritical", "temp"), "2m", START, START + 90, 4.28)
+    temp = ExpectedAlert(("DriftFeatureCritical", "temp"), "2m", START, START + 90, 4.28)
     x = replace(temp, subject=("DriftFeatureCritical", "x"))
     assert failed(*good, wanted=[x]) == []
     (silent,) = failed(*good, wanted=[x, temp])
@@ -110,7 +110,7 @@ def test_every_check_fails_for_its_own_reason() -> None:
     (gap,) = failed(line("control", 0.01, 0.84))
     assert gap.startswith("where every PSI is below 0.1 (control), expected and realised")
     assert gap.endswith("differ by 4.0 points at most")
-    (psi,) = failed(good[0], replace(good[1], off=0.03))
+    (psi,) = failed(good[0], replace(good[1], psi_error=0.03))
     assert psi == "every month's PSI is numpy's on the same rows, to 3.00 %"
     (wrong,) = failed(good[0], line("Mar", 1.0, 0.9, realised=0.7))
     assert wrong == "every month's accuracy is numpy's on the same rows"
@@ -118,7 +118,7 @@ def test_every_check_fails_for_its_own_reason() -> None:
     assert unknown == "every month's accuracy is numpy's on the same rows"
 
 
-def everything_said(*made: Line) -> list[str]:
+def everything_said(*made: PeriodResult) -> list[str]:
     return [text for _, text in checks(made, {}, [], sent=1, stored=1, control="control")]
 
 
@@ -130,11 +130,11 @@ def test_it_is_said_when_no_real_month_was_still() -> None:
     assert not any(text.startswith("in every real month") for text in still)
 
 
-def test_the_tables_name_what_drifted_and_why_alerts_fired(found: Findings, truth: Truth) -> None:
+def test_the_tables_name_what_drifted_and_why_alerts_fired(found: Findings, truth: GroundTruth) -> None:
     console = Console(file=io.StringIO(), width=200)
-    console.print(month_table(lines(found, np.array([1350.0, 1350.0]), truth)))
+    console.print(period_table(period_results(found, np.array([1350.0, 1350.0]), truth)))
     late = replace(ALERT, subject="", begin=START + 500)
-    reasons = {ALERT: Reason("PSI 1.00", holds=True), late: Reason("PSI 0.01", holds=False)}
+    reasons = {ALERT: Explanation("PSI 1.00", holds=True), late: Explanation("PSI 0.01", holds=False)}
     console.print(alert_table(found, reasons))
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
@@ -143,4 +143,4 @@ def test_the_tables_name_what_drifted_and_why_alerts_fired(found: Findings, trut
     assert any(row.startswith("Mar 1,500 90.0% 60.0% +30.0 x ") for row in rows)
     assert "Mar DriftFeatureCritical x PSI 1.00" in rows
     assert "after DriftFeatureCritical the model NOT EXPLAINED: PSI 0.01" in rows
-    assert month_of(found, replace(ALERT, begin=START)) == "control"
+    assert period_of(found, replace(ALERT, begin=START)) == "control"

@@ -10,7 +10,7 @@ import pytest
 
 from support.model_artefacts import calibrated_model
 from tidegate.drift.report.findings import Model
-from tidegate.drift.report.labelled_rows import Labelled
+from tidegate.drift.report.labelled_rows import LabelledRows
 from tidegate.events.event import Event, Origin, make_event
 
 ORIGIN = Origin("flights", "1", "test", "flights-1", "default")
@@ -27,9 +27,9 @@ def rows_of(
     right: Sequence[bool],
     confidence: Sequence[float],
     **segments: Sequence[str],
-) -> Labelled:
+) -> LabelledRows:
     """Rows that were all answered `late`."""
-    return Labelled(
+    return LabelledRows(
         np.array(answered, np.float64),
         np.full(len(right), "late"),
         np.where(np.array(right, np.bool_), "late", "on_time"),

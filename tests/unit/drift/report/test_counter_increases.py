@@ -10,13 +10,13 @@ import pytest
 from aiohttp import web
 
 from tidegate.drift.report.counter_increases import (
-    PrometheusAwayError,
+    PrometheusUnavailableError,
     Series,
-    growth,
-    growth_by,
-    raw,
-    read_series,
-    samples,
+    increase,
+    increases_by,
+    query_instant,
+    parse_series,
+    query_range,
 )
 from tidegate.drift.report.periods import Period
 
@@ -48,19 +48,19 @@ def series(*samples: tuple[float, float], **labels: str) -> Series:
     ],
 )
 def test_growth(found: Series, expected: list[float]) -> None:
-    assert growth(found, PERIODS, 0.0).tolist() == expected
+    assert increase(found, PERIODS, 0.0).tolist() == expected
 
 
 def test_a_first_sample_that_prometheus_rounded_up_is_still_the_first() -> None:
     found = series((0.124, 5), (5, 7))
-    assert growth(found, PERIODS, 0.1236).tolist() == [2, 0]
+    assert increase(found, PERIODS, 0.1236).tolist() == [2, 0]
 
 
 def test_replicas_are_added_up_by_labels() -> None:
     one = series((0, 0), (5, 3), bin="0", instance="a")
     other = series((0, 1), (15, 5), bin="0", instance="b")
     third = series((0, 0), (5, 7), bin="1", instance="a")
-    added = growth_by([one, other, third], PERIODS, 0.0, "bin")
+    added = increases_by([one, other, third], PERIODS, 0.0, "bin")
     assert {name: values.tolist() for name, values in added.items()} == {
         ("0",): [3, 4],
         ("1",): [7, 0],
@@ -71,8 +71,8 @@ def test_replicas_are_added_up_by_labels() -> None:
     "text", [b"no json", b"[]", b'{"data": {}}', b'{"data": {"result": [{}]}}']
 )
 def test_an_answer_that_is_none_is_refused(text: bytes) -> None:
-    with pytest.raises(PrometheusAwayError, match="does not read"):
-        read_series(text)
+    with pytest.raises(PrometheusUnavailableError, match="does not read"):
+        parse_series(text)
 
 
 @pytest.fixture
@@ -102,9 +102,9 @@ async def test_a_long_span_is_asked_for_in_few_samples(
 ) -> None:
     url, asked = prometheus
     async with aiohttp.ClientSession() as session:
-        (found,) = await samples(session, url, "up", 0, 86_400)
-        await samples(session, url, "up", 0, 60)
-        await raw(session, url, "up[60s]", 60)
+        (found,) = await query_range(session, url, "up", 0, 86_400)
+        await query_range(session, url, "up", 0, 60)
+        await query_instant(session, url, "up[60s]", 60)
     assert (found.labels, found.times.tolist(), found.values.tolist()) == ({"bin": "0"}, [1], [2])
     assert [one.get("step") for one in asked] == ["86.400", "1.000", None]
     assert asked[2]["path"] == "/api/v1/query"
@@ -115,7 +115,7 @@ async def test_why_prometheus_gives_nothing_is_told(
 ) -> None:
     url, _ = prometheus
     async with aiohttp.ClientSession() as session:
-        with pytest.raises(PrometheusAwayError, match="answers 422: b'parse error'"):
-            await samples(session, url, "bad", 0, 1)
-        with pytest.raises(PrometheusAwayError, match="does not answer"):
-            await samples(session, "http://127.0.0.1:9", "up", 0, 1)
+        with pytest.raises(PrometheusUnavailableError, match="answers 422: b'parse error'"):
+            await query_range(session, url, "bad", 0, 1)
+        with pytest.raises(PrometheusUnavailableError, match="does not answer"):
+            await query_range(session, "http://127.0.0.1:9", "up", 0, 1)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tidegate.drift.counting.psi import psi
-from tidegate.drift.report.alerts import Fired, fired
+from tidegate.drift.report.alerts import FiredAlert, fired_alerts
 from tidegate.drift.report.counter_increases import Floats, Series
-from tidegate.drift.report.distributions import answers, distributions
+from tidegate.drift.report.distributions import feature_distributions, prediction_distribution
 from tidegate.drift.report.findings import Model
 
 OBSERVED: dict[tuple[str, ...], Floats] = {
@@ -20,37 +20,37 @@ OBSERVED: dict[tuple[str, ...], Floats] = {
 
 
 def test_a_features_index_is_psi_of_what_was_counted(model: Model) -> None:
-    x, carrier = distributions(model.reference, OBSERVED, 2, 0.01)
-    still, drifted = x.indices()
+    x, carrier = feature_distributions(model.reference, OBSERVED, 2, 0.01)
+    still, drifted = x.psi_by_period()
     assert still == pytest.approx(psi([0, 900, 900, 0, 0], [0, 500, 500, 0, 0]))
     assert drifted == pytest.approx(psi([0, 10, 1500, 0, 0], [0, 500, 500, 0, 0]))
-    assert x.now.tolist() == [0, 910, 2400, 0, 0]
-    assert carrier.indices()[1] is None
+    assert x.total.tolist() == [0, 910, 2400, 0, 0]
+    assert carrier.psi_by_period()[1] is None
 
 
 def test_a_feature_has_drifted_only_far_enough_on_enough_rows_and_not_by_chance(
     model: Model,
 ) -> None:
-    x, carrier = distributions(model.reference, OBSERVED, 2, 0.01)
+    x, carrier = feature_distributions(model.reference, OBSERVED, 2, 0.01)
     assert x.drifted(0.1, 1000)
     assert not x.drifted(0.1, 10_000)
     assert not x.drifted(5.0, 1000)
     assert not carrier.drifted(0.1, 1000)
     few: dict[tuple[str, ...], Floats] = {("x", "0"): np.array([1.0]), ("x", "1"): np.array([7.0])}
-    chance, nothing = distributions(model.reference, few, 1, 0.01)
-    assert chance.index is not None
-    assert chance.index > 0.1
+    chance, nothing = feature_distributions(model.reference, few, 1, 0.01)
+    assert chance.psi is not None
+    assert chance.psi > 0.1
     assert not chance.drifted(0.1, 1)
-    assert nothing.index is None
+    assert nothing.psi is None
     assert not nothing.drifted(0.1, 1)
 
 
 def test_answers_are_a_distribution_too(model: Model) -> None:
-    found = answers(model.reference, model.labels, {("late",): np.array([5.0])}, 1, 0.01)
+    found = prediction_distribution(model.reference, model.labels, {("late",): np.array([5.0])}, 1, 0.01)
     assert found is not None
     assert found.counts.tolist() == [[5, 0]]
     without = model.reference.model_copy(update={"predictions": ()})
-    assert answers(without, model.labels, {}, 1, 0.01) is None
+    assert prediction_distribution(without, model.labels, {}, 1, 0.01) is None
 
 
 def test_an_alert_that_was_silent_for_a_minute_fired_twice() -> None:
@@ -58,7 +58,7 @@ def test_an_alert_that_was_silent_for_a_minute_fired_twice() -> None:
         return Series(labels, np.array(times), np.ones(len(times)))
 
     named = {"alertname": "DriftFeatureWarning", "severity": "warning"}
-    found = fired(
+    found = fired_alerts(
         [
             series([100, 105, 110, 300, 305], feature="x", **named),
             series([50], alertname="ModelConceptDrift", severity="critical"),
@@ -66,7 +66,7 @@ def test_an_alert_that_was_silent_for_a_minute_fired_twice() -> None:
         ]
     )
     assert found == [
-        Fired("ModelConceptDrift", "", "critical", 50, 50),
-        Fired("DriftFeatureWarning", "x", "warning", 100, 110),
-        Fired("DriftFeatureWarning", "x", "warning", 300, 305),
+        FiredAlert("ModelConceptDrift", "", "critical", 50, 50),
+        FiredAlert("DriftFeatureWarning", "x", "warning", 100, 110),
+        FiredAlert("DriftFeatureWarning", "x", "warning", 300, 305),
     ]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tidegate.drift.report.findings import Model, count
+from tidegate.drift.report.findings import Model, query_counters
 from tidegate.drift.report.periods import Period
 from tidegate.settings import Drift
 
@@ -55,11 +55,11 @@ async def test_counters_of_replicas_become_distributions(
     ]
     answers["tidegate_predictions_total"] = [series({"label": "late"}, (0, "0"), (5, "4"))]
     answers["ALERTS"] = [series(ALERT, (10, "1"))]
-    found = await count(url, model, Drift(), SPAN, PERIODS)
-    assert found.trouble == ""
+    found = await query_counters(url, model, Drift(), SPAN, PERIODS)
+    assert found.error == ""
     assert found.features[0].counts[:, 1].tolist() == [4, 3]
-    assert found.answers is not None
-    assert found.answers.counts.tolist() == [[4, 0], [0, 0]]
+    assert found.predictions is not None
+    assert found.predictions.counts.tolist() == [[4, 0], [0, 0]]
     assert [alert.subject for alert in found.alerts] == ["x"]
 
 
@@ -68,11 +68,11 @@ async def test_a_prometheus_without_the_model_still_knows_its_alerts(
 ) -> None:
     url, answers = prometheus
     answers["ALERTS"] = [series(ALERT, (10, "1"))]
-    found = await count(url, model, Drift(), SPAN, PERIODS)
-    assert found.trouble == "Prometheus has counted nothing of flights v1"
+    found = await query_counters(url, model, Drift(), SPAN, PERIODS)
+    assert found.error == "Prometheus has counted nothing of flights v1"
     assert len(found.alerts) == 1
-    away = await count("http://127.0.0.1:9", model, Drift(), SPAN, PERIODS)
-    assert "does not answer" in away.trouble
+    away = await query_counters("http://127.0.0.1:9", model, Drift(), SPAN, PERIODS)
+    assert "does not answer" in away.error
 
 
 async def test_a_model_without_a_reference_has_no_distributions_and_that_is_why(
@@ -80,5 +80,5 @@ async def test_a_model_without_a_reference_has_no_distributions_and_that_is_why(
 ) -> None:
     url, _ = prometheus
     reference = model.reference.model_copy(update={"samples": 0})
-    found = await count(url, replace(model, reference=reference), Drift(), SPAN, PERIODS)
-    assert found.trouble == "flights v1 has no drift reference, as no rows lay beside its file"
+    found = await query_counters(url, replace(model, reference=reference), Drift(), SPAN, PERIODS)
+    assert found.error == "flights v1 has no drift reference, as no rows lay beside its file"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tidegate.drift.report import labelled_rows as module
-from tidegate.drift.report.labelled_rows import labelled, read_labelled
+from tidegate.drift.report.labelled_rows import join_outcomes, read_labelled_rows
 from tidegate.store.embedded.store import EmbeddedStore
 
 from .conftest import MakeEvent
@@ -17,7 +17,7 @@ TRACE = "b" * 32
 
 
 def test_rows_stand_in_the_order_of_their_answers_not_of_their_labels(outcome: MakeEvent) -> None:
-    rows = labelled([outcome(20, 1), outcome(10, 100, actual="on_time", confidence=0.7)], [], [])
+    rows = join_outcomes([outcome(20, 1), outcome(10, 100, actual="on_time", confidence=0.7)], [], [])
     assert rows.answered.tolist() == [10, 20]
     assert rows.correct.tolist() == [False, True]
     assert rows.confidence.tolist() == [0.7, 0.9]
@@ -29,7 +29,7 @@ def test_each_row_has_the_value_that_its_request_carries_for_it(
 ) -> None:
     carried = request_event(1, TRACE, {"carrier": ["AA", None]})
     told = [outcome(at, 1, trace=TRACE, row=at) for at in range(3)]
-    rows = labelled([*told, outcome(3, 1)], [carried], ["carrier", "origin"])
+    rows = join_outcomes([*told, outcome(3, 1)], [carried], ["carrier", "origin"])
     assert rows.segments["carrier"].tolist() == ["AA", "", "", ""]
     assert rows.segments["origin"].tolist() == [""] * 4
 
@@ -43,7 +43,7 @@ def test_requests_of_one_trace_are_told_apart_by_their_spans(
         for at, (carrier, span) in enumerate(zip(("AA", "UA"), spans, strict=True))
     ]
     told = [outcome(at, 1, trace=TRACE, span=span) for at, span in enumerate((*spans, "3" * 16))]
-    rows = labelled(told, carried, ["carrier"])
+    rows = join_outcomes(told, carried, ["carrier"])
     assert rows.segments["carrier"].tolist() == ["AA", "UA", ""]
 
 
@@ -56,7 +56,7 @@ def test_an_outcome_without_its_span_has_a_segment_only_if_its_trace_has_one_req
         request_event(2, TRACE, {"carrier": ["UA"]}, "2" * 16),
         request_event(3, other, {"carrier": ["DL"]}),
     ]
-    rows = labelled([outcome(1, 1, trace=TRACE), outcome(3, 1, trace=other)], carried, ["carrier"])
+    rows = join_outcomes([outcome(1, 1, trace=TRACE), outcome(3, 1, trace=other)], carried, ["carrier"])
     assert rows.segments["carrier"].tolist() == ["", "DL"]
 
 
@@ -66,7 +66,7 @@ def test_of_two_labels_with_one_id_the_first_counts(outcome: MakeEvent, *, turne
         outcome(10, lag, event_id="e" * 32, actual=actual)
         for lag, actual in ((5, "late"), (3600, "on_time"))
     )
-    rows = labelled([again, first] if turned else [first, again], [], [])
+    rows = join_outcomes([again, first] if turned else [first, again], [], [])
     assert (rows.actual.tolist(), rows.answered.tolist()) == (["late"], [10])
 
 
@@ -75,14 +75,14 @@ def test_what_lacks_a_field_is_passed_over(outcome: MakeEvent) -> None:
     del broken["tidegate"]["outcome"]["confidence"]
     other = outcome(1, 1)
     other["tidegate"]["outcome"] = "late"
-    rows = labelled([broken, other, {"message": "no time"}], [], ["carrier"])
+    rows = join_outcomes([broken, other, {"message": "no time"}], [], ["carrier"])
     assert len(rows) == 0
     assert rows.segments["carrier"].tolist() == []
 
 
 def test_there_is_an_end_to_it(outcome: MakeEvent, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST", 2)
-    assert len(labelled([outcome(at, 0) for at in range(3)], [], [])) == 2
+    monkeypatch.setattr(module, "MAX_LABELS", 2)
+    assert len(join_outcomes([outcome(at, 0) for at in range(3)], [], [])) == 2
 
 
 def test_a_store_gives_the_rows_of_one_version_answered_since_a_moment(
@@ -99,8 +99,8 @@ def test_a_store_gives_the_rows_of_one_version_answered_since_a_moment(
         ]
     )
     since = datetime.fromtimestamp(now - 50, UTC)
-    rows = read_labelled(store, "v1", since, ["carrier"])
-    plain = read_labelled(store, "v1", since, [])
+    rows = read_labelled_rows(store, "v1", since, ["carrier"])
+    plain = read_labelled_rows(store, "v1", since, [])
     store.close()
     assert rows.trace.tolist() == [TRACE]
     assert rows.segments["carrier"].tolist() == ["UA"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.drift.report.findings import Model, Newer
+from tidegate.drift.report.findings import Model, NewerVersion
 from tidegate.drift.report.model_choice import newer_version
 from tidegate.events.event import Event, make_event
 from tidegate.store.embedded.store import EmbeddedStore
@@ -46,4 +46,4 @@ def test_a_version_that_answered_later_is_found(
     found = newer_version(store, model, start)
     store.close()
     at = start.timestamp()
-    assert found == (Newer(expected[1], at + expected[0]) if expected else None)
+    assert found == (NewerVersion(expected[1], at + expected[0]) if expected else None)

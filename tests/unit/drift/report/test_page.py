@@ -8,12 +8,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from tidegate.drift.report.alerts import Fired
+from tidegate.drift.report.alerts import FiredAlert
 from tidegate.drift.report.counter_increases import Floats
-from tidegate.drift.report.distributions import answers, distributions
-from tidegate.drift.report.findings import Counted, Findings, Model, Newer, gather
-from tidegate.drift.report.labelled_rows import Labelled
-from tidegate.drift.report.page import badge, kibana_url, to_html
+from tidegate.drift.report.distributions import feature_distributions, prediction_distribution
+from tidegate.drift.report.findings import Counters, Findings, Model, NewerVersion, build_findings
+from tidegate.drift.report.labelled_rows import LabelledRows
+from tidegate.drift.report.page import badge, kibana_trace_url, to_html
 from tidegate.drift.report.periods import Period
 from tidegate.drift.report.plots import PLOTS
 from tidegate.loadgen.report.theme import DARK, LIGHT
@@ -23,7 +23,7 @@ from .conftest import rows_of
 
 PERIODS = [Period("Mar", 0, 10), Period("<Apr>", 10, 20)]
 SPAN = Period("all", 0, 20)
-ALERT = Fired("DriftFeatureCritical", "x", "critical", 12, 15)
+ALERT = FiredAlert("DriftFeatureCritical", "x", "critical", 12, 15)
 
 
 Grown = dict[tuple[str, ...], Floats]
@@ -46,7 +46,7 @@ class Tags(HTMLParser):
         self.text += f" {data}"
 
 
-def counted(model: Model) -> Counted:
+def counted(model: Model) -> Counters:
     observed: Grown = {
         ("x", "0"): np.array([900.0, 10.0]),
         ("x", "1"): np.array([900.0, 1500.0]),
@@ -54,29 +54,29 @@ def counted(model: Model) -> Counted:
         ("carrier", "UA"): np.array([540.0, 0.0]),
     }
     given: Grown = {("late",): np.array([360.0, 300.0]), ("on_time",): np.array([1440.0, 0.0])}
-    return Counted(
-        distributions(model.reference, observed, 2, 0.01),
-        answers(model.reference, model.labels, given, 2, 0.01),
+    return Counters(
+        feature_distributions(model.reference, observed, 2, 0.01),
+        prediction_distribution(model.reference, model.labels, given, 2, 0.01),
         [ALERT],
     )
 
 
-def findings(model: Model, rows: Labelled, found: Counted | None = None) -> Findings:
-    return gather(
+def findings(model: Model, rows: LabelledRows, found: Counters | None = None) -> Findings:
+    return build_findings(
         model, Drift(), rows, found or counted(model), span=SPAN, periods=PERIODS,
-        reasons={ALERT: "PSI 1.23 of 1,510 rows over 5m"},
+        explanations={ALERT: "PSI 1.23 of 1,510 rows over 5m"},
     )  # fmt: skip
 
 
 @pytest.fixture
-def rows() -> Labelled:
+def rows() -> LabelledRows:
     carriers = (["AA"] * 50 + ["UA"] * 50) * 2
     right = [True] * 80 + [False] * 20 + [False] * 40 + [True] * 60
     return rows_of([5.0] * 100 + [15.0] * 100, right, [0.9] * 200, carrier=carriers)
 
 
-def test_the_page_needs_no_other_file_and_says_every_finding(model: Model, rows: Labelled) -> None:
-    html = to_html(findings(model, rows), note="Time is compressed.", before="FOLDER='a b' ")
+def test_the_page_needs_no_other_file_and_says_every_finding(model: Model, rows: LabelledRows) -> None:
+    html = to_html(findings(model, rows), note="Time is compressed.", command_prefix="FOLDER='a b' ")
     tags = Tags(html)
     assert tags.addresses
     assert all(address.startswith("data:") for address in tags.addresses)
@@ -100,9 +100,9 @@ def test_the_page_needs_no_other_file_and_says_every_finding(model: Model, rows:
     assert "Kibana" not in text
 
 
-def test_examples_link_to_kibana_where_there_is_one(model: Model, rows: Labelled) -> None:
+def test_examples_link_to_kibana_where_there_is_one(model: Model, rows: LabelledRows) -> None:
     html = to_html(findings(model, rows), kibana="http://127.0.0.1:5601/")
-    wanted = kibana_url("http://127.0.0.1:5601", f"{80:032x}")
+    wanted = kibana_trace_url("http://127.0.0.1:5601", f"{80:032x}")
     assert wanted.replace("&", "&amp;").replace("'", "&#39;") in html
     assert wanted.startswith("http://127.0.0.1:5601/app/discover#/")
     assert f"trace.id:%22{80:032x}%22" in wanted
@@ -112,11 +112,11 @@ def test_the_link_is_the_one_that_the_documents_give() -> None:
     from pathlib import Path
 
     page = Path(__file__).parents[4] / "docs" / "reference" / "kibana.md"
-    assert kibana_url("http://127.0.0.1:5601", "ID") in page.read_text(encoding="utf-8")
+    assert kibana_trace_url("http://127.0.0.1:5601", "ID") in page.read_text(encoding="utf-8")
 
 
 def test_without_labels_and_without_prometheus_the_page_says_so(model: Model) -> None:
-    html = to_html(findings(model, rows_of([], [], []), Counted(trouble="it does not answer")))
+    html = to_html(findings(model, rows_of([], [], []), Counters(error="it does not answer")))
     text = " ".join(Tags(html).text.split())
     assert "No distributions: it does not answer." in text
     # Neither drift nor an alert can be told: none was seen, as nobody could look.
@@ -132,7 +132,7 @@ def test_without_labels_and_without_prometheus_the_page_says_so(model: Model) ->
 
 
 def test_a_period_in_which_nothing_was_counted_is_not_one_without_drift(
-    model: Model, rows: Labelled
+    model: Model, rows: LabelledRows
 ) -> None:
     found = counted(model)
     for each in found.features:
@@ -143,12 +143,12 @@ def test_a_period_in_which_nothing_was_counted_is_not_one_without_drift(
 
 
 def test_the_page_says_which_model_it_is_about_and_which_answers_by_now(
-    model: Model, rows: Labelled
+    model: Model, rows: LabelledRows
 ) -> None:
-    plain = to_html(findings(model, rows), why="models/v1, as model.path says")
+    plain = to_html(findings(model, rows), model_source="models/v1, as model.path says")
     assert "The model in models/v1, as model.path says." in plain
     assert "by now" not in plain
-    later = replace(findings(model, rows), newer=Newer("v2", 19.0))
+    later = replace(findings(model, rows), newer=NewerVersion("v2", 19.0))
     text = " ".join(Tags(to_html(later)).text.split())
     assert "Version v2 answers by now , last at 1970-01-01 00:00:19 UTC" in text
     assert "this page is about v1" in text
@@ -171,20 +171,20 @@ def test_the_badge_tells_the_worst(
     model: Model, right: int, drifts: bool, trouble: str, expected: tuple[str, str]
 ) -> None:
     labels = rows_of([15.0] * 400, [True] * right + [False] * (400 - right), [0.8] * 400)
-    found = findings(model, labels, counted(model) if drifts else Counted(trouble=trouble))
+    found = findings(model, labels, counted(model) if drifts else Counters(error=trouble))
     assert badge(found) == expected
 
 
 def test_few_labels_and_a_model_without_a_measure_prove_no_fall(model: Model) -> None:
     few = rows_of([15.0] * 10, [False] * 10, [0.8] * 10)
-    assert badge(findings(model, few, Counted())) == ("steady", "good")
+    assert badge(findings(model, few, Counters())) == ("steady", "good")
     unmeasured = replace(model, accuracy=None)
     many = rows_of([15.0] * 400, [False] * 400, [0.8] * 400)
-    assert badge(findings(unmeasured, many, Counted())) == ("steady", "good")
+    assert badge(findings(unmeasured, many, Counters())) == ("steady", "good")
 
 
 @pytest.mark.parametrize("name", PLOTS)
-def test_every_plot_is_drawn_in_both_themes(name: str, model: Model, rows: Labelled) -> None:
+def test_every_plot_is_drawn_in_both_themes(name: str, model: Model, rows: LabelledRows) -> None:
     found = findings(model, rows)
     plain = replace(
         found,
@@ -200,7 +200,7 @@ def test_every_plot_is_drawn_in_both_themes(name: str, model: Model, rows: Label
 
 
 def test_moments_are_told_with_their_day_where_there_are_several(
-    model: Model, rows: Labelled
+    model: Model, rows: LabelledRows
 ) -> None:
     found = findings(model, rows)
     assert "<td>00:00:12</td>" in to_html(found)
@@ -208,10 +208,10 @@ def test_moments_are_told_with_their_day_where_there_are_several(
     assert "<td>1970-01-01 00:00:12</td>" in to_html(long)
 
 
-def test_many_labels_are_each_a_line(model: Model, rows: Labelled) -> None:
+def test_many_labels_are_each_a_line(model: Model, rows: LabelledRows) -> None:
     reference = model.reference.model_copy(update={"predictions": (1, 2, 3)})
-    three = answers(reference, ("a", "b", "c"), {("a",): np.array([1.0, 0.0])}, 2, 0.01)
-    found = findings(model, rows, replace(counted(model), answers=three))
+    three = prediction_distribution(reference, ("a", "b", "c"), {("a",): np.array([1.0, 0.0])}, 2, 0.01)
+    found = findings(model, rows, replace(counted(model), predictions=three))
     shares = PLOTS["accuracy"](found, LIGHT).axes[1]
     assert shares.get_title(loc="left").startswith("Share of rows answered each label")
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from tidegate.drift.report.findings import Model
-from tidegate.drift.report.periods import Period, even_periods, place
+from tidegate.drift.report.periods import Period, even_periods, period_indices
 from tidegate.drift.report.quality import (
-    by_period,
+    quality_by_period,
     calibration,
-    overall,
-    segments_that_fell,
-    worst,
+    overall_quality,
+    degraded_segments,
+    confident_errors,
 )
 
 from .conftest import rows_of
@@ -25,20 +25,20 @@ def test_periods_divide_a_span_and_are_named_by_when_they_begin() -> None:
     assert [period.name for period in periods] == ["00:00:00", "00:00:20", "00:00:40"]
     assert [(period.begin, period.end) for period in periods] == [(0, 20), (20, 40), (40, 60)]
     assert even_periods(0, 86_400 * 2, 2)[1].name == "02 Jan 00:00"
-    assert place(periods, np.array([-1.0, 0, 20, 59.9, 60])).tolist() == [-1, 0, 1, 2, -1]
+    assert period_indices(periods, np.array([-1.0, 0, 20, 59.9, 60])).tolist() == [-1, 0, 1, 2, -1]
 
 
 def test_accuracy_is_that_of_the_rows_that_were_answered_in_a_period(model: Model) -> None:
     rows = rows_of([1, 2, 12], [True, False, True], [0.9, 0.7, 0.6])
-    first, second, third = by_period(rows, PERIODS, model.expectation)
+    first, second, third = quality_by_period(rows, PERIODS, model.expectation)
     assert (first.labels, first.accuracy) == (2, 0.5)
     assert first.expected == pytest.approx(0.8)
     assert first.gap == pytest.approx(0.3)
     assert first.brier == pytest.approx((0.1**2 + 0.7**2) / 2)
     assert (second.labels, second.accuracy) == (1, 1.0)
     assert (third.labels, third.accuracy, third.gap) == (0, None, None)
-    assert by_period(rows, PERIODS, None)[0].gap is None
-    assert overall(rows, PERIODS[0], None).labels == 3
+    assert quality_by_period(rows, PERIODS, None)[0].gap is None
+    assert overall_quality(rows, PERIODS[0], None).labels == 3
 
 
 def test_rows_of_a_calibrated_model_lie_within_two_errors_of_the_diagonal(model: Model) -> None:
@@ -50,7 +50,7 @@ def test_rows_of_a_calibrated_model_lie_within_two_errors_of_the_diagonal(model:
     assert [one.labels for one in bins] == [2000] * 10
     assert sum(abs(one.correct - one.confidence) < one.margin for one in bins) >= 9
     # What is expected of such rows comes true, to two points.
-    (quality,) = by_period(rows, PERIODS[:1], model.expectation)
+    (quality,) = quality_by_period(rows, PERIODS[:1], model.expectation)
     assert quality.gap == pytest.approx(0, abs=0.02)
     assert calibration(rows_of([1], [True], [0.9])) == calibration(
         rows_of([1], [True], [0.9]), bins=1
@@ -65,30 +65,30 @@ def test_only_a_fall_beyond_chance_is_sure() -> None:
     rows = rows_of(
         [5] * 205 + [15] * 205, before + before + [True] * 5 + now, [0.9] * 410, carrier=names * 2
     )
-    (fallen,) = segments_that_fell(rows, PERIODS[1])
+    (fallen,) = degraded_segments(rows, PERIODS[1])
     assert (fallen.feature, fallen.value, fallen.before, fallen.now) == ("carrier", "AA", 0.9, 0.5)
     assert fallen.labels == 100
     # z of two shares of 100 each: 0.4 / sqrt(0.7 * 0.3 * 2 / 100)
     assert fallen.z == pytest.approx(0.4 / (0.7 * 0.3 * 0.02) ** 0.5)
-    assert fallen.sure
-    assert segments_that_fell(rows, PERIODS[0]) == []
+    assert fallen.significant
+    assert degraded_segments(rows, PERIODS[0]) == []
 
 
 def test_a_small_fall_may_be_chance_and_a_model_that_never_errs_has_none() -> None:
     right = [True] * 40 + [True] * 38 + [False] * 2
-    (fallen,) = segments_that_fell(
+    (fallen,) = degraded_segments(
         rows_of([5] * 40 + [15] * 40, right, [0.9] * 80, carrier=["AA"] * 80), PERIODS[1]
     )
-    assert not fallen.sure
+    assert not fallen.significant
     never = rows_of([5] * 40 + [15] * 40, [True] * 80, [0.9] * 80, carrier=["AA"] * 80)
-    assert segments_that_fell(never, PERIODS[1]) == []
+    assert degraded_segments(never, PERIODS[1]) == []
 
 
 def test_the_worst_are_the_wrong_ones_that_it_was_surest_of() -> None:
     rows = rows_of(
         [1, 2, 3, 4], [False, True, False, False], [0.7, 0.99, 0.95, 0.6], carrier=list("ABCD")
     )
-    found = worst(rows, 2)
+    found = confident_errors(rows, 2)
     assert [(one.confidence, one.segments, one.row) for one in found] == [
         (0.95, ("C",), 2),
         (0.7, ("A",), 0),

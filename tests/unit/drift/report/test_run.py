@@ -9,10 +9,10 @@ import pytest
 
 from support.model_artefacts import write_artefact
 from tidegate.drift.report.findings import Model
-from tidegate.drift.report.run import kibana_of, note_of
+from tidegate.drift.report.run import kibana_url, truncation_note
 from tidegate.drift.report.run import report as write_report
 from tidegate.settings import Settings
-from tidegate.stack.terminal.served_model import find_subject
+from tidegate.stack.terminal.served_model import choose_model
 from tidegate.store.embedded.store import EmbeddedStore
 
 from .conftest import MakeEvent
@@ -32,7 +32,7 @@ def settings(tmp_path: Path, model: Model) -> Settings:
 
 def report(settings: Settings, since: str, out: Path, named: Path | None = None) -> int:
     return write_report(
-        settings, since=since, out=out, find_subject=lambda: find_subject(settings, named)
+        settings, since=since, out=out, choose_model=lambda: choose_model(settings, named)
     )
 
 
@@ -107,11 +107,11 @@ def test_a_place_that_cannot_be_written_is_named(
 
 
 def test_a_page_that_holds_not_all_labels_says_so() -> None:
-    assert note_of(10) == ""
-    assert note_of(500_000) == "Only the first 500,000 labels are in it: choose a later --since."
+    assert truncation_note(10) == ""
+    assert truncation_note(500_000) == "Only the first 500,000 labels are in it: choose a later --since."
 
 
 def test_only_elasticsearch_has_a_kibana(settings: Settings) -> None:
-    assert kibana_of(settings) == ""
+    assert kibana_url(settings) == ""
     with_one = Settings(store={"kind": "elasticsearch"}, kibana={"url": "http://kibana:5601"})
-    assert kibana_of(with_one) == "http://kibana:5601"
+    assert kibana_url(with_one) == "http://kibana:5601"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tidegate.drift.report.labelled_rows import labelled
+from tidegate.drift.report.labelled_rows import join_outcomes
 from tidegate.service.model.features import Feature
 from tidegate.service.model.segments import segments_of
 
@@ -50,6 +50,6 @@ async def test_requests_of_one_trace_keep_their_own_segments(
             outcome = {"prediction_id": told["prediction_id"], "label": told["label"]}
             await served.client.post("/feedback", json={"outcomes": [outcome]})
         requests, outcomes = served.events(), served.events("outcome")
-    found = labelled(outcomes, requests, ["carrier"])
+    found = join_outcomes(outcomes, requests, ["carrier"])
     assert set(found.trace.tolist()) == {"a" * 32}
     assert found.segments["carrier"].tolist() == carriers

@@ -12,15 +12,19 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+<<<<<<< HEAD
 from support.model_artefacts import calibrated_model, write_artefact
 from tidegate.drift.report.model_choice import SubjectError
+=======
+from tidegate.drift.report.model_choice import NoModelError
+>>>>>>> ce9293a (Name the parts of the drift report and of the replay after what they hold)
 from tidegate.settings import Settings
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.replicas.release import Release
 from tidegate.stack.rollout.rolling_replacement import RolloutState, RolloutStatus
 from tidegate.stack.supervisor.status import ProgramStatus, StackStatus
 from tidegate.stack.terminal import served_model
-from tidegate.stack.terminal.served_model import find_subject
+from tidegate.stack.terminal.served_model import choose_model
 
 
 @pytest.fixture
@@ -67,12 +71,12 @@ def running(
 @pytest.mark.parametrize(
     ("versions", "state", "expected", "why"),
     [
-        (["v1", "v1"], None, "v1", "as the running stack serves it"),
-        (["v2", "v2"], "done", "v2", "as the running stack serves it"),
-        (["v1", "v2"], "rolling", "v1", "as the running stack serves it beside v2"),
-        (["v1"], "rolled back", "v1", "as the running stack serves it"),
-        (["v3"], None, "v1", "while the running stack serves v3"),
-        ([""], None, "v1", "though no replica of the running stack says yet what it serves"),
+        (["v1", "v1"], None, "v1", "served by the running stack"),
+        (["v2", "v2"], "done", "v2", "served by the running stack"),
+        (["v1", "v2"], "rolling", "v1", "served by the running stack beside v2"),
+        (["v1"], "rolled back", "v1", "served by the running stack"),
+        (["v3"], None, "v1", "but the running stack serves v3"),
+        ([""], None, "v1", "but no replica of the running stack has reported its version yet"),
     ],
 )
 def test_it_is_the_version_that_the_running_stack_serves(
@@ -85,34 +89,34 @@ def test_it_is_the_version_that_the_running_stack_serves(
     why: str,
 ) -> None:
     with running(settings, monkeypatch, versions, state):
-        found = find_subject(settings)
+        found = choose_model(settings)
     assert found.model.version == expected
-    assert found.why == f"{settings.model.path.parent / expected}, {why}"
+    assert found.source == f"{settings.model.path.parent / expected}, {why}"
 
 
 def test_it_is_that_of_the_settings_where_no_stack_runs_or_none_answers(settings: Settings) -> None:
     path = settings.model.path
-    assert find_subject(settings).why == f"{path}, as model.path says"
+    assert choose_model(settings).source == f"{path}, from model.path"
     layout = Layout(settings.stack.data_dir)
     layout.make()
     with layout.locked():
-        found = find_subject(settings)
+        found = choose_model(settings)
     assert found.model.version == "v1"
-    assert found.why.startswith(f"{path}, as model.path says; the running stack does not say what")
+    assert found.source.startswith(f"{path}, from model.path; the running stack did not report what")
 
 
 def test_a_person_may_name_another(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     with running(settings, monkeypatch, ["v1"]):
-        found = find_subject(settings, settings.model.path.parent / "v2")
+        found = choose_model(settings, settings.model.path.parent / "v2")
     assert found.model.version == "v2"
-    assert found.why.endswith("v2, as --model says")
+    assert found.source.endswith("v2, from --model")
 
 
 def test_a_joblib_file_is_a_model_too(tmp_path: Path) -> None:
     rows = np.array([[0.0, 1.0], [1.0, 0.0]] * 20)
     file = tmp_path / "wine.joblib"
     joblib.dump(LogisticRegression().fit(rows, ["red", "white"] * 20), file)
-    found = find_subject(Settings(model={"path": file}, stack={"data_dir": tmp_path / "data"}))
+    found = choose_model(Settings(model={"path": file}, stack={"data_dir": tmp_path / "data"}))
     assert (found.model.name, found.model.labels) == ("wine", ("red", "white"))
     assert not found.model.reference.samples
 
@@ -120,5 +124,5 @@ def test_a_joblib_file_is_a_model_too(tmp_path: Path) -> None:
 def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
     file = tmp_path / "wine.joblib"
     file.write_text("hello")
-    with pytest.raises(SubjectError, match=r"wine\.joblib cannot be served: "):
-        find_subject(Settings(model={"path": file}, stack={"data_dir": tmp_path / "data"}))
+    with pytest.raises(NoModelError, match=r"wine\.joblib cannot be served: "):
+        choose_model(Settings(model={"path": file}, stack={"data_dir": tmp_path / "data"}))

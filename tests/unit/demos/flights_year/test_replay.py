@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tidegate.demos.flights_year import sending
-from tidegate.demos.flights_year.periods import Month
-from tidegate.demos.flights_year.sending import Pace, ReplayError, Target, replay
+from tidegate.demos.flights_year import replay as replay_module
+from tidegate.demos.flights_year.periods import ReplayPeriod
+from tidegate.demos.flights_year.replay import Pace, ReplayError, Target, replay
 from tidegate.service.model.features import Schema
 
 from .conftest import FEATURES, rows
 
 PACE = Pace(seconds=0.05, rows=4, settle_seconds=0.0)
 SENT = [
-    Month("control", rows(0.0, 2, 10), tuple(["late", "on_time"] * 5)),
-    Month("Mar", rows(1.0, 3, 6), ("late",) * 6),
+    ReplayPeriod("control", rows(0.0, 2, 10), tuple(["late", "on_time"] * 5)),
+    ReplayPeriod("Mar", rows(1.0, 3, 6), ("late",) * 6),
 ]
 
 
@@ -80,7 +80,7 @@ async def test_labels_come_one_month_later(stack: Stack, target: Target) -> None
     told: list[str] = []
     record = await replay(target, Schema(FEATURES), SENT, PACE, told.append)
     assert record.answered == record.labelled == len(stack.labels) == 16
-    assert [batch.rows for batch in record.of(0)] == [(0, 1, 2, 3), (4, 5, 6, 7), (8, 9)]
+    assert [batch.rows for batch in record.batches_of(0)] == [(0, 1, 2, 3), (4, 5, 6, 7), (8, 9)]
     assert stack.predicted == [row for m in SENT for row in Schema(FEATURES).decode(m.matrix)]
     # The first label was sent when the second month had begun, and each with its own row.
     assert stack.labels[0][0] > 10
@@ -89,7 +89,7 @@ async def test_labels_come_one_month_later(stack: Stack, target: Target) -> None
         (str(at), label) for at, label in enumerate(expected)
     ]
     (first, second) = record.spans
-    assert first[0] < record.batches[0].at < first[1] <= second[0] < record.known[0] < second[1]
+    assert first[0] < record.batches[0].answered_at < first[1] <= second[0] < record.labelled_at[0] < second[1]
     assert told == [
         "control: 10 rows answered so far, 0 labels sent",
         "Mar: 16 rows answered so far, 10 labels sent",
@@ -112,7 +112,7 @@ async def test_what_goes_wrong_is_said(
     said: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sending, "SEEN_SECONDS", 0.2)
+    monkeypatch.setattr(replay_module, "COUNTED_SECONDS", 0.2)
     for name, value in wrong.items():
         setattr(stack, name, value)
     with pytest.raises(ReplayError, match=said):

@@ -1,0 +1,177 @@
+"""Sends periods of rows to a running service, and each period's labels one period later."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import aiohttp
+import numpy as np
+
+from tidegate.demos.flights_year.periods import ReplayPeriod
+from tidegate.demos.flights_year.replay_record import Batch, ReplayRecord
+from tidegate.service.model.features import Schema
+
+TIMEOUT: Final = aiohttp.ClientTimeout(total=30)
+COUNTED_SECONDS: Final = 60.0
+"""How long to wait until Prometheus has counted what was sent."""
+
+
+class ReplayError(RuntimeError):
+    """The replay cannot continue; the message is the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast periods are sent.
+
+    Attributes:
+        seconds: time over which a period's requests are spread.
+        rows: rows in a request.
+        settle_seconds: pause after each period, so that no sample of a counter spans two periods.
+    """
+
+    seconds: float
+    rows: int
+    settle_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The service, and the Prometheus that scrapes it.
+
+    Attributes:
+        url: of the service.
+        prometheus: the URL of Prometheus.
+        version: the expected version of the model.
+    """
+
+    url: str
+    prometheus: str
+    version: str
+
+
+async def replay(
+    target: Target,
+    schema: Schema,
+    periods: Sequence[ReplayPeriod],
+    pace: Pace,
+    report: Callable[[str], None],
+) -> ReplayRecord:
+    """Send every period, then the labels of the last one.
+
+    Args:
+        target: where to send.
+        schema: of the rows.
+        periods: what to send.
+        pace: how fast.
+        report: called with a line of progress after each period.
+
+    Raises:
+        ReplayError: a request failed, or Prometheus did not count what was answered.
+    """
+    record = ReplayRecord()
+    async with aiohttp.ClientSession(trust_env=False, timeout=TIMEOUT) as session:
+        sender = _Sender(session, target, schema, periods, record)
+        for number in range(len(periods) + 1):
+            begin = time.time()
+            await sender.send_period(number, pace)
+            await sender.wait_until_counted()
+            await asyncio.sleep(pace.settle_seconds)
+            if number < len(periods):
+                record.spans.append((begin, time.time()))
+            name = periods[number].name if number < len(periods) else "the last labels"
+            report(
+                f"{name}: {record.answered:,} rows answered so far, {record.labelled:,} labels sent"
+            )
+    return record
+
+
+@dataclass(slots=True)
+class _Sender:
+    session: aiohttp.ClientSession
+    target: Target
+    schema: Schema
+    periods: Sequence[ReplayPeriod]
+    record: ReplayRecord
+
+    async def send_period(self, number: int, pace: Pace) -> None:
+        """Send a period's rows, interleaved with the labels of the previous period."""
+        rows = len(self.periods[number]) if number < len(self.periods) else 0
+        parts = [range(at, min(at + pace.rows, rows)) for at in range(0, rows, pace.rows)]
+        unlabelled = self.record.batches_of(number - 1)
+        count = max(len(parts), len(unlabelled))
+        begin = time.monotonic()
+        for step in range(count):
+            # From the begin, not from the previous request: a slow response does not prolong the period.
+            await asyncio.sleep(max(0.0, begin + step * pace.seconds / count - time.monotonic()))
+            if step < len(parts):
+                await self._predict(number, parts[step])
+            if step < len(unlabelled):
+                await self._send_labels(unlabelled[step])
+
+    async def _predict(self, number: int, part: range) -> None:
+        matrix = self.periods[number].matrix[part.start : part.stop]
+        body = await self._post("/predict", {"instances": self.schema.decode(np.array(matrix))})
+        if (version := body["model"]["version"]) != self.target.version:
+            raise ReplayError(
+                f"version {version} answers; expected version {self.target.version}"
+            )
+        predictions = body["predictions"]
+        self.record.batches.append(
+            Batch(
+                number,
+                tuple(part),
+                time.time(),
+                tuple(str(each["label"]) for each in predictions),
+                tuple(float(each["probability"]) for each in predictions),
+                tuple(str(each["prediction_id"]) for each in predictions),
+            )
+        )
+
+    async def _send_labels(self, batch: Batch) -> None:
+        actual = self.periods[batch.period].actual
+        outcomes = [
+            {"prediction_id": prediction_id, "label": actual[row]}
+            for prediction_id, row in zip(batch.prediction_ids, batch.rows, strict=True)
+        ]
+        await self._post("/feedback", {"outcomes": outcomes})
+        self.record.labelled_at.append(time.time())
+
+    async def _post(self, path: str, body: Any) -> Any:
+        url = self.target.url + path
+        try:
+            async with self.session.post(url, json=body) as response:
+                if response.status != 200:
+                    text = (await response.text())[:300]
+                    raise ReplayError(f"{url} responded with status {response.status}: {text}")
+                return await response.json()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ReplayError(f"{url}: {error or 'timeout'}") from error
+
+    async def wait_until_counted(self) -> None:
+        """Wait until Prometheus has counted everything that was sent."""
+        of = f'{{job="model", version="{self.target.version}"}}'
+        sent = (self.record.answered, self.record.labelled)
+        queries = (f"sum(tidegate_predictions_total{of})", f"sum(ml_outcomes_total{of})")
+        deadline = time.monotonic() + COUNTED_SECONDS
+        while (found := [await self._query(query) for query in queries]) != list(sent):
+            if time.monotonic() > deadline:
+                rows, labels = found
+                raise ReplayError(
+                    f"Prometheus counted {rows:.0f} rows and {labels:.0f} labels, "
+                    f"but {sent[0]} and {sent[1]} were sent"
+                )
+            await asyncio.sleep(0.5)
+
+    async def _query(self, query: str) -> float:
+        try:
+            url = f"{self.target.prometheus}/api/v1/query"
+            async with self.session.get(url, params={"query": query}) as response:
+                body = await response.json()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ReplayError(f"{self.target.prometheus}: {error}") from error
+        return sum(float(each["value"][1]) for each in body["data"]["result"])
