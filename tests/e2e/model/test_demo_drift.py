@@ -48,9 +48,9 @@ def test_the_replay_ends_well_and_says_what_it_held_against_numpy(
     said = " ".join(done.stdout.split())
     assert "✗" not in said
     for text in (
-        "6,000 labels in the store for 6,000 that were sent",
-        "every month's PSI is numpy's on the same rows",
-        "every month's accuracy is numpy's on the same rows",
+        "6,000 labels in the store, 6,000 sent",
+        "each period's PSI equals numpy's on the same rows",
+        "each period's accuracy equals numpy's on the same rows",
         "alerts are explained by the rows that were sent",
     ):
         assert text in said

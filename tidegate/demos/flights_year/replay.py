@@ -117,9 +117,7 @@ class _Sender:
         matrix = self.periods[number].matrix[part.start : part.stop]
         body = await self._post("/predict", {"instances": self.schema.decode(np.array(matrix))})
         if (version := body["model"]["version"]) != self.target.version:
-            raise ReplayError(
-                f"version {version} answers; expected version {self.target.version}"
-            )
+            raise ReplayError(f"version {version} answers; expected version {self.target.version}")
         predictions = body["predictions"]
         self.record.batches.append(
             Batch(

@@ -106,9 +106,7 @@ async def _post(session: aiohttp.ClientSession, url: str, form: Mapping[str, str
                 )
             return body
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise PrometheusUnavailableError(
-            f"{url} does not respond: {error or 'timeout'}"
-        ) from error
+        raise PrometheusUnavailableError(f"{url} does not respond: {error or 'timeout'}") from error
 
 
 def parse_series(body: bytes) -> list[Series]:

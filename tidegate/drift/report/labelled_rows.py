@@ -86,7 +86,7 @@ def join_outcomes(
 ) -> LabelledRows:
     """Outcome events as columns, with the segment values of their request events.
 
-    If a prediction has two labels, which a store of several indices may hold, the one that arrived first counts.
+    If a prediction has two labels, which a store of several indices may hold, the first to arrive counts.
     Events that lack a field are skipped; so are those after the first `MAX_LABELS`.
     """
     first: dict[str, _Row] = {}

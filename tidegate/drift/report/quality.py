@@ -51,7 +51,7 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationBin:
-    """Rows of similar confidence: the mean confidence, the fraction of correct predictions, the number of labels."""
+    """Rows of similar confidence: its mean, the fraction of correct predictions, and the number of labels."""
 
     confidence: float
     correct: float

@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
+from support.flights_replay import BATCH, CATEGORIES, FEATURES, ROWS, START, rows
 from tidegate.demos.flights_year.ground_truth import GroundTruth
 from tidegate.demos.flights_year.periods import ReplayPeriod
 from tidegate.demos.flights_year.replay_record import Batch, ReplayRecord
 from tidegate.drift.counting.reference import Calibration
 from tidegate.drift.report.findings import Model
 from tidegate.service.artefacts.reference import build_reference
-from tidegate.service.model.features import Feature
 from tidegate.settings import Drift
-
-FEATURES = (
-    Feature(name="x"),
-    Feature(name="carrier", kind="category", categories=("AA", "UA")),
-)
-CATEGORIES = [feature.categories for feature in FEATURES]
-ROWS = 1500
-BATCH = 50
-START = 600_000.0
-"""A whole multiple of the rules' tiles."""
-
-
-def rows(
-    mean: float, seed: int, count: int = ROWS
-) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    random = np.random.default_rng(seed)
-    x = random.normal(mean, size=count)
-    return np.stack([x, random.integers(0, 2, count)], axis=1).astype("f4")
 
 
 @pytest.fixture(scope="session")

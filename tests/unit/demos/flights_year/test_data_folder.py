@@ -43,7 +43,9 @@ def test_a_folder_of_somebody_else_is_left_as_it_is(tmp_path: Path, kind: str) -
     else:
         folder.mkdir()
     (folder / "theirs").touch()
-    with pytest.raises(ReplayError, match=r"was not made by `tidegate demo-drift`.*move it away"):
+    with pytest.raises(
+        ReplayError, match=r"was not created by `tidegate demo-drift`.*move it away"
+    ):
         prepare(own)
     assert (folder / "theirs").exists()
 

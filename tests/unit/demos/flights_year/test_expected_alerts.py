@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from support.flights_replay import CATEGORIES, START
 from tidegate.demos.flights_year.expected_alerts import ExpectedAlert, expected_alerts, missing
 from tidegate.demos.flights_year.ground_truth import GroundTruth
 from tidegate.demos.flights_year.periods import ReplayPeriod
@@ -13,8 +14,6 @@ from tidegate.demos.flights_year.replay_record import ReplayRecord
 from tidegate.drift.report.alerts import FiredAlert
 from tidegate.drift.report.findings import Model
 from tidegate.settings import Drift
-
-from .conftest import CATEGORIES, START
 
 HOLD = 15.0
 END = START + 200
@@ -30,7 +29,9 @@ def alert(subject: tuple[str, str], begin: float, end: float) -> FiredAlert:
     return FiredAlert(*subject, "critical", begin, end)
 
 
-def test_drift_that_lasts_wants_its_alert_and_what_has_not_drifted_wants_none(truth: GroundTruth) -> None:
+def test_drift_that_lasts_wants_its_alert_and_what_has_not_drifted_wants_none(
+    truth: GroundTruth,
+) -> None:
     found = {(one.subject, one.window): one for one in wanted(truth)}
     # `carrier` is as ever; the answers are all on_time, from the first row on.
     assert set(found) == {(X, "2m"), (ANSWERS, "2m"), (ANSWERS, "5m")}

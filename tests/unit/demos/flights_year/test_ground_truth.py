@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from support.flights_replay import CATEGORIES, ROWS, START
 from tidegate.demos.flights_year.ground_truth import GroundTruth
 from tidegate.demos.flights_year.periods import ReplayPeriod
 from tidegate.demos.flights_year.replay_record import ReplayRecord
@@ -13,8 +14,6 @@ from tidegate.drift.counting.reference import count_numbers
 from tidegate.drift.report.alerts import FiredAlert
 from tidegate.drift.report.findings import Model
 from tidegate.settings import Drift
-
-from .conftest import CATEGORIES, ROWS, START
 
 # The rules' tiles end each five minutes: by then everything was sent, and is in the longer windows.
 LATER = START + 305
@@ -36,7 +35,9 @@ def test_a_record_knows_when_each_row_was_answered_and_labelled(record: ReplayRe
     assert [len(record.batches_of(month)) for month in range(3)] == [30, 30, 0]
 
 
-def test_a_window_holds_the_rows_answered_in_it_and_a_long_one_whole_tiles(truth: GroundTruth) -> None:
+def test_a_window_holds_the_rows_answered_in_it_and_a_long_one_whole_tiles(
+    truth: GroundTruth,
+) -> None:
     assert truth.answered_in("2m", START + 90).sum() == 2 * ROWS
     assert truth.answered_in("2m", START + 30).sum() == ROWS
     # From 121 s on the first request is out of it.
@@ -46,7 +47,9 @@ def test_a_window_holds_the_rows_answered_in_it_and_a_long_one_whole_tiles(truth
     assert truth.labelled_in("5m", START + 90).sum() == ROWS
 
 
-def test_psi_is_that_of_the_rows_of_a_month(truth: GroundTruth, model: Model, sent: list[ReplayPeriod]) -> None:
+def test_psi_is_that_of_the_rows_of_a_month(
+    truth: GroundTruth, model: Model, sent: list[ReplayPeriod]
+) -> None:
     bins = model.reference.features[0]
     expected = psi(count_numbers(bins.edges, sent[1].matrix[:, 0]), bins.counts)
     assert truth.psi("x", truth.period == 1) == pytest.approx(expected)
@@ -59,44 +62,56 @@ def test_psi_is_that_of_the_rows_of_a_month(truth: GroundTruth, model: Model, se
 @pytest.mark.parametrize(
     ("alert", "holds", "said"),
     [
-        (fired("DriftFeatureCritical", "x", at=START + 200), True, "rows over 2m"),
+        (fired("DriftFeatureCritical", "x", at=START + 200), True, "over 2m ("),
         (fired("DriftFeatureCritical", "carrier"), False, "PSI 0.0"),
-        (fired("DriftFeatureWarning", "x", "warning"), True, "3,000 rows over 5m"),
+        (fired("DriftFeatureWarning", "x", "warning"), True, "over 5m (3,000 rows)"),
         # Before anything had drifted.
-        (fired("DriftFeatureCritical", "x", at=START + 40), False, "1,500 rows over 2m"),
+        (fired("DriftFeatureCritical", "x", at=START + 40), False, "over 2m (1,500 rows)"),
         # Before anything was sent.
-        (fired("DriftFeatureCritical", "x", at=START - 40), False, "0 rows over 2m"),
+        (fired("DriftFeatureCritical", "x", at=START - 40), False, "over 2m (0 rows)"),
         # It answers on_time to all, where it had said late to a fifth.
-        (fired("DriftPredictionCritical", at=START + 110), True, "3,000 rows over 2m"),
+        (fired("DriftPredictionCritical", at=START + 110), True, "over 2m (3,000 rows)"),
         (fired("DriftDataset"), True, "1 of 2 features have drifted over 5m (3,000 rows)"),
         (fired("DriftDataset", at=START + 40), False, "0 of 2 features"),
         # 75 % of 3,000 labels are right, 90 % were.
-        (fired("ModelAccuracyCritical", at=LATER), True, "75.0% of 3,000 labels are right over 1d"),
+        (
+            fired("ModelAccuracyCritical", at=LATER),
+            True,
+            "accuracy is 75.0% over 1d (3,000 labels)",
+        ),
         (fired("ModelAccuracyWarning", "", "warning", LATER), True, "z = 27"),
         (
             fired("ModelConceptDrift", at=START + 160),
             True,
-            "75.0% of 3,000 labels are right over 5m",
+            "accuracy is 75.0% over 5m (3,000 labels)",
         ),
-        (fired("ModelConceptDrift", at=START + 95), False, "90.0% of 1,500 labels"),
+        (
+            fired("ModelConceptDrift", at=START + 95),
+            False,
+            "accuracy is 90.0% over 5m (1,500 labels)",
+        ),
         (fired("ModelConceptDrift", at=START), False, "no row is in its windows"),
         # They are expected to be as right as ever.
-        (fired("ModelExpectedAccuracyLow", "", "warning", LATER), False, "90.0% of 3,000 rows"),
+        (
+            fired("ModelExpectedAccuracyLow", "", "warning", LATER),
+            False,
+            "expected accuracy is 90.0% over 1h (3,000 rows)",
+        ),
         # The last rows of a month are the wrong ones, its first ones all right.
         (
             fired("ModelErrorRateChanged", "z", "warning", START + 150),
             True,
-            "of the last 300 labels are wrong, 10.0% usually: z = ",
+            "% on held-out rows: z = ",
         ),
         (fired("ModelErrorRateChanged", "z", "warning", START + 85), False, "z = "),
         (
             fired("ModelErrorRateChanged", "adwin", "warning", START + 140),
             True,
-            "by ADWIN the error rate went from ",
+            "ADWIN: the error rate changed from ",
         ),
         (fired("ModelErrorRateChanged", "adwin", "warning", START + 85), False, "finds no change"),
         (fired("ModelErrorRateChanged", "adwin", "warning", START), False, "no row is in its"),
-        (fired("ModelFeedbackForged", "", "warning"), False, "no rows to tell"),
+        (fired("ModelFeedbackForged", "", "warning"), False, "cannot explain this alert"),
     ],
     ids=lambda value: f"{value.name}-{value.begin:.0f}" if isinstance(value, FiredAlert) else "",
 )

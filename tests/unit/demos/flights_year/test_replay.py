@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from support.flights_replay import FEATURES, rows
 from tidegate.demos.flights_year import replay as replay_module
 from tidegate.demos.flights_year.periods import ReplayPeriod
 from tidegate.demos.flights_year.replay import Pace, ReplayError, Target, replay
 from tidegate.service.model.features import Schema
-
-from .conftest import FEATURES, rows
 
 PACE = Pace(seconds=0.05, rows=4, settle_seconds=0.0)
 SENT = [
@@ -89,7 +88,14 @@ async def test_labels_come_one_month_later(stack: Stack, target: Target) -> None
         (str(at), label) for at, label in enumerate(expected)
     ]
     (first, second) = record.spans
-    assert first[0] < record.batches[0].answered_at < first[1] <= second[0] < record.labelled_at[0] < second[1]
+    assert (
+        first[0]
+        < record.batches[0].answered_at
+        < first[1]
+        <= second[0]
+        < record.labelled_at[0]
+        < second[1]
+    )
     assert told == [
         "control: 10 rows answered so far, 0 labels sent",
         "Mar: 16 rows answered so far, 10 labels sent",
@@ -100,9 +106,9 @@ async def test_labels_come_one_month_later(stack: Stack, target: Target) -> None
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"status": 503}, "/predict answers 503: no slot in time"),
-        ({"version": "v2"}, "version v2 answers, not v1"),
-        ({"loses": 1}, "Prometheus counts 9 rows and -1 labels, but 10 and 0 were sent"),
+        ({"status": 503}, "/predict responded with status 503: no slot in time"),
+        ({"version": "v2"}, "version v2 answers; expected version v1"),
+        ({"loses": 1}, "Prometheus counted 9 rows and -1 labels, but 10 and 0 were sent"),
     ],
 )
 async def test_what_goes_wrong_is_said(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from support.flights_replay import FEATURES
 from tidegate.demos.flights_year import run
 from tidegate.demos.flights_year.data_folder import FOLDER
 from tidegate.demos.flights_year.periods import ReplayPeriod
@@ -19,8 +20,6 @@ from tidegate.events.event import Origin, make_event
 from tidegate.settings import Settings
 from tidegate.store.base import SearchRequest
 from tidegate.store.embedded.store import EmbeddedStore
-
-from .conftest import FEATURES
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from support.flights_replay import CATEGORIES, ROWS, START
 from tidegate.demos.flights_year.expected_alerts import ExpectedAlert
 from tidegate.demos.flights_year.ground_truth import Explanation, GroundTruth
 from tidegate.demos.flights_year.periods import ReplayPeriod
@@ -18,8 +19,8 @@ from tidegate.demos.flights_year.verdict import (
     PeriodResult,
     alert_table,
     checks,
-    period_results,
     period_of,
+    period_results,
     period_table,
 )
 from tidegate.drift.counting.bin_counter import BinCounter
@@ -31,13 +32,13 @@ from tidegate.drift.report.labelled_rows import LabelledRows
 from tidegate.drift.report.periods import Period
 from tidegate.settings import Drift
 
-from .conftest import CATEGORIES, ROWS, START
-
 ALERT = FiredAlert("DriftFeatureCritical", "x", "critical", START + 70, START + 90)
 
 
 @pytest.fixture
-def found(model: Model, sent: list[ReplayPeriod], record: ReplayRecord, truth: GroundTruth) -> Findings:
+def found(
+    model: Model, sent: list[ReplayPeriod], record: ReplayRecord, truth: GroundTruth
+) -> Findings:
     """What a report would find, if nothing was lost on the way."""
     periods = [Period(month.name, *span) for month, span in zip(sent, record.spans, strict=True)]
     counter = BinCounter(model.reference.features, CATEGORIES)
@@ -59,7 +60,9 @@ def found(model: Model, sent: list[ReplayPeriod], record: ReplayRecord, truth: G
     return build_findings(model, Drift(), labelled, counted, span=span, periods=periods)
 
 
-def test_a_line_tells_a_month_by_the_counters_and_by_numpy(found: Findings, truth: GroundTruth) -> None:
+def test_a_line_tells_a_month_by_the_counters_and_by_numpy(
+    found: Findings, truth: GroundTruth
+) -> None:
     control, march = period_results(found, np.array([1350.0, 1350.0]), truth)
     assert (control.name, control.rows) == ("control", ROWS)
     assert (control.expected, control.realised, control.true) == (0.9, 0.9, 0.9)
@@ -77,7 +80,7 @@ def test_counters_that_lost_rows_are_found_out(found: Findings, truth: GroundTru
         found, counters=replace(found.counters, features=[replace(x, counts=lost), carrier])
     )
     assert period_results(wrong, np.array([1350.0, 1350.0]), truth)[1].psi_error > 0.02
-    silent = replace(found, counted=Counters())
+    silent = replace(found, counters=Counters())
     assert period_results(silent, np.array([1350.0, 1350.0]), truth)[1].psi_error == np.inf
 
 
@@ -96,7 +99,7 @@ def failed(
 def test_every_check_fails_for_its_own_reason() -> None:
     good = (line("control", 0.01, 0.81), line("Mar", 1.0, 0.9))
     assert failed(*good) == []
-    assert failed(*good, stored=99) == ["99 labels in the store for 100 that were sent"]
+    assert failed(*good, stored=99) == ["99 labels in the store, 100 sent"]
     (unexplained,) = failed(*good, holds=False)
     assert unexplained == "0 of 1 alerts are explained by the rows that were sent"
     temp = ExpectedAlert(("DriftFeatureCritical", "temp"), "2m", START, START + 90, 4.28)
@@ -104,18 +107,18 @@ def test_every_check_fails_for_its_own_reason() -> None:
     assert failed(*good, wanted=[x]) == []
     (silent,) = failed(*good, wanted=[x, temp])
     assert silent == (
-        "1 of 2 alerts that had to fire by the rows did; "
-        "not DriftFeatureCritical temp (PSI up to 4.28 over 2m for 90 s)"
+        "1 of 2 expected alerts fired; "
+        "missing: DriftFeatureCritical temp (PSI up to 4.28 over 2m for 90 s)"
     )
     (gap,) = failed(line("control", 0.01, 0.84))
     assert gap.startswith("where every PSI is below 0.1 (control), expected and realised")
-    assert gap.endswith("differ by 4.0 points at most")
+    assert gap.endswith("differ by at most 4.0 percentage points")
     (psi,) = failed(good[0], replace(good[1], psi_error=0.03))
-    assert psi == "every month's PSI is numpy's on the same rows, to 3.00 %"
+    assert psi == "each period's PSI equals numpy's on the same rows, within 3.00 %"
     (wrong,) = failed(good[0], line("Mar", 1.0, 0.9, realised=0.7))
-    assert wrong == "every month's accuracy is numpy's on the same rows"
+    assert wrong == "each period's accuracy equals numpy's on the same rows"
     (unknown, *_) = failed(line("control", 1.0, 0.9, realised=float("nan")))
-    assert unknown == "every month's accuracy is numpy's on the same rows"
+    assert unknown == "each period's accuracy equals numpy's on the same rows"
 
 
 def everything_said(*made: PeriodResult) -> list[str]:
@@ -124,17 +127,22 @@ def everything_said(*made: PeriodResult) -> list[str]:
 
 def test_it_is_said_when_no_real_month_was_still() -> None:
     said = everything_said(line("Mar", 1.0, 0.9))
-    assert any("(no month)" in text for text in said)
-    assert said[-1].startswith("in every real month some feature has drifted")
+    assert any("(no period)" in text for text in said)
+    assert said[-1].startswith("in every real month a feature has drifted")
     still = everything_said(line("Mar", 0.01, 0.8))
     assert not any(text.startswith("in every real month") for text in still)
 
 
-def test_the_tables_name_what_drifted_and_why_alerts_fired(found: Findings, truth: GroundTruth) -> None:
+def test_the_tables_name_what_drifted_and_why_alerts_fired(
+    found: Findings, truth: GroundTruth
+) -> None:
     console = Console(file=io.StringIO(), width=200)
     console.print(period_table(period_results(found, np.array([1350.0, 1350.0]), truth)))
     late = replace(ALERT, subject="", begin=START + 500)
-    reasons = {ALERT: Explanation("PSI 1.00", holds=True), late: Explanation("PSI 0.01", holds=False)}
+    reasons = {
+        ALERT: Explanation("PSI 1.00", holds=True),
+        late: Explanation("PSI 0.01", holds=False),
+    }
     console.print(alert_table(found, reasons))
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()

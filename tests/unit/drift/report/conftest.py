@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import pytest
 
+from support.drift_report import ORIGIN, MakeEvent
 from support.model_artefacts import calibrated_model
 from tidegate.drift.report.findings import Model
-from tidegate.drift.report.labelled_rows import LabelledRows
-from tidegate.events.event import Event, Origin, make_event
-
-ORIGIN = Origin("flights", "1", "test", "flights-1", "default")
-MakeEvent = Callable[..., Event]
+from tidegate.events.event import Event, make_event
 
 
 @pytest.fixture
 def model() -> Model:
     return calibrated_model()
-
-
-def rows_of(
-    answered: Sequence[float],
-    right: Sequence[bool],
-    confidence: Sequence[float],
-    **segments: Sequence[str],
-) -> LabelledRows:
-    """Rows that were all answered `late`."""
-    return LabelledRows(
-        np.array(answered, np.float64),
-        np.full(len(right), "late"),
-        np.where(np.array(right, np.bool_), "late", "on_time"),
-        np.array(confidence),
-        np.array([f"{at:032x}" for at in range(len(right))], np.str_),
-        np.arange(len(right)),
-        {name: np.array(values, np.str_) for name, values in segments.items()},
-    )
 
 
 @pytest.fixture

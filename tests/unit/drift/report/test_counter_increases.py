@@ -14,8 +14,8 @@ from tidegate.drift.report.counter_increases import (
     Series,
     increase,
     increases_by,
-    query_instant,
     parse_series,
+    query_instant,
     query_range,
 )
 from tidegate.drift.report.periods import Period
@@ -71,7 +71,7 @@ def test_replicas_are_added_up_by_labels() -> None:
     "text", [b"no json", b"[]", b'{"data": {}}', b'{"data": {"result": [{}]}}']
 )
 def test_an_answer_that_is_none_is_refused(text: bytes) -> None:
-    with pytest.raises(PrometheusUnavailableError, match="does not read"):
+    with pytest.raises(PrometheusUnavailableError, match="invalid response"):
         parse_series(text)
 
 
@@ -115,7 +115,9 @@ async def test_why_prometheus_gives_nothing_is_told(
 ) -> None:
     url, _ = prometheus
     async with aiohttp.ClientSession() as session:
-        with pytest.raises(PrometheusUnavailableError, match="answers 422: b'parse error'"):
+        with pytest.raises(
+            PrometheusUnavailableError, match="responded with status 422: b'parse error'"
+        ):
             await query_range(session, url, "bad", 0, 1)
-        with pytest.raises(PrometheusUnavailableError, match="does not answer"):
+        with pytest.raises(PrometheusUnavailableError, match="does not respond"):
             await query_range(session, "http://127.0.0.1:9", "up", 0, 1)

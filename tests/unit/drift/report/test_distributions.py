@@ -46,7 +46,9 @@ def test_a_feature_has_drifted_only_far_enough_on_enough_rows_and_not_by_chance(
 
 
 def test_answers_are_a_distribution_too(model: Model) -> None:
-    found = prediction_distribution(model.reference, model.labels, {("late",): np.array([5.0])}, 1, 0.01)
+    found = prediction_distribution(
+        model.reference, model.labels, {("late",): np.array([5.0])}, 1, 0.01
+    )
     assert found is not None
     assert found.counts.tolist() == [[5, 0]]
     without = model.reference.model_copy(update={"predictions": ()})

@@ -69,10 +69,10 @@ async def test_a_prometheus_without_the_model_still_knows_its_alerts(
     url, answers = prometheus
     answers["ALERTS"] = [series(ALERT, (10, "1"))]
     found = await query_counters(url, model, Drift(), SPAN, PERIODS)
-    assert found.error == "Prometheus has counted nothing of flights v1"
+    assert found.error == "Prometheus has no counters of flights v1"
     assert len(found.alerts) == 1
     away = await query_counters("http://127.0.0.1:9", model, Drift(), SPAN, PERIODS)
-    assert "does not answer" in away.error
+    assert "does not respond" in away.error
 
 
 async def test_a_model_without_a_reference_has_no_distributions_and_that_is_why(
@@ -81,4 +81,6 @@ async def test_a_model_without_a_reference_has_no_distributions_and_that_is_why(
     url, _ = prometheus
     reference = model.reference.model_copy(update={"samples": 0})
     found = await query_counters(url, replace(model, reference=reference), Drift(), SPAN, PERIODS)
-    assert found.error == "flights v1 has no drift reference, as no rows lay beside its file"
+    assert found.error == (
+        "flights v1 has no drift reference: there were no training rows beside its file"
+    )

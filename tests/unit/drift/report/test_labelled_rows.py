@@ -7,17 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from support.drift_report import MakeEvent
 from tidegate.drift.report import labelled_rows as module
 from tidegate.drift.report.labelled_rows import join_outcomes, read_labelled_rows
 from tidegate.store.embedded.store import EmbeddedStore
-
-from .conftest import MakeEvent
 
 TRACE = "b" * 32
 
 
 def test_rows_stand_in_the_order_of_their_answers_not_of_their_labels(outcome: MakeEvent) -> None:
-    rows = join_outcomes([outcome(20, 1), outcome(10, 100, actual="on_time", confidence=0.7)], [], [])
+    rows = join_outcomes(
+        [outcome(20, 1), outcome(10, 100, actual="on_time", confidence=0.7)], [], []
+    )
     assert rows.answered.tolist() == [10, 20]
     assert rows.correct.tolist() == [False, True]
     assert rows.confidence.tolist() == [0.7, 0.9]
@@ -56,7 +57,9 @@ def test_an_outcome_without_its_span_has_a_segment_only_if_its_trace_has_one_req
         request_event(2, TRACE, {"carrier": ["UA"]}, "2" * 16),
         request_event(3, other, {"carrier": ["DL"]}),
     ]
-    rows = join_outcomes([outcome(1, 1, trace=TRACE), outcome(3, 1, trace=other)], carried, ["carrier"])
+    rows = join_outcomes(
+        [outcome(1, 1, trace=TRACE), outcome(3, 1, trace=other)], carried, ["carrier"]
+    )
     assert rows.segments["carrier"].tolist() == ["", "DL"]
 
 

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from support.drift_report import ORIGIN
 from tidegate.drift.report.findings import Model, NewerVersion
 from tidegate.drift.report.model_choice import newer_version
 from tidegate.events.event import Event, make_event
 from tidegate.store.embedded.store import EmbeddedStore
-
-from .conftest import ORIGIN
 
 
 def answered(at: datetime, version: str, *, name: str = "flights", label: str = "late") -> Event:

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from support.drift_report import rows_of
 from tidegate.drift.report.alerts import FiredAlert
 from tidegate.drift.report.counter_increases import Floats
 from tidegate.drift.report.distributions import feature_distributions, prediction_distribution
@@ -18,8 +19,6 @@ from tidegate.drift.report.periods import Period
 from tidegate.drift.report.plots import PLOTS
 from tidegate.loadgen.report.theme import DARK, LIGHT
 from tidegate.settings import Drift
-
-from .conftest import rows_of
 
 PERIODS = [Period("Mar", 0, 10), Period("<Apr>", 10, 20)]
 SPAN = Period("all", 0, 20)
@@ -75,8 +74,12 @@ def rows() -> LabelledRows:
     return rows_of([5.0] * 100 + [15.0] * 100, right, [0.9] * 200, carrier=carriers)
 
 
-def test_the_page_needs_no_other_file_and_says_every_finding(model: Model, rows: LabelledRows) -> None:
-    html = to_html(findings(model, rows), note="Time is compressed.", command_prefix="FOLDER='a b' ")
+def test_the_page_needs_no_other_file_and_says_every_finding(
+    model: Model, rows: LabelledRows
+) -> None:
+    html = to_html(
+        findings(model, rows), note="Time is compressed.", command_prefix="FOLDER='a b' "
+    )
     tags = Tags(html)
     assert tags.addresses
     assert all(address.startswith("data:") for address in tags.addresses)
@@ -85,15 +88,15 @@ def test_the_page_needs_no_other_file_and_says_every_finding(model: Model, rows:
         "flights v1",
         "Time is compressed.",
         "2,100 rows answered",
-        "200 labels known",
-        "70.0% right",
-        "80.0% right on held-out rows",
+        "200 known labels",
+        "70.0% accuracy",
+        "80.0% accuracy on held-out rows",
         "1 of 2 features drifted",
         "DriftFeatureCritical x critical",
         "PSI 1.23 of 1,510 rows over 5m",
-        "carrier AA 100.0% 20.0% 50 worse",
+        "carrier AA 100.0% 20.0% 50 significant",
         "FOLDER='a b' tidegate trace " + f"{80:032x}",
-        "3,310 drifted",
+        "3,310 drift",
     ):
         assert said in text, said
     assert "<Apr>" in text  # shown, and no tag
@@ -124,10 +127,10 @@ def test_without_labels_and_without_prometheus_the_page_says_so(model: Model) ->
     assert "unknown features drifted" in text
     assert text.count("unknown") == 1 + 1 + len(PERIODS) + 1
     assert ">none<" not in html
-    assert "steady" not in text
-    assert "No label is known yet" in text
-    assert "None are kept" in text
-    assert "no wrong label is known" in text
+    assert "no drift" not in text
+    assert "There are no labels yet" in text
+    assert "Segments are not recorded" in text
+    assert "no wrong prediction is known" in text
     assert "Drift by period" not in text
 
 
@@ -138,33 +141,33 @@ def test_a_period_in_which_nothing_was_counted_is_not_one_without_drift(
     for each in found.features:
         each.counts[0] = 0
     html = to_html(findings(model, rows, found))
-    assert html.count(">nothing counted<") == 1
+    assert html.count(">no rows counted<") == 1
     assert ">none<" not in html
 
 
 def test_the_page_says_which_model_it_is_about_and_which_answers_by_now(
     model: Model, rows: LabelledRows
 ) -> None:
-    plain = to_html(findings(model, rows), model_source="models/v1, as model.path says")
-    assert "The model in models/v1, as model.path says." in plain
-    assert "by now" not in plain
+    plain = to_html(findings(model, rows), model_source="models/v1, from model.path")
+    assert "Model: models/v1, from model.path." in plain
+    assert "answers now" not in plain
     later = replace(findings(model, rows), newer=NewerVersion("v2", 19.0))
     text = " ".join(Tags(to_html(later)).text.split())
-    assert "Version v2 answers by now , last at 1970-01-01 00:00:19 UTC" in text
-    assert "this page is about v1" in text
+    assert "Version v2 answers now (last at 1970-01-01 00:00:19 UTC)" in text
+    assert "this report is on version v1" in text
 
 
 @pytest.mark.parametrize(
     ("right", "drifts", "trouble", "expected"),
     [
         # of 400 labels; 80 % were right on held-out rows
-        (320, False, "", ("steady", "good")),
+        (320, False, "", ("no drift", "good")),
         (320, True, "", ("1 feature drifted", "doubtful")),
-        (304, False, "", ("4.0 points less often right", "doubtful")),
-        (288, True, "", ("8.0 points less often right", "bad")),
+        (304, False, "", ("accuracy down 4.0 percentage points", "doubtful")),
+        (288, True, "", ("accuracy down 8.0 percentage points", "bad")),
         (320, False, "away", ("drift unknown", "doubtful")),
-        (304, False, "away", ("4.0 points less often right, drift unknown", "doubtful")),
-        (288, False, "away", ("8.0 points less often right, drift unknown", "bad")),
+        (304, False, "away", ("accuracy down 4.0 percentage points, drift unknown", "doubtful")),
+        (288, False, "away", ("accuracy down 8.0 percentage points, drift unknown", "bad")),
     ],
 )
 def test_the_badge_tells_the_worst(
@@ -177,10 +180,10 @@ def test_the_badge_tells_the_worst(
 
 def test_few_labels_and_a_model_without_a_measure_prove_no_fall(model: Model) -> None:
     few = rows_of([15.0] * 10, [False] * 10, [0.8] * 10)
-    assert badge(findings(model, few, Counters())) == ("steady", "good")
+    assert badge(findings(model, few, Counters())) == ("no drift", "good")
     unmeasured = replace(model, accuracy=None)
     many = rows_of([15.0] * 400, [False] * 400, [0.8] * 400)
-    assert badge(findings(unmeasured, many, Counters())) == ("steady", "good")
+    assert badge(findings(unmeasured, many, Counters())) == ("no drift", "good")
 
 
 @pytest.mark.parametrize("name", PLOTS)
@@ -210,10 +213,12 @@ def test_moments_are_told_with_their_day_where_there_are_several(
 
 def test_many_labels_are_each_a_line(model: Model, rows: LabelledRows) -> None:
     reference = model.reference.model_copy(update={"predictions": (1, 2, 3)})
-    three = prediction_distribution(reference, ("a", "b", "c"), {("a",): np.array([1.0, 0.0])}, 2, 0.01)
+    three = prediction_distribution(
+        reference, ("a", "b", "c"), {("a",): np.array([1.0, 0.0])}, 2, 0.01
+    )
     found = findings(model, rows, replace(counted(model), predictions=three))
     shares = PLOTS["accuracy"](found, LIGHT).axes[1]
-    assert shares.get_title(loc="left").startswith("Share of rows answered each label")
+    assert shares.get_title(loc="left").startswith("Fraction of rows predicted as each label")
 
 
 def test_ticks_that_are_close_together_are_told_apart(model: Model) -> None:

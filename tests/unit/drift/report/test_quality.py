@@ -5,17 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from support.drift_report import rows_of
 from tidegate.drift.report.findings import Model
 from tidegate.drift.report.periods import Period, even_periods, period_indices
 from tidegate.drift.report.quality import (
-    quality_by_period,
     calibration,
-    overall_quality,
-    degraded_segments,
     confident_errors,
+    degraded_segments,
+    overall_quality,
+    quality_by_period,
 )
-
-from .conftest import rows_of
 
 PERIODS = [Period("a", 0, 10), Period("b", 10, 20), Period("c", 20, 30)]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from support.drift_report import MakeEvent
 from support.model_artefacts import write_artefact
 from tidegate.drift.report.findings import Model
 from tidegate.drift.report.run import kibana_url, truncation_note
@@ -14,8 +15,6 @@ from tidegate.drift.report.run import report as write_report
 from tidegate.settings import Settings
 from tidegate.stack.terminal.served_model import choose_model
 from tidegate.store.embedded.store import EmbeddedStore
-
-from .conftest import MakeEvent
 
 
 @pytest.fixture
@@ -46,11 +45,11 @@ def test_a_report_is_written_though_prometheus_is_away(
     assert report(settings, since="5m", out=out) == 0
     said = capsys.readouterr()
     assert said.out == f"{out}: drift unknown; 1 labels\n"
-    assert "no distributions: http://127.0.0.1:9/api/v1/query_range does not answer" in said.err
-    assert "answers by now" not in said.err
+    assert "no distributions: http://127.0.0.1:9/api/v1/query_range does not respond" in said.err
+    assert "answers now" not in said.err
     page = out.read_text(encoding="utf-8")
-    assert "labels known" in page
-    assert f"The model in {settings.model.path}, as model.path says." in page
+    assert "known labels" in page
+    assert f"Model: {settings.model.path}, from model.path." in page
 
 
 def test_a_page_about_a_version_that_answers_no_more_says_so(
@@ -65,8 +64,10 @@ def test_a_page_about_a_version_that_answers_no_more_says_so(
     out = settings.stack.data_dir / "model.html"
     assert report(settings, since="5m", out=out) == 0
     said = capsys.readouterr().err
-    assert f"v2 answers by now, and the page is about flights v1 ({settings.model.path}, " in said
-    assert "Version v2 answers by now" in out.read_text(encoding="utf-8")
+    assert (
+        f"version v2 answers now, but the report is on flights v1 ({settings.model.path}, " in said
+    )
+    assert "Version v2 answers now" in out.read_text(encoding="utf-8")
     assert report(settings, since="5m", out=out, named=settings.model.path / "no") == 2
     assert "there is no model at" in capsys.readouterr().err
 
@@ -108,7 +109,9 @@ def test_a_place_that_cannot_be_written_is_named(
 
 def test_a_page_that_holds_not_all_labels_says_so() -> None:
     assert truncation_note(10) == ""
-    assert truncation_note(500_000) == "Only the first 500,000 labels are in it: choose a later --since."
+    assert truncation_note(500_000) == (
+        "This report contains only the first 500,000 labels: choose a later --since."
+    )
 
 
 def test_only_elasticsearch_has_a_kibana(settings: Settings) -> None:

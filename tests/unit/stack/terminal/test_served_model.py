@@ -12,12 +12,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-<<<<<<< HEAD
 from support.model_artefacts import calibrated_model, write_artefact
-from tidegate.drift.report.model_choice import SubjectError
-=======
 from tidegate.drift.report.model_choice import NoModelError
->>>>>>> ce9293a (Name the parts of the drift report and of the replay after what they hold)
 from tidegate.settings import Settings
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.replicas.release import Release
@@ -102,7 +98,9 @@ def test_it_is_that_of_the_settings_where_no_stack_runs_or_none_answers(settings
     with layout.locked():
         found = choose_model(settings)
     assert found.model.version == "v1"
-    assert found.source.startswith(f"{path}, from model.path; the running stack did not report what")
+    assert found.source.startswith(
+        f"{path}, from model.path; the running stack did not report what"
+    )
 
 
 def test_a_person_may_name_another(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
