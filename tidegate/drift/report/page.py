@@ -81,7 +81,7 @@ def badge(found: Findings) -> tuple[str, str]:
         return f"{count} feature{'s' * (count > 1)} drifted", "doubtful"
     if drop > found.drift.accuracy_drop_warning:
         return ", ".join(dropped + unknown), "doubtful"
-    return (unknown[0], "doubtful") if unknown else ("no drift", "good")
+    return (unknown[0], "doubtful") if unknown else ("no drift found", "good")
 
 
 def kibana_trace_url(kibana: str, trace: str) -> str:

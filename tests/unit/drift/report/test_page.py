@@ -127,7 +127,7 @@ def test_without_labels_and_without_prometheus_the_page_says_so(model: Model) ->
     assert "unknown features drifted" in text
     assert text.count("unknown") == 1 + 1 + len(PERIODS) + 1
     assert ">none<" not in html
-    assert "no drift" not in text
+    assert "no drift found" not in text
     assert "There are no labels yet" in text
     assert "Segments are not recorded" in text
     assert "no wrong prediction is known" in text
@@ -161,7 +161,7 @@ def test_the_page_says_which_model_it_is_about_and_which_answers_by_now(
     ("right", "drifts", "trouble", "expected"),
     [
         # of 400 labels; 80 % were right on held-out rows
-        (320, False, "", ("no drift", "good")),
+        (320, False, "", ("no drift found", "good")),
         (320, True, "", ("1 feature drifted", "doubtful")),
         (304, False, "", ("accuracy down 4.0 percentage points", "doubtful")),
         (288, True, "", ("accuracy down 8.0 percentage points", "bad")),
@@ -180,10 +180,10 @@ def test_the_badge_tells_the_worst(
 
 def test_few_labels_and_a_model_without_a_measure_prove_no_fall(model: Model) -> None:
     few = rows_of([15.0] * 10, [False] * 10, [0.8] * 10)
-    assert badge(findings(model, few, Counters())) == ("no drift", "good")
+    assert badge(findings(model, few, Counters())) == ("no drift found", "good")
     unmeasured = replace(model, accuracy=None)
     many = rows_of([15.0] * 400, [False] * 400, [0.8] * 400)
-    assert badge(findings(unmeasured, many, Counters())) == ("no drift", "good")
+    assert badge(findings(unmeasured, many, Counters())) == ("no drift found", "good")
 
 
 @pytest.mark.parametrize("name", PLOTS)
