@@ -365,14 +365,14 @@ def counts(scene: Scene, title: str) -> dict[str | int, int]:
 def test_the_numbers_are_those_of_what_happened(scene: Scene) -> None:
     assert drawn(scene, "Requests") == [{"n": 6}]
     assert drawn(scene, "Failed requests") == [{"n": 2}]
-    assert drawn(scene, "Most replicas wanted") == [{"max": 3.0}]
+    assert drawn(scene, "Maximum desired replicas") == [{"max": 3.0}]
     (percentile,) = drawn(scene, "Response time, p95")
     assert percentile["p95"] > OBJECTIVE_NS, "one of six took two seconds"
 
 
 def test_bars_and_tables_count_what_happened(scene: Scene) -> None:
     assert counts(scene, "Requests by outcome") == {"success": 4, "failure": 2}
-    assert counts(scene, "Answers at the gateway by status") == {503: 2, 413: 1}
+    assert counts(scene, "Gateway responses by status") == {503: 2, 413: 1}
     assert counts(scene, "Top errors") == {"ValueError": 2}
     assert counts(scene, "Slowest routes") == {"/predict/{how}": 6}
     assert list(counts(scene, "Nodes").values()) == [6]

@@ -13,7 +13,7 @@ from tools.generate.grafana.queries import WINDOW, range_query
 
 DETECTOR_LEGEND: Final = "{{detector}} {{version}}"
 _WATCH: Final = "tidegate_watch"
-NO_LABELS: Final = "No labels yet: they come by POST /feedback"
+NO_LABELS: Final = "No labels yet. Send them to POST /feedback."
 
 
 def accuracy_rows(drift: Drift) -> list[PanelRow]:
@@ -23,8 +23,9 @@ def accuracy_rows(drift: Drift) -> list[PanelRow]:
             9,
             [
                 time_series_panel(
-                    "Share of right labels",
-                    "Of those whose truth is known by now, over the chosen window, against held-out rows.",
+                    "Accuracy",
+                    "Fraction of correct predictions among those with a known label, over "
+                    "the selected window, compared with held-out rows.",
                     range_query(latest_model_series("model:accuracy_realised:$window"), "realised"),
                     range_query(REFERENCE_ACCURACY, "held-out rows"),
                     unit="percentunit",
@@ -33,10 +34,10 @@ def accuracy_rows(drift: Drift) -> list[PanelRow]:
                     alerts=("ModelAccuracyWarning", "ModelAccuracyCritical"),
                 ),
                 time_series_panel(
-                    "Errors, in standard deviations",
-                    f"By how much there are more than on held-out rows. Above {number(drift.error_z)} it is "
-                    "no chance: what the model has learned may no longer hold. Missing below "
-                    f"{drift.outcomes} labels.",
+                    "Error z-score",
+                    "Error rate above that on held-out rows, in standard deviations. Above "
+                    f"{number(drift.error_z)} the difference is significant, which indicates "
+                    f"concept drift. Absent with fewer than {drift.outcomes} labels.",
                     range_query(
                         latest_model_series("model:error_z:$window"), "{{model}} {{version}}"
                     ),
@@ -48,7 +49,8 @@ def accuracy_rows(drift: Drift) -> list[PanelRow]:
                 ),
                 time_series_panel(
                     "Precision and recall",
-                    "Of each label: how many of those given are right, how many of the true were found.",
+                    "For each label: the fraction of its predictions that are correct, and "
+                    "the fraction of its rows that were predicted.",
                     range_query(
                         latest_model_series("model:precision:$window"), "precision of {{label}}"
                     ),
@@ -63,19 +65,20 @@ def accuracy_rows(drift: Drift) -> list[PanelRow]:
             8,
             [
                 time_series_panel(
-                    "Labels",
-                    "Those that came, by whether the answer was right.",
+                    "Labels received",
+                    "By whether the prediction was correct.",
                     range_query(
                         f'sum by (correct) (rate(ml_outcomes_total{{job="model"}}[{WINDOW}]))',
-                        "right: {{correct}}",
+                        "correct: {{correct}}",
                     ),
                     unit="short",
                     stacked=True,
                     no_data_text=NO_LABELS,
                 ),
                 time_series_panel(
-                    "Labels refused",
-                    "By the reason. Forged ones are none that this model gave, or were changed.",
+                    "Rejected labels",
+                    "By reason. A forged prediction id was not issued by this model, or was "
+                    "changed.",
                     range_query(
                         f'sum by (reason) (rate(ml_feedback_refused_total{{job="model"}}[{WINDOW}]))',
                         "{{reason}}",
@@ -84,8 +87,9 @@ def accuracy_rows(drift: Drift) -> list[PanelRow]:
                     alerts=("ModelFeedbackForged",),
                 ),
                 time_series_panel(
-                    "Age of labels, median",
-                    "From an answer to its label, over an hour: what is known of the model is that old.",
+                    "Median label delay",
+                    "Time from a prediction to its label, over one hour. The known accuracy "
+                    "is at least that old.",
                     range_query(
                         latest_model_series("model:label_lag_seconds_p50:1h"),
                         "{{model}} {{version}}",
@@ -100,9 +104,9 @@ def accuracy_rows(drift: Drift) -> list[PanelRow]:
             8,
             [
                 time_series_panel(
-                    "Error rate, label by label",
-                    "As the detectors of `tidegate monitor watch` see it: z over the last labels, ADWIN over "
-                    "as many as are alike.",
+                    "Error rate by detector",
+                    "As the detectors of `tidegate monitor watch` estimate it: z over the "
+                    "latest labels, ADWIN over an adaptive window.",
                     range_query(
                         f"max by (version, detector) ({_WATCH}_error_ratio)", DETECTOR_LEGEND
                     ),
@@ -111,9 +115,9 @@ def accuracy_rows(drift: Drift) -> list[PanelRow]:
                     no_data_text=NO_LABELS,
                 ),
                 time_series_panel(
-                    "Errors among the last labels, in standard deviations",
-                    f"Above {number(drift.error_z)} the z-test finds a change: after some hundred labels, "
-                    "however long they take.",
+                    "Error z-score of the latest labels",
+                    f"Above {number(drift.error_z)} the z-test reports a change: after some "
+                    "hundred labels, regardless of how long they take.",
                     range_query(
                         f"max by (model, version) ({_WATCH}_error_z)", "{{model}} {{version}}"
                     ),
@@ -123,15 +127,16 @@ def accuracy_rows(drift: Drift) -> list[PanelRow]:
                     no_data_text=NO_LABELS,
                 ),
                 time_series_panel(
-                    "Since the last change",
-                    "Of the error rate, for the worse or for the better. Each change is an event of the "
-                    "dataset tidegate.drift, which says from where to where.",
+                    "Time since the last change",
+                    "Time since a detector found a change of the error rate, up or down. "
+                    "Each change is an event of the dataset tidegate.drift with the rates "
+                    "before and after.",
                     range_query(
                         f"time() - max by (version, detector) ({_WATCH}_change_timestamp_seconds)",
                         DETECTOR_LEGEND,
                     ),
                     unit="s",
-                    no_data_text="No change was found",
+                    no_data_text="No change detected",
                     alerts=("ModelErrorRateChanged", "WatchDown"),
                 ),
             ],

@@ -26,7 +26,7 @@ def drift_variables() -> tuple[Variable, ...]:
     window = (
         builders.CustomVariable("window")
         .label("Window")
-        .description("Over which rows and labels are counted.")
+        .description("The time over which rows and labels are counted.")
         .values(",".join(WINDOWS))
         .current(VariableOption(selected=True, text=WINDOWS[0], value=WINDOWS[0]))
     )
@@ -55,20 +55,21 @@ def drift_rows(drift: Drift) -> list[PanelRow]:
             4,
             [
                 stat_panel(
-                    "Features that have drifted",
-                    f"Share of them, where it is no chance. From {number(drift.dataset_share)} on the model "
-                    "answers about a world that it was not trained for.",
+                    "Drifted features",
+                    "Fraction of features with a significant drift. From "
+                    f"{number(drift.dataset_share)}, the inputs as a whole differ from the "
+                    "training data.",
                     range_query(
                         f"max({latest_model_series('model:drifted_features_ratio:$window')})",
-                        "share",
+                        "fraction",
                     ),
                     unit="percentunit",
                     thresholds=(0.001, drift.dataset_share),
                     alerts=("DriftDataset",),
                 ),
                 stat_panel(
-                    "Largest drift of a feature",
-                    "Population stability index, of the feature that has moved most.",
+                    "Largest feature drift",
+                    "Population stability index (PSI) of the feature that changed most.",
                     range_query(
                         f"max({latest_model_series('model:feature_psi:$window')})", "drift"
                     ),
@@ -78,8 +79,8 @@ def drift_rows(drift: Drift) -> list[PanelRow]:
                     alerts=features,
                 ),
                 stat_panel(
-                    "Drift of the answers",
-                    "Population stability index of the labels given.",
+                    "Prediction drift",
+                    "Population stability index (PSI) of the predicted labels.",
                     range_query(
                         f"max({latest_model_series('model:prediction_psi:$window')})", "drift"
                     ),
@@ -90,7 +91,7 @@ def drift_rows(drift: Drift) -> list[PanelRow]:
                 ),
                 stat_panel(
                     "Rows counted",
-                    f"In the window. Below {drift.samples} nothing is said of them.",
+                    f"Rows in the window. With fewer than {drift.samples} no drift is reported.",
                     range_query(
                         f"max({latest_model_series('model:prediction_samples:$window')})", "rows"
                     ),
@@ -102,29 +103,30 @@ def drift_rows(drift: Drift) -> list[PanelRow]:
             9,
             [
                 time_series_panel(
-                    "Drift of each feature",
-                    f"Population stability index against training: above {number(limits[0])} a feature's "
-                    f"values have moved, above {number(limits[1])} far. With few rows it is high by chance, "
-                    "which alerts leave out.",
+                    "Feature drift",
+                    "Population stability index (PSI) against training. Above "
+                    f"{number(limits[0])} a feature has drifted, above {number(limits[1])} "
+                    "strongly. With few rows the PSI can be high by chance, which alerts "
+                    "ignore.",
                     range_query(latest_model_series("model:feature_psi:$window"), "{{feature}}"),
                     unit="short",
                     thresholds=limits,
                     alerts=(*features, "DriftDataset"),
                 ),
                 time_series_panel(
-                    "Where the chosen feature has moved to",
-                    "For each bin, its share of the rows now less that at training: above zero, more values "
-                    "lie there.",
+                    "Change of the selected feature by bin",
+                    "Fraction of rows in each bin minus the fraction at training. Above "
+                    "zero, the bin has more rows than at training.",
                     range_query(shift, "{{bin}}"),
                     unit="percentunit",
                     signed=True,
                     alerts=features,
                 ),
                 time_series_panel(
-                    "Share of right labels, expected",
-                    "By the model's own calibrated confidence, against held-out rows. It falls when the data "
-                    "are harder, does not see that the world has changed, and is left out where a feature "
-                    "has drifted.",
+                    "Expected accuracy",
+                    "From the model's calibrated probabilities, compared with held-out rows. "
+                    "It falls when inputs are harder to classify. It cannot detect concept "
+                    "drift, and is absent while a feature has drifted.",
                     range_query(latest_model_series("model:accuracy_expected:$window"), "expected"),
                     range_query(REFERENCE_ACCURACY, "held-out rows"),
                     unit="percentunit",

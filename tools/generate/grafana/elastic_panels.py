@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from tidegate.observability_files.watermarks import GIB, read_watermarks
 from tools.generate.grafana.dashboard import PanelRow
 from tools.generate.grafana.panels import stat_panel, state_timeline_panel, time_series_panel
 from tools.generate.grafana.queries import WINDOW, range_query
@@ -13,7 +14,7 @@ EXPORTER: Final = '{job="exporter"}'
 
 def logstash_rows() -> list[PanelRow]:
     """The panels about Logstash's queue, its throughput and its failures."""
-    queue = {"queue_bytes": "in the queue", "queue_capacity_bytes": "room"}
+    queue = {"queue_bytes": "used", "queue_capacity_bytes": "capacity"}
     dead_letters = f"sum by (pipeline) (tidegate_logstash_dead_letter_queue_bytes{EXPORTER})"
     dropped = f"sum(increase(tidegate_logstash_dead_letters_dropped_total{EXPORTER}[{WINDOW}]))"
     return [
@@ -21,8 +22,9 @@ def logstash_rows() -> list[PanelRow]:
             8,
             [
                 time_series_panel(
-                    "Events through Logstash",
-                    "In, filtered and out lie upon each other. Where out stays below in, the queue grows.",
+                    "Logstash throughput",
+                    "Events received, filtered and sent. The lines normally coincide; while "
+                    "out is below in, the queue grows.",
                     range_query(
                         f"sum by (stage) (rate(tidegate_logstash_events_total{EXPORTER}[{WINDOW}]))",
                         "{{stage}}",
@@ -31,9 +33,10 @@ def logstash_rows() -> list[PanelRow]:
                     alerts=("LogstashDown", "ExporterDown"),
                 ),
                 time_series_panel(
-                    "Documents, by what became of them",
-                    "Non-retryable failures are nearly always events that were there already, sent a second "
-                    "time; what goes to the dead letters is not in the store.",
+                    "Documents by outcome",
+                    "Non-retryable failures are almost always events that are stored already "
+                    "and were sent a second time. Documents routed to the dead letter queue "
+                    "are not in the store.",
                     range_query(
                         f"sum by (outcome) (rate(tidegate_logstash_documents_total{EXPORTER}[{WINDOW}]))",
                         "{{outcome}}",
@@ -42,9 +45,9 @@ def logstash_rows() -> list[PanelRow]:
                     alerts=("LogstashDeadLetters",),
                 ),
                 time_series_panel(
-                    "Repeated bulk requests",
-                    "Requests that Elasticsearch refused as a whole; Logstash repeats each until it "
-                    "succeeds. While Elasticsearch answers it should be 0.",
+                    "Failed bulk requests",
+                    "Bulk requests that Elasticsearch rejected as a whole; Logstash repeats "
+                    "each until it succeeds. Should be 0 while Elasticsearch is available.",
                     range_query(
                         f"sum by (output) (rate(tidegate_logstash_bulk_failures_total{EXPORTER}[{WINDOW}]))",
                         "{{output}}",
@@ -58,9 +61,9 @@ def logstash_rows() -> list[PanelRow]:
             8,
             [
                 time_series_panel(
-                    "Queue",
-                    "What Logstash has acknowledged and not yet delivered, on its disk. When it is "
-                    "full, the collector waits.",
+                    "Logstash queue",
+                    "Events that Logstash acknowledged but did not deliver yet, on its disk. "
+                    "When the queue is full, the collector waits.",
                     *(
                         range_query(f"sum(tidegate_logstash_{name}{EXPORTER})", label)
                         for name, label in queue.items()
@@ -70,7 +73,8 @@ def logstash_rows() -> list[PanelRow]:
                 ),
                 time_series_panel(
                     "Backpressure",
-                    "Share of the time in which the inputs wait for room in the queue. It should be 0.",
+                    "Fraction of time in which the inputs wait for space in the queue. "
+                    "Should be 0.",
                     range_query(
                         f"max by (pipeline) (tidegate_logstash_queue_backpressure{EXPORTER})",
                         "{{pipeline}}",
@@ -80,8 +84,9 @@ def logstash_rows() -> list[PanelRow]:
                 ),
                 time_series_panel(
                     "Dead letters",
-                    "Bytes of events that Elasticsearch refused (an empty queue has one byte a file), and "
-                    "events that not even the dead letters had room for (right).",
+                    "Bytes of events that Elasticsearch rejected (an empty queue has one "
+                    "byte per file), and events dropped because the dead letter queue was "
+                    "full (right axis).",
                     range_query(dead_letters, "{{pipeline}}"),
                     range_query(dropped, "dropped"),
                     unit="bytes",
@@ -95,6 +100,7 @@ def logstash_rows() -> list[PanelRow]:
 
 def elasticsearch_rows() -> list[PanelRow]:
     """The panels about Elasticsearch's status, disk and documents."""
+    marks = read_watermarks()
     status = f"tidegate_elasticsearch_cluster_status{EXPORTER[:-1]},status="
     disk = f"tidegate_elasticsearch_disk_free_bytes{EXPORTER} / tidegate_elasticsearch_disk_bytes{EXPORTER}"
     refused = f"sum(tidegate_elasticsearch_failure_store_documents{EXPORTER}) or vector(0)"
@@ -103,9 +109,9 @@ def elasticsearch_rows() -> list[PanelRow]:
             7,
             [
                 state_timeline_panel(
-                    "Status",
-                    "Green or yellow: it takes events (yellow is what a single node can be). Red: some are "
-                    "out of reach.",
+                    "Cluster status",
+                    "Green or yellow: events are accepted (a single node can be yellow). "
+                    "Red: some data are unavailable.",
                     range_query(f'max({status}"yellow"}}) + 2 * max({status}"red"}})', "cluster"),
                     value_mappings={
                         "0": ("green", "green"),
@@ -115,8 +121,9 @@ def elasticsearch_rows() -> list[PanelRow]:
                     alerts=("ElasticsearchRed", "ElasticsearchUnreachable"),
                 ),
                 time_series_panel(
-                    "Documents of each stream",
-                    "What the retention keeps. A step down is an index that has grown too old.",
+                    "Documents by data stream",
+                    "Documents within the retention. A step down is the deletion of an "
+                    "expired index.",
                     range_query(
                         f"sum by (stream) (tidegate_elasticsearch_documents{EXPORTER})",
                         "{{stream}}",
@@ -125,18 +132,19 @@ def elasticsearch_rows() -> list[PanelRow]:
                     stacked=True,
                 ),
                 time_series_panel(
-                    "Disk left",
-                    "Of each node. From 0.15 on Elasticsearch gives a node no new shards, from 0.05 on it "
-                    "takes no more events.",
+                    "Free disk space",
+                    f"Free fraction of each node's disk. Below {marks.low // GIB} GiB a node gets no new "
+                    f"shards, below {marks.flood_stage // GIB} GiB its indices are read-only.",
                     range_query(disk, "{{node}}"),
                     unit="percentunit",
                     soft_max=1,
                     alerts=("ElasticsearchDiskLow",),
                 ),
                 stat_panel(
-                    "Refused documents",
-                    "Those in the failure stores of our streams: taken, but not to be found.",
-                    range_query(refused, "refused"),
+                    "Documents in failure stores",
+                    "Documents in the failure stores of Tidegate's data streams: stored, but "
+                    "not searchable.",
+                    range_query(refused, "rejected"),
                     unit="short",
                     thresholds=(1,),
                     alerts=("FailureStoreDocuments",),

@@ -9,7 +9,7 @@ from tools.generate.grafana.panels import time_series_panel
 from tools.generate.grafana.queries import WINDOW, range_query
 
 DESCRIPTION: Final = (
-    "What do the stack's own processes take? Processor, memory, files, and Prometheus itself."
+    "Which resources do the processes of the stack use? CPU, memory, files, and Prometheus itself."
 )
 
 
@@ -27,31 +27,32 @@ def _processes() -> PanelRow:
         8,
         [
             time_series_panel(
-                "Processor cores",
-                "That each job's processes use together. The gateway's are not told: HAProxy does not "
-                "export them.",
+                "CPU",
+                "CPU cores used by the processes of each job. The gateway is missing: "
+                "HAProxy does not export its CPU time.",
                 range_query(f"sum by (job) (rate(process_cpu_seconds_total[{WINDOW}]))", "{{job}}"),
                 unit="short",
                 stacked=True,
             ),
             time_series_panel(
                 "Memory",
-                "Resident memory of each job's processes together. Steps come with replicas; a slope that "
-                "stays is a leak.",
+                "Resident memory of the processes of each job. Steps come with replicas; a "
+                "lasting rise is a leak.",
                 range_query("sum by (job) (process_resident_memory_bytes)", "{{job}}"),
                 unit="bytes",
                 stacked=True,
             ),
             time_series_panel(
                 "File descriptors",
-                "Share of those that a process may open, of the worst process of each job.",
+                "Fraction of the allowed file descriptors in use, of the worst process of "
+                "each job.",
                 range_query("max by (job) (process_open_fds / process_max_fds)", "{{job}}"),
                 unit="percentunit",
                 thresholds=(0.8,),
             ),
             time_series_panel(
-                "Running for",
-                "A line that falls to zero is a restart.",
+                "Uptime",
+                "A drop to zero is a restart.",
                 range_query("time() - min by (job) (process_start_time_seconds)", "{{job}}"),
                 range_query("min(haproxy_process_uptime_seconds)", "gateway"),
                 unit="s",
@@ -66,20 +67,20 @@ def _replicas() -> PanelRow:
         8,
         [
             time_series_panel(
-                "Processor cores of each replica",
-                "A replica with a simulated device waits rather than works, and uses little.",
+                "CPU of each replica",
+                "A replica with a simulated device mostly waits and uses little CPU.",
                 range_query(f"rate(process_cpu_seconds_total{model}[{WINDOW}])", "{{replica}}"),
                 unit="short",
             ),
             time_series_panel(
                 "Memory of each replica",
-                "Alike, as each holds the same model.",
+                "Should be equal, because all replicas load the same model.",
                 range_query(f"process_resident_memory_bytes{model}", "{{replica}}"),
                 unit="bytes",
             ),
             time_series_panel(
-                "Open files of each replica",
-                "Connections and files. It follows the requests; a slope that stays is a leak.",
+                "File descriptors of each replica",
+                "Connections and files. The number follows the requests; a lasting rise is a leak.",
                 range_query(f"process_open_fds{model}", "{{replica}}"),
                 unit="short",
             ),
@@ -97,19 +98,19 @@ def _rules() -> PanelRow:
         7,
         [
             time_series_panel(
-                "Time of a round of rules",
-                "Each group's last one. Near its interval, rounds are left out and the autoscaler's signals "
-                "grow old.",
+                "Rule evaluation duration",
+                "The last evaluation of each rule group. Near the group's interval, "
+                "evaluations are skipped and the autoscaler's signals become stale.",
                 range_query(rounds, "{{group}}"),
                 unit="s",
                 alerts=("AutoscalerSignalsStale",),
             ),
             time_series_panel(
-                "Rounds left out, and rules that failed",
-                "All flat at zero is good.",
+                "Missed and failed rule evaluations",
+                "Normally 0.",
                 range_query(
                     f"sum(rate(prometheus_rule_group_iterations_missed_total[{WINDOW}]))",
-                    "left out",
+                    "missed",
                 ),
                 range_query(
                     f"sum(rate(prometheus_rule_evaluation_failures_total[{WINDOW}]))", "failed"
@@ -118,8 +119,8 @@ def _rules() -> PanelRow:
                 alerts=("AutoscalerSignalsStale",),
             ),
             time_series_panel(
-                "Time of an answer, mean",
-                "Of Prometheus to whoever asks: dashboards, the autoscaler.",
+                "Mean response time of Prometheus",
+                "By HTTP handler, for all clients: dashboards and the autoscaler.",
                 range_query(
                     f"sum by (handler) (rate(prometheus_http_request_duration_seconds_sum[{WINDOW}]))\n/\n"
                     f"sum by (handler) (rate(prometheus_http_request_duration_seconds_count[{WINDOW}])) >= 0",
@@ -137,13 +138,14 @@ def _storage() -> PanelRow:
         [
             time_series_panel(
                 "Series",
-                "Those in memory. It grows with replicas and with labels that take too many values.",
+                "Series in memory. The number grows with replicas, and with labels that have "
+                "too many values.",
                 range_query("prometheus_tsdb_head_series", "series"),
                 unit="short",
             ),
             time_series_panel(
                 "Samples",
-                "Taken in each second.",
+                "Samples ingested per second.",
                 range_query(
                     f"rate(prometheus_tsdb_head_samples_appended_total[{WINDOW}])", "{{type}}"
                 ),
@@ -151,13 +153,14 @@ def _storage() -> PanelRow:
             ),
             time_series_panel(
                 "Blocks on disk",
-                "What is older than two hours; before, there is none. It ends at the retention.",
+                "Data older than two hours; there are no blocks before. The retention limits "
+                "the size.",
                 range_query("prometheus_tsdb_storage_blocks_bytes", "blocks"),
                 unit="bytes",
             ),
             time_series_panel(
                 "Exemplars",
-                "Traces that can be reached from a number.",
+                "Exemplars in memory. Each links a sample to a trace.",
                 range_query("prometheus_tsdb_exemplar_exemplars_in_storage", "exemplars"),
                 unit="short",
             ),

@@ -18,7 +18,7 @@ from tools.generate.grafana.queries import (
     range_query,
 )
 
-DESCRIPTION: Final = "What does the model answer, is it still right, and how long does it take?"
+DESCRIPTION: Final = "What does the model predict, is it still accurate, and how long does it take?"
 PREDICTIONS: Final = 'tidegate_predictions_total{job="model"}'
 REQUESTS: Final = "event.dataset:tidegate.request"
 
@@ -29,7 +29,7 @@ def dashboard_json(settings: Settings) -> str:
         Section("Predictions", _predictions()),
         Section("Drift", drift_rows(settings.drift)),
         Section("Labels", accuracy_rows(settings.drift)),
-        Section("Time", _time(settings)),
+        Section("Duration", _time(settings)),
     ]
     return dashboard("model", DESCRIPTION, sections, variables=drift_variables())
 
@@ -41,22 +41,23 @@ def _predictions() -> list[PanelRow]:
             4,
             [
                 stat_panel(
-                    "Rows a second",
-                    "Rows predicted; a heavy request has many.",
+                    "Rows per second",
+                    "Predicted rows per second. A heavy request has many rows.",
                     range_query(f"sum(rate({PREDICTIONS}[{WINDOW}]))", "rows"),
                     unit="short",
                     decimals=1,
                 ),
                 stat_panel(
                     "Rows predicted",
-                    "In the time that is shown.",
+                    "In the selected time range.",
                     instant_query(f"sum(increase({PREDICTIONS}[$__range]))"),
                     unit="short",
                     decimals=0,
                 ),
                 stat_panel(
-                    "Versions that answer",
-                    "More than one while a new model is rolled out; else a replica runs an old one.",
+                    "Serving versions",
+                    "More than one while a new model is rolled out; otherwise a replica runs "
+                    "an old model.",
                     range_query(f"count(count by (model, version) ({PREDICTIONS}))", "versions"),
                     unit="short",
                     thresholds=(2, 3),
@@ -68,15 +69,15 @@ def _predictions() -> list[PanelRow]:
             [
                 time_series_panel(
                     "Rows by label",
-                    "What the model answers.",
+                    "Predicted rows by predicted label.",
                     range_query(by_label, "{{label}}"),
                     unit="short",
                     stacked=True,
                 ),
                 time_series_panel(
-                    "Share of each label",
-                    "Over the chosen window, against held-out rows. A share that leaves its line tells of "
-                    "other data, or of another model.",
+                    "Fraction of each label",
+                    "Over the selected window, compared with held-out rows. A change means "
+                    "other data or another model.",
                     range_query(latest_model_series("model:prediction_ratio:$window"), "{{label}}"),
                     range_query(
                         latest_model_series("model:prediction_reference_ratio:now"),
@@ -88,7 +89,7 @@ def _predictions() -> list[PanelRow]:
                 ),
                 time_series_panel(
                     "Rows by version",
-                    "Which version of which model answers.",
+                    "Predicted rows by model and version.",
                     range_query(
                         f"sum by (model, version) (rate({PREDICTIONS}[{WINDOW}]))",
                         "{{model}} {{version}}",
@@ -97,8 +98,9 @@ def _predictions() -> list[PanelRow]:
                     stacked=True,
                 ),
                 time_series_panel(
-                    "Probability of the label given, median",
-                    "Of each request's first row. A model that grows less sure sees what it has not learned.",
+                    "Median probability of the predicted label",
+                    "Of the first row of each request. A falling probability means that "
+                    "inputs differ from the training data.",
                     percentile_query(
                         REQUESTS,
                         "tidegate.prediction.probability",
@@ -120,22 +122,24 @@ def _time(settings: Settings) -> list[PanelRow]:
             [
                 time_series_panel(
                     "Time in a slot",
-                    "The service time that the autoscaler reckons with. It should not follow the load: if it "
-                    "does, replicas share a resource.",
+                    "Service time, which the autoscaler uses. It should not depend on the "
+                    "load; if it does, replicas share a resource.",
                     range_query("service:slot_seconds_mean:1m", "mean"),
                     range_query("service:slot_seconds_p95:1m", "p95"),
                     unit="s",
                     thresholds=(settings.slo.latency_seconds,),
                 ),
                 time_series_panel(
-                    "Response time by kind, p95",
-                    "From the arrival at the gateway, queueing included, from the log lines.",
+                    "Response time by work, p95",
+                    "From the arrival at the gateway, including the time in the queue; from "
+                    "the request events.",
                     percentile_query(REQUESTS, "event.duration", 95, by="tidegate.work"),
                     unit="ns",
                 ),
                 time_series_panel(
-                    "Time in the queue by kind, p95",
-                    "The part of it that was waiting. All kinds share one queue, so the lines lie together.",
+                    "Time in the queue by work, p95",
+                    "Time that requests waited for a slot. Light, medium and heavy requests "
+                    "share one queue, so the lines should coincide.",
                     percentile_query(REQUESTS, "tidegate.queue_ns", 95, by="tidegate.work"),
                     unit="ns",
                 ),
@@ -145,8 +149,9 @@ def _time(settings: Settings) -> list[PanelRow]:
             8,
             [
                 time_series_panel(
-                    "Where the time goes, p95",
-                    "Each step of kept traces: reading the request, waiting for a slot, the model.",
+                    "Duration of each step, p95",
+                    "Steps of sampled traces: reading the request, waiting for a slot, "
+                    "running the model.",
                     percentile_query(
                         "event.dataset:tidegate.span",
                         "event.duration",
@@ -158,7 +163,7 @@ def _time(settings: Settings) -> list[PanelRow]:
                 ),
                 time_series_panel(
                     "Requests by version",
-                    "From the log lines, so that a version can be searched for in Kibana.",
+                    "From the request events, so Kibana can filter by the same version.",
                     count_query(REQUESTS, by="tidegate.model.version"),
                     unit="short",
                     stacked=True,

@@ -22,7 +22,7 @@ from tools.generate.grafana.queries import (
 )
 
 DESCRIPTION: Final = (
-    "Does every event reach the store, and soon? Collector, Logstash, Elasticsearch, scrapes."
+    "Does every event reach the store without delay? Collector, Logstash, Elasticsearch, scrapes."
 )
 COLLECTOR: Final = '{job="collector"}'
 
@@ -46,8 +46,8 @@ def _now() -> PanelRow:
         [
             stat_panel(
                 "Sink",
-                "1: the store, or Logstash before it, took the last delivery. 0: it is away; events wait in "
-                "their files.",
+                "1: the store, or Logstash in front of it, accepted the last delivery. 0: it "
+                "is unavailable, and events wait in their files.",
                 range_query(f"min(tidegate_collector_sink_up{COLLECTOR})", "sink"),
                 unit="short",
                 thresholds=(1, 1),
@@ -56,7 +56,7 @@ def _now() -> PanelRow:
             ),
             stat_panel(
                 "Lag",
-                "Age of the oldest event that is not delivered yet.",
+                "Age of the oldest undelivered event.",
                 range_query(f"max(tidegate_collector_lag_seconds{COLLECTOR})", "lag"),
                 unit="s",
                 thresholds=(LAG_SECONDS / 3, LAG_SECONDS),
@@ -64,15 +64,15 @@ def _now() -> PanelRow:
             ),
             stat_panel(
                 "Backlog",
-                "What is not delivered yet.",
+                "Bytes of undelivered events.",
                 range_query(f"max(tidegate_collector_lag_bytes{COLLECTOR})", "backlog"),
                 unit="bytes",
                 alerts=("CollectorLag",),
             ),
             stat_panel(
-                "Set aside",
-                "Lines that no store can take, in the time that is shown; they lie in the collector's "
-                "quarantine file.",
+                "Quarantined",
+                "Lines that no store accepts, in the selected time range. They are in the "
+                "collector's quarantine file.",
                 instant_query(
                     f"sum(increase(tidegate_collector_quarantined_total{COLLECTOR}[$__range]))"
                 ),
@@ -82,17 +82,17 @@ def _now() -> PanelRow:
                 alerts=("CollectorQuarantine",),
             ),
             stat_panel(
-                "Events lost",
-                "Events that a full or failing disk did not take, in the time that is shown. Anything but 0 "
-                "is a gap in the logs.",
+                "Lost events",
+                "Events lost because the disk was full or failed, in the selected time "
+                "range. Any number but 0 is a gap in the logs.",
                 instant_query('sum(increase(tidegate_events_lost_total{job="model"}[$__range]))'),
                 unit="short",
                 thresholds=(1,),
                 decimals=0,
             ),
             stat_panel(
-                "Targets that do not answer",
-                "Of those that Prometheus reads.",
+                "Targets down",
+                "Scrape targets of Prometheus that do not respond.",
                 range_query("count(up == 0) or vector(0)", "targets"),
                 unit="short",
                 thresholds=(1,),
@@ -106,14 +106,14 @@ def _now() -> PanelRow:
 
 
 def _collector() -> PanelRow:
-    rates = {"retried": "retried", "quarantined": "set aside"}
+    rates = {"retried": "retried", "quarantined": "quarantined"}
     return PanelRow(
         8,
         [
             time_series_panel(
                 "Delivered",
-                "Events that the store has acknowledged. After an outage it stands above the load "
-                "until the backlog is gone.",
+                "Events that the store acknowledged. After an outage the rate is above the "
+                "load until the backlog is empty.",
                 range_query(
                     f"sum(rate(tidegate_collector_delivered_total{COLLECTOR}[{WINDOW}]))",
                     "delivered",
@@ -123,9 +123,12 @@ def _collector() -> PanelRow:
             ),
             time_series_panel(
                 "Lag",
-                "How late events reach the store (left), and how much waits (right). A line that rises "
-                "steadily has a sink that is away or too slow.",
-                range_query(f"max(tidegate_collector_lag_seconds{COLLECTOR})", "age of the oldest"),
+                "Delay of events on their way to the store (left axis), and size of the "
+                "backlog (right axis). A steady rise means that the sink is unavailable or "
+                "too slow.",
+                range_query(
+                    f"max(tidegate_collector_lag_seconds{COLLECTOR})", "age of the oldest event"
+                ),
                 range_query(f"max(tidegate_collector_lag_bytes{COLLECTOR})", "backlog"),
                 unit="s",
                 thresholds=(LAG_SECONDS,),
@@ -133,8 +136,9 @@ def _collector() -> PanelRow:
                 alerts=("CollectorLag",),
             ),
             time_series_panel(
-                "Retried and set aside",
-                "Retries are harmless, as each event keeps its id. Lines set aside want somebody to look.",
+                "Retried and quarantined",
+                "Retries are harmless, because each event keeps its id. Quarantined lines "
+                "need attention.",
                 *(
                     range_query(
                         f"sum(rate(tidegate_collector_{name}_total{COLLECTOR}[{WINDOW}]))", label
@@ -154,19 +158,20 @@ def _scrapes() -> PanelRow:
         [
             state_timeline_panel(
                 "Targets",
-                "Which targets Prometheus could read, and when not. Replicas end when they are scaled in.",
+                "When Prometheus could scrape each target. Replicas disappear when they are "
+                "scaled in.",
                 range_query("min by (job, instance) (up)", "{{job}} {{instance}}"),
                 value_mappings={"1": ("up", "green"), "0": ("down", "red")},
             ),
             time_series_panel(
-                "Time of a scrape",
-                "The slowest of each job. Near the scrape interval, samples go missing.",
+                "Scrape duration",
+                "The slowest target of each job. Near the scrape interval, samples go missing.",
                 range_query("max by (job) (scrape_duration_seconds)", "{{job}}"),
                 unit="s",
             ),
             time_series_panel(
-                "Samples of a scrape",
-                "Of all targets of a job together: it grows with replicas, labels and buckets.",
+                "Samples per scrape",
+                "Sum over all targets of a job. It grows with replicas, labels and buckets.",
                 range_query("sum by (job) (scrape_samples_post_metric_relabeling)", "{{job}}"),
                 unit="short",
             ),
@@ -181,17 +186,18 @@ def _events() -> list[PanelRow]:
             8,
             [
                 time_series_panel(
-                    "Events in the store",
-                    "By dataset, at the time when they happened. Requests without access lines, or the other "
-                    "way round, are a gap.",
+                    "Stored events by dataset",
+                    "Counted at the time of the event. Request events without access events, "
+                    "or the reverse, are a gap.",
                     count_query("*", by="event.dataset"),
                     unit="short",
                     stacked=True,
                     bars=True,
                 ),
                 logs_panel(
-                    "What the programs say",
-                    "Everything but requests and decisions: starts, ends, deliveries that failed.",
+                    "Component logs",
+                    "All events except requests, access events, decisions and spans: starts, "
+                    "stops, failed deliveries.",
                     log_query(f"NOT event.dataset:({frequent})"),
                 ),
             ],

@@ -15,9 +15,7 @@ from tools.generate.grafana.panels import (
 )
 from tools.generate.grafana.queries import WINDOW, document_query, instant_query, range_query
 
-DESCRIPTION: Final = (
-    "Are there as many replicas as the load needs, and no more? Load, replicas, decisions, cost."
-)
+DESCRIPTION: Final = "Does the number of replicas match the load? Load, replicas, decisions, cost."
 STATES: Final = ("desired", "running", "ready")
 DECISIONS: Final = 'tidegate_autoscaler_decisions_total{job="autoscaler"}'
 SLOTS: Final = "service:slots_per_replica:now"
@@ -47,15 +45,23 @@ def _now(settings: Settings) -> PanelRow:
             alerts=alerts,
         )
         for state, says, alerts in (
-            ("desired", "What the autoscaler decided last.", ("AutoscalerAtMax", "AutoscalerDown")),
-            ("running", "Those that exist, starting ones too: what is paid for.", ()),
-            ("ready", "Those that can take requests.", ("GatewayNoReadyReplica",)),
+            (
+                "desired",
+                "The latest decision of the autoscaler.",
+                ("AutoscalerAtMax", "AutoscalerDown"),
+            ),
+            (
+                "running",
+                "Existing replicas, including those that are starting. They determine the cost.",
+                (),
+            ),
+            ("ready", "Replicas that can accept requests.", ("GatewayNoReadyReplica",)),
         )
     ]
     panels += [
         stat_panel(
             "Utilisation",
-            "Share of all slots that is busy. Beyond 80 % waiting times explode.",
+            "Fraction of slots in use. Above 80 %, the time in the queue rises steeply.",
             range_query(UTILISATION, "utilisation"),
             unit="percentunit",
             thresholds=(0.8, 0.95),
@@ -69,8 +75,8 @@ def _now(settings: Settings) -> PanelRow:
         ),
         stat_panel(
             "Age of the signals",
-            "Of the oldest sample that the last decision was made from. From "
-            f"{number(stale)} s on the autoscaler holds.",
+            f"Age of the oldest sample that the last decision used. From {number(stale)} s, "
+            "the autoscaler holds the number of replicas.",
             range_query(
                 'max(tidegate_autoscaler_signal_age_seconds{job="autoscaler"}) >= 0', "signals"
             ),
@@ -93,8 +99,9 @@ def _load(settings: Settings) -> list[PanelRow]:
             [
                 time_series_panel(
                     "Requests and replicas",
-                    "Replicas (right) follow the load (left): up at once, down slowly. Desired leads, "
-                    "ready comes last.",
+                    "Replicas (right axis) follow the load (left axis): up at once, down "
+                    "slowly. The desired number changes first, the number of ready replicas "
+                    "last.",
                     range_query("service:arrival_rate:15s", "requests"),
                     *states,
                     unit="reqps",
@@ -103,8 +110,8 @@ def _load(settings: Settings) -> list[PanelRow]:
                 ),
                 time_series_panel(
                     "Offered load and slots",
-                    "The work that arrives, in slots: arrival rate times the time in a slot. Above the slots "
-                    "that there are, the queue can only grow.",
+                    "Offered load is the arrival rate times the time in a slot. While it is "
+                    "above the number of slots, the queue can only grow.",
                     range_query(
                         "service:arrival_rate:15s * service:slot_seconds_mean:1m", "offered load"
                     ),
@@ -120,28 +127,28 @@ def _load(settings: Settings) -> list[PanelRow]:
             [
                 time_series_panel(
                     "Response time",
-                    "What the policy is for: the objective's quantile stays below "
+                    "The policy keeps the objective's quantile below "
                     f"{number(slo.latency_seconds)} s.",
                     range_query(
                         "service:latency_objective_quantile_seconds:1m", "objective's quantile"
                     ),
-                    range_query("service:slot_seconds_p95:1m", "p95 in the slot"),
+                    range_query("service:slot_seconds_p95:1m", "p95 of the time in a slot"),
                     unit="s",
                     thresholds=(slo.latency_seconds,),
                     alerts=("AutoscalerAtMax", "ServiceLatencyBurnFast"),
                 ),
                 time_series_panel(
                     "Queue",
-                    "A queue that comes with a step of the load is worked off by the replicas that come.",
+                    "The queue after a load step shrinks as new replicas become ready.",
                     range_query("service:queue:now", "waiting"),
-                    range_query("service:requests_in_system:now", "waiting or worked on"),
+                    range_query("service:requests_in_system:now", "busy or waiting"),
                     unit="short",
                     alerts=("GatewayQueueGrowing",),
                 ),
                 time_series_panel(
                     "Utilisation",
-                    "Share of all slots that is busy. Low for long: too many replicas, or a floor "
-                    "(replicas.min). High for long: too few.",
+                    "Fraction of slots in use. Low for long: too many replicas, or "
+                    "replicas.min is too high. High for long: too few replicas.",
                     range_query(UTILISATION, "utilisation"),
                     unit="percentunit",
                     thresholds=(0.8,),
@@ -154,24 +161,24 @@ def _load(settings: Settings) -> list[PanelRow]:
             [
                 state_timeline_panel(
                     "Number of replicas",
-                    "Each change, and how long a replica took from desired to ready.",
+                    "Each change, and the time from desired to ready.",
                     *(range_query(f"max({_replicas(state)})", state) for state in STATES),
                 ),
                 time_series_panel(
-                    "Slots of a replica",
-                    "How much a replica works on at once. Only a vertical policy asks for other than the "
-                    "replicas have.",
+                    "Slots per replica",
+                    "Requests that a replica processes at once. Only a vertical policy "
+                    "requests another number than the current one.",
                     range_query(DESIRED_SLOTS, "desired"),
-                    range_query(SLOTS, "in force"),
+                    range_query(SLOTS, "current"),
                     unit="short",
                 ),
                 state_timeline_panel(
-                    "Servers of the gateway",
-                    "When the gateway sent requests to which of its places for a replica.",
+                    "Gateway servers",
+                    "When each server of the gateway, one per replica index, accepted requests.",
                     range_query(server, "{{server}}"),
                     value_mappings={
-                        "1": ("takes requests", "green"),
-                        "0": ("free or not ready", "#8e8e8e55"),
+                        "1": ("accepts requests", "green"),
+                        "0": ("unused or not ready", "#8e8e8e55"),
                     },
                 ),
             ],
@@ -187,8 +194,8 @@ def _decisions(settings: Settings) -> list[PanelRow]:
             [
                 time_series_panel(
                     "Decisions by reason",
-                    "`up` and `down` change the number; `stabilized` and `limited` hold a change back; "
-                    "`no-signal` should never be there for long.",
+                    "`up` and `down` change the number; `stabilized` and `limited` delay a "
+                    "change; `no-signal` should not last.",
                     range_query(
                         f"60 * sum by (reason) (rate({DECISIONS}[{WINDOW}]))",
                         "{{reason}}",
@@ -199,7 +206,8 @@ def _decisions(settings: Settings) -> list[PanelRow]:
                 ),
                 time_series_panel(
                     "Age of the signals",
-                    f"Beyond {number(stale)} s the autoscaler holds rather than decide by what is past.",
+                    f"Above {number(stale)} s the autoscaler holds the number of replicas "
+                    "instead of deciding from old samples.",
                     range_query("service:gateway_age_seconds:now", "gateway"),
                     range_query("service:replica_age_seconds:now", "replicas"),
                     range_query(
@@ -216,8 +224,9 @@ def _decisions(settings: Settings) -> list[PanelRow]:
             9,
             [
                 table_panel(
-                    "Decisions, in words",
-                    "Why the number is what it is. Rounds in which nothing was to be done are left out.",
+                    "Explanations",
+                    "Why the autoscaler chose each number. Decisions with the reason hold or "
+                    "tolerance are left out.",
                     document_query(
                         "event.dataset:tidegate.decision AND NOT "
                         "tidegate.decision.reason:(hold OR tolerance)"
@@ -228,7 +237,7 @@ def _decisions(settings: Settings) -> list[PanelRow]:
                         "tidegate.decision.desired": "To",
                         "tidegate.decision.reason": "Reason",
                         "tidegate.decision.policy": "Policy",
-                        "message": "In words",
+                        "message": "Explanation",
                     },
                 )
             ],
@@ -242,26 +251,26 @@ def _cost(settings: Settings) -> PanelRow:
         7,
         [
             stat_panel(
-                "Replica-seconds an hour",
-                "What an hour costs at the average number of replicas of the time that is shown.",
+                "Replica-seconds per hour",
+                "Cost per hour at the average number of replicas in the selected time range.",
                 instant_query(f"max(avg_over_time({running}[$__range])) * 3600"),
                 unit="short",
             ),
             stat_panel(
                 "Replica time",
-                "What the time that is shown has cost: all replicas' time together.",
+                "Total running time of all replicas in the selected time range.",
                 instant_query(f"max(avg_over_time({running}[$__range])) * $__range_s"),
                 unit="s",
             ),
             stat_panel(
                 "Saved by scaling",
-                f"Against replicas.max = {most} at all times.",
+                f"Compared with replicas.max = {most} replicas at all times.",
                 instant_query(f"1 - max(avg_over_time({running}[$__range])) / {most}"),
                 unit="percentunit",
             ),
             time_series_panel(
                 "Cost",
-                "Replica-seconds an hour, over the last five minutes and over the last hour.",
+                "Replica-seconds per hour, averaged over five minutes and over one hour.",
                 range_query(f"max(avg_over_time({running}[5m])) * 3600", "over 5m"),
                 range_query(f"max(avg_over_time({running}[1h])) * 3600", "over 1h"),
                 unit="short",

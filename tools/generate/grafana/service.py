@@ -21,7 +21,7 @@ from tools.generate.grafana.queries import (
 from tools.generate.grafana.slo_panels import error_budget_row
 
 DESCRIPTION: Final = (
-    "Do users get what the objective promises? Requests, errors, latency, budget, saturation."
+    "Is the service level objective met? Requests, errors, latency, error budget, saturation."
 )
 BACKEND: Final = 'job="gateway",proxy="model"'
 
@@ -45,13 +45,15 @@ def _now(settings: Settings) -> PanelRow:
     panels = [
         stat_panel(
             "Requests",
-            "What arrives at the gateway for the replicas, over a minute.",
+            "Arrival rate at the gateway over the last minute; only requests for the "
+            "replicas count.",
             range_query("service:arrival_rate:1m", "requests"),
             unit="reqps",
         ),
         stat_panel(
             "Errors",
-            f"Share of answers that are a 5xx, over five minutes; {number(allowed * 100)} % are allowed.",
+            "Fraction of responses with a 5xx status over five minutes. The objective allows "
+            f"{number(allowed * 100)} %.",
             range_query(latest("service:error_ratio:5m"), "errors"),
             unit="percentunit",
             thresholds=(allowed, BURNS[0].threshold(allowed)),
@@ -59,8 +61,8 @@ def _now(settings: Settings) -> PanelRow:
         ),
         stat_panel(
             f"Latency, p{quantile}",
-            f"{quantile} % of requests are answered within this time; the objective is "
-            f"{number(slo.latency_seconds)} s, from the arrival at the gateway.",
+            f"{quantile} % of requests finish within this time, from the arrival at the "
+            f"gateway. The objective is {number(slo.latency_seconds)} s.",
             range_query("service:latency_objective_quantile_seconds:1m", "latency"),
             unit="s",
             thresholds=(0.8 * slo.latency_seconds, slo.latency_seconds),
@@ -68,8 +70,8 @@ def _now(settings: Settings) -> PanelRow:
         ),
         stat_panel(
             "Queue",
-            "Requests that wait in the gateway for a slot. A moment's queue is how replicas share their "
-            "work; one that grows is not.",
+            "Requests that wait in the gateway for a slot. A short queue is normal: it is "
+            "how replicas share their work. A growing queue is not.",
             range_query("service:queue:now", "queue"),
             unit="short",
             thresholds=(settings.slots.per_replica, 4 * settings.slots.per_replica),
@@ -77,7 +79,7 @@ def _now(settings: Settings) -> PanelRow:
         ),
         stat_panel(
             "Replicas ready",
-            "Those to which the gateway sends requests.",
+            "Replicas that receive requests from the gateway.",
             range_query("service:replicas_ready:now", "ready"),
             unit="short",
             thresholds=(1, 1),
@@ -85,8 +87,8 @@ def _now(settings: Settings) -> PanelRow:
             alerts=("GatewayNoReadyReplica", "ReplicaDown"),
         ),
         stat_panel(
-            "Alerts that fire",
-            "Each has a runbook; Prometheus lists them under /alerts.",
+            "Firing alerts",
+            "Each alert has a runbook. Prometheus lists the alerts under /alerts.",
             range_query('count(ALERTS{alertstate="firing"}) or vector(0)', "alerts"),
             unit="short",
             thresholds=(1,),
@@ -104,28 +106,29 @@ def _rate_errors_duration(settings: Settings) -> list[PanelRow]:
         f'  sum by (le, http_route) (rate({DURATION}_bucket{{job="model"}}[{WINDOW}]))\n)'
     )
     failures = {
-        "given up in the queue": "connection_errors",
-        "broken answers": "response_errors",
-        "tried again": "retry_warnings",
-        "tried elsewhere": "redispatch_warnings",
-        "client left": "client_aborts",
+        "queue timeouts": "connection_errors",
+        "response errors": "response_errors",
+        "retries": "retry_warnings",
+        "redispatches": "redispatch_warnings",
+        "client aborts": "client_aborts",
     }
     return [
         PanelRow(
             8,
             [
                 time_series_panel(
-                    "Answers by class of status",
-                    "What clients got from the gateway, also where no replica saw the request. A 4xx is the "
-                    "client's mistake, a 5xx counts against the objective.",
+                    "Responses by status class",
+                    "Responses of the gateway to clients, including those that no replica "
+                    "handled. A 4xx is a client error; a 5xx counts against the objective.",
                     range_query(f"sum by (code) (rate({answers}[{WINDOW}]))", "{{code}}"),
                     unit="reqps",
                     stacked=True,
                 ),
                 time_series_panel(
-                    "Answers by status, at the replicas",
-                    "What the replicas answered. A status that is above but not here came from the gateway "
-                    "itself: no replica was ready, or the queue was too long.",
+                    "Responses of the replicas by status",
+                    "Status codes that the replicas returned. A status class that clients "
+                    "received but that is missing here came from the gateway: no replica was "
+                    "ready, or the queue was too long.",
                     range_query(
                         f"sum by (http_response_status_code) (rate({counted}[{WINDOW}]))",
                         "{{http_response_status_code}}",
@@ -134,9 +137,9 @@ def _rate_errors_duration(settings: Settings) -> list[PanelRow]:
                     stacked=True,
                 ),
                 time_series_panel(
-                    "Requests by kind",
-                    "Light, medium and heavy ones, counted in their log lines. More heavy ones need more "
-                    "replicas at the same rate.",
+                    "Requests by work",
+                    "Light, medium and heavy requests, counted from the events. At the same "
+                    "rate, more heavy requests need more replicas.",
                     count_query("event.dataset:tidegate.request", by="tidegate.work"),
                     unit="short",
                     stacked=True,
@@ -149,8 +152,9 @@ def _rate_errors_duration(settings: Settings) -> list[PanelRow]:
             [
                 time_series_panel(
                     "Response time",
-                    "From the arrival at the gateway, queueing included; the line is the objective, "
-                    f"{number(seconds)} s. Each dot is a kept trace: click it, then Trace.",
+                    "From the arrival at the gateway, including the time in the queue. The "
+                    f"dashed line is the objective, {number(seconds)} s. Each dot is a "
+                    "sampled trace: click it, then Trace in Kibana.",
                     range_query("service:latency_seconds_p50:15s", "p50"),
                     range_query("service:latency_seconds_p95:15s", "p95"),
                     range_query("service:latency_seconds_p99:15s", "p99"),
@@ -160,18 +164,18 @@ def _rate_errors_duration(settings: Settings) -> list[PanelRow]:
                     alerts=("ServiceLatencyBurnFast", "ServiceLatencyBurnSlow"),
                 ),
                 heatmap_panel(
-                    "Response times",
-                    "How many requests took how long. Two bands are two kinds of requests; a band that rises "
-                    "is a queue.",
+                    "Response time distribution",
+                    "Number of requests by duration. Two bands are two kinds of requests; a "
+                    "rising band is a queue.",
                     heatmap_query(
                         f'sum by (le) (increase({DURATION}_bucket{{job="model"}}[{WINDOW}]))'
                     ),
                     unit="s",
                 ),
                 time_series_panel(
-                    "Trouble between gateway and replicas",
-                    "All flat at zero is good. Repeated attempts cost nobody but time; what is given up in "
-                    "the queue is a 503.",
+                    "Failures between gateway and replicas",
+                    "Normally 0. Retries only cost time; a request that times out in the "
+                    "queue gets a 503.",
                     *(
                         range_query(
                             f"sum(rate(haproxy_backend_{metric}_total{{{BACKEND}}}[{WINDOW}]))",
@@ -193,8 +197,8 @@ def _saturation() -> PanelRow:
         [
             time_series_panel(
                 "Slots",
-                "Requests that are worked on, and how many the replicas can work on at once. The "
-                "queue begins where they meet.",
+                "Requests in progress, and how many the replicas can process at once. A "
+                "queue forms where the lines meet.",
                 range_query("service:slots_busy:now", "busy"),
                 range_query("service:slots:now", "slots"),
                 range_query("service:requests_in_system:now", "busy or waiting"),
@@ -202,9 +206,9 @@ def _saturation() -> PanelRow:
                 alerts=("GatewayQueueGrowing",),
             ),
             time_series_panel(
-                "Busy slots of each replica",
-                "Each request goes to the replica with the fewest: lines far apart mean that one is "
-                "stuck.",
+                "Slot utilisation of each replica",
+                "The gateway sends each request to the replica with the fewest requests. "
+                "Lines far apart mean that a replica is stuck.",
                 range_query(
                     'tidegate_slots_busy{job="model"} / tidegate_slots{job="model"}', "{{replica}}"
                 ),
@@ -212,19 +216,21 @@ def _saturation() -> PanelRow:
                 soft_max=1,
             ),
             time_series_panel(
-                "Requests in the gateway",
-                "Those that wait in the queue, and all connections that clients hold open.",
+                "Requests and connections in the gateway",
+                "Requests in the queue, and all connections that clients hold open.",
                 range_query("service:queue:now", "waiting"),
                 range_query(
-                    'sum(haproxy_frontend_current_sessions{job="gateway",proxy="http_in"})', "open"
+                    'sum(haproxy_frontend_current_sessions{job="gateway",proxy="http_in"})',
+                    "open connections",
                 ),
                 unit="short",
                 alerts=("GatewayQueueGrowing", "GatewayDown"),
             ),
             time_series_panel(
                 "Replicas",
-                "Wanted, read by Prometheus, and served by the gateway. They part while one starts or "
-                "drains; if they stay apart, one is broken.",
+                "Desired by the autoscaler, scraped by Prometheus, and used by the gateway. "
+                "The lines differ while a replica starts or drains; a lasting difference "
+                "means that a replica is broken.",
                 range_query('max(tidegate_replicas{job="autoscaler",state="desired"})', "desired"),
                 range_query("service:replicas_up:now", "up"),
                 range_query("service:replicas_ready:now", "ready"),
@@ -242,8 +248,8 @@ def _logs() -> list[PanelRow]:
             [
                 logs_panel(
                     "Failures and warnings",
-                    "What any part of the stack says is wrong. Open a line: trace.id leads to its trace "
-                    "and to all of its lines.",
+                    "Warnings, errors and failures of all components. Expand a line: the "
+                    "field trace.id links to the trace and to all of its log lines.",
                     log_query("log.level:(warn OR error) OR event.outcome:failure"),
                 )
             ],
@@ -253,8 +259,8 @@ def _logs() -> list[PanelRow]:
             [
                 logs_panel(
                     "Requests",
-                    "One line for each request that the service answered, with its duration, its trace, the "
-                    "model's version and the prediction.",
+                    "One event for each request that the service answered, with its "
+                    "duration, trace, model version and prediction.",
                     log_query("event.dataset:tidegate.request"),
                 )
             ],

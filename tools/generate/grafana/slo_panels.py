@@ -16,16 +16,17 @@ def error_budget_row(slo: Slo) -> PanelRow:
     panels = []
     for title, ratio, allowed in (
         ("errors", "service:error_ratio", 1 - slo.availability),
-        ("slow answers", "service:latency_miss_ratio", 1 - slo.latency_quantile),
+        ("slow responses", "service:latency_miss_ratio", 1 - slo.latency_quantile),
     ):
         budget = number(allowed)
         kind = "Availability" if ratio == "service:error_ratio" else "Latency"
         panels += [
             time_series_panel(
                 f"Burn rate: {title}",
-                f"How many times faster than allowed the budget of {number(allowed * 100)} % is spent. "
-                "At 1 it lasts as long as the objective's period. An alert fires where a long and its "
-                "short window are both above one line: 1h and 5m above "
+                "How many times faster than allowed the error budget of "
+                f"{number(allowed * 100)} % is consumed. At 1 the budget lasts for the "
+                "objective's period. An alert fires if a long window and its short window "
+                "both exceed a threshold: 1h and 5m above "
                 f"{number(BURNS[0].threshold(allowed) / allowed)}, 6h and 30m above "
                 f"{number(BURNS[1].threshold(allowed) / allowed)}.",
                 *(
@@ -37,9 +38,10 @@ def error_budget_row(slo: Slo) -> PanelRow:
                 alerts=(f"Service{kind}BurnFast", f"Service{kind}BurnSlow"),
             ),
             stat_panel(
-                f"Budget left: {title}",
-                "If the objective held for the time that is shown: what is left of the bad requests that it "
-                "allows. Each moment counts the same, however many requests it had.",
+                f"Remaining budget: {title}",
+                "If the objective applied to the selected time range: the fraction of "
+                "allowed bad requests that is left. Each moment has the same weight, "
+                "whatever its number of requests.",
                 instant_query(f"1 - avg_over_time({ratio}:5m[$__range]) / {budget}"),
                 unit="percentunit",
                 thresholds=(0, 0.5),

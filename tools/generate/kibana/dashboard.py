@@ -71,7 +71,7 @@ class Dashboard:
 OVERVIEW: Final = Dashboard(
     "tidegate-overview",
     "Tidegate",
-    "Requests, errors, response times and replicas, from the events themselves.",
+    "Requests, errors, response times and replicas, from the events.",
     "24h",
     (
         LensPanel(
@@ -97,7 +97,7 @@ OVERVIEW: Final = Dashboard(
         ),
         LensPanel(
             "p4",
-            "Most replicas wanted",
+            "Maximum desired replicas",
             GridPosition(36, 0, 12, 6),
             "number",
             DECISIONS,
@@ -115,7 +115,7 @@ OVERVIEW: Final = Dashboard(
         ),
         LensPanel(
             "p6",
-            "Response times",
+            "Response time percentiles",
             GridPosition(24, 6, 24, 12),
             "line",
             LOGS,
@@ -124,7 +124,7 @@ OVERVIEW: Final = Dashboard(
         ),
         LensPanel(
             "p7",
-            "Answers at the gateway by status",
+            "Gateway responses by status",
             GridPosition(0, 18, 24, 12),
             "bar_stacked",
             LOGS,
@@ -132,12 +132,12 @@ OVERVIEW: Final = Dashboard(
             (
                 TopValues("Status", "http.response.status_code", kind="number"),
                 DateHistogram(),
-                Count("Answers"),
+                Count("Responses"),
             ),
         ),
         LensPanel(
             "p8",
-            "Replicas wanted",
+            "Desired replicas",
             GridPosition(24, 18, 24, 12),
             "line",
             DECISIONS,

@@ -75,7 +75,7 @@ class Search:
 ERRORS: Final = Search(
     "tidegate-errors",
     "Tidegate: errors and their traces",
-    "Whatever went wrong, in any program. A click on a trace id shows what belongs to it.",
+    "Errors of all components. Click a trace id to open its trace.",
     LOGS,
     "log.level:error",
     ("event.dataset", "service.node.name", "message", "error.type", "error.message", "trace.id"),
@@ -90,7 +90,7 @@ def searches(settings: Settings) -> tuple[Search, ...]:
         Search(
             SLOW_REQUESTS,
             "Tidegate: slow requests",
-            f"Requests that took longer than the objective, {settings.slo.latency_seconds:g} s.",
+            f"Requests slower than the objective, {settings.slo.latency_seconds:g} s.",
             LOGS,
             f"event.dataset:tidegate.request AND event.duration:>{objective_ns}",
             (
@@ -106,7 +106,7 @@ def searches(settings: Settings) -> tuple[Search, ...]:
         Search(
             "tidegate-one-trace",
             "Tidegate: one trace",
-            "Put a trace id in the place of the star: its log lines and spans, oldest first.",
+            "Replace the * by a trace id to see its log lines and spans, oldest first.",
             EVENTS,
             "trace.id:*",
             (
@@ -122,8 +122,8 @@ def searches(settings: Settings) -> tuple[Search, ...]:
         ),
         Search(
             "tidegate-scaling",
-            "Tidegate: decisions of the autoscaler",
-            "How many replicas it wanted at each tick, and why.",
+            "Tidegate: autoscaler decisions",
+            "The desired number of replicas at each tick, and the reason.",
             DECISIONS,
             "",
             (
@@ -136,8 +136,8 @@ def searches(settings: Settings) -> tuple[Search, ...]:
         ),
         Search(
             "tidegate-drift",
-            "Tidegate: alerts about the model",
-            "Alerts that say that the model's inputs or its answers are not what they were.",
+            "Tidegate: model alerts",
+            "Alerts about drift of the model's inputs or predictions, and about its accuracy.",
             LOGS,
             "event.dataset:tidegate.alerts AND tidegate.alert.name:(Drift* OR Model*)",
             (
@@ -149,8 +149,8 @@ def searches(settings: Settings) -> tuple[Search, ...]:
         ),
         Search(
             "tidegate-refusals",
-            "Tidegate: requests that the gateway saw fail",
-            "Every 5xx that a client got, also those that no replica ever saw.",
+            "Tidegate: failed requests at the gateway",
+            "Every 5xx that a client received, including requests that reached no replica.",
             LOGS,
             "event.dataset:tidegate.access AND http.response.status_code:>=500",
             (
