@@ -1,7 +1,7 @@
-"""How far each event file is delivered, across restarts and power failures.
+"""The checkpoint: the delivered offset of each event file. It survives restarts and power failures.
 
-The checkpoint is written after the store has acknowledged. If it is lost, all event files are delivered
-again, and the store drops duplicates by the events' ids.
+It is written after the store has acknowledged a batch. If it is lost, all event files are delivered again,
+and the store ignores duplicates by their ids.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ VERSION: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What is delivered.
+    """The progress of the delivery.
 
     Attributes:
-        offsets: of each file, the first byte not delivered.
-        quarantine_bytes: the size of the quarantine at this checkpoint. Lines beyond it are of a delivery
-            that did not end, and are quarantined again. None: unknown.
+        offsets: Offset of the first undelivered byte of each file.
+        quarantine_bytes: Size of the quarantine at this checkpoint; None if unknown. Lines beyond it belong
+        to
+            an incomplete delivery and will be quarantined again.
     """
 
     offsets: dict[str, int] = field(default_factory=dict)
@@ -31,16 +32,16 @@ class Progress:
 
 
 class Checkpoint:
-    """The file that holds the progress."""
+    """The checkpoint file."""
 
     def __init__(self, path: Path):
         self._path = path
         self.problem = ""
 
     def load(self) -> Progress:
-        """Read the progress; if the file cannot be read, it is empty and `problem` says why."""
+        """Read the progress; for an invalid file it is empty, and `problem` contains the reason."""
         try:
-            return _read(json.loads(self._path.read_bytes()))
+            return _parse(json.loads(self._path.read_bytes()))
         except FileNotFoundError:
             return Progress()
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -51,24 +52,24 @@ class Checkpoint:
         """Write the progress atomically and durably.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: The file cannot be written.
         """
-        held = {
+        content = {
             "version": VERSION,
             "files": progress.offsets,
             "quarantine_bytes": progress.quarantine_bytes,
         }
-        write_atomically(self._path, json.dumps(held))
+        write_atomically(self._path, json.dumps(content))
 
 
-def _read(held: dict[str, object]) -> Progress:
-    if held["version"] != VERSION:
-        raise ValueError(f"version {held['version']} is unknown")
-    files, size = held["files"], held["quarantine_bytes"]
+def _parse(content: dict[str, object]) -> Progress:
+    if content["version"] != VERSION:
+        raise ValueError(f"unknown version {content['version']}")
+    files, size = content["files"], content["quarantine_bytes"]
     if not isinstance(files, dict) or not all(_is_size(offset) for offset in files.values()):
-        raise ValueError("the offsets are no numbers")
+        raise ValueError("the offsets are not numbers")
     if size is not None and not _is_size(size):
-        raise ValueError("quarantine_bytes is no number")
+        raise ValueError("quarantine_bytes is not a number")
     return Progress(dict(files), size if isinstance(size, int) else None)
 
 

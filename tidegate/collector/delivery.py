@@ -34,12 +34,12 @@ PRUNE_SECONDS: Final = 600.0
 
 
 def sink_backoff(random: Callable[[], float] = random.random) -> Backoff:
-    """The waits while a sink is unavailable: 0.2, 0.4, 0.8 … 5 s, with jitter."""
+    """The backoff while a sink is unavailable: 0.2, 0.4, 0.8 … 5 s, with jitter."""
     return Backoff(first_seconds=0.2, longest_seconds=5.0, immediate=0, random=random)
 
 
 @runtime_checkable
-class Prunes(Protocol):
+class Prunable(Protocol):
     """A store that does not delete expired events by itself."""
 
     def prune(self, before: datetime) -> int:
@@ -62,12 +62,12 @@ class Step(NamedTuple):
     Attributes:
         more: The batch was full, so more lines may be ready.
         done: There was nothing to deliver.
-        away_seconds: Delay before the next try if the sink is unavailable; else 0.
+        retry_seconds: Delay before the next try if the sink is unavailable; else 0.
     """
 
     more: bool = False
     done: bool = False
-    away_seconds: float = 0.0
+    retry_seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -109,8 +109,8 @@ class Delivery:
         try:
             self._deliver(batch)
         except (StoreUnavailableError, OSError) as error:
-            return Step(away_seconds=self._away(error))
-        self._back()
+            return Step(retry_seconds=self._sink_failed(error))
+        self._sink_succeeded()
         return Step(more=batch.full)
 
     def sizes(self) -> dict[str, int]:
@@ -118,10 +118,12 @@ class Delivery:
         self.tail.scan()
         return {name: file.size for name, file in self.tail.files.items()}
 
-    def owes(self, sizes: Mapping[str, int]) -> bool:
-        """Return whether some of these bytes are not delivered."""
-        at = self.tail.offsets
-        return any(at.get(n, 0) < size for n, size in sizes.items() if n in self.tail.files)
+    def has_pending(self, sizes: Mapping[str, int]) -> bool:
+        """Return whether some of the bytes up to these sizes are not delivered."""
+        offsets = self.tail.offsets
+        return any(
+            offsets.get(name, 0) < size for name, size in sizes.items() if name in self.tail.files
+        )
 
     def close(self) -> None:
         """Close the sink."""
@@ -131,7 +133,7 @@ class Delivery:
 
     def _deliver(self, batch: Batch) -> None:
         rejected = self._append(batch)
-        quarantined = [*batch.quarantined, *(_refused(batch, one) for one in rejected)]
+        quarantined = [*batch.quarantined, *(_quarantined(batch, one) for one in rejected)]
         # Remove entries of an earlier try that failed after this line.
         self.quarantine.truncate(self.quarantine_bytes)
         self.quarantine.add(quarantined)
@@ -162,25 +164,25 @@ class Delivery:
         """Log what was quarantined, except of the collector's own lines, which would never end."""
         first: dict[str, tuple[QuarantinedLine, int]] = {}
         for line in lines:
-            earliest, count = first.get(line.place.file, (line, 0))
-            first[line.place.file] = earliest, count + 1
+            earliest, count = first.get(line.position.file, (line, 0))
+            first[line.position.file] = earliest, count + 1
         for name, (line, count) in first.items():
             if not name.startswith(f"{NODE}."):
                 what = "a line" if count == 1 else f"{count} lines, the first"
                 self.event_log.record(
                     "set-aside",
-                    f"quarantined {what} at offset {line.place.offset} of {name}: {line.reason}",
+                    f"quarantined {what} at offset {line.position.offset} of {name}: {line.reason}",
                     level="error",
                     fields={
                         "log": {
                             "level": "error",
                             "file": {"path": str(self.folder / name)},
-                            "offset": line.place.offset,
+                            "offset": line.position.offset,
                         }
                     },
                 )
 
-    def _away(self, error: Exception) -> float:
+    def _sink_failed(self, error: Exception) -> float:
         self.metrics.sink_up.set(0)
         self.metrics.retried.inc()
         self.event_log.condition(
@@ -188,7 +190,7 @@ class Delivery:
         )
         return self.backoff.failed()
 
-    def _back(self) -> None:
+    def _sink_succeeded(self) -> None:
         self.metrics.sink_up.set(1)
         self.backoff.succeeded()
         self.event_log.resolved("sink-away", "the sink is available again", action="sink-back")
@@ -206,7 +208,7 @@ class Delivery:
         for name in names:
             self.tail.delete(name)
         sink: object = self._sink
-        if isinstance(sink, Prunes) and now - self._pruned >= PRUNE_SECONDS:
+        if isinstance(sink, Prunable) and now - self._pruned >= PRUNE_SECONDS:
             self._pruned = now
             before = datetime.fromtimestamp(now, UTC) - self.retention.event_age
             try:
@@ -221,7 +223,7 @@ class Delivery:
         pending = {name: self.tail.pending_bytes(name) for name in self.tail.files}
         self.metrics.lag_bytes.set(sum(pending.values()))
         since = [self.tail.files[name].modified for name, size in pending.items() if size > 0]
-        first_of_files = {place.file: event for place, event in reversed(batch.events)}
+        first_of_files = {position.file: event for position, event in reversed(batch.events)}
         for event in first_of_files.values():
             at = microseconds(str(event.get("@timestamp")))
             if at is not None:
@@ -230,13 +232,13 @@ class Delivery:
         self.metrics.lag_seconds.set(0 if oldest is None else max(0.0, self.clock() - oldest))
 
 
-def _refused(batch: Batch, rejected: Rejected) -> QuarantinedLine:
-    place, event = batch.events[rejected.index]
+def _quarantined(batch: Batch, rejected: Rejected) -> QuarantinedLine:
+    position, event = batch.events[rejected.index]
     line = encode(event)[:-1]
-    return QuarantinedLine(place, len(line), rejected.reason, line[:SHOWN_BYTES])
+    return QuarantinedLine(position, len(line), rejected.reason, line[:SHOWN_BYTES])
 
 
-def begin(checkpoint: Checkpoint, quarantine: Quarantine) -> Progress:
+def load_progress(checkpoint: Checkpoint, quarantine: Quarantine) -> Progress:
     """Return the progress of the previous collector of this folder."""
     progress = checkpoint.load()
     if progress.quarantine_bytes is None:

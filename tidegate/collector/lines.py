@@ -17,7 +17,7 @@ MAX_LEVELS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LinePosition:
     """The position of a line: its file, and the offset of its first byte."""
 
     file: str
@@ -29,13 +29,13 @@ class QuarantinedLine:
     """A line that no store accepts.
 
     Attributes:
-        place: Position of the line.
+        position: Position of the line.
         size: Size in bytes.
         reason: What is wrong with it.
         start: First bytes of the line.
     """
 
-    place: Place
+    position: LinePosition
     size: int
     reason: str
     start: bytes
@@ -52,16 +52,16 @@ class Chunk:
     """
 
     end: int
-    events: list[tuple[Place, Event]] = field(default_factory=list)
+    events: list[tuple[LinePosition, Event]] = field(default_factory=list)
     quarantined: list[QuarantinedLine] = field(default_factory=list)
 
-    def add(self, place: Place, line: bytes) -> None:
+    def add(self, position: LinePosition, line: bytes) -> None:
         """Add a line (without its line end) as an event, or quarantine it."""
-        event = read_event(place, line)
+        event = read_event(position, line)
         if isinstance(event, QuarantinedLine):
             self.quarantined.append(event)
         elif event is not None:
-            self.events.append((place, event))
+            self.events.append((position, event))
 
 
 def split(file: str, data: bytes, offset: int, *, max_lines: int, line_bytes: int) -> Chunk:
@@ -80,18 +80,18 @@ def split(file: str, data: bytes, offset: int, *, max_lines: int, line_bytes: in
         end = data.find(b"\n", start)
         if end < 0:
             break
-        place = Place(file, offset + start)
+        position = LinePosition(file, offset + start)
         if end - start > line_bytes:
             head = data[start : min(end, start + SHOWN_BYTES)]
-            chunk.quarantined.append(too_long(place, end - start, head, line_bytes))
+            chunk.quarantined.append(overlong_line(position, end - start, head, line_bytes))
         else:
-            chunk.add(place, data[start:end])
+            chunk.add(position, data[start:end])
         start = end + 1
     chunk.end = offset + start
     return chunk
 
 
-def read_event(place: Place, line: bytes) -> Event | QuarantinedLine | None:
+def read_event(position: LinePosition, line: bytes) -> Event | QuarantinedLine | None:
     """Parse the event of a line; None for an empty line.
 
     An event without an id gets one from its position, which is the same each time the line is read.
@@ -101,15 +101,15 @@ def read_event(place: Place, line: bytes) -> Event | QuarantinedLine | None:
     try:
         event = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        return QuarantinedLine(place, len(line), f"invalid JSON: {error}", line[:SHOWN_BYTES])
+        return QuarantinedLine(position, len(line), f"invalid JSON: {error}", line[:SHOWN_BYTES])
     if not isinstance(event, dict):
-        return QuarantinedLine(place, len(line), "not a JSON object", line[:SHOWN_BYTES])
+        return QuarantinedLine(position, len(line), "not a JSON object", line[:SHOWN_BYTES])
     if line.count(b"{") + line.count(b"[") > MAX_LEVELS and _levels(event) > MAX_LEVELS:
         reason = f"nested more than {MAX_LEVELS} levels deep"
-        return QuarantinedLine(place, len(line), reason, line[:SHOWN_BYTES])
+        return QuarantinedLine(position, len(line), reason, line[:SHOWN_BYTES])
     about = event.setdefault("event", {})
     if isinstance(about, dict) and not about.get("id"):
-        about["id"] = f"{place.file}-{place.offset}"
+        about["id"] = f"{position.file}-{position.offset}"
     return event
 
 
@@ -123,11 +123,13 @@ def _levels(event: Event) -> int:
     return levels
 
 
-def too_long(place: Place, size: int, head: bytes, line_bytes: int) -> QuarantinedLine:
+def overlong_line(
+    position: LinePosition, size: int, head: bytes, line_bytes: int
+) -> QuarantinedLine:
     """Quarantine a line of more than `collector.line_bytes`."""
-    return QuarantinedLine(place, size, f"longer than {line_bytes} bytes", head)
+    return QuarantinedLine(position, size, f"longer than {line_bytes} bytes", head)
 
 
-def torn(place: Place, line: bytes) -> QuarantinedLine:
+def incomplete_line(position: LinePosition, line: bytes) -> QuarantinedLine:
     """Quarantine the rest of a file without a line end, whose writer has ended."""
-    return QuarantinedLine(place, len(line), "incomplete: its writer ended", line[:SHOWN_BYTES])
+    return QuarantinedLine(position, len(line), "incomplete: its writer ended", line[:SHOWN_BYTES])

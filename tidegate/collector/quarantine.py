@@ -54,8 +54,8 @@ class Quarantine:
         return encode(
             {
                 "@timestamp": timestamp(self._clock_ns()),
-                "file": line.place.file,
-                "offset": line.place.offset,
+                "file": line.position.file,
+                "offset": line.position.offset,
                 "bytes": line.size,
                 "reason": line.reason,
                 "line": line.start.decode("utf-8", "replace"),

@@ -1,4 +1,4 @@
-"""The collector as a process."""
+"""The collector process, and the delivery before a search without a collector."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from tidegate.collector.checkpoint import Checkpoint
-from tidegate.collector.delivery import NODE, Delivery, Retention, begin, sink_backoff
+from tidegate.collector.delivery import NODE, Delivery, Retention, load_progress, sink_backoff
 from tidegate.collector.metrics import Metrics
 from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.sink import open_sink, sink_name
@@ -46,11 +46,11 @@ LOCK_SECONDS: Final = 6.0
 
 
 def run(settings: Settings) -> int:
-    """Run until SIGTERM or SIGINT, then deliver what is there.
+    """Run until SIGTERM or SIGINT, then deliver the remaining events.
 
     Returns:
-        The exit code: 0 if everything was delivered, 1 if the store was away at the end, 2 if it
-        cannot start (and then the reason is on stderr).
+        The exit code: 0 if all events were delivered, 1 if the sink was unavailable at the end, 2 if the
+        collector cannot start (the reason is on stderr).
     """
     os.umask(UMASK)  # for the files of the embedded store, which tantivy creates
     return run_daemon(NODE, lambda stop: _run(settings, stop))
@@ -65,8 +65,8 @@ def _run(settings: Settings, stop: threading.Event) -> int:
 def deliver_now(settings: Settings) -> None:
     """Deliver the event files to the embedded store, unless a collector runs in this data folder.
 
-    So what an instrumented application has written is found without one. What cannot be delivered within
-    `SEARCH_SECONDS` stays in its files.
+    This makes the events of an instrumented application searchable without a collector. Events that are not
+    delivered within `SEARCH_SECONDS` stay in their files.
     """
     if settings.store.kind != "embedded" or settings.collector.sink != "store":
         return
@@ -75,13 +75,13 @@ def deliver_now(settings: Settings) -> None:
     try:
         with ExitStack() as stack:
             delivery = _prepare(stack, settings, serve=False)
-            goal = delivery.sizes()
+            sizes = delivery.sizes()
             deadline = time.monotonic() + SEARCH_SECONDS
-            while delivery.owes(goal):
+            while delivery.has_pending(sizes):
                 step = delivery.step()
-                if step.done or step.away_seconds:
+                if step.done or step.retry_seconds:
                     return
-                if time.monotonic() >= deadline and delivery.owes(goal):
+                if time.monotonic() >= deadline and delivery.has_pending(sizes):
                     sys.stderr.write(
                         "not all events are delivered yet: search again, or run `tidegate collector`\n"
                     )
@@ -93,14 +93,14 @@ def deliver_now(settings: Settings) -> None:
 
 
 def _prepare(stack: ExitStack, settings: Settings, *, serve: bool) -> Delivery:
-    """The delivery of a collector; with `serve` it also serves metrics and logs its start."""
-    own: Path = settings.stack.data_dir / "collector"
+    """Create the delivery; with `serve`, also serve its metrics and log the start."""
+    folder: Path = settings.stack.data_dir / "collector"
     with requires_data_folder():
-        make_private_folder(own)
+        make_private_folder(folder)
         try:
-            stack.enter_context(exclusive_lock(own / "lock", LOCK_SECONDS if serve else 0.0))
+            stack.enter_context(exclusive_lock(folder / "lock", LOCK_SECONDS if serve else 0.0))
         except LockedError as error:  # two would overwrite each other's checkpoint
-            raise CannotStartError(f"another collector runs in {own}") from error
+            raise CannotStartError(f"another collector runs in {folder}") from error
     writer = stack.enter_context(daemon_event_writer(settings, NODE))
     metrics = Metrics()
     if serve:
@@ -108,10 +108,10 @@ def _prepare(stack: ExitStack, settings: Settings, *, serve: bool) -> Delivery:
         stack.enter_context(metrics_server(metrics.registry, host, port, "collector.metrics_port"))
     event_log = EventLog(writer, event_origin(settings, NODE), NODE, [Terminal()])
     checkpoint, quarantine = (
-        Checkpoint(own / "checkpoint.json"),
-        Quarantine(own, clock_ns=time.time_ns),
+        Checkpoint(folder / "checkpoint.json"),
+        Quarantine(folder, clock_ns=time.time_ns),
     )
-    progress = begin(checkpoint, quarantine)
+    progress = load_progress(checkpoint, quarantine)
     if checkpoint.problem:
         event_log.record("checkpoint-lost", checkpoint.problem, level="warn")
     collector = settings.collector
@@ -154,21 +154,21 @@ def _deliver(
         step = delivery.step()
         if not step.more:
             pause = min(LONGEST_PAUSE_SECONDS, PAUSE_FACTOR * (clock() - began))
-            stop.wait(step.away_seconds or max(poll_seconds, pause))
+            stop.wait(step.retry_seconds or max(poll_seconds, pause))
     delivery.event_log.record("stop", "stopping: delivering the remaining events")
-    # Only what is there now, because the writers may continue without end.
-    goal = delivery.sizes()
+    # Only the events written so far, because the writers may continue.
+    sizes = delivery.sizes()
     deadline = clock() + LAST_PASS_SECONDS
-    while delivery.owes(goal):
+    while delivery.has_pending(sizes):
         step = delivery.step()
         if step.done:
             break  # the rest is an incomplete last line
-        if step.away_seconds and clock() + step.away_seconds > deadline:
+        if step.retry_seconds and clock() + step.retry_seconds > deadline:
             delivery.event_log.record(
                 "not-delivered",
                 "the store is unavailable: the remaining events stay in their files",
                 level="warn",
             )
             return NOT_ALL_DELIVERED
-        time.sleep(step.away_seconds)
+        time.sleep(step.retry_seconds)
     return 0

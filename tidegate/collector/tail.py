@@ -17,11 +17,11 @@ from tidegate.collector import file_names, writer_lock
 from tidegate.collector.lines import (
     SHOWN_BYTES,
     Chunk,
-    Place,
+    LinePosition,
     QuarantinedLine,
+    incomplete_line,
+    overlong_line,
     split,
-    too_long,
-    torn,
 )
 from tidegate.events.event import Event
 
@@ -69,7 +69,7 @@ class Batch:
         full: Whether the batch reached a limit, so that more lines may be ready.
     """
 
-    events: list[tuple[Place, Event]] = field(default_factory=list)
+    events: list[tuple[LinePosition, Event]] = field(default_factory=list)
     quarantined: list[QuarantinedLine] = field(default_factory=list)
     offsets: dict[str, int] = field(default_factory=dict)
     full: bool = False
@@ -233,7 +233,9 @@ class Tail:
             if rest > limits.line_bytes:
                 return self._skip(fd, name, start)
             if self.files[name].closed and start + rest >= self.files[name].size:
-                return Chunk(start + rest, quarantined=[torn(Place(name, start), data)])
+                return Chunk(
+                    start + rest, quarantined=[incomplete_line(LinePosition(name, start), data)]
+                )
             return chunk
 
     def _skip(self, fd: int, name: str, start: int) -> Chunk:
@@ -253,7 +255,9 @@ class Tail:
 
     def _too_long(self, fd: int, name: str, start: int, line_end: int, end: int) -> Chunk:
         head = os.pread(fd, min(SHOWN_BYTES, line_end - start), start)
-        line = too_long(Place(name, start), line_end - start, head, self._limits.line_bytes)
+        line = overlong_line(
+            LinePosition(name, start), line_end - start, head, self._limits.line_bytes
+        )
         return Chunk(end, quarantined=[line])
 
     def _is_closed(self, name: str, status: os.stat_result, newest: Mapping[str, int]) -> bool:

@@ -1,8 +1,8 @@
 """The event line: one JSON object a line, in the Elastic Common Schema, appended with one write.
 
-Everything that happens (a request, a span, a decision, a restart) becomes such a line in a file that
-the collector tails. A line is written whole or not at all, so a killed process loses nothing that it
-had finished. Files are never renamed and their names never used again.
+Every request, span, decision and restart becomes a line in a file that the collector tails. A line is written
+completely or not at all, so a killed process loses no event that it has written. Files are never renamed, and
+their names are never reused.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DataStream = Literal["logs", "traces"]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who writes the events: the `service.*` fields and the data streams' namespace."""
+    """The source of events: their `service.*` fields and the namespace of their data streams."""
 
     service: str
     version: str
@@ -34,18 +34,18 @@ class Origin:
 
 
 def timestamp(unix_ns: int) -> str:
-    """`@timestamp` of a moment in nanoseconds since 1970: UTC, with microseconds."""
+    """Format nanoseconds since 1970 as `@timestamp`: UTC, with microseconds."""
     seconds, ns = divmod(unix_ns, 1_000_000_000)
     return f"{_whole_second(seconds)}.{ns // 1000:06d}Z"
 
 
-@lru_cache(maxsize=16)  # events come in order, so the second before is nearly always the second now
+@lru_cache(maxsize=16)  # consecutive events nearly always have the same second
 def _whole_second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def new_event_id() -> str:
-    """A unique id; it becomes the document id, which makes delivery idempotent."""
+    """Return a unique id. It becomes the document id, which makes delivery idempotent."""
     return os.urandom(16).hex()
 
 
@@ -60,17 +60,17 @@ def make_event(
     event_id: str | None = None,
     fields: Mapping[str, Any] | None = None,
 ) -> Event:
-    """An event with every field that each line must have.
+    """Return an event with all required fields.
 
     Args:
-        origin: who writes it.
+        origin: the source of the event.
         dataset: the last part of its dataset: `request` becomes `tidegate.request`.
-        message: a sentence for the person who reads it.
-        unix_ns: when, in nanoseconds since 1970.
+        message: a sentence for a person.
+        unix_ns: its time in nanoseconds since 1970.
         level: `log.level`.
         stream: `traces` for a span, else `logs`.
-        event_id: its id, if it is not to be a new random one.
-        fields: further fields, nested; merged over the standard ones, one level deep.
+        event_id: its id; a new random one by default.
+        fields: further nested fields, merged over the required ones, one level deep.
     """
     event: Event = {
         "@timestamp": timestamp(unix_ns),
@@ -91,29 +91,29 @@ def make_event(
         },
     }
     for name, value in (fields or {}).items():
-        held = event.get(name)
-        event[name] = {**held, **value} if isinstance(held, dict) else value
+        existing = event.get(name)
+        event[name] = {**existing, **value} if isinstance(existing, dict) else value
     return event
 
 
 def encode(event: Mapping[str, Any]) -> bytes:
-    """The event as one line: total, whatever the event holds.
+    """Encode the event as one line. This never fails.
 
-    NaN and infinity become null; a value or a key that JSON lacks becomes its text; what UTF-8 lacks
-    (a lone surrogate from a client's JSON) becomes a question mark.
+    NaN and infinity become null, values and keys of types that JSON lacks become text, and characters that
+    UTF-8 lacks (a lone surrogate in a client's JSON) become a question mark.
     """
     try:
-        return orjson.dumps(event, default=_as_json, option=_OPTIONS)
+        return orjson.dumps(event, default=_json_value, option=_OPTIONS)
     except TypeError:
         return orjson.dumps(_plain(event), option=_OPTIONS)
 
 
 _OPTIONS: Final = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
-# orjson gives up beyond 254 levels; nobody reads an event that deep.
-_DEEPEST: Final = 64
+# orjson fails beyond 254 levels.
+_MAX_DEPTH: Final = 64
 
 
-def _as_json(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, set | frozenset):
@@ -123,19 +123,19 @@ def _as_json(value: Any) -> Any:
     return str(value)
 
 
-def _plain(value: Any, above: tuple[int, ...] = ()) -> Any:
-    """The value in types that orjson never refuses; slow, so only for what it has refused."""
+def _plain(value: Any, ancestors: tuple[int, ...] = ()) -> Any:
+    """Convert the value to types that orjson always accepts. Slow, so only used after orjson has failed."""
     if value is None or isinstance(value, bool | float):
         return value
     if isinstance(value, int) and -(2**63) <= value < 2**64:
         return int(value)
     if isinstance(value, Mapping | list | tuple | set | frozenset):
-        if id(value) in above or len(above) == _DEEPEST:
+        if id(value) in ancestors or len(ancestors) == _MAX_DEPTH:
             return "…"
-        above = (*above, id(value))
+        ancestors = (*ancestors, id(value))
         if isinstance(value, Mapping):
-            return {_text(key): _plain(held, above) for key, held in value.items()}
-        return [_plain(held, above) for held in value]
+            return {_text(key): _plain(item, ancestors) for key, item in value.items()}
+        return [_plain(item, ancestors) for item in value]
     return _text(value)
 
 

@@ -1,7 +1,7 @@
-"""The size of an event's line: an event that would be too long is cut, and its tag `truncated` says so.
+"""Truncates events whose line would be too long, and adds the tag `truncated`.
 
-A client's text can be as long as a request: the name of a tensor, a path, the message of an error. A line
-longer than `collector.line_bytes` would be quarantined by the collector, where no search finds it.
+Text of a client can be as long as a request: the name of a tensor, a path, an error message. The collector
+would quarantine a line longer than `collector.line_bytes`, and it could not be searched.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Any, Final
 import orjson
 
 LINE_BYTES: Final = 262_144
-"""Longest line by default: that of `collector.line_bytes`."""
+"""The default of `collector.line_bytes`."""
 UNCHANGED_BYTES: Final = 65_536
-"""A line up to this length is never cut, nor looked at: no text in it is longer either."""
+"""A line up to this length is returned without parsing it."""
 LIMITS: Final = ((32_768, 4096), (4096, 512), (512, 64))
-"""Longest text in characters, and most entries of a list or object; the first pair that is enough is taken.
-32,768 characters are what a stack trace may have, 4096 entries what a request has rows."""
+"""Maximum characters of a text and maximum entries of a list or object; the first pair that suffices is used.
+A stack trace has up to 32,768 characters, a request up to 4096 rows."""
 TAG: Final = "truncated"
 
 _KEY_CHARACTERS: Final = 256
@@ -38,10 +38,10 @@ _ESSENTIAL: Final = (
 
 
 def truncate_line(line: bytes, line_bytes: int = LINE_BYTES) -> bytes:
-    """An event's line, its end included, cut to at most `line_bytes` bytes (16,384 or more).
+    """Truncate an event's line, including its line end, to at most `line_bytes` bytes (16,384 or more).
 
-    Long texts keep their first and their last part, long lists and objects their first entries. If that
-    is not enough, the fields that each event must have are left, and those that it is found by.
+    Long texts keep their start and end, long lists and objects their first entries. If that does not suffice,
+    only the required fields and the ids are kept.
     """
     if len(line) <= min(UNCHANGED_BYTES, line_bytes):
         return line
@@ -60,11 +60,11 @@ def _shortened(value: Any, characters: int, entries: int) -> Any:
         return _cut(value, characters)
     if isinstance(value, dict):
         return {
-            _cut(key, _KEY_CHARACTERS): _shortened(held, characters, entries)
-            for key, held in [*value.items()][:entries]
+            _cut(key, _KEY_CHARACTERS): _shortened(item, characters, entries)
+            for key, item in [*value.items()][:entries]
         }
     if isinstance(value, list):
-        return [_shortened(held, characters, entries) for held in value[:entries]]
+        return [_shortened(item, characters, entries) for item in value[:entries]]
     return value
 
 
@@ -82,15 +82,15 @@ def _tagged(event: dict[str, Any]) -> bytes:
 
 
 def _essential(event: dict[str, Any]) -> dict[str, Any]:
-    kept: dict[str, Any] = {}
+    essential: dict[str, Any] = {}
     for name in _ESSENTIAL:
-        *above, last = name.split(".")
+        *parents, last = name.split(".")
         value: Any = event
-        for step in (*above, last):
+        for step in (*parents, last):
             value = value.get(step) if isinstance(value, dict) else None
         if isinstance(value, str | int | float):
-            target = kept
-            for step in above:
+            target = essential
+            for step in parents:
                 target = target.setdefault(step, {})
             target[last] = value[:_ESSENTIAL_CHARACTERS] if isinstance(value, str) else value
-    return kept
+    return essential

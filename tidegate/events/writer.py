@@ -1,4 +1,4 @@
-"""The writer of event files: one event a line, each appended with one write."""
+"""Writes event files: one event per line, each appended with a single write."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tidegate.events.event import encode
 from tidegate.events.truncation import LINE_BYTES, truncate_line
 
 
-def _held(fd: int) -> int:
-    """The new file, locked for as long as it is open; -1 if a reader took it for abandoned just now.
+def _lock_new_file(fd: int) -> int:
+    """Lock a new file for as long as it is open. Return -1 if a reader has just deleted it as abandoned.
 
-    Once a file, so it costs the events nothing. Never waits: a reader may be stopped with its lock.
+    It runs once per file. It never waits, because a reader may be suspended while it holds the lock.
     """
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -41,9 +41,18 @@ def _held(fd: int) -> int:
 class EventWriter:
     """Appends events to `<directory>/<node>.<start>.<seq>.ndjson`, each with a single write.
 
-    Safe to call from several threads, and after a fork: the child goes on in a file of its own. A full
-    disk loses that event, never the caller: `lost` counts it. The open file carries a shared `flock`: a
-    reader that can lock it exclusively knows that its writer is gone.
+    It is thread-safe. After a fork the child writes to its own file. A failed write raises nothing: the
+    event is lost, and `lost` counts it. The writer holds a shared `flock` on the open file, so a reader that
+    can lock the file exclusively knows that its writer has ended.
+
+    Attributes:
+        directory: folder of the event files.
+        node: `service.node.name` of the process.
+        file_bytes: maximum size of a file.
+        file_seconds: maximum age of a file.
+        line_bytes: maximum length of a line; longer events are truncated.
+        clock_ns: nanoseconds since 1970.
+        lost: number of lost events.
     """
 
     directory: Path
@@ -64,29 +73,29 @@ class EventWriter:
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False)
 
     def __post_init__(self) -> None:
-        self._begin()
+        self._start_sequence()
         self.directory.mkdir(parents=True, exist_ok=True)
-        weakly = weakref.WeakMethod(self._after_fork)
+        method_reference = weakref.WeakMethod(self._after_fork)
 
         def in_child() -> None:
-            if method := weakly():
+            if method := method_reference():
                 method()
 
         os.register_at_fork(after_in_child=in_child)
 
     def write(self, event: Mapping[str, Any]) -> None:
-        """Append one event; of one that is too long, what `line_bytes` leaves room for."""
+        """Append an event, truncated to `line_bytes` if it is longer."""
         self.write_line(truncate_line(encode(event), self.line_bytes))
 
     def write_line(self, line: bytes) -> None:
-        """Append one encoded event, its line end included."""
+        """Append an encoded event, including its line end."""
         with self._lock:
             try:
                 self._rotate_if_due(len(line))
                 try:
                     self._append(line)
                 except OSError as error:
-                    # A file reached the process's size limit (ulimit -f): the next one has room.
+                    # The file has reached the size limit of the process (ulimit -f): continue in a new file.
                     if error.errno != errno.EFBIG or self._size == 0:
                         raise
                     self._close()
@@ -96,12 +105,12 @@ class EventWriter:
                 self.lost += 1
 
     def close(self) -> None:
-        """Close the file. A later write begins a new one."""
+        """Close the file. A later write starts a new one."""
         with self._lock:
             self._close()
 
     def _append(self, line: bytes) -> None:
-        # A torso that a full disk left behind gets its line end first, so that it stands alone.
+        # Terminate an incomplete line that a full disk has left, so that it is a line of its own.
         data = b"\n" + line if self._torn else line
         written = 0
         try:
@@ -118,13 +127,13 @@ class EventWriter:
             now_ns = self.clock_ns()
             full = self._size > 0 and self._size + incoming > self.file_bytes
             old = now_ns - self._opened_ns > self.file_seconds * 1e9
-            if not (full or old or self._is_gone(now_ns)):
+            if not (full or old or self._is_deleted(now_ns)):
                 return
             self._close()
         self._open()
 
-    def _is_gone(self, now_ns: int) -> bool:
-        """Whether somebody deleted the open file (looked up once a second): its lines would vanish."""
+    def _is_deleted(self, now_ns: int) -> bool:
+        """Return whether the open file was deleted and new lines would be lost; checked once a second."""
         if 0 <= now_ns - self._checked_ns < 1_000_000_000:
             return False
         self._checked_ns = now_ns
@@ -135,9 +144,9 @@ class EventWriter:
         self.directory.mkdir(parents=True, exist_ok=True)
         while self._fd < 0:
             name = f"{self.node}.{self._start}.{next(self._sequence)}.ndjson"
-            # Another writer of this node may have begun in the same millisecond: take the next name.
+            # Another writer of this node may have started in the same millisecond: use the next name.
             with contextlib.suppress(FileExistsError):
-                self._fd = _held(os.open(self.directory / name, flags, 0o640))
+                self._fd = _lock_new_file(os.open(self.directory / name, flags, 0o640))
         self._size, self._torn = 0, False
         self._opened_ns = self._checked_ns = self.clock_ns()
 
@@ -151,14 +160,14 @@ class EventWriter:
             with contextlib.suppress(OSError):
                 os.close(fd)
 
-    def _begin(self) -> None:
-        # The start and the process make the name unique, also after a restart within a millisecond.
+    def _start_sequence(self) -> None:
+        # Start time and process id make the name unique, also after a restart within a millisecond.
         self._start = f"{self.clock_ns() // 1_000_000}-{os.getpid()}"
         self._sequence = itertools.count()
 
     def _after_fork(self) -> None:
-        # The lock may be held by a thread that the child does not have; the file is the parent's.
+        # A thread that does not exist in the child may hold the lock. The file belongs to the parent.
         self._lock = threading.RLock()
-        self._torn = False  # the parent's torso is the parent's to close
+        self._torn = False  # the parent terminates its incomplete line
         self._close()
-        self._begin()
+        self._start_sequence()

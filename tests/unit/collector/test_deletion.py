@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from support.collector_harness import NOW, FaultySink, Harness, event, until_done
 from tidegate.collector.delivery import PRUNE_SECONDS, Retention
 from tidegate.collector.tail import Limits
 from tidegate.events.event import Event
@@ -16,8 +17,6 @@ from tidegate.events.writer import EventWriter
 from tidegate.store.base import (
     StoreUnavailableError,
 )
-
-from .conftest import NOW, Harness, Troubled, event, until_done
 
 
 def test_files_are_deleted_only_after_their_delivery(harness: Harness) -> None:
@@ -39,10 +38,10 @@ def test_files_are_deleted_only_after_their_delivery(harness: Harness) -> None:
         def away(_: Sequence[Event]) -> None:
             raise StoreUnavailableError("away")
 
-        sink.trouble = away
+        sink.fault = away
         delivery.step()
         assert files() == 5
-        sink.trouble = None
+        sink.fault = None
         until_done(delivery)
         harness.now += 3600
         until_done(delivery)
@@ -112,13 +111,13 @@ def test_files_are_deleted_while_the_store_is_unavailable(harness: Harness) -> N
         def full(_: Sequence[Event]) -> None:
             raise OSError(28, "No space left on device")
 
-        harness.sinks[0].trouble = full
+        harness.sinks[0].fault = full
         rotating.write(event("b"))
         rotating.close()
         for path in harness.logs.iterdir():
             os.utime(path, (NOW - 3600, NOW - 3600))
         assert len(list(harness.logs.glob("flights-1.*"))) == 2
-        assert delivery.step().away_seconds > 0
+        assert delivery.step().retry_seconds > 0
         (left,) = harness.logs.glob("flights-1.*")
         assert b'"message":"b"' in left.read_bytes()
 
@@ -129,7 +128,7 @@ def test_a_failed_deletion_of_events_is_logged_and_blocks_nothing(
     def full(self: object, before: datetime) -> int:
         raise StoreUnavailableError("no space is left")
 
-    monkeypatch.setattr(Troubled, "prune", full)
+    monkeypatch.setattr(FaultySink, "prune", full)
     for text in ("a", "b"):
         writer.write(event(text))
         if text == "a":

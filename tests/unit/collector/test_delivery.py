@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from support.collector_harness import Harness, event, until_done
 from tidegate.collector.delivery import Step
 from tidegate.collector.tail import Limits
 from tidegate.events.event import Event
@@ -16,8 +17,6 @@ from tidegate.store.base import (
     StoreUnavailableError,
 )
 from tidegate.store.embedded.store import EmbeddedStore
-
-from .conftest import Harness, event, until_done
 
 
 def test_written_events_are_delivered_once(harness: Harness, writer: EventWriter) -> None:
@@ -105,15 +104,15 @@ def test_an_unavailable_store_is_retried_with_backoff_and_logged_once(
         def away(_: Sequence[Event]) -> None:
             raise StoreUnavailableError("gone for lunch")
 
-        harness.sinks[0].trouble = away
+        harness.sinks[0].fault = away
         writer.write(event("b", ago=30))
-        waits = [delivery.step().away_seconds for _ in range(3)]
+        waits = [delivery.step().retry_seconds for _ in range(3)]
         assert waits == pytest.approx([0.2, 0.4, 0.8])
         assert harness.metric("sink_up") == 0
         assert harness.metric("retried_total") == 3
         assert harness.metric("lag_bytes") > 0
         assert harness.metric("lag_seconds") == pytest.approx(30, abs=0.1)
-        harness.sinks[0].trouble = None
+        harness.sinks[0].fault = None
         assert delivery.step() == Step()
         assert harness.metric("sink_up") == 1
         until_done(delivery)
@@ -128,7 +127,7 @@ def test_opening_the_store_is_retried(harness: Harness, writer: EventWriter) -> 
     writer.write(event("a"))
     other = EmbeddedStore(harness.root / "store")
     with closing(harness.collector()) as delivery:
-        assert delivery.step().away_seconds > 0
+        assert delivery.step().retry_seconds > 0
         other.close()
         until_done(delivery)
     assert harness.messages() == ["a"]
@@ -146,8 +145,8 @@ def test_a_full_disk_is_retried_and_quarantines_nothing_twice(
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(delivery.checkpoint, "save", full)
-        assert delivery.step().away_seconds > 0
-        assert delivery.step().away_seconds > 0
+        assert delivery.step().retry_seconds > 0
+        assert delivery.step().retry_seconds > 0
         monkeypatch.setattr(delivery.checkpoint, "save", real)
         until_done(delivery)
     assert harness.messages() == ["a"]

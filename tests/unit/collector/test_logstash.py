@@ -281,7 +281,7 @@ def test_the_collector_counts_deliveries_repairs_quarantined_lines_and_retries(
 
     with closing(delivery):
         double.status = 429
-        assert delivery.step().away_seconds == pytest.approx(0.2)
+        assert delivery.step().retry_seconds == pytest.approx(0.2)
         assert not (own / "checkpoint.json").exists()
         assert (count("retried_total"), count("sink_up")) == (1, 0)
         double.status = 0

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.collector.checkpoint import Checkpoint, Progress
-from tidegate.collector.delivery import begin, sink_backoff
-from tidegate.collector.lines import Place, QuarantinedLine
+from tidegate.collector.delivery import load_progress, sink_backoff
+from tidegate.collector.lines import LinePosition, QuarantinedLine
 from tidegate.collector.quarantine import Quarantine
 from tidegate.collector.retention import expired
 from tidegate.collector.tail import LogFile
@@ -45,7 +45,7 @@ def test_a_corrupt_checkpoint_restarts_delivery_and_is_reported(tmp_path: Path, 
 
 
 def quarantined_line(offset: int = 0) -> QuarantinedLine:
-    return QuarantinedLine(Place("file.ndjson", offset), 3, "invalid JSON", b"a\xffb")
+    return QuarantinedLine(LinePosition("file.ndjson", offset), 3, "invalid JSON", b"a\xffb")
 
 
 def entries(folder: Path) -> list[dict[str, object]]:
@@ -114,7 +114,9 @@ def test_a_quarantine_is_rotated(tmp_path: Path) -> None:
 def test_without_a_checkpoint_the_quarantine_is_kept_whole(tmp_path: Path) -> None:
     quarantine = Quarantine(tmp_path, clock_ns=lambda: 0)
     quarantine.add([quarantined_line()])
-    assert begin(Checkpoint(tmp_path / "c.json"), quarantine) == Progress({}, quarantine.size())
+    assert load_progress(Checkpoint(tmp_path / "c.json"), quarantine) == Progress(
+        {}, quarantine.size()
+    )
 
 
 def test_back_off_doubles_to_five_seconds_and_takes_a_random_part() -> None:

@@ -7,6 +7,7 @@ from contextlib import closing
 
 import pytest
 
+from support.collector_harness import Harness, event, until_done
 from tidegate.collector import batch_append
 from tidegate.collector.tail import Limits
 from tidegate.events.event import Event, encode
@@ -14,8 +15,6 @@ from tidegate.events.writer import EventWriter
 from tidegate.store.base import (
     EventStore,
 )
-
-from .conftest import Harness, event, until_done
 
 
 def break_on_poison(events: Sequence[Event]) -> None:
@@ -32,7 +31,7 @@ def test_an_event_that_breaks_the_store_is_quarantined_and_blocks_no_other(
     with closing(harness.collector()) as delivery:
         delivery.open_sink()
         (sink,) = harness.sinks
-        sink.trouble = break_on_poison
+        sink.fault = break_on_poison
         delivery.open_sink = lambda: sink
         until_done(delivery)
     assert sorted(harness.messages()) == ["a", "b", "c", "d"]
@@ -52,12 +51,12 @@ def test_a_sink_that_fails_on_every_event_is_retried_and_nothing_is_quarantined(
 
         delivery.open_sink()
         (sink,) = harness.sinks
-        sink.trouble = broken
+        sink.fault = broken
         delivery.open_sink = lambda: sink
-        assert delivery.step().away_seconds > 0
-        assert delivery.step().away_seconds > 0
+        assert delivery.step().retry_seconds > 0
+        assert delivery.step().retry_seconds > 0
         assert delivery.tail.offsets == {}
-        sink.trouble = None
+        sink.fault = None
         until_done(delivery)
     assert harness.messages() == ["0", "1", "2", "3", "4"]
     assert harness.metric("quarantined_total") == 0
@@ -74,9 +73,9 @@ def test_a_single_event_that_breaks_the_store_is_quarantined_once_another_succee
     with closing(harness.collector()) as delivery:
         delivery.open_sink()
         (sink,) = harness.sinks
-        sink.trouble = break_on_poison
+        sink.fault = break_on_poison
         delivery.open_sink = lambda: sink
-        assert delivery.step().away_seconds > 0
+        assert delivery.step().retry_seconds > 0
         # The collector's own line about it is the other event.
         until_done(delivery)
     (entry,) = harness.quarantined()
@@ -99,13 +98,13 @@ def test_an_error_not_caused_by_an_event_quarantines_none(
             no_sink()
 
         real, delivery.open_sink = delivery.open_sink, no_sink
-        assert delivery.step().away_seconds > 0
+        assert delivery.step().retry_seconds > 0
         delivery.open_sink = real
         delivery.step()
-        harness.sinks[0].trouble = away
+        harness.sinks[0].fault = away
         writer.write(event("c"))
-        assert delivery.step().away_seconds > 0
-        harness.sinks[0].trouble = None
+        assert delivery.step().retry_seconds > 0
+        harness.sinks[0].fault = None
         until_done(delivery)
     assert harness.messages() == ["a", "b", "c"]
     assert harness.metric("quarantined_total") == 0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tidegate.collector import writer_lock
 from tidegate.collector.file_names import FileName, parse
-from tidegate.collector.lines import Place, QuarantinedLine, split
+from tidegate.collector.lines import LinePosition, QuarantinedLine, split
 from tidegate.collector.tail import QUIET_SECONDS, Batch, Limits, Tail
 
 LIMITS = Limits(batch_events=1000, batch_bytes=65_536, line_bytes=1024)
@@ -118,7 +118,7 @@ def test_an_incomplete_line_of_an_ended_writer_is_quarantined(
     assert texts(batches) == ["a"]
     (found,) = [found for batch in batches for found in batch.quarantined]
     assert found == QuarantinedLine(
-        Place(name(0), len(line("a"))), 5, "incomplete: its writer ended", b'{"n":'
+        LinePosition(name(0), len(line("a"))), 5, "incomplete: its writer ended", b'{"n":'
     )
     assert tail.pending_bytes(name(0)) == 0
 
@@ -255,7 +255,7 @@ def test_a_line_that_is_not_an_event_is_quarantined_with_its_position(
     batches = drain(tail_of(tmp_path))
     assert texts(batches) == ["a", "b"]
     (found,) = [found for batch in batches for found in batch.quarantined]
-    assert found.place == Place(name(), len(line("a")))
+    assert found.position == LinePosition(name(), len(line("a")))
     assert found.reason.startswith(reason)
     assert found.size == len(text) - 1
     assert text.startswith(found.start)
@@ -336,7 +336,7 @@ def test_every_complete_line_is_split_once_with_its_position(
     whole = pieces[:max_lines]
     assert found.end == offset + sum(len(piece) + 1 for piece in whole)
     places = {place.offset for place, _ in found.events} | {
-        a.place.offset for a in found.quarantined
+        a.position.offset for a in found.quarantined
     }
     at, expected = offset, set()
     for piece in whole:

@@ -1,4 +1,4 @@
-"""An event: its fields, and the line of JSON that it becomes."""
+"""Events: their fields and their encoding as a line of JSON."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.event_files import START_NS
 from tidegate.events import event as events
 from tidegate.events.event import Origin, encode, make_event, new_event_id, timestamp
-
-from .conftest import START_NS
 
 ORIGIN = Origin("flights", "1", "local", "flights-1", "default")
 
@@ -30,11 +29,11 @@ ORIGIN = Origin("flights", "1", "local", "flights-1", "default")
         (1_700_000_000_999_999_999, "2023-11-14T22:13:20.999999Z"),
     ],
 )
-def test_a_timestamp_is_utc_with_microseconds_cut_off(unix_ns: int, text: str) -> None:
+def test_a_timestamp_is_utc_truncated_to_microseconds(unix_ns: int, text: str) -> None:
     assert timestamp(unix_ns) == text
 
 
-def test_an_event_has_every_field_that_a_line_must_have() -> None:
+def test_an_event_has_all_required_fields() -> None:
     event = make_event(ORIGIN, "request", "hello", unix_ns=START_NS, event_id="x")
     assert event == {
         "@timestamp": "2023-11-14T22:13:20.123456Z",
@@ -52,7 +51,7 @@ def test_an_event_has_every_field_that_a_line_must_have() -> None:
     }
 
 
-def test_further_fields_are_merged_over_the_standard_ones() -> None:
+def test_fields_are_merged_over_the_required_ones() -> None:
     fields = {"event": {"action": "request"}, "message": "other", "tidegate": {"rows": 1}}
     event = make_event(ORIGIN, "span", "m", unix_ns=0, stream="traces", level="warn", fields=fields)
     assert event["event"]["dataset"] == "tidegate.span"
@@ -69,7 +68,7 @@ def test_event_ids_are_unique() -> None:
     assert {len(one) for one in ids} == {32}
 
 
-class Mute:
+class Unprintable:
     def __str__(self) -> str:
         raise RuntimeError("no words")
 
@@ -98,23 +97,26 @@ class Mute:
         ({7}, [7]),
         (MappingProxyType({"a": MappingProxyType({"b": 1})}), {"a": {"b": 1}}),
         (Path("/x"), "/x"),
-        ([Mute(), "\ud800", (1, None, True, 0.5)], ["<Mute>", "?", [1, None, True, 0.5]]),
+        (
+            [Unprintable(), "\ud800", (1, None, True, 0.5)],
+            ["<Unprintable>", "?", [1, None, True, 0.5]],
+        ),
     ],
 )
-def test_whatever_an_event_holds_becomes_json(value: Any, written: Any) -> None:
+def test_any_value_is_encoded_as_json(value: Any, written: Any) -> None:
     line = encode({"value": value})
     assert line.endswith(b"}\n")
     assert line.count(b"\n") == 1
     assert orjson.loads(line) == {"value": written}
 
 
-def test_an_event_that_holds_itself_ends() -> None:
+def test_a_recursive_event_is_encoded() -> None:
     loop: dict[str, Any] = {"a": 1}
     loop["self"] = [loop, loop]
     assert orjson.loads(encode(loop)) == {"a": 1, "self": ["…", "…"]}
 
 
-def test_an_event_that_goes_too_deep_is_cut() -> None:
+def test_a_deeply_nested_event_is_truncated() -> None:
     deep: list[Any] = []
     for _ in range(2000):
         deep = [deep]
@@ -123,13 +125,13 @@ def test_an_event_that_goes_too_deep_is_cut() -> None:
 
 json_like = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text() | st.binary(),
-    lambda held: st.lists(held) | st.dictionaries(st.text() | st.integers(), held),
+    lambda values: st.lists(values) | st.dictionaries(st.text() | st.integers(), values),
     max_leaves=20,
 )
 
 
 @given(st.dictionaries(st.text(st.characters()), json_like))
-def test_every_event_is_one_line_of_json(event: dict[str, Any]) -> None:
+def test_any_event_is_encoded_as_one_line(event: dict[str, Any]) -> None:
     line = encode(event)
     assert line.count(b"\n") == 1
     assert isinstance(orjson.loads(line), dict)

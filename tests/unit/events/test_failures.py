@@ -1,4 +1,4 @@
-"""What is lost when the disk, the kernel or the process fails: little, and never the caller."""
+"""Failures of the disk, the kernel or the process: few events are lost, and `write` never raises."""
 
 from __future__ import annotations
 
@@ -15,25 +15,24 @@ from pathlib import Path
 import orjson
 import pytest
 
+from support.event_files import contents
 from tidegate.events.writer import EventWriter
-
-from .conftest import contents
 
 
 class Disk:
-    """Stands between the writer and the kernel, as a disk with so many bytes left."""
+    """A fake disk between the writer and the kernel, with a limited number of free bytes."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.room = 10**9
+        self.free_bytes = 10**9
         self.code = errno.ENOSPC
         self._write: Callable[[int, bytes], int] = os.write
         monkeypatch.setattr(os, "write", self.write)
 
     def write(self, fd: int, data: bytes) -> int:
-        if self.room == 0:
+        if self.free_bytes == 0:
             raise OSError(self.code, os.strerror(self.code))
-        count = self._write(fd, data[: self.room])
-        self.room -= count
+        count = self._write(fd, data[: self.free_bytes])
+        self.free_bytes -= count
         return count
 
 
@@ -49,50 +48,54 @@ def long_writer(tmp_path: Path) -> Iterator[EventWriter]:
     made.close()
 
 
-@pytest.mark.parametrize("room", range(7))
-def test_a_line_that_a_full_disk_cut_stands_alone(
-    long_writer: EventWriter, disk: Disk, room: int
+@pytest.mark.parametrize("free_bytes", range(7))
+def test_a_line_truncated_by_a_full_disk_is_terminated_before_the_next(
+    long_writer: EventWriter, disk: Disk, free_bytes: int
 ) -> None:
     long_writer.write_line(b"before\n")
-    disk.room = room
+    disk.free_bytes = free_bytes
     long_writer.write_line(b"lost..\n")
-    assert long_writer.lost == (0 if room == 7 else 1)
-    disk.room = 10**9
+    assert long_writer.lost == (0 if free_bytes == 7 else 1)
+    disk.free_bytes = 10**9
     long_writer.write_line(b"after\n")
-    (held,) = contents(long_writer)
-    torso = [b"lost.."[:room]] if room else []
-    assert held.split(b"\n") == [b"before", *torso, b"after", b""]
+    (content,) = contents(long_writer)
+    incomplete = [b"lost.."[:free_bytes]] if free_bytes else []
+    assert content.split(b"\n") == [b"before", *incomplete, b"after", b""]
 
 
-def test_a_torso_is_ended_even_if_that_too_is_cut(long_writer: EventWriter, disk: Disk) -> None:
-    disk.room = 3
+def test_an_incomplete_line_is_terminated_even_if_the_next_write_is_truncated(
+    long_writer: EventWriter, disk: Disk
+) -> None:
+    disk.free_bytes = 3
     long_writer.write_line(b"first\n")
-    disk.room = 1  # the line end of the torso, and nothing of the next line
+    disk.free_bytes = 1  # the line end of the incomplete line, and nothing of the next one
     long_writer.write_line(b"second\n")
-    disk.room = 10**9
+    disk.free_bytes = 10**9
     long_writer.write_line(b"third\n")
     assert contents(long_writer) == [b"fir\nthird\n"]
     assert long_writer.lost == 2
 
 
-def test_a_torso_is_ended_when_the_file_is_closed(long_writer: EventWriter, disk: Disk) -> None:
-    disk.room = 3
+def test_an_incomplete_line_is_terminated_when_the_file_is_closed(
+    long_writer: EventWriter, disk: Disk
+) -> None:
+    disk.free_bytes = 3
     long_writer.write_line(b"first\n")
-    disk.room = 10**9
+    disk.free_bytes = 10**9
     long_writer.close()
     assert contents(long_writer) == [b"fir\n"]
 
 
-def test_a_close_on_a_full_disk_fails_nobody(long_writer: EventWriter, disk: Disk) -> None:
-    disk.room = 3
+def test_closing_on_a_full_disk_does_not_raise(long_writer: EventWriter, disk: Disk) -> None:
+    disk.free_bytes = 3
     long_writer.write_line(b"first\n")
     long_writer.close()
-    disk.room = 10**9
+    disk.free_bytes = 10**9
     long_writer.write_line(b"next\n")
     assert contents(long_writer) == [b"fir", b"next\n"]
 
 
-def test_a_write_that_the_kernel_cuts_short_goes_on(
+def test_a_short_write_is_continued(
     long_writer: EventWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real_write = os.write
@@ -102,7 +105,7 @@ def test_a_write_that_the_kernel_cuts_short_goes_on(
     assert long_writer.lost == 0
 
 
-def test_a_device_that_is_always_full_loses_events_and_no_caller(
+def test_a_full_device_loses_events_and_does_not_raise(
     long_writer: EventWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real_open = os.open
@@ -112,7 +115,7 @@ def test_a_device_that_is_always_full_loses_events_and_no_caller(
     assert long_writer.lost == 3
 
 
-def test_running_out_of_file_descriptors_loses_events_and_no_caller(
+def test_running_out_of_file_descriptors_loses_events_and_does_not_raise(
     long_writer: EventWriter,
 ) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -138,7 +141,7 @@ def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_limit_on_the_size_of_files_begins_the_next(tmp_path: Path) -> None:
+def test_a_file_size_limit_of_the_process_starts_a_new_file(tmp_path: Path) -> None:
     run(
         """
         import resource, sys
@@ -158,12 +161,12 @@ def test_a_limit_on_the_size_of_files_begins_the_next(tmp_path: Path) -> None:
         orjson.loads(line)["number"]
         for path in tmp_path.iterdir()
         for line in path.read_bytes().splitlines(keepends=True)
-        if line.endswith(b"}\n")  # a torso at the end of each file, and the lines before it
+        if line.endswith(b"}\n")  # each file ends with an incomplete line
     ]
     assert sorted(numbers) == list(range(100))
 
 
-def test_a_forked_child_writes_to_a_file_of_its_own(tmp_path: Path) -> None:
+def test_a_forked_child_writes_to_its_own_file(tmp_path: Path) -> None:
     run(
         """
         import os, sys, threading
@@ -171,13 +174,13 @@ def test_a_forked_child_writes_to_a_file_of_its_own(tmp_path: Path) -> None:
         from tidegate.events.writer import EventWriter
         writer = EventWriter(Path(sys.argv[1]), "n", file_bytes=100)
         writer.write({"who": "parent", "n": -1})
-        held, release = threading.Event(), threading.Event()
+        content, release = threading.Event(), threading.Event()
         def hold():
             with writer._lock:
-                held.set()
+                content.set()
                 release.wait()
         threading.Thread(target=hold, daemon=True).start()
-        held.wait()
+        content.wait()
         child = os.fork()  # while another thread holds the lock, which the child does not have
         if child == 0:
             for n in range(20):
@@ -202,7 +205,7 @@ def test_a_forked_child_writes_to_a_file_of_its_own(tmp_path: Path) -> None:
     assert len(lines) == 41
 
 
-def test_a_killed_process_leaves_every_line_it_had_finished(tmp_path: Path) -> None:
+def test_a_killed_process_loses_no_complete_line(tmp_path: Path) -> None:
     script = """
         import sys
         from pathlib import Path
@@ -224,9 +227,9 @@ def test_a_killed_process_leaves_every_line_it_had_finished(tmp_path: Path) -> N
         while int(process.stdout.readline()) < 100:
             assert time.monotonic() < deadline
         process.kill()
-        told = [int(line) for line in process.stdout.read().split("\n")[:-1]]
-    finished = max([100, *told])
+        reported = [int(line) for line in process.stdout.read().split("\n")[:-1]]
+    finished = max([100, *reported])
     lines = [line for path in tmp_path.iterdir() for line in path.read_bytes().splitlines(True)]
-    # The kernel may have taken a part of the one that was being written.
+    # The last line may be incomplete.
     written = {orjson.loads(line)["n"] for line in lines if line.endswith(b"\n")}
     assert written >= set(range(finished + 1))

@@ -1,4 +1,4 @@
-"""The line of an event is never longer than the collector takes, whatever text it holds."""
+"""An event's line is never longer than the collector accepts."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def line(**fields: Any) -> bytes:
     return encode(make_event(ORIGIN, "request", "hello", unix_ns=0, event_id="x", fields=fields))
 
 
-def test_the_default_is_what_the_collector_takes() -> None:
+def test_the_default_is_the_limit_of_the_collector() -> None:
     assert Settings().collector.line_bytes == LINE_BYTES
 
 
-def test_a_line_that_is_short_enough_stays_as_it_is() -> None:
+def test_a_short_line_is_unchanged() -> None:
     trace = line(error={"stack_trace": "x" * LIMITS[0][0]})
     rows = line(tidegate={"features": [[1.5] * 20] * 1000})
     assert UNCHANGED_BYTES < len(rows) < LINE_BYTES
@@ -36,7 +36,7 @@ def test_a_line_that_is_short_enough_stays_as_it_is() -> None:
     assert truncate_line(rows) == rows
 
 
-def test_a_long_text_keeps_its_ends_and_the_event_is_tagged() -> None:
+def test_a_long_text_keeps_its_start_and_end_and_the_event_is_tagged() -> None:
     long = line(error={"message": "why " + "x" * 1_000_000 + " here"}, tags=["mine"])
     event = orjson.loads(truncate_line(long))
     message = event["error"]["message"]
@@ -48,14 +48,14 @@ def test_a_long_text_keeps_its_ends_and_the_event_is_tagged() -> None:
     assert event["message"] == "hello"
 
 
-def test_of_very_many_entries_the_first_are_left() -> None:
+def test_a_long_list_keeps_its_first_entries() -> None:
     long = line(tidegate={"values": list(range(100_000)), "model": {"name": "flights"}})
     cut = orjson.loads(truncate_line(long))
     assert cut["tidegate"] == {"values": list(range(4096)), "model": {"name": "flights"}}
     assert cut["tags"] == [TAG]
 
 
-def test_what_is_too_long_in_every_part_keeps_what_each_event_must_have() -> None:
+def test_an_event_too_long_everywhere_keeps_the_required_fields() -> None:
     wide = {f"{n}" + "k" * 200: {f"{m}": "\x01" * 500 for m in range(64)} for n in range(64)}
     cut = orjson.loads(truncate_line(line(tidegate=wide, trace={"id": "0" * 32})))
     short = orjson.loads(line(trace={"id": "0" * 32}))
@@ -71,7 +71,7 @@ names = st.sampled_from(["message", "event", "service", "tags", "tidegate", "err
 
 
 @given(st.dictionaries(names, json), st.sampled_from([1, 300, 20_000]), st.sampled_from("x\x01ü😀"))
-def test_any_event_fits(fields: dict[str, Any], times: int, text: str) -> None:
+def test_any_event_is_truncated_to_the_limit(fields: dict[str, Any], times: int, text: str) -> None:
     event = {**fields, "more": [text * times] * 3, "event": {"id": text * times, "many": fields}}
     cut = truncate_line(encode(event), SHORTEST)
     assert len(cut) <= SHORTEST
@@ -80,7 +80,7 @@ def test_any_event_fits(fields: dict[str, Any], times: int, text: str) -> None:
 
 
 @pytest.mark.parametrize("setting", [SHORTEST, 100_000])
-def test_a_writer_keeps_to_the_setting(tmp_path: Path, setting: int) -> None:
+def test_a_writer_truncates_to_the_setting(tmp_path: Path, setting: int) -> None:
     settings = Settings(stack={"data_dir": tmp_path}, collector={"line_bytes": setting})
     writer: EventWriter = event_writer(settings, "flights-1")
     writer.write(make_event(ORIGIN, "app", "x" * 1_000_000, unix_ns=0))

@@ -1,4 +1,4 @@
-"""The writer: its files, when the next begins, and who may write at the same time."""
+"""The event writer: file names, rotation, and concurrent writes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from pathlib import Path
 import orjson
 import pytest
 
+from support.event_files import START_NS, Clock, contents, files
 from tidegate.events.writer import EventWriter
-
-from .conftest import START_NS, Clock, contents, files
 
 
 def test_files_are_named_by_node_start_and_sequence(writer: EventWriter, clock: Clock) -> None:
@@ -27,7 +26,7 @@ def test_files_are_named_by_node_start_and_sequence(writer: EventWriter, clock: 
     assert contents(writer) == [b'{"a":1}\n', b'{"a":2}\n']
 
 
-def test_nothing_is_opened_before_the_first_event(writer: EventWriter) -> None:
+def test_no_file_is_created_before_the_first_event(writer: EventWriter) -> None:
     assert files(writer) == []
 
 
@@ -37,20 +36,20 @@ def test_a_line_is_in_the_file_when_write_returns(writer: EventWriter) -> None:
         assert contents(writer)[-1].endswith(b"%d\n" % n)
 
 
-def test_a_full_file_is_closed_and_the_next_begun(writer: EventWriter) -> None:
+def test_a_full_file_is_rotated(writer: EventWriter) -> None:
     for _ in range(5):
         writer.write_line(b"x" * 99 + b"\n")
-    assert [len(held) for held in contents(writer)] == [200, 200, 100]
+    assert [len(content) for content in contents(writer)] == [200, 200, 100]
 
 
-def test_a_line_longer_than_a_file_has_one_of_its_own(writer: EventWriter) -> None:
+def test_a_line_longer_than_a_file_gets_its_own_file(writer: EventWriter) -> None:
     writer.write_line(b"a\n")
     writer.write_line(b"x" * 500 + b"\n")
     writer.write_line(b"b\n")
-    assert [len(held) for held in contents(writer)] == [2, 501, 2]
+    assert [len(content) for content in contents(writer)] == [2, 501, 2]
 
 
-def test_an_old_file_is_closed_and_the_next_begun(writer: EventWriter, clock: Clock) -> None:
+def test_an_old_file_is_rotated(writer: EventWriter, clock: Clock) -> None:
     writer.write_line(b"a\n")
     clock.now_ns += int(3600 * 1e9)
     writer.write_line(b"b\n")
@@ -59,14 +58,14 @@ def test_an_old_file_is_closed_and_the_next_begun(writer: EventWriter, clock: Cl
     assert contents(writer) == [b"a\nb\n", b"c\n"]
 
 
-def test_a_clock_that_goes_back_rotates_nothing(writer: EventWriter, clock: Clock) -> None:
+def test_a_clock_set_back_does_not_rotate_the_file(writer: EventWriter, clock: Clock) -> None:
     writer.write_line(b"a\n")
     clock.now_ns -= 10**12
     writer.write_line(b"b\n")
     assert contents(writer) == [b"a\nb\n"]
 
 
-def test_two_writers_of_one_name_never_share_a_file(tmp_path: Path, clock: Clock) -> None:
+def test_writers_of_the_same_node_never_share_a_file(tmp_path: Path, clock: Clock) -> None:
     writers = [EventWriter(tmp_path, "n", clock_ns=clock) for _ in range(3)]
     for turn in range(2):
         for number, one in enumerate(writers):
@@ -78,7 +77,7 @@ def test_two_writers_of_one_name_never_share_a_file(tmp_path: Path, clock: Clock
     assert sorted(lines) == [b"00\n", b"01\n", b"10\n", b"11\n", b"20\n", b"21\n"]
 
 
-def test_a_folder_that_was_deleted_is_made_again(writer: EventWriter, clock: Clock) -> None:
+def test_a_deleted_folder_is_created_again(writer: EventWriter, clock: Clock) -> None:
     writer.write_line(b"a\n")
     (path,) = files(writer)
     path.unlink()
@@ -89,7 +88,7 @@ def test_a_folder_that_was_deleted_is_made_again(writer: EventWriter, clock: Clo
     assert writer.lost == 0
 
 
-def test_a_folder_that_cannot_be_made_loses_events_and_no_caller(
+def test_a_folder_that_cannot_be_created_loses_events_and_does_not_raise(
     writer: EventWriter, tmp_path: Path
 ) -> None:
     writer.directory.rmdir()
@@ -101,7 +100,7 @@ def test_a_folder_that_cannot_be_made_loses_events_and_no_caller(
     assert contents(writer) == [b'{"a":2}\n']
 
 
-def test_threads_never_mix_their_lines(tmp_path: Path) -> None:
+def test_lines_of_threads_are_not_mixed(tmp_path: Path) -> None:
     writer = EventWriter(tmp_path, "n", file_bytes=4096)
     go = threading.Barrier(4)
 
@@ -126,7 +125,7 @@ def test_threads_never_mix_their_lines(tmp_path: Path) -> None:
     assert max(path.stat().st_size for path in tmp_path.iterdir()) <= 4096
 
 
-def test_a_signal_handler_may_write_while_a_write_is_under_way(
+def test_a_signal_handler_may_write_during_a_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = EventWriter(tmp_path, "n")

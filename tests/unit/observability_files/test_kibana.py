@@ -1,4 +1,4 @@
-"""The committed objects of Kibana, with the settings in force put in."""
+"""The committed saved objects of Kibana, adapted to the settings."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ SETTINGS = (
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
-def test_they_are_those_that_the_generator_writes_for_these_settings(settings: Settings) -> None:
+def test_they_equal_what_the_generator_writes_for_the_settings(settings: Settings) -> None:
     assert kibana.saved_objects(settings) == kibana_files.saved_objects(settings)
     assert kibana.data_view_requests(settings) == data_views.requests(settings)
 
 
-def test_each_search_knows_its_data_view_and_its_query() -> None:
+def test_each_saved_search_has_its_data_view_and_query() -> None:
     settings = Settings()
     found = [(one.id, one.title, one.view, one.query) for one in kibana.saved_searches(settings)]
     assert found == [

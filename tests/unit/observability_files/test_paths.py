@@ -15,7 +15,7 @@ from tidegate.observability_files.paths import observability_folder
 ROOT = Path(__file__).parents[3]
 
 
-def test_in_a_checkout_it_is_the_folder_at_the_top() -> None:
+def test_in_a_checkout_it_is_the_top_level_folder() -> None:
     assert observability_folder() == ROOT / "observability"
 
 
@@ -29,13 +29,15 @@ def test_a_link_that_git_checked_out_as_a_file_is_followed(
     assert observability_folder() == tmp_path / "observability"
 
 
-def test_a_package_without_it_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_without_the_folder_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(paths, "PACKAGE", tmp_path)
     with pytest.raises(FileNotFoundError, match="does not exist: install the package again"):
         observability_folder()
 
 
-def test_a_wheel_holds_the_files_and_not_the_generator(tmp_path: Path) -> None:
+def test_a_wheel_contains_the_files_but_not_the_generator(tmp_path: Path) -> None:
     build = "import sys; from hatchling.build import build_wheel; build_wheel(sys.argv[1])"
     subprocess.run(
         [sys.executable, "-c", build, str(tmp_path)], cwd=ROOT, check=True, capture_output=True

@@ -1,4 +1,4 @@
-"""What Prometheus' configuration says, by the settings."""
+"""The Prometheus configuration for given settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def jobs(text: str) -> dict[str, dict[str, Any]]:
     return {job["job_name"]: job for job in yaml.safe_load(text)["scrape_configs"]}
 
 
-def test_the_settings_reach_the_configuration() -> None:
+def test_the_configuration_contains_the_settings() -> None:
     settings = Settings.model_validate(
         {
             "prometheus": {"scrape_seconds": 0.5, "port": 1},
@@ -38,14 +38,14 @@ def test_the_settings_reach_the_configuration() -> None:
     }
 
 
-def test_what_does_not_run_is_not_read() -> None:
+def test_components_that_do_not_run_are_not_scraped() -> None:
     settings = Settings.model_validate(
         {"autoscaler": {"enabled": False}, "drift": {"watch": False}}
     )
     assert not {"autoscaler", "watch"} & jobs(render_config(settings)).keys()
 
 
-def test_in_compose_the_replicas_are_found_by_name() -> None:
+def test_in_compose_the_replicas_are_discovered_by_dns() -> None:
     found = jobs(render_config(Settings(), dns_name="model", hosts={"gateway": "gateway"}))
     (names,) = found["model"]["dns_sd_configs"]
     assert names == {"names": ["model"], "type": "A", "port": 18001, "refresh_interval": "2s"}

@@ -1,4 +1,4 @@
-"""Pieces of PromQL."""
+"""Literals and fragments of PromQL."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def as_written(edge: float) -> str:
         (0.1234567, {"0.1234567"}),
     ],
 )
-def test_an_edge_is_found_in_each_of_its_spellings(edge: float, spellings: set[str]) -> None:
+def test_the_pattern_matches_each_spelling_of_an_edge(edge: float, spellings: set[str]) -> None:
     # Prometheus anchors a pattern at both ends.
     pattern = re.compile(edge_pattern(edge))
     assert all(pattern.fullmatch(spelling) for spelling in spellings)
 
 
 @given(st.floats(min_value=0.001, max_value=3600), st.floats(min_value=0.001, max_value=3600))
-def test_an_edge_is_found_as_the_client_writes_it_and_no_other_is(
+def test_the_pattern_matches_the_spelling_of_the_client_and_no_other_edge(
     edge: float, other: float
 ) -> None:
     pattern = re.compile(edge_pattern(edge))
@@ -60,5 +60,5 @@ def test_a_literal_is_escaped_once() -> None:
     assert quoted(edge_pattern(0.5)) == r'"0\\.5"'
 
 
-def test_what_has_no_data_is_filtered() -> None:
+def test_nan_is_filtered() -> None:
     assert present("a\n/\nb") == "(\n  a\n  /\n  b\n) >= 0"

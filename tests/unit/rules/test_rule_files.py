@@ -1,4 +1,4 @@
-"""The rule files follow the settings, and need nothing of the generator."""
+"""The rule files follow the settings and do not need the generator."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GROUPS = (*service_groups(SETTINGS.slo), *model_groups(SETTINGS.drift))
 RECORDED = {recording.name for group in GROUPS for recording in group.recordings}
 
 
-def test_the_generated_yaml_says_what_the_tables_say() -> None:
+def test_the_yaml_contains_the_definitions() -> None:
     files = rule_files(SETTINGS)
     recorded = [
         rule["record"]
@@ -41,7 +41,7 @@ def test_the_generated_yaml_says_what_the_tables_say() -> None:
         (Slo(latency_quantile=0.9, availability=0.99), [0.144, 0.06, 0.9, 0.6]),
     ],
 )
-def test_burn_thresholds_follow_the_objective_and_can_be_reached(
+def test_burn_rate_thresholds_follow_the_objective_and_are_reachable(
     slo: Slo, thresholds: list[float]
 ) -> None:
     budgets = (1 - slo.availability, 1 - slo.latency_quantile)

@@ -1,4 +1,4 @@
-"""A stream that fails, for what must go on all the same."""
+"""An output stream on which every write fails."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 @pytest.fixture(params=["full disk", "no reader", "closed"])
 def failing(request: pytest.FixtureRequest) -> Iterator[TextIO]:
-    """A stream that every write to fails."""
+    """A stream on which every write fails."""
     if request.param == "full disk":
         stream: TextIO = Path("/dev/full").open("w")  # noqa: SIM115
     else:

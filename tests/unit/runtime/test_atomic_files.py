@@ -1,4 +1,4 @@
-"""A write is whole or did not happen, and leaves no temporary file."""
+"""A write is complete or has no effect, and leaves no temporary file."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_the_content_reaches_the_disk_before_the_name_and_then_the_folder(
     assert steps == ["rename"]
 
 
-def test_an_existing_file_stays_where_it_must_not_be_overwritten(path: Path) -> None:
+def test_an_existing_file_is_kept_without_overwrite(path: Path) -> None:
     for content in (b"first", b"second"):
         with atomic_file(path, overwrite=False) as file:
             file.write(content)

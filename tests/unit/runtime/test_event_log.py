@@ -1,4 +1,4 @@
-"""What a component logs: as events, in files or on a stream, and to listeners; a failure stops nobody."""
+"""The event log: events in files or on a stream, entries for listeners; it never raises."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_log_line_names_its_logger_and_an_event_may_have_another_dataset() -> 
     assert [entry.message for entry in log.log.recent] == ["paused"]
 
 
-def test_a_terminal_shows_when_how_serious_and_where() -> None:
+def test_a_terminal_shows_time_level_and_component() -> None:
     shown = io.StringIO()
     log = EventLog(StreamWriter(io.BytesIO()), ORIGIN, "collector", [Terminal(shown)])
     log.record("start", "delivering", at_ns=1_700_000_000_123_456_000)
@@ -92,7 +92,7 @@ def test_a_terminal_shows_when_how_serious_and_where() -> None:
     ]
 
 
-def test_a_condition_is_logged_when_it_appears_changes_and_ends_and_not_between() -> None:
+def test_a_condition_is_logged_only_when_it_appears_changes_and_ends() -> None:
     log = Log()
     log.log.resolved("sink", "never appeared")
     for message in ("refused", "refused", "no route", "no route"):
@@ -121,14 +121,14 @@ def test_a_message_that_varies_is_not_logged_again_for_the_same_cause() -> None:
     assert [event["event"]["action"] for event in log.events()] == ["sink-away", "sink-back"]
 
 
-def test_only_the_last_entries_are_kept() -> None:
+def test_only_the_most_recent_entries_are_retained() -> None:
     log = Log()
     for number in range(RECENT + 5):
         log.log.record("x", str(number))
     assert [entry.message for entry in log.log.recent] == [str(n) for n in range(5, RECENT + 5)]
 
 
-def test_after_its_close_it_writes_no_event_but_still_has_listeners(tmp_path: Path) -> None:
+def test_after_closing_it_writes_no_event_but_still_calls_listeners(tmp_path: Path) -> None:
     log = EventLog.to_files(load(stack={"data_dir": tmp_path}), "stack", "stack")
     heard: list[Entry] = []
     log.listeners.append(heard.append)
@@ -169,7 +169,7 @@ def test_text_that_is_not_unicode_raises_nothing(tmp_path: Path) -> None:
     assert lines_in(tmp_path)[0]["message"] == "a file called ?"
 
 
-def test_a_listener_that_fails_stops_neither_the_caller_nor_the_others() -> None:
+def test_a_failing_listener_affects_neither_the_caller_nor_other_listeners() -> None:
     log, heard = Log(), list[Entry]()
 
     def fail(_: Entry) -> None:

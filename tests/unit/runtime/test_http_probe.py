@@ -1,4 +1,4 @@
-"""A probe of a component that it does not trust."""
+"""Probes of components that are not trusted."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def test_a_redirect_is_not_followed(hostile: Hostile) -> None:
     assert not hostile.followed
 
 
-async def test_an_endless_answer_is_read_no_further_than_its_bound(hostile: Hostile) -> None:
+async def test_an_endless_response_is_read_up_to_the_limit(hostile: Hostile) -> None:
     url = str(hostile.server.make_url("/endless"))
     async with probe_session() as (probe, fetch):
         assert await probe(url) == ""
@@ -73,18 +73,18 @@ async def test_an_endless_answer_is_read_no_further_than_its_bound(hostile: Host
     assert hostile.sent < 8 * MAX_BODY_BYTES
 
 
-async def test_a_compressed_answer_is_not_unpacked(hostile: Hostile) -> None:
+async def test_a_compressed_response_is_not_decompressed(hostile: Hostile) -> None:
     async with probe_session() as (_, fetch):
         assert await fetch(str(hostile.server.make_url("/packed")), 10) is None
 
 
-async def test_an_answer_within_the_bound_is_read(hostile: Hostile) -> None:
+async def test_a_response_within_the_limit_is_read(hostile: Hostile) -> None:
     async with probe_session() as (probe, fetch):
         url = str(hostile.server.make_url("/good"))
         assert (await probe(url), await fetch(url, 10)) == ("", "tidegate_slots_busy 1\n")
 
 
-async def test_why_a_program_cannot_be_reached_is_said_in_words(hostile: Hostile) -> None:
+async def test_an_unreachable_component_is_reported_with_the_reason(hostile: Hostile) -> None:
     plain = hostile.server.make_url("/good")
     closed = f"http://127.0.0.1:{free_port()}/"
     unknown = "http://program.invalid/"

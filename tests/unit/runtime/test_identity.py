@@ -1,4 +1,4 @@
-"""Who a part is, in its events."""
+"""The identity of a component in its events."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tidegate.settings import Settings
 SETTINGS = Settings(service={"name": "wine", "environment": "prod", "namespace": "eu"})
 
 
-def test_it_is_the_service_and_the_part() -> None:
+def test_it_contains_the_service_and_the_component() -> None:
     found = event_origin(SETTINGS, "exporter")
     assert (found.service, found.environment, found.namespace) == ("wine", "prod", "eu")
     assert found.node == "exporter"
     assert found.version == importlib.metadata.version("tidegate")
 
 
-def test_a_folder_that_was_never_installed_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_version_is_unknown_without_an_installation(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> str:
         raise importlib.metadata.PackageNotFoundError(name)
 

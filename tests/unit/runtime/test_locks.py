@@ -1,4 +1,4 @@
-"""One process at a time has a lock, and one that was killed has none."""
+"""A lock is exclusive, and is released when its process is killed."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def test_a_sample_is_found_by_its_name_and_some_of_its_labels() -> None:
     assert [(one["server"], value) for one, value in found] == [("model1", 2.0), ("model2", 3.5)]
 
 
-def test_a_malformed_line_of_another_name_does_no_harm() -> None:
+def test_a_malformed_line_of_another_metric_is_ignored() -> None:
     assert sample_value(PAGE, "up") == 1
     assert sample_value(PAGE, "broken") is None
     assert sample_value(f"up {'9' * 400}\n", "up") is None
@@ -35,5 +35,5 @@ def test_a_malformed_line_of_another_name_does_no_harm() -> None:
 
 @given(st.text(alphabet='{}"=,\\ \t1.ab#-+eN_é\n'))
 @pytest.mark.parametrize("start", ["up", "up{", 'up{a="', "up "])
-def test_no_page_raises(start: str, rest: str) -> None:
+def test_no_input_raises(start: str, rest: str) -> None:
     samples(start + rest, "up")

@@ -1,4 +1,4 @@
-"""A component that reports what it does goes on when its report cannot be written."""
+"""A component continues when its output cannot be written."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def _live(stream: TextIO) -> None:
 
 
 @pytest.mark.parametrize("report", [_plain, _live])
-def test_a_status_that_cannot_be_written_raises_nothing(
+def test_a_status_report_that_cannot_be_written_raises_nothing(
     failing: TextIO, report: Callable[[TextIO], None]
 ) -> None:
     report(failing)
 
 
-def test_the_process_that_waits_is_told_when_the_supervisors_output_fails() -> None:
+def test_the_ready_notification_is_sent_although_the_output_fails() -> None:
     listen, tell = os.pipe()
     with Path("/dev/full").open("w") as full:
         reporter = PipeStatusReporter(os.fdopen(tell, "w"), PlainStatusReporter(Console(file=full)))
@@ -55,7 +55,7 @@ def test_the_process_that_waits_is_told_when_the_supervisors_output_fails() -> N
             full.close()
 
 
-def test_a_process_whose_reader_has_gone_ends_as_if_it_had_been_read() -> None:
+def test_a_closed_pipe_does_not_change_the_exit_code() -> None:
     program = """
 import sys, time
 from tidegate.runtime.terminal_output import write_or_discard
