@@ -66,7 +66,7 @@ def test_doctor_finds_everything_in_order_while_the_stack_runs(running: Stack) -
 def test_verify_finds_every_part_well(running: Stack) -> None:
     done = running.run("verify")
     assert done.returncode == 0, done.stdout
-    for words in ("spans", "decisions of the autoscaler", "targets", "rules", "flights-1"):
+    for words in ("spans", "autoscaler decisions", "targets", "rules", "flights-1"):
         assert words in done.stdout
     assert re.search(r"All \d+ checks passed \(3 skipped\)\.", done.stdout)
 
