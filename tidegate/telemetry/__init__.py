@@ -1,4 +1,4 @@
-"""`instrument(app)`: each request of a FastAPI or Starlette app leaves an event, spans and metrics."""
+"""`instrument(app)`: an event, spans and metrics for each request of a FastAPI or Starlette application."""
 
 from tidegate.telemetry.instrumentation import Telemetry, instrument
 from tidegate.telemetry.logs import get_logger

@@ -1,7 +1,7 @@
-"""Where finished spans go: to event lines, and to an OTLP endpoint if one is named."""
+"""Export of finished spans: as events, and to an OTLP endpoint if one is configured."""
 
 # mypy: allow-untyped-calls
-# The SDK types few of its `shutdown` methods.
+# The SDK has few types for its `shutdown` methods.
 from __future__ import annotations
 
 import logging
@@ -17,18 +17,18 @@ from opentelemetry.trace import StatusCode
 
 from tidegate.events.event import Origin, make_event, timestamp
 from tidegate.events.writer import EventWriter
-from tidegate.telemetry.event_lines import STACK_CHARACTERS, milliseconds
+from tidegate.telemetry.request_event import STACK_CHARACTERS, milliseconds
 
 
 class EventSpanExporter(SpanExporter):
-    """Writes each span as an event line."""
+    """Writes each span as an event."""
 
     def __init__(self, writer: EventWriter, origin: Callable[[], Origin]) -> None:
         self._writer = writer
         self._origin = origin
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Write the spans at once: what a killed process had finished is not lost."""
+        """Write the spans immediately, so that a killed process loses no finished span."""
         for span in spans:
             self._writer.write(span_event(self._origin(), span))
         return SpanExportResult.SUCCESS
@@ -38,7 +38,7 @@ def span_event(origin: Origin, span: ReadableSpan) -> dict[str, Any]:
     """The event of a finished span."""
     start_ns, end_ns = span.start_time or 0, span.end_time or 0
     context = span.get_span_context()
-    if context is None:  # the SDK's type allows it; its spans all have one
+    if context is None:  # possible by its type only
         raise ValueError(f"the span {span.name} has no context")
     failed = span.status.status_code is StatusCode.ERROR
     trace_id, span_id = f"{context.trace_id:032x}", f"{context.span_id:016x}"
@@ -71,56 +71,56 @@ def span_event(origin: Origin, span: ReadableSpan) -> dict[str, Any]:
 def _error(span: ReadableSpan) -> dict[str, str]:
     for event in reversed(span.events):
         if event.name == "exception":
-            held = event.attributes or {}
+            attributes = event.attributes or {}
             return {
-                "type": str(held.get("exception.type", "")),
-                "message": str(held.get("exception.message", "")),
-                "stack_trace": str(held.get("exception.stacktrace", ""))[-STACK_CHARACTERS:],
+                "type": str(attributes.get("exception.type", "")),
+                "message": str(attributes.get("exception.message", "")),
+                "stack_trace": str(attributes.get("exception.stacktrace", ""))[-STACK_CHARACTERS:],
             }
     if span.status.status_code is StatusCode.ERROR and span.status.description:
         return {"message": span.status.description}
     return {}
 
 
-# The SDK logs each failed batch, each retry and each dropped span. While one of ours is under way in a
-# thread, that thread's lines are dropped: `OtlpExporter` says it once per change instead.
-_under_way = threading.local()
+# The SDK logs each failed batch, each retry and each dropped span. During an export its log records of that
+# thread are dropped: `OtlpExporter` reports each change of state once instead.
+_exporting = threading.local()
 _SDK_LOGGERS = (
     "opentelemetry.exporter.otlp.proto.http.trace_exporter",
     "opentelemetry.sdk._shared_internal",
 )
 
 
-def _is_ours_to_say(record: logging.LogRecord) -> bool:
+def _is_not_exporting(record: logging.LogRecord) -> bool:
     del record
-    return not getattr(_under_way, "depth", 0)
+    return not getattr(_exporting, "depth", 0)
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
-    _under_way.depth = getattr(_under_way, "depth", 0) + 1
+def _without_sdk_logs() -> Iterator[None]:
+    _exporting.depth = getattr(_exporting, "depth", 0) + 1
     try:
         yield
     finally:
-        _under_way.depth -= 1
+        _exporting.depth -= 1
 
 
 class OtlpExporter(SpanExporter):
-    """Sends spans by OTLP (http/protobuf, all of it set by `OTEL_EXPORTER_OTLP_*`).
+    """Exports spans by OTLP (http/protobuf), configured by `OTEL_EXPORTER_OTLP_*`.
 
-    An endpoint that does not answer is reported once, and once more when it is back.
+    It reports when the endpoint becomes unavailable and when it recovers, once each.
     """
 
     def __init__(self, report: Callable[[bool], None]) -> None:
         for name in _SDK_LOGGERS:
-            logging.getLogger(name).addFilter(_is_ours_to_say)  # a second time changes nothing
+            logging.getLogger(name).addFilter(_is_not_exporting)  # adding it again has no effect
         self._inner = OTLPSpanExporter()
         self._report = report
         self.down = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send the spans; runs in the batch processor's own thread, retries included."""
-        with _quietly():
+        """Export the spans, with retries; runs in the thread of the batch processor."""
+        with _without_sdk_logs():
             result = self._inner.export(spans)
         down = result is not SpanExportResult.SUCCESS
         if down != self.down:
@@ -128,46 +128,46 @@ class OtlpExporter(SpanExporter):
             self._report(down)
         return result
 
-    def give_up(self) -> None:
-        """Treat the endpoint as dead from now on: nothing waits for it any more."""
+    def mark_down(self) -> None:
+        """Treat the endpoint as unavailable, so that nothing waits for it."""
         self.down = True
 
     def shutdown(self) -> None:
-        """Stop, in the middle of a retry too."""
-        with _quietly():
+        """Stop, also during a retry."""
+        with _without_sdk_logs():
             self._inner.shutdown()
 
 
 class OtlpProcessor(BatchSpanProcessor):
-    """Hands spans to a thread that sends them; a full queue drops spans, never holds a request up."""
+    """Queues spans for a thread that exports them. A full queue drops spans; it never delays a request."""
 
     def __init__(self, exporter: OtlpExporter) -> None:
         super().__init__(exporter)
         self._otlp = exporter
 
     def flush_within(self, seconds: float) -> None:
-        """Send what is queued, and wait for it so long; the SDK's own flush keeps no limit."""
+        """Export the queued spans within `seconds`; the SDK's own flush ignores its time limit."""
         flush = threading.Thread(target=self.force_flush, daemon=True)
         flush.start()
         flush.join(seconds)
         if flush.is_alive():
-            self._otlp.give_up()
+            self._otlp.mark_down()
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue the span."""
-        with _quietly():
+        with _without_sdk_logs():
             super().on_end(span)
 
     def force_flush(self, timeout_millis: int | None = None) -> bool:
-        """Send what is queued, unless the endpoint is known not to answer."""
+        """Export the queued spans, unless the endpoint is unavailable."""
         if self._otlp.down:
             return False
-        with _quietly():
+        with _without_sdk_logs():
             return super().force_flush(timeout_millis)
 
     def shutdown(self) -> None:
-        """Send what is queued and stop; with a dead endpoint, stop at once."""
-        with _quietly():
+        """Export the queued spans and stop; stop immediately if the endpoint is unavailable."""
+        with _without_sdk_logs():
             if self._otlp.down:
                 self._otlp.shutdown()
             super().shutdown()

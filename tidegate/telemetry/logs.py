@@ -1,7 +1,7 @@
-"""Application logs as `app` events: structlog's, and the standard library's from WARNING on.
+"""Application logs as `app` events: of structlog, and of the standard library from WARNING on.
 
-Loggers are process-wide, apps are not: a line goes to the app whose request it was logged in; outside
-a request to the app instrumented last.
+Loggers are global to the process, applications are not. A record goes to the application whose request it was
+logged in; outside a request, to the application that was instrumented last.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from structlog.typing import FilteringBoundLogger
 
 from tidegate.events.event import Level, Origin, make_event
 from tidegate.events.writer import EventWriter
-from tidegate.telemetry.event_lines import error_fields
-from tidegate.telemetry.request_record import AppLog, Clock, current_ids, position
+from tidegate.telemetry.request_event import error_fields
+from tidegate.telemetry.request_record import AppLog, Clock, current_ids, current_request
 
 Ids = tuple[str, str]
 
@@ -40,11 +40,11 @@ _STDLIB_LEVELS: Final[Mapping[Level, int]] = {
     "error": logging.ERROR,
 }
 _IDS_ATTRIBUTE: Final = "__tidegate_ids__"
-_SEEN: Final = "_tidegate_seen"
+_HANDLED: Final = "_tidegate_handled"
 
 
 class EventSink:
-    """Writes the log lines of one app."""
+    """Writes the log records of one application."""
 
     def __init__(self, writer: EventWriter, origin: Callable[[], Origin], clock: Clock) -> None:
         self._writer = writer
@@ -62,13 +62,13 @@ class EventSink:
         ids: Ids | None = None,
     ) -> None:
         """Write an `app` event; `fields` go under `tidegate`."""
-        more: dict[str, Any] = {"log": {"logger": logger}}
+        event_fields: dict[str, Any] = {"log": {"logger": logger}}
         if ids is not None:
-            more["trace"], more["span"] = {"id": ids[0]}, {"id": ids[1]}
+            event_fields["trace"], event_fields["span"] = {"id": ids[0]}, {"id": ids[1]}
         if fields:
-            more["tidegate"] = dict(fields)
+            event_fields["tidegate"] = dict(fields)
         if error is not None:
-            more["error"] = error_fields(error)
+            event_fields["error"] = error_fields(error)
         self._writer.write(
             make_event(
                 self._origin(),
@@ -76,7 +76,7 @@ class EventSink:
                 message,
                 unix_ns=self._clock.wall_ns(),
                 level=level,
-                fields=more,
+                fields=event_fields,
             )
         )
 
@@ -85,45 +85,45 @@ _open_sinks: list[weakref.ref[EventSink]] = []
 
 
 def open_sink(sink: EventSink) -> None:
-    """Make the sink the one for lines outside a request."""
+    """Use this sink for records from outside a request."""
     close_sink(sink)
     _open_sinks.append(weakref.ref(sink))
 
 
 def close_sink(sink: EventSink) -> None:
-    """Give lines outside a request back to the app instrumented before."""
-    _open_sinks[:] = [held for held in _open_sinks if held() not in (sink, None)]
+    """Stop using this sink; the application instrumented before gets the records from outside a request."""
+    _open_sinks[:] = [each for each in _open_sinks if each() not in (sink, None)]
 
 
 def _current_sink() -> AppLog | None:
-    here = position.get()
-    if here is not None:
-        return here.record.sink
-    for held in reversed(_open_sinks):
-        sink = held()
+    context = current_request.get()
+    if context is not None:
+        return context.record.sink
+    for reference in reversed(_open_sinks):
+        sink = reference()
         if sink is not None:
             return sink
     return None
 
 
-def remember_ids(error: BaseException, ids: Ids) -> None:
-    """Let a server that logs this exception after the request is over still log its trace."""
-    with suppress(Exception):  # an exception with __slots__ takes no attribute
+def attach_ids(error: BaseException, ids: Ids) -> None:
+    """Attach the ids of its request to an exception, for a server that logs it after the request ended."""
+    with suppress(Exception):  # an exception with __slots__ accepts no attributes
         setattr(error, _IDS_ATTRIBUTE, ids)
 
 
 class StructlogSink:
-    """What structlog takes for a logger: its methods get what the last processor returns."""
+    """The logger that structlog wraps: its methods receive the result of the last processor."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def msg(self, level: Level, message: str, fields: dict[str, Any]) -> None:
-        """Write one line."""
+        """Write one record."""
         error = _exception_of(fields.pop("exc_info", None))
         sink = _current_sink()
         if sink is None:
-            # No app is instrumented: the line still has to appear somewhere.
+            # No application is instrumented: pass the record to the standard library.
             logging.getLogger(self._name).log(
                 _STDLIB_LEVELS[level], "%s %s", message, fields, exc_info=error
             )
@@ -136,7 +136,7 @@ class StructlogSink:
 def _render(
     logger: Any, method: str, event: MutableMapping[str, Any]
 ) -> tuple[tuple[Level, str, dict[str, Any]], dict[str, Any]]:
-    """The last processor: structlog's event dict as the arguments of `StructlogSink.msg`."""
+    """The last processor: converts structlog's event dict to the arguments of `StructlogSink.msg`."""
     fields = dict(event)
     message = str(fields.pop("event", ""))
     return (_LEVELS.get(method, "info"), message, fields), {}
@@ -147,9 +147,9 @@ _WRAPPER: Final = structlog.make_filtering_bound_logger(logging.INFO)
 
 
 def get_logger(name: str) -> FilteringBoundLogger:
-    """A structlog logger whose lines (INFO and above) become `app` events.
+    """A structlog logger whose records (INFO and above) become `app` events.
 
-    In a request they carry its `trace.id` and `span.id`. Keywords go under `tidegate`:
+    In a request they have its `trace.id` and `span.id`. Keyword arguments go under `tidegate`:
     `get_logger("flights").info("model loaded", model={"version": "3"})`.
     """
     logger: FilteringBoundLogger = structlog.wrap_logger(
@@ -159,13 +159,13 @@ def get_logger(name: str) -> FilteringBoundLogger:
 
 
 class StandardLibraryHandler(logging.Handler):
-    """Turns the standard library's log records into `app` events."""
+    """Writes log records of the standard library as `app` events."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the record, once, whichever loggers such handlers hang on."""
-        if record.__dict__.get(_SEEN):
+        """Write the record once, even if such a handler is attached to several of its loggers."""
+        if record.__dict__.get(_HANDLED):
             return
-        record.__dict__[_SEEN] = True
+        record.__dict__[_HANDLED] = True
         error = _exception_of(record.exc_info)
         try:
             sink = _current_sink()
@@ -173,30 +173,30 @@ class StandardLibraryHandler(logging.Handler):
                 ids = current_ids() or getattr(error, _IDS_ATTRIBUTE, None)
                 level = _level_of(record.levelno)
                 sink.write(record.name, level, record.getMessage(), error=error, ids=ids)
-        except Exception:  # noqa: BLE001 - a bad log call must not break its caller
+        except Exception:  # noqa: BLE001 - an invalid log call must not break its caller
             self.handleError(record)
 
 
 class RootHandler(StandardLibraryHandler):
-    """On the root logger, where Python's own last resort fell silent by our being there."""
+    """The handler of the root logger. With a handler there, Python no longer uses its last resort, stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the record, and show it on stderr while nobody else does."""
+        """Write the record, and print it on stderr if no other handler is attached."""
         super().emit(record)
         if logging.lastResort is not None and logging.getLogger().handlers == [self]:
             logging.lastResort.handle(record)
 
 
 _root_handler: Final = RootHandler(logging.WARNING)
-# uvicorn says when it starts and stops, and does not pass its records on to the root.
+# uvicorn logs its start and stop, and does not propagate its records to the root logger.
 _uvicorn_handler: Final = StandardLibraryHandler(logging.INFO)
 _HANDLERS: Final = (("", _root_handler), ("uvicorn.error", _uvicorn_handler))
 
 
-def set_up_logging() -> None:
-    """Hang the handlers on the loggers; again at start-up, as uvicorn's configuration takes them off."""
+def install_log_handlers() -> None:
+    """Attach the handlers; also at startup, because uvicorn's configuration removes them."""
     for name, handler in _HANDLERS:
-        logging.getLogger(name).addHandler(handler)  # a second time changes nothing
+        logging.getLogger(name).addHandler(handler)  # adding it again has no effect
     if not structlog.is_configured():
         structlog.configure(
             processors=_PROCESSORS,
@@ -206,9 +206,9 @@ def set_up_logging() -> None:
         )
 
 
-def take_down_logging() -> None:
-    """Take the handlers off once no app is left to write for."""
-    if not any(held() is not None for held in _open_sinks):
+def remove_log_handlers() -> None:
+    """Remove the handlers when no application is open."""
+    if not any(reference() is not None for reference in _open_sinks):
         for name, handler in _HANDLERS:
             logging.getLogger(name).removeHandler(handler)
 

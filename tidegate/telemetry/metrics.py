@@ -1,4 +1,4 @@
-"""The metrics of an app, in a registry of its own, and the route that shows them."""
+"""The metrics of an application, in its own registry, and the endpoint that exposes them."""
 
 from __future__ import annotations
 
@@ -17,33 +17,35 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 # https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration
-_CONVENTION_EDGES: Final = (
+_CONVENTION_BUCKETS: Final = (
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 )  # fmt: skip
-# The convention ends at 10 s, a gateway's queue may hold a request for longer.
-_QUEUE_EDGES: Final = (30.0, 60.0)
-# A quantile is interpolated within its bucket, so buckets are narrow where the objective lies.
+# The convention ends at 10 s; a request may wait longer in the gateway's queue.
+_QUEUE_BUCKETS: Final = (30.0, 60.0)
+# A quantile is interpolated within its bucket, so the buckets around the objective are narrow.
 _OBJECTIVE_FACTORS: Final = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 
 
 def duration_edges(slo_latency_seconds: float) -> tuple[float, ...]:
-    """The histogram's upper edges in seconds: the convention's, the objective and some about it."""
-    about = {round(slo_latency_seconds * factor, 9) for factor in _OBJECTIVE_FACTORS}
-    return tuple(sorted({*_CONVENTION_EDGES, *_QUEUE_EDGES, slo_latency_seconds, *about}))
+    """Upper bounds of the histogram's buckets, in seconds: of the convention, and around the objective."""
+    around_objective = {round(slo_latency_seconds * factor, 9) for factor in _OBJECTIVE_FACTORS}
+    return tuple(
+        sorted({*_CONVENTION_BUCKETS, *_QUEUE_BUCKETS, slo_latency_seconds, *around_objective})
+    )
 
 
 class _LostEvents(Collector):
-    """Reads the writer's own count when it is asked."""
+    """Reads the writer's counter at each scrape."""
 
     def __init__(self, lost: Callable[[], int]) -> None:
         self._lost = lost
 
     def describe(self) -> Iterator[CounterMetricFamily]:
-        """Nothing has to be collected for the registry to know the name."""
+        """The name, for the registry."""
         yield CounterMetricFamily("tidegate_events_lost", "")
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        """The count."""
+        """The counter."""
         yield CounterMetricFamily(
             "tidegate_events_lost",
             "Events that could not be written, because the disk was full or failed.",
@@ -52,7 +54,7 @@ class _LostEvents(Collector):
 
 
 class RequestMetrics:
-    """`http_server_request_duration_seconds`, and what the process itself tells."""
+    """`http_server_request_duration_seconds`, and the metrics of the process."""
 
     def __init__(self, slo_latency_seconds: float, lost_events: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()
@@ -62,12 +64,12 @@ class RequestMetrics:
         self.registry.register(_LostEvents(lost_events))
         self._durations = Histogram(
             "http_server_request_duration_seconds",
-            "Time from a request's arrival at the gateway to the end of its answer.",
+            "Time from a request's arrival at the gateway to the end of its response.",
             ("http_route", "http_request_method", "http_response_status_code"),
             buckets=duration_edges(slo_latency_seconds),
             registry=self.registry,
         )
-        # `labels()` takes a lock and builds strings on every call; routes are few.
+        # `labels()` takes a lock and builds strings on each call; there are few routes.
         self._series: dict[tuple[str, str, int | None], Histogram] = {}
 
     def observe(
@@ -78,7 +80,7 @@ class RequestMetrics:
         seconds: float,
         exemplar: dict[str, str] | None,
     ) -> None:
-        """Count one request; `status` is None if the client left before there was one."""
+        """Record one request; `status` is None if the client disconnected before there was one."""
         key = (route, method, status)
         series = self._series.get(key)
         if series is None:
@@ -86,13 +88,15 @@ class RequestMetrics:
             series = self._series[key] = self._durations.labels(route, method, label)
         series.observe(seconds, exemplar)
 
-    async def show(self, request: Request) -> Response:
-        """Answer `GET /metrics`: OpenMetrics (which carries exemplars) if asked for, else classic."""
+    async def expose(self, request: Request) -> Response:
+        """`GET /metrics`, in OpenMetrics format (which has exemplars) if the client accepts it."""
         encode: Callable[[Collector], bytes] = generate_latest
         content_type = CONTENT_TYPE_PLAIN_0_0_4
         try:
             encode, content_type = choose_encoder(", ".join(request.headers.getlist("accept")))
         except (TypeError, ValueError):
-            # prometheus_client trips over a version that is no number.
-            logging.getLogger(__name__).debug("cannot read Accept: %r", request.headers["accept"])
+            # prometheus_client raises them for a version that is not a number.
+            logging.getLogger(__name__).debug(
+                "invalid Accept header: %r", request.headers["accept"]
+            )
         return Response(encode(self.registry), headers={"content-type": content_type})

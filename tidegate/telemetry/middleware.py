@@ -1,8 +1,8 @@
-"""The one pure-ASGI middleware: it follows a request from its arrival to the last byte of its answer.
+"""The ASGI middleware: it observes a request from its arrival to the last byte of its response.
 
-It holds no body back. The event is written just before the answer's last message is handed to the
-server, so that no client has an answer whose event a killed process could still lose. Only an answer of
-5xx waits for the application to return, as the exception behind it comes up after it was sent.
+It buffers no body. The event is written just before the last message of the response is passed to the
+server, so that a killed process loses no event of a client that has its response. The event of a 5xx response
+is written when the application returns, because its exception is raised after the response was sent.
 """
 
 from __future__ import annotations
@@ -15,16 +15,21 @@ from anyio import to_thread
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tidegate.telemetry.logs import remember_ids
+from tidegate.telemetry.logs import attach_ids
 from tidegate.telemetry.propagation import format_traceparent
-from tidegate.telemetry.request_record import SCOPE_KEY, Position, RequestRecord, position
+from tidegate.telemetry.request_record import (
+    SCOPE_KEY,
+    RequestContext,
+    RequestRecord,
+    current_request,
+)
 
 
 class Telemetry(Protocol):
-    """What the middleware calls at each step of a request."""
+    """The operations that the middleware calls during a request."""
 
     def open(self) -> None:
-        """Start to take log lines from outside requests."""
+        """Start to receive log records from outside requests."""
         ...
 
     def close(self) -> None:
@@ -35,12 +40,12 @@ class Telemetry(Protocol):
         """The record of a request that has just arrived."""
         ...
 
-    def surround(self, record: RequestRecord) -> AbstractContextManager[None]:
+    def serving_context(self, record: RequestRecord) -> AbstractContextManager[None]:
         """The context in which the application serves the request."""
         ...
 
-    def keeps_so_far(self, record: RequestRecord) -> bool:
-        """Whether the request's spans will be kept, as known at this moment."""
+    def is_sampled(self, record: RequestRecord) -> bool:
+        """Whether the request's spans will be emitted, as far as is known now."""
         ...
 
     def finish(self, record: RequestRecord) -> None:
@@ -49,18 +54,18 @@ class Telemetry(Protocol):
 
 
 class TelemetryMiddleware:
-    """Wraps the whole application, its error handling included."""
+    """Wraps the whole application, including its error handling."""
 
     def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
         self.app = app
         self.telemetry = telemetry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, pass a websocket through, or follow the lifespan."""
+        """Serve one request, pass a websocket through, or observe the lifespan."""
         if scope["type"] == "http":
             await self._serve(scope, receive, send)
         elif scope["type"] == "lifespan":
-            await self._live(scope, receive, send)
+            await self._lifespan(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
@@ -69,9 +74,9 @@ class TelemetryMiddleware:
         record = self.telemetry.begin(scope)
         scope[SCOPE_KEY] = record
         exchange = Exchange(record, receive, send, self.telemetry)
-        token = position.set(Position(record, record.span_id))
+        token = current_request.set(RequestContext(record, record.span_id))
         try:
-            with self.telemetry.surround(record):
+            with self.telemetry.serving_context(record):
                 await self.app(scope, exchange.receive, exchange.send)
         except BaseException as error:
             exchange.raised(error)
@@ -82,19 +87,19 @@ class TelemetryMiddleware:
             scope[SCOPE_KEY] = outer
             _leave(token)
 
-    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def following_send(message: Message) -> None:
-            # The server may end as soon as it has this message, so what is left to do is done before.
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def observing_send(message: Message) -> None:
+            # The server may exit as soon as it has this message, so close first.
             if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
                 await to_thread.run_sync(self.telemetry.close)
             await send(message)
 
         self.telemetry.open()
-        await self.app(scope, receive, following_send)
+        await self.app(scope, receive, observing_send)
 
 
 class Exchange:
-    """One request and its answer, as they pass through."""
+    """The messages of one request and its response."""
 
     __slots__ = (
         "_complete",
@@ -124,14 +129,14 @@ class Exchange:
         self._disconnected = False
 
     async def receive(self) -> Message:
-        """Pass a message of the client's on."""
+        """Pass on a message of the client."""
         message = await self._receive()
         if message["type"] == "http.disconnect":
             self._disconnected = True
         return message
 
     async def send(self, message: Message) -> None:
-        """Pass a message of the application's on; the last one ends the record."""
+        """Pass on a message of the application; the last one ends the record."""
         kind = message["type"]
         if kind == "http.response.start":
             message = self._start(message)
@@ -142,25 +147,25 @@ class Exchange:
         await self._send(message)
 
     def returned(self) -> None:
-        """The application is through."""
+        """The application has returned."""
         if not (self._complete or self._disconnected):
             record = self._record
             if self._status is None:
-                record.status = 500  # what a server answers in its place
-                record.broken = "the application returned without an answer"
+                record.status = 500  # the response of the server in this case
+                record.broken = "the application returned without a response"
             else:
-                record.broken = "the application returned before its answer was complete"
+                record.broken = "the application returned before its response was complete"
         self._end()
 
     def raised(self, error: BaseException) -> None:
-        """The application did not handle an exception."""
+        """The application has raised an exception."""
         record = self._record
         if isinstance(error, Exception):
-            remember_ids(error, (record.trace_id, record.span_id))
+            attach_ids(error, (record.trace_id, record.span_id))
         if isinstance(error, ClientDisconnect):
             self._disconnected = True
         if self._disconnected and self._status == 500:
-            record.status = None  # made up for a client that had gone
+            record.status = None  # a response to a client that had disconnected
         elif self._status is None and isinstance(error, Exception) and not self._disconnected:
             record.status = 500
         record.exception = error
@@ -171,13 +176,13 @@ class Exchange:
         self._status = int(message["status"])
         self._trailers = bool(message.get("trailers", False))
         headers: list[Any] = list(message.get("headers", ()))
-        if not self._disconnected:  # else it is an answer to nobody
+        if not self._disconnected:  # otherwise nobody receives it
             record.status = self._status
         record.response_headers = headers
         if record.parent is not None and not record.parent.remote:
-            return message  # the app around this one names the trace
-        kept = self._telemetry.keeps_so_far(record)
-        value = format_traceparent(record.trace_id, record.span_id, sampled=kept)
+            return message  # the outer application sends the header
+        sampled = self._telemetry.is_sampled(record)
+        value = format_traceparent(record.trace_id, record.span_id, sampled=sampled)
         return {**message, "headers": [*headers, (b"traceresponse", value.encode())]}
 
     def _is_last(self, kind: str, message: Message) -> bool:
@@ -194,9 +199,9 @@ class Exchange:
             self._telemetry.finish(record)
 
 
-def _leave(token: Token[Position | None]) -> None:
+def _leave(token: Token[RequestContext | None]) -> None:
     try:
-        position.reset(token)
+        current_request.reset(token)
     except ValueError:
-        # The coroutine was thrown away half-way and is closed in another context than it ran in.
-        position.set(None)
+        # The coroutine was abandoned, and is closed in another context than it ran in.
+        current_request.set(None)

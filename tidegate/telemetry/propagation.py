@@ -1,4 +1,4 @@
-"""What comes in with a request: its trace (W3C Trace Context) and when it arrived at the gateway."""
+"""The headers of a request: its trace (W3C Trace Context) and its arrival at the gateway."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-OLDEST_ARRIVAL_NS: Final = 300 * 1_000_000_000
-"""An arrival stamp older than this is not believed: it is a replay or another clock."""
+MAX_ARRIVAL_AGE_NS: Final = 300 * 1_000_000_000
+"""An older arrival time is ignored: the request is a replay, or the clocks differ."""
 
 SAMPLED: Final = 0x01
 
@@ -17,19 +17,19 @@ _TRACEPARENT: Final = re.compile(
     rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?"
 )
 _REQUEST_START: Final = re.compile(rb"(?:t=)?([0-9]{1,19})(?:\.[0-9]*)?")
-_TRACESTATE_LENGTH: Final = 512  # what every vendor must pass on; longer ones may be dropped
+_MAX_TRACESTATE_LENGTH: Final = 512  # longer ones may be dropped, by the specification
 
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """The span that a request belongs under.
+    """The parent span of a request.
 
     Attributes:
         trace_id: 32 hexadecimal digits.
         span_id: 16 hexadecimal digits.
-        sampled: whether the caller keeps its part of the trace.
-        state: `tracestate`, passed on as it came.
-        remote: whether it came in a header (False: an instrumented app around this one).
+        sampled: whether the caller samples the trace.
+        state: `tracestate`, which is passed on unchanged.
+        remote: whether it is from a header; False if it is the span of an outer instrumented application.
     """
 
     trace_id: str
@@ -40,15 +40,15 @@ class Parent:
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
-    """What the headers of one request say."""
+class IncomingHeaders:
+    """The parent span and the arrival time (nanoseconds since 1970) in the headers of a request."""
 
     parent: Parent | None
     arrived_ns: int | None
 
 
 def parse_traceparent(value: bytes) -> Parent | None:
-    """The parent that a `traceparent` header names; None if it is not valid."""
+    """The parent in a `traceparent` header; None if it is invalid."""
     match = _TRACEPARENT.fullmatch(value.strip(b" \t"))
     if match is None:
         return None
@@ -61,18 +61,18 @@ def parse_traceparent(value: bytes) -> Parent | None:
 
 
 def parse_request_start(value: bytes, now_ns: int) -> int | None:
-    """The arrival that `X-Request-Start: t=<microseconds since 1970>` stamps, in nanoseconds.
+    """The arrival time in `X-Request-Start: t=<microseconds since 1970>`, in nanoseconds.
 
-    None if it cannot be read, lies in the future or is older than `OLDEST_ARRIVAL_NS`.
+    None if it is invalid, in the future or is older than `MAX_ARRIVAL_AGE_NS`.
     """
     match = _REQUEST_START.fullmatch(value.strip(b" \t"))
     if match is None:
         return None
     arrived_ns = int(match[1]) * 1000
-    return arrived_ns if 0 <= now_ns - arrived_ns <= OLDEST_ARRIVAL_NS else None
+    return arrived_ns if 0 <= now_ns - arrived_ns <= MAX_ARRIVAL_AGE_NS else None
 
 
-def read_headers(headers: Iterable[tuple[bytes, bytes]], now_ns: int) -> Incoming:
+def read_headers(headers: Iterable[tuple[bytes, bytes]], now_ns: int) -> IncomingHeaders:
     """Read a request's ASGI headers (names in lower case) in one pass."""
     parents: list[bytes] = []
     states: list[bytes] = []
@@ -84,13 +84,13 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]], now_ns: int) -> Incomin
             states.append(value)
         elif name == b"x-request-start":
             arrived_ns = parse_request_start(value, now_ns)
-    # Several parents are as good as none: the specification lets exactly one stand.
+    # The specification allows exactly one parent; several are ignored.
     parent = parse_traceparent(parents[0]) if len(parents) == 1 else None
     if parent is not None and states:
         text = b",".join(states).decode("latin-1")
-        if len(text) <= _TRACESTATE_LENGTH and text.isascii() and text.isprintable():
+        if len(text) <= _MAX_TRACESTATE_LENGTH and text.isascii() and text.isprintable():
             parent = replace(parent, state=text)
-    return Incoming(parent, arrived_ns)
+    return IncomingHeaders(parent, arrived_ns)
 
 
 def format_traceparent(trace_id: str, span_id: str, *, sampled: bool) -> str:

@@ -1,4 +1,4 @@
-"""The record of one request, and what application code may do with it while it is served."""
+"""The record of one request, and the functions by which application code adds to it."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from typing import Any, Final, NamedTuple, Protocol, Self
 from tidegate.events.event import Level
 from tidegate.telemetry.propagation import Parent
 
-MOST_SPANS: Final = 1000
-"""Child spans noted of one request; further ones are not, so that a loop cannot fill the memory."""
+MAX_SPANS: Final = 1000
+"""Child spans recorded per request; further ones are dropped, so that a loop cannot exhaust the memory."""
 
 SCOPE_KEY: Final = "tidegate.request"
-"""Where a request's record lies in its ASGI scope."""
+"""The key of a request's record in its ASGI scope."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Where times come from: the wall clock for dates, the monotonic one for durations."""
+    """The source of times: the wall clock for dates, the monotonic clock for durations."""
 
     wall_ns: Callable[[], int] = time.time_ns
     monotonic_ns: Callable[[], int] = time.monotonic_ns
 
 
 class ActiveSpan(Protocol):
-    """A child span while it runs."""
+    """A child span that has not ended."""
 
     def set(self, **attributes: Any) -> None:
         """Add attributes."""
@@ -37,7 +37,7 @@ class ActiveSpan(Protocol):
 
 
 class AppLog(Protocol):
-    """Where the log lines of an application go."""
+    """Writes the log records of an application."""
 
     def write(
         self,
@@ -54,7 +54,7 @@ class AppLog(Protocol):
 
 
 class Tracing(Protocol):
-    """One way of tracing: `native`, `opentelemetry` or `off`."""
+    """A tracing mode: `native`, `opentelemetry` or `off`."""
 
     def span(
         self, record: RequestRecord, name: str, attributes: dict[str, Any]
@@ -62,37 +62,37 @@ class Tracing(Protocol):
         """A child span of the record's request."""
         ...
 
-    def current_span_id(self, position: Position) -> str:
-        """The id of the innermost span that runs here."""
+    def current_span_id(self, context: RequestContext) -> str:
+        """The id of the innermost active span."""
         ...
 
-    def outgoing_headers(self, position: Position) -> dict[str, str]:
-        """The headers that carry the trace on to another service."""
+    def outgoing_headers(self, context: RequestContext) -> dict[str, str]:
+        """The headers that propagate the trace to another service."""
         ...
 
 
 @dataclass(slots=True, eq=False)
 class RequestRecord:
-    """What becomes of a request, noted while it is served. Times are in nanoseconds since 1970.
+    """The data of a request, collected while it is served. Times are in nanoseconds since 1970.
 
     Attributes:
-        tracing: the way of tracing of the app that serves it.
-        sink: where its application logs go.
-        scope: the ASGI scope; routing changes it, so what it held at the start is kept beside it.
-        trace_id: 32 hexadecimal digits, made at the start, as is `span_id` (16).
-        parent: what it belongs under, or None.
-        sampled: whether its spans are kept so far; an error or a slow answer can still change that.
-        quiet: a probe or a scrape, which leaves nothing behind.
-        received_ns: when the app got it.
-        arrived_ns: when it arrived at the gateway; `received_ns` if no stamp says otherwise.
+        tracing: the tracing mode of the application that serves it.
+        sink: writes its log records.
+        scope: the ASGI scope. Routing changes it, so method and paths are copied at the start.
+        trace_id: 32 hexadecimal digits, generated at the start, as is `span_id` (16).
+        parent: the parent span, or None.
+        sampled: the decision of head sampling; a failed or slow request is sampled in any case.
+        quiet: whether it is a probe or a scrape, of which nothing is recorded.
+        received_ns: when the application received it.
+        arrived_ns: when it arrived at the gateway; `received_ns` without a header that states it.
         started_ns: `received_ns` on the monotonic clock.
-        status: the HTTP status that was sent; None before.
+        status: the HTTP status of the response; None before it is sent.
         fields: the `tidegate.*` fields of its event.
-        reason: what `fail` said, as `error.type` and `error.message`.
-        exception: what the application raised and did not handle.
-        broken: what became of an answer that the service did not complete; empty if it did.
-        aborted: whether the client left before the answer was complete.
-        finished: its event is written; what is noted from now on comes too late.
+        reason: `error.type` and `error.message`, set by `fail`.
+        exception: the exception that the application did not handle.
+        broken: why the response is incomplete; empty if it is complete.
+        aborted: whether the client disconnected before the response was complete.
+        finished: whether its event is written; later data are ignored.
     """
 
     tracing: Tracing
@@ -113,7 +113,7 @@ class RequestRecord:
     status: int | None = None
     response_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     fields: dict[str, Any] = field(default_factory=dict)
-    spans: list[NotedSpan] = field(default_factory=list)
+    spans: list[SpanRecord] = field(default_factory=list)
     reason: tuple[str, str] | None = None
     exception: BaseException | None = None
     broken: str = ""
@@ -122,14 +122,14 @@ class RequestRecord:
 
     @property
     def failed(self) -> bool:
-        """Whether the service failed: a 5xx, an exception, an answer not completed."""
+        """Whether the service failed: a 5xx response, an exception or an incomplete response."""
         if self.aborted:
             return False
-        answered_badly = self.status is not None and self.status >= 500
-        return answered_badly or self.exception is not None or bool(self.broken)
+        server_error = self.status is not None and self.status >= 500
+        return server_error or self.exception is not None or bool(self.broken)
 
     def now_ns(self) -> int:
-        """Now, on a clock that the wall clock's corrections do not touch."""
+        """The time, unaffected by corrections of the wall clock."""
         return self.received_ns + self.clock.monotonic_ns() - self.started_ns
 
 
@@ -139,18 +139,20 @@ def record_of(scope: Mapping[str, Any]) -> RequestRecord | None:
     return record if isinstance(record, RequestRecord) else None
 
 
-class Position(NamedTuple):
-    """Where code runs: in which request, and under which of its spans."""
+class RequestContext(NamedTuple):
+    """The request that the current code serves, and its innermost active span."""
 
     record: RequestRecord
     span_id: str
 
 
-position: ContextVar[Position | None] = ContextVar("tidegate_position", default=None)
+current_request: ContextVar[RequestContext | None] = ContextVar(
+    "tidegate_current_request", default=None
+)
 
 
-class NotedSpan:
-    """A child span of a request: its name and times, and what passed through it."""
+class SpanRecord:
+    """A recorded child span: its name, its times, and the exception that ended it."""
 
     __slots__ = (
         "_token",
@@ -175,15 +177,15 @@ class NotedSpan:
         self.start_ns = 0
         self.end_ns: int | None = None
         self.error: Exception | None = None
-        self._token: Token[Position | None] | None = None
+        self._token: Token[RequestContext | None] | None = None
 
     def __enter__(self) -> Self:
         record = self.record
-        here = position.get()
-        if here is not None and here.record is record:
-            self.parent_id = here.span_id
-        self._token = position.set(Position(record, self.span_id))
-        if not record.finished and len(record.spans) < MOST_SPANS:
+        context = current_request.get()
+        if context is not None and context.record is record:
+            self.parent_id = context.span_id
+        self._token = current_request.set(RequestContext(record, self.span_id))
+        if not record.finished and len(record.spans) < MAX_SPANS:
             record.spans.append(self)
         self.start_ns = record.now_ns()
         return self
@@ -199,10 +201,10 @@ class NotedSpan:
             self.error = error
         token, self._token = self._token, None
         if token is not None:
-            # Left in another context than it was entered in, as FastAPI does with a dependency that
-            # yields in a thread, there is nothing to restore.
+            # FastAPI exits a dependency that yields in a thread in another context than it entered it:
+            # then there is nothing to restore.
             with suppress(ValueError):
-                position.reset(token)
+                current_request.reset(token)
 
     def set(self, **attributes: Any) -> None:
         """Add attributes."""
@@ -210,7 +212,7 @@ class NotedSpan:
 
 
 class _NoSpan:
-    """Outside a request there is nothing to measure."""
+    """A span that records nothing, as outside a request."""
 
     def __enter__(self) -> Self:
         return self
@@ -233,57 +235,57 @@ NO_SPAN = _NoSpan()
 def annotate(**fields: Any) -> None:
     """Merge fields into this request's event under `tidegate`; nested dicts are merged.
 
-    Does nothing outside a request, and once the last byte of the answer is on its way.
+    It has no effect outside a request and after the last byte of the response.
     """
-    here = position.get()
-    if here is not None:
-        _merge(here.record.fields, fields)
+    context = current_request.get()
+    if context is not None:
+        _merge(context.record.fields, fields)
 
 
 def fail(error_type: str, message: str) -> None:
-    """Say why this request failed: `error.type` and `error.message` of its event."""
-    here = position.get()
-    if here is not None:
-        here.record.reason = (error_type, message)
+    """Set the reason why this request failed: `error.type` and `error.message` of its event."""
+    context = current_request.get()
+    if context is not None:
+        context.record.reason = (error_type, message)
 
 
 def span(name: str, /, **attributes: Any) -> AbstractContextManager[ActiveSpan]:
-    """Measure a part of this request: a context manager that makes a child span.
+    """Measure a part of this request: a context manager that records a child span.
 
-    As in `with span("predict", rows=3):`. Nested calls make nested spans. An exception that passes
-    through marks the span as failed.
+    Example: `with span("predict", rows=3):`. Nested calls record nested spans. An exception marks the span as
+    failed.
     """
-    here = position.get()
-    if here is None or here.record.quiet:
+    context = current_request.get()
+    if context is None or context.record.quiet:
         return NO_SPAN
-    return here.record.tracing.span(here.record, name, attributes)
+    return context.record.tracing.span(context.record, name, attributes)
 
 
 def outgoing_headers() -> dict[str, str]:
-    """The headers to send on with a request to another service, so that it joins this trace."""
-    here = position.get()
-    return {} if here is None else here.record.tracing.outgoing_headers(here)
+    """The headers that a request to another service needs to join this trace."""
+    context = current_request.get()
+    return {} if context is None else context.record.tracing.outgoing_headers(context)
 
 
 def current_ids() -> tuple[str, str] | None:
-    """The trace id and the id of the innermost span here; None outside a request."""
-    here = position.get()
-    if here is None:
+    """The trace id and the id of the innermost active span; None outside a request."""
+    context = current_request.get()
+    if context is None:
         return None
-    return here.record.trace_id, here.record.tracing.current_span_id(here)
+    return context.record.trace_id, context.record.tracing.current_span_id(context)
 
 
 def request_ids() -> tuple[str, str] | None:
-    """The trace id and the span id of this request's event, whichever span is innermost; None outside one."""
-    here = position.get()
-    return None if here is None else (here.record.trace_id, here.record.span_id)
+    """The trace id and the span id of this request's event; None outside a request."""
+    context = current_request.get()
+    return None if context is None else (context.record.trace_id, context.record.span_id)
 
 
 def _merge(into: dict[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in fields.items():
         if isinstance(value, Mapping):
-            held = into.get(name)
-            into[name] = _merge(held if isinstance(held, dict) else {}, value)
+            existing = into.get(name)
+            into[name] = _merge(existing if isinstance(existing, dict) else {}, value)
         else:
             into[name] = value
     return into

@@ -1,4 +1,4 @@
-"""Which route a request took, as a template (`/items/{id}`) that metrics and span names can carry."""
+"""The route of a request as a template (`/items/{id}`), for metrics and span names."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from starlette.routing import BaseRoute, Host, Match
 
 _flatten: Callable[[Sequence[BaseRoute]], Iterable[Any]]
 try:
-    # FastAPI keeps an included router as one route, which this opens.
+    # FastAPI has an included router as one route; this iterates over its routes.
     from fastapi.routing import iter_route_contexts as _flatten
-except ImportError:  # no FastAPI, or one that includes a router's routes one by one
+except (
+    ImportError
+):  # without FastAPI, or with a version that includes the routes of a router one by one
     _flatten = iter
 
-_REMEMBERED: Final = 1024
-_REMEMBERED_PATH: Final = 256
+_MAX_CACHED: Final = 1024
+_MAX_CACHED_PATH: Final = 256
 
 
 class RouteNames(NamedTuple):
-    """A request's route; empty where none matched.
+    """The route of a request; empty if none matched.
 
     Attributes:
-        full: through mounts down to the endpoint (`/shop/items/{id}`).
-        top: the app's own route, which ends at a mount (`/shop`), as OpenTelemetry's
-            instrumentation names it.
+        full: the route of the endpoint, through mounts (`/shop/items/{id}`).
+        top: the route in the application itself, which ends at a mount (`/shop`), as in OpenTelemetry's
+            instrumentation.
     """
 
     full: str
@@ -48,22 +50,22 @@ def route_path(scope: Mapping[str, Any]) -> str:
 
 @dataclass(slots=True)
 class RouteFinder:
-    """Finds routes by asking the app's own; remembers short paths, as matching costs a regex a route."""
+    """Finds the route of a request. It caches short paths, as matching evaluates a regex per route."""
 
     app: Starlette
-    _remembered: dict[tuple[str, str, str], RouteNames] = field(default_factory=dict)
+    _cache: dict[tuple[str, str, str], RouteNames] = field(default_factory=dict)
     _generation: int = -1
     _by_host: bool = False
 
     def find(self, scope: Mapping[str, Any], root_path: str) -> RouteNames:
-        """The route of a request; `root_path` is the one it came with, before mounts changed it."""
+        """The route of a request; `root_path` is the one at its arrival, before mounts changed it."""
         routes = self.app.routes
         if len(routes) != self._generation:
             self._generation = len(routes)
-            self._remembered.clear()
+            self._cache.clear()
             self._by_host = any(isinstance(route, Host) for route in routes)
         key = (scope["method"], scope["path"], root_path)
-        names = self._remembered.get(key)
+        names = self._cache.get(key)
         if names is None:
             start = {
                 "type": "http",
@@ -73,10 +75,10 @@ class RouteFinder:
                 "headers": scope.get("headers", []),
             }
             names = _match(routes, start)
-            if len(key[1]) <= _REMEMBERED_PATH and not self._by_host:
-                if len(self._remembered) >= _REMEMBERED:
-                    self._remembered.clear()
-                self._remembered[key] = names
+            if len(key[1]) <= _MAX_CACHED_PATH and not self._by_host:
+                if len(self._cache) >= _MAX_CACHED:
+                    self._cache.clear()
+                self._cache[key] = names
         return names
 
 
@@ -87,7 +89,7 @@ def _match(routes: Sequence[BaseRoute], scope: dict[str, Any]) -> RouteNames:
         if match == Match.NONE:
             continue
         path = getattr(route, "path", None)
-        # A Host route has no path of its own; the instrumentation names the request's then.
+        # A Host route has no path; the instrumentation uses the path of the request.
         top = scope["path"] if path is None else path
         names = RouteNames(path or "", top)
         if match == Match.FULL:

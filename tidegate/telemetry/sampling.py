@@ -1,4 +1,4 @@
-"""Which requests' spans are kept, and what the OTEL_* variables say about it. Pure."""
+"""Sampling of traces, and its configuration by the OTEL_* variables. Pure functions."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _LOW_64: Final = (1 << 64) - 1
 
 @dataclass(frozen=True, slots=True)
 class HeadSampling:
-    """The decision that is taken when a request comes in; errors and slow requests are kept besides.
+    """The decision at the arrival of a request; failed and slow requests are sampled in any case.
 
     Attributes:
-        ratio: share of traces kept, by their id: the lower 64 bits below ratio·2⁶⁴, as in
-            OpenTelemetry's TraceIdRatioBased, so that every service keeps the same traces.
-        keep_sampled: whether a caller that keeps its part of the trace decides for ours.
-        drop_unsampled: whether a caller that does not keep its part decides for ours.
+        ratio: fraction of traces to sample: those whose lower 64 bits of the id are below ratio·2⁶⁴, as in
+            OpenTelemetry's TraceIdRatioBased, so that all services sample the same traces.
+        keep_sampled: whether a trace that its caller samples is sampled here, too.
+        drop_unsampled: whether a trace that its caller does not sample is not sampled here either.
     """
 
     ratio: float
     keep_sampled: bool = True
     drop_unsampled: bool = False
 
-    def keeps(self, trace_id: str, parent_sampled: bool | None) -> bool:
-        """Whether the trace is kept; `parent_sampled` is None if there is no parent."""
+    def should_sample(self, trace_id: str, parent_sampled: bool | None) -> bool:
+        """Whether to sample the trace; `parent_sampled` is None without a parent."""
         if parent_sampled and self.keep_sampled:
             return True
         if parent_sampled is False and self.drop_unsampled:
@@ -38,66 +38,68 @@ class HeadSampling:
 
 @dataclass(slots=True)
 class CallerLimit:
-    """How many traces a second callers may have kept, by the flag or by the trace id that they send.
+    """Rate limit of the traces that callers can cause to be sampled, by their flag or by their trace id.
 
-    A token bucket that holds one second's traces, and at least one.
+    A token bucket of one second, and of at least one trace.
 
     Attributes:
-        per_second: traces a second; 0 believes no caller.
+        per_second: traces per second; 0 ignores the decision of callers.
     """
 
     per_second: float
-    _left: float = field(default=math.inf, init=False)
+    _tokens: float = field(default=math.inf, init=False)
     _at_ns: int = field(default=0, init=False)
 
     def allows(self, now_ns: int) -> bool:
-        """Whether one more may be kept, at a time on a monotonic clock in nanoseconds."""
-        most = max(1.0, self.per_second) if self.per_second else 0.0
-        passed = (now_ns - self._at_ns) / 1e9
-        self._left, self._at_ns = min(most, self._left + passed * self.per_second), now_ns
-        return self._left >= 1
+        """Whether one more may be sampled; `now_ns` is the time on a monotonic clock, in nanoseconds."""
+        capacity = max(1.0, self.per_second) if self.per_second else 0.0
+        elapsed = (now_ns - self._at_ns) / 1e9
+        self._tokens, self._at_ns = min(capacity, self._tokens + elapsed * self.per_second), now_ns
+        return self._tokens >= 1
 
     def count(self) -> None:
-        """Count one that is kept."""
-        self._left -= 1
+        """Count a sampled trace."""
+        self._tokens -= 1
 
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """Head sampling that a caller cannot raise without limit."""
+    """Head sampling, with a limit on the traces that callers cause to be sampled."""
 
     head: HeadSampling
     callers: CallerLimit
 
-    def keeps(self, trace_id: str, parent: Parent | None, span_id: str, now_ns: int) -> bool:
-        """Whether a request's trace is kept.
+    def should_sample(
+        self, trace_id: str, parent: Parent | None, span_id: str, now_ns: int
+    ) -> bool:
+        """Whether to sample the trace of a request.
 
         Args:
-            trace_id: the request's; its caller's if there is a parent.
-            parent: what it belongs under.
-            span_id: the request's own, which no caller chooses.
-            now_ns: now, on a monotonic clock.
+            trace_id: the trace id; with a parent, the caller chose it.
+            parent: the parent span, or None.
+            span_id: the span id of the request, which no caller can choose.
+            now_ns: the time on a monotonic clock.
         """
         if parent is None or not parent.remote:
-            return self.head.keeps(trace_id, parent.sampled if parent else None)
+            return self.head.should_sample(trace_id, parent.sampled if parent else None)
         if self.callers.allows(now_ns):
-            kept = self.head.keeps(trace_id, parent.sampled)
-            if kept:
+            sampled = self.head.should_sample(trace_id, parent.sampled)
+            if sampled:
                 self.callers.count()
-            return kept
-        # A forged trace id could belong to every share, so the request's own id decides.
-        return self.head.keeps(span_id.zfill(32), None if parent.sampled else False)
+            return sampled
+        # A caller can choose a trace id within the ratio, so the span id of the request decides.
+        return self.head.should_sample(span_id.zfill(32), None if parent.sampled else False)
 
 
 @dataclass(frozen=True, slots=True)
 class OtelEnvironment:
-    """What the standard OTEL_* variables ask for, as far as the SDK does not read them itself.
+    """The configuration by those OTEL_* variables that the SDK does not read itself.
 
     Attributes:
-        disabled: no spans at all (`OTEL_SDK_DISABLED`).
-        head: the head decision of native tracing.
-        otlp: whether kept spans go to an OTLP endpoint too.
-        problems: what was asked for and cannot be, in words.
+        disabled: whether there are no spans at all (`OTEL_SDK_DISABLED`).
+        head: the head sampling of native tracing.
+        otlp: whether sampled spans are also exported by OTLP.
+        problems: messages about unsupported and invalid values.
     """
 
     disabled: bool
@@ -107,10 +109,10 @@ class OtelEnvironment:
 
 
 def read_environment(environ: Mapping[str, str], sample_ratio: float) -> OtelEnvironment:
-    """Read the variables; `sample_ratio` is the share when they do not name a sampler."""
+    """Read the variables; `sample_ratio` applies if they name no sampler."""
     problems: list[str] = []
     head = _head(environ, sample_ratio, problems)
-    otlp = _wants_otlp(environ, problems)
+    otlp = _exports_otlp(environ, problems)
     disabled = environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
     return OtelEnvironment(disabled, head, otlp and not disabled, tuple(problems))
 
@@ -128,7 +130,7 @@ def _head(environ: Mapping[str, str], sample_ratio: float, problems: list[str]) 
         case "traceidratio":
             ratio = _ratio(environ.get("OTEL_TRACES_SAMPLER_ARG", "").strip(), problems)
         case _:
-            problems.append(f"OTEL_TRACES_SAMPLER={name}: there is no such sampler; it is not used")
+            problems.append(f"OTEL_TRACES_SAMPLER={name}: unknown sampler; it is ignored")
             return HeadSampling(sample_ratio)
     return HeadSampling(ratio, keep_sampled=parent_based, drop_unsampled=parent_based)
 
@@ -140,22 +142,22 @@ def _ratio(text: str, problems: list[str]) -> float:
         ratio = -1.0
     if 0 <= ratio <= 1:
         return ratio
-    problems.append(f"OTEL_TRACES_SAMPLER_ARG={text}: needs a number from 0 to 1; 1 is used")
+    problems.append(f"OTEL_TRACES_SAMPLER_ARG={text}: expected a number from 0 to 1; 1 is used")
     return 1.0
 
 
-def _wants_otlp(environ: Mapping[str, str], problems: list[str]) -> bool:
-    asked = environ.get("OTEL_TRACES_EXPORTER", "").strip().lower()
-    exporters = {name.strip() for name in asked.split(",") if name.strip()}
+def _exports_otlp(environ: Mapping[str, str], problems: list[str]) -> bool:
+    value = environ.get("OTEL_TRACES_EXPORTER", "").strip().lower()
+    exporters = {name.strip() for name in value.split(",") if name.strip()}
     problems += [
-        f"OTEL_TRACES_EXPORTER={name}: only otlp and none can be had; it is not used"
+        f"OTEL_TRACES_EXPORTER={name}: only otlp and none are supported; it is ignored"
         for name in sorted(exporters - {"otlp", "none"})
     ]
     endpoint = any(
         environ.get(f"OTEL_EXPORTER_OTLP_{name}", "").strip()
         for name in ("TRACES_ENDPOINT", "ENDPOINT")
     )
-    # The specification's default is to send to localhost unasked; we send only when asked.
+    # By default the specification exports to localhost; here the export must be configured.
     if "none" in exporters or not ("otlp" in exporters or (endpoint and not exporters)):
         return False
     protocol = next(
@@ -170,7 +172,7 @@ def _wants_otlp(environ: Mapping[str, str], problems: list[str]) -> bool:
     )
     if protocol != "http/protobuf":
         problems.append(
-            f"OTEL_EXPORTER_OTLP_PROTOCOL={protocol}: only http/protobuf can be had; no spans are sent"
+            f"OTEL_EXPORTER_OTLP_PROTOCOL={protocol}: only http/protobuf is supported; no spans are exported"
         )
         return False
     return True

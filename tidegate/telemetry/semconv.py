@@ -1,13 +1,13 @@
-"""A SERVER span's name and attributes, by the functions that OpenTelemetry's instrumentation uses.
+"""The name and attributes of a SERVER span, by the functions of OpenTelemetry's ASGI instrumentation.
 
-Taking them from there keeps native spans equal to it across its versions and its own variables
+So native spans equal those of the instrumentation in each of its versions, and follow its variables
 (`OTEL_SEMCONV_STABILITY_OPT_IN`, `OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_*`,
-`OTEL_PYTHON_EXCLUDED_URLS`). Which names are in force is a private matter of its package, hence the
-private imports; a test compares the spans of both.
+`OTEL_PYTHON_EXCLUDED_URLS`). The functions that select the names are private, hence the private imports. A
+test compares the spans of both.
 """
 
 # mypy: allow-untyped-calls
-# Its package types few of its functions.
+# The package has types for few of its functions.
 from __future__ import annotations
 
 import os
@@ -42,20 +42,20 @@ from opentelemetry.util.http import (
 
 
 def _mode() -> Any:
-    _OpenTelemetrySemanticConventionStability._initialize()  # noqa: SLF001 - see the module's text
+    _OpenTelemetrySemanticConventionStability._initialize()  # noqa: SLF001 - see the docstring of the module
     return _OpenTelemetrySemanticConventionStability._get_opentelemetry_stability_opt_in_mode(  # noqa: SLF001
         _OpenTelemetryStabilitySignalType.HTTP
     )
 
 
 def known_method(method: str) -> str:
-    """The method, or `_OTHER` for one that HTTP does not know: clients must not make new series."""
+    """The method, or `_OTHER` for an unknown one, so that clients cannot create time series."""
     return sanitize_method(method.strip())
 
 
 @dataclass(slots=True)
 class ServerSpans:
-    """Names and attributes of SERVER spans under the conventions in force at the start."""
+    """Names and attributes of SERVER spans, by the semantic conventions selected at the start."""
 
     mode: Any = field(default_factory=_mode)
     excluded: ExcludeList = field(default_factory=lambda: get_excluded_urls("FASTAPI"))
@@ -83,15 +83,17 @@ class ServerSpans:
 
     @property
     def schema_url(self) -> str:
-        """The schema of the conventions in force."""
+        """The schema of the selected conventions."""
         return str(_get_schema_url(self.mode))
 
     def is_excluded(self, scope: Mapping[str, Any]) -> bool:
         """Whether the variables exclude this URL from tracing."""
         return self.excludes_any and self.excluded.url_disabled(get_host_port_url_tuple(scope)[2])
 
-    def describe(self, scope: Mapping[str, Any], route: str) -> tuple[str, dict[str, Any]]:
-        """The span's name and attributes, all but those of the answer."""
+    def name_and_attributes(
+        self, scope: Mapping[str, Any], route: str
+    ) -> tuple[str, dict[str, Any]]:
+        """The name of the span, and its attributes except those of the response."""
         method = known_method(scope["method"])
         if method == "_OTHER":
             method = "HTTP"
@@ -106,10 +108,10 @@ class ServerSpans:
             )
         return (f"{method} {route}" if route else method), attributes
 
-    def describe_answer(
+    def set_response_attributes(
         self, span: Span, status: int, headers: Sequence[tuple[bytes, bytes]]
     ) -> None:
-        """Set the answer's attributes and what its status means for the span."""
+        """Set the attributes of the response, and the span's status."""
         if self.response_headers:
             span.set_attributes(
                 collect_custom_headers_attributes(

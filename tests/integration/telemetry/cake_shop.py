@@ -1,4 +1,4 @@
-"""A FastAPI application that knows nothing of Tidegate but the three lines that are marked."""
+"""A FastAPI application that uses Tidegate in the three marked lines only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plain Starlette application with the same three lines."""
+"""A Starlette application with the same three lines."""
 
 from __future__ import annotations
 

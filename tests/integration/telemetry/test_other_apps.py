@@ -1,4 +1,4 @@
-"""Telemetry on applications that are not our service, under a real server."""
+"""Telemetry of other applications, served by uvicorn."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ parse: Callable[[str], Any] = text_string_to_metric_families
 
 
 def wait_for(find: Callable[[], Found], seconds: float = 90) -> Found:
-    """What `find` returns, once it is truthy."""
+    """Wait until `find` returns a true value, and return it."""
     deadline = time.monotonic() + seconds
     while not (found := find()):
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
         time.sleep(0.02)
     return found
 
 
 class Server:
-    """uvicorn with one of the apps beside this file, started as a person would."""
+    """A uvicorn process that serves one of the applications in this folder."""
 
     def __init__(self, app: str, folder: Path, **environment: str) -> None:
         self.folder = folder
@@ -53,7 +53,7 @@ class Server:
             stderr=subprocess.PIPE,
             text=True,
         )  # fmt: skip
-        # uvicorn hangs up after an exception, so a connection is not used twice.
+        # uvicorn closes the connection after an exception, so none is reused.
         self.client = httpx.Client(
             base_url=f"http://127.0.0.1:{self.port}",
             timeout=30,
@@ -72,17 +72,17 @@ class Server:
         return [
             event
             for path in sorted((self.folder / ".tidegate/logs").iterdir())
-            # What follows the last end of a line is half written.
+            # The text after the last line feed is incomplete.
             for line in path.read_bytes().rpartition(b"\n")[0].splitlines()
             if (event := orjson.loads(line))["event"]["dataset"] == f"tidegate.{dataset}"
         ]
 
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         self.client.close()
-        self.process.send_signal(how)
+        self.process.send_signal(number)
         self.process.communicate(timeout=60)
         code: int = self.process.returncode
-        return abs(code)  # uvicorn ends by the signal that it was sent
+        return abs(code)  # uvicorn raises the signal again at the end
 
 
 StartServer = Callable[..., Server]
@@ -175,7 +175,7 @@ def test_a_starlette_app_in_three_lines(start: StartServer) -> None:
     }
 
 
-def test_a_trace_goes_through_two_services(start: StartServer) -> None:
+def test_a_trace_includes_two_services(start: StartServer) -> None:
     shop, house = start("cake_shop"), start("tea_house")
     headers = shop.client.get("/headers").json()
     house.client.get("/menu/tea/green", headers=headers)
@@ -184,7 +184,7 @@ def test_a_trace_goes_through_two_services(start: StartServer) -> None:
     assert second["parent"] == {"id": first["span"]["id"]}
 
 
-def test_a_stream_reaches_its_client_while_it_is_made(start: StartServer) -> None:
+def test_a_stream_is_not_buffered(start: StartServer) -> None:
     shop = start("cake_shop")
     with shop.client.stream("GET", "/baking") as answer:
         chunks = answer.iter_raw()
@@ -197,7 +197,7 @@ def test_a_stream_reaches_its_client_while_it_is_made(start: StartServer) -> Non
     assert baking["event"]["duration"] > ringing["event"]["duration"]
 
 
-def test_a_client_that_hangs_up_is_told_from_a_failure(start: StartServer) -> None:
+def test_a_disconnected_client_is_not_a_failure_of_the_service(start: StartServer) -> None:
     shop = start("cake_shop")
     with socket.create_connection(("127.0.0.1", shop.port)) as caller:
         caller.sendall(b"GET /endless HTTP/1.1\r\nhost: shop\r\n\r\n")
@@ -208,7 +208,7 @@ def test_a_client_that_hangs_up_is_told_from_a_failure(start: StartServer) -> No
     assert event["http"]["response"]["status_code"] == 200
 
 
-def test_a_websocket_works_as_before(start: StartServer) -> None:
+def test_a_websocket_is_passed_through(start: StartServer) -> None:
     shop = start("cake_shop")
     with connect(f"ws://127.0.0.1:{shop.port}/talk") as talk:
         talk.send("hello")
@@ -216,33 +216,33 @@ def test_a_websocket_works_as_before(start: StartServer) -> None:
     assert shop.events("request") == []
 
 
-def test_every_answer_that_a_killed_server_gave_has_its_event(start: StartServer) -> None:
+def test_each_response_of_a_killed_server_has_its_event(start: StartServer) -> None:
     shop = start("cake_shop")
-    answered: list[str] = []
+    trace_ids: list[str] = []
 
-    def ask() -> None:
+    def send_requests() -> None:
         with httpx.Client(base_url=str(shop.client.base_url)) as client:
             try:
                 while True:
-                    answered.append(client.get("/cakes/x").headers["traceresponse"][3:35])
+                    trace_ids.append(client.get("/cakes/x").headers["traceresponse"][3:35])
             except httpx.TransportError:
                 return
 
-    threads = [threading.Thread(target=ask) for _ in range(3)]
+    threads = [threading.Thread(target=send_requests) for _ in range(3)]
     for thread in threads:
         thread.start()
-    wait_for(lambda: len(answered) > 100)
+    wait_for(lambda: len(trace_ids) > 100)
     shop.stop(signal.SIGKILL)
     for thread in threads:
         thread.join()
     written = [event["trace"]["id"] for event in shop.events("request")]
-    assert set(written) >= set(answered)
-    assert len(set(written)) == len(written) <= len(answered) + len(threads)
+    assert set(written) >= set(trace_ids)
+    assert len(set(written)) == len(written) <= len(trace_ids) + len(threads)
 
 
-def test_a_dead_otlp_endpoint_holds_up_nothing(start: StartServer) -> None:
-    dead = "http://127.0.0.1:9"  # the discard service, which nobody runs
-    shop = start("cake_shop", OTEL_EXPORTER_OTLP_ENDPOINT=dead, OTEL_BSP_SCHEDULE_DELAY="50")
+def test_an_unavailable_otlp_endpoint_delays_nothing(start: StartServer) -> None:
+    unavailable = "http://127.0.0.1:9"  # the port of the discard service
+    shop = start("cake_shop", OTEL_EXPORTER_OTLP_ENDPOINT=unavailable, OTEL_BSP_SCHEDULE_DELAY="50")
     for _ in range(20):
         assert shop.client.get("/cakes/lemon").elapsed.total_seconds() < 2
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""Kept spans at a real OTLP endpoint: an HTTP server that decodes what the exporter sends."""
+"""Export of spans to an OTLP endpoint: an HTTP server that decodes the requests of the exporter."""
 
 from __future__ import annotations
 
@@ -23,16 +23,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from support.ports import free_port
+from support.telemetry_harness import Harness
 from tidegate.events.event import Origin
 from tidegate.settings import SettingsError
 from tidegate.telemetry import instrumentation, span
 from tidegate.telemetry.export import span_event
 
-from .conftest import Bench
-
 
 class Collector:
-    """An OTLP endpoint that keeps what it gets, and can be told to refuse."""
+    """An OTLP endpoint that records its requests, and can refuse them."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, dict[str, str], ExportTraceServiceRequest]] = []
@@ -70,8 +69,8 @@ class Collector:
         return spans_of(request for _, _, request in self.requests)
 
     def resource(self) -> dict[str, str]:
-        held = self.requests[0][2].resource_spans[0].resource.attributes
-        return {one.key: one.value.string_value for one in held}
+        attributes = self.requests[0][2].resource_spans[0].resource.attributes
+        return {attribute.key: attribute.value.string_value for attribute in attributes}
 
     def close(self) -> None:
         self.server.shutdown()
@@ -91,12 +90,12 @@ def spans_of(requests: Iterable[ExportTraceServiceRequest]) -> list[Any]:
 
 @pytest.fixture
 def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
-    # It is there, so an app's end may wait for it, and on a busy machine has to.
+    # The endpoint is available, so a shutdown may wait for it, and on a busy machine must.
     monkeypatch.setattr(instrumentation, "FLUSH_SECONDS", 60)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "60")
-    made = Collector()
-    yield made
-    made.close()
+    created = Collector()
+    yield created
+    created.close()
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
@@ -106,19 +105,19 @@ def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
         time.sleep(0.01)
 
 
-def make_app(bench: Bench) -> Starlette:
+def make_app(harness: Harness) -> Starlette:
     async def answer(request: Request) -> Response:
-        bench.time.pass_ms(10)
+        harness.clock.advance_ms(10)
         with span("predict", rows=3):
-            bench.time.pass_ms(5)
+            harness.clock.advance_ms(5)
         return Response(status_code=int(request.path_params["status"]))
 
     return Starlette(routes=[Route("/{status:int}", answer)])
 
 
 @pytest.mark.parametrize("variable", ["ENDPOINT", "TRACES_ENDPOINT"])
-async def test_kept_spans_go_to_the_otlp_endpoint_too(
-    bench: Bench, collector: Collector, monkeypatch: pytest.MonkeyPatch, variable: str
+async def test_sampled_spans_are_also_exported_by_otlp(
+    harness: Harness, collector: Collector, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     path = "/v1/traces" if variable == "ENDPOINT" else "/elsewhere"
     url = collector.url if variable == "ENDPOINT" else f"{collector.url}{path}"
@@ -126,39 +125,40 @@ async def test_kept_spans_go_to_the_otlp_endpoint_too(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-token=abc")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "600000")  # all in one request, at the end
-    app = make_app(bench)
-    telemetry = bench.instrument(app, sample_ratio=0)
-    async with bench.client(app) as client:
+    app = make_app(harness)
+    telemetry = harness.instrument(app, sample_ratio=0)
+    async with harness.client(app) as client:
         await client.get("/200")
         await client.get("/503")
-    telemetry.close()  # sends what is on its way
+    telemetry.close()  # exports the queued spans
 
     (request,) = collector.requests
     assert request[0] == path
     assert request[1]["content-type"] == "application/x-protobuf"
     assert request[1]["x-token"] == "abc"
-    events = {event["span"]["id"]: event for event in bench.events("span")}
-    sent = {one.span_id.hex(): one for one in collector.spans()}
+    events = {event["span"]["id"]: event for event in harness.events("span")}
+    sent = {span.span_id.hex(): span for span in collector.spans()}
     assert sent.keys() == events.keys()
-    assert {one.name for one in sent.values()} == {"GET /{status:int}", "predict"}
-    for span_id, one in sent.items():
+    assert {span.name for span in sent.values()} == {"GET /{status:int}", "predict"}
+    for span_id, exported in sent.items():
         event = events[span_id]
-        assert one.trace_id.hex() == event["trace"]["id"]
-        assert one.name == event["span"]["name"]
-        assert one.end_time_unix_nano - one.start_time_unix_nano == event["event"]["duration"]
-        assert one.parent_span_id.hex() == event.get("parent", {"id": ""})["id"]
-    assert bench.events("request")[1]["span"]["id"] in sent
+        assert exported.trace_id.hex() == event["trace"]["id"]
+        assert exported.name == event["span"]["name"]
+        duration = exported.end_time_unix_nano - exported.start_time_unix_nano
+        assert duration == event["event"]["duration"]
+        assert exported.parent_span_id.hex() == event.get("parent", {"id": ""})["id"]
+    assert harness.events("request")[1]["span"]["id"] in sent
 
 
-async def test_the_resource_follows_the_settings_and_the_standard_variables_win(
-    bench: Bench, collector: Collector, monkeypatch: pytest.MonkeyPatch
+async def test_the_resource_follows_the_settings_and_the_standard_variables_take_precedence(
+    harness: Harness, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "team=blue,service.version=9")
     monkeypatch.setenv("OTEL_SERVICE_NAME", "other")
-    app = make_app(bench)
-    telemetry = bench.instrument(app, sample_ratio=1)
-    async with bench.client(app) as client:
+    app = make_app(harness)
+    telemetry = harness.instrument(app, sample_ratio=1)
+    async with harness.client(app) as client:
         await client.get("/200")
     telemetry.close()
     resource = collector.resource()
@@ -168,93 +168,95 @@ async def test_the_resource_follows_the_settings_and_the_standard_variables_win(
     assert resource["service.instance.id"] == "shop-1"
     assert resource["deployment.environment.name"] == "local"
     assert resource["telemetry.sdk.language"] == "python"
-    assert bench.event("request")["service"]["name"] == "shop"
+    assert harness.event("request")["service"]["name"] == "shop"
 
 
-async def test_the_instrumentations_spans_go_there_as_well(
-    bench: Bench, collector: Collector, monkeypatch: pytest.MonkeyPatch
+async def test_spans_of_the_instrumentation_are_exported_by_otlp(
+    harness: Harness, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
-    app = make_app(bench)
-    telemetry = bench.instrument(app, tracing="opentelemetry")
-    async with bench.client(app) as client:
+    app = make_app(harness)
+    telemetry = harness.instrument(app, tracing="opentelemetry")
+    async with harness.client(app) as client:
         await client.get("/200")
     telemetry.close()
-    assert {one.name for one in collector.spans()} >= {"GET /{status:int}", "predict"}
+    assert {span.name for span in collector.spans()} >= {"GET /{status:int}", "predict"}
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The SDK sends each 5 s; tests need not wait for that."""
+def frequent_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Export each 20 ms instead of each 5 s, from a short queue."""
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "16")
     monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "8")
 
 
-def told(bench: Bench) -> list[str]:
-    return [e["message"] for e in bench.events("app") if "OTLP" in e["message"]]
+def reports(harness: Harness) -> list[str]:
+    return [e["message"] for e in harness.events("app") if "OTLP" in e["message"]]
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_a_dead_endpoint_neither_fails_requests_nor_floods_the_logs_nor_is_waited_for(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.usefixtures("frequent_export")
+async def test_an_unavailable_endpoint_fails_no_request_and_is_reported_once(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free_port()}")
-    app = make_app(bench)
-    telemetry = bench.instrument(app, sample_ratio=1)
-    async with bench.client(app) as client:
-        for _ in range(200):  # far more spans than the queue holds
+    app = make_app(harness)
+    telemetry = harness.instrument(app, sample_ratio=1)
+    async with harness.client(app) as client:
+        for _ in range(200):  # far more spans than fit in the queue
             assert (await client.get("/200")).status_code == 200
-        wait_for(lambda: told(bench))
+        wait_for(lambda: reports(harness))
         for _ in range(50):
             await client.get("/200")
-    assert told(bench) == ["the OTLP endpoint takes no spans; they are dropped until it does"]
+    assert reports(harness) == [
+        "the OTLP endpoint is unavailable; spans are dropped until it recovers"
+    ]
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
-    assert len(bench.events("request")) == 250
-    assert len(bench.events("span")) == 500
+    assert len(harness.events("request")) == 250
+    assert len(harness.events("span")) == 500
     assert telemetry._otlp is not None
-    assert not telemetry._otlp.force_flush(), "it is known to be dead"
+    assert not telemetry._otlp.force_flush(), "the endpoint is known to be unavailable"
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_an_endpoint_that_comes_back_is_told_once(
-    bench: Bench, collector: Collector, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("frequent_export")
+async def test_the_recovery_of_an_endpoint_is_reported_once(
+    harness: Harness, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
     collector.status = 400
-    app = make_app(bench)
-    bench.instrument(app, sample_ratio=1)
-    async with bench.client(app) as client:
-        for count in (2, 4):  # of spans, which may come one by one
+    app = make_app(harness)
+    harness.instrument(app, sample_ratio=1)
+    async with harness.client(app) as client:
+        for count in (2, 4):  # spans, which may arrive one by one
             await client.get("/200")
             wait_for(lambda: len(spans_of(collector.refused)) == count)  # noqa: B023  waited for here
-            wait_for(lambda: told(bench))
+            wait_for(lambda: reports(harness))
         collector.status = 200
         for count in (2, 4):
             await client.get("/200")
             wait_for(lambda: len(collector.spans()) == count)  # noqa: B023  waited for here
-            wait_for(lambda: len(told(bench)) == 2)
-    assert told(bench) == [
-        "the OTLP endpoint takes no spans; they are dropped until it does",
-        "the OTLP endpoint takes spans again",
+            wait_for(lambda: len(reports(harness)) == 2)
+    assert reports(harness) == [
+        "the OTLP endpoint is unavailable; spans are dropped until it recovers",
+        "the OTLP endpoint accepts spans again",
     ]
 
 
 @pytest.fixture
-def deaf(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    """An endpoint that takes connections and never answers; the exporter waits a minute for it."""
+def silent_endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """An endpoint that accepts connections and never responds; the exporter waits a minute for it."""
     monkeypatch.setattr(instrumentation, "FLUSH_SECONDS", 0.2)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "60")
-    with socket.create_server(("127.0.0.1", 0)) as made:
-        made.settimeout(20)
-        port = made.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(20)
+        port = listener.getsockname()[1]
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
-        yield made
+        yield listener
 
 
-def still_waits(connection: socket.socket) -> bool:
-    """Whether whoever sent a request on it has not given up."""
+def is_open(connection: socket.socket) -> bool:
+    """Whether the client that sent a request on this connection still waits for the response."""
     connection.setblocking(False)
     try:
         while connection.recv(65_536):
@@ -264,44 +266,44 @@ def still_waits(connection: socket.socket) -> bool:
     return False
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_neither_a_request_nor_the_end_of_an_app_waits_for_an_endpoint_that_does_not_answer(
-    bench: Bench, deaf: socket.socket
+@pytest.mark.usefixtures("frequent_export")
+async def test_neither_a_request_nor_the_shutdown_waits_for_a_silent_endpoint(
+    harness: Harness, silent_endpoint: socket.socket
 ) -> None:
-    app = make_app(bench)
-    telemetry = bench.instrument(app, sample_ratio=1)
-    async with bench.client(app) as client:
+    app = make_app(harness)
+    telemetry = harness.instrument(app, sample_ratio=1)
+    async with harness.client(app) as client:
         await client.get("/200")
-        connection, _ = deaf.accept()
+        connection, _ = silent_endpoint.accept()
         with connection:
-            for _ in range(50):  # far more spans than the queue holds
+            for _ in range(50):  # far more spans than fit in the queue
                 assert (await client.get("/200")).status_code == 200
-            assert still_waits(connection)
+            assert is_open(connection)
             telemetry.close()
-            assert still_waits(connection)
-            deaf.close()  # a second try would be taken as well, and wait as long
+            assert is_open(connection)
+            silent_endpoint.close()  # a retry would be accepted, too, and wait as long
     assert telemetry._otlp is not None
-    telemetry._otlp.shutdown()  # it would try again for the rest of its minute
+    telemetry._otlp.shutdown()  # otherwise it would retry for the rest of its minute
 
 
 @pytest.mark.parametrize(
     ("name", "value"), [("OTEL_BSP_MAX_QUEUE_SIZE", "0"), ("OTEL_BSP_SCHEDULE_DELAY", "-1")]
 )
-def test_a_variable_that_the_sdk_refuses_stops_the_start_with_its_reason(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+def test_a_variable_that_the_sdk_refuses_is_a_settings_error(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match="OTEL_BSP"):
-        bench.instrument(Starlette())
+        harness.instrument(Starlette())
 
 
-async def test_what_cannot_be_had_is_told_at_the_start(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+async def test_an_unsupported_exporter_is_logged_at_the_start(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "zipkin")
-    bench.instrument(Starlette())
-    assert "OTEL_TRACES_EXPORTER=zipkin" in bench.event("app")["message"]
+    harness.instrument(Starlette())
+    assert "OTEL_TRACES_EXPORTER=zipkin" in harness.event("app")["message"]
 
 
 def test_a_span_without_a_context_is_refused() -> None:

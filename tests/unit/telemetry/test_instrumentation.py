@@ -16,29 +16,29 @@ import pytest
 from fastapi import FastAPI
 from starlette.applications import Starlette
 
+from support.telemetry_harness import Harness
 from tidegate.events.event import Origin
 from tidegate.settings import Settings, SettingsError
 from tidegate.telemetry import instrument
-from tidegate.telemetry.naming import with_own_name
+from tidegate.telemetry.identity import make_origin, with_app_name
 from tidegate.telemetry.request_record import RequestRecord
-from tidegate.telemetry.setup import make_origin
-
-from .conftest import Bench
 
 
 def settings(folder: Path, **service: Any) -> Settings:
     return Settings(stack={"data_dir": folder}, service=service)
 
 
-async def test_the_settings_are_read_when_none_are_given(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_without_settings_they_are_read_from_the_environment(
+    harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TIDEGATE_STACK__DATA_DIR", str(tmp_path / "there"))
     monkeypatch.setenv("TIDEGATE_SERVICE__NAME", "cakes")
-    monkeypatch.setenv("TIDEGATE_TELEMETRY__SAMPLE_RATIO", "0")  # else one in 20 has spans too
+    monkeypatch.setenv(
+        "TIDEGATE_TELEMETRY__SAMPLE_RATIO", "0"
+    )  # otherwise one request in 20 has spans
     app = FastAPI(version="4.2")
     telemetry = instrument(app)
-    async with bench.client(app) as client:
+    async with harness.client(app) as client:
         await client.get("/")
     telemetry.close()
     (path,) = (tmp_path / "there" / "logs").iterdir()
@@ -48,14 +48,14 @@ async def test_the_settings_are_read_when_none_are_given(
     assert path.name.startswith(service["node"]["name"] + ".")
 
 
-def test_a_node_without_a_name_is_named_by_service_host_and_process(tmp_path: Path) -> None:
+def test_a_node_name_defaults_to_service_host_and_process(tmp_path: Path) -> None:
     origin = make_origin(settings(tmp_path), "1")
     assert origin.node.startswith("flights-")
     assert origin.node.endswith(f"-{os.getpid()}")
     assert make_origin(settings(tmp_path, node_name="flights-3"), "1").node == "flights-3"
 
 
-def test_a_hostname_that_is_no_file_name_is_made_one(
+def test_a_hostname_is_converted_to_a_valid_file_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "a/b c" + "x" * 300)
@@ -63,7 +63,7 @@ def test_a_hostname_that_is_no_file_name_is_made_one(
     assert len(make_origin(settings(tmp_path), "1").node) < 100
 
 
-def test_an_origin_can_be_given(tmp_path: Path) -> None:
+def test_the_origin_can_be_an_argument(tmp_path: Path) -> None:
     origin = Origin("s", "v", "e", "n", "ns")
     telemetry = instrument(Starlette(), settings(tmp_path), origin=origin)
     assert telemetry.origin == origin
@@ -71,19 +71,19 @@ def test_an_origin_can_be_given(tmp_path: Path) -> None:
     telemetry.close()
 
 
-def test_an_app_is_instrumented_once(bench: Bench) -> None:
+def test_an_app_is_instrumented_once(harness: Harness) -> None:
     app = Starlette()
-    bench.instrument(app)
+    harness.instrument(app)
     with pytest.raises(RuntimeError, match="already"):
-        bench.instrument(app)
+        harness.instrument(app)
 
 
-async def test_an_app_is_instrumented_before_it_starts(bench: Bench) -> None:
+async def test_an_app_is_instrumented_before_it_starts(harness: Harness) -> None:
     app = Starlette()
-    async with bench.client(app) as client:
+    async with harness.client(app) as client:
         await client.get("/")
     with pytest.raises(RuntimeError, match="before"):
-        bench.instrument(app)
+        harness.instrument(app)
 
 
 def test_only_a_starlette_app_can_be_instrumented(tmp_path: Path) -> None:
@@ -97,49 +97,49 @@ def test_a_folder_that_cannot_be_made_stops_the_start(tmp_path: Path) -> None:
         instrument(Starlette(), settings(tmp_path / "file"))
 
 
-async def test_an_app_that_was_closed_can_be_used_again(bench: Bench) -> None:
+async def test_an_app_that_was_closed_can_be_used_again(harness: Harness) -> None:
     app = Starlette()
-    telemetry = bench.instrument(app)
+    telemetry = harness.instrument(app)
     for _ in range(2):
-        async with bench.client(app) as client:
+        async with harness.client(app) as client:
             await client.get("/")
         telemetry.close()
-    assert len(bench.events("request")) == 2
-    assert len(list((bench.folder / "logs").iterdir())) == 2
+    assert len(harness.events("request")) == 2
+    assert len(list((harness.folder / "logs").iterdir())) == 2
 
 
-async def test_two_apps_in_one_process_and_folder_do_not_collide(bench: Bench) -> None:
+async def test_two_apps_in_one_process_and_folder_do_not_collide(harness: Harness) -> None:
     apps = [FastAPI(), FastAPI()]
-    made = [bench.instrument(app, sample_ratio=1) for app in apps]
-    assert made[0].registry is not made[1].registry
+    telemetries = [harness.instrument(app, sample_ratio=1) for app in apps]
+    assert telemetries[0].registry is not telemetries[1].registry
     for app, times in zip(apps, (1, 2), strict=True):
-        async with bench.client(app) as client:
+        async with harness.client(app) as client:
             for _ in range(times):
                 await client.get("/")
-    assert len(bench.events("request")) == 3
-    assert len(bench.events("span")) == 3
-    assert len(list((bench.folder / "logs").iterdir())) == 2
-    assert sum(telemetry.writer.lost for telemetry in made) == 0
+    assert len(harness.events("request")) == 3
+    assert len(harness.events("span")) == 3
+    assert len(list((harness.folder / "logs").iterdir())) == 2
+    assert sum(telemetry.writer.lost for telemetry in telemetries) == 0
 
 
 @pytest.mark.parametrize("tracing", ["native", "off"])
-async def test_an_app_that_is_let_go_is_freed(bench: Bench, tracing: str) -> None:
+async def test_an_unreferenced_app_is_garbage_collected(harness: Harness, tracing: str) -> None:
     app = Starlette()
-    held = weakref.ref(bench.instrument(app, tracing=tracing))
-    async with bench.client(app) as client:
+    reference = weakref.ref(harness.instrument(app, tracing=tracing))
+    async with harness.client(app) as client:
         await client.get("/")
-    bench.made.clear()
+    harness.telemetries.clear()
     del app, client
     gc.collect()
-    assert held() is None
+    assert reference() is None
 
 
-async def test_a_request_leaves_no_cycles_for_the_garbage_collector(bench: Bench) -> None:
+async def test_a_request_leaves_no_cycles_for_the_garbage_collector(harness: Harness) -> None:
     app = FastAPI()
-    bench.instrument(app, sample_ratio=1)
-    async with bench.client(app) as client:
+    harness.instrument(app, sample_ratio=1)
+    async with harness.client(app) as client:
         await client.get("/metrics")
-    telemetry = bench.made[0]
+    telemetry = harness.telemetries[0]
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
 
     def serve() -> None:
@@ -152,11 +152,11 @@ async def test_a_request_leaves_no_cycles_for_the_garbage_collector(bench: Bench
         telemetry.finish(record)
 
     def records() -> int:
-        return sum(type(held) is RequestRecord for held in gc.get_objects())
+        return sum(type(each) is RequestRecord for each in gc.get_objects())
 
     serve()
     gc.collect()
-    before = records()  # of other tests, one that failed among them
+    before = records()  # of other tests
     gc.disable()
     try:
         serve()
@@ -178,7 +178,7 @@ FORKING = """
                                          telemetry={"sample_ratio": 1}))
     get_logger("a").info("before the fork")
 
-    async def ask():
+    async def send_requests():
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
             for _ in range(5):
@@ -188,19 +188,19 @@ FORKING = """
     for _ in range(2):
         child = os.fork()
         if child == 0:
-            asyncio.run(ask())
+            asyncio.run(send_requests())
             telemetry.close()
             os._exit(telemetry.writer.lost)
         children.append(child)
     for child in children:
         assert os.waitpid(child, 0)[1] == 0
-    asyncio.run(ask())
+    asyncio.run(send_requests())
     print(os.getpid(), *children)
 """
 
 
 @pytest.mark.parametrize("endpoint", ["", "http://127.0.0.1:9"])
-def test_prefork_workers_are_nodes_with_files_of_their_own(tmp_path: Path, endpoint: str) -> None:
+def test_prefork_workers_have_their_own_node_names_and_files(tmp_path: Path, endpoint: str) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", textwrap.dedent(FORKING), str(tmp_path)],
         capture_output=True,
@@ -208,7 +208,7 @@ def test_prefork_workers_are_nodes_with_files_of_their_own(tmp_path: Path, endpo
         timeout=60,
         check=True,
         env={
-            # A forked process would share its parent's coverage file, and break it.
+            # A forked process would share its parent's coverage file and corrupt it.
             **{k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_")},
             "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
             "OTEL_EXPORTER_OTLP_TIMEOUT": "1",
@@ -242,7 +242,7 @@ def test_prefork_workers_are_nodes_with_files_of_their_own(tmp_path: Path, endpo
         ("The Cake Shop", "wine", "wine"),
     ],
 )
-def test_an_application_without_a_name_in_its_settings_has_its_own(
+def test_the_service_name_defaults_to_the_title_or_the_module(
     title: str, configured: str, name: str, *, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -255,8 +255,8 @@ def test_an_application_without_a_name_in_its_settings_has_its_own(
     assert telemetry.origin.node.startswith(f"{name}-")
 
 
-def test_a_script_that_is_started_names_its_application() -> None:
+def test_the_service_name_of_a_script_is_its_file_name() -> None:
     module = {"__name__": "__main__", "__package__": None, "__file__": "/srv/cake_shop.py"}
-    assert with_own_name(Settings(), Starlette(), module).service.name == "cake-shop"
-    unnamed = with_own_name(Settings(), Starlette(), {"__name__": "__main__"})
+    assert with_app_name(Settings(), Starlette(), module).service.name == "cake-shop"
+    unnamed = with_app_name(Settings(), Starlette(), {"__name__": "__main__"})
     assert unnamed.service.name == "flights"

@@ -14,25 +14,24 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
+from support.telemetry_harness import Harness
 from tidegate.settings import Settings
 from tidegate.telemetry import duration_edges
 from tidegate.telemetry.metrics import RequestMetrics
-
-from .conftest import Bench
 
 OPENMETRICS = {"accept": "application/openmetrics-text; version=1.0.0; charset=utf-8"}
 
 
 @given(st.floats(0.001, 120, allow_nan=False))
-def test_the_edges_rise_and_hold_the_objective(objective: float) -> None:
+def test_the_bucket_bounds_increase_and_include_the_objective(objective: float) -> None:
     edges = duration_edges(objective)
     assert objective in edges
     assert list(edges) == sorted(set(edges))
     assert {0.005, 10.0, 60.0} <= set(edges)
 
 
-async def read(bench: Bench, app: Starlette, path: str = "/metrics", **headers: str) -> Any:
-    async with bench.client(app) as client:
+async def read(harness: Harness, app: Starlette, path: str = "/metrics", **headers: str) -> Any:
+    async with harness.client(app) as client:
         answer = await client.get(path, headers=headers)
     assert answer.status_code == 200
     return answer
@@ -47,18 +46,18 @@ def series(text: str, name: str, parse: Any = classic) -> dict[frozenset[tuple[s
     }
 
 
-async def test_requests_are_counted_by_route_method_and_status(bench: Bench) -> None:
+async def test_requests_are_counted_by_route_method_and_status(harness: Harness) -> None:
     async def item(request: Request) -> Response:
-        bench.time.pass_ms(30)
+        harness.clock.advance_ms(30)
         return Response(status_code=int(request.path_params["status"]))
 
     app = Starlette(routes=[Route("/items/{status}", item)])
-    bench.instrument(app)
-    async with bench.client(app) as client:
+    harness.instrument(app)
+    async with harness.client(app) as client:
         for path in ("/items/200", "/items/201", "/items/200", "/nowhere"):
             await client.get(path)
         await client.request("BREW", "/items/200")
-    text = (await read(bench, app)).text
+    text = (await read(harness, app)).text
     counts = series(text, "http_server_request_duration_seconds_count")
     assert {
         (s.labels["http_route"], s.labels["http_request_method"],
@@ -75,24 +74,24 @@ async def test_requests_are_counted_by_route_method_and_status(bench: Bench) -> 
     assert edges == {*duration_edges(0.5), float("inf")}
 
 
-async def test_openmetrics_is_given_to_who_asks_with_exemplars_of_kept_traces(
-    bench: Bench,
+async def test_a_client_that_accepts_openmetrics_gets_exemplars_of_sampled_traces(
+    harness: Harness,
 ) -> None:
     async def item(request: Request) -> Response:
-        bench.time.pass_ms(int(request.path_params["ms"]))
+        harness.clock.advance_ms(int(request.path_params["ms"]))
         return Response()
 
     app = Starlette(routes=[Route("/{ms}", item)])
-    bench.instrument(app, sample_ratio=0)
-    async with bench.client(app) as client:
+    harness.instrument(app, sample_ratio=0)
+    async with harness.client(app) as client:
         await client.get("/20")
         await client.get("/700")
-    answer = await read(bench, app, **OPENMETRICS)
+    answer = await read(harness, app, **OPENMETRICS)
     assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
     buckets = series(answer.text, "http_server_request_duration_seconds_bucket", openmetrics)
     exemplars = [s for s in buckets.values() if s.exemplar]
     (slow,) = exemplars
-    event = bench.events("request")[1]
+    event = harness.events("request")[1]
     assert slow.labels["le"] == "0.75"
     assert slow.exemplar.labels == {
         "trace_id": event["trace"]["id"],
@@ -105,69 +104,71 @@ async def test_openmetrics_is_given_to_who_asks_with_exemplars_of_kept_traces(
     "accept",
     ["", "*/*", "text/html", "text/plain;version=0.0.4", "application/openmetrics-text;version=x"],
 )
-async def test_everybody_else_gets_the_classic_text(bench: Bench, accept: str) -> None:
+async def test_other_clients_get_the_text_format(harness: Harness, accept: str) -> None:
     app = Starlette(routes=[Route("/", empty)])
-    bench.instrument(app, sample_ratio=1)
-    async with bench.client(app) as client:
+    harness.instrument(app, sample_ratio=1)
+    async with harness.client(app) as client:
         await client.get("/")
-    answer = await read(bench, app, accept=accept)
+    answer = await read(harness, app, accept=accept)
     assert answer.headers["content-type"].startswith("text/plain")
     assert "# EOF" not in answer.text
     assert "trace_id" not in answer.text
     assert list(classic(answer.text))
 
 
-async def test_the_process_and_own_metrics_are_there(bench: Bench) -> None:
+async def test_the_metrics_include_those_of_the_process_and_of_the_app(harness: Harness) -> None:
     app = FastAPI()
-    telemetry = bench.instrument(app)
+    telemetry = harness.instrument(app)
     Counter("cakes", "Cakes baked.", registry=telemetry.registry).inc(3)
     telemetry.writer.lost = 7
-    text = (await read(bench, app)).text
+    text = (await read(harness, app)).text
     for name in ("process_cpu_seconds_total", "python_info", "python_gc_collections_total"):
         assert series(text, name)
     assert [s.value for s in series(text, "cakes_total").values()] == [3]
     assert [s.value for s in series(text, "tidegate_events_lost_total").values()] == [7]
 
 
-async def test_two_apps_have_two_registries(bench: Bench) -> None:
+async def test_each_app_has_its_own_registry(harness: Harness) -> None:
     first, second = FastAPI(), FastAPI()
-    bench.instrument(first)
-    bench.instrument(second)
-    async with bench.client(first) as client:
+    harness.instrument(first)
+    harness.instrument(second)
+    async with harness.client(first) as client:
         await client.get("/nowhere")
     name = "http_server_request_duration_seconds_count"
-    assert series((await read(bench, first)).text, name)
-    assert not series((await read(bench, second)).text, name)
+    assert series((await read(harness, first)).text, name)
+    assert not series((await read(harness, second)).text, name)
 
 
-async def test_metrics_are_found_behind_a_catch_all_and_below_a_root_path(bench: Bench) -> None:
+async def test_metrics_are_served_despite_a_catch_all_route_and_below_a_root_path(
+    harness: Harness,
+) -> None:
     everything = Starlette(routes=[Route("/{rest:path}", empty)])
     app = FastAPI(routes=[Mount("/", everything)])
-    bench.instrument(app)
+    harness.instrument(app)
     for path in ("/metrics", "/proxy/metrics"):
-        async with bench.client(app, root_path="/proxy") as client:
+        async with harness.client(app, root_path="/proxy") as client:
             assert "python_info" in (await client.get(path)).text
-    assert bench.events("request") == []
+    assert harness.events("request") == []
 
 
-async def test_a_mounted_apps_metrics_lie_below_its_mount(bench: Bench) -> None:
+async def test_the_metrics_of_a_mounted_app_are_below_its_mount(harness: Harness) -> None:
     inner = FastAPI()
     outer = FastAPI()
     outer.mount("/shop", inner)
-    bench.instrument(inner)
-    assert "python_info" in (await read(bench, outer, "/shop/metrics")).text
-    async with bench.client(outer) as client:
+    harness.instrument(inner)
+    assert "python_info" in (await read(harness, outer, "/shop/metrics")).text
+    async with harness.client(outer) as client:
         assert (await client.get("/metrics")).status_code == 404
 
 
-async def test_metrics_are_no_part_of_the_apps_documentation(bench: Bench) -> None:
+async def test_metrics_are_not_in_the_openapi_document(harness: Harness) -> None:
     app = FastAPI()
-    bench.instrument(app)
-    async with bench.client(app) as client:
+    harness.instrument(app)
+    async with harness.client(app) as client:
         assert "/metrics" not in (await client.get("/openapi.json")).json()["paths"]
 
 
-def test_edges_follow_the_objective_of_the_settings() -> None:
+def test_the_buckets_include_the_objective_of_the_settings() -> None:
     settings = Settings(slo={"latency_seconds": 0.321})
     metrics = RequestMetrics(settings.slo.latency_seconds, lambda: 0)
     metrics.observe("/", "GET", 200, 0.32, None)

@@ -1,4 +1,4 @@
-"""Which requests the middleware takes part in, what they carry on, and what it keeps apart."""
+"""The requests that the middleware observes, propagation, and the isolation of concurrent requests."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import Message
 from starlette.websockets import WebSocket
 
+from support.asgi_apps import app_with, http_scope, ok
+from support.telemetry_harness import Harness, duration_sample
 from tidegate.telemetry import annotate, fail, outgoing_headers, span
 
-from .asgi import app_of, http_scope, ok
-from .conftest import Bench, sample
 
-
-async def test_a_websocket_passes_through_untouched(bench: Bench) -> None:
+async def test_a_websocket_is_passed_through(harness: Harness) -> None:
     async def echo(socket: WebSocket) -> None:
         await socket.accept()
         annotate(ignored=True)
@@ -29,15 +28,15 @@ async def test_a_websocket_passes_through_untouched(bench: Bench) -> None:
         await socket.close()
 
     app = Starlette(routes=[WebSocketRoute("/ws", echo)])
-    bench.instrument(app, sample_ratio=1)
-    given: list[Message] = [
+    harness.instrument(app, sample_ratio=1)
+    incoming: list[Message] = [
         {"type": "websocket.connect"},
         {"type": "websocket.receive", "text": "hello"},
     ]
     sent: list[Message] = []
 
     async def receive() -> Message:
-        return given.pop(0)
+        return incoming.pop(0)
 
     async def send(message: Message) -> None:
         sent.append(message)
@@ -50,23 +49,23 @@ async def test_a_websocket_passes_through_untouched(bench: Bench) -> None:
         "websocket.close",
     ]
     assert sent[1]["text"] == "hello"
-    assert bench.events() == []
+    assert harness.events() == []
 
 
 @pytest.mark.parametrize("tracing", ["native", "opentelemetry", "off"])
-async def test_quiet_paths_leave_nothing(bench: Bench, tracing: str) -> None:
+async def test_nothing_is_recorded_of_quiet_paths(harness: Harness, tracing: str) -> None:
     async def ready(request: Request) -> Response:
         annotate(ignored=True)
         with span("check"):
             return Response(status_code=503)
 
     app = Starlette(routes=[Route("/ready", ready), Route("/other", ok)])
-    telemetry = bench.instrument(app, sample_ratio=1, tracing=tracing, quiet_paths=["/ready"])
-    async with bench.client(app) as client:
+    telemetry = harness.instrument(app, sample_ratio=1, tracing=tracing, quiet_paths=["/ready"])
+    async with harness.client(app) as client:
         answer = await client.get("/ready")
     assert answer.headers["traceresponse"].endswith("-00")
-    assert bench.events() == []
-    assert sample(telemetry.registry, "_count") is None
+    assert harness.events() == []
+    assert duration_sample(telemetry.registry, "_count") is None
 
 
 @pytest.mark.parametrize(
@@ -74,16 +73,16 @@ async def test_quiet_paths_leave_nothing(bench: Bench, tracing: str) -> None:
     [("/api/ready", "/api", True), ("/ready", "/api", True), ("/api/ready", "", False)],
 )
 async def test_quiet_paths_are_below_the_root_path(
-    bench: Bench, path: str, root_path: str, quiet: bool
+    harness: Harness, path: str, root_path: str, quiet: bool
 ) -> None:
     app = Starlette(routes=[Route("/ready", ok), Route("/api/ready", ok)])
-    bench.instrument(app)
-    async with bench.client(app, root_path=root_path) as client:
+    harness.instrument(app)
+    async with harness.client(app, root_path=root_path) as client:
         assert (await client.get(path)).status_code == 200
-    assert (bench.events("request") == []) is quiet
+    assert (harness.events("request") == []) is quiet
 
 
-async def test_what_was_begun_upstream_goes_on(bench: Bench) -> None:
+async def test_a_trace_of_the_caller_is_continued(harness: Harness) -> None:
     trace, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
     sent: list[dict[str, str]] = []
 
@@ -93,25 +92,25 @@ async def test_what_was_begun_upstream_goes_on(bench: Bench) -> None:
             sent.append(outgoing_headers())
         return Response()
 
-    app = app_of(call)
-    bench.instrument(app, sample_ratio=0)
+    app = app_with(call)
+    harness.instrument(app, sample_ratio=0)
     headers = {"traceparent": f"00-{trace}-{parent}-01", "tracestate": "vendor=x"}
-    async with bench.client(app) as client:
+    async with harness.client(app) as client:
         answer = await client.get("/", headers=headers)
 
-    event = bench.event("request")
+    event = harness.event("request")
     assert event["trace"]["id"] == trace
     assert event["parent"]["id"] == parent
     own = event["span"]["id"]
     assert answer.headers["traceresponse"] == f"00-{trace}-{own}-01"
-    child = next(e for e in bench.events("span") if e["span"]["name"] == "call")
+    child = next(e for e in harness.events("span") if e["span"]["name"] == "call")
     assert sent == [
         {"traceparent": f"00-{trace}-{own}-01", "tracestate": "vendor=x"},
         {"traceparent": f"00-{trace}-{child['span']['id']}-01", "tracestate": "vendor=x"},
     ]
 
 
-async def test_outside_a_request_nothing_happens() -> None:
+async def test_outside_a_request_the_functions_have_no_effect() -> None:
     annotate(ignored=True)
     fail("ignored", "ignored")
     with span("ignored") as ignored:
@@ -119,7 +118,7 @@ async def test_outside_a_request_nothing_happens() -> None:
     assert outgoing_headers() == {}
 
 
-async def test_requests_at_the_same_time_do_not_mix(bench: Bench) -> None:
+async def test_concurrent_requests_are_isolated(harness: Harness) -> None:
     both = asyncio.Barrier(2)
 
     async def meet(request: Request) -> Response:
@@ -129,19 +128,19 @@ async def test_requests_at_the_same_time_do_not_mix(bench: Bench) -> None:
             await both.wait()
         return Response()
 
-    app = app_of(meet, "/{me}")
-    bench.instrument(app, sample_ratio=1)
-    async with bench.client(app) as client:
+    app = app_with(meet, "/{me}")
+    harness.instrument(app, sample_ratio=1)
+    async with harness.client(app) as client:
         await asyncio.gather(client.get("/a"), client.get("/b"))
-    by_trace = {e["trace"]["id"]: e["tidegate"]["me"] for e in bench.events("request")}
+    by_trace = {e["trace"]["id"]: e["tidegate"]["me"] for e in harness.events("request")}
     assert sorted(by_trace.values()) == ["a", "b"]
-    for event in bench.events("span"):
+    for event in harness.events("span"):
         if event["span"]["kind"] == "internal":
             assert by_trace[event["trace"]["id"]] == event["span"]["name"]
 
 
 async def test_a_sync_endpoint_and_a_yielding_dependency_are_part_of_the_request(
-    bench: Bench,
+    harness: Harness,
 ) -> None:
     app = FastAPI()
 
@@ -150,30 +149,30 @@ async def test_a_sync_endpoint_and_a_yielding_dependency_are_part_of_the_request
             yield 1
 
     @app.get("/")
-    def read(held: int = Depends(connection)) -> dict[str, int]:
-        annotate(rows=held)
+    def read(number: int = Depends(connection)) -> dict[str, int]:
+        annotate(rows=number)
         with span("query"):
-            return {"held": held}
+            return {"number": number}
 
-    bench.instrument(app, sample_ratio=1)
-    async with bench.client(app) as client:
-        assert (await client.get("/")).json() == {"held": 1}
-    assert bench.event("request")["tidegate"]["rows"] == 1
-    names = {e["span"]["name"] for e in bench.events("span")}
+    harness.instrument(app, sample_ratio=1)
+    async with harness.client(app) as client:
+        assert (await client.get("/")).json() == {"number": 1}
+    assert harness.event("request")["tidegate"]["rows"] == 1
+    names = {e["span"]["name"] for e in harness.events("span")}
     assert names == {"GET /", "connection", "query"}
 
 
-async def test_telemetry_that_fails_breaks_no_request_and_complains_once(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_an_error_of_telemetry_fails_no_request_and_is_logged_once(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    app = app_of(ok)
-    telemetry = bench.instrument(app)
+    app = app_with(ok)
+    telemetry = harness.instrument(app)
 
     def broken(event: dict[str, Any]) -> None:
         raise ValueError("no way")
 
     monkeypatch.setattr(type(telemetry.writer), "write", lambda self, event: broken(event))
-    async with bench.client(app) as client:
+    async with harness.client(app) as client:
         assert [(await client.get("/")).status_code for _ in range(3)] == [200] * 3
-    complaints = [r for r in caplog.records if r.name == "tidegate.telemetry"]
-    assert len(complaints) == 1
+    logged = [r for r in caplog.records if r.name == "tidegate.telemetry"]
+    assert len(logged) == 1

@@ -1,4 +1,4 @@
-"""Native spans are held to those of OpenTelemetry's FastAPI instrumentation: the same requests to both."""
+"""Native spans equal those of OpenTelemetry's FastAPI instrumentation, for the same requests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Host, Mount, Route
 
-from .conftest import Bench
+from support.telemetry_harness import Harness
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01", "tracestate": "vendor=x"}
@@ -125,14 +125,14 @@ def starlette_app() -> Starlette:
 
 
 async def spans_of(
-    bench: Bench, app: Starlette, requests: Reqs, **telemetry: Any
+    harness: Harness, app: Starlette, requests: Reqs, **telemetry: Any
 ) -> list[ReadableSpan]:
     exporter = InMemorySpanExporter()
-    made = bench.instrument(app, **telemetry)
-    assert made._provider is not None
-    made._provider.add_span_processor(SimpleSpanProcessor(exporter))
+    instrumented = harness.instrument(app, **telemetry)
+    assert instrumented._provider is not None
+    instrumented._provider.add_span_processor(SimpleSpanProcessor(exporter))
     found: list[ReadableSpan] = []
-    async with bench.client(app) as client:
+    async with harness.client(app) as client:
         for method, url, kwargs in requests:
             exporter.clear()
             await client.request(method, url, **kwargs)
@@ -141,7 +141,7 @@ async def spans_of(
     return found
 
 
-def shown(span: ReadableSpan) -> dict[str, Any]:
+def comparable(span: ReadableSpan) -> dict[str, Any]:
     context = span.get_span_context()
     assert context is not None
     return {
@@ -157,7 +157,7 @@ def shown(span: ReadableSpan) -> dict[str, Any]:
 
 @pytest.fixture(params=["", "http", "http/dup"])
 def conventions(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The instrumentation reads its variable once a process: make it read it again."""
+    """The instrumentation reads its variable once per process: make it read it again."""
     mode = str(request.param)
     monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", mode)
     stability = _semconv._OpenTelemetrySemanticConventionStability
@@ -168,17 +168,17 @@ def conventions(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("make", [fastapi_app, starlette_app])
 async def test_native_spans_equal_those_of_the_instrumentation(
-    new_bench: Callable[[str], Bench], conventions: str, make: Callable[[], Starlette]
+    new_harness: Callable[[str], Harness], conventions: str, make: Callable[[], Starlette]
 ) -> None:
-    ours = await spans_of(new_bench("native"), make(), REQUESTS, tracing="native", sample_ratio=1)
-    theirs = await spans_of(new_bench("otel"), make(), REQUESTS, tracing="opentelemetry")
-    for request, our, their in zip(REQUESTS, ours, theirs, strict=True):
-        assert shown(our) == shown(their), request
+    ours = await spans_of(new_harness("native"), make(), REQUESTS, tracing="native", sample_ratio=1)
+    theirs = await spans_of(new_harness("otel"), make(), REQUESTS, tracing="opentelemetry")
+    for request, native, otel in zip(REQUESTS, ours, theirs, strict=True):
+        assert comparable(native) == comparable(otel), request
     assert {s.name for s in ours} >= {"GET /items/{item_id}", "GET"} or make is starlette_app
 
 
 async def test_captured_headers_equal_those_of_the_instrumentation(
-    new_bench: Callable[[str], Bench], monkeypatch: pytest.MonkeyPatch
+    new_harness: Callable[[str], Harness], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     capture = "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_"
     monkeypatch.setenv(f"{capture}SERVER_REQUEST", "x-team,authorization")
@@ -186,9 +186,9 @@ async def test_captured_headers_equal_those_of_the_instrumentation(
     monkeypatch.setenv(f"{capture}SANITIZE_FIELDS", "authorization")
     headers = {"x-team": "blue", "authorization": "Bearer secret"}
     requests: Reqs = [("GET", "/", {"headers": headers})]
-    (ours,) = await spans_of(new_bench("n"), fastapi_app(), requests, sample_ratio=1)
-    (theirs,) = await spans_of(new_bench("o"), fastapi_app(), requests, tracing="opentelemetry")
-    assert shown(ours) == shown(theirs)
+    (ours,) = await spans_of(new_harness("n"), fastapi_app(), requests, sample_ratio=1)
+    (theirs,) = await spans_of(new_harness("o"), fastapi_app(), requests, tracing="opentelemetry")
+    assert comparable(ours) == comparable(theirs)
     assert ours.attributes is not None
     assert ours.attributes["http.request.header.authorization"] == ("[REDACTED]",)
     assert ours.attributes["http.response.header.content_type"] == ("application/json",)
@@ -196,16 +196,16 @@ async def test_captured_headers_equal_those_of_the_instrumentation(
 
 @pytest.mark.parametrize("tracing", ["native", "opentelemetry"])
 @pytest.mark.parametrize("name", ["OTEL_PYTHON_EXCLUDED_URLS", "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS"])
-async def test_excluded_urls_have_no_spans_and_keep_their_event(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, tracing: str, name: str
+async def test_excluded_urls_have_an_event_and_no_spans(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, tracing: str, name: str
 ) -> None:
-    # The instrumentation reads its variables when it is imported, which is long ago.
+    # The instrumentation reads its variables when it is imported, which was earlier.
     monkeypatch.setattr(fastapi, "_excluded_urls_from_env", parse_excluded_urls("/items/.*"))
     monkeypatch.setenv(name, "/items/.*")
     app = fastapi_app()
-    bench.instrument(app, tracing=tracing, sample_ratio=1)
-    async with bench.client(app) as client:
+    harness.instrument(app, tracing=tracing, sample_ratio=1)
+    async with harness.client(app) as client:
         answer = await client.get("/items/3")
     assert answer.headers["traceresponse"].endswith("-00")
-    assert bench.event("request")["url"]["path"] == "/items/3"
-    assert bench.events("span") == []
+    assert harness.event("request")["url"]["path"] == "/items/3"
+    assert harness.events("span") == []

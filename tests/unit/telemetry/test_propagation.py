@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.telemetry.propagation import (
-    OLDEST_ARRIVAL_NS,
+    MAX_ARRIVAL_AGE_NS,
     Parent,
     format_traceparent,
     parse_request_start,
@@ -23,13 +23,13 @@ NOW_NS = 1_700_000_000_000_000_000
     [
         (f"00-{TRACE}-{SPAN}-01", True),
         (f"00-{TRACE}-{SPAN}-00", False),
-        (f"00-{TRACE}-{SPAN}-03", True),  # the random flag of level 2 beside it
+        (f"00-{TRACE}-{SPAN}-03", True),  # with the random flag of level 2
         (f"  00-{TRACE}-{SPAN}-01\t", True),
-        (f"01-{TRACE}-{SPAN}-01-what-the-future-adds", True),
+        (f"01-{TRACE}-{SPAN}-01-of-a-later-version", True),
         (f"fe-{TRACE}-{SPAN}-00", False),
     ],
 )
-def test_a_valid_traceparent_names_the_parent(value: str, sampled: bool) -> None:
+def test_a_valid_traceparent_is_parsed(value: str, sampled: bool) -> None:
     assert parse_traceparent(value.encode()) == Parent(TRACE, SPAN, sampled)
 
 
@@ -51,44 +51,44 @@ def test_a_valid_traceparent_names_the_parent(value: str, sampled: bool) -> None
         f"00-{TRACE}-{SPAN}-01\n",
     ],
 )
-def test_an_invalid_traceparent_names_none(value: str) -> None:
+def test_an_invalid_traceparent_is_ignored(value: str) -> None:
     assert parse_traceparent(value.encode()) is None
 
 
 @given(st.binary(max_size=80))
-def test_no_bytes_break_the_parsers(value: bytes) -> None:
+def test_the_parsers_accept_any_bytes(value: bytes) -> None:
     parse_traceparent(value)
     parse_request_start(value, NOW_NS)
 
 
 @given(st.integers(1, 2**128 - 1), st.integers(1, 2**64 - 1), st.booleans())
-def test_what_is_formatted_is_parsed(trace: int, span: int, sampled: bool) -> None:
+def test_a_formatted_traceparent_is_parsed(trace: int, span: int, sampled: bool) -> None:
     parent = Parent(f"{trace:032x}", f"{span:016x}", sampled)
     value = format_traceparent(parent.trace_id, parent.span_id, sampled=sampled)
     assert parse_traceparent(value.encode()) == parent
 
 
 @pytest.mark.parametrize(
-    ("age_ns", "believed"),
+    ("age_ns", "accepted"),
     [
         (0, True),
         (1_000_000, True),
-        (OLDEST_ARRIVAL_NS, True),
-        (OLDEST_ARRIVAL_NS + 1000, False),
+        (MAX_ARRIVAL_AGE_NS, True),
+        (MAX_ARRIVAL_AGE_NS + 1000, False),
         (-1000, False),
     ],
 )
-def test_an_arrival_is_believed_when_it_is_recent(age_ns: int, believed: bool) -> None:
+def test_a_recent_arrival_time_is_accepted(age_ns: int, accepted: bool) -> None:
     stamp = b"t=%d" % ((NOW_NS - age_ns) // 1000)
-    assert parse_request_start(stamp, NOW_NS) == (NOW_NS - age_ns if believed else None)
+    assert parse_request_start(stamp, NOW_NS) == (NOW_NS - age_ns if accepted else None)
 
 
 @pytest.mark.parametrize("value", [b"", b"t=", b"t=-1", b"now", b"t=1e9", b"t=" + b"9" * 30])
-def test_an_arrival_that_cannot_be_read_is_none(value: bytes) -> None:
+def test_an_invalid_arrival_time_is_ignored(value: bytes) -> None:
     assert parse_request_start(value, NOW_NS) is None
 
 
-def test_the_stamp_may_lack_its_letter_and_have_a_fraction() -> None:
+def test_the_arrival_time_may_have_no_prefix_and_a_fraction() -> None:
     assert parse_request_start(b"1699999999000000.25", NOW_NS) == NOW_NS - 1_000_000_000
 
 
@@ -108,16 +108,16 @@ def test_headers_are_read_in_one_pass() -> None:
 
 
 @pytest.mark.parametrize("times", [2, 3])
-def test_several_traceparents_are_as_good_as_none(times: int) -> None:
+def test_several_traceparents_are_ignored(times: int) -> None:
     headers = [(b"traceparent", f"00-{TRACE}-{SPAN}-01".encode())] * times
     assert read_headers(headers, NOW_NS).parent is None
 
 
 @pytest.mark.parametrize("state", [b"a=" + b"x" * 600, b"a=\xff", b"a=\x01"])
-def test_a_tracestate_that_cannot_be_passed_on_is_dropped_alone(state: bytes) -> None:
+def test_an_invalid_tracestate_is_dropped_without_its_parent(state: bytes) -> None:
     headers = [(b"traceparent", f"00-{TRACE}-{SPAN}-01".encode()), (b"tracestate", state)]
     assert read_headers(headers, NOW_NS).parent == Parent(TRACE, SPAN, True)
 
 
-def test_a_tracestate_without_a_parent_means_nothing() -> None:
+def test_a_tracestate_without_a_parent_is_ignored() -> None:
     assert read_headers([(b"tracestate", b"a=1")], NOW_NS).parent is None

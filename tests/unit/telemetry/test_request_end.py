@@ -1,4 +1,4 @@
-"""When a request has ended: its answer is complete, or broke off, or its client has left."""
+"""The end of a request: its response is complete or incomplete, or its client has disconnected."""
 
 from __future__ import annotations
 
@@ -16,48 +16,55 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
 
+from support.asgi_apps import (
+    ApplicationError,
+    app_with,
+    disconnected,
+    http_scope,
+    ignore,
+    ok,
+    receive_once,
+)
+from support.telemetry_harness import Harness, duration_sample
 from tidegate.telemetry import annotate, outgoing_headers, span
 
-from .asgi import OwnError, app_of, drop, http_scope, left, ok, receive_once
-from .conftest import Bench, sample
 
-
-async def test_the_event_is_written_before_the_client_has_its_answer(bench: Bench) -> None:
-    app = app_of(ok)
-    bench.instrument(app)
+async def test_the_event_is_written_before_the_client_has_its_response(harness: Harness) -> None:
+    app = app_with(ok)
+    harness.instrument(app)
     written: list[int] = []
 
     async def send(message: Message) -> None:
         if message["type"] == "http.response.body":
-            written.append(len(bench.events("request")))
+            written.append(len(harness.events("request")))
 
     await app(http_scope("/"), receive_once(), send)
     assert written == [1]
 
 
-async def test_a_stream_lasts_until_its_end_and_is_never_held_back(bench: Bench) -> None:
+async def test_a_stream_is_not_buffered_and_its_duration_ends_with_it(harness: Harness) -> None:
     seen: list[tuple[bytes, int]] = []
 
     async def chunks() -> AsyncIterator[bytes]:
         for chunk in (b"one", b"two"):
             yield chunk
-            bench.time.pass_ms(50)
-            assert seen[-1][0] == chunk  # it is with the client before the next is made
-            assert not bench.events("request")
+            harness.clock.advance_ms(50)
+            assert seen[-1][0] == chunk  # the client has it before the next one is generated
+            assert not harness.events("request")
 
     async def stream(request: Request) -> Response:
         return StreamingResponse(chunks())
 
-    app = app_of(stream)
-    bench.instrument(app)
+    app = app_with(stream)
+    harness.instrument(app)
 
     async def send(message: Message) -> None:
         if message.get("body"):
-            seen.append((message["body"], bench.time.now_ns))
+            seen.append((message["body"], harness.clock.now_ns))
 
     await app(http_scope("/"), receive_once(), send)
     assert [chunk for chunk, _ in seen] == [b"one", b"two"]
-    assert bench.event("request")["event"]["duration"] == 100_000_000
+    assert harness.event("request")["event"]["duration"] == 100_000_000
 
 
 @pytest.mark.parametrize(
@@ -72,24 +79,24 @@ async def test_a_stream_lasts_until_its_end_and_is_never_held_back(bench: Bench)
         ({}, [{"type": "http.response.body"}, {"type": "http.response.body"}]),
     ],
 )  # fmt: skip
-async def test_every_way_to_end_an_answer_ends_it_once(
-    bench: Bench, start: Message, rest: list[Message]
+async def test_each_kind_of_last_message_ends_the_request_once(
+    harness: Harness, start: Message, rest: list[Message]
 ) -> None:
     async def send_all(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, **start})
         for message in rest:
-            assert bool(bench.events("request")) is (message is rest[-1] and len(rest) == 2)
+            assert bool(harness.events("request")) is (message is rest[-1] and len(rest) == 2)
             await send(message)
 
     app = Starlette(routes=[Mount("/", send_all)])
-    bench.instrument(app)
-    await app(http_scope("/"), receive_once(), drop)
-    assert bench.event("request")["event"]["outcome"] == "success"
+    harness.instrument(app)
+    await app(http_scope("/"), receive_once(), ignore)
+    assert harness.event("request")["event"]["outcome"] == "success"
 
 
-async def test_what_runs_after_the_answer_does_not_count(bench: Bench) -> None:
+async def test_what_runs_after_the_answer_does_not_count(harness: Harness) -> None:
     async def later() -> None:
-        bench.time.pass_ms(1000)
+        harness.clock.advance_ms(1000)
         annotate(late=True)
         with span("too late"):
             pass
@@ -97,85 +104,85 @@ async def test_what_runs_after_the_answer_does_not_count(bench: Bench) -> None:
     async def answer(request: Request) -> Response:
         return Response(background=BackgroundTask(later))
 
-    app = app_of(answer)
-    bench.instrument(app, sample_ratio=1)
-    async with bench.client(app) as client:
+    app = app_with(answer)
+    harness.instrument(app, sample_ratio=1)
+    async with harness.client(app) as client:
         await client.get("/")
-    event = bench.event("request")
+    event = harness.event("request")
     assert event["event"]["duration"] == 0
     assert "late" not in event["tidegate"]
-    assert len(bench.events("span")) == 1
+    assert len(harness.events("span")) == 1
 
 
-async def test_an_exception_after_the_answer_leaves_its_event_alone(bench: Bench) -> None:
+async def test_an_exception_after_the_answer_leaves_its_event_alone(harness: Harness) -> None:
     async def later() -> None:
-        raise OwnError
+        raise ApplicationError
 
     async def answer(request: Request) -> Response:
         return Response(background=BackgroundTask(later))
 
-    app = app_of(answer)
-    bench.instrument(app)
-    async with bench.client(app) as client:
+    app = app_with(answer)
+    harness.instrument(app)
+    async with harness.client(app) as client:
         assert (await client.get("/")).status_code == 200
-    assert bench.event("request")["event"]["outcome"] == "success"
+    assert harness.event("request")["event"]["outcome"] == "success"
 
 
 async def test_an_exception_after_the_answer_began_is_a_failure_of_status_200(
-    bench: Bench,
+    harness: Harness,
 ) -> None:
     async def broken() -> AsyncIterator[str]:
         yield "first"
-        bench.time.pass_ms(20)
-        raise OwnError("half-way")
+        harness.clock.advance_ms(20)
+        raise ApplicationError("half-way")
 
     async def stream(request: Request) -> Response:
         return StreamingResponse(broken())
 
-    app = app_of(stream)
-    bench.instrument(app, sample_ratio=0)
-    async with bench.client(app) as client:
+    app = app_with(stream)
+    harness.instrument(app, sample_ratio=0)
+    async with harness.client(app) as client:
         await client.get("/")
-    event = bench.event("request")
+    event = harness.event("request")
     assert event["http"]["response"]["status_code"] == 200
     assert event["event"]["outcome"] == "failure"
     assert event["event"]["duration"] == 20_000_000
     assert event["error"]["message"] == "half-way"
-    assert bench.events("span")
+    assert harness.events("span")
 
 
 @pytest.mark.parametrize(
-    ("messages", "status", "said"),
+    ("messages", "status", "message"),
     [
-        ([], 500, "without an answer"),
+        ([], 500, "without a response"),
         (
             [
                 {"type": "http.response.start", "status": 200, "headers": []},
                 {"type": "http.response.body", "body": b"x", "more_body": True},
             ],
             200,
-            "before its answer was complete",
+            "before its response was complete",
         ),
     ],
 )
-async def test_an_app_that_does_not_complete_its_answer_has_failed(
-    bench: Bench, messages: list[Message], status: int, said: str
+async def test_an_incomplete_response_is_a_failure(
+    harness: Harness, messages: list[Message], status: int, message: str
 ) -> None:
     async def careless(scope: Scope, receive: Receive, send: Send) -> None:
-        for message in messages:
-            await send(message)
+        for each in messages:
+            await send(each)
 
     app = Starlette(routes=[Mount("/", careless)])
-    bench.instrument(app)
-    await app(http_scope("/"), receive_once(), drop)
-    event = bench.event("request")
+    harness.instrument(app)
+    await app(http_scope("/"), receive_once(), ignore)
+    event = harness.event("request")
     assert event["http"]["response"]["status_code"] == status
     assert event["event"]["outcome"] == "failure"
     assert event["error"]["type"] == "incomplete_response"
-    assert said in event["error"]["message"]
+    assert message in event["error"]["message"]
 
 
-async def test_a_client_that_leaves_during_a_stream_aborts_it(bench: Bench) -> None:
+async def test_a_disconnect_during_a_stream_aborts_the_request(harness: Harness) -> None:
     async def forever() -> AsyncIterator[bytes]:
         while True:
             yield b"more"
@@ -184,8 +191,8 @@ async def test_a_client_that_leaves_during_a_stream_aborts_it(bench: Bench) -> N
     async def stream(request: Request) -> Response:
         return StreamingResponse(forever())
 
-    app = app_of(stream)
-    telemetry = bench.instrument(app, sample_ratio=0)
+    app = app_with(stream)
+    telemetry = harness.instrument(app, sample_ratio=0)
     streaming = asyncio.Event()
 
     async def receive() -> Message:
@@ -198,45 +205,47 @@ async def test_a_client_that_leaves_during_a_stream_aborts_it(bench: Bench) -> N
 
     async with asyncio.timeout(60):
         await app(http_scope("/"), receive, send)
-    event = bench.event("request")
+    event = harness.event("request")
     assert event["error"]["type"] == "client_disconnect"
     assert event["log"]["level"] == "warn"
     assert event["event"]["outcome"] == "failure"
     assert event["http"]["response"]["status_code"] == 200
-    assert event["message"] == "GET / left by its client in 0.00 ms"
-    assert not bench.events("span")
-    assert sample(telemetry.registry, "_count", http_response_status_code="200") == 1
+    assert event["message"] == "GET / client disconnected in 0.00 ms"
+    assert not harness.events("span")
+    assert duration_sample(telemetry.registry, "_count", http_response_status_code="200") == 1
 
 
-async def test_a_client_that_leaves_before_the_answer_leaves_no_status(bench: Bench) -> None:
+async def test_a_disconnect_before_the_response_has_no_status(harness: Harness) -> None:
     async def read(request: Request) -> Response:
         await request.body()
         raise AssertionError("there is no body")
 
-    app = app_of(read)
-    telemetry = bench.instrument(app)
+    app = app_with(read)
+    telemetry = harness.instrument(app)
     with pytest.raises(ClientDisconnect):
-        await app(http_scope("/", "POST"), left(), drop)
-    event = bench.event("request")
+        await app(http_scope("/", "POST"), disconnected(), ignore)
+    event = harness.event("request")
     assert "response" not in event["http"]
     assert event["error"]["type"] == "client_disconnect"
-    assert sample(telemetry.registry, "_count", http_response_status_code="") == 1
+    assert duration_sample(telemetry.registry, "_count", http_response_status_code="") == 1
 
 
-async def test_a_500_made_up_for_a_client_that_left_is_no_status(bench: Bench) -> None:
+async def test_a_500_after_a_disconnect_is_not_recorded_as_the_status(harness: Harness) -> None:
     async def leave(request: Request) -> Response:
         raise ClientDisconnect
 
-    app = app_of(leave)
-    bench.instrument(app)
+    app = app_with(leave)
+    harness.instrument(app)
     with pytest.raises(ClientDisconnect):
-        await app(http_scope("/"), receive_once(), drop)
-    event = bench.event("request")
+        await app(http_scope("/"), receive_once(), ignore)
+    event = harness.event("request")
     assert "response" not in event["http"]
     assert event["error"]["type"] == "client_disconnect"
 
 
-async def test_a_server_that_says_so_by_an_error_tells_that_the_client_left(bench: Bench) -> None:
+async def test_an_error_while_sending_is_a_disconnect(
+    harness: Harness,
+) -> None:
     async def forever() -> AsyncIterator[bytes]:
         while True:
             yield b"more"
@@ -248,32 +257,32 @@ async def test_a_server_that_says_so_by_an_error_tells_that_the_client_left(benc
         if message["type"] == "http.response.body":
             raise OSError("gone")
 
-    app = app_of(stream)
-    bench.instrument(app)
+    app = app_with(stream)
+    harness.instrument(app)
     scope = {**http_scope("/"), "asgi": {"version": "3.0", "spec_version": "2.4"}}
     with pytest.raises(ClientDisconnect):
         await app(scope, receive_once(), send)
-    event = bench.event("request")
+    event = harness.event("request")
     assert event["http"]["response"]["status_code"] == 200
     assert event["error"]["type"] == "client_disconnect"
 
 
-async def test_an_answer_to_nobody_has_no_status(bench: Bench) -> None:
+async def test_a_response_after_a_disconnect_has_no_status(harness: Harness) -> None:
     app = FastAPI()
 
     @app.post("/")
     async def read(body: dict[str, int]) -> dict[str, int]:
         return body
 
-    bench.instrument(app)
-    # FastAPI answers a body that breaks off with a 400; nobody is left to get it.
-    await app(http_scope("/", "POST"), left(), drop)
-    event = bench.event("request")
+    harness.instrument(app)
+    # FastAPI responds to an incomplete body with a 400, which nobody receives.
+    await app(http_scope("/", "POST"), disconnected(), ignore)
+    event = harness.event("request")
     assert "response" not in event["http"]
     assert event["error"]["type"] == "client_disconnect"
 
 
-async def test_a_cancelled_request_is_a_failure(bench: Bench) -> None:
+async def test_a_cancelled_request_is_a_failure(harness: Harness) -> None:
     started = asyncio.Event()
 
     async def hang(request: Request) -> Response:
@@ -281,28 +290,30 @@ async def test_a_cancelled_request_is_a_failure(bench: Bench) -> None:
         await asyncio.Event().wait()
         raise AssertionError("never")
 
-    app = app_of(hang)
-    bench.instrument(app)
-    task = asyncio.create_task(app(http_scope("/"), receive_once(), drop))
+    app = app_with(hang)
+    harness.instrument(app)
+    task = asyncio.create_task(app(http_scope("/"), receive_once(), ignore))
     await started.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    event = bench.event("request")
+    event = harness.event("request")
     assert event["event"]["outcome"] == "failure"
     assert event["error"]["type"] == "asyncio.exceptions.CancelledError"
     assert "response" not in event["http"]
 
 
-async def test_a_request_that_is_thrown_away_elsewhere_is_written_down(bench: Bench) -> None:
+async def test_an_abandoned_request_that_is_closed_in_another_context_is_recorded(
+    harness: Harness,
+) -> None:
     async def hang(request: Request) -> Response:
         await asyncio.Event().wait()
         raise AssertionError("never")
 
-    app = app_of(hang)
-    bench.instrument(app)
-    serving: Any = app(http_scope("/"), receive_once(), drop)
+    app = app_with(hang)
+    harness.instrument(app)
+    serving: Any = app(http_scope("/"), receive_once(), ignore)
     contextvars.copy_context().run(serving.send, None)
     serving.close()
-    assert bench.event("request")["error"]["type"] == "GeneratorExit"
+    assert harness.event("request")["error"]["type"] == "GeneratorExit"
     assert outgoing_headers() == {}

@@ -32,9 +32,9 @@ def finder() -> RouteFinder:
     return RouteFinder(app)
 
 
-def find(where: RouteFinder, path: str, method: str = "GET", root_path: str = "") -> RouteNames:
+def find(routes: RouteFinder, path: str, method: str = "GET", root_path: str = "") -> RouteNames:
     scope = {"type": "http", "method": method, "path": path, "headers": [(b"host", b"a.example")]}
-    return where.find(scope, root_path)
+    return routes.find(scope, root_path)
 
 
 @pytest.mark.parametrize(
@@ -52,43 +52,43 @@ def find(where: RouteFinder, path: str, method: str = "GET", root_path: str = ""
     ],
 )
 def test_a_route_is_named_by_its_template(path: str, full: str, top: str) -> None:
-    where = finder()
-    for _ in range(2):  # the second time from memory
-        assert find(where, path) == RouteNames(full, top)
+    routes = finder()
+    for _ in range(2):  # the second time from the cache
+        assert find(routes, path) == RouteNames(full, top)
 
 
-def test_a_method_that_the_route_lacks_still_names_it() -> None:
+def test_an_unsupported_method_has_the_route_of_its_path() -> None:
     assert find(finder(), "/items/3", "DELETE").full == "/items/{item_id}"
 
 
 @pytest.mark.parametrize(("path", "root"), [("/proxy/items/3", "/proxy"), ("/items/3", "/proxy")])
-def test_the_root_path_is_no_part_of_the_route(path: str, root: str) -> None:
+def test_the_route_does_not_include_the_root_path(path: str, root: str) -> None:
     assert find(finder(), path, root_path=root).full == "/items/{item_id}"
 
 
-def test_a_host_route_is_named_by_the_path_and_never_remembered() -> None:
+def test_a_host_route_has_the_name_of_the_path_and_is_not_cached() -> None:
     app = Starlette(routes=[Host("a.example", Starlette(routes=[Route("/x", empty)]))])
-    where = RouteFinder(app)
-    assert find(where, "/x") == RouteNames("/x", "/x")
+    routes = RouteFinder(app)
+    assert find(routes, "/x") == RouteNames("/x", "/x")
     other = {"type": "http", "method": "GET", "path": "/x", "headers": [(b"host", b"b.example")]}
-    assert where.find(other, "") == NO_ROUTE
+    assert routes.find(other, "") == NO_ROUTE
 
 
 def test_a_route_that_is_added_later_is_found() -> None:
     app = Starlette()
-    where = RouteFinder(app)
-    assert find(where, "/late") == NO_ROUTE
+    routes = RouteFinder(app)
+    assert find(routes, "/late") == NO_ROUTE
     app.router.routes.append(Route("/late", empty))
-    assert find(where, "/late").full == "/late"
+    assert find(routes, "/late").full == "/late"
 
 
-def test_a_client_cannot_fill_the_memory() -> None:
-    where = finder()
+def test_the_size_of_the_cache_is_limited() -> None:
+    routes = finder()
     for number in range(5000):
-        find(where, f"/nothing/{number}")
-    find(where, "/" + "x" * 10_000)
-    assert len(where._remembered) <= 1024
-    assert max(len(path) for _, path, _ in where._remembered) < 300
+        find(routes, f"/nothing/{number}")
+    find(routes, "/" + "x" * 10_000)
+    assert len(routes._cache) <= 1024
+    assert max(len(path) for _, path, _ in routes._cache) < 300
 
 
 @pytest.mark.parametrize(

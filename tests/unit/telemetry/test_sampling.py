@@ -19,9 +19,9 @@ LOW, HIGH = "0" * 31 + "1", "f" * 32
 
 
 @given(st.integers(1, 2**128 - 1), st.floats(0, 1))
-def test_the_share_is_the_one_that_opentelemetry_keeps(trace: int, ratio: float) -> None:
+def test_the_decision_by_trace_id_equals_that_of_opentelemetry(trace: int, ratio: float) -> None:
     theirs = TraceIdRatioBased(ratio).should_sample(None, trace, "").decision
-    assert HeadSampling(ratio).keeps(f"{trace:032x}", None) is (
+    assert HeadSampling(ratio).should_sample(f"{trace:032x}", None) is (
         theirs is Decision.RECORD_AND_SAMPLE
     )
 
@@ -29,8 +29,7 @@ def test_the_share_is_the_one_that_opentelemetry_keeps(trace: int, ratio: float)
 @pytest.mark.parametrize(
     ("sampler", "argument", "root", "sampled_parent", "unsampled_parent"),
     [
-        # What is kept of traces at the low end of the share: without a parent, under one that is
-        # kept, under one that is not.
+        # For a trace id within the ratio: without a parent, with a sampled and an unsampled parent.
         ("", "", True, True, True),
         ("always_on", "", True, True, True),
         ("always_off", "", False, False, False),
@@ -41,14 +40,14 @@ def test_the_share_is_the_one_that_opentelemetry_keeps(trace: int, ratio: float)
         ("ParentBased_TraceIdRatio", " 0.5 ", True, True, False),
     ],
 )
-def test_the_standard_samplers_decide_at_the_head(
+def test_the_standard_samplers_are_supported(
     sampler: str, argument: str, root: bool, sampled_parent: bool, unsampled_parent: bool
 ) -> None:
     environ = {"OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": argument}
     head = read_environment(environ, sample_ratio=0.05).head
-    assert head.keeps(LOW, None) is root
-    assert head.keeps(LOW, True) is sampled_parent
-    assert head.keeps(LOW, False) is unsampled_parent
+    assert head.should_sample(LOW, None) is root
+    assert head.should_sample(LOW, True) is sampled_parent
+    assert head.should_sample(LOW, False) is unsampled_parent
 
 
 @pytest.mark.parametrize(
@@ -60,18 +59,18 @@ def test_the_standard_samplers_decide_at_the_head(
         ("always_on", "0.25", 1.0),
     ],
 )
-def test_the_share_comes_from_the_setting_or_the_sampler(
+def test_the_ratio_is_that_of_the_setting_or_of_the_sampler(
     sampler: str, argument: str, ratio: float
 ) -> None:
     environ = {"OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": argument}
     assert read_environment(environ, sample_ratio=0.05).head.ratio == ratio
 
 
-def test_by_default_a_kept_parent_decides_and_one_that_is_not_leaves_the_share() -> None:
+def test_by_default_a_sampled_parent_decides_and_for_others_the_ratio() -> None:
     head = HeadSampling(0.5)
-    assert head.keeps(HIGH, True)
-    assert not head.keeps(HIGH, False)
-    assert head.keeps(LOW, False)
+    assert head.should_sample(HIGH, True)
+    assert not head.should_sample(HIGH, False)
+    assert head.should_sample(LOW, False)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +93,7 @@ def test_by_default_a_kept_parent_decides_and_one_that_is_not_leaves_the_share()
         ),
     ],
 )
-def test_spans_go_to_an_endpoint_only_when_asked(environ: dict[str, str], otlp: bool) -> None:
+def test_spans_are_exported_only_if_configured(environ: dict[str, str], otlp: bool) -> None:
     assert read_environment(environ, 0.05).otlp is otlp
     assert not read_environment(environ, 0.05).problems
 
@@ -113,16 +112,14 @@ def test_spans_go_to_an_endpoint_only_when_asked(environ: dict[str, str], otlp: 
         ),
     ],
 )
-def test_what_cannot_be_had_is_named_and_does_not_stop_the_start(
-    environ: dict[str, str], named: str
-) -> None:
+def test_an_unsupported_value_is_reported_and_ignored(environ: dict[str, str], named: str) -> None:
     found = read_environment(environ, 0.05)
     assert isinstance(found, OtelEnvironment)
     (problem,) = found.problems
     assert named in problem
 
 
-def test_the_sdk_can_be_switched_off() -> None:
+def test_the_sdk_can_be_disabled() -> None:
     assert read_environment({"OTEL_SDK_DISABLED": "true"}, 0.05).disabled
     assert not read_environment({"OTEL_SDK_DISABLED": "1"}, 0.05).disabled
 
@@ -132,40 +129,42 @@ def test_the_sdk_can_be_switched_off() -> None:
     [
         (HIGH, True, True, (True, False)),
         (HIGH, False, False, (True, False)),
-        (LOW, False, True, (True, False)),  # a trace id that would belong to any share
+        (LOW, False, True, (True, False)),  # a trace id that is within any ratio
         (LOW, True, True, (True, False)),
     ],
 )
-def test_beyond_the_limit_no_word_of_a_caller_counts(
+def test_beyond_the_limit_the_decision_of_a_caller_is_ignored(
     trace_id: str, sampled: bool, within: bool, beyond: tuple[bool, bool]
 ) -> None:
     parent = Parent(trace_id, HIGH_SPAN, sampled)
-    generous, strict = (Sampler(HeadSampling(0.05), CallerLimit(rate)) for rate in (1, 0))
-    assert generous.keeps(trace_id, parent, HIGH_SPAN, 0) is within
-    found = tuple(strict.keeps(trace_id, parent, own, 0) for own in (LOW_SPAN, HIGH_SPAN))
+    unlimited, limited = (Sampler(HeadSampling(0.05), CallerLimit(rate)) for rate in (1, 0))
+    assert unlimited.should_sample(trace_id, parent, HIGH_SPAN, 0) is within
+    found = tuple(limited.should_sample(trace_id, parent, own, 0) for own in (LOW_SPAN, HIGH_SPAN))
     assert found == beyond
 
 
-def test_beyond_the_limit_what_a_caller_does_not_keep_stays_its_choice() -> None:
+def test_beyond_the_limit_a_caller_can_still_disable_sampling() -> None:
     sampler = Sampler(HeadSampling(1.0, drop_unsampled=True), CallerLimit(0))
-    assert not sampler.keeps(LOW, Parent(LOW, LOW_SPAN, sampled=False), LOW_SPAN, 0)
-    assert sampler.keeps(LOW, Parent(LOW, LOW_SPAN, sampled=True), LOW_SPAN, 0)
+    assert not sampler.should_sample(LOW, Parent(LOW, LOW_SPAN, sampled=False), LOW_SPAN, 0)
+    assert sampler.should_sample(LOW, Parent(LOW, LOW_SPAN, sampled=True), LOW_SPAN, 0)
 
 
-def test_an_app_in_an_app_and_a_request_without_a_parent_have_no_limit() -> None:
+def test_a_mounted_app_and_a_request_without_a_parent_have_no_limit() -> None:
     sampler = Sampler(HeadSampling(0.5), CallerLimit(0))
-    assert sampler.keeps(LOW, None, HIGH_SPAN, 0)
-    assert sampler.keeps(HIGH, Parent(HIGH, LOW_SPAN, sampled=True, remote=False), HIGH_SPAN, 0)
+    assert sampler.should_sample(LOW, None, HIGH_SPAN, 0)
+    assert sampler.should_sample(
+        HIGH, Parent(HIGH, LOW_SPAN, sampled=True, remote=False), HIGH_SPAN, 0
+    )
 
 
 @pytest.mark.parametrize(("rate", "burst"), [(10, 10), (2.5, 2), (0.1, 1), (0, 0)])
-def test_the_limit_holds_over_any_time(rate: float, burst: int) -> None:
+def test_the_limit_is_a_token_bucket_of_one_second(rate: float, burst: int) -> None:
     limit = CallerLimit(rate)
-    kept = 0
+    sampled = 0
     for millisecond in range(60_000):
         if limit.allows(millisecond * 1_000_000):
             limit.count()
-            kept += 1
+            sampled += 1
             if millisecond < 50:
-                assert kept <= burst
-    assert 60 * rate <= kept + 1 <= 60 * rate + burst + 2
+                assert sampled <= burst
+    assert 60 * rate <= sampled + 1 <= 60 * rate + burst + 2

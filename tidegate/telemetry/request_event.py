@@ -1,4 +1,4 @@
-"""The event lines of a request and of a log message. Pure: what is known in, an event out."""
+"""The event of a request, and the `error.*` fields of an event. Pure functions."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from tidegate.events.event import Event, Level, Origin, make_event, timestamp
 from tidegate.telemetry.request_record import RequestRecord
 
 STACK_CHARACTERS: Final = 32_768
-"""A longer stack trace keeps its end, where the error is."""
+"""Maximum length of a stack trace; the start of a longer one is cut off, as the error is at its end."""
 
-_MESSAGE_PATH: Final = 200
+_MAX_PATH_IN_MESSAGE: Final = 200
 
 
 def milliseconds(duration_ns: int) -> str:
-    """A duration for a sentence: `35 ms`, `3.2 ms`, `0.04 ms`."""
+    """A duration for a message: `35 ms`, `3.2 ms`, `0.04 ms`."""
     value = duration_ns / 1e6
     digits = 0 if value >= 10 else 1 if value >= 1 else 2
     return f"{value:.{digits}f} ms"
 
 
 def error_type(error: BaseException) -> str:
-    """The exception's class with its module, as OpenTelemetry names it in `exception.type`."""
+    """The qualified class name of an exception, as in OpenTelemetry's `exception.type`."""
     kind = type(error)
     if kind.__module__ == "builtins":
         return kind.__qualname__
@@ -31,7 +31,7 @@ def error_type(error: BaseException) -> str:
 
 
 def error_text(error: BaseException) -> str:
-    """What the exception says; an exception that cannot say it gives its class."""
+    """The message of an exception; its class name if `__str__` fails."""
     try:
         return str(error)
     except Exception:  # noqa: BLE001 - an exception's own __str__ may raise anything
@@ -39,7 +39,7 @@ def error_text(error: BaseException) -> str:
 
 
 def error_fields(error: BaseException) -> dict[str, str]:
-    """`error.*` of an exception."""
+    """The `error.*` fields of an exception."""
     stack = "".join(traceback.format_exception(error))
     return {
         "type": error_type(error),
@@ -49,7 +49,7 @@ def error_fields(error: BaseException) -> dict[str, str]:
 
 
 def request_event(origin: Origin, record: RequestRecord, route: str, end_ns: int) -> Event:
-    """The one wide event of a request."""
+    """The wide event of a request."""
     status = record.status
     duration_ns = end_ns - record.arrived_ns
     failed = record.aborted or record.failed
@@ -73,11 +73,11 @@ def request_event(origin: Origin, record: RequestRecord, route: str, end_ns: int
         fields["parent"] = {"id": record.parent.span_id}
     if error := _error(record):
         fields["error"] = error
-    said = status if status is not None and not record.aborted else "left by its client"
+    outcome = status if status is not None and not record.aborted else "client disconnected"
     return make_event(
         origin,
         "request",
-        f"{record.method} {record.path[:_MESSAGE_PATH]} {said} in {milliseconds(duration_ns)}",
+        f"{record.method} {record.path[:_MAX_PATH_IN_MESSAGE]} {outcome} in {milliseconds(duration_ns)}",
         unix_ns=end_ns,
         level=_level(record),
         fields=fields,
@@ -96,14 +96,16 @@ def _error(record: RequestRecord) -> dict[str, str]:
     if record.exception is not None and not record.aborted:
         error = error_fields(record.exception)
     elif record.aborted:
-        error = _named("client_disconnect", "the client left before the answer was complete")
+        error = _named(
+            "client_disconnect", "the client disconnected before the response was complete"
+        )
     elif record.broken:
         error = _named("incomplete_response", record.broken)
     elif record.failed:
         error = _named(str(record.status), _phrase(record.status or 0))
     else:
         error = {}
-    # A reason that the application gave is worth more than what we can see from outside.
+    # The reason that the application gave by `fail` takes precedence.
     return error if record.reason is None else error | _named(*record.reason)
 
 

@@ -7,14 +7,13 @@ import pytest
 from fastapi import FastAPI
 from starlette.applications import Starlette
 
+from support.telemetry_harness import Harness
 from tidegate.telemetry import current_ids, get_logger, outgoing_headers, span
-
-from .conftest import Bench
 
 TRACE, PARENT = "f" * 32, "e" * 16
 
 
-def app_with(seen: list[Any]) -> FastAPI:
+def make_app(seen: list[Any]) -> FastAPI:
     app = FastAPI()
 
     @app.get("/items/{item}")
@@ -33,22 +32,22 @@ def app_with(seen: list[Any]) -> FastAPI:
     return app
 
 
-async def test_the_event_and_the_logs_carry_the_ids_of_its_spans(bench: Bench) -> None:
+async def test_the_event_and_the_log_records_have_the_ids_of_the_spans(harness: Harness) -> None:
     seen: list[Any] = []
-    app = app_with(seen)
-    telemetry = bench.instrument(app, tracing="opentelemetry")
-    async with bench.client(app) as client:
+    app = make_app(seen)
+    telemetry = harness.instrument(app, tracing="opentelemetry")
+    async with harness.client(app) as client:
         answer = await client.get("/items/3", headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
-    spans = {event["span"]["name"]: event for event in bench.events("span")}
+    spans = {event["span"]["name"]: event for event in harness.events("span")}
     server, child = spans["GET /items/{item}"], spans["predict"]
-    request = bench.event("request")
+    request = harness.event("request")
     assert request["trace"] == {"id": TRACE}
     assert request["span"]["id"] == server["span"]["id"]
     assert server["parent"] == {"id": PARENT}
     assert child["parent"] == {"id": server["span"]["id"]}
     assert child["tidegate"]["attributes"] == {"rows": 3, "label": "late"}
-    line = bench.event("app")
-    assert line["span"]["id"] == child["span"]["id"]
+    record = harness.event("app")
+    assert record["span"]["id"] == child["span"]["id"]
     ((ids, headers),) = seen
     assert ids == (TRACE, child["span"]["id"])
     assert headers["traceparent"].startswith(f"00-{TRACE}-{child['span']['id']}-")
@@ -57,74 +56,76 @@ async def test_the_event_and_the_logs_carry_the_ids_of_its_spans(bench: Bench) -
     assert exemplars[0].labels["trace_id"] == TRACE
 
 
-async def test_an_exception_marks_its_spans_and_the_event(bench: Bench) -> None:
-    app = app_with([])
-    bench.instrument(app, tracing="opentelemetry")
-    async with bench.client(app) as client:
+async def test_an_exception_marks_its_spans_and_the_event_as_failed(harness: Harness) -> None:
+    app = make_app([])
+    harness.instrument(app, tracing="opentelemetry")
+    async with harness.client(app) as client:
         assert (await client.get("/broken")).status_code == 500
-    spans = {event["span"]["name"]: event for event in bench.events("span")}
+    spans = {event["span"]["name"]: event for event in harness.events("span")}
     assert spans["predict"]["error"]["message"] == "bad"
     assert spans["GET /broken"]["event"]["outcome"] == "failure"
-    assert bench.event("request")["error"]["type"] == "ValueError"
+    assert harness.event("request")["error"]["type"] == "ValueError"
 
 
-async def test_the_standard_sampler_decides(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_standard_sampler_decides(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
-    app = app_with([])
-    telemetry = bench.instrument(app, tracing="opentelemetry")
-    async with bench.client(app) as client:
+    app = make_app([])
+    telemetry = harness.instrument(app, tracing="opentelemetry")
+    async with harness.client(app) as client:
         answer = await client.get("/broken")
-    assert bench.events("span") == []
+    assert harness.events("span") == []
     assert answer.headers["traceresponse"].endswith("-00")
-    assert bench.event("request")["trace"]["id"] == answer.headers["traceresponse"][3:35]
+    assert harness.event("request")["trace"]["id"] == answer.headers["traceresponse"][3:35]
     assert not [s for f in telemetry.registry.collect() for s in f.samples if s.exemplar]
 
 
-async def test_a_plain_starlette_app_can_be_traced_so_too(bench: Bench) -> None:
+async def test_a_starlette_app_can_be_traced(harness: Harness) -> None:
     app = Starlette()
-    bench.instrument(app, tracing="opentelemetry")
-    async with bench.client(app) as client:
+    harness.instrument(app, tracing="opentelemetry")
+    async with harness.client(app) as client:
         await client.get("/nowhere")
-    assert any(event["span"]["kind"] == "server" for event in bench.events("span"))
+    assert any(event["span"]["kind"] == "server" for event in harness.events("span"))
 
 
 @pytest.mark.parametrize("tracing", ["native", "opentelemetry"])
-async def test_a_disabled_sdk_makes_no_spans_and_the_rest_goes_on(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, tracing: str
+async def test_a_disabled_sdk_creates_no_spans_but_events_and_ids(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, tracing: str
 ) -> None:
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
     seen: list[Any] = []
-    app = app_with(seen)
-    bench.instrument(app, tracing=tracing, sample_ratio=1)
-    async with bench.client(app) as client:
+    app = make_app(seen)
+    harness.instrument(app, tracing=tracing, sample_ratio=1)
+    async with harness.client(app) as client:
         answer = await client.get("/items/3", headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
-    assert bench.events("span") == []
-    event = bench.event("request")
+    assert harness.events("span") == []
+    event = harness.event("request")
     assert event["trace"]["id"] == TRACE
     assert answer.headers["traceresponse"] == f"00-{TRACE}-{event['span']['id']}-00"
-    assert bench.event("app")["trace"]["id"] == TRACE
+    assert harness.event("app")["trace"]["id"] == TRACE
     ((ids, headers),) = seen
     assert ids == (TRACE, event["span"]["id"])
     assert headers == {"traceparent": f"00-{TRACE}-{event['span']['id']}-00"}
 
 
-async def test_tracing_off_keeps_events_and_ids(bench: Bench) -> None:
+async def test_without_tracing_there_are_events_and_ids(harness: Harness) -> None:
     seen: list[Any] = []
-    app = app_with(seen)
-    bench.instrument(app, tracing="off", sample_ratio=1)
-    async with bench.client(app) as client:
+    app = make_app(seen)
+    harness.instrument(app, tracing="off", sample_ratio=1)
+    async with harness.client(app) as client:
         answer = await client.get("/items/3")
         await client.get("/broken")
-    assert bench.events("span") == []
-    event = bench.events("request")[0]
+    assert harness.events("span") == []
+    event = harness.events("request")[0]
     assert answer.headers["traceresponse"] == (
         f"00-{event['trace']['id']}-{event['span']['id']}-00"
     )
 
 
-def test_without_fastapi_the_error_says_what_to_do(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+def test_without_fastapi_the_error_names_the_mode_that_works(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.instrumentation.fastapi", None)
     with pytest.raises(RuntimeError, match="'native' does not"):
-        bench.instrument(Starlette(), tracing="opentelemetry")
+        harness.instrument(Starlette(), tracing="opentelemetry")

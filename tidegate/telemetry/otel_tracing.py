@@ -1,4 +1,4 @@
-"""The other ways of tracing: OpenTelemetry's FastAPI instrumentation as its makers ship it, and off."""
+"""The other tracing modes: OpenTelemetry's own FastAPI instrumentation, and off."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from opentelemetry import propagate, trace
 from opentelemetry.sdk.trace import TracerProvider
 from starlette.applications import Starlette
 
-from tidegate.telemetry.native import trace_headers
+from tidegate.telemetry.native_tracing import trace_headers
 from tidegate.telemetry.request_record import (
     NO_SPAN,
     ActiveSpan,
-    Position,
+    RequestContext,
     RequestRecord,
     record_of,
 )
 
 
-class _RealSpan:
-    """A span of the SDK's, current while it runs."""
+class _SdkSpan:
+    """A span of the SDK, which is the current one inside its block."""
 
     __slots__ = ("_attributes", "_current", "_name", "_span", "_tracer")
 
@@ -49,14 +49,14 @@ class _RealSpan:
 
 @dataclass(slots=True)
 class InstrumentedTracing:
-    """Spans by opentelemetry-instrumentation-fastapi; each one ends when its part of the request does."""
+    """Spans of opentelemetry-instrumentation-fastapi, which end as the request proceeds."""
 
     provider: TracerProvider
     tracer: trace.Tracer
 
     @classmethod
     def install(cls, app: Starlette, provider: TracerProvider) -> InstrumentedTracing:
-        """Instrument the app, before the telemetry middleware is put around it.
+        """Instrument the application, before the telemetry middleware wraps it.
 
         Raises:
             RuntimeError: FastAPI, which the instrumentation imports, is not installed.
@@ -69,10 +69,10 @@ class InstrumentedTracing:
             raise RuntimeError(
                 f"telemetry.tracing = 'opentelemetry' needs FastAPI ({error}); 'native' does not"
             ) from error
-        # It takes any Starlette application, whatever its signature says.
+        # It accepts any Starlette application, despite its signature.
         FastAPIInstrumentor.instrument_app(
             app,  # type: ignore[arg-type]
-            server_request_hook=_take_ids,
+            server_request_hook=_copy_ids,
             tracer_provider=provider,
         )
         return cls(provider, provider.get_tracer("tidegate.telemetry"))
@@ -80,56 +80,56 @@ class InstrumentedTracing:
     def span(
         self, record: RequestRecord, name: str, attributes: dict[str, Any]
     ) -> AbstractContextManager[ActiveSpan]:
-        """Start a real span."""
-        return _RealSpan(self.tracer, name, attributes)
+        """A span of the SDK."""
+        return _SdkSpan(self.tracer, name, attributes)
 
-    def current_span_id(self, position: Position) -> str:
-        """The id of OpenTelemetry's current span, else the request's."""
-        context = trace.get_current_span().get_span_context()
-        return f"{context.span_id:016x}" if context.is_valid else position.span_id
+    def current_span_id(self, context: RequestContext) -> str:
+        """The id of OpenTelemetry's current span; if there is none, that of the request."""
+        current = trace.get_current_span().get_span_context()
+        return f"{current.span_id:016x}" if current.is_valid else context.span_id
 
-    def outgoing_headers(self, position: Position) -> dict[str, str]:
-        """What the propagators that `OTEL_PROPAGATORS` names put in."""
+    def outgoing_headers(self, context: RequestContext) -> dict[str, str]:
+        """The headers of the propagators that `OTEL_PROPAGATORS` names."""
         headers: dict[str, str] = {}
         propagate.inject(headers)
-        return headers or trace_headers(position)
+        return headers or trace_headers(context)
 
-    def keeps(self, record: RequestRecord, *, notable: bool) -> bool:
-        """As the SDK's sampler decided at the start; there is no second decision at the end."""
+    def should_emit(self, record: RequestRecord, *, notable: bool) -> bool:
+        """The decision of the SDK's sampler at the start; there is no second decision at the end."""
         return record.sampled
 
     def emit(self, record: RequestRecord, route: str, end_ns: int) -> None:
-        """Nothing is left to do: the instrumentation made the spans."""
+        """Nothing: the instrumentation has created the spans."""
 
 
 @dataclass(frozen=True, slots=True)
 class NoTracing:
-    """No spans; ids are still made, so that log lines of one request are found together."""
+    """No spans. Ids are still generated, so that the log records of a request can be found."""
 
     def span(
         self, record: RequestRecord, name: str, attributes: dict[str, Any]
     ) -> AbstractContextManager[ActiveSpan]:
-        """Nothing is measured."""
+        """A span that records nothing."""
         return NO_SPAN
 
-    def current_span_id(self, position: Position) -> str:
-        """The request's."""
-        return position.span_id
+    def current_span_id(self, context: RequestContext) -> str:
+        """The id of the request."""
+        return context.span_id
 
-    def outgoing_headers(self, position: Position) -> dict[str, str]:
-        """The request's ids."""
-        return trace_headers(position)
+    def outgoing_headers(self, context: RequestContext) -> dict[str, str]:
+        """The headers with the ids of the request."""
+        return trace_headers(context)
 
-    def keeps(self, record: RequestRecord, *, notable: bool) -> bool:
+    def should_emit(self, record: RequestRecord, *, notable: bool) -> bool:
         """Never."""
         return False
 
     def emit(self, record: RequestRecord, route: str, end_ns: int) -> None:
-        """Nothing is kept."""
+        """Nothing."""
 
 
-def _take_ids(span: trace.Span, scope: Mapping[str, Any]) -> None:
-    """The request's record takes the ids of the span that the instrumentation started for it."""
+def _copy_ids(span: trace.Span, scope: Mapping[str, Any]) -> None:
+    """Copy the ids of the span that the instrumentation started to the request's record."""
     record = record_of(scope)
     context = span.get_span_context()
     if record is not None and context.is_valid:

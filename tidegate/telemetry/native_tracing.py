@@ -1,7 +1,7 @@
-"""Native tracing: a request only notes its spans; real ones are made at its end, if it is kept.
+"""Native tracing: a request records its spans; OpenTelemetry spans are created at its end, if it is sampled.
 
-The ids are made at the start, so that logs and outgoing headers can carry them; opentelemetry-sdk then
-gets them through its IdGenerator, and the times explicitly.
+The ids are generated at the start, so that logs and outgoing headers can contain them. The SDK gets them
+through its IdGenerator, and the times as arguments.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from opentelemetry.trace import (
 )
 
 from tidegate.telemetry.propagation import Parent, format_traceparent
-from tidegate.telemetry.request_record import NotedSpan, Position, RequestRecord
+from tidegate.telemetry.request_record import RequestContext, RequestRecord, SpanRecord
 from tidegate.telemetry.semconv import ServerSpans
 
 
 class PresetIds(IdGenerator):
-    """Hands the SDK the ids that were made when the request came in."""
+    """Gives the SDK the ids that were generated when the request arrived."""
 
     def __init__(self) -> None:
         self._next = threading.local()
 
     def preset(self, trace_id: str, span_id: str) -> None:
-        """Set the ids of the next span made in this thread."""
+        """Set the ids of the next span created in this thread."""
         self._next.trace_id, self._next.span_id = int(trace_id, 16), int(span_id, 16)
 
     def generate_trace_id(self) -> int:
@@ -50,41 +50,41 @@ class PresetIds(IdGenerator):
         return int(self._next.span_id)
 
     def is_trace_id_random(self) -> bool:
-        """They are: only the time at which they were made differs."""
+        """They are random, although generated earlier."""
         return True
 
 
 @dataclass(slots=True)
 class NativeTracing:
-    """Notes spans, and makes real ones of what is kept."""
+    """Records spans, and creates OpenTelemetry spans of the sampled requests."""
 
     provider: TracerProvider
     ids: PresetIds
     new_span_id: Callable[[], str]
     server_spans: ServerSpans = field(default_factory=ServerSpans)
 
-    def span(self, record: RequestRecord, name: str, attributes: dict[str, Any]) -> NotedSpan:
-        """Note a child span."""
-        return NotedSpan(record, name, self.new_span_id(), attributes)
+    def span(self, record: RequestRecord, name: str, attributes: dict[str, Any]) -> SpanRecord:
+        """A recorded child span."""
+        return SpanRecord(record, name, self.new_span_id(), attributes)
 
-    def current_span_id(self, position: Position) -> str:
-        """The id of the innermost noted span."""
-        return position.span_id
+    def current_span_id(self, context: RequestContext) -> str:
+        """The id of the innermost recorded span."""
+        return context.span_id
 
-    def outgoing_headers(self, position: Position) -> dict[str, str]:
-        """`traceparent`, and `tracestate` if one came in."""
-        return trace_headers(position)
+    def outgoing_headers(self, context: RequestContext) -> dict[str, str]:
+        """`traceparent`, and `tracestate` if the request had one."""
+        return trace_headers(context)
 
-    def keeps(self, record: RequestRecord, *, notable: bool) -> bool:
-        """Whether the request's spans are made; notable ones (failed, slow) always are."""
+    def should_emit(self, record: RequestRecord, *, notable: bool) -> bool:
+        """Whether to create the request's spans: if it is sampled, or notable (failed or slow)."""
         return (record.sampled or notable) and not self.server_spans.is_excluded(record.scope)
 
     def emit(self, record: RequestRecord, route: str, end_ns: int) -> None:
-        """Make the request's spans, children first."""
+        """Create the request's spans."""
         tracer = self.provider.get_tracer(
             "tidegate.telemetry", schema_url=self.server_spans.schema_url
         )
-        name, attributes = self.server_spans.describe(record.scope, route)
+        name, attributes = self.server_spans.name_and_attributes(record.scope, route)
         nested = record.parent is not None and not record.parent.remote
         self.ids.preset(record.trace_id, record.span_id)
         server = tracer.start_span(
@@ -96,35 +96,37 @@ class NativeTracing:
         )
         spans = {record.span_id: server}
         if record.arrived_ns < record.received_ns:
-            # The wait in the gateway, which no code of ours could measure.
+            # The wait in the gateway, which is known from the arrival time only.
             record.spans.insert(0, _gateway_wait(record, self.new_span_id()))
-        for noted in record.spans:
-            self.ids.preset(record.trace_id, noted.span_id)
-            above = spans.get(noted.parent_id, server)
-            made = tracer.start_span(
-                noted.name,
-                context=set_span_in_context(above, Context()),
-                attributes=noted.attributes,
-                start_time=noted.start_ns,
+        for child in record.spans:
+            self.ids.preset(record.trace_id, child.span_id)
+            parent = spans.get(child.parent_id, server)
+            created = tracer.start_span(
+                child.name,
+                context=set_span_in_context(parent, Context()),
+                attributes=child.attributes,
+                start_time=child.start_ns,
             )
-            spans[noted.span_id] = made
-        for noted in reversed(record.spans):
-            made = spans[noted.span_id]
-            if noted.error is not None:
-                _mark_failed(made, noted.error, noted.end_ns or end_ns)
-            made.end(noted.end_ns or end_ns)
+            spans[child.span_id] = created
+        for child in reversed(record.spans):
+            created = spans[child.span_id]
+            if child.error is not None:
+                _mark_failed(created, child.error, child.end_ns or end_ns)
+            created.end(child.end_ns or end_ns)
         if isinstance(record.exception, Exception) and not record.aborted:
             _mark_failed(server, record.exception, end_ns)
         if record.status is not None:
-            self.server_spans.describe_answer(server, record.status, record.response_headers)
+            self.server_spans.set_response_attributes(
+                server, record.status, record.response_headers
+            )
         server.end(end_ns)
 
 
-def trace_headers(position: Position) -> dict[str, str]:
-    """The W3C headers of the trace at this position."""
-    record = position.record
+def trace_headers(context: RequestContext) -> dict[str, str]:
+    """The W3C headers of the trace in this context."""
+    record = context.record
     headers = {
-        "traceparent": format_traceparent(record.trace_id, position.span_id, sampled=record.sampled)
+        "traceparent": format_traceparent(record.trace_id, context.span_id, sampled=record.sampled)
     }
     if record.parent is not None and record.parent.state:
         headers["tracestate"] = record.parent.state
@@ -146,8 +148,8 @@ def _context(parent: Parent | None) -> Context:
     return set_span_in_context(NonRecordingSpan(span_context), Context())
 
 
-def _gateway_wait(record: RequestRecord, span_id: str) -> NotedSpan:
-    wait = NotedSpan(record, "gateway wait", span_id, {})
+def _gateway_wait(record: RequestRecord, span_id: str) -> SpanRecord:
+    wait = SpanRecord(record, "gateway wait", span_id, {})
     wait.start_ns, wait.end_ns = record.arrived_ns, record.received_ns
     return wait
 

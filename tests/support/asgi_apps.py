@@ -1,4 +1,4 @@
-"""Small apps, and what a server would hand them: the scope and the two ends of an ASGI call."""
+"""Small ASGI applications, and the scope and the receive and send functions of a call."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from starlette.types import Message, Receive, Scope
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def app_of(endpoint: Endpoint, path: str = "/", **kwargs: Any) -> Starlette:
+def app_with(endpoint: Endpoint, path: str = "/", **kwargs: Any) -> Starlette:
     return Starlette(routes=[Route(path, endpoint, methods=["GET", "POST"], **kwargs)])
 
 
-class OwnError(Exception):
+class ApplicationError(Exception):
     pass
 
 
@@ -27,7 +27,7 @@ async def ok(request: Request) -> Response:
     return PlainTextResponse("ok")
 
 
-async def drop(message: Message) -> None:
+async def ignore(message: Message) -> None:
     pass
 
 
@@ -49,17 +49,17 @@ def http_scope(path: str, method: str = "GET") -> Scope:
 
 
 def receive_once() -> Receive:
-    given: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
+    messages: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
 
     async def receive() -> Message:
-        if not given:
+        if not messages:
             await asyncio.Event().wait()
-        return given.pop()
+        return messages.pop()
 
     return receive
 
 
-def left() -> Receive:
+def disconnected() -> Receive:
     async def receive() -> Message:
         return {"type": "http.disconnect"}
 

@@ -9,37 +9,36 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
+from support.telemetry_harness import START_NS, Harness
 from tidegate.telemetry import current_ids, get_logger, span
-from tidegate.telemetry.request_record import MOST_SPANS
-
-from .conftest import START_NS, Bench
+from tidegate.telemetry.request_record import MAX_SPANS
 
 TRACE, PARENT = "f" * 32, "e" * 16
 
 
-def by_name(bench: Bench) -> dict[str, dict[str, Any]]:
-    return {event["span"]["name"]: event for event in bench.events("span")}
+def by_name(harness: Harness) -> dict[str, dict[str, Any]]:
+    return {event["span"]["name"]: event for event in harness.events("span")}
 
 
-async def test_a_kept_request_leaves_its_spans_as_events(bench: Bench) -> None:
+async def test_the_spans_of_a_sampled_request_are_events(harness: Harness) -> None:
     async def predict(request: Request) -> Response:
-        bench.time.pass_ms(1)
+        harness.clock.advance_ms(1)
         with span("queue wait"):
-            bench.time.pass_ms(10)
+            harness.clock.advance_ms(10)
         with span("predict", rows=3) as predicting:
-            bench.time.pass_ms(5)
+            harness.clock.advance_ms(5)
             with span("tree", number=1):
-                bench.time.pass_ms(2)
+                harness.clock.advance_ms(2)
             predicting.set(label="late")
         return Response()
 
     app = Starlette(routes=[Route("/predict", predict)])
-    bench.instrument(app, sample_ratio=1)
-    async with bench.client(app) as client:
+    harness.instrument(app, sample_ratio=1)
+    async with harness.client(app) as client:
         await client.get("/predict")
 
-    request = bench.event("request")
-    spans = by_name(bench)
+    request = harness.event("request")
+    spans = by_name(harness)
     assert spans.keys() == {"GET /predict", "queue wait", "predict", "tree"}
     server = spans["GET /predict"]
     assert server["span"] == {"id": request["span"]["id"], "name": "GET /predict", "kind": "server"}
@@ -65,13 +64,13 @@ async def test_a_kept_request_leaves_its_spans_as_events(bench: Bench) -> None:
     assert len({event["event"]["id"] for event in spans.values()}) == 4
 
 
-async def test_the_wait_in_the_gateway_is_a_span(bench: Bench) -> None:
+async def test_the_wait_in_the_gateway_is_a_span(harness: Harness) -> None:
     app = Starlette(routes=[Route("/", empty)])
-    bench.instrument(app, sample_ratio=1)
+    harness.instrument(app, sample_ratio=1)
     stamp = f"t={(START_NS - 2_000_000_000) // 1000}"
-    async with bench.client(app) as client:
+    async with harness.client(app) as client:
         await client.get("/", headers={"x-request-start": stamp})
-    spans = by_name(bench)
+    spans = by_name(harness)
     assert spans["GET /"]["event"]["duration"] == 2_000_000_000
     assert spans["gateway wait"]["event"]["duration"] == 2_000_000_000
     assert spans["gateway wait"]["event"]["start"] == "2023-11-14T22:13:18.000000Z"
@@ -79,7 +78,7 @@ async def test_the_wait_in_the_gateway_is_a_span(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("milliseconds", "status", "headers", "kept"),
+    ("milliseconds", "status", "headers", "sampled"),
     [
         (0, 200, {}, False),
         (499.9, 200, {}, False),
@@ -91,73 +90,73 @@ async def test_the_wait_in_the_gateway_is_a_span(bench: Bench) -> None:
         (0, 200, {"traceparent": f"00-{TRACE}-{PARENT}-00"}, False),
     ],
 )
-async def test_errors_slow_ones_and_what_the_caller_keeps_are_kept(
-    bench: Bench, milliseconds: float, status: int, headers: dict[str, str], kept: bool
+async def test_failed_and_slow_requests_and_those_of_a_sampled_trace_are_sampled(
+    harness: Harness, milliseconds: float, status: int, headers: dict[str, str], sampled: bool
 ) -> None:
     async def answer(request: Request) -> Response:
-        bench.time.pass_ms(milliseconds)
+        harness.clock.advance_ms(milliseconds)
         return Response(status_code=status)
 
     app = Starlette(routes=[Route("/", answer)])
-    telemetry = bench.instrument(app, sample_ratio=0)
-    async with bench.client(app) as client:
-        given = await client.get("/", headers=headers)
-    assert bool(bench.events("span")) is kept
-    assert given.headers["traceresponse"].endswith("-01" if kept else "-00")
+    telemetry = harness.instrument(app, sample_ratio=0)
+    async with harness.client(app) as client:
+        response = await client.get("/", headers=headers)
+    assert bool(harness.events("span")) is sampled
+    assert response.headers["traceresponse"].endswith("-01" if sampled else "-00")
     exemplars = [
-        held.exemplar
+        sample.exemplar
         for family in telemetry.registry.collect()
-        for held in family.samples
-        if held.exemplar
+        for sample in family.samples
+        if sample.exemplar
     ]
-    event = bench.event("request")
-    if kept:
-        assert [one.labels for one in exemplars] == [
+    event = harness.event("request")
+    if sampled:
+        assert [exemplar.labels for exemplar in exemplars] == [
             {"trace_id": event["trace"]["id"], "span_id": event["span"]["id"]}
         ]
     else:
         assert exemplars == []
 
 
-async def test_a_share_of_the_others_is_kept_by_trace_id(bench: Bench) -> None:
+async def test_a_fraction_of_the_other_requests_is_sampled_by_trace_id(harness: Harness) -> None:
     app = Starlette(routes=[Route("/", empty)])
-    bench.instrument(app, sample_ratio=0.5)
+    harness.instrument(app, sample_ratio=0.5)
     low, high = "0" * 16 + "7" + "f" * 15, "0" * 16 + "8" + "0" * 15
-    async with bench.client(app) as client:
+    async with harness.client(app) as client:
         for trace in (low, high, low):
             await client.get("/", headers={"traceparent": f"00-{trace}-{PARENT}-00"})
-    assert [event["trace"]["id"] for event in bench.events("span")] == [low, low]
+    assert [event["trace"]["id"] for event in harness.events("span")] == [low, low]
 
 
-async def test_a_caller_has_traces_kept_up_to_a_rate(bench: Bench) -> None:
+async def test_a_caller_can_cause_sampling_up_to_a_rate(harness: Harness) -> None:
     app = Starlette(routes=[Route("/", empty)])
-    bench.instrument(app, sample_ratio=0, caller_traces_per_second=10)
+    harness.instrument(app, sample_ratio=0, caller_traces_per_second=10)
     headers = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
-    async with bench.client(app) as client:
-        for _ in range(30):  # once a second: each one
-            bench.time.pass_ms(1000)
-            given = await client.get("/", headers=headers)
-            assert given.headers["traceresponse"].endswith("-01")
-        assert len(bench.events("span")) == 30
-        bench.time.pass_ms(1000)
-        for _ in range(200):  # 100 a second for two seconds: those of one second, and ten a second
+    async with harness.client(app) as client:
+        for _ in range(30):  # one per second: each is sampled
+            harness.clock.advance_ms(1000)
+            response = await client.get("/", headers=headers)
+            assert response.headers["traceresponse"].endswith("-01")
+        assert len(harness.events("span")) == 30
+        harness.clock.advance_ms(1000)
+        for _ in range(200):  # 100 per second for 2 s: a burst of 10, then 10 per second
             await client.get("/", headers=headers)
-            bench.time.pass_ms(10)
-    assert len(bench.events("span")) - 30 == 10 + 2 * 10 - 1
-    assert len(bench.events("request")) == 230
+            harness.clock.advance_ms(10)
+    assert len(harness.events("span")) - 30 == 10 + 2 * 10 - 1
+    assert len(harness.events("request")) == 230
 
 
-async def test_an_exception_through_a_span_marks_it(bench: Bench) -> None:
+async def test_an_exception_marks_the_span_as_failed(harness: Harness) -> None:
     async def answer(request: Request) -> Response:
         with span("outer"), suppress(ValueError), span("inner"):
             raise ValueError("no such airport")
         return Response()
 
     app = Starlette(routes=[Route("/", answer)])
-    bench.instrument(app, sample_ratio=1)
-    async with bench.client(app) as client:
+    harness.instrument(app, sample_ratio=1)
+    async with harness.client(app) as client:
         await client.get("/")
-    spans = by_name(bench)
+    spans = by_name(harness)
     assert spans["inner"]["event"]["outcome"] == "failure"
     assert spans["inner"]["log"]["level"] == "error"
     assert spans["inner"]["error"]["type"] == "ValueError"
@@ -166,38 +165,38 @@ async def test_an_exception_through_a_span_marks_it(bench: Bench) -> None:
     assert spans["outer"]["event"]["outcome"] == "success"
 
 
-async def test_a_span_that_is_open_at_the_end_ends_with_the_request(bench: Bench) -> None:
-    left_open = []
+async def test_an_open_span_ends_with_the_request(harness: Harness) -> None:
+    open_spans = []
 
     async def answer(request: Request) -> Response:
         entered = span("open")
         entered.__enter__()
-        left_open.append(entered)
-        bench.time.pass_ms(4)
+        open_spans.append(entered)
+        harness.clock.advance_ms(4)
         return Response()
 
     app = Starlette(routes=[Route("/", answer)])
-    bench.instrument(app, sample_ratio=1)
-    async with bench.client(app) as client:
+    harness.instrument(app, sample_ratio=1)
+    async with harness.client(app) as client:
         await client.get("/")
-    assert by_name(bench)["open"]["event"]["duration"] == 4_000_000
+    assert by_name(harness)["open"]["event"]["duration"] == 4_000_000
 
 
-async def test_a_request_with_very_many_spans_keeps_the_first(bench: Bench) -> None:
+async def test_the_first_spans_of_a_request_are_recorded_up_to_a_limit(harness: Harness) -> None:
     async def answer(request: Request) -> Response:
-        for number in range(MOST_SPANS + 5):
+        for number in range(MAX_SPANS + 5):
             with span(f"{number}"):
                 pass
         return Response()
 
     app = Starlette(routes=[Route("/", answer)])
-    bench.instrument(app, sample_ratio=1)
-    async with bench.client(app) as client:
+    harness.instrument(app, sample_ratio=1)
+    async with harness.client(app) as client:
         await client.get("/")
-    assert len(bench.events("span")) == MOST_SPANS + 1
+    assert len(harness.events("span")) == MAX_SPANS + 1
 
 
-async def test_log_lines_carry_the_innermost_span(bench: Bench) -> None:
+async def test_log_records_have_the_id_of_the_innermost_span(harness: Harness) -> None:
     seen = []
 
     async def answer(request: Request) -> Response:
@@ -209,32 +208,34 @@ async def test_log_lines_carry_the_innermost_span(bench: Bench) -> None:
         return Response()
 
     app = Starlette(routes=[Route("/", answer)])
-    bench.instrument(app, sample_ratio=1)
-    async with bench.client(app) as client:
+    harness.instrument(app, sample_ratio=1)
+    async with harness.client(app) as client:
         await client.get("/")
-    spans = by_name(bench)
-    lines = bench.events("app")
-    assert [line["span"]["id"] for line in lines] == [
+    spans = by_name(harness)
+    records = harness.events("app")
+    assert [record["span"]["id"] for record in records] == [
         spans["GET /"]["span"]["id"],
         spans["inside"]["span"]["id"],
         spans["GET /"]["span"]["id"],
     ]
-    assert {line["trace"]["id"] for line in lines} == {bench.event("request")["trace"]["id"]}
-    assert seen == [(lines[1]["trace"]["id"], lines[1]["span"]["id"])]
+    assert {record["trace"]["id"] for record in records} == {
+        harness.event("request")["trace"]["id"]
+    }
+    assert seen == [(records[1]["trace"]["id"], records[1]["span"]["id"])]
     assert current_ids() is None
 
 
-async def test_an_instrumented_app_inside_another_is_a_child_of_its_request(
-    bench: Bench,
+async def test_the_request_of_a_mounted_instrumented_app_is_a_child_span(
+    harness: Harness,
 ) -> None:
     inner = Starlette(routes=[Route("/item", empty)])
     outer = Starlette(routes=[Mount("/shop", inner)])
-    bench.instrument(inner, sample_ratio=0)
-    bench.instrument(outer, sample_ratio=1)
+    harness.instrument(inner, sample_ratio=0)
+    harness.instrument(outer, sample_ratio=1)
     stamp = f"t={(START_NS - 1_000_000) // 1000}"
-    async with bench.client(outer) as client:
+    async with harness.client(outer) as client:
         answer = await client.get("/shop/item", headers={"x-request-start": stamp})
-    first, second = bench.events("request")
+    first, second = harness.events("request")
     assert first["parent"] == {"id": second["span"]["id"]}
     assert first["trace"] == second["trace"]
     assert first["tidegate"]["route"] == "/item"
@@ -242,23 +243,23 @@ async def test_an_instrumented_app_inside_another_is_a_child_of_its_request(
     assert answer.headers.get_list("traceresponse") == [
         f"00-{second['trace']['id']}-{second['span']['id']}-01"
     ]
-    kinds = {event["span"]["id"]: event["span"]["kind"] for event in bench.events("span")}
+    kinds = {event["span"]["id"]: event["span"]["kind"] for event in harness.events("span")}
     assert kinds[first["span"]["id"]] == "internal"
     assert kinds[second["span"]["id"]] == "server"
 
 
-async def test_attributes_that_are_no_attributes_break_nothing(
-    bench: Bench, caplog: pytest.LogCaptureFixture
+async def test_invalid_attributes_fail_no_request(
+    harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def answer(request: Request) -> Response:
         with span("odd", nothing=None, thing=object(), fine=1):
             return Response()
 
     app = Starlette(routes=[Route("/", answer)])
-    bench.instrument(app, sample_ratio=1)
-    async with bench.client(app) as client:
+    harness.instrument(app, sample_ratio=1)
+    async with harness.client(app) as client:
         assert (await client.get("/")).status_code == 200
-    assert by_name(bench)["odd"]["tidegate"]["attributes"]["fine"] == 1
+    assert by_name(harness)["odd"]["tidegate"]["attributes"]["fine"] == 1
 
 
 async def empty(request: Request) -> Response:

@@ -1,0 +1,73 @@
+"""The OpenTelemetry SDK's tracer provider of one application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.sdk.trace.sampling import Sampler
+
+from tidegate.events.event import Origin
+from tidegate.events.writer import EventWriter
+from tidegate.settings import SettingsError
+from tidegate.telemetry.export import EventSpanExporter, OtlpExporter, OtlpProcessor
+from tidegate.telemetry.identity import Identity
+
+
+def make_provider(
+    identity: Identity,
+    writer: EventWriter,
+    *,
+    sampler: Sampler | None,
+    ids: IdGenerator,
+    otlp: OtlpProcessor | None,
+) -> TracerProvider:
+    """A tracer provider for one application; the global provider is not changed.
+
+    Args:
+        identity: the origin of the span events.
+        writer: writes the span events.
+        sampler: the sampler; None uses the one that `OTEL_TRACES_SAMPLER` names.
+        ids: generates trace and span ids.
+        otlp: also exports the spans to an OTLP endpoint, if given.
+    """
+    provider = TracerProvider(
+        sampler=sampler,
+        resource=_resource(identity.origin),
+        id_generator=ids,
+        shutdown_on_exit=False,
+    )
+    exporter = EventSpanExporter(writer, lambda: identity.origin)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    if otlp is not None:
+        provider.add_span_processor(otlp)
+    return provider
+
+
+def make_otlp(report: Callable[[bool], None]) -> OtlpProcessor:
+    """The processor that exports spans to the OTLP endpoint configured by the OTEL_* variables.
+
+    Args:
+        report: called with True when the endpoint stops accepting spans, with False when it recovers.
+
+    Raises:
+        SettingsError: a variable is invalid.
+    """
+    try:
+        return OtlpProcessor(OtlpExporter(report))
+    except (ValueError, RuntimeError) as error:
+        raise SettingsError(f"OTEL_EXPORTER_OTLP_*, OTEL_BSP_*: {error}") from error
+
+
+def _resource(origin: Origin) -> Resource:
+    """`service.*` of the settings; OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME take precedence."""
+    configured = {
+        "service.name": origin.service,
+        "service.version": origin.version,
+        "service.instance.id": origin.node,
+        "deployment.environment.name": origin.environment,
+    }
+    return Resource.create({**configured, **OTELResourceDetector().detect().attributes})
