@@ -10,9 +10,8 @@ from importlib.metadata import version
 import aiohttp
 import pytest
 
+from support.gateway_process import TRACE_ID, StartGateway, StartReplica, send
 from tidegate.events.event import Origin, make_event
-
-from .conftest import TRACE_ID, StartGateway, StartReplica, send
 
 pytestmark = pytest.mark.integration
 

@@ -9,10 +9,9 @@ import resource
 import psutil
 import pytest
 
+from support.gateway_process import StartGateway, until
 from tidegate.settings import Settings
 from tidegate.stack.gateway.configuration import CONNECTIONS, buffer_bytes, memory_bytes
-
-from .conftest import StartGateway, until
 
 pytestmark = pytest.mark.integration
 

@@ -8,9 +8,8 @@ import time
 import aiohttp
 import pytest
 
+from support.gateway_process import StartGateway, StartReplica, post
 from tidegate.stack.gateway.haproxy import release
-
-from .conftest import StartGateway, StartReplica, post
 
 pytestmark = pytest.mark.integration
 

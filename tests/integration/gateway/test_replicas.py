@@ -11,9 +11,8 @@ import signal
 import aiohttp
 import pytest
 
+from support.gateway_process import Replica, SpawnReplica, StartGateway, StartReplica, post, until
 from tidegate.stack.gateway.haproxy import release
-
-from .conftest import Replica, SpawnReplica, StartGateway, StartReplica, post, until
 
 pytestmark = pytest.mark.integration
 IDLE_SECONDS = 60  # for which HAProxy keeps a connection of a client that sends nothing

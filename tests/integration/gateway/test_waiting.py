@@ -9,9 +9,8 @@ import time
 import aiohttp
 import pytest
 
+from support.gateway_process import Gateway, SpawnReplica, StartGateway, StartReplica, post
 from tidegate.autoscaler.live.gateway_queue import GatewayQueue
-
-from .conftest import Gateway, SpawnReplica, StartGateway, StartReplica, post
 
 pytestmark = pytest.mark.integration
 

@@ -3,34 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from support.components import unavailable
+from support.prometheus_release import Release
 from tidegate.stack import prometheus
-
-
-@dataclass(frozen=True)
-class Release:
-    """A Prometheus and its promtool."""
-
-    prometheus: Path
-    promtool: Path
-
-    def check(self, *arguments: str, cwd: Path) -> None:
-        """Run promtool; its output is the failure's text."""
-        done = subprocess.run(
-            [self.promtool, *arguments],
-            cwd=cwd,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(params=["in use", "3.x"])

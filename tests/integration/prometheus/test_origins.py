@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from support.ports import free_port
+from support.prometheus_release import Release
 from support.running_stack import eventually
 from tidegate.settings import Settings
 from tidegate.stack import prometheus
-
-from .conftest import Release
 
 pytestmark = pytest.mark.integration
 

@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from support.prometheus_release import Release
 from tidegate.observability_files.paths import observability_folder, project_folder
 from tidegate.provision import prometheus_config as provision
 from tidegate.rules.prometheus_config import render_config
 from tidegate.settings import Settings
 from tidegate.stack import prometheus
 from tools.generate.generated_files import generated_files
-
-from .conftest import Release
 
 pytestmark = pytest.mark.integration
 

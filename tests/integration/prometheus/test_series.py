@@ -15,13 +15,12 @@ import aiohttp
 import pytest
 
 from support.ports import free_port
+from support.prometheus_release import Release
 from tidegate.rules.gateway_metrics import GATEWAY
 from tidegate.rules.service_rules import service_groups
 from tidegate.settings import Settings
 from tidegate.stack import prometheus
 from tidegate.stack.gateway import configuration, haproxy
-
-from .conftest import Release
 
 pytestmark = pytest.mark.integration
 

@@ -6,21 +6,20 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from elasticsearch import Elasticsearch
 
 from support.checkout import ROOT
 from support.components import unavailable
+from support.elasticsearch_accounts import Prepare, add_roles, add_user
 from support.elasticsearch_server import ElasticsearchServer, running
 from tidegate.provision.elasticsearch.roles import ROLES, roles_yaml
 from tidegate.settings import Settings, load
 
 VERSION = "9.2.8"
 JAVA = 21
-Prepare = Callable[[ElasticsearchServer], Settings]
 
 
 def passwords(folder: Path, elastic: str) -> Path:
@@ -82,41 +81,6 @@ def filed_elasticsearch(
     for role in ROLES:
         add_user(server, role.name, f"password-of-{role.secret}", role.name)
     return server
-
-
-def add_roles(server: ElasticsearchServer, text: str) -> None:
-    with (server.folder / "config" / "roles.yml").open("a") as file:
-        file.write(f"\n{text}")
-
-
-def add_user(server: ElasticsearchServer, name: str, password: str, role: str) -> None:
-    """Add a user to the server's files, which it reads every 5 s."""
-    config = server.folder / "config"
-    pid = (server.folder / "pid").read_text().strip()
-    environment = {
-        "ES_PATH_CONF": str(config),
-        "ES_JAVA_HOME": str(Path(f"/proc/{pid}/exe").readlink().parents[1]),
-        "PATH": "/usr/bin:/bin",
-    }
-    program = server.folder / "home" / "bin" / "elasticsearch-users"
-    added = subprocess.run(
-        [program, "useradd", name, "-p", password, "-r", role],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert added.returncode == 0, added.stdout + added.stderr
-    for path in config.iterdir():
-        path.chmod(0o755 if path.is_dir() else 0o644)
-
-
-def client_of(server: ElasticsearchServer, name: str, password: str) -> Elasticsearch:
-    return Elasticsearch(server.url, basic_auth=(name, password))
-
-
-def owner_of(server: ElasticsearchServer) -> Elasticsearch:
-    return client_of(server, "elastic", (server.folder / "password").read_text().strip())
 
 
 def _cache() -> Path:

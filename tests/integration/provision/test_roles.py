@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from elasticsearch import AuthorizationException, Elasticsearch
 
+from support.elasticsearch_accounts import client_of, owner_of
 from support.elasticsearch_server import ElasticsearchServer
 from support.running_stack import eventually
 from tidegate.events.event import Event, Origin, make_event
@@ -22,8 +23,6 @@ from tidegate.settings import Elasticsearch as ElasticsearchSettings
 from tidegate.store.base import SearchRequest
 from tidegate.store.elasticsearch.store import ElasticsearchStore
 from tidegate.store.elasticsearch.templates import install
-
-from .conftest import client_of, owner_of
 
 pytestmark = pytest.mark.integration
 DOCUMENT = {"@timestamp": "2026-03-01T10:00:00Z", "message": "hello"}

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from elasticsearch import Elasticsearch
 
+from support.elasticsearch_accounts import Prepare, add_roles, add_user, owner_of
 from support.elasticsearch_server import ElasticsearchServer
 from support.running_stack import eventually
 from tidegate.observability_files.watermarks import GIB, read_watermarks
@@ -29,8 +30,6 @@ from tidegate.provision.elasticsearch.setup import set_up
 from tidegate.provision.preflight import disk_problem
 from tidegate.provision.problems import ProvisionError
 from tidegate.settings import Settings, load
-
-from .conftest import Prepare, add_roles, add_user, owner_of
 
 pytestmark = pytest.mark.integration
 TEMPLATES = [

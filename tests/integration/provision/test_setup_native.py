@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from support.elasticsearch_accounts import Prepare, owner_of
 from support.elasticsearch_server import ElasticsearchServer
 from tidegate.provision.elasticsearch import wait
 from tidegate.provision.elasticsearch.accounts import may_log_in
@@ -14,8 +15,6 @@ from tidegate.provision.elasticsearch.setup import set_up
 from tidegate.provision.problems import ProvisionError
 from tidegate.provision.secrets.version_stamp import write_stamp
 from tidegate.settings import Settings
-
-from .conftest import Prepare, owner_of
 
 pytestmark = pytest.mark.integration
 THINGS = [

@@ -13,9 +13,8 @@ import httpx
 import orjson
 import pytest
 
+from support.service_process import Service, service, until
 from tidegate.service.model.artefact import Artefact
-
-from .conftest import Service, service, until
 
 pytestmark = pytest.mark.integration
 

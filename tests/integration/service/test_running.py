@@ -15,9 +15,9 @@ import psutil
 import pytest
 import tritonclient.http as triton
 
+from support.checkout import ROOT
+from support.service_process import Service, service, until
 from tidegate.service.model.artefact import Artefact
-
-from .conftest import ROOT, Service, service, until
 
 pytestmark = pytest.mark.integration
 

@@ -15,9 +15,9 @@ import tritonclient.http as triton
 from sklearn.datasets import load_wine
 from sklearn.ensemble import RandomForestClassifier
 
+from support.checkout import ROOT
+from support.service_process import service, until
 from tidegate.service.model.artefact import Artefact
-
-from .conftest import ROOT, service, until
 
 pytestmark = pytest.mark.integration
 

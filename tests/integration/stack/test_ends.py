@@ -18,10 +18,10 @@ import aiohttp
 import psutil
 import pytest
 
+from support.checkout import ROOT
 from support.running_stack import eventually
+from support.stack_process import Stack
 from tidegate.runtime.metrics_text import sample_value
-
-from .conftest import ROOT, Stack
 
 pytestmark = pytest.mark.integration
 

@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 
 from support.running_stack import eventually
+from support.stack_process import Stack
 from tidegate.resizer.client import ResizerClient
-
-from .conftest import Stack
 
 pytestmark = pytest.mark.integration
 

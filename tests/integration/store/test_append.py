@@ -6,11 +6,10 @@ from contextlib import closing
 
 import pytest
 
+from support.store_scene import Scene
 from tidegate.settings import Settings
 from tidegate.store import open_store
 from tidegate.store.base import EventStore, StoreUnavailableError
-
-from .conftest import Scene
 
 
 def test_an_appended_event_is_found_unchanged(scene: Scene) -> None:

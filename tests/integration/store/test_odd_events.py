@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
+from support.store_scene import Scene
 from tidegate.events.event import Event
 from tidegate.store.base import Rejected
 from tidegate.store.mapping_conflicts import move_conflicting_values
-
-from .conftest import Scene
 
 
 def _set(event: Event, path: str, value: Any) -> None:

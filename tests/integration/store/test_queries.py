@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from support.store_scene import Scene
 from tidegate.store.base import QueryError
-
-from .conftest import Scene
 
 SEARCHES = {
     # everything

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from support.store_scene import Scene
 from tidegate.store.base import (
     Bucket,
     DateHistogram,
@@ -15,8 +16,6 @@ from tidegate.store.base import (
     SearchResult,
     Terms,
 )
-
-from .conftest import Scene
 
 
 def test_since_is_inclusive_and_until_exclusive(scene: Scene) -> None:

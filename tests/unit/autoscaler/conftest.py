@@ -21,23 +21,6 @@ from tidegate.runtime.event_log import EventLog, Terminal
 
 from .room import Room, Run
 
-# What one replica shows to which nobody comes.
-IDLE = Signals(
-    arrival_rate=0.0,
-    service_seconds=None,
-    in_system=0.0,
-    slots_per_replica=2,
-    ready=1,
-    running=1,
-    desired=1,
-    latency_seconds=None,
-    age_seconds=1.0,
-    arrival_rate_60s=0.0,
-    busy=0.0,
-    queued=0.0,
-    gateway_age_seconds=1.0,
-)
-
 
 @dataclass
 class Desk:

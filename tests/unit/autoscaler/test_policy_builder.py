@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
+from support.signals import IDLE
 from tidegate.autoscaler.live.configured_policy import (
     check_policy,
     configured_policy,
@@ -16,8 +17,6 @@ from tidegate.autoscaler.policy_registry import POLICIES, PolicyContext
 from tidegate.autoscaler.types import Bounds
 from tidegate.cli import app
 from tidegate.settings import Settings, SettingsError, load, setting_names
-
-from .conftest import IDLE
 
 MONDAY_8 = 1_772_438_400.0  # 2026-03-02T08:00Z
 CONTEXT = PolicyContext(Bounds(1, 8), slo_seconds=0.6)

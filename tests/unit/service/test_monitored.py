@@ -6,7 +6,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from .conftest import Serve, Served
+from support.served_app import Serve, Served
 
 
 async def series(served: Served) -> dict[str, list[tuple[dict[str, str], float]]]:

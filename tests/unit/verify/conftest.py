@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
 
+from support.http_doubles import Answers, Serve
 from tidegate.settings import Settings
 from tidegate.verify.target import Target
-
-Answer = tuple[int, Any]
-Answers = dict[str, Answer | Callable[[Any], Answer]]
-"""By `METHOD /path`: a status and a JSON value, or what makes them of the request's JSON."""
-Serve = Callable[..., Awaitable[str]]
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from support.http_doubles import Serve
 from support.ports import free_port
 from tidegate.settings import Settings
 from tidegate.verify import commands
@@ -16,8 +17,6 @@ from tidegate.verify.checks import memory, prometheus
 from tidegate.verify.results import Result, failed, ok
 from tidegate.verify.run import CHECKS, run_checks
 from tidegate.verify.target import Target
-
-from .conftest import Serve
 
 ROOT = Path(__file__).parents[3]
 

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.signals import IDLE
 from tidegate.autoscaler.policy_builder import build_policy, policy_from_parameters
 from tidegate.autoscaler.policy_registry import POLICIES, PolicyContext
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
 from tidegate.autoscaler.wrappers.scale_to_zero import ScaleToZeroParameters, scale_to_zero
 
-from ..conftest import IDLE
 from ..test_every_policy import ANY, BELIEVABLE, MEASURED
 
 MAX_VALUE = 12

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from elasticsearch import ConnectionError as NoConnectionError
 
+from support.recorded_requests import Recorded
 from tidegate.provision.commands import setup_elasticsearch
 from tidegate.provision.elasticsearch.server import (
     asking,
@@ -19,8 +20,6 @@ from tidegate.provision.elasticsearch.server import (
 )
 from tidegate.provision.problems import ProvisionError
 from tidegate.settings import Settings, load
-
-from ..conftest import Recorded
 
 
 @pytest.mark.parametrize("number", ["9.2.0", "9.2.8", "9.10.0", "9.3.0-SNAPSHOT"])

@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 
+from support.recorded_requests import Recorded
 from tidegate.provision.elasticsearch.server import connected
 from tidegate.provision.elasticsearch.streams import keep_streams, teach_streams
 from tidegate.provision.problems import ProvisionError
 from tidegate.settings import Settings
 from tidegate.store.elasticsearch.templates import properties
-
-from ..conftest import Recorded
 
 LIST = "GET /_data_stream/logs-tidegate.*-*,traces-tidegate.*-*"
 NAME = "logs-tidegate.app-default"

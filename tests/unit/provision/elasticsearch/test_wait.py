@@ -8,12 +8,11 @@ from typing import Any
 import certifi
 import pytest
 
+from support.recorded_requests import Recorded
 from tidegate.provision.elasticsearch.server import connected
 from tidegate.provision.elasticsearch.wait import wait
 from tidegate.provision.problems import ProvisionError
 from tidegate.settings import Settings, load
-
-from ..conftest import Recorded
 
 HEALTH = "GET /_cluster/health"
 GREEN = {"status": "green", "unassigned_primary_shards": 0, "initializing_shards": 0}

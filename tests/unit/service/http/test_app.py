@@ -13,11 +13,10 @@ import orjson
 import pytest
 from fastapi.openapi.models import OpenAPI
 
+from support.served_app import Serve, until
 from tidegate.service.http.openapi_models import instance_model
 from tidegate.service.model.artefact import Artefact
 from tidegate.service.model.features import Feature
-
-from ..conftest import Serve, until
 
 JSON = {"content-type": "application/json"}
 

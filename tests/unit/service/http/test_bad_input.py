@@ -16,12 +16,12 @@ import httpx
 import orjson
 import pytest
 
+from support.served_app import lifespan, until
 from tidegate.service.http.app import create_app
 from tidegate.service.model.artefact import Artefact
 from tidegate.service.serving.replica import Replica
 from tidegate.settings import Settings
 
-from ..conftest import lifespan, until
 from .test_v2 import INFER, tensors
 
 JSON = {"content-type": "application/json"}

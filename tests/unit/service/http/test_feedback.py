@@ -8,10 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
+from support.served_app import Serve, Served
 from tidegate.runtime.metrics_text import sample_value
 from tidegate.service.http.feedback import BLOCK_OUTCOMES, accept, status_of
-
-from ..conftest import Serve, Served
 
 
 async def predict(served: Served, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -11,12 +11,11 @@ import numpy as np
 import orjson
 import pytest
 
+from support.served_app import Serve, Served
 from tidegate.service.http.v2_codec import HEADER_LENGTH, to_matrix
 from tidegate.service.http.v2_tensors import Tensor, pack
 from tidegate.service.model.features import Feature, Schema
 from tidegate.service.problems import RequestError
-
-from ..conftest import Serve, Served
 
 CATEGORIES = {"carrier", "origin", "dest"}
 INFER = "/v2/models/flights/infer"

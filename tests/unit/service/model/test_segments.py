@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from support.served_app import Serve
 from tidegate.drift.report.labelled_rows import join_outcomes
 from tidegate.service.model.features import Feature
 from tidegate.service.model.segments import segments_of
-
-from ..conftest import Serve
 
 CARRIER = Feature(name="carrier", kind="category", categories=("AA", "UA"), missing=True)
 HOUR = Feature(name="hour", kind="integer")

@@ -13,14 +13,13 @@ import orjson
 import pytest
 
 from support.candidate_models import make_candidate
+from support.served_app import Serve, Served, until
 from tidegate.drift.feedback.retained_rows import EVENT_ROWS, outcome_id
 from tidegate.retraining.stored_rows import join
 from tidegate.runtime.metrics_text import sample_value
 from tidegate.service.model.artefact import Artefact, Manifest
 from tidegate.service.serving.background import BackgroundWorker
 from tidegate.service.serving.shadow import incompatibility
-
-from ..conftest import Serve, Served, until
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import orjson
 import pytest
 from starlette.types import Message
 
+from support.served_app import Serve, Served, until
 from tidegate.service.model.features import Matrix
 from tidegate.service.model.inline_rows import INLINE_SECONDS
 from tidegate.service.model.predictor import Prediction, Predictor
@@ -18,8 +19,6 @@ from tidegate.service.model.work import Work, device_seconds, work_of
 from tidegate.service.problems import RequestError
 from tidegate.service.serving.client_disconnect import cancel_on_disconnect
 from tidegate.settings import Device
-
-from ..conftest import Serve, Served, until
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from support.served_app import Serve, until
 from tidegate.runtime.slots_file import SlotsFile
-
-from ..conftest import Serve, until
 
 
 async def test_a_replica_starts_with_the_slots_of_the_file_and_follows_it(

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from support.http_doubles import Serve
 from tidegate.verify.checks import events
 from tidegate.verify.run import run_checks
-
-from ..conftest import Serve
 
 
 def store(url: str, **sections: Any) -> dict[str, Any]:

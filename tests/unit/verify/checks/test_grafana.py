@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 
 from support import grafana_dashboards
+from support.http_doubles import Answer, Answers, Serve
 from tidegate.verify.checks import grafana
 from tidegate.verify.checks.dashboard_variables import fill
 from tidegate.verify.results import Result
-
-from ..conftest import Answer, Answers, Serve
 
 FRAMES = {"status": 200, "frames": [{"schema": {}, "data": {"values": [[1, 2], [0.5, 0.7]]}}]}
 EMPTY = {"status": 200, "frames": [{"schema": {}, "data": {"values": []}}]}

@@ -11,13 +11,12 @@ from typing import Any
 
 import orjson
 
+from support.http_doubles import Answers, Serve
 from tidegate.observability_files.kibana import data_view_requests, ndjson, saved_objects
 from tidegate.settings import Settings
 from tidegate.verify.checks import kibana
 from tidegate.verify.results import Result
 from tidegate.verify.run import run_checks
-
-from ..conftest import Answers, Serve
 
 OBJECTS = saved_objects(Settings())
 AVAILABLE = {"level": "available", "summary": "All services are available"}

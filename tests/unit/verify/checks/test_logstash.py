@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
+from support.http_doubles import Serve
 from tidegate.verify.checks import logstash
 from tidegate.verify.results import Result
-
-from ..conftest import Serve
 
 QUEUE = {
     "type": "persisted",

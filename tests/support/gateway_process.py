@@ -1,0 +1,196 @@
+"""HAProxy as the stack's gateway, and replicas behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from tidegate.runtime.metrics_text import sample_value
+
+DEADLINE_SECONDS = 60.0
+TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+async def post(gateway: Gateway, path: str = "/predict") -> int:
+    """Send a small request; the status of its answer."""
+    async with gateway.session.post(gateway.url + path, data=b"{}") as answer:
+        await answer.read()
+        return answer.status
+
+
+async def send(port: int, raw: bytes) -> bytes:
+    """Send it, end the sending, and read what comes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(raw)
+    writer.write_eof()
+    try:
+        return await reader.read()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+async def until(
+    condition: Callable[[], Awaitable[bool]], seconds: float = DEADLINE_SECONDS
+) -> None:
+    """Wait until the condition holds."""
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110  what is waited for is another process
+            await asyncio.sleep(0.02)
+
+
+@dataclass
+class Replica:
+    """Answers /predict as `answer` does; knows how many requests it works on at once."""
+
+    port: int
+    seconds: float = 0.0
+    ready: bool = True
+    status: int = 200
+    reset: bool = False
+    traced: bool = True
+    busy: int = 0
+    most_busy: int = 0
+    requests: list[web.Request] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+    checks: int = 0
+    release: asyncio.Event = field(default_factory=asyncio.Event)
+    held: bool = False
+    _runner: web.AppRunner | None = None
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        app = web.Application(client_max_size=32 * 2**20)
+        app.router.add_get("/ready", self._ready)
+        app.router.add_route("*", "/{path:.*}", self._work)
+        # What the tests send on purpose is no error of the replica's.
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+
+    async def got(self, number: int) -> None:
+        """Wait until so many requests have come."""
+
+        async def there() -> bool:
+            return len(self.requests) == number
+
+        await until(there)
+
+    async def stop(self) -> None:
+        self.release.set()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _ready(self, _: web.Request) -> web.Response:
+        self.checks += 1
+        return web.Response(status=200 if self.ready else 503)
+
+    async def _work(self, request: web.Request) -> web.Response:
+        self.busy += 1
+        self.most_busy = max(self.most_busy, self.busy)
+        try:
+            self.requests.append(request)
+            self.bodies.append(await request.read())
+            if self.held:
+                await self.release.wait()
+            await asyncio.sleep(self.seconds)
+            if self.reset and request.transport is not None:
+                request.transport.abort()
+            return web.json_response(
+                {"port": self.port},
+                status=self.status,
+                headers={"traceresponse": f"00-{TRACE_ID}-00f067aa0ba902b7-01"}
+                if self.traced
+                else {},
+            )
+        finally:
+            self.busy -= 1
+
+
+@dataclass
+class Gateway:
+    """A running HAProxy."""
+
+    process: asyncio.subprocess.Process
+    port: int
+    metrics_port: int
+    output: Path
+    session: aiohttp.ClientSession
+    config: Path
+    stopped: bool = False
+
+    async def stop(self) -> None:
+        """End it, and wait until it has ended."""
+        self.stopped = True
+        self.process.terminate()
+        await self.process.wait()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """The value of one series of its exporter; NaN if there is none."""
+        async with self.session.get(f"http://127.0.0.1:{self.metrics_port}/metrics") as answer:
+            text = await answer.text()
+        found = sample_value(text, name, **labels)
+        return math.nan if found is None else found
+
+    async def arrived(self) -> float:
+        """How many requests have come for the replicas; the gateway's own (waiting.lua) is none."""
+        await self.holding()
+        return await self.metric("haproxy_backend_sessions_total", proxy="model") - 1
+
+    async def holding(self) -> None:
+        """Wait until requests would wait if no replica were up."""
+
+        async def taken() -> bool:
+            labels = {"proxy": "model", "server": "waiting"}
+            return await self.metric("haproxy_server_current_sessions", **labels) == 1
+
+        await until(taken)
+
+    async def ready_replicas(self, number: int) -> None:
+        """Wait until so many replicas get requests."""
+
+        async def there() -> bool:
+            return await self.metric("haproxy_backend_active_servers", proxy="model") == number
+
+        await until(there)
+
+    async def queued(self, number: int) -> None:
+        """Wait until so many requests wait in the queue."""
+
+        async def there() -> bool:
+            return await self.metric("haproxy_backend_current_queue", proxy="model") == number
+
+        await until(there)
+
+    async def lines(self, number: int) -> list[dict[str, Any]]:
+        """The access log, as soon as it has so many lines."""
+
+        async def there() -> bool:
+            return self.output.read_bytes().count(b"\n") >= number
+
+        await until(there)
+        whole, _, _ = self.output.read_bytes().rpartition(b"\n")  # another may be half written
+        return [json.loads(line) for line in whole.splitlines()]
+
+
+StartGateway = Callable[..., Awaitable[Gateway]]
+StartReplica = Callable[..., Awaitable[Replica]]
+Kill = Callable[[], None]
+SpawnReplica = Callable[[], Awaitable[tuple[str, Kill]]]

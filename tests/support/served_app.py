@@ -1,0 +1,69 @@
+"""The service's application, served in the test's process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+from fastapi import FastAPI
+from starlette.types import Message
+
+from tidegate.service.serving.replica import Replica
+
+
+@dataclass
+class Served:
+    """A running application and its client. Its model is loaded once `may_load` is set."""
+
+    app: FastAPI
+    client: httpx.AsyncClient
+    log_dir: Path
+    may_load: asyncio.Event
+
+    @property
+    def replica(self) -> Replica:
+        replica: Replica = self.app.state.replica
+        return replica
+
+    def events(self, dataset: str = "request") -> list[dict[str, Any]]:
+        """The events of a dataset written so far."""
+        lines = [
+            orjson.loads(line)
+            for file in sorted(self.log_dir.glob("*.ndjson"))
+            for line in file.read_bytes().splitlines()
+        ]
+        return [line for line in lines if line["event"]["dataset"] == f"tidegate.{dataset}"]
+
+
+Serve = Callable[..., AbstractAsyncContextManager[Served]]
+
+
+async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait for a condition, at most `seconds`."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 (any condition, not one that has an event)
+            await asyncio.sleep(0.002)
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Start an application and end it, as a server does."""
+    incoming: asyncio.Queue[Message] = asyncio.Queue()
+    outgoing: asyncio.Queue[Message] = asyncio.Queue()
+    running = asyncio.create_task(
+        app({"type": "lifespan", "asgi": {"version": "3.0"}}, incoming.get, outgoing.put)
+    )
+    await incoming.put({"type": "lifespan.startup"})
+    assert (await outgoing.get())["type"] == "lifespan.startup.complete"
+    try:
+        yield
+    finally:  # a test that fails leaves no task to the next one
+        await incoming.put({"type": "lifespan.shutdown"})
+        assert (await outgoing.get())["type"] == "lifespan.shutdown.complete"
+        await running

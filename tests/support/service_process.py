@@ -1,0 +1,89 @@
+"""The service as a process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+
+from support.checkout import ROOT
+from support.ports import free_port
+from tidegate.runtime.metrics_text import sample_value
+
+
+@dataclass
+class Service:
+    """A running replica."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    folder: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ready(self) -> int | None:
+        """The status of /ready; None if nobody listens."""
+        try:
+            return httpx.get(f"{self.url}/ready", timeout=30).status_code
+        except httpx.TransportError:
+            return None
+
+    def number(self, metric: str) -> float:
+        """The value of a metric without labels."""
+        text = httpx.get(f"{self.url}/metrics", timeout=60).text
+        found = sample_value(text, metric)
+        assert found is not None, text
+        return found
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and wait for the end; gives the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+    def events(self) -> list[dict[str, Any]]:
+        """The events of answered requests."""
+        lines = [
+            orjson.loads(line)
+            for file in (self.folder / "logs").glob("*.ndjson")
+            for line in file.read_bytes().splitlines()
+        ]
+        return [line for line in lines if line["event"]["dataset"] == "tidegate.request"]
+
+
+def until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.01)
+
+
+@contextmanager
+def service(folder: Path, model: Path, **variables: str) -> Iterator[Service]:
+    """Start a replica; it is killed at the end if it still runs."""
+    port = free_port()
+    env = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
+    env |= {"TIDEGATE_MODEL__PATH": str(model), "TIDEGATE_STACK__DATA_DIR": str(folder)} | variables
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tidegate.service", "--port", str(port)],
+        cwd=ROOT,
+        env=env,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        yield Service(process, port, folder)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
