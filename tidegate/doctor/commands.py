@@ -12,7 +12,7 @@ from tidegate.doctor.compose import compose_checks
 from tidegate.doctor.local import checks
 from tidegate.observability_files.paths import project_folder
 from tidegate.settings import Settings
-from tidegate.stack.processes.environment import absolute
+from tidegate.stack.processes.environment import with_absolute_paths
 
 
 def doctor(settings: Settings) -> int:
@@ -21,7 +21,7 @@ def doctor(settings: Settings) -> int:
     Returns:
         The exit code: 0, or 1 if something needed is missing.
     """
-    return _shown(asyncio.run(checks(absolute(settings, Path.cwd()))))
+    return _shown(asyncio.run(checks(with_absolute_paths(settings, Path.cwd()))))
 
 
 def compose_doctor() -> int:

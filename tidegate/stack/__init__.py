@@ -1,1 +1,1 @@
-"""The embedded size: the components on one machine, and their supervisor."""
+"""Local mode: the components on one machine, and their supervisor."""

@@ -1,4 +1,4 @@
-"""The paths in the data folder, and the lock that allows one stack for each."""
+"""The paths in a data folder, and its lock, which allows one running stack."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from typing import Final
 from tidegate.runtime.locks import POLL_SECONDS, LockedError, exclusive_lock, try_lock
 from tidegate.runtime.private_files import FOLDER_MODE, make_private_folder
 
-# `holder`, in another process, has the lock for less than this; a supervisor keeps it.
+# `holder`, in another process, has the lock for less than this; a supervisor holds it.
 HOLDER_SECONDS: Final = 0.2
 
 
 class StackRunningError(RuntimeError):
-    """Another stack uses the data folder. Its text names the process."""
+    """Another stack uses the data folder. The text names the process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The places in one data folder."""
+    """The paths in one data folder."""
 
     data: Path
 
     @property
     def run(self) -> Path:
-        """What belongs to a running stack: the lock, the control socket, the programs' raw output."""
+        """The files of a running stack: the lock, the control socket, the programs' raw output."""
         return self.data / "run"
 
     @property
@@ -39,7 +39,7 @@ class Layout:
 
     @property
     def prometheus(self) -> Path:
-        """Prometheus' configuration; its samples lie in `data` below it."""
+        """Prometheus' configuration; its samples are in `data` below it."""
         return self.data / "prometheus"
 
     @property
@@ -54,7 +54,7 @@ class Layout:
 
     @property
     def slots(self) -> Path:
-        """The slots in force, which replicas follow."""
+        """The file of the slots in force, which replicas follow."""
         return self.run / "slots"
 
     @property
@@ -67,12 +67,12 @@ class Layout:
         return self.run / f"{name}.log"
 
     def make(self) -> None:
-        """Make the folders, for their owner only: what clients sent lies in them, and `run`'s socket resizes.
+        """Create the folders, for their owner only: they contain requests, and the control socket.
 
-        A data folder or a folder of event files that is there keeps its mode: others may write events to it.
+        An existing data folder or folder of event files keeps its mode: other users may write events to it.
 
         Raises:
-            OSError: a folder cannot be made or written to.
+            OSError: a folder cannot be created or written.
         """
         self.data.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         self.logs.mkdir(mode=FOLDER_MODE, exist_ok=True)
@@ -92,7 +92,7 @@ class Layout:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the lock of the folder, with the pid of this process in it, inside the block.
+        """Hold the lock of the folder inside the block; the file contains the pid of this process.
 
         Raises:
             StackRunningError: another supervisor holds it.
@@ -108,10 +108,10 @@ class Layout:
 
 
 def already_running(data: Path, pid: int) -> str:
-    """The message for a person who starts a second stack in a data folder."""
+    """The message for the start of a second stack in a data folder."""
     return (
         f"a stack is already running in {data} (pid {pid}): "
-        "look at it with `tidegate status`, stop it with `tidegate down`"
+        "see `tidegate status`, or stop it with `tidegate down`"
     )
 
 

@@ -11,25 +11,25 @@ from tidegate.os_errors import os_error_message
 
 MIB: Final = 2**20
 MIN_FREE_BYTES: Final = 8 * MIB
-"""With less, Prometheus and the store soon fail to write, each with words of its own."""
+"""With less, writes of Prometheus and the store soon fail, each with a different message."""
 
 
 def free_bytes(folder: Path) -> int:
-    """What is free for this user on the disk of a folder, which may not be there yet.
+    """The free bytes for this user on the disk of a folder, which may not exist yet.
 
     Raises:
-        OSError: it cannot be looked at.
+        OSError: the folder is not accessible.
     """
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    return shutil.disk_usage(there).free
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    return shutil.disk_usage(existing).free
 
 
 def folder_problem(folder: Path) -> str:
-    """Why nothing can be written in the data folder, and what to do; empty if it can."""
+    """Why the data folder cannot be written, and what to do; empty if it can."""
     try:
-        there = next(path for path in (folder, *folder.parents) if path.exists())
-        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-            return f"{there} cannot be written to: set stack.data_dir to another folder"
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+            return f"{existing} cannot be written to: set stack.data_dir to another folder"
         free = free_bytes(folder)
     except OSError as error:
         return f"stack.data_dir: {os_error_message(error)}"

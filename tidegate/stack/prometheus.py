@@ -1,4 +1,4 @@
-"""Prometheus: which one, its files in the data folder, the replicas it reads, and how to start it."""
+"""Prometheus in local mode: its program, its files in the data folder, and its scrape targets."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tidegate.rules.rule_files import write_rule_files
 from tidegate.runtime.atomic_files import write_atomically
 from tidegate.settings import Settings
 
-# The origins whose scripts may read its API, as a regular expression. By default each page in the browser
-# may. This matches none: an origin is never empty, and Prometheus' own page needs no permission.
+# A regular expression of the origins whose scripts may read the API; the default allows every web page.
+# This matches none: an origin is never empty, and Prometheus' own page needs no permission.
 CORS_ORIGIN: Final = "^$"
 
 
@@ -25,16 +25,16 @@ class PrometheusError(RuntimeError):
 
 
 def prometheus_binary() -> Path:
-    """PATH's prometheus, else the one that scripts/prometheus put into the cache.
+    """The prometheus on PATH, else the one that scripts/prometheus installed in the cache.
 
     Raises:
-        PrometheusError: neither is to be had.
+        PrometheusError: there is neither.
     """
     return _program("prometheus")
 
 
 def promtool_binary() -> Path:
-    """The promtool that belongs to it.
+    """The promtool on PATH, else the one in the cache.
 
     Raises:
         PrometheusError: there is none.
@@ -43,7 +43,7 @@ def promtool_binary() -> Path:
 
 
 def cache_folder() -> Path:
-    """Where installed programs are kept: `TIDEGATE_CACHE`, else ~/.cache/tidegate."""
+    """The folder of installed programs: `TIDEGATE_CACHE`, else ~/.cache/tidegate."""
     return Path(os.environ.get("TIDEGATE_CACHE") or Path.home() / ".cache" / "tidegate")
 
 
@@ -58,17 +58,17 @@ def _program(name: str) -> Path:
 
 
 def write_config(settings: Settings, folder: Path) -> Path:
-    """Write prometheus.yml and its rules into the folder, and an empty list of replicas if there is none.
+    """Write prometheus.yml and its rules into the folder, and an empty list of targets if there is none.
 
     Args:
         settings: those in force.
-        folder: made if it is not there.
+        folder: created if missing.
 
     Returns:
         The configuration's path.
 
     Raises:
-        FileNotFoundError: observability/ is not there.
+        FileNotFoundError: observability/ is missing.
         OSError: the folder cannot be written.
     """
     write_rule_files(settings, folder / "rules")
@@ -80,7 +80,7 @@ def write_config(settings: Settings, folder: Path) -> Path:
 
 
 def argv(settings: Settings, config: Path, data: Path) -> list[str]:
-    """How to start it in the foreground.
+    """The command that runs it in the foreground.
 
     Raises:
         PrometheusError: there is none.
@@ -99,19 +99,20 @@ def argv(settings: Settings, config: Path, data: Path) -> list[str]:
 
 
 def _lookback_seconds(settings: Settings) -> float:
-    """How long a series counts after its last sample.
+    """How long a series stays in query results after its last sample.
 
-    When Prometheus stops, it cannot mark what it read as ended. With its default of 5 minutes, the replicas
-    of the run before would be summed with today's, and the oldest signal would be theirs.
+    A Prometheus that stops writes no staleness markers. With the default of 5 minutes, queries after a
+    restart would add up the replicas of the previous run and of this one, and the oldest signal would be
+    stale.
     """
     return max(10.0, 5 * settings.prometheus.scrape_seconds)
 
 
 def write_targets(folder: Path, replicas: Mapping[str, str]) -> None:
-    """Tell Prometheus which replicas to read; it notices within a second.
+    """Write the replicas as scrape targets; Prometheus reloads the file within a second.
 
     Args:
-        folder: the one given to `write_config`.
+        folder: as in `write_config`.
         replicas: host:port of each replica's metrics, by its name.
 
     Raises:
@@ -122,7 +123,7 @@ def write_targets(folder: Path, replicas: Mapping[str, str]) -> None:
     groups = [
         {"targets": [address], "labels": {"replica": name}} for name, address in replicas.items()
     ]
-    # Atomically, because Prometheus may read it at any time. The supervisor writes it again at its start.
+    # Atomically, because Prometheus may read it at any time. The supervisor rewrites it at its start.
     write_atomically(path, json.dumps(groups, indent=1), durable=False)
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.status import Status
 
 from tidegate.settings import Settings
-from tidegate.stack.processes.environment import absolute
+from tidegate.stack.processes.environment import with_absolute_paths
 from tidegate.verify import view
 from tidegate.verify.run import run_checks
 from tidegate.verify.target import NoStackError, find
@@ -29,7 +29,7 @@ def verify(settings: Settings, *, as_json: bool, wait_seconds: float) -> int:
         The exit code: 0 if all checks hold, 1 if one does not, or if no stack runs.
     """
     errors = Console(stderr=True)
-    settings = absolute(settings, Path.cwd())
+    settings = with_absolute_paths(settings, Path.cwd())
     try:
         with errors.status("asking …") as status:
             results = asyncio.run(_run(settings, wait_seconds, status))

@@ -40,4 +40,4 @@ def test_a_taken_port_is_found_before_anything_is_started() -> None:
     with socket.create_server(("127.0.0.1", int(ports["GRAFANA_PORT"]))):
         taken = doctor()
     assert taken.returncode == 1
-    assert f"port {ports['GRAFANA_PORT']} (GRAFANA_PORT) is taken by" in taken.stdout
+    assert f"port {ports['GRAFANA_PORT']} (GRAFANA_PORT) is used by" in taken.stdout

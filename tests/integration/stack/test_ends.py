@@ -126,14 +126,14 @@ def test_in_the_foreground_it_prints_lines_and_ctrl_c_stops_it_also_without_a_re
             lines.append(line)
             if "the service answers at" in line:
                 process.send_signal(signal.SIGINT)
-            elif "stops: requests are answered" in line:
+            elif "stopping: finishing requests" in line:
                 break
         # Ctrl-C ends the `head` of `tidegate up | head` too: what is printed from here on has no reader.
         process.stdout.close()
     output = "".join(lines)
     assert process.returncode == 0, output
     assert "flights-1   started as process" in output
-    assert "stops: requests are answered" in output
+    assert "stopping: finishing requests" in output
     assert stack.run("status").returncode == 3
 
 

@@ -30,8 +30,8 @@ def test_taken_ports_are_named_before_anything_is_started(stack: Stack) -> None:
         done = stack.run("up", "--detach")
         doctor = stack.run("doctor")
     assert done.returncode == 1
-    assert f"port {stack.port} (gateway.port) is taken by process {os.getpid()}" in done.stderr
-    assert f"port {stack.first_replica + 1} (replicas.first_port + 1) is taken by" in done.stderr
+    assert f"port {stack.port} (gateway.port) is used by process {os.getpid()}" in done.stderr
+    assert f"port {stack.first_replica + 1} (replicas.first_port + 1) is used by" in done.stderr
     assert not list((stack.data / "run").glob("prometheus.log"))
     assert doctor.returncode == 1
     assert f"port {stack.port} (gateway.port)" in doctor.stdout
@@ -86,7 +86,7 @@ def test_an_elasticsearch_that_does_not_answer_is_told(tmp_path: Path, artefact:
 def test_an_unknown_store_is_refused(stack: Stack) -> None:
     done = stack.run("up", "--store", "paper")
     assert done.returncode == 2
-    assert "take embedded or elasticsearch" in done.stderr
+    assert "use embedded or elasticsearch" in done.stderr
 
 
 def test_a_data_folder_that_cannot_be_written_is_told(tmp_path: Path, artefact: Path) -> None:
@@ -124,4 +124,4 @@ def test_a_supervisor_that_dies_while_it_starts_is_told(stack: Stack) -> None:
         os.kill(Layout(stack.data).holder() or 0, signal.SIGKILL)
         output, _ = process.communicate(timeout=60)
         assert process.returncode == 1
-        assert "the supervisor ended: see " in output
+        assert "the supervisor exited: see " in output

@@ -29,7 +29,7 @@ def test_a_taken_port_is_named_with_its_variable_unless_the_stack_has_it() -> No
         port = taken.getsockname()[1]
         check = ports_check(config(port), set())
         assert check.state == "missing"
-        assert f"port {port} (GRAFANA_PORT) is taken by " in check.text
+        assert f"port {port} (GRAFANA_PORT) is used by " in check.text
         assert check.text.endswith("or set GRAFANA_PORT to a free port")
         assert ports_check(config(port), {port}).state == "ok"
     assert ports_check(config(port), set()).text == "all 1 are free"

@@ -1,4 +1,4 @@
-"""Whether every port is free, before anything is started; and if not, who has it."""
+"""Checks before a start that every port is free, and finds the process that uses one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DATA_DIR = variable("stack.data_dir")
 
 @dataclass(frozen=True, slots=True)
 class RequiredPort:
-    """A port that the stack needs, and the setting that says which."""
+    """A port that the stack needs, and its setting."""
 
     setting: str
     host: str
@@ -41,14 +41,14 @@ def required_ports(settings: Settings) -> list[RequiredPort]:
     if settings.drift.watch:
         ports.append(RequiredPort("drift.watch_port", LOCAL, settings.drift.watch_port))
     first = settings.replicas.first_port
-    for offset in range(settings.replicas.max + 1):  # one more, while a new model takes over
+    for offset in range(settings.replicas.max + 1):  # one more, for a rollout
         name = f"replicas.first_port + {offset}" if offset else "replicas.first_port"
         ports.append(RequiredPort(name, LOCAL, first + offset))
     return ports
 
 
 def port_problems(wanted: list[RequiredPort]) -> list[str]:
-    """A sentence for each port that cannot be had, and one for each other stack; empty if all are free."""
+    """A sentence for each port that is not available, and one for each other stack; empty if all are free."""
     problems = []
     users: dict[int, list[str]] = defaultdict(list)
     stacks: dict[str, list[str]] = defaultdict(list)
@@ -56,13 +56,13 @@ def port_problems(wanted: list[RequiredPort]) -> list[str]:
         users[one.port].append(one.setting)
     for port, settings in users.items():
         if len(settings) > 1:
-            problems.append(f"port {port} is wanted twice: by {' and by '.join(settings)}")
+            problems.append(f"port {port} is set twice: by {' and by '.join(settings)}")
     for one in wanted:
         if len(users[one.port]) > 1:
             continue
         text = f"port {one.port} ({one.setting})"
         if one.port > 65535:
-            problems.append(f"{text} does not exist: ports end at 65535")
+            problems.append(f"{text} is invalid: the highest port is 65535")
         elif error := _bind_error(one):
             if error.errno != errno.EADDRINUSE:
                 problems.append(f"{text} {_refusal(one, error)}")
@@ -71,9 +71,9 @@ def port_problems(wanted: list[RequiredPort]) -> list[str]:
             else:
                 by = owner.process if owner else "a process of another user"
                 setting = one.setting.partition(" ")[0]
-                problems.append(f"{text} is taken by {by}: end it, or set {setting} to a free port")
+                problems.append(f"{text} is used by {by}: stop it, or set {setting} to a free port")
     problems += [
-        f"another stack, in {folder}, has the ports {', '.join(ports)}: stop it with "
+        f"another stack, in {folder}, uses the ports {', '.join(ports)}: stop it with "
         f"`TIDEGATE_STACK__DATA_DIR={folder} tidegate down`, or set other ports here"
         for folder, ports in stacks.items()
     ]
@@ -84,7 +84,7 @@ def _bind_error(one: RequiredPort) -> OSError | None:
     family = socket.AF_INET6 if ":" in one.host else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
-            # As the programs do: a port whose last connections still linger is free.
+            # As the programs do: a port with connections in TIME_WAIT is free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((one.host, one.port))
     except OSError as error:
@@ -94,13 +94,13 @@ def _bind_error(one: RequiredPort) -> OSError | None:
 
 def _refusal(one: RequiredPort, error: OSError) -> str:
     if error.errno == errno.EACCES:
-        return "may not be opened by this user: choose one from 1024 on"
+        return "needs root privileges: choose one from 1024 on"
     return f"cannot be opened on {one.host} (stack.host): {error.strerror}"
 
 
 @dataclass(frozen=True, slots=True)
 class _PortOwner:
-    """The process that has a port; `data_dir` is its data folder if it belongs to a stack."""
+    """The process that uses a port; `data_dir` is its data folder if it belongs to a stack."""
 
     process: str
     data_dir: str
@@ -120,8 +120,7 @@ def _owner(port: int) -> _PortOwner | None:
 
 def _data_dir(process: psutil.Process) -> str:
     try:
-        return process.environ().get(
-            DATA_DIR, ""
-        )  # every program of a stack has all settings in it
+        # The environment of every program of a stack contains all settings.
+        return process.environ().get(DATA_DIR, "")
     except (psutil.Error, OSError):
         return ""

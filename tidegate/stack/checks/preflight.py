@@ -1,4 +1,4 @@
-"""What must be there before anything is started. Each problem is a sentence that says what to do."""
+"""The checks before a start. Each problem is a sentence that says what to do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tidegate.stack.supervisor.external_elasticsearch import elasticsearch_probl
 
 
 def model_problem(settings: Settings) -> str:
-    """Why the model cannot be served, as far as its files tell; empty if it can."""
+    """Why the model cannot be served, as far as its files show; empty if it can."""
     path = settings.model.path
     if path.is_file():
         return ""
@@ -25,30 +25,30 @@ def model_problem(settings: Settings) -> str:
 
 
 def gateway_problem(settings: Settings) -> str:
-    """Why HAProxy cannot be run, or not with these settings; empty if it can."""
+    """Why HAProxy cannot run with these settings; empty if it can."""
     try:
         binary = haproxy.haproxy_binary()
     except (OSError, RuntimeError) as error:
         return str(error)
     if settings.replicas.min == 0 and not haproxy.supports_waiting():
         return (
-            f"replicas.min: 0 needs a HAProxy with Lua, to let requests wait without a replica; {binary} has"
-            " none"
+            f"replicas.min: 0 needs a HAProxy with Lua, so that requests can wait without a replica; {binary}"
+            " has none"
         )
     return ""
 
 
 def replicas_problem(settings: Settings) -> str:
-    """Why nobody would ever start a replica; empty if somebody would."""
-    told = settings.autoscaler
-    if settings.replicas.start > 0 or (told.enabled and not told.dry_run):
+    """Why no replica would ever start; empty if one would."""
+    autoscaler = settings.autoscaler
+    if settings.replicas.start > 0 or (autoscaler.enabled and not autoscaler.dry_run):
         return ""
-    setting = "autoscaler.dry_run = true" if told.enabled else "autoscaler.enabled = false"
-    return f"replicas.start: with 0 and {setting} nobody would start a replica; set it to 1 or more"
+    setting = "autoscaler.dry_run = true" if autoscaler.enabled else "autoscaler.enabled = false"
+    return f"replicas.start: with 0 and {setting} no replica would ever start; set it to 1 or more"
 
 
 def prometheus_problem() -> str:
-    """Why Prometheus cannot be run; empty if it can."""
+    """Why Prometheus cannot run; empty if it can."""
     try:
         prometheus.prometheus_binary()
     except (OSError, RuntimeError) as error:
@@ -57,12 +57,12 @@ def prometheus_problem() -> str:
 
 
 def policy_problem(settings: Settings) -> str:
-    """Why the autoscaler could not do what its policy decides; empty if it can, or does not run."""
-    told, slots = settings.autoscaler, settings.slots
-    if told.enabled and slots.max is None and configured_policy(settings).sets_slots:
+    """Why the autoscaler could not apply its policy's decisions; empty if it can, or is disabled."""
+    autoscaler, slots = settings.autoscaler, settings.slots
+    if autoscaler.enabled and slots.max is None and configured_policy(settings).sets_slots:
         return (
-            f"autoscaler.policy: {told.policy!r} changes the slots of replicas: set slots.max above"
-            f" slots.per_replica, which is {slots.per_replica}, or take another policy"
+            f"autoscaler.policy: {autoscaler.policy!r} changes the slots of replicas: set slots.max above"
+            f" slots.per_replica, which is {slots.per_replica}, or use another policy"
         )
     return ""
 
@@ -76,7 +76,7 @@ async def store_problem(settings: Settings) -> str:
 
 
 async def start_problems(settings: Settings) -> list[str]:
-    """All that stands against a start."""
+    """Every problem that prevents a start."""
     found = [
         folder_problem(settings.stack.data_dir),
         replicas_problem(settings),

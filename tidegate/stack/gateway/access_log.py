@@ -1,4 +1,4 @@
-"""The gateway's access lines: from its standard output into event files."""
+"""The gateway's access log: writes the access events from its standard output to event files."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ NODE: Final = "gateway"
 
 @dataclass(frozen=True, slots=True)
 class AccessLog:
-    """Takes the gateway's lines. Those that are no event (its warnings) go to its raw output."""
+    """Receives the gateway's output lines. Those that are no events (warnings) go to its raw output."""
 
     writer: EventWriter
     output: Path
 
     @classmethod
-    def of(cls, settings: Settings, output: Path) -> AccessLog:
-        """The sink of a stack with these settings."""
+    def from_settings(cls, settings: Settings, output: Path) -> AccessLog:
+        """The access log of a stack with these settings."""
         return cls(event_writer(settings, NODE), output)
 
     def __call__(self, line: bytes) -> None:
-        """Take one line, without its line end."""
+        """Write one line, given without its line end."""
         if _is_object(line):
             self.writer.write_line(line + b"\n")
             return
-        # On a full disk it is lost; the next one must be taken all the same.
+        # On a full disk the line is lost, but the next one must still be accepted.
         with suppress(OSError), self.output.open("ab") as file:
             file.write(line + b"\n")
 
     def close(self) -> None:
-        """Close the event file; a later line would begin a new one."""
+        """Close the event file; a later line would start a new one."""
         self.writer.close()
 
 

@@ -1,4 +1,4 @@
-"""The gateway as a daemon of its own, in front of all replicas that a DNS name resolves to, as in Compose."""
+"""The gateway as a separate daemon, in front of all replicas that a DNS name resolves to, as in Compose."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ async def _run(settings: Settings, dns_name: str, dns_server: str) -> int:
         config = Path(folder) / "haproxy.cfg"
         config.write_text(text, encoding="utf-8")
         await haproxy.check(config)
-        access = AccessLog.of(settings, STDERR)
+        access_log = AccessLog.from_settings(settings, STDERR)
         try:
             command = Command(tuple(haproxy.argv(config)), os.environ, Path(folder))
-            return await _until_exit(Child.start(command, STDERR, access), settings)
+            return await _until_exit(Child.start(command, STDERR, access_log), settings)
         finally:
-            access.close()
+            access_log.close()
 
 
 async def _until_exit(child: Child, settings: Settings) -> int:

@@ -1,1 +1,1 @@
-"""One child process: started, watched, restarted and stopped."""
+"""One child process: its environment, its start and stop, and its supervision."""

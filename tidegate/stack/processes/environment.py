@@ -1,8 +1,8 @@
-"""How the programs of a stack get its settings: all of them, through the environment.
+"""Passes all settings of a stack to its programs, through environment variables.
 
-They get every setting, not only those that a person changed, and a settings file that is empty. So a
-program that is started again after days has the settings that the stack was started with, whatever
-became of `tidegate.toml` meanwhile.
+The variables contain every setting, also those with their default, and the settings file is empty. So a
+program that restarts after days has the settings that the stack was started with, even if `tidegate.toml`
+has changed.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ EMPTY_FILE = "# The settings of the running stack are in its programs' environme
 S = TypeVar("S", bound=BaseModel)
 
 
-def absolute(section: S, folder: Path) -> S:
-    """The same settings, their relative paths now absolute: below `folder`."""
+def with_absolute_paths(section: S, folder: Path) -> S:
+    """The same settings with relative paths resolved against `folder`."""
     changes: dict[str, Any] = {}
     for name in type(section).model_fields:
         value = getattr(section, name)
         if isinstance(value, BaseModel):
-            changes[name] = absolute(value, folder)
+            changes[name] = with_absolute_paths(value, folder)
         elif isinstance(value, Path):
             changes[name] = folder / value
     return section.model_copy(update=changes)
@@ -38,18 +38,18 @@ def environment(settings: Settings, base: Mapping[str, str], empty_file: Path) -
     """The environment of the stack's programs.
 
     Args:
-        settings: what they shall read, paths absolute.
-        base: our own environment; its own settings are left out.
-        empty_file: where to write the settings file that says nothing.
+        settings: with absolute paths.
+        base: the environment of this process; settings in it are left out.
+        empty_file: where to write the empty settings file.
     """
     empty_file.write_text(EMPTY_FILE, encoding="utf-8")
-    kept = {
+    inherited = {
         name: base[name] for name in base if not name.startswith(ENV_PREFIX) or name in ENV_RESERVED
     }
-    named = {
+    variables = {
         f"{ENV_PREFIX}{name}": value for name, value in _walk(settings.model_dump(mode="json"))
     }
-    return {**kept, **named, CONFIG: str(empty_file)}
+    return {**inherited, **variables, CONFIG: str(empty_file)}
 
 
 def _walk(table: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -59,6 +59,6 @@ def _walk(table: Mapping[str, Any]) -> list[tuple[str, str]]:
             found += [(f"{name.upper()}{ENV_DELIMITER}{rest}", text) for rest, text in _walk(value)]
         elif isinstance(value, str):
             found.append((name.upper(), value))
-        elif value is not None:  # what is None has no other default
+        elif value is not None:  # a setting that is None has the default None
             found.append((name.upper(), json.dumps(value)))
     return found

@@ -1,4 +1,4 @@
-"""One child process: started so that it cannot outlive us, watched without polling, stopped in time."""
+"""One child process: it cannot outlive its parent, its exit needs no polling, its stop has a time limit."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from typing import IO
 from tidegate.runtime.private_files import UMASK
 
 OUTPUT_BYTES = 10 * 2**20
-# HAProxy drops log lines when the pipe is full rather than wait: give it the largest that Linux allows.
+# HAProxy drops log lines when the pipe is full: use the largest pipe that Linux allows.
 PIPE_BYTES = 2**20
 LINE_BYTES = 2**20
 _PR_SET_PDEATHSIG = 1
-# Looked up here, as little as possible may happen between fork and exec.
+# Resolved at import, because as little as possible must run between fork and exec.
 _prctl = ctypes.CDLL(None).prctl
 
 OnLine = Callable[[bytes], None]
-"""Takes one line of a program's standard output, without its line end."""
+"""Receives one line of a program's standard output, without its line end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to run: the arguments, the whole environment, the working directory."""
+    """A command: the arguments, the whole environment, the working directory."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
@@ -38,7 +38,7 @@ class Command:
 
 
 def describe_exit(code: int) -> str:
-    """What a return code says: `ended with exit code 2`, `was killed by SIGKILL`."""
+    """A return code in words: `ended with exit code 2`, `was killed by SIGKILL`."""
     if code >= 0:
         return f"ended with exit code {code}"
     try:
@@ -48,19 +48,19 @@ def describe_exit(code: int) -> str:
 
 
 def truncate_output(path: Path, limit: int = OUTPUT_BYTES) -> None:
-    """Empty a file of raw output that grew past the limit; what it held goes to `<name>.1`.
+    """Move the content of a file of raw output that exceeds the limit to `<name>.1`.
 
-    The program goes on appending to the same file, so lines written between copy and cut are lost:
-    raw output is for a look after a failure; what must not be lost is an event.
+    The program keeps appending to the same file, so lines written between the copy and the truncation are
+    lost: raw output is only for troubleshooting; what must not be lost is written as an event.
     """
     try:
         if path.stat().st_size <= limit:
             return
-        with suppress(OSError):  # on a full disk there is no room for a copy, and all the more need
+        with suppress(OSError):  # a full disk has no space for the copy, but needs the truncation
             shutil.copyfile(path, path.with_name(path.name + ".1"))
         os.truncate(path, 0)
     except OSError:
-        return  # it is gone
+        return  # the file is gone
 
 
 def tail(path: Path, lines: int = 15, limit: int = 16_384) -> str:
@@ -75,10 +75,10 @@ def tail(path: Path, lines: int = 15, limit: int = 16_384) -> str:
 
 
 class Child:
-    """A running process.
+    """A running child process.
 
-    It leads a session of its own, so that Ctrl-C at our terminal reaches only us, and the kernel kills
-    it when we die, even by SIGKILL. Its exit is told by a pidfd: no thread, no polling.
+    It leads its own session, so Ctrl-C in the terminal reaches only the parent; and the kernel kills it when
+    the parent dies, even by SIGKILL. A pidfd reports its exit, without a thread or polling.
     """
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
@@ -91,19 +91,19 @@ class Child:
 
     @classmethod
     def start(cls, command: Command, output: Path, on_line: OnLine | None = None) -> Child:
-        """Start it. Its output is appended to `output`, but for the standard output if `on_line` takes it.
+        """Start a process. Its output is appended to `output`; with `on_line`, only its standard error.
 
-        Must be called in the event loop's thread, and that one must be the process' main thread: the
-        kernel kills the child when the *thread* that made it ends.
+        Call it in the thread of the event loop, which must be the main thread: the kernel kills the child
+        when the *thread* that created it ends.
 
         Raises:
-            OSError: the program is not there or may not be run.
+            OSError: the program is missing or not executable.
         """
         parent = os.getpid()
 
         def die_with_parent() -> None:
             _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:  # it died before we asked
+            if os.getppid() != parent:  # the parent died before prctl
                 os._exit(1)
 
         with output.open("ab") as file:
@@ -125,24 +125,24 @@ class Child:
         return child
 
     def send(self, signal_number: signal.Signals) -> None:
-        """Send it a signal; nothing if it has ended."""
+        """Send a signal, unless the process has exited."""
         if not self.exited.done():
             self._process.send_signal(signal_number)
 
     def kill(self) -> None:
-        """Kill it and whatever it started."""
+        """Kill the process and its children."""
         if not self.exited.done():
             _kill_group(self.pid)
 
     async def wait(self) -> int:
-        """Its return code, once it has ended and its last line is taken."""
+        """Wait for its exit and its last output line. Returns the return code."""
         code = await asyncio.shield(self.exited)
         if self._pump:
             await asyncio.shield(self._pump)
         return code
 
     async def stop(self, signal_number: signal.Signals, seconds: float) -> bool:
-        """Ask it to end, and kill it after so many seconds. Returns whether it ended by itself."""
+        """Send the signal, and kill the process after `seconds`. Returns whether it exited by itself."""
         self.send(signal_number)
         try:
             async with asyncio.timeout(seconds):
@@ -156,7 +156,7 @@ class Child:
     def _reap(self) -> None:
         asyncio.get_running_loop().remove_reader(self._pidfd)
         os.close(self._pidfd)
-        # What it left behind would hold ports and pipes. As it is not reaped yet, its id is still its own.
+        # Its remaining children would keep ports and pipes open. Until it is reaped, its id cannot be reused.
         _kill_group(self.pid)
         self.exited.set_result(self._process.wait())
 
@@ -172,16 +172,16 @@ async def _pump(pipe: IO[bytes], on_line: OnLine) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
-    rest = b""
+    remainder = b""
     try:
         while chunk := await reader.read(PIPE_BYTES):
-            *lines, rest = (rest + chunk).split(b"\n")
-            if len(rest) > LINE_BYTES:  # a line without end must not fill the memory
-                lines, rest = [*lines, rest], b""
+            *lines, remainder = (remainder + chunk).split(b"\n")
+            if len(remainder) > LINE_BYTES:  # bounds the memory
+                lines, remainder = [*lines, remainder], b""
             for line in lines:
                 if line:
                     on_line(line)
-        if rest:
-            on_line(rest)
+        if remainder:
+            on_line(remainder)
     finally:
         transport.close()

@@ -1,1 +1,1 @@
-"""The supervisor of local mode, the programs that it runs, and its control socket."""
+"""The supervisor of local mode, the programs that it runs, and the client of its control socket."""

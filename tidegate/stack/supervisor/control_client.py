@@ -1,4 +1,4 @@
-"""Asking a running supervisor, from another process."""
+"""The client of the control socket of a running supervisor."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REFUSED: Final = 409
 
 
 class ControlError(RuntimeError):
-    """The supervisor does not answer on its control socket. Its text says how."""
+    """The supervisor does not answer on its control socket. The text says why."""
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -38,10 +38,10 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def fetch_status(path: Path) -> StackStatus:
-    """The stack's status, from its control socket.
+    """Fetch the stack's status.
 
     Raises:
-        ControlError: it does not answer.
+        ControlError: the supervisor does not answer.
     """
     connection = _UnixConnection(path)
     try:
@@ -54,25 +54,25 @@ def fetch_status(path: Path) -> StackStatus:
 
 
 def request_deploy(path: Path, artefact: Path) -> Release:
-    """Ask for a new artefact; returns what it is once it is taken in, while replicas are still replaced.
+    """Request the rollout of an artefact; returns its release as soon as it is admitted.
 
     Args:
         path: the control socket.
         artefact: an absolute path.
 
     Raises:
-        ReleaseRefusedError: it is not taken in; nothing was changed.
+        ReleaseRefusedError: it is not admitted; nothing is changed.
         ControlError: the supervisor does not answer.
     """
     connection = _UnixConnection(path, ADMISSION_SECONDS + TIMEOUT_SECONDS)
     try:
         connection.request("PUT", "/model", json.dumps({"path": str(artefact)}))
-        answer = connection.getresponse()
-        body = answer.read()
-        if answer.status == REFUSED:
+        response = connection.getresponse()
+        body = response.read()
+        if response.status == REFUSED:
             raise ReleaseRefusedError(json.loads(body)["error"])
-        if answer.status != ACCEPTED:
-            raise ControlError(f"{path} answers {answer.status}: {body.decode(errors='replace')}")
+        if response.status != ACCEPTED:
+            raise ControlError(f"{path} answers {response.status}: {body.decode(errors='replace')}")
         return Release.model_validate_json(body)
     except (OSError, http.client.HTTPException, ValidationError) as error:
         raise ControlError(f"{path} does not answer: {error}") from error

@@ -1,4 +1,4 @@
-"""The Elasticsearch that a person gave: the stack does not run it, but says whether it answers."""
+"""Monitors an Elasticsearch that the stack uses but does not run."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ NAME: Final = "elasticsearch"
 
 
 async def elasticsearch_problem(settings: Elasticsearch) -> str:
-    """Why it cannot be used, in words; empty if it answers.
+    """Why it cannot be used; empty if it answers.
 
-    It is asked for the cluster's health: `GET /` needs more rights, and not every build has it.
+    The probe is the cluster health: `GET /` needs more privileges, and not every build has it.
     """
     try:
         headers, context = _credentials(settings)
@@ -38,13 +38,14 @@ async def elasticsearch_problem(settings: Elasticsearch) -> str:
     try:
         async with (
             aiohttp.ClientSession(headers=headers, timeout=timeout) as session,
-            session.get(f"{settings.url.rstrip('/')}/_cluster/health", ssl=context) as answer,
+            session.get(f"{settings.url.rstrip('/')}/_cluster/health", ssl=context) as response,
         ):
-            if answer.status in {401, 403}:
+            if response.status in {401, 403}:
                 return (
-                    f"{settings.url} answers {answer.status}: store.elasticsearch.username may not"
+                    f"{settings.url} answers {response.status}: store.elasticsearch.username lacks the"
+                    " privilege"
                 )
-            return "" if answer.ok else f"{settings.url} answers {answer.status}"
+            return "" if response.ok else f"{settings.url} answers {response.status}"
     except TimeoutError:
         return f"{settings.url} does not answer within {TIMEOUT_SECONDS:g} s"
     except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -65,7 +66,7 @@ def _credentials(settings: Elasticsearch) -> tuple[dict[str, str], ssl.SSLContex
 
 @dataclass(slots=True)
 class ElasticsearchMonitor:
-    """Looks at it now and then, and tells when that changes."""
+    """Probes it at regular intervals, and logs each change of state."""
 
     settings: Elasticsearch
     event_log: EventLog
@@ -74,26 +75,26 @@ class ElasticsearchMonitor:
     since: float = field(default_factory=time.time, init=False)
 
     async def run(self) -> None:
-        """Watch it, until cancelled."""
+        """Probe it, until cancelled."""
         while True:
             await asyncio.sleep(POLL_SECONDS)
             await self.check()
 
     async def check(self) -> None:
-        """Look once."""
+        """Probe it once."""
         self.problem = await elasticsearch_problem(self.settings)
         state: State = "failed" if self.problem else "ready"
         if state == self.state:
             return
         self.state, self.since = state, time.time()
         if self.problem:
-            text = f"{self.problem}; events wait in their files"
+            text = f"{self.problem}; events are buffered in their files"
             self.event_log.record("silent", text, component=NAME, level="warn")
         else:
             self.event_log.record("ready", "answers again", component=NAME)
 
     def status(self) -> ProgramStatus:
-        """Its line in the stack's status: it has no process of ours."""
+        """Its part of the stack's status; there is no process."""
         return ProgramStatus(
             id=NAME,
             state=self.state,

@@ -1,4 +1,4 @@
-"""The programs of the embedded size: how each is started, asked and stopped."""
+"""The programs of local mode: how each is started, probed and stopped."""
 
 from __future__ import annotations
 
@@ -19,42 +19,42 @@ from tidegate.stack.processes.process_supervisor import Program
 from tidegate.stack.replicas.release import Release
 from tidegate.stack.supervisor.recent_output import recent_output
 
-# A Python program on a busy machine imports for some seconds; Prometheus replays its log.
+# On a busy machine the imports of a Python program take seconds, and Prometheus replays its write-ahead log.
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 10.0
-# The collector's last pass: every event is delivered, or the store is away and they stay in their files.
+# The collector's last pass: it delivers every event; if the store is unavailable, they stay in their files.
 DELIVERY_SECONDS: Final = 30.0
 
 
 def stop_seconds(settings: Settings) -> float:
-    """The longest that a stop may take: autoscaler and watch, the gateway, the replicas, the collector."""
+    """The maximum duration of a stop: autoscaler and watch, the gateway, the replicas, the collector."""
     return STOP_SECONDS + 2 * settings.replicas.drain_seconds + DELIVERY_SECONDS
 
 
 def url(host: str, port: int) -> str:
-    """Where to reach, from this machine, what binds to the host."""
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  not to bind to
+    """The URL, on this machine, of a server that binds to the host."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  nothing binds to it here
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
 def replica_name(settings: Settings, index: int) -> str:
-    """The name of replica `index`, which is its `service.node.name`."""
+    """The name of a replica, which is its `service.node.name`; indexes start at 1."""
     return f"{settings.service.name}-{index}"
 
 
 def replica_port(settings: Settings, index: int) -> int:
-    """The port of replica `index`, counted from 1."""
+    """The port of a replica; indexes start at 1."""
     return settings.replicas.first_port + index - 1
 
 
 def replica_address(settings: Settings, index: int) -> str:
-    """Where replica `index` is reached from this machine, counted from 1."""
+    """The URL of a replica on this machine; indexes start at 1."""
     return f"http://127.0.0.1:{replica_port(settings, index)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """Makes the programs of one stack."""
+    """Creates the programs of one stack."""
 
     settings: Settings
     layout: Layout
@@ -62,18 +62,18 @@ class Programs:
     cwd: Path
 
     def replica(self, index: int, release: Release | None = None) -> Program:
-        """Replica `index`, counted from 1, that serves this release (default: the settings' model)."""
+        """The replica with an index from 1, which serves a release (default: the model of the settings)."""
         path = self.settings.model.path if release is None else release.path
         name, port = replica_name(self.settings, index), replica_port(self.settings, index)
         address = replica_address(self.settings, index)
-        own = {"TIDEGATE_SERVICE__NODE_NAME": name, "TIDEGATE_MODEL__PATH": str(path)}
+        variables = {"TIDEGATE_SERVICE__NODE_NAME": name, "TIDEGATE_MODEL__PATH": str(path)}
         if self.settings.slots.max is not None:
-            own["TIDEGATE_SLOTS__FILE"] = str(self.layout.slots)
+            variables["TIDEGATE_SLOTS__FILE"] = str(self.layout.slots)
         return Program(
             name=name,
             command=Command(
                 (sys.executable, "-P", "-m", "tidegate.service", "--port", str(port)),
-                {**self.env, **own},
+                {**self.env, **variables},
                 self.cwd,
             ),
             output=self.layout.output(name),
@@ -85,7 +85,7 @@ class Programs:
         )
 
     def prometheus(self) -> Program:
-        """Prometheus, its configuration written."""
+        """Prometheus; writes its configuration."""
         config = prometheus.write_config(self.settings, self.layout.prometheus)
         data = self.layout.prometheus / "data"
         address = url(self.settings.stack.host, self.settings.prometheus.port)
@@ -93,11 +93,10 @@ class Programs:
         return self._program("prometheus", argv, f"{address}/-/ready", address)
 
     async def gateway(self, on_line: OnLine) -> Program:
-        """The gateway, its configuration written and checked.
+        """The gateway; writes and checks its configuration.
 
-        It gets the addresses of all replicas that there may ever be (one more than `replicas.max`, for
-        the one that takes another's place), and follows their `/ready`: so it need not be told when one
-        comes or goes.
+        The configuration lists the addresses of all possible replicas (one more than `replicas.max`, for a
+        rollout). The gateway probes their `/ready`, so starts and stops of replicas need no reload.
         """
         config = self.gateway_config()
         await haproxy.check(config)
@@ -108,7 +107,7 @@ class Programs:
             ready_url=f"http://127.0.0.1:{self.settings.gateway.metrics_port}/metrics?scope=global",
             address=url(self.settings.stack.host, self.settings.gateway.port),
             start_seconds=START_SECONDS,
-            # It stops taking connections, and ends when the last request is answered.
+            # It accepts no more connections, and exits after the last response.
             stop_signal=signal.SIGUSR1,
             stop_seconds=self.settings.replicas.drain_seconds,
             on_line=on_line,
@@ -116,7 +115,7 @@ class Programs:
         )
 
     def gateway_config(self, slots: int | None = None) -> Path:
-        """Write the gateway's configuration, with so many slots in each replica (default: its own)."""
+        """Write the gateway's configuration for a number of slots (default: `slots.per_replica`)."""
         addresses = [
             f"127.0.0.1:{replica_port(self.settings, index)}"
             for index in range(1, self.settings.replicas.max + 2)
@@ -124,7 +123,7 @@ class Programs:
         return configuration.write_config(self.settings, self.layout.gateway, addresses, slots)
 
     def collector(self) -> Program:
-        """The collector. Told to stop, it delivers what there is."""
+        """The collector. When stopped, it delivers the remaining events."""
         return self._python(
             "collector",
             ["collector"],
@@ -145,7 +144,7 @@ class Programs:
         )
 
     def watch(self) -> Program:
-        """The watcher of labels."""
+        """The monitor of drift."""
         port = self.settings.drift.watch_port
         return self._python("watch", ["monitor", "watch"], port, stop_seconds=STOP_SECONDS)
 

@@ -1,4 +1,4 @@
-"""The last events of one program, from its own event files: no store is needed for that."""
+"""The last output and events of one program, from its own files, without the store."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tidegate.stack.processes.process import tail
 AUTOSCALER: Final = "autoscaler"
 TAIL_BYTES: Final = 256 * 1024
 MAX_ERRORS: Final = 5
-# Where an error event says why: an exception's message, or the reason that the program gave.
+# The fields of an error event with its cause: an exception's message, or a reason.
 REASON_FIELDS: Final = ("message", "reason")
 
 
 def last_decisions(logs: Path, count: int) -> list[Entry]:
-    """The autoscaler's last decisions that changed the number, oldest first."""
+    """The autoscaler's last decisions that changed the number of replicas, oldest first."""
     found = []
     for event in _last_events(logs, AUTOSCALER):
         try:
@@ -35,16 +35,16 @@ def last_decisions(logs: Path, count: int) -> list[Entry]:
 
 
 def recent_output(output: Path, logs: Path, node: str) -> str:
-    """What a program that ended said: the end of its raw output, and its last errors as events."""
+    """The end of a program's raw output, and its last error events."""
     errors, raw = [], tail(output)
     for event in _last_events(logs, node):
         try:
             if event["log"]["level"] == "error":
-                told = {**event.get("tidegate", {}), **event.get("error", {})}
-                more = ", ".join(str(told[name]) for name in REASON_FIELDS if name in told)
-                if more and more in raw:
-                    continue  # a reason that it printed as well
-                errors.append(f"{event['message']}: {more}" if more else str(event["message"]))
+                fields = {**event.get("tidegate", {}), **event.get("error", {})}
+                cause = ", ".join(str(fields[name]) for name in REASON_FIELDS if name in fields)
+                if cause and cause in raw:
+                    continue  # the program printed it as well
+                errors.append(f"{event['message']}: {cause}" if cause else str(event["message"]))
         except (KeyError, TypeError, AttributeError):
             continue
     return "\n".join(filter(None, [raw, *errors[-MAX_ERRORS:]]))
@@ -67,11 +67,11 @@ def _read(line: bytes) -> Any:
     try:
         return orjson.loads(line)
     except orjson.JSONDecodeError:
-        return None  # the first line of a tail is mostly cut
+        return None  # the first line of a tail is usually incomplete
 
 
 def _changed(path: Path) -> float:
     try:
         return path.stat().st_mtime
-    except OSError:  # delivered and deleted since it was listed
+    except OSError:  # it was delivered and deleted after it was listed
         return 0.0

@@ -1,4 +1,4 @@
-"""The answer of `GET /status` on the control socket: the whole stack at a glance."""
+"""The status of the stack, the response of `GET /status` on the control socket."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class StatusModel(BaseModel):
 
 
 class ProgramStatus(StatusModel):
-    """One program. Times are seconds since 1970; `problem` is empty or says what is wrong.
+    """One program. Times are in seconds since 1970; `problem` is empty or says what is wrong.
 
-    `version` is that of a replica's model, as it says itself.
+    `version` is the model version that a replica reports.
     """
 
     id: str
@@ -40,7 +40,7 @@ class ProgramStatus(StatusModel):
 
 
 class PauseStatus(StatusModel):
-    """A pause in force: `until` in seconds since 1970; without bounds the number of replicas is held."""
+    """The pause until `until`, in seconds since 1970; without bounds the number of replicas is fixed."""
 
     until: float
     min: int | None
@@ -49,10 +49,10 @@ class PauseStatus(StatusModel):
 
 
 class StackStatus(StatusModel):
-    """All of it. `running` counts ready and starting replicas; `rollout` is the last replacement.
+    """The whole stack. `running` counts ready and starting replicas; `rollout` is the last rollout.
 
-    `problem` is empty or says what is wrong with the stack as a whole, such as a full disk. `slots` are
-    those asked for in each replica, `own_slots` those that it has by itself.
+    `problem` is empty or says what is wrong with the stack as a whole, such as a full disk. `slots` are the
+    desired slots of each replica, `own_slots` those of the settings.
     """
 
     state: StackState
@@ -81,7 +81,7 @@ class StackStatus(StatusModel):
 
 
 def program_status(process: ProcessSupervisor, version: str = "") -> ProgramStatus:
-    """The status of what a process keeps."""
+    """The status of a supervised process."""
     return ProgramStatus(
         id=process.program.name,
         state=process.state,
@@ -96,7 +96,7 @@ def program_status(process: ProcessSupervisor, version: str = "") -> ProgramStat
 
 
 def pause_status(settings: Settings) -> PauseStatus | None:
-    """The pause that the autoscaler keeps to now, if there is one."""
+    """The pause in force, or None."""
     if not settings.autoscaler.enabled:
         return None
     override, _ = OverrideFile(settings.control_file).read(time.time())
@@ -114,13 +114,13 @@ def stack_state(
     *,
     problem: str = "",
 ) -> StackState:
-    """Whether a stack that was once ready still is.
+    """Whether a stack that has been ready is still ready.
 
-    Replicas that start because more are wanted, or that drain, are no fault; failed ones are, and so
-    is having none that takes requests, unless there may be none: then requests wait until one is back.
-    A problem of the stack as a whole is one, too.
+    It is degraded by a component that is not ready, a failed replica, or a problem of the stack as a whole;
+    also by having no ready replica, unless `min_replicas` is 0: then requests wait for one. Replicas that
+    start or drain do not degrade it.
     """
-    whole = all(one.state == "ready" for one in components)
+    components_ready = all(one.state == "ready" for one in components)
     failed = any(one.state == "failed" for one in replicas)
     served = min_replicas == 0 or any(one.state == "ready" for one in replicas)
-    return "ready" if whole and served and not failed and not problem else "degraded"
+    return "ready" if components_ready and served and not failed and not problem else "degraded"

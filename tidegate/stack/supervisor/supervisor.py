@@ -1,4 +1,4 @@
-"""The supervisor: starts the programs in order, keeps them running, stops them without loss."""
+"""The supervisor: starts the programs in order, restarts them, and stops them without loss."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tidegate.stack.disk import folder_problem
 from tidegate.stack.gateway.access_log import AccessLog
 from tidegate.stack.gateway.configuration import ADMIN_SOCKET
 from tidegate.stack.gateway.runtime_api import RuntimeApi
-from tidegate.stack.processes.environment import absolute, environment
+from tidegate.stack.processes.environment import environment, with_absolute_paths
 from tidegate.stack.processes.process import truncate_output
 from tidegate.stack.processes.process_supervisor import (
     STARTING_POLL_SECONDS,
@@ -59,20 +59,20 @@ TRUNCATE_SECONDS: Final = 5.0
 
 
 class StartError(RuntimeError):
-    """The stack cannot start. Its text has a line or more for each reason."""
+    """The stack cannot start. The text has at least one line for each reason."""
 
 
 @asynccontextmanager
 async def running_stack(settings: Settings) -> AsyncIterator[Supervisor]:
-    """A supervisor that holds the data folder; what it started is stopped at the end of the block.
+    """A supervisor that holds the lock of the data folder; the end of the block stops its programs.
 
-    Nothing is started yet: that is `Supervisor.start`.
+    `Supervisor.start` starts them.
 
     Raises:
         StackRunningError: another stack runs in the data folder.
         OSError: the data folder cannot be written to.
     """
-    settings = absolute(settings, Path.cwd())
+    settings = with_absolute_paths(settings, Path.cwd())
     layout = Layout(settings.stack.data_dir)
     layout.make()
     with layout.locked():
@@ -88,7 +88,7 @@ async def running_stack(settings: Settings) -> AsyncIterator[Supervisor]:
 
 
 class Supervisor:
-    """The programs of one stack. Made by `running_stack`."""
+    """The programs of one stack. Created by `running_stack`."""
 
     def __init__(
         self, settings: Settings, layout: Layout, event_log: EventLog, probe: Probe, fetch: Fetch
@@ -101,7 +101,7 @@ class Supervisor:
         self._state: StackState = "starting"
         self._components: dict[str, ProcessSupervisor] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._access = AccessLog.of(settings, layout.output("gateway"))
+        self._access_log = AccessLog.from_settings(settings, layout.output("gateway"))
         self._elasticsearch: ElasticsearchMonitor | None = None
         env = environment(settings, os.environ, layout.run / "settings.toml")
         self._programs = Programs(settings, layout, env, Path.cwd())
@@ -127,7 +127,7 @@ class Supervisor:
         )
 
     def control(self) -> web.Application:
-        """What answers on the control socket: the resizer's routes, `GET /status` and `PUT /model`."""
+        """The routes of the control socket: those of the resizer, `GET /status` and `PUT /model`."""
 
         async def get_status(request: web.Request) -> web.Response:
             del request
@@ -144,17 +144,15 @@ class Supervisor:
         return app
 
     async def start(self) -> None:
-        """Start everything; returns when all of it is ready.
+        """Start all programs; returns when they are ready.
 
         Raises:
             StartError: a program did not become ready.
         """
         for output in self._layout.run.glob("*.log"):
             if output != self._layout.output("supervisor"):
-                truncate_output(
-                    output, 0
-                )  # what stands there after a failure shall be of this start
-        self.event_log.record("start", f"starts in {self._layout.data}", component=NODE)
+                truncate_output(output, 0)  # so that after a failure it contains only this start
+        self.event_log.record("start", f"starting in {self._layout.data}", component=NODE)
         if self.settings.store.kind == "elasticsearch":
             self._elasticsearch = ElasticsearchMonitor(
                 self.settings.store.elasticsearch, self.event_log
@@ -163,8 +161,8 @@ class Supervisor:
         self._background(self._truncate_outputs())
         if self._slots:
             self._slots.write_initial()
-        # Those that need nothing of each other start at the same time; the gateway wants replicas, the
-        # autoscaler wants signals.
+        # Programs that do not depend on each other start in parallel; the gateway needs replicas, and the
+        # autoscaler needs metrics.
         await self._until_ready(
             self._start_component(self._programs.prometheus()),
             self._start_component(self._programs.collector()),
@@ -172,7 +170,7 @@ class Supervisor:
             *self._pool.start(),
         )
         self._background(self._pool.run())
-        gateway = await self._programs.gateway(self._access)
+        gateway = await self._programs.gateway(self._access_log)
         await self._until_ready(self._start_component(gateway, self._wake_slots_controller))
         await self._until_served()
         if self._slots:
@@ -180,15 +178,15 @@ class Supervisor:
         if self.settings.autoscaler.enabled:
             await self._until_ready(self._start_component(self._programs.autoscaler()))
         self._state = "ready"
-        text = f"everything is ready {time.time() - self.started_at:.1f} s on"
+        text = f"everything is ready after {time.time() - self.started_at:.1f} s"
         self.event_log.record("ready", text, component=NODE)
 
     async def stop(self) -> None:
-        """Stop everything so that no request and no event is lost; takes `stop_seconds` at most.
+        """Stop all programs without loss of a request or an event, within `stop_seconds`.
 
-        The autoscaler first, so that nobody resizes, and the watcher; then the gateway, which answers what
-        it has taken while replicas are still there; then the replicas; and when no one writes events any
-        more, the collector, which delivers the last of them.
+        First the autoscaler, so that nothing resizes, and the monitor of drift; then the gateway, which
+        completes its requests while the replicas still run; then the replicas; last the collector, which
+        delivers the remaining events.
         """
         if self._state == "stopping":
             return
@@ -198,7 +196,7 @@ class Supervisor:
         self._state = "stopping"
         if self._components:
             self.event_log.record(
-                "stop", "stops: requests are answered, events delivered", component=NODE
+                "stop", "stopping: finishing requests, delivering events", component=NODE
             )
         for task in self._tasks:
             task.cancel()
@@ -207,12 +205,12 @@ class Supervisor:
         await asyncio.gather(self._stop("autoscaler"), self._stop("watch"))
         await self._stop("gateway")
         await self._pool.drain_all()
-        self._access.close()
+        self._access_log.close()
         self.event_log.close()
         await asyncio.gather(self._stop("collector"), self._stop("prometheus"))
 
     def kill(self) -> None:
-        """Kill every program now, for a person who does not want to wait."""
+        """Kill every program now, without a graceful stop."""
         for process in self._processes():
             process.kill()
 
@@ -220,7 +218,7 @@ class Supervisor:
         return [*self._components.values(), *self._pool.processes.values()]
 
     def status(self) -> StackStatus:
-        """The stack now."""
+        """The status of the stack now."""
         components = [program_status(process) for process in self._components.values()]
         if self._elasticsearch:
             components.append(self._elasticsearch.status())
@@ -279,29 +277,31 @@ class Supervisor:
         self._write_targets()
         self._wake_slots_controller()
 
-    def _supervise(self, program: Program, changed: Any = lambda: None) -> ProcessSupervisor:
-        return ProcessSupervisor(program, self.event_log, self._probe, changed)
+    def _supervise(
+        self, program: Program, on_change: Callable[[], None] = lambda: None
+    ) -> ProcessSupervisor:
+        return ProcessSupervisor(program, self.event_log, self._probe, on_change)
 
     def _start_component(
-        self, program: Program, changed: Callable[[], None] = lambda: None
+        self, program: Program, on_change: Callable[[], None] = lambda: None
     ) -> ProcessSupervisor:
-        process = self._components[program.name] = self._supervise(program, changed)
+        process = self._components[program.name] = self._supervise(program, on_change)
         process.start()
         return process
 
     def _start_drift_watch(self) -> list[ProcessSupervisor]:
-        wanted = self.settings.drift.watch
-        return [self._start_component(self._programs.watch())] if wanted else []
+        enabled = self.settings.drift.watch
+        return [self._start_component(self._programs.watch())] if enabled else []
 
     async def _until_ready(self, *processes: ProcessSupervisor) -> None:
-        for first in asyncio.as_completed([_named(process) for process in processes]):
-            name, problem = await first
+        for result in asyncio.as_completed([_first_ready(process) for process in processes]):
+            name, problem = await result
             if problem:
                 output = self._layout.output(name)
                 raise StartError(f"{name} did not become ready: {problem}\n(see {output})")
 
     async def _until_served(self) -> None:
-        """Wait until the gateway has found a replica ready, with its own checks."""
+        """Wait until the gateway's own health checks find a replica ready."""
         ready_url = f"{url(self.settings.stack.host, self.settings.gateway.port)}/ready"
         problem = ""
         try:
@@ -318,8 +318,8 @@ class Supervisor:
         if process := self._components.get(name):
             await process.stop()
 
-    def _background(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.create_task(work))
+    def _background(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(coroutine))
 
     def _write_targets(self) -> None:
         targets = {
@@ -332,7 +332,7 @@ class Supervisor:
             # A full disk must not stop the supervision of a replica; the next change writes the file again.
             self.event_log.record(
                 "targets",
-                f"Prometheus' list of replicas is not written: {error}",
+                f"cannot write Prometheus' list of replicas: {error}",
                 level="error",
                 component=NODE,
             )
@@ -344,5 +344,5 @@ class Supervisor:
                 truncate_output(output)
 
 
-async def _named(process: ProcessSupervisor) -> tuple[str, str]:
+async def _first_ready(process: ProcessSupervisor) -> tuple[str, str]:
     return process.program.name, await process.first_ready()

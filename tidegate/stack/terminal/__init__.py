@@ -1,1 +1,1 @@
-"""What a person sees of the stack in a terminal."""
+"""The commands of local mode and their output in a terminal."""

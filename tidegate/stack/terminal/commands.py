@@ -20,7 +20,7 @@ from tidegate.runtime.http_probe import probe_session
 from tidegate.settings import Settings, Store
 from tidegate.stack.checks.preflight import start_problems
 from tidegate.stack.data_folder import Layout, already_running
-from tidegate.stack.processes.environment import absolute, environment
+from tidegate.stack.processes.environment import environment, with_absolute_paths
 from tidegate.stack.processes.process import tail
 from tidegate.stack.supervisor.control_client import ControlError, fetch_status
 from tidegate.stack.supervisor.programs import stop_seconds
@@ -32,31 +32,31 @@ from tidegate.stack.terminal.status_view import LOG_LINES, line, recent_log, vie
 
 NOT_RUNNING: Final = 3
 BAD_ARGUMENT: Final = 2
-# Over what the supervisor allows itself: its own end, and a machine that is busy.
+# Added to the time limit of a stop, for the exit of the supervisor itself and for a busy machine.
 GRACE_SECONDS: Final = 15.0
 
 
 def up(settings: Settings, *, detach: bool, store: str | None) -> int:
-    """Start the stack; stay with it, or return when it is ready if `detach`.
+    """Start the stack and run it in the foreground, or with `detach` return when it is ready.
 
     Args:
         settings: the settings.
-        detach: go on in the background.
-        store: the kind of store, if it shall not be that of the settings.
+        detach: run in the background.
+        store: the kind of store, instead of that of the settings.
 
     Returns:
-        The exit code: 0, 1 if it could not start, 2 if there is no such store.
+        The exit code: 0, 1 if it could not start, 2 if the kind of store is unknown.
     """
     console, errors = Console(), Console(stderr=True)
     if store not in {None, "embedded", "elasticsearch"}:
-        errors.print(f"--store: there is no {store!r}: take embedded or elasticsearch")
+        errors.print(f"--store {store}: unknown store; use embedded or elasticsearch")
         return BAD_ARGUMENT
-    settings = absolute(_with_store(settings, store), Path.cwd())
+    settings = with_absolute_paths(_with_store(settings, store), Path.cwd())
     layout = Layout(settings.stack.data_dir)
     if pid := layout.holder():
         errors.print(already_running(layout.data, pid), soft_wrap=True, highlight=False)
         return 1
-    # Before the first file is written: a start in a wrong folder leaves nothing behind.
+    # Before the first file is written: a start in a wrong folder leaves no files.
     if problems := asyncio.run(start_problems(settings)):
         errors.print(
             "\n".join(problems), style="red", soft_wrap=True, highlight=False, markup=False
@@ -69,64 +69,64 @@ def up(settings: Settings, *, detach: bool, store: str | None) -> int:
 
 
 def status(settings: Settings, *, as_json: bool) -> int:
-    """Show what runs.
+    """Show the status of the stack.
 
     Returns:
-        The exit code: 0 if everything is ready, 1 if not, 3 if nothing runs.
+        The exit code: 0 if everything is ready, 1 if not, 3 if no stack runs.
     """
     console = Console()
-    layout = Layout(absolute(settings, Path.cwd()).stack.data_dir)
+    layout = Layout(with_absolute_paths(settings, Path.cwd()).stack.data_dir)
     pid = layout.holder()
     if pid is None:
         text = f"no stack runs in {layout.data}: start one with `tidegate up`"
         _print(console, text, {"state": "stopped"} if as_json else None)
         return NOT_RUNNING
     try:
-        found = fetch_status(layout.socket)
+        status = fetch_status(layout.socket)
     except ControlError as error:
         text = f"the supervisor (pid {pid}) runs, but {error}"
-        answer = {"state": "silent", "pid": pid, "problem": str(error)}
-        _print(console, text, answer if as_json else None)
+        document = {"state": "silent", "pid": pid, "problem": str(error)}
+        _print(console, text, document if as_json else None)
         return 1
     if as_json:
-        sys.stdout.write(found.model_dump_json() + "\n")
+        sys.stdout.write(status.model_dump_json() + "\n")
     else:
-        headline = asyncio.run(_fetch_headline(found.prometheus))
-        log = recent_log(found, last_decisions(layout.logs, LOG_LINES))
-        console.print(view(found, headline, log, time.time()))
-    return 0 if found.state == "ready" else 1
+        headline = asyncio.run(_fetch_headline(status.prometheus))
+        log = recent_log(status, last_decisions(layout.logs, LOG_LINES))
+        console.print(view(status, headline, log, time.time()))
+    return 0 if status.state == "ready" else 1
 
 
 def down(settings: Settings) -> int:
-    """Stop the stack, and wait until it is gone. Does nothing if none runs.
+    """Stop the stack, and wait until it has stopped. Does nothing if no stack runs.
 
     Returns:
-        The exit code: 0 if all has ended, 1 if it had to be killed.
+        The exit code: 0 if it has stopped, 1 if it had to be killed.
     """
     console = Console()
-    settings = absolute(settings, Path.cwd())
+    settings = with_absolute_paths(settings, Path.cwd())
     layout = Layout(settings.stack.data_dir)
     pid = layout.holder()
     if not pid:
         _print(console, f"no stack runs in {layout.data}")
         return 0
-    _print(console, "stopping: requests are answered, events delivered")
+    _print(console, "stopping: finishing requests, delivering events")
     _signal(pid, signal.SIGTERM)
     if _wait_until_stopped(layout, pid, stop_seconds(settings) + GRACE_SECONDS):
         _print(console, "stopped")
         return 0
-    # Its children die with it.
+    # Its child processes die with it.
     _signal(pid, signal.SIGKILL)
     _wait_until_stopped(layout, pid, GRACE_SECONDS)
-    _print(console, f"killed: the supervisor (pid {pid}) had not ended in time")
+    _print(console, f"killed: the supervisor (pid {pid}) did not stop in time")
     return 1
 
 
 def _with_store(settings: Settings, kind: str | None) -> Settings:
     if kind is None:
         return settings
-    checked = cast("Literal['embedded', 'elasticsearch']", kind)
-    store = Store(kind=checked, elasticsearch=settings.store.elasticsearch)
+    known = cast("Literal['embedded', 'elasticsearch']", kind)
+    store = Store(kind=known, elasticsearch=settings.store.elasticsearch)
     return settings.model_copy(update={"store": store})
 
 
@@ -135,7 +135,7 @@ def _detached(settings: Settings, layout: Layout, console: Console, errors: Cons
         layout.make()
         output = layout.output("supervisor")
         output.write_bytes(b"")
-        with output.open("ab") as file:  # appended, as it may be cut while it is open
+        with output.open("ab") as file:  # opened for appending, as it may be truncated meanwhile
             read_end, write_end = os.pipe()
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "tidegate.stack.terminal.detached", str(write_end)],
@@ -170,7 +170,7 @@ def _detached(settings: Settings, layout: Layout, console: Console, errors: Cons
         process.wait()
         raise
     process.wait()
-    errors.print(f"the supervisor ended: see {output}\n{tail(output)}", markup=False)
+    errors.print(f"the supervisor exited: see {output}\n{tail(output)}", markup=False)
     return 1
 
 
@@ -187,7 +187,7 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 
 def _wait_until_stopped(layout: Layout, pid: int, seconds: float) -> bool:
-    """Whether the supervisor has let go of the folder, within so many seconds."""
+    """Whether the supervisor releases the lock of the folder within `seconds`."""
     deadline = time.monotonic() + seconds
     while layout.holder() == pid:
         if time.monotonic() > deadline:

@@ -1,6 +1,6 @@
-"""The supervisor without a terminal: `python -m tidegate.stack.terminal.detached FD`, for `up --detach`.
+"""The supervisor of `up --detach`: `python -m tidegate.stack.terminal.detached FD`.
 
-It tells the process that started it, through the pipe FD, how the start goes.
+It reports its start to its parent process through the pipe FD.
 """
 
 from __future__ import annotations

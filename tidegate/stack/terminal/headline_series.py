@@ -1,4 +1,4 @@
-"""The few recorded series that a person is shown beside the programs."""
+"""The recorded series that the status shows: arrivals, latency and queue."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ TIMEOUT_SECONDS: Final = 1.0
 
 
 async def fetch_headline(fetch: Fetch, prometheus: str) -> dict[str, float]:
-    """The series that have a value now, by name; nothing if Prometheus does not answer."""
+    """The current values by series name; empty if Prometheus does not answer."""
     query = urlencode({"query": f'{{__name__=~"{ARRIVALS}|{LATENCY}|{QUEUE}"}}'})
     text = await fetch(f"{prometheus}/api/v1/query?{query}", TIMEOUT_SECONDS)
     return parse_headline(text or "")
 
 
 def parse_headline(text: str) -> dict[str, float]:
-    """The values in Prometheus' answer to an instant query. NaN (nothing arrived) is no value."""
+    """The values in Prometheus' response to an instant query. NaN (no arrivals) is left out."""
     try:
         found = {
             series["metric"]["__name__"]: float(series["value"][1])
@@ -36,7 +36,7 @@ def parse_headline(text: str) -> dict[str, float]:
 
 
 def headline_text(headline: Mapping[str, float], objective_seconds: float) -> str:
-    """The headline as a line for a person."""
+    """The values as one line of text."""
     if not headline:
         return "no measurements yet"
     parts = [f"{headline.get(ARRIVALS, 0.0):.1f} requests/s"]

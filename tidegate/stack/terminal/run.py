@@ -1,4 +1,4 @@
-"""Runs a stack until a signal says stop."""
+"""Runs a stack until a signal stops it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 async def run_stack(settings: Settings, reporter: StatusReporter) -> int:
-    """Start a stack, stay, and stop it at the first SIGINT, SIGTERM or SIGHUP; kill it at the second.
+    """Run a stack until the first SIGINT, SIGTERM or SIGHUP, which stops it; the second one kills it.
 
     Returns:
         The exit code: 0 if it was ready and then stopped, 1 if it could not start.
@@ -67,10 +67,10 @@ def _stop_signals(supervisor: Supervisor) -> Iterator[asyncio.Event]:
             supervisor.kill()
         stop.set()
 
-    for number in SIGNALS:
-        loop.add_signal_handler(number, on_signal)
+    for signal_number in SIGNALS:
+        loop.add_signal_handler(signal_number, on_signal)
     try:
         yield stop
     finally:
-        for number in SIGNALS:
-            loop.remove_signal_handler(number)
+        for signal_number in SIGNALS:
+            loop.remove_signal_handler(signal_number)

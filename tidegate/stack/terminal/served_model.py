@@ -1,4 +1,4 @@
-"""The model that a report is about: the one that is served now, unless a person names another."""
+"""The model of a report: the one that is served now, unless an option names another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tidegate.service.artefacts.import_cache import find_model
 from tidegate.service.model.artefact import REFERENCE, Artefact, ArtefactError
 from tidegate.settings import Settings
 from tidegate.stack.data_folder import Layout
-from tidegate.stack.processes.environment import absolute
+from tidegate.stack.processes.environment import with_absolute_paths
 from tidegate.stack.supervisor.control_client import ControlError, fetch_status
 from tidegate.stack.supervisor.status import StackStatus
 
@@ -21,8 +21,8 @@ from tidegate.stack.supervisor.status import StackStatus
 def choose_model(settings: Settings, named: Path | None = None) -> ChosenModel:
     """The model to report on.
 
-    That is `named`, else what the running stack serves, which `tidegate deploy` may have changed since its
-    start, else what `model.path` names.
+    That is `named`; else the model of the running stack, which `tidegate deploy` may have changed since the
+    start; else `model.path`.
 
     Raises:
         NoModelError: the model is missing, incomplete or cannot be converted, or its reference is invalid.
@@ -30,7 +30,7 @@ def choose_model(settings: Settings, named: Path | None = None) -> ChosenModel:
     if named is not None:
         return ChosenModel(_read(named, settings), f"{named}, from --model")
     path = settings.model.path
-    status, trouble = _running(settings)
+    status, problem = _running(settings)
     if status is None:
         return ChosenModel(_read(path, settings), f"{path}, from model.path{trouble}")
     rollout = status.rollout
@@ -45,7 +45,7 @@ def read_model(artefact: Artefact) -> Model:
     """The model in an artefact, as a report describes it.
 
     Raises:
-        BadReferenceError: its reference does not read.
+        BadReferenceError: its reference is invalid.
     """
     manifest = artefact.manifest
     return Model(
@@ -67,8 +67,8 @@ def _read(path: Path, settings: Settings) -> Model:
 
 
 def _running(settings: Settings) -> tuple[StackStatus | None, str]:
-    """The status of the stack that runs in the data folder, or why there is none to go by."""
-    layout = Layout(absolute(settings, Path.cwd()).stack.data_dir)
+    """The status of the stack that runs in the data folder, or why it is unknown."""
+    layout = Layout(with_absolute_paths(settings, Path.cwd()).stack.data_dir)
     if layout.holder() is None:
         return None, ""
     try:

@@ -52,7 +52,7 @@ def _print(console: Console, text: str | Text, **options: Any) -> None:
 
     By default rich keeps all that a full disk does not take, and exits when a pipe has no reader.
     """
-    with suppress(OSError, ValueError):  # at its end a capture flushes what was printed before
+    with suppress(OSError, ValueError):  # the end of a capture flushes earlier output
         with console.capture() as captured:
             console.print(text, soft_wrap=True, **options)
         write_or_discard(console.file, captured.get())
@@ -127,10 +127,10 @@ class LiveStatusReporter:
                 status = supervisor.status()
                 headline = await fetch_headline(fetch, status.prometheus)
                 log = recent_log(status, last_decisions(logs, LOG_LINES))
-                picture = view(status, headline, log, time.time())
+                rendered = view(status, headline, log, time.time())
                 # In a thread, as a terminal that Ctrl-S has stopped must not stop the supervisor.
                 with suppress(OSError):
-                    await asyncio.to_thread(live.update, picture, refresh=True)
+                    await asyncio.to_thread(live.update, rendered, refresh=True)
                 await asyncio.sleep(REFRESH_SECONDS)
 
 

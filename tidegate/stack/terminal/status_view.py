@@ -1,4 +1,4 @@
-"""The stack as a person sees it in the terminal."""
+"""The status of the stack as a table for the terminal."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def duration(seconds: float) -> str:
 def view(
     status: StackStatus, headline: Mapping[str, float], log: Sequence[Entry], now: float
 ) -> RenderableType:
-    """The whole stack: a header, the programs, what happened last. `now` is seconds since 1970."""
+    """The whole stack: a header, the programs, the recent log. `now` is in seconds since 1970."""
     parts: list[RenderableType] = [
         _header(status, headline),
         _programs(status, now),
@@ -55,7 +55,7 @@ def view(
 
 
 def recent_log(status: StackStatus, decisions: Sequence[Entry]) -> list[Entry]:
-    """What happened last, in the stack and in the autoscaler's mind, oldest first."""
+    """The last entries of the stack's log and of the autoscaler's decisions, oldest first."""
     return sorted([*status.recent, *decisions], key=lambda entry: entry.at)[-LOG_LINES:]
 
 
@@ -85,8 +85,8 @@ def _header(status: StackStatus, headline: Mapping[str, float]) -> Text:
 
 
 def _programs(status: StackStatus, now: float) -> Table:
-    # At 80 columns all of it has its place: what a program says of itself stands below, and where there is
-    # too little, the model's version is folded.
+    # The table fits into 80 columns: problems are listed below it, and in a narrower terminal the model's
+    # version is folded.
     every = [*status.components, *status.replicas]
     restarted = any(one.restarts for one in every)
     columns = ("", "state", "pid", "up", *(["restarts"] if restarted else []), "address", "model")
@@ -107,12 +107,12 @@ def _programs(status: StackStatus, now: float) -> Table:
 
 
 def _problems(status: StackStatus) -> list[Text]:
-    told = [
+    problems = [
         Text(f"{one.id}: {one.problem}", style="red")
         for one in [*status.components, *status.replicas]
         if one.problem
     ]
-    return [Text("\n").join(told)] if told else []
+    return [Text("\n").join(problems)] if problems else []
 
 
 def _log(log: Sequence[Entry]) -> Text:

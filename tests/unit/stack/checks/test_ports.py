@@ -49,7 +49,7 @@ def test_a_taken_port_is_named_with_its_setting_and_the_process_that_holds_it() 
         port = taken.getsockname()[1]
         problems = port_problems([RequiredPort("gateway.port", "127.0.0.1", port)])
     assert len(problems) == 1
-    start = f"port {port} (gateway.port) is taken by process {os.getpid()} ("
+    start = f"port {port} (gateway.port) is used by process {os.getpid()} ("
     assert problems[0].startswith(start)
 
 
@@ -63,7 +63,7 @@ def test_a_holder_that_may_not_be_looked_at_is_of_another_user(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         wanted = RequiredPort("gateway.port", "127.0.0.1", taken.getsockname()[1])
         (problem,) = port_problems([wanted])
-    assert "is taken by a process of another user" in problem
+    assert "is used by a process of another user" in problem
     assert problem.endswith("or set gateway.port to a free port")
 
 
@@ -91,7 +91,7 @@ def test_ports_of_another_stack_are_told_once_with_how_to_stop_it(tmp_path: Path
         other.communicate()
     (problem,) = problems
     assert problem == (
-        f"another stack, in {tmp_path}, has the ports {ports} (gateway.port), {ports + 1} "
+        f"another stack, in {tmp_path}, uses the ports {ports} (gateway.port), {ports + 1} "
         f"(autoscaler.metrics_port): stop it with `TIDEGATE_STACK__DATA_DIR={tmp_path} tidegate down`, "
         "or set other ports here"
     )
@@ -109,13 +109,13 @@ def test_two_settings_with_one_port_are_both_named() -> None:
             RequiredPort("prometheus.port", "127.0.0.1", PORT),
         ]
     )
-    assert problems == [f"port {PORT} is wanted twice: by gateway.port and by prometheus.port"]
+    assert problems == [f"port {PORT} is set twice: by gateway.port and by prometheus.port"]
 
 
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        (RequiredPort("replicas.first_port + 5", "127.0.0.1", 65536), "ports end at 65535"),
+        (RequiredPort("replicas.first_port + 5", "127.0.0.1", 65536), "the highest port is 65535"),
         (
             RequiredPort("gateway.port", "192.0.2.1", PORT),
             "cannot be opened on 192.0.2.1 (stack.host)",

@@ -23,7 +23,7 @@ from tidegate.stack.disk import folder_problem
 def test_a_policy_that_changes_slots_wants_to_know_how_many_there_may_be(policy: str) -> None:
     assert policy_problem(load(autoscaler={"policy": policy}, slots={"per_replica": 3})) == (
         f"autoscaler.policy: {policy!r} changes the slots of replicas: set slots.max above"
-        " slots.per_replica, which is 3, or take another policy"
+        " slots.per_replica, which is 3, or use another policy"
     )
 
 
@@ -44,8 +44,8 @@ def test_otherwise_there_is_no_problem(sections: dict[str, Any]) -> None:
     [
         (0, {}, ""),
         (1, {"enabled": False}, ""),
-        (0, {"enabled": False}, "with 0 and autoscaler.enabled = false nobody"),
-        (0, {"dry_run": True}, "with 0 and autoscaler.dry_run = true nobody"),
+        (0, {"enabled": False}, "with 0 and autoscaler.enabled = false no replica"),
+        (0, {"dry_run": True}, "with 0 and autoscaler.dry_run = true no replica"),
     ],
 )
 def test_a_stack_that_would_never_have_a_replica_does_not_start(

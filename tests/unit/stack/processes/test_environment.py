@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tidegate.settings import Settings, load
-from tidegate.stack.processes.environment import absolute, environment
+from tidegate.stack.processes.environment import environment, with_absolute_paths
 
 
 def read_in(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Settings:
@@ -53,7 +53,7 @@ SECTIONS = st.fixed_dictionaries(
 def test_the_programs_read_what_the_stack_was_given(
     sections: dict[str, dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given_settings = absolute(load(**sections), tmp_path)
+    given_settings = with_absolute_paths(load(**sections), tmp_path)
     env = environment(given_settings, {}, tmp_path / "settings.toml")
     assert read_in(env, monkeypatch) == given_settings
 
@@ -82,7 +82,7 @@ def test_the_rest_of_the_environment_goes_on_to_them(tmp_path: Path) -> None:
 
 
 def test_paths_become_absolute_wherever_they_stand(tmp_path: Path) -> None:
-    settings = absolute(
+    settings = with_absolute_paths(
         load(
             model={"path": "m"},
             stack={"data_dir": "/d"},

@@ -148,7 +148,7 @@ def status(rollout: RolloutStatus | None) -> StackStatus:
 
 @pytest.mark.parametrize(
     ("ending", "code"),
-    [("done", 0), ("rolled back", deploy_command.GIVEN_UP), ("failed", deploy_command.GIVEN_UP)],
+    [("done", 0), ("rolled back", deploy_command.FAILED), ("failed", deploy_command.FAILED)],
 )
 def test_the_command_follows_a_replacement_to_its_end(
     ending: Any,
@@ -161,7 +161,7 @@ def test_the_command_follows_a_replacement_to_its_end(
 ) -> None:
     holder(tmp_path)
     states = iter(["rolling", ending])
-    monkeypatch.setattr(deploy_command, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(deploy_command, "POLL_SECONDS", 0.0)
     monkeypatch.setattr(deploy_command, "request_deploy", lambda *_: NEW)
     monkeypatch.setattr(
         deploy_command,
@@ -185,7 +185,7 @@ def test_the_command_says_when_it_is_refused_or_nobody_answers(
     assert deploy_command.deploy(settings, Path("x")) == deploy_command.NOT_RUNNING
     assert "no stack runs" in capsys.readouterr().err
     holder(tmp_path)
-    assert deploy_command.deploy(settings, Path("x")) == deploy_command.GIVEN_UP
+    assert deploy_command.deploy(settings, Path("x")) == deploy_command.FAILED
     assert "does not answer" in capsys.readouterr().err
 
     def refuse(*_: Any) -> Release:
@@ -193,7 +193,7 @@ def test_the_command_says_when_it_is_refused_or_nobody_answers(
 
     monkeypatch.setattr(deploy_command, "request_deploy", refuse)
     assert deploy_command.deploy(settings, Path("x")) == deploy_command.REFUSED
-    assert "refused, and nothing was changed: it lacks carrier" in capsys.readouterr().err
+    assert "refused, nothing was changed: it lacks carrier" in capsys.readouterr().err
 
 
 async def test_the_socket_is_asked_as_the_route_answers(tmp_path: Path) -> None:

@@ -51,8 +51,8 @@ def answering(status: int) -> Handler:
     [
         (200, ""),
         (503, "URL answers 503"),
-        (401, "URL answers 401: store.elasticsearch.username may not"),
-        (403, "URL answers 403: store.elasticsearch.username may not"),
+        (401, "URL answers 401: store.elasticsearch.username lacks the privilege"),
+        (403, "URL answers 403: store.elasticsearch.username lacks the privilege"),
     ],
 )
 async def test_its_answer_is_told(status: int, words: str) -> None:

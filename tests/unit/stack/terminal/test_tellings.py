@@ -35,7 +35,7 @@ def lines_in(folder: Path) -> list[dict[str, object]]:
 
 
 def test_access_lines_that_are_events_are_kept_as_such_and_others_apart(tmp_path: Path) -> None:
-    access = AccessLog.of(load(stack={"data_dir": tmp_path}), tmp_path / "gateway.log")
+    access = AccessLog.from_settings(load(stack={"data_dir": tmp_path}), tmp_path / "gateway.log")
     for text in (b'{"a":1}', b"[WARNING] x", b'{"broken', b"[1]", b'{"a":2}'):
         access(text)
     access.close()
@@ -45,7 +45,9 @@ def test_access_lines_that_are_events_are_kept_as_such_and_others_apart(tmp_path
 
 
 def test_a_line_that_cannot_be_kept_apart_is_lost_without_a_fault(tmp_path: Path) -> None:
-    access = AccessLog.of(load(stack={"data_dir": tmp_path}), tmp_path / "none" / "gateway.log")
+    access = AccessLog.from_settings(
+        load(stack={"data_dir": tmp_path}), tmp_path / "none" / "gateway.log"
+    )
     access(b"[WARNING] x")
 
 
