@@ -32,7 +32,7 @@ def choose_model(settings: Settings, named: Path | None = None) -> ChosenModel:
     path = settings.model.path
     status, problem = _running(settings)
     if status is None:
-        return ChosenModel(_read(path, settings), f"{path}, from model.path{trouble}")
+        return ChosenModel(_read(path, settings), f"{path}, from model.path{problem}")
     rollout = status.rollout
     if rollout is not None:
         path = (rollout.release if rollout.state == "done" else rollout.before).path
@@ -61,7 +61,7 @@ def _read(path: Path, settings: Settings) -> Model:
     try:
         return read_model(asyncio.run(find_model(path, settings.stack.data_dir)))
     except OSError as error:
-        raise NoModelError(f"{path} does not read: {error.strerror}") from error
+        raise NoModelError(f"{path} cannot be read: {error.strerror}") from error
     except (ArtefactError, BadReferenceError) as error:
         raise NoModelError(str(error)) from error
 
