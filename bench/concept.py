@@ -81,7 +81,7 @@ DETECTORS: dict[str, Make] = {
 }
 IN_USE: dict[str, Make] = {
     f"z-test, z > {DRIFT.error_z:g}": lambda usual: ZTest(
-        usual, limit=DRIFT.error_z, newest=DRIFT.outcomes
+        usual, limit=DRIFT.error_z, window=DRIFT.outcomes
     ),
     f"ADWIN, δ = {DELTA:g}": lambda _: Adwin(),
 }

@@ -1,1 +1,1 @@
-"""Watching the model: what comes in, what it answers, and whether that was right."""
+"""Monitoring of the model: its inputs, its predictions, and their accuracy."""

@@ -11,7 +11,7 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from support.store_refresh import refresh
-from tidegate.drift.concept.watch import QUERY, Metrics, Watcher
+from tidegate.drift.concept.watch import QUERY, Watcher, WatcherMetrics
 from tidegate.drift.feedback.outcomes import Outcome
 from tidegate.drift.feedback.prediction_ids import PredictionIds
 from tidegate.drift.feedback.retained_rows import row_events
@@ -97,7 +97,7 @@ def test_a_label_in_two_backing_indices_is_counted_once_and_as_it_first_came(
         label = told(name, ids, made[row], at=at, node="flights-1", actual="late")
         assert store.append([label]) == []
     refresh(store)
-    watcher = Watcher(Drift(), Metrics())
+    watcher = Watcher(Drift(), WatcherMetrics())
     follower = Follower(store, f"{QUERY} AND data_stream.namespace:{name}", SINCE)
     list(watcher.feed(follower.events()))
     stream = f"logs-tidegate.outcome-{name}"

@@ -1,1 +1,1 @@
-"""Concept drift: does the error rate change?"""
+"""Detection of concept drift: changes of the error rate."""

@@ -1,4 +1,4 @@
-"""Concept drift: whether the model errs at another rate than before, told from one label after the other."""
+"""Detectors of concept drift, which read labels one by one and find changes of the error rate."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 try:
-    # What `river.drift.ADWIN` wraps, without the 140 MB of pandas, SciPy and scikit-learn that come with it.
+    # What `river.drift.ADWIN` wraps, without importing 140 MB of pandas, SciPy and scikit-learn.
     from river._river_rust.drift import AdaptiveWindowing
-except ImportError:  # another release of river has it elsewhere
+except ImportError:  # its module in other releases of river
     from river.drift.adwin import AdaptiveWindowing  # type: ignore[attr-defined]
 
-NEWEST: Final = 300
+WINDOW_LABELS: Final = 300
 DELTA: Final = 0.01
-"""ADWIN's: the largest tried at which 72 hours of steady labels mostly show nothing (bench/concept.py)."""
+"""ADWIN's; the largest tried value with mostly no finding in 72 hours of stable labels (bench/concept.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Change:
     """A change that a detector found.
 
     Attributes:
-        before: the error rate it was compared with.
+        before: the error rate before the change.
         after: the error rate now.
     """
 
@@ -32,60 +32,60 @@ class Change:
 
 
 class Detector(Protocol):
-    """Reads outcomes in their order."""
+    """Reads outcomes in order."""
 
     name: str
 
     @property
     def error_rate(self) -> float:
-        """The error rate as it sees it now; NaN if it knows none."""
+        """The detector's current error rate; NaN before the first label."""
         ...
 
     def update(self, wrong: bool) -> Change | None:
-        """Take in one outcome; a change, if it finds one with it."""
+        """Read one outcome; return the change that it shows, if any."""
         ...
 
 
 class ZTest:
-    """The newest labels' error rate e against a known one: z = (e - e₀) / √(e₀(1 - e₀) / n).
+    """Compares the error rate e of the newest labels with a known one: z = (e - e₀) / √(e₀(1 - e₀) / n).
 
-    It finds a rise once, and again only after z has fallen below half the limit. With n = 300 and z > 4.5, a
-    rise from 10 to 20 % is found once 18 % of the labels are wrong: after 230 in the middle.
+    A rise is found once, and the next one only after z has fallen below half the limit. With n = 300 and z >
+    4.5, a rise from 10 to 20 % is found once 18 % of the labels are wrong: after 230 labels in the median.
 
     Args:
         expected: e₀, the error rate on held-out rows.
-        limit: z above which it is no chance.
-        newest: n, how many labels are looked at.
+        limit: z above this is a finding.
+        window: n, the number of newest labels.
     """
 
     name = "z"
 
-    def __init__(self, expected: float, *, limit: float = 4.5, newest: int = NEWEST) -> None:
-        # A model that never erred on held-out rows still may once in a while.
-        self._expected = min(max(expected, 0.5 / newest), 1 - 0.5 / newest)
+    def __init__(self, expected: float, *, limit: float = 4.5, window: int = WINDOW_LABELS) -> None:
+        # Even a model without an error on held-out rows may have some.
+        self._expected = min(max(expected, 0.5 / window), 1 - 0.5 / window)
         self._limit = limit
-        self._held: deque[bool] = deque(maxlen=newest)
+        self._newest: deque[bool] = deque(maxlen=window)
         self._wrong = 0
         self._found = False
 
     @property
     def error_rate(self) -> float:
-        """Of the newest labels."""
-        return self._wrong / len(self._held) if self._held else math.nan
+        """The error rate of the newest labels."""
+        return self._wrong / len(self._newest) if self._newest else math.nan
 
     @property
     def z(self) -> float:
-        """Standard deviations above the expected rate; 0 until there are enough labels."""
-        if len(self._held) < (self._held.maxlen or 0):
+        """Standard deviations above the expected rate; 0 until the window is full."""
+        if len(self._newest) < (self._newest.maxlen or 0):
             return 0.0
-        variance = self._expected * (1 - self._expected) / len(self._held)
+        variance = self._expected * (1 - self._expected) / len(self._newest)
         return (self.error_rate - self._expected) / math.sqrt(variance)
 
     def update(self, wrong: bool) -> Change | None:
-        """Take in one outcome."""
-        if len(self._held) == self._held.maxlen:
-            self._wrong -= self._held[0]
-        self._held.append(wrong)
+        """Read one outcome."""
+        if len(self._newest) == self._newest.maxlen:
+            self._wrong -= self._newest[0]
+        self._newest.append(wrong)
         self._wrong += wrong
         z = self.z
         if z > self._limit and not self._found:
@@ -97,38 +97,38 @@ class ZTest:
 
 
 class Adwin:
-    """ADWIN (Bifet and Gavaldà, 2007): a window that drops its older part once the newer one differs.
+    """ADWIN (Bifet and Gavaldà, 2007): a window that drops its older part once the newer part differs.
 
-    It needs no reference and finds slow changes and those for the better as well. Of river's detectors it did
-    best without being tuned to the rates (bench/concept.py).
+    It needs no reference, and also finds slow changes and improvements. Of river's detectors it was the best
+    without being tuned to the error rates (bench/concept.py).
 
     Args:
-        delta: the confidence asked for; the smaller, the fewer false findings and the later true ones.
+        delta: the confidence; a smaller value gives fewer false findings and later true ones.
     """
 
     name = "adwin"
 
     def __init__(self, delta: float = DELTA) -> None:
         self._delta = delta
-        self._window = self._begin()
+        self._window = self._new_window()
         self._found = False
 
     @property
     def error_rate(self) -> float:
-        """Over its window."""
+        """The error rate over the window."""
         width = self._window.get_width()
         return float(self._window.get_total() / width) if width else math.nan
 
     def update(self, wrong: bool) -> Change | None:
-        """Take in one outcome."""
+        """Read one outcome."""
         if self._found:
-            self._window = self._begin()
+            self._window = self._new_window()
         before = self.error_rate
         self._found = bool(self._window.update(float(wrong)))
         return Change(before, self.error_rate) if self._found else None
 
-    def _begin(self) -> Any:
-        """One as river's ADWIN makes it, which does so anew after each finding."""
+    def _new_window(self) -> Any:
+        """A window with the parameters of river's ADWIN, which also creates one after each finding."""
         return AdaptiveWindowing(
             delta=self._delta, clock=32, max_buckets=5, min_window_length=5, grace_period=10
         )

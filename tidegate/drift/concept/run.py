@@ -1,4 +1,4 @@
-"""The watcher of labels as a process: `tidegate monitor watch`."""
+"""`tidegate monitor watch`: the watcher of labels as a process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from tidegate.drift.concept.watch import QUERY, Found, Metrics, Watcher
+from tidegate.drift.concept.watch import QUERY, ErrorRateChange, Watcher, WatcherMetrics
 from tidegate.events.event import Event
 from tidegate.runtime.daemon import daemon_event_writer, metrics_server, run_daemon
 from tidegate.runtime.event_log import EventLog, Terminal
@@ -19,22 +19,22 @@ from tidegate.store.open_store import open_store
 from tidegate.store.search.follower import Follower
 
 NODE: Final = "watch"
-EVERY_SECONDS: Final = 2.0
-BEFORE: Final = timedelta(days=1)
-"""How far back it reads at its start, so that detectors have a baseline."""
+POLL_SECONDS: Final = 2.0
+LOOKBACK: Final = timedelta(days=1)
+"""How far back the watcher reads at its start, so that detectors have a baseline."""
 
 
 def run(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT.
 
     Returns:
-        The exit code: 0 after a signal, 2 if it cannot start (and then the reason is on stderr).
+        The exit code: 0 after a signal, 2 if the watcher cannot start, with the reason on stderr.
     """
     return run_daemon(NODE, lambda stop: _run(settings, stop), (StoreUnavailableError,))
 
 
 def _run(settings: Settings, stop: threading.Event) -> None:
-    metrics = Metrics()
+    metrics = WatcherMetrics()
     host, port = settings.stack.metrics_host, settings.drift.watch_port
     with (
         daemon_event_writer(settings, NODE) as writer,
@@ -47,19 +47,19 @@ def _run(settings: Settings, stop: threading.Event) -> None:
 
 
 def watch(store: EventStore, watcher: Watcher, event_log: EventLog, stop: threading.Event) -> None:
-    """Read the recent labels, then those that arrive. A store that is unavailable is asked again."""
-    follower = Follower(store, QUERY, datetime.now(UTC) - BEFORE)
+    """Read recent labels, then new ones. An unavailable store is polled until it recovers."""
+    follower = Follower(store, QUERY, datetime.now(UTC) - LOOKBACK)
     while not stop.is_set():
         try:
-            # One by one, so that a day of labels neither fills the memory nor delays a stop.
-            for found in watcher.feed(_until(stop, follower.events())):
-                record_change(event_log, found)
+            # One by one, so that a day of labels needs little memory and does not delay a stop.
+            for change in watcher.feed(_until(stop, follower.events())):
+                record_change(event_log, change)
         except (StoreUnavailableError, QueryError) as error:  # the query is always valid
             message = f"the store is unavailable: {error}"
             event_log.condition("store-unavailable", message, cause="unavailable")
         else:
-            event_log.resolved("store-unavailable", "the store answers again")
-        stop.wait(EVERY_SECONDS)
+            event_log.resolved("store-unavailable", "the store is available again")
+        stop.wait(POLL_SECONDS)
 
 
 def _until(stop: threading.Event, events: Iterable[Event]) -> Iterator[Event]:
@@ -69,14 +69,14 @@ def _until(stop: threading.Event, events: Iterable[Event]) -> Iterator[Event]:
         yield event
 
 
-def record_change(event_log: EventLog, found: Found) -> None:
-    """Log a change of the error rate; found again after a restart, its event has the same id."""
+def record_change(event_log: EventLog, change: ErrorRateChange) -> None:
+    """Log a change of the error rate. If it is found again after a restart, its event has the same id."""
     event_log.record(
         "change",
-        found.message,
+        change.message,
         level="warn",
         dataset="drift",
-        fields=found.fields(),
-        event_id=found.event_id,
-        at_ns=found.at_us * 1000,
+        fields=change.fields(),
+        event_id=change.event_id,
+        at_ns=change.at_us * 1000,
     )

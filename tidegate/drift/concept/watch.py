@@ -1,4 +1,4 @@
-"""Watches the error rate: reads outcome events from the store in their order, and tells of changes."""
+"""The watcher of labels: feeds outcome events to detectors, and reports changes of the error rate."""
 
 from __future__ import annotations
 
@@ -16,62 +16,62 @@ from tidegate.settings import Drift
 from tidegate.store.query import time_ranges
 
 QUERY: Final = "event.dataset:tidegate.outcome"
-REMEMBERED: Final = 100_000
-"""Ids of labels that are kept in mind, to feed none twice: 8 MiB of them."""
+MAX_RECENT_IDS: Final = 100_000
+"""Ids of recent labels, to skip repetitions; they need 8 MiB."""
 _MODEL: Final = ("model", "version")
 
 Model = tuple[str, str]
 
 
-class Metrics:
-    """What the watcher tells Prometheus."""
+class WatcherMetrics:
+    """The watcher's metrics."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.outcomes = Counter(
             "tidegate_watch_outcomes_total",
-            "Labels read from the store, each once.",
+            "Labels read from the store, without repetitions.",
             _MODEL,
             registry=self.registry,
         )
         self.changes = Counter(
             "tidegate_watch_changes_total",
-            "Changes of the error rate that a detector found.",
+            "Changes of the error rate found by a detector.",
             (*_MODEL, "detector"),
             registry=self.registry,
         )
         self.changed_at = Gauge(
             "tidegate_watch_change_timestamp_seconds",
-            "When the label arrived that showed a detector the last change, in seconds since 1970.",
+            "Arrival time of the label that showed the detector's last change, in seconds since 1970.",
             (*_MODEL, "detector"),
             registry=self.registry,
         )
         self.error_ratio = Gauge(
             "tidegate_watch_error_ratio",
-            "The error rate as a detector sees it.",
+            "The current error rate of a detector.",
             (*_MODEL, "detector"),
             registry=self.registry,
         )
         self.z = Gauge(
             "tidegate_watch_error_z",
-            "Standard deviations of the newest labels' error rate above the held-out rows'.",
+            "Standard deviations by which the newest labels' error rate is above that of the held-out rows.",
             _MODEL,
             registry=self.registry,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A change, and what is to be said of it.
+class ErrorRateChange:
+    """A change of the error rate of a version.
 
     Attributes:
         model: name and version.
-        detector: which found it.
-        change: from where to where.
-        labels: how many labels of this version were read so far.
-        at_us: when the label arrived that showed it, in microseconds since 1970.
-        event_id: the same for the same outcomes, so that a watcher that starts anew does not tell twice.
+        detector: the name of the detector.
+        change: the error rates before and after.
+        labels: the number of labels of this version so far.
+        at_us: the arrival time of the label that showed the change, in microseconds since 1970.
+        event_id: the same for the same outcomes, so that a restarted watcher does not report a change twice.
     """
 
     model: Model
@@ -83,10 +83,13 @@ class Found:
 
     @property
     def message(self) -> str:
-        """A sentence for a person."""
+        """The message of the event."""
         before, after = (f"{100 * rate:.1f} %" for rate in (self.change.before, self.change.after))
         name, version = self.model
-        return f"the error rate of {name} {version} went from {before} to {after}, says {self.detector}"
+        return (
+            f"the error rate of {name} {version} changed from {before} to {after} "
+            f"(detector {self.detector})"
+        )
 
     def fields(self) -> dict[str, Any]:
         """The fields of its event."""
@@ -107,7 +110,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What of an outcome's event is looked at; `accuracy`, that on held-out rows, may be untold."""
+    """An outcome event; `accuracy`, on held-out rows, is None if unknown."""
 
     model: Model
     wrong: bool
@@ -117,94 +120,94 @@ class _Outcome:
 
 
 @dataclass(slots=True)
-class _Watched:
+class _VersionState:
     detectors: list[Detector]
-    tested: bool = False
+    has_z_test: bool = False
     labels: int = 0
 
 
-class Remembered:
-    """The newest ids, of which each is taken once.
+class RecentIds:
+    """The most recent ids, to skip repetitions.
 
-    A store may hold an event twice: Elasticsearch tells by the id only within one backing index, and a label
-    may be sent again after it has begun the next. Kept are hashes of 64 bits, as they take half the memory of
-    the ids: that one of 100,000 others has a new id's hash has a probability of 5·10⁻¹⁵.
+    A store may have an event twice: Elasticsearch ids are unique only within one backing index, and a label
+    may be sent again after a rollover. The ids are stored as hashes of 64 bits, which need half the memory.
+    The probability that a new id has the hash of one of 100,000 others is 5·10⁻¹⁵.
     """
 
-    def __init__(self, most: int = REMEMBERED) -> None:
-        self._most = most
+    def __init__(self, max_ids: int = MAX_RECENT_IDS) -> None:
+        self._max_ids = max_ids
         self._order: deque[int] = deque()
         self._known: set[int] = set()
 
-    def take(self, name: str) -> bool:
-        """Whether an id is not among those remembered; from now on it is."""
-        key = hash(name)
+    def add(self, event_id: str) -> bool:
+        """Add an id; False if it is already there."""
+        key = hash(event_id)
         if key in self._known:
             return False
         self._known.add(key)
         self._order.append(key)
-        if len(self._order) > self._most:
+        if len(self._order) > self._max_ids:
             self._known.remove(self._order.popleft())
         return True
 
 
 @dataclass(slots=True)
 class Watcher:
-    """Feeds each outcome to the detectors of its model's version, once.
+    """Feeds each outcome once to the detectors of its version.
 
-    A version is watched by ADWIN from its first label on, and by the z-test from the first one on that tells
-    the version's accuracy on held-out rows.
+    ADWIN reads a version's labels from the first one on, and the z-test from the first one that has the
+    version's accuracy on held-out rows.
 
     Attributes:
         drift: the thresholds.
-        metrics: where to count.
+        metrics: the metrics.
     """
 
     drift: Drift
-    metrics: Metrics
-    _watched: dict[Model, _Watched] = field(default_factory=dict)
-    _remembered: Remembered = field(default_factory=Remembered)
+    metrics: WatcherMetrics
+    _versions: dict[Model, _VersionState] = field(default_factory=dict)
+    _recent_ids: RecentIds = field(default_factory=RecentIds)
 
-    def feed(self, events: Iterable[Event]) -> Iterator[Found]:
-        """The changes that these outcomes show, oldest first; what is no outcome is passed over."""
+    def feed(self, events: Iterable[Event]) -> Iterator[ErrorRateChange]:
+        """The changes that these outcomes show, oldest first; other events are skipped."""
         for event in events:
             outcome = _read(event)
-            if outcome is None or not self._remembered.take(outcome.event_id):
+            if outcome is None or not self._recent_ids.add(outcome.event_id):
                 continue
             model = outcome.model
-            watched = self._of(outcome)
-            watched.labels += 1
+            state = self._state(outcome)
+            state.labels += 1
             self.metrics.outcomes.labels(*model).inc()
-            for detector in watched.detectors:
+            for detector in state.detectors:
                 change = detector.update(outcome.wrong)
-                self._show(model, detector)
+                self._set_gauges(model, detector)
                 if change is not None:
                     of = (*model, detector.name)
                     self.metrics.changes.labels(*of).inc()
                     self.metrics.changed_at.labels(*of).set(outcome.at_us / 1e6)
-                    named = f"{detector.name}:{outcome.event_id}".encode()
-                    event_id = hashlib.sha256(named).hexdigest()[:32]
-                    yield Found(
-                        model, detector.name, change, watched.labels, outcome.at_us, event_id
+                    key = f"{detector.name}:{outcome.event_id}".encode()
+                    event_id = hashlib.sha256(key).hexdigest()[:32]
+                    yield ErrorRateChange(
+                        model, detector.name, change, state.labels, outcome.at_us, event_id
                     )
 
-    def _of(self, outcome: _Outcome) -> _Watched:
-        watched = self._watched.get(outcome.model)
-        if watched is None:
-            watched = self._watched[outcome.model] = _Watched([])
-            self._add(outcome.model, watched, Adwin())
-        if not watched.tested and outcome.accuracy is not None:
-            limit, newest = self.drift.error_z, self.drift.outcomes
-            test = ZTest(1 - outcome.accuracy, limit=limit, newest=newest)
-            self._add(outcome.model, watched, test)
-            watched.tested = True
-        return watched
+    def _state(self, outcome: _Outcome) -> _VersionState:
+        state = self._versions.get(outcome.model)
+        if state is None:
+            state = self._versions[outcome.model] = _VersionState([])
+            self._add(outcome.model, state, Adwin())
+        if not state.has_z_test and outcome.accuracy is not None:
+            limit, window = self.drift.error_z, self.drift.outcomes
+            test = ZTest(1 - outcome.accuracy, limit=limit, window=window)
+            self._add(outcome.model, state, test)
+            state.has_z_test = True
+        return state
 
-    def _add(self, model: Model, watched: _Watched, detector: Detector) -> None:
-        watched.detectors.append(detector)
-        self.metrics.changes.labels(*model, detector.name)  # there from 0 on
+    def _add(self, model: Model, state: _VersionState, detector: Detector) -> None:
+        state.detectors.append(detector)
+        self.metrics.changes.labels(*model, detector.name)  # create the series at 0
 
-    def _show(self, model: Model, detector: Detector) -> None:
+    def _set_gauges(self, model: Model, detector: Detector) -> None:
         self.metrics.error_ratio.labels(*model, detector.name).set(detector.error_rate)
         if isinstance(detector, ZTest):
             self.metrics.z.labels(*model).set(detector.z)
@@ -212,14 +215,14 @@ class Watcher:
 
 def _read(event: Mapping[str, Any]) -> _Outcome | None:
     try:
-        told = event["tidegate"]
-        accuracy = told["outcome"].get("accuracy")
+        fields = event["tidegate"]
+        accuracy = fields["outcome"].get("accuracy")
         at_us = time_ranges.microseconds(event["@timestamp"])
         if at_us is None:
             return None
         return _Outcome(
-            (str(told["model"]["name"]), str(told["model"]["version"])),
-            told["outcome"]["correct"] is False,
+            (str(fields["model"]["name"]), str(fields["model"]["version"])),
+            fields["outcome"]["correct"] is False,
             accuracy if isinstance(accuracy, float) and 0 <= accuracy <= 1 else None,
             at_us,
             str(event["event"]["id"]),

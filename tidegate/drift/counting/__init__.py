@@ -1,1 +1,1 @@
-"""Counting rows into the bins of the reference."""
+"""Counts of rows in the bins of the reference, and how far they are from it."""

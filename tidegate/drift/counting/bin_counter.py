@@ -1,9 +1,11 @@
-"""Counting rows into the reference's bins: what every request pays for being watched.
+"""Counts rows in the bins of the reference: the cost of drift monitoring for each request.
 
-All features' edges stand in one sorted array of complex numbers, (number of the feature) + i·(edge), which
-numpy sorts by the real part first. So one binary search puts a whole matrix into its bins (4 µs for one row
-of 15 features, 65 µs for 256). For a single row, Python's own bisect over lists is twice as fast (2 µs), as
-numpy's calls cost more than their work (bench/drift.py).
+The edges of all features are in one sorted array of complex numbers, (index of the feature) + i·(edge), which
+numpy sorts by the real part first. So one binary search assigns a whole matrix to bins (4 µs for one row of
+15 features, 65 µs for 256 rows). For a single row, Python's bisect over lists is twice as fast (2 µs),
+because of the overhead of numpy's calls (bench/drift.py).
+
+An interval is the range between two neighbouring edges; a bin of a feature has one or more intervals.
 """
 
 from __future__ import annotations
@@ -18,17 +20,18 @@ import numpy.typing as npt
 
 from tidegate.drift.counting.reference import Counts, FeatureReference
 
-FEW_ROWS: Final = 1
+MAX_BISECT_ROWS: Final = 1
+"""Batches with more rows are counted by numpy."""
 
 Matrix = npt.NDArray[np.float32]
 
 
 class BinCounter:
-    """Counts of every feature's bins since the start. Not for several threads at once.
+    """Counts the bins of every feature since the start. Not thread-safe.
 
     Args:
-        references: the features' bins, in the matrix's order.
-        categories: the categories of each feature, whose positions stand for them in the matrix; empty for
+        references: the bins of each feature, in the order of the matrix's columns.
+        categories: the categories of each feature, which the matrix encodes by their index; empty for
             numbers.
     """
 
@@ -39,67 +42,69 @@ class BinCounter:
         self._edges = [_edges(*pair) for pair in pairs]
         self._bins = [_bins(*pair) for pair in pairs]
         self._sizes = [len(reference.bins) for reference in references]
-        self._few = [[0] * (len(edges) + 1) for edges in self._edges]
+        self._row_counts = [[0] * (len(edges) + 1) for edges in self._edges]
         lengths = [len(edges) for edges in self._edges]
         keys = np.empty(sum(lengths), np.complex128)
         keys.real = np.repeat(np.arange(len(lengths)), lengths)
         keys.imag = np.concatenate([*self._edges, []])
         self._keys = keys
         self._columns = np.arange(len(lengths))
-        # A feature has one place more than it has edges.
+        # A feature has one more interval than edges.
         self._starts = np.cumsum([0, *(length + 1 for length in lengths)])
-        self._many = np.zeros(self._starts[-1], np.int64)
+        self._batch_counts = np.zeros(self._starts[-1], np.int64)
 
     def add(self, matrix: Matrix) -> None:
         """Count rows; NaN is a missing value."""
-        if len(matrix) <= FEW_ROWS:
+        if len(matrix) <= MAX_BISECT_ROWS:
             for row in matrix.tolist():
-                places = map(bisect_right, self._edges, row)
-                for counts, place in zip(self._few, places, strict=True):
-                    counts[place] += 1
+                intervals = map(bisect_right, self._edges, row)
+                for counts, interval in zip(self._row_counts, intervals, strict=True):
+                    counts[interval] += 1
             return
-        self._many += np.bincount(self._places(matrix).ravel(), minlength=len(self._many))
+        self._batch_counts += np.bincount(
+            self._intervals(matrix).ravel(), minlength=len(self._batch_counts)
+        )
 
     def bins(self, matrix: Matrix) -> Counts:
-        """The bin of each value, as its position among the reference's; nothing is counted."""
-        return np.concatenate(self._bins)[self._places(matrix)]
+        """The index of the bin of each value; does not count them."""
+        return np.concatenate(self._bins)[self._intervals(matrix)]
 
     def counts(self) -> list[Counts]:
-        """Rows in each bin of each feature so far, in the order of the reference's bins."""
+        """The number of rows in each bin of each feature, in the order of the reference's bins."""
         found: list[Counts] = []
-        for start, few, bins, size in zip(
-            self._starts, self._few, self._bins, self._sizes, strict=False
+        for start, row_counts, bins, size in zip(
+            self._starts, self._row_counts, self._bins, self._sizes, strict=False
         ):
-            held = np.array(few) + self._many[start : start + len(few)]
+            batch_counts = self._batch_counts[start : start + len(row_counts)]
             counts = np.zeros(size, np.int64)
-            np.add.at(counts, bins, held)
+            np.add.at(counts, bins, np.array(row_counts) + batch_counts)
             found.append(counts)
         return found
 
-    def _places(self, matrix: Matrix) -> Counts:
+    def _intervals(self, matrix: Matrix) -> Counts:
         points = np.empty(matrix.shape, np.complex128)
         points.real = self._columns
-        # The last edge of each feature is infinite: what is at it is missing.
-        points.imag = np.where(matrix == matrix, matrix, inf)  # noqa: PLR0124 (NaN alone differs)
+        # The last edge of each feature is infinite; a missing value is mapped to it.
+        points.imag = np.where(matrix == matrix, matrix, inf)  # noqa: PLR0124 (only NaN differs from itself)
         found: Counts = self._keys.searchsorted(points, side="right") + self._columns
         return found
 
 
 def _edges(reference: FeatureReference, categories: Sequence[str]) -> list[float]:
-    """Edges so that the number of those at or below a value is its place, and the last place is NaN's."""
+    """The edges: the number of edges at or below a value is its interval; the last interval is for NaN."""
     if reference.kind == "category":
         return [*(float(code) for code in range(1, len(categories))), inf]
     if not reference.edges:
-        return [-inf, inf]  # nothing was ever seen: all that is there is over
+        return [-inf, inf]  # training had missing values only: any value is over
     *lower, last = reference.edges
-    # The last bin holds its upper edge, so over begins with the next number after it.
+    # The last bin includes its upper edge, so `over` begins at the next float.
     return [*lower, nextafter(last, inf), inf]
 
 
 def _bins(reference: FeatureReference, categories: Sequence[str]) -> list[int]:
-    """The bin of each place."""
+    """The bin of each interval."""
     size = len(reference.bins)
     if reference.kind != "category":
         return list(range(size))
-    position = {name: place for place, name in enumerate(reference.bins[:-2])}
-    return [*(position.get(name, size - 2) for name in categories), size - 1]
+    indices = {name: index for index, name in enumerate(reference.bins[:-2])}
+    return [*(indices.get(name, size - 2) for name in categories), size - 1]

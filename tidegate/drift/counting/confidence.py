@@ -1,4 +1,4 @@
-"""Calibrated confidence: how many labels are expected to be right, before anyone knows the truth."""
+"""Calibrated confidence: the expected number of correct predictions, before the labels are known."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import numpy.typing as npt
 
 from tidegate.drift.counting.reference import Calibration
 
-_FEW: Final = 2
+_MAX_SINGLE: Final = 2
+"""More values than this are interpolated by numpy."""
 
 
 class Expectation:
     """The calibration as a function.
 
-    It is blind to concept drift: it says how often the label would be right if the world were still the
-    one of the training. So it is only to be trusted where no feature has drifted.
+    It does not detect concept drift: it assumes that the labels still depend on the features as at training.
+    So trust it only where no feature has drifted.
     """
 
     def __init__(self, calibration: Calibration) -> None:
@@ -25,12 +26,12 @@ class Expectation:
         self._correct = list(calibration.correct)
 
     def correct(self, confidence: npt.NDArray[np.floating[Any]]) -> float:
-        """How many of these labels are expected to be right.
+        """The expected number of correct predictions.
 
         Args:
-            confidence: the probability of each label given.
+            confidence: the probability of each predicted label.
         """
-        if len(confidence) > _FEW:
+        if len(confidence) > _MAX_SINGLE:
             return float(np.interp(confidence, self._confidence, self._correct).sum())
         return sum(map(self._one, confidence.tolist()))
 

@@ -1,4 +1,4 @@
-"""What a replica tells of its model: the distribution of what it took, and how sure it was."""
+"""Metrics of a replica's model: the distribution of its inputs, and its expected accuracy."""
 
 from __future__ import annotations
 
@@ -21,19 +21,18 @@ _FEATURE = (*_MODEL, "feature")
 
 
 class ModelMonitor(Collector):
-    """Counts each answered batch, and shows the counts with the reference beside them.
+    """Counts each answered batch, and exports the counts and the reference.
 
-    Register it once the model is loaded: every series is there from 0 on.
+    Register it once the model is loaded: every series starts at 0.
 
     Args:
         model: the model's name.
         version: its version.
-        reference: how things were at its training. Without rows in it there is nothing to compare with,
-            and only what was answered is counted.
-        categories: the categories of each feature, in the matrix's order; empty for numbers.
-        labels: the labels it gives, in the order of its classes.
-        significance: the chance of one false finding that is accepted, over all features together.
-        accuracy: the share of right labels on held-out rows, if it was measured.
+        reference: the distributions at training. If it has no rows, features are not counted.
+        categories: the categories of each feature, in the order of the matrix's columns; empty for numbers.
+        labels: the model's classes, in order.
+        significance: the accepted probability of a false finding, over all features together.
+        accuracy: the accuracy on held-out rows, if it was measured.
 
     Raises:
         BadReferenceError: the reference is of other features.
@@ -60,30 +59,30 @@ class ModelMonitor(Collector):
         self._counter = BinCounter(reference.features, categories) if self._names else None
         curve = reference.calibration
         self._expectation = None if curve is None else Expectation(curve)
-        self._expected = 0.0
+        self._expected_correct = 0.0
         self._constant = [*self._constants(reference, labels, significance, accuracy)]
 
     def observe(self, matrix: Matrix, confidence: npt.NDArray[np.floating[Any]]) -> None:
-        """Count a batch that was answered.
+        """Count an answered batch.
 
         Args:
             matrix: its rows.
-            confidence: the probability of each row's label.
+            confidence: the probability of each row's predicted label.
         """
         if self._counter is not None:
             self._counter.add(matrix)
         if self._expectation is not None:
-            self._expected += self._expectation.correct(confidence)
+            self._expected_correct += self._expectation.correct(confidence)
 
     def describe(self) -> Iterator[Metric]:
-        """The names, so that the registry can tell a second one of them."""
+        """The names, so that the registry can refuse duplicates."""
         yield CounterMetricFamily("ml_feature_observations", "")
 
     def collect(self) -> Iterator[Metric]:
-        """Counts, and what to compare them with."""
+        """The counts and the reference."""
         observed = CounterMetricFamily(
             "ml_feature_observations",
-            "Rows by the bin that a feature's value fell into.",
+            "Rows by the bin of a feature's value.",
             labels=(*_FEATURE, "bin"),
         )
         if self._counter is not None:
@@ -96,10 +95,10 @@ class ModelMonitor(Collector):
         if self._expectation is not None:
             expected = CounterMetricFamily(
                 "ml_expected_correct",
-                "Labels expected to be right: the sum of their calibrated probabilities.",
+                "Expected number of correct predictions: the sum of calibrated confidence.",
                 labels=_MODEL,
             )
-            expected.add_metric(self._model, self._expected)
+            expected.add_metric(self._model, self._expected_correct)
             yield expected
         yield from self._constant
 
@@ -111,17 +110,17 @@ class ModelMonitor(Collector):
         accuracy: float | None,
     ) -> Iterator[Metric]:
         if self._names:
-            yield from self._of_features(reference, significance)
+            yield from self._feature_constants(reference, significance)
         if reference.predictions:
-            yield from self._of_predictions(reference, labels, significance)
+            yield from self._prediction_constants(reference, labels, significance)
         if accuracy is not None:
-            right = GaugeMetricFamily(
-                "ml_reference_accuracy", "Share of right labels on held-out rows.", labels=_MODEL
+            held_out = GaugeMetricFamily(
+                "ml_reference_accuracy", "Accuracy on held-out rows.", labels=_MODEL
             )
-            right.add_metric(self._model, accuracy)
-            yield right
+            held_out.add_metric(self._model, accuracy)
+            yield held_out
 
-    def _of_features(self, reference: Reference, significance: float) -> Iterator[Metric]:
+    def _feature_constants(self, reference: Reference, significance: float) -> Iterator[Metric]:
         ratios = GaugeMetricFamily(
             "ml_feature_reference_ratio",
             "Share of a bin at training, smoothed.",
@@ -132,7 +131,7 @@ class ModelMonitor(Collector):
         )
         critical = GaugeMetricFamily(
             "ml_feature_critical_value",
-            "What X² = PSI·n·m/(n + m) exceeds by chance as seldom as drift.significance says.",
+            "X² = PSI·n·m/(n + m) above this is significant at drift.significance.",
             labels=_FEATURE,
         )
         for feature, bins in zip(reference.features, self._labels, strict=True):
@@ -144,24 +143,24 @@ class ModelMonitor(Collector):
             critical.add_metric(of, limit)
         yield from (ratios, samples, critical)
 
-    def _of_predictions(
+    def _prediction_constants(
         self, reference: Reference, labels: Sequence[str], significance: float
     ) -> Iterator[Metric]:
         ratios = GaugeMetricFamily(
             "ml_prediction_reference_ratio",
-            "Share of a label among the answers at training, smoothed.",
+            "Share of a label among the predictions at training, smoothed.",
             labels=(*_MODEL, "label"),
         )
         shares = smoothed_ratios(reference.predictions).tolist()
         for label, ratio in zip(labels, shares, strict=True):
             ratios.add_metric((*self._model, label), ratio)
         samples = GaugeMetricFamily(
-            "ml_prediction_reference_samples", "Answers counted at training.", labels=_MODEL
+            "ml_prediction_reference_samples", "Predictions counted at training.", labels=_MODEL
         )
         samples.add_metric(self._model, sum(reference.predictions))
         critical = GaugeMetricFamily(
             "ml_prediction_critical_value",
-            "As ml_feature_critical_value, for the labels given.",
+            "As ml_feature_critical_value, for the predicted labels.",
             labels=_MODEL,
         )
         critical.add_metric(self._model, critical_value(len(shares), 1, significance))

@@ -1,7 +1,7 @@
-"""How far two distributions over the same bins lie apart, and whether that is more than chance.
+"""The distance between two distributions over the same bins, and its significance.
 
-The rules in Prometheus compute the same from counters (tidegate/rules/drift_rules.py). The smoothed
-shares are those of `smoothed_ratios`.
+The rules in Prometheus compute the same from counters (tidegate/rules/drift_rules.py). The smoothed shares
+are those of `smoothed_ratios`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tidegate.drift.counting.reference import Counts, smoothed_ratios
 
 
 def psi(counts: Sequence[int] | Counts, reference: Sequence[int] | Counts) -> float:
-    """Population stability index Σ (p - q)·ln(p / q) over smoothed shares; 0 for equal ones.
+    """Population stability index Σ (p - q)·ln(p / q) over smoothed shares; 0 for equal shares.
 
     Args:
         counts: rows in each bin now.
@@ -26,7 +26,7 @@ def psi(counts: Sequence[int] | Counts, reference: Sequence[int] | Counts) -> fl
 
 
 def statistic(index: float, samples: float, reference_samples: float) -> float:
-    """X² = PSI · n·m / (n + m): if nothing has changed, about χ² with B - 1 degrees of freedom.
+    """X² = PSI · n·m / (n + m): without a change, approximately χ² with B - 1 degrees of freedom.
 
     Yurdakul, B. (2018): Statistical Properties of Population Stability Index, Western Michigan University.
 
@@ -40,18 +40,18 @@ def statistic(index: float, samples: float, reference_samples: float) -> float:
 
 
 def critical_value(bins: int, comparisons: int, significance: float) -> float:
-    """What X² exceeds with probability `significance` in any of so many comparisons, if nothing has changed.
+    """Without a change, X² exceeds this value in any of the comparisons with probability `significance`.
 
-    χ²'s quantile by Wilson and Hilferty's cube (Proceedings of the National Academy of Sciences 17, 1931), at
-    the level that Bonferroni's correction asks for. For 12 bins it lies 1 % above the true one, for 3 bins
-    4 %: on the side of silence.
+    The quantile of χ² by the approximation of Wilson and Hilferty (Proceedings of the National Academy of
+    Sciences 17, 1931), with Bonferroni's correction. It is too high by 1 % for 12 bins and by 4 % for 3 bins,
+    so false findings are rarer than `significance`.
 
     Args:
-        bins: of one distribution; at least 2.
-        comparisons: distributions that are compared, each at the same time.
-        significance: the chance of a false finding that is accepted, in (0, 1).
+        bins: the number of bins of one distribution; at least 2.
+        comparisons: the number of distributions that are compared at the same time.
+        significance: the accepted probability of a false finding, in (0, 1).
     """
     degrees = max(1, bins - 1)
     z = -NormalDist().inv_cdf(significance / max(1, comparisons))
-    spread = 2 / (9 * degrees)
-    return float(degrees * (1 - spread + z * spread**0.5) ** 3)
+    variance = 2 / (9 * degrees)
+    return float(degrees * (1 - variance + z * variance**0.5) ** 3)

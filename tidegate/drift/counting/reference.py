@@ -1,4 +1,4 @@
-"""The reference: how features, answers and confidence were distributed when the model was trained."""
+"""The reference: the distributions of features and predictions and the calibration at training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Counts = npt.NDArray[np.int64]
 
 
 class BadReferenceError(ValueError):
-    """A reference that does not read or does not fit its model; the text names the file."""
+    """A reference that cannot be read or does not match its model."""
 
 
 class FeatureReference(BaseModel):
@@ -30,7 +30,7 @@ class FeatureReference(BaseModel):
     name: str
     kind: str
     edges: tuple[float, ...] = ()
-    """A number's bin edges. A bin holds edge ≤ value < next edge; the last one holds its upper edge too."""
+    """The edges of a number's bins: edge ≤ value < next edge; the last bin includes its upper edge."""
     bins: tuple[str, ...]
     """The bins' names, in the order of `counts`."""
     counts: tuple[int, ...]
@@ -38,69 +38,69 @@ class FeatureReference(BaseModel):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The bins' names, no two alike: a category may itself be called `other` or `missing`."""
+        """Unique names of the bins: a category may itself be called `other` or `missing`."""
         if self.kind != "category":
             return self.bins
-        *kept, other, missing = self.bins
+        *categories, other, missing = self.bins
         return (
-            *(f"={name}" if name in {other, missing} else name for name in kept),
+            *(f"={name}" if name in {other, missing} else name for name in categories),
             other,
             missing,
         )
 
 
 class Calibration(BaseModel):
-    """How often the label is right, given its probability: straight lines between these points."""
+    """The fraction of correct predictions by confidence, interpolated linearly between these points."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     confidence: tuple[float, ...]
     correct: tuple[float, ...]
     samples: int
-    """Held-out rows it was made from."""
+    """The number of held-out rows that it was computed from."""
 
 
 class Reference(BaseModel):
-    """What `reference.json` holds."""
+    """The content of `reference.json`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: int = 1
     samples: int
-    """Training rows that were counted."""
+    """The number of training rows that were counted."""
     features: tuple[FeatureReference, ...]
     calibration: Calibration | None = None
     predictions: tuple[int, ...] = ()
-    """Rows that the model gave each of its classes to, in the classes' order; rows it had not learned from
-    where there are some."""
+    """The number of rows predicted as each class, in the order of the classes. The rows are held-out rows if
+    there are any, else training rows."""
 
 
 def load_reference(file: Path) -> Reference:
     """Read a `reference.json`.
 
     Raises:
-        BadReferenceError: it is missing or does not read.
+        BadReferenceError: the file is missing or invalid.
     """
     try:
         return Reference.model_validate_json(file.read_bytes())
     except (OSError, ValidationError) as error:
-        raise BadReferenceError(f"{file} does not read: {error}") from error
+        raise BadReferenceError(f"{file} cannot be read: {error}") from error
 
 
 def smoothed_ratios(counts: Sequence[int] | Counts) -> npt.NDArray[np.float64]:
-    """Shares of the bins, (count + ½) / (n + B/2): Jeffreys' prior, under which no bin is impossible."""
-    held = np.asarray(counts, dtype=np.float64)
-    ratios: npt.NDArray[np.float64] = (held + 0.5) / (held.sum() + len(held) / 2)
+    """Shares of the bins, (count + ½) / (n + B/2): with Jeffreys' prior no share is 0."""
+    rows = np.asarray(counts, dtype=np.float64)
+    ratios: npt.NDArray[np.float64] = (rows + 0.5) / (rows.sum() + len(rows) / 2)
     return ratios
 
 
 def count_numbers(edges: Sequence[float], values: npt.NDArray[np.floating[Any]]) -> Counts:
-    """How many values lie under the edges, in each bin, over the edges, and are missing."""
+    """The number of values under the edges, in each bin, over the edges, and missing."""
     missing = np.isnan(values)
     if not edges:
         return np.array([0, (~missing).sum(), missing.sum()])
     bounds = np.array(edges)
     present = values[~missing].astype(np.float64)
-    places = np.searchsorted(bounds, present, side="right")
-    places[present == bounds[-1]] = len(bounds) - 1
-    return np.append(np.bincount(places, minlength=len(bounds) + 1), missing.sum())
+    bins = np.searchsorted(bounds, present, side="right")
+    bins[present == bounds[-1]] = len(bounds) - 1
+    return np.append(np.bincount(bins, minlength=len(bounds) + 1), missing.sum())

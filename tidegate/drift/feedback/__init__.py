@@ -1,1 +1,1 @@
-"""Labels that arrive after the prediction."""
+"""True labels, which arrive after the prediction."""

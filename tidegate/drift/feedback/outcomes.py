@@ -1,4 +1,4 @@
-"""Labels that come later: what became of a prediction, and why a label is refused."""
+"""The outcome of a prediction, and the reasons to refuse a label."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REASONS: Final[tuple[Reason, ...]] = (
 
 
 class OutcomeRefusedError(ValueError):
-    """A label that is not counted; `reason` and the text say why."""
+    """A label that is not counted, for the given `reason`."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
@@ -30,15 +30,15 @@ class OutcomeRefusedError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a prediction.
+    """A prediction with its true label.
 
     Attributes:
-        prediction: what its id told.
-        predicted: the label given.
-        actual: the true one.
-        lag_seconds: from the answer to the label.
-        accuracy: the share of right labels on the version's held-out rows, if it is known here: who watches
-            the labels need not know any artefact.
+        prediction: the content of the prediction id.
+        predicted: the predicted label.
+        actual: the true label.
+        lag_seconds: time from the response to the label.
+        accuracy: the version's accuracy on held-out rows, if it is known here. The watcher reads it from the
+            event, so it needs no artefact.
     """
 
     prediction: Prediction
@@ -49,11 +49,11 @@ class Outcome:
 
     @property
     def correct(self) -> bool:
-        """Whether the label given was right."""
+        """Whether the prediction was correct."""
         return self.predicted == self.actual
 
     def fields(self, model: str) -> dict[str, Any]:
-        """The fields of its event."""
+        """The fields of the outcome's event."""
         of = self.prediction
         accuracy = {} if self.accuracy is None else {"accuracy": round(self.accuracy, 6)}
         return {

@@ -1,4 +1,4 @@
-"""Where labels are handed in: which are taken, each once."""
+"""Processing of feedback: accepts each valid label once."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from tidegate.drift.feedback.prediction_ids import (
 
 
 class FeedbackProcessor:
-    """Where labels are handed in, for predictions of the version that is served and of those before it.
+    """Accepts labels for predictions of the served version and of earlier versions.
 
-    That an id is signed proves that this installation made the prediction, and its time that it served the
-    version then. What has to fit is what the id says by position: the classes, and whose they are.
+    The signature of an id proves that this installation made the prediction. An id has the position of the
+    predicted class, so the model's name and classes must be those of the prediction.
 
-    Within this process each prediction is counted once, as long as its id is among the last `memory` ones.
-    Another replica does not know of it: its counter would count it too. Their events have the same id, so
-    the store has each outcome once.
+    This process counts each prediction once while its id is among the last `memory` ones. Another replica
+    does not know these ids, so its counter would count the label again. The events have the same id, so the
+    store has each outcome once.
 
     Args:
         model: the model's name.
-        version: that is served here.
-        classes: its classes, in their order.
+        version: the served version.
+        classes: its classes, in order.
         ids: reads prediction ids.
-        accept_seconds: how long after its answer a label is taken.
-        memory: ids to remember.
-        metrics: where to count.
-        accuracy: the share of right labels on the version's held-out rows, if it was measured.
+        accept_seconds: the maximum age of a prediction.
+        memory: the number of ids to remember.
+        metrics: the counters.
+        accuracy: the served version's accuracy on held-out rows, if it was measured.
     """
 
     def __init__(
@@ -51,69 +51,73 @@ class FeedbackProcessor:
     ) -> None:
         self._model, self._version = model, version
         self._classes = tuple(classes)
-        self._answers = classes_digest(model, classes)
+        self._digest = classes_digest(model, classes)
         self._ids = ids
         self._accept_seconds = accept_seconds
         self._memory = memory
         self._metrics = metrics
         self._accuracy = accuracy
-        self._taken: OrderedDict[bytes, None] = OrderedDict()
+        self._accepted: OrderedDict[bytes, None] = OrderedDict()
 
     def accept(self, prediction_id: object, label: object, now_us: int) -> Outcome:
-        """Count a label.
+        """Accept and count a label.
 
         Args:
-            prediction_id: as /predict gave it.
+            prediction_id: the id from `/predict`.
             label: one of the model's classes.
-            now_us: now, in microseconds since 1970.
+            now_us: the time in microseconds since 1970.
 
         Raises:
-            OutcomeRefusedError: it is not counted.
+            OutcomeRefusedError: the label is not accepted.
         """
         try:
             outcome = self._check(prediction_id, label, now_us)
         except OutcomeRefusedError as refusal:
             self._metrics.refuse(refusal.reason)
             raise
-        self._taken[outcome.prediction.signature] = None
-        if len(self._taken) > self._memory:
-            self._taken.popitem(last=False)
+        self._accepted[outcome.prediction.signature] = None
+        if len(self._accepted) > self._memory:
+            self._accepted.popitem(last=False)
         self._metrics.count(outcome)
         return outcome
 
     def _check(self, prediction_id: object, label: object, now_us: int) -> Outcome:
         prediction = self._read(prediction_id)
-        if prediction.answers != self._answers:
+        if prediction.classes_digest != self._digest:
             raise OutcomeRefusedError(
                 "foreign_version",
-                f"It is of version {prediction.version}, a model of another name or of other classes than "
-                f"{self._model} {self._version}, which is served here",
+                f"The prediction is from version {prediction.version}, whose model has another name or other "
+                f"classes than the served {self._model} {self._version}",
             )
         lag = max(0.0, (now_us - prediction.at_us) / 1e6)
         if lag > self._accept_seconds:
             raise OutcomeRefusedError(
                 "expired",
-                f"It is {lag:.0f} s old; labels are taken for {self._accept_seconds:.0f} s",
+                f"The prediction is {lag:.0f} s old; labels are accepted for {self._accept_seconds:.0f} s",
             )
-        # Of the same type: True is no 1 to us.
+        # Compare the types too, as True == 1.
         if not any(type(label) is type(each) and label == each for each in self._classes):
             shown = ", ".join(str(each) for each in self._classes[:20])
             raise OutcomeRefusedError("unknown_label", f"The label should be one of {shown}")
-        if prediction.signature in self._taken:
-            raise OutcomeRefusedError("replayed", "Its label is counted already")
-        assert isinstance(label, str | int)  # noqa: S101 (as each class is)
-        # How other versions did on their held-out rows is not known here.
+        if prediction.signature in self._accepted:
+            raise OutcomeRefusedError(
+                "replayed", "The label of this prediction has already been counted"
+            )
+        assert isinstance(label, str | int)  # noqa: S101 (each class is one)
+        # The accuracy of other versions is not known here.
         accuracy = self._accuracy if prediction.version == self._version else None
         return Outcome(prediction, self._classes[prediction.label], label, lag, accuracy)
 
     def _read(self, prediction_id: object) -> Prediction:
         if not isinstance(prediction_id, str):
-            raise OutcomeRefusedError("malformed", "A prediction_id is a string from /predict")
+            raise OutcomeRefusedError(
+                "malformed", "The prediction_id should be a string from /predict"
+            )
         try:
             return self._ids.read(prediction_id)
         except MalformedIdError:
-            message = "It is no prediction_id; give it back as /predict gave it"
+            message = "Invalid prediction_id; send it unchanged, as /predict returned it"
             raise OutcomeRefusedError("malformed", message) from None
         except ForgedIdError:
-            message = "It is not signed by this service, or was changed"
+            message = "The prediction_id is not signed by this service, or was changed"
             raise OutcomeRefusedError("forged", message) from None

@@ -1,7 +1,8 @@
-"""Request rows as events: what a later training reads (`tidegate.retraining.stored_rows`).
+"""Request rows as events, which retraining reads (`tidegate.retraining.stored_rows`).
 
-Nothing is kept unless `drift.keep_rows_share` says so: rows may tell of people, and they cost space. What is
-stored with a row is not its prediction id, with which a label could be handed in, but the id of its outcome.
+Rows are only stored if `drift.keep_rows_share` is set: they may contain personal data, and they need space. A
+row is stored with the id of its outcome, not with its prediction id, which would allow anyone to send its
+label.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 EVENT_ROWS: Final = 256
-"""Rows in one event, at most; a request of more is several events."""
+"""Maximum of rows in an event; a request with more rows becomes several events."""
 _SIGNATURE_BYTES: Final = 16
 
 
 def outcome_id(prediction_id: str) -> str:
-    """The `event.id` of the outcome of a prediction id that is one of ours."""
+    """The `event.id` of the outcome of a valid prediction id."""
     signed = base64.urlsafe_b64decode(prediction_id + "=" * (-len(prediction_id) % 4))
     return hashlib.sha256(b"outcome:" + signed[-_SIGNATURE_BYTES:]).hexdigest()[:32]
 
@@ -31,13 +32,13 @@ def row_events(
     model: str,
     version: str,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each event's sentence and fields.
+    """The message and the fields of each event.
 
     Args:
-        names: the features.
-        values: a list a row, in their order.
-        prediction_ids: of each row.
-        trace_id: of the request.
+        names: the names of the features.
+        values: for each row, the value of each feature.
+        prediction_ids: the prediction id of each row.
+        trace_id: the trace id of the request.
         model: the model's name.
         version: its version.
     """
@@ -45,7 +46,7 @@ def row_events(
         part = values[first : first + EVENT_ROWS]
         ids = [outcome_id(each) for each in prediction_ids[first : first + EVENT_ROWS]]
         yield (
-            f"{len(part)} rows kept",
+            f"{len(part)} rows stored",
             {
                 "event": {"action": "keep"},
                 "trace": {"id": trace_id},

@@ -1,4 +1,4 @@
-"""The key that signs prediction ids: all replicas share it, and no other user can read it."""
+"""The key that signs prediction ids: all replicas share it, and other users cannot read it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tidegate.runtime.atomic_files import atomic_file
 from tidegate.settings import Settings, SettingsError
 
 KEY_FILE: Final = "prediction.key"
-SHORTEST: Final = 16
+MIN_BYTES: Final = 16
 
 
 def prediction_key(settings: Settings) -> bytes:
@@ -24,7 +24,7 @@ def prediction_key(settings: Settings) -> bytes:
         return _read(named, "drift.prediction_key_file")
     file = settings.stack.data_dir / KEY_FILE
     if not file.exists():
-        _make(file)
+        _create(file)
     return _read(file, "stack.data_dir")
 
 
@@ -33,13 +33,13 @@ def _read(file: Path, setting: str) -> bytes:
         key = file.read_bytes().strip()
     except OSError as error:
         raise SettingsError(f"{setting}: {file} cannot be read: {error.strerror}") from error
-    if len(key) < SHORTEST:
-        raise SettingsError(f"{setting}: the key in {file} has fewer than {SHORTEST} bytes")
+    if len(key) < MIN_BYTES:
+        raise SettingsError(f"{setting}: the key in {file} has fewer than {MIN_BYTES} bytes")
     return key
 
 
-def _make(file: Path) -> None:
-    # Replicas that start at the same time all get the key of the first one, and none reads a part of it.
+def _create(file: Path) -> None:
+    # Replicas that start at the same time all get the first one's key, and none reads an incomplete key.
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(file, overwrite=False) as opened:

@@ -1,1 +1,1 @@
-"""The report on a model: one page from the store, and from Prometheus' counters."""
+"""The report on a model: one page, from the store and Prometheus."""

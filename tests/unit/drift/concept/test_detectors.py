@@ -44,7 +44,7 @@ def test_72_hours_of_steady_labels_show_one_change_at_most_in_the_median(make: t
 
 
 def test_the_z_test_waits_until_it_has_enough_labels() -> None:
-    detector = ZTest(0.1, newest=300)
+    detector = ZTest(0.1, window=300)
     assert math.isnan(detector.error_rate)
     for _ in range(299):
         assert detector.update(True) is None
@@ -55,7 +55,7 @@ def test_the_z_test_waits_until_it_has_enough_labels() -> None:
 
 
 def test_the_z_test_finds_a_rise_once_and_the_next_one_anew() -> None:
-    detector = ZTest(0.1, newest=100)
+    detector = ZTest(0.1, window=100)
     good, bad = [False] * 100, [True] * 100
     found = [detector.update(wrong) for wrong in (*good, *bad, *bad, *good, *bad)]
     assert len([each for each in found if each]) == 2

@@ -14,7 +14,7 @@ import pytest
 from prometheus_client import start_http_server
 
 from tidegate.drift.concept import run
-from tidegate.drift.concept.watch import Metrics, Remembered, Watcher
+from tidegate.drift.concept.watch import RecentIds, Watcher, WatcherMetrics
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.runtime.event_log import Entry, EventLog, StreamWriter
 from tidegate.settings import Drift, Settings
@@ -52,7 +52,7 @@ def outcomes() -> Iterator[Event]:
 
 
 def watcher() -> Watcher:
-    return Watcher(Drift(), Metrics())
+    return Watcher(Drift(), WatcherMetrics())
 
 
 def log_to(stream: io.BytesIO, listener: Callable[[Entry], None] = lambda _: None) -> EventLog:
@@ -79,7 +79,7 @@ def test_a_change_is_found_by_both_detectors() -> None:
     told = first.fields()["tidegate"]
     assert told["model"] == {"name": "m", "version": "1"}
     assert told["drift"]["error_before"] == 0.1
-    assert first.message.startswith("the error rate of m 1 went from 10.0 % to 1")
+    assert first.message.startswith("the error rate of m 1 changed from 10.0 % to 1")
 
 
 def test_the_same_outcomes_give_the_same_event_ids() -> None:
@@ -99,8 +99,8 @@ def test_a_label_that_the_store_holds_twice_is_fed_once() -> None:
 
 
 def test_so_many_ids_are_remembered_and_no_more() -> None:
-    remembered = Remembered(most=2)
-    taken = [remembered.take(name) for name in ("a", "b", "a", "c", "b", "a")]
+    recent_ids = RecentIds(max_ids=2)
+    taken = [recent_ids.add(name) for name in ("a", "b", "a", "c", "b", "a")]
     assert taken == [True, True, False, True, False, True]
 
 
@@ -185,7 +185,7 @@ class SometimesAway:
 def test_a_store_that_was_away_is_read_from_where_one_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "EVERY_SECONDS", 0.001)
+    monkeypatch.setattr(run, "POLL_SECONDS", 0.001)
     store = EmbeddedStore(tmp_path)
     # Twice the same, as two replicas may write it: the store has each once.
     store.append([*outcomes()])
@@ -199,7 +199,7 @@ def test_a_store_that_was_away_is_read_from_where_one_was(
     assert {one["tidegate"]["drift"]["detector"] for one in changes} == {"adwin", "z"}
     assert {one["event"]["action"] for one in changes} == {"change"}
     others = [one["message"] for one in events if one not in changes]
-    assert others == ["the store is unavailable: not yet", "the store answers again"]
+    assert others == ["the store is unavailable: not yet", "the store is available again"]
 
 
 def test_a_change_has_the_time_of_its_label_and_always_the_same_id() -> None:
@@ -217,7 +217,7 @@ def test_a_change_has_the_time_of_its_label_and_always_the_same_id() -> None:
 def test_a_label_from_the_future_does_not_stop_the_watch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "EVERY_SECONDS", 0.001)
+    monkeypatch.setattr(run, "POLL_SECONDS", 0.001)
     store = EmbeddedStore(tmp_path)
     store.append([{**outcome(1, correct=True), "@timestamp": "2099-12-31T00:00:00Z"}])
     store.append([outcome(2000, correct=True)])

@@ -108,11 +108,13 @@ def test_a_reference_of_other_features_is_refused() -> None:
 
 
 @pytest.mark.parametrize("text", [None, "{}", "nonsense"])
-def test_a_reference_that_does_not_read_is_named(tmp_path: Path, text: str | None) -> None:
+def test_the_error_for_an_invalid_reference_names_the_file(
+    tmp_path: Path, text: str | None
+) -> None:
     file = tmp_path / "reference.json"
     if text is not None:
         file.write_text(text)
-    with pytest.raises(BadReferenceError, match=r"reference\.json does not read"):
+    with pytest.raises(BadReferenceError, match=r"reference\.json cannot be read"):
         load_reference(file)
     file.write_text(REFERENCE.model_dump_json())
     assert load_reference(file) == REFERENCE

@@ -17,8 +17,8 @@ from tidegate.drift.feedback.prediction_ids import (
 
 KEY = b"a key that nobody knows"
 REQUEST = ("0123456789abcdef0123456789abcdef", "0011223344556677")
-ANSWERS = classes_digest("m", ("late", "on_time"))
-IDS = PredictionIds(KEY, "v1", ANSWERS)
+DIGEST = classes_digest("m", ("late", "on_time"))
+IDS = PredictionIds(KEY, "v1", DIGEST)
 AT_US = 1_790_000_000_000_000
 
 
@@ -32,7 +32,7 @@ AT_US = 1_790_000_000_000_000
 def test_what_goes_in_comes_out(
     at_us: int, trace: bytes, span: bytes, version: str, rows: list[tuple[int, float]]
 ) -> None:
-    ids = PredictionIds(KEY, version, ANSWERS)
+    ids = PredictionIds(KEY, version, DIGEST)
     labels, confidences = [label for label, _ in rows], [each for _, each in rows]
     made = ids.make(at_us, (trace.hex(), span.hex()), labels, confidences)
     for row, text in enumerate(made):
@@ -40,7 +40,7 @@ def test_what_goes_in_comes_out(
         found = IDS.read(text)  # of whatever version it is
         assert (found.at_us, found.version) == (at_us, version)
         assert (found.trace_id, found.span_id) == (trace.hex(), span.hex())
-        assert found.answers == ANSWERS
+        assert found.classes_digest == DIGEST
         assert (found.row, found.label, found.confidence) == (row, labels[row], confidences[row])
 
 
@@ -55,7 +55,7 @@ def test_a_changed_byte_is_noticed(place: int, change: int) -> None:
 
 
 def test_another_key_is_noticed() -> None:
-    (text,) = PredictionIds(b"some other key", "v1", ANSWERS).make(AT_US, REQUEST, [1], [0.9])
+    (text,) = PredictionIds(b"some other key", "v1", DIGEST).make(AT_US, REQUEST, [1], [0.9])
     with pytest.raises(ForgedIdError):
         IDS.read(text)
 
@@ -69,7 +69,7 @@ def test_anything_else_is_no_id(text: str) -> None:
 
 def test_another_spelling_of_the_same_bytes_is_not_taken() -> None:
     # The last character carries 2 bits too many: they would be a second id for the same prediction.
-    ids = PredictionIds(KEY, "v1", ANSWERS)
+    ids = PredictionIds(KEY, "v1", DIGEST)
     (text,) = ids.make(AT_US, REQUEST, [1], [0.9])
     raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -87,7 +87,7 @@ def test_another_spelling_of_the_same_bytes_is_not_taken() -> None:
 
 def test_an_outcome_has_the_same_id_wherever_its_label_comes_in() -> None:
     first, second = IDS.make(AT_US, REQUEST, [1, 1], [0.9, 0.9])
-    elsewhere = PredictionIds(KEY, "v2", ANSWERS)
+    elsewhere = PredictionIds(KEY, "v2", DIGEST)
     assert IDS.read(first).outcome_id == elsewhere.read(first).outcome_id
     assert IDS.read(first).outcome_id != IDS.read(second).outcome_id
 

@@ -14,9 +14,9 @@ KEY = b"a key that nobody knows"
 TRACE, SPAN = "0" * 31 + "1", "0" * 15 + "2"
 REQUEST = (TRACE, SPAN)
 CLASSES = ("late", "on_time")
-ANSWERS = classes_digest("m", CLASSES)
-IDS = PredictionIds(KEY, "1", ANSWERS)
-BEFORE = PredictionIds(KEY, "0", ANSWERS)
+DIGEST = classes_digest("m", CLASSES)
+IDS = PredictionIds(KEY, "1", DIGEST)
+BEFORE = PredictionIds(KEY, "0", DIGEST)
 AT_US = 1_790_000_000_000_000
 OF = {"model": "m", "version": "1"}
 
@@ -107,12 +107,12 @@ def test_a_label_from_before_its_prediction_has_no_lag() -> None:
     [
         ("nonsense", "late", 10, "malformed"),
         (17, "late", 10, "malformed"),
-        (id_of(ids=PredictionIds(b"another key", "1", ANSWERS)), "late", 10, "forged"),
+        (id_of(ids=PredictionIds(b"another key", "1", DIGEST)), "late", 10, "forged"),
         (id_of(ids=of_another("n", CLASSES)), "late", 10, "foreign_version"),
         (id_of(ids=of_another("m", ("on_time", "late"))), "late", 10, "foreign_version"),
         (id_of(ids=of_another("m", (*CLASSES, "never"))), "never", 10, "foreign_version"),
         (id_of(ids=BEFORE), "late", 101, "expired"),
-        (id_of(ids=PredictionIds(b"another key", "0", ANSWERS)), "late", 10, "forged"),
+        (id_of(ids=PredictionIds(b"another key", "0", DIGEST)), "late", 10, "forged"),
         (id_of(), "late", 101, "expired"),
         (id_of(), "early", 10, "unknown_label"),
         (id_of(), None, 10, "unknown_label"),

@@ -93,7 +93,7 @@ def test_without_a_store_or_a_model_it_says_what_is_missing(
     assert "there is no store at" in capsys.readouterr().err
     (settings.model.path / "reference.json").write_text("{}")
     assert report(settings, since="5m", out=tmp_path / "no.html") == 2
-    assert "reference.json does not read" in capsys.readouterr().err
+    assert "reference.json cannot be read" in capsys.readouterr().err
     (settings.model.path / "manifest.json").unlink()
     assert report(settings, since="5m", out=tmp_path / "no.html") == 2
     assert "there is no model at" in capsys.readouterr().err

@@ -58,7 +58,7 @@ def broken(flights: Artefact, folder: Path, name: str, *, known: bool) -> Path:
     [
         ("model.onnx", False, "is not the file that manifest.json names"),
         ("model.onnx", True, "cannot be run by ONNX Runtime"),
-        ("reference.json", True, "reference.json does not read"),
+        ("reference.json", True, "reference.json cannot be read"),
     ],
 )
 def test_an_artefact_that_cannot_be_loaded_is_refused(
