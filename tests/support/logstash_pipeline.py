@@ -1,8 +1,8 @@
-"""Runs the filters and outputs of a pipeline on an event, as far as this project's pipelines need it.
+"""Reads this project's Logstash pipelines and runs their filters and outputs on an event.
 
-The rules are those of elastic/logstash 9.2, logstash-core/src/main/java/org/logstash: conditions as in
-config/ir/compiler/EventCondition.java, field references as in Accessors.java. The script of a `ruby` filter
-runs in Ruby.
+The reader knows the style of these files, one setting or brace per line, and rejects every other line.
+Conditions and field references follow elastic/logstash 9.2, logstash-core/src/main/java/org/logstash:
+config/ir/compiler/EventCondition.java and Accessors.java. The script of a `ruby` filter runs in Ruby.
 """
 
 from __future__ import annotations
@@ -11,48 +11,97 @@ import copy
 import json
 import re
 import subprocess
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import pyparsing as pp
-
-from support import logstash_config
-
 Event = dict[str, Any]
 METADATA: Final = "@metadata"
-HARNESS: Final = Path(__file__).with_name("logstash_event.rb")
+RUBY_HARNESS: Final = Path(__file__).with_name("logstash_event.rb")
+_HEAD: Final = re.compile(r"(?:\w+ => )?(?!if$)\w+|(?:else )?if .+")
+_CONDITIONAL: Final = re.compile(r"(?:else )?if (.+)|else")
+
+
+@dataclass
+class Block:
+    """What stands between two braces: a section, a plugin, a codec, or a branch of a conditional."""
+
+    head: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    blocks: list[Block] = field(default_factory=list)
+
+    def plugins(self) -> Iterator[Block]:
+        """The plugins in it and in its branches, in order."""
+        for block in self.blocks:
+            if _CONDITIONAL.fullmatch(block.head):
+                yield from block.plugins()
+            else:
+                yield block
+
+    def set(self, line: str) -> None:
+        """Read `name => value`.
+
+        Raises:
+            ValueError: the line has another form.
+        """
+        name, _, value = line.partition(" => ")
+        if not re.fullmatch(r"\w+", name):
+            raise ValueError(f"not a setting: {line}")
+        self.settings[name] = json.loads(value.replace(" => ", ": "))
+
+
+def parse(text: str) -> dict[str, Block]:
+    """The sections `input`, `filter` and `output` of a pipeline's file.
+
+    Raises:
+        ValueError: a line has another form, or a brace is missing.
+    """
+    text = re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE)
+    text = re.sub(r"\n\s*(?=(?:and|or) )", " ", text)
+    root = Block("")
+    stack = [root]
+    for line in filter(None, map(str.strip, text.splitlines())):
+        rest = line
+        if line.startswith("}") and len(stack) > 1:
+            stack.pop()
+            rest = line.removeprefix("}").strip()
+        if one_line := re.fullmatch(r"(\w+) \{ (.+) \}", rest):
+            stack[-1].blocks.append(Block(one_line[1]))
+            stack[-1].blocks[-1].set(one_line[2])
+        elif rest.endswith(" {") and _HEAD.fullmatch(rest.removesuffix(" {")):
+            stack.append(Block(rest.removesuffix(" {")))
+            stack[-2].blocks.append(stack[-1])
+        elif rest:
+            stack[-1].set(rest)
+    if len(stack) > 1:
+        raise ValueError(f"not closed: {stack[-1].head}")
+    for condition in re.findall(r"\bif (.+) \{", text):
+        for comparison in re.split(" and | or ", condition):
+            _compare(comparison, {})
+    return {block.head: block for block in root.blocks}
 
 
 def get(event: Mapping[str, Any], reference: str) -> Any:
-    """The value of a field reference; None if it leads through anything but objects."""
+    """The value of a field reference; None if a part of it is not an object."""
     value: Any = event
-    for name in re.findall(r"\[([^\[\]]+)\]", reference):
+    for name in _names(reference):
         value = value.get(name) if isinstance(value, dict) else None
     return value
 
 
-def holds(condition: str, event: Event) -> bool:
-    """Whether an event fulfils a condition."""
-    return bool(_CONDITION.parse_string(condition, parse_all=True)[0](event))
-
-
-def run(sections: Iterable[logstash_config.Section], event: Event) -> tuple[Event, list[str]]:
-    """The event after all filters but `ruby`, and the ids of the outputs that it goes to."""
+def run(sections: Mapping[str, Block], event: Event) -> tuple[Event, list[str]]:
+    """The event after all filters but `ruby`, and the ids of the outputs that receive it."""
     event = {METADATA: {}, **copy.deepcopy(event)}
-    reached: list[str] = []
-    for section in sections:
-        if section.kind == "filter":
-            _walk(section.body, event, _filter)
-        elif section.kind == "output":
-            _walk(section.body, event, lambda output, _: reached.append(output.settings["id"]))
-    return event, reached
+    for plugin in _reached(sections["filter"], event):
+        _FILTERS[plugin.head](event, plugin.settings)
+    return event, [output.settings["id"] for output in _reached(sections["output"], event)]
 
 
 def dead_letters(script: Path, events: Iterable[Event]) -> list[Event]:
-    """What a script of a `ruby` filter makes of events; all in one process."""
+    """The events that the script of a `ruby` filter returns, from one Ruby process."""
     done = subprocess.run(
-        ["ruby", HARNESS, script],
+        ["ruby", RUBY_HARNESS, script],
         input="".join(f"{json.dumps(event)}\n" for event in events),
         capture_output=True,
         text=True,
@@ -62,93 +111,69 @@ def dead_letters(script: Path, events: Iterable[Event]) -> list[Event]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def _walk(
-    body: Iterable[logstash_config.Plugin | logstash_config.Branch],
-    event: Event,
-    visit: Callable[[logstash_config.Plugin, Event], None],
-) -> None:
-    """Visit the plugins that an event comes to; each condition is asked when it is reached."""
+def _reached(block: Block, event: Event) -> Iterator[Block]:
+    """The plugins that process an event; a condition is evaluated when the event reaches it."""
     taken = False
-    for one in body:
-        if isinstance(one, logstash_config.Plugin):
-            visit(one, event)
+    for inner in block.blocks:
+        branch = _CONDITIONAL.fullmatch(inner.head)
+        if branch is None:
+            yield inner
             continue
-        taken = taken and not one.first
-        if not taken and (one.condition == "else" or holds(one.condition, event)):
+        taken = taken and not inner.head.startswith("if ")
+        if not taken and (branch[1] is None or _holds(branch[1], event)):
             taken = True
-            _walk(one.body, event, visit)
+            yield from _reached(inner, event)
 
 
-def _filter(plugin: logstash_config.Plugin, event: Event) -> None:
-    settings = plugin.settings
-    match plugin.name:
-        case "mutate":
-            for reference, text in settings.get("add_field", {}).items():
-                _set(event, reference, text)
-            for source, target in settings.get("copy", {}).items():
-                _set(event, target, get(event, source))
-        case "fingerprint":
-            fields = {name: value for name, value in event.items() if name != METADATA}
-            _set(event, settings["target"], f"sha256:{json.dumps(fields, sort_keys=True)}")
-        case "ruby":  # see dead_letters
-            pass
-        case other:
-            raise NotImplementedError(other)
+def _holds(condition: str, event: Event) -> bool:
+    return any(
+        all(_compare(comparison, event) for comparison in alternative.split(" and "))
+        for alternative in condition.split(" or ")
+    )
 
 
-def _set(event: Event, reference: str, value: Any) -> None:
-    *path, last = re.findall(r"\[([^\[\]]+)\]", reference)
-    for name in path:
-        event = event.setdefault(name, {})
-    event[last] = value
-
-
-def _truthy(value: Any) -> bool:
-    return value is not None and _text(value) not in ("", "false")
+def _compare(text: str, event: Event) -> bool:
+    if match := re.fullmatch(r"(!?)(\[\S+\])", text):
+        value = get(event, match[2])
+        return (value is not None and _text(value) not in ("", "false")) is (match[1] == "")
+    if match := re.fullmatch(r"(\[\S+\]) (=~|!~) /(.+)/", text):
+        value, pattern = get(event, match[1]), match[3].replace(r"\z", r"\Z")  # Ruby's, Python's
+        found = isinstance(value, str) and re.search(pattern, value) is not None
+        return found is (match[2] == "=~")
+    if match := re.fullmatch(r"(\[\S+\]) not in (\[.+\])", text):
+        value = get(event, match[1])
+        return value is None or _text(value) not in json.loads(match[2])
+    if match := re.fullmatch(r'"(.+)" in (\[\S+\])', text):
+        value = get(event, match[2])
+        return isinstance(value, str | list) and match[1] in value
+    raise ValueError(f"not a condition: {text}")
 
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _matches(value: Any, regexp: str) -> bool:
-    # Python's \Z is Ruby's \z.
-    return isinstance(value, str) and bool(re.search(regexp.replace(r"\z", r"\Z"), value))
+def _names(reference: str) -> list[str]:
+    return re.findall(r"\[([^\[\]]+)\]", reference)
 
 
-def _grammar() -> pp.ParserElement:
-    selector = pp.Regex(r"(\[[^\[\],\"]+\])+")
-    text = pp.QuotedString('"')
-    regexp = pp.QuotedString("/")
-    texts = pp.Suppress("[") + pp.Group(pp.DelimitedList(text)) + pp.Suppress("]")
-
-    def rule(
-        pattern: pp.ParserElement, test: Callable[[Event, list[Any]], bool]
-    ) -> pp.ParserElement:
-        return pattern.set_parse_action(lambda t: lambda event, t=t.as_list(): test(event, t))
-
-    word, no = pp.Keyword, pp.Suppress
-    comparison = (
-        rule(selector + no("=~") + regexp, lambda e, t: _matches(get(e, t[0]), t[1]))
-        | rule(selector + no("!~") + regexp, lambda e, t: not _matches(get(e, t[0]), t[1]))
-        | rule(
-            selector + no(word("not")) + no(word("in")) + texts,
-            lambda e, t: get(e, t[0]) is None or _text(get(e, t[0])) not in t[1],
-        )
-        | rule(text + no(word("in")) + selector, lambda e, t: _contains(get(e, t[1]), t[0]))
-        | rule(no("!") + selector, lambda e, t: not _truthy(get(e, t[0])))
-        | rule(selector.copy(), lambda e, t: _truthy(get(e, t[0])))
-    )
-    both = pp.DelimitedList(comparison, delim=no(word("and"))).set_parse_action(_joined(all))
-    return pp.DelimitedList(both, delim=no(word("or"))).set_parse_action(_joined(any))
+def _set(event: Event, reference: str, value: Any) -> None:
+    *path, last = _names(reference)
+    for name in path:
+        event = event.setdefault(name, {})
+    event[last] = value
 
 
-def _contains(value: Any, text: str) -> bool:
-    return isinstance(value, str | list) and text in value
+def _mutate(event: Event, settings: Mapping[str, Any]) -> None:
+    for reference, text in settings.get("add_field", {}).items():
+        _set(event, reference, text)
+    for source, target in settings.get("copy", {}).items():
+        _set(event, target, get(event, source))
 
 
-def _joined(how: Callable[[Iterable[bool]], bool]) -> Callable[[pp.ParseResults], Any]:
-    return lambda t: lambda event, parts=t.as_list(): how(part(event) for part in parts)
+def _fingerprint(event: Event, settings: Mapping[str, Any]) -> None:
+    fields = {name: value for name, value in event.items() if name != METADATA}
+    _set(event, settings["target"], f"sha256:{json.dumps(fields, sort_keys=True)}")
 
 
-_CONDITION: Final = _grammar()
+_FILTERS: Final = {"mutate": _mutate, "fingerprint": _fingerprint, "ruby": lambda *_: None}
