@@ -1,4 +1,4 @@
-"""Accounts of a real Elasticsearch that keeps them in files."""
+"""Users, roles and clients of an Elasticsearch with security."""
 
 from __future__ import annotations
 
@@ -9,18 +9,31 @@ from pathlib import Path
 from elasticsearch import Elasticsearch
 
 from support.elasticsearch_server import ElasticsearchServer
+from tidegate.provision.elasticsearch.roles import ROLES
 from tidegate.settings import Settings
 
 Prepare = Callable[[ElasticsearchServer], Settings]
+"""Writes the secrets that set up a server; returns the settings."""
+
+
+def passwords(folder: Path, elastic: str) -> Path:
+    """A folder of secrets as `tidegate secrets init` creates it."""
+    folder.mkdir(exist_ok=True)
+    names = ("kibana_system", *(role.secret for role in ROLES))
+    for name in names:
+        (folder / name).write_text(f"password-of-{name}\n")
+    (folder / "elastic").write_text(elastic)
+    return folder
 
 
 def add_roles(server: ElasticsearchServer, text: str) -> None:
+    """Add roles to the file realm."""
     with (server.folder / "config" / "roles.yml").open("a") as file:
         file.write(f"\n{text}")
 
 
 def add_user(server: ElasticsearchServer, name: str, password: str, role: str) -> None:
-    """Add a user to the server's files, which it reads every 5 s."""
+    """Add a user to the file realm, which the server reads every 5 s."""
     config = server.folder / "config"
     pid = (server.folder / "pid").read_text().strip()
     environment = {
@@ -42,8 +55,10 @@ def add_user(server: ElasticsearchServer, name: str, password: str, role: str) -
 
 
 def client_of(server: ElasticsearchServer, name: str, password: str) -> Elasticsearch:
+    """A client with the credentials of a user."""
     return Elasticsearch(server.url, basic_auth=(name, password))
 
 
-def owner_of(server: ElasticsearchServer) -> Elasticsearch:
+def superuser_client(server: ElasticsearchServer) -> Elasticsearch:
+    """A client with the credentials of the superuser."""
     return client_of(server, "elastic", (server.folder / "password").read_text().strip())

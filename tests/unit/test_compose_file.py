@@ -17,8 +17,8 @@ import yaml
 
 from support.checkout import ROOT
 from tidegate.observability_files.watermarks import GIB
-from tidegate.provision.first_requests import MARK
-from tidegate.provision.preflight import MEMORY_LEAST, MEMORY_NEEDED
+from tidegate.provision.first_requests import MARKER
+from tidegate.provision.preflight import MIN_MEMORY, REQUIRED_MEMORY
 from tidegate.provision.secrets.inventory import SECRETS
 from tidegate.provision.secrets.version_stamp import ELASTIC_VERSION
 from tidegate.settings import load, setting_names
@@ -93,7 +93,7 @@ def test_the_memory_limits_of_one_replica_are_what_the_preflight_asks_for(
     services: dict[str, dict[str, Any]],
 ) -> None:
     bound = sum(int(one["mem_limit"]) for one in lasting(services).values())
-    assert MEMORY_LEAST - GIB / 4 < bound <= MEMORY_LEAST
+    assert MIN_MEMORY - GIB / 4 < bound <= MIN_MEMORY
     for name, least in MEASURED_MIB.items():
         assert int(services[name]["mem_limit"]) >= least * 2**20, name
     heap = re.search(r"max-old-space-size=(\d+)", services["kibana"]["environment"]["NODE_OPTIONS"])
@@ -101,7 +101,7 @@ def test_the_memory_limits_of_one_replica_are_what_the_preflight_asks_for(
     # Beside its heap, a third of Kibana's memory is code and buffers.
     assert int(heap[1]) * 2**20 <= int(services["kibana"]["mem_limit"]) * 2 / 3
     for page in ("README.md", "docs/reference/compose.md"):
-        assert f"{MEMORY_NEEDED // GIB} GiB of memory" in (ROOT / page).read_text("utf-8"), page
+        assert f"{REQUIRED_MEMORY // GIB} GiB of memory" in (ROOT / page).read_text("utf-8"), page
 
 
 def test_nothing_is_published_beyond_this_machine(services: dict[str, dict[str, Any]]) -> None:
@@ -196,7 +196,7 @@ def test_each_volume_of_the_data_folder_is_where_its_owner_looks_for_it(
     assert held["collector"] == {logs, str(data / "collector")}
     for one in ("autoscaler", "tidegate"):
         assert str(settings.control_file.parent) in held[one], one
-    assert held["first-requests"] == {str((data / MARK).parent)}
+    assert held["first-requests"] == {str((data / MARKER).parent)}
     assert held["adopt"] == {str(data / "artefacts")}
     # Who is root gives each its owner.
     given = {option for option in services["secrets"]["command"] if option.startswith("--own=/var")}

@@ -15,8 +15,8 @@ from typing import Any, Final
 from tidegate.doctor.check import Check
 from tidegate.observability_files.watermarks import GIB, read_watermarks
 from tidegate.provision import preflight
-from tidegate.provision.problems import ProvisionError, reason
-from tidegate.provision.readable import unreadable_problem
+from tidegate.provision.checkout_permissions import unreadable_problem
+from tidegate.provision.errors import ProvisionError, reason
 from tidegate.stack.checks.ports import RequiredPort, port_problems
 
 MIN_COMPOSE: Final = (2, 24)

@@ -1,1 +1,1 @@
-"""What must be in place before the Compose stack serves: secrets, accounts, templates; put there once."""
+"""One-shot jobs that prepare the Compose stack: secrets, accounts, templates, saved objects."""

@@ -1,4 +1,4 @@
-"""The one-shots' commands: what they print, and their exit codes."""
+"""The commands of the one-shot jobs: their output and exit codes."""
 
 from __future__ import annotations
 
@@ -8,126 +8,126 @@ from pathlib import Path
 from typing import TextIO
 
 from tidegate.observability_files.paths import project_folder
-from tidegate.provision.problems import ProvisionError
-from tidegate.provision.secrets.display import listing, value
-from tidegate.provision.secrets.folders import owned
-from tidegate.provision.secrets.init import Initial
+from tidegate.provision.errors import ProvisionError
+from tidegate.provision.secrets.display import listing, read_value
+from tidegate.provision.secrets.folders import parse_owned_folder
+from tidegate.provision.secrets.init import SecretsInit
 from tidegate.settings import Settings
 
 
 def secrets_init(
-    folder: Path, given: Path, *, own: Sequence[str], stamp: Path | None, stack_version: str
+    folder: Path, supplied: Path, *, own: Sequence[str], stamp: Path | None, stack_version: str
 ) -> int:
-    """Look whether the stack can start, then make what is missing of its secrets and folders.
+    """Check whether the stack can start, then create its missing secrets and folders.
 
     Returns:
-        0; or 2 if something stands against a start, each in a sentence.
+        0; or 2 if the stack cannot start, with a line for each problem.
     """
     try:
-        owned_folders = [owned(text) for text in own]
-        initial = Initial(folder, given, owned_folders, stamp, stack_version)
-        if problems := initial.problems():
-            return _stopped(*problems)
-        for warning in initial.warnings():
-            _say(f"warning: {warning}", sys.stderr)
-        for line in initial.make():
-            _say(line)
+        folders = [parse_owned_folder(text) for text in own]
+        job = SecretsInit(folder, supplied, folders, stamp, stack_version)
+        if problems := job.problems():
+            return _fail(*problems)
+        for warning in job.warnings():
+            _print(f"warning: {warning}", sys.stderr)
+        for line in job.apply():
+            _print(line)
     except ProvisionError as error:
-        return _stopped(str(error))
+        return _fail(str(error))
     return 0
 
 
 def secrets_show(name: str, folder: Path) -> int:
-    """Print a secret's value and nothing else; without a name, what there is.
+    """Print the value of a secret and nothing else; without a name, list the secrets.
 
     Returns:
-        0; or 2 if it cannot be had, and why is said.
+        0; or 2 if the value cannot be read, with the reason on stderr.
     """
     try:
-        _say(value(name, folder, project_folder()) if name else listing())
+        _print(read_value(name, folder, project_folder()) if name else listing())
     except ProvisionError as error:
-        return _stopped(str(error))
+        return _fail(str(error))
     return 0
 
 
 def setup_elasticsearch(settings: Settings, *, users: str) -> int:
-    """Put accounts, templates and retention in place.
+    """Set up the accounts, templates and retention in Elasticsearch.
 
     Returns:
-        0; or 2 if something is in the way, and what it is is said.
+        0; or 2 on failure, with the reason on stderr.
     """
-    # Its client takes a while to import, which the secrets need not wait for.
+    # The import of the client is slow, and `secrets init` does not need it.
     from tidegate.provision.elasticsearch.setup import USERS, set_up  # noqa: PLC0415
 
     if users not in USERS:
-        return _stopped(f"--users {users}: must be {' or '.join(USERS)}")
+        return _fail(f"--users {users}: must be {' or '.join(USERS)}")
     try:
-        set_up(settings, users, _say)
+        set_up(settings, users, _print)
     except ProvisionError as error:
-        return _stopped(str(error))
+        return _fail(str(error))
     return 0
 
 
 def setup_kibana(settings: Settings) -> int:
-    """Put data views, searches and the dashboard in Kibana.
+    """Set up the data views, searches and the dashboard in Kibana.
 
     Returns:
-        0; or 2 if something is in the way, and what it is is said.
+        0; or 2 on failure, with the reason on stderr.
     """
     from tidegate.provision.kibana.setup import set_up  # noqa: PLC0415
 
     try:
-        set_up(settings, _say)
+        set_up(settings, _print)
     except ProvisionError as error:
-        return _stopped(str(error))
+        return _fail(str(error))
     return 0
 
 
 def first_requests(settings: Settings, *, url: str, rows: Path) -> int:
-    """Send a new installation what its views show at first.
+    """Send requests to a new installation, so that its views show data.
 
     Returns:
-        0, also if it did not work: why is said, and the stack is as good without.
+        0, also on failure, which is reported on stderr: the stack works without these requests.
     """
     from tidegate.provision.first_requests import send  # noqa: PLC0415
 
     try:
-        send(settings, url, rows, _say)
+        send(settings, url, rows, _print)
     except ProvisionError as error:
-        _say(f"{error}; the next start tries again", sys.stderr)
+        _print(f"{error}; the next start tries again", sys.stderr)
     return 0
 
 
 def setup_config(settings: Settings, folder: Path) -> int:
-    """Write what Prometheus reads.
+    """Write the configuration and rules of Prometheus.
 
     Returns:
-        0; or 2 if it cannot be written, and why is said.
+        0; or 2 if they cannot be written, with the reason on stderr.
     """
     from tidegate.provision.prometheus_config import write_config  # noqa: PLC0415
 
     try:
         for line in write_config(settings, folder):
-            _say(line)
+            _print(line)
     except ProvisionError as error:
-        return _stopped(str(error))
+        return _fail(str(error))
     return 0
 
 
 def roles_file() -> int:
-    """Print the roles as a roles.yml."""
+    """Print the roles in the format of roles.yml."""
     from tidegate.provision.elasticsearch.roles import roles_yaml  # noqa: PLC0415
 
     sys.stdout.write(roles_yaml())
     return 0
 
 
-def _say(line: str, stream: TextIO | None = None) -> None:
-    # Someone waits for a one-shot: they shall see how far it is.
+def _print(line: str, stream: TextIO | None = None) -> None:
+    # Flush each line, so that the progress is visible.
     print(line, file=stream or sys.stdout, flush=True)
 
 
-def _stopped(*problems: str) -> int:
+def _fail(*problems: str) -> int:
     for problem in problems:
-        _say(problem, sys.stderr)
+        _print(problem, sys.stderr)
     return 2

@@ -1,7 +1,7 @@
-"""`tidegate setup first-requests`: what the views show at the first login.
+"""`tidegate setup first-requests`: sends requests, so that the views show data at the first login.
 
-Nothing that a stack does by itself leaves a request: probes have no event. So a new installation is sent a
-hundred, once: at later starts they would stand among the requests of people.
+A new stack has no request events: probes write none. So a new installation receives a hundred requests,
+once: at later starts they would mix with the requests of users.
 """
 
 from __future__ import annotations
@@ -18,54 +18,54 @@ import aiohttp
 import orjson
 
 from tidegate.os_errors import connection_error_message
-from tidegate.provision.elasticsearch.wait import Say
-from tidegate.provision.problems import ProvisionError, reason
+from tidegate.provision.elasticsearch.wait import Report
+from tidegate.provision.errors import ProvisionError, reason
 from tidegate.settings import Settings
 
 Row = dict[str, Any]
-NUMBER: Final = 100
+REQUEST_COUNT: Final = 100
 PAUSE_SECONDS: Final = 0.2
-"""Between an answer and the next request. One after the other, they can keep no more than a slot busy."""
+"""Between a response and the next request. Sent one after the other, they use one slot at most."""
 TIMEOUT_SECONDS: Final = 30.0
-MARK: Final = Path("setup", "first-requests")
-"""A file in the data folder, which says that they were sent."""
-HEAVY_EVERY, MEDIUM_EVERY, BAD_EVERY = 25, 8, 20
+MARKER: Final = Path("setup", "first-requests")
+"""A file in the data folder that records that the requests were sent."""
+HEAVY_EVERY, MEDIUM_EVERY, INVALID_EVERY = 25, 8, 20
 ROWS: Final = {"light": 1, "medium": 4, "heavy": 16}
-"""All together are fewer than it takes to speak of drift (`drift.fast_samples`)."""
+"""Rows per request. Their sum is below the minimum for a drift alert (`drift.fast_samples`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request, and whether it is one that must be refused."""
+    """A request, and whether the service must accept it."""
 
     body: bytes
-    good: bool = True
+    valid: bool = True
     path: str = "/predict"
-    type: str = "application/json"
+    content_type: str = "application/json"
 
 
-def bad_requests(row: Row) -> tuple[Request, ...]:
-    """One of each kind of mistake that a client makes, with any model."""
+def invalid_requests(row: Row) -> tuple[Request, ...]:
+    """One request for each kind of client error, for any model."""
     return (
-        Request(orjson.dumps({"instances": [row | {"no_such_feature": 1}]}), good=False),
-        Request(b'{"instances": [', good=False),
-        Request(orjson.dumps({"instances": []}), good=False),
-        Request(b"a,b\n1,2\n", good=False, type="text/csv"),
-        Request(orjson.dumps({"instances": [row]}), good=False, path="/no-such-path"),
+        Request(orjson.dumps({"instances": [row | {"no_such_feature": 1}]}), valid=False),
+        Request(b'{"instances": [', valid=False),
+        Request(orjson.dumps({"instances": []}), valid=False),
+        Request(b"a,b\n1,2\n", valid=False, content_type="text/csv"),
+        Request(orjson.dumps({"instances": [row]}), valid=False, path="/no-such-path"),
     )
 
 
-def requests(rows: Sequence[Row], number: int = NUMBER) -> Iterator[Request]:
-    """Light, medium and heavy ones, and some that must be refused; the same rows give the same requests.
+def requests(rows: Sequence[Row], count: int = REQUEST_COUNT) -> Iterator[Request]:
+    """Light, medium and heavy requests and some invalid ones; the same rows give the same requests.
 
     Args:
-        rows: instances that the model takes, one or more; they are sent in turn.
-        number: how many requests.
+        rows: instances that the model accepts, one or more; they are sent in turn.
+        count: the number of requests.
     """
-    supply, bad = cycle(rows), cycle(bad_requests(rows[0]))
-    for i in range(number):
-        if i % BAD_EVERY == BAD_EVERY - 1:
-            yield next(bad)
+    supply, invalid = cycle(rows), cycle(invalid_requests(rows[0]))
+    for i in range(count):
+        if i % INVALID_EVERY == INVALID_EVERY - 1:
+            yield next(invalid)
             continue
         heavy, medium = i % HEAVY_EVERY == HEAVY_EVERY // 2, i % MEDIUM_EVERY == MEDIUM_EVERY // 2
         work = "heavy" if heavy else "medium" if medium else "light"
@@ -74,69 +74,72 @@ def requests(rows: Sequence[Row], number: int = NUMBER) -> Iterator[Request]:
 
 
 def send(
-    settings: Settings, url: str, rows_file: Path, say: Say, pause_seconds: float = PAUSE_SECONDS
+    settings: Settings,
+    url: str,
+    rows_file: Path,
+    report: Report,
+    pause_seconds: float = PAUSE_SECONDS,
 ) -> None:
-    """Send them, unless this installation had them.
+    """Send the requests, unless this installation has received them.
 
     Args:
-        settings: those in force; the mark lies in their data folder.
-        url: the gateway.
-        rows_file: instances, one JSON object a line. Where the model takes others, or there is no such
-            file, its own example is sent.
-        say: is told what was done, in a line.
-        pause_seconds: between an answer and the next request.
+        settings: the settings; the marker file is in their data folder.
+        url: the address of the gateway.
+        rows_file: instances, one JSON object per line. If the file is missing or the model has other
+            features, the example of the model is sent.
+        report: receives a line with the outcome.
+        pause_seconds: between a response and the next request.
 
     Raises:
-        ProvisionError: an answer was not what it must be. Then they are sent again at the next start.
+        ProvisionError: a response was not the expected one. The next start sends the requests again.
     """
-    mark = settings.stack.data_dir / MARK
-    if mark.exists():
-        say(f"{mark}: they were sent {mark.read_text(encoding='utf-8').strip()}")
+    marker = settings.stack.data_dir / MARKER
+    if marker.exists():
+        report(f"{marker}: the requests were sent {marker.read_text(encoding='utf-8').strip()}")
         return
-    sent, rows = asyncio.run(_send(url.rstrip("/"), rows_file, pause_seconds))
-    moment = datetime.now(UTC).isoformat(timespec="seconds")
+    sent, source = asyncio.run(_send(url.rstrip("/"), rows_file, pause_seconds))
+    timestamp = datetime.now(UTC).isoformat(timespec="seconds")
     try:
-        mark.parent.mkdir(parents=True, exist_ok=True)
-        mark.write_text(f"at {moment}, to {url}\n", encoding="utf-8")
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.write_text(f"at {timestamp}, to {url}\n", encoding="utf-8")
     except OSError as error:
-        raise ProvisionError(f"{mark} cannot be written: {reason(error)}") from error
-    say(f"{sent} requests sent to {url}, with {rows}")
+        raise ProvisionError(f"{marker} cannot be written: {reason(error)}") from error
+    report(f"{sent} requests sent to {url}, with {source}")
 
 
 async def _send(url: str, rows_file: Path, pause_seconds: float) -> tuple[int, str]:
     timeout = aiohttp.ClientTimeout(TIMEOUT_SECONDS)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         try:
-            async with session.get(f"{url}/openapi.json") as answer:
-                example = example_row(await answer.read(), url)
-            rows, words = _rows(rows_file, example)
+            async with session.get(f"{url}/openapi.json") as response:
+                example = example_row(await response.read(), url)
+            rows, source = _rows(rows_file, example)
             sent = 0
             for request in requests(rows):
-                await _one(session, url, request)
+                await _send_one(session, url, request)
                 sent += 1
                 await asyncio.sleep(pause_seconds)
         except TimeoutError as error:
-            raise ProvisionError(f"{url} does not answer within {TIMEOUT_SECONDS:g} s") from error
+            raise ProvisionError(f"{url} does not respond within {TIMEOUT_SECONDS:g} s") from error
         except aiohttp.ClientError as error:
             raise ProvisionError(
                 f"{url} cannot be reached: {connection_error_message(error)}"
             ) from error
-    return sent, words
+    return sent, source
 
 
-async def _one(session: aiohttp.ClientSession, url: str, request: Request) -> None:
-    headers = {"Content-Type": request.type}
-    async with session.post(url + request.path, data=request.body, headers=headers) as answer:
-        await answer.read()
-    if answer.status >= 500 or (answer.status < 400) != request.good:
-        expected = "200" if request.good else "a 4xx"
-        raise ProvisionError(
-            f"{url}{request.path} answered {answer.status}, where {expected} was expected"
-        )
+async def _send_one(session: aiohttp.ClientSession, url: str, request: Request) -> None:
+    headers = {"Content-Type": request.content_type}
+    async with session.post(url + request.path, data=request.body, headers=headers) as response:
+        await response.read()
+    status = response.status
+    if status >= 500 or (status < 400) != request.valid:
+        expected = "200" if request.valid else "a 4xx"
+        raise ProvisionError(f"{url}{request.path} responded with {status}, expected {expected}")
 
 
 def example_row(document: bytes, url: str) -> Row:
-    """A row that the service's model takes, from its `/openapi.json`.
+    """A row that the model of the service accepts, from its `/openapi.json`.
 
     Raises:
         ProvisionError: the document has no example.

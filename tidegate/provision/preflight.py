@@ -1,4 +1,4 @@
-"""What the machine must give before the stores start. Each problem is a sentence that says what to do."""
+"""Checks of the machine before the stack starts. Each problem is a sentence that says what to do."""
 
 from __future__ import annotations
 
@@ -9,53 +9,54 @@ from pathlib import Path
 from typing import Final
 
 from tidegate.observability_files.watermarks import GIB, Watermarks
-from tidegate.provision.problems import ProvisionError, reason
+from tidegate.provision.errors import ProvisionError, reason
 
-MAP_COUNT_LEAST: Final = 262_144
-MAP_COUNT_RECOMMENDED: Final = 1_048_576
+MIN_MAP_COUNT: Final = 262_144
+RECOMMENDED_MAP_COUNT: Final = 1_048_576
 MAP_COUNT_FILE: Final = Path("/proc/sys/vm/max_map_count")
-# The memory limits of docker-compose.yml with one replica come to 5.5 GiB. A machine of 6 GiB reports about
-# that much: its firmware and kernel keep the rest.
-MEMORY_NEEDED: Final = 6 * GIB
-MEMORY_LEAST: Final = int(5.5 * GIB)
+# The memory limits of docker-compose.yml with one replica sum up to 5.5 GiB. A machine of 6 GiB reports about
+# that much; its firmware and kernel reserve the rest.
+REQUIRED_MEMORY: Final = 6 * GIB
+MIN_MEMORY: Final = int(5.5 * GIB)
 
 
 def map_count_warning(count: int) -> str:
-    """What to say of `vm.max_map_count`; empty if it is enough.
+    """A warning about `vm.max_map_count`; empty if it is large enough.
 
-    A warning, as a single node may start below the limit: Elasticsearch's bootstrap checks stop a node
-    only when it could join others (`discovery.type: single-node` cannot), and merely warn otherwise. It
-    runs, until the files of its indices need more maps than that.
+    It is not an error, because a single node starts below the limit: Elasticsearch's bootstrap checks stop
+    a node only if it could join others (`discovery.type: single-node` cannot), and warn otherwise. It runs
+    until the files of its indices need more maps.
     """
-    if count >= MAP_COUNT_LEAST:
+    if count >= MIN_MAP_COUNT:
         return ""
     return (
-        f"vm.max_map_count is {count} on this host and Elasticsearch asks for {MAP_COUNT_LEAST} at least:"
-        " a single node starts, and may fail when its indices grow; set it with"
-        f" `sudo sysctl -w vm.max_map_count={MAP_COUNT_RECOMMENDED}`, for good in /etc/sysctl.conf"
+        f"vm.max_map_count is {count} on this host, but Elasticsearch requires at least {MIN_MAP_COUNT}:"
+        " a single node starts, but may fail when its indices grow; set it with"
+        f" `sudo sysctl -w vm.max_map_count={RECOMMENDED_MAP_COUNT}`, and permanently in /etc/sysctl.conf"
     )
 
 
 def memory_warning(total: int) -> str:
-    """What to say of a machine with this many bytes of memory; empty if it has enough.
+    """A warning about the memory of the machine, in bytes; empty if it is sufficient.
 
-    A warning, as containers seldom reach their limits all at once.
+    It is not an error, because containers seldom reach their limits at the same time.
     """
-    if total >= MEMORY_LEAST:
+    if total >= MIN_MEMORY:
         return ""
     return (
-        f"this machine, or Docker's virtual machine, has {total / GIB:.1f} GiB of memory, and the stack needs"
-        f" {MEMORY_NEEDED // GIB}: containers may be killed; add memory (Docker Desktop: Settings, Resources)"
+        f"this machine, or Docker's virtual machine, has {total / GIB:.1f} GiB of memory, but the stack needs"
+        f" {REQUIRED_MEMORY // GIB}: containers may be killed; add memory (Docker Desktop: Settings,"
+        " Resources)"
     )
 
 
 def disk_problem(path: Path, free: int, marks: Watermarks) -> str:
-    """Why a disk has too little free space for a start; empty if it has enough.
+    """Why the free space of a disk is too small for a start; empty if it is sufficient.
 
     Args:
-        path: a folder on it, to name it by.
-        free: bytes that can be written.
-        marks: Elasticsearch's.
+        path: a folder on the disk.
+        free: its free bytes.
+        marks: the watermarks of Elasticsearch.
     """
     if free >= marks.high:
         return ""
@@ -66,39 +67,39 @@ def disk_problem(path: Path, free: int, marks: Watermarks) -> str:
 
 
 def disk_warning(path: Path, free: int, marks: Watermarks) -> str:
-    """What to say of a disk that has enough free space for a start and not for long; else empty."""
+    """A warning about a disk with enough free space for a start but little more; otherwise empty."""
     if not marks.high <= free < marks.low:
         return ""
     return (
-        f"the disk of {path} has {free / GIB:.1f} GiB free, and below {marks.high // GIB} GiB Elasticsearch"
+        f"the disk of {path} has {free / GIB:.1f} GiB free; below {marks.high // GIB} GiB Elasticsearch"
         " creates no index: free some space"
     )
 
 
 def read_map_count(path: Path = MAP_COUNT_FILE) -> int:
-    """`vm.max_map_count`; where there is no such limit (not Linux), as many as are wanted."""
+    """`vm.max_map_count`; the recommended value on a system without this limit (not Linux)."""
     try:
         return int(path.read_text(encoding="ascii"))
     except (OSError, ValueError):
-        return MAP_COUNT_RECOMMENDED
+        return RECOMMENDED_MAP_COUNT
 
 
 def read_memory() -> int:
-    """Bytes of memory of this machine. In a container, too, it is the machine's."""
+    """The memory of the machine in bytes, also inside a container."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def free_by_disk(paths: Iterable[Path]) -> dict[Path, int]:
-    """The free bytes of each disk that these lie on, by the first path on it.
+    """The free bytes of each disk that contains these paths, by the first path on it.
 
     Raises:
-        ProvisionError: one cannot be examined.
+        ProvisionError: a path cannot be examined.
     """
     found: dict[int, tuple[Path, int]] = {}
     for path in paths:
-        there = next(one for one in (path, *path.absolute().parents) if one.exists())
+        existing = next(one for one in (path, *path.absolute().parents) if one.exists())
         try:
-            free, device = shutil.disk_usage(there).free, there.stat().st_dev
+            free, device = shutil.disk_usage(existing).free, existing.stat().st_dev
         except OSError as error:
             raise ProvisionError(f"{path} cannot be examined: {reason(error)}") from error
         found.setdefault(device, (path, free))

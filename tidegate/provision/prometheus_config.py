@@ -1,11 +1,11 @@
-"""`tidegate setup config`: what Prometheus reads, for the settings in force."""
+"""`tidegate setup config`: the configuration and rules of Prometheus for the current settings."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
 
-from tidegate.provision.problems import ProvisionError, reason
+from tidegate.provision.errors import ProvisionError, reason
 from tidegate.rules.prometheus_config import render_config
 from tidegate.rules.rule_files import write_rule_files
 from tidegate.settings import Settings
@@ -27,17 +27,17 @@ RETENTION_SIZE: Final = "2GB"
 
 
 def write_config(settings: Settings, folder: Path) -> list[str]:
-    """Write prometheus.yml and its rules; a person's own rule files are copied with ours.
+    """Write prometheus.yml and its rules, including custom rule files.
 
     Args:
-        settings: those in force.
-        folder: made if it is not there.
+        settings: the settings.
+        folder: created if it is missing.
 
     Returns:
-        What was written, a line each.
+        A line for each written file or folder.
 
     Raises:
-        ProvisionError: it cannot be written, or observability/ is not there.
+        ProvisionError: the files cannot be written, or observability/ is missing.
     """
     home = folder / "prometheus"
     try:

@@ -13,8 +13,8 @@ import aiohttp
 import orjson
 
 from tidegate.os_errors import connection_error_message
-from tidegate.provision.kibana.api import trust
-from tidegate.provision.problems import ProvisionError
+from tidegate.provision.errors import ProvisionError
+from tidegate.provision.kibana.api import ssl_context
 from tidegate.runtime.secret_files import SecretFileError, read_secret
 
 CALL_SECONDS: Final = 10.0
@@ -120,7 +120,7 @@ def trusted(setting: str, ca_file: Path | None) -> ssl.SSLContext | bool:
         PeerError: the file cannot be read.
     """
     try:
-        return trust(ca_file, setting) if ca_file else True
+        return ssl_context(ca_file, setting) if ca_file else True
     except ProvisionError as error:
         raise PeerError(str(error)) from error
 

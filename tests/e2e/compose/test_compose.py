@@ -21,7 +21,7 @@ from support.running_stack import eventually
 from tidegate.loadgen.report.results import REQUESTS as REQUESTS_CSV
 from tidegate.loadgen.send.record import read_csv
 from tidegate.observability_files.kibana import data_views, saved_searches
-from tidegate.provision.first_requests import NUMBER
+from tidegate.provision.first_requests import REQUEST_COUNT
 from tidegate.provision.secrets.inventory import CONSUMERS, SECRETS
 from tidegate.settings import Settings
 from tidegate.verify.checks.events import MAY_BE_EMPTY
@@ -29,7 +29,7 @@ from tidegate.verify.checks.events import MAY_BE_EMPTY
 pytestmark = pytest.mark.e2e
 
 # What `up` itself leaves: the first requests, and the question for the model's example.
-FIRST = NUMBER + 1
+FIRST = REQUEST_COUNT + 1
 OURS = "logs-tidegate.*,traces-tidegate.*"
 REQUESTS = "logs-tidegate.request-*"
 # More than one replica can serve: it does about 19 a second.
@@ -315,7 +315,9 @@ def test_a_plain_up_is_put_right_within_ten_seconds(compose: Compose, tmp_path: 
             plain = compose.call("up", "--detach", "--no-build")
         assert plain.returncode == 0, plain.stderr
         eventually(lambda: len(compose.replicas()) >= 3 or None, "the number is put right", 10)
-        assert "they were sent at" in compose.run("logs", "first-requests"), "sent once more"
+        assert "the requests were sent at" in compose.run("logs", "first-requests"), (
+            "sent once more"
+        )
         assert old & {one["Id"] for one in compose.replicas()}, "no replica was kept"
         summary = loaded(load, folder)
     assert (summary["answered"], summary["failed"]) == (summary["planned"], 0)

@@ -1,4 +1,4 @@
-"""`tidegate secrets init` as root with two capabilities, as in its container; and who can read the files."""
+"""`tidegate secrets init` as root with two capabilities, as in its container, and the access to the files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from support.checkout import ROOT
 from support.components import unavailable
-from tidegate.provision.secrets.inventory import CONSUMERS, OURS, Consumer
+from tidegate.provision.secrets.inventory import APPLICATION_UID, CONSUMERS, Consumer
 
 pytestmark = pytest.mark.integration
 NONE = ("--bounding-set", "-all", "--inh-caps", "-all", "--no-new-privs")
@@ -22,15 +22,15 @@ NONE = ("--bounding-set", "-all", "--inh-caps", "-all", "--no-new-privs")
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """Where secrets were made; not below pytest's own folder, which only its user may enter."""
+    """A folder with created secrets; not below pytest's folder, which only its user may enter."""
     if os.getuid() != 0:
-        unavailable("needs root: files are given away to other users")
-    made = Path(tempfile.mkdtemp(prefix="tidegate-secrets-"))
-    made.chmod(0o755)
-    done = init(made, "+chown,+dac_override")
+        unavailable("needs root: it sets the owner of files")
+    created = Path(tempfile.mkdtemp(prefix="tidegate-secrets-"))
+    created.chmod(0o755)
+    done = init(created, "+chown,+dac_override")
     assert done.returncode == 0, done.stdout + done.stderr
-    yield made
-    shutil.rmtree(made)
+    yield created
+    shutil.rmtree(created)
 
 
 def init(folder: Path, capabilities: str) -> subprocess.CompletedProcess[str]:
@@ -60,30 +60,28 @@ def can_read(path: Path, uid: int, gid: int) -> bool:
 def test_a_second_run_with_the_same_capabilities_changes_nothing(folder: Path) -> None:
     done = init(folder, "+chown,+dac_override")
     assert done.returncode == 0, done.stderr
-    assert all(line.endswith(": as it was") for line in done.stdout.splitlines())
+    assert all(line.endswith(": unchanged") for line in done.stdout.splitlines())
     assert [
         (path.stat().st_uid, path.stat().st_gid) for path in (folder / "events", folder / "data")
     ] == [
-        (OURS, OURS),
+        (APPLICATION_UID, APPLICATION_UID),
         (1000, 0),
     ]
 
 
 @pytest.mark.parametrize("consumer", CONSUMERS.values(), ids=lambda consumer: consumer.name)
-def test_each_reader_can_read_its_secrets_and_no_other_user_can(
-    folder: Path, consumer: Consumer
-) -> None:
+def test_only_the_consumer_can_read_its_secrets(folder: Path, consumer: Consumer) -> None:
     files = list((folder / "secrets" / consumer.name).iterdir())
     assert files
     for file in files:
         assert can_read(file, consumer.uid, consumer.gid)
         assert not can_read(file, 4711, 4711)
-        # Root has no more rights than others once it has no capabilities; but the resizer is one of two
-        # readers of `control`, by its group.
+        # Root without capabilities has no more rights than other users; but the resizer reads `control`
+        # by its group.
         assert can_read(file, 0, 0) == (consumer.name == "control")
 
 
-def test_without_a_capability_that_it_needs_it_says_so(folder: Path) -> None:
+def test_a_missing_capability_is_reported(folder: Path) -> None:
     shutil.rmtree(folder / "secrets" / "grafana")
     done = init(folder, "+dac_override")
     assert done.returncode == 2

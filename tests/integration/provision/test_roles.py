@@ -1,4 +1,4 @@
-"""What each account may do and, above all, may not, on a real Elasticsearch with security on."""
+"""The privileges of each account, allowed and denied, on a real Elasticsearch with security."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from elasticsearch import AuthorizationException, Elasticsearch
 
-from support.elasticsearch_accounts import client_of, owner_of
+from support.elasticsearch_accounts import client_of, superuser_client
 from support.elasticsearch_server import ElasticsearchServer
 from support.running_stack import eventually
 from tidegate.events.event import Event, Origin, make_event
-from tidegate.provision.elasticsearch.accounts import may_log_in
+from tidegate.provision.elasticsearch.accounts import can_log_in
 from tidegate.provision.elasticsearch.roles import ROLES
 from tidegate.settings import Elasticsearch as ElasticsearchSettings
 from tidegate.store.base import SearchRequest
@@ -32,23 +32,23 @@ DOCUMENT = {"@timestamp": "2026-03-01T10:00:00Z", "message": "hello"}
 class Stream:
     name: str
     index: str
-    """The index that its documents lie in: what changes one document must name it."""
+    """Its backing index, which operations on one document must name."""
 
 
 Attempt = Callable[[Elasticsearch, Stream], Any]
 
 
 @pytest.fixture(scope="module")
-def stream(filed_elasticsearch: ElasticsearchServer) -> Stream:
-    """A stream of ours with one document, `there`, beside an index of someone else."""
+def stream(file_realm_elasticsearch: ElasticsearchServer) -> Stream:
+    """A stream of Tidegate with one document, and an index that does not belong to Tidegate."""
     name = f"logs-tidegate.app-{uuid.uuid4().hex}"
-    with owner_of(filed_elasticsearch) as owner:
+    with superuser_client(file_realm_elasticsearch) as owner:
         install(owner, "7d")
-        owner.create(index=name, id="there", document=DOCUMENT, refresh=True)
-        owner.index(index="foreign", id="there", document=DOCUMENT, refresh=True)
+        owner.create(index=name, id="existing", document=DOCUMENT, refresh=True)
+        owner.index(index="foreign", id="existing", document=DOCUMENT, refresh=True)
         for role in ROLES:
             eventually(
-                lambda role=role: may_log_in(owner, role.name, f"password-of-{role.secret}"),  # type: ignore[misc]
+                lambda role=role: can_log_in(owner, role.name, f"password-of-{role.secret}"),  # type: ignore[misc]
                 f"{role.name} can log in",
             )
         (index,) = owner.indices.get_mapping(index=name).body
@@ -56,13 +56,13 @@ def stream(filed_elasticsearch: ElasticsearchServer) -> Stream:
 
 
 @pytest.fixture
-def clients(filed_elasticsearch: ElasticsearchServer) -> Iterator[dict[str, Elasticsearch]]:
-    made = {
-        role.secret: client_of(filed_elasticsearch, role.name, f"password-of-{role.secret}")
+def clients(file_realm_elasticsearch: ElasticsearchServer) -> Iterator[dict[str, Elasticsearch]]:
+    by_secret = {
+        role.secret: client_of(file_realm_elasticsearch, role.name, f"password-of-{role.secret}")
         for role in ROLES
     }
-    yield made
-    for client in made.values():
+    yield by_secret
+    for client in by_secret.values():
         client.close()
 
 
@@ -70,29 +70,29 @@ ATTEMPTS: dict[str, Attempt] = {
     "append an event": lambda client, stream: client.create(
         index=stream.name, id=uuid.uuid4().hex, document=DOCUMENT
     ),
-    "begin a stream of ours": lambda client, _: client.create(
+    "create a stream of Tidegate": lambda client, _: client.create(
         index=f"traces-tidegate.span-{uuid.uuid4().hex}", id="x", document=DOCUMENT
     ),
-    "see the cluster's health": lambda client, _: client.cluster.health(),
+    "read the health of the cluster": lambda client, _: client.cluster.health(),
     "search": lambda client, stream: client.search(index=stream.name),
-    "get an event": lambda client, stream: client.get(index=stream.index, id="there"),
+    "get an event": lambda client, stream: client.get(index=stream.index, id="existing"),
     "count": lambda client, stream: client.count(index=stream.name),
     "read the mapping": lambda client, stream: client.indices.get_mapping(index=stream.name),
     "read statistics": lambda client, stream: client.indices.stats(index=stream.name),
     "overwrite an event": lambda client, stream: client.index(
-        index=stream.index, id="there", document=DOCUMENT, if_seq_no=0, if_primary_term=1
+        index=stream.index, id="existing", document=DOCUMENT, if_seq_no=0, if_primary_term=1
     ),
     "update an event": lambda client, stream: client.update(
-        index=stream.index, id="there", doc={"message": "else"}
+        index=stream.index, id="existing", doc={"message": "else"}
     ),
-    "delete an event": lambda client, stream: client.delete(index=stream.index, id="there"),
+    "delete an event": lambda client, stream: client.delete(index=stream.index, id="existing"),
     "delete an index": lambda client, stream: client.indices.delete(index=stream.index),
-    "write elsewhere": lambda client, _: client.index(index="foreign", document=DOCUMENT),
+    "write to another index": lambda client, _: client.index(index="foreign", document=DOCUMENT),
     "write to a stream of another kind": lambda client, _: client.create(
         index="logs-other.app-default", id="x", document=DOCUMENT
     ),
-    "make an index": lambda client, _: client.indices.create(index="anything"),
-    "read elsewhere": lambda client, _: client.search(index="foreign"),
+    "create an index": lambda client, _: client.indices.create(index="anything"),
+    "read another index": lambda client, _: client.search(index="foreign"),
     "change the mapping": lambda client, stream: client.indices.put_mapping(
         index=stream.name, properties={"x": {"type": "keyword"}}
     ),
@@ -102,36 +102,36 @@ ATTEMPTS: dict[str, Attempt] = {
     "change templates": lambda client, _: client.cluster.put_component_template(
         name="tidegate-settings", template={}
     ),
-    "make a user": lambda client, _: client.security.put_user(
+    "create a user": lambda client, _: client.security.put_user(
         username="intruder", password="intruder-password", roles=["superuser"]
     ),
-    "make an API key": lambda client, _: client.security.create_api_key(name="intruder"),
-    "change the cluster's settings": lambda client, _: client.cluster.put_settings(
+    "create an API key": lambda client, _: client.security.create_api_key(name="intruder"),
+    "change the settings of the cluster": lambda client, _: client.cluster.put_settings(
         persistent={"cluster.blocks.read_only": True}
     ),
 }
 READS = {"search", "get an event", "count", "read the mapping"}
-MAY = {
-    "writer": {"append an event", "begin a stream of ours", "see the cluster's health"},
-    "reader": {*READS, "read statistics", "see the cluster's health"},
+ALLOWED = {
+    "writer": {"append an event", "create a stream of Tidegate", "read the health of the cluster"},
+    "reader": {*READS, "read statistics", "read the health of the cluster"},
     "viewer": READS,
 }
 
 
 @pytest.mark.parametrize("attempt", ATTEMPTS)
-@pytest.mark.parametrize("account", MAY)
-def test_each_account_may_do_its_work_and_nothing_else(
+@pytest.mark.parametrize("account", ALLOWED)
+def test_each_account_has_only_the_privileges_that_it_needs(
     clients: dict[str, Elasticsearch], stream: Stream, account: str, attempt: str
 ) -> None:
     client = clients[account]
-    if attempt in MAY[account]:
+    if attempt in ALLOWED[account]:
         ATTEMPTS[attempt](client, stream)
         return
     with pytest.raises(AuthorizationException):
         ATTEMPTS[attempt](client, stream)
 
 
-def test_a_search_without_the_right_to_read_finds_nothing_by_a_wildcard_either(
+def test_the_writer_cannot_search_with_a_wildcard(
     clients: dict[str, Elasticsearch], stream: Stream
 ) -> None:
     assert clients["reader"].search(index="*")["hits"]["total"]["value"] >= 1
@@ -140,13 +140,13 @@ def test_a_search_without_the_right_to_read_finds_nothing_by_a_wildcard_either(
 
 
 def test_the_store_appends_as_the_writer_and_searches_as_the_reader(
-    filed_elasticsearch: ElasticsearchServer, stream: Stream, tmp_path: Path
+    file_realm_elasticsearch: ElasticsearchServer, stream: Stream, tmp_path: Path
 ) -> None:
-    del stream  # its templates and users
+    del stream  # needed for its templates and users
     namespace = uuid.uuid4().hex
     with (
-        closing(store(filed_elasticsearch, "writer", tmp_path)) as writer,
-        closing(store(filed_elasticsearch, "reader", tmp_path, read_only=True)) as reader,
+        closing(store(file_realm_elasticsearch, "writer", tmp_path)) as writer,
+        closing(store(file_realm_elasticsearch, "reader", tmp_path, read_only=True)) as reader,
     ):
         assert writer.append([event(namespace)]) == []
         assert writer.append([event(namespace, status={"code": 1})]) == []
@@ -154,14 +154,14 @@ def test_the_store_appends_as_the_writer_and_searches_as_the_reader(
         eventually(lambda: reader.search(request).total == 2, "both events are found")
 
 
-def test_the_writer_hears_of_an_event_that_contradicts_the_mapping(
-    filed_elasticsearch: ElasticsearchServer, stream: Stream, tmp_path: Path
+def test_an_event_that_contradicts_the_mapping_is_rejected(
+    file_realm_elasticsearch: ElasticsearchServer, stream: Stream, tmp_path: Path
 ) -> None:
-    """With a failure store it would be told that all is well; docs/adr/failure-store.md."""
-    del stream  # its templates and users
+    """With a failure store the rejection would be hidden; docs/adr/failure-store.md."""
+    del stream  # needed for its templates and users
     wrong = event(uuid.uuid4().hex, tidegate={"model": "not an object"})
     malformed = event(uuid.uuid4().hex, http={"response": {"status_code": "unknown"}})
-    with closing(store(filed_elasticsearch, "writer", tmp_path)) as writer:
+    with closing(store(file_realm_elasticsearch, "writer", tmp_path)) as writer:
         (rejected,) = writer.append([malformed, wrong])
     assert rejected.index == 1
     assert "tidegate.model" in rejected.reason

@@ -1,4 +1,4 @@
-"""`tidegate setup first-requests`, against a stand-in that takes and refuses what the service does."""
+"""`tidegate setup first-requests`, against a fake service with the same validation."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from support.aiohttp_server import serving
 from tidegate.cli import app
-from tidegate.provision.first_requests import MARK, Row, requests, send
-from tidegate.provision.problems import ProvisionError
+from tidegate.provision.errors import ProvisionError
+from tidegate.provision.first_requests import MARKER, Row, requests, send
 from tidegate.settings import Settings
 
 ROW = {"hour": 5, "dest": "IAH"}
@@ -23,8 +23,8 @@ WORKS = {"light": 80, "medium": 11, "heavy": 4}
 
 
 @dataclass
-class StandIn:
-    """A service behind its gateway: `broken` ones answer as told, not as they should."""
+class FakeService:
+    """A service behind its gateway. If `broken` is set, it is the status of every response."""
 
     url: str = ""
     example: Any = field(default_factory=lambda: dict(ROW))
@@ -33,10 +33,10 @@ class StandIn:
     rows: list[Row] = field(default_factory=list)
 
     def app(self) -> web.Application:
-        made = web.Application()
-        made.router.add_get("/openapi.json", self._openapi)
-        made.router.add_post("/{path}", self._post)
-        return made
+        app = web.Application()
+        app.router.add_get("/openapi.json", self._openapi)
+        app.router.add_post("/{path}", self._post)
+        return app
 
     async def _openapi(self, _: web.Request) -> web.Response:
         request = {"examples": [{"instances": [self.example]}]}
@@ -62,10 +62,10 @@ class StandIn:
 
 
 @pytest.fixture
-def service() -> Iterator[StandIn]:
-    made = StandIn()
-    with serving(made.app()) as made.url:
-        yield made
+def service() -> Iterator[FakeService]:
+    fake = FakeService()
+    with serving(fake.app()) as fake.url:
+        yield fake
 
 
 @pytest.fixture
@@ -79,72 +79,75 @@ def rows_file(folder: Path, *rows: Row) -> Path:
     return path
 
 
-def test_they_are_mixed_and_too_few_rows_to_speak_of_drift() -> None:
-    made = list(requests([ROW]))
-    bodies = [json.loads(one.body) for one in made if one.good]
+def test_the_requests_are_mixed_and_have_too_few_rows_for_a_drift_alert() -> None:
+    generated = list(requests([ROW]))
+    bodies = [json.loads(one.body) for one in generated if one.valid]
     works = [body["work"] for body in bodies]
-    assert (len(made), len(bodies)) == (100, 95)
+    assert (len(generated), len(bodies)) == (100, 95)
     assert {work: works.count(work) for work in set(works)} == WORKS
     rows, drift = sum(len(body["instances"]) for body in bodies), Settings().drift
     assert rows < min(drift.samples, drift.fast_samples)
 
 
-def test_a_new_installation_is_sent_them_once(
-    service: StandIn, settings: Settings, tmp_path: Path
+def test_a_new_installation_receives_the_requests_once(
+    service: FakeService, settings: Settings, tmp_path: Path
 ) -> None:
     rows = rows_file(tmp_path, ROW, ROW | {"hour": 6})
-    said: list[str] = []
+    lines: list[str] = []
     for _ in range(2):
-        send(settings, service.url, rows, said.append, pause_seconds=0)
+        send(settings, service.url, rows, lines.append, pause_seconds=0)
     assert len(service.statuses) == 100
     counts = {status: service.statuses.count(status) for status in set(service.statuses)}
     assert counts == {200: 95, 400: 1, 404: 1, 415: 1, 422: 2}
     assert {row["hour"] for row in service.rows} == {5, 6}
-    assert said[0] == f"100 requests sent to {service.url}, with rows of {rows}"
-    assert "they were sent at " in said[1]
+    assert lines[0] == f"100 requests sent to {service.url}, with rows of {rows}"
+    assert "the requests were sent at " in lines[1]
 
 
 @pytest.mark.parametrize("rows", [(), ({"alcohol": 13},)])
-def test_a_model_of_other_features_gets_its_own_example(
-    service: StandIn, settings: Settings, tmp_path: Path, rows: tuple[Row, ...]
+def test_a_model_with_other_features_receives_its_own_example(
+    service: FakeService, settings: Settings, tmp_path: Path, rows: tuple[Row, ...]
 ) -> None:
-    said: list[str] = []
-    send(settings, service.url, rows_file(tmp_path, *rows), said.append, pause_seconds=0)
+    lines: list[str] = []
+    send(settings, service.url, rows_file(tmp_path, *rows), lines.append, pause_seconds=0)
     assert service.rows
     assert all(row == ROW for row in service.rows)
-    assert said == [f"100 requests sent to {service.url}, with the example of its model"]
+    assert lines == [f"100 requests sent to {service.url}, with the example of its model"]
 
 
 @pytest.mark.parametrize(
-    ("broken", "says"),
-    [(503, "/predict answered 503, where 200 was"), (422, "/predict answered 422, where 200 was")],
+    ("broken", "message"),
+    [
+        (503, "/predict responded with 503, expected 200"),
+        (422, "/predict responded with 422, expected 200"),
+    ],
 )
-def test_what_is_not_answered_as_it_must_be_is_sent_again_at_the_next_start(
-    service: StandIn, settings: Settings, tmp_path: Path, broken: int, says: str
+def test_after_an_unexpected_response_the_next_start_sends_the_requests_again(
+    service: FakeService, settings: Settings, tmp_path: Path, broken: int, message: str
 ) -> None:
     service.broken = broken
-    with pytest.raises(ProvisionError, match=says):
+    with pytest.raises(ProvisionError, match=message):
         send(settings, service.url, rows_file(tmp_path), print, pause_seconds=0)
-    assert not (tmp_path / MARK).exists()
+    assert not (tmp_path / MARKER).exists()
 
 
-def test_a_bad_request_that_is_taken_is_a_fault(
-    service: StandIn, settings: Settings, tmp_path: Path
+def test_an_accepted_invalid_request_is_an_error(
+    service: FakeService, settings: Settings, tmp_path: Path
 ) -> None:
     service.broken = 200
-    with pytest.raises(ProvisionError, match=r"answered 200, where a 4xx was expected"):
+    with pytest.raises(ProvisionError, match=r"responded with 200, expected a 4xx"):
         send(settings, service.url, rows_file(tmp_path), print, pause_seconds=0)
 
 
-def test_a_document_without_an_example_is_named(
-    service: StandIn, settings: Settings, tmp_path: Path
+def test_a_document_without_an_example_is_reported(
+    service: FakeService, settings: Settings, tmp_path: Path
 ) -> None:
     service.example = None
     with pytest.raises(ProvisionError, match=r"/openapi\.json has no example"):
         send(settings, service.url, rows_file(tmp_path), print, pause_seconds=0)
 
 
-def test_the_stack_starts_all_the_same_if_they_cannot_be_sent(
+def test_the_command_succeeds_if_the_requests_cannot_be_sent(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("TIDEGATE_STACK__DATA_DIR", str(tmp_path))

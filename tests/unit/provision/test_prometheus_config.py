@@ -12,7 +12,7 @@ from tidegate.provision.prometheus_config import write_config
 from tidegate.settings import Settings, load
 
 
-def test_it_writes_what_prometheus_reads_in_compose(tmp_path: Path) -> None:
+def test_the_configuration_for_compose(tmp_path: Path) -> None:
     settings = load(
         replicas={"first_port": 8000},
         slo={"latency_seconds": 0.25},
@@ -43,18 +43,18 @@ def test_it_writes_what_prometheus_reads_in_compose(tmp_path: Path) -> None:
         "alertmanager:9093"
     ]
     assert config["storage"]["tsdb"] == {"retention": {"time": "3d", "size": "2GB"}}
-    # The rules are those of the settings in force.
+    # The rules depend on the settings.
     assert r'le=~"0\\.25' in (tmp_path / "prometheus" / "rules" / "service.yml").read_text()
 
 
-def test_again_it_leaves_no_rule_of_before(tmp_path: Path) -> None:
+def test_old_rule_files_are_removed(tmp_path: Path) -> None:
     write_config(Settings(), tmp_path)
     (tmp_path / "prometheus" / "rules" / "old.yml").write_text("groups: []")
     write_config(Settings(), tmp_path)
     assert not (tmp_path / "prometheus" / "rules" / "old.yml").exists()
 
 
-def test_a_folder_that_cannot_be_written_is_named(
+def test_a_folder_that_cannot_be_written_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "prometheus").write_text("in the way")
@@ -62,6 +62,8 @@ def test_a_folder_that_cannot_be_written_is_named(
     assert capsys.readouterr().err == f"{tmp_path} cannot be written: Not a directory\n"
 
 
-def test_the_command_says_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_the_written_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert commands.setup_config(Settings(), tmp_path) == 0
     assert "prometheus.yml: written" in capsys.readouterr().out

@@ -1,1 +1,1 @@
-"""Sets up Elasticsearch: roles, users, templates, data streams."""
+"""Set-up of Elasticsearch: roles, users, templates, data streams."""

@@ -1,4 +1,4 @@
-"""Roles and users in Elasticsearch: made where it keeps them itself, checked where somebody else does."""
+"""Roles and users in Elasticsearch: created in the native realm, checked if they are managed elsewhere."""
 
 from __future__ import annotations
 
@@ -10,54 +10,52 @@ from elasticsearch import AuthenticationException, Elasticsearch, NotFoundError
 
 from tidegate.provision.elasticsearch.diff import differences, outcome
 from tidegate.provision.elasticsearch.roles import ROLES, Role
-from tidegate.provision.elasticsearch.server import asking, read_password
-from tidegate.provision.problems import ProvisionError
+from tidegate.provision.elasticsearch.server import provision_errors, read_password
+from tidegate.provision.errors import ProvisionError
 
-KIBANA: Final = "kibana_system"
-# What Elasticsearch adds to a role of its own accord.
-ADDED: Final = frozenset({"run_as", "metadata", "transient_metadata"})
+KIBANA_USER: Final = "kibana_system"
+# Fields that Elasticsearch adds to a role.
+ADDED_FIELDS: Final = frozenset({"run_as", "metadata", "transient_metadata"})
 
 
-def make_accounts(client: Elasticsearch, folder: Path) -> Iterator[str]:
-    """Make roles, users and passwords as wanted, and say in a line what was done with each.
+def apply_accounts(client: Elasticsearch, folder: Path) -> Iterator[str]:
+    """Bring roles, users and passwords into the desired state; yields a line for each.
 
     Args:
-        client: of a user who may do so.
-        folder: of the passwords.
+        client: a client with the privilege to manage security.
+        folder: the folder with the passwords.
 
     Raises:
-        ProvisionError: a password cannot be read, or Elasticsearch refuses something.
+        ProvisionError: a password cannot be read, or Elasticsearch refuses a change.
     """
-    yield _keep_password(client, folder)
+    yield _apply_kibana_password(client, folder)
     for role in ROLES:
-        yield _keep_role(client, role)
-        yield _keep_user(client, role, read_password(folder, role.secret))
+        yield _apply_role(client, role)
+        yield _apply_user(client, role, read_password(folder, role.secret))
 
 
 def check_accounts(client: Elasticsearch, folder: Path) -> Iterator[str]:
-    """Check that each user can log in and may do what it needs; a line for each.
+    """Check that each user can log in and has the privileges that it needs; yields a line for each.
 
     Raises:
-        ProvisionError: one cannot or may not, or a password cannot be read.
+        ProvisionError: a login fails, a privilege is missing, or a password cannot be read.
     """
     for role in ROLES:
         password = read_password(folder, role.secret)
-        with asking(f"user {role.name}"):
-            if not may_log_in(client, role.name, password):
+        with provision_errors(f"user {role.name}"):
+            if not can_log_in(client, role.name, password):
                 raise ProvisionError(
-                    f"{role.name} cannot log in with the password in {folder / role.secret}: make that"
-                    " user where your users are kept, with the role that `tidegate setup roles-file` prints"
+                    f"{role.name} cannot log in with the password in {folder / role.secret}: create"
+                    " this user in your realm, with the role that `tidegate setup roles-file` prints"
                 )
-            lacking = _lacking(client, role, password)
-        if lacking:
-            raise ProvisionError(
-                f"{role.name} may not do what it needs: it lacks {'; '.join(lacking)}"
-            )
-        yield f"user {role.name}: as wanted"
+            missing = _missing_privileges(client, role, password)
+        if missing:
+            raise ProvisionError(f"{role.name} lacks privileges: {'; '.join(missing)}")
+        yield f"user {role.name}: unchanged"
 
 
-def may_log_in(client: Elasticsearch, name: str, password: str) -> bool:
-    """Whether this is the password of an enabled user."""
+def can_log_in(client: Elasticsearch, name: str, password: str) -> bool:
+    """Whether the user is enabled and has this password."""
     try:
         client.options(basic_auth=(name, password)).security.authenticate()
     except AuthenticationException:
@@ -65,73 +63,77 @@ def may_log_in(client: Elasticsearch, name: str, password: str) -> bool:
     return True
 
 
-def _keep_password(client: Elasticsearch, folder: Path) -> str:
-    password = read_password(folder, KIBANA)
-    with asking(f"user {KIBANA}"):
-        if may_log_in(client, KIBANA, password):
-            return f"user {KIBANA}: as wanted"
-        client.security.change_password(username=KIBANA, password=password)
-    return f"user {KIBANA}: {outcome(['password'])}"
+def _apply_kibana_password(client: Elasticsearch, folder: Path) -> str:
+    password = read_password(folder, KIBANA_USER)
+    with provision_errors(f"user {KIBANA_USER}"):
+        if can_log_in(client, KIBANA_USER, password):
+            return f"user {KIBANA_USER}: unchanged"
+        client.security.change_password(username=KIBANA_USER, password=password)
+    return f"user {KIBANA_USER}: {outcome(['password'])}"
 
 
-def _keep_role(client: Elasticsearch, role: Role) -> str:
-    title, wanted = f"role {role.name}", role.body()
-    with asking(title):
+def _apply_role(client: Elasticsearch, role: Role) -> str:
+    title, desired = f"role {role.name}", role.body()
+    with provision_errors(title):
         try:
-            there = _plain_role(client.security.get_role(name=role.name).body[role.name])
+            present = _normalized_role(client.security.get_role(name=role.name).body[role.name])
         except NotFoundError:
-            there = None
-        changed = [] if there is None else differences(_plain_role(wanted), there)
-        if there is None or changed:
-            client.security.put_role(name=role.name, **wanted)
-    return f"{title}: {'created' if there is None else outcome(changed)}"
+            present = None
+        changed = [] if present is None else differences(_normalized_role(desired), present)
+        if present is None or changed:
+            client.security.put_role(name=role.name, **desired)
+    return f"{title}: {'created' if present is None else outcome(changed)}"
 
 
-def _plain_role(body: dict[str, Any]) -> dict[str, Any]:
-    """Without what Elasticsearch adds; lists of parts as parts, so that a difference can be named."""
-    plain: dict[str, Any] = {name: part for name, part in body.items() if name not in ADDED}
+def _normalized_role(body: dict[str, Any]) -> dict[str, Any]:
+    """A role without added fields, with lists as mappings, so that each difference has a name."""
+    normalized: dict[str, Any] = {
+        name: part for name, part in body.items() if name not in ADDED_FIELDS
+    }
     for name in ("indices", "applications"):
-        parts = plain.get(name, [])
-        plain[name] = {
+        parts = normalized.get(name, [])
+        normalized[name] = {
             str(number): {key: item for key, item in part.items() if item is not False}
             for number, part in enumerate(parts)
         }
-    return plain
+    return normalized
 
 
-def _keep_user(client: Elasticsearch, role: Role, password: str) -> str:
+def _apply_user(client: Elasticsearch, role: Role, password: str) -> str:
     title = f"user {role.name}"
-    with asking(title):
+    with provision_errors(title):
         try:
-            there = client.security.get_user(username=role.name).body[role.name]
+            present = client.security.get_user(username=role.name).body[role.name]
         except NotFoundError:
-            there = None
-        changed = [] if there is None else _changes(client, role, there, password)
-        if there is None or changed:
+            present = None
+        changed = [] if present is None else _changes(client, role, present, password)
+        if present is None or changed:
             client.security.put_user(
                 username=role.name,
                 password=password,
                 roles=[role.name],
-                full_name=role.meaning,
+                full_name=role.description,
                 enabled=True,
             )
-    return f"{title}: {'created' if there is None else outcome(changed)}"
+    return f"{title}: {'created' if present is None else outcome(changed)}"
 
 
-def _changes(client: Elasticsearch, role: Role, there: dict[str, Any], password: str) -> list[str]:
-    changed = [] if there["roles"] == [role.name] else ["roles"]
-    changed += [] if there["enabled"] else ["enabled"]
-    # A user that is not enabled cannot log in either, whatever the password.
-    same = not there["enabled"] or may_log_in(client, role.name, password)
-    return changed if same else [*changed, "password"]
+def _changes(
+    client: Elasticsearch, role: Role, present: dict[str, Any], password: str
+) -> list[str]:
+    changed = [] if present["roles"] == [role.name] else ["roles"]
+    changed += [] if present["enabled"] else ["enabled"]
+    # A disabled user cannot log in, so its password cannot be checked.
+    unchanged = not present["enabled"] or can_log_in(client, role.name, password)
+    return changed if unchanged else [*changed, "password"]
 
 
-def _lacking(client: Elasticsearch, role: Role, password: str) -> list[str]:
-    """What a user may not do, of what it needs: privilege and place."""
+def _missing_privileges(client: Elasticsearch, role: Role, password: str) -> list[str]:
+    """The privileges that a user needs and lacks, with the indices."""
     needs = role.needs()
-    answer = client.options(basic_auth=(role.name, password)).security.has_privileges(**needs).body
-    lacking = [name for name, held in answer["cluster"].items() if not held]
-    for place, privileges in answer["index"].items():
-        missing = [name for name, held in privileges.items() if not held]
-        lacking += [f"{', '.join(missing)} on {place}"] if missing else []
-    return lacking
+    granted = client.options(basic_auth=(role.name, password)).security.has_privileges(**needs).body
+    missing = [name for name, allowed in granted["cluster"].items() if not allowed]
+    for indices, privileges in granted["index"].items():
+        names = [name for name, allowed in privileges.items() if not allowed]
+        missing += [f"{', '.join(names)} on {indices}"] if names else []
+    return missing

@@ -1,12 +1,12 @@
-"""Who may do what in Elasticsearch: one table, for the native realm, the file realm and the checks alike.
+"""The roles in Elasticsearch: one table for the native realm, the file realm and the checks.
 
-The privileges are the least with which each account can do its work:
+Each role has the least privileges that its account needs:
 
-- The writer appends with `create`, so that an event delivered twice is stored once, and its first event
-  of a dataset makes the data stream. It can read nothing, and change or delete nothing.
-- The reader answers Grafana, the exporter and the watcher of labels: it searches, reads mappings and
-  statistics, and counts what ended in a failure store.
-- The viewer is a person in Kibana who looks at Discover, dashboards and their panels.
+- The writer appends with `create`, so that an event delivered twice is stored once; the first event of a
+  dataset creates its data stream. It cannot read, change or delete events.
+- The reader serves Grafana, the exporter and the drift watcher: it searches, reads mappings and statistics,
+  and counts the documents in failure stores.
+- The viewer is a person in Kibana who uses Discover and dashboards.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ READ: Final = ("read", "view_index_metadata", "read_failure_store")
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A role, and the one user of the same name that has it.
+    """A role and the user of the same name that has it.
 
     Attributes:
-        name: of the role and of its user.
-        secret: the name of the user's password among the secrets.
+        name: the name of the role and of its user.
+        secret: the name of the secret with the user's password.
         cluster: privileges on the cluster.
-        streams: privileges on our data streams.
-        kibana: privileges in Kibana, in all of its spaces.
-        meaning: who it is for, in words.
+        streams: privileges on Tidegate's data streams.
+        kibana: privileges in all spaces of Kibana.
+        description: the purpose of the account.
     """
 
     name: str
     secret: str
     cluster: tuple[str, ...]
     streams: tuple[str, ...]
-    meaning: str
+    description: str
     kibana: tuple[str, ...] = ()
 
     def body(self) -> dict[str, Any]:
-        """As Elasticsearch's role API and its roles.yml take it."""
+        """The role in the format of the role API and of roles.yml."""
         body: dict[str, Any] = {
             "cluster": list(self.cluster),
             "indices": [{"names": list(STREAMS.values()), "privileges": list(self.streams)}],
@@ -58,9 +58,9 @@ class Role:
         return body
 
     def needs(self) -> dict[str, Any]:
-        """The same as a question: the body of `_security/user/_has_privileges`.
+        """The body of `_security/user/_has_privileges` for this role.
 
-        Kibana's own privileges are left out: until it has started for the first time, nobody has any.
+        Kibana's privileges are left out: they do not exist before its first start.
         """
         body = self.body()
         return {"cluster": body["cluster"], "index": body["indices"]}
@@ -86,7 +86,7 @@ ROLES: Final = (
         "viewer",
         (),
         READ,
-        "a person who looks at events in Kibana",
+        "a person who views events in Kibana",
         # Lens panels and saved searches open in Visualize and Discover.
         kibana=(
             "feature_discover_v2.read",
@@ -98,6 +98,6 @@ ROLES: Final = (
 
 
 def roles_yaml() -> str:
-    """The table as a `roles.yml`, for an Elasticsearch whose users are kept in files."""
+    """The roles in the format of `roles.yml`, for an Elasticsearch with a file realm."""
     bodies = {role.name: role.body() for role in ROLES}
     return yaml.safe_dump(bodies, sort_keys=False, default_flow_style=None)

@@ -1,4 +1,4 @@
-"""The Elasticsearch that is set up: how it is spoken to, and whether anything can be changed in it."""
+"""The connection to the Elasticsearch that is set up, and the check that it accepts changes."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import Any, Final
 
 from elasticsearch import ApiError, Elasticsearch, TransportError
 
-from tidegate.provision.problems import ProvisionError, reason
-from tidegate.provision.secrets.version_stamp import Version, version
+from tidegate.provision.errors import ProvisionError, reason
+from tidegate.provision.secrets.version_stamp import Version, parse_version
 from tidegate.settings import Settings
 from tidegate.store.elasticsearch import responses
 
 REQUEST_SECONDS: Final = 30.0
-# Data stream options (the failure store) can be set since 9.1; 9.2 is what the tests run.
-OLDEST: Final[Version] = (9, 2, 0)
-NEWEST_MAJOR: Final = 9
-# The number of the block that a full disk puts on an index, in Elasticsearch's IndexMetadata.
+# Data stream options (the failure store) exist since 9.1; the tests run 9.2.
+MIN_VERSION: Final[Version] = (9, 2, 0)
+MAX_MAJOR_VERSION: Final = 9
+# The id of the block that Elasticsearch puts on an index when the disk is full (IndexMetadata).
 READ_ONLY_ALLOW_DELETE: Final = "12"
 GIB: Final = 2**30
 
 
 def read_password(folder: Path, name: str) -> str:
-    """A secret's value.
+    """Read the value of a secret.
 
     Raises:
-        ProvisionError: there is none, or it cannot be read.
+        ProvisionError: the file is missing, empty or cannot be read.
     """
     path = folder / name
     try:
@@ -36,29 +36,29 @@ def read_password(folder: Path, name: str) -> str:
     except (OSError, ValueError) as error:
         why = reason(error) if isinstance(error, OSError) else "it is not text"
         raise ProvisionError(
-            f"{path} cannot be read: {why}; provision.secrets_dir says where"
+            f"{path} cannot be read: {why}; provision.secrets_dir sets its folder"
         ) from error
     if not value:
-        raise ProvisionError(f"{path} is empty: a password belongs there")
+        raise ProvisionError(f"{path} is empty: it must contain the password")
     return value
 
 
 @contextmanager
-def connected(settings: Settings) -> Iterator[Elasticsearch]:
-    """Connections to it, as the user who sets it up.
+def connect(settings: Settings) -> Iterator[Elasticsearch]:
+    """A client with the credentials of the user who sets it up.
 
     Raises:
         ProvisionError: the password or the certificate authority cannot be read.
     """
-    where = settings.store.elasticsearch
+    server = settings.store.elasticsearch
     options: dict[str, Any] = {}
-    if where.ca_file is not None:
-        if not where.ca_file.is_file():
-            raise ProvisionError(f"store.elasticsearch.ca_file: there is no file {where.ca_file}")
-        options["ca_certs"] = str(where.ca_file)
+    if server.ca_file is not None:
+        if not server.ca_file.is_file():
+            raise ProvisionError(f"store.elasticsearch.ca_file: {server.ca_file} does not exist")
+        options["ca_certs"] = str(server.ca_file)
     password = read_password(settings.provision.secrets_dir, "elastic")
     with Elasticsearch(
-        where.url,
+        server.url,
         basic_auth=(settings.provision.username, password),
         request_timeout=REQUEST_SECONDS,
         max_retries=0,
@@ -69,53 +69,55 @@ def connected(settings: Settings) -> Iterator[Elasticsearch]:
 
 
 @contextmanager
-def asking(about: str) -> Iterator[None]:
-    """Every trouble with a request becomes a sentence that says what it was about.
+def provision_errors(subject: str) -> Iterator[None]:
+    """Turn each error of a request into a ProvisionError that names the subject.
 
     Raises:
-        ProvisionError: Elasticsearch refuses it, or cannot be reached.
+        ProvisionError: Elasticsearch refuses the request, or cannot be reached.
     """
     try:
         yield
     except ApiError as error:
         raise ProvisionError(
-            f"{about}: Elasticsearch answers {error.status_code}: {responses.reason(error)}"
+            f"{subject}: Elasticsearch responds with {error.status_code}: {responses.reason(error)}"
         ) from error
     except TransportError as error:
-        raise ProvisionError(f"{about}: Elasticsearch cannot be reached: {plain(error)}") from error
+        raise ProvisionError(
+            f"{subject}: Elasticsearch cannot be reached: {transport_reason(error)}"
+        ) from error
 
 
 def version_problem(number: str) -> str:
-    """Why a server of this version cannot be set up; empty if it can."""
-    found = version(number.removesuffix("-SNAPSHOT"))
-    if found is not None and found >= OLDEST and found[0] <= NEWEST_MAJOR:
+    """Why a server of this version is not supported; empty if it is."""
+    found = parse_version(number.removesuffix("-SNAPSHOT"))
+    if found is not None and found >= MIN_VERSION and found[0] <= MAX_MAJOR_VERSION:
         return ""
-    return f"it is Elasticsearch {number}, and this stack needs {needed()}"
+    return f"Elasticsearch {number} is not supported: this stack needs {supported_versions()}"
 
 
-def check(client: Elasticsearch) -> str:
-    """Its version, once nothing stands against changing anything.
+def check_server(client: Elasticsearch) -> str:
+    """Check that the server accepts changes; returns its version.
 
     Raises:
-        ProvisionError: it is too old or too new, or it writes no more because its disk is full.
+        ProvisionError: its version is not supported, or it is read-only because its disk is full.
     """
-    with asking("the server's version"):
-        # `GET /` needs more than some accounts may, and not every build has it.
+    with provision_errors("the server's version"):
+        # Some accounts lack the privilege for `GET /`, and not every build has it.
         (node,) = client.nodes.info(node_id="_local", metric="_none").body["nodes"].values()
     if problem := version_problem(node["version"]):
         raise ProvisionError(problem)
-    with asking("the server's disk"):
+    with provision_errors("the server's disk"):
         blocks = client.cluster.state(metric="blocks").body["blocks"]
         stats = client.nodes.stats(node_id="_local", metric="fs").body["nodes"]
-    if problem := full_problem(blocks, [one["fs"]["total"] for one in stats.values()]):
+    if problem := read_only_problem(blocks, [one["fs"]["total"] for one in stats.values()]):
         raise ProvisionError(problem)
     return str(node["version"])
 
 
-def full_problem(blocks: dict[str, Any], disks: list[dict[str, int]]) -> str:
-    """Why nothing can be written, in words; empty if it can."""
+def read_only_problem(blocks: dict[str, Any], disks: list[dict[str, int]]) -> str:
+    """Why the server is read-only; empty if it is not."""
     for block in blocks.get("global", {}).values():
-        return f"Elasticsearch takes no changes: {block['description']}"
+        return f"Elasticsearch accepts no changes: {block['description']}"
     full = [
         name for name, found in blocks.get("indices", {}).items() if READ_ONLY_ALLOW_DELETE in found
     ]
@@ -123,18 +125,18 @@ def full_problem(blocks: dict[str, Any], disks: list[dict[str, int]]) -> str:
         return ""
     free = min((disk["available_in_bytes"] for disk in disks), default=0)
     return (
-        f"Elasticsearch made {len(full)} indices read-only ({full[0]} …), as it does when its disk has less"
-        f" free space than the flood_stage watermark; {free / GIB:.1f} GiB are free now: free some space,"
-        " and it ends that"
+        f"Elasticsearch has made {len(full)} indices read-only ({full[0]} …), because the free space of its"
+        f" disk was below the flood_stage watermark; {free / GIB:.1f} GiB are free now: free more space, and"
+        " the indices become writable again"
     )
 
 
-def needed() -> str:
-    """Which versions can be set up, in words."""
-    return f"{OLDEST[0]}.{OLDEST[1]} or a later {NEWEST_MAJOR}"
+def supported_versions() -> str:
+    """The supported versions as text."""
+    return f"{MIN_VERSION[0]}.{MIN_VERSION[1]} or a later {MAX_MAJOR_VERSION}"
 
 
-def plain(error: TransportError) -> str:
-    """The system's own words, where the libraries have wrapped them in their objects' names."""
+def transport_reason(error: TransportError) -> str:
+    """The reason of the operating system, without the object names that the libraries add."""
     found = re.search(r"\[Errno -?\d+\] ([\w ,.-]+)", error.message)
     return found[1] if found else error.message

@@ -1,4 +1,4 @@
-"""`tidegate setup elasticsearch`: everything that the stack needs in its Elasticsearch, at each start."""
+"""`tidegate setup elasticsearch`: sets up Elasticsearch for the stack, at each start."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from typing import Final
 from elasticsearch import Elasticsearch
 
 from tidegate.provision.elasticsearch import accounts, server, streams
-from tidegate.provision.elasticsearch.wait import Say, wait
+from tidegate.provision.elasticsearch.wait import Report, wait
 from tidegate.settings import Settings
 
 USERS: Final[dict[str, Callable[[Elasticsearch, Path], Iterator[str]]]] = {
-    "native": accounts.make_accounts,
+    "native": accounts.apply_accounts,
     "given": accounts.check_accounts,
 }
-"""What is done about users: made in Elasticsearch itself, or only checked."""
+"""How users are handled: created in the native realm, or only checked."""
 
 
-def set_up(settings: Settings, users: str, say: Say) -> None:
-    """Wait for it, then bring it into the wanted state; the same again changes nothing.
+def set_up(settings: Settings, users: str, report: Report) -> None:
+    """Wait for Elasticsearch, then bring it into the desired state. The operation is idempotent.
 
     Args:
-        settings: where it is, and how long events are kept.
+        settings: the address and the retention of events.
         users: one of `USERS`.
-        say: is told each thing that was done, in a line.
+        report: receives a line for each step.
 
     Raises:
-        ProvisionError: something is in the way; what was said before that is done.
+        ProvisionError: a step failed; the steps reported before are complete.
     """
-    where = settings.store.elasticsearch
+    elasticsearch = settings.store.elasticsearch
     folder = settings.provision.secrets_dir
-    with server.connected(settings) as client:
-        wait(client, settings, say)
-        say(f"Elasticsearch {server.check(client)} at {where.url}")
+    with server.connect(settings) as client:
+        wait(client, settings, report)
+        report(f"Elasticsearch {server.check_server(client)} at {elasticsearch.url}")
         for line in USERS[users](client, folder):
-            say(line)
-        for line in streams.put_templates(client, where.retention):
-            say(line)
-        say(streams.teach_streams(client))
-        for line in streams.keep_streams(client, where.retention):
-            say(line)
+            report(line)
+        for line in streams.put_templates(client, elasticsearch.retention):
+            report(line)
+        report(streams.update_stream_mappings(client))
+        for line in streams.update_stream_retention(client, elasticsearch.retention):
+            report(line)

@@ -1,4 +1,4 @@
-"""Waits until Elasticsearch can be used, and tells how it goes."""
+"""Waits until Elasticsearch is available, and reports the progress."""
 
 from __future__ import annotations
 
@@ -10,91 +10,90 @@ from typing import Final
 from elastic_transport import TlsError
 from elasticsearch import ApiError, Elasticsearch, TransportError
 
-from tidegate.provision.elasticsearch.server import needed, plain
-from tidegate.provision.problems import ProvisionError
+from tidegate.provision.elasticsearch.server import supported_versions, transport_reason
+from tidegate.provision.errors import ProvisionError
 from tidegate.settings import Settings
 from tidegate.store.elasticsearch import responses
 
 POLL_SECONDS: Final = 1.0
-TELL_SECONDS: Final = 15.0
-# While its index of users is not there yet, a server that has just started refuses right passwords, too.
-REFUSED_SECONDS: Final = 20.0
-Say = Callable[[str], None]
+REPORT_SECONDS: Final = 15.0
+# A server that has just started refuses correct passwords until its index of users is available.
+REFUSED_TIMEOUT_SECONDS: Final = 20.0
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """Why it cannot be used now.
+class Problem:
+    """Why Elasticsearch is not available now.
 
     Attributes:
-        text: in words.
-        patience: how many seconds it may last; None means as long as there is time at all.
+        text: the reason.
+        timeout_seconds: how long the problem may last; None for `provision.start_seconds`.
     """
 
     text: str
-    patience: float | None = None
+    timeout_seconds: float | None = None
 
 
 def wait(
     client: Elasticsearch,
     settings: Settings,
-    say: Say,
+    report: Report,
     *,
     now: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Wait until it answers, lets us in, and is not red; tell how it goes.
+    """Wait until Elasticsearch responds, accepts the login and is not red; report the progress.
 
     Raises:
-        ProvisionError: it does not come to that in `provision.start_seconds`, or never will.
+        ProvisionError: it is not available within `provision.start_seconds`, or the problem is permanent.
     """
     start = now()
-    told, told_at, since = "", start, start
-    while trouble := look(client, settings):
-        moment = now()
-        waited = moment - start
-        if trouble.text != told:
-            since = moment
-        patience = (
-            settings.provision.start_seconds if trouble.patience is None else trouble.patience
-        )
-        if waited >= settings.provision.start_seconds or moment - since >= patience:
-            raise ProvisionError(trouble.text + (f" (waited {waited:.0f} s)" if waited else ""))
-        if trouble.text != told or moment - told_at >= TELL_SECONDS:
-            say(f"waiting, {waited:.0f} s: {trouble.text}")
-            told, told_at = trouble.text, moment
+    deadline = settings.provision.start_seconds
+    reported, reported_at, since = "", start, start
+    while problem := find_problem(client, settings):
+        current = now()
+        waited = current - start
+        if problem.text != reported:
+            since = current
+        timeout = deadline if problem.timeout_seconds is None else problem.timeout_seconds
+        if waited >= deadline or current - since >= timeout:
+            raise ProvisionError(problem.text + (f" (waited {waited:.0f} s)" if waited else ""))
+        if problem.text != reported or current - reported_at >= REPORT_SECONDS:
+            report(f"waiting, {waited:.0f} s: {problem.text}")
+            reported, reported_at = problem.text, current
         sleep(POLL_SECONDS)
 
 
-def look(client: Elasticsearch, settings: Settings) -> Trouble | None:
-    """Why it cannot be used now; None if it can."""
+def find_problem(client: Elasticsearch, settings: Settings) -> Problem | None:
+    """Why Elasticsearch is not available now; None if it is."""
     name = f"Elasticsearch at {settings.store.elasticsearch.url}"
     try:
         health = client.cluster.health().body
     except ApiError as error:
         return _refusal(error, name, settings)
     except TlsError as error:
-        return Trouble(f"{name}: TLS fails: {error.message}", 0)
+        return Problem(f"{name}: TLS fails: {error.message}", 0)
     except TransportError as error:
-        return Trouble(f"{name} cannot be reached: {plain(error)}")
+        return Problem(f"{name} cannot be reached: {transport_reason(error)}")
     if health["status"] != "red":
         return None
     missing = health["unassigned_primary_shards"] + health["initializing_shards"]
-    return Trouble(
-        f"{name} is red, {missing} of its primary shards are not there:"
-        " `GET _cluster/allocation/explain` says why"
+    return Problem(
+        f"{name} is red, {missing} of its primary shards are not available:"
+        " `GET _cluster/allocation/explain` gives the reason"
     )
 
 
-def _refusal(error: ApiError, name: str, settings: Settings) -> Trouble:
+def _refusal(error: ApiError, name: str, settings: Settings) -> Problem:
     status, why = error.status_code, responses.reason(error)
     if status in {401, 403}:
-        return Trouble(
+        return Problem(
             f"{name} refuses {settings.provision.username} with {status}: the password in"
-            f" {settings.provision.secrets_dir / 'elastic'} is not the one that it has;"
-            " docs/how-to/secrets.md says how both agree again",
-            REFUSED_SECONDS,
+            f" {settings.provision.secrets_dir / 'elastic'} is not the password of that user;"
+            " see docs/how-to/secrets.md",
+            REFUSED_TIMEOUT_SECONDS,
         )
     if "media_type_header_exception" in why:
-        return Trouble(f"{name} is older than 9, and this stack needs {needed()}", 0)
-    return Trouble(f"{name} answers {status}: {why}", None if status >= 429 else 0)
+        return Problem(f"{name} is older than 9, but this stack needs {supported_versions()}", 0)
+    return Problem(f"{name} responds with {status}: {why}", None if status >= 429 else 0)

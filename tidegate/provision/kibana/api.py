@@ -1,4 +1,4 @@
-"""The few calls of Kibana's HTTP API that fill it, and what each of its refusals means."""
+"""The calls of Kibana's HTTP API that set it up, and the explanation of each error."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import Any, Final
 import aiohttp
 import orjson
 
-from tidegate.provision.problems import ProvisionError, reason
+from tidegate.provision.errors import ProvisionError, reason
 
-# Kibana refuses what changes anything without this header.
+# Kibana refuses requests that change state without this header.
 HEADERS: Final = {"kbn-xsrf": "true"}
 PROBE_SECONDS: Final = 10.0
 CALL_SECONDS: Final = 60.0
 ERROR_CHARACTERS: Final = 300
-# Levels at which it serves all of its API. `degraded`: a part of it is slow, as all are on a busy machine.
-USABLE: Final = frozenset({"available", "degraded"})
-# What Kibana says of an object that was made by a later version than its own.
-TOO_NEW: Final = "more recent version of Kibana"
+# Levels at which the whole API is available. `degraded`: a part is slow, as on a busy machine.
+READY_LEVELS: Final = frozenset({"available", "degraded"})
+# A part of the error about an object that a later version created.
+NEWER_VERSION_ERROR: Final = "more recent version of Kibana"
 
 
-def trust(ca_file: Path, setting: str) -> ssl.SSLContext:
-    """What trusts the authority in this file, which this setting names.
+def ssl_context(ca_file: Path, setting: str) -> ssl.SSLContext:
+    """A TLS context that trusts the certificate authority in a file; `setting` names it in errors.
 
     Raises:
-        ProvisionError: it cannot be read.
+        ProvisionError: the file cannot be read.
     """
     try:
         return ssl.create_default_context(cafile=ca_file)
@@ -37,12 +37,12 @@ def trust(ca_file: Path, setting: str) -> ssl.SSLContext:
 
 @dataclass(frozen=True, slots=True)
 class Kibana:
-    """A Kibana at an address.
+    """A client of one Kibana.
 
     Attributes:
-        session: what carries the requests.
-        url: its address.
-        api_key: how to log in, as Elasticsearch encodes a key; empty where no login is asked for.
+        session: the HTTP session.
+        url: the address of Kibana.
+        api_key: the encoded API key; empty if Kibana requires no login.
     """
 
     session: aiohttp.ClientSession
@@ -50,65 +50,67 @@ class Kibana:
     api_key: str = field(default="", repr=False)
 
     async def problem(self) -> str:
-        """Why it is not ready, in words that stay the same while the reason does; empty if it is."""
+        """Why Kibana is not ready; empty if it is. The same reason always has the same text."""
         try:
             async with self.session.get(
                 self._address("/api/status"), timeout=aiohttp.ClientTimeout(PROBE_SECONDS)
-            ) as answer:
-                level = _overall_level(_json(await answer.read()))
-                if level in USABLE:
+            ) as response:
+                level = _overall_level(_json(await response.read()))
+                if level in READY_LEVELS:
                     return ""
-                return f"it says {level!r}" if level else f"it answers {answer.status}"
+                return (
+                    f"its status is {level!r}" if level else f"it responds with {response.status}"
+                )
         except TimeoutError:
-            return f"it does not answer within {PROBE_SECONDS:g} s"
+            return f"it does not respond within {PROBE_SECONDS:g} s"
         except (aiohttp.ClientError, OSError):
             return "it cannot be reached"
 
     async def version(self) -> str:
-        """Its version, as `9.2.8`; empty if it does not tell."""
+        """Its version, as `9.2.8`; empty if the status has none."""
         version = (await self._call("GET", "/api/status")).get("version")
         return str(version.get("number", "")) if isinstance(version, dict) else ""
 
     async def put_data_view(self, request: dict[str, Any]) -> None:
-        """Make a data view, or replace the one with its name.
+        """Create a data view, or replace the one of the same name.
 
         Raises:
-            ProvisionError: it was refused.
+            ProvisionError: Kibana refused it.
         """
         await self._call("POST", "/api/data_views/data_view", json=request)
 
-    async def propose_default(self, data_view: str) -> None:
-        """Make this data view the default, unless a person has chosen one.
+    async def set_default_data_view(self, data_view: str) -> None:
+        """Make this data view the default, unless a user has chosen another.
 
         Raises:
-            ProvisionError: it was refused.
+            ProvisionError: Kibana refused it.
         """
         body = {"data_view_id": data_view, "force": False}
         await self._call("POST", "/api/data_views/default", json=body)
 
     async def import_objects(self, ndjson: bytes) -> int:
-        """Import saved objects; those that are there already are replaced.
+        """Import saved objects; existing ones are replaced.
 
         Args:
-            ndjson: one object a line.
+            ndjson: one object per line.
 
         Returns:
-            How many were imported.
+            The number of imported objects.
 
         Raises:
-            ProvisionError: some were refused; the text has a line for each.
+            ProvisionError: Kibana refused objects; the text has a line for each.
         """
         form = aiohttp.FormData()
-        # Kibana looks at the name's ending.
+        # Kibana requires this file extension.
         form.add_field(
             "file", ndjson, filename="saved-objects.ndjson", content_type="application/ndjson"
         )
         path = "/api/saved_objects/_import?overwrite=true"
-        answer = await self._call("POST", path, data=form)
-        errors = answer.get("errors") or []
-        if not answer.get("success") or errors:
-            raise ProvisionError(_refused(self.url, errors))
-        return int(answer.get("successCount", 0))
+        result = await self._call("POST", path, data=form)
+        errors = result.get("errors") or []
+        if not result.get("success") or errors:
+            raise ProvisionError(_import_error(self.url, errors))
+        return int(result.get("successCount", 0))
 
     async def _call(self, method: str, path: str, **body: Any) -> dict[str, Any]:
         login = {"Authorization": f"ApiKey {self.api_key}"} if self.api_key else {}
@@ -120,35 +122,37 @@ class Kibana:
                 timeout=aiohttp.ClientTimeout(CALL_SECONDS),
                 allow_redirects=False,
                 **body,
-            ) as answer:
-                content = _json(await answer.read())
-                if answer.status != 200:
-                    raise ProvisionError(self._explain(answer.status, f"{method} {path}", content))
+            ) as response:
+                content = _json(await response.read())
+                if response.status != 200:
+                    raise ProvisionError(
+                        self._explain(response.status, f"{method} {path}", content)
+                    )
                 return content
         except TimeoutError as error:
             raise ProvisionError(
-                f"Kibana at {self.url} did not answer {method} {path} within {CALL_SECONDS:g} s"
+                f"Kibana at {self.url} did not respond to {method} {path} within {CALL_SECONDS:g} s"
             ) from error
         except (aiohttp.ClientError, OSError) as error:
             raise ProvisionError(
-                f"Kibana at {self.url} went away during {method} {path}: {error}"
+                f"Kibana at {self.url} closed the connection during {method} {path}: {error}"
             ) from error
 
     def _address(self, path: str) -> str:
         return self.url.rstrip("/") + path
 
-    def _explain(self, status: int, what: str, content: dict[str, Any]) -> str:
-        said = str(content.get("message") or "no reason given")[:ERROR_CHARACTERS]
-        text = f"Kibana at {self.url} answers {status} to {what}: {said}"
+    def _explain(self, status: int, request: str, content: dict[str, Any]) -> str:
+        message = str(content.get("message") or "no reason given")[:ERROR_CHARACTERS]
+        text = f"Kibana at {self.url} responds with {status} to {request}: {message}"
         if status == 401 and self.api_key:
-            return f"{text}. Does it belong to the Elasticsearch of store.elasticsearch.url?"
+            return f"{text}. Check that it uses the Elasticsearch of store.elasticsearch.url"
         if status == 401:
-            return f"{text}. It asks for a login: set kibana.password_file"
+            return f"{text}. It requires a login: set kibana.password_file"
         if status == 403:
             return f"{text}. The user kibana.username lacks `all` in Kibana's default space"
         if 300 <= status < 400:
-            return f"{text}. Is kibana.url its whole address, with server.basePath if it has one?"
-        return text + _hint(said)
+            return f"{text}. Check that kibana.url includes server.basePath, if it is set"
+        return text + _hint(message)
 
 
 def _overall_level(content: dict[str, Any]) -> str:
@@ -158,15 +162,15 @@ def _overall_level(content: dict[str, Any]) -> str:
 
 
 def _json(content: bytes) -> dict[str, Any]:
-    """The object, or an empty one: while it starts, Kibana answers in plain text."""
+    """The JSON object, or an empty one: while Kibana starts, it responds in plain text."""
     try:
-        read = orjson.loads(content)
+        parsed = orjson.loads(content)
     except orjson.JSONDecodeError:
         return {}
-    return read if isinstance(read, dict) else {}
+    return parsed if isinstance(parsed, dict) else {}
 
 
-def _refused(url: str, errors: list[dict[str, Any]]) -> str:
+def _import_error(url: str, errors: list[dict[str, Any]]) -> str:
     lines = [f"Kibana at {url} did not import everything:"]
     for each in errors:
         error = each.get("error") or {}
@@ -178,9 +182,9 @@ def _refused(url: str, errors: list[dict[str, Any]]) -> str:
         )
         lines.append(f"  {each.get('type')} {each.get('id')}: {why}{_hint(why)}")
     if not errors:
-        lines.append("  it names no object; its log says more")
+        lines.append("  it names no object; see its log")
     return "\n".join(lines)
 
 
-def _hint(said: str) -> str:
-    return ". This Kibana is too old: use 9.2 or later" if TOO_NEW in said else ""
+def _hint(message: str) -> str:
+    return ". This Kibana is too old: use 9.2 or later" if NEWER_VERSION_ERROR in message else ""

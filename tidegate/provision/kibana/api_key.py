@@ -1,7 +1,7 @@
-"""The key with which Kibana is filled: made for the occasion, good for nothing else, gone afterwards.
+"""The temporary API key with which Kibana is set up.
 
-The superuser's password goes to Elasticsearch only, which knows it anyway. What Kibana gets to see can
-change the objects of its default space for ten minutes, and can neither read an event nor touch the cluster.
+The password of the superuser is sent to Elasticsearch only. Kibana receives a key that can change the objects
+of its default space for ten minutes, and can neither read events nor change the cluster.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from elasticsearch import (
     TransportError,
 )
 
-from tidegate.provision.elasticsearch.server import plain
-from tidegate.provision.kibana.api import trust
-from tidegate.provision.problems import ProvisionError
+from tidegate.provision.elasticsearch.server import transport_reason
+from tidegate.provision.errors import ProvisionError
+from tidegate.provision.kibana.api import ssl_context
 from tidegate.runtime.secret_files import SecretFileError, read_secret
 from tidegate.settings import Settings
 from tidegate.store.elasticsearch import responses
@@ -44,55 +44,57 @@ ROLE: Final[dict[str, Any]] = {
 
 @contextmanager
 def api_key(settings: Settings) -> Iterator[str]:
-    """A key as Kibana takes it; empty if `kibana.password_file` is not set.
+    """An encoded API key for Kibana; empty without `kibana.password_file`. It is invalidated at the end.
 
     Raises:
-        ProvisionError: it cannot be made.
+        ProvisionError: the key cannot be created.
     """
     password_file = settings.kibana.password_file
     if password_file is None:
         yield ""
         return
     with _client(settings, _read(password_file)) as client:
-        identity, encoded = _make(client, settings)
+        key_id, encoded = _create(client, settings)
         try:
             yield encoded
         finally:
-            # It ends by itself if Elasticsearch went away.
+            # If Elasticsearch is not available, the key expires after its lifetime.
             with suppress(ApiError, TransportError):
-                client.security.invalidate_api_key(ids=[identity])
+                client.security.invalidate_api_key(ids=[key_id])
 
 
-def _make(client: Elasticsearch, settings: Settings) -> tuple[str, str]:
+def _create(client: Elasticsearch, settings: Settings) -> tuple[str, str]:
     url, user = settings.store.elasticsearch.url, settings.kibana.username
     try:
-        made = client.security.create_api_key(
+        created = client.security.create_api_key(
             name=NAME, expiration=LIFETIME, role_descriptors={NAME: ROLE}
         )
     except AuthenticationException as error:
         raise ProvisionError(
-            f"Elasticsearch at {url} does not let {user!r} in: kibana.password_file does not hold its "
-            "password"
+            f"Elasticsearch at {url} refuses the login of {user!r}: kibana.password_file does not contain "
+            "its password"
         ) from error
     except AuthorizationException as error:
         raise ProvisionError(
-            f"Elasticsearch at {url} lets {user!r} (kibana.username) make no API key: it needs the cluster "
-            "privilege manage_own_api_key"
+            f"Elasticsearch at {url} does not allow {user!r} (kibana.username) to create an API key: it "
+            "needs the cluster privilege manage_own_api_key"
         ) from error
     except ApiError as error:
         raise ProvisionError(
-            f"Elasticsearch at {url} makes no API key: {responses.reason(error)}"
+            f"Elasticsearch at {url} created no API key: {responses.reason(error)}"
         ) from error
     except TransportError as error:
-        raise ProvisionError(f"Elasticsearch at {url} cannot be reached: {plain(error)}") from error
-    return made["id"], made["encoded"]
+        raise ProvisionError(
+            f"Elasticsearch at {url} cannot be reached: {transport_reason(error)}"
+        ) from error
+    return created["id"], created["encoded"]
 
 
 def _client(settings: Settings, password: str) -> Elasticsearch:
     server = settings.store.elasticsearch
     options: dict[str, Any] = {}
     if server.ca_file is not None:
-        options["ssl_context"] = trust(server.ca_file, "store.elasticsearch.ca_file")
+        options["ssl_context"] = ssl_context(server.ca_file, "store.elasticsearch.ca_file")
     return Elasticsearch(
         server.url,
         basic_auth=(settings.kibana.username, password),

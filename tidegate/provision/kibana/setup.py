@@ -1,6 +1,6 @@
-"""`tidegate setup kibana`: puts data views, saved searches and the dashboard into a Kibana.
+"""`tidegate setup kibana`: sets up data views, saved searches and the dashboard in Kibana.
 
-It may run at each start. What it makes it knows again by its id; it touches nothing else.
+It can run at each start: it finds its own objects by their ids and changes no others.
 """
 
 from __future__ import annotations
@@ -19,73 +19,77 @@ from tidegate.observability_files.kibana import (
     ndjson,
     saved_objects,
 )
-from tidegate.provision.elasticsearch.wait import Say
-from tidegate.provision.kibana.api import Kibana, trust
+from tidegate.provision.elasticsearch.wait import Report
+from tidegate.provision.errors import ProvisionError
+from tidegate.provision.kibana.api import Kibana, ssl_context
 from tidegate.provision.kibana.api_key import api_key
-from tidegate.provision.problems import ProvisionError
 from tidegate.settings import Settings
 
 POLL_SECONDS: Final = 1.0
 
 
-def set_up(settings: Settings, say: Say) -> None:
-    """Wait until Kibana is ready, then fill it; the same again changes nothing.
+def set_up(settings: Settings, report: Report) -> None:
+    """Wait until Kibana is ready, then set it up. The operation is idempotent.
 
     Args:
-        settings: those in force; the searches follow `slo.latency_seconds`.
-        say: is told each thing that was done, in a line.
+        settings: the settings; the searches depend on `slo.latency_seconds`.
+        report: receives a line for each step.
 
     Raises:
-        ProvisionError: something is in the way; what was said before that is done.
+        ProvisionError: a step failed; the steps reported before are complete.
     """
-    asyncio.run(_set_up(settings, say))
+    asyncio.run(_set_up(settings, report))
 
 
-async def _set_up(settings: Settings, say: Say) -> None:
+async def _set_up(settings: Settings, report: Report) -> None:
     url = settings.kibana.url
     ca_file = settings.kibana.ca_file
-    connector = aiohttp.TCPConnector(ssl=trust(ca_file, "kibana.ca_file") if ca_file else True)
+    connector = aiohttp.TCPConnector(
+        ssl=ssl_context(ca_file, "kibana.ca_file") if ca_file else True
+    )
     async with aiohttp.ClientSession(connector=connector) as session:
-        await _wait(Kibana(session, url), settings.kibana.start_seconds, say)
+        await _wait(Kibana(session, url), settings.kibana.start_seconds, report)
         with api_key(settings) as key:
             kibana = Kibana(session, url, key)
             version = await kibana.version()
-            say(f"Kibana {version} at {url} is ready" if version else f"Kibana at {url} is ready")
-            await _fill(kibana, settings, say)
+            report(
+                f"Kibana {version} at {url} is ready" if version else f"Kibana at {url} is ready"
+            )
+            await _import(kibana, settings, report)
 
 
-async def _wait(kibana: Kibana, seconds: float, say: Say) -> None:
+async def _wait(kibana: Kibana, seconds: float, report: Report) -> None:
     deadline = time.monotonic() + seconds
-    told = ""
+    reported = ""
     while problem := await kibana.problem():
-        if problem != told:
-            say(f"waiting for Kibana at {kibana.url}: {problem}")
-            told = problem
+        if problem != reported:
+            report(f"waiting for Kibana at {kibana.url}: {problem}")
+            reported = problem
         if time.monotonic() > deadline:
             raise ProvisionError(
                 f"Kibana at {kibana.url} was not ready within {seconds:g} s (kibana.start_seconds): "
-                f"{problem}. If it runs there (kibana.url), its own log says why"
+                f"{problem}. Check kibana.url and the log of Kibana"
             )
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _fill(kibana: Kibana, settings: Settings, say: Say) -> None:
-    # First the data views: the objects refer to them.
+async def _import(kibana: Kibana, settings: Settings, report: Report) -> None:
+    # The data views come first: the objects refer to them.
     views = data_views(settings)
     for view, request in zip(views, data_view_requests(settings), strict=True):
         await kibana.put_data_view(request)
-        say(f"data view {view.name}: {view.pattern}")
-    await kibana.propose_default(DEFAULT_DATA_VIEW)
+        report(f"data view {view.name}: {view.pattern}")
+    await kibana.set_default_data_view(DEFAULT_DATA_VIEW)
     (default,) = (view for view in views if view.id == DEFAULT_DATA_VIEW)
-    say(f"default data view, unless another was chosen: {default.name}")
+    report(f"default data view, unless another has been chosen: {default.name}")
     objects = saved_objects(settings)
     number = await kibana.import_objects(ndjson(objects))
     if number != len(objects):
         raise ProvisionError(
-            f"Kibana at {kibana.url} imported {number} objects of {len(objects)} and does not say why"
+            f"Kibana at {kibana.url} imported {number} objects of {len(objects)} without an error"
         )
     for each in objects:
-        say(f"{each['type']} {each['attributes']['title']}")
+        report(f"{each['type']} {each['attributes']['title']}")
     for each in objects:
         if each["type"] == "dashboard":
-            say(f"to look at it: {dashboard_path(each['id'])}")
+            report(f"dashboard: {dashboard_path(each['id'])}")

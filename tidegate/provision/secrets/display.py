@@ -1,54 +1,54 @@
-"""`tidegate secrets show`: the value where the secrets lie; elsewhere, by way of their container."""
+"""`tidegate secrets show`: reads a value from the volumes, or through the secrets container."""
 
 from __future__ import annotations
 
 import subprocess
 from pathlib import Path
 
-from tidegate.provision.problems import ProvisionError, reason
+from tidegate.provision.errors import ProvisionError, reason
 from tidegate.provision.secrets.inventory import CONSUMERS, SECRETS, Secret
-from tidegate.provision.secrets.storage import Keep
+from tidegate.provision.secrets.storage import SecretStorage
 
 
 def listing() -> str:
-    """The names, and what each is for."""
+    """The names and the purpose of each secret."""
     width = max(len(secret.name) for secret in SECRETS)
-    return "\n".join(f"{secret.name:<{width}}  {secret.meaning}" for secret in SECRETS)
+    return "\n".join(f"{secret.name:<{width}}  {secret.description}" for secret in SECRETS)
 
 
-def value(name: str, folder: Path, project: Path) -> str:
-    """A secret's value.
+def read_value(name: str, folder: Path, project: Path) -> str:
+    """Read the value of a secret.
 
     Args:
-        name: which.
-        folder: where the secrets are in their container.
-        project: the Compose project, asked where that folder is not.
+        name: the name of the secret.
+        folder: the folder of the secrets in their container.
+        project: the folder of the Compose project, used where the first folder does not exist.
 
     Raises:
-        ProvisionError: there is no such secret, or it cannot be had here.
+        ProvisionError: the name is unknown, or the value cannot be read here.
     """
-    secret = _known(name)
+    secret = _find(name)
     if folder.is_dir():
-        return _held(secret, Keep(folder, CONSUMERS))
-    return _asked(secret, project)
+        return _from_storage(secret, SecretStorage(folder, CONSUMERS))
+    return _from_container(secret, project)
 
 
-def _known(name: str) -> Secret:
+def _find(name: str) -> Secret:
     names = {secret.name: secret for secret in SECRETS}
     if name not in names:
-        raise ProvisionError(f"there is no secret {name}; there are {', '.join(names)}")
+        raise ProvisionError(f"unknown secret {name}; expected one of {', '.join(names)}")
     return names[name]
 
 
-def _held(secret: Secret, keep: Keep) -> str:
-    copies = (keep.read(consumer, secret.name) for consumer in secret.consumers)
-    held = next((copy for copy in copies if copy), "")
-    if not held:
-        raise ProvisionError(f"{secret.name} has not been made: `docker compose up` makes it")
-    return held
+def _from_storage(secret: Secret, storage: SecretStorage) -> str:
+    copies = (storage.read(consumer, secret.name) for consumer in secret.consumers)
+    value = next((copy for copy in copies if copy), "")
+    if not value:
+        raise ProvisionError(f"{secret.name} does not exist yet: `docker compose up` creates it")
+    return value
 
 
-def _asked(secret: Secret, project: Path) -> str:
+def _from_container(secret: Secret, project: Path) -> str:
     if not (project / "docker-compose.yml").is_file():
         raise ProvisionError(
             f"there is no docker-compose.yml in {project}: run this in the folder of the Compose project"
@@ -65,10 +65,10 @@ def _asked(secret: Secret, project: Path) -> str:
         )
     except OSError as error:
         raise ProvisionError(
-            f"docker cannot be run ({reason(error)}), and the secrets lie in its volumes"
+            f"docker cannot be run ({reason(error)}), but the secrets are in its volumes"
         ) from error
     if done.returncode != 0:
-        last = (done.stderr.strip() or "it says nothing").splitlines()[-1]
+        last = (done.stderr.strip() or "no output").splitlines()[-1]
         raise ProvisionError(f"docker compose could not show {secret.name}: {last}")
-    # An engine without buildx prints its build there, too.
+    # An engine without buildx also prints the output of the build.
     return done.stdout.splitlines()[-1] if done.stdout else ""

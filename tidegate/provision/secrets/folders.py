@@ -1,4 +1,4 @@
-"""Folders that a one-shot makes and gives to the user who writes there."""
+"""Folders that `tidegate secrets init` creates, each owned by the user that writes to it."""
 
 from __future__ import annotations
 
@@ -8,50 +8,52 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tidegate.provision.problems import ProvisionError, reason
-from tidegate.provision.secrets.inventory import OURS
+from tidegate.provision.errors import ProvisionError, reason
+from tidegate.provision.secrets.inventory import APPLICATION_UID
 
-_OWNED: Final = re.compile(r"(?P<path>/.*?)(=(?P<uid>\d{1,9}):(?P<gid>\d{1,9}))?")
+_OWNED_FOLDER: Final = re.compile(r"(?P<path>/.*?)(=(?P<uid>\d{1,9}):(?P<gid>\d{1,9}))?")
 
 
 @dataclass(frozen=True, slots=True)
-class Owned:
-    """A folder and whose it is."""
+class OwnedFolder:
+    """A folder and its owner."""
 
     path: Path
-    uid: int = OURS
-    gid: int = OURS
+    uid: int = APPLICATION_UID
+    gid: int = APPLICATION_UID
 
-    def make(self) -> str:
-        """Make it, and make it theirs; what lies in it is left alone.
+    def create(self) -> str:
+        """Create the folder and set its owner; its contents stay unchanged.
 
         Raises:
-            ProvisionError: that cannot be done.
+            ProvisionError: the folder cannot be created, or its owner cannot be set.
         """
         try:
-            made = not self.path.exists()
+            created = not self.path.exists()
             self.path.mkdir(parents=True, exist_ok=True)
-            now = self.path.stat()
-            if (now.st_uid, now.st_gid) == (self.uid, self.gid):
-                return "made" if made else "as it was"
+            status = self.path.stat()
+            if (status.st_uid, status.st_gid) == (self.uid, self.gid):
+                return "created" if created else "unchanged"
             os.chown(self.path, self.uid, self.gid)
         except OSError as error:
             raise ProvisionError(
-                f"{self.path} cannot be made a folder of {self.uid}:{self.gid}: {reason(error)}"
+                f"{self.path} cannot be created with owner {self.uid}:{self.gid}: {reason(error)}"
             ) from error
-        return f"given to {self.uid}:{self.gid}"
+        return f"owner set to {self.uid}:{self.gid}"
 
 
-def owned(text: str) -> Owned:
-    """What `PATH` or `PATH=UID:GID` means; without an owner, it is our own user.
+def parse_owned_folder(text: str) -> OwnedFolder:
+    """Parse `PATH` or `PATH=UID:GID`; the default owner is the user of Tidegate's containers.
 
     Raises:
-        ProvisionError: it is neither.
+        ProvisionError: the text has neither form.
     """
-    match = _OWNED.fullmatch(text)
+    match = _OWNED_FOLDER.fullmatch(text)
     if match is None:
         raise ProvisionError(f"--own {text}: must be an absolute PATH or PATH=UID:GID")
     path = Path(match["path"])
     return (
-        Owned(path) if match["uid"] is None else Owned(path, int(match["uid"]), int(match["gid"]))
+        OwnedFolder(path)
+        if match["uid"] is None
+        else OwnedFolder(path, int(match["uid"]), int(match["gid"]))
     )

@@ -1,4 +1,4 @@
-"""`tidegate secrets init`: look first, then make what is missing."""
+"""`tidegate secrets init`: checks the machine, then creates missing secrets and folders."""
 
 from __future__ import annotations
 
@@ -9,65 +9,67 @@ from pathlib import Path
 from tidegate.observability_files.paths import project_folder
 from tidegate.observability_files.watermarks import Watermarks, read_watermarks
 from tidegate.provision import preflight
-from tidegate.provision.problems import ProvisionError
-from tidegate.provision.readable import unreadable_problem
+from tidegate.provision.checkout_permissions import unreadable_problem
+from tidegate.provision.errors import ProvisionError
 from tidegate.provision.secrets import version_stamp
-from tidegate.provision.secrets.folders import Owned
+from tidegate.provision.secrets.folders import OwnedFolder
 from tidegate.provision.secrets.inventory import CONSUMERS, SECRETS, Consumer, Secret
-from tidegate.provision.secrets.storage import Keep, settle
-from tidegate.provision.secrets.supplied import read_given
+from tidegate.provision.secrets.storage import SecretStorage, distribute
+from tidegate.provision.secrets.supplied import read_supplied
 
 
 @dataclass(frozen=True, slots=True)
-class Initial:
-    """What a first start needs.
+class SecretsInit:
+    """The job of `tidegate secrets init`.
 
     Attributes:
-        folder: of the secrets.
-        given: of values that a person gives.
-        owned: folders to make and give away.
-        data: Elasticsearch's data volume, None if it is not looked at.
-        running: the version of Elasticsearch that the stack starts.
-        checkout: what the containers read, or its copy in an image.
+        folder: the folder of the secrets.
+        supplied: the folder of custom values.
+        owned_folders: folders to create, with their owners.
+        data_volume: Elasticsearch's data volume; None to skip the version check.
+        stack_version: the version of Elasticsearch that the stack starts.
+        checkout: the files that containers read, or their copy in an image.
         table: the secrets.
-        consumers: their readers.
+        consumers: the consumers of the secrets.
     """
 
     folder: Path
-    given: Path
-    owned: Sequence[Owned] = ()
-    data: Path | None = None
-    running: str = ""
+    supplied: Path
+    owned_folders: Sequence[OwnedFolder] = ()
+    data_volume: Path | None = None
+    stack_version: str = ""
     checkout: Path = field(default_factory=project_folder)
     table: Sequence[Secret] = SECRETS
     consumers: Mapping[str, Consumer] = field(default_factory=lambda: CONSUMERS)
 
     def problems(self) -> list[str]:
-        """All that stands against a start; nothing is changed.
+        """The problems that prevent a start; changes nothing.
 
         Raises:
-            ProvisionError: one of the places cannot be looked at.
+            ProvisionError: a path cannot be examined.
         """
         marks = watermarks()
         found = [
-            *read_given(self.given, self.table)[1],
+            *read_supplied(self.supplied, self.table)[1],
             unreadable_problem(self.checkout),
             *(
                 preflight.disk_problem(path, free, marks)
-                for path, free in preflight.free_by_disk(self._places()).items()
+                for path, free in preflight.free_by_disk(self._paths()).items()
             ),
         ]
-        if self.data is not None:
+        if self.data_volume is not None:
             found.append(
-                version_stamp.stamp_problem(version_stamp.read_stamp(self.data), self.running)
+                version_stamp.stamp_problem(
+                    version_stamp.read_stamp(self.data_volume), self.stack_version
+                )
             )
         return [problem for problem in found if problem]
 
     def warnings(self) -> list[str]:
-        """What does not stop a start and may hurt later.
+        """Conditions that allow a start but may cause failures later.
 
         Raises:
-            ProvisionError: one of the places cannot be examined.
+            ProvisionError: a path cannot be examined.
         """
         marks = watermarks()
         found = [
@@ -75,40 +77,40 @@ class Initial:
             preflight.memory_warning(preflight.read_memory()),
             *(
                 preflight.disk_warning(path, free, marks)
-                for path, free in preflight.free_by_disk(self._places()).items()
+                for path, free in preflight.free_by_disk(self._paths()).items()
             ),
         ]
         return [warning for warning in found if warning]
 
-    def make(self) -> Iterator[str]:
-        """Make what is missing, and tell each thing in a line. The same again changes nothing.
+    def apply(self) -> Iterator[str]:
+        """Create what is missing; yields a line for each item. The operation is idempotent.
 
         Raises:
-            ProvisionError: something cannot be made.
+            ProvisionError: an item cannot be created.
         """
-        values, _ = read_given(self.given, self.table)
-        done = settle(self.table, values, Keep(self.folder, self.consumers))
-        for name, outcome in done.items():
+        values, _ = read_supplied(self.supplied, self.table)
+        outcomes = distribute(self.table, values, SecretStorage(self.folder, self.consumers))
+        for name, outcome in outcomes.items():
             yield f"{name}: {outcome}"
-        for one in self.owned:
-            yield f"{one.path}: {one.make()}"
-        if self.data is not None:
-            before = version_stamp.read_stamp(self.data)
-            if before != self.running:
-                version_stamp.write_stamp(self.data, self.running)
-                was = f", before {before}" if before else ""
-                yield f"{self.data}: of Elasticsearch {self.running}{was}"
+        for one in self.owned_folders:
+            yield f"{one.path}: {one.create()}"
+        if self.data_volume is not None:
+            previous = version_stamp.read_stamp(self.data_volume)
+            if previous != self.stack_version:
+                version_stamp.write_stamp(self.data_volume, self.stack_version)
+                suffix = f", previously {previous}" if previous else ""
+                yield f"{self.data_volume}: stamped with Elasticsearch {self.stack_version}{suffix}"
 
-    def _places(self) -> list[Path]:
-        data = [] if self.data is None else [self.data]
-        return [self.folder, *(one.path for one in self.owned), *data]
+    def _paths(self) -> list[Path]:
+        data = [] if self.data_volume is None else [self.data_volume]
+        return [self.folder, *(one.path for one in self.owned_folders), *data]
 
 
 def watermarks() -> Watermarks:
-    """Elasticsearch's disk watermarks.
+    """The disk watermarks of Elasticsearch.
 
     Raises:
-        ProvisionError: their file is missing, or wrong.
+        ProvisionError: their file is missing or invalid.
     """
     try:
         return read_watermarks()

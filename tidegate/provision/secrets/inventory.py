@@ -1,7 +1,7 @@
-"""The secrets of the Compose stack: which there are, who reads each, and as whom.
+"""The secrets of the Compose stack and their consumers.
 
-This is the only list of them. `tidegate secrets init` makes what it names, docs/how-to/secrets.md is held
-to it by a test, and nothing else in the stack invents a password.
+This is the only list of secrets: `tidegate secrets init` creates them from it, a test compares
+docs/how-to/secrets.md with it, and nothing else in the stack generates a password.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-OURS: Final = 10001
+APPLICATION_UID: Final = 10001
+"""The user and group of Tidegate's own containers."""
 ALPHABET: Final = string.ascii_letters + string.digits
-# Elasticsearch hashes passwords by bcrypt, which looks at no more than this many bytes.
-PASSWORD_MOST: Final = 72
+# Elasticsearch hashes passwords with bcrypt, which ignores further bytes.
+MAX_PASSWORD_BYTES: Final = 72
 
 
 def password() -> str:
     """32 letters and digits (190 bits): safe in a URL, a YAML file and a shell.
 
-    The first is a letter, so that nothing takes it for a number or an option.
+    The first is a letter, so that no parser reads it as a number or an option.
     """
     return secrets.choice(string.ascii_letters) + "".join(
         secrets.choice(ALPHABET) for _ in range(31)
@@ -35,13 +36,13 @@ def key() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """Who reads a folder of secrets: a service's user, to whom its files belong.
+    """A service that reads a folder of secrets; its user owns the files.
 
     Attributes:
-        name: of the folder, as of the service.
-        uid: its user.
-        gid: its group.
-        mode: of each file.
+        name: the name of the folder and of the service.
+        uid: the owner of the files.
+        gid: their group.
+        mode: the mode of each file.
     """
 
     name: str
@@ -51,7 +52,7 @@ class Consumer:
 
     @property
     def folder_mode(self) -> int:
-        """Whoever may read the files may enter the folder; each mounts it read-only."""
+        """Grants access to the folder to those that may read its files; services mount it read-only."""
         return self.mode | (self.mode >> 2) | 0o200
 
 
@@ -60,22 +61,22 @@ class Secret:
     """A secret.
 
     Attributes:
-        name: of its file, in each consumer's folder.
-        consumers: the names of those that read it.
-        make: makes a new value.
-        least: shortest value that may be given, in characters.
-        most: longest.
-        meaning: what it is for.
-        when_changed: what a person must know who gives another value later.
+        name: the name of its file in each consumer's folder.
+        consumers: the names of its consumers.
+        description: its purpose.
+        rotation_note: what to do after a change of its value.
+        generate: generates a value.
+        min_length: the minimum length of a supplied value, in characters.
+        max_length: the maximum length.
     """
 
     name: str
     consumers: tuple[str, ...]
-    meaning: str
-    when_changed: str
-    make: Callable[[], str] = password
-    least: int = 12
-    most: int = PASSWORD_MOST
+    description: str
+    rotation_note: str
+    generate: Callable[[], str] = password
+    min_length: int = 12
+    max_length: int = MAX_PASSWORD_BYTES
 
 
 CONSUMERS: Final = {
@@ -85,50 +86,48 @@ CONSUMERS: Final = {
         Consumer("kibana", 1000),
         Consumer("logstash", 1000),
         Consumer("grafana", 472),
-        Consumer("setup", OURS),
-        Consumer("collector", OURS),
-        Consumer("exporter", OURS),
-        Consumer("verify", OURS),
-        Consumer("model", OURS),
-        # Read by the autoscaler (our user) and by the resizer: root without capabilities, which may read
-        # only what its user or its group may.
-        Consumer("control", OURS, 0, 0o440),
+        Consumer("setup", APPLICATION_UID),
+        Consumer("collector", APPLICATION_UID),
+        Consumer("exporter", APPLICATION_UID),
+        Consumer("verify", APPLICATION_UID),
+        Consumer("model", APPLICATION_UID),
+        # Read by the autoscaler (as APPLICATION_UID) and by the resizer: root without capabilities, which
+        # needs read permission as owner or group.
+        Consumer("control", APPLICATION_UID, 0, 0o440),
     )
 }
 
-_BY_SETUP: Final = "the next start sets it in Elasticsearch; restart its readers"
+_BY_SETUP: Final = "the next start sets it in Elasticsearch; restart its consumers"
 SECRETS: Final = (
     Secret(
         "elastic",
         ("elasticsearch", "setup"),
-        "superuser of Elasticsearch; log in to Kibana with it to administer",
-        "make Elasticsearch's container anew: `docker compose up -d --force-recreate elasticsearch`",
+        "superuser of Elasticsearch; administrator login in Kibana",
+        "recreate the container of Elasticsearch: `docker compose up -d --force-recreate elasticsearch`",
     ),
     Secret(
         "kibana_system", ("kibana", "setup"), "Kibana's own account in Elasticsearch", _BY_SETUP
     ),
     Secret("writer", ("logstash", "setup"), "user tidegate_writer", _BY_SETUP),
     Secret("reader", ("grafana", "exporter", "verify", "setup"), "user tidegate_reader", _BY_SETUP),
-    Secret(
-        "viewer", ("verify", "setup"), "user tidegate_viewer; log in to Kibana with it", _BY_SETUP
-    ),
+    Secret("viewer", ("verify", "setup"), "user tidegate_viewer; login in Kibana", _BY_SETUP),
     Secret(
         "collector",
         ("collector", "logstash"),
         "user collector of Logstash's http input",
-        "restart both of its readers together",
+        "restart both consumers together",
     ),
     Secret(
         "grafana_admin",
         ("grafana", "verify"),
         "user admin of Grafana",
-        "Grafana takes it at its first start only: afterwards change it there, too",
+        "Grafana reads it only at its first start: afterwards change it in Grafana too",
     ),
     Secret(
         "kibana_encryption_key",
         ("kibana",),
-        "encrypts credentials that Kibana keeps",
-        "credentials that Kibana kept with the old one (rules, connectors) cannot be read any more",
+        "encrypts credentials that Kibana stores",
+        "credentials that Kibana stored with the old key (rules, connectors) become unreadable",
         key,
         32,
         256,
@@ -136,7 +135,7 @@ SECRETS: Final = (
     Secret(
         "resizer_token",
         ("control",),
-        "lets the autoscaler ask the resizer",
+        "authenticates the autoscaler to the resizer",
         "restart the autoscaler and the resizer together",
         key,
         32,
@@ -145,8 +144,8 @@ SECRETS: Final = (
     Secret(
         "prediction_key",
         ("model",),
-        "signs prediction ids, so that feedback about them can be trusted",
-        "feedback about predictions made before is refused",
+        "signs prediction ids, so that feedback can be verified",
+        "feedback about earlier predictions is refused",
         key,
         32,
         256,

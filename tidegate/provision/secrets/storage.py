@@ -1,4 +1,4 @@
-"""Secrets in their consumers' folders: each file whole or not at all, and only its reader's."""
+"""Stores secrets in the folders of their consumers: written atomically, readable only by the consumer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tidegate.provision.problems import ProvisionError, reason
+from tidegate.provision.errors import ProvisionError, reason
 from tidegate.provision.secrets.inventory import Consumer, Secret
 from tidegate.runtime.atomic_files import atomic_file, remove_leftovers
 
@@ -16,14 +16,14 @@ CAPABILITIES: Final = "run it as root with the capabilities CHOWN, DAC_OVERRIDE 
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
-    """The folders of all consumers, below one."""
+class SecretStorage:
+    """The folders of all consumers below one folder."""
 
     root: Path
     consumers: Mapping[str, Consumer]
 
     def read(self, consumer: str, name: str) -> str:
-        """A consumer's copy of a secret; empty if it has none."""
+        """A consumer's copy of a secret; empty if there is none."""
         path = self.root / consumer / name
         try:
             return path.read_text(encoding="utf-8")
@@ -33,17 +33,17 @@ class Keep:
             text = reason(error) if isinstance(error, OSError) else "it is not text"
             raise ProvisionError(f"{path} cannot be read: {text}") from error
 
-    def put(self, consumer: str, name: str, value: str) -> None:
-        """Make a consumer's copy this value, durably and at once; the same again changes nothing."""
-        reader = self.consumers[consumer]
+    def write(self, consumer: str, name: str, value: str) -> None:
+        """Write a consumer's copy atomically and durably; an equal value is not rewritten."""
+        owner = self.consumers[consumer]
         folder = self.root / consumer
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if self.read(consumer, name) != value:
-                self._replace(folder / name, value, reader)
-            give(folder / name, reader.uid, reader.gid, reader.mode)
-            # Last: without the capability FOWNER, a folder that was given away cannot be changed.
-            give(folder, reader.uid, reader.gid, reader.folder_mode)
+                self._replace(folder / name, value, owner)
+            set_owner(folder / name, owner.uid, owner.gid, owner.mode)
+            # Last: without the capability FOWNER, a folder of another user cannot be changed.
+            set_owner(folder, owner.uid, owner.gid, owner.folder_mode)
         except OSError as error:
             hint = f"; {CAPABILITIES}" if isinstance(error, PermissionError) else ""
             raise ProvisionError(
@@ -51,7 +51,7 @@ class Keep:
             ) from error
 
     def remove(self, consumer: str, name: str) -> None:
-        """Take a secret away from one who reads it no longer."""
+        """Remove a secret from the folder of a former consumer."""
         path = self.root / consumer / name
         try:
             path.unlink(missing_ok=True)
@@ -59,50 +59,55 @@ class Keep:
             raise ProvisionError(f"{path} cannot be removed: {reason(error)}") from error
 
     @staticmethod
-    def _replace(path: Path, value: str, reader: Consumer) -> None:
+    def _replace(path: Path, value: str, owner: Consumer) -> None:
         remove_leftovers(path)
-        with atomic_file(path, mode=reader.mode) as file:
+        with atomic_file(path, mode=owner.mode) as file:
             file.write(value.encode())
-            give(Path(file.name), reader.uid, reader.gid, reader.mode)
+            set_owner(Path(file.name), owner.uid, owner.gid, owner.mode)
 
 
-def give(path: Path, uid: int, gid: int, mode: int) -> None:
-    """Make a file someone's, in this mode; nothing is done where it is so."""
-    now = path.stat()
-    if now.st_mode & 0o7777 != mode:
+def set_owner(path: Path, uid: int, gid: int, mode: int) -> None:
+    """Set the owner and the mode of a file if they differ."""
+    status = path.stat()
+    if status.st_mode & 0o7777 != mode:
         path.chmod(mode)
-    if (now.st_uid, now.st_gid) != (uid, gid):
+    if (status.st_uid, status.st_gid) != (uid, gid):
         os.chown(path, uid, gid)
 
 
-def settle(table: Sequence[Secret], given: Mapping[str, str], keep: Keep) -> dict[str, str]:
-    """Give each secret one value in all of its consumers' folders.
+def distribute(
+    table: Sequence[Secret], supplied: Mapping[str, str], storage: SecretStorage
+) -> dict[str, str]:
+    """Store one value of each secret in the folders of all its consumers.
 
-    A given value wins, then the one that a consumer has already (the first in the table's order), and only
-    what nobody has is made. So a start that was cut off in the middle is finished by the next one.
+    A supplied value takes precedence, then an existing copy (the first in the order of consumers); otherwise
+    a value is generated. So the next start completes an interrupted one.
 
     Returns:
-        What was done with each, in words, by name. No value is in them.
+        The outcome of each secret as text, by name. It contains no value.
 
     Raises:
         ProvisionError: a folder cannot be read or written.
     """
-    return {secret.name: _settle(secret, given.get(secret.name, ""), keep) for secret in table}
+    return {
+        secret.name: _distribute_one(secret, supplied.get(secret.name, ""), storage)
+        for secret in table
+    }
 
 
-def _settle(secret: Secret, given: str, keep: Keep) -> str:
-    held = {consumer: keep.read(consumer, secret.name) for consumer in secret.consumers}
-    before = next((value for value in held.values() if value), "")
-    value = given or before or secret.make()
+def _distribute_one(secret: Secret, supplied: str, storage: SecretStorage) -> str:
+    copies = {consumer: storage.read(consumer, secret.name) for consumer in secret.consumers}
+    previous = next((value for value in copies.values() if value), "")
+    value = supplied or previous or secret.generate()
     for consumer in secret.consumers:
-        keep.put(consumer, secret.name, value)
-    for consumer in keep.consumers.keys() - set(secret.consumers):
-        keep.remove(consumer, secret.name)
-    late = [consumer for consumer, had in held.items() if had != value]
-    if not late:
-        return "as it was"
-    if not before:
-        return "taken as given" if given else "made"
-    if value != before:
-        return f"changed to the given value: {secret.when_changed}"
-    return f"copied to {', '.join(late)}"
+        storage.write(consumer, secret.name, value)
+    for consumer in storage.consumers.keys() - set(secret.consumers):
+        storage.remove(consumer, secret.name)
+    outdated = [consumer for consumer, copy in copies.items() if copy != value]
+    if not outdated:
+        return "unchanged"
+    if not previous:
+        return "set to the supplied value" if supplied else "created"
+    if value != previous:
+        return f"changed to the supplied value: {secret.rotation_note}"
+    return f"copied to {', '.join(outdated)}"

@@ -1,19 +1,19 @@
-"""Values that a person gives for secrets: one file each, named as the secret."""
+"""Custom values of secrets: one file for each, named after the secret."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from tidegate.provision.problems import reason
+from tidegate.provision.errors import reason
 from tidegate.provision.secrets.inventory import Secret
 
 
-def read_given(folder: Path, table: Sequence[Secret]) -> tuple[dict[str, str], list[str]]:
-    """The values by name, and a sentence for each file that cannot be taken.
+def read_supplied(folder: Path, table: Sequence[Secret]) -> tuple[dict[str, str], list[str]]:
+    """The values by name, and a sentence for each invalid file.
 
-    A folder that is not there gives nothing. Names that begin with a dot are not looked at: a folder kept
-    in version control has a `.gitignore`.
+    A missing folder supplies nothing. Names that begin with a dot are ignored: a folder under version control
+    has a `.gitignore`.
     """
     known = {secret.name: secret for secret in table}
     values: dict[str, str] = {}
@@ -27,14 +27,12 @@ def read_given(folder: Path, table: Sequence[Secret]) -> tuple[dict[str, str], l
     for path in files:
         secret = known.get(path.name)
         if secret is None:
-            problems.append(
-                f"{path}: there is no secret of this name; there are {', '.join(known)}"
-            )
+            problems.append(f"{path}: unknown secret; expected one of {', '.join(known)}")
             continue
         try:
             with path.open("rb") as file:
-                # Twice a character's four bytes and a newline: more is too long in any case.
-                raw = file.read(4 * secret.most + 2)
+                # Up to four bytes per character, a newline, and one byte more to detect a longer value.
+                raw = file.read(4 * secret.max_length + 2)
         except OSError as error:
             problems.append(f"{path} cannot be read: {reason(error)}")
             continue
@@ -47,16 +45,16 @@ def read_given(folder: Path, table: Sequence[Secret]) -> tuple[dict[str, str], l
 
 
 def value_problem(value: str, secret: Secret) -> str:
-    """Why a value cannot be taken; empty if it can. It never repeats the value."""
+    """Why a value is invalid; empty if it is valid. The text does not contain the value."""
     if not value:
         return "is empty"
-    # Header fields, YAML files and environment variables carry them: this is what all of those agree on.
+    # Values appear in HTTP headers, YAML files and environment variables; all of these allow such characters.
     if not all("!" <= character <= "~" for character in value):
         return "must be one line of printable ASCII characters without a space"
     if "$" in value:
-        return "may not hold a `$`: Grafana, Kibana and Logstash would take it for a variable"
-    if len(value) < secret.least:
-        return f"is too short: {len(value)} characters, {secret.least} are needed"
-    if len(value) > secret.most:
-        return f"is too long: {secret.most} characters are the most"
+        return "must not contain `$`: Grafana, Kibana and Logstash would expand it as a variable"
+    if len(value) < secret.min_length:
+        return f"is too short: {len(value)} characters, the minimum is {secret.min_length}"
+    if len(value) > secret.max_length:
+        return f"is too long: the maximum is {secret.max_length} characters"
     return ""

@@ -1,7 +1,7 @@
-"""The stamp of a data volume: which version of Elasticsearch may have written it.
+"""The version stamp of a data volume: the version of Elasticsearch that wrote it.
 
-Elasticsearch refuses data of a newer version, too, but deep in a log that a person has to find first.
-The volume is Elasticsearch's and these functions run as root, so they follow no symbolic link in it.
+Elasticsearch also refuses data of a newer version, but only in its log. Elasticsearch owns the volume and
+these functions run as root, so they follow no symbolic link in it.
 """
 
 from __future__ import annotations
@@ -12,37 +12,37 @@ import re
 from pathlib import Path
 from typing import Final
 
-from tidegate.provision.problems import ProvisionError, reason
+from tidegate.provision.errors import ProvisionError, reason
 from tidegate.runtime.atomic_files import write_atomically
 
-NAME: Final = "tidegate-elastic-version"
-# What docker-compose.yml runs without ELASTIC_VERSION.
+STAMP_FILE: Final = "tidegate-elastic-version"
+# The default of ELASTIC_VERSION in docker-compose.yml.
 ELASTIC_VERSION: Final = "9.5.3"
 Version = tuple[int, int, int]
 _VERSION: Final = re.compile(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})")
 
 
-def version(text: str) -> Version | None:
-    """`9.5.3` as numbers; None if it is no version."""
+def parse_version(text: str) -> Version | None:
+    """`9.5.3` as numbers; None if the text is not a version."""
     match = _VERSION.fullmatch(text)
     return (int(match[1]), int(match[2]), int(match[3])) if match else None
 
 
 def stamp_problem(stamp: str, running: str) -> str:
-    """Why a volume with this stamp cannot be used by this version; empty if it can.
+    """Why this version cannot use a volume with this stamp; empty if it can.
 
     Args:
-        stamp: what stands in the volume; empty if nothing does.
+        stamp: the stamp in the volume; empty if there is none.
         running: the version that the stack would start.
     """
-    ours, theirs = version(running), version(stamp)
-    if ours is None:
+    current, written = parse_version(running), parse_version(stamp)
+    if current is None:
         return f"--stack-version {running} (ELASTIC_VERSION in Compose): must look like {ELASTIC_VERSION}"
     if not stamp:
         return ""
-    if theirs is None:
-        return f"{NAME} in the data volume holds {stamp[:40]!r} where a version belongs: correct it"
-    if theirs <= ours:
+    if written is None:
+        return f"{STAMP_FILE} in the data volume contains {stamp[:40]!r} instead of a version: correct it"
+    if written <= current:
         return ""
     return (
         f"the data volume was written by Elasticsearch {stamp} and this stack runs {running}:"
@@ -51,14 +51,14 @@ def stamp_problem(stamp: str, running: str) -> str:
 
 
 def read_stamp(volume: Path) -> str:
-    """What stands in the volume; empty if nothing does.
+    """Read the stamp of a volume; empty if there is none.
 
     Raises:
-        ProvisionError: it cannot be read.
+        ProvisionError: the stamp cannot be read.
     """
-    path = volume / NAME
+    path = volume / STAMP_FILE
     try:
-        # O_NONBLOCK: a FIFO without a writer would be waited for.
+        # O_NONBLOCK: opening a FIFO without a writer would block.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             return os.read(descriptor, 100).decode("utf-8", "replace").strip()
@@ -73,12 +73,12 @@ def read_stamp(volume: Path) -> str:
 
 
 def write_stamp(volume: Path, running: str) -> None:
-    """Say in the volume that this version writes it.
+    """Stamp a volume with this version.
 
     Raises:
-        ProvisionError: it cannot be written.
+        ProvisionError: the stamp cannot be written.
     """
-    path = volume / NAME
+    path = volume / STAMP_FILE
     try:
         volume.mkdir(parents=True, exist_ok=True)
         write_atomically(path, f"{running}\n", mode=0o644)

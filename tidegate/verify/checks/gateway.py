@@ -9,8 +9,8 @@ from contextlib import closing
 from typing import Final
 
 from tidegate.events.event import Event
+from tidegate.provision.errors import ProvisionError
 from tidegate.provision.first_requests import example_row
-from tidegate.provision.problems import ProvisionError
 from tidegate.settings import Settings
 from tidegate.store import open_store
 from tidegate.store.base import EventStore, SearchRequest

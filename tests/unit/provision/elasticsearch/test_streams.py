@@ -1,7 +1,7 @@
-"""Data streams that are there already, by answers in the form of Elasticsearch's data stream API.
+"""Updates of existing data streams, with recorded responses of the data stream API.
 
-The Elasticsearch that the tests can run has no such API (its module is not in the test distribution); the
-form is that of the API's reference for 9.2.
+The Elasticsearch of the tests has no such API (its module is not in the test distribution); the responses
+follow the API reference for 9.2.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from support.recorded_requests import Recorded
-from tidegate.provision.elasticsearch.server import connected
-from tidegate.provision.elasticsearch.streams import keep_streams, teach_streams
-from tidegate.provision.problems import ProvisionError
+from support.recorded_elasticsearch import RecordedElasticsearch
+from tidegate.provision.elasticsearch.server import connect
+from tidegate.provision.elasticsearch.streams import update_stream_mappings, update_stream_retention
+from tidegate.provision.errors import ProvisionError
 from tidegate.settings import Settings
 from tidegate.store.elasticsearch.templates import properties
 
@@ -36,15 +36,17 @@ def stream(lifecycle: dict[str, Any] | None, *, failure_store: bool) -> dict[str
     return found if lifecycle is None else {**found, "lifecycle": lifecycle}
 
 
-def kept(settings: Settings, retention: str = "7d") -> list[str]:
-    with connected(settings) as client:
-        return list(keep_streams(client, retention))
+def update(settings: Settings, retention: str = "7d") -> list[str]:
+    with connect(settings) as client:
+        return list(update_stream_retention(client, retention))
 
 
-def test_a_stream_as_wanted_is_left_alone(recorded: Recorded, settings: Settings) -> None:
-    there = stream({"enabled": True, "data_retention": "7d"}, failure_store=False)
-    recorded.answers[LIST] = {"data_streams": [there]}
-    assert kept(settings) == [f"stream {NAME}: as wanted"]
+def test_a_stream_in_the_desired_state_is_unchanged(
+    recorded: RecordedElasticsearch, settings: Settings
+) -> None:
+    present = stream({"enabled": True, "data_retention": "7d"}, failure_store=False)
+    recorded.responses[LIST] = {"data_streams": [present]}
+    assert update(settings) == [f"stream {NAME}: unchanged"]
     assert recorded.changes() == []
 
 
@@ -57,63 +59,74 @@ def test_a_stream_as_wanted_is_left_alone(recorded: Recorded, settings: Settings
         (None, "none"),
     ],
 )
-def test_a_stream_of_another_retention_takes_that_of_the_settings(
-    recorded: Recorded, settings: Settings, lifecycle: dict[str, Any] | None, before: str
+def test_the_retention_of_a_stream_is_set_to_the_setting(
+    recorded: RecordedElasticsearch,
+    settings: Settings,
+    lifecycle: dict[str, Any] | None,
+    before: str,
 ) -> None:
-    recorded.answers[LIST] = {"data_streams": [stream(lifecycle, failure_store=False)]}
-    recorded.answers[f"PUT /_data_stream/{NAME}/_lifecycle"] = {"acknowledged": True}
-    assert kept(settings) == [f"stream {NAME}: changed (retention {before} → 7d)"]
-    wanted = {"data_retention": "7d", "enabled": True}
-    assert recorded.changes() == [(f"PUT /_data_stream/{NAME}/_lifecycle", wanted)]
+    recorded.responses[LIST] = {"data_streams": [stream(lifecycle, failure_store=False)]}
+    recorded.responses[f"PUT /_data_stream/{NAME}/_lifecycle"] = {"acknowledged": True}
+    assert update(settings) == [f"stream {NAME}: changed (retention {before} → 7d)"]
+    expected = {"data_retention": "7d", "enabled": True}
+    assert recorded.changes() == [(f"PUT /_data_stream/{NAME}/_lifecycle", expected)]
 
 
-def test_a_failure_store_that_is_on_is_switched_off(recorded: Recorded, settings: Settings) -> None:
-    there = stream({"enabled": True, "data_retention": "7d"}, failure_store=True)
-    recorded.answers[LIST] = {"data_streams": [there]}
-    recorded.answers[f"PUT /_data_stream/{NAME}/_options"] = {"acknowledged": True}
-    assert kept(settings) == [f"stream {NAME}: changed (failure store off)"]
-    wanted = {"failure_store": {"enabled": False}}
-    assert recorded.changes() == [(f"PUT /_data_stream/{NAME}/_options", wanted)]
-
-
-def test_without_streams_or_without_the_api_that_is_said(
-    recorded: Recorded, settings: Settings
+def test_an_enabled_failure_store_is_disabled(
+    recorded: RecordedElasticsearch, settings: Settings
 ) -> None:
-    (line,) = kept(settings)
-    assert line.endswith("this build of Elasticsearch has no API for it, they keep theirs")
-    recorded.answers[LIST] = {"data_streams": []}
-    assert kept(settings) == ["retention of existing streams: there are none yet"]
+    present = stream({"enabled": True, "data_retention": "7d"}, failure_store=True)
+    recorded.responses[LIST] = {"data_streams": [present]}
+    recorded.responses[f"PUT /_data_stream/{NAME}/_options"] = {"acknowledged": True}
+    assert update(settings) == [f"stream {NAME}: changed (failure store off)"]
+    expected = {"failure_store": {"enabled": False}}
+    assert recorded.changes() == [(f"PUT /_data_stream/{NAME}/_options", expected)]
 
 
-def test_a_refusal_names_the_stream(recorded: Recorded, settings: Settings) -> None:
+def test_missing_streams_and_a_missing_api_are_reported(
+    recorded: RecordedElasticsearch, settings: Settings
+) -> None:
+    (line,) = update(settings)
+    assert line.endswith("unchanged, because this build of Elasticsearch has no API for it")
+    recorded.responses[LIST] = {"data_streams": []}
+    assert update(settings) == ["retention of existing streams: there are none yet"]
+
+
+def test_a_refusal_names_the_stream(recorded: RecordedElasticsearch, settings: Settings) -> None:
     refusal = {"error": {"type": "illegal_argument_exception", "reason": "too short"}}
-    recorded.answers[LIST] = (400, refusal)
+    recorded.responses[LIST] = (400, refusal)
     with pytest.raises(
-        ProvisionError, match="retention of existing streams: Elasticsearch answers 400"
+        ProvisionError, match="retention of existing streams: Elasticsearch responds with 400"
     ):
-        kept(settings)
-    recorded.answers[LIST] = {"data_streams": [stream(None, failure_store=False)]}
-    recorded.answers[f"PUT /_data_stream/{NAME}/_lifecycle"] = (400, refusal)
-    said = f"stream {NAME}: Elasticsearch answers 400: illegal_argument_exception: too short"
-    with pytest.raises(ProvisionError, match=said):
-        kept(settings)
+        update(settings)
+    recorded.responses[LIST] = {"data_streams": [stream(None, failure_store=False)]}
+    recorded.responses[f"PUT /_data_stream/{NAME}/_lifecycle"] = (400, refusal)
+    message = (
+        f"stream {NAME}: Elasticsearch responds with 400: illegal_argument_exception: too short"
+    )
+    with pytest.raises(ProvisionError, match=message):
+        update(settings)
 
 
-def test_only_streams_that_lack_a_field_are_taught(recorded: Recorded, settings: Settings) -> None:
-    full = properties()
-    poor = {name: part for name, part in full.items() if name != "message"}
-    recorded.answers[MAPPINGS] = [
-        {".ds-one": {"mappings": {"properties": full}}},
-        {".ds-one": {"mappings": {"properties": poor}}},
+def test_only_streams_without_a_field_are_updated(
+    recorded: RecordedElasticsearch, settings: Settings
+) -> None:
+    complete = properties()
+    incomplete = {name: part for name, part in complete.items() if name != "message"}
+    recorded.responses[MAPPINGS] = [
+        {".ds-one": {"mappings": {"properties": complete}}},
+        {".ds-one": {"mappings": {"properties": incomplete}}},
         {},
     ]
-    recorded.answers["PUT /logs-tidegate.*-*,traces-tidegate.*-*/_mapping"] = {"acknowledged": True}
-    with connected(settings) as client:
-        said = [teach_streams(client) for _ in range(3)]
-    assert said == [
-        "fields of existing streams: as wanted",
+    recorded.responses["PUT /logs-tidegate.*-*,traces-tidegate.*-*/_mapping"] = {
+        "acknowledged": True
+    }
+    with connect(settings) as client:
+        lines = [update_stream_mappings(client) for _ in range(3)]
+    assert lines == [
+        "fields of existing streams: unchanged",
         "fields of existing streams: changed (message)",
         "fields of existing streams: there are none yet",
     ]
-    (taught,) = recorded.changes()
-    assert taught[1] == {"properties": full}
+    (change,) = recorded.changes()
+    assert change[1] == {"properties": complete}

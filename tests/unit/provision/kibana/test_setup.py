@@ -1,6 +1,6 @@
-"""`tidegate setup kibana`, against a stand-in that takes and refuses what Kibana does.
+"""`tidegate setup kibana`, against a fake with the validation of Kibana.
 
-How it comes to the key that it logs in with is tested in test_kibana_key.py.
+The API key is tested in test_api_key.py.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ NEWER = "Document belongs to a more recent version of Kibana [10.5.0]"
 
 
 @dataclass
-class StandIn:
-    """A Kibana's API as far as it is used. `starting` answers come before it is ready.
+class FakeKibana:
+    """The parts of Kibana's API that are used. It is ready after `starting` responses.
 
-    The status as elastic/kibana's src/core/packages/status/server-internal/src/routes/status.ts
-    answers it: 200 with the overall level `available` or `degraded`, 503 with `unavailable` or `critical`.
+    The status is that of elastic/kibana, src/core/packages/status/server-internal/src/routes/status.ts:
+    200 with the overall level `available` or `degraded`, 503 with `unavailable` or `critical`.
     """
 
     url: str = ""
@@ -48,19 +48,19 @@ class StandIn:
     drop: str = ""
     hang: str = ""
     refuse: dict[str, tuple[int, str]] = field(default_factory=dict)
-    import_answer: dict[str, Any] | None = None
+    import_response: dict[str, Any] | None = None
     views: dict[str, dict[str, Any]] = field(default_factory=dict)
     objects: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     default: str = ""
     calls: list[str] = field(default_factory=list)
 
     def app(self) -> web.Application:
-        made = web.Application(middlewares=[self._guard])
-        made.router.add_get("/api/status", self._status)
-        made.router.add_post("/api/data_views/data_view", self._data_view)
-        made.router.add_post("/api/data_views/default", self._default)
-        made.router.add_post("/api/saved_objects/_import", self._import)
-        return made
+        app = web.Application(middlewares=[self._guard])
+        app.router.add_get("/api/status", self._status)
+        app.router.add_post("/api/data_views/data_view", self._data_view)
+        app.router.add_post("/api/data_views/default", self._default)
+        app.router.add_post("/api/saved_objects/_import", self._import)
+        return app
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
@@ -68,7 +68,7 @@ class StandIn:
         if request.path == self.drop and request.transport is not None:
             request.transport.abort()
         if request.path == self.hang:
-            await asyncio.sleep(60)  # the asker gives up long before
+            await asyncio.sleep(60)  # longer than the timeout of the client
         if request.path in self.refuse:
             status, message = self.refuse[request.path]
             return _error(status, message)
@@ -77,8 +77,8 @@ class StandIn:
         login = request.headers.get("Authorization", "")
         if request.method == "POST" and self.api_key and login != f"ApiKey {self.api_key}":
             return _error(401, "Unauthorized")
-        answer: web.StreamResponse = await handler(request)
-        return answer
+        response: web.StreamResponse = await handler(request)
+        return response
 
     async def _status(self, _: web.Request) -> web.Response:
         if self.starting:
@@ -117,8 +117,8 @@ class StandIn:
         if part.name != "file" or not part.filename.endswith(".ndjson"):
             return _error(400, "Invalid file extension")
         objects = [json.loads(line) for line in (await part.read()).splitlines()]
-        if self.import_answer is not None:
-            return web.json_response(self.import_answer)
+        if self.import_response is not None:
+            return web.json_response(self.import_response)
         fresh = {(one["type"], one["id"]): one for one in objects}
         if len(fresh) < len(objects):
             return _error(400, "Non-unique import objects detected")
@@ -131,13 +131,13 @@ class StandIn:
     def _errors(
         self, fresh: dict[tuple[str, str], dict[str, Any]], *, overwrite: bool
     ) -> list[dict[str, Any]]:
-        there = {("index-pattern", view) for view in self.views} | set(self.objects) | set(fresh)
+        present = {("index-pattern", view) for view in self.views} | set(self.objects) | set(fresh)
         errors = []
         for (kind, name), one in fresh.items():
             missing = [
                 {"type": each["type"], "id": each["id"]}
                 for each in one["references"]
-                if (each["type"], each["id"]) not in there
+                if (each["type"], each["id"]) not in present
             ]
             if missing:
                 reason: dict[str, Any] = {"type": "missing_references", "references": missing}
@@ -154,10 +154,10 @@ def _error(status: int, message: str) -> web.Response:
 
 
 @pytest.fixture
-def kibana() -> Iterator[StandIn]:
-    stand_in = StandIn()
-    with serving(stand_in.app()) as stand_in.url:
-        yield stand_in
+def kibana() -> Iterator[FakeKibana]:
+    fake = FakeKibana()
+    with serving(fake.app()) as fake.url:
+        yield fake
 
 
 Run = Callable[..., tuple[int, str, str]]
@@ -165,21 +165,21 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def run(
-    kibana: StandIn, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    kibana: FakeKibana, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Run:
-    """Run the command; its exit code, its output and its complaint."""
+    """Run the command; returns its exit code, its output and its errors."""
     monkeypatch.setattr("tidegate.provision.kibana.setup.POLL_SECONDS", 0.01)
 
     def run(**options: Any) -> tuple[int, str, str]:
         section = {"url": kibana.url, "start_seconds": 20, **options}
         code = setup_kibana(Settings.model_validate({"kibana": section}))
-        said = capsys.readouterr()
-        return code, said.out, said.err.strip()
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err.strip()
 
     return run
 
 
-def test_it_waits_and_then_fills_kibana_and_says_so(kibana: StandIn, run: Run) -> None:
+def test_it_waits_and_then_sets_up_kibana(kibana: FakeKibana, run: Run) -> None:
     kibana.starting = 4
     code, out, err = run()
     assert (code, err) == (0, "")
@@ -188,23 +188,26 @@ def test_it_waits_and_then_fills_kibana_and_says_so(kibana: StandIn, run: Run) -
     assert kibana.default == "tidegate-logs"
     lines = out.splitlines()
     waiting = f"waiting for Kibana at {kibana.url}: it "
-    assert lines[:4] == [f"{waiting}answers 503", f"{waiting}says 'unavailable'"] * 2
+    assert (
+        lines[:4]
+        == [f"{waiting}responds with 503", f"{waiting[:-3]}its status is 'unavailable'"] * 2
+    )
     assert lines[4] == f"Kibana 9.2.8 at {kibana.url} is ready"
     assert "data view Tidegate logs: logs-tidegate.*-*" in lines
     assert "search Tidegate: slow requests" in lines
-    assert lines[-1] == "to look at it: /app/dashboards#/view/tidegate-overview"
+    assert lines[-1] == "dashboard: /app/dashboards#/view/tidegate-overview"
 
 
 @pytest.mark.parametrize(
     ("level", "ready"),
     [("available", True), ("degraded", True), ("unavailable", False), ("critical", False)],
 )
-def test_its_level_says_whether_it_is_ready(
-    kibana: StandIn, run: Run, level: str, ready: bool
+def test_the_status_level_decides_whether_kibana_is_ready(
+    kibana: FakeKibana, run: Run, level: str, ready: bool
 ) -> None:
     kibana.level = level
     assert run(start_seconds=20 if ready else 1e-9)[0] == (0 if ready else 2)
-    # The container's health check says the same.
+    # The health check of the container agrees.
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))["services"]
     _, *command = services["kibana"]["healthcheck"]["test"]
     command = [part.replace("http://localhost:5601", kibana.url) for part in command]
@@ -213,35 +216,35 @@ def test_its_level_says_whether_it_is_ready(
     assert (done.returncode == 0) is ready
 
 
-def test_what_one_look_shows_that_took_all_the_time_is_said_as_well(
-    kibana: StandIn, run: Run
+def test_the_problem_is_reported_even_if_the_first_request_exceeds_the_timeout(
+    kibana: FakeKibana, run: Run
 ) -> None:
     kibana.refuse["/api/status"] = 503, "License is not available."
     code, out, _ = run(start_seconds=1e-9)
     assert code == 2
-    assert out.splitlines() == [f"waiting for Kibana at {kibana.url}: it answers 503"]
+    assert out.splitlines() == [f"waiting for Kibana at {kibana.url}: it responds with 503"]
 
 
-def test_what_stays_the_same_is_said_once(kibana: StandIn, run: Run) -> None:
+def test_an_unchanged_problem_is_reported_once(kibana: FakeKibana, run: Run) -> None:
     kibana.refuse["/api/status"] = 503, "License is not available."
     code, out, err = run(start_seconds=0.2)
     assert code == 2
-    assert out.splitlines() == [f"waiting for Kibana at {kibana.url}: it answers 503"]
+    assert out.splitlines() == [f"waiting for Kibana at {kibana.url}: it responds with 503"]
     assert err == (
-        f"Kibana at {kibana.url} was not ready within 0.2 s (kibana.start_seconds): it answers 503. "
-        "If it runs there (kibana.url), its own log says why"
+        f"Kibana at {kibana.url} was not ready within 0.2 s (kibana.start_seconds): it responds with 503. "
+        "Check kibana.url and the log of Kibana"
     )
     assert set(kibana.calls) == {"GET /api/status"}, "nothing is changed before it is ready"
 
 
-def test_a_second_run_changes_nothing(kibana: StandIn, run: Run) -> None:
+def test_a_second_run_changes_nothing(kibana: FakeKibana, run: Run) -> None:
     assert run()[0] == 0
     views, objects = dict(kibana.views), dict(kibana.objects)
     assert run()[0] == 0
     assert (kibana.views, kibana.objects) == (views, objects)
 
 
-def test_what_people_made_and_chose_stays(kibana: StandIn, run: Run) -> None:
+def test_objects_and_choices_of_users_are_unchanged(kibana: FakeKibana, run: Run) -> None:
     own = {"id": "own", "name": "My logs", "title": "logs-*"}
     kibana.views["own"], kibana.default = own, "own"
     kibana.objects["search", "mine"] = {"title": "mine"}
@@ -251,50 +254,53 @@ def test_what_people_made_and_chose_stays(kibana: StandIn, run: Run) -> None:
     assert kibana.objects["search", "mine"] == {"title": "mine"}
 
 
-def test_it_logs_in_with_the_key_that_was_made_for_it(
-    kibana: StandIn, run: Run, monkeypatch: pytest.MonkeyPatch
+def test_it_logs_in_with_the_temporary_key(
+    kibana: FakeKibana, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def made(_: Settings) -> AbstractContextManager[str]:
+    def fake_key(_: Settings) -> AbstractContextManager[str]:
         return nullcontext("c2VjcmV0")
 
-    monkeypatch.setattr("tidegate.provision.kibana.setup.api_key", made)
+    monkeypatch.setattr("tidegate.provision.kibana.setup.api_key", fake_key)
     kibana.api_key = "c2VjcmV0"
     assert run()[0] == 0
     kibana.api_key = "another"
     code, _, err = run()
     assert code == 2
-    assert err.endswith("Does it belong to the Elasticsearch of store.elasticsearch.url?")
+    assert err.endswith("Check that it uses the Elasticsearch of store.elasticsearch.url")
     assert "c2VjcmV0" not in err
 
 
-def test_a_kibana_that_goes_away_is_told(kibana: StandIn, run: Run) -> None:
+def test_a_closed_connection_is_reported(kibana: FakeKibana, run: Run) -> None:
     kibana.drop = "/api/saved_objects/_import"
     code, _, err = run()
     assert code == 2
-    assert f"Kibana at {kibana.url} went away during POST /api/saved_objects/_import" in err
+    assert (
+        f"Kibana at {kibana.url} closed the connection during POST /api/saved_objects/_import"
+        in err
+    )
 
 
-def test_a_kibana_that_does_not_answer_in_time_is_told(
-    kibana: StandIn, run: Run, monkeypatch: pytest.MonkeyPatch
+def test_a_timeout_is_reported(
+    kibana: FakeKibana, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    propose = Kibana.propose_default
+    original = Kibana.set_default_data_view
 
-    async def impatiently(self: Kibana, data_view: str) -> None:
-        # Not for the calls before, which answer.
+    async def with_short_timeout(self: Kibana, data_view: str) -> None:
+        # Only this call has a short timeout.
         monkeypatch.setattr(api, "CALL_SECONDS", 0.2)
-        await propose(self, data_view)
+        await original(self, data_view)
 
-    monkeypatch.setattr(Kibana, "propose_default", impatiently)
+    monkeypatch.setattr(Kibana, "set_default_data_view", with_short_timeout)
     kibana.hang = "/api/data_views/default"
     code, _, err = run()
     assert code == 2
-    assert err.endswith("did not answer POST /api/data_views/default within 0.2 s")
+    assert err.endswith("did not respond to POST /api/data_views/default within 0.2 s")
     monkeypatch.setattr(api, "PROBE_SECONDS", 0.2)
     kibana.hang = "/api/status"
-    assert "it does not answer within 0.2 s" in run(start_seconds=0.1)[2]
+    assert "it does not respond within 0.2 s" in run(start_seconds=0.1)[2]
 
 
-def test_a_kibana_that_hides_its_version_is_filled_too(kibana: StandIn, run: Run) -> None:
+def test_a_status_without_a_version_is_accepted(kibana: FakeKibana, run: Run) -> None:
     kibana.version = None
     code, out, _ = run()
     assert code == 0
@@ -302,23 +308,27 @@ def test_a_kibana_that_hides_its_version_is_filled_too(kibana: StandIn, run: Run
 
 
 @pytest.mark.parametrize(
-    ("path", "answer", "told"),
+    ("path", "response", "message"),
     [
         (
             "/api/data_views/data_view",
             (401, "Unauthorized"),
-            "Unauthorized. It asks for a login: set kibana.password_file",
+            "Unauthorized. It requires a login: set kibana.password_file",
         ),
         (
             "/api/data_views/data_view",
             (403, "Forbidden"),
             "Forbidden. The user kibana.username lacks `all` in Kibana's default space",
         ),
-        ("/api/data_views/default", (500, ""), "answers 500 to POST /api/data_views/default: no"),
+        (
+            "/api/data_views/default",
+            (500, ""),
+            "responds with 500 to POST /api/data_views/default: no",
+        ),
         (
             "/api/saved_objects/_import",
             (302, "moved"),
-            "Is kibana.url its whole address, with server.basePath if it has one?",
+            "Check that kibana.url includes server.basePath, if it is set",
         ),
         (
             "/api/saved_objects/_import",
@@ -327,19 +337,19 @@ def test_a_kibana_that_hides_its_version_is_filled_too(kibana: StandIn, run: Run
         ),
     ],
 )
-def test_a_refusal_is_one_clear_sentence(
-    path: str, answer: tuple[int, str], told: str, kibana: StandIn, run: Run
+def test_an_error_response_is_one_sentence(
+    path: str, response: tuple[int, str], message: str, kibana: FakeKibana, run: Run
 ) -> None:
-    kibana.refuse[path] = answer
+    kibana.refuse[path] = response
     code, _, err = run()
     assert code == 2
-    assert told in err
+    assert message in err
     assert len(err.splitlines()) == 1
-    assert f"Kibana at {kibana.url} answers {answer[0]}" in err
+    assert f"Kibana at {kibana.url} responds with {response[0]}" in err
 
 
-def test_each_object_that_is_not_imported_is_named(kibana: StandIn, run: Run) -> None:
-    kibana.import_answer = {
+def test_each_refused_object_is_named(kibana: FakeKibana, run: Run) -> None:
+    kibana.import_response = {
         "success": False,
         "successCount": 5,
         "errors": [
@@ -367,26 +377,26 @@ def test_each_object_that_is_not_imported_is_named(kibana: StandIn, run: Run) ->
     ]
 
 
-def test_a_failure_without_a_reason_is_a_failure(kibana: StandIn, run: Run) -> None:
-    kibana.import_answer = {"success": False, "successCount": 0}
-    assert run()[2].endswith("it names no object; its log says more")
-    kibana.import_answer = {"success": True, "successCount": 3}
-    assert run()[2].endswith(f"imported 3 objects of {len(OBJECTS)} and does not say why")
+def test_an_import_error_without_a_reason_is_reported(kibana: FakeKibana, run: Run) -> None:
+    kibana.import_response = {"success": False, "successCount": 0}
+    assert run()[2].endswith("it names no object; see its log")
+    kibana.import_response = {"success": True, "successCount": 3}
+    assert run()[2].endswith(f"imported 3 objects of {len(OBJECTS)} without an error")
 
 
-def test_an_answer_that_is_no_json_is_a_refusal(kibana: StandIn, run: Run) -> None:
-    kibana.import_answer = {}
+def test_an_empty_import_result_is_an_error(kibana: FakeKibana, run: Run) -> None:
+    kibana.import_response = {}
     assert run()[0] == 2
 
 
-def test_a_kibana_that_is_not_there_is_named(run: Run) -> None:
+def test_an_unreachable_kibana_is_reported(run: Run) -> None:
     code, _, err = run(url="http://127.0.0.1:1", start_seconds=0.1)
     assert code == 2
     assert "http://127.0.0.1:1 was not ready" in err
     assert "it cannot be reached" in err
 
 
-def test_the_command_ends_with_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_returns_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEGATE_KIBANA__URL", "http://127.0.0.1:1")
     monkeypatch.setenv("TIDEGATE_KIBANA__START_SECONDS", "0.1")
     done = CliRunner().invoke(app, ["setup", "kibana"])
@@ -395,7 +405,7 @@ def test_the_command_ends_with_the_exit_code(monkeypatch: pytest.MonkeyPatch) ->
     assert done.stderr.startswith("Kibana at http://127.0.0.1:1 was not ready within 0.1 s")
 
 
-def test_a_bad_file_is_told_by_the_name_of_its_setting(run: Run, tmp_path: Path) -> None:
+def test_an_invalid_file_is_reported_with_its_setting(run: Run, tmp_path: Path) -> None:
     for name in ("ca_file", "password_file"):
         code, _, err = run(**{name: tmp_path / "nowhere"})
         assert code == 2

@@ -1,4 +1,4 @@
-"""The list of secrets: sound in itself, and the same in the documents."""
+"""The list of secrets is consistent, and the documentation has the same list."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ ROOT = Path(__file__).parents[4]
 PAGE = (ROOT / "docs" / "how-to" / "secrets.md").read_text(encoding="utf-8")
 
 
-def test_passwords_and_keys_have_their_form_and_differ() -> None:
+def test_passwords_and_keys_have_their_format_and_are_unique() -> None:
     assert re.fullmatch(r"[A-Za-z][A-Za-z0-9]{31}", password())
     assert re.fullmatch(r"[0-9a-f]{64}", key())
     assert len({password() for _ in range(100)} | {key() for _ in range(100)}) == 200
 
 
 @pytest.mark.parametrize("secret", SECRETS, ids=lambda secret: secret.name)
-def test_a_value_that_is_made_could_be_given_too(secret: Secret) -> None:
-    assert value_problem(secret.make(), secret) == ""
+def test_a_generated_value_is_valid_as_a_supplied_value(secret: Secret) -> None:
+    assert value_problem(secret.generate(), secret) == ""
 
 
-def test_every_secret_has_readers_and_every_reader_a_secret() -> None:
+def test_every_secret_has_consumers_and_every_consumer_a_secret() -> None:
     read = {consumer for secret in SECRETS for consumer in secret.consumers}
     assert read == set(CONSUMERS)
 
 
-def test_setup_can_read_the_password_of_each_user_that_it_makes() -> None:
+def test_setup_can_read_the_password_of_each_user_that_it_creates() -> None:
     setup = {secret.name for secret in SECRETS if "setup" in secret.consumers}
     assert setup == {"elastic", "kibana_system", *(role.secret for role in ROLES)}
 
 
-def test_a_folder_can_be_entered_by_those_who_may_read_its_files_and_by_nobody_else() -> None:
+def test_the_mode_of_a_folder_grants_access_to_the_readers_of_its_files_only() -> None:
     modes = {
         consumer.name: (consumer.mode, consumer.folder_mode) for consumer in CONSUMERS.values()
     }
@@ -45,7 +45,7 @@ def test_a_folder_can_be_entered_by_those_who_may_read_its_files_and_by_nobody_e
 
 
 @pytest.mark.parametrize("secret", SECRETS, ids=lambda secret: secret.name)
-def test_the_page_of_secrets_has_a_row_for_each_with_its_readers(secret: Secret) -> None:
+def test_the_documentation_has_a_row_for_each_secret_with_its_consumers(secret: Secret) -> None:
     (row,) = [line for line in PAGE.splitlines() if line.startswith(f"| `{secret.name}` |")]
     for consumer in secret.consumers:
         assert f"`{consumer}`" in row

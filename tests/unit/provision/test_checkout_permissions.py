@@ -1,4 +1,4 @@
-"""Whether containers can read the checkout."""
+"""The check that containers can read the checkout."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.provision.readable import NAMES, unreadable_problem
+from tidegate.provision.checkout_permissions import PATHS, unreadable_problem
 
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A repository with our files' names, cloned with umask 077."""
+    """A repository with the same file names, cloned with umask 077."""
     origin = tmp_path / "origin"
     for name in (
         "tidegate.toml",
@@ -37,9 +37,9 @@ def clone(tmp_path: Path) -> Path:
     return tmp_path / "clone"
 
 
-def test_a_clone_with_umask_077_is_named_and_its_command_mends_it(clone: Path) -> None:
+def test_a_clone_with_umask_077_is_reported_with_the_command_that_repairs_it(clone: Path) -> None:
     problem = unreadable_problem(clone)
-    assert problem.startswith("tidegate.toml and 5 more files are readable by their owner only")
+    assert problem.startswith("tidegate.toml and 5 more files are readable only by their owner")
     command = re.search(r"`(chmod [^`]+)`", problem)
     assert command is not None
     subprocess.run(["sh", "-c", command[1]], cwd=clone, check=True)
@@ -47,11 +47,11 @@ def test_a_clone_with_umask_077_is_named_and_its_command_mends_it(clone: Path) -
     assert (clone / "README.md").stat().st_mode & 0o077 == 0, "no container reads it"
 
 
-def test_what_containers_have_mounted_is_examined() -> None:
+def test_all_mounted_paths_are_checked() -> None:
     compose = (ROOT / "docker-compose.yml").read_text("utf-8")
     mounted = set(re.findall(r"- (?:\$\{\w+:-)?\./([\w.-]+)[^:]*:/", compose))
     mounted |= set(re.findall(r"\[\./([\w.-]+)[^:]*:/", compose))
     assert {"tidegate.toml", "observability", "models"} <= mounted
-    assert mounted - {"secrets", "runs"} <= set(NAMES), (
-        "root reads secrets, runs belongs to its reader"
+    assert mounted - {"secrets", "runs"} <= set(PATHS), (
+        "root reads secrets, the load generator owns runs"
     )
