@@ -49,7 +49,6 @@ def is_one_sentence(done: subprocess.CompletedProcess[str], *words: str) -> None
     "command",
     [
         ("train", "--out", "file/artefact"),
-        ("pause",),
         ("resume",),
         (
             "simulate",
@@ -257,3 +256,21 @@ def test_a_start_that_is_refused_leaves_no_data_folder(
     assert done.returncode == 1
     assert "run `tidegate train`" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pause_without_a_running_stack_says_so_and_leaves_no_data_folder(tmp_path: Path) -> None:
+    done = tidegate(tmp_path, "pause")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == "no stack runs in .tidegate: start one with `tidegate up`\n"
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / ".tidegate" / "run").mkdir(parents=True)  # of a stack that has stopped
+    assert tidegate(tmp_path, "pause").returncode == 3
+    assert not (tmp_path / ".tidegate" / "autoscaler").exists()
+
+
+def test_verify_without_a_running_stack_prints_json_if_asked(tmp_path: Path) -> None:
+    done = tidegate(tmp_path, "verify", "--json")
+    assert (done.returncode, done.stderr) == (1, "")
+    found = json.loads(done.stdout)
+    assert (found["ok"], found["checks"]) == (False, [])
+    assert found["problem"].startswith(f"no stack runs in {tmp_path}")

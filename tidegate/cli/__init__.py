@@ -1,4 +1,4 @@
-"""The command line, thin: each command reads the settings and calls the room that does the work."""
+"""The command line: each command reads the settings and calls the package that implements it."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from tidegate.cli import components, events, loadgen, model, scaling, stack
+from tidegate.cli import components, compose_setup, events, loadgen, model, scaling, stack
 from tidegate.cli.options import stop
 from tidegate.os_errors import os_error_message
 from tidegate.runtime.optional_packages import exit_if_package_missing
 
 
 class Commands(TyperGroup):
-    """The commands; what the operating system or the installation refuses to any of them is a sentence."""
+    """The commands; reports an error of the operating system or a missing package in one sentence."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run one."""
+        """Run a command."""
         try:
             with exit_if_package_missing():
                 return super().invoke(ctx)
         except BrokenPipeError:
-            raise  # the reader of our output has gone: no error to report
+            raise  # the reader of the output has exited, which is no error
         except OSError as error:
             stop(os_error_message(error))
 
@@ -36,7 +36,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for module in (stack, events, scaling, model, loadgen, components):
+for module in (stack, events, scaling, model, loadgen, components, compose_setup):
     app.add_typer(module.commands)
 
 

@@ -1,4 +1,4 @@
-"""The commands that look into events."""
+"""The commands that search events."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ commands = typer.Typer()
 def search(
     query: Annotated[str, typer.Argument(help="A Lucene query over the events' fields.")] = "",
     since: Since = "1h",
-    until: Annotated[str, typer.Option(help="Up to when; as --since.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Events shown.")] = 50,
+    until: Annotated[str, typer.Option(help="The end of the time range; as --since.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of events.")] = 50,
     as_json: Json = False,
 ) -> None:
-    """Find events."""
+    """Search events."""
     from tidegate.store.search.commands import search as run
 
     raise typer.Exit(
@@ -49,7 +49,9 @@ def trace(
     epilog="Example: `tidegate logs --follow --query 'service.node.name:flights-2'`",
 )
 def logs(
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as events arrive.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Continue with new events.")
+    ] = False,
     query: Annotated[str, typer.Option(help="A Lucene query over the events' fields.")] = "",
     since: Since = "5m",
     as_json: Json = False,

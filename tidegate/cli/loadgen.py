@@ -17,7 +17,7 @@ commands = typer.Typer()
     epilog="Example: `tidegate loadgen run seed`",
 )
 def load(arguments: Annotated[list[str] | None, typer.Argument()] = None) -> None:
-    """Send a planned load to a service and report what its clients felt: `tidegate loadgen --help`."""
+    """Send a planned load to a service and report the latencies of its clients: `tidegate loadgen --help`."""
     from tidegate.loadgen.cli import main
 
     main(arguments or ["--help"])

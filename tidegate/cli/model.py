@@ -12,7 +12,7 @@ from tidegate.cli.options import Since, settings, stop
 PANEL = "The model"
 
 commands = typer.Typer()
-monitor = typer.Typer(help="How the model does.", no_args_is_help=True)
+monitor = typer.Typer(help="The monitoring of the model.", no_args_is_help=True)
 commands.add_typer(monitor, name="monitor", rich_help_panel=PANEL)
 
 
@@ -21,7 +21,7 @@ def train(
     out: Annotated[Path, typer.Option(help="The artefact folder to write.")] = Path(
         "artefacts/flights"
     ),
-    force: Annotated[bool, typer.Option(help="Train even if it is there already.")] = False,
+    force: Annotated[bool, typer.Option(help="Train even if the artefact exists.")] = False,
 ) -> None:
     """Train the flight-delay model and write its artefact."""
     from tidegate.service.model.artefact import ArtefactError
@@ -39,7 +39,7 @@ def train(
     epilog="Example: `tidegate import-model wine.joblib artefacts/wine`",
 )
 def import_model(
-    file: Annotated[Path, typer.Argument(help="The file that joblib wrote.")],
+    file: Annotated[Path, typer.Argument(help="The joblib file.")],
     out: Annotated[Path, typer.Argument(help="The artefact folder to write.")],
 ) -> None:
     """Convert a classifier saved by joblib into an artefact that can be served."""
@@ -60,8 +60,12 @@ def retrain(
     from_dataset: Annotated[
         str, typer.Option(help="Months of the flight data instead of events, such as 3-6.")
     ] = "",
-    min_rows: Annotated[int, typer.Option(min=1, help="Rows with a label that it takes.")] = 1000,
-    keep: Annotated[bool, typer.Option("--keep", help="Write it even if it is no better.")] = False,
+    min_rows: Annotated[
+        int, typer.Option(min=1, help="Minimum number of rows with a label.")
+    ] = 1000,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Write the artefact even if it is not better.")
+    ] = False,
 ) -> None:
     """Train a candidate on newer rows; exit 0 if it is better than the current model, else 1."""
     from tidegate.retraining.run import RetrainOptions
@@ -78,13 +82,13 @@ def retrain(
 )
 def demo_drift(
     months: Annotated[int, typer.Option(min=1, max=10, help="Months, from March on.")] = 10,
-    rows: Annotated[int, typer.Option(min=100, max=20_000, help="Flights of each.")] = 2000,
-    seconds: Annotated[float, typer.Option(min=1, help="Seconds that a month takes.")] = 20.0,
+    rows: Annotated[int, typer.Option(min=100, max=20_000, help="Flights per month.")] = 2000,
+    seconds: Annotated[float, typer.Option(min=1, help="Duration of a month in seconds.")] = 20.0,
     out: Annotated[Path, typer.Option(help="The report's HTML file.")] = Path(
         "runs/drift-report.html"
     ),
 ) -> None:
-    """Replay real months through the stack, labels arriving late, and explain each alert that fires."""
+    """Replay months of real flights through the stack, with delayed labels, and explain each alert."""
     from tidegate.demos.flights_year.run import demo_drift as run
 
     raise typer.Exit(run(settings(), months=months, rows=rows, seconds=seconds, out=out))
@@ -98,10 +102,10 @@ def monitor_report(
     ),
     model: Annotated[
         Path | None,
-        typer.Option(help="An artefact or a joblib file, instead of the model that is served."),
+        typer.Option(help="An artefact or a joblib file; default: the served model."),
     ] = None,
 ) -> None:
-    """Write one page about the model: drift, accuracy, calibration, and where it was sure and wrong."""
+    """Write a report on the model: drift, accuracy, calibration, and its confident errors."""
     from tidegate.drift.report.run import report as run
     from tidegate.stack.terminal.served_model import choose_model
 
@@ -112,7 +116,7 @@ def monitor_report(
 
 @monitor.command("watch", epilog="Example: `tidegate monitor watch`")
 def monitor_watch() -> None:
-    """Read labels from the store as they arrive, and tell when the error rate changes."""
+    """Read labels from the store as they arrive, and report changes of the error rate."""
     from tidegate.drift.concept.run import run
 
     raise typer.Exit(run(settings()))

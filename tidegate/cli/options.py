@@ -1,4 +1,4 @@
-"""What several commands share."""
+"""The options and settings that several commands share."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ import typer
 
 from tidegate.settings import Autoscaler, Settings, SettingsError, load
 
-Since = Annotated[str, typer.Option(help="How far back: 30s, 5m, 2h, 1d, or a time in ISO 8601.")]
+Since = Annotated[
+    str, typer.Option(help="The start: 30s, 5m, 2h or 1d ago, or a time in ISO 8601.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 
 
 def settings() -> Settings:
-    """The settings; if one is bad, its reason is shown and the command ends with 2."""
+    """The settings; an invalid one is reported, and the command exits with 2."""
     try:
         found = load()
         if found.autoscaler.policy != Autoscaler().policy:
-            from tidegate.autoscaler.live.configured_policy import (
-                check_policy,  # the default needs no check
-            )
+            # Imported here, as the default policy needs no check.
+            from tidegate.autoscaler.live.configured_policy import check_policy
 
             check_policy(found)
     except SettingsError as error:
@@ -28,17 +29,17 @@ def settings() -> Settings:
 
 
 def searched_settings() -> Settings:
-    """The settings, for a command that searches: without a running stack, events are delivered first."""
+    """The settings for a command that searches; without a running stack, it delivers the events first."""
     from tidegate.collector.run import deliver_now
     from tidegate.stack.data_folder import Layout
 
     found = settings()
-    if Layout(found.stack.data_dir).holder() is None:  # else its collector does it
+    if Layout(found.stack.data_dir).holder() is None:  # otherwise its collector delivers them
         deliver_now(found)
     return found
 
 
-def stop(message: str) -> NoReturn:
-    """Show what is wrong, and end the command with 2."""
+def stop(message: str, code: int = 2) -> NoReturn:
+    """Report an error, and exit with a code."""
     typer.secho(message, fg="red", err=True)
-    raise typer.Exit(2)
+    raise typer.Exit(code)

@@ -8,20 +8,24 @@ from typing import Annotated
 import typer
 
 from tidegate.cli.options import Json, searched_settings, settings, stop
+from tidegate.settings import Settings
 
 PANEL = "Scaling"
+NOT_RUNNING = 3
 
 commands = typer.Typer()
 
 
 @commands.command(rich_help_panel=PANEL, epilog="Example: `tidegate explain --last 5 --inputs`")
 def explain(
-    last: Annotated[int, typer.Option(min=1, max=10_000, help="Lines shown.")] = 20,
-    inputs: Annotated[bool, typer.Option(help="Show what was measured, in a table.")] = False,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it decides.")] = False,
+    last: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of decisions.")] = 20,
+    inputs: Annotated[bool, typer.Option(help="Show the measured inputs in a table.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Continue with new decisions.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Say what the autoscaler decided last, and why."""
+    """Show the last decisions of the autoscaler and their reasons."""
     from tidegate.autoscaler.audit.explain import explain as run
 
     raise typer.Exit(
@@ -34,14 +38,16 @@ def explain(
     epilog="Example: `tidegate explain --last 1000 --json | tidegate replay - --policy hpa`",
 )
 def replay(
-    source: Annotated[str, typer.Argument(help="A file of events, one a line; - is stdin.")] = "-",
+    source: Annotated[
+        str, typer.Argument(help="A file with one event per line; - is stdin.")
+    ] = "-",
     policy: Annotated[
         str,
-        typer.Option(help="What would another one have done? NAME:OPTION=NUMBER,… or 'max(…)'."),
+        typer.Option(help="Replay with another policy: NAME:OPTION=NUMBER,… or 'max(…)'."),
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Make recorded decisions again, to the byte; or let another policy make them."""
+    """Repeat recorded decisions, byte for byte, or replay them with another policy."""
     from tidegate.autoscaler.audit.replay_command import replay_command as run
 
     raise typer.Exit(run(settings(), source, policy=policy, as_json=as_json))
@@ -62,17 +68,19 @@ def simulate(  # noqa: PLR0917 - each is an option of the command line
         typer.Option(help="NAME, NAME:OPTION=NUMBER,…, 'max(POLICY,…)' or 'min(…)'; repeatable."),
     ] = ["sloq", "hpa:inflight=0.7", "kpa", "ray-serve", "keda", "step"],  # noqa: B006
     peak: Annotated[
-        float | None, typer.Option(help="Rescale the trace to this many requests a second.")
+        float | None, typer.Option(help="Rescale the trace to this peak, in requests per second.")
     ] = None,
-    slots: Annotated[int, typer.Option(help="Requests that a replica works on at once.")] = 4,
-    service_time: Annotated[float, typer.Option(help="Mean seconds in a slot.")] = 0.2,
+    slots: Annotated[int, typer.Option(help="Concurrent requests per replica.")] = 4,
+    service_time: Annotated[float, typer.Option(help="Mean service time in seconds.")] = 0.2,
     service_cv: Annotated[float, typer.Option(help="Its coefficient of variation.")] = 0.7,
     slo: Annotated[float, typer.Option(help="The objective for p95 responses, in seconds.")] = 0.6,
     startup: Annotated[float, typer.Option(help="Seconds until a new replica is ready.")] = 30.0,
-    minimum: Annotated[int, typer.Option("--min", help="Never fewer replicas.")] = 1,
-    maximum: Annotated[int, typer.Option("--max", help="Never more replicas.")] = 30,
+    minimum: Annotated[int, typer.Option("--min", help="Minimum number of replicas.")] = 1,
+    maximum: Annotated[int, typer.Option("--max", help="Maximum number of replicas.")] = 30,
     start: Annotated[int, typer.Option(help="Replicas at the start.")] = 3,
-    seeds: Annotated[int, typer.Option(min=1, help="Runs of each, to average over.")] = 5,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Runs per policy and trace, which are averaged.")
+    ] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="One list of JSON objects.")] = False,
     plot: Annotated[
         Path | None,
@@ -81,7 +89,7 @@ def simulate(  # noqa: PLR0917 - each is an option of the command line
         ),
     ] = None,
 ) -> None:
-    """Try scaling policies on a trace before any of them goes live."""
+    """Compare scaling policies in a simulation of a trace."""
     from tidegate.autoscaler.simulator.command import Comparison
     from tidegate.autoscaler.simulator.command import simulate as run
     from tidegate.autoscaler.simulator.comparison import TraceSpec
@@ -109,14 +117,20 @@ def simulate(  # noqa: PLR0917 - each is an option of the command line
     epilog="Example: `tidegate pause --for 30m` or `tidegate pause --min 3 --for 2h`",
 )
 def pause(
-    minimum: Annotated[int | None, typer.Option("--min", help="Never fewer replicas.")] = None,
-    maximum: Annotated[int | None, typer.Option("--max", help="Never more replicas.")] = None,
-    length: Annotated[str, typer.Option("--for", help="How long: 30s, 5m, 2h, 1d.")] = "1h",
+    minimum: Annotated[
+        int | None, typer.Option("--min", help="Minimum number of replicas.")
+    ] = None,
+    maximum: Annotated[
+        int | None, typer.Option("--max", help="Maximum number of replicas.")
+    ] = None,
+    length: Annotated[str, typer.Option("--for", help="Duration: 30s, 5m, 2h, 1d.")] = "1h",
 ) -> None:
-    """Hold the number of replicas for a time; with bounds, let the policy decide within them."""
+    """Fix the number of replicas for a time; with bounds, the policy decides within them."""
     from tidegate.autoscaler.live.pause_command import pause as run
 
-    raise typer.Exit(run(settings(), minimum=minimum, maximum=maximum, length=length))
+    found = settings()
+    _require_stack(found)
+    raise typer.Exit(run(found, minimum=minimum, maximum=maximum, length=length))
 
 
 @commands.command(rich_help_panel=PANEL)
@@ -125,3 +139,12 @@ def resume() -> None:
     from tidegate.autoscaler.live.pause_command import resume as run
 
     raise typer.Exit(run(settings()))
+
+
+def _require_stack(found: Settings) -> None:
+    """Exit with 3 if no stack runs. In Docker Compose the data folder has no supervisor, thus no `run`."""
+    from tidegate.stack.data_folder import Layout
+
+    layout = Layout(found.stack.data_dir)
+    if not layout.data.is_dir() or (layout.run.is_dir() and layout.holder() is None):
+        stop(f"no stack runs in {layout.data}: start one with `tidegate up`", NOT_RUNNING)

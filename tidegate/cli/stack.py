@@ -1,4 +1,4 @@
-"""The commands of the stack on this machine."""
+"""The commands of the stack on this machine (local mode)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ commands = typer.Typer()
     rich_help_panel=PANEL, epilog="Example: `tidegate up --detach && tidegate status`"
 )
 def up(
-    detach: Annotated[bool, typer.Option(help="Go on in the background.")] = False,
+    detach: Annotated[bool, typer.Option(help="Run in the background.")] = False,
     store: Annotated[str | None, typer.Option(help="embedded or elasticsearch.")] = None,
 ) -> None:
     """Start the whole stack on this machine."""
@@ -29,7 +29,7 @@ def up(
 
 @commands.command(rich_help_panel=PANEL)
 def status(as_json: Json = False) -> None:
-    """Show what runs, where, and how it is."""
+    """Show the components, their addresses and their state."""
     from tidegate.stack.terminal.commands import status as run
 
     raise typer.Exit(run(settings(), as_json=as_json))
@@ -39,10 +39,10 @@ def status(as_json: Json = False) -> None:
 def verify(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     wait: Annotated[
-        float, typer.Option(min=0, help="Seconds for which checks that fail are repeated.")
+        float, typer.Option(min=0, help="Seconds for which failed checks are repeated.")
     ] = 15.0,
 ) -> None:
-    """Ask each part of the running stack what a person would ask by clicking; exit 0 if all is well."""
+    """Check every component of the running stack; exit 0 if all checks pass."""
     from tidegate.verify.commands import verify as run
 
     raise typer.Exit(run(settings(), as_json=as_json, wait_seconds=wait))
@@ -50,7 +50,7 @@ def verify(
 
 @commands.command(rich_help_panel=PANEL)
 def down() -> None:
-    """Stop the stack: replicas finish their requests, every event is delivered."""
+    """Stop the stack; replicas finish their requests, and every event is delivered."""
     from tidegate.stack.terminal.commands import down as run
 
     raise typer.Exit(run(settings()))
@@ -58,11 +58,9 @@ def down() -> None:
 
 @commands.command(rich_help_panel=PANEL, epilog="Example: `tidegate deploy artefacts/flights-next`")
 def deploy(
-    artefact: Annotated[
-        Path, typer.Argument(help="An artefact folder, or a classifier saved by joblib.")
-    ],
+    artefact: Annotated[Path, typer.Argument(help="An artefact folder, or a joblib file.")],
 ) -> None:
-    """Let the running stack serve another model: one replica after the other, no request fails."""
+    """Roll out another model to the running stack, one replica at a time; no request fails."""
     from tidegate.stack.terminal.deploy_command import deploy as run
 
     raise typer.Exit(run(settings(), artefact))
@@ -77,14 +75,15 @@ def deploy(
 def show_settings(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Sections or settings, such as slo or replicas.max; none: all."),
+        typer.Argument(help="Sections or settings, such as slo or replicas.max; default: all."),
     ] = None,
     changed: Annotated[
-        bool, typer.Option("--changed", help="Only those that a file or a variable sets.")
+        bool,
+        typer.Option("--changed", help="Only settings from a file or an environment variable."),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show all settings in force, and where each comes from."""
+    """Show the settings in force and the source of each."""
     from tidegate.settings.commands import show
 
     raise typer.Exit(show(settings(), names or [], changed=changed, as_json=as_json))
@@ -98,7 +97,7 @@ def doctor(
         bool, typer.Option("--compose", help="Check this machine for `docker compose up`.")
     ] = False,
 ) -> None:
-    """Say what is missing or in the way, and what to do about it."""
+    """Check this machine, and say how to fix each problem."""
     from tidegate.doctor.commands import compose_doctor
     from tidegate.doctor.commands import doctor as run
 
@@ -107,7 +106,7 @@ def doctor(
 
 @commands.command(rich_help_panel=PANEL)
 def demo() -> None:
-    """Run the main job: start with one replica, send load, watch it scale, find a request."""
+    """Run the demo: start with one replica, send load, watch it scale, find a request."""
     from tidegate.demos.scaling import demo as run
 
     raise typer.Exit(run(settings()))

@@ -2,7 +2,7 @@
 
 Train the model, start a stack with one replica and the simulated device, send the `seed` load, show the
 scaling decisions, then find the slowest request in its logs, trace and metrics. Each step is a public command
-in a child process, so that a person can repeat it.
+in a child process, so that you can repeat it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from tidegate.settings import Settings
 from tidegate.store import open_store
 from tidegate.store.base import SearchRequest
 
-# What the demo sets, and why it shows scaling on two cores: a request holds one of two slots for 30,
-# 80 or 200 ms, so a replica takes about 19 requests a second and the seed's 30 need two or three.
-DEMO: Final = {
+# The settings of the demo. They show scaling on two cores: a request occupies one of two slots for 30, 80 or
+# 200 ms, so a replica serves about 19 requests per second, and the 30 of the load `seed` need two or three.
+SETTINGS: Final = {
     "TIDEGATE_DEVICE__SIMULATED": "true",
     "TIDEGATE_SLOTS__PER_REPLICA": "2",
     "TIDEGATE_REPLICAS__START": "1",
@@ -41,34 +41,34 @@ DELIVERY_SECONDS: Final = 30.0
 def demo(settings: Settings) -> int:
     """Run the demo. Returns the exit code: 0 if every request succeeded and the objective was met again."""
     console = Console()
-    environment = {**os.environ, **DEMO}
+    environment = {**os.environ, **SETTINGS}
     runs = Path("runs")
     console.rule("[bold]1  The model")
     if _run(environment, "tidegate", "train", "--out", str(settings.model.path)):
         return 1
     console.rule("[bold]2  The stack, with one replica")
     console.print(
-        "The accelerator is [yellow]simulated[/]: a request holds a slot for 30, 80 or 200 ms."
+        "The accelerator is [yellow]simulated[/]: a request occupies a slot for 30, 80 or 200 ms."
     )
     if _run(environment, "tidegate", "up", "--detach"):
         return 1
     try:
-        began = datetime.now(UTC)
-        console.rule("[bold]3  The load: 30 requests a second for 40 seconds")
+        started = datetime.now(UTC)
+        console.rule("[bold]3  The load: 30 requests per second for 40 seconds")
         code = _run(environment, *_load_command(settings, runs))
         if code not in {0, INVALID_RUN}:
             return 1
         summary = json.loads((runs / "latest" / "summary.json").read_text(encoding="utf-8"))
-        console.rule("[bold]4  What the autoscaler did, and why")
-        stored = _wait_for_delivery(settings, began, summary["answered"])
-        console.print(_decisions(settings, began))
-        console.rule("[bold]5  Any one request: the slowest")
-        _show_slowest(console, settings, environment, began)
-        console.rule("[bold]In short")
+        console.rule("[bold]4  The decisions of the autoscaler")
+        stored = _wait_for_delivery(settings, started, summary["answered"])
+        console.print(_decisions(settings, started))
+        console.rule("[bold]5  The slowest request")
+        _show_slowest(console, settings, environment, started)
+        console.rule("[bold]Summary")
         code = _verdict(console, settings, summary, stored, invalid=code == INVALID_RUN)
-        console.print(_places(settings, runs))
+        console.print(_addresses(settings, runs))
         if sys.stdin.isatty() and sys.stdout.isatty():
-            _stay(console)
+            _wait_for_interrupt(console)
     finally:
         stopped = _run(environment, "tidegate", "down")
     return code or stopped
@@ -90,9 +90,9 @@ def _load_command(settings: Settings, runs: Path) -> list[str]:
     ]
 
 
-def _wait_for_delivery(settings: Settings, began: datetime, answered: int) -> int:
-    """The number of request events in the store, once all that were answered are there."""
-    request = SearchRequest(query="event.dataset:tidegate.request", since=began, size=0)
+def _wait_for_delivery(settings: Settings, started: datetime, answered: int) -> int:
+    """Wait until the store has the events of all answered requests. Returns their number."""
+    request = SearchRequest(query="event.dataset:tidegate.request", since=started, size=0)
     deadline = time.monotonic() + DELIVERY_SECONDS
     store = open_store(settings, read_only=True)
     try:
@@ -111,17 +111,17 @@ def _search(settings: Settings, request: SearchRequest) -> list[dict[str, Any]]:
         store.close()
 
 
-def _decisions(settings: Settings, began: datetime) -> Table:
+def _decisions(settings: Settings, started: datetime) -> Table:
     table = Table("when", "decision", "why", box=None, pad_edge=False)
     request = SearchRequest(
-        query="event.dataset:tidegate.decision", since=began, order="asc", size=1000
+        query="event.dataset:tidegate.decision", since=started, order="asc", size=1000
     )
-    shown = None
+    last = None
     for event in _search(settings, request):
         decision = event["tidegate"]["decision"]
-        # A line for each change of mind; the ticks between say the same again.
-        if (decision["desired"], decision["reason"]) != shown:
-            shown = (decision["desired"], decision["reason"])
+        # A line for each change; the ticks in between repeat the decision.
+        if (decision["desired"], decision["reason"]) != last:
+            last = (decision["desired"], decision["reason"])
             table.add_row(
                 event["@timestamp"][11:19], decision["reason"], escape(str(event["message"]))
             )
@@ -129,9 +129,9 @@ def _decisions(settings: Settings, began: datetime) -> Table:
 
 
 def _show_slowest(
-    console: Console, settings: Settings, environment: Mapping[str, str], began: datetime
+    console: Console, settings: Settings, environment: Mapping[str, str], started: datetime
 ) -> None:
-    request = SearchRequest(query="event.dataset:tidegate.request", since=began, size=10_000)
+    request = SearchRequest(query="event.dataset:tidegate.request", since=started, size=10_000)
     slowest = max(_search(settings, request), key=lambda event: int(event["event"]["duration"]))
     trace_id = slowest["trace"]["id"]
     console.print(f"[dim]$ tidegate search 'trace.id:{trace_id}'[/]")
@@ -144,7 +144,7 @@ def _verdict(
     console: Console, settings: Settings, summary: Mapping[str, Any], stored: int, *, invalid: bool
 ) -> int:
     slo = settings.slo.latency_seconds
-    late = summary["response_p95_last_third_seconds"]
+    last_third_p95 = summary["response_p95_last_third_seconds"]
     checks = [
         (
             summary["failed"] == 0 and summary["answered"] == summary["planned"],
@@ -158,10 +158,10 @@ def _verdict(
             f"replicas went from {summary['replicas_min']} to {summary['replicas_max']}",
         ),
         (
-            late is not None and late <= slo,
+            last_third_p95 is not None and last_third_p95 <= slo,
             (
                 f"p95 was {summary['response_p95_seconds']:.2f} s over the whole run and "
-                f"{late or float('nan'):.2f} s in its last third; the objective is {slo} s"
+                f"{last_third_p95 or float('nan'):.2f} s in its last third; the objective is {slo} s"
             ),
         ),
         (
@@ -169,18 +169,18 @@ def _verdict(
             f"{stored} request events in the store for {summary['answered']} answers",
         ),
     ]
-    for good, text in checks:
-        console.print(f"[green]✓[/] {text}" if good else f"[red]✗[/] {text}", highlight=False)
+    for passed, text in checks:
+        console.print(f"[green]✓[/] {text}" if passed else f"[red]✗[/] {text}", highlight=False)
     if invalid:
         lag = summary["lag_p99_seconds"] * 1e3
         console.print(
             f"[yellow]! this machine was too busy to send on time (lag p99 {lag:.0f} ms): "
-            "the latencies above are not to be quoted[/]"
+            "the latencies above are not valid measurements[/]"
         )
-    return 0 if all(good for good, _ in checks) else 1
+    return 0 if all(passed for passed, _ in checks) else 1
 
 
-def _places(settings: Settings, runs: Path) -> Table:
+def _addresses(settings: Settings, runs: Path) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_row("report", str(runs / "latest" / "report.html"))
     table.add_row("service", f"http://127.0.0.1:{settings.gateway.port}/docs")
@@ -190,9 +190,9 @@ def _places(settings: Settings, runs: Path) -> Table:
     return table
 
 
-def _stay(console: Console) -> None:
+def _wait_for_interrupt(console: Console) -> None:
     try:
-        console.print("\nThe stack stays up. [bold]Ctrl-C[/] stops it.")
+        console.print("\nThe stack keeps running. [bold]Ctrl-C[/] stops it.")
         while True:
             time.sleep(3600)
     except KeyboardInterrupt:

@@ -1,1 +1,1 @@
-"""`tidegate doctor`: what a deployment needs of the machine, and what to do about what is missing."""
+"""`tidegate doctor`: checks that a machine meets the requirements of a deployment."""

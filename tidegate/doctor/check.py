@@ -20,9 +20,9 @@ class Check:
     text: str
 
 
-def table(found: list[Check]) -> Table:
+def table(checks: list[Check]) -> Table:
     """The checks as a table."""
-    shown = Table("", "", Column(overflow="fold"), box=None, pad_edge=False, show_header=False)
-    for check in found:
-        shown.add_row(check.name, Text(check.state, style=STYLES[check.state]), Text(check.text))
-    return shown
+    result = Table("", "", Column(overflow="fold"), box=None, pad_edge=False, show_header=False)
+    for check in checks:
+        result.add_row(check.name, Text(check.state, style=STYLES[check.state]), Text(check.text))
+    return result

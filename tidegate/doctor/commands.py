@@ -16,23 +16,23 @@ from tidegate.stack.processes.environment import with_absolute_paths
 
 
 def doctor(settings: Settings) -> int:
-    """Show what is missing or in the way of `tidegate up`, and what to do about it.
+    """Check this machine for `tidegate up`, and show the results.
 
     Returns:
         The exit code: 0, or 1 if something needed is missing.
     """
-    return _shown(asyncio.run(checks(with_absolute_paths(settings, Path.cwd()))))
+    return _show(asyncio.run(checks(with_absolute_paths(settings, Path.cwd()))))
 
 
 def compose_doctor() -> int:
-    """Show what is in the way of `docker compose up` on this machine, and what to do about it.
+    """Check this machine for `docker compose up`, and show the results.
 
     Returns:
         The exit code: 0, or 1 if something needed is missing.
     """
-    return _shown(compose_checks(project_folder()))
+    return _show(compose_checks(project_folder()))
 
 
-def _shown(found: list[Check]) -> int:
-    Console().print(table(found))
-    return 1 if any(check.state == "missing" for check in found) else 0
+def _show(results: list[Check]) -> int:
+    Console().print(table(results))
+    return 1 if any(check.state == "missing" for check in results) else 0

@@ -27,7 +27,7 @@ _PUBLISHED: Final = re.compile(r":(\d+)->")
 
 
 def compose_checks(project: Path) -> list[Check]:
-    """Every check; without a Docker engine, those that need none.
+    """Every check; without a Docker engine, only those that do not need it.
 
     Args:
         project: the folder of docker-compose.yml.
@@ -68,21 +68,23 @@ def compose_check(text: str) -> Check:
     """Whether Compose is new enough, from the version that it prints."""
     version = _VERSION.search(text)
     if version and (int(version[1]), int(version[2])) < MIN_COMPOSE:
-        least = ".".join(map(str, MIN_COMPOSE))
-        return Check("compose", "missing", f"{text.strip()} is too old: install {least} or later")
+        required = ".".join(map(str, MIN_COMPOSE))
+        return Check(
+            "compose", "missing", f"{text.strip()} is too old: install {required} or later"
+        )
     return Check("compose", "ok", text.strip())
 
 
 def ports_check(config: dict[str, Any], ours: set[int]) -> Check:
-    """Whether each port that the stack publishes is free; `ours` are those that the running stack has."""
-    wanted = [
+    """Whether each port that the stack publishes is free; `ours` are the ports of the running stack."""
+    ports = [
         RequiredPort(f"{name.upper()}_PORT", port["host_ip"], int(port["published"]))
         for name, service in config["services"].items()
         for port in service.get("ports", ())
     ]
-    if problems := port_problems([one for one in wanted if one.port not in ours]):
+    if problems := port_problems([one for one in ports if one.port not in ours]):
         return Check("ports", "missing", "\n".join(problems))
-    state = "used by the stack that runs here" if ours else f"all {len(wanted)} are free"
+    state = "used by the stack that runs here" if ours else f"all {len(ports)} are free"
     return Check("ports", "ok", state)
 
 
@@ -105,7 +107,7 @@ def memory_check(info: dict[str, Any]) -> Check:
 
 
 def disk_checks(info: dict[str, Any]) -> list[Check]:
-    """Whether the engine's disk has the free space that Elasticsearch asks for.
+    """Whether the engine's disk has the free space that Elasticsearch requires.
 
     Docker Desktop's disk is in its virtual machine, where the one-shot `secrets` checks it at the start.
     """

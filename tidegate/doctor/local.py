@@ -23,12 +23,12 @@ from tidegate.stack.data_folder import Layout
 from tidegate.stack.disk import MIB, folder_problem, free_bytes
 from tidegate.stack.gateway import haproxy
 
-# What the stack of six replicas takes, measured: about 100 MiB a Python program.
+# The memory of a stack of six replicas, measured: about 100 MiB per Python program.
 MEMORY_BYTES: Final = 1024 * MIB
 DISK_BYTES: Final = 2048 * MIB
 PYTHON: Final = (3, 11)
-# Extras without which `tidegate up` cannot work; the others are for training, load and development.
-NEEDED_EXTRAS: Final = frozenset({"", "service", "store", "stack"})
+# The extras that `tidegate up` requires; the others are for training, load and development.
+REQUIRED_EXTRAS: Final = frozenset({"", "service", "store", "stack"})
 _VERSION = re.compile(r"\d+\.\d+\S*")
 _REQUIREMENT = re.compile(r"""^([A-Za-z0-9._-]+)[^;]*(?:;.*extra == ['"]([\w-]+)['"])?""")
 
@@ -36,7 +36,7 @@ _REQUIREMENT = re.compile(r"""^([A-Za-z0-9._-]+)[^;]*(?:;.*extra == ['"]([\w-]+)
 async def checks(settings: Settings) -> list[Check]:
     """Every check. The paths of the settings are absolute."""
     return [
-        # First: on a full disk the other checks fail for reasons that mislead.
+        # First, because on a full disk the other checks fail with misleading reasons.
         _data_folder(settings.stack.data_dir),
         _python(),
         *package_checks(requires("tidegate") or [], _installed),
@@ -45,21 +45,21 @@ async def checks(settings: Settings) -> list[Check]:
         await program_check("promtool", prometheus.promtool_binary, "--version", needed=False),
         optional_check("chromium", "only the browser tests need it: apt-get install chromium"),
         _settings_file(),
-        _of("model", model_problem(settings), str(settings.model.path)),
+        _check("model", model_problem(settings), str(settings.model.path)),
         _ports(settings),
         memory_check(psutil.virtual_memory().available),
         *(await _elasticsearch(settings)),
     ]
 
 
-def _of(name: str, problem: str, fine: str) -> Check:
-    return Check(name, "missing", problem) if problem else Check(name, "ok", fine)
+def _check(name: str, problem: str, ok_text: str) -> Check:
+    return Check(name, "missing", problem) if problem else Check(name, "ok", ok_text)
 
 
 def _python() -> Check:
-    have = ".".join(str(part) for part in sys.version_info[:3])
-    problem = f"{have} is too old: 3.11 or later" if sys.version_info[:2] < PYTHON else ""
-    return _of("python", problem, have)
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    problem = f"{version} is too old: 3.11 or later" if sys.version_info[:2] < PYTHON else ""
+    return _check("python", problem, version)
 
 
 def package_checks(
@@ -71,12 +71,12 @@ def package_checks(
         if found := _REQUIREMENT.match(requirement):
             missing[found[2] or ""] += [] if installed(found[1]) else [found[1]]
     for extra, names in sorted(missing.items()):
-        if extra == "all":  # all the others once more
+        if extra == "all":  # the union of the others
             continue
         name = f"packages {extra}".strip()
         if names:
             text = f"not installed: {', '.join(names)}; pip install 'tidegate[{extra or 'all'}]'"
-            yield Check(name, "missing" if extra in NEEDED_EXTRAS else "warn", text)
+            yield Check(name, "missing" if extra in REQUIRED_EXTRAS else "warn", text)
         else:
             yield Check(name, "ok", "installed")
 
@@ -101,10 +101,10 @@ async def program_check(
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        said, _ = await process.communicate()
+        output, _ = await process.communicate()
     except (OSError, RuntimeError) as error:
         return Check(name, "missing" if needed else "warn", str(error))
-    version = _VERSION.search(said.decode(errors="replace"))
+    version = _VERSION.search(output.decode(errors="replace"))
     return Check(name, "ok", f"{version[0] if version else 'of an unknown version'} ({path})")
 
 
@@ -122,8 +122,8 @@ def _ports(settings: Settings) -> Check:
     pid = Layout(settings.stack.data_dir).holder()
     if pid:
         return Check("ports", "ok", f"used by the stack that runs here (pid {pid})")
-    wanted = required_ports(settings)
-    return _of("ports", "\n".join(port_problems(wanted)), f"all {len(wanted)} are free")
+    ports = required_ports(settings)
+    return _check("ports", "\n".join(port_problems(ports)), f"all {len(ports)} are free")
 
 
 def _data_folder(folder: Path) -> Check:
@@ -144,7 +144,7 @@ def memory_check(free: int) -> Check:
     """Whether enough memory is available, in bytes."""
     text = f"{free / 2**30:.1f} GiB available"
     if free < MEMORY_BYTES:
-        return Check("memory", "warn", f"{text}: six replicas and their company take 1 GiB")
+        return Check("memory", "warn", f"{text}: a stack of six replicas takes 1 GiB")
     return Check("memory", "ok", text)
 
 
@@ -152,4 +152,4 @@ async def _elasticsearch(settings: Settings) -> list[Check]:
     if settings.store.kind != "elasticsearch":
         return []
     url = settings.store.elasticsearch.url
-    return [_of("elasticsearch", await store_problem(settings), f"{url} answers")]
+    return [_check("elasticsearch", await store_problem(settings), f"{url} answers")]

@@ -34,7 +34,10 @@ def verify(settings: Settings, *, as_json: bool, wait_seconds: float) -> int:
         with errors.status("asking …") as status:
             results = asyncio.run(_run(settings, wait_seconds, status))
     except NoStackError as error:
-        errors.print(str(error), soft_wrap=True, highlight=False, markup=False)
+        if as_json:
+            sys.stdout.write(view.as_json({}, problem=str(error)) + "\n")
+        else:
+            errors.print(str(error), soft_wrap=True, highlight=False, markup=False)
         return 1
     if as_json:
         sys.stdout.write(view.as_json(results) + "\n")

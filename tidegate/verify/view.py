@@ -76,8 +76,11 @@ def sentence(results: Results) -> str:
     return f"{number} of {asked} checks failed{rest}: {where}."
 
 
-def as_json(results: Results) -> str:
-    """One object: whether all hold, and every check with its details."""
+def as_json(results: Results, problem: str = "") -> str:
+    """One JSON object: whether all checks pass, and every check with its details.
+
+    With `problem` no check could run, and the object contains it.
+    """
     checks = [
         {
             "component": component,
@@ -89,4 +92,6 @@ def as_json(results: Results) -> str:
         for component, found in results.items()
         for one in found
     ]
+    if problem:
+        return json.dumps({"ok": False, "problem": problem, "checks": checks})
     return json.dumps({"ok": all(one["state"] != "failed" for one in checks), "checks": checks})

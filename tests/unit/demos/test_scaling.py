@@ -1,4 +1,4 @@
-"""The demo's last step: it stays until the person stops it."""
+"""The end of the demo: the stack keeps running until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tidegate.demos.scaling import _stay
+from tidegate.demos.scaling import _wait_for_interrupt
 
 
-class Impatient(Console):
-    """Of a person who presses Ctrl-C as soon as that can be read."""
+class InterruptedConsole(Console):
+    """Raises KeyboardInterrupt as soon as the first line is printed."""
 
-    said = 0
+    lines = 0
 
     def print(self, *objects: Any, **options: Any) -> None:
         super().print(*objects, **options)
-        self.said += 1
-        if self.said == 1:
+        self.lines += 1
+        if self.lines == 1:
             raise KeyboardInterrupt
 
 
-def test_ctrl_c_stops_it_from_the_moment_that_it_is_told() -> None:
-    shown = io.StringIO()
+def test_ctrl_c_stops_the_demo_as_soon_as_the_message_is_printed() -> None:
+    output = io.StringIO()
     try:
-        _stay(Impatient(file=shown))
-    except KeyboardInterrupt:  # which would end the tests, not fail one
-        pytest.fail("it was no wish to stop yet")
-    assert "Ctrl-C stops it" in shown.getvalue()
+        _wait_for_interrupt(InterruptedConsole(file=output))
+    except KeyboardInterrupt:  # would end the test run instead of failing this test
+        pytest.fail("the interrupt was not handled")
+    assert "Ctrl-C stops it" in output.getvalue()

@@ -1,0 +1,111 @@
+"""The commands that prepare the Compose stack: its secrets, its stores, its configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tidegate.cli.components import PANEL
+from tidegate.cli.options import settings
+from tidegate.provision.secrets.version_stamp import ELASTIC_VERSION
+
+commands = typer.Typer()
+secrets = typer.Typer(help="The passwords and keys of the Compose stack.", no_args_is_help=True)
+setup = typer.Typer(help="Set up the components of the Compose stack.", no_args_is_help=True)
+commands.add_typer(secrets, name="secrets", rich_help_panel=PANEL)
+commands.add_typer(setup, name="setup", rich_help_panel=PANEL)
+
+
+@secrets.command("init", epilog="Example: `tidegate secrets init --given ./secrets --own /data`")
+def secrets_init(
+    folder: Annotated[
+        Path,
+        typer.Option("--dir", help="A folder for each consumer."),
+    ] = Path("/secrets"),
+    given: Annotated[
+        Path, typer.Option(help="The folder of custom secrets, one file per secret.")
+    ] = Path("/given"),
+    own: Annotated[
+        list[str],
+        typer.Option(
+            help="PATH or PATH=UID:GID: a folder to create with this owner (default 10001:10001)."
+        ),
+    ] = [],  # noqa: B006
+    stamp: Annotated[
+        Path | None,
+        typer.Option(help="Elasticsearch's data volume; its version must not be newer."),
+    ] = None,
+    stack_version: Annotated[
+        str, typer.Option(help="The Elastic stack's version.")
+    ] = ELASTIC_VERSION,
+) -> None:
+    """Create missing secrets in the folders of their consumers, and check that the stack can start."""
+    from tidegate.provision.commands import secrets_init as run
+
+    raise typer.Exit(run(folder, given, own=own, stamp=stamp, stack_version=stack_version))
+
+
+@secrets.command("show", epilog="Example: `tidegate secrets show viewer`")
+def secrets_show(
+    name: Annotated[str, typer.Argument(help="The secret; default: list all names.")] = "",
+    folder: Annotated[
+        Path, typer.Option("--dir", help="The folder of the secrets, in a container.")
+    ] = Path("/secrets"),
+) -> None:
+    """Print the value of a secret, and nothing else."""
+    from tidegate.provision.commands import secrets_show as run
+
+    raise typer.Exit(run(name, folder))
+
+
+@setup.command("elasticsearch", epilog="Example: `tidegate setup elasticsearch --users given`")
+def setup_elasticsearch(
+    users: Annotated[
+        str, typer.Option(help="native: create roles and users; given: only check that they exist.")
+    ] = "native",
+) -> None:
+    """Set up accounts, templates and retention in Elasticsearch. It is idempotent."""
+    from tidegate.provision.commands import setup_elasticsearch as run
+
+    raise typer.Exit(run(settings(), users=users))
+
+
+@setup.command("kibana", epilog="Example: `tidegate setup kibana`")
+def setup_kibana() -> None:
+    """Wait for Kibana, and import data views, searches and the dashboard. It is idempotent."""
+    from tidegate.provision.commands import setup_kibana as run
+
+    raise typer.Exit(run(settings()))
+
+
+@setup.command("config", epilog="Example: `tidegate setup config --out /config`")
+def setup_config(
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("/config"),
+) -> None:
+    """Write Prometheus' configuration and rules for Compose, from the settings in force."""
+    from tidegate.provision.commands import setup_config as run
+
+    raise typer.Exit(run(settings(), out))
+
+
+@setup.command("first-requests", epilog="Example: `tidegate setup first-requests`")
+def setup_first_requests(
+    url: Annotated[str, typer.Option(help="The URL of the gateway.")] = "http://127.0.0.1:8000",
+    rows: Annotated[Path, typer.Option(help="The rows to send, one JSON object per line.")] = Path(
+        "artefacts/flights/samples.ndjson"
+    ),
+) -> None:
+    """Send a new installation one hundred requests, once, so that its dashboards show data."""
+    from tidegate.provision.commands import first_requests as run
+
+    raise typer.Exit(run(settings(), url=url, rows=rows))
+
+
+@setup.command("roles-file")
+def setup_roles_file() -> None:
+    """Print the roles as a roles.yml, for an Elasticsearch with users in files."""
+    from tidegate.provision.commands import roles_file as run
+
+    raise typer.Exit(run())
