@@ -1,1 +1,1 @@
-"""The open-loop load generator: plans, sends, measures, reports."""
+"""The open-loop load generator: planning, sending, measuring and reporting."""

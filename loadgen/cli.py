@@ -1,4 +1,4 @@
-"""The command line, thin."""
+"""The command line of the load generator."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tidegate.loadgen.report.live_view import sparkline
 
 app = typer.Typer(
     name="loadgen",
-    help="An open-loop load generator: each request goes out at its planned time, come what may.",
+    help="An open-loop load generator: it sends each request at its planned time, regardless of the others.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -31,9 +31,9 @@ app = typer.Typer(
 USAGE_ERROR = 2
 
 Scenario = Annotated[
-    str, typer.Argument(help="A built-in scenario (see `list`), or the path of a TOML file.")
+    str, typer.Argument(help="Name of a built-in scenario (see `list`), or path of a TOML file.")
 ]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same plan, byte for byte.")]
+Seed = Annotated[int, typer.Option(help="Random seed; the same seed gives the same plan.")]
 RUN_EXAMPLES = """
 **Examples**
 
@@ -45,7 +45,7 @@ RUN_EXAMPLES = """
 
 `tidegate loadgen run my.toml --url http://127.0.0.1:8000 --rows my-rows.ndjson`
 
-**Exit codes**: 0 good, 1 every request failed, 2 nothing was sent (a bad argument, no target), 98 invalid
+**Exit codes**: 0 success, 1 all requests failed, 2 nothing was sent (invalid argument, no target), 98 invalid
 (requests were sent late), 99 a threshold failed, 130 interrupted.
 """
 
@@ -54,41 +54,48 @@ RUN_EXAMPLES = """
 def run(
     scenario: Scenario,
     *,
-    url: Annotated[str, typer.Option(help="The service or its gateway.")] = "http://127.0.0.1:8000",
-    path: Annotated[str, typer.Option(help="Where requests are posted to.")] = "/predict",
+    url: Annotated[
+        str, typer.Option(help="URL of the service or its gateway.")
+    ] = "http://127.0.0.1:8000",
+    path: Annotated[str, typer.Option(help="Path that requests are posted to.")] = "/predict",
     prometheus: Annotated[
-        str, typer.Option(help="Its Prometheus, for replicas and queue; default: none.")
+        str,
+        typer.Option(
+            help="URL of Prometheus, for the number of replicas and the queue; none by default."
+        ),
     ] = "",
-    rows: Annotated[Path, typer.Option(help="The rows to send, one JSON object a line.")] = Path(
-        "artefacts/flights/samples.ndjson"
-    ),
-    out: Annotated[Path, typer.Option(help="The folder for the run's own folder.")] = Path("runs"),
+    rows: Annotated[
+        Path, typer.Option(help="File with the rows to send, one JSON object per line.")
+    ] = Path("artefacts/flights/samples.ndjson"),
+    out: Annotated[
+        Path, typer.Option(help="Folder in which the folder of the run is created.")
+    ] = Path("runs"),
     seed: Seed = 1,
     slo: Annotated[
         float | None,
-        typer.Option(
-            min=0.001, max=3600, help="The objective for p95, in seconds: drawn in the plots."
-        ),
+        typer.Option(min=0.001, max=3600, help="Objective for p95 in seconds, shown in the plots."),
     ] = None,
     threshold: Annotated[
         list[str] | None,
-        typer.Option(help="What the run must keep, like 'p95<500ms'; may be given more than once."),
+        typer.Option(help="Threshold of the run, such as 'p95<500ms'; may be repeated."),
     ] = None,
     timeout: Annotated[
-        float, typer.Option(min=0.01, max=3600, help="Seconds until a request has failed.")
+        float, typer.Option(min=0.01, max=3600, help="Timeout of a request in seconds.")
     ] = 60.0,
     in_flight: Annotated[
         int,
         typer.Option(
-            min=1, max=50_000, help="Unanswered requests at which the next one fails unsent."
+            min=1,
+            max=50_000,
+            help="Maximum number of requests in flight; further ones fail without being sent.",
         ),
     ] = 10_000,
     allow_remote: Annotated[
-        bool, typer.Option("--allow-remote", help="Send load to another machine.")
+        bool, typer.Option("--allow-remote", help="Allow a target on another machine.")
     ] = False,
 ) -> None:
-    """Send a scenario's load, watch it, and report."""
-    from tidegate.loadgen.run import Options  # noqa: PLC0415 - plots load slowly; --help and list need none
+    """Send the load of a scenario, show its progress, and write a report."""
+    from tidegate.loadgen.run import Options  # noqa: PLC0415 - matplotlib loads slowly, and --help and list do not need it
     from tidegate.loadgen.run import run as run_it  # noqa: PLC0415
     from tidegate.loadgen.send.sender import Limits  # noqa: PLC0415
 
@@ -105,7 +112,7 @@ def run(
         allow_remote=allow_remote,
         limits=Limits(timeout_seconds=timeout, in_flight=in_flight),
     )
-    with _explained():
+    with _usage_errors():
         raise typer.Exit(run_it(options, Console()))
 
 
@@ -113,10 +120,10 @@ def run(
 def plan(
     scenario: Scenario,
     seed: Seed = 1,
-    csv: Annotated[bool, typer.Option("--csv", help="Every request, as CSV.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print all requests as CSV.")] = False,
 ) -> None:
-    """Show what a run would send, without sending anything."""
-    with _explained():
+    """Show the plan of a scenario without sending requests."""
+    with _usage_errors():
         schedule = load_schedule(scenario)
         requests = make_plan(schedule, seed)
     if csv:
@@ -139,10 +146,10 @@ def plan(
 
 @app.command("list")
 def list_scenarios() -> None:
-    """Show the built-in scenarios."""
+    """List the built-in scenarios."""
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("scenario", "requests", "seconds", "most in one", "what for"):
-        table.add_column(name, justify="left" if name in {"scenario", "what for"} else "right")
+    for name in ("scenario", "requests", "seconds", "peak/s", "description"):
+        table.add_column(name, justify="left" if name in {"scenario", "description"} else "right")
     for name in built_in():
         try:
             schedule = load_schedule(name)
@@ -161,20 +168,20 @@ def list_scenarios() -> None:
 
 @app.command(epilog="Example: `tidegate loadgen report runs/latest`")
 def report(
-    folder: Annotated[Path, typer.Argument(help="The folder of a run.")] = Path("runs/latest"),
+    folder: Annotated[Path, typer.Argument(help="Folder of a run.")] = Path("runs/latest"),
 ) -> None:
-    """Draw the plots and write the report of a run again."""
-    from tidegate.loadgen.report.page import write_report  # noqa: PLC0415 - plots load slowly
+    """Write the plots and the report of a run again."""
+    from tidegate.loadgen.report.page import write_report  # noqa: PLC0415 - matplotlib loads slowly
     from tidegate.loadgen.report.results import read_run  # noqa: PLC0415
 
-    with _explained():
+    with _usage_errors():
         path = write_report(folder, *read_run(folder))
     typer.echo(path)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; None takes the arguments of the process."""
-    # A closed pipe (`plan seed --csv | head`) ends it quietly.
+    """Run the command line; None means the arguments of the process."""
+    # A closed pipe (`plan seed --csv | head`) ends the process without an error.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         app(arguments, prog_name="tidegate loadgen")
@@ -183,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _usage_errors() -> Iterator[None]:
     try:
         yield
     except UsageError as error:

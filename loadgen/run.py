@@ -1,4 +1,4 @@
-"""One run, from the arguments to the exit code."""
+"""A run: planning, sending and reporting."""
 
 from __future__ import annotations
 
@@ -23,28 +23,29 @@ from rich.markup import escape
 from tidegate.loadgen.plan.bodies import Bodies, read_rows
 from tidegate.loadgen.plan.plan import digest, make_plan
 from tidegate.loadgen.plan.scenario import load_schedule
-from tidegate.loadgen.report.live_view import Watch
+from tidegate.loadgen.report.live_view import LiveView
 from tidegate.loadgen.report.page import write_report
 from tidegate.loadgen.report.replica_signals import Prometheus, PrometheusError, Signals
 from tidegate.loadgen.report.results import new_folder, write_run
-from tidegate.loadgen.report.summary import Setup, summarise
+from tidegate.loadgen.report.summary import Setup, summarize
 from tidegate.loadgen.report.thresholds import parse_threshold
-from tidegate.loadgen.report.verdict import exit_code, print_outcome
+from tidegate.loadgen.report.verdict import exit_code, print_summary
 from tidegate.loadgen.send.record import Recording
 from tidegate.loadgen.send.sender import Limits, OpenLoop
 from tidegate.loadgen.send.target import http_url, preflight, target_url
 
-# The live view's thread gives the interpreter back this soon; the default, 5 ms, is half the lag allowed.
+# The interval after which the thread of the live view yields to the sender. The default of 5 ms is half the
+# maximum lag.
 SWITCH_SECONDS: Final = 0.0005
 OPEN_FILES: Final = 65_536
-# A measuring device that waits for the processor behind what it measures shows its own wait: on two
-# cores with a load average of 6, the lag's p99 was 33 ms without this and 8.5 ms with it.
+# A load generator that competes with the service for the CPU measures its own delay: on two cores with a load
+# average of 6, the p99 of the lag was 33 ms without this and 8.5 ms with it.
 NICENESS: Final = -10
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a run is asked to do."""
+    """The options of a run."""
 
     scenario: str
     url: str
@@ -60,10 +61,10 @@ class Options:
 
 
 def run(options: Options, console: Console) -> int:
-    """Send the load, write the results, print them. Returns the exit code.
+    """Send the load, write and print the results, and return the exit code.
 
     Raises:
-        UsageError: an argument is wrong or the target does not answer; nothing was sent.
+        UsageError: an argument is invalid or the target does not respond; nothing was sent.
     """
     thresholds = [parse_threshold(text) for text in options.thresholds]
     url = target_url(options.url, options.path, allow_remote=options.allow_remote)
@@ -78,7 +79,7 @@ def run(options: Options, console: Console) -> int:
 
     recording = Recording.of(plan)
     sender = OpenLoop(plan, bodies, url, recording, options.limits)
-    watch = Watch(
+    live_view = LiveView(
         console,
         recording,
         lambda: sender.start,
@@ -87,7 +88,7 @@ def run(options: Options, console: Console) -> int:
         slo=options.slo_seconds,
         prometheus=prometheus,
     )
-    with _undisturbed(), watch:
+    with _low_latency(), live_view:
         asyncio.run(_until_signalled(sender))
     ended = datetime.now(UTC)
     started = datetime.fromtimestamp(time.time() - (time.monotonic() - sender.start), UTC)
@@ -107,7 +108,7 @@ def run(options: Options, console: Console) -> int:
         prometheus=options.prometheus or None,
         version=version("tidegate"),
     )
-    summary = summarise(
+    summary = summarize(
         recording,
         series,
         setup,
@@ -116,11 +117,11 @@ def run(options: Options, console: Console) -> int:
         interrupted=sender.interrupted,
     )
     summary = summary.model_copy(
-        update={"thresholds": [threshold.judge(summary) for threshold in thresholds]}
+        update={"thresholds": [threshold.evaluate(summary) for threshold in thresholds]}
     )
     write_run(folder, summary, recording, series)
     write_report(folder, summary, recording, series)
-    print_outcome(console, summary, folder)
+    print_summary(console, summary, folder)
     return exit_code(summary)
 
 
@@ -132,18 +133,18 @@ async def _until_signalled(sender: OpenLoop) -> None:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Keep what is not the run's business from delaying its sends, and give it sockets enough."""
+def _low_latency() -> Iterator[None]:
+    """Reduce delays by other threads, processes and garbage collection, and raise the limit of sockets."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
     before = os.getpriority(os.PRIO_PROCESS, 0)
-    with suppress(PermissionError):  # an ordinary user may not, and then the lag says what it cost
+    with suppress(PermissionError):  # not permitted for an ordinary user; the lag shows the effect
         os.setpriority(os.PRIO_PROCESS, 0, min(before, NICENESS))
     interval = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_SECONDS)
-    # The plan and the bodies are live to the end: a collection that walks them finds nothing and takes
-    # tens of milliseconds. Frozen, they are not walked; the run's own garbage still is.
+    # Plan and bodies exist until the end. Frozen, the garbage collector does not traverse them, which would
+    # take tens of milliseconds.
     gc.collect()
     gc.freeze()
     try:
@@ -164,6 +165,7 @@ def _signals(
         return prometheus.signals(started.timestamp(), ended.timestamp())
     except PrometheusError as error:
         console.print(
-            f"[yellow]no replicas and queue in the report: {escape(str(error))}[/]", soft_wrap=True
+            f"[yellow]the report does not contain replicas and queue: {escape(str(error))}[/]",
+            soft_wrap=True,
         )
         return Signals()

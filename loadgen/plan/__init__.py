@@ -1,1 +1,1 @@
-"""What to send and when: scenarios, rates, traces, and the plan made of them."""
+"""The planned requests of a run: scenarios, rates, traces, and the plan."""

@@ -1,4 +1,4 @@
-"""Request bodies, made of real rows and encoded before the run, so that sending one is cheap."""
+"""Request bodies of real rows, encoded before the run to make sending cheap."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from tidegate.loadgen.errors import UsageError
 from tidegate.loadgen.plan.request_kinds import ROWS_PER_REQUEST, RequestKind
 
 MAX_ROWS: Final = 4096
-"""Only the first rows of a longer file are used."""
+"""Maximum number of rows read from a file."""
 POOL_BODIES: Final = 512
-"""Bodies made of each kind; requests share them."""
+"""Maximum number of bodies of each kind; requests share them."""
 POOL_BYTES: Final = 48 * 2**20
-"""Memory that the bodies of one kind may take; if they are large there are fewer of them."""
+"""Maximum total size of the bodies of one kind."""
 
 
 def read_rows(path: Path) -> list[bytes]:
-    """The rows of a file of instances, one JSON object a line, each encoded again as compactly as can be.
+    """Read the rows of a file, one JSON object per line, and encode each compactly.
 
     Raises:
-        UsageError: the file cannot be read, has no row or a line that is not a JSON object.
+        UsageError: the file cannot be read, is empty, or has a line that is not a JSON object.
     """
     rows: list[bytes] = []
     try:
@@ -35,13 +35,13 @@ def read_rows(path: Path) -> list[bytes]:
                     rows.append(_row(path, number, line))
     except FileNotFoundError as error:
         raise UsageError(
-            f"{path}: there is no such file of rows: name one by --rows; the artefact folder of the served "
-            "model has one, samples.ndjson (of a joblib file: .tidegate/artefacts/*/samples.ndjson)"
+            f"{path} does not exist: set --rows to a file of rows, such as samples.ndjson in the artefact "
+            "folder of the served model (for a joblib file: .tidegate/artefacts/*/samples.ndjson)"
         ) from error
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     if not rows:
-        raise UsageError(f"{path}: has no row")
+        raise UsageError(f"{path}: contains no rows")
     return rows
 
 
@@ -49,20 +49,20 @@ def _row(path: Path, number: int, line: bytes) -> bytes:
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise UsageError(f"{path}:{number}: is not JSON: {error}") from error
+        raise UsageError(f"{path}:{number}: invalid JSON: {error}") from error
     if not isinstance(row, dict):
-        raise UsageError(f"{path}:{number}: is not a JSON object of features")
+        raise UsageError(f"{path}:{number}: not a JSON object of features")
     return orjson.dumps(row)
 
 
 class Bodies:
-    """The bodies of each kind: body i holds the rows from row i on, wrapping round at the end."""
+    """The bodies of each kind of request. Body i has the rows from row i on, wrapping around."""
 
     def __init__(self, rows: list[bytes], kinds: Iterable[RequestKind]) -> None:
         self._pools = {kind: _pool(rows, kind) for kind in kinds}
 
     def of(self, kind: RequestKind, number: int) -> bytes:
-        """The body of a request, by the number that the plan gave it."""
+        """Return the body of a request by its number in the plan."""
         pool = self._pools[kind]
         return pool[number % len(pool)]
 

@@ -1,10 +1,10 @@
-"""Durations as a person says them."""
+"""Formats durations for people."""
 
 from __future__ import annotations
 
 
 def duration_text(seconds: float | None) -> str:
-    """A duration in two to three digits and a unit; a dash where it is not known."""
+    """Format a duration with two to three digits and a unit; None is a dash."""
     if seconds is None:
         return "-"
     if seconds < 0.001:

@@ -1,4 +1,4 @@
-"""The plan: a pure function of the schedule and the seed. The same arguments give the same bytes."""
+"""The plan of a run: a pure function of the schedule and the seed."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ BODY_BITS: Final = 32
 HALF: Final = Fraction(1, 2)
 
 
-class Planned(NamedTuple):
-    """One request to send."""
+class PlannedRequest(NamedTuple):
+    """A request to send."""
 
     at: float
-    """When, in seconds since the start of the run, to the microsecond."""
+    """Planned time in seconds since the start of the run, rounded to microseconds."""
     kind: RequestKind
-    """Its kind, which is its number of rows."""
+    """Kind of the request, which determines its number of rows."""
     body: int
-    """Which body: a number below 2³², to be taken modulo the number of bodies there are."""
+    """Number of the body, below 2³², to be used modulo the number of bodies."""
 
 
-def make_plan(schedule: Schedule, seed: int) -> list[Planned]:
-    """Every request of a run, in the order of sending.
+def make_plan(schedule: Schedule, seed: int) -> list[PlannedRequest]:
+    """Return all requests of a run, in the order of sending.
 
-    Times, kinds and bodies are drawn from streams of their own, so that another mix of kinds leaves
-    the times as they are. `random.Random` seeded with text, and its `random()`, give the same numbers
-    in every version of Python.
+    Times, kinds and bodies have separate random generators, so another mix of kinds does not change the
+    times. `random.Random` seeded with text, and its `random()`, give the same numbers in all versions of
+    Python.
     """
     kinds = schedule.kinds
     limits = list(accumulate(schedule.weights.of(kind) for kind in kinds))
     kind_of = random.Random(f"{seed}:kinds")  # noqa: S311 - repeatable, not secret
     body_of = random.Random(f"{seed}:bodies")  # noqa: S311
     return [
-        Planned(
+        PlannedRequest(
             at,
             kinds[min(bisect_right(limits, kind_of.random() * limits[-1]), len(kinds) - 1)],
             int(body_of.random() * 2**BODY_BITS),
@@ -52,14 +52,14 @@ def make_plan(schedule: Schedule, seed: int) -> list[Planned]:
 
 
 def arrival_times(segments: Iterable[Segment], arrivals: Arrivals, seed: int) -> Iterator[float]:
-    """When requests are sent, in seconds since the start, ascending, to the microsecond.
+    """Return the planned times in seconds since the start, ascending, rounded to microseconds.
 
-    With Λ(t) the integral of the rate, request i belongs at the t where Λ(t) = i + ½. So each stretch
-    of the schedule sends its integral, rounded, and what is rounded off goes to the next stretch.
+    With Λ(t) the integral of the rate, request i is due at the t where Λ(t) = i + ½. So each segment of the
+    schedule sends its integral, rounded, and the remainder is carried over to the next segment.
 
-    `even` sends it right there. `poisson` keeps each segment's count and draws that many points
-    uniform in Λ: given their number, the arrivals of a Poisson process are just that (its order
-    statistics property), and a run of 1200 requests is one of 1200 whatever the seed.
+    `even` sends each request at that time. `poisson` keeps the number of requests of each segment and draws
+    points that are uniform in Λ: given their number, the arrivals of a Poisson process have this distribution
+    (its order statistics property). So the number of requests does not depend on the seed.
     """
     draw = random.Random(f"{seed}:arrivals")  # noqa: S311
     begin, sent, last = Fraction(0), Fraction(0), 0.0
@@ -74,22 +74,22 @@ def arrival_times(segments: Iterable[Segment], arrivals: Arrivals, seed: int) ->
             requests = sorted(draw.random() * total for _ in range(count))
         start = float(begin)
         for so_far in requests:
-            # Where segments meet, the two sides may differ in the last digit of a float.
-            last = max(last, round(start + segment.when(so_far), 6))
+            # At the boundary of two segments, the two times may differ by a rounding error.
+            last = max(last, round(start + segment.time_of(so_far), 6))
             yield last
         begin += segment.seconds
         sent += segment.requests
 
 
-def plan_csv(plan: Iterable[Planned]) -> Iterator[str]:
-    """The plan as lines of CSV, the header first, each with its line end."""
+def plan_csv(plan: Iterable[PlannedRequest]) -> Iterator[str]:
+    """Return the lines of the plan as CSV with a header."""
     yield "planned_s,kind,rows,body\n"
     for at, kind, body in plan:
         yield f"{at:.6f},{kind},{ROWS_PER_REQUEST[kind]},{body}\n"
 
 
-def digest(plan: Iterable[Planned]) -> str:
-    """The SHA-256 of the plan's CSV, in hexadecimal: equal for equal plans."""
+def digest(plan: Iterable[PlannedRequest]) -> str:
+    """Return the SHA-256 of the plan's CSV in hexadecimal."""
     sha = hashlib.sha256()
     for line in plan_csv(plan):
         sha.update(line.encode())

@@ -1,15 +1,15 @@
-r"""Rate shapes: tiny value types that all lower to segments of linear rate.
+r"""Rate shapes: value types that are converted to segments of linear rate.
 
-A segment of `T` seconds whose rate goes from `a` to `b` requests a second has sent, `t` seconds in,
+After `t` of the `T` seconds of a segment whose rate changes from `a` to `b` requests per second, it has sent
 
-    Λ(t) = a·t + (b - a)·t² / (2T)            and in all  Λ(T) = T·(a + b)/2.
+    Λ(t) = a·t + (b - a)·t² / (2T)            in total     Λ(T) = T·(a + b)/2.
 
-Its inverse, in the form that loses no digits as `a` or `b - a` goes to zero, is
+Its inverse, in a numerically stable form for `a` or `b - a` near zero, is
 
     t(Λ) = 2Λ / (a + √(a² + 2Λ·(b - a)/T)).
 
-Lengths and rates are exact fractions of the decimals that a person wrote, so that 40 s at 30 a second
-are 1200 requests, and 10 s at 0.1 a second are one, whatever binary floating point thinks of 0.1.
+Durations and rates are exact fractions of the decimals in the scenario, so that 40 s at 30 requests per
+second are 1200 requests, and 10 s at 0.1 per second are one, without floating-point error.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
 
 def exact(decimal: float) -> Fraction:
-    """The fraction that the shortest decimal form of this number stands for."""
+    """Return the fraction that equals the shortest decimal form of the number."""
     return Fraction(repr(decimal))
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of linear rate: seconds, and requests a second at its start and end."""
+    """An interval of linear rate: its seconds, and the requests per second at its start and end."""
 
     seconds: Fraction
     start_rate: Fraction
@@ -41,11 +41,11 @@ class Segment:
 
     @property
     def requests(self) -> Fraction:
-        """How many requests it sends: Λ(T)."""
+        """The number of requests: Λ(T)."""
         return self.seconds * (self.start_rate + self.end_rate) / 2
 
-    def when(self, requests: float) -> float:
-        """Seconds into the segment at which so many requests were sent: t(Λ), within [0, T]."""
+    def time_of(self, requests: float) -> float:
+        """Return the time in the segment at which this number of requests was sent: t(Λ), within [0, T]."""
         if requests <= 0:
             return 0.0
         start = float(self.start_rate)
@@ -55,19 +55,19 @@ class Segment:
 
 
 class Phase(BaseModel):
-    """A part of a scenario; phases follow one another."""
+    """A part of a scenario. Phases are executed one after the other."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Constant(Phase):
-    """One rate."""
+    """A constant rate."""
 
     kind: Literal["constant"]
     seconds: Seconds
-    """How long."""
+    """Duration."""
     rate: Rate
-    """Requests a second."""
+    """Requests per second."""
 
     def segments(self) -> Iterator[Segment]:
         """λ(t) = rate."""
@@ -75,13 +75,13 @@ class Constant(Phase):
 
 
 class Steps(Phase):
-    """One rate after the other, each for the same time."""
+    """Several constant rates, each for the same time."""
 
     kind: Literal["steps"]
     seconds: Seconds
-    """How long each step lasts."""
+    """Duration of each step."""
     rates: Annotated[tuple[Rate, ...], Field(min_length=1, max_length=1000)]
-    """Requests a second of each step."""
+    """Requests per second of each step."""
 
     def segments(self) -> Iterator[Segment]:
         """λ(t) = rates[⌊t / seconds⌋]."""
@@ -90,15 +90,15 @@ class Steps(Phase):
 
 
 class Ramp(Phase):
-    """A rate that rises or falls evenly."""
+    """A rate that changes linearly."""
 
     kind: Literal["ramp"]
     seconds: Seconds
-    """How long."""
+    """Duration."""
     start_rate: Rate
-    """Requests a second at the start."""
+    """Requests per second at the start."""
     end_rate: Rate
-    """Requests a second at the end."""
+    """Requests per second at the end."""
 
     def segments(self) -> Iterator[Segment]:
         """λ(t) = start_rate + (end_rate - start_rate)·t / seconds."""
@@ -106,19 +106,19 @@ class Ramp(Phase):
 
 
 class Spike(Phase):
-    """A base rate, suddenly a peak, the base rate again."""
+    """A base rate, interrupted by a peak rate."""
 
     kind: Literal["spike"]
     base_rate: Rate
-    """Requests a second before and after."""
+    """Requests per second before and after the spike."""
     peak_rate: Rate
-    """Requests a second in the spike."""
+    """Requests per second during the spike."""
     before_seconds: Seconds
-    """How long before the spike."""
+    """Duration before the spike."""
     peak_seconds: Seconds
-    """How long the spike lasts."""
+    """Duration of the spike."""
     after_seconds: Seconds
-    """How long after the spike."""
+    """Duration after the spike."""
 
     def segments(self) -> Iterator[Segment]:
         """λ(t) = peak_rate while 0 ≤ t - before_seconds < peak_seconds, else base_rate."""
@@ -130,7 +130,7 @@ class Spike(Phase):
 def from_counts(
     counts: Iterable[Fraction], *, interval_seconds: float, speed: float, scale: float
 ) -> Iterator[Segment]:
-    """A segment for each interval of a trace of counts, `speed` times faster, `scale` times as many.
+    """Return a segment for each interval of a trace, `speed` times faster, with `scale` times the requests.
 
     λ(t) = scale·counts[⌊t / w⌋] / w with w = interval_seconds / speed.
     """

@@ -1,4 +1,4 @@
-"""The three kinds of request: they differ in rows."""
+"""The three kinds of request, which differ in their number of rows."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from typing import Final, Literal, get_args
 RequestKind = Literal["light", "medium", "heavy"]
 REQUEST_KINDS: Final[tuple[RequestKind, ...]] = get_args(RequestKind)
 ROWS_PER_REQUEST: Final[dict[RequestKind, int]] = {"light": 1, "medium": 32, "heavy": 256}
-"""Rows (instances) in one request's body."""
+"""Number of rows (instances) in the body of a request."""

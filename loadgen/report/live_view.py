@@ -1,4 +1,4 @@
-"""The live view of a run: a picture of now, taken from the record, drawn in a thread of its own."""
+"""The live view of a run on the terminal, drawn from the recording in its own thread."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from tidegate.loadgen.report.summary import quantile
 from tidegate.loadgen.send.record import Recording
 
 WINDOW_SECONDS: Final = 5.0
-"""The rolling quantiles are those of the answers of this long."""
-SPARK_SECONDS: Final = 60
-SPARKS: Final = "▁▂▃▄▅▆▇█"
+"""Window of the rolling quantiles."""
+HISTORY_SECONDS: Final = 60
+BARS: Final = "▁▂▃▄▅▆▇█"
 FRAME_SECONDS: Final = 0.25
 LINE_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """A run at one time. Times in seconds; None where nothing is known."""
+class Snapshot:
+    """The state of a run at one time. Times are in seconds; None means no data."""
 
     at: float
     planned: int
@@ -44,21 +44,21 @@ class Moment:
     p95: float | None
     p99: float | None
     lag_p99: float | None
-    spark: tuple[float | None, ...]
-    """p95 of the answers of each second up to now, the last `SPARK_SECONDS`."""
+    p95_history: tuple[float | None, ...]
+    """p95 of the requests that ended in each of the last `HISTORY_SECONDS`."""
 
 
-def moment(recording: Recording, at: float) -> Moment:
-    """The run at `at` seconds since its start."""
-    shown = np.flatnonzero((recording.finished > at - SPARK_SECONDS) & recording.ended)
-    finished, felt = recording.finished[shown], recording.felt[shown]
+def snapshot(recording: Recording, at: float) -> Snapshot:
+    """Return the state of the run at `at` seconds since its start."""
+    shown = np.flatnonzero((recording.finished > at - HISTORY_SECONDS) & recording.ended)
+    finished, felt = recording.finished[shown], recording.response_or_infinity[shown]
     recent = felt[finished > at - WINDOW_SECONDS]
     second = np.floor(finished)
-    spark = tuple(
+    p95_history = tuple(
         quantile(felt[second == number], 0.95)
-        for number in range(max(0, int(at) - SPARK_SECONDS + 1), int(at))
+        for number in range(max(0, int(at) - HISTORY_SECONDS + 1), int(at))
     )
-    return Moment(
+    return Snapshot(
         at=at,
         planned=len(recording),
         due=int((recording.planned <= at).sum()),
@@ -69,21 +69,21 @@ def moment(recording: Recording, at: float) -> Moment:
         p95=quantile(recent, 0.95),
         p99=quantile(recent, 0.99),
         lag_p99=quantile(recording.lag, 0.99),
-        spark=spark,
+        p95_history=p95_history,
     )
 
 
 def sparkline(values: tuple[float | None, ...]) -> str:
-    """A bar for each value, the highest as high as a letter; a blank where there is none."""
+    """Return a bar for each value, scaled to the maximum; a space for None."""
     top = max((value for value in values if value is not None), default=0.0)
     return "".join(
-        " " if value is None else SPARKS[min(7, int(value / top * 8)) if top > 0 else 0]
+        " " if value is None else BARS[min(7, int(value / top * 8)) if top > 0 else 0]
         for value in values
     )
 
 
-def plain(now: Moment, signals: Mapping[str, float]) -> str:
-    """The moment in one line."""
+def status_line(now: Snapshot, signals: Mapping[str, float]) -> str:
+    """Return the state as one line."""
     text = (
         f"{max(0.0, now.at):5.0f} s  planned {now.due}/{now.planned}  sent {now.sent}  "
         f"answered {now.answered}  failed {now.failed}  p50 {duration_text(now.p50)}  "
@@ -93,10 +93,10 @@ def plain(now: Moment, signals: Mapping[str, float]) -> str:
     return text + "".join(f"  {name} {value:.0f}" for name, value in signals.items())
 
 
-def picture(
-    now: Moment, signals: Mapping[str, float], *, title: str, seconds: float, slo: float | None
+def status_panel(
+    now: Snapshot, signals: Mapping[str, float], *, title: str, seconds: float, slo: float | None
 ) -> RenderableType:
-    """The moment as a panel."""
+    """Return the state as a panel."""
     over = slo is not None and now.p95 is not None and now.p95 > slo
     counts = [
         ("planned", f"{now.due}/{now.planned}", ""),
@@ -111,23 +111,23 @@ def picture(
         ("p99", duration_text(now.p99), ""),
         ("send lag p99", duration_text(now.lag_p99), ""),
     ]
-    spark = Text("p95, second by second  ", style="dim")
-    spark.append(sparkline(now.spark), style="red" if over else "cyan")
+    p95_history = Text("p95 per second  ", style="dim")
+    p95_history.append(sparkline(now.p95_history), style="red" if over else "cyan")
     bar = Table.grid(expand=True)
     bar.add_column(ratio=1)
     bar.add_column(justify="right", width=14)
     done = min(max(now.at, 0.0), seconds)
     bar.add_row(ProgressBar(total=seconds, completed=done), f"{done:.0f} of {seconds:.0f} s")
     return Panel(
-        Group(bar, _named(counts), _named(times), spark),
+        Group(bar, _labelled_values(counts), _labelled_values(times), p95_history),
         title=title,
         title_align="left",
         border_style="dim",
     )
 
 
-def _named(cells: list[tuple[str, str, str]]) -> Text:
-    """Names and values in one line; each of a fixed width, so that nothing jumps."""
+def _labelled_values(cells: list[tuple[str, str, str]]) -> Text:
+    """Return names and values in one line, in columns of fixed width."""
     line = Text()
     for name, value, style in cells:
         line.append(f"{name} ", style="dim")
@@ -135,10 +135,10 @@ def _named(cells: list[tuple[str, str, str]]) -> Text:
     return line
 
 
-class Watch:
-    """Shows a run while it goes on. Use it as a context manager around the run.
+class LiveView:
+    """A context manager that shows the progress of a run.
 
-    On a terminal it draws a panel four times a second; elsewhere it prints a line each second.
+    On a terminal it draws a panel four times per second; otherwise it prints a line per second.
     """
 
     def __init__(
@@ -159,14 +159,16 @@ class Watch:
         self._seconds = seconds
         self._slo = slo
         self.signals: dict[str, float] = {}
-        """What Prometheus said last."""
-        self._over = threading.Event()
+        """The most recent values from Prometheus."""
+        self._stopped = threading.Event()
         show = self._draw if console.is_terminal else self._print
-        # Prometheus has a thread of its own, so that a slow answer does not freeze the picture.
+        # Prometheus is queried in another thread, so that a slow response does not block the view.
         self._threads = [threading.Thread(target=show, name="watch", daemon=True)]
         if prometheus is not None:
             self._threads.append(
-                threading.Thread(target=self._ask, args=(prometheus,), name="signals", daemon=True)
+                threading.Thread(
+                    target=self._poll_signals, args=(prometheus,), name="signals", daemon=True
+                )
             )
 
     def __enter__(self) -> Self:
@@ -180,18 +182,18 @@ class Watch:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._over.set()
+        self._stopped.set()
         for thread in self._threads:
             thread.join()
 
-    def _now(self) -> Moment:
-        return moment(self._recording, time.monotonic() - self._started())
+    def _now(self) -> Snapshot:
+        return snapshot(self._recording, time.monotonic() - self._started())
 
     def _draw(self) -> None:
         with Live(console=self._console, auto_refresh=False) as live:
             while True:
-                over = self._over.wait(FRAME_SECONDS)
-                frame = picture(
+                over = self._stopped.wait(FRAME_SECONDS)
+                frame = status_panel(
                     self._now(),
                     dict(self.signals),
                     title=self._title,
@@ -205,21 +207,21 @@ class Watch:
     def _print(self) -> None:
         over = False
         while not over:
-            over = self._over.wait(LINE_SECONDS)
+            over = self._stopped.wait(LINE_SECONDS)
             self._console.print(
-                plain(self._now(), dict(self.signals)), highlight=False, soft_wrap=True
+                status_line(self._now(), dict(self.signals)), highlight=False, soft_wrap=True
             )
 
-    def _ask(self, prometheus: Prometheus) -> None:
-        while not self._over.is_set():
+    def _poll_signals(self, prometheus: Prometheus) -> None:
+        while not self._stopped.is_set():
             for name in EXPRESSIONS:
                 try:
                     value = prometheus.now(name)
                 except PrometheusError:
-                    # The run goes on without; its end says so once, in words.
+                    # The failure is reported once, at the end of the run.
                     value = None
                 if value is None:
                     self.signals.pop(name, None)
                 else:
                     self.signals[name] = value
-            self._over.wait(LINE_SECONDS)
+            self._stopped.wait(LINE_SECONDS)

@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML file, and the plots as PNG files beside it."""
+"""The report: a self-contained HTML file, and the plots as PNG files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tidegate.loadgen.plan.durations import duration_text
 from tidegate.loadgen.report.plots import OVERVIEW, PANELS, as_bytes, draw
 from tidegate.loadgen.report.replica_signals import Signals
 from tidegate.loadgen.report.results import REPORT
-from tidegate.loadgen.report.series import Course, course, story
+from tidegate.loadgen.report.series import RunSeries, narrative, run_series
 from tidegate.loadgen.report.summary import Summary
 from tidegate.loadgen.report.theme import DARK, LIGHT, Theme
 from tidegate.loadgen.report.verdict import verdict
@@ -26,8 +26,8 @@ FIGURES: Final[dict[str, tuple[str, ...]]] = {
 
 
 def write_report(folder: Path, summary: Summary, recording: Recording, series: Signals) -> Path:
-    """Draw the plots and write the report; returns its path."""
-    run = course(recording, series, summary)
+    """Write the plots and the report; return the path of the report."""
+    run = run_series(recording, series, summary)
     for name, panels in FIGURES.items():
         head = headline(summary) if len(panels) > 1 else ""
         (folder / f"{name}.png").write_bytes(as_bytes(draw(panels, run, LIGHT, head), "png"))
@@ -36,8 +36,8 @@ def write_report(folder: Path, summary: Summary, recording: Recording, series: S
     return path
 
 
-def to_html(summary: Summary, run: Course) -> str:
-    """The report as HTML, with its plots inside, for light and for dark screens."""
+def to_html(summary: Summary, run: RunSeries) -> str:
+    """Return the report as HTML with embedded plots, for light and dark colour schemes."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -45,11 +45,11 @@ def to_html(summary: Summary, run: Course) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(duration=duration_text, share=lambda value: f"{value:.1%}")
+    environment.filters.update(duration=duration_text, percent=lambda value: f"{value:.1%}")
     return environment.get_template(TEMPLATE).render(
         run=summary,
         rows=[("all", summary), *summary.by_kind.items()],
-        told=story(run),
+        narrative=narrative(run),
         verdict=verdict(summary),
         plots={name: _both(panels, run) for name, panels in plots_of(run).items()},
         light=LIGHT,
@@ -57,14 +57,14 @@ def to_html(summary: Summary, run: Course) -> str:
     )
 
 
-def plots_of(run: Course) -> dict[str, tuple[str, ...]]:
-    """The report's plots: the story in one, then what it leaves out. No empty plot of replicas."""
+def plots_of(run: RunSeries) -> dict[str, tuple[str, ...]]:
+    """Return the panels of each plot of the report. Without data there is no panel of replicas."""
     shown = tuple(name for name in OVERVIEW if name != "replicas" or run.signals.ready)
     return {"overview": shown, "kinds and failures": ("latency-by-kind", "errors")}
 
 
 def headline(summary: Summary) -> str:
-    """What a plot says above it."""
+    """Return the headline of a plot."""
     return (
         f"{summary.scenario}: {summary.planned:,} requests in {summary.duration_seconds:g} s, "
         f"{summary.failed:,} failed; p95 {duration_text(summary.response_p95_seconds)}, "
@@ -72,10 +72,10 @@ def headline(summary: Summary) -> str:
     )
 
 
-def _both(panels: tuple[str, ...], run: Course) -> dict[str, str]:
+def _both(panels: tuple[str, ...], run: RunSeries) -> dict[str, str]:
     return {theme.name: _uri(panels, run, theme) for theme in (LIGHT, DARK)}
 
 
-def _uri(panels: tuple[str, ...], run: Course, theme: Theme) -> str:
+def _uri(panels: tuple[str, ...], run: RunSeries, theme: Theme) -> str:
     image: Any = as_bytes(draw(panels, run, theme), "svg")
     return "data:image/svg+xml;base64," + base64.b64encode(image).decode("ascii")

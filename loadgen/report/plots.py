@@ -1,4 +1,4 @@
-"""The plots of a run: panels that share the axis of time, drawn by one loop."""
+"""The plots of a run: panels with a common time axis."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from tidegate.loadgen.report.replica_signals import Sample
-from tidegate.loadgen.report.series import Course, rises
+from tidegate.loadgen.report.series import RunSeries, rises
 from tidegate.loadgen.report.theme import Theme
 from tidegate.loadgen.send.record import Floats
 
-Panel: TypeAlias = Callable[[Axes, Course, Theme], None]
-"""Draws one subject into axes that have their frame and their time axis already."""
+Panel: TypeAlias = Callable[[Axes, RunSeries, Theme], None]
+"""Draws a panel into axes that are already set up."""
 
 WIDTH_INCHES: Final = 10.0
 PANEL_INCHES: Final = 2.15
 MAX_DOTS: Final = 4000
-FONT: Final[Any] = {  # matplotlib types its settings by an enumeration of their names
+FONT: Final[Any] = {  # matplotlib types its settings by the literals of their names
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
     "svg.fonttype": "path",
@@ -32,77 +32,77 @@ FONT: Final[Any] = {  # matplotlib types its settings by an enumeration of their
 }
 
 
-def load(axes: Axes, course: Course, theme: Theme) -> None:
-    """Requests planned, sent and answered a second."""
-    axes.stairs(course.planned, course.edges, fill=True, color=theme.planned, label="planned")
-    axes.stairs(course.sent, course.edges, color=theme.sent, linewidth=1.1, label="sent")
-    # A last bin that the run does not fill would look like a fall.
-    full = course.edges[1:] <= course.end
+def load(axes: Axes, run: RunSeries, theme: Theme) -> None:
+    """Draw the requests planned, sent and answered per second."""
+    axes.stairs(run.planned, run.edges, fill=True, color=theme.planned, label="planned")
+    axes.stairs(run.sent, run.edges, color=theme.sent, linewidth=1.1, label="sent")
+    # An incomplete last bin would look like a decrease.
+    full = run.edges[1:] <= run.end
     axes.plot(
-        course.times[full],
-        course.answered[full],
+        run.times[full],
+        run.answered[full],
         color=theme.answered,
         linewidth=1.8,
         label="answered",
     )
-    _title(axes, "Requests a second", theme)
+    _title(axes, "Requests per second", theme)
 
 
-def latency(axes: Axes, course: Course, theme: Theme) -> None:
-    """Response times: every request a dot, p50, p95 and p99, the objective."""
-    _dots(axes, course.good, theme.faint)
-    _dots(axes, course.bad, theme.bad, "failed")
+def latency(axes: Axes, run: RunSeries, theme: Theme) -> None:
+    """Draw the response time of each request, p50, p95, p99 and the objective."""
+    _dots(axes, run.good, theme.faint)
+    _dots(axes, run.bad, theme.bad, "failed")
     for name, colour, width in (
         ("p99", theme.p99, 1.1),
         ("p95", theme.p95, 2.2),
         ("p50", theme.p50, 1.4),
     ):
-        values = finite(course.quantiles[name])
-        axes.plot(course.times, values, color=colour, linewidth=width, label=name)
-    if course.slo is not None:
-        p95 = np.nan_to_num(finite(course.quantiles["p95"]), nan=0.0)
+        values = finite(run.quantiles[name])
+        axes.plot(run.times, values, color=colour, linewidth=width, label=name)
+    if run.slo is not None:
+        p95 = np.nan_to_num(finite(run.quantiles["p95"]), nan=0.0)
         axes.fill_between(
-            course.times,
-            course.slo,
+            run.times,
+            run.slo,
             p95,
-            where=(p95 > course.slo).tolist(),
+            where=(p95 > run.slo).tolist(),
             interpolate=True,
             color=theme.bad,
             alpha=0.18,
             linewidth=0,
-            label="p95 over the objective" if course.breaches else None,
+            label="p95 over the objective" if run.breaches else None,
         )
-    _objective(axes, course, theme)
-    _title(axes, "Response time, from the planned time", theme)
+    _objective(axes, run, theme)
+    _title(axes, "Response time (from the planned time)", theme)
     axes.yaxis.set_major_formatter(FuncFormatter(seconds_label))
 
 
-def latency_by_kind(axes: Axes, course: Course, theme: Theme) -> None:
-    """p95 of each kind."""
-    for kind, values in course.p95_of.items():
-        axes.plot(course.times, finite(values), color=theme.kinds[kind], linewidth=1.8, label=kind)
-    _objective(axes, course, theme)
-    _title(axes, "Response time p95, by kind", theme)
+def latency_by_kind(axes: Axes, run: RunSeries, theme: Theme) -> None:
+    """Draw the p95 of each kind of request."""
+    for kind, values in run.p95_of.items():
+        axes.plot(run.times, finite(values), color=theme.kinds[kind], linewidth=1.8, label=kind)
+    _objective(axes, run, theme)
+    _title(axes, "Response time p95 by kind", theme)
     axes.yaxis.set_major_formatter(FuncFormatter(seconds_label))
 
 
-def errors(axes: Axes, course: Course, theme: Theme) -> None:
-    """The share of requests that failed."""
-    ratio = np.nan_to_num(course.failed_ratio, nan=0.0)
-    axes.stairs(ratio, course.edges, fill=True, color=theme.bad, alpha=0.3)
-    axes.stairs(ratio, course.edges, color=theme.bad, linewidth=1.6)
+def errors(axes: Axes, run: RunSeries, theme: Theme) -> None:
+    """Draw the fraction of failed requests."""
+    ratio = np.nan_to_num(run.failed_ratio, nan=0.0)
+    axes.stairs(ratio, run.edges, fill=True, color=theme.bad, alpha=0.3)
+    axes.stairs(ratio, run.edges, color=theme.bad, linewidth=1.6)
     top = float(ratio.max(initial=0.0))
     axes.set_ylim(0, min(1.05, max(0.05, top * 1.2)))
     axes.yaxis.set_major_formatter(FuncFormatter(percent_label))
-    _title(axes, "Requests that failed" if top else "Requests that failed: none", theme)
+    _title(axes, "Failed requests" if top else "Failed requests: none", theme)
 
 
-def replicas(axes: Axes, course: Course, theme: Theme) -> None:
-    """Replicas ready and wanted, and the queue over them."""
-    signals = course.signals
+def replicas(axes: Axes, run: RunSeries, theme: Theme) -> None:
+    """Draw the ready and the desired replicas, and the gateway's queue."""
+    signals = run.signals
     if not signals.ready:
         axes.text(
-            *(0.5, 0.5, "Prometheus gave no replicas"),
+            *(0.5, 0.5, "no replicas in Prometheus"),
             ha="center",
             va="center",
             transform=axes.transAxes,
@@ -111,17 +111,17 @@ def replicas(axes: Axes, course: Course, theme: Theme) -> None:
         _title(axes, "Replicas", theme)
         axes.set_yticks([])
         return
-    times, ready = _columns(signals.ready, course.end)
+    times, ready = _columns(signals.ready, run.end)
     axes.fill_between(times, ready, step="post", color=theme.replicas, alpha=0.16, linewidth=0)
     axes.step(times, ready, where="post", color=theme.replicas, linewidth=2.2, label="ready")
     if signals.desired:
         axes.step(
-            *_columns(signals.desired, course.end),
+            *_columns(signals.desired, run.end),
             where="post",
             color=theme.replicas,
             linewidth=1.1,
             linestyle=(0, (4, 2)),
-            label="wanted",
+            label="desired",
         )
     highest = max(value for _, value in [*signals.ready, *signals.desired])
     axes.set_ylim(0, highest * 1.3 + 0.2)
@@ -137,14 +137,14 @@ def replicas(axes: Axes, course: Course, theme: Theme) -> None:
         )
     _title(axes, "Replicas", theme)
     if signals.queue:
-        _queue(axes, course, theme)
+        _queue(axes, run, theme)
 
 
-def _queue(axes: Axes, course: Course, theme: Theme) -> None:
+def _queue(axes: Axes, run: RunSeries, theme: Theme) -> None:
     other = axes.twinx()
-    other.plot(*_columns(course.signals.queue, course.end), color=theme.queue, linewidth=1.4)
-    axes.plot([], [], color=theme.queue, linewidth=1.4, label="requests in the queue (right)")
-    other.set_ylim(0, max(5.0, max(value for _, value in course.signals.queue) * 1.2))
+    other.plot(*_columns(run.signals.queue, run.end), color=theme.queue, linewidth=1.4)
+    axes.plot([], [], color=theme.queue, linewidth=1.4, label="queued requests (right axis)")
+    other.set_ylim(0, max(5.0, max(value for _, value in run.signals.queue) * 1.2))
     other.tick_params(colors=theme.queue, length=0)
     other.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
     for spine in other.spines.values():
@@ -159,11 +159,11 @@ PANELS: Final[Mapping[str, Panel]] = {
     "replicas": replicas,
 }
 OVERVIEW: Final = ("requests", "latency", "replicas")
-"""The panels that tell the story together: load, latency over the objective, replicas, latency again."""
+"""The panels of the overview."""
 
 
-def draw(names: Sequence[str], course: Course, theme: Theme, headline: str = "") -> Figure:
-    """A figure of panels, one over the other on one axis of time."""
+def draw(names: Sequence[str], run: RunSeries, theme: Theme, headline: str = "") -> Figure:
+    """Draw panels below each other, with a common time axis."""
     with rc_context(FONT):
         head = 0.55 if headline else 0.1
         height = sum(map(_height, names)) + head + 0.35
@@ -181,8 +181,8 @@ def draw(names: Sequence[str], course: Course, theme: Theme, headline: str = "")
             height_ratios=[_height(name) for name in names],
         )[:, 0]
         for axes, name in zip(column, names, strict=True):
-            _frame(axes, course, theme)
-            PANELS[name](axes, course, theme)
+            _frame(axes, run, theme)
+            PANELS[name](axes, run, theme)
             axes.set_ylim(bottom=0, auto=None)
             _legend(axes, theme)
         column[-1].set_xlabel("seconds since the start", color=theme.faint)
@@ -194,7 +194,7 @@ def _height(name: str) -> float:
 
 
 def as_bytes(figure: Figure, form: str, dpi: int = 150) -> bytes:
-    """The figure as `png` or `svg`, the same bytes each time."""
+    """Return the figure as `png` or `svg`; the bytes are reproducible."""
     with rc_context(FONT), io.BytesIO() as file:
         metadata = {"Date": None} if form == "svg" else {"Software": None}
         figure.savefig(
@@ -204,25 +204,25 @@ def as_bytes(figure: Figure, form: str, dpi: int = 150) -> bytes:
 
 
 def finite(values: Floats) -> Floats:
-    """The values with a gap where a percentile falls among the failed."""
+    """Return the values with NaN for the infinite percentiles of failed requests."""
     return np.where(np.isfinite(values), values, np.nan)
 
 
 def seconds_label(value: float, _: object = None) -> str:
-    """A time as an axis says it: milliseconds below a second."""
+    """Format the time of an axis tick; in milliseconds below a second."""
     if value == 0:
         return "0"
     return f"{value * 1e3:.0f} ms" if abs(value) < 1 else f"{value:g} s"
 
 
 def percent_label(value: float, _: object = None) -> str:
-    """A share as an axis says it, with as many digits as its tick has: 0 %, 0.5 %, 20 %."""
+    """Format the fraction of an axis tick as a percentage: 0 %, 0.5 %, 20 %."""
     return f"{round(value * 100, 6):g} %"
 
 
-def _frame(axes: Axes, course: Course, theme: Theme) -> None:
+def _frame(axes: Axes, run: RunSeries, theme: Theme) -> None:
     axes.set_facecolor(theme.paper)
-    axes.set_xlim(0, course.end)
+    axes.set_xlim(0, run.end)
     axes.set_axisbelow(True)
     axes.grid(axis="y", color=theme.grid, linewidth=0.8)
     axes.tick_params(colors=theme.faint, length=0)
@@ -230,7 +230,7 @@ def _frame(axes: Axes, course: Course, theme: Theme) -> None:
     for name, spine in axes.spines.items():
         spine.set_visible(name == "bottom")
         spine.set_color(theme.faint)
-    for begin, finish in course.breaches:
+    for begin, finish in run.breaches:
         axes.axvspan(begin, finish, color=theme.bad, alpha=0.06, linewidth=0)
 
 
@@ -277,12 +277,12 @@ def _dots(
     )
 
 
-def _objective(axes: Axes, course: Course, theme: Theme) -> None:
-    if course.slo is not None:
-        axes.axhline(course.slo, color=theme.bad, linewidth=1.2, linestyle=(0, (5, 3)))
+def _objective(axes: Axes, run: RunSeries, theme: Theme) -> None:
+    if run.slo is not None:
+        axes.axhline(run.slo, color=theme.bad, linewidth=1.2, linestyle=(0, (5, 3)))
         axes.annotate(
-            f"objective {seconds_label(course.slo)}",
-            (1, course.slo),
+            f"objective {seconds_label(run.slo)}",
+            (1, run.slo),
             xycoords=("axes fraction", "data"),
             xytext=(-3, 3),
             textcoords="offset points",

@@ -1,4 +1,4 @@
-"""What the target's Prometheus says of a run: replicas and queue, second by second."""
+"""Replicas and queue during a run, from the target's Prometheus."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from typing import Any, Final, TypeAlias
 from tidegate.loadgen.errors import UsageError
 
 Sample: TypeAlias = tuple[float, float]
-"""Seconds since the run's start, and the value then."""
+"""Seconds since the start of the run, and the value."""
 Fetch: TypeAlias = Callable[[str], bytes]
-"""Gets the body of an address, or raises OSError."""
+"""Returns the body at a URL, or raises OSError."""
 
 EXPRESSIONS: Final[Mapping[str, str]] = {
-    # As the gateway sees them: tidegate_replicas is as old as the autoscaler's last tick, up to 5 s.
+    # From the gateway, because tidegate_replicas is as old as the autoscaler's last tick, up to 5 s.
     "ready": "sum(service:replicas_ready:now)",
     "desired": 'max(tidegate_replicas{state="desired"})',
     "queue": "sum(service:queue:now)",
@@ -32,7 +32,7 @@ TIMEOUT_SECONDS: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """The series of a run, each in the order of time; empty where Prometheus had nothing."""
+    """The series of a run, sorted by time; empty if Prometheus has no data."""
 
     ready: list[Sample] = field(default_factory=list)
     desired: list[Sample] = field(default_factory=list)
@@ -40,40 +40,40 @@ class Signals:
 
     @property
     def replicas_min(self) -> int | None:
-        """The fewest ready replicas."""
+        """The minimum number of ready replicas."""
         return int(min(value for _, value in self.ready)) if self.ready else None
 
     @property
     def replicas_max(self) -> int | None:
-        """The most ready replicas."""
+        """The maximum number of ready replicas."""
         return int(max(value for _, value in self.ready)) if self.ready else None
 
 
 class PrometheusError(Exception):
-    """Prometheus gave no usable answer. The text says what was asked and what came."""
+    """A query failed. The message contains the URL and the reason."""
 
 
 class Prometheus:
-    """The two kinds of query that a run needs. Its HTTP is a function, by default urllib's."""
+    """Queries Prometheus for the signals. `fetch` performs the HTTP requests, by default with urllib."""
 
     def __init__(self, url: str, fetch: Fetch | None = None) -> None:
         self._url = url.rstrip("/")
         self._fetch = fetch or _fetch
 
     def now(self, name: str) -> float | None:
-        """The signal's last value, or None if there is none.
+        """Return the current value of a signal, or None if there is none.
 
         Raises:
-            PrometheusError: it gave no usable answer.
+            PrometheusError: the query failed.
         """
         samples = self._samples("query", {"query": EXPRESSIONS[name]}, "value")
         return samples[-1][1] if samples else None
 
     def signals(self, start: float, end: float) -> Signals:
-        """The series between two times (seconds since 1970).
+        """Return the series between two times (seconds since 1970).
 
         Raises:
-            PrometheusError: it gave no usable answer.
+            PrometheusError: the query failed.
         """
         series = {}
         for name, expression in EXPRESSIONS.items():
@@ -95,19 +95,19 @@ class Prometheus:
                 for when, value in ([found] if key == "value" else found)
             ]
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-            raise PrometheusError(f"{self._url} gives no usable answer: {error}") from error
+            raise PrometheusError(f"{self._url}: query failed: {error}") from error
         return [(when, value) for when, value in samples if math.isfinite(value)]
 
 
 def _fetch(url: str) -> bytes:
-    # A proxy from the environment has no business between us and a service on this machine.
+    # A proxy from the environment must not be used for a service on this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(url, timeout=TIMEOUT_SECONDS) as answer:
         return bytes(answer.read())
 
 
 def to_csv(signals: Signals) -> Iterator[str]:
-    """`signals.csv`, line by line."""
+    """Return the lines of `signals.csv`."""
     yield "signal,at_s,value\n"
     for name in EXPRESSIONS:
         for at, value in getattr(signals, name):
@@ -115,10 +115,10 @@ def to_csv(signals: Signals) -> Iterator[str]:
 
 
 def read_csv(path: Path) -> Signals:
-    """The series that a `signals.csv` holds.
+    """Read a `signals.csv`.
 
     Raises:
-        UsageError: it cannot be read as one.
+        UsageError: the file is missing or invalid.
     """
     signals = Signals()
     try:
@@ -129,5 +129,5 @@ def read_csv(path: Path) -> Signals:
                         (float(row["at_s"]), float(row["value"]))
                     )
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-        raise UsageError(f"{path}: cannot be read as signals: {error}") from error
+        raise UsageError(f"{path}: invalid signals: {error}") from error
     return signals

@@ -1,4 +1,4 @@
-"""The folder of a run: what is kept of it, and how it is read again."""
+"""The files of a run: writing and reading them."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ LATEST: Final = "latest"
 
 
 def new_folder(out: Path, now: datetime) -> Path:
-    """Make the folder of a run, named after its time in UTC.
+    """Create the folder of a run, named after its time in UTC.
 
     Raises:
-        UsageError: it cannot be made.
+        UsageError: the folder cannot be created.
     """
     name = now.astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     for attempt in range(1, 1000):
@@ -42,33 +42,35 @@ def new_folder(out: Path, now: datetime) -> Path:
             raise UsageError(f"--out {out}: cannot be written: {error.strerror}") from error
         else:
             return folder
-    raise UsageError(f"--out {out}: holds too many runs of {name}")
+    raise UsageError(f"--out {out}: contains too many runs of {name}")
 
 
 def write_run(folder: Path, summary: Summary, recording: Recording, series: Signals) -> None:
-    """Write the figures and point `latest` at the folder."""
+    """Write the files of a run, and let the link `latest` point to its folder."""
     text = summary.model_dump_json(indent=2) + "\n"
     (folder / SUMMARY).write_text(text, encoding="utf-8")
     _write_lines(folder / REQUESTS, record.to_csv(recording))
     _write_lines(folder / SIGNALS, replica_signals.to_csv(series))
-    _point(folder.parent / LATEST, folder.name)
+    _set_link(folder.parent / LATEST, folder.name)
 
 
 def read_run(folder: Path) -> tuple[Summary, Recording, Signals]:
-    """What `write_run` wrote.
+    """Read the files that `write_run` wrote.
 
     Raises:
-        UsageError: the folder does not hold a run; the text names the file and what is wrong.
+        UsageError: a file is missing or invalid; the message names it and the reason.
     """
     path = folder / SUMMARY
     try:
         summary = Summary.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise UsageError(f"{folder} does not hold a run: {path}: {error.strerror}") from error
+        raise UsageError(
+            f"{folder} is not the folder of a run: {path}: {error.strerror}"
+        ) from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{path}: is not a run's summary: {where}: {first['msg']}") from error
+        raise UsageError(f"{path}: invalid summary: {where}: {first['msg']}") from error
     return summary, record.read_csv(folder / REQUESTS), replica_signals.read_csv(folder / SIGNALS)
 
 
@@ -77,9 +79,9 @@ def _write_lines(path: Path, lines: Iterable[str]) -> None:
         file.writelines(lines)
 
 
-def _point(link: Path, name: str) -> None:
-    # A rename is atomic: who reads `latest` meanwhile finds the old run or the new one.
-    aside = link.with_name(f".{link.name}.{os.getpid()}")
-    aside.unlink(missing_ok=True)
-    aside.symlink_to(name)
-    aside.replace(link)
+def _set_link(link: Path, name: str) -> None:
+    # Atomic: a concurrent reader finds the old link or the new one.
+    temporary = link.with_name(f".{link.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(name)
+    temporary.replace(link)

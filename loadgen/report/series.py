@@ -1,4 +1,4 @@
-"""A run in the course of time: what the plots show, as arrays. Pure."""
+"""The time series of a run, as the plots show them."""
 
 from __future__ import annotations
 
@@ -16,44 +16,44 @@ from tidegate.loadgen.send.record import Floats, Mask, Recording
 
 WIDTHS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
 MAX_BINS: Final = 150
-FEW: Final = 10
-"""A quantile of fewer requests than this in a bin would be noise, so bins are wider."""
+MIN_REQUESTS_PER_BIN: Final = 10
+"""Bins are wide enough to contain at least this number of requests on average."""
 Span: TypeAlias = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
-    """The run, binned. Times are seconds since its start; NaN where a bin has nothing."""
+class RunSeries:
+    """The binned time series of a run. Times are in seconds since its start; empty bins are NaN."""
 
     end: float
     width: float
     edges: Floats
-    """The bounds of the bins, one more than there are bins."""
+    """The edges of the bins; one more than the number of bins."""
     times: Floats
     """The middle of each bin."""
     planned: Floats
     sent: Floats
     answered: Floats
     failed: Floats
-    """These four in requests a second: planned by planned time, sent by sending, the others by end."""
+    """These four are in requests per second, by planned time, by send time, and the last two by end time."""
     failed_ratio: Floats
-    """Of the requests planned in the bin."""
+    """The fraction of the requests planned in the bin that failed."""
     quantiles: Mapping[str, Floats]
-    """Response time of the requests planned in the bin: p50, p95, p99; infinite among the failed."""
+    """p50, p95 and p99 of the response times of the requests planned in the bin; failed ones are infinite."""
     p95_of: Mapping[RequestKind, Floats]
-    """The same, p95, of each kind."""
+    """The same p95 for each kind of request."""
     good: tuple[Floats, Floats]
-    """Planned time and response time of each good answer."""
+    """Planned time and response time of each successful request."""
     bad: tuple[Floats, Floats]
-    """The same of each request that was sent and failed: the time until it did."""
+    """Planned time and time until the failure of each sent request that failed."""
     slo: float | None
     breaches: tuple[Span, ...]
-    """When p95 was over the objective."""
+    """The spans in which p95 exceeded the objective."""
     signals: Signals
 
 
-def course(recording: Recording, signals: Signals, summary: Summary) -> Course:
-    """The course of a run."""
+def run_series(recording: Recording, signals: Signals, summary: Summary) -> RunSeries:
+    """Return the time series of a run."""
     ended = recording.ended
     finished = recording.finished[~np.isnan(recording.finished)]
     last = float(finished.max()) if finished.size else 0.0
@@ -69,7 +69,7 @@ def course(recording: Recording, signals: Signals, summary: Summary) -> Course:
     }
     planned = _count(recording.planned, edges)
     slo = summary.slo_seconds
-    return Course(
+    return RunSeries(
         end=end,
         width=width,
         edges=edges,
@@ -94,18 +94,18 @@ def course(recording: Recording, signals: Signals, summary: Summary) -> Course:
 
 
 def bin_width(end: float, requests: int) -> float:
-    """Seconds a bin: the least of a clock's divisions with neither too many bins nor too few requests."""
+    """Return the smallest of WIDTHS with neither too many bins nor too few requests per bin."""
     for width in WIDTHS:
-        enough = requests * width / end >= FEW or width >= end / 10
+        enough = requests * width / end >= MIN_REQUESTS_PER_BIN or width >= end / 10
         if enough and end / width <= MAX_BINS:
             return float(width)
     return float(WIDTHS[-1])
 
 
 def binned_quantile(recording: Recording, mask: Mask, edges: Floats, q: float) -> Floats:
-    """A quantile of the requests planned in each bin: infinite among the failed, NaN where there are none."""
+    """Return a quantile of the requests planned in each bin; failed ones are infinite, empty bins NaN."""
     bins = np.digitize(recording.planned[mask], edges) - 1
-    response = recording.felt[mask]
+    response = recording.response_or_infinity[mask]
     order = np.argsort(bins, kind="stable")
     starts = np.searchsorted(bins[order], np.arange(len(edges)))
     sorted_response = response[order]
@@ -118,7 +118,7 @@ def binned_quantile(recording: Recording, mask: Mask, edges: Floats, q: float) -
 
 
 def spans_over(times: Floats, values: Floats, limit: float, width: float) -> Iterator[Span]:
-    """The spans in which values are over a limit; a gap of one bin does not end a span."""
+    """Return the spans in which values exceed a limit; a gap of one bin does not end a span."""
     begin = finish = None
     for middle, value in zip(times.tolist(), values.tolist(), strict=True):
         if not value > limit:
@@ -133,36 +133,36 @@ def spans_over(times: Floats, values: Floats, limit: float, width: float) -> Ite
 
 
 def rises(samples: list[Sample]) -> Iterator[Sample]:
-    """Where a series rose: the time and the new value."""
+    """Return the time and the new value of each increase of a series."""
     for (_, before), (at, after) in pairwise(samples):
         if after > before:
             yield at, after
 
 
-def story(course: Course) -> list[str]:
-    """What happened, in sentences: when the objective was missed, when replicas rose, when it was kept."""
-    told: list[str] = []
-    if course.slo is not None:
-        objective = f"the objective of {course.slo * 1e3:.0f} ms"
-        if not course.breaches:
-            told.append(f"p95 stayed within {objective} all the time.")
+def narrative(run: RunSeries) -> list[str]:
+    """Describe the run in sentences: when the objective was missed and met, and when replicas were added."""
+    sentences: list[str] = []
+    if run.slo is not None:
+        objective = f"the objective of {run.slo * 1e3:.0f} ms"
+        if not run.breaches:
+            sentences.append(f"p95 stayed within {objective} during the whole run.")
         else:
-            begin, finish = course.breaches[0][0], course.breaches[-1][1]
-            told.append(f"p95 went over {objective} after {begin:.0f} s.")
-    ready = course.signals.ready
+            begin, finish = run.breaches[0][0], run.breaches[-1][1]
+            sentences.append(f"p95 exceeded {objective} after {begin:.0f} s.")
+    ready = run.signals.ready
     up = list(rises(ready))
     if up:
         steps = ", ".join(f"{value:.0f} after {at:.0f} s" for at, value in up)
-        told.append(f"Ready replicas rose from {ready[0][1]:.0f} to {steps}.")
+        sentences.append(f"The number of ready replicas rose from {ready[0][1]:.0f} to {steps}.")
     elif ready:
-        told.append(f"Ready replicas stayed at {ready[0][1]:.0f}.")
-    if course.breaches:
-        last_planned = course.times[course.planned > 0]
+        sentences.append(f"The number of ready replicas stayed at {ready[0][1]:.0f}.")
+    if run.breaches:
+        last_planned = run.times[run.planned > 0]
         if last_planned.size and finish < last_planned[-1]:
-            told.append(f"p95 was back within it after {finish:.0f} s and stayed there.")
+            sentences.append(f"From {finish:.0f} s on, p95 stayed within the objective.")
         else:
-            told.append("p95 was not back within it at the end.")
-    return told
+            sentences.append("At the end p95 was still above the objective.")
+    return sentences
 
 
 def _count(times: Floats, edges: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""The summary of a run: its figures, and whether they may be trusted."""
+"""The summary of a run: its figures, and whether they are valid."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ SLOWEST: Final = 10
 class Figures(BaseModel):
     """The figures of all requests, or of one kind. Times in seconds.
 
-    In a percentile a failed request counts as one that was never answered: leaving it out, or counting
-    the millisecond in which a connection was refused, would flatter the target. So a percentile that
-    falls among the failed is None, as it is when there are no requests. The longest and the mean are
-    those of good answers.
+    In percentiles a failed request counts as never answered. If failed requests were omitted, or
+    counted with the millisecond in which a connection was refused, the target would look faster than it is.
+    A percentile within the failed requests is None, as it is without requests. Maximum and mean are those
+    of successful requests.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,26 +46,26 @@ class Figures(BaseModel):
 
     @property
     def all_failed(self) -> bool:
-        """Whether requests ended, and none of them well."""
+        """Whether requests have ended, and all of them failed."""
         return bool(self.failed) and self.response_mean_seconds is None
 
 
 class ThresholdResult(BaseModel):
-    """What became of a threshold; the value is in base units: seconds, shares, counts."""
+    """The result of a threshold; the value is in base units: seconds, fractions, counts."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     text: str
     value: float | None
     seconds: bool
-    """Whether the value is a time."""
+    """Whether the value is a duration."""
     passed: bool
 
     @property
     def shown(self) -> str:
-        """The value as a person says it."""
+        """The value as text."""
         if self.value is None:
-            return "without a value (too many failed, or nothing was measured)"
+            return "no value (too many requests failed, or there are no data)"
         return duration_text(self.value) if self.seconds else f"{self.value:.4g}"
 
 
@@ -84,7 +84,7 @@ class SlowRequest(BaseModel):
 
 
 class Setup(BaseModel):
-    """What a run was asked to do: enough to do it again."""
+    """The configuration of a run, sufficient to repeat it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -109,9 +109,10 @@ class Summary(Setup, Figures):
     lag_p99_seconds: float | None
     lag_max_seconds: float | None
     achieved_ratio: float
-    """Sent of planned, times the planned span over the span it took to send them (if longer)."""
+    """Sent requests divided by planned ones, times the planned time span divided by the actual one (if
+    longer)."""
     response_p95_last_third_seconds: float | None
-    """p95 of the requests planned in the last third of the run: after the scale-up, if there was one."""
+    """p95 of the requests planned in the last third of the run, which is after a scale-up."""
     replicas_min: int | None
     replicas_max: int | None
     by_kind: dict[str, Figures]
@@ -125,7 +126,7 @@ class Summary(Setup, Figures):
     slowest: list[SlowRequest]
 
 
-def summarise(
+def summarize(
     recording: Recording,
     signals: Signals,
     setup: Setup,
@@ -134,7 +135,7 @@ def summarise(
     ended_at: datetime,
     interrupted: bool,
 ) -> Summary:
-    """The summary of a record; thresholds are judged after."""
+    """Return the summary of a recording, without thresholds."""
     everything = np.ones(len(recording), dtype=np.bool_)
     lag = recording.lag[recording.was_sent]
     achieved = achieved_ratio(recording)
@@ -148,7 +149,7 @@ def summarise(
         lag_max_seconds=quantile(lag, 1.0),
         achieved_ratio=achieved,
         response_p95_last_third_seconds=quantile(
-            recording.felt[last_third & recording.ended], 0.95
+            recording.response_or_infinity[last_third & recording.ended], 0.95
         ),
         replicas_min=signals.replicas_min,
         replicas_max=signals.replicas_max,
@@ -169,7 +170,7 @@ def summarise(
 
 
 def quantile(values: Floats, q: float) -> float | None:
-    """The smallest value that a share q of the values does not exceed; None if there is no finite one."""
+    """Return the smallest value that a fraction q of the values does not exceed; None if it is not finite."""
     known = values[~np.isnan(values)]
     if not known.size:
         return None
@@ -178,7 +179,7 @@ def quantile(values: Floats, q: float) -> float | None:
 
 
 def achieved_ratio(recording: Recording) -> float:
-    """How much of the planned rate was reached, from 0 to 1."""
+    """Return the achieved fraction of the planned rate, from 0 to 1."""
     sent = recording.was_sent
     if not sent.any():
         return 0.0
@@ -189,23 +190,23 @@ def achieved_ratio(recording: Recording) -> float:
 
 
 def invalid_reasons(lag_p99: float | None, achieved: float, *, interrupted: bool) -> Iterable[str]:
-    """Why the figures are not to be trusted, in words; none if they are."""
+    """Return the reasons why the figures are invalid; none if they are valid."""
     if interrupted:
         yield "the run was interrupted"
     if lag_p99 is not None and lag_p99 > MAX_LAG_P99_SECONDS:
         yield (
-            f"requests were sent late: the lag's p99 is {lag_p99 * 1e3:.1f} ms, "
-            f"{MAX_LAG_P99_SECONDS * 1e3:.0f} ms is the most (this machine was too busy)"
+            f"requests were sent late: the p99 of the send lag is {lag_p99 * 1e3:.1f} ms, the maximum is "
+            f"{MAX_LAG_P99_SECONDS * 1e3:.0f} ms (this machine was too busy)"
         )
     if achieved < MIN_ACHIEVED_RATIO and not interrupted:
         yield (
-            f"{achieved:.1%} of the planned rate was achieved, {MIN_ACHIEVED_RATIO:.0%} is the least"
+            f"{achieved:.1%} of the planned rate was achieved, the minimum is {MIN_ACHIEVED_RATIO:.0%}"
         )
 
 
 def _figures(recording: Recording, mask: Mask) -> Figures:
     counted = mask & recording.ended
-    felt = recording.felt[counted]
+    felt = recording.response_or_infinity[counted]
     service = np.where(recording.failed, np.inf, recording.service)[counted]
     good = felt[np.isfinite(felt)]
     return Figures(

@@ -1,4 +1,4 @@
-"""The colours of plots and report, for light and for dark surroundings."""
+"""The colours of plots and report, as a light and a dark theme."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tidegate.loadgen.plan.request_kinds import RequestKind
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """A palette. Each pair of colours that meets in a plot also differs in lightness."""
+    """A palette. Colours that occur in the same plot also differ in lightness."""
 
     name: str
     paper: str

@@ -1,4 +1,4 @@
-"""Thresholds: what a run must keep, as a person writes it: `p95<500ms`, `failed<=0`, `heavy.p99<2s`."""
+"""Thresholds of a run: `p95<500ms`, `failed<=0`, `heavy.p99<2s`."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "==": operator.eq,
 }
 TIME_UNITS: Final[Mapping[str, float]] = {"ms": 1e-3, "s": 1.0, "m": 60.0}
-SHARE_UNITS: Final[Mapping[str, float]] = {"": 1.0, "%": 0.01}
+FRACTION_UNITS: Final[Mapping[str, float]] = {"": 1.0, "%": 0.01}
 COUNT_UNITS: Final[Mapping[str, float]] = {"": 1.0}
-UNITS_IN_WORDS: Final = {
-    id(TIME_UNITS): "a time, like 500ms or 2s",
-    id(SHARE_UNITS): "a share, like 0.01 or 1%",
+UNIT_DESCRIPTIONS: Final = {
+    id(TIME_UNITS): "a duration such as 500ms or 2s",
+    id(FRACTION_UNITS): "a fraction such as 0.01 or 1%",
     id(COUNT_UNITS): "a plain number",
 }
 Units = Mapping[str, float]
 
-# What can be held to a threshold: of all requests or of one kind, and of the run as a whole.
-FIGURES: Final[Mapping[str, tuple[Units, Callable[[Figures], float | None]]]] = {
+# Metrics of all requests or of one kind, and metrics of the whole run.
+FIGURE_METRICS: Final[Mapping[str, tuple[Units, Callable[[Figures], float | None]]]] = {
     "p50": (TIME_UNITS, lambda of: of.response_p50_seconds),
     "p95": (TIME_UNITS, lambda of: of.response_p95_seconds),
     "p99": (TIME_UNITS, lambda of: of.response_p99_seconds),
@@ -39,9 +39,9 @@ FIGURES: Final[Mapping[str, tuple[Units, Callable[[Figures], float | None]]]] = 
     "sent": (COUNT_UNITS, lambda of: of.sent),
     "answered": (COUNT_UNITS, lambda of: of.answered),
     "failed": (COUNT_UNITS, lambda of: of.failed),
-    "failed_ratio": (SHARE_UNITS, lambda of: of.failed / of.sent if of.sent else None),
+    "failed_ratio": (FRACTION_UNITS, lambda of: of.failed / of.sent if of.sent else None),
 }
-RUN: Final[Mapping[str, tuple[Units, Callable[[Summary], float | None]]]] = {
+RUN_METRICS: Final[Mapping[str, tuple[Units, Callable[[Summary], float | None]]]] = {
     "p95_last_third": (TIME_UNITS, lambda of: of.response_p95_last_third_seconds),
     "lag_p99": (TIME_UNITS, lambda of: of.lag_p99_seconds),
     "replicas_min": (COUNT_UNITS, lambda of: of.replicas_min),
@@ -55,7 +55,7 @@ PATTERN: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A parsed threshold. Its limit is in base units (seconds, shares, counts)."""
+    """A parsed threshold. Its limit is in base units (seconds, fractions, counts)."""
 
     text: str
     kind: str | None
@@ -63,44 +63,46 @@ class Threshold:
     operator: str
     limit: float
 
-    def judge(self, summary: Summary) -> ThresholdResult:
-        """Whether a run keeps it. What is not known is not kept."""
+    def evaluate(self, summary: Summary) -> ThresholdResult:
+        """Evaluate the threshold for a run. It fails if the metric has no value."""
         value = self._value(summary)
         passed = value is not None and OPERATORS[self.operator](value, self.limit)
-        seconds = {**FIGURES, **RUN}[self.metric][0] is TIME_UNITS
+        seconds = {**FIGURE_METRICS, **RUN_METRICS}[self.metric][0] is TIME_UNITS
         return ThresholdResult(text=self.text, value=value, seconds=seconds, passed=passed)
 
     def _value(self, summary: Summary) -> float | None:
-        if self.metric in RUN:
-            return RUN[self.metric][1](summary)
+        if self.metric in RUN_METRICS:
+            return RUN_METRICS[self.metric][1](summary)
         figures = summary.by_kind.get(self.kind) if self.kind else summary
-        return FIGURES[self.metric][1](figures) if figures else None
+        return FIGURE_METRICS[self.metric][1](figures) if figures else None
 
 
 def parse_threshold(text: str) -> Threshold:
-    """A threshold from its text.
+    """Parse a threshold.
 
     Raises:
-        UsageError: it is none; the text is named, and what would be one.
+        UsageError: it is invalid; the message says what is expected.
     """
     match = PATTERN.fullmatch(text)
     if match is None:
         raise UsageError(
-            f"--threshold {text!r}: needs the form [KIND.]METRIC<VALUE, like 'p95<500ms', "
+            f"--threshold {text!r}: expected [KIND.]METRIC<VALUE, such as 'p95<500ms', "
             "'failed<=0' or 'heavy.p99<2s'"
         )
     kind, metric, unit = match["kind"], match["metric"], match["unit"]
     if kind is not None and kind not in REQUEST_KINDS:
         raise UsageError(
-            f"--threshold {text!r}: there is no kind {kind!r}: {', '.join(REQUEST_KINDS)}"
+            f"--threshold {text!r}: unknown kind {kind!r}; expected one of {', '.join(REQUEST_KINDS)}"
         )
-    known: Mapping[str, tuple[Units, object]] = FIGURES if kind else {**FIGURES, **RUN}
+    known: Mapping[str, tuple[Units, object]] = (
+        FIGURE_METRICS if kind else {**FIGURE_METRICS, **RUN_METRICS}
+    )
     if metric not in known:
         raise UsageError(
-            f"--threshold {text!r}: there is no metric {metric!r}: {', '.join(sorted(known))}"
+            f"--threshold {text!r}: unknown metric {metric!r}; expected one of {', '.join(sorted(known))}"
         )
     units = known[metric][0]
     if unit not in units:
-        raise UsageError(f"--threshold {text!r}: {metric} needs {UNITS_IN_WORDS[id(units)]}")
+        raise UsageError(f"--threshold {text!r}: {metric} requires {UNIT_DESCRIPTIONS[id(units)]}")
     limit = float(match["value"]) * units[unit]
     return Threshold(text.strip(), kind, metric, match["operator"], limit)

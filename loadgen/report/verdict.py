@@ -1,4 +1,4 @@
-"""The outcome of a run: what a terminal shows of it, and the exit code."""
+"""The verdict on a run: its exit code, and its summary on the terminal."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ INVALID: Final = 98
 THRESHOLD_FAILED: Final = 99
 INTERRUPTED: Final = 130
 
-Judgement = Literal["good", "bad", "doubtful"]
+VerdictLevel = Literal["good", "bad", "doubtful"]
 
 
 def exit_code(summary: Summary) -> int:
-    """130 if interrupted, 1 if every request failed, 98 if invalid, 99 if a threshold failed, else 0."""
+    """Return 130 if interrupted, 1 if all requests failed, 98 if invalid, 99 if a threshold failed, or 0."""
     if summary.interrupted:
         return INTERRUPTED
     if summary.all_failed:
@@ -34,23 +34,23 @@ def exit_code(summary: Summary) -> int:
     return GOOD if all(one.passed for one in summary.thresholds) else THRESHOLD_FAILED
 
 
-def verdict(summary: Summary) -> tuple[str, Judgement]:
-    """What to call the run, in a few words, and how good that is."""
+def verdict(summary: Summary) -> tuple[str, VerdictLevel]:
+    """Return the verdict on the run as text, and its level."""
     match exit_code(summary):
         case 130:
             return "interrupted", "doubtful"
         case 1:
-            return "every request failed", "bad"
+            return "all requests failed", "bad"
         case 98:
             return "invalid", "doubtful"
         case 99:
             return "a threshold failed", "bad"
         case _:
-            return ("every threshold kept" if summary.thresholds else "valid"), "good"
+            return ("all thresholds passed" if summary.thresholds else "valid"), "good"
 
 
-def print_outcome(console: Console, summary: Summary, folder: Path) -> None:
-    """Print the figures, every reason for doubt, every threshold, and where the report is."""
+def print_summary(console: Console, summary: Summary, folder: Path) -> None:
+    """Print the figures, the reasons why they are invalid, the thresholds, and the path of the report."""
     console.print(_figures(summary))
     for line in _notes(summary):
         console.print(line, highlight=False, soft_wrap=True)
@@ -69,19 +69,19 @@ def _notes(summary: Summary) -> Iterator[str]:
         yield f"[red]failed[/]   {count:,} of {escape(error)}"
     if summary.all_failed:
         yield (
-            f"[red]failed[/]   every request: is {escape(summary.url)} the service, and are the rows "
-            "for its model?"
+            f"[red]failed[/]   all requests: is {escape(summary.url)} the service, and do the rows match "
+            "its model?"
         )
     for reason in summary.invalid_reasons:
         yield f"[yellow]invalid[/]  {escape(reason)}"
     for one in summary.thresholds:
-        mark = "[green]kept[/]  " if one.passed else "[red]broken[/]"
-        yield f"{mark}   {escape(one.text)}: it was {one.shown}"
+        mark = "[green]passed[/]" if one.passed else "[red]failed[/]"
+        yield f"{mark}   {escape(one.text)}: measured {one.shown}"
 
 
 def _figures(summary: Summary) -> Table:
     table = Table(box=None, pad_edge=False)
-    for name in ("", "planned", "sent", "answered", "failed", "p50", "p95", "p99", "longest"):
+    for name in ("", "planned", "sent", "answered", "failed", "p50", "p95", "p99", "max"):
         table.add_column(name, justify="right" if name else "left", header_style="dim")
     for name, figures in (("all", summary), *summary.by_kind.items()):
         table.add_row(

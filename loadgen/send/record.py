@@ -1,6 +1,6 @@
-"""What became of each request: columns, one row a planned request, allocated before the run.
+"""The recording of a run: arrays with one row per planned request, allocated before the run.
 
-Nothing grows while requests are sent, and whoever watches can read without a lock.
+Nothing is allocated while requests are sent, and other threads can read without a lock.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.loadgen.errors import UsageError
-from tidegate.loadgen.plan.plan import Planned
+from tidegate.loadgen.plan.plan import PlannedRequest
 from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS, ROWS_PER_REQUEST, RequestKind
 
 Floats: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
 
 INTERRUPTED: Final = "interrupted"
-"""Sent, and given up because the run was stopped: no failure of the target's."""
+"""The request was sent, and cancelled because the run was stopped; this is not a failure of the target."""
 COLUMNS: Final = (
     *("planned_s", "sent_s", "finished_s", "kind", "rows", "status", "error"),
     *("response_s", "service_s", "lag_s", "trace_id"),
@@ -32,7 +32,7 @@ HTTP_ERROR: Final = re.compile(r"HTTP \d+")
 
 
 class Recording:
-    """The record of a run. Times are seconds since its start; NaN stands for "not (yet)"."""
+    """The recording of a run. Times are in seconds since its start; NaN means not (yet) happened."""
 
     def __init__(self, planned: Sequence[float], kinds: Sequence[RequestKind]) -> None:
         count = len(planned)
@@ -47,8 +47,8 @@ class Recording:
         self._errors = ["", INTERRUPTED]
 
     @classmethod
-    def of(cls, plan: Iterable[Planned]) -> Recording:
-        """The empty record of a plan."""
+    def of(cls, plan: Iterable[PlannedRequest]) -> Recording:
+        """Create the empty recording of a plan."""
         rows = list(plan)
         return cls([one.at for one in rows], [one.kind for one in rows])
 
@@ -56,93 +56,93 @@ class Recording:
         return len(self.planned)
 
     def answer(self, row: int, finished: float, status: int, trace_id: str) -> None:
-        """A whole answer came."""
+        """Record a complete response."""
         self._trace_id[row] = trace_id.encode("ascii", "ignore")
         self.status[row] = status
         self.finished[row] = finished
 
     def fail(self, row: int, finished: float, error: str) -> None:
-        """No answer, or not a whole one; `finished` is when that was known."""
+        """Record a request without a complete response; `finished` is the time of the failure."""
         if error not in self._errors:
             self._errors.append(error)
         self._error[row] = self._errors.index(error)
         self.finished[row] = finished
 
     def interrupt(self, row: int) -> None:
-        """The run was stopped before its answer came."""
+        """Record that the run was stopped before the response."""
         self._error[row] = self._errors.index(INTERRUPTED)
 
     @property
     def response(self) -> Floats:
-        """Seconds from when it was planned to its end: what a client that does not wait would feel."""
+        """Seconds from the planned time to the end: the response time of independent clients."""
         return self.finished - self.planned
 
     @property
     def service(self) -> Floats:
-        """Seconds from when it was sent to its end."""
+        """Seconds from sending to the end."""
         return self.finished - self.sent
 
     @property
     def ended(self) -> Mask:
-        """Which count in percentiles: those with a good answer, and those that failed."""
+        """The requests that count in percentiles: answered and failed ones."""
         counted: Mask = self.failed | self.answered
         return counted
 
     @property
-    def felt(self) -> Floats:
-        """Response times in which a failed request is one that was never answered: infinity.
+    def response_or_infinity(self) -> Floats:
+        """Response times, with infinity for failed requests.
 
-        A connection refused within a millisecond must not make a service that is down look quick.
+        A connection refused within a millisecond must not make a service that is down look fast.
         """
         return np.where(self.failed, np.inf, self.response)
 
     @property
     def lag(self) -> Floats:
-        """Seconds from when it was planned to when it was sent."""
+        """Seconds from the planned time to sending."""
         return self.sent - self.planned
 
     @property
     def was_sent(self) -> Mask:
-        """Which were sent."""
+        """The requests that were sent."""
         known: Mask = ~np.isnan(self.sent)
         return known
 
     @property
     def answered(self) -> Mask:
-        """Which have a whole answer, whatever it says."""
+        """The requests with a complete response of any status."""
         whole: Mask = (self.status > 0) & (self._error == 0)
         return whole
 
     @property
     def failed(self) -> Mask:
-        """Which failed: no whole answer, or one that is not a 2xx (redirects are not followed)."""
+        """The failed requests: no complete response, or not a 2xx (redirects are not followed)."""
         broken = (self._error > 0) & (self._error != self._errors.index(INTERRUPTED))
         failed: Mask = broken | (self.status >= 300)
         return failed
 
     def of_kind(self, kind: RequestKind) -> Mask:
-        """Which are of a kind."""
+        """Return the requests of a kind."""
         chosen: Mask = self.kind == REQUEST_KINDS.index(kind)
         return chosen
 
     def error(self, row: int) -> str:
-        """What went wrong, in a word or two, or nothing."""
+        """Return the category of the error; empty if there is none."""
         if self._error[row]:
             return self._errors[int(self._error[row])]
         return f"HTTP {self.status[row]}" if self.status[row] >= 300 else ""
 
     def trace_id(self, row: int) -> str:
-        """Its trace id as the answer gave it, or nothing."""
+        """Return the trace id from the response; empty if there is none."""
         return bytes(self._trace_id[row]).decode("ascii")
 
     def errors(self) -> dict[str, int]:
-        """How many failed of what, the most frequent first."""
+        """Return the number of failed requests by error, the most frequent first."""
         found = Counter(self.error(int(row)) for row in np.flatnonzero(self.failed))
         return dict(found.most_common())
 
 
 def to_csv(recording: Recording) -> Iterator[str]:
-    """`requests.csv`, line by line: the columns of `COLUMNS`, empty where there is no value."""
+    """Return the lines of `requests.csv`, with the columns `COLUMNS`; missing values are empty."""
     yield ",".join(COLUMNS) + "\n"
     response, service, lag = recording.response, recording.service, recording.lag
     for row in range(len(recording)):
@@ -162,16 +162,16 @@ def to_csv(recording: Recording) -> Iterator[str]:
 
 
 def read_csv(path: Path) -> Recording:
-    """The record that a `requests.csv` holds.
+    """Read a `requests.csv`.
 
     Raises:
-        UsageError: it cannot be read as one; the text names the line.
+        UsageError: the file is missing or invalid; the message names the line.
     """
     number = 1
     planned: list[float] = []
     kinds: list[RequestKind] = []
     try:
-        # Twice through the file rather than once with all of it in memory.
+        # The file is read twice, so that it need not be in memory.
         for at, row in _lines(path):
             number = at
             planned.append(float(row["planned_s"]))
@@ -183,7 +183,7 @@ def read_csv(path: Path) -> Recording:
     except (OSError, ValueError, TypeError, csv.Error) as error:
         if isinstance(error, UsageError):
             raise
-        raise UsageError(f"{path}:{number}: cannot be read as a record: {error}") from error
+        raise UsageError(f"{path}:{number}: invalid recording: {error}") from error
     return recording
 
 
@@ -191,7 +191,7 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     with path.open(newline="", encoding="utf-8") as file:
         lines = csv.DictReader(file)
         if tuple(lines.fieldnames or ()) != COLUMNS:
-            raise UsageError(f"{path}:1: these are not the columns of a requests.csv")
+            raise UsageError(f"{path}:1: not the columns of a requests.csv")
         yield from enumerate(lines, 2)
 
 
@@ -211,7 +211,7 @@ def _kind(text: str) -> RequestKind:
     for kind in REQUEST_KINDS:
         if kind == text:
             return kind
-    raise ValueError(f"there is no kind {text!r}")
+    raise ValueError(f"unknown kind {text!r}")
 
 
 def _decimal(value: float) -> str:

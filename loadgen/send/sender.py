@@ -1,4 +1,4 @@
-"""The sender: an open loop. Each request goes out at its planned time, whatever became of the others."""
+"""The open-loop sender: each request is sent at its planned time, regardless of the others."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import aiohttp
 from yarl import URL
 
 from tidegate.loadgen.plan.bodies import Bodies
-from tidegate.loadgen.plan.plan import Planned
+from tidegate.loadgen.plan.plan import PlannedRequest
 from tidegate.loadgen.send.record import Recording
-from tidegate.loadgen.send.timer import Alarm
+from tidegate.loadgen.send.timer import AbsoluteTimer
 
 LEAD_SECONDS: Final = 0.2
-"""From the call to the start of the plan, so that its first request need not be late."""
+"""Time from the call to the start of the plan, so that the first request is not late."""
 GRACE_SECONDS: Final = 5.0
-"""How long an interrupted run waits for the answers that are still to come."""
-# Below the 5 s of uvicorn, the shortest of the common servers: a connection that the server closes just
-# as a POST goes out on it is a failure that the target did not deserve.
-IDLE_SECONDS: Final = 4.0
+"""Maximum time that an interrupted run waits for outstanding responses."""
+# Below the 5 s of uvicorn, the shortest keep-alive of the common servers. Otherwise a request could be sent
+# on a connection that the server is closing.
+KEEPALIVE_SECONDS: Final = 4.0
 TRACERESPONSE: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 ERRNO: Final = {
     errno.ECONNREFUSED: "connection refused",
@@ -32,7 +32,7 @@ ERRNO: Final = {
     errno.EPIPE: "disconnected",
     errno.EMFILE: "too many open files",
 }
-# The first that fits; the classes overlap.
+# The first match applies; the classes overlap.
 CATEGORIES: Final[tuple[tuple[type[Exception], str], ...]] = (
     (TimeoutError, "timeout"),
     (aiohttp.ClientPayloadError, "incomplete answer"),
@@ -51,20 +51,20 @@ HEADERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What keeps a run bounded."""
+    """The limits of a run."""
 
     timeout_seconds: float = 60.0
-    """A request without an answer by then has failed."""
+    """Timeout of a request."""
     in_flight: int = 10_000
-    """A request that finds this many unanswered is not sent and has failed; it does not wait."""
+    """Maximum number of requests in flight; further ones fail immediately without being sent."""
 
 
 class OpenLoop:
-    """One run. What happens is written to the recording as it happens."""
+    """Sends the requests of a plan, and records their results."""
 
     def __init__(
         self,
-        plan: Sequence[Planned],
+        plan: Sequence[PlannedRequest],
         bodies: Bodies,
         url: URL,
         recording: Recording,
@@ -77,19 +77,19 @@ class OpenLoop:
         self._limits = limits
         self._in_flight: set[asyncio.Task[None]] = set()
         self._sending: asyncio.Task[None] | None = None
-        self._bug: BaseException | None = None
-        self._hurry = False
+        self._internal_error: BaseException | None = None
+        self._stop_immediately = False
         self._changed = asyncio.Event()
         self.start = time.monotonic() + LEAD_SECONDS
-        """The plan's zero, in seconds of `time.monotonic()`."""
+        """The start of the plan, in seconds of `time.monotonic()`."""
         self.interrupted = False
-        """Whether `stop` was called before all was over."""
+        """Whether `stop` was called before the end."""
 
     async def run(self) -> None:
-        """Send the plan. Returns when every request has its end."""
+        """Send the plan, and return when all requests have ended."""
         self.start = time.monotonic() + LEAD_SECONDS
         connector = aiohttp.TCPConnector(
-            limit=0, keepalive_timeout=IDLE_SECONDS, ttl_dns_cache=None
+            limit=0, keepalive_timeout=KEEPALIVE_SECONDS, ttl_dns_cache=None
         )
         async with aiohttp.ClientSession(
             connector=connector,
@@ -104,18 +104,18 @@ class OpenLoop:
             await self._drain()
 
     def stop(self) -> None:
-        """Send no more and wait a little for what is on its way; called again, do not wait."""
-        self._hurry = self.interrupted
+        """Stop sending, and wait up to GRACE_SECONDS for responses; a second call ends the wait."""
+        self._stop_immediately = self.interrupted
         self.interrupted = True
         self._changed.set()
         if self._sending is not None:
             self._sending.cancel()
 
     async def _send_all(self, session: aiohttp.ClientSession) -> None:
-        with Alarm() as alarm:
+        with AbsoluteTimer() as timer:
             for row, planned in enumerate(self._plan):
                 body = self._bodies.of(planned.kind, planned.body)
-                await alarm.wait_until(self.start + planned.at)
+                await timer.wait_until(self.start + planned.at)
                 if len(self._in_flight) >= self._limits.in_flight:
                     self._recording.fail(row, self._now(), "too many in flight")
                     continue
@@ -139,10 +139,10 @@ class OpenLoop:
             raise
 
     async def _drain(self) -> None:
-        """Wait for the answers that are still to come."""
+        """Wait for outstanding responses."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + self._limits.timeout_seconds + GRACE_SECONDS
-        while self._in_flight and not self._hurry:
+        while self._in_flight and not self._stop_immediately:
             self._changed.clear()
             if self.interrupted:
                 deadline = min(deadline, clock() + GRACE_SECONDS)
@@ -155,25 +155,25 @@ class OpenLoop:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
-        if self._bug is not None:
-            raise self._bug
+        if self._internal_error is not None:
+            raise self._internal_error
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            # Not a failure of the target's, which `_send` records, but one of ours: it ends the run.
-            self._bug = error
+            # Not a failure of the target, which `_send` records, but a bug: end the run.
+            self._internal_error = error
             self.stop()
         if not self._in_flight:
             self._changed.set()
 
     def _now(self) -> float:
-        # To the microsecond, as the files keep it: a report made from them again is the same.
+        # Rounded to microseconds, as in the files, so that a report written again is identical.
         return round(time.monotonic() - self.start, 6)
 
 
 def category(error: Exception) -> str:
-    """What went wrong with a request, in a word or two."""
+    """Return the category of the error of a request."""
     if isinstance(error, OSError) and error.errno in ERRNO:
         return ERRNO[error.errno]
     for kind, name in CATEGORIES:

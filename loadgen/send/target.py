@@ -1,4 +1,4 @@
-"""The target: whether it may be sent load at all, and whether it answers."""
+"""The target: validation of its URL, and the preflight check."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ PREFLIGHT_SECONDS: Final = 5.0
 
 
 def target_url(base: str, path: str, *, allow_remote: bool) -> URL:
-    """Where requests go.
+    """Return the URL that requests are sent to.
 
     Raises:
-        UsageError: it is not an http address, or not on this machine while that is asked for.
+        UsageError: it is not an http URL, or not on this machine without `allow_remote`.
     """
     url = http_url(base, "--url")
     if not allow_remote and not _is_loopback(url.host or ""):
         raise UsageError(
-            f"--url {base}: {url.host} is not this machine, and load sent to a stranger by a typo is an "
-            "attack; say --allow-remote if it is yours"
+            f"--url {base}: {url.host} is not this machine; load sent to a wrong host is an attack. Set "
+            "--allow-remote if the target is yours"
         )
     if not path.startswith("/"):
-        raise UsageError(f"--path {path}: needs to start with /")
+        raise UsageError(f"--path {path}: must start with /")
     return url.joinpath(path.lstrip("/"))
 
 
 def http_url(text: str, option: str) -> URL:
-    """An http or https address.
+    """Parse an http or https URL.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is invalid.
     """
     try:
         url = URL(text)
@@ -44,18 +44,17 @@ def http_url(text: str, option: str) -> URL:
     except ValueError:
         usable = False
     if not usable:
-        raise UsageError(f"{option} {text}: needs an address like http://127.0.0.1:8000")
+        raise UsageError(f"{option} {text}: expected a URL such as http://127.0.0.1:8000")
     return url
 
 
 async def preflight(base: str) -> None:
-    """Ask the target for its readiness, once. Any answer will do but one that says it is not ready.
+    """Check once that the target is ready. Any response below 500 is accepted.
 
-    The path is one that a service keeps out of its events and metrics, so that a run's requests are
-    all that a run leaves there.
+    The service does not record events and metrics for this path, so a run leaves only those of its requests.
 
     Raises:
-        UsageError: it does not answer, or says that it is not ready.
+        UsageError: the target does not respond, or is not ready.
     """
     url = http_url(base, "--url").joinpath(READY_PATH.lstrip("/"))
     timeout = aiohttp.ClientTimeout(total=PREFLIGHT_SECONDS)
@@ -67,25 +66,25 @@ async def preflight(base: str) -> None:
             status = answer.status
     except TimeoutError as error:
         raise UsageError(
-            f"{base} does not answer within {PREFLIGHT_SECONDS:g} s; nothing was sent"
+            f"{base} does not respond within {PREFLIGHT_SECONDS:g} s; nothing was sent"
         ) from error
     except (aiohttp.ClientError, OSError) as error:
         raise UsageError(f"{base} {_unreachable(error)}; nothing was sent") from error
     if status >= 500:
         raise UsageError(
-            f"{base} is not ready ({READY_PATH} answers with {status}); nothing was sent"
+            f"{base} is not ready ({READY_PATH} responds with {status}); nothing was sent"
         )
 
 
 def _unreachable(error: Exception) -> str:
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "cannot be reached: its name is not known"
+        return "cannot be reached: the host name cannot be resolved"
     if isinstance(cause, ConnectionRefusedError):
-        return "does not answer: nothing listens on this port (is the service started?)"
+        return "does not respond: nothing listens on this port (is the service running?)"
     if isinstance(cause, OSError) and cause.errno:
         return f"cannot be reached: {os.strerror(cause.errno)}"
-    return f"does not answer ({error or type(error).__name__})"
+    return f"does not respond ({error or type(error).__name__})"
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,9 +1,9 @@
-"""An alarm clock on the absolute, monotonic clock, to the nanosecond.
+"""A timer with nanosecond resolution on the monotonic clock.
 
-Event loops round their timers: uvloop to whole milliseconds, asyncio's epoll up to the next one. Waking
-early and spinning makes up for it at the price of a core, which a load generator beside the service
-it measures must not take. Linux' timerfd has neither fault: armed with an absolute time, it makes a
-file descriptor readable at that time, and any event loop can wait for that.
+Event loops round their timers: uvloop to milliseconds, asyncio's epoll up to the next millisecond. Waking
+early and spinning would use a CPU core, which a load generator on the machine of the service must not take. A
+timerfd of Linux has neither problem: its file descriptor becomes readable at an absolute time, and any event
+loop can wait for it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from types import TracebackType
 from typing import Final, Self
 
-# <time.h> and <sys/timerfd.h>. Python has os.timerfd_create from 3.13 on; this asks libc for the same.
+# <time.h> and <sys/timerfd.h>. Python has os.timerfd_create since 3.13; this calls libc.
 CLOCK_MONOTONIC: Final = 1
 TFD_TIMER_ABSTIME: Final = 1
 
@@ -28,11 +28,11 @@ class _Itimerspec(ctypes.Structure):
     _fields_ = (("interval", _Timespec), ("value", _Timespec))
 
 
-class Alarm:
-    """Wakes one coroutine at a given time of `time.monotonic()`. Use it as a context manager.
+class AbsoluteTimer:
+    """A context manager that wakes one coroutine at a given time of `time.monotonic()`.
 
     Raises:
-        OSError: the kernel gives no timer.
+        OSError: the timer cannot be created.
     """
 
     def __init__(self) -> None:
@@ -41,10 +41,10 @@ class Alarm:
         self._timer = int(self._libc.timerfd_create(CLOCK_MONOTONIC, flags))
         if self._timer < 0:
             raise OSError(ctypes.get_errno(), "timerfd_create")
-        self._rung = asyncio.Event()
+        self._expired = asyncio.Event()
 
     def __enter__(self) -> Self:
-        asyncio.get_running_loop().add_reader(self._timer, self._ring)
+        asyncio.get_running_loop().add_reader(self._timer, self._on_expired)
         return self
 
     def __exit__(
@@ -57,21 +57,21 @@ class Alarm:
         os.close(self._timer)
 
     async def wait_until(self, when: float) -> None:
-        """Return at `when` (seconds of `time.monotonic()`), or after one turn of the loop if it is past."""
+        """Return at `when` (`time.monotonic()`), or after one iteration of the loop if it is past."""
         if when <= time.monotonic():
-            # Those that were due before must get their turn, or a late sender would never catch up.
+            # Let the tasks of earlier requests run; otherwise a late sender would never catch up.
             await asyncio.sleep(0)
             return
-        self._rung.clear()
+        self._expired.clear()
         seconds, nanoseconds = divmod(int(when * 1e9), 1_000_000_000)
         spec = _Itimerspec(_Timespec(0, 0), _Timespec(seconds, nanoseconds))
         if self._libc.timerfd_settime(self._timer, TFD_TIMER_ABSTIME, ctypes.byref(spec), None):
             raise OSError(ctypes.get_errno(), "timerfd_settime")
-        await self._rung.wait()
+        await self._expired.wait()
 
-    def _ring(self) -> None:
+    def _on_expired(self) -> None:
         try:
             os.read(self._timer, 8)
-        except BlockingIOError:  # a stale wake-up, after the timer was armed anew
+        except BlockingIOError:  # a stale wake-up; the timer was set again
             return
-        self._rung.set()
+        self._expired.set()

@@ -1,4 +1,4 @@
-"""`tidegate loadgen` as a person runs it: a real server, a real Prometheus, exit codes and files."""
+"""`tidegate loadgen` against a real server and a real Prometheus: exit codes and files."""
 
 from __future__ import annotations
 
@@ -98,8 +98,8 @@ class Target:
 
 
 @dataclass
-class Place:
-    """A folder with a scenario and rows in it, where runs go."""
+class Workspace:
+    """A folder with a scenario, rows and runs."""
 
     folder: Path
 
@@ -142,8 +142,8 @@ async def ended(process: asyncio.subprocess.Process) -> tuple[int, str]:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path)
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path)
 
 
 def good_or_late(code: int, summary: dict[str, Any], good: int = 0) -> bool:
@@ -151,13 +151,19 @@ def good_or_late(code: int, summary: dict[str, Any], good: int = 0) -> bool:
     return code == (good if summary["valid"] else 98)
 
 
-async def test_a_run_leaves_its_figures_its_plots_and_its_report(place: Place) -> None:
+async def test_a_run_writes_figures_plots_and_report(workspace: Workspace) -> None:
     target = Target()
     async with target.serving():
-        code, shown = await place.run(
-            place.scenario(40, 3), "--url", target.url, "--slo", "0.5", "--threshold", "failed<=0"
+        code, shown = await workspace.run(
+            workspace.scenario(40, 3),
+            "--url",
+            target.url,
+            "--slo",
+            "0.5",
+            "--threshold",
+            "failed<=0",
         )
-    summary = place.summary()
+    summary = workspace.summary()
     assert good_or_late(code, summary), shown
     assert (summary["planned"], summary["sent"], summary["answered"]) == (120, 120, 120)
     assert summary["failed"] == 0
@@ -168,30 +174,32 @@ async def test_a_run_leaves_its_figures_its_plots_and_its_report(place: Place) -
     assert sizes == {"light": 1, "medium": 32, "heavy": 256}
     assert target.paths == {"/ready"}
 
-    with (place.latest / "requests.csv").open() as file:
+    with (workspace.latest / "requests.csv").open() as file:
         lines = list(csv.DictReader(file))
     assert len(lines) == 120
     assert len({line["trace_id"] for line in lines}) == 120
     assert all(float(line["response_s"]) >= float(line["service_s"]) for line in lines)
-    assert {path.name for path in place.latest.iterdir()} == {
+    assert {path.name for path in workspace.latest.iterdir()} == {
         *("report.html", "requests.csv", "signals.csv", "summary.json"),
         *("overview.png", "requests.png", "latency.png", "latency-by-kind.png"),
         *("errors.png", "replicas.png"),
     }
     assert "planned 120/120  sent 120  answered 120  failed 0" in shown
-    assert str(place.folder / "runs") in shown
+    assert str(workspace.folder / "runs") in shown
 
 
-async def test_a_server_killed_under_load_is_counted_and_the_run_goes_on(place: Place) -> None:
+async def test_failures_of_a_killed_server_are_counted_and_the_run_continues(
+    workspace: Workspace,
+) -> None:
     target = Target()
     async with target.serving() as runner:
-        process = await place.start(
-            place.scenario(40, 3), "--url", target.url, "--threshold", "failed<=0"
+        process = await workspace.start(
+            workspace.scenario(40, 3), "--url", target.url, "--threshold", "failed<=0"
         )
         await eventually(lambda: len(target.bodies) >= 40, "some were answered")
         await runner.cleanup()
         code, shown = await ended(process)
-    summary = place.summary()
+    summary = workspace.summary()
     assert good_or_late(code, summary, 99), shown
     assert summary["sent"] == 120
     assert summary["answered"] + summary["failed"] == 120
@@ -201,32 +209,34 @@ async def test_a_server_killed_under_load_is_counted_and_the_run_goes_on(place: 
     assert "connection refused" in shown
 
 
-async def test_a_run_in_which_every_request_fails_is_no_success(place: Place) -> None:
+async def test_a_run_in_which_all_requests_fail_has_exit_code_1(workspace: Workspace) -> None:
     target = Target(delay=5)
     async with target.serving():
-        code, shown = await place.run(
-            place.scenario(20, 1), "--url", target.url, "--timeout", "0.3"
+        code, shown = await workspace.run(
+            workspace.scenario(20, 1), "--url", target.url, "--timeout", "0.3"
         )
     assert code == 1
-    assert "failed   every request" in shown
-    assert place.summary()["errors"] == {"timeout": 20}
+    assert "failed   all requests" in shown
+    assert workspace.summary()["errors"] == {"timeout": 20}
 
 
-async def test_a_run_whose_process_stood_still_is_invalid_and_shows_the_wait(place: Place) -> None:
+async def test_a_run_of_a_suspended_process_is_invalid_and_shows_the_lag(
+    workspace: Workspace,
+) -> None:
     target = Target()
     async with target.serving():
-        scenario = place.scenario(40, 3)
+        scenario = workspace.scenario(40, 3)
         scenario.write_text(scenario.read_text() + "weights = { light = 1 }\n")
-        process = await place.start(scenario, "--url", target.url)
+        process = await workspace.start(scenario, "--url", target.url)
         await eventually(lambda: len(target.bodies) >= 30, "some were answered")
         process.send_signal(signal.SIGSTOP)
         await asyncio.sleep(1)
         process.send_signal(signal.SIGCONT)
         code, shown = await ended(process)
-    summary = place.summary()
+    summary = workspace.summary()
     assert code == 98
     assert not summary["valid"]
-    assert "invalid  requests were sent late: the lag's p99 is" in shown
+    assert "invalid  requests were sent late: the p99 of the send lag is" in shown
     # About forty requests were planned in that second; counted from the plan, they waited for it.
     assert summary["response_p95_seconds"] > 0.5
     assert summary["service_p95_seconds"] < summary["response_p95_seconds"] / 2
@@ -234,63 +244,67 @@ async def test_a_run_whose_process_stood_still_is_invalid_and_shows_the_wait(pla
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_an_interrupted_run_reports_what_was_done(
-    place: Place, number: signal.Signals
-) -> None:
+async def test_an_interrupted_run_is_reported(workspace: Workspace, number: signal.Signals) -> None:
     target = Target()
     async with target.serving():
-        process = await place.start(place.scenario(40, 60), "--url", target.url)
+        process = await workspace.start(workspace.scenario(40, 60), "--url", target.url)
         await eventually(lambda: len(target.bodies) >= 20, "some were answered")
         process.send_signal(number)
         code, shown = await ended(process)
-    summary = place.summary()
+    summary = workspace.summary()
     assert code == 130, shown
     assert summary["interrupted"]
     assert not summary["valid"]
     assert summary["planned"] == 2400
     assert summary["sent"] == summary["answered"] == len(target.bodies) < 1000
     assert summary["failed"] == 0
-    assert "interrupted" in (place.latest / "report.html").read_text()
+    assert "interrupted" in (workspace.latest / "report.html").read_text()
 
 
-async def test_nothing_is_sent_and_no_folder_made_without_a_target(place: Place) -> None:
-    code, shown = await place.run(place.scenario(40, 1), "--url", f"http://127.0.0.1:{free_port()}")
+async def test_without_a_target_nothing_is_sent_and_no_folder_is_created(
+    workspace: Workspace,
+) -> None:
+    code, shown = await workspace.run(
+        workspace.scenario(40, 1), "--url", f"http://127.0.0.1:{free_port()}"
+    )
     assert code == 2
-    assert "does not answer: nothing listens on this port" in shown
+    assert "does not respond: nothing listens on this port" in shown
     assert "ssl:" not in shown
     assert "nothing was sent" in shown
     assert len(shown.strip().splitlines()) == 1
-    assert not (place.folder / "runs").exists()
+    assert not (workspace.folder / "runs").exists()
 
 
-async def test_a_lost_prometheus_is_said_once_and_spoils_nothing(place: Place) -> None:
+async def test_a_lost_prometheus_is_reported_once_and_the_run_succeeds(
+    workspace: Workspace,
+) -> None:
     target = Target()
     async with target.serving():
-        code, shown = await place.run(
-            *(place.scenario(20, 1), "--url", target.url),
+        code, shown = await workspace.run(
+            *(workspace.scenario(20, 1), "--url", target.url),
             *("--prometheus", f"http://127.0.0.1:{free_port()}"),
         )
-    summary = place.summary()
+    summary = workspace.summary()
     assert good_or_late(code, summary), shown
-    assert shown.count("no replicas and queue in the report") == 1
+    assert shown.count("the report does not contain replicas and queue") == 1
     assert summary["replicas_max"] is None
 
 
-async def test_a_report_can_be_written_again(place: Place) -> None:
+async def test_a_report_can_be_written_again(workspace: Workspace) -> None:
     target = Target()
     async with target.serving():
-        await place.run(place.scenario(20, 1), "--url", target.url)
-    before = (place.latest / "report.html").read_bytes()
-    (place.latest / "report.html").unlink()
+        await workspace.run(workspace.scenario(20, 1), "--url", target.url)
+    before = (workspace.latest / "report.html").read_bytes()
+    (workspace.latest / "report.html").unlink()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tidegate.loadgen", "report", str(place.latest)),
+        *(sys.executable, "-m", "tidegate.loadgen", "report", str(workspace.latest)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     code, shown = await ended(process)
     assert code == 0
-    assert shown.strip() == str(place.latest / "report.html")
-    assert (place.latest / "report.html").read_bytes() == before
+    assert shown.strip() == str(workspace.latest / "report.html")
+    assert (workspace.latest / "report.html").read_bytes() == before
 
 
 @asynccontextmanager
@@ -330,27 +344,30 @@ async def wait_for_series(url: str, name: str) -> None:
 
 
 async def test_replicas_and_queue_come_from_a_real_prometheus(
-    place: Place, prometheus_program: str
+    workspace: Workspace, prometheus_program: str
 ) -> None:
     target = Target()
     async with (
         target.serving(),
-        prometheus_of(prometheus_program, target, place.folder) as prometheus,
+        prometheus_of(prometheus_program, target, workspace.folder) as prometheus,
     ):
-        process = await place.start(
-            *(place.scenario(20, 5), "--url", target.url, "--prometheus", prometheus),
+        process = await workspace.start(
+            *(workspace.scenario(20, 5), "--url", target.url, "--prometheus", prometheus),
             *("--threshold", "replicas_max>=3"),
         )
         await eventually(lambda: len(target.bodies) >= 20, "some were answered")
         target.replicas = 3
         target.queue = 0
         code, shown = await ended(process)
-    summary = place.summary()
+    summary = workspace.summary()
     assert good_or_late(code, summary), shown
     assert (summary["replicas_min"], summary["replicas_max"]) == (1, 3)
     assert "ready 3  desired 3  queue 0" in shown
-    with (place.latest / "signals.csv").open() as file:
+    with (workspace.latest / "signals.csv").open() as file:
         lines = list(csv.DictReader(file))
     assert {line["signal"] for line in lines} == {"ready", "desired", "queue"}
     assert next(line["value"] for line in lines if line["signal"] == "queue") == "3"
-    assert "Ready replicas rose from 1 to 3" in (place.latest / "report.html").read_text()
+    assert (
+        "The number of ready replicas rose from 1 to 3"
+        in (workspace.latest / "report.html").read_text()
+    )

@@ -1,4 +1,4 @@
-"""The sender against real servers: every fate a request can have, and no coordinated omission."""
+"""The sender against real servers: all results of requests, and no coordinated omission."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from yarl import URL
 from support.ports import free_port
 from tidegate.loadgen.errors import UsageError
 from tidegate.loadgen.plan.bodies import Bodies
-from tidegate.loadgen.plan.plan import Planned
+from tidegate.loadgen.plan.plan import PlannedRequest
 from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS
 from tidegate.loadgen.send import target
 from tidegate.loadgen.send.record import Recording
@@ -71,17 +71,17 @@ async def speaking(speak: Speak) -> AsyncIterator[URL]:
             await asyncio.wait(talks, timeout=60)
 
 
-def steady(rate: int, seconds: float) -> list[Planned]:
-    return [Planned(row / rate, "light", row) for row in range(round(rate * seconds))]
+def steady(rate: int, seconds: float) -> list[PlannedRequest]:
+    return [PlannedRequest(row / rate, "light", row) for row in range(round(rate * seconds))]
 
 
-async def sent(url: URL, plan: list[Planned], limits: Limits | None = None) -> Recording:
+async def sent(url: URL, plan: list[PlannedRequest], limits: Limits | None = None) -> Recording:
     recording, _ = await sent_from(url, plan, limits)
     return recording
 
 
 async def sent_from(
-    url: URL, plan: list[Planned], limits: Limits | None = None
+    url: URL, plan: list[PlannedRequest], limits: Limits | None = None
 ) -> tuple[Recording, float]:
     """The record of a run, and the plan's zero by `time.monotonic()`."""
     recording = Recording.of(plan)
@@ -90,7 +90,7 @@ async def sent_from(
     return recording, loop.start
 
 
-async def test_every_request_goes_out_once_with_its_own_body() -> None:
+async def test_each_request_is_sent_once_with_its_body() -> None:
     seen: list[tuple[str, str, bytes]] = []
 
     async def handler(request: web.Request) -> web.Response:
@@ -98,7 +98,7 @@ async def test_every_request_goes_out_once_with_its_own_body() -> None:
         seen.append((request.method, request.headers["Content-Type"], body))
         return web.Response(headers={"traceresponse": f"00-{'ab' * 16}-{'cd' * 8}-01"})
 
-    plan = [Planned(0.01 * row, REQUEST_KINDS[row % 3], row) for row in range(60)]
+    plan = [PlannedRequest(0.01 * row, REQUEST_KINDS[row % 3], row) for row in range(60)]
     async with serving(handler) as url:
         recording = await sent(url, plan)
     assert recording.answered.all()
@@ -111,7 +111,7 @@ async def test_every_request_goes_out_once_with_its_own_body() -> None:
     )
 
 
-async def test_a_stall_of_the_server_is_felt_by_every_request_that_was_planned_in_it() -> None:
+async def test_a_stall_of_the_server_affects_all_requests_planned_during_it() -> None:
     came: list[float] = []
 
     async def handler(request: web.Request) -> web.Response:
@@ -133,7 +133,7 @@ async def test_a_stall_of_the_server_is_felt_by_every_request_that_was_planned_i
     assert sum(begin <= at - zero < end for at in came) > 20
 
 
-async def test_a_stall_of_the_sender_shows_in_response_times_though_not_in_service_times() -> None:
+async def test_a_stall_of_the_sender_increases_response_times_but_not_service_times() -> None:
     async def handler(request: web.Request) -> web.Response:
         await request.read()
         return web.Response()
@@ -151,7 +151,7 @@ async def test_a_stall_of_the_sender_shows_in_response_times_though_not_in_servi
 
 
 @pytest.mark.parametrize("status", [400, 404, 422, 500, 503])
-async def test_an_error_status_is_an_answer_and_a_failure(status: int) -> None:
+async def test_an_error_status_counts_as_answered_and_failed(status: int) -> None:
     async def handler(_: web.Request) -> web.Response:
         return web.Response(status=status)
 
@@ -174,7 +174,7 @@ async def test_a_redirect_is_not_followed_and_is_a_failure() -> None:
     assert set(paths) == {"/predict"}
 
 
-async def test_no_answer_in_time_is_a_timeout() -> None:
+async def test_a_late_response_is_a_timeout() -> None:
     async def handler(_: web.Request) -> web.Response:
         await asyncio.sleep(30)
         return web.Response()
@@ -211,14 +211,14 @@ async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     ("speak", "said"),
     [(hang_up, "disconnected"), (break_off, "incomplete answer"), (babble, "not HTTP")],
 )
-async def test_what_is_no_whole_answer_is_a_failure(speak: Speak, said: str) -> None:
+async def test_an_incomplete_response_is_a_failure(speak: Speak, said: str) -> None:
     async with speaking(speak) as url:
         recording = await sent(url, steady(100, 0.03))
     assert not recording.answered.any()
     assert recording.errors() == {said: 3}
 
 
-async def test_too_many_in_flight_fail_unsent_and_do_not_wait() -> None:
+async def test_requests_over_the_limit_in_flight_fail_without_being_sent() -> None:
     plan = steady(100, 0.1)
     recording = Recording.of(plan)
 
@@ -235,7 +235,7 @@ async def test_too_many_in_flight_fail_unsent_and_do_not_wait() -> None:
     assert recording.errors() == {"too many in flight": 6}
 
 
-async def test_a_stop_ends_the_sending_and_waits_for_what_is_on_its_way() -> None:
+async def test_a_stop_ends_sending_and_waits_for_outstanding_responses() -> None:
     async def handler(_: web.Request) -> web.Response:
         await asyncio.sleep(0.2)
         return web.Response()
@@ -276,7 +276,7 @@ async def test_a_second_stop_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> N
     }
 
 
-async def test_a_stop_does_not_wait_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stop_waits_for_a_limited_time(monkeypatch: pytest.MonkeyPatch) -> None:
     async def handler(_: web.Request) -> web.Response:
         if not loop.interrupted:
             loop.stop()
@@ -292,7 +292,7 @@ async def test_a_stop_does_not_wait_forever(monkeypatch: pytest.MonkeyPatch) -> 
     assert recording.was_sent.any()
 
 
-async def test_a_mistake_of_ours_ends_the_run_loudly() -> None:
+async def test_a_bug_in_the_sender_ends_the_run_with_its_error() -> None:
     class Broken(Recording):
         def answer(self, row: int, finished: float, status: int, trace_id: str) -> None:
             raise ZeroDivisionError(f"{row} {finished} {status} {trace_id}")
@@ -307,7 +307,7 @@ async def test_a_mistake_of_ours_ends_the_run_loudly() -> None:
             await asyncio.wait_for(OpenLoop(plan, BODIES, url, recording, Limits()).run(), 19)
 
 
-async def test_the_preflight_asks_for_readiness_and_takes_any_answer_but_not_ready() -> None:
+async def test_the_preflight_accepts_any_response_below_500() -> None:
     asked: list[str] = []
     statuses = iter([200, 404, 503])
 
@@ -322,11 +322,11 @@ async def test_the_preflight_asks_for_readiness_and_takes_any_answer_but_not_rea
         with pytest.raises(UsageError, match=r"is not ready \(/ready answers with 503\)"):
             await preflight(base)
     assert asked == ["GET /ready"] * 3
-    with pytest.raises(UsageError, match=r"does not answer: .*nothing was sent"):
+    with pytest.raises(UsageError, match=r"does not respond: .*nothing was sent"):
         await preflight(base)
 
 
-async def test_the_preflight_does_not_wait_for_a_server_that_says_nothing(
+async def test_the_preflight_does_not_wait_for_a_silent_server(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(target, "PREFLIGHT_SECONDS", 0.2)
@@ -336,5 +336,5 @@ async def test_the_preflight_does_not_wait_for_a_server_that_says_nothing(
         writer.close()
 
     async with speaking(silent) as url:
-        with pytest.raises(UsageError, match=r"does not answer within 0\.2 s; nothing was sent"):
+        with pytest.raises(UsageError, match=r"does not respond within 0\.2 s; nothing was sent"):
             await preflight(str(url.origin()))

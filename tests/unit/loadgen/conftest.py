@@ -1,4 +1,4 @@
-"""A run in a few rows, and the summary of it."""
+"""A small recording, its signals, and its summary."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS
 from tidegate.loadgen.report.replica_signals import Signals
-from tidegate.loadgen.report.summary import Setup, Summary, summarise
+from tidegate.loadgen.report.summary import Setup, Summary, summarize
 from tidegate.loadgen.send.record import Recording
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -62,7 +62,7 @@ def summary_of() -> Callable[..., Summary]:
         interrupted: bool = False,
         **setup: Any,
     ) -> Summary:
-        return summarise(
+        return summarize(
             recording,
             signals or Signals(),
             SETUP.model_copy(update=setup),

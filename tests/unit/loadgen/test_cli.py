@@ -1,4 +1,4 @@
-"""The command line: help, lists and plans, and mistakes in one sentence."""
+"""The command line: help, lists, plans and errors."""
 
 from __future__ import annotations
 
@@ -23,58 +23,58 @@ def invoke(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments), terminal_width=200)
 
 
-def test_help_has_an_example_of_each_command() -> None:
+def test_the_help_has_an_example_of_each_command() -> None:
     for command in ("run", "plan", "report"):
         shown = invoke(command, "--help").output
         assert f"tidegate loadgen {command}" in shown
     assert "Exit codes" in invoke("run", "--help").output
 
 
-def test_the_list_names_every_scenario_with_its_size() -> None:
+def test_the_list_shows_each_scenario_with_its_size() -> None:
     shown = invoke("list").output
     assert "seed" in shown
     assert "1,200" in shown
     assert "flights" in shown
 
 
-def test_the_list_survives_a_missing_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_list_works_without_the_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(traces, "DATASET", "a_dataset_that_nobody_has")
     result = invoke("list")
     assert result.exit_code == 0
     assert "pip install" in result.output
 
 
-def test_the_plan_is_printed_byte_for_byte() -> None:
+def test_the_plan_is_printed_as_csv() -> None:
     result = invoke("plan", "seed", "--csv")
     assert hashlib.sha256(result.output.encode()).hexdigest() == SEED_DIGEST
     assert len(result.output.splitlines()) == 1201
 
 
-def test_the_plan_is_shown_in_short_with_its_digest() -> None:
+def test_the_plan_is_summarized_with_its_digest() -> None:
     shown = invoke("plan", "seed").output
     assert "1,200 in 40 s, poisson" in shown
     assert SEED_DIGEST[:32] in shown
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
-        (["plan", "sead"], "there is no scenario 'sead'"),
+        (["plan", "sead"], "unknown scenario 'sead'"),
         (["run", "seed", "--threshold", "p95<fast"], "--threshold 'p95<fast'"),
         (["run", "seed", "--url", "http://example.com"], "is not this machine"),
-        (["run", "seed", "--prometheus", "nowhere"], "--prometheus nowhere: needs an address"),
-        (["run", "seed", "--rows", "no/rows.ndjson"], "no/rows.ndjson: there is no such file"),
-        (["report", "no/run"], "no/run does not hold a run"),
+        (["run", "seed", "--prometheus", "nowhere"], "--prometheus nowhere: expected a URL"),
+        (["run", "seed", "--rows", "no/rows.ndjson"], "no/rows.ndjson does not exist"),
+        (["report", "no/run"], "no/run is not the folder of a run"),
     ],
 )
-def test_a_mistake_is_one_sentence_and_exit_2(arguments: list[str], told: str) -> None:
+def test_a_usage_error_is_one_sentence_and_exit_code_2(arguments: list[str], message: str) -> None:
     result = invoke(*arguments)
     assert result.exit_code == 2
-    assert told in result.stderr
+    assert message in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_it_runs_as_a_module_and_ends_quietly_when_its_reader_does() -> None:
+def test_it_runs_as_a_module_and_a_closed_pipe_is_not_an_error() -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "tidegate.loadgen", "plan", "steps", "--csv"],
         stdout=subprocess.PIPE,
@@ -90,7 +90,7 @@ def test_it_runs_as_a_module_and_ends_quietly_when_its_reader_does() -> None:
     process.stderr.close()
 
 
-def test_the_load_generator_knows_nothing_of_the_other_rooms() -> None:
+def test_the_load_generator_imports_no_other_package() -> None:
     folder = Path(loadgen.__file__).parent
     for path in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -1,4 +1,4 @@
-"""Durations as a person says them."""
+"""Durations as text."""
 
 import pytest
 
@@ -19,5 +19,5 @@ from tidegate.loadgen.plan.durations import duration_text
         (125.0, "125 s"),
     ],
 )
-def test_a_duration_has_its_unit(seconds: float | None, text: str) -> None:
+def test_a_duration_is_formatted_with_its_unit(seconds: float | None, text: str) -> None:
     assert duration_text(seconds) == text

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.loadgen.plan.plan import Planned, arrival_times, digest, make_plan, plan_csv
+from tidegate.loadgen.plan.plan import PlannedRequest, arrival_times, digest, make_plan, plan_csv
 from tidegate.loadgen.plan.rates import Segment, exact
 from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS
 from tidegate.loadgen.plan.scenario import Schedule, Weights, load_schedule
@@ -39,11 +39,11 @@ schedules = st.builds(
 
 
 @pytest.mark.parametrize("name", sorted(GOLDEN))
-def test_a_built_in_scenario_has_the_plan_that_it_always_had(name: str) -> None:
+def test_the_plan_of_a_built_in_scenario_does_not_change(name: str) -> None:
     assert digest(make_plan(load_schedule(name), 1)) == GOLDEN[name]
 
 
-def test_the_seed_scenario_is_1200_requests_in_40_seconds_whatever_the_seed() -> None:
+def test_the_seed_scenario_has_1200_requests_in_40_seconds_for_each_seed() -> None:
     schedule = load_schedule("seed")
     for seed in range(5):
         plan = make_plan(schedule, seed)
@@ -52,12 +52,12 @@ def test_the_seed_scenario_is_1200_requests_in_40_seconds_whatever_the_seed() ->
         assert {one.kind for one in plan} == set(REQUEST_KINDS)
 
 
-def test_another_seed_is_another_plan() -> None:
+def test_another_seed_gives_another_plan() -> None:
     schedule = load_schedule("seed")
     assert digest(make_plan(schedule, 1)) != digest(make_plan(schedule, 2))
 
 
-def test_another_mix_of_kinds_leaves_the_times_as_they_are() -> None:
+def test_another_mix_of_kinds_does_not_change_the_times() -> None:
     one = load_schedule("seed")
     other = Schedule(one.name, "", one.arrivals, Weights(heavy=1), one.segments)
     assert [planned.at for planned in make_plan(one, 1)] == [
@@ -65,7 +65,7 @@ def test_another_mix_of_kinds_leaves_the_times_as_they_are() -> None:
     ]
 
 
-def test_even_arrivals_are_as_far_apart_as_the_rate_says() -> None:
+def test_even_arrivals_have_equal_intervals() -> None:
     steady = [Segment(Fraction(2), Fraction(4), Fraction(4))]
     assert list(arrival_times(steady, "even", 1)) == [
         0.125,
@@ -79,7 +79,7 @@ def test_even_arrivals_are_as_far_apart_as_the_rate_says() -> None:
     ]
 
 
-def test_what_is_rounded_off_goes_to_the_next_stretch() -> None:
+def test_the_remainder_is_carried_over_to_the_next_segment() -> None:
     # Ten stretches of 0.3 requests each: three requests in all, in the order of their integral.
     thin = [Segment(Fraction(1), exact(0.3), exact(0.3))] * 10
     arrivals: list[Literal["even", "poisson"]] = ["even", "poisson"]
@@ -89,7 +89,7 @@ def test_what_is_rounded_off_goes_to_the_next_stretch() -> None:
 
 
 @given(schedule=schedules, seed=st.integers(-(2**40), 2**40))
-def test_the_same_arguments_give_the_same_bytes_in_order_and_in_time(
+def test_a_plan_is_reproducible_sorted_and_within_the_duration(
     schedule: Schedule, seed: int
 ) -> None:
     plan = make_plan(schedule, seed)
@@ -114,8 +114,8 @@ def test_the_mix_follows_the_weights() -> None:
     assert shares == pytest.approx([0.6, 0.3, 0.1], abs=0.02)
 
 
-def test_the_plan_as_csv_names_its_columns_and_rows() -> None:
-    plan = [Planned(0.5, "light", 7), Planned(1.25, "heavy", 8)]
+def test_the_csv_of_the_plan_has_columns_and_rows() -> None:
+    plan = [PlannedRequest(0.5, "light", 7), PlannedRequest(1.25, "heavy", 8)]
     assert "".join(plan_csv(plan)) == (
         "planned_s,kind,rows,body\n0.500000,light,1,7\n1.250000,heavy,256,8\n"
     )

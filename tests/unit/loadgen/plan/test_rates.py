@@ -1,4 +1,4 @@
-"""Rate shapes lower to segments whose integral and its inverse are exact."""
+"""Rate shapes are converted to segments; their integral and its inverse are exact."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ lengths = st.integers(1, 5000).map(lambda number: number / 10)
         ),
     ],
 )
-def test_a_shape_lasts_and_sends_what_its_formula_says(
+def test_a_shape_has_the_duration_and_requests_of_its_formula(
     phase: Constant | Steps | Ramp | Spike, seconds: float, requests: float
 ) -> None:
     segments = list(phase.segments())
@@ -45,7 +45,7 @@ def test_a_shape_lasts_and_sends_what_its_formula_says(
     assert sum(segment.requests for segment in segments) == exact(requests)
 
 
-def test_a_spike_is_at_its_peak_only_between_before_and_after() -> None:
+def test_a_spike_has_its_peak_rate_only_in_the_middle() -> None:
     spike = Spike(
         kind="spike",
         base_rate=5,
@@ -61,7 +61,7 @@ def test_a_spike_is_at_its_peak_only_between_before_and_after() -> None:
     ]
 
 
-def test_a_trace_keeps_its_counts_whatever_its_speed() -> None:
+def test_the_speed_of_a_trace_does_not_change_its_counts() -> None:
     counts = [Fraction(3), Fraction(0), Fraction(7)]
     segments = list(from_counts(counts, interval_seconds=60, speed=570, scale=3))
     assert [segment.requests for segment in segments] == [9, 0, 21]
@@ -69,20 +69,20 @@ def test_a_trace_keeps_its_counts_whatever_its_speed() -> None:
 
 
 @given(start=rates, end=rates, seconds=lengths, share=st.floats(0, 1))
-def test_the_inverse_undoes_the_integral(
+def test_the_inverse_is_the_inverse_of_the_integral(
     start: float, end: float, seconds: float, share: float
 ) -> None:
     segment = Segment(exact(seconds), exact(start), exact(end))
     at = share * seconds
     sent = start * at + (end - start) * at * at / (2 * seconds)
     if min(start, end) > 0:
-        assert math.isclose(segment.when(sent), at, rel_tol=1e-9, abs_tol=1e-9)
-    assert 0 <= segment.when(sent) <= seconds
+        assert math.isclose(segment.time_of(sent), at, rel_tol=1e-9, abs_tol=1e-9)
+    assert 0 <= segment.time_of(sent) <= seconds
 
 
 @given(start=rates, end=rates, seconds=lengths)
-def test_the_inverse_of_everything_is_the_end(start: float, end: float, seconds: float) -> None:
+def test_the_inverse_of_all_requests_is_the_end(start: float, end: float, seconds: float) -> None:
     segment = Segment(exact(seconds), exact(start), exact(end))
     expected = seconds if segment.requests else 0.0
     # Toward a rate of zero the inverse is steep: the last request's time has half of a float's digits.
-    assert math.isclose(segment.when(float(segment.requests)), expected, rel_tol=1e-6)
+    assert math.isclose(segment.time_of(float(segment.requests)), expected, rel_tol=1e-6)

@@ -23,7 +23,7 @@ HEADER = "year,month,day,dep_time,sched_dep_time,dep_delay\n"
         ("\ufeffsecond,n\n0,0.5\n1,2.5\n", "second", [0.5, 2.5]),
     ],
 )
-def test_a_trace_is_read_with_its_unit_and_its_gaps(
+def test_a_trace_is_read_with_its_unit_and_gaps(
     tmp_path: Path, text: str, unit: str, counts: list[float]
 ) -> None:
     path = tmp_path / "trace.csv"
@@ -34,31 +34,33 @@ def test_a_trace_is_read_with_its_unit_and_its_gaps(
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
-        ("", "trace.csv:1: a trace has two columns"),
-        ("hour,count\n0,1\n", "trace.csv:1: a trace has two columns, 'second' or 'minute'"),
-        ("second,a,b\n0,1,2\n", "trace.csv:1: a trace has two columns"),
-        ("second,n\n0,1\n1\n", "trace.csv:3: needs an interval's number and a count, got '1'"),
-        ("second,n\n0,x\n", "trace.csv:2: needs an interval's number and a count, got '0,x'"),
-        ("second,n\n0,-1\n", "trace.csv:2: needs"),
-        ("second,n\n0,nan\n", "trace.csv:2: needs"),
-        ("second,n\n0,1/0\n", "trace.csv:2: needs"),
-        ("second,n\n3,1\n3,1\n", "trace.csv:3: interval 3 is not after the one before it"),
+        ("", "trace.csv:1: expected two columns"),
+        ("hour,count\n0,1\n", "trace.csv:1: expected two columns, 'second' or 'minute'"),
+        ("second,a,b\n0,1,2\n", "trace.csv:1: expected two columns"),
+        ("second,n\n0,1\n1\n", "trace.csv:3: expected an interval number and a count, got '1'"),
+        ("second,n\n0,x\n", "trace.csv:2: expected an interval number and a count, got '0,x'"),
+        ("second,n\n0,-1\n", "trace.csv:2: expected"),
+        ("second,n\n0,nan\n", "trace.csv:2: expected"),
+        ("second,n\n0,1/0\n", "trace.csv:2: expected"),
+        ("second,n\n3,1\n3,1\n", "trace.csv:3: interval 3 is not after the previous one"),
         ("second,n\n0,1\n2000000,1\n", "trace.csv:3: more than 1,000,000 intervals"),
-        ("second,n\n0,0\n", "trace.csv: counts no request"),
+        ("second,n\n0,0\n", "trace.csv: all counts are 0"),
     ],
 )
-def test_a_bad_trace_is_named_with_its_line(tmp_path: Path, text: str, told: str) -> None:
+def test_an_invalid_trace_is_an_error_with_its_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
     path = tmp_path / "trace.csv"
     path.write_text(text)
     with pytest.raises(UsageError) as caught:
         read_trace(path)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_a_trace_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"none\.csv: cannot be read as a trace"):
+def test_a_missing_trace_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"none\.csv: invalid trace"):
         read_trace(tmp_path / "none.csv")
 
 
@@ -69,7 +71,7 @@ def flights(folder: Path, *lines: str) -> Path:
     return path
 
 
-def test_a_flight_leaves_at_its_scheduled_minute_plus_its_delay(tmp_path: Path) -> None:
+def test_a_departure_is_the_scheduled_minute_plus_the_delay(tmp_path: Path) -> None:
     archive = flights(
         tmp_path,
         "2013,3,2,517,515,2",  # 05:17
@@ -84,22 +86,24 @@ def test_a_flight_leaves_at_its_scheduled_minute_plus_its_delay(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive"])
-def test_data_that_is_not_the_flight_data_is_named(tmp_path: Path, content: bytes) -> None:
+def test_invalid_flight_data_is_an_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "flights.csv.zip"
     path.write_bytes(content)
-    with pytest.raises(UsageError, match="cannot be read as the flight data"):
+    with pytest.raises(UsageError, match="invalid flight data"):
         departures(date(2013, 3, 2), path)
 
 
-def test_flight_data_with_other_columns_is_named(tmp_path: Path) -> None:
+def test_flight_data_with_other_columns_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "flights.csv.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("flights.csv", "a,b\n1,2\n")
-    with pytest.raises(UsageError, match="cannot be read as the flight data"):
+    with pytest.raises(UsageError, match="invalid flight data"):
         departures(date(2013, 3, 2), path)
 
 
-def test_a_missing_dataset_is_said_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_dataset_is_an_error_with_the_command_to_install_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(traces, "DATASET", "a_dataset_that_nobody_has")
     with pytest.raises(UsageError, match=r"pip install 'tidegate\[train\]'"):
         departure_segments(Departures(kind="departures", day=date(2013, 7, 11)))

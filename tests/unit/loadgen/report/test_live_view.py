@@ -1,4 +1,4 @@
-"""The live view: a moment of the run, as a picture and as a line."""
+"""The live view: snapshots of a run, as a panel and as a line."""
 
 from __future__ import annotations
 
@@ -8,48 +8,54 @@ import time
 
 from rich.console import Console
 
-from tidegate.loadgen.report.live_view import Watch, moment, picture, plain, sparkline
+from tidegate.loadgen.report.live_view import (
+    LiveView,
+    snapshot,
+    sparkline,
+    status_line,
+    status_panel,
+)
 from tidegate.loadgen.report.replica_signals import Prometheus
 from tidegate.loadgen.send.record import Recording
 
 
-def test_a_moment_counts_what_was_due_sent_and_answered(recording: Recording) -> None:
+def test_a_snapshot_counts_due_sent_and_answered_requests(recording: Recording) -> None:
     recording.sent[150:] = float("nan")
     recording.finished[150:] = float("nan")
     recording.status[150:] = 0
-    now = moment(recording, 15.0)
+    now = snapshot(recording, 15.0)
     assert (now.planned, now.due, now.sent, now.answered, now.failed) == (300, 151, 150, 150, 0)
     assert now.p95 == 2.0
     assert now.lag_p99 == 0.001
-    assert now.spark[:5] == (0.1,) * 5
-    assert now.spark[-1] == 2.0
-    assert len(now.spark) == 15
+    assert now.p95_history[:5] == (0.1,) * 5
+    assert now.p95_history[-1] == 2.0
+    assert len(now.p95_history) == 15
 
 
-def test_before_the_start_nothing_is_known(recording: Recording) -> None:
+def test_a_snapshot_before_the_start_has_no_data(recording: Recording) -> None:
     silent = Recording(recording.planned.tolist(), ["light"] * len(recording))
-    now = moment(silent, -0.2)
-    assert (now.due, now.sent, now.p95, now.spark) == (0, 0, None, ())
-    assert "p95 -" in plain(now, {})
+    now = snapshot(silent, -0.2)
+    assert (now.due, now.sent, now.p95, now.p95_history) == (0, 0, None, ())
+    assert "p95 -" in status_line(now, {})
 
 
-def test_a_sparkline_is_as_high_as_its_highest() -> None:
+def test_a_sparkline_is_scaled_to_its_maximum() -> None:
     assert sparkline((0.0, 0.5, 1.0, None)) == "▁▅█ "
     assert sparkline((0.0, 0.0)) == "▁▁"
     assert sparkline(()) == ""
 
 
-def test_a_line_tells_all_of_a_moment(recording: Recording) -> None:
-    line = plain(moment(recording, 29.0), {"ready": 2.0, "queue": 7.0})
+def test_a_status_line_contains_all_values(recording: Recording) -> None:
+    line = status_line(snapshot(recording, 29.0), {"ready": 2.0, "queue": 7.0})
     assert line.startswith("   29 s  planned 291/300  sent 300  answered 300  failed 0  p50 100 ms")
     assert line.endswith("lag p99 1.0 ms  ready 2  queue 7")
 
 
-def test_a_picture_fits_a_terminal_of_eighty_columns(recording: Recording) -> None:
+def test_a_status_panel_fits_80_columns(recording: Recording) -> None:
     console = Console(file=io.StringIO(), width=80)
     recording.fail(0, 1.0, "timeout")
-    frame = picture(
-        moment(recording, 15.0), {"ready": 2.0, "queue": 7.0}, title="t", seconds=30, slo=0.5
+    frame = status_panel(
+        snapshot(recording, 15.0), {"ready": 2.0, "queue": 7.0}, title="t", seconds=30, slo=0.5
     )
     console.print(frame)
     assert isinstance(console.file, io.StringIO)
@@ -58,13 +64,13 @@ def test_a_picture_fits_a_terminal_of_eighty_columns(recording: Recording) -> No
         assert text in shown
 
 
-def test_the_view_on_a_terminal_ends_with_the_last_moment(recording: Recording) -> None:
+def test_the_view_on_a_terminal_ends_with_the_final_state(recording: Recording) -> None:
     console = Console(file=io.StringIO(), width=80, force_terminal=True)
     start = time.monotonic() - 30
     prometheus = Prometheus(
         "http://p", lambda _: json.dumps({"data": {"result": [{"value": [1, "3"]}]}}).encode()
     )
-    with Watch(
+    with LiveView(
         console, recording, lambda: start, title="t", seconds=30, prometheus=prometheus
     ) as watch:
         deadline = time.monotonic() + 10
@@ -77,9 +83,9 @@ def test_the_view_on_a_terminal_ends_with_the_last_moment(recording: Recording) 
     assert "ready" in shown
 
 
-def test_a_lost_prometheus_leaves_no_old_numbers(recording: Recording) -> None:
+def test_values_of_a_lost_prometheus_are_removed(recording: Recording) -> None:
     lines = io.StringIO()
-    with Watch(
+    with LiveView(
         Console(file=lines, width=200),
         recording,
         time.monotonic,

@@ -1,4 +1,4 @@
-"""The report: one file that needs no other, and the plots beside it."""
+"""The report: a self-contained file, and the plots."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tidegate.loadgen.report.page import to_html, write_report
 from tidegate.loadgen.report.plots import PANELS, as_bytes, draw, seconds_label
 from tidegate.loadgen.report.replica_signals import Signals
-from tidegate.loadgen.report.series import course
+from tidegate.loadgen.report.series import run_series
 from tidegate.loadgen.report.summary import Summary
 from tidegate.loadgen.report.theme import DARK, LIGHT
 from tidegate.loadgen.report.thresholds import parse_threshold
@@ -34,7 +34,7 @@ class Addresses(HTMLParser):
         self.found += [value or "" for name, value in attrs if name in {"src", "srcset", "href"}]
 
 
-def test_a_report_is_one_file_and_its_plots(
+def test_a_report_is_a_self_contained_file_and_plots(
     tmp_path: Path, recording: Recording, signals: Signals, summary_of: Callable[..., Summary]
 ) -> None:
     path = write_report(tmp_path, summary_of(recording, signals), recording, signals)
@@ -46,45 +46,47 @@ def test_a_report_is_one_file_and_its_plots(
     assert not re.search(r"url\(|@import", html)
     assert f"tidegate trace {50:032x}" in html
     assert "prefers-color-scheme: dark" in html
-    assert "p95 was back within it after 15 s" in html
+    assert "From 15 s on, p95 stayed within the objective" in html
     images = sorted(one.name for one in tmp_path.glob("*.png"))
     assert images == sorted([*(f"{name}.png" for name in PANELS), "overview.png"])
     assert all((tmp_path / name).read_bytes().startswith(PNG) for name in images)
 
 
-def test_the_header_says_what_to_think_of_the_run(
+def test_the_header_contains_the_verdict(
     recording: Recording, signals: Signals, summary_of: Callable[..., Summary]
 ) -> None:
     summary = summary_of(recording, signals)
-    run = course(recording, signals, summary)
-    broken = [parse_threshold("p95<500ms").judge(summary)]
+    run = run_series(recording, signals, summary)
+    broken = [parse_threshold("p95<500ms").evaluate(summary)]
     assert "a threshold failed" in to_html(summary.model_copy(update={"thresholds": broken}), run)
     late = summary.model_copy(update={"valid": False, "invalid_reasons": ["sent late"]})
-    assert "sent late. The times below are not to be quoted." in to_html(late, run)
+    assert "sent late. Do not use the times below." in to_html(late, run)
 
 
-def test_names_from_outside_cannot_become_markup(
+def test_names_are_escaped(
     recording: Recording, signals: Signals, summary_of: Callable[..., Summary]
 ) -> None:
     recording.fail(0, 1.0, "<script>alert(1)</script>")
     summary = summary_of(recording, signals, description="<img src=x onerror=alert(1)>")
-    html = to_html(summary, course(recording, signals, summary))
+    html = to_html(summary, run_series(recording, signals, summary))
     assert "<script>" not in html
     assert "<img src=x" not in html
 
 
-def test_a_run_without_prometheus_has_no_empty_plot_of_replicas(
+def test_a_run_without_prometheus_has_no_panel_of_replicas(
     recording: Recording, signals: Signals, summary_of: Callable[..., Summary]
 ) -> None:
     with_replicas = to_html(
-        summary_of(recording, signals), course(recording, signals, summary_of(recording))
+        summary_of(recording, signals), run_series(recording, signals, summary_of(recording))
     )
-    without = to_html(summary_of(recording), course(recording, Signals(), summary_of(recording)))
+    without = to_html(
+        summary_of(recording), run_series(recording, Signals(), summary_of(recording))
+    )
     assert "<span>replicas</span>" in with_replicas
     assert "<span>replicas</span>" not in without
 
 
-def test_a_run_in_which_everything_failed_has_a_report(
+def test_a_run_with_failures_only_has_a_report(
     tmp_path: Path, summary_of: Callable[..., Summary]
 ) -> None:
     failed = Recording([0.0, 1.0, 2.0], ["light", "heavy", "light"])
@@ -95,27 +97,27 @@ def test_a_run_in_which_everything_failed_has_a_report(
     html = write_report(tmp_path, summary, failed, Signals()).read_text()
     assert "interrupted" in html
     assert "connection refused" in html
-    assert "no trace id in the answer" in html
+    assert "no trace id in the response" in html
 
 
-def test_a_run_in_which_nothing_was_sent_has_a_report(
+def test_a_run_without_sent_requests_has_a_report(
     tmp_path: Path, summary_of: Callable[..., Summary]
 ) -> None:
     nothing = Recording([0.0, 1.0], ["light", "heavy"])
     html = write_report(tmp_path, summary_of(nothing), nothing, Signals()).read_text()
-    assert "no request came to an end" in html
+    assert "no request has ended" in html
 
 
 @pytest.mark.parametrize("form", ["png", "svg"])
-def test_the_same_run_gives_the_same_picture(
+def test_plots_are_reproducible(
     recording: Recording, signals: Signals, summary_of: Callable[..., Summary], form: str
 ) -> None:
-    run = course(recording, signals, summary_of(recording))
+    run = run_series(recording, signals, summary_of(recording))
     pictures = {as_bytes(draw(tuple(PANELS), run, DARK, "A run"), form, dpi=40) for _ in range(2)}
     assert len(pictures) == 1
 
 
-def test_a_long_run_shows_a_part_of_its_dots(
+def test_a_long_run_shows_a_sample_of_the_requests(
     summary_of: Callable[..., Summary],
 ) -> None:
     planned = np.linspace(0, 30, 20_000)
@@ -123,7 +125,7 @@ def test_a_long_run_shows_a_part_of_its_dots(
     many.sent[:] = planned
     many.finished[:] = planned + 0.1
     many.status[:] = 200
-    run = course(many, Signals(), summary_of(many))
+    run = run_series(many, Signals(), summary_of(many))
     picture = draw(("latency",), run, LIGHT)
     dots = picture.axes[0].lines[0]
     assert len(np.asarray(dots.get_xdata())) == 4000
@@ -132,5 +134,5 @@ def test_a_long_run_shows_a_part_of_its_dots(
 @pytest.mark.parametrize(
     ("value", "text"), [(0, "0"), (0.25, "250 ms"), (1.0, "1 s"), (2.5, "2.5 s")]
 )
-def test_an_axis_says_times_in_their_unit(value: float, text: str) -> None:
+def test_an_axis_formats_times_with_their_unit(value: float, text: str) -> None:
     assert seconds_label(value) == text

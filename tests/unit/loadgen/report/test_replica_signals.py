@@ -1,4 +1,4 @@
-"""What Prometheus says of a run: queries, what is not usable, and how it is kept."""
+"""Signals from Prometheus: queries, invalid responses, and the file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def answering(result: object) -> Prometheus:
     return Prometheus("http://p", lambda _: json.dumps({"data": {"result": result}}).encode())
 
 
-def test_a_range_is_asked_for_by_the_second_and_told_from_the_runs_start() -> None:
+def test_a_range_query_has_a_step_of_a_second_and_times_relative_to_the_start() -> None:
     asked: list[dict[str, list[str]]] = []
 
     def fetch(url: str) -> bytes:
@@ -41,40 +41,40 @@ def test_a_range_is_asked_for_by_the_second_and_told_from_the_runs_start() -> No
     assert (signals.replicas_min, signals.replicas_max) == (1, 3)
 
 
-def test_the_value_now_is_the_last_sample_or_none() -> None:
+def test_the_current_value_is_the_last_sample_or_none() -> None:
     assert answering([{"value": [1, "7"]}]).now("queue") == 7
     assert answering([{"value": [1, "NaN"]}]).now("queue") is None
     assert answering([]).now("queue") is None
 
 
 @pytest.mark.parametrize("result", [None, [{}], [{"value": 3}], [{"value": [1, "x"]}], "text"])
-def test_an_answer_of_another_shape_is_no_answer(result: object) -> None:
+def test_an_unexpected_response_is_an_error(result: object) -> None:
     if result is None:
         assert answering(result).now("ready") is None
         return
-    with pytest.raises(PrometheusError, match="http://p gives no usable answer"):
+    with pytest.raises(PrometheusError, match="http://p: query failed"):
         answering(result).now("ready")
 
 
-def test_silence_is_no_answer() -> None:
-    with pytest.raises(PrometheusError, match="gives no usable answer"):
+def test_a_missing_response_is_an_error() -> None:
+    with pytest.raises(PrometheusError, match="query failed"):
         Prometheus("http://127.0.0.1:1").now("ready")
 
 
-def test_without_samples_there_are_no_replicas() -> None:
+def test_without_samples_the_number_of_replicas_is_none() -> None:
     assert Signals().replicas_min is None
     assert Signals().replicas_max is None
 
 
-def test_what_was_written_is_read_again(tmp_path: Path, signals: Signals) -> None:
+def test_a_written_file_is_read_back(tmp_path: Path, signals: Signals) -> None:
     path = tmp_path / "signals.csv"
     path.write_text("".join(to_csv(signals)))
     assert read_csv(path) == signals
 
 
 @pytest.mark.parametrize("text", ["signal,at_s,value\nready,x,1\n", "a,b\n1,2\n"])
-def test_broken_signals_are_named(tmp_path: Path, text: str) -> None:
+def test_invalid_signals_are_an_error(tmp_path: Path, text: str) -> None:
     path = tmp_path / "signals.csv"
     path.write_text(text)
-    with pytest.raises(UsageError, match=r"signals\.csv: cannot be read as signals"):
+    with pytest.raises(UsageError, match=r"signals\.csv: invalid signals"):
         read_csv(path)

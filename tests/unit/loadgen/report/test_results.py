@@ -1,4 +1,4 @@
-"""The folder of a run: made, written, found as the latest, read again."""
+"""The files of a run: written, linked as the latest, and read."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tidegate.loadgen.send.record import Recording, to_csv
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def test_a_run_has_a_folder_of_its_own_named_after_its_time(tmp_path: Path) -> None:
+def test_each_run_has_a_folder_named_after_its_time(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "runs"
     assert new_folder(out, NOW).name == "2026-01-02T03-04-05Z"
     assert new_folder(out, NOW).name == "2026-01-02T03-04-05Z-2"
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=r"--out .*file"):
         new_folder(tmp_path / "file", NOW)
@@ -32,7 +32,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         new_folder(tmp_path / "file" / "x", NOW)
 
 
-def test_what_was_written_is_read_again_as_the_latest(
+def test_a_written_run_is_read_back_as_the_latest(
     tmp_path: Path, recording: Recording, signals: Signals, summary_of: Callable[..., Summary]
 ) -> None:
     for _ in range(2):
@@ -45,12 +45,12 @@ def test_what_was_written_is_read_again_as_the_latest(
     assert series == signals
 
 
-def test_a_folder_without_a_run_is_said_to_have_none(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="does not hold a run"):
+def test_a_folder_without_a_run_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not the folder of a run"):
         read_run(tmp_path)
 
 
-def test_a_summary_of_another_kind_is_named_with_its_field(tmp_path: Path) -> None:
+def test_an_invalid_summary_is_an_error_with_the_field(tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_text(json.dumps({"planned": "many"}))
-    with pytest.raises(UsageError, match=r"summary\.json: is not a run's summary: planned: "):
+    with pytest.raises(UsageError, match=r"summary\.json: invalid summary: planned: "):
         read_run(tmp_path)

@@ -1,4 +1,4 @@
-"""A run in the course of time: bins, spans over the objective, and the story they tell."""
+"""A run in the course of time: bins, spans over the objective, and the narrative they tell."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tidegate.loadgen.report.replica_signals import Signals
-from tidegate.loadgen.report.series import bin_width, course, rises, spans_over, story
+from tidegate.loadgen.report.series import bin_width, narrative, rises, run_series, spans_over
 from tidegate.loadgen.report.summary import Summary
 from tidegate.loadgen.send.record import Recording
 
@@ -26,7 +26,9 @@ from tidegate.loadgen.send.record import Recording
         (86_400 * 30, 1_000_000, 3600),
     ],
 )
-def test_bins_are_neither_too_many_nor_too_thin(end: float, requests: int, width: float) -> None:
+def test_the_bin_width_depends_on_duration_and_requests(
+    end: float, requests: int, width: float
+) -> None:
     assert bin_width(end, requests) == width
 
 
@@ -41,21 +43,21 @@ def test_bins_are_neither_too_many_nor_too_thin(end: float, requests: int, width
         ([2, 2], []),
     ],
 )
-def test_spans_over_a_limit_bridge_a_single_bin(
+def test_a_gap_of_one_bin_does_not_end_a_span(
     values: list[float], spans: list[tuple[float, float]]
 ) -> None:
     times = np.arange(len(values), dtype=np.float64) + 0.5
     assert list(spans_over(times, np.array(values, dtype=np.float64), 2.0, 1.0)) == spans
 
 
-def test_rises_are_where_a_series_went_up() -> None:
+def test_rises_are_the_increases_of_a_series() -> None:
     assert list(rises([(0, 1), (1, 1), (2, 3), (3, 2), (4, 3)])) == [(2, 3), (4, 3)]
 
 
-def test_the_course_counts_each_thing_by_its_own_time(
+def test_the_series_count_requests_by_planned_send_and_end_time(
     recording: Recording, signals: Signals, summary_of: Callable[..., Summary]
 ) -> None:
-    run = course(recording, signals, summary_of(recording))
+    run = run_series(recording, signals, summary_of(recording))
     assert run.width == 1.0
     assert run.end == pytest.approx(30.0)
     assert run.planned[:30].tolist() == [10.0] * 30
@@ -69,33 +71,33 @@ def test_the_course_counts_each_thing_by_its_own_time(
     assert sorted(run.p95_of) == ["heavy", "light", "medium"]
 
 
-def test_a_recovery_is_told_with_its_times(
+def test_the_narrative_contains_the_times_of_a_recovery(
     recording: Recording, signals: Signals, summary_of: Callable[..., Summary]
 ) -> None:
-    assert story(course(recording, signals, summary_of(recording))) == [
-        "p95 went over the objective of 500 ms after 5 s.",
-        "Ready replicas rose from 1 to 2 after 10 s.",
-        "p95 was back within it after 15 s and stayed there.",
+    assert narrative(run_series(recording, signals, summary_of(recording))) == [
+        "p95 exceeded the objective of 500 ms after 5 s.",
+        "The number of ready replicas rose from 1 to 2 after 10 s.",
+        "From 15 s on, p95 stayed within the objective.",
     ]
 
 
-def test_a_run_within_the_objective_is_told_so(
+def test_the_narrative_of_a_run_within_the_objective(
     recording: Recording, signals: Signals, summary_of: Callable[..., Summary]
 ) -> None:
     signals.ready[:] = [(0.0, 2.0), (1.0, 2.0)]
-    assert story(course(recording, signals, summary_of(recording, slo_seconds=3.0))) == [
-        "p95 stayed within the objective of 3000 ms all the time.",
-        "Ready replicas stayed at 2.",
+    assert narrative(run_series(recording, signals, summary_of(recording, slo_seconds=3.0))) == [
+        "p95 stayed within the objective of 3000 ms during the whole run.",
+        "The number of ready replicas stayed at 2.",
     ]
 
 
-def test_a_run_that_never_recovered_is_told_so(
+def test_the_narrative_of_a_run_without_recovery(
     recording: Recording, summary_of: Callable[..., Summary]
 ) -> None:
-    told = story(course(recording, Signals(), summary_of(recording, slo_seconds=0.05)))
-    assert told == [
-        "p95 went over the objective of 50 ms after 0 s.",
-        "p95 was not back within it at the end.",
+    sentences = narrative(run_series(recording, Signals(), summary_of(recording, slo_seconds=0.05)))
+    assert sentences == [
+        "p95 exceeded the objective of 50 ms after 0 s.",
+        "At the end p95 was still above the objective.",
     ]
 
 
@@ -105,15 +107,15 @@ def test_a_target_that_went_down_did_not_recover(
     for row in range(150, 300):
         recording.status[row] = 0
         recording.fail(row, recording.sent[row] + 0.0001, "connection refused")
-    run = course(recording, signals, summary_of(recording))
+    run = run_series(recording, signals, summary_of(recording))
     assert np.isinf(run.quantiles["p95"][15:30]).all()
     assert run.breaches == ((5.0, 30.0),)
     assert len(run.good[0]) == len(run.bad[0]) == 150
-    assert story(run)[-1] == "p95 was not back within it at the end."
+    assert narrative(run)[-1] == "At the end p95 was still above the objective."
 
 
-def test_a_run_without_an_answer_has_a_course(summary_of: Callable[..., Summary]) -> None:
+def test_a_run_without_responses_has_series(summary_of: Callable[..., Summary]) -> None:
     silent = Recording([0.0, 1.0], ["light", "light"])
-    run = course(silent, Signals(), summary_of(silent))
+    run = run_series(silent, Signals(), summary_of(silent))
     assert np.isnan(run.quantiles["p95"]).all()
     assert run.end == 30.0

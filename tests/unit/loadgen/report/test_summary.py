@@ -1,4 +1,4 @@
-"""The summary: the figures of a run, and whether they may be trusted."""
+"""The summary: the figures of a run, and whether they are valid."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_quantile_is_one_of_the_values(
     assert quantile(np.array(values, dtype=np.float64), q) == expected
 
 
-def test_the_summary_has_the_promised_names_and_figures(
+def test_the_summary_has_the_documented_fields(
     recording: Recording, signals: Signals, summary_of: Callable[..., Summary]
 ) -> None:
     summary = json.loads(summary_of(recording, signals).model_dump_json())
@@ -62,7 +62,7 @@ def test_the_summary_has_the_promised_names_and_figures(
     assert summary["slowest"][0]["trace_id"] == f"{50:032x}"
 
 
-def test_a_run_in_which_nothing_was_answered_has_nulls_and_no_nan(
+def test_a_run_without_responses_has_nulls_and_no_nan(
     summary_of: Callable[..., Summary],
 ) -> None:
     silent = Recording([0.0, 1.0], ["light", "light"])
@@ -75,7 +75,7 @@ def test_a_run_in_which_nothing_was_answered_has_nulls_and_no_nan(
     assert summary["slowest"] == []
 
 
-def test_a_quick_failure_does_not_make_the_target_look_quick(
+def test_fast_failures_do_not_improve_percentiles(
     recording: Recording, summary_of: Callable[..., Summary]
 ) -> None:
     for row in range(200, 300):
@@ -92,7 +92,7 @@ def test_a_quick_failure_does_not_make_the_target_look_quick(
     assert summary.response_mean_seconds == pytest.approx(1.05)
 
 
-def test_few_failures_leave_the_percentiles_below_them(
+def test_few_failures_do_not_affect_lower_percentiles(
     recording: Recording, summary_of: Callable[..., Summary]
 ) -> None:
     recording.answer(0, 0.001, 503, "")
@@ -101,29 +101,29 @@ def test_few_failures_leave_the_percentiles_below_them(
     assert summary.response_p99_seconds == 2.0
 
 
-def test_a_late_run_is_invalid_and_says_why(
+def test_a_late_run_is_invalid_with_the_reason(
     recording: Recording, summary_of: Callable[..., Summary]
 ) -> None:
     recording.sent[:4] = recording.planned[:4] + 0.02
     summary = summary_of(recording)
     assert not summary.valid
-    assert "the lag's p99 is 20.0 ms, 10 ms is the most" in summary.invalid_reasons[0]
+    assert "the p99 of the send lag is 20.0 ms, the maximum is 10 ms" in summary.invalid_reasons[0]
 
 
-def test_a_run_that_sent_too_little_is_invalid_and_says_why(
+def test_a_run_that_sent_too_few_requests_is_invalid_with_the_reason(
     recording: Recording, summary_of: Callable[..., Summary]
 ) -> None:
     recording.sent[10:14] = np.nan
     summary = summary_of(recording)
-    assert summary.invalid_reasons == ["98.7% of the planned rate was achieved, 99% is the least"]
+    assert summary.invalid_reasons == ["98.7% of the planned rate was achieved, the minimum is 99%"]
 
 
-def test_sending_all_but_too_slowly_is_not_the_planned_rate(recording: Recording) -> None:
+def test_sending_too_slowly_reduces_the_achieved_ratio(recording: Recording) -> None:
     recording.sent[:] = recording.planned * 1.25
     assert achieved_ratio(recording) == pytest.approx(0.8)
 
 
-def test_a_single_request_at_once_is_the_planned_rate() -> None:
+def test_a_single_request_achieves_the_planned_rate() -> None:
     one = Recording([0.0], ["light"])
     one.sent[0] = 0.0
     assert achieved_ratio(one) == 1.0

@@ -1,4 +1,4 @@
-"""Thresholds: what a person may write, and when a run keeps it."""
+"""Thresholds: parsing and evaluation."""
 
 from __future__ import annotations
 
@@ -36,46 +36,46 @@ from tidegate.loadgen.send.record import Recording
         ("replicas_min<1", (False, "1")),
     ],
 )
-def test_a_threshold_is_judged_by_the_summary(
+def test_a_threshold_is_evaluated_on_the_summary(
     recording: Recording,
     signals: Signals,
     summary_of: Callable[..., Summary],
     text: str,
     verdict: tuple[bool, str],
 ) -> None:
-    result = parse_threshold(text).judge(summary_of(recording, signals))
+    result = parse_threshold(text).evaluate(summary_of(recording, signals))
     assert (result.text, (result.passed, result.shown)) == (text, verdict)
 
 
-def test_what_is_not_known_is_not_kept(summary_of: Callable[..., Summary]) -> None:
+def test_a_threshold_without_a_value_fails(summary_of: Callable[..., Summary]) -> None:
     summary = summary_of(Recording([0.0], ["light"]))
     for text in ("p95<1s", "replicas_max>=0", "heavy.p95<1s", "failed_ratio<1"):
-        result = parse_threshold(text).judge(summary)
+        result = parse_threshold(text).evaluate(summary)
         assert (result.passed, result.shown) == (
             False,
-            "without a value (too many failed, or nothing was measured)",
+            "no value (too many requests failed, or there are no data)",
         )
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
-        ("", "needs the form"),
-        ("p95", "needs the form"),
-        ("p95<", "needs the form"),
-        ("p95<fast", "needs the form"),
-        ("p95<-1s", "needs the form"),
-        ("p95<500", "p95 needs a time, like 500ms or 2s"),
-        ("p95<5%", "p95 needs a time"),
-        ("failed<1%", "failed needs a plain number"),
-        ("failed_ratio<1s", "failed_ratio needs a share, like 0.01 or 1%"),
-        ("p96<1s", "there is no metric 'p96': answered, failed"),
-        ("huge.p95<1s", "there is no kind 'huge': light, medium, heavy"),
-        ("heavy.replicas_max<2", "there is no metric 'replicas_max'"),
+        ("", "expected [KIND.]METRIC<VALUE"),
+        ("p95", "expected [KIND.]METRIC<VALUE"),
+        ("p95<", "expected [KIND.]METRIC<VALUE"),
+        ("p95<fast", "expected [KIND.]METRIC<VALUE"),
+        ("p95<-1s", "expected [KIND.]METRIC<VALUE"),
+        ("p95<500", "p95 requires a duration such as 500ms or 2s"),
+        ("p95<5%", "p95 requires a duration"),
+        ("failed<1%", "failed requires a plain number"),
+        ("failed_ratio<1s", "failed_ratio requires a fraction such as 0.01 or 1%"),
+        ("p96<1s", "unknown metric 'p96'; expected one of answered, failed"),
+        ("huge.p95<1s", "unknown kind 'huge'; expected one of light, medium, heavy"),
+        ("heavy.replicas_max<2", "unknown metric 'replicas_max'"),
     ],
 )
-def test_what_is_no_threshold_is_named(text: str, told: str) -> None:
+def test_an_invalid_threshold_is_an_error(text: str, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_threshold(text)
     assert repr(text) in str(caught.value)
-    assert told in str(caught.value)
+    assert message in str(caught.value)

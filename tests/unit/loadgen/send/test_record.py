@@ -1,4 +1,4 @@
-"""The record of a run: what counts as sent, answered and failed, and how it is kept."""
+"""The recording of a run: sent, answered and failed requests, and the file."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from tidegate.loadgen.errors import UsageError
-from tidegate.loadgen.plan.plan import Planned
+from tidegate.loadgen.plan.plan import PlannedRequest
 from tidegate.loadgen.send.record import COLUMNS, INTERRUPTED, Recording, read_csv, to_csv
 
 
 @pytest.fixture
 def mixed() -> Recording:
     """One of each fate: good, 503, redirect, timeout, interrupted, not sent in time, never sent."""
-    made = Recording.of([Planned(float(row), "medium", 0) for row in range(7)])
+    made = Recording.of([PlannedRequest(float(row), "medium", 0) for row in range(7)])
     made.sent[:5] = made.planned[:5] + 0.25
     made.answer(0, 1.0, 200, "a" * 32)
     made.answer(1, 2.0, 503, "b" * 32)
@@ -27,7 +27,7 @@ def mixed() -> Recording:
     return made
 
 
-def test_each_fate_is_counted_once(mixed: Recording) -> None:
+def test_each_result_is_counted_once(mixed: Recording) -> None:
     assert mixed.was_sent.tolist() == [True, True, True, True, True, False, False]
     assert mixed.answered.tolist() == [True, True, True, False, False, False, False]
     assert mixed.failed.tolist() == [False, True, True, True, False, True, False]
@@ -35,13 +35,15 @@ def test_each_fate_is_counted_once(mixed: Recording) -> None:
     assert [mixed.error(row) for row in (0, 4, 6)] == ["", INTERRUPTED, ""]
 
 
-def test_response_counts_from_the_plan_and_service_from_the_sending(mixed: Recording) -> None:
+def test_response_times_start_at_the_planned_time_and_service_times_at_sending(
+    mixed: Recording,
+) -> None:
     assert mixed.response[:4].tolist() == [1.0, 1.0, 1.0, 60.0]
     assert mixed.service[:4].tolist() == [0.75, 0.75, 0.75, 59.75]
     assert mixed.lag[:5].tolist() == [0.25] * 5
 
 
-def test_the_csv_has_the_columns_that_are_promised(mixed: Recording) -> None:
+def test_the_csv_has_the_documented_columns(mixed: Recording) -> None:
     lines = list(csv.DictReader(to_csv(mixed)))
     assert tuple(lines[0]) == COLUMNS
     assert lines[1] == {
@@ -60,7 +62,7 @@ def test_the_csv_has_the_columns_that_are_promised(mixed: Recording) -> None:
     assert lines[6]["sent_s"] == lines[6]["status"] == lines[6]["response_s"] == ""
 
 
-def test_what_was_written_is_read_again(mixed: Recording, tmp_path: Path) -> None:
+def test_a_written_file_is_read_back(mixed: Recording, tmp_path: Path) -> None:
     path = tmp_path / "requests.csv"
     path.write_text("".join(to_csv(mixed)))
     again = read_csv(path)
@@ -69,29 +71,31 @@ def test_what_was_written_is_read_again(mixed: Recording, tmp_path: Path) -> Non
     assert np.array_equal(again.failed, mixed.failed)
 
 
-def test_an_empty_record_is_read_too(tmp_path: Path) -> None:
+def test_an_empty_recording_is_read(tmp_path: Path) -> None:
     path = tmp_path / "requests.csv"
     path.write_text(",".join(COLUMNS) + "\n")
     assert len(read_csv(path)) == 0
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
-        ("a,b\n1,2\n", r"requests\.csv:1: these are not the columns"),
-        (",".join(COLUMNS) + "\nx,,,light,1,,,,,,\n", r"requests\.csv:2: cannot be read"),
-        (",".join(COLUMNS) + "\n1,,,huge,1,,,,,,\n", "there is no kind 'huge'"),
+        ("a,b\n1,2\n", r"requests\.csv:1: not the columns"),
+        (",".join(COLUMNS) + "\nx,,,light,1,,,,,,\n", r"requests\.csv:2: invalid recording"),
+        (",".join(COLUMNS) + "\n1,,,huge,1,,,,,,\n", "unknown kind 'huge'"),
         (
             ",".join(COLUMNS) + "\n1,1,1,light,1,200,,,,,\n2,2,2,light,1,x,,,,,\n",
-            r"requests\.csv:3: cannot be read",
+            r"requests\.csv:3: invalid recording",
         ),
-        (",".join(COLUMNS) + "\n1\n", r"requests\.csv:2: cannot be read"),
+        (",".join(COLUMNS) + "\n1\n", r"requests\.csv:2: invalid recording"),
     ],
 )
-def test_a_broken_record_is_named_with_its_line(tmp_path: Path, text: str, told: str) -> None:
+def test_an_invalid_recording_is_an_error_with_its_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
     path = tmp_path / "requests.csv"
     path.write_text(text)
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=message):
         read_csv(path)
-    with pytest.raises(UsageError, match="cannot be read as a record"):
+    with pytest.raises(UsageError, match="invalid recording"):
         read_csv(tmp_path / "none.csv")

@@ -1,4 +1,4 @@
-"""What went wrong with a request is said in a word or two."""
+"""The categories of request errors."""
 
 from __future__ import annotations
 

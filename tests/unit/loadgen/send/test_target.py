@@ -1,4 +1,4 @@
-"""The target: load goes to this machine, unless a person says otherwise."""
+"""The target is on this machine unless --allow-remote is set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tidegate.loadgen.send.target import target_url
         ("https://[::1]:8443", "/a/b", "https://[::1]:8443/a/b"),
     ],
 )
-def test_this_machine_may_be_a_target(base: str, path: str, url: str) -> None:
+def test_this_machine_is_accepted(base: str, path: str, url: str) -> None:
     assert str(target_url(base, path, allow_remote=False)) == url
 
 
@@ -33,18 +33,18 @@ def test_this_machine_may_be_a_target(base: str, path: str, url: str) -> None:
         "http://[::2]:8000",
     ],
 )
-def test_another_machine_must_be_asked_for(base: str) -> None:
+def test_another_machine_requires_the_option(base: str) -> None:
     with pytest.raises(UsageError, match=r"is not this machine.*--allow-remote"):
         target_url(base, "/predict", allow_remote=False)
     assert target_url(base, "/predict", allow_remote=True).path == "/predict"
 
 
 @pytest.mark.parametrize("base", ["", "127.0.0.1:8000", "ftp://127.0.0.1", "http://", "http://a:b"])
-def test_what_is_no_address_is_said_to_be_none(base: str) -> None:
-    with pytest.raises(UsageError, match="needs an address like"):
+def test_an_invalid_url_is_an_error(base: str) -> None:
+    with pytest.raises(UsageError, match="expected a URL such as"):
         target_url(base, "/predict", allow_remote=False)
 
 
-def test_a_path_starts_with_a_slash() -> None:
-    with pytest.raises(UsageError, match="--path predict: needs to start with /"):
+def test_a_path_without_a_slash_is_an_error() -> None:
+    with pytest.raises(UsageError, match="--path predict: must start with /"):
         target_url("http://127.0.0.1:8000", "predict", allow_remote=False)
