@@ -1,4 +1,4 @@
-"""The exporter as a process: a real Elasticsearch, a Logstash's statistics, Alertmanager's webhook."""
+"""The exporter as a process: a real Elasticsearch, the statistics of Logstash, Alertmanager's webhook."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ READER = next(role for role in ROLES if role.name == "tidegate_reader")
 
 
 @dataclass
-class Running:
-    """An exporter that serves."""
+class RunningExporter:
+    """A running exporter."""
 
     port: int
     logs: Path
@@ -45,8 +45,10 @@ class Running:
     process: subprocess.Popen[bytes]
 
     def metrics(self) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=60) as answer:
-            return str(answer.read().decode())
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{self.port}/metrics", timeout=60
+        ) as response:
+            return str(response.read().decode())
 
     def metric(self, name: str, **labels: str) -> float | None:
         return sample_value(self.metrics(), name, **labels)
@@ -56,8 +58,8 @@ class Running:
             f"http://127.0.0.1:{self.port}/alerts", body, {"Content-Type": "application/json"}
         )
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                return answer.status, json.load(answer)
+            with urllib.request.urlopen(request, timeout=60) as response:
+                return response.status, json.load(response)
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, json.load(error)
@@ -84,14 +86,14 @@ def command(folder: Path, **settings: object) -> tuple[list[str], dict[str, str]
 
 
 @contextmanager
-def exporter(folder: Path, **settings: object) -> Iterator[Running]:
+def exporter(folder: Path, **settings: object) -> Iterator[RunningExporter]:
     port = free_port()
     argv, environment = command(folder, EXPORTER__PORT=port, **settings)
     with (folder / "output").open("ab") as output:
         process = subprocess.Popen(argv, env=environment, stdout=output, stderr=output)
-    running = Running(port, folder / "logs", folder / "output", process)
+    running = RunningExporter(port, folder / "logs", folder / "output", process)
     try:
-        running.until(running.metrics, "it serves")
+        running.until(running.metrics, "the exporter responds")
         yield running
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
@@ -102,19 +104,19 @@ def exporter(folder: Path, **settings: object) -> Iterator[Running]:
 
 
 @contextmanager
-def logstash_api(stats: dict[str, Any], silent: threading.Event) -> Iterator[str]:
-    """A monitoring API with these statistics, which says nothing while `silent` is set."""
+def logstash_api(stats: dict[str, Any], hangs: threading.Event) -> Iterator[str]:
+    """A monitoring API with these statistics, which does not respond while `hangs` is set."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             assert self.path == "/_node/stats/pipelines"
-            if silent.is_set():
+            if hangs.is_set():
                 time.sleep(5)
             body = json.dumps(stats).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            with suppress(OSError):  # nobody waited for it
+            with suppress(OSError):  # the client has disconnected
                 self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
@@ -157,7 +159,7 @@ def notification(status: str = "firing") -> bytes:
 
 @pytest.fixture(scope="module")
 def reader(guarded_elasticsearch: Any, tmp_path_factory: Any) -> dict[str, Path | str]:
-    """The account of the exporter, with its own role and no more."""
+    """The exporter's account, with its own role only."""
     folder: Path = guarded_elasticsearch.folder
     with (folder / "config" / "roles.yml").open("a") as file:
         file.write(f"\n{READER.name}: {json.dumps(READER.body())}\n")
@@ -190,7 +192,7 @@ def reader(guarded_elasticsearch: Any, tmp_path_factory: Any) -> dict[str, Path 
 
 
 @pytest.mark.integration
-def test_the_reader_account_is_enough_for_every_number_of_elasticsearch(
+def test_the_reader_account_may_read_every_metric_of_elasticsearch(
     guarded_elasticsearch: Any, reader: dict[str, Any], tmp_path: Path
 ) -> None:
     namespace = uuid.uuid4().hex
@@ -204,11 +206,13 @@ def test_the_reader_account_is_enough_for_every_number_of_elasticsearch(
         store.append([make_event(origin, "app", "x", unix_ns=time.time_ns()) for _ in range(5)])
     documents = "tidegate_elasticsearch_documents"
     stream = f"logs-tidegate.app-{namespace}"
-    # A scrape may take long on a machine under load; the account is read every 5 s.
+    # A long scrape interval, as a scrape may take long on a busy machine.
     with exporter(tmp_path, **reader, PROMETHEUS__SCRAPE_SECONDS=5) as running:
-        running.until(lambda: running.metric("tidegate_elasticsearch_up") == 1, "it is let in")
         running.until(
-            lambda: running.metric(documents, stream=stream) == 5, "its documents are counted"
+            lambda: running.metric("tidegate_elasticsearch_up") == 1, "the login is accepted"
+        )
+        running.until(
+            lambda: running.metric(documents, stream=stream) == 5, "the documents are counted"
         )
         green, red = (
             running.metric("tidegate_elasticsearch_cluster_status", status=status)
@@ -220,18 +224,18 @@ def test_the_reader_account_is_enough_for_every_number_of_elasticsearch(
         assert free
         assert size
         assert 0 < free <= size
-        assert "tidegate_logstash" not in running.metrics(), "there is none here"
+        assert "tidegate_logstash" not in running.metrics(), "no Logstash is configured"
         assert "not exported" not in running.output.read_text()
 
 
 @pytest.mark.integration
-def test_a_logstash_that_hangs_hides_nothing_of_elasticsearch(
+def test_a_hanging_logstash_does_not_affect_elasticsearch(
     reader: dict[str, Any], tmp_path: Path
 ) -> None:
-    silent = threading.Event()
+    hangs = threading.Event()
     numbers = stats(110)
     with (
-        logstash_api(numbers, silent) as url,
+        logstash_api(numbers, hangs) as url,
         exporter(
             tmp_path, **reader, EXPORTER__LOGSTASH_URL=url, PROMETHEUS__SCRAPE_SECONDS=5
         ) as running,
@@ -241,19 +245,19 @@ def test_a_logstash_that_hangs_hides_nothing_of_elasticsearch(
         )
         running.until(lambda: out() == 110, "Logstash is read")
         numbers["pipelines"] = stats(3)["pipelines"]
-        running.until(lambda: out() == 3, "it restarted and counts anew")
-        silent.set()
+        running.until(lambda: out() == 3, "its counters are reset")
+        hangs.set()
         found = running.metrics()
         assert "tidegate_logstash_up 0.0" in found
         assert "tidegate_elasticsearch_up 1.0" in found
-        silent.clear()
-        running.until(lambda: running.metric("tidegate_logstash_up") == 1, "it answers again")
-    told = running.output.read_text()
-    assert told.count("logstash: gives no answer") == 1
-    assert told.count("logstash: answers again") == 1
+        hangs.clear()
+        running.until(lambda: running.metric("tidegate_logstash_up") == 1, "Logstash is read again")
+    output = running.output.read_text()
+    assert output.count("logstash: no response") == 1
+    assert output.count("logstash: available again") == 1
 
 
-def test_an_alert_is_found_once_however_often_it_is_told(tmp_path: Path) -> None:
+def test_a_repeated_alert_is_stored_once(tmp_path: Path) -> None:
     with exporter(tmp_path) as running:
         for status in ("firing", "firing", "resolved", "firing"):
             assert running.post(notification(status)) == (200, {"events": 1})
@@ -266,13 +270,13 @@ def test_an_alert_is_found_once_however_often_it_is_told(tmp_path: Path) -> None
     with closing(EmbeddedStore(tmp_path / "store")) as store:
         assert store.append([json.loads(line) for line in lines]) == []
     with closing(EmbeddedReader(tmp_path / "store")) as found:
-        fired = found.search(SearchRequest("tidegate.alert.status:firing"))
-        over = found.search(SearchRequest("tidegate.alert.name:GatewayDown AND log.level:info"))
-    assert (fired.total, over.total) == (1, 1)
-    assert fired.hits[0]["service"]["node"]["name"] == "exporter"
+        firing = found.search(SearchRequest("tidegate.alert.status:firing"))
+        resolved = found.search(SearchRequest("tidegate.alert.name:GatewayDown AND log.level:info"))
+    assert (firing.total, resolved.total) == (1, 1)
+    assert firing.hits[0]["service"]["node"]["name"] == "exporter"
 
 
-def test_a_start_that_cannot_be_names_the_setting(tmp_path: Path) -> None:
+def test_a_failed_start_names_the_setting(tmp_path: Path) -> None:
     def start(**settings: object) -> tuple[int, str]:
         argv, environment = command(tmp_path, **settings)
         done = subprocess.run(
@@ -282,13 +286,13 @@ def test_a_start_that_cannot_be_names_the_setting(tmp_path: Path) -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        code, told = start(EXPORTER__PORT=port)
+        code, error = start(EXPORTER__PORT=port)
     assert code == 2
-    assert told.startswith(f"exporter: exporter.port: port {port} is taken")
-    code, told = start(STACK__METRICS_HOST="192.0.2.1", EXPORTER__PORT=free_port())
+    assert error.startswith(f"exporter: exporter.port: port {port} is taken")
+    code, error = start(STACK__METRICS_HOST="192.0.2.1", EXPORTER__PORT=free_port())
     assert code == 2
-    assert told.startswith("exporter: exporter.port: ")
+    assert error.startswith("exporter: exporter.port: ")
     (tmp_path / "file").write_text("")
-    code, told = start(STACK__DATA_DIR=tmp_path / "file", EXPORTER__PORT=free_port())
+    code, error = start(STACK__DATA_DIR=tmp_path / "file", EXPORTER__PORT=free_port())
     assert code == 2
-    assert told.startswith("exporter: stack.data_dir: ")
+    assert error.startswith("exporter: stack.data_dir: ")

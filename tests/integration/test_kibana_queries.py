@@ -34,7 +34,7 @@ from tidegate.autoscaler.decision_event import record_decision
 from tidegate.autoscaler.types import Decision, Signals
 from tidegate.events.event import Event, Origin
 from tidegate.events.writer import EventWriter
-from tidegate.exporter.alerts import Alert, event_of
+from tidegate.exporter.alerts import Alert, alert_event
 from tidegate.runtime.event_log import EventLog
 from tidegate.settings import Settings
 from tidegate.stack.gateway import configuration, haproxy
@@ -128,7 +128,7 @@ def access(settings: Settings, folder: Path) -> list[Event]:
 
 def alerts(origin: Origin) -> list[Event]:
     return [
-        event_of(
+        alert_event(
             Alert.model_validate(
                 {
                     "status": "firing",

@@ -1,4 +1,4 @@
-"""The exporter beside a running stack, with a stand-in for Logstash; Prometheus reads it too."""
+"""The exporter of a running stack, scraped by its Prometheus, with a double of Logstash."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tidegate.rules.prometheus_config import render_config
 from tidegate.stack.data_folder import Layout
 
 
-def statistics(asked: int) -> dict[str, Any]:
-    """What a Logstash 9.2.8's `/_node/stats/pipelines` has of its pipeline, shortened; it works on and on."""
-    done = 100 * asked
-    documents = {"successes": done, "non_retryable_failures": asked, "dlq_routed": 0}
-    bulk = {"successes": asked, "responses": {"200": asked}}
+def statistics(requests: int) -> dict[str, Any]:
+    """The response of Logstash 9.2.8's `/_node/stats/pipelines`, shortened; it grows with each request."""
+    done = 100 * requests
+    documents = {"successes": done, "non_retryable_failures": requests, "dlq_routed": 0}
+    bulk = {"successes": requests, "responses": {"200": requests}}
     return {
         "version": "9.2.8",
         "pipelines": {
@@ -55,12 +55,12 @@ def statistics(asked: int) -> dict[str, Any]:
 
 @contextmanager
 def logstash() -> Iterator[str]:
-    """Where a stand-in for its monitoring API is."""
-    asked = count(1)
+    """A double of the monitoring API; yields its URL."""
+    requests = count(1)
 
-    class Answers(BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = json.dumps(statistics(next(asked))).encode()
+            body = json.dumps(statistics(next(requests))).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
@@ -70,7 +70,7 @@ def logstash() -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -82,16 +82,16 @@ def logstash() -> Iterator[str]:
 
 @contextmanager
 def exporting(stack: Stack) -> Iterator[None]:
-    """Start the exporter with the stack's settings, and let the stack's Prometheus read it."""
+    """Run the exporter with the stack's settings, and add it to the stack's Prometheus."""
     exporter = subprocess.Popen(
         [sys.executable, "-m", "tidegate", "exporter"], env=stack.environment, cwd=ROOT
     )
     try:
         config = Layout(stack.settings.stack.data_dir).prometheus / "prometheus.yml"
         config.write_text(render_config(stack.settings, hosts={"exporter": "127.0.0.1"}))
-        parts = {part["id"]: part["pid"] for part in stack.status()["components"]}
-        os.kill(parts["prometheus"], signal.SIGHUP)
-        eventually(lambda: stack.query("tidegate_logstash_up == 1"), "the exporter is read")
+        pids = {part["id"]: part["pid"] for part in stack.status()["components"]}
+        os.kill(pids["prometheus"], signal.SIGHUP)
+        eventually(lambda: stack.query("tidegate_logstash_up == 1"), "the exporter is scraped")
         yield
     finally:
         exporter.terminate()

@@ -1,1 +1,1 @@
-"""Tells Prometheus about Logstash and Elasticsearch, and writes Alertmanager's alerts down as events."""
+"""Exports metrics of Logstash and Elasticsearch, and stores Alertmanager's notifications as events."""

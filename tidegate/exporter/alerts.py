@@ -1,4 +1,4 @@
-"""Alertmanager's webhook: each alert becomes an event, once for its firing and once for its end."""
+"""Alertmanager's webhook: an alert becomes an event when it fires, and another when it is resolved."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Alert(BaseModel):
 
 
 class Notification(BaseModel):
-    """The body of Alertmanager's webhook, version 4. Fields that are not read here may come and go."""
+    """The body of Alertmanager's webhook, version 4. Other fields are ignored."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -37,21 +37,21 @@ class Notification(BaseModel):
     alerts: list[Alert] = Field(max_length=10_000)
 
 
-def event_of(alert: Alert, origin: Origin) -> Event:
-    """The event of an alert: always the same for the same alert, so that a repetition is stored once."""
-    name = alert.labels.get("alertname", "an alert without a name")
+def alert_event(alert: Alert, origin: Origin) -> Event:
+    """The event of an alert. A repetition has the same id, so it is stored once."""
+    name = alert.labels.get("alertname", "unnamed alert")
     severity = alert.labels.get("severity", "none")
     firing = alert.status == "firing"
     ended = None if firing else alert.ends_at
     summary = alert.annotations.get("summary", "")
-    said = f"{name} {'fires' if firing else 'is over'}"
+    state = f"{name} is {alert.status}"
     return make_event(
         origin,
         DATASET,
-        f"{said}: {summary}" if summary else said,
+        f"{state}: {summary}" if summary else state,
         unix_ns=_nanoseconds(ended or alert.starts_at),
         level=_LEVELS.get(severity, "warn") if firing else "info",
-        event_id=_identity(alert),
+        event_id=_event_id(alert),
         fields={
             "event": {
                 "kind": "alert",
@@ -76,11 +76,11 @@ def event_of(alert: Alert, origin: Origin) -> Event:
     )
 
 
-def _identity(alert: Alert) -> str:
+def _event_id(alert: Alert) -> str:
     parts = (alert.fingerprint, alert.starts_at.astimezone(UTC).isoformat(), alert.status)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
-def _nanoseconds(moment: datetime) -> int:
+def _nanoseconds(time: datetime) -> int:
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    return round((moment - epoch).total_seconds() * 1e6) * 1000
+    return round((time - epoch).total_seconds() * 1e6) * 1000

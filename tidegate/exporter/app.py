@@ -1,4 +1,4 @@
-"""The exporter's HTTP server: GET /metrics for Prometheus, POST /alerts for Alertmanager, GET /live."""
+"""The exporter's HTTP server: `GET /metrics`, `POST /alerts` for Alertmanager, and `GET /live`."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from pydantic import ValidationError
 
 from tidegate.events.event import Origin
 from tidegate.events.writer import EventWriter
-from tidegate.exporter.alerts import Notification, event_of
+from tidegate.exporter.alerts import Notification, alert_event
 from tidegate.exporter.backend import Backend, read_all
 from tidegate.runtime.event_log import EventLog
 
-BODY_BYTES: Final = 4 * 2**20
+MAX_BODY_BYTES: Final = 4 * 2**20
 
 
-class _Answers(Collector):
-    """What the backends said for one scrape."""
+class _ScrapeCollector(Collector):
+    """The metrics of one scrape."""
 
     def __init__(self, metrics: Sequence[Metric]):
         self._metrics = metrics
@@ -34,14 +34,14 @@ class _Answers(Collector):
 
 @dataclass(frozen=True, slots=True)
 class Exporter:
-    """Answers Prometheus and Alertmanager.
+    """The endpoints for Prometheus and Alertmanager.
 
     Attributes:
         backends: read at each scrape.
-        timeout_seconds: the limit for each of them.
+        timeout_seconds: the limit for each backend.
         writer: receives the events of alerts.
         origin: the `service.*` fields of the events.
-        event_log: receives what cannot be read.
+        event_log: receives the errors of the backends.
     """
 
     backends: Sequence[Backend]
@@ -56,7 +56,7 @@ class Exporter:
         ProcessCollector(registry=own)
         written = Counter(
             "tidegate_exporter_alerts",
-            "Notifications of alerts that were written down as events.",
+            "Alerts of notifications that were written as events.",
             ["status"],
             registry=own,
         )
@@ -64,9 +64,9 @@ class Exporter:
             written.labels(status)
 
         async def metrics(request: web.Request) -> web.Response:
-            answers = await read_all(self.backends, self.timeout_seconds, self.event_log)
+            read = await read_all(self.backends, self.timeout_seconds, self.event_log)
             scrape = CollectorRegistry()
-            scrape.register(_Answers([*own.collect(), *answers]))
+            scrape.register(_ScrapeCollector([*own.collect(), *read]))
             encode, content_type = choose_encoder(request.headers.get("Accept", ""))
             return web.Response(body=encode(scrape), headers={"Content-Type": content_type})
 
@@ -77,10 +77,10 @@ class Exporter:
                 return _error(400, _explain(error))
             lost = self.writer.lost
             for alert in notification.alerts:
-                self.writer.write(event_of(alert, self.origin))
+                self.writer.write(alert_event(alert, self.origin))
                 written.labels(alert.status).inc()
             if self.writer.lost > lost:
-                # Alertmanager sends it again, and what was written is stored once.
+                # Alertmanager repeats the notification; events with the same id are stored once.
                 return _error(503, "the events cannot be written: is the disk full?")
             return web.json_response({"events": len(notification.alerts)})
 
@@ -88,7 +88,7 @@ class Exporter:
             del request
             return web.Response(text="ok\n")
 
-        app = web.Application(client_max_size=BODY_BYTES)
+        app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.router.add_get("/metrics", metrics)
         app.router.add_get("/live", live)
         app.router.add_post("/alerts", alerts)

@@ -14,7 +14,7 @@ ACTION: Final = "scrape-failed"
 
 
 class BackendError(RuntimeError):
-    """The backend cannot be read. The text says why."""
+    """The backend cannot be read; the message is the reason."""
 
 
 class Backend(Protocol):
@@ -35,24 +35,24 @@ class Backend(Protocol):
         ...
 
 
-def log_failed(event_log: EventLog, what: str, reason: str) -> None:
-    """Log that something cannot be read, at the first of several scrapes."""
-    event_log.condition(what, f"{what}: {reason}", action=ACTION, cause="failed")
+def log_failed(event_log: EventLog, source: str, reason: str) -> None:
+    """Log that a source cannot be read, at the first of several failed scrapes."""
+    event_log.condition(source, f"{source}: {reason}", action=ACTION, cause="failed")
 
 
-def log_read(event_log: EventLog, what: str) -> None:
-    """Log that it can be read again, if it could not."""
-    event_log.resolved(what, f"{what}: answers again", action=ACTION)
+def log_read(event_log: EventLog, source: str) -> None:
+    """Log that a source can be read again, at the first scrape after a failed one."""
+    event_log.resolved(source, f"{source}: available again", action=ACTION)
 
 
 async def read_all(
     backends: Sequence[Backend], timeout_seconds: float, event_log: EventLog
 ) -> list[Metric]:
-    """The metrics of the backends that answer in time, and for each backend whether it did."""
-    answers = await asyncio.gather(
+    """The metrics of the backends that respond in time, and for each backend whether it did."""
+    results = await asyncio.gather(
         *(_read(backend, timeout_seconds, event_log) for backend in backends)
     )
-    return [metric for metrics in answers for metric in metrics]
+    return [metric for metrics in results for metric in metrics]
 
 
 async def _read(backend: Backend, timeout_seconds: float, event_log: EventLog) -> list[Metric]:
@@ -60,7 +60,7 @@ async def _read(backend: Backend, timeout_seconds: float, event_log: EventLog) -
         async with asyncio.timeout(timeout_seconds):
             metrics = await backend.read()
     except TimeoutError:
-        log_failed(event_log, backend.name, f"gives no answer within {timeout_seconds:g} s")
+        log_failed(event_log, backend.name, f"no response within {timeout_seconds:g} s")
     except BackendError as error:
         log_failed(event_log, backend.name, str(error))
     else:
@@ -72,8 +72,8 @@ async def _read(backend: Backend, timeout_seconds: float, event_log: EventLog) -
 def _up(name: str, value: float) -> Metric:
     if name == "logstash":
         return GaugeMetricFamily(
-            "tidegate_logstash_up", "Whether Logstash's monitoring API answers.", value
+            "tidegate_logstash_up", "Whether Logstash's monitoring API responds.", value
         )
     return GaugeMetricFamily(
-        "tidegate_elasticsearch_up", "Whether Elasticsearch answers and lets us in.", value
+        "tidegate_elasticsearch_up", "Whether Elasticsearch responds and accepts the login.", value
     )

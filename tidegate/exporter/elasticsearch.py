@@ -1,4 +1,4 @@
-"""Elasticsearch's state as metrics: its health, its disk, what is in our data streams and what failed."""
+"""Metrics of Elasticsearch: its health, its disks, and the documents in data streams and failure stores."""
 
 from __future__ import annotations
 
@@ -21,38 +21,40 @@ from tidegate.store.elasticsearch.templates import STREAMS
 STATUSES: Final = ("green", "yellow", "red")
 # `.ds-<stream>-<yyyy.mm.dd>-<generation>`; `.fs-…` in a failure store.
 _BACKING = re.compile(r"\.[df]s-(?P<stream>.+)-\d{4}\.\d\d\.\d\d-\d{6,}")
-MOST_STREAMS: Final = 1000
-_LETS_IN_NOT: Final = frozenset({401, 403})
+MAX_STREAMS: Final = 1000
+_LOGIN_REFUSED: Final = frozenset({401, 403})
 
 
 class Elasticsearch:
-    """An Elasticsearch, asked with an account that may monitor it and read our streams."""
+    """An Elasticsearch, read with an account that may monitor it and read the data streams."""
 
     name = "elasticsearch"
 
     def __init__(self, settings: ElasticsearchSettings, event_log: EventLog):
-        """Ask nothing yet.
+        """Create it without a connection.
 
         Args:
-            settings: where it is, and who asks.
-            event_log: receives what cannot be read.
+            settings: the URL and the login.
+            event_log: receives the errors.
         """
         self._settings = settings
         self._event_log = event_log
         self._client: AsyncElasticsearch | None = None
 
     async def read(self) -> list[Metric]:
-        """Its numbers; without health it counts as away, and what else it does not give is left out."""
+        """Read the metrics. Fails without the health; other metrics that cannot be read are omitted."""
         client = self._client = self._client or _client(self._settings)
         status = await self._health(client)
         streams = ",".join(STREAMS.values())
         failed = ",".join(f"{pattern}::failures" for pattern in STREAMS.values())
-        by_index = {"by_index": {"terms": {"field": "_index", "size": MOST_STREAMS}}}
-        answers = await asyncio.gather(
-            self._ask("the disk", client.nodes.stats(metric="fs"), disk),
-            self._ask("the streams", client.indices.stats(index=streams, metric="docs"), documents),
-            self._ask(
-                "the failure stores",
+        by_index = {"by_index": {"terms": {"field": "_index", "size": MAX_STREAMS}}}
+        results = await asyncio.gather(
+            self._read("disk", client.nodes.stats(metric="fs"), disk),
+            self._read(
+                "data streams", client.indices.stats(index=streams, metric="docs"), documents
+            ),
+            self._read(
+                "failure stores",
                 client.search(
                     index=failed,
                     size=0,
@@ -63,10 +65,10 @@ class Elasticsearch:
                 failures,
             ),
         )
-        return [status, *(metric for metrics in answers for metric in metrics)]
+        return [status, *(metric for metrics in results for metric in metrics)]
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         client, self._client = self._client, None
         if client is not None:
             await client.close()
@@ -75,40 +77,39 @@ class Elasticsearch:
         try:
             return health((await client.cluster.health()).body)
         except ApiError as error:
-            if error.status_code in _LETS_IN_NOT:
-                await self.close()  # perhaps the password is another now
+            if error.status_code in _LOGIN_REFUSED:
+                await self.close()  # the next read uses the current password
                 raise BackendError(
                     "store.elasticsearch.password_file: "
-                    f"{self._settings.url} does not let {self._settings.username!r} in with it "
-                    f"({error.status_code})"
+                    f"{self._settings.url} refuses the login of {self._settings.username!r} "
+                    f"(status {error.status_code})"
                 ) from error
             raise BackendError(f"{self._settings.url}: {error}") from error
         except (TransportError, OSError) as error:
             raise BackendError(f"{self._settings.url} cannot be reached: {error}") from error
 
-    async def _ask(
+    async def _read(
         self,
-        what: str,
-        question: Awaitable[ObjectApiResponse[Any]],
-        read: Callable[[Mapping[str, Any]], list[Metric]],
+        name: str,
+        request: Awaitable[ObjectApiResponse[Any]],
+        parse: Callable[[Mapping[str, Any]], list[Metric]],
     ) -> list[Metric]:
-        """The metrics of one question; none if this Elasticsearch has no answer to it."""
-        about = f"elasticsearch, {what}"
+        """The metrics of one request; empty if it fails."""
+        source = f"elasticsearch, {name}"
         try:
-            metrics = read((await question).body)
+            metrics = parse((await request).body)
         except (ApiError, TransportError, OSError, KeyError, TypeError, ValueError) as error:
-            reason = f"not exported, as it cannot be read: {error!r}"
-            log_failed(self._event_log, about, reason)
+            log_failed(self._event_log, source, f"not exported: {error!r}")
             return []
-        log_read(self._event_log, about)
+        log_read(self._event_log, source)
         return metrics
 
 
 def health(body: Mapping[str, Any]) -> Metric:
-    """`GET /_cluster/health`: 1 for the status that it has, 0 for the others."""
+    """The metric from `GET /_cluster/health`."""
     family = GaugeMetricFamily(
         "tidegate_elasticsearch_cluster_status",
-        "1 for the status that the cluster has, else 0.",
+        "1 for the current status of the cluster, else 0.",
         labels=["status"],
     )
     for status in STATUSES:
@@ -117,14 +118,14 @@ def health(body: Mapping[str, Any]) -> Metric:
 
 
 def disk(body: Mapping[str, Any]) -> list[Metric]:
-    """`GET /_nodes/stats/fs`: of each node."""
+    """The metrics of each node from `GET /_nodes/stats/fs`."""
     free = GaugeMetricFamily(
         "tidegate_elasticsearch_disk_free_bytes",
-        "Bytes that Elasticsearch may still use on the disk of its data.",
+        "Bytes available to Elasticsearch on its data disk.",
         labels=["node"],
     )
     size = GaugeMetricFamily(
-        "tidegate_elasticsearch_disk_bytes", "Size of the disk of its data.", labels=["node"]
+        "tidegate_elasticsearch_disk_bytes", "Size of Elasticsearch's data disk.", labels=["node"]
     )
     for node in body["nodes"].values():
         total = node["fs"]["total"]
@@ -134,7 +135,7 @@ def disk(body: Mapping[str, Any]) -> list[Metric]:
 
 
 def documents(body: Mapping[str, Any]) -> list[Metric]:
-    """`GET /<our streams>/_stats/docs`: of each stream, all its backing indices together."""
+    """The documents of each data stream from `GET /<streams>/_stats/docs`, over all backing indices."""
     family = GaugeMetricFamily(
         "tidegate_elasticsearch_documents", "Documents in a data stream.", labels=["stream"]
     )
@@ -148,10 +149,10 @@ def documents(body: Mapping[str, Any]) -> list[Metric]:
 
 
 def failures(body: Mapping[str, Any]) -> list[Metric]:
-    """A search in the failure stores of our streams, by index: of each stream that has any."""
+    """The documents in the failure store of each data stream that has any, from a search by index."""
     family = GaugeMetricFamily(
         "tidegate_elasticsearch_failure_store_documents",
-        "Documents that Elasticsearch refused and keeps in a data stream's failure store.",
+        "Documents that Elasticsearch rejected and stored in a data stream's failure store.",
         labels=["stream"],
     )
     counts: Counter[str] = Counter()
@@ -167,7 +168,7 @@ def _client(settings: ElasticsearchSettings) -> AsyncElasticsearch:
     options: dict[str, Any] = {}
     if settings.username:
         if settings.password_file is None:
-            raise BackendError("store.elasticsearch.password_file is needed with a username")
+            raise BackendError("store.elasticsearch.password_file is required with a username")
         try:
             password = read_secret(settings.password_file, "store.elasticsearch.password_file")
         except SecretFileError as error:
@@ -175,7 +176,7 @@ def _client(settings: ElasticsearchSettings) -> AsyncElasticsearch:
         options["basic_auth"] = (settings.username, password)
     if settings.ca_file is not None:
         options["ca_certs"] = str(settings.ca_file)
-    # Who asks has a time limit of his own, and asks again anyway.
+    # The caller has its own time limit, and the next scrape is the retry.
     return AsyncElasticsearch(
         settings.url, request_timeout=30, max_retries=0, retry_on_timeout=False, **options
     )

@@ -1,4 +1,4 @@
-"""Logstash's monitoring API as metrics. Its counters begin anew when it restarts, as rate() expects."""
+"""Metrics from Logstash's monitoring API. Its counters are reset by a restart, which rate() handles."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from tidegate.os_errors import connection_error_message
 
 # `events.<name>` of a pipeline.
 STAGES: Final = ("in", "filtered", "out")
-# `documents.<name>` of an Elasticsearch output. Those that were there already (a batch that was sent again)
-# count among the failures that are not tried again; one that is tried again counts at each try.
+# `documents.<name>` of an Elasticsearch output. Duplicates (from a batch that was sent again) count as
+# non-retryable failures; a retryable failure is counted at each try.
 OUTCOMES: Final = ("successes", "non_retryable_failures", "retryable_failures", "dlq_routed")
 
 
 class Logstash:
-    """A Logstash, by its monitoring API."""
+    """A Logstash, read through its monitoring API."""
 
     name = "logstash"
 
     def __init__(self, url: str):
-        """Ask nothing yet.
+        """Create it without a connection.
 
         Args:
-            url: of its monitoring API, such as http://logstash:9600.
+            url: the URL of the monitoring API, such as http://logstash:9600.
         """
         self._url = f"{url.rstrip('/')}/_node/stats/pipelines"
         self._session: aiohttp.ClientSession | None = None
 
     async def read(self) -> list[Metric]:
-        """Its pipelines' numbers."""
+        """The metrics of its pipelines."""
         if self._session is None:
             self._session = aiohttp.ClientSession()
         try:
-            async with self._session.get(self._url) as answer:
-                if answer.status != 200:
-                    raise BackendError(f"{self._url} answers {answer.status}")
-                stats = await answer.json(content_type=None)
+            async with self._session.get(self._url) as response:
+                if response.status != 200:
+                    raise BackendError(f"{self._url} responded with status {response.status}")
+                stats = await response.json(content_type=None)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise BackendError(
                 f"{self._url} cannot be read: {connection_error_message(error)}"
@@ -48,27 +48,27 @@ class Logstash:
         return families(stats)
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         if self._session is not None:
             await self._session.close()
 
 
 def families(stats: object) -> list[Metric]:
-    """The metrics of an answer. What it lacks is left out.
+    """The metrics of a response. Missing values are omitted.
 
     Args:
         stats: the JSON of `/_node/stats/pipelines`.
 
     Raises:
-        BackendError: it is no such answer.
+        BackendError: the response is invalid.
     """
     pipelines = _get(stats, "pipelines")
     if not isinstance(pipelines, dict):
-        raise BackendError("the answer of the monitoring API holds no pipelines")
+        raise BackendError("the response of the monitoring API has no pipelines")
     return [
         _gauge(
             GaugeMetricFamily(
-                "tidegate_logstash_queue_bytes", "Bytes in its queue.", labels=["pipeline"]
+                "tidegate_logstash_queue_bytes", "Bytes in the queue.", labels=["pipeline"]
             ),
             pipelines,
             ("queue", "queue_size_in_bytes"),
@@ -76,7 +76,7 @@ def families(stats: object) -> list[Metric]:
         _gauge(
             GaugeMetricFamily(
                 "tidegate_logstash_queue_capacity_bytes",
-                "Bytes that its queue may hold; then it takes no more.",
+                "Maximum of bytes in the queue; a full queue accepts no events.",
                 labels=["pipeline"],
             ),
             pipelines,
@@ -84,7 +84,7 @@ def families(stats: object) -> list[Metric]:
         ),
         _gauge(
             GaugeMetricFamily(
-                "tidegate_logstash_queue_events", "Events in its queue.", labels=["pipeline"]
+                "tidegate_logstash_queue_events", "Events in the queue.", labels=["pipeline"]
             ),
             pipelines,
             ("queue", "events_count"),
@@ -92,7 +92,7 @@ def families(stats: object) -> list[Metric]:
         _gauge(
             GaugeMetricFamily(
                 "tidegate_logstash_queue_backpressure",
-                "Share of time in which the inputs waited for room in the queue, times their number.",
+                "Fraction of time in which inputs were blocked by a full queue, summed over the inputs.",
                 labels=["pipeline"],
             ),
             pipelines,
@@ -101,7 +101,7 @@ def families(stats: object) -> list[Metric]:
         _gauge(
             GaugeMetricFamily(
                 "tidegate_logstash_dead_letter_queue_bytes",
-                "Bytes in its dead letter queue; an empty one has one for each of its files.",
+                "Bytes in the dead letter queue; an empty queue has one byte for each of its files.",
                 labels=["pipeline"],
             ),
             pipelines,
@@ -126,7 +126,7 @@ def _gauge(
 def _dropped(pipelines: Mapping[str, Any]) -> Metric:
     family = CounterMetricFamily(
         "tidegate_logstash_dead_letters_dropped_total",
-        "Events that the dead letter queue had no room for: they are lost.",
+        "Events that were lost because the dead letter queue was full.",
         labels=["pipeline"],
     )
     for pipeline, value in _values(pipelines, ("dead_letter_queue", "dropped_events")):
@@ -137,7 +137,7 @@ def _dropped(pipelines: Mapping[str, Any]) -> Metric:
 def _events(pipelines: Mapping[str, Any]) -> Metric:
     family = CounterMetricFamily(
         "tidegate_logstash_events_total",
-        "Events that came in, were filtered, went out.",
+        "Events by stage: in, filtered, out.",
         labels=["pipeline", "stage"],
     )
     for stage in STAGES:
@@ -149,12 +149,12 @@ def _events(pipelines: Mapping[str, Any]) -> Metric:
 def _documents(pipelines: Mapping[str, Any]) -> Metric:
     family = CounterMetricFamily(
         "tidegate_logstash_documents_total",
-        "What became of the documents given to Elasticsearch, by output.",
+        "Documents sent to Elasticsearch, by output and outcome.",
         labels=["pipeline", "output", "outcome"],
     )
     for pipeline, name, output in _outputs(pipelines):
         for outcome in OUTCOMES:
-            # It counts from the first on; a counter that begins at 1 would hide that one.
+            # Logstash omits a counter until its first event; 0 lets rate() see that event.
             value = _number(_get(output, "documents", outcome))
             family.add_metric([pipeline, name, outcome], value or 0.0)
     return family
@@ -163,7 +163,7 @@ def _documents(pipelines: Mapping[str, Any]) -> Metric:
 def _bulk_failures(pipelines: Mapping[str, Any]) -> Metric:
     family = CounterMetricFamily(
         "tidegate_logstash_bulk_failures_total",
-        "Bulk requests that failed as a whole, by output; Logstash repeats each until it succeeds.",
+        "Bulk requests that failed as a whole, by output; Logstash retries each until it succeeds.",
         labels=["pipeline", "output"],
     )
     for pipeline, name, output in _outputs(pipelines):

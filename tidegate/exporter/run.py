@@ -23,7 +23,7 @@ def run(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT.
 
     Returns:
-        The exit code: 0 after a signal, 2 if it cannot start (and then the reason is on stderr).
+        The exit code: 0 after a signal, 2 if the exporter cannot start, with the reason on stderr.
     """
     return run_async_daemon(NODE, lambda: _run(settings))
 

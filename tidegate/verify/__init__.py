@@ -1,1 +1,1 @@
-"""`tidegate verify`: asks each part of a running stack what a person would ask by clicking."""
+"""`tidegate verify`: checks each component of a running stack over its public interfaces."""

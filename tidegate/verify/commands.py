@@ -14,24 +14,24 @@ from tidegate.settings import Settings
 from tidegate.stack.processes.environment import with_absolute_paths
 from tidegate.verify import view
 from tidegate.verify.run import run_checks
-from tidegate.verify.target import NoStackError, find
+from tidegate.verify.target import NoStackError, find_stack
 
 
 def verify(settings: Settings, *, as_json: bool, wait_seconds: float) -> int:
-    """Ask each part of the running stack, and show what was found.
+    """Check each component of the running stack, and print the results.
 
     Args:
-        settings: those in force.
+        settings: the current settings.
         as_json: print one JSON object instead of the table.
-        wait_seconds: how long to repeat the checks that fail.
+        wait_seconds: how long to repeat failed checks.
 
     Returns:
-        The exit code: 0 if all checks hold, 1 if one does not, or if no stack runs.
+        The exit code: 0 if all checks pass, 1 if a check fails or no stack runs.
     """
     errors = Console(stderr=True)
     settings = with_absolute_paths(settings, Path.cwd())
     try:
-        with errors.status("asking …") as status:
+        with errors.status("checking …") as status:
             results = asyncio.run(_run(settings, wait_seconds, status))
     except NoStackError as error:
         if as_json:
@@ -49,7 +49,7 @@ def verify(settings: Settings, *, as_json: bool, wait_seconds: float) -> int:
 
 async def _run(settings: Settings, wait_seconds: float, status: Status) -> view.Results:
     async with aiohttp.ClientSession(trust_env=False) as session:
-        target = find(settings, session)
+        target = find_stack(settings, session)
         return await run_checks(
-            target, wait_seconds, lambda component: status.update(f"asking: {component} …")
+            target, wait_seconds, lambda component: status.update(f"checking {component} …")
         )

@@ -1,4 +1,4 @@
-"""What a check returns."""
+"""The results of checks."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ State = Literal["ok", "failed", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The answer to one question about a component.
+    """The result of one check of a component.
 
     Attributes:
-        name: of the question, within its component.
-        state: whether it holds; `skipped` if it does not apply, and then `text` is the reason.
-        text: one line for a person.
-        details: more lines, one for each thing that is wrong or worth knowing.
+        name: of the check, within its component.
+        state: `skipped` if the check does not apply; `text` is then the reason.
+        text: one line for the terminal.
+        details: more lines, one for each problem or remark.
     """
 
     name: str
@@ -27,28 +27,28 @@ class Result:
 
 
 def ok(name: str, text: str, details: Iterable[str] = ()) -> Result:
-    """It holds."""
+    """The check passes."""
     return Result(name, "ok", text, tuple(details))
 
 
 def failed(name: str, text: str, details: Iterable[str] = ()) -> Result:
-    """It does not hold."""
+    """The check fails."""
     return Result(name, "failed", text, tuple(details))
 
 
 def skipped(name: str, reason: str) -> Result:
-    """It does not apply here."""
+    """The check does not apply."""
     return Result(name, "skipped", reason)
 
 
-def judged(name: str, problems: Iterable[str], fine: str, wrong: str) -> Result:
-    """`ok` with the text `fine` if there is no problem, else `failed` with `wrong` and the problems."""
+def result_from(name: str, problems: Iterable[str], ok_text: str, failed_text: str) -> Result:
+    """`ok` with `ok_text` if there is no problem, else `failed` with `failed_text` and the problems."""
     found = tuple(problems)
-    return failed(name, wrong, found) if found else ok(name, fine)
+    return failed(name, failed_text, found) if found else ok(name, ok_text)
 
 
 def count(number: int, noun: str) -> str:
-    """`1 alert`, `3 alerts`; a noun in -y as `2 queries`."""
+    """A number with its noun: `1 alert`, `3 alerts`, `2 queries`."""
     if number == 1:
         return f"1 {noun}"
     return f"{number} {noun[:-1]}ies" if noun.endswith("ry") else f"{number} {noun}s"

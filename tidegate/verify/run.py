@@ -1,4 +1,4 @@
-"""The one loop that runs all checks, and repeats those that fail until they hold or the time is over."""
+"""Runs all checks, and repeats failed ones until they pass or the time is over."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tidegate.verify.checks import (
     programs,
     prometheus,
 )
-from tidegate.verify.peer import PeerError
+from tidegate.verify.component_client import ComponentError
 from tidegate.verify.results import Result, failed
 from tidegate.verify.target import Check, Target
 
-# The gateway first: the request that it is sent leaves events and samples, which the others look for.
+# The gateway first: its check sends a request, whose events and samples the other checks look for.
 CHECKS: Final[Mapping[str, Check]] = {
     "Programs": programs.check,
     "Gateway and one request": gateway.check,
@@ -44,15 +44,15 @@ async def run_checks(
     started: Callable[[str], None] = lambda _: None,
     checks: Mapping[str, Check] = CHECKS,
 ) -> dict[str, list[Result]]:
-    """Run each check once, then again those that failed, until all hold or the time is over.
+    """Run each check once, then repeat failed ones until all pass or the time is over.
 
-    What has just started needs some scrapes until its rules have values and its events are in the store.
+    After a start it takes some scrapes until rules have values and events are in the store.
 
     Args:
         target: the stack.
-        wait_seconds: how long after the first failure to repeat what failed.
-        started: is called with the name of a component before it is asked.
-        checks: what to run, by component.
+        wait_seconds: how long to repeat failed checks.
+        started: called with the name of a component before its check.
+        checks: the checks, by component.
 
     Returns:
         The results by component, in the order of `checks`.
@@ -60,27 +60,27 @@ async def run_checks(
     results: dict[str, list[Result]] = {}
     for component, check in checks.items():
         started(component)
-        results[component] = await _one(check, target)
+        results[component] = await _run_check(check, target)
     deadline = time.monotonic() + wait_seconds
-    while failing := [name for name, found in results.items() if _fails(found)]:
+    while failing := [name for name, found in results.items() if _has_failed(found)]:
         if time.monotonic() >= deadline:
             break
         await asyncio.sleep(REPEAT_SECONDS)
         for component in failing:
             started(component)
-            results[component] = await _one(checks[component], target)
+            results[component] = await _run_check(checks[component], target)
     return results
 
 
-def _fails(results: list[Result]) -> bool:
+def _has_failed(results: list[Result]) -> bool:
     return any(one.state == "failed" for one in results)
 
 
-async def _one(check: Check, target: Target) -> list[Result]:
+async def _run_check(check: Check, target: Target) -> list[Result]:
     try:
         return await check(target)
-    except (PeerError, StoreUnavailableError) as error:
+    except (ComponentError, StoreUnavailableError) as error:
         return [failed("answers", str(error))]
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         # Another version of the component, or another program at its address.
-        return [failed("answers", f"its answer cannot be read: {type(error).__name__}: {error}")]
+        return [failed("answers", f"unexpected response: {type(error).__name__}: {error}")]

@@ -1,4 +1,4 @@
-"""The results as a table for a person, and as JSON for a program."""
+"""The results as a table, and as JSON."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from tidegate.verify.results import Result
 Results = Mapping[str, list[Result]]
 STYLES: Final = {"ok": "green", "failed": "bold red", "skipped": "dim"}
 NAME_WIDTH, WIDE_NAME_WIDTH = 27, 38
-WIDE: Final = 100
-"""From this width of the terminal no name of a check is wrapped."""
-DETAILS_SHOWN: Final = 8
-"""Lines of details that a failed check shows; JSON has them all."""
+WIDE_TERMINAL: Final = 100
+"""From this width on, the names of checks are not wrapped."""
+MAX_DETAILS: Final = 8
+"""Lines of details of a failed check in the table; JSON has all."""
 
 
 def table(results: Results, width: int) -> RenderableType:
-    """One line for each check, grouped by component; a failed one with its details; a closing sentence.
+    """One line for each check, grouped by component; the details of failed checks; a summary.
 
     Args:
         results: by component.
         width: of the terminal, in characters.
     """
-    names = WIDE_NAME_WIDTH if width >= WIDE else NAME_WIDTH
+    names = WIDE_NAME_WIDTH if width >= WIDE_TERMINAL else NAME_WIDTH
     shown = Table(
         Column(min_width=names, max_width=names, overflow="fold"),
         Column(min_width=7),
@@ -46,34 +46,36 @@ def table(results: Results, width: int) -> RenderableType:
             for line in _details(one):
                 shown.add_row("", "", Text(f"· {line}", style="red"))
     good = not any(one.state == "failed" for found in results.values() for one in found)
-    return Group(shown, Text(), Text(sentence(results), style="green" if good else "bold red"))
+    return Group(shown, Text(), Text(summary(results), style="green" if good else "bold red"))
 
 
 def _details(one: Result) -> Iterator[str]:
     if one.state != "failed":
         return
-    yield from one.details[:DETAILS_SHOWN]
-    more = len(one.details) - DETAILS_SHOWN
+    yield from one.details[:MAX_DETAILS]
+    more = len(one.details) - MAX_DETAILS
     if more > 0:
         yield f"and {more} more (--json shows all)"
 
 
-def sentence(results: Results) -> str:
-    """What all checks come to, in a sentence."""
+def summary(results: Results) -> str:
+    """The numbers of passed, failed and skipped checks, in a sentence."""
     every = [one for found in results.values() for one in found]
-    bad = {
+    by_component = {
         component: names
         for component, found in results.items()
         if (names := [one.name for one in found if one.state == "failed"])
     }
     skipped = sum(one.state == "skipped" for one in every)
     rest = f" ({skipped} skipped)" if skipped else ""
-    asked = len(every) - skipped
-    if not bad:
-        return f"All {asked} checks passed{rest}."
-    number = sum(map(len, bad.values()))
-    where = "; ".join(f"{component}: {', '.join(names)}" for component, names in bad.items())
-    return f"{number} of {asked} checks failed{rest}: {where}."
+    run = len(every) - skipped
+    if not by_component:
+        return f"All {run} checks passed{rest}."
+    failed = sum(map(len, by_component.values()))
+    where = "; ".join(
+        f"{component}: {', '.join(names)}" for component, names in by_component.items()
+    )
+    return f"{failed} of {run} checks failed{rest}: {where}."
 
 
 def as_json(results: Results, problem: str = "") -> str:

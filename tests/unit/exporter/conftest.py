@@ -1,4 +1,4 @@
-"""A notification as Alertmanager sends it, and Logstash's statistics as it gives them."""
+"""A notification of Alertmanager, and the statistics of Logstash."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def notification() -> dict[str, Any]:
 
 @pytest.fixture
 def stats() -> dict[str, Any]:
-    """What `/_node/stats/pipelines` of a Logstash with this project's pipelines has, shortened.
+    """The response of `/_node/stats/pipelines` of a Logstash with Tidegate's pipelines, shortened.
 
     `documents` and `bulk_requests` as logstash-plugins/logstash-output-elasticsearch counts them:
     lib/logstash/plugin_mixins/elasticsearch/common.rb, lib/logstash/outputs/elasticsearch/http_client.rb.

@@ -1,4 +1,4 @@
-"""Alertmanager's notifications as events."""
+"""Alertmanager's notifications become events."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from tidegate.events.event import Origin
-from tidegate.exporter.alerts import Notification, event_of
+from tidegate.exporter.alerts import Notification, alert_event
 from tidegate.store.fields import document_address, project
 
 ORIGIN = Origin("flights", "1.2.3", "local", "exporter", "default")
@@ -15,16 +15,16 @@ LABELS = {"alertname": "GatewayDown", "severity": "critical", "job": "gateway"}
 
 def events(notification: dict[str, Any]) -> list[dict[str, Any]]:
     read = Notification.model_validate_json(json.dumps(notification))
-    return [event_of(alert, ORIGIN) for alert in read.alerts]
+    return [alert_event(alert, ORIGIN) for alert in read.alerts]
 
 
-def test_an_alert_that_fires_is_a_whole_event(notification: dict[str, Any]) -> None:
+def test_a_firing_alert_becomes_an_event(notification: dict[str, Any]) -> None:
     (event,) = events(notification)
-    identity = event["event"].pop("id")
-    assert len(identity) == 32
+    event_id = event["event"].pop("id")
+    assert len(event_id) == 32
     assert event == {
         "@timestamp": "2026-03-01T10:00:00.123456Z",
-        "message": "GatewayDown fires: The gateway does not answer",
+        "message": "GatewayDown is firing: The gateway does not answer",
         "log": {"level": "error"},
         "ecs": {"version": "8.17.0"},
         "event": {
@@ -56,39 +56,41 @@ def test_an_alert_that_fires_is_a_whole_event(notification: dict[str, Any]) -> N
     }
 
 
-def test_every_store_takes_it_and_its_fields_can_be_searched(notification: dict[str, Any]) -> None:
+def test_its_fields_can_be_searched_except_the_labels(notification: dict[str, Any]) -> None:
     (event,) = events(notification)
     assert document_address(event).stream == "logs-tidegate.alerts-default"
     found = project(event)
     for name in ("name", "severity", "status", "fingerprint", "starts_at", "summary", "runbook"):
         assert f"tidegate.alert.{name}" in found
-    assert not any("labels" in name for name in found), "any label, searched, would be any field"
+    assert not any("labels" in name for name in found), (
+        "arbitrary labels would become arbitrary fields"
+    )
 
 
-def test_the_end_of_an_alert_is_another_event_at_its_end(notification: dict[str, Any]) -> None:
+def test_a_resolved_alert_is_another_event_at_its_end(notification: dict[str, Any]) -> None:
     (fired,) = events(notification)
     notification["alerts"][0] |= {"status": "resolved", "endsAt": "2026-03-01T11:30:00+01:00"}
-    (over,) = events(notification)
-    assert over["@timestamp"] == "2026-03-01T10:30:00.000000Z"
-    assert over["message"] == "GatewayDown is over: The gateway does not answer"
-    assert over["log"]["level"] == "info"
-    assert over["event"]["end"] == "2026-03-01T11:30:00+01:00"
-    assert over["event"]["id"] != fired["event"]["id"]
+    (resolved,) = events(notification)
+    assert resolved["@timestamp"] == "2026-03-01T10:30:00.000000Z"
+    assert resolved["message"] == "GatewayDown is resolved: The gateway does not answer"
+    assert resolved["log"]["level"] == "info"
+    assert resolved["event"]["end"] == "2026-03-01T11:30:00+01:00"
+    assert resolved["event"]["id"] != fired["event"]["id"]
 
 
-def test_the_same_alert_told_again_is_the_same_event(notification: dict[str, Any]) -> None:
+def test_a_repeated_notification_is_the_same_event(notification: dict[str, Any]) -> None:
     (first,) = events(notification)
-    # Alertmanager repeats it every few hours, perhaps in another zone.
+    # Alertmanager repeats it every few hours, possibly in another time zone.
     notification["alerts"][0]["startsAt"] = "2026-03-01T11:00:00.123456+01:00"
     (second,) = events(notification)
     assert first["event"]["id"] == second["event"]["id"]
     assert first["@timestamp"] == second["@timestamp"]
     notification["alerts"][0]["startsAt"] = "2026-03-02T10:00:00Z"
     (third,) = events(notification)
-    assert third["event"]["id"] != first["event"]["id"], "a new firing"
+    assert third["event"]["id"] != first["event"]["id"], "it fired again"
 
 
-def test_an_alert_of_somebody_elses_rules_needs_no_more_than_a_fingerprint_and_a_start(
+def test_a_user_defined_alert_needs_only_a_fingerprint_and_a_start(
     notification: dict[str, Any],
 ) -> None:
     alert = notification["alerts"][0]
@@ -96,6 +98,6 @@ def test_an_alert_of_somebody_elses_rules_needs_no_more_than_a_fingerprint_and_a
         {"status": "firing", "labels": {}, "fingerprint": "x", "startsAt": alert["startsAt"]}
     ]
     (event,) = events(notification)
-    assert event["message"] == "an alert without a name fires"
+    assert event["message"] == "unnamed alert is firing"
     assert event["tidegate"]["alert"]["severity"] == "none"
     assert event["log"]["level"] == "warn"

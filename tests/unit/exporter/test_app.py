@@ -1,4 +1,4 @@
-"""The exporter's HTTP server, with backends that behave and backends that do not."""
+"""The exporter's HTTP server, with backends that respond, fail or hang."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ ORIGIN = Origin("flights", "1.2.3", "local", "exporter", "default")
 
 
 @dataclass
-class Peer:
-    """A backend that answers, fails or says nothing."""
+class FakeBackend:
+    """A backend that responds, fails or hangs."""
 
     name: str
-    trouble: str = ""
-    silent: bool = False
+    error: str = ""
+    hangs: bool = False
 
     async def read(self) -> list[Metric]:
-        if self.silent:
+        if self.hangs:
             await asyncio.Event().wait()
-        if self.trouble:
-            raise BackendError(self.trouble)
+        if self.error:
+            raise BackendError(self.error)
         return [GaugeMetricFamily(f"of_{self.name}", "", 7)]
 
     async def close(self) -> None:
@@ -45,13 +45,15 @@ class Peer:
 
 
 @dataclass
-class Shop:
+class ExporterFixture:
+    """An exporter, its event files and its terminal."""
+
     folder: Path
     writer: EventWriter
     terminal: io.StringIO = field(default_factory=io.StringIO)
 
     @asynccontextmanager
-    async def serving(self, backends: Sequence[Peer] = ()) -> AsyncIterator[Any]:
+    async def serving(self, backends: Sequence[FakeBackend] = ()) -> AsyncIterator[Any]:
         event_log = EventLog(self.writer, ORIGIN, listeners=[Terminal(self.terminal)])
         exporter = Exporter(backends, 0.05, self.writer, ORIGIN, event_log)
         async with TestClient(TestServer(exporter.make_app())) as client:
@@ -63,8 +65,8 @@ class Shop:
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Shop:
-    return Shop(tmp_path, EventWriter(tmp_path, "exporter"))
+def exporter(tmp_path: Path) -> ExporterFixture:
+    return ExporterFixture(tmp_path, EventWriter(tmp_path, "exporter"))
 
 
 async def scrape(client: Any) -> dict[str, float]:
@@ -78,55 +80,60 @@ async def scrape(client: Any) -> dict[str, float]:
     }
 
 
-async def test_a_peer_that_fails_or_says_nothing_holds_up_no_other(shop: Shop) -> None:
-    logstash, elasticsearch = Peer("logstash"), Peer("elasticsearch")
-    async with shop.serving([logstash, elasticsearch]) as client:
+async def test_a_backend_that_fails_or_hangs_does_not_delay_the_others(
+    exporter: ExporterFixture,
+) -> None:
+    logstash, elasticsearch = FakeBackend("logstash"), FakeBackend("elasticsearch")
+    async with exporter.serving([logstash, elasticsearch]) as client:
         found = await scrape(client)
         assert found["of_logstash"] == found["of_elasticsearch"] == 7
         assert found["tidegate_logstash_up"] == found["tidegate_elasticsearch_up"] == 1
 
-        logstash.silent, elasticsearch.trouble = True, "lets nobody in"
+        logstash.hangs, elasticsearch.error = True, "refuses the login"
         for _ in range(3):
             found = await scrape(client)
             assert (found["tidegate_logstash_up"], found["tidegate_elasticsearch_up"]) == (0, 0)
             assert "of_logstash" not in found
 
-        logstash.silent = False
+        logstash.hangs = False
         found = await scrape(client)
         assert (found["tidegate_logstash_up"], found["tidegate_elasticsearch_up"]) == (1, 0)
-    assert sorted((event["log"]["level"], event["message"]) for event in shop.events()) == [
-        ("info", "logstash: answers again"),
-        ("warn", "elasticsearch: lets nobody in"),
-        ("warn", "logstash: gives no answer within 0.05 s"),
+    assert sorted((event["log"]["level"], event["message"]) for event in exporter.events()) == [
+        ("info", "logstash: available again"),
+        ("warn", "elasticsearch: refuses the login"),
+        ("warn", "logstash: no response within 0.05 s"),
     ]
-    assert shop.terminal.getvalue().count(" warn exporter: elasticsearch: lets nobody in\n") == 1
+    assert (
+        exporter.terminal.getvalue().count(" warn exporter: elasticsearch: refuses the login\n")
+        == 1
+    )
 
 
-async def test_without_peers_there_are_its_own_metrics_only(shop: Shop) -> None:
-    async with shop.serving() as client:
+async def test_without_backends_there_are_only_its_own_metrics(exporter: ExporterFixture) -> None:
+    async with exporter.serving() as client:
         found = await scrape(client)
         assert found["tidegate_exporter_alerts_totalfiring"] == 0
         assert not [name for name in found if "logstash" in name or "elasticsearch" in name]
         assert await (await client.get("/live")).text() == "ok\n"
 
 
-async def test_each_alert_becomes_a_line_and_is_counted(
-    shop: Shop, notification: dict[str, Any]
+async def test_each_alert_becomes_an_event_and_is_counted(
+    exporter: ExporterFixture, notification: dict[str, Any]
 ) -> None:
-    fired = notification["alerts"][0]
-    over = {**fired, "status": "resolved", "endsAt": "2026-03-01T11:00:00Z"}
-    notification["alerts"] = [fired, over]
-    async with shop.serving() as client:
+    firing = notification["alerts"][0]
+    resolved = {**firing, "status": "resolved", "endsAt": "2026-03-01T11:00:00Z"}
+    notification["alerts"] = [firing, resolved]
+    async with exporter.serving() as client:
         answer = await client.post("/alerts", json=notification)
         assert (answer.status, await answer.json()) == (200, {"events": 2})
         found = await scrape(client)
-    assert [event["event"]["action"] for event in shop.events()] == ["firing", "resolved"]
+    assert [event["event"]["action"] for event in exporter.events()] == ["firing", "resolved"]
     assert found["tidegate_exporter_alerts_totalfiring"] == 1
     assert found["tidegate_exporter_alerts_totalresolved"] == 1
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "error"),
     [
         ({"version": "3"}, "version: Input should be '4'"),
         ({"alerts": None}, "alerts: Input should be a valid"),
@@ -135,17 +142,17 @@ async def test_each_alert_becomes_a_line_and_is_counted(
     ],
 )
 async def test_a_bad_body_is_refused_with_the_field(
-    shop: Shop, notification: dict[str, Any], change: dict[str, Any], told: str
+    exporter: ExporterFixture, notification: dict[str, Any], change: dict[str, Any], error: str
 ) -> None:
-    async with shop.serving() as client:
+    async with exporter.serving() as client:
         answer = await client.post("/alerts", json={**notification, **change})
         assert answer.status == 400
-        assert told in (await answer.json())["error"]
-    assert list(shop.folder.iterdir()) == []
+        assert error in (await answer.json())["error"]
+    assert list(exporter.folder.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "error"),
     [
         ({"startsAt": "yesterday"}, "alerts.0.startsAt: "),
         ({"startsAt": "2026-03-01T10:00:00"}, "alerts.0.startsAt: Input should have timezone"),
@@ -154,38 +161,40 @@ async def test_a_bad_body_is_refused_with_the_field(
     ],
 )
 async def test_a_bad_alert_is_refused_with_its_field(
-    shop: Shop, notification: dict[str, Any], change: dict[str, Any], told: str
+    exporter: ExporterFixture, notification: dict[str, Any], change: dict[str, Any], error: str
 ) -> None:
     notification["alerts"][0] |= change
-    async with shop.serving() as client:
+    async with exporter.serving() as client:
         answer = await client.post("/alerts", json=notification)
         assert answer.status == 400
-        assert told in (await answer.json())["error"]
+        assert error in (await answer.json())["error"]
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff"])
-async def test_a_body_that_is_no_object_is_refused(shop: Shop, body: bytes) -> None:
-    async with shop.serving() as client:
+async def test_a_body_that_is_not_an_object_is_refused(
+    exporter: ExporterFixture, body: bytes
+) -> None:
+    async with exporter.serving() as client:
         answer = await client.post("/alerts", data=body)
         assert answer.status == 400
         assert (await answer.json())["error"].startswith("body: ")
 
 
-async def test_an_enormous_body_is_refused(shop: Shop) -> None:
-    async with shop.serving() as client:
+async def test_a_too_large_body_is_refused(exporter: ExporterFixture) -> None:
+    async with exporter.serving() as client:
         assert (await client.post("/alerts", data=io.BytesIO(b" " * 5_000_000))).status == 413
 
 
-async def test_a_full_disk_makes_alertmanager_send_it_again(
-    shop: Shop, notification: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+async def test_a_full_disk_makes_alertmanager_repeat_the_notification(
+    exporter: ExporterFixture, notification: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: object) -> None:
-        shop.writer.lost += 1
+        exporter.writer.lost += 1
 
-    async with shop.serving() as client:
+    async with exporter.serving() as client:
         monkeypatch.setattr(EventWriter, "write_line", lambda _, line: full(line))
         answer = await client.post("/alerts", json=notification)
         assert answer.status == 503
         monkeypatch.undo()
         assert (await client.post("/alerts", json=notification)).status == 200
-    assert len(shop.events()) == 1
+    assert len(exporter.events()) == 1

@@ -1,4 +1,4 @@
-"""Elasticsearch's answers as metrics, and what is said when there is none."""
+"""Elasticsearch's responses become metrics, and failed requests are logged once."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def docs(count: int) -> dict[str, Any]:
     return {"primaries": {"docs": {"count": count}}, "total": {"docs": {"count": 2 * count}}}
 
 
-def test_the_status_is_one_of_three() -> None:
+def test_the_metric_of_one_status_is_1() -> None:
     assert samples(health({"status": "red"})) == {
         ("cluster_status", "green"): 0,
         ("cluster_status", "yellow"): 0,
@@ -44,7 +44,7 @@ def test_the_status_is_one_of_three() -> None:
     }
 
 
-def test_the_disk_is_told_of_each_node() -> None:
+def test_the_disk_of_each_node_is_exported() -> None:
     body = {
         "nodes": {
             "x1": {"name": "a", "fs": {"total": {"available_in_bytes": 5, "total_in_bytes": 9}}},
@@ -59,13 +59,13 @@ def test_the_disk_is_told_of_each_node() -> None:
     }
 
 
-def test_a_stream_has_the_documents_of_all_its_indices() -> None:
+def test_the_documents_of_a_stream_are_summed_over_its_indices() -> None:
     body = {
         "indices": {
             f".ds-{REQUESTS}-2026.02.28-000001": docs(10),
             f".ds-{REQUESTS}-2026.03.01-000002": docs(5),
             ".ds-traces-tidegate.span-default-2026.03.01-000001": docs(3),
-            "an-index-of-somebodys": docs(99),
+            "another-index": docs(99),
         }
     }
     assert samples(*documents(body)) == {
@@ -74,32 +74,32 @@ def test_a_stream_has_the_documents_of_all_its_indices() -> None:
     }
 
 
-def test_a_failure_store_has_the_documents_of_all_its_indices() -> None:
+def test_the_documents_of_a_failure_store_are_summed_over_its_indices() -> None:
     buckets = [
         {"key": f".fs-{REQUESTS}-2026.02.28-000001", "doc_count": 2},
         {"key": f".fs-{REQUESTS}-2026.03.01-000004", "doc_count": 1},
-        {"key": "unheard-of", "doc_count": 7},
+        {"key": "unknown", "doc_count": 7},
     ]
     body = {"aggregations": {"by_index": {"buckets": buckets}}}
     assert samples(*failures(body)) == {
         ("failure_store_documents", REQUESTS): 3,
-        ("failure_store_documents", "unheard-of"): 7,
+        ("failure_store_documents", "unknown"): 7,
     }
     assert samples(*failures({"hits": {"total": {"value": 0}}})) == {}
 
 
 @dataclass
-class Double:
-    """An Elasticsearch that gives some answers."""
+class ElasticsearchDouble:
+    """An Elasticsearch with some canned responses."""
 
     url: str = ""
     bodies: dict[str, Any] = field(default_factory=dict)
     status: int = 200
-    asked: list[str] = field(default_factory=list)
+    logins: list[str] = field(default_factory=list)
 
     async def answer(self, request: web.Request) -> web.Response:
         last = request.path.rsplit("/", 1)[-1]
-        self.asked.append(request.headers.get("Authorization", ""))
+        self.logins.append(request.headers.get("Authorization", ""))
         body = self.bodies.get(last)
         status = self.status if last == "health" else 200 if body is not None else 400
         return web.json_response(
@@ -110,8 +110,8 @@ class Double:
 
 
 @pytest.fixture
-async def double() -> AsyncIterator[Double]:
-    made = Double()
+async def double() -> AsyncIterator[ElasticsearchDouble]:
+    made = ElasticsearchDouble()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", made.answer)
     server = TestServer(app)
@@ -127,11 +127,13 @@ def event_log(terminal: io.StringIO | None = None) -> EventLog:
     return EventLog(StreamWriter(io.BytesIO()), origin, listeners=[listener])
 
 
-def backend(double: Double, terminal: io.StringIO | None = None, **settings: Any) -> Elasticsearch:
+def backend(
+    double: ElasticsearchDouble, terminal: io.StringIO | None = None, **settings: Any
+) -> Elasticsearch:
     return Elasticsearch(ElasticsearchSettings(url=double.url, **settings), event_log(terminal))
 
 
-async def test_what_this_elasticsearch_lacks_is_left_out_and_said_once(double: Double) -> None:
+async def test_failed_requests_are_omitted_and_logged_once(double: ElasticsearchDouble) -> None:
     double.bodies = {
         "health": {"status": "yellow"},
         "docs": {"indices": {f".ds-{REQUESTS}-2026.03.01-000001": docs(4)}},
@@ -142,18 +144,18 @@ async def test_what_this_elasticsearch_lacks_is_left_out_and_said_once(double: D
     for _ in range(2):
         found = samples(*await elasticsearch.read())
         assert {name for name, *_ in found} == {"cluster_status", "documents"}
-    told = terminal.getvalue().splitlines()
-    assert len(told) == 2
-    assert "warn exporter: elasticsearch, the disk: not exported, as it cannot be" in told[0]
-    assert "warn exporter: elasticsearch, the failure stores: not exported" in told[1]
+    lines = terminal.getvalue().splitlines()
+    assert len(lines) == 2
+    assert "warn exporter: elasticsearch, disk: not exported: " in lines[0]
+    assert "warn exporter: elasticsearch, failure stores: not exported: " in lines[1]
     double.bodies["_search"] = {"aggregations": {"by_index": {"buckets": []}}}
     await elasticsearch.read()
-    assert "the failure stores: answers again" in terminal.getvalue()
+    assert "failure stores: available again" in terminal.getvalue()
     await elasticsearch.close()
 
 
-async def test_a_password_that_is_refused_is_told_by_its_setting_and_read_again(
-    double: Double, tmp_path: Path
+async def test_the_error_of_a_refused_password_names_its_setting_and_the_file_is_read_again(
+    double: ElasticsearchDouble, tmp_path: Path
 ) -> None:
     file = tmp_path / "password"
     file.write_text("old\n")
@@ -161,17 +163,17 @@ async def test_a_password_that_is_refused_is_told_by_its_setting_and_read_again(
     double.status = 401
     with pytest.raises(
         BackendError,
-        match=r"^store.elasticsearch.password_file: .* does not let 'tidegate_reader' in",
+        match=r"^store.elasticsearch.password_file: .* refuses the login of 'tidegate_reader'",
     ):
         await elasticsearch.read()
     file.write_text("new\n")
     double.status, double.bodies = 200, {"health": {"status": "green"}}
     await elasticsearch.read()
-    assert len(set(double.asked)) == 2
+    assert len(set(double.logins)) == 2
     await elasticsearch.close()
 
 
-async def test_another_trouble_is_told_with_the_address(double: Double) -> None:
+async def test_another_error_names_the_url(double: ElasticsearchDouble) -> None:
     double.status = 503
     elasticsearch = backend(double)
     with pytest.raises(BackendError, match=f"^{double.url}: .*503"):
@@ -180,9 +182,9 @@ async def test_another_trouble_is_told_with_the_address(double: Double) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "error"),
     [
-        ({"username": "u"}, "store.elasticsearch.password_file is needed with a username"),
+        ({"username": "u"}, "store.elasticsearch.password_file is required with a username"),
         (
             {"username": "u", "password_file": Path("/nowhere")},
             "store.elasticsearch.password_file: .*No such file",
@@ -190,8 +192,10 @@ async def test_another_trouble_is_told_with_the_address(double: Double) -> None:
         ({"url": NOWHERE}, "NOWHERE cannot be reached"),
     ],
 )
-async def test_a_bad_setting_is_named(settings: dict[str, Any], told: str) -> None:
+async def test_the_error_of_an_invalid_setting_names_it(
+    settings: dict[str, Any], error: str
+) -> None:
     elasticsearch = Elasticsearch(ElasticsearchSettings(**settings), event_log())
-    with pytest.raises(BackendError, match=told.replace("NOWHERE", NOWHERE)):
+    with pytest.raises(BackendError, match=error.replace("NOWHERE", NOWHERE)):
         await elasticsearch.read()
     await elasticsearch.close()

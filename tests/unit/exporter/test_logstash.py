@@ -1,4 +1,4 @@
-"""Logstash's statistics as metrics."""
+"""Logstash's statistics become metrics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def samples(stats: object) -> dict[tuple[str, ...], float]:
     }
 
 
-def test_every_number_that_matters_is_exported(stats: dict[str, Any]) -> None:
+def test_the_statistics_of_each_pipeline_are_exported(stats: dict[str, Any]) -> None:
     assert samples(stats) == {
         ("queue_bytes", "main"): 4096,
         ("queue_capacity_bytes", "main"): 536870912,
@@ -53,7 +53,7 @@ def test_every_number_that_matters_is_exported(stats: dict[str, Any]) -> None:
     }
 
 
-def test_what_is_missing_or_no_number_is_left_out(stats: dict[str, Any]) -> None:
+def test_missing_and_invalid_values_are_omitted(stats: dict[str, Any]) -> None:
     main = stats["pipelines"]["main"]
     main["queue"] = {"type": "memory", "events_count": None, "queue_size_in_bytes": True}
     main["flow"]["queue_backpressure"]["current"] = "NaN"
@@ -61,16 +61,16 @@ def test_what_is_missing_or_no_number_is_left_out(stats: dict[str, Any]) -> None
     events["bulk_requests"] = {"failures": None, "responses": {"200": "many"}}
     main["plugins"]["outputs"] = [events]
     del main["dead_letter_queue"]
-    left = {name for name, *_ in samples(stats)}
-    assert left == {"events_total", "documents_total", "bulk_failures_total"}
+    exported = {name for name, *_ in samples(stats)}
+    assert exported == {"events_total", "documents_total", "bulk_failures_total"}
     main["plugins"] = None
     assert {name for name, *_ in samples(stats)} == {"events_total"}
 
 
-@pytest.mark.parametrize("answer", [[], {}, {"pipelines": []}, "text", None])
-def test_an_answer_of_something_else_is_told(answer: object) -> None:
-    with pytest.raises(BackendError, match="holds no pipelines"):
-        families(answer)
+@pytest.mark.parametrize("stats", [[], {}, {"pipelines": []}, "text", None])
+def test_an_unexpected_response_is_an_error(stats: object) -> None:
+    with pytest.raises(BackendError, match="has no pipelines"):
+        families(stats)
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ async def api(stats: dict[str, Any]) -> AsyncIterator[TestServer]:
     await server.close()
 
 
-async def test_it_is_read_again_and_again_over_one_connection(api: TestServer) -> None:
+async def test_repeated_reads_use_one_session(api: TestServer) -> None:
     logstash = Logstash(str(api.make_url("/")))
     for _ in range(2):
         assert len(await logstash.read()) == 10
@@ -96,22 +96,22 @@ async def test_it_is_read_again_and_again_over_one_connection(api: TestServer) -
 
 
 @pytest.mark.parametrize(
-    ("path", "told"), [("/wrong", "answers 404"), ("/_node/stats/pipelines?broken#", "cannot be")]
+    ("path", "error"), [("/wrong", "status 404"), ("/_node/stats/pipelines?broken#", "cannot be")]
 )
-async def test_another_answer_is_told(api: TestServer, path: str, told: str) -> None:
+async def test_a_failed_request_is_an_error(api: TestServer, path: str, error: str) -> None:
     logstash = Logstash(str(api.make_url("/")))
     logstash._url = str(api.make_url(path))
-    with pytest.raises(BackendError, match=told):
+    with pytest.raises(BackendError, match=error):
         await logstash.read()
     await logstash.close()
 
 
-async def test_a_logstash_that_is_not_there_is_told() -> None:
+async def test_an_unreachable_logstash_is_an_error() -> None:
     logstash = Logstash(f"http://127.0.0.1:{free_port()}")
     with pytest.raises(BackendError, match="cannot be read: connection refused"):
         await logstash.read()
     await logstash.close()
 
 
-async def test_nothing_asked_leaves_nothing_open() -> None:
+async def test_close_without_a_read() -> None:
     await Logstash(f"http://127.0.0.1:{free_port()}").close()

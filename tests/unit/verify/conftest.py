@@ -1,4 +1,4 @@
-"""Components that answer over HTTP as their own sources say, and a target that asks them."""
+"""HTTP servers that respond as the components do, and a target that uses them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tidegate.verify.target import Target
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
-    """Starts a server with these answers; with a login it refuses any other with 401."""
+    """Starts a server with these responses; with a login it responds to any other with 401."""
     runners: list[web.AppRunner] = []
 
     async def start(answers: Answers, login: str = "") -> str:
@@ -55,7 +55,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture
 def target(session: aiohttp.ClientSession) -> Callable[..., Target]:
-    """A target of Compose with these settings (a dict a section)."""
+    """A target as under Compose, with these settings (a dict for each section)."""
 
     def make(prometheus: str = "", **sections: Any) -> Target:
         return Target(Settings(**sections), session, "http://127.0.0.1:9", prometheus, None)

@@ -1,4 +1,4 @@
-"""The loop: what fails is repeated, and whatever goes wrong is a sentence under the component's name."""
+"""Failed checks are repeated, and each error becomes a one-sentence result of its component."""
 
 from __future__ import annotations
 
@@ -21,25 +21,23 @@ from tidegate.verify.target import Target
 ROOT = Path(__file__).parents[3]
 
 
-async def test_a_check_that_fails_is_repeated_until_it_holds(target: Any) -> None:
-    asked: list[str] = []
+async def test_a_failed_check_is_repeated_until_it_passes(target: Any) -> None:
+    calls: list[str] = []
 
-    async def well(_: Target) -> list[Result]:
-        asked.append("well")
+    async def passing(_: Target) -> list[Result]:
+        calls.append("passing")
         return [ok("a", "")]
 
     async def slow(_: Target) -> list[Result]:
-        asked.append("slow")
-        return [ok("b", "")] if asked.count("slow") > 1 else [failed("b", "")]
+        calls.append("slow")
+        return [ok("b", "")] if calls.count("slow") > 1 else [failed("b", "")]
 
-    results = await run_checks(target(), 30, checks={"Well": well, "Slow": slow})
-    assert asked == ["well", "slow", "slow"]
+    results = await run_checks(target(), 30, checks={"Passing": passing, "Slow": slow})
+    assert calls == ["passing", "slow", "slow"]
     assert [one.state for found in results.values() for one in found] == ["ok", "ok"]
 
 
-async def test_nothing_is_there_and_each_component_says_so_in_a_sentence(
-    target: Any, tmp_path: Any
-) -> None:
+async def test_an_unreachable_component_is_one_sentence(target: Any, tmp_path: Any) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     sections = {
         "verify": {"kibana_url": url, "grafana_url": url},
@@ -56,7 +54,7 @@ async def test_nothing_is_there_and_each_component_says_so_in_a_sentence(
             assert "cannot be reached: connection refused" in only.text, component
 
 
-async def test_a_name_that_is_not_known_is_a_sentence(target: Any) -> None:
+async def test_an_unknown_host_name_is_one_sentence(target: Any) -> None:
     url = "http://prometheus.invalid:9090"
     results = await run_checks(target(url), 0, checks={"Prometheus": prometheus.check})
     assert [one.text for one in results["Prometheus"]] == [
@@ -64,12 +62,10 @@ async def test_a_name_that_is_not_known_is_a_sentence(target: Any) -> None:
     ]
 
 
-@pytest.mark.parametrize("answer", [["what?"], None, 1, "x", {"status": [1]}])
-async def test_an_answer_of_another_program_is_a_failure_and_no_crash(
-    serve: Serve, target: Any, answer: Any
-) -> None:
+@pytest.mark.parametrize("body", [["what?"], None, 1, "x", {"status": [1]}])
+async def test_an_unexpected_response_fails_the_check(serve: Serve, target: Any, body: Any) -> None:
     paths = ("/", "/_health_report", "/api/v1/rules", "/api/status", "/api/health")
-    url = await serve({f"GET {path}": (200, answer) for path in paths})
+    url = await serve({f"GET {path}": (200, body) for path in paths})
     sections = {
         "verify": {"kibana_url": url, "grafana_url": url},
         "exporter": {"logstash_url": url},
@@ -80,7 +76,7 @@ async def test_an_answer_of_another_program_is_a_failure_and_no_crash(
     )
     for name in names:
         (only,) = results[name]
-        assert only.text.startswith("its answer cannot be read: "), name
+        assert only.text.startswith("unexpected response: "), name
 
 
 @pytest.mark.parametrize(
@@ -91,7 +87,7 @@ async def test_an_answer_of_another_program_is_a_failure_and_no_crash(
         ({"alertname": "Mine", "severity": "info"}, "ok"),
     ],
 )
-async def test_an_alert_about_the_stack_fails_and_one_about_the_data_does_not(
+async def test_a_firing_alert_about_the_stack_fails_and_one_about_the_data_does_not(
     serve: Serve, target: Any, labels: dict[str, str], state: str
 ) -> None:
     alert = {"state": "firing", "labels": labels, "annotations": {"summary": "look"}}
@@ -110,7 +106,7 @@ async def test_an_alert_about_the_stack_fails_and_one_about_the_data_does_not(
     assert "service:arrival_rate:1m is not loaded" in rules.details
 
 
-async def test_a_prometheus_that_scrapes_nothing_yet_fails(serve: Serve, target: Any) -> None:
+async def test_a_prometheus_without_scrape_jobs_fails(serve: Serve, target: Any) -> None:
     answers: dict[str, Any] = {
         "GET /api/v1/rules": (200, {"data": {"groups": []}}),
         "GET /api/v1/scrape_pools": (200, {"data": {"scrapePools": []}}),
@@ -118,10 +114,10 @@ async def test_a_prometheus_that_scrapes_nothing_yet_fails(serve: Serve, target:
         "GET /api/v1/alerts": (200, {"data": {"alerts": []}}),
     }
     targets, _, _ = await prometheus.check(target(await serve(answers)))
-    assert (targets.state, targets.details) == ("failed", ("it has no scrape job yet",))
+    assert (targets.state, targets.details) == ("failed", ("there is no scrape job yet",))
 
 
-async def test_a_peak_near_its_limit_fails(serve: Serve, target: Any) -> None:
+async def test_a_memory_peak_near_the_limit_fails(serve: Serve, target: Any) -> None:
     def vector(values: dict[str, float]) -> Any:
         result = [
             {"metric": {"service": name}, "value": [0, str(value * 2**20)]}
@@ -129,10 +125,10 @@ async def test_a_peak_near_its_limit_fails(serve: Serve, target: Any) -> None:
         ]
         return {"data": {"result": result}}
 
-    asked = iter(
+    responses = iter(
         [vector({"kibana": 950, "gateway": 100}), vector({"kibana": 1000, "gateway": 300})]
     )
-    url = await serve({"GET /api/v1/query": lambda _: (200, next(asked))})
+    url = await serve({"GET /api/v1/query": lambda _: (200, next(responses))})
     results = await memory.check(target(url))
     assert [(one.name, one.state, one.text) for one in results] == [
         ("kibana", "failed", "peak 950 of 1000 MiB, 95%"),
@@ -140,7 +136,7 @@ async def test_a_peak_near_its_limit_fails(serve: Serve, target: Any) -> None:
     ]
 
 
-def test_it_needs_no_package_that_the_image_of_compose_does_not_have() -> None:
+def test_it_imports_only_packages_that_the_compose_image_has() -> None:
     lock = (ROOT / "locks" / "tidegate.lock").read_text()
     absent = [
         name
@@ -148,7 +144,7 @@ def test_it_needs_no_package_that_the_image_of_compose_does_not_have() -> None:
         if f"\n{name}==" not in lock
     ]
     assert "starlette" in absent
-    # A module that is None cannot be imported.
+    # A module that is None in sys.modules cannot be imported.
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({absent})); import tidegate.verify.commands"
     )
@@ -156,7 +152,7 @@ def test_it_needs_no_package_that_the_image_of_compose_does_not_have() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_without_a_stack_it_says_what_to_do(
+def test_without_a_stack_the_error_says_what_to_do(
     tmp_path: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = Settings(stack={"data_dir": tmp_path})

@@ -1,4 +1,4 @@
-"""The collector, as it reports itself to Prometheus."""
+"""The collector, from its metrics in Prometheus."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from tidegate.verify.results import Result, count, failed, ok
 from tidegate.verify.target import Target
 
 LAG_SECONDS: Final = 30.0
-"""As the alert CollectorLagging has it."""
+"""The threshold of the alert CollectorLagging."""
 
 
 async def check(target: Target) -> list[Result]:
-    """Ask whether it delivers, how far it is behind, and whether it set lines aside."""
-    prometheus = target.peer(target.prometheus)
+    """Check that it delivers, its lag, and that no line is quarantined."""
+    prometheus = target.client(target.prometheus)
     up = await value(prometheus, "tidegate_collector_sink_up")
     lag = await value(prometheus, "tidegate_collector_lag_seconds")
     quarantined = round(await value(prometheus, "tidegate_collector_quarantined_total"))
     behind = f"the oldest undelivered event is {lag:.0f} s old"
     return [
-        ok("sink", "took the last delivery") if up else failed("sink", "refused the last delivery"),
+        ok("sink", "accepted the last delivery")
+        if up
+        else failed("sink", "refused the last delivery"),
         failed("lag", behind) if lag > LAG_SECONDS else ok("lag", behind if lag else "none"),
         failed("quarantine", f"{count(quarantined, 'line')} in collector/quarantine.ndjson")
         if quarantined

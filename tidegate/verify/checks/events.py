@@ -1,6 +1,6 @@
 """The event store: its health, and whether each data view and each saved search finds events.
 
-The queries are those of Kibana's objects. Where there is no Kibana, `tidegate search` takes them too.
+The queries are those of Kibana's objects. `tidegate search` accepts them as well.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from tidegate.observability_files.kibana import (
 )
 from tidegate.store import open_store
 from tidegate.store.base import EventStore, SearchRequest
-from tidegate.verify.peer import Peer
+from tidegate.verify.component_client import ComponentClient
 from tidegate.verify.results import Result, count, failed, ok, skipped
 from tidegate.verify.target import Target
 
 Counter = Callable[[DataView, str], Awaitable[int]]
-"""How many events of a data view a Lucene query finds."""
+"""Counts the events of a data view that match a Lucene query."""
 
 TRACES: Final = "tidegate-traces"
 DECISIONS: Final = "tidegate-decisions"
-# The request to the embedded store for each data view: the kind of stream, and a query.
+# For each data view, the type of stream and the query for the embedded store.
 _EMBEDDED: Final = {
     "tidegate-logs": ("logs", ""),
     TRACES: ("traces", ""),
@@ -37,11 +37,11 @@ _EMBEDDED: Final = {
 MAY_BE_EMPTY: Final = frozenset(
     {"tidegate-errors", "tidegate-slow-requests", "tidegate-drift", "tidegate-refusals"}
 )
-"""The searches that find events only after something went wrong."""
+"""Searches that find events only after an error or a drift alert."""
 
 
 async def check(target: Target) -> list[Result]:
-    """Ask the store for its health, then count what each data view and each search finds."""
+    """Check the store's health, then count the events of each data view and each search."""
     if target.settings.store.kind == "elasticsearch":
         server = target.elasticsearch()
         return [await _health(server), *(await _counts(target, _elasticsearch(server)))]
@@ -49,7 +49,7 @@ async def check(target: Target) -> list[Result]:
         return await _counts(target, _embedded(store))
 
 
-async def _health(server: Peer) -> Result:
+async def _health(server: ComponentClient) -> Result:
     # Not `GET /`: a distribution without the module rest-root does not have it.
     (node, *_) = (await server.get("/_nodes/_local"))["nodes"].values()
     version = node["version"]
@@ -58,13 +58,13 @@ async def _health(server: Peer) -> Result:
     return failed("health", text) if health["status"] == "red" else ok("health", text)
 
 
-def _elasticsearch(server: Peer) -> Counter:
+def _elasticsearch(server: ComponentClient) -> Counter:
     async def found(view: DataView, query: str) -> int:
-        # As Kibana does with Lucene: it sends the text as it is, and leaves an empty one out.
+        # As Kibana does: it sends a Lucene query unchanged, and omits an empty one.
         text = {"query_string": {"query": query, "analyze_wildcard": True}}
         body = {"size": 0, "track_total_hits": True, **({"query": text} if query else {})}
-        answer = await server.post(f"/{view.pattern}/_search", body)
-        return int(answer["hits"]["total"]["value"])
+        response = await server.post(f"/{view.pattern}/_search", body)
+        return int(response["hits"]["total"]["value"])
 
     return found
 
@@ -72,8 +72,8 @@ def _elasticsearch(server: Peer) -> Counter:
 def _embedded(store: EventStore) -> Counter:
     async def found(view: DataView, query: str) -> int:
         stream, dataset = _EMBEDDED[view.id]
-        whole = " AND ".join(f"({part})" for part in (dataset, query) if part)
-        request = SearchRequest(query=whole, stream=stream, size=0)  # type: ignore[arg-type]
+        combined = " AND ".join(f"({part})" for part in (dataset, query) if part)
+        request = SearchRequest(query=combined, stream=stream, size=0)  # type: ignore[arg-type]
         return (await asyncio.to_thread(store.search, request)).total
 
     return found
@@ -87,7 +87,7 @@ async def _counts(target: Target, found: Counter) -> list[Result]:
 
 async def _view(target: Target, view: DataView, found: Counter) -> Result:
     name = view.name.removeprefix("Tidegate ")
-    if reason := _unused(target, view):
+    if reason := _skip_reason(target, view):
         return skipped(name, reason)
     number = await found(view, "")
     if number:
@@ -97,21 +97,21 @@ async def _view(target: Target, view: DataView, found: Counter) -> Result:
 
 async def _search(target: Target, search: SavedSearch, found: Counter) -> Result:
     name = search.title.removeprefix("Tidegate: ")
-    if reason := _unused(target, search.view):
+    if reason := _skip_reason(target, search.view):
         return skipped(name, reason)
     number = await found(search.view, search.query)
     if number:
         return ok(name, count(number, "event"))
     if search.id in MAY_BE_EMPTY:
-        return ok(name, "none, as it should be")
+        return ok(name, "none, as expected")
     return failed(name, f"{search.query or 'everything'} finds no event in {search.view.pattern}")
 
 
-def _unused(target: Target, view: DataView) -> str:
-    """Why there may be no events in a data view; empty if there must be some."""
+def _skip_reason(target: Target, view: DataView) -> str:
+    """Why a data view may have no events; empty if it must have some."""
     settings = target.settings
     if view.id == TRACES and settings.telemetry.tracing == "off":
-        return "telemetry.tracing is off: no spans are made"
+        return "telemetry.tracing is off: no spans are recorded"
     if view.id == DECISIONS and not settings.autoscaler.enabled:
-        return "autoscaler.enabled is false: nobody decides"
+        return "autoscaler.enabled is false: there are no decisions"
     return ""

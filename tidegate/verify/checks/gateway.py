@@ -1,4 +1,4 @@
-"""Whether the gateway answers, and whether a request can be followed to the event store."""
+"""The gateway: whether it is ready, and whether the events of a request arrive in the event store."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from tidegate.provision.first_requests import example_row
 from tidegate.settings import Settings
 from tidegate.store import open_store
 from tidegate.store.base import EventStore, SearchRequest
-from tidegate.verify.peer import Peer, PeerError
+from tidegate.verify.component_client import ComponentClient, ComponentError
 from tidegate.verify.results import Result, failed, ok, skipped
 from tidegate.verify.target import Target
 
-FOLLOW_SECONDS: Final = 30.0
-"""How long an event may take from the answer to the store."""
+DELIVERY_SECONDS: Final = 30.0
+"""Maximum time from the response until the events are in the store."""
 POLL_SECONDS: Final = 0.3
 REQUEST, ACCESS, SPANS = "request line", "access line", "spans"
 
 
 async def check(target: Target) -> list[Result]:
-    """Ask the gateway for `/ready`, then send it one prediction and look for what that leaves."""
-    gateway = target.peer(target.gateway)
+    """Check `/ready`, then send one prediction and look for its events."""
+    gateway = target.client(target.gateway)
     await gateway.call("GET", "/ready")
     return [
-        ok("ready", f"{target.gateway}/ready answers 200"),
-        *(await _followed(target, gateway)),
+        ok("ready", f"{target.gateway}/ready responded with status 200"),
+        *(await _check_prediction(target, gateway)),
     ]
 
 
-async def _followed(target: Target, gateway: Peer) -> list[Result]:
+async def _check_prediction(target: Target, gateway: ComponentClient) -> list[Result]:
     trace_id = secrets.token_hex(16)
     milliseconds = await _predict(gateway, trace_id)
     sent = ok("prediction", f"answered in {milliseconds:.0f} ms, trace {trace_id}")
@@ -43,25 +43,25 @@ async def _followed(target: Target, gateway: Peer) -> list[Result]:
     results = [sent]
     for name, number in found.items():
         if name == SPANS and target.settings.telemetry.tracing == "off":
-            results.append(skipped(name, "telemetry.tracing is off: no spans are made"))
+            results.append(skipped(name, "telemetry.tracing is off: no spans are recorded"))
         elif number:
             results.append(ok(name, f"found in the event store after {seconds:.1f} s"))
         else:
             results.append(
                 failed(
-                    name, f"not in the event store within {FOLLOW_SECONDS:g} s, trace {trace_id}"
+                    name, f"not in the event store within {DELIVERY_SECONDS:g} s, trace {trace_id}"
                 )
             )
     return results
 
 
-async def _predict(gateway: Peer, trace_id: str) -> float:
-    """Send the model's own example; return the response time in milliseconds."""
+async def _predict(gateway: ComponentClient, trace_id: str) -> float:
+    """Send the model's example; return the response time in milliseconds."""
     try:
         row = example_row(await gateway.call("GET", "/openapi.json"), gateway.url)
     except ProvisionError as error:
-        raise PeerError(str(error)) from error
-    # Not by tidegate.telemetry: that needs Starlette, which the image that runs this does not have.
+        raise ComponentError(str(error)) from error
+    # Without tidegate.telemetry: it needs Starlette, which this program's image does not have.
     traceparent = f"00-{trace_id}-{secrets.token_hex(8)}-01"
     began = time.perf_counter()
     await gateway.call(
@@ -73,7 +73,7 @@ async def _predict(gateway: Peer, trace_id: str) -> float:
 async def _events(
     settings: Settings, store: EventStore, trace_id: str
 ) -> tuple[dict[str, int], float]:
-    """How many events of each kind the trace has, once it has them all or the time is over."""
+    """Wait for all kinds of events of the trace; the number of each kind, and the seconds that it took."""
     began = time.monotonic()
     wanted = {REQUEST, ACCESS} if settings.telemetry.tracing == "off" else {REQUEST, ACCESS, SPANS}
     request = SearchRequest(query=f'trace.id:"{trace_id}"', size=100)
@@ -83,7 +83,7 @@ async def _events(
             name: sum(_is(name, event) for event in events) for name in (REQUEST, ACCESS, SPANS)
         }
         seconds = time.monotonic() - began
-        if all(found[name] for name in wanted) or seconds >= FOLLOW_SECONDS:
+        if all(found[name] for name in wanted) or seconds >= DELIVERY_SECONDS:
             return found, seconds
         await asyncio.sleep(POLL_SECONDS)
 

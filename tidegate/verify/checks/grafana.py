@@ -1,4 +1,4 @@
-"""Grafana: its health, its data sources, and every query of its dashboards, run by Grafana itself."""
+"""Grafana: its health, its data sources, and every query of its dashboards, run through Grafana."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from typing import Any, Final
 import yaml
 
 from tidegate.observability_files.paths import observability_folder
-from tidegate.verify.checks.dashboard_variables import fill, values
-from tidegate.verify.peer import Peer, PeerError
+from tidegate.verify.checks.dashboard_variables import initial_values, substitute
+from tidegate.verify.component_client import ComponentClient, ComponentError
 from tidegate.verify.results import Result, count, failed, ok, skipped
 from tidegate.verify.target import Target
 
-CONCURRENT: Final = 4
-"""Queries at a time, about as many as a browser sends."""
-POINTS: Final = 200
+MAX_CONCURRENT: Final = 4
+"""Concurrent queries, about as many as a browser sends."""
+MAX_DATA_POINTS: Final = 200
 INTERVAL_MS: Final = 5000
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One query of a panel or of an annotation, with the variables filled in.
+    """One query of a panel or of an annotation, with the variables substituted.
 
     Attributes:
         title: of the panel or annotation.
-        body: as `/api/ds/query` takes it.
+        body: the query for `/api/ds/query`.
     """
 
     title: str
@@ -36,7 +36,7 @@ class Query:
 
 
 async def check(target: Target) -> list[Result]:
-    """Ask Grafana for its health, each data source's, and what each query of each dashboard returns."""
+    """Check Grafana's health, that of each data source, and run each query of each dashboard."""
     if not target.settings.verify.grafana_url:
         return [skipped("all checks", "verify.grafana_url is not set: no Grafana")]
     grafana = target.grafana()
@@ -53,75 +53,80 @@ async def check(target: Target) -> list[Result]:
     return [own, *sources, *[await _dashboard(grafana, uid) for uid in uids]]
 
 
-async def _source(grafana: Peer, source: dict[str, Any]) -> Result:
+async def _source(grafana: ComponentClient, source: dict[str, Any]) -> Result:
     name = f"data source {source['name']}"
     try:
         found = await grafana.get(f"/api/datasources/uid/{source['uid']}/health")
-    except PeerError as error:
+    except ComponentError as error:
         return failed(name, str(error))
     return ok(name, str(found.get("message") or found.get("status")))
 
 
-async def _dashboard(grafana: Peer, uid: str) -> Result:
+async def _dashboard(grafana: ComponentClient, uid: str) -> Result:
     name = f"dashboard {uid.removeprefix('tidegate-')}"
     try:
         dashboard = (await grafana.get(f"/api/dashboards/uid/{uid}"))["dashboard"]
-        chosen = await values(grafana, dashboard)
-    except PeerError as error:
+        variables = await initial_values(grafana, dashboard)
+    except ComponentError as error:
         return failed(name, str(error))
-    gate = asyncio.Semaphore(CONCURRENT)
+    semaphore = asyncio.Semaphore(MAX_CONCURRENT)
 
     async def run(query: Query) -> tuple[Query, str, bool]:
-        async with gate:
+        async with semaphore:
             return (query, *await _run(grafana, query, dashboard["time"]))
 
-    outcomes = await asyncio.gather(*(run(one) for one in queries(dashboard, chosen)))
+    outcomes = await asyncio.gather(*(run(one) for one in queries(dashboard, variables)))
     errors = [f"{query.title}: {error}" for query, error, _ in outcomes if error]
     empty = [
-        f"{query.title}: no data" for query, error, filled in outcomes if not (error or filled)
+        f"{query.title}: no data" for query, error, has_data in outcomes if not (error or has_data)
     ]
     number = count(len(outcomes), "query")
     if errors:
         return failed(name, f"{len(errors)} of {number} failed", errors)
     if outcomes and len(empty) == len(outcomes):
-        return failed(name, f"{number}, and none has data")
+        return failed(name, f"{number}, none with data")
     return ok(name, f"{number}, {len(outcomes) - len(empty)} with data", empty)
 
 
-def queries(dashboard: dict[str, Any], chosen: dict[str, str]) -> Iterator[Query]:
+def queries(dashboard: dict[str, Any], variables: dict[str, str]) -> Iterator[Query]:
     """Every query of a dashboard's panels and annotations, as a browser would send it."""
     for panel in dashboard["panels"]:
-        for inner in (panel, *panel.get("panels", ())):  # a collapsed row holds its panels
-            for asked in inner.get("targets", ()):
-                yield Query(inner["title"], fill(asked, chosen))
-    for mark in (dashboard.get("annotations") or {}).get("list", ()):
-        asked = mark.get("target") or {}
-        # Grafana's own annotations have no expression.
-        if asked.get("expr"):
+        for inner in (panel, *panel.get("panels", ())):  # a collapsed row contains its panels
+            for target in inner.get("targets", ()):
+                yield Query(inner["title"], substitute(target, variables))
+    for annotation in (dashboard.get("annotations") or {}).get("list", ()):
+        target = annotation.get("target") or {}
+        # Grafana's built-in annotations have no expression.
+        if target.get("expr"):
             yield Query(
-                mark["name"],
-                fill(
-                    {"refId": "Anno", "range": True, "datasource": mark["datasource"], **asked},
-                    chosen,
+                annotation["name"],
+                substitute(
+                    {
+                        "refId": "Anno",
+                        "range": True,
+                        "datasource": annotation["datasource"],
+                        **target,
+                    },
+                    variables,
                 ),
             )
 
 
-async def _run(grafana: Peer, query: Query, time: dict[str, str]) -> tuple[str, bool]:
-    """The error of a query (empty if there is none), and whether it returned data."""
-    asked = {**query.body, "intervalMs": INTERVAL_MS, "maxDataPoints": POINTS}
+async def _run(grafana: ComponentClient, query: Query, time: dict[str, str]) -> tuple[str, bool]:
+    """The error of a query (empty if it succeeded), and whether it returned data."""
+    body = {**query.body, "intervalMs": INTERVAL_MS, "maxDataPoints": MAX_DATA_POINTS}
     try:
-        answer = await grafana.post("/api/ds/query", {"queries": [asked], **time})
-    except PeerError as error:
-        # A query that fails is a 400 whose body has the result all the same.
-        answer = error.answer
-        if not isinstance(answer, dict) or "results" not in answer:
+        response = await grafana.post("/api/ds/query", {"queries": [body], **time})
+    except ComponentError as error:
+        # The status of a failed query is 400, and the body still has the result.
+        response = error.body
+        if not isinstance(response, dict) or "results" not in response:
             return str(error), False
-    result = answer["results"].get(asked["refId"], {})
+    result = response["results"].get(body["refId"], {})
     if "error" in result:
         return str(result["error"]), False
-    filled = any(
+    has_data = any(
         any(column for column in frame.get("data", {}).get("values", ()))
         for frame in result.get("frames") or ()
     )
-    return "", filled
+    return "", has_data

@@ -1,4 +1,4 @@
-"""Logstash, by its monitoring API: its health, its pipelines, its queues and its dead letters."""
+"""Logstash: its health, pipelines, queues and dead letters, from its monitoring API."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from typing import Any, Final
 import yaml
 
 from tidegate.observability_files.paths import observability_folder
-from tidegate.verify.peer import Peer, PeerError
-from tidegate.verify.results import Result, count, failed, judged, ok, skipped
+from tidegate.verify.component_client import ComponentClient, ComponentError
+from tidegate.verify.results import Result, count, failed, ok, result_from, skipped
 from tidegate.verify.target import Target
 
-FULL: Final = 0.8
-"""From this share of its capacity a queue counts as full."""
+MAX_QUEUE_FRACTION: Final = 0.8
+"""A queue that uses this fraction of its capacity fails the check."""
 
 
 async def check(target: Target) -> list[Result]:
-    """Ask Logstash for its health report, then for the statistics of its pipelines."""
+    """Check Logstash's health report, then the statistics of its pipelines."""
     url = target.settings.exporter.logstash_url
     if not url:
         return [skipped("all checks", "exporter.logstash_url is not set: no Logstash")]
-    logstash = target.peer(url)
+    logstash = target.client(url)
     report = await _health(logstash)
     pipelines = (await logstash.get("/_node/stats/pipelines"))["pipelines"]
     return [report, _pipelines(pipelines), _queues(pipelines), _dead_letters(pipelines)]
 
 
-async def _health(logstash: Peer) -> Result:
+async def _health(logstash: ComponentClient) -> Result:
     node = await logstash.get("/")
     try:
         report = await logstash.get("/_health_report")
-    except PeerError:
-        report = node  # before 8.16 there is no report, only the status
+    except ComponentError:
+        report = node  # before 8.16 there is only the status
     status = report.get("status", "unknown")
     text = f"Logstash {node['version']} is {status}"
     symptoms = [
@@ -50,7 +50,7 @@ def _pipelines(pipelines: dict[str, Any]) -> Result:
         (observability_folder() / "logstash" / "pipelines.yml").read_text("utf-8")
     )
     wanted = [one["pipeline.id"] for one in configured]
-    problems = [f"{name} does not run" for name in wanted if name not in pipelines]
+    problems = [f"{name} is not running" for name in wanted if name not in pipelines]
     for name, one in pipelines.items():
         if failures := (one.get("reloads") or {}).get("failures"):
             problems.append(f"{name}: {count(failures, 'failed reload')}")
@@ -59,7 +59,7 @@ def _pipelines(pipelines: dict[str, Any]) -> Result:
         for name in wanted
         if name in pipelines
     )
-    return judged("pipelines", problems, f"events out: {events}", f"{len(problems)} problems")
+    return result_from("pipelines", problems, f"events out: {events}", f"{len(problems)} problems")
 
 
 def _queues(pipelines: dict[str, Any]) -> Result:
@@ -70,10 +70,10 @@ def _queues(pipelines: dict[str, Any]) -> Result:
             queue.get("queue_size_in_bytes", 0),
             queue.get("max_queue_size_in_bytes", 0),
         )
-        if capacity and size >= FULL * capacity:
+        if capacity and size >= MAX_QUEUE_FRACTION * capacity:
             problems.append(f"{name}: {size / capacity:.0%} of its capacity is used")
         texts.append(f"{name} {queue.get('events_count', 0)}")
-    return judged(
+    return result_from(
         "queues", problems, f"events waiting: {', '.join(texts)}", "a queue is nearly full"
     )
 
@@ -86,9 +86,11 @@ def _dead_letters(pipelines: dict[str, Any]) -> Result:
         # An empty queue has one byte, its version, in each of its files.
         waiting += max(0, letters.get("queue_size_in_bytes", 0) - 1)
     if dropped:
-        return failed("dead letters", f"{count(dropped, 'event')} lost: the queue had no room")
+        return failed(
+            "dead letters", f"{count(dropped, 'event')} lost: the dead letter queue was full"
+        )
     if waiting:
         return ok(
-            "dead letters", f"{waiting} bytes; the pipeline dead-letters makes events of them"
+            "dead letters", f"{waiting} bytes; the pipeline dead-letters turns them into events"
         )
     return ok("dead letters", "none")

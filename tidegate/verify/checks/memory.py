@@ -1,4 +1,4 @@
-"""Memory: the peak of each container against its limit, or of each process where there are no limits."""
+"""Memory: the peak of each container relative to its limit, or of each process in local mode."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from tidegate.verify.results import Result, failed, ok
 from tidegate.verify.target import Target
 
 MIB: Final = 2**20
-NEAR: Final = 0.95
-"""From this share of its limit a peak is too high: a little more, and the kernel kills the container."""
-BACK: Final = "1d"
+MAX_LIMIT_FRACTION: Final = 0.95
+"""A peak of this fraction of the limit fails the check: at the limit, the kernel kills the container."""
+WINDOW: Final = "1d"
 USED: Final = "tidegate_container_memory_bytes"
 LIMIT: Final = "tidegate_container_memory_limit_bytes"
 _PEAK: Final = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 
 
 async def check(target: Target) -> list[Result]:
-    """Compare peaks with limits."""
+    """Compare the peaks with the limits."""
     if target.supervisor is None:
         return await _containers(target)
     return [_processes(await target.status())]
 
 
 async def _containers(target: Target) -> list[Result]:
-    """The largest peak of each service in the last day, and its containers' limit; the fullest first."""
-    peaks = await _by_service(target, f"max by (service) (max_over_time({USED}[{BACK}]))")
-    limits = await _by_service(target, f"max by (service) (last_over_time({LIMIT}[{BACK}]))")
+    """The largest peak of each service in the last day relative to its limit, in descending order."""
+    peaks = await _by_service(target, f"max by (service) (max_over_time({USED}[{WINDOW}]))")
+    limits = await _by_service(target, f"max by (service) (last_over_time({LIMIT}[{WINDOW}]))")
     if not peaks:
-        return [failed("containers", f"Prometheus has no {USED}: does it read the resizer?")]
+        return [failed("containers", f"Prometheus has no {USED}: does it scrape the resizer?")]
     shares = {service: peaks[service] / limits[service] for service in peaks if service in limits}
     return [
         *(
-            (failed if share >= NEAR else ok)(
+            (failed if share >= MAX_LIMIT_FRACTION else ok)(
                 service,
                 f"peak {peaks[service] / MIB:.0f} of {limits[service] / MIB:.0f} MiB, {share:.0%}",
             )
@@ -51,7 +51,7 @@ async def _containers(target: Target) -> list[Result]:
 
 
 async def _by_service(target: Target, expression: str) -> dict[str, float]:
-    found = await samples(target.peer(target.prometheus), expression)
+    found = await samples(target.client(target.prometheus), expression)
     return {one["metric"]["service"]: float(one["value"][1]) for one in found}
 
 
@@ -65,7 +65,7 @@ def _processes(status: StackStatus) -> Result:
 
 
 def peak_bytes(pid: int, proc: Path = Path("/proc")) -> int:
-    """The most memory that a process has had resident; 0 if that cannot be read."""
+    """The peak resident memory of a process; 0 if it cannot be read."""
     try:
         found = _PEAK.search((proc / str(pid) / "status").read_text(encoding="ascii"))
     except (OSError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""The programs of local mode, as their supervisor sees them."""
+"""The programs of local mode, from the status of their supervisor."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from tidegate.verify.target import Target
 
 
 async def check(target: Target) -> list[Result]:
-    """Compare the programs that should run with those that do."""
+    """Check that every program is ready."""
     if target.supervisor is None:
-        return [
-            skipped("programs", "the stack has no supervisor: Docker keeps its containers running")
-        ]
+        return [skipped("programs", "the stack has no supervisor: Docker restarts its containers")]
     status = await target.status()
     programs = [*status.components, *status.replicas]
     problems = [
@@ -20,7 +18,7 @@ async def check(target: Target) -> list[Result]:
     restarts = sum(one.restarts for one in programs)
     ready = sum(one.state == "ready" for one in programs)
     text = f"{ready} of {len(programs)} are ready, {restarts} restarts"
-    whole = status.state == "ready" and not problems
+    healthy = status.state == "ready" and not problems
     return [
-        ok("programs", text) if whole else failed("programs", f"{text}: {status.state}", problems)
+        ok("programs", text) if healthy else failed("programs", f"{text}: {status.state}", problems)
     ]

@@ -1,4 +1,4 @@
-"""Values that Prometheus has now."""
+"""Instant queries to Prometheus."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import math
 from typing import Any
 from urllib.parse import quote
 
-from tidegate.verify.peer import Peer, PeerError
+from tidegate.verify.component_client import ComponentClient, ComponentError
 
 
-async def samples(prometheus: Peer, expression: str) -> list[dict[str, Any]]:
+async def samples(prometheus: ComponentClient, expression: str) -> list[dict[str, Any]]:
     """The samples of an instant query.
 
     Raises:
-        PeerError: Prometheus does not answer it.
+        ComponentError: the query fails.
     """
-    answer = await prometheus.get(f"/api/v1/query?query={quote(expression)}")
-    return list(answer["data"]["result"])
+    response = await prometheus.get(f"/api/v1/query?query={quote(expression)}")
+    return list(response["data"]["result"])
 
 
-async def value(prometheus: Peer, series: str) -> float:
-    """The value of a series of which there is one.
+async def value(prometheus: ComponentClient, series: str) -> float:
+    """The value of a metric with a single series.
 
     Raises:
-        PeerError: there is none, or it is NaN.
+        ComponentError: there is no value, or it is NaN.
     """
     found = await samples(prometheus, series)
     number = float(found[0]["value"][1]) if found else math.nan
     if math.isnan(number):
-        raise PeerError(f"Prometheus has no value of {series}")
+        raise ComponentError(f"Prometheus has no value for {series}")
     return number

@@ -1,4 +1,4 @@
-"""What the event store must hold, by what is switched on."""
+"""Which events must be in the store depends on the settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def found(number: int) -> dict[str, Any]:
     }
 
 
-async def test_empty_streams_fail_and_searches_for_trouble_may_be_empty(
+async def test_empty_streams_fail_and_searches_for_errors_may_be_empty(
     serve: Serve, target: Any
 ) -> None:
     results = await events.check(target(**store(await serve(found(0)))))
@@ -40,7 +40,7 @@ async def test_empty_streams_fail_and_searches_for_trouble_may_be_empty(
     assert {state for name, state in states.items() if name not in empty} == {"failed"}
 
 
-async def test_what_is_switched_off_is_skipped(serve: Serve, target: Any) -> None:
+async def test_what_is_disabled_is_skipped(serve: Serve, target: Any) -> None:
     off: dict[str, Any] = {"telemetry": {"tracing": "off"}, "autoscaler": {"enabled": False}}
     results = await events.check(target(**store(await serve(found(3)), **off)))
     skipped = {one.name for one in results if one.state == "skipped"}
@@ -50,11 +50,9 @@ async def test_what_is_switched_off_is_skipped(serve: Serve, target: Any) -> Non
     }
 
 
-async def test_an_embedded_store_that_is_not_there_yet_is_a_sentence(
-    target: Any, tmp_path: Path
-) -> None:
-    made = target(stack={"data_dir": tmp_path})
-    results = await run_checks(made, 0, checks={"Events": events.check})
+async def test_a_missing_embedded_store_is_one_sentence(target: Any, tmp_path: Path) -> None:
+    without_store = target(stack={"data_dir": tmp_path})
+    results = await run_checks(without_store, 0, checks={"Events": events.check})
     (only,) = results["Events"]
     assert only.state == "failed"
     assert only.text.startswith(f"there is no store at {tmp_path / 'store'}: ")

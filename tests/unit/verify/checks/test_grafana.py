@@ -1,5 +1,5 @@
-"""Grafana's answers are those of grafana/grafana 13: pkg/api/ds_query.go (a query that fails is a 400 whose
-body has `results` all the same), pkg/api/datasources.go (`/health`), and the data frames' JSON of
+"""Grafana's responses are those of grafana/grafana 13: pkg/api/ds_query.go (a failed query has status 400
+and still has `results`), pkg/api/datasources.go (`/health`), and the data frames' JSON of
 grafana-plugin-sdk-go, data/frame_json.go.
 """
 
@@ -15,7 +15,7 @@ import pytest
 from support import grafana_dashboards
 from support.http_doubles import Answer, Answers, Serve
 from tidegate.verify.checks import grafana
-from tidegate.verify.checks.dashboard_variables import fill
+from tidegate.verify.checks.dashboard_variables import substitute
 from tidegate.verify.results import Result
 
 FRAMES = {"status": 200, "frames": [{"schema": {}, "data": {"values": [[1, 2], [0.5, 0.7]]}}]}
@@ -53,14 +53,14 @@ async def check(serve: Serve, target: Any, tmp_path: Path, given: Answers) -> di
     return {one.name: one for one in await grafana.check(target(verify=settings))}
 
 
-async def test_every_query_of_every_dashboard_is_run_with_its_variables_filled_in(
+async def test_every_query_of_every_dashboard_runs_with_its_variables_substituted(
     serve: Serve, target: Any, tmp_path: Path
 ) -> None:
-    asked: list[dict[str, Any]] = []
+    sent: list[dict[str, Any]] = []
 
     def record(body: Any) -> Answer:
         assert body["from"].startswith("now-")
-        asked.extend(body["queries"])
+        sent.extend(body["queries"])
         return found(body)
 
     results = await check(serve, target, tmp_path, answers(record))
@@ -69,20 +69,20 @@ async def test_every_query_of_every_dashboard_is_run_with_its_variables_filled_i
     of_panels = sum(
         len(panel.get("targets", ())) for one in COMMITTED.values() for panel in one["panels"]
     )
-    assert len(asked) >= of_panels > 100
-    text = json.dumps(asked)
-    assert {one["datasource"]["uid"] for one in asked} == {
+    assert len(sent) >= of_panels > 100
+    text = json.dumps(sent)
+    assert {one["datasource"]["uid"] for one in sent} == {
         "prometheus",
         "elasticsearch-logs",
         "elasticsearch-traces",
     }
-    # What is left is filled in by Grafana's data source.
+    # Grafana's data source substitutes the others.
     assert {name for name in re.findall(r"\$\{?([a-z_]\w*)", text) if name[:2] != "__"} == set()
     assert 'feature=\\"carrier\\"' in text
     assert "data_stream.namespace:* AND" in text
 
 
-async def test_a_query_that_fails_names_its_panel_and_the_error(
+async def test_a_failed_query_names_its_panel_and_the_error(
     serve: Serve, target: Any, tmp_path: Path
 ) -> None:
     title = grafana_dashboards.targets("elasticsearch")[0].panel["title"]
@@ -113,12 +113,12 @@ async def test_queries_without_data_are_counted_and_a_dashboard_without_any_fail
     assert ", 1 with data" in results["dashboard service"].text
     assert (results["dashboard host"].state, results["dashboard host"].text) == (
         "failed",
-        f"{len(COMMITTED['host']['panels'])} queries, and none has data",
+        f"{len(COMMITTED['host']['panels'])} queries, none with data",
     )
     assert results["dashboard runbooks"].text == "0 queries, 0 with data"
 
 
-async def test_a_sick_data_source_and_a_missing_dashboard_are_named(
+async def test_an_unhealthy_data_source_and_a_missing_dashboard_are_named(
     serve: Serve, target: Any, tmp_path: Path
 ) -> None:
     given = answers(found)
@@ -129,16 +129,16 @@ async def test_a_sick_data_source_and_a_missing_dashboard_are_named(
     )
     results = await check(serve, target, tmp_path, given)
     assert "Health check failed: no index" in results["data source Elasticsearch logs"].text
-    assert "answers 404: Not Found" in results["dashboard host"].text
+    assert "responded with status 404: Not Found" in results["dashboard host"].text
 
 
-async def test_without_an_address_it_is_skipped(target: Any) -> None:
+async def test_without_a_url_the_checks_are_skipped(target: Any) -> None:
     (only,) = await grafana.check(target())
     assert (only.state, only.text) == ("skipped", "verify.grafana_url is not set: no Grafana")
 
 
 @pytest.mark.parametrize(
-    ("text", "filled"),
+    ("text", "expected"),
     [
         ("${logs}", "L"),
         ("$window", "5m"),
@@ -148,5 +148,5 @@ async def test_without_an_address_it_is_skipped(target: Any) -> None:
         ("$unknown", "$unknown"),
     ],
 )
-def test_variables_are_filled_in_as_the_browser_does(text: str, filled: str) -> None:
-    assert fill({"a": [text]}, {"logs": "L", "window": "5m"}) == {"a": [filled]}
+def test_variables_are_substituted_as_in_a_browser(text: str, expected: str) -> None:
+    assert substitute({"a": [text]}, {"logs": "L", "window": "5m"}) == {"a": [expected]}

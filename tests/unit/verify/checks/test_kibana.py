@@ -1,4 +1,4 @@
-"""Kibana's answers are those of elastic/kibana 9, below src/core/packages: routes/status.ts of
+"""Kibana's responses are those of elastic/kibana 9, below src/core/packages: routes/status.ts of
 status/server-internal (503 when unavailable, only the level without a login), routes/export.ts of
 saved-objects/server-internal (NDJSON; a missing object is a 400 with `attributes.objects`); and
 get_data_views.ts of the data_views plugin.
@@ -41,7 +41,7 @@ def answers() -> Answers:
         }
         for one in data_view_requests(Settings())
     ]
-    # Kibana brings what it imports up to date.
+    # Kibana migrates imported objects.
     migrated = [{**one, "typeMigrationVersion": "10.11.0"} for one in OBJECTS]
     return {
         "GET /api/status": (200, status("available", lens=AVAILABLE)),
@@ -58,18 +58,18 @@ async def check(serve: Serve, target: Any, tmp_path: Path, given: Answers) -> di
     return {one.name: one for one in results["Kibana"]}
 
 
-async def test_it_holds_where_everything_is_as_it_was_imported(
+async def test_the_checks_pass_where_the_objects_are_as_imported(
     serve: Serve, target: Any, tmp_path: Path
 ) -> None:
     results = await check(serve, target, tmp_path, answers())
     assert {one.state for one in results.values()} == {"ok"}
     assert results["status"].text == "Kibana 9.5.3 is available"
     assert results["saved objects"].text == (
-        f"all {len(OBJECTS)} are there (dashboard 10.11.0, search 10.11.0)"
+        f"all {len(OBJECTS)} are present (dashboard 10.11.0, search 10.11.0)"
     )
 
 
-async def test_degraded_is_well_and_names_what_is_not_available(
+async def test_degraded_passes_and_names_what_is_not_available(
     serve: Serve, target: Any, tmp_path: Path
 ) -> None:
     slow = {"level": "degraded", "summary": "is slow"}
@@ -78,14 +78,14 @@ async def test_degraded_is_well_and_names_what_is_not_available(
     assert (found.state, found.details) == ("ok", ("taskManager is degraded: is slow",))
 
 
-async def test_unavailable_is_a_failure(serve: Serve, target: Any, tmp_path: Path) -> None:
+async def test_unavailable_fails(serve: Serve, target: Any, tmp_path: Path) -> None:
     given = answers() | {"GET /api/status": (503, status("unavailable"))}
     found = (await check(serve, target, tmp_path, given))["answers"]
     assert found.state == "failed"
-    assert "/api/status answers 503" in found.text
+    assert "/api/status responded with status 503" in found.text
 
 
-async def test_what_is_missing_or_was_changed_is_named(
+async def test_missing_and_changed_objects_are_named(
     serve: Serve, target: Any, tmp_path: Path
 ) -> None:
     given = answers()
@@ -101,10 +101,11 @@ async def test_what_is_missing_or_was_changed_is_named(
     )
     results = await check(serve, target, tmp_path, given)
     assert results["saved objects"].details == (
-        "search tidegate-errors is not there: run `tidegate setup kibana`",
+        "search tidegate-errors is missing: run `tidegate setup kibana`",
     )
     assert (
-        "tidegate-logs looks at logs-*, not at logs-tidegate.*-*" in results["data views"].details
+        "tidegate-logs has the pattern logs-*, expected logs-tidegate.*-*"
+        in results["data views"].details
     )
     assert results["data views"].state == "failed"
 
@@ -118,7 +119,7 @@ async def test_an_older_version_and_another_title_are_named(
     given = answers() | {"POST /api/saved_objects/_export": (200, ndjson([first, second, *others]))}
     found = (await check(serve, target, tmp_path, given))["saved objects"]
     assert found.state == "failed"
-    assert "has version 7.9.0, older than 10.5.0" in found.details[0]
+    assert "has version 7.9.0, older than the imported 10.5.0" in found.details[0]
     assert "is titled 'Mine'" in found.details[1]
 
 
@@ -127,5 +128,5 @@ async def test_a_wrong_password_is_one_sentence(serve: Serve, target: Any) -> No
     settings = {"kibana_url": url}
     results = await run_checks(target(verify=settings), 0, checks={"Kibana": kibana.check})
     assert [one.text for one in results["Kibana"]] == [
-        f"{url}/api/status answers 401: Unauthorized"
+        f"{url}/api/status responded with status 401: Unauthorized"
     ]

@@ -1,4 +1,4 @@
-"""Logstash's answers are those of elastic/logstash 9: logstash-core/lib/logstash/api/modules/root.rb and
+"""Logstash's responses are those of elastic/logstash 9: logstash-core/lib/logstash/api/modules/root.rb and
 node_stats.rb, and `/_health_report` of org.logstash.health (indicators.pipelines.indicators.<id>).
 """
 
@@ -45,7 +45,7 @@ async def check(
     return {one.name: one for one in found}
 
 
-async def test_two_pipelines_that_work_are_well(serve: Serve, target: Any) -> None:
+async def test_two_running_pipelines_pass(serve: Serve, target: Any) -> None:
     both = {"main": pipeline(), "dead-letters": pipeline()}
     results = await check(serve, target, both)
     assert [(one.name, one.state) for one in results.values()] == [
@@ -58,29 +58,27 @@ async def test_two_pipelines_that_work_are_well(serve: Serve, target: Any) -> No
 
 
 @pytest.mark.parametrize(
-    ("changes", "name", "words"),
+    ("changes", "name", "text"),
     [
         ({"queue": {**QUEUE, "queue_size_in_bytes": 80}}, "queues", "main: 80% of its capacity"),
         ({"reloads": {"failures": 2}}, "pipelines", "main: 2 failed reloads"),
         ({"dead_letter_queue": {"dropped_events": 3}}, "dead letters", "3 events lost"),
     ],
 )
-async def test_what_is_wrong_with_a_pipeline_is_named(
-    serve: Serve, target: Any, changes: dict[str, Any], name: str, words: str
+async def test_a_problem_of_a_pipeline_is_named(
+    serve: Serve, target: Any, changes: dict[str, Any], name: str, text: str
 ) -> None:
     results = await check(serve, target, {"main": pipeline(**changes), "dead-letters": pipeline()})
     assert {one.name for one in results.values() if one.state == "failed"} == {name}
-    assert words in " ".join([results[name].text, *results[name].details])
+    assert text in " ".join([results[name].text, *results[name].details])
 
 
-async def test_a_pipeline_that_does_not_run_and_a_sick_one_are_named(
-    serve: Serve, target: Any
-) -> None:
-    sick = {"status": "red", "symptom": "The pipeline is unhealthy; 1 area is impacted"}
+async def test_a_missing_pipeline_and_an_unhealthy_one_are_named(serve: Serve, target: Any) -> None:
+    unhealthy = {"status": "red", "symptom": "The pipeline is unhealthy; 1 area is impacted"}
     report = {
         "status": "red",
-        "indicators": {"pipelines": {"status": "red", "indicators": {"main": sick}}},
+        "indicators": {"pipelines": {"status": "red", "indicators": {"main": unhealthy}}},
     }
     results = await check(serve, target, {"main": pipeline()}, report)
-    assert results["pipelines"].details == ("dead-letters does not run",)
+    assert results["pipelines"].details == ("dead-letters is not running",)
     assert results["health"].details == ("main: The pipeline is unhealthy; 1 area is impacted",)

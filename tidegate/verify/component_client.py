@@ -1,4 +1,4 @@
-"""Asking one component over HTTP; each way in which that fails is one sentence."""
+"""HTTP requests to a component; every failure becomes an error with a one-sentence message."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from tidegate.provision.errors import ProvisionError
 from tidegate.provision.kibana.api import ssl_context
 from tidegate.runtime.secret_files import SecretFileError, read_secret
 
-CALL_SECONDS: Final = 10.0
-REASON_CHARACTERS: Final = 300
+TIMEOUT_SECONDS: Final = 10.0
+MAX_REASON_CHARACTERS: Final = 300
 
 
-class PeerError(RuntimeError):
-    """A component cannot be asked, or refuses. Its text is one sentence."""
+class ComponentError(RuntimeError):
+    """A component cannot be reached, or responds with an error. The message is one sentence."""
 
-    def __init__(self, text: str, answer: Any = None) -> None:
+    def __init__(self, text: str, body: Any = None) -> None:
         super().__init__(text)
-        self.answer = answer
-        """The JSON of a refusal, if there is one."""
+        self.body = body
+        """The JSON body of an error response, if any."""
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
-    """A component at an address.
+class ComponentClient:
+    """A client of one component.
 
     Attributes:
-        session: carries the requests.
-        url: its address.
-        headers: sent with each request; `login` makes the one that carries the password.
-        tls: what to trust.
+        session: the HTTP session.
+        url: the component's URL.
+        headers: sent with each request, such as those of `login`.
+        tls: the trusted certificate authorities.
     """
 
     session: aiohttp.ClientSession
@@ -47,26 +47,27 @@ class Peer:
     tls: ssl.SSLContext | bool = True
 
     async def get(self, path: str) -> Any:
-        """The JSON at a path.
+        """GET a path and return the JSON of the response.
 
         Raises:
-            PeerError: there is none.
+            ComponentError: the request fails, or the response is not JSON.
         """
         return _json(await self.call("GET", path), f"{self.url}{path}")
 
     async def post(self, path: str, body: Any) -> Any:
-        """The JSON that answers a JSON body.
+        """POST a JSON body and return the JSON of the response.
 
         Raises:
-            PeerError: there is none.
+            ComponentError: the request fails, or the response is not JSON.
         """
         return _json(await self.call("POST", path, json=body), f"{self.url}{path}")
 
     async def call(self, method: str, path: str, **request: Any) -> bytes:
-        """The body of an answer below 300.
+        """Send a request and return the body of the response.
 
         Raises:
-            PeerError: it cannot be reached, is too slow, or refuses.
+            ComponentError: the component cannot be reached, is too slow, or responds with status 300 or
+            above.
         """
         address = self.url.rstrip("/") + path
         shown = address.partition("?")[0]
@@ -76,73 +77,75 @@ class Peer:
                 address,
                 ssl=self.tls,
                 headers={**self.headers, **request.pop("headers", {})},
-                timeout=aiohttp.ClientTimeout(CALL_SECONDS),
+                timeout=aiohttp.ClientTimeout(TIMEOUT_SECONDS),
                 allow_redirects=False,
                 **request,
-            ) as answer:
-                body = await answer.read()
-                if answer.status >= 300:
-                    raise PeerError(*_refusal(shown, answer.status, body))
+            ) as response:
+                body = await response.read()
+                if response.status >= 300:
+                    raise ComponentError(*_error(shown, response.status, body))
                 return body
         except TimeoutError as error:
-            raise PeerError(f"{shown} does not answer within {CALL_SECONDS:g} s") from error
+            raise ComponentError(
+                f"{shown} does not respond within {TIMEOUT_SECONDS:g} s"
+            ) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise PeerError(
+            raise ComponentError(
                 f"{shown} cannot be reached: {connection_error_message(error)}"
             ) from error
 
 
 def login(setting: str, username: str, password_file: Path | None) -> dict[str, str]:
-    """The header of a user's login; none where no password file is set.
+    """The header for a login; empty if no password file is set.
 
     Args:
         setting: the name of the setting that names the file.
         username: the user.
-        password_file: the file that holds the password.
+        password_file: the file with the password.
 
     Raises:
-        PeerError: the file cannot be read.
+        ComponentError: the file cannot be read.
     """
     if password_file is None:
         return {}
     try:
         password = read_secret(password_file, setting)
     except SecretFileError as error:
-        raise PeerError(str(error)) from error
+        raise ComponentError(str(error)) from error
     encoded = base64.b64encode(f"{username}:{password}".encode()).decode()
     return {"Authorization": f"Basic {encoded}"}
 
 
-def trusted(setting: str, ca_file: Path | None) -> ssl.SSLContext | bool:
-    """What to trust: the authority in this file, or those of the system.
+def tls_context(setting: str, ca_file: Path | None) -> ssl.SSLContext | bool:
+    """The trusted certificate authorities: those in this file, or the system's.
 
     Raises:
-        PeerError: the file cannot be read.
+        ComponentError: the file cannot be read.
     """
     try:
         return ssl_context(ca_file, setting) if ca_file else True
     except ProvisionError as error:
-        raise PeerError(str(error)) from error
+        raise ComponentError(str(error)) from error
 
 
 def _json(body: bytes, where: str) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise PeerError(f"{where.partition('?')[0]} does not answer in JSON") from error
+        raise ComponentError(f"the response of {where.partition('?')[0]} is not JSON") from error
 
 
-def _refusal(where: str, status: int, body: bytes) -> tuple[str, Any]:
+def _error(where: str, status: int, body: bytes) -> tuple[str, Any]:
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError:
         content = None
-    said = ""
+    reason = ""
     if isinstance(content, dict):
         error = content.get("error")
         nested = error.get("reason") if isinstance(error, dict) else error
-        said = str(content.get("message") or nested or "")
-    text = f"{where} answers {status}"
-    if said:
-        text += f": {said[:REASON_CHARACTERS]}"
+        reason = str(content.get("message") or nested or "")
+    text = f"{where} responded with status {status}"
+    if reason:
+        text += f": {reason[:MAX_REASON_CHARACTERS]}"
     return text, content
