@@ -1,5 +1,5 @@
-# Every image of the stack that is ours. Targets: service (a replica), tidegate (gateway, collector, exporter, watch,
-# autoscaler, resizer and the one-shots), loadgen.
+# Tidegate's images. Targets: service (a replica), tidegate (gateway, collector, exporter, watch, autoscaler, resizer
+# and the one-shots), loadgen.
 ARG BASE=python:3.11.14-slim-bookworm
 
 # hadolint ignore=DL3006
@@ -8,11 +8,11 @@ ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1
     PIP_ROOT_USER_ACTION=ignore PATH=/venv/bin:$PATH HOME=/tmp
 WORKDIR /app
 COPY scripts/healthy scripts/as-owner /usr/local/bin/
-# A new volume mounted here belongs to the user of our containers.
+# A new volume mounted here is owned by the user of the containers.
 RUN install -d -o 10001 -g 10001 /config /var/lib/tidegate/logs /var/lib/tidegate/collector \
     /var/lib/tidegate/artefacts /var/lib/tidegate/autoscaler /var/lib/tidegate/setup
 
-# Packages first: they change seldom. Without an index (PIP_NO_INDEX=1) they come from the folder wheels/.
+# Packages first: they change rarely. Without an index (PIP_NO_INDEX=1) they are installed from wheels/.
 FROM base AS packages
 ARG PIP_NO_INDEX=
 ENV PIP_FIND_LINKS=/wheels PIP_NO_INDEX=${PIP_NO_INDEX}

@@ -1,22 +1,22 @@
-# `make` shows what there is. Every target sets up what it needs first.
+# `make` lists the targets. Each target installs what it needs first.
 SHELL := /bin/bash
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-drift up down test lint format bench bench-autoscaler bench-live render render-check lock clean
 
-help:  ## Show this.
+help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup:  ## Install the locked packages and Prometheus.
 	@scripts/setup prometheus
 
-demo: setup  ## The main job: train, start, send load, watch it scale, find a request.
+demo: setup  ## Train a model, start the stack, send load, watch it scale, find a request.
 	@$(BIN)/tidegate demo
 
-demo-drift: setup  ## Replay March to December of the flights, labels arriving late; report drift and why alerts fired.
+demo-drift: setup  ## Replay March to December of the flights, with late labels; report drift and the cause of each alert.
 	@$(BIN)/tidegate demo-drift
 
-up: setup artefacts/flights/manifest.json  ## Start the stack on this machine and stay with it.
+up: setup artefacts/flights/manifest.json  ## Start the stack on this machine, in the foreground.
 	@$(BIN)/tidegate up
 
 down:  ## Stop the stack.
@@ -25,28 +25,28 @@ down:  ## Stop the stack.
 artefacts/flights/manifest.json:
 	@$(BIN)/tidegate train
 
-test:  ## Set everything up and run every test on all cores; ARGS='tests/unit -k drain' for some.
+test:  ## Install everything and run all tests on all cores; ARGS='tests/unit -k drain' selects tests.
 	@scripts/setup prometheus elasticsearch ruby
 	@$(MAKE) --no-print-directory lint
 	@$(if $(ARGS),$(BIN)/pytest $(ARGS),scripts/test)
 
-lint:  ## Style, types, layers and the freshness of generated files.
+lint:  ## Check style, types, layers and generated files.
 	@scripts/setup
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo && $(MAKE) --no-print-directory render-check
 
-format:  ## Bring the code into form.
+format:  ## Format the code.
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
 
-bench: setup  ## Measure ourselves beside the peers.
+bench: setup  ## Run the short benchmarks, also of comparable projects.
 	@for bench in $(filter-out $(LONG_BENCHES),$(wildcard bench/*.py)); do echo "== $$bench"; PYTHONPATH=. $(BIN)/python $$bench || exit 1; done
 
-# A quarter of an hour and more each; compose_scaling needs a Docker engine, shadow a second artefact, and
-# evidently_psi installs Evidently; rollover needs an Elasticsearch.
+# A quarter of an hour and more each; compose_scaling needs a Docker engine, shadow a second artefact, rollover an
+# Elasticsearch, and evidently_psi installs Evidently.
 LONG_BENCHES := $(patsubst %,bench/%.py,live scale_in blind compose_scaling shadow evidently_psi rollover)
-bench-live: setup  ## Scaling live, for an hour: against the simulator, 200 scale-ins, ten minutes without metrics.
+bench-live: setup  ## Live scaling for an hour: compared with the simulator, 200 scale-ins, ten minutes without metrics.
 	@for bench in live scale_in blind; do echo "== $$bench"; $(BIN)/python bench/$$bench.py || exit 1; done
 
-bench-autoscaler: setup  ## Compare scaling policies on all traces, also on those in ../shared/data/traces or TRACES=folder.
+bench-autoscaler: setup  ## Compare scaling policies on all traces, including ../shared/data/traces or TRACES=folder.
 	@$(BIN)/python bench/autoscaler.py $(if $(TRACES),--traces $(TRACES)) $(if $(SEEDS),--seeds $(SEEDS))
 
 render:  ## Write the generated files.
@@ -57,12 +57,12 @@ render-check:  ## Check that the generated files are current.
 
 COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --quiet \
   --no-header --no-emit-index-url --no-emit-find-links --prerelease if-necessary-or-explicit
-lock:  ## Resolve the dependencies anew into requirements.lock, and the images' parts of it into locks/.
+lock:  ## Resolve the dependencies into requirements.lock, and those of the images into locks/.
 	@$(COMPILE) --all-extras -o requirements.lock
 	@$(COMPILE) -c requirements.lock --extra build --extra service --extra train -o locks/service.lock
 	@$(COMPILE) -c requirements.lock --extra build --extra stack --extra store --extra monitor -o locks/tidegate.lock
 	@$(COMPILE) -c requirements.lock --extra build --extra loadgen -o locks/loadgen.lock
 
-clean:  ## Remove what was made here: environment, data, runs, caches.
+clean:  ## Remove the environment, data, runs and caches.
 	@$(BIN)/tidegate down 2>/dev/null || true
 	@rm -rf .venv .tidegate artefacts runs .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

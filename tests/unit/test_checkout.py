@@ -21,14 +21,14 @@ def git(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def names() -> set[str]:
-    """Our files and links."""
+    """The files and links of the repository."""
     listed = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
     return {n for n in listed if n and ((ROOT / n).is_file() or (ROOT / n).is_symlink())}
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory, names: set[str]) -> Path:
-    """They, committed, and checked out as Git for Windows does."""
+    """The same files, committed, and checked out as Git for Windows does."""
     folder = tmp_path_factory.mktemp("checkout")
     origin = folder / "origin"
     origin.mkdir()
@@ -52,7 +52,7 @@ def test_every_file_has_the_same_bytes(checkout: Path, names: set[str]) -> None:
     assert [line for line in eol.splitlines() if "w/crlf" in line or "w/mixed" in line] == []
 
 
-def test_configuration_data_is_found_where_links_are_files(checkout: Path) -> None:
+def test_configuration_data_is_found_if_links_are_text_files(checkout: Path) -> None:
     assert (checkout / "tidegate/observability").is_file()
     program = "from tidegate.store import fields; print(fields.__file__, len(fields.catalogue()))"
     done = subprocess.run(

@@ -26,8 +26,8 @@ from tidegate.stack.prometheus import CORS_ORIGIN
 
 PROGRAMS = Path(sys.executable).parent
 DATA_DIR = "TIDEGATE_STACK__DATA_DIR"
-# What these programs need at least: Logstash was measured, the others are as their users report.
-MEASURED_MIB = {"grafana": 768, "kibana": 1536, "logstash": 960, "alertmanager": 96}
+# The minimum memory of these programs: Logstash is measured, the others are reported by users.
+MIN_MIB = {"grafana": 768, "kibana": 1536, "logstash": 960, "alertmanager": 96}
 
 
 def compose(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -48,12 +48,12 @@ def services() -> dict[str, dict[str, Any]]:
     return dict(json.loads(done.stdout)["services"])
 
 
-def lasting(services: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def long_running(services: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {name: one for name, one in services.items() if one["restart"] != "no"}
 
 
 def started_before(services: dict[str, dict[str, Any]], name: str) -> set[str]:
-    """All that Compose starts before a service."""
+    """All services that Compose starts before a service."""
     before: list[str] = list(services[name].get("depends_on", []))
     return set(before).union(*(started_before(services, each) for each in before))
 
@@ -72,14 +72,14 @@ def test_hadolint_finds_nothing(path: str) -> None:
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-def test_every_service_that_lasts_is_watched_bounded_and_confined(
+def test_every_long_running_service_has_a_health_check_limits_and_no_privileges(
     services: dict[str, dict[str, Any]],
 ) -> None:
-    for name, one in lasting(services).items():
+    for name, one in long_running(services).items():
         assert "test" in one["healthcheck"], name
         assert int(one["mem_limit"]) > 0, name
         assert one["restart"] == "unless-stopped", name
-        # Kibana's image brings its own.
+        # Kibana's image has its own init.
         assert one["init"] is (name != "kibana"), name
         assert one["security_opt"] == ["no-new-privileges:true"], name
         assert one["cap_drop"] == ["ALL"], name
@@ -89,49 +89,51 @@ def test_every_service_that_lasts_is_watched_bounded_and_confined(
         assert ("networks" in one) is (name != "ready"), name
 
 
-def test_the_memory_limits_of_one_replica_are_what_the_preflight_asks_for(
+def test_the_memory_limits_with_one_replica_match_the_preflight_check(
     services: dict[str, dict[str, Any]],
 ) -> None:
-    bound = sum(int(one["mem_limit"]) for one in lasting(services).values())
+    bound = sum(int(one["mem_limit"]) for one in long_running(services).values())
     assert MIN_MEMORY - GIB / 4 < bound <= MIN_MEMORY
-    for name, least in MEASURED_MIB.items():
-        assert int(services[name]["mem_limit"]) >= least * 2**20, name
+    for name, minimum in MIN_MIB.items():
+        assert int(services[name]["mem_limit"]) >= minimum * 2**20, name
     heap = re.search(r"max-old-space-size=(\d+)", services["kibana"]["environment"]["NODE_OPTIONS"])
     assert heap is not None
-    # Beside its heap, a third of Kibana's memory is code and buffers.
+    # A third of Kibana's memory is code and buffers outside of the heap.
     assert int(heap[1]) * 2**20 <= int(services["kibana"]["mem_limit"]) * 2 / 3
     for page in ("README.md", "docs/reference/compose.md"):
         assert f"{REQUIRED_MEMORY // GIB} GiB of memory" in (ROOT / page).read_text("utf-8"), page
 
 
-def test_nothing_is_published_beyond_this_machine(services: dict[str, dict[str, Any]]) -> None:
+def test_ports_are_published_on_the_loopback_interface_only(
+    services: dict[str, dict[str, Any]],
+) -> None:
     published = {
         (name, int(port["published"])): port["host_ip"]
         for name, one in services.items()
         for port in one.get("ports", [])
     }
     assert set(published.values()) == {"127.0.0.1"}
-    # Not Alertmanager: it lets scripts of every origin in and has no flag against it
+    # Not Alertmanager: its API allows every origin and has no option to restrict it
     # (prometheus/alertmanager, api/v2/api.go: cors.Default()).
     assert {port for _, port in published} == {8000, 9090, 9200, 5601, 3000}
 
 
-def test_prometheus_lets_no_script_of_another_page_read_it(
+def test_prometheus_allows_no_other_origin(
     services: dict[str, dict[str, Any]],
 ) -> None:
-    # Compose prints a dollar twice.
+    # Compose escapes a dollar sign by doubling it.
     escaped = CORS_ORIGIN.replace("$", "$$")
     assert f"--web.cors.origin={escaped}" in services["prometheus"]["command"]
 
 
-def test_prometheus_has_its_retention_in_the_configuration(
+def test_the_retention_of_prometheus_is_set_in_its_configuration(
     services: dict[str, dict[str, Any]],
 ) -> None:
     # prometheus/prometheus 3.16, cmd/prometheus/main.go: the flags are deprecated. `setup config` writes it.
     assert not [each for each in services["prometheus"]["command"] if "retention" in each]
 
 
-def test_replicas_have_no_name_and_no_port_of_their_own(
+def test_replicas_have_no_fixed_name_or_port(
     services: dict[str, dict[str, Any]],
 ) -> None:
     assert not {"container_name", "ports", "hostname"} & services["model"].keys()
@@ -144,7 +146,7 @@ def test_only_the_resizer_reaches_docker(services: dict[str, dict[str, Any]]) ->
     assert reaching == ["resizer"]
 
 
-def test_each_sees_its_own_secrets_only(services: dict[str, dict[str, Any]]) -> None:
+def test_each_service_mounts_only_its_own_secrets(services: dict[str, dict[str, Any]]) -> None:
     for name, one in services.items():
         if name == "secrets":
             continue
@@ -152,38 +154,38 @@ def test_each_sees_its_own_secrets_only(services: dict[str, dict[str, Any]]) -> 
         assert len([s for s in sources if s.startswith("secrets-")]) <= 1, name
 
 
-def test_verify_reaches_each_part_that_it_asks_and_has_its_secrets(
+def test_verify_shares_a_network_with_each_component_and_has_its_secrets(
     services: dict[str, dict[str, Any]],
 ) -> None:
     tools = services["tidegate"]
     for name, value in tools["environment"].items():
         if name.startswith("TIDEGATE_VERIFY__") and name.endswith("_URL"):
-            asked = services[value.removeprefix("http://").partition(":")[0]]
-            assert asked["networks"].keys() & tools["networks"].keys(), name
-    # Neither the resizer's token nor its network, nor a superuser's password.
+            target = services[value.removeprefix("http://").partition(":")[0]]
+            assert target["networks"].keys() & tools["networks"].keys(), name
+    # It has neither the token nor the network of the resizer, nor the superuser's password.
     assert "control" not in tools["networks"]
     files = {Path(v).name for n, v in tools["environment"].items() if n.endswith("PASSWORD_FILE")}
     assert files == {one.name for one in SECRETS if "verify" in one.consumers}
     assert files == {"reader", "viewer", "grafana_admin"}
 
 
-def test_a_replica_can_write_nothing_but_event_files(
+def test_a_replica_can_write_event_files_only(
     services: dict[str, dict[str, Any]],
 ) -> None:
     writable = {v["target"] for v in services["model"]["volumes"] if not v.get("read_only", False)}
     assert writable == {"/var/lib/tidegate/logs"}
     assert services["model"]["read_only"] is True
-    # What others rely on lies in volumes that it does not even see, or cannot write.
+    # Data of other services is in volumes that it does not mount, or mounts read-only.
     volumes = {v["source"]: v for v in services["model"]["volumes"] if v["type"] == "volume"}
     assert volumes.keys() == {"logs", "artefacts", "secrets-model"}
     assert volumes["artefacts"]["read_only"] is True
 
 
-def test_each_volume_of_the_data_folder_is_where_its_owner_looks_for_it(
+def test_each_volume_of_the_data_folder_is_mounted_where_its_service_expects_it(
     services: dict[str, dict[str, Any]],
 ) -> None:
     settings = load(stack={"data_dir": services["collector"]["environment"][DATA_DIR]})
-    held = {
+    mounted = {
         name: {
             v["target"] for v in one.get("volumes", []) if v["target"].startswith("/var/lib/tide")
         }
@@ -192,18 +194,18 @@ def test_each_volume_of_the_data_folder_is_where_its_owner_looks_for_it(
     }
     data, logs = settings.stack.data_dir, str(settings.log_dir)
     for writer in ("model", "gateway", "collector", "exporter", "watch", "autoscaler"):
-        assert logs in held[writer], writer
-    assert held["collector"] == {logs, str(data / "collector")}
+        assert logs in mounted[writer], writer
+    assert mounted["collector"] == {logs, str(data / "collector")}
     for one in ("autoscaler", "tidegate"):
-        assert str(settings.control_file.parent) in held[one], one
-    assert held["first-requests"] == {str((data / MARKER).parent)}
-    assert held["adopt"] == {str(data / "artefacts")}
-    # Who is root gives each its owner.
-    given = {option for option in services["secrets"]["command"] if option.startswith("--own=/var")}
-    assert given == {f"--own={target}" for target in set().union(*held.values())}
+        assert str(settings.control_file.parent) in mounted[one], one
+    assert mounted["first-requests"] == {str((data / MARKER).parent)}
+    assert mounted["adopt"] == {str(data / "artefacts")}
+    # The root one-shot sets the owner of each.
+    owned = {option for option in services["secrets"]["command"] if option.startswith("--own=/var")}
+    assert owned == {f"--own={target}" for target in set().union(*mounted.values())}
 
 
-def test_the_collector_has_no_account_of_elasticsearch_where_logstash_writes() -> None:
+def test_the_collector_has_no_elasticsearch_account_if_logstash_writes() -> None:
     readers = {secret.name: set(secret.consumers) for secret in SECRETS}
     assert readers["writer"] == {"logstash", "setup"}
     assert [name for name, consumers in readers.items() if "collector" in consumers] == [
@@ -211,8 +213,8 @@ def test_the_collector_has_no_account_of_elasticsearch_where_logstash_writes() -
     ]
 
 
-def test_the_end_of_a_heap_writes_no_dump(services: dict[str, dict[str, Any]]) -> None:
-    # elastic/elasticsearch 9.2, distribution/src/config/jvm.options switches them on; these come later.
+def test_an_out_of_memory_error_writes_no_heap_dump(services: dict[str, dict[str, Any]]) -> None:
+    # elastic/elasticsearch 9.2, distribution/src/config/jvm.options enables dumps; these options come later.
     for name, variable in (("elasticsearch", "ES_JAVA_OPTS"), ("logstash", "LS_JAVA_OPTS")):
         options = services[name]["environment"][variable].split()
         assert "-XX:-HeapDumpOnOutOfMemoryError" in options, name
@@ -227,59 +229,59 @@ def test_images_are_pinned(services: dict[str, dict[str, Any]]) -> None:
     assert services["model"]["image"] == f"tidegate/service:{version}"
 
 
-@pytest.mark.parametrize("given", [{}, {"ELASTIC_VERSION": "9.6.1"}])
-def test_the_elastic_stack_is_of_one_version(given: dict[str, str]) -> None:
-    done = compose("config", "--format", "json", **given)
+@pytest.mark.parametrize("variables", [{}, {"ELASTIC_VERSION": "9.6.1"}])
+def test_the_elastic_stack_has_one_version(variables: dict[str, str]) -> None:
+    done = compose("config", "--format", "json", **variables)
     services = json.loads(done.stdout)["services"]
-    version = given.get("ELASTIC_VERSION", ELASTIC_VERSION)
+    version = variables.get("ELASTIC_VERSION", ELASTIC_VERSION)
     for name in ("elasticsearch", "kibana", "logstash"):
         assert services[name]["image"] == f"docker.elastic.co/{name}/{name}:{version}"
-    # It looks whether a newer Elasticsearch has written the volume.
+    # It checks whether a newer Elasticsearch has written the volume.
     assert f"--stack-version={version}" in services["secrets"]["command"]
 
 
-def test_the_client_is_of_the_minor_version_that_compose_runs() -> None:
+def test_the_client_has_the_minor_version_of_the_server_in_compose() -> None:
     assert elasticsearch.__version__[:2] == tuple(map(int, ELASTIC_VERSION.split(".")[:2]))
 
 
-def test_each_image_of_ours_has_one_builder_and_comes_from_nowhere_else(
+def test_each_own_image_is_built_by_one_service_and_never_pulled(
     services: dict[str, dict[str, Any]],
 ) -> None:
-    ours = {n: one for n, one in services.items() if one["image"].startswith("tidegate/")}
-    builders = {n: one["image"] for n, one in ours.items() if "build" in one}
-    assert sorted(builders.values()) == sorted({one["image"] for one in ours.values()})
+    own = {n: one for n, one in services.items() if one["image"].startswith("tidegate/")}
+    builders = {n: one["image"] for n, one in own.items() if "build" in one}
+    assert sorted(builders.values()) == sorted({one["image"] for one in own.values()})
     # tests/integration/compose/test_stack_file.py shows what Compose does at each start with `build`.
-    for name, one in ours.items():
+    for name, one in own.items():
         assert one["pull_policy"] == ("build" if name in builders else "never"), name
-    # Then a build needs no network: the image that it starts from is in the engine's own store.
+    # So a build needs no network: its base image is in the store of the engine.
     (base,) = re.findall(
         r"^ARG BASE=(\S+)$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE
     )
     assert services["ready"]["image"] == base
 
-    # What is started alone brings its image's builder along. By hand it runs when the stack does.
-    for name, one in ours.items():
+    # A service that is started alone starts the builder of its image; `tidegate` needs the stack anyway.
+    for name, one in own.items():
         if name != "tidegate":
             assert one["image"] in {
                 builders.get(each) for each in {name} | started_before(services, name)
             }, name
 
 
-def test_each_one_shot_is_waited_for(services: dict[str, dict[str, Any]]) -> None:
-    # Else `up --wait` takes its end for a failure.
+def test_another_service_waits_for_each_one_shot(services: dict[str, dict[str, Any]]) -> None:
+    # Otherwise `up --wait` treats its exit as a failure.
     awaited = {
         name
         for one in services.values()
         for name, how in one.get("depends_on", {}).items()
         if how["condition"] == "service_completed_successfully"
     }
-    by_hand = {name for name, one in services.items() if "profiles" in one}
-    assert awaited == services.keys() - lasting(services).keys() - by_hand
-    # It waits for Kibana by itself: started after a healthy one, it could never say that there is none.
+    manual = {name for name, one in services.items() if "profiles" in one}
+    assert awaited == services.keys() - long_running(services).keys() - manual
+    # It waits for Kibana itself: started after a healthy Kibana, it could not report that Kibana is missing.
     assert services["kibana-setup"]["depends_on"]["kibana"]["condition"] == "service_started"
 
 
-def test_no_view_waits_for_another(services: dict[str, dict[str, Any]]) -> None:
+def test_no_view_depends_on_another(services: dict[str, dict[str, Any]]) -> None:
     views = {"grafana", "kibana", "prometheus", "kibana-setup", "first-requests"}
     for view in ("grafana", "kibana", "prometheus"):
         assert views & started_before(services, view) == set(), view
@@ -296,7 +298,7 @@ def test_no_view_waits_for_another(services: dict[str, dict[str, Any]]) -> None:
         ({"KIBANA_PUBLIC_URL": "https://kibana.example.org"}, "https://kibana.example.org"),
     ],
 )
-def test_links_to_kibana_follow_its_published_port(variables: dict[str, str], address: str) -> None:
+def test_links_to_kibana_use_its_published_address(variables: dict[str, str], address: str) -> None:
     done = compose("--profile", "*", "config", "--format", "json", **variables)
     found = json.loads(done.stdout)["services"]
     assert found["kibana"]["environment"]["KIBANA_PUBLIC_URL"] == address
@@ -304,14 +306,16 @@ def test_links_to_kibana_follow_its_published_port(variables: dict[str, str], ad
     assert found["tidegate"]["environment"]["TIDEGATE_KIBANA__URL"] == address
 
 
-def test_the_load_report_is_left_in_the_folder_runs(services: dict[str, dict[str, Any]]) -> None:
+def test_the_load_report_is_written_to_the_folder_runs(services: dict[str, dict[str, Any]]) -> None:
     (mount,) = services["loadgen"]["volumes"]
     assert (mount["type"], mount["source"]) == ("bind", str(ROOT / "runs"))
-    assert mount["target"] == "/app/runs"  # --out's default, from the image's working folder
+    assert (
+        mount["target"] == "/app/runs"
+    )  # the default of --out, relative to the working directory of the image
     assert "--out" not in services["loadgen"]["command"]
 
 
-def test_every_variable_of_ours_is_a_setting() -> None:
+def test_every_tidegate_variable_is_a_setting() -> None:
     text = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     names = {name for one in text["services"].values() for name in one.get("environment", {})}
     names |= set(text["x-settings"])
@@ -321,7 +325,7 @@ def test_every_variable_of_ours_is_a_setting() -> None:
     assert sorted(dotted - set(setting_names())) == []
 
 
-def test_every_file_that_is_mounted_is_there(services: dict[str, dict[str, Any]]) -> None:
+def test_every_mounted_file_exists(services: dict[str, dict[str, Any]]) -> None:
     binds = [
         Path(volume["source"])
         for one in services.values()

@@ -1,4 +1,4 @@
-"""`scripts/test`: what failed beside other tests runs once more alone, and is named at the end."""
+"""`scripts/test`: tests that failed in parallel run once more alone, and are named at the end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 FAILS_ONCE = """
 from pathlib import Path
 
-def test_that_fails_by_chance():
+def test_that_fails_once():
     seen = Path(__file__).with_suffix(".seen")
     first = not seen.exists()
     seen.touch()
@@ -31,7 +31,7 @@ def test_with_a_fault():
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A folder with the script, this environment, and no tests yet."""
+    """A folder with the script and this environment, without tests."""
     (tmp_path / "scripts").mkdir()
     shutil.copy(ROOT / "scripts" / "test", tmp_path / "scripts" / "test")
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
@@ -57,19 +57,19 @@ def run(checkout: Path) -> tuple[int, list[str]]:
     return done.returncode, done.stdout.splitlines()
 
 
-def test_what_failed_once_is_named_in_the_last_lines(checkout: Path) -> None:
-    (checkout / "test_chance.py").write_text(FAILS_ONCE)
+def test_a_test_that_failed_once_is_named_in_the_last_lines(checkout: Path) -> None:
+    (checkout / "test_flaky.py").write_text(FAILS_ONCE)
     status, lines = run(checkout)
     assert status == 0
-    assert lines[-1] == "test:   test_chance.py::test_that_fails_by_chance"
-    assert lines[-2].startswith("test: failed beside other tests and passed alone")
+    assert lines[-1] == "test:   test_flaky.py::test_that_fails_once"
+    assert lines[-2].startswith("test: failed in parallel and passed alone")
 
 
-def test_what_fails_again_is_not_said_to_have_passed(checkout: Path) -> None:
-    (checkout / "test_chance.py").write_text(FAILS_ONCE)
+def test_a_test_that_fails_again_is_not_named_as_passed(checkout: Path) -> None:
+    (checkout / "test_flaky.py").write_text(FAILS_ONCE)
     (checkout / "test_fault.py").write_text(FAILS)
     status, lines = run(checkout)
     assert status == 1
     assert [line for line in lines if line.startswith("test:   ")] == [
-        "test:   test_chance.py::test_that_fails_by_chance"
+        "test:   test_flaky.py::test_that_fails_once"
     ]

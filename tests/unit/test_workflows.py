@@ -1,4 +1,4 @@
-"""The workflows of GitHub: sound by their linters, pinned, and with no more rights than they need."""
+"""The GitHub workflows: free of lint findings, pinned, and with the least permissions."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_actions_are_pinned_by_commit_with_their_version_beside_it(path: Path) -> None:
+def test_actions_are_pinned_by_commit_with_the_version_in_a_comment(path: Path) -> None:
     used = [line.strip(" -") for line in path.read_text().splitlines() if "uses:" in line]
     assert used
     assert [line for line in used if not PINNED.fullmatch(line)] == []
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_a_job_may_only_read_and_has_an_end(path: Path) -> None:
+def test_a_job_has_read_permission_only_and_a_timeout(path: Path) -> None:
     workflow = load(path)
     assert workflow["permissions"] == {}
     for job in workflow["jobs"].values():
@@ -42,12 +42,12 @@ def test_a_job_may_only_read_and_has_an_end(path: Path) -> None:
         assert job["timeout-minutes"] <= 90
 
 
-def test_ci_runs_what_decides_whether_a_change_lands() -> None:
+def test_ci_runs_the_script_that_every_change_must_pass() -> None:
     steps = load(ROOT / ".github/workflows/ci.yml")["jobs"]["test"]["steps"]
     assert any(step.get("run", "").endswith(" .ci/run") for step in steps)
 
 
-def test_compose_starts_the_stack_as_the_documents_say_and_verifies_it() -> None:
+def test_the_compose_workflow_starts_the_stack_as_documented_and_verifies_it() -> None:
     steps = load(ROOT / ".github/workflows/compose.yml")["jobs"]["verify"]["steps"]
     commands = "\n".join(step.get("run", "") for step in steps)
     assert "docker compose up --wait --wait-timeout 900" in commands
