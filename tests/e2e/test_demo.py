@@ -1,4 +1,4 @@
-"""`tidegate demo` at a terminal, installed from the wheel: in a folder that has no checkout."""
+"""`tidegate demo` in a terminal, installed from the wheel, in a folder without a checkout."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DEADLINE_SECONDS = 300
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def test_the_demo_shows_the_main_job_and_stays_until_the_person_stops_it(
+def test_the_demo_runs_the_main_job_and_keeps_the_stack_until_ctrl_c(
     tmp_path: Path, artefact: Path, wheel: Wheel
 ) -> None:
     with working_directory(tmp_path / "elsewhere") as folder:

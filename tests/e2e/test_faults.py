@@ -1,4 +1,4 @@
-"""What goes wrong: replicas are killed, bodies are bad; nothing is lost and everyone is told."""
+"""Faults: killed replicas and bad requests lose nothing and are reported."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def trace_of(answer: Answer) -> str:
     return answer.headers["traceresponse"].split("-")[1]
 
 
-def test_the_readmes_example_answers(stack: Stack) -> None:
+def test_the_example_of_the_readme_works(stack: Stack) -> None:
     answer = stack.send("/predict", json.dumps(example_of_the_readme()).encode())
     assert answer.status == 200, answer.body
     assert answer.body["trace_id"] == trace_of(answer)
@@ -104,7 +104,7 @@ BAD_BODIES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("kind", BAD_BODIES)
-def test_a_bad_request_gets_a_4xx_that_names_the_field_and_an_event_line(
+def test_a_bad_request_gets_a_4xx_that_names_the_field_and_an_event(
     stack: Stack, kind: str
 ) -> None:
     how, field = BAD_BODIES[kind]
@@ -131,7 +131,7 @@ def test_a_bad_request_gets_a_4xx_that_names_the_field_and_an_event_line(
         assert eventually(refused, "the gateway's access line")
 
 
-def test_a_replica_killed_under_load_fails_no_request_and_its_events_are_all_there(
+def test_killing_a_replica_under_load_fails_no_request_and_loses_no_event(
     stack: Stack, tmp_path: Path, artefact: Path
 ) -> None:
     scenario = tmp_path / "steady.toml"

@@ -1,4 +1,4 @@
-"""The main job: load comes, the stack scales, and every request can be found in all three places."""
+"""The main job: load arrives, the stack scales, and every request is in the logs, traces and metrics."""
 
 from __future__ import annotations
 
@@ -104,7 +104,9 @@ def test_no_request_of_the_load_failed(after_load: tuple[Stack, dict[str, Any]])
     assert summary["failed"] == 0
 
 
-def test_the_replicas_rose_from_one(after_load: tuple[Stack, dict[str, Any]]) -> None:
+def test_the_autoscaler_scaled_up_from_one_replica(
+    after_load: tuple[Stack, dict[str, Any]],
+) -> None:
     stack, summary = after_load
     assert summary["replicas_min"] == 1
     assert summary["replicas_max"] > 1
@@ -113,7 +115,7 @@ def test_the_replicas_rose_from_one(after_load: tuple[Stack, dict[str, Any]]) ->
     assert "slot" in decisions[0]["message"]
 
 
-def test_events_in_the_store_are_the_requests_that_the_service_answered_exactly(
+def test_the_store_has_exactly_one_event_per_answered_request(
     after_load: tuple[Stack, dict[str, Any]],
 ) -> None:
     stack, summary = after_load
@@ -126,7 +128,9 @@ def test_events_in_the_store_are_the_requests_that_the_service_answered_exactly(
     assert {event["tidegate"]["work"] for event in events} == {"light", "medium", "heavy"}
 
 
-def test_every_kept_trace_has_its_request_line(after_load: tuple[Stack, dict[str, Any]]) -> None:
+def test_every_sampled_trace_has_one_request_event(
+    after_load: tuple[Stack, dict[str, Any]],
+) -> None:
     stack, _ = after_load
     lines = Counter(event["trace"]["id"] for event in find(stack, "event.dataset:tidegate.request"))
     spans = find(stack, "span.kind:server", stream="traces")
@@ -134,7 +138,7 @@ def test_every_kept_trace_has_its_request_line(after_load: tuple[Stack, dict[str
     assert [span["trace"]["id"] for span in spans if lines[span["trace"]["id"]] != 1] == []
 
 
-def test_the_exemplar_of_each_bucket_is_its_last_kept_trace(
+def test_the_exemplar_of_each_bucket_is_its_last_sampled_trace(
     after_load: tuple[Stack, dict[str, Any]],
 ) -> None:
     stack, _ = after_load
@@ -158,7 +162,7 @@ def test_the_exemplar_of_each_bucket_is_its_last_kept_trace(
     assert exemplars == expected
 
 
-def test_prometheus_hands_out_exemplars_that_the_store_knows(
+def test_the_exemplars_in_prometheus_are_traces_in_the_store(
     after_load: tuple[Stack, dict[str, Any]],
 ) -> None:
     stack, _ = after_load
@@ -174,7 +178,7 @@ def test_prometheus_hands_out_exemplars_that_the_store_knows(
     assert found <= lines
 
 
-def test_a_person_finds_the_slowest_request_by_its_trace(
+def test_the_slowest_request_is_found_by_its_trace_id(
     after_load: tuple[Stack, dict[str, Any]],
 ) -> None:
     stack, _ = after_load
@@ -192,7 +196,7 @@ def test_a_person_finds_the_slowest_request_by_its_trace(
     assert ids == {slowest["trace"]["id"]}
 
 
-def test_the_gateways_access_lines_carry_the_requests_trace(
+def test_the_access_events_of_the_gateway_have_the_traces_of_the_requests(
     after_load: tuple[Stack, dict[str, Any]],
 ) -> None:
     stack, summary = after_load
@@ -208,7 +212,7 @@ def test_the_gateways_access_lines_carry_the_requests_trace(
     assert {event["trace"]["id"] for event in access} == lines
 
 
-def test_every_recorded_series_that_the_autoscaler_reads_is_there(
+def test_every_recorded_series_that_the_autoscaler_reads_exists(
     after_load: tuple[Stack, dict[str, Any]],
 ) -> None:
     stack, _ = after_load
@@ -216,7 +220,7 @@ def test_every_recorded_series_that_the_autoscaler_reads_is_there(
         eventually(partial(stack.query, name), name)  # a late scrape leaves it out for a moment
 
 
-def test_every_file_that_the_stack_writes_is_under_its_data_folder(
+def test_the_stack_writes_files_only_in_its_data_folder(
     after_load: tuple[Stack, dict[str, Any]],
 ) -> None:
     stack, _ = after_load

@@ -11,7 +11,7 @@ from support.running_stack import Stack, eventually, prepared, running
 pytestmark = pytest.mark.e2e
 
 
-def test_the_replicas_of_the_run_before_do_not_count_after_a_restart(
+def test_replicas_of_the_previous_run_do_not_count_after_a_restart(
     tmp_path: Path, artefact: Path
 ) -> None:
     # The same ports, so that the same series go on.

@@ -1,4 +1,4 @@
-"""Scale-ins under load hurt nobody: the bench that shows it for two hundred, with a tenth of them."""
+"""Scale-ins under load fail no request: bench/scale_in.py with a tenth of its scale-ins."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support.ports import free_ports
 pytestmark = pytest.mark.e2e
 
 
-def test_twenty_scale_ins_of_replicas_at_work_fail_no_request_and_the_idlest_leaves(
+def test_twenty_scale_ins_under_load_fail_no_request_and_remove_the_least_busy_replica(
     artefact: Path,
 ) -> None:
     assert (artefact / "samples.ndjson").is_file()

@@ -1,4 +1,4 @@
-"""Slots change in a running stack: no request is lost, none waits where it should not, and it is told."""
+"""Slots change in a running stack: no request is lost or waits in a replica, and decisions are recorded."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def ready_again(stack: Stack, name: str, pid: int) -> dict[str, Any] | None:
     return found[0] if found else None
 
 
-def test_slots_change_under_load_and_stay_through_deaths(tmp_path: Path, artefact: Path) -> None:
+def test_slots_change_under_load_and_survive_restarts(tmp_path: Path, artefact: Path) -> None:
     with running(
         tmp_path,
         artefact,
@@ -199,7 +199,9 @@ def waits_inside(stack: Stack) -> int:
     return sum(float(one["event"]["duration"]) / 1e9 > DEVICE_SECONDS / 2 for one in spans)
 
 
-def test_a_surge_is_lent_slots_until_its_replicas_are_ready(tmp_path: Path, artefact: Path) -> None:
+def test_a_load_surge_gets_more_slots_until_the_new_replicas_are_ready(
+    tmp_path: Path, artefact: Path
+) -> None:
     with running(
         tmp_path,
         artefact,

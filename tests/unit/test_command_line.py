@@ -1,4 +1,4 @@
-"""The command line as a whole: what the operating system or the installation refuses is one sentence."""
+"""The command line as a whole: errors of the operating system or the installation are one sentence."""
 
 from __future__ import annotations
 

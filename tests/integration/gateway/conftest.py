@@ -1,4 +1,4 @@
-"""A real HAProxy with our configuration, in front of small replicas that do as they are told."""
+"""A real HAProxy with the rendered configuration, in front of small controllable replicas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each line of the access log is one event in the Elastic Common Schema, whatever the client sends."""
+"""Each access is logged as one event in the Elastic Common Schema, whatever the client sends."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ HOSTILE = {
 }
 
 
-async def test_every_hostile_request_gives_one_line_that_is_an_event(
+async def test_every_hostile_request_is_logged_as_one_valid_event(
     start_gateway: StartGateway, start_replica: StartReplica
 ) -> None:
     replica = await start_replica()
@@ -72,7 +72,7 @@ async def test_every_hostile_request_gives_one_line_that_is_an_event(
     assert gateway.process.returncode is None
 
 
-async def test_a_line_tells_the_request_from_arrival_to_answer(
+async def test_an_access_event_covers_the_request_from_arrival_to_response(
     start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
 ) -> None:
     replica = await start_replica(seconds=0.05)
@@ -141,7 +141,7 @@ TRACES = (
 )
 
 
-async def test_one_valid_traceparent_is_believed_and_any_other_is_dropped(
+async def test_a_single_valid_traceparent_is_forwarded_and_any_other_is_dropped(
     start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
 ) -> None:
     replica = await start_replica(traced=False)
@@ -159,7 +159,7 @@ async def test_one_valid_traceparent_is_believed_and_any_other_is_dropped(
         assert ("tracestate" in passed_on) == believed, traces
 
 
-async def test_probes_leave_no_line(
+async def test_probes_are_not_logged(
     start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
 ) -> None:
     replica = await start_replica()

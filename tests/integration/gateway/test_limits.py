@@ -1,4 +1,4 @@
-"""What is too large is refused with an answer that the client gets to read."""
+"""Requests over a limit are refused with a response that the client can read."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def test_a_client_that_sends_everything_before_it_reads_gets_its_413(
     assert await asyncio.gather(*(asyncio.to_thread(send) for _ in range(5))) == [413] * 5
 
 
-async def test_a_client_that_asks_before_it_sends_is_answered_at_once(gateway: Gateway) -> None:
+async def test_a_client_with_expect_100_continue_gets_the_refusal_at_once(gateway: Gateway) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5000000\r\n\r\n"
     writer.write(head)
@@ -118,7 +118,7 @@ async def get(port: int, target: str) -> int:
         writer.close()
 
 
-async def test_a_replicas_metrics_cannot_be_read_through_the_gateway(
+async def test_the_metrics_of_a_replica_cannot_be_read_through_the_gateway(
     start_gateway: StartGateway, start_replica: StartReplica
 ) -> None:
     replica = await start_replica()
@@ -131,7 +131,7 @@ async def test_a_replicas_metrics_cannot_be_read_through_the_gateway(
         assert await get(gateway.port, target) == 200, target
 
 
-async def test_http_2_is_not_spoken_as_its_streams_would_be_connections_without_limit(
+async def test_http_2_is_disabled_as_its_streams_would_bypass_the_connection_limit(
     gateway: Gateway,
 ) -> None:
     settings_frame = b"\0\0\0\4\0\0\0\0\0"
@@ -139,7 +139,7 @@ async def test_http_2_is_not_spoken_as_its_streams_would_be_connections_without_
     assert answer.startswith(b"HTTP/1.")
 
 
-async def test_clients_that_hold_every_connection_do_not_keep_prometheus_out(
+async def test_clients_that_hold_every_connection_do_not_block_prometheus(
     start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tidegate.stack.gateway.configuration.CONNECTIONS", 50)
@@ -179,7 +179,7 @@ async def test_one_source_cannot_take_every_connection(start_gateway: StartGatew
         assert [await refused("127.0.0.1") for _ in range(5)] == [False] * 5
 
 
-async def test_bodies_wait_up_to_the_bytes_that_the_gateway_may_hold(
+async def test_waiting_bodies_are_limited_to_queue_bytes(
     start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
 ) -> None:
     replica = await start_replica(held=True)
@@ -207,7 +207,7 @@ async def test_bodies_wait_up_to_the_bytes_that_the_gateway_may_hold(
     assert [await large() for _ in range(5)] == [200] * 5
 
 
-async def test_the_exporter_gives_its_metrics_and_nothing_else(
+async def test_the_metrics_frontend_serves_only_metrics(
     gateway: Gateway, session: aiohttp.ClientSession
 ) -> None:
     base = f"http://127.0.0.1:{gateway.metrics_port}"

@@ -1,4 +1,4 @@
-"""What waits takes no more of HAProxy's memory than the settings say."""
+"""Waiting requests use no more memory of HAProxy than the settings allow."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def many_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, FILES), hard))
 
 
-async def test_full_bodies_on_every_connection_stay_within_the_bound(
+async def test_full_bodies_on_every_connection_stay_within_the_memory_bound(
     start_gateway: StartGateway,
 ) -> None:
     gateway = await start_gateway([], request_bytes=len(BODY))

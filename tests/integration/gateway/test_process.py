@@ -1,4 +1,4 @@
-"""`tidegate gateway`: the gateway as a process of its own, which finds its replicas by name."""
+"""`tidegate gateway`: the gateway as a daemon that finds its replicas by DNS."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def names() -> Iterator[str]:
     server.stop()
 
 
-def test_it_finds_a_replica_by_name_and_its_access_lines_are_events(
+def test_the_gateway_resolves_a_replica_by_dns_and_writes_access_events(
     tmp_path: Path, names: str
 ) -> None:
     first = free_ports(3)
@@ -139,7 +139,7 @@ def test_it_finds_a_replica_by_name_and_its_access_lines_are_events(
     assert answered[0]["event"]["dataset"] == "tidegate.access"
 
 
-def test_a_request_waits_until_the_name_stands_for_a_replica_that_is_ready(
+def test_a_request_waits_until_the_dns_name_resolves_to_a_ready_replica(
     tmp_path: Path, names: str
 ) -> None:
     first = free_ports(3)
@@ -158,7 +158,7 @@ def test_a_request_waits_until_the_name_stands_for_a_replica_that_is_ready(
             replica.server_close()
 
 
-def test_it_ends_with_its_haproxy(tmp_path: Path, names: str) -> None:
+def test_the_gateway_exits_when_haproxy_is_killed(tmp_path: Path, names: str) -> None:
     first = free_ports(3)
     with gateway(tmp_path, first, names=names) as process:
         eventually(lambda: ask(first + 1, "/metrics") == 200 or None, "HAProxy runs")
@@ -169,7 +169,7 @@ def test_it_ends_with_its_haproxy(tmp_path: Path, names: str) -> None:
         assert "gateway: HAProxy was killed by SIGKILL" in process.stderr.read().decode()
 
 
-def test_what_it_cannot_start_with_is_said(tmp_path: Path, names: str) -> None:
+def test_a_failed_start_is_reported_in_one_line(tmp_path: Path, names: str) -> None:
     first = free_ports(3)
     (tmp_path / "logs").write_text("in the way")
     with gateway(tmp_path, first, names=names) as process:

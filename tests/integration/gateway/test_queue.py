@@ -1,4 +1,4 @@
-"""The gateway queues centrally, one request a slot."""
+"""The gateway has one central queue, and sends a replica one request per slot."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tidegate.stack.gateway.haproxy import release
 pytestmark = pytest.mark.integration
 
 
-async def test_a_replica_works_on_no_more_requests_than_it_has_slots(
+async def test_a_replica_gets_no_more_concurrent_requests_than_it_has_slots(
     start_gateway: StartGateway, start_replica: StartReplica
 ) -> None:
     replicas = [await start_replica(seconds=0.03) for _ in range(2)]
@@ -26,7 +26,7 @@ async def test_a_replica_works_on_no_more_requests_than_it_has_slots(
     assert await gateway.metric("haproxy_backend_max_queue", proxy="model") >= 16
 
 
-async def test_a_request_is_counted_as_arrived_while_it_still_waits(
+async def test_a_request_counts_as_arrived_while_it_still_waits(
     start_gateway: StartGateway, start_replica: StartReplica
 ) -> None:
     replica = await start_replica(held=True)
@@ -42,7 +42,7 @@ async def test_a_request_is_counted_as_arrived_while_it_still_waits(
     assert await gateway.metric("haproxy_backend_current_queue", proxy="model") == 0
 
 
-async def test_the_arrival_stamp_tells_when_the_request_came_not_when_it_left_the_queue(
+async def test_the_arrival_stamp_is_set_when_the_request_arrives_not_when_it_leaves_the_queue(
     start_gateway: StartGateway, start_replica: StartReplica
 ) -> None:
     replica = await start_replica(held=True)
@@ -80,7 +80,7 @@ async def test_a_client_cannot_forge_the_arrival_stamp_or_its_address(
     assert headers.getall("X-Forwarded-For") == ["127.0.0.1"]
 
 
-async def test_a_request_that_waited_too_long_is_told_to_come_back(
+async def test_a_request_that_waits_too_long_gets_a_503_with_retry_after(
     start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
 ) -> None:
     replica = await start_replica(held=True)
@@ -100,7 +100,7 @@ async def test_a_request_that_waited_too_long_is_told_to_come_back(
 @pytest.mark.skipif(
     release() < (2, 8), reason="HAProxy 2.6 does not notice that a waiting client has left"
 )
-async def test_whoever_leaves_while_waiting_is_not_served(
+async def test_a_request_whose_client_leaves_the_queue_is_not_served(
     start_gateway: StartGateway, start_replica: StartReplica
 ) -> None:
     replica = await start_replica(held=True)

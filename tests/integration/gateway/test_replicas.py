@@ -1,4 +1,4 @@
-"""The gateway follows /ready, and a request survives the replica that it was on."""
+"""The gateway follows /ready, and a request survives the death of its replica."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 IDLE_SECONDS = 60  # for which HAProxy keeps a connection of a client that sends nothing
 
 
-async def test_replicas_that_do_not_run_are_not_tried(
+async def test_replicas_that_do_not_run_get_no_requests(
     start_gateway: StartGateway, start_replica: StartReplica
 ) -> None:
     closed = [await start_replica(start=False) for _ in range(5)]
@@ -33,7 +33,7 @@ async def test_replicas_that_do_not_run_are_not_tried(
     assert await gateway.arrived() == 20
 
 
-async def test_a_replica_that_comes_up_is_used_after_its_first_good_check(
+async def test_a_replica_that_starts_is_used_after_its_first_successful_check(
     start_gateway: StartGateway, start_replica: StartReplica
 ) -> None:
     first, second = await start_replica(), await start_replica(start=False)
@@ -52,7 +52,7 @@ async def test_a_replica_that_comes_up_is_used_after_its_first_good_check(
     assert 1 <= second.checks <= 3
 
 
-async def test_a_draining_replica_gets_no_new_request_and_finishes_what_it_has(
+async def test_a_draining_replica_gets_no_new_request_and_finishes_its_requests(
     start_gateway: StartGateway, start_replica: StartReplica
 ) -> None:
     draining, other = await start_replica(held=True), await start_replica()
@@ -103,7 +103,7 @@ async def test_kill_9_of_one_of_two_replicas_under_load_fails_no_request(
         ({"status": 500}, "/predict", 500),
     ],
 )
-async def test_a_failed_attempt_is_repeated_elsewhere_where_that_is_safe(
+async def test_a_failed_attempt_is_retried_on_another_replica_if_that_is_safe(
     failing: dict[str, int],
     path: str,
     status: int,
@@ -126,7 +126,7 @@ async def test_a_failed_attempt_is_repeated_elsewhere_where_that_is_safe(
     assert (retries > 0) == (status == 200)
 
 
-async def test_a_repeated_attempt_carries_the_whole_body(
+async def test_a_retry_sends_the_whole_body(
     start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
 ) -> None:
     replicas = [await start_replica(status=503) for _ in range(2)]
@@ -142,7 +142,7 @@ async def test_a_repeated_attempt_carries_the_whole_body(
 
 @pytest.mark.skipif(release() < (2, 8), reason="HAProxy 2.6 repeats it five times")
 @pytest.mark.parametrize("replicas", [1, 3])
-async def test_a_request_that_breaks_replicas_reaches_two_of_them_at_most(
+async def test_a_request_that_crashes_replicas_reaches_at_most_two(
     replicas: int,
     start_gateway: StartGateway,
     start_replica: StartReplica,
@@ -160,7 +160,7 @@ async def test_a_request_that_breaks_replicas_reaches_two_of_them_at_most(
     assert line["tidegate"]["gateway"]["retries"] == 1
 
 
-async def test_a_client_that_leaves_or_waits_too_long_does_not_take_a_replica_out(
+async def test_a_client_that_leaves_or_times_out_does_not_mark_a_replica_down(
     start_gateway: StartGateway, start_replica: StartReplica
 ) -> None:
     replica = await start_replica(held=True)
@@ -175,7 +175,7 @@ async def test_a_client_that_leaves_or_waits_too_long_does_not_take_a_replica_ou
     assert await gateway.metric("haproxy_server_downtime_seconds_total", server="model1") == 0
 
 
-async def test_a_replica_that_does_not_answer_in_time_gets_the_request_alone(
+async def test_a_request_that_times_out_is_not_retried(
     start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
 ) -> None:
     slow = [await start_replica(held=True) for _ in range(2)]
@@ -186,7 +186,7 @@ async def test_a_replica_that_does_not_answer_in_time_gets_the_request_alone(
     assert _attempts(slow) == 1
 
 
-async def test_told_to_stop_it_answers_what_is_under_way_and_ends(
+async def test_a_graceful_stop_completes_the_requests_in_flight(
     start_gateway: StartGateway, start_replica: StartReplica
 ) -> None:
     replica = await start_replica(held=True)

@@ -1,4 +1,4 @@
-"""The gateway is told other slots while it works, and starts with those that stand in its configuration."""
+"""The runtime API changes the slots of a running gateway; the configuration has those of its start."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tidegate.stack.gateway.runtime_api import GatewayUnavailableError, RuntimeA
 pytestmark = pytest.mark.integration
 
 
-async def test_more_slots_are_used_at_once_and_fewer_as_requests_end(
+async def test_a_higher_limit_applies_at_once_and_a_lower_one_as_requests_end(
     start_gateway: StartGateway, start_replica: StartReplica
 ) -> None:
     replica = await start_replica(held=True)
@@ -42,7 +42,7 @@ async def test_more_slots_are_used_at_once_and_fewer_as_requests_end(
     assert await admin.limits() == {1: 2, 2: 2}
 
 
-async def test_what_has_no_such_server_is_refused_in_haproxys_words(
+async def test_an_unknown_server_is_reported_with_haproxys_message(
     start_gateway: StartGateway,
 ) -> None:
     gateway = await start_gateway(["127.0.0.1:1"], most_slots=4)
@@ -55,12 +55,12 @@ async def test_what_has_no_such_server_is_refused_in_haproxys_words(
     await admin.set_limit([], 3)
 
 
-async def test_only_its_owner_may_ask_it(start_gateway: StartGateway) -> None:
+async def test_only_the_owner_can_open_the_runtime_api_socket(start_gateway: StartGateway) -> None:
     gateway = await start_gateway(["127.0.0.1:1"], most_slots=4)
     assert stat.S_IMODE((gateway.config.parent / ADMIN_SOCKET).stat().st_mode) == 0o600
 
 
-async def test_there_is_no_such_socket_unless_slots_may_change(
+async def test_there_is_no_runtime_api_socket_unless_slots_can_change(
     start_gateway: StartGateway,
 ) -> None:
     gateway = await start_gateway(["127.0.0.1:1"])
@@ -69,7 +69,7 @@ async def test_there_is_no_such_socket_unless_slots_may_change(
         await RuntimeApi(gateway.config.parent / ADMIN_SOCKET).limits()
 
 
-async def test_a_gateway_that_has_ended_is_away(start_gateway: StartGateway) -> None:
+async def test_a_stopped_gateway_is_unavailable(start_gateway: StartGateway) -> None:
     gateway = await start_gateway(["127.0.0.1:1"], most_slots=4)
     admin = RuntimeApi(gateway.config.parent / ADMIN_SOCKET)
     await gateway.stop()

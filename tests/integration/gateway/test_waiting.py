@@ -1,4 +1,4 @@
-"""While no replica is up, requests wait in the gateway: in order, bounded, and none is lost."""
+"""While no replica is up, requests wait in the gateway: in order, limited, and none is lost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def send(gateway: Gateway, number: int, path: str = "/predict") -> int:
         return answer.status
 
 
-async def test_requests_that_come_first_wait_and_are_answered_in_their_order_when_a_replica_comes(
+async def test_requests_without_a_replica_wait_and_are_served_in_order_when_one_starts(
     start_gateway: StartGateway, start_replica: StartReplica
 ) -> None:
     replica = await start_replica(start=False)
@@ -56,7 +56,7 @@ async def test_the_arrival_stamp_covers_the_wait_for_a_replica(
     assert int(replica.requests[0].headers["X-Request-Start"].removeprefix("t=")) <= waiting
 
 
-async def test_what_waits_is_counted_as_arrived_and_as_queued(
+async def test_a_waiting_request_counts_as_arrived_and_as_queued(
     start_gateway: StartGateway, start_replica: StartReplica
 ) -> None:
     replica = await start_replica(start=False)
@@ -70,7 +70,7 @@ async def test_what_waits_is_counted_as_arrived_and_as_queued(
     assert await request == 200
 
 
-async def test_the_gateway_tells_the_autoscaler_how_many_wait(
+async def test_the_autoscaler_reads_the_number_of_waiting_requests_from_the_gateway(
     start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
 ) -> None:
     replica = await start_replica(start=False)
@@ -88,7 +88,7 @@ async def test_the_gateway_tells_the_autoscaler_how_many_wait(
     assert await nobody.read() is None
 
 
-async def test_who_waited_too_long_for_a_replica_is_told_to_come_back(
+async def test_a_request_that_waits_too_long_for_a_replica_gets_a_503_with_retry_after(
     start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
 ) -> None:
     replica = await start_replica(start=False)
@@ -103,7 +103,7 @@ async def test_who_waited_too_long_for_a_replica_is_told_to_come_back(
     assert told["queue_ns"] >= 300e6
 
 
-async def test_no_more_wait_than_the_queue_is_long(
+async def test_the_queue_length_limits_the_waiting_requests(
     start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
 ) -> None:
     replica = await start_replica(start=False)
@@ -119,7 +119,7 @@ async def test_no_more_wait_than_the_queue_is_long(
 
 
 @pytest.mark.parametrize("path", ["/live", "/ready", "/v2/health/live", "/v2/health/ready"])
-async def test_a_probe_is_told_at_once_that_no_replica_is_up(
+async def test_a_health_probe_gets_a_503_at_once_if_no_replica_is_up(
     path: str,
     start_gateway: StartGateway,
     start_replica: StartReplica,
@@ -158,7 +158,7 @@ async def test_kill_9_of_the_only_replica_under_load_fails_no_request(
     assert answers == [200] * len(answers)
 
 
-async def test_told_to_stop_without_a_replica_it_ends_and_answers_what_waits(
+async def test_a_graceful_stop_without_a_replica_answers_the_waiting_requests(
     start_gateway: StartGateway, start_replica: StartReplica
 ) -> None:
     replica = await start_replica(start=False)

@@ -1,4 +1,4 @@
-"""The embedded stack with its real programs, driven by its commands."""
+"""A stack in local mode with its real programs, controlled by its commands."""
 
 from __future__ import annotations
 

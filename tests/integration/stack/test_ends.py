@@ -1,4 +1,4 @@
-"""How a stack ends: by `down`, by Ctrl-C, by the death of its supervisor."""
+"""How a stack stops: by `down`, by Ctrl-C, by the death of its supervisor."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tidegate.runtime.metrics_text import sample_value
 pytestmark = pytest.mark.integration
 
 
-def test_down_delivers_every_event_and_ends_everything(stack: Stack) -> None:
+def test_down_delivers_every_event_and_stops_every_program(stack: Stack) -> None:
     with stack.up():
         pids = [one["pid"] for one in stack.status()["components"]]
         for _ in range(20):
@@ -59,7 +59,7 @@ async def arrived(session: aiohttp.ClientSession, port: int) -> float:
     return total - 1
 
 
-async def test_down_under_load_answers_what_the_gateway_has_taken(
+async def test_down_under_load_answers_every_accepted_request(
     tmp_path: Path, artefact: Path
 ) -> None:
     stack = Stack(tmp_path, artefact, TIDEGATE_DEVICE__SIMULATED="true")
@@ -103,7 +103,7 @@ async def test_down_under_load_answers_what_the_gateway_has_taken(
     assert stack.search("event.dataset:tidegate.request").total == outcomes["200"]
 
 
-def test_a_killed_supervisor_takes_everything_with_it_and_up_works_again(stack: Stack) -> None:
+def test_the_programs_die_with_a_killed_supervisor_and_up_works_again(stack: Stack) -> None:
     with stack.up():
         status = stack.status()
         pids = [one["pid"] for one in [*status["components"], *status["replicas"]]]
@@ -116,7 +116,7 @@ def test_a_killed_supervisor_takes_everything_with_it_and_up_works_again(stack: 
             assert stack.status()["state"] == "ready"
 
 
-def test_in_the_foreground_it_prints_lines_and_ctrl_c_stops_it_also_without_a_reader(
+def test_in_the_foreground_up_prints_lines_and_ctrl_c_stops_it_even_without_a_reader(
     stack: Stack,
 ) -> None:
     with stack.start("up") as process:
@@ -137,7 +137,7 @@ def test_in_the_foreground_it_prints_lines_and_ctrl_c_stops_it_also_without_a_re
     assert stack.run("status").returncode == 3
 
 
-def test_in_a_terminal_it_draws_itself_and_a_second_ctrl_c_kills_what_lingers(
+def test_in_a_terminal_up_shows_a_live_view_and_a_second_ctrl_c_kills_the_programs(
     stack: Stack,
 ) -> None:
     ours, theirs = pty.openpty()

@@ -1,4 +1,4 @@
-"""Starts that fail or are broken off: what was wrong is said, and nothing is left behind."""
+"""Failed and interrupted starts: the reason is reported, and no process is left."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tidegate.stack.data_folder import Layout
 pytestmark = pytest.mark.integration
 
 
-def test_taken_ports_are_named_before_anything_is_started(stack: Stack) -> None:
+def test_used_ports_are_reported_before_any_program_starts(stack: Stack) -> None:
     with (
         socket.create_server(("127.0.0.1", stack.port)),
         socket.create_server(("127.0.0.1", stack.first_replica + 1)),
@@ -38,13 +38,15 @@ def test_taken_ports_are_named_before_anything_is_started(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("command", [("up", "--detach"), ("up",)])
-def test_a_missing_model_is_told_with_what_to_do(tmp_path: Path, command: tuple[str, ...]) -> None:
+def test_a_missing_model_is_reported_with_the_command_that_trains_it(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
     done = Stack(tmp_path, tmp_path / "none").run(*command)
     assert done.returncode == 1
     assert "run `tidegate train`" in done.stdout + done.stderr
 
 
-def test_a_broken_model_is_told_once_with_the_replicas_own_words(
+def test_a_broken_model_is_reported_once_with_the_error_of_the_replica(
     tmp_path: Path, artefact: Path
 ) -> None:
     broken = tmp_path / "model"
@@ -65,7 +67,7 @@ def test_a_broken_model_is_told_once_with_the_replicas_own_words(
     assert done.stdout.count("flights-1   started as process") == 1
 
 
-def test_a_missing_prometheus_is_told(tmp_path: Path, artefact: Path) -> None:
+def test_a_missing_prometheus_is_reported(tmp_path: Path, artefact: Path) -> None:
     stack = Stack(tmp_path, artefact, PATH="/nowhere", HOME=str(tmp_path))
     done = stack.run("up", "--detach")
     assert done.returncode == 1
@@ -75,7 +77,7 @@ def test_a_missing_prometheus_is_told(tmp_path: Path, artefact: Path) -> None:
     assert "prometheus" in doctor.stdout
 
 
-def test_an_elasticsearch_that_does_not_answer_is_told(tmp_path: Path, artefact: Path) -> None:
+def test_an_unreachable_elasticsearch_is_reported(tmp_path: Path, artefact: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     stack = Stack(tmp_path, artefact, TIDEGATE_STORE__ELASTICSEARCH__URL=url)
     done = stack.run("up", "--detach", "--store", "elasticsearch")
@@ -89,7 +91,7 @@ def test_an_unknown_store_is_refused(stack: Stack) -> None:
     assert "use embedded or elasticsearch" in done.stderr
 
 
-def test_a_data_folder_that_cannot_be_written_is_told(tmp_path: Path, artefact: Path) -> None:
+def test_a_read_only_data_folder_is_reported(tmp_path: Path, artefact: Path) -> None:
     (tmp_path / "file").write_text("")
     stack = Stack(tmp_path, artefact, TIDEGATE_STACK__DATA_DIR=str(tmp_path / "file" / "data"))
     for command in (("up",), ("up", "--detach")):
@@ -111,7 +113,7 @@ def detaching(stack: Stack) -> Iterator[subprocess.Popen[str]]:
             stack.run("down")
 
 
-def test_a_start_that_is_interrupted_leaves_nothing_behind(stack: Stack) -> None:
+def test_an_interrupted_start_leaves_no_process(stack: Stack) -> None:
     with detaching(stack) as process:
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=60)
@@ -119,7 +121,7 @@ def test_a_start_that_is_interrupted_leaves_nothing_behind(stack: Stack) -> None
         assert stack.run("status").returncode == 3
 
 
-def test_a_supervisor_that_dies_while_it_starts_is_told(stack: Stack) -> None:
+def test_a_supervisor_that_dies_during_the_start_is_reported(stack: Stack) -> None:
     with detaching(stack) as process:
         os.kill(Layout(stack.data).holder() or 0, signal.SIGKILL)
         output, _ = process.communicate(timeout=60)

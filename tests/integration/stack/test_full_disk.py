@@ -1,4 +1,4 @@
-"""A disk that is full for a while: everything serves meanwhile, and goes on by itself afterwards."""
+"""A disk that is full for a while: the stack serves meanwhile, and recovers by itself."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def served(stack: Stack) -> str:
     return answer.headers["traceresponse"].split("-")[1]
 
 
-async def test_a_full_disk_stops_nothing_for_longer_than_it_is_full(stack: Stack) -> None:
+async def test_the_stack_serves_on_a_full_disk_and_recovers_afterwards(stack: Stack) -> None:
     data = stack.settings.stack.data_dir
     resizer = ResizerClient(f"unix:{Layout(data).socket}", timeout_seconds=30)
     autoscaler = program(stack, "autoscaler").pid

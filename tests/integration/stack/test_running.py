@@ -47,7 +47,9 @@ def test_up_detached_returns_when_everything_is_ready(running: Stack) -> None:
         assert words in shown.stdout
 
 
-def test_a_second_stack_in_the_data_folder_is_told_the_pid_of_the_first(running: Stack) -> None:
+def test_a_second_stack_in_the_data_folder_is_refused_with_the_pid_of_the_first(
+    running: Stack,
+) -> None:
     pid = running.status()["pid"]
     for command in (("up",), ("up", "--detach")):
         done = running.run(*command)
@@ -55,14 +57,14 @@ def test_a_second_stack_in_the_data_folder_is_told_the_pid_of_the_first(running:
         assert f"already running in {running.data} (pid {pid})" in done.stderr
 
 
-def test_doctor_finds_everything_in_order_while_the_stack_runs(running: Stack) -> None:
+def test_doctor_passes_while_the_stack_runs(running: Stack) -> None:
     done = running.run("doctor")
     assert done.returncode == 0, done.stdout
     assert "used by the stack that runs here" in done.stdout
     assert "missing" not in done.stdout
 
 
-def test_verify_finds_every_part_well(running: Stack) -> None:
+def test_verify_passes_for_every_component(running: Stack) -> None:
     done = running.run("verify")
     assert done.returncode == 0, done.stdout
     for words in ("spans", "autoscaler decisions", "targets", "rules", "flights-1"):
@@ -70,7 +72,7 @@ def test_verify_finds_every_part_well(running: Stack) -> None:
     assert re.search(r"All \d+ checks passed \(3 skipped\)\.", done.stdout)
 
 
-def test_verify_names_the_part_that_does_not_answer(running: Stack) -> None:
+def test_verify_names_the_component_that_does_not_answer(running: Stack) -> None:
     pid = running.program("watch")["pid"]
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -84,7 +86,7 @@ def test_verify_names_the_part_that_does_not_answer(running: Stack) -> None:
         os.kill(pid, signal.SIGCONT)
 
 
-async def test_replicas_come_and_go_and_prometheus_follows(running: Stack) -> None:
+async def test_prometheus_scrapes_the_current_replicas(running: Stack) -> None:
     targets = running.data / "prometheus" / "targets" / "model.json"
     resizer = running.resizer()
     assert (await resizer.resize(2)).desired == 2
@@ -105,7 +107,7 @@ async def _replicas(resizer: ResizerClient, *, ready: int, present: int) -> None
 
 
 @pytest.mark.parametrize("name", [*NAMES, "flights-1"])
-def test_a_killed_program_is_started_again_and_that_is_an_event(running: Stack, name: str) -> None:
+def test_a_killed_program_restarts_and_its_exit_is_an_event(running: Stack, name: str) -> None:
     before = eventually(lambda: running.program(name) or None, f"there is {name}")
     os.kill(before["pid"], signal.SIGKILL)
 
@@ -127,6 +129,6 @@ def get_ok(url: str) -> bool:
         return False
 
 
-def test_the_raw_output_of_each_program_is_kept(running: Stack) -> None:
+def test_the_raw_output_of_each_program_is_in_a_file(running: Stack) -> None:
     names = {path.name for path in (running.data / "run").glob("*.log")}
     assert {f"{name}.log" for name in [*NAMES, "flights-1", "supervisor"]} <= names

@@ -1,4 +1,4 @@
-"""What `tidegate doctor --compose` says of a machine."""
+"""The checks of `tidegate doctor --compose`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def config(port: int = 3000, docker_socket: str = "/var/run/docker.sock") -> dic
     return {"services": {"grafana": {"ports": ports}, "resizer": {"volumes": [mount]}}}
 
 
-def test_a_taken_port_is_named_with_its_variable_unless_the_stack_has_it() -> None:
+def test_a_used_port_is_reported_with_its_variable_unless_the_stack_uses_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         check = ports_check(config(port), set())
@@ -49,7 +49,7 @@ def test_compose_must_be_new_enough(text: str, state: str) -> None:
     assert compose_check(text).state == state
 
 
-def test_podman_is_not_docker() -> None:
+def test_podman_is_refused() -> None:
     # As `docker version` shows them. Podman's: containers/podman, pkg/api/handlers/compat/version.go.
     podman = {"Server": {"Version": "5.2.0", "Components": [{"Name": "Podman Engine"}]}}
     assert engine_check(podman).text == "Podman answers, which is not supported: use Docker"
@@ -57,7 +57,7 @@ def test_podman_is_not_docker() -> None:
     assert (engine_check(engine).state, engine_check(engine).text) == ("ok", "28.5.1 (arm64)")
 
 
-def test_a_rootless_engine_has_another_socket() -> None:
+def test_a_rootless_engine_needs_another_socket() -> None:
     rootless = {"SecurityOptions": ["name=seccomp,profile=builtin", "name=rootless"]}
     check = socket_check(config(), rootless)
     assert check.state == "missing"
@@ -66,12 +66,12 @@ def test_a_rootless_engine_has_another_socket() -> None:
     assert socket_check(config(), {"SecurityOptions": None}).state == "ok"
 
 
-def test_the_memory_is_that_of_the_engines_machine() -> None:
+def test_the_memory_check_reads_the_memory_of_the_engine() -> None:
     assert memory_check({"MemTotal": 4 * GIB}).state == "warn"
     assert memory_check({"MemTotal": 8 * GIB}).text == "8.0 GiB"
 
 
-def test_the_disk_is_examined_where_it_can_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_disk_check_runs_where_the_disk_is_accessible(monkeypatch: pytest.MonkeyPatch) -> None:
     assert disk_checks({"DockerRootDir": "/", "OperatingSystem": "Docker Desktop"}) == []
     here = {"DockerRootDir": "/", "OperatingSystem": "Debian GNU/Linux 12"}
     for free, state in ((50 * GIB, "ok"), (3.5 * GIB, "warn"), (GIB, "missing")):

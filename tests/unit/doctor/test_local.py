@@ -1,4 +1,4 @@
-"""What the doctor says of a machine."""
+"""The checks of `tidegate doctor`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ REQUIREMENTS = [
         ({"joblib"}, ["ok", "ok", "warn"]),
     ],
 )
-def test_packages_that_the_stack_needs_are_missing_others_only_missed(
+def test_only_packages_that_the_stack_requires_are_missing_others_warn(
     missing: set[str], states: list[str]
 ) -> None:
     found = list(package_checks(REQUIREMENTS, lambda name: name not in missing))
@@ -44,14 +44,14 @@ def test_packages_that_the_stack_needs_are_missing_others_only_missed(
         assert any(name in check.text and "pip install" in check.text for check in found)
 
 
-def test_little_disk_and_little_memory_are_a_warning() -> None:
+def test_little_free_disk_or_memory_is_a_warning() -> None:
     assert disk_check(Path("/d"), 5 * GIB) == Check("data folder", "ok", "/d, 5.0 GiB free")
     assert disk_check(Path("/d"), GIB).state == "warn"
     assert memory_check(4 * GIB) == Check("memory", "ok", "4.0 GiB available")
     assert memory_check(GIB // 2).state == "warn"
 
 
-async def test_a_program_that_cannot_be_found_says_what_to_do() -> None:
+async def test_a_missing_program_is_reported_with_what_to_do() -> None:
     def nowhere() -> Path:
         raise RuntimeError("install it")
 
@@ -63,7 +63,7 @@ async def test_a_program_that_cannot_be_found_says_what_to_do() -> None:
     assert (await program_check("promtool", nowhere, "-v", needed=False)).state == "warn"
 
 
-def test_an_optional_program_is_only_missed() -> None:
+def test_a_missing_optional_program_is_a_warning() -> None:
     assert optional_check("sh", "nothing").state == "ok"
     without = optional_check("no-such-program", "the tests need it")
     assert without == Check("no-such-program", "warn", "not on PATH: the tests need it")

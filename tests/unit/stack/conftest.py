@@ -1,4 +1,4 @@
-"""Small real programs for the supervisor's parts to keep, and what these parts need."""
+"""Small real programs to supervise, and the fixtures of the supervisor's tests."""
 
 from __future__ import annotations
 

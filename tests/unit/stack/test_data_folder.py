@@ -1,4 +1,4 @@
-"""The data folder has one stack at a time."""
+"""The paths, modes and lock of the data folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tidegate.stack.data_folder import Layout, StackRunningError
 
 
-def test_only_the_owner_may_look_into_the_data_folder(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_the_data_folder(tmp_path: Path) -> None:
     layout = Layout(tmp_path / "deep" / "data")
     layout.make()
     layout.make()
@@ -21,7 +21,7 @@ def test_only_the_owner_may_look_into_the_data_folder(tmp_path: Path) -> None:
     assert layout.logs.is_dir()
 
 
-def test_what_an_older_version_left_open_to_all_is_closed_but_for_what_others_write_to(
+def test_the_modes_of_an_older_version_are_tightened_except_for_event_files(
     tmp_path: Path,
 ) -> None:
     layout = Layout(tmp_path / "data")
@@ -33,7 +33,7 @@ def test_what_an_older_version_left_open_to_all_is_closed_but_for_what_others_wr
     assert modes == {"run": 0o700, "prometheus": 0o700, "gateway": 0o700, "logs": 0o775}
 
 
-def test_a_folder_is_held_by_one_stack_and_the_other_is_told_its_pid(tmp_path: Path) -> None:
+def test_one_stack_locks_a_folder_and_a_second_one_is_refused_with_its_pid(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     layout.make()
     assert layout.holder() is None
@@ -46,7 +46,7 @@ def test_a_folder_is_held_by_one_stack_and_the_other_is_told_its_pid(tmp_path: P
         assert layout.holder() == os.getpid()
 
 
-def test_a_killed_stack_holds_nothing(
+def test_the_lock_of_a_killed_stack_is_free(
     tmp_path: Path, holder: Callable[[Path], subprocess.Popen[str]]
 ) -> None:
     layout = Layout(tmp_path)
@@ -57,5 +57,5 @@ def test_a_killed_stack_holds_nothing(
     assert layout.holder() is None
 
 
-def test_no_folder_is_held_by_nobody(tmp_path: Path) -> None:
+def test_a_missing_folder_has_no_holder(tmp_path: Path) -> None:
     assert Layout(tmp_path / "none").holder() is None

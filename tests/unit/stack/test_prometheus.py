@@ -1,4 +1,4 @@
-"""Which Prometheus is used, the files that it reads, and how it is started."""
+"""Prometheus in local mode: its program, its files, and its command."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def program(folder: Path, name: str) -> Path:
     return path
 
 
-def test_path_comes_before_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_path_has_priority_over_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cached = program(tmp_path / "cache/prometheus", "prometheus")
     tool = program(tmp_path / "cache/prometheus", "promtool")
     monkeypatch.setenv("TIDEGATE_CACHE", str(tmp_path / "cache"))
@@ -33,7 +33,7 @@ def test_path_comes_before_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert prometheus.prometheus_binary() == first
 
 
-def test_without_one_the_error_says_what_to_run(
+def test_without_prometheus_the_error_says_what_to_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TIDEGATE_CACHE", str(tmp_path))
@@ -60,7 +60,7 @@ def test_the_rules_follow_the_objective_in_force(tmp_path: Path) -> None:
         assert (text == rule_files(Settings())[name]) == (name == "model.yml")
 
 
-def test_known_replicas_outlive_a_new_configuration(tmp_path: Path) -> None:
+def test_a_new_configuration_keeps_the_known_targets(tmp_path: Path) -> None:
     prometheus.write_config(Settings(), tmp_path)
     targets = tmp_path / "targets" / "model.json"
     assert json.loads(targets.read_text()) == []
@@ -71,7 +71,7 @@ def test_known_replicas_outlive_a_new_configuration(tmp_path: Path) -> None:
     ]
 
 
-def test_the_list_of_replicas_is_whole_at_any_moment(tmp_path: Path) -> None:
+def test_the_list_of_targets_is_written_atomically(tmp_path: Path) -> None:
     replicas = {f"flights-{number}": f"127.0.0.1:{18000 + number}" for number in range(64)}
     prometheus.write_targets(tmp_path, replicas)
     done = threading.Event()
@@ -92,7 +92,7 @@ def test_the_list_of_replicas_is_whole_at_any_moment(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("host", "address"), [("127.0.0.1", "127.0.0.1:9090"), ("::1", "[::1]:9090")]
 )
-def test_it_listens_where_the_settings_say(
+def test_prometheus_listens_on_the_address_of_the_settings(
     host: str, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = program(tmp_path, "prometheus")

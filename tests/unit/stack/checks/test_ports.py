@@ -1,4 +1,4 @@
-"""Ports: which are wanted, and what a person is told when one cannot be had."""
+"""The ports of the stack, and the messages about ports that are not available."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tidegate.stack.checks.ports import RequiredPort, port_problems, required_po
 PORT = free_port()
 
 
-def test_every_port_of_the_stack_is_wanted_by_the_name_of_its_setting() -> None:
+def test_every_port_of_the_stack_is_listed_with_its_setting() -> None:
     wanted = {one.setting: one.port for one in required_ports(load(replicas={"max": 3}))}
     assert wanted == {
         "gateway.port": 8000,
@@ -34,7 +34,7 @@ def test_every_port_of_the_stack_is_wanted_by_the_name_of_its_setting() -> None:
     }
 
 
-def test_what_does_not_run_wants_no_port() -> None:
+def test_disabled_components_need_no_port() -> None:
     wanted = required_ports(load(autoscaler={"enabled": False}, drift={"watch": False}))
     named = {one.setting for one in wanted}
     assert not {"autoscaler.metrics_port", "drift.watch_port"} & named
@@ -44,7 +44,7 @@ def test_free_ports_are_no_problem() -> None:
     assert port_problems([RequiredPort("gateway.port", "127.0.0.1", PORT)]) == []
 
 
-def test_a_taken_port_is_named_with_its_setting_and_the_process_that_holds_it() -> None:
+def test_a_used_port_is_reported_with_its_setting_and_process() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         problems = port_problems([RequiredPort("gateway.port", "127.0.0.1", port)])
@@ -53,7 +53,7 @@ def test_a_taken_port_is_named_with_its_setting_and_the_process_that_holds_it() 
     assert problems[0].startswith(start)
 
 
-def test_a_holder_that_may_not_be_looked_at_is_of_another_user(
+def test_a_process_that_cannot_be_inspected_belongs_to_another_user(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def denied(kind: str) -> None:
@@ -67,7 +67,7 @@ def test_a_holder_that_may_not_be_looked_at_is_of_another_user(
     assert problem.endswith("or set gateway.port to a free port")
 
 
-def test_ports_of_another_stack_are_told_once_with_how_to_stop_it(tmp_path: Path) -> None:
+def test_the_ports_of_another_stack_are_reported_once_with_how_to_stop_it(tmp_path: Path) -> None:
     ports = free_ports(2)
     listening = (
         "import socket, sys\n"
@@ -97,12 +97,12 @@ def test_ports_of_another_stack_are_told_once_with_how_to_stop_it(tmp_path: Path
     )
 
 
-def test_a_port_taken_on_all_addresses_is_taken_on_ours() -> None:
+def test_a_port_used_on_all_addresses_is_used_on_each() -> None:
     with socket.create_server(("0.0.0.0", 0)) as taken:
         assert port_problems([RequiredPort("prometheus.port", "127.0.0.1", taken.getsockname()[1])])
 
 
-def test_two_settings_with_one_port_are_both_named() -> None:
+def test_two_settings_with_the_same_port_are_both_named() -> None:
     problems = port_problems(
         [
             RequiredPort("gateway.port", "127.0.0.1", PORT),
@@ -124,7 +124,9 @@ def test_two_settings_with_one_port_are_both_named() -> None:
         (RequiredPort("gateway.port", "2001:db8::1", PORT), "cannot be opened on 2001:db8::1"),
     ],
 )
-def test_a_port_that_cannot_be_opened_says_why(wanted: RequiredPort, words: str) -> None:
+def test_a_port_that_cannot_be_opened_is_reported_with_the_reason(
+    wanted: RequiredPort, words: str
+) -> None:
     (problem,) = port_problems([wanted])
     assert words in problem
     assert wanted.setting in problem

@@ -1,4 +1,4 @@
-"""What stands against a start is told before anything is started."""
+"""Problems that prevent a start are reported before any program starts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tidegate.stack.disk import folder_problem
 
 
 @pytest.mark.parametrize("policy", ["surge", "vertical:most_factor=3"])
-def test_a_policy_that_changes_slots_wants_to_know_how_many_there_may_be(policy: str) -> None:
+def test_a_policy_that_changes_slots_requires_slots_max(policy: str) -> None:
     assert policy_problem(load(autoscaler={"policy": policy}, slots={"per_replica": 3})) == (
         f"autoscaler.policy: {policy!r} changes the slots of replicas: set slots.max above"
         " slots.per_replica, which is 3, or use another policy"
@@ -35,7 +35,7 @@ def test_a_policy_that_changes_slots_wants_to_know_how_many_there_may_be(policy:
         {"autoscaler": {"policy": "sloq"}},
     ],
 )
-def test_otherwise_there_is_no_problem(sections: dict[str, Any]) -> None:
+def test_other_policies_have_no_problem(sections: dict[str, Any]) -> None:
     assert policy_problem(load(**sections)) == ""
 
 
@@ -56,7 +56,7 @@ def test_a_stack_that_would_never_have_a_replica_does_not_start(
     assert bool(problem) == bool(said)
 
 
-async def test_a_full_disk_is_the_first_thing_that_is_said(
+async def test_a_full_disk_is_the_first_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert folder_problem(tmp_path / "data") == ""

@@ -1,4 +1,4 @@
-"""Which HAProxy is used, and what its configuration says."""
+"""HAProxy's configuration."""
 
 from __future__ import annotations
 
@@ -42,13 +42,11 @@ def fake_haproxy(folder: Path, output: str) -> Path:
         ("", "does not report its version"),
     ],
 )
-def test_a_haproxy_is_fit_from_2_6_on_if_it_has_the_exporter(
-    build_options: str, reason: str
-) -> None:
+def test_haproxy_is_usable_from_2_6_if_it_has_the_exporter(build_options: str, reason: str) -> None:
     assert haproxy.unusable_reason(build_options) == reason
 
 
-def test_a_fit_haproxy_on_path_is_preferred(
+def test_a_usable_haproxy_on_path_is_preferred(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = fake_haproxy(tmp_path, FIT)
@@ -58,7 +56,7 @@ def test_a_fit_haproxy_on_path_is_preferred(
 
 
 @pytest.mark.parametrize("output", ["HAProxy version 2.4.0", "no version"])
-def test_an_unfit_haproxy_on_path_is_passed_over(
+def test_an_unusable_haproxy_on_path_is_ignored(
     output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = fake_haproxy(tmp_path, output)
@@ -66,7 +64,7 @@ def test_an_unfit_haproxy_on_path_is_passed_over(
     assert haproxy.haproxy_binary() != program
 
 
-def test_a_haproxy_that_cannot_be_run_is_passed_over(
+def test_a_haproxy_that_cannot_run_is_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "haproxy"
@@ -76,7 +74,7 @@ def test_a_haproxy_that_cannot_be_run_is_passed_over(
     assert haproxy.haproxy_binary() != program
 
 
-def test_the_error_says_why_there_is_no_haproxy_and_what_to_do(
+def test_the_error_says_why_no_haproxy_is_usable_and_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = fake_haproxy(tmp_path, "HAProxy version 2.4.0")
@@ -93,13 +91,13 @@ def test_the_error_says_why_there_is_no_haproxy_and_what_to_do(
 
 
 @given(st.text(st.characters(min_codepoint=32, exclude_characters="\x7f")))
-def test_a_quoted_word_is_read_back_as_it_was(text: str) -> None:
+def test_a_quoted_word_parses_back_to_the_same_text(text: str) -> None:
     # HAProxy's double quotes are the shell's, less the backquote.
     assert shlex.split(configuration.quoted(text).replace("\\$", "$")) == [text]
 
 
 @pytest.mark.parametrize("text", ["a\nb", "a\rb", "\x00", "\x7f"])
-def test_a_control_character_is_refused(text: str) -> None:
+def test_a_control_character_is_rejected(text: str) -> None:
     with pytest.raises(haproxy.GatewayError, match="control character"):
         configuration.quoted(text)
 
@@ -116,7 +114,7 @@ def test_every_server_is_down_in_the_state_file() -> None:
     assert {row["srv_op_state"] for row in rows} == {"0"}
 
 
-def test_the_settings_reach_the_configuration(tmp_path: Path) -> None:
+def test_the_settings_are_in_the_configuration(tmp_path: Path) -> None:
     settings = Settings.model_validate(
         {
             "gateway": {
@@ -148,7 +146,7 @@ def test_the_settings_reach_the_configuration(tmp_path: Path) -> None:
     asyncio.run(haproxy.check(config))
 
 
-def test_connections_are_bounded_for_clients_for_each_source_and_for_the_exporter(
+def test_connections_are_limited_for_clients_for_each_source_and_for_the_exporter(
     tmp_path: Path,
 ) -> None:
     settings = Settings.model_validate(
@@ -188,12 +186,12 @@ def test_a_body_counts_as_the_largest_of_its_class(
     asyncio.run(haproxy.check(configuration.write_config(settings, tmp_path, [])))
 
 
-def test_a_queue_that_no_full_body_fits_in_is_refused() -> None:
+def test_a_queue_smaller_than_one_full_body_is_rejected() -> None:
     with pytest.raises(ValidationError, match="queue_bytes is 20000, less than one body"):
         Settings.model_validate({"gateway": {"request_bytes": 30_000, "queue_bytes": 20_000}})
 
 
-def test_in_compose_a_full_buffer_for_each_connection_fits_into_the_containers_memory() -> None:
+def test_in_compose_the_buffers_of_all_connections_fit_into_the_memory_limit() -> None:
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     default = services["gateway"]["environment"]["TIDEGATE_GATEWAY__REQUEST_BYTES"]
     (request_bytes,) = re.findall(r":-(\d+)}", default)
@@ -202,7 +200,7 @@ def test_in_compose_a_full_buffer_for_each_connection_fits_into_the_containers_m
     assert configuration.memory_bytes(settings) / 2**20 + PROGRAMS_MIB <= limit
 
 
-def test_in_compose_the_replicas_are_found_by_name(tmp_path: Path) -> None:
+def test_in_compose_the_replicas_are_resolved_by_dns(tmp_path: Path) -> None:
     config = tmp_path / "haproxy.cfg"
     config.write_text(configuration.render_config(Settings(), dns_name="model:8000"))
     text = config.read_text()
@@ -217,7 +215,7 @@ def test_in_compose_the_replicas_are_found_by_name(tmp_path: Path) -> None:
     asyncio.run(haproxy.check(config))
 
 
-def test_where_there_may_be_no_replica_the_gateway_answers_probes_itself(tmp_path: Path) -> None:
+def test_with_a_minimum_of_zero_the_gateway_answers_health_probes_itself(tmp_path: Path) -> None:
     settings = Settings.model_validate({"replicas": {"min": 0, "start": 0}})
     config = configuration.write_config(settings, tmp_path, ["127.0.0.1:18001"])
     text = config.read_text()
@@ -226,7 +224,7 @@ def test_where_there_may_be_no_replica_the_gateway_answers_probes_itself(tmp_pat
     asyncio.run(haproxy.check(config))
 
 
-def test_without_lua_a_minimum_of_zero_is_refused(
+def test_without_lua_a_minimum_of_zero_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "with").mkdir()
@@ -240,14 +238,14 @@ def test_without_lua_a_minimum_of_zero_is_refused(
     assert gateway_problem(zero) == ""
 
 
-def test_a_refused_configuration_is_reported_in_haproxys_own_words(tmp_path: Path) -> None:
+def test_an_invalid_configuration_is_reported_with_haproxys_message(tmp_path: Path) -> None:
     config = tmp_path / "haproxy.cfg"
     config.write_text("global\n    no such keyword\n")
     with pytest.raises(haproxy.GatewayError, match="unknown keyword"):
         asyncio.run(haproxy.check(config))
 
 
-def test_it_runs_in_the_foreground() -> None:
+def test_the_command_runs_haproxy_in_the_foreground() -> None:
     program, *rest = haproxy.argv(Path("a/haproxy.cfg"))
     assert Path(program) == haproxy.haproxy_binary()
     assert rest == ["-db", "-C", "a", "-f", "haproxy.cfg"]

@@ -1,4 +1,4 @@
-"""The settings that a stack's programs read are those that it was started with."""
+"""Programs of a stack read the settings that the stack was started with."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ SECTIONS = st.fixed_dictionaries(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(sections=SECTIONS)
-def test_the_programs_read_what_the_stack_was_given(
+def test_programs_read_the_settings_of_the_stack(
     sections: dict[str, dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given_settings = with_absolute_paths(load(**sections), tmp_path)
@@ -58,7 +58,7 @@ def test_the_programs_read_what_the_stack_was_given(
     assert read_in(env, monkeypatch) == given_settings
 
 
-def test_a_settings_file_that_changes_later_does_not_reach_them(
+def test_later_changes_of_the_settings_file_have_no_effect(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -70,7 +70,7 @@ def test_a_settings_file_that_changes_later_does_not_reach_them(
     assert read_in(env, monkeypatch).slo.latency_seconds == 0.25
 
 
-def test_the_rest_of_the_environment_goes_on_to_them(tmp_path: Path) -> None:
+def test_other_environment_variables_are_inherited(tmp_path: Path) -> None:
     base = {
         "PATH": "/bin",
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://x",
@@ -81,7 +81,7 @@ def test_the_rest_of_the_environment_goes_on_to_them(tmp_path: Path) -> None:
     assert {name: env[name] for name in base} == {**base, "TIDEGATE_SLO__LATENCY_SECONDS": "0.5"}
 
 
-def test_paths_become_absolute_wherever_they_stand(tmp_path: Path) -> None:
+def test_paths_in_all_sections_become_absolute(tmp_path: Path) -> None:
     settings = with_absolute_paths(
         load(
             model={"path": "m"},

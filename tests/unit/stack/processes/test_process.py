@@ -1,4 +1,4 @@
-"""One child process: its output, its end, and that it does not outlive us."""
+"""One child process: its output, its stop, and that it does not outlive its parent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Python = Callable[..., Command]
 Eventually = Callable[..., Coroutine[None, None, None]]
 
 
-async def test_its_output_goes_to_its_file_and_its_exit_code_is_told(
+async def test_the_output_goes_to_a_file_and_the_exit_code_is_returned(
     tmp_path: Path, python: Python
 ) -> None:
     output = tmp_path / "out.log"
@@ -31,14 +31,16 @@ async def test_its_output_goes_to_its_file_and_its_exit_code_is_told(
     assert sorted(output.read_text().split()) == ["before", "err", "out"]
 
 
-async def test_the_files_that_it_makes_are_its_users_alone(tmp_path: Path, python: Python) -> None:
+async def test_files_of_the_child_are_private_to_its_user(tmp_path: Path, python: Python) -> None:
     made = tmp_path / "made"
     child = Child.start(python(f"open({str(made)!r}, 'w')"), tmp_path / "out.log")
     assert await child.wait() == 0
     assert made.stat().st_mode & 0o777 == 0o600
 
 
-async def test_its_lines_are_taken_whole_to_the_last_one(tmp_path: Path, python: Python) -> None:
+async def test_output_lines_are_received_whole_including_the_last(
+    tmp_path: Path, python: Python
+) -> None:
     lines: list[bytes] = []
     code = "import sys; sys.stdout.write('a\\n\\nb' + 'c' * 200_000 + '\\nend'); print('x', file=sys.stderr)"
     child = Child.start(python(code), tmp_path / "out.log", lines.append)
@@ -47,7 +49,7 @@ async def test_its_lines_are_taken_whole_to_the_last_one(tmp_path: Path, python:
     assert (tmp_path / "out.log").read_text() == "x\n"
 
 
-async def test_a_line_without_end_does_not_fill_the_memory(tmp_path: Path, python: Python) -> None:
+async def test_a_line_without_end_is_split(tmp_path: Path, python: Python) -> None:
     lines: list[bytes] = []
     child = Child.start(
         python("print('x' * 5_000_000, end='')"), tmp_path / "out.log", lines.append
@@ -58,14 +60,14 @@ async def test_a_line_without_end_does_not_fill_the_memory(tmp_path: Path, pytho
     assert b"".join(lines) == b"x" * 5_000_000
 
 
-async def test_it_leads_a_session_of_its_own(tmp_path: Path, python: Python) -> None:
+async def test_the_child_leads_its_own_session(tmp_path: Path, python: Python) -> None:
     child = Child.start(python("import time; time.sleep(60)"), tmp_path / "out.log")
     assert os.getsid(child.pid) == child.pid != os.getsid(0)
     child.kill()
     assert await child.wait() == -signal.SIGKILL
 
 
-async def test_told_to_stop_it_ends_by_itself(tmp_path: Path, python: Python) -> None:
+async def test_a_stop_signal_ends_the_child(tmp_path: Path, python: Python) -> None:
     child = Child.start(python("import time; time.sleep(60)"), tmp_path / "out.log")
     assert await child.stop(signal.SIGTERM, 20)
     assert await child.wait() == -signal.SIGTERM
@@ -73,7 +75,7 @@ async def test_told_to_stop_it_ends_by_itself(tmp_path: Path, python: Python) ->
     child.kill()
 
 
-async def test_one_that_does_not_end_in_time_is_killed(
+async def test_a_child_that_does_not_stop_in_time_is_killed(
     tmp_path: Path, python: Python, eventually: Eventually
 ) -> None:
     code = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
@@ -83,7 +85,7 @@ async def test_one_that_does_not_end_in_time_is_killed(
     assert await child.wait() == -signal.SIGKILL
 
 
-async def test_what_it_left_behind_ends_with_it(
+async def test_the_children_of_a_child_are_killed_with_it(
     tmp_path: Path, python: Python, alive: Callable[[int], bool], eventually: Eventually
 ) -> None:
     code = (
@@ -122,7 +124,7 @@ asyncio.run(main())
     asyncio.run(eventually(lambda: not alive(child)))
 
 
-async def test_a_program_that_is_not_there_cannot_be_started(tmp_path: Path) -> None:
+async def test_a_missing_program_cannot_be_started(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Child.start(Command(("/no/such/program",), {}, tmp_path), tmp_path / "out.log")
 
@@ -136,11 +138,11 @@ async def test_a_program_that_is_not_there_cannot_be_started(tmp_path: Path) -> 
         (-50, "was killed by signal 50"),
     ],
 )
-def test_an_exit_is_told_in_words(code: int, words: str) -> None:
+def test_an_exit_code_is_described_in_words(code: int, words: str) -> None:
     assert describe_exit(code) == words
 
 
-def test_output_past_the_limit_is_set_aside_while_the_program_goes_on(tmp_path: Path) -> None:
+def test_output_above_the_limit_is_moved_while_the_program_runs(tmp_path: Path) -> None:
     path = tmp_path / "out.log"
     with path.open("ab", buffering=0) as file:
         file.write(b"x" * 101)
@@ -153,7 +155,7 @@ def test_output_past_the_limit_is_set_aside_while_the_program_goes_on(tmp_path: 
     truncate_output(tmp_path / "none.log", 100)
 
 
-def test_output_past_its_bound_is_emptied_also_where_no_copy_has_room(small_disk: Path) -> None:
+def test_output_above_the_limit_is_truncated_even_on_a_full_disk(small_disk: Path) -> None:
     path = small_disk / "out.log"
     path.write_bytes(b"x" * 101)
     fill(small_disk)
@@ -161,7 +163,7 @@ def test_output_past_its_bound_is_emptied_also_where_no_copy_has_room(small_disk
     assert path.read_bytes() == b""
 
 
-def test_the_tail_of_output_is_its_last_lines(tmp_path: Path) -> None:
+def test_the_tail_is_the_last_lines_of_output(tmp_path: Path) -> None:
     path = tmp_path / "out.log"
     assert tail(path) == ""
     path.write_bytes(b"".join(b"%d \xff\n" % number for number in range(10_000)))

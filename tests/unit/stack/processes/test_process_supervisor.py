@@ -1,4 +1,4 @@
-"""A process and a real program: ready, dead, silent, stopped."""
+"""The supervision of a real program: ready, dead, unready, stopped."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def actions(event_log: EventLog) -> list[str]:
     return [entry.action for entry in event_log.recent]
 
 
-async def test_it_becomes_ready_and_ends_when_it_is_stopped(
+async def test_a_program_becomes_ready_and_exits_when_it_is_stopped(
     server: Server, event_log: EventLog, probe: Probe, alive: Callable[[int], bool]
 ) -> None:
     seen: list[State] = []
@@ -65,7 +65,7 @@ async def test_it_becomes_ready_and_ends_when_it_is_stopped(
     await process.stop()  # again: nothing happens
 
 
-async def test_a_killed_program_is_back_at_once_and_its_end_is_told(
+async def test_a_killed_program_restarts_at_once_and_its_exit_is_logged(
     server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
 ) -> None:
     delays: list[float] = []
@@ -112,7 +112,7 @@ async def test_a_crash_loop_backs_off(
         assert process.problem == "ended with exit code 2; next start in 4.0 s"
 
 
-async def test_one_that_is_held_is_not_started_again(
+async def test_with_restarts_disabled_a_program_does_not_restart(
     server: Server, event_log: EventLog, probe: Probe
 ) -> None:
     process = ProcessSupervisor(server("crash", free_port(), code=FAILING), event_log, probe)
@@ -127,7 +127,7 @@ async def test_one_that_is_held_is_not_started_again(
     assert [entry.action for entry in event_log.recent].count("start") == 1
 
 
-async def test_a_program_that_ran_for_a_while_is_back_at_once_again(
+async def test_after_a_long_run_the_restart_delay_is_reset(
     server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
 ) -> None:
     now = [0.0]
@@ -154,7 +154,7 @@ async def test_a_program_that_ran_for_a_while_is_back_at_once_again(
     assert delays[2] == 0
 
 
-async def test_one_that_ends_by_itself_before_it_is_ready_says_what_is_wrong(
+async def test_an_exit_before_readiness_is_reported_with_the_output(
     server: Server, event_log: EventLog, probe: Probe
 ) -> None:
     async with supervised(
@@ -163,7 +163,7 @@ async def test_one_that_ends_by_itself_before_it_is_ready_says_what_is_wrong(
         assert await process.first_ready() == "ended with exit code 2\nwhat is wrong"
 
 
-async def test_one_that_is_killed_before_it_is_ready_gets_its_next_try(
+async def test_a_program_killed_before_readiness_is_restarted(
     server: Server, event_log: EventLog, probe: Probe, tmp_path: Path
 ) -> None:
     before = """
@@ -180,7 +180,7 @@ if not pathlib.Path("tried").exists():
     assert (tmp_path / "tried").exists()
 
 
-async def test_one_that_does_not_become_ready_in_time_is_replaced(
+async def test_a_program_that_does_not_become_ready_in_time_is_replaced(
     server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
 ) -> None:
     program = server("mute", free_port(), code=MUTE, start_seconds=20)
@@ -196,7 +196,7 @@ async def test_one_that_does_not_become_ready_in_time_is_replaced(
 
 
 @pytest.mark.usefixtures("frequent_probes")
-async def test_one_that_no_longer_answers_fails_and_recovers(
+async def test_a_program_that_stops_answering_is_failed_until_it_recovers(
     server: Server, event_log: EventLog, probe: Probe, tmp_path: Path, eventually: Eventually
 ) -> None:
     async with supervised(
@@ -214,7 +214,7 @@ async def test_one_that_no_longer_answers_fails_and_recovers(
 
 
 @pytest.mark.usefixtures("frequent_probes")
-async def test_one_that_stays_silent_is_replaced(
+async def test_a_program_that_stays_unready_is_replaced(
     server: Server,
     event_log: EventLog,
     probe: Probe,
@@ -238,7 +238,7 @@ async def test_one_that_stays_silent_is_replaced(
         await eventually(lambda: process.state == "ready" and process.pid != pid)
 
 
-async def test_one_that_drains_too_long_is_killed_and_that_is_told(
+async def test_a_program_that_drains_too_long_is_killed_and_that_is_logged(
     server: Server, event_log: EventLog, probe: Probe
 ) -> None:
     program = server("slow", free_port(), linger=60, stop_seconds=0.1)
@@ -247,7 +247,7 @@ async def test_one_that_drains_too_long_is_killed_and_that_is_told(
     assert actions(event_log)[-1] == "kill"
 
 
-async def test_a_program_that_is_not_there_fails_with_its_name(
+async def test_a_missing_program_fails_with_its_path(
     server: Server, event_log: EventLog, probe: Probe, tmp_path: Path, eventually: Eventually
 ) -> None:
     program = server("none", free_port())
@@ -257,7 +257,7 @@ async def test_a_program_that_is_not_there_fails_with_its_name(
         await eventually(lambda: process.state == "failed")
 
 
-async def test_one_that_is_stopped_while_it_waits_for_its_next_start_is_gone(
+async def test_a_stop_during_the_restart_delay_takes_effect(
     server: Server, event_log: EventLog, probe: Probe
 ) -> None:
     waits = asyncio.Event()
@@ -274,7 +274,7 @@ async def test_one_that_is_stopped_while_it_waits_for_its_next_start_is_gone(
         await waits.wait()
 
 
-async def test_a_person_in_a_hurry_kills_it_while_it_drains(
+async def test_a_draining_program_can_be_killed(
     server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
 ) -> None:
     process = ProcessSupervisor(
@@ -288,7 +288,7 @@ async def test_a_person_in_a_hurry_kills_it_while_it_drains(
         await asyncio.wait_for(stopping, 10)
 
 
-async def test_asking_before_the_begin_is_an_error(
+async def test_first_ready_before_start_is_an_error(
     server: Server, event_log: EventLog, probe: Probe
 ) -> None:
     with pytest.raises(RuntimeError, match="start"):

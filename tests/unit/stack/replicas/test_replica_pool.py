@@ -1,4 +1,4 @@
-"""Which replicas are started and given up, and that the pool does it with real processes."""
+"""Which replicas the pool starts and drains, also with real processes."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ OLD = Release(path=Path("old"))
         ),
     ],
 )
-def test_what_is_started_and_given_up(
+def test_the_plan_starts_and_drains_the_right_replicas(
     replicas: dict[int, ReplicaSnapshot],
     desired: int,
     load: dict[int, int],
@@ -87,7 +87,7 @@ STATES = st.sampled_from(["starting", "ready", "failed", "draining", "gone"])
     desired=st.integers(1, 8),
     load=st.dictionaries(st.integers(1, 8), st.integers(0, 5)),
 )
-def test_a_plan_leads_to_what_is_desired_as_far_as_numbers_are_free(
+def test_a_plan_reaches_the_desired_number_as_far_as_indexes_are_free(
     states: dict[int, State], desired: int, load: dict[int, int]
 ) -> None:
     replicas = {index: ReplicaSnapshot(state, index) for index, state in states.items()}
@@ -146,7 +146,7 @@ def ready(pool: ReplicaPool, *indexes: int) -> Callable[[], bool]:
     )
 
 
-async def test_up_takes_the_lowest_free_numbers_and_down_the_idlest(
+async def test_scaling_up_uses_the_lowest_free_indexes_and_scaling_down_drains_the_least_busy(
     server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
 ) -> None:
     async with running(server, event_log, probe, load={1: 1, 2: 0, 3: 2}) as pool:
@@ -168,7 +168,7 @@ async def test_up_takes_the_lowest_free_numbers_and_down_the_idlest(
     ]
 
 
-async def test_a_wish_that_comes_while_replicas_drain_is_met_when_their_numbers_are_free(
+async def test_a_resize_during_a_drain_takes_effect_when_the_index_is_free(
     server: Server, event_log: EventLog, probe: Probe, eventually: Eventually, tmp_path: Path
 ) -> None:
     async with running(server, event_log, probe) as pool:
@@ -191,7 +191,7 @@ async def test_a_wish_that_comes_while_replicas_drain_is_met_when_their_numbers_
         )
 
 
-async def test_a_replica_that_dies_is_replaced_and_the_wish_stays(
+async def test_a_replica_that_dies_is_replaced_and_the_desired_number_stays(
     server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
 ) -> None:
     async with running(server, event_log, probe) as pool:

@@ -1,4 +1,4 @@
-"""The slots of all replicas: what is changed first, and that it comes out right in the end."""
+"""The slots of all replicas: the order of the changes, and their result."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ async def pool(world: World, event_log: EventLog) -> AsyncIterator[SlotsControll
         yield made
 
 
-async def test_more_slots_are_there_before_they_are_used(
+async def test_slots_are_added_in_the_replicas_before_the_gateway_uses_them(
     world: World, pool: SlotsController, event_log: EventLog, eventually: Eventually
 ) -> None:
     pool.resize(4)
@@ -159,7 +159,7 @@ async def test_more_slots_are_there_before_they_are_used(
     assert messages == ["2 → 4 slots per replica requested", "each replica has 4 slots"]
 
 
-async def test_fewer_slots_are_used_before_they_are_taken_away(
+async def test_slots_are_removed_from_the_gateway_before_the_replicas(
     world: World, pool: SlotsController, eventually: Eventually
 ) -> None:
     pool.resize(4)
@@ -172,7 +172,7 @@ async def test_fewer_slots_are_used_before_they_are_taken_away(
     assert sorted(world.order[4:]) == ["replica 1: 1", "replica 2: 1"]
 
 
-async def test_a_replica_that_is_slow_holds_up_no_other(
+async def test_a_slow_replica_does_not_delay_the_others(
     world: World, pool: SlotsController, eventually: Eventually
 ) -> None:
     world.slow = {1}
@@ -184,7 +184,7 @@ async def test_a_replica_that_is_slow_holds_up_no_other(
     assert world.limit_of[1] == world.configured == 4
 
 
-async def test_a_replica_that_does_not_answer_is_not_sent_more(
+async def test_a_replica_that_does_not_answer_gets_no_more_requests(
     world: World, pool: SlotsController, eventually: Eventually
 ) -> None:
     world.dumb = {2}
@@ -196,7 +196,7 @@ async def test_a_replica_that_does_not_answer_is_not_sent_more(
     assert world.limit_of[2] == 4
 
 
-async def test_nothing_is_taken_away_while_the_gateway_may_still_send_as_many(
+async def test_slots_are_not_removed_while_the_gateway_may_still_use_them(
     world: World, pool: SlotsController, event_log: EventLog, eventually: Eventually
 ) -> None:
     pool.resize(4)
@@ -214,7 +214,7 @@ async def test_nothing_is_taken_away_while_the_gateway_may_still_send_as_many(
     assert not [entry for entry in event_log.recent if entry.level == "error"]
 
 
-async def test_a_gateway_that_was_started_anew_gets_the_slots_in_force(
+async def test_a_restarted_gateway_gets_the_slots_in_force(
     world: World, pool: SlotsController, eventually: Eventually
 ) -> None:
     pool.resize(4)
@@ -225,7 +225,7 @@ async def test_a_gateway_that_was_started_anew_gets_the_slots_in_force(
     await eventually(lambda: world.limit_of == {1: 4, 2: 4, 3: 4})
 
 
-async def test_a_file_that_somebody_removed_is_written_again(
+async def test_a_deleted_slots_file_is_written_again(
     world: World, pool: SlotsController, eventually: Eventually
 ) -> None:
     pool.resize(4)
@@ -236,7 +236,7 @@ async def test_a_file_that_somebody_removed_is_written_again(
     assert world.file.read() == (4, "")
 
 
-async def test_a_wish_that_changes_meanwhile_ends_with_the_last_one(
+async def test_the_last_of_several_resizes_wins(
     world: World, pool: SlotsController, eventually: Eventually
 ) -> None:
     for slots in (4, 1, 8, 3):
@@ -256,7 +256,7 @@ EVENTS = st.one_of(
 
 @settings(max_examples=60)
 @given(st.lists(EVENTS, max_size=25))
-def test_whatever_happens_no_replica_is_sent_more_than_it_works_on_and_all_agree_in_the_end(
+def test_no_replica_ever_gets_more_requests_than_slots_and_all_values_agree_in_the_end(
     events: list[tuple[str, int]],
 ) -> None:
     async def play(folder: Path) -> None:
@@ -298,7 +298,7 @@ def _happen(world: World, pool: SlotsController, event: str, index: int) -> None
             world.away = event == "away"
 
 
-async def test_what_is_refused_is_told_once_and_tried_again(
+async def test_a_refused_limit_is_logged_once_and_retried(
     world: World, event_log: EventLog, eventually: Eventually
 ) -> None:
     pool = world.pool(event_log)
@@ -318,7 +318,7 @@ async def test_what_is_refused_is_told_once_and_tried_again(
         await eventually(lambda: pool.settled)
 
 
-async def test_a_full_disk_is_told_and_ends_nothing(
+async def test_a_full_disk_is_logged_and_retried(
     world: World, event_log: EventLog, eventually: Eventually
 ) -> None:
     pool = world.pool(event_log)
@@ -371,7 +371,9 @@ async def test_the_resizer_sets_both_numbers_or_neither(world: World, event_log:
         (None, None),
     ],
 )
-async def test_what_a_replica_says_of_its_slots(metrics: str | None, slots: int | None) -> None:
+async def test_the_slots_are_parsed_from_the_metrics_of_a_replica(
+    metrics: str | None, slots: int | None
+) -> None:
     async def fetch(url: str, seconds: float) -> str | None:
         assert url == "http://replica-7/metrics"
         return metrics
@@ -379,7 +381,7 @@ async def test_what_a_replica_says_of_its_slots(metrics: str | None, slots: int 
     assert await slots_from_metrics(fetch, lambda index: f"http://replica-{index}")(7) == slots
 
 
-def test_the_limits_stand_in_haproxys_table() -> None:
+def test_the_limits_are_parsed_from_haproxys_table() -> None:
     answer = (
         "# pxname,svname,qcur,slim,\n"
         "model,model1,0,4,\nmodel,model12,0,2,\nmodel,another,0,1,\nother,model2,0,9,\n\n"
@@ -390,6 +392,6 @@ def test_the_limits_stand_in_haproxys_table() -> None:
 @pytest.mark.parametrize(
     "answer", ["", "Unknown command", "# pxname,svname\nmodel,model1\n", "# pxname\nmodel\n"]
 )
-def test_an_answer_that_is_no_table_of_servers_is_an_error(answer: str) -> None:
+def test_an_answer_that_is_not_a_table_of_servers_is_an_error(answer: str) -> None:
     with pytest.raises(RuntimeApiError, match="cannot be parsed"):
         parse_limits(answer)

@@ -1,4 +1,4 @@
-"""Tests of the model versions that replicas report."""
+"""The model versions that replicas report."""
 
 from __future__ import annotations
 

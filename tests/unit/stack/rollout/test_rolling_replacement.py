@@ -1,4 +1,4 @@
-"""A rolling replacement of real processes: never one replica less, and back if the new one fails."""
+"""A rolling replacement of real processes: no loss of capacity, and a rollback if a new one fails."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ Eventually = Callable[..., Coroutine[None, None, None]]
         ),
     ],
 )
-def test_what_is_started_and_given_up_during_a_replacement(
+def test_the_plan_during_a_rollout_starts_and_drains_the_right_replicas(
     replicas: dict[int, ReplicaSnapshot],
     desired: int,
     surge: int,
@@ -106,7 +106,7 @@ async def run_checked(rollout: Rollout, least: int) -> None:
     await task
 
 
-async def test_at_zero_replicas_there_is_none_to_replace_and_the_next_serves_the_new(
+async def test_at_zero_replicas_the_next_replica_serves_the_new_release(
     server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
 ) -> None:
     async with running(server, event_log, probe, 0) as pool:
@@ -121,7 +121,7 @@ async def test_at_zero_replicas_there_is_none_to_replace_and_the_next_serves_the
 
 
 @pytest.mark.parametrize("desired", [1, MAX_REPLICAS])
-async def test_every_replica_is_replaced_and_never_is_there_one_less(
+async def test_every_replica_is_replaced_with_no_loss_of_capacity(
     desired: int, server: Server, event_log: EventLog, probe: Probe
 ) -> None:
     async with running(server, event_log, probe, desired) as pool:
@@ -149,7 +149,7 @@ async def test_a_new_replica_that_does_not_become_ready_is_stopped_and_the_old_o
         assert pool.release == OLD
 
 
-async def test_those_that_were_replaced_already_go_back_when_a_later_one_fails(
+async def test_replaced_replicas_are_rolled_back_when_a_later_one_fails(
     server: Server, event_log: EventLog, probe: Probe
 ) -> None:
     async with running(server, event_log, probe) as pool:
@@ -159,7 +159,7 @@ async def test_those_that_were_replaced_already_go_back_when_a_later_one_fails(
         assert len(pool.up_to_date()) == 2
 
 
-async def test_if_not_even_the_old_one_starts_any_more_what_runs_is_left_running(
+async def test_if_the_rollback_fails_the_running_replicas_are_not_stopped(
     server: Server, event_log: EventLog, probe: Probe
 ) -> None:
     async with running(server, event_log, probe) as pool:
@@ -172,7 +172,7 @@ async def test_if_not_even_the_old_one_starts_any_more_what_runs_is_left_running
     assert actions == ["deploy", "undeploy", "undeploy"]
 
 
-async def test_a_replica_that_the_gateway_does_not_see_takes_no_ones_place(
+async def test_a_replica_without_traffic_replaces_no_other(
     server: Server, event_log: EventLog, probe: Probe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tidegate.stack.rollout.rolling_replacement.TRAFFIC_SECONDS", 0.2)
@@ -188,7 +188,7 @@ async def test_a_replica_that_the_gateway_does_not_see_takes_no_ones_place(
         assert rollout.problem == "the gateway does not reach flights-2"
 
 
-async def test_the_number_asked_for_may_change_meanwhile(
+async def test_the_desired_number_may_change_during_a_rollout(
     server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
 ) -> None:
     async with running(server, event_log, probe, MAX_REPLICAS) as pool:
@@ -204,7 +204,7 @@ async def test_the_number_asked_for_may_change_meanwhile(
         assert pool.outdated() == []
 
 
-async def test_fewer_asked_for_before_one_more_is_started_does_not_stop_it(
+async def test_scaling_down_before_the_first_new_replica_does_not_stop_the_rollout(
     server: Server, event_log: EventLog, probe: Probe
 ) -> None:
     async with running(server, event_log, probe, MAX_REPLICAS) as pool:
@@ -224,7 +224,7 @@ haproxy_server_status{proxy="other",server="model3",state="UP"} 1
 
 
 @pytest.mark.parametrize(("index", "up"), [(1, True), (2, False), (3, False)])
-async def test_whom_the_gateway_sees_is_read_from_its_exporter(index: int, up: bool) -> None:
+async def test_the_traffic_check_reads_the_gateways_exporter(index: int, up: bool) -> None:
     async def fetch(url: str, seconds: float) -> str | None:
         del url, seconds
         return METRICS

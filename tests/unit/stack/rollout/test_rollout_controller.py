@@ -1,4 +1,4 @@
-"""`tidegate deploy` and the control socket's `PUT /model`: what is refused, and what is told."""
+"""`tidegate deploy` and `PUT /model` of the control socket: rollouts and refusals."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def admission(answer: Release | str) -> Any:
     return take
 
 
-async def test_the_route_takes_one_in_and_refuses_with_a_reason(
+async def test_put_model_accepts_an_artefact_or_refuses_it_with_a_reason(
     rollouts: RolloutController, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
 ) -> None:
     app = web.Application()
@@ -90,7 +90,7 @@ async def test_the_route_takes_one_in_and_refuses_with_a_reason(
     assert actions == ["refuse", "deploy", "deployed"]
 
 
-async def test_one_replacement_at_a_time_and_a_stop_ends_it(
+async def test_one_rollout_runs_at_a_time_and_a_stop_cancels_it(
     rollouts: RolloutController, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tidegate.stack.rollout.rollout_controller.admit", admission(NEW))
@@ -113,7 +113,7 @@ async def test_one_replacement_at_a_time_and_a_stop_ends_it(
         ("import time; time.sleep(60)", 0.2, "could not be loaded within"),
     ],
 )
-async def test_a_check_that_fails_is_a_refusal(
+async def test_a_failed_admission_refuses_the_release(
     code: str, seconds: float, why: str, *, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(release, "ADMISSION", (sys.executable, "-c", code))
@@ -150,7 +150,7 @@ def status(rollout: RolloutStatus | None) -> StackStatus:
     ("ending", "code"),
     [("done", 0), ("rolled back", deploy_command.FAILED), ("failed", deploy_command.FAILED)],
 )
-def test_the_command_follows_a_replacement_to_its_end(
+def test_the_deploy_command_follows_a_rollout_to_its_end(
     ending: Any,
     code: int,
     *,
@@ -175,7 +175,7 @@ def test_the_command_follows_a_replacement_to_its_end(
     assert ("this stack serves flights 2" in said) is (code == 0)
 
 
-def test_the_command_says_when_it_is_refused_or_nobody_answers(
+def test_the_deploy_command_reports_a_refusal_and_a_missing_stack(
     tmp_path: Path,
     holder: Holder,
     monkeypatch: pytest.MonkeyPatch,
@@ -196,7 +196,7 @@ def test_the_command_says_when_it_is_refused_or_nobody_answers(
     assert "refused, nothing was changed: it lacks carrier" in capsys.readouterr().err
 
 
-async def test_the_socket_is_asked_as_the_route_answers(tmp_path: Path) -> None:
+async def test_the_control_client_maps_the_responses_of_put_model(tmp_path: Path) -> None:
     answers = iter(
         [
             web.json_response({"error": "no"}, status=409),

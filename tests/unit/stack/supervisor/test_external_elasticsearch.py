@@ -1,4 +1,4 @@
-"""What is said of the Elasticsearch that a person gave."""
+"""The monitor of an external Elasticsearch."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ def answering(status: int) -> Handler:
         (403, "URL answers 403: store.elasticsearch.username lacks the privilege"),
     ],
 )
-async def test_its_answer_is_told(status: int, words: str) -> None:
+async def test_the_status_of_the_response_is_reported(status: int, words: str) -> None:
     async with serving(answering(status)):
         assert await elasticsearch_problem(Elasticsearch(url=URL)) == words.replace("URL", URL)
 
 
-async def test_the_user_and_the_password_of_the_file_are_sent(tmp_path: Path) -> None:
+async def test_the_user_and_the_password_from_the_file_are_sent(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("sécret\n")
     sent = []
 
@@ -85,11 +85,13 @@ async def test_the_user_and_the_password_of_the_file_are_sent(tmp_path: Path) ->
         (Elasticsearch(url=URL, ca_file=Path("/none.pem")), "No such file"),
     ],
 )
-async def test_what_cannot_be_asked_is_told(settings: Elasticsearch, words: str) -> None:
+async def test_an_unreachable_server_or_file_is_reported(
+    settings: Elasticsearch, words: str
+) -> None:
     assert words.replace("URL", URL) in await elasticsearch_problem(settings)
 
 
-async def test_its_going_and_coming_are_told_once(event_log: EventLog) -> None:
+async def test_each_change_of_state_is_logged_once(event_log: EventLog) -> None:
     watched = ElasticsearchMonitor(Elasticsearch(url=URL), event_log)
     assert watched.status().state == "ready"
     await watched.check()

@@ -1,4 +1,4 @@
-"""The commands beside a supervisor that does not behave."""
+"""The commands `status` and `down` with a supervisor that does not respond."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "stop_seconds", lambda settings: 0.0)
 
 
-def test_a_supervisor_that_does_not_answer_is_told_with_its_pid(
+def test_a_supervisor_that_does_not_answer_is_reported_with_its_pid(
     tmp_path: Path, holder: Holder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = holder(tmp_path)
@@ -32,7 +32,7 @@ def test_a_supervisor_that_does_not_answer_is_told_with_its_pid(
     assert (told["state"], told["pid"]) == ("silent", other.pid)
 
 
-def test_down_waits_until_the_supervisor_is_gone(
+def test_down_waits_until_the_supervisor_has_stopped(
     tmp_path: Path, holder: Holder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = holder(tmp_path)
@@ -41,7 +41,7 @@ def test_down_waits_until_the_supervisor_is_gone(
     assert other.wait(10) != 0
 
 
-def test_down_kills_a_supervisor_that_does_not_end(
+def test_down_kills_a_supervisor_that_does_not_stop(
     tmp_path: Path,
     holder: Holder,
     capsys: pytest.CaptureFixture[str],

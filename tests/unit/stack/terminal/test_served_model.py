@@ -1,4 +1,4 @@
-"""The report is about the model that is served, and says which that is."""
+"""The model of a report is the one that is served, and the report says where it comes from."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def running(
         ([""], None, "v1", "but no replica of the running stack has reported its version yet"),
     ],
 )
-def test_it_is_the_version_that_the_running_stack_serves(
+def test_the_report_is_about_the_version_that_the_running_stack_serves(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
     *,
@@ -90,7 +90,9 @@ def test_it_is_the_version_that_the_running_stack_serves(
     assert found.source == f"{settings.model.path.parent / expected}, {why}"
 
 
-def test_it_is_that_of_the_settings_where_no_stack_runs_or_none_answers(settings: Settings) -> None:
+def test_without_a_running_stack_the_report_is_about_the_model_of_the_settings(
+    settings: Settings,
+) -> None:
     path = settings.model.path
     assert choose_model(settings).source == f"{path}, from model.path"
     layout = Layout(settings.stack.data_dir)
@@ -103,14 +105,14 @@ def test_it_is_that_of_the_settings_where_no_stack_runs_or_none_answers(settings
     )
 
 
-def test_a_person_may_name_another(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_option_names_another_model(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     with running(settings, monkeypatch, ["v1"]):
         found = choose_model(settings, settings.model.path.parent / "v2")
     assert found.model.version == "v2"
     assert found.source.endswith("v2, from --model")
 
 
-def test_a_joblib_file_is_a_model_too(tmp_path: Path) -> None:
+def test_a_joblib_file_is_a_model(tmp_path: Path) -> None:
     rows = np.array([[0.0, 1.0], [1.0, 0.0]] * 20)
     file = tmp_path / "wine.joblib"
     joblib.dump(LogisticRegression().fit(rows, ["red", "white"] * 20), file)
@@ -119,7 +121,7 @@ def test_a_joblib_file_is_a_model_too(tmp_path: Path) -> None:
     assert not found.model.reference.samples
 
 
-def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_model_is_named(tmp_path: Path) -> None:
     file = tmp_path / "wine.joblib"
     file.write_text("hello")
     with pytest.raises(NoModelError, match=r"wine\.joblib cannot be served: "):

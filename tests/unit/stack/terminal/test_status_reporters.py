@@ -1,4 +1,4 @@
-"""What is reported to a person, or to the process that waits for the start."""
+"""The status reporters: plain lines, and the pipe to the parent process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tidegate.stack.terminal.status_reporters import PipeStatusReporter, PlainSt
 ENTRY = Entry(at=1.0, level="info", component="gateway", action="start", message="started [as] 7")
 
 
-def test_a_plain_face_prints_what_happens_word_for_word() -> None:
+def test_the_plain_reporter_prints_entries_without_markup() -> None:
     console = Console(file=io.StringIO(), width=200)
     reporter = PlainStatusReporter(console)
     reporter.entry(ENTRY)
@@ -26,7 +26,7 @@ def test_a_plain_face_prints_what_happens_word_for_word() -> None:
     assert lines[1] == "no [model] there"
 
 
-def test_who_waits_for_the_start_gets_it_through_the_pipe_and_then_its_end() -> None:
+def test_the_parent_process_gets_the_start_through_the_pipe_until_it_closes() -> None:
     read_end, write_end = os.pipe()
     reporter = PipeStatusReporter(
         os.fdopen(write_end, "w"), PlainStatusReporter(Console(file=io.StringIO()))
@@ -39,7 +39,7 @@ def test_who_waits_for_the_start_gets_it_through_the_pipe_and_then_its_end() -> 
     assert told == [{"entry": asdict(ENTRY)}, {"failed": "why"}]
 
 
-def test_who_no_longer_waits_does_not_stop_the_stack() -> None:
+def test_a_parent_process_that_has_exited_does_not_stop_the_stack() -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
     reporter = PipeStatusReporter(

@@ -1,0 +1,65 @@
+"""The last decisions, and the recent output of a program."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tidegate.stack.supervisor.recent_output import last_decisions, recent_output
+
+
+def decision(reason: str, message: str) -> str:
+    return json.dumps(
+        {
+            "@timestamp": "2026-01-02T03:04:05.000006Z",
+            "message": message,
+            "event": {"dataset": "tidegate.decision"},
+            "tidegate": {"decision": {"reason": reason}},
+        }
+    )
+
+
+def test_the_last_decisions_that_changed_the_number_are_found(tmp_path: Path) -> None:
+    assert last_decisions(tmp_path, 3) == []
+    (tmp_path / "autoscaler.1.0.ndjson").write_text(
+        "\n".join(
+            [
+                "cut line}",
+                '{"event": 5}',
+                '{"event": {"dataset": "tidegate.app"}}',
+                decision("up", "one"),
+                decision("hold", "two"),
+                decision("down", "three"),
+                decision("up", "four"),
+            ]
+        )
+    )
+    found = last_decisions(tmp_path, 2)
+    assert [(entry.action, entry.message) for entry in found] == [("down", "three"), ("up", "four")]
+    assert found[0].at == pytest.approx(1767323045.000006)
+
+
+def test_the_recent_output_of_a_program_is_its_raw_output_and_its_last_errors(
+    tmp_path: Path,
+) -> None:
+    output = tmp_path / "flights-1.log"
+    assert recent_output(output, tmp_path, "flights-1") == ""
+    output.write_text("Traceback\n")
+    events = [
+        {"message": "loaded", "log": {"level": "info"}},
+        {"message": "no model", "log": {"level": "error"}, "error": {"message": "bad digest"}},
+        {"message": "gone", "log": {"level": "error"}},
+        {"message": "refused", "log": {"level": "error"}, "tidegate": {"reason": "why"}},
+        {"message": "cut", "log": "error"},
+        {"log": {"level": "error"}},
+        ["odd"],
+    ]
+    (tmp_path / "flights-1.1.0.ndjson").write_text("\n".join(map(json.dumps, events)))
+    said = recent_output(output, tmp_path, "flights-1")
+    assert said == "Traceback\nno model: bad digest\ngone\nrefused: why"
+    # A reason that it printed as well is said once.
+    output.write_text("model.onnx: bad digest\n")
+    said = recent_output(output, tmp_path, "flights-1")
+    assert said == "model.onnx: bad digest\ngone\nrefused: why"
