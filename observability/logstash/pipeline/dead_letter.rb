@@ -1,5 +1,5 @@
-# Makes a dead letter of an event that cannot be delivered: the whole event as text, which contradicts no mapping,
-# with the reason. Its id is the event's own, or a hash of its fields, so that it is stored once.
+# Turns an undeliverable event into a dead letter: the whole event as text, which fits every mapping, with the
+# reason. Its id is the event's own or a hash of its fields, so it is stored once.
 require "digest"
 require "json"
 
@@ -8,15 +8,15 @@ end
 
 def filter(event)
   reason = (event.get("[@metadata][dead_letter_queue][reason]") || event.get("[@metadata][reason]")).to_s
-  # Logstash's reason repeats the whole event before Elasticsearch's response. The event may hold this word too.
+  # Logstash's reason has the whole event before Elasticsearch's response. The event may contain this text, too.
   response = reason.rindex(", response: ")
   reason = reason[response + 2..] if response
   reason = reason[0, 2000]
-  # The tag alone says nothing: an event may have brought it.
+  # The tag alone proves nothing: the event may have had it already.
   corrupt = Array(event.get("tags")).include?("_jsonparsefailure") && event.get("data_stream").nil?
   original = corrupt ? event.get("message").to_s : event.to_json
   id = event.get("[event][id]")
-  # As in main.conf: Elasticsearch refuses a whole bulk request for one id of more than 512 bytes.
+  # As in main.conf: for one id of more than 512 bytes Elasticsearch rejects the whole bulk request.
   usable = id.is_a?(String) && id.match?(/\A[!-~]{1,512}\z/)
   id = digest(corrupt ? original : JSON.parse(original, max_nesting: false)) unless usable
   letter = LogStash::Event.new(
@@ -38,7 +38,7 @@ def digest(value)
   Digest::SHA256.hexdigest(sorted(value).to_s)
 end
 
-# The order of an event's fields is not the same after a restart.
+# The order of an event's fields changes at a restart.
 def sorted(value)
   case value
   when Hash then value.sort.to_h { |name, one| [name, sorted(one)] }
