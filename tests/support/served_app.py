@@ -1,4 +1,4 @@
-"""The service's application, served in the test's process."""
+"""The service's application, served in the process of the test."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Start an application and end it, as a server does."""
+    """Start and stop an application, as a server does."""
     incoming: asyncio.Queue[Message] = asyncio.Queue()
     outgoing: asyncio.Queue[Message] = asyncio.Queue()
     running = asyncio.create_task(
@@ -63,7 +63,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     assert (await outgoing.get())["type"] == "lifespan.startup.complete"
     try:
         yield
-    finally:  # a test that fails leaves no task to the next one
+    finally:  # also after a failure, so that no task remains for the next test
         await incoming.put({"type": "lifespan.shutdown"})
         assert (await outgoing.get())["type"] == "lifespan.shutdown.complete"
         await running

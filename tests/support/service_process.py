@@ -1,4 +1,4 @@
-"""The service as a process."""
+"""The service as a process, for tests with clients and signals."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from typing import Any
 import httpx
 import orjson
 
-from support.checkout import ROOT
 from support.ports import free_port
 from tidegate.runtime.metrics_text import sample_value
+
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass
@@ -34,21 +35,21 @@ class Service:
         return f"http://127.0.0.1:{self.port}"
 
     def ready(self) -> int | None:
-        """The status of /ready; None if nobody listens."""
+        """The status of /ready; None if the port is closed."""
         try:
             return httpx.get(f"{self.url}/ready", timeout=30).status_code
         except httpx.TransportError:
             return None
 
-    def number(self, metric: str) -> float:
+    def metric(self, name: str) -> float:
         """The value of a metric without labels."""
         text = httpx.get(f"{self.url}/metrics", timeout=60).text
-        found = sample_value(text, metric)
+        found = sample_value(text, name)
         assert found is not None, text
         return found
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Send a signal and wait for the end; gives the exit code."""
+        """Send a signal and wait for the end; returns the exit code."""
         self.process.send_signal(number)
         return self.process.wait(60)
 
@@ -62,16 +63,17 @@ class Service:
         return [line for line in lines if line["event"]["dataset"] == "tidegate.request"]
 
 
-def until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+def until(condition: Callable[[], bool], description: str, seconds: float = 60) -> None:
+    """Wait for a condition, at most `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {description}"
         time.sleep(0.01)
 
 
 @contextmanager
 def service(folder: Path, model: Path, **variables: str) -> Iterator[Service]:
-    """Start a replica; it is killed at the end if it still runs."""
+    """Start a replica, and kill it at the end if it still runs."""
     port = free_port()
     env = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
     env |= {"TIDEGATE_MODEL__PATH": str(model), "TIDEGATE_STACK__DATA_DIR": str(folder)} | variables

@@ -1,4 +1,4 @@
-"""The service as a process: real clients, real signals."""
+"""The flight model, trained once per checkout, and sample rows for it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import Any
 import orjson
 import pytest
 
-from support.checkout import ROOT
+from support.service_process import ROOT
 from tidegate.service.model.artefact import SAMPLES, Artefact, load
 from tidegate.service.training.train import train_flights
 
 
 @pytest.fixture(scope="session")
 def flights() -> Artefact:
-    """The flight model, trained once for this checkout."""
     folder = ROOT / "artefacts" / "flights"
     train_flights(folder)
     return load(folder)

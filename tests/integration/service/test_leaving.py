@@ -88,7 +88,7 @@ def test_requests_that_work_or_wait_when_the_door_closes_are_answered(
             async with httpx.AsyncClient(base_url=found.url, timeout=60) as client:
                 sent = [asyncio.create_task(client.post("/predict", json=body)) for _ in range(3)]
                 await asyncio.to_thread(
-                    until, lambda: found.number("tidegate_slots_busy") == 1, "a slot is busy"
+                    until, lambda: found.metric("tidegate_slots_busy") == 1, "a slot is busy"
                 )
                 found.process.send_signal(signal.SIGTERM)
                 return await asyncio.gather(*sent)

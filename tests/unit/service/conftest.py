@@ -1,4 +1,4 @@
-"""The flights artefact, trained once for this checkout, and applications that serve it in this process."""
+"""The flight model, trained once per checkout, and the service's application in this process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tidegate.settings import Settings
 @pytest.fixture(scope="session")
 def flights() -> Artefact:
     folder = Path(__file__).parents[3] / "artefacts" / "flights"
-    train_flights(folder)  # nothing happens if it is current
+    train_flights(folder)  # unless it is current
     return load(folder)
 
 
@@ -40,24 +40,24 @@ def serve(flights: Artefact, tmp_path: Path) -> Serve:
     """
 
     @asynccontextmanager
-    async def serving(
+    async def serve_model(
         *,
         model: Path = flights.path,
         model_settings: Mapping[str, Any] | None = None,
         loaded: bool = True,
         **sections: Any,
     ) -> AsyncIterator[Served]:
-        of_model = {"path": model, **(model_settings or {})}
-        settings = Settings(model=of_model, stack={"data_dir": tmp_path}, **sections)
+        model_section = {"path": model, **(model_settings or {})}
+        settings = Settings(model=model_section, stack={"data_dir": tmp_path}, **sections)
         app = create_app(settings)
         may_load = asyncio.Event()
 
-        async def find_when_it_may(path: Path, data_dir: Path) -> Artefact:
+        async def find_when_allowed(path: Path, data_dir: Path) -> Artefact:
             await may_load.wait()
             return await find_model(path, data_dir)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("tidegate.service.serving.replica.find_model", find_when_it_may)
+            patch.setattr("tidegate.service.serving.replica.find_model", find_when_allowed)
             async with lifespan(app):
                 transport = httpx.ASGITransport(app, raise_app_exceptions=False)
                 client = httpx.AsyncClient(transport=transport, base_url="http://flights")
@@ -68,4 +68,4 @@ def serve(flights: Artefact, tmp_path: Path) -> Serve:
                         await until(lambda: served.replica.phase != "loading", 60)
                     yield served
 
-    return serving
+    return serve_model
