@@ -1,9 +1,9 @@
 """Check that an artefact can be served, and copy it.
 
-`python -m tidegate.service.artefacts.admission PATH KEPT --like CURRENT` runs it as a process.
+`python -m tidegate.service.artefacts.admission PATH COPIES --like CURRENT` runs it as a process.
 
-It is loaded as a replica loads it, compared with the one that is served, and copied, so that a replica that
-starts days later gets the same model even if the folder has changed.
+The artefact is loaded as a replica loads it, compared with the current one, and copied, so that a replica
+that starts days later gets the same model even if the folder has changed.
 """
 
 from __future__ import annotations
@@ -33,29 +33,29 @@ class AdmissionError(Exception):
     """The artefact is not admitted; the text gives the reason."""
 
 
-def admit(path: Path, kept: Path, like: Path | None, settings: Settings) -> Artefact:
+def admit(path: Path, copies: Path, current: Path | None, settings: Settings) -> Artefact:
     """Check an artefact and retain a copy of it.
 
     Args:
         path: an artefact folder, or a file that joblib wrote.
-        kept: the folder of copies, one per version.
-        like: the served artefact; the new one must have the same features and classes.
+        copies: the folder of copies, one per version.
+        current: the artefact that is served; the new one must have the same features and classes.
         settings: the cache of converted files, and the parameters of the drift monitor.
 
     Raises:
         AdmissionError: it cannot be loaded, or its clients would notice a difference.
     """
     found = _load(path, settings)
-    if like is not None:
-        current = _load(like, settings)
-        if differences := contract_differences(current.manifest, found.manifest):
-            raise AdmissionError(f"{path} is for other requests: {differences}")
-    return retain(found, kept)
+    if current is not None:
+        served = _load(current, settings)
+        if differences := contract_differences(served.manifest, found.manifest):
+            raise AdmissionError(f"{path} does not accept the same requests: {differences}")
+    return retain(found, copies)
 
 
-def retain(artefact: Artefact, kept: Path) -> Artefact:
+def retain(artefact: Artefact, copies: Path) -> Artefact:
     """The copy of the artefact, created unless a complete one exists."""
-    out = kept / f"{artefact.manifest.name}-{artefact.manifest.version}"
+    out = copies / f"{artefact.manifest.name}-{artefact.manifest.version}"
     with locked(out):
         try:
             if (copy := load(out)).manifest == artefact.manifest:
@@ -77,11 +77,12 @@ def contract_differences(current: Manifest, other: Manifest) -> str:
         )
         if names
     ]
-    here = {feature.name: feature for feature in current.features}
+    current_features = {feature.name: feature for feature in current.features}
     found += [
-        f"{feature.name} {word}"
+        f"{feature.name} {difference}"
         for feature in other.features
-        if feature.name in here and (word := _stricter(here[feature.name], feature))
+        if feature.name in current_features
+        and (difference := _stricter(current_features[feature.name], feature))
     ]
     if set(current.classes) != set(other.classes):
         classes = (", ".join(map(str, each)) for each in (other.classes, current.classes))
@@ -119,11 +120,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m tidegate.service.artefacts.admission", description=__doc__
     )
     parser.add_argument("path", type=Path, help="an artefact folder, or a file that joblib wrote")
-    parser.add_argument("kept", type=Path, help="the folder of copies")
+    parser.add_argument("copies", type=Path, help="the folder of copies")
     parser.add_argument("--like", type=Path, help="the artefact that is served")
     options = parser.parse_args(arguments)
     try:
-        artefact = admit(options.path, options.kept, options.like, load_settings())
+        artefact = admit(options.path, options.copies, options.like, load_settings())
     except OSError as error:
         sys.stderr.write(f"{os_error_message(error)}\n")
         return 1

@@ -1,4 +1,4 @@
-"""From the traffic to a new model: rows kept, labels joined, a candidate, a replacement under load."""
+"""Retraining end to end: retained rows joined with labels, a candidate, its deployment under load."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ CLIENTS = 3
 
 @pytest.fixture(scope="module")
 def candidate(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One that learned from some days of March."""
+    """A candidate, trained on a week of March."""
     out = tmp_path_factory.mktemp("candidate") / "flights-next"
     return make_candidate(load(artefact), out).path
 
 
 class Clients:
-    """Clients that ask one request after the other, and remember what they were answered."""
+    """Clients that send requests in turn, and count the responses by status and model version."""
 
     def __init__(self, stack: Stack, body: bytes) -> None:
         self.stack, self.body = stack, body
-        self.answers: Counter[tuple[int, str]] = Counter()
+        self.responses: Counter[tuple[int, str]] = Counter()
         self.deployed = threading.Event()
-        self.late: Counter[tuple[int, str]] = Counter()
-        """What those were answered who asked after `deployed` was set."""
+        self.after_deployment: Counter[tuple[int, str]] = Counter()
+        """The responses to requests sent after `deployed` was set."""
         self._stop = threading.Event()
         self._lock = threading.Lock()
 
     @contextmanager
-    def asking(self) -> Iterator[None]:
+    def sending(self) -> Iterator[None]:
         threads = [threading.Thread(target=self._run) for _ in range(CLIENTS)]
         for thread in threads:
             thread.start()
@@ -57,15 +57,15 @@ class Clients:
 
     def _run(self) -> None:
         while not self._stop.wait(0.02):
-            late = self.deployed.is_set()
+            after_deployment = self.deployed.is_set()
             try:
-                answer = self.stack.send("/predict", self.body)
-                got = (answer.status, answer.body["model"]["version"])
-            except Exception as error:  # noqa: BLE001 (whatever it is, no client should have met it)
-                got = (0, repr(error))
+                response = self.stack.send("/predict", self.body)
+                outcome = (response.status, response.body["model"]["version"])
+            except Exception as error:  # noqa: BLE001 (any exception fails the test)
+                outcome = (0, repr(error))
             with self._lock:
-                self.answers[got] += 1
-                self.late[got] += late
+                self.responses[outcome] += 1
+                self.after_deployment[outcome] += after_deployment
 
 
 def instances(artefact: Path) -> list[dict[str, Any]]:
@@ -73,10 +73,10 @@ def instances(artefact: Path) -> list[dict[str, Any]]:
 
 
 def versions(stack: Stack) -> list[tuple[str, str]]:
-    return [(one["state"], one["version"]) for one in stack.status()["replicas"]]
+    return [(replica["state"], replica["version"]) for replica in stack.status()["replicas"]]
 
 
-def test_a_new_model_takes_over_under_load_and_no_request_fails(
+def test_a_model_is_deployed_under_load_and_no_request_fails(
     tmp_path: Path, artefact: Path, candidate: Path
 ) -> None:
     before, after = read_manifest(artefact).version, read_manifest(candidate).version
@@ -86,81 +86,85 @@ def test_a_new_model_takes_over_under_load_and_no_request_fails(
     }
     with running(tmp_path, artefact, **settings) as stack:
         assert versions(stack) == [("ready", before)] * 2
-        pids = {one["pid"] for one in stack.status()["replicas"]}
+        pids = {replica["pid"] for replica in stack.status()["replicas"]}
 
         broken = tmp_path / "broken"
         shutil.copytree(candidate, broken)
-        (broken / "model.onnx").write_bytes(b"another one")
+        (broken / "model.onnx").write_bytes(b"another graph")
         refused = stack.run("tidegate", "deploy", str(broken))
         assert refused.returncode == 2, refused.stdout + refused.stderr
         assert "is not the file that manifest.json names" in refused.stderr.replace("\n", " ")
-        assert {one["pid"] for one in stack.status()["replicas"]} == pids
+        assert {replica["pid"] for replica in stack.status()["replicas"]} == pids
 
         body = json.dumps({"instances": instances(artefact)[:3]}).encode()
-        awaited = stack.send("/predict", body).body["predictions"]
+        unlabelled = stack.send("/predict", body).body["predictions"]
 
         clients = Clients(stack, json.dumps({"instances": instances(artefact)[:1]}).encode())
-        with clients.asking():
-            eventually(lambda: clients.answers[200, before] > 20, "the old one answers")
+        with clients.sending():
+            eventually(lambda: clients.responses[200, before] > 20, "the old model responds")
             deployed = stack.run("tidegate", "deploy", str(candidate))
             assert deployed.returncode == 0, deployed.stdout + deployed.stderr
             clients.deployed.set()
-            eventually(lambda: clients.late[200, after] > 20, "the new one answers")
-        assert set(clients.answers) == {(200, before), (200, after)}
-        assert +clients.late == {(200, after): clients.late[200, after]}
+            eventually(lambda: clients.after_deployment[200, after] > 20, "the new model responds")
+        assert set(clients.responses) == {(200, before), (200, after)}
+        assert +clients.after_deployment == {(200, after): clients.after_deployment[200, after]}
         assert versions(stack) == [("ready", after)] * 2
         assert f"every replica serves flights {after}" in deployed.stdout
 
-        told = eventually(
+        events = eventually(
             lambda: found(stack, "tidegate.component:rollout AND event.action:deployed"),
-            "the store knows of it",
+            "the event of the deployment is stored",
         )
-        assert told[0]["tidegate"]["model"]["version"] == after
-        labels_of_the_version_before_are_taken(stack, awaited, before)
-        labels_of_another_model_are_refused(stack, after)
-        page, said = report(stack, tmp_path)
+        assert events[0]["tidegate"]["model"]["version"] == after
+        check_labels_of_the_previous_version_are_accepted(stack, unlabelled, before)
+        check_labels_of_another_model_are_refused(stack, after)
+        page, errors = report(stack, tmp_path)
         assert f"<h1>flights {after}</h1>" in page
         assert "served by the running stack" in page
-        assert "answers now" not in page + said
-    # Without the stack nobody knows of the replacement but the store.
-    page, said = report(stack, tmp_path)
+        assert "answers now" not in page + errors
+    # Without the stack, only the store has the deployment.
+    page, errors = report(stack, tmp_path)
     assert f"<h1>flights {before}</h1>" in page
-    assert f"version {after} answers now, but the report is on flights {before}" in said
-    page, said = report(stack, tmp_path, "--model", str(candidate))
+    assert f"version {after} answers now, but the report is on flights {before}" in errors
+    page, errors = report(stack, tmp_path, "--model", str(candidate))
     assert f"<h1>flights {after}</h1>" in page
-    assert "answers now" not in page + said
+    assert "answers now" not in page + errors
 
 
 def report(stack: Stack, folder: Path, *arguments: str) -> tuple[str, str]:
-    """The page, and what was said beside it."""
+    """The page, and the output on stderr."""
     out = folder / "model.html"
     done = stack.run("tidegate", "monitor", "report", "--out", str(out), *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     return out.read_text(encoding="utf-8"), done.stderr
 
 
-def labels_of_the_version_before_are_taken(
-    stack: Stack, awaited: list[dict[str, Any]], before: str
+def check_labels_of_the_previous_version_are_accepted(
+    stack: Stack, unlabelled: list[dict[str, Any]], before: str
 ) -> None:
-    outcomes = [{"prediction_id": one["prediction_id"], "label": one["label"]} for one in awaited]
-    taken = stack.send("/feedback", json.dumps({"outcomes": outcomes}).encode())
-    assert (taken.status, taken.body["accepted"]) == (200, len(awaited))
+    outcomes = [
+        {"prediction_id": each["prediction_id"], "label": each["label"]} for each in unlabelled
+    ]
+    response = stack.send("/feedback", json.dumps({"outcomes": outcomes}).encode())
+    assert (response.status, response.body["accepted"]) == (200, len(unlabelled))
     query = f'event.dataset:tidegate.outcome AND tidegate.model.version:"{before}"'
-    eventually(lambda: len(found(stack, query)) == len(awaited), "they are told of that version")
+    eventually(
+        lambda: len(found(stack, query)) == len(unlabelled), "their events name that version"
+    )
     counted = f'sum(ml_outcomes_total{{version="{before}",correct="true"}})'
     eventually(
-        lambda: (value := stack.query(counted)) and float(value[0]["value"][1]) == len(awaited),
-        "they are counted under that version",
+        lambda: (value := stack.query(counted)) and float(value[0]["value"][1]) == len(unlabelled),
+        "they are counted for that version",
     )
-    # Their series did not begin at 3: Prometheus would see no growth in that.
+    # Their series did not start at 3, which Prometheus would not count as an increase.
     grown = f'sum(increase(ml_outcomes_total{{version="{before}",correct="true"}}[1m]))'
     eventually(
         lambda: (value := stack.query(grown)) and float(value[0]["value"][1]) > 0,
-        "and in the rates",
+        "and in increase()",
     )
 
 
-def labels_of_another_model_are_refused(stack: Stack, version: str) -> None:
+def check_labels_of_another_model_are_refused(stack: Stack, version: str) -> None:
     key = (stack.settings.stack.data_dir / "prediction.key").read_bytes().strip()
     another = PredictionIds(key, version, classes_digest("wine", ("late", "on_time")))
     (prediction_id,) = another.make(time.time_ns() // 1000, ("0" * 31 + "1", "0" * 16), [0], [0.9])
@@ -170,7 +174,7 @@ def labels_of_another_model_are_refused(stack: Stack, version: str) -> None:
     counted = 'sum(ml_feedback_refused_total{reason="foreign_version"})'
     eventually(
         lambda: (value := stack.query(counted)) and float(value[0]["value"][1]) == 1,
-        "it is counted as that",
+        "it is counted with its reason",
     )
 
 
@@ -182,26 +186,26 @@ def found(stack: Stack, query: str) -> list[dict[str, Any]]:
         store.close()
 
 
-def test_kept_rows_and_their_labels_make_a_candidate_that_is_deployed(
+def test_retained_rows_and_their_labels_make_a_candidate_that_is_deployed(
     tmp_path: Path, artefact: Path, store_settings: dict[str, Any]
 ) -> None:
     rows = instances(artefact)
     out = tmp_path / "flights-next"
     with running(tmp_path, artefact, store=store_settings, drift={"keep_rows_share": 1.0}) as stack:
-        none = stack.run("tidegate", "retrain", "--since", "1h", "--out", str(out))
-        assert none.returncode == 2
-        assert "no rows are stored" in none.stderr.replace("\n", " ")
+        without_rows = stack.run("tidegate", "retrain", "--since", "1h", "--out", str(out))
+        assert without_rows.returncode == 2
+        assert "no rows are stored" in without_rows.stderr.replace("\n", " ")
         for start in range(0, 500, 25):
             part = rows[start : start + 25]
-            answer = stack.send("/predict", json.dumps({"instances": part}).encode())
+            response = stack.send("/predict", json.dumps({"instances": part}).encode())
             outcomes = [
-                {"prediction_id": one["prediction_id"], "label": rule(row)}
-                for one, row in zip(answer.body["predictions"], part, strict=True)
+                {"prediction_id": prediction["prediction_id"], "label": rule(row)}
+                for prediction, row in zip(response.body["predictions"], part, strict=True)
             ]
-            taken = stack.send("/feedback", json.dumps({"outcomes": outcomes}).encode())
-            assert taken.body["accepted"] == 25
+            feedback = stack.send("/feedback", json.dumps({"outcomes": outcomes}).encode())
+            assert feedback.body["accepted"] == 25
         query = "event.dataset:(tidegate.rows OR tidegate.outcome)"
-        eventually(lambda: total(stack, query) == 20 + 500, "all of it is in the store")
+        eventually(lambda: total(stack, query) == 20 + 500, "all events are stored")
         arguments = ("--since", "1h", "--min-rows", "500", "--out", str(out))
         done = stack.run("tidegate", "retrain", *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -215,7 +219,7 @@ def test_kept_rows_and_their_labels_make_a_candidate_that_is_deployed(
 
 
 def rule(row: dict[str, Any]) -> str:
-    """A world in which what is late is quite another thing than at the training."""
+    """Concept drift: the label depends on the hour alone."""
     return "late" if row["hour"] < 12 else "on_time"
 
 
@@ -227,7 +231,7 @@ def total(stack: Stack, query: str) -> int:
         store.close()
 
 
-def test_a_shadow_scores_the_traffic_and_its_agreement_is_seen(
+def test_a_shadow_scores_the_traffic_and_its_agreement_is_counted(
     tmp_path: Path, artefact: Path, candidate: Path
 ) -> None:
     model = {"shadow_path": str(candidate), "shadow_share": 1.0}
@@ -239,11 +243,16 @@ def test_a_shadow_scores_the_traffic_and_its_agreement_is_seen(
 
         def counted() -> dict[str, float]:
             return {
-                one["metric"]["agree"]: float(one["value"][1]) for one in stack.query(by_agreement)
+                series["metric"]["agree"]: float(series["value"][1])
+                for series in stack.query(by_agreement)
             }
 
-        seen = eventually(lambda: sum(counted().values()) == 200 and counted(), "all are counted")
-        told = eventually(lambda: found(stack, "tidegate.shadow.agreed:>=0"), "its event arrived")
-    assert isinstance(seen, dict)
-    assert told[0]["tidegate"]["shadow"]["agreed"] == seen["true"] > seen["false"]
-    assert told[0]["tidegate"]["shadow"]["version"] == read_manifest(candidate).version
+        by_agree = eventually(
+            lambda: sum(counted().values()) == 200 and counted(), "all rows are counted"
+        )
+        events = eventually(
+            lambda: found(stack, "tidegate.shadow.agreed:>=0"), "its event is stored"
+        )
+    assert isinstance(by_agree, dict)
+    assert events[0]["tidegate"]["shadow"]["agreed"] == by_agree["true"] > by_agree["false"]
+    assert events[0]["tidegate"]["shadow"]["version"] == read_manifest(candidate).version

@@ -1,4 +1,4 @@
-"""A running replica: what it needs of the machine, and what real clients get from it."""
+"""A running replica: its start-up cost, and its responses to real clients."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture(scope="module")
 def running(flights: Artefact, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A replica that the tests share; it ends well."""
+    """A replica that the tests share; it must shut down with exit code 0."""
     with service(tmp_path_factory.mktemp("service"), flights.path) as found:
         until(lambda: found.ready() == 200, "ready")
         yield found
         assert found.stop() == 0
 
 
-def test_a_replica_starts_in_little_time_and_without_what_only_training_needs(
+def test_a_replica_starts_quickly_and_without_the_packages_of_training(
     running: Service,
 ) -> None:
     process = psutil.Process(running.process.pid)
@@ -44,7 +44,7 @@ def test_a_replica_starts_in_little_time_and_without_what_only_training_needs(
 
 
 def inputs_for(metadata: dict[str, Any], rows: list[dict[str, Any]], *, binary: bool) -> list[Any]:
-    """Inputs made from nothing but the model's metadata."""
+    """Input tensors, from the model's metadata."""
     inputs = []
     for described in metadata["inputs"]:
         values = [[row[described["name"]]] for row in rows]
@@ -62,7 +62,7 @@ def client(running: Service) -> Iterator[triton.InferenceServerClient]:
 
 
 def complete(samples: list[dict[str, Any]], rows: int) -> list[dict[str, Any]]:
-    """Rows without missing values, which JSON tensors of numpy cannot carry."""
+    """Rows without missing values, which numpy's JSON tensors cannot represent."""
     return [row for row in samples if None not in row.values()][:rows]
 
 
@@ -100,7 +100,7 @@ def test_a_triton_client_infers(
     assert result.get_response()["id"] == "17"
 
 
-def test_a_triton_client_may_leave_the_outputs_out(
+def test_a_triton_client_may_omit_the_outputs(
     client: triton.InferenceServerClient, samples: list[dict[str, Any]]
 ) -> None:
     rows = complete(samples, 3)
@@ -111,7 +111,7 @@ def test_a_triton_client_may_leave_the_outputs_out(
 
 
 @pytest.mark.parametrize("binary_out", [False, True])
-def test_a_triton_client_that_asks_for_prediction_ids_can_hand_labels_in(
+def test_a_triton_client_that_requests_prediction_ids_can_send_labels(
     running: Service,
     client: triton.InferenceServerClient,
     samples: list[dict[str, Any]],
@@ -128,13 +128,14 @@ def test_a_triton_client_that_asks_for_prediction_ids_can_hand_labels_in(
         [getattr(x, "decode", lambda x=x: x)() for x in result.as_numpy(name)] for name in names
     )
     outcomes = [
-        {"prediction_id": one, "label": label} for one, label in zip(ids, labels, strict=True)
+        {"prediction_id": prediction_id, "label": label}
+        for prediction_id, label in zip(ids, labels, strict=True)
     ]
-    taken = httpx.post(f"{running.url}/feedback", json={"outcomes": outcomes}, timeout=60).json()
-    assert taken == {"accepted": 3, "refused": 0, "detail": []}
+    feedback = httpx.post(f"{running.url}/feedback", json={"outcomes": outcomes}, timeout=60).json()
+    assert feedback == {"accepted": 3, "refused": 0, "detail": []}
 
 
-def test_a_triton_client_sees_the_server_and_its_model(
+def test_a_triton_client_gets_the_metadata_of_the_server_and_of_the_model(
     client: triton.InferenceServerClient,
 ) -> None:
     assert client.is_server_live()
@@ -149,7 +150,7 @@ def test_a_triton_client_sees_the_server_and_its_model(
     assert client.get_inference_statistics("flights")["model_stats"][0]["version"] == version
 
 
-def test_a_triton_client_is_told_what_is_wrong(
+def test_a_triton_client_gets_the_reason_of_an_error(
     client: triton.InferenceServerClient, samples: list[dict[str, Any]]
 ) -> None:
     rows = complete(samples, 2)
@@ -166,9 +167,7 @@ def test_a_triton_client_is_told_what_is_wrong(
 
 
 @pytest.mark.parametrize("document", ["docs/reference/http.md", "README.md"])
-def test_the_requests_in_the_documentation_work_as_they_stand(
-    running: Service, document: str
-) -> None:
+def test_the_requests_in_the_documentation_succeed(running: Service, document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     examples = re.findall(
         r"\$ curl (?:-i )?http://127\.0\.0\.1:8000(/\S+)(.*?)-d '(.*?)'\n", text, re.DOTALL
@@ -180,7 +179,7 @@ def test_the_requests_in_the_documentation_work_as_they_stand(
         assert answer.status_code == 200, answer.text
 
 
-def test_the_triton_client_in_the_documentation_works_as_it_stands(running: Service) -> None:
+def test_the_triton_client_in_the_documentation_succeeds(running: Service) -> None:
     text = (ROOT / "docs" / "reference" / "http.md").read_text(encoding="utf-8")
     (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     done = subprocess.run(

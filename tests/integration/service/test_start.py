@@ -1,4 +1,4 @@
-"""How a replica starts: from any classifier, with serving's packages alone, or not at all."""
+"""The start of a replica: from any classifier, without the packages of training; errors at the start."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def test_any_joblib_classifier_is_served_under_its_own_names(tmp_path: Path) -> 
     assert wrong.json()["detail"][0]["loc"] == ["body", "instances", 0, "alcohol"]
 
 
-def test_serving_imports_nothing_that_only_training_needs() -> None:
+def test_serving_does_not_import_the_packages_of_training() -> None:
     code = (
         "import sys, tidegate.service.server, tidegate.service.__main__\n"
-        "needless = {'sklearn', 'pandas', 'joblib', 'scipy', 'onnx', 'skl2onnx'}\n"
-        "sys.exit(', '.join(needless & sys.modules.keys()) or 0)"
+        "training = {'sklearn', 'pandas', 'joblib', 'scipy', 'onnx', 'skl2onnx'}\n"
+        "sys.exit(', '.join(training & sys.modules.keys()) or 0)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
@@ -65,13 +65,13 @@ def test_a_signal_while_the_model_loads_ends_the_process(tmp_path: Path) -> None
     slow = tmp_path / "slow.joblib"
     joblib.dump(RandomForestClassifier(50, random_state=0).fit(*load_wine(return_X_y=True)), slow)
     with service(tmp_path, slow) as found:
-        until(lambda: found.ready() == 503, "alive, converting the model")
+        until(lambda: found.ready() == 503, "live, converting the model")
         converting = psutil.Process(found.process.pid).children(recursive=True)
         assert found.stop() == 0
         assert psutil.wait_procs(converting, timeout=60)[1] == []
 
 
-def test_a_model_that_is_not_there_ends_the_process_and_says_so(tmp_path: Path) -> None:
+def test_a_missing_model_ends_the_process_with_the_reason(tmp_path: Path) -> None:
     with service(tmp_path, tmp_path / "nowhere") as found:
         _, errors = found.process.communicate(timeout=60)
     assert found.process.returncode == 1
@@ -79,7 +79,7 @@ def test_a_model_that_is_not_there_ends_the_process_and_says_so(tmp_path: Path) 
     assert b"tidegate train" in errors
 
 
-def test_a_changed_model_file_ends_the_process_and_is_named(
+def test_a_changed_model_file_ends_the_process_with_its_name(
     flights: Artefact, tmp_path: Path
 ) -> None:
     folder = tmp_path / "changed"

@@ -1,4 +1,4 @@
-"""Training writes a whole artefact in little time, and only when it has to."""
+"""Training: its duration, its artefact, and when it is skipped."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float, str]:
-    """A fresh artefact, how many seconds of a processor it took and what was printed."""
+    """A new artefact, the CPU seconds of its training, and the output."""
     out = tmp_path_factory.mktemp("training") / "flights"
     printed = io.StringIO()
-    # Of all threads: beside other work the clock on the wall says how busy the machine is.
+    # CPU time of all threads: the wall-clock time depends on the load of the machine.
     start = time.process_time()
     train_flights(out, force=True, console=Console(file=printed))
     return out, time.process_time() - start, printed.getvalue()
 
 
-def test_training_takes_a_processor_40_seconds_at_most_and_shows_its_progress(
+def test_training_takes_at_most_40_cpu_seconds_and_prints_its_progress(
     trained: tuple[Path, float, str],
 ) -> None:
     _, seconds, printed = trained
@@ -49,7 +49,7 @@ def test_training_takes_a_processor_40_seconds_at_most_and_shows_its_progress(
     assert "month 12" in printed
 
 
-def test_the_artefact_is_whole_and_says_how_good_it_is(trained: tuple[Path, float, str]) -> None:
+def test_the_artefact_is_complete_and_has_its_scores(trained: tuple[Path, float, str]) -> None:
     found = artefact.load(trained[0]).manifest
     files = {artefact.MODEL, artefact.ONNX, artefact.REFERENCE, artefact.SAMPLES}
     assert set(found.files) == files
@@ -65,7 +65,7 @@ def test_the_artefact_is_whole_and_says_how_good_it_is(trained: tuple[Path, floa
     assert "scikit-learn" in found.versions
 
 
-def test_the_artefact_answers_as_scikit_learn_does_on_later_months(
+def test_the_artefact_predicts_as_scikit_learn_does_on_later_months(
     trained: tuple[Path, float, str],
 ) -> None:
     found = artefact.load(trained[0])
@@ -79,7 +79,7 @@ def test_the_artefact_answers_as_scikit_learn_does_on_later_months(
     assert labels == model.predict(flights.matrix[rows]).tolist()
 
 
-def test_the_samples_are_500_instances_that_the_service_takes(
+def test_the_samples_are_500_valid_instances(
     trained: tuple[Path, float, str],
 ) -> None:
     lines = (trained[0] / artefact.SAMPLES).read_bytes().splitlines()
@@ -87,7 +87,7 @@ def test_the_samples_are_500_instances_that_the_service_takes(
     assert schema.encode([orjson.loads(line) for line in lines]).shape == (500, 15)
 
 
-def test_the_reference_counts_every_row_of_the_window_for_every_feature(
+def test_the_reference_counts_each_row_of_the_window_for_each_feature(
     trained: tuple[Path, float, str],
 ) -> None:
     reference = Reference.model_validate_json((trained[0] / artefact.REFERENCE).read_bytes())
@@ -99,7 +99,7 @@ def test_the_reference_counts_every_row_of_the_window_for_every_feature(
     assert all(0 <= share <= 1 for share in reference.calibration.correct)
 
 
-def test_training_again_does_nothing_unless_something_changed(
+def test_training_is_skipped_unless_something_has_changed(
     trained: tuple[Path, float, str],
 ) -> None:
     out = trained[0]
@@ -116,7 +116,7 @@ def test_training_again_does_nothing_unless_something_changed(
     assert again.version == before.version  # the same data and code give the same model
 
 
-def test_a_killed_training_leaves_nothing_half_made(tmp_path: Path) -> None:
+def test_a_killed_training_leaves_no_incomplete_artefact(tmp_path: Path) -> None:
     out = tmp_path / "flights"
     training = subprocess.Popen(
         [sys.executable, "-m", "tidegate", "train", "--out", str(out)],

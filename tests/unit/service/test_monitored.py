@@ -1,4 +1,4 @@
-"""What a replica answers, by either protocol, is counted for whoever watches the model."""
+"""The predictions of either protocol are counted for the monitoring of the model."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ async def test_features_and_confidence_are_counted_from_the_first_scrape_on(
     ((_, expected),) = after["ml_expected_correct_total"]
     mean = sum(row["probability"] for row in answers.json()["predictions"]) / 40
     assert abs(expected / 41 - mean) < 0.1
-    shares = after["ml_prediction_reference_ratio"]
-    assert {labels["label"] for labels, _ in shares} == {"late", "on_time"}
+    ratios = after["ml_prediction_reference_ratio"]
+    assert {labels["label"] for labels, _ in ratios} == {"late", "on_time"}
     ((_, accuracy),) = after["ml_reference_accuracy"]
     assert 0.7 < accuracy < 0.9
 
 
-async def test_the_inference_protocol_is_counted_too(serve: Serve) -> None:
+async def test_requests_of_the_inference_protocol_are_counted(serve: Serve) -> None:
     inputs: list[dict[str, Any]] = [
         {"name": name, "datatype": "BYTES" if isinstance(value, str) else "FP32", "shape": [1, 1]}
         | {"data": [value]}

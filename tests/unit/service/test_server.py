@@ -1,4 +1,4 @@
-"""The process around the application: where it listens, and what stops its start."""
+"""The server process: its port, and the errors at its start."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tidegate.service.server import PortInUseError, run
 from tidegate.settings import Settings
 
 
-def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+def test_the_error_of_a_port_in_use_names_it(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         settings = Settings(stack={"data_dir": tmp_path})
@@ -20,7 +20,7 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
             run(settings, host="127.0.0.1", port=port)
 
 
-def test_bad_settings_stop_the_start_by_name(
+def test_the_error_of_an_invalid_setting_names_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TIDEGATE_SLOTS__PER_REPLICA", "0")

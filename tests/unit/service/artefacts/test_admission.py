@@ -1,4 +1,4 @@
-"""An artefact is taken in only if it can take the current one's place; its copy stays as it was."""
+"""An artefact is admitted only if it can replace the current one; its copy does not change."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ def changed(flights: Artefact, **changes: Any) -> Any:
 def test_a_complete_artefact_is_copied_once_and_the_copy_is_retained(
     flights: Artefact, tmp_path: Path
 ) -> None:
-    given = Path(shutil.copytree(flights.path, tmp_path / "given"))
+    source = Path(shutil.copytree(flights.path, tmp_path / "source"))
     settings = Settings(stack={"data_dir": tmp_path / "data"})
-    taken = admit(given, tmp_path / "kept", flights.path, settings)
-    assert taken.path == tmp_path / "kept" / f"flights-{flights.manifest.version}"
-    made = (taken.path / MANIFEST).stat().st_ino
-    shutil.rmtree(given)
-    assert artefact.load(taken.path).manifest == flights.manifest
-    assert admit(flights.path, tmp_path / "kept", None, settings).path == taken.path
-    assert (taken.path / MANIFEST).stat().st_ino == made
-    (taken.path / ONNX).write_bytes(b"damaged")
-    admit(flights.path, tmp_path / "kept", None, settings)
-    assert artefact.load(taken.path).manifest == flights.manifest
+    copy = admit(source, tmp_path / "copies", flights.path, settings)
+    assert copy.path == tmp_path / "copies" / f"flights-{flights.manifest.version}"
+    inode = (copy.path / MANIFEST).stat().st_ino
+    shutil.rmtree(source)
+    assert artefact.load(copy.path).manifest == flights.manifest
+    assert admit(flights.path, tmp_path / "copies", None, settings).path == copy.path
+    assert (copy.path / MANIFEST).stat().st_ino == inode
+    (copy.path / ONNX).write_bytes(b"damaged")
+    admit(flights.path, tmp_path / "copies", None, settings)
+    assert artefact.load(copy.path).manifest == flights.manifest
 
 
-def broken(flights: Artefact, folder: Path, name: str, *, known: bool) -> Path:
-    """The artefact with another file of that name; its manifest knows it or not."""
+def broken(flights: Artefact, folder: Path, name: str, *, in_manifest: bool) -> Path:
+    """The artefact with another file of that name, with or without its digest in the manifest."""
     path = Path(shutil.copytree(flights.path, folder / "broken"))
     (path / name).write_bytes(b"{}")
-    if known:
+    if in_manifest:
         manifest = orjson.loads((path / MANIFEST).read_bytes())
         manifest["files"][name] = artefact.digest_file(path / name)
         (path / MANIFEST).write_bytes(orjson.dumps(manifest))
@@ -54,7 +54,7 @@ def broken(flights: Artefact, folder: Path, name: str, *, known: bool) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "known", "why"),
+    ("name", "in_manifest", "reason"),
     [
         ("model.onnx", False, "is not the file that manifest.json names"),
         ("model.onnx", True, "cannot be run by ONNX Runtime"),
@@ -62,12 +62,12 @@ def broken(flights: Artefact, folder: Path, name: str, *, known: bool) -> Path:
     ],
 )
 def test_an_artefact_that_cannot_be_loaded_is_refused(
-    name: str, known: bool, why: str, flights: Artefact, tmp_path: Path
+    name: str, in_manifest: bool, reason: str, flights: Artefact, tmp_path: Path
 ) -> None:
-    path = broken(flights, tmp_path, name, known=known)
-    with pytest.raises(AdmissionError, match=why):
-        admit(path, tmp_path / "kept", None, Settings(stack={"data_dir": tmp_path}))
-    assert not (tmp_path / "kept").exists()
+    path = broken(flights, tmp_path, name, in_manifest=in_manifest)
+    with pytest.raises(AdmissionError, match=reason):
+        admit(path, tmp_path / "copies", None, Settings(stack={"data_dir": tmp_path}))
+    assert not (tmp_path / "copies").exists()
 
 
 def test_an_artefact_with_other_features_is_refused(flights: Artefact, tmp_path: Path) -> None:
@@ -75,12 +75,12 @@ def test_an_artefact_with_other_features_is_refused(flights: Artefact, tmp_path:
     joblib.dump(LogisticRegression().fit(x, x[:, 0] > 0), tmp_path / "small.joblib")
     import_model(tmp_path / "small.joblib", tmp_path / "small")
     settings = Settings(stack={"data_dir": tmp_path})
-    with pytest.raises(AdmissionError, match="is for other requests: it lacks carrier"):
-        admit(tmp_path / "small", tmp_path / "kept", flights.path, settings)
-    assert not (tmp_path / "kept").exists()
+    with pytest.raises(AdmissionError, match="does not accept the same requests: it lacks carrier"):
+        admit(tmp_path / "small", tmp_path / "copies", flights.path, settings)
+    assert not (tmp_path / "copies").exists()
 
 
-def test_differences_that_clients_would_notice_are_named(flights: Artefact) -> None:
+def test_differences_that_a_client_would_notice_are_reported(flights: Artefact) -> None:
     current = flights.manifest
     first, *others = current.features
     assert first.kind == "category"
@@ -93,13 +93,13 @@ def test_differences_that_clients_would_notice_are_named(flights: Artefact) -> N
     assert contract_differences(current, fewer) == "it lacks carrier; it also requires colour"
     number = changed(flights, features=(Feature(name="carrier"), *others))
     assert contract_differences(current, number) == "carrier is of kind number, not category"
-    known = first.model_copy(update={"categories": first.categories[1:]})
-    assert contract_differences(current, changed(flights, features=(known, *others))) == (
-        f"carrier no longer accepts {first.categories[0]}"
-    )
-    strict = tuple(one.model_copy(update={"missing": False}) for one in current.features)
+    fewer_categories = first.model_copy(update={"categories": first.categories[1:]})
+    assert contract_differences(
+        current, changed(flights, features=(fewer_categories, *others))
+    ) == (f"carrier no longer accepts {first.categories[0]}")
+    required = tuple(feature.model_copy(update={"missing": False}) for feature in current.features)
     assert "temp may no longer be missing" in contract_differences(
-        current, changed(flights, features=strict)
+        current, changed(flights, features=required)
     )
     assert contract_differences(current, changed(flights, classes=("a", "b"))) == (
         "its classes are a, b, not late, on_time"
@@ -113,9 +113,9 @@ def test_the_command_prints_the_artefact_or_the_reason_of_its_refusal(
     capfdbinary: pytest.CaptureFixture[bytes],
 ) -> None:
     monkeypatch.setenv("TIDEGATE_STACK__DATA_DIR", str(tmp_path / "data"))
-    kept = str(tmp_path / "kept")
-    assert admission.main([str(flights.path), kept, "--like", str(flights.path)]) == 0
-    told = orjson.loads(capfdbinary.readouterr().out)
-    assert (told["name"], told["version"]) == ("flights", flights.manifest.version)
-    assert admission.main([str(tmp_path / "nothing"), kept]) == 1
+    copies = str(tmp_path / "copies")
+    assert admission.main([str(flights.path), copies, "--like", str(flights.path)]) == 0
+    printed = orjson.loads(capfdbinary.readouterr().out)
+    assert (printed["name"], printed["version"]) == ("flights", flights.manifest.version)
+    assert admission.main([str(tmp_path / "nothing"), copies]) == 1
     assert b"there is no model at" in capfdbinary.readouterr().err

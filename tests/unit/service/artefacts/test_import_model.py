@@ -1,4 +1,4 @@
-"""A classifier saved by joblib becomes an artefact, with its own feature names and classes."""
+"""Import of classifiers saved by joblib, with their feature names and classes."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def saved(folder: Path, name: str, model: Any) -> Path:
 
 
 def wine() -> Any:
-    """Three classes with names of their own, and features with names of their own."""
+    """A model with named classes and named features."""
     data = load_wine(as_frame=True)
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
     return model.fit(data.data, data.target_names[data.target])
 
 
 def houses(rows: int = 300) -> tuple[pd.DataFrame, Any]:
-    """A table with texts and numbers, and a pipeline that takes it by column names."""
+    """A table of strings and numbers, and a pipeline that selects its columns by name."""
     random = np.random.default_rng(0)
     table = pd.DataFrame(
         {
@@ -56,14 +56,14 @@ def houses(rows: int = 300) -> tuple[pd.DataFrame, Any]:
             "rooms": random.integers(1, 6, rows),
         }
     )
-    dear = np.where((table["size"] > 50) ^ (table["city"] == "Oslo"), "dear", "cheap")
+    price = np.where((table["size"] > 50) ^ (table["city"] == "Oslo"), "dear", "cheap")
     encode = ColumnTransformer(
         [
             ("texts", OneHotEncoder(handle_unknown="ignore"), ["city"]),
             ("numbers", StandardScaler(), ["size", "rooms"]),
         ]
     )
-    return table, make_pipeline(encode, LogisticRegression()).fit(table, dear)
+    return table, make_pipeline(encode, LogisticRegression()).fit(table, price)
 
 
 def test_features_and_classes_keep_their_names(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_samples_of_an_imported_model_are_valid_instances(tmp_path: Path) -> Non
     lines = (tmp_path / "out" / artefact.SAMPLES).read_bytes().splitlines()
     matrix = Schema(manifest.features).encode([orjson.loads(line) for line in lines])
     assert matrix.shape == (500, 13)
-    # Made up around what the scaler has seen, and so like the data: alcohol is 11 to 15 there.
+    # Synthetic rows are around the scaler's means; alcohol is 11 to 15 in the data.
     assert 12.5 < matrix[:, 0].mean() < 13.5
     assert Schema(manifest.features).encode([manifest.example]).shape == (1, 13)
 
@@ -127,7 +127,7 @@ def test_rows_beside_the_file_give_ranges_and_a_reference(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("rows", "says"),
+    ("rows", "message"),
     [
         ("city,size\nRome,1\n", "has no column rooms"),
         ("city,size,rooms\n", "has no rows"),
@@ -138,10 +138,12 @@ def test_rows_beside_the_file_give_ranges_and_a_reference(tmp_path: Path) -> Non
         ("city,size,rooms\nRome,big,2\n", r"does not fit the model: .*0\.size"),
     ],
 )
-def test_rows_that_do_not_fit_are_named(tmp_path: Path, rows: str, says: str) -> None:
+def test_rows_that_do_not_fit_are_refused_with_the_reason(
+    tmp_path: Path, rows: str, message: str
+) -> None:
     file = saved(tmp_path, "houses", houses()[1])
     (tmp_path / "houses.csv").write_text(rows)
-    with pytest.raises(ImportModelError, match=says):
+    with pytest.raises(ImportModelError, match=message):
         import_model(file, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -157,19 +159,19 @@ def test_synthetic_rows_of_a_tree_are_around_its_thresholds(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         (b"hello", "joblib cannot load it"),
         (b"", "joblib cannot load it"),
     ],
 )
 def test_a_file_that_is_not_a_model_is_refused(
-    tmp_path: Path, content: bytes, says: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, content: bytes, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "junk.joblib"
     file.write_bytes(content)
     assert main([str(file), str(tmp_path / "out")]) == 1
-    assert says in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_a_model_of_another_scikit_learn_is_refused_with_a_remedy(
@@ -223,16 +225,16 @@ async def test_a_file_that_cannot_be_converted_is_refused_with_the_reason(tmp_pa
         await import_file(file, tmp_path / "artefacts")
 
 
-class Greedy:
-    """Ends the process that loads it, as the system ends one that takes too much memory."""
+class OutOfMemory:
+    """Kills the process that loads it, as the kernel does for lack of memory."""
 
     def __reduce__(self) -> tuple[object, tuple[int]]:
         return signal.raise_signal, (signal.SIGKILL,)
 
 
 async def test_a_conversion_that_was_killed_names_memory(tmp_path: Path) -> None:
-    file = saved(tmp_path, "greedy", Greedy())
-    with pytest.raises(artefact.ArtefactError, match=r"greedy\.joblib .* was killed.* memory"):
+    file = saved(tmp_path, "large", OutOfMemory())
+    with pytest.raises(artefact.ArtefactError, match=r"large\.joblib .* was killed.* memory"):
         await import_file(file, tmp_path / "artefacts")
 
 
@@ -256,8 +258,8 @@ def test_a_shadow_is_converted_before_the_replicas_start_and_may_fail(
     shadow = tmp_path / "next" / "wine.joblib"
     monkeypatch.setenv("TIDEGATE_MODEL__SHADOW_PATH", str(shadow))
     assert import_cache.main() == 0
-    said = capsys.readouterr()
-    assert f"there is no model at {shadow}" in said.err
+    output = capsys.readouterr()
+    assert f"there is no model at {shadow}" in output.err
     shadow.parent.mkdir()
     shadow.write_bytes(file.read_bytes() + b"\n")
     assert import_cache.main() == 0
@@ -274,7 +276,7 @@ def test_a_failed_import_leaves_no_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "code", "says"),
+    ("path", "code", "message"),
     [
         ("none.joblib", 1, "there is no model at none.joblib: save it there by joblib"),
         ("", 2, "gateway.port"),
@@ -285,9 +287,9 @@ def test_a_failed_conversion_prints_its_reason(
     capsys: pytest.CaptureFixture[str],
     path: str,
     code: int,
-    says: str,
+    message: str,
 ) -> None:
     monkeypatch.setenv("TIDEGATE_MODEL__PATH", path)
     monkeypatch.setenv("TIDEGATE_GATEWAY__PORT", "8000" if path else "none")
     assert import_cache.main() == code
-    assert says in capsys.readouterr().err
+    assert message in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""A model is served as ONNX only if it answers as its original does."""
+"""Conversion to ONNX; a model that predicts differently from the original is refused."""
 
 from __future__ import annotations
 

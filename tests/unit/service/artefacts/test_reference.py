@@ -1,4 +1,4 @@
-"""Training rows are counted into bins that later rows are counted into as well."""
+"""The bins of the drift reference, and the counts of the training rows in them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_value_that_most_rows_share_has_its_own_bin() -> None:
         (np.nan, [0, 0, 0, 0, 1]),
     ],
 )
-def test_a_bin_holds_its_lower_edge_and_the_last_one_its_upper_too(
+def test_a_bin_includes_its_lower_edge_and_the_last_one_also_its_upper_edge(
     value: float, counts: list[int]
 ) -> None:
     assert count_numbers((0.0, 1.0, 2.0), np.array([value])).tolist() == counts

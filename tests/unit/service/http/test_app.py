@@ -1,4 +1,4 @@
-"""The service's own paths: predictions, errors that name the field, probes, documentation."""
+"""The service's paths: predictions, errors that name the field, probes, documentation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tidegate.service.model.features import Feature
 JSON = {"content-type": "application/json"}
 
 
-async def test_each_instance_is_answered_with_a_label_and_its_probability(
+async def test_each_instance_gets_a_label_and_its_probability(
     serve: Serve, samples: list[dict[str, Any]]
 ) -> None:
     async with serve() as served:
@@ -43,12 +43,12 @@ async def test_a_prediction_writes_an_event_with_its_model_rows_and_label(
     async with serve() as served:
         answer = await served.client.post("/predict", json={"instances": samples[:1]})
         (event,) = served.events()
-    noted = event["tidegate"]
+    fields = event["tidegate"]
     (prediction,) = answer.json()["predictions"]
-    assert noted["model"] == answer.json()["model"]
-    assert (noted["rows"], noted["work"], noted["route"]) == (1, "light", "/predict")
-    assert noted["queue_ns"] >= 0
-    assert noted["prediction"] == {name: prediction[name] for name in ("label", "probability")}
+    assert fields["model"] == answer.json()["model"]
+    assert (fields["rows"], fields["work"], fields["route"]) == (1, "light", "/predict")
+    assert fields["queue_ns"] >= 0
+    assert fields["prediction"] == {name: prediction[name] for name in ("label", "probability")}
     assert event["trace"]["id"] == answer.json()["trace_id"]
     assert event["event"]["outcome"] == "success"
 
@@ -130,7 +130,7 @@ WITHOUT_DEST = {name: value for name, value in EXAMPLE.items() if name != "dest"
         ),
     ],
 )
-async def test_an_invalid_body_is_answered_with_the_field_and_writes_an_event(
+async def test_the_error_of_an_invalid_body_names_the_field_and_writes_an_event(
     serve: Serve, *, content: bytes, headers: dict[str, str], status: int, loc: list[Any], kind: str
 ) -> None:
     async with serve() as served:
@@ -144,7 +144,7 @@ async def test_an_invalid_body_is_answered_with_the_field_and_writes_an_event(
     assert event["error"]["message"].startswith(".".join(map(str, loc)))
 
 
-async def test_a_wrong_method_is_a_405_that_names_the_right_one(serve: Serve) -> None:
+async def test_an_unsupported_method_is_a_405_that_names_the_supported_one(serve: Serve) -> None:
     async with serve() as served:
         answer = await served.client.get("/predict")
         (event,) = served.events()
@@ -182,7 +182,7 @@ async def test_the_service_is_live_at_once_and_ready_when_its_model_is_loaded(
         assert (await served.client.get("/ready")).json()["model"] == "flights"
 
 
-async def test_an_incomplete_model_is_refused_by_the_name_of_its_file(
+async def test_the_error_of_a_corrupt_model_names_its_file(
     serve: Serve, flights: Artefact, tmp_path: Any
 ) -> None:
     broken = tmp_path / "broken"
@@ -200,7 +200,7 @@ async def test_an_incomplete_model_is_refused_by_the_name_of_its_file(
     assert "model.onnx" in answer.json()["detail"][0]["msg"]
 
 
-async def test_while_draining_it_answers_and_closes_connections(serve: Serve) -> None:
+async def test_while_draining_it_serves_requests_and_closes_connections(serve: Serve) -> None:
     async with serve() as served:
         served.replica.drain()
         ready = await served.client.get("/ready")
@@ -301,7 +301,7 @@ async def test_the_document_is_valid_openapi(serve: Serve, *, loaded: bool) -> N
     assert ("/predict" in found.paths) == loaded
 
 
-async def test_the_documentation_page_needs_nothing_from_elsewhere(serve: Serve) -> None:
+async def test_the_documentation_page_loads_nothing_from_other_hosts(serve: Serve) -> None:
     async with serve() as served:
         page = await served.client.get("/docs")
     assert page.headers["content-type"].startswith("text/html")

@@ -1,6 +1,6 @@
-"""No input of a client is answered with a 5xx, or with an answer many times its size.
+"""No input of a client causes a 5xx, or a response many times its size.
 
-Valid requests are sent with each value in turn replaced by one of every kind, left out, or repeated.
+Each value of a valid request is replaced by values of every kind, removed, and repeated.
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ import orjson
 import pytest
 
 from support.served_app import lifespan, until
+from support.v2_requests import INFER, tensors
 from tidegate.service.http.app import create_app
 from tidegate.service.model.artefact import Artefact
 from tidegate.service.serving.replica import Replica
 from tidegate.settings import Settings
 
-from .test_v2 import INFER, tensors
-
 JSON = {"content-type": "application/json"}
-# Nearly as deep as orjson reads, and deeper than Python's `repr` goes.
+# Nearly as deep as orjson accepts, and deeper than Python's `repr` supports.
 NESTED = orjson.Fragment(b"[" * 900 + b"0" + b"]" * 900)
 ODD_VALUES: tuple[Any, ...] = (
     *(None, True, 0, -1, 2**63 - 1, 2**64 - 1, 1.5, -1e308, 5e-324),
@@ -62,7 +61,7 @@ def send(flights: Artefact, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="module")
 def bodies(send: Send, samples: list[dict[str, Any]]) -> dict[str, Any]:
-    """A body that each route takes."""
+    """A valid body for each route."""
     predict = {"instances": samples[:1], "work": "light"}
     predicted = send("POST", "/predict", json=predict).json()["predictions"][0]
     parameters = {"binary_data": False}
@@ -79,8 +78,8 @@ def bodies(send: Send, samples: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The path of each value in a JSON value; of a longer list, of its first two alone."""
+def paths_of(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of each value in a JSON value; in a list, of the first two values."""
     yield path
     keys = (
         [*value]
@@ -90,33 +89,33 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         else []
     )
     for key in keys:
-        yield from places(value[key], (*path, key))
+        yield from paths_of(value[key], (*path, key))
 
 
 def changed(body: Any, path: tuple[Any, ...], change: Callable[[Any, Any], None]) -> Any:
-    """The body, changed at a path: `change` gets what is above the value, and its key in it."""
-    whole = above = [copy.deepcopy(body)]
+    """The body, changed at a path: `change` gets the container of the value, and its key."""
+    whole = container = [copy.deepcopy(body)]
     key: Any = 0
     for step in path:
-        above, key = above[key], step
-    change(above, key)
+        container, key = container[key], step
+    change(container, key)
     return whole[0] if whole else None
 
 
-def put(above: Any, key: Any, value: Any) -> None:
-    """Put another value in."""
-    above[key] = value
+def replace(container: Any, key: Any, value: Any) -> None:
+    """Replace the value."""
+    container[key] = value
 
 
-def remove(above: Any, key: Any) -> None:
-    """Leave the value out."""
-    del above[key]
+def remove(container: Any, key: Any) -> None:
+    """Remove the value."""
+    del container[key]
 
 
-def repeat(above: Any, key: Any) -> None:
+def repeat(container: Any, key: Any) -> None:
     """Repeat an entry of a list 200 times."""
-    if isinstance(above, list):
-        above[key:key] = [above[key]] * 200
+    if isinstance(container, list):
+        container[key:key] = [container[key]] * 200
 
 
 @pytest.mark.parametrize("route", ["/predict", "/feedback", INFER])
@@ -126,13 +125,13 @@ def test_no_json_body_causes_a_5xx(send: Send, bodies: dict[str, Any], route: st
 
     def check(body: Any) -> None:
         content = orjson.dumps(body)
-        answer = send("POST", route, content=content, headers=JSON)
-        assert answer.status_code < 500, content[:2000]
-        assert len(answer.content) < 10 * len(content) + 5000, content[:2000]
+        response = send("POST", route, content=content, headers=JSON)
+        assert response.status_code < 500, content[:2000]
+        assert len(response.content) < 10 * len(content) + 5000, content[:2000]
 
-    for path in places(body):
+    for path in paths_of(body):
         for value in ODD_VALUES:
-            check(changed(body, path, partial(put, value=value)))
+            check(changed(body, path, partial(replace, value=value)))
         check(changed(body, path, remove))
         check(changed(body, path, repeat))
 

@@ -1,4 +1,4 @@
-"""A body is read up to a limit, decoded, and understood, or refused with the reason."""
+"""Reading, decoding and parsing of a body, and the reasons why one is refused."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from tidegate.service.problems import RequestError
 JSON = {"content-type": "application/json"}
 
 
-def request(chunks: Sequence[bytes], headers: dict[str, str], *, leaves: bool = False) -> Request:
-    """A request whose body comes in pieces; its client may leave instead of ending it."""
+def request(
+    chunks: Sequence[bytes], headers: dict[str, str], *, disconnects: bool = False
+) -> Request:
+    """A request whose body arrives in chunks; its client may disconnect instead of completing it."""
     messages: list[Message] = [
         {"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks
     ]
-    messages.append({"type": "http.disconnect"} if leaves else {"type": "http.request"})
+    messages.append({"type": "http.disconnect"} if disconnects else {"type": "http.request"})
 
     async def receive() -> Message:
         return messages.pop(0)
@@ -92,7 +94,7 @@ async def test_a_refused_body_has_a_reason(
     assert (caught.value.status, caught.value.type) == (status, kind)
 
 
-async def test_a_body_of_very_many_gzip_members_is_refused() -> None:
+async def test_the_number_of_gzip_members_is_limited() -> None:
     body = gzip.compress(b"", mtime=0) * (MAX_MEMBERS + 1)
     with pytest.raises(RequestError, match="more than 64 gzip members; compress it as one"):
         await read_body(request([body], JSON | {"content-encoding": "gzip"}), 100_000)
@@ -120,7 +122,7 @@ async def test_each_json_content_type_is_accepted(name: str) -> None:
 
 async def test_a_client_that_disconnects_while_sending_is_a_499() -> None:
     with pytest.raises(RequestError) as caught:
-        await read_body(request([b"{"], JSON, leaves=True), 100)
+        await read_body(request([b"{"], JSON, disconnects=True), 100)
     assert (caught.value.status, caught.value.type) == (499, "client_gone")
 
 
@@ -131,7 +133,7 @@ def test_invalid_json_is_a_400(text: bytes) -> None:
     assert (caught.value.status, caught.value.type) == (400, "json_invalid")
 
 
-def test_nan_and_infinity_are_named_by_their_location() -> None:
+def test_the_error_of_nan_or_infinity_gives_its_location() -> None:
     with pytest.raises(RequestError) as caught:
         parse_json(b'{"instances":[{"temp":1,"humid":NaN},{"temp":-Infinity}]}')
     assert caught.value.status == 422
@@ -157,8 +159,8 @@ def test_a_long_body_is_not_searched_for_nan(
         parse_json(long)
     (detail,) = caught.value.details
     assert (caught.value.status, detail.loc, detail.type) == (422, ("body",), "finite_number")
-    place = 1 + SIZES[1] - 200 + number.startswith(b"-")
-    assert detail.msg.endswith(f"JSON has no NaN or infinity (character {place + 1})")
+    position = 1 + SIZES[1] - 200 + number.startswith(b"-")
+    assert detail.msg.endswith(f"JSON has no NaN or infinity (character {position + 1})")
 
 
 SIZES = (SEARCHED_BYTES, 4 * SEARCHED_BYTES)

@@ -1,4 +1,4 @@
-"""Labels come back by the ids that /predict gave, to any replica, and each is counted once."""
+"""Labels are sent with the ids of /predict, to any replica, and each one is counted once."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ async def test_a_label_becomes_an_event_of_its_prediction(
     assert event["trace"]["id"] == request["trace"]["id"]
     assert event["span"]["id"] == request["span"]["id"]
     assert event["tidegate"]["model"] == request["tidegate"]["model"]
-    told = event["tidegate"]["outcome"]
-    assert (told["predicted"], told["actual"]) == (prediction["label"], "late")
-    assert told["correct"] == (prediction["label"] == "late")
-    assert told["confidence"] == pytest.approx(prediction["probability"], abs=1e-6)
+    fields = event["tidegate"]["outcome"]
+    assert (fields["predicted"], fields["actual"]) == (prediction["label"], "late")
+    assert fields["correct"] == (prediction["label"] == "late")
+    assert fields["confidence"] == pytest.approx(prediction["probability"], abs=1e-6)
     assert feedback["tidegate"]["feedback"] == {"accepted": 1, "refused": 0}
 
 
 async def test_two_replicas_count_a_label_twice_but_its_events_have_one_id(
     serve: Serve, samples: list[dict[str, Any]]
 ) -> None:
-    # Both find the key in the data folder.
+    # Both read the key from the data folder.
     async with serve() as one, serve() as other:
         (prediction,) = await predict(one, samples[:1])
         for served in (one, other):
@@ -60,7 +60,9 @@ async def test_two_replicas_count_a_label_twice_but_its_events_have_one_id(
     assert first["event"]["id"] == second["event"]["id"]
 
 
-async def test_each_refused_label_is_named(serve: Serve, samples: list[dict[str, Any]]) -> None:
+async def test_each_refused_label_has_its_reason(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
     async with serve() as served:
         first, second = await predict(served, samples[:2])
         forged = {**outcome(second, "late"), "prediction_id": second["prediction_id"][:-4] + "AAAA"}
@@ -146,15 +148,15 @@ async def test_other_requests_run_while_many_labels_are_processed(
             processed += 1
             return accept(*arguments)
 
-        async def look() -> None:
+        async def observe() -> None:
             while True:
                 observed.add(processed)
                 await asyncio.sleep(0)
 
         monkeypatch.setattr("tidegate.service.http.feedback.accept", counting)
         predictions = await predict(served, samples[: 3 * BLOCK_OUTCOMES])
-        looking = asyncio.create_task(look())
+        observing = asyncio.create_task(observe())
         answer = await send(served, *(outcome(each, "late") for each in predictions))
-        looking.cancel()
+        observing.cancel()
     assert answer.json()["accepted"] == 3 * BLOCK_OUTCOMES
     assert {BLOCK_OUTCOMES, 2 * BLOCK_OUTCOMES} <= observed

@@ -12,26 +12,11 @@ import orjson
 import pytest
 
 from support.served_app import Serve, Served
+from support.v2_requests import INFER, tensors
 from tidegate.service.http.v2_codec import HEADER_LENGTH, to_matrix
 from tidegate.service.http.v2_tensors import Tensor, pack
 from tidegate.service.model.features import Feature, Schema
 from tidegate.service.problems import RequestError
-
-CATEGORIES = {"carrier", "origin", "dest"}
-INFER = "/v2/models/flights/infer"
-
-
-def tensors(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Instances as the protocol's inputs."""
-    return [
-        {
-            "name": name,
-            "datatype": "BYTES" if name in CATEGORIES else "FP32",
-            "shape": [len(rows), 1],
-            "data": [row[name] for row in rows],
-        }
-        for name in rows[0]
-    ]
 
 
 async def infer(served: Served, status: int = 200, **request: Any) -> dict[str, Any]:
@@ -41,7 +26,7 @@ async def infer(served: Served, status: int = 200, **request: Any) -> dict[str, 
     return found
 
 
-async def test_tensors_are_answered_as_instances_are(
+async def test_tensors_have_the_same_predictions_as_instances(
     serve: Serve, samples: list[dict[str, Any]]
 ) -> None:
     async with serve() as served:
@@ -57,7 +42,7 @@ async def test_tensors_are_answered_as_instances_are(
     assert np.sum(probabilities["data"]) == pytest.approx(40, abs=1e-3)
 
 
-async def test_only_the_outputs_asked_for_come_back(
+async def test_only_the_requested_outputs_are_returned(
     serve: Serve, samples: list[dict[str, Any]]
 ) -> None:
     async with serve() as served:
@@ -70,26 +55,26 @@ async def test_requested_prediction_ids_are_returned_and_accept_labels(
 ) -> None:
     async with serve() as served:
         plain = await infer(served, inputs=tensors(samples[:2]))
-        asked = await infer(
+        with_ids = await infer(
             served,
             inputs=tensors(samples[:2]),
             outputs=[{"name": "label"}, {"name": "prediction_id"}],
         )
-        label, ids = asked["outputs"]
+        label, ids = with_ids["outputs"]
         outcomes = [
-            {"prediction_id": one, "label": label["data"][row]}
-            for row, one in enumerate(ids["data"])
+            {"prediction_id": prediction_id, "label": label["data"][row]}
+            for row, prediction_id in enumerate(ids["data"])
         ]
-        taken = await served.client.post("/feedback", json={"outcomes": outcomes})
+        response = await served.client.post("/feedback", json={"outcomes": outcomes})
         requests = [e for e in served.events() if e["tidegate"]["route"] != "/feedback"]
-        told = served.events("outcome")
+        outcome_events = served.events("outcome")
     names = [output["name"] for output in plain["outputs"]]
-    assert names == ["label", "probability", "probabilities"]  # as for every client so far
+    assert names == ["label", "probability", "probabilities"]  # as the protocol defines them
     assert (ids["datatype"], ids["shape"]) == ("BYTES", [2])
-    assert taken.json() == {"accepted": 2, "refused": 0, "detail": []}
-    assert [event["trace"]["id"] for event in told] == [requests[-1]["trace"]["id"]] * 2
-    assert [event["tidegate"]["outcome"]["row"] for event in told] == [0, 1]
-    assert all(event["tidegate"]["outcome"]["correct"] for event in told)
+    assert response.json() == {"accepted": 2, "refused": 0, "detail": []}
+    assert [event["trace"]["id"] for event in outcome_events] == [requests[-1]["trace"]["id"]] * 2
+    assert [event["tidegate"]["outcome"]["row"] for event in outcome_events] == [0, 1]
+    assert all(event["tidegate"]["outcome"]["correct"] for event in outcome_events)
 
 
 async def test_binary_tensors_are_accepted_and_returned(
@@ -140,14 +125,14 @@ async def test_nan_in_a_tensor_is_a_missing_value(
     row = samples[0] | {"wind_dir": None}
     async with serve() as served:
         null = await infer(served, inputs=tensors([row]))
-        left_out = await infer(
+        absent = await infer(
             served, inputs=[tensor for tensor in tensors([row]) if tensor["name"] != "wind_dir"]
         )
-    assert null["outputs"] == left_out["outputs"]
+    assert null["outputs"] == absent["outputs"]
 
 
 @pytest.mark.parametrize(
-    ("change", "status", "says"),
+    ("change", "status", "message"),
     [
         ({"inputs": []}, 400, "inputs: should be a list of tensors"),
         ({"outputs": 3}, 400, "outputs: should be a list"),
@@ -162,18 +147,18 @@ async def test_nan_in_a_tensor_is_a_missing_value(
         ({"parameters": {"work": "huge"}}, 422, "parameters.work: should be one of light"),
     ],
 )
-async def test_a_wrong_request_is_named(
-    serve: Serve, samples: list[dict[str, Any]], change: dict[str, Any], status: int, says: str
+async def test_the_error_of_an_invalid_request_names_the_field(
+    serve: Serve, samples: list[dict[str, Any]], change: dict[str, Any], status: int, message: str
 ) -> None:
     async with serve() as served:
         found = await infer(served, status, **({"inputs": tensors(samples[:1])} | change))
         (event,) = served.events()
-    assert says in found["error"]
-    assert says in event["error"]["message"]
+    assert message in found["error"]
+    assert message in event["error"]["message"]
 
 
 @pytest.mark.parametrize(
-    ("name", "change", "status", "says"),
+    ("name", "change", "status", "message"),
     [
         ("dest", {"data": ["XXX"]}, 422, "inputs.0.dest: Unknown value 'XXX'"),
         ("dest", {"datatype": "INT64", "data": [1]}, 400, "inputs.dest: datatype should be BYTES"),
@@ -192,24 +177,24 @@ async def test_a_wrong_request_is_named(
         ("hour", {"name": "features"}, 400, "inputs.features: one input for all"),
     ],
 )
-async def test_a_wrong_tensor_is_named(
+async def test_the_error_of_an_invalid_tensor_names_it(
     *,
     serve: Serve,
     samples: list[dict[str, Any]],
     name: str,
     change: dict[str, Any],
     status: int,
-    says: str,
+    message: str,
 ) -> None:
     inputs = [
         tensor | change if tensor["name"] == name else tensor for tensor in tensors(samples[:1])
     ]
     async with serve() as served:
         found = await infer(served, status, inputs=inputs)
-    assert says in found["error"]
+    assert message in found["error"]
 
 
-async def test_an_answer_that_would_be_too_large_is_refused_before_the_model_works(
+async def test_a_response_that_would_be_too_large_is_refused_before_prediction(
     serve: Serve, samples: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tidegate.service.http.v2_codec.MAX_VALUES", 100)
@@ -223,7 +208,7 @@ async def test_an_answer_that_would_be_too_large_is_refused_before_the_model_wor
     assert "send at most 25 rows" in refused["error"]
 
 
-async def test_the_event_of_a_very_long_name_fits_into_a_line_of_the_collector(
+async def test_the_event_of_a_very_long_name_is_truncated_to_the_line_limit_of_the_collector(
     serve: Serve, samples: list[dict[str, Any]]
 ) -> None:
     inputs = tensors(samples[:1])
@@ -240,7 +225,7 @@ async def test_the_event_of_a_very_long_name_fits_into_a_line_of_the_collector(
     assert event["tidegate"]["route"] == "/v2/models/{name}/infer"
 
 
-def test_a_model_of_numbers_takes_them_all_in_one_tensor() -> None:
+def test_a_model_of_numbers_accepts_one_tensor_for_all_features() -> None:
     schema = Schema([Feature(name="x"), Feature(name="y", missing=True)])
     whole = Tensor("features", "FP64", (2, 2), [1.0, 2.0, 3.0, math.nan])
     np.testing.assert_array_equal(to_matrix(schema, [whole]), [[1, 2], [3, np.nan]])
@@ -249,7 +234,9 @@ def test_a_model_of_numbers_takes_them_all_in_one_tensor() -> None:
         to_matrix(schema, [narrow])
 
 
-async def test_a_missing_tensor_is_named(serve: Serve, samples: list[dict[str, Any]]) -> None:
+async def test_the_error_of_a_missing_tensor_names_it(
+    serve: Serve, samples: list[dict[str, Any]]
+) -> None:
     async with serve() as served:
         found = await infer(served, 422, inputs=tensors(samples[:1])[1:])
     assert found["error"] == "inputs.carrier: Field required"
@@ -274,7 +261,7 @@ async def test_an_unknown_model_is_a_404(serve: Serve, path: str) -> None:
     assert "error" in answer.json()
 
 
-async def test_the_server_and_its_model_describe_themselves(serve: Serve) -> None:
+async def test_the_metadata_of_the_server_and_of_the_model(serve: Serve) -> None:
     async with serve() as served:
 
         async def get(path: str) -> Any:

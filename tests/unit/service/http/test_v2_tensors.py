@@ -1,4 +1,4 @@
-"""Tensors are read from JSON and from raw bytes, and refused by name when they do not add up."""
+"""Tensors in JSON and as raw bytes; the error of an invalid one names it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tidegate.service.problems import RequestError
 
 
 def entry(**change: Any) -> dict[str, Any]:
-    """A tensor of two rows, with something changed."""
+    """A tensor of two rows, with changes."""
     return {"name": "x", "datatype": "FP32", "shape": [2, 1], "data": [1.5, 2]} | change
 
 
@@ -44,7 +44,7 @@ def test_strings_are_read_back_from_the_binary_format(texts: list[str]) -> None:
         assert tensor.values == texts
 
 
-def test_several_raw_tensors_follow_each_other() -> None:
+def test_several_raw_tensors_are_read_in_order() -> None:
     first, second = pack([1.0, 2.0], "FP32"), pack(["a", "bc"], "BYTES")
     inputs = [
         entry(data=None, parameters={"binary_data_size": 8}),
@@ -55,7 +55,7 @@ def test_several_raw_tensors_follow_each_other() -> None:
 
 
 @pytest.mark.parametrize(
-    ("inputs", "raw", "says"),
+    ("inputs", "raw", "message"),
     [
         (None, b"", "inputs: should be a list of tensors"),
         ([], b"", "inputs: should be a list of tensors"),
@@ -81,23 +81,23 @@ def test_several_raw_tensors_follow_each_other() -> None:
         ([entry()], b"more", "4 bytes follow the last tensor"),
     ],
 )
-def test_what_does_not_follow_the_protocol_is_named(inputs: object, raw: bytes, says: str) -> None:
-    with pytest.raises(RequestError, match=says) as caught:
+def test_the_error_of_an_invalid_tensor_names_it(inputs: object, raw: bytes, message: str) -> None:
+    with pytest.raises(RequestError, match=message) as caught:
         list(read_tensors(inputs, raw))
     assert caught.value.status in {400, 422}
 
 
 @pytest.mark.parametrize(
-    ("raw", "says"),
+    ("raw", "message"),
     [
         (b"\x01\x00", "the length of a string is truncated"),
         (struct.pack("<I", 9) + b"abc", "a string is truncated"),
         (struct.pack("<I", 1) + b"\xff", "string 0 is not UTF-8"),
     ],
 )
-def test_invalid_strings_are_named(raw: bytes, says: str) -> None:
+def test_the_error_of_an_invalid_string_gives_the_reason(raw: bytes, message: str) -> None:
     described = entry(datatype="BYTES", shape=[1], parameters={"binary_data_size": len(raw)})
-    with pytest.raises(RequestError, match=says):
+    with pytest.raises(RequestError, match=message):
         list(read_tensors([described], raw))
 
 

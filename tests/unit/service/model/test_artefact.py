@@ -1,4 +1,4 @@
-"""An artefact folder is whole, or it is refused by the name of the file that is not."""
+"""Reading and writing of artefact folders; errors name the file."""
 
 from __future__ import annotations
 
@@ -90,18 +90,18 @@ def test_a_failure_keeps_the_old_artefact_and_leaves_no_temporary_files(tmp_path
     with artefact.locked(out), artefact.staged(out) as folder:
         write(folder, b"good")
 
-    def fail_half_way() -> None:
+    def fail_while_writing() -> None:
         with artefact.locked(out), artefact.staged(out) as folder:
             (folder / artefact.ONNX).write_bytes(b"half")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        fail_half_way()
+        fail_while_writing()
     assert (artefact.load(out).path / artefact.ONNX).read_bytes() == b"good"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["toy"]
 
 
-HALF_WAY = """
+KILLED_TRAINING = """
 import os, sys
 from pathlib import Path
 from tidegate.service.model import artefact
@@ -116,7 +116,7 @@ def test_a_killed_training_leaves_no_artefact_and_the_next_one_removes_its_files
     tmp_path: Path,
 ) -> None:
     out = tmp_path / "toy"
-    killed = subprocess.run([sys.executable, "-c", HALF_WAY, out], timeout=60, check=False)
+    killed = subprocess.run([sys.executable, "-c", KILLED_TRAINING, out], timeout=60, check=False)
     assert killed.returncode == -9
     assert not out.exists()
     with artefact.locked(out), artefact.staged(out) as folder:
@@ -125,7 +125,7 @@ def test_a_killed_training_leaves_no_artefact_and_the_next_one_removes_its_files
     assert sorted(file.name for file in tmp_path.iterdir()) == ["toy"]
 
 
-def test_a_file_that_is_no_graph_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_graph_is_refused_by_name(tmp_path: Path) -> None:
     write(tmp_path, b"no graph")
     with pytest.raises(ArtefactError, match=r"model\.onnx cannot be run by ONNX Runtime"):
         load_predictor(artefact.load(tmp_path))

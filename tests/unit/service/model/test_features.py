@@ -1,4 +1,4 @@
-"""Instances become a matrix, or an error that names what is wrong."""
+"""Encoding of instances as a matrix, and errors that name the invalid values."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ GOOD: dict[str, Any] = {"carrier": "UA", "hour": 5, "temp": 39.5, "runway": "S"}
 
 
 def faults(instances: object) -> list[tuple[str, str]]:
-    """Where and of which type the faults are."""
+    """The location and the type of each fault."""
     with pytest.raises(RequestError) as caught:
         SCHEMA.encode(instances)
     assert caught.value.status == 422
     return [(".".join(map(str, d.loc)), d.type) for d in caught.value.details]
 
 
-def test_categories_become_their_position_and_missing_values_nan() -> None:
+def test_categories_are_encoded_by_their_index_and_missing_values_as_nan() -> None:
     matrix = SCHEMA.encode([GOOD, {"carrier": "AA", "hour": 0, "temp": None, "runway": None}])
     assert matrix.dtype == np.float32
     assert matrix.flags["C_CONTIGUOUS"]
@@ -51,7 +51,7 @@ def test_an_optional_value_may_be_absent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "where", "kind"),
+    ("change", "field", "kind"),
     [
         ({"carrier": "ZZ"}, "carrier", "literal_error"),
         ({"carrier": 7}, "carrier", "string_type"),
@@ -71,16 +71,18 @@ def test_an_optional_value_may_be_absent() -> None:
         ({"wind": 3}, "wind", "extra_forbidden"),
     ],
 )
-def test_a_wrong_value_is_named(change: dict[str, Any], where: str, kind: str) -> None:
-    assert faults([GOOD, GOOD | change]) == [(f"body.instances.1.{where}", kind)]
+def test_the_error_of_an_invalid_value_names_it(
+    change: dict[str, Any], field: str, kind: str
+) -> None:
+    assert faults([GOOD, GOOD | change]) == [(f"body.instances.1.{field}", kind)]
 
 
-def test_a_missing_value_is_named() -> None:
+def test_the_error_of_a_missing_value_names_it() -> None:
     assert faults([{"carrier": "UA"}]) == [("body.instances.0.hour", "missing")]
 
 
 @pytest.mark.parametrize(
-    ("instances", "where", "kind"),
+    ("instances", "location", "kind"),
     [
         (None, "body.instances", "list_type"),
         ({"carrier": "UA"}, "body.instances", "list_type"),
@@ -91,21 +93,23 @@ def test_a_missing_value_is_named() -> None:
         ([[1, 5, 39.5, 1]], "body.instances.0", "dict_type"),
     ],
 )
-def test_a_wrong_list_is_named(instances: object, where: str, kind: str) -> None:
-    assert faults(instances) == [(where, kind)]
+def test_the_error_of_an_invalid_list_gives_the_reason(
+    instances: object, location: str, kind: str
+) -> None:
+    assert faults(instances) == [(location, kind)]
 
 
-def test_many_faults_are_named_up_to_a_limit() -> None:
+def test_the_number_of_reported_faults_is_limited() -> None:
     assert len(faults([GOOD | {"hour": 99}] * 100)) == MAX_DETAILS
 
 
 def test_a_fault_among_many_rows_is_found_without_validating_each_value(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    looked_at: list[object] = []
+    validated: list[object] = []
 
     def counted(feature: Feature, value: object, *, given: bool = True) -> tuple[str, str] | None:
-        looked_at.append(value)
+        validated.append(value)
         return fault_of(feature, value, given=given)
 
     monkeypatch.setattr("tidegate.service.model.features.fault_of", counted)
@@ -115,7 +119,7 @@ def test_a_fault_among_many_rows_is_found_without_validating_each_value(
         Schema([Feature(name="x")]).encode(rows)
     (detail,) = caught.value.details
     assert detail.loc == ("body", "instances", MAX_ROWS - 2, "x")
-    assert len(looked_at) <= BLOCK_ROWS
+    assert len(validated) <= BLOCK_ROWS
 
 
 def test_a_long_list_of_categories_is_shortened_in_the_message() -> None:
@@ -141,7 +145,7 @@ def test_a_single_feature_works() -> None:
     np.testing.assert_array_equal(schema.encode([{"x": 1}, {"x": 2.5}]), [[1], [2.5]])
 
 
-def test_columns_are_checked_like_instances() -> None:
+def test_columns_are_validated_like_instances() -> None:
     matrix = SCHEMA.encode_columns([["UA"], [5], [None], ["N"]], ("inputs",))
     np.testing.assert_array_equal(matrix, [[1, 5, np.nan, 0]])
     with pytest.raises(RequestError, match=r"inputs\.0\.hour: Input should be at most 23"):
@@ -179,7 +183,7 @@ def test_the_fast_validation_accepts_exactly_what_the_slow_one_accepts(
 
 
 @given(st.lists(good, min_size=1, max_size=4))
-def test_decoding_gives_back_what_was_encoded(rows: list[dict[str, Any]]) -> None:
+def test_decoding_is_the_inverse_of_encoding(rows: list[dict[str, Any]]) -> None:
     matrix = SCHEMA.encode(rows)
     again = SCHEMA.encode(SCHEMA.decode(matrix))
     np.testing.assert_array_equal(matrix, again)

@@ -1,4 +1,4 @@
-"""How many rows stay on the event loop is measured on each model."""
+"""The number of rows that are predicted on the event loop is measured for each model."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from tidegate.service.model.inline_rows import INLINE_SECONDS, TRIES, inline_row
 
 
 class TimedModel:
-    """A model whose calls take `call` and `row` seconds on its own clock, and `hiccup` the first time."""
+    """A model whose calls take `call` plus `row` seconds per row, and `delay` more the first time."""
 
-    def __init__(self, call: float, row: float, hiccup: float = 0.0) -> None:
-        self.call, self.row, self.hiccup = call, row, hiccup
+    def __init__(self, call: float, row: float, delay: float = 0.0) -> None:
+        self.call, self.row, self.delay = call, row, delay
         self.now, self.calls = 0.0, 0
 
     def predict(self, matrix: Matrix) -> None:
         self.calls += 1
-        self.now += self.call + self.row * len(matrix) + self.hiccup
-        self.hiccup = 0.0
+        self.now += self.call + self.row * len(matrix) + self.delay
+        self.delay = 0.0
 
     def clock(self) -> float:
         return self.now
 
 
 @pytest.mark.parametrize(
-    ("call", "row", "most"),
+    ("call", "row", "max_rows"),
     [
         (0.0, INLINE_SECONDS / 1000, 32),
         (0.0, INLINE_SECONDS / 20, 16),
@@ -38,19 +38,19 @@ class TimedModel:
     ],
 )
 def test_batches_within_the_time_limit_run_on_the_event_loop(
-    call: float, row: float, most: int
+    call: float, row: float, max_rows: int
 ) -> None:
     model = TimedModel(call, row)
-    assert inline_rows(model.predict, np.zeros((1, 3), np.float32), model.clock) == most
+    assert inline_rows(model.predict, np.zeros((1, 3), np.float32), model.clock) == max_rows
 
 
 def test_a_slow_model_is_called_a_few_times_and_an_interruption_does_not_count() -> None:
-    slow, interrupted = TimedModel(0.1, 0.1), TimedModel(0, 0, hiccup=1)
+    slow, interrupted = TimedModel(0.1, 0.1), TimedModel(0, 0, delay=1)
     assert inline_rows(slow.predict, np.zeros((1, 3), np.float32), slow.clock) == 0
     assert slow.calls == TRIES
     very_slow = TimedModel(10, 10)
     assert inline_rows(very_slow.predict, np.zeros((1, 3), np.float32), very_slow.clock) == 0
-    assert very_slow.calls == 1, "else it would not be ready in time"
+    assert very_slow.calls == 1, "otherwise the replica would not be ready in time"
     assert inline_rows(interrupted.predict, np.zeros((1, 3), np.float32), interrupted.clock) == 32
 
 
@@ -59,5 +59,5 @@ def test_a_model_is_measured_on_its_samples_or_on_zeros(flights: Artefact, tmp_p
     rows = typical_rows(flights, schema)
     assert rows.shape == (32, len(schema.names))
     assert len(np.unique(rows, axis=0)) == 32
-    bare = Artefact(tmp_path, flights.manifest)
-    assert not typical_rows(bare, schema).any()
+    without_samples = Artefact(tmp_path, flights.manifest)
+    assert not typical_rows(without_samples, schema).any()

@@ -1,4 +1,4 @@
-"""A request's event carries the values of the features that the settings name, and of no other."""
+"""A request's event has the values of the features that the settings name, and of no others."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ async def test_an_event_has_no_value_of_a_row_unless_the_settings_name_its_featu
     for named in ((), ("origin", "carrier")):
         async with serve(drift={"segments": named}) as served:
             await served.client.post("/predict", json={"instances": samples[:2]})
-            told = served.events()[-1]["tidegate"]
+            fields = served.events()[-1]["tidegate"]
         expected = {name: [row[name] for row in samples[:2]] for name in named}
-        assert told.get("segments", {}) == expected
+        assert fields.get("segments", {}) == expected
 
 
 @pytest.mark.parametrize("tracing", ["native", "opentelemetry", "off"])
@@ -45,8 +45,8 @@ async def test_requests_of_one_trace_keep_their_own_segments(
     ) as served:
         for row in rows:
             answer = await served.client.post("/predict", json={"instances": [row]}, headers=trace)
-            (told,) = answer.json()["predictions"]
-            outcome = {"prediction_id": told["prediction_id"], "label": told["label"]}
+            (prediction,) = answer.json()["predictions"]
+            outcome = {name: prediction[name] for name in ("prediction_id", "label")}
             await served.client.post("/feedback", json={"outcomes": [outcome]})
         requests, outcomes = served.events(), served.events("outcome")
     found = join_outcomes(outcomes, requests, ["carrier"])

@@ -1,4 +1,4 @@
-"""After an answer: a shadow scores its share and rows are kept, and neither costs anybody an answer."""
+"""Work after a response: a shadow scores a fraction of the requests, and rows are retained."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def predict(served: Served, instances: list[dict[str, Any]]) -> dict[str, 
     return dict(answer.json())
 
 
-async def test_the_shadow_agrees_as_often_as_its_own_answers_are_the_same(
+async def test_the_agreement_of_the_shadow_equals_that_of_its_own_predictions(
     serve: Serve, samples: list[dict[str, Any]], candidate: Artefact
 ) -> None:
     async with serve(model=candidate.path) as alone:
@@ -58,13 +58,13 @@ async def test_the_shadow_agrees_as_often_as_its_own_answers_are_the_same(
     assert value(metrics, "ml_shadow_predictions_total", agree="true", **of) == agreed
     assert value(metrics, "ml_shadow_predictions_total", agree="false", **of) == 200 - agreed
     assert event["trace"]["id"] == ours["trace_id"]
-    told = event["tidegate"]["shadow"]
-    assert (told["version"], told["agreed"]) == (candidate.manifest.version, agreed)
+    fields = event["tidegate"]["shadow"]
+    assert (fields["version"], fields["agreed"]) == (candidate.manifest.version, agreed)
     same = [
         other["probability"] if one["label"] == other["label"] else 1 - other["probability"]
         for one, other in pairs
     ]
-    assert told["probability"] == pytest.approx(np.mean(same), abs=1e-5)
+    assert fields["probability"] == pytest.approx(np.mean(same), abs=1e-5)
 
 
 def loaded(served: Served) -> bool:
@@ -74,7 +74,7 @@ def loaded(served: Served) -> bool:
     )
 
 
-async def test_the_shadow_scores_the_other_protocol_too(
+async def test_the_shadow_scores_requests_of_the_inference_protocol(
     serve: Serve, samples: list[dict[str, Any]], candidate: Artefact, flights: Artefact
 ) -> None:
     body = {
@@ -175,11 +175,11 @@ async def test_rows_are_retained_with_the_prediction_ids_of_their_labels(
     async with serve(drift={"keep_rows_share": 1}) as served:
         answer = await predict(served, instances)
         outcomes = [
-            {"prediction_id": one["prediction_id"], "label": "late"}
-            for one in answer["predictions"][5:]
+            {"prediction_id": prediction["prediction_id"], "label": "late"}
+            for prediction in answer["predictions"][5:]
         ]
-        taken = await served.client.post("/feedback", json={"outcomes": outcomes})
-        assert taken.status_code == 200
+        response = await served.client.post("/feedback", json={"outcomes": outcomes})
+        assert response.status_code == 200
         await until(lambda: len(served.events("rows")) == 2)
         metrics = (await served.client.get("/metrics")).text
         rows, labels = served.events("rows"), served.events("outcome")
@@ -193,7 +193,9 @@ async def test_rows_are_retained_with_the_prediction_ids_of_their_labels(
     assert {row.label for row in found.labelled} == {"late"}
     assert value(metrics, "tidegate_rows_kept_total", written="true") == len(instances)
     stored = orjson.dumps(rows).decode()
-    assert answer["predictions"][0]["prediction_id"] not in stored  # it could be used for a label
+    assert (
+        answer["predictions"][0]["prediction_id"] not in stored
+    )  # with it anyone could send a label
     assert outcome_id(answer["predictions"][0]["prediction_id"]) in stored
 
 
@@ -242,7 +244,7 @@ def test_closing_a_worker_without_work_returns_at_once() -> None:
     BackgroundWorker().close()
 
 
-def test_a_model_with_other_features_or_classes_is_no_shadow(flights: Artefact) -> None:
+def test_a_model_with_other_features_or_classes_is_refused_as_a_shadow(flights: Artefact) -> None:
     manifest = flights.manifest
     other = manifest.model_copy(update={"version": "other"})
     assert incompatibility(manifest, other) == ""

@@ -1,4 +1,4 @@
-"""A replica holds its slots for the device's time, and gives them back when a client leaves."""
+"""The use of slots during predictions, and their release after a disconnect."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_simulated_device_takes_its_time_by_kind(work: Work, seconds: float) -
     assert device_seconds(Device(), work) == 0
 
 
-async def test_the_simulated_device_holds_the_slot_and_is_named(
+async def test_the_simulated_device_uses_the_slot_for_its_time_and_is_in_the_response(
     serve: Serve, samples: list[dict[str, Any]]
 ) -> None:
     async with serve(device={"simulated": True, "light_seconds": 0.05}) as served:
@@ -42,9 +42,9 @@ async def test_the_simulated_device_holds_the_slot_and_is_named(
         answer = await served.client.post("/predict", json={"instances": samples[:1]})
         spent_ns = perf_counter_ns() - before_ns
         metrics = (await served.client.get("/metrics")).text
-        tally = served.replica.recorder.statistics
+        statistics = served.replica.recorder.statistics
     assert answer.json()["device"] == "simulated"
-    assert 50e6 <= tally.slot_ns < spent_ns
+    assert 50e6 <= statistics.slot_ns < spent_ns
     assert 'tidegate_slot_seconds_bucket{le="0.04"} 0.0' in metrics
 
 
@@ -54,16 +54,18 @@ async def test_requests_beyond_the_slots_wait_in_order(
     device = {"simulated": True, "light_seconds": 0.04}
     async with serve(device=device, slots={"per_replica": 2}) as served:
         body, slots = {"instances": samples[:1]}, served.replica.slots
-        held = [await slots.acquire() for _ in range(2)]
-        asked = [asyncio.create_task(served.client.post("/predict", json=body)) for _ in range(6)]
+        acquired = [await slots.acquire() for _ in range(2)]
+        requests = [
+            asyncio.create_task(served.client.post("/predict", json=body)) for _ in range(6)
+        ]
         await until(lambda: slots.waiting == 6)
-        for slot in held:
+        for slot in acquired:
             slots.release(slot)
-        answers = await asyncio.gather(*asked)
+        answers = await asyncio.gather(*requests)
         waits = sorted(event["tidegate"]["queue_ns"] for event in served.events())
     assert [answer.status_code for answer in answers] == [200] * 6
-    assert waits[2] > 40e6, "all but the first two wait for a round of 40 ms"
-    assert waits[4] > 80e6, "and the last two for another"
+    assert waits[2] > 40e6, "all but the first two requests wait for 40 ms"
+    assert waits[4] > 80e6, "and the last two for 40 ms more"
     assert served.replica.recorder.statistics.queue_ns == sum(waits)
 
 
@@ -80,15 +82,15 @@ async def test_a_full_queue_is_a_503(serve: Serve, samples: list[dict[str, Any]]
     assert event["error"]["type"] == "no_slot"
 
 
-async def post(served: Served, body: bytes, leave: asyncio.Event) -> list[Message]:
-    """Send a request of a client that leaves when it is told to."""
+async def post(served: Served, body: bytes, disconnect: asyncio.Event) -> list[Message]:
+    """Send a request of a client that disconnects when the event is set."""
     sent: list[Message] = []
     incoming: list[Message] = [{"type": "http.request", "body": body}]
 
     async def receive() -> Message:
         if incoming:
             return incoming.pop()
-        await leave.wait()
+        await disconnect.wait()
         return {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:
@@ -113,49 +115,51 @@ async def test_a_client_that_disconnects_releases_its_slot(
 ) -> None:
     device = {"simulated": True, "light_seconds": 30}
     async with serve(device=device, slots={"per_replica": 1}) as served:
-        body, leave = orjson.dumps({"instances": samples[:1]}), asyncio.Event()
-        working = asyncio.create_task(post(served, body, leave))
+        body, disconnect = orjson.dumps({"instances": samples[:1]}), asyncio.Event()
+        working = asyncio.create_task(post(served, body, disconnect))
         await until(lambda: served.replica.slots.busy == 1)
-        waiting = asyncio.create_task(post(served, body, leave))
+        waiting = asyncio.create_task(post(served, body, disconnect))
         await until(lambda: served.replica.slots.waiting == 1)
-        leave.set()
+        disconnect.set()
         await asyncio.wait_for(asyncio.gather(working, waiting), 5)
         assert (served.replica.slots.busy, served.replica.slots.waiting) == (0, 0)
     assert served.replica.recorder.statistics.batches == 0
     assert [event["error"]["type"] for event in served.events()] == ["client_gone"] * 2
 
 
-class HeldModel:
-    """Slows each prediction. Once `hold` is set, it blocks until `go` is set, then raises `error` if any."""
+class BlockableModel:
+    """Slows predictions. Once `block` is set, they wait for `unblock`, and then raise `error` if set."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
-        self.hold, self.go = threading.Event(), threading.Event()
+        self.block, self.unblock = threading.Event(), threading.Event()
         self.error: Exception | None = None
         predict = Predictor.predict
 
-        def held(predictor: Predictor, matrix: Matrix) -> Prediction:
+        def blockable(predictor: Predictor, matrix: Matrix) -> Prediction:
             sleep(10 * INLINE_SECONDS)
-            if self.hold.is_set():
-                self.go.wait(30)
+            if self.block.is_set():
+                self.unblock.wait(30)
             if self.error is not None:
                 raise self.error
             return predict(predictor, matrix)
 
-        patch.setattr(Predictor, "predict", held)
+        patch.setattr(Predictor, "predict", blockable)
 
 
 async def test_a_slow_model_never_blocks_the_event_loop(
     serve: Serve, samples: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = HeldModel(monkeypatch)
+    model = BlockableModel(monkeypatch)
     async with serve(slots={"per_replica": 2}) as served:
-        model.hold.set()
+        model.block.set()
         body = {"instances": samples[:1]}
-        asked = [asyncio.create_task(served.client.post("/predict", json=body)) for _ in range(2)]
+        requests = [
+            asyncio.create_task(served.client.post("/predict", json=body)) for _ in range(2)
+        ]
         await until(lambda: served.replica.slots.busy == 2)
         ready = await served.client.get("/ready")
-        model.go.set()
-        answers = await asyncio.gather(*asked)
+        model.unblock.set()
+        answers = await asyncio.gather(*requests)
     assert ready.status_code == 200
     assert [answer.status_code for answer in answers] == [200, 200]
 
@@ -163,17 +167,17 @@ async def test_a_slow_model_never_blocks_the_event_loop(
 async def test_a_slot_is_in_use_until_its_thread_ends_after_a_disconnect(
     serve: Serve, samples: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = HeldModel(monkeypatch)
+    model = BlockableModel(monkeypatch)
     async with serve(slots={"per_replica": 1, "wait_length": 0}) as served:
-        model.hold.set()
-        body, leave = orjson.dumps({"instances": samples[:1]}), asyncio.Event()
-        working = asyncio.create_task(post(served, body, leave))
+        model.block.set()
+        body, disconnect = orjson.dumps({"instances": samples[:1]}), asyncio.Event()
+        working = asyncio.create_task(post(served, body, disconnect))
         await until(lambda: served.replica.slots.busy == 1)
-        leave.set()
+        disconnect.set()
         await until(lambda: working.cancelling() > 0)
         refused = await served.client.post("/predict", json={"instances": samples[:1]})
         assert served.replica.slots.busy == 1
-        model.go.set()
+        model.unblock.set()
         await asyncio.wait_for(working, 30)
         assert served.replica.slots.busy == 0
     assert refused.status_code == 503
@@ -184,16 +188,16 @@ async def test_a_slot_is_in_use_until_its_thread_ends_after_a_disconnect(
 async def test_an_error_of_the_model_is_logged_after_a_disconnect(
     serve: Serve, samples: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = HeldModel(monkeypatch)
+    model = BlockableModel(monkeypatch)
     async with serve(slots={"per_replica": 1}) as served:
-        model.hold.set()
-        body, leave = orjson.dumps({"instances": samples[:1]}), asyncio.Event()
-        working = asyncio.create_task(post(served, body, leave))
+        model.block.set()
+        body, disconnect = orjson.dumps({"instances": samples[:1]}), asyncio.Event()
+        working = asyncio.create_task(post(served, body, disconnect))
         await until(lambda: served.replica.slots.busy == 1)
-        leave.set()
+        disconnect.set()
         await until(lambda: working.cancelling() > 0)
         model.error = ZeroDivisionError("a bug in the model")
-        model.go.set()
+        model.unblock.set()
         await asyncio.wait_for(working, 30)
         message = "prediction failed after the client disconnected"
         (logged,) = (event for event in served.events("app") if event["message"] == message)
@@ -219,7 +223,7 @@ async def test_an_unexpected_error_while_loading_fails_the_replica_and_is_logged
     assert "in broken" in logged["error"]["stack_trace"]
 
 
-async def test_many_rows_run_in_a_thread_with_the_same_answers(
+async def test_many_rows_run_in_a_thread_with_the_same_predictions(
     serve: Serve, samples: list[dict[str, Any]]
 ) -> None:
     async with serve() as served:
@@ -249,18 +253,18 @@ async def test_the_counter_of_each_label_starts_at_0(
         assert series % (label, version, labels.count(label)) in after
 
 
-async def stays() -> Message:
+async def never_disconnects() -> Message:
     await asyncio.Event().wait()
     raise AssertionError
 
 
-async def leaves() -> Message:
+async def disconnects() -> Message:
     return {"type": "http.disconnect"}
 
 
 async def test_a_cancelled_request_is_not_a_disconnected_client() -> None:
     async def work() -> None:
-        async with cancel_on_disconnect(stays):
+        async with cancel_on_disconnect(never_disconnects):
             await asyncio.Event().wait()
 
     task = asyncio.create_task(work())
@@ -275,15 +279,15 @@ async def test_a_disconnect_at_the_end_does_not_cancel_the_following_code() -> N
 
     async def work() -> None:
         try:
-            async with cancel_on_disconnect(leaves):
-                await asyncio.sleep(0)  # the watcher sees it, and this ends in the same turn
+            async with cancel_on_disconnect(disconnects):
+                await asyncio.sleep(0)  # the watcher receives the disconnect as the block ends
         except RequestError as error:
             done.append(error.type)
         await asyncio.sleep(0)
-        done.append("went on")
+        done.append("continued")
 
     await asyncio.create_task(work())
-    assert done == ["client_gone", "went on"]
+    assert done == ["client_gone", "continued"]
 
 
 @pytest.mark.parametrize("tracing", ["native", "opentelemetry", "off"])

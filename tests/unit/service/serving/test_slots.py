@@ -1,4 +1,4 @@
-"""A fixed number of requests run at once; the others wait in line, not too many and not too long."""
+"""The limit on concurrent requests, and the queue of bounded length and time."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tidegate.service.problems import RequestError
 from tidegate.service.serving.slots import Slot, SlotMetrics, Slots
 
 
-class World:
-    """Slots, and what Prometheus sees of them."""
+class Harness:
+    """Slots with a manual clock and a registry."""
 
     def __init__(self, count: int, *, length: int = 8, seconds: float = 30.0) -> None:
         self.registry = CollectorRegistry()
@@ -31,33 +31,33 @@ class World:
         return self.registry.get_sample_value(name)
 
 
-async def settle() -> None:
-    """Let every task run until it waits."""
+async def run_tasks() -> None:
+    """Run all tasks until they wait."""
     for _ in range(5):
         await asyncio.sleep(0)
 
 
 async def test_concurrency_is_limited_by_the_number_of_slots() -> None:
-    world = World(2)
-    first, second = await world.slots.acquire(), await world.slots.acquire()
-    third = asyncio.create_task(world.slots.acquire())
-    await settle()
-    assert (world.slots.busy, world.slots.waiting, third.done()) == (2, 1, False)
-    assert not world.slots.has_free
+    harness = Harness(2)
+    first, second = await harness.slots.acquire(), await harness.slots.acquire()
+    third = asyncio.create_task(harness.slots.acquire())
+    await run_tasks()
+    assert (harness.slots.busy, harness.slots.waiting, third.done()) == (2, 1, False)
+    assert not harness.slots.has_free
     with first:
         pass
     with await third, second:
-        assert world.slots.busy == 2
-    assert world.slots.busy == 0
-    assert world.slots.has_free
+        assert harness.slots.busy == 2
+    assert harness.slots.busy == 0
+    assert harness.slots.has_free
 
 
 async def test_slots_go_to_the_request_that_has_waited_longest() -> None:
-    world = World(1)
+    harness = Harness(1)
     order: list[int] = []
 
     async def work(number: int) -> None:
-        with await world.slots.acquire():
+        with await harness.slots.acquire():
             order.append(number)
             await asyncio.sleep(0)
 
@@ -66,140 +66,140 @@ async def test_slots_go_to_the_request_that_has_waited_longest() -> None:
 
 
 async def test_times_and_busy_slots_are_metrics() -> None:
-    world = World(2)
-    with await world.slots.acquire() as slot:
-        assert world.sample("tidegate_slots_busy") == 1
-        world.now_ns += 80_000_000
+    harness = Harness(2)
+    with await harness.slots.acquire() as slot:
+        assert harness.sample("tidegate_slots_busy") == 1
+        harness.now_ns += 80_000_000
     assert slot.waited_ns == 0
-    assert world.sample("tidegate_slots") == 2
-    assert world.sample("tidegate_slots_busy") == 0
-    assert world.sample("tidegate_slot_seconds_count") == 1
-    assert world.sample("tidegate_slot_seconds_sum") == pytest.approx(0.08)
+    assert harness.sample("tidegate_slots") == 2
+    assert harness.sample("tidegate_slots_busy") == 0
+    assert harness.sample("tidegate_slot_seconds_count") == 1
+    assert harness.sample("tidegate_slot_seconds_sum") == pytest.approx(0.08)
 
 
 async def test_the_waiting_time_is_reported() -> None:
-    world = World(1)
-    held = await world.slots.acquire()
-    next_one = asyncio.create_task(world.slots.acquire())
-    await settle()
-    world.now_ns += 5_000
-    world.slots.release(held)
-    assert (await next_one).waited_ns == 5_000
+    harness = Harness(1)
+    first = await harness.slots.acquire()
+    next_request = asyncio.create_task(harness.slots.acquire())
+    await run_tasks()
+    harness.now_ns += 5_000
+    harness.slots.release(first)
+    assert (await next_request).waited_ns == 5_000
 
 
 async def test_a_full_queue_is_a_503_with_retry_after() -> None:
-    world = World(1, length=1, seconds=1.5)
-    await world.slots.acquire()
-    waiting = asyncio.create_task(world.slots.acquire())
-    await settle()
+    harness = Harness(1, length=1, seconds=1.5)
+    await harness.slots.acquire()
+    waiting = asyncio.create_task(harness.slots.acquire())
+    await run_tasks()
     with pytest.raises(RequestError, match="All 1 slots are busy and 1 requests wait") as caught:
-        await world.slots.acquire()
+        await harness.slots.acquire()
     assert caught.value.status == 503
     assert caught.value.headers == {"Retry-After": "2"}
     waiting.cancel()
 
 
 async def test_a_wait_that_is_too_long_is_a_503_and_leaves_the_queue() -> None:
-    world = World(1, seconds=0.01)
-    held = await world.slots.acquire()
+    harness = Harness(1, seconds=0.01)
+    first = await harness.slots.acquire()
     with pytest.raises(RequestError, match=r"No slot of 1 became free within 0\.01 s") as caught:
-        await world.slots.acquire()
+        await harness.slots.acquire()
     assert caught.value.status == 503
-    assert world.slots.waiting == 0
-    world.slots.release(held)
-    assert world.slots.busy == 0
+    assert harness.slots.waiting == 0
+    harness.slots.release(first)
+    assert harness.slots.busy == 0
 
 
 async def test_a_cancelled_request_leaves_the_queue() -> None:
-    world = World(1)
-    held = await world.slots.acquire()
-    waiting = asyncio.create_task(world.slots.acquire())
-    await settle()
+    harness = Harness(1)
+    first = await harness.slots.acquire()
+    waiting = asyncio.create_task(harness.slots.acquire())
+    await run_tasks()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert world.slots.waiting == 0
-    world.slots.release(held)
-    assert world.slots.busy == 0
+    assert harness.slots.waiting == 0
+    harness.slots.release(first)
+    assert harness.slots.busy == 0
 
 
 async def test_a_slot_assigned_to_a_cancelled_request_goes_to_the_next() -> None:
-    world = World(1)
-    held = await world.slots.acquire()
-    gives_up = asyncio.create_task(world.slots.acquire())
-    patient = asyncio.create_task(world.slots.acquire())
-    await settle()
-    world.slots.release(held)  # it is given to the first in line …
-    gives_up.cancel()  # … who leaves before knowing it
+    harness = Harness(1)
+    first = await harness.slots.acquire()
+    cancelled = asyncio.create_task(harness.slots.acquire())
+    next_request = asyncio.create_task(harness.slots.acquire())
+    await run_tasks()
+    harness.slots.release(first)  # it is assigned to the first request in the queue …
+    cancelled.cancel()  # … which is cancelled before it runs again
     with pytest.raises(asyncio.CancelledError):
-        await gives_up
-    slot = await asyncio.wait_for(patient, 5)
-    assert world.slots.busy == 1
-    world.slots.release(slot)
-    assert world.slots.busy == 0
+        await cancelled
+    slot = await asyncio.wait_for(next_request, 5)
+    assert harness.slots.busy == 1
+    harness.slots.release(slot)
+    assert harness.slots.busy == 0
 
 
 async def test_a_request_that_is_leaving_the_queue_is_skipped() -> None:
-    world = World(1)
-    held = await world.slots.acquire()
-    gives_up = asyncio.create_task(world.slots.acquire())
-    patient = asyncio.create_task(world.slots.acquire())
-    await settle()
-    gives_up.cancel()  # it has not run yet, and still stands in line
-    world.slots.release(held)
-    slot: Slot = await asyncio.wait_for(patient, 5)
-    world.slots.release(slot)
-    assert (world.slots.busy, world.slots.waiting) == (0, 0)
+    harness = Harness(1)
+    first = await harness.slots.acquire()
+    cancelled = asyncio.create_task(harness.slots.acquire())
+    next_request = asyncio.create_task(harness.slots.acquire())
+    await run_tasks()
+    cancelled.cancel()  # it has not run yet, so it is still in the queue
+    harness.slots.release(first)
+    slot: Slot = await asyncio.wait_for(next_request, 5)
+    harness.slots.release(slot)
+    assert (harness.slots.busy, harness.slots.waiting) == (0, 0)
     with pytest.raises(asyncio.CancelledError):
-        await gives_up
+        await cancelled
 
 
 async def test_new_slots_go_at_once_to_the_requests_that_have_waited_longest() -> None:
-    world = World(1)
-    held = await world.slots.acquire()
-    waiting = [asyncio.create_task(world.slots.acquire()) for _ in range(3)]
-    await settle()
-    world.slots.resize(3)
-    await settle()
-    assert [one.done() for one in waiting] == [True, True, False]
-    assert (world.slots.busy, world.slots.waiting, world.slots.has_free) == (3, 1, False)
-    assert (world.sample("tidegate_slots"), world.sample("tidegate_slots_busy")) == (3, 3)
-    world.slots.release(held)
-    for one in waiting:
-        world.slots.release(await one)
-    assert world.slots.busy == 0
+    harness = Harness(1)
+    first = await harness.slots.acquire()
+    waiting = [asyncio.create_task(harness.slots.acquire()) for _ in range(3)]
+    await run_tasks()
+    harness.slots.resize(3)
+    await run_tasks()
+    assert [task.done() for task in waiting] == [True, True, False]
+    assert (harness.slots.busy, harness.slots.waiting, harness.slots.has_free) == (3, 1, False)
+    assert (harness.sample("tidegate_slots"), harness.sample("tidegate_slots_busy")) == (3, 3)
+    harness.slots.release(first)
+    for task in waiting:
+        harness.slots.release(await task)
+    assert harness.slots.busy == 0
 
 
 async def test_a_busy_slot_is_removed_when_its_request_ends() -> None:
-    world = World(4)
-    held = [await world.slots.acquire() for _ in range(4)]
-    world.slots.resize(2)
-    waiting = asyncio.create_task(world.slots.acquire())
-    await settle()
-    assert (world.sample("tidegate_slots"), world.sample("tidegate_slots_busy")) == (2, 4)
-    for slot, busy in zip(held[:2], (3, 2), strict=True):
-        world.slots.release(slot)
-        await settle()
-        assert (world.slots.busy, world.slots.has_free, waiting.done()) == (busy, False, False)
-    world.slots.release(held[2])
-    world.slots.release(await asyncio.wait_for(waiting, 5))
-    world.slots.release(held[3])
-    assert (world.slots.busy, world.slots.has_free) == (0, True)
+    harness = Harness(4)
+    acquired = [await harness.slots.acquire() for _ in range(4)]
+    harness.slots.resize(2)
+    waiting = asyncio.create_task(harness.slots.acquire())
+    await run_tasks()
+    assert (harness.sample("tidegate_slots"), harness.sample("tidegate_slots_busy")) == (2, 4)
+    for slot, busy in zip(acquired[:2], (3, 2), strict=True):
+        harness.slots.release(slot)
+        await run_tasks()
+        assert (harness.slots.busy, harness.slots.has_free, waiting.done()) == (busy, False, False)
+    harness.slots.release(acquired[2])
+    harness.slots.release(await asyncio.wait_for(waiting, 5))
+    harness.slots.release(acquired[3])
+    assert (harness.slots.busy, harness.slots.has_free) == (0, True)
 
 
 async def test_a_new_slot_assigned_to_a_cancelled_request_goes_to_the_next() -> None:
-    world = World(1)
-    held = await world.slots.acquire()
-    gives_up = asyncio.create_task(world.slots.acquire())
-    patient = asyncio.create_task(world.slots.acquire())
-    await settle()
-    world.slots.resize(2)  # the first in line gets it …
-    gives_up.cancel()  # … and leaves before knowing it
-    world.slots.release(await asyncio.wait_for(patient, 5))
+    harness = Harness(1)
+    first = await harness.slots.acquire()
+    cancelled = asyncio.create_task(harness.slots.acquire())
+    next_request = asyncio.create_task(harness.slots.acquire())
+    await run_tasks()
+    harness.slots.resize(2)  # the first request in the queue gets it …
+    cancelled.cancel()  # … and is cancelled before it runs again
+    harness.slots.release(await asyncio.wait_for(next_request, 5))
     with pytest.raises(asyncio.CancelledError):
-        await gives_up
-    world.slots.release(held)
-    assert world.slots.busy == 0
+        await cancelled
+    harness.slots.release(first)
+    assert harness.slots.busy == 0
 
 
 @settings(max_examples=200)
@@ -207,40 +207,40 @@ async def test_a_new_slot_assigned_to_a_cancelled_request_goes_to_the_next() -> 
     first=st.integers(1, 4),
     steps=st.lists(
         st.one_of(
-            st.just(("ask", 0)),
+            st.just(("acquire", 0)),
             st.tuples(st.just("resize"), st.integers(1, 6)),
-            st.tuples(st.sampled_from(["end", "leave"]), st.integers(0, 20)),
+            st.tuples(st.sampled_from(["release", "cancel"]), st.integers(0, 20)),
         ),
         max_size=40,
     ),
 )
 def test_no_slot_is_lost_or_assigned_twice(first: int, steps: list[tuple[str, int]]) -> None:
-    async def play() -> None:
-        world = World(first, length=100)
-        asked: list[asyncio.Task[Slot]] = []
+    async def run_steps() -> None:
+        harness = Harness(first, length=100)
+        tasks: list[asyncio.Task[Slot]] = []
         for step, number in steps:
-            before = world.slots.busy
-            if step == "ask":
-                asked.append(asyncio.create_task(world.slots.acquire()))
+            before = harness.slots.busy
+            if step == "acquire":
+                tasks.append(asyncio.create_task(harness.slots.acquire()))
             elif step == "resize":
-                world.slots.resize(number)
-            elif asked:
-                one = asked[number % len(asked)]
-                if step == "end" and one.done() and not one.cancelled():
-                    asked.remove(one)
-                    world.slots.release(one.result())
-                elif step == "leave" and not one.done():
-                    asked.remove(one)
-                    one.cancel()
-            await settle()
-            held = sum(one.done() for one in asked)
-            assert world.slots.busy == held
-            assert world.slots.waiting == len(asked) - held
-            # Never more at once than there are; those that there were before end by themselves.
-            assert held <= max(world.slots.count, before)
-            assert not (world.slots.waiting and world.slots.has_free)
-        for one in asked:
-            one.cancel()
-        await asyncio.gather(*asked, return_exceptions=True)
+                harness.slots.resize(number)
+            elif tasks:
+                task = tasks[number % len(tasks)]
+                if step == "release" and task.done() and not task.cancelled():
+                    tasks.remove(task)
+                    harness.slots.release(task.result())
+                elif step == "cancel" and not task.done():
+                    tasks.remove(task)
+                    task.cancel()
+            await run_tasks()
+            acquired = sum(task.done() for task in tasks)
+            assert harness.slots.busy == acquired
+            assert harness.slots.waiting == len(tasks) - acquired
+            # After a reduction, busy slots remain until their requests end.
+            assert acquired <= max(harness.slots.count, before)
+            assert not (harness.slots.waiting and harness.slots.has_free)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    asyncio.run(play())
+    asyncio.run(run_steps())

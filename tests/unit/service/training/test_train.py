@@ -1,4 +1,4 @@
-"""`tidegate train` takes the place of what it made itself, and of nothing else."""
+"""`tidegate train` overwrites its own artefacts only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ IMPORTED = {**OWN, "trained": {"adopted_at": "2026-01-01"}}
 
 
 class TrainedError(Exception):
-    """It went on to training."""
+    """The training was started."""
 
 
 @pytest.fixture(autouse=True)
@@ -32,13 +32,13 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """Every file but the lock, by its name."""
-    files = (file for file in folder.rglob("*") if file.is_file() and file.suffix != ".lock")
+    """The content of each file, by its path."""
+    files = (file for file in folder.rglob("*") if file.is_file())
     return {str(file.relative_to(folder)): file.read_bytes() for file in files}
 
 
 @pytest.mark.parametrize(
-    ("manifest", "said"),
+    ("manifest", "message"),
     [
         (CANDIDATE, "has flights 1, which `tidegate train` did not create"),
         (IMPORTED, "has flights 1, which"),
@@ -49,7 +49,7 @@ def content(folder: Path) -> dict[str, bytes]:
 )
 @pytest.mark.parametrize("force", [False, True])
 def test_another_artefact_is_not_overwritten(
-    tmp_path: Path, manifest: Any, said: str, force: bool
+    tmp_path: Path, manifest: Any, message: str, force: bool
 ) -> None:
     out = tmp_path / "flights-next"
     out.mkdir()
@@ -57,7 +57,7 @@ def test_another_artefact_is_not_overwritten(
     (out / artefact.MANIFEST).write_text(text)
     (out / artefact.MODEL).write_bytes(b"trained for a week")
     before = content(tmp_path)
-    with pytest.raises(ArtefactError, match=said):
+    with pytest.raises(ArtefactError, match=message):
         train.train_flights(out, force=force)
     assert content(tmp_path) == before
 

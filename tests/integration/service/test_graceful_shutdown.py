@@ -1,4 +1,4 @@
-"""A replica that is told to end: what works, waits or arrives by then is answered."""
+"""Graceful shutdown of a replica: running, waiting and arriving requests get a response."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from tidegate.service.model.artefact import Artefact
 pytestmark = pytest.mark.integration
 
 
-async def send_until_told(
-    found: Service, body: bytes, told: asyncio.Event, statuses: list[int]
+async def send_requests(
+    found: Service, body: bytes, stop: asyncio.Event, statuses: list[int]
 ) -> None:
-    """Send one request after the other over a kept connection, as the gateway does, until told to stop."""
+    """Send requests in turn on one connection, as the gateway does, until `stop` is set."""
     headers = {"content-type": "application/json"}
     async with httpx.AsyncClient(base_url=found.url, timeout=60) as client:
-        while not told.is_set():
+        while not stop.is_set():
             statuses.append(
                 (await client.post("/predict", content=body, headers=headers)).status_code
             )
 
 
-async def answers(statuses: list[int], number: int) -> None:
-    """Wait until there are so many."""
+async def wait_for_responses(statuses: list[int], number: int) -> None:
+    """Wait until there are `number` responses."""
     async with asyncio.timeout(60):
-        while len(statuses) < number:  # noqa: ASYNC110  another process gives them
+        while len(statuses) < number:  # noqa: ASYNC110  another process sends them
             await asyncio.sleep(0.01)
 
 
-async def check_health(found: Service, told: asyncio.Event) -> None:
-    """Look at /ready as the gateway does, only more often, and tell when it fails."""
+async def check_health(found: Service, failed: asyncio.Event) -> None:
+    """Poll /ready as the gateway does, only more often, and set `failed` when it fails."""
     async with httpx.AsyncClient(base_url=found.url, timeout=60) as client:
-        while (await client.get("/ready")).status_code == 200:  # noqa: ASYNC110 (it is what a gateway does)
+        while (await client.get("/ready")).status_code == 200:  # noqa: ASYNC110 (a gateway polls, too)
             await asyncio.sleep(0.05)
-    told.set()
+    failed.set()
 
 
-def test_no_request_is_lost_when_a_replica_leaves_under_load(
+def test_no_request_fails_when_a_replica_shuts_down_under_load(
     flights: Artefact, samples: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     body = orjson.dumps({"instances": samples[:1]})
@@ -54,28 +54,28 @@ def test_no_request_is_lost_when_a_replica_leaves_under_load(
     with service(tmp_path, flights.path, **device) as found:
         until(lambda: found.ready() == 200, "ready")
 
-        answered: list[int] = []
+        statuses: list[int] = []
 
-        async def load_and_leave() -> None:
-            told = asyncio.Event()
-            clients = [send_until_told(found, body, told, answered) for _ in range(8)]
-            checking = asyncio.create_task(check_health(found, told))
+        async def load_and_shut_down() -> None:
+            stop = asyncio.Event()
+            clients = [send_requests(found, body, stop, statuses) for _ in range(8)]
+            checking = asyncio.create_task(check_health(found, stop))
             working = asyncio.gather(*clients)
-            await answers(answered, 8 * 2)
+            await wait_for_responses(statuses, 8 * 2)
             found.process.send_signal(signal.SIGTERM)
             await asyncio.wait_for(working, 60)
             await checking
 
-        asyncio.run(load_and_leave())
+        asyncio.run(load_and_shut_down())
         assert found.process.wait(60) == 0
         assert found.ready() is None
         events = found.events()
-    assert set(answered) == {200}
-    assert len(events) == len(answered)
+    assert set(statuses) == {200}
+    assert len(events) == len(statuses)
     assert {event["event"]["outcome"] for event in events} == {"success"}
 
 
-def test_requests_that_work_or_wait_when_the_door_closes_are_answered(
+def test_requests_that_run_or_wait_when_the_listener_closes_get_a_response(
     flights: Artefact, samples: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     body = {"instances": samples[:1], "work": "heavy"}
@@ -84,7 +84,7 @@ def test_requests_that_work_or_wait_when_the_door_closes_are_answered(
     with service(tmp_path, flights.path, **device, **slots) as found:
         until(lambda: found.ready() == 200, "ready")
 
-        async def send_and_leave() -> list[httpx.Response]:
+        async def send_and_shut_down() -> list[httpx.Response]:
             async with httpx.AsyncClient(base_url=found.url, timeout=60) as client:
                 sent = [asyncio.create_task(client.post("/predict", json=body)) for _ in range(3)]
                 await asyncio.to_thread(
@@ -94,15 +94,15 @@ def test_requests_that_work_or_wait_when_the_door_closes_are_answered(
                 return await asyncio.gather(*sent)
 
         start = time.monotonic()
-        answers = asyncio.run(send_and_leave())
-        assert time.monotonic() - start > 4  # far beyond the grace of 1.2 s
+        answers = asyncio.run(send_and_shut_down())
+        assert time.monotonic() - start > 4  # far beyond the grace period of 1.2 s
         assert found.process.wait(60) == 0
     assert [answer.status_code for answer in answers] == [200] * 3
     assert answers[-1].headers["connection"] == "close"
 
 
 def request_for(row: dict[str, Any]) -> bytes:
-    """The bytes of a request, for who has a connection and no client."""
+    """The bytes of a request, to send on a socket."""
     body = orjson.dumps({"instances": [row]})
     return (
         b"POST /predict HTTP/1.1\r\nHost: flights\r\nContent-Type: application/json\r\n"
@@ -110,14 +110,14 @@ def request_for(row: dict[str, Any]) -> bytes:
     )
 
 
-def test_a_new_connection_is_answered_or_refused_but_never_broken(
+def test_a_new_connection_is_served_or_refused_and_never_reset(
     flights: Artefact, samples: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     request = request_for(samples[0])
 
-    answered: list[int] = []
+    statuses: list[int] = []
 
-    async def hammer(port: int) -> None:
+    async def connect_repeatedly(port: int) -> None:
         while True:
             try:
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -125,24 +125,24 @@ def test_a_new_connection_is_answered_or_refused_but_never_broken(
                 return
             writer.write(request)
             assert (await reader.readline()).startswith(b"HTTP/1.1 200")
-            answered.append(200)
+            statuses.append(200)
             writer.close()
 
     with service(tmp_path, flights.path) as found:
         until(lambda: found.ready() == 200, "ready")
 
-        async def hammer_and_leave() -> None:
-            clients = asyncio.gather(*(hammer(found.port) for _ in range(4)))
-            await answers(answered, 100)
+        async def connect_and_shut_down() -> None:
+            clients = asyncio.gather(*(connect_repeatedly(found.port) for _ in range(4)))
+            await wait_for_responses(statuses, 100)
             found.process.send_signal(signal.SIGTERM)
             await asyncio.wait_for(clients, 60)
 
-        asyncio.run(hammer_and_leave())
+        asyncio.run(connect_and_shut_down())
         assert found.process.wait(60) == 0
-        assert len(found.events()) == len(answered)
+        assert len(found.events()) == len(statuses)
 
 
-def test_a_second_ctrl_c_does_not_wait(
+def test_a_second_ctrl_c_stops_at_once(
     flights: Artefact, samples: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     device = {"TIDEGATE_DEVICE__SIMULATED": "true", "TIDEGATE_DEVICE__LIGHT_SECONDS": "20"}
