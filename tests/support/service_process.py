@@ -16,10 +16,9 @@ from typing import Any
 import httpx
 import orjson
 
+from support.checkout import ROOT
 from support.ports import free_port
 from tidegate.runtime.metrics_text import sample_value
-
-ROOT = Path(__file__).parents[2]
 
 
 @dataclass

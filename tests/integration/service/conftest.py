@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from support.service_process import ROOT
+from support.checkout import ROOT
 from tidegate.service.model.artefact import SAMPLES, Artefact, load
 from tidegate.service.training.train import train_flights
 

@@ -15,7 +15,8 @@ import psutil
 import pytest
 import tritonclient.http as triton
 
-from support.service_process import ROOT, Service, service, until
+from support.checkout import ROOT
+from support.service_process import Service, service, until
 from tidegate.service.model.artefact import Artefact
 
 pytestmark = pytest.mark.integration

@@ -15,7 +15,8 @@ import tritonclient.http as triton
 from sklearn.datasets import load_wine
 from sklearn.ensemble import RandomForestClassifier
 
-from support.service_process import ROOT, service, until
+from support.checkout import ROOT
+from support.service_process import service, until
 from tidegate.service.model.artefact import Artefact
 
 pytestmark = pytest.mark.integration

@@ -12,6 +12,7 @@ import httpx
 import orjson
 import pytest
 
+from support.checkout import ROOT
 from support.served_app import Serve, Served, lifespan, until
 from tidegate.service.artefacts.import_cache import find_model
 from tidegate.service.http.app import create_app
@@ -22,7 +23,7 @@ from tidegate.settings import Settings
 
 @pytest.fixture(scope="session")
 def flights() -> Artefact:
-    folder = Path(__file__).parents[3] / "artefacts" / "flights"
+    folder = ROOT / "artefacts" / "flights"
     train_flights(folder)  # unless it is current
     return load(folder)
 
