@@ -70,8 +70,8 @@ def retain(artefact: Artefact, copies: Path) -> Artefact:
 def contract_differences(current: Manifest, other: Manifest) -> str:
     """The differences that a client of the current model would notice; empty if none."""
     found = [
-        f"{word} {', '.join(sorted(names))}"
-        for word, names in (
+        f"{difference} {', '.join(sorted(names))}"
+        for difference, names in (
             ("it lacks", _names(current) - _names(other)),
             ("it also requires", _names(other) - _names(current)),
         )

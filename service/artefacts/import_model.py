@@ -30,7 +30,7 @@ from tidegate.service.model.predictor import Predictor
 from tidegate.service.problems import RequestError
 
 PROBE_ROWS: Final = 500
-TOLERATED_SHARE: Final = 0.01
+TOLERATED_FRACTION: Final = 0.01
 """Fraction of synthetic rows whose prediction may differ: they can lie outside the range of real rows."""
 
 
@@ -65,13 +65,15 @@ def import_model(file: Path, out: Path) -> artefact.Manifest:
             table = _read_rows(rows, names)
             features = [_with_range(feature, table[feature.name]) for feature in features]
             matrix = _encode(features, table, rows)
-            probe, apart = matrix, 0.0
+            probe, tolerated = matrix, 0.0
         else:
             matrix = None
-            probe, apart = synthetic_rows(classifier, features), TOLERATED_SHARE
+            probe, tolerated = synthetic_rows(classifier, features), TOLERATED_FRACTION
         features = [_with_example(feature, probe, i) for i, feature in enumerate(features)]
         columns = takes_named_columns(classifier)
-        graph, parity = export(classifier, features, probe, columns=columns, tolerated_share=apart)
+        graph, parity = export(
+            classifier, features, probe, columns=columns, tolerated_fraction=tolerated
+        )
         with artefact.staged(out) as folder:
             (folder / artefact.MODEL).write_bytes(file.read_bytes())
             (folder / artefact.ONNX).write_bytes(graph)
@@ -129,11 +131,13 @@ def feature_names(classifier: Any) -> list[str]:
 def parts_of(model: Any) -> Iterator[Any]:
     """A model and all fitted estimators in it: pipeline steps, transformers, ensemble members."""
     yield model
-    held: list[Any] = []
+    candidates: list[Any] = []
     for attribute in ("steps", "transformers_", "estimators_", "calibrated_classifiers_"):
-        held += list(np.ravel(np.array(getattr(model, attribute, []), dtype=object)))
-    held += [getattr(model, name, None) for name in ("estimator", "estimator_", "best_estimator_")]
-    for part in held:
+        candidates += list(np.ravel(np.array(getattr(model, attribute, []), dtype=object)))
+    candidates += [
+        getattr(model, name, None) for name in ("estimator", "estimator_", "best_estimator_")
+    ]
+    for part in candidates:
         if hasattr(part, "get_params"):
             yield from parts_of(part)
 

@@ -52,7 +52,7 @@ def export(
     probe: Matrix,
     *,
     columns: bool = False,
-    tolerated_share: float = 0.0,
+    tolerated_fraction: float = 0.0,
 ) -> tuple[bytes, Parity]:
     """Convert a fitted classifier and compare both models.
 
@@ -61,7 +61,7 @@ def export(
         features: the features of the columns of `probe`.
         probe: rows to compare on, preferably held-out ones.
         columns: whether the classifier needs a table with named columns.
-        tolerated_share: fraction of rows whose probabilities may differ by more than `TOLERANCE`.
+        tolerated_fraction: fraction of rows whose probabilities may differ by more than `TOLERANCE`.
 
     Returns:
         The content of the ONNX file, and the comparison.
@@ -87,7 +87,7 @@ def export(
         raise ExportError(
             f"{type(classifier).__name__} cannot be converted to ONNX: {reason}"
         ) from error
-    if parity.rows_apart > tolerated_share:
+    if parity.rows_apart > tolerated_fraction:
         raise ExportError(
             f"the ONNX model of {type(classifier).__name__} predicts differently: "
             f"{parity.rows_apart:.2%} of {parity.rows} rows differ by more than {TOLERANCE}, "
@@ -127,14 +127,14 @@ def compare(
 ) -> Parity:
     """Compare the predictions of both models. A label may differ only if two classes are tied."""
     named = hasattr(classifier, "feature_names_in_")
-    given: Any = as_table(features, probe) if named else probe
-    expected = np.asarray(classifier.predict_proba(given))
-    wanted = np.searchsorted(classifier.classes_, classifier.predict(given))
+    inputs: Any = as_table(features, probe) if named else probe
+    expected = np.asarray(classifier.predict_proba(inputs))
+    expected_labels = np.searchsorted(classifier.classes_, classifier.predict(inputs))
     found = predictor.predict(probe)
     difference = np.abs(expected - found.probabilities).max(axis=1)
     best_two = np.sort(expected, axis=1)[:, -2:]
     tied = best_two[:, 1] - best_two[:, 0] <= TOLERANCE
-    same = found.labels == wanted
+    same = found.labels == expected_labels
     return Parity(
         rows=len(probe),
         labels_equal=float(same.mean()),

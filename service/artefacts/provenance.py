@@ -1,4 +1,4 @@
-"""What an artefact records of its making: the versions of packages, and sample requests."""
+"""What an artefact records of its creation: the versions of packages, and sample requests."""
 
 from __future__ import annotations
 

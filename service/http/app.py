@@ -57,15 +57,18 @@ def create_app(settings: Settings, *, on_failure: Callable[[], None] | None = No
     replica = Replica(settings, telemetry.registry)
 
     def write_outcome(event_id: str, fields: Mapping[str, Any]) -> None:
-        text = "a label arrived"
-        at = time_ns()
         event = make_event(
-            telemetry.origin, "outcome", text, unix_ns=at, event_id=event_id, fields=fields
+            telemetry.origin,
+            "outcome",
+            "a label arrived",
+            unix_ns=time_ns(),
+            event_id=event_id,
+            fields=fields,
         )
         telemetry.writer.write(event)
 
-    def write_event(dataset: str, sentence: str, fields: Mapping[str, Any]) -> None:
-        event = make_event(telemetry.origin, dataset, sentence, unix_ns=time_ns(), fields=fields)
+    def write_event(dataset: str, message: str, fields: Mapping[str, Any]) -> None:
+        event = make_event(telemetry.origin, dataset, message, unix_ns=time_ns(), fields=fields)
         telemetry.writer.write(event)
 
     replica.after_response = AfterResponse(settings, telemetry.registry, write_event)
@@ -117,13 +120,13 @@ class Endpoints:
         """Readiness: 503 until the model is loaded, and after SIGTERM."""
         replica = self._replica
         status = HTTPStatus.OK if replica.phase == "ready" else HTTPStatus.SERVICE_UNAVAILABLE
-        answer: dict[str, str] = {"status": replica.phase}
+        body: dict[str, str] = {"status": replica.phase}
         if replica.reason:
-            answer["reason"] = replica.reason
+            body["reason"] = replica.reason
         if replica.loaded:
             manifest = replica.loaded.manifest
-            answer |= {"model": manifest.name, "version": manifest.version}
-        return _json(answer, status)
+            body |= {"model": manifest.name, "version": manifest.version}
+        return _json(body, status)
 
     async def openapi(self, _: Request) -> Response:
         """The OpenAPI document."""

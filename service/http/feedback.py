@@ -70,9 +70,9 @@ class Feedback:
         if refused and not accepted:
             fail(refused[0][1].type, str(refused[0][1]))
         details = [{"status": status, **detail.as_json()} for status, detail in refused]
-        answer = {"accepted": accepted, "refused": len(refused), "detail": details}
+        report = {"accepted": accepted, "refused": len(refused), "detail": details}
         status = status_of(accepted, [status for status, _ in refused])
-        return Response(orjson.dumps(answer), status, media_type="application/json")
+        return Response(orjson.dumps(report), status, media_type="application/json")
 
 
 def read_outcomes(body: object) -> list[Any]:

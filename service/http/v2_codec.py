@@ -51,9 +51,9 @@ def to_matrix(schema: Schema, tensors: Sequence[Tensor]) -> Matrix:
     rows = tensors[0].rows
     if any(tensor.rows != rows for tensor in tensors):
         raise wrong("", "all inputs need the same number of rows")
-    whole = by_name.get(MATRIX_INPUT)
-    if whole is not None and MATRIX_INPUT not in schema.names:
-        return _from_one(schema, whole, only=len(tensors) == 1)
+    matrix_tensor = by_name.get(MATRIX_INPUT)
+    if matrix_tensor is not None and MATRIX_INPUT not in schema.names:
+        return _from_one(schema, matrix_tensor, only=len(tensors) == 1)
     for name in by_name:
         if name not in schema.names:
             message = f"Unknown input; expected one of {listed(schema.names)}"
@@ -166,10 +166,10 @@ def check_size(model: Model, outputs: Sequence[Output], rows: int) -> None:
     """
     width = sum(len(model.labels) if output.name == PROBABILITIES else 1 for output in outputs)
     if rows * width > MAX_VALUES:
-        most = MAX_VALUES // width
+        max_rows = MAX_VALUES // width
         message = (
             f"{rows} rows of these outputs are {rows * width} values; at most {MAX_VALUES} are returned in "
-            f"one response: send at most {most} rows, or name outputs without {PROBABILITIES}"
+            f"one response: send at most {max_rows} rows, or name outputs without {PROBABILITIES}"
         )
         raise RequestError(422, Detail(("outputs",), message, "too_long"))
 

@@ -158,7 +158,7 @@ class Schema:
                 value = row.get(feature.name)
                 if value is None and feature.missing:
                     continue
-                fault = fault_of(feature, value, given=feature.name in row)
+                fault = fault_of(feature, value, present=feature.name in row)
                 if fault:
                     yield Detail((*loc, number, feature.name), *fault)
             for name in row:
@@ -168,16 +168,16 @@ class Schema:
 
 
 def fault_of(  # noqa: PLR0911 (one rule per line)
-    feature: Feature, value: object, *, given: bool = True
+    feature: Feature, value: object, *, present: bool = True
 ) -> tuple[str, str] | None:
     """The fault of a value as (message, type); None if it is valid.
 
     Args:
         feature: the feature.
         value: the JSON value.
-        given: whether the instance has the feature.
+        present: whether the instance has the feature.
     """
-    if not given:
+    if not present:
         return "Field required", "missing"
     if feature.kind == "category":
         return _category_fault(feature, value)

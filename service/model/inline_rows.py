@@ -52,13 +52,13 @@ def inline_rows(
         predict(matrix)
         return clock() - start <= INLINE_SECONDS
 
-    most = 0
+    max_rows = 0
     for count in INLINE_ROWS:
         matrix = np.resize(rows, (count, rows.shape[1]))
         if not any(is_fast(matrix) for _ in range(TRIES)):
             break
-        most = count
-    return most
+        max_rows = count
+    return max_rows
 
 
 def typical_rows(artefact: Artefact, schema: Schema) -> Matrix:

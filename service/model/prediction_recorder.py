@@ -52,7 +52,7 @@ class PredictionRecorder:
         self._segments = segments
         self._predictions = Counter(
             "tidegate_predictions_total",
-            "Rows answered, by the label that was given.",
+            "Predicted rows, by label.",
             ("model", "version", "label"),
             registry=registry,
         )

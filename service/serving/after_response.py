@@ -50,11 +50,11 @@ class AfterResponse:
         self.shadow: Shadow | None = None
         rows = Counter(
             "tidegate_rows_kept_total",
-            "Rows picked to be kept, by whether their event was written.",
+            "Rows selected for retraining, by whether their event was written.",
             ("written",),
             registry=registry,
         )
-        self._retained, self._lost = (rows.labels(word) for word in ("true", "false"))
+        self._retained, self._lost = (rows.labels(written) for written in ("true", "false"))
 
     async def load(self, model: Manifest) -> None:
         """Load the shadow model, if the settings name one. A failure is logged; requests are not affected."""
@@ -127,6 +127,6 @@ class AfterResponse:
     ) -> None:
         values = [list(row.values()) for row in schema.decode(matrix)]
         of = {"trace_id": trace_id, "model": model.name, "version": model.version}
-        for sentence, fields in row_events(schema.names, values, prediction_ids, **of):
-            self._write_event("rows", sentence, fields)
+        for message, fields in row_events(schema.names, values, prediction_ids, **of):
+            self._write_event("rows", message, fields)
         self._retained.inc(len(matrix))

@@ -118,7 +118,7 @@ class Replica:
         return manifest
 
     def drain(self) -> None:
-        """Stop being ready. Requests that still arrive are answered."""
+        """Stop being ready. Requests that still arrive are served."""
         self.phase = "draining"
 
     def close(self) -> None:

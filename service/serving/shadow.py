@@ -28,14 +28,14 @@ class ShadowMetrics:
         of = (model.name, model.version, shadow.version)
         rows = Counter(
             "ml_shadow_predictions_total",
-            "Rows that the shadow scored, by whether it gives the label that was predicted.",
+            "Rows that the shadow scored, by whether it predicts the same label.",
             (*_LABELS, "agree"),
             registry=registry,
         )
-        self.agree, self.differ = (rows.labels(*of, word) for word in ("true", "false"))
+        self.agree, self.differ = (rows.labels(*of, agree) for agree in ("true", "false"))
         dropped = Counter(
             "ml_shadow_dropped_total",
-            "Rows picked for the shadow that it did not score.",
+            "Rows selected for the shadow that it did not score.",
             (*_LABELS, "reason"),
             registry=registry,
         )

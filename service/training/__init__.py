@@ -1,1 +1,1 @@
-"""Training and retraining of the flight-delay model."""
+"""Training of the flight-delay model."""

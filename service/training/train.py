@@ -80,10 +80,10 @@ def _refuse_others(out: Path) -> None:
         trained, what = found["trained"], f"{found['name']} {found['version']}"
         # A candidate has the same name and possibly the same window, but it has a parent.
         window = trained.get("window")
-        ours = found["name"] == NAME and window == WINDOW and "parent" not in trained
+        is_own = found["name"] == NAME and window == WINDOW and "parent" not in trained
     except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError):
-        ours, what = False, "an artefact"
-    if not ours:
+        is_own, what = False, "an artefact"
+    if not is_own:
         raise artefact.ArtefactError(
             f"{out} has {what}, which `tidegate train` did not create, and is not overwritten: "
             "choose another folder, by --out or for the demos by TIDEGATE_MODEL__PATH=artefacts/flights"
@@ -126,14 +126,16 @@ def _train(folder: Path, inputs: str, console: Console) -> artefact.Manifest:
         found = predictor.predict(flights.matrix[rows.held_out])
         metrics: dict[str, Any] = {"held_out": forest.score(found, flights.late[rows.held_out])}
         calibration = forest.calibrate(found, flights.late[rows.held_out])
-        given = np.bincount(found.labels, minlength=len(classes_of(model))).tolist()
+        predicted_counts = np.bincount(found.labels, minlength=len(classes_of(model))).tolist()
         metrics["months"] = {}
         for month in range(forest.WINDOW_MONTHS[-1] + 1, 13):
             picked = flights.month == month
             found = predictor.predict(flights.matrix[picked])
             metrics["months"][str(month)] = forest.score(found, flights.late[picked])
     with _step(console, "write reference and samples"):
-        bins = reference.build_reference(features, flights.matrix[window], calibration, given)
+        bins = reference.build_reference(
+            features, flights.matrix[window], calibration, predicted_counts
+        )
         (folder / artefact.REFERENCE).write_text(bins.model_dump_json() + "\n", encoding="utf-8")
         write_samples(folder, features, flights.matrix[_some(rows.later)])
     _print_scores(console, metrics)

@@ -94,11 +94,11 @@ def test_requests_that_run_or_wait_when_the_listener_closes_get_a_response(
                 return await asyncio.gather(*sent)
 
         start = time.monotonic()
-        answers = asyncio.run(send_and_shut_down())
+        responses = asyncio.run(send_and_shut_down())
         assert time.monotonic() - start > 4  # far beyond the grace period of 1.2 s
         assert found.process.wait(60) == 0
-    assert [answer.status_code for answer in answers] == [200] * 3
-    assert answers[-1].headers["connection"] == "close"
+    assert [response.status_code for response in responses] == [200] * 3
+    assert responses[-1].headers["connection"] == "close"
 
 
 def request_for(row: dict[str, Any]) -> bytes:

@@ -176,8 +176,10 @@ def test_the_requests_in_the_documentation_succeed(running: Service, document: s
     assert examples
     for path, options, body in examples:
         headers = dict(re.findall(r"-H '([^:']+): ([^']+)'", options))
-        answer = httpx.post(running.url + path, content=body.encode(), headers=headers, timeout=60)
-        assert answer.status_code == 200, answer.text
+        response = httpx.post(
+            running.url + path, content=body.encode(), headers=headers, timeout=60
+        )
+        assert response.status_code == 200, response.text
 
 
 def test_the_triton_client_in_the_documentation_succeeds(running: Service) -> None:

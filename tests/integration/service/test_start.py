@@ -31,7 +31,7 @@ def test_any_joblib_classifier_is_served_under_its_own_names(tmp_path: Path) -> 
     rows = data.data.iloc[::9]
     with service(tmp_path, file) as found:
         until(lambda: found.ready() == 200, "converted and ready")
-        answer = httpx.post(
+        response = httpx.post(
             f"{found.url}/predict", json={"instances": rows.to_dict("records")}, timeout=60
         ).json()
         document = httpx.get(f"{found.url}/openapi.json", timeout=60).json()
@@ -44,7 +44,7 @@ def test_any_joblib_classifier_is_served_under_its_own_names(tmp_path: Path) -> 
             labels = client.infer("wine", [matrix]).as_numpy("label")
         assert found.stop() == 0
     expected = forest.predict(rows).tolist()
-    assert [row["label"] for row in answer["predictions"]] == expected
+    assert [row["label"] for row in response["predictions"]] == expected
     assert [label.decode() for label in labels] == expected
     assert "proanthocyanins" in document["components"]["schemas"]["Instance"]["properties"]
     assert wrong.json()["detail"][0]["loc"] == ["body", "instances", 0, "alcohol"]

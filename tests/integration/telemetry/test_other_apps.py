@@ -186,8 +186,8 @@ def test_a_trace_includes_two_services(start: StartServer) -> None:
 
 def test_a_stream_is_not_buffered(start: StartServer) -> None:
     shop = start("cake_shop")
-    with shop.client.stream("GET", "/baking") as answer:
-        chunks = answer.iter_raw()
+    with shop.client.stream("GET", "/baking") as response:
+        chunks = response.iter_raw()
         assert next(chunks) == b"flour"
         assert shop.events("request") == []
         shop.client.post("/bell")

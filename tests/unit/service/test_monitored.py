@@ -24,7 +24,7 @@ async def test_features_and_confidence_are_counted_from_the_first_scrape_on(
     async with serve() as served:
         before = await series(served)
         assert {value for _, value in before["ml_feature_observations_total"]} == {0}
-        answers = await served.client.post("/predict", json={"instances": samples[:40]})
+        responses = await served.client.post("/predict", json={"instances": samples[:40]})
         await served.client.post("/predict", json={"instances": samples[:1]})
         after = await series(served)
     observed = after["ml_feature_observations_total"]
@@ -32,7 +32,7 @@ async def test_features_and_confidence_are_counted_from_the_first_scrape_on(
     for feature in samples[0]:
         assert sum(value for labels, value in observed if labels["feature"] == feature) == 41
     ((_, expected),) = after["ml_expected_correct_total"]
-    mean = sum(row["probability"] for row in answers.json()["predictions"]) / 40
+    mean = sum(row["probability"] for row in responses.json()["predictions"]) / 40
     assert abs(expected / 41 - mean) < 0.1
     ratios = after["ml_prediction_reference_ratio"]
     assert {labels["label"] for labels, _ in ratios} == {"late", "on_time"}
@@ -55,8 +55,8 @@ async def test_requests_of_the_inference_protocol_are_counted(serve: Serve) -> N
         }.items()
     ]
     async with serve() as served:
-        answer = await served.client.post("/v2/models/flights/infer", json={"inputs": inputs})
-        assert answer.status_code == 200
+        response = await served.client.post("/v2/models/flights/infer", json={"inputs": inputs})
+        assert response.status_code == 200
         after = await series(served)
     bins = {
         labels["feature"]: labels["bin"]

@@ -106,13 +106,13 @@ def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
 
 
 def make_app(harness: Harness) -> Starlette:
-    async def answer(request: Request) -> Response:
+    async def endpoint(request: Request) -> Response:
         harness.clock.advance_ms(10)
         with span("predict", rows=3):
             harness.clock.advance_ms(5)
         return Response(status_code=int(request.path_params["status"]))
 
-    return Starlette(routes=[Route("/{status:int}", answer)])
+    return Starlette(routes=[Route("/{status:int}", endpoint)])
 
 
 @pytest.mark.parametrize("variable", ["ENDPOINT", "TRACES_ENDPOINT"])

@@ -164,13 +164,13 @@ async def test_a_record_goes_to_the_app_whose_request_it_is_from(tmp_path: Any) 
     harnesses = [Harness(tmp_path / name) for name in ("first", "second")]
     apps = []
 
-    async def answer(request: Request) -> Response:
+    async def endpoint(request: Request) -> Response:
         get_logger("a").info("in a request")
         logging.getLogger("b").warning("in a request")
         return Response()
 
     for harness in harnesses:
-        app = Starlette(routes=[Route("/", answer)])
+        app = Starlette(routes=[Route("/", endpoint)])
         harness.instrument(app)
         apps.append(app)
     first, second = harnesses

@@ -32,9 +32,9 @@ def test_the_bucket_bounds_increase_and_include_the_objective(objective: float) 
 
 async def read(harness: Harness, app: Starlette, path: str = "/metrics", **headers: str) -> Any:
     async with harness.client(app) as client:
-        answer = await client.get(path, headers=headers)
-    assert answer.status_code == 200
-    return answer
+        response = await client.get(path, headers=headers)
+    assert response.status_code == 200
+    return response
 
 
 def series(text: str, name: str, parse: Any = classic) -> dict[frozenset[tuple[str, str]], Any]:
@@ -86,9 +86,11 @@ async def test_a_client_that_accepts_openmetrics_gets_exemplars_of_sampled_trace
     async with harness.client(app) as client:
         await client.get("/20")
         await client.get("/700")
-    answer = await read(harness, app, **OPENMETRICS)
-    assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
-    buckets = series(answer.text, "http_server_request_duration_seconds_bucket", openmetrics)
+    response = await read(harness, app, **OPENMETRICS)
+    assert response.headers["content-type"].startswith(
+        "application/openmetrics-text; version=1.0.0"
+    )
+    buckets = series(response.text, "http_server_request_duration_seconds_bucket", openmetrics)
     exemplars = [s for s in buckets.values() if s.exemplar]
     (slow,) = exemplars
     event = harness.events("request")[1]
@@ -109,11 +111,11 @@ async def test_other_clients_get_the_text_format(harness: Harness, accept: str) 
     harness.instrument(app, sample_ratio=1)
     async with harness.client(app) as client:
         await client.get("/")
-    answer = await read(harness, app, accept=accept)
-    assert answer.headers["content-type"].startswith("text/plain")
-    assert "# EOF" not in answer.text
-    assert "trace_id" not in answer.text
-    assert list(classic(answer.text))
+    response = await read(harness, app, accept=accept)
+    assert response.headers["content-type"].startswith("text/plain")
+    assert "# EOF" not in response.text
+    assert "trace_id" not in response.text
+    assert list(classic(response.text))
 
 
 async def test_the_metrics_include_those_of_the_process_and_of_the_app(harness: Harness) -> None:

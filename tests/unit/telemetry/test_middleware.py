@@ -62,8 +62,8 @@ async def test_nothing_is_recorded_of_quiet_paths(harness: Harness, tracing: str
     app = Starlette(routes=[Route("/ready", ready), Route("/other", ok)])
     telemetry = harness.instrument(app, sample_ratio=1, tracing=tracing, quiet_paths=["/ready"])
     async with harness.client(app) as client:
-        answer = await client.get("/ready")
-    assert answer.headers["traceresponse"].endswith("-00")
+        response = await client.get("/ready")
+    assert response.headers["traceresponse"].endswith("-00")
     assert harness.events() == []
     assert duration_sample(telemetry.registry, "_count") is None
 
@@ -96,13 +96,13 @@ async def test_a_trace_of_the_caller_is_continued(harness: Harness) -> None:
     harness.instrument(app, sample_ratio=0)
     headers = {"traceparent": f"00-{trace}-{parent}-01", "tracestate": "vendor=x"}
     async with harness.client(app) as client:
-        answer = await client.get("/", headers=headers)
+        response = await client.get("/", headers=headers)
 
     event = harness.event("request")
     assert event["trace"]["id"] == trace
     assert event["parent"]["id"] == parent
     own = event["span"]["id"]
-    assert answer.headers["traceresponse"] == f"00-{trace}-{own}-01"
+    assert response.headers["traceresponse"] == f"00-{trace}-{own}-01"
     child = next(e for e in harness.events("span") if e["span"]["name"] == "call")
     assert sent == [
         {"traceparent": f"00-{trace}-{own}-01", "tracestate": "vendor=x"},

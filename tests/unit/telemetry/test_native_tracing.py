@@ -93,11 +93,11 @@ async def test_the_wait_in_the_gateway_is_a_span(harness: Harness) -> None:
 async def test_failed_and_slow_requests_and_those_of_a_sampled_trace_are_sampled(
     harness: Harness, milliseconds: float, status: int, headers: dict[str, str], sampled: bool
 ) -> None:
-    async def answer(request: Request) -> Response:
+    async def endpoint(request: Request) -> Response:
         harness.clock.advance_ms(milliseconds)
         return Response(status_code=status)
 
-    app = Starlette(routes=[Route("/", answer)])
+    app = Starlette(routes=[Route("/", endpoint)])
     telemetry = harness.instrument(app, sample_ratio=0)
     async with harness.client(app) as client:
         response = await client.get("/", headers=headers)
@@ -147,12 +147,12 @@ async def test_a_caller_can_cause_sampling_up_to_a_rate(harness: Harness) -> Non
 
 
 async def test_an_exception_marks_the_span_as_failed(harness: Harness) -> None:
-    async def answer(request: Request) -> Response:
+    async def endpoint(request: Request) -> Response:
         with span("outer"), suppress(ValueError), span("inner"):
             raise ValueError("no such airport")
         return Response()
 
-    app = Starlette(routes=[Route("/", answer)])
+    app = Starlette(routes=[Route("/", endpoint)])
     harness.instrument(app, sample_ratio=1)
     async with harness.client(app) as client:
         await client.get("/")
@@ -168,14 +168,14 @@ async def test_an_exception_marks_the_span_as_failed(harness: Harness) -> None:
 async def test_an_open_span_ends_with_the_request(harness: Harness) -> None:
     open_spans = []
 
-    async def answer(request: Request) -> Response:
+    async def endpoint(request: Request) -> Response:
         entered = span("open")
         entered.__enter__()
         open_spans.append(entered)
         harness.clock.advance_ms(4)
         return Response()
 
-    app = Starlette(routes=[Route("/", answer)])
+    app = Starlette(routes=[Route("/", endpoint)])
     harness.instrument(app, sample_ratio=1)
     async with harness.client(app) as client:
         await client.get("/")
@@ -183,13 +183,13 @@ async def test_an_open_span_ends_with_the_request(harness: Harness) -> None:
 
 
 async def test_the_first_spans_of_a_request_are_recorded_up_to_a_limit(harness: Harness) -> None:
-    async def answer(request: Request) -> Response:
+    async def endpoint(request: Request) -> Response:
         for number in range(MAX_SPANS + 5):
             with span(f"{number}"):
                 pass
         return Response()
 
-    app = Starlette(routes=[Route("/", answer)])
+    app = Starlette(routes=[Route("/", endpoint)])
     harness.instrument(app, sample_ratio=1)
     async with harness.client(app) as client:
         await client.get("/")
@@ -199,7 +199,7 @@ async def test_the_first_spans_of_a_request_are_recorded_up_to_a_limit(harness: 
 async def test_log_records_have_the_id_of_the_innermost_span(harness: Harness) -> None:
     seen = []
 
-    async def answer(request: Request) -> Response:
+    async def endpoint(request: Request) -> Response:
         get_logger("a").info("outside")
         with span("inside"):
             get_logger("a").info("inside")
@@ -207,7 +207,7 @@ async def test_log_records_have_the_id_of_the_innermost_span(harness: Harness) -
         get_logger("a").info("outside")
         return Response()
 
-    app = Starlette(routes=[Route("/", answer)])
+    app = Starlette(routes=[Route("/", endpoint)])
     harness.instrument(app, sample_ratio=1)
     async with harness.client(app) as client:
         await client.get("/")
@@ -234,13 +234,13 @@ async def test_the_request_of_a_mounted_instrumented_app_is_a_child_span(
     harness.instrument(outer, sample_ratio=1)
     stamp = f"t={(START_NS - 1_000_000) // 1000}"
     async with harness.client(outer) as client:
-        answer = await client.get("/shop/item", headers={"x-request-start": stamp})
+        response = await client.get("/shop/item", headers={"x-request-start": stamp})
     first, second = harness.events("request")
     assert first["parent"] == {"id": second["span"]["id"]}
     assert first["trace"] == second["trace"]
     assert first["tidegate"]["route"] == "/item"
     assert second["tidegate"]["route"] == "/shop/item"
-    assert answer.headers.get_list("traceresponse") == [
+    assert response.headers.get_list("traceresponse") == [
         f"00-{second['trace']['id']}-{second['span']['id']}-01"
     ]
     kinds = {event["span"]["id"]: event["span"]["kind"] for event in harness.events("span")}
@@ -251,11 +251,11 @@ async def test_the_request_of_a_mounted_instrumented_app_is_a_child_span(
 async def test_invalid_attributes_fail_no_request(
     harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def answer(request: Request) -> Response:
+    async def endpoint(request: Request) -> Response:
         with span("odd", nothing=None, thing=object(), fine=1):
             return Response()
 
-    app = Starlette(routes=[Route("/", answer)])
+    app = Starlette(routes=[Route("/", endpoint)])
     harness.instrument(app, sample_ratio=1)
     async with harness.client(app) as client:
         assert (await client.get("/")).status_code == 200

@@ -37,7 +37,7 @@ async def test_the_event_and_the_log_records_have_the_ids_of_the_spans(harness: 
     app = make_app(seen)
     telemetry = harness.instrument(app, tracing="opentelemetry")
     async with harness.client(app) as client:
-        answer = await client.get("/items/3", headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
+        response = await client.get("/items/3", headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
     spans = {event["span"]["name"]: event for event in harness.events("span")}
     server, child = spans["GET /items/{item}"], spans["predict"]
     request = harness.event("request")
@@ -51,7 +51,7 @@ async def test_the_event_and_the_log_records_have_the_ids_of_the_spans(harness: 
     ((ids, headers),) = seen
     assert ids == (TRACE, child["span"]["id"])
     assert headers["traceparent"].startswith(f"00-{TRACE}-{child['span']['id']}-")
-    assert answer.headers["traceresponse"] == f"00-{TRACE}-{server['span']['id']}-01"
+    assert response.headers["traceresponse"] == f"00-{TRACE}-{server['span']['id']}-01"
     exemplars = [s.exemplar for f in telemetry.registry.collect() for s in f.samples if s.exemplar]
     assert exemplars[0].labels["trace_id"] == TRACE
 
@@ -74,10 +74,10 @@ async def test_the_standard_sampler_decides(
     app = make_app([])
     telemetry = harness.instrument(app, tracing="opentelemetry")
     async with harness.client(app) as client:
-        answer = await client.get("/broken")
+        response = await client.get("/broken")
     assert harness.events("span") == []
-    assert answer.headers["traceresponse"].endswith("-00")
-    assert harness.event("request")["trace"]["id"] == answer.headers["traceresponse"][3:35]
+    assert response.headers["traceresponse"].endswith("-00")
+    assert harness.event("request")["trace"]["id"] == response.headers["traceresponse"][3:35]
     assert not [s for f in telemetry.registry.collect() for s in f.samples if s.exemplar]
 
 
@@ -98,11 +98,11 @@ async def test_a_disabled_sdk_creates_no_spans_but_events_and_ids(
     app = make_app(seen)
     harness.instrument(app, tracing=tracing, sample_ratio=1)
     async with harness.client(app) as client:
-        answer = await client.get("/items/3", headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
+        response = await client.get("/items/3", headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
     assert harness.events("span") == []
     event = harness.event("request")
     assert event["trace"]["id"] == TRACE
-    assert answer.headers["traceresponse"] == f"00-{TRACE}-{event['span']['id']}-00"
+    assert response.headers["traceresponse"] == f"00-{TRACE}-{event['span']['id']}-00"
     assert harness.event("app")["trace"]["id"] == TRACE
     ((ids, headers),) = seen
     assert ids == (TRACE, event["span"]["id"])
@@ -114,11 +114,11 @@ async def test_without_tracing_there_are_events_and_ids(harness: Harness) -> Non
     app = make_app(seen)
     harness.instrument(app, tracing="off", sample_ratio=1)
     async with harness.client(app) as client:
-        answer = await client.get("/items/3")
+        response = await client.get("/items/3")
         await client.get("/broken")
     assert harness.events("span") == []
     event = harness.events("request")[0]
-    assert answer.headers["traceresponse"] == (
+    assert response.headers["traceresponse"] == (
         f"00-{event['trace']['id']}-{event['span']['id']}-00"
     )
 

@@ -205,7 +205,7 @@ async def test_excluded_urls_have_an_event_and_no_spans(
     app = fastapi_app()
     harness.instrument(app, tracing=tracing, sample_ratio=1)
     async with harness.client(app) as client:
-        answer = await client.get("/items/3")
-    assert answer.headers["traceresponse"].endswith("-00")
+        response = await client.get("/items/3")
+    assert response.headers["traceresponse"].endswith("-00")
     assert harness.event("request")["url"]["path"] == "/items/3"
     assert harness.events("span") == []

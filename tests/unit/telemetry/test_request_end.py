@@ -101,10 +101,10 @@ async def test_what_runs_after_the_answer_does_not_count(harness: Harness) -> No
         with span("too late"):
             pass
 
-    async def answer(request: Request) -> Response:
+    async def endpoint(request: Request) -> Response:
         return Response(background=BackgroundTask(later))
 
-    app = app_with(answer)
+    app = app_with(endpoint)
     harness.instrument(app, sample_ratio=1)
     async with harness.client(app) as client:
         await client.get("/")
@@ -118,10 +118,10 @@ async def test_an_exception_after_the_answer_leaves_its_event_alone(harness: Har
     async def later() -> None:
         raise ApplicationError
 
-    async def answer(request: Request) -> Response:
+    async def endpoint(request: Request) -> Response:
         return Response(background=BackgroundTask(later))
 
-    app = app_with(answer)
+    app = app_with(endpoint)
     harness.instrument(app)
     async with harness.client(app) as client:
         assert (await client.get("/")).status_code == 200

@@ -25,7 +25,7 @@ async def test_a_request_has_one_wide_event(harness: Harness) -> None:
     app = app_with(predict, "/predict/{kind}")
     harness.instrument(app, sample_ratio=0)
     async with harness.client(app) as client:
-        answer = await client.post("/predict/light?token=secret", json={})
+        response = await client.post("/predict/light?token=secret", json={})
 
     event = harness.event("request")
     assert event.pop("ecs")
@@ -58,7 +58,7 @@ async def test_a_request_has_one_wide_event(harness: Harness) -> None:
             "rows": 3,
         },
     }
-    assert answer.headers["traceresponse"] == f"00-{0xABC << 64 | 1:032x}-{1:016x}-00"
+    assert response.headers["traceresponse"] == f"00-{0xABC << 64 | 1:032x}-{1:016x}-00"
 
 
 async def test_the_duration_counts_from_the_arrival_at_the_gateway(harness: Harness) -> None:
@@ -100,10 +100,10 @@ async def test_an_implausible_arrival_time_is_ignored(harness: Harness, stamp: s
 async def test_the_status_decides_level_and_outcome(
     harness: Harness, status: int, level: str, outcome: str, error: dict[str, str] | None
 ) -> None:
-    async def answer(request: Request) -> Response:
+    async def endpoint(request: Request) -> Response:
         return Response(status_code=status)
 
-    app = app_with(answer)
+    app = app_with(endpoint)
     harness.instrument(app)
     async with harness.client(app) as client:
         await client.get("/")
@@ -138,16 +138,16 @@ async def test_an_unhandled_exception_is_in_the_event_with_its_stack(harness: Ha
     app = app_with(boom)
     harness.instrument(app, sample_ratio=0)
     async with harness.client(app) as client:
-        answer = await client.get("/")
-    assert answer.status_code == 500
+        response = await client.get("/")
+    assert response.status_code == 500
     event = harness.event("request")
     assert event["http"]["response"]["status_code"] == 500
     assert event["event"]["outcome"] == "failure"
     assert event["error"]["type"].endswith("ApplicationError")
     assert event["error"]["message"] == "the model is gone"
     assert "in boom" in event["error"]["stack_trace"]
-    assert answer.headers["traceresponse"].endswith("-01")
-    assert answer.headers["traceresponse"][3:35] == event["trace"]["id"]
+    assert response.headers["traceresponse"].endswith("-01")
+    assert response.headers["traceresponse"][3:35] == event["trace"]["id"]
 
 
 async def test_an_exception_whose_message_fails_is_recorded_by_its_class(harness: Harness) -> None:
@@ -191,12 +191,12 @@ async def test_a_head_request_has_an_event(harness: Harness) -> None:
 
 @pytest.mark.parametrize("value", ["\ud800", 2**70, float("nan"), {1: {2: b"\xff"}}, object()])
 async def test_the_event_is_written_with_any_annotated_value(harness: Harness, value: Any) -> None:
-    async def answer(request: Request) -> Response:
+    async def endpoint(request: Request) -> Response:
         annotate(value=value)
         fail("bad", "\ud800")
         return Response()
 
-    app = app_with(answer)
+    app = app_with(endpoint)
     harness.instrument(app)
     async with harness.client(app) as client:
         assert (await client.get("/")).status_code == 200
@@ -206,13 +206,13 @@ async def test_the_event_is_written_with_any_annotated_value(harness: Harness, v
 async def test_an_annotated_value_is_not_modified(harness: Harness) -> None:
     shared = {"model": {"name": "flights"}}
 
-    async def answer(request: Request) -> Response:
+    async def endpoint(request: Request) -> Response:
         annotate(info=shared)
         annotate(info={"model": {"version": "2"}}, x=1)
         annotate(info={"rows": 1})
         return Response()
 
-    app = app_with(answer)
+    app = app_with(endpoint)
     harness.instrument(app)
     async with harness.client(app) as client:
         await client.get("/")

@@ -25,31 +25,31 @@ async def test_each_instance_gets_a_label_and_its_probability(
     serve: Serve, samples: list[dict[str, Any]]
 ) -> None:
     async with serve() as served:
-        answer = await served.client.post("/predict", json={"instances": samples[:3]})
-    assert answer.status_code == 200
-    body = answer.json()
+        response = await served.client.post("/predict", json={"instances": samples[:3]})
+    assert response.status_code == 200
+    body = response.json()
     assert len(body["predictions"]) == 3
     for prediction in body["predictions"]:
         assert prediction["label"] in {"late", "on_time"}
         assert 0.5 <= prediction["probability"] <= 1
     assert body["model"] == {"name": "flights", "version": served.replica.model().manifest.version}
     assert (body["work"], body["device"]) == ("medium", "cpu")
-    assert body["trace_id"] == answer.headers["traceresponse"].split("-")[1]
+    assert body["trace_id"] == response.headers["traceresponse"].split("-")[1]
 
 
 async def test_a_prediction_writes_an_event_with_its_model_rows_and_label(
     serve: Serve, samples: list[dict[str, Any]]
 ) -> None:
     async with serve() as served:
-        answer = await served.client.post("/predict", json={"instances": samples[:1]})
+        response = await served.client.post("/predict", json={"instances": samples[:1]})
         (event,) = served.events()
     fields = event["tidegate"]
-    (prediction,) = answer.json()["predictions"]
-    assert fields["model"] == answer.json()["model"]
+    (prediction,) = response.json()["predictions"]
+    assert fields["model"] == response.json()["model"]
     assert (fields["rows"], fields["work"], fields["route"]) == (1, "light", "/predict")
     assert fields["queue_ns"] >= 0
     assert fields["prediction"] == {name: prediction[name] for name in ("label", "probability")}
-    assert event["trace"]["id"] == answer.json()["trace_id"]
+    assert event["trace"]["id"] == response.json()["trace_id"]
     assert event["event"]["outcome"] == "success"
 
 
@@ -58,13 +58,13 @@ async def test_the_kind_of_a_request_defaults_to_its_rows(
     serve: Serve, samples: list[dict[str, Any]], rows: int, work: str
 ) -> None:
     async with serve() as served:
-        answer = await served.client.post("/predict", json={"instances": samples[:rows]})
+        response = await served.client.post("/predict", json={"instances": samples[:rows]})
         named = await served.client.post(
             "/predict", json={"instances": samples[:rows], "work": "heavy"}
         )
-    assert answer.json()["work"] == work
+    assert response.json()["work"] == work
     assert named.json()["work"] == "heavy"
-    for one, other in zip(named.json()["predictions"], answer.json()["predictions"], strict=True):
+    for one, other in zip(named.json()["predictions"], response.json()["predictions"], strict=True):
         assert (one["label"], one["probability"]) == (other["label"], other["probability"])
         assert one["prediction_id"] != other["prediction_id"]
 
@@ -134,10 +134,10 @@ async def test_the_error_of_an_invalid_body_names_the_field_and_writes_an_event(
     serve: Serve, *, content: bytes, headers: dict[str, str], status: int, loc: list[Any], kind: str
 ) -> None:
     async with serve() as served:
-        answer = await served.client.post("/predict", content=content, headers=headers)
+        response = await served.client.post("/predict", content=content, headers=headers)
         (event,) = served.events()
-    assert answer.status_code == status
-    detail = answer.json()["detail"][0]
+    assert response.status_code == status
+    detail = response.json()["detail"][0]
     assert (detail["loc"], detail["type"]) == (loc, kind)
     assert event["http"]["response"]["status_code"] == status
     assert event["error"]["type"] == kind
@@ -146,11 +146,11 @@ async def test_the_error_of_an_invalid_body_names_the_field_and_writes_an_event(
 
 async def test_an_unsupported_method_is_a_405_that_names_the_supported_one(serve: Serve) -> None:
     async with serve() as served:
-        answer = await served.client.get("/predict")
+        response = await served.client.get("/predict")
         (event,) = served.events()
-    assert answer.status_code == 405
-    assert answer.headers["allow"] == "POST"
-    assert answer.json()["detail"][0]["loc"] == ["method"]
+    assert response.status_code == 405
+    assert response.headers["allow"] == "POST"
+    assert response.json()["detail"][0]["loc"] == ["method"]
     assert event["error"]["type"] == "method_not_allowed"
 
 
@@ -159,10 +159,10 @@ async def test_an_unknown_path_is_a_404_in_json_and_never_a_redirect(
     serve: Serve, path: str
 ) -> None:
     async with serve() as served:
-        answer = await served.client.post(path, json={}, headers={"host": "elsewhere"})
-    assert answer.status_code == 404
-    assert "location" not in answer.headers
-    assert "not_found" in answer.text or "/v2/: Not Found" in answer.json()["error"]
+        response = await served.client.post(path, json={}, headers={"host": "elsewhere"})
+    assert response.status_code == 404
+    assert "location" not in response.headers
+    assert "not_found" in response.text or "/v2/: Not Found" in response.json()["error"]
 
 
 async def test_the_service_is_live_at_once_and_ready_when_its_model_is_loaded(
@@ -193,21 +193,21 @@ async def test_the_error_of_a_corrupt_model_names_its_file(
         onnx.write(b"more")
     async with serve(model=broken) as served:
         ready = await served.client.get("/ready")
-        answer = await served.client.post("/predict", json={"instances": [EXAMPLE]})
+        response = await served.client.post("/predict", json={"instances": [EXAMPLE]})
     assert ready.json()["status"] == "failed"
     assert "model.onnx is not the file" in ready.json()["reason"]
-    assert answer.status_code == 503
-    assert "model.onnx" in answer.json()["detail"][0]["msg"]
+    assert response.status_code == 503
+    assert "model.onnx" in response.json()["detail"][0]["msg"]
 
 
 async def test_while_draining_it_serves_requests_and_closes_connections(serve: Serve) -> None:
     async with serve() as served:
         served.replica.drain()
         ready = await served.client.get("/ready")
-        answer = await served.client.post("/predict", json={"instances": [EXAMPLE]})
+        response = await served.client.post("/predict", json={"instances": [EXAMPLE]})
     assert (ready.status_code, ready.json()["status"]) == (503, "draining")
-    assert answer.status_code == 200
-    assert answer.headers["connection"] == "close"
+    assert response.status_code == 200
+    assert response.headers["connection"] == "close"
 
 
 async def test_each_documented_example_is_accepted(serve: Serve) -> None:
@@ -334,8 +334,10 @@ async def test_an_internal_error_is_a_500_that_reveals_no_details(
             raise ZeroDivisionError("secret")
 
         monkeypatch.setattr(served.replica.model().predictor.__class__, "predict", broken)
-        answer: httpx.Response = await served.client.post("/predict", json={"instances": [EXAMPLE]})
+        response: httpx.Response = await served.client.post(
+            "/predict", json={"instances": [EXAMPLE]}
+        )
         assert served.replica.slots.busy == 0
-    assert answer.status_code == 500
-    assert answer.json()["detail"][0]["type"] == "ZeroDivisionError"
-    assert "secret" not in answer.text
+    assert response.status_code == 500
+    assert response.json()["detail"][0]["type"] == "ZeroDivisionError"
+    assert "secret" not in response.text

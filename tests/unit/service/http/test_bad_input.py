@@ -141,8 +141,8 @@ def test_no_header_causes_a_5xx(send: Send, bodies: dict[str, Any], route: str) 
     for name, value in product(HEADERS, ODD_HEADERS):
         for content in (orjson.dumps(bodies[route]), b"", b"\x1f\x8b\x08", b"[" * 2000):
             raw = {b"content-type": b"application/json", name.encode(): value.encode("latin-1")}
-            answer = send("POST", route, content=content, headers=raw)
-            assert answer.status_code < 500, (name, value, content[:100])
+            response = send("POST", route, content=content, headers=raw)
+            assert response.status_code < 500, (name, value, content[:100])
 
 
 def test_no_path_causes_a_5xx(send: Send) -> None:

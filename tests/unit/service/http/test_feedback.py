@@ -14,8 +14,8 @@ from tidegate.service.http.feedback import BLOCK_OUTCOMES, accept, status_of
 
 
 async def predict(served: Served, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    answer = await served.client.post("/predict", json={"instances": rows})
-    found: list[dict[str, Any]] = answer.json()["predictions"]
+    response = await served.client.post("/predict", json={"instances": rows})
+    found: list[dict[str, Any]] = response.json()["predictions"]
     return found
 
 
@@ -32,12 +32,12 @@ async def test_a_label_becomes_an_event_of_its_prediction(
 ) -> None:
     async with serve() as served:
         (prediction,) = await predict(served, samples[:1])
-        answer = await send(served, outcome(prediction, "late"))
+        response = await send(served, outcome(prediction, "late"))
         (request,) = (e for e in served.events() if e["tidegate"]["route"] == "/predict")
         (feedback,) = (e for e in served.events() if e["tidegate"]["route"] == "/feedback")
         (event,) = served.events("outcome")
-    assert answer.status_code == 200
-    assert answer.json() == {"accepted": 1, "refused": 0, "detail": []}
+    assert response.status_code == 200
+    assert response.json() == {"accepted": 1, "refused": 0, "detail": []}
     assert event["trace"]["id"] == request["trace"]["id"]
     assert event["span"]["id"] == request["span"]["id"]
     assert event["tidegate"]["model"] == request["tidegate"]["model"]
@@ -66,11 +66,11 @@ async def test_each_refused_label_has_its_reason(
     async with serve() as served:
         first, second = await predict(served, samples[:2])
         forged = {**outcome(second, "late"), "prediction_id": second["prediction_id"][:-4] + "AAAA"}
-        answer = await send(
+        response = await send(
             served, outcome(first, "late"), outcome(first, "late"), forged, outcome(second, "early")
         )
-    assert answer.status_code == 207
-    body = answer.json()
+    assert response.status_code == 207
+    body = response.json()
     assert (body["accepted"], body["refused"]) == (1, 3)
     assert [(each["status"], each["type"], each["loc"]) for each in body["detail"]] == [
         (409, "replayed", ["body", "outcomes", 1, "prediction_id"]),
@@ -84,11 +84,11 @@ async def test_a_late_label_gets_410_and_is_counted_as_expired(
 ) -> None:
     async with serve(drift={"label_accept_seconds": 1e-6}) as served:
         (prediction,) = await predict(served, samples[:1])
-        answer = await send(served, outcome(prediction, "late"))
+        response = await send(served, outcome(prediction, "late"))
         metrics = (await served.client.get("/metrics")).text
         assert not served.events("outcome")
         (event,) = (e for e in served.events() if e["tidegate"]["route"] == "/feedback")
-    assert answer.status_code == 410
+    assert response.status_code == 410
     assert event["error"]["type"] == "expired"
     assert sample_value(metrics, "ml_feedback_refused_total", reason="expired") == 1
 
@@ -109,15 +109,15 @@ async def test_a_late_label_gets_410_and_is_counted_as_expired(
 )
 async def test_a_body_without_a_list_of_outcomes_is_refused(serve: Serve, body: Any) -> None:
     async with serve() as served:
-        answer = await served.client.post("/feedback", json=body)
-    assert answer.status_code == 422
-    assert answer.json()["detail"][0]["loc"][0] == "body"
+        response = await served.client.post("/feedback", json=body)
+    assert response.status_code == 422
+    assert response.json()["detail"][0]["loc"][0] == "body"
 
 
 async def test_no_label_is_accepted_before_the_model_is_loaded(serve: Serve) -> None:
     async with serve(loaded=False) as served:
-        answer = await send(served, {"prediction_id": "x", "label": "late"})
-    assert answer.status_code == 503
+        response = await send(served, {"prediction_id": "x", "label": "late"})
+    assert response.status_code == 503
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ async def test_other_requests_run_while_many_labels_are_processed(
         monkeypatch.setattr("tidegate.service.http.feedback.accept", counting)
         predictions = await predict(served, samples[: 3 * BLOCK_OUTCOMES])
         observing = asyncio.create_task(observe())
-        answer = await send(served, *(outcome(each, "late") for each in predictions))
+        response = await send(served, *(outcome(each, "late") for each in predictions))
         observing.cancel()
-    assert answer.json()["accepted"] == 3 * BLOCK_OUTCOMES
+    assert response.json()["accepted"] == 3 * BLOCK_OUTCOMES
     assert {BLOCK_OUTCOMES, 2 * BLOCK_OUTCOMES} <= observed

@@ -20,9 +20,9 @@ from tidegate.service.problems import RequestError
 
 
 async def infer(served: Served, status: int = 200, **request: Any) -> dict[str, Any]:
-    answer = await served.client.post(INFER, json=request)
-    assert answer.status_code == status, answer.text
-    found: dict[str, Any] = answer.json()
+    response = await served.client.post(INFER, json=request)
+    assert response.status_code == status, response.text
+    found: dict[str, Any] = response.json()
     return found
 
 
@@ -87,16 +87,16 @@ async def test_binary_tensors_are_accepted_and_returned(
         raw += blob
     head = orjson.dumps({"inputs": inputs, "parameters": {"binary_data_output": True}})
     async with serve() as served:
-        answer = await served.client.post(
+        response = await served.client.post(
             INFER, content=head + raw, headers={HEADER_LENGTH: str(len(head))}
         )
         plain = await infer(served, inputs=tensors(samples[:3]))
-    assert answer.headers["content-type"] == "application/octet-stream"
-    length = int(answer.headers[HEADER_LENGTH])
-    outputs = orjson.loads(answer.content[:length])["outputs"]
+    assert response.headers["content-type"] == "application/octet-stream"
+    length = int(response.headers[HEADER_LENGTH])
+    outputs = orjson.loads(response.content[:length])["outputs"]
     sizes = [output["parameters"]["binary_data_size"] for output in outputs]
-    assert sum(sizes) == len(answer.content) - length
-    probability = np.frombuffer(answer.content, "<f4", 3, length + sizes[0])
+    assert sum(sizes) == len(response.content) - length
+    probability = np.frombuffer(response.content, "<f4", 3, length + sizes[0])
     assert probability.tolist() == pytest.approx(plain["outputs"][1]["data"])
 
 
@@ -113,9 +113,9 @@ async def test_a_response_is_compressed_only_if_the_client_accepts_nothing_else(
             json={"inputs": tensors(samples[:1])},
             headers={"accept-encoding": encoding},
         )
-        answer = await served.client.send(request, stream=True)
-        raw = b"".join([chunk async for chunk in answer.aiter_raw()])
-    assert answer.headers["content-encoding"] == encoding
+        response = await served.client.send(request, stream=True)
+        raw = b"".join([chunk async for chunk in response.aiter_raw()])
+    assert response.headers["content-encoding"] == encoding
     assert orjson.loads(decode(raw))["model_name"] == "flights"
 
 
@@ -244,8 +244,8 @@ async def test_the_error_of_a_missing_tensor_names_it(
 
 async def test_a_body_that_is_not_an_object_is_refused(serve: Serve) -> None:
     async with serve() as served:
-        answer = await served.client.post(INFER, json=[1])
-    assert (answer.status_code, answer.json()) == (
+        response = await served.client.post(INFER, json=[1])
+    assert (response.status_code, response.json()) == (
         400,
         {"error": "body: should be an object with inputs"},
     )
@@ -256,18 +256,18 @@ async def test_a_body_that_is_not_an_object_is_refused(serve: Serve) -> None:
 )
 async def test_an_unknown_model_is_a_404(serve: Serve, path: str) -> None:
     async with serve() as served:
-        answer = await served.client.get(path)
-    assert answer.status_code == 404
-    assert "error" in answer.json()
+        response = await served.client.get(path)
+    assert response.status_code == 404
+    assert "error" in response.json()
 
 
 async def test_the_metadata_of_the_server_and_of_the_model(serve: Serve) -> None:
     async with serve() as served:
 
         async def get(path: str) -> Any:
-            answer = await served.client.get(f"/v2{path}")
-            assert answer.status_code == 200
-            return answer.json()
+            response = await served.client.get(f"/v2{path}")
+            assert response.status_code == 200
+            return response.json()
 
         server, model = await get(""), await get("/models/flights")
         version = model["versions"][0]

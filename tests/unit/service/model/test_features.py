@@ -108,9 +108,9 @@ def test_a_fault_among_many_rows_is_found_without_validating_each_value(
 ) -> None:
     validated: list[object] = []
 
-    def counted(feature: Feature, value: object, *, given: bool = True) -> tuple[str, str] | None:
+    def counted(feature: Feature, value: object, *, present: bool = True) -> tuple[str, str] | None:
         validated.append(value)
-        return fault_of(feature, value, given=given)
+        return fault_of(feature, value, present=present)
 
     monkeypatch.setattr("tidegate.service.model.features.fault_of", counted)
     rows: list[dict[str, Any]] = [{"x": 1.0} for _ in range(MAX_ROWS)]

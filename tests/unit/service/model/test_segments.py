@@ -44,8 +44,10 @@ async def test_requests_of_one_trace_keep_their_own_segments(
         drift={"segments": ("carrier",)}, telemetry={"tracing": tracing, "sample_ratio": 1.0}
     ) as served:
         for row in rows:
-            answer = await served.client.post("/predict", json={"instances": [row]}, headers=trace)
-            (prediction,) = answer.json()["predictions"]
+            response = await served.client.post(
+                "/predict", json={"instances": [row]}, headers=trace
+            )
+            (prediction,) = response.json()["predictions"]
             outcome = {name: prediction[name] for name in ("prediction_id", "label")}
             await served.client.post("/feedback", json={"outcomes": [outcome]})
         requests, outcomes = served.events(), served.events("outcome")

@@ -34,9 +34,9 @@ def value(metrics: str, name: str, **labels: str) -> float:
 
 
 async def predict(served: Served, instances: list[dict[str, Any]]) -> dict[str, Any]:
-    answer = await served.client.post("/predict", json={"instances": instances})
-    assert answer.status_code == 200
-    return dict(answer.json())
+    response = await served.client.post("/predict", json={"instances": instances})
+    assert response.status_code == 200
+    return dict(response.json())
 
 
 async def test_the_agreement_of_the_shadow_equals_that_of_its_own_predictions(
@@ -90,8 +90,8 @@ async def test_the_shadow_scores_requests_of_the_inference_protocol(
     }
     async with serve(model_settings={"shadow_path": candidate.path, "shadow_share": 1}) as served:
         await until(lambda: loaded(served))
-        answer = await served.client.post("/v2/models/flights/infer", json=body)
-        assert answer.status_code == 200, answer.text
+        response = await served.client.post("/v2/models/flights/infer", json=body)
+        assert response.status_code == 200, response.text
         await until(lambda: bool(served.events("shadow")))
 
 
@@ -173,13 +173,13 @@ async def test_rows_are_retained_with_the_prediction_ids_of_their_labels(
 ) -> None:
     instances = samples[: EVENT_ROWS + 10]
     async with serve(drift={"keep_rows_share": 1}) as served:
-        answer = await predict(served, instances)
+        predicted = await predict(served, instances)
         outcomes = [
             {"prediction_id": prediction["prediction_id"], "label": "late"}
-            for prediction in answer["predictions"][5:]
+            for prediction in predicted["predictions"][5:]
         ]
-        response = await served.client.post("/feedback", json={"outcomes": outcomes})
-        assert response.status_code == 200
+        feedback = await served.client.post("/feedback", json={"outcomes": outcomes})
+        assert feedback.status_code == 200
         await until(lambda: len(served.events("rows")) == 2)
         metrics = (await served.client.get("/metrics")).text
         rows, labels = served.events("rows"), served.events("outcome")
@@ -194,9 +194,9 @@ async def test_rows_are_retained_with_the_prediction_ids_of_their_labels(
     assert value(metrics, "tidegate_rows_kept_total", written="true") == len(instances)
     stored = orjson.dumps(rows).decode()
     assert (
-        answer["predictions"][0]["prediction_id"] not in stored
+        predicted["predictions"][0]["prediction_id"] not in stored
     )  # with it anyone could send a label
-    assert outcome_id(answer["predictions"][0]["prediction_id"]) in stored
+    assert outcome_id(predicted["predictions"][0]["prediction_id"]) in stored
 
 
 async def test_no_row_is_retained_by_default(serve: Serve, samples: list[dict[str, Any]]) -> None:

@@ -39,11 +39,11 @@ async def test_the_simulated_device_uses_the_slot_for_its_time_and_is_in_the_res
 ) -> None:
     async with serve(device={"simulated": True, "light_seconds": 0.05}) as served:
         before_ns = perf_counter_ns()
-        answer = await served.client.post("/predict", json={"instances": samples[:1]})
+        response = await served.client.post("/predict", json={"instances": samples[:1]})
         spent_ns = perf_counter_ns() - before_ns
         metrics = (await served.client.get("/metrics")).text
         statistics = served.replica.recorder.statistics
-    assert answer.json()["device"] == "simulated"
+    assert response.json()["device"] == "simulated"
     assert 50e6 <= statistics.slot_ns < spent_ns
     assert 'tidegate_slot_seconds_bucket{le="0.04"} 0.0' in metrics
 
@@ -61,9 +61,9 @@ async def test_requests_beyond_the_slots_wait_in_order(
         await until(lambda: slots.waiting == 6)
         for slot in acquired:
             slots.release(slot)
-        answers = await asyncio.gather(*requests)
+        responses = await asyncio.gather(*requests)
         waits = sorted(event["tidegate"]["queue_ns"] for event in served.events())
-    assert [answer.status_code for answer in answers] == [200] * 6
+    assert [response.status_code for response in responses] == [200] * 6
     assert waits[2] > 40e6, "all but the first two requests wait for 40 ms"
     assert waits[4] > 80e6, "and the last two for 40 ms more"
     assert served.replica.recorder.statistics.queue_ns == sum(waits)
@@ -159,9 +159,9 @@ async def test_a_slow_model_never_blocks_the_event_loop(
         await until(lambda: served.replica.slots.busy == 2)
         ready = await served.client.get("/ready")
         model.unblock.set()
-        answers = await asyncio.gather(*requests)
+        responses = await asyncio.gather(*requests)
     assert ready.status_code == 200
-    assert [answer.status_code for answer in answers] == [200, 200]
+    assert [response.status_code for response in responses] == [200, 200]
 
 
 async def test_a_slot_is_in_use_until_its_thread_ends_after_a_disconnect(
@@ -243,10 +243,10 @@ async def test_the_counter_of_each_label_starts_at_0(
 ) -> None:
     async with serve() as served:
         before = (await served.client.get("/metrics")).text
-        answer = await served.client.post("/predict", json={"instances": samples[:100]})
+        response = await served.client.post("/predict", json={"instances": samples[:100]})
         after = (await served.client.get("/metrics")).text
-    version = answer.json()["model"]["version"]
-    labels = [prediction["label"] for prediction in answer.json()["predictions"]]
+    version = response.json()["model"]["version"]
+    labels = [prediction["label"] for prediction in response.json()["predictions"]]
     series = 'tidegate_predictions_total{label="%s",model="flights",version="%s"} %.1f'
     for label in ("late", "on_time"):
         assert series % (label, version, 0) in before
@@ -297,8 +297,8 @@ async def test_each_tracing_mode_has_the_spans_of_a_request(
     telemetry = {"tracing": tracing, "sample_ratio": 1.0}
     device = {"simulated": True, "light_seconds": 0.01}
     async with serve(telemetry=telemetry, device=device) as served:
-        answer = await served.client.post("/predict", json={"instances": samples[:1]})
-    assert answer.status_code == 200
+        response = await served.client.post("/predict", json={"instances": samples[:1]})
+    assert response.status_code == 200
     spans = {event["span"]["name"] for event in served.events("span")}
     parts = {"request.parse", "slot.wait", "model.predict", "device.simulated", "response.encode"}
     assert parts & spans == (set() if tracing == "off" else parts)

@@ -82,6 +82,6 @@ async def test_running_requests_succeed_while_the_slots_change(
         await until(lambda: slots.busy == 4)
         file.write(1)
         await until(lambda: slots.count == 1)
-        answers = await asyncio.gather(*requests)
-        assert [answer.status_code for answer in answers] == [200] * 5
+        responses = await asyncio.gather(*requests)
+        assert [response.status_code for response in responses] == [200] * 5
         assert slots.busy == 0
