@@ -119,7 +119,7 @@ def test_a_burst_at_zero_is_all_answered_also_while_prometheus_stands_still(stac
 
 def test_explain_shows_both_decisions_and_all_of_them_replay_to_the_byte(stack: Stack) -> None:
     done = stack.run("tidegate", "explain", "--last", "1000")
-    assert f" → 0: nothing came for {IDLE_SECONDS} s" in done.stdout
+    assert f" → 0: no request for {IDLE_SECONDS} s" in done.stdout
     woken = [one for one in messages(stack) if one.startswith("0 → ")]
     assert len(woken) == 2
     # As many as had come by the tick.

@@ -225,10 +225,10 @@ def test_a_load_surge_gets_more_slots_until_the_new_replicas_are_ready(
             )
             eventually(lambda: in_force(stack, OWN, 1, 2, 3), "everywhere")
         assert set(sent.answers) == {200}
-        eventually(lambda: "slots a replica again" in explain(stack), "the decisions are stored")
+        eventually(lambda: "slots per replica again" in explain(stack), "the decisions are stored")
         told = explain(stack)
-        assert re.search(r"→ \d: .*; [34] slots a replica until they are ready", told)
-        assert re.search(r"; 2 slots a replica again", told)
+        assert re.search(r"→ \d: .*; [34] slots per replica until the new ones are ready", told)
+        assert re.search(r"; 2 slots per replica again", told)
         table = stack.run("tidegate", "explain", "--last", "50", "--inputs").stdout
         assert re.search(r"1 × 2 → \d × [34]", table)  # noqa: RUF001
         replayed = stack.run("tidegate", "replay", str(decisions(stack, tmp_path)))

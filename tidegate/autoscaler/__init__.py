@@ -1,1 +1,1 @@
-"""Reads signals from Prometheus, decides a number of replicas, tells the resizer."""
+"""Reads signals from Prometheus, decides the number of replicas, and calls the resizer."""

@@ -1,4 +1,4 @@
-"""How a decision of the autoscaler becomes an event."""
+"""The event of a decision."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 from tidegate.autoscaler.types import Decision, Signals
 from tidegate.runtime.event_log import EventLog
 
-# The beginning of a message whose decision had no effect.
+# Prefix of the message of a decision without effect.
 DRY_RUN: Final = "dry run: "
 
 
@@ -23,16 +23,16 @@ def record_decision(
     now: float,
     dry_run: bool = False,
 ) -> None:
-    """Write a decision with all that is needed to replay it; only one that changes something is listed.
+    """Write a decision with everything needed to replay it; only changes are listed in the terminal.
 
     Args:
-        event_log: the autoscaler's.
+        event_log: the event log of the autoscaler.
         decision: the policy's output.
-        policy: its name, as in the settings.
+        policy: its expression, as in the settings.
         state: the policy's state before the decision.
         signals: the policy's input.
-        now: the time of the decision, on the policy's clock.
-        dry_run: whether the decision stays without effect.
+        now: the time of the decision, on the clock of the ticks.
+        dry_run: whether the decision has no effect.
     """
     recorded = {
         "desired": decision.desired,
@@ -51,12 +51,12 @@ def record_decision(
         f"{DRY_RUN}{decision.explanation}" if dry_run else decision.explanation,
         dataset="decision",
         fields={"tidegate": {"decision": recorded}},
-        listed=moves(recorded),
+        listed=is_change(recorded),
     )
 
 
-def moves(decision: Mapping[str, Any]) -> bool:
-    """Whether a decision changes the number of replicas, or the slots of each."""
+def is_change(decision: Mapping[str, Any]) -> bool:
+    """Whether a decision changes the number of replicas or their slots."""
     slots, asked = decision.get("slots"), (decision.get("signals") or {}).get("slots_asked")
     return decision.get("desired") != decision.get("previous") or (
         slots is not None and asked is not None and slots != asked

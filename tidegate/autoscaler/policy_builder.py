@@ -1,8 +1,7 @@
-"""Policies by their words.
+"""Builds policies from policy expressions (`policy_expression.py`).
 
-A policy is made from its parameters (JSON types), which stand in each decision's inputs. So the
-running autoscaler, the simulator and a replay make the same policy in the same way, from the same
-words (see `policy_expression.py`).
+A policy is built from its parameters (JSON types), which are recorded in the inputs of each decision. So the
+live autoscaler, the simulator and a replay build the same policy in the same way.
 """
 
 from __future__ import annotations
@@ -24,16 +23,16 @@ from tidegate.autoscaler.wrappers.combinators import COMBINATORS
 
 @dataclass(frozen=True, slots=True)
 class BuiltPolicy:
-    """A policy that was chosen.
+    """A policy, built from its expression.
 
     Attributes:
-        expression: what it was named by.
-        parameters: all of them; with the name in the words they make it again.
-        policy: what decides.
-        tick_seconds: how often.
-        uses_history: whether it wants to know what came on earlier days.
-        sets_slots: whether it changes the slots of replicas.
-        requires_real_slots: whether it takes no CPU in their place.
+        expression: the policy expression.
+        parameters: all of them; with the name, they suffice to build it again.
+        policy: the decision function.
+        tick_seconds: the time between decisions.
+        uses_history: whether it needs the traffic of earlier days.
+        sets_slots: whether it sets the slots of replicas.
+        requires_real_slots: whether CPU cannot stand in for slots.
     """
 
     expression: str
@@ -52,17 +51,17 @@ def build_policy(
     tick_seconds: float | None = None,
     defaults: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> BuiltPolicy:
-    """The policy that the words name.
+    """Build the policy of an expression.
 
     Args:
-        expression: `NAME`, `NAME:OPTION=NUMBER,…`, or `max(…)` and `min(…)` of them; the option `tick` says
-            how often it decides.
-        context: what it is for.
-        tick_seconds: how often it decides if its words do not say; None is as its authors have it.
-        defaults: by policy, what its options are if its words do not say.
+        expression: `NAME`, `NAME:OPTION=NUMBER,…`, or `max(…)` and `min(…)` of them; the option `tick` is
+            the time between decisions.
+        context: bounds, objective and slots.
+        tick_seconds: the time between decisions, if not in the expression; None: the policy's default.
+        defaults: by policy, its options that are not in the expression.
 
     Raises:
-        PolicyError: there is no such policy, or it has no such option.
+        PolicyError: the policy or an option is unknown, or a value is invalid.
     """
     if composition := parse_composition(expression):
         return _build_composition(expression, composition, context, tick_seconds, defaults)
@@ -100,15 +99,15 @@ def _build_composition(
     tick_seconds: float | None,
     defaults: Mapping[str, Mapping[str, Any]] | None,
 ) -> BuiltPolicy:
-    """All parts decide at each tick: else one of them would answer to signals of a while ago."""
+    """All parts decide at each tick; otherwise one of them would act on old signals."""
     for part in composition.parts:
         if "tick" in _options(part):
             raise PolicyError(
-                f"policy {expression!r}: tick is for all parts alike: {composition.by}(…):tick=SECONDS"
+                f"policy {expression!r}: all parts share one tick: {composition.by}(…):tick=SECONDS"
             )
     if unknown := composition.options.keys() - {"tick"}:
         raise PolicyError(
-            f"policy {expression!r}: {composition.by}(…) has the option tick, not {min(unknown)}"
+            f"policy {expression!r}: unknown option {min(unknown)!r}; {composition.by}(…) only has tick"
         )
     uncoordinated = [build_policy(part, context, defaults=defaults) for part in composition.parts]
     for one in uncoordinated:
@@ -147,7 +146,7 @@ def _options(expression: str) -> Mapping[str, int | float]:
 
 
 def check_live(expression: str) -> None:
-    """Raise `PolicyError` if the words name no policy that can decide for replicas that are there."""
+    """Raise `PolicyError` if the expression is not a policy that can run live."""
     build_policy(expression, PolicyContext(Bounds(1, 1), slo_seconds=1.0))
     if composition := parse_composition(expression):
         for part in composition.parts:
@@ -156,20 +155,20 @@ def check_live(expression: str) -> None:
     _, options = parse_policy(expression)
     if options.get("idle", 1) < 1:
         raise PolicyError(
-            f"policy {expression!r}: idle must be at least 1: to go to zero is for every policy alike,"
-            " by replicas.min = 0 and autoscaler.idle_seconds"
+            f"policy {expression!r}: idle must be at least 1; to scale to zero under any policy, set"
+            " replicas.min = 0 and autoscaler.idle_seconds"
         )
 
 
 def policy_from_parameters(expression: str, parameters: Mapping[str, Any]) -> Policy:
-    """The policy of that name with these parameters.
+    """Build a policy from recorded parameters.
 
     Args:
-        expression: as it was named; its options are in the parameters already.
-        parameters: as they stand in its decisions' inputs.
+        expression: the policy expression; its options are ignored, as they are in the parameters.
+        parameters: as recorded in the inputs of its decisions.
 
     Raises:
-        ValueError: there is no such policy, or its parameters are others.
+        ValueError: the policy is unknown, or these are not its parameters.
     """
     composition = parse_composition(expression)
     name = composition.by if composition else expression.partition(":")[0]
@@ -182,13 +181,13 @@ def policy_from_parameters(expression: str, parameters: Mapping[str, Any]) -> Po
         }
         return COMBINATORS[composition.by](parts, parameters)
     except (KeyError, TypeError) as error:
-        raise ValueError(f"these are not the parameters of policy {name!r}: {error}") from error
+        raise ValueError(f"not the parameters of policy {name!r}: {error}") from error
 
 
 def _policy_type(name: str) -> PolicyType:
     if name not in POLICIES:
         known = ", ".join([*POLICIES, *(f"{by}(…)" for by in COMBINATORS)])
-        raise PolicyError(f"there is no policy {name!r}, only {known}")
+        raise PolicyError(f"unknown policy {name!r}; known: {known}")
     return POLICIES[name]
 
 
@@ -198,7 +197,7 @@ def _check_options(
     for option, value in options.items():
         if option not in policy_type.options:
             raise PolicyError(
-                f"policy {expression!r}: there is no option {option!r}, only"
+                f"policy {expression!r}: unknown option {option!r}; known:"
                 f" {', '.join([*policy_type.aliases, *policy_type.options, 'tick'])}"
             )
         if option in policy_type.positive_options and not value > 0:

@@ -1,11 +1,11 @@
-"""How a policy is named: `sloq`, `hpa:inflight=0.7`, `max(sloq,hpa:inflight=0.7)`.
+"""Policy expressions: `sloq`, `hpa:inflight=0.7`, `max(sloq,hpa:inflight=0.7)`.
 
-One grammar for the settings, for `tidegate simulate` and for `tidegate replay`:
+The grammar, for the settings, `tidegate simulate` and `tidegate replay`:
 
     policy   = NAME [ ":" options ]  |  ( "max" | "min" ) "(" policy "," policy … ")" [ ":" options ]
     options  = OPTION "=" NUMBER "," …
 
-Options may be followed by a policy, since no policy's name has a `=` in it.
+Options may be followed by a policy, since a policy's name contains no `=`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-# What an option may be: no service needs more, and arithmetic with these stays finite.
+# Limits of an option's value: beyond any need, and arithmetic stays finite.
 MIN_OPTION: Final = 1e-6
 MAX_OPTION: Final = 1e9
-# More than anybody can follow in a sentence.
+# Limits that keep an explanation readable.
 MAX_PARTS: Final = 8
 MAX_DEPTH: Final = 3
 COMPOSED: Final = re.compile(r"\s*(max|min)\s*\((.*)\)\s*(?::(.*))?", re.DOTALL)
@@ -25,17 +25,17 @@ OPTION: Final = re.compile(r"\s*\w+\s*=")
 
 
 class PolicyError(ValueError):
-    """A policy cannot be made from its words. The text says what is wrong and what there is."""
+    """A policy expression is invalid. The text says why, and what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """Policies of which one decides at each tick.
+    """Several policies, of which one decides at each tick.
 
     Attributes:
-        by: how it is picked: `max` or `min`.
-        parts: their words.
-        options: those of the whole.
+        by: how that one is picked: `max` or `min`.
+        parts: their expressions.
+        options: of the composition.
     """
 
     by: str
@@ -44,7 +44,7 @@ class Composition:
 
 
 def policy_name_of(expression: str) -> str:
-    """The name before the options: `max` and `min` where policies are composed."""
+    """The policy's name without options; `max` or `min` for a composition."""
     return re.split(r"[:(]", expression, maxsplit=1)[0].strip()
 
 
@@ -52,47 +52,47 @@ def parse_policy(expression: str) -> tuple[str, dict[str, int | float]]:
     """The name and the options in `NAME` or `NAME:OPTION=NUMBER,…`.
 
     Raises:
-        PolicyError: an option is none.
+        PolicyError: an option is not `OPTION=NUMBER`, or its value is out of range.
     """
     name, _, options_text = expression.partition(":")
     return name.strip(), _parse_options(expression, options_text)
 
 
 def parse_composition(expression: str) -> Composition | None:
-    """What `max(…)` or `min(…)` is made of; None if the words name a single policy.
+    """Parse `max(…)` or `min(…)`; None for a single policy.
 
     Raises:
-        PolicyError: parentheses do not match, there are no two parts, or too many.
+        PolicyError: parentheses do not match, or the number of parts is not 2 to 8.
     """
     if "(" not in expression and ")" not in expression:
         return None
     found = COMPOSED.fullmatch(expression)
     if found is None:
         raise PolicyError(
-            f"policy {expression!r}: parentheses are for max(POLICY,…) and min(POLICY,…)"
+            f"policy {expression!r}: parentheses are only allowed in max(POLICY,…) and min(POLICY,…)"
         )
     by, inside, options_text = found.groups()
     parts = _split(expression, inside)
     if len(set(parts)) < len(parts) or not all(parts):
-        raise PolicyError(f"policy {expression!r}: {by}(…) needs policies, each of them once")
+        raise PolicyError(f"policy {expression!r}: {by}(…) needs policies, without duplicates")
     if not 2 <= len(parts) <= MAX_PARTS:
-        raise PolicyError(f"policy {expression!r}: {by}(…) is of 2 to {MAX_PARTS} policies")
+        raise PolicyError(f"policy {expression!r}: {by}(…) takes 2 to {MAX_PARTS} policies")
     return Composition(by, parts, _parse_options(expression, options_text or ""))
 
 
 def _split(expression: str, inside: str) -> tuple[str, ...]:
-    """The parts between commas that stand in no further parentheses."""
+    """The parts between top-level commas."""
     parts, depth = [""], 0
     for piece in re.split(r"([(),])", inside):
         depth += (piece == "(") - (piece == ")")
         if not 0 <= depth < MAX_DEPTH:
             raise PolicyError(
-                f"policy {expression!r}: parentheses must match, {MAX_DEPTH} within each other at most"
+                f"policy {expression!r}: parentheses must match and nest at most {MAX_DEPTH} deep"
             )
         if piece == "," and not depth:
             parts.append("")
         elif depth == 0 and parts[-1] == "" and len(parts) > 1 and OPTION.match(piece):
-            # Another option of the policy before, not a policy of its own.
+            # Another option of the previous policy, not a policy.
             parts.pop()
             parts[-1] += f",{piece}"
         else:
@@ -112,7 +112,7 @@ def _parse_options(expression: str, options_text: str) -> dict[str, int | float]
             raise PolicyError(f"policy {expression!r}: {part!r} is not OPTION=NUMBER") from error
         if number and not MIN_OPTION <= number <= MAX_OPTION:
             raise PolicyError(
-                f"policy {expression!r}: {option.strip()} must be 0 or from {MIN_OPTION:g} to {MAX_OPTION:g}"
+                f"policy {expression!r}: {option.strip()} must be 0, or from {MIN_OPTION:g} to {MAX_OPTION:g}"
             )
         options[option.strip()] = int(number) if number.is_integer() else number
     return options

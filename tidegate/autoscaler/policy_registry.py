@@ -1,4 +1,4 @@
-"""Every kind of policy by its name: the one place where a new one is entered."""
+"""The policies by name. Register a new one here."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from tidegate.autoscaler.sloq.policy import sloq
 from tidegate.autoscaler.types import Bounds, Policy
 from tidegate.autoscaler.wrappers.vertical import VerticalParameters, surge, vertical
 
-# What an option cannot be: it is said elsewhere, once.
+# Parameters that are no options: they come from other settings.
 NOT_OPTIONS: Final = frozenset({"min", "max", "tick_seconds", "bounds", "base_slots", "most_slots"})
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyContext:
-    """What a policy is for: the same for all of them.
+    """What every policy is built for: bounds, objective and slots.
 
     Attributes:
         bounds: of the number of replicas.
-        slo_seconds: the response time to keep.
-        slo_quantile: the share of requests that must keep it.
-        stale_seconds: older signals are not believed.
-        slots: those that a replica has by itself; None means those that it is first seen with.
-        most_slots: as many as it may be given; None means that only the policy's options say.
+        slo_seconds: the objective: the maximum response time.
+        slo_quantile: the fraction of requests that must meet it.
+        stale_seconds: older signals are not used.
+        slots: of a replica without lent ones; None: as first measured.
+        most_slots: the maximum slots of a replica; None: only the policy's options limit them.
     """
 
     bounds: Bounds
@@ -42,16 +42,16 @@ class PolicyContext:
 
 @dataclass(frozen=True, slots=True)
 class PolicyType:
-    """A kind of policy.
+    """A registered policy.
 
     Attributes:
-        build: the policy from its parameters.
-        parameters: what lists them, by the names and types of its arguments.
-        tick_seconds: how often its authors have it decide.
+        build: builds the policy from its parameters.
+        parameters: the callable whose arguments are the parameters.
+        tick_seconds: the default time between decisions, as its authors have it.
         positive_options: options that must be above 0.
-        aliases: other names of options.
-        uses_history: whether it is told what came on earlier days.
-        sets_slots: whether it changes the slots of replicas, which not every resizer can.
+        aliases: alternative names of options.
+        uses_history: whether it needs the traffic of earlier days.
+        sets_slots: whether it sets the slots of replicas, which not every resizer can.
         requires_real_slots: whether it needs real slots: more CPU for the same slots would change the time
             in a slot, which it takes as constant.
     """
@@ -76,7 +76,7 @@ class PolicyType:
         }
 
     def default_parameters(self, context: PolicyContext, tick_seconds: float) -> dict[str, Any]:
-        """The parameters that follow from what it is for."""
+        """The parameters that follow from the context."""
         numbers = {
             "min": context.bounds.min,
             "max": context.bounds.max,

@@ -1,4 +1,4 @@
-"""What policies share: signals in, a decision out, nothing else."""
+"""The interface of policies: signals in, a decision out."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The number of replicas never leaves [min, max]."""
+    """The number of replicas stays within [min, max]."""
 
     min: int
     max: int
 
     def clamp(self, number: int) -> int:
-        """The number, or the bound that it passed."""
+        """The number, limited to the bounds."""
         return max(self.min, min(self.max, number))
 
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """What was measured at one tick. None means missing (or NaN, or stale: the reader says which).
+    """What was measured at one tick. None: missing, NaN or stale; `problem` says which.
 
     Attributes:
         arrival_rate: requests a second at the gateway, over the last 15 s.
         service_seconds: mean time in a slot.
-        in_system: requests being worked on or queued, in the gateway and in replicas.
+        in_system: requests in slots or queued, in the gateway and in replicas.
         slots_per_replica: slots of one replica.
-        ready: replicas that take requests.
-        running: replicas started and not yet told to stop (ready or starting).
-        desired: the number last asked for.
-        latency_seconds: the objective's quantile of the response time, as the client feels it.
-        age_seconds: age of the oldest series that the signals were made from.
-        problem: why signals are missing, in words; empty if they are not.
-        arrival_rate_60s: the same as `arrival_rate`, over a minute instead of its 15 s.
+        ready: replicas that accept requests.
+        running: replicas that are ready or starting.
+        desired: the number of replicas last requested.
+        latency_seconds: the objective's quantile of the response time as seen by the client.
+        age_seconds: age of the oldest series behind the signals.
+        problem: why signals are missing; empty if none is.
+        arrival_rate_60s: as `arrival_rate`, over a minute.
         service_seconds_p95: the 95th percentile of the time in a slot.
-        busy: requests being worked on.
+        busy: requests in slots.
         queued: requests that wait for a slot.
-        unix_seconds: the time of day of this tick, in seconds since 1970: what schedules go by.
-        expected_rate: requests a second to expect within minutes, from the same time on earlier days.
-        slots_asked: the slots of a replica last asked for; None where nobody can set them.
-        gateway_age_seconds: age of what was measured at the gateway alone.
-        waiting: requests that wait at the gateway, as it says itself; asked only at zero replicas.
-        busiest: the most requests that one replica worked on at once, within the last minute.
+        unix_seconds: the time of this tick in seconds since 1970, for schedules.
+        expected_rate: requests a second expected within minutes, from the same time on earlier days.
+        slots_asked: the slots per replica last requested; None if they cannot be set.
+        gateway_age_seconds: age of the signals measured at the gateway alone.
+        waiting: requests that wait at the gateway, read from it directly; only at zero replicas.
+        busiest: the maximum of concurrent requests in one replica, over the last minute.
     """
 
     arrival_rate: float | None
@@ -70,16 +70,16 @@ class Signals:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How many replicas there should be, and why.
+    """The desired number of replicas, and why.
 
     Attributes:
         desired: the number, within bounds.
-        reason: one word for counters: `hold`, `tolerance`, `up`, `down`, `stabilized`, `limited`,
+        reason: the label of the decision counter: `hold`, `tolerance`, `up`, `down`, `stabilized`, `limited`,
             `no-signal`, `paused`.
-        explanation: a sentence for a person.
-        inputs: every value that led to it, as JSON types; with the state and the time it replays.
-        state: what the policy wants to be given at the next tick; JSON types only.
-        slots: how many each replica should have; None leaves them.
+        explanation: a sentence for people.
+        inputs: every value behind the decision, as JSON types; with state and time, it can be replayed.
+        state: the policy's state for the next tick; JSON types only.
+        slots: the desired slots per replica; None leaves them.
     """
 
     desired: int
@@ -91,11 +91,11 @@ class Decision:
 
 
 Policy = Callable[[dict[str, Any], Signals, float], Decision]
-"""`decide(state, signals, now)`: pure and total. `now` is in seconds, on any clock that only goes forward.
+"""`decide(state, signals, now)`: pure and total. `now` is in seconds, on a monotonic clock.
 
-An empty state is the state at the start."""
+The initial state is empty."""
 
 
-def format_change(held: int, desired: int) -> str:
-    """How the sentence of a decision begins: `4 → 6`, or `4 held`."""
-    return f"{held} held" if desired == held else f"{held} → {desired}"
+def format_change(current: int, desired: int) -> str:
+    """The beginning of an explanation: `4 → 6`, or `4 held` if the number stays."""
+    return f"{current} held" if desired == current else f"{current} → {desired}"

@@ -51,7 +51,7 @@ async def test_a_broken_pause_stops_nothing(sidecar: Sidecar, plant: Plant) -> N
     path.write_text("{")
     plant.in_system = 4.2
     await eventually(lambda: plant.count == 3)
-    assert [line for line in sidecar.said() if "is no pause" in line]
+    assert [line for line in sidecar.said() if "is not a valid pause" in line]
 
 
 async def test_a_dry_run_leaves_the_replicas_alone(

@@ -35,7 +35,7 @@ async def test_what_prometheus_measures_becomes_replicas(sidecar: Sidecar, plant
     await eventually(lambda: plant.count == 3)
     rise = next(e for e in sidecar.events("decision") if e["tidegate"]["decision"]["desired"] == 3)
     assert rise["message"] == (
-        "1 → 3: 4.2 requests in system over 2 slots is 2.10 a slot, target 0.70"
+        "1 → 3: 4.2 requests in the system over 2 slots is 2.10 per slot, target 0.70"
     )
     told = rise["tidegate"]["decision"]
     assert told["signals"]["arrival_rate"] == 10.0
@@ -151,7 +151,7 @@ async def test_a_number_that_something_else_set_is_put_right(
     await sidecar.ticks(1)  # it knows that it has what it asked for
     plant.count = 1
     await eventually(lambda: plant.count == 3)
-    assert "something else set 1 replicas; 3 were asked for" in sidecar.said()
+    assert "another client of the resizer set 1 replicas; 3 were requested" in sidecar.said()
 
 
 async def test_it_outlives_a_resizer_that_is_away_and_one_on_tcp_wants_its_token(
@@ -249,7 +249,7 @@ async def test_a_policy_that_reckons_with_slots_is_refused_where_cpu_is_lent(
             _, stderr = await sidecar.process.communicate()
         assert sidecar.process.returncode == 2
         assert (
-            f"autoscaler.policy: 'vertical' reckons with slots, and the resizer at unix:{path} lends CPU"
+            f"autoscaler.policy: 'vertical' needs real slots, but the resizer at unix:{path} lends CPU"
         ) in stderr.decode()
         surge = {"TIDEGATE_AUTOSCALER__POLICY": "surge"}
         async with started(tmp_path, *addresses, unused_tcp_port, **surge) as sidecar:

@@ -110,28 +110,28 @@ def test_the_schedule_of_the_settings_bounds_the_policy() -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("guess", r"there is no policy 'guess', only sloq, predictive, hpa.*, max\(…\), min\(…\)"),
-        ("max(sloq,guess)", "there is no policy 'guess'"),
-        ("max(sloq,hpa", r"parentheses are for max\(POLICY,…\) and min\(POLICY,…\)"),
-        ("sum(sloq,hpa)", "parentheses are for"),
+        ("guess", r"unknown policy 'guess'; known: sloq, predictive, hpa.*, max\(…\), min\(…\)"),
+        ("max(sloq,guess)", "unknown policy 'guess'"),
+        ("max(sloq,hpa", r"parentheses are only allowed in max\(POLICY,…\) and min\(POLICY,…\)"),
+        ("sum(sloq,hpa)", "parentheses are only allowed in"),
         ("max(sloq,hpa))", "parentheses must match"),
         ("max(sloq,min(hpa,kpa)", "a parenthesis is not closed"),
-        ("max(max(max(max(sloq,hpa),kpa),step),keda)", "3 within each other at most"),
-        ("max(sloq)", "of 2 to 8 policies"),
-        (f"max({','.join(f'hpa:inflight={n}' for n in range(1, 10))})", "of 2 to 8 policies"),
-        ("max(sloq,)", "needs policies, each of them once"),
-        ("max(sloq,hpa,sloq)", "needs policies, each of them once"),
+        ("max(max(max(max(sloq,hpa),kpa),step),keda)", "nest at most 3 deep"),
+        ("max(sloq)", "takes 2 to 8 policies"),
+        (f"max({','.join(f'hpa:inflight={n}' for n in range(1, 10))})", "takes 2 to 8 policies"),
+        ("max(sloq,)", "needs policies, without duplicates"),
+        ("max(sloq,hpa,sloq)", "needs policies, without duplicates"),
         ("max(sloq,hpa:inflight=0)", "policy 'hpa:inflight=0': target must be above 0"),
-        ("max(sloq,hpa:tick=15)", r"tick is for all parts alike: max\(…\):tick=SECONDS"),
-        ("max(sloq,hpa):luck=7", r"max\(…\) has the option tick, not luck"),
+        ("max(sloq,hpa:tick=15)", r"all parts share one tick: max\(…\):tick=SECONDS"),
+        ("max(sloq,hpa):luck=7", r"unknown option 'luck'; max\(…\) only has tick"),
         ("max(sloq,hpa):tick=0", "tick must be above 0 s"),
         ("max(sloq,surge)", r"surge sets slots, so it cannot be part of max"),
-        ("hpa:luck=7", "there is no option 'luck', only inflight, target, tolerance"),
-        ("hpa:min=7", "there is no option 'min'"),
+        ("hpa:luck=7", "unknown option 'luck'; known: inflight, target, tolerance"),
+        ("hpa:min=7", "unknown option 'min'"),
         ("hpa:inflight", "'inflight' is not OPTION=NUMBER"),
         ("hpa:inflight=x", "not OPTION=NUMBER"),
-        ("hpa:inflight=nan", "inflight must be 0 or from 1e-06 to "),
-        ("hpa:tolerance=-1", "tolerance must be 0 or from 1e-06 to "),
+        ("hpa:inflight=nan", "inflight must be 0, or from 1e-06 to "),
+        ("hpa:tolerance=-1", "tolerance must be 0, or from 1e-06 to "),
         ("hpa:inflight=0", "target must be above 0"),
         ("keda:fallback=1.5", "fallback must be a whole number"),
         ("step:tick=0", "tick must be above 0 s"),
@@ -150,7 +150,7 @@ def test_words_are_a_name_and_numbers() -> None:
 @pytest.mark.parametrize(
     ("name", "parameters", "said"),
     [
-        ("guess", {}, "there is no policy 'guess', only sloq"),
+        ("guess", {}, "unknown policy 'guess'; known: sloq"),
         ("hpa", {"max": 3}, "not the parameters of policy 'hpa': 'min'"),
         ("hpa:inflight=1", {"min": 1, "max": 3, "luck": 7}, "luck"),
         ("max(sloq,hpa)", {"min": 1, "max": 3}, "not the parameters of policy 'max': 'parts'"),
@@ -198,10 +198,10 @@ def test_a_bad_setting_is_named(section: str, told: dict[str, object], says: str
 @pytest.mark.parametrize(
     ("policy", "says"),
     [
-        ("hpa:luck=1", "no option 'luck'"),
-        ("keda:idle=0", "by replicas.min = 0"),
-        ("max(sloq,keda:idle=0)", "by replicas.min = 0"),
-        ("max(sloq,luck)", "no policy 'luck'"),
+        ("hpa:luck=1", "unknown option 'luck'"),
+        ("keda:idle=0", "replicas.min = 0"),
+        ("max(sloq,keda:idle=0)", "replicas.min = 0"),
+        ("max(sloq,luck)", "unknown policy 'luck'"),
     ],
 )
 def test_a_policy_that_cannot_run_stops_the_start_and_names_the_setting(
@@ -219,7 +219,7 @@ def test_every_command_refuses_a_bad_policy_by_the_name_of_its_variable(
     done = CliRunner().invoke(app, [command])
     assert done.exit_code == 2
     assert done.stderr.startswith(
-        "TIDEGATE_AUTOSCALER__POLICY: autoscaler.policy: there is no policy 'luck', only sloq"
+        "TIDEGATE_AUTOSCALER__POLICY: autoscaler.policy: unknown policy 'luck'; known: sloq"
     )
     assert done.stderr.endswith("(got 'luck')\n")
 

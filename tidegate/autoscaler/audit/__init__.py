@@ -1,1 +1,1 @@
-"""Decisions afterwards: explained, replayed, and compared with another policy."""
+"""Explains recorded decisions, replays them, and compares them with another policy."""

@@ -1,4 +1,4 @@
-"""Another policy in the place of the one that decided: for the same, within the same, as often."""
+"""Another policy in place of the recorded one, with the same objective, wrappers and tick."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ from tidegate.autoscaler.policy_registry import PolicyContext
 from tidegate.autoscaler.types import Bounds, Policy
 from tidegate.settings import Settings
 
-# What a recorded policy may have been told that another one is told too.
+# Recorded parameters that the other policy gets as well.
 CONTEXT_PARAMETERS: Final = ("slo_seconds", "slo_quantile", "stale_seconds")
+# Recorded inputs of what wraps a policy.
 WRAPPERS: Final = ("zero", "schedule", "control")
 
 
 @dataclass(frozen=True, slots=True)
 class Counterfactual:
-    """A policy by its words, as it would have been made where a recording comes from.
+    """Another policy, built as it would have been where the decisions were recorded.
 
     Attributes:
-        expression: what it is named by.
-        settings: what it is told where the recording does not say it.
-        recorded_seconds: from one recorded tick to the next.
-        tick_seconds: from one of its own to the next.
+        expression: the policy expression.
+        settings: for what is not recorded.
+        recorded_seconds: the time between recorded ticks.
+        tick_seconds: the time between decisions of this policy.
     """
 
     expression: str
@@ -44,13 +45,13 @@ class Counterfactual:
     _policies: dict[tuple[bytes, PolicyContext], Policy] = field(default_factory=dict, init=False)
 
     @classmethod
-    def over(
+    def for_decisions(
         cls, decisions: Sequence[RecordedDecision], expression: str, settings: Settings
     ) -> Counterfactual:
-        """The policy of that name for these decisions.
+        """The policy for these decisions.
 
         Raises:
-            PolicyError: there is none, or it decides more often than was recorded.
+            PolicyError: the expression is invalid, or its tick is shorter than the recorded one.
         """
         check_live(expression)
         recorded = recorded_tick_seconds(decisions) or settings.autoscaler.tick_seconds
@@ -65,12 +66,12 @@ class Counterfactual:
         return cls(expression, settings, recorded, tick)
 
     def policy_at(self, recorded: RecordedDecision) -> Policy:
-        """It at a recorded tick: within the schedule, and the pause or bounds by hand, of that moment."""
+        """The policy at a recorded tick, within the schedule and the pause or manual bounds of that time."""
         inputs = recorded.fields["inputs"]
-        around = {name: inputs[name] for name in WRAPPERS if inputs.get(name)}
+        wrapper_inputs = {name: inputs[name] for name in WRAPPERS if inputs.get(name)}
         context = _recorded_context(policy_context(self.settings), recorded, inputs["parameters"])
-        # A schedule takes its time to be read, and mostly stays what it is from tick to tick.
-        key = (orjson.dumps(around), context)
+        # Parsing a schedule is slow, and it is mostly the same from tick to tick.
+        key = (orjson.dumps(wrapper_inputs), context)
         if key not in self._policies:
             built = build_policy(
                 self.expression,
@@ -79,35 +80,37 @@ class Counterfactual:
                 defaults={"hpa": self.settings.autoscaler.hpa.model_dump()},
             )
             try:
-                self._policies[key] = wrap_as_recorded(built.policy, built.parameters, around)
+                self._policies[key] = wrap_as_recorded(
+                    built.policy, built.parameters, wrapper_inputs
+                )
             except (KeyError, TypeError, AttributeError) as error:
-                raise ValueError(f"line {recorded.line}: is not a decision: {error!r}") from error
+                raise ValueError(f"line {recorded.line}: not a decision: {error!r}") from error
         return self._policies[key]
 
 
 def recorded_tick_seconds(decisions: Sequence[RecordedDecision]) -> float | None:
-    """From one tick to the next: as the policy was told, else in the median; None if nothing tells.
+    """The recorded tick: from the parameters, else the median gap; None if there is neither.
 
-    Ticks at no replica are left out: they come each second, whatever the policy's are apart.
+    Ticks at zero replicas are left out: they come every second, whatever the policy's tick.
     """
-    told = decisions[0].fields["inputs"]["parameters"].get("tick_seconds") if decisions else None
-    if isinstance(told, int | float) and told > 0:
-        return float(told)
+    tick = decisions[0].fields["inputs"]["parameters"].get("tick_seconds") if decisions else None
+    if isinstance(tick, int | float) and tick > 0:
+        return float(tick)
     gaps = [
         after.now - before.now
         for before, after in pairwise(decisions)
         if not starts_new_run(before, after) and before.fields["desired"] > 0
     ]
-    # Each is late by some milliseconds, and Ray Serve's delays are a whole number of ticks.
+    # Each tick is late by some milliseconds, and Ray Serve's delays are a whole number of ticks.
     return (round(median(gaps), 1) or None) if gaps else None
 
 
 def _recorded_context(
     context: PolicyContext, recorded: RecordedDecision, parameters: Mapping[str, Any]
 ) -> PolicyContext:
-    """What it was for where this was decided, whatever the settings say here."""
-    told = {name: parameters[name] for name in CONTEXT_PARAMETERS if name in parameters}
+    """The context with the recorded objective and bounds instead of those of the settings."""
+    known = {name: parameters[name] for name in CONTEXT_PARAMETERS if name in parameters}
     if {"min", "max"} <= parameters.keys():
-        told["bounds"] = Bounds(parameters["min"], parameters["max"])
-    most = parameters.get("most_slots")
-    return replace(context, **told, slots=recorded.own_slots, most_slots=most)
+        known["bounds"] = Bounds(parameters["min"], parameters["max"])
+    max_slots = parameters.get("most_slots")
+    return replace(context, **known, slots=recorded.own_slots, most_slots=max_slots)

@@ -1,4 +1,4 @@
-"""Decisions from lines of JSON: an event file, or what `tidegate explain --json` prints."""
+"""Reads decisions from lines of JSON: an event file, or the output of `tidegate explain --json`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _Tidegate(BaseModel):
 
 
 class _Event(BaseModel):
-    """What an event must have. It is only looked at, not used: else whole numbers become others."""
+    """What an event must have. Only for validation: the parsed values would turn integers into floats."""
 
     message: str
     tidegate: _Tidegate
@@ -43,13 +43,13 @@ class _Event(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class RecordedDecision:
-    """A decision as its event tells it.
+    """A recorded decision.
 
     Attributes:
-        line: where it stands, from 1 on.
-        event: all of it.
-        fields: what it says of the decision.
-        signals: what was decided from.
+        line: its line number, from 1.
+        event: the whole event.
+        fields: the event's `tidegate.decision`.
+        signals: its signals.
     """
 
     line: int
@@ -59,34 +59,34 @@ class RecordedDecision:
 
     @property
     def now(self) -> float:
-        """When, in seconds on the clock of its run."""
+        """The time of the decision, in seconds on the clock of its run."""
         return float(self.fields["now"])
 
     @property
     def own_slots(self) -> int | None:
-        """The slots that a replica has by itself, if the policy could lend it more."""
+        """The base slots of a replica, if the policy can lend it more."""
         own = self.fields["inputs"]["parameters"].get("base_slots")
         return own if isinstance(own, int) and own > 0 else None
 
     @property
     def explanation(self) -> str:
-        """The policy's sentence."""
+        """The explanation, without the prefix of a dry run."""
         return str(self.event["message"]).removeprefix(DRY_RUN)
 
 
 def format_size(desired: Any, slots: Any) -> str:
-    """A number of replicas for a person, and the slots of each if they were decided."""
+    """A number of replicas as text, with the slots of each if they were decided."""
     return f"{desired}" if slots is None else f"{desired} × {slots}"  # noqa: RUF001
 
 
 def read_decisions(
     lines: Iterable[bytes], on_problem: Callable[[int, str], None]
 ) -> Iterator[RecordedDecision]:
-    """The decisions in the lines; other events are passed over.
+    """The decisions in the lines; other events are skipped.
 
     Args:
-        lines: JSON, an event each.
-        on_problem: called with the number of a line that is none, and why; the line is left out.
+        lines: JSON, one event each.
+        on_problem: called with the number of an invalid line and the reason; the line is skipped.
     """
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -96,14 +96,14 @@ def read_decisions(
             if event["event"]["dataset"] != DATASET:
                 continue
         except (orjson.JSONDecodeError, KeyError, TypeError):
-            on_problem(number, "is no event")
+            on_problem(number, "not an event")
             continue
         try:
             _Event.model_validate(event)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])
-            on_problem(number, f"is no decision that can be made again: {where}: {first['msg']}")
+            on_problem(number, f"not a decision that can be replayed: {where}: {first['msg']}")
             continue
         fields = event["tidegate"]["decision"]
         yield RecordedDecision(number, event, fields, Signals(**fields["signals"]))

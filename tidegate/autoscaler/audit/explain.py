@@ -1,6 +1,6 @@
-"""`tidegate explain`: what the autoscaler decided last, and why.
+"""`tidegate explain`: the last decisions of the autoscaler, and why.
 
-Exit codes as grep's: 0 something was found, 1 nothing was, 2 the store is at fault.
+Exit codes as grep's: 0 found, 1 nothing found, 2 the store failed.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ FOUND, NOTHING, TROUBLE = 0, 1, 2
 Group = Callable[[Iterable[Event]], Iterable[Interval]]
 QUERY: Final = "event.dataset:tidegate.decision"
 FOLLOW_SECONDS: Final = 0.5
-# How many events are read to find that many stretches: a few at first, then all that there may be.
+# How many events are read to find enough intervals: a few first, then up to the maximum.
 PAGES: Final = (200, 2000, MAX_HITS)
-# What a person asks of a number first; the rest stands in the JSON.
+# The most useful signals; the others are in the JSON.
 SIGNALS: Final = {
     "rate/s": "arrival_rate",
     "slot s": "service_seconds",
     "system": "in_system",
     "ready": "ready",
-    "felt s": "latency_seconds",
+    "latency s": "latency_seconds",
     "age s": "age_seconds",
 }
 
@@ -50,10 +50,10 @@ def explain(settings: Settings, *, last: int, inputs: bool, follow: bool, as_jso
 
     Args:
         settings: which store.
-        last: how many lines: changes, and times without one.
-        inputs: show in a table what was measured.
-        follow: go on with those that come, until a Ctrl-C.
-        as_json: print the events themselves, one a line, each tick of them.
+        last: the number of lines: changes, and intervals without one.
+        inputs: show the signals in a table.
+        follow: keep printing new decisions until Ctrl-C.
+        as_json: print the events of every tick, one per line.
 
     Returns:
         The exit code.
@@ -73,13 +73,13 @@ def explain(settings: Settings, *, last: int, inputs: bool, follow: bool, as_jso
         sys.stderr.write(f"explain: {error}\n")
         return TROUBLE
     if not found:
-        sys.stderr.write("no decision is in the store\n")
+        sys.stderr.write("no decision in the store\n")
         return NOTHING
     return FOUND
 
 
 def _every_tick(events: Iterable[Event]) -> Iterator[Interval]:
-    """Every tick for itself."""
+    """Every tick as an interval of its own."""
     return (Interval(event, event) for event in events)
 
 
@@ -88,14 +88,14 @@ def _last(store: EventStore, group: Group, count: int) -> list[Interval]:
     for size in PAGES:
         hits = store.search(SearchRequest(QUERY, order="desc", size=size)).hits
         found = list(group(reversed(hits)))
-        # The oldest one may have begun before what was read.
+        # The oldest interval may have begun before the events read.
         if len(found) > count or len(hits) < size:
             break
     return found[-count:]
 
 
 def _follow(store: EventStore, group: Group, show: Callable[[Sequence[Interval]], None]) -> None:
-    """Each change as it comes, and each hold as it begins."""
+    """Print each change, and the beginning of each interval without one."""
     follower = Follower(store, QUERY, datetime.now(UTC))
     before: Event | None = None
     try:
@@ -114,7 +114,7 @@ def _show_lines(found: Iterable[Interval]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for one in found:
         ticks = f" [dim]({one.count} ticks)[/]" if one.count > 1 else ""
-        style = "bold" if one.moves else "default"
+        style = "bold" if one.is_change else "default"
         console.print(f"[dim]{_when(one):19}[/]  [{style}]{escape(one.sentence)}[/]{ticks}")
 
 
@@ -127,9 +127,9 @@ def _show_table(found: Iterable[Interval]) -> None:
         seen = decision.get("signals") or {}
         values = [_number(seen.get(name)) for name in SIGNALS.values()]
         number = format_size(decision.get("desired"), decision.get("slots"))
-        if one.moves:
-            asked = seen.get("slots_asked") if "slots" in decision else None
-            number = f"{format_size(decision.get('previous'), asked)} → {number}"
+        if one.is_change:
+            slots = seen.get("slots_asked") if "slots" in decision else None
+            number = f"{format_size(decision.get('previous'), slots)} → {number}"
         table.add_row(
             _clock(one.last),
             number,
@@ -146,7 +146,7 @@ def _show_json(found: Iterable[Interval]) -> None:
 
 
 def _when(interval: Interval) -> str:
-    """The time of a change, or from when to when; in this machine's zone."""
+    """The time of a change, or the begin and end of an interval, in local time."""
     first, last = (_clock(event) for event in (interval.first, interval.last))
     return first if interval.count == 1 else f"{first} – {last}"  # noqa: RUF001
 

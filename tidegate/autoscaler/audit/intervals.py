@@ -1,4 +1,4 @@
-"""Decisions as a person reads them: each change, and the ticks between two as one line."""
+"""Groups decisions for display: each change, and the unchanged ticks between two changes."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tidegate.autoscaler.decision_event import moves
+from tidegate.autoscaler.decision_event import is_change
 from tidegate.events.event import Event
 from tidegate.store.search.event_lines import text_of, value_of
 
-# What else there was to consider stands between the work and the reason why it is another number.
+# Of a long explanation of an unchanged number, only the first and the last clause are shown.
 CLAUSE = "; "
 CLAUSES_SHOWN = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Decisions in a row that say the same.
+    """Consecutive decisions with the same result.
 
     Attributes:
         first: the earliest.
         last: the latest.
-        count: how many they are.
+        count: the number of decisions.
     """
 
     first: Event
@@ -30,22 +30,22 @@ class Interval:
     count: int = 1
 
     @property
-    def moves(self) -> bool:
-        """Whether the number changed, or the slots of a replica."""
-        return moves(decision_of(self.last))
+    def is_change(self) -> bool:
+        """Whether the number of replicas or their slots changed."""
+        return is_change(decision_of(self.last))
 
     @property
     def sentence(self) -> str:
-        """Why: as it was decided, a number that was held in short."""
+        """The explanation; shortened if nothing changed."""
         message = text_of(self.last, "message")
         clauses = _clauses(message)
-        if self.moves or len(clauses) <= CLAUSES_SHOWN:
+        if self.is_change or len(clauses) <= CLAUSES_SHOWN:
             return message
         return CLAUSE.join([clauses[0], "…", clauses[-1]])
 
 
 def _clauses(message: str) -> list[str]:
-    """The clauses of a sentence; one in parentheses belongs to the clause around it."""
+    """The clauses of an explanation; parentheses belong to the clause around them."""
     clauses: list[str] = []
     depth = 0
     for part in message.split(CLAUSE):
@@ -62,16 +62,16 @@ def _override(decision: Mapping[str, Any]) -> Any:
 
 
 def decision_of(event: Event) -> Mapping[str, Any]:
-    """What an event says of its decision; empty if it says nothing."""
+    """The decision in an event; empty if there is none."""
     found = value_of(event, "tidegate.decision")
     return found if isinstance(found, dict) else {}
 
 
 def merge_unchanged(events: Iterable[Event]) -> Iterator[Interval]:
-    """The events, oldest first, with those that only repeat the one before drawn together."""
+    """The events, oldest first, with unchanged consecutive ones merged."""
     current: Interval | None = None
     for event in events:
-        if current and _says_the_same(current, event):
+        if current and _is_unchanged(current, event):
             current = Interval(current.first, event, current.count + 1)
             continue
         if current:
@@ -81,10 +81,10 @@ def merge_unchanged(events: Iterable[Event]) -> Iterator[Interval]:
         yield current
 
 
-def _says_the_same(interval: Interval, event: Event) -> bool:
+def _is_unchanged(interval: Interval, event: Event) -> bool:
     before, decision = decision_of(interval.last), decision_of(event)
     names = ("desired", "reason", "policy", "slots")
     same = all(before.get(name) == decision.get(name) for name in names)
-    # A pause begins a line of its own, also one that leaves the number as it is.
+    # A pause begins a new interval even if the number stays.
     same = same and _override(before) == _override(decision)
-    return same and not moves(decision) and not interval.moves
+    return same and not is_change(decision) and not interval.is_change

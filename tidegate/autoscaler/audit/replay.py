@@ -1,4 +1,4 @@
-"""A decision made again from its event: the same number, the same words, byte for byte."""
+"""Replays a decision from its event: number, reason and explanation are the same, byte for byte."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from tidegate.autoscaler.wrappers.schedule import Window, scheduled
 
 
 def replay(decision_event: Mapping[str, Any]) -> Decision:
-    """Decide again what an event of dataset `tidegate.decision` says was decided.
+    """Replay the decision of an event of dataset `tidegate.decision`.
 
-    Pure: it needs nothing but the event. The new decision's state is the state that the next
-    event of the same run was decided from.
+    Pure: it needs only the event. The state of the result is the recorded state of the next event of the same
+    run.
 
     Raises:
-        ValueError: the event is not of a decision, or of a policy that is not known here.
+        ValueError: the event is not a decision, or its policy is unknown.
     """
     try:
-        told = decision_event["tidegate"]["decision"]
-        inputs = told["inputs"]
-        policy = policy_from_parameters(told["policy"], inputs["parameters"])
+        decision = decision_event["tidegate"]["decision"]
+        inputs = decision["inputs"]
+        policy = policy_from_parameters(decision["policy"], inputs["parameters"])
         policy = wrap_as_recorded(policy, inputs["parameters"], inputs)
-        return policy(told["state"], Signals(**told["signals"]), told["now"])
+        return policy(decision["state"], Signals(**decision["signals"]), decision["now"])
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"this event is not a decision: {error!r}") from error
 
@@ -34,15 +34,15 @@ def replay(decision_event: Mapping[str, Any]) -> Decision:
 def wrap_as_recorded(
     policy: Policy, parameters: Mapping[str, Any], inputs: Mapping[str, Any]
 ) -> Policy:
-    """The policy within all that was around the one that decided: zero, schedule, pause and bounds by hand.
+    """The policy in the recorded wrappers: scale to zero, schedule, and pause or manual bounds.
 
     Args:
-        policy: what decides inside.
+        policy: the inner policy.
         parameters: of that policy.
-        inputs: of the decision whose surroundings it is to have.
+        inputs: of the decision whose wrappers are used.
 
     Raises:
-        KeyError, TypeError, AttributeError, ValueError: they are no inputs of a decision.
+        KeyError, TypeError, AttributeError, ValueError: these are not inputs of a decision.
     """
     if zero := inputs.get("zero"):
         policy = scale_to_zero(policy, parameters, ScaleToZeroParameters(**zero))

@@ -1,4 +1,4 @@
-"""`tidegate replay`: decisions made again from their events, by the same policy or by another one."""
+"""`tidegate replay`: replays recorded decisions, by the same policy or by another one."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ STDIN = "-"
 
 
 def replay_command(settings: Settings, source: str, *, policy: str, as_json: bool) -> int:
-    """Make the decisions in a file again.
+    """Replay the decisions in a file.
 
     Args:
-        settings: what another policy is told where the recording does not say it.
-        source: a file of events, one a line; `-` is stdin.
-        policy: the words of another policy; empty is the one that decided.
+        settings: for what another policy needs and is not recorded.
+        source: a file of events, one per line; `-` is stdin.
+        policy: the expression of another policy; empty: the recorded one.
         as_json: print one JSON object instead of text.
 
     Returns:
-        The exit code: 1 if a decision is made differently, 2 if there is none.
+        The exit code: 1 if a decision differs, 2 on bad input or if there is no decision.
 
     Raises:
         OSError: the file cannot be read.
@@ -55,7 +55,7 @@ def replay_command(settings: Settings, source: str, *, policy: str, as_json: boo
 
 
 def difference(recorded: RecordedDecision) -> str:
-    """What is different about the decision if it is made again; empty if it is the same to the byte."""
+    """The first difference between a decision and its replay; empty if they are the same, byte for byte."""
     try:
         again = replay(recorded.event)
     except ValueError as error:
@@ -72,16 +72,16 @@ def difference(recorded: RecordedDecision) -> str:
     }
     for what, (was, is_now) in pairs.items():
         if _bytes(was) != _bytes(is_now):
-            return f"{what}: {_text(was)} was decided, {_text(is_now)} is decided now"
+            return f"{what}: recorded {_text(was)}, replayed {_text(is_now)}"
     return ""
 
 
 def _replay_same(decisions: Sequence[RecordedDecision], name: str, *, as_json: bool) -> int:
     found = next(((one, text) for one in decisions if (text := difference(one))), None)
     if as_json:
-        told = {"decisions": len(decisions), "same": found is None}
+        summary = {"decisions": len(decisions), "same": found is None}
         first = {"line": found[0].line, "difference": found[1]} if found else None
-        sys.stdout.write(orjson.dumps({**told, "first": first}).decode() + "\n")
+        sys.stdout.write(orjson.dumps({**summary, "first": first}).decode() + "\n")
     elif found:
         one, text = found
         at = text_of(one.event, "@timestamp")
@@ -94,7 +94,7 @@ def _replay_same(decisions: Sequence[RecordedDecision], name: str, *, as_json: b
 def _replay_other(
     settings: Settings, decisions: Sequence[RecordedDecision], expression: str, *, as_json: bool
 ) -> int:
-    counterfactual = Counterfactual.over(decisions, expression, settings)
+    counterfactual = Counterfactual.for_decisions(decisions, expression, settings)
     rows = what_if(decisions, counterfactual.policy_at, counterfactual.tick_seconds)
     if as_json:
         sys.stdout.write(orjson.dumps(_as_object(rows, expression)).decode() + "\n")
@@ -124,7 +124,7 @@ def _as_object(rows: Sequence[TickComparison], expression: str) -> dict[str, Any
 
 
 def _as_table(rows: Sequence[TickComparison], expression: str) -> Table:
-    """A line for each tick at which either changes its number, and the sums."""
+    """A line for each tick at which one of the two changes its number, and the sums."""
     table = Table(box=None, pad_edge=False)
     table.add_column("time", no_wrap=True)
     table.add_column("actual", justify="right")
@@ -132,9 +132,9 @@ def _as_table(rows: Sequence[TickComparison], expression: str) -> Table:
     table.add_column(f"why {expression}", overflow="fold")
     before = None
     for row in rows:
-        told = row.actual.fields
+        decision = row.actual.fields
         numbers = (
-            format_size(told["desired"], told.get("slots")),
+            format_size(decision["desired"], decision.get("slots")),
             format_size(row.other.desired, row.other.slots),
         )
         if numbers != before:
@@ -160,7 +160,7 @@ def _stdin() -> BinaryIO:
 
 def _complain(name: str) -> Callable[[int, str], None]:
     def report(line: int, why: str) -> None:
-        sys.stderr.write(f"replay: {name}:{line} {printable(why)}: passed over\n")
+        sys.stderr.write(f"replay: {name}:{line} {printable(why)}: skipped\n")
 
     return report
 

@@ -1,8 +1,8 @@
-"""What another policy would have done with the traffic that there was.
+"""What another policy would have done with the recorded traffic.
 
-An estimate: arrivals, times in a slot and requests in system are as they were measured, whatever the
-other policy would have made of them. Its replicas become ready after the start-up time that the real
-ones took. `tidegate simulate` is the place for what clients would have felt.
+An estimate: arrivals, times in a slot and requests in the system are those measured, although another policy
+would have changed them. Its replicas become ready after the measured start-up time. Use `tidegate simulate`
+to estimate the latency of clients.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from tidegate.autoscaler.sloq.state import SloqState
 from tidegate.autoscaler.types import Decision, Policy, Signals
 
 STARTUP_SECONDS = 30.0
-# Of the time between two ticks: one that comes so much early is on time, as recorded ones are not alike late.
+# Recorded ticks are late by different times; one this fraction of a tick early counts as on time.
 EARLY_SHARE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class TickComparison:
-    """A tick.
+    """The two decisions at a tick.
 
     Attributes:
-        actual: what was decided.
-        other: what the other policy decides.
-        held: the number that it held before.
-        slots: the slots of a replica that it decided last before; None if it never did.
-        seconds: until the next tick of the same run; 0 at the end of one.
+        actual: the recorded decision.
+        other: the other policy's decision.
+        previous: the other policy's number before.
+        slots: the slots per replica that the other policy last decided before; None if it never did.
+        seconds: until the next tick of the same run; 0 at its end.
     """
 
     actual: RecordedDecision
@@ -44,9 +44,9 @@ class TickComparison:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """A policy in numbers: what it cost, and how often it changed the number.
+    """Cost and changes of a policy.
 
-    A replica with more slots than its own costs as many times more, as in a simulation.
+    A replica with lent slots costs proportionally more, as in a simulation.
     """
 
     replica_seconds: float
@@ -58,12 +58,12 @@ def what_if(
     policy_at: Callable[[RecordedDecision], Policy],
     tick_seconds: float,
 ) -> list[TickComparison]:
-    """Let another policy decide from the number that it decided before.
+    """Let another policy decide at each tick, from its own previous number.
 
     Args:
-        decisions: what was decided.
-        policy_at: the other policy, as it is bounded at a tick.
-        tick_seconds: how often it decides; at recorded ticks in between it holds its number.
+        decisions: the recorded decisions.
+        policy_at: the other policy with its wrappers at a tick.
+        tick_seconds: the time between its decisions; at recorded ticks in between it keeps its number.
     """
     startup = startup_seconds(decisions)
     rows: list[TickComparison] = []
@@ -94,14 +94,14 @@ def what_if(
 
 
 def _between(previous: int, tick_seconds: float, state: dict[str, Any]) -> Decision:
-    """What it does at a tick that is not its own: nothing."""
+    """The decision at a tick between its own: no change."""
     return Decision(
-        previous, "hold", f"{previous} held: it decides each {tick_seconds:g} s", {}, state
+        previous, "hold", f"{previous} held: it decides every {tick_seconds:g} s", {}, state
     )
 
 
 def totals(rows: Iterable[TickComparison]) -> tuple[Totals, Totals]:
-    """Those of what was decided, and those of the other policy."""
+    """The totals of the recorded decisions and of the other policy."""
     rows = list(rows)
     return (
         Totals(
@@ -126,24 +126,24 @@ def totals(rows: Iterable[TickComparison]) -> tuple[Totals, Totals]:
 
 
 def actual_slots(row: TickComparison) -> int | None:
-    """The slots of a replica from that tick on; None if they could not be set."""
+    """The slots per replica from that tick on; None if they could not be set."""
     decided: int | None = row.actual.fields.get("slots")
     return row.actual.signals.slots_asked if decided is None else decided
 
 
 def _slot_factor(actual: RecordedDecision, slots: int | None) -> float:
-    """How many times its own slots a replica had."""
+    """The slots of a replica as a multiple of its base slots."""
     own = actual.own_slots or actual.signals.slots_per_replica
     return slots / own if slots and own else 1.0
 
 
 def starts_new_run(before: RecordedDecision, after: RecordedDecision) -> bool:
-    """Whether the autoscaler was started in between."""
+    """Whether the autoscaler was restarted in between."""
     return not after.fields["state"] or after.now <= before.now
 
 
 def startup_seconds(decisions: Iterable[RecordedDecision]) -> float:
-    """How long replicas took to become ready, in the median."""
+    """The median start-up time of replicas."""
     replica_state = SloqState()
     for one in decisions:
         if one.signals.running <= 0:
@@ -154,15 +154,15 @@ def startup_seconds(decisions: Iterable[RecordedDecision]) -> float:
 
 
 def _with_slots(signals: Signals, slots: int | None) -> Signals:
-    """The signals with so many slots in each replica; with those that were measured if None."""
+    """The signals with this number of slots per replica; None: as measured."""
     if slots is None or signals.slots_per_replica is None:
         return signals
-    # What was busy in a replica was so with the slots that it had.
+    # The busiest replica was measured with the recorded slots.
     return replace(signals, slots_per_replica=slots, slots_asked=slots, busiest=None)
 
 
 def _seen_by(signals: Signals, previous: int, starting: int) -> Signals:
-    """The signals with the other policy's replicas instead of those that there were."""
+    """The signals with the other policy's replicas instead of the recorded ones."""
     if signals.running <= 0:
         return replace(signals, desired=previous)  # the resizer was away
     ready = max(0, previous - starting)
@@ -171,7 +171,7 @@ def _seen_by(signals: Signals, previous: int, starting: int) -> Signals:
         busy = min(signals.in_system, float(ready * signals.slots_per_replica))
         queued = signals.in_system - busy
     if ready > signals.ready:
-        latency = None  # that of fewer replicas says nothing about so many
+        latency = None  # measured with fewer replicas, so not valid for more
     return replace(
         signals,
         desired=previous,

@@ -1,4 +1,4 @@
-"""The policy that the settings ask for: named by its words, within the schedule."""
+"""Builds the policy of the settings, within the schedule."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tidegate.settings import Settings, bad_value
 def configured_policy(settings: Settings) -> BuiltPolicy:
     """The policy that decides live.
 
-    `[autoscaler.hpa]` says what HPA's options are if the words do not.
+    `[autoscaler.hpa]` has the options of `hpa` that are not in the expression.
     """
     autoscaler = settings.autoscaler
     built = build_policy(
@@ -39,10 +39,10 @@ def configured_policy(settings: Settings) -> BuiltPolicy:
 
 
 def check_policy(settings: Settings) -> None:
-    """Stop the start if `autoscaler.policy` names no policy that can run live.
+    """Check that `autoscaler.policy` is a policy that can run live.
 
     Raises:
-        SettingsError: it does not; the text names the setting.
+        SettingsError: it is not; the text names the setting.
     """
     expression = settings.autoscaler.policy
     try:
@@ -52,7 +52,7 @@ def check_policy(settings: Settings) -> None:
 
 
 def policy_context(settings: Settings) -> PolicyContext:
-    """What the settings want a policy to keep, as long as there is a replica."""
+    """The context of a policy. Its minimum is at least 1: scale to zero is a wrapper."""
     return PolicyContext(
         Bounds(max(1, settings.replicas.min), settings.replicas.max),
         settings.slo.latency_seconds,
@@ -64,5 +64,5 @@ def policy_context(settings: Settings) -> PolicyContext:
 
 
 def bounds(settings: Settings) -> Bounds:
-    """The number of replicas never leaves these."""
+    """The bounds of the number of replicas."""
     return Bounds(settings.replicas.min, settings.replicas.max)

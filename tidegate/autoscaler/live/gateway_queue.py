@@ -1,7 +1,7 @@
-"""The length of the gateway's queue, read from its exporter while there is no replica.
+"""Reads the length of the gateway's queue from its exporter while there is no replica.
 
-Prometheus has it some seconds later, after a scrape and an evaluation of the rules, and a cold start would
-take that much longer. And at zero replicas the autoscaler must not depend on Prometheus.
+Prometheus has the value some seconds later, after a scrape and an evaluation of the rules, which would
+prolong a cold start. At zero replicas the autoscaler must not depend on Prometheus, either.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class GatewayQueue:
 
     Attributes:
         url: of its metrics, as http://HOST:PORT/metrics.
-        session: the caller closes it.
+        session: the HTTP session; the caller closes it.
         timeout_seconds: of a request.
     """
 
@@ -29,7 +29,7 @@ class GatewayQueue:
     timeout_seconds: float = 1.0
 
     async def read(self) -> float | None:
-        """The number of requests; None if it cannot be read. Never raises."""
+        """The number of queued requests; None if it cannot be read. Never raises."""
         try:
             async with self.session.get(
                 self.url,

@@ -1,4 +1,4 @@
-"""What came at this time on earlier days, from Prometheus: the learned profile of a day."""
+"""Reads the traffic at this time of earlier days from Prometheus."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tidegate.autoscaler.policies.predictive import AHEAD_SECONDS
 
 DAYS: Final = 7
 DAY_SECONDS: Final = 86_400
-# A profile of minutes does not change within one.
+# The forecast covers minutes, so it is queried once a minute.
 CACHE_SECONDS: Final = 60.0
 
 
 def query(days: int = DAYS, ahead_seconds: float = AHEAD_SECONDS) -> str:
-    """The median over earlier days of the largest rate in the minutes that are ahead now.
+    """The query for the median over earlier days of the maximum rate in the minutes ahead.
 
-    Days that Prometheus has no samples of do not count. With none, the answer is empty.
+    Days without samples do not count. With none at all, the result is empty.
     """
     ahead = round(ahead_seconds)
     parts = (
@@ -48,39 +48,39 @@ class _Response(BaseModel):
 
 
 class HistoryError(RuntimeError):
-    """The history cannot be had now. Its text says why."""
+    """The history cannot be read. The text says why."""
 
 
 def parse(body: bytes) -> float | None:
-    """The rate in an answer of Prometheus; None if it has no samples of earlier days.
+    """The rate in a response of Prometheus; None if it has no samples of earlier days.
 
     Raises:
-        HistoryError: that is no such answer, or its rate cannot be true.
+        HistoryError: the response or its rate is invalid.
     """
     try:
         result = _Response.model_validate_json(body).data.result
     except ValidationError as error:
-        raise HistoryError("Prometheus' answer cannot be read") from error
+        raise HistoryError("the response of Prometheus is invalid") from error
     if not result:
         return None
     rate = result[0].value[1]
     if not (math.isfinite(rate) and rate >= 0):
-        raise HistoryError(f"Prometheus answers a rate of {rate}")
+        raise HistoryError(f"Prometheus returned an invalid rate: {rate}")
     return rate
 
 
 @dataclass(slots=True)
 class HistoryReader:
-    """Adds what is to be expected to what was read.
+    """Adds the expected rate to a reading.
 
-    A history that cannot be had is no problem of the signals. The last one stays in force until the minutes
-    that it was about are over; after that nothing is expected. Either is said in `Reading.history_problem`.
+    A missing history is no problem of the signals. The last rate is kept until the minutes that it covers are
+    over; after that there is no expected rate. `Reading.history_problem` says which.
 
     Attributes:
         url: where Prometheus is, as http://HOST:PORT.
-        session: its connections; the caller closes it.
-        inner: what reads the other signals.
-        clock: in seconds, on any clock that only goes forward.
+        session: the HTTP session; the caller closes it.
+        inner: reads the other signals.
+        clock: a monotonic clock, in seconds.
         timeout_seconds: how long the query may take.
     """
 
@@ -94,7 +94,7 @@ class HistoryReader:
     _problem: str = field(default="", init=False)
 
     async def read(self) -> Reading:
-        """The reading, with the rate that is to be expected."""
+        """The reading, with the expected rate."""
         now = self.clock()
         if self._problem or now - self._fetched_at >= CACHE_SECONDS:
             reading, _ = await asyncio.gather(self.inner(), self._learn(now))
@@ -108,7 +108,7 @@ class HistoryReader:
         except HistoryError as error:
             if now - self._fetched_at >= AHEAD_SECONDS:
                 self._rate = None
-            follows = "the last rate is kept" if self._rate is not None else "none is expected"
+            follows = "the last rate is kept" if self._rate is not None else "no rate is expected"
             self._problem = f"{error}; {follows}"
 
     async def _fetch(self) -> float | None:
@@ -123,4 +123,4 @@ class HistoryReader:
         except TimeoutError as error:
             raise HistoryError("Prometheus is too slow") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise HistoryError(f"Prometheus cannot be asked: {type(error).__name__}") from error
+            raise HistoryError(f"Prometheus cannot be reached: {type(error).__name__}") from error

@@ -1,4 +1,4 @@
-"""The loop: each tick reads the signals, decides, logs the decision, and calls the resizer."""
+"""The control loop: each tick reads the signals, decides, logs the decision and calls the resizer."""
 
 from __future__ import annotations
 
@@ -18,46 +18,46 @@ from tidegate.resizer.client import ResizerUnavailableError
 from tidegate.resizer.contract import ReplicaStatus, Resizer, ResizeRefusedError
 from tidegate.runtime.event_log import EventLog
 
-# As far as `replicas.max` may go.
+# The limit of `replicas.max`.
 DEFAULT_BOUNDS: Final = Bounds(1, 64)
 CANNOT_SET_SLOTS: Final = (
-    "the resizer cannot set them: see slots.max, and in Docker Compose the service's cpus limit"
+    "the resizer cannot set slots: check slots.max, and in Docker Compose the service's cpus limit"
 )
-LENDS_CPU: Final = "the policy reckons with slots, and the resizer lends CPU in their place"
-# With no replica, a tick is a look at the gateway's queue, and whoever waits there feels how long it takes.
+LENDS_CPU: Final = "the policy needs real slots, and the resizer lends CPU instead"
+# Without replicas, a tick reads the gateway's queue, and its interval adds to the cold start.
 ZERO_TICK_SECONDS: Final = 1.0
-# After so long Prometheus has read a new replica, and recorded what it said.
+# After this time Prometheus has scraped a new replica and evaluated its rules.
 UNSCRAPED_SECONDS: Final = 15.0
 
 
 def no_override(unix_seconds: float) -> tuple[Override | None, str]:
-    """Nobody told anything."""
+    """No pause and no manual bounds."""
     del unix_seconds
     return None, ""
 
 
 async def unknown_queue() -> float | None:
-    """Nobody says how many requests wait."""
+    """The number of waiting requests is unknown."""
     return None
 
 
 @dataclass(slots=True)
 class Autoscaler:
-    """What is known from one tick to the next, and what a tick does.
+    """The state between ticks, and what a tick does.
 
     Attributes:
-        policy_name: as it stands in the settings and in the decision events.
-        policy: what decides.
-        read: asks Prometheus; never fails, but returns a problem.
-        resizer: where replicas are counted and set.
+        policy_name: the policy expression, for decision events.
+        policy: the decision function.
+        read: queries Prometheus; never raises, but returns a problem.
+        resizer: reports and sets the number of replicas.
         event_log: receives the decisions and the conditions.
-        metrics: what Prometheus is told.
-        unix: seconds since 1970, for what goes by the time of day.
-        read_override: what a person told it for a time.
-        bounds: those that a person cannot leave.
-        dry_run: whether it leaves the replicas alone.
-        requires_real_slots: whether the policy takes no CPU in the place of slots.
-        read_queue: asks the gateway how many requests wait; only while there is no replica.
+        metrics: the autoscaler's own metrics.
+        unix: seconds since 1970, for schedules and pauses.
+        read_override: reads the pause or manual bounds in force.
+        bounds: limits of manual bounds.
+        dry_run: whether decisions are only recorded.
+        requires_real_slots: whether CPU cannot stand in for slots.
+        read_queue: reads the number of requests that wait at the gateway; only at zero replicas.
     """
 
     policy_name: str
@@ -73,17 +73,17 @@ class Autoscaler:
     requires_real_slots: bool = False
     read_queue: Callable[[], Awaitable[float | None]] = unknown_queue
     _state: dict[str, Any] = field(default_factory=dict, init=False)
-    # The number that we stand for: the one decided last. Not the resizer's own, which others may
-    # change (a plain `docker compose up` resets it) and which is then put right.
+    # The number last decided. Not the resizer's, which others may change (a plain `docker compose up` resets
+    # it) and which is then corrected.
     _desired: int | None = field(default=None, init=False)
-    # What the resizer said it wants after it was last told, to notice that others changed it.
+    # The number that the resizer confirmed last, to detect changes by others.
     _confirmed: int | None = field(default=None, init=False)
     _override: Override | None = field(default=None, init=False)
 
     async def tick(self, now: float) -> Decision | None:
-        """One tick at `now`, in seconds on a clock that only goes forward.
+        """One tick at `now`, in seconds on a monotonic clock.
 
-        Returns None as long as the resizer has never answered: there is no number to hold yet.
+        Returns None until the resizer has responded once: the current number is unknown before.
         """
         reading, (status, away) = await asyncio.gather(self.read(), self._fetch_status())
         if self.bounds.min == 0 and status and _all_unscraped(status, self.unix()):
@@ -92,7 +92,7 @@ class Autoscaler:
         self._condition("history", reading.history_problem)
         self._condition("resizer", away)
         if status and self.dry_run:
-            # The number is another's to set, and what each decision starts from.
+            # Another component sets the number; each decision starts from it.
             self._desired = status.desired
         elif status:
             self._log_external_change(status.desired)
@@ -103,7 +103,7 @@ class Autoscaler:
         waiting = await self.read_queue() if current == 0 else None
         signals = combine(reading, status, current, away, unix, waiting=waiting)
         decision = self._policy(unix)(self._state, signals, now)
-        # Written before it is done: whatever becomes of the attempt, its cause is on record.
+        # Recorded before it is applied: if that fails, the cause is on record.
         record_decision(
             self.event_log,
             decision,
@@ -123,7 +123,7 @@ class Autoscaler:
         return decision
 
     async def _apply(self, decision: Decision, status: ReplicaStatus) -> None:
-        """Tell the resizer, if it stands otherwise than was decided."""
+        """Call the resizer if its number or slots differ from the decision."""
         slots, problem = decision.slots, ""
         if slots is not None and self.requires_real_slots and status.lends != "slots":
             problem = LENDS_CPU
@@ -138,7 +138,7 @@ class Autoscaler:
             self._condition("resize", "")
 
     def _policy(self, unix: float) -> Policy:
-        """The policy, as a person bounds it now."""
+        """The policy, within the pause or manual bounds in force."""
         override, problem = self.read_override(unix)
         self._condition("control", problem)
         if override != self._override:
@@ -148,7 +148,7 @@ class Autoscaler:
         return apply_override(self.policy, override, self.bounds) if override else self.policy
 
     def _condition(self, name: str, problem: str, cause: str = "") -> None:
-        """Log the problem of something, or that it has none any more; see `EventLog.condition`."""
+        """Log a problem once when it appears and once when it is resolved; see `EventLog.condition`."""
         if problem:
             self.event_log.condition(name, f"{name}: {problem}", cause=cause)
         else:
@@ -167,7 +167,7 @@ class Autoscaler:
         except ResizerUnavailableError as error:
             lost = str(error)
         except ResizeRefusedError as error:
-            # Its bounds are narrower than ours: go on from the number that it has.
+            # Its bounds are narrower: continue from its number.
             refused, self._desired = f"the resizer refused: {error}", None
         self._condition("resize", lost)
         self._condition("bounds", refused)
@@ -176,14 +176,14 @@ class Autoscaler:
         if self._confirmed is not None and found not in (self._confirmed, self._desired):
             self.event_log.record(
                 "changed-by-others",
-                f"something else set {found} replicas; {self._desired} were asked for",
+                f"another client of the resizer set {found} replicas; {self._desired} were requested",
                 level="warn",
             )
         self._confirmed = found
 
 
 def _all_unscraped(status: ReplicaStatus, unix: float) -> bool:
-    """Whether no replica has been ready for so long that Prometheus must know it, or there is none."""
+    """Whether there is no replica that Prometheus must have scraped by now."""
     ready = [one.ready_at for one in status.replicas if one.state == "ready"]
     return status.ready == len(ready) and all(
         at is None or unix - at < UNSCRAPED_SECONDS for at in ready
@@ -191,24 +191,24 @@ def _all_unscraped(status: ReplicaStatus, unix: float) -> bool:
 
 
 def next_tick(ticks: int, elapsed: float, tick_seconds: float) -> int:
-    """The number of the tick to wait for: the next one, or if that is past, the next to come.
+    """The number of the next tick that is not in the past.
 
-    Ticks lie at whole multiples of `tick_seconds` after the start, so a slow one delays no other.
+    Ticks are at whole multiples of `tick_seconds` after the start, so a slow one does not delay others.
 
     Args:
         ticks: the number of the tick just done; the one at the start is 0.
         elapsed: seconds since the start.
-        tick_seconds: from one tick to the next.
+        tick_seconds: the time between ticks.
     """
     return max(ticks + 1, math.ceil(elapsed / tick_seconds))
 
 
 def next_due(due: float, elapsed: float, every: float) -> float:
-    """When the tick after the one that was due at `due` is, where ticks now come each `every` seconds.
+    """The time of the tick after the one due at `due`, if ticks are now `every` seconds apart.
 
-    All in seconds since the start. It is a whole multiple of `every`, whatever ticks were apart before.
+    All in seconds since the start. The result is a whole multiple of `every`, whatever the interval before.
     """
-    # A hair more, so that a whole number of ticks is not taken for one less.
+    # Epsilon against floating-point error.
     return every * next_tick(math.floor(due / every + 1e-9), elapsed, every)
 
 

@@ -16,7 +16,7 @@ REASONS: Final = ("hold", "tolerance", "up", "down", "stabilized", "limited", "n
 
 
 class Metrics:
-    """What the autoscaler tells Prometheus about itself."""
+    """The metrics that the autoscaler exposes."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -73,13 +73,13 @@ class Metrics:
         *,
         dry_run: bool = False,
     ) -> None:
-        """Count a decision and show what it was made from.
+        """Count a decision and export its values.
 
         Args:
             decision: the decision.
-            status: what the resizer said; None if it is away, and then its last word stands.
+            status: of the resizer; None if it cannot be reached, and then the last values stay.
             age_seconds: age of the oldest series behind it; None if unknown.
-            dry_run: the decision is not in force; the number that is, is the resizer's.
+            dry_run: the decision is not in force; the resizer's number is.
         """
         if not dry_run:
             self._replicas.labels("desired").set(decision.desired)

@@ -1,7 +1,7 @@
-"""What a person told the autoscaler for a time: hold the number, or keep within these bounds.
+"""A pause or manual bounds for a limited time.
 
-It is a small file in the data folder, so that it works without any port, survives a restart of the
-autoscaler, and can be read by whoever wonders. It ends by itself.
+They are stored in a small file in the data folder: that needs no port, survives a restart of the autoscaler,
+and can be read by anyone who investigates. They expire by themselves.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ Count = Annotated[int, Field(ge=1)]
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """What holds until a moment.
+    """A pause or manual bounds.
 
     Attributes:
         until: when it ends, in seconds since 1970.
-        min: never fewer replicas meanwhile; None leaves it to the others.
-        max: never more. With neither, the number is held.
+        min: the minimum number of replicas; None: as configured.
+        max: the maximum, likewise. With neither, the number is held: a pause.
     """
 
     until: float
@@ -39,39 +39,39 @@ class Override:
 
     @property
     def holds(self) -> bool:
-        """Whether the number is held, instead of bounded."""
+        """Whether this is a pause, which holds the number, instead of bounds."""
         return self.min is None and self.max is None
 
     @property
     def description(self) -> str:
-        """It in words, as in `paused until 14:30Z` and `by hand until 14:30Z, from 3 to 5`."""
+        """As text, such as `paused until 14:30Z` or `manual bounds until 14:30Z, at least 3`."""
         end = f"until {datetime.fromtimestamp(self.until, UTC):%Y-%m-%d %H:%MZ}"
         if self.holds:
             return f"paused {end}"
         minimum = [] if self.min is None else [f"at least {self.min}"]
         maximum = [] if self.max is None else [f"at most {self.max}"]
-        return f"by hand {end}, {' and '.join(minimum + maximum)}"
+        return f"manual bounds {end}, {' and '.join(minimum + maximum)}"
 
 
 def apply_override(policy: Policy, override: Override, bounds: Bounds) -> Policy:
-    """The policy as a person bounds it, and always within `bounds`.
+    """The policy within a pause or manual bounds, and always within `bounds`.
 
-    It goes on deciding while it is paused, so that it knows what there was when the pause ends.
+    It continues to decide while paused, so that its state is current when the pause ends.
     """
     recorded_override = {**asdict(override), "bounds": asdict(bounds)}
 
     def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
         decision = policy(state, signals, now)
-        held = signals.desired
+        current = signals.desired
         if override.holds:
-            desired = bounds.clamp(held)
+            desired = bounds.clamp(current)
             decision = replace(
                 decision,
                 desired=desired,
                 reason="paused",
                 slots=None,
                 explanation=(
-                    f"{format_change(held, desired)}: {override.description};"
+                    f"{format_change(current, desired)}: {override.description};"
                     f" else {decision.explanation}"
                 ),
             )
@@ -79,7 +79,7 @@ def apply_override(policy: Policy, override: Override, bounds: Bounds) -> Policy
             low = bounds.clamp(bounds.min if override.min is None else override.min)
             high = bounds.clamp(bounds.max if override.max is None else override.max)
             own = decision
-            decision = clamped(own, Bounds(low, max(low, high)), held, override.description)
+            decision = clamped(own, Bounds(low, max(low, high)), current, override.description)
             if decision is own:
                 decision = replace(own, explanation=f"{own.explanation}; {override.description}")
         return replace(decision, inputs={**decision.inputs, "control": recorded_override})
@@ -88,7 +88,7 @@ def apply_override(policy: Policy, override: Override, bounds: Bounds) -> Policy
 
 
 class _File(BaseModel):
-    """What the file holds."""
+    """The content of the file."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -99,18 +99,18 @@ class _File(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class OverrideFile:
-    """The file that holds a control.
+    """The file of a pause or manual bounds.
 
     Attributes:
-        path: where it is.
+        path: of the file.
     """
 
     path: Path
 
     def read(self, unix_seconds: float) -> tuple[Override | None, str]:
-        """The control that is in force, if one is, and what is wrong with the file, in words.
+        """The override in force, if any, and the problem with the file, if any.
 
-        Never an error: a file that cannot be read is as good as none, but is told.
+        Never raises: an unreadable file counts as none, and its problem is returned.
         """
         try:
             with self.path.open("rb") as file:
@@ -124,12 +124,12 @@ class OverrideFile:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])
             detail = f"{where}: {first['msg']}" if where else first["msg"]
-            return None, f"{self.path} is no pause ({detail}), so nothing is paused"
+            return None, f"{self.path} is not a valid pause ({detail}), so nothing is paused"
         override = Override(recorded_override.until, recorded_override.min, recorded_override.max)
         return (override if unix_seconds < override.until else None), ""
 
     def write(self, override: Override) -> None:
-        """Put it in force, atomically.
+        """Write the file atomically.
 
         Raises:
             OSError: it cannot be written.
@@ -139,7 +139,7 @@ class OverrideFile:
         write_atomically(self.path, f"{text}\n", mode=0o644)
 
     def remove(self) -> bool:
-        """End it; whether there was one.
+        """Remove the file; returns whether there was one.
 
         Raises:
             OSError: it cannot be removed.
@@ -152,4 +152,4 @@ class OverrideFile:
 
 
 OverrideReader = Callable[[float], tuple[Override | None, str]]
-"""Gives what is in force at a time in seconds since 1970, and what is wrong, in words."""
+"""Returns the override in force at a time in seconds since 1970, and the problem, if any."""

@@ -17,13 +17,13 @@ def pause(settings: Settings, *, minimum: int | None, maximum: int | None, lengt
     """Hold the number of replicas for a time, or keep it within bounds.
 
     Args:
-        settings: where the autoscaler looks.
-        minimum: never fewer replicas meanwhile; None leaves it to the policy.
-        maximum: never more. With neither, the number is held.
-        length: for how long, such as `30m`.
+        settings: where the file is.
+        minimum: the minimum number of replicas; None leaves it to the policy.
+        maximum: the maximum, likewise. With neither, the number is held.
+        length: the duration, such as `30m`.
 
     Returns:
-        The exit code: 2 if it cannot be, and then the reason is on stderr.
+        The exit code: 2 if an argument is invalid; the reason is on stderr.
 
     Raises:
         OSError: the file cannot be written.
@@ -37,7 +37,7 @@ def pause(settings: Settings, *, minimum: int | None, maximum: int | None, lengt
         return BAD_USE
     sys.stdout.write(f"{override.description}; `tidegate resume` ends it\n")
     if not settings.autoscaler.enabled:
-        sys.stderr.write("autoscaler.enabled is false: nobody looks at it\n")
+        sys.stderr.write("autoscaler.enabled is false, so this has no effect\n")
     return DONE
 
 
@@ -48,19 +48,19 @@ def resume(settings: Settings) -> int:
         The exit code: 1 if nothing was paused.
 
     Raises:
-        OSError: it cannot be ended.
+        OSError: the file cannot be removed.
     """
     if not OverrideFile(settings.control_file).remove():
         sys.stderr.write("nothing was paused\n")
         return NOTHING
-    sys.stdout.write(f"{settings.autoscaler.policy} decides again from the next tick on\n")
+    sys.stdout.write(f"{settings.autoscaler.policy} decides again from the next tick\n")
     return DONE
 
 
 def _seconds(length: str) -> float:
     seconds = time_ranges.age(length).total_seconds()
     if not 0 < seconds <= MAX_OVERRIDE_SECONDS:
-        raise ValueError(f"--for {length}: it is for 1 s to 7 d")
+        raise ValueError(f"--for {length}: must be from 1s to 7d")
     return seconds
 
 
@@ -72,4 +72,4 @@ def _check(settings: Settings, override: Override) -> None:
                 f"{name} {number}: replicas.min and replicas.max allow {own.min} to {own.max}"
             )
     if override.min is not None and override.max is not None and override.min > override.max:
-        raise ValueError(f"--min {override.min} is over --max {override.max}")
+        raise ValueError(f"--min ({override.min}) must not be greater than --max ({override.max})")

@@ -1,4 +1,4 @@
-"""The autoscaler as a process."""
+"""Runs the autoscaler as a process."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def run(settings: Settings, *, resizer: str, prometheus: str = "", dry_run: bool
 
     Args:
         settings: all of them.
-        resizer: where the resizer is: `unix:PATH` or `http://HOST:PORT`.
-        prometheus: where Prometheus is; empty means the stack's own.
-        dry_run: only decide and write down, also if the settings do not say so.
+        resizer: address of the resizer: `unix:PATH` or `http://HOST:PORT`.
+        prometheus: URL of Prometheus; empty: the stack's own.
+        dry_run: only record decisions, whatever the settings say.
 
     Returns:
-        The exit code: 0 after a signal, 2 if it cannot start (and then the reason is on stderr).
+        The exit code: 0 after a signal, 2 if it cannot start; the reason is on stderr.
     """
     url = prometheus or f"http://127.0.0.1:{settings.prometheus.port}"
     return run_async_daemon(NODE, lambda: _run(settings, resizer, url, dry_run=dry_run))
@@ -52,7 +52,7 @@ async def _run(settings: Settings, resizer: str, url: str, *, dry_run: bool) -> 
         metrics = Metrics()
         client = _client(settings, resizer, timeout)
         if built.sets_slots:
-            await _can_set_slots(client, built)
+            await _check_resizer_sets_slots(client, built)
         await stack.enter_async_context(
             http_server(
                 metrics.make_app(),
@@ -95,22 +95,22 @@ def _client(settings: Settings, address: str, timeout: float) -> ResizerClient:
         raise CannotStartError(str(error)) from error
 
 
-async def _can_set_slots(client: ResizerClient, built: BuiltPolicy) -> None:
+async def _check_resizer_sets_slots(client: ResizerClient, built: BuiltPolicy) -> None:
     try:
         status = await client.status()
     except ResizerUnavailableError:
         return  # the first tick that reaches it checks the policy and logs
     if built.requires_real_slots and status.lends != "slots":
         raise CannotStartError(
-            f"autoscaler.policy: {built.expression!r} reckons with slots, and the resizer at {client.address}"
-            f" lends {status.lends.upper()} in their place, which changes the time in a slot: take 'surge'"
-            " (docs/how-to/scaling.md), or a policy that changes the number of replicas"
+            f"autoscaler.policy: {built.expression!r} needs real slots, but the resizer at {client.address}"
+            f" lends {status.lends.upper()} instead, which changes the time in a slot: use 'surge'"
+            " (docs/how-to/scaling.md), or a policy that sets the number of replicas"
         )
     if status.slots is None:
         raise CannotStartError(
-            f"autoscaler.policy: {built.expression!r} changes the slots of replicas, and the resizer at"
+            f"autoscaler.policy: {built.expression!r} sets the slots of replicas, but the resizer at"
             f" {client.address} cannot: set slots.max above slots.per_replica, and in Docker Compose a"
-            " cpus limit of the service (docs/how-to/scaling.md), or take another policy"
+            " cpus limit of the service (docs/how-to/scaling.md), or use another policy"
         )
 
 

@@ -1,4 +1,4 @@
-"""What the autoscaler knows at a tick: recorded series from Prometheus, replicas from the resizer."""
+"""The signals of a tick: recorded series from Prometheus, replicas from the resizer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 from tidegate.autoscaler.types import Signals
 from tidegate.resizer.contract import ReplicaStatus
 
-# The signal and the recorded series that it is. Nothing here is derived from raw metrics.
+# Signals and their recorded series. Nothing here is derived from raw metrics.
 SERIES: Final = {
     "arrival_rate": "service:arrival_rate:15s",
     "arrival_rate_60s": "service:arrival_rate:1m",
@@ -30,28 +30,27 @@ SERIES: Final = {
     "scrape_age": "service:signal_age_seconds:now",
     "gateway_age_seconds": "service:gateway_age_seconds:now",
 }
-# Over requests: without a request they are missing or NaN, and nothing is wrong. Nor is it where an
-# earlier version's rules are still loaded. The others are there, and numbers, as soon as the gateway
-# and one replica have been scraped twice.
+# Missing or NaN without requests, or while rules of an earlier version are loaded; that is no problem. The
+# others have values as soon as the gateway and one replica have been scraped twice.
 OPTIONAL_SERIES: Final = frozenset(
     {"service_seconds", "service_seconds_p95", "latency_seconds", "gateway_age_seconds", "busiest"}
 )
-# Made from what replicas tell: with none there, these are missing and nothing is wrong.
+# From metrics of replicas: missing without replicas, which is no problem.
 REPLICA_SERIES: Final = frozenset({"busy", "in_system", "slots_per_replica", "scrape_age"})
-# The clocks of two machines may be this far apart before a sample from the future is odd.
+# Tolerated difference between the clocks of two machines.
 CLOCK_SLACK_SECONDS: Final = 1.0
-# As many as `slots.per_replica` allows, and room to grow.
+# Above the limit of `slots.per_replica`.
 MAX_SLOTS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What Prometheus said; the fields are those of `Signals`, and one more.
+    """The values read from Prometheus; the fields are those of `Signals`, and four more.
 
     Attributes:
-        cause: the problem without the names of series: it stays the same while an outage spreads
-            from one series to the next. Empty if the problem names none.
-        without_replica_series: the problem and its cause without what replicas tell.
+        cause: the problem without names of series: it stays the same while an outage spreads
+            from one series to the next. Empty if there is no problem with a series.
+        without_replica_series: problem and cause without the series of replicas.
         history_problem: why there is no new `expected_rate`, and whether the last one is kept.
     """
 
@@ -74,7 +73,7 @@ class Reading:
     history_problem: str = ""
 
     def without_replicas(self) -> Reading:
-        """The same, where there is no replica that could have told anything."""
+        """The same without problems of series that need a replica."""
         problem, cause = self.without_replica_series
         return replace(self, problem=problem, cause=cause)
 
@@ -91,12 +90,12 @@ def combine(
     """The signals of a tick.
 
     Args:
-        reading: what Prometheus said.
-        status: what the resizer said; None if it is away, and then no replica is known to run.
-        desired: the number last asked for.
-        resizer_problem: why the resizer is away, in words; empty if it is not.
-        unix_seconds: the time of day.
-        waiting: requests that wait, as the gateway says.
+        reading: the values from Prometheus.
+        status: of the resizer; None if it cannot be reached: then no replica is known to be running.
+        desired: the number last requested.
+        resizer_problem: why the resizer cannot be reached; empty if it can.
+        unix_seconds: the time in seconds since 1970.
+        waiting: requests that wait at the gateway.
     """
     measured = asdict(reading)
     del measured["cause"], measured["without_replica_series"], measured["history_problem"]
@@ -117,14 +116,14 @@ class PrometheusReader:
     """Reads every series with one query.
 
     Attributes:
-        url: where Prometheus is, as http://HOST:PORT.
-        session: its connections; the caller closes it.
-        stale_seconds: older values are not handed on.
-        timeout_seconds: how long the query may take.
-        clock: seconds since 1970, as on the machine of Prometheus.
+        url: of Prometheus, as http://HOST:PORT.
+        session: the HTTP session; the caller closes it.
+        stale_seconds: older values are not used.
+        timeout_seconds: of the query.
+        clock: seconds since 1970.
 
     Raises:
-        ValueError: the url is no address of HTTP.
+        ValueError: the URL is not one of HTTP.
     """
 
     url: str
@@ -138,7 +137,7 @@ class PrometheusReader:
             raise ValueError(f"prometheus: {self.url!r} is not http://HOST:PORT")
 
     async def read(self) -> Reading:
-        """What Prometheus says now; never an error, but a reading with its problem in words."""
+        """The current values. Never raises; returns a reading with a problem instead."""
         try:
             async with self.session.get(
                 f"{self.url.rstrip('/')}/api/v1/query",
@@ -148,7 +147,7 @@ class PrometheusReader:
             ) as response:
                 body = await response.read()
                 if response.status != 200:
-                    return Reading(problem=f"Prometheus at {self.url} answered {response.status}")
+                    return Reading(problem=f"Prometheus at {self.url} returned {response.status}")
         except TimeoutError:
             return Reading(problem=f"Prometheus at {self.url} is too slow")
         except (aiohttp.ClientError, OSError, ValueError):
@@ -157,10 +156,10 @@ class PrometheusReader:
 
 
 def query(stale_seconds: float) -> str:
-    """The query for every series' recent samples.
+    """The query for the recent samples of every series.
 
-    A range, because only that gives a sample with its own time: an instant query stamps each value
-    with the time of asking, however old it is (up to 5 minutes).
+    A range, because only that returns samples with their own times: an instant query stamps each value
+    with the time of the query, although it can be 5 minutes old.
     """
     names = "|".join(SERIES.values())
     return f'{{__name__=~"{names}"}}[{math.ceil(stale_seconds * 1000)}ms]'
@@ -181,11 +180,11 @@ class _Response(BaseModel):
 
 
 def parse(body: bytes, now: float, stale_seconds: float) -> Reading:
-    """The reading in an answer of Prometheus; total: any bytes give a reading or a problem."""
+    """The reading in a response of Prometheus; any bytes give a reading or a problem."""
     try:
         series = _Response.model_validate_json(body).data.result
     except ValidationError:
-        return Reading(problem="the answer of Prometheus cannot be read")
+        return Reading(problem="the response of Prometheus is invalid")
     values: dict[str, Any] = {}
     ages = [0.0]
     problems: dict[str, list[str]] = {}
@@ -201,10 +200,10 @@ def parse(body: bytes, now: float, stale_seconds: float) -> Reading:
                 if signal not in REPLICA_SERIES:
                     without_replica_series.setdefault(problem, []).append(name)
         elif signal == "gateway_age_seconds" and not problem:
-            # As below: it has aged since it was recorded.
+            # As below: add the time since it was recorded.
             values[signal] += now - newest[0].time
     scrape_age = values.pop("scrape_age")
-    # The series says how old the scrapes were when it was recorded; it has aged itself since.
+    # The series holds the age of the scrapes when it was recorded; add the time since then.
     age = None if scrape_age is None else max(ages) + scrape_age
     if age is not None and age > stale_seconds:
         values = dict.fromkeys(values)
@@ -240,23 +239,23 @@ class _Sample:
 
 
 def _newest(series: Iterable[_Series], name: str) -> list[_Sample]:
-    """The newest sample of that name; several if several series have one of that time."""
+    """The newest sample of that name; several if several series have one at that time."""
     found = [_Sample(*one.values[-1]) for one in series if one.metric.get("__name__") == name]
     last = max((sample.time for sample in found), default=0.0)
     return [sample for sample in found if sample.time == last]
 
 
 def _problem_with(signal: str, newest: list[_Sample], now: float, stale_seconds: float) -> str:
-    """Always the same words for the same cause, empty if nothing is wrong."""
+    """Why the sample cannot be used, the same text for the same cause; empty if it can."""
     if len(newest) > 1:
         return "several series"
     if not newest or not now - newest[0].time <= stale_seconds:
-        return f"no value of the last {stale_seconds:g} s"
+        return f"no sample within the last {stale_seconds:g} s"
     value = newest[0].value
     if not math.isfinite(value):
         return "not a number"
     if value < 0 or (signal == "slots_per_replica" and not 1 <= value <= MAX_SLOTS):
-        return "cannot be true"
+        return "impossible value"
     if newest[0].time > now + CLOCK_SLACK_SECONDS:
-        return "from the future, the clocks differ"
+        return "sample from the future: the clocks differ"
     return ""

@@ -1,12 +1,11 @@
-"""The Kubernetes HPA v2 policy, on requests in system per slot.
+"""The Kubernetes HPA v2 policy, on requests in the system per slot.
 
-The formula and its order of reading are those of Kubernetes' replica_calculator.go; the
-stabilization window and the limit of a rise are its defaults (horizontal.go). Three things differ,
-and each only ever keeps replicas:
+The formula and its order are those of Kubernetes' replica_calculator.go; the stabilization window and the
+scale-up limit are its defaults (horizontal.go). Three differences, each of which only ever keeps replicas:
 
-- A number held without signals counts as a recommendation, so that recovery never shrinks at once.
-- The direction is guarded in every case, not only while replicas are starting.
-- Ratios are compared with a billionth to spare, so that 0.1 in binary costs no replica.
+- A number kept without signals counts as a recommendation, so that recovery never scales down at once.
+- The direction is checked in every case, not only while replicas are starting.
+- Ratios are compared with an epsilon of 1e-9, so that rounding costs no replica.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any, Final
 
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
 
-# Kubernetes' default scaleUp behaviour: 100 % or 4 pods each 15 s, whichever is more.
+# Kubernetes' default scaleUp behaviour: 100 % or 4 pods every 15 s, whichever is more.
 UP_PERIOD_SECONDS: Final = 15.0
 UP_FACTOR: Final = 2
 UP_STEP: Final = 4
@@ -28,7 +27,7 @@ EPSILON: Final = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class _Recommendation:
-    """A number before stabilization, limits and bounds, and why."""
+    """The number before stabilization, limits and bounds, and why."""
 
     number: int
     reason: str
@@ -47,11 +46,11 @@ def hpa(
     """The HPA v2 policy.
 
     Args:
-        bounds: the number of replicas never leaves them.
-        target: wanted requests in system per slot; above 0.
+        bounds: of the number of replicas.
+        target: target requests in the system per slot; above 0.
         tolerance: no change while the ratio of usage to target is this close to 1.
-        down_stabilization_seconds: down follows the largest recommendation of this long.
-        stale_seconds: signals older than this are not believed.
+        down_stabilization_seconds: scale-down follows the largest recommendation of this window.
+        stale_seconds: older signals are not used.
     """
     parameters = {
         "min": bounds.min,
@@ -63,29 +62,29 @@ def hpa(
     }
 
     def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
-        held = signals.desired
+        current = signals.desired
         advice = _recommend(signals, target, tolerance, stale_seconds)
 
-        # At the start, the number found counts as a recommendation made now (as in Kubernetes).
-        earlier = state.get("recommendations", [[now, held]])
+        # At the start, the current number counts as a recommendation made now, as in Kubernetes.
+        earlier = state.get("recommendations", [[now, current]])
         window = [[at, n] for at, n in earlier if at > now - down_stabilization_seconds]
         peak = max([advice.number, *(n for _, n in window)])
-        stabilized = advice.number if advice.number > held else min(held, peak)
+        stabilized = advice.number if advice.number > current else min(current, peak)
 
-        # A number that was asked for and did not come about (paused, bounded) is no change.
+        # A decision that was not applied (paused, bounded) is no change.
         changes = [[at, by] for at, by in state.get("changes", []) if at > now - UP_PERIOD_SECONDS]
-        if state.get("asked", held) != held:
+        if state.get("asked", current) != current:
             changes = []
-        before = held - sum(by for _, by in changes)
-        limit = max(held, UP_FACTOR * before, before + UP_STEP)
+        before = current - sum(by for _, by in changes)
+        limit = max(current, UP_FACTOR * before, before + UP_STEP)
 
         desired = bounds.clamp(min(stabilized, limit))
-        # An older recommendation that is not above a newer one can never again be the largest.
+        # An older recommendation not above a newer one can never be the largest again.
         window = [[at, n] for at, n in window if n > advice.number]
-        if desired != held:
-            changes.append([now, desired - held])
+        if desired != current:
+            changes.append([now, desired - current])
         outcome = _Outcome(
-            desired, held, advice, stabilized, limit, bounds, down_stabilization_seconds
+            desired, current, advice, stabilized, limit, bounds, down_stabilization_seconds
         )
         return Decision(
             desired=desired,
@@ -116,28 +115,30 @@ def hpa(
 def _recommend(
     signals: Signals, target: float, tolerance: float, stale_seconds: float
 ) -> _Recommendation:
-    """What replica_calculator.go returns, in its order: tolerance, missing, never reverse."""
-    held, ready, slots = signals.desired, signals.ready, signals.slots_per_replica
+    """The recommendation of replica_calculator.go, in its order: tolerance, missing pods, direction."""
+    current, ready, slots = signals.desired, signals.ready, signals.slots_per_replica
     in_system = _usable(signals.in_system)
     blind = _why_blind(signals, stale_seconds)
     if blind or in_system is None or slots is None:
-        return _Recommendation(held, "no-signal", blind)
+        return _Recommendation(current, "no-signal", blind)
     if ready <= 0:
-        return _Recommendation(held, "hold", f"no replica is ready, {signals.running} are starting")
+        return _Recommendation(
+            current, "hold", f"no replica is ready, {signals.running} are starting"
+        )
 
-    # The load, in replicas that are used exactly as targeted; usage is a ready replica's share.
+    # The load in replicas at exactly the target usage; usage is the ratio per ready replica.
     load = min(in_system / (slots * target), MAX_REPLICAS)
     usage = load / ready
     because = (
-        f"{in_system:g} requests in system over {slots * ready} slots"
-        f" is {in_system / (slots * ready):.2f} a slot, target {target:.2f}"
+        f"{in_system:g} requests in the system over {slots * ready} slots"
+        f" is {in_system / (slots * ready):.2f} per slot, target {target:.2f}"
     )
 
     def hold(reason: str, more: str = "") -> _Recommendation:
-        return _Recommendation(held, reason, because + more, usage)
+        return _Recommendation(current, reason, because + more, usage)
 
-    # Replicas that are not ready have no usage of their own: they count as used as targeted when
-    # the others say down, and as idle when the others say up.
+    # Replicas that are not ready have no usage: they count as at target for a scale-down, and as idle for
+    # a scale-up.
     starting = max(0, signals.running - ready)
     filled = load + (starting if usage <= 1 else 0)
     refilled = filled / (ready + starting)
@@ -145,44 +146,44 @@ def _recommend(
         more = f", with {starting} starting" if starting else ""
         return hold("tolerance", f"{more}: within {tolerance:.0%}")
     if usage > 1 > refilled:
-        return hold("hold", f", but {starting} are starting: enough with them")
+        return hold("hold", f", but {starting} more are starting, which is enough")
 
     number = math.ceil(filled - EPSILON)
-    if (refilled > 1 and number < held) or (refilled < 1 and number > held):
-        return hold("hold", f": {number} would do, but that is the other direction")
-    direction = "up" if number > held else "down" if number < held else "hold"
+    if (refilled > 1 and number < current) or (refilled < 1 and number > current):
+        return hold("hold", f": {number} would be enough, but that is the opposite direction")
+    direction = "up" if number > current else "down" if number < current else "hold"
     return _Recommendation(number, direction, because, usage)
 
 
 def _why_blind(signals: Signals, stale_seconds: float) -> str:
-    """Why the signals are not to be believed; empty if they are."""
+    """Why the signals cannot be used; empty if they can."""
     age, slots = _usable(signals.age_seconds), signals.slots_per_replica
     if _usable(signals.in_system) is None:
-        said = "the requests in system are not known"
+        problem = "the requests in the system are not known"
     elif slots is None or slots < 1:
-        said = "the slots of a replica are not known"
+        problem = "the slots of a replica are not known"
     elif age is None:
-        said = "the age of the signals is not known"
+        problem = "the age of the signals is not known"
     elif age > stale_seconds:
-        said = f"the signals are {age:.0f} s old, more than {stale_seconds:g} s"
+        problem = f"the signals are {age:.0f} s old, more than {stale_seconds:g} s"
     elif signals.ready <= 0 and signals.running <= 0:
-        said = "no replica is known to run"
+        problem = "no replica is known to be running"
     else:
         return ""
-    return f"{said} ({signals.problem})" if signals.problem else said
+    return f"{problem} ({signals.problem})" if signals.problem else problem
 
 
 def _usable(value: float | None) -> float | None:
-    """The value if it is a number that can be measured: finite and not negative."""
+    """The value if it is finite and not negative, else None."""
     return value if value is not None and math.isfinite(value) and value >= 0 else None
 
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """A decided number beside all that led to it, for the words."""
+    """A decided number and the values behind it, for reason and explanation."""
 
     desired: int
-    held: int
+    current: int
     advice: _Recommendation
     stabilized: int
     limit: int
@@ -190,21 +191,21 @@ class _Outcome:
     down_stabilization_seconds: float
 
     def reason(self) -> str:
-        """The one word for counters."""
+        """The label of the decision counter."""
         if self.advice.reason == "no-signal":
             return "no-signal"
-        if self.desired != self.held:
-            return "up" if self.desired > self.held else "down"
+        if self.desired != self.current:
+            return "up" if self.desired > self.current else "down"
         if self.desired < self.advice.number:
             return "limited"
         if self.desired > self.bounds.clamp(self.advice.number):
             return "stabilized"
-        # At the minimum fewer are wanted, and nothing is to be done.
+        # At the minimum, a recommendation of fewer changes nothing.
         return "hold" if self.advice.reason == "down" else self.advice.reason
 
     def explanation(self) -> str:
-        """The sentence for a person."""
-        begin = format_change(self.held, self.desired)
+        """The sentence for people."""
+        begin = format_change(self.current, self.desired)
         return "; ".join([f"{begin}: {self.advice.because}", *self._notes()])
 
     def _notes(self) -> list[str]:
@@ -212,8 +213,8 @@ class _Outcome:
         enough = max(wanted, self.bounds.min)
         if self.stabilized > enough:
             notes.append(
-                f"{enough} would do, but {self.stabilized} is the largest recommendation"
-                f" of {self.down_stabilization_seconds:g} s"
+                f"{enough} would be enough, but {self.stabilized} is the largest recommendation"
+                f" of the last {self.down_stabilization_seconds:g} s"
             )
         if self.stabilized > self.limit:
             notes.append(f"{wanted} wanted, {self.limit} allowed within {UP_PERIOD_SECONDS:g} s")

@@ -1,11 +1,11 @@
-"""KEDA, with a Prometheus trigger on requests in system.
+"""KEDA, with a Prometheus trigger on requests in the system.
 
-KEDA itself only switches between none and some: as in kedacore/keda, pkg/scaling/executor, it polls
-each 30 s, goes from 0 to max(minReplicaCount, 1) once the trigger is active, and to idle when it has
-not been active for cooldownPeriod (300 s). From 1 to N it hands the metric to an HPA as an external
-metric with an AverageValue target: replica_calculator.go's GetExternalPerPodMetric, with the HPA's
-tolerance, stabilization and limit of a rise. When the trigger fails more than failureThreshold times
-in a row, pkg/fallback reports target·replicas instead, so that the HPA goes to the fallback's number.
+KEDA itself only scales between zero and one: as in kedacore/keda, pkg/scaling/executor, it polls every 30 s,
+scales from 0 to max(minReplicaCount, 1) when the trigger is active, and to idle when it has not been active
+for cooldownPeriod (300 s). From 1 to N, an HPA scales on the metric as an external metric with an
+AverageValue target: replica_calculator.go's GetExternalPerPodMetric, with the HPA's tolerance, stabilization
+and scale-up limit. When the trigger fails more than failureThreshold times in a row, pkg/fallback reports
+target·replicas instead, so that the HPA scales to the fallback's number.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tidegate.autoscaler.policies.samples import missing_signal
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
 
 TICK_SECONDS: Final = 15.0
-# The HPA's default scaleUp behaviour: 100 % or 4 pods each 15 s, whichever is more.
+# The HPA's default scaleUp behaviour: 100 % or 4 pods every 15 s, whichever is more.
 UP_PERIOD_SECONDS: Final = 15.0
 UP_FACTOR: Final = 2
 UP_STEP: Final = 4
@@ -31,7 +31,7 @@ class KedaParameters:
     Attributes:
         min: minReplicaCount.
         max: maxReplicaCount.
-        inflight: threshold of the trigger, in requests in system per slot of a replica.
+        inflight: threshold of the trigger, in requests in the system per slot.
         activation: activationThreshold: the trigger is active above it.
         idle: idleReplicaCount; None if there is none.
         polling_seconds: pollingInterval.
@@ -59,20 +59,20 @@ def keda(parameters: KedaParameters) -> Policy:
     """The policy with these parameters.
 
     Its state: `polled_at` and `active_at` (the last poll, and the last one that found the trigger
-    active), `failures` in a row, `recommendations` and `changes` (times and numbers) of the HPA, and the
-    number `asked` for last.
+    active), consecutive `failures`, `recommendations` and `changes` (times and numbers) of the HPA, and the
+    last decision (`asked`).
     """
     recorded_parameters = asdict(parameters)
 
     def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
-        held = signals.desired
+        current = signals.desired
         why = missing_signal(signals)
         after = {
             "asked": state.get("asked"),
             "polled_at": state.get("polled_at"),
             "active_at": state.get("active_at", now),
             "failures": state.get("failures", 0) + 1 if why else 0,
-            "recommendations": state.get("recommendations", [[now, held]]),
+            "recommendations": state.get("recommendations", [[now, current]]),
             "changes": state.get("changes", []),
         }
         total = _total(parameters, signals, after["failures"], why)
@@ -81,28 +81,33 @@ def keda(parameters: KedaParameters) -> Policy:
             if total > parameters.activation:
                 after["active_at"] = now
         idle = parameters.idle if parameters.idle is not None else parameters.min
-        least, most = parameters.min, parameters.max
-        if held != idle and not least <= held <= most:
-            # Below the minimum without being idle, KEDA goes to it whatever its triggers say.
-            desired = Bounds(least, most).clamp(held)
-            reason, words = "up" if desired > held else "down", f"from {least} to {most}"
+        minimum, maximum = parameters.min, parameters.max
+        if current != idle and not minimum <= current <= maximum:
+            # Outside the bounds without being idle, KEDA goes to them whatever its triggers say.
+            desired = Bounds(minimum, maximum).clamp(current)
+            reason, text = (
+                "up" if desired > current else "down",
+                f"outside the bounds {minimum} to {maximum}",
+            )
         elif total is None:
-            desired, reason, words = held, "no-signal", why
-        elif held == 0:
+            desired, reason, text = current, "no-signal", why
+        elif current == 0:
             active = after["active_at"] == now
             desired = max(parameters.min, 1) if active else 0
-            reason, words = ("up", "active") if active else ("hold", "not active")
+            reason, text = (
+                ("up", "the trigger is active") if active else ("hold", "the trigger is not active")
+            )
         elif (
             idle < max(parameters.min, 1) and now - after["active_at"] > parameters.cooldown_seconds
         ):
             desired, reason = idle, "down"
-            words = f"not active for {parameters.cooldown_seconds:g} s"
+            text = f"the trigger has not been active for {parameters.cooldown_seconds:g} s"
         else:
-            desired, reason, words = _hpa(parameters, after, signals, total, now)
+            desired, reason, text = _hpa(parameters, after, signals, total, now)
         return Decision(
             desired=desired,
             reason=reason,
-            explanation=f"{format_change(held, desired)}: {words}",
+            explanation=f"{format_change(current, desired)}: {text}",
             inputs={
                 "total": total,
                 "failures": after["failures"],
@@ -115,7 +120,7 @@ def keda(parameters: KedaParameters) -> Policy:
 
 
 def _total(parameters: KedaParameters, signals: Signals, failures: int, why: str) -> float | None:
-    """The external metric's value, or the fallback's; None if there is neither."""
+    """The value of the external metric or of the fallback; None if there is neither."""
     if not why:
         return signals.in_system
     slots = signals.slots_per_replica or 1
@@ -132,25 +137,25 @@ def _is_poll(parameters: KedaParameters, after: dict[str, Any], now: float) -> b
 def _hpa(
     parameters: KedaParameters, after: dict[str, Any], signals: Signals, total: float, now: float
 ) -> tuple[int, str, str]:
-    held = signals.desired
+    current = signals.desired
     target = parameters.inflight * (signals.slots_per_replica or 1)
-    ratio = total / (target * held)
-    words = f"{total:g} requests in system, target {target:.2g} a replica"
-    wanted = held if abs(ratio - 1) <= parameters.tolerance else math.ceil(total / target)
+    ratio = total / (target * current)
+    text = f"{total:g} requests in the system, target {target:.2g} per replica"
+    wanted = current if abs(ratio - 1) <= parameters.tolerance else math.ceil(total / target)
 
     since = now - parameters.down_stabilization_seconds
     earlier = [[at, number] for at, number in after["recommendations"] if at > since]
     after["recommendations"] = [*earlier, [now, wanted]]
-    stable = max([wanted, *(number for _, number in earlier)]) if wanted < held else wanted
-    stable = min(stable, held) if wanted < held else stable
+    stable = max([wanted, *(number for _, number in earlier)]) if wanted < current else wanted
+    stable = min(stable, current) if wanted < current else stable
 
-    # A number that was asked for and did not come about (paused, bounded) is no change.
-    made = after["changes"] if after["asked"] in {None, held} else []
+    # A decision that was not applied (paused, bounded) is no change.
+    made = after["changes"] if after["asked"] in {None, current} else []
     changes = [[at, by] for at, by in made if at > now - UP_PERIOD_SECONDS]
-    before = held - sum(by for _, by in changes)
-    limit = max(held, UP_FACTOR * before, before + UP_STEP)
+    before = current - sum(by for _, by in changes)
+    limit = max(current, UP_FACTOR * before, before + UP_STEP)
     desired = Bounds(max(parameters.min, 1), parameters.max).clamp(min(stable, limit))
-    after["changes"] = [*changes, [now, desired - held]] if desired > held else changes
-    if desired == held:
-        return desired, "stabilized" if wanted < held else "hold", words
-    return desired, "up" if desired > held else "down", words
+    after["changes"] = [*changes, [now, desired - current]] if desired > current else changes
+    if desired == current:
+        return desired, "stabilized" if wanted < current else "hold", text
+    return desired, "up" if desired > current else "down", text

@@ -1,8 +1,8 @@
 """Knative's pod autoscaler (KPA), on concurrency.
 
 As in knative/serving, pkg/autoscaler/scaling/autoscaler.go, with its defaults
-(config-autoscaler): each 2 s, a stable window of 60 s and a panic window of 6 s, a target of 70 % of a
-replica's concurrency, at most 1000 times as many replicas and at least half as many at a time.
+(config-autoscaler): every 2 s, a stable window of 60 s and a panic window of 6 s, a target of 70 % of a
+replica's concurrency, and per decision at most 1000 times and at least half as many replicas.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class KpaParameters:
     Attributes:
         min: min-scale.
         max: max-scale.
-        target_utilisation: container-concurrency-target-percentage, as a share.
+        target_utilisation: container-concurrency-target-percentage, as a fraction.
         stable_seconds: stable-window.
-        panic_window_share: panic-window-percentage, as a share of the stable window.
+        panic_window_share: panic-window-percentage, as a fraction of the stable window.
         panic_threshold: panic-threshold-percentage, as a ratio.
         max_up_rate: max-scale-up-rate.
         max_down_rate: max-scale-down-rate.
@@ -46,21 +46,21 @@ def kpa(parameters: KpaParameters) -> Policy:
     """The policy with these parameters.
 
     Its state: `samples` (time, concurrency) of the stable window; `panic_since`, the last time that
-    the load was over the panic threshold; `panic_most`, the replicas wanted in panic so far.
+    the load was above the panic threshold; `panic_most`, the maximum of replicas wanted in this panic.
     """
     recorded_parameters = asdict(parameters)
     bounds = Bounds(parameters.min, parameters.max)
 
     def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
-        held = signals.desired
+        current = signals.desired
         samples = samples_of(state)
         why = missing_signal(signals)
         if why:
             after = {**state, "samples": samples}
             return Decision(
-                bounds.clamp(held),
+                bounds.clamp(current),
                 "no-signal",
-                f"{held} held: {why}",
+                f"{current} held: {why}",
                 {"parameters": recorded_parameters},
                 after,
             )
@@ -73,13 +73,13 @@ def kpa(parameters: KpaParameters) -> Policy:
         panic = mean([one for one in samples if one[0] > begin])
 
         ready = max(1, signals.ready)
-        most = math.ceil(parameters.max_up_rate * ready)
-        least = math.floor(ready / parameters.max_down_rate)
+        upper = math.ceil(parameters.max_up_rate * ready)
+        lower = math.floor(ready / parameters.max_down_rate)
         wanted_panic = math.ceil(panic / target)
-        by_stable = min(max(math.ceil(stable / target), least), most)
-        by_panic = min(max(wanted_panic, least), most)
+        by_stable = min(max(math.ceil(stable / target), lower), upper)
+        by_panic = min(max(wanted_panic, lower), upper)
 
-        # It starts in panic if there is more than one replica: without history, it must not shrink.
+        # It starts in panic mode if there is more than one replica: without history it must not scale down.
         start = (now, signals.ready) if signals.ready > 1 else (None, 0)
         since, floor = state.get("panic_since", start[0]), state.get("panic_most", start[1])
         over = wanted_panic / ready >= parameters.panic_threshold
@@ -94,10 +94,11 @@ def kpa(parameters: KpaParameters) -> Policy:
         mode = "panic" if since is not None else "stable"
         return Decision(
             desired=desired,
-            reason="up" if desired > held else "down" if desired < held else "hold",
+            reason="up" if desired > current else "down" if desired < current else "hold",
             explanation=(
-                f"{format_change(held, desired)}: {mode}; {stable:.1f} requests in"
-                f" {parameters.stable_seconds:g} s and {panic:.1f} lately, target {target:.2g} a replica"
+                f"{format_change(current, desired)}: {mode} mode; mean of {stable:.1f} requests over"
+                f" {parameters.stable_seconds:g} s and {panic:.1f} over the panic window, target"
+                f" {target:.2g} per replica"
             ),
             inputs={
                 "stable": stable,

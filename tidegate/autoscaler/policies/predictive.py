@@ -1,9 +1,8 @@
-"""Predictive scaling: SLOQ, and never fewer than what came at this time on earlier days takes.
+"""Predictive scaling: SLOQ, with the traffic at this time of earlier days as a lower limit.
 
-The forecast is the simplest one that works for a service with a day: what is to be expected within
-the next minutes is what came in these minutes of earlier days (a seasonal naive forecast, in the
-median over a week). It only ever adds replicas to what SLOQ wants, as `largest(sloq, forecast)`; a
-forecast that cannot be had, or cannot be true, adds none.
+The forecast for the next minutes is the rate in the same minutes of earlier days: a seasonal naive forecast,
+as the median over a week. It only ever adds replicas to SLOQ's number; a missing or impossible forecast adds
+none.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ from tidegate.autoscaler.sloq.signal_checks import MAX_VALUE
 from tidegate.autoscaler.sloq.sizing import MAX_SLOTS, MAX_UTILISATION
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
 
-# How far ahead earlier days are looked at: time to start replicas, and some to spare.
+# The forecast horizon: the start-up time of replicas, and a margin.
 AHEAD_SECONDS: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class PredictiveParameters(SloqParameters):
-    """What the policy is told: all that SLOQ is, and one more.
+    """The parameters of SLOQ, and one more.
 
     Attributes:
-        expected_share: the share of what is expected that is prepared for.
+        expected_share: the fraction of the forecast to prepare for.
     """
 
     expected_share: float = 1.0
@@ -51,14 +50,14 @@ def predictive(parameters: PredictiveParameters) -> Policy:
         }
         if expected is None or needed is None or bounds.clamp(needed) <= decision.desired:
             return replace(decision, inputs=inputs)
-        held, desired = signals.desired, bounds.clamp(needed)
-        moved = "up" if desired > held else "down" if desired < held else "stabilized"
+        current, desired = signals.desired, bounds.clamp(needed)
+        moved = "up" if desired > current else "down" if desired < current else "stabilized"
         return replace(
             decision,
             desired=desired,
             reason=moved,
             explanation=(
-                f"{format_change(held, desired)}: {expected:.3g} requests/s are expected within"
+                f"{format_change(current, desired)}: {expected:.3g} requests/s are expected within"
                 f" {AHEAD_SECONDS / 60:g} min, as on earlier days;"
                 f" else {decision.desired} ({decision.explanation})"
             ),
@@ -69,7 +68,7 @@ def predictive(parameters: PredictiveParameters) -> Policy:
 
 
 def _expected(signals: Signals, share: float) -> float | None:
-    """What to prepare for, in requests a second; None if it is not known."""
+    """The rate to prepare for, in requests a second; None if there is no valid forecast."""
     rate = signals.expected_rate
     if rate is None or not math.isfinite(rate) or rate < 0:
         return None
@@ -77,7 +76,7 @@ def _expected(signals: Signals, share: float) -> float | None:
 
 
 def _replicas(inputs: Mapping[str, Any], rate: float, max_replicas: int) -> int | None:
-    """As many as SLOQ would want for that rate; None if it is blind or replicas cannot help."""
+    """The replicas SLOQ would need for that rate; None without signals, or if replicas cannot help."""
     if not inputs.get("meetable"):
         return None
     service, per_replica = inputs["service_seconds"], inputs["slots_per_replica"]

@@ -1,9 +1,8 @@
 """Ray Serve's replica autoscaling, on ongoing requests.
 
 As in ray-project/ray, python/ray/serve/autoscaling_policy.py, with the defaults of AutoscalingConfig:
-2 ongoing requests a replica, averaged over 30 s; up after 30 s of wanting more, down after 600 s of
-wanting fewer; both factors 1. Ray decides each 0.1 s; the delays are counted in ticks here too, so any
-tick gives the same delays.
+2 ongoing requests per replica, averaged over 30 s; upscale delay 30 s, downscale delay 600 s, both factors 1.
+Ray decides every 0.1 s. The delays are counted in ticks, as in Ray, so they are the same for any tick.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ class RayServeParameters:
         down_delay_seconds: downscale_delay_s.
         up_factor: upscaling_factor.
         down_factor: downscaling_factor.
-        tick_seconds: from one decision to the next.
+        tick_seconds: the time between decisions.
     """
 
     min: int
@@ -48,22 +47,22 @@ class RayServeParameters:
 def ray_serve(parameters: RayServeParameters) -> Policy:
     """The policy with these parameters.
 
-    Its state: `samples` (time, ongoing requests); `count`, for how many ticks more (above 0) or
-    fewer (below 0) replicas were wanted.
+    Its state: `samples` (time, ongoing requests); `count`, the number of consecutive ticks at which more
+    (above 0) or fewer (below 0) replicas were needed.
     """
     recorded_parameters = asdict(parameters)
     bounds = Bounds(parameters.min, parameters.max)
 
     def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
-        held, current = signals.desired, signals.ready
+        current, ready = signals.desired, signals.ready
         samples, count = samples_of(state), int(state.get("count", 0))
-        why = missing_signal(signals) or ("no replica is ready" if current < 1 else "")
+        why = missing_signal(signals) or ("no replica is ready" if ready < 1 else "")
         if why:
-            # A replica that sends no metric is left out; without any, nothing is decided.
+            # Ray leaves out replicas without metrics; without any metric it decides nothing.
             return Decision(
-                bounds.clamp(held),
+                bounds.clamp(current),
                 "no-signal",
-                f"{held} held: {why}",
+                f"{current} held: {why}",
                 {"parameters": recorded_parameters},
                 {"samples": samples, "count": count},
             )
@@ -71,27 +70,27 @@ def ray_serve(parameters: RayServeParameters) -> Policy:
             samples, (now, signals.in_system or 0.0), now - parameters.look_back_seconds
         )
         ongoing = mean(samples)
-        wanted = bounds.clamp(_scaled(parameters, ongoing / parameters.target, current))
+        wanted = bounds.clamp(_scaled(parameters, ongoing / parameters.target, ready))
 
-        desired = held
-        if wanted > held:
+        desired = current
+        if wanted > current:
             count = max(count, 0) + 1
             if count > int(parameters.up_delay_seconds / parameters.tick_seconds):
                 desired, count = wanted, 0
-        elif wanted < held:
+        elif wanted < current:
             count = min(count, 0) - 1
             if count < -int(parameters.down_delay_seconds / parameters.tick_seconds):
-                # To none only from one.
-                desired, count = (wanted if held == 1 else max(1, wanted)), 0
+                # To zero only from one.
+                desired, count = (wanted if current == 1 else max(1, wanted)), 0
         else:
             count = 0
         desired = bounds.clamp(desired)
         return Decision(
             desired=desired,
-            reason="up" if desired > held else "down" if desired < held else "hold",
+            reason="up" if desired > current else "down" if desired < current else "hold",
             explanation=(
-                f"{format_change(held, desired)}: {ongoing:.1f} ongoing requests, target"
-                f" {parameters.target:g} a replica; {wanted} wanted for {abs(count)} ticks"
+                f"{format_change(current, desired)}: {ongoing:.1f} ongoing requests, target"
+                f" {parameters.target:g} per replica; {wanted} wanted for {abs(count)} ticks"
             ),
             inputs={"ongoing": ongoing, "wanted": wanted, "parameters": recorded_parameters},
             state={"samples": samples, "count": count},
@@ -100,11 +99,11 @@ def ray_serve(parameters: RayServeParameters) -> Policy:
     return decide
 
 
-def _scaled(parameters: RayServeParameters, wanted: float, current: int) -> int:
-    """Towards the wanted number by a factor of the difference; down by 1 at least."""
-    difference = wanted - current
+def _scaled(parameters: RayServeParameters, wanted: float, ready: int) -> int:
+    """Move towards the wanted number by a factor of the difference; down by at least 1."""
+    difference = wanted - ready
     factor = parameters.up_factor if difference > 0 else parameters.down_factor
-    scaled = math.ceil(current + factor * difference)
-    if math.ceil(wanted) < current and scaled == current:
+    scaled = math.ceil(ready + factor * difference)
+    if math.ceil(wanted) < ready and scaled == ready:
         scaled -= 1
     return scaled

@@ -1,4 +1,4 @@
-"""Samples of the requests in system, kept in a policy's state: what windows are averaged over."""
+"""Samples of the requests in the system, kept in a policy's state for averages over windows."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ def samples_of(state: dict[str, Any]) -> list[Sample]:
 
 
 def add_sample(samples: Sequence[Sample], new: tuple[float, float], since: float) -> list[Sample]:
-    """The samples after `since`, and a new one, cut off where no real one can be: sums stay finite."""
+    """The samples after `since` and a new one, which is limited so that sums stay finite."""
     at, value = new
     return [*(sample for sample in samples if sample[0] > since), [at, min(value, MAX_VALUE)]]
 
 
 def mean(samples: Sequence[Sample]) -> float:
-    """Their mean; 0 of none."""
+    """The mean; 0 without samples."""
     return sum(value for _, value in samples) / len(samples) if samples else 0.0
 
 
 def missing_signal(signals: Signals) -> str:
-    """Why there is no metric to go by, in words; empty if there is one."""
+    """Why the metric that the policy needs is missing; empty if it is there."""
     value, slots = signals.in_system, signals.slots_per_replica
     if value is None or not math.isfinite(value) or value < 0:
-        return signals.problem or "the requests in system are not known"
+        return signals.problem or "the requests in the system are not known"
     if slots is None or slots < 1:
         return signals.problem or "the slots of a replica are not known"
     return ""

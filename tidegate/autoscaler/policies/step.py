@@ -1,7 +1,6 @@
-"""Step scaling, as autoscalers for Docker Swarm do it: one more, or one fewer, once a minute.
+"""Step scaling, as autoscalers for Docker Swarm do it: one replica more or fewer, once a minute.
 
-The common denominator of the simple ones: a mean usage above an upper threshold adds a replica, below
-a lower one takes one away, and then nothing happens for a while.
+Usage above an upper threshold adds a replica, below a lower threshold removes one; then a cooldown follows.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ TICK_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class StepParameters:
-    """Its settings.
+    """The options of `step`.
 
     Attributes:
-        min: never fewer replicas.
-        max: never more replicas.
-        above: with more requests in system per slot, one is added.
-        below: with fewer, one is taken away.
-        every_seconds: no more than one step in this long.
+        min: the minimum number of replicas.
+        max: the maximum.
+        above: requests in the system per slot above which a replica is added.
+        below: requests in the system per slot below which one is removed.
+        every_seconds: the minimum time between steps.
     """
 
     min: int
@@ -40,7 +39,7 @@ def step(parameters: StepParameters) -> Policy:
     bounds = Bounds(parameters.min, parameters.max)
 
     def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
-        held, stepped_at = signals.desired, state.get("stepped_at")
+        current, stepped_at = signals.desired, state.get("stepped_at")
         why = missing_signal(signals) or ("no replica is ready" if signals.ready < 1 else "")
         usage, by = 0.0, 0
         if not why:
@@ -48,15 +47,15 @@ def step(parameters: StepParameters) -> Policy:
             usage = (signals.in_system or 0.0) / slots
             if stepped_at is None or now - stepped_at >= parameters.every_seconds:
                 by = (usage > parameters.above) - (usage < parameters.below)
-        desired = bounds.clamp(held + by)
-        moved = "up" if desired > held else "down" if desired < held else "hold"
-        words = why or f"{usage:.2f} requests in system per slot"
+        desired = bounds.clamp(current + by)
+        moved = "up" if desired > current else "down" if desired < current else "hold"
+        text = why or f"{usage:.2f} requests in the system per slot"
         return Decision(
             desired=desired,
             reason="no-signal" if why else moved,
-            explanation=f"{format_change(held, desired)}: {words}",
+            explanation=f"{format_change(current, desired)}: {text}",
             inputs={"usage": usage, "parameters": recorded_parameters},
-            state={"stepped_at": now if desired != held else stepped_at},
+            state={"stepped_at": now if desired != current else stepped_at},
         )
 
     return decide

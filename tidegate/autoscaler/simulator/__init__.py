@@ -1,1 +1,1 @@
-"""A simulator of the service: a central queue before slots that come and go, and its metrics."""
+"""Simulates the service: a central queue, replicas that start and stop, and the metrics."""

@@ -1,4 +1,4 @@
-"""`tidegate simulate`: try policies on a trace before any of them goes live."""
+"""`tidegate simulate`: compares policies on traces before one of them goes live."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Comparison:
     """What to compare.
 
     Attributes:
-        policies: their words.
-        traces: their names or paths, with their peaks.
-        system: the service.
-        seeds: how many.
+        policies: policy expressions.
+        traces: names or paths, with peaks.
+        system: the simulated service.
+        seeds: the number of seeds.
     """
 
     policies: Sequence[str]
@@ -48,14 +48,14 @@ def simulate(comparison: Comparison, *, as_json: bool, plot: Path | None) -> int
     Args:
         comparison: what to compare.
         as_json: print a list of objects instead of a table.
-        plot: where to write the page of plots: the first trace and seed over time, and what each policy
-            cost on each trace; None means nowhere.
+        plot: the file for plots: the first trace and seed over time, and the cost of each policy on each
+            trace; None: no plots.
 
     Returns:
-        The exit code: 2 if there is no such policy or trace, and then the reason is on stderr.
+        The exit code: 2 if a policy or trace is invalid; the reason is on stderr.
 
     Raises:
-        OSError: the page cannot be written.
+        OSError: the plots cannot be written.
     """
     try:
         results = compare_policies(
@@ -83,12 +83,12 @@ def as_object(result: PolicyResult) -> dict[str, Any]:
 
 
 def as_table(results: Sequence[PolicyResult], comparison: Comparison) -> Table:
-    """The results as a table, a line for each policy on each trace."""
+    """The results as a table, one line per policy and trace."""
     system = comparison.system
     table = Table(
         title=(
-            f"{comparison.seeds} seeds; {system.slots} slots a replica, {system.service_seconds:g} s"
-            f" a request, p{100 * system.slo_quantile:g} ≤ {system.slo_seconds:g} s"
+            f"{comparison.seeds} seeds; {system.slots} slots per replica, {system.service_seconds:g} s"
+            f" per request, p{100 * system.slo_quantile:g} ≤ {system.slo_seconds:g} s"
         )
     )
     for name in ("trace", "policy"):
@@ -112,7 +112,7 @@ def as_table(results: Sequence[PolicyResult], comparison: Comparison) -> Table:
 
 
 def _progress(scores: Iterable[Score], total: int) -> Iterable[Score]:
-    """Show in a terminal how many runs are done, and remove that at the end."""
+    """Show a progress bar in a terminal, removed at the end."""
     console = Console(stderr=True)
     return track(
         scores,
@@ -132,5 +132,5 @@ def _plot(path: Path, comparison: Comparison, results: Sequence[PolicyResult]) -
         expression: run_one(expression, first, comparison.system, 0)
         for expression in comparison.policies
     }
-    title = f"{results[0].trace}: one of {comparison.seeds} runs over time; then the means of all"
+    title = f"{results[0].trace}: one of {comparison.seeds} runs over time, then the means of all"
     write_page(path, title, runs, results, comparison.system)

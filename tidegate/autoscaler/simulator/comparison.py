@@ -1,4 +1,4 @@
-"""Every policy on every trace with every seed, on all cores."""
+"""Compares policies: each on every trace with every seed, on all cores."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tidegate.autoscaler.simulator.traces import Trace
 
 @dataclass(frozen=True, slots=True)
 class TraceSpec:
-    """A trace by its name or path, with its peak in requests a second, if it is to be rescaled."""
+    """A trace by name or path, and the peak in requests a second to rescale it to, if any."""
 
     name: str
     peak: float | None = None
@@ -27,7 +27,7 @@ class TraceSpec:
 
 @dataclass(frozen=True, slots=True)
 class PolicyResult:
-    """A policy on a trace, by their words, and its mean score over the seeds."""
+    """The mean score of a policy on a trace over the seeds."""
 
     policy: str
     trace: str
@@ -51,18 +51,18 @@ def compare_policies(
     workers: int | None = None,
     progress: Callable[[Iterator[Score], int], Iterable[Score]] = lambda scores, total: scores,
 ) -> list[PolicyResult]:
-    """Run every policy on every trace with every seed; all policies meet the same requests.
+    """Run every policy on every trace with every seed; all policies get the same requests.
 
     Args:
-        policies: their words.
-        traces: their names.
-        system: the service.
-        seeds: of the requests' randomness.
-        workers: processes; as many as there are cores if None, and 1 stays in this one.
-        progress: passes the scores on as they come, with how many there will be: to show it.
+        policies: policy expressions.
+        traces: the traces.
+        system: the simulated service.
+        seeds: of the requests.
+        workers: the number of processes; None: one per core; 1: in this process.
+        progress: wraps the iterator of scores, of which it is given the total, to show progress.
 
     Raises:
-        ValueError: there is no such policy or trace (before anything runs).
+        ValueError: a policy or trace is invalid; raised before anything runs.
     """
     seeds = list(seeds)
     names = {spec: _trace(spec).name for spec in traces}

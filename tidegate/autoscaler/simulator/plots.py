@@ -1,4 +1,4 @@
-"""One page of plots: how each policy did over time, and what each cost for how much harm."""
+"""Plots: each policy over time, and violations against cost."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from tidegate.autoscaler.simulator.run import Run
 from tidegate.autoscaler.simulator.score import BIN_SECONDS, binned
 from tidegate.autoscaler.simulator.system import System
 
-# Okabe and Ito's colours, which people with any colour vision can tell apart.
+# Okabe and Ito's colours, distinguishable with any colour vision.
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-# Of policies of one kind, with other settings each.
+# For variants of one policy.
 MARKS: Final = ("o", "^", "s", "D", "v", "P")
-# Of decisions, by their reason; those that hold the number for another reason have none.
+# Marks of decisions by reason; other reasons that keep the number have none.
 DECISION_MARKS: Final = {
     "up": ("^", "more replicas"),
     "down": ("v", "fewer replicas"),
-    "no-signal": ("x", "held: no good signals"),
-    "limited": ("s", "more wanted than may be"),
+    "no-signal": ("x", "held: no usable signals"),
+    "limited": ("s", "limited by the bounds"),
 }
-# Beside the axes, where it hides no point: the worst policy always lies in a corner.
+# Beside the axes, where it hides no point: the worst policy is always in a corner.
 BESIDE: Final[dict[str, Any]] = {
     "loc": "upper left",
     "bbox_to_anchor": (1.0, 1.0),
     "fontsize": "small",
 }
-# Whole also where it lies on the axis, for having no violation at all.
+# Not clipped, so that a point on the axis (no violations) is visible.
 POINT: Final[dict[str, Any]] = {"markersize": 8, "alpha": 0.8, "clip_on": False}
-IN_SUM: Final = "all traces, in sum"
+ALL_TRACES: Final = "all traces, in sum"
 
 
 def write_page(
@@ -45,11 +45,11 @@ def write_page(
     """Write load, replicas, p95 and decisions of one trace, and Pareto plots of all, as PNG, SVG or PDF.
 
     Args:
-        path: where; its suffix is the format.
+        path: the file; its suffix is the format.
         title: of the page.
-        runs: one run of each policy, over the same trace.
-        results: the scores over all seeds; each of their traces has a Pareto plot, and all of them one.
-        system: what was simulated.
+        runs: one run of each policy, on the same trace.
+        results: the scores; each trace gets a Pareto plot, and all of them together one.
+        system: the simulated service.
     """
     fronts = _by_trace(results)
     heights = (2, 3, 3, max(1.5, 0.35 * len(runs)), *[4] * len(fronts))
@@ -88,14 +88,14 @@ def write_page(
 
 
 def _by_trace(results: Sequence[PolicyResult]) -> dict[str, list[PolicyResult]]:
-    """The scores on each trace; and all of them, if there are several."""
+    """The scores by trace, and all of them if there are several traces."""
     names = dict.fromkeys(result.trace for result in results)
     found = {name: [result for result in results if result.trace == name] for name in names}
-    return {**found, IN_SUM: list(results)} if len(found) > 1 else found
+    return {**found, ALL_TRACES: list(results)} if len(found) > 1 else found
 
 
 def pareto_page(path: Path, title: str, results: Sequence[PolicyResult]) -> None:
-    """Write the Pareto plot alone."""
+    """Write only the Pareto plot."""
     figure = Figure(figsize=(12, 7), layout="constrained")
     figure.suptitle(title)
     pareto(figure.add_subplot(), results)
@@ -108,9 +108,9 @@ def pareto(
     """Violation-seconds against replica-seconds, summed over traces; the lower left is best.
 
     Args:
-        axes: where.
+        axes: to draw on.
         results: the scores.
-        colours: of each policy; without them, policies of one kind are of one colour.
+        colours: by policy; None: one colour for all variants of a policy.
     """
     sums: dict[str, list[float]] = {}
     for result in results:
@@ -126,15 +126,15 @@ def pareto(
             label = f"{name}: {harm:,.0f}, {cost:,.0f}"
             colour = colours[name] if colours else COLOURS[number % len(COLOURS)]
             axes.plot(cost, harm, mark, color=colour, label=label, **POINT)
-    # Names beside the points would cover one another where policies are alike.
+    # Names beside the points would overlap where policies are close.
     axes.legend(**BESIDE, title="violation-seconds, replica-seconds")
     front = _front(list(sums.values()))
     axes.plot(*zip(*front, strict=True), color="grey", linewidth=0.8, zorder=0)
     axes.set(xlabel="replica-seconds", ylabel="violation-seconds")
-    # Policies lie decades apart, and none may be left out for having no violation at all.
+    # Policies are decades apart, and one without violations must be visible, too.
     axes.set_yscale("symlog", linthresh=10 * BIN_SECONDS, subs=(2, 5))
     if min(harm for _, harm in sums.values()) < 10 * BIN_SECONDS:
-        # Up to there the scale is a straight one, which needs its 0 to be read.
+        # Up to there the scale is linear and needs its 0.
         axes.set_ylim(0, max(10 * BIN_SECONDS, axes.get_ylim()[1]))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter("{x:,.0f}")
@@ -143,7 +143,7 @@ def pareto(
 
 
 def _front(points: Sequence[Sequence[float]]) -> list[tuple[float, float]]:
-    """The points that none beats in both, by rising cost."""
+    """The Pareto front: the points that no other beats in both, by ascending cost."""
     front: list[tuple[float, float]] = []
     for cost, harm in sorted((cost, harm) for cost, harm in points):
         if not front or harm < front[-1][1]:
@@ -177,6 +177,6 @@ def _plot_decisions(axes: Axes, row: int, run: Run, colour: str) -> None:
 
 
 def _explain_marks(axes: Axes) -> None:
-    for mark, words in DECISION_MARKS.values():
-        axes.plot([], [], marker=mark, color="grey", markersize=4, linestyle="none", label=words)
-    axes.legend(**BESIDE, title="no mark: the number stays")
+    for mark, label in DECISION_MARKS.values():
+        axes.plot([], [], marker=mark, color="grey", markersize=4, linestyle="none", label=label)
+    axes.legend(**BESIDE, title="no mark: unchanged")

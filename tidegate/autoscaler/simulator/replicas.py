@@ -1,9 +1,8 @@
-"""Replicas, their slots, and the queue before them.
+"""Simulated replicas, their slots, and the central queue.
 
-Between two changes of the replicas, requests start in the order of their arrival, each as soon as it
-is there and a slot is free: a heap of the times at which slots become free is all that takes. A
-request that would start after the next change stays in the queue, so that a new replica takes over
-the backlog at once.
+Between two changes of the replicas, requests start in order of arrival, each as soon as it has arrived and a
+slot is free; a heap of the times at which slots become free is enough for that. A request that would start
+after the next change stays in the queue, so that a new replica takes on the backlog at once.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from tidegate.autoscaler.simulator.workload import Workload
 
 @dataclass(slots=True)
 class SimulatedReplica:
-    """A replica's life, in seconds; `inf` is not yet."""
+    """The lifetime of a replica, in seconds; `inf`: not yet."""
 
     started_at: float
     ready_at: float
@@ -28,15 +27,15 @@ class SimulatedReplica:
 
 @dataclass(slots=True)
 class SimulatedService:
-    """The replicas of a service and its queue.
+    """The replicas and the queue of the simulated service.
 
     Attributes:
-        slots: of one replica, now.
-        startup_seconds: from the start of a replica until it takes requests.
-        workload: the requests to come.
-        started: the time at which each request got its slot, as far as they have.
-        services: how long each then held it.
-        replicas: every replica there ever was.
+        slots: the current slots per replica.
+        startup_seconds: from the start of a replica until it accepts requests.
+        workload: the requests.
+        started: the start time of each request that has got a slot.
+        services: the time in a slot of each request.
+        replicas: all replicas, including stopped ones.
     """
 
     slots: int
@@ -60,7 +59,7 @@ class SimulatedService:
 
     @property
     def ready(self) -> int:
-        """Replicas that take requests."""
+        """Replicas that accept requests."""
         return len(self._free) // self.slots
 
     @property
@@ -69,11 +68,11 @@ class SimulatedService:
         return sum(not replica.draining for replica in self.replicas)
 
     def next_ready(self) -> float:
-        """When the next replica becomes ready; `inf` if none is starting."""
+        """The time at which the next replica becomes ready; `inf` if none is starting."""
         return min((replica.ready_at for _, replica in self._starting()), default=math.inf)
 
     def serve(self, until: float, slowness: float = 1.0) -> None:
-        """Let requests start that can before `until`, and hold their slot so much longer."""
+        """Start the requests that can start before `until`; `slowness` multiplies their time in a slot."""
         if not self._free:
             return
         first = len(self.started)
@@ -82,7 +81,7 @@ class SimulatedService:
             self.services[first : len(self.started)] *= slowness
 
     def _serve(self, first: int, until: float, slowness: float) -> None:
-        # The loop that everything waits for: local names, and nothing in it that could be outside.
+        # The hot loop: local names, and nothing in it that could be outside.
         free, arrivals, services = self._free, self._arrivals, self._services
         replace, append = heapq.heapreplace, self.started.append
         for number in range(first, len(arrivals)):
@@ -96,20 +95,20 @@ class SimulatedService:
             append(start)
 
     def make_ready(self, now: float) -> None:
-        """Give slots to the replicas that have started by now."""
+        """Make the replicas ready whose start-up is over."""
         for number, replica in self._starting():
             if replica.ready_at <= now:
                 self._open(number, now)
 
     def resize(self, desired: int, now: float) -> None:
-        """Start or stop replicas until so many are running."""
+        """Start or stop replicas until `desired` are running."""
         for _ in range(desired - self.running):
             self.replicas.append(SimulatedReplica(now, now + self.startup_seconds))
         for _ in range(self.running - desired):
             self._stop_one(now)
 
     def set_slots(self, slots: int, now: float) -> None:
-        """Give every replica so many slots; of fewer, those that are free first go."""
+        """Set the slots of every replica; if there are fewer, those that become free first are removed."""
         if slots == self.slots:
             return
         slots_left: list[tuple[float, int]] = []
@@ -120,16 +119,16 @@ class SimulatedService:
         self._free, self.slots = slots_left, slots
         self._sizes.append((now, slots))
 
-    def begin(self, count: int) -> None:
-        """Have so many replicas ready from time 0 on."""
+    def start_ready(self, count: int) -> None:
+        """Start with `count` ready replicas at time 0."""
         for number in range(count):
             self.replicas.append(SimulatedReplica(0.0, 0.0))
             self._open(number, 0.0)
 
     def replica_seconds(self, until: float) -> float:
-        """What was paid for: from each replica's start until it has finished its last request.
+        """The cost: from the start of each replica until it has finished its last request.
 
-        A replica that has more slots than at first costs as many times more meanwhile.
+        A replica with more slots than at first costs proportionally more.
         """
         if self._sizes:
             return self._sized_seconds(until)
@@ -162,7 +161,7 @@ class SimulatedService:
             heapq.heappush(self._free, (now, number))
 
     def _stop_one(self, now: float) -> None:
-        """Stop the newest that is still starting, else the idlest; it finishes what it works on."""
+        """Stop the newest starting replica, else the least busy one, which finishes its requests."""
         starting = self._starting()
         if starting:
             _, newest = starting[-1]

@@ -1,4 +1,4 @@
-"""A policy in charge of the simulated service, and how it did."""
+"""Runs a policy on the simulated service."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tidegate.autoscaler.types import Decision, Policy, Signals
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """What a policy saw and decided at a time in seconds."""
+    """The signals and the decision at a time in seconds."""
 
     at: float
     signals: Signals
@@ -28,14 +28,14 @@ class Tick:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Run:
-    """What became of a trace under a policy.
+    """The result of a policy on a trace.
 
     Attributes:
         seconds: the trace's length.
-        arrivals: when each request arrived.
-        responses: how long each took as the client felt it: its wait and its time in a slot.
+        arrivals: the arrival time of each request.
+        responses: its response time: the wait plus the time in a slot.
         ticks: every decision.
-        replica_seconds: what was paid for, within the trace's length.
+        replica_seconds: the cost, within the trace's length.
     """
 
     seconds: float
@@ -54,28 +54,28 @@ def simulate(
     tick_seconds: float = 5.0,
     workload: Workload | None = None,
 ) -> Run:
-    """Run a policy over a trace. The same arguments give the same run.
+    """Run a policy on a trace. The same arguments give the same run.
 
     Args:
-        policy: what decides, every `tick_seconds`, from the state that it last gave.
-        trace: the requests, and what goes wrong.
-        system: the service.
-        seed: of the requests' randomness; policies with the same seed meet the same requests.
-        tick_seconds: from one decision to the next.
-        workload: the requests, where they are known; else they are drawn at the trace's rates.
+        policy: decides every `tick_seconds`.
+        trace: arrival rates, slow phases and metric blackouts.
+        system: the simulated service.
+        seed: of the requests; policies with the same seed get the same requests.
+        tick_seconds: the time between decisions.
+        workload: the requests, if known; None generates them from the trace's rates.
     """
     if workload is None:
         workload = generate_workload(trace, system, seed)
     service = SimulatedService(system.slots, system.startup_seconds, workload)
     metrics = SimulatedMetrics(system, trace.seconds, workload.arrivals, trace.blackouts)
-    service.begin(system.start)
+    service.start_ready(system.start)
     desired, ticks = system.start, list[Tick]()
     state: dict[str, Any] = {}
     now = 0.0
     for number in range(1, math.ceil(trace.seconds / tick_seconds)):
         now = number * tick_seconds
         _serve_until(service, trace, now - tick_seconds, now)
-        metrics.absorb(service.started, service.services)
+        metrics.record_started(service.started, service.services)
         signals = metrics.read(now, ready=service.ready, running=service.running, desired=desired)
         expected = trace.expected_rate(now, AHEAD_SECONDS)
         signals = replace(signals, expected_rate=expected)
@@ -87,7 +87,7 @@ def simulate(
         if decision.slots:
             service.set_slots(decision.slots, now)
         service.resize(desired, now)
-    # Whoever still waits at the end is served by the replicas that there are, or by one that comes.
+    # Requests that still wait at the end are served by the existing replicas, or by a new one.
     if not service.running and len(service.started) < len(workload.arrivals):
         service.resize(1, now)
     _serve_until(service, trace, now, math.inf)
@@ -102,7 +102,7 @@ def simulate(
 
 
 def _serve_until(service: SimulatedService, trace: Trace, begin: float, until: float) -> None:
-    """Let the service run from one time to another, from each change in between to the next."""
+    """Advance the service from one time to another, change by change."""
     now = begin
     while now < until:
         then = min(until, service.next_ready(), trace.next_change(now))

@@ -1,4 +1,4 @@
-"""How well a run did: what clients suffered, what it cost, how calm it was."""
+"""Scores a run: violations of the objective, cost, and stability."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ REVERSAL_SECONDS: Final = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A run in numbers.
+    """The score of a run.
 
     Attributes:
-        violation_seconds: 10 for each 10 s bin of arrivals whose p95 response is over the objective.
+        violation_seconds: 10 for each 10 s bin of arrivals whose p95 response time exceeds the objective.
         replica_seconds: the cost.
-        reversals: changes of the number of replicas against the one before it, within 10 minutes.
-        over_slo_ratio: the share of requests that took longer than the objective.
+        reversals: changes of the number of replicas opposite to the previous one, within 10 minutes.
+        over_slo_ratio: the fraction of requests that took longer than the objective.
     """
 
     violation_seconds: float
@@ -45,9 +45,9 @@ def score(run: Run, slo_seconds: float, *, slo_quantile: float = 0.95) -> Score:
 
 
 def binned(run: Run, quantile: float) -> tuple[Floats, Floats]:
-    """The middle of each bin with a request, and that quantile of the responses to its requests.
+    """The middle of each bin with requests, and the quantile of their response times.
 
-    A bin holds the requests that arrived in it, whenever they were answered.
+    A bin holds the requests that arrived in it, whenever they were served.
     """
     bins = (run.arrivals // BIN_SECONDS).astype(np.int64)
     numbers, begins = np.unique(bins, return_index=True)
@@ -57,10 +57,10 @@ def binned(run: Run, quantile: float) -> tuple[Floats, Floats]:
 
 
 def reversals(changes: Sequence[tuple[float, int]]) -> int:
-    """How often a change went against the one before it, at most 10 minutes earlier.
+    """The number of changes opposite to the previous one, at most 10 minutes earlier.
 
     Args:
-        changes: seconds and the change of the number of replicas, in order; 0 is none.
+        changes: time in seconds and change of the number of replicas, in order; 0: no change.
     """
     count, before = 0, (-np.inf, 0)
     for at, by in changes:

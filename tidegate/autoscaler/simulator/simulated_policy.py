@@ -1,4 +1,4 @@
-"""Policies as they take part in a simulation: named by the same words as anywhere else."""
+"""Builds a policy for a simulation, from the same expressions as live."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from tidegate.autoscaler.wrappers.scale_to_zero import ScaleToZeroParameters, sc
 from tidegate.settings import Autoscaler
 
 IDLE_SECONDS: Final = Autoscaler().idle_seconds
-"""As live, if nobody sets it."""
+"""The default of the setting."""
 
 
 def simulated_policy(expression: str, system: System) -> BuiltPolicy:
-    """The policy that the words name, for a system.
+    """Build the policy of an expression for a system.
 
-    Each policy ticks as often as its authors have it, unless `tick` says otherwise. Where there may be no
-    replica, all but KEDA go to zero and come back as they do live.
+    Each policy has its default tick unless `tick` is set. With a minimum of 0, all but KEDA scale to zero and
+    back as they do live.
 
     Args:
-        expression: as they stand in the settings.
-        system: what it is for: its bounds and its objective.
+        expression: the policy expression.
+        system: for bounds and objective.
 
     Raises:
-        PolicyError: there is no such policy, or it has no such option.
+        PolicyError: the expression is invalid.
     """
     bounds = system.bounds
     if bounds.min > 0 or policy_name_of(expression) == "keda":  # KEDA goes to zero by itself

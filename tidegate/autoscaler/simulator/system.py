@@ -1,4 +1,4 @@
-"""What is simulated: the service's shape, which no policy changes."""
+"""The simulated service: what no policy changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class RequestKind:
     """A kind of request.
 
     Attributes:
-        share: its share of requests, relative to the other kinds'.
+        share: its weight among the kinds.
         service_seconds: its mean time in a slot.
     """
 
@@ -23,20 +23,20 @@ class RequestKind:
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """A service of replicas with slots behind one queue.
+    """A service: one queue, and replicas with slots.
 
     Attributes:
-        slots: requests that one replica works on at once.
+        slots: concurrent requests of one replica.
         kinds: the kinds of requests.
         service_cv: coefficient of variation of each kind's time in a slot (lognormal); 0 is constant.
-        slo_seconds: the objective: the response time that `slo_quantile` of requests must keep.
-        slo_quantile: the objective's quantile.
-        startup_seconds: from the start of a replica until it takes requests.
-        bounds: the number of replicas never leaves them.
+        slo_seconds: the objective: the maximum response time of the fraction `slo_quantile` of requests.
+        slo_quantile: the quantile of the objective.
+        startup_seconds: from the start of a replica until it accepts requests.
+        bounds: of the number of replicas.
         start: replicas at the start, all ready.
-        scrape_seconds: how often metrics are read.
-        scrape_phase_seconds: when they are first, less than `scrape_seconds` after the start.
-        reported_slots: what the metrics say of `slots`; the truth if None.
+        scrape_seconds: the scrape interval.
+        scrape_phase_seconds: the time of the first scrape, less than `scrape_seconds`.
+        reported_slots: `slots` as reported by the metrics; None: the actual number.
     """
 
     slots: int = 4
@@ -57,11 +57,11 @@ class System:
         numbers = (self.service_cv, self.slo_seconds, self.startup_seconds, self.service_seconds)
         if not all(math.isfinite(number) for number in numbers):
             raise ValueError("the service's times and its objective must be finite numbers")
-        least = {
+        minimum_one = {
             "slots": self.slots,
             "startup and later": self.startup_seconds + 1,
         }
-        for name, value in least.items():
+        for name, value in minimum_one.items():
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value:g}")
         if self.bounds.min < 0:

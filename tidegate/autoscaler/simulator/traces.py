@@ -1,4 +1,4 @@
-"""Traces: how many requests a second over time, and what goes wrong meanwhile."""
+"""Traces: arrival rates over time, slow phases and metric blackouts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 UNIT_SECONDS: Final = {"second": 1.0, "minute": 60.0}
 MAX_INTERVALS: Final = 1_000_000
 DAY_SECONDS: Final = 86_400.0
-# A request takes some 130 bytes while it is played, and each core plays a run of its own: 2.6 GB each.
+# A simulated request takes some 130 bytes, and each core runs a simulation of its own: 2.6 GB each.
 MAX_REQUESTS: Final = 20_000_000
 
 Floats = npt.NDArray[np.float64]
@@ -22,12 +22,12 @@ BlackoutKind = Literal["missing", "nan", "frozen", "reset"]
 
 
 class TraceError(ValueError):
-    """A trace cannot be had. The text names it, the line, and what was wrong."""
+    """A trace is invalid or missing. The text has its name, the line and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slowness:
-    """Requests that get a slot from `start` to `end` (seconds) hold it `factor` times as long."""
+    """Requests that start from `start` to `end` (seconds) take `factor` times as long."""
 
     start: float
     end: float
@@ -36,13 +36,13 @@ class Slowness:
 
 @dataclass(frozen=True, slots=True)
 class Blackout:
-    """From `start` to `end` (seconds), metrics are not to be had, or not to be believed.
+    """From `start` to `end` (seconds), metrics are missing or wrong.
 
     Attributes:
-        start: when it begins.
-        end: when it ends.
-        kind: `missing` series; `nan` for each value; `frozen` at the last value, with a fresh time;
-            `reset`: the counters begin anew at the start, so that rates begin at 0.
+        start: begin, in seconds.
+        end: end, in seconds.
+        kind: `missing` series; `nan` for each value; `frozen` at the last value, with a current time;
+            `reset`: the counters restart at `start`, so that rates begin at 0.
     """
 
     start: float
@@ -52,15 +52,15 @@ class Blackout:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Trace:
-    """Requests a second in each interval of the same length.
+    """Requests a second, in intervals of equal length.
 
     Attributes:
-        name: as it stands in tables.
+        name: shown in tables.
         interval_seconds: length of an interval.
-        rates: requests a second, an interval after the other.
+        rates: requests a second in each interval.
         slownesses: when the service is slower.
-        blackouts: when its metrics are lost.
-        earlier: the rates of earlier days, each from the same time of day on.
+        blackouts: when its metrics are missing or wrong.
+        earlier: the rates of earlier days, each from the same time of day.
     """
 
     name: str
@@ -72,23 +72,23 @@ class Trace:
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """The length in seconds."""
         return self.interval_seconds * len(self.rates)
 
     def slowness(self, at: float) -> float:
-        """How many times as long requests hold their slot that get it at this time."""
+        """The factor by which requests that start at this time take longer."""
         return math.prod(slow.factor for slow in self.slownesses if slow.start <= at < slow.end)
 
     def next_change(self, after: float) -> float:
-        """When that changes next; `inf` if it does not."""
+        """When the slowness changes next; `inf` if it does not."""
         edges = (edge for slow in self.slownesses for edge in (slow.start, slow.end))
         return min((edge for edge in edges if edge > after), default=math.inf)
 
     def with_peak(self, rate: float) -> Trace:
-        """The same shape, with this highest rate in requests a second.
+        """The trace rescaled to this maximum rate in requests a second.
 
         Raises:
-            TraceError: the rate is not above 0, or so high that there are too many requests.
+            TraceError: the rate is not above 0, or leads to too many requests.
         """
         if not (math.isfinite(rate) and rate > 0):
             raise TraceError(f"a peak must be above 0 requests a second, got {rate:g}")
@@ -98,15 +98,15 @@ class Trace:
         total = float(scaled.rates.sum()) * self.interval_seconds
         if total > MAX_REQUESTS:
             raise TraceError(
-                f"{self.name}: with a peak of {rate:g} requests a second it has {total:.3g} requests;"
-                f" {MAX_REQUESTS:,} can be played, so take a lower peak"
+                f"{self.name}: a peak of {rate:g} requests a second makes {total:.3g} requests, more than the"
+                f" maximum of {MAX_REQUESTS:,}; use a lower peak"
             )
         return scaled
 
     def expected_rate(self, at: float, ahead_seconds: float) -> float | None:
-        """As Prometheus would be asked: the largest rate ahead, in the median over earlier days.
+        """As queried from Prometheus: the median over earlier days of the maximum rate ahead.
 
-        Earlier days are those given, and those that lie in the trace itself; None without one.
+        Earlier days are those in `earlier` and those in the trace itself; None without any.
         """
         found = [
             _largest(rates, at, ahead_seconds, self.interval_seconds) for rates in self.earlier
@@ -127,23 +127,23 @@ def _largest(rates: Floats, begin: float, seconds: float, interval: float) -> fl
 def read_csv(path: Path, max_requests: float = MAX_REQUESTS) -> Trace:
     """A trace from a CSV file.
 
-    The header's first column is `second` or `minute`, which is also the length of an interval; it
-    counts the intervals, and those left out have no request. The second column counts requests, and no
-    more than `most_requests` in sum.
+    The first column is named `second` or `minute`, the length of an interval, and holds the interval's
+    number; missing intervals have no requests. The second column holds the number of requests, at most
+    `max_requests` in total.
 
     Raises:
-        TraceError: the file cannot be read as a trace.
-        OSError: it cannot be read at all.
+        TraceError: the file is not a valid trace.
+        OSError: it cannot be read.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             lines = list(csv.reader(file))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise TraceError(f"{path}: cannot be read as a trace: {error}") from error
+        raise TraceError(f"{path}: not a valid trace: {error}") from error
     header = [name.strip().lower() for name in lines[0]] if lines else []
     if len(header) < 2 or header[0] not in UNIT_SECONDS:
         raise TraceError(
-            f"{path}:1: the first column must be 'second' or 'minute', the next a count; got {header}"
+            f"{path}:1: expected a column 'second' or 'minute' and one of counts, got {header}"
         )
     counts: dict[int, float] = {}
     total = 0.0
@@ -153,17 +153,17 @@ def read_csv(path: Path, max_requests: float = MAX_REQUESTS) -> Trace:
         index, count = _read_line(line)
         if index < 0 or index in counts or not (math.isfinite(count) and count >= 0):
             raise TraceError(
-                f"{path}:{number}: needs a new interval's number and a count, got {','.join(line)!r}"
+                f"{path}:{number}: expected a new interval's number and a count, got {','.join(line)!r}"
             )
         counts[index] = count
         total += count
         if total > max_requests:
             raise TraceError(
-                f"{path}:{number}: {count:.3g} requests here, {total:.3g} up to here; {max_requests:,}"
-                " can be played, so take a part of the file, or rescale it by --peak"
+                f"{path}:{number}: {total:.3g} requests up to here, more than the maximum of"
+                f" {max_requests:,}; use a part of the file, or rescale it with --peak"
             )
     if not any(counts.values()):
-        raise TraceError(f"{path}: counts no request")
+        raise TraceError(f"{path}: no requests")
     first, last = min(counts), max(counts)
     if last - first >= MAX_INTERVALS:
         raise TraceError(f"{path}: more than {MAX_INTERVALS:,} intervals")
@@ -175,7 +175,7 @@ def read_csv(path: Path, max_requests: float = MAX_REQUESTS) -> Trace:
 
 
 def _read_line(line: list[str]) -> tuple[int, float]:
-    """The interval and its count; -1 if they are none."""
+    """The interval and its count; the interval is -1 if the line is invalid."""
     try:
         return int(line[0]), float(line[1])
     except (ValueError, IndexError):

@@ -1,4 +1,4 @@
-"""The requests of a trace: when each arrives and how long it holds a slot."""
+"""The requests of a trace: arrival times and times in a slot."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tidegate.autoscaler.simulator.traces import Floats, Trace
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Workload:
-    """Requests in the order of their arrival: arrival and time in a slot, in seconds."""
+    """Requests in order of arrival: arrival time and time in a slot, in seconds."""
 
     arrivals: Floats
     services: Floats
 
 
 def generate_workload(trace: Trace, system: System, seed: int) -> Workload:
-    """Draw the requests; the same arguments give the same requests, whatever policy meets them.
+    """Generate the requests of a trace. The same arguments give the same requests.
 
-    In each interval their number is Poisson and their times uniform, which makes a Poisson process
-    of that rate. The time in a slot is lognormal with the kind's mean m and the system's cv:
-    exp(N(ln m - σ²/2, σ²)) with σ² = ln(1 + cv²).
+    In each interval their number is Poisson and their times are uniform, which is a Poisson process of that
+    rate. The time in a slot is lognormal with the kind's mean m and the system's cv: exp(N(ln m - σ²/2, σ²))
+    with σ² = ln(1 + cv²).
     """
     random = np.random.default_rng(seed)
     counts = random.poisson(trace.rates * trace.interval_seconds)
@@ -40,13 +40,13 @@ def generate_workload(trace: Trace, system: System, seed: int) -> Workload:
 
 
 def workload_from_plan(arrivals: Floats, means: Floats, service_cv: float, seed: int) -> Workload:
-    """Requests whose arrivals and kinds are known, as those of a load generator's plan.
+    """The requests of a load generator's plan, whose arrivals and kinds are known.
 
     Args:
-        arrivals: in seconds, rising.
-        means: of each, the mean time in a slot of its kind, in seconds.
-        service_cv: how its time in a slot varies, as in `draw`.
-        seed: of that.
+        arrivals: in seconds, ascending.
+        means: for each, the mean time in a slot of its kind, in seconds.
+        service_cv: coefficient of variation of that time, as in `generate_workload`.
+        seed: of that variation.
     """
     return Workload(arrivals, _services(means, service_cv, np.random.default_rng(seed)))
 

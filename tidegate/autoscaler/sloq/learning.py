@@ -1,4 +1,4 @@
-"""What SLOQ learns from the service itself: service times, start-up times, slots, and a margin."""
+"""What SLOQ learns from the running service: service times, start-up times, slots and a margin."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ MAX_STARTUP_SECONDS: Final = 600.0
 MAX_FULL_SAMPLES: Final = 5
 MIN_FULL_SAMPLES: Final = 3
 MIN_OVER_TICKS: Final = 2
-# Busy slots of all replicas are summed from scrapes of different moments.
+# Busy slots of all replicas are summed from scrapes at different times.
 SLOTS_TOLERANCE: Final = 0.05
 SETTLE_SECONDS: Final = 10.0
-# A replica that left still finishes its work, and that is counted among the others'.
+# A removed replica still finishes its requests, which count as busy slots of the others.
 DRAIN_SECONDS: Final = 30.0
 PROBE_SECONDS: Final = 60.0
-# What the busiest replica did is of the last minute, and the metrics may be seconds old: only so long
-# after its slots were set to another number does it speak of that number.
+# The busiest replica is measured over the last minute, and metrics may be seconds old: this long after its
+# slots were changed, the value is valid for the new number.
 WATCH_SECONDS: Final = 90.0
 
 P95_SMOOTHING_SECONDS: Final = 120.0
@@ -32,24 +32,24 @@ MARGIN_PERIOD_SECONDS: Final = 30.0
 MARGIN_STEP: Final = 0.05
 MAX_MARGIN: Final = 0.6
 MARGIN_DECAY: Final = 0.8
-# Latency is over the last minute: only after that does it speak of the replicas of now.
+# Latency is measured over the last minute, so it takes that long to reflect the current replicas.
 MARGIN_SETTLE_SECONDS: Final = 60.0
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """The smallest value that so large a share of the values does not exceed."""
+    """The smallest value that at least this fraction of the values does not exceed."""
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 def learn_replicas(state: SloqState, ready: int, running: int, now: float) -> dict[str, Any]:
-    """How long replicas take to start, from how many run and how many are ready."""
+    """Start-up times of replicas, from the numbers of running and ready ones."""
     first = state.now is None
     began = 0 if first else max(0, running - state.running)
     became = 0 if first else max(0, ready - state.ready)
     starting = (*state.starting, *[now] * began)
     took = [now - at for at in starting[:became]]
     starting = starting[became:]
-    # Fewer start than we think: some were stopped before they were ready, the newest first.
+    # Some were stopped before they were ready, the newest first.
     starting = starting[: max(0, running - ready)]
     startups = (*state.startups, *(s for s in took if 0 <= s <= MAX_STARTUP_SECONDS))
 
@@ -67,7 +67,7 @@ def learn_replicas(state: SloqState, ready: int, running: int, now: float) -> di
 def learn_service(state: SloqState, checked: CheckedSignals, now: float) -> dict[str, Any]:
     """The time in a slot: its mean as last measured, its 95th percentile smoothed.
 
-    A percentile of a minute's requests scatters, and the wait that is left for the queue with it.
+    A percentile of one minute is noisy, and so would be the wait that is left for the queue.
     """
     mean = checked.service_seconds or state.service_seconds
     known, measured = state.service_seconds_p95, checked.service_seconds_p95
@@ -76,16 +76,16 @@ def learn_service(state: SloqState, checked: CheckedSignals, now: float) -> dict
     elapsed = max(0.0, now - (state.now if state.now is not None else now))
     weight = 1 - math.exp(-elapsed / P95_SMOOTHING_SECONDS)
     smoothed = known + weight * (measured - known)
-    # 0.5 + (1e-50 - 0.5) is 0, and a memory with a time of 0 could not be read again.
+    # 0.5 + (1e-50 - 0.5) is 0, and a state with a time of 0 is invalid.
     return {"service_seconds": mean, "service_seconds_p95": smoothed if smoothed > 0 else measured}
 
 
 def learn_busy(state: SloqState, busy: float | None, now: float) -> dict[str, Any]:
-    """Busy slots over the last minute, and how sure that is.
+    """Busy slots smoothed over a minute, and the fraction of their variance that is left.
 
-    Smoothing with weight w leaves w/(2 - w) of the variance of moments that have nothing to do with each
-    other, and s/(s + T) of that of a queue's that is looked at all the time, where requests of mean s keep
-    their slot from one moment to the next and T is the time of smoothing.
+    Smoothing with weight w leaves w/(2 - w) of the variance of independent samples, and s/(s + T) of that
+    of a queue sampled continuously, where requests with mean s keep their slot from one sample to the next
+    and T is the smoothing time.
     """
     if busy is None or state.busy is None or state.now is None:
         return {"busy": busy, "busy_share": 1.0}
@@ -101,12 +101,12 @@ def learn_busy(state: SloqState, busy: float | None, now: float) -> dict[str, An
 def learn_slots(
     state: SloqState, checked: CheckedSignals, ready: int, now: float
 ) -> dict[str, Any]:
-    """The slots that a replica truly has, when the metrics say another number.
+    """The actual slots of a replica, if the metrics report another number.
 
-    While requests queue, every slot is busy: busy slots of a replica are then its slots. A replica that
-    worked on more requests at once than it should have slots has more, but nobody knows how many: one
-    more is tried after each minute in which no request waits, up to twice what is said, until a queue
-    tells.
+    While requests queue, every slot is busy, so the busy slots of a replica are its slots. A replica that
+    processed more requests at once than its reported slots has more, but how many is unknown: one more is
+    assumed after each minute without queued requests, up to twice the reported number, until a queue
+    shows the actual one.
     """
     if checked.slots != state.told_slots:
         return {
@@ -128,7 +128,7 @@ def _learn_slots(
 ) -> dict[str, Any]:
     believed = state.slots or float(checked.slots)
     busiest = checked.busiest or 0.0
-    # Of one replica at one moment: it needs no second look, and no fleet that stands still.
+    # Measured on one replica at one time, so it needs neither confirmation nor a steady number of replicas.
     proven = watched is not None and now - watched >= WATCH_SECONDS
     if proven and busiest > max(believed, checked.slots):
         return {"over": 0, "full": (), "slots": busiest, "raised_at": now}
@@ -150,7 +150,7 @@ def _learn_slots(
 def _probe_for_slots(
     state: SloqState, checked: CheckedSignals, believed: float, now: float
 ) -> dict[str, Any]:
-    """One slot more, if more than told have been seen, and no queue has said how many there are."""
+    """Assume one slot more if more than reported were busy and no queue has shown the actual number."""
     if believed <= checked.slots or state.full or state.raised_at is None:
         return {}
     if checked.queued:
@@ -171,10 +171,10 @@ def _slots_while_full(state: SloqState, reported_slots: int, observed: float) ->
 def learn_margin(
     state: SloqState, latency_seconds: float | None, slo_seconds: float, now: float
 ) -> dict[str, Any]:
-    """More work than the model says, as long as clients feel more than the objective.
+    """A margin on top of the modelled work while the measured latency exceeds the objective.
 
-    Latency only ever adds: it is flat until the slots are nearly all busy, so that it cannot say how
-    many are too many. It is looked at only while all replicas are ready and have been for a minute.
+    Latency only ever adds work: it is flat until nearly all slots are busy, so it cannot show that there are
+    too many. It is used only after all replicas have been ready for a minute.
     """
     settled = state.steady_since is not None and now - state.steady_since >= MARGIN_SETTLE_SECONDS
     at = state.margin_at

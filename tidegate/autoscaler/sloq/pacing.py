@@ -1,4 +1,4 @@
-"""How fast to go to a size: up at once, down slowly."""
+"""How fast to scale to a size: up at once, down slowly."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ MINUTE_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class ScalingStep:
-    """From the number held to the next.
+    """From the current number of replicas to the next.
 
     Attributes:
-        held: the number held.
-        desired: the next, within bounds.
-        wanted: as many as the work of now takes, also beyond the bounds.
-        largest: the largest target of the last minutes.
-        slots_per_replica: that these were reckoned with.
-        window: the targets of what arrived, in slots, to remember.
-        surges: those of what was expected and of backlogs, to remember for a shorter time.
-        downs: when replicas were taken away lately, and how many.
+        current: the current number.
+        desired: the next one, within bounds.
+        needed: the number that the work needs now, regardless of bounds.
+        largest: the largest target of the stabilization windows.
+        slots_per_replica: used to convert slots to replicas.
+        window: the targets for the measured load, in slots, kept for the next ticks.
+        surges: those for forecasts and backlogs, kept for a shorter time.
+        downs: when replicas were removed recently, and how many.
     """
 
-    held: int
+    current: int
     desired: int
     needed: int
     largest: int
@@ -48,21 +48,21 @@ def pace(
     checked: CheckedSignals,
     size: Size,
     *,
-    held: int,
+    current: int,
     now: float,
 ) -> ScalingStep:
-    """The next number of replicas: the target if it is more; if it is fewer, in small steps.
+    """The next number of replicas: a larger target at once, a smaller one in steps.
 
-    A replica leaves only if that many were not needed for `down_seconds` by what arrived, nor for
-    `surge_seconds` by what was expected or by a backlog, which pass; no more than `down_share` of them
-    leave in `down_period_seconds`, and none while not all is known, or the signals stand still: they may
-    be frozen, which shows only after some ticks.
+    A replica is removed only if it was not needed for `down_seconds` by the measured load nor for
+    `surge_seconds` by forecasts or a backlog. At most `down_share` of the replicas are removed in
+    `down_period_seconds`, and none while signals are missing or unchanged: they may be frozen, which
+    takes some ticks to detect.
     """
     per_replica = state.slots or float(checked.slots)
     needed = math.ceil(size.slots / per_replica)
 
-    # At the start the number found counts as a target.
-    earlier = state.targets or ((now, held * per_replica),)
+    # At the start, the current number counts as a target.
+    earlier = state.targets or ((now, current * per_replica),)
     targets = (*earlier, (now, float(size.stay_slots)))
     window = recent_largest(targets, since=now - parameters.down_seconds)
     surging = (*state.surges, (now, float(size.slots)))
@@ -71,19 +71,19 @@ def pace(
 
     downs = tuple(one for one in state.downs if one[0] > now - parameters.down_period_seconds)
     removed = int(sum(count for _, count in downs))
-    removable = max(1, int(parameters.down_share * (held + removed))) - removed
-    floor = held if checked.keep_replicas else max(largest, held - max(0, removable))
+    removable = max(1, int(parameters.down_share * (current + removed))) - removed
+    floor = current if checked.keep_replicas else max(largest, current - max(0, removable))
 
-    desired = Bounds(parameters.min, parameters.max).clamp(max(needed, min(held, floor)))
-    if desired < held:
-        downs = (*downs, (now, float(held - desired)))
-    return ScalingStep(held, desired, needed, largest, per_replica, window, surges, downs)
+    desired = Bounds(parameters.min, parameters.max).clamp(max(needed, min(current, floor)))
+    if desired < current:
+        downs = (*downs, (now, float(current - desired)))
+    return ScalingStep(current, desired, needed, largest, per_replica, window, surges, downs)
 
 
 def recent_largest(targets: Sequence[TimedValue], *, since: float) -> tuple[TimedValue, ...]:
     """The targets after `since` that no later one exceeds; the first of them is the largest.
 
-    The last one counts however short the time is.
+    The last one always counts.
     """
     kept: list[TimedValue] = []
     for at, slots in targets:
@@ -98,7 +98,7 @@ def recent_largest(targets: Sequence[TimedValue], *, since: float) -> tuple[Time
 def hour_of_peaks(
     peaks: tuple[TimedValue, ...], now: float, slots: float
 ) -> tuple[TimedValue, ...]:
-    """The largest target of each minute of the last hour, with this one."""
+    """The largest target of each minute of the last hour, including this one."""
     minute = now // MINUTE_SECONDS * MINUTE_SECONDS
     before = tuple(one for one in peaks if now - HOUR_SECONDS < one[0] < minute)
     return (*before, (minute, max([slots, *(most for at, most in peaks if at == minute)])))

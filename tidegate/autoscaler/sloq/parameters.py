@@ -1,4 +1,4 @@
-"""What SLOQ is told by its settings."""
+"""The parameters of SLOQ."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SloqParameters:
-    """What SLOQ is told.
+    """The options of `sloq`, and what the settings say of replicas and the objective.
 
     Attributes:
-        min: never fewer replicas.
-        max: never more replicas.
-        slo_seconds: the response time to keep, as the client feels it.
-        slo_quantile: the share of requests that must keep it.
-        stale_seconds: older signals are not believed.
-        tick_seconds: from one decision to the next.
-        service_seconds: mean time in a slot to start from, until one is measured.
-        startup_seconds: start-up time of a replica to start from, until one is measured.
-        late_share: how many of the requests that may miss the objective may do so by waiting.
-        patience_share: the wait that is always allowed, as a share of the objective.
-        rise_sigmas: a rise counts if it is this many standard deviations of Poisson noise.
-        rise_most: a rise is followed to so many times the rate of now, at most.
-        reserve_coverage: the share of surprises that the burst reserve covers; 0 is none.
-        reserve_step: how far one surprise moves the burst reserve, as a share of the rate.
-        backlog_seconds: in how long a backlog should be worked off.
-        broken_most: while the objective cannot be met, at most so many times the usual size, and at most
+        min: the minimum number of replicas.
+        max: the maximum.
+        slo_seconds: the objective: the maximum response time as seen by the client.
+        slo_quantile: the fraction of requests that must meet it.
+        stale_seconds: older signals are not used.
+        tick_seconds: the time between decisions.
+        service_seconds: initial mean time in a slot, until it is measured.
+        startup_seconds: initial start-up time of a replica, until it is measured.
+        late_share: the fraction of the requests that may miss the objective that may do so by waiting.
+        patience_share: the wait that is always allowed, as a fraction of the objective.
+        rise_sigmas: a rise counts if it exceeds this many standard deviations of Poisson noise.
+        rise_most: the forecast of a rise is at most this multiple of the current rate.
+        reserve_coverage: the fraction of forecast errors that the burst reserve covers; 0: no reserve.
+        reserve_step: how far one forecast error moves the burst reserve, as a fraction of the rate.
+        backlog_seconds: the time in which a backlog should be worked off.
+        broken_most: while the objective cannot be met, the maximum multiple of the usual size; also at most
             half-way from there to `max`.
-        stay_margin: so much more work must fit before a replica leaves.
-        down_seconds: down follows the largest target of this long.
-        surge_seconds: and the largest of this long that a passing rise or a backlog made.
-        down_share: at most this share of the replicas leaves ...
-        down_period_seconds: ... in this long.
-        blind_seconds: blind for longer than this, there must be as many as the last hour needed.
-        frozen_ticks: signals that stand still for so many ticks are frozen.
+        stay_margin: the extra work that must fit before a replica is removed, as a fraction.
+        down_seconds: scale-down follows the largest target of this window.
+        surge_seconds: the same for targets that come from a temporary rise or a backlog.
+        down_share: the maximum fraction of replicas removed within `down_period_seconds`.
+        down_period_seconds: the period of `down_share`.
+        blind_seconds: without usable signals for this long, cover the peak of the last hour.
+        frozen_ticks: signals unchanged for this many ticks count as frozen.
     """
 
     min: int

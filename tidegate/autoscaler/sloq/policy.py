@@ -1,13 +1,14 @@
-"""SLOQ: as few replicas as keep a latency objective, by a queueing model of the service.
+"""SLOQ: the fewest replicas that meet a latency objective, by a queueing model of the service.
 
-The goal is the objective; the size comes from the M/M/c queue; latency only ever adds a margin. The
-policy reads top to bottom: what can be believed, what was learned, how much work there will be, how
-many slots that takes, and how fast to go there. Four rules hold whatever happens:
+The number of slots comes from the M/M/c queue; measured latency only ever adds a margin. The policy reads
+top to bottom: check the signals, learn from them, forecast the demand, size for it, pace the change.
+Four invariants:
 
-- Bad data never takes a replica away.
+- Bad data never removes a replica.
 - A higher arrival rate never leads to fewer replicas.
-- The target is absolute, so replicas that are starting count and nothing cascades.
-- Where replicas cannot help, they are added for the sake of the queue only, and never up to the maximum.
+- The target is absolute, so starting replicas count and a scale-up does not cascade.
+- While replicas cannot meet the objective, they are added only to keep the queue from growing, and never up
+  to the maximum.
 """
 
 from __future__ import annotations
@@ -46,13 +47,13 @@ class _Sloq:
     parameters: SloqParameters
 
     def decide(self, saved: dict[str, Any], signals: Signals, now: float) -> Decision:
-        """As every policy."""
+        """Decide; see `Policy`."""
         parameters = self.parameters
         state = SloqState.from_json(saved)
         if state.now is not None and now < state.now:
-            state = SloqState()  # the clock was set back: no time in there is of this one
+            state = SloqState()  # the clock was set back, so the recorded times are invalid
         if state.asked not in {None, signals.desired}:
-            # It did not come about (paused, bounded): nobody left.
+            # The last decision was not applied (paused, bounded), so no replica was removed.
             state = state.model_copy(update={"downs": ()})
 
         checked = check_signals(signals, state, parameters.stale_seconds, parameters.frozen_ticks)
@@ -69,7 +70,7 @@ class _Sloq:
             parameters.rise_most,
         )
         size = size_for(parameters, state, checked, demand, horizon)
-        step = pace(parameters, state, checked, size, held=signals.desired, now=now)
+        step = pace(parameters, state, checked, size, current=signals.desired, now=now)
         return Decision(
             desired=step.desired,
             reason=reason(step),
@@ -105,7 +106,7 @@ class _Sloq:
     def _learn(
         self, state: SloqState, checked: CheckedSignals, signals: Signals, now: float
     ) -> SloqState:
-        """What this tick teaches and is used at once."""
+        """The state with what this tick teaches, used in its own decision."""
         latency, slo = checked.latency_seconds, self.parameters.slo_seconds
         updates = {
             **learn_replicas(state, signals.ready, signals.running, now),
@@ -117,7 +118,7 @@ class _Sloq:
         return state.model_copy(update=updates)
 
     def _horizon(self, state: SloqState) -> float:
-        """Seconds until a replica is ready that the next decision starts: p90 of those that were."""
+        """Seconds until a replica started by the next decision is ready: p90 of the observed start-ups."""
         parameters = self.parameters
         startup = quantile(state.startups, 0.9) if state.startups else parameters.startup_seconds
         return startup + parameters.tick_seconds
@@ -132,7 +133,7 @@ class _Sloq:
         *,
         now: float,
     ) -> SloqState:
-        """What the next tick is told; what the rate teaches must not be used on the rate itself."""
+        """The state for the next tick. What a rate teaches must not be used for that same rate."""
         parameters = self.parameters
         reserve, expected = learn_reserve(
             state.reserve,
@@ -170,21 +171,24 @@ class _Sloq:
     def _decide_without_signals(
         self, state: SloqState, checked: CheckedSignals, signals: Signals, now: float
     ) -> Decision:
-        """Without anything to believe: never down, and in the long run what the last hour needed."""
-        parameters, held = self.parameters, signals.desired
+        """Without usable signals: never scale down, and after a while cover the peak of the last hour."""
+        parameters, current = self.parameters, signals.desired
         since = now if state.blind_since is None else state.blind_since
         per_replica = state.slots or float(state.told_slots or checked.slots)
         peak = max((slots for _, slots in state.peaks), default=0.0)
-        needed, why = held, ""
+        needed, why = current, ""
         if now - since >= parameters.blind_seconds and per_replica:
-            needed = max(held, math.ceil(peak / per_replica))
-        if needed > held:
-            why = f"; blind for {now - since:.0f} s, and the last hour needed {needed} replicas"
+            needed = max(current, math.ceil(peak / per_replica))
+        if needed > current:
+            why = (
+                f"; no usable signals for {now - since:.0f} s, and the peak of the last hour needs"
+                f" {needed} replicas"
+            )
         desired = Bounds(parameters.min, parameters.max).clamp(needed)
 
-        # What is held now counts as a target, so that nothing shrinks as soon as signals are back.
-        targets = (*state.targets, (now, held * per_replica)) if per_replica else state.targets
-        # Without the resizer nobody knows how many run: the replicas are not new when it is back.
+        # The current number counts as a target, so that replicas stay when the signals return.
+        targets = (*state.targets, (now, current * per_replica)) if per_replica else state.targets
+        # Without the resizer the counts are unknown; when it returns, the replicas are not new.
         away = signals.ready <= 0 and signals.running <= 0
         after = state.model_copy(
             update={
@@ -206,7 +210,7 @@ class _Sloq:
         return Decision(
             desired=desired,
             reason="no-signal",
-            explanation=f"{format_change(held, desired)}: {checked.unusable}{why}",
+            explanation=f"{format_change(current, desired)}: {checked.unusable}{why}",
             inputs={
                 "blind_seconds": now - since,
                 "hour_peak_slots": peak,

@@ -3,11 +3,11 @@
 Requests arrive at rate λ and hold a slot for a mean time s, so the offered load is A = λ·s (in
 Erlangs: the mean number of busy slots, if there were enough). With c slots:
 
-- Erlang B, the share of time that all are busy if nobody could wait, by the recurrence
+- Erlang B, the fraction of time that all are busy if no request could wait, by the recurrence
   B(0) = 1, B(c) = A·B(c-1) / (c + A·B(c-1)). Every term lies in [0, 1], so nothing overflows and
   nothing cancels, unlike in the textbook's sum of powers over factorials.
-- Erlang C, the share of requests that must wait: C = B / (1 - u·(1 - B)) with the utilisation u = A/c.
-- The wait is exponential for those: P(wait > t) = C·exp(-(c - A)·t/s).
+- Erlang C, the fraction of requests that must wait: C = B / (1 - u·(1 - B)) with the utilisation u = A/c.
+- Their wait is exponential: P(wait > t) = C·exp(-(c - A)·t/s).
 
 Sources: D. L. Jagerman, "Some properties of the Erlang loss function", Bell System Technical Journal
 53(3), 1974 (the recurrence); L. Kleinrock, "Queueing Systems", volume 1, 1975, section 3.4 (C and the
@@ -21,7 +21,7 @@ import math
 
 
 def erlang_b(slots: int, load: float) -> float:
-    """The share of arrivals that find every slot busy, if none may wait.
+    """The fraction of arrivals that find every slot busy, if none may wait.
 
     Args:
         slots: c ≥ 0.
@@ -34,14 +34,14 @@ def erlang_b(slots: int, load: float) -> float:
 
 
 def erlang_c(slots: int, load: float) -> float:
-    """The share of requests that must wait for a slot: 1 if the load is more than the slots."""
+    """The fraction of requests that must wait for a slot; 1 if the load exceeds the slots."""
     if load >= slots:
         return 1.0
     return _must_wait(erlang_b(slots, load), slots, load)
 
 
 def wait_exceeds(slots: int, load: float, patience: float) -> float:
-    """P(wait > t): the share of requests that wait longer than t.
+    """P(wait > t): the fraction of requests that wait longer than t.
 
     Args:
         slots: c ≥ 0.
@@ -56,16 +56,16 @@ def wait_exceeds(slots: int, load: float, patience: float) -> float:
 def slots_needed(
     load: float, patience: float, late: float, *, utilisation: float = 1.0, max_slots: int
 ) -> int:
-    """The fewest slots with load < utilisation·slots and P(wait > t) ≤ late; at most `most`.
+    """The fewest slots with load < utilisation·slots and P(wait > t) ≤ late; at most `max_slots`.
 
-    One pass of the recurrence finds it, as P(wait > t) only falls with more slots.
+    One pass of the recurrence finds it, since P(wait > t) decreases with more slots.
 
     Args:
         load: A ≥ 0, in Erlangs.
         patience: t/s ≥ 0, the wait in mean service times.
-        late: the share of requests that may wait longer, above 0.
-        utilisation: the largest share of slots that may be busy in the mean, in (0, 1].
-        max_slots: where to stop.
+        late: the fraction of requests that may wait longer, above 0.
+        utilisation: the maximum mean fraction of busy slots, in (0, 1].
+        max_slots: the maximum to return.
     """
     if load <= 0:
         return 0

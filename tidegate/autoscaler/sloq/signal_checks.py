@@ -1,4 +1,4 @@
-"""Which signals can be believed: the others must never take a replica away."""
+"""Checks which signals are usable: unusable ones must never remove a replica."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from dataclasses import dataclass
 from tidegate.autoscaler.sloq.state import SloqState
 from tidegate.autoscaler.types import Signals
 
-# A rate that no service has, and with which all arithmetic stays finite.
+# Above any real value, and arithmetic with it stays finite.
 MAX_VALUE: float = 1e9
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedSignals:
-    """The signals that are finite and possible; None for the others.
+    """The signals that are finite and not negative; None for the others.
 
     Attributes:
         rate_15s: requests a second, over 15 s.
-        rate_60s: the same over a minute; the shorter one if there is none.
+        rate_60s: the same over a minute; `rate_15s` if it is missing.
         service_seconds: mean time in a slot.
         service_seconds_p95: its 95th percentile.
         latency_seconds: the objective's quantile of the response time.
-        in_system: requests being worked on or queued.
-        busy: requests being worked on.
-        busiest: the most that one replica worked on at once, lately.
-        queued: requests that wait.
-        slots: of one replica, as the metrics say.
-        age_seconds: how old they are.
-        unusable: why none of it is to be acted upon, in words; empty if it is.
-        keep_replicas: why no replica is to leave for it, though more may come, in words; empty if one may.
-        repeats: at how many ticks the values have stood still.
+        in_system: requests in slots or queued.
+        busy: requests in slots.
+        busiest: the maximum of concurrent requests in one replica, over the last minute.
+        queued: requests that wait for a slot.
+        slots: of one replica, as reported.
+        age_seconds: age of the signals.
+        unusable: why the signals cannot be used at all; empty if they can.
+        keep_replicas: why replicas may be added but not removed; empty if both are allowed.
+        repeats: for how many ticks the values have not changed.
         seen: the values that change with every request.
-        traffic: the rates and the requests in system, which change with most of them.
+        traffic: the rates and the requests in the system, which change with most requests.
     """
 
     rate_15s: float
@@ -56,13 +56,13 @@ class CheckedSignals:
 def check_signals(
     signals: Signals, state: SloqState, stale_seconds: float, frozen_ticks: int
 ) -> CheckedSignals:
-    """Tell what can be believed.
+    """Check the signals of a tick.
 
     Args:
         signals: of this tick.
-        state: of the last one.
-        stale_seconds: older signals are not believed.
-        frozen_ticks: after so many ticks without any change under load, they are frozen.
+        state: after the last tick.
+        stale_seconds: older signals are not used.
+        frozen_ticks: signals unchanged under load for this many ticks are frozen.
     """
     rate = valid_or_none(signals.arrival_rate)
     minute = valid_or_none(signals.arrival_rate_60s)
@@ -73,8 +73,8 @@ def check_signals(
     busy, queued = valid_or_none(signals.busy), valid_or_none(signals.queued)
     slots = signals.slots_per_replica or 0
 
-    # Arrival rates are left out: what a rate is must not decide whether it is believed, or a higher
-    # one could lead to fewer replicas.
+    # Arrival rates are left out: if a rate's value decided whether it is used, a higher rate could lead to
+    # fewer replicas.
     seen = (service, p95, latency)
     under_load = service is not None
     repeats = state.repeats + 1 if under_load and seen == state.seen else 0
@@ -89,9 +89,9 @@ def check_signals(
     elif age > stale_seconds:
         unusable = f"the signals are {age:.0f} s old, more than {stale_seconds:g} s"
     elif signals.ready <= 0 and signals.running <= 0:
-        unusable = "no replica is known to run"
+        unusable = "no replica is known to be running"
     elif repeats >= frozen_ticks:
-        unusable = f"the signals have not changed at all for {repeats} ticks: they are frozen"
+        unusable = f"the signals have not changed for {repeats} ticks: they are frozen"
     else:
         unusable = ""
     traffic = (rate, minute, in_system)
@@ -128,26 +128,26 @@ def _why_keep_replicas(
     *,
     under_load: bool,
 ) -> str:
-    """Why no replica is to leave, although enough is known to see that more are needed."""
+    """Why no replica may be removed, although the signals suffice to add some."""
     _, minute, in_system = traffic
-    told = f" ({problem})" if problem else ""
+    cause = f" ({problem})" if problem else ""
     if in_system is None:
-        return f"the requests in the system are not known{told}, so none leaves"
+        return f"the requests in the system are not known{cause}, so no replica is removed"
     if minute is None:
-        return f"the arrival rate over a minute is not known{told}, so none leaves"
+        return f"the arrival rate over a minute is not known{cause}, so no replica is removed"
     if problem:
-        return f"{problem}, so none leaves"
-    if repeats or (not under_load and _stands_still(traffic, state.traffic)):
-        return "the signals stand still, so none leaves"
+        return f"{problem}, so no replica is removed"
+    if repeats or (not under_load and _may_be_frozen(traffic, state.traffic)):
+        return "the signals have not changed, so no replica is removed"
     return ""
 
 
-def _stands_still(now: tuple[float | None, ...], before: tuple[float | None, ...]) -> bool:
-    """Whether requests come, and neither their rates have fallen nor has what is in the system changed.
+def _may_be_frozen(now: tuple[float | None, ...], before: tuple[float | None, ...]) -> bool:
+    """Whether there is traffic, no rate has fallen and the requests in the system have not changed.
 
-    Without a time in a slot that is all there is to see of frozen signals. A rate that has risen counts
-    as one that stands, or a higher one could lead to fewer replicas. Where nothing comes, nothing moves
-    either: an idle service and one whose signals froze while it was idle look the same.
+    Without a time in a slot, nothing else indicates frozen signals. A rate that has risen counts as
+    unchanged; otherwise a higher rate could lead to fewer replicas. Without traffic the signals do not
+    change: an idle service looks the same as one whose signals froze while it was idle.
     """
     if len(before) != len(now) or not any(now):
         return False
@@ -156,7 +156,7 @@ def _stands_still(now: tuple[float | None, ...], before: tuple[float | None, ...
 
 
 def valid_or_none(value: float | None) -> float | None:
-    """The value if it is one that can be measured: finite and not negative."""
+    """The value if it is finite and not negative, else None."""
     if value is None or not math.isfinite(value) or value < 0:
         return None
     return min(float(value), MAX_VALUE)

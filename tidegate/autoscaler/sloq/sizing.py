@@ -1,4 +1,4 @@
-"""How many slots the work takes, so that few enough requests wait too long."""
+"""How many slots the work needs so that few enough requests wait too long."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from tidegate.autoscaler.sloq.queueing import slots_needed
 from tidegate.autoscaler.sloq.signal_checks import CheckedSignals
 from tidegate.autoscaler.sloq.state import SloqState
 
-# With a larger share of slots busy in the mean, any small error of the load makes an endless queue.
+# Above this mean utilisation, a small error in the load makes the queue grow without bound.
 MAX_UTILISATION: Final = 0.97
-# Beyond this the recurrence of Erlang's formula is not worth its time.
+# Above this, the recurrence of Erlang's formula takes too long.
 MAX_SLOTS: Final = 100_000
-# Work that is on its way through the system anyway, in seconds of arrivals' work, is no backlog.
-IN_TRANSIT_SECONDS: Final = 1.5
+# Requests in the system that are no backlog, as a multiple of the current work.
+IN_TRANSIT_FACTOR: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A size in slots, and what led to it.
+    """A size in slots, and how it was calculated.
 
     Attributes:
-        rate: requests a second that it is for.
+        rate: requests a second to serve.
         service: mean time in a slot, in seconds.
-        backlog: work, in slots, of requests that wait and should not.
-        load: work, in slots: of the rate, the margin and the backlog.
-        patience: the wait that only `late` of the requests may exceed, in seconds.
-        late: that share.
-        slots: as many as that takes.
-        stay_slots: as many as what arrives takes, and a margin: below this many no replica leaves.
-        meetable: whether slots can help to keep the objective.
-        notes: what else a person should know.
+        backlog: work of requests that queue but should not, in slots.
+        load: work of the rate, the margin and the backlog, in slots.
+        patience: the wait that at most the fraction `late` of requests may exceed, in seconds.
+        late: that fraction.
+        slots: the slots needed for the load.
+        stay_slots: the slots needed for the measured load plus a margin: no replica below this is removed.
+        meetable: whether more slots can help to meet the objective.
+        notes: clauses for the explanation.
     """
 
     rate: float
@@ -56,38 +56,38 @@ def size_for(
     demand: Demand,
     horizon_seconds: float,
 ) -> Size:
-    """The size for a demand. It never falls as arrival rates rise.
+    """The size for a demand. It never decreases when arrival rates increase.
 
     Args:
         parameters: of the policy.
-        state: with what was learned at this tick.
-        checked: what was measured.
-        demand: what arrives, and what will.
-        horizon_seconds: how far ahead that is.
+        state: of the policy, updated at this tick.
+        checked: the signals.
+        demand: the current rate, and the forecast.
+        horizon_seconds: how far ahead the forecast is.
     """
     notes: list[str] = []
     service = state.service_seconds or parameters.service_seconds
     p95 = state.service_seconds_p95 or service
 
-    # The reserve is learned from surprises, and a rise that was seen coming is none.
+    # The reserve covers forecast errors, and a rise that was forecast is none.
     rate = max(demand.ahead, demand.now + state.reserve)
     if demand.ahead > demand.now:
         notes.append(
-            f"{demand.now:.3g} requests/s are rising, looked {horizon_seconds:.0f} s ahead"
+            f"the rate of {demand.now:.3g} requests/s is rising, forecast {horizon_seconds:.0f} s ahead"
         )
     elif state.reserve > 0.01 * demand.now:
-        notes.append(f"{state.reserve:.3g} requests/s of them are a reserve for bursts")
+        notes.append(f"{state.reserve:.3g} requests/s of that is a reserve for bursts")
 
     backlog = _backlog_load(parameters, checked, demand.now * service, service)
     if backlog >= 0.1:
-        notes.append(f"the backlog adds {backlog:.1f} for {parameters.backlog_seconds:g} s")
+        notes.append(f"the backlog adds {backlog:.1f} slots for {parameters.backlog_seconds:g} s")
     if state.margin > 0:
-        notes.append(f"{state.margin:.0%} is added, as latency was over the objective")
+        notes.append(f"{state.margin:.0%} is added because latency exceeded the objective")
     load = rate * service * (1 + state.margin) + backlog
-    # What is expected, and a backlog, pass; what arrives is what replicas must stay for.
+    # Forecasts and backlogs are temporary; replicas must stay for the measured load.
     stay_load_expected = (demand.now + state.reserve) * service * (1 + state.margin)
-    # By Little's law so many busy slots mean at least so much work, whatever the rates say; three
-    # standard deviations are left to chance, of which a minute has fewer than a moment.
+    # By Little's law, busy slots are a lower bound of the work, whatever the rates say. Three standard
+    # deviations are subtracted for noise; a minute has less of it than a single sample.
     busy, minute = checked.busy or 0.0, state.busy or 0.0
     observed_load = max(
         busy - 3 * math.sqrt(busy), minute - 3 * math.sqrt(minute * state.busy_share)
@@ -97,7 +97,7 @@ def size_for(
     slo = parameters.slo_seconds
     patience = max(parameters.patience_share * slo, slo - p95)
     late = parameters.late_share * (1 - parameters.slo_quantile)
-    # One replica more than there may be is enough to know that they do not suffice.
+    # One replica more than the maximum is enough to show that the maximum is too low.
     per_replica = state.slots or checked.slots
     max_slots = min(MAX_SLOTS, math.ceil((parameters.max + 1) * per_replica))
     meetable = max(checked.service_seconds_p95 or 0.0, service) < slo
@@ -106,10 +106,10 @@ def size_for(
         stay = _slots_for(stay_load, patience / service, late, max_slots)
     else:
         notes.append(
-            "the objective cannot be met by adding replicas: a slot alone takes"
-            f" {checked.service_seconds_p95 or service:.2g} s of {slo:g} s"
+            "the objective cannot be met by adding replicas: the time in a slot alone is"
+            f" {checked.service_seconds_p95 or service:.2g} s, the objective {slo:g} s"
         )
-        # Enough that the queue does not grow, but not for whatever a broken dependency would take.
+        # Enough that the queue does not grow, but limited: a broken dependency could need any number.
         cap = _max_slots_if_unmeetable(parameters, state.usual, per_replica)
         slots = math.ceil(min(load / MAX_UTILISATION, cap, max_slots))
         stay = math.ceil(min(stay_load / MAX_UTILISATION, cap, max_slots))
@@ -130,10 +130,10 @@ def size_for(
 def _max_slots_if_unmeetable(
     parameters: SloqParameters, usual: float | None, per_replica: float
 ) -> float:
-    """The most slots while replicas cannot help: `broken_most` times the usual, and short of the maximum.
+    """The maximum of slots while replicas cannot help: `broken_most` times the usual, below the maximum.
 
-    No more than half of the replicas between the usual number (the minimum, if the objective was never met)
-    and the maximum are added, rounded down: so the maximum is not reached, unless it is what is usual.
+    At most half of the replicas between the usual number (the minimum, if the objective was never met) and
+    the maximum are added, rounded down, so the maximum is reached only if it is the usual number.
     """
     before = parameters.min if usual is None else math.ceil(usual / per_replica)
     half_way = max(before, (before + parameters.max) // 2) * per_replica
@@ -147,12 +147,10 @@ def _slots_for(load: float, patience: float, late: float, max_slots: int) -> int
 def _backlog_load(
     parameters: SloqParameters, checked: CheckedSignals, load: float, service: float
 ) -> float:
-    """The work of requests that are in the system beyond what belongs there, in slots.
+    """The work of requests in the system beyond the normal number, in slots.
 
-    It is to be done in `backlog_seconds`; with long requests in more, so that a higher arrival rate,
-    which makes more of them belong there, never takes away more than it adds.
+    It is to be worked off in `backlog_seconds`, or longer for long requests: a higher arrival rate, which
+    raises the normal number, must never reduce the size.
     """
-    excess = checked.in_system - IN_TRANSIT_SECONDS * load - 2 * math.sqrt(checked.in_system)
-    return (
-        max(0.0, excess) * service / max(parameters.backlog_seconds, IN_TRANSIT_SECONDS * service)
-    )
+    excess = checked.in_system - IN_TRANSIT_FACTOR * load - 2 * math.sqrt(checked.in_system)
+    return max(0.0, excess) * service / max(parameters.backlog_seconds, IN_TRANSIT_FACTOR * service)

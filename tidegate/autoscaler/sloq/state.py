@@ -1,4 +1,4 @@
-"""What SLOQ remembers from one tick to the next: JSON types, so that a decision replays from its event."""
+"""The state of SLOQ between ticks, of JSON types, so that a decision replays from its event."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 TimedValue = tuple[float, float]
-"""A time in seconds, and a number of that time."""
+"""A time in seconds, and the value at that time."""
 
 
 class SloqState(BaseModel):
-    """The state of SLOQ. Times are on the clock of the ticks; work is in slots, not in replicas.
+    """The state of SLOQ. Times are on the clock of the ticks. Sizes are in slots, not in replicas.
 
-    Work is what stays true when the slots of a replica turn out to be others than was said.
+    Slots stay valid when a replica turns out to have another number of them than it reports.
     """
 
     model_config = ConfigDict(
@@ -23,81 +23,81 @@ class SloqState(BaseModel):
     )
 
     now: float | None = None
-    """The last tick."""
+    """Time of the last tick."""
 
     asked: int | None = None
-    """The number decided then."""
+    """The number of replicas decided then."""
 
     seen: tuple[float | None, ...] = ()
-    """The last values that change with every request: equal ones at several ticks are frozen."""
+    """The last values that change with every request; unchanged for several ticks, they are frozen."""
     traffic: tuple[float | None, ...] = ()
-    """The last arrival rates and requests in system."""
+    """The last arrival rates and number of requests in the system."""
     repeats: Count = 0
-    """At how many ticks they have stood still."""
+    """For how many ticks `seen` has not changed."""
     blind_since: float | None = None
-    """Since when nothing that was measured could be believed."""
+    """Since when there are no usable signals."""
 
     service_seconds: Positive | None = None
-    """The last believed mean time in a slot."""
+    """The last measured mean time in a slot."""
     service_seconds_p95: Positive | None = None
     """Its 95th percentile, smoothed."""
 
     busy: float | None = Field(default=None, ge=0)
     """Busy slots, smoothed over a minute."""
     busy_share: float = Field(default=1.0, ge=0, le=1)
-    """Of their variance at one moment, how much is left in that."""
+    """The fraction of the variance of one sample that is left after smoothing."""
 
     ready: Count = 0
     running: Count = 0
     steady_since: float | None = None
-    """Since when all replicas that run are ready, and as many as before."""
+    """Since when all running replicas are ready and their number has not changed."""
     starting: tuple[float, ...] = ()
-    """When the replicas began that are not ready yet, oldest first."""
+    """Start times of the replicas that are not ready yet, oldest first."""
     startups: tuple[float, ...] = ()
-    """How long the last ones took, in seconds."""
+    """The last observed start-up times, in seconds."""
 
     told_slots: Count = 0
-    """What the metrics said of the slots of a replica."""
+    """Slots per replica as reported by the metrics."""
     slots: Positive | None = None
-    """What was learned instead, if that is another number."""
+    """Slots per replica as learned, if that differs."""
     full: tuple[float, ...] = ()
-    """Busy slots of a replica while requests queued."""
+    """Busy slots per replica while requests were queued."""
     watched_since: float | None = None
-    """Since when the busiest replica is known, on end, with the slots that are told."""
+    """Since when the busiest replica has been measured without a gap at the reported slots."""
     raised_at: float | None = None
-    """When more slots were last believed than before, or requests last queued since."""
+    """When `slots` was last raised, or requests were last queued after that."""
     over: Count = 0
-    """At how many ticks running more slots were busy than there should be."""
+    """For how many consecutive ticks more slots were busy than there should be."""
 
     expected: tuple[TimedValue, ...] = ()
-    """The arrival rates that were sized for, until it shows whether they were enough."""
+    """Forecast arrival rates, until they can be compared with the actual rate."""
     reserve: float = Field(default=0.0, ge=0)
     """The burst reserve, in requests a second."""
 
     margin: float = Field(default=0.0, ge=0, le=10)
-    """The share of work added because latency was worse than the queueing model says."""
+    """The fraction of work added because latency was worse than the queueing model predicts."""
     margin_at: float | None = None
-    """When it was last changed."""
+    """When the margin last changed."""
 
     targets: tuple[TimedValue, ...] = ()
-    """Slots that were needed for what arrived; only those that no later one exceeds."""
+    """Slots needed for the measured load; only those that no later one exceeds."""
     surges: tuple[TimedValue, ...] = ()
-    """Slots that were wanted for what was expected and for backlogs; likewise."""
+    """Slots needed for forecasts and backlogs; likewise."""
     peaks: tuple[TimedValue, ...] = ()
     """The largest target of each minute of the last hour."""
     usual: float | None = None
-    """Slots wanted when the objective could last be met."""
+    """Slots needed while the objective could be met, smoothed."""
     downs: tuple[TimedValue, ...] = ()
-    """When replicas were taken away, and how many."""
+    """When replicas were removed, and how many."""
 
     @classmethod
     def from_json(cls, state: dict[str, Any]) -> SloqState:
-        """The memory in a policy's state; an empty one if that holds none that can be read."""
+        """The state in a recorded one; an empty state if it cannot be read."""
         try:
             return cls.model_validate(state)
         except ValidationError:
             return cls()
 
     def to_json(self) -> dict[str, Any]:
-        """The policy's state: JSON types only."""
+        """The state as JSON types."""
         return self.model_dump(mode="json", exclude_defaults=True)

@@ -1,4 +1,4 @@
-"""A decision of SLOQ in words: one for counters, and a sentence for a person."""
+"""The reason and the explanation of a decision of SLOQ."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tidegate.autoscaler.types import format_change
 
 
 def reason(step: ScalingStep) -> str:
-    """The one word: `up`, `down`, `limited` by the bounds, `stabilized` above the target, `hold`."""
-    if step.desired != step.held:
-        return "up" if step.desired > step.held else "down"
+    """The reason: `up`, `down`, `limited` by the bounds, `stabilized` above the target, or `hold`."""
+    if step.desired != step.current:
+        return "up" if step.desired > step.current else "down"
     if step.needed > step.desired:
         return "limited"
     return "stabilized" if step.needed < step.desired else "hold"
@@ -26,10 +26,10 @@ def explain(
     size: Size,
     step: ScalingStep,
 ) -> str:
-    """The sentence: the change, the work, what that takes, and what else there was to consider."""
+    """The explanation: the change, the work, the replicas needed, and further clauses."""
     work = size.rate * size.service
     formula = f"{size.rate:.3g} requests/s × {size.service:.2g} s = {work:.1f} slots of work"  # noqa: RUF001
-    parts = [f"{format_change(step.held, step.desired)}: {formula}"]
+    parts = [f"{format_change(step.current, step.desired)}: {formula}"]
     if size.meetable:
         replicas = "replica keeps" if step.needed == 1 else "replicas keep"
         parts.append(
@@ -38,13 +38,13 @@ def explain(
     parts += size.notes
     if state.slots:
         parts.append(
-            f"a replica was seen to have {state.slots:g} slots, not {checked.slots} as it says"
+            f"a replica has {state.slots:g} slots as measured, not {checked.slots} as reported"
         )
     return "; ".join([*parts, *_limits(parameters, checked, step)])
 
 
 def _limits(parameters: SloqParameters, checked: CheckedSignals, step: ScalingStep) -> list[str]:
-    """Why it is another number than the work takes."""
+    """Why the number differs from the one needed."""
     if step.needed > step.desired:
         return [f"the maximum is {parameters.max}"]
     if step.needed == step.desired:
@@ -52,8 +52,8 @@ def _limits(parameters: SloqParameters, checked: CheckedSignals, step: ScalingSt
     if checked.keep_replicas:
         return [checked.keep_replicas]
     if step.largest >= step.desired and step.desired > parameters.min:
-        return [f"{step.largest} is the largest target of {parameters.down_seconds:g} s"]
+        return [f"{step.largest} is the largest target of the last {parameters.down_seconds:g} s"]
     if step.desired == parameters.min:
         return [f"the minimum is {parameters.min}"]
     share, period = parameters.down_share, parameters.down_period_seconds
-    return [f"no more than {share:.0%} leave in {period:g} s"]
+    return [f"at most {share:.0%} are removed in {period:g} s"]

@@ -1,7 +1,7 @@
-"""Policies made of policies: the largest, the smallest, and bounds around one.
+"""Combine policies: the maximum or minimum of several, and bounds around one.
 
-Each part gets the same signals and keeps its own state, so what is composed is a policy itself and
-can be composed again. `words.py` has the words for it: `max(sloq,hpa:inflight=0.7)`.
+Each part gets the same signals and keeps its own state, so a composition is itself a policy, written as
+`max(sloq,hpa:inflight=0.7)`; see `policy_expression.py`.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from typing import Any, Final, TypeAlias
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
 
 Parts: TypeAlias = Mapping[str, Policy]
-"""Policies by their words."""
+"""Policies by their expressions."""
 
 
 def largest(parts: Parts, parameters: Mapping[str, Any]) -> Policy:
-    """The part that wants most decides: each can add replicas, none can take them from another.
+    """The part with the largest number decides: each can add replicas, none can remove another's.
 
     Args:
-        parts: what it is made of.
-        parameters: what stands in the inputs for a replay to make the parts again from.
+        parts: the policies.
+        parameters: recorded in the inputs, so that a replay can build the parts again.
     """
-    return _choose(parts, parameters, max)
+    return _combine(parts, parameters, max)
 
 
 def smallest(parts: Parts, parameters: Mapping[str, Any]) -> Policy:
-    """The part that wants fewest decides; the arguments are those of `largest`."""
-    return _choose(parts, parameters, min)
+    """The part with the smallest number decides; arguments as for `largest`."""
+    return _combine(parts, parameters, min)
 
 
 COMBINATORS: Final[Mapping[str, Callable[[Parts, Mapping[str, Any]], Policy]]] = {
@@ -38,7 +38,7 @@ COMBINATORS: Final[Mapping[str, Callable[[Parts, Mapping[str, Any]], Policy]]] =
 
 
 def bounded(policy: Policy, bounds: Bounds) -> Policy:
-    """The policy, within these bounds."""
+    """The policy within these bounds."""
 
     def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
         return clamped(policy(state, signals, now), bounds, signals.desired, "bounds")
@@ -46,21 +46,20 @@ def bounded(policy: Policy, bounds: Bounds) -> Policy:
     return decide
 
 
-def clamped(decision: Decision, bounds: Bounds, held: int, by: str) -> Decision:
-    """The decision within bounds, which `by` names in the words.
+def clamped(decision: Decision, bounds: Bounds, current: int, by: str) -> Decision:
+    """The decision within bounds; `by` names them in the explanation.
 
-    The part's state is kept as it is: it says what the part wanted, and the next signals say what
-    became of it.
+    The state is left as it is: it holds what the policy wanted, and the next signals show what was applied.
     """
     desired = bounds.clamp(decision.desired)
     if desired == decision.desired:
         return decision
-    moved = "limited" if desired == held else "up" if desired > held else "down"
+    moved = "limited" if desired == current else "up" if desired > current else "down"
     return Decision(
         desired=desired,
         reason=moved,
         explanation=(
-            f"{format_change(held, desired)}: {by} from {bounds.min} to {bounds.max};"
+            f"{format_change(current, desired)}: {by} from {bounds.min} to {bounds.max};"
             f" else {decision.desired} ({decision.explanation})"
         ),
         inputs={**decision.inputs, "bounded": {"by": by, **asdict(bounds)}},
@@ -69,7 +68,7 @@ def clamped(decision: Decision, bounds: Bounds, held: int, by: str) -> Decision:
     )
 
 
-def _choose(parts: Parts, parameters: Mapping[str, Any], pick: Callable[..., str]) -> Policy:
+def _combine(parts: Parts, parameters: Mapping[str, Any], pick: Callable[..., str]) -> Policy:
     if not parts:
         raise ValueError("a composed policy needs at least one part")
     recorded_parameters = dict(parameters)
@@ -80,7 +79,7 @@ def _choose(parts: Parts, parameters: Mapping[str, Any], pick: Callable[..., str
             name: policy(own, signals, now)
             for own, (name, policy) in zip(states, parts.items(), strict=True)
         }
-        # Of equals the first one named decides, so that the words do not flicker.
+        # If several are equal, the first decides, so that the explanation is stable.
         chosen = pick(decisions, key=lambda name: decisions[name].desired)
         decision = decisions[chosen]
         others = [
@@ -92,7 +91,7 @@ def _choose(parts: Parts, parameters: Mapping[str, Any], pick: Callable[..., str
             explanation="; ".join([f"{chosen}: {decision.explanation}", ", ".join(others)]),
             inputs={
                 "chosen": chosen,
-                "parts": [_told(name, one) for name, one in decisions.items()],
+                "parts": [_record_part(name, one) for name, one in decisions.items()],
                 "parameters": recorded_parameters,
             },
             state={"parts": [one.state for one in decisions.values()]},
@@ -102,8 +101,8 @@ def _choose(parts: Parts, parameters: Mapping[str, Any], pick: Callable[..., str
     return decide
 
 
-def _told(name: str, decision: Decision) -> dict[str, Any]:
-    """What a part decided; its parameters are among those of the whole."""
+def _record_part(name: str, decision: Decision) -> dict[str, Any]:
+    """The decision of a part; its parameters are among those of the composition."""
     own = {key: value for key, value in decision.inputs.items() if key != "parameters"}
     return {
         "policy": name,
@@ -114,8 +113,8 @@ def _told(name: str, decision: Decision) -> dict[str, Any]:
 
 
 def _states(state: dict[str, Any], count: int) -> list[dict[str, Any]]:
-    """Each part's own state; empty where there is none."""
-    kept = state.get("parts")
-    if not isinstance(kept, list) or len(kept) != count:
+    """The state of each part; empty if there is none."""
+    states = state.get("parts")
+    if not isinstance(states, list) or len(states) != count:
         return [{} for _ in range(count)]
-    return [part if isinstance(part, dict) else {} for part in kept]
+    return [part if isinstance(part, dict) else {} for part in states]

@@ -1,14 +1,14 @@
-"""Scale to zero: around any policy, which decides as long as there is a replica.
+"""Scale to zero and back, around any policy, which decides while there is a replica.
 
-The last replica leaves when nothing has come for a while; requests then wait in the gateway, which
-says how many do, and the first one brings a replica back. Replicas tell nothing while there is none,
-so what one was seen to take is remembered, and the policy inside can say how many a burst takes.
+The last replica is removed after a time without requests. Requests then wait at the gateway, which reports
+their number, and the first one starts a replica. Without replicas there are no metrics of them, so the slots
+last measured are kept, and the inner policy can size for a burst.
 
-Three rules hold whatever happens:
+Three invariants:
 
-- Bad data never takes the last replica away.
-- At zero, not to know whether requests wait brings one back.
-- While replicas start after that, none is taken away.
+- Bad data never removes the last replica.
+- At zero, if the number of waiting requests stays unknown, a replica is started.
+- While replicas start from zero, none is removed.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_
 
 @dataclass(frozen=True, slots=True)
 class ScaleToZeroParameters:
-    """What it is told.
+    """When to scale to zero.
 
     Attributes:
-        max: never more replicas.
-        idle_seconds: the last replica leaves when nothing has come for this long.
-        stale_seconds: older signals are not believed, and at zero not to know is borne this long.
+        max: the maximum number of replicas.
+        idle_seconds: the last replica is removed after this time without requests.
+        stale_seconds: older signals are not used; also how long the queue may be unknown at zero.
     """
 
     max: int
@@ -52,7 +52,7 @@ class _ZeroState(BaseModel):
 
     @classmethod
     def from_json(cls, saved: dict[str, Any], now: float) -> _ZeroState:
-        """What a state holds; of a clock that was set back, no time."""
+        """The state in a recorded one, without its times if the clock was set back."""
         try:
             state = cls.model_validate(saved)
         except ValidationError:
@@ -65,12 +65,12 @@ class _ZeroState(BaseModel):
 def scale_to_zero(
     policy: Policy, parameters: Mapping[str, Any], zero: ScaleToZeroParameters
 ) -> Policy:
-    """The policy, which goes on from zero replicas to one and more, and back.
+    """The policy, extended to scale to zero and back.
 
     Args:
-        policy: what decides while there is a replica; its own minimum is 1 or more.
-        parameters: of that policy; they are in the inputs also when it is not asked.
-        zero: when to go, and when to come back.
+        policy: decides while there is a replica; its minimum is at least 1.
+        parameters: of that policy; recorded in the inputs even when it does not decide.
+        zero: when to scale to zero, and back.
     """
     return _ScaleToZero(policy, dict(parameters), zero).decide
 
@@ -82,7 +82,7 @@ class _ScaleToZero:
     zero: ScaleToZeroParameters
 
     def decide(self, saved: dict[str, Any], signals: Signals, now: float) -> Decision:
-        """As every policy."""
+        """Decide; see `Policy`."""
         state = _ZeroState.from_json(saved, now)
         reported_slots = signals.slots_per_replica
         if reported_slots is not None and reported_slots >= 1:
@@ -101,24 +101,26 @@ class _ScaleToZero:
     def _at_zero(
         self, state: _ZeroState, signals: Signals, now: float
     ) -> tuple[Decision, _ZeroState]:
-        held, queued = signals.desired, self._queued(signals)
+        current, queued = signals.desired, self._queued(signals)
         if queued is None:
             since = now if state.blind_since is None else state.blind_since
             why = f" ({signals.problem})" if signals.problem else ""
             if now - since < self.zero.stale_seconds:
-                text = f"whether requests wait is not known{why}"
+                text = f"it is not known whether requests wait{why}"
                 state = state.model_copy(update={"blind_since": since})
-                return self._own((held, 0), "no-signal", text, None), state
-            text = f"whether requests wait has not been known for {now - since:.0f} s{why}"
-            return self._own((held, 1), "up", text, None), _woken(state)
+                return self._decision((current, 0), "no-signal", text, None), state
+            text = f"it has not been known for {now - since:.0f} s whether requests wait{why}"
+            return self._decision((current, 1), "up", text, None), _start_from_zero(state)
         state = state.model_copy(update={"blind_since": None})
         if queued <= 0:
-            return self._own((held, 0), "hold", "no request waits at the gateway", queued), state
+            return self._decision(
+                (current, 0), "hold", "no request waits at the gateway", queued
+            ), state
         requests = "1 request waits" if queued == 1 else f"{queued:g} requests wait"
         text = f"{requests} at the gateway"
         inner = self._decide_inside(state, signals, queued, now)
         if inner is None:
-            return self._own((held, 1), "up", text, queued), _woken(state)
+            return self._decision((current, 1), "up", text, queued), _start_from_zero(state)
         number = self._within(inner.desired)
         if number > 1:
             text = f"{text} ({inner.explanation})"
@@ -126,21 +128,23 @@ class _ScaleToZero:
             inner,
             desired=number,
             reason="up",
-            explanation=f"{format_change(held, number)}: {text}",
+            explanation=f"{format_change(current, number)}: {text}",
             inputs={**inner.inputs, "waiting": queued},
         )
-        return decision, _woken(state, inner.state)
+        return decision, _start_from_zero(state, inner.state)
 
     def _above_zero(
         self, state: _ZeroState, signals: Signals, now: float
     ) -> tuple[Decision, _ZeroState]:
         waking = state.waking and signals.ready <= 0
-        held = signals.desired
+        current = signals.desired
         inner = self._decide_inside(state, signals, self._queued(signals), now) if waking else None
         if waking and inner is None:
-            # Nothing can be known of a replica before the first one is ready.
-            text = f"no replica is ready yet since {held} had to come back"
-            decision = self._own((held, self._within(held)), "hold", text, self._queued(signals))
+            # Without a ready replica and known slots, the inner policy cannot decide.
+            text = f"no replica is ready yet after the start from zero to {current}"
+            decision = self._decision(
+                (current, self._within(current)), "hold", text, self._queued(signals)
+            )
             return decision, state.model_copy(update={"idle_since": None})
         inner = inner or self.policy(state.inner, signals, now)
         idle = self._is_idle(signals)
@@ -148,26 +152,24 @@ class _ScaleToZero:
         state = state.model_copy(
             update={"idle_since": since, "waking": waking, "inner": inner.state}
         )
-        # In the minute after the last request the signals stand still, as frozen ones do: that time counts,
-        # but nobody leaves before it is over.
-        believed = inner.reason != "no-signal" and inner.desired <= held
-        if believed and since is not None and now - since >= self.zero.idle_seconds:
-            text = f"{format_change(held, 0)}: nothing came for {self.zero.idle_seconds:g} s"
+        # In the minute after the last request the signals do not change and look frozen: that time counts as
+        # idle, but no replica is removed before it is over.
+        trusted = inner.reason != "no-signal" and inner.desired <= current
+        if trusted and since is not None and now - since >= self.zero.idle_seconds:
+            text = f"{format_change(current, 0)}: no request for {self.zero.idle_seconds:g} s"
             return replace(inner, desired=0, reason="down", explanation=text), state
-        minimum = self._within(held) if waking else 1
+        minimum = self._within(current) if waking else 1
         if inner.desired >= minimum:
             return inner, state
-        text = (
-            f"{format_change(held, minimum)}: replicas are still starting; else {inner.explanation}"
-        )
+        text = f"{format_change(current, minimum)}: replicas are still starting; else {inner.explanation}"
         return replace(inner, desired=minimum, reason="stabilized", explanation=text), state
 
     def _decide_inside(
         self, state: _ZeroState, signals: Signals, queued: float | None, now: float
     ) -> Decision | None:
-        """The policy's decision on what is known while no replica is ready; None if that is too little.
+        """The inner policy's decision while no replica is ready; None if too little is known.
 
-        Nothing is busy, all that is in the system waits, and a replica has the slots that it last had.
+        All requests in the system are queued, and a replica has the slots last measured.
         """
         if state.slots is None or queued is None:
             return None
@@ -183,7 +185,7 @@ class _ScaleToZero:
         return self.policy(state.inner, seen, now)
 
     def _queued(self, signals: Signals) -> float | None:
-        """The requests that wait at the gateway; None if that is not known."""
+        """The number of requests that wait at the gateway; None if unknown."""
         text = valid_or_none(signals.waiting)
         if text is not None:
             return text
@@ -195,7 +197,7 @@ class _ScaleToZero:
         )
 
     def _is_idle(self, signals: Signals) -> bool:
-        """Whether it is known that nothing comes, and nothing is there."""
+        """Whether fresh signals show no arrivals and an empty system."""
         age = valid_or_none(signals.age_seconds)
         return (
             age is not None
@@ -212,10 +214,10 @@ class _ScaleToZero:
     def _within(self, number: int) -> int:
         return Bounds(1, max(1, self.zero.max)).clamp(number)
 
-    def _own(
+    def _decision(
         self, change_to: tuple[int, int], reason: str, text: str, queued: float | None
     ) -> Decision:
-        """A decision that the policy inside was not asked for."""
+        """A decision made without the inner policy."""
         return Decision(
             desired=change_to[1],
             reason=reason,
@@ -225,7 +227,7 @@ class _ScaleToZero:
         )
 
 
-def _woken(state: _ZeroState, inner: dict[str, Any] | None = None) -> _ZeroState:
+def _start_from_zero(state: _ZeroState, inner: dict[str, Any] | None = None) -> _ZeroState:
     return state.model_copy(
         update={
             "idle_since": None,
@@ -237,7 +239,7 @@ def _woken(state: _ZeroState, inner: dict[str, Any] | None = None) -> _ZeroState
 
 
 def _gateway_age(signals: Signals) -> float | None:
-    """The age of what is known of the gateway; where nobody tells it apart, that of all signals."""
+    """The age of the gateway's signals; if it is not measured separately, that of all signals."""
     return (
         signals.age_seconds if signals.gateway_age_seconds is None else signals.gateway_age_seconds
     )

@@ -1,8 +1,8 @@
-"""Scheduled scaling: bounds by the time of day, around any policy.
+"""Scheduled scaling: bounds by time, around any policy.
 
 A window opens in every minute that its cron expression matches, and stays open for its `minutes`:
 `* 8-17 * * mon-fri` is from 08:00 to 18:00 on working days, and so is `0 8 * * mon-fri` with 600 minutes.
-The policy inside decides within the bounds of the open windows.
+The inner policy decides within the bounds of the open windows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
 from tidegate.autoscaler.wrappers.combinators import clamped
 from tidegate.settings.schedule import check_window
 
-# In the year 9892: a search for the next opening goes 50 years ahead, and datetime ends with the year 9999.
+# In the year 9892: a search for the next opening looks 50 years ahead, and datetime ends in the year 9999.
 LAST_UNIX_SECONDS = 250_000_000_000.0
 
 
@@ -31,10 +31,10 @@ class Window:
 
     Attributes:
         when: a cron expression; the window opens in each minute that it matches.
-        min: the minimum number of replicas while it is open, if it sets one.
+        min: the minimum number of replicas while it is open; None: no minimum.
         max: the maximum, likewise.
-        timezone: of the expression, as in the IANA database.
-        minutes: how long it stays open from the start of that minute; a day at most.
+        timezone: of the expression, an IANA name.
+        minutes: how long it stays open from the start of that minute; at most a day.
     """
 
     when: str
@@ -45,13 +45,13 @@ class Window:
 
 
 def scheduled(policy: Policy, windows: Sequence[Window], bounds: Bounds) -> Policy:
-    """The policy within the bounds of the windows that are open, and always within `bounds`.
+    """The policy within the bounds of the open windows, and always within `bounds`.
 
-    Of several open windows the largest min and the smallest max count; if they contradict each
-    other, the min does.
+    Of several open windows the largest min and the smallest max apply; if they contradict each other, the min
+    wins.
 
     Raises:
-        ValueError: a window has a bad expression, time zone, or min over max.
+        ValueError: a window has an invalid expression or time zone, or min > max.
     """
     opens = [_is_open(window) for window in windows]
     recorded_schedule = {"windows": [asdict(window) for window in windows], **asdict(bounds)}
@@ -76,7 +76,7 @@ def scheduled(policy: Policy, windows: Sequence[Window], bounds: Bounds) -> Poli
 
 
 def _is_open(window: Window) -> Callable[[float], bool]:
-    """Whether the window is open at a time in seconds since 1970."""
+    """Returns whether the window is open at a time in seconds since 1970."""
     check_window(
         window.when,
         minutes=window.minutes,
@@ -90,8 +90,8 @@ def _is_open(window: Window) -> Callable[[float], bool]:
     def is_open(minute: int) -> bool:
         now, start = 60.0 * minute, 60.0 * (minute - window.minutes)
         openings = CronSim(window.when, datetime.fromtimestamp(start, zone))
-        # Where the clocks go back the library begins with the first of the two hours, even if `start` is
-        # in the second.
+        # When clocks go back, the library starts with the first of the two equal hours, even if `start` is in
+        # the second.
         return next((at for opening in openings if (at := opening.timestamp()) > start), inf) <= now
 
     return lambda unix: is_open(int(unix // 60))

@@ -1,12 +1,12 @@
-"""Vertical scaling: more slots in the replicas that there are, for as long as their machine has room.
+"""Vertical scaling: more slots in the existing replicas, while their machine has spare capacity.
 
-A slot more is there at once, where a replica takes its time to start. Two policies use that:
+A new slot is available at once, while a replica takes time to start. Two policies use that:
 
-- `vertical` keeps the number of replicas and sizes their slots: SLOQ, to which each slot is a replica.
-- `surge` is SLOQ; but while replicas start that it asked for, those that are ready do their work with
-  more slots, up to so many times as many. Vertical first, then horizontal.
+- `vertical` keeps the number of replicas and sizes their slots: SLOQ, with each slot as a replica.
+- `surge` is SLOQ; while the replicas it requested start, the ready ones are lent more slots, up to a maximum
+  factor. Vertical first, then horizontal.
 
-Both take the time in a slot to stay what it is, which holds for an accelerator that is not full, or for
+Both assume that the time in a slot stays the same, which holds for an accelerator with spare capacity, or for
 requests that wait for something else. Live they need a resizer that can set slots.
 """
 
@@ -23,38 +23,38 @@ from tidegate.autoscaler.types import Decision, Policy, Signals
 
 @dataclass(frozen=True, slots=True)
 class VerticalParameters(SloqParameters):
-    """What the policies are told: all that SLOQ is, and more.
+    """The parameters of SLOQ, and the limits of slots.
 
     Attributes:
-        most_factor: a replica has at most so many times the slots that it has by itself.
-        base_slots: how many those are; None means those that it is first seen with.
-        most_slots: as many as it may ever have; None means that the factor alone says.
+        most_factor: the maximum slots of a replica, as a multiple of its base slots.
+        base_slots: the slots of a replica without lent ones; None: as first measured.
+        most_slots: the maximum slots of a replica; None: only the factor limits them.
     """
 
     most_factor: float = 2.0
     base_slots: int | None = None
     most_slots: int | None = None
 
-    def most(self, base: int) -> int:
-        """The most slots of a replica that has so many by itself."""
-        most = max(1, math.floor(base * self.most_factor))
-        return most if self.most_slots is None else min(most, self.most_slots)
+    def max_slots(self, base: int) -> int:
+        """The maximum slots of a replica with this number of base slots."""
+        limit = max(1, math.floor(base * self.most_factor))
+        return limit if self.most_slots is None else min(limit, self.most_slots)
 
 
 def vertical(parameters: VerticalParameters) -> Policy:
-    """The policy that only changes slots.
+    """The policy that only sets slots.
 
-    Its state: `base`, the slots of a replica at the start; `slots`, those decided last; `inner`, SLOQ's.
+    Its state: `base`, the base slots of a replica; `slots`, those decided last; `inner`, the state of SLOQ.
     """
 
     def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
-        held, per_replica = signals.desired, signals.slots_per_replica
+        current, per_replica = signals.desired, signals.slots_per_replica
         base = parameters.base_slots or state.get("base") or per_replica
-        if not base or held < 1:
+        if not base or current < 1:
             return _unknown(parameters, state, signals)
-        # What was asked for last is in force, while the metrics are seconds old.
+        # The slots last requested are in force, while the metrics are seconds old.
         own = signals.slots_asked or per_replica or state.get("slots") or base
-        bounds = {"min": held, "max": held * parameters.most(base)}
+        bounds = {"min": current, "max": current * parameters.max_slots(base)}
         decision = sloq(replace(parameters, **bounds))(
             state.get("inner", {}),
             replace(
@@ -63,15 +63,15 @@ def vertical(parameters: VerticalParameters) -> Policy:
                 busiest=None,
                 ready=signals.ready * own,
                 running=signals.running * own,
-                desired=held * own,
+                desired=current * own,
             ),
             now,
         )
-        number = max(parameters.min, min(parameters.max, held))
-        slots = math.ceil(decision.desired / held)
-        if slots == own and decision.desired < held * own:
-            # Some of a replica's slots would do; one a replica goes if that many were not needed lately.
-            slots = max(1, own - 1, math.ceil(decision.inputs["largest_target"] / held))
+        number = max(parameters.min, min(parameters.max, current))
+        slots = math.ceil(decision.desired / current)
+        if slots == own and decision.desired < current * own:
+            # Fewer slots would be enough; remove one per replica if it was not needed recently.
+            slots = max(1, own - 1, math.ceil(decision.inputs["largest_target"] / current))
         return replace(
             decision,
             desired=number,
@@ -85,10 +85,10 @@ def vertical(parameters: VerticalParameters) -> Policy:
 
 
 def surge(parameters: VerticalParameters) -> Policy:
-    """The policy that bridges with slots until replicas are ready.
+    """The policy that lends slots until new replicas are ready.
 
-    Its state: `base`, the slots of a replica at the start; `wanted`, the replicas decided last; `inner`,
-    SLOQ's.
+    Its state: `base`, the base slots of a replica; `wanted`, the replicas decided last; `inner`, the state of
+    SLOQ.
     """
     inner = sloq(parameters)
 
@@ -100,7 +100,7 @@ def surge(parameters: VerticalParameters) -> Policy:
         before = signals.slots_asked or per_replica
         seen = signals
         if per_replica is not None and {per_replica, before} != {base}:
-            # Slots are lent: what is busy says nothing about how many a replica has of its own.
+            # While slots are lent, busy slots do not show the base slots of a replica.
             seen = replace(signals, slots_per_replica=base, busy=None, queued=None, busiest=None)
         decision = inner(state.get("inner", {}), seen, now)
         slots, lent_text = None, ""
@@ -109,11 +109,11 @@ def surge(parameters: VerticalParameters) -> Policy:
             slots = base
             if signals.ready > 0:
                 needed = math.ceil(replicas * base / signals.ready)
-                slots = max(base, min(parameters.most(base), needed))
+                slots = max(base, min(parameters.max_slots(base), needed))
             if slots > base:
-                lent_text = f"; {slots} slots a replica until they are ready"
+                lent_text = f"; {slots} slots per replica until the new ones are ready"
             elif before is not None and before > base:
-                lent_text = f"; {base} slots a replica again"
+                lent_text = f"; {base} slots per replica again"
         return replace(
             decision,
             slots=slots,
@@ -124,20 +124,20 @@ def surge(parameters: VerticalParameters) -> Policy:
     return decide
 
 
-def _to_come(desired: int, asked: int, wanted: int | None) -> int:
-    """The replicas that there will be, so that slots are lent for no others.
+def _to_come(desired: int, requested: int, wanted: int | None) -> int:
+    """The replicas that will exist; slots are lent for no others.
 
-    If fewer were asked for than was last decided, bounds hold the number back (a schedule, a person).
+    If fewer were requested than decided last, outer bounds limit the number (a schedule or a pause).
     """
-    return desired if wanted is None or asked >= wanted else min(desired, asked)
+    return desired if wanted is None or requested >= wanted else min(desired, requested)
 
 
 def _unknown(parameters: VerticalParameters, state: dict[str, Any], signals: Signals) -> Decision:
-    held = signals.desired
+    current = signals.desired
     return Decision(
-        desired=max(parameters.min, min(parameters.max, held)),
+        desired=max(parameters.min, min(parameters.max, current)),
         reason="no-signal",
-        explanation=f"{held} held: the slots of a replica are not known",
+        explanation=f"{current} held: the slots of a replica are not known",
         inputs={"parameters": asdict(parameters)},
         state=state,
     )

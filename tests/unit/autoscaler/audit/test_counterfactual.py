@@ -41,7 +41,7 @@ def read(events: list[dict[str, Any]]) -> list[RecordedDecision]:
 
 def over(events: list[dict[str, Any]], words: str) -> list[TickComparison]:
     decisions = read(events)
-    counterfactual = Counterfactual.over(decisions, words, ELSEWHERE)
+    counterfactual = Counterfactual.for_decisions(decisions, words, ELSEWHERE)
     return what_if(decisions, counterfactual.policy_at, counterfactual.tick_seconds)
 
 
@@ -89,7 +89,9 @@ def test_a_pause_holds_the_other_policy_too_and_bounds_by_hand_bound_it(recorded
 
 def test_it_is_for_the_objective_and_within_the_bounds_of_the_recording(recorded: Recorded) -> None:
     decisions = read(recorded(ticks=3))
-    policy = Counterfactual.over(decisions, "predictive", ELSEWHERE).policy_at(decisions[0])
+    policy = Counterfactual.for_decisions(decisions, "predictive", ELSEWHERE).policy_at(
+        decisions[0]
+    )
     told = policy({}, decisions[0].signals, 0.0).inputs["parameters"]
     assert (told["slo_seconds"], told["min"], told["max"]) == (0.6, 1, 30)
 
@@ -100,7 +102,7 @@ def test_without_a_tick_it_decides_at_each_recorded_one_and_knows_how_often_that
 ) -> None:
     decisions = read(recorded(recorded_words, every=every))
     assert recorded_tick_seconds(decisions) == every
-    counterfactual = Counterfactual.over(decisions, "ray-serve", ELSEWHERE)
+    counterfactual = Counterfactual.for_decisions(decisions, "ray-serve", ELSEWHERE)
     assert counterfactual.tick_seconds == every
     rows = what_if(decisions, counterfactual.policy_at, counterfactual.tick_seconds)
     assert {row.other.inputs["parameters"]["tick_seconds"] for row in rows} == {every}
@@ -118,7 +120,7 @@ def test_a_tick_in_its_words_is_how_often_it_decides(recorded: Recorded) -> None
     ]
     assert moved
     assert all(at % 60 == 0 for at in moved)
-    assert rows[1].other.explanation.endswith(" held: it decides each 60 s")
+    assert rows[1].other.explanation.endswith(" held: it decides every 60 s")
     assert totals(rows)[1] != totals(over(recorded("step"), "hpa"))[1]
 
 
@@ -140,4 +142,4 @@ def test_more_often_than_was_recorded_is_refused(recorded: Recorded) -> None:
 def test_of_a_single_decision_the_settings_say_how_often(recorded: Recorded) -> None:
     decisions = read(recorded("hpa", ticks=1))
     assert recorded_tick_seconds(decisions) is None
-    assert Counterfactual.over(decisions, "step", ELSEWHERE).tick_seconds == 60.0
+    assert Counterfactual.for_decisions(decisions, "step", ELSEWHERE).tick_seconds == 60.0

@@ -32,7 +32,7 @@ SIGNALS = {"arrival_rate": 212.0, "service_seconds": 0.081, "in_system": 18.0, "
 START_NS = 1_772_438_400 * 10**9  # 08:00:00
 UP = "5 → 7: 212 requests/s × 0.081 s = 17.2 slots of work; 7 replicas keep P(wait > 0.31 s) ≤ 2 %"  # noqa: RUF001
 WORK = "7 held: 190 requests/s × 0.08 s = 15.2 slots of work"  # noqa: RUF001
-HELD = f"{WORK}; 6 replicas keep P(wait > 0.31 s) ≤ 2 %; 7 is the largest target of 180 s"
+HELD = f"{WORK}; 6 replicas keep P(wait > 0.31 s) ≤ 2 %; 7 is the largest target of the last 180 s"
 
 HOLDING = "08:00:10 – 08:03:15  "  # noqa: RUF001
 
@@ -91,7 +91,7 @@ def test_changes_stand_alone_and_what_repeats_is_drawn_together(
     assert shown(capsys) == [
         "08:00:00             5 held: the arrival rate is not known",
         f"08:00:05             {UP}",
-        f"{HOLDING}{WORK}; …; 7 is the largest target of 180 s (38 ticks)",
+        f"{HOLDING}{WORK}; …; 7 is the largest target of the last 180 s (38 ticks)",
         "08:03:20             7 → 6: fewer",
         "08:03:25             6 → 5: fewer",
     ]
@@ -135,7 +135,7 @@ def test_an_empty_store_and_one_that_cannot_be_read_are_told(
     with closing(open_store(empty)):
         pass
     assert explain(empty, last=1, inputs=False, follow=False, as_json=False) == 1
-    assert capsys.readouterr().err == "no decision is in the store\n"
+    assert capsys.readouterr().err == "no decision in the store\n"
     away = load(store={"kind": "elasticsearch", "elasticsearch": {"url": "http://127.0.0.1:9"}})
     assert explain(away, last=1, inputs=False, follow=False, as_json=False) == 2
     assert capsys.readouterr().err.startswith("explain: ")
@@ -207,10 +207,16 @@ def lent(tick: int, slots: int, asked: int, message: str) -> Event:
 
 LENT = [
     lent(0, 2, 2, "3 held: little to do"),
-    lent(1, 4, 2, "3 held: much to do; they start; 4 slots a replica until they are ready"),
-    lent(2, 4, 4, "3 held: much to do; they start; 4 slots a replica until they are ready"),
-    lent(3, 4, 4, "3 held: much to do; they start; 4 slots a replica until they are ready"),
-    lent(4, 2, 4, "3 held: they are ready; 2 slots a replica again"),
+    lent(
+        1, 4, 2, "3 held: much to do; they start; 4 slots per replica until the new ones are ready"
+    ),
+    lent(
+        2, 4, 4, "3 held: much to do; they start; 4 slots per replica until the new ones are ready"
+    ),
+    lent(
+        3, 4, 4, "3 held: much to do; they start; 4 slots per replica until the new ones are ready"
+    ),
+    lent(4, 2, 4, "3 held: they are ready; 2 slots per replica again"),
     lent(5, 2, 2, "3 held: they are ready"),
 ]
 
@@ -223,9 +229,9 @@ def test_a_change_of_slots_is_a_change(tmp_path: Path, capsys: pytest.CaptureFix
     lines = [line[21:] for line in shown(capsys)]
     assert lines == [
         "3 held: little to do",
-        "3 held: much to do; they start; 4 slots a replica until they are ready",
-        "3 held: much to do; …; 4 slots a replica until they are ready (2 ticks)",
-        "3 held: they are ready; 2 slots a replica again",
+        "3 held: much to do; they start; 4 slots per replica until the new ones are ready",
+        "3 held: much to do; …; 4 slots per replica until the new ones are ready (2 ticks)",
+        "3 held: they are ready; 2 slots per replica again",
         "3 held: they are ready",
     ]
     assert explain(settings, last=10, inputs=True, follow=False, as_json=False) == 0

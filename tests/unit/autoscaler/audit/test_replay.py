@@ -48,5 +48,5 @@ def test_a_decision_within_a_schedule_is_made_again(desk: Any) -> None:
 
 def test_a_policy_that_is_not_known_here_is_named() -> None:
     event = {"tidegate": {"decision": {"policy": "oracle", "inputs": {"parameters": {}}}}}
-    with pytest.raises(ValueError, match="there is no policy 'oracle'"):
+    with pytest.raises(ValueError, match="unknown policy 'oracle'"):
         replay(event)

@@ -60,9 +60,9 @@ def test_every_policy_decides_the_same_again(
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"desired": 99}, "desired: 99 was decided, "),
-        ({"reason": "luck"}, 'reason: "luck" was decided, '),
-        ({"slots": 7}, "slots: 7 was decided, null is decided now"),
+        ({"desired": 99}, "desired: recorded 99, "),
+        ({"reason": "luck"}, 'reason: recorded "luck", '),
+        ({"slots": 7}, "slots: recorded 7, replayed null"),
     ],
 )
 def test_the_first_difference_is_named(
@@ -118,11 +118,11 @@ def test_bad_lines_are_named_and_passed_over_and_other_events_too(
     said = capsys.readouterr()
     assert said.out == "1 decisions, each the same to the byte\n"
     assert said.err.splitlines() == [
-        "replay: stdin:1 is no event: passed over",
-        "replay: stdin:2 is no event: passed over",
+        "replay: stdin:1 not an event: skipped",
+        "replay: stdin:2 not an event: skipped",
         (
-            "replay: stdin:5 is no decision that can be made again:"
-            " tidegate.decision.signals.ready: Field required: passed over"
+            "replay: stdin:5 not a decision that can be replayed:"
+            " tidegate.decision.signals.ready: Field required: skipped"
         ),
     ]
 
@@ -131,8 +131,8 @@ def test_bad_lines_are_named_and_passed_over_and_other_events_too(
     ("content", "policy", "says"),
     [
         (b"", "", "has no decision"),
-        (b"GOOD", "guess", "there is no policy 'guess'"),
-        (b"ORACLE", "", "line 1: there is no policy 'oracle'"),
+        (b"GOOD", "guess", "unknown policy 'guess'"),
+        (b"ORACLE", "", "line 1: unknown policy 'oracle'"),
     ],
 )
 def test_what_cannot_be_done_is_told(  # noqa: PLR0917 - cases and fixtures

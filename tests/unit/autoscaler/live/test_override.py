@@ -43,15 +43,15 @@ def wants(number: int) -> Policy:
         ),
         (
             Override(NOON, max=6), 7, 6, "up",
-            "5 → 6: by hand until 2026-03-02 12:00Z, at most 6 from 1 to 6; else 7 (5 → 7: 7 it is)",
+            "5 → 6: manual bounds until 2026-03-02 12:00Z, at most 6 from 1 to 6; else 7 (5 → 7: 7 it is)",
         ),
         (
             Override(NOON, 3, 8), 7, 7, "up",
-            "5 → 7: 7 it is; by hand until 2026-03-02 12:00Z, at least 3 and at most 8",
+            "5 → 7: 7 it is; manual bounds until 2026-03-02 12:00Z, at least 3 and at most 8",
         ),
         (
             Override(NOON, min=6), 2, 6, "up",
-            "5 → 6: by hand until 2026-03-02 12:00Z, at least 6 from 6 to 9; else 2 (5 → 2: 2 it is)",
+            "5 → 6: manual bounds until 2026-03-02 12:00Z, at least 6 from 6 to 9; else 2 (5 → 2: 2 it is)",
         ),
     ],
 )  # fmt: skip
@@ -128,7 +128,7 @@ def test_a_bad_file_is_as_good_as_none_but_is_told(
     file.path.write_bytes(content)
     control, bad = file.read(0.0)
     assert control is None
-    assert bad.startswith(f"{file.path} is no pause (")
+    assert bad.startswith(f"{file.path} is not a valid pause (")
     assert says in bad
 
 
@@ -157,13 +157,13 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_commands_put_it_in_force_and_end_it(data: Path) -> None:
     before = time.time()
     done = CliRunner().invoke(app, ["pause", "--min", "2", "--max", "4", "--for", "2h"])
-    assert (done.exit_code, done.stdout.startswith("by hand until ")) == (0, True)
+    assert (done.exit_code, done.stdout.startswith("manual bounds until ")) == (0, True)
     told = json.loads((data / "autoscaler" / "control.json").read_text(encoding="utf-8"))
     assert (told["min"], told["max"]) == (2, 4)
     assert before + 7200 <= told["until"] <= time.time() + 7200
     assert CliRunner().invoke(app, ["pause"]).stdout.startswith("paused until ")
     done = CliRunner().invoke(app, ["resume"])
-    assert (done.exit_code, done.stdout) == (0, "sloq decides again from the next tick on\n")
+    assert (done.exit_code, done.stdout) == (0, "sloq decides again from the next tick\n")
     done = CliRunner().invoke(app, ["resume"])
     assert (done.exit_code, done.stderr) == (1, "nothing was paused\n")
 
@@ -172,11 +172,11 @@ def test_the_commands_put_it_in_force_and_end_it(data: Path) -> None:
     ("arguments", "says"),
     [
         (["--for", "soon"], "'soon' is not a valid duration"),
-        (["--for", "0s"], "it is for 1 s to 7 d"),
-        (["--for", "8d"], "it is for 1 s to 7 d"),
+        (["--for", "0s"], "must be from 1s to 7d"),
+        (["--for", "8d"], "must be from 1s to 7d"),
         (["--min", "7"], "--min 7: replicas.min and replicas.max allow 1 to 6"),
         (["--max", "0"], "--max 0: replicas.min and replicas.max allow 1 to 6"),
-        (["--min", "4", "--max", "3"], "--min 4 is over --max 3"),
+        (["--min", "4", "--max", "3"], "--min (4) must not be greater than --max (3)"),
     ],
 )
 def test_what_makes_no_sense_is_refused(data: Path, arguments: list[str], says: str) -> None:
@@ -191,7 +191,7 @@ def test_nobody_who_looks_and_a_folder_that_takes_nothing_are_told(
 ) -> None:
     monkeypatch.setenv("TIDEGATE_AUTOSCALER__ENABLED", "false")
     done = CliRunner().invoke(app, ["pause"])
-    assert (done.exit_code, "nobody looks at it" in done.stderr) == (0, True)
+    assert (done.exit_code, "so this has no effect" in done.stderr) == (0, True)
     (data / "autoscaler" / "control.json").unlink()
     (data / "autoscaler" / "control.json").mkdir()
     os.close(os.open(data / "autoscaler" / "control.json" / "x", os.O_CREAT))

@@ -87,31 +87,31 @@ def test_every_signal_is_read_and_the_age_is_that_of_the_scrape_and_of_the_rule(
         (
             {"in_system": None},
             "in_system",
-            "no value of the last 15 s: service:requests_in_system:now",
+            "no sample within the last 15 s: service:requests_in_system:now",
         ),
         ({"in_system": "NaN"}, "in_system", "not a number: service:requests_in_system:now"),
         ({"in_system": "+Inf"}, "in_system", "not a number: service:requests_in_system:now"),
         ({"in_system": "-Inf"}, "in_system", "not a number: service:requests_in_system:now"),
-        ({"in_system": -1}, "in_system", "cannot be true: service:requests_in_system:now"),
+        ({"in_system": -1}, "in_system", "impossible value: service:requests_in_system:now"),
         (
             {"slots_per_replica": 0},
             "slots_per_replica",
-            "cannot be true: service:slots_per_replica:now",
+            "impossible value: service:slots_per_replica:now",
         ),
         (
             {"slots_per_replica": 1e300},
             "slots_per_replica",
-            "cannot be true: service:slots_per_replica:now",
+            "impossible value: service:slots_per_replica:now",
         ),
         (
             {"arrival_rate": None},
             "arrival_rate",
-            "no value of the last 15 s: service:arrival_rate:15s",
+            "no sample within the last 15 s: service:arrival_rate:15s",
         ),
         (
             {"scrape_age": None},
             "age_seconds",
-            "no value of the last 15 s: service:signal_age_seconds:now",
+            "no sample within the last 15 s: service:signal_age_seconds:now",
         ),
         ({"scrape_age": "NaN"}, "age_seconds", "not a number: service:signal_age_seconds:now"),
         ({"busiest": None}, "busiest", ""),
@@ -157,7 +157,7 @@ def test_a_service_without_a_single_request_is_no_problem() -> None:
 def test_several_missing_series_are_all_named() -> None:
     reading = parse(answer({}), NOW, STALE)
     assert reading.problem.count("service:") == 7
-    assert reading.cause == "no value of the last 15 s"
+    assert reading.cause == "no sample within the last 15 s"
 
 
 def test_old_scrapes_leave_no_value_but_the_age() -> None:
@@ -177,14 +177,14 @@ def test_without_a_replica_what_replicas_tell_is_no_trouble() -> None:
     # 2 s old when the rule was evaluated, and that was 1 s ago.
     assert (reading.gateway_age_seconds, reading.queued, reading.age_seconds) == (3.0, 1.0, None)
     lost = parse(answer({}), NOW, STALE).without_replicas()
-    assert lost.problem == f"no value of the last 15 s: {', '.join(told)}"
+    assert lost.problem == f"no sample within the last 15 s: {', '.join(told)}"
 
 
 def test_a_series_whose_rule_is_no_longer_evaluated_is_stale() -> None:
     name = SERIES["in_system"]
     reading = parse(answer(ALL, {name: 15.5}), NOW, STALE)
     assert reading.in_system is None
-    assert f"no value of the last 15 s: {name}" in reading.problem
+    assert f"no sample within the last 15 s: {name}" in reading.problem
 
 
 def test_the_age_is_that_of_the_oldest_series() -> None:
@@ -203,7 +203,7 @@ def test_a_little_ahead_is_now_and_far_ahead_is_a_problem() -> None:
     assert (slightly.age_seconds, slightly.problem) == (1.5, "")
     far = parse(answer(ALL, {name: -60.0}), NOW, STALE)
     assert far.age_seconds is None
-    assert f"from the future, the clocks differ: {name}" in far.problem
+    assert f"sample from the future: the clocks differ: {name}" in far.problem
 
 
 def test_two_series_of_one_name_are_not_guessed_between() -> None:
@@ -236,7 +236,7 @@ def test_of_two_series_of_one_name_the_one_that_goes_on_counts() -> None:
     ],
 )
 def test_an_answer_that_is_none_is_a_problem(body: bytes) -> None:
-    assert parse(body, NOW, STALE) == Reading(problem="the answer of Prometheus cannot be read")
+    assert parse(body, NOW, STALE) == Reading(problem="the response of Prometheus is invalid")
 
 
 NUMBERS = st.floats().map(str) | st.sampled_from(["NaN", "+Inf", "-Inf", "", "x", "1e999"])
@@ -322,7 +322,7 @@ async def test_a_refusal_is_a_problem() -> None:
         return web.Response(status=503, text="starting")
 
     async with served(refuses) as reader:
-        assert (await reader.read()).problem == f"Prometheus at {reader.url} answered 503"
+        assert (await reader.read()).problem == f"Prometheus at {reader.url} returned 503"
 
 
 async def test_a_slow_answer_is_a_problem() -> None:

@@ -38,7 +38,7 @@ async def test_the_event_holds_all_of_the_decision_and_comes_before_the_deed(run
     await run.tick(reading=THREE, deaf=True)
     (event,) = run.desk.events("decision")
     assert event["message"] == (
-        "1 → 3: 4.2 requests in system over 2 slots is 2.10 a slot, target 0.70"
+        "1 → 3: 4.2 requests in the system over 2 slots is 2.10 per slot, target 0.70"
     )
     assert event["event"]["action"] == "decide"
     assert event["service"]["node"]["name"] == "autoscaler"
@@ -82,7 +82,7 @@ async def test_a_number_that_something_else_set_is_put_right_within_a_tick(run: 
     # Within tolerance of 3: the policy alone would be content with any number it finds.
     assert await run.tick(count=1, reading=replace(ONE, in_system=None, problem="blind")) == 3
     assert (run.room.asked, run.room.count) == ([3, 3], 3)
-    assert "something else set 1 replicas; 3 were asked for" in run.desk.said()
+    assert "another client of the resizer set 1 replicas; 3 were requested" in run.desk.said()
 
 
 async def test_a_number_that_was_not_taken_is_asked_for_again_and_said_once(run: Run) -> None:

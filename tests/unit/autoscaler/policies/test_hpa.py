@@ -195,51 +195,51 @@ def test_the_number_and_its_reason(case: Case) -> None:
     [
         (
             Case("", 4.2, 1, 0, ""),
-            "1 → 3: 4.2 requests in system over 2 slots is 2.10 a slot, target 0.70",
+            "1 → 3: 4.2 requests in the system over 2 slots is 2.10 per slot, target 0.70",
         ),
         (
             Case("", 1.4, 1, 0, ""),
-            "1 held: 1.4 requests in system over 2 slots is 0.70 a slot, target 0.70: within 10%",
+            "1 held: 1.4 requests in the system over 2 slots is 0.70 per slot, target 0.70: within 10%",
         ),
         (
             Case("", 4.2, 3, 0, "", ready=1, running=3),
             (
-                "3 held: 4.2 requests in system over 2 slots is 2.10 a slot, target 0.70,"
+                "3 held: 4.2 requests in the system over 2 slots is 2.10 per slot, target 0.70,"
                 " with 2 starting: within 10%"
             ),
         ),
         (
             Case("", 2.8, 3, 0, "", ready=1, running=3),
             (
-                "3 held: 2.8 requests in system over 2 slots is 1.40 a slot, target 0.70,"
-                " but 2 are starting: enough with them"
+                "3 held: 2.8 requests in the system over 2 slots is 1.40 per slot, target 0.70,"
+                " but 2 more are starting, which is enough"
             ),
         ),
         (
             Case("", 2.8, 5, 0, "", ready=1, running=1),
             (
-                "5 held: 2.8 requests in system over 2 slots is 1.40 a slot, target 0.70:"
-                " 2 would do, but that is the other direction"
+                "5 held: 2.8 requests in the system over 2 slots is 1.40 per slot, target 0.70:"
+                " 2 would be enough, but that is the opposite direction"
             ),
         ),
         (
             Case("", 4.2, 4, 0, ""),
             (
-                "4 held: 4.2 requests in system over 8 slots is 0.53 a slot, target 0.70;"
-                " 3 would do, but 4 is the largest recommendation of 300 s"
+                "4 held: 4.2 requests in the system over 8 slots is 0.53 per slot, target 0.70;"
+                " 3 would be enough, but 4 is the largest recommendation of the last 300 s"
             ),
         ),
         (
             Case("", 55, 1, 0, "", bounds=Bounds(1, 3)),
             (
-                "1 → 3: 55 requests in system over 2 slots is 27.50 a slot, target 0.70;"
+                "1 → 3: 55 requests in the system over 2 slots is 27.50 per slot, target 0.70;"
                 " 40 wanted, 5 allowed within 15 s; the maximum is 3"
             ),
         ),
         (
             Case("", 0, 1, 0, ""),
             (
-                "1 held: 0 requests in system over 2 slots is 0.00 a slot, target 0.70;"
+                "1 held: 0 requests in the system over 2 slots is 0.00 per slot, target 0.70;"
                 " the minimum is 1"
             ),
         ),
@@ -247,11 +247,11 @@ def test_the_number_and_its_reason(case: Case) -> None:
             Case("", 9, 2, 0, "", ready=0, running=2),
             "2 held: no replica is ready, 2 are starting",
         ),
-        (Case("", None, 2, 0, ""), "2 held: the requests in system are not known"),
+        (Case("", None, 2, 0, ""), "2 held: the requests in the system are not known"),
         (Case("", 1, 2, 0, "", slots=None), "2 held: the slots of a replica are not known"),
         (Case("", 1, 2, 0, "", age=None), "2 held: the age of the signals is not known"),
         (Case("", 1, 2, 0, "", age=23), "2 held: the signals are 23 s old, more than 15 s"),
-        (Case("", 1, 2, 0, "", ready=0), "2 held: no replica is known to run"),
+        (Case("", 1, 2, 0, "", ready=0), "2 held: no replica is known to be running"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -262,7 +262,7 @@ def test_the_explanation_is_a_sentence_for_a_person(case: Case, explanation: str
 def test_the_problem_of_the_reader_stands_in_the_explanation() -> None:
     told = replace(signals(CASES[0], 1, 1), in_system=None, problem="Prometheus is too slow")
     assert hpa(Bounds(1, 9))({}, told, NOW).explanation == (
-        "1 held: the requests in system are not known (Prometheus is too slow)"
+        "1 held: the requests in the system are not known (Prometheus is too slow)"
     )
 
 

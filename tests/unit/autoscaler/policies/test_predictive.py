@@ -219,7 +219,7 @@ async def test_without_a_history_nothing_is_expected_and_the_signals_are_good() 
         reader = HistoryReader("http://127.0.0.1:9", session, inner, lambda: 0.0)
         reading = await reader.read()
     assert (reading.problem, reading.arrival_rate, reading.expected_rate) == ("", 1.0, None)
-    assert reading.history_problem.endswith("; none is expected")
+    assert reading.history_problem.endswith("; no rate is expected")
 
 
 async def test_a_failed_query_keeps_the_last_history_until_its_minutes_are_over(
@@ -240,13 +240,13 @@ async def test_a_failed_query_keeps_the_last_history_until_its_minutes_are_over(
 
         assert await told(0) == (7.5, "")
         served.status = 503
-        kept = (7.5, "Prometheus' answer cannot be read; the last rate is kept")
+        kept = (7.5, "the response of Prometheus is invalid; the last rate is kept")
         assert await told(59) == (7.5, "")
         assert await told(60) == kept
         assert await told(AHEAD_SECONDS - 1) == kept
         assert await told(AHEAD_SECONDS) == (
             None,
-            "Prometheus' answer cannot be read; none is expected",
+            "the response of Prometheus is invalid; no rate is expected",
         )
         # It is asked again at each tick, not a minute later.
         served.status = 200

@@ -20,8 +20,8 @@ SYSTEM = System(scrape_seconds=2.0, slo_seconds=2.0)
 
 def metrics(*blackouts: Blackout, system: System = SYSTEM) -> SimulatedMetrics:
     made = SimulatedMetrics(system, 200.0, ARRIVALS, blackouts)
-    made.absorb((ARRIVALS[:500] + 0.5).tolist(), np.ones(1000))
-    made.absorb((ARRIVALS + 0.5).tolist(), np.ones(1000))
+    made.record_started((ARRIVALS[:500] + 0.5).tolist(), np.ones(1000))
+    made.record_started((ARRIVALS + 0.5).tolist(), np.ones(1000))
     return made
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from tidegate.autoscaler.simulator.command import Comparison, simulate
 from tidegate.autoscaler.simulator.comparison import PolicyResult, TraceSpec
-from tidegate.autoscaler.simulator.plots import DECISION_MARKS, IN_SUM, pareto
+from tidegate.autoscaler.simulator.plots import ALL_TRACES, DECISION_MARKS, pareto
 from tidegate.autoscaler.simulator.score import Score
 from tidegate.autoscaler.simulator.system import System
 from tidegate.autoscaler.types import Bounds
@@ -49,6 +49,6 @@ def test_the_page_explains_its_marks_and_shows_each_trace_and_all_in_sum(tmp_pat
     assert simulate(comparison, as_json=True, plot=write_page) == 0
     # matplotlib writes each text beside its outlines as a comment.
     texts = re.findall(r"<!-- (.*?) -->", write_page.read_text(encoding="utf-8"))
-    assert {"calm", "busy", IN_SUM} <= set(texts)
+    assert {"calm", "busy", ALL_TRACES} <= set(texts)
     assert {words for _, words in DECISION_MARKS.values()} <= set(texts)
     assert texts.count("violation-seconds, replica-seconds") == 3

@@ -23,7 +23,7 @@ def service(*requests: tuple[float, float], slots: int = 1, start: int = 1) -> S
     """Replicas that take 10 s to start, before requests of (arrival, service)."""
     arrivals, services = zip(*requests, strict=True)
     made = SimulatedService(slots, 10.0, Workload(np.array(arrivals), np.array(services)))
-    made.begin(start)
+    made.start_ready(start)
     return made
 
 
@@ -113,7 +113,7 @@ def test_the_share_of_long_waits_is_erlangs() -> None:
     arrivals = np.cumsum(random.exponential(1 / 50, 200_000))
     services = random.exponential(0.2, 200_000)
     one = SimulatedService(4, 10.0, Workload(arrivals, services))
-    one.begin(3)
+    one.start_ready(3)
     one.serve(FOREVER)
     waits = np.array(one.started) - arrivals
     for seconds in (0.0, 0.1, 0.2):

@@ -53,9 +53,9 @@ def test_with_a_minimum_of_zero_nobody_is_paid_for_while_nothing_comes(tmp_path:
         (["--service-time", "0"], "service time above 0"),
         (["--slo", "nan"], "finite"),
         (["--slo", "0"], "slo must be above 0 s, got 0"),
-        (["--trace", "nowhere"], "no trace 'nowhere'"),
+        (["--trace", "nowhere"], "unknown trace 'nowhere'"),
         (["--peak", "0"], "above 0"),
-        (["--peak", "1e12"], "steps: with a peak of 1e+12 requests a second it has "),
+        (["--peak", "1e12"], "steps: a peak of 1e+12 requests a second makes "),
     ],
 )
 def test_bad_use_ends_with_2_and_the_reason(wrong: list[str], says: str) -> None:

@@ -22,7 +22,7 @@ def test_true_slots_are_learned(told: int, busy: float, queued: float, slots: in
     loop.ticks(9, slots_per_replica=told, busy=8.0)
     seen = loop.ticks(6, slots_per_replica=told, busy=busy, queued=queued)[-1]
     assert seen.inputs["slots_per_replica"] == slots
-    assert ("was seen to have" in seen.explanation) == (slots != told)
+    assert ("as measured, not" in seen.explanation) == (slots != told)
 
 
 def test_more_slots_than_were_seen_are_tried_until_requests_queue() -> None:
@@ -44,7 +44,7 @@ def test_one_replica_that_is_busier_than_it_should_be_shows_more_slots_at_once()
     # Whether the fleet stands still or not.
     found = loop.tick(slots_per_replica=2, busy=5.0, busiest=3.0, running=5)
     assert found.inputs["slots_per_replica"] == 3
-    assert "a replica was seen to have 3 slots, not 2 as it says" in found.explanation
+    assert "a replica has 3 slots as measured, not 2 as reported" in found.explanation
 
 
 def test_a_replica_that_is_less_busy_than_it_could_be_shows_nothing() -> None:

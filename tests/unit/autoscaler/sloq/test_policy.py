@@ -48,7 +48,7 @@ def test_up_is_at_once_and_down_takes_three_minutes_and_small_steps() -> None:
     falling = loop.ticks(120)
     assert {decision.desired for decision in falling[:35]} == {top}
     assert falling[0].reason == "stabilized"
-    assert "is the largest target of 180 s" in falling[0].explanation
+    assert "is the largest target of the last 180 s" in falling[0].explanation
     numbers = [decision.desired for decision in falling[35:]]
     for before, after in zip([top, *numbers], [*numbers, 4], strict=True):
         assert before - after <= max(1, before // 4)
@@ -59,7 +59,7 @@ def test_a_rise_is_followed_to_when_a_new_replica_is_ready() -> None:
     rising = Loop().tick(arrival_rate=80.0, arrival_rate_60s=50.0)
     # 30/s more over 22.5 s, followed for 35 + 7.5 s: 137/s.
     assert rising.inputs["rate_ahead"] == pytest.approx(80 + 30 / 22.5 * 42.5)
-    assert "80 requests/s are rising, looked 35 s ahead" in rising.explanation
+    assert "the rate of 80 requests/s is rising, forecast 35 s ahead" in rising.explanation
 
 
 def test_noise_is_no_rise_and_a_rise_is_followed_to_no_more_than_twice() -> None:
@@ -74,7 +74,7 @@ def test_a_backlog_is_worked_off() -> None:
     # 300 - 1.5·10 - 2·√300 = 250 requests of 0.2 s in 10 s are 5 slots.
     assert decision.inputs["backlog"] == pytest.approx(5.0, abs=0.01)
     assert decision.desired == 5
-    assert "the backlog adds 5.0 for 10 s" in decision.explanation
+    assert "the backlog adds 5.0 slots for 10 s" in decision.explanation
 
 
 def test_latency_over_the_objective_adds_a_margin_that_fades() -> None:
@@ -84,7 +84,7 @@ def test_latency_over_the_objective_adds_a_margin_that_fades() -> None:
     worst = [loop.tick(latency_seconds=0.9 + number / 1000) for number in range(60)][-1]
     # Each 30 s, but for the minutes in which new replicas settle.
     assert 0.1 <= worst.inputs["margin"] <= 0.5
-    assert "is added, as latency was over the objective" in worst.explanation
+    assert "is added because latency exceeded the objective" in worst.explanation
     loop.ticks(200)
     assert loop.tick().inputs["margin"] == 0
 
@@ -204,7 +204,7 @@ def test_a_clock_that_is_set_back_starts_anew() -> None:
 def test_a_change_down_is_limited_in_words_too() -> None:
     loop = Loop(desired=20, ready=20, running=20)
     falling = loop.ticks(60)
-    assert any("no more than 25% leave in 30 s" in one.explanation for one in falling)
+    assert any("at most 25% are removed in 30 s" in one.explanation for one in falling)
 
 
 def test_the_settings_reach_it_and_its_decisions_replay() -> None:

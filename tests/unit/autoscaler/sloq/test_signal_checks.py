@@ -58,7 +58,7 @@ def test_with_part_of_the_signals_more_may_come_but_none_leaves(name: str) -> No
     kept = loop.ticks(120, **{"arrival_rate": 5.0, "arrival_rate_60s": 5.0, **wrong})
     assert {one.desired for one in kept} == {held}
     assert f"{words}" in kept[-1].explanation
-    assert kept[-1].explanation.endswith("so none leaves")
+    assert kept[-1].explanation.endswith("so no replica is removed")
     assert loop.tick(**{"arrival_rate": 300.0, **wrong}).desired > held
     assert loop.ticks(90)[-1].desired < held
 
@@ -69,7 +69,7 @@ def test_traffic_that_stands_still_without_a_time_in_a_slot_takes_none_away() ->
     seen = {**unknown, "arrival_rate": 20.0, "arrival_rate_60s": 20.0}
     frozen = loop.ticks(120, **seen)
     assert {one.desired for one in frozen} == {10}
-    assert "the signals stand still, so none leaves" in frozen[-1].explanation
+    assert "the signals have not changed, so no replica is removed" in frozen[-1].explanation
     # It moves: 12 probes a minute of something that takes no slot, say.
     moving = [loop.tick(**{**seen, "arrival_rate": 20.0 - n % 2}) for n in range(120)]
     assert moving[-1].desired < 10
@@ -103,7 +103,7 @@ def test_frozen_signals_hold_from_the_first_tick_on() -> None:
     held = loop.signals.desired
     frozen = loop.ticks(60, **still)
     assert {decision.desired for decision in frozen} == {held}
-    assert "the signals stand still, so none leaves" in frozen[0].explanation
+    assert "the signals have not changed, so no replica is removed" in frozen[0].explanation
     assert frozen[-1].reason == "no-signal"
     assert "they are frozen" in frozen[-1].explanation
 

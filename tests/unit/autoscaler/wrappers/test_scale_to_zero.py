@@ -77,7 +77,7 @@ def test_the_last_replica_leaves_when_nothing_came_for_that_long_and_not_before(
     assert run.idle(55).desired == 1
     decision = run.tick(IDLE)
     assert (decision.desired, decision.reason) == (0, "down")
-    assert decision.explanation == "1 → 0: nothing came for 60 s"
+    assert decision.explanation == "1 → 0: no request for 60 s"
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_signals_that_may_be_frozen_take_it_not_away_but_their_time_counts() -> 
     # Means over a minute stand still until the minute is over.
     still = replace(IDLE, service_seconds=0.1, service_seconds_p95=0.15)
     assert run.idle(300, still).desired == 1
-    assert run.tick(IDLE).explanation == "1 → 0: nothing came for 60 s"
+    assert run.tick(IDLE).explanation == "1 → 0: no request for 60 s"
 
 
 def test_a_burst_reserve_keeps_no_replica_of_an_idle_service() -> None:
@@ -185,7 +185,7 @@ def test_to_know_again_begins_that_while_anew() -> None:
 def test_a_queue_that_is_old_is_not_known() -> None:
     run = Run().asleep()
     old = replace(NONE, waiting=None, queued=0.0, gateway_age_seconds=16.0)
-    assert run.tick(old).explanation == "0 held: whether requests wait is not known"
+    assert run.tick(old).explanation == "0 held: it is not known whether requests wait"
 
 
 def test_what_was_learned_outlives_zero() -> None:

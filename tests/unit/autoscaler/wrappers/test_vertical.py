@@ -45,7 +45,7 @@ LOST = replace(SEEN, slots_per_replica=None, arrival_rate=None, problem="Prometh
 
 def service(count: int, seconds: float, *, slots: int = 1) -> SimulatedService:
     made = SimulatedService(slots, 10.0, Workload(np.zeros(count), np.full(count, seconds)))
-    made.begin(1)
+    made.start_ready(1)
     return made
 
 
@@ -89,7 +89,9 @@ def test_slots_are_lent_until_the_replicas_that_were_asked_for_are_ready() -> No
     first = decide({}, SEEN, 5.0)
     assert first.desired > 3
     assert first.slots == math.ceil(4 * first.desired / 3)
-    assert first.explanation.endswith(f"; {first.slots} slots a replica until they are ready")
+    assert first.explanation.endswith(
+        f"; {first.slots} slots per replica until the new ones are ready"
+    )
     # Lent slots are not learned as the replica's own, and are given back.
     more: dict[str, Any] = {
         "desired": first.desired,
@@ -185,7 +187,7 @@ def test_they_can_decide_live_and_never_ask_for_more_than_the_settings_allow(nam
 
 @pytest.mark.parametrize("option", ["base_slots", "most_slots"])
 def test_what_the_settings_say_cannot_be_an_option(option: str) -> None:
-    with pytest.raises(PolicyError, match=f"there is no option '{option}'"):
+    with pytest.raises(PolicyError, match=f"unknown option '{option}'"):
         check_live(f"surge:{option}=3")
 
 
@@ -194,7 +196,7 @@ def test_an_autoscaler_that_is_started_again_knows_lent_slots_from_a_replicas_ow
     lent = replace(ASKED, slots_per_replica=6, slots_asked=6, ready=4, running=4, desired=4)
     first = decide({}, lent, 5.0)
     assert (first.desired, first.slots) == (4, 4)
-    assert first.explanation.endswith("; 4 slots a replica again")
+    assert first.explanation.endswith("; 4 slots per replica again")
     assert first.inputs["parameters"]["base_slots"] == 4
 
 
@@ -225,7 +227,7 @@ def test_while_it_is_paused_slots_stay_as_they_are() -> None:
     surge = build_policy("surge", LIVE).policy
     held = apply_override(surge, Override(until=1e9), Bounds(1, 20))({}, ASKED, 5.0)
     assert (held.desired, held.slots) == (3, None)
-    assert "slots a replica until they are ready" in held.explanation
+    assert "slots per replica until the new ones are ready" in held.explanation
     bound = apply_override(surge, Override(until=1e9, max=4), Bounds(1, 20))({}, ASKED, 5.0)
     assert (bound.desired, bound.slots) == (4, surge({}, ASKED, 5.0).slots)
 

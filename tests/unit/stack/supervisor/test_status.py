@@ -67,7 +67,7 @@ def test_the_pause_in_force_is_part_of_the_status(tmp_path: Path) -> None:
     found = pause_status(settings)
     assert found
     assert (found.until, found.min, found.max) == (until, 3, None)
-    assert found.words.startswith("by hand until ")
+    assert found.words.startswith("manual bounds until ")
     assert pause_status(load(stack={"data_dir": tmp_path}, autoscaler={"enabled": False})) is None
     OverrideFile(settings.control_file).write(Override(time.time() - 1))
     assert pause_status(settings) is None
