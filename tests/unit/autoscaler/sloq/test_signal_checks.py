@@ -90,7 +90,7 @@ def test_blind_for_a_minute_there_are_as_many_as_the_last_hour_needed() -> None:
     blind = loop.ticks(30, arrival_rate=None)
     assert {decision.desired for decision in blind[:12]} == {low}
     assert blind[13].desired == 7 > low
-    assert "and the last hour needed 7 replicas" in blind[12].explanation
+    assert "and the peak of the last hour needs 7 replicas" in blind[12].explanation
     # And back: nothing shrinks at once.
     assert {decision.desired for decision in loop.ticks(30)} == {7}
 
