@@ -1,7 +1,7 @@
-"""What it takes to have more replicas in Docker Compose: Compose's own command against a copy.
+"""Compares ways to add replicas in Docker Compose: Compose's own command and copies of a container.
 
-Prints a table. Needs a Docker engine, as the tests in tests/integration/compose do, and for its row Compose
-2 (`scripts/docker compose-2`).
+Prints a table. Needs a Docker engine, as the tests in tests/integration/compose do, and for two
+of its rows Compose 2 (`scripts/docker compose-2`).
 
     PYTHONPATH=tests .venv/bin/python bench/compose_scaling.py
 """
@@ -24,7 +24,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from integration.compose.project import SERVICE, Project, a_project, docker
+from support.compose_project import SERVICE, Project, compose_project, docker
 from tidegate.events.event import Origin
 from tidegate.resizer.compose.containers import parse_container
 from tidegate.resizer.compose.engine import open_engine
@@ -39,7 +39,7 @@ Grow = Callable[[Project], None]
 
 
 def by_compose(folder: Callable[[Project], Path], shell: dict[str, str]) -> Grow:
-    """Compose's command, with what it would know of the user's shell."""
+    """Compose's command in a folder, with these variables of the user's shell."""
 
     def grow(project: Project) -> None:
         subprocess.run(
@@ -59,7 +59,7 @@ def by_compose(folder: Callable[[Project], Path], shell: dict[str, str]) -> Grow
 
 
 def by_copies(project: Project) -> None:
-    """Four copies at once, through the engine's API."""
+    """Four copies in parallel, through the API of the engine."""
     asyncio.run(_copy(project))
 
 
@@ -76,47 +76,47 @@ async def _copy(project: Project) -> None:
 
 
 def same_folder(project: Project) -> Path:
-    """The project at the path at which the user has it."""
+    """The project in the user's folder."""
     return project.folder
 
 
 def other_folder(project: Project) -> Path:
-    """The project mounted elsewhere, as it is in a container unless both paths are made the same."""
+    """The project in another folder, as in a container that mounts it at another path."""
     other = project.folder.with_name("elsewhere")
     shutil.copytree(project.folder, other, dirs_exist_ok=True)
     return other
 
 
 def measure(image: str, version: str, grow: Grow) -> tuple[float, float, int, int]:
-    """Seconds, CPU seconds of the client, copies with the shell's variable, and copies replaced next."""
+    """Seconds, client CPU seconds, replicas with the shell's variable, and replaced by the next `up`."""
     seconds, cpu = [], []
     for _ in range(RUNS):
         folder = Path(tempfile.mkdtemp(prefix="bench-compose-"))
-        with a_project(folder / "project", image, version) as project:
+        with compose_project(folder / "project", image, version) as project:
             text = (project.folder / "compose.yml").read_text()
             text = text.replace("/anonymous,", "./files:/files:ro,")
             (project.folder / "compose.yml").write_text(text)
             (project.folder / "files").mkdir()
             project.run("up", "--detach", env=SHELL)
-            before, began = _cpu(), time.perf_counter()
+            cpu_before, started_at = _cpu(), time.perf_counter()
             grow(project)
-            seconds.append(time.perf_counter() - began)
-            cpu.append(_cpu() - before)
-            made = project.ids()
-            assert len(made) == 5
-            right = sum(
+            seconds.append(time.perf_counter() - started_at)
+            cpu.append(_cpu() - cpu_before)
+            created = project.ids()
+            assert len(created) == 5
+            with_variable = sum(
                 f"REPLICA_KEY={SHELL['REPLICA_KEY']}" in one["Config"]["Env"]
                 for one in project.containers().values()
             )
             project.run("up", "--detach", "--scale", f"{SERVICE}=5", env=SHELL)
-            replaced = len(set(made.values()) - set(project.ids().values()))
+            replaced = len(set(created.values()) - set(project.ids().values()))
         shutil.rmtree(folder)
-    return statistics.median(seconds), statistics.median(cpu), right, replaced
+    return statistics.median(seconds), statistics.median(cpu), with_variable, replaced
 
 
 def _cpu() -> float:
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in usage)
 
 
 def main() -> None:
@@ -151,8 +151,10 @@ def main() -> None:
             ("Compose 2, without the shell", "2", by_compose(same_folder, {})),
             ("copies", "5", by_copies),
         ):
-            seconds, cpu, right, replaced = measure(image, version, grow)
-            print(f"| {name} | {seconds:.2f} | {cpu:.2f} | {right} of 5 | {replaced} of 5 |")
+            seconds, cpu, with_variable, replaced = measure(image, version, grow)
+            print(
+                f"| {name} | {seconds:.2f} | {cpu:.2f} | {with_variable} of 5 | {replaced} of 5 |"
+            )
     finally:
         docker("rmi", "--force", image, check=False)
 

@@ -1,4 +1,4 @@
-"""The stack of docker-compose.yml on a real engine, with the images of scripts/docker, driven by commands."""
+"""The stack of docker-compose.yml on a real engine, with the images of scripts/docker."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ IMAGES: Final = (
     *("tidegate/tidegate:0.1.0", "tidegate/service:0.1.0", "tidegate/loadgen:0.1.0"),
     *("tidegate-test/elasticsearch", "tidegate-test/prometheus", "tidegate-test/alertmanager"),
 )
-# The simulated device lets a few requests a second fill a replica. Down within a test's patience,
-# and so without the reserve for bursts, which outlasts them by an hour.
+# With the simulated device a few requests per second fill a replica. The policy scales in within the timeout
+# of a test, so it has no reserve for bursts, which would last an hour longer.
 SETTINGS: Final = {
     "TIDEGATE_DEVICE__SIMULATED": "true",
     "TIDEGATE_AUTOSCALER__TICK_SECONDS": "2",
@@ -40,13 +40,13 @@ SETTINGS: Final = {
 
 @dataclass(frozen=True)
 class Compose:
-    """A Compose project, driven by its command."""
+    """A Compose project, controlled by the `docker compose` command."""
 
     project: str
     ports: dict[str, int]
 
     def run(self, *arguments: str, seconds: float = 300) -> str:
-        """`docker compose …`, which must succeed; what it printed."""
+        """Run `docker compose …`, which must succeed; returns its output."""
         done = self.call(*arguments, seconds=seconds)
         assert done.returncode == 0, f"{done.stdout}{done.stderr}{self.logs()}"
         return done.stdout
@@ -54,7 +54,7 @@ class Compose:
     def call(
         self, *arguments: str, seconds: float = 300, **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        """`docker compose …`, with more variables in its shell."""
+        """Run `docker compose …` with additional variables."""
         files = [part for name in FILES for part in ("-f", name)]
         ports = {f"{name}_PORT": str(port) for name, port in self.ports.items()}
         return subprocess.run(
@@ -71,12 +71,12 @@ class Compose:
         self.run("up", "--detach", "--wait", "--no-build", "--quiet-pull")
 
     def containers(self, service: str = "", *, every: bool = False) -> list[dict[str, Any]]:
-        """What `docker inspect` says of the project's containers, or of one service's."""
-        wanted = [f"com.docker.compose.project={self.project}"]
-        wanted += [f"com.docker.compose.service={service}"] if service else []
-        filters = [part for label in wanted for part in ("--filter", f"label={label}")]
+        """The output of `docker inspect` for the containers of the project or of one service."""
+        labels = [f"com.docker.compose.project={self.project}"]
+        labels += [f"com.docker.compose.service={service}"] if service else []
+        filters = [part for label in labels for part in ("--filter", f"label={label}")]
         ids = docker("ps", "-q", *(["-a"] if every else []), *filters).split()
-        # One may vanish between the two questions.
+        # A container may be removed between the two calls.
         found = subprocess.run(["docker", "inspect", *ids], capture_output=True, check=False)
         return list(json.loads(found.stdout or b"[]"))
 
@@ -84,7 +84,7 @@ class Compose:
         return self.containers("model")
 
     def secrets(self, consumer: str) -> dict[str, str]:
-        """What a consumer's secrets are, by name."""
+        """The secrets of a consumer, by name."""
         volume = f"{self.project}_secrets-{consumer}:/s:ro"
         text = docker("run", "--rm", "-v", volume, "tidegate/base:bookworm", "grep", "-r", "", "/s")
         lines = (line.partition(":") for line in text.splitlines())
@@ -95,11 +95,11 @@ class Compose:
 
     def prometheus(self, path: str) -> Any:
         url = f"{self.url('PROMETHEUS')}/api/v1/{path}"
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return json.load(answer)["data"]
+        with urllib.request.urlopen(url, timeout=10) as response:
+            return json.load(response)["data"]
 
     def value(self, expression: str) -> float:
-        """The first value of an expression of Prometheus', or 0."""
+        """The first value of a Prometheus expression, or 0."""
         found = self.prometheus(f"query?{urlencode({'query': expression})}")["result"]
         return float(found[0]["value"][1]) if found else 0.0
 
@@ -111,7 +111,7 @@ class Compose:
 
     @contextmanager
     def load(self, folder: Path, scenario: str) -> Iterator[subprocess.Popen[str]]:
-        """Send a load: a built-in scenario, or a file of `constant`. `loaded` waits for its end."""
+        """Send a load: a built-in scenario, or a file of `constant`. `loaded` waits until it ends."""
         folder.mkdir(exist_ok=True)
         with subprocess.Popen(
             [
@@ -126,11 +126,11 @@ class Compose:
         ) as sent:
             try:
                 yield sent
-            finally:  # a test that fails leaves none behind
+            finally:  # also if the test fails
                 sent.kill()
 
     def rows(self, folder: Path) -> Path:
-        """Rows that the model takes, from its own image."""
+        """Rows that the model accepts, from its image."""
         path = folder / "samples.ndjson"
         image = ("--entrypoint", "cat", "tidegate/service:0.1.0")
         path.write_text(docker("run", "--rm", *image, "/artefacts/flights/samples.ndjson"))
@@ -149,7 +149,7 @@ def docker(*arguments: str) -> str:
 
 
 def constant(folder: Path, seconds: int, rate: int) -> str:
-    """The file of a scenario: so many requests a second, for so long."""
+    """Write a scenario with a constant request rate; returns its path."""
     folder.mkdir(exist_ok=True)
     path = folder / "scenario.toml"
     path.write_text(
@@ -161,18 +161,20 @@ def constant(folder: Path, seconds: int, rate: int) -> str:
 
 
 def loaded(load: subprocess.Popen[str], folder: Path, seconds: float = 600) -> dict[str, Any]:
-    """The load's summary, once it is over."""
+    """Wait until the load ends; returns its summary."""
     output, _ = load.communicate(timeout=seconds)
-    # 98 is a run whose send times were late: on a busy machine that is no fault of the stack.
+    # 98: requests were sent late. On a busy machine this is not a failure of the stack.
     assert load.returncode in {0, 98}, output
     return dict(json.loads((folder / "runs" / "latest" / "summary.json").read_text()))
 
 
 def require_images() -> None:
     if not shutil.which("docker"):
-        unavailable("there is no docker command: see scripts/docker")
+        unavailable("docker is not installed: see scripts/docker")
     ready = subprocess.run(
         ["docker", "image", "inspect", *IMAGES], capture_output=True, check=False
     )
     if ready.returncode:
-        unavailable("no Docker engine, or not its images: run `scripts/docker images` (minutes)")
+        unavailable(
+            "the Docker engine or the images are missing: run `scripts/docker images` (minutes)"
+        )

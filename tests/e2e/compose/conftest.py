@@ -16,18 +16,18 @@ from support.ports import free_ports
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A test that fails shows what the stack's containers said last."""
+    """Add the last log lines of the containers to the report of a failed test."""
     report = yield
-    used = getattr(item, "funcargs", {})
-    stack = used.get("compose", used.get("project"))
+    fixtures = getattr(item, "funcargs", {})
+    stack = fixtures.get("compose", fixtures.get("project"))
     if report.failed and call.when == "call" and stack is not None:
-        report.sections.append(("what the containers said", stack.logs()))
+        report.sections.append(("logs of the containers", stack.logs()))
     return report
 
 
 @contextmanager
-def made(name: str) -> Iterator[Compose]:
-    """A project of which nothing runs; gone with its volumes afterwards."""
+def new_project(name: str) -> Iterator[Compose]:
+    """A project without containers; removed with its volumes afterwards."""
     require_images()
     first = free_ports(len(PUBLISHED))
     ports = {name: first + number for number, name in enumerate(PUBLISHED)}
@@ -40,14 +40,14 @@ def made(name: str) -> Iterator[Compose]:
 
 @pytest.fixture
 def project() -> Iterator[Compose]:
-    """A project of which nothing runs."""
-    with made("bare") as stack:
+    """A project without containers."""
+    with new_project("bare") as stack:
         yield stack
 
 
 @pytest.fixture(scope="module")
 def compose() -> Iterator[Compose]:
     """The stack, healthy."""
-    with made("test") as stack:
+    with new_project("test") as stack:
         stack.up()
         yield stack

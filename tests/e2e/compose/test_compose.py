@@ -1,4 +1,4 @@
-"""`docker compose up`, as a person would use it: load, scaling, outages. The tests follow each other."""
+"""`docker compose up` under load, scaling and outages. The tests depend on their order."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from tidegate.verify.checks.events import MAY_BE_EMPTY
 
 pytestmark = pytest.mark.e2e
 
-# What `up` itself leaves: the first requests, and the question for the model's example.
+# The requests that `up` itself sends: the first requests, and one for the example of the model.
 FIRST = REQUEST_COUNT + 1
-OURS = "logs-tidegate.*,traces-tidegate.*"
+STREAMS = "logs-tidegate.*,traces-tidegate.*"
 REQUESTS = "logs-tidegate.request-*"
-# More than one replica can serve: it does about 19 a second.
+# More than one replica can serve: its limit is about 19 per second.
 RATE, SECONDS = 25, 90
 LOW_RATE, OUTAGE_SECONDS = 6, 60
 
@@ -42,10 +42,10 @@ def count(client: elasticsearch.Elasticsearch, index: str = REQUESTS) -> int:
     return int(client.count(index=index)["count"])
 
 
-def lines(compose: Compose) -> set[str]:
-    """The id of every event in the event files."""
+def event_ids(compose: Compose) -> set[str]:
+    """The ids of all events in the event files."""
     volume = f"{compose.project}_logs:/v:ro"
-    # What follows a file's last line end is being written.
+    # An incomplete last line is still being written.
     show = (
         "import glob\n"
         "for file in glob.glob('/v/*.ndjson'):"
@@ -63,24 +63,24 @@ def test_it_comes_up_healthy_with_one_replica(compose: Compose) -> None:
     assert len(compose.replicas()) == 1
 
 
-def test_each_view_has_something_to_show_after_up_alone(compose: Compose) -> None:
+def test_each_view_shows_data_after_up(compose: Compose) -> None:
     client = compose.elasticsearch()
     eventually(lambda: count(client) >= FIRST or None, "the first requests are in Elasticsearch")
     assert count(client) == FIRST
 
     def found(index: str, query: str) -> int:
         client.indices.refresh(index=index)
-        asked = {"query_string": {"query": query or "*"}}
-        return int(client.count(index=index, query=asked)["count"])
+        condition = {"query_string": {"query": query or "*"}}
+        return int(client.count(index=index, query=condition)["count"])
 
-    shown = {view.name: (view.pattern, "") for view in data_views(Settings())}
+    queries = {view.name: (view.pattern, "") for view in data_views(Settings())}
     for search in saved_searches(Settings()):
         if search.id not in MAY_BE_EMPTY:
-            shown[search.title] = (search.view.pattern, search.query)
-    shown["refused by the service"] = (REQUESTS, "http.response.status_code:[400 TO 499]")
-    for name, (index, query) in shown.items():
+            queries[search.title] = (search.view.pattern, search.query)
+    queries["refused by the service"] = (REQUESTS, "http.response.status_code:[400 TO 499]")
+    for name, (index, query) in queries.items():
         eventually(partial(found, index, query), name)
-    # In Prometheus it is a rate, and has not made the number of replicas grow.
+    # Prometheus has a request rate, and the number of replicas has not grown.
     rate = "max_over_time(sum(rate(http_server_request_duration_seconds_count[15s]))[1h:5s])"
     assert compose.value(rate) > 1
     assert compose.value("max_over_time(tidegate_autoscaler_desired_replicas[1h])") == 1
@@ -97,21 +97,21 @@ def verified(compose: Compose, *options: str) -> tuple[int, dict[str, dict[str, 
     return done.returncode, {f"{one['component']}: {one['check']}": one for one in checks}
 
 
-def test_verify_finds_every_part_well(compose: Compose) -> None:
+def test_verify_passes_for_every_component(compose: Compose) -> None:
     code, checks = verified(compose, "--wait", "60")
-    wrong = [one for one in checks.values() if one["state"] == "failed"]
-    assert (code, wrong) == (0, [])
-    # The parts that cannot be had here are left out of the project, and said to be.
+    failed = [one for one in checks.values() if one["state"] == "failed"]
+    assert (code, failed) == (0, [])
+    # The components that are not available here are reported as skipped.
     skipped = {name.partition(":")[0] for name, one in checks.items() if one["state"] == "skipped"}
     assert skipped == {"Programs", "Logstash", "Kibana", "Grafana"}
     assert "event store after" in checks["Gateway and one request: spans"]["text"]
-    assert "Always" in checks["Prometheus: alerts"]["text"], "a rule of one's own may fire"
+    assert "Always" in checks["Prometheus: alerts"]["text"], "a custom rule may fire"
     for service in ("model", "gateway", "elasticsearch", "prometheus", "resizer"):
         assert re.fullmatch(r"peak \d+ of \d+ MiB, \d+%", checks[f"Memory: {service}"]["text"])
 
 
-def test_a_replica_leads_the_collector_to_no_file_of_its_own(compose: Compose) -> None:
-    """With what somebody could run in a replica that they have taken over."""
+def test_the_collector_follows_no_link_that_a_replica_creates(compose: Compose) -> None:
+    """With a program that an attacker could run in a replica."""
     intrude = (
         "import os\n"
         "logs = '/var/lib/tidegate/logs'\n"
@@ -132,7 +132,7 @@ def test_a_replica_leads_the_collector_to_no_file_of_its_own(compose: Compose) -
                 "intruder.1-1.0.ndjson is a symbolic link: it is not read"
                 in compose.call("logs", "--no-color", "collector").stdout
             ),
-            "the collector says that it does not follow",
+            "the collector reports that it does not read the link",
         )
     finally:
         intruders = [f"/var/lib/tidegate/logs/intruder.1-1.{number}.ndjson" for number in (0, 1)]
@@ -144,7 +144,7 @@ def test_a_replica_leads_the_collector_to_no_file_of_its_own(compose: Compose) -
     assert compose.secrets("collector").keys() == {"collector"}
 
 
-def test_an_alert_of_prometheus_comes_to_elasticsearch(compose: Compose) -> None:
+def test_an_alert_of_prometheus_is_stored_in_elasticsearch(compose: Compose) -> None:
     client = compose.elasticsearch("tidegate_reader", "reader")
     term = {"term": {"tidegate.alert.name": "Always"}}
 
@@ -155,7 +155,7 @@ def test_an_alert_of_prometheus_comes_to_elasticsearch(compose: Compose) -> None
     assert event["_source"]["tidegate"]["alert"]["status"] == "firing"
 
 
-def test_no_secret_shows(compose: Compose) -> None:
+def test_no_secret_is_visible(compose: Compose) -> None:
     secrets = {one for name in CONSUMERS for one in compose.secrets(name).values()}
     assert len(secrets) == len(SECRETS)
     containers = compose.containers(every=True)
@@ -164,7 +164,7 @@ def test_no_secret_shows(compose: Compose) -> None:
     assert [s for s in secrets if s in processes] == []
 
 
-def test_what_runs_is_confined(compose: Compose) -> None:
+def test_containers_are_confined(compose: Compose) -> None:
     for container in compose.containers():
         name, host = container["Name"], container["HostConfig"]
         assert "no-new-privileges:true" in host["SecurityOpt"], name
@@ -176,15 +176,15 @@ def test_what_runs_is_confined(compose: Compose) -> None:
         sees_docker = any("docker.sock" in m["Destination"] for m in container["Mounts"])
         assert sees_docker == ("-resizer-" in name), name
         assert host["ReadonlyRootfs"] != ("-elasticsearch-" in name), name
-        # Root owns the Docker socket. This image of Elasticsearch reads its accounts as root, then changes.
+        # Root owns the Docker socket. This Elasticsearch image starts as root to read passwords.
         root = container["Config"]["User"].partition(":")[0] in {"", "0", "root"}
         assert root == ("-resizer-" in name or "-elasticsearch-" in name), name
 
 
-def test_load_makes_it_grow_and_no_request_fails(compose: Compose, tmp_path: Path) -> None:
+def test_load_scales_out_and_no_request_fails(compose: Compose, tmp_path: Path) -> None:
     folder = tmp_path / "load"
     client = compose.elasticsearch()
-    before = count(client)  # `verify` has followed requests of its own to the store
+    before = count(client)  # `verify` has sent requests that are in the store
     with compose.load(folder, "steps") as load:
         summary = loaded(load, folder)
     assert (summary["answered"], summary["failed"]) == (summary["planned"], 0)
@@ -197,32 +197,34 @@ def test_load_makes_it_grow_and_no_request_fails(compose: Compose, tmp_path: Pat
     assert count(client) == before + summary["answered"]
 
 
-def test_prometheus_reads_exactly_the_replicas(compose: Compose) -> None:
-    there: set[str] = set()
+def test_prometheus_scrapes_exactly_the_replicas(compose: Compose) -> None:
+    present: set[str] = set()
     since = time.monotonic()
 
     def same() -> bool:
-        nonlocal there, since
+        nonlocal present, since
         targets = compose.prometheus("targets?state=active")["activeTargets"]
         read = {t["labels"]["instance"] for t in targets if t["labels"]["job"] == "model"}
         front = f"{compose.project}_front"
-        before, there = (
-            there,
+        before, present = (
+            present,
             {
                 f"{c['NetworkSettings']['Networks'][front]['IPAddress']}:8000"
                 for c in compose.replicas()
                 if c["State"]["Running"]
             },
         )
-        if there != before:
+        if present != before:
             since = time.monotonic()
-        assert time.monotonic() - since < 10, f"Prometheus reads {read}, and there are {there}"
-        return read == there
+        assert time.monotonic() - since < 10, (
+            f"Prometheus scrapes {read}, but the replicas are {present}"
+        )
+        return read == present
 
     eventually(same, "Prometheus' targets are the replicas")
 
 
-def test_an_exemplar_leads_to_its_line_and_its_spans(compose: Compose) -> None:
+def test_an_exemplar_leads_to_its_event_and_its_spans(compose: Compose) -> None:
     now = time.time()
     query = "http_server_request_duration_seconds_bucket"
     found = compose.prometheus(f"query_exemplars?query={query}&start={now - 600}&end={now}")
@@ -231,42 +233,42 @@ def test_an_exemplar_leads_to_its_line_and_its_spans(compose: Compose) -> None:
     client = compose.elasticsearch("tidegate_reader", "reader")
     for trace in traces[-3:]:
         term = {"term": {"trace.id": trace}}
-        line = client.search(index=REQUESTS, query=term)["hits"]["hits"]
-        assert [hit["_source"]["trace"]["id"] for hit in line] == [trace]
+        request = client.search(index=REQUESTS, query=term)["hits"]["hits"]
+        assert [hit["_source"]["trace"]["id"] for hit in request] == [trace]
         spans = client.search(index="traces-tidegate.*", query=term)["hits"]["hits"]
         assert {hit["_source"]["span"]["kind"] for hit in spans} >= {"server"}
 
 
-def test_a_label_is_read_by_the_watcher_which_prometheus_reads(
-    compose: Compose, tmp_path: Path
-) -> None:
+def test_a_label_is_counted_by_the_watcher(compose: Compose, tmp_path: Path) -> None:
     def post(path: str, body: Any) -> Any:
         request = urllib.request.Request(compose.url("GATEWAY") + path, json.dumps(body).encode())
         request.add_header("Content-Type", "application/json")
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return json.load(response)
 
     eventually(lambda: compose.value('up{job="watch"}') == 1, "Prometheus reads the watcher", 30)
     row = json.loads(compose.rows(tmp_path).read_text().splitlines()[0])
-    (given,) = post("/predict", {"instances": [row]})["predictions"]
-    label = {"prediction_id": given["prediction_id"], "label": given["label"]}
+    (prediction,) = post("/predict", {"instances": [row]})["predictions"]
+    label = {"prediction_id": prediction["prediction_id"], "label": prediction["label"]}
     assert post("/feedback", {"outcomes": [label]})["accepted"] == 1
     read = "sum(tidegate_watch_outcomes_total)"
     eventually(lambda: compose.value(read) == 1, "its label is read from Elasticsearch", 60)
 
 
-def test_outages_lose_and_double_nothing(compose: Compose, tmp_path: Path) -> None:
-    """Elasticsearch is away for a minute; meanwhile a replica is killed, and the collector."""
+def test_outages_lose_and_duplicate_no_event(compose: Compose, tmp_path: Path) -> None:
+    """Elasticsearch is stopped for a minute; meanwhile a replica and the collector are killed."""
     folder = tmp_path / "load"
     with compose.load(folder, constant(folder, OUTAGE_SECONDS + 50, LOW_RATE)) as load:
         (store,) = compose.containers("elasticsearch")
         (collector,) = compose.containers("collector")
         docker("stop", "-t", "20", store["Id"])
-        away = time.monotonic()
+        stopped_at = time.monotonic()
         docker("kill", compose.replicas()[0]["Id"])
         docker("kill", collector["Id"])
-        eventually(lambda: compose.replicas() or None, "a replica is there again", 30)
-        while time.monotonic() - away < OUTAGE_SECONDS:  # the outage's length is what is tested
+        eventually(lambda: compose.replicas() or None, "a replica runs again", 30)
+        while (
+            time.monotonic() - stopped_at < OUTAGE_SECONDS
+        ):  # the length of the outage is part of the test
             time.sleep(0.5)
         docker("start", store["Id"], collector["Id"])
         summary = loaded(load, folder)
@@ -281,53 +283,55 @@ def test_outages_lose_and_double_nothing(compose: Compose, tmp_path: Path) -> No
             return False
 
     def missing() -> set[str]:
-        client.indices.refresh(index=OURS)
-        return written - {hit["_id"] for hit in scan(client, index=OURS, _source=False)}
+        client.indices.refresh(index=STREAMS)
+        return written - {hit["_id"] for hit in scan(client, index=STREAMS, _source=False)}
 
-    written = lines(compose)
+    written = event_ids(compose)
     eventually(reachable, "Elasticsearch is back", 180)
     eventually(lambda: not missing(), "every line of every file is in Elasticsearch", 120)
     found = scan(client, index=REQUESTS, _source=["event.id", "trace.id"])
     requests = [hit["_source"] for hit in found]
     ids = Counter(one["event"]["id"] for one in requests)
     assert [one for one, times in ids.items() if times > 1] == []
-    # What a client was answered has its line, also that of the killed replica.
+    # Each response has its event, also those of the killed replica.
     answered = read_csv(folder / "runs" / "latest" / REQUESTS_CSV)
     traces = {answered.trace_id(row) for row in range(len(answered))}
     assert len(traces) == summary["answered"]
     assert traces - {one["trace"]["id"] for one in requests} == set()
 
 
-def test_a_plain_up_is_put_right_within_ten_seconds(compose: Compose, tmp_path: Path) -> None:
+def test_the_number_of_replicas_is_restored_within_ten_seconds_after_up(
+    compose: Compose, tmp_path: Path
+) -> None:
     folder = tmp_path / "load"
 
     def grown() -> int:
-        asked = compose.prometheus("query?query=tidegate_autoscaler_desired_replicas")["result"]
-        wanted = int(asked[0]["value"][1]) if asked else 0
-        return wanted if wanted >= 3 and len(compose.replicas()) == wanted else 0
+        result = compose.prometheus("query?query=tidegate_autoscaler_desired_replicas")["result"]
+        desired = int(result[0]["value"][1]) if result else 0
+        return desired if desired >= 3 and len(compose.replicas()) == desired else 0
 
     with compose.load(folder, constant(folder, SECONDS, RATE)) as load:
         eventually(grown, "it has grown", 60)
         old = {one["Id"] for one in compose.replicas()}
         plain = compose.call("up", "--detach", "--no-build")
-        # Compose looks first and acts later: a replica that left between the two is an error to it.
+        # Compose fails if a replica is removed after it has listed it.
         if plain.returncode and "No such container" in plain.stderr:
             plain = compose.call("up", "--detach", "--no-build")
         assert plain.returncode == 0, plain.stderr
-        eventually(lambda: len(compose.replicas()) >= 3 or None, "the number is put right", 10)
+        eventually(lambda: len(compose.replicas()) >= 3 or None, "the number is restored", 10)
         assert "the requests were sent at" in compose.run("logs", "first-requests"), (
-            "sent once more"
+            "the requests were sent again"
         )
-        assert old & {one["Id"] for one in compose.replicas()}, "no replica was kept"
+        assert old & {one["Id"] for one in compose.replicas()}, "every replica was replaced"
         summary = loaded(load, folder)
     assert (summary["answered"], summary["failed"]) == (summary["planned"], 0)
 
 
-def test_without_load_it_goes_back_to_one(compose: Compose) -> None:
-    eventually(lambda: len(compose.replicas()) == 1 or None, "one replica again", 300)
+def test_without_load_it_scales_in_to_one_replica(compose: Compose) -> None:
+    eventually(lambda: len(compose.replicas()) == 1 or None, "one replica runs", 300)
 
 
-def test_the_writer_can_only_write_ours(compose: Compose) -> None:
+def test_the_writer_can_only_append_to_the_streams(compose: Compose) -> None:
     client = compose.elasticsearch("tidegate_writer", "writer")
     stream = "logs-tidegate.request-default"
     with pytest.raises(elasticsearch.AuthorizationException):
@@ -338,7 +342,7 @@ def test_the_writer_can_only_write_ours(compose: Compose) -> None:
         client.index(index="elsewhere", document={"a": 1})
 
 
-def test_each_command_of_the_page_runs(compose: Compose) -> None:
+def test_the_documented_commands_run(compose: Compose) -> None:
     shown = compose.run("run", "--rm", "--no-deps", "-T", "secrets", "secrets", "show", "viewer")
     assert shown.strip() == compose.secrets("setup")["viewer"]
     found = compose.run(
@@ -349,7 +353,7 @@ def test_each_command_of_the_page_runs(compose: Compose) -> None:
     assert re.search(r"replica", event["message"])
 
 
-def test_the_load_generator_leaves_its_report_to_the_owner_of_the_folder(
+def test_the_report_of_the_load_generator_belongs_to_the_owner_of_the_folder(
     compose: Compose, tmp_path: Path
 ) -> None:
     runs, owner = tmp_path / "runs", 12345
@@ -368,7 +372,7 @@ def test_the_load_generator_leaves_its_report_to_the_owner_of_the_folder(
     assert "runs/" in done.stdout
 
 
-def test_verify_names_the_part_that_is_stopped(compose: Compose) -> None:
+def test_verify_names_the_stopped_component(compose: Compose) -> None:
     compose.run("stop", "prometheus")
     code, checks = verified(compose, "--wait", "0")
     assert code == 1

@@ -1,4 +1,4 @@
-"""A real Docker engine, real Compose, and an image that is empty: programs come from the host's /usr."""
+"""A real Docker engine, real Compose, and an empty image: programs come from the host's /usr."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from pathlib import Path
 
 import pytest
 
-from integration.compose.project import (
+from support.components import unavailable
+from support.compose_project import (
     Project,
     ResizerProcess,
-    a_project,
+    compose_project,
     docker,
     running_resizer,
     until,
 )
-from support.components import unavailable
 
 
 @pytest.fixture(scope="session")
 def docker_engine() -> str:
-    """The version of a real Docker engine; skips where none answers."""
+    """The version of the Docker engine; skips if none responds."""
     if not shutil.which("docker"):
-        unavailable("there is no docker program")
+        unavailable("docker is not installed")
     version = docker("version", "--format", "{{.Server.Version}}", check=False)
-    return version or unavailable("no Docker engine answers")
+    return version or unavailable("no Docker engine responds")
 
 
 @pytest.fixture(scope="session")
@@ -56,13 +56,13 @@ def image(docker_engine: str) -> Iterator[str]:
 
 @pytest.fixture
 def project(image: str, tmp_path: Path) -> Iterator[Project]:
-    with a_project(tmp_path / "project", image) as project:
+    with compose_project(tmp_path / "project", image) as project:
         yield project
 
 
 @pytest.fixture
 def resizer(project: Project, tmp_path: Path) -> Iterator[ResizerProcess]:
-    """A resizer of the project, which is up."""
+    """A running resizer of a running project."""
     project.run("up", "--detach")
     with running_resizer(project.name, tmp_path) as resizer:
         until(lambda: resizer.has(1))

@@ -1,6 +1,6 @@
-"""A replica that does as it is told: its load is what was PUT to it, and SIGTERM makes it unready first.
+"""A replica whose load and readiness are set by PUT; SIGTERM makes it unready first.
 
-It runs in an empty container into which the host's /usr is mounted, so it needs the standard library only.
+It runs in an empty container with the host's /usr mounted, so it uses the standard library only.
 """
 
 import os
@@ -36,10 +36,10 @@ class Handler(BaseHTTPRequestHandler):
 
 def drain(*_: object) -> None:
     state["ready"] = False
-    threading.Thread(target=end, daemon=True).start()
+    threading.Thread(target=stop, daemon=True).start()
 
 
-def end() -> None:
+def stop() -> None:
     time.sleep(float(os.environ.get("REPLICA_DRAIN", "0.2")))
     server.shutdown()
 

@@ -17,7 +17,7 @@ PUBLISHED = ("GATEWAY", "ELASTICSEARCH", "KIBANA", "PROMETHEUS", "GRAFANA")
 
 
 @pytest.mark.usefixtures("docker_engine")
-def test_a_taken_port_is_found_before_anything_is_started() -> None:
+def test_a_taken_port_is_reported_before_the_start() -> None:
     first = free_ports(len(PUBLISHED))
     ports = {f"{name}_PORT": str(first + number) for number, name in enumerate(PUBLISHED)}
 

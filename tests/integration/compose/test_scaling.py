@@ -1,4 +1,4 @@
-"""A real Compose project on a real engine: replicas come, go, and come back; nothing else is touched."""
+"""Scaling of a real Compose project on a real engine."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from integration.compose.project import (
+from support.compose_project import (
     Project,
     ResizerProcess,
-    a_project,
+    compose_project,
     docker,
     running_resizer,
     until,
@@ -21,22 +21,24 @@ from integration.compose.project import (
 pytestmark = pytest.mark.integration
 
 
-def test_from_one_to_five_to_two_and_the_idlest_leave(
+def test_scale_out_to_five_and_in_to_two_drains_the_replicas_with_the_lowest_load(
     project: Project, resizer: ResizerProcess
 ) -> None:
     resizer.scale(5)
     assert sorted(project.ids()) == [project.replica(number) for number in range(1, 6)]
     for number, busy in enumerate(("1.0", "3.0", "0.0", "2.0", "0.0"), start=1):
-        project.tell(number, f"/busy/{busy}")
+        project.put(number, f"/busy/{busy}")
 
     resizer.scale(2)
 
     assert sorted(project.ids()) == [project.replica(2), project.replica(4)]
-    until(lambda: sorted(project.containers()) == sorted(project.ids()))  # the others are removed
-    assert [one["message"].split()[0] for one in resizer.told("gone")]
+    until(
+        lambda: sorted(project.containers()) == sorted(project.ids())
+    )  # the others have been removed
+    assert [one["message"].split()[0] for one in resizer.events("gone")]
 
 
-def test_a_copy_differs_from_its_template_only_in_what_must_differ(
+def test_a_copy_differs_from_its_template_only_in_its_identity(
     project: Project, resizer: ResizerProcess
 ) -> None:
     resizer.scale(2)
@@ -66,11 +68,11 @@ def test_a_copy_differs_from_its_template_only_in_what_must_differ(
 
 
 @pytest.mark.parametrize("version", ["5", "2"])
-def test_compose_leaves_copies_alone_and_a_number_that_it_reset_is_healed(
+def test_compose_keeps_copies_and_the_resizer_restores_the_number_after_up(
     image: str, tmp_path: Path, version: str
 ) -> None:
-    with a_project(tmp_path / "project", image, version) as project:
-        # Variables of the shell that Compose was called in are known to no one else.
+    with compose_project(tmp_path / "project", image, version) as project:
+        # Only Compose knows the variables of the shell that it was called in.
         shell = {"REPLICA_KEY": "of the shell"}
         project.run("up", "--detach", env=shell)
         neighbour = project.containers("neighbour")
@@ -95,7 +97,7 @@ def test_compose_leaves_copies_alone_and_a_number_that_it_reset_is_healed(
         }
 
 
-def test_what_was_killed_is_started_again_and_what_was_removed_is_made_again(
+def test_killed_replicas_are_restarted_and_removed_replicas_are_recreated(
     project: Project, resizer: ResizerProcess
 ) -> None:
     resizer.scale(3)
@@ -108,11 +110,11 @@ def test_what_was_killed_is_started_again_and_what_was_removed_is_made_again(
     docker("rm", "--force", project.replica(1), project.replica(3))
     until(lambda: not resizer.has(3))
     until(lambda: resizer.has(3))
-    kept = before.items() & project.ids().items()
-    assert kept == {(project.replica(2), before[project.replica(2)])}
+    unchanged = before.items() & project.ids().items()
+    assert unchanged == {(project.replica(2), before[project.replica(2)])}
 
 
-def test_even_the_last_one_is_made_again_if_it_was_removed_by_force(
+def test_the_last_replica_is_recreated_after_a_forced_removal(
     project: Project, resizer: ResizerProcess
 ) -> None:
     before = project.ids()
@@ -121,22 +123,22 @@ def test_even_the_last_one_is_made_again_if_it_was_removed_by_force(
     until(lambda: resizer.has(1))
 
 
-def test_a_service_that_a_person_stopped_stays_stopped_until_it_is_started(
+def test_a_manually_stopped_service_stays_stopped_until_it_is_started(
     project: Project, resizer: ResizerProcess
 ) -> None:
     resizer.scale(3)
     project.run("stop", "model")
-    until(lambda: resizer.told("held"))
+    until(lambda: resizer.events("held"))
     resizer.call(4)
     assert resizer.call()["desired"] == 4
     assert project.ids() == {}
 
     project.run("start", "model")
     until(lambda: resizer.has(4))
-    assert len(resizer.told("held")) == 2  # and that it is over
+    assert len(resizer.events("held")) == 2  # the second event reports the end
 
 
-def test_new_settings_that_compose_put_in_place_are_those_of_new_copies(
+def test_copies_follow_a_definition_that_compose_changed(
     project: Project, resizer: ResizerProcess
 ) -> None:
     resizer.scale(3)
@@ -154,13 +156,13 @@ def test_new_settings_that_compose_put_in_place_are_those_of_new_copies(
     until(current)
 
 
-def test_a_copy_of_old_settings_gives_way_once_its_successor_is_ready(
+def test_a_copy_of_an_old_definition_is_replaced_once_its_successor_is_ready(
     project: Project, tmp_path: Path
 ) -> None:
     project.run("up", "--detach")
     with running_resizer(project.name, tmp_path) as resizer:
         resizer.scale(2)
-    # Without a resizer Compose replaces number 1 alone, and number 2 is a copy of what was.
+    # Without a resizer Compose replaces only number 1, and number 2 stays a copy of the old definition.
     docker("rm", "--force", project.replica(1))
     new = {"REPLICA_KEY": "new"}
     project.run("up", "--detach", "--no-recreate", "--scale", "model=2", env=new)
@@ -188,21 +190,23 @@ def test_a_copy_of_old_settings_gives_way_once_its_successor_is_ready(
         )
 
 
-def test_one_that_does_not_become_ready_is_replaced(project: Project, tmp_path: Path) -> None:
+def test_a_replica_that_is_not_ready_for_start_seconds_is_replaced(
+    project: Project, tmp_path: Path
+) -> None:
     project.run("up", "--detach")
     settings = {"TIDEGATE_REPLICAS__START_SECONDS": "20"}
     with running_resizer(project.name, tmp_path, **settings) as resizer:
         resizer.scale(2)
         before = project.ids()
-        project.tell(2, "/ready/no")
+        project.put(2, "/ready/no")
         until(lambda: project.ids().get(project.replica(3)) and resizer.has(2))
         assert project.ids()[project.replica(1)] == before[project.replica(1)]
 
 
-def test_replicas_of_another_project_are_no_concern(
+def test_replicas_of_another_project_are_unchanged(
     project: Project, resizer: ResizerProcess, image: str, tmp_path: Path
 ) -> None:
-    with a_project(tmp_path / "other", image) as other:
+    with compose_project(tmp_path / "other", image) as other:
         other.run("up", "--detach", "--scale", "model=2")
         theirs = {**other.containers(), **other.containers("neighbour")}
         resizer.scale(3)
@@ -213,13 +217,13 @@ def test_replicas_of_another_project_are_no_concern(
         }
 
 
-def test_numbers_outside_the_bounds_are_refused(resizer: ResizerProcess) -> None:
+def test_numbers_out_of_bounds_are_refused(resizer: ResizerProcess) -> None:
     with pytest.raises(urllib.error.HTTPError, match="409") as refused:
         resizer.call(7)
     assert "outside [1, 6]" in json.load(refused.value)["error"]
 
 
-def test_a_plain_up_again_and_again_ends_at_the_number_asked_for(
+def test_repeated_ups_end_at_the_requested_number(
     project: Project, resizer: ResizerProcess
 ) -> None:
     resizer.call(4)
@@ -227,6 +231,6 @@ def test_a_plain_up_again_and_again_ends_at_the_number_asked_for(
         project.run("up", "--detach")
     until(lambda: resizer.has(4))
     steady = project.ids()
-    looked = time.monotonic()
-    until(lambda: time.monotonic() - looked > 2.5)  # and it stays there
+    since = time.monotonic()
+    until(lambda: time.monotonic() - since > 2.5)  # the number is stable
     assert project.ids() == steady

@@ -1,4 +1,4 @@
-"""What real Compose makes of docker-compose.yml: what it builds, and what starts after what."""
+"""docker-compose.yml in real Compose: builds and the order of starts."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from integration.compose.project import ROOT, Project, a_project, compose_program, docker, until
+from support.compose_project import ROOT, Project, compose_program, compose_project, docker, until
 
 pytestmark = pytest.mark.integration
 
 
 def services() -> dict[str, dict[str, Any]]:
-    """Those that `docker compose up` starts."""
+    """The services that `docker compose up` starts."""
     done = subprocess.run(
         [compose_program("5"), "config", "--format", "json"],
         cwd=ROOT,
@@ -29,9 +29,9 @@ def services() -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(params=["5", "2"])
-def bare(request: pytest.FixtureRequest, image: str, tmp_path: Path) -> Iterator[Project]:
-    """A project without services, for either version of Compose."""
-    with a_project(tmp_path / "project", image, request.param) as project:
+def empty_project(request: pytest.FixtureRequest, image: str, tmp_path: Path) -> Iterator[Project]:
+    """A project without services, for both versions of Compose."""
+    with compose_project(tmp_path / "project", image, request.param) as project:
         yield project
 
 
@@ -40,50 +40,53 @@ def write(project: Project, found: dict[str, dict[str, Any]]) -> None:
     (project.folder / "compose.yml").write_text(text)
 
 
-def test_a_plain_up_builds_what_has_changed_since(bare: Project) -> None:
+def test_up_rebuilds_a_changed_image(empty_project: Project) -> None:
     policies = {one["pull_policy"] for one in services().values() if "build" in one}
     assert len(policies) == 1
     service = {
-        "image": f"{bare.name}:0.1.0",
+        "image": f"{empty_project.name}:0.1.0",
         "build": {"context": "."},
         "pull_policy": policies.pop(),
         "command": ["/usr/bin/cat", "/version"],
         "volumes": ["/usr:/usr:ro"],
     }
-    write(bare, {"one": service})
-    label = f"test={bare.name}"
-    dockerfile = f"FROM {bare.image}\nLABEL {label}\nCOPY version /\n"
-    (bare.folder / "Dockerfile").write_text(dockerfile)
-    version = bare.folder / "version"
+    write(empty_project, {"one": service})
+    label = f"test={empty_project.name}"
+    dockerfile = f"FROM {empty_project.image}\nLABEL {label}\nCOPY version /\n"
+    (empty_project.folder / "Dockerfile").write_text(dockerfile)
+    version = empty_project.folder / "version"
     try:
         version.write_text("before\n")
-        assert "before" in bare.run("up")
+        assert "before" in empty_project.run("up")
         version.write_text("after\n")
-        assert "before" in bare.run("up", "--no-build"), "without a network"
-        assert "after" in bare.run("up")
+        assert "before" in empty_project.run("up", "--no-build"), "without a network"
+        assert "after" in empty_project.run("up")
     finally:
-        bare.run("down", "--rmi", "all")
+        empty_project.run("down", "--rmi", "all")
         docker("image", "prune", "--force", "--filter", f"label={label}")
 
 
-def test_one_view_that_fails_takes_no_other_down(project: Project) -> None:
-    once, lasting = {}, {}
+def test_the_failure_of_one_view_does_not_stop_the_others(project: Project) -> None:
+    one_shots, long_running = {}, {}
     for name, one in services().items():
-        stand_in = {
+        replacement = {
             "image": project.image,
             "init": True,
             "volumes": ["/usr:/usr:ro"],
             "depends_on": one.get("depends_on", {}),
         }
         if one["restart"] == "no":
-            once[name] = stand_in | {"command": ["/usr/bin/true"]}
+            one_shots[name] = replacement | {"command": ["/usr/bin/true"]}
         else:
             health = {"test": ["CMD", "/usr/bin/true"], "interval": "1s"}
-            lasting[name] = stand_in | {"command": ["/usr/bin/sleep", "inf"], "healthcheck": health}
-    # As it does where Kibana never comes up: long after the others.
-    fails = "until [ -e /tmp/failed ]; do sleep 0.1; done; exit 2"
-    failing = once["kibana-setup"] | {"command": ["/usr/bin/bash", "-c", fails]}
-    write(project, lasting | once | {"kibana-setup": failing})
+            long_running[name] = replacement | {
+                "command": ["/usr/bin/sleep", "inf"],
+                "healthcheck": health,
+            }
+    # As if Kibana never became ready: long after the others.
+    fail_later = "until [ -e /tmp/failed ]; do sleep 0.1; done; exit 2"
+    failing = one_shots["kibana-setup"] | {"command": ["/usr/bin/bash", "-c", fail_later]}
+    write(project, long_running | one_shots | {"kibana-setup": failing})
 
     def running() -> set[str]:
         name = '{{.Label "com.docker.compose.service"}}'
@@ -98,15 +101,15 @@ def test_one_view_that_fails_takes_no_other_down(project: Project) -> None:
         stderr=subprocess.PIPE,
     ) as up:
         try:
-            until(lambda: running() == (lasting.keys() - {"ready"}) | {"kibana-setup"})
+            until(lambda: running() == (long_running.keys() - {"ready"}) | {"kibana-setup"})
             (setup,) = project.containers("kibana-setup")
             docker("exec", setup, "/usr/bin/touch", "/tmp/failed")
-            _, said = up.communicate(timeout=60)
+            _, errors = up.communicate(timeout=60)
         finally:
             up.kill()
     assert up.returncode != 0
-    assert "kibana-setup" in said
-    assert running() == lasting.keys() - {"ready"}
-    write(project, lasting | once)
+    assert "kibana-setup" in errors
+    assert running() == long_running.keys() - {"ready"}
+    write(project, long_running | one_shots)
     project.run("up", "--wait", "--wait-timeout", "120")
-    assert running() == set(lasting)
+    assert running() == set(long_running)

@@ -1,4 +1,4 @@
-"""How it starts: as a service of a real project, or not, and then with a reason."""
+"""The start of the resizer as a service of a real project, and its errors."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from integration.compose.project import (
+from support.compose_project import (
     ROOT,
     TOKEN,
     Project,
     docker,
-    resizer_that_stops,
+    failing_resizer,
     running_resizer,
     until,
 )
@@ -25,7 +25,7 @@ from tidegate.runtime.metrics_text import sample_value
 
 pytestmark = pytest.mark.integration
 
-# As docker-compose.yml has it, but for the image: programs come from the host.
+# As in docker-compose.yml, except for the image: programs come from the host.
 SERVICE = f"""  resizer:
     image: IMAGE
     init: true
@@ -68,17 +68,17 @@ def call(address: str, desired: int | None = None) -> Any:
 
 
 def metrics(address: str) -> str:
-    """The resizer's metrics, for which it needs no token."""
-    with urllib.request.urlopen(f"http://{address}:9103/metrics", timeout=30) as answer:
-        return str(answer.read().decode())
+    """The metrics of the resizer, which need no token."""
+    with urllib.request.urlopen(f"http://{address}:9103/metrics", timeout=30) as response:
+        return str(response.read().decode())
 
 
 def memory(text: str, name: str, service: str, container: str) -> float:
-    """A value of a container's memory; 0 if there is none."""
+    """A memory metric of a container; 0 if it is missing."""
     return sample_value(text, name, container=container, service=service) or 0.0
 
 
-def test_as_a_service_it_needs_no_capability_and_finds_its_project(project: Project) -> None:
+def test_as_a_service_it_needs_no_capabilities_and_finds_its_project(project: Project) -> None:
     (project.folder / "token").write_text(TOKEN)
     project.write(rest=SERVICE.replace("MOUNTS", MOUNTS))
     compose = project.folder / "compose.yml"
@@ -111,53 +111,53 @@ def test_as_a_service_it_needs_no_capability_and_finds_its_project(project: Proj
     assert call(address, 3)["desired"] == 3
     until(lambda: call(address)["ready"] == 3)
     for number, busy in ((1, "2.0"), (2, "0.0"), (3, "1.0")):
-        project.tell(number, f"/busy/{busy}")
+        project.put(number, f"/busy/{busy}")
     call(address, 2)
-    # All of them: Compose fails if one that it has listed is removed before it comes to it.
+    # Wait for all of them: Compose fails if a container is removed after it has listed it.
     until(lambda: sorted(project.containers()) == [project.replica(1), project.replica(3)])
 
     project.run("up", "--detach")
     until(lambda: len(project.ids()) == 2 and call(address)["ready"] == 2)
-    # Compose stops the resizer first, as it depends on the model; so nothing is made meanwhile.
+    # Compose stops the resizer first, because it depends on the model; so no replica is created meanwhile.
     project.run("down", "--volumes")
     assert project.containers() == project.containers("resizer") == {}
 
 
 def test_without_any_replica_it_does_not_start(project: Project, tmp_path: Path) -> None:
-    assert resizer_that_stops(project.name, tmp_path) == (
+    assert failing_resizer(project.name, tmp_path) == (
         f"resizer: resizer.service: project {project.name} has no container of service model; "
         "start it first: docker compose up --detach model\n"
     )
 
 
-def test_a_name_and_a_port_in_the_way_are_both_named(project: Project, tmp_path: Path) -> None:
+def test_a_fixed_name_and_a_fixed_port_are_both_reported(project: Project, tmp_path: Path) -> None:
     name, port = f"{project.name}-only", free_port()
     project.write(f'    container_name: {name}\n    ports: ["127.0.0.1:{port}:8000"]\n')
     project.run("up", "--detach", "model")
-    assert resizer_that_stops(project.name, tmp_path) == (
+    assert failing_resizer(project.name, tmp_path) == (
         "resizer: service model can have one replica only, because its definition has "
         f"container_name: {name} and ports: host port {port} for 8000/tcp: remove them from the "
         "Compose file\n"
     )
 
 
-def test_outside_of_a_project_it_does_not_start(docker_engine: str, tmp_path: Path) -> None:
+def test_outside_of_compose_project_it_does_not_start(docker_engine: str, tmp_path: Path) -> None:
     del docker_engine
-    said = resizer_that_stops("", tmp_path)
-    assert said.startswith(
+    error = failing_resizer("", tmp_path)
+    assert error.startswith(
         "resizer: this process does not run in a container of this Docker engine"
     )
 
 
-def test_a_port_that_is_taken_is_named(project: Project, tmp_path: Path) -> None:
+def test_a_taken_port_is_reported(project: Project, tmp_path: Path) -> None:
     project.run("up", "--detach", "model")
     port = free_port()
     with socket.create_server(("127.0.0.1", port)):
-        said = resizer_that_stops(project.name, tmp_path, TIDEGATE_RESIZER__PORT=str(port))
-    assert said.startswith(f"resizer: resizer.port: port {port} is taken")
+        error = failing_resizer(project.name, tmp_path, TIDEGATE_RESIZER__PORT=str(port))
+    assert error.startswith(f"resizer: resizer.port: port {port} is taken")
 
 
-def test_it_begins_with_what_runs(project: Project, tmp_path: Path) -> None:
+def test_the_running_number_is_desired_at_first(project: Project, tmp_path: Path) -> None:
     project.run("up", "--detach", "--scale", "model=2")
     before = project.ids()
     with running_resizer(project.name, tmp_path) as resizer:

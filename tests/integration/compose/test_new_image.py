@@ -1,4 +1,4 @@
-"""In Compose a new image takes over with a ready replica at every moment (docs/how-to/retrain.md)."""
+"""In Compose a new image is rolled out without an outage (docs/how-to/retrain.md)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from integration.compose.project import Project, ResizerProcess, docker, until
+from support.compose_project import Project, ResizerProcess, docker, until
 
 pytestmark = pytest.mark.integration
 
@@ -17,7 +17,7 @@ NEW = {"REPLICA_KEY": "new"}
 
 
 def ready(project: Project) -> set[str]:
-    """The replicas that run and are healthy, and are not asked to stop."""
+    """The running and healthy replicas."""
     return {
         name
         for name, one in project.containers().items()
@@ -26,7 +26,7 @@ def ready(project: Project) -> set[str]:
 
 
 def new(project: Project) -> set[str]:
-    """Those of the new definition."""
+    """The replicas of the new definition."""
     return {
         name
         for name, one in project.containers().items()
@@ -36,38 +36,38 @@ def new(project: Project) -> set[str]:
 
 @contextmanager
 def watched(project: Project) -> Iterator[list[int]]:
-    """How many replicas were ready, again and again, while the block ran."""
-    seen: list[int] = []
+    """Samples of the number of ready replicas while the block runs."""
+    samples: list[int] = []
     stop = threading.Event()
 
-    def look() -> None:
+    def sample() -> None:
         while not stop.is_set():
-            seen.append(len(ready(project)))
+            samples.append(len(ready(project)))
             time.sleep(0.05)
 
-    thread = threading.Thread(target=look)
+    thread = threading.Thread(target=sample)
     thread.start()
     try:
-        yield seen
+        yield samples
     finally:
         stop.set()
         thread.join()
 
 
-def test_a_new_edition_beside_the_old_one_takes_over_without_an_outage(
+def test_a_replica_of_the_new_image_replaces_the_old_ones_without_an_outage(
     project: Project, resizer: ResizerProcess
 ) -> None:
     resizer.scale(2)
     until(lambda: len(ready(project)) == 2)
-    with watched(project) as seen:
+    with watched(project) as samples:
         project.run(
             *("up", "--detach", "--no-deps", "--no-recreate", "--scale", "model=3", "model"),
             env=NEW,
         )
-        # The copy of the old one gives way; the old one that Compose made is left to whoever made it.
+        # The resizer replaces the copy of the old definition, but not the container that Compose created.
         until(lambda: resizer.has(2) and len(ready(project) & new(project)) == 1)
         docker("stop", "--time", "30", project.replica(1))
         docker("rm", project.replica(1))
         until(lambda: resizer.has(2) and ready(project) == new(project))
-    assert seen
-    assert min(seen) >= 1
+    assert samples
+    assert min(samples) >= 1

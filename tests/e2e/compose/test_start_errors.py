@@ -1,4 +1,4 @@
-"""What is wrong with a set-up is said in one sentence, by the part that it concerns."""
+"""Errors of a set-up are reported in one sentence by the component concerned."""
 
 from __future__ import annotations
 

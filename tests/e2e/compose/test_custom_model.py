@@ -1,4 +1,4 @@
-"""A model of one's own, as docs/reference/compose.md has it: a file in a folder, and a variable."""
+"""A custom model, as documented in docs/reference/compose.md: a file in a folder, and a variable."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.e2e
 
 @pytest.fixture
 def variables(tmp_path: Path) -> dict[str, str]:
-    """Those of the page, with a folder of the test's."""
+    """The documented variables, with a temporary folder."""
     data = load_wine(as_frame=True)
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
     model.fit(data.data, data.target_names[data.target])
@@ -31,30 +31,32 @@ def variables(tmp_path: Path) -> dict[str, str]:
     return {"TIDEGATE_MODELS": str(folder), "TIDEGATE_MODEL__PATH": "/models/wine.joblib"}
 
 
-def ask(url: str, body: Any = None) -> Any:
+def fetch(url: str, body: Any = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return json.load(response)
 
 
-def test_it_is_served_within_a_replicas_memory(project: Compose, variables: dict[str, str]) -> None:
+def test_a_custom_model_is_served_within_the_memory_of_a_replica(
+    project: Compose, variables: dict[str, str]
+) -> None:
     up = ("up", "--detach", "--wait", "--no-build", "gateway")
     done = project.call(*up, seconds=300, **variables)
     assert done.returncode == 0, f"{done.stderr}{project.logs()}"
-    schemas = ask(f"{project.url('GATEWAY')}/openapi.json")["components"]["schemas"]
-    answer = ask(f"{project.url('GATEWAY')}/predict", schemas["Request"]["examples"][0])
-    assert answer["model"]["name"] == "wine"
-    assert answer["predictions"][0]["label"].startswith("class_")
+    schemas = fetch(f"{project.url('GATEWAY')}/openapi.json")["components"]["schemas"]
+    response = fetch(f"{project.url('GATEWAY')}/predict", schemas["Request"]["examples"][0])
+    assert response["model"]["name"] == "wine"
+    assert response["predictions"][0]["label"].startswith("class_")
     assert "model wine " in project.call("logs", "adopt").stdout
 
 
-def test_too_little_memory_for_its_conversion_is_said(
+def test_too_little_memory_for_the_conversion_is_reported(
     project: Compose, variables: dict[str, str]
 ) -> None:
     project.run("run", "--rm", "--no-deps", "-T", "secrets")
-    alone = ("run", "--rm", "--no-deps", "-T", "adopt")
-    done = project.call(*alone, seconds=300, ADOPT_MEMORY="100m", **variables)
+    options = ("run", "--rm", "--no-deps", "-T", "adopt")
+    done = project.call(*options, seconds=300, ADOPT_MEMORY="100m", **variables)
     assert done.returncode == 1
     assert "/models/wine.joblib cannot be served: " in done.stderr
     assert "too little memory" in done.stderr

