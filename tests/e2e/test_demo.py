@@ -30,7 +30,7 @@ def test_the_demo_runs_the_main_job_and_keeps_the_stack_until_ctrl_c(
 
 
 def demonstrate(folder: Path, artefact: Path, wheel: Wheel) -> None:
-    # More replicas than the test machine may have processors would only make them slow to start.
+    # More replicas than processors would only start slowly.
     stack = prepared(folder, artefact, autoscaler={"tick_seconds": 2})
     environment = wheel.environment(stack.environment)
     ours, theirs = pty.openpty()
@@ -47,7 +47,7 @@ def demonstrate(folder: Path, artefact: Path, wheel: Wheel) -> None:
     try:
         shown = read_until(ours, "Ctrl-C")
         os.write(ours, b"\x03")
-        # Without a controlling terminal the key is no signal yet: send what a terminal would.
+        # There is no controlling terminal, so the key sends no signal: send it here.
         os.killpg(demo.pid, 2)
         shown += read_until(ours, "stopped")
         code = demo.wait(timeout=120)
@@ -75,7 +75,7 @@ def demonstrate(folder: Path, artefact: Path, wheel: Wheel) -> None:
 
 
 def read_until(terminal: int, text: str) -> str:
-    """What the terminal shows up to this text, as one line without colours."""
+    """The output of the terminal up to this text, as one line without colours."""
     shown = ""
     deadline = time.monotonic() + DEADLINE_SECONDS
     while time.monotonic() < deadline:

@@ -107,8 +107,8 @@ BAD_BODIES: dict[str, tuple[dict[str, Any], str]] = {
 def test_a_bad_request_gets_a_4xx_that_names_the_field_and_an_event(
     stack: Stack, kind: str
 ) -> None:
-    how, field = BAD_BODIES[kind]
-    answer = stack.send("/predict", **{**how, "body": how["body"]()})
+    request, field = BAD_BODIES[kind]
+    answer = stack.send("/predict", **{**request, "body": request["body"]()})
     assert 400 <= answer.status < 500, answer
     detail = answer.body["detail"]
     assert field in json.dumps(detail).lower()
@@ -117,7 +117,7 @@ def test_a_bad_request_gets_a_4xx_that_names_the_field_and_an_event(
         assert event["http"]["response"]["status_code"] == answer.status
         assert event["log"]["level"] == "warn"
         assert event["error"]["message"]
-    else:  # refused at the gateway, before any replica saw it
+    else:  # refused by the gateway, before it reached a replica
         assert answer.status == 413
 
         def refused() -> bool:

@@ -36,7 +36,7 @@ DURATION = "http_server_request_duration_seconds"
 def after_load(
     tmp_path_factory: pytest.TempPathFactory, artefact: Path, store_settings: dict[str, Any]
 ) -> Iterator[tuple[Stack, dict[str, Any]]]:
-    """A stack that began with one replica and took the load, with the load's summary."""
+    """A stack that started with one replica, after the load; and the summary of the load."""
     folder = tmp_path_factory.mktemp("main-job")
     (folder / "scenario.toml").write_text(SCENARIO)
     with running(
@@ -54,7 +54,7 @@ def after_load(
             *("--url", stack.url, "--prometheus", stack.prometheus),
             *("--rows", str(artefact / "samples.ndjson"), "--out", str(folder / "runs")),
         )
-        # 98 is a run whose send times were late: on a busy machine that is no fault of the stack.
+        # 98 means late send times, which on a busy machine are no fault of the stack.
         assert load.returncode in {0, 98}, load.stdout + load.stderr
         summary = json.loads((folder / "runs" / "latest" / "summary.json").read_text())
         eventually(
@@ -153,7 +153,7 @@ def test_the_exemplar_of_each_bucket_is_its_last_sampled_trace(
                 exemplars[*series, float(sample.labels["le"])] = sample.exemplar.labels["trace_id"]
     expected: dict[tuple[str, str, float], str] = {}
     events = find(stack, "event.dataset:tidegate.request")
-    # Elasticsearch sorts by the millisecond only.
+    # Elasticsearch sorts only by millisecond.
     for event in sorted(events, key=lambda event: event["@timestamp"]):
         series = (event["service"]["node"]["name"], event["tidegate"]["route"])
         if event["trace"]["id"] in kept:
@@ -217,7 +217,9 @@ def test_every_recorded_series_that_the_autoscaler_reads_exists(
 ) -> None:
     stack, _ = after_load
     for name in ("service:requests_in_system:now", "service:slots_per_replica:now"):
-        eventually(partial(stack.query, name), name)  # a late scrape leaves it out for a moment
+        eventually(
+            partial(stack.query, name), name
+        )  # after a late scrape it is missing for a moment
 
 
 def test_the_stack_writes_files_only_in_its_data_folder(
@@ -228,7 +230,7 @@ def test_the_stack_writes_files_only_in_its_data_folder(
     written = {
         file.path
         for part in [*status["components"], *status["replicas"]]
-        if part["pid"]  # Elasticsearch is only looked at: its process is somebody else's
+        if part["pid"]  # the stack does not run Elasticsearch
         for file in psutil.Process(part["pid"]).open_files()
         if file.mode != "r" and ".coverage" not in file.path
     }

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.e2e
 def test_replicas_of_the_previous_run_do_not_count_after_a_restart(
     tmp_path: Path, artefact: Path
 ) -> None:
-    # The same ports, so that the same series go on.
+    # The same ports, so that the same series continue.
     settings = prepared(tmp_path, artefact).settings
     same = {
         name: getattr(settings, name).model_dump(mode="json")
@@ -28,7 +28,7 @@ def test_replicas_of_the_previous_run_do_not_count_after_a_restart(
             "three replicas are read",
         )
     with running(tmp_path, artefact, **same, replicas={"first_port": first, "start": 1}) as after:
-        # Well below the five minutes for which Prometheus counts a series by default.
+        # Well below the five minutes of Prometheus' default lookback.
         eventually(lambda: slots(after) == after.settings.slots.per_replica, "one replica is read")
         eventually(lambda: signal_age(after) < 10, "the signals are fresh")
 

@@ -20,8 +20,8 @@ def test_twenty_scale_ins_under_load_fail_no_request_and_remove_the_least_busy_r
 ) -> None:
     assert (artefact / "samples.ndjson").is_file()
     done = subprocess.run(
-        # Ports of this worker's own: of those that the bench finds free, another test may take some before
-        # the replicas come that are to have them.
+        # Ports reserved for this worker: another test could use ports that the bench finds free before its
+        # replicas start.
         [sys.executable, "bench/scale_in.py", "--count", "20", "--port", str(free_ports(20))],
         cwd=ROOT,
         capture_output=True,
@@ -30,18 +30,18 @@ def test_twenty_scale_ins_under_load_fail_no_request_and_remove_the_least_busy_r
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    told = {
+    counts = {
         name: int(number)
         for name, number in re.findall(r"^ *(\D+?) +(\d+)", done.stdout, re.MULTILINE)
     }
-    assert told["scale-ins done"] == 20
-    # One that is idle leaves without finishing anything, and the gateway hides a request that was cut off.
-    assert told["of one at work"] >= 10
-    assert told["sent anew"] == 0
-    assert told["requests failed"] == 0
-    assert told["requests answered"] > 20
+    assert counts["scale-ins done"] == 20
+    # An idle replica has nothing to finish, and the gateway would retry an aborted request.
+    assert counts["of one at work"] >= 10
+    assert counts["sent anew"] == 0
+    assert counts["requests failed"] == 0
+    assert counts["requests answered"] > 20
     judged = re.search(r"the idlest left +(\d+) of (\d+)", done.stdout)
     assert judged
     assert judged[1] == judged[2]
-    # Most are judged: a replica is only left out if its load changed in the moment of its choice.
+    # Most scale-ins are judged; one is left out only if a load changed while the replica was chosen.
     assert int(judged[2]) >= 10

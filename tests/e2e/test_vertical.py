@@ -27,12 +27,12 @@ from tidegate.stack.data_folder import Layout
 pytestmark = pytest.mark.e2e
 
 DEVICE_SECONDS = 0.3
-OWN, MOST = 2, 4
+INITIAL, MAX = 2, 4
 
 
 @dataclass
 class Load:
-    """Requests to a stack, sent in a thread until told to stop."""
+    """Requests to a stack, sent in a thread until it is stopped."""
 
     stack: Stack
     body: bytes
@@ -41,7 +41,7 @@ class Load:
     _stop: threading.Event = field(default_factory=threading.Event)
 
     async def closed(self, clients: int) -> None:
-        """So many clients, each of which sends its next request when it has its answer."""
+        """Closed loop: each client sends its next request after its response."""
         async with aiohttp.ClientSession() as session:
 
             async def send() -> None:
@@ -51,15 +51,15 @@ class Load:
             await asyncio.gather(*(send() for _ in range(clients)))
 
     async def open(self) -> None:
-        """`rate` requests a second, whatever becomes of them."""
+        """Open loop: `rate` requests per second."""
         async with aiohttp.ClientSession() as session:
-            under_way: set[asyncio.Task[None]] = set()
+            in_flight: set[asyncio.Task[None]] = set()
             while not self._stop.is_set():
                 task = asyncio.create_task(self._one(session))
-                under_way.add(task)
-                task.add_done_callback(under_way.discard)
+                in_flight.add(task)
+                task.add_done_callback(in_flight.discard)
                 await asyncio.sleep(1 / self.rate)
-            await asyncio.gather(*under_way)
+            await asyncio.gather(*in_flight)
 
     @contextmanager
     def sending(self, clients: int = 0) -> Iterator[None]:
@@ -90,14 +90,14 @@ def resize(stack: Stack, desired: int, slots: int | None = None) -> ReplicaStatu
     return asyncio.run(ResizerClient(f"unix:{path}").resize(desired, slots))
 
 
-def shown(stack: Stack, number: int, metric: str) -> float:
-    """A metric of a replica, as it says itself; NaN if it does not."""
-    return _metric(stack.settings.replicas.first_port + number - 1, metric)
+def replica_metric(stack: Stack, index: int, metric: str) -> float:
+    """A metric that a replica reports; NaN if it does not."""
+    return _metric(stack.settings.replicas.first_port + index - 1, metric)
 
 
-def limit(stack: Stack, number: int) -> float:
-    """The requests that the gateway sends a replica at once."""
-    labels = {"proxy": "model", "server": f"model{number}"}
+def limit(stack: Stack, index: int) -> float:
+    """The maximum of concurrent requests that the gateway sends a replica."""
+    labels = {"proxy": "model", "server": f"model{index}"}
     return _metric(stack.settings.gateway.metrics_port, "haproxy_server_limit_sessions", **labels)
 
 
@@ -114,11 +114,11 @@ def _metric(port: int, name: str, **labels: str) -> float:
     return float("nan") if found is None else found
 
 
-def in_force(stack: Stack, slots: int, *numbers: int) -> bool:
-    """Whether these replicas have so many slots, and the gateway sends each so many requests."""
+def in_force(stack: Stack, slots: int, *indexes: int) -> bool:
+    """Whether these replicas have this number of slots, and the gateway sends each as many requests."""
     return all(
-        shown(stack, number, "tidegate_slots") == slots == limit(stack, number)
-        for number in numbers
+        replica_metric(stack, index, "tidegate_slots") == slots == limit(stack, index)
+        for index in indexes
     )
 
 
@@ -140,36 +140,44 @@ def test_slots_change_under_load_and_survive_restarts(tmp_path: Path, artefact: 
     with running(
         tmp_path,
         artefact,
-        slots={"per_replica": OWN, "max": MOST},
+        slots={"per_replica": INITIAL, "max": MAX},
         device={"simulated": True, "light_seconds": DEVICE_SECONDS},
         autoscaler={"enabled": False},
         telemetry={"sample_ratio": 1},
     ) as stack:
         sent = load(stack, artefact)
         with sent.sending(clients=12):
-            eventually(lambda: shown(stack, 1, "tidegate_slots_busy") == OWN, "two are at work")
+            eventually(
+                lambda: replica_metric(stack, 1, "tidegate_slots_busy") == INITIAL,
+                "two are at work",
+            )
             with pytest.raises(ResizeRefusedError, match=r"5 slots are outside \[1, 4\]"):
-                resize(stack, 1, MOST + 1)
+                resize(stack, 1, MAX + 1)
 
-            assert resize(stack, 1, MOST).slots == MOST
-            eventually(lambda: shown(stack, 1, "tidegate_slots_busy") == MOST, "four are at work")
-            eventually(lambda: in_force(stack, MOST, 1), "all agree")
-            assert limit(stack, 2) == MOST  # for whoever is started as the second
-            assert stack.status()["slots"] == MOST
+            assert resize(stack, 1, MAX).slots == MAX
+            eventually(
+                lambda: replica_metric(stack, 1, "tidegate_slots_busy") == MAX, "four are at work"
+            )
+            eventually(lambda: in_force(stack, MAX, 1), "all agree")
+            assert limit(stack, 2) == MAX  # applies to the second replica when it starts
+            assert stack.status()["slots"] == MAX
 
-            resize(stack, 1, OWN)
-            eventually(lambda: in_force(stack, OWN, 1), "all agree again")
-            eventually(lambda: shown(stack, 1, "tidegate_slots_busy") <= OWN, "the others ended")
+            resize(stack, 1, INITIAL)
+            eventually(lambda: in_force(stack, INITIAL, 1), "all agree again")
+            eventually(
+                lambda: replica_metric(stack, 1, "tidegate_slots_busy") <= INITIAL,
+                "the others ended",
+            )
             count = len(sent.answers)
             seen = []
             while len(sent.answers) < count + 20:
-                seen.append(shown(stack, 1, "tidegate_slots_busy"))
-            assert max(seen) <= OWN
+                seen.append(replica_metric(stack, 1, "tidegate_slots_busy"))
+            assert max(seen) <= INITIAL
         assert set(sent.answers) == {200}
-        # Those that were on their way when the slots became fewer had to.
-        assert waits_inside(stack) <= MOST - OWN
+        # Only requests in flight during the reduction may have waited in a replica.
+        assert waits_inside(stack) <= MAX - INITIAL
 
-        resize(stack, 2, 3)  # a replica that is started meanwhile
+        resize(stack, 2, 3)  # starts a replica at the same time
         eventually(lambda: stack.status()["ready"] == 2, "the second is ready")
         eventually(lambda: in_force(stack, 3, 1, 2), "the new one has as many")
         config = Layout(stack.settings.stack.data_dir).gateway / "haproxy.cfg"
@@ -180,12 +188,12 @@ def test_slots_change_under_load_and_survive_restarts(tmp_path: Path, artefact: 
             kill(victim)
             eventually(partial(ready_again, stack, name, victim["pid"]), f"{name} is ready again")
             eventually(lambda: in_force(stack, 3, 1, 2), f"as before the death of {name}")
-        words = " ".join(stack.run("tidegate", "status").stdout.split())
-        assert "2 of 2 replicas ready (between 1 and 4), 3 slots each instead of 2" in words
+        status = " ".join(stack.run("tidegate", "status").stdout.split())
+        assert "2 of 2 replicas ready (between 1 and 4), 3 slots each instead of 2" in status
 
 
 def waits_inside(stack: Stack) -> int:
-    """How many requests waited for a slot in a replica, from their spans."""
+    """The number of requests that waited for a slot in a replica, from their spans."""
     from tidegate.store.base import SearchRequest
 
     def look() -> list[dict[str, Any]]:
@@ -205,40 +213,41 @@ def test_a_load_surge_gets_more_slots_until_the_new_replicas_are_ready(
     with running(
         tmp_path,
         artefact,
-        slots={"per_replica": OWN, "max": MOST},
+        slots={"per_replica": INITIAL, "max": MAX},
         slo={"latency_seconds": 1.2},
         device={"simulated": True, "light_seconds": DEVICE_SECONDS},
         autoscaler={"policy": "surge", "tick_seconds": 1},
     ) as stack:
         sent = load(stack, artefact, rate=2.0)
         with sent.sending():
-            # 2/s for 0.3 s are 0.6 slots of work; 16/s are 4.8, for which three replicas are few.
+            # 2/s of 0.3 s occupy 0.6 slots; 16/s occupy 4.8, which needs at least three replicas.
             eventually(lambda: len(sent.answers) > 20, "an easy time")
             sent.rate = 16.0
-            # The gateway's own number: `status` takes so long that they may be given back meanwhile.
-            eventually(lambda: limit(stack, 1) > OWN, "slots are lent")
+            # Read from the gateway: while `status` runs, the slots may already be reduced again.
+            eventually(lambda: limit(stack, 1) > INITIAL, "slots are lent")
             eventually(
                 lambda: (
-                    (now := stack.status())["slots"] == OWN and now["ready"] == now["desired"] > 2
+                    (now := stack.status())["slots"] == INITIAL
+                    and now["ready"] == now["desired"] > 2
                 ),
                 "they are given back when the replicas are ready",
             )
-            eventually(lambda: in_force(stack, OWN, 1, 2, 3), "everywhere")
+            eventually(lambda: in_force(stack, INITIAL, 1, 2, 3), "everywhere")
         assert set(sent.answers) == {200}
         eventually(lambda: "slots per replica again" in explain(stack), "the decisions are stored")
-        told = explain(stack)
-        assert re.search(r"→ \d: .*; [34] slots per replica until the new ones are ready", told)
-        assert re.search(r"; 2 slots per replica again", told)
+        explanation = explain(stack)
+        assert re.search(r"→ \d: .*; [34] slots per replica until the new ones are ready", explanation)
+        assert re.search(r"; 2 slots per replica again", explanation)
         table = stack.run("tidegate", "explain", "--last", "50", "--inputs").stdout
         assert re.search(r"1 × 2 → \d × [34]", table)  # noqa: RUF001
         replayed = stack.run("tidegate", "replay", str(decisions(stack, tmp_path)))
         assert replayed.returncode == 0, replayed.stdout + replayed.stderr
         assert "each the same to the byte" in replayed.stdout
-        asked = {
+        requested = {
             (event["tidegate"]["before"], event["tidegate"]["slots"])
             for event in logged(stack, 'message:"slots changed"')
         }
-        assert asked & {(2, 4), (2, 3)}
+        assert requested & {(2, 4), (2, 3)}
 
 
 def explain(stack: Stack) -> str:
@@ -246,10 +255,10 @@ def explain(stack: Stack) -> str:
 
 
 def decisions(stack: Stack, folder: Path) -> Path:
-    told = stack.run("tidegate", "explain", "--last", "1000", "--json")
-    assert told.returncode == 0, told.stderr
+    done = stack.run("tidegate", "explain", "--last", "1000", "--json")
+    assert done.returncode == 0, done.stderr
     path = folder / "decisions.ndjson"
-    path.write_text(told.stdout)
+    path.write_text(done.stdout)
     return path
 
 

@@ -20,14 +20,14 @@ TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
 async def post(gateway: Gateway, path: str = "/predict") -> int:
-    """Send a small request; the status of its answer."""
+    """Send a small request. Returns the status of its response."""
     async with gateway.session.post(gateway.url + path, data=b"{}") as answer:
         await answer.read()
         return answer.status
 
 
 async def send(port: int, raw: bytes) -> bytes:
-    """Send it, end the sending, and read what comes."""
+    """Send raw bytes, close the sending side, and read the response."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(raw)
     writer.write_eof()
@@ -44,13 +44,13 @@ async def until(
 ) -> None:
     """Wait until the condition holds."""
     async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110  what is waited for is another process
+        while not await condition():  # noqa: ASYNC110  the condition depends on another process
             await asyncio.sleep(0.02)
 
 
 @dataclass
 class Replica:
-    """Answers /predict as `answer` does; knows how many requests it works on at once."""
+    """A replica with controllable behaviour, which counts its concurrent requests."""
 
     port: int
     seconds: float = 0.0
@@ -59,12 +59,12 @@ class Replica:
     reset: bool = False
     traced: bool = True
     busy: int = 0
-    most_busy: int = 0
+    max_busy: int = 0
     requests: list[web.Request] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     checks: int = 0
     release: asyncio.Event = field(default_factory=asyncio.Event)
-    held: bool = False
+    blocked: bool = False
     _runner: web.AppRunner | None = None
 
     @property
@@ -75,18 +75,18 @@ class Replica:
         app = web.Application(client_max_size=32 * 2**20)
         app.router.add_get("/ready", self._ready)
         app.router.add_route("*", "/{path:.*}", self._work)
-        # What the tests send on purpose is no error of the replica's.
+        # No access log: tests send bad requests on purpose.
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
 
-    async def got(self, number: int) -> None:
-        """Wait until so many requests have come."""
+    async def wait_for_requests(self, number: int) -> None:
+        """Wait until this number of requests has arrived."""
 
-        async def there() -> bool:
+        async def reached() -> bool:
             return len(self.requests) == number
 
-        await until(there)
+        await until(reached)
 
     async def stop(self) -> None:
         self.release.set()
@@ -100,11 +100,11 @@ class Replica:
 
     async def _work(self, request: web.Request) -> web.Response:
         self.busy += 1
-        self.most_busy = max(self.most_busy, self.busy)
+        self.max_busy = max(self.max_busy, self.busy)
         try:
             self.requests.append(request)
             self.bodies.append(await request.read())
-            if self.held:
+            if self.blocked:
                 await self.release.wait()
             await asyncio.sleep(self.seconds)
             if self.reset and request.transport is not None:
@@ -133,7 +133,7 @@ class Gateway:
     stopped: bool = False
 
     async def stop(self) -> None:
-        """End it, and wait until it has ended."""
+        """Stop it, and wait for its exit."""
         self.stopped = True
         self.process.terminate()
         await self.process.wait()
@@ -150,43 +150,43 @@ class Gateway:
         return math.nan if found is None else found
 
     async def arrived(self) -> float:
-        """How many requests have come for the replicas; the gateway's own (waiting.lua) is none."""
-        await self.holding()
+        """The number of requests that have arrived for the replicas, without the plug (waiting.lua)."""
+        await self.wait_until_queueing()
         return await self.metric("haproxy_backend_sessions_total", proxy="model") - 1
 
-    async def holding(self) -> None:
-        """Wait until requests would wait if no replica were up."""
+    async def wait_until_queueing(self) -> None:
+        """Wait until requests can wait without a replica."""
 
-        async def taken() -> bool:
+        async def occupied() -> bool:
             labels = {"proxy": "model", "server": "waiting"}
             return await self.metric("haproxy_server_current_sessions", **labels) == 1
 
-        await until(taken)
+        await until(occupied)
 
     async def ready_replicas(self, number: int) -> None:
-        """Wait until so many replicas get requests."""
+        """Wait until this number of replicas gets requests."""
 
-        async def there() -> bool:
+        async def reached() -> bool:
             return await self.metric("haproxy_backend_active_servers", proxy="model") == number
 
-        await until(there)
+        await until(reached)
 
     async def queued(self, number: int) -> None:
-        """Wait until so many requests wait in the queue."""
+        """Wait until this number of requests is queued."""
 
-        async def there() -> bool:
+        async def reached() -> bool:
             return await self.metric("haproxy_backend_current_queue", proxy="model") == number
 
-        await until(there)
+        await until(reached)
 
     async def lines(self, number: int) -> list[dict[str, Any]]:
-        """The access log, as soon as it has so many lines."""
+        """The access log, as soon as it has this number of lines."""
 
-        async def there() -> bool:
+        async def reached() -> bool:
             return self.output.read_bytes().count(b"\n") >= number
 
-        await until(there)
-        whole, _, _ = self.output.read_bytes().rpartition(b"\n")  # another may be half written
+        await until(reached)
+        whole, _, _ = self.output.read_bytes().rpartition(b"\n")  # the last line may be incomplete
         return [json.loads(line) for line in whole.splitlines()]
 
 

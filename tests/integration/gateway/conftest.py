@@ -36,11 +36,11 @@ def next_port() -> Callable[[], int]:
 
 @pytest.fixture
 def make_settings(next_port: Callable[[], int]) -> Callable[..., Settings]:
-    def make(*, slots: int = 2, most_slots: int | None = None, **gateway_settings: Any) -> Settings:
+    def make(*, slots: int = 2, max_slots: int | None = None, **gateway_settings: Any) -> Settings:
         ports = {"port": next_port(), "metrics_port": next_port()}
         return Settings.model_validate(
             {
-                "slots": {"per_replica": slots, "max": most_slots},
+                "slots": {"per_replica": slots, "max": max_slots},
                 "gateway": {**ports, **gateway_settings},
             }
         )
@@ -60,7 +60,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 async def start_gateway(
     tmp_path: Path, make_settings: Callable[..., Settings], session: aiohttp.ClientSession
 ) -> AsyncIterator[StartGateway]:
-    """Start it for these addresses. At the end it is stopped, and must have been in good health."""
+    """Starts a gateway for these addresses; at the end it must still run, and is stopped."""
     started: list[Gateway] = []
 
     async def start(addresses: list[str], **overrides: Any) -> Gateway:
@@ -94,7 +94,7 @@ async def start_gateway(
 
 @pytest.fixture
 async def start_replica(next_port: Callable[[], int]) -> AsyncIterator[StartReplica]:
-    """A replica in this process; `start=False` leaves its port closed."""
+    """Starts a replica in this process; `start=False` leaves its port closed."""
     made: list[Replica] = []
 
     async def start(*, start: bool = True, **behaviour: Any) -> Replica:
@@ -111,7 +111,7 @@ async def start_replica(next_port: Callable[[], int]) -> AsyncIterator[StartRepl
 
 @pytest.fixture
 async def spawn_replica(next_port: Callable[[], int]) -> AsyncIterator[SpawnReplica]:
-    """A replica in a process of its own, which can be killed."""
+    """Starts a replica in a separate process, which can be killed."""
     spawned: list[asyncio.subprocess.Process] = []
 
     async def spawn() -> tuple[str, Kill]:

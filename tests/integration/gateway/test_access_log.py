@@ -94,14 +94,14 @@ async def test_an_access_event_covers_the_request_from_arrival_to_response(
         "retries": 0,
         "termination_state": "----",
     }
-    began, ended = (
+    started, ended = (
         datetime.fromisoformat(text).timestamp()
         for text in (line["event"]["start"], line["@timestamp"])
     )
-    assert before - 0.02 <= began <= ended <= after + 0.02
-    assert line["event"]["duration"] == pytest.approx((ended - began) * 1e9, abs=1000)
+    assert before - 0.02 <= started <= ended <= after + 0.02
+    assert line["event"]["duration"] == pytest.approx((ended - started) * 1e9, abs=1000)
     assert line["event"]["duration"] >= 50e6
-    # A query may hold anything.
+    # A query string may contain anything.
     assert b"secret" not in gateway.output.read_bytes()
 
 
@@ -147,16 +147,16 @@ async def test_a_single_valid_traceparent_is_forwarded_and_any_other_is_dropped(
     replica = await start_replica(traced=False)
     gateway = await start_gateway([replica.address])
     await gateway.ready_replicas(1)
-    for number, (traces, believed) in enumerate(TRACES):
+    for number, (traces, valid) in enumerate(TRACES):
         sent = [one.replace("T", "ab" * 16).replace("S", "cd" * 8) for one in traces]
         headers = [("tracestate", "a=b"), *(("traceparent", one) for one in sent)]
         async with session.post(f"{gateway.url}/predict", headers=headers) as answer:
             assert answer.status == 200
         line = (await gateway.lines(number + 1))[number]
-        assert line["trace"] == ({"id": "ab" * 16} if believed else {}), traces
-        passed_on = replica.requests[number].headers
-        assert passed_on.getall("traceparent", []) == (sent if believed else []), traces
-        assert ("tracestate" in passed_on) == believed, traces
+        assert line["trace"] == ({"id": "ab" * 16} if valid else {}), traces
+        forwarded = replica.requests[number].headers
+        assert forwarded.getall("traceparent", []) == (sent if valid else []), traces
+        assert ("tracestate" in forwarded) == valid, traces
 
 
 async def test_probes_are_not_logged(

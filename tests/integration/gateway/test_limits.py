@@ -108,7 +108,7 @@ NO_WAY_TO_METRICS = (
 
 
 async def get(port: int, target: str) -> int:
-    """The status for a request target that goes out as it stands."""
+    """The status of a request whose target is sent unchanged."""
     host = target.removeprefix("http://").partition("/")[0] if "://" in target else "x"
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
@@ -153,7 +153,7 @@ async def test_clients_that_hold_every_connection_do_not_block_prometheus(
             return await gateway.metric("haproxy_frontend_current_sessions", proxy="http_in") == 50
 
         await until(full)
-        # One connection for each scrape, as many as come at once.
+        # One connection per scrape, all at once.
         scrapes = [gateway.metric("haproxy_process_uptime_seconds") for _ in range(20)]
         assert len(await asyncio.gather(*scrapes)) == 20
 
@@ -162,7 +162,7 @@ async def test_one_source_cannot_take_every_connection(start_gateway: StartGatew
     gateway = await start_gateway([], connections_per_source=3, unlimited_sources=["127.0.0.1"])
 
     async def refused(source: str) -> bool:
-        """Whether a connection is closed before anything was sent on it."""
+        """Whether the gateway closes a connection before anything is sent."""
         try:
             reader, writer = await asyncio.open_connection(
                 "127.0.0.1", gateway.port, local_addr=(source, 0)
@@ -182,7 +182,7 @@ async def test_one_source_cannot_take_every_connection(start_gateway: StartGatew
 async def test_waiting_bodies_are_limited_to_queue_bytes(
     start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
 ) -> None:
-    replica = await start_replica(held=True)
+    replica = await start_replica(blocked=True)
     gateway = await start_gateway(
         [replica.address], slots=1, request_bytes=LIMIT, queue_bytes=4 * LIMIT
     )
@@ -203,7 +203,7 @@ async def test_waiting_bodies_are_limited_to_queue_bytes(
     await gateway.queued(4)
     replica.release.set()
     assert await asyncio.gather(*waiting, small) == [200] * 5
-    # What has been answered is held no more.
+    # Answered requests free their bytes.
     assert [await large() for _ in range(5)] == [200] * 5
 
 

@@ -19,7 +19,7 @@ BODY = b"z" * 131_072  # as in Docker Compose
 FULL_BODIES = 1024  # in the default `gateway.queue_bytes`
 AT_ONCE = 64
 FILES = 3 * CONNECTIONS
-# Beside the bodies that wait: HAProxy, its connections, and what is refused.
+# In addition to the waiting bodies: HAProxy, its connections, and the refused requests.
 HAPROXY_BYTES = 64 * 2**20
 
 

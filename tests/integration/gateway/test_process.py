@@ -27,8 +27,8 @@ from support.running_stack import eventually
 pytestmark = pytest.mark.integration
 
 
-class Names(threading.Thread):
-    """A name server that answers every question for an address with 127.0.0.1, until it gets an empty one."""
+class DnsServer(threading.Thread):
+    """A DNS server that resolves every name to 127.0.0.1, until it gets an empty packet."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,8 +37,8 @@ class Names(threading.Thread):
         self.address = f"127.0.0.1:{self.socket.getsockname()[1]}"
 
     def stop(self) -> None:
-        # To close it here would end no recvfrom there, and could make a sendto fail, of which pytest
-        # accuses whatever test runs then.
+        # Closing the socket here would not end recvfrom there, and could make a sendto fail, which pytest
+        # would report in another test.
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
             last.sendto(b"", self.socket.getsockname())
         self.join()
@@ -50,11 +50,11 @@ class Names(threading.Thread):
             if not question:
                 return
             end = question.index(b"\0", 12) + 5
-            asked = question[12:end]
-            wants_ipv4 = asked[-4:-2] == b"\0\1"
-            header = question[:2] + struct.pack("!HHHHH", 0x8180, 1, wants_ipv4, 0, 0)
+            question_section = question[12:end]
+            is_ipv4 = question_section[-4:-2] == b"\0\1"
+            header = question[:2] + struct.pack("!HHHHH", 0x8180, 1, is_ipv4, 0, 0)
             record = struct.pack("!HHHIH", 0xC00C, 1, 1, 1, 4) + socket.inet_aton("127.0.0.1")
-            self.socket.sendto(header + asked + (record if wants_ipv4 else b""), sender)
+            self.socket.sendto(header + question_section + (record if is_ipv4 else b""), sender)
 
 
 class Replica(BaseHTTPRequestHandler):
@@ -69,7 +69,7 @@ class Replica(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def gateway(folder: Path, first: int, *, names: str) -> Iterator[subprocess.Popen[bytes]]:
+def gateway(folder: Path, first: int, *, dns_server: str) -> Iterator[subprocess.Popen[bytes]]:
     environment = {
         **os.environ,
         "TIDEGATE_STACK__DATA_DIR": str(folder),
@@ -79,7 +79,7 @@ def gateway(folder: Path, first: int, *, names: str) -> Iterator[subprocess.Pope
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "tidegate", "gateway"),
-            *("--dns-name", f"model:{first + 2}", "--dns-server", names),
+            *("--dns-name", f"model:{first + 2}", "--dns-server", dns_server),
         ],
         env=environment,
         stderr=subprocess.PIPE,
@@ -108,21 +108,21 @@ def metrics(port: int) -> str:
 
 
 @pytest.fixture
-def names() -> Iterator[str]:
-    server = Names()
+def dns_server() -> Iterator[str]:
+    server = DnsServer()
     server.start()
     yield server.address
     server.stop()
 
 
 def test_the_gateway_resolves_a_replica_by_dns_and_writes_access_events(
-    tmp_path: Path, names: str
+    tmp_path: Path, dns_server: str
 ) -> None:
     first = free_ports(3)
     replica = ThreadingHTTPServer(("127.0.0.1", first + 2), Replica)
     threading.Thread(target=replica.serve_forever, daemon=True).start()
     try:
-        with gateway(tmp_path, first, names=names) as process:
+        with gateway(tmp_path, first, dns_server=dns_server) as process:
             eventually(lambda: ask(first) == 200 or None, "the replica answers through the gateway")
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=60) == 0
@@ -140,10 +140,10 @@ def test_the_gateway_resolves_a_replica_by_dns_and_writes_access_events(
 
 
 def test_a_request_waits_until_the_dns_name_resolves_to_a_ready_replica(
-    tmp_path: Path, names: str
+    tmp_path: Path, dns_server: str
 ) -> None:
     first = free_ports(3)
-    with gateway(tmp_path, first, names=names), ThreadPoolExecutor(1) as pool:
+    with gateway(tmp_path, first, dns_server=dns_server), ThreadPoolExecutor(1) as pool:
         eventually(lambda: ask(first + 1, "/metrics") == 200 or None, "HAProxy runs")
         waiting = pool.submit(ask, first)
         eventually(
@@ -158,9 +158,9 @@ def test_a_request_waits_until_the_dns_name_resolves_to_a_ready_replica(
             replica.server_close()
 
 
-def test_the_gateway_exits_when_haproxy_is_killed(tmp_path: Path, names: str) -> None:
+def test_the_gateway_exits_when_haproxy_is_killed(tmp_path: Path, dns_server: str) -> None:
     first = free_ports(3)
-    with gateway(tmp_path, first, names=names) as process:
+    with gateway(tmp_path, first, dns_server=dns_server) as process:
         eventually(lambda: ask(first + 1, "/metrics") == 200 or None, "HAProxy runs")
         (haproxy,) = psutil.Process(process.pid).children()
         haproxy.kill()
@@ -169,11 +169,11 @@ def test_the_gateway_exits_when_haproxy_is_killed(tmp_path: Path, names: str) ->
         assert "gateway: HAProxy was killed by SIGKILL" in process.stderr.read().decode()
 
 
-def test_a_failed_start_is_reported_in_one_line(tmp_path: Path, names: str) -> None:
+def test_a_failed_start_is_reported_in_one_line(tmp_path: Path, dns_server: str) -> None:
     first = free_ports(3)
     (tmp_path / "logs").write_text("in the way")
-    with gateway(tmp_path, first, names=names) as process:
-        _, said = process.communicate(timeout=60)
+    with gateway(tmp_path, first, dns_server=dns_server) as process:
+        _, stderr = process.communicate(timeout=60)
         assert process.returncode == 2
-        assert said.decode().startswith("gateway: ")
-        assert len(said.decode().splitlines()) == 1
+        assert stderr.decode().startswith("gateway: ")
+        assert len(stderr.decode().splitlines()) == 1

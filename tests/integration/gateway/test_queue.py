@@ -22,19 +22,19 @@ async def test_a_replica_gets_no_more_concurrent_requests_than_it_has_slots(
     await gateway.ready_replicas(2)
     answers = await asyncio.gather(*(post(gateway) for _ in range(24)))
     assert answers == [200] * 24
-    assert [replica.most_busy for replica in replicas] == [2, 2]
+    assert [replica.max_busy for replica in replicas] == [2, 2]
     assert await gateway.metric("haproxy_backend_max_queue", proxy="model") >= 16
 
 
 async def test_a_request_counts_as_arrived_while_it_still_waits(
     start_gateway: StartGateway, start_replica: StartReplica
 ) -> None:
-    replica = await start_replica(held=True)
+    replica = await start_replica(blocked=True)
     gateway = await start_gateway([replica.address], slots=1)
     await gateway.ready_replicas(1)
     requests = [asyncio.create_task(post(gateway)) for _ in range(3)]
     await gateway.queued(2)
-    # haproxy_backend_http_requests_total would count them only once they are answered.
+    # haproxy_backend_http_requests_total counts requests only after their response.
     assert await gateway.arrived() == 3
     replica.release.set()
     assert await asyncio.gather(*requests) == [200] * 3
@@ -45,11 +45,11 @@ async def test_a_request_counts_as_arrived_while_it_still_waits(
 async def test_the_arrival_stamp_is_set_when_the_request_arrives_not_when_it_leaves_the_queue(
     start_gateway: StartGateway, start_replica: StartReplica
 ) -> None:
-    replica = await start_replica(held=True)
+    replica = await start_replica(blocked=True)
     gateway = await start_gateway([replica.address], slots=1)
     await gateway.ready_replicas(1)
     first = asyncio.create_task(post(gateway))
-    await replica.got(1)
+    await replica.wait_for_requests(1)
     before = time.time_ns() // 1000
     second = asyncio.create_task(post(gateway))
     await gateway.queued(1)
@@ -83,11 +83,11 @@ async def test_a_client_cannot_forge_the_arrival_stamp_or_its_address(
 async def test_a_request_that_waits_too_long_gets_a_503_with_retry_after(
     start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
 ) -> None:
-    replica = await start_replica(held=True)
+    replica = await start_replica(blocked=True)
     gateway = await start_gateway([replica.address], slots=1, queue_seconds=0.2)
     await gateway.ready_replicas(1)
     working = asyncio.create_task(post(gateway))
-    await replica.got(1)
+    await replica.wait_for_requests(1)
     async with session.post(f"{gateway.url}/predict", data=b"{}") as answer:
         assert answer.status == 503
         assert answer.headers["Retry-After"] == "2"
@@ -103,11 +103,11 @@ async def test_a_request_that_waits_too_long_gets_a_503_with_retry_after(
 async def test_a_request_whose_client_leaves_the_queue_is_not_served(
     start_gateway: StartGateway, start_replica: StartReplica
 ) -> None:
-    replica = await start_replica(held=True)
+    replica = await start_replica(blocked=True)
     gateway = await start_gateway([replica.address], slots=1)
     await gateway.ready_replicas(1)
     working = asyncio.create_task(post(gateway))
-    await replica.got(1)
+    await replica.wait_for_requests(1)
     leaving = asyncio.create_task(post(gateway))
     await gateway.queued(1)
     leaving.cancel()

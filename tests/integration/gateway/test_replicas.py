@@ -15,7 +15,7 @@ from support.gateway_process import Replica, SpawnReplica, StartGateway, StartRe
 from tidegate.stack.gateway.haproxy import release
 
 pytestmark = pytest.mark.integration
-IDLE_SECONDS = 60  # for which HAProxy keeps a connection of a client that sends nothing
+IDLE_SECONDS = 60  # HAProxy closes an idle client connection after this
 
 
 async def test_replicas_that_do_not_run_get_no_requests(
@@ -29,7 +29,7 @@ async def test_replicas_that_do_not_run_get_no_requests(
     lines = await gateway.lines(20)
     assert {line["tidegate"]["gateway"]["server"] for line in lines} == {"model6"}
     assert sum(line["tidegate"]["gateway"]["retries"] for line in lines) == 0
-    # One for each request, not for each connection of a client.
+    # Requests are counted, not connections.
     assert await gateway.arrived() == 20
 
 
@@ -48,22 +48,22 @@ async def test_a_replica_that_starts_is_used_after_its_first_successful_check(
         return bool(second.requests)
 
     await until(used)
-    # It is asked each half a second; a few more checks may come before a slow machine's next request does.
+    # It is probed every half second; on a slow machine a few more probes may precede the next request.
     assert 1 <= second.checks <= 3
 
 
 async def test_a_draining_replica_gets_no_new_request_and_finishes_its_requests(
     start_gateway: StartGateway, start_replica: StartReplica
 ) -> None:
-    draining, other = await start_replica(held=True), await start_replica()
+    draining, other = await start_replica(blocked=True), await start_replica()
     gateway = await start_gateway([draining.address, other.address], slots=8)
     await gateway.ready_replicas(2)
     requests = [asyncio.create_task(post(gateway)) for _ in range(4)]
 
-    async def in_work() -> bool:
+    async def in_flight() -> bool:
         return draining.busy > 0
 
-    await until(in_work)
+    await until(in_flight)
     draining.ready = False
     await gateway.ready_replicas(1)
     had = len(draining.requests)
@@ -97,9 +97,9 @@ async def test_kill_9_of_one_of_two_replicas_under_load_fails_no_request(
         ({"status": 503}, "/predict", 200),
         ({"status": 503}, "/v2/models/flights/infer", 200),
         ({"reset": True}, "/predict", 200),
-        # What may count something twice is tried once.
+        # A request that is not idempotent is tried once.
         ({"status": 503}, "/feedback", 503),
-        # An error that another replica would make too is not repeated.
+        # An error of the application is not retried.
         ({"status": 500}, "/predict", 500),
     ],
 )
@@ -114,7 +114,7 @@ async def test_a_failed_attempt_is_retried_on_another_replica_if_that_is_safe(
     good = await start_replica(start=False)
     gateway = await start_gateway([bad.address, good.address])
     await gateway.ready_replicas(1)
-    # The bad one holds a connection, so least-conn would take the other: let it have its turn first.
+    # The bad replica has a connection, so leastconn would prefer the other: start the other later.
     await good.start()
     await gateway.ready_replicas(2)
     answers = [await post(gateway, path) for _ in range(4)]
@@ -132,12 +132,12 @@ async def test_a_retry_sends_the_whole_body(
     replicas = [await start_replica(status=503) for _ in range(2)]
     gateway = await start_gateway([replica.address for replica in replicas])
     await gateway.ready_replicas(2)
-    body = bytes(range(256)) * 4096  # 1 MiB, as much as is let through
+    body = bytes(range(256)) * 4096  # 1 MiB, the limit
     async with session.post(f"{gateway.url}/predict", data=io.BytesIO(body)) as answer:
         assert answer.status == 503
     digests = {hashlib.sha256(got).digest() for replica in replicas for got in replica.bodies}
     assert digests == {hashlib.sha256(body).digest()}
-    assert _attempts(replicas) == 6  # the first and five more
+    assert _attempts(replicas) == 6  # the first attempt and five retries
 
 
 @pytest.mark.skipif(release() < (2, 8), reason="HAProxy 2.6 repeats it five times")
@@ -163,11 +163,11 @@ async def test_a_request_that_crashes_replicas_reaches_at_most_two(
 async def test_a_client_that_leaves_or_times_out_does_not_mark_a_replica_down(
     start_gateway: StartGateway, start_replica: StartReplica
 ) -> None:
-    replica = await start_replica(held=True)
+    replica = await start_replica(blocked=True)
     gateway = await start_gateway([replica.address], response_seconds=0.3)
     await gateway.ready_replicas(1)
     leaving = asyncio.create_task(post(gateway))
-    await replica.got(1)
+    await replica.wait_for_requests(1)
     leaving.cancel()
     assert await post(gateway) == 504
     await gateway.lines(2)
@@ -178,7 +178,7 @@ async def test_a_client_that_leaves_or_times_out_does_not_mark_a_replica_down(
 async def test_a_request_that_times_out_is_not_retried(
     start_gateway: StartGateway, start_replica: StartReplica, session: aiohttp.ClientSession
 ) -> None:
-    slow = [await start_replica(held=True) for _ in range(2)]
+    slow = [await start_replica(blocked=True) for _ in range(2)]
     gateway = await start_gateway([replica.address for replica in slow], response_seconds=0.3)
     await gateway.ready_replicas(2)
     async with session.post(f"{gateway.url}/predict", data=b"{}") as answer:
@@ -189,11 +189,11 @@ async def test_a_request_that_times_out_is_not_retried(
 async def test_a_graceful_stop_completes_the_requests_in_flight(
     start_gateway: StartGateway, start_replica: StartReplica
 ) -> None:
-    replica = await start_replica(held=True)
+    replica = await start_replica(blocked=True)
     gateway = await start_gateway([replica.address])
-    await gateway.ready_replicas(1)  # leaves an idle connection open, which must not hold it up
+    await gateway.ready_replicas(1)  # leaves an idle connection open, which must not delay the stop
     request = asyncio.create_task(post(gateway))
-    await replica.got(1)
+    await replica.wait_for_requests(1)
     gateway.process.send_signal(signal.SIGUSR1)
     replica.release.set()
     assert await request == 200

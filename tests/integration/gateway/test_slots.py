@@ -17,35 +17,35 @@ pytestmark = pytest.mark.integration
 async def test_a_higher_limit_applies_at_once_and_a_lower_one_as_requests_end(
     start_gateway: StartGateway, start_replica: StartReplica
 ) -> None:
-    replica = await start_replica(held=True)
-    gateway = await start_gateway([replica.address, "127.0.0.1:1"], slots=2, most_slots=4)
+    replica = await start_replica(blocked=True)
+    gateway = await start_gateway([replica.address, "127.0.0.1:1"], slots=2, max_slots=4)
     admin = RuntimeApi(gateway.config.parent / ADMIN_SOCKET)
     await gateway.ready_replicas(1)
     assert await admin.limits() == {1: 2, 2: 2}
     requests = [asyncio.create_task(post(gateway)) for _ in range(12)]
-    await replica.got(2)
+    await replica.wait_for_requests(2)
     await gateway.queued(10)
 
     await admin.set_limit([1], 4)
-    await replica.got(4)
+    await replica.wait_for_requests(4)
     await gateway.queued(8)
     assert (replica.busy, await admin.limits()) == (4, {1: 4, 2: 2})
 
-    # Those under way go on; whatever follows finds two slots.
+    # Requests in flight continue; later ones get two slots.
     await admin.set_limit([1, 2], 2)
-    replica.seconds, replica.most_busy, replica.held = 0.03, 0, False
+    replica.seconds, replica.max_busy, replica.blocked = 0.03, 0, False
     before = len(replica.requests)
     replica.release.set()
     assert await asyncio.gather(*requests) == [200] * 12
     assert len(replica.requests) == before + 8
-    assert replica.most_busy <= 2
+    assert replica.max_busy <= 2
     assert await admin.limits() == {1: 2, 2: 2}
 
 
 async def test_an_unknown_server_is_reported_with_haproxys_message(
     start_gateway: StartGateway,
 ) -> None:
-    gateway = await start_gateway(["127.0.0.1:1"], most_slots=4)
+    gateway = await start_gateway(["127.0.0.1:1"], max_slots=4)
     admin = RuntimeApi(gateway.config.parent / ADMIN_SOCKET)
     with pytest.raises(
         RuntimeApiError, match="HAProxy refuses to change the slots: No such server"
@@ -56,7 +56,7 @@ async def test_an_unknown_server_is_reported_with_haproxys_message(
 
 
 async def test_only_the_owner_can_open_the_runtime_api_socket(start_gateway: StartGateway) -> None:
-    gateway = await start_gateway(["127.0.0.1:1"], most_slots=4)
+    gateway = await start_gateway(["127.0.0.1:1"], max_slots=4)
     assert stat.S_IMODE((gateway.config.parent / ADMIN_SOCKET).stat().st_mode) == 0o600
 
 
@@ -70,7 +70,7 @@ async def test_there_is_no_runtime_api_socket_unless_slots_can_change(
 
 
 async def test_a_stopped_gateway_is_unavailable(start_gateway: StartGateway) -> None:
-    gateway = await start_gateway(["127.0.0.1:1"], most_slots=4)
+    gateway = await start_gateway(["127.0.0.1:1"], max_slots=4)
     admin = RuntimeApi(gateway.config.parent / ADMIN_SOCKET)
     await gateway.stop()
     with pytest.raises(GatewayUnavailableError, match="cannot be reached"):

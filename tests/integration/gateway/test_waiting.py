@@ -16,7 +16,7 @@ pytestmark = pytest.mark.integration
 
 
 async def send(gateway: Gateway, number: int, path: str = "/predict") -> int:
-    """A request whose body is its number."""
+    """Send a request with its number as its body."""
     async with gateway.session.post(gateway.url + path, data=str(number)) as answer:
         await answer.read()
         return answer.status
@@ -27,10 +27,10 @@ async def test_requests_without_a_replica_wait_and_are_served_in_order_when_one_
 ) -> None:
     replica = await start_replica(start=False)
     gateway = await start_gateway([replica.address], slots=1)
-    await gateway.holding()
+    await gateway.wait_until_queueing()
     requests = []
     for number in range(8):
-        # What must not be repeated waits like anything else: nobody has had it yet.
+        # A request that must not be retried waits, too: no replica has received it.
         path = "/feedback" if number % 2 else "/predict"
         requests.append(asyncio.create_task(send(gateway, number, path)))
         await gateway.queued(number + 1)
@@ -93,14 +93,18 @@ async def test_a_request_that_waits_too_long_for_a_replica_gets_a_503_with_retry
 ) -> None:
     replica = await start_replica(start=False)
     gateway = await start_gateway([replica.address], queue_seconds=0.3)
-    await gateway.holding()
+    await gateway.wait_until_queueing()
     async with session.post(f"{gateway.url}/predict", data=b"{}") as answer:
         assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
         assert (await answer.json())["detail"][0]["type"] == "no_replica"
     (line,) = await gateway.lines(1)
-    told = line["tidegate"]["gateway"]
-    assert (told["server"], told["retries"], told["termination_state"]) == ("<NOSRV>", 0, "sQ--")
-    assert told["queue_ns"] >= 300e6
+    fields = line["tidegate"]["gateway"]
+    assert (
+        fields["server"],
+        fields["retries"],
+        fields["termination_state"],
+    ) == ("<NOSRV>", 0, "sQ--")
+    assert fields["queue_ns"] >= 300e6
 
 
 async def test_the_queue_length_limits_the_waiting_requests(
@@ -108,7 +112,7 @@ async def test_the_queue_length_limits_the_waiting_requests(
 ) -> None:
     replica = await start_replica(start=False)
     gateway = await start_gateway([replica.address], queue_length=2)
-    await gateway.holding()
+    await gateway.wait_until_queueing()
     waiting = [asyncio.create_task(post(gateway)) for _ in range(2)]
     await gateway.queued(2)
     async with session.post(f"{gateway.url}/predict", data=b"{}") as answer:
@@ -127,7 +131,7 @@ async def test_a_health_probe_gets_a_503_at_once_if_no_replica_is_up(
 ) -> None:
     replica = await start_replica(start=False)
     gateway = await start_gateway([replica.address])
-    await gateway.holding()
+    await gateway.wait_until_queueing()
     async with session.get(gateway.url + path) as answer:
         assert answer.status == 503
         assert (await answer.json())["detail"][0]["type"] == "no_replica"
@@ -163,11 +167,11 @@ async def test_a_graceful_stop_without_a_replica_answers_the_waiting_requests(
 ) -> None:
     replica = await start_replica(start=False)
     gateway = await start_gateway([replica.address])
-    await gateway.holding()
+    await gateway.wait_until_queueing()
     request = asyncio.create_task(post(gateway))
     await gateway.queued(1)
     gateway.process.send_signal(signal.SIGUSR1)
-    # Nobody is to come any more.
+    # No replica will start any more.
     assert await request == 503
     async with asyncio.timeout(30):
         assert await gateway.process.wait() == 0

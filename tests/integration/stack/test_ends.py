@@ -51,7 +51,7 @@ def test_down_delivers_every_event_and_stops_every_program(stack: Stack) -> None
 
 
 async def arrived(session: aiohttp.ClientSession, port: int) -> float:
-    """Requests that the gateway has taken for the replicas; its own (waiting.lua) is none."""
+    """Requests that the gateway has accepted, without the plug (waiting.lua)."""
     async with session.get(f"http://127.0.0.1:{port}/metrics") as answer:
         text = await answer.text()
     total = sample_value(text, "haproxy_backend_sessions_total", proxy="model")
@@ -73,7 +73,7 @@ async def test_down_under_load_answers_every_accepted_request(
                 await answer.read()
                 outcomes[str(answer.status)] += 1
         except aiohttp.ClientOSError:
-            # The door is closed, or closes on a connection that the kernel made and nobody took.
+            # The listener is closed, or was closed before the connection was accepted.
             if not closing:
                 raise
             outcomes["refused"] += 1
@@ -84,7 +84,7 @@ async def test_down_under_load_answers_every_accepted_request(
             aiohttp.ClientSession(connector=connector) as session,
             asyncio.TaskGroup() as group,
         ):
-            # 2 slots of 200 ms answer 10 a second: most of these wait in the gateway.
+            # 2 slots of 200 ms serve 10 requests per second: most of these wait in the gateway.
             for _ in range(30):
                 group.create_task(send(session))
             async with asyncio.timeout(60):
@@ -97,7 +97,7 @@ async def test_down_under_load_answers_every_accepted_request(
         assert stopped.result().returncode == 0
     assert outcomes.keys() == {"200", "refused"}
     assert outcomes["200"] >= 30
-    # Those taken were answered, and each left its lines in the store.
+    # The accepted requests were answered, and their events are in the store.
     access = 'event.dataset:tidegate.access AND url.path:"/predict"'
     assert stack.search(access).total == outcomes["200"]
     assert stack.search("event.dataset:tidegate.request").total == outcomes["200"]
@@ -128,7 +128,7 @@ def test_in_the_foreground_up_prints_lines_and_ctrl_c_stops_it_even_without_a_re
                 process.send_signal(signal.SIGINT)
             elif "stopping: finishing requests" in line:
                 break
-        # Ctrl-C ends the `head` of `tidegate up | head` too: what is printed from here on has no reader.
+        # Ctrl-C also ends the `head` of `tidegate up | head`: later output has no reader.
         process.stdout.close()
     output = "".join(lines)
     assert process.returncode == 0, output
@@ -156,21 +156,21 @@ def test_in_a_terminal_up_shows_a_live_view_and_a_second_ctrl_c_kills_the_progra
         reader.start()
         eventually(lambda: b"Ctrl-C stops everything" in seen, "it is ready")
         collector = stack.program("collector")
-        os.kill(collector["pid"], signal.SIGSTOP)  # it will not answer to SIGTERM
+        os.kill(collector["pid"], signal.SIGSTOP)  # it will not react to SIGTERM
         process.send_signal(signal.SIGINT)
         eventually(lambda: stack.status()["state"] == "stopping", "it stops")
         process.send_signal(signal.SIGINT)
     reader.join()
     assert process.returncode == 0
-    for words in (b"prometheus", b"flights-1", b"replicas ready"):
-        assert words in seen
+    for text in (b"prometheus", b"flights-1", b"replicas ready"):
+        assert text in seen
 
 
 def _read_all(terminal: int, into: bytearray) -> None:
     try:
         while chunk := os.read(terminal, 65_536):
             into += chunk
-    except OSError:  # Linux' way of telling the end
+    except OSError:  # the end of a pseudo-terminal on Linux
         return
     finally:
         os.close(terminal)

@@ -103,10 +103,10 @@ def test_a_read_only_data_folder_is_reported(tmp_path: Path, artefact: Path) -> 
 
 @contextmanager
 def detaching(stack: Stack) -> Iterator[subprocess.Popen[str]]:
-    """`up --detach` while it still waits."""
+    """`up --detach` during the start."""
     with stack.start("up", "--detach") as process:
         assert process.stdout is not None
-        process.stdout.readline()  # the first thing that happens
+        process.stdout.readline()  # the first log entry
         try:
             yield process
         finally:

@@ -24,8 +24,8 @@ from tidegate.store.base import SearchRequest
 pytestmark = pytest.mark.integration
 
 BYTES = 64 * 2**20
-# The autoscaler, too, has something to say and something to do.
-OFTEN = {"autoscaler": {"tick_seconds": 1}}
+# The autoscaler decides often, so that it also writes on the full disk.
+FREQUENT_TICKS = {"autoscaler": {"tick_seconds": 1}}
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def stack(tmp_path: Path, artefact: Path) -> Iterator[Stack]:
     try:
         with (
             mounted(tmp_path / "data", BYTES),
-            running(tmp_path, artefact, **OFTEN) as made,
+            running(tmp_path, artefact, **FREQUENT_TICKS) as made,
         ):
             yield made
     except CannotMountError as error:
@@ -50,7 +50,7 @@ def program(stack: Stack, name: str) -> ProgramStatus:
 
 
 def kill(stack: Stack, name: str) -> None:
-    """Kill it, and wait until it is ready again."""
+    """Kill a program, and wait until it is ready again."""
     before = program(stack, name)
     assert before.pid
     os.kill(before.pid, signal.SIGKILL)
@@ -63,7 +63,7 @@ def kill(stack: Stack, name: str) -> None:
 
 
 def served(stack: Stack) -> str:
-    """The trace id of a request that was answered."""
+    """Send a request. Returns its trace id."""
     samples = stack.settings.model.path / "samples.ndjson"
     row = json.loads(samples.read_text().splitlines()[0])
     answer = stack.send("/predict", json.dumps({"instances": [row]}).encode())
@@ -80,7 +80,7 @@ async def test_the_stack_serves_on_a_full_disk_and_recovers_afterwards(stack: St
     assert found.state == "degraded"
     assert found.problem.startswith(f"the disk of {data} is full (")
 
-    # Each of these is reported, on the full disk, by the one who has to go on.
+    # Each of these writes to the full disk, and must continue.
     kill(stack, "collector")
     kill(stack, "flights-1")
     assert (await resizer.resize(2)).desired == 2
@@ -104,5 +104,5 @@ async def test_the_stack_serves_on_a_full_disk_and_recovers_afterwards(stack: St
     eventually(lambda: stack.query(recorded), "Prometheus records again")
     eventually(lambda: status(stack).state == "ready", "all is ready")
     assert program(stack, "autoscaler").pid == autoscaler
-    # A program's process is at work as before.
+    # Programs still restart.
     kill(stack, "collector")

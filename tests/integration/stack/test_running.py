@@ -43,8 +43,8 @@ def test_up_detached_returns_when_everything_is_ready(running: Stack) -> None:
     assert get(f"http://127.0.0.1:{running.port}/live") == 200
     shown = running.run("status")
     assert shown.returncode == 0
-    for words in (*NAMES, "flights-1", "tidegate", "1 of 1 replicas ready"):
-        assert words in shown.stdout
+    for text in (*NAMES, "flights-1", "tidegate", "1 of 1 replicas ready"):
+        assert text in shown.stdout
 
 
 def test_a_second_stack_in_the_data_folder_is_refused_with_the_pid_of_the_first(
@@ -67,8 +67,8 @@ def test_doctor_passes_while_the_stack_runs(running: Stack) -> None:
 def test_verify_passes_for_every_component(running: Stack) -> None:
     done = running.run("verify")
     assert done.returncode == 0, done.stdout
-    for words in ("spans", "autoscaler decisions", "targets", "rules", "flights-1"):
-        assert words in done.stdout
+    for text in ("spans", "autoscaler decisions", "targets", "rules", "flights-1"):
+        assert text in done.stdout
     assert re.search(r"All \d+ checks passed \(3 skipped\)\.", done.stdout)
 
 

@@ -18,8 +18,8 @@ from tidegate.settings import load
 from tidegate.stack.processes.process import Command, tail
 from tidegate.stack.processes.process_supervisor import Program
 
-# Answers /ready while there is no file `unready` in its folder; SIGTERM ends it when there is no file `busy`
-# and `linger` seconds are over.
+# /ready fails while its folder has a file `unready`. After SIGTERM it exits when `linger` seconds have passed
+# and there is no file `busy`.
 SERVER = """
 import http.server, os, signal, sys, threading, time
 port, linger = int(sys.argv[1]), float(sys.argv[2])
@@ -41,17 +41,17 @@ http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
 
 
-# Holds a data folder as a supervisor does, without a control socket; deaf to SIGTERM if told so.
-HOLD = """
+# Locks a data folder like a supervisor, without a control socket; with `ignore` it ignores SIGTERM.
+LOCK_HOLDER = """
 import signal, sys
 from pathlib import Path
 from tidegate.stack.data_folder import Layout
-if sys.argv[2] == "deaf":
+if sys.argv[2] == "ignore":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 layout = Layout(Path(sys.argv[1]))
 layout.make()
 with layout.locked():
-    print("held", flush=True)
+    print("locked", flush=True)
     sys.stdin.read()
 """
 Eventually = Callable[..., Coroutine[None, None, None]]
@@ -59,12 +59,12 @@ Eventually = Callable[..., Coroutine[None, None, None]]
 
 @pytest.fixture
 def eventually() -> Eventually:
-    """Waits until a probe is true."""
+    """Waits until a condition is true."""
 
-    async def wait(probe: Callable[[], object], seconds: float = 20) -> None:
+    async def wait(condition: Callable[[], object], seconds: float = 20) -> None:
         deadline = time.monotonic() + seconds
-        while not probe():
-            assert time.monotonic() < deadline, "it did not come about"
+        while not condition():
+            assert time.monotonic() < deadline, "the condition did not become true"
             await asyncio.sleep(0.01)
 
     return wait
@@ -74,14 +74,14 @@ def eventually() -> Eventually:
 def alive() -> Callable[[int], bool]:
     """Whether a process runs; a zombie does not."""
 
-    def look(pid: int) -> bool:
+    def check(pid: int) -> bool:
         try:
             stat = Path(f"/proc/{pid}/stat").read_text()
         except FileNotFoundError:
             return False
         return stat.rpartition(")")[2].split()[0] != "Z"
 
-    return look
+    return check
 
 
 @pytest.fixture
@@ -137,19 +137,19 @@ async def probe() -> AsyncIterator[Probe]:
 
 @pytest.fixture
 def holder() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts a process that holds a data folder."""
+    """Starts a process that holds the lock of a data folder."""
     started: list[subprocess.Popen[str]] = []
 
-    def hold(folder: Path, *, deaf: bool = False) -> subprocess.Popen[str]:
+    def hold(folder: Path, *, ignore_sigterm: bool = False) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-c", HOLD, str(folder), "deaf" if deaf else ""],
+            [sys.executable, "-c", LOCK_HOLDER, str(folder), "ignore" if ignore_sigterm else ""],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
         started.append(process)
         assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
+        assert process.stdout.readline() == "locked\n"
         return process
 
     yield hold

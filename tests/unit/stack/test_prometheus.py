@@ -56,7 +56,7 @@ def test_the_rules_follow_the_objective_in_force(tmp_path: Path) -> None:
     assert not stale.exists()
     for name, text in rule_files(settings).items():
         assert (tmp_path / "rules" / name).read_text() == text
-        # What is recorded of the model has no objective in it.
+        # The recording rules of the model do not depend on the objective.
         assert (text == rule_files(Settings())[name]) == (name == "model.yml")
 
 
@@ -101,6 +101,6 @@ def test_prometheus_listens_on_the_address_of_the_settings(
     command = prometheus.argv(settings, Path("c.yml"), Path("data"))
     assert command[:3] == [str(path), "--config.file=c.yml", "--storage.tsdb.path=data"]
     assert f"--web.listen-address={address}" in command
-    # Debian's 2.42 knows these flags only; 3.x, with a retention in the configuration, needs none.
+    # Prometheus 2.42 (Debian) has only the flag; 3.x also reads a retention from the configuration.
     assert "--storage.tsdb.retention.time=7d" in command
     assert "retention" not in render_config(settings)

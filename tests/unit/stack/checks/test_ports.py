@@ -30,7 +30,7 @@ def test_every_port_of_the_stack_is_listed_with_its_setting() -> None:
         "replicas.first_port": 18001,
         "replicas.first_port + 1": 18002,
         "replicas.first_port + 2": 18003,
-        "replicas.first_port + 3": 18004,  # while a new model takes over
+        "replicas.first_port + 3": 18004,  # for a rollout
     }
 
 
@@ -113,7 +113,7 @@ def test_two_settings_with_the_same_port_are_both_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "words"),
+    ("wanted", "text"),
     [
         (RequiredPort("replicas.first_port + 5", "127.0.0.1", 65536), "the highest port is 65535"),
         (
@@ -125,8 +125,8 @@ def test_two_settings_with_the_same_port_are_both_named() -> None:
     ],
 )
 def test_a_port_that_cannot_be_opened_is_reported_with_the_reason(
-    wanted: RequiredPort, words: str
+    wanted: RequiredPort, text: str
 ) -> None:
     (problem,) = port_problems([wanted])
-    assert words in problem
+    assert text in problem
     assert wanted.setting in problem

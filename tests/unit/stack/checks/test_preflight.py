@@ -40,7 +40,7 @@ def test_other_policies_have_no_problem(sections: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "autoscaler", "said"),
+    ("start", "autoscaler", "expected"),
     [
         (0, {}, ""),
         (1, {"enabled": False}, ""),
@@ -49,11 +49,11 @@ def test_other_policies_have_no_problem(sections: dict[str, Any]) -> None:
     ],
 )
 def test_a_stack_that_would_never_have_a_replica_does_not_start(
-    start: int, autoscaler: dict[str, bool], said: str
+    start: int, autoscaler: dict[str, bool], expected: str
 ) -> None:
     problem = replicas_problem(load(replicas={"min": 0, "start": start}, autoscaler=autoscaler))
-    assert said in problem
-    assert bool(problem) == bool(said)
+    assert expected in problem
+    assert bool(problem) == bool(expected)
 
 
 async def test_a_full_disk_is_the_first_problem(

@@ -23,8 +23,8 @@ def test_access_events_go_to_event_files_and_other_lines_to_the_raw_output(tmp_p
         access(text)
     access.close()
     assert lines_in(tmp_path / "logs") == [{"a": 1}, {"a": 2}]
-    kept_apart = (tmp_path / "gateway.log").read_bytes().splitlines()
-    assert kept_apart == [b"[WARNING] x", b'{"broken', b"[1]"]
+    raw_output = (tmp_path / "gateway.log").read_bytes().splitlines()
+    assert raw_output == [b"[WARNING] x", b'{"broken', b"[1]"]
 
 
 def test_a_line_that_cannot_be_written_is_dropped_without_an_error(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tidegate.stack.checks.preflight import gateway_problem
 from tidegate.stack.gateway import configuration, haproxy
 
 ROOT = Path(__file__).parents[4]
-# HAProxy with its connections, and the program that writes its access lines (docs/explanation/gateway.md).
+# HAProxy with its connections, and the program that writes the access events (docs/explanation/gateway.md).
 PROGRAMS_MIB = 80
 FIT = "HAProxy version 2.8.25 2026/06/26\nAvailable services : prometheus-exporter"
 
@@ -92,7 +92,7 @@ def test_the_error_says_why_no_haproxy_is_usable_and_what_to_do(
 
 @given(st.text(st.characters(min_codepoint=32, exclude_characters="\x7f")))
 def test_a_quoted_word_parses_back_to_the_same_text(text: str) -> None:
-    # HAProxy's double quotes are the shell's, less the backquote.
+    # HAProxy's double quotes work like those of the shell, without the backquote.
     assert shlex.split(configuration.quoted(text).replace("\\$", "$")) == [text]
 
 

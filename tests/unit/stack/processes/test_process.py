@@ -71,7 +71,7 @@ async def test_a_stop_signal_ends_the_child(tmp_path: Path, python: Python) -> N
     child = Child.start(python("import time; time.sleep(60)"), tmp_path / "out.log")
     assert await child.stop(signal.SIGTERM, 20)
     assert await child.wait() == -signal.SIGTERM
-    child.send(signal.SIGTERM)  # it has ended: nothing happens
+    child.send(signal.SIGTERM)  # after the exit nothing happens
     child.kill()
 
 
@@ -94,7 +94,7 @@ async def test_the_children_of_a_child_are_killed_with_it(
     )
     lines: list[bytes] = []
     child = Child.start(python(code), tmp_path / "out.log", lines.append)
-    # The grandchild holds the pipe: without its end, this would wait for a minute.
+    # The grandchild keeps the pipe open: if it were not killed, this would wait for a minute.
     assert await asyncio.wait_for(child.wait(), 20) == 1
     await eventually(lambda: not alive(int(lines[0])))
 
@@ -130,7 +130,7 @@ async def test_a_missing_program_cannot_be_started(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "words"),
+    ("code", "text"),
     [
         (0, "ended with exit code 0"),
         (2, "ended with exit code 2"),
@@ -138,8 +138,8 @@ async def test_a_missing_program_cannot_be_started(tmp_path: Path) -> None:
         (-50, "was killed by signal 50"),
     ],
 )
-def test_an_exit_code_is_described_in_words(code: int, words: str) -> None:
-    assert describe_exit(code) == words
+def test_an_exit_code_is_described_in_words(code: int, text: str) -> None:
+    assert describe_exit(code) == text
 
 
 def test_output_above_the_limit_is_moved_while_the_program_runs(tmp_path: Path) -> None:

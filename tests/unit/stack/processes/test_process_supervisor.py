@@ -26,7 +26,7 @@ MUTE = "import time; time.sleep(60)"
 
 @pytest.fixture
 def frequent_probes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It takes several looks, a second apart, to find a program silent."""
+    """Several failed probes, by default a second apart, make a program fail."""
     monkeypatch.setattr("tidegate.stack.processes.process_supervisor.READY_POLL_SECONDS", 0.02)
 
 
@@ -62,7 +62,7 @@ async def test_a_program_becomes_ready_and_exits_when_it_is_stopped(
     assert not alive(pid)
     assert seen == ["starting", "ready", "draining", "gone"]
     assert actions(event_log) == ["start", "ready"]
-    await process.stop()  # again: nothing happens
+    await process.stop()  # a second stop does nothing
 
 
 async def test_a_killed_program_restarts_at_once_and_its_exit_is_logged(
@@ -107,7 +107,13 @@ async def test_a_crash_loop_backs_off(
     )
     async with supervised(process):
         await eventually(lambda: len(delays) == 5)
-        assert delays == [0.5, 0.5, 1.0, 2.0, 4.0]  # never ready, it is not started again at once
+        assert delays == [
+            0.5,
+            0.5,
+            1.0,
+            2.0,
+            4.0,
+        ]  # a program that was never ready does not restart at once
         assert (process.state, process.restarts) == ("failed", 4)
         assert process.problem == "ended with exit code 2; next start in 4.0 s"
 
@@ -184,7 +190,7 @@ async def test_a_program_that_does_not_become_ready_in_time_is_replaced(
     server: Server, event_log: EventLog, probe: Probe, eventually: Eventually
 ) -> None:
     program = server("mute", free_port(), code=MUTE, start_seconds=20)
-    # At the first look after its start 21 s have passed, and from then on time stands still.
+    # At the first probe after the start 21 s have passed; then the clock stands still.
     times = chain([0.0], repeat(21.0))
     async with supervised(
         ProcessSupervisor(program, event_log, probe, clock=lambda: next(times))

@@ -35,38 +35,44 @@ OLD = Release(path=Path("old"))
     [
         pytest.param({}, 2, {}, ([1, 2], []), id="the lowest indexes first"),
         pytest.param({1: READY, 3: READY}, 4, {}, ([2, 4], []), id="gaps are filled"),
-        pytest.param({1: READY, 2: READY}, 2, {}, ([], []), id="enough is enough"),
+        pytest.param({1: READY, 2: READY}, 2, {}, ([], []), id="nothing to do"),
         pytest.param(
-            {1: READY, 2: READY, 3: READY}, 2, {1: 2, 2: 0, 3: 1}, ([], [2]), id="the idlest goes"
+            {1: READY, 2: READY, 3: READY},
+            2,
+            {1: 2, 2: 0, 3: 1},
+            ([], [2]),
+            id="the least busy is drained",
         ),
         pytest.param(
             {1: ReplicaSnapshot("ready", 30), 2: ReplicaSnapshot("ready", 10)},
             1,
             {},
             ([], [1]),
-            id="the newest",
+            id="the newest is drained",
         ),
-        pytest.param({1: READY, 2: READY}, 1, {}, ([], [2]), id="of a same age, the highest"),
+        pytest.param(
+            {1: READY, 2: READY}, 1, {}, ([], [2]), id="of the same age, the highest index"
+        ),
         pytest.param(
             {1: ReplicaSnapshot("starting", 0), 2: READY},
             1,
             {},
             ([], [1]),
-            id="who takes nothing goes",
+            id="one that is not ready is drained first",
         ),
         pytest.param(
             {1: ReplicaSnapshot("failed", 0), 2: READY},
             2,
             {},
             ([], []),
-            id="the failed is being replaced",
+            id="a failed one is being restarted",
         ),
         pytest.param(
             {1: ReplicaSnapshot("draining", 0), 2: READY},
             4,
             {},
             ([3, 4], []),
-            id="draining holds its index",
+            id="a draining one occupies its index",
         ),
     ],
 )
@@ -98,8 +104,8 @@ def test_a_plan_reaches_the_desired_number_as_far_as_indexes_are_free(
     assert not set(start) & set(replicas)
     assert set(start) <= set(range(1, 9))
     assert set(drain) <= active
-    held = len(replicas) - len(active)
-    assert len(active) + len(start) - len(drain) == min(desired, 8 - held)
+    occupied = len(replicas) - len(active)
+    assert len(active) + len(start) - len(drain) == min(desired, 8 - occupied)
 
 
 @asynccontextmanager
@@ -160,8 +166,8 @@ async def test_scaling_up_uses_the_lowest_free_indexes_and_scaling_down_drains_t
         await eventually(ready(pool, 1, 3))
         await resizer.resize(3)
         await eventually(ready(pool, 1, 2, 3))
-    asked = [entry.message for entry in event_log.recent if entry.action == "resize"]
-    assert asked == [
+    messages = [entry.message for entry in event_log.recent if entry.action == "resize"]
+    assert messages == [
         "1 → 3 replicas requested",
         "3 → 2 replicas requested",
         "2 → 3 replicas requested",
@@ -223,14 +229,14 @@ haproxy_server_max_sessions{proxy="model",server="model1"} 9
 
 
 async def test_the_load_is_read_from_the_gateways_exporter() -> None:
-    asked = []
+    fetched = []
 
     async def fetch(url: str, seconds: float) -> str | None:
-        asked.append((url, seconds))
+        fetched.append((url, seconds))
         return METRICS
 
     assert await gateway_load(fetch, 8405)() == {1: 2, 12: 0}
-    assert asked[0][0] == "http://127.0.0.1:8405/metrics?scope=server"
+    assert fetched[0][0] == "http://127.0.0.1:8405/metrics?scope=server"
 
 
 async def test_without_a_gateway_the_load_is_unknown(tmp_path: Path) -> None:

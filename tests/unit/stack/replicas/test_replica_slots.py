@@ -32,17 +32,17 @@ Eventually = Callable[..., Coroutine[None, None, None]]
 
 
 @dataclass
-class World:
-    """A gateway and replicas that are indexes, and the order in which they were changed.
+class FakeStack:
+    """The limits of a gateway and the slots of replicas in memory, and the order of their changes.
 
-    A replica that is `slow` does not follow its file yet.
+    A `slow` replica does not follow its file yet; a `silent` one does not report its slots.
     """
 
     folder: Path
     limit_of: dict[int, int] = field(default_factory=lambda: {1: 2, 2: 2, 3: 2})
     replicas: dict[int, int] = field(default_factory=lambda: {1: 2, 2: 2})
     slow: set[int] = field(default_factory=set)
-    dumb: set[int] = field(default_factory=set)
+    silent: set[int] = field(default_factory=set)
     away: bool = False
     refusing: str = ""
     configured: int = 2
@@ -79,34 +79,34 @@ class World:
         await asyncio.sleep(0)
         if index not in self.replicas:
             return None
-        told, _ = self.file.read()
-        if index not in self.slow and told is not None and self.replicas[index] != told:
-            self.replicas[index] = told
-            self.order.append(f"replica {index}: {told}")
+        file_slots, _ = self.file.read()
+        if index not in self.slow and file_slots is not None and self.replicas[index] != file_slots:
+            self.replicas[index] = file_slots
+            self.order.append(f"replica {index}: {file_slots}")
             self.check()
-        return None if index in self.dumb else self.replicas[index]
+        return None if index in self.silent else self.replicas[index]
 
     def check(self) -> None:
-        """At no moment is a replica sent more than it works on."""
+        """A replica must never get more requests than it has slots."""
         over = [n for n, slots in self.replicas.items() if self.limit_of[n] > slots]
         self.broken += [f"{n}: {self.limit_of} {self.replicas}" for n in over]
 
     def agrees(self, slots: int) -> bool:
-        """Whether everything has so many slots."""
+        """Whether everything has this number of slots."""
         return {*self.limit_of.values(), *self.replicas.values(), self.configured} == {slots}
 
     def restart_gateway(self) -> None:
-        """As it starts, with the configuration that there is."""
+        """Restart the gateway with the written configuration."""
         self.limit_of = dict.fromkeys(self.limit_of, self.configured)
         self.check()
 
     def start(self, index: int) -> None:
-        """A replica begins with what its file says."""
+        """Start a replica with the slots of its file."""
         self.replicas[index] = self.file.read()[0] or 2
         self.check()
 
-    def pool(self, event_log: EventLog) -> SlotsController:
-        pool = SlotsController(
+    def controller(self, event_log: EventLog) -> SlotsController:
+        controller = SlotsController(
             initial=2,
             file=self.file,
             gateway=self,
@@ -115,13 +115,13 @@ class World:
             reported=self.reported,
             event_log=event_log,
         )
-        pool.write_initial()
-        return pool
+        controller.write_initial()
+        return controller
 
 
 @asynccontextmanager
-async def running(pool: SlotsController) -> AsyncIterator[None]:
-    task = asyncio.create_task(pool.run())
+async def running(controller: SlotsController) -> AsyncIterator[None]:
+    task = asyncio.create_task(controller.run())
     try:
         yield
         assert not task.done(), task
@@ -131,120 +131,122 @@ async def running(pool: SlotsController) -> AsyncIterator[None]:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def fake(tmp_path: Path) -> FakeStack:
+    return FakeStack(tmp_path)
 
 
 @pytest.fixture
-async def pool(world: World, event_log: EventLog) -> AsyncIterator[SlotsController]:
-    """The slots of that world, looked after."""
-    made = world.pool(event_log)
+async def controller(fake: FakeStack, event_log: EventLog) -> AsyncIterator[SlotsController]:
+    """A running controller of that stack."""
+    made = fake.controller(event_log)
     async with running(made):
         yield made
 
 
 async def test_slots_are_added_in_the_replicas_before_the_gateway_uses_them(
-    world: World, pool: SlotsController, event_log: EventLog, eventually: Eventually
+    fake: FakeStack, controller: SlotsController, event_log: EventLog, eventually: Eventually
 ) -> None:
-    pool.resize(4)
-    assert (pool.desired, pool.settled) == (4, False)
-    await eventually(lambda: pool.settled)
-    assert world.limit_of == {1: 4, 2: 4, 3: 4}
+    controller.resize(4)
+    assert (controller.desired, controller.settled) == (4, False)
+    await eventually(lambda: controller.settled)
+    assert fake.limit_of == {1: 4, 2: 4, 3: 4}
     for index in (1, 2):
-        at = world.order.index
+        at = fake.order.index
         assert at(f"replica {index}: 4") < at(f"gateway {index}: 4")
-    # A gateway that is started anew before all have them shall not send more than they take.
-    assert world.order[-1] == "configuration: 4"
+    # A gateway that restarts before all replicas have the slots must not send more than they take.
+    assert fake.order[-1] == "configuration: 4"
     messages = [entry.message for entry in event_log.recent]
     assert messages == ["2 → 4 slots per replica requested", "each replica has 4 slots"]
 
 
 async def test_slots_are_removed_from_the_gateway_before_the_replicas(
-    world: World, pool: SlotsController, eventually: Eventually
+    fake: FakeStack, controller: SlotsController, eventually: Eventually
 ) -> None:
-    pool.resize(4)
-    await eventually(lambda: pool.settled)
-    world.order.clear()
-    pool.resize(1)
-    await eventually(lambda: pool.settled)
-    assert world.order[0] == "configuration: 1"
-    assert world.order[1:4] == [f"gateway {index}: 1" for index in (1, 2, 3)]
-    assert sorted(world.order[4:]) == ["replica 1: 1", "replica 2: 1"]
+    controller.resize(4)
+    await eventually(lambda: controller.settled)
+    fake.order.clear()
+    controller.resize(1)
+    await eventually(lambda: controller.settled)
+    assert fake.order[0] == "configuration: 1"
+    assert fake.order[1:4] == [f"gateway {index}: 1" for index in (1, 2, 3)]
+    assert sorted(fake.order[4:]) == ["replica 1: 1", "replica 2: 1"]
 
 
 async def test_a_slow_replica_does_not_delay_the_others(
-    world: World, pool: SlotsController, eventually: Eventually
+    fake: FakeStack, controller: SlotsController, eventually: Eventually
 ) -> None:
-    world.slow = {1}
-    pool.resize(4)
-    await eventually(lambda: world.limit_of == {1: 2, 2: 4, 3: 4})
-    assert (pool.settled, world.configured) == (False, 2)
-    world.slow = set()
-    await eventually(lambda: pool.settled)
-    assert world.limit_of[1] == world.configured == 4
+    fake.slow = {1}
+    controller.resize(4)
+    await eventually(lambda: fake.limit_of == {1: 2, 2: 4, 3: 4})
+    assert (controller.settled, fake.configured) == (False, 2)
+    fake.slow = set()
+    await eventually(lambda: controller.settled)
+    assert fake.limit_of[1] == fake.configured == 4
 
 
 async def test_a_replica_that_does_not_answer_gets_no_more_requests(
-    world: World, pool: SlotsController, eventually: Eventually
+    fake: FakeStack, controller: SlotsController, eventually: Eventually
 ) -> None:
-    world.dumb = {2}
-    pool.resize(4)
-    await eventually(lambda: world.limit_of == {1: 4, 2: 2, 3: 4})
-    assert not pool.settled
-    del world.replicas[2]  # it is gone; whoever takes its index reads the file when it starts
-    await eventually(lambda: pool.settled)
-    assert world.limit_of[2] == 4
+    fake.silent = {2}
+    controller.resize(4)
+    await eventually(lambda: fake.limit_of == {1: 4, 2: 2, 3: 4})
+    assert not controller.settled
+    del fake.replicas[
+        2
+    ]  # it is gone; the next replica with its index reads the file when it starts
+    await eventually(lambda: controller.settled)
+    assert fake.limit_of[2] == 4
 
 
 async def test_slots_are_not_removed_while_the_gateway_may_still_use_them(
-    world: World, pool: SlotsController, event_log: EventLog, eventually: Eventually
+    fake: FakeStack, controller: SlotsController, event_log: EventLog, eventually: Eventually
 ) -> None:
-    pool.resize(4)
-    await eventually(lambda: pool.settled)
-    world.away = True
-    pool.resize(2)
-    await eventually(lambda: world.configured == 2)
+    controller.resize(4)
+    await eventually(lambda: controller.settled)
+    fake.away = True
+    controller.resize(2)
+    await eventually(lambda: fake.configured == 2)
     await asyncio.sleep(0)
-    assert world.file.read() == (4, "")
-    world.restart_gateway()
-    world.away = False
-    await eventually(lambda: pool.settled)
-    assert world.file.read() == (2, "")
-    assert world.replicas == {1: 2, 2: 2}
+    assert fake.file.read() == (4, "")
+    fake.restart_gateway()
+    fake.away = False
+    await eventually(lambda: controller.settled)
+    assert fake.file.read() == (2, "")
+    assert fake.replicas == {1: 2, 2: 2}
     assert not [entry for entry in event_log.recent if entry.level == "error"]
 
 
 async def test_a_restarted_gateway_gets_the_slots_in_force(
-    world: World, pool: SlotsController, eventually: Eventually
+    fake: FakeStack, controller: SlotsController, eventually: Eventually
 ) -> None:
-    pool.resize(4)
-    await eventually(lambda: pool.settled)
-    world.configured = 2  # as it would, had it died in that very moment
-    world.restart_gateway()
-    pool.wake()
-    await eventually(lambda: world.limit_of == {1: 4, 2: 4, 3: 4})
+    controller.resize(4)
+    await eventually(lambda: controller.settled)
+    fake.configured = 2  # as if it had died at this moment
+    fake.restart_gateway()
+    controller.wake()
+    await eventually(lambda: fake.limit_of == {1: 4, 2: 4, 3: 4})
 
 
 async def test_a_deleted_slots_file_is_written_again(
-    world: World, pool: SlotsController, eventually: Eventually
+    fake: FakeStack, controller: SlotsController, eventually: Eventually
 ) -> None:
-    pool.resize(4)
-    await eventually(lambda: pool.settled)
-    world.file.path.unlink()
-    pool.wake()
-    await eventually(world.file.path.exists)
-    assert world.file.read() == (4, "")
+    controller.resize(4)
+    await eventually(lambda: controller.settled)
+    fake.file.path.unlink()
+    controller.wake()
+    await eventually(fake.file.path.exists)
+    assert fake.file.read() == (4, "")
 
 
 async def test_the_last_of_several_resizes_wins(
-    world: World, pool: SlotsController, eventually: Eventually
+    fake: FakeStack, controller: SlotsController, eventually: Eventually
 ) -> None:
     for slots in (4, 1, 8, 3):
-        pool.resize(slots)
+        controller.resize(slots)
         await asyncio.sleep(0)
-    await eventually(lambda: pool.settled)
-    assert set(world.limit_of.values()) == set(world.replicas.values()) == {3}
-    assert world.configured == 3
+    await eventually(lambda: controller.settled)
+    assert set(fake.limit_of.values()) == set(fake.replicas.values()) == {3}
+    assert fake.configured == 3
 
 
 EVENTS = st.one_of(
@@ -260,80 +262,82 @@ def test_no_replica_ever_gets_more_requests_than_slots_and_all_values_agree_in_t
     events: list[tuple[str, int]],
 ) -> None:
     async def play(folder: Path) -> None:
-        world = World(folder)
-        silent = EventLog.to_files(load(stack={"data_dir": folder / "data"}), "stack", "stack")
-        pool = world.pool(silent)
-        async with running(pool):
+        fake = FakeStack(folder)
+        event_log = EventLog.to_files(load(stack={"data_dir": folder / "data"}), "stack", "stack")
+        controller = fake.controller(event_log)
+        async with running(controller):
             for event, index in [*events, ("back", 0), *(("quick", n) for n in (1, 2, 3))]:
-                _happen(world, pool, event, index)
-                pool.wake()
+                _apply(fake, controller, event, index)
+                controller.wake()
                 for _ in range(index):
                     await asyncio.sleep(0)
             async with asyncio.timeout(20):
-                while not (pool.settled and world.agrees(pool.desired)):  # noqa: ASYNC110
+                while not (controller.settled and fake.agrees(controller.desired)):  # noqa: ASYNC110
                     await asyncio.sleep(0.005)
-        silent.close()
-        assert world.broken == []
+        event_log.close()
+        assert fake.broken == []
 
     with TemporaryDirectory() as folder:
         asyncio.run(play(Path(folder)))
 
 
-def _happen(world: World, pool: SlotsController, event: str, index: int) -> None:
+def _apply(fake: FakeStack, controller: SlotsController, event: str, index: int) -> None:
     match event:
         case "ask":
-            pool.resize(index)
+            controller.resize(index)
         case "start":
-            if index not in world.replicas:
-                world.start(index)
+            if index not in fake.replicas:
+                fake.start(index)
         case "die":
-            world.replicas.pop(index, None)
+            fake.replicas.pop(index, None)
         case "slow":
-            world.slow.add(index)
+            fake.slow.add(index)
         case "quick":
-            world.slow.discard(index)
+            fake.slow.discard(index)
         case "restart":
-            world.restart_gateway()
+            fake.restart_gateway()
         case "away" | "back":
-            world.away = event == "away"
+            fake.away = event == "away"
 
 
 async def test_a_refused_limit_is_logged_once_and_retried(
-    world: World, event_log: EventLog, eventually: Eventually
+    fake: FakeStack, event_log: EventLog, eventually: Eventually
 ) -> None:
-    pool = world.pool(event_log)
-    world.refusing = "HAProxy refuses to change the slots: No such server."
+    controller = fake.controller(event_log)
+    fake.refusing = "HAProxy refuses to change the slots: No such server."
 
     def errors() -> list[str]:
         return [entry.message for entry in event_log.recent if entry.level == "error"]
 
-    async with running(pool):
-        pool.resize(4)
+    async with running(controller):
+        controller.resize(4)
         await eventually(errors)
-        pool.wake()
-        attempts = world.attempts
-        await eventually(lambda: world.attempts > attempts + 2)
-        assert errors() == [f"cannot set 4 slots: {world.refusing}"]
-        world.refusing = ""
-        await eventually(lambda: pool.settled)
+        controller.wake()
+        attempts = fake.attempts
+        await eventually(lambda: fake.attempts > attempts + 2)
+        assert errors() == [f"cannot set 4 slots: {fake.refusing}"]
+        fake.refusing = ""
+        await eventually(lambda: controller.settled)
 
 
 async def test_a_full_disk_is_logged_and_retried(
-    world: World, event_log: EventLog, eventually: Eventually
+    fake: FakeStack, event_log: EventLog, eventually: Eventually
 ) -> None:
-    pool = world.pool(event_log)
-    world.file.path.unlink()
-    world.folder.joinpath("slots").mkdir()  # so that it cannot be written
-    async with running(pool):
-        pool.resize(4)
+    controller = fake.controller(event_log)
+    fake.file.path.unlink()
+    fake.folder.joinpath("slots").mkdir()  # so that the file cannot be written
+    async with running(controller):
+        controller.resize(4)
         await eventually(lambda: [one for one in event_log.recent if one.level == "error"])
-        assert set(world.limit_of.values()) == {2}
-        world.folder.joinpath("slots").rmdir()
-        await eventually(lambda: pool.settled)
-    assert set(world.limit_of.values()) == {4}
+        assert set(fake.limit_of.values()) == {2}
+        fake.folder.joinpath("slots").rmdir()
+        await eventually(lambda: controller.settled)
+    assert set(fake.limit_of.values()) == {4}
 
 
-async def test_the_resizer_sets_both_numbers_or_neither(world: World, event_log: EventLog) -> None:
+async def test_the_resizer_sets_both_numbers_or_neither(
+    fake: FakeStack, event_log: EventLog
+) -> None:
     async def load() -> Mapping[int, int]:
         return {}
 
@@ -343,7 +347,7 @@ async def test_the_resizer_sets_both_numbers_or_neither(world: World, event_log:
     replicas = ReplicaPool(
         create, event_log, load, max_replicas=6, desired=1, release=Release(path=Path())
     )
-    slots = world.pool(event_log)
+    slots = fake.controller(event_log)
     bounds = Replicas(min=1, max=6)
     resizer = LocalResizer(replicas, bounds, slots)
     assert (await resizer.status()).slots == 2

@@ -15,12 +15,12 @@ async def test_the_version_of_a_replica_is_fetched_until_it_is_known(
     server: Callable[..., Program], event_log: EventLog, probe: Probe
 ) -> None:
     process = ProcessSupervisor(server("flights-1", free_port()), event_log, probe)
-    asked: list[str] = []
+    fetched: list[str] = []
     texts = iter([None, "[]", "no JSON", '{"version": "abc"}'])
 
     async def fetch(url: str, seconds: float) -> str | None:
         assert seconds > 0
-        asked.append(url)
+        fetched.append(url)
         return next(texts)
 
     versions = ServedVersions(fetch)
@@ -28,6 +28,6 @@ async def test_the_version_of_a_replica_is_fetched_until_it_is_known(
     process.pid, process.state = 7, "ready"
     for _ in range(5):
         await versions.refresh({1: process})
-    assert (versions.of(process), len(asked)) == ("abc", 4)
+    assert (versions.of(process), len(fetched)) == ("abc", 4)
     await versions.refresh({})
     assert versions.of(process) == ""

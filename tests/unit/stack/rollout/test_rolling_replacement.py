@@ -34,9 +34,11 @@ Eventually = Callable[..., Coroutine[None, None, None]]
 @pytest.mark.parametrize(
     ("replicas", "desired", "surge", "expected"),
     [
-        pytest.param({1: ALSO_OLD}, 1, 1, ([2], []), id="one more, before one less"),
-        pytest.param({1: ALSO_OLD, 2: READY}, 1, 0, ([], [1]), id="the old one goes"),
-        pytest.param({1: ALSO_OLD, 2: STARTING}, 1, 0, ([], [2]), id="or the new, if it is not"),
+        pytest.param({1: ALSO_OLD}, 1, 1, ([2], []), id="start the new one first"),
+        pytest.param({1: ALSO_OLD, 2: READY}, 1, 0, ([], [1]), id="the old one is drained"),
+        pytest.param(
+            {1: ALSO_OLD, 2: STARTING}, 1, 0, ([], [2]), id="or the new one, if it is not ready"
+        ),
         pytest.param(
             {1: ALSO_OLD, 2: ALSO_OLD, 3: STARTING}, 1, 1, ([], [2]), id="what is awaited is kept"
         ),
@@ -45,7 +47,7 @@ Eventually = Callable[..., Coroutine[None, None, None]]
             1,
             1,
             ([], [3]),
-            id="but only one, and one ready",
+            id="but only one, and a ready one",
         ),
     ],
 )
@@ -97,11 +99,11 @@ def ready(pool: ReplicaPool) -> int:
     return sum(process.state == "ready" for process in pool.processes.values())
 
 
-async def run_checked(rollout: Rollout, least: int) -> None:
-    """Run it, and see that there never are fewer ready replicas."""
+async def run_checked(rollout: Rollout, minimum: int) -> None:
+    """Run it, and check that the ready replicas are never fewer than the minimum."""
     task = asyncio.create_task(rollout.run())
     while not task.done():
-        assert ready(rollout.pool) >= least
+        assert ready(rollout.pool) >= minimum
         await asyncio.sleep(0.005)
     await task
 
@@ -132,8 +134,8 @@ async def test_every_replica_is_replaced_with_no_loss_of_capacity(
         assert ready(pool) == len(pool.processes) == desired
         assert not before & {process.pid for process in pool.processes.values()}
         assert pool.outdated() == []
-    told = [entry.message for entry in event_log.recent if entry.component == "rollout"]
-    assert told == ["replacing old with flights 2", "every replica serves flights 2"]
+    messages = [entry.message for entry in event_log.recent if entry.component == "rollout"]
+    assert messages == ["replacing old with flights 2", "every replica serves flights 2"]
 
 
 async def test_a_new_replica_that_does_not_become_ready_is_stopped_and_the_old_ones_stay(

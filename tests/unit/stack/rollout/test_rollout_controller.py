@@ -48,7 +48,7 @@ def no_process(index: int, release: Release) -> ProcessSupervisor:
 
 @pytest.fixture
 def rollouts(event_log: EventLog, tmp_path: Path) -> RolloutController:
-    """Of a pool without replicas, in which everything is replaced at once."""
+    """The controller of a pool without replicas, where a rollout is done at once."""
     pool = ReplicaPool(no_process, event_log, no_load, max_replicas=2, desired=0, release=OLD)
     return RolloutController(
         pool, event_log, receives_traffic, tmp_path / "models", ENV, Path.cwd()
@@ -94,7 +94,7 @@ async def test_one_rollout_runs_at_a_time_and_a_stop_cancels_it(
     rollouts: RolloutController, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tidegate.stack.rollout.rollout_controller.admit", admission(NEW))
-    await rollouts.stop()  # nothing is under way
+    await rollouts.stop()  # no rollout is in progress
     checking = asyncio.create_task(rollouts.deploy(Path("/x")))
     await asyncio.sleep(0)
     with pytest.raises(ReleaseRefusedError, match="another rollout is in progress"):
@@ -169,10 +169,10 @@ def test_the_deploy_command_follows_a_rollout_to_its_end(
         lambda _: status(RolloutStatus(state=next(states), before=OLD, release=NEW)),
     )
     assert deploy_command.deploy(load(stack={"data_dir": tmp_path}), Path("x")) == code
-    said = capsys.readouterr().out
-    assert said.count("it begins") == 1
-    assert "long ago" not in said
-    assert ("this stack serves flights 2" in said) is (code == 0)
+    output = capsys.readouterr().out
+    assert output.count("it begins") == 1
+    assert "long ago" not in output
+    assert ("this stack serves flights 2" in output) is (code == 0)
 
 
 def test_the_deploy_command_reports_a_refusal_and_a_missing_stack(

@@ -19,14 +19,14 @@ from tidegate.stack.supervisor.external_elasticsearch import (
 )
 
 PORT = free_port()
-# Not in the names of tests, which each worker has to find the same.
+# Not in the ids of tests, which must be the same in each worker.
 URL = f"http://127.0.0.1:{PORT}"
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 @asynccontextmanager
 async def serving(handler: Handler) -> AsyncIterator[None]:
-    """Something that answers where Elasticsearch should."""
+    """A server in place of Elasticsearch."""
     app = web.Application()
     app.router.add_get("/_cluster/health", handler)
     runner = web.AppRunner(app)
@@ -47,7 +47,7 @@ def answering(status: int) -> Handler:
 
 
 @pytest.mark.parametrize(
-    ("status", "words"),
+    ("status", "text"),
     [
         (200, ""),
         (503, "URL answers 503"),
@@ -55,9 +55,9 @@ def answering(status: int) -> Handler:
         (403, "URL answers 403: store.elasticsearch.username lacks the privilege"),
     ],
 )
-async def test_the_status_of_the_response_is_reported(status: int, words: str) -> None:
+async def test_the_status_of_the_response_is_reported(status: int, text: str) -> None:
     async with serving(answering(status)):
-        assert await elasticsearch_problem(Elasticsearch(url=URL)) == words.replace("URL", URL)
+        assert await elasticsearch_problem(Elasticsearch(url=URL)) == text.replace("URL", URL)
 
 
 async def test_the_user_and_the_password_from_the_file_are_sent(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ async def test_the_user_and_the_password_from_the_file_are_sent(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("settings", "text"),
     [
         (Elasticsearch(url=URL), "URL cannot be reached"),
         (Elasticsearch(url="http://["), "cannot be reached"),
@@ -86,20 +86,20 @@ async def test_the_user_and_the_password_from_the_file_are_sent(tmp_path: Path) 
     ],
 )
 async def test_an_unreachable_server_or_file_is_reported(
-    settings: Elasticsearch, words: str
+    settings: Elasticsearch, text: str
 ) -> None:
-    assert words.replace("URL", URL) in await elasticsearch_problem(settings)
+    assert text.replace("URL", URL) in await elasticsearch_problem(settings)
 
 
 async def test_each_change_of_state_is_logged_once(event_log: EventLog) -> None:
-    watched = ElasticsearchMonitor(Elasticsearch(url=URL), event_log)
-    assert watched.status().state == "ready"
-    await watched.check()
-    await watched.check()
-    status = watched.status()
+    monitor = ElasticsearchMonitor(Elasticsearch(url=URL), event_log)
+    assert monitor.status().state == "ready"
+    await monitor.check()
+    await monitor.check()
+    status = monitor.status()
     assert (status.state, status.ready_at) == ("failed", None)
     assert "cannot be reached" in status.problem
     async with serving(answering(200)):
-        await watched.check()
-    assert (watched.status().state, watched.status().problem) == ("ready", "")
+        await monitor.check()
+    assert (monitor.status().state, monitor.status().problem) == ("ready", "")
     assert [entry.action for entry in event_log.recent] == ["silent", "ready"]

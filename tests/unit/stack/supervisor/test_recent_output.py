@@ -57,9 +57,9 @@ def test_the_recent_output_of_a_program_is_its_raw_output_and_its_last_errors(
         ["odd"],
     ]
     (tmp_path / "flights-1.1.0.ndjson").write_text("\n".join(map(json.dumps, events)))
-    said = recent_output(output, tmp_path, "flights-1")
-    assert said == "Traceback\nno model: bad digest\ngone\nrefused: why"
-    # A reason that it printed as well is said once.
+    found = recent_output(output, tmp_path, "flights-1")
+    assert found == "Traceback\nno model: bad digest\ngone\nrefused: why"
+    # A reason that was also printed appears once.
     output.write_text("model.onnx: bad digest\n")
-    said = recent_output(output, tmp_path, "flights-1")
-    assert said == "model.onnx: bad digest\ngone\nrefused: why"
+    found = recent_output(output, tmp_path, "flights-1")
+    assert found == "model.onnx: bad digest\ngone\nrefused: why"

@@ -16,7 +16,7 @@ Holder = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_stop_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "stop_seconds", lambda settings: 0.0)
 
 
@@ -28,8 +28,8 @@ def test_a_supervisor_that_does_not_answer_is_reported_with_its_pid(
     assert commands.status(settings, as_json=False) == 1
     assert f"the supervisor (pid {other.pid}) runs, but " in capsys.readouterr().out
     assert commands.status(settings, as_json=True) == 1
-    told = json.loads(capsys.readouterr().out)
-    assert (told["state"], told["pid"]) == ("silent", other.pid)
+    found = json.loads(capsys.readouterr().out)
+    assert (found["state"], found["pid"]) == ("silent", other.pid)
 
 
 def test_down_waits_until_the_supervisor_has_stopped(
@@ -48,7 +48,7 @@ def test_down_kills_a_supervisor_that_does_not_stop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(commands, "GRACE_SECONDS", 0.3)
-    other = holder(tmp_path, deaf=True)
+    other = holder(tmp_path, ignore_sigterm=True)
     assert commands.down(load(stack={"data_dir": tmp_path})) == 1
     assert f"killed: the supervisor (pid {other.pid})" in capsys.readouterr().out
     assert other.wait(10) == -9

@@ -34,7 +34,7 @@ def test_an_invalid_response_has_no_values(text: str) -> None:
 
 
 def test_the_values_are_formatted_as_one_line() -> None:
-    words = headline_text({ARRIVALS: 12.34, LATENCY: 0.1804, QUEUE: 3}, 0.5)
-    assert words == "12.3 requests/s   p95 180 ms (objective 500 ms)   3 queued"
+    text = headline_text({ARRIVALS: 12.34, LATENCY: 0.1804, QUEUE: 3}, 0.5)
+    assert text == "12.3 requests/s   p95 180 ms (objective 500 ms)   3 queued"
     assert headline_text({ARRIVALS: 0.0}, 0.5) == "0.0 requests/s   0 queued"
     assert headline_text({}, 0.5) == "no measurements yet"

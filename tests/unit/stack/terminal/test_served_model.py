@@ -53,7 +53,7 @@ def running(
     versions: list[str],
     state: RolloutState | None = None,
 ) -> Iterator[None]:
-    """A stack whose replicas say these versions, and that was told to go from v1 to v2, or was not."""
+    """A stack whose replicas report these versions, with or without a rollout from v1 to v2."""
     folder = settings.model.path.parent
     before, release = (Release(path=folder / version) for version in ("v1", "v2"))
     rollout = state and RolloutStatus(state=state, before=before, release=release)

@@ -33,10 +33,10 @@ def test_the_parent_process_gets_the_start_through_the_pipe_until_it_closes() ->
     )
     reporter.entry(ENTRY)
     reporter.failed("why")
-    reporter.entry(ENTRY)  # the other process no longer reads
+    reporter.entry(ENTRY)  # the parent process no longer reads
     with os.fdopen(read_end) as pipe:
-        told = [json.loads(line) for line in pipe]
-    assert told == [{"entry": asdict(ENTRY)}, {"failed": "why"}]
+        messages = [json.loads(line) for line in pipe]
+    assert messages == [{"entry": asdict(ENTRY)}, {"failed": "why"}]
 
 
 def test_a_parent_process_that_has_exited_does_not_stop_the_stack() -> None:

@@ -16,7 +16,7 @@ from tidegate.stack.terminal.status_view import LOG_LINES, duration, line, recen
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
+    ("seconds", "text"),
     [
         (0, "0 s"),
         (-3, "0 s"),
@@ -26,8 +26,8 @@ from tidegate.stack.terminal.status_view import LOG_LINES, duration, line, recen
         (86400 * 2 + 3600 * 4, "2 d 4 h"),
     ],
 )
-def test_a_duration_is_formatted_in_its_two_largest_units(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
+def test_a_duration_is_formatted_in_its_two_largest_units(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
 
 
 def program(name: str, state: str, **more: object) -> ProgramStatus:
@@ -79,7 +79,7 @@ def test_the_view_shows_every_program_the_series_and_the_recent_log() -> None:
     console.print(view(status(), {ARRIVALS: 3.0}, [entry], now=1065.0))
     text = console.export_text()
     console.file.close()
-    for words in (
+    for expected in (
         "degraded",
         "http://127.0.0.1:8000",
         "device: simulated",
@@ -89,12 +89,12 @@ def test_the_view_shows_every_program_the_series_and_the_recent_log() -> None:
         "flights-2: was killed by SIGKILL",
         "flights-2   was killed",
     ):
-        assert words in text
+        assert expected in text
 
 
-def shown(told: StackStatus, width: int) -> str:
+def rendered(stack_status: StackStatus, width: int) -> str:
     console = Console(width=width, record=True, file=io.StringIO())
-    console.print(view(told, {ARRIVALS: 3.0}, [], now=1000.0 + 86_400 - 60))
+    console.print(view(stack_status, {ARRIVALS: 3.0}, [], now=1000.0 + 86_400 - 60))
     return console.export_text()
 
 
@@ -108,19 +108,26 @@ def test_at_80_columns_every_address_is_complete() -> None:
         "flights-12", "draining", pid=4_194_304, restarts=10, address="http://127.0.0.1:18012",
         version="d1cda9a52c56",
     )  # fmt: skip
-    text = shown(status(components=long, replicas=[replica]), 80)
-    for words in ("prometheus", "4194304", "23 h 59 min", "restarts", "draining", "127.0.0.1:9090"):
-        assert words in text
-    for words in ("autoscaler", "127.0.0.1:19102", "flights-12", "127.0.0.1:18012"):
-        assert words in text
+    text = rendered(status(components=long, replicas=[replica]), 80)
+    for expected in (
+        "prometheus",
+        "4194304",
+        "23 h 59 min",
+        "restarts",
+        "draining",
+        "127.0.0.1:9090",
+    ):
+        assert expected in text
+    for expected in ("autoscaler", "127.0.0.1:19102", "flights-12", "127.0.0.1:18012"):
+        assert expected in text
     assert "…" not in text
-    assert "restarts" not in shown(status(replicas=[program("flights-1", "ready")]), 80)
+    assert "restarts" not in rendered(status(replicas=[program("flights-1", "ready")]), 80)
     assert f"autoscaler: {problem}" in text
 
 
 def test_a_pause_and_a_full_disk_are_shown_with_the_disk_first() -> None:
     pause = {"until": 5.0, "min": None, "max": None, "words": "paused until 2026-01-02 03:04Z"}
-    text = shown(status(pause=pause, problem="the disk of /d is full (0 MiB free)"), 80)
+    text = rendered(status(pause=pause, problem="the disk of /d is full (0 MiB free)"), 80)
     assert text.startswith("the disk of /d is full")
     assert "autoscaler paused until 2026-01-02 03:04Z; `tidegate resume` ends it" in text
 
