@@ -236,7 +236,9 @@ def test_a_load_surge_gets_more_slots_until_the_new_replicas_are_ready(
         assert set(sent.answers) == {200}
         eventually(lambda: "slots per replica again" in explain(stack), "the decisions are stored")
         explanation = explain(stack)
-        assert re.search(r"→ \d: .*; [34] slots per replica until the new ones are ready", explanation)
+        assert re.search(
+            r"→ \d: .*; [34] slots per replica until the new ones are ready", explanation
+        )
         assert re.search(r"; 2 slots per replica again", explanation)
         table = stack.run("tidegate", "explain", "--last", "50", "--inputs").stdout
         assert re.search(r"1 × 2 → \d × [34]", table)  # noqa: RUF001

@@ -59,7 +59,7 @@ class Layout:
 
     @property
     def lock(self) -> Path:
-        """Locked while a stack runs; holds the pid of its supervisor."""
+        """Locked while a stack runs; contains the pid of its supervisor."""
         return self.run / "lock"
 
     def output(self, name: str) -> Path:

@@ -82,7 +82,7 @@ def render_config(
         slots: the maximum of concurrent requests to each replica; None means `slots.per_replica`.
 
     Raises:
-        GatewayError: a setting holds a control character.
+        GatewayError: a setting contains a control character.
         FileNotFoundError: the template is not there.
     """
     everywhere = "0.0.0.0"  # noqa: S104  in a container, the published ports limit access
@@ -185,12 +185,12 @@ def quoted(value: object) -> str:
 def down_state(servers: Sequence[str]) -> str:
     """A server state file in which every server is down until its first successful check."""
     lines = ["1", f"# {STATE_COLUMNS}"]
-    for number, address in enumerate(servers, 1):
+    for index, address in enumerate(servers, 1):
         host, _, port = address.rpartition(":")
         # Operational state 0 is stopped, administrative state 0 is none; check state 6 is
         # "configured and enabled", as HAProxy dumps it.
         state = f"0 0 1 1 0 1 0 0 6 0 0 0 - {port} - 0 0 - - 0"
-        lines.append(f"1 model {number} model{number} {host} {state}")
+        lines.append(f"1 model {index} model{index} {host} {state}")
     return "\n".join(lines) + "\n"
 
 

@@ -1,1 +1,1 @@
-"""The replicas of local mode: their number, their slots, and the model that they serve."""
+"""The replicas of local mode: their number, their slots, and the release that they serve."""

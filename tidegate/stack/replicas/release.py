@@ -47,7 +47,7 @@ async def admit(
         cwd: their working directory.
 
     Raises:
-        ReleaseRefusedError: it does not load, or takes other requests than the current one.
+        ReleaseRefusedError: it does not load, or has another request schema than the current one.
     """
     arguments = (str(path), str(copies), "--like", str(current))
     process = await asyncio.create_subprocess_exec(

