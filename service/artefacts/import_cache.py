@@ -71,12 +71,12 @@ async def import_file(file: Path, artefacts: Path) -> Path:
         raise
     if process.returncode:
         lines = errors.decode(errors="replace").strip().splitlines()
-        reason = lines[-1] if lines else _ending(process.returncode or 0)
+        reason = lines[-1] if lines else _exit_reason(process.returncode or 0)
         raise ArtefactError(f"{file} cannot be served: {reason}")
     return out
 
 
-def _ending(code: int) -> str:
+def _exit_reason(code: int) -> str:
     """Why a process without error output ended: SIGKILL comes from the kernel, for lack of memory."""
     if code == -signal.SIGKILL:
         return (
@@ -110,13 +110,13 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     model, data_dir = settings.model, settings.stack.data_dir
-    found = _found(model.path, data_dir)
+    found = _find_and_print(model.path, data_dir)
     if found and model.shadow_path is not None:
-        _found(model.shadow_path, data_dir)
+        _find_and_print(model.shadow_path, data_dir)
     return 0 if found else 1
 
 
-def _found(path: Path, data_dir: Path) -> bool:
+def _find_and_print(path: Path, data_dir: Path) -> bool:
     """Find one model; print its name, or the reason why it cannot be found."""
     try:
         artefact = asyncio.run(find_model(path, data_dir))

@@ -27,7 +27,7 @@ from tidegate.service.artefacts.reference import build_reference
 from tidegate.service.model import artefact
 from tidegate.service.model.features import Feature, Matrix, Schema
 from tidegate.service.model.predictor import Predictor
-from tidegate.service.problems import RequestError
+from tidegate.service.request_errors import RequestError
 
 PROBE_ROWS: Final = 500
 TOLERATED_FRACTION: Final = 0.01

@@ -22,11 +22,11 @@ from tidegate.service.http.body import BODY, parse_json, read_body
 from tidegate.service.http.docs_page import CONTENT_SECURITY_POLICY, docs_page
 from tidegate.service.http.feedback import Feedback
 from tidegate.service.http.openapi import describe
-from tidegate.service.http.response import encode, sign
+from tidegate.service.http.response import encode, make_prediction_ids
 from tidegate.service.http.v2 import PREFIX, InferenceV2
 from tidegate.service.model.features import Matrix, Schema
 from tidegate.service.model.work import WORKS, Work
-from tidegate.service.problems import Detail, RequestError
+from tidegate.service.request_errors import Detail, RequestError
 from tidegate.service.serving.after_response import AfterResponse
 from tidegate.service.serving.replica import Replica
 from tidegate.settings import Settings
@@ -107,9 +107,9 @@ class Endpoints:
             matrix, work = read_request(parse_json(body), model.schema)
         result = await replica.predict(model, matrix, work, request.receive)
         with span("response.encode"):
-            signed = sign(result, replica.ids)
-            content = encode(model, result, signed)
-        after = replica.after(model, matrix, result, signed)
+            prediction_ids = make_prediction_ids(result, replica.ids)
+            content = encode(model, result, prediction_ids)
+        after = replica.after(model, matrix, result, prediction_ids)
         return Response(content, media_type="application/json", background=after)
 
     async def live(self, _: Request) -> Response:

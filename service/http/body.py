@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
-from tidegate.service.problems import Detail, Loc, RequestError
+from tidegate.service.request_errors import Detail, Loc, RequestError
 from tidegate.service.serving.client_disconnect import client_disconnected
 
 BODY: Final[Loc] = ("body",)
@@ -41,9 +41,8 @@ async def read_body(request: Request, limit: int, *, check_type: bool = True) ->
     window_bits = _window_bits(request.headers.get("content-encoding", ""))
     declared = byte_count(request.headers.get("content-length", ""))
     if declared is not None and declared > limit:
-        raise _too_large(
-            limit
-        )  # the server discards the rest, so that the client reads this response
+        # The server discards the rest, so that the client reads this response.
+        raise _too_large(limit)
     body = bytearray()
     try:
         async for chunk in request.stream():
@@ -75,8 +74,8 @@ def parse_json(body: bytes) -> Any:
     except orjson.JSONDecodeError as error:
         if _is_not_finite(error):
             message = "Input should be a finite number; JSON has no NaN or infinity"
-            places = list(_not_finite(body)) if len(body) <= SEARCHED_BYTES else []
-            details = [Detail(place, message, "finite_number") for place in places]
+            locations = list(_not_finite(body)) if len(body) <= SEARCHED_BYTES else []
+            details = [Detail(location, message, "finite_number") for location in locations]
             at = Detail(BODY, f"{message} (character {error.pos + 1})", "finite_number")
             raise RequestError(422, *(details or [at])) from None
         message = f"The body is not JSON: {error}"

@@ -16,7 +16,7 @@ from tidegate.drift.feedback.outcomes import Outcome, OutcomeRefusedError, Reaso
 from tidegate.drift.feedback.processor import FeedbackProcessor
 from tidegate.service.http.body import BODY, parse_json, read_body
 from tidegate.service.model.features import MAX_ROWS
-from tidegate.service.problems import Detail, RequestError
+from tidegate.service.request_errors import Detail, RequestError
 from tidegate.service.serving.replica import Replica
 from tidegate.telemetry import annotate, fail
 

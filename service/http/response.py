@@ -14,12 +14,12 @@ from tidegate.service.serving.replica import BatchResult
 from tidegate.telemetry import request_ids
 
 
-def sign(result: BatchResult, signer: PredictionIds | None) -> list[str]:
+def make_prediction_ids(result: BatchResult, signer: PredictionIds | None) -> list[str]:
     """The prediction id of each row."""
     assert signer is not None  # noqa: S101 (it is set with the model)
     labels = result.prediction.labels.tolist()
     confidences = _confidences(result)
-    return signer.make(time_ns() // 1000, _ids(), labels, confidences)
+    return signer.make(time_ns() // 1000, _request_ids(), labels, confidences)
 
 
 def _confidences(result: BatchResult) -> list[float]:
@@ -27,14 +27,14 @@ def _confidences(result: BatchResult) -> list[float]:
     return rounded
 
 
-def _ids() -> tuple[str, str]:
+def _request_ids() -> tuple[str, str]:
     """The trace id and the span id of the request."""
     ids = request_ids()
     assert ids is not None  # noqa: S101 (it is called within a request)
     return ids
 
 
-def encode(model: Model, result: BatchResult, signed: Sequence[str]) -> bytes:
+def encode(model: Model, result: BatchResult, prediction_ids: Sequence[str]) -> bytes:
     """The body, as JSON."""
     manifest = model.manifest
     labels = result.prediction.labels.tolist()
@@ -48,12 +48,12 @@ def encode(model: Model, result: BatchResult, signed: Sequence[str]) -> bytes:
                     "prediction_id": prediction_id,
                 }
                 for label, probability, prediction_id in zip(
-                    labels, probabilities, signed, strict=True
+                    labels, probabilities, prediction_ids, strict=True
                 )
             ],
             "model": {"name": manifest.name, "version": manifest.version},
             "work": result.work,
             "device": result.device,
-            "trace_id": _ids()[0],
+            "trace_id": _request_ids()[0],
         }
     )

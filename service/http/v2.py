@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Route
 
 from tidegate.service import VERSION
 from tidegate.service.http.body import parse_json, read_body
-from tidegate.service.http.response import sign
+from tidegate.service.http.response import make_prediction_ids
 from tidegate.service.http.v2_codec import (
     HEADER_LENGTH,
     PREDICTION_ID,
@@ -31,9 +31,9 @@ from tidegate.service.http.v2_codec import (
     to_matrix,
     write_response,
 )
-from tidegate.service.http.v2_tensors import BYTES, read_tensors, split_body, wrong
+from tidegate.service.http.v2_tensors import BYTES, protocol_error, read_tensors, split_body
 from tidegate.service.model.loaded_model import Model
-from tidegate.service.problems import Detail, RequestError
+from tidegate.service.request_errors import Detail, RequestError
 from tidegate.service.serving.replica import Replica
 from tidegate.telemetry import span
 
@@ -171,21 +171,21 @@ class InferenceV2:
         body = await read_body(request, limit, check_type=False)
         with span("request.parse", bytes=len(body)):
             text, raw = split_body(body, request.headers.get(HEADER_LENGTH))
-            wanted = parse_json(text)
-            if not isinstance(wanted, dict):
-                raise wrong("", "should be an object with inputs")
-            parameters = wanted.get("parameters") or {}
+            fields = parse_json(text)
+            if not isinstance(fields, dict):
+                raise protocol_error("", "should be an object with inputs")
+            parameters = fields.get("parameters") or {}
             work = read_work(parameters)
-            outputs = read_outputs(model, wanted.get("outputs"), parameters)
-            matrix = to_matrix(model.schema, list(read_tensors(wanted.get("inputs"), raw)))
+            outputs = read_outputs(model, fields.get("outputs"), parameters)
+            matrix = to_matrix(model.schema, list(read_tensors(fields.get("inputs"), raw)))
             check_size(model, outputs, len(matrix))
         result = await self._replica.predict(model, matrix, work, request.receive)
         with span("response.encode"):
             with_ids = any(output.name == PREDICTION_ID for output in outputs)
-            signed = sign(result, self._replica.ids) if with_ids else []
-            response = write_response(model, wanted.get("id"), result, outputs, signed=signed)
+            ids = make_prediction_ids(result, self._replica.ids) if with_ids else []
+            response = write_response(model, fields.get("id"), result, outputs, prediction_ids=ids)
             await compress(response, request.headers.get("accept-encoding", ""))
-            response.background = self._replica.after(model, matrix, result, signed)
+            response.background = self._replica.after(model, matrix, result, ids)
             return response
 
     def _readiness(self) -> Response:

@@ -14,12 +14,18 @@ import numpy.typing as npt
 import orjson
 from starlette.responses import Response
 
-from tidegate.service.http.v2_tensors import BYTES, Tensor, pack, wrong
+from tidegate.service.http.v2_tensors import BYTES, Tensor, pack, protocol_error
 from tidegate.service.model.features import Feature, Matrix, Schema
 from tidegate.service.model.loaded_model import Model
 from tidegate.service.model.predictor import MATRIX_INPUT
 from tidegate.service.model.work import WORKS, Work
-from tidegate.service.problems import MAX_SHOWN_CHARACTERS, Detail, RequestError, listed, shown
+from tidegate.service.request_errors import (
+    MAX_VALUE_CHARACTERS,
+    Detail,
+    RequestError,
+    format_names,
+    format_value,
+)
 from tidegate.service.serving.replica import BatchResult
 
 HEADER_LENGTH: Final = "inference-header-content-length"
@@ -47,17 +53,17 @@ def to_matrix(schema: Schema, tensors: Sequence[Tensor]) -> Matrix:
     """
     by_name = {tensor.name: tensor for tensor in tensors}
     if len(by_name) < len(tensors):
-        raise wrong("", "two inputs have the same name")
+        raise protocol_error("", "two inputs have the same name")
     rows = tensors[0].rows
     if any(tensor.rows != rows for tensor in tensors):
-        raise wrong("", "all inputs need the same number of rows")
+        raise protocol_error("", "all inputs need the same number of rows")
     matrix_tensor = by_name.get(MATRIX_INPUT)
     if matrix_tensor is not None and MATRIX_INPUT not in schema.names:
         return _from_one(schema, matrix_tensor, only=len(tensors) == 1)
     for name in by_name:
         if name not in schema.names:
-            message = f"Unknown input; expected one of {listed(schema.names)}"
-            loc = ("inputs", name[:MAX_SHOWN_CHARACTERS])
+            message = f"Unknown input; expected one of {format_names(schema.names)}"
+            loc = ("inputs", name[:MAX_VALUE_CHARACTERS])
             raise RequestError(422, Detail(loc, message, "extra_forbidden"))
     columns = [_column(feature, by_name.get(feature.name), rows) for feature in schema.features]
     return schema.encode_columns(columns, ("inputs",))
@@ -69,23 +75,23 @@ def _column(feature: Feature, tensor: Tensor | None, rows: int) -> Sequence[Any]
             return [None] * rows
         raise RequestError(422, Detail(("inputs", feature.name), "Field required", "missing"))
     if tensor.shape not in {(rows,), (rows, 1)}:
-        raise wrong(feature.name, f"shape should be [{rows}, 1], got {list(tensor.shape)}")
+        raise protocol_error(feature.name, f"shape should be [{rows}, 1], got {list(tensor.shape)}")
     if (feature.kind == "category") != (tensor.datatype == BYTES):
         needed = BYTES if feature.kind == "category" else "a number, as FP32"
-        raise wrong(feature.name, f"datatype should be {needed}, got {tensor.datatype}")
+        raise protocol_error(feature.name, f"datatype should be {needed}, got {tensor.datatype}")
     return _without_nan(tensor.values)
 
 
 def _from_one(schema: Schema, tensor: Tensor, *, only: bool) -> Matrix:
     texts = [feature.name for feature in schema.features if feature.kind == "category"]
     if texts or not only or tensor.datatype == BYTES:
-        message = (
-            f"one input for all features needs numbers alone; inputs are {listed(schema.names)}"
-        )
-        raise wrong(MATRIX_INPUT, message)
+        message = f"one input for all features needs numbers alone; inputs are {format_names(schema.names)}"
+        raise protocol_error(MATRIX_INPUT, message)
     width = len(schema.names)
     if tensor.shape != (tensor.rows, width):
-        raise wrong(MATRIX_INPUT, f"shape should be [rows, {width}], got {list(tensor.shape)}")
+        raise protocol_error(
+            MATRIX_INPUT, f"shape should be [rows, {width}], got {list(tensor.shape)}"
+        )
     values = _without_nan(tensor.values)
     return schema.encode_columns([values[i::width] for i in range(width)], ("inputs",))
 
@@ -143,7 +149,7 @@ def read_outputs(model: Model, outputs: object, parameters: Mapping[str, Any]) -
     for entry in outputs:
         name = entry.get("name") if isinstance(entry, dict) else None
         if name not in (*names, PREDICTION_ID):
-            message = f"outputs are {', '.join(names)}, {PREDICTION_ID}; got {shown(name)}"
+            message = f"outputs are {', '.join(names)}, {PREDICTION_ID}; got {format_value(name)}"
             raise RequestError(400, Detail(("outputs",), message, "protocol"))
         if any(output.name == name for output in found):
             message = f"{name} is named twice; name each output once"
@@ -180,7 +186,7 @@ def write_response(
     result: BatchResult,
     outputs: list[Output],
     *,
-    signed: Sequence[str],
+    prediction_ids: Sequence[str],
 ) -> Response:
     """The response: JSON, followed by the requested binary tensors.
 
@@ -189,14 +195,14 @@ def write_response(
         request_id: returned if it is a string.
         result: the prediction.
         outputs: the requested outputs.
-        signed: the prediction id of each row, if requested.
+        prediction_ids: the prediction id of each row, if requested.
     """
     classes = model.manifest.classes
     values: dict[str, list[Any] | npt.NDArray[Any]] = {
         "label": [classes[position] for position in result.prediction.labels],
         "probability": result.prediction.confidence,
         PROBABILITIES: result.prediction.probabilities.astype(np.float32, copy=False),
-        PREDICTION_ID: list(signed),
+        PREDICTION_ID: list(prediction_ids),
     }
     types = {name: datatype for name, datatype, _ in outputs_of(model)} | {PREDICTION_ID: BYTES}
     described: list[dict[str, Any]] = []

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from tidegate.service.http.body import byte_count
 from tidegate.service.model.features import MAX_ROWS
-from tidegate.service.problems import Detail, RequestError, shown
+from tidegate.service.request_errors import Detail, RequestError, format_value
 
 BYTES: Final = "BYTES"
 DTYPES: Final[dict[str, np.dtype[Any]]] = {
@@ -60,7 +60,7 @@ class Tensor:
         return self.shape[0]
 
 
-def wrong(where: str, message: str) -> RequestError:
+def protocol_error(where: str, message: str) -> RequestError:
     """The error of a request that does not follow the protocol."""
     return RequestError(400, Detail(("inputs", where) if where else ("body",), message, "protocol"))
 
@@ -101,14 +101,18 @@ def read_tensors(inputs: object, raw: bytes) -> Iterator[Tensor]:
             values: Sequence[Any] = _flat(entry.get("data"), name)
         else:
             if type(size) is not int or not 0 <= size <= len(raw) - start:
-                raise wrong(name, f"binary_data_size does not fit the body: {shown(size)}")
+                raise protocol_error(
+                    name, f"binary_data_size does not fit the body: {format_value(size)}"
+                )
             values = _unpack(raw[start : start + size], datatype, name)
             start += size
         if len(values) != prod(shape):
-            raise wrong(name, f"shape {list(shape)} needs {prod(shape)} values, got {len(values)}")
+            raise protocol_error(
+                name, f"shape {list(shape)} needs {prod(shape)} values, got {len(values)}"
+            )
         yield Tensor(name, datatype, shape, values)
     if start != len(raw):
-        raise wrong("", f"{len(raw) - start} bytes follow the last tensor")
+        raise protocol_error("", f"{len(raw) - start} bytes follow the last tensor")
 
 
 def pack(values: Sequence[Any] | npt.NDArray[Any], datatype: str) -> bytes:
@@ -125,18 +129,20 @@ def pack(values: Sequence[Any] | npt.NDArray[Any], datatype: str) -> bytes:
 
 def _head(entry: object, position: int) -> tuple[str, str, tuple[int, ...]]:
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
-        raise wrong(str(position), "should be an object with a name")
+        raise protocol_error(str(position), "should be an object with a name")
     name: str = entry["name"]
     datatype, shape = entry.get("datatype"), entry.get("shape")
     if datatype not in DATATYPES:
         known = ", ".join(DATATYPES)
-        raise wrong(name, f"datatype should be one of {known}, got {shown(datatype)}")
+        raise protocol_error(
+            name, f"datatype should be one of {known}, got {format_value(datatype)}"
+        )
     if (
         not isinstance(shape, list)
         or not 1 <= len(shape) <= 2
         or not all(type(size) is int and size >= 1 for size in shape)
     ):
-        raise wrong(name, "shape should be [rows] or [rows, columns], each 1 or more")
+        raise protocol_error(name, "shape should be [rows] or [rows, columns], each 1 or more")
     if shape[0] > MAX_ROWS:
         message = f"At most {MAX_ROWS} rows are accepted in one request, got {shape[0]}"
         raise RequestError(422, Detail(("inputs", name), message, "too_long"))
@@ -150,10 +156,10 @@ def _parameters(entry: dict[str, Any]) -> dict[str, Any]:
 
 def _flat(data: object, name: str) -> list[Any]:
     if not isinstance(data, list):
-        raise wrong(name, "data should be a list")
+        raise protocol_error(name, "data should be a list")
     if data and isinstance(data[0], list):
         if not all(isinstance(row, list) for row in data):
-            raise wrong(name, "data should be nested evenly")
+            raise protocol_error(name, "data should be nested evenly")
         return list(chain.from_iterable(data))
     return data
 
@@ -162,20 +168,22 @@ def _unpack(raw: bytes, datatype: str, name: str) -> Sequence[Any]:
     if datatype != BYTES:
         dtype = DTYPES[datatype]
         if len(raw) % dtype.itemsize:
-            raise wrong(name, f"{len(raw)} bytes are not a whole number of {datatype} values")
+            raise protocol_error(
+                name, f"{len(raw)} bytes are not a whole number of {datatype} values"
+            )
         values: list[Any] = np.frombuffer(raw, dtype).tolist()
         return values
     texts: list[str] = []
     start = 0
     while start < len(raw):
         if start + 4 > len(raw):
-            raise wrong(name, "the length of a string is truncated")
+            raise protocol_error(name, "the length of a string is truncated")
         (length,) = _LENGTH.unpack_from(raw, start)
         start += 4 + length
         if start > len(raw):
-            raise wrong(name, "a string is truncated")
+            raise protocol_error(name, "a string is truncated")
         try:
             texts.append(raw[start - length : start].decode())
         except UnicodeDecodeError:
-            raise wrong(name, f"string {len(texts)} is not UTF-8") from None
+            raise protocol_error(name, f"string {len(texts)} is not UTF-8") from None
     return texts

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from tidegate.service.problems import Detail, Loc, RequestError, listed, shown
+from tidegate.service.request_errors import Detail, Loc, RequestError, format_names, format_value
 
 Matrix: TypeAlias = npt.NDArray[np.float32]
 Value: TypeAlias = float | int | str | None
@@ -65,7 +65,7 @@ class Schema:
         self.names: Final = tuple(feature.name for feature in features)
         self._known = frozenset(self.names)
         self._required = frozenset(feature.name for feature in features if not feature.missing)
-        self._pick = _picker(self.names)
+        self._values_of = _value_getter(self.names)
         self._codes = [_codes(feature) for feature in features]
         self._types = [_types(feature) for feature in features]
         low = [-FLOAT32_MAX if f.minimum is None else f.minimum for f in features]
@@ -109,7 +109,7 @@ class Schema:
 
     def _columns(self, rows: list[Any]) -> Sequence[Sequence[Any]] | None:
         try:
-            columns = list(zip(*map(self._pick, rows), strict=True))
+            columns = list(zip(*map(self._values_of, rows), strict=True))
             if sum(map(len, rows)) == len(rows) * len(self.names):
                 return columns
         except (KeyError, TypeError):
@@ -163,7 +163,7 @@ class Schema:
                     yield Detail((*loc, number, feature.name), *fault)
             for name in row:
                 if name not in self._known:
-                    message = f"Unknown feature; expected {listed(self.names)}"
+                    message = f"Unknown feature; expected {format_names(self.names)}"
                     yield Detail((*loc, number, str(name)), message, "extra_forbidden")
 
 
@@ -199,8 +199,8 @@ def _category_fault(feature: Feature, value: object) -> tuple[str, str] | None:
         return "Input should be a string", "string_type"
     if value in feature.categories:
         return None
-    names = listed(feature.categories)
-    return f"Unknown value {shown(value)}; expected one of {names}", "literal_error"
+    names = format_names(feature.categories)
+    return f"Unknown value {format_value(value)}; expected one of {names}", "literal_error"
 
 
 def _checked_length(instances: object, loc: Loc) -> list[Any]:
@@ -214,7 +214,7 @@ def _checked_length(instances: object, loc: Loc) -> list[Any]:
     return instances
 
 
-def _picker(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+def _value_getter(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
     if len(names) > 1:
         return itemgetter(*names)
     (name,) = names  # itemgetter returns a bare value for one name

@@ -17,7 +17,7 @@ import orjson
 
 from tidegate.service.model.artefact import SAMPLES, Artefact
 from tidegate.service.model.features import Matrix, Schema
-from tidegate.service.problems import RequestError
+from tidegate.service.request_errors import RequestError
 
 INLINE_SECONDS: Final = 0.0005
 """Longest prediction that may block the event loop."""

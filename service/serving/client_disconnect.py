@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from starlette.types import Receive
 
-from tidegate.service.problems import Detail, RequestError
+from tidegate.service.request_errors import Detail, RequestError
 
 
 def client_disconnected() -> RequestError:

@@ -26,7 +26,7 @@ from tidegate.service.model.loaded_model import Model, held_out_accuracy, load_m
 from tidegate.service.model.prediction_recorder import PredictionRecorder
 from tidegate.service.model.predictor import Prediction
 from tidegate.service.model.work import Work, device_seconds, work_of
-from tidegate.service.problems import Detail, RequestError
+from tidegate.service.request_errors import Detail, RequestError
 from tidegate.service.serving.after_response import AfterResponse
 from tidegate.service.serving.client_disconnect import cancel_on_disconnect
 from tidegate.service.serving.slots import SlotMetrics, Slots
@@ -203,9 +203,8 @@ class Replica:
         )
         seconds = device_seconds(self.settings.device, kind)
         if not seconds and self.slots.has_free and len(matrix) <= model.inline_rows:
-            prediction = await self._work(
-                model, matrix, 0.0
-            )  # it does not suspend, so nothing can cancel it
+            # It does not suspend, so nothing can cancel it.
+            prediction = await self._work(model, matrix, 0.0)
         else:
             async with cancel_on_disconnect(receive):
                 prediction = await self._work(model, matrix, seconds)

@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 
-from tidegate.service.problems import Detail, RequestError
+from tidegate.service.request_errors import Detail, RequestError
 
 # From a light request on the CPU (0.1 ms) to the longest simulated one, and finer around the demo's
 # 30, 80 and 200 ms, because the autoscaler computes quantiles from these buckets.
@@ -129,14 +129,14 @@ class Slots:
         Raises:
             RequestError: 503 with Retry-After: the queue is full, or the wait was too long.
         """
-        asked_ns = self._clock_ns()
+        requested_ns = self._clock_ns()
         if self.has_free:
             self._busy += 1
             self._metrics.busy.set(self._busy)
         else:
             await self._wait()
-        got_ns = self._clock_ns()
-        return Slot(self, waited_ns=got_ns - asked_ns, since_ns=got_ns)
+        acquired_ns = self._clock_ns()
+        return Slot(self, waited_ns=acquired_ns - requested_ns, since_ns=acquired_ns)
 
     def release(self, slot: Slot) -> None:
         """Release a slot to the next waiting request; `with slot:` does it."""
@@ -148,27 +148,27 @@ class Slots:
             raise self._overloaded(
                 f"All {self.count} slots are busy and {self.waiting} requests wait"
             )
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
         try:
             async with asyncio.timeout(self._wait_seconds):
-                await turn
+                await waiter
         except TimeoutError:
-            if self._left(turn):
+            if self._leave_queue(waiter):
                 return
             message = f"No slot of {self.count} became free within {self._wait_seconds:g} s"
             raise self._overloaded(message) from None
         except asyncio.CancelledError:
-            if self._left(turn):
+            if self._leave_queue(waiter):
                 self._free()
             raise
 
-    def _left(self, turn: asyncio.Future[None]) -> bool:
+    def _leave_queue(self, waiter: asyncio.Future[None]) -> bool:
         """Leave the queue; True if a slot was assigned at the same moment."""
-        if turn.done() and not turn.cancelled():
+        if waiter.done() and not waiter.cancelled():
             return True
-        if turn in self._waiting:
-            self._waiting.remove(turn)
+        if waiter in self._waiting:
+            self._waiting.remove(waiter)
         return False
 
     def _free(self) -> None:
@@ -178,9 +178,9 @@ class Slots:
     def _admit(self) -> None:
         """Assign the free slots to the requests that have waited longest."""
         while self._waiting and self.has_free:
-            turn = self._waiting.popleft()
-            if not turn.done():  # else its request is leaving the queue
-                turn.set_result(None)
+            waiter = self._waiting.popleft()
+            if not waiter.done():  # else its request is leaving the queue
+                waiter.set_result(None)
                 self._busy += 1
         self._metrics.busy.set(self._busy)
 

@@ -29,7 +29,7 @@ class SlotsFollower:
     file: SlotsFile | None
     _problem: str = field(default="", init=False)
 
-    def look(self) -> None:
+    def apply(self) -> None:
         """Apply the number in the file; without a file, or with an invalid one, nothing changes."""
         if self.file is None:
             return
@@ -44,5 +44,5 @@ class SlotsFollower:
     async def run(self) -> None:
         """Poll the file until cancelled."""
         while self.file is not None:
-            self.look()
+            self.apply()
             await asyncio.sleep(POLL_SECONDS)

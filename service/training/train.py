@@ -137,7 +137,7 @@ def _train(folder: Path, inputs: str, console: Console) -> artefact.Manifest:
             features, flights.matrix[window], calibration, predicted_counts
         )
         (folder / artefact.REFERENCE).write_text(bins.model_dump_json() + "\n", encoding="utf-8")
-        write_samples(folder, features, flights.matrix[_some(rows.later)])
+        write_samples(folder, features, flights.matrix[_sample(rows.later)])
     _print_scores(console, metrics)
     seconds = time.perf_counter() - start
     trained: dict[str, Any] = {
@@ -180,7 +180,7 @@ def _observed(features: tuple[Feature, ...], matrix: Any) -> tuple[Feature, ...]
     )
 
 
-def _some(rows: Any) -> Any:
+def _sample(rows: Any) -> Any:
     return np.random.default_rng(0).choice(np.flatnonzero(rows), SAMPLES, replace=False)
 
 

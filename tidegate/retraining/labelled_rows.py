@@ -13,7 +13,7 @@ import numpy.typing as npt
 from tidegate.retraining.stored_rows import LabelledRow
 from tidegate.service.model.artefact import Manifest
 from tidegate.service.model.features import MAX_ROWS, Matrix, Schema
-from tidegate.service.problems import RequestError
+from tidegate.service.request_errors import RequestError
 
 YEAR: Final = datetime(2013, 1, 1, tzinfo=UTC)
 MAX_BLOCKS: Final = 50

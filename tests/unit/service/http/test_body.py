@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from tidegate.service.http.body import MAX_MEMBERS, SEARCHED_BYTES, parse_json, read_body
-from tidegate.service.problems import RequestError
+from tidegate.service.request_errors import RequestError
 
 JSON = {"content-type": "application/json"}
 

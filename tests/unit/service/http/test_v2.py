@@ -16,7 +16,7 @@ from support.v2_requests import INFER, tensors
 from tidegate.service.http.v2_codec import HEADER_LENGTH, to_matrix
 from tidegate.service.http.v2_tensors import Tensor, pack
 from tidegate.service.model.features import Feature, Schema
-from tidegate.service.problems import RequestError
+from tidegate.service.request_errors import RequestError
 
 
 async def infer(served: Served, status: int = 200, **request: Any) -> dict[str, Any]:

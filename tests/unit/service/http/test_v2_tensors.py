@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.service.http.v2_tensors import DTYPES, pack, read_tensors, split_body
-from tidegate.service.problems import RequestError
+from tidegate.service.request_errors import RequestError
 
 
 def entry(**change: Any) -> dict[str, Any]:

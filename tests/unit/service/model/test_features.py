@@ -20,7 +20,7 @@ from tidegate.service.model.features import (
     Schema,
     fault_of,
 )
-from tidegate.service.problems import RequestError
+from tidegate.service.request_errors import RequestError
 
 CARRIER = Feature(name="carrier", kind="category", categories=("AA", "UA"))
 HOUR = Feature(name="hour", kind="integer", minimum=0, maximum=23)

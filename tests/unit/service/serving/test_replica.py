@@ -16,7 +16,7 @@ from tidegate.service.model.features import Matrix
 from tidegate.service.model.inline_rows import INLINE_SECONDS
 from tidegate.service.model.predictor import Prediction, Predictor
 from tidegate.service.model.work import Work, device_seconds, work_of
-from tidegate.service.problems import RequestError
+from tidegate.service.request_errors import RequestError
 from tidegate.service.serving.client_disconnect import cancel_on_disconnect
 from tidegate.settings import Device
 

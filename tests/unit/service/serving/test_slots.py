@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from tidegate.service.problems import RequestError
+from tidegate.service.request_errors import RequestError
 from tidegate.service.serving.slots import Slot, SlotMetrics, Slots
 
 

@@ -10,16 +10,16 @@ import orjson
 
 Loc: TypeAlias = tuple[str | int, ...]
 
-MAX_SHOWN_CHARACTERS: Final = 80
+MAX_VALUE_CHARACTERS: Final = 80
 """Longer strings from a client are truncated in error messages."""
-LISTED_NAMES: Final = 20
+MAX_NAMES: Final = 20
 """Largest number of names in an error message; a response may have twenty such messages."""
 
 
-def shown(value: object) -> str:
+def format_value(value: object) -> str:
     """A JSON value for an error message: truncated, and without the content of lists and objects."""
     if isinstance(value, str):
-        return repr(value[:MAX_SHOWN_CHARACTERS])
+        return repr(value[:MAX_VALUE_CHARACTERS])
     if isinstance(value, list):
         return "a list"
     if isinstance(value, dict):
@@ -27,10 +27,10 @@ def shown(value: object) -> str:
     return orjson.dumps(value).decode()
 
 
-def listed(names: Sequence[str]) -> str:
+def format_names(names: Sequence[str]) -> str:
     """Names for an error message: the first ones and the number of others, as a model may have thousands."""
-    more = len(names) - LISTED_NAMES
-    return ", ".join(names[:LISTED_NAMES]) + (f" and {more} more (see /docs)" if more > 0 else "")
+    more = len(names) - MAX_NAMES
+    return ", ".join(names[:MAX_NAMES]) + (f" and {more} more (see /docs)" if more > 0 else "")
 
 
 @dataclass(frozen=True, slots=True)
