@@ -1,1 +1,1 @@
-"""Generates the committed files: rules and their tests, dashboards, Kibana objects, pages of the docs."""
+"""Generates committed files: rules and their tests, dashboards, objects of Kibana, pages of the docs."""

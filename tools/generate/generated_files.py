@@ -1,4 +1,4 @@
-"""Writes the generated files, or lists those that are not current."""
+"""Writes the generated files, or lists the stale ones."""
 
 from __future__ import annotations
 
@@ -35,16 +35,15 @@ def generated_files(settings: Settings) -> dict[Path, str]:
 
 
 def generate(settings: Settings, *, check: bool, folder: Path = ROOT) -> int:
-    """Write every generated file that is not current.
+    """Write every generated file that is stale.
 
     Args:
-        settings: those in force; the rules follow `slo`, `drift`, `replicas.max` and
-            `autoscaler.stale_seconds`.
-        check: write nothing, and list the files that are not current.
+        settings: the rules depend on `slo`, `drift`, `replicas.max` and `autoscaler.stale_seconds`.
+        check: write nothing, and list the stale files.
         folder: the checkout.
 
     Returns:
-        The exit code: 1 if `check` found one, else 0.
+        The exit code: 1 if `check` found a stale file, else 0.
 
     Raises:
         OSError: a file cannot be written.
@@ -61,7 +60,7 @@ def generate(settings: Settings, *, check: bool, folder: Path = ROOT) -> int:
 
 
 def find_stale(folder: Path, files: Mapping[Path, str]) -> dict[Path, str]:
-    """The files that are missing or have other content."""
+    """The files that are missing or differ."""
     return {path: text for path, text in files.items() if _read(folder / path) != text}
 
 

@@ -1,4 +1,4 @@
-"""The section about labels of the dashboard "Model": is the model still accurate?"""
+"""Accuracy and the labels that arrived, a section of the dashboard "Model"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The dashboard "Model", its drift: does the model still see what it was trained on?"""
+"""The drift of inputs and predictions, a section of the dashboard "Model"."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REFERENCE_ACCURACY: Final = 'max by (model, version) (ml_reference_accuracy{job=
 
 
 def drift_variables() -> tuple[Variable, ...]:
-    """The window over which rows are counted, and the feature that is shown."""
+    """The window over which rows are counted, and the feature to show."""
     window = (
         builders.CustomVariable("window")
         .label("Window")
@@ -43,8 +43,8 @@ def drift_variables() -> tuple[Variable, ...]:
 def drift_rows(drift: Drift) -> list[PanelRow]:
     """The panels about the drift of features and predictions."""
     limits = (drift.psi_warning, drift.psi_critical)
-    features = ("DriftFeatureWarning", "DriftFeatureCritical")
-    answers = ("DriftPredictionWarning", "DriftPredictionCritical")
+    feature_alerts = ("DriftFeatureWarning", "DriftFeatureCritical")
+    prediction_alerts = ("DriftPredictionWarning", "DriftPredictionCritical")
     shift = (
         f"{latest_model_series('model:feature_ratio:$window', FEATURE_MATCHER)}\n"
         "- on (model, version, feature, bin)\n"
@@ -76,7 +76,7 @@ def drift_rows(drift: Drift) -> list[PanelRow]:
                     unit="short",
                     thresholds=limits,
                     decimals=3,
-                    alerts=features,
+                    alerts=feature_alerts,
                 ),
                 stat_panel(
                     "Prediction drift",
@@ -87,7 +87,7 @@ def drift_rows(drift: Drift) -> list[PanelRow]:
                     unit="short",
                     thresholds=limits,
                     decimals=3,
-                    alerts=answers,
+                    alerts=prediction_alerts,
                 ),
                 stat_panel(
                     "Rows counted",
@@ -111,7 +111,7 @@ def drift_rows(drift: Drift) -> list[PanelRow]:
                     range_query(latest_model_series("model:feature_psi:$window"), "{{feature}}"),
                     unit="short",
                     thresholds=limits,
-                    alerts=(*features, "DriftDataset"),
+                    alerts=(*feature_alerts, "DriftDataset"),
                 ),
                 time_series_panel(
                     "Change of the selected feature by bin",
@@ -120,7 +120,7 @@ def drift_rows(drift: Drift) -> list[PanelRow]:
                     range_query(shift, "{{bin}}"),
                     unit="percentunit",
                     signed=True,
-                    alerts=features,
+                    alerts=feature_alerts,
                 ),
                 time_series_panel(
                     "Expected accuracy",
@@ -139,5 +139,5 @@ def drift_rows(drift: Drift) -> list[PanelRow]:
 
 
 def latest_model_series(recorded: str, match: str = "") -> str:
-    """The last value of a series that is recorded at a longer interval than Prometheus' lookback."""
+    """The latest value of a series that is recorded at a longer interval than Prometheus' lookback."""
     return f"last_over_time({recorded}{match}[{LOOKBACK}])"

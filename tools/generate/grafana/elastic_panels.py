@@ -1,4 +1,4 @@
-"""The sections of the dashboard "Pipeline" about Logstash and Elasticsearch."""
+"""Logstash and Elasticsearch, two sections of the dashboard "Pipeline"."""
 
 from __future__ import annotations
 

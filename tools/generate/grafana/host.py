@@ -1,4 +1,4 @@
-"""The dashboard "Host": which resources do the stack's processes use?"""
+"""The dashboard "Host": CPU, memory and files of the processes, and Prometheus itself."""
 
 from __future__ import annotations
 
@@ -89,8 +89,8 @@ def _replicas() -> PanelRow:
 
 
 def _rules() -> PanelRow:
-    # Prometheus names a group with its file's path before it.
-    rounds = (
+    # The label has the path of the rule file before the name of the group.
+    durations = (
         "label_replace(\n  max by (rule_group) (prometheus_rule_group_last_duration_seconds),\n"
         '  "group", "$1", "rule_group", ".*;(.*)"\n)'
     )
@@ -101,7 +101,7 @@ def _rules() -> PanelRow:
                 "Rule evaluation duration",
                 "The last evaluation of each rule group. Near the group's interval, "
                 "evaluations are skipped and the autoscaler's signals become stale.",
-                range_query(rounds, "{{group}}"),
+                range_query(durations, "{{group}}"),
                 unit="s",
                 alerts=("AutoscalerSignalsStale",),
             ),

@@ -1,4 +1,4 @@
-"""The dashboard "Model": what does it predict, is it still accurate, and how long does it take?"""
+"""The dashboard "Model": predictions, drift, accuracy and durations."""
 
 from __future__ import annotations
 

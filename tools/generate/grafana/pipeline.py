@@ -1,4 +1,4 @@
-"""The dashboard "Pipeline": do all events arrive, and without delay?"""
+"""The dashboard "Pipeline": collector, Logstash, Elasticsearch and scrapes."""
 
 from __future__ import annotations
 

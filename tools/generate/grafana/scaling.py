@@ -1,4 +1,4 @@
-"""The dashboard "Scaling": does the number of replicas fit the load?"""
+"""The dashboard "Scaling": load, replicas, decisions and cost."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def _now(settings: Settings) -> PanelRow:
     panels = [
         stat_panel(
             f"Replicas {state}",
-            says,
+            description,
             range_query(f"max({_replicas(state)})", state),
             unit="short",
             alerts=alerts,
         )
-        for state, says, alerts in (
+        for state, description, alerts in (
             (
                 "desired",
                 "The latest decision of the autoscaler.",
@@ -246,7 +246,7 @@ def _decisions(settings: Settings) -> list[PanelRow]:
 
 
 def _cost(settings: Settings) -> PanelRow:
-    most, running = settings.replicas.max, _replicas("running")
+    max_replicas, running = settings.replicas.max, _replicas("running")
     return PanelRow(
         7,
         [
@@ -264,8 +264,8 @@ def _cost(settings: Settings) -> PanelRow:
             ),
             stat_panel(
                 "Saved by scaling",
-                f"Compared with replicas.max = {most} replicas at all times.",
-                instant_query(f"1 - max(avg_over_time({running}[$__range])) / {most}"),
+                f"Compared with replicas.max = {max_replicas} replicas at all times.",
+                instant_query(f"1 - max(avg_over_time({running}[$__range])) / {max_replicas}"),
                 unit="percentunit",
             ),
             time_series_panel(

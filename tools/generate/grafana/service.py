@@ -1,4 +1,4 @@
-"""The dashboard "Service": is the service level objective met?"""
+"""The dashboard "Service": requests, errors, latency, error budget and saturation."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _now(settings: Settings) -> PanelRow:
 
 def _rate_errors_duration(settings: Settings) -> list[PanelRow]:
     seconds = settings.slo.latency_seconds
-    answers = f'{RESPONSES}{{job="gateway",proxy="http_in",code=~"[2-5]xx"}}'
+    responses = f'{RESPONSES}{{job="gateway",proxy="http_in",code=~"[2-5]xx"}}'
     counted = f'{DURATION}_count{{job="model"}}'
     by_route = present(
         "histogram_quantile(\n  0.99,\n"
@@ -120,7 +120,7 @@ def _rate_errors_duration(settings: Settings) -> list[PanelRow]:
                     "Responses by status class",
                     "Responses of the gateway to clients, including those that no replica "
                     "handled. A 4xx is a client error; a 5xx counts against the objective.",
-                    range_query(f"sum by (code) (rate({answers}[{WINDOW}]))", "{{code}}"),
+                    range_query(f"sum by (code) (rate({responses}[{WINDOW}]))", "{{code}}"),
                     unit="reqps",
                     stacked=True,
                 ),

@@ -1,1 +1,1 @@
-"""What Kibana shows at first login: data views, saved searches and a dashboard, each from one table."""
+"""Kibana's objects: data views, saved searches and the dashboard."""

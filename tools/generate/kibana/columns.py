@@ -1,4 +1,4 @@
-"""The columns of a Lens panel: groupings and metrics."""
+"""The columns of a Lens panel: groups and metrics."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tidegate.store.fields import TIMESTAMP
 
 @dataclass(frozen=True, slots=True)
 class DateHistogram:
-    """By time, in intervals that Kibana fits to the range."""
+    """Groups by time, in intervals that Kibana derives from the time range."""
 
     id: str = "t"
 
     def content(self) -> dict[str, Any]:
-        """The column as Lens holds it."""
+        """The column in the form of Lens."""
         return {
             "label": TIMESTAMP,
             "dataType": "date",
@@ -29,7 +29,7 @@ class DateHistogram:
 
 @dataclass(frozen=True, slots=True)
 class TopValues:
-    """By the values of a field, those with the largest `by` first."""
+    """Groups by the values of a field, the largest values of the column `by` first."""
 
     label: str
     field: str
@@ -40,7 +40,7 @@ class TopValues:
     id: str = "b"
 
     def content(self) -> dict[str, Any]:
-        """The column as Lens holds it."""
+        """The column in the form of Lens."""
         return {
             "label": self.label,
             "customLabel": True,
@@ -68,7 +68,7 @@ class Count:
     id: str = "n"
 
     def content(self) -> dict[str, Any]:
-        """The column as Lens holds it."""
+        """The column in the form of Lens."""
         return {
             "label": self.label,
             "customLabel": True,
@@ -83,18 +83,18 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Percentile:
-    """A percentile of a number; its id is `p95` for the 95th."""
+    """A percentile of a numeric field; the id is `p95` for the 95th."""
 
     percent: int
     field: str
 
     @property
     def id(self) -> str:
-        """The column's id in its panel."""
+        """The column's id within its panel."""
         return f"p{self.percent}"
 
     def content(self) -> dict[str, Any]:
-        """The column as Lens holds it."""
+        """The column in the form of Lens."""
         return {
             "label": self.id,
             "customLabel": True,
@@ -109,14 +109,14 @@ class Percentile:
 
 @dataclass(frozen=True, slots=True)
 class Maximum:
-    """The largest value of a number."""
+    """The largest value of a numeric field."""
 
     label: str
     field: str
     id: str = "max"
 
     def content(self) -> dict[str, Any]:
-        """The column as Lens holds it."""
+        """The column in the form of Lens."""
         return {
             "label": self.label,
             "customLabel": True,

@@ -1,4 +1,4 @@
-"""The dashboard that Kibana opens with."""
+"""The dashboard that Kibana opens first."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ class Dashboard:
     """A dashboard.
 
     Attributes:
-        id: never changes, because people's links refer to it.
-        title: what a person selects it by.
+        id: must not change, because links refer to it.
+        title: shown in Kibana's list.
         description: one sentence.
-        back: the time range it opens with, up to now.
-        panels: its panels.
+        lookback: length of the default time range, which ends now.
+        panels: in reading order.
     """
 
     id: str
     title: str
     description: str
-    back: str
+    lookback: str
     panels: tuple[Panel, ...]
 
     def saved_object(self) -> dict[str, Any]:
-        """The line of the file that Kibana imports."""
+        """The object in the form of Kibana's import file."""
         return {
             "type": "dashboard",
             "id": self.id,
@@ -50,7 +50,7 @@ class Dashboard:
                     "searchSourceJSON": json_text({"query": lucene(""), "filter": []})
                 },
                 "timeRestore": True,
-                "timeFrom": f"now-{self.back}",
+                "timeFrom": f"now-{self.lookback}",
                 "timeTo": "now",
                 "refreshInterval": {"pause": False, "value": REFRESH_MILLISECONDS},
                 "panelsJSON": json_text([panel.content() for panel in self.panels]),

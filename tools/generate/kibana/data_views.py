@@ -15,7 +15,7 @@ NANOSECONDS: Final = ("event.duration", "tidegate.queue_ns", "tidegate.gateway.q
 LOGS: Final = DataView("tidegate-logs", "Tidegate logs", "logs-tidegate.*-*")
 TRACES: Final = DataView("tidegate-traces", "Tidegate traces", "traces-tidegate.*-*")
 DECISIONS: Final = DataView("tidegate-decisions", "Tidegate decisions", "logs-tidegate.decision-*")
-# The events of one request are in both: its log lines and its spans.
+# The events of a request are in both: its logs and its spans.
 EVENTS: Final = DataView(
     "tidegate-events", "Tidegate logs and traces", f"{LOGS.pattern},{TRACES.pattern}"
 )
@@ -23,9 +23,9 @@ DATA_VIEWS: Final = (LOGS, TRACES, DECISIONS, EVENTS)
 
 
 def requests(settings: Settings) -> list[dict[str, Any]]:
-    """The body of the request to Kibana's data view API for each of them.
+    """The body of the request to Kibana's data view API for each data view.
 
-    `override` replaces the one with the same name; `allowNoIndex` makes it stand before the first event.
+    `override` replaces a data view with the same name; `allowNoIndex` allows one without matching indices.
     """
     return [
         {
@@ -45,7 +45,7 @@ def requests(settings: Settings) -> list[dict[str, Any]]:
 
 
 def _formats(settings: Settings) -> dict[str, Any]:
-    """Durations in milliseconds, and each trace id as a link to its trace."""
+    """Durations in milliseconds, and trace ids as links to their traces."""
     milliseconds = {
         "id": "duration",
         "params": {

@@ -17,7 +17,7 @@ FOLDER: Final = Path("observability")
 
 
 def saved_objects(settings: Settings) -> list[dict[str, Any]]:
-    """Every object that is imported: searches first, then the dashboard that shows one."""
+    """All objects in the order of the import: the searches, then the dashboard that refers to one."""
     return [
         *(search.saved_object() for search in searches(settings)),
         OVERVIEW.saved_object(),

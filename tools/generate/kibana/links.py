@@ -1,4 +1,4 @@
-"""Addresses of Kibana's pages, without the host."""
+"""URL paths of Kibana's pages."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Final
 
 from tidegate.store.fields import TIMESTAMP
 
-# The columns that show a trace; a name with another character than letters, digits, dots and underscores
-# would need quotes in Rison, the notation of Kibana's addresses.
+# The columns for a trace. A name with characters other than letters, digits, dots and underscores would need
+# quotes in Rison, the notation of Kibana's URLs.
 TRACE_COLUMNS: Final = (
     "data_stream.type",
     "service.node.name",
@@ -17,18 +17,18 @@ TRACE_COLUMNS: Final = (
 )
 
 
-def trace_path(trace_id: str, data_view: str, back: str) -> str:
-    """Where Discover shows every event of a trace, oldest first.
+def trace_path(trace_id: str, data_view: str, lookback: str) -> str:
+    """The path to Discover with every event of a trace, oldest first.
 
     Args:
         trace_id: 32 hexadecimal digits, or the placeholder that Kibana replaces.
-        data_view: the id of the data view to look through.
-        back: how far back, as `7d`.
+        data_view: the id of the data view to search.
+        lookback: length of the time range up to now, such as `7d`.
     """
-    # A quoted value means the same in both of Kibana's languages.
+    # A quoted value has the same meaning in both query languages of Kibana.
     return (
         "/app/discover#/"
-        f"?_g=(time:(from:now-{back},to:now))"
+        f"?_g=(time:(from:now-{lookback},to:now))"
         f"&_a=(columns:!({','.join(TRACE_COLUMNS)}),"
         f"dataSource:(dataViewId:{data_view},type:dataView),filters:!(),interval:auto,"
         f"query:(language:kuery,query:'trace.id:%22{trace_id}%22'),"

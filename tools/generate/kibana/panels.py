@@ -1,4 +1,4 @@
-"""The panels of a dashboard: Lens panels that it holds itself, and saved searches that it shows."""
+"""The panels of a dashboard: Lens panels, which are part of the dashboard, and saved searches."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ class GridPosition:
     height: int
 
     def grid(self, panel: str) -> dict[str, Any]:
-        """As the dashboard holds it."""
+        """The position in the form of a dashboard."""
         return {"x": self.x, "y": self.y, "w": self.width, "h": self.height, "i": panel}
 
 
 @dataclass(frozen=True, slots=True)
 class LensPanel:
-    """A panel that Lens draws.
+    """A panel drawn by Lens.
 
     Attributes:
-        id: its own in the dashboard.
-        title: what stands above it.
-        place: where it lies.
+        id: unique in the dashboard.
+        title: its heading.
+        position: on the dashboard's grid.
         chart: stacked bars, lines, one number, or a table.
-        view: where it looks.
-        query: Lucene; empty means everything.
-        columns: groups first, as Lens nests them.
+        view: the data view that it searches.
+        query: in Lucene's syntax; empty matches every event.
+        columns: groups first, in the order of nesting.
     """
 
     id: str
     title: str
-    place: GridPosition
+    position: GridPosition
     chart: Literal["bar_stacked", "line", "number", "table"]
     view: DataView
     query: str
     columns: tuple[Column, ...]
 
     def content(self) -> dict[str, Any]:
-        """The panel as the dashboard holds it."""
+        """The panel in the form of a dashboard."""
         layer = {
             "columnOrder": [column.id for column in self.columns],
             "columns": {column.id: column.content() for column in self.columns},
@@ -62,7 +62,7 @@ class LensPanel:
         return {
             "type": "lens",
             "panelIndex": self.id,
-            "gridData": self.place.grid(self.id),
+            "gridData": self.position.grid(self.id),
             "title": self.title,
             "embeddableConfig": {
                 "enhancements": {},
@@ -84,7 +84,7 @@ class LensPanel:
         }
 
     def reference(self) -> Reference:
-        """The dashboard's own reference to what the panel needs."""
+        """The dashboard's reference to the object that the panel needs."""
         return self._reference(f"{self.id}:{LAYER_REFERENCE}")
 
     def _reference(self, name: str) -> Reference:
@@ -92,11 +92,11 @@ class LensPanel:
 
     def _visualization(self) -> tuple[str, dict[str, Any]]:
         layer: dict[str, Any] = {"layerId": LAYER, "layerType": "data"}
-        measures = [
+        metrics = [
             each.id for each in self.columns if not isinstance(each, DateHistogram | TopValues)
         ]
         if self.chart == "number":
-            return "lnsMetric", {**layer, "metricAccessor": measures[0]}
+            return "lnsMetric", {**layer, "metricAccessor": metrics[0]}
         if self.chart == "table":
             columns = [{"columnId": column.id} for column in self.columns]
             paging = {"size": TABLE_ROWS, "enabled": True}
@@ -113,7 +113,7 @@ class LensPanel:
                     "seriesType": self.chart,
                     "xAccessor": time,
                     **({"splitAccessor": split[0]} if split else {}),
-                    "accessors": measures,
+                    "accessors": metrics,
                 }
             ],
         }
@@ -125,22 +125,22 @@ class SavedSearchPanel:
 
     id: str
     title: str
-    place: GridPosition
+    position: GridPosition
     search: Search
 
     def content(self) -> dict[str, Any]:
-        """The panel as the dashboard holds it."""
+        """The panel in the form of a dashboard."""
         return {
             "type": "search",
             "panelIndex": self.id,
-            "gridData": self.place.grid(self.id),
+            "gridData": self.position.grid(self.id),
             "title": self.title,
             "embeddableConfig": {"enhancements": {}},
             "panelRefName": self._name,
         }
 
     def reference(self) -> Reference:
-        """The dashboard's own reference to what the panel needs."""
+        """The dashboard's reference to the object that the panel needs."""
         return {"type": "search", "id": self.search.id, "name": f"{self.id}:{self._name}"}
 
     @property

@@ -12,12 +12,12 @@ from tidegate.settings import Settings
 from tidegate.store.fields import TIMESTAMP
 from tools.generate.kibana.data_views import DECISIONS, EVENTS, LOGS
 
-# As old as the attributes below allow: Kibana brings older objects up to date, and refuses newer ones.
+# The oldest versions that have these attributes: Kibana migrates older objects, and rejects newer ones.
 CORE_VERSION: Final = "8.8.0"
 SEARCH_VERSION: Final = "10.5.0"
 INDEX_REFERENCE: Final = "kibanaSavedObjectMeta.searchSourceJSON.index"
 LANGUAGE: Final = "lucene"
-"""Every query is Lucene, which `tidegate search` accepts too."""
+"""Of every query; `tidegate search` accepts the same syntax."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,13 @@ class Search:
     """A saved search.
 
     Attributes:
-        id: never changes, because dashboards and people's links refer to it.
-        title: what a person selects it by.
+        id: must not change, because dashboards and links refer to it.
+        title: shown in Kibana's list.
         description: one sentence.
         view: the data view that it searches.
-        query: Lucene; empty matches every event.
-        columns: the fields shown, `@timestamp` apart.
-        order: by `@timestamp`.
+        query: in Lucene's syntax; empty matches every event.
+        columns: the fields to show besides `@timestamp`.
+        order: of `@timestamp`.
     """
 
     id: str
@@ -43,7 +43,7 @@ class Search:
     order: Literal["asc", "desc"] = "desc"
 
     def saved_object(self) -> dict[str, Any]:
-        """The line of the file that Kibana imports."""
+        """The object in the form of Kibana's import file."""
         return {
             "type": "search",
             "id": self.id,
@@ -169,10 +169,10 @@ def searches(settings: Settings) -> tuple[Search, ...]:
 
 
 def lucene(query: str) -> dict[str, str]:
-    """A query as Kibana's objects hold it."""
+    """A query in the form of Kibana's objects."""
     return {"query": query, "language": LANGUAGE}
 
 
 def json_text(value: Any) -> str:
-    """JSON within JSON, as Kibana's objects hold it."""
+    """JSON in a text, for Kibana's objects."""
     return orjson.dumps(value).decode()

@@ -1,4 +1,4 @@
-"""For the recording rules about a model: raw series and the values that must be recorded from them."""
+"""Tests of the recording rules about a model: raw series, and the values that the rules must record."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tools.generate.promtool.case_types import STEADY, RecordingCase
 
 _OF: Final = 'job="model",model="m",version="1"'
 _FEATURE: Final = f'{_OF},feature="x"'
-# At the tenth minute the longer windows hold two tiles of five minutes.
+# At the tenth minute the longer windows have two tiles of five minutes.
 MINUTES: Final = {"2m": 2, "5m": 5, "1h": 10, "1d": 10}
 
 
@@ -22,11 +22,17 @@ def model_recording_cases(drift: Drift) -> tuple[RecordingCase, ...]:
     groups = (*drift_groups(drift), *quality_groups(drift))
     names = [recording.name for group in groups for recording in group.recordings]
     return (
-        RecordingCase("no model is watched", {}, dict.fromkeys(names)),
+        RecordingCase("no model is monitored", {}, dict.fromkeys(names)),
         RecordingCase("rows of two replicas are counted", _rows(), _row_values(drift)),
-        RecordingCase("a replica came within the window", _came(), {_sum("observations"): 405}),
-        RecordingCase("a replica went within the window", _went(), {_sum("observations"): 50.5}),
-        RecordingCase("a replica came back under its name", _back(), {_sum("observations"): 150}),
+        RecordingCase(
+            "a replica started within the window", _started(), {_sum("observations"): 405}
+        ),
+        RecordingCase(
+            "a replica stopped within the window", _stopped(), {_sum("observations"): 50.5}
+        ),
+        RecordingCase(
+            "a replica restarted under the same name", _restarted(), {_sum("observations"): 150}
+        ),
         RecordingCase("labels arrive", _labels(), _label_values(drift)),
     )
 
@@ -39,7 +45,7 @@ def _bin(label: str, instance: str) -> str:
     return f'ml_feature_observations_total{{{_FEATURE},bin="{label}",instance="{instance}"}}'
 
 
-def _start(instance: str, second: int) -> dict[str, str]:
+def _process_start(instance: str, second: int) -> dict[str, str]:
     name = f'process_start_time_seconds{{job="model",instance="{instance}"}}'
     return {name: f"{second}{STEADY}"}
 
@@ -80,7 +86,7 @@ def _row_values(drift: Drift) -> dict[str, float | None]:
         expected[f"sum({name}_reference_samples:now)"] = 3000
         expected[f"sum({name}_critical_value:now)"] = 20
         for window, minutes in MINUTES.items():
-            rows = 240 * minutes  # 30 looks a minute, at each of which 8 rows were added
+            rows = 240 * minutes  # 30 samples per minute, each with 8 more rows
             share = (rows * 0.75 + 0.5) / (rows + 1)
             index = (share - 0.5) * math.log(share / (1 - share))
             enough = drift.fast_samples if window == "2m" else drift.samples
@@ -100,23 +106,23 @@ def _row_values(drift: Drift) -> dict[str, float | None]:
     return expected
 
 
-def _came() -> dict[str, str]:
-    """One is there throughout; the other began at 6:40 and had counted 5 before its first scrape."""
+def _started() -> dict[str, str]:
+    """One replica runs throughout; the other started at 6:40 with 5 rows before its first scrape."""
     return {
         _bin("a", "old"): f"0+2{STEADY}",
         _bin("a", "new"): "_x200 5+1x99 105",
-        **_start("old", -900),
-        **_start("new", 400),
+        **_process_start("old", -900),
+        **_process_start("new", 400),
     }
 
 
-def _went() -> dict[str, str]:
-    """It counted one each two seconds till 6:40; half a scrape's time is added for what nobody saw."""
-    return {_bin("a", "old"): "0+1x200", **_start("old", -900)}
+def _stopped() -> dict[str, str]:
+    """It counted one row every 2 s until 6:40. The rule adds half a scrape interval for unseen rows."""
+    return {_bin("a", "old"): "0+1x200", **_process_start("old", -900)}
 
 
-def _back() -> dict[str, str]:
-    """Till 6:40 it counted 50 within the window; it came back at once and counted 100 more."""
+def _restarted() -> dict[str, str]:
+    """Until 6:40 it counted 50 rows within the window; it restarted at once and counted 100 more."""
     return {
         _bin("a", "one"): "0+1x200 1+1x99 101",
         'process_start_time_seconds{job="model",instance="one"}': "-900x200 401x100",
@@ -124,7 +130,7 @@ def _back() -> dict[str, str]:
 
 
 def _labels() -> dict[str, str]:
-    """Six of ten labels are right. The model is 0.8 right on held-out rows and expects 0.75."""
+    """Six of ten predictions are correct. Accuracy on held-out rows is 0.8, expected accuracy 0.75."""
     pairs = {("yes", "yes"): 1, ("yes", "no"): 3, ("no", "yes"): 1, ("no", "no"): 5}
     return {
         f"ml_reference_accuracy{{{_OF}}}": f"0.8{STEADY}",

@@ -1,4 +1,4 @@
-"""For each alert of pipeline_alerts.py: series with which it must fire, and must stay silent."""
+"""Tests of the alerts about Logstash and Elasticsearch: series with which each must fire, or must not."""
 
 from __future__ import annotations
 
@@ -34,18 +34,20 @@ def _ups() -> Iterator[AlertCase]:
         ("ElasticsearchUnreachable", f"tidegate_elasticsearch_up{{{LABELS}}}"),
     ):
         yield AlertCase(
-            alert, "it has been away for two minutes", {series: "1 0x8"}, "2m", fires=True
+            alert, "it has been down for two minutes", {series: "1 0x8"}, "2m", fires=True
         )
-        yield AlertCase(alert, "it was away for a moment", {series: "1x4 0 1x3"}, "2m", fires=False)
-        yield AlertCase(alert, "there is none here", ELSEWHERE, "5m", fires=False)
+        yield AlertCase(
+            alert, "it was down for one sample", {series: "1x4 0 1x3"}, "2m", fires=False
+        )
+        yield AlertCase(alert, "this deployment does not have it", ELSEWHERE, "5m", fires=False)
     for alert, job in (("ExporterDown", "exporter"), ("AlertmanagerDown", "alertmanager")):
         labels = {"job": job, "instance": f"{job}:1"}
         up = f'up{{job="{job}",instance="{job}:1"}}'
         yield AlertCase(
-            alert, "it has been away for two minutes", {up: "1 0x8"}, "2m", True, labels
+            alert, "it has been down for two minutes", {up: "1 0x8"}, "2m", True, labels
         )
         yield AlertCase(alert, "a single scrape failed", {up: "1x5 0 1x3"}, "2m", fires=False)
-        yield AlertCase(alert, "there is none here", ELSEWHERE, "5m", fires=False)
+        yield AlertCase(alert, "this deployment does not have it", ELSEWHERE, "5m", fires=False)
 
 
 def _queue() -> Iterator[AlertCase]:
@@ -57,8 +59,8 @@ def _queue() -> Iterator[AlertCase]:
     )
     yield AlertCase(alert, "it grows slowly", {QUEUE: "110+0.5x80", **whole}, "15m", fires=False)
     yield AlertCase(alert, "it is nearly empty", {QUEUE: "0+1x80", **whole}, "15m", fires=False)
-    yield AlertCase(alert, "it empties itself", {QUEUE: "490-4x80", **whole}, "15m", fires=False)
-    yield AlertCase(alert, "there is none here", ELSEWHERE, "5m", fires=False)
+    yield AlertCase(alert, "it drains", {QUEUE: "490-4x80", **whole}, "15m", fires=False)
+    yield AlertCase(alert, "this deployment does not have it", ELSEWHERE, "5m", fires=False)
 
 
 def _stuck() -> Iterator[AlertCase]:
@@ -69,8 +71,8 @@ def _stuck() -> Iterator[AlertCase]:
     up = f"tidegate_elasticsearch_up{{{LABELS}}}"
     none = {failures: "0x80", repeated: "0x80", up: "1x80"}
     for scenario, series in (
-        ("a bulk request is refused again and again", failures),
-        ("Elasticsearch lets the account write nothing", repeated),
+        ("a bulk request is rejected repeatedly", failures),
+        ("the account may not write", repeated),
     ):
         yield AlertCase(alert, scenario, {**none, series: "0x4 0+3x76"}, "15m", True, labels)
     yield AlertCase(alert, "nothing fails", none, "15m", fires=False)
@@ -78,9 +80,13 @@ def _stuck() -> Iterator[AlertCase]:
         alert, "it failed for a minute", {**none, failures: "0x20 0+3x4 12x55"}, "10m", fires=False
     )
     yield AlertCase(
-        alert, "Elasticsearch is away", {**none, failures: "0+3x80", up: "0x80"}, "15m", fires=False
+        alert,
+        "Elasticsearch is unavailable",
+        {**none, failures: "0+3x80", up: "0x80"},
+        "15m",
+        fires=False,
     )
-    yield AlertCase(alert, "there is none here", ELSEWHERE, "5m", fires=False)
+    yield AlertCase(alert, "this deployment does not have it", ELSEWHERE, "5m", fires=False)
 
 
 def _dead_letters() -> Iterator[AlertCase]:
@@ -92,16 +98,18 @@ def _dead_letters() -> Iterator[AlertCase]:
     dropped = f'tidegate_logstash_dead_letters_dropped_total{{{LABELS},pipeline="main"}}'
     none = {refused: "0x40", misled: "0x40", dropped: "0x40"}
     for scenario, series in (
-        ("Elasticsearch refuses one", refused),
-        ("a line is no event", misled),
+        ("Elasticsearch rejects an event", refused),
+        ("a line is not an event", misled),
         ("the dead letter queue is full", dropped),
     ):
         yield AlertCase(alert, scenario, {**none, series: "0x20 1x20"}, "8m", fires=True)
     yield AlertCase(
         alert, "events are delivered", {**none, delivered: "0+100x40"}, "8m", fires=False
     )
-    yield AlertCase(alert, "that was long ago", {**none, refused: "7x100"}, "20m", fires=False)
-    yield AlertCase(alert, "there is none here", ELSEWHERE, "5m", fires=False)
+    yield AlertCase(
+        alert, "events were rejected long ago", {**none, refused: "7x100"}, "20m", fires=False
+    )
+    yield AlertCase(alert, "this deployment does not have it", ELSEWHERE, "5m", fires=False)
 
 
 def _elasticsearch() -> Iterator[AlertCase]:
@@ -120,9 +128,9 @@ def _elasticsearch() -> Iterator[AlertCase]:
     )
     yield AlertCase(alert, "it has been red for two minutes", {red: "0 1x8"}, "2m", fires=True)
     yield AlertCase(alert, "it is green", {red: "0x8", green: "1x8"}, "2m", fires=False)
-    yield AlertCase(alert, "there is none here", ELSEWHERE, "5m", fires=False)
+    yield AlertCase(alert, "this deployment does not have it", ELSEWHERE, "5m", fires=False)
 
     alert, labels = "ElasticsearchDiskLow", {"node": "elasticsearch"}
     yield AlertCase(alert, "7 GiB are free", {FREE: f"{7 * GIB}x40"}, "8m", True, labels)
     yield AlertCase(alert, "9 GiB are free", {FREE: f"{9 * GIB}x40"}, "8m", fires=False)
-    yield AlertCase(alert, "there is none here", ELSEWHERE, "5m", fires=False)
+    yield AlertCase(alert, "this deployment does not have it", ELSEWHERE, "5m", fires=False)

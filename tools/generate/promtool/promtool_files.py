@@ -1,4 +1,4 @@
-"""The files of tests that `promtool test rules` runs."""
+"""The test files for `promtool test rules`."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ FOLDER: Final = Path("observability/prometheus/tests")
 SERVICE_RULES: Final = ("service.yml", "alerts.yml")
 MODEL_RULES: Final = ("model.yml", "alerts.yml")
 EVALUATION_INTERVALS: Final = {"1m": "5m"}
-# promtool compares values to the last bit; a rate is a sum of differences times a factor.
+# promtool compares values exactly; rates have rounding errors.
 TOLERANCE: Final = 1e-9
 
 
 def promtool_files(settings: Settings) -> dict[Path, str]:
-    """Path (in the project) and text of each file of tests."""
+    """Path (in the project) and text of each test file."""
     rules = alerts(settings)
     model_alerts = {alert.name for alert in drift_alerts(settings.drift)}
     model_cases = [case for case in alert_cases(settings) if case.alert in model_alerts]
@@ -66,12 +66,12 @@ def alerting_tests(
     """observability/prometheus/tests/alerts.yml, burns.yml, model_alerts.yml.
 
     Args:
-        alerts: those that the cases are of.
-        cases: those with this interval between samples are written.
-        interval: as promtool writes it.
-        rules: the files of rules that they need: all of them would be evaluated for each test.
+        alerts: the alerts under test.
+        cases: only the cases with this interval between samples are written.
+        interval: in promtool's notation.
+        rules: the rule files that the cases need. promtool evaluates every listed file for each test.
     """
-    # promtool evaluates all tests of a file at one interval; six hours evaluated every 15 s take long.
+    # promtool evaluates all tests of a file at one interval; evaluating six hours every 15 s is slow.
     every = EVALUATION_INTERVALS.get(interval, interval)
     by_name = {alert.name: alert for alert in alerts}
     tests = [
@@ -110,7 +110,7 @@ def _tests(interval: str, tests: list[dict[str, Any]], rules: tuple[str, ...]) -
     return {
         "rule_files": [f"../rules/{name}" for name in rules],
         "evaluation_interval": interval,
-        # Without it the order is arbitrary, and an alert may use series recorded one evaluation before.
+        # Without it the order is arbitrary, and an alert may use series of the previous evaluation.
         "group_eval_order": [*SERVICE_GROUPS, *MODEL_GROUPS, ALERT_GROUP],
         "tests": tests,
     }

@@ -1,6 +1,6 @@
-"""For each alert: series with which it must fire, and series with which it must stay silent.
+"""Tests of the alerts: series with which each must fire, and series with which it must not.
 
-They become promtool tests. Series are raw metrics, so that the recording rules are tried with them.
+The series are raw metrics, so the tests include the recording rules.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from tools.generate.promtool.case_types import AlertCase
 from tools.generate.promtool.model_alert_cases import model_alert_cases
 from tools.generate.promtool.pipeline_alert_cases import pipeline_alert_cases
 
-# Phases: a number of minutes, and the requests in each of them.
+# For each phase: its length in minutes, and the requests per minute.
 Phases = tuple[tuple[int, int], ...]
 MINUTES: Final = {"5m": 5, "30m": 30, "1h": 60, "6h": 360}
-# In a burn case each minute has this many requests: enough to meet a small share exactly.
+# Requests per minute in the burn rate cases: enough to represent a small fraction exactly.
 PER_MINUTE: Final = 1_000_000
 GATEWAY: Final = 'job="gateway",proxy="model"'
-REFUSED: Final = f"haproxy_backend_connection_errors_total{{{GATEWAY}}}"
+QUEUE_TIMEOUTS: Final = f"haproxy_backend_connection_errors_total{{{GATEWAY}}}"
 AGE: Final = 'tidegate_autoscaler_signal_age_seconds{job="autoscaler"}'
-UNKNOWN: Final = " ".join(["NaN"] * 21)
+NAN: Final = " ".join(["NaN"] * 21)
 NO_SIGNAL: Final = 'tidegate_autoscaler_decisions_total{job="autoscaler",reason="no-signal"}'
 DESIRED: Final = 'tidegate_autoscaler_desired_replicas{job="autoscaler"}'
 
 
 def alert_cases(settings: Settings) -> tuple[AlertCase, ...]:
-    """Every test, for these settings."""
+    """Every test of an alert, for these settings."""
     return (
         *_burns(settings),
         *_targets(),
@@ -49,13 +49,13 @@ def _burns(settings: Settings) -> Iterator[AlertCase]:
             f"ServiceAvailabilityBurn{burn.speed}",
             burn,
             burn.threshold(1 - settings.slo.availability),
-            _failed_answers,
+            _failed_responses,
         )
         yield from _burn(
             f"ServiceLatencyBurn{burn.speed}",
             burn,
             burn.threshold(1 - settings.slo.latency_quantile),
-            partial(_slow_answers, settings.slo.latency_seconds),
+            partial(_slow_responses, settings.slo.latency_seconds),
         )
 
 
@@ -63,21 +63,30 @@ def _burn(
     alert: str, burn: Burn, threshold: float, series: Callable[[Phases, Phases], dict[str, str]]
 ) -> Iterator[AlertCase]:
     long, short = MINUTES[burn.long], MINUTES[burn.short]
-    over = math.ceil(PER_MINUTE * min(1.0, threshold * 1.1))
-    under = math.floor(PER_MINUTE * threshold * 0.9)
-    whole, after = long + 10, short + 5
+    above = math.ceil(PER_MINUTE * min(1.0, threshold * 1.1))
+    below = math.floor(PER_MINUTE * threshold * 0.9)
+    bad_minutes, good_minutes = long + 10, short + 5
     scenarios: tuple[tuple[str, Phases, bool], ...] = (
-        ("the budget burns too fast", ((whole, over),), True),
-        ("the budget burns, but not that fast", ((whole, under),), False),
-        ("it was bad for the whole long window and is over", ((whole, over), (after, 0)), False),
+        ("the budget burns too fast", ((bad_minutes, above),), True),
+        ("the budget burns, but slower than the threshold", ((bad_minutes, below),), False),
+        (
+            "the long window is bad, but the incident is over",
+            ((bad_minutes, above), (good_minutes, 0)),
+            False,
+        ),
     )
     for scenario, bad, fires in scenarios:
         minutes = sum(length for length, _ in bad)
         good = tuple((length, PER_MINUTE - rate) for length, rate in bad)
         yield AlertCase(alert, scenario, series(bad, good), f"{minutes}m", fires, interval="1m")
-    idle = ((whole, 0),)
+    idle = ((bad_minutes, 0),)
     yield AlertCase(
-        alert, "nothing arrives", series(idle, idle), f"{whole}m", fires=False, interval="1m"
+        alert,
+        "there are no requests",
+        series(idle, idle),
+        f"{bad_minutes}m",
+        fires=False,
+        interval="1m",
     )
 
 
@@ -90,7 +99,7 @@ def counter(phases: Phases) -> str:
     return " ".join(parts)
 
 
-def _failed_answers(bad: Phases, good: Phases) -> dict[str, str]:
+def _failed_responses(bad: Phases, good: Phases) -> dict[str, str]:
     labels = 'job="gateway",proxy="http_in"'
     return {
         f'{RESPONSES}{{{labels},code="5xx"}}': counter(bad),
@@ -98,15 +107,15 @@ def _failed_answers(bad: Phases, good: Phases) -> dict[str, str]:
     }
 
 
-def _slow_answers(edge: float, bad: Phases, good: Phases) -> dict[str, str]:
+def _slow_responses(edge: float, bad: Phases, good: Phases) -> dict[str, str]:
     labels = 'job="model",http_route="/predict",http_response_status_code="200"'
-    everything = tuple(
+    total = tuple(
         (length, slow + fast) for (length, slow), (_, fast) in zip(bad, good, strict=True)
     )
     return {
         f'{DURATION}_bucket{{{labels},le="{edge!r}"}}': counter(good),
-        f'{DURATION}_bucket{{{labels},le="+Inf"}}': counter(everything),
-        f"{DURATION}_count{{{labels}}}": counter(everything),
+        f'{DURATION}_bucket{{{labels},le="+Inf"}}': counter(total),
+        f"{DURATION}_count{{{labels}}}": counter(total),
     }
 
 
@@ -121,7 +130,7 @@ def _targets() -> Iterator[AlertCase]:
         labels = {"job": job, "instance": "127.0.0.1:1", **extra}
         up = f"up{_selector(labels)}"
         yield AlertCase(
-            alert, "it has been away for two minutes", {up: "1 0x8"}, "2m", True, labels
+            alert, "the target has been down for two minutes", {up: "1 0x8"}, "2m", True, labels
         )
         yield AlertCase(
             alert, "a single scrape failed", {up: "1 1 1 1 1 1 0 1 1"}, "2m", fires=False
@@ -133,11 +142,11 @@ def _gateway() -> Iterator[AlertCase]:
     yield AlertCase(alert, "the last replica is gone", {READY: "1 0x8"}, "2m", fires=True)
     yield AlertCase(alert, "one of two replicas is gone", {READY: "2 1x8"}, "2m", fires=False)
     yield AlertCase(
-        alert, "none is wanted", {READY: "1 0x20", DESIRED: "1 0x20"}, "5m", fires=False
+        alert, "no replica is desired", {READY: "1 0x20", DESIRED: "1 0x20"}, "5m", fires=False
     )
     yield AlertCase(
         alert,
-        "one has been wanted for long",
+        "a replica has been desired for minutes",
         {READY: "0x20", DESIRED: "0x4 1x16"},
         "5m",
         fires=True,
@@ -146,23 +155,35 @@ def _gateway() -> Iterator[AlertCase]:
     alert = "GatewayQueueGrowing"
     slots = {SLOTS: "2x40"}
     yield AlertCase(
-        alert, "ten more wait at each look", {QUEUE: "0+10x40", **slots}, "5m", fires=True
+        alert,
+        "the queue grows by ten requests per sample",
+        {QUEUE: "0+10x40", **slots},
+        "5m",
+        fires=True,
     )
+    yield AlertCase(alert, "a long queue shrinks", {QUEUE: "400-10x40", **slots}, "5m", fires=False)
     yield AlertCase(
-        alert, "many wait, and fewer and fewer", {QUEUE: "400-10x40", **slots}, "5m", fires=False
+        alert, "the queue is short", {QUEUE: "0 1 2 3 4x36", **slots}, "5m", fires=False
     )
-    yield AlertCase(alert, "few wait", {QUEUE: "0 1 2 3 4x36", **slots}, "5m", fires=False)
 
     alert = "GatewayQueueTimeouts"
     yield AlertCase(
-        alert, "requests are turned away", {REFUSED: "0x16 0+1x4", READY: "1x20"}, "5m", fires=True
+        alert,
+        "requests time out in the queue",
+        {QUEUE_TIMEOUTS: "0x16 0+1x4", READY: "1x20"},
+        "5m",
+        fires=True,
     )
     yield AlertCase(
-        alert, "that was long ago", {REFUSED: "0 5x20", READY: "1x20"}, "5m", fires=False
+        alert,
+        "requests timed out long ago",
+        {QUEUE_TIMEOUTS: "0 5x20", READY: "1x20"},
+        "5m",
+        fires=False,
     )
     # Then GatewayNoReadyReplica fires.
     yield AlertCase(
-        alert, "no replica is ready", {REFUSED: "0+1x20", READY: "0x20"}, "5m", fires=False
+        alert, "no replica is ready", {QUEUE_TIMEOUTS: "0+1x20", READY: "0x20"}, "5m", fires=False
     )
 
 
@@ -173,23 +194,33 @@ def _autoscaler(settings: Settings) -> Iterator[AlertCase]:
     yield AlertCase(
         alert, "its signals are too old", {**fresh, AGE: f"{stale * 2:g}x20"}, "5m", fires=True
     )
-    yield AlertCase(alert, "it has none", {AGE: UNKNOWN, NO_SIGNAL: "0+3x20"}, "5m", fires=True)
+    yield AlertCase(alert, "it has no signals", {AGE: NAN, NO_SIGNAL: "0+3x20"}, "5m", fires=True)
     yield AlertCase(alert, "its signals are fresh", fresh, "5m", fires=False)
-    yield AlertCase(
-        alert, "it has just begun", {AGE: UNKNOWN, NO_SIGNAL: "0x20"}, "5m", fires=False
-    )
+    yield AlertCase(alert, "it has just started", {AGE: NAN, NO_SIGNAL: "0x20"}, "5m", fires=False)
 
     alert = "AutoscalerAtMax"
-    most, edge = settings.replicas.max, settings.slo.latency_seconds
+    max_replicas, edge = settings.replicas.max, settings.slo.latency_seconds
     slow, quick = _all_slower_than(edge), _all_within(edge)
     yield AlertCase(
-        alert, "all run and it is too slow", {DESIRED: f"{most}x20", **slow}, "5m", fires=True
+        alert,
+        "all replicas run and the latency is too high",
+        {DESIRED: f"{max_replicas}x20", **slow},
+        "5m",
+        fires=True,
     )
     yield AlertCase(
-        alert, "all run and it is fast enough", {DESIRED: f"{most}x20", **quick}, "5m", fires=False
+        alert,
+        "all replicas run and the latency is low",
+        {DESIRED: f"{max_replicas}x20", **quick},
+        "5m",
+        fires=False,
     )
     yield AlertCase(
-        alert, "it may still add some", {DESIRED: f"{most - 1}x20", **slow}, "5m", fires=False
+        alert,
+        "it can still add replicas",
+        {DESIRED: f"{max_replicas - 1}x20", **slow},
+        "5m",
+        fires=False,
     )
 
 
@@ -212,17 +243,17 @@ def _buckets(growth: Mapping[float, int]) -> dict[str, str]:
 def _collector() -> Iterator[AlertCase]:
     alert, up = "CollectorSinkDown", 'tidegate_collector_sink_up{job="collector"}'
     yield AlertCase(
-        alert, "the store has been away for two minutes", {up: "1 0x8"}, "2m", fires=True
+        alert, "the store has been unavailable for two minutes", {up: "1 0x8"}, "2m", fires=True
     )
-    yield AlertCase(alert, "the store is there", {up: "1x8"}, "2m", fires=False)
+    yield AlertCase(alert, "the store is available", {up: "1x8"}, "2m", fires=False)
 
     alert, lag = "CollectorLag", 'tidegate_collector_lag_seconds{job="collector"}'
     yield AlertCase(alert, "it falls behind", {lag: f"{LAG_SECONDS}+15x20"}, "5m", fires=True)
     yield AlertCase(alert, "it keeps up", {lag: f"{LAG_SECONDS}x20"}, "5m", fires=False)
 
     alert, lines = "CollectorQuarantine", 'tidegate_collector_quarantined_total{job="collector"}'
-    yield AlertCase(alert, "a line is set aside", {lines: "0x10 1x10"}, "5m", fires=True)
-    yield AlertCase(alert, "none is", {lines: "7x20"}, "5m", fires=False)
+    yield AlertCase(alert, "a line is quarantined", {lines: "0x10 1x10"}, "5m", fires=True)
+    yield AlertCase(alert, "no further line is quarantined", {lines: "7x20"}, "5m", fires=False)
 
 
 def _selector(labels: Mapping[str, str]) -> str:

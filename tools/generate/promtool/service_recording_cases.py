@@ -1,6 +1,6 @@
-"""For the recording rules: raw series and the values that must be recorded from them.
+"""Tests of the recording rules: raw series, and the values that the rules must record.
 
-They become promtool tests. All numbers are worked out by hand from the series beside them.
+All values are calculated by hand from the series.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ def service_recording_cases(slo: Slo) -> tuple[RecordingCase, ...]:
     edge = slo.latency_seconds
     return (
         RecordingCase("nothing is scraped", {}, dict.fromkeys(names)),
-        RecordingCase("two replicas work, a third is away", _gauges(), _gauge_values()),
+        RecordingCase("two replicas are up, a third is down", _gauges(), _gauge_values()),
         RecordingCase("requests arrive", _load(edge), _load_values(edge, slo.latency_quantile)),
         RecordingCase(
             "the service is idle",
             dict.fromkeys(_load(edge), f"5{STEADY}"),
             {
-                # Rates are 0; means and quantiles of nothing are missing, not NaN.
+                # Rates are 0; means and quantiles without observations are absent, not NaN.
                 **dict.fromkeys(names),
                 "service:arrival_rate:15s": 0,
                 "service:arrival_rate:1m": 0,
             },
         ),
         RecordingCase(
-            "the gateway is away",
+            "the gateway is down",
             {BUSY: f"3{STEADY}", SLOTS: f"4{STEADY}"},
             {
                 "service:slots_busy:now": 3,
@@ -73,7 +73,7 @@ def _gauges() -> dict[str, str]:
     return {
         QUEUE: f"5{STEADY}",
         READY: f"2{STEADY}",
-        # Four at once 40 s ago, and five two minutes ago.
+        # 4 busy slots 38 s ago, and 5 two minutes ago.
         _with(BUSY, "replica", "flights-1"): "2x239 5 2x39 4 2x20",
         _with(BUSY, "replica", "flights-2"): f"1{STEADY}",
         _with(SLOTS, "replica", "flights-1"): f"2{STEADY}",
@@ -99,7 +99,7 @@ def _gauge_values() -> dict[str, float | None]:
 
 
 def _load(edge: float) -> dict[str, str]:
-    """8 requests a second: 6 answered within the objective, 2 slower, and 2 more that fail at once."""
+    """10 requests per second: 6 within the objective, 2 slower, 2 that fail at once."""
     status = "http_response_status_code"
     answered, failed = f'job="model",{status}="200"', f'job="model",{status}="503"'
     responses = f'{RESPONSES}{{job="gateway",proxy="http_in"'
@@ -125,7 +125,7 @@ def _load(edge: float) -> dict[str, str]:
 
 def _load_values(edge: float, quantile: float) -> dict[str, float | None]:
     def latency(q: float) -> float:
-        # Linear within a bucket: three quarters lie between edge/2 and edge, the rest up to 2·edge.
+        # Linear within a bucket: three quarters are between edge/2 and edge, the rest up to 2·edge.
         return edge / 2 + q / 0.75 * edge / 2 if q <= 0.75 else edge + (q - 0.75) / 0.25 * edge
 
     quantiles = {"p50": latency(0.5), "p95": latency(0.95), "p99": latency(0.99)}
