@@ -23,6 +23,7 @@ from tidegate.autoscaler.simulator.score import Score
 from tidegate.autoscaler.simulator.system import System
 
 BAD_USE = 2
+PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +53,15 @@ def simulate(comparison: Comparison, *, as_json: bool, plot: Path | None) -> int
             trace; None: no plots.
 
     Returns:
-        The exit code: 2 if a policy or trace is invalid; the reason is on stderr.
+        The exit code: 2 if a policy, trace or plot format is invalid; the reason is on stderr.
 
     Raises:
         OSError: the plots cannot be written.
     """
+    if plot and plot.suffix.lower() not in PLOT_SUFFIXES:
+        expected = ", ".join(PLOT_SUFFIXES)
+        sys.stderr.write(f"simulate: --plot {plot}: unknown format; expected one of {expected}\n")
+        return BAD_USE
     try:
         results = compare_policies(
             comparison.policies,

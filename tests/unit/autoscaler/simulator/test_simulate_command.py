@@ -55,6 +55,10 @@ def test_with_a_minimum_of_zero_nobody_is_paid_for_while_nothing_comes(tmp_path:
         (["--slo", "0"], "slo must be above 0 s, got 0"),
         (["--trace", "nowhere"], "unknown trace 'nowhere'"),
         (["--peak", "0"], "above 0"),
+        (
+            ["--plot", "page.html"],
+            "--plot page.html: unknown format; expected one of .png, .svg, .pdf",
+        ),
         (["--peak", "1e12"], "steps: a peak of 1e+12 requests a second makes "),
     ],
 )
