@@ -15,7 +15,7 @@ class Alert:
     Attributes:
         name: in CamelCase; its runbook is docs/runbooks/<name>.md.
         expression: PromQL; the alert is pending for each series in its result.
-        seconds: how long the condition must hold before it fires.
+        seconds: time that the condition must last before the alert fires.
         severity: `critical` needs a response now, `warning` today.
         summary: one line; may contain {{ $labels.name }}.
         description: what it means for users; likewise.

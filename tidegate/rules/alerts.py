@@ -12,17 +12,17 @@ from tidegate.rules.pipeline_alerts import pipeline_alerts
 from tidegate.rules.promql import number
 from tidegate.settings import Settings
 
-# A threshold above this ratio could hardly be reached, even in a complete outage.
-HIGHEST_RATIO: Final = 0.9
+# A higher threshold would hardly be reached, even in a complete outage.
+MAX_RATIO: Final = 0.9
 LAG_SECONDS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Burn:
+class BurnRateAlert:
     """A multi-window, multi-burn-rate alert (The Site Reliability Workbook, chapter 5).
 
-    It fires while the error budget of a month burns `factor` times too fast over both windows: the long
-    window shows that it is significant, the short one that it is still happening.
+    It fires while the burn rate of the monthly error budget exceeds `factor` over both windows: the long
+    window shows that it is significant, the short one that it still continues.
     """
 
     speed: Literal["Fast", "Slow"]
@@ -34,19 +34,23 @@ class Burn:
 
     def threshold(self, budget: float) -> float:
         """The ratio of bad requests above which it fires, for an error budget in [0, 1]."""
-        return min(self.factor * budget, HIGHEST_RATIO)
+        return min(self.factor * budget, MAX_RATIO)
 
 
-BURNS: Final = (
-    Burn("Fast", "1h", "5m", 14.4, "critical", "2 % of a month's budget in an hour"),
-    Burn("Slow", "6h", "30m", 6.0, "warning", "5 % of a month's budget in six hours"),
+BURN_RATE_ALERTS: Final = (
+    BurnRateAlert(
+        "Fast", "1h", "5m", 14.4, "critical", "2 % of the monthly error budget in an hour"
+    ),
+    BurnRateAlert(
+        "Slow", "6h", "30m", 6.0, "warning", "5 % of the monthly error budget in six hours"
+    ),
 )
 
 
 def alerts(settings: Settings) -> tuple[Alert, ...]:
     """Every alert, for these settings."""
     return (
-        *_burns(settings),
+        *_burn_rate_alerts(settings),
         *_service(settings),
         *_autoscaler(settings),
         *_collector(),
@@ -55,36 +59,36 @@ def alerts(settings: Settings) -> tuple[Alert, ...]:
     )
 
 
-def _burns(settings: Settings) -> Iterator[Alert]:
+def _burn_rate_alerts(settings: Settings) -> Iterator[Alert]:
     slo = settings.slo
-    for burn in BURNS:
+    for burn in BURN_RATE_ALERTS:
         limit = number(burn.threshold(1 - slo.availability))
-        share = _percent(burn.threshold(1 - slo.availability))
+        ratio = _percent(burn.threshold(1 - slo.availability))
         yield Alert(
             f"ServiceAvailabilityBurn{burn.speed}",
-            _burning("service:error_ratio", burn, limit),
+            _burn_rate_expression("service:error_ratio", burn, limit),
             0,
             burn.severity,
             f"Requests fail too often: {burn.spent}",
-            f"Over {burn.long} and over {burn.short} more than {share} of answers are a 5xx; "
+            f"Over {burn.long} and over {burn.short}, more than {ratio} of the responses are a 5xx; "
             f"the objective allows {_percent(1 - slo.availability)}.",
         )
-    for burn in BURNS:
+    for burn in BURN_RATE_ALERTS:
         limit = number(burn.threshold(1 - slo.latency_quantile))
-        share = _percent(burn.threshold(1 - slo.latency_quantile))
+        ratio = _percent(burn.threshold(1 - slo.latency_quantile))
         yield Alert(
             f"ServiceLatencyBurn{burn.speed}",
-            _burning("service:latency_miss_ratio", burn, limit),
+            _burn_rate_expression("service:latency_miss_ratio", burn, limit),
             0,
             burn.severity,
             f"Requests are too slow: {burn.spent}",
-            f"Over {burn.long} and over {burn.short} more than {share} of answers took longer "
+            f"Over {burn.long} and over {burn.short}, more than {ratio} of the responses took longer "
             f"than {number(slo.latency_seconds)} s; the objective allows "
             f"{_percent(1 - slo.latency_quantile)}.",
         )
 
 
-def _burning(ratio: str, burn: Burn, limit: str) -> str:
+def _burn_rate_expression(ratio: str, burn: BurnRateAlert, limit: str) -> str:
     # Ratios are recorded every 15 s, but the lookback of the stack's Prometheus is 10 s: an instant selector
     # would find nothing a third of the time.
     long, short = (
@@ -99,27 +103,27 @@ def _service(settings: Settings) -> Iterator[Alert]:
         'up{job="model"} == 0',
         60,
         "warning",
-        "Replica {{ $labels.replica }} does not answer",
-        "Its metrics cannot be read at {{ $labels.instance }}. The other replicas handle its load.",
+        "Replica {{ $labels.replica }} does not respond",
+        "Prometheus cannot scrape {{ $labels.instance }}. The other replicas handle its load.",
     )
     yield Alert(
         "GatewayDown",
         'up{job="gateway"} == 0',
         30,
         "critical",
-        "The gateway does not answer",
-        "Its metrics cannot be read at {{ $labels.instance }}: most likely no request reaches a replica.",
+        "The gateway does not respond",
+        "Prometheus cannot scrape {{ $labels.instance }}: most likely no request reaches a replica.",
     )
     yield Alert(
         "GatewayNoReadyReplica",
-        # Silent while the autoscaler keeps the service at zero, and while the first replica may still start.
+        # Does not fire while the service is scaled to zero, or while the first replica may still start.
         "service:replicas_ready:now == 0\n"
         'unless on() max(min_over_time(tidegate_autoscaler_desired_replicas{job="autoscaler"}'
         f"[{number(settings.replicas.start_seconds)}s])) == 0",
         15,
         "critical",
         "No replica is ready",
-        "The gateway has no replica to send requests to: they wait, and get a 503 after "
+        "The gateway has no ready replica: requests wait in its queue, and get a 503 after "
         f"{number(settings.gateway.queue_seconds)} s.",
     )
     yield Alert(
@@ -127,9 +131,9 @@ def _service(settings: Settings) -> Iterator[Alert]:
         "service:queue:now > 2 * service:slots:now\nand deriv(service:queue:now[2m]) > 0",
         60,
         "warning",
-        "The gateway's queue grows",
-        "More than two requests per slot wait in the gateway, and the number grows: requests arrive faster "
-        "than the replicas process them.",
+        "The gateway's queue is growing",
+        "More than two requests per slot wait in the gateway, and their number is growing: requests arrive "
+        "faster than the replicas process them.",
     )
     yield Alert(
         "GatewayQueueTimeouts",
@@ -137,9 +141,9 @@ def _service(settings: Settings) -> Iterator[Alert]:
         "and service:replicas_ready:now > 0",
         0,
         "warning",
-        "Requests get a 503 from the gateway",
+        "The gateway rejects requests with a 503",
         "Although replicas are ready, requests waited in the queue for longer than gateway.queue_seconds, or "
-        "no replica took their connection.",
+        "no replica accepted a connection.",
     )
 
 
@@ -149,8 +153,8 @@ def _autoscaler(settings: Settings) -> Iterator[Alert]:
         'up{job="autoscaler"} == 0',
         60,
         "warning",
-        "The autoscaler does not answer",
-        "Its metrics cannot be read at {{ $labels.instance }}: the number of replicas stays as it is.",
+        "The autoscaler does not respond",
+        "Prometheus cannot scrape {{ $labels.instance }}: the number of replicas does not change.",
     )
     yield Alert(
         "AutoscalerSignalsStale",
@@ -159,8 +163,8 @@ def _autoscaler(settings: Settings) -> Iterator[Alert]:
         'or sum(increase(tidegate_autoscaler_decisions_total{job="autoscaler",reason="no-signal"}[1m])) > 0',
         60,
         "warning",
-        "The autoscaler decides without fresh signals",
-        "Its signals from Prometheus are missing or too old, so it keeps the number of replicas.",
+        "The autoscaler has no current signals",
+        "Its signals from Prometheus are missing or too old, so it does not change the number of replicas.",
     )
     yield Alert(
         "AutoscalerAtMax",
@@ -169,8 +173,8 @@ def _autoscaler(settings: Settings) -> Iterator[Alert]:
         f"{number(settings.slo.latency_seconds)}",
         120,
         "warning",
-        "The maximum number of replicas runs, and the objective is still missed",
-        f"The autoscaler may not go beyond replicas.max = {settings.replicas.max}.",
+        "The latency objective is missed with the maximum number of replicas",
+        f"The autoscaler cannot add replicas: replicas.max is {settings.replicas.max}.",
     )
 
 
@@ -180,8 +184,8 @@ def _collector() -> Iterator[Alert]:
         'up{job="collector"} == 0',
         60,
         "warning",
-        "The collector does not answer",
-        "Its metrics cannot be read at {{ $labels.instance }}: events stay in their files and cannot be "
+        "The collector does not respond",
+        "Prometheus cannot scrape {{ $labels.instance }}: new events stay in their files and cannot be "
         "searched yet.",
     )
     yield Alert(
@@ -190,7 +194,7 @@ def _collector() -> Iterator[Alert]:
         60,
         "warning",
         "The collector cannot deliver events",
-        "The store does not accept them; they stay in their files until it does.",
+        "The store or Logstash does not accept events; they stay in their files until it does.",
     )
     yield Alert(
         "CollectorLag",
@@ -198,7 +202,7 @@ def _collector() -> Iterator[Alert]:
         120,
         "warning",
         "Events reach the store late",
-        f"The oldest event that is not delivered yet is more than {LAG_SECONDS} s old.",
+        f"The oldest undelivered event is more than {LAG_SECONDS} s old.",
     )
     yield Alert(
         "CollectorQuarantine",
@@ -210,5 +214,5 @@ def _collector() -> Iterator[Alert]:
     )
 
 
-def _percent(share: float) -> str:
-    return f"{number(share * 100)} %"
+def _percent(ratio: float) -> str:
+    return f"{number(ratio * 100)} %"

@@ -1,4 +1,4 @@
-"""The alerts about a model: its data have drifted, or its accuracy has dropped."""
+"""The alerts about a model: drift of its inputs and predictions, accuracy, and labels."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from tidegate.rules.drift_rules import DISTRIBUTIONS, FAST, WINDOWS, Distributio
 from tidegate.rules.promql import duration, number
 from tidegate.settings import Drift
 
-# The shortest window has too few rows to tell a small drift from chance: it has no warning.
+# The shortest window has too few rows to distinguish a small drift from chance, so it has no warning.
 TIERS: Final[dict[Literal["Warning", "Critical"], tuple[str, ...]]] = {
     "Warning": tuple(window for window in WINDOWS if window != FAST),
     "Critical": WINDOWS,
 }
-# How long the alert fires after a detector found a change.
-NEWS_SECONDS: Final = 300
+# How long the alert fires after a detector has found a change.
+CHANGE_ALERT_SECONDS: Final = 300
 _OF: Final = "of {{ $labels.model }} {{ $labels.version }}"
 
 
 def drift_alerts(drift: Drift) -> tuple[Alert, ...]:
-    """Every alert about a model, for these thresholds."""
+    """Return the alerts about a model."""
     return (
         *(alert for each in DISTRIBUTIONS for alert in _distribution(each, drift)),
         _dataset(drift),
@@ -32,33 +32,31 @@ def drift_alerts(drift: Drift) -> tuple[Alert, ...]:
 
 
 def _distribution(of: Distribution, drift: Drift) -> Iterator[Alert]:
-    subject = "Feature {{ $labels.feature }}" if of.what == "feature" else "What the model answers"
+    subject = "Feature {{ $labels.feature }}" if of.name == "feature" else "The predictions"
     for tier, windows in TIERS.items():
         severity: Severity = "critical" if tier == "Critical" else "warning"
         limit = number(drift.psi_critical if tier == "Critical" else drift.psi_warning)
         yield Alert(
-            f"Drift{of.what.capitalize()}{tier}",
-            _any(f"model:{of.what}_drift", windows, f"> {limit}"),
+            f"Drift{of.name.capitalize()}{tier}",
+            _any(f"model:{of.name}_drift", windows, f"> {limit}"),
             drift.hold_seconds,
             severity,
-            f"{subject} {_OF} has drifted"
-            if of.what == "feature"
-            else f"{subject} ({{{{ $labels.model }}}} {{{{ $labels.version }}}}) has drifted",
-            f"Its distribution over {_either(windows)} differs from that at training: the population "
-            f"stability index is above {limit}, which is statistically significant.",
+            f"{subject} {_OF} {'has' if of.name == 'feature' else 'have'} drifted",
+            f"The distribution over {_either(windows)} differs from the one recorded at training: the "
+            f"population stability index is above {limit}, and the difference is statistically "
+            "significant.",
         )
 
 
 def _dataset(drift: Drift) -> Alert:
-    share = number(drift.dataset_share * 100)
+    percent = number(drift.dataset_share * 100)
     return Alert(
         "DriftDataset",
         _any("model:drifted_features_ratio", TIERS["Warning"], f">= {number(drift.dataset_share)}"),
         drift.hold_seconds,
         "critical",
-        f"The data {_OF} have drifted",
-        f"{share} % of the features or more have drifted: the model predicts on data that it was not "
-        "trained on.",
+        f"The input data {_OF} have drifted",
+        f"At least {percent} % of the features have drifted: the model was not trained on such data.",
     )
 
 
@@ -71,8 +69,9 @@ def _accuracy(drift: Drift) -> Iterator[Alert]:
         drift.hold_seconds,
         "warning",
         f"The expected accuracy {_OF} has dropped",
-        "According to its calibrated confidence over 1h, the model is less accurate than on held-out rows, "
-        "although no feature has drifted.",
+        "According to its calibrated confidence over 1h, the accuracy of the model is more than "
+        f"{number(drift.accuracy_drop_warning * 100)} points below that on held-out rows, although no "
+        "feature has drifted.",
     )
     for tier, drop in (
         ("Warning", drift.accuracy_drop_warning),
@@ -85,8 +84,9 @@ def _accuracy(drift: Drift) -> Iterator[Alert]:
             drift.hold_seconds,
             "critical" if tier == "Critical" else "warning",
             f"The accuracy {_OF} has dropped",
-            f"According to the labels of the last day, its accuracy is more than {number(drop * 100)} points "
-            f"below that on held-out rows, which is statistically significant (z > {number(drift.error_z)}).",
+            f"According to the labels of the last day, the accuracy is more than {number(drop * 100)} points "
+            "below that on held-out rows, and the difference is statistically significant "
+            f"(z > {number(drift.error_z)}).",
         )
     recent = "\nor ".join(
         f"{fresh('model:error_z', window)} > {number(drift.error_z)}" for window in ("5m", "1h")
@@ -97,20 +97,20 @@ def _accuracy(drift: Drift) -> Iterator[Alert]:
         0,
         "critical",
         f"The error rate {_OF} has risen",
-        f"Among the last labels (5m or 1h, {drift.outcomes} at least) it is more than "
-        f"{number(drift.error_z)} standard deviations above that on held-out rows: what the model has "
-        "learned may no longer hold.",
+        f"Over 5m or 1h (at least {drift.outcomes} labels) the error rate is more than "
+        f"{number(drift.error_z)} standard deviations above that on held-out rows. The relation between "
+        "inputs and labels may have changed.",
     )
     yield Alert(
         "ModelErrorRateChanged",
-        # A timestamp and not a counter: after a restart the watcher reads the last day again and finds the
-        # same changes once more.
+        # A timestamp and not a counter, because after a restart the watcher reads the last day again and
+        # finds the same changes.
         "time() - max by (model, version, detector) (tidegate_watch_change_timestamp_seconds) < "
-        f"{NEWS_SECONDS}",
+        f"{CHANGE_ALERT_SECONDS}",
         0,
         "warning",
-        f"The error rate {_OF} has changed, says {{{{ $labels.detector }}}}",
-        "A detector that reads the labels in their order has found that the error rate changed.",
+        f"The error rate {_OF} has changed (detector {{{{ $labels.detector }}}})",
+        "A detector that reads the labels in order has found a change of the error rate.",
     )
 
 
@@ -121,15 +121,15 @@ def _labels(drift: Drift) -> Iterator[Alert]:
         600,
         "warning",
         f"Labels {_OF} arrive late",
-        f"Half of them arrive more than {duration(drift.label_lag_seconds)} after their prediction: the "
-        "measured accuracy is that old.",
+        f"The median time from a prediction to its label exceeds {duration(drift.label_lag_seconds)}: the "
+        "measured accuracy describes predictions of that age.",
     )
     yield Alert(
         "ModelFeedbackForged",
         'sum by (model, version) (increase(ml_feedback_refused_total{reason="forged"}[5m])) > 0',
         0,
         "warning",
-        "Feedback was sent for predictions that {{ $labels.model }} never made",
+        "Feedback for {{ $labels.model }} has forged prediction ids",
         "Prediction ids at /feedback have an invalid signature: they were changed, or signed with "
         "another key.",
     )
@@ -141,8 +141,8 @@ def _watch() -> Alert:
         'up{job="watch"} == 0',
         60,
         "warning",
-        "The watcher of labels does not answer",
-        "Its metrics cannot be read at {{ $labels.instance }}: no detector looks at the labels that arrive.",
+        "The label watcher does not respond",
+        "Prometheus cannot scrape {{ $labels.instance }}: no detector evaluates new labels.",
     )
 
 

@@ -1,6 +1,6 @@
-"""The recording rules about drift: how far the distributions of features and predictions have moved.
+"""The recording rules about drift of the distributions of features and predictions.
 
-Replicas only count; windows, shares and PSI are made here, so they are those of all replicas together.
+Replicas only count. Windows, fractions and PSI are computed here, over all replicas together.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from tidegate.settings import Drift
 FAST: Final = "2m"
 WINDOWS: Final = (FAST, "5m", "1h", "1d")
 TILE: Final = "5m"
-"""Longer windows are sums of windows of this length: a day of raw samples would be millions."""
-# A second short of the window: exactly on a tile's edge, Prometheus 2 would take one tile too many.
+"""Longer windows are sums of windows of this length, because a day has millions of raw samples."""
+# A second less than the window: at the exact boundary, Prometheus 2 would include one tile too many.
 SPANS: Final = {"1h": "59m59s", "1d": "23h59m59s"}
 SECONDS: Final = {FAST: 120, "5m": 300}
 INTERVALS: Final = {FAST: 15.0, "5m": 15.0, "1h": 60.0, "1d": 60.0}
-# Groups are evaluated apart, and an instant selector looks back for some seconds only.
+# Groups are evaluated independently, and an instant selector looks back a few seconds only.
 FRESH: Final = {FAST: "1m", "5m": "1m", "1h": "3m", "1d": "3m"}
 JOB: Final = '{job="model"}'
 MODEL: Final = "model, version"
@@ -32,31 +32,31 @@ class Distribution:
     """A distribution that is counted in bins.
 
     Attributes:
-        what: `feature` or `prediction`, in the series' names.
-        counter: the bins' counter.
-        of: the labels of one distribution.
+        name: `feature` or `prediction`, as in the names of the series.
+        counter: the counter of the bins.
+        labels: the labels that identify a distribution.
         bin: the label that identifies a bin.
-        words: its name in descriptions.
+        description: its name in descriptions.
     """
 
-    what: str
+    name: str
     counter: str
-    of: str
+    labels: str
     bin: str
-    words: str
+    description: str
 
 
 FEATURE: Final = Distribution(
     "feature", "ml_feature_observations_total", f"{MODEL}, feature", "bin", "a feature's values"
 )
 PREDICTION: Final = Distribution(
-    "prediction", "tidegate_predictions_total", MODEL, "label", "the labels given"
+    "prediction", "tidegate_predictions_total", MODEL, "label", "the predicted labels"
 )
 DISTRIBUTIONS: Final = (FEATURE, PREDICTION)
 
 
 def drift_groups(drift: Drift) -> tuple[Group, ...]:
-    """Every recorded series about distributions, for these thresholds."""
+    """Return the recorded series about distributions."""
     reference = tuple(recording for each in DISTRIBUTIONS for recording in _reference(each))
     return (
         Group("model-reference", reference, INTERVALS[FAST]),
@@ -68,11 +68,11 @@ def drift_groups(drift: Drift) -> tuple[Group, ...]:
 
 
 def growth(counter: str, window: str, by: str, match: str = JOB) -> str:
-    """The growth of counters in a window, summed over all replicas that existed in it.
+    """Return the growth of counters in a window, summed over all replicas that existed in it.
 
-    `increase` does not see what a replica counted before its first scrape. The counters of a replica that
-    began within the window began at 0, so there their last value is the growth, if it is the larger one (a
-    replica that came back under the same name has two lives in the window, and `increase` knows both).
+    `increase` misses what a replica counted before its first scrape. The counters of a replica that started
+    within the window started at 0, so their last value is the growth, if it is larger than `increase` (which
+    is larger for a replica that was restarted under the same name).
     """
     seconds = SECONDS[window]
     grown = f"increase({counter}{match}[{window}])"
@@ -91,36 +91,36 @@ def growth(counter: str, window: str, by: str, match: str = JOB) -> str:
 
 
 def tiles(series: str, window: str) -> str:
-    """The sum of a recorded growth's windows of `TILE` that make up a longer one.
+    """Return the growth in a longer window, as the sum of its recorded windows of length `TILE`.
 
     Args:
-        series: its name without the window, as `model:outcomes`.
+        series: the name without the window, such as `model:outcomes`.
         window: a key of `SPANS`.
     """
     return f"sum_over_time(last_over_time({series}:{TILE}[{FRESH[TILE]}])[{SPANS[window]}:{TILE}])"
 
 
 def counted(counter: str, series: str, window: str, by: str) -> str:
-    """The growth of a counter in a window of any length."""
+    """Return the growth of a counter in a window of any length."""
     return growth(counter, window, by) if window in SECONDS else tiles(series, window)
 
 
 def now(series: str) -> str:
-    """The last value of a series about the reference, which does not change."""
+    """Return the last value of a series about the reference, which does not change."""
     return f"last_over_time({series}:now[5m])"
 
 
 def fresh(series: str, window: str) -> str:
-    """The last value of a recorded series, for rules of other groups."""
+    """Return the last value of a recorded series of another group."""
     return f"last_over_time({series}:{window}[{FRESH[window]}])"
 
 
 def _reference(of: Distribution) -> Iterator[Recording]:
-    what = of.what
+    what = of.name
     for name, by, meaning in (
-        ("reference_ratio", f"{of.of}, {of.bin}", f"shares of {of.words} at training"),
-        ("reference_samples", of.of, "rows that they were counted from"),
-        ("critical_value", of.of, "what X² must exceed to be significant"),
+        ("reference_ratio", f"{of.labels}, {of.bin}", f"fractions of {of.description} at training"),
+        ("reference_samples", of.labels, "number of rows of these fractions"),
+        ("critical_value", of.labels, "X² above which a difference is significant"),
     ):
         yield Recording(
             f"model:{what}_{name}:now",
@@ -132,51 +132,50 @@ def _reference(of: Distribution) -> Iterator[Recording]:
 def _window(window: str, drift: Drift) -> Iterator[Recording]:
     for of in DISTRIBUTIONS:
         yield from _distribution(of, window, drift)
-    # Only for features with enough rows: a service without load has no ratio.
-    known = f"model:feature_samples:{window} >= {_floor(window, drift)}"
+    # Only features with enough rows; a service without load has no ratio.
+    known = f"model:feature_samples:{window} >= {_min_rows(window, drift)}"
     drifted = f"model:feature_drift:{window} > {number(drift.psi_warning)}"
     yield Recording(
         f"model:drifted_features_ratio:{window}",
         f"(\n  count by ({MODEL}) ({drifted})\n  or 0 * count by ({MODEL}) ({known})\n)\n"
         f"/ count by ({MODEL}) ({known})",
-        f"share of features that have drifted, over {window}",
+        f"fraction of features that have drifted, over {window}",
     )
 
 
 def _distribution(of: Distribution, window: str, drift: Drift) -> Iterator[Recording]:
-    what, by = of.what, of.of
-    name = f"model:{what}"
+    by, name = of.labels, f"model:{of.name}"
     observed, samples = f"{name}_observations:{window}", f"{name}_samples:{window}"
     ratio, index = f"{name}_ratio:{window}", f"{name}_psi:{window}"
     yield Recording(
         observed,
         counted(of.counter, f"{name}_observations", window, f"{by}, {of.bin}"),
-        f"rows by the bin of {of.words}, over {window}",
+        f"rows by bin of {of.description}, over {window}",
     )
-    yield Recording(samples, f"sum by ({by}) ({observed})", f"rows in all, over {window}")
+    yield Recording(samples, f"sum by ({by}) ({observed})", f"total number of rows, over {window}")
     yield Recording(
         ratio,
         f"({observed} + 0.5)\n"
         f"/ on ({by}) group_left ()\n"
         f"({samples} + 0.5 * count by ({by}) ({observed}))",
-        f"shares of {of.words}, smoothed, over {window}",
+        f"smoothed fractions of {of.description}, over {window}",
     )
     expected = now(f"{name}_reference_ratio")
     yield Recording(
         index,
         f"sum by ({by}) (\n  ({ratio} - {expected})\n  * ln({ratio} / {expected})\n)\n"
         f"and {samples} > 0",
-        f"population stability index of {of.words}, over {window}",
+        f"population stability index of {of.description}, over {window}",
     )
     rows, limit = now(f"{name}_reference_samples"), now(f"{name}_critical_value")
     yield Recording(
         f"{name}_drift:{window}",
         f"{index}\n"
-        f"and {samples} >= {_floor(window, drift)}\n"
+        f"and {samples} >= {_min_rows(window, drift)}\n"
         f"and {index} * {samples} * {rows}\n/ ({samples} + {rows})\n> {limit}",
-        f"the same, only where it is of {_floor(window, drift)} rows or more and significant",
+        f"the same, if there are at least {_min_rows(window, drift)} rows and it is significant",
     )
 
 
-def _floor(window: str, drift: Drift) -> int:
+def _min_rows(window: str, drift: Drift) -> int:
     return drift.fast_samples if window == FAST else drift.samples

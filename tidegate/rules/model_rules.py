@@ -11,7 +11,7 @@ from tidegate.settings import Drift
 
 
 def model_groups(drift: Drift) -> tuple[Group, ...]:
-    """Every recorded series about the model, for these thresholds."""
+    """Return the recorded series about the model."""
     return (*drift_groups(drift), *quality_groups(drift))
 
 

@@ -12,17 +12,17 @@ from tidegate.observability_files.watermarks import GIB, read_watermarks
 from tidegate.rules.alert import Alert
 from tidegate.rules.promql import number
 
-# Ratio of the queue's capacity.
-QUEUE_SHARE: Final = 0.5
-# Below this ratio of its capacity, the growth of a queue raises no alert.
-QUEUE_FLOOR: Final = 0.1
-# In two minutes. Logstash repeats a failed bulk request after 2 s, 4 s, and then each 5 s, so one that is
-# stuck fails more than twenty times.
-REPEATED: Final = 6
+# Fraction of the capacity of a queue above which the alert fires.
+QUEUE_RATIO: Final = 0.5
+# Fraction of the capacity below which the growth of a queue is ignored.
+MIN_QUEUE_RATIO: Final = 0.1
+# Failures within two minutes. Logstash retries a failed bulk request after 2 s, 4 s, and then every 5 s, so a
+# stuck one fails more than twenty times.
+MAX_FAILURES: Final = 6
 
 
 def pipeline_alerts() -> Iterator[Alert]:
-    """Every alert about the event pipeline."""
+    """Return the alerts about the event pipeline."""
     yield from _logstash()
     yield from _elasticsearch()
     yield Alert(
@@ -30,8 +30,8 @@ def pipeline_alerts() -> Iterator[Alert]:
         'up{job="exporter"} == 0',
         60,
         "warning",
-        "The exporter does not answer",
-        "Its metrics cannot be read at {{ $labels.instance }}: there are no alerts about Logstash and "
+        "The exporter does not respond",
+        "Prometheus cannot scrape {{ $labels.instance }}: there are no alerts about Logstash and "
         "Elasticsearch, and alerts are not stored as events.",
     )
     yield Alert(
@@ -39,9 +39,9 @@ def pipeline_alerts() -> Iterator[Alert]:
         'up{job="alertmanager"} == 0',
         60,
         "warning",
-        "Alertmanager does not answer",
-        "Its metrics cannot be read at {{ $labels.instance }}: alerts are shown by Prometheus and Grafana, "
-        "but no notification is sent.",
+        "Alertmanager does not respond",
+        "Prometheus cannot scrape {{ $labels.instance }}: Prometheus and Grafana show alerts, but no "
+        "notifications are sent.",
     )
 
 
@@ -51,38 +51,38 @@ def _logstash() -> Iterator[Alert]:
         "max(tidegate_logstash_up) == 0",
         60,
         "warning",
-        "Logstash does not answer",
-        "Its monitoring API does not answer. If it is down, events stay in their files and cannot be "
-        "searched yet.",
+        "Logstash does not respond",
+        "Its monitoring API does not respond. If Logstash is down, new events stay in their files and cannot "
+        "be searched yet.",
     )
     size, capacity = "tidegate_logstash_queue_bytes", "tidegate_logstash_queue_capacity_bytes"
     yield Alert(
         "LogstashQueueGrowing",
-        f"max by (pipeline) ({size} / {capacity}) > {QUEUE_SHARE}\n"
+        f"max by (pipeline) ({size} / {capacity}) > {QUEUE_RATIO}\n"
         "or max by (pipeline) (\n"
-        f"  {size} / {capacity} > {QUEUE_FLOOR}\n"
+        f"  {size} / {capacity} > {MIN_QUEUE_RATIO}\n"
         f"  and predict_linear({size}[10m], 3600) > {capacity}\n"
         ")",
         120,
         "warning",
-        "Logstash's queue grows",
-        f"The queue of the pipeline {{{{ $labels.pipeline }}}} is more than {_percent(QUEUE_SHARE)} full, or "
+        "Logstash's queue is growing",
+        f"The queue of the pipeline {{{{ $labels.pipeline }}}} is more than {_percent(QUEUE_RATIO)} full, or "
         "will be full within an hour: Elasticsearch accepts fewer events than arrive.",
     )
     yield Alert(
         "LogstashBatchStuck",
         "(\n"
         "  sum by (pipeline, output) (increase(tidegate_logstash_bulk_failures_total[2m])) > "
-        f"{REPEATED}\n"
+        f"{MAX_FAILURES}\n"
         "  or sum by (pipeline, output) (increase(tidegate_logstash_documents_total"
-        f'{{outcome="retryable_failures"}}[2m])) > {REPEATED}\n'
+        f'{{outcome="retryable_failures"}}[2m])) > {MAX_FAILURES}\n'
         ")\n"
         "and on () max(tidegate_elasticsearch_up) == 1",
         300,
         "warning",
-        "Logstash repeats a request that Elasticsearch rejects",
-        "The output {{ $labels.output }} of the pipeline {{ $labels.pipeline }} has failed for five minutes "
-        "though Elasticsearch answers. The events of that batch are not stored, and a second such batch "
+        "Logstash retries a request that Elasticsearch rejects",
+        "The output {{ $labels.output }} of the pipeline {{ $labels.pipeline }} has failed for five minutes, "
+        "although Elasticsearch responds. The events of this batch are not stored, and a second such batch "
         "stops the pipeline.",
     )
     yield Alert(
@@ -93,7 +93,7 @@ def _logstash() -> Iterator[Alert]:
         "or sum(increase(tidegate_logstash_dead_letters_dropped_total[15m])) > 0",
         0,
         "warning",
-        "Events did not reach their data stream",
+        "Events were not stored in their data stream",
         "Logstash received lines that are not valid events, or Elasticsearch rejected some: they are stored "
         "as text in logs-tidegate.dead_letter-*.",
     )
@@ -110,15 +110,15 @@ def _elasticsearch() -> Iterator[Alert]:
         f"sum({failed}) > (sum({failed} offset 1h) or vector(0))",
         0,
         "warning",
-        "Elasticsearch put events into a failure store",
-        "Within the last hour it stored events that contradict the mapping: they cannot be searched.",
+        "Elasticsearch stored events in a failure store",
+        "Within the last hour it received events that conflict with the mapping: they cannot be searched.",
     )
     yield Alert(
         "ElasticsearchUnreachable",
         "max(tidegate_elasticsearch_up) == 0",
         60,
         "critical",
-        "Elasticsearch does not answer",
+        "Elasticsearch does not respond",
         "The exporter cannot reach it: events cannot be searched, and new ones wait in Logstash's queue and "
         "in their files.",
     )
@@ -127,19 +127,19 @@ def _elasticsearch() -> Iterator[Alert]:
         'max(tidegate_elasticsearch_cluster_status{status="red"}) == 1',
         60,
         "critical",
-        "Elasticsearch is red",
-        "Some events cannot be searched, and some streams accept no new ones.",
+        "The status of Elasticsearch is red",
+        "Some events cannot be searched, and some data streams accept no new events.",
     )
     yield Alert(
         "ElasticsearchDiskLow",
         f"min by (node) (tidegate_elasticsearch_disk_free_bytes) < {2 * marks.low}",
         300,
         "warning",
-        "Elasticsearch's disk fills up",
-        f"The node {{{{ $labels.node }}}} has less than {low} free; below {high} it creates no index, below "
-        f"{flood_stage} its indices are read-only.",
+        "Elasticsearch's disk is almost full",
+        f"The node {{{{ $labels.node }}}} has less than {low} of free disk space; below {high} it creates no "
+        f"index, and below {flood_stage} its indices are read-only.",
     )
 
 
-def _percent(share: float) -> str:
-    return f"{number(share * 100)} %"
+def _percent(ratio: float) -> str:
+    return f"{number(ratio * 100)} %"

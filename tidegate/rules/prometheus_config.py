@@ -1,4 +1,4 @@
-"""Prometheus' configuration: observability/prometheus/prometheus.yml.j2, for the settings in force."""
+"""Renders the configuration of Prometheus from observability/prometheus/prometheus.yml.j2."""
 
 from __future__ import annotations
 
@@ -23,16 +23,18 @@ def render_config(
     dns_name: str = "",
     retention_size: str = "",
 ) -> str:
-    """The configuration's text, for one machine or (with a DNS name) for Compose.
+    """Return the configuration for local mode or (with a DNS name) for Compose.
 
     Args:
-        settings: those in force.
-        hosts: where `gateway`, `collector`, `autoscaler` and `watch` run, if not on this machine; and
-            `exporter`, `resizer` and `alertmanager`, which only Compose has.
-        dns_name: the name of every replica in DNS, with `replicas.first_port` as their port; without it,
-            Prometheus reads the replicas from targets/model.json, which the stack writes.
-        retention_size: the limit of its data, as `2GB`. With it, the configuration sets the retention, which
-            takes Prometheus 3; without it, the command line sets it.
+        settings: the settings.
+        hosts: hosts of `gateway`, `collector`, `autoscaler` and `watch`, if not this machine, and of
+            `exporter`, `resizer` and `alertmanager`, which run in Compose only.
+        dns_name: DNS name of all replicas, whose port is `replicas.first_port`; without it, Prometheus reads
+        the
+            replicas from targets/model.json, which the stack writes.
+        retention_size: maximum size of the data, such as `2GB`. With it, the configuration sets the
+        retention,
+            which requires Prometheus 3; without it, the command line sets the retention.
     """
     at = hosts or {}
     environment = jinja2.Environment(  # noqa: S701  this is no HTML; `tojson` quotes

@@ -7,13 +7,13 @@ import re
 
 
 def edge_pattern(edge: float) -> str:
-    r"""A regular expression for `le` that finds a histogram edge however it is written.
+    r"""Return a regular expression for `le` that matches all spellings of a histogram edge.
 
-    prometheus_client and Prometheus 3 write 1 second as `1.0`, the Go client as `1`; from a million on
-    there is an exponent too. So 1.0 gives `1|1\.0`, and 0.5 gives `0\.5`.
+    prometheus_client and Prometheus 3 write 1 second as `1.0`, the Go client as `1`; from a million on there
+    is an exponent, too. So 1.0 gives `1|1\.0`, and 0.5 gives `0\.5`.
 
     Args:
-        edge: the bucket's upper bound.
+        edge: the upper bound of the bucket.
     """
     spellings = {repr(edge), format(edge, "g")}
     if float(format(edge, "g")) != edge:  # g keeps six digits only
@@ -24,17 +24,17 @@ def edge_pattern(edge: float) -> str:
 
 
 def quoted(text: str) -> str:
-    """The text as a string literal. PromQL's escapes are those of JSON."""
+    """Return the text as a string literal. PromQL has the same escapes as JSON."""
     return json.dumps(text)
 
 
 def number(value: float) -> str:
-    """The number with at most six significant digits."""
+    """Format a number with at most six significant digits."""
     return format(value, ".6g")
 
 
 def duration(seconds: float) -> str:
-    """A duration as Prometheus reads it, exact to the millisecond: `2s`, `500ms`, `5m`."""
+    """Format a duration for Prometheus, rounded to milliseconds: `2s`, `500ms`, `5m`."""
     milliseconds = max(1, round(seconds * 1000))
     for unit, size in (("h", 3_600_000), ("m", 60_000), ("s", 1000)):
         if milliseconds % size == 0:
@@ -42,11 +42,11 @@ def duration(seconds: float) -> str:
     return f"{milliseconds}ms"
 
 
-def present(expression: str) -> str:
-    """The expression, without the NaN that 0/0 and an empty histogram give.
+def without_nan(expression: str) -> str:
+    """Return the expression without NaN, which 0/0 and empty histograms give.
 
-    A comparison with NaN is false, so it filters: a series without data is missing, and no
-    reader can mistake it for a value (a Kubernetes HPA takes NaN for "scale to the minimum").
+    A comparison with NaN is false, so a series without data is missing, and no reader can take NaN for a
+    value (a Kubernetes HPA would scale to the minimum).
     """
     return f"(\n{_indent(expression)}\n) >= 0"
 

@@ -1,4 +1,4 @@
-"""The recording rules about the accuracy of a model: expected, and measured by labels."""
+"""The recording rules about the accuracy of a model: expected, and measured with labels."""
 
 from __future__ import annotations
 
@@ -6,37 +6,42 @@ from collections.abc import Iterator
 from typing import Final
 
 from tidegate.rules.drift_rules import INTERVALS, JOB, MODEL, counted, fresh
-from tidegate.rules.promql import number, present
+from tidegate.rules.promql import number, without_nan
 from tidegate.rules.recording import Group, Recording
 from tidegate.settings import Drift
 
 WINDOWS: Final = ("5m", "1h", "1d")
-# Recorded series, the counters that they are the growth of, their labels, and their meaning.
+# Name of the recorded series, the counter whose growth it is, its labels, and its description.
 COUNTED: Final = (
-    ("outcomes", "ml_outcomes_total", f"{MODEL}, correct", "labels by whether the model was right"),
+    (
+        "outcomes",
+        "ml_outcomes_total",
+        f"{MODEL}, correct",
+        "labels by whether the prediction was correct",
+    ),
     (
         "outcome_labels",
         "ml_outcome_labels_total",
         f"{MODEL}, predicted, actual",
-        "labels by what was predicted and what was true",
+        "labels by predicted and actual class",
     ),
     (
         "outcome_squared_error",
         "ml_outcome_squared_error_total",
         MODEL,
-        "sum of (probability - right)² of labelled rows",
+        "sum of (probability - correct)² of labelled rows",
     ),
     (
         "expected_correct",
         "ml_expected_correct_total",
         MODEL,
-        "rows whose label is expected to be right",
+        "expected number of correct predictions",
     ),
 )
 
 
 def quality_groups(drift: Drift) -> tuple[Group, ...]:
-    """Every recorded series about accuracy, for these thresholds."""
+    """Return the recorded series about accuracy."""
     return tuple(
         Group(f"model-quality-{window}", tuple(_window(window, drift)), INTERVALS[window])
         for window in WINDOWS
@@ -52,24 +57,24 @@ def _window(window: str, drift: Drift) -> Iterator[Recording]:
     right = f'sum by ({MODEL}) (model:outcomes:{window}{{correct="true"}})'
     yield Recording(
         f"model:accuracy_realised:{window}",
-        present(f"{right}\n/ {outcomes}"),
-        f"share of right labels among those known, over {window}",
+        without_nan(f"{right}\n/ {outcomes}"),
+        f"fraction of labelled predictions that were correct, over {window}",
     )
     samples = fresh("model:prediction_samples", window)
-    # Does not detect concept drift, and is wrong where the data differ from those of the calibration.
+    # It does not detect concept drift, and is wrong if the data differ from the calibration data.
     yield Recording(
         f"model:accuracy_expected:{window}",
-        f"{present(f'model:expected_correct:{window} / {samples}')}\n"
+        f"{without_nan(f'model:expected_correct:{window} / {samples}')}\n"
         f"unless max by ({MODEL}) ({fresh('model:feature_psi', window)}) >= "
         f"{number(drift.psi_warning)}",
-        f"share of labels expected to be right, over {window}; missing where a feature's PSI is "
+        f"expected fraction of correct predictions, over {window}; missing if the PSI of a feature is "
         f"{number(drift.psi_warning)} or more",
     )
     held_out = f"max by ({MODEL}) (ml_reference_accuracy{JOB})"
     yield Recording(
         f"model:accuracy_drop:{window}",
         f"{held_out}\n- model:accuracy_realised:{window}\nand {outcomes} >= {drift.outcomes}",
-        f"by how much accuracy is below the held-out rows', over {window}; missing below "
+        f"accuracy on held-out rows minus measured accuracy, over {window}; missing with fewer than "
         f"{drift.outcomes} labels",
     )
     yield Recording(
@@ -79,19 +84,22 @@ def _window(window: str, drift: Drift) -> Iterator[Recording]:
     )
     yield Recording(
         f"model:brier:{window}",
-        present(f"model:outcome_squared_error:{window} / {outcomes}"),
-        f"mean of (probability - right)² of the label given, over {window}; 0 is best",
+        without_nan(f"model:outcome_squared_error:{window} / {outcomes}"),
+        f"Brier score: mean of (probability - correct)² of the predicted label, over {window}; 0 is best",
     )
-    for name, side, of in (("precision", "predicted", "given"), ("recall", "actual", "true")):
+    for name, side, label in (
+        ("precision", "predicted", "predicted"),
+        ("recall", "actual", "actual"),
+    ):
         yield Recording(
             f"model:{name}:{window}",
-            present(_share_of_right(window, side)),
-            f"share of right ones among the rows whose {of} label it is, over {window}",
+            without_nan(_correct_ratio(window, side)),
+            f"{name}: fraction of correct predictions among the rows with this {label} label, over {window}",
         )
     if window == "1h":
         yield Recording(
             "model:label_lag_seconds_p50:1h",
-            present(
+            without_nan(
                 f"histogram_quantile(\n  0.5,\n"
                 f"  sum by ({MODEL}, le) (increase(ml_label_lag_seconds_bucket{JOB}[1h]))\n)"
             ),
@@ -99,10 +107,10 @@ def _window(window: str, drift: Drift) -> Iterator[Recording]:
         )
 
 
-def _share_of_right(window: str, side: str) -> str:
-    """For each label, the rows on the diagonal over all rows with it on one side."""
+def _correct_ratio(window: str, side: str) -> str:
+    """Return for each label the rows on the diagonal divided by all rows with the label on one side."""
     labels = f"model:outcome_labels:{window}"
-    # PromQL cannot compare two labels: the diagonal is where joining them by hand finds a pair.
+    # PromQL cannot compare two labels of a series, so the diagonal is found by a join.
     diagonal = (
         f'label_replace({labels}, "label", "$1", "predicted", "(.*)")\n'
         f"and on ({MODEL}, predicted, actual, label)\n"

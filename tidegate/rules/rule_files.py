@@ -22,7 +22,7 @@ ALERT_INTERVAL_SECONDS: Final = 5.0
 
 
 def rule_files(settings: Settings) -> dict[str, str]:
-    """Name and text of each generated rule file, for these settings."""
+    """Return the name and text of each generated rule file."""
     return {
         "service.yml": recording_rules(service_groups(settings.slo)),
         "model.yml": recording_rules(model_groups(settings.drift)),
@@ -31,9 +31,9 @@ def rule_files(settings: Settings) -> dict[str, str]:
 
 
 def write_rule_files(settings: Settings, folder: Path) -> None:
-    """Replace a folder's content by the rule files, for these settings.
+    """Replace the content of a folder by the rule files.
 
-    Files in observability/prometheus/rules/ that are not generated are copied: people may add their own.
+    Files in observability/prometheus/rules/ that are not generated are copied: users may add their own.
 
     Raises:
         FileNotFoundError: observability/ is missing.

@@ -1,4 +1,4 @@
-"""YAML as a person writes it: blocks for text of several lines, keys in their order, no anchors."""
+"""Writes readable YAML: blocks for multi-line text, keys in order, no anchors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NOTE: Final = (
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes text of several lines as a block."""
+    """Writes multi-line text as a block."""
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -27,6 +27,6 @@ _Dumper.ignore_aliases = lambda *_: True  # type: ignore[method-assign]
 
 
 def to_yaml(content: Mapping[str, Any]) -> str:
-    """The content below a comment that says how the file is generated."""
+    """Return the content as YAML, after a comment that says how the file is generated."""
     body = yaml.dump(dict(content), Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True)
     return f"# {NOTE}\n{body}"

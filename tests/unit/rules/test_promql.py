@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import utils
 
-from tidegate.rules.promql import duration, edge_pattern, number, present, quoted
+from tidegate.rules.promql import duration, edge_pattern, number, quoted, without_nan
 
 
 def as_written(edge: float) -> str:
@@ -61,4 +61,4 @@ def test_a_literal_is_escaped_once() -> None:
 
 
 def test_nan_is_filtered() -> None:
-    assert present("a\n/\nb") == "(\n  a\n  /\n  b\n) >= 0"
+    assert without_nan("a\n/\nb") == "(\n  a\n  /\n  b\n) >= 0"

@@ -8,7 +8,7 @@ import sys
 import pytest
 import yaml
 
-from tidegate.rules.alerts import BURNS, alerts
+from tidegate.rules.alerts import BURN_RATE_ALERTS, alerts
 from tidegate.rules.model_rules import model_groups
 from tidegate.rules.rule_files import rule_files
 from tidegate.rules.service_rules import service_groups
@@ -45,7 +45,7 @@ def test_burn_rate_thresholds_follow_the_objective_and_are_reachable(
     slo: Slo, thresholds: list[float]
 ) -> None:
     budgets = (1 - slo.availability, 1 - slo.latency_quantile)
-    found = [burn.threshold(budget) for budget in budgets for burn in BURNS]
+    found = [burn.threshold(budget) for budget in budgets for burn in BURN_RATE_ALERTS]
     assert found == pytest.approx(thresholds)
 
 

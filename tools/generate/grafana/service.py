@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from tidegate.rules.alerts import BURNS
-from tidegate.rules.promql import number, present
+from tidegate.rules.alerts import BURN_RATE_ALERTS
+from tidegate.rules.promql import number, without_nan
 from tidegate.rules.service_rules import DURATION, RESPONSES
 from tidegate.settings import Settings
 from tools.generate.grafana.dashboard import PanelRow, Section, dashboard
@@ -56,7 +56,7 @@ def _now(settings: Settings) -> PanelRow:
             f"{number(allowed * 100)} %.",
             range_query(latest("service:error_ratio:5m"), "errors"),
             unit="percentunit",
-            thresholds=(allowed, BURNS[0].threshold(allowed)),
+            thresholds=(allowed, BURN_RATE_ALERTS[0].threshold(allowed)),
             alerts=("ServiceAvailabilityBurnFast", "ServiceAvailabilityBurnSlow"),
         ),
         stat_panel(
@@ -101,7 +101,7 @@ def _rate_errors_duration(settings: Settings) -> list[PanelRow]:
     seconds = settings.slo.latency_seconds
     responses = f'{RESPONSES}{{job="gateway",proxy="http_in",code=~"[2-5]xx"}}'
     counted = f'{DURATION}_count{{job="model"}}'
-    by_route = present(
+    by_route = without_nan(
         "histogram_quantile(\n  0.99,\n"
         f'  sum by (le, http_route) (rate({DURATION}_bucket{{job="model"}}[{WINDOW}]))\n)'
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tidegate.rules.alerts import BURNS
+from tidegate.rules.alerts import BURN_RATE_ALERTS
 from tidegate.rules.promql import number
 from tidegate.rules.service_rules import RATIO_WINDOWS
 from tidegate.settings import Slo
@@ -27,14 +27,14 @@ def error_budget_row(slo: Slo) -> PanelRow:
                 f"{number(allowed * 100)} % is consumed. At 1 the budget lasts for the "
                 "objective's period. An alert fires if a long window and its short window "
                 "both exceed a threshold: 1h and 5m above "
-                f"{number(BURNS[0].threshold(allowed) / allowed)}, 6h and 30m above "
-                f"{number(BURNS[1].threshold(allowed) / allowed)}.",
+                f"{number(BURN_RATE_ALERTS[0].threshold(allowed) / allowed)}, 6h and 30m above "
+                f"{number(BURN_RATE_ALERTS[1].threshold(allowed) / allowed)}.",
                 *(
                     range_query(latest(f"{ratio}:{window}") + f" / {budget}", f"over {window}")
                     for window in RATIO_WINDOWS
                 ),
                 unit="short",
-                thresholds=sorted(burn.threshold(allowed) / allowed for burn in BURNS),
+                thresholds=sorted(burn.threshold(allowed) / allowed for burn in BURN_RATE_ALERTS),
                 alerts=(f"Service{kind}BurnFast", f"Service{kind}BurnSlow"),
             ),
             stat_panel(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Final
 
-from tidegate.rules.alerts import BURNS, LAG_SECONDS, Burn
+from tidegate.rules.alerts import BURN_RATE_ALERTS, LAG_SECONDS, BurnRateAlert
 from tidegate.rules.service_rules import DURATION, QUEUE, READY, RESPONSES, SLOTS
 from tidegate.settings import Settings
 from tools.generate.promtool.case_types import AlertCase
@@ -44,7 +44,7 @@ def alert_cases(settings: Settings) -> tuple[AlertCase, ...]:
 
 
 def _burns(settings: Settings) -> Iterator[AlertCase]:
-    for burn in BURNS:
+    for burn in BURN_RATE_ALERTS:
         yield from _burn(
             f"ServiceAvailabilityBurn{burn.speed}",
             burn,
@@ -60,7 +60,10 @@ def _burns(settings: Settings) -> Iterator[AlertCase]:
 
 
 def _burn(
-    alert: str, burn: Burn, threshold: float, series: Callable[[Phases, Phases], dict[str, str]]
+    alert: str,
+    burn: BurnRateAlert,
+    threshold: float,
+    series: Callable[[Phases, Phases], dict[str, str]],
 ) -> Iterator[AlertCase]:
     long, short = MINUTES[burn.long], MINUTES[burn.short]
     above = math.ceil(PER_MINUTE * min(1.0, threshold * 1.1))
