@@ -39,7 +39,7 @@ class CannotScaleError(RuntimeError):
 class ComposeResizer:
     """Scales the replicas of one service; changes no other container.
 
-    Await `begin` before any other method.
+    Await `initialize` before any other method.
     """
 
     observer: Observer
@@ -52,7 +52,7 @@ class ComposeResizer:
     _starting: dict[int, float] = field(default_factory=dict, init=False)
     _refreshed_at: float = field(default=0.0, init=False)
 
-    async def begin(self) -> None:
+    async def initialize(self) -> None:
         """Read the present replicas; their number is desired until a client requests another.
 
         Raises:
@@ -216,9 +216,8 @@ class ComposeResizer:
         taken = {one.number for one in self.observer.containers} | starting.keys()
         todo = plan(replicas, self.desired, taken)
         containers = {one.id: one for one in self.observer.containers}
-        for container_id in filter(
-            None, todo.drain
-        ):  # one that is being started is drained afterwards
+        # A replica that is being started has no id yet: it is drained once it is started.
+        for container_id in filter(None, todo.drain):
             self.tasks.drain(containers[container_id])
         for container_id in todo.restart:
             self.tasks.restart(containers[container_id])

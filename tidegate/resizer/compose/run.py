@@ -88,7 +88,7 @@ async def _run(settings: Settings, project: str) -> None:
         resizer = _resizer(
             settings, engine, own_project, ReplicaProbe(fetch, own_project.networks), event_log
         )
-        await resizer.begin()
+        await resizer.initialize()
         _log_warnings(resizer, own_project, event_log)
         limited = RateLimitedResizer(resizer, settings.replicas.max, time.monotonic)
         app = make_app(limited, token=token)

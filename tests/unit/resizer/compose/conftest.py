@@ -144,7 +144,7 @@ class FakeEngine:
 
 
 @dataclass
-class Lab:
+class Harness:
     """A resizer with a fake engine, driven by a test."""
 
     engine: FakeEngine = field(default_factory=FakeEngine)
@@ -219,5 +219,5 @@ def container() -> Callable[..., Container]:
 
 
 @pytest.fixture
-def lab() -> Lab:
-    return Lab()
+def harness() -> Harness:
+    return Harness()

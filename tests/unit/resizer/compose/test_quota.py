@@ -51,117 +51,119 @@ def test_without_lent_cpu_the_quota_is_that_of_the_definition() -> None:
 
 
 @pytest.fixture
-async def begun(lab: Any, replica: Make) -> Any:
+async def two_replicas(harness: Any, replica: Make) -> Any:
     """A resizer with two replicas of half a CPU each."""
-    lab.new_resizer(max_slots=4)
-    lab.engine.add(replica(1, host={"NanoCpus": HALF}), replica(2, host={"NanoCpus": HALF}))
-    await lab.resizer.begin()
-    return lab
+    harness.new_resizer(max_slots=4)
+    harness.engine.add(replica(1, host={"NanoCpus": HALF}), replica(2, host={"NanoCpus": HALF}))
+    await harness.resizer.initialize()
+    return harness
 
 
-def cpus(lab: Any) -> list[int]:
-    return [one["HostConfig"]["NanoCpus"] for one in lab.engine.containers.values()]
+def cpus(harness: Any) -> list[int]:
+    return [one["HostConfig"]["NanoCpus"] for one in harness.engine.containers.values()]
 
 
 async def test_the_quota_of_every_replica_follows_the_requested_slots(
-    begun: Any,
+    two_replicas: Any,
 ) -> None:
-    begin = await begun.resizer.status()
+    begin = await two_replicas.resizer.status()
     assert (begin.slots, begin.lends) == (2, "cpu")
-    assert (await begun.resizer.resize(2, 4)).slots == 4
-    await begun.tick()
-    assert cpus(begun) == [2 * HALF + 4] * 2
-    await begun.tick()
-    assert begun.messages("lend") == ["shop-model-1, shop-model-2: CPU for 4 slots"]
-    await begun.resizer.resize(2, 2)
-    await begun.tick()
-    assert cpus(begun) == [HALF] * 2
-    assert begun.messages("resize") == [
+    assert (await two_replicas.resizer.resize(2, 4)).slots == 4
+    await two_replicas.tick()
+    assert cpus(two_replicas) == [2 * HALF + 4] * 2
+    await two_replicas.tick()
+    assert two_replicas.messages("lend") == ["shop-model-1, shop-model-2: CPU for 4 slots"]
+    await two_replicas.resizer.resize(2, 2)
+    await two_replicas.tick()
+    assert cpus(two_replicas) == [HALF] * 2
+    assert two_replicas.messages("resize") == [
         "2 → 4 slots per replica requested: CPU changes in proportion",
         "4 → 2 slots per replica requested: CPU changes in proportion",
     ]
 
 
-async def test_a_copy_has_the_lent_quota_and_is_not_stale(begun: Any) -> None:
-    await begun.resizer.resize(3, 4)
-    await begun.tick()
-    await begun.tick()
-    await begun.tick()
-    assert begun.names() == ["1", "2", "3"]
-    assert cpus(begun) == [2 * HALF + 4] * 3
-    await begun.resizer.resize(3)
-    await begun.tick()
-    assert begun.names() == ["1", "2", "3"]
-    assert not begun.messages("gone")
+async def test_a_copy_has_the_lent_quota_and_is_not_stale(two_replicas: Any) -> None:
+    await two_replicas.resizer.resize(3, 4)
+    await two_replicas.tick()
+    await two_replicas.tick()
+    await two_replicas.tick()
+    assert two_replicas.names() == ["1", "2", "3"]
+    assert cpus(two_replicas) == [2 * HALF + 4] * 3
+    await two_replicas.resizer.resize(3)
+    await two_replicas.tick()
+    assert two_replicas.names() == ["1", "2", "3"]
+    assert not two_replicas.messages("gone")
 
 
 async def test_a_replica_that_compose_recreated_is_lent_in_proportion_to_its_new_quota(
-    begun: Any, replica: Make
+    two_replicas: Any, replica: Make
 ) -> None:
-    await begun.resizer.resize(2, 3)
-    await begun.tick()
-    begun.engine.add(replica(1, host={"NanoCpus": 2 * HALF}, hash="b", created=9000.0))
-    await begun.tick()
-    assert cpus(begun) == [3 * HALF + 3, 3 * HALF // 2 + 3]
+    await two_replicas.resizer.resize(2, 3)
+    await two_replicas.tick()
+    two_replicas.engine.add(replica(1, host={"NanoCpus": 2 * HALF}, hash="b", created=9000.0))
+    await two_replicas.tick()
+    assert cpus(two_replicas) == [3 * HALF + 3, 3 * HALF // 2 + 3]
 
 
 async def test_a_restarted_resizer_continues_with_the_lent_quota(
-    begun: Any, lab: Any, replica: Make
+    two_replicas: Any, harness: Any, replica: Make
 ) -> None:
-    await begun.resizer.resize(2, 4)
-    await begun.tick()
-    lab.new_resizer(max_slots=4)  # another process without memory of the first
-    await lab.resizer.begin()
-    assert (await lab.resizer.status()).slots == 4
-    await lab.resizer.resize(2, 2)
-    await lab.tick()
-    assert cpus(lab) == [HALF] * 2
+    await two_replicas.resizer.resize(2, 4)
+    await two_replicas.tick()
+    harness.new_resizer(max_slots=4)  # another process without memory of the first
+    await harness.resizer.initialize()
+    assert (await harness.resizer.status()).slots == 4
+    await harness.resizer.resize(2, 2)
+    await harness.tick()
+    assert cpus(harness) == [HALF] * 2
 
 
 async def test_a_resizer_without_permission_to_lend_restores_the_base_quota(
-    begun: Any, lab: Any
+    two_replicas: Any, harness: Any
 ) -> None:
-    await begun.resizer.resize(2, 4)
-    await begun.tick()
-    lab.new_resizer(max_slots=None)
-    await lab.resizer.begin()
-    await lab.tick()
-    assert cpus(lab) == [HALF] * 2
-    assert (await lab.resizer.status()).slots is None
+    await two_replicas.resizer.resize(2, 4)
+    await two_replicas.tick()
+    harness.new_resizer(max_slots=None)
+    await harness.resizer.initialize()
+    await harness.tick()
+    assert cpus(harness) == [HALF] * 2
+    assert (await harness.resizer.status()).slots is None
     with pytest.raises(ResizeRefusedError, match=r"cannot be set: see slots\.max"):
-        await lab.resizer.resize(2, 3)
+        await harness.resizer.resize(2, 3)
 
 
-async def test_a_service_without_a_cpu_limit_cannot_be_lent_cpu(lab: Any, replica: Make) -> None:
-    lab.new_resizer(max_slots=4)
-    lab.engine.add(replica(1))
-    await lab.resizer.begin()
-    assert (await lab.resizer.status()).slots is None
+async def test_a_service_without_a_cpu_limit_cannot_be_lent_cpu(
+    harness: Any, replica: Make
+) -> None:
+    harness.new_resizer(max_slots=4)
+    harness.engine.add(replica(1))
+    await harness.resizer.initialize()
+    assert (await harness.resizer.status()).slots is None
     with pytest.raises(ResizeRefusedError, match="the service has no CPU limit"):
-        await lab.resizer.resize(2, 4)
-    assert lab.resizer.desired == 1
-    await lab.tick()
-    assert len(lab.messages("slots")) == 1
+        await harness.resizer.resize(2, 4)
+    assert harness.resizer.desired == 1
+    await harness.tick()
+    assert len(harness.messages("slots")) == 1
 
 
-async def test_slots_out_of_bounds_change_nothing(begun: Any) -> None:
+async def test_slots_out_of_bounds_change_nothing(two_replicas: Any) -> None:
     for slots in (0, 5):
         with pytest.raises(ResizeRefusedError, match=rf"{slots} slots are outside \[1, 4\]"):
-            await begun.resizer.resize(3, slots)
-    assert (begun.resizer.desired, begun.resizer.slots) == (2, 2)
+            await two_replicas.resizer.resize(3, slots)
+    assert (two_replicas.resizer.desired, two_replicas.resizer.slots) == (2, 2)
 
 
-async def test_a_refused_quota_is_logged_once_and_does_not_stop_scaling(begun: Any) -> None:
-    begun.engine.refusing = EngineError(400, "Range of CPUs is from 0.01 to 2.00")
-    await begun.resizer.resize(2, 4)
-    await begun.tick()
-    await begun.tick()
-    assert begun.messages("cpu") == [
+async def test_a_refused_quota_is_logged_once_and_does_not_stop_scaling(two_replicas: Any) -> None:
+    two_replicas.engine.refusing = EngineError(400, "Range of CPUs is from 0.01 to 2.00")
+    await two_replicas.resizer.resize(2, 4)
+    await two_replicas.tick()
+    await two_replicas.tick()
+    assert two_replicas.messages("cpu") == [
         "the engine refuses the CPU for 4 slots: Range of CPUs is from 0.01 to 2.00"
     ]
-    begun.engine.refusing = None
-    await begun.resizer.resize(3)
-    await begun.tick()
-    assert begun.names() == ["1", "2", "3"]
-    assert begun.messages("cpu")[1:] == ["the engine grants the requested CPU"]
-    assert json.loads(begun.out.getvalue().splitlines()[0])["event"]["action"] == "resize"
+    two_replicas.engine.refusing = None
+    await two_replicas.resizer.resize(3)
+    await two_replicas.tick()
+    assert two_replicas.names() == ["1", "2", "3"]
+    assert two_replicas.messages("cpu")[1:] == ["the engine grants the requested CPU"]
+    assert json.loads(two_replicas.out.getvalue().splitlines()[0])["event"]["action"] == "resize"

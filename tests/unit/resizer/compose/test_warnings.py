@@ -22,11 +22,11 @@ WORKING_DIR = "com.docker.compose.project.working_dir"
         (OwnProject("shop", "/srv/shop", frozenset({"back"})), ["unreachable"]),
     ],
 )
-async def test_warningsings(
-    lab: Any, replica: Callable[..., Any], own_project: OwnProject, logged: list[str]
+async def test_warnings(
+    harness: Any, replica: Callable[..., Any], own_project: OwnProject, logged: list[str]
 ) -> None:
-    lab.engine.add(*(replica(number, labels={WORKING_DIR: "/srv/shop"}) for number in (1, 2)))
-    await lab.resizer.begin()
-    _log_warnings(lab.resizer, own_project, lab.resizer.tasks.event_log)
-    assert [one for one in ("two projects", "unreachable") if lab.messages(one)] == logged
-    assert all(len(lab.messages(one)) == 1 for one in logged if one == "two projects")
+    harness.engine.add(*(replica(number, labels={WORKING_DIR: "/srv/shop"}) for number in (1, 2)))
+    await harness.resizer.initialize()
+    _log_warnings(harness.resizer, own_project, harness.resizer.tasks.event_log)
+    assert [one for one in ("two projects", "unreachable") if harness.messages(one)] == logged
+    assert all(len(harness.messages(one)) == 1 for one in logged if one == "two projects")
