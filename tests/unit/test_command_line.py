@@ -20,7 +20,7 @@ from tidegate.settings import Settings
 from tidegate.store import open_store
 from tidegate.store.base import SearchRequest
 
-# The command line with a package that is not there, as in `pip install .` without an extra.
+# The command line without a package, as after `pip install .` without an extra.
 WITHOUT = "import sys; sys.modules[{package!r}] = None; from tidegate.cli import main; main()"
 
 
@@ -215,7 +215,7 @@ def test_events_of_an_application_are_found_without_a_collector(tmp_path: Path) 
     )
     found = tidegate(tmp_path, "search", 'service.name:cake-shop AND url.path:"/cakes"')
     assert (found.returncode, found.stdout.count("GET /cakes 200")) == (0, 1), found.stderr
-    # The next one finds it once, too.
+    # A second search finds it once, too.
     waterfall = tidegate(tmp_path, "trace", TRACE)
     assert "1 span" in waterfall.stdout
     again = tidegate(tmp_path, "search", 'url.path:"/cakes"', "--json")

@@ -47,55 +47,55 @@ def required_ports(settings: Settings) -> list[RequiredPort]:
     return ports
 
 
-def port_problems(wanted: list[RequiredPort]) -> list[str]:
+def port_problems(ports: list[RequiredPort]) -> list[str]:
     """A sentence for each port that is not available, and one for each other stack; empty if all are free."""
     problems = []
     users: dict[int, list[str]] = defaultdict(list)
     stacks: dict[str, list[str]] = defaultdict(list)
-    for one in wanted:
-        users[one.port].append(one.setting)
+    for required in ports:
+        users[required.port].append(required.setting)
     for port, settings in users.items():
         if len(settings) > 1:
             problems.append(f"port {port} is set twice: by {' and by '.join(settings)}")
-    for one in wanted:
-        if len(users[one.port]) > 1:
+    for required in ports:
+        if len(users[required.port]) > 1:
             continue
-        text = f"port {one.port} ({one.setting})"
-        if one.port > 65535:
+        text = f"port {required.port} ({required.setting})"
+        if required.port > 65535:
             problems.append(f"{text} is invalid: the highest port is 65535")
-        elif error := _bind_error(one):
+        elif error := _bind_error(required):
             if error.errno != errno.EADDRINUSE:
-                problems.append(f"{text} {_refusal(one, error)}")
-            elif (owner := _owner(one.port)) and owner.data_dir:
-                stacks[owner.data_dir].append(f"{one.port} ({one.setting})")
+                problems.append(f"{text} {_refusal(required, error)}")
+            elif (owner := _owner(required.port)) and owner.data_dir:
+                stacks[owner.data_dir].append(f"{required.port} ({required.setting})")
             else:
                 by = owner.process if owner else "a process of another user"
-                setting = one.setting.partition(" ")[0]
+                setting = required.setting.partition(" ")[0]
                 problems.append(f"{text} is used by {by}: stop it, or set {setting} to a free port")
     problems += [
-        f"another stack, in {folder}, uses the ports {', '.join(ports)}: stop it with "
+        f"another stack, in {folder}, uses the ports {', '.join(used)}: stop it with "
         f"`TIDEGATE_STACK__DATA_DIR={folder} tidegate down`, or set other ports here"
-        for folder, ports in stacks.items()
+        for folder, used in stacks.items()
     ]
     return problems
 
 
-def _bind_error(one: RequiredPort) -> OSError | None:
-    family = socket.AF_INET6 if ":" in one.host else socket.AF_INET
+def _bind_error(required: RequiredPort) -> OSError | None:
+    family = socket.AF_INET6 if ":" in required.host else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             # As the programs do: a port with connections in TIME_WAIT is free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((one.host, one.port))
+            probe.bind((required.host, required.port))
     except OSError as error:
         return error
     return None
 
 
-def _refusal(one: RequiredPort, error: OSError) -> str:
+def _refusal(required: RequiredPort, error: OSError) -> str:
     if error.errno == errno.EACCES:
         return "needs root privileges: choose one from 1024 on"
-    return f"cannot be opened on {one.host} (stack.host): {error.strerror}"
+    return f"cannot be opened on {required.host} (stack.host): {error.strerror}"
 
 
 @dataclass(frozen=True, slots=True)
