@@ -32,7 +32,7 @@ from tidegate.drift.counting.bin_counter import BinCounter
 from tidegate.drift.counting.confidence import Expectation
 from tidegate.drift.counting.psi import psi
 from tidegate.drift.counting.reference import Reference
-from tidegate.service.artefacts.reference import build_reference
+from tidegate.service.artefacts.reference import build_reference, calibrate
 from tidegate.service.model.features import Matrix
 from tidegate.service.model.predictor import DECIMALS, Prediction
 from tidegate.service.training import flights as dataset
@@ -58,7 +58,7 @@ class Watched:
         """Fit on some rows, calibrate on others."""
         model = forest.fit(flights, fit)
         found = answer(model, flights.matrix[held_out])
-        curve = forest.calibrate(found, flights.late[held_out])
+        curve = calibrate(found, forest.truth(flights.late[held_out]))
         given = np.bincount(found.labels, minlength=2).tolist()
         matrix = flights.matrix[fit | held_out]
         reference = build_reference(flights.features, matrix, curve, given)

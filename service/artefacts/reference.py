@@ -2,7 +2,7 @@
 
 The bins of a number lie between the deciles of its training values, with one below, one above and one for
 missing values. A value that many rows share (zero rain) has a bin of its own. The bins of a category are its
-most_frequent values, one for the others and one for missing values.
+most frequent values, one for the others and one for missing values.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.isotonic import IsotonicRegression
 
 from tidegate.drift.counting.reference import (
     MISSING,
@@ -24,6 +25,7 @@ from tidegate.drift.counting.reference import (
     count_numbers,
 )
 from tidegate.service.model.features import Feature, Matrix
+from tidegate.service.model.predictor import Prediction
 
 MOST_FREQUENT: Final = 20
 
@@ -47,6 +49,23 @@ def build_reference(
         features=tuple(_reference(*pair) for pair in zip(features, matrix.T, strict=True)),
         calibration=calibration,
         predictions=tuple(predictions),
+    )
+
+
+def calibrate(prediction: Prediction, truth: npt.NDArray[np.intp]) -> Calibration:
+    """The accuracy of a label given its probability: isotonic regression on held-out rows.
+
+    Args:
+        prediction: the predictions of the rows.
+        truth: the index of each row's true class.
+    """
+    curve: Any = IsotonicRegression(out_of_bounds="clip")
+    correct = (prediction.labels == truth).astype(np.float64)
+    curve.fit(prediction.confidence.astype(np.float64), correct)
+    return Calibration(
+        confidence=tuple(curve.X_thresholds_.tolist()),
+        correct=tuple(curve.y_thresholds_.tolist()),
+        samples=len(truth),
     )
 
 

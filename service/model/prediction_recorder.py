@@ -11,10 +11,9 @@ import numpy as np
 from prometheus_client import CollectorRegistry, Counter
 
 from tidegate.drift.counting.model_metrics import ModelMonitor
-from tidegate.service.model.features import Matrix
+from tidegate.service.model.features import Feature, Matrix
 from tidegate.service.model.loaded_model import Model
 from tidegate.service.model.predictor import Prediction
-from tidegate.service.model.segments import segments_of
 from tidegate.telemetry import annotate
 
 
@@ -83,3 +82,25 @@ class PredictionRecorder:
         annotate(prediction={"label": most_frequent, "probability": probability})
         if self._segments:
             annotate(segments=segments_of(model.schema.features, self._segments, matrix))
+
+
+def segments_of(
+    features: Sequence[Feature], names: Sequence[str], matrix: Matrix
+) -> dict[str, list[str | None]]:
+    """The segments of a request: the values of the named features, one per row; None if missing.
+
+    Only features of kind category have segments; other names are ignored.
+
+    Args:
+        features: the features of the model, in the order of the matrix.
+        names: the names to include.
+        matrix: the rows of one request.
+    """
+    return {
+        feature.name: [
+            None if np.isnan(code) else feature.categories[int(code)]
+            for code in matrix[:, position]
+        ]
+        for position, feature in enumerate(features)
+        if feature.name in names and feature.kind == "category"
+    }

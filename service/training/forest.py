@@ -1,19 +1,17 @@
-"""The flight-delay model: split, fit, score and calibration."""
+"""The flight-delay model: split, fit and score."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
-from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from tidegate.drift.counting.reference import Calibration
 from tidegate.service.model.predictor import Prediction
 from tidegate.service.training.flights import CLASSES, Flights
 
@@ -70,6 +68,11 @@ def label_names(late: npt.NDArray[np.bool_]) -> npt.NDArray[np.str_]:
     return np.where(late, CLASSES[0], CLASSES[1])
 
 
+def truth(late: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    """The index of each flight's class."""
+    return np.where(late, 0, 1).astype(np.intp)
+
+
 def score(prediction: Prediction, late: npt.NDArray[np.bool_]) -> dict[str, float]:
     """AUC, accuracy and Brier score (mean square of probability minus truth) for the late class."""
     probability = prediction.probabilities[:, 0].astype(np.float64)
@@ -80,15 +83,3 @@ def score(prediction: Prediction, late: npt.NDArray[np.bool_]) -> dict[str, floa
         "accuracy": round(float(((prediction.labels == 0) == late).mean()), 4),
         "brier": round(float(((probability - late) ** 2).mean()), 4),
     }
-
-
-def calibrate(prediction: Prediction, late: npt.NDArray[np.bool_]) -> Calibration:
-    """The accuracy of a label given its probability: isotonic regression on held-out rows."""
-    correct = (prediction.labels == 0) == late
-    curve: Any = IsotonicRegression(out_of_bounds="clip")
-    curve.fit(prediction.confidence.astype(np.float64), correct.astype(np.float64))
-    return Calibration(
-        confidence=tuple(curve.X_thresholds_.tolist()),
-        correct=tuple(curve.y_thresholds_.tolist()),
-        samples=len(late),
-    )

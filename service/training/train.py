@@ -125,7 +125,7 @@ def _train(folder: Path, inputs: str, console: Console) -> artefact.Manifest:
         predictor = Predictor(graph, features)
         found = predictor.predict(flights.matrix[rows.held_out])
         metrics: dict[str, Any] = {"held_out": forest.score(found, flights.late[rows.held_out])}
-        calibration = forest.calibrate(found, flights.late[rows.held_out])
+        calibration = reference.calibrate(found, forest.truth(flights.late[rows.held_out]))
         predicted_counts = np.bincount(found.labels, minlength=len(classes_of(model))).tolist()
         metrics["months"] = {}
         for month in range(forest.WINDOW_MONTHS[-1] + 1, 13):

@@ -16,18 +16,16 @@ import numpy as np
 import orjson
 from sklearn.base import clone
 from sklearn.exceptions import InconsistentVersionWarning
-from sklearn.isotonic import IsotonicRegression
 
-from tidegate.drift.counting.reference import Calibration
 from tidegate.retraining.comparison import Difference, compare, measure
 from tidegate.retraining.labelled_rows import LabelledRows, NoRowsError
 from tidegate.service.artefacts.onnx_export import as_table, classes_of, export
 from tidegate.service.artefacts.provenance import versions, write_samples
-from tidegate.service.artefacts.reference import build_reference
+from tidegate.service.artefacts.reference import build_reference, calibrate
 from tidegate.service.model import artefact
 from tidegate.service.model.artefact import Artefact, Manifest
 from tidegate.service.model.features import Feature, Matrix
-from tidegate.service.model.predictor import Prediction, Predictor, load_predictor
+from tidegate.service.model.predictor import Predictor, load_predictor
 from tidegate.service.training.train import SAMPLES
 
 HELD_OUT_FRACTION: Final = 0.25
@@ -160,18 +158,6 @@ def fit(current: Artefact, features: Sequence[Feature], matrix: Matrix, truth: A
     inputs: Any = as_table(features, matrix) if current.manifest.input == "columns" else matrix
     model.fit(inputs, np.array(current.manifest.classes)[truth])
     return model
-
-
-def calibrate(prediction: Prediction, truth: Any) -> Calibration:
-    """The accuracy of a label given its probability: isotonic regression on held-out rows."""
-    curve: Any = IsotonicRegression(out_of_bounds="clip")
-    correct = prediction.labels == truth
-    curve.fit(prediction.confidence.astype(np.float64), correct.astype(np.float64))
-    return Calibration(
-        confidence=tuple(curve.X_thresholds_.tolist()),
-        correct=tuple(curve.y_thresholds_.tolist()),
-        samples=len(truth),
-    )
 
 
 def _check_classes(rows: LabelledRows, held_out: Any, current: Manifest) -> None:

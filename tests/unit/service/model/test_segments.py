@@ -10,7 +10,7 @@ import pytest
 from support.served_app import Serve
 from tidegate.drift.report.labelled_rows import join_outcomes
 from tidegate.service.model.features import Feature
-from tidegate.service.model.segments import segments_of
+from tidegate.service.model.prediction_recorder import segments_of
 
 CARRIER = Feature(name="carrier", kind="category", categories=("AA", "UA"), missing=True)
 HOUR = Feature(name="hour", kind="integer")
