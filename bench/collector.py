@@ -1,11 +1,11 @@
 """Throughput and CPU of the collector: from event files on disk to acknowledged in the store.
 
-Writes realistic request events with the real writer, then runs the real delivery loop over them, in one
-process. CPU is of all threads of the process (`time.process_time`), so tantivy's indexing is in it; for
-Elasticsearch it is the collector's side alone. Wall time includes every fsync.
+Writes realistic request events with the real writer, then delivers them with the real delivery loop, in one
+process. The CPU time is that of all threads (`time.process_time`), including tantivy's indexing; for
+Elasticsearch it is that of the collector only. The wall time includes all fsyncs.
 
     python bench/collector.py --events 20000
-    python bench/collector.py --elasticsearch http://127.0.0.1:9200     also into a running Elasticsearch
+    python bench/collector.py --elasticsearch http://127.0.0.1:9200     also to a running Elasticsearch
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ QUERIES: dict[str, dict[str, Aggregation]] = {
 SEARCHES = 20
 
 
-class AbsentError(RuntimeError):
-    """An event that was acknowledged is not found."""
+class MissingEventsError(RuntimeError):
+    """An acknowledged event is missing."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one run took."""
+    """The result of one run."""
 
     name: str
     events: int
@@ -75,7 +75,7 @@ class Result:
 
 
 def make_request_event(origin: Origin, number: int, chance: random.Random, start_ns: int) -> Event:
-    """An event as the telemetry middleware writes it: about 950 bytes."""
+    """Return an event as the telemetry middleware writes it: about 950 bytes."""
     end_ns = start_ns + number * 1_000_000
     duration = int(chance.lognormvariate(17.5, 0.6))
     status = 500 if chance.random() < 0.01 else 200
@@ -109,7 +109,7 @@ def make_request_event(origin: Origin, number: int, chance: random.Random, start
 
 
 def write_events(folder: Path, namespace: str, count: int) -> tuple[int, str]:
-    """Write the events; their bytes, and one of their trace ids."""
+    """Write the events; return their size, and one of their trace ids."""
     chance = random.Random(1)
     origin = Origin("flights", "0.1.0", "bench", "flights-1", namespace)
     writer = EventWriter(folder, "flights-1")
@@ -123,9 +123,9 @@ def write_events(folder: Path, namespace: str, count: int) -> tuple[int, str]:
 
 
 def collector(folder: Path, open_sink: Callable[[], EventStore], batch: int) -> Delivery:
-    """The real delivery loop over a folder."""
-    own = folder / "collector"
-    own.mkdir()
+    """Create the delivery of a folder."""
+    collector_folder = folder / "collector"
+    collector_folder.mkdir()
     origin = Origin("flights", "0.1.0", "bench", "collector", "bench")
     return Delivery(
         folder=folder / "logs",
@@ -136,9 +136,9 @@ def collector(folder: Path, open_sink: Callable[[], EventStore], batch: int) -> 
             clock=time.time,
         ),
         open_sink=open_sink,
-        checkpoint=Checkpoint(own / "checkpoint.json"),
-        quarantine=Quarantine(own, clock_ns=time.time_ns),
-        event_log=EventLog(EventWriter(own, "collector"), origin, "collector"),
+        checkpoint=Checkpoint(collector_folder / "checkpoint.json"),
+        quarantine=Quarantine(collector_folder, clock_ns=time.time_ns),
+        event_log=EventLog(EventWriter(collector_folder, "collector"), origin, "collector"),
         metrics=Metrics(),
         retention=Retention(1e9, 2**40, timedelta(days=7)),
         backoff=sink_backoff(),
@@ -147,7 +147,7 @@ def collector(folder: Path, open_sink: Callable[[], EventStore], batch: int) -> 
 
 
 def measure(name: str, settings: Settings, count: int, batch: int) -> Result:
-    """Deliver so many events in batches of so many, then search them."""
+    """Deliver `count` events in batches of `batch`, then search them."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         namespace = uuid.uuid4().hex
@@ -164,7 +164,7 @@ def measure(name: str, settings: Settings, count: int, batch: int) -> Result:
         own = f"data_stream.namespace:{namespace}"
         found = store.search(SearchRequest(own, size=0)).total
         if found != count:
-            raise AbsentError(f"{name}: {count} events were delivered, {found} are found")
+            raise MissingEventsError(f"{name}: {count} events were delivered, {found} were found")
         searches = {}
         for title, aggregations in QUERIES.items():
             query = own if aggregations else f"{own} AND {title.replace('<one of them>', trace_id)}"
@@ -174,7 +174,7 @@ def measure(name: str, settings: Settings, count: int, batch: int) -> Result:
 
 
 def search_seconds(store: EventStore, request: SearchRequest) -> float:
-    """The median time of a search with 50 hits."""
+    """Return the median time of a search with 50 hits."""
     took = []
     for _ in range(SEARCHES):
         began = time.perf_counter()
@@ -188,23 +188,23 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     options.add_argument("--events", type=int, default=20_000)
     options.add_argument("--batches", type=int, nargs="+", default=[100, 1000])
-    options.add_argument("--elasticsearch", default="", help="the address of a running one")
-    wanted = options.parse_args()
-    places = {"embedded": Settings.model_validate({"store": {"kind": "embedded"}})}
-    if wanted.elasticsearch:
-        places["elasticsearch"] = Settings.model_validate(
-            {"store": {"kind": "elasticsearch", "elasticsearch": {"url": wanted.elasticsearch}}}
+    options.add_argument("--elasticsearch", default="", help="URL of a running Elasticsearch")
+    arguments = options.parse_args()
+    stores = {"embedded": Settings.model_validate({"store": {"kind": "embedded"}})}
+    if arguments.elasticsearch:
+        stores["elasticsearch"] = Settings.model_validate(
+            {"store": {"kind": "elasticsearch", "elasticsearch": {"url": arguments.elasticsearch}}}
         )
     today = dt.datetime.now(dt.UTC).date()
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {today}"
     )
-    print(f"{wanted.events} request events\n")
+    print(f"{arguments.events} request events\n")
     print(f"{'store':<14} {'batch':>6} {'events/s':>10} {'µs CPU/event':>10}")
     results = [
-        measure(name, settings, wanted.events, batch)
-        for name, settings in places.items()
-        for batch in wanted.batches
+        measure(name, settings, arguments.events, batch)
+        for name, settings in stores.items()
+        for batch in arguments.batches
     ]
     for result in results:
         print(result)

@@ -1,21 +1,20 @@
-"""How large the data folder becomes under a steady load, beside the bound of each of its parts.
+"""Size of the data folder under constant load, compared with the limit of each part.
 
-Starts a stack of its own (simulated device, embedded store), sends requests at a constant rate for some
-minutes, and prints every ten seconds what lies in the data folder. Ends by itself, and with 1 if a part is
-beyond its bound.
+Starts a stack (simulated device, embedded store), sends requests at a constant rate for some minutes, and
+prints the size of each part of the data folder every ten seconds. The exit code is 1 if a part exceeds its
+limit.
 
-    python bench/disk.py                                   200 requests a second for 10 minutes
+    python bench/disk.py                                   200 requests per second for 10 minutes
     python bench/disk.py --seconds 60 --rate 50 --keep-bytes 2000000
 
-The bounds:
+The limits:
 
-- event files: `collector.keep_bytes` of delivered ones; beside them, for each writer, the one that it
-  writes (`telemetry.file_bytes`), what is not delivered yet, and what one delivery may hold
-  (`collector.batch_bytes`);
-- raw output of the programs: twice 10 MiB a program;
-- the collector's own: two files of the quarantine of 64 MiB each.
+- event files: `collector.keep_bytes` of delivered files, plus the open file of each writer
+  (`telemetry.file_bytes`), the undelivered bytes, and one batch (`collector.batch_bytes`);
+- raw output of the programs: twice 10 MiB per program;
+- files of the collector: two quarantine files of 64 MiB each.
 
-The store has no bound in bytes: it keeps every event for `store.embedded.retention`. Prometheus has its own
+The store has no limit in bytes: it retains events for `store.embedded.retention`. Prometheus has its own
 retention.
 """
 
@@ -32,7 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-sys.path[0] = str(Path(__file__).parents[1])  # or bench/loadgen.py would hide the package
+sys.path[0] = str(Path(__file__).parents[1])  # otherwise bench/loadgen.py would hide the package
 
 from bench.running.stack import constant_load, own_stack  # noqa: E402
 from tidegate.collector import file_names, quarantine  # noqa: E402
@@ -41,8 +40,8 @@ from tidegate.settings import Settings  # noqa: E402
 from tidegate.stack.processes.process import OUTPUT_BYTES  # noqa: E402
 from tidegate.stack.supervisor.programs import url  # noqa: E402
 
-EVERY_SECONDS: Final = 10.0
-LONGEST_SECONDS: Final = 900
+INTERVAL_SECONDS: Final = 10.0
+MAX_SECONDS: Final = 900
 PARTS: Final = ("logs", "run", "collector", "store", "prometheus")
 MIB: Final = 2**20
 REPLICAS: Final = 2
@@ -50,22 +49,22 @@ _LAG = re.compile(r"^tidegate_collector_lag_bytes (\S+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Look:
-    """The data folder at a moment: the bytes of each part, and the bounds of those that have one."""
+class FolderSizes:
+    """The sizes of the parts of the data folder at one time, and their limits."""
 
     seconds: float
     sizes: dict[str, int]
-    bounds: dict[str, int]
+    limits: dict[str, int]
 
     @property
-    def beyond(self) -> list[str]:
-        """The parts that are larger than they may be."""
-        return [part for part, bound in self.bounds.items() if self.sizes[part] > bound]
+    def exceeded(self) -> list[str]:
+        """The parts that exceed their limit."""
+        return [part for part, limit in self.limits.items() if self.sizes[part] > limit]
 
     def __str__(self) -> str:
         cells = [
             f"{self.sizes[part] / MIB:8.1f}"
-            + (f" ≤{self.bounds[part] / MIB:7.1f}" if part in self.bounds else "")
+            + (f" ≤{self.limits[part] / MIB:7.1f}" if part in self.limits else "")
             for part in PARTS
         ]
         return f"{self.seconds:6.0f}" + "".join(cells)
@@ -77,7 +76,7 @@ HEADER: Final = (
 
 
 def size_of(folder: Path) -> int:
-    """The bytes of all files below a folder; what is deleted meanwhile counts nothing."""
+    """Return the total size of the files below a folder; files that are deleted meanwhile are ignored."""
     total = 0
     for path in folder.rglob("*"):
         try:
@@ -87,31 +86,31 @@ def size_of(folder: Path) -> int:
     return total
 
 
-def look(settings: Settings, seconds: float, lag_bytes: int) -> Look:
-    """The data folder now."""
+def measure(settings: Settings, seconds: float, lag_bytes: int) -> FolderSizes:
+    """Return the current sizes of the data folder."""
     data = settings.stack.data_dir
     sizes = {part: size_of(data / part) for part in PARTS}
     parsed = (file_names.parse(path.name) for path in settings.log_dir.iterdir())
     writers = {one.writer for one in parsed if one is not None}
     programs = list((data / "run").glob("*.log"))
-    kept = settings.collector.keep_bytes + settings.collector.batch_bytes + lag_bytes
-    bounds = {
-        "logs": kept + len(writers) * settings.telemetry.file_bytes,
+    retained = settings.collector.keep_bytes + settings.collector.batch_bytes + lag_bytes
+    limits = {
+        "logs": retained + len(writers) * settings.telemetry.file_bytes,
         "run": 2 * OUTPUT_BYTES * len(programs),
         "collector": 2 * quarantine.FILE_BYTES + MIB,
     }
-    return Look(seconds, sizes, bounds)
+    return FolderSizes(seconds, sizes, limits)
 
 
 def lag_bytes(port: int) -> int:
-    """What the collector has yet to deliver, as it says itself."""
+    """Return the undelivered bytes, from the metrics of the collector."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
         found = _LAG.search(answer.read().decode())
     return int(float(found[1])) if found else 0
 
 
 async def run(arguments: argparse.Namespace) -> int:
-    """Load the stack, and look; the exit code."""
+    """Run the stack under load and print the sizes; return the exit code."""
     sections: dict[str, dict[str, Any]] = {
         "replicas": {"start": REPLICAS, "min": REPLICAS, "max": REPLICAS},
         "slots": {"per_replica": 4},
@@ -119,7 +118,7 @@ async def run(arguments: argparse.Namespace) -> int:
         "collector": {"keep_bytes": arguments.keep_bytes},
         "telemetry": {"file_bytes": arguments.file_bytes},
     }
-    beyond: set[str] = set()
+    exceeded: set[str] = set()
     async with own_stack(0, **sections) as supervisor:
         settings = supervisor.settings
         gateway = url(settings.stack.host, settings.gateway.port)
@@ -127,31 +126,31 @@ async def run(arguments: argparse.Namespace) -> int:
         async with constant_load(gateway, arguments.rate, Weights(light=1)) as recording:
             began = time.monotonic()
             while (passed := time.monotonic() - began) < arguments.seconds:
-                await asyncio.sleep(min(EVERY_SECONDS, arguments.seconds - passed))
+                await asyncio.sleep(min(INTERVAL_SECONDS, arguments.seconds - passed))
                 lag = await asyncio.to_thread(lag_bytes, settings.collector.metrics_port)
-                now = await asyncio.to_thread(look, settings, time.monotonic() - began, lag)
+                now = await asyncio.to_thread(measure, settings, time.monotonic() - began, lag)
                 print(now, flush=True)
-                beyond.update(now.beyond)
+                exceeded.update(now.exceeded)
         del recording
-    if beyond:
-        print(f"beyond its bound: {', '.join(sorted(beyond))}")
+    if exceeded:
+        print(f"limit exceeded: {', '.join(sorted(exceeded))}")
         return 1
-    print("each part stayed within its bound")
+    print("no part exceeded its limit")
     return 0
 
 
 def main() -> int:
-    """Read the arguments and run it."""
+    """Parse the arguments and run the measurement."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=int, default=600, help=f"at most {LONGEST_SECONDS}")
-    parser.add_argument("--rate", type=int, default=200, help="requests a second")
+    parser.add_argument("--seconds", type=int, default=600, help=f"at most {MAX_SECONDS}")
+    parser.add_argument("--rate", type=int, default=200, help="requests per second")
     parser.add_argument("--keep-bytes", type=int, default=8 * MIB, help="collector.keep_bytes")
     parser.add_argument("--file-bytes", type=int, default=MIB, help="telemetry.file_bytes")
     arguments = parser.parse_args()
-    if not 0 < arguments.seconds <= LONGEST_SECONDS:
-        parser.error(f"--seconds must be from 1 to {LONGEST_SECONDS}")
+    if not 0 < arguments.seconds <= MAX_SECONDS:
+        parser.error(f"--seconds must be from 1 to {MAX_SECONDS}")
     print(f"{platform.machine()}, Python {platform.python_version()}: {vars(arguments)}")
     return asyncio.run(run(arguments))
 

@@ -1,8 +1,8 @@
-"""What the gateway costs: HAProxy's CPU time a request, and the latency that it adds.
+"""Cost of the gateway: HAProxy's CPU time per request, and the added latency.
 
 `python -m bench.gateway` sends the same requests to a small ASGI application directly and through HAProxy,
-in turn, one at a time, and prints medians; then it sends bursts through HAProxy, and prints its CPU time and
-memory. The configuration is that of the stack: body buffered, access log written, one check each 500 ms.
+alternately and one at a time, and prints medians. Then it sends bursts through HAProxy, and prints its CPU
+time and memory. The configuration is that of the stack: buffered bodies, an access log, a check every 500 ms.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from tidegate.stack.gateway import configuration, haproxy
 PAIRS: Final = 2000
 BURST: Final = 4000
 BURST_CLIENTS: Final = 8
-# A light request of the flight model; one near the limit that may be repeated.
+# A light request of the flight model, and a request near the maximum size of a body.
 BODIES: Final = {"256 B": 256, "1 MB": 1_000_000}
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Reads the body and answers at once."""
+    """Read the body and respond immediately."""
     if scope["type"] != "http":
         return
     while (await receive()).get("more_body"):
@@ -48,7 +48,7 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 
 def free_port() -> int:
-    """A port that is free now."""
+    """Return a port that is currently free."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -57,7 +57,7 @@ def free_port() -> int:
 
 @contextlib.asynccontextmanager
 async def running(folder: Path) -> AsyncIterator[tuple[str, str, psutil.Process]]:
-    """The application and a gateway before it: their addresses, and the gateway's process."""
+    """Run the application and a gateway; yield their URLs and the process of the gateway."""
     replica = free_port()
     settings = Settings.model_validate(
         {
@@ -79,18 +79,18 @@ async def running(folder: Path) -> AsyncIterator[tuple[str, str, psutil.Process]
             )
             for command in commands
         ]
-    through = f"http://127.0.0.1:{settings.gateway.port}/predict"
+    gateway_url = f"http://127.0.0.1:{settings.gateway.port}/predict"
     try:
-        await answers(through)
-        yield f"http://127.0.0.1:{replica}/predict", through, psutil.Process(processes[1].pid)
+        await wait_until_ready(gateway_url)
+        yield f"http://127.0.0.1:{replica}/predict", gateway_url, psutil.Process(processes[1].pid)
     finally:
         for process in processes:
             process.kill()
             await process.wait()
 
 
-async def answers(url: str) -> None:
-    """Wait until it answers 200."""
+async def wait_until_ready(url: str) -> None:
+    """Wait until the URL responds with 200."""
     async with asyncio.timeout(30), aiohttp.ClientSession() as session:
         while True:
             with contextlib.suppress(aiohttp.ClientError):
@@ -101,7 +101,7 @@ async def answers(url: str) -> None:
 
 
 async def post(session: aiohttp.ClientSession, url: str, body: bytes) -> float:
-    """Send one request; its time in microseconds."""
+    """Send one request, and return its duration in microseconds."""
     start = time.perf_counter_ns()
     async with session.post(url, data=aiohttp.BytesPayload(memoryview(body))) as answer:
         await answer.read()
@@ -109,11 +109,11 @@ async def post(session: aiohttp.ClientSession, url: str, body: bytes) -> float:
     return (time.perf_counter_ns() - start) / 1000
 
 
-async def added_us(direct: str, through: str, body: bytes, pairs: int) -> tuple[float, float]:
-    """Median latency of direct requests, and median of what the gateway added in each pair."""
+async def added_us(direct: str, gateway_url: str, body: bytes, pairs: int) -> tuple[float, float]:
+    """Return the median latency of direct requests, and the median of the latency added by the gateway."""
     async with aiohttp.ClientSession() as session:
         times = [
-            (await post(session, direct, body), await post(session, through, body))
+            (await post(session, direct, body), await post(session, gateway_url, body))
             for _ in range(pairs)
         ]
     return (
@@ -122,14 +122,14 @@ async def added_us(direct: str, through: str, body: bytes, pairs: int) -> tuple[
     )
 
 
-async def cpu_us(process: psutil.Process, through: str, body: bytes, requests: int) -> float:
-    """HAProxy's CPU time a request in microseconds, user and system, in a burst of several clients."""
+async def cpu_us(process: psutil.Process, gateway_url: str, body: bytes, requests: int) -> float:
+    """Return HAProxy's CPU time (user and system) per request in microseconds, in a burst."""
     before = process.cpu_times()
     async with aiohttp.ClientSession() as session:
 
         async def client() -> None:
             for _ in range(requests // BURST_CLIENTS):
-                await post(session, through, body)
+                await post(session, gateway_url, body)
 
         await asyncio.gather(*(client() for _ in range(BURST_CLIENTS)))
     after = process.cpu_times()
@@ -142,16 +142,16 @@ async def main() -> None:
     release = ".".join(map(str, haproxy.release()))
     machine = f"{platform.machine()}, {os.cpu_count()} cores, {datetime.now(UTC):%Y-%m-%d}"
     table = Table(
-        "body", "direct p50", "added p50", "CPU a request", title=f"HAProxy {release} ({machine})"
+        "body", "direct p50", "added p50", "CPU per request", title=f"HAProxy {release} ({machine})"
     )
     with tempfile.TemporaryDirectory() as folder:
-        async with running(Path(folder)) as (direct, through, process):
+        async with running(Path(folder)) as (direct, gateway_url, process):
             idle = process.memory_info().rss / 2**20
             for name, size in BODIES.items():
                 body = b"z" * size
-                share = 1 if size < 1000 else 10
-                alone, added = await added_us(direct, through, body, PAIRS // share)
-                cpu = await cpu_us(process, through, body, BURST // share)
+                divisor = 1 if size < 1000 else 10
+                alone, added = await added_us(direct, gateway_url, body, PAIRS // divisor)
+                cpu = await cpu_us(process, gateway_url, body, BURST // divisor)
                 table.add_row(name, f"{alone:.0f} µs", f"{added:.0f} µs", f"{cpu:.0f} µs")
             peak = process.memory_info().rss / 2**20
     console = Console()

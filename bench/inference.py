@@ -1,7 +1,7 @@
-"""ONNX Runtime against scikit-learn's `predict_proba`, and what the service adds around it.
+"""ONNX Runtime compared with scikit-learn's `predict_proba`, and the overhead of the service.
 
 `python -m bench.inference [ARTEFACT]` prints microseconds. Both run on one thread. The times are the 10th
-percentile of about two seconds of calls: what a call costs while nothing else wants the core.
+percentile of about two seconds of calls, which is the cost of a call on an idle core.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ SECONDS: Final = 2.0
 
 
 def cost_us(times_ns: list[int]) -> float:
-    """The 10th percentile of times, in microseconds."""
+    """Return the 10th percentile of times in microseconds."""
     return statistics.quantiles(times_ns, n=10)[0] / 1000
 
 
 def call_us(call: Callable[[], object]) -> float:
-    """What a call costs, in microseconds."""
+    """Return the duration of a call in microseconds."""
     call()
     times: list[int] = []
     end = time.perf_counter() + SECONDS
@@ -51,7 +51,7 @@ def call_us(call: Callable[[], object]) -> float:
 
 
 def thread_us(call: Callable[[], object]) -> float:
-    """What a call costs that an event loop hands to a thread, in microseconds."""
+    """Return the duration of a call that an event loop runs in a thread, in microseconds."""
 
     async def measure() -> float:
         loop = asyncio.get_running_loop()
@@ -69,7 +69,7 @@ def thread_us(call: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("artefact", type=Path, nargs="?", default=Path("artefacts/flights"))
     artefact = load(parser.parse_args().artefact)

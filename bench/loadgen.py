@@ -1,10 +1,10 @@
-"""The load generator's own cost: send lag, and processor time per request, against a trivial server.
+"""Cost of the load generator: send lag and CPU time per request, against a trivial server.
 
     python bench/loadgen.py [--seconds 5] [--rates 30,200,500]
 
-The server answers at once with two bytes from a process of its own, so what is measured is the sender.
-`wrk` and `oha` are measured beside it if they are on PATH: wrk knows no rate (it is a closed loop that
-goes as fast as it can), oha does, from the intended send time on (`--latency-correction`).
+The server responds immediately with two bytes, in a separate process, so the sender is measured. `wrk` and
+`oha` are also measured if they are on PATH. wrk has no rate (it is a closed loop without pauses); oha has
+one, and measures from the intended send time (`--latency-correction`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pathlib import Path
 SERVER = """
 import asyncio, sys
 
-class Answer(asyncio.Protocol):
+class Responder(asyncio.Protocol):
     def connection_made(self, transport):
         self.transport, self.read = transport, b""
 
@@ -44,7 +44,7 @@ class Answer(asyncio.Protocol):
             self.transport.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\n{}")
 
 async def main():
-    server = await asyncio.get_running_loop().create_server(Answer, "127.0.0.1", int(sys.argv[1]))
+    server = await asyncio.get_running_loop().create_server(Responder, "127.0.0.1", int(sys.argv[1]))
     await server.serve_forever()
 
 asyncio.run(main())
@@ -56,7 +56,7 @@ ROW = (
 
 @contextmanager
 def trivial_server() -> Iterator[str]:
-    """A server that answers at once, in a process of its own."""
+    """Run a server that responds immediately, in a separate process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -76,7 +76,7 @@ def trivial_server() -> Iterator[str]:
 
 
 def cpu_seconds(command: list[str]) -> tuple[float, str]:
-    """The processor time of a command and its children, and what it printed."""
+    """Return the CPU time of a command and its children, and its output."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -85,7 +85,7 @@ def cpu_seconds(command: list[str]) -> tuple[float, str]:
 
 
 def loadgen(folder: Path, url: str, rate: int, seconds: float) -> tuple[float, dict[str, float]]:
-    """The processor time of a run, in seconds, and its summary."""
+    """Return the CPU time of a run in seconds, and its summary."""
     scenario = folder / "bench.toml"
     scenario.write_text(
         'name = "bench"\narrivals = "poisson"\nweights = { light = 1 }\n'
@@ -106,7 +106,7 @@ def loadgen(folder: Path, url: str, rate: int, seconds: float) -> tuple[float, d
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="Measure the load generator's own cost.")
+    parser = argparse.ArgumentParser(description="Measure the cost of the load generator.")
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--rates", default="30,200,500")
     arguments = parser.parse_args()
@@ -117,7 +117,7 @@ def main() -> None:
         f"Python {platform.python_version()}, load average {load:.1f} before"
     )
     with trivial_server() as url, tempfile.TemporaryDirectory() as folder:
-        # What starting, watching and the report cost whatever the rate, to take off the others.
+        # The cost of start, live view and report, which does not depend on the rate and is subtracted.
         idle, _ = loadgen(Path(folder), url, 1, arguments.seconds)
         print("\nsender     rate    lag p50    lag p99   lag max   CPU/request")
         for rate in rates:
@@ -133,11 +133,11 @@ def main() -> None:
 
 
 def peers(url: str, rate: int, seconds: float) -> None:
-    """Measure wrk and oha, as far as they are here."""
+    """Measure wrk and oha if they are installed."""
     body = json.dumps({"instances": [json.loads(ROW)], "work": "light"})
     for name in ("wrk", "oha"):
         if shutil.which(name) is None:
-            print(f"{name:8s} skipped: it is not on PATH")
+            print(f"{name:8s} skipped: not on PATH")
             continue
         if name == "wrk":
             script = (
@@ -157,7 +157,7 @@ def peers(url: str, rate: int, seconds: float) -> None:
                 ]
                 spent, shown = cpu_seconds(command)
             sent = int(found[1]) if (found := re.search(r"(\d+) requests in", shown)) else 0
-            said = "as fast as it can"
+            rate_text = "without a rate"
         else:
             command = [
                 *("oha", "--no-tui", "--output-format", "json", "-m", "POST", "-d", body),
@@ -169,11 +169,13 @@ def peers(url: str, rate: int, seconds: float) -> None:
                 sent = sum(json.loads(shown)["statusCodeDistribution"].values())
             except (ValueError, KeyError):
                 sent = 0
-            said = f"{rate}/s"
+            rate_text = f"{rate}/s"
         if sent:
-            print(f"{name:8s} {said}, {sent} requests: {spent / sent * 1e6:.0f} µs of CPU each")
+            print(
+                f"{name:8s} {rate_text}, {sent} requests: {spent / sent * 1e6:.0f} µs of CPU each"
+            )
         else:
-            print(f"{name:8s} gave no figures: {shown.strip()[-200:]}")
+            print(f"{name:8s} has no figures: {shown.strip()[-200:]}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""What a shadow and kept rows cost: CPU of one replica per request, with and without, in pairs.
+"""Cost of a shadow model and of stored rows: CPU time of a replica per request, with and without.
 
-`python -m bench.shadow CANDIDATE [--requests 1500] [--pairs 5]` prints a table. Each pair is one process
-after the other with the same requests; the figure is the median of the pairs' differences. CPU is that of
-the whole process, its worker thread included: what is done after the answer is not free, only not waited for.
+`python -m bench.shadow CANDIDATE [--requests 1500] [--pairs 5]` prints a table. The processes of a pair run
+one after the other with the same requests; the result is the median of the differences. The CPU time is that
+of the whole process, including the work after the response.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from tidegate.service.model.artefact import SAMPLES, load
 from tidegate.settings import Settings
 
 WARM: Final = 200
-WAYS: Final = ("plain", "shadow 10 %", "shadow 100 %", "rows 100 %")
+VARIANTS: Final = ("plain", "shadow 10 %", "shadow 100 %", "rows 100 %")
 
 
-def settings_of(way: str, artefact: Path, candidate: Path, folder: Path) -> Settings:
-    """The settings of one way."""
-    share = {"shadow 10 %": 0.1, "shadow 100 %": 1.0}.get(way, 0.0)
+def settings_of(variant: str, artefact: Path, candidate: Path, folder: Path) -> Settings:
+    """Return the settings of a variant."""
+    share = {"shadow 10 %": 0.1, "shadow 100 %": 1.0}.get(variant, 0.0)
     return Settings(
         model={"path": artefact, "shadow_path": candidate, "shadow_share": share},
-        drift={"keep_rows_share": 1.0 if way == "rows 100 %" else 0.0},
+        drift={"keep_rows_share": 1.0 if variant == "rows 100 %" else 0.0},
         stack={"data_dir": folder},
     )
 
 
 async def measure(settings: Settings, requests: int, rows: int) -> tuple[float, float]:
-    """CPU microseconds a request, and the median of the times until its answer in microseconds."""
+    """Return the CPU time per request and the median response time, in microseconds."""
     app = create_app(settings)
     instances = [
         orjson.loads(line)
@@ -76,29 +76,29 @@ async def measure(settings: Settings, requests: int, rows: int) -> tuple[float, 
             answer = await client.post("/predict", content=body, headers=headers)
             times.append(time.perf_counter() - start)
             assert answer.status_code == 200, answer.text
-    await incoming.put({"type": "lifespan.shutdown"})  # does what is left in the line
+    await incoming.put({"type": "lifespan.shutdown"})  # runs the remaining background work
     await running
     return (time.process_time() - start_cpu) / requests * 1e6, statistics.median(times) * 1e6
 
 
-def child(way: str, options: argparse.Namespace) -> tuple[float, float]:
-    """Measure one way in a process of its own."""
-    arguments = [str(options.candidate), "--artefact", str(options.artefact), "--way", way]
+def child(variant: str, options: argparse.Namespace) -> tuple[float, float]:
+    """Measure a variant in a separate process."""
+    arguments = [str(options.candidate), "--artefact", str(options.artefact), "--way", variant]
     arguments += ["--requests", str(options.requests), "--rows", str(options.rows)]
     command = [sys.executable, "-m", "bench.shadow", *arguments]
-    told = orjson.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    return told[0], told[1]
+    result = orjson.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    return result[0], result[1]
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("candidate", type=Path)
     parser.add_argument("--artefact", type=Path, default=Path("artefacts/flights"))
     parser.add_argument("--requests", type=int, default=1500)
     parser.add_argument("--rows", type=int, default=1)
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--way", choices=WAYS)
+    parser.add_argument("--way", choices=VARIANTS)
     options = parser.parse_args()
     if options.way:
         with tempfile.TemporaryDirectory() as folder:
@@ -108,20 +108,20 @@ def main() -> None:
     console = Console()
     version = load(options.artefact).manifest.version
     console.print(
-        f"flights {version}, {options.rows} row(s) a request; {os.cpu_count()} cores, "
+        f"flights {version}, {options.rows} row(s) per request; {os.cpu_count()} cores, "
         f"{platform.machine()}, Python {platform.python_version()}, "
         f"{datetime.now(UTC).date().isoformat()}; µs, median of {options.pairs} pairs"
     )
-    table = Table("", "CPU a request", "more than plain", "until its answer", "more than plain")
+    table = Table("", "CPU per request", "added", "response time", "added")
     plain: list[tuple[float, float]] = []
-    found: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS[1:]}
+    found: dict[str, list[tuple[float, float]]] = {variant: [] for variant in VARIANTS[1:]}
     for _ in range(options.pairs):
-        plain.append(child(WAYS[0], options))
-        for way, measured in found.items():
-            measured.append(child(way, options))
-    table.add_row(WAYS[0], *_figures(plain, None))
-    for way, measured in found.items():
-        table.add_row(way, *_figures(measured, plain))
+        plain.append(child(VARIANTS[0], options))
+        for variant, measured in found.items():
+            measured.append(child(variant, options))
+    table.add_row(VARIANTS[0], *_figures(plain, None))
+    for variant, measured in found.items():
+        table.add_row(variant, *_figures(measured, plain))
     console.print(table)
 
 
@@ -129,13 +129,13 @@ def _figures(
     measured: list[tuple[float, float]], plain: list[tuple[float, float]] | None
 ) -> list[str]:
     shown: list[str] = []
-    for place in (0, 1):
-        shown.append(f"{statistics.median(one[place] for one in measured):.0f}")
+    for column in (0, 1):
+        shown.append(f"{statistics.median(one[column] for one in measured):.0f}")
         if plain is None:
             shown.append("")
             continue
         pairs = zip(measured, plain, strict=True)
-        more = statistics.median(one[place] - other[place] for one, other in pairs)
+        more = statistics.median(one[column] - other[column] for one, other in pairs)
         shown.append(f"{more:+.0f}")
     return shown
 

@@ -1,8 +1,8 @@
-"""CPU that telemetry costs a request: a plain app, and the same app under each way of tracing.
+"""CPU time of telemetry per request: an application without telemetry, and with each kind of tracing.
 
-Drives the ASGI app directly (no server, no client, no socket), in one process, with CPU time
-(`time.process_time`). The variants take turns in short rounds, so that a machine that slows down slows
-all of them; the figure of each is the median of its rounds.
+Calls the ASGI application directly (no server, client or socket) in one process, and measures CPU time
+(`time.process_time`). The variants alternate in short rounds, so that a slow phase of the machine affects
+all of them; the result of each is the median of its rounds.
 
     python bench/telemetry.py --requests 2000 --rounds 15
 """
@@ -45,7 +45,7 @@ SAMPLED = {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": str
 
 @dataclass
 class Variant:
-    """One way to serve the same requests, and the CPU that each took in every round."""
+    """A variant of the application, and its CPU time per request in each round."""
 
     name: str
     app: FastAPI
@@ -54,7 +54,7 @@ class Variant:
 
 
 def make_app() -> FastAPI:
-    """The app that is measured: what it does itself is the same in all variants."""
+    """Return the application, whose own work is the same in all variants."""
     app = FastAPI()
 
     @app.post("/predict/{kind}")
@@ -69,7 +69,7 @@ def make_app() -> FastAPI:
 
 
 def make_variant(name: str, telemetry: dict[str, Any] | None, folder: Path) -> Variant:
-    """The app, instrumented or not."""
+    """Return a variant of the application."""
     app = make_app()
     if telemetry is None:
         return Variant(name, app, lambda: None)
@@ -80,7 +80,7 @@ def make_variant(name: str, telemetry: dict[str, Any] | None, folder: Path) -> V
 
 
 def scope() -> Scope:
-    """A request as uvicorn hands it over, with the headers of a gateway."""
+    """Return the scope of a request as from uvicorn, with the headers of a gateway."""
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -105,7 +105,7 @@ def scope() -> Scope:
 
 
 async def drive(app: FastAPI, requests: int) -> float:
-    """Send the requests one after another; the CPU time of each, in microseconds."""
+    """Send the requests one after the other; return the CPU time per request in microseconds."""
 
     async def receive() -> Message:
         return {"type": "http.request", "body": BODY, "more_body": False}
@@ -121,7 +121,7 @@ async def drive(app: FastAPI, requests: int) -> float:
 
 
 async def measure(variants: list[Variant], requests: int, rounds: int) -> None:
-    """Let the variants take turns; the first round warms up and is not counted."""
+    """Measure the variants alternately; the first round is a warm-up."""
     for turn in range(rounds + 1):
         order = variants if turn % 2 else variants[::-1]
         for variant in order:
@@ -131,16 +131,16 @@ async def measure(variants: list[Variant], requests: int, rounds: int) -> None:
 
 
 def table(variants: list[Variant]) -> str:
-    """The result as a Markdown table."""
+    """Return the results as a Markdown table."""
     plain = variants[0].microseconds
     lines = [
-        "| variant | µs of CPU a request | telemetry's own µs | ratio to plain |",
+        "| variant | CPU µs per request | of that telemetry | ratio to plain |",
         "| --- | ---: | ---: | ---: |",
     ]
     for variant in variants:
         pairs = list(zip(variant.microseconds, plain, strict=True))
-        own = statistics.median(mine - base for mine, base in pairs)
-        ratio = statistics.median(mine / base for mine, base in pairs)
+        own = statistics.median(value - base for value, base in pairs)
+        ratio = statistics.median(value / base for value, base in pairs)
         total = statistics.median(variant.microseconds)
         lines.append(f"| {variant.name} | {total:.0f} | {own:.0f} | {ratio:.2f} |")
     return "\n".join(lines)
@@ -149,7 +149,7 @@ def table(variants: list[Variant]) -> str:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--requests", type=int, default=2000, help="requests a round")
+    parser.add_argument("--requests", type=int, default=2000, help="requests per round")
     parser.add_argument("--rounds", type=int, default=15, help="rounds of each variant")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -319,7 +319,7 @@ async def test_the_preflight_accepts_any_response_below_500() -> None:
         base = str(url.origin())
         await preflight(base)
         await preflight(base)
-        with pytest.raises(UsageError, match=r"is not ready \(/ready answers with 503\)"):
+        with pytest.raises(UsageError, match=r"is not ready \(/ready responds with 503\)"):
             await preflight(base)
     assert asked == ["GET /ready"] * 3
     with pytest.raises(UsageError, match=r"does not respond: .*nothing was sent"):
