@@ -1,4 +1,4 @@
-"""Every question that Grafana's dashboards ask, put to a stack under load: each has an answer."""
+"""Every query of Grafana's dashboards returns data from a stack under load."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 
 from support import grafana_dashboards
 from support.exporter_process import exporting, logstash
-from support.grafana_dashboards import Target, filled, flat, names
+from support.grafana_dashboards import Target, fill, flatten, names
 from support.ports import free_port
 from support.running_stack import Stack, eventually, running
 
@@ -25,35 +25,39 @@ pytestmark = pytest.mark.e2e
 
 SCENARIO = """
 name = "dashboards"
-description = "Twenty seconds at twenty-five a second: more than one replica takes."
+description = "Twenty seconds at 25 requests per second, more than one replica can serve."
 arrivals = "even"
 weights = { light = 1, medium = 1, heavy = 1 }
 phases = [{ kind = "constant", seconds = 20, rate = 25 }]
 """
-# From before the load until the slowest rules have been evaluated, which is once a minute.
+# Long enough for the load and for the slowest rules, which are evaluated every minute.
 SHOWN_SECONDS = 240
-OF_FEATURES = "ml_feature_reference_samples"
-# What Grafana fills in when a panel of that length is drawn, and what is chosen at first.
-VALUES = {
+FEATURE_SERIES = "ml_feature_reference_samples"
+# The values of Grafana's built-in variables for this time range, and the default of the window.
+VARIABLES = {
     "window": "5m",
     "__rate_interval": "15s",
     "__interval": "15s",
     "__range": f"{SHOWN_SECONDS}s",
     "__range_s": str(SHOWN_SECONDS),
 }
-# Made while an alert is pending or fires; and once a document was refused.
-MADE_WHEN_NEEDED = {"ALERTS", "tidegate_elasticsearch_failure_store_documents"}
-# Recorded only where no feature has drifted; the rows that are sent are of a later month.
-GATED = "model:accuracy_expected"
-# What depends on several groups of rules, each evaluated at times of its own, comes last.
-LAST = ("model:feature_psi:5m", "model:prediction_psi:5m", "model:label_lag_seconds_p50:1h")
+# These series exist only during an alert, and after a rejected document.
+NOT_ALWAYS_PRESENT = {"ALERTS", "tidegate_elasticsearch_failure_store_documents"}
+# Absent while a feature has drifted; the requests' rows are of a later month.
+EXPECTED_ACCURACY = "model:accuracy_expected"
+# These depend on several rule groups with their own evaluation times, so they are recorded last.
+LATEST_SERIES = (
+    "model:feature_psi:5m",
+    "model:prediction_psi:5m",
+    "model:label_lag_seconds_p50:1h",
+)
 
 
 @pytest.fixture(scope="module")
 def stack(
     tmp_path_factory: pytest.TempPathFactory, artefact: Path, elasticsearch_url: str
 ) -> Iterator[Stack]:
-    """A stack that has just taken load, and refused a request that was none; the exporter beside it."""
+    """A stack with an exporter, after load, an invalid request and feedback."""
     folder = tmp_path_factory.mktemp("dashboards")
     (folder / "scenario.toml").write_text(SCENARIO)
     with (
@@ -68,55 +72,55 @@ def stack(
             autoscaler={"tick_seconds": 2},
             telemetry={"sample_ratio": 0.2},
             exporter={"port": free_port(), "logstash_url": logstash_url},
-        ) as made,
-        exporting(made),
+        ) as stack,
+        exporting(stack),
     ):
-        assert made.send("/predict", b'{"instances": "none"}').status == 422
-        tell_the_truth(made, artefact)
-        load = made.run(
+        assert stack.send("/predict", b'{"instances": "none"}').status == 422
+        send_feedback(stack, artefact)
+        load = stack.run(
             *("tidegate.loadgen", "run", str(folder / "scenario.toml")),
-            *("--url", made.url, "--prometheus", made.prometheus),
+            *("--url", stack.url, "--prometheus", stack.prometheus),
             *("--rows", str(artefact / "samples.ndjson"), "--out", str(folder / "runs")),
         )
-        # 98 is a run whose send times were late: on a busy machine that is no fault of the stack.
+        # 98 means that requests were sent late, which happens on a busy machine.
         assert load.returncode in {0, 98}, load.stdout + load.stderr
         eventually(
-            lambda: made.query("tidegate_collector_lag_bytes == 0"),
+            lambda: stack.query("tidegate_collector_lag_bytes == 0"),
             "every event is in the store",
         )
-        for series in LAST:
+        for series in LATEST_SERIES:
             eventually(
-                partial(made.query, f"last_over_time({series}[3m])"),
+                partial(stack.query, f"last_over_time({series}[3m])"),
                 f"the rules have been evaluated up to {series}",
                 seconds=180,
             )
-        yield made
+        yield stack
 
 
-def tell_the_truth(stack: Stack, artefact: Path) -> None:
-    """Labels for 400 answers: of the first half three of four right, then one of four, a change that is
-    found; and one for an answer that was never given."""
+def send_feedback(stack: Stack, artefact: Path) -> None:
+    """Send labels for 400 predictions: 75 % of the first half are correct and 25 % of the second, which is a
+    detectable change; and a label with a forged prediction id."""
     samples = (artefact / "samples.ndjson").read_text("utf-8").splitlines()
     rows = [json.loads(line) for line in samples[:200]]
     outcomes = []
     for half in range(2):
-        answer = stack.send("/predict", json.dumps({"instances": rows}).encode())
-        given = answer.body["predictions"]
-        labels = sorted({each["label"] for each in given})
-        for number, each in enumerate(given):
-            wrong = next(label for label in labels if label != each["label"])
-            right = bool(number % 4) == (half == 0)
-            label = each["label"] if right else wrong
+        response = stack.send("/predict", json.dumps({"instances": rows}).encode())
+        predictions = response.body["predictions"]
+        labels = sorted({each["label"] for each in predictions})
+        for number, each in enumerate(predictions):
+            other_label = next(label for label in labels if label != each["label"])
+            correct = bool(number % 4) == (half == 0)
+            label = each["label"] if correct else other_label
             outcomes.append({"prediction_id": each["prediction_id"], "label": label})
     forged = {**outcomes[0], "prediction_id": "x" * len(outcomes[0]["prediction_id"])}
     for part in (outcomes[:200], [*outcomes[200:], forged]):
-        told = stack.send("/feedback", json.dumps({"outcomes": part}).encode())
-        assert told.body["accepted"] == 200, told
+        response = stack.send("/feedback", json.dumps({"outcomes": part}).encode())
+        assert response.body["accepted"] == 200, response
 
 
 @pytest.fixture(scope="module")
 def until() -> float:
-    """When the time that is shown ends: now, for all panels."""
+    """The end of the time range of all panels: now."""
     return time.time()
 
 
@@ -131,16 +135,16 @@ def prometheus(stack: Stack, path: str, **arguments: Any) -> Any:
     return get(f"{stack.prometheus}/api/v1/{path}?{urlencode(arguments, doseq=True)}")["data"]
 
 
-def chosen(stack: Stack) -> dict[str, str]:
-    """The values of all variables; of the features, Grafana takes the first."""
-    features = prometheus(stack, "label/feature/values", **{"match[]": OF_FEATURES})
-    return {**VALUES, "feature": features[0]}
+def variables(stack: Stack) -> dict[str, str]:
+    """The values of all variables; Grafana selects the first feature."""
+    features = prometheus(stack, "label/feature/values", **{"match[]": FEATURE_SERIES})
+    return {**VARIABLES, "feature": features[0]}
 
 
 def results(stack: Stack, target: Target, until: float) -> list[dict[str, Any]]:
-    """The series that the panel draws; an instant query's with one value."""
-    expression = filled(target.asked["expr"], chosen(stack))
-    if target.asked["instant"]:
+    """The series of a query; those of an instant query have one value."""
+    expression = fill(target.query["expr"], variables(stack))
+    if target.query["instant"]:
         return list(prometheus(stack, "query", query=expression, time=until)["result"])
     window = {"start": until - SHOWN_SECONDS, "end": until, "step": 5}
     return list(prometheus(stack, "query_range", query=expression, **window)["result"])
@@ -156,29 +160,29 @@ def ids(target: Target) -> str:
 
 
 @pytest.mark.parametrize("target", grafana_dashboards.targets("prometheus"), ids=ids)
-def test_a_panel_of_numbers_has_some(stack: Stack, until: float, target: Target) -> None:
+def test_a_prometheus_query_returns_data(stack: Stack, until: float, target: Target) -> None:
     found = results(stack, target, until)
     drawn = [series for series in found if numbers(series)]
-    if not drawn and target.asked["expr"].startswith(f"last_over_time({GATED}:"):
-        # By its rule: a confidence that was calibrated on other data means nothing.
+    if not drawn and target.query["expr"].startswith(f"last_over_time({EXPECTED_ACCURACY}:"):
+        # Its rule records nothing while a feature has drifted.
         limit = stack.settings.drift.psi_warning
         assert stack.query(f"last_over_time(model:feature_psi:5m[1m]) >= {limit}")
         return
-    assert drawn, f"no data: {target.asked['expr']}"
+    assert drawn, f"no data: {target.query['expr']}"
     if target.panel["type"] == "stat":
         assert len(found) == 1, "one number"
-    named = set(re.findall(r"\{\{(\w+)\}\}", target.asked["legendFormat"]))
+    named = set(re.findall(r"\{\{(\w+)\}\}", target.query["legendFormat"]))
     assert all(named <= set(series["metric"]) for series in drawn)
 
 
 @pytest.mark.parametrize("target", grafana_dashboards.targets("prometheus"), ids=ids)
-def test_prometheus_knows_every_metric_and_label(stack: Stack, target: Target) -> None:
-    found = names(filled(target.asked["expr"], chosen(stack)))
+def test_every_metric_and_label_exists_in_prometheus(stack: Stack, target: Target) -> None:
+    found = names(fill(target.query["expr"], variables(stack)))
     known: set[str] = set()
     for metric, selected in found.selected.items():
-        if metric not in MADE_WHEN_NEEDED and not metric.startswith(f"{GATED}:"):
+        if metric not in NOT_ALWAYS_PRESENT and not metric.startswith(f"{EXPECTED_ACCURACY}:"):
             series = prometheus(stack, "series", **{"match[]": metric})
-            assert series, f"Prometheus knows no {metric}"
+            assert series, f"no series {metric}"
             labels = {label for each in series for label in each}
             assert selected <= labels
             known |= labels
@@ -187,13 +191,13 @@ def test_prometheus_knows_every_metric_and_label(stack: Stack, target: Target) -
 
 @pytest.mark.parametrize(
     "target",
-    [target for target in grafana_dashboards.targets("prometheus") if target.asked.get("exemplar")],
+    [target for target in grafana_dashboards.targets("prometheus") if target.query.get("exemplar")],
     ids=ids,
 )
-def test_a_panel_with_exemplars_leads_to_traces(
+def test_exemplars_lead_to_logs_and_spans(
     stack: Stack, until: float, elasticsearch_url: str, target: Target
 ) -> None:
-    expression = filled(target.asked["expr"], VALUES)
+    expression = fill(target.query["expr"], VARIABLES)
     window = {"start": until - SHOWN_SECONDS, "end": until}
     found = prometheus(stack, "query_exemplars", query=expression, **window)
     traces = {each["labels"]["trace_id"] for series in found for each in series["exemplars"]}
@@ -206,34 +210,34 @@ def test_a_panel_with_exemplars_leads_to_traces(
 
 
 def search(stack: Stack, target: Target, until: float, namespace: str) -> dict[str, Any]:
-    """The answer to what Grafana sends for a panel."""
-    asked = target.asked
-    kind = asked["datasource"]["uid"].strip("${}")
+    """The response to the search that Grafana sends for a panel."""
+    query = target.query
+    kind = query["datasource"]["uid"].strip("${}")
     window = {"gte": int((until - SHOWN_SECONDS) * 1000), "lte": int(until * 1000)}
-    query = filled(asked["query"], {"namespace": namespace})
+    text = fill(query["query"], {"namespace": namespace})
     body: dict[str, Any] = {
         "size": 0,
         "query": {
             "bool": {
                 "filter": [
-                    {"range": {asked["timeField"]: {**window, "format": "epoch_millis"}}},
-                    {"query_string": {"query": query, "analyze_wildcard": True}},
+                    {"range": {query["timeField"]: {**window, "format": "epoch_millis"}}},
+                    {"query_string": {"query": text, "analyze_wildcard": True}},
                 ]
             }
         },
     }
-    (metric,) = asked["metrics"]
+    (metric,) = query["metrics"]
     if metric["type"] in {"logs", "raw_data"}:
         size = metric["settings"].get("limit") or metric["settings"]["size"]
-        body |= {"size": int(size), "sort": [{asked["timeField"]: "desc"}]}
+        body |= {"size": int(size), "sort": [{query["timeField"]: "desc"}]}
     else:
-        body["aggs"] = aggregations(asked["bucketAggs"], metric)
+        body["aggs"] = aggregations(query["bucketAggs"], metric)
     url = stack.settings.store.elasticsearch.url
     return dict(get(f"{url}/{kind}-tidegate.*-*/_search", body))
 
 
 def aggregations(buckets: list[dict[str, Any]], metric: dict[str, Any]) -> dict[str, Any]:
-    """Grafana's aggregations: each in the one before, the metric in the last."""
+    """Grafana's aggregations: each is nested in the previous one, the metric in the last."""
     if not buckets:
         if metric["type"] == "count":
             return {}
@@ -241,25 +245,27 @@ def aggregations(buckets: list[dict[str, Any]], metric: dict[str, Any]) -> dict[
         return {metric["id"]: {"percentiles": {"field": metric["field"], "percents": percents}}}
     first, *rest = buckets
     settings = first["settings"]
-    made: dict[str, Any]
     if first["type"] == "terms":
-        made = {"size": int(settings["size"]), "order": {settings["orderBy"]: settings["order"]}}
-        made["min_doc_count"] = int(settings["min_doc_count"])
+        options: dict[str, Any] = {
+            "size": int(settings["size"]),
+            "order": {settings["orderBy"]: settings["order"]},
+        }
+        options["min_doc_count"] = int(settings["min_doc_count"])
     else:
-        made = {"fixed_interval": "5s", "min_doc_count": int(settings["min_doc_count"])}
+        options = {"fixed_interval": "5s", "min_doc_count": int(settings["min_doc_count"])}
     within = aggregations(rest, metric)
     return {
         first["id"]: {
-            first["type"]: {"field": first["field"], **made},
+            first["type"]: {"field": first["field"], **options},
             **({"aggs": within} if within else {}),
         }
     }
 
 
 def values(bucket: dict[str, Any], target: Target) -> Iterator[float]:
-    """The numbers that are drawn for one value of the first bucket's field."""
-    (metric,) = target.asked["metrics"]
-    for point in bucket[target.asked["bucketAggs"][1]["id"]]["buckets"]:
+    """The numbers for one term of the first aggregation."""
+    (metric,) = target.query["metrics"]
+    for point in bucket[target.query["bucketAggs"][1]["id"]]["buckets"]:
         if metric["type"] == "count":
             yield point["doc_count"]
         else:
@@ -268,20 +274,20 @@ def values(bucket: dict[str, Any], target: Target) -> Iterator[float]:
 
 @pytest.mark.parametrize("namespaces", ["all", "one"])
 @pytest.mark.parametrize("target", grafana_dashboards.targets("elasticsearch"), ids=ids)
-def test_a_panel_of_events_finds_some(
+def test_an_elasticsearch_query_finds_events(
     stack: Stack, until: float, target: Target, namespaces: str
 ) -> None:
     namespace = "*" if namespaces == "all" else f'("{stack.settings.service.namespace}")'
     answer = search(stack, target, until, namespace)
     assert answer["_shards"]["failed"] == 0
-    assert answer["hits"]["total"]["value"] > 0, target.asked["query"]
-    if target.asked["bucketAggs"]:
-        first = target.asked["bucketAggs"][0]["id"]
+    assert answer["hits"]["total"]["value"] > 0, target.query["query"]
+    if target.query["bucketAggs"]:
+        first = target.query["bucketAggs"][0]["id"]
         lines = answer["aggregations"][first]["buckets"]
         assert lines
         assert all(any(values(line, target)) for line in lines)
         return
-    columns = {name for hit in answer["hits"]["hits"] for name in flat(hit["_source"])}
+    columns = {name for hit in answer["hits"]["hits"] for name in flatten(hit["_source"])}
     if target.panel["type"] == "logs":
         assert {"message", "log.level"} <= columns
     for transformation in target.panel.get("transformations", ()):
@@ -289,9 +295,9 @@ def test_a_panel_of_events_finds_some(
             assert set(transformation["options"]["include"]["names"]) <= columns
 
 
-def test_the_marks_show_when_the_number_of_replicas_changed(stack: Stack, until: float) -> None:
+def test_annotations_mark_changes_of_the_number_of_replicas(stack: Stack, until: float) -> None:
     marks = {
-        filled(mark["target"]["expr"], VALUES)
+        fill(mark["target"]["expr"], VARIABLES)
         for dashboard in grafana_dashboards.dashboards().values()
         for mark in dashboard.get("annotations", {}).get("list", ())
     }
@@ -301,16 +307,17 @@ def test_the_marks_show_when_the_number_of_replicas_changed(stack: Stack, until:
         assert prometheus(stack, "query_range", query=expression, **window)["result"]
 
 
-def test_the_variables_offer_what_there_is(stack: Stack, elasticsearch_url: str) -> None:
+def test_the_variables_offer_the_existing_values(stack: Stack, elasticsearch_url: str) -> None:
     for dashboard in grafana_dashboards.dashboards().values():
         for variable in dashboard["templating"]["list"]:
-            if variable["query"] == f"label_values({OF_FEATURES}, feature)":
+            if variable["query"] == f"label_values({FEATURE_SERIES}, feature)":
                 assert (
-                    len(prometheus(stack, "label/feature/values", **{"match[]": OF_FEATURES})) > 1
+                    len(prometheus(stack, "label/feature/values", **{"match[]": FEATURE_SERIES}))
+                    > 1
                 )
             elif variable["type"] == "query":
-                asked = json.loads(variable["query"])
-                terms = {asked["find"]: {"field": asked["field"]}}
+                query = json.loads(variable["query"])
+                terms = {query["find"]: {"field": query["field"]}}
                 url = f"{elasticsearch_url}/logs-tidegate.*-*/_search"
                 answer = get(url, {"size": 0, "aggs": {"values": terms}})
                 offered = {each["key"] for each in answer["aggregations"]["values"]["buckets"]}

@@ -1,7 +1,7 @@
-"""Each search and panel of Kibana's, asked of a real Elasticsearch as Kibana asks it.
+"""Each search and panel of Kibana, sent to a real Elasticsearch as Kibana sends it.
 
-The events are made by what makes them in a stack: an instrumented app, HAProxy, the autoscaler's event
-log and the exporter. What a query must find is said in Python, apart from the query.
+The real components create the events: an instrumented app, HAProxy, the autoscaler's event log and the
+exporter. The expected events of each query are selected in Python, independently of the query.
 """
 
 from __future__ import annotations
@@ -48,38 +48,38 @@ from tools.generate.kibana.panels import LAYER, LensPanel
 from tools.generate.kibana.searches import Search, searches
 
 pytestmark = pytest.mark.integration
-LENSES: Final = [panel for panel in OVERVIEW.panels if isinstance(panel, LensPanel)]
+LENS_PANELS: Final = [panel for panel in OVERVIEW.panels if isinstance(panel, LensPanel)]
 SEARCHES: Final = {search.id: search for search in searches(Settings())}
 OBJECTIVE_NS: Final = 500_000_000
 
 
 async def predict(request: Request) -> PlainTextResponse:
     annotate(work="heavy", rows=256, queue_ns=1_000_000)
-    if request.path_params["how"] == "badly":
-        get_logger("shop").error("the model is upset")
-        raise ValueError("not today")
+    if request.path_params["outcome"] == "failure":
+        get_logger("shop").error("the model failed")
+        raise ValueError("the model failed")
     return PlainTextResponse("late")
 
 
 def requests(settings: Settings) -> None:
-    """Four that go well, one of them slowly, and two that fail."""
-    app = Starlette(routes=[Route("/predict/{how}", predict, methods=["POST"])])
+    """Four successful requests, one of them slow, and two failed ones."""
+    app = Starlette(routes=[Route("/predict/{outcome}", predict, methods=["POST"])])
     telemetry = instrument(app, settings)
     arrived = f"t={time.time_ns() // 1000 - 2_000_000}"
 
     async def send() -> None:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
-            for how in ("well", "badly", "well", "badly", "well"):
-                await client.post(f"/predict/{how}")
-            await client.post("/predict/well", headers={"X-Request-Start": arrived})
+            for outcome in ("success", "failure", "success", "failure", "success"):
+                await client.post(f"/predict/{outcome}")
+            await client.post("/predict/success", headers={"X-Request-Start": arrived})
 
     with closing(telemetry):
         asyncio.run(send())
 
 
 def decisions(settings: Settings, origin: Origin) -> None:
-    """To three replicas, and back to two."""
+    """Decisions for three replicas and then for two."""
     writer = EventWriter(settings.log_dir, "autoscaler")
     with closing(writer):
         event_log = EventLog(writer, origin)
@@ -100,20 +100,20 @@ def decisions(settings: Settings, origin: Origin) -> None:
 
 
 def access(settings: Settings, folder: Path) -> list[Event]:
-    """What the gateway writes when no replica comes: two requests get a 503, one is a client's fault."""
+    """Access events of a gateway without replicas: two requests get a 503, one has too large a body."""
     config = configuration.write_config(settings, folder / "gateway", [f"127.0.0.1:{free_port()}"])
     output = folder / "access.ndjson"
     url = f"http://127.0.0.1:{settings.gateway.port}"
     with output.open("wb") as out:
         process = subprocess.Popen(haproxy.argv(config), stdout=out, stderr=subprocess.DEVNULL)
 
-    def answers() -> bool:
+    def is_up() -> bool:
         with contextlib.suppress(httpx.TransportError):
-            return httpx.get(f"{url}/live").status_code == 503  # a probe: it leaves no line
+            return httpx.get(f"{url}/live").status_code == 503  # a probe has no access event
         return False
 
     try:
-        eventually(answers, "the gateway answers")
+        eventually(is_up, "the gateway answers")
         trace = {"traceparent": f"00-{uuid.uuid4().hex}-00f067aa0ba902b7-01"}
         for _ in range(2):
             assert httpx.post(f"{url}/predict", headers=trace).status_code == 503
@@ -145,30 +145,32 @@ def alerts(origin: Origin) -> list[Event]:
 
 
 @dataclass
-class Scene:
-    """What happened, and the Elasticsearch that was told; other tests' events are in other namespaces."""
+class Scenario:
+    """The stored events and their Elasticsearch; other tests' events are in other namespaces."""
 
     client: Elasticsearch
     namespace: str
     events: list[Event]
 
-    def ask(self, pattern: str, query: str, **body: Any) -> dict[str, Any]:
-        """Search as Kibana does with Lucene: it hands the text on, and leaves an empty one out."""
+    def search(self, pattern: str, query: str, **body: Any) -> dict[str, Any]:
+        """Search as Kibana does with Lucene: it passes the text unchanged, and omits an empty one."""
         text = {"query_string": {"query": query, "analyze_wildcard": True}}
         filters = [{"term": {"data_stream.namespace": self.namespace}}, *([text] if query else [])]
-        answer = self.client.search(index=pattern, query={"bool": {"filter": filters}}, **body)
-        return dict(answer.body)
+        response = self.client.search(index=pattern, query={"bool": {"filter": filters}}, **body)
+        return dict(response.body)
 
     def found(self, pattern: str, query: str) -> set[str]:
-        hits = self.ask(pattern, query, size=1000)["hits"]["hits"]
+        hits = self.search(pattern, query, size=1000)["hits"]["hits"]
         return {hit["_id"] for hit in hits}
 
-    def expected(self, wanted: Callable[[Event], bool]) -> set[str]:
-        return {event["event"]["id"] for event in self.events if wanted(event)}
+    def expected(self, matches: Callable[[Event], bool]) -> set[str]:
+        return {event["event"]["id"] for event in self.events if matches(event)}
 
 
 @pytest.fixture(scope="module")
-def scene(elasticsearch_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def scenario(
+    elasticsearch_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Scenario]:
     folder, namespace = tmp_path_factory.mktemp("kibana"), uuid.uuid4().hex
     port = free_ports(2)
     settings = Settings.model_validate(
@@ -190,18 +192,18 @@ def scene(elasticsearch_url: str, tmp_path_factory: pytest.TempPathFactory) -> I
         assert store.append(events) == []
     with Elasticsearch(elasticsearch_url) as client:
         client.indices.refresh(index=f"*-tidegate.*-{namespace}")
-        yield Scene(client, namespace, events)
+        yield Scenario(client, namespace, events)
 
 
 def dataset(event: Event) -> str:
     return str(event["event"]["dataset"]).removeprefix("tidegate.")
 
 
-def failed_badly(event: Event) -> bool:
+def is_server_error(event: Event) -> bool:
     return int(event["http"]["response"]["status_code"]) >= 500
 
 
-WANTED: Final[dict[str, Callable[[Event], bool]]] = {
+EXPECTED: Final[dict[str, Callable[[Event], bool]]] = {
     "tidegate-errors": lambda event: (
         event["log"]["level"] == "error" and event["data_stream"]["type"] == "logs"
     ),
@@ -213,10 +215,10 @@ WANTED: Final[dict[str, Callable[[Event], bool]]] = {
     "tidegate-drift": lambda event: (
         dataset(event) == "alerts" and event["tidegate"]["alert"]["name"] != "ReplicaDown"
     ),
-    "tidegate-refusals": lambda event: dataset(event) == "access" and failed_badly(event),
+    "tidegate-refusals": lambda event: dataset(event) == "access" and is_server_error(event),
 }
-NUMBERS: Final = {
-    "tidegate-errors": 6,  # two requests, what the app logged in them, two at the gateway
+COUNTS: Final = {
+    "tidegate-errors": 6,  # two requests, two log lines of the app, two access events
     "tidegate-slow-requests": 1,
     "tidegate-scaling": 3,
     "tidegate-drift": 2,
@@ -225,16 +227,16 @@ NUMBERS: Final = {
 
 
 @pytest.mark.parametrize("search", SEARCHES.values(), ids=lambda search: search.id)
-def test_a_search_finds_what_it_should_and_nothing_else(scene: Scene, search: Search) -> None:
-    expected = scene.expected(WANTED[search.id])
-    assert scene.found(search.view.pattern, search.query) == expected
-    assert len(expected) == NUMBERS.get(search.id, len(expected)) > 0
-    assert len(expected) < len(scene.events)
+def test_a_search_finds_exactly_the_expected_events(scenario: Scenario, search: Search) -> None:
+    expected = scenario.expected(EXPECTED[search.id])
+    assert scenario.found(search.view.pattern, search.query) == expected
+    assert len(expected) == COUNTS.get(search.id, len(expected)) > 0
+    assert len(expected) < len(scenario.events)
 
 
 @pytest.mark.parametrize("search", SEARCHES.values(), ids=lambda search: search.id)
-def test_each_column_of_a_search_shows_something(scene: Scene, search: Search) -> None:
-    answer = scene.ask(
+def test_each_column_of_a_search_has_values(scenario: Scenario, search: Search) -> None:
+    answer = scenario.search(
         search.view.pattern,
         search.query,
         size=1000,
@@ -247,24 +249,24 @@ def test_each_column_of_a_search_shows_something(scene: Scene, search: Search) -
     assert {name for hit in hits for name in hit.get("fields", {})} == set(search.columns)
 
 
-def test_a_trace_id_in_the_place_of_the_star_finds_log_lines_and_spans(scene: Scene) -> None:
-    (slow,) = (event for event in scene.events if WANTED["tidegate-slow-requests"](event))
+def test_the_search_for_one_trace_finds_log_lines_and_spans(scenario: Scenario) -> None:
+    (slow,) = (event for event in scenario.events if EXPECTED["tidegate-slow-requests"](event))
     trace_id = slow["trace"]["id"]
     search = SEARCHES["tidegate-one-trace"]
-    expected = scene.expected(lambda event: event.get("trace", {}).get("id") == trace_id)
-    assert scene.found(search.view.pattern, search.query.replace("*", trace_id)) == expected
-    of_trace = [event for event in scene.events if event["event"]["id"] in expected]
+    expected = scenario.expected(lambda event: event.get("trace", {}).get("id") == trace_id)
+    assert scenario.found(search.view.pattern, search.query.replace("*", trace_id)) == expected
+    of_trace = [event for event in scenario.events if event["event"]["id"] in expected]
     assert {event["data_stream"]["type"] for event in of_trace} == {"logs", "traces"}
-    # The link holds the same question; a quoted value means the same in both of Kibana's languages.
+    # The link has the same query; a quoted value has the same meaning in both query languages of Kibana.
     _, _, query = unquote(trace_path(trace_id, EVENTS.id, "7d")).partition("query:'")
-    assert scene.found(EVENTS.pattern, query.partition("'")[0]) == expected
+    assert scenario.found(EVENTS.pattern, query.partition("'")[0]) == expected
 
 
-def test_each_data_view_sees_events(scene: Scene) -> None:
-    seen = {view.id: len(scene.found(view.pattern, "")) for view in DATA_VIEWS}
-    assert seen["tidegate-events"] == seen["tidegate-logs"] + seen["tidegate-traces"]
-    assert seen["tidegate-events"] == len(scene.events)
-    assert all(seen.values())
+def test_each_data_view_finds_events(scenario: Scenario) -> None:
+    found = {view.id: len(scenario.found(view.pattern, "")) for view in DATA_VIEWS}
+    assert found["tidegate-events"] == found["tidegate-logs"] + found["tidegate-traces"]
+    assert found["tidegate-events"] == len(scenario.events)
+    assert all(found.values())
 
 
 def columns(panel: LensPanel) -> dict[str, Any]:
@@ -273,7 +275,7 @@ def columns(panel: LensPanel) -> dict[str, Any]:
 
 
 def aggregation(column: dict[str, Any], others: dict[str, Any]) -> dict[str, Any]:
-    """What Lens sends for a column; a count needs nothing, as each bucket knows its own."""
+    """The aggregation that Lens sends for a column; a count needs none, because buckets have counts."""
     name, params = column["sourceField"], column["params"]
     match column["operationType"]:
         case "date_histogram":
@@ -300,25 +302,25 @@ def aggregation(column: dict[str, Any], others: dict[str, Any]) -> dict[str, Any
 
 
 def request_of(panel: LensPanel) -> dict[str, Any]:
-    """The aggregations of a panel, groups nested in their order."""
-    made = columns(panel)
-    measures = {
-        name: aggregation(column, made)
-        for name, column in made.items()
+    """The aggregations of a panel; groups are nested in their order."""
+    lens_columns = columns(panel)
+    metrics = {
+        name: aggregation(column, lens_columns)
+        for name, column in lens_columns.items()
         if not column["isBucketed"] and column["operationType"] != "count"
     }
-    nested = measures
-    for name, column in reversed(made.items()):
+    nested = metrics
+    for name, column in reversed(lens_columns.items()):
         if column["isBucketed"]:
-            # An order by a measure needs it beside its groups too, as Lens puts it there.
-            nested = {name: {**aggregation(column, made), "aggs": {**measures, **nested}}}
+            # As in Lens, a metric that groups are ordered by is also at their level.
+            nested = {name: {**aggregation(column, lens_columns), "aggs": {**metrics, **nested}}}
     return nested
 
 
 def rows(panel: LensPanel, answer: dict[str, Any]) -> list[dict[str, Any]]:
-    """The innermost buckets, each with its keys and its measures by column."""
-    made = columns(panel)
-    groups = [name for name, column in made.items() if column["isBucketed"]]
+    """The innermost buckets, each with its keys and its metrics by column."""
+    lens_columns = columns(panel)
+    groups = [name for name, column in lens_columns.items() if column["isBucketed"]]
 
     def walk(bucket: dict[str, Any], left: list[str], keys: dict[str, Any]) -> Iterator[Any]:
         if left:
@@ -326,7 +328,7 @@ def rows(panel: LensPanel, answer: dict[str, Any]) -> list[dict[str, Any]]:
                 yield from walk(inner, left[1:], {**keys, left[0]: inner["key"]})
             return
         row = dict(keys)
-        for name, column in made.items():
+        for name, column in lens_columns.items():
             match column["operationType"]:
                 case "count":
                     row[name] = bucket["doc_count"]
@@ -340,53 +342,57 @@ def rows(panel: LensPanel, answer: dict[str, Any]) -> list[dict[str, Any]]:
     return list(walk(whole, groups, {}))
 
 
-@pytest.mark.parametrize("panel", LENSES, ids=lambda panel: panel.id)
-def test_a_panel_has_something_to_draw(scene: Scene, panel: LensPanel) -> None:
-    answer = scene.ask(panel.view.pattern, panel.query, size=0, aggs=request_of(panel) or None)
+@pytest.mark.parametrize("panel", LENS_PANELS, ids=lambda panel: panel.id)
+def test_a_panel_has_data(scenario: Scenario, panel: LensPanel) -> None:
+    answer = scenario.search(
+        panel.view.pattern, panel.query, size=0, aggs=request_of(panel) or None
+    )
     drawn = rows(panel, answer)
     assert drawn
     assert all(value is not None for row in drawn for value in row.values())
     assert all(set(row) == set(columns(panel)) for row in drawn)
 
 
-def drawn(scene: Scene, title: str) -> list[dict[str, Any]]:
-    (panel,) = (each for each in LENSES if each.title == title)
-    answer = scene.ask(panel.view.pattern, panel.query, size=0, aggs=request_of(panel) or None)
+def drawn(scenario: Scenario, title: str) -> list[dict[str, Any]]:
+    (panel,) = (each for each in LENS_PANELS if each.title == title)
+    answer = scenario.search(
+        panel.view.pattern, panel.query, size=0, aggs=request_of(panel) or None
+    )
     return rows(panel, answer)
 
 
-def counts(scene: Scene, title: str) -> dict[str | int, int]:
+def counts(scenario: Scenario, title: str) -> dict[str | int, int]:
     found: dict[str | int, int] = {}
-    for row in drawn(scene, title):
+    for row in drawn(scenario, title):
         found[row["b"]] = found.get(row["b"], 0) + row["n"]
     return found
 
 
-def test_the_numbers_are_those_of_what_happened(scene: Scene) -> None:
-    assert drawn(scene, "Requests") == [{"n": 6}]
-    assert drawn(scene, "Failed requests") == [{"n": 2}]
-    assert drawn(scene, "Maximum desired replicas") == [{"max": 3.0}]
-    (percentile,) = drawn(scene, "Response time, p95")
+def test_the_numbers_match_the_events(scenario: Scenario) -> None:
+    assert drawn(scenario, "Requests") == [{"n": 6}]
+    assert drawn(scenario, "Failed requests") == [{"n": 2}]
+    assert drawn(scenario, "Maximum desired replicas") == [{"max": 3.0}]
+    (percentile,) = drawn(scenario, "Response time, p95")
     assert percentile["p95"] > OBJECTIVE_NS, "one of six took two seconds"
 
 
-def test_bars_and_tables_count_what_happened(scene: Scene) -> None:
-    assert counts(scene, "Requests by outcome") == {"success": 4, "failure": 2}
-    assert counts(scene, "Gateway responses by status") == {503: 2, 413: 1}
-    assert counts(scene, "Top errors") == {"ValueError": 2}
-    assert counts(scene, "Slowest routes") == {"/predict/{how}": 6}
-    assert list(counts(scene, "Nodes").values()) == [6]
+def test_bars_and_tables_match_the_events(scenario: Scenario) -> None:
+    assert counts(scenario, "Requests by outcome") == {"success": 4, "failure": 2}
+    assert counts(scenario, "Gateway responses by status") == {503: 2, 413: 1}
+    assert counts(scenario, "Top errors") == {"ValueError": 2}
+    assert counts(scenario, "Slowest routes") == {"/predict/{outcome}": 6}
+    assert list(counts(scenario, "Nodes").values()) == [6]
 
 
-def test_every_field_can_be_used_as_it_is(scene: Scene) -> None:
+def test_every_field_is_aggregatable_and_searchable(scenario: Scenario) -> None:
     grouped = {
         (panel.view.pattern, column["sourceField"])
-        for panel in LENSES
+        for panel in LENS_PANELS
         for column in columns(panel).values()
         if column["operationType"] != "count"
     }
-    assert any(isinstance(column, TopValues) for panel in LENSES for column in panel.columns)
+    assert any(isinstance(column, TopValues) for panel in LENS_PANELS for column in panel.columns)
     for pattern, name in grouped:
-        index = [each.replace("-*", f"-{scene.namespace}") for each in pattern.split(",")]
-        known = scene.client.field_caps(index=index, fields=name)["fields"][name]
+        index = [each.replace("-*", f"-{scenario.namespace}") for each in pattern.split(",")]
+        known = scenario.client.field_caps(index=index, fields=name)["fields"][name]
         assert all(kind["aggregatable"] and kind["searchable"] for kind in known.values())

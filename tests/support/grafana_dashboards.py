@@ -1,4 +1,4 @@
-"""Grafana's dashboards as they are committed: their panels, what they ask, and what is in an expression."""
+"""The committed Grafana dashboards: panels, queries, and the names in a PromQL expression."""
 
 from __future__ import annotations
 
@@ -23,52 +23,52 @@ _WORDS: Final = frozenset({"and", "or", "unless", "bool", "offset", "by", "witho
 
 @dataclass(frozen=True)
 class Target:
-    """One question of one panel."""
+    """One query of one panel."""
 
     dashboard: str
     panel: Mapping[str, Any]
-    asked: Mapping[str, Any]
+    query: Mapping[str, Any]
 
     @property
     def kind(self) -> str:
-        """The data source's kind."""
-        return str(self.asked["datasource"]["type"])
+        """The type of the data source."""
+        return str(self.query["datasource"]["type"])
 
     @property
     def name(self) -> str:
-        """For a failing test's reader."""
-        return f"{self.dashboard} / {self.panel['title']} / {self.asked['refId']}"
+        """The id of the parametrized test."""
+        return f"{self.dashboard} / {self.panel['title']} / {self.query['refId']}"
 
 
 def dashboards() -> dict[str, dict[str, Any]]:
-    """Name and content of each."""
+    """Each dashboard by its name."""
     return {
         path.stem: json.loads(path.read_text("utf-8")) for path in sorted(FOLDER.glob("*.json"))
     }
 
 
 def panels(dashboard: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Those that show something: no headings."""
+    """The panels without the headings."""
     return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
 
 
 def targets(kind: str) -> list[Target]:
-    """Every question to data sources of this kind."""
+    """Every query to data sources of this type."""
     return [
         target
         for name, dashboard in dashboards().items()
         for panel in panels(dashboard)
-        for asked in panel.get("targets", ())
-        if (target := Target(name, panel, asked)).kind == kind
+        for query in panel.get("targets", ())
+        if (target := Target(name, panel, query)).kind == kind
     ]
 
 
 @dataclass(frozen=True)
 class Names:
-    """What an expression names.
+    """The names in an expression.
 
     Attributes:
-        selected: each metric, with the labels that it is selected by.
+        selected: the labels in the selectors of each metric.
         grouped: the labels by which results are grouped or joined.
     """
 
@@ -90,17 +90,17 @@ def names(expression: str) -> Names:
     return Names(selected, grouped)
 
 
-def filled(text: str, values: Mapping[str, str]) -> str:
-    """The text with a dashboard's variables filled in, the longest names first."""
+def fill(text: str, values: Mapping[str, str]) -> str:
+    """The text with a dashboard's variables replaced, the longest names first."""
     for name in sorted(values, key=len, reverse=True):
         text = text.replace(f"${name}", values[name])
     return text
 
 
-def flat(fields: Mapping[str, Any], before: str = "") -> Iterator[str]:
-    """The dotted names of an event's fields, as Grafana makes columns of them."""
+def flatten(fields: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """The dotted names of an event's fields, which are Grafana's column names."""
     for name, value in fields.items():
         if isinstance(value, Mapping):
-            yield from flat(value, f"{before}{name}.")
+            yield from flatten(value, f"{prefix}{name}.")
         else:
-            yield f"{before}{name}"
+            yield f"{prefix}{name}"

@@ -1,4 +1,4 @@
-"""Alertmanager's configuration: every alert reaches the exporter, and what is held back has a reason."""
+"""Alertmanager's configuration: every alert reaches the exporter, and only redundant alerts are inhibited."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ALERTS = {alert.name: alert.severity for alert in alerts(Settings())}
 
 
 def matches(matchers: list[str], labels: dict[str, str]) -> bool:
-    """As Alertmanager matches: every matcher, a pattern anchored at both ends."""
+    """Whether all matchers match; Alertmanager anchors a pattern at both ends."""
     for matcher in matchers:
         found = re.fullmatch(r'(\w+)(=~|=)"([^"]*)"', matcher)
         assert found, matcher
@@ -33,7 +33,7 @@ def labels(name: str) -> dict[str, str]:
     return {"alertname": name, "severity": ALERTS[name]}
 
 
-def held_back_by(source: str, target: str) -> bool:
+def inhibits(source: str, target: str) -> bool:
     return any(
         matches(rule["source_matchers"], labels(source))
         and matches(rule["target_matchers"], labels(target))
@@ -42,7 +42,7 @@ def held_back_by(source: str, target: str) -> bool:
     )
 
 
-def test_every_alert_goes_to_the_exporter_with_its_end() -> None:
+def test_every_alert_is_sent_to_the_exporter_when_it_fires_and_when_it_is_resolved() -> None:
     assert CONFIG["route"]["receiver"] == "events"
     assert "routes" not in CONFIG["route"]
     (receiver,) = CONFIG["receivers"]
@@ -54,7 +54,7 @@ def test_every_alert_goes_to_the_exporter_with_its_end() -> None:
 
 
 @pytest.mark.parametrize("rule", CONFIG["inhibit_rules"])
-def test_a_rule_that_holds_back_knows_both_of_its_alerts(rule: dict[str, Any]) -> None:
+def test_an_inhibition_rule_names_existing_alerts(rule: dict[str, Any]) -> None:
     if rule.get("equal"):
         return  # of any name
     for side in ("source_matchers", "target_matchers"):
@@ -62,7 +62,7 @@ def test_a_rule_that_holds_back_knows_both_of_its_alerts(rule: dict[str, Any]) -
 
 
 @pytest.mark.parametrize(
-    ("source", "target", "held"),
+    ("source", "target", "inhibited"),
     [
         ("ServiceAvailabilityBurnFast", "ServiceAvailabilityBurnSlow", True),
         ("ServiceLatencyBurnFast", "ServiceLatencyBurnSlow", True),
@@ -73,9 +73,9 @@ def test_a_rule_that_holds_back_knows_both_of_its_alerts(rule: dict[str, Any]) -
         ("ElasticsearchRed", "LogstashDeadLetters", False),
     ],
 )
-def test_what_a_worse_alert_says_already_is_held_back(source: str, target: str, held: bool) -> None:
-    assert held_back_by(source, target) is held
+def test_an_alert_inhibits_redundant_ones(source: str, target: str, inhibited: bool) -> None:
+    assert inhibits(source, target) is inhibited
 
 
-def test_no_alert_holds_back_itself() -> None:
-    assert [name for name in ALERTS if held_back_by(name, name)] == []
+def test_no_alert_inhibits_itself() -> None:
+    assert [name for name in ALERTS if inhibits(name, name)] == []

@@ -1,6 +1,6 @@
-"""observability/kibana/kibana.yml, read as Kibana reads it.
+"""observability/kibana/kibana.yml, with its variables expanded as by Kibana.
 
-Its rules, from elastic/kibana: src/platform/packages/shared/kbn-config/src/raw/utils.ts
+The rules are from elastic/kibana: src/platform/packages/shared/kbn-config/src/raw/utils.ts
 (`replaceEnvVarRefs`, which read_config.ts applies to each text of the file) and
 src/core/packages/http/server-internal/src/http_config.ts (`publicBaseUrl`).
 """
@@ -25,8 +25,12 @@ REFERENCE = re.compile(r"\$\{(\w+)(:(\w+))?\}")
 KEY_SETTING = re.compile(r"xpack\.(security|encryptedSavedObjects|reporting)\.encryptionKey")
 
 
-def expanded(text: str, variables: Mapping[str, str]) -> str:
-    """The text with its references replaced; a KeyError is where Kibana exits."""
+def expand(text: str, variables: Mapping[str, str]) -> str:
+    """The text with its references replaced.
+
+    Raises:
+        KeyError: Kibana would not start.
+    """
 
     def value(match: re.Match[str]) -> str:
         name, _, default = match.groups()
@@ -36,7 +40,7 @@ def expanded(text: str, variables: Mapping[str, str]) -> str:
 
 
 def kibana_settings(variables: Mapping[str, str]) -> dict[str, Any]:
-    """kibana.yml by full names, each text expanded."""
+    """The settings of kibana.yml by their dotted names, expanded."""
     content = yaml.safe_load((ROOT / "observability/kibana/kibana.yml").read_text("utf-8"))
 
     def flat(value: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -44,16 +48,16 @@ def kibana_settings(variables: Mapping[str, str]) -> dict[str, Any]:
             for key, each in value.items():
                 yield from flat(each, f"{name}.{key}" if name else key)
         elif isinstance(value, list):
-            texts = [expanded(one, variables) if isinstance(one, str) else one for one in value]
+            texts = [expand(one, variables) if isinstance(one, str) else one for one in value]
             yield name, texts
         else:
-            yield name, expanded(value, variables) if isinstance(value, str) else value
+            yield name, expand(value, variables) if isinstance(value, str) else value
 
     return dict(flat(content, ""))
 
 
 def container_variables(**shell: str) -> dict[str, str]:
-    """What is set in Kibana's container: by Compose, and by the command that starts it."""
+    """The variables of Kibana's container: those of Compose, and those that the start command sets."""
     done = subprocess.run(
         [Path(sys.executable).parent / "docker-compose", "config", "--format", "json"],
         cwd=ROOT,
@@ -96,9 +100,9 @@ def test_kibana_accepts_its_settings(shell: dict[str, str], address: str) -> Non
     assert all(len(key) >= 32 for key in keys)
 
 
-def test_a_variable_that_is_not_set_stops_kibana() -> None:
+def test_a_missing_variable_stops_kibana() -> None:
     with pytest.raises(KeyError):
         kibana_settings({"KIBANA_PUBLIC_URL": "http://127.0.0.1:5601"})
-    assert expanded("${A:b}", {}) == "b"
-    # A default with other characters than \w is no default: the text stays as it is.
-    assert expanded("${A:http://b}", {}) == "${A:http://b}"
+    assert expand("${A:b}", {}) == "b"
+    # A default with characters other than \w is not recognized: the text stays unchanged.
+    assert expand("${A:http://b}", {}) == "${A:http://b}"

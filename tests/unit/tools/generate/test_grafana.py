@@ -1,4 +1,4 @@
-"""Grafana's dashboards and data sources: they say what the tables say, and Grafana can read them."""
+"""Grafana's dashboards, data sources and settings are valid, and consistent with rules and metrics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from support import grafana_dashboards
-from support.grafana_dashboards import Names, filled, names, panels
+from support.grafana_dashboards import Names, fill, names, panels
 from tidegate.observability_files.paths import observability_folder
 from tidegate.rules.alerts import alerts
 from tidegate.rules.model_rules import model_groups
@@ -37,11 +37,11 @@ RECORDED = [
 COMMITTED = grafana_dashboards.dashboards()
 NAMES = ("service", "scaling", "pipeline", "model", "host", "runbooks")
 GRAFANA = observability_folder() / "grafana"
-# What Prometheus and the clients tell by themselves: docs/reference/metrics.md names them once, as a whole.
-BY_THEMSELVES = re.compile(r"(process_|prometheus_|scrape_).*|up|ALERTS")
+# Exported by Prometheus and the client libraries; docs/reference/metrics.md names them as groups.
+BUILT_IN = re.compile(r"(process_|prometheus_|scrape_).*|up|ALERTS")
 SUFFIX = re.compile(r"_(bucket|count|sum)$")
-# grafana/grafana, the part of its settings that is used here: pkg/setting/setting_plugins.go for [plugins],
-# conf/defaults.ini for the others.
+# From grafana/grafana, the settings in use: pkg/setting/setting_plugins.go for [plugins], conf/defaults.ini
+# for the others.
 GRAFANA_SETTINGS = {
     "server": {"enable_gzip"},
     "dashboards": {"default_home_dashboard_path"},
@@ -93,10 +93,10 @@ def all_panels() -> list[Any]:
 
 
 def expressions() -> list[str]:
-    return [target.asked["expr"] for target in grafana_dashboards.targets("prometheus")]
+    return [target.query["expr"] for target in grafana_dashboards.targets("prometheus")]
 
 
-def test_each_dashboard_is_there_and_has_an_address_of_its_own() -> None:
+def test_each_dashboard_exists_with_its_own_uid() -> None:
     assert set(COMMITTED) == set(NAMES)
     for name, dashboard in COMMITTED.items():
         assert dashboard["uid"] == f"tidegate-{name}"
@@ -106,8 +106,8 @@ def test_each_dashboard_is_there_and_has_an_address_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_sdk_reads_back_what_it_wrote(name: str) -> None:
-    # It drops what it does not know: a key that Grafana would not know either is missed here.
+def test_the_sdk_reads_back_its_own_output(name: str) -> None:
+    # It drops unknown keys, so a key that Grafana does not know would be missing here.
     from grafana_foundation_sdk.cog.plugins import register_default_plugins
     from grafana_foundation_sdk.models.dashboard import Dashboard
 
@@ -117,8 +117,8 @@ def test_the_sdk_reads_back_what_it_wrote(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_links_and_annotations_stand_above_the_panels(name: str) -> None:
-    # What has the placement inControlsMenu goes into a menu behind a button: grafana/grafana,
+def test_links_and_annotations_are_above_the_panels(name: str) -> None:
+    # The placement inControlsMenu would move them to a menu behind a button: grafana/grafana,
     # public/app/features/dashboard-scene/scene/dashboard-controls-menu/utils.tsx.
     dashboard = COMMITTED[name]
     linked = [
@@ -132,24 +132,24 @@ def test_links_and_annotations_stand_above_the_panels(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_panels_have_numbers_and_places_of_their_own(name: str) -> None:
-    placed = COMMITTED[name]["panels"]
-    assert [panel["id"] for panel in placed] == list(range(1, len(placed) + 1))
+def test_panels_have_unique_ids_and_do_not_overlap(name: str) -> None:
+    panels_and_rows = COMMITTED[name]["panels"]
+    assert [panel["id"] for panel in panels_and_rows] == list(range(1, len(panels_and_rows) + 1))
     taken: set[tuple[int, int]] = set()
-    for panel in placed:
-        place = panel["gridPos"]
-        assert place["x"] + place["w"] <= 24
+    for panel in panels_and_rows:
+        grid = panel["gridPos"]
+        assert grid["x"] + grid["w"] <= 24
         cells = {
             (x, y)
-            for x in range(place["x"], place["x"] + place["w"])
-            for y in range(place["y"], place["y"] + place["h"])
+            for x in range(grid["x"], grid["x"] + grid["w"])
+            for y in range(grid["y"], grid["y"] + grid["h"])
         }
         assert not cells & taken
         taken |= cells
 
 
 @pytest.mark.parametrize(("name", "panel"), all_panels())
-def test_a_panel_says_what_to_look_for_and_in_which_unit(name: str, panel: dict[str, Any]) -> None:
+def test_a_panel_has_a_description_and_a_unit(name: str, panel: dict[str, Any]) -> None:
     from grafana_foundation_sdk.models import units
 
     if name == "runbooks":
@@ -166,7 +166,7 @@ def test_a_panel_says_what_to_look_for_and_in_which_unit(name: str, panel: dict[
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_data_source_is_a_variable_whose_first_choice_is_provisioned(name: str) -> None:
+def test_each_data_source_is_a_variable_with_a_provisioned_default(name: str) -> None:
     provisioned = {source["uid"]: source for source in provisioned_data_sources()}
     variables = {each["name"]: each for each in COMMITTED[name]["templating"]["list"]}
     for variable in variables.values():
@@ -178,9 +178,9 @@ def test_each_data_source_is_a_variable_whose_first_choice_is_provisioned(name: 
             assert re.search(pattern, source["name"], re.IGNORECASE)
     used = set(re.findall(r'"uid": "\$\{(\w+)\}"', json.dumps(COMMITTED[name])))
     assert used <= set(variables)
-    asked = json.dumps([panel.get("targets") for panel in panels(COMMITTED[name])])
-    grafanas_own = {"__rate_interval", "__range", "__range_s"}
-    assert set(re.findall(r"\$([a-z_]\w*)", asked)) <= set(variables) | grafanas_own
+    queries = json.dumps([panel.get("targets") for panel in panels(COMMITTED[name])])
+    built_in = {"__rate_interval", "__range", "__range_s"}
+    assert set(re.findall(r"\$([a-z_]\w*)", queries)) <= set(variables) | built_in
 
 
 @pytest.mark.parametrize("expression", sorted(set(expressions())))
@@ -190,18 +190,18 @@ def test_an_expression_uses_documented_series_and_labels(expression: str) -> Non
         for metrics in SECTIONS.values()
         for metric in metrics
     }
-    # Rules aggregate: only those of a model keep labels.
+    # Rules aggregate over labels, except those about a model.
     recorded = {each.name: {"model", "version", "feature", "bin", "label"} for each in RECORDED}
     for window in WINDOWS:
-        found = names(filled(expression, {"window": window}))
+        found = names(fill(expression, {"window": window}))
         for metric, selected in found.selected.items():
-            if not BY_THEMSELVES.fullmatch(metric):
+            if not BUILT_IN.fullmatch(metric):
                 known = {**labels, **recorded}.get(metric, labels.get(SUFFIX.sub("", metric)))
                 assert known is not None, metric
                 assert selected <= known
 
 
-def test_no_panel_derives_what_is_recorded() -> None:
+def test_no_panel_computes_a_recorded_series() -> None:
     recorded = {"".join(each.expression.split()): each.name for each in RECORDED}
     derived = [
         (name, expression)
@@ -212,7 +212,7 @@ def test_no_panel_derives_what_is_recorded() -> None:
     assert not derived
 
 
-def test_every_alert_is_linked_from_a_panel_and_each_link_leads_to_its_runbook() -> None:
+def test_every_alert_is_linked_from_a_panel_and_each_link_opens_its_runbook() -> None:
     pages = {panel["id"]: panel["title"] for panel in panels(COMMITTED["runbooks"])}
     links = [
         link
@@ -228,7 +228,7 @@ def test_every_alert_is_linked_from_a_panel_and_each_link_leads_to_its_runbook()
     assert {alert.name for alert in alerts(SETTINGS)} - linked == set()
 
 
-def test_a_runbook_leads_to_others_within_grafana() -> None:
+def test_runbooks_link_to_each_other_within_grafana() -> None:
     text = runbook_text("GatewayQueueGrowing")
     assert text.startswith("## Meaning")
     assert f"[AutoscalerAtMax]({runbook_url('AutoscalerAtMax')})" in text
@@ -238,17 +238,17 @@ def test_a_runbook_leads_to_others_within_grafana() -> None:
 
 
 def test_thresholds_follow_the_objective() -> None:
-    def limits(settings: Settings, panel: str) -> list[float]:
+    def thresholds(settings: Settings, panel: str) -> list[float]:
         made = json.loads(grafana_files(settings)[FOLDER / "service.json"])
         (found,) = (each for each in panels(made) if each["title"] == panel)
         steps = found["fieldConfig"]["defaults"]["thresholds"]["steps"]
         return [step["value"] for step in steps if step["value"] is not None]
 
     strict = Settings(slo=Slo(latency_seconds=0.2, availability=0.99))
-    assert limits(SETTINGS, "Response time") == [SETTINGS.slo.latency_seconds]
-    assert limits(strict, "Response time") == [0.2]
-    assert limits(strict, "Errors") == pytest.approx([0.01, 0.144])
-    assert limits(strict, "Burn rate: errors") == pytest.approx([6, 14.4])
+    assert thresholds(SETTINGS, "Response time") == [SETTINGS.slo.latency_seconds]
+    assert thresholds(strict, "Response time") == [0.2]
+    assert thresholds(strict, "Errors") == pytest.approx([0.01, 0.144])
+    assert thresholds(strict, "Burn rate: errors") == pytest.approx([6, 14.4])
 
 
 def provisioned_data_sources() -> list[dict[str, Any]]:
@@ -263,8 +263,8 @@ def texts(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
-def test_grafana_expands_in_the_data_sources_only_what_it_should() -> None:
-    # It expands every text that it reads there; a dollar of its own language is written twice.
+def test_grafana_expands_only_the_intended_variables_in_the_data_sources() -> None:
+    # It expands every text of the file; a literal `$` is written as `$$`.
     singles = {text for text in texts(provisioned_data_sources()) if "$" in text.replace("$$", "")}
     links = {text for text in singles if text.startswith("${KIBANA_PUBLIC_URL}/app/discover#/")}
     assert len(links) == 1
@@ -274,7 +274,7 @@ def test_grafana_expands_in_the_data_sources_only_what_it_should() -> None:
     )
 
 
-def test_links_lead_from_a_number_to_its_trace_and_from_a_line_to_its_spans() -> None:
+def test_links_lead_from_an_exemplar_to_its_trace_and_from_a_log_line_to_its_spans() -> None:
     prometheus, logs, traces = provisioned_data_sources()
     (exemplar,) = prometheus["jsonData"]["exemplarTraceIdDestinations"]
     assert exemplar["name"] == "trace_id"
@@ -298,13 +298,13 @@ def test_links_lead_from_a_number_to_its_trace_and_from_a_line_to_its_spans() ->
         assert links[0]["url"] == exemplar["url"]
 
 
-def test_the_smallest_window_of_a_rate_is_four_scrapes() -> None:
+def test_the_time_interval_is_the_scrape_interval() -> None:
     prometheus = provisioned_data_sources()[0]
     seconds = prometheus["jsonData"]["timeInterval"].removesuffix("s")
     assert float(seconds) == SETTINGS.prometheus.scrape_seconds
 
 
-def test_grafana_starts_with_the_service_and_reaches_out_for_nothing() -> None:
+def test_grafana_opens_the_dashboard_service_and_makes_no_outgoing_connections() -> None:
     settings = configparser.ConfigParser()
     settings.read(GRAFANA / "grafana.ini", encoding="utf-8")
     home = Path(settings["dashboards"]["default_home_dashboard_path"])
@@ -339,17 +339,17 @@ def test_grafana_starts_with_the_service_and_reaches_out_for_nothing() -> None:
     assert sorted(disabled) == sorted(BUNDLED_DATA_SOURCES - used)
 
 
-def test_grafana_knows_each_setting_that_is_given_to_it() -> None:
-    # It ignores one that it does not know.
+def test_grafana_knows_each_setting() -> None:
+    # Grafana ignores an unknown setting.
     settings = configparser.ConfigParser()
     settings.read(GRAFANA / "grafana.ini", encoding="utf-8")
-    given = {name: set(settings[name]) for name in settings.sections()}
-    assert {name: keys - GRAFANA_SETTINGS.get(name, set()) for name, keys in given.items()} == {
-        name: set() for name in given
-    }
+    keys_in_use = {name: set(settings[name]) for name in settings.sections()}
+    assert {
+        name: keys - GRAFANA_SETTINGS.get(name, set()) for name, keys in keys_in_use.items()
+    } == {name: set() for name in keys_in_use}
 
 
-def test_without_grafanas_sdk_the_generator_says_what_to_install() -> None:
+def test_without_grafanas_sdk_the_generator_names_the_command_to_install_it() -> None:
     code = (
         "import runpy, sys; sys.modules['grafana_foundation_sdk.builders'] = None;"
         "runpy.run_module('tools.generate', run_name='__main__')"

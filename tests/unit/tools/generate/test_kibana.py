@@ -1,4 +1,4 @@
-"""Kibana's objects hold together: forms that it takes, references that lead somewhere, fields we have."""
+"""Kibana's objects and settings: valid for Kibana, with existing references and fields."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ VIEWS = {view.id: view for view in data_views.DATA_VIEWS}
 LENSES = [panel for panel in OVERVIEW.panels if isinstance(panel, LensPanel)]
 DASHBOARD = OVERVIEW.saved_object()
 NUMBERS = {Kind.LONG, Kind.DOUBLE}
-# What each operation of Lens can work on: an aggregatable field of such a type.
-FITTING = {
+# The types of fields that each operation of Lens accepts.
+FIELD_TYPES = {
     "date_histogram": {Kind.DATE},
     "terms": {Kind.KEYWORD, Kind.LONG, Kind.BOOLEAN},
     "percentile": NUMBERS,
@@ -65,8 +65,8 @@ DASHBOARD_ATTRIBUTES = {
     "hits",
     "version",
 }
-# elastic/kibana, the part of its settings that is used here: each file with a schema, and its keys. Kibana
-# stops at a key that it does not know; below `uiSettings.overrides` any is allowed.
+# From elastic/kibana, the settings in use by the file of their schema. Kibana does not start with an unknown
+# key; below `uiSettings.overrides` any key is allowed.
 KIBANA_SETTINGS = {
     "src/core/packages/http/server-internal/src/http_config.ts": (
         "server.host",
@@ -112,11 +112,11 @@ def test_no_two_objects_share_an_id() -> None:
     ids = [each["id"] for each in OBJECTS] + list(VIEWS)
     assert len(set(ids)) == len(ids)
     names = [view.name for view in data_views.DATA_VIEWS]
-    assert len(set(names)) == len(names), "Kibana knows a data view again by its name"
+    assert len(set(names)) == len(names), "Kibana identifies a data view by its name"
 
 
 @pytest.mark.parametrize("each", OBJECTS, ids=lambda each: str(each["id"]))
-def test_an_object_is_of_a_form_that_kibana_takes(each: dict[str, Any]) -> None:
+def test_an_object_has_a_form_that_kibana_accepts(each: dict[str, Any]) -> None:
     assert each["coreMigrationVersion"] == "8.8.0"
     versions = {"search": "10.5.0", "dashboard": "10.2.0"}
     assert each["typeMigrationVersion"] == versions[each["type"]]
@@ -127,17 +127,17 @@ def test_an_object_is_of_a_form_that_kibana_takes(each: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("each", OBJECTS, ids=lambda each: str(each["id"]))
-def test_a_reference_leads_to_a_data_view_or_to_another_object(each: dict[str, Any]) -> None:
-    there = {("index-pattern", view) for view in VIEWS} | {
+def test_a_reference_is_to_an_existing_data_view_or_object(each: dict[str, Any]) -> None:
+    existing = {("index-pattern", view) for view in VIEWS} | {
         (other["type"], other["id"]) for other in OBJECTS
     }
     names = [reference["name"] for reference in each["references"]]
     assert len(set(names)) == len(names)
-    assert {(one["type"], one["id"]) for one in each["references"]} <= there
+    assert {(one["type"], one["id"]) for one in each["references"]} <= existing
 
 
 @pytest.mark.parametrize("search", searches(SETTINGS), ids=lambda search: search.id)
-def test_a_search_refers_to_its_data_view_by_the_name_that_its_source_gives(search: Any) -> None:
+def test_a_search_refers_to_its_data_view_by_the_name_in_its_source(search: Any) -> None:
     made = search.saved_object()
     source = json.loads(made["attributes"]["kibanaSavedObjectMeta"]["searchSourceJSON"])
     (reference,) = made["references"]
@@ -146,7 +146,7 @@ def test_a_search_refers_to_its_data_view_by_the_name_that_its_source_gives(sear
     assert source["query"] == {"query": search.query, "language": "lucene"}
 
 
-def test_each_panel_has_its_references_in_the_dashboard_too() -> None:
+def test_each_reference_of_a_panel_is_also_in_the_dashboard() -> None:
     names = {one["name"]: (one["type"], one["id"]) for one in DASHBOARD["references"]}
     expected = {}
     for panel in json.loads(DASHBOARD["attributes"]["panelsJSON"]):
@@ -160,7 +160,7 @@ def test_each_panel_has_its_references_in_the_dashboard_too() -> None:
     assert names == expected
 
 
-def test_panels_lie_on_the_grid_beside_each_other() -> None:
+def test_panels_fill_the_grid_without_overlap() -> None:
     taken: set[tuple[int, int]] = set()
     panels = json.loads(DASHBOARD["attributes"]["panelsJSON"])
     assert len({panel["panelIndex"] for panel in panels}) == len(panels) == 12
@@ -176,7 +176,7 @@ def test_panels_lie_on_the_grid_beside_each_other() -> None:
         }
         assert not cells & taken
         taken |= cells
-    assert len(taken) == 48 * 60, "no hole is left"
+    assert len(taken) == 48 * 60, "no gaps"
 
 
 @pytest.mark.parametrize("panel", LENSES, ids=lambda panel: panel.id)
@@ -185,7 +185,7 @@ def test_a_lens_panel_draws_each_of_its_columns(panel: LensPanel) -> None:
     layer = attributes["state"]["datasourceStates"]["formBased"]["layers"][LAYER]
     assert layer["columnOrder"] == list(layer["columns"]), "no two columns share an id"
     bucketed = [layer["columns"][name]["isBucketed"] for name in layer["columnOrder"]]
-    assert bucketed == sorted(bucketed, reverse=True), "groups come before what is counted"
+    assert bucketed == sorted(bucketed, reverse=True), "groups come before metrics"
     drawn = attributes["state"]["visualization"]
     text = json.dumps(drawn)
     assert all(f'"{name}"' in text for name in layer["columns"])
@@ -199,30 +199,30 @@ def test_a_lens_panel_draws_each_of_its_columns(panel: LensPanel) -> None:
 
 
 @pytest.mark.parametrize("panel", LENSES, ids=lambda panel: panel.id)
-def test_a_lens_panel_works_on_fields_of_fitting_types(panel: LensPanel) -> None:
+def test_a_lens_panel_uses_fields_of_suitable_types(panel: LensPanel) -> None:
     for column in columns_of(panel).values():
         if column["operationType"] == "count":
             assert column["sourceField"] == "___records___"
             continue
         kind = catalogue()[column["sourceField"]].kind
-        assert kind in FITTING[column["operationType"]]
+        assert kind in FIELD_TYPES[column["operationType"]]
         if column["operationType"] == "terms":
             assert (column["dataType"] == "number") == (kind in NUMBERS)
 
 
-def test_every_query_reads_fields_that_can_be_searched() -> None:
+def test_every_query_uses_searchable_fields() -> None:
     queries = [each.query for each in searches(SETTINGS)] + [panel.query for panel in LENSES]
     named = {name for query in queries for name in fields(parser.parse(query))}
     assert named <= set(catalogue())
     assert {"event.dataset", "trace.id", "tidegate.alert.name"} <= named
 
 
-def test_every_column_of_a_search_can_be_searched() -> None:
+def test_every_column_is_a_searchable_field() -> None:
     shown = {column for search in searches(SETTINGS) for column in search.columns}
     assert shown | set(TRACE_COLUMNS) <= set(catalogue())
 
 
-def test_slow_means_slower_than_the_objective_of_the_settings() -> None:
+def test_slow_requests_are_slower_than_the_objective() -> None:
     (slow,) = (
         each
         for each in searches(Settings.model_validate({"slo": {"latency_seconds": 0.3}}))
@@ -232,7 +232,7 @@ def test_slow_means_slower_than_the_objective_of_the_settings() -> None:
     assert "0.3 s" in slow.description
 
 
-def test_the_dashboard_opens_with_the_last_day_and_keeps_up() -> None:
+def test_the_dashboard_shows_the_last_day_and_refreshes_itself() -> None:
     attributes = DASHBOARD["attributes"]
     assert attributes["timeRestore"] is True
     assert (attributes["timeFrom"], attributes["timeTo"]) == ("now-24h", "now")
@@ -241,7 +241,7 @@ def test_the_dashboard_opens_with_the_last_day_and_keeps_up() -> None:
     assert sum(DateHistogram() in panel.columns for panel in LENSES) == 4
 
 
-def test_data_views_look_at_our_streams_and_format_fields_that_we_have() -> None:
+def test_data_views_match_our_streams_and_format_existing_fields() -> None:
     assert VIEWS["tidegate-logs"].pattern == STREAMS["logs"]
     assert VIEWS["tidegate-traces"].pattern == STREAMS["traces"]
     assert VIEWS["tidegate-events"].pattern == ",".join(STREAMS.values())
@@ -257,7 +257,7 @@ def test_data_views_look_at_our_streams_and_format_fields_that_we_have() -> None
             assert catalogue()[name].kind in expected
 
 
-def test_a_trace_id_links_to_its_trace_as_far_back_as_events_are_kept() -> None:
+def test_a_trace_id_links_to_its_trace_within_the_retention() -> None:
     settings = Settings.model_validate({"store": {"elasticsearch": {"retention": "36h"}}})
     (request, *_) = data_views.requests(settings)
     link = request["data_view"]["fieldFormats"]["trace.id"]["params"]
@@ -279,7 +279,7 @@ def test_the_file_has_a_line_for_each_object() -> None:
     }
 
 
-def test_the_page_tells_every_search_and_panel() -> None:
+def test_the_documentation_lists_every_search_and_panel() -> None:
     page = (ROOT / "docs/reference/kibana.md").read_text("utf-8")
     for search in searches(SETTINGS):
         query = f"`{search.query}`" if search.query else "*(everything)*"
@@ -297,7 +297,7 @@ class TestConfiguration:
     def settings(self) -> dict[str, Any]:
         return dict(yaml.safe_load(self.path.read_text("utf-8")))
 
-    def test_kibana_knows_each_setting_that_is_given_to_it(self, settings: dict[str, Any]) -> None:
+    def test_kibana_knows_each_setting(self, settings: dict[str, Any]) -> None:
         assert settings.keys() == {key for keys in KIBANA_SETTINGS.values() for key in keys}
 
     def test_kibana_opens_with_our_dashboard(self, settings: dict[str, Any]) -> None:
@@ -315,12 +315,12 @@ class TestConfiguration:
             "to": attributes["timeTo"],
         }
 
-    def test_no_secret_stands_in_it(self, settings: dict[str, Any]) -> None:
+    def test_secrets_come_from_variables(self, settings: dict[str, Any]) -> None:
         secret = {name: value for name, value in settings.items() if "ass" in name or "Key" in name}
         assert len(secret) == 4
         assert all(re.fullmatch(r"\$\{KIBANA_[A-Z_]+\}", value) for value in secret.values())
 
-    def test_nothing_is_sent_or_fetched(self, settings: dict[str, Any]) -> None:
+    def test_there_are_no_outgoing_connections(self, settings: dict[str, Any]) -> None:
         off = (
             "map.includeElasticMapsService",
             "monitoring.ui.enabled",
@@ -329,5 +329,5 @@ class TestConfiguration:
             "telemetry.optIn",
         )
         assert {name: settings.get(name) for name in off} == dict.fromkeys(off, False)
-        # Fleet then skips requests to the package registry: services/epm/airgapped.ts beside its config.ts.
+        # Fleet then sends no requests to the package registry: see services/epm/airgapped.ts.
         assert settings["xpack.fleet.isAirGapped"] is True

@@ -1,4 +1,4 @@
-"""Every rule and alert is documented and tested, and stands in the files that were committed."""
+"""Every metric, rule, alert and setting is documented, rules are tested, and generated files are current."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def metric_names(expression: str) -> set[str]:
 
 
 def defined_metrics() -> Iterator[tuple[str, str]]:
-    """The name of each metric that the packages define, and where."""
+    """The name of each metric that the packages define, and its file."""
     kinds = {"Counter": "_total", "CounterMetricFamily": "_total"}
     kinds |= dict.fromkeys(("Gauge", "Histogram", "GaugeMetricFamily", "HistogramMetricFamily"), "")
     for package in ("service", "tidegate", "loadgen"):
@@ -56,7 +56,7 @@ def test_the_committed_files_are_current(capsys: pytest.CaptureFixture[str]) -> 
     assert generate(load(), check=True) == 0, capsys.readouterr().out
 
 
-def test_a_file_that_is_not_current_is_named_and_left_alone(
+def test_check_names_stale_files_and_writes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert generate(SETTINGS, check=True, folder=tmp_path) == 1
@@ -76,12 +76,12 @@ def test_an_alert_has_a_runbook_a_firing_and_a_silent_test(name: str) -> None:
     assert runbook.startswith(f"# {name}\n")
     headings = re.findall(r"^## (.*)$", runbook, re.MULTILINE)
     assert headings == ["Meaning", "Impact", "What to check", "What to do"]
-    assert "```" in runbook, "what to check has commands"
+    assert "```" in runbook, "the section What to check has commands"
     unknown = metric_names(runbook) - DOCUMENTED - RECORDED
     assert not unknown
 
 
-def test_the_searches_in_runbooks_can_be_read_by_the_store() -> None:
+def test_the_searches_in_runbooks_are_valid_queries() -> None:
     from tidegate.store.query import parser
 
     queries = set()
@@ -92,13 +92,13 @@ def test_the_searches_in_runbooks_can_be_read_by_the_store() -> None:
         parser.parse(query)
 
 
-def test_there_is_no_runbook_without_an_alert() -> None:
+def test_each_runbook_has_an_alert() -> None:
     pages = {path.stem for path in (ROOT / "docs/runbooks").glob("*.md")} - {"README"}
     assert pages == {alert.name for alert in alerts(SETTINGS)}
 
 
 @pytest.mark.parametrize("alert", alerts(SETTINGS), ids=lambda alert: alert.name)
-def test_an_alert_says_what_is_wrong_and_uses_documented_series(alert: object) -> None:
+def test_an_alert_has_a_summary_and_uses_documented_series(alert: object) -> None:
     from tidegate.rules.alert import Alert
 
     assert isinstance(alert, Alert)
@@ -111,7 +111,7 @@ def test_every_rule_uses_documented_metrics_and_is_tested() -> None:
     for group in GROUPS:
         for recording in group.recordings:
             assert metric_names(recording.expression) <= DOCUMENTED | RECORDED, recording.name
-    valued = {
+    tested = {
         name
         for case in (
             *service_recording_cases(SETTINGS.slo),
@@ -121,12 +121,12 @@ def test_every_rule_uses_documented_metrics_and_is_tested() -> None:
         if value is not None
         for name in metric_names(expression)
     }
-    # The other windows of a ratio differ by their window only.
-    untested = {name for name in RECORDED - valued if not name.endswith((":30m", ":1h", ":6h"))}
+    # The other windows of a ratio have the same expression.
+    untested = {name for name in RECORDED - tested if not name.endswith((":30m", ":1h", ":6h"))}
     assert not untested
 
 
-def test_the_recorded_series_are_those_that_others_ask_for() -> None:
+def test_the_series_that_the_autoscaler_queries_are_recorded() -> None:
     from tidegate.autoscaler.live.signals import SERIES
 
     assert set(SERIES.values()) <= RECORDED
