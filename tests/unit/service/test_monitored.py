@@ -6,6 +6,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from support.flight_requests import EXAMPLE, INFER, tensors
 from support.served_app import Serve, Served
 
 
@@ -41,21 +42,8 @@ async def test_features_and_confidence_are_counted_from_the_first_scrape_on(
 
 
 async def test_requests_of_the_inference_protocol_are_counted(serve: Serve) -> None:
-    inputs: list[dict[str, Any]] = [
-        {"name": name, "datatype": "BYTES" if isinstance(value, str) else "FP32", "shape": [1, 1]}
-        | {"data": [value]}
-        for name, value in {
-            "carrier": "UA",
-            "origin": "EWR",
-            "dest": "IAH",
-            "weekday": 2,
-            "hour": 5,
-            "minute": 15,
-            "distance": 1400,
-        }.items()
-    ]
     async with serve() as served:
-        response = await served.client.post("/v2/models/flights/infer", json={"inputs": inputs})
+        response = await served.client.post(INFER, json={"inputs": tensors([EXAMPLE])})
         assert response.status_code == 200
         after = await series(served)
     bins = {

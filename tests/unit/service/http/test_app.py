@@ -13,6 +13,7 @@ import orjson
 import pytest
 from fastapi.openapi.models import OpenAPI
 
+from support.flight_requests import EXAMPLE
 from support.served_app import Serve, until
 from tidegate.service.http.openapi_models import instance_model
 from tidegate.service.model.artefact import Artefact
@@ -74,15 +75,6 @@ def body_of(change: dict[str, Any]) -> bytes:
     return orjson.dumps({"instances": [EXAMPLE | change]})
 
 
-EXAMPLE: dict[str, Any] = {
-    "carrier": "UA",
-    "origin": "EWR",
-    "dest": "IAH",
-    "weekday": 2,
-    "hour": 5,
-    "minute": 15,
-    "distance": 1400,
-}
 WITHOUT_DEST = {name: value for name, value in EXAMPLE.items() if name != "dest"}
 
 

@@ -1,4 +1,4 @@
-"""Requests of the Open Inference Protocol to the flight model."""
+"""Requests to the flight model, as instances and as tensors of the Open Inference Protocol."""
 
 from __future__ import annotations
 
@@ -6,6 +6,16 @@ from typing import Any
 
 CATEGORIES = {"carrier", "origin", "dest"}
 INFER = "/v2/models/flights/infer"
+EXAMPLE: dict[str, Any] = {
+    "carrier": "UA",
+    "origin": "EWR",
+    "dest": "IAH",
+    "weekday": 2,
+    "hour": 5,
+    "minute": 15,
+    "distance": 1400,
+}
+"""An instance with the required features alone."""
 
 
 def tensors(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
