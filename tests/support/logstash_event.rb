@@ -1,8 +1,8 @@
-# Runs a script of Logstash's `ruby` filter: events as lines of JSON on stdin, what the script makes of them on
-# stdout, with their @metadata. Ruby 3.1 is the language level of JRuby 9.4, which Logstash 9.2 runs; with JRuby
+# Runs a script of Logstash's `ruby` filter: reads events as lines of JSON from stdin, and writes the resulting events
+# with their @metadata to stdout. Ruby 3.1 is the language level of JRuby 9.4, which Logstash 9.2 runs; with JRuby
 # 9.4.13 (`java -jar jruby-complete.jar`, ten seconds) the output is the same.
 #
-# LogStash::Event stands for elastic/logstash 9.2, logstash-core/src/main/java/org/logstash/Event.java (and
+# LogStash::Event imitates elastic/logstash 9.2, logstash-core/src/main/java/org/logstash/Event.java (and
 # Accessors.java, ext/JrubyEventExtLibrary.java), as far as our scripts use it.
 require "json"
 require "time"
@@ -30,7 +30,7 @@ module LogStash
       @data
     end
 
-    # A Java HashMap keeps no order, so neither does this.
+    # A Java HashMap has no order, so this has none either.
     def to_json(*)
       JSON.generate(@data.to_a.shuffle.to_h, max_nesting: 0)
     end
@@ -48,7 +48,7 @@ module LogStash
   end
 end
 
-# As logstash-filter-ruby does it: the script's methods belong to a context of its own.
+# As in logstash-filter-ruby, the script's methods belong to a separate context.
 context = Object.new
 context.instance_eval(File.read(ARGV.fetch(0)), ARGV.fetch(0))
 context.register({})

@@ -25,7 +25,7 @@ _CONDITIONAL: Final = re.compile(r"(?:else )?if (.+)|else")
 
 @dataclass
 class Block:
-    """What stands between two braces: a section, a plugin, a codec, or a branch of a conditional."""
+    """The content of two braces: a section, a plugin, a codec, or a branch of a conditional."""
 
     head: str
     settings: dict[str, Any] = field(default_factory=dict)

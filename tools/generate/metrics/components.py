@@ -14,8 +14,8 @@ SERVICE: Final = (
         "http_server_request_duration_seconds",
         "histogram",
         ("http_route", "http_request_method", "http_response_status_code"),
-        "time from the arrival at the gateway to the end of the answer, as the client experienced it; one "
-        "bucket's edge is the objective; exemplars name kept traces; probes and scrapes are left out",
+        "time from the arrival at the gateway to the end of the response; one bucket's upper bound is the "
+        "objective; exemplars have the ids of sampled traces; without probes and scrapes",
     ),
     Metric("tidegate_slot_seconds", "histogram", (), "time of a request in its slot"),
     Metric("tidegate_slots", "gauge", (), "requests that the replica processes at once"),
@@ -34,7 +34,7 @@ SERVICE: Final = (
     ),
 )
 AUTOSCALER: Final = (
-    Metric("tidegate_replicas", "gauge", ("state",), "replicas that are desired, running, ready"),
+    Metric("tidegate_replicas", "gauge", ("state",), "replicas by state: desired, running, ready"),
     Metric(
         "tidegate_autoscaler_desired_replicas",
         "gauge",
@@ -107,7 +107,7 @@ RESIZER: Final = (
         "tidegate_container_memory_limit_bytes",
         "gauge",
         ("service", "container"),
-        "memory that it may use; beyond that the kernel kills it",
+        "memory limit of the container; above it the kernel kills a process",
     ),
 )
 SECTIONS: Final = {

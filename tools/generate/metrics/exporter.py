@@ -32,8 +32,8 @@ EXPORTER: Final = (
         "tidegate_logstash_documents_total",
         "counter",
         ("pipeline", "output", "outcome"),
-        "documents sent to Elasticsearch: `successes`, `non_retryable_failures` (most are there already, "
-        "sent a second time), `retryable_failures` (each attempt counts), `dlq_routed` (rejected)",
+        "documents sent to Elasticsearch: `successes`, `non_retryable_failures` (mostly duplicates sent a "
+        "second time), `retryable_failures` (each attempt counts), `dlq_routed` (rejected)",
     ),
     Metric(
         "tidegate_logstash_bulk_failures_total",
@@ -75,9 +75,9 @@ EXPORTER: Final = (
         "tidegate_elasticsearch_disk_free_bytes",
         "gauge",
         ("node",),
-        "bytes that it may still use on the disk of its data",
+        "free bytes on the disk of the node's data",
     ),
-    Metric("tidegate_elasticsearch_disk_bytes", "gauge", ("node",), "size of that disk"),
+    Metric("tidegate_elasticsearch_disk_bytes", "gauge", ("node",), "size of that disk in bytes"),
     Metric("tidegate_elasticsearch_documents", "gauge", ("stream",), "documents in a data stream"),
     Metric(
         "tidegate_elasticsearch_failure_store_documents",
