@@ -1,1 +1,1 @@
-"""What benches share that need a running stack."""
+"""Shared code of the benches that need a running stack."""

@@ -1,4 +1,4 @@
-"""A veil between the autoscaler and Prometheus, and an autoscaler that looks through it."""
+"""A proxy between the autoscaler and Prometheus that injects faults, and an autoscaler that uses it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ RATE = "service:arrival_rate:15s"
 
 
 class FaultyPrometheus:
-    """Hands queries on to Prometheus, and the answers back, unless it has fallen.
+    """A proxy for queries to Prometheus that can inject faults.
 
     Attributes:
-        kind: what is wrong now; None if nothing is.
-        asked: queries that came.
-        arrival_rate: that of the last true answer; 0 if there was none.
+        kind: the current fault; None: none.
+        asked: number of queries received.
+        arrival_rate: the arrival rate in the last unchanged response; 0 if there was none.
     """
 
     def __init__(self, prometheus: str, port: int) -> None:
@@ -79,14 +79,14 @@ class FaultyPrometheus:
 
 
 def _blank(answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer without a number in it."""
+    """Return the response with NaN for all values."""
     for one in answer["data"]["result"]:
         one["values"] = [[at, "NaN"] for at, _ in one["values"]]
     return answer
 
 
 def _shifted(answer: dict[str, Any]) -> dict[str, Any]:
-    """The same values, as if they were of now."""
+    """Return the response with its timestamps moved to the present."""
     newest = max(one["values"][-1][0] for one in answer["data"]["result"])
     by = time.time() - newest
     result = [
@@ -98,7 +98,7 @@ def _shifted(answer: dict[str, Any]) -> dict[str, Any]:
 
 @asynccontextmanager
 async def autoscaler(settings: Settings, prometheus: str) -> AsyncIterator[None]:
-    """The autoscaler of a stack, as a process of its own, with another address of Prometheus."""
+    """Run the autoscaler of a stack as a separate process, with another URL of Prometheus."""
     layout = Layout(settings.stack.data_dir)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tidegate", "autoscaler"),

@@ -1,4 +1,4 @@
-"""A stack of a bench's own, in this process: on its own ports, in its own folder, with a load before it."""
+"""A stack for a bench in this process, with its own ports and folder, and a constant load."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ FIRST_PORT: Final = 24500
 PORTS: Final = 20
 LAST_PORT: Final = 32_000
 POLL_SECONDS: Final = 0.01
-# Longer than any bench: the load ends when it is told to.
+# Longer than any bench; the load is stopped at the end.
 LOAD_SECONDS: Final = Fraction(3600 * 2)
 
 
 @asynccontextmanager
 async def own_stack(port: int, **sections: dict[str, Any]) -> AsyncIterator[Supervisor]:
-    """A running stack with these settings (a dict a section); everything else has its default.
+    """Run a stack with these settings (a dict per section) and defaults for all others.
 
     Args:
-        port: the first of the ports that it may take; 0 looks for free ones.
-        sections: as in tidegate.toml.
+        port: the first of its ports; 0 searches for free ones.
+        sections: the sections of tidegate.toml.
 
     Raises:
-        SystemExit: it cannot start; the text says why.
+        SystemExit: the stack cannot start; the message contains the reason.
     """
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
         settings = own_settings(Path(folder), port or free_ports(), sections)
@@ -58,7 +58,7 @@ async def own_stack(port: int, **sections: dict[str, Any]) -> AsyncIterator[Supe
 
 
 def own_settings(folder: Path, port: int, sections: dict[str, dict[str, Any]]) -> Settings:
-    """The settings of a stack in that folder, on ports from this one on."""
+    """Return the settings of a stack in a folder, with ports from this one on."""
     own: dict[str, dict[str, Any]] = {
         "model": {"path": ARTEFACT},
         "gateway": {"port": port, "metrics_port": port + 1},
@@ -76,7 +76,7 @@ def own_settings(folder: Path, port: int, sections: dict[str, dict[str, Any]]) -
 
 
 def free_ports(first: int = FIRST_PORT) -> int:
-    """The first of so many ports in a row that are free now."""
+    """Return the first of PORTS consecutive ports that are currently free."""
     for port in range(first, LAST_PORT, PORTS):
         try:
             for one in range(port, port + PORTS):
@@ -89,30 +89,30 @@ def free_ports(first: int = FIRST_PORT) -> int:
 
 
 def resizer(supervisor: Supervisor) -> ResizerClient:
-    """The stack's resizer, as the autoscaler reaches it."""
+    """Return a client of the stack's resizer."""
     socket_path = Layout(supervisor.settings.stack.data_dir).socket
     return ResizerClient(f"unix:{socket_path}", timeout_seconds=10.0)
 
 
-async def until(holds: Callable[[], bool], what: str, seconds: float = 120.0) -> float:
-    """Wait until it holds; returns how long that took.
+async def until(condition: Callable[[], bool], description: str, seconds: float = 120.0) -> float:
+    """Wait until a condition is true, and return the duration.
 
     Raises:
-        SystemExit: it does not within so many seconds.
+        SystemExit: the condition is not true within this number of seconds.
     """
     began = time.monotonic()
-    while not holds():
+    while not condition():
         if time.monotonic() - began > seconds:
-            sys.exit(f"not within {seconds:g} s: {what}")
+            sys.exit(f"not within {seconds:g} s: {description}")
         await asyncio.sleep(POLL_SECONDS)
     return time.monotonic() - began
 
 
 @asynccontextmanager
 async def constant_load(url: str, rate: float, kinds: Weights) -> AsyncIterator[Recording]:
-    """An open loop at a constant rate of Poisson arrivals, for as long as the block lasts.
+    """Send Poisson arrivals at a constant rate during the block.
 
-    At the end of the block it waits for the answers that are still to come.
+    At the end of the block it waits for outstanding responses.
     """
     phase = Constant(kind="constant", seconds=LOAD_SECONDS, rate=Fraction(rate))
     schedule = Schedule("constant", "", "poisson", kinds, tuple(phase.segments()))

@@ -1,4 +1,4 @@
-"""The collector as a process, killed and starved: nothing is lost, nothing is there twice."""
+"""The collector process under kills and failures: no event is lost or stored twice."""
 
 from __future__ import annotations
 

@@ -28,21 +28,21 @@ from tidegate.runtime.metrics_text import sample_value
 ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "default")
 
 
-def eventually(holds: Callable[[], bool], what: str, seconds: float = 120) -> None:
+def eventually(condition: Callable[[], bool], description: str, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while True:
         try:
-            if holds():
+            if condition():
                 return
         except OSError:
             pass
-        assert time.monotonic() < deadline, what
+        assert time.monotonic() < deadline, description
         time.sleep(0.05)
 
 
 @dataclass
-class Place:
-    """A data folder, and collectors that work there one after the other."""
+class Workspace:
+    """A data folder, and its collector process."""
 
     folder: Path
     double: LogstashDouble
@@ -53,7 +53,7 @@ class Place:
         return self.folder / "data" / "logs"
 
     @property
-    def told(self) -> str:
+    def output(self) -> str:
         return (self.folder / "output").read_text()
 
     def start(self) -> subprocess.Popen[bytes]:
@@ -83,7 +83,7 @@ class Place:
             )
 
     def numbers(self) -> list[int]:
-        """The numbers of the events that are stored, sorted."""
+        """The sorted numbers of the stored events."""
         stored = list(self.double.stored.values())
         requests = (one for one in stored if one["event"]["dataset"] == "tidegate.request")
         return sorted(one["tidegate"]["rows"] for one in requests)
@@ -103,11 +103,11 @@ def double() -> Iterator[LogstashDouble]:
 
 
 @pytest.fixture
-def place(tmp_path: Path, double: LogstashDouble) -> Iterator[Place]:
+def workspace(tmp_path: Path, double: LogstashDouble) -> Iterator[Workspace]:
     (tmp_path / "password").write_text(PASSWORD)
-    made = Place(tmp_path, double, free_port())
+    made = Workspace(tmp_path, double, free_port())
     yield made
-    assert "Traceback" not in made.told
+    assert "Traceback" not in made.output
 
 
 def stop(process: subprocess.Popen[bytes]) -> int:
@@ -115,91 +115,93 @@ def stop(process: subprocess.Popen[bytes]) -> int:
     return process.wait(timeout=60)
 
 
-def test_killed_again_and_again_it_loses_nothing_and_doubles_nothing(place: Place) -> None:
+def test_repeated_kills_lose_and_duplicate_no_event(workspace: Workspace) -> None:
     count = 6000
     writers = [
-        EventWriter(place.logs, f"flights-{n}", size) for n, size in ((1, 9**6), (2, 30_000))
+        EventWriter(workspace.logs, f"flights-{n}", size) for n, size in ((1, 9**6), (2, 30_000))
     ]
     halves = [range(count // 2), range(count // 2, count)]
     writing = [
-        threading.Thread(target=place.write, args=pair)
+        threading.Thread(target=workspace.write, args=pair)
         for pair in zip(writers, halves, strict=True)
     ]
     for thread in writing:
         thread.start()
     chance = random.Random(7)
     for _ in range(5):
-        process = place.start()
-        eventually(lambda: place.metric("delivered_total") > 0, "it delivers")
-        time.sleep(chance.uniform(0, 0.2))  # anywhere in a delivery
+        process = workspace.start()
+        eventually(lambda: workspace.metric("delivered_total") > 0, "it delivers")
+        time.sleep(chance.uniform(0, 0.2))  # at any point of a delivery
         process.kill()
         process.wait(timeout=60)
     for thread in writing:
         thread.join()
-    process = place.start()
-    eventually(lambda: len(place.numbers()) >= count, "everything is delivered")
+    process = workspace.start()
+    eventually(lambda: len(workspace.numbers()) >= count, "everything is delivered")
     assert stop(process) == 0
-    assert place.numbers() == list(range(count))
+    assert workspace.numbers() == list(range(count))
 
 
-def test_a_logstash_that_goes_away_is_full_or_says_nothing_gets_all_of_it_later(
-    place: Place, double: LogstashDouble
+def test_a_logstash_that_is_down_full_or_silent_gets_all_events_later(
+    workspace: Workspace, double: LogstashDouble
 ) -> None:
-    writer = EventWriter(place.logs, "flights-1")
-    process = place.start()
-    place.write(writer, range(1000))
-    eventually(lambda: len(place.numbers()) == 1000, "the first are delivered")
+    writer = EventWriter(workspace.logs, "flights-1")
+    process = workspace.start()
+    workspace.write(writer, range(1000))
+    eventually(lambda: len(workspace.numbers()) == 1000, "the first are delivered")
 
     double.stop()
-    place.write(writer, range(1000, 2000))
-    eventually(lambda: place.metric("retried_total") >= 3, "it tries again")
-    assert place.metric("sink_up") == 0
-    eventually(lambda: place.metric("lag_seconds") > 1, "the lag grows")
+    workspace.write(writer, range(1000, 2000))
+    eventually(lambda: workspace.metric("retried_total") >= 3, "it retries")
+    assert workspace.metric("sink_up") == 0
+    eventually(lambda: workspace.metric("lag_seconds") > 1, "the lag grows")
     double.start()
-    eventually(lambda: len(place.numbers()) == 2000, "they are delivered")
+    eventually(lambda: len(workspace.numbers()) == 2000, "they are delivered")
 
     double.status = 429
-    before = place.metric("retried_total")
-    place.write(writer, range(2000, 3000))
-    eventually(lambda: place.metric("retried_total") >= before + 2, "it waits")
+    before = workspace.metric("retried_total")
+    workspace.write(writer, range(2000, 3000))
+    eventually(lambda: workspace.metric("retried_total") >= before + 2, "it waits")
     double.status = 0
-    eventually(lambda: len(place.numbers()) == 3000, "they are delivered too")
+    eventually(lambda: len(workspace.numbers()) == 3000, "they are also delivered")
 
     double.silent = True
-    place.write(writer, range(3000, 4000))
-    eventually(lambda: len(place.numbers()) > 3000, "they arrive, and nobody says so")
+    workspace.write(writer, range(3000, 4000))
+    eventually(lambda: len(workspace.numbers()) > 3000, "they arrive without a response")
     double.speak()
-    eventually(lambda: place.metric("lag_bytes") == 0, "they are sent again")
-    assert place.metric("sink_up") == 1
+    eventually(lambda: workspace.metric("lag_bytes") == 0, "they are sent again")
+    assert workspace.metric("sink_up") == 1
     assert stop(process) == 0
-    assert place.numbers() == list(range(4000))
-    assert max(double.seen.values()) > 1, "some were sent twice, and are there once"
-    assert place.told.count("the sink is unavailable, retrying") == 3
-    assert place.told.count("the sink is available again") == 3
+    assert workspace.numbers() == list(range(4000))
+    assert max(double.seen.values()) > 1, "some were sent twice and stored once"
+    assert workspace.output.count("the sink is unavailable, retrying") == 3
+    assert workspace.output.count("the sink is available again") == 3
 
 
-def test_killed_while_it_waits_for_an_answer_it_sends_the_same_again(
-    place: Place, double: LogstashDouble
+def test_a_collector_killed_before_the_response_sends_the_batch_again(
+    workspace: Workspace, double: LogstashDouble
 ) -> None:
     double.silent = True
-    place.write(EventWriter(place.logs, "flights-1"), range(150))
-    process = place.start()
+    workspace.write(EventWriter(workspace.logs, "flights-1"), range(150))
+    process = workspace.start()
     eventually(lambda: double.requests > 0, "it sends")
     process.kill()
     process.wait(timeout=60)
     double.speak()
-    process = place.start()
-    eventually(lambda: place.metric("delivered_total") >= 150, "it sends again")
+    process = workspace.start()
+    eventually(lambda: workspace.metric("delivered_total") >= 150, "it sends again")
     assert stop(process) == 0
-    assert place.numbers() == list(range(150))
+    assert workspace.numbers() == list(range(150))
 
 
-def test_a_wrong_password_is_told_and_the_events_are_kept(place: Place) -> None:
-    (place.folder / "password").write_text("another")
-    place.write(EventWriter(place.logs, "flights-1"), range(10))
-    process = place.start()
-    eventually(lambda: place.metric("retried_total") >= 1, "it tries")
-    assert "collector.logstash.password_file: " in place.told
-    (place.folder / "password").write_text(PASSWORD)
-    eventually(lambda: len(place.numbers()) == 10, "they are delivered with the right one")
+def test_a_wrong_password_is_reported_and_no_event_is_lost(workspace: Workspace) -> None:
+    (workspace.folder / "password").write_text("another")
+    workspace.write(EventWriter(workspace.logs, "flights-1"), range(10))
+    process = workspace.start()
+    eventually(lambda: workspace.metric("retried_total") >= 1, "it tries")
+    assert "collector.logstash.password_file: " in workspace.output
+    (workspace.folder / "password").write_text(PASSWORD)
+    eventually(
+        lambda: len(workspace.numbers()) == 10, "they are delivered with the correct password"
+    )
     assert stop(process) == 0

@@ -1,7 +1,7 @@
 """Appends a batch to the sink, and isolates the events that the sink does not accept.
 
 A sink rejects an event (`Rejected`), or fails on the whole batch with an exception. An exception does not
-tell which event caused it, or whether an event did: bisection finds out. An event that fails while others
+show which event caused it, or whether an event did; bisection determines it. An event that fails while others
 succeed is invalid; if every event fails, the sink is unavailable.
 """
 

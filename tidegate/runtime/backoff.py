@@ -20,7 +20,7 @@ class Backoff:
     Attributes:
         first_seconds: the first wait; it doubles from failure to failure.
         longest_seconds: the maximum.
-        immediate: failures that are retried at once: one says nothing yet, and a replica is missed.
+        immediate: number of failures that are retried at once: the first may be an exception.
         stable_seconds: a process that ran this long has recovered from earlier failures.
         random: a number from 0 to 1.
         failures: failures in a row.

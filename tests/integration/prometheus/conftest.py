@@ -1,4 +1,4 @@
-"""Real Prometheus servers: the one in use, and a 3.x."""
+"""Real Prometheus servers: the bundled release, and a 3.x."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An instrumented application with slots, as a process: `python replica.py PORT`."""
+"""An instrumented application with request slots: `python replica.py PORT`."""
 
 import asyncio
 import sys

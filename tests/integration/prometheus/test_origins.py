@@ -1,4 +1,4 @@
-"""Whose scripts Prometheus lets read its API."""
+"""Cross-origin requests to Prometheus."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 ORIGINS = ("https://example.org", "http://localhost:3000", "null")
 
 
-def test_no_script_of_another_page_reads_it(release: Release, folder: Path) -> None:
+def test_scripts_of_other_origins_cannot_read_the_api(release: Release, folder: Path) -> None:
     settings = Settings.model_validate({"prometheus": {"port": free_port()}})
     config = prometheus.write_config(settings, folder)
     _, *arguments = prometheus.argv(settings, config, folder / "data")

@@ -1,4 +1,4 @@
-"""The configuration and the rules are valid under 2.42 and 3.x, and the rules do what they say."""
+"""The configuration and the rules are valid for Prometheus 2.42 and 3.x, and the rules pass their tests."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def test_the_committed_rules_pass_their_tests(release: Release) -> None:
     release.check("test", "rules", *tests, cwd=folder)
 
 
-def test_rules_for_another_objective_pass_theirs_too(release: Release, tmp_path: Path) -> None:
-    # An edge that is written in two ways, and a budget so large that a burn rate must be cut.
+def test_rules_for_another_objective_pass_their_tests(release: Release, tmp_path: Path) -> None:
+    # A histogram edge with two spellings, and an error budget for which a burn rate is limited.
     slo = {"latency_seconds": 1.0, "latency_quantile": 0.9, "availability": 0.99}
     settings = Settings.model_validate({"slo": slo, "replicas": {"max": 9}})
     other, ours = generated_files(settings), generated_files(Settings())
@@ -94,7 +94,7 @@ def test_the_configuration_is_valid_on_one_machine_and_in_compose(
 
 
 @pytest.mark.parametrize("release", ["3.x"], indirect=True)
-def test_compose_keeps_its_retention_in_a_valid_configuration(
+def test_the_configuration_for_compose_contains_the_retention(
     release: Release, folder: Path
 ) -> None:
     provision.write_config(Settings(), folder)

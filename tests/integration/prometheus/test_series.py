@@ -1,4 +1,4 @@
-"""A gateway and instrumented replicas, read by a real Prometheus: every recorded series comes out of it."""
+"""A gateway and instrumented replicas, scraped by a real Prometheus that evaluates the rules."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ async def stack(release: Release, tmp_path: Path) -> AsyncIterator[Stack]:
             await made.stop()
 
 
-async def test_every_recorded_series_follows_the_load(stack: Stack) -> None:
+async def test_each_recorded_series_follows_the_load(stack: Stack) -> None:
     await stack.reaches("service:replicas_up:now", 2)
     await stack.reaches("service:slots:now", 4)
     await stack.load(per_second=20, seconds=8)
@@ -177,7 +177,7 @@ async def test_every_recorded_series_follows_the_load(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("release", ["in use"], indirect=True)
-async def test_a_kept_trace_is_found_through_its_exemplar(stack: Stack) -> None:
+async def test_a_sampled_trace_is_found_through_its_exemplar(stack: Stack) -> None:
     await stack.load(per_second=20, seconds=2)
 
     async def found() -> bool:
@@ -190,7 +190,7 @@ async def test_a_kept_trace_is_found_through_its_exemplar(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("release", ["in use"], indirect=True)
-async def test_a_replica_that_goes_leaves_the_sums_at_once(stack: Stack) -> None:
+async def test_a_stopped_replica_leaves_the_sums_immediately(stack: Stack) -> None:
     await stack.reaches("service:slots:now", 4)
     stack.processes["flights-2"].kill()
     await stack.reaches("service:slots:now", 2)
@@ -207,7 +207,7 @@ async def test_a_replica_that_goes_leaves_the_sums_at_once(stack: Stack) -> None
 
 
 @pytest.mark.parametrize("release", ["in use"], indirect=True)
-async def test_the_gateway_exports_what_is_documented_and_little_else_is_kept(
+async def test_the_gateway_exports_the_documented_metrics_and_few_others_are_retained(
     stack: Stack,
 ) -> None:
     documented = {metric.name for metric in GATEWAY}

@@ -1,4 +1,4 @@
-"""What every store does: the same tests for the embedded store and for a real Elasticsearch."""
+"""The contract tests of a store, for the embedded store and a real Elasticsearch."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _scene(settings: Settings, store: EventStore) -> Scene:
     return Scene(settings, store, datetime(1990, 1, 1, tzinfo=UTC) + next(DAYS) * WINDOW)
 
 
-# A letter each, by their order: what a query finds is a word.
+# Each event has a letter, so the result of a query is a word.
 def _sample(scene: Scene) -> list[Event]:
     def node(number: int) -> dict[str, Any]:
         return {"node": {"name": f"flights-{number}"}}

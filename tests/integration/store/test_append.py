@@ -1,4 +1,4 @@
-"""What append returned from is there: once, whole, for every reader."""
+"""Appended events are stored once, unchanged, and visible to all readers."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_large_event_is_stored(scene: Scene) -> None:
     assert scene.search("message:word").hits == [event]
 
 
-def test_closing_twice_does_no_harm(settings: Settings) -> None:
+def test_closing_twice_is_allowed(settings: Settings) -> None:
     store: EventStore = open_store(settings, read_only=True)
     store.close()
     store.close()

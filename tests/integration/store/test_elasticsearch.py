@@ -1,4 +1,4 @@
-"""What only the Elasticsearch store does, against a real one."""
+"""Behaviour of the Elasticsearch store only, against a real Elasticsearch."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_events_are_stored_in_the_data_stream_of_their_dataset_and_namespace(
     assert hit["_index"].startswith(f".ds-logs-tidegate.app-{namespace}-")
 
 
-def test_one_id_of_more_than_512_bytes_spoils_a_whole_bulk_request(
+def test_an_id_of_more_than_512_bytes_fails_the_whole_bulk_request(
     store: ElasticsearchStore, client: Elasticsearch, namespace: str
 ) -> None:
     # So Logstash's pipeline believes only ids of 1 to 512 bytes (observability/logstash/pipeline/main.conf).
@@ -277,7 +277,7 @@ def test_a_request_that_is_too_large_is_sent_in_parts(
         assert len(found(store, namespace)) == 30
 
 
-def test_an_account_that_may_only_append_needs_the_templates_to_be_there(
+def test_an_account_without_setup_privileges_requires_existing_templates(
     owner: ElasticsearchSettings,
     guarded_elasticsearch: Any,
     namespace: str,

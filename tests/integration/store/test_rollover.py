@@ -1,4 +1,4 @@
-"""A label that comes again after a rollover: Elasticsearch has it twice, who counts labels has it once."""
+"""A label delivered again after a rollover is stored twice in Elasticsearch, and counted once."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_an_event_can_be_created_in_the_newest_backing_index_only(
             assert "targeting backing indices is disallowed" in item[action]["error"]["reason"]
 
 
-def test_a_label_in_two_backing_indices_is_counted_once_and_as_it_first_came(
+def test_a_label_in_two_backing_indices_is_counted_once_with_its_first_value(
     store: ElasticsearchStore, elasticsearch_url: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Within a page a follower knows an id again by itself; there are many pages where labels are many.

@@ -1,4 +1,4 @@
-"""What stands before Elasticsearch (a proxy, a load balancer) may refuse whole requests."""
+"""A proxy or load balancer in front of Elasticsearch may refuse whole requests."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "unit")
 class Intermediary(BaseHTTPRequestHandler):
     """Lets no bulk pass that is larger than `most`, and answers each event of another with `item`."""
 
-    most: ClassVar[int]
+    max_bytes: ClassVar[int]
     item: ClassVar[dict[str, Any]] = {"status": 201}
 
     def do_PUT(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if not self.path.startswith("/_bulk"):
             self._answer(200, {"acknowledged": True})
-        elif len(body) > self.most:
+        elif len(body) > self.max_bytes:
             self._answer(400, {"error": {"type": "illegal", "reason": "no"}, "status": 400})
         else:
             count = len(body.splitlines()) // 2
@@ -75,7 +75,7 @@ def events(*texts: str) -> list[Event]:
 def test_if_every_bulk_request_is_refused_the_store_is_unavailable(
     store: ElasticsearchStore,
 ) -> None:
-    Intermediary.most = 0
+    Intermediary.max_bytes = 0
     with pytest.raises(RequestRefusedError, match="no"):
         store.append(events("a"))
     with pytest.raises(StoreUnavailableError, match="every event of the batch failed"):
@@ -85,7 +85,7 @@ def test_if_every_bulk_request_is_refused_the_store_is_unavailable(
 def test_if_smaller_bulk_requests_succeed_only_the_too_large_event_is_quarantined(
     store: ElasticsearchStore,
 ) -> None:
-    Intermediary.most = 1500
+    Intermediary.max_bytes = 1500
     (refused,) = append_batch(store, events("a", "b", "x" * 2000, "c", "d"))
     assert refused.index == 2
     assert "RequestRefusedError" in refused.reason

@@ -1,4 +1,4 @@
-"""What only the embedded store does; what every store does is in tests/integration/store."""
+"""Behaviour of the embedded store only; the contract tests of stores are in tests/integration/store."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_a_damaged_index_is_refused_by_writer_and_reader(root: Path) -> None:
         EmbeddedReader(root).search(SearchRequest())
 
 
-def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreUnavailableError, match="cannot be written"):
         EmbeddedStore(tmp_path / "file" / "store")

@@ -1,4 +1,4 @@
-"""The commands against a real embedded store; a person's view."""
+"""The search commands against a real embedded store."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def test_a_span_without_its_parent_is_a_root() -> None:
     assert [(depth, one.name) for depth, one in nested([span("a", "elsewhere")])] == [(0, "a")]
 
 
-def test_no_spans_are_no_lines() -> None:
+def test_no_spans_give_no_lines() -> None:
     assert draw([], 80) == []
 
 
@@ -55,7 +55,7 @@ def test_no_spans_are_no_lines() -> None:
         max_size=6,
     )
 )
-def test_every_span_is_drawn_once_whatever_its_parents_are(spans: list[Span]) -> None:
+def test_each_span_is_drawn_once_for_any_parents(spans: list[Span]) -> None:
     assert sorted(id(one) for _, one in nested(spans)) == sorted(id(one) for one in spans)
     assert len(draw(spans, 40)) == len(spans)
 
