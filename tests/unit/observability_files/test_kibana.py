@@ -23,7 +23,7 @@ SETTINGS = (
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_they_equal_what_the_generator_writes_for_the_settings(settings: Settings) -> None:
     assert kibana.saved_objects(settings) == kibana_files.saved_objects(settings)
-    assert kibana.data_view_requests(settings) == data_views.requests(settings)
+    assert kibana.data_view_requests(settings) == data_views.data_view_requests(settings)
 
 
 def test_each_saved_search_has_its_data_view_and_query() -> None:

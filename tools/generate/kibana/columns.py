@@ -69,16 +69,7 @@ class Count:
 
     def content(self) -> dict[str, Any]:
         """The column in the form of Lens."""
-        return {
-            "label": self.label,
-            "customLabel": True,
-            "dataType": "number",
-            "operationType": "count",
-            "sourceField": "___records___",
-            "isBucketed": False,
-            "scale": "ratio",
-            "params": {"emptyAsNull": True},
-        }
+        return _metric(self.label, "count", "___records___", {"emptyAsNull": True})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +86,7 @@ class Percentile:
 
     def content(self) -> dict[str, Any]:
         """The column in the form of Lens."""
-        return {
-            "label": self.id,
-            "customLabel": True,
-            "dataType": "number",
-            "operationType": "percentile",
-            "sourceField": self.field,
-            "isBucketed": False,
-            "scale": "ratio",
-            "params": {"percentile": self.percent},
-        }
+        return _metric(self.id, "percentile", self.field, {"percentile": self.percent})
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +99,20 @@ class Maximum:
 
     def content(self) -> dict[str, Any]:
         """The column in the form of Lens."""
-        return {
-            "label": self.label,
-            "customLabel": True,
-            "dataType": "number",
-            "operationType": "max",
-            "sourceField": self.field,
-            "isBucketed": False,
-            "scale": "ratio",
-            "params": {"emptyAsNull": True},
-        }
+        return _metric(self.label, "max", self.field, {"emptyAsNull": True})
+
+
+def _metric(label: str, operation: str, field: str, params: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "label": label,
+        "customLabel": True,
+        "dataType": "number",
+        "operationType": operation,
+        "sourceField": field,
+        "isBucketed": False,
+        "scale": "ratio",
+        "params": params,
+    }
 
 
 Column = DateHistogram | TopValues | Count | Percentile | Maximum

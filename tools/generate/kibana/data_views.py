@@ -22,7 +22,7 @@ EVENTS: Final = DataView(
 DATA_VIEWS: Final = (LOGS, TRACES, DECISIONS, EVENTS)
 
 
-def requests(settings: Settings) -> list[dict[str, Any]]:
+def data_view_requests(settings: Settings) -> list[dict[str, Any]]:
     """The body of the request to Kibana's data view API for each data view.
 
     `override` replaces a data view with the same name; `allowNoIndex` allows one without matching indices.

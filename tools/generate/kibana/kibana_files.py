@@ -27,7 +27,8 @@ def saved_objects(settings: Settings) -> list[dict[str, Any]]:
 def kibana_files(settings: Settings) -> dict[Path, str]:
     """Path (in the project) and text of each generated file."""
     views = orjson.dumps(
-        data_views.requests(settings), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+        data_views.data_view_requests(settings),
+        option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE,
     )
     return {
         FOLDER / DATA_VIEWS_FILE: views.decode(),

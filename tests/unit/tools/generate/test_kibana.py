@@ -246,7 +246,7 @@ def test_data_views_match_our_streams_and_format_existing_fields() -> None:
     assert VIEWS["tidegate-traces"].pattern == STREAMS["traces"]
     assert VIEWS["tidegate-events"].pattern == ",".join(STREAMS.values())
     assert VIEWS["tidegate-decisions"].pattern == "logs-tidegate.decision-*"
-    for request in data_views.requests(SETTINGS):
+    for request in data_views.data_view_requests(SETTINGS):
         assert request["override"] is True
         assert request["refresh_fields"] is False
         view = request["data_view"]
@@ -259,7 +259,7 @@ def test_data_views_match_our_streams_and_format_existing_fields() -> None:
 
 def test_a_trace_id_links_to_its_trace_within_the_retention() -> None:
     settings = Settings.model_validate({"store": {"elasticsearch": {"retention": "36h"}}})
-    (request, *_) = data_views.requests(settings)
+    (request, *_) = data_views.data_view_requests(settings)
     link = request["data_view"]["fieldFormats"]["trace.id"]["params"]
     assert link["urlTemplate"] == trace_path("{{value}}", "tidegate-events", "36h")
     assert link["urlTemplate"] == (
