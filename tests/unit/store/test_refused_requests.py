@@ -22,7 +22,7 @@ ORIGIN = Origin("flights", "1.2.3", "local", "flights-1", "unit")
 
 
 class Intermediary(BaseHTTPRequestHandler):
-    """Lets no bulk pass that is larger than `most`, and answers each event of another with `item`."""
+    """A proxy that refuses bulk requests larger than `max_bytes`, and answers each event with `item`."""
 
     max_bytes: ClassVar[int]
     item: ClassVar[dict[str, Any]] = {"status": 201}
@@ -105,7 +105,7 @@ def test_a_cluster_at_its_shard_limit_is_unavailable(
         item = {"status": 400, "error": {"type": kind, "reason": reason}}
         monkeypatch.setattr(Intermediary, "item", item)
 
-    monkeypatch.setattr(Intermediary, "most", 10**6)
+    monkeypatch.setattr(Intermediary, "max_bytes", 10**6)
     answer("validation_exception", NO_SHARD_LEFT)
     with pytest.raises(StoreUnavailableError, match="maximum normal shards open"):
         append_batch(store, events("a", "b"))
