@@ -3,8 +3,8 @@
 Prints the table and writes docs/explanation/autoscaler-benchmark.md.
 
 Run: make bench-autoscaler, with TRACES=FOLDER for other CSV files than those in ../shared/data/traces, which
-are taken if they are there, and SEEDS=N. The page names the command that wrote it and the minutes that it
-took. All policies meet the same requests. Exits with 1 if something that was asked for does not hold.
+are used if they exist, and SEEDS=N. The page names the command that wrote it and its duration. All policies
+get the same requests. Exits with 1 if a claim does not hold.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tidegate.autoscaler.simulator.system import System
 
 ROOT: Final = Path(__file__).parents[1]
 DOCS: Final = ROOT / "docs"
-# Of real services; they are no part of the project, so that they may be missing.
+# Traces of real services; not part of the project, so they may be missing.
 SHARED: Final = ROOT.parent / "shared" / "data" / "traces"
 SEEDS: Final = 5
 HPA: Final = "hpa:inflight=0.7"
@@ -44,7 +44,7 @@ TUNED: Final = (
     "sloq:late_share=0.4",
     "sloq:reserve_coverage=0.9",
 )
-# SLOQ's defaults were chosen on these; all the others were only reported.
+# SLOQ's defaults were chosen on these; the others were only reported.
 CHOSEN_ON: Final = ("steps", "spike", "sawtooth", "slowdown", "outage", "flights")
 PEAKS: Final = {"azure_llm_conv_2023": 60.0, "worldcup98_1998-06-10": 150.0}
 OTHER_PEAK: Final = 100.0
@@ -61,12 +61,12 @@ Table = Mapping[tuple[str, str], PolicyResult]
 
 
 def main() -> int:
-    """Run it all; returns the exit code."""
+    """Run the benchmark; returns the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
         "--traces",
         type=Path,
-        help=f"a folder with more traces as CSV files; without it {_shown(SHARED)}, if that is there",
+        help=f"a folder with more traces as CSV files; default: {_shown(SHARED)}, if it exists",
     )
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--out", type=Path, default=DOCS, help="the folder to write to")
@@ -76,19 +76,19 @@ def main() -> int:
     if arguments.traces and not files:
         parser.error(f"{arguments.traces} has no CSV file")
     if not folder:
-        print(f"only the traces that have a name: there is no {_shown(SHARED)}", file=sys.stderr)
+        print(f"using only the named traces: {_shown(SHARED)} does not exist", file=sys.stderr)
     specs = [TraceSpec(name) for name in NAMED_TRACES]
     specs += [TraceSpec(str(path), PEAKS.get(path.stem, OTHER_PEAK)) for path in files]
     system = System()
     began = time.perf_counter()
     results = compare_policies([*DEFAULTS, *TUNED], specs, system, range(arguments.seeds))
     took = time.perf_counter() - began
-    told = verdicts(
+    claims = verdicts(
         {(match.policy, match.trace): match for match in results},
         list(dict.fromkeys(match.trace for match in results)),
     )
-    made = about(command(folder, arguments.seeds), took, speed(system), arguments.seeds)
-    text = report(results, system, made, told)
+    provenance = about(command(folder, arguments.seeds), took, speed(system), arguments.seeds)
+    text = report(results, system, provenance, claims)
     print(text)
     images = arguments.out / "img"
     images.mkdir(parents=True, exist_ok=True)
@@ -97,20 +97,23 @@ def main() -> int:
     written.write_text(text, encoding="utf-8")
     pareto_page(images / "autoscaler-pareto.png", "All traces", results)
     spike = TraceSpec("spike")
-    runs = {words: run_one(words, spike, system, 0) for words in ("sloq", HPA, "kpa", "ray-serve")}
+    runs = {
+        expression: run_one(expression, spike, system, 0)
+        for expression in ("sloq", HPA, "kpa", "ray-serve")
+    }
     own = [match for match in results if match.trace == "spike" and match.policy in runs]
     write_page(images / "autoscaler-spike.png", "spike", runs, own, system)
-    return 0 if all(holds for holds, _ in told) else 1
+    return 0 if all(holds for holds, _ in claims) else 1
 
 
 def command(folder: Path | None, seeds: int) -> str:
-    """What writes the same page again, also on a machine that has other traces to take by itself."""
+    """The command that reproduces the page, also on a machine with other traces."""
     traces = f" TRACES={_shown(folder)}" if folder else ""
     return f"make bench-autoscaler{traces}" + (f" SEEDS={seeds}" if seeds != SEEDS else "")
 
 
 def about(by: str, took: float, millions: float, seeds: int) -> str:
-    """By what the page was written, when, where and how fast."""
+    """How the page was written, when, on which machine, and how fast."""
     return (
         f"Written by `{by}` on {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores"
         f" ({platform.machine()}), in {took / 60:.0f} minutes; {millions:.0f} million simulated"
@@ -123,7 +126,7 @@ def _shown(folder: Path) -> str:
 
 
 def speed(system: System) -> float:
-    """Requests simulated in a minute on one core, in millions."""
+    """Requests simulated per minute on one core, in millions."""
     find_trace("diurnal")
     began = time.perf_counter()
     run = run_one("sloq", TraceSpec("diurnal"), system, 0)
@@ -133,8 +136,8 @@ def speed(system: System) -> float:
 def report(
     results: Sequence[PolicyResult],
     system: System,
-    made: str,
-    told: Sequence[tuple[bool, str]],
+    provenance: str,
+    claims: Sequence[tuple[bool, str]],
 ) -> str:
     """The page, in Markdown."""
     table = {(match.policy, match.trace): match for match in results}
@@ -152,19 +155,19 @@ def report(
         f" replicas, {system.start} at the start."
     )
     chosen = (
-        f"SLOQ's settings were chosen on {_words(CHOSEN_ON)}; {_words(reported)} are only reported."
+        f"SLOQ's settings were chosen on {_join(CHOSEN_ON)}; {_join(reported)} are only reported."
         " Of those tried, they had the fewest violations there that still cost less than HPA."
         " `late_share` was lowered from 0.4 to 0.1 last, after a run over all traces, so that for this"
         " one setting the others are not wholly unseen."
     )
     lines = [
-        *("# Scaling policies compared", "", made, "", service, "", CELLS, "", chosen, ""),
+        *("# Scaling policies compared", "", provenance, "", service, "", CELLS, "", chosen, ""),
         *("## Default settings", "", *grid(table, DEFAULTS, traces, sums), ""),
         *("![Replicas and p95 over the spike](../img/autoscaler-spike.png)", ""),
         *("## Tuned settings", "", *grid(table, TUNED, traces, sums), ""),
         *("![Violation-seconds against replica-seconds](../img/autoscaler-pareto.png)", ""),
         *("## What was asked", ""),
-        *(f"- {'holds' if holds else '**does not hold**'}: {claim}" for holds, claim in told),
+        *(f"- {'holds' if holds else '**does not hold**'}: {claim}" for holds, claim in claims),
     ]
     return "\n".join(lines) + "\n"
 
@@ -172,33 +175,33 @@ def report(
 def grid(
     table: Table, policies: Sequence[str], traces: Iterable[str], sums: Mapping[str, Sequence[str]]
 ) -> list[str]:
-    """A table of traces by policies."""
+    """A table with a row per trace and a column per policy."""
     lines = [f"| trace | {' | '.join(policies)} |", f"| --- |{' --- |' * len(policies)}"]
     rows = {**{name: [name] for name in traces}, **{f"**{k}**": v for k, v in sums.items()}}
     for title, names in rows.items():
-        cells = [_cell(*_sum(table, words, names)) for words in policies]
+        cells = [_cell(*_sum(table, expression, names)) for expression in policies]
         lines.append(f"| {title} | {' | '.join(cells)} |")
     return lines
 
 
 def verdicts(table: Table, traces: Sequence[str]) -> list[tuple[bool, str]]:
-    """Whether each claim holds, and the claim with its figure."""
+    """For each claim, whether it holds, and its text with the figure."""
     dominated = [
-        f"{words} on {name}"
+        f"{expression} on {name}"
         for name in traces
-        for words in DEFAULTS[1:]
-        if _beats(table, words, name)
+        for expression in DEFAULTS[1:]
+        if _beats(table, expression, name)
     ]
-    ours, theirs = _sum(table, "sloq", traces), _sum(table, HPA, traces)
+    sloq, other = _sum(table, "sloq", traces), _sum(table, HPA, traces)
     calm = [(name, table["sloq", name].score.reversals, _hours(name)) for name in CALM]
-    harm, cost = ours[0] / theirs[0], ours[1] / theirs[1]
+    violations, cost = sloq[0] / other[0], sloq[1] / other[1]
     return [
         (
             not dominated,
             "no baseline in its default settings has fewer violations and a lower cost"
-            + (f", but for {_words(dominated)}" if dominated else ""),
+            + (f", but for {_join(dominated)}" if dominated else ""),
         ),
-        (harm <= 0.6, f"at most 60 % of HPA's violation-seconds in sum: {harm:.1%}"),
+        (violations <= 0.6, f"at most 60 % of HPA's violation-seconds in sum: {violations:.1%}"),
         (cost <= 0.9, f"at least 10 % fewer replica-seconds than HPA: {1 - cost:.1%}"),
         *(
             (count <= 2 * hours, f"at most 2 reversals an hour on {name}: {count / hours:.1f}")
@@ -207,8 +210,8 @@ def verdicts(table: Table, traces: Sequence[str]) -> list[tuple[bool, str]]:
     ]
 
 
-def _sum(table: Table, words: str, names: Iterable[str]) -> tuple[float, float, float]:
-    scores = [table[words, name].score for name in names]
+def _sum(table: Table, expression: str, names: Iterable[str]) -> tuple[float, float, float]:
+    scores = [table[expression, name].score for name in names]
     return (
         sum(score.violation_seconds for score in scores),
         sum(score.replica_seconds for score in scores),
@@ -216,11 +219,11 @@ def _sum(table: Table, words: str, names: Iterable[str]) -> tuple[float, float, 
     )
 
 
-def _beats(table: Table, words: str, name: str) -> bool:
-    theirs, ours = table[words, name].score, table["sloq", name].score
+def _beats(table: Table, expression: str, name: str) -> bool:
+    other, sloq = table[expression, name].score, table["sloq", name].score
     return (
-        theirs.violation_seconds < ours.violation_seconds
-        and theirs.replica_seconds < ours.replica_seconds
+        other.violation_seconds < sloq.violation_seconds
+        and other.replica_seconds < sloq.replica_seconds
     )
 
 
@@ -228,11 +231,11 @@ def _hours(name: str) -> float:
     return find_trace(name).seconds / 3600
 
 
-def _cell(harm: float, cost: float, reversals: float) -> str:
-    return f"{harm:,.0f} · {cost / 1000:,.1f} · {reversals:.1f}"
+def _cell(violations: float, cost: float, reversals: float) -> str:
+    return f"{violations:,.0f} · {cost / 1000:,.1f} · {reversals:.1f}"
 
 
-def _words(names: Sequence[str]) -> str:
+def _join(names: Sequence[str]) -> str:
     return ", ".join(names[:-1]) + (" and " if names[:-1] else "") + names[-1]
 
 

@@ -1,15 +1,15 @@
 """The simulator against the live stack: `steps` and `spike`, under SLOQ and under HPA.
 
-Each run has a stack of its own, with the simulated device, and loadgen's open loop before it. Then the
-simulator plays the same requests with the slots, service times, start-up time and ticks that were measured.
-Prints what was measured, what was predicted and their ratio; writes live-SCENARIO.png. Takes 15 minutes
-for each seed of the load. A run has few violation-seconds, ten at a time, and may have none, which nothing
-can be within 20 % of: so what is judged are the sums of each scenario and of all. Exits with 1 if one of them
-is out of that.
+Each run has its own stack with the simulated device, under the open loop of loadgen. Then the simulator runs
+the same requests with the measured slots, service times, start-up time and ticks. Prints measured and
+predicted values and their ratio; writes live-SCENARIO.png. Takes 15 minutes per seed of the load.
+
+A run has few violation-seconds, in steps of ten, or none, for which a tolerance of 20 % has no meaning: so the
+sums of each scenario and of all are checked. Exits with 1 if one is out of tolerance.
 
     python bench/live.py --keep runs.json
     python bench/live.py --load-seeds 1 2 3 4      four live runs of each scenario under each policy
-    python bench/live.py --again runs.json        only compares and plots again
+    python bench/live.py --again runs.json        only compare and plot again
     python bench/live.py --only spike --policy sloq --policy surge        other policies, side by side
 """
 
@@ -37,15 +37,15 @@ from bench.running.predicted import (  # noqa: E402
     Prediction,
     as_run,
     live_outcome,
+    mean_times,
     predict,
-    shares,
 )
 from tidegate.autoscaler.simulator.plots import COLOURS  # noqa: E402
 from tidegate.autoscaler.simulator.score import binned  # noqa: E402
 from tidegate.autoscaler.simulator.system import System  # noqa: E402
 from tidegate.autoscaler.types import Bounds  # noqa: E402
 
-# As in loadgen/scenarios, with fewer requests that take longer, so that the machine is no part of it.
+# As in loadgen/scenarios, with fewer, longer requests, so that the machine does not affect the result.
 STEPS: Final = (3.0, 7.0, 14.0, 22.0, 14.0, 7.0, 3.0)
 STEP_SECONDS: Final = 30
 SPIKE: Final = ((30, 3.0), (60, 25.0), (90, 3.0))
@@ -56,14 +56,14 @@ SCENARIOS: Final[dict[str, tuple[tuple[int, float], ...]]] = {
 POLICIES: Final = ("sloq", "hpa:inflight=0.7,tick=15")
 DEVICE: Final = {"light_seconds": 0.2, "medium_seconds": 0.4, "heavy_seconds": 0.6}
 SYSTEM: Final = System(slots=2, slo_seconds=1.2, bounds=Bounds(1, 6), start=1)
-# As many as `surge` may lend a replica, by its own `most_factor`; the others leave slots alone.
+# The maximum that `surge` lends a replica, by its `most_factor`; other policies do not set slots.
 MAX_SLOTS: Final = 2 * SYSTEM.slots
 SEEDS: Final = 20
-TOLERATED: Final = 0.2
+TOLERANCE: Final = 0.2
 
 SIMULATED: Final[dict[str, Any]] = {"color": COLOURS[1], "linewidth": 0.7, "alpha": 0.35}
 MEASURES: Final = ("violation_seconds", "replica_seconds", "reversals")
-JUDGED: Final = MEASURES[:2]
+CHECKED_MEASURES: Final = MEASURES[:2]
 ALL: Final = "all"
 
 HOLDS, FAILS, UNJUDGED = "holds", "**does not hold**", "not judged"
@@ -74,39 +74,45 @@ Sums = dict[str, dict[str, tuple[float, float]]]
 
 
 def main() -> int:
-    """Measure, or read what was measured; compare; plot. Returns the exit code."""
+    """Measure or read runs, compare and plot. Returns the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--port", type=int, default=0, help="the first of 20 free ports")
-    parser.add_argument("--seeds", type=int, default=SEEDS, help="simulated runs of each live one")
-    parser.add_argument("--keep", type=Path, help="a file to keep the live runs in")
-    parser.add_argument("--again", type=Path, nargs="+", help="kept runs, instead of new ones")
-    parser.add_argument("--load-seeds", type=int, nargs="+", default=[1], help="a live run of each")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="simulated runs per live run")
+    parser.add_argument("--keep", type=Path, help="the file to save the live runs to")
+    parser.add_argument(
+        "--again", type=Path, nargs="+", help="files of saved runs, instead of new ones"
+    )
+    parser.add_argument(
+        "--load-seeds", type=int, nargs="+", default=[1], help="a live run per seed"
+    )
     parser.add_argument("--only", choices=SCENARIOS, help="only this scenario")
     parser.add_argument(
-        "--policy", action="append", help=f"its words, repeatedly (default: {', '.join(POLICIES)})"
+        "--policy",
+        action="append",
+        help=f"a policy expression, repeatable (default: {', '.join(POLICIES)})",
     )
     parser.add_argument("--out", type=Path, default=Path("docs/img"), help="the folder for plots")
-    wanted = parser.parse_args()
-    if wanted.again:
-        runs = [run for path in wanted.again for run in read(path)]
+    arguments = parser.parse_args()
+    if arguments.again:
+        runs = [run for path in arguments.again for run in read(path)]
         runs.sort(key=lambda run: list(SCENARIOS).index(run.scenario))
     else:
-        names = [wanted.only] if wanted.only else list(SCENARIOS)
-        policies = wanted.policy or POLICIES
-        runs = asyncio.run(everything(names, policies, wanted.port, wanted.load_seeds))
-    if wanted.keep:
-        save(wanted.keep, runs)
-    pairs = [(one, predict(one, rates(one.scenario), SYSTEM, wanted.seeds)) for one in runs]
+        names = [arguments.only] if arguments.only else list(SCENARIOS)
+        policies = arguments.policy or POLICIES
+        runs = asyncio.run(everything(names, policies, arguments.port, arguments.load_seeds))
+    if arguments.keep:
+        save(arguments.keep, runs)
+    pairs = [(one, predict(one, rates(one.scenario), SYSTEM, arguments.seeds)) for one in runs]
     scored = [
         (live, live_outcome(live, length(live.scenario), found.system), found)
         for live, found in pairs
     ]
-    told = judge(sums(scored))
-    print(report(scored, told, wanted.seeds))
+    verdicts = check(sums(scored))
+    print(report(scored, verdicts, arguments.seeds))
     for name in dict.fromkeys(one.scenario for one in runs):
         own = [pair for pair in pairs if pair[0].scenario == name]
-        plot(wanted.out / f"live-{name}.png", name, own)
-    return 1 if any(words.startswith(FAILS) for words in told) else 0
+        plot(arguments.out / f"live-{name}.png", name, own)
+    return 1 if any(policy.startswith(FAILS) for policy in verdicts) else 0
 
 
 async def everything(
@@ -114,15 +120,15 @@ async def everything(
 ) -> list[LiveRun]:
     """Every scenario with every seed of the load under every policy, one after the other."""
     found = []
-    for name, seed, words in product(names, seeds, policies):
-        print(f"{name} under {words}", file=sys.stderr, flush=True)
+    for name, seed, policy in product(names, seeds, policies):
+        print(f"{name} under {policy}", file=sys.stderr, flush=True)
         toml = scenario(name)
-        found.append(await measure(name, toml, words, settings(), port=port, seed=seed))
+        found.append(await measure(name, toml, policy, settings(), port=port, seed=seed))
     return found
 
 
 def settings() -> dict[str, dict[str, object]]:
-    """Those of the stack, as `SYSTEM` has them."""
+    """The settings of the stack, from `SYSTEM`."""
     return {
         "device": {"simulated": True, **DEVICE},
         "slots": {"per_replica": SYSTEM.slots, "max": MAX_SLOTS},
@@ -132,7 +138,7 @@ def settings() -> dict[str, dict[str, object]]:
 
 
 def scenario(name: str) -> str:
-    """It in loadgen's TOML."""
+    """The scenario in loadgen's TOML."""
     lines = [f'name = "{name}"', 'arrivals = "poisson"']
     for seconds, rate in SCENARIOS[name]:
         lines += ["[[phases]]", 'kind = "constant"', f"seconds = {seconds}", f"rate = {rate}"]
@@ -140,19 +146,19 @@ def scenario(name: str) -> str:
 
 
 def rates(name: str) -> list[float]:
-    """It as the simulator's rates."""
+    """The scenario as rates of the simulator."""
     return [
         rate for seconds, rate in SCENARIOS[name] for _ in range(round(seconds / INTERVAL_SECONDS))
     ]
 
 
 def length(name: str) -> float:
-    """Its seconds."""
+    """The length of the scenario in seconds."""
     return float(sum(seconds for seconds, _ in SCENARIOS[name]))
 
 
 def sums(scored: list[Scored]) -> Sums:
-    """By scenario, and of all: of each measure, what was live and what was predicted."""
+    """By scenario, and in total: for each measure, the live and the predicted sum."""
     found: Sums = {}
     for name in [*dict.fromkeys(live.scenario for live, _, _ in scored), ALL]:
         own = [
@@ -170,33 +176,33 @@ def sums(scored: list[Scored]) -> Sums:
     return found
 
 
-def judge(found: Sums) -> list[str]:
-    """Whether the simulator was right, a sentence for each sum that says so.
+def check(found: Sums) -> list[str]:
+    """Check the simulator: one sentence per sum.
 
-    A scenario without a violation live has no ratio; what was predicted of it counts in the sum of all.
+    A scenario without live violations has no ratio; its prediction counts in the total.
     """
-    told = []
+    verdicts = []
     for name, measures in found.items():
-        for one in JUDGED:
+        for one in CHECKED_MEASURES:
             live, predicted = measures[one]
             claim = f"{one.replace('_', '-')} of {name}, in sum: {live:.0f} live, {predicted:.0f} predicted"
             if live:
-                holds = abs(predicted / live - 1) <= TOLERATED
-                claim += f", within {TOLERATED:.0%}"
-                told.append(f"{HOLDS if holds else FAILS}: {claim}")
+                holds = abs(predicted / live - 1) <= TOLERANCE
+                claim += f", within {TOLERANCE:.0%}"
+                verdicts.append(f"{HOLDS if holds else FAILS}: {claim}")
             elif name == ALL:
-                told.append(f"{HOLDS if not predicted else FAILS}: {claim}")
+                verdicts.append(f"{HOLDS if not predicted else FAILS}: {claim}")
             else:
-                told.append(f"{UNJUDGED}: {claim}")
-    return told
+                verdicts.append(f"{UNJUDGED}: {claim}")
+    return verdicts
 
 
-def report(scored: list[Scored], told: list[str], seeds: int) -> str:
-    """What was found, in Markdown."""
+def report(scored: list[Scored], verdicts: list[str], seeds: int) -> str:
+    """The report, in Markdown."""
     lines = [
         (
             f"Compared on {datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {os.cpu_count()} cores; live :"
-            f" the mean of {seeds} simulated runs = their ratio (least to most of the simulated)"
+            f" the mean of {seeds} simulated runs = their ratio (minimum to maximum of the simulated)"
         ),
         "",
         "| scenario, policy | violation-seconds | replica-seconds | reversals | late requests |",
@@ -210,11 +216,11 @@ def report(scored: list[Scored], told: list[str], seeds: int) -> str:
     for name, measures in sums(scored).items():
         cells = [total(*measures[one]) for one in MEASURES]
         lines.append(f"| **{name}, in sum** | {' | '.join(cells)} | |")
-    lines += ["", *(f"- {words}" for words in told), ""]
+    lines += ["", *(f"- {policy}" for policy in verdicts), ""]
     for live, _, prediction in scored:
         system = prediction.system
         lines.append(
-            f"- {named(live, loads)}: in a slot {shares(live.services)} (cv"
+            f"- {named(live, loads)}: in a slot {mean_times(live.services)} (cv"
             f" {system.service_cv:.2f}); start-up {system.startup_seconds:.1f} s (from"
             f" {min(live.startups):.1f} to {max(live.startups):.1f}, {len(live.startups)} of them);"
             f" signals {live.signal_age_seconds:.1f} s old; {len(live.arrivals)} requests,"
@@ -224,7 +230,7 @@ def report(scored: list[Scored], told: list[str], seeds: int) -> str:
 
 
 def named(live: LiveRun, loads: int) -> str:
-    """The run, by its scenario and its policy; and by the seed of its load, if there are several."""
+    """The label of a run: scenario, policy, and the seed of its load if there are several."""
     load = f", load {live.seed}" if loads > 1 else ""
     return f"{live.scenario}, {live.policy}{load}"
 
@@ -237,22 +243,22 @@ def cell(name: str, live: Outcome, prediction: Prediction) -> str:
 
 
 def total(live: float, predicted: float) -> str:
-    """Live, predicted and their ratio, in bold if it is out of what is tolerated."""
+    """Live, predicted and their ratio, in bold if out of tolerance."""
     if not live:
         return f"{live:.0f} : {predicted:.0f}"
     ratio = predicted / live
-    shown = f"{ratio:.2f}" if abs(ratio - 1) <= TOLERATED else f"**{ratio:.2f}**"
+    shown = f"{ratio:.2f}" if abs(ratio - 1) <= TOLERANCE else f"**{ratio:.2f}**"
     return f"{live:.0f} : {predicted:.0f} = {shown}"
 
 
 def plot(path: Path, name: str, pairs: list[Pair]) -> None:
-    """Replicas and p95 over time, live and predicted, a column for each policy."""
+    """Replicas and p95 over time, live and predicted, one column per policy."""
     policies = list(dict.fromkeys(live.policy for live, _ in pairs))
     figure = Figure(figsize=(6 * len(policies), 7), layout="constrained")
     figure.suptitle(f"{name}: the live stack, and what the simulator says")
     axes = figure.subplots(2, len(policies), sharex=True, sharey="row", squeeze=False)
-    for words, (above, below) in zip(policies, axes.T, strict=True):
-        own = [pair for pair in pairs if pair[0].policy == words]
+    for policy, (above, below) in zip(policies, axes.T, strict=True):
+        own = [pair for pair in pairs if pair[0].policy == policy]
         for _, prediction in own:
             for run in prediction.runs:
                 ticks = [(tick.at, tick.signals.ready) for tick in run.ticks if tick.at >= 0]
@@ -264,7 +270,7 @@ def plot(path: Path, name: str, pairs: list[Pair]) -> None:
             above.step(*zip(*times, strict=True), where="post", color=COLOURS[0])
             below.plot(*binned(as_run(live, seconds), SYSTEM.slo_quantile), color=COLOURS[0])
         below.axhline(SYSTEM.slo_seconds, color="black", linestyle="--", linewidth=1)
-        above.set(title=words, ylabel="replicas ready")
+        above.set(title=policy, ylabel="replicas ready")
         below.set(xlabel="seconds", ylabel="p95 of 10 s, seconds", yscale="log")
         below.yaxis.set_major_formatter("{x:g}")
         below.yaxis.set_minor_formatter("{x:g}")

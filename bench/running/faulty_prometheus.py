@@ -1,4 +1,4 @@
-"""A proxy between the autoscaler and Prometheus that injects faults, and an autoscaler that uses it."""
+"""A proxy of Prometheus that injects faults, and an autoscaler that reads through it."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ RATE = "service:arrival_rate:15s"
 
 
 class FaultyPrometheus:
-    """A proxy for queries to Prometheus that can inject faults.
+    """Forwards queries to Prometheus and the responses back, with a fault while `kind` is set.
 
     Attributes:
-        kind: the current fault; None: none.
-        asked: number of queries received.
-        arrival_rate: the arrival rate in the last unchanged response; 0 if there was none.
+        kind: the fault; None: no fault.
+        queries: the number of queries received.
+        arrival_rate: of the last response without a fault; 0 if there was none.
     """
 
     def __init__(self, prometheus: str, port: int) -> None:
         self.kind: Fault | None = None
-        self.asked = 0
+        self.queries = 0
         self.arrival_rate = 0.0
         self.url = f"http://127.0.0.1:{port}"
         self._prometheus = prometheus
@@ -46,7 +46,7 @@ class FaultyPrometheus:
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5.0))
         app = web.Application()
-        app.router.add_get("/api/v1/{what}", self._answer)
+        app.router.add_get("/api/v1/{what}", self._forward)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
@@ -56,21 +56,21 @@ class FaultyPrometheus:
         await self._runner.cleanup()
         await self._session.close()
 
-    async def _answer(self, request: web.Request) -> web.Response:
-        self.asked += 1
+    async def _forward(self, request: web.Request) -> web.Response:
+        self.queries += 1
         if self.kind == "gone":
             if request.transport:
                 request.transport.abort()
             return web.Response(status=503)
         if self.kind == "frozen":
-            return web.json_response(_shifted(self._last))
-        async with self._session.get(f"{self._prometheus}{request.rel_url}") as answer:
-            body, status = await answer.read(), answer.status
+            return web.json_response(_with_current_times(self._last))
+        async with self._session.get(f"{self._prometheus}{request.rel_url}") as response:
+            body, status = await response.read(), response.status
         if status != 200:
             return web.Response(status=status, body=body)
         found = orjson.loads(body)
         if self.kind == "nan":
-            return web.json_response(_blank(found))
+            return web.json_response(_with_nan(found))
         self._last = found
         for one in found["data"]["result"]:
             if one["metric"].get("__name__") == RATE:
@@ -78,27 +78,27 @@ class FaultyPrometheus:
         return web.json_response(found)
 
 
-def _blank(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return the response with NaN for all values."""
-    for one in answer["data"]["result"]:
+def _with_nan(response: dict[str, Any]) -> dict[str, Any]:
+    """The response with every value NaN."""
+    for one in response["data"]["result"]:
         one["values"] = [[at, "NaN"] for at, _ in one["values"]]
-    return answer
+    return response
 
 
-def _shifted(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return the response with its timestamps moved to the present."""
-    newest = max(one["values"][-1][0] for one in answer["data"]["result"])
+def _with_current_times(response: dict[str, Any]) -> dict[str, Any]:
+    """The same values with current times."""
+    newest = max(one["values"][-1][0] for one in response["data"]["result"])
     by = time.time() - newest
     result = [
         {**one, "values": [[at + by, value] for at, value in one["values"]]}
-        for one in answer["data"]["result"]
+        for one in response["data"]["result"]
     ]
-    return {**answer, "data": {**answer["data"], "result": result}}
+    return {**response, "data": {**response["data"], "result": result}}
 
 
 @asynccontextmanager
 async def autoscaler(settings: Settings, prometheus: str) -> AsyncIterator[None]:
-    """Run the autoscaler of a stack as a separate process, with another URL of Prometheus."""
+    """Run the autoscaler of a stack as a process, with another address of Prometheus."""
     layout = Layout(settings.stack.data_dir)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tidegate", "autoscaler"),

@@ -1,4 +1,4 @@
-"""A scenario's load on a live stack under a policy: what clients felt, and what the replicas did."""
+"""Runs a scenario on a live stack under a policy, and measures responses and replicas."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from tidegate.loadgen.report.results import read_run
 from tidegate.stack.supervisor.supervisor import Supervisor
 
 SAMPLE_SECONDS: Final = 0.2
-# A load that was sent late is the load that was sent: its answers are timed from when each was planned.
+# Exit code of a load that was sent late; responses are timed from the planned send time, so it is valid.
 SENT_LATE: Final = 98
 
 
 @dataclass(frozen=True, slots=True)
 class LiveRun:
-    """A run as it was. Times are seconds since the start of the load.
+    """A measured run. Times are in seconds since the start of the load.
 
     Attributes:
         scenario: its name.
-        policy: its words.
-        arrivals: when each request was to be sent.
-        kinds: of which kind each was.
-        responses: how long each took as its client felt it; a failed one took 60 s.
-        services: how long each held a slot, as the gateway saw it, by kind.
-        replicas: time, replicas that there are (starting and draining ones too; one with twice its own
+        policy: its expression.
+        arrivals: the planned send time of each request.
+        kinds: the kind of each request.
+        responses: the response time of each request at the client; 60 s if it failed.
+        services: the times in a slot as measured at the gateway, by kind.
+        replicas: time, existing replicas (including starting and draining ones; one with twice its base
             slots counts as two), and ready ones.
-        decisions: time, the change of the number that was decided, and the age of the signals.
-        startups: from the start of each replica until it was ready.
-        failed: requests that failed.
+        decisions: time, the decided change of the number, and the age of the signals.
+        startups: the start-up time of each replica.
+        failed: the number of failed requests.
         lag_p99: of the load generator; above 10 ms the machine was too busy for it.
         seed: of the load.
     """
@@ -60,7 +60,7 @@ class LiveRun:
     seed: int = 1
 
     def replica_seconds(self, seconds: float) -> float:
-        """What was paid for while the load lasted."""
+        """The cost during the load."""
         times = np.array([at for at, _, _ in self.replicas])
         counts = np.array([count for _, count, _ in self.replicas], float)
         inside = (times >= 0) & (times < seconds)
@@ -69,7 +69,7 @@ class LiveRun:
 
     @property
     def startup_seconds(self) -> float:
-        """The mean start-up time of those that were started meanwhile."""
+        """The mean start-up time of the replicas started during the load."""
         return fmean(self.startups)
 
     @property
@@ -125,9 +125,9 @@ async def _send(supervisor: Supervisor, folder: Path, seed: int) -> None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await process.communicate()
+    output, _ = await process.communicate()
     if process.returncode not in {0, SENT_LATE}:
-        sys.exit(f"the load could not be sent: {said.decode()}")
+        sys.exit(f"the load could not be sent: {output.decode()}")
 
 
 async def _sample(
@@ -151,9 +151,9 @@ def _events(logs: Path) -> Iterator[dict[str, Any]]:
 
 
 def _services(events: list[dict[str, Any]]) -> dict[str, list[float]]:
-    """By kind, what each request's time at the gateway was without its wait there.
+    """By kind, the time of each request at the gateway without its wait there.
 
-    The gateway sends a replica no more than it has slots, so that is how long a slot was held.
+    The gateway sends a replica no more requests than it has slots, so this is the time in a slot.
     """
     kinds = {
         event["trace"]["id"]: event["tidegate"]["work"]
@@ -175,19 +175,19 @@ def _decisions(events: list[dict[str, Any]]) -> list[tuple[float, int, float]]:
     for event in events:
         if event["event"].get("dataset") != "tidegate.decision":
             continue
-        told = event["tidegate"]["decision"]
+        decision = event["tidegate"]["decision"]
         at = datetime.fromisoformat(event["@timestamp"]).timestamp()
-        age = told["signals"]["age_seconds"]
-        change = told["desired"] - told["signals"]["desired"]
+        age = decision["signals"]["age_seconds"]
+        change = decision["desired"] - decision["signals"]["desired"]
         found.append((at, change, 0.0 if age is None else age))
     return sorted(found)
 
 
 def save(path: Path, runs: list[LiveRun]) -> None:
-    """Keep the runs, so that they can be compared again."""
+    """Save the runs, so that they can be compared again."""
     path.write_bytes(orjson.dumps(runs))
 
 
 def read(path: Path) -> list[LiveRun]:
-    """What `save` kept."""
+    """The runs that `save` wrote."""
     return [LiveRun(**one) for one in json.loads(path.read_text(encoding="utf-8"))]

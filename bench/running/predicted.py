@@ -1,4 +1,4 @@
-"""What the simulator says of a live run: the same requests, slots, service times, start-up time and ticks."""
+"""Simulates a live run: the same requests, slots, service times, start-up time and ticks."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from tidegate.autoscaler.simulator.traces import Trace
 from tidegate.autoscaler.simulator.workload import workload_from_plan
 
 INTERVAL_SECONDS: Final = 0.5
-# Nothing comes for this long before the load, as on the live stack, so that no policy starts blind.
+# Idle time before the load, as on the live stack, so that no policy starts without signals.
 LEAD_SECONDS: Final = 60.0
-# HAProxy looks every 0.5 s whether a replica has become ready: half of that in the mean.
+# HAProxy checks every 0.5 s whether a replica is ready: half of that on average.
 GATEWAY_SECONDS: Final = 0.25
 SCRAPES: Final = (1.0, 2.0, 2.5, 4.0, 5.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A run in numbers, live or simulated."""
+    """The score of a run, live or simulated."""
 
     violation_seconds: float
     replica_seconds: float
@@ -38,12 +38,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Of one live run.
+    """The prediction of one live run.
 
     Attributes:
-        system: what was simulated.
-        outcomes: one for each seed.
-        runs: the simulated runs, their times since the start of the load.
+        system: the simulated system.
+        outcomes: one per seed.
+        runs: the simulated runs, with times since the start of the load.
     """
 
     system: System
@@ -52,7 +52,7 @@ class Prediction:
 
     @property
     def mean(self) -> Outcome:
-        """Over the seeds."""
+        """The mean over the seeds."""
         return Outcome(
             *(
                 fmean(getattr(one, name) for one in self.outcomes)
@@ -65,16 +65,15 @@ def predict(live: LiveRun, rates: Sequence[float], base: System, seeds: int) -> 
     """Simulate the scenario of a live run.
 
     Args:
-        live: what is predicted; its plan, service times, start-up time and ticks are taken, and no more.
+        live: the run; only its plan, service times, start-up time and ticks are used.
         rates: the scenario's requests a second in each interval of `INTERVAL_SECONDS`.
         base: slots, bounds and objective.
-        seeds: how many runs, in each of which requests hold their slots for other times and metrics are read
-            at others.
+        seeds: the number of runs, each with other times in a slot and another scrape phase.
     """
     system = measured_system(live, base)
     built = simulated_policy(live.policy, system)
     every = built.tick_seconds
-    # The load shall begin as long before a tick as it did live.
+    # The load begins as long before a tick as it did live.
     phase = next(at for at, _, _ in live.decisions if at >= 0) % every
     lead = LEAD_SECONDS + round((-phase % every) / INTERVAL_SECONDS) * INTERVAL_SECONDS
     quiet = np.zeros(round(lead / INTERVAL_SECONDS))
@@ -84,7 +83,7 @@ def predict(live: LiveRun, rates: Sequence[float], base: System, seeds: int) -> 
     runs = []
     for seed in range(seeds):
         workload = workload_from_plan(arrivals, means, system.service_cv, seed)
-        # When Prometheus scrapes between two ticks is chance, so each seed has another phase.
+        # The scrape time between two ticks is random, so each seed has another phase.
         phase = system.scrape_seconds * seed / seeds
         run = simulate(
             built.policy,
@@ -99,7 +98,7 @@ def predict(live: LiveRun, rates: Sequence[float], base: System, seeds: int) -> 
 
 
 def measured_system(live: LiveRun, base: System) -> System:
-    """The system with the service times, the start-up time and the signals' age of a live run."""
+    """The system with the service times, the start-up time and the signal age of a live run."""
     means = {kind: fmean(times) for kind, times in live.services.items()}
     ratios = np.concatenate([np.array(live.services[kind]) / means[kind] for kind in means])
     return replace(
@@ -112,7 +111,7 @@ def measured_system(live: LiveRun, base: System) -> System:
 
 
 def scrape_seconds(age: float) -> float:
-    """The simulated scrape interval whose signals are of that age in the mean, at ticks each 5 s."""
+    """The simulated scrape interval that gives this mean signal age, at ticks every 5 s."""
     return min(SCRAPES, key=lambda one: abs(_mean_age(one) - age))
 
 
@@ -121,7 +120,7 @@ def _mean_age(scrape: float) -> float:
 
 
 def outcome(run: Run, system: System) -> Outcome:
-    """A run's score, its times since the start of the load."""
+    """The score of a run with times since the start of the load."""
     _, p95 = binned(run, system.slo_quantile)
     return Outcome(
         violation_seconds=BIN_SECONDS * int((p95 > system.slo_seconds).sum()),
@@ -132,20 +131,20 @@ def outcome(run: Run, system: System) -> Outcome:
 
 
 def live_outcome(live: LiveRun, seconds: float, system: System) -> Outcome:
-    """The same score of a live run."""
+    """The score of a live run."""
     run = as_run(live, seconds)
     changes = [(at, change) for at, change, _ in live.decisions if 0 <= at < seconds]
     return replace(outcome(run, system), reversals=reversals(changes))
 
 
 def as_run(live: LiveRun, seconds: float) -> Run:
-    """A live run in the simulator's terms, without its ticks."""
+    """A live run as a run of the simulator, without ticks."""
     arrivals, responses = np.array(live.arrivals), np.array(live.responses)
     return Run(seconds, arrivals, responses, [], live.replica_seconds(seconds))
 
 
 def _since(run: Run, lead: float, system: System) -> Run:
-    """The run from the start of the load on. Until then there were as many replicas as at the start."""
+    """The run from the start of the load. Until then the number of replicas was that at the start."""
     return Run(
         run.seconds - lead,
         run.arrivals - lead,
@@ -155,6 +154,6 @@ def _since(run: Run, lead: float, system: System) -> Run:
     )
 
 
-def shares(kinds: Mapping[str, Sequence[float]]) -> str:
-    """Mean times in words."""
+def mean_times(kinds: Mapping[str, Sequence[float]]) -> str:
+    """The mean times as text."""
     return ", ".join(f"{kind} {fmean(times):.3f} s" for kind, times in sorted(kinds.items()))

@@ -76,14 +76,14 @@ def replayed(stack: Stack, decisions: str, *options: str) -> subprocess.Complete
     )
 
 
-def test_it_starts_without_a_replica_and_takes_requests(stack: Stack) -> None:
+def test_it_starts_without_a_replica_and_accepts_requests(stack: Stack) -> None:
     assert at_zero(stack)
     assert stack.send("/ready").status == 200
     # To look at it wakes nobody.
     assert at_zero(stack)
 
 
-def test_a_burst_at_zero_is_all_answered_and_the_idle_time_after_it_ends_at_zero(
+def test_a_burst_at_zero_is_served_and_it_scales_back_to_zero(
     stack: Stack,
 ) -> None:
     answers = burst(stack, BURST)
@@ -93,7 +93,7 @@ def test_a_burst_at_zero_is_all_answered_and_the_idle_time_after_it_ends_at_zero
     eventually(lambda: answered_events(stack) == BURST or None, "an event for each answer")
 
 
-def test_no_alert_is_raised_and_no_trouble_told_for_being_at_zero(stack: Stack) -> None:
+def test_zero_replicas_raise_no_alert_and_log_no_problem(stack: Stack) -> None:
     assert at_zero(stack)
     firing = 'ALERTS{alertname=~"Gateway.*|Autoscaler.*|Replica.*",alertstate="firing"}'
     # A slow start has ticks without signals, of which the alert reports until two minutes after the last.
@@ -106,7 +106,7 @@ def test_no_alert_is_raised_and_no_trouble_told_for_being_at_zero(stack: Stack) 
     assert [line for line in troubles.splitlines() if "slots_per_replica" in line] == []
 
 
-def test_a_burst_at_zero_is_all_answered_also_while_prometheus_stands_still(stack: Stack) -> None:
+def test_a_burst_at_zero_is_served_while_prometheus_is_stopped(stack: Stack) -> None:
     assert at_zero(stack)
     (prometheus,) = [one for one in stack.status()["components"] if one["id"] == "prometheus"]
     os.kill(prometheus["pid"], signal.SIGSTOP)
@@ -117,7 +117,7 @@ def test_a_burst_at_zero_is_all_answered_also_while_prometheus_stands_still(stac
     eventually(lambda: answered_events(stack) == 2 * BURST or None, "an event for each answer")
 
 
-def test_explain_shows_both_decisions_and_all_of_them_replay_to_the_byte(stack: Stack) -> None:
+def test_explain_shows_both_decisions_and_all_replay_byte_for_byte(stack: Stack) -> None:
     done = stack.run("tidegate", "explain", "--last", "1000")
     assert f" → 0: no request for {IDLE_SECONDS} s" in done.stdout
     woken = [one for one in messages(stack) if one.startswith("0 → ")]

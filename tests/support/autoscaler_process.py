@@ -206,7 +206,8 @@ def without_hiccups(lines: Iterable[str]) -> list[str]:
     stand: dict[str, str] = {}
     for line in lines:
         about, is_state, _ = line.partition(": ")
-        if is_state and ("is too slow" in line or line == stand.get(about, f"{about}: resolved")):
+        slow = "is too slow" in line or "does not respond in time" in line
+        if is_state and (slow or line == stand.get(about, f"{about}: resolved")):
             continue
         stand[about] = line
         told.append(line)

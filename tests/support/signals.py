@@ -1,4 +1,11 @@
-"""Signals as the autoscaler reads them."""
+"""Signals of the autoscaler: fixed ones, and hypothesis strategies."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import strategies as st
 
 from tidegate.autoscaler.types import Signals
 
@@ -17,4 +24,52 @@ IDLE = Signals(
     busy=0.0,
     queued=0.0,
     gateway_age_seconds=1.0,
+)
+
+# The fields that come from Prometheus.
+MEASURED = (
+    "arrival_rate",
+    "arrival_rate_60s",
+    "service_seconds",
+    "service_seconds_p95",
+    "in_system",
+    "busy",
+    "queued",
+    "latency_seconds",
+    "age_seconds",
+    "expected_rate",
+)
+
+ANY_NUMBER = st.none() | st.floats() | st.floats(0, 500)
+VALID_NUMBER = st.floats(0, 500)
+
+
+def signals(number: st.SearchStrategy[Any], slots: st.SearchStrategy[Any]) -> Any:
+    return st.builds(
+        Signals,
+        arrival_rate=number,
+        service_seconds=st.none() | number.map(lambda value: value and value / 100),
+        in_system=number,
+        slots_per_replica=slots,
+        ready=st.integers(-1, 60),
+        running=st.integers(-1, 60),
+        desired=st.integers(-5, 60),
+        latency_seconds=st.none() | number,
+        age_seconds=number,
+        problem=st.sampled_from(["", "Prometheus is away"]),
+        arrival_rate_60s=st.none() | number,
+        service_seconds_p95=st.none() | number.map(lambda value: value and value / 100),
+        busy=st.none() | number,
+        busiest=st.none() | number,
+        queued=st.none() | number,
+        unix_seconds=st.none() | st.floats(0, 4e9),
+        expected_rate=number,
+    )
+
+
+ANY_SIGNALS = signals(ANY_NUMBER, st.none() | st.integers(-3, 300))
+VALID_SIGNALS = signals(VALID_NUMBER, st.integers(1, 16)).map(
+    lambda seen: replace(
+        seen, age_seconds=1.0, ready=max(1, seen.ready), running=max(1, seen.running)
+    )
 )

@@ -72,7 +72,7 @@ def test_without_them_it_says_so_and_the_page_names_no_folder(
     sys.argv += ["--seeds", "2"]
     assert bench.main() == 0
     assert "Written by `make bench-autoscaler SEEDS=2` on " in page(tmp_path)
-    assert "there is no ../shared/data/traces" in capsys.readouterr().err
+    assert "../shared/data/traces does not exist" in capsys.readouterr().err
 
 
 def test_a_folder_without_traces_is_refused(bench: ModuleType, tmp_path: Path) -> None:

@@ -46,6 +46,6 @@ def test_a_sum_is_held_against_what_was_live(
     sums = {
         name: {"violation_seconds": (live, predicted), "replica_seconds": same, "reversals": same}
     }
-    first, second = bench.judge(sums)
+    first, second = bench.check(sums)
     assert first.startswith(f"{verdict}: violation-seconds of {name}, in sum: {live:.0f} live, ")
     assert second.startswith(f"holds: replica-seconds of {name}, in sum: 1000 live, 1000 predicted")

@@ -26,9 +26,7 @@ def tell(sidecar: Sidecar, *command: str) -> None:
     )
 
 
-async def test_a_pause_holds_the_number_of_a_running_autoscaler_until_it_is_ended(
-    sidecar: Sidecar, plant: Plant
-) -> None:
+async def test_a_pause_holds_the_number_until_it_is_resumed(sidecar: Sidecar, plant: Plant) -> None:
     tell(sidecar, "pause", "--for", "1h")
     await eventually(lambda: sidecar.last()["reason"] == "paused")
     plant.in_system = 4.2
@@ -45,7 +43,7 @@ async def test_a_pause_holds_the_number_of_a_running_autoscaler_until_it_is_ende
         assert replay(event).explanation == event["message"]
 
 
-async def test_a_broken_pause_stops_nothing(sidecar: Sidecar, plant: Plant) -> None:
+async def test_an_invalid_pause_is_ignored(sidecar: Sidecar, plant: Plant) -> None:
     path = sidecar.folder / "data" / "autoscaler" / "control.json"
     path.parent.mkdir()
     path.write_text("{")
@@ -72,7 +70,7 @@ async def test_a_dry_run_leaves_the_replicas_alone(
     assert plant.asked == []
 
 
-async def test_under_sloq_metrics_that_stand_still_or_are_lost_take_no_replica_away(
+async def test_under_sloq_frozen_or_missing_metrics_remove_no_replica(
     plant: Plant, prometheus: Prometheus, tmp_path: Path, unused_tcp_port: int
 ) -> None:
     plant.count = 4

@@ -77,6 +77,6 @@ async def expected(url: str) -> float | None:
         return (await reader.read()).expected_rate
 
 
-def test_the_median_of_the_week_at_this_time_of_day_is_expected(prometheus: str) -> None:
+def test_the_expected_rate_is_the_median_of_the_week_at_this_time(prometheus: str) -> None:
     found = eventually(lambda: asyncio.run(expected(prometheus)), "the history is there", 30)
     assert found == 40.0

@@ -116,7 +116,7 @@ async def goes_down(plant: Rated) -> None:
 
 
 @pytest.mark.parametrize("how", ["nan", "frozen"])
-async def test_under_sloq_answers_without_a_number_or_of_old_times_take_no_replica_away(
+async def test_under_sloq_nan_or_frozen_responses_remove_no_replica(
     plant: Rated,
     prometheus: Prometheus,
     tmp_path: Path,
@@ -135,7 +135,7 @@ async def test_under_sloq_answers_without_a_number_or_of_old_times_take_no_repli
 
 
 @pytest.mark.parametrize("how", ["gone", "hangs"])
-async def test_under_sloq_a_prometheus_that_is_stopped_takes_no_replica_away(
+async def test_under_sloq_a_stopped_or_hanging_prometheus_removes_no_replica(
     plant: Rated, prometheus: Prometheus, tmp_path: Path, unused_tcp_port: int, how: str
 ) -> None:
     async with watching(plant, prometheus.url, tmp_path, unused_tcp_port) as sidecar:

@@ -30,7 +30,7 @@ from tidegate.runtime.metrics_text import sample_value
 pytestmark = pytest.mark.integration
 
 
-async def test_what_prometheus_measures_becomes_replicas(sidecar: Sidecar, plant: Plant) -> None:
+async def test_metrics_in_prometheus_lead_to_replicas(sidecar: Sidecar, plant: Plant) -> None:
     plant.in_system = 4.2
     await eventually(lambda: plant.count == 3)
     rise = next(e for e in sidecar.events("decision") if e["tidegate"]["decision"]["desired"] == 3)
@@ -75,7 +75,7 @@ async def test_a_service_without_a_request_is_idle_not_unknown(
     assert sidecar.said() == []
 
 
-async def test_metrics_that_stand_still_are_held_for(sidecar: Sidecar, plant: Plant) -> None:
+async def test_frozen_metrics_keep_the_number(sidecar: Sidecar, plant: Plant) -> None:
     plant.count = 3
     plant.frozen_at, plant.in_system = time.time(), 0.0
     old = f"signals: the metrics behind the signals are older than {STALE_SECONDS:g} s"
@@ -92,7 +92,7 @@ async def test_metrics_that_stand_still_are_held_for(sidecar: Sidecar, plant: Pl
     ]
 
 
-async def test_a_signal_that_is_not_a_number_is_held_for(sidecar: Sidecar, plant: Plant) -> None:
+async def test_a_nan_signal_keeps_the_number(sidecar: Sidecar, plant: Plant) -> None:
     plant.in_system = math.nan
     await eventually(sidecar.said)
     await sidecar.ticks(3)
@@ -105,7 +105,7 @@ async def test_a_signal_that_is_not_a_number_is_held_for(sidecar: Sidecar, plant
     assert 0 <= age < STALE_SECONDS
 
 
-async def test_a_prometheus_that_is_stopped_is_held_for_until_it_is_back(
+async def test_a_stopped_prometheus_keeps_the_number_until_it_returns(
     sidecar: Sidecar, plant: Plant, prometheus: Prometheus
 ) -> None:
     plant.in_system = 4.2
@@ -124,7 +124,7 @@ async def test_a_prometheus_that_is_stopped_is_held_for_until_it_is_back(
     assert said[-1] == "signals: resolved"
 
 
-async def test_a_prometheus_that_hangs_holds_up_no_tick(
+async def test_a_hanging_prometheus_delays_no_tick(
     sidecar: Sidecar, prometheus: Prometheus
 ) -> None:
     prometheus.process.send_signal(signal.SIGSTOP)
@@ -143,9 +143,7 @@ async def test_a_prometheus_that_hangs_holds_up_no_tick(
     assert f"signals: Prometheus at {prometheus.url} is too slow" in said
 
 
-async def test_a_number_that_something_else_set_is_put_right(
-    sidecar: Sidecar, plant: Plant
-) -> None:
+async def test_a_number_set_by_another_client_is_corrected(sidecar: Sidecar, plant: Plant) -> None:
     plant.in_system = 4.2
     await eventually(lambda: plant.count == 3)
     await sidecar.ticks(1)  # it knows that it has what it asked for
@@ -154,7 +152,7 @@ async def test_a_number_that_something_else_set_is_put_right(
     assert "another client of the resizer set 1 replicas; 3 were requested" in sidecar.said()
 
 
-async def test_it_outlives_a_resizer_that_is_away_and_one_on_tcp_wants_its_token(
+async def test_it_survives_an_unreachable_resizer_and_sends_its_token_over_tcp(
     plant: Plant, prometheus: Prometheus, tmp_path: Path, unused_tcp_port_factory: Callable[[], int]
 ) -> None:
     port = unused_tcp_port_factory()
@@ -180,7 +178,7 @@ async def test_it_outlives_a_resizer_that_is_away_and_one_on_tcp_wants_its_token
         await eventually(lambda: everything().count(away) == 2)
         assert sidecar.process.returncode is None
         async with serve_tcp(make_app(plant, token="another"), "127.0.0.1", port):
-            wrong = "resizer: the resizer answered 401: the token is missing or wrong"
+            wrong = "resizer: the resizer responded with 401: the token is missing or wrong"
             await eventually(lambda: wrong in everything())
         assert everything().count("resizer: resolved") == 1
         assert await sidecar.stop() == 0
@@ -203,7 +201,7 @@ async def test_it_outlives_a_resizer_that_is_away_and_one_on_tcp_wants_its_token
         ),
     ],
 )
-async def test_what_keeps_it_from_starting_is_said(
+async def test_a_failed_start_reports_its_reason(
     tmp_path: Path,
     unused_tcp_port: int,
     addresses: tuple[str, str],
@@ -218,7 +216,7 @@ async def test_what_keeps_it_from_starting_is_said(
 
 
 @pytest.mark.parametrize("policy", ["surge", "vertical:most_factor=3"])
-async def test_a_policy_that_changes_slots_wants_a_resizer_that_can(
+async def test_a_policy_that_sets_slots_needs_a_resizer_that_can(
     tmp_path: Path, unused_tcp_port: int, policy: str
 ) -> None:
     plant, path = Plant(), tmp_path / "control.sock"
@@ -229,7 +227,7 @@ async def test_a_policy_that_changes_slots_wants_a_resizer_that_can(
             _, stderr = await sidecar.process.communicate()
         assert sidecar.process.returncode == 2
         assert (
-            f"autoscaler.policy: {policy!r} changes the slots of replicas, and the resizer at"
+            f"autoscaler.policy: {policy!r} sets the slots of replicas, but the resizer at"
             f" unix:{path} cannot: set slots.max"
         ) in stderr.decode()
         plant.slots = 2
@@ -238,7 +236,7 @@ async def test_a_policy_that_changes_slots_wants_a_resizer_that_can(
             assert await sidecar.stop() == 0
 
 
-async def test_a_policy_that_reckons_with_slots_is_refused_where_cpu_is_lent(
+async def test_a_policy_that_needs_real_slots_is_refused_where_cpu_is_lent(
     tmp_path: Path, unused_tcp_port: int
 ) -> None:
     plant, path = Plant(slots=2, lends="cpu"), tmp_path / "control.sock"
@@ -257,7 +255,7 @@ async def test_a_policy_that_reckons_with_slots_is_refused_where_cpu_is_lent(
             assert await sidecar.stop() == 0
 
 
-async def test_a_metrics_port_that_is_taken_is_said(tmp_path: Path, unused_tcp_port: int) -> None:
+async def test_a_metrics_port_in_use_is_reported(tmp_path: Path, unused_tcp_port: int) -> None:
     server = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", unused_tcp_port)
     async with (
         server,

@@ -22,7 +22,7 @@ MONDAY_8 = 1_772_438_400.0  # 2026-03-02T08:00Z
 CONTEXT = PolicyContext(Bounds(1, 8), slo_seconds=0.6)
 
 
-def test_sloq_decides_unless_told_otherwise() -> None:
+def test_sloq_is_the_default_policy() -> None:
     default, _ = setting_names()["autoscaler.policy"]
     assert default == "sloq"
     inputs = configured_policy(Settings.model_validate({})).policy({}, IDLE, 0.0).inputs
@@ -53,7 +53,7 @@ def test_the_settings_reach_the_policy() -> None:
     assert built.parameters == parameters
 
 
-def test_the_words_win_over_the_section_and_say_how_often() -> None:
+def test_options_of_the_expression_override_the_section() -> None:
     settings = Settings.model_validate(
         {"autoscaler": {"policy": "hpa:inflight=0.6,tick=15", "hpa": {"target": 0.5}}}
     )
@@ -62,12 +62,12 @@ def test_the_words_win_over_the_section_and_say_how_often() -> None:
     assert (built.expression, built.tick_seconds) == ("hpa:inflight=0.6,tick=15", 15.0)
 
 
-def test_composed_policies_decide_at_the_same_ticks_with_the_options_of_the_settings() -> None:
-    words = "max(hpa:inflight=0.6,tolerance=0.2, ray-serve)"
-    told: dict[str, object] = {"policy": words, "tick_seconds": 4, "hpa": {"target": 0.5}}
-    built = configured_policy(Settings.model_validate({"autoscaler": told}))
+def test_parts_of_a_composition_share_the_tick_and_the_options_of_the_settings() -> None:
+    expression = "max(hpa:inflight=0.6,tolerance=0.2, ray-serve)"
+    value: dict[str, object] = {"policy": expression, "tick_seconds": 4, "hpa": {"target": 0.5}}
+    built = configured_policy(Settings.model_validate({"autoscaler": value}))
     first, second = built.parameters["parts"]
-    assert (built.expression, built.tick_seconds) == (words, 4.0)
+    assert (built.expression, built.tick_seconds) == (expression, 4.0)
     assert (first["policy"], second["policy"]) == ("hpa:inflight=0.6,tolerance=0.2", "ray-serve")
     assert (first["parameters"]["target"], first["parameters"]["tolerance"]) == (0.6, 0.2)
     assert first["parameters"]["down_stabilization_seconds"] == 300.0
@@ -78,9 +78,9 @@ def test_composed_policies_decide_at_the_same_ticks_with_the_options_of_the_sett
     assert build_policy("max(sloq,predictive)", CONTEXT).uses_history
 
 
-def test_without_a_tick_in_the_words_the_settings_say_how_often() -> None:
-    told = {"autoscaler": {"policy": "ray-serve", "tick_seconds": 2}}
-    built = configured_policy(Settings.model_validate(told))
+def test_without_a_tick_option_the_tick_is_that_of_the_settings() -> None:
+    value = {"autoscaler": {"policy": "ray-serve", "tick_seconds": 2}}
+    built = configured_policy(Settings.model_validate(value))
     assert (built.tick_seconds, built.parameters["tick_seconds"]) == (2.0, 2.0)
 
 
@@ -88,7 +88,7 @@ COMPOSED = ("max(sloq,hpa:inflight=0.7)", "min(max(sloq,step),kpa)")
 
 
 @pytest.mark.parametrize("name", [*POLICIES, *COMPOSED])
-def test_a_policy_is_made_again_from_the_parameters_in_its_inputs(name: str) -> None:
+def test_a_policy_is_built_from_the_parameters_in_its_inputs(name: str) -> None:
     built = build_policy(f"{name}:tick=3", CONTEXT)
     decision = built.policy({}, IDLE, 0.0)
     assert built.parameters.items() <= decision.inputs["parameters"].items()
@@ -108,7 +108,7 @@ def test_the_schedule_of_the_settings_bounds_the_policy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("expression", "message"),
     [
         ("guess", r"unknown policy 'guess'; known: sloq, predictive, hpa.*, max\(…\), min\(…\)"),
         ("max(sloq,guess)", "unknown policy 'guess'"),
@@ -137,18 +137,18 @@ def test_the_schedule_of_the_settings_bounds_the_policy() -> None:
         ("step:tick=0", "tick must be above 0 s"),
     ],
 )
-def test_words_that_name_no_policy_are_refused(words: str, says: str) -> None:
-    with pytest.raises(PolicyError, match=says):
-        build_policy(words, CONTEXT)
+def test_an_invalid_expression_is_refused(expression: str, message: str) -> None:
+    with pytest.raises(PolicyError, match=message):
+        build_policy(expression, CONTEXT)
 
 
-def test_words_are_a_name_and_numbers() -> None:
+def test_an_expression_is_a_name_and_numeric_options() -> None:
     assert parse_policy("sloq") == ("sloq", {})
     assert parse_policy("hpa:inflight=0.5, tick=15.0,") == ("hpa", {"inflight": 0.5, "tick": 15})
 
 
 @pytest.mark.parametrize(
-    ("name", "parameters", "said"),
+    ("name", "parameters", "message"),
     [
         ("guess", {}, "unknown policy 'guess'; known: sloq"),
         ("hpa", {"max": 3}, "not the parameters of policy 'hpa': 'min'"),
@@ -158,14 +158,14 @@ def test_words_are_a_name_and_numbers() -> None:
     ],
 )
 def test_an_unknown_policy_or_parameter_is_named(
-    name: str, parameters: dict[str, float], said: str
+    name: str, parameters: dict[str, float], message: str
 ) -> None:
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         policy_from_parameters(name, parameters)
 
 
 @pytest.mark.parametrize(
-    ("section", "told", "says"),
+    ("section", "value", "message"),
     [
         ("replicas", {"min": -1}, "replicas.min: must be at least 0"),
         (
@@ -190,13 +190,13 @@ def test_an_unknown_policy_or_parameter_is_named(
         ),
     ],
 )
-def test_a_bad_setting_is_named(section: str, told: dict[str, object], says: str) -> None:
-    with pytest.raises(SettingsError, match=says):
-        load(**{section: told})
+def test_an_invalid_setting_is_named(section: str, value: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load(**{section: value})
 
 
 @pytest.mark.parametrize(
-    ("policy", "says"),
+    ("policy", "message"),
     [
         ("hpa:luck=1", "unknown option 'luck'"),
         ("keda:idle=0", "replicas.min = 0"),
@@ -205,9 +205,9 @@ def test_a_bad_setting_is_named(section: str, told: dict[str, object], says: str
     ],
 )
 def test_a_policy_that_cannot_run_stops_the_start_and_names_the_setting(
-    policy: str, says: str
+    policy: str, message: str
 ) -> None:
-    with pytest.raises(SettingsError, match=rf"^autoscaler\.policy: .*{says}"):
+    with pytest.raises(SettingsError, match=rf"^autoscaler\.policy: .*{message}"):
         check_policy(load(autoscaler={"policy": policy}))
 
 
@@ -224,12 +224,12 @@ def test_every_command_refuses_a_bad_policy_by_the_name_of_its_variable(
     assert done.stderr.endswith("(got 'luck')\n")
 
 
-def test_the_goal_is_that_of_the_settings() -> None:
-    told = {
+def test_the_context_is_that_of_the_settings() -> None:
+    value = {
         "slo": {"latency_seconds": 0.3, "latency_quantile": 0.9},
         "replicas": {"max": 9},
         "slots": {"per_replica": 3, "max": 8},
     }
-    assert policy_context(Settings.model_validate(told)) == PolicyContext(
+    assert policy_context(Settings.model_validate(value)) == PolicyContext(
         Bounds(1, 9), 0.3, 0.9, 15.0, 3, 8
     )

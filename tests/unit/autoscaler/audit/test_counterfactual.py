@@ -74,7 +74,7 @@ def test_a_schedule_bounds_the_other_policy_as_it_did_the_recorded_one(recorded:
     assert min(row.other.desired for row in over(recorded("step"), "step")) < 12
 
 
-def test_a_pause_holds_the_other_policy_too_and_bounds_by_hand_bound_it(recorded: Recorded) -> None:
+def test_a_pause_or_manual_bounds_apply_to_the_other_policy_too(recorded: Recorded) -> None:
     events = recorded(around=in_part(1190, 1300, Override(until=2e9)))
     rows = over(events, "hpa")
     paused = [row for row in rows if 1190 <= row.actual.now < 1300]
@@ -87,7 +87,7 @@ def test_a_pause_holds_the_other_policy_too_and_bounds_by_hand_bound_it(recorded
     assert max(row.other.desired for row in bounded) == 3
 
 
-def test_it_is_for_the_objective_and_within_the_bounds_of_the_recording(recorded: Recorded) -> None:
+def test_it_uses_the_objective_and_the_bounds_of_the_recording(recorded: Recorded) -> None:
     decisions = read(recorded(ticks=3))
     policy = Counterfactual.for_decisions(decisions, "predictive", ELSEWHERE).policy_at(
         decisions[0]
@@ -97,7 +97,7 @@ def test_it_is_for_the_objective_and_within_the_bounds_of_the_recording(recorded
 
 
 @pytest.mark.parametrize(("recorded_words", "every"), [("sloq", 5.0), ("hpa", 15.0), ("hpa", 5.0)])
-def test_without_a_tick_it_decides_at_each_recorded_one_and_knows_how_often_that_is(
+def test_without_a_tick_option_it_decides_at_each_recorded_tick(
     recorded_words: str, every: float, recorded: Recorded
 ) -> None:
     decisions = read(recorded(recorded_words, every=every))
@@ -108,7 +108,7 @@ def test_without_a_tick_it_decides_at_each_recorded_one_and_knows_how_often_that
     assert {row.other.inputs["parameters"]["tick_seconds"] for row in rows} == {every}
 
 
-def test_a_tick_in_its_words_is_how_often_it_decides(recorded: Recorded) -> None:
+def test_the_tick_option_sets_the_time_between_decisions(recorded: Recorded) -> None:
     rows = over(recorded(), "hpa:tick=60")
     begin = rows[0].actual.now
     asked = [row.actual.now - begin for row in rows if row.other.inputs]
@@ -124,7 +124,7 @@ def test_a_tick_in_its_words_is_how_often_it_decides(recorded: Recorded) -> None
     assert totals(rows)[1] != totals(over(recorded("step"), "hpa"))[1]
 
 
-def test_ticks_that_are_late_by_milliseconds_are_all_its_own(recorded: Recorded) -> None:
+def test_ticks_late_by_milliseconds_count_as_due(recorded: Recorded) -> None:
     events = recorded("hpa")
     for number, event in enumerate(events):
         event["tidegate"]["decision"]["now"] += 0.004 * (number % 3)
@@ -134,12 +134,12 @@ def test_ticks_that_are_late_by_milliseconds_are_all_its_own(recorded: Recorded)
     assert len([row for row in over(events, "step:tick=10") if row.other.inputs]) == 60
 
 
-def test_more_often_than_was_recorded_is_refused(recorded: Recorded) -> None:
+def test_a_shorter_tick_than_recorded_is_refused(recorded: Recorded) -> None:
     with pytest.raises(PolicyError, match=r"'hpa:tick=2': tick must be at least 5"):
         over(recorded(), "hpa:tick=2")
 
 
-def test_of_a_single_decision_the_settings_say_how_often(recorded: Recorded) -> None:
+def test_for_a_single_decision_the_tick_is_that_of_the_settings(recorded: Recorded) -> None:
     decisions = read(recorded("hpa", ticks=1))
     assert recorded_tick_seconds(decisions) is None
     assert Counterfactual.for_decisions(decisions, "step", ELSEWHERE).tick_seconds == 60.0

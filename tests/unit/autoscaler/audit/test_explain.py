@@ -37,7 +37,7 @@ HELD = f"{WORK}; 6 replicas keep P(wait > 0.31 s) ≤ 2 %; 7 is the largest targ
 HOLDING = "08:00:10 – 08:03:15  "  # noqa: RUF001
 
 
-def decided(tick: int, previous: int, desired: int, message: str, reason: str) -> Event:
+def record(tick: int, previous: int, desired: int, message: str, reason: str) -> Event:
     told = {
         "desired": desired,
         "previous": previous,
@@ -55,11 +55,11 @@ def decided(tick: int, previous: int, desired: int, message: str, reason: str) -
 
 
 STORY = [
-    decided(0, 5, 5, "5 held: the arrival rate is not known", "no-signal"),
-    decided(1, 5, 7, UP, "up"),
-    *(decided(tick, 7, 7, HELD, "stabilized") for tick in range(2, 40)),
-    decided(40, 7, 6, "7 → 6: fewer", "down"),
-    decided(41, 6, 5, "6 → 5: fewer", "down"),
+    record(0, 5, 5, "5 held: the arrival rate is not known", "no-signal"),
+    record(1, 5, 7, UP, "up"),
+    *(record(tick, 7, 7, HELD, "stabilized") for tick in range(2, 40)),
+    record(40, 7, 6, "7 → 6: fewer", "down"),
+    record(41, 6, 5, "6 → 5: fewer", "down"),
 ]
 
 
@@ -80,15 +80,15 @@ def settings(tmp_path: Path) -> Settings:
     return made
 
 
-def shown(capsys: pytest.CaptureFixture[str]) -> list[str]:
+def metrics_text(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return capsys.readouterr().out.splitlines()
 
 
-def test_changes_stand_alone_and_what_repeats_is_drawn_together(
+def test_changes_are_shown_alone_and_unchanged_ticks_are_merged(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert explain(settings, last=20, inputs=False, follow=False, as_json=False) == 0
-    assert shown(capsys) == [
+    assert metrics_text(capsys) == [
         "08:00:00             5 held: the arrival rate is not known",
         f"08:00:05             {UP}",
         f"{HOLDING}{WORK}; …; 7 is the largest target of the last 180 s (38 ticks)",
@@ -97,12 +97,12 @@ def test_changes_stand_alone_and_what_repeats_is_drawn_together(
     ]
 
 
-def test_so_many_lines_are_shown_and_a_long_hold_is_read_to_its_beginning(
+def test_the_requested_lines_are_shown_and_a_long_interval_is_read_to_its_begin(
     settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(explaining, "PAGES", (4, 100))
     assert explain(settings, last=3, inputs=False, follow=False, as_json=False) == 0
-    lines = shown(capsys)
+    lines = metrics_text(capsys)
     assert [line[:21] for line in lines] == [
         HOLDING,
         "08:03:20             ",
@@ -110,25 +110,25 @@ def test_so_many_lines_are_shown_and_a_long_hold_is_read_to_its_beginning(
     ]
 
 
-def test_what_was_measured_is_shown_on_request(
+def test_signals_are_shown_on_request(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert explain(settings, last=4, inputs=True, follow=False, as_json=False) == 0
-    title, *rows = shown(capsys)
+    title, *rows = metrics_text(capsys)
     assert title.split()[:4] == ["time", "number", "reason", "rate/s"]
     assert rows[0].split() == [
         "08:00:05", "5", "→", "7", "up", "212", "0.081", "18", "5", "–", "–",  # noqa: RUF001
     ]  # fmt: skip
 
 
-def test_json_has_every_tick_as_it_was_written(
+def test_json_has_the_event_of_every_tick(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert explain(settings, last=10, inputs=False, follow=False, as_json=True) == 0
-    assert [json.loads(line) for line in shown(capsys)] == STORY[-10:]
+    assert [json.loads(line) for line in metrics_text(capsys)] == STORY[-10:]
 
 
-def test_an_empty_store_and_one_that_cannot_be_read_are_told(
+def test_an_empty_or_unreadable_store_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     empty = load(stack={"data_dir": tmp_path / "empty"})
@@ -151,7 +151,7 @@ def test_it_follows_until_it_is_stopped(tmp_path: Path, monkeypatch: pytest.Monk
     start_ns = time.time_ns() + int(TOLERANCE.total_seconds() * 0.8e9)
 
     def event(after: int, previous: int, desired: int) -> Event:
-        told = decided(0, previous, desired, f"{previous} to {desired}", "hold")
+        told = record(0, previous, desired, f"{previous} to {desired}", "hold")
         return make_event(
             ORIGIN, "decision", told["message"], unix_ns=start_ns + after * 10**6,
             fields={"tidegate": told["tidegate"]},
@@ -184,7 +184,7 @@ def test_it_follows_until_it_is_stopped(tmp_path: Path, monkeypatch: pytest.Monk
     assert (lines[0], lines[-1]) == ("5 to 5", "5 to 7")
 
 
-def test_the_command_takes_its_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_accepts_its_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEGATE_STACK__DATA_DIR", str(tmp_path / "none"))
     result = CliRunner().invoke(app, ["explain", "--last", "0"])
     assert result.exit_code == 2
@@ -192,14 +192,14 @@ def test_the_command_takes_its_options(tmp_path: Path, monkeypatch: pytest.Monke
     assert (result.exit_code, result.stdout) in {(1, ""), (2, "")}
 
 
-def test_an_event_that_says_nothing_is_a_stretch_too(recorded: Callable[..., list[Any]]) -> None:
+def test_an_event_without_a_decision_is_an_interval_too(recorded: Callable[..., list[Any]]) -> None:
     odd: list[Event] = [{"event": {"dataset": "tidegate.decision"}}, {"tidegate": {"decision": 7}}]
     assert [one.count for one in merge_unchanged(odd)] == [2]
     assert sum(one.count for one in merge_unchanged(recorded(ticks=60))) == 60
 
 
 def lent(tick: int, slots: int, asked: int, message: str) -> Event:
-    event = decided(tick, 3, 3, message, "hold")
+    event = record(tick, 3, 3, message, "hold")
     told = event["tidegate"]["decision"]
     told |= {"slots": slots, "signals": {**SIGNALS, "slots_asked": asked}}
     return event
@@ -226,7 +226,7 @@ def test_a_change_of_slots_is_a_change(tmp_path: Path, capsys: pytest.CaptureFix
     with closing(open_store(settings)) as store:
         store.append(LENT)
     assert explain(settings, last=10, inputs=False, follow=False, as_json=False) == 0
-    lines = [line[21:] for line in shown(capsys)]
+    lines = [line[21:] for line in metrics_text(capsys)]
     assert lines == [
         "3 held: little to do",
         "3 held: much to do; they start; 4 slots per replica until the new ones are ready",
@@ -235,17 +235,17 @@ def test_a_change_of_slots_is_a_change(tmp_path: Path, capsys: pytest.CaptureFix
         "3 held: they are ready",
     ]
     assert explain(settings, last=10, inputs=True, follow=False, as_json=False) == 0
-    numbers = [line.split("hold")[0][9:].strip() for line in shown(capsys)[1:]]
+    numbers = [line.split("hold")[0][9:].strip() for line in metrics_text(capsys)[1:]]
     assert numbers == ["3 × 2", "3 × 2 → 3 × 4", "3 × 4", "3 × 4 → 3 × 2", "3 × 2"]  # noqa: RUF001
 
 
 def paused(tick: int, message: str, reason: str, control: dict[str, object] | None) -> Event:
-    event = decided(tick, 4, 4, message, reason)
+    event = record(tick, 4, 4, message, reason)
     event["tidegate"]["decision"]["inputs"] = {"control": control} if control else {}
     return event
 
 
-def test_a_pause_is_told_of_the_time_that_it_was_in_force(
+def test_a_pause_is_shown_for_the_time_it_was_in_force(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = load(stack={"data_dir": tmp_path / "data"})
@@ -259,16 +259,16 @@ def test_a_pause_is_told_of_the_time_that_it_was_in_force(
             ]
         )
     assert explain(made, last=9, inputs=False, follow=False, as_json=False) == 0
-    assert shown(capsys) == [
+    assert metrics_text(capsys) == [
         "08:00:00 – 08:01:35  4 held: idle (20 ticks)",  # noqa: RUF001
         "08:01:40 – 08:01:45  4 held: idle; by hand (2 ticks)",  # noqa: RUF001
         "08:01:50             4 held: idle",
     ]
 
 
-def test_a_sentence_is_cut_between_parentheses_and_not_within() -> None:
+def test_an_explanation_is_shortened_outside_parentheses() -> None:
     message = "4 held: bounds from 4 to 6; a; else 3 (4 → 3: 2 requests/s; few; 3 are enough)"
-    interval = Interval(decided(0, 4, 4, message, "limited"), decided(0, 4, 4, message, "limited"))
+    interval = Interval(record(0, 4, 4, message, "limited"), record(0, 4, 4, message, "limited"))
     assert interval.sentence == (
         "4 held: bounds from 4 to 6; …; else 3 (4 → 3: 2 requests/s; few; 3 are enough)"
     )

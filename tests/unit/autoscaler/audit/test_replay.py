@@ -30,23 +30,23 @@ from tidegate.settings import Settings
         },
     ],
 )
-def test_an_event_that_is_no_decision_is_said_to_be_none(event: dict[str, Any]) -> None:
+def test_an_event_that_is_not_a_decision_is_refused(event: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="this event is not a decision"):
         replay(event)
 
 
-def test_a_decision_within_a_schedule_is_made_again(desk: Any) -> None:
+def test_a_decision_within_a_schedule_replays(recorded_events: Any) -> None:
     window = {"cron": "0 8 * * mon", "minutes": 60, "min": 4}
     built = configured_policy(Settings.model_validate({"autoscaler": {"schedule": [window]}}))
     seen = Signals(0.0, None, 0.0, 2, 1, 1, 1, None, 0.5, unix_seconds=1_772_438_400.0)
     decision = built.policy({}, seen, 5.0)
-    desk.decided(built.expression, {}, seen, 5.0, decision)
-    [event] = desk.events("decision")
+    recorded_events.record(built.expression, {}, seen, 5.0, decision)
+    [event] = recorded_events.events("decision")
     assert decision.desired == 4
     assert replay(event) == decision
 
 
-def test_a_policy_that_is_not_known_here_is_named() -> None:
+def test_an_unknown_recorded_policy_is_named() -> None:
     event = {"tidegate": {"decision": {"policy": "oracle", "inputs": {"parameters": {}}}}}
     with pytest.raises(ValueError, match="unknown policy 'oracle'"):
         replay(event)

@@ -49,7 +49,7 @@ def read(events: list[dict[str, Any]]) -> list[RecordedDecision]:
 @pytest.mark.parametrize(
     "words", [*POLICIES, "max(sloq,hpa:inflight=0.7)", "min(max(sloq,step),kpa)"]
 )
-def test_every_policy_decides_the_same_again(
+def test_every_policy_replays(
     words: str, recorded: Recorded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(tmp_path / "decisions.ndjson", recorded(words))
@@ -77,9 +77,9 @@ def test_the_first_difference_is_named(
         event["tidegate"]["decision"].update(change)
     path = write(tmp_path / "decisions.ndjson", events)
     assert replay_command(SETTINGS, path, policy="", as_json=False) == 1
-    said = capsys.readouterr().out
-    assert said.startswith(f"{path}:5: 2026-03-02T08:")
-    assert says in said
+    messages = capsys.readouterr().out
+    assert messages.startswith(f"{path}:5: 2026-03-02T08:")
+    assert says in messages
 
 
 def test_a_difference_in_the_last_bit_of_an_input_is_one(
@@ -95,7 +95,7 @@ def test_a_difference_in_the_last_bit_of_an_input_is_one(
     assert told["first"]["difference"].startswith("inputs.load: ")
 
 
-def test_bad_lines_are_named_and_passed_over_and_other_events_too(
+def test_invalid_lines_are_reported_and_skipped_like_other_events(
     recorded: Recorded,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -115,9 +115,9 @@ def test_bad_lines_are_named_and_passed_over_and_other_events_too(
     stdin = io.TextIOWrapper(io.BytesIO(b"\n".join(lines)))
     monkeypatch.setattr("sys.stdin", stdin)
     assert replay_command(SETTINGS, "-", policy="", as_json=False) == 0
-    said = capsys.readouterr()
-    assert said.out == "1 decisions, each the same to the byte\n"
-    assert said.err.splitlines() == [
+    messages = capsys.readouterr()
+    assert messages.out == "1 decisions, each the same to the byte\n"
+    assert messages.err.splitlines() == [
         "replay: stdin:1 not an event: skipped",
         "replay: stdin:2 not an event: skipped",
         (
@@ -135,7 +135,7 @@ def test_bad_lines_are_named_and_passed_over_and_other_events_too(
         (b"ORACLE", "", "line 1: unknown policy 'oracle'"),
     ],
 )
-def test_what_cannot_be_done_is_told(  # noqa: PLR0917 - cases and fixtures
+def test_invalid_input_is_reported(  # noqa: PLR0917 - cases and fixtures
     content: bytes,
     policy: str,
     says: str,
@@ -155,7 +155,7 @@ def test_what_cannot_be_done_is_told(  # noqa: PLR0917 - cases and fixtures
     assert says in told.err
 
 
-def test_what_another_policy_would_have_done(
+def test_another_policy_decides_on_the_recorded_traffic(
     recorded: Recorded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(tmp_path / "decisions.ndjson", recorded())
@@ -168,12 +168,12 @@ def test_what_another_policy_would_have_done(
     steps = [tick["other"] for tick in told["ticks"]]
     assert max(abs(b - a) for a, b in pairwise(steps)) == 1
     assert replay_command(SETTINGS, path, policy="hpa:inflight=0.7", as_json=False) == 0
-    shown = capsys.readouterr().out
-    assert "hpa:inflight=0.7: " in shown
-    assert "replica-seconds" in shown
+    metrics_text = capsys.readouterr().out
+    assert "hpa:inflight=0.7: " in metrics_text
+    assert "replica-seconds" in metrics_text
 
 
-def test_the_same_policy_from_the_same_start_would_have_done_much_the_same(
+def test_the_same_policy_from_the_same_start_decides_nearly_the_same(
     recorded: Recorded,
 ) -> None:
     rows = what_if(read(recorded()), always("sloq"), 5.0)
@@ -182,7 +182,7 @@ def test_the_same_policy_from_the_same_start_would_have_done_much_the_same(
     assert rows[0].previous == rows[0].actual.signals.desired
 
 
-def test_a_restart_begins_anew_and_the_time_between_is_nobodys(recorded: Recorded) -> None:
+def test_a_restart_resets_the_policy_and_the_gap_counts_for_neither(recorded: Recorded) -> None:
     events = recorded(ticks=20)
     again = deepcopy(events[:10])
     again[0]["tidegate"]["decision"]["state"] = {}
@@ -191,12 +191,14 @@ def test_a_restart_begins_anew_and_the_time_between_is_nobodys(recorded: Recorde
     assert rows[10].previous == rows[10].actual.signals.desired
 
 
-def test_start_up_times_are_those_that_replicas_took(recorded: Recorded) -> None:
+def test_start_up_times_are_the_measured_ones(recorded: Recorded) -> None:
     assert startup_seconds(read(recorded())) == pytest.approx(12.0, abs=5.0)
     assert startup_seconds([]) == STARTUP_SECONDS
 
 
-def test_replicas_of_the_other_policy_start_too_and_share_the_work(recorded: Recorded) -> None:
+def test_replicas_of_the_other_policy_take_time_to_start_and_share_the_load(
+    recorded: Recorded,
+) -> None:
     seen: list[Signals] = []
     own = build_policy("hpa:inflight=0.3", CONTEXT).policy
 
@@ -227,7 +229,7 @@ def lent(events: list[dict[str, Any]]) -> list[RecordedDecision]:
     return read(events)
 
 
-def test_a_replica_with_lent_slots_costs_as_many_times_more(recorded: Recorded) -> None:
+def test_a_replica_with_lent_slots_costs_proportionally_more(recorded: Recorded) -> None:
     decisions = lent(recorded("surge"))
     assert {one.fields["slots"] for one in decisions} >= {4, 8}
     rows = what_if(decisions, always("sloq"), 5.0)
@@ -241,7 +243,7 @@ def test_a_replica_with_lent_slots_costs_as_many_times_more(recorded: Recorded) 
     assert actual.replica_seconds == pytest.approx(plain + extra)
 
 
-def test_another_policy_sees_a_replicas_own_slots_not_those_that_were_lent(
+def test_another_policy_gets_the_base_slots_and_not_the_lent_ones(
     recorded: Recorded,
 ) -> None:
     seen: list[Signals] = []
@@ -258,7 +260,7 @@ def test_another_policy_sees_a_replicas_own_slots_not_those_that_were_lent(
     assert {signals.busiest for signals in seen} == {None}
 
 
-def test_another_policy_may_set_slots_and_they_are_shown(
+def test_slots_set_by_another_policy_are_shown(
     recorded: Recorded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(tmp_path / "decisions.ndjson", recorded("sloq"))

@@ -12,7 +12,7 @@ from tidegate.autoscaler.live.metrics import REASONS, Metrics
 from tidegate.autoscaler.policies import hpa
 
 
-async def test_all_series_are_there_before_the_first_decision() -> None:
+async def test_all_series_exist_before_the_first_decision() -> None:
     async with TestClient(TestServer(Metrics().make_app())) as client:
         answer = await client.get("/metrics")
         assert answer.content_type == "text/plain"
@@ -30,7 +30,7 @@ async def test_all_series_are_there_before_the_first_decision() -> None:
     assert math.isnan(samples["tidegate_autoscaler_signal_age_seconds", None])
 
 
-async def test_openmetrics_is_given_to_who_asks_for_it() -> None:
+async def test_openmetrics_is_served_on_request() -> None:
     accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
     async with TestClient(TestServer(Metrics().make_app())) as client:
         answer = await client.get("/metrics", headers=accept)
@@ -38,7 +38,7 @@ async def test_openmetrics_is_given_to_who_asks_for_it() -> None:
         assert (await answer.text()).endswith("# EOF\n")
 
 
-def test_the_reasons_are_those_of_the_contract_and_of_the_policy() -> None:
+def test_the_reasons_are_those_of_the_contract_and_of_the_policies() -> None:
     contract = types.Decision.__doc__ or ""
     told = re.findall(r"`([a-z-]+)`", contract.split("reason:")[1].split("explanation:")[0])
     assert set(told) == set(REASONS)

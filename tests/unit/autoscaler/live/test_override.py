@@ -35,7 +35,7 @@ def wants(number: int) -> Policy:
 
 
 @pytest.mark.parametrize(
-    ("control", "wanted", "desired", "reason", "said"),
+    ("override", "recommended", "desired", "reason", "explanation"),
     [
         (
             Override(NOON), 7, 5, "paused",
@@ -55,11 +55,15 @@ def wants(number: int) -> Policy:
         ),
     ],
 )  # fmt: skip
-def test_it_holds_the_number_or_bounds_it_and_says_so(
-    control: Override, wanted: int, desired: int, reason: str, said: str
+def test_it_holds_or_bounds_the_number_and_explains_it(
+    override: Override, recommended: int, desired: int, reason: str, explanation: str
 ) -> None:
-    decision = apply_override(wants(wanted), control, BOUNDS)({}, SEEN, 1.0)
-    assert (decision.desired, decision.reason, decision.explanation) == (desired, reason, said)
+    decision = apply_override(wants(recommended), override, BOUNDS)({}, SEEN, 1.0)
+    assert (decision.desired, decision.reason, decision.explanation) == (
+        desired,
+        reason,
+        explanation,
+    )
     assert decision.state == {"n": 1}
 
 
@@ -72,22 +76,24 @@ COUNTS = st.none() | st.integers(1, 99)
 
 
 @given(st.integers(-9, 99), st.integers(-9, 99), COUNTS, COUNTS, st.integers(1, 9))
-def test_it_never_leaves_the_bounds_of_the_settings(
-    wanted: int, held: int, least: int | None, most: int | None, low: int
+def test_it_stays_within_the_bounds_of_the_settings(
+    recommended: int, held: int, least: int | None, most: int | None, low: int
 ) -> None:
-    control, own = Override(NOON, least, most), Bounds(low, low + 5)
-    decision = apply_override(wants(wanted), control, own)({}, replace(SEEN, desired=held), 1.0)
+    override, own = Override(NOON, least, most), Bounds(low, low + 5)
+    decision = apply_override(wants(recommended), override, own)(
+        {}, replace(SEEN, desired=held), 1.0
+    )
     assert own.min <= decision.desired <= own.max
 
 
-@pytest.mark.parametrize("control", [Override(NOON), Override(NOON, min=6), Override(NOON, 2, 3)])
-def test_a_decision_under_control_is_made_again_from_its_event(
-    desk: Any, control: Override
+@pytest.mark.parametrize("override", [Override(NOON), Override(NOON, min=6), Override(NOON, 2, 3)])
+def test_a_decision_under_an_override_replays_from_its_event(
+    recorded_events: Any, override: Override
 ) -> None:
     policy = sloq(SloqParameters(min=1, max=9, slo_seconds=0.6))
-    decision = apply_override(policy, control, BOUNDS)({}, SEEN, 5.0)
-    desk.decided("sloq", {}, SEEN, 5.0, decision)
-    [event] = desk.events("decision")
+    decision = apply_override(policy, override, BOUNDS)({}, SEEN, 5.0)
+    recorded_events.record("sloq", {}, SEEN, 5.0, decision)
+    [event] = recorded_events.events("decision")
     assert replay(event) == decision
 
 
@@ -96,7 +102,7 @@ def file(tmp_path: Path) -> OverrideFile:
     return OverrideFile(tmp_path / "autoscaler" / "control.json")
 
 
-def test_what_is_written_is_in_force_until_it_ends_by_itself(file: OverrideFile) -> None:
+def test_a_written_override_is_in_force_until_it_expires(file: OverrideFile) -> None:
     assert file.read(NOON) == (None, "")
     file.write(Override(NOON, min=3))
     assert file.read(NOON - 0.1) == (Override(NOON, min=3), "")
@@ -121,31 +127,31 @@ def test_what_is_written_is_in_force_until_it_ends_by_itself(file: OverrideFile)
         (b'{"until": 1' + b" " * 5000 + b"}", "Invalid JSON"),
     ],
 )
-def test_a_bad_file_is_as_good_as_none_but_is_told(
+def test_an_invalid_file_is_ignored_and_reported(
     file: OverrideFile, content: bytes, says: str
 ) -> None:
     file.path.parent.mkdir()
     file.path.write_bytes(content)
-    control, bad = file.read(0.0)
-    assert control is None
+    override, bad = file.read(0.0)
+    assert override is None
     assert bad.startswith(f"{file.path} is not a valid pause (")
     assert says in bad
 
 
-def test_a_file_that_cannot_be_read_is_told(file: OverrideFile) -> None:
+def test_an_unreadable_file_is_reported(file: OverrideFile) -> None:
     file.path.mkdir(parents=True)
-    control, bad = file.read(0.0)
-    assert (control, "cannot be read (Is a directory)" in bad) == (None, True)
+    override, bad = file.read(0.0)
+    assert (override, "cannot be read (Is a directory)" in bad) == (None, True)
 
 
 @given(st.binary(max_size=60))
-def test_no_content_stops_the_loop(
+def test_no_content_of_the_file_raises(
     tmp_path_factory: pytest.TempPathFactory, content: bytes
 ) -> None:
     file = OverrideFile(tmp_path_factory.getbasetemp() / "any-control.json")
     file.path.write_bytes(content)
-    control, bad = file.read(0.0)
-    assert (control is None) == bool(bad)
+    override, bad = file.read(0.0)
+    assert (override is None) == bool(bad)
 
 
 @pytest.fixture
@@ -154,7 +160,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_commands_put_it_in_force_and_end_it(data: Path) -> None:
+def test_the_commands_write_and_remove_the_override(data: Path) -> None:
     before = time.time()
     done = CliRunner().invoke(app, ["pause", "--min", "2", "--max", "4", "--for", "2h"])
     assert (done.exit_code, done.stdout.startswith("manual bounds until ")) == (0, True)
@@ -179,14 +185,14 @@ def test_the_commands_put_it_in_force_and_end_it(data: Path) -> None:
         (["--min", "4", "--max", "3"], "--min (4) must not be greater than --max (3)"),
     ],
 )
-def test_what_makes_no_sense_is_refused(data: Path, arguments: list[str], says: str) -> None:
+def test_invalid_arguments_are_refused(data: Path, arguments: list[str], says: str) -> None:
     done = CliRunner().invoke(app, ["pause", *arguments])
     assert (done.exit_code, done.stdout) == (2, "")
     assert says in done.stderr
     assert not (data / "autoscaler").exists()
 
 
-def test_nobody_who_looks_and_a_folder_that_takes_nothing_are_told(
+def test_a_disabled_autoscaler_and_an_unwritable_folder_are_reported(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TIDEGATE_AUTOSCALER__ENABLED", "false")

@@ -121,7 +121,7 @@ def test_every_signal_is_read_and_the_age_is_that_of_the_scrape_and_of_the_rule(
         ({"latency_seconds": "NaN"}, "latency_seconds", ""),
     ],
 )
-def test_a_value_that_is_none_or_wrong_is_none_and_what_is_needed_is_named(
+def test_a_missing_or_invalid_value_is_none_and_a_required_series_is_named(
     changes: dict[str, Any], signal: str, problem: str
 ) -> None:
     reading = parse(answer(but(**changes)), NOW, STALE)
@@ -168,7 +168,7 @@ def test_old_scrapes_leave_no_value_but_the_age() -> None:
     )
 
 
-def test_without_a_replica_what_replicas_tell_is_no_trouble() -> None:
+def test_without_a_replica_missing_series_of_replicas_are_no_problem() -> None:
     told = ("service:arrival_rate:15s", "service:arrival_rate:1m", "service:queue:now")
     gateway = {name: ALL[name] for name in told}
     reading = parse(answer({**gateway, "service:gateway_age_seconds:now": 2.0}), NOW, STALE)
@@ -192,12 +192,12 @@ def test_the_age_is_that_of_the_oldest_series() -> None:
     assert (reading.age_seconds, reading.problem) == (9.0 + 1.5, "")
 
 
-def test_an_old_latency_is_no_latency_and_no_problem() -> None:
+def test_an_old_latency_is_ignored_and_no_problem() -> None:
     reading = parse(answer(ALL, {SERIES["latency_seconds"]: 16.0}), NOW, STALE)
     assert (reading.latency_seconds, reading.problem) == (None, "")
 
 
-def test_a_little_ahead_is_now_and_far_ahead_is_a_problem() -> None:
+def test_a_sample_slightly_in_the_future_is_accepted_and_one_far_ahead_is_a_problem() -> None:
     name = SERIES["scrape_age"]
     slightly = parse(answer(ALL, dict.fromkeys(ALL, -0.5)), NOW, STALE)
     assert (slightly.age_seconds, slightly.problem) == (1.5, "")
@@ -206,7 +206,7 @@ def test_a_little_ahead_is_now_and_far_ahead_is_a_problem() -> None:
     assert f"sample from the future: the clocks differ: {name}" in far.problem
 
 
-def test_two_series_of_one_name_are_not_guessed_between() -> None:
+def test_two_series_of_one_name_are_a_problem() -> None:
     one = orjson.loads(answer(ALL))
     one["data"]["result"] += orjson.loads(answer({SERIES["in_system"]: 99}))["data"]["result"]
     reading = parse(orjson.dumps(one), NOW, STALE)
@@ -214,7 +214,7 @@ def test_two_series_of_one_name_are_not_guessed_between() -> None:
     assert reading.problem == "several series: service:requests_in_system:now"
 
 
-def test_of_two_series_of_one_name_the_one_that_goes_on_counts() -> None:
+def test_of_two_series_of_one_name_the_newer_counts() -> None:
     one = orjson.loads(answer(ALL))
     ended = orjson.loads(answer({SERIES["in_system"]: 99}, {SERIES["in_system"]: 8.0}))
     one["data"]["result"] += ended["data"]["result"]
@@ -235,7 +235,7 @@ def test_of_two_series_of_one_name_the_one_that_goes_on_counts() -> None:
         b"\xff\xfe",
     ],
 )
-def test_an_answer_that_is_none_is_a_problem(body: bytes) -> None:
+def test_an_invalid_response_is_a_problem(body: bytes) -> None:
     assert parse(body, NOW, STALE) == Reading(problem="the response of Prometheus is invalid")
 
 
@@ -250,7 +250,7 @@ NUMBERS = st.floats().map(str) | st.sampled_from(["NaN", "+Inf", "-Inf", "", "x"
         max_size=8,
     )
 )
-def test_any_samples_give_a_reading_of_numbers_that_can_be_true(
+def test_any_samples_give_a_reading_of_valid_numbers(
     samples: list[tuple[str, float, str]],
 ) -> None:
     result = [{"metric": {"__name__": name}, "values": [[at, v]]} for name, at, v in samples]
@@ -266,26 +266,26 @@ def test_any_bytes_give_a_reading(body: bytes) -> None:
     assert parse(body, NOW, STALE).problem
 
 
-def test_the_query_asks_for_all_series_at_once_as_far_back_as_they_may_be_old() -> None:
+def test_the_query_covers_all_series_and_the_maximum_age() -> None:
     asked = query(1.5)
     assert all(name in asked for name in SERIES.values())
     assert asked.endswith("[1500ms]")
 
 
-def test_every_series_that_is_read_is_one_that_is_recorded() -> None:
+def test_every_series_read_is_a_recorded_one() -> None:
     rules = sorted((ROOT / "observability/prometheus/rules").glob("*.yml"))
     recorded = re.findall(r"record: *[\"']?([\w:]+)", "".join(path.read_text() for path in rules))
     assert set(SERIES.values()) <= set(recorded)
 
 
-def test_the_resizers_counts_join_the_reading() -> None:
+def test_the_signals_include_the_counts_of_the_resizer() -> None:
     status = ReplicaStatus(desired=3, running=3, ready=2, replicas=[])
     signals = combine(GOOD, status, 4, "")
     assert (signals.ready, signals.running, signals.desired) == (2, 3, 4)
     assert (signals.in_system, signals.age_seconds, signals.problem) == (4.0, 2.5, "")
 
 
-def test_without_the_resizer_no_replica_is_known_to_run() -> None:
+def test_without_the_resizer_no_replica_is_known_to_be_running() -> None:
     signals = combine(Reading(problem="a", cause="x"), None, 4, "b")
     assert (signals.ready, signals.running, signals.desired) == (0, 0, 4)
     assert signals.problem == "a; b"
@@ -316,7 +316,7 @@ async def test_one_query_reads_everything() -> None:
     assert asked == [query(STALE)]
 
 
-async def test_a_refusal_is_a_problem() -> None:
+async def test_an_error_response_is_a_problem() -> None:
     async def refuses(request: web.Request) -> web.Response:
         del request
         return web.Response(status=503, text="starting")
@@ -325,7 +325,7 @@ async def test_a_refusal_is_a_problem() -> None:
         assert (await reader.read()).problem == f"Prometheus at {reader.url} returned 503"
 
 
-async def test_a_slow_answer_is_a_problem() -> None:
+async def test_a_slow_response_is_a_problem() -> None:
     over = asyncio.Event()
 
     async def waits(request: web.Request) -> web.Response:
@@ -338,7 +338,7 @@ async def test_a_slow_answer_is_a_problem() -> None:
         over.set()
 
 
-async def test_no_answer_is_a_problem() -> None:
+async def test_an_unreachable_prometheus_is_a_problem() -> None:
     url = f"http://127.0.0.1:{free_port()}"
     async with aiohttp.ClientSession() as session:
         reading = await PrometheusReader(url, session, STALE).read()
@@ -346,7 +346,7 @@ async def test_no_answer_is_a_problem() -> None:
 
 
 @pytest.mark.parametrize("url", ["", "127.0.0.1:9090", "ftp://host", "http://", "http:// x"])
-async def test_an_address_that_is_none_is_refused_at_once(url: str) -> None:
+async def test_an_invalid_address_is_refused_at_once(url: str) -> None:
     async with aiohttp.ClientSession() as session:
         with pytest.raises(ValueError, match=r"is not http://HOST:PORT"):
             PrometheusReader(url, session, STALE)

@@ -150,12 +150,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
-def test_it_rises_within_two_ticks_of_an_overload(steady: Run) -> None:
+def test_it_scales_up_within_two_ticks_of_an_overload(steady: Run) -> None:
     # One replica takes 19.4 requests a second of 30.
     assert steady.numbers[1] > 1
 
 
-def test_the_backlog_is_gone_and_the_objective_kept_soon_after(steady: Run) -> None:
+def test_the_backlog_is_worked_off_and_the_objective_met_soon_after(steady: Run) -> None:
     late = [took for arrived, took in steady.plant.answered if arrived > 15.0]
     late.sort()
     assert late[int(0.95 * len(late))] <= OBJECTIVE_SECONDS
@@ -164,7 +164,7 @@ def test_the_backlog_is_gone_and_the_objective_kept_soon_after(steady: Run) -> N
     )  # it was broken before
 
 
-def test_a_steady_load_makes_it_go_up_once_and_settle_without_oscillation(steady: Run) -> None:
+def test_a_steady_load_causes_one_scale_up_without_oscillation(steady: Run) -> None:
     numbers = steady.numbers
     top = numbers.index(max(numbers))
     assert numbers[: top + 1] == sorted(numbers[: top + 1])
@@ -176,14 +176,14 @@ def test_a_steady_load_makes_it_go_up_once_and_settle_without_oscillation(steady
     assert turns <= 1
 
 
-def test_after_the_load_it_goes_back_to_one_once_300_s_are_over(demo: Run) -> None:
+def test_after_the_load_it_scales_down_to_one_after_300_s(demo: Run) -> None:
     quiet = {now: decision.desired for now, decision in demo.decisions}
     top = max(demo.numbers)
     assert quiet[300.0] == top
     assert demo.numbers[-1] == 1
 
 
-def test_nothing_shrinks_while_prometheus_is_away_nor_in_300_s_after(demo: Run) -> None:
+def test_no_scale_down_while_prometheus_is_unreachable_nor_within_300_s_after(demo: Run) -> None:
     top = max(demo.numbers)
     for now, decision in demo.decisions:
         if 60.0 <= now < 995.0:
@@ -192,7 +192,7 @@ def test_nothing_shrinks_while_prometheus_is_away_nor_in_300_s_after(demo: Run) 
             assert decision.reason == "no-signal"
 
 
-def test_prometheus_being_away_is_logged_once_and_its_return_once(demo: Run) -> None:
+def test_an_outage_of_prometheus_and_its_end_are_logged_once_each(demo: Run) -> None:
     lines = demo.log.getvalue().splitlines()
     assert [line.split("autoscaler: ")[1] for line in lines if "signals:" in line] == [
         "signals: Prometheus cannot be reached",

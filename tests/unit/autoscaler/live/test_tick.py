@@ -9,6 +9,7 @@ from typing import TextIO
 
 import pytest
 
+from support.autoscaler_run import ONE, THREE, AutoscalerRun, metrics_text
 from tidegate.autoscaler.audit.replay import replay
 from tidegate.autoscaler.live.loop import Autoscaler
 from tidegate.autoscaler.live.override import Override
@@ -20,23 +21,23 @@ from tidegate.autoscaler.wrappers.scale_to_zero import ScaleToZeroParameters, sc
 from tidegate.resizer.contract import ReplicaStatus
 from tidegate.runtime.event_log import Terminal
 
-from ..room import ONE, THREE, Run, shown
 
-
-async def test_a_new_number_is_asked_for_once(run: Run) -> None:
+async def test_a_new_number_is_requested_once(run: AutoscalerRun) -> None:
     assert await run.tick(reading=THREE) == 3
     assert await run.tick() == 3
-    assert (run.room.asked, run.room.count) == ([3], 3)
+    assert (run.resizer.asked, run.resizer.count) == ([3], 3)
 
 
-async def test_a_number_that_stands_is_not_asked_for(run: Run) -> None:
+async def test_an_unchanged_number_is_not_requested(run: AutoscalerRun) -> None:
     assert await run.tick() == 1
-    assert run.room.asked == []
+    assert run.resizer.asked == []
 
 
-async def test_the_event_holds_all_of_the_decision_and_comes_before_the_deed(run: Run) -> None:
-    await run.tick(reading=THREE, deaf=True)
-    (event,) = run.desk.events("decision")
+async def test_the_event_has_the_whole_decision_and_precedes_the_request(
+    run: AutoscalerRun,
+) -> None:
+    await run.tick(reading=THREE, ignores_resize=True)
+    (event,) = run.recorded_events.events("decision")
     assert event["message"] == (
         "1 → 3: 4.2 requests in the system over 2 slots is 2.10 per slot, target 0.70"
     )
@@ -61,136 +62,162 @@ def full_disk() -> Iterator[TextIO]:
         yield full
 
 
-async def test_what_cannot_be_shown_keeps_no_decision_from_being_followed(
-    run: Run, full_disk: TextIO
+async def test_a_failing_terminal_does_not_stop_a_decision(
+    run: AutoscalerRun, full_disk: TextIO
 ) -> None:
-    run.desk.event_log.listeners = [Terminal(full_disk)]
+    run.recorded_events.event_log.listeners = [Terminal(full_disk)]
     assert await run.tick(reading=THREE) == 3
-    assert run.room.asked == [3]
+    assert run.resizer.asked == [3]
 
 
-async def test_every_tick_leaves_an_event_also_when_nothing_changes(run: Run) -> None:
+async def test_every_tick_writes_an_event_even_without_a_change(run: AutoscalerRun) -> None:
     for _ in range(3):
         await run.tick()
-    events = run.desk.events("decision")
+    events = run.recorded_events.events("decision")
     assert [event["tidegate"]["decision"]["reason"] for event in events] == ["tolerance"] * 3
-    assert run.desk.terminal.getvalue() == ""
+    assert run.recorded_events.terminal.getvalue() == ""
 
 
-async def test_a_number_that_something_else_set_is_put_right_within_a_tick(run: Run) -> None:
+async def test_a_number_set_by_another_client_is_corrected_within_a_tick(
+    run: AutoscalerRun,
+) -> None:
     await run.tick(reading=THREE)
     # Within tolerance of 3: the policy alone would be content with any number it finds.
     assert await run.tick(count=1, reading=replace(ONE, in_system=None, problem="blind")) == 3
-    assert (run.room.asked, run.room.count) == ([3, 3], 3)
-    assert "another client of the resizer set 1 replicas; 3 were requested" in run.desk.said()
+    assert (run.resizer.asked, run.resizer.count) == ([3, 3], 3)
+    assert (
+        "another client of the resizer set 1 replicas; 3 were requested"
+        in run.recorded_events.messages()
+    )
 
 
-async def test_a_number_that_was_not_taken_is_asked_for_again_and_said_once(run: Run) -> None:
-    await run.tick(reading=THREE, deaf=True)
+async def test_a_failed_request_is_repeated_and_logged_once(
+    run: AutoscalerRun,
+) -> None:
+    await run.tick(reading=THREE, ignores_resize=True)
     await run.tick()
-    await run.tick(deaf=False)
+    await run.tick(ignores_resize=False)
     await run.tick()
-    assert run.room.asked == [3, 3, 3]
-    assert run.desk.said() == ["resize: deaf", "resize: resolved"]
+    assert run.resizer.asked == [3, 3, 3]
+    assert run.recorded_events.messages() == ["resize: no response", "resize: resolved"]
 
 
-async def test_an_answer_that_got_lost_is_no_trouble_once_it_shows_effect(run: Run) -> None:
-    await run.tick(reading=THREE, deaf=True)
+async def test_a_lost_response_is_resolved_once_the_number_is_in_effect(
+    run: AutoscalerRun,
+) -> None:
+    await run.tick(reading=THREE, ignores_resize=True)
     await run.tick(count=3)
-    assert run.desk.said() == ["resize: deaf", "resize: resolved"]
+    assert run.recorded_events.messages() == ["resize: no response", "resize: resolved"]
 
 
-async def test_a_refused_number_is_given_up_for_the_one_that_is(run: Run) -> None:
-    run.room.max_replicas = 2
+async def test_after_a_refusal_it_continues_from_the_actual_number(run: AutoscalerRun) -> None:
+    run.resizer.max_replicas = 2
     assert await run.tick(reading=THREE) == 3
     assert await run.tick(reading=replace(ONE, in_system=1.4)) == 1
-    assert run.room.count == 1
-    assert run.desk.said() == ["bounds: the resizer refused: at most 2"]
+    assert run.resizer.count == 1
+    assert run.recorded_events.messages() == ["bounds: the resizer refused: at most 2"]
 
 
-async def test_a_resizer_that_is_away_is_held_for_and_said_once(run: Run) -> None:
+async def test_an_unreachable_resizer_keeps_the_number_and_is_logged_once(
+    run: AutoscalerRun,
+) -> None:
     await run.tick(reading=THREE)
-    assert [await run.tick(away=True), await run.tick()] == [3, 3]
-    assert await run.tick(away=False) == 3
-    assert run.desk.said() == ["resizer: gone", "resizer: resolved"]
-    reasons = [event["tidegate"]["decision"]["reason"] for event in run.desk.events("decision")]
+    assert [await run.tick(unreachable=True), await run.tick()] == [3, 3]
+    assert await run.tick(unreachable=False) == 3
+    assert run.recorded_events.messages() == ["resizer: gone", "resizer: resolved"]
+    reasons = [
+        event["tidegate"]["decision"]["reason"] for event in run.recorded_events.events("decision")
+    ]
     assert reasons == ["up", "no-signal", "no-signal", "tolerance"]
 
 
-async def test_before_the_resizer_was_ever_seen_there_is_nothing_to_decide(run: Run) -> None:
-    assert await run.tick(away=True) is None
-    assert run.desk.events("decision") == []
-    assert await run.tick(away=False) == 1
+async def test_before_the_first_response_of_the_resizer_nothing_is_decided(
+    run: AutoscalerRun,
+) -> None:
+    assert await run.tick(unreachable=True) is None
+    assert run.recorded_events.events("decision") == []
+    assert await run.tick(unreachable=False) == 1
 
 
-async def test_trouble_with_signals_is_said_when_it_comes_changes_and_goes(run: Run) -> None:
+async def test_a_problem_with_signals_is_logged_when_it_appears_changes_and_ends(
+    run: AutoscalerRun,
+) -> None:
     for problem in ("", "a", "a", "b", "b", "", ""):
         await run.tick(reading=replace(ONE, problem=problem))
-    assert run.desk.said() == ["signals: a", "signals: b", "signals: resolved"]
-    levels = [event["log"]["level"] for event in run.desk.events("app")]
+    assert run.recorded_events.messages() == ["signals: a", "signals: b", "signals: resolved"]
+    levels = [event["log"]["level"] for event in run.recorded_events.events("app")]
     assert levels == ["warn", "warn", "info"]
-    assert "warn autoscaler: signals: a\n" in run.desk.terminal.getvalue()
+    assert "warn autoscaler: signals: a\n" in run.recorded_events.terminal.getvalue()
 
 
-async def test_a_history_that_is_lost_is_said_when_it_comes_and_goes(run: Run) -> None:
+async def test_a_missing_history_is_logged_when_it_appears_and_ends(run: AutoscalerRun) -> None:
     for problem in ("", "lost", "lost", ""):
         await run.tick(reading=replace(ONE, history_problem=problem))
-    assert run.desk.said() == ["history: lost", "history: resolved"]
+    assert run.recorded_events.messages() == ["history: lost", "history: resolved"]
 
 
-async def test_an_outage_that_spreads_from_series_to_series_is_said_once(run: Run) -> None:
+async def test_an_outage_that_spreads_between_series_is_logged_once(
+    run: AutoscalerRun,
+) -> None:
     for problem in ("no value: a", "no value: a, b", "no value: b"):
         await run.tick(reading=replace(ONE, problem=problem, cause="no value"))
-    assert run.desk.said() == ["signals: no value: a"]
+    assert run.recorded_events.messages() == ["signals: no value: a"]
 
 
-async def test_a_pause_is_in_force_from_the_next_tick_and_ends_by_itself(run: Run) -> None:
+async def test_a_pause_applies_from_the_next_tick_and_expires(
+    run: AutoscalerRun,
+) -> None:
     end = run.autoscaler.unix() + 12.0
     run.autoscaler.read_override = lambda unix: (Override(end) if unix < end else None, "")
     assert [await run.tick(reading=THREE), await run.tick()] == [1, 1]
-    assert "tidegate_autoscaler_paused 1.0" in shown(run)
+    assert "tidegate_autoscaler_paused 1.0" in metrics_text(run)
     assert await run.tick() == 3
-    assert "tidegate_autoscaler_paused 0.0" in shown(run)
-    assert 'tidegate_autoscaler_decisions_total{reason="paused"} 2.0' in shown(run)
-    assert run.desk.said() == ["paused until 2023-11-14 22:13Z", "the pause has ended"]
-    first = run.desk.events("decision")[0]
+    assert "tidegate_autoscaler_paused 0.0" in metrics_text(run)
+    assert 'tidegate_autoscaler_decisions_total{reason="paused"} 2.0' in metrics_text(run)
+    assert run.recorded_events.messages() == [
+        "paused until 2023-11-14 22:13Z",
+        "the pause has ended",
+    ]
+    first = run.recorded_events.events("decision")[0]
     assert first["message"].startswith("1 held: paused until 2023-11-14 22:13Z; else 1 → 3: ")
 
 
-async def test_a_bad_pause_stops_nothing_and_is_told_once(run: Run) -> None:
+async def test_an_invalid_pause_is_ignored_and_logged_once(run: AutoscalerRun) -> None:
     run.autoscaler.read_override = lambda unix: (None, "no pause")
     assert [await run.tick(reading=THREE), await run.tick()] == [3, 3]
     run.autoscaler.read_override = lambda unix: (None, "")
     await run.tick()
-    assert run.desk.said() == ["control: no pause", "control: resolved"]
+    assert run.recorded_events.messages() == ["control: no pause", "control: resolved"]
 
 
-async def test_a_dry_run_decides_from_the_number_that_is_there_and_tells_nobody(run: Run) -> None:
+async def test_a_dry_run_decides_from_the_actual_number_and_does_not_resize(
+    run: AutoscalerRun,
+) -> None:
     run.autoscaler.dry_run = True
     assert [await run.tick(reading=THREE), await run.tick(), await run.tick(count=2)] == [3, 3, 3]
-    assert run.room.asked == []
-    assert run.desk.said() == []
-    events = run.desk.events("decision")
+    assert run.resizer.asked == []
+    assert run.recorded_events.messages() == []
+    events = run.recorded_events.events("decision")
     assert [event["tidegate"]["decision"]["previous"] for event in events] == [1, 1, 2]
     assert events[0]["tidegate"]["decision"]["dry_run"] is True
     assert events[0]["message"] == f"dry run: {replay(events[0]).explanation}"
-    assert "dry run: 1 → 3" in run.desk.terminal.getvalue()
+    assert "dry run: 1 → 3" in run.recorded_events.terminal.getvalue()
     for line in (
         "tidegate_autoscaler_dry_run 1.0",
         "tidegate_autoscaler_desired_replicas 3.0",
         'tidegate_replicas{state="desired"} 2.0',
     ):
-        assert line in shown(run)
-    assert await run.tick(away=True) == 2  # held, as it was last seen
+        assert line in metrics_text(run)
+    assert await run.tick(unreachable=True) == 2  # held, as it was last seen
 
 
-async def test_the_policy_is_told_the_time_of_day(run: Run) -> None:
+async def test_the_policy_gets_the_time_of_day(run: AutoscalerRun) -> None:
     await run.tick()
-    [event] = run.desk.events("decision")
+    [event] = run.recorded_events.events("decision")
     assert event["tidegate"]["decision"]["signals"]["unix_seconds"] == 1_700_000_005.0
 
 
-async def test_prometheus_and_the_resizer_are_asked_at_the_same_time(run: Run) -> None:
+async def test_prometheus_and_the_resizer_are_read_concurrently(run: AutoscalerRun) -> None:
     both = asyncio.Barrier(2)
 
     async def read() -> Reading:
@@ -202,12 +229,12 @@ async def test_prometheus_and_the_resizer_are_asked_at_the_same_time(run: Run) -
         return ReplicaStatus(desired=1, running=1, ready=1, replicas=[])
 
     run.autoscaler.read = read
-    run.room.status = status  # type: ignore[method-assign]
+    run.resizer.status = status  # type: ignore[method-assign]
     async with asyncio.timeout(60):
         assert await run.tick() == 1
 
 
-async def test_the_metrics_show_the_last_decision(run: Run) -> None:
+async def test_the_metrics_show_the_last_decision(run: AutoscalerRun) -> None:
     await run.tick(reading=THREE)
     for line in (
         'tidegate_replicas{state="desired"} 3.0',
@@ -218,25 +245,27 @@ async def test_the_metrics_show_the_last_decision(run: Run) -> None:
         "tidegate_autoscaler_signal_age_seconds 1.0",
         "tidegate_autoscaler_desired_replicas 3.0",
     ):
-        assert line in shown(run)
-    await run.tick(reading=Reading(problem="blind"), away=True)
+        assert line in metrics_text(run)
+    await run.tick(reading=Reading(problem="blind"), unreachable=True)
     # Nobody knows how many are ready now; 0 would be a lie.
-    assert 'tidegate_replicas{state="ready"} 1.0' in shown(run)
-    assert "tidegate_autoscaler_signal_age_seconds NaN" in shown(run)
+    assert 'tidegate_replicas{state="ready"} 1.0' in metrics_text(run)
+    assert "tidegate_autoscaler_signal_age_seconds NaN" in metrics_text(run)
 
 
-def sleeping(run: Run) -> Autoscaler:
+def sleeping(run: AutoscalerRun) -> Autoscaler:
     """May go to zero, and is there; whoever waits is in `waiting`."""
     parameters = build_policy("hpa", PolicyContext(Bounds(1, 10), slo_seconds=1.0)).parameters
     told = ScaleToZeroParameters(max=10, idle_seconds=60.0, stale_seconds=15.0)
     run.autoscaler.policy = scale_to_zero(run.autoscaler.policy, parameters, told)
     run.autoscaler.bounds = Bounds(0, 10)
-    run.room.count = 0
-    run.room.reading = Reading(problem="no value: x", without_replica_series=("", ""))
+    run.resizer.count = 0
+    run.resizer.reading = Reading(problem="no value: x", without_replica_series=("", ""))
     return run.autoscaler
 
 
-async def test_the_gateway_is_asked_who_waits_only_while_there_is_no_replica(run: Run) -> None:
+async def test_the_gateway_queue_is_read_only_at_zero_replicas(
+    run: AutoscalerRun,
+) -> None:
     asked = 0
 
     async def waiting() -> float:
@@ -246,20 +275,22 @@ async def test_the_gateway_is_asked_who_waits_only_while_there_is_no_replica(run
 
     sleeping(run).read_queue = waiting
     assert [await run.tick() for _ in range(3)] == [0, 0, 1]
-    assert run.room.asked == [1]
+    assert run.resizer.asked == [1]
     await run.tick(reading=ONE)
     assert asked == 3
-    events = run.desk.events("decision")
+    events = run.recorded_events.events("decision")
     told = [event["tidegate"]["decision"]["signals"].get("waiting") for event in events]
     assert told == [0.0, 0.0, 2.0, None]
     assert events[2]["message"] == "0 → 1: 2 requests wait at the gateway"
     assert all(replay(event).explanation == event["message"] for event in events)
 
 
-async def test_that_no_replica_tells_anything_at_zero_is_no_trouble(run: Run) -> None:
+async def test_missing_series_of_replicas_are_no_problem_at_zero_replicas(
+    run: AutoscalerRun,
+) -> None:
     sleeping(run)
     await run.tick()
-    assert run.desk.said() == []
+    assert run.recorded_events.messages() == []
     # With one that has been there for long, it is.
     await run.tick(count=1)
-    assert "signals: no value: x" in run.desk.said()
+    assert "signals: no value: x" in run.recorded_events.messages()

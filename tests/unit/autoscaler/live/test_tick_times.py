@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.autoscaler_run import ONE, AutoscalerRun
 from tidegate.autoscaler.live.loop import next_due, next_tick, run_ticks
 from tidegate.autoscaler.live.signals import Reading
-
-from ..room import ONE, Run
 
 
 @pytest.mark.parametrize(
@@ -45,7 +44,7 @@ def test_the_next_tick_is_at_a_whole_multiple(ticks: int, elapsed: float, follow
 
 
 @given(st.integers(0, 10_000), st.floats(0, 1e6), st.floats(0.01, 600))
-def test_ticks_never_repeat_nor_lie_more_than_one_ahead(
+def test_the_next_tick_is_later_and_at_most_one_interval_ahead(
     ticks: int, elapsed: float, seconds: float
 ) -> None:
     following = next_tick(ticks, elapsed, seconds)
@@ -55,7 +54,7 @@ def test_ticks_never_repeat_nor_lie_more_than_one_ahead(
     )
 
 
-async def test_it_ticks_on_until_cancelled(run: Run) -> None:
+async def test_it_ticks_on_until_cancelled(run: AutoscalerRun) -> None:
     third, reads = asyncio.Event(), []
 
     async def read() -> Reading:

@@ -255,11 +255,11 @@ def test_the_number_and_its_reason(case: Case) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_the_explanation_is_a_sentence_for_a_person(case: Case, explanation: str) -> None:
+def test_the_explanation_is_a_sentence(case: Case, explanation: str) -> None:
     assert case.decide().explanation == explanation
 
 
-def test_the_problem_of_the_reader_stands_in_the_explanation() -> None:
+def test_the_problem_with_signals_is_in_the_explanation() -> None:
     told = replace(signals(CASES[0], 1, 1), in_system=None, problem="Prometheus is too slow")
     assert hpa(Bounds(1, 9))({}, told, NOW).explanation == (
         "1 held: the requests in the system are not known (Prometheus is too slow)"
@@ -275,7 +275,7 @@ def test_a_number_held_without_signals_is_a_recommendation_of_it() -> None:
     assert decide(blind.state, good, NOW + 300).desired == 1
 
 
-def test_the_state_keeps_only_what_can_still_matter() -> None:
+def test_the_state_drops_what_cannot_matter_any_more() -> None:
     decide = hpa(Bounds(1, 99))
     state = {
         "recommendations": [[500.0, 9], [800.0, 8], [850.0, 2], [900.0, 3]],

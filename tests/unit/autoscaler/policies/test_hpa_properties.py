@@ -56,7 +56,7 @@ def is_bad(value: float | None) -> bool:
 
 
 @given(BOUNDS, RUNS)
-def test_it_always_decides_and_never_leaves_the_bounds(
+def test_any_signals_give_a_decision_within_bounds(
     bounds: Bounds, steps: list[tuple[float, Signals]]
 ) -> None:
     decide, state, now = hpa(bounds), dict[str, Any](), 0.0
@@ -69,7 +69,7 @@ def test_it_always_decides_and_never_leaves_the_bounds(
 
 
 @given(BOUNDS, RUNS, SIGNALS | SEEN)
-def test_the_same_is_decided_again_byte_for_byte_after_json(
+def test_a_decision_replays_byte_for_byte_after_json(
     bounds: Bounds, steps: list[tuple[float, Signals]], signals: Signals
 ) -> None:
     state, now = run(bounds, steps)
@@ -87,7 +87,7 @@ def test_the_same_is_decided_again_byte_for_byte_after_json(
 
 
 @given(BOUNDS, RUNS, SIGNALS)
-def test_bad_data_never_moves_the_number_but_into_the_bounds(
+def test_bad_data_changes_the_number_only_to_keep_the_bounds(
     bounds: Bounds, steps: list[tuple[float, Signals]], signals: Signals
 ) -> None:
     age = signals.age_seconds
@@ -105,7 +105,7 @@ def test_bad_data_never_moves_the_number_but_into_the_bounds(
 
 
 @given(BOUNDS, RUNS, SEEN, st.floats(0, 500))
-def test_more_in_the_system_never_means_fewer_replicas(
+def test_more_requests_in_the_system_never_lead_to_fewer_replicas(
     bounds: Bounds, steps: list[tuple[float, Signals]], signals: Signals, more: float
 ) -> None:
     state, now = run(bounds, steps)
@@ -116,7 +116,7 @@ def test_more_in_the_system_never_means_fewer_replicas(
 
 
 @given(BOUNDS, RUNS, SEEN)
-def test_it_rises_by_no_more_than_kubernetes_allows(
+def test_it_scales_up_no_faster_than_kubernetes(
     bounds: Bounds, steps: list[tuple[float, Signals]], signals: Signals
 ) -> None:
     del steps
@@ -126,7 +126,7 @@ def test_it_rises_by_no_more_than_kubernetes_allows(
 
 
 @given(BOUNDS, SEEN, st.lists(st.floats(0, 500), min_size=1, max_size=30))
-def test_nothing_shrinks_in_the_first_300_s_of_a_run(
+def test_no_scale_down_in_the_first_300_s(
     bounds: Bounds, signals: Signals, loads: list[float]
 ) -> None:
     decide, state = hpa(bounds), dict[str, Any]()

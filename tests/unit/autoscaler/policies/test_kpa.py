@@ -102,18 +102,18 @@ def test_kpa_gives_the_hand_derived_number(case: Case) -> None:
     assert (decision.reason == "no-signal") == (case.mode == "")
 
 
-def test_there_are_enough_cases() -> None:
+def test_at_least_the_required_number_of_cases_exists() -> None:
     assert len(CASES) >= 30
 
 
-def test_a_panic_that_ended_is_forgotten() -> None:
+def test_an_ended_panic_does_not_affect_later_decisions() -> None:
     decide = kpa(KpaParameters(1, 30))
     state = {"samples": level(2), "panic_since": 900.0, "panic_most": 20}
     after = decide(state, Signals(None, None, 2, 4, 3, 3, 3, None, 1.0), NOW).state
     assert (after["panic_since"], after["panic_most"]) == (None, 0)
 
 
-def test_a_start_without_metric_is_still_a_start() -> None:
+def test_a_start_without_metrics_still_begins_in_panic_mode() -> None:
     decide = kpa(KpaParameters(1, 30))
     blind = decide({}, Signals(None, None, None, 4, 3, 3, 3, None, None), NOW)
     after = decide(blind.state, Signals(None, None, 0, 4, 3, 3, 3, None, 1.0), NOW + 2)

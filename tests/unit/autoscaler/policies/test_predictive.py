@@ -47,7 +47,7 @@ CALM = Signals(
 )
 
 
-def test_what_came_on_earlier_days_is_prepared_for() -> None:
+def test_the_rate_of_earlier_days_is_prepared_for() -> None:
     found = DECIDE({}, replace(CALM, expected_rate=100.0), 5.0)
     # As many as SLOQ wants once they are there.
     there = SLOQ({}, replace(CALM, arrival_rate=100.0, arrival_rate_60s=100.0), 5.0)
@@ -59,23 +59,23 @@ def test_what_came_on_earlier_days_is_prepared_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("held", "reason", "begins"), [(6, "up", "6 → 7"), (7, "stabilized", "7 held"), (8, "hold", "8 held")]
+    ("current", "reason", "begins"), [(6, "up", "6 → 7"), (7, "stabilized", "7 held"), (8, "hold", "8 held")]
 )  # fmt: skip
-def test_it_is_said_what_the_forecast_did(held: int, reason: str, begins: str) -> None:
-    seen = replace(CALM, expected_rate=100.0, desired=held, ready=held, running=held)
-    decision = DECIDE({"targets": [[4.0, 4.0 * held]]}, seen, 5.0)
+def test_the_effect_of_the_forecast_is_explained(current: int, reason: str, begins: str) -> None:
+    seen = replace(CALM, expected_rate=100.0, desired=current, ready=current, running=current)
+    decision = DECIDE({"targets": [[4.0, 4.0 * current]]}, seen, 5.0)
     assert decision.explanation.startswith(begins)
     assert decision.reason in {reason, "stabilized"}
 
 
 @pytest.mark.parametrize("rate", [None, math.nan, math.inf, -1.0, 0.0, 5.0])
-def test_a_forecast_that_is_none_or_small_changes_nothing(rate: float | None) -> None:
+def test_a_missing_or_small_forecast_changes_nothing(rate: float | None) -> None:
     found, plain = DECIDE({}, replace(CALM, expected_rate=rate), 5.0), SLOQ({}, CALM, 5.0)
     assert (found.desired, found.explanation) == (plain.desired, plain.explanation)
     assert found.state == plain.state
 
 
-def test_without_anything_to_believe_or_to_gain_the_forecast_has_no_say() -> None:
+def test_without_signals_or_benefit_the_forecast_is_ignored() -> None:
     blind = DECIDE({}, replace(CALM, expected_rate=100.0, arrival_rate=None), 5.0)
     assert (blind.desired, blind.reason) == (1, "no-signal")
     slow = replace(CALM, expected_rate=100.0, service_seconds=0.7, service_seconds_p95=0.9)
@@ -85,14 +85,14 @@ def test_without_anything_to_believe_or_to_gain_the_forecast_has_no_say() -> Non
 
 @given(st.none() | st.floats(), st.floats(0, 500), st.integers(1, 20))
 def test_a_forecast_only_ever_adds_within_the_bounds(
-    expected: float | None, rate: float, held: int
+    expected: float | None, rate: float, current: int
 ) -> None:
-    seen = replace(CALM, arrival_rate=rate, desired=held, ready=held, running=held)
+    seen = replace(CALM, arrival_rate=rate, desired=current, ready=current, running=current)
     plain, found = SLOQ({}, seen, 5.0), DECIDE({}, replace(seen, expected_rate=expected), 5.0)
     assert plain.desired <= found.desired <= 20
 
 
-def test_a_rise_that_comes_each_day_harms_nobody() -> None:
+def test_a_daily_rise_causes_no_violation() -> None:
     spec = TraceSpec("spike")
     ours, without = (
         score(run_one(words, spec, System(), 0), 0.6) for words in ("predictive", "sloq")
@@ -117,7 +117,7 @@ def test_a_trace_of_several_days_expects_what_it_had() -> None:
     assert expected == [None, None, 1.0, 2.0, 2.0]
 
 
-def test_flights_know_the_week_before() -> None:
+def test_the_flights_trace_has_the_week_before() -> None:
     trace = find_trace("flights")
     assert len(trace.earlier) == 7
     noon = trace.expected_rate(12 * 3600.0, 300.0)
@@ -125,7 +125,7 @@ def test_flights_know_the_week_before() -> None:
     assert 0.2 * trace.rates.max() < noon < trace.rates.max()
 
 
-def test_the_query_looks_at_the_minutes_ahead_on_each_day() -> None:
+def test_the_query_covers_the_minutes_ahead_on_each_day() -> None:
     asked = query(days=2, ahead_seconds=300)
     assert re.findall(r"\[(\d+)s\] offset (\d+)s", asked) == [("300", "86100"), ("300", "172500")]
 
@@ -137,7 +137,7 @@ def test_the_query_looks_at_the_minutes_ahead_on_each_day() -> None:
         (b'{"status":"success","data":{"result":[]}}', None),
     ],
 )
-def test_an_answer_gives_the_rate_of_earlier_days_if_there_are_any(
+def test_a_response_has_the_rate_of_earlier_days_if_there_are_any(
     body: bytes, rate: float | None
 ) -> None:
     assert parse(body) == rate
@@ -152,13 +152,13 @@ def test_an_answer_gives_the_rate_of_earlier_days_if_there_are_any(
         b"\xff",
     ],
 )
-def test_an_answer_that_cannot_be_true_is_an_error(body: bytes) -> None:
+def test_an_impossible_response_is_an_error(body: bytes) -> None:
     with pytest.raises(HistoryError, match="Prometheus"):
         parse(body)
 
 
 @given(st.binary(max_size=80))
-def test_any_bytes_are_such_an_error(body: bytes) -> None:
+def test_any_invalid_bytes_are_an_error(body: bytes) -> None:
     with pytest.raises(HistoryError):
         parse(body)
 
@@ -198,7 +198,7 @@ async def served() -> AsyncIterator[Prometheus]:
     await runner.cleanup()
 
 
-async def test_the_reader_asks_once_a_minute_and_adds_it(served: Prometheus) -> None:
+async def test_the_history_is_queried_once_a_minute(served: Prometheus) -> None:
     clock = iter([0.0, 5.0, 59.9, 60.0])
 
     async def inner() -> Reading:
@@ -211,7 +211,7 @@ async def test_the_reader_asks_once_a_minute_and_adds_it(served: Prometheus) -> 
     assert served.asked == [query(), query()]
 
 
-async def test_without_a_history_nothing_is_expected_and_the_signals_are_good() -> None:
+async def test_without_a_history_there_is_no_expected_rate_and_no_signal_problem() -> None:
     async def inner() -> Reading:
         return Reading(arrival_rate=1.0)
 

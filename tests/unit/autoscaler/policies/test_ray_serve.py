@@ -79,7 +79,7 @@ def test_ray_serve_gives_the_hand_derived_number(case: Case) -> None:
     assert (decision.desired, decision.state["count"]) == (case.desired, case.count_after)
 
 
-def test_there_are_enough_cases() -> None:
+def test_at_least_the_required_number_of_cases_exists() -> None:
     assert len(CASES) >= 30
 
 

@@ -76,5 +76,5 @@ def test_step_gives_the_hand_derived_number(case: Case) -> None:
     assert decision.state == {"stepped_at": stepped}
 
 
-def test_there_are_enough_cases() -> None:
+def test_at_least_the_required_number_of_cases_exists() -> None:
     assert len(CASES) >= 30

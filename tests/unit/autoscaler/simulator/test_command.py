@@ -48,12 +48,12 @@ def test_json_is_a_list_with_the_means_of_each_policy(
     assert found[0]["replica_seconds"] == pytest.approx(sum(costs) / 2)
 
 
-def test_processes_find_the_same_as_one(short: str) -> None:
+def test_several_processes_give_the_same_results_as_one(short: str) -> None:
     args = (["step", "kpa"], [TraceSpec(short), TraceSpec(short, 5.0)], SYSTEM, [0, 1])
     assert compare_policies(*args, workers=1) == compare_policies(*args, workers=2)
 
 
-def test_a_table_for_people_and_a_page_of_plots(
+def test_the_table_and_the_plots_are_written(
     short: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_page = tmp_path / "page.png"
@@ -62,7 +62,7 @@ def test_a_table_for_people_and_a_page_of_plots(
     assert write_page.read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_pareto_plot_alone(short: str, tmp_path: Path) -> None:
+def test_the_pareto_plot_can_be_written_alone(short: str, tmp_path: Path) -> None:
     results = compare_policies(
         ["sloq", "sloq:late_share=0.2"], [TraceSpec(short)], SYSTEM, [0], workers=1
     )
@@ -71,13 +71,13 @@ def test_the_pareto_plot_alone(short: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [*POLICIES, "max(sloq,hpa)"])
-def test_every_policy_runs_by_its_name(name: str, short: str) -> None:
+def test_every_policy_runs_in_a_simulation(name: str, short: str) -> None:
     run: Run = run_one(name, TraceSpec(short), SYSTEM, 0)
     assert all(1 <= tick.decision.desired <= 8 for tick in run.ticks)
     assert len(run.responses) > 15_000
 
 
-def test_a_policy_ticks_as_its_authors_have_it_unless_told() -> None:
+def test_a_policy_has_its_default_tick_unless_set() -> None:
     assert [simulated_policy(name, SYSTEM).tick_seconds for name in ("sloq", "hpa", "kpa")] == [
         5,
         15,
@@ -87,7 +87,7 @@ def test_a_policy_ticks_as_its_authors_have_it_unless_told() -> None:
 
 
 @pytest.mark.parametrize(("policy", "trace"), [("none", "steady"), ("sloq", "nowhere")])
-def test_bad_use_is_told_before_anything_runs(
+def test_an_invalid_policy_or_trace_is_reported_before_anything_runs(
     policy: str, trace: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert simulate(compare([policy], trace), as_json=True, plot=None) == 2

@@ -29,7 +29,7 @@ def read(now: float, *blackouts: Blackout) -> Signals:
     return metrics(*blackouts).read(now, ready=3, running=4, desired=5)
 
 
-def test_what_is_read_is_what_was_true_at_the_last_scrape() -> None:
+def test_signals_are_those_of_the_last_scrape() -> None:
     seen = read(61.0)
     assert (seen.age_seconds, seen.ready, seen.running, seen.desired) == (1.0, 3, 4, 5)
     assert seen.arrival_rate == pytest.approx(10)
@@ -40,7 +40,7 @@ def test_what_is_read_is_what_was_true_at_the_last_scrape() -> None:
     assert seen.slots_per_replica == 4
 
 
-def test_a_scrape_at_the_very_moment_is_too_late() -> None:
+def test_a_scrape_at_the_time_of_the_tick_is_too_late() -> None:
     assert read(60.0).age_seconds == 2.0
 
 
@@ -50,7 +50,7 @@ def test_quantiles_are_interpolated_in_buckets() -> None:
     assert read(61.0).latency_seconds == pytest.approx(1.0 + 0.6 * 0.95)
 
 
-def test_rates_fall_to_none_after_the_last_request() -> None:
+def test_rates_fall_to_zero_after_the_last_request() -> None:
     seen = read(111.0)
     assert seen.arrival_rate == pytest.approx(10 * 4 / 14, rel=0.1)
     assert seen.in_system == 0
@@ -59,17 +59,17 @@ def test_rates_fall_to_none_after_the_last_request() -> None:
     assert (gone.service_seconds, gone.service_seconds_p95, gone.latency_seconds) == (None,) * 3
 
 
-def test_before_the_first_request_there_is_nothing_to_average() -> None:
+def test_before_the_first_request_means_are_missing() -> None:
     seen = read(0.5)
     assert (seen.arrival_rate, seen.service_seconds, seen.in_system) == (0.0, None, 0.0)
 
 
-def test_metrics_may_say_other_slots_than_there_are() -> None:
+def test_metrics_can_report_wrong_slots() -> None:
     told = System(reported_slots=8)
     assert metrics(system=told).read(9.0, ready=1, running=1, desired=1).slots_per_replica == 8
 
 
-def test_the_busiest_replica_is_that_of_a_gateway_that_spreads_evenly() -> None:
+def test_the_busiest_replica_assumes_an_evenly_spreading_gateway() -> None:
     # Ten are worked on; three replicas have four of them at least, and the third of four that left too.
     assert read(61.0).busiest == 4.0
     seen = metrics()
@@ -92,13 +92,13 @@ def test_missing_and_nan_and_frozen_metrics() -> None:
     assert frozen.read(70.0, ready=1, running=1, desired=1) != before
 
 
-def test_after_a_reset_rates_begin_anew_and_are_soon_right() -> None:
+def test_after_a_reset_rates_restart_and_recover() -> None:
     blackout = Blackout(60, 90, "reset")
     assert read(61.0, blackout).arrival_rate == 0.0
     assert read(65.0, blackout).arrival_rate == pytest.approx(10)
 
 
-def test_it_freezes_only_what_it_has_seen() -> None:
+def test_only_measured_values_can_freeze() -> None:
     seen = metrics(Blackout(0, 70, "frozen")).read(61.0, ready=1, running=1, desired=1)
     assert seen.arrival_rate is None
 
@@ -119,7 +119,7 @@ BUCKET_EDGES = np.array([1.0, 2.0, 4.0])
         (0.0, [0, 5, 0, 0], 0.0),
     ],
 )
-def test_histogram_quantile_is_prometheus(
+def test_histogram_quantile_equals_that_of_prometheus(
     quantile: float, counts: list[int], value: float | None
 ) -> None:
     found = histogram_quantile(quantile, BUCKET_EDGES, np.array(counts))
@@ -137,5 +137,5 @@ def test_histogram_quantile_rises_within_the_edges(
         assert 0 <= (low or 0.0) <= (high or 0.0) <= 4
 
 
-def test_signals_can_be_written_down() -> None:
+def test_signals_are_serializable() -> None:
     assert all(isinstance(v, float | int | str | None) for v in asdict(read(61.0)).values())

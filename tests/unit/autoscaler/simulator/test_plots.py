@@ -38,7 +38,7 @@ def test_the_legend_of_a_pareto_plot_hides_no_point(harms: tuple[float, float]) 
     assert axes.get_ylim()[1] > max(harms)
 
 
-def test_the_page_explains_its_marks_and_shows_each_trace_and_all_in_sum(tmp_path: Path) -> None:
+def test_the_page_has_a_legend_of_marks_and_a_plot_per_trace_and_in_sum(tmp_path: Path) -> None:
     traces = []
     for name in ("calm", "busy"):
         file = tmp_path / f"{name}.csv"

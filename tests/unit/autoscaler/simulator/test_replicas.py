@@ -57,7 +57,7 @@ def test_a_request_that_cannot_start_before_a_change_stays_in_the_queue() -> Non
     st.lists(st.tuples(st.floats(0, 5), st.floats(0.01, 20)), min_size=1, max_size=40),
     st.integers(1, 5),
 )
-def test_it_is_the_plain_queue_however_it_is_cut(
+def test_the_queue_does_not_depend_on_how_time_is_divided(
     gaps: list[tuple[float, float]], slots: int
 ) -> None:
     arrivals = np.cumsum([gap for gap, _ in gaps]).tolist()
@@ -79,7 +79,7 @@ def test_a_new_replica_takes_over_the_backlog_at_once() -> None:
     assert (one.ready, one.running, one.next_ready()) == (2, 2, FOREVER)
 
 
-def test_the_idlest_leaves_and_finishes_its_work() -> None:
+def test_the_least_busy_replica_is_stopped_and_finishes_its_requests() -> None:
     # Two replicas with two slots: the first request goes to one, the other two to ... whoever is
     # free; at 3 s one has both slots busy, the other one.
     one = service((0, 9), (0, 8), (0, 7), slots=2, start=2)
@@ -91,7 +91,7 @@ def test_the_idlest_leaves_and_finishes_its_work() -> None:
     assert one.replica_seconds(20.0) == 20 + 7
 
 
-def test_a_replica_that_is_still_starting_leaves_first() -> None:
+def test_a_starting_replica_is_stopped_first() -> None:
     one = service((0, 1))
     one.resize(3, now=0.0)
     one.resize(2, now=4.0)
@@ -106,7 +106,7 @@ def test_nothing_starts_without_replicas() -> None:
     assert one.started == []
 
 
-def test_the_share_of_long_waits_is_erlangs() -> None:
+def test_the_fraction_of_long_waits_is_that_of_erlang_c() -> None:
     # 3 replicas of 4 slots, 50/s of exactly exponential service cannot be had from the lognormal, so
     # the requests are drawn here.
     random = np.random.default_rng(7)
@@ -124,7 +124,7 @@ def test_the_share_of_long_waits_is_erlangs() -> None:
 STEADY = Trace("even", 10.0, np.full(30, 20.0))
 
 
-def test_a_run_is_the_same_again() -> None:
+def test_a_run_is_reproducible() -> None:
     system = System(bounds=Bounds(1, 5), start=2)
 
     def decide(state: dict[str, int], signals: Signals, now: float) -> Decision:
@@ -137,14 +137,14 @@ def test_a_run_is_the_same_again() -> None:
     assert not np.array_equal(one.responses, simulate(decide, STEADY, system, seed=4).responses)
 
 
-def test_requests_that_are_known_are_played_instead_of_others() -> None:
+def test_a_given_workload_is_used() -> None:
     known = workload_from_plan(np.array([0.5, 1.0, 7.0]), np.array([0.2, 0.6, 0.2]), 0.0, seed=1)
     run = simulate(lambda *_: keep(1), STEADY, System(start=1), seed=1, workload=known)
     assert run.arrivals.tolist() == [0.5, 1.0, 7.0]
     assert run.responses.tolist() == pytest.approx([0.2, 0.6, 0.2])
 
 
-def test_times_in_a_slot_vary_as_told_around_their_means() -> None:
+def test_times_in_a_slot_have_the_given_mean_and_cv() -> None:
     means = np.full(20_000, 0.4)
     times = workload_from_plan(np.arange(20_000.0), means, 0.5, seed=1).services
     assert times.mean() == pytest.approx(0.4, rel=0.02)
@@ -152,7 +152,7 @@ def test_times_in_a_slot_vary_as_told_around_their_means() -> None:
 
 
 @pytest.mark.parametrize(("phase", "age"), [(0.0, 1.0), (0.5, 0.5), (1.5, 1.5)])
-def test_what_is_seen_is_as_old_as_the_scrape_before_the_tick(phase: float, age: float) -> None:
+def test_signals_are_as_old_as_the_scrape_before_the_tick(phase: float, age: float) -> None:
     system = System(start=2, scrape_seconds=2.0, scrape_phase_seconds=phase)
     run = simulate(lambda *_: keep(2), STEADY, system, seed=1)
     first, later = run.ticks[0].signals, run.ticks[20].signals
@@ -167,14 +167,14 @@ def test_a_first_scrape_after_the_second_is_refused() -> None:
         System(scrape_seconds=2.0, scrape_phase_seconds=2.0)
 
 
-def test_every_request_is_answered_though_all_wait_at_the_end() -> None:
+def test_requests_that_wait_at_the_end_are_served() -> None:
     system = System(bounds=Bounds(1, 5), start=1)
     run = simulate(lambda *_: keep(1), replace(STEADY, rates=np.full(30, 60.0)), system, seed=1)
     assert len(run.responses) == len(run.arrivals) > 15_000
     assert float(run.responses.max()) > 100
 
 
-def test_a_policy_pays_for_what_it_asks() -> None:
+def test_the_cost_includes_every_requested_replica() -> None:
     system = System(bounds=Bounds(1, 5), start=2, startup_seconds=30)
     run = simulate(lambda *_: keep(4), STEADY, system, seed=1)
     # Two all the time, two more from the first decision at 5 s on, ready or not.
@@ -206,6 +206,6 @@ def test_a_slow_dependency_holds_slots_only_while_it_is_slow() -> None:
         ({"startup_seconds": math.inf}, "finite"),
     ],
 )
-def test_a_service_that_cannot_be_is_refused(wrong: dict[str, object], says: str) -> None:
+def test_an_invalid_system_is_refused(wrong: dict[str, object], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         replace(System(), **wrong)  # type: ignore[arg-type]

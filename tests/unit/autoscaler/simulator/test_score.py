@@ -13,7 +13,7 @@ def run(*requests: tuple[float, float]) -> Run:
     return Run(60.0, arrivals, responses, [], 123.0)
 
 
-def test_a_bin_is_in_violation_if_its_p95_is_over_the_objective() -> None:
+def test_a_bin_violates_if_its_p95_exceeds_the_objective() -> None:
     # Bin 0: 4 of 100 are late. Bin 1: 6 of 100 are. Bin 2 is empty. Bin 5: the only one is late.
     bins = [(1, 9.0)] * 4 + [(2, 0.1)] * 96 + [(11, 9.0)] * 6 + [(12, 0.1)] * 94 + [(55, 9.0)]
     found = score(run(*bins), 0.5)
@@ -21,17 +21,17 @@ def test_a_bin_is_in_violation_if_its_p95_is_over_the_objective() -> None:
     assert found.over_slo_ratio == pytest.approx(11 / 201)
 
 
-def test_a_response_that_just_keeps_the_objective_is_no_violation() -> None:
+def test_a_response_equal_to_the_objective_is_no_violation() -> None:
     found = score(run((1, 0.5)), 0.5)
     assert (found.violation_seconds, found.over_slo_ratio) == (0.0, 0.0)
 
 
-def test_bins_are_of_arrivals_whenever_they_are_answered() -> None:
+def test_bins_are_by_arrival_time() -> None:
     at, p95 = binned(run((9.9, 30.0), (10.0, 1.0)), 0.95)
     assert (at.tolist(), p95.tolist()) == ([5.0, 15.0], [30.0, 1.0])
 
 
-def test_nothing_came_nothing_is_wrong() -> None:
+def test_a_run_without_requests_has_no_violation() -> None:
     found = score(run(), 0.5)
     assert (found.violation_seconds, found.over_slo_ratio, found.reversals) == (0.0, 0.0, 0)
 
@@ -48,7 +48,7 @@ def test_nothing_came_nothing_is_wrong() -> None:
         ([(0, 3), (400, 1), (900, -2), (2000, -1), (2100, 5)], 2),
     ],
 )
-def test_a_reversal_is_a_change_against_the_last_one(
+def test_a_reversal_is_a_change_opposite_to_the_last_one(
     changes: list[tuple[float, int]], count: int
 ) -> None:
     assert reversals(changes) == count

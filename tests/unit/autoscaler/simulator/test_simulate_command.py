@@ -28,7 +28,7 @@ def test_the_fixed_command_line_prints_a_list_of_objects() -> None:
     assert {one["trace"] for one in found} == {"steps"}
 
 
-def test_with_a_minimum_of_zero_nobody_is_paid_for_while_nothing_comes(tmp_path: Path) -> None:
+def test_with_a_minimum_of_zero_an_idle_service_costs_nothing(tmp_path: Path) -> None:
     # Ten minutes of requests, an hour of nothing, and one more at the end.
     trace = tmp_path / "nights.csv"
     loads = [300] * 10 + [0] * 60 + [1]
@@ -62,13 +62,13 @@ def test_with_a_minimum_of_zero_nobody_is_paid_for_while_nothing_comes(tmp_path:
         (["--peak", "1e12"], "steps: a peak of 1e+12 requests a second makes "),
     ],
 )
-def test_bad_use_ends_with_2_and_the_reason(wrong: list[str], says: str) -> None:
+def test_invalid_arguments_exit_with_2_and_the_reason(wrong: list[str], says: str) -> None:
     result = CliRunner().invoke(app, [*FIXED.split(), *wrong])
     assert (result.exit_code, result.stdout) == (2, "")
     assert says in result.stderr
 
 
-def test_a_terminal_sees_how_far_it_is_and_a_pipe_sees_nothing() -> None:
+def test_progress_is_shown_in_a_terminal_and_not_in_a_pipe() -> None:
     command = [sys.executable, "-m", "tidegate", *FIXED.split(), "--json"]
     piped = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert piped.stderr == ""

@@ -17,13 +17,13 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def test_counts_by_the_minute_become_rates(tmp_path: Path) -> None:
+def test_counts_per_minute_become_rates(tmp_path: Path) -> None:
     trace = read_csv(write(tmp_path, "minute,requests\n0,60\n1,120\n\n2,0\n"))
     assert (trace.name, trace.interval_seconds, trace.seconds) == ("mine", 60.0, 180.0)
     assert trace.rates.tolist() == [1.0, 2.0, 0.0]
 
 
-def test_seconds_left_out_have_no_request_and_the_first_one_is_the_start(tmp_path: Path) -> None:
+def test_missing_seconds_have_no_requests_and_the_first_one_is_the_start(tmp_path: Path) -> None:
     trace = read_csv(write(tmp_path, "\ufeffSecond, count,note\n12,4,busy\n10,3,\n"))
     assert trace.rates.tolist() == [3.0, 0.0, 4.0]
 
@@ -51,12 +51,14 @@ def test_seconds_left_out_have_no_request_and_the_first_one_is_the_start(tmp_pat
         ("second,requests\n0,1e308\n", "rescale it with --peak"),
     ],
 )
-def test_a_file_that_is_no_trace_is_refused_by_line(tmp_path: Path, text: str, says: str) -> None:
+def test_an_invalid_trace_file_is_refused_with_its_line(
+    tmp_path: Path, text: str, says: str
+) -> None:
     with pytest.raises(TraceError, match=says):
         read_csv(write(tmp_path, text))
 
 
-def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None:
+def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         find_trace(str(tmp_path / "none.csv"))
     (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00")
@@ -64,13 +66,13 @@ def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None
         find_trace(str(tmp_path / "bytes.csv"))
 
 
-def test_an_unknown_name_is_refused_with_those_there_are() -> None:
+def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     with pytest.raises(TraceError, match="steady, steps, spike"):
         find_trace("stedy")
 
 
 @pytest.mark.parametrize("name", NAMED_TRACES)
-def test_every_named_trace_can_be_had_with_any_peak(name: str) -> None:
+def test_every_named_trace_can_be_rescaled(name: str) -> None:
     trace = find_trace(name, peak=7.0)
     assert trace.name == name
     assert trace.rates.max() == pytest.approx(7.0)
@@ -97,7 +99,7 @@ def test_a_peak_must_be_a_rate(peak: float) -> None:
         find_trace("steady", peak)
 
 
-def test_the_flights_of_the_fullest_day() -> None:
+def test_the_flights_are_those_of_the_busiest_day() -> None:
     trace = find_trace("flights")
     assert (len(trace.rates), trace.interval_seconds) == (1440, 60.0)
     per_flight = trace.rates[trace.rates > 0].min()
@@ -133,7 +135,7 @@ def test_slownesses_multiply(at: float, factor: float, next_change: float) -> No
     assert (SLOW.slowness(at), SLOW.next_change(at)) == (factor, next_change)
 
 
-def test_requests_are_as_many_and_as_long_as_they_should_be() -> None:
+def test_generated_requests_have_the_expected_rate_and_times() -> None:
     trace = Trace("two", 50.0, np.array([100.0, 300.0]))
     drawn = generate_workload(
         trace, System(kinds=(RequestKind(3, 0.1), RequestKind(1, 0.5)), service_cv=0.5), seed=1
@@ -148,12 +150,12 @@ def test_requests_are_as_many_and_as_long_as_they_should_be() -> None:
     ).service_seconds == pytest.approx(0.2)
 
 
-def test_a_service_of_constant_time() -> None:
+def test_a_cv_of_zero_gives_constant_times() -> None:
     drawn = generate_workload(Trace("even", 1.0, np.full(9, 50.0)), System(service_cv=0.0), seed=1)
     assert drawn.services == pytest.approx(0.2)
 
 
-def test_the_times_vary_as_told() -> None:
+def test_the_times_have_the_given_cv() -> None:
     drawn = generate_workload(
         Trace("even", 100.0, np.full(9, 100.0)), System(service_cv=0.7), seed=1
     )

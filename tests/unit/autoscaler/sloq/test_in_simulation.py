@@ -19,13 +19,13 @@ from tidegate.autoscaler.types import Decision, Policy, Signals
 SYSTEM = System()
 
 
-def run(words: str, trace: Trace, system: System = SYSTEM, seed: int = 0) -> Run:
-    one = simulated_policy(words, system)
-    return simulate(one.policy, trace, system, seed=seed, tick_seconds=one.tick_seconds)
+def run(expression: str, trace: Trace, system: System = SYSTEM, seed: int = 0) -> Run:
+    built = simulated_policy(expression, system)
+    return simulate(built.policy, trace, system, seed=seed, tick_seconds=built.tick_seconds)
 
 
-def judge(words: str, name: str) -> Score:
-    return score(run(words, find_trace(name)), SYSTEM.slo_seconds)
+def score_of(expression: str, name: str) -> Score:
+    return score(run(expression, find_trace(name)), SYSTEM.slo_seconds)
 
 
 def cost_after(run: Run, seconds: float) -> float:
@@ -34,13 +34,13 @@ def cost_after(run: Run, seconds: float) -> float:
 
 
 @pytest.mark.parametrize(("name", "hours"), [("steady", 1), ("diurnal", 6)])
-def test_it_is_calm_when_traffic_is(name: str, hours: int) -> None:
-    assert judge("sloq", name).reversals <= 2 * hours
+def test_steady_traffic_causes_few_reversals(name: str, hours: int) -> None:
+    assert score_of("sloq", name).reversals <= 2 * hours
 
 
 @pytest.mark.parametrize("name", ["steady", "spike", "lost-metrics"])
-def test_it_costs_less_than_hpa_for_no_more_harm(name: str) -> None:
-    ours, theirs = judge("sloq", name), judge("hpa:inflight=0.7", name)
+def test_it_costs_less_than_hpa_without_more_violations(name: str) -> None:
+    ours, theirs = score_of("sloq", name), score_of("hpa:inflight=0.7", name)
     assert ours.violation_seconds <= theirs.violation_seconds
     assert ours.replica_seconds <= 0.9 * theirs.replica_seconds
 
@@ -51,18 +51,18 @@ def cost_told_right(name: str, seed: int) -> float:
 
 
 # python bench/miscalibrated.py does it for all traces and more seeds.
-@pytest.mark.parametrize("told", [2, 8])
+@pytest.mark.parametrize("reported_slots", [2, 8])
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("name", ["steady", "steps", "sawtooth", "flash-crowd"])
-def test_slots_set_wrong_by_two_are_learned_within_15_minutes(
-    name: str, seed: int, told: int
+def test_slots_wrong_by_a_factor_of_two_are_learned_within_15_minutes(
+    name: str, seed: int, reported_slots: int
 ) -> None:
-    wrong = run("sloq", find_trace(name), replace(SYSTEM, reported_slots=told), seed)
+    wrong = run("sloq", find_trace(name), replace(SYSTEM, reported_slots=reported_slots), seed)
     assert cost_after(wrong, 900) == pytest.approx(cost_told_right(name, seed), rel=0.2)
 
 
 @pytest.mark.parametrize("service_seconds", [0.1, 0.4])
-def test_a_service_time_set_wrong_by_two_is_learned_within_15_minutes(
+def test_a_service_time_wrong_by_a_factor_of_two_is_learned_within_15_minutes(
     service_seconds: float,
 ) -> None:
     right = cost_after(run("sloq:service_seconds=0.2", find_trace("steady")), 900)
@@ -71,7 +71,7 @@ def test_a_service_time_set_wrong_by_two_is_learned_within_15_minutes(
 
 
 @pytest.mark.parametrize("kind", ["missing", "nan", "frozen", "reset"])
-def test_ten_minutes_without_metrics_take_no_replica_away(kind: BlackoutKind) -> None:
+def test_ten_minutes_without_metrics_remove_no_replica(kind: BlackoutKind) -> None:
     # The load falls to a third as soon as nothing is seen any more.
     fall = np.where(np.arange(0, 2400, 5) < 600, 90.0, 30.0)
     blind = (Blackout(600, 1200, kind),)
@@ -97,7 +97,7 @@ def with_wrong(wrong: dict[str, Any]) -> Policy:
 
 
 @pytest.mark.parametrize("name", ["in_system", "arrival_rate_60s", "problem"])
-def test_ten_minutes_of_bad_data_in_part_take_no_replica_away(name: str) -> None:
+def test_ten_minutes_of_partly_bad_data_remove_no_replica(name: str) -> None:
     fall = np.where(np.arange(0, 1800, 5) < 600, 90.0, 30.0)
     policy = with_wrong({name: "several series" if name == "problem" else math.nan})
     ticks = simulate(policy, Trace("fall", 5.0, fall), SYSTEM, seed=0).ticks
@@ -106,7 +106,7 @@ def test_ten_minutes_of_bad_data_in_part_take_no_replica_away(name: str) -> None
     assert ticks[-1].decision.desired < during[0].signals.desired
 
 
-def test_a_rate_that_alone_stands_still_at_too_little_costs_no_objective() -> None:
+def test_a_rate_frozen_too_low_alone_does_not_violate_the_objective() -> None:
     # It froze in a lull of a minute, after which as much comes as before.
     lull = Trace("lull", 5.0, np.where(np.arange(0, 1800, 5) // 60 == 10, 10.0, 60.0))
     policy = with_wrong({"arrival_rate": 10.0, "arrival_rate_60s": 10.0})
@@ -116,7 +116,7 @@ def test_a_rate_that_alone_stands_still_at_too_little_costs_no_objective() -> No
 
 
 @pytest.mark.parametrize(("peak", "most"), [(40.0, 12), (200.0, 22)])
-def test_a_broken_dependency_does_not_take_it_to_the_maximum(peak: float, most: int) -> None:
+def test_a_broken_dependency_does_not_scale_to_the_maximum(peak: float, most: int) -> None:
     ticks = run("sloq", find_trace("outage", peak)).ticks
     broken = [t for t in ticks if "cannot be met by adding replicas" in t.decision.explanation]
     assert 0 < max(t.decision.desired for t in broken) <= most < SYSTEM.bounds.max

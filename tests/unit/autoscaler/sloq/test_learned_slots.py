@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from ..sloq_loop import PARAMETERS, Loop
+from support.sloq_loop import PARAMETERS, SloqLoop
 
 
 @pytest.mark.parametrize(
-    ("told", "busy", "queued", "slots"),
+    ("reported_slots", "busy", "queued", "slots"),
     [
         (8, 16.0, 20.0, 4),  # full with 4 busy each, though 8 are said
         (4, 16.0, 20.0, 4),  # as said
@@ -17,16 +17,18 @@ from ..sloq_loop import PARAMETERS, Loop
         (8, 0.0, 20.0, 1),  # stuck, but there is no replica without slots
     ],
 )
-def test_true_slots_are_learned(told: int, busy: float, queued: float, slots: int) -> None:
-    loop = Loop(replace(PARAMETERS, min=4, max=4))
-    loop.ticks(9, slots_per_replica=told, busy=8.0)
-    seen = loop.ticks(6, slots_per_replica=told, busy=busy, queued=queued)[-1]
+def test_the_actual_slots_are_learned(
+    reported_slots: int, busy: float, queued: float, slots: int
+) -> None:
+    loop = SloqLoop(replace(PARAMETERS, min=4, max=4))
+    loop.ticks(9, slots_per_replica=reported_slots, busy=8.0)
+    seen = loop.ticks(6, slots_per_replica=reported_slots, busy=busy, queued=queued)[-1]
     assert seen.inputs["slots_per_replica"] == slots
-    assert ("as measured, not" in seen.explanation) == (slots != told)
+    assert ("as measured, not" in seen.explanation) == (slots != reported_slots)
 
 
-def test_more_slots_than_were_seen_are_tried_until_requests_queue() -> None:
-    loop = Loop(replace(PARAMETERS, min=4, max=4))
+def test_more_slots_are_assumed_until_requests_queue() -> None:
+    loop = SloqLoop(replace(PARAMETERS, min=4, max=4))
     loop.ticks(9, slots_per_replica=2, busy=8.0)
     found = loop.ticks(2, slots_per_replica=2, busy=10.0)[-1].inputs["slots_per_replica"]
     assert found == 3
@@ -38,8 +40,8 @@ def test_more_slots_than_were_seen_are_tried_until_requests_queue() -> None:
     assert after == 3
 
 
-def test_one_replica_that_is_busier_than_it_should_be_shows_more_slots_at_once() -> None:
-    loop = Loop(replace(PARAMETERS, min=4, max=4))
+def test_a_replica_with_more_requests_than_slots_raises_the_slots_at_once() -> None:
+    loop = SloqLoop(replace(PARAMETERS, min=4, max=4))
     loop.ticks(20, slots_per_replica=2, busy=5.0, busiest=2.0)
     # Whether the fleet stands still or not.
     found = loop.tick(slots_per_replica=2, busy=5.0, busiest=3.0, running=5)
@@ -47,13 +49,13 @@ def test_one_replica_that_is_busier_than_it_should_be_shows_more_slots_at_once()
     assert "a replica has 3 slots as measured, not 2 as reported" in found.explanation
 
 
-def test_a_replica_that_is_less_busy_than_it_could_be_shows_nothing() -> None:
-    loop = Loop(replace(PARAMETERS, min=4, max=4))
+def test_a_replica_with_free_slots_changes_nothing() -> None:
+    loop = SloqLoop(replace(PARAMETERS, min=4, max=4))
     assert loop.ticks(40, busy=5.0, busiest=2.0)[-1].inputs["slots_per_replica"] == 4
 
 
-def test_what_was_busy_before_the_slots_were_set_says_nothing_about_those_of_now() -> None:
-    loop = Loop(replace(PARAMETERS, min=4, max=4))
+def test_busy_slots_from_before_a_change_of_slots_are_ignored() -> None:
+    loop = SloqLoop(replace(PARAMETERS, min=4, max=4))
     loop.ticks(30, busy=10.0, busiest=4.0)
     # Two slots from now on; the busiest of the last minute still had four for 75 s.
     after = [*loop.ticks(15, slots_per_replica=2, busiest=4.0, busy=6.0)]
@@ -61,8 +63,8 @@ def test_what_was_busy_before_the_slots_were_set_says_nothing_about_those_of_now
     assert {one.inputs["slots_per_replica"] for one in after} == {2}
 
 
-def test_while_more_slots_are_tried_a_request_that_waits_puts_it_off() -> None:
-    loop = Loop(replace(PARAMETERS, min=4, max=4))
+def test_a_waiting_request_postpones_the_next_probe_for_slots() -> None:
+    loop = SloqLoop(replace(PARAMETERS, min=4, max=4))
     loop.ticks(20, slots_per_replica=2, busy=5.0, busiest=3.0)
     for _ in range(20):
         loop.ticks(4, slots_per_replica=2, busy=9.0, busiest=3.0, queued=0.0)
@@ -72,7 +74,7 @@ def test_while_more_slots_are_tried_a_request_that_waits_puts_it_off() -> None:
     assert tried.inputs["slots_per_replica"] == 4
 
 
-def test_another_number_of_slots_is_believed_anew() -> None:
-    loop = Loop(replace(PARAMETERS, min=4, max=4))
+def test_a_changed_number_of_reported_slots_resets_the_learned_one() -> None:
+    loop = SloqLoop(replace(PARAMETERS, min=4, max=4))
     loop.ticks(12, slots_per_replica=8, busy=16.0, queued=20.0)
     assert loop.tick(slots_per_replica=6).inputs["slots_per_replica"] == 6

@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from support.sloq_loop import CALM, PARAMETERS, SloqLoop
 from tidegate.autoscaler.live.configured_policy import configured_policy
 from tidegate.autoscaler.policy_builder import policy_from_parameters
 from tidegate.autoscaler.sloq.parameters import SloqParameters
@@ -12,19 +13,17 @@ from tidegate.autoscaler.sloq.policy import sloq
 from tidegate.autoscaler.sloq.queueing import wait_exceeds
 from tidegate.settings import Settings
 
-from ..sloq_loop import CALM, PARAMETERS, Loop
 
-
-def test_the_size_is_the_fewest_replicas_that_keep_the_wait() -> None:
-    decision = Loop().tick()
+def test_the_size_is_the_minimum_that_keeps_the_wait() -> None:
+    decision = SloqLoop().tick()
     needed = decision.inputs["slots"]
     patience, late = 0.14 / 0.2, 0.1 * 0.05
     assert wait_exceeds(needed, 10.0, patience) <= late < wait_exceeds(needed - 1, 10.0, patience)
     assert decision.desired == math.ceil(needed / 4) == 4
 
 
-def test_a_decision_says_why_in_a_sentence() -> None:
-    decision = Loop(desired=2, ready=2, running=2).tick()
+def test_a_decision_is_explained_in_a_sentence() -> None:
+    decision = SloqLoop(desired=2, ready=2, running=2).tick()
     assert (decision.desired, decision.reason) == (4, "up")
     assert decision.explanation == (
         "2 → 4: 50 requests/s × 0.2 s = 10.0 slots of work;"  # noqa: RUF001
@@ -32,15 +31,15 @@ def test_a_decision_says_why_in_a_sentence() -> None:
     )
 
 
-def test_what_is_starting_counts_so_that_nothing_cascades() -> None:
-    loop = Loop(desired=2, ready=2, running=2)
+def test_starting_replicas_count_so_that_a_scale_up_does_not_cascade() -> None:
+    loop = SloqLoop(desired=2, ready=2, running=2)
     assert loop.tick().desired == 4
     for _ in range(5):
         assert loop.tick(ready=2, running=4).desired == 4
 
 
-def test_up_is_at_once_and_down_takes_three_minutes_and_small_steps() -> None:
-    loop = Loop()
+def test_scale_up_is_immediate_and_scale_down_takes_three_minutes_and_small_steps() -> None:
+    loop = SloqLoop()
     loop.ticks(3)
     assert loop.tick(arrival_rate=200.0, arrival_rate_60s=200.0).desired >= 12
     loop.ticks(40, arrival_rate=200.0, arrival_rate_60s=200.0)
@@ -55,22 +54,22 @@ def test_up_is_at_once_and_down_takes_three_minutes_and_small_steps() -> None:
     assert numbers[-1] == 4
 
 
-def test_a_rise_is_followed_to_when_a_new_replica_is_ready() -> None:
-    rising = Loop().tick(arrival_rate=80.0, arrival_rate_60s=50.0)
+def test_a_rise_is_forecast_to_when_a_new_replica_is_ready() -> None:
+    rising = SloqLoop().tick(arrival_rate=80.0, arrival_rate_60s=50.0)
     # 30/s more over 22.5 s, followed for 35 + 7.5 s: 137/s.
     assert rising.inputs["rate_ahead"] == pytest.approx(80 + 30 / 22.5 * 42.5)
     assert "the rate of 80 requests/s is rising, forecast 35 s ahead" in rising.explanation
 
 
-def test_noise_is_no_rise_and_a_rise_is_followed_to_no_more_than_twice() -> None:
-    noise = Loop().tick(arrival_rate=53.0, arrival_rate_60s=50.0)
+def test_noise_is_no_rise_and_a_forecast_is_at_most_twice_the_rate() -> None:
+    noise = SloqLoop().tick(arrival_rate=53.0, arrival_rate_60s=50.0)
     assert noise.inputs["rate_ahead"] == 53.0
-    jump = Loop().tick(arrival_rate=100.0, arrival_rate_60s=30.0)
+    jump = SloqLoop().tick(arrival_rate=100.0, arrival_rate_60s=30.0)
     assert jump.inputs["rate_ahead"] == 200.0
 
 
 def test_a_backlog_is_worked_off() -> None:
-    decision = Loop().tick(in_system=300.0, busy=16.0, queued=284.0)
+    decision = SloqLoop().tick(in_system=300.0, busy=16.0, queued=284.0)
     # 300 - 1.5·10 - 2·√300 = 250 requests of 0.2 s in 10 s are 5 slots.
     assert decision.inputs["backlog"] == pytest.approx(5.0, abs=0.01)
     assert decision.desired == 5
@@ -78,7 +77,7 @@ def test_a_backlog_is_worked_off() -> None:
 
 
 def test_latency_over_the_objective_adds_a_margin_that_fades() -> None:
-    loop = Loop()
+    loop = SloqLoop()
     loop.ticks(20)
     assert loop.tick().inputs["margin"] == 0
     worst = [loop.tick(latency_seconds=0.9 + number / 1000) for number in range(60)][-1]
@@ -89,15 +88,15 @@ def test_latency_over_the_objective_adds_a_margin_that_fades() -> None:
     assert loop.tick().inputs["margin"] == 0
 
 
-def test_latency_counts_only_once_all_replicas_are_ready() -> None:
-    loop = Loop()
+def test_latency_is_used_only_when_all_replicas_are_ready() -> None:
+    loop = SloqLoop()
     for number in range(40):
         loop.tick(latency_seconds=0.9 + number / 1000, ready=2, running=4)
     assert loop.tick().inputs["margin"] == 0
 
 
-def test_what_replicas_cannot_help_adds_hardly_any() -> None:
-    loop = Loop()
+def test_an_objective_that_replicas_cannot_meet_adds_few_replicas() -> None:
+    loop = SloqLoop()
     loop.ticks(60)
     broken = loop.ticks(60, service_seconds=2.0, service_seconds_p95=4.0, in_system=400.0)
     assert not broken[0].inputs["meetable"]
@@ -107,8 +106,8 @@ def test_what_replicas_cannot_help_adds_hardly_any() -> None:
 
 
 @pytest.mark.parametrize("rate", [50.0, 100.0, 150.0, 200.0, 240.0, 250.0])
-def test_what_replicas_cannot_help_does_not_take_it_to_the_maximum(rate: float) -> None:
-    loop = Loop(desired=20, ready=20, running=20)
+def test_an_objective_that_replicas_cannot_meet_does_not_scale_to_the_maximum(rate: float) -> None:
+    loop = SloqLoop(desired=20, ready=20, running=20)
     loop.signals = replace(loop.signals, arrival_rate=rate, arrival_rate_60s=rate)
     usual = loop.ticks(150)[-1].inputs["wanted"]
     broken = loop.ticks(60, service_seconds=1.6, service_seconds_p95=3.7, in_system=900.0)
@@ -117,22 +116,22 @@ def test_what_replicas_cannot_help_does_not_take_it_to_the_maximum(rate: float) 
     assert most < 20 or usual >= 19
 
 
-def test_without_experience_it_sizes_for_utilisation() -> None:
-    decision = Loop().tick(service_seconds=0.7, service_seconds_p95=None)
+def test_without_a_usual_size_it_sizes_for_utilisation() -> None:
+    decision = SloqLoop().tick(service_seconds=0.7, service_seconds_p95=None)
     assert decision.desired == math.ceil(50 * 0.7 / 0.97 / 4)
-    more = Loop().tick(service_seconds=1.4, service_seconds_p95=None)
+    more = SloqLoop().tick(service_seconds=1.4, service_seconds_p95=None)
     assert more.desired == (1 + 20) // 2 < math.ceil(50 * 1.4 / 0.97 / 4)
 
 
-def test_no_service_time_yet_is_taken_from_the_parameters() -> None:
-    decision = Loop(replace(PARAMETERS, service_seconds=0.3)).tick(
+def test_a_missing_service_time_is_taken_from_the_parameters() -> None:
+    decision = SloqLoop(replace(PARAMETERS, service_seconds=0.3)).tick(
         service_seconds=None, service_seconds_p95=None
     )
     assert decision.inputs["service_seconds"] == 0.3
 
 
 def test_start_up_times_are_learned_from_replicas_that_become_ready() -> None:
-    loop = Loop()
+    loop = SloqLoop()
     loop.tick()
     loop.tick(running=6, ready=4)
     loop.ticks(2, running=6, ready=4)
@@ -143,8 +142,8 @@ def test_start_up_times_are_learned_from_replicas_that_become_ready() -> None:
     assert loop.state.get("starting", []) == []
 
 
-def test_surprises_raise_the_reserve_and_calm_lowers_it() -> None:
-    loop = Loop()
+def test_forecast_errors_raise_the_reserve_and_their_absence_lowers_it() -> None:
+    loop = SloqLoop()
     loop.ticks(20)
     for rate in (50.0, 90.0) * 40:
         loop.tick(arrival_rate=rate, arrival_rate_60s=50.0)
@@ -155,8 +154,8 @@ def test_surprises_raise_the_reserve_and_calm_lowers_it() -> None:
     assert loop.tick().inputs["reserve"] == 0
 
 
-def test_the_reserve_of_a_service_that_is_left_alone_fades_until_the_fewest_are_left() -> None:
-    loop = Loop()
+def test_the_reserve_of_an_idle_service_decays_to_the_minimum() -> None:
+    loop = SloqLoop()
     for rate in (5.0, 90.0) * 40:
         loop.tick(arrival_rate=rate, arrival_rate_60s=50.0)
     nothing = dict.fromkeys(("arrival_rate", "arrival_rate_60s", "in_system", "busy"), 0.0)
@@ -168,46 +167,46 @@ def test_the_reserve_of_a_service_that_is_left_alone_fades_until_the_fewest_are_
 
 
 def test_no_coverage_is_no_reserve() -> None:
-    loop = Loop(replace(PARAMETERS, reserve_coverage=0.0))
+    loop = SloqLoop(replace(PARAMETERS, reserve_coverage=0.0))
     for rate in (50.0, 90.0) * 40:
         loop.tick(arrival_rate=rate, arrival_rate_60s=50.0)
     assert loop.tick().inputs["reserve"] == 0
 
 
-def test_the_maximum_limits_and_says_so() -> None:
-    decision = Loop(replace(PARAMETERS, max=3), desired=3, ready=3, running=3).tick()
+def test_the_maximum_limits_the_number_and_is_explained() -> None:
+    decision = SloqLoop(replace(PARAMETERS, max=3), desired=3, ready=3, running=3).tick()
     assert (decision.desired, decision.reason) == (3, "limited")
     assert "the maximum is 3" in decision.explanation
 
 
-def test_a_state_that_cannot_be_read_is_an_empty_one() -> None:
+def test_an_unreadable_state_counts_as_empty() -> None:
     decide = sloq(PARAMETERS)
     empty = decide({}, CALM, 5.0)
     for state in ({"now": "?"}, {"targets": 3}, {"other": 1}, {"margin": -1.0}):
         assert decide(state, CALM, 5.0) == empty
 
 
-def test_a_resizer_that_was_away_teaches_nothing_about_starting() -> None:
-    loop = Loop()
+def test_an_unreachable_resizer_teaches_no_start_up_time() -> None:
+    loop = SloqLoop()
     loop.ticks(3)
     loop.tick(ready=0, running=0, problem="the resizer is away")
     loop.ticks(2)
     assert "startups" not in loop.state
 
 
-def test_a_clock_that_is_set_back_starts_anew() -> None:
+def test_a_clock_set_back_resets_the_state() -> None:
     decide = sloq(PARAMETERS)
     later = decide({}, CALM, 500.0)
     assert decide(later.state, CALM, 5.0) == decide({}, CALM, 5.0)
 
 
-def test_a_change_down_is_limited_in_words_too() -> None:
-    loop = Loop(desired=20, ready=20, running=20)
+def test_the_limit_of_a_scale_down_is_explained() -> None:
+    loop = SloqLoop(desired=20, ready=20, running=20)
     falling = loop.ticks(60)
     assert any("at most 25% are removed in 30 s" in one.explanation for one in falling)
 
 
-def test_the_settings_reach_it_and_its_decisions_replay() -> None:
+def test_the_settings_are_its_parameters_and_its_decisions_replay() -> None:
     settings = Settings.model_validate(
         {
             "slo": {"latency_seconds": 0.6},

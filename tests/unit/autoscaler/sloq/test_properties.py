@@ -61,7 +61,9 @@ HISTORIES = st.lists(ANY | BELIEVABLE, max_size=12)
 
 
 @given(HISTORIES, ANY, st.floats(-1e9, 1e9))
-def test_it_is_total_and_within_bounds(history: list[Signals], seen: Signals, now: float) -> None:
+def test_any_signals_give_a_decision_within_bounds(
+    history: list[Signals], seen: Signals, now: float
+) -> None:
     state, _ = after(history)
     decision = DECIDE(state, seen, now)
     assert 2 <= decision.desired <= 40
@@ -69,7 +71,7 @@ def test_it_is_total_and_within_bounds(history: list[Signals], seen: Signals, no
     assert SloqState.from_json(decision.state).to_json() == decision.state
 
 
-def test_a_percentile_next_to_nothing_does_not_cost_the_rest_of_the_memory() -> None:
+def test_a_percentile_near_zero_does_not_invalidate_the_state() -> None:
     seen = Signals(1.0, 0.1, 1.0, 4, 5, 5, 5, 0.1, 1.0, service_seconds_p95=0.5)
     state = DECIDE({}, seen, 0.0).state
     # So long after it that nothing is left of the one before.
@@ -88,13 +90,13 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(list(SloqState.model_fields)), JSON, max_size=5), BELIEVABLE)
-def test_it_is_total_in_any_state(state: dict[str, Any], seen: Signals) -> None:
+def test_any_state_gives_a_decision_within_bounds(state: dict[str, Any], seen: Signals) -> None:
     assert 2 <= DECIDE(state, seen, 5.0).desired <= 40
 
 
 @given(HISTORIES, BELIEVABLE, st.floats(0, 300))
 @settings(max_examples=200)
-def test_a_higher_rate_never_leads_to_fewer(
+def test_a_higher_rate_never_leads_to_fewer_replicas(
     history: list[Signals], seen: Signals, more: float
 ) -> None:
     state, now = after(history)
@@ -103,7 +105,7 @@ def test_a_higher_rate_never_leads_to_fewer(
 
 
 @given(HISTORIES, BELIEVABLE, st.floats(1, 10))
-def test_more_traffic_over_both_windows_never_leads_to_fewer(
+def test_more_traffic_over_both_windows_never_leads_to_fewer_replicas(
     history: list[Signals], seen: Signals, times: float
 ) -> None:
     state, now = after(history)
@@ -138,7 +140,7 @@ BAD_IN_PART = st.sampled_from(
 
 
 @given(HISTORIES, ANY, st.lists(BAD, min_size=1, max_size=30))
-def test_bad_data_never_takes_a_replica_away(
+def test_bad_data_never_removes_a_replica(
     history: list[Signals], seen: Signals, bad: list[dict[str, Any]]
 ) -> None:
     state, now = after(history)
@@ -152,7 +154,7 @@ def test_bad_data_never_takes_a_replica_away(
 
 @given(HISTORIES, BELIEVABLE, st.lists(BAD_IN_PART, min_size=1, max_size=60))
 @settings(max_examples=200)
-def test_data_that_are_bad_in_part_never_take_a_replica_away(
+def test_partly_bad_data_never_removes_a_replica(
     history: list[Signals], seen: Signals, bad: list[dict[str, Any]]
 ) -> None:
     state, now = after(history)
@@ -164,7 +166,7 @@ def test_data_that_are_bad_in_part_never_take_a_replica_away(
 
 
 @given(HISTORIES, BELIEVABLE, st.integers(2, 60))
-def test_frozen_data_never_takes_a_replica_away(
+def test_frozen_data_never_removes_a_replica(
     history: list[Signals], seen: Signals, ticks: int
 ) -> None:
     # Frozen while nothing comes is like nothing that comes.
@@ -180,7 +182,7 @@ def test_frozen_data_never_takes_a_replica_away(
 
 
 @given(st.lists(ANY | BELIEVABLE, min_size=1, max_size=12))
-def test_it_replays_exactly_from_what_was_written_down(history: list[Signals]) -> None:
+def test_a_recorded_decision_replays_exactly(history: list[Signals]) -> None:
     live: list[Decision] = []
     state: dict[str, Any] = {}
     for number, seen in enumerate(history):

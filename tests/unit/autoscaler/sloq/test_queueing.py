@@ -22,7 +22,7 @@ def textbook_c(slots: int, load: Fraction) -> float:
 @pytest.mark.parametrize(
     ("slots", "load"), [(1, "1/2"), (2, "1"), (5, "3"), (10, "9"), (40, "35"), (150, "149/1")]
 )
-def test_erlang_c_is_the_textbooks(slots: int, load: str) -> None:
+def test_erlang_c_equals_the_textbook_formula(slots: int, load: str) -> None:
     assert erlang_c(slots, float(Fraction(load))) == pytest.approx(
         textbook_c(slots, Fraction(load)), rel=1e-9
     )
@@ -40,7 +40,7 @@ def test_erlang_c_is_the_textbooks(slots: int, load: str) -> None:
         (3, 0.0, 0.0),
     ],
 )
-def test_erlang_b_by_hand(slots: int, load: float, blocked: float) -> None:
+def test_erlang_b_equals_values_calculated_by_hand(slots: int, load: float, blocked: float) -> None:
     assert erlang_b(slots, load) == pytest.approx(blocked)
 
 
@@ -50,7 +50,7 @@ def test_one_slot_is_the_m_m_1_queue() -> None:
 
 
 @pytest.mark.parametrize("load", [4.0, 5.0, math.inf])
-def test_everyone_waits_when_there_are_no_more_slots_than_load(load: float) -> None:
+def test_every_request_waits_when_the_load_reaches_the_slots(load: float) -> None:
     assert (erlang_c(4, load), wait_exceeds(4, load, 100.0)) == (1.0, 1.0)
 
 
@@ -59,13 +59,13 @@ def test_a_hundred_thousand_slots_neither_overflow_nor_cancel() -> None:
 
 
 @given(COUNTS, LOADS, st.floats(0, 10))
-def test_the_wait_only_falls_with_more_slots(slots: int, load: float, patience: float) -> None:
+def test_more_slots_never_increase_the_wait(slots: int, load: float, patience: float) -> None:
     fewer, more = wait_exceeds(slots, load, patience), wait_exceeds(slots + 1, load, patience)
     assert 0 <= more <= fewer * (1 + 1e-12) <= 1 + 1e-9
 
 
 @given(LOADS, st.floats(0, 10), st.floats(0.001, 0.5), st.floats(0.5, 1))
-def test_the_slots_needed_are_the_fewest(
+def test_the_slots_needed_are_the_minimum(
     load: float, patience: float, late: float, utilisation: float
 ) -> None:
     def suffice(slots: int) -> bool:
@@ -87,14 +87,14 @@ def test_more_load_never_needs_fewer_slots(
     )
 
 
-def test_square_root_staffing_comes_out_of_it() -> None:
+def test_the_result_follows_square_root_staffing() -> None:
     # Halfin and Whitt: what is above the load grows as its root.
     above = [slots_needed(a, 0.0, 0.2, max_slots=10**6) - a for a in (100.0, 400.0, 1600.0)]
     assert above[1] / above[0] == pytest.approx(2, rel=0.1)
     assert above[2] / above[1] == pytest.approx(2, rel=0.1)
 
 
-def test_it_gives_up_at_most_and_needs_none_for_nothing() -> None:
+def test_it_returns_at_most_the_maximum_and_0_without_load() -> None:
     assert slots_needed(50.0, 1.0, 0.02, max_slots=20) == 20
     assert slots_needed(math.inf, 1.0, 0.02, max_slots=20) == 20
     assert slots_needed(0.0, 1.0, 0.02, max_slots=20) == 0

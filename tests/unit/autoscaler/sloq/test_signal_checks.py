@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ..sloq_loop import Loop
+from support.sloq_loop import SloqLoop
 
 BAD: dict[str, dict[str, Any]] = {
     "no arrival rate": {"arrival_rate": None},
@@ -21,8 +21,8 @@ BAD: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_signals_hold_the_number_and_say_why(name: str) -> None:
-    loop = Loop(desired=9, ready=9, running=9)
+def test_bad_signals_keep_the_number_and_are_explained(name: str) -> None:
+    loop = SloqLoop(desired=9, ready=9, running=9)
     loop.tick()
     held = loop.signals.desired
     decision = loop.tick(**BAD[name], problem="Prometheus cannot be reached")
@@ -50,9 +50,9 @@ IN_PART: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", IN_PART)
-def test_with_part_of_the_signals_more_may_come_but_none_leaves(name: str) -> None:
+def test_partial_signals_can_add_replicas_but_not_remove_any(name: str) -> None:
     wrong, words = IN_PART[name]
-    loop = Loop(desired=10, ready=10, running=10)
+    loop = SloqLoop(desired=10, ready=10, running=10)
     loop.ticks(30)
     held = loop.signals.desired
     kept = loop.ticks(120, **{"arrival_rate": 5.0, "arrival_rate_60s": 5.0, **wrong})
@@ -63,8 +63,8 @@ def test_with_part_of_the_signals_more_may_come_but_none_leaves(name: str) -> No
     assert loop.ticks(90)[-1].desired < held
 
 
-def test_traffic_that_stands_still_without_a_time_in_a_slot_takes_none_away() -> None:
-    loop = Loop(desired=10, ready=10, running=10)
+def test_unchanged_traffic_without_a_time_in_a_slot_removes_no_replica() -> None:
+    loop = SloqLoop(desired=10, ready=10, running=10)
     unknown = dict.fromkeys(("service_seconds", "service_seconds_p95", "latency_seconds"))
     seen = {**unknown, "arrival_rate": 20.0, "arrival_rate_60s": 20.0}
     frozen = loop.ticks(120, **seen)
@@ -75,15 +75,15 @@ def test_traffic_that_stands_still_without_a_time_in_a_slot_takes_none_away() ->
     assert moving[-1].desired < 10
 
 
-def test_a_service_that_nobody_has_asked_yet_goes_to_its_minimum() -> None:
-    loop = Loop(desired=10, ready=10, running=10)
+def test_a_service_without_any_request_yet_scales_to_its_minimum() -> None:
+    loop = SloqLoop(desired=10, ready=10, running=10)
     nothing = dict.fromkeys(("arrival_rate", "arrival_rate_60s", "in_system", "busy"), 0.0)
     unknown = dict.fromkeys(("service_seconds", "service_seconds_p95", "latency_seconds"))
     assert loop.ticks(90, **nothing, **unknown)[-1].desired == 1
 
 
-def test_blind_for_a_minute_there_are_as_many_as_the_last_hour_needed() -> None:
-    loop = Loop()
+def test_after_a_minute_without_signals_it_covers_the_peak_of_the_last_hour() -> None:
+    loop = SloqLoop()
     loop.ticks(10, arrival_rate=100.0, arrival_rate_60s=100.0)
     loop.ticks(200)
     low = loop.signals.desired
@@ -95,8 +95,8 @@ def test_blind_for_a_minute_there_are_as_many_as_the_last_hour_needed() -> None:
     assert {decision.desired for decision in loop.ticks(30)} == {7}
 
 
-def test_frozen_signals_hold_from_the_first_tick_on() -> None:
-    loop = Loop(desired=9, ready=9, running=9)
+def test_frozen_signals_keep_the_number_from_the_first_tick() -> None:
+    loop = SloqLoop(desired=9, ready=9, running=9)
     loop.ticks(34)
     still = {"latency_seconds": 0.5001, "arrival_rate": 5.0, "arrival_rate_60s": 5.0}
     loop.tick(**still)
@@ -109,7 +109,7 @@ def test_frozen_signals_hold_from_the_first_tick_on() -> None:
 
 
 def test_an_idle_service_is_not_frozen() -> None:
-    loop = Loop(desired=3, ready=3, running=3)
+    loop = SloqLoop(desired=3, ready=3, running=3)
     idle = {
         "arrival_rate": 0.0, "arrival_rate_60s": 0.0, "in_system": 0.0, "busy": 0.0,
         "service_seconds": None, "service_seconds_p95": None, "latency_seconds": None,
@@ -118,14 +118,14 @@ def test_an_idle_service_is_not_frozen() -> None:
     assert "the minimum is 1" in loop.tick(**idle).explanation
 
 
-def test_busy_slots_contradict_a_rate_that_fell_to_nothing() -> None:
-    decision = Loop().tick(arrival_rate=0.0, arrival_rate_60s=0.0, in_system=0.0, busy=16.0)
+def test_busy_slots_override_a_rate_that_fell_to_zero() -> None:
+    decision = SloqLoop().tick(arrival_rate=0.0, arrival_rate_60s=0.0, in_system=0.0, busy=16.0)
     # 16 - 3·√16 = 4 slots are busy for certain.
     assert (decision.inputs["slots"], decision.inputs["stay_slots"]) == (0, 8)
 
 
-def test_a_minute_of_busy_slots_contradicts_a_rate_better_than_a_moment() -> None:
-    loop = Loop(desired=10, ready=10, running=10)
+def test_busy_slots_over_a_minute_override_a_rate_more_than_one_sample() -> None:
+    loop = SloqLoop(desired=10, ready=10, running=10)
     low = {"arrival_rate": 5.0, "arrival_rate_60s": 5.0, "in_system": 12.0}
     for number in range(120):
         last = loop.tick(**low, busy=12.0 + 3 * (-1) ** number)

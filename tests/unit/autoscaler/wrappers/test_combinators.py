@@ -31,7 +31,7 @@ def wants(number: int) -> Policy:
     return decide
 
 
-def test_bounds_that_change_nothing_say_that_the_number_is_held() -> None:
+def test_bounds_that_keep_the_number_say_held() -> None:
     decision = bounded(wants(2), Bounds(HELD, 9))({}, seen(), 1.0)
     assert (decision.desired, decision.reason) == (HELD, "limited")
     assert decision.explanation == "5 held: bounds from 5 to 9; else 2 (2 it is)"
@@ -65,13 +65,13 @@ def test_each_part_keeps_its_own_state_through_json() -> None:
         assert state == {"parts": [{"ticks": 3}, {"parts": [{"ticks": 3}]}]}
 
 
-def test_of_equals_the_first_one_is_named() -> None:
+def test_of_equal_parts_the_first_is_named() -> None:
     parts = {"one": wants(3), "two": wants(3)}
     assert largest(parts, MADE_OF)({}, seen(), 1.0).inputs["chosen"] == "one"
     assert smallest(parts, MADE_OF)({}, seen(), 1.0).inputs["chosen"] == "one"
 
 
-def test_a_composition_of_nothing_is_refused() -> None:
+def test_an_empty_composition_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one part"):
         largest({}, MADE_OF)
 
@@ -134,13 +134,13 @@ def test_a_window_is_named_in_the_decision() -> None:
     assert words == "5 → 4: schedule * 8-17 * * mon-fri from 4 to 8; else 1 (1 it is)"
 
 
-def test_where_windows_contradict_each_other_the_minimum_counts() -> None:
+def test_the_minimum_wins_if_windows_contradict_each_other() -> None:
     windows = [Window("* * * * *", min=6), Window("* * * * *", max=3)]
     assert scheduled(wants(1), windows, Bounds(1, 9))({}, seen("2026-03-02"), 1.0).desired == 6
 
 
 @pytest.mark.parametrize("unix", [float("nan"), -1.0, 1e300])
-def test_a_time_that_cannot_be_leaves_the_bounds(unix: float) -> None:
+def test_an_invalid_time_leaves_the_bounds(unix: float) -> None:
     signals = Signals(1.0, 0.1, 1.0, 4, 5, 5, 5, 0.1, 1.0, unix_seconds=unix)
     assert scheduled(wants(1), [WORKDAY], Bounds(2, 9))({}, signals, 1.0).desired == 2
 

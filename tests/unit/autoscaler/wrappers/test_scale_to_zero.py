@@ -12,13 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.signals import IDLE
+from support.signals import ANY_SIGNALS, IDLE, MEASURED, VALID_SIGNALS
 from tidegate.autoscaler.policy_builder import build_policy, policy_from_parameters
 from tidegate.autoscaler.policy_registry import POLICIES, PolicyContext
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals
 from tidegate.autoscaler.wrappers.scale_to_zero import ScaleToZeroParameters, scale_to_zero
-
-from ..test_every_policy import ANY, BELIEVABLE, MEASURED
 
 MAX_VALUE = 12
 LOST: dict[str, Any] = dict.fromkeys(MEASURED)
@@ -71,7 +69,7 @@ class Run:
         return self
 
 
-def test_the_last_replica_leaves_when_nothing_came_for_that_long_and_not_before() -> None:
+def test_the_last_replica_is_removed_after_the_idle_time_and_not_before() -> None:
     run = Run()
     run.tick(BUSY)
     assert run.idle(55).desired == 1
@@ -97,7 +95,7 @@ def test_the_last_replica_leaves_when_nothing_came_for_that_long_and_not_before(
         replace(IDLE, ready=0),
     ],
 )
-def test_one_request_or_one_tick_of_not_knowing_begins_the_time_anew(seen: Signals) -> None:
+def test_one_request_or_one_tick_without_signals_restarts_the_idle_time(seen: Signals) -> None:
     run = Run()
     assert run.idle(50).desired == 1
     assert run.tick(seen).desired == 1
@@ -105,7 +103,7 @@ def test_one_request_or_one_tick_of_not_knowing_begins_the_time_anew(seen: Signa
     assert run.tick(IDLE).desired == 0
 
 
-def test_signals_that_may_be_frozen_take_it_not_away_but_their_time_counts() -> None:
+def test_possibly_frozen_signals_remove_no_replica_but_count_as_idle_time() -> None:
     run = Run()
     run.tick(BUSY)
     # Means over a minute stand still until the minute is over.
@@ -120,7 +118,7 @@ def test_a_burst_reserve_keeps_no_replica_of_an_idle_service() -> None:
     assert run.idle(60, replace(IDLE, desired=3, ready=3, running=3)).desired == 0
 
 
-def test_at_zero_it_stays_as_long_as_no_request_waits_also_without_prometheus() -> None:
+def test_at_zero_it_stays_while_no_request_waits_even_without_prometheus() -> None:
     run = Run().asleep()
     lost = replace(NONE, **LOST, problem="Prometheus is away")
     for seen in [NONE] * 20 + [lost] * 20:
@@ -129,14 +127,14 @@ def test_at_zero_it_stays_as_long_as_no_request_waits_also_without_prometheus() 
         assert decision.explanation == "0 held: no request waits at the gateway"
 
 
-def test_a_request_that_waits_brings_one_back_at_once() -> None:
+def test_a_waiting_request_starts_a_replica_at_once() -> None:
     run = Run().asleep()
     decision = run.tick(replace(NONE, waiting=1.0), seconds=1.0)
     assert (decision.desired, decision.reason) == (1, "up")
     assert decision.explanation == "0 → 1: 1 request waits at the gateway"
 
 
-def test_the_queue_in_prometheus_counts_if_the_gateway_was_not_asked() -> None:
+def test_the_queue_in_prometheus_is_used_if_the_gateway_was_not_read() -> None:
     run = Run().asleep()
     unasked = replace(NONE, waiting=None)
     assert run.tick(unasked).desired == 0
@@ -145,7 +143,7 @@ def test_the_queue_in_prometheus_counts_if_the_gateway_was_not_asked() -> None:
     )
 
 
-def test_a_burst_is_sized_by_what_was_learned_of_a_replica() -> None:
+def test_a_burst_is_sized_with_the_learned_values() -> None:
     run = Run().asleep()
     burst = replace(NONE, waiting=60.0, queued=60.0, arrival_rate=60.0, arrival_rate_60s=60.0)
     decision = run.tick(burst)
@@ -160,7 +158,7 @@ def test_a_burst_is_sized_by_what_was_learned_of_a_replica() -> None:
         assert run.tick(starting).desired == decision.desired
 
 
-def test_of_a_replica_that_was_never_seen_one_is_enough_and_nothing_is_amiss() -> None:
+def test_without_learned_slots_one_replica_is_started_and_no_problem_reported() -> None:
     run = Run()
     assert run.tick(replace(NONE, waiting=100.0)).desired == 1
     decision = run.tick(replace(NONE, desired=1, running=1))
@@ -168,7 +166,7 @@ def test_of_a_replica_that_was_never_seen_one_is_enough_and_nothing_is_amiss() -
 
 
 @pytest.mark.parametrize("number", [None, math.nan, -1.0])
-def test_not_to_know_whether_requests_wait_brings_one_back_after_a_while(
+def test_an_unknown_queue_starts_a_replica_after_a_while(
     number: float | None,
 ) -> None:
     run = Run().asleep()
@@ -176,19 +174,19 @@ def test_not_to_know_whether_requests_wait_brings_one_back_after_a_while(
     assert [run.tick(lost).desired for _ in range(4)] == [0, 0, 0, 1]
 
 
-def test_to_know_again_begins_that_while_anew() -> None:
+def test_a_known_queue_restarts_that_time() -> None:
     run = Run().asleep()
     lost = replace(NONE, waiting=None, queued=None)
     assert [run.tick(seen).desired for seen in [lost, lost, NONE, lost, lost, lost]] == [0] * 6
 
 
-def test_a_queue_that_is_old_is_not_known() -> None:
+def test_a_stale_queue_is_unknown() -> None:
     run = Run().asleep()
     old = replace(NONE, waiting=None, queued=0.0, gateway_age_seconds=16.0)
     assert run.tick(old).explanation == "0 held: it is not known whether requests wait"
 
 
-def test_what_was_learned_outlives_zero() -> None:
+def test_learned_values_survive_zero_replicas() -> None:
     run = Run().asleep()
     before = run.state["inner"]
     for _ in range(100):
@@ -200,11 +198,11 @@ def test_what_was_learned_outlives_zero() -> None:
 every_kind = pytest.mark.parametrize(
     "name", [*POLICIES, "max(sloq,hpa:inflight=0.7)", "min(sloq,kpa)"]
 )
-AT_ZERO = ANY.map(lambda seen: replace(seen, desired=0))
+AT_ZERO = ANY_SIGNALS.map(lambda seen: replace(seen, desired=0))
 WAITING = st.none() | st.floats() | st.floats(0, 500)
 ASKED = st.builds(
     lambda seen, waiting, age: replace(seen, waiting=waiting, gateway_age_seconds=age),
-    ANY | BELIEVABLE | AT_ZERO,
+    ANY_SIGNALS | VALID_SIGNALS | AT_ZERO,
     WAITING,
     WAITING,
 )
@@ -213,7 +211,7 @@ ASKED = st.builds(
 @every_kind
 @given(history=st.lists(ASKED, min_size=1, max_size=8), state=st.sampled_from([{}, {"now": "x"}]))
 @settings(max_examples=60)
-def test_around_any_policy_it_is_total_within_bounds_and_says_why(
+def test_around_any_policy_it_decides_within_bounds_with_an_explanation(
     name: str, history: list[Signals], state: dict[str, Any]
 ) -> None:
     run = Run(scaling_to_zero(name), state)
@@ -227,7 +225,9 @@ def test_around_any_policy_it_is_total_within_bounds_and_says_why(
 @every_kind
 @given(history=st.lists(ASKED, min_size=1, max_size=8))
 @settings(max_examples=60)
-def test_around_any_policy_it_is_made_again_to_the_byte(name: str, history: list[Signals]) -> None:
+def test_around_any_policy_a_decision_replays_byte_for_byte(
+    name: str, history: list[Signals]
+) -> None:
     run = Run(scaling_to_zero(name))
     for seen in history:
         state = run.state
@@ -244,9 +244,9 @@ def test_around_any_policy_it_is_made_again_to_the_byte(name: str, history: list
 
 
 @every_kind
-@given(history=st.lists(ASKED, max_size=8), seen=BELIEVABLE, ticks=st.integers(1, 30))
+@given(history=st.lists(ASKED, max_size=8), seen=VALID_SIGNALS, ticks=st.integers(1, 30))
 @settings(max_examples=60)
-def test_around_any_policy_an_outage_of_the_metrics_takes_the_last_replica_not_away(
+def test_around_any_policy_a_metrics_outage_does_not_remove_the_last_replica(
     name: str, history: list[Signals], seen: Signals, ticks: int
 ) -> None:
     run = Run(scaling_to_zero(name))
@@ -259,7 +259,7 @@ def test_around_any_policy_an_outage_of_the_metrics_takes_the_last_replica_not_a
 @every_kind
 @given(history=st.lists(ASKED, max_size=8), waiting=st.floats(min_value=1, max_value=1e6))
 @settings(max_examples=60)
-def test_around_any_policy_a_request_that_waits_brings_one_back(
+def test_around_any_policy_a_waiting_request_starts_a_replica(
     name: str, history: list[Signals], waiting: float
 ) -> None:
     run = Run(scaling_to_zero(name))

@@ -66,7 +66,7 @@ def test_more_slots_take_over_the_queue_at_once() -> None:
     assert one.ready == 1
 
 
-def test_fewer_slots_let_what_is_begun_be_finished() -> None:
+def test_removed_slots_finish_their_requests() -> None:
     one = service(4, 5.0, slots=2)
     one.serve(1.0)
     one.set_slots(1, 1.0)
@@ -75,7 +75,7 @@ def test_fewer_slots_let_what_is_begun_be_finished() -> None:
     assert one.started == [0.0, 0.0, 5.0, 10.0]
 
 
-def test_a_replica_costs_as_many_times_more_as_it_has_slots() -> None:
+def test_the_cost_of_a_replica_is_proportional_to_its_slots() -> None:
     one = service(1, 1.0, slots=4)
     one.set_slots(4, 5.0)
     assert one.replica_seconds(30.0) == 30.0
@@ -84,7 +84,7 @@ def test_a_replica_costs_as_many_times_more_as_it_has_slots() -> None:
     assert one.replica_seconds(30.0) == 10.0 + 2 * 10.0 + 10.0
 
 
-def test_slots_are_lent_until_the_replicas_that_were_asked_for_are_ready() -> None:
+def test_slots_are_lent_until_the_requested_replicas_are_ready() -> None:
     decide = build_policy("surge", CONTEXT).policy
     first = decide({}, SEEN, 5.0)
     assert first.desired > 3
@@ -105,7 +105,7 @@ def test_slots_are_lent_until_the_replicas_that_were_asked_for_are_ready() -> No
     assert (third.desired, third.slots) == (first.desired, 4)
 
 
-def test_what_was_busy_in_lent_slots_says_nothing_of_a_replicas_own() -> None:
+def test_busy_lent_slots_do_not_change_the_learned_slots() -> None:
     decide = build_policy("surge", CONTEXT).policy
     lent: dict[str, Any] = {
         "slots_per_replica": 8,
@@ -125,13 +125,13 @@ def test_what_was_busy_in_lent_slots_says_nothing_of_a_replicas_own() -> None:
         state = decision.state
 
 
-def test_no_more_slots_are_lent_than_there_may_be() -> None:
+def test_slots_are_lent_up_to_the_maximum() -> None:
     decide = build_policy("surge:most_factor=1.5", CONTEXT).policy
     assert decide({}, replace(SEEN, arrival_rate=200.0, arrival_rate_60s=200.0), 5.0).slots == 6
     assert decide({}, replace(SEEN, ready=0), 5.0).slots == 4
 
 
-def test_slots_alone_follow_the_work_while_the_number_stays() -> None:
+def test_vertical_follows_the_work_with_slots_and_keeps_the_number() -> None:
     decide = build_policy("vertical:most_factor=4", CONTEXT).policy
     found = decide({}, SEEN, 5.0)
     assert (found.desired, found.slots) == (3, 5)
@@ -148,7 +148,7 @@ def test_slots_alone_follow_the_work_while_the_number_stays() -> None:
 
 
 @pytest.mark.parametrize("name", ["surge", "vertical"])
-def test_without_metrics_nothing_is_taken_away(name: str) -> None:
+def test_without_metrics_nothing_is_removed(name: str) -> None:
     decide = build_policy(name, CONTEXT).policy
     blind = decide({}, LOST, 5.0)
     assert (blind.desired, blind.reason, blind.slots) == (3, "no-signal", None)
@@ -158,13 +158,13 @@ def test_without_metrics_nothing_is_taken_away(name: str) -> None:
     assert after.slots in {None, first.slots}
 
 
-def test_a_surge_is_bridged_by_slots_for_no_more_money() -> None:
+def test_lent_slots_bridge_a_surge_at_no_higher_cost() -> None:
     bridged, plain = judge("surge"), judge("sloq")
     assert bridged.violation_seconds < 0.5 * plain.violation_seconds
     assert bridged.replica_seconds < 1.05 * plain.replica_seconds
 
 
-def test_slots_alone_suffice_where_the_machine_is_large_enough() -> None:
+def test_slots_alone_suffice_on_a_large_enough_machine() -> None:
     enough, small = judge("vertical:most_factor=8"), judge("vertical:most_factor=1")
     assert enough.violation_seconds < 0.2 * small.violation_seconds
     assert {tick.decision.desired for tick in run("vertical").ticks} == {3}
@@ -176,7 +176,7 @@ ASKED = replace(SEEN, slots_asked=4)
 
 
 @pytest.mark.parametrize("name", ["surge", "vertical"])
-def test_they_can_decide_live_and_never_ask_for_more_than_the_settings_allow(name: str) -> None:
+def test_they_run_live_within_the_limits_of_the_settings(name: str) -> None:
     check_live(name)
     assert build_policy(name, LIVE).sets_slots
     assert not build_policy("sloq", LIVE).sets_slots
@@ -186,12 +186,12 @@ def test_they_can_decide_live_and_never_ask_for_more_than_the_settings_allow(nam
 
 
 @pytest.mark.parametrize("option", ["base_slots", "most_slots"])
-def test_what_the_settings_say_cannot_be_an_option(option: str) -> None:
+def test_parameters_from_settings_are_no_options(option: str) -> None:
     with pytest.raises(PolicyError, match=f"unknown option '{option}'"):
         check_live(f"surge:{option}=3")
 
 
-def test_an_autoscaler_that_is_started_again_knows_lent_slots_from_a_replicas_own() -> None:
+def test_a_restarted_autoscaler_distinguishes_lent_slots_from_base_slots() -> None:
     decide = build_policy("surge", LIVE).policy
     lent = replace(ASKED, slots_per_replica=6, slots_asked=6, ready=4, running=4, desired=4)
     first = decide({}, lent, 5.0)
@@ -223,7 +223,7 @@ def test_slots_are_not_lent_for_replicas_that_a_bound_forbids() -> None:
     assert (second.desired, second.slots) == (3, 4)
 
 
-def test_while_it_is_paused_slots_stay_as_they_are() -> None:
+def test_a_pause_keeps_the_slots() -> None:
     surge = build_policy("surge", LIVE).policy
     held = apply_override(surge, Override(until=1e9), Bounds(1, 20))({}, ASKED, 5.0)
     assert (held.desired, held.slots) == (3, None)
@@ -233,15 +233,15 @@ def test_while_it_is_paused_slots_stay_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("name", ["surge", "vertical"])
-def test_live_decisions_with_slots_are_made_again_to_the_byte(name: str, desk: Any) -> None:
+def test_live_decisions_with_slots_replay_byte_for_byte(name: str, recorded_events: Any) -> None:
     decide = build_policy(name, LIVE).policy
     state: dict[str, Any] = {}
     for number, asked in enumerate((4, 6, 6, 4)):
         signals = replace(ASKED, slots_asked=asked, latency_seconds=0.5 + 0.01 * number)
         decision = decide(state, signals, 5.0 * number)
-        desk.decided(name, state, signals, 5.0 * number, decision)
+        recorded_events.record(name, state, signals, 5.0 * number, decision)
         state = decision.state
-    events = desk.events("decision")
+    events = recorded_events.events("decision")
     for event in events:
         again = replay(event)
         assert again.explanation == event["message"]

@@ -1,4 +1,4 @@
-"""SLOQ in a loop of ticks, for its tests."""
+"""SLOQ in a loop of ticks."""
 
 from dataclasses import replace
 from typing import Any
@@ -8,7 +8,7 @@ from tidegate.autoscaler.sloq.policy import sloq
 from tidegate.autoscaler.types import Decision, Signals
 
 PARAMETERS = SloqParameters(min=1, max=20, slo_seconds=0.6)
-# 50/s for 0.2 s are 10 slots of work; a wait of 0.6 - 0.46 = 0.14 s is left.
+# 50/s for 0.2 s are 10 slots of work, which leaves a wait of 0.6 - 0.46 = 0.14 s.
 CALM = Signals(
     arrival_rate=50.0,
     service_seconds=0.2,
@@ -26,21 +26,21 @@ CALM = Signals(
 )
 
 
-class Loop:
-    """Ticks of 5 s, whatever is decided is there at the next one unless told otherwise."""
+class SloqLoop:
+    """Ticks of 5 s. The decided number is ready at the next tick unless a test changes it."""
 
     def __init__(self, parameters: SloqParameters = PARAMETERS, **calm: Any) -> None:
         self.decide = sloq(parameters)
         self.now = 100.0
         self.state: dict[str, Any] = {}
         self.signals = replace(CALM, **calm)
-        self._wobble = 0
+        self._ticks = 0
 
     def tick(self, **changed: Any) -> Decision:
         self.now += 5.0
-        self._wobble += 1
-        # Real means move with every request; values that stand still would be frozen.
-        moving = {"latency_seconds": 0.5 + 0.001 * (self._wobble % 7)}
+        self._ticks += 1
+        # Real means change with every request; unchanged values would count as frozen.
+        moving = {"latency_seconds": 0.5 + 0.001 * (self._ticks % 7)}
         seen = replace(self.signals, **{**moving, **changed})
         decision = self.decide(self.state, seen, self.now)
         self.state = decision.state

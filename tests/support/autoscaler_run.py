@@ -1,0 +1,126 @@
+"""An autoscaler with a resizer, a Prometheus and an event log of a test, which advances the time."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+from prometheus_client import generate_latest
+
+from support.memory_resizer import MemoryResizer
+from tidegate.autoscaler.decision_event import record_decision
+from tidegate.autoscaler.live.loop import Autoscaler
+from tidegate.autoscaler.live.metrics import Metrics
+from tidegate.autoscaler.live.signals import Reading
+from tidegate.autoscaler.policies.hpa import hpa
+from tidegate.autoscaler.types import Bounds, Decision, Signals
+from tidegate.events.event import Origin
+from tidegate.events.writer import EventWriter
+from tidegate.resizer.client import ResizerUnavailableError
+from tidegate.resizer.contract import ReplicaStatus, ResizeRefusedError
+from tidegate.runtime.event_log import EventLog, Terminal
+
+# 1.4 requests in the system need one replica, 4.2 three.
+ONE = Reading(10.0, 0.1, 1.4, 2, 0.2, 1.0)
+THREE = replace(ONE, in_system=4.2)
+
+
+@dataclass
+class FaultyResizer(MemoryResizer):
+    """A resizer that can be unreachable or ignore calls, and a Prometheus that returns `reading`."""
+
+    max_replicas: int = 10
+    unreachable: bool = False
+    ignores_resize: bool = False
+    reading: Reading = ONE
+
+    async def read(self) -> Reading:
+        return self.reading
+
+    async def status(self) -> ReplicaStatus:
+        if self.unreachable:
+            raise ResizerUnavailableError("gone")
+        return await super().status()
+
+    async def resize(self, desired: int, slots: int | None = None) -> ReplicaStatus:
+        self.asked.append(desired)
+        self.slots_asked.append(slots)
+        if self.ignores_resize:
+            raise ResizerUnavailableError("no response")
+        if desired > self.max_replicas:
+            raise ResizeRefusedError(f"at most {self.max_replicas}")
+        self.count = desired
+        self.slots = slots or self.slots
+        return await self.status()
+
+
+@dataclass
+class RecordedEvents:
+    """An event log, and the events written to it."""
+
+    folder: Path
+    terminal: io.StringIO = field(default_factory=io.StringIO)
+    clock_ns: Callable[[], int] = lambda: 1_700_000_000_000_000_000
+
+    def __post_init__(self) -> None:
+        self.writer = EventWriter(self.folder, "autoscaler")
+        origin = Origin("flights", "1.2.3", "test", "autoscaler", "default")
+        self.event_log = EventLog(
+            self.writer, origin, listeners=[Terminal(self.terminal)], clock_ns=self.clock_ns
+        )
+
+    def record(
+        self, policy: str, state: dict[str, Any], signals: Signals, now: float, decision: Decision
+    ) -> None:
+        record_decision(
+            self.event_log, decision, policy=policy, state=state, signals=signals, now=now
+        )
+
+    def events(self, dataset: str) -> list[dict[str, Any]]:
+        lines = [
+            orjson.loads(line)
+            for path in sorted(self.folder.iterdir())
+            for line in path.read_bytes().splitlines()
+        ]
+        return [line for line in lines if line["event"]["dataset"] == f"tidegate.{dataset}"]
+
+    def messages(self) -> list[str]:
+        return [event["message"] for event in self.events("app")]
+
+
+@dataclass
+class AutoscalerRun:
+    """An autoscaler with these doubles."""
+
+    resizer: FaultyResizer
+    recorded_events: RecordedEvents
+    metrics: Metrics = field(default_factory=Metrics)
+    now: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.autoscaler = Autoscaler(
+            policy_name="hpa",
+            policy=hpa(Bounds(1, 10)),
+            read=self.resizer.read,
+            resizer=self.resizer,
+            event_log=self.recorded_events.event_log,
+            metrics=self.metrics,
+            unix=lambda: 1_700_000_000.0 + self.now,
+        )
+
+    async def tick(self, **changes: Any) -> int | None:
+        """The number decided five seconds later, after these changes of the resizer."""
+        for name, value in changes.items():
+            setattr(self.resizer, name, value)
+        self.now += 5.0
+        decision = await self.autoscaler.tick(self.now)
+        return decision.desired if decision else None
+
+
+def metrics_text(run: AutoscalerRun) -> str:
+    """The autoscaler's metrics in Prometheus' text format."""
+    return generate_latest(run.metrics.registry).decode()
