@@ -4,8 +4,8 @@ Each run has its own stack with the simulated device, under the open loop of loa
 the same requests with the measured slots, service times, start-up time and ticks. Prints measured and
 predicted values and their ratio; writes live-SCENARIO.png. Takes 15 minutes per seed of the load.
 
-A run has few violation-seconds, in steps of ten, or none, for which a tolerance of 20 % has no meaning: so the
-sums of each scenario and of all are checked. Exits with 1 if one is out of tolerance.
+A run has few violation-seconds, in steps of ten, or none, for which a tolerance of 20 % has no meaning: so
+the sums of each scenario and of all are checked. Exits with 1 if one is out of tolerance.
 
     python bench/live.py --keep runs.json
     python bench/live.py --load-seeds 1 2 3 4      four live runs of each scenario under each policy

@@ -64,7 +64,7 @@ def in_part(begin: float, end: float, control: Override) -> Callable[[Policy], P
 
 
 def test_a_schedule_bounds_the_other_policy_as_it_did_the_recorded_one(recorded: Recorded) -> None:
-    rows = over(recorded(around=in_schedule), "sloq")
+    rows = over(recorded(wrap=in_schedule), "sloq")
     actual, other = totals(rows)
     assert other.replica_seconds == pytest.approx(actual.replica_seconds, rel=0.15)
     open_now = [row for row in rows if row.actual.now < 23 * 60]
@@ -75,14 +75,14 @@ def test_a_schedule_bounds_the_other_policy_as_it_did_the_recorded_one(recorded:
 
 
 def test_a_pause_or_manual_bounds_apply_to_the_other_policy_too(recorded: Recorded) -> None:
-    events = recorded(around=in_part(1190, 1300, Override(until=2e9)))
+    events = recorded(wrap=in_part(1190, 1300, Override(until=2e9)))
     rows = over(events, "hpa")
     paused = [row for row in rows if 1190 <= row.actual.now < 1300]
     assert {row.other.reason for row in paused} == {"paused"}
     assert len({row.other.desired for row in paused}) == 1
     assert {row.other.reason for row in rows if row.actual.now > 1300} != {"paused"}
 
-    events = recorded(around=in_part(1190, 1300, Override(until=2e9, min=2, max=3)))
+    events = recorded(wrap=in_part(1190, 1300, Override(until=2e9, min=2, max=3)))
     bounded = [row for row in over(events, "hpa") if 1190 <= row.actual.now < 1300]
     assert max(row.other.desired for row in bounded) == 3
 
