@@ -33,7 +33,7 @@ from tidegate.store.base import SearchRequest, StoreUnavailableError, Terms
 
 
 @dataclass
-class Place:
+class Workspace:
     """A data folder and a namespace of its own, and collectors that work there."""
 
     settings: Settings
@@ -113,7 +113,7 @@ def eventually(holds: Callable[[], bool], what: str, seconds: float = 120) -> No
         time.sleep(0.05)
 
 
-def make_place(folder: Path, **sections: dict[str, Any]) -> Place:
+def make_workspace(folder: Path, **sections: dict[str, Any]) -> Workspace:
     namespace = uuid.uuid4().hex
     wanted: dict[str, dict[str, Any]] = {
         "stack": {"data_dir": folder / "data"},
@@ -127,7 +127,7 @@ def make_place(folder: Path, **sections: dict[str, Any]) -> Place:
         for name, value in values.items():
             text = json.dumps(value) if isinstance(value, dict) else str(value)
             environment[f"TIDEGATE_{section}__{name}".upper()] = text
-    return Place(load(**wanted), environment, namespace, folder / "output")
+    return Workspace(load(**wanted), environment, namespace, folder / "output")
 
 
 @pytest.fixture(params=["embedded", pytest.param("elasticsearch", marks=pytest.mark.integration)])
@@ -139,8 +139,8 @@ def store_section(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 @pytest.fixture
-def place(tmp_path: Path, store_section: dict[str, Any]) -> Iterator[Place]:
-    made = make_place(tmp_path, store=store_section)
+def workspace(tmp_path: Path, store_section: dict[str, Any]) -> Iterator[Workspace]:
+    made = make_workspace(tmp_path, store=store_section)
     yield made
     assert "Traceback" not in made.output.read_text()
 
@@ -150,49 +150,50 @@ def stop(process: subprocess.Popen[bytes]) -> int:
     return process.wait(timeout=60)
 
 
-def test_repeated_kills_lose_and_duplicate_no_event(place: Place) -> None:
+def test_repeated_kills_lose_and_duplicate_no_event(workspace: Workspace) -> None:
     count = 6000
-    writers = [place.writer("flights-1", 100_000), place.writer("flights-2", 30_000)]
+    writers = [workspace.writer("flights-1", 100_000), workspace.writer("flights-2", 30_000)]
     halves = [range(count // 2), range(count // 2, count)]
     writing = [
-        threading.Thread(target=place.write, args=pair)
+        threading.Thread(target=workspace.write, args=pair)
         for pair in zip(writers, halves, strict=True)
     ]
     for thread in writing:
         thread.start()
     chance = random.Random(7)
     for _ in range(5):
-        process = place.start()
-        eventually(lambda: place.metric("delivered_total") > 0, "it delivers")
+        process = workspace.start()
+        eventually(lambda: workspace.metric("delivered_total") > 0, "it delivers")
         time.sleep(chance.uniform(0, 0.3))  # anywhere in a delivery
         process.kill()
         process.wait(timeout=60)
     for thread in writing:
         thread.join()
-    process = place.start()
+    process = workspace.start()
     # The metric too: else a process that has not begun would be stopped, as all was delivered before.
     eventually(
-        lambda: place.metric("lag_bytes") == 0 and place.total() >= count, "everything is delivered"
+        lambda: workspace.metric("lag_bytes") == 0 and workspace.total() >= count,
+        "everything is delivered",
     )
     assert stop(process) == 0
-    assert place.numbers() == list(range(count))
-    assert place.quarantined() == []
+    assert workspace.numbers() == list(range(count))
+    assert workspace.quarantined() == []
 
 
-def test_a_stop_signal_delivers_the_remaining_events(place: Place) -> None:
-    process = place.start()
-    eventually(lambda: place.metric("sink_up") == 1, "it runs")
+def test_a_stop_signal_delivers_the_remaining_events(workspace: Workspace) -> None:
+    process = workspace.start()
+    eventually(lambda: workspace.metric("sink_up") == 1, "it runs")
     process.send_signal(signal.SIGSTOP)
-    writer = place.writer()
-    place.write(writer, range(2000))
+    writer = workspace.writer()
+    workspace.write(writer, range(2000))
     writer.close()
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGCONT)
     assert process.wait(timeout=60) == 0
-    assert place.numbers() == list(range(2000))
-    found = place.ask(
+    assert workspace.numbers() == list(range(2000))
+    found = workspace.ask(
         SearchRequest(
-            place.own("event.dataset:tidegate.collector"),
+            workspace.own("event.dataset:tidegate.collector"),
             aggregations={"actions": Terms("event.action")},
         )
     )
@@ -204,33 +205,33 @@ def test_elasticsearch_may_be_unavailable_temporarily(
     tmp_path: Path, elasticsearch_server: Any
 ) -> None:
     elasticsearch = {"kind": "elasticsearch", "elasticsearch": {"url": elasticsearch_server.url}}
-    place = make_place(tmp_path, store=elasticsearch)
-    writer = place.writer()
-    process = place.start()
-    place.write(writer, range(1000))
-    eventually(lambda: place.total() == 1000, "the first are delivered")
+    workspace = make_workspace(tmp_path, store=elasticsearch)
+    writer = workspace.writer()
+    process = workspace.start()
+    workspace.write(writer, range(1000))
+    eventually(lambda: workspace.total() == 1000, "the first are delivered")
     elasticsearch_server.stop()
     try:
-        place.write(writer, range(1000, 2000))
-        eventually(lambda: place.metric("retried_total") >= 3, "it tries again")
-        assert place.metric("sink_up") == 0
-        assert place.metric("lag_bytes") > 0
-        eventually(lambda: place.metric("lag_seconds") > 1, "the lag grows")
+        workspace.write(writer, range(1000, 2000))
+        eventually(lambda: workspace.metric("retried_total") >= 3, "it tries again")
+        assert workspace.metric("sink_up") == 0
+        assert workspace.metric("lag_bytes") > 0
+        eventually(lambda: workspace.metric("lag_seconds") > 1, "the lag grows")
     finally:
         elasticsearch_server.start()
-    place.write(writer, range(2000, 3000))
-    eventually(lambda: place.total() == 3000, "the rest is delivered")
-    eventually(lambda: place.metric("lag_bytes") == 0, "nothing is left")
-    assert place.metric("sink_up") == 1
+    workspace.write(writer, range(2000, 3000))
+    eventually(lambda: workspace.total() == 3000, "the rest is delivered")
+    eventually(lambda: workspace.metric("lag_bytes") == 0, "nothing is left")
+    assert workspace.metric("sink_up") == 1
     assert stop(process) == 0
-    assert place.numbers() == list(range(3000))
-    told = place.output.read_text()
-    assert told.count("the sink is unavailable, retrying") == 1
-    assert told.count("the sink is available again") == 1
+    assert workspace.numbers() == list(range(3000))
+    output = workspace.output.read_text()
+    assert output.count("the sink is unavailable, retrying") == 1
+    assert output.count("the sink is available again") == 1
 
 
 def test_fast_rotation_with_deletion_loses_no_event(tmp_path: Path) -> None:
-    place = make_place(
+    workspace = make_workspace(
         tmp_path,
         collector={
             "metrics_port": free_port(),
@@ -239,70 +240,74 @@ def test_fast_rotation_with_deletion_loses_no_event(tmp_path: Path) -> None:
             "keep_bytes": 0,
         },
     )
-    writer = place.writer(file_bytes=5000)
-    process = place.start()
+    writer = workspace.writer(file_bytes=5000)
+    process = workspace.start()
 
     def left() -> list[str]:
-        return [path.name for path in place.settings.log_dir.glob("flights-1.*")]
+        return [path.name for path in workspace.settings.log_dir.glob("flights-1.*")]
 
     def delivered(more_than: int) -> bool:
-        return place.metric("delivered_total") > more_than
+        return workspace.metric("delivered_total") > more_than
 
     eventually(partial(delivered, 0), "it runs")
     # While it always has some batches before it, it deletes what it has delivered. Ten events fill a file.
     most, ahead, written = 0, 1000, 0
     while written < 6000:
-        place.write(writer, range(written, written + 200))
+        workspace.write(writer, range(written, written + 200))
         written += 200
         eventually(partial(delivered, written - ahead), "it delivers")
         most = max(most, len(left()))
     assert most < 200
-    place.write(writer, range(6000, 8000))
-    eventually(lambda: place.total() == 8000, "everything is delivered")
+    workspace.write(writer, range(6000, 8000))
+    eventually(lambda: workspace.total() == 8000, "everything is delivered")
 
     eventually(lambda: len(left()) == 1, "all files but the open one are deleted")
     assert stop(process) == 0
-    assert place.numbers() == list(range(8000))
-    held = json.loads((place.settings.stack.data_dir / "collector" / "checkpoint.json").read_text())
-    assert len(held["files"]) <= 2
+    assert workspace.numbers() == list(range(8000))
+    checkpoint = json.loads(
+        (workspace.settings.stack.data_dir / "collector" / "checkpoint.json").read_text()
+    )
+    assert len(checkpoint["files"]) <= 2
 
 
-def test_invalid_lines_are_quarantined_and_the_others_delivered(place: Place) -> None:
-    writer = place.writer()
-    place.write(writer, range(10))
+def test_invalid_lines_are_quarantined_and_the_others_delivered(workspace: Workspace) -> None:
+    writer = workspace.writer()
+    workspace.write(writer, range(10))
     writer.write_line(b"nonsense\n")
     writer.write_line(b'{"event":"text","message":"no object"}\n')
     writer.write_line(b'{"message":"no id, no time, no stream"}\n')
-    place.write(writer, range(10, 20))
-    process = place.start()
-    eventually(lambda: place.total() == 20, "the events are delivered")
-    eventually(lambda: place.metric("quarantined_total") == 3, "the others are counted")
+    workspace.write(writer, range(10, 20))
+    process = workspace.start()
+    eventually(lambda: workspace.total() == 20, "the events are delivered")
+    eventually(lambda: workspace.metric("quarantined_total") == 3, "the others are counted")
     assert stop(process) == 0
-    (path,) = place.settings.log_dir.glob("flights-1.*")
+    (path,) = workspace.settings.log_dir.glob("flights-1.*")
     data = path.read_bytes()
-    lines = [data[one["offset"] :].split(b"\n")[0] for one in place.quarantined()]
-    assert {one["file"] for one in place.quarantined()} == {path.name}
+    lines = [data[one["offset"] :].split(b"\n")[0] for one in workspace.quarantined()]
+    assert {one["file"] for one in workspace.quarantined()} == {path.name}
     assert {line[:12] for line in lines} == {b'{"event":"te', b'{"message":"', b"nonsense"}
-    # What clients sent is nobody else's to read.
-    data_folder = place.settings.stack.data_dir
+    # Only the owner may read what clients sent.
+    data_folder = workspace.settings.stack.data_dir
     for folder in (data_folder / "collector", data_folder / "store"):
         for path in [folder, *folder.rglob("*")] if folder.exists() else []:
             assert path.stat().st_mode & 0o077 == 0, path
 
 
 def test_an_unavailable_store_at_the_end_is_exit_code_1_and_keeps_the_files(tmp_path: Path) -> None:
-    nobody = {"url": f"http://127.0.0.1:{free_port()}"}
-    place = make_place(tmp_path, store={"kind": "elasticsearch", "elasticsearch": nobody})
-    writer = place.writer()
-    place.write(writer, range(5))
-    process = place.start()
-    eventually(lambda: place.metric("retried_total") >= 1, "it tries")
+    unreachable = {"url": f"http://127.0.0.1:{free_port()}"}
+    workspace = make_workspace(
+        tmp_path, store={"kind": "elasticsearch", "elasticsearch": unreachable}
+    )
+    writer = workspace.writer()
+    workspace.write(writer, range(5))
+    process = workspace.start()
+    eventually(lambda: workspace.metric("retried_total") >= 1, "it tries")
     assert stop(process) == 1
-    assert "the remaining events stay in their files" in place.output.read_text()
-    assert list(place.settings.log_dir.glob("flights-1.*"))
-    again = make_place(tmp_path)
+    assert "the remaining events stay in their files" in workspace.output.read_text()
+    assert list(workspace.settings.log_dir.glob("flights-1.*"))
+    again = make_workspace(tmp_path)
     process = again.start()
-    again.namespace = place.namespace
+    again.namespace = workspace.namespace
     eventually(lambda: again.total() == 5, "they are delivered after all")
     assert stop(process) == 0
 
@@ -310,11 +315,11 @@ def test_an_unavailable_store_at_the_end_is_exit_code_1_and_keeps_the_files(tmp_
 def test_a_port_in_use_is_reported_with_its_setting(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / name).mkdir()
-    first = make_place(tmp_path / "a")
+    first = make_workspace(tmp_path / "a")
     process = first.start()
     eventually(lambda: first.metric("sink_up") == 1, "the first runs")
     port = first.settings.collector.metrics_port
-    second = make_place(tmp_path / "b", collector={"metrics_port": port})
+    second = make_workspace(tmp_path / "b", collector={"metrics_port": port})
     refused = second.start()
     assert refused.wait(timeout=60) == 2
     said = second.output.read_text()
@@ -323,24 +328,24 @@ def test_a_port_in_use_is_reported_with_its_setting(tmp_path: Path) -> None:
 
 
 def test_a_collector_waits_for_a_search_that_delivers(tmp_path: Path) -> None:
-    place = make_place(tmp_path)
-    lock = place.settings.stack.data_dir / "collector" / "lock"
+    workspace = make_workspace(tmp_path)
+    lock = workspace.settings.stack.data_dir / "collector" / "lock"
     lock.parent.mkdir(parents=True)
     with lock.open("w") as search:
         fcntl.flock(search, fcntl.LOCK_EX)
-        process = place.start()
+        process = workspace.start()
 
         def waits() -> bool:
-            assert process.poll() is None, place.output.read_text()
+            assert process.poll() is None, workspace.output.read_text()
             return lock in [fd.readlink() for fd in Path(f"/proc/{process.pid}/fd").iterdir()]
 
         eventually(waits, "it has the lock's file open")
-    eventually(lambda: place.metric("sink_up") == 1, "it runs")
+    eventually(lambda: workspace.metric("sink_up") == 1, "it runs")
     assert stop(process) == 0
 
 
 def test_a_second_collector_of_the_same_folder_is_refused(tmp_path: Path) -> None:
-    first, second = make_place(tmp_path), make_place(tmp_path)
+    first, second = make_workspace(tmp_path), make_workspace(tmp_path)
     process = first.start()
     eventually(lambda: first.metric("sink_up") == 1, "the first runs")
     refused = second.start()
@@ -351,21 +356,21 @@ def test_a_second_collector_of_the_same_folder_is_refused(tmp_path: Path) -> Non
 
 def test_an_unusable_folder_is_reported_with_its_setting(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file")
-    place = make_place(tmp_path)
-    assert place.start().wait(timeout=60) == 2
-    assert place.output.read_text().startswith("collector: stack.data_dir: ")
+    workspace = make_workspace(tmp_path)
+    assert workspace.start().wait(timeout=60) == 2
+    assert workspace.output.read_text().startswith("collector: stack.data_dir: ")
 
 
 def test_a_lost_checkpoint_is_reported_and_duplicates_nothing(tmp_path: Path) -> None:
-    place = make_place(tmp_path)
-    writer = place.writer()
-    place.write(writer, range(100))
-    process = place.start()
-    eventually(lambda: place.total() == 100, "they are delivered")
+    workspace = make_workspace(tmp_path)
+    writer = workspace.writer()
+    workspace.write(writer, range(100))
+    process = workspace.start()
+    eventually(lambda: workspace.total() == 100, "they are delivered")
     assert stop(process) == 0
-    (place.settings.stack.data_dir / "collector" / "checkpoint.json").write_text("{")
-    process = place.start()
-    eventually(lambda: place.metric("delivered_total") >= 100, "they are delivered again")
+    (workspace.settings.stack.data_dir / "collector" / "checkpoint.json").write_text("{")
+    process = workspace.start()
+    eventually(lambda: workspace.metric("delivered_total") >= 100, "they are delivered again")
     assert stop(process) == 0
-    assert place.numbers() == list(range(100))
-    assert "delivering every file again" in place.output.read_text()
+    assert workspace.numbers() == list(range(100))
+    assert "delivering every file again" in workspace.output.read_text()

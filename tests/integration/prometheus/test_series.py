@@ -215,8 +215,8 @@ async def test_the_gateway_exports_the_documented_metrics_and_few_others_are_ret
     found: set[str] = set()
 
     async def complete() -> bool:
-        kept = await stack.api("query", query='count by (__name__) ({job="gateway"})')
-        names = {series["metric"]["__name__"] for series in kept["result"]}
+        retained = await stack.api("query", query='count by (__name__) ({job="gateway"})')
+        names = {series["metric"]["__name__"] for series in retained["result"]}
         found.update(name for name in names if not name.startswith(("scrape_", "up")))
         return found >= documented
 

@@ -137,10 +137,10 @@ def test_templates_are_installed_with_the_configured_retention(
     for retention in ("3d", "3d", "7d"):
         settings = ElasticsearchSettings(url=elasticsearch_url, retention=retention)
         ElasticsearchStore(settings).close()
-        (kept,) = client.cluster.get_component_template(name="tidegate-settings").body[
+        (template,) = client.cluster.get_component_template(name="tidegate-settings").body[
             "component_templates"
         ]
-        lifecycle = kept["component_template"]["template"]["lifecycle"]
+        lifecycle = template["component_template"]["template"]["lifecycle"]
         assert lifecycle["data_retention"] == retention
     names = client.indices.get_index_template(name="*-tidegate").body["index_templates"]
     assert {one["name"] for one in names} == {"logs-tidegate", "traces-tidegate"}
@@ -167,9 +167,9 @@ def test_new_fields_are_added_to_the_mapping_of_an_existing_stream(
 
 
 def test_an_unreachable_elasticsearch_is_unavailable(namespace: str) -> None:
-    nobody = f"http://127.0.0.1:{free_port()}"
-    settings = ElasticsearchSettings(url=nobody)
-    with pytest.raises(StoreUnavailableError, match=f"{nobody} cannot be reached"):
+    unreachable = f"http://127.0.0.1:{free_port()}"
+    settings = ElasticsearchSettings(url=unreachable)
+    with pytest.raises(StoreUnavailableError, match=f"{unreachable} cannot be reached"):
         ElasticsearchStore(settings)
     reader = ElasticsearchStore(settings, read_only=True)
     with closing(reader), pytest.raises(StoreUnavailableError, match="cannot be reached"):

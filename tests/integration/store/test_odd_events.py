@@ -19,7 +19,7 @@ def _set(event: Event, path: str, value: Any) -> None:
     event[last] = value
 
 
-# A value of a wrong type is kept in the event and cannot be searched. One that can be read as its field's
+# A value of a wrong type is stored in the event and cannot be searched. One that can be read as its field's
 # type can.
 @pytest.mark.parametrize(
     ("path", "value", "query", "matches"),
@@ -154,10 +154,10 @@ def test_an_event_without_a_time_is_rejected(scene: Scene) -> None:
 
 def test_an_event_nested_deeper_than_json_goes_is_stored_or_rejected(scene: Scene) -> None:
     deep: dict[str, Any] = {}
-    held = deep
+    innermost = deep
     for _ in range(2000):
-        held["x"] = {}
-        held = held["x"]
+        innermost["x"] = {}
+        innermost = innermost["x"]
     rejected = scene.store.append([scene.event("a"), scene.event("b", tidegate=deep)])
     assert {one.index for one in rejected} <= {1}
     assert "a" in scene.found("")

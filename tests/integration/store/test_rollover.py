@@ -42,7 +42,7 @@ def store(elasticsearch_url: str) -> Iterator[ElasticsearchStore]:
         yield made
 
 
-def told(
+def label_event(
     name: str, ids: PredictionIds, prediction_id: str, *, at: datetime, node: str, actual: str
 ) -> Event:
     """The event of a label that a replica took."""
@@ -94,7 +94,7 @@ def test_a_label_in_two_backing_indices_is_counted_once_with_its_first_value(
     origin = Origin("flights", "1", "test", "flights-1", name)
     store.append([make_event(origin, "rows", sentence, unix_ns=at_ns, fields=fields)])
     for row, at in enumerate((first, between)):
-        label = told(name, ids, made[row], at=at, node="flights-1", actual="late")
+        label = label_event(name, ids, made[row], at=at, node="flights-1", actual="late")
         assert store.append([label]) == []
     refresh(store)
     watcher = Watcher(Drift(), WatcherMetrics())
@@ -103,7 +103,7 @@ def test_a_label_in_two_backing_indices_is_counted_once_with_its_first_value(
     stream = f"logs-tidegate.outcome-{name}"
     with Elasticsearch(elasticsearch_url) as client:
         assert client.indices.rollover(alias=stream)["rolled_over"]
-        resent = told(name, ids, made[0], at=again, node="flights-2", actual="on_time")
+        resent = label_event(name, ids, made[0], at=again, node="flights-2", actual="on_time")
         assert store.append([resent]) == []
         client.indices.refresh(index=stream)
         hits = client.search(index=stream)["hits"]["hits"]

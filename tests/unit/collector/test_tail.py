@@ -145,12 +145,12 @@ def test_an_unlocked_file_is_closed_if_a_newer_one_exists_or_it_is_quiet(
 
 
 def test_a_locked_file_is_open_regardless_of_its_age(tmp_path: Path) -> None:
-    held = put(tmp_path, name(0), line("a"), age=999).open("ab")
+    writer = put(tmp_path, name(0), line("a"), age=999).open("ab")
     put(tmp_path, name(1), line("b"), age=999)
     tail = tail_of(tmp_path)
-    fcntl.flock(held, fcntl.LOCK_SH)
+    fcntl.flock(writer, fcntl.LOCK_SH)
     assert closed(tail) == {name(1)}
-    held.close()
+    writer.close()
     assert closed(tail) == {name(0), name(1)}
 
 

@@ -166,13 +166,13 @@ def test_a_writer_never_waits_for_a_reader_that_was_stopped_with_its_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = os.open
-    held: list[int] = []
+    locked: list[int] = []
 
     def open_and_hold(path: Path, flags: int, mode: int = 0o777) -> int:
         fd = real(path, flags, mode)
-        if flags & os.O_CREAT and not held:
-            held.append(real(path, os.O_RDONLY))
-            fcntl.flock(held[0], fcntl.LOCK_EX)
+        if flags & os.O_CREAT and not locked:
+            locked.append(real(path, os.O_RDONLY))
+            fcntl.flock(locked[0], fcntl.LOCK_EX)
         return fd
 
     monkeypatch.setattr(os, "open", open_and_hold)
@@ -180,7 +180,7 @@ def test_a_writer_never_waits_for_a_reader_that_was_stopped_with_its_lock(
     writer.write_line(b"{}\n")
     sizes = sorted(path.stat().st_size for path in tmp_path.iterdir())
     assert sizes == [0, 3]
-    os.close(held[0])
+    os.close(locked[0])
 
 
 def test_a_file_system_without_locks_loses_no_event(

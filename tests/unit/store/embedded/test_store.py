@@ -133,9 +133,9 @@ def test_a_foreign_index_is_refused(root: Path) -> None:
 
 def test_a_damaged_index_is_refused_by_writer_and_reader(root: Path) -> None:
     EmbeddedStore(root).close()
-    held = layout.read(root)
-    assert held is not None
-    (root / held.folder / "meta.json").write_text("{}")
+    current = layout.read(root)
+    assert current is not None
+    (root / current.folder / "meta.json").write_text("{}")
     with pytest.raises(StoreUnavailableError, match="cannot be written"):
         EmbeddedStore(root)
     with pytest.raises(StoreUnavailableError, match="cannot be opened"):
@@ -198,9 +198,9 @@ def test_a_failed_writer_is_replaced_at_the_next_append(
 def test_a_reader_needs_no_write_permission(root: Path) -> None:
     with closing(EmbeddedStore(root)) as store:
         store.append([event(1)])
-    held = layout.read(root)
-    assert held is not None
-    folder = root / held.folder
+    current = layout.read(root)
+    assert current is not None
+    folder = root / current.folder
     for path in (folder, root):
         path.chmod(0o555)
     try:
@@ -250,11 +250,11 @@ JSON = st.recursive(
 @given(path=st.sampled_from([*sorted(fields.catalogue()), "event", "tidegate", "x"]), value=JSON)
 def test_any_event_is_stored_or_rejected(filled: EmbeddedStore, path: str, value: Any) -> None:
     odd = event(0)
-    held = odd
+    current = odd
     *parents, last = path.split(".")
     for name in parents:
-        held = held.setdefault(name, {})
-    held[last] = value
+        current = current.setdefault(name, {})
+    current[last] = value
     rejected = filled.append([odd])
     assert {one.index for one in rejected} <= {0}
 
