@@ -1,4 +1,4 @@
-"""To zero replicas and back on a real stack: whoever comes waits for the start, and nobody is turned away."""
+"""Scale to zero and back on a real stack: requests wait for the start, and none is rejected."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, artefact: Path) -> Iterator[
 
 
 def burst(stack: Stack, count: int) -> list[Answer]:
-    """So many requests at once."""
+    """`count` concurrent requests."""
     lines = (ROOT / "artefacts/flights/samples.ndjson").read_bytes().splitlines()[:count]
     bodies = [json.dumps({"instances": [json.loads(line)]}).encode() for line in lines]
     with ThreadPoolExecutor(count) as pool:
@@ -79,7 +79,7 @@ def replayed(stack: Stack, decisions: str, *options: str) -> subprocess.Complete
 def test_it_starts_without_a_replica_and_accepts_requests(stack: Stack) -> None:
     assert at_zero(stack)
     assert stack.send("/ready").status == 200
-    # To look at it wakes nobody.
+    # A readiness request does not start a replica.
     assert at_zero(stack)
 
 
@@ -88,7 +88,7 @@ def test_a_burst_at_zero_is_served_and_it_scales_back_to_zero(
 ) -> None:
     answers = burst(stack, BURST)
     assert [answer.status for answer in answers] == [200] * BURST
-    # In the first minute the signals stand still, and may be frozen.
+    # In the first minute the signals do not change and may be frozen.
     eventually(lambda: at_zero(stack) or None, "no replica is left", 300)
     eventually(lambda: answered_events(stack) == BURST or None, "an event for each answer")
 
@@ -102,7 +102,7 @@ def test_zero_replicas_raise_no_alert_and_log_no_problem(stack: Stack) -> None:
     troubles = stack.run(
         "tidegate", "search", "service.node.name:autoscaler AND log.level:warn", "--json"
     ).stdout
-    # Before Prometheus has read the gateway twice there is one, as at any start.
+    # Until Prometheus has scraped the gateway twice there is one, as at any start.
     assert [line for line in troubles.splitlines() if "slots_per_replica" in line] == []
 
 
@@ -122,7 +122,7 @@ def test_explain_shows_both_decisions_and_all_replay_byte_for_byte(stack: Stack)
     assert f" → 0: no request for {IDLE_SECONDS} s" in done.stdout
     woken = [one for one in messages(stack) if one.startswith("0 → ")]
     assert len(woken) == 2
-    # As many as had come by the tick.
+    # The number that had arrived by the tick.
     assert all(re.match(r"0 → \d+: \d+ requests? waits? at the gateway", one) for one in woken)
     lines = stack.run("tidegate", "explain", "--last", "1000", "--json").stdout
     again = replayed(stack, lines)

@@ -1,4 +1,4 @@
-"""A plant, its Prometheus, and the autoscaler that watches it."""
+"""A simulated service, its Prometheus, and its autoscaler."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def plant(prometheus: Prometheus) -> AsyncIterator[Plant]:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", prometheus.target).start()
-    # What the test before this one left in Prometheus is over.
+    # Wait until the values of the previous test are gone from Prometheus.
     await eventually(lambda: prometheus.says("service:requests_in_system:now", one.in_system))
     yield one
     await runner.cleanup()
@@ -47,7 +47,7 @@ async def plant(prometheus: Prometheus) -> AsyncIterator[Plant]:
 async def sidecar(
     plant: Plant, prometheus: Prometheus, tmp_path: Path, unused_tcp_port: int
 ) -> AsyncIterator[Sidecar]:
-    """The autoscaler of that plant, when it has seen its first signals."""
+    """The autoscaler of that service, after its first signals."""
     path = tmp_path / "control.sock"
     async with (
         serve_unix(make_app(plant), path),

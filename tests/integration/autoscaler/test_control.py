@@ -1,4 +1,4 @@
-"""The autoscaler as a process: the policy by default, and what a person tells it meanwhile."""
+"""The autoscaler as a process: the default policy, and pauses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The profile of earlier days, asked of a real Prometheus that has a week of samples."""
+"""The traffic of earlier days, from a real Prometheus with a week of samples."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SLACK_SECONDS = 60
 
 
 def samples(now: int) -> str:
-    """On day d back 10·d a second in the minutes ahead, and 1000 well before and after them."""
+    """d days ago: 10·d requests a second in the minutes ahead, and 1000 well before and after."""
     lines = [f"# TYPE {SERIES} gauge"]
     for day in range(DAYS, 0, -1):
         begin = now - day * DAY_SECONDS

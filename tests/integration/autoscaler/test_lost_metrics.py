@@ -1,4 +1,4 @@
-"""SLOQ when Prometheus is lost while the load falls: it holds, and goes down once it sees again."""
+"""SLOQ without metrics while the load falls: it keeps the replicas, and scales down once metrics return."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from tidegate.resizer.server import make_app, serve_unix
 pytestmark = pytest.mark.integration
 
 DOWN_SECONDS = 2
-# Only their age shall tell that signals are frozen.
+# Only their age may show that signals are frozen.
 POLICY = f"sloq:down_seconds={DOWN_SECONDS},surge_seconds=1,down_period_seconds=1,frozen_ticks=1000"
-BLIND = "held: the arrival rate is not known"
+WITHOUT_SIGNALS = "held: the arrival rate is not known"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-# Blind for three times as long as it takes to go down.
-BLIND_TICKS = round(3 * DOWN_SECONDS / TICK_SECONDS)
+# Three times the time of a scale-down.
+TICKS_WITHOUT_METRICS = round(3 * DOWN_SECONDS / TICK_SECONDS)
 # Of 0.1 s each, in replicas of two slots.
 HIGH_RATE, LOW_RATE, REPLICAS = 60.0, 1.0, 4
 
 
 @dataclass
-class Rated(Plant):
-    """A plant whose load can fall, and whose times differ a little from scrape to scrape, as any do."""
+class VariableLoadPlant(Plant):
+    """A service whose load can fall, and whose times differ slightly between scrapes, as real ones do."""
 
     rate: float = HIGH_RATE
     scrapes: int = 0
@@ -45,8 +45,8 @@ class Rated(Plant):
 
 
 @pytest.fixture
-async def plant(prometheus: Prometheus) -> AsyncIterator[Rated]:
-    one = Rated()
+async def plant(prometheus: Prometheus) -> AsyncIterator[VariableLoadPlant]:
+    one = VariableLoadPlant()
     async with serving("/metrics", one.metrics, prometheus.target):
         yield one
 
@@ -64,31 +64,31 @@ async def serving(path: str, handler: Handler, port: int) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-class Spoiled:
-    """Hands Prometheus' answers on, spoilt as a test says."""
+class FaultyPrometheus:
+    """A proxy of Prometheus that injects the fault that a test sets."""
 
     def __init__(self, prometheus: str) -> None:
-        self.how = ""
+        self.fault = ""
         self._prometheus = prometheus
         self._last: Any = None
 
     async def answer(self, request: web.Request) -> web.Response:
-        if self.how == "frozen":
+        if self.fault == "frozen":
             return web.json_response(self._last)
         url = f"{self._prometheus}{request.rel_url}"
         async with aiohttp.ClientSession() as session, session.get(url) as found:
             self._last = await found.json()
-        if self.how == "nan":
+        if self.fault == "nan":
             for one in self._last["data"]["result"]:
                 one["values"] = [[at, "NaN"] for at, _ in one["values"]]
         return web.json_response(self._last)
 
 
 @asynccontextmanager
-async def watching(
-    plant: Rated, prometheus: str, folder: Path, port: int
+async def running_autoscaler(
+    plant: VariableLoadPlant, prometheus: str, folder: Path, port: int
 ) -> AsyncIterator[Sidecar]:
-    """The autoscaler under SLOQ, with as many replicas as a high load takes."""
+    """The autoscaler under SLOQ, with the replicas for a high load."""
     path = folder / "control.sock"
     settings = {"TIDEGATE_AUTOSCALER__POLICY": POLICY}
     async with (
@@ -99,55 +99,59 @@ async def watching(
         yield sidecar
 
 
-async def holds_while_blind(sidecar: Sidecar, plant: Rated) -> None:
-    """The load falls, unseen; no replica may leave for it."""
+async def check_replicas_stay(sidecar: Sidecar, plant: VariableLoadPlant) -> None:
+    """The load falls without metrics; no replica may be removed."""
     plant.rate = LOW_RATE
-    await eventually(lambda: BLIND in sidecar.events("decision")[-1]["message"])
+    await eventually(lambda: WITHOUT_SIGNALS in sidecar.events("decision")[-1]["message"])
     before = plant.count
-    await sidecar.ticks(BLIND_TICKS)
+    await sidecar.ticks(TICKS_WITHOUT_METRICS)
     assert plant.count >= before >= REPLICAS
     assert sorted(plant.asked) == plant.asked
 
 
-async def goes_down(plant: Rated) -> None:
-    """What shows that the replicas were too many, and nothing but blindness held them."""
+async def check_scale_down(plant: VariableLoadPlant) -> None:
+    """Replicas are removed once metrics return, so only the missing metrics kept them."""
     before = plant.count
     await eventually(lambda: plant.count < before)
 
 
-@pytest.mark.parametrize("how", ["nan", "frozen"])
+@pytest.mark.parametrize("fault", ["nan", "frozen"])
 async def test_under_sloq_nan_or_frozen_responses_remove_no_replica(
-    plant: Rated,
+    plant: VariableLoadPlant,
     prometheus: Prometheus,
     tmp_path: Path,
     unused_tcp_port_factory: Callable[[], int],
-    how: str,
+    fault: str,
 ) -> None:
-    spoiled = Spoiled(prometheus.url)
+    proxy = FaultyPrometheus(prometheus.url)
     async with (
-        serving("/api/v1/{what}", spoiled.answer, unused_tcp_port_factory()) as url,
-        watching(plant, url, tmp_path, unused_tcp_port_factory()) as sidecar,
+        serving("/api/v1/{what}", proxy.answer, unused_tcp_port_factory()) as url,
+        running_autoscaler(plant, url, tmp_path, unused_tcp_port_factory()) as sidecar,
     ):
-        spoiled.how = how
-        await holds_while_blind(sidecar, plant)
-        spoiled.how = ""
-        await goes_down(plant)
+        proxy.fault = fault
+        await check_replicas_stay(sidecar, plant)
+        proxy.fault = ""
+        await check_scale_down(plant)
 
 
-@pytest.mark.parametrize("how", ["gone", "hangs"])
+@pytest.mark.parametrize("fault", ["gone", "hangs"])
 async def test_under_sloq_a_stopped_or_hanging_prometheus_removes_no_replica(
-    plant: Rated, prometheus: Prometheus, tmp_path: Path, unused_tcp_port: int, how: str
+    plant: VariableLoadPlant,
+    prometheus: Prometheus,
+    tmp_path: Path,
+    unused_tcp_port: int,
+    fault: str,
 ) -> None:
-    async with watching(plant, prometheus.url, tmp_path, unused_tcp_port) as sidecar:
-        if how == "gone":
+    async with running_autoscaler(plant, prometheus.url, tmp_path, unused_tcp_port) as sidecar:
+        if fault == "gone":
             await asyncio.to_thread(prometheus.stop)
         else:
             prometheus.process.send_signal(signal.SIGSTOP)
         try:
-            await holds_while_blind(sidecar, plant)
+            await check_replicas_stay(sidecar, plant)
         finally:
-            if how == "gone":
+            if fault == "gone":
                 await asyncio.to_thread(prometheus.start)
             else:
                 prometheus.process.send_signal(signal.SIGCONT)
-        await goes_down(plant)
+        await check_scale_down(plant)

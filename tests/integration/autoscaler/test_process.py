@@ -1,4 +1,4 @@
-"""The autoscaler as a process: signals, outages, and what keeps it from starting."""
+"""The autoscaler as a process: signals, outages, and failed starts."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ async def test_a_hanging_prometheus_delays_no_tick(
         before = len(sidecar.events("decision"))
         begin = time.monotonic()
         await sidecar.ticks(4)
-        # One that waits for an answer waits for ever.
+        # A client without a timeout would wait forever.
         assert time.monotonic() - begin < 4 * TICK_SECONDS + 10.0
         assert len(sidecar.events("decision")) > before
     finally:

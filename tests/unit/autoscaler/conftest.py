@@ -38,7 +38,7 @@ def at_that_time(signals: Signals, now: float) -> Signals:
 
 @pytest.fixture
 def recorded(tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
-    """Makes the decision events that a live autoscaler would have written over the trace `spike`.
+    """Returns the decision events that a live autoscaler would have written on the trace `spike`.
 
     `wrap` wraps the policy, `every` is the time between ticks in seconds.
     """

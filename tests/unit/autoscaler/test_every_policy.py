@@ -1,7 +1,4 @@
-"""What holds for every policy by its name, whatever comes: also for one that is entered tomorrow.
-
-And for what policies are composed to.
-"""
+"""Properties of every registered policy, and of compositions of them."""
 
 from __future__ import annotations
 
@@ -36,7 +33,7 @@ HISTORIES = st.lists(ANY_SIGNALS | VALID_SIGNALS, max_size=8)
 
 
 def run(built: BuiltPolicy, history: list[Signals]) -> list[Decision]:
-    """The decisions on these signals, each from the state before as it would be read from its event."""
+    """The decisions on these signals, each from the previous state as read from its event."""
     state: dict[str, Any] = {}
     found = []
     for number, signals_now in enumerate(history):

@@ -126,11 +126,11 @@ def learn_slots(
 def _learn_slots(
     state: SloqState, checked: CheckedSignals, ready: int, now: float, watched: float | None
 ) -> dict[str, Any]:
-    believed = state.slots or float(checked.slots)
+    assumed = state.slots or float(checked.slots)
     busiest = checked.busiest or 0.0
     # Measured on one replica at one time, so it needs neither confirmation nor a steady number of replicas.
     proven = watched is not None and now - watched >= WATCH_SECONDS
-    if proven and busiest > max(believed, checked.slots):
+    if proven and busiest > max(assumed, checked.slots):
         return {"over": 0, "full": (), "slots": busiest, "raised_at": now}
     if checked.queued is None:
         return {}
@@ -139,25 +139,25 @@ def _learn_slots(
         observed = checked.busy / ready
         if checked.queued >= ready:
             return _slots_while_full(state, checked.slots, observed)
-        if steady >= DRAIN_SECONDS and observed > believed * (1 + SLOTS_TOLERANCE):
+        if steady >= DRAIN_SECONDS and observed > assumed * (1 + SLOTS_TOLERANCE):
             if state.over + 1 < MIN_OVER_TICKS:
                 return {"over": state.over + 1}
             raised = float(math.ceil(observed - SLOTS_TOLERANCE))
             return {"over": 0, "full": (), "slots": raised, "raised_at": now}
-    return _probe_for_slots(state, checked, believed, now)
+    return _probe_for_slots(state, checked, assumed, now)
 
 
 def _probe_for_slots(
-    state: SloqState, checked: CheckedSignals, believed: float, now: float
+    state: SloqState, checked: CheckedSignals, assumed: float, now: float
 ) -> dict[str, Any]:
     """Assume one slot more if more than reported were busy and no queue has shown the actual number."""
-    if believed <= checked.slots or state.full or state.raised_at is None:
+    if assumed <= checked.slots or state.full or state.raised_at is None:
         return {}
     if checked.queued:
         return {"raised_at": now}
     if now - state.raised_at < PROBE_SECONDS:
         return {}
-    return {"slots": max(believed, min(believed + 1, 2.0 * checked.slots)), "raised_at": now}
+    return {"slots": max(assumed, min(assumed + 1, 2.0 * checked.slots)), "raised_at": now}
 
 
 def _slots_while_full(state: SloqState, reported_slots: int, observed: float) -> dict[str, Any]:

@@ -85,14 +85,14 @@ def recent_largest(targets: Sequence[TimedValue], *, since: float) -> tuple[Time
 
     The last one always counts.
     """
-    kept: list[TimedValue] = []
+    peaks_after: list[TimedValue] = []
     for at, slots in targets:
         if at <= since and at < targets[-1][0]:
             continue
-        while kept and kept[-1][1] <= slots:
-            kept.pop()
-        kept.append((at, slots))
-    return tuple(kept)
+        while peaks_after and peaks_after[-1][1] <= slots:
+            peaks_after.pop()
+        peaks_after.append((at, slots))
+    return tuple(peaks_after)
 
 
 def hour_of_peaks(

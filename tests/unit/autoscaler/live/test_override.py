@@ -1,4 +1,4 @@
-"""What a person tells the autoscaler for a time: the file, its effect, its end, and its commands."""
+"""A pause and manual bounds: the file, its effect, its expiry, and the commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals: what is made of Prometheus' answers."""
+"""Signals from the responses of Prometheus."""
 
 import asyncio
 import math
@@ -59,7 +59,7 @@ GOOD = Reading(
 
 
 def answer(values: dict[str, Any], ages: dict[str, float] | None = None) -> bytes:
-    """As Prometheus answers: each series has an older sample too; the newest is 1 s old."""
+    """A response of Prometheus: each series has an older sample, too; the newest is 1 s old."""
     result = [
         {
             "metric": {"__name__": name},
@@ -71,7 +71,7 @@ def answer(values: dict[str, Any], ages: dict[str, float] | None = None) -> byte
 
 
 def but(**changes: float | str | None) -> dict[str, Any]:
-    """All series but for these signals; None leaves one out."""
+    """All series with changes for these signals; None removes one."""
     named = {SERIES[signal]: value for signal, value in changes.items()}
     return {name: value for name, value in {**ALL, **named}.items() if value is not None}
 
@@ -296,7 +296,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @asynccontextmanager
 async def served(handler: Handler, patience: float = 5.0) -> AsyncIterator[PrometheusReader]:
-    """A reader of a server that answers every query with `handler`."""
+    """A reader of a server that handles every query with `handler`."""
     app = web.Application()
     app.router.add_get("/prefix/api/v1/query", handler)
     async with TestServer(app) as server, aiohttp.ClientSession() as session:

@@ -1,4 +1,4 @@
-"""The whole autoscaler against a simulated service, in simulated time."""
+"""The whole autoscaler with a simulated service, in simulated time."""
 
 import asyncio
 import io
@@ -92,7 +92,7 @@ class Plant:
 
 @dataclass
 class Run:
-    """A run of the autoscaler: what it decided when, and what it wrote down."""
+    """A run of the autoscaler: its decisions, and the events it wrote."""
 
     plant: Plant
     folder: Path
@@ -144,7 +144,7 @@ def steady(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The demo's load, for 40 s, then nothing; Prometheus is away from 200 s to 700 s."""
+    """The demo's load for 40 s, then none; Prometheus is unreachable from 200 s to 700 s."""
     run = Run(Plant(load_seconds=40.0, blind=(200.0, 700.0)), tmp_path_factory.mktemp("demo"))
     run.go(1200.0)
     return run

@@ -1,4 +1,4 @@
-"""A tick: what is asked for, written down and shown, by what the tick is told."""
+"""A tick: the request to the resizer, the event and the metrics."""
 
 import asyncio
 from collections.abc import Iterator
@@ -253,7 +253,7 @@ async def test_the_metrics_show_the_last_decision(run: AutoscalerRun) -> None:
 
 
 def sleeping(run: AutoscalerRun) -> Autoscaler:
-    """May go to zero, and is there; whoever waits is in `waiting`."""
+    """An autoscaler at zero replicas; `waiting` is the number of waiting requests."""
     parameters = build_policy("hpa", PolicyContext(Bounds(1, 10), slo_seconds=1.0)).parameters
     told = ScaleToZeroParameters(max=10, idle_seconds=60.0, stale_seconds=15.0)
     run.autoscaler.policy = scale_to_zero(run.autoscaler.policy, parameters, told)

@@ -8,7 +8,7 @@ from tidegate.autoscaler.types import Decision, Policy, Signals
 
 
 def lending(*slots: int | None) -> Policy:
-    """Three replicas, and so many slots at one tick after the other."""
+    """A policy that always decides three replicas, and these slots at consecutive ticks."""
     decisions = iter(slots)
 
     def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:

@@ -1,4 +1,4 @@
-"""When ticks come."""
+"""The times of ticks."""
 
 import asyncio
 import math

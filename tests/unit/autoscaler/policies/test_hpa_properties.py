@@ -1,4 +1,4 @@
-"""The HPA v2 policy: what holds whatever the signals are."""
+"""Properties of the HPA v2 policy."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Predictive scaling: what came on earlier days, asked for and answered with replicas."""
+"""Predictive scaling: the history from Prometheus, and the replicas for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`tidegate simulate`: its words, its numbers, its page."""
+"""`tidegate simulate`: its options, its results, its plots."""
 
 import json
 from pathlib import Path

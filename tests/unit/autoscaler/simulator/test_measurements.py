@@ -1,4 +1,4 @@
-"""The simulated metrics: what Prometheus would say, and when it would not."""
+"""The simulated metrics, with and without blackouts."""
 
 import math
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""The page of plots: nothing hides a point, each mark is explained, and no trace is left out."""
+"""The plots: no point is hidden, each mark is in the legend, and every trace is shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulated service: first come, first served, by replicas that come and go."""
+"""The simulated service: first come, first served, by replicas that start and stop."""
 
 import math
 from dataclasses import replace
@@ -32,7 +32,7 @@ def keep(number: int) -> Decision:
 
 
 def by_hand(arrivals: list[float], services: list[float], slots: int) -> list[float]:
-    """Each request takes the slot that is free first: written for clarity, not for speed."""
+    """A simple reference: each request takes the slot that becomes free first."""
     free, starts = [0.0] * slots, []
     for arrival, service in zip(arrivals, services, strict=True):
         first = free.index(min(free))

@@ -1,4 +1,4 @@
-"""What a run is judged by."""
+"""The score of a run."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The fixed command line of `tidegate simulate`."""
+"""The command line of `tidegate simulate`."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Traces: from files, by name, and the requests that are drawn from them."""
+"""Traces from files and by name, and the requests generated from them."""
 
 from pathlib import Path
 

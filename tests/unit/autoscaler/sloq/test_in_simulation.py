@@ -1,4 +1,4 @@
-"""SLOQ in charge of the simulated service: what it promises, held to numbers."""
+"""SLOQ on the simulated service: its promises, checked with numbers."""
 
 import math
 from dataclasses import replace
@@ -29,7 +29,7 @@ def score_of(expression: str, name: str) -> Score:
 
 
 def cost_after(run: Run, seconds: float) -> float:
-    """Replicas asked for, in the mean from that time on."""
+    """The mean of the replicas requested from that time on."""
     return float(np.mean([t.decision.desired for t in run.ticks if t.at >= seconds]))
 
 
@@ -86,7 +86,7 @@ def test_ten_minutes_without_metrics_remove_no_replica(kind: BlackoutKind) -> No
 
 
 def with_wrong(wrong: dict[str, Any]) -> Policy:
-    """SLOQ, told these values instead of what is measured from second 655 to 1255."""
+    """SLOQ with these values instead of the measured ones from second 655 to 1255."""
     inner = simulated_policy("sloq", SYSTEM).policy
 
     def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:

@@ -1,4 +1,4 @@
-"""SLOQ: what it learns of the slots that a replica truly has."""
+"""SLOQ learns the actual slots of a replica."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""SLOQ: what it decides, tick by tick, and in words."""
+"""Decisions of SLOQ, tick by tick, and their explanations."""
 
 import math
 from dataclasses import asdict, replace

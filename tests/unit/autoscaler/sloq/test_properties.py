@@ -1,4 +1,4 @@
-"""What holds for SLOQ whatever comes."""
+"""Properties of SLOQ."""
 
 import json
 import math
@@ -50,7 +50,7 @@ BELIEVABLE = signals(GOOD, st.integers(1, 16)).map(
 
 
 def after(history: list[Signals]) -> tuple[dict[str, Any], float]:
-    """The state after these signals, a tick of 5 s each."""
+    """The state after these signals, with ticks of 5 s."""
     state: dict[str, Any] = {}
     for number, seen in enumerate(history):
         state = DECIDE(state, seen, 5.0 * number).state

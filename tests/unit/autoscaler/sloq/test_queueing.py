@@ -1,4 +1,4 @@
-"""Erlang's formulas, against exact arithmetic and against what must hold."""
+"""Erlang's formulas: against exact arithmetic, and their properties."""
 
 import math
 from fractions import Fraction
@@ -14,7 +14,7 @@ COUNTS = st.integers(1, 300)
 
 
 def textbook_c(slots: int, load: Fraction) -> float:
-    """Erlang C as it stands in textbooks, without rounding."""
+    """The textbook formula of Erlang C, in exact arithmetic."""
     last = load**slots / math.factorial(slots) * slots / (slots - load)
     return float(last / (sum(load**n / math.factorial(n) for n in range(slots)) + last))
 

@@ -1,4 +1,4 @@
-"""SLOQ: what it does with signals that are bad, frozen, contradictory or only there in part."""
+"""SLOQ with bad, frozen, contradictory or partial signals."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Policies made of policies, and by the time of day."""
+"""Compositions of policies, and schedules."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ def seen(at: str | None = None) -> Signals:
 
 
 def wants(number: int) -> Policy:
-    """A policy that always wants this many, and counts its ticks."""
+    """A policy that always decides this number, and counts its ticks."""
 
     def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
         ticks = state.get("ticks", 0) + 1

@@ -1,4 +1,4 @@
-"""To zero replicas and back: when the last one leaves, what brings one back, and what nothing does."""
+"""Scale to zero and back: when the last replica is removed, and what starts one again."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def scaling_to_zero(words: str = "sloq", told: ScaleToZeroParameters = TOLD) -> 
 
 @dataclass
 class Run:
-    """A policy that is told signals, every five seconds, with the number that it decided before."""
+    """A policy that gets signals every five seconds, with its previous number."""
 
     policy: Policy = field(default_factory=scaling_to_zero)
     state: dict[str, Any] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Vertical scaling, simulated and live: slots that come and go, and the policies that use them."""
+"""Vertical scaling, simulated and live: changing slots, and the policies that set them."""
 
 from __future__ import annotations
 
