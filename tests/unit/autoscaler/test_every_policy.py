@@ -162,6 +162,6 @@ def test_all_accepted_options_build_a_policy_that_decides(
         built = build_policy(expression, CONTEXT)
     except PolicyError:
         return
-    # KEDA may idle below the minimum if it is told so: its definition.
+    # KEDA may idle below the minimum by definition.
     low = 0 if "idle" in options else LOW
     assert all(low <= decision.desired <= HIGH for decision in run(built, history))

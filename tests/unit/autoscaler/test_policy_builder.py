@@ -72,7 +72,7 @@ def test_parts_of_a_composition_share_the_tick_and_the_options_of_the_settings()
     assert (first["parameters"]["target"], first["parameters"]["tolerance"]) == (0.6, 0.2)
     assert first["parameters"]["down_stabilization_seconds"] == 300.0
     assert second["parameters"]["tick_seconds"] == 4.0
-    # Where nobody says how often, it is as often as the one that decides most often.
+    # Without a tick option, the shortest tick of the parts applies.
     assert build_policy("max(hpa,min(sloq,kpa))", CONTEXT).tick_seconds == 2.0
     assert build_policy("max(hpa,ray-serve):tick=30", CONTEXT).tick_seconds == 30.0
     assert build_policy("max(sloq,predictive)", CONTEXT).uses_history

@@ -1,4 +1,4 @@
-"""Another policy over a recording: for the same, within the same, as often."""
+"""Another policy on recorded decisions, with the same objective, wrappers and tick."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`tidegate explain` against a real embedded store; a person's view."""
+"""`tidegate explain` on a real embedded store."""
 
 from __future__ import annotations
 
@@ -144,10 +144,10 @@ def test_an_empty_or_unreadable_store_is_reported(
 def test_it_follows_until_it_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = load(stack={"data_dir": tmp_path / "data"})
     monkeypatch.setattr(explaining, "FOLLOW_SECONDS", 0.05)
-    # It is read while it is written: capsys, which empties it, would lose what comes in between.
+    # Read while it is written: capsys, which empties its buffer, would lose output in between.
     said = io.StringIO()
     monkeypatch.setattr(sys, "stdout", said)
-    # What came before the start of `explain` is not told; what is this little ahead is, at once.
+    # Events before the start of `explain` are not shown; one slightly in the future is, at once.
     start_ns = time.time_ns() + int(TOLERANCE.total_seconds() * 0.8e9)
 
     def event(after: int, previous: int, desired: int) -> Event:
@@ -180,7 +180,7 @@ def test_it_follows_until_it_is_stopped(tmp_path: Path, monkeypatch: pytest.Monk
             teller.join()
             signal.signal(signal.SIGINT, before)
     lines = re.findall(r"\d to \d", said.getvalue())
-    # Holds that arrive in several deliveries are one stretch: it is told when it begins.
+    # Unchanged ticks from several deliveries are one interval, shown when it begins.
     assert (lines[0], lines[-1]) == ("5 to 5", "5 to 7")
 
 

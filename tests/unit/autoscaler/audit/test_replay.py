@@ -1,4 +1,4 @@
-"""Replay: what is said of an event that holds no decision. (Real ones: test_simulation.py.)"""
+"""Replay of invalid events. Valid ones are in live/test_simulation.py."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`tidegate replay`: the same numbers to the byte, or those of another policy."""
+"""`tidegate replay`: the same decisions, byte for byte, or those of another policy."""
 
 from __future__ import annotations
 

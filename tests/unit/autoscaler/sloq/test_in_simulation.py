@@ -78,7 +78,7 @@ def test_ten_minutes_without_metrics_remove_no_replica(kind: BlackoutKind) -> No
     ticks = run("sloq", Trace("fall", 5.0, fall, blackouts=blind)).ticks
     during = [t for t in ticks if 600 <= t.at < 1200]
     if kind == "reset":
-        # Counters that begin anew are rates again soon: it must not fall before they are.
+        # Rates recover soon after a counter reset: it must not scale down before.
         during = [t for t in during if t.at < 660]
     assert all(t.decision.desired >= t.signals.desired for t in during)
     # And it falls once the signals are back.
@@ -107,7 +107,7 @@ def test_ten_minutes_of_partly_bad_data_remove_no_replica(name: str) -> None:
 
 
 def test_a_rate_frozen_too_low_alone_does_not_violate_the_objective() -> None:
-    # It froze in a lull of a minute, after which as much comes as before.
+    # The rate froze in a lull of a minute, after which the load is as before.
     lull = Trace("lull", 5.0, np.where(np.arange(0, 1800, 5) // 60 == 10, 10.0, 60.0))
     policy = with_wrong({"arrival_rate": 10.0, "arrival_rate_60s": 10.0})
     frozen = score(simulate(policy, lull, SYSTEM, seed=0), SYSTEM.slo_seconds)

@@ -10,8 +10,8 @@ from support.sloq_loop import PARAMETERS, SloqLoop
 @pytest.mark.parametrize(
     ("reported_slots", "busy", "queued", "slots"),
     [
-        (8, 16.0, 20.0, 4),  # full with 4 busy each, though 8 are said
-        (4, 16.0, 20.0, 4),  # as said
+        (8, 16.0, 20.0, 4),  # full with 4 busy each, although 8 are reported
+        (4, 16.0, 20.0, 4),  # as reported
         (2, 13.0, 0.0, 4),  # 13 of 8 are busy: at least ⌈13/4⌉
         (4, 16.0, 2.0, 4),  # too few wait to say that all is full
         (8, 0.0, 20.0, 1),  # stuck, but there is no replica without slots

@@ -169,7 +169,7 @@ def test_partly_bad_data_never_removes_a_replica(
 def test_frozen_data_never_removes_a_replica(
     history: list[Signals], seen: Signals, ticks: int
 ) -> None:
-    # Frozen while nothing comes is like nothing that comes.
+    # Signals frozen while idle look like an idle service.
     assume(seen.service_seconds or seen.arrival_rate or seen.arrival_rate_60s or seen.in_system)
     state, now = after(history)
     seen = replace(seen, desired=max(2, min(40, seen.desired)))

@@ -129,6 +129,6 @@ def test_busy_slots_over_a_minute_override_a_rate_more_than_one_sample() -> None
     low = {"arrival_rate": 5.0, "arrival_rate_60s": 5.0, "in_system": 12.0}
     for number in range(120):
         last = loop.tick(**low, busy=12.0 + 3 * (-1) ** number)
-    # 12 - 3·√(12/25) = 9.9 slots are busy for certain, where one look at 9 says that none is.
+    # 12 - 3·√(12/25) = 9.9 slots are busy for certain, where one sample of 9 shows none.
     assert last.inputs["stay_slots"] >= 14
     assert last.desired == 4

@@ -200,7 +200,7 @@ def test_cron_matches_as_in_crontab(expression: str, when: str, matches: bool) -
     [
         # 02:30 does not exist on 29 March: the window opens when the clocks have gone forward.
         ("30 2 29 3 *", ["2026-03-29T01:00"]),
-        # 02:30 comes twice on 25 October: it opens once.
+        # 02:30 occurs twice on 25 October; the window opens once.
         ("30 2 25 10 *", ["2026-10-25T00:30"]),
         # With every hour it opens in both.
         ("30 * 25 10 *", ["2026-10-25T00:30", "2026-10-25T01:30"]),

@@ -152,7 +152,7 @@ def test_a_burst_is_sized_with_the_learned_values() -> None:
     assert decision.explanation.startswith(
         f"0 → {decision.desired}: 60 requests wait at the gateway (0 → {decision.desired}: "
     )
-    # While they start nothing leaves, whatever comes.
+    # While replicas start, none is removed.
     starting = replace(NONE, desired=decision.desired, running=decision.desired)
     for _ in range(20):
         assert run.tick(starting).desired == decision.desired

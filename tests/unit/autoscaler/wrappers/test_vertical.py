@@ -202,7 +202,7 @@ def test_a_restarted_autoscaler_distinguishes_lent_slots_from_base_slots() -> No
 
 def test_metrics_that_do_not_show_the_lent_slots_yet_are_not_learned_from() -> None:
     decide = build_policy("surge", LIVE).policy
-    # 6 are asked for and 6 are busy, while the last scrape still said 4: no replica has 6 of its own.
+    # 6 slots were requested and 6 are busy, while the last scrape still shows 4: the base is not 6.
     late = replace(ASKED, slots_asked=6, busy=18.0, queued=6.0)
     found = None
     state: dict[str, Any] = {}
