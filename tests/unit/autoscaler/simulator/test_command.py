@@ -92,4 +92,4 @@ def test_an_invalid_policy_or_trace_is_reported_before_anything_runs(
 ) -> None:
     assert simulate(compare([policy], trace), as_json=True, plot=None) == 2
     told = capsys.readouterr()
-    assert (told.out, told.err.startswith("simulate: there is no ")) == ("", True)
+    assert (told.out, told.err.startswith("simulate: unknown ")) == ("", True)

@@ -62,7 +62,7 @@ def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         find_trace(str(tmp_path / "none.csv"))
     (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(TraceError, match="cannot be read"):
+    with pytest.raises(TraceError, match="not a valid trace"):
         find_trace(str(tmp_path / "bytes.csv"))
 
 
