@@ -56,10 +56,10 @@ def test_several_processes_give_the_same_results_as_one(short: str) -> None:
 def test_the_table_and_the_plots_are_written(
     short: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_page = tmp_path / "page.png"
-    assert simulate(compare(["sloq", "ray-serve"], short), as_json=False, plot=write_page) == 0
+    plots = tmp_path / "page.png"
+    assert simulate(compare(["sloq", "ray-serve"], short), as_json=False, plot=plots) == 0
     assert "ray-serve" in capsys.readouterr().out
-    assert write_page.read_bytes().startswith(b"\x89PNG")
+    assert plots.read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_pareto_plot_can_be_written_alone(short: str, tmp_path: Path) -> None:

@@ -44,11 +44,11 @@ def test_the_page_has_a_legend_of_marks_and_a_plot_per_trace_and_in_sum(tmp_path
         file = tmp_path / f"{name}.csv"
         file.write_text("minute,requests\n" + "".join(f"{n},{300 + 900 * n}\n" for n in range(4)))
         traces.append(TraceSpec(str(file)))
-    write_page = tmp_path / "page.svg"
+    plots = tmp_path / "page.svg"
     comparison = Comparison(["sloq", "max(sloq,step)"], traces, SYSTEM, 1)
-    assert simulate(comparison, as_json=True, plot=write_page) == 0
+    assert simulate(comparison, as_json=True, plot=plots) == 0
     # matplotlib writes each text beside its outlines as a comment.
-    texts = re.findall(r"<!-- (.*?) -->", write_page.read_text(encoding="utf-8"))
+    texts = re.findall(r"<!-- (.*?) -->", plots.read_text(encoding="utf-8"))
     assert {"calm", "busy", ALL_TRACES} <= set(texts)
     assert {words for _, words in DECISION_MARKS.values()} <= set(texts)
     assert texts.count("violation-seconds, replica-seconds") == 3
