@@ -1,11 +1,11 @@
-"""What watching the model costs a request, how often it cries wolf, and how soon it sees a shift.
+"""The cost of drift monitoring per request, its false alarms, and how soon it detects a shift.
 
     python bench/drift.py cost       # CPU time of the hot path and of all monitoring, paired
-    python bench/drift.py null       # 72 simulated hours without drift: false episodes, of labels too
-    python bench/drift.py shift      # one feature moves by one standard deviation: minutes until critical
+    python bench/drift.py null       # 72 simulated hours without drift: false alarms of features and labels
+    python bench/drift.py shift      # one feature shifts by one standard deviation: minutes until critical
 
-The simulations draw rows of the flights the model was trained on, count them by 15 s as replicas do, and
-evaluate at each step what the rules evaluate, over all steps at once. They need `tidegate train`.
+The simulations sample flights of the training window, count them in steps of 15 s as replicas do, and
+evaluate at each step what the rules evaluate, vectorized over all steps. They need `tidegate train`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import orjson
-from concept import quiet  # the file beside this one
+from concept import false_findings  # the file beside this one
 from prometheus_client import generate_latest
 from starlette.types import Message, Scope
 
@@ -53,8 +53,8 @@ Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class World:
-    """The flights of the training window, and how they were distributed."""
+class TrainingData:
+    """The flights of the training window, and their distributions."""
 
     matrix: Matrix
     reference: Reference
@@ -63,7 +63,7 @@ class World:
     numbers: tuple[int, ...]
 
     @classmethod
-    def read(cls) -> World:
+    def read(cls) -> TrainingData:
         """Read the data set and the artefact."""
         artefact = load(ARTEFACT)
         flights = dataset.read_flights()
@@ -80,7 +80,7 @@ class World:
 
 
 @dataclass(frozen=True)
-class Seen:
+class RuleValues:
     """What the rules record of one distribution at each step, by window: PSI, X² and n."""
 
     psi: dict[str, npt.NDArray[np.float64]]
@@ -89,123 +89,132 @@ class Seen:
     critical: float
 
     def drifted(self, window: str, limit: float) -> Flags:
-        """Where `model:feature_drift` of the window is above the limit."""
-        floor = DRIFT.fast_samples if window == "2m" else DRIFT.samples
-        enough = self.samples[window] >= floor
+        """The steps at which `model:feature_drift` of the window is above the limit."""
+        minimum = DRIFT.fast_samples if window == "2m" else DRIFT.samples
+        enough = self.samples[window] >= minimum
         found: Flags = (
             (self.psi[window] > limit) & enough & (self.statistic[window] > self.critical)
         )
         return found
 
     def any_drifted(self, windows: Sequence[str], limit: float) -> Flags:
-        """Where the alert's expression holds."""
+        """The steps at which the alert's expression is true."""
         return np.logical_or.reduce([self.drifted(window, limit) for window in windows])
 
 
-def see(
-    bins: npt.NDArray[np.int64], steps: npt.NDArray[np.int64], count: int, of: Any, features: int
-) -> Seen:
+def evaluate(
+    bins: npt.NDArray[np.int64],
+    steps: npt.NDArray[np.int64],
+    count: int,
+    reference: Any,
+    features: int,
+) -> RuleValues:
     """Count rows by step, and evaluate the rules at each.
 
     Args:
         bins: the bin of each row.
-        steps: the step in which it was answered.
-        count: how many steps there are.
-        of: the reference's counts.
-        features: how many distributions share the chance of a false finding.
+        steps: the step in which each row was answered.
+        count: the number of steps.
+        reference: the counts of the reference.
+        features: the number of distributions that share the probability of a false finding.
     """
-    size = len(of)
+    size = len(reference)
     counts = np.bincount(steps * size + bins, minlength=count * size).reshape(count, size)
     total = np.vstack([np.zeros((1, size), np.int64), counts.cumsum(axis=0)])
-    expected, m = smoothed_ratios(of), float(sum(of))
-    seen = Seen({}, {}, {}, critical_value(size, features, DRIFT.significance))
+    expected, m = smoothed_ratios(reference), float(sum(reference))
+    values = RuleValues({}, {}, {}, critical_value(size, features, DRIFT.significance))
     now = np.arange(1, count + 1)
     for window, length in STEPS.items():
-        # The long windows are made of tiles: they end where the last tile does.
+        # The long windows consist of tiles, so they end with the last tile.
         end = now if length <= TILE else now // TILE * TILE
         observed = total[end] - total[np.maximum(0, end - length)]
         n = observed.sum(axis=1).astype(float)
         ratio = (observed + 0.5) / (n[:, None] + size / 2)
         index = ((ratio - expected) * np.log(ratio / expected)).sum(axis=1)
-        seen.psi[window], seen.samples[window] = index, n
-        seen.statistic[window] = index * n * m / (n + m)
-    return seen
+        values.psi[window], values.samples[window] = index, n
+        values.statistic[window] = index * n * m / (n + m)
+    return values
 
 
 def episodes(flags: Flags) -> int:
-    """How often it held for `drift.hold_seconds`."""
+    """How often the alert fires."""
     return int(np.count_nonzero(np.diff(fired(flags).astype(int), prepend=0) == 1))
 
 
 def fired(flags: Flags) -> Flags:
-    """Where the alert fires: the condition holds and did so for `drift.hold_seconds`."""
-    run = np.cumsum(flags)
-    broken = np.maximum.accumulate(np.where(flags, 0, run))
-    found: Flags = (run - broken) > HOLD
+    """The steps at which the alert fires: its condition has been true for `drift.hold_seconds`."""
+    total = np.cumsum(flags)
+    at_last_break = np.maximum.accumulate(np.where(flags, 0, total))
+    found: Flags = (total - at_last_break) > HOLD
     return found
 
 
 def draw(
-    world: World, random: np.random.Generator, steps: int, rate: float
+    data: TrainingData, random: np.random.Generator, steps: int, rate: float
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Which flights are asked about, and in which step: a Poisson process."""
+    """The rows that arrive, and the step of each: a Poisson process."""
     per_step = random.poisson(rate * STEP, steps)
-    rows = random.integers(len(world.matrix), size=int(per_step.sum()))
+    rows = random.integers(len(data.matrix), size=int(per_step.sum()))
     return rows, np.repeat(np.arange(steps), per_step)
 
 
 def null(hours: int, rates: Sequence[float]) -> None:
-    """Nothing changes, for hours."""
-    world = World.read()
-    bins = world.counter.bins(world.matrix)
-    of = [feature.counts for feature in world.reference.features]
-    print("| requests a second | warning | critical | dataset | answers | 5m, p < 0.05 alone |")
+    """Print the false alarms in hours without drift."""
+    data = TrainingData.read()
+    bins = data.counter.bins(data.matrix)
+    reference = [feature.counts for feature in data.reference.features]
+    print(
+        "| requests per second | warning | critical | dataset | predictions | 5m, only p < 0.05 |"
+    )
     print("| ---: | ---: | ---: | ---: | ---: | ---: |")
     for rate in rates:
         random, count = np.random.default_rng(72), hours * 3600 // STEP
-        rows, steps = draw(world, random, count, rate)
-        seen = [see(bins[rows, i], steps, count, of[i], len(of)) for i in range(len(of))]
+        rows, steps = draw(data, random, count, rate)
+        seen = [
+            evaluate(bins[rows, i], steps, count, reference[i], len(reference))
+            for i in range(len(reference))
+        ]
         warning = sum(episodes(s.any_drifted(("5m", "1h", "1d"), DRIFT.psi_warning)) for s in seen)
         critical = sum(episodes(s.any_drifted(tuple(STEPS), DRIFT.psi_critical)) for s in seen)
         share = np.mean([s.drifted("5m", DRIFT.psi_warning) for s in seen], axis=0)
-        shares = np.array(world.reference.predictions) / sum(world.reference.predictions)
-        given = random.choice(len(shares), size=len(rows), p=shares)
-        answers = see(given, steps, count, world.reference.predictions, 1)
-        moved = episodes(answers.any_drifted(("5m", "1h", "1d"), DRIFT.psi_warning))
+        shares = np.array(data.reference.predictions) / sum(data.reference.predictions)
+        predicted = random.choice(len(shares), size=len(rows), p=shares)
+        predictions = evaluate(predicted, steps, count, data.reference.predictions, 1)
+        shifted = episodes(predictions.any_drifted(("5m", "1h", "1d"), DRIFT.psi_warning))
         naive = sum(
             episodes((s.statistic["5m"] > critical_value(len(c), 1, 0.05)) & (s.samples["5m"] > 0))
-            for s, c in zip(seen, of, strict=True)
+            for s, c in zip(seen, reference, strict=True)
         )
-        data = episodes(share >= DRIFT.dataset_share)
-        print(f"| {rate:g} | {warning} | {critical} | {data} | {moved} | {naive} |")
+        dataset_alerts = episodes(share >= DRIFT.dataset_share)
+        print(f"| {rate:g} | {warning} | {critical} | {dataset_alerts} | {shifted} | {naive} |")
 
 
 def shift(rates: Sequence[float], seeds: int) -> None:
-    """One feature moves by one standard deviation after an hour."""
-    world = World.read()
+    """Print how soon a shift of one feature by one standard deviation is detected."""
+    data = TrainingData.read()
     before, count = 3600 // STEP, 2 * 3600 // STEP
     print(
-        "| feature | " + " | ".join(f"{rate:g}/s: median, longest (min)" for rate in rates) + " |"
+        "| feature | " + " | ".join(f"{rate:g}/s: median, maximum (min)" for rate in rates) + " |"
     )
     print("| --- |" + " ---: |" * len(rates))
-    for column in world.numbers:
-        moved = world.matrix.copy()
-        moved[:, column] += np.nanstd(moved[:, column])
-        still_bins = world.counter.bins(world.matrix)[:, column]
-        moved_bins = world.counter.bins(moved)[:, column]
+    for column in data.numbers:
+        shifted = data.matrix.copy()
+        shifted[:, column] += np.nanstd(shifted[:, column])
+        training_bins = data.counter.bins(data.matrix)[:, column]
+        shifted_bins = data.counter.bins(shifted)[:, column]
         cells = []
         for rate in rates:
             delays = []
             for seed in range(seeds):
                 random = np.random.default_rng(seed)
-                rows, steps = draw(world, random, count, rate)
-                bins = np.where(steps < before, still_bins[rows], moved_bins[rows])
-                of = world.reference.features[column].counts
-                seen = see(bins, steps, count, of, len(world.names))
+                rows, steps = draw(data, random, count, rate)
+                bins = np.where(steps < before, training_bins[rows], shifted_bins[rows])
+                reference = data.reference.features[column].counts
+                seen = evaluate(bins, steps, count, reference, len(data.names))
                 alert = fired(seen.any_drifted(tuple(STEPS), DRIFT.psi_critical))[before:]
                 delays.append((alert.argmax() + 1) * STEP / 60 if alert.any() else np.inf)
             cells.append(f"{statistics.median(delays):.2f}, {max(delays):.2f}")
-        print(f"| {world.names[column]} | " + " | ".join(cells) + " |")
+        print(f"| {data.names[column]} | " + " | ".join(cells) + " |")
 
 
 def microseconds(call: Callable[[], object], calls: int) -> float:
@@ -217,14 +226,14 @@ def microseconds(call: Callable[[], object], calls: int) -> float:
 
 
 def hot_path(rounds: int) -> None:
-    """Counting alone, at several sizes of a batch."""
+    """Print the cost of counting alone, by the size of a batch."""
     artefact = load(ARTEFACT)
     reference = load_reference(ARTEFACT / REFERENCE)
     features = artefact.manifest.features
     samples = [orjson.loads(line) for line in (ARTEFACT / SAMPLES).read_bytes().splitlines()]
     matrix = Schema(features).encode(samples)
     counter = BinCounter(reference.features, [f.categories for f in features])
-    print(f"| rows | µs to count them, {len(features)} features |")
+    print(f"| rows | µs to count {len(features)} features |")
     print("| ---: | ---: |")
     for size in (1, 2, 32, 256):
         part = matrix[:size]
@@ -235,8 +244,8 @@ def hot_path(rounds: int) -> None:
         print(f"| {size} | {statistics.median(taken):.2f} |")
 
 
-class Unwatched:
-    """Signs nothing: what /predict would cost without ids."""
+class NoPredictionIds:
+    """Replaces `PredictionIds`, to measure /predict without ids."""
 
     def make(
         self, at_us: int, trace_id: str, labels: Sequence[int], confidences: Sequence[float]
@@ -254,7 +263,7 @@ async def requests(app: Any, body: bytes, count: int) -> float:
 
         async def receive() -> Message:
             nonlocal sent
-            if sent:  # the client stays, and has nothing more to say
+            if sent:  # the client stays connected
                 await asyncio.Event().wait()
             sent = True
             return {"type": "http.request", "body": body, "more_body": False}
@@ -277,7 +286,7 @@ async def requests(app: Any, body: bytes, count: int) -> float:
 
 
 async def monitoring(rounds: int) -> None:
-    """Whole requests with and without all that watches the model, in turns."""
+    """Print the cost of whole requests with and without monitoring, measured alternately."""
     lines = (ARTEFACT / SAMPLES).read_bytes().splitlines()
     with tempfile.TemporaryDirectory() as folder:
         apps: dict[str, Any] = {}
@@ -288,7 +297,7 @@ async def monitoring(rounds: int) -> None:
             await replica.load()
             if name == "without":
                 replica.recorder.monitor = None
-                replica.ids = Unwatched()  # type: ignore[assignment]
+                replica.ids = NoPredictionIds()  # type: ignore[assignment]
             apps[name] = app
         print("| rows | µs without | µs with | difference | share |")
         print("| ---: | ---: | ---: | ---: | ---: |")
@@ -316,7 +325,8 @@ async def monitoring(rounds: int) -> None:
         registry.unregister(monitor)
         bare = microseconds(lambda: generate_latest(registry), 50)
         print(
-            f"\nA scrape: {scrape / 1000:.1f} ms, {(scrape - bare) / 1000:.1f} ms of it for {series} series."
+            f"\nA scrape takes {scrape / 1000:.1f} ms, "
+            f"{(scrape - bare) / 1000:.1f} ms of it for the {series} series."
         )
         for app in apps.values():
             app.state.replica.close()
@@ -329,26 +339,26 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=41, help="rounds of each measurement")
     parser.add_argument("--hours", type=int, default=72, help="simulated hours without drift")
     parser.add_argument("--seeds", type=int, default=20, help="shifts of each feature")
-    parser.add_argument("--times", type=int, default=9, help="how often labels pass so long")
-    given = parser.parse_args()
+    parser.add_argument("--times", type=int, default=9, help="runs of that length for labels")
+    arguments = parser.parse_args()
     today = dt.datetime.now(dt.UTC).date()
     print(
         f"{today}, Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores\n"
     )
-    if not given.what or "cost" in given.what:
-        hot_path(given.rounds)
+    if not arguments.what or "cost" in arguments.what:
+        hot_path(arguments.rounds)
         print()
-        asyncio.run(monitoring(given.rounds))
+        asyncio.run(monitoring(arguments.rounds))
         print()
-    if not given.what or "null" in given.what:
-        null(given.hours, (3, 10))
+    if not arguments.what or "null" in arguments.what:
+        null(arguments.hours, (3, 10))
         print(
-            f"\nFound in {given.hours} h of labels without a change, 3 a second: median (each time)\n"
+            f"\nFindings in {arguments.hours} h of labels without a change, 3 per second: median (each run)\n"
         )
-        quiet(given.hours, given.times)
+        false_findings(arguments.hours, arguments.times)
         print()
-    if not given.what or "shift" in given.what:
-        shift((3, 10), given.seeds)
+    if not arguments.what or "shift" in arguments.what:
+        shift((3, 10), arguments.seeds)
 
 
 if __name__ == "__main__":

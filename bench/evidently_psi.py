@@ -1,12 +1,12 @@
-"""Our PSI beside Evidently's, on the same rows: months of the flights against the training window.
+"""Tidegate's PSI compared with Evidently's on the same rows: months of flights against the training window.
 
     python bench/evidently_psi.py --months 3 5 7 12
 
-Evidently is no dependency: it gets a virtual environment of its own in the cache, made at the first run. The
-figures differ by their bins: ours are the deciles of the training window with bins for missing and
-out-of-range values, Evidently's have equal widths over both samples and leave missing values out. What is
-compared is the verdict: drifted at 0.1 or not. It ends with 1 if fewer than `AGREED` of them are the same.
-Needs `tidegate train`.
+Evidently is not a dependency: the first run installs it in its own virtual environment in the cache. The
+figures differ because the bins differ: Tidegate uses the deciles of the training window, and bins for missing
+and out-of-range values; Evidently uses equal widths over both samples and omits missing values. So the
+verdict is compared: PSI above 0.1 or not. The exit code is 1 if fewer than `MIN_AGREEMENT` of the verdicts
+agree. Needs `tidegate train`.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from tidegate.stack.prometheus import cache_folder
 ARTEFACT = Path("artefacts/flights")
 PINNED = ("evidently==0.7.23", "pandas<3")  # it cannot be imported with pandas 3
 LIMIT = 0.1
-AGREED = 0.85
+MIN_AGREEMENT = 0.85
 """54 of 60 verdicts of four months agree; the others depend on the bins (docs/explanation/drift.md)."""
-THEIRS = """
+EVIDENTLY_SCRIPT = """
 import json, sys
 import pandas as pd
 from evidently import Report
@@ -53,8 +53,8 @@ print(json.dumps(found))
 """
 
 
-def their_python() -> Path:
-    """The interpreter of a virtual environment that has Evidently; made if it is not there."""
+def evidently_python() -> Path:
+    """The interpreter of a virtual environment with Evidently, created if missing."""
     folder = cache_folder() / "evidently"
     python = folder / "bin" / "python"
     if not (folder / ".ready").exists():
@@ -82,7 +82,7 @@ def _value(feature: Any, value: float) -> str:
 
 
 def main() -> int:
-    """Compare, and print a line for each feature; 1 if too few verdicts are the same."""
+    """Print a line for each feature. Returns 1 if too few verdicts agree."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -109,30 +109,30 @@ def main() -> int:
             write(Path(folder) / f"{m}.csv", features, x)
             for m, x in zip(months, after, strict=True)
         ]
-        asked = json.dumps([[f.name for f in features], *files])
+        arguments = json.dumps([[f.name for f in features], *files])
         done = subprocess.run(
-            [their_python(), "-W", "ignore", "-c", THEIRS, asked],
+            [evidently_python(), "-W", "ignore", "-c", EVIDENTLY_SCRIPT, arguments],
             env=os.environ | {"DO_NOT_TRACK": "1"},
             capture_output=True,
             text=True,
             check=True,
         )
-    theirs = json.loads(done.stdout.splitlines()[-1])
+    evidently = json.loads(done.stdout.splitlines()[-1])
 
     print(f"{'feature':12}" + "".join(f"{'month ' + str(month):>22}" for month in months))
-    print(f"{'':12}" + f"{'ours  Evidently':>22}" * len(months))
-    same = total = 0
+    print(f"{'':12}" + f"{'Tidegate Evidently':>22}" * len(months))
+    agreed = total = 0
     for index, feature in enumerate(features):
         cells = ""
-        for mine, other in zip(ours, theirs, strict=True):
+        for mine, other in zip(ours, evidently, strict=True):
             agrees = (mine[index] > LIMIT) == (other[index] > LIMIT)
-            same, total = same + agrees, total + 1
+            agreed, total = agreed + agrees, total + 1
             cells += f"{mine[index]:>11.3f} {other[index]:>8.3f}{' ' if agrees else '*'} "
         print(f"{feature.name:12}{cells}")
-    print(f"{same} of {total} verdicts at {LIMIT} are the same; * marks the others")
-    if same >= AGREED * total:
+    print(f"{agreed} of {total} verdicts at {LIMIT} agree; * marks the others")
+    if agreed >= MIN_AGREEMENT * total:
         return 0
-    print(f"these are too few: {AGREED:.0%} were agreed", file=sys.stderr)
+    print(f"too few verdicts agree: at least {MIN_AGREEMENT:.0%} are required", file=sys.stderr)
     return 1
 
 

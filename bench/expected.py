@@ -1,17 +1,17 @@
-"""Expected accuracy against realised accuracy, on real months in which every PSI is below 0.1.
+"""Expected and realised accuracy, on real months in which every PSI is below 0.1.
 
     python bench/expected.py
 
-With the flight model no real month qualifies: the season moves its weather features from March on. So the
-same forest is fitted in two other ways, and asked about real months, whole or in part:
+With the flight model no real month qualifies: the season shifts its weather features from March on. So the
+same forest is fitted in two other ways, and evaluated on real months, whole or in part:
 
-- `calendar`: without the weather features, on January and February as the flight model is, and asked about
-  March to December. Nothing that it sees drifts; what becomes of the flights does.
-- `halves`: with all features, on a random half of the flights of one month, calibrated on a quarter, and
-  asked about the last quarter: for each of the twelve months. Nothing changes at all.
+- `calendar`: without the weather features, fitted on January and February as the flight model is, evaluated
+  on March to December. Its features do not drift; the fraction of late flights does.
+- `halves`: with all features, for each of the twelve months: fitted on a random half of its flights,
+  calibrated on a quarter, and evaluated on the last quarter. Nothing drifts.
 
-Expected accuracy is what `ml_expected_correct_total` would grow by: calibrated on rows that were not fitted.
-Rows are drawn by a seed; the same command gives the same table.
+Expected accuracy is the increase of `ml_expected_correct_total`, calibrated on rows that were not fitted.
+Rows are sampled with a seed, so the same command prints the same table.
 """
 
 from __future__ import annotations
@@ -42,31 +42,31 @@ from tidegate.service.training.forest import Rows
 from tidegate.settings import Drift
 
 LIMIT: Final = Drift().psi_warning
-POINTS: Final = 2.0
+TOLERANCE_POINTS: Final = 2.0
 
 
 @dataclass(frozen=True)
-class Watched:
-    """A fitted model with its reference, as an artefact has them."""
+class FittedModel:
+    """A fitted model with its reference, as in an artefact."""
 
     model: Pipeline
     reference: Reference
     counter: BinCounter
 
     @classmethod
-    def of(cls, flights: Flights, fit: Rows, held_out: Rows) -> Watched:
+    def fit(cls, flights: Flights, fit: Rows, held_out: Rows) -> FittedModel:
         """Fit on some rows, calibrate on others."""
         model = forest.fit(flights, fit)
-        found = answer(model, flights.matrix[held_out])
+        found = predict(model, flights.matrix[held_out])
         curve = calibrate(found, forest.truth(flights.late[held_out]))
-        given = np.bincount(found.labels, minlength=2).tolist()
+        predictions = np.bincount(found.labels, minlength=2).tolist()
         matrix = flights.matrix[fit | held_out]
-        reference = build_reference(flights.features, matrix, curve, given)
+        reference = build_reference(flights.features, matrix, curve, predictions)
         categories = [feature.categories for feature in flights.features]
         return cls(model, reference, BinCounter(reference.features, categories))
 
     def drift(self, matrix: Matrix, labels: Prediction) -> tuple[str, float]:
-        """What has drifted most, a feature or the answers, and its PSI."""
+        """The distribution with the largest PSI, a feature's or the predictions', and that PSI."""
         bins = self.counter.bins(matrix)
         found = {
             feature.name: psi(
@@ -74,14 +74,14 @@ class Watched:
             )
             for at, feature in enumerate(self.reference.features)
         }
-        given = np.bincount(labels.labels, minlength=2)
-        found["the answers"] = psi(given, self.reference.predictions)
+        predictions = np.bincount(labels.labels, minlength=2)
+        found["predictions"] = psi(predictions, self.reference.predictions)
         return max(found.items(), key=lambda one: one[1])
 
 
 @dataclass(frozen=True)
-class Line:
-    """One real month, or a part of it, and what was expected of it."""
+class Evaluation:
+    """The expected and the realised accuracy on one real month, or on a part of it."""
 
     split: str
     month: str
@@ -89,92 +89,98 @@ class Line:
     drifted: str
     psi: float
     expected: float
-    right: float
+    realised: float
     late: float
 
     @property
     def points(self) -> float:
-        """How far expected accuracy was off."""
-        return 100 * (self.expected - self.right)
+        """Expected minus realised accuracy, in percentage points."""
+        return 100 * (self.expected - self.realised)
 
     def __str__(self) -> str:
-        """As a row of the table."""
+        """A row of the table."""
         return (
             f"| {self.split} | {self.month} | {self.rows:,} | {self.drifted} {self.psi:.3f} "
-            f"| {self.late:.1%} | {self.expected:.1%} | {self.right:.1%} | {self.points:+.1f} |"
+            f"| {self.late:.1%} | {self.expected:.1%} | {self.realised:.1%} | {self.points:+.1f} |"
         )
 
 
-def answer(model: Pipeline, matrix: Matrix) -> Prediction:
-    """What the model says, as its ONNX form would: the first class at a tie."""
+def predict(model: Pipeline, matrix: Matrix) -> Prediction:
+    """The predictions, as of the ONNX model: the first class at a tie."""
     probabilities = model.predict_proba(matrix).astype(np.float32)
     return Prediction(probabilities.round(DECIMALS).argmax(axis=1), probabilities)
 
 
-def line(split: str, month: int, watched: Watched, flights: Flights, rows: Rows) -> Line:
-    """Ask about some rows of a month."""
+def evaluate(
+    split: str, month: int, fitted: FittedModel, flights: Flights, rows: Rows
+) -> Evaluation:
+    """Evaluate the model on some rows of a month."""
     matrix, late = flights.matrix[rows], flights.late[rows]
-    found = answer(watched.model, matrix)
-    curve = watched.reference.calibration
+    found = predict(fitted.model, matrix)
+    curve = fitted.reference.calibration
     assert curve is not None
-    return Line(
+    return Evaluation(
         split,
         month_abbr[month],
         int(rows.sum()),
-        *watched.drift(matrix, found),
+        *fitted.drift(matrix, found),
         Expectation(curve).correct(found.confidence) / int(rows.sum()),
         float(((found.labels == 0) == late).mean()),
         float(late.mean()),
     )
 
 
-def calendar(flights: Flights) -> Iterator[Line]:
-    """A model of nothing that has a season, from January and February; then the months after."""
-    kept = [at for at, feature in enumerate(flights.features) if feature.name not in WEATHER]
-    features = tuple(flights.features[at] for at in kept)
+def calendar(flights: Flights) -> Iterator[Evaluation]:
+    """A model without seasonal features, fitted on January and February; evaluated on later months."""
+    columns = [at for at, feature in enumerate(flights.features) if feature.name not in WEATHER]
+    features = tuple(flights.features[at] for at in columns)
     plain = replace(
-        flights, features=features, matrix=np.ascontiguousarray(flights.matrix[:, kept])
+        flights, features=features, matrix=np.ascontiguousarray(flights.matrix[:, columns])
     )
     split = forest.split(plain)
-    watched = Watched.of(plain, split.fit, split.held_out)
+    fitted = FittedModel.fit(plain, split.fit, split.held_out)
     for month in range(forest.WINDOW_MONTHS[-1] + 1, 13):
-        yield line("calendar", month, watched, plain, plain.month == month)
+        yield evaluate("calendar", month, fitted, plain, plain.month == month)
 
 
-def halves(flights: Flights, seed: int) -> Iterator[Line]:
-    """The flight model, fitted and asked within one month, for each of them."""
-    drawn = np.random.default_rng(seed).random(len(flights.late))
+def halves(flights: Flights, seed: int) -> Iterator[Evaluation]:
+    """The flight model, fitted and evaluated within each month."""
+    uniform = np.random.default_rng(seed).random(len(flights.late))
     for month in range(1, 13):
         of = flights.month == month
-        watched = Watched.of(flights, of & (drawn < 0.5), of & (drawn >= 0.5) & (drawn < 0.75))
-        yield line("halves", month, watched, flights, of & (drawn >= 0.75))
+        fitted = FittedModel.fit(
+            flights, of & (uniform < 0.5), of & (uniform >= 0.5) & (uniform < 0.75)
+        )
+        yield evaluate("halves", month, fitted, flights, of & (uniform >= 0.75))
 
 
 def main() -> None:
-    """Print both tables, and how many of the months that qualify came true."""
+    """Print both tables, and in how many of the qualifying months expected accuracy was close."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seed", type=int, default=0, help="draws the halves")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random halves")
     seed = parser.parse_args().seed
     print(
         f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {os.cpu_count()} cores, "
         f"Python {platform.python_version()}, seed {seed}\n"
     )
     flights = dataset.read_flights()
-    print("| split | month | rows | PSI, the largest | late | expected | right | points |")
+    print(
+        "| split | month | rows | largest PSI | late | expected accuracy | accuracy | difference (points) |"
+    )
     print("| --- | --- | ---: | --- | ---: | ---: | ---: | ---: |")
-    lines: list[Line] = []
+    evaluations: list[Evaluation] = []
     for each in (*calendar(flights), *halves(flights, seed)):
         print(each)
-        lines.append(each)
+        evaluations.append(each)
     for split in ("calendar", "halves"):
-        found = [each for each in lines if each.split == split and each.psi < LIMIT]
-        close = [each for each in found if abs(each.points) <= POINTS]
-        far = max(abs(each.points) for each in found)
+        found = [each for each in evaluations if each.split == split and each.psi < LIMIT]
+        close = [each for each in found if abs(each.points) <= TOLERANCE_POINTS]
+        largest = max(abs(each.points) for each in found)
         print(
             f"\n{split}: in {len(found)} months every PSI is below {LIMIT}; expected accuracy is within "
-            f"{POINTS:g} points in {len(close)} of them, and {far:.1f} off at most"
+            f"{TOLERANCE_POINTS:g} percentage points in {len(close)} of them, and at most {largest:.1f} off"
         )
 
 

@@ -19,7 +19,7 @@ def rows_of(
     confidence: Sequence[float],
     **segments: Sequence[str],
 ) -> LabelledRows:
-    """Rows that were all answered `late`."""
+    """Rows that were all predicted as `late`."""
     return LabelledRows(
         np.array(answered, np.float64),
         np.full(len(right), "late"),

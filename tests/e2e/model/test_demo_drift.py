@@ -1,4 +1,4 @@
-"""`tidegate demo-drift`, short: real months through a real stack, each figure and alert as numpy has it."""
+"""A short `tidegate demo-drift`: real months through a real stack, figures and alerts compared with numpy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TRACE = re.compile(r"<code>TIDEGATE_STACK__DATA_DIR=(\S+) tidegate trace ([0-9a-
 def replayed(
     tmp_path_factory: pytest.TempPathFactory, artefact: Path
 ) -> tuple[Stack, subprocess.CompletedProcess[str], Path]:
-    """A stack that has ended again, what the command said, and its report."""
+    """The stack after the replay, the finished command, and its report."""
     folder = tmp_path_factory.mktemp("demo-drift")
     stack = prepared(folder, artefact, drift={"segments": ["carrier"]})
     stack.environment["COLUMNS"] = "200"
@@ -35,28 +35,28 @@ def replayed(
     return stack, done, out
 
 
-def there(stack: Stack, folder: str) -> Stack:
-    """The commands of a stack, told to look into another folder."""
+def with_data_dir(stack: Stack, folder: str) -> Stack:
+    """The stack with commands that use another data folder."""
     return replace(stack, environment={**stack.environment, "TIDEGATE_STACK__DATA_DIR": folder})
 
 
-def test_the_replay_ends_well_and_says_what_it_held_against_numpy(
+def test_the_replay_succeeds_and_prints_its_checks(
     replayed: tuple[Stack, subprocess.CompletedProcess[str], Path],
 ) -> None:
     _, done, _ = replayed
     assert done.returncode == 0, done.stdout + done.stderr
-    said = " ".join(done.stdout.split())
-    assert "✗" not in said
+    output = " ".join(done.stdout.split())
+    assert "✗" not in output
     for text in (
         "6,000 labels in the store, 6,000 sent",
         "each period's PSI equals numpy's on the same rows",
         "each period's accuracy equals numpy's on the same rows",
         "alerts are explained by the rows that were sent",
     ):
-        assert text in said
+        assert text in output
 
 
-def test_expected_accuracy_comes_true_to_two_points_where_nothing_has_drifted(
+def test_expected_accuracy_is_right_within_two_points_where_nothing_has_drifted(
     replayed: tuple[Stack, subprocess.CompletedProcess[str], Path],
 ) -> None:
     _, done, _ = replayed
@@ -65,11 +65,11 @@ def test_expected_accuracy_comes_true_to_two_points_where_nothing_has_drifted(
     assert control[-1] == "none"
     assert abs(float(control[4])) <= 2.0
     (march,) = (line for line in lines if line[:2] == ["Mar", "2,000"])
-    # Real months are no such: what is expected of them proves nothing.
+    # Real months have drifted, so their expected accuracy is not checked.
     assert "temp" in march
 
 
-def test_each_example_of_the_report_leads_to_its_request(
+def test_each_example_of_the_report_has_the_command_for_its_request(
     replayed: tuple[Stack, subprocess.CompletedProcess[str], Path],
 ) -> None:
     stack, _, out = replayed
@@ -78,29 +78,29 @@ def test_each_example_of_the_report_leads_to_its_request(
     assert "origin" in page
     commands = TRACE.findall(page)
     assert len(commands) == 12
-    # The replay has a folder of its own, which each command names.
+    # Each command sets the replay's own data folder.
     folder, trace = commands[0]
-    shown = there(stack, folder).run("tidegate", "trace", trace)
+    shown = with_data_dir(stack, folder).run("tidegate", "trace", trace)
     assert shown.returncode == 0, shown.stderr
     assert "POST /predict" in shown.stdout
 
 
-def test_the_store_alone_makes_a_report(
+def test_a_report_can_be_written_from_the_store_alone(
     replayed: tuple[Stack, subprocess.CompletedProcess[str], Path], tmp_path: Path
 ) -> None:
     stack, replay, _ = replayed
-    (named,) = re.findall(
+    (folder,) = re.findall(
         r"TIDEGATE_STACK__DATA_DIR=(\S+) tidegate search '[^']*outcome'", replay.stdout
     )
-    assert named == str(stack.settings.stack.data_dir / "demo-drift")
+    assert folder == str(stack.settings.stack.data_dir / "demo-drift")
     out = tmp_path / "model.html"
-    done = there(stack, named).run(
+    done = with_data_dir(stack, folder).run(
         "tidegate", "monitor", "report", "--since", "1h", "--out", str(out)
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("; 6000 labels\n")
     assert "drift unknown" in done.stdout
-    # The stack has ended, and its Prometheus with it.
+    # The stack is stopped, and its Prometheus too.
     assert done.stderr.startswith("no distributions: ")
     page = out.read_text(encoding="utf-8")
     assert '<th class="left">carrier' in page

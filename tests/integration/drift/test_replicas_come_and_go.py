@@ -1,7 +1,7 @@
-"""Replicas come and go in the middle of the window, and PSI is that of the rows all of them answered.
+"""The PSI is that of all answered rows while replicas start and stop within the window.
 
-A real Prometheus reads real metric endpoints by the rules in use, only faster: a window of 20 s instead of
-two minutes, a scrape each 0.2 s instead of 2 s.
+A real Prometheus scrapes real endpoints and evaluates the rules in use, only faster: a window of 20 s instead
+of two minutes, and a scrape every 0.2 s instead of 2 s.
 """
 
 from __future__ import annotations
@@ -38,21 +38,23 @@ pytestmark = pytest.mark.integration
 
 WINDOW_SECONDS = 20
 SCRAPE_SECONDS = 0.2
-# As in life: a replica that leaves is asked no more for 1.2 s before it ends, of a scrape each 2 s.
+# In production, a replica gets no request in the last 1.2 s, and is scraped every 2 s.
 DRAIN_SECONDS = 0.6 * SCRAPE_SECONDS
-ROWS_EACH_TURN = 40
-TURN_SECONDS = 0.05
+ROWS_PER_STEP = 40
+STEP_SECONDS = 0.05
 FEATURE = Feature(name="x", missing=True)
 random = np.random.default_rng(13)
 TRAINING = random.normal(size=(50_000, 1)).astype("f4")
 REFERENCE = build_reference([FEATURE], TRAINING)
 
 
-def in_a_hurry() -> str:
-    """The rules in use, with a shorter window and recorded more often."""
+def faster_rules() -> str:
+    """The rules in use, with a shorter window and a shorter interval."""
     groups = drift_groups(Drift())
-    kept = [group for group in groups if group.name in {"model-reference", f"model-drift-{FAST}"}]
-    text = recording_rules(kept)
+    selected = [
+        group for group in groups if group.name in {"model-reference", f"model-drift-{FAST}"}
+    ]
+    text = recording_rules(selected)
     text = text.replace(f"[{FAST}]", f"[{WINDOW_SECONDS}s]")
     text = text.replace(f"time() - {SECONDS[FAST]}", f"time() - {WINDOW_SECONDS}")
     return text.replace("interval: 15s", "interval: 1s")
@@ -60,7 +62,7 @@ def in_a_hurry() -> str:
 
 @dataclass
 class Endpoint:
-    """The metrics of one replica, over HTTP."""
+    """The metrics endpoint of one replica."""
 
     port: int
     server: WSGIServer
@@ -86,7 +88,7 @@ class Endpoint:
 
 @dataclass
 class Fleet:
-    """Replicas, the list of them that Prometheus reads, and every row that they answered."""
+    """Replicas, their target file for Prometheus, and every row that they answered."""
 
     folder: Path
     ports: list[int]
@@ -96,46 +98,50 @@ class Fleet:
 
     def add(self, number: int) -> None:
         self.replicas[number] = Endpoint.start(self.ports[number])
-        self._tell()
+        self._write_targets()
 
     async def remove(self, number: int) -> None:
         self.draining.add(number)
         await asyncio.sleep(DRAIN_SECONDS)
         self.replicas.pop(number).stop()
-        self._tell()
+        self._write_targets()
 
-    def turn(self) -> None:
-        """Each replica answers some rows; all but the first get rows that have drifted."""
+    def step(self) -> None:
+        """Each replica answers some rows; those of all replicas but the first have drifted."""
         for number, replica in self.replicas.items():
             if number in self.draining:
                 continue
-            rows = random.normal(1.0 if number else 0.0, size=(ROWS_EACH_TURN, 1)).astype("f4")
-            replica.monitor.observe(rows, np.full(ROWS_EACH_TURN, 0.9, "f4"))
+            rows = random.normal(1.0 if number else 0.0, size=(ROWS_PER_STEP, 1)).astype("f4")
+            replica.monitor.observe(rows, np.full(ROWS_PER_STEP, 0.9, "f4"))
             self.answered.append((time.time(), rows))
 
-    async def work(self, seconds: float) -> None:
+    async def run(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            self.turn()
-            await asyncio.sleep(TURN_SECONDS)
+            self.step()
+            await asyncio.sleep(STEP_SECONDS)
 
-    def rows_until(self, moment: float) -> npt.NDArray[np.float32]:
+    def rows_until(self, end: float) -> npt.NDArray[np.float32]:
         return np.concatenate(
-            [rows for at, rows in self.answered if moment - WINDOW_SECONDS < at <= moment]
+            [rows for at, rows in self.answered if end - WINDOW_SECONDS < at <= end]
         )
 
-    def _tell(self) -> None:
+    def _write_targets(self) -> None:
         addresses = {f"m-{number}": f"127.0.0.1:{at.port}" for number, at in self.replicas.items()}
         write_targets(self.folder, addresses)
 
 
 @asynccontextmanager
 async def prometheus(program: str, folder: Path, port: int) -> AsyncIterator[aiohttp.ClientSession]:
-    (folder / "rules.yml").write_text(in_a_hurry())
-    every = f"{int(SCRAPE_SECONDS * 1000)}ms"
+    (folder / "rules.yml").write_text(faster_rules())
+    interval = f"{int(SCRAPE_SECONDS * 1000)}ms"
     found = [{"files": ["targets/model.json"], "refresh_interval": "1s"}]
     config = {
-        "global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": "1s"},
+        "global": {
+            "scrape_interval": interval,
+            "scrape_timeout": interval,
+            "evaluation_interval": "1s",
+        },
         "rule_files": ["rules.yml"],
         "scrape_configs": [{"job_name": "model", "file_sd_configs": found}],
     }
@@ -159,13 +165,13 @@ async def prometheus(program: str, folder: Path, port: int) -> AsyncIterator[aio
 
 async def series(session: aiohttp.ClientSession, query: str) -> list[dict[str, Any]]:
     with suppress(aiohttp.ClientError):
-        async with session.get("/api/v1/query", params={"query": query}) as answer:
-            found: list[dict[str, Any]] = (await answer.json())["data"]["result"]
+        async with session.get("/api/v1/query", params={"query": query}) as response:
+            found: list[dict[str, Any]] = (await response.json())["data"]["result"]
             return found
     return []
 
 
-async def test_psi_is_that_of_the_rows_while_one_replica_becomes_five_and_one_again(
+async def test_the_psi_is_that_of_the_rows_while_replicas_scale_from_one_to_five_and_back(
     prometheus_program: str, tmp_path: Path
 ) -> None:
     fleet = Fleet(tmp_path, [free_port() for _ in range(5)])
@@ -173,15 +179,15 @@ async def test_psi_is_that_of_the_rows_while_one_replica_becomes_five_and_one_ag
     async with prometheus(prometheus_program, tmp_path, free_port()) as session:
         async with asyncio.timeout(120):
             while not await series(session, "model:feature_psi:2m"):
-                await fleet.work(0.2)
-        await fleet.work(2)
+                await fleet.run(0.2)
+        await fleet.run(2)
         for number in range(1, 5):
             fleet.add(number)
-            await fleet.work(0.5)
-        await fleet.work(5)
+            await fleet.run(0.5)
+        await fleet.run(5)
         for number in range(1, 5):
-            await asyncio.gather(fleet.work(0.5), fleet.remove(number))
-        await fleet.work(2)
+            await asyncio.gather(fleet.run(0.5), fleet.remove(number))
+        await fleet.run(2)
         (stamp,) = await series(session, "timestamp(model:feature_psi:2m)")
         at = stamp["value"][1]
         (index,) = await series(session, f"model:feature_psi:2m @ {at}")
@@ -190,7 +196,7 @@ async def test_psi_is_that_of_the_rows_while_one_replica_becomes_five_and_one_ag
     rows = fleet.rows_until(float(at))
     bins = REFERENCE.features[0]
     expected = count_numbers(bins.edges, rows[:, 0])
-    # All drift is in the rows of those that are gone.
+    # All drift is in the rows of the stopped replicas.
     assert psi(expected, bins.counts) > 0.1
     assert float(index["value"][1]) == pytest.approx(psi(expected, bins.counts), rel=0.02)
     found = {each["metric"]["bin"]: float(each["value"][1]) for each in counts}

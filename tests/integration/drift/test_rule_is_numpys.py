@@ -1,4 +1,4 @@
-"""PromQL and numpy give one PSI, X² gate and all, for the same counters."""
+"""PromQL and numpy compute the same PSI from the same counters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OF = 'job="model",model="m",version="1"'
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_rules_compute_what_the_library_computes(seed: int, tmp_path: Path) -> None:
+def test_the_rules_compute_the_same_psi_as_the_library(seed: int, tmp_path: Path) -> None:
     try:
         promtool = promtool_binary()
     except PrometheusError as error:
@@ -33,20 +33,20 @@ def test_the_rules_compute_what_the_library_computes(seed: int, tmp_path: Path) 
     for name, size in (("x", 13), ("y", 5), ("z", 22)):
         feature = f'{OF},feature="{name}"'
         reference = random.integers(0, 5000, size)
-        growth = random.integers(0, 40, size)  # in 15 s; twenty times that in five minutes
-        for place, (ratio, step) in enumerate(
-            zip(smoothed_ratios(reference).tolist(), growth.tolist(), strict=True)
+        increases = random.integers(0, 40, size)  # in 15 s; 20 times that in five minutes
+        for index, (ratio, step) in enumerate(
+            zip(smoothed_ratios(reference).tolist(), increases.tolist(), strict=True)
         ):
-            bin_ = f'{feature},bin="{place}"'
+            bin_ = f'{feature},bin="{index}"'
             counter = f"ml_feature_observations_total{{{bin_}}}"
             series.append({"series": counter, "values": f"0+{step}x60"})
             gauge = f"ml_feature_reference_ratio{{{bin_}}}"
             series.append({"series": gauge, "values": f"{ratio!r}x60"})
-        expected = psi(growth * 20, reference)
-        asked = f'sum(model:feature_psi:5m{{feature="{name}"}})'
+        expected = psi(increases * 20, reference)
+        query = f'sum(model:feature_psi:5m{{feature="{name}"}})'
         checks.append(
             {
-                "expr": f"abs({asked} - {expected!r}) < bool 1e-9",
+                "expr": f"abs({query} - {expected!r}) < bool 1e-9",
                 "eval_time": "10m",
                 "exp_samples": [{"labels": "{}", "value": 1}],
             }

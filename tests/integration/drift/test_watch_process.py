@@ -1,4 +1,4 @@
-"""`tidegate monitor watch` as a process: it reads a store, tells of a change, and ends on SIGTERM."""
+"""`tidegate monitor watch` as a process: it reads a store, reports a change, and stops on SIGTERM."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def outcome(number: int, *, correct: bool) -> Event:
     return make_event(origin, "outcome", "a label arrived", unix_ns=at_ns, fields=fields)
 
 
-async def test_it_waits_for_a_store_and_a_change_becomes_an_event_and_a_metric(
+async def test_it_waits_for_a_store_and_reports_a_change_as_event_and_metric(
     tmp_path: Path,
 ) -> None:
     port = free_port()
@@ -43,12 +43,12 @@ async def test_it_waits_for_a_store_and_a_change_becomes_an_event_and_a_metric(
     try:
         async with aiohttp.ClientSession() as session, asyncio.timeout(120):
             text = ""
-            # It answers, and goes on, where there is neither a store nor a model yet, and an empty store.
+            # It runs without a store and a model, and with an empty store.
             while "process_cpu_seconds_total" not in text:
                 await asyncio.sleep(0.2)
                 with suppress(aiohttp.ClientError):
-                    async with session.get(f"http://127.0.0.1:{port}/metrics") as answer:
-                        text = await answer.text()
+                    async with session.get(f"http://127.0.0.1:{port}/metrics") as response:
+                        text = await response.text()
             store = EmbeddedStore(tmp_path / "store")
             store.append([])
             store.append(
@@ -60,8 +60,8 @@ async def test_it_waits_for_a_store_and_a_change_becomes_an_event_and_a_metric(
             ):
                 await asyncio.sleep(0.2)
                 with suppress(aiohttp.ClientError):
-                    async with session.get(f"http://127.0.0.1:{port}/metrics") as answer:
-                        text = await answer.text()
+                    async with session.get(f"http://127.0.0.1:{port}/metrics") as response:
+                        text = await response.text()
     finally:
         process.send_signal(signal.SIGTERM)
         code = await asyncio.wait_for(process.wait(), 60)

@@ -1,7 +1,7 @@
-"""PSI over 5 minutes, an hour and a day is numpy's while replicas come and go, by the rules as they are.
+"""The rules' PSI over 5 minutes, an hour and a day equals numpy's while replicas start and stop.
 
-promtool plays the counters of hours in seconds: the rules, their tiles and intervals are those in use, and so
-are the scrapes, one each 2 s (each 15 s over a day, which loses more of a replica's last rows).
+promtool evaluates the counters of hours in seconds. The rules, their tiles and intervals are those in use,
+and the scrape interval too: 2 s (15 s over a day, which loses more of a replica's last rows).
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ Counts = npt.NDArray[np.int64]
 TRAINING = np.random.default_rng(13).normal(size=(50_000, 1)).astype("f4")
 REFERENCE = build_reference([Feature(name="x")], TRAINING).features[0]
 RATE = 8.0
-"""Rows a second of each replica."""
-FOUND_SECONDS = 6
-"""From a replica's first answer to its first scrape: Prometheus takes in new targets each 5 s."""
+"""Rows per second of each replica."""
+DISCOVERY_SECONDS = 6
+"""From a replica's first response to its first scrape: Prometheus reads new targets every 5 s."""
 DRAIN_SECONDS = 2
-"""So long it is asked no more before it ends (1.2 s in life, in whole seconds here)."""
+"""Time without requests before a replica stops (in production 1.2 s; whole seconds here)."""
 
 
 @dataclass(frozen=True)
-class Life:
-    """One run of a replica's process, in seconds from the beginning of the test."""
+class ReplicaRun:
+    """One run of a replica's process, in seconds from the begin of the test."""
 
     name: str
     begin: int
@@ -52,7 +52,7 @@ class Life:
 
 @dataclass(frozen=True)
 class Case:
-    """A window of the rules, and how often one replica becomes five and one again within it."""
+    """A window of the rules, and how often the replicas scale from one to five and back within it."""
 
     window: str
     seconds: int
@@ -62,21 +62,21 @@ class Case:
 
     @property
     def at(self) -> int:
-        """When the window is looked at: its end, a whole tile, after a quarter without what it holds."""
+        """The end of the window: a multiple of the tile's length, at least 1.25 windows after 0."""
         return -(-int(1.25 * self.seconds) // 300) * 300
 
-    def lives(self) -> list[Life]:
-        """One replica all the time, and four that come one after the other and go again, each time."""
-        made = [Life("m-0", -3600, self.at + 600, drifted=False)]
-        cycle = (self.at - self.seconds, self.seconds // self.cycles)
-        for turn in range(self.cycles):
-            begin = cycle[0] + turn * cycle[1]
+    def runs(self) -> list[ReplicaRun]:
+        """One replica for the whole time, and in each cycle four that start and stop one after the other."""
+        runs = [ReplicaRun("m-0", -3600, self.at + 600, drifted=False)]
+        length = self.seconds // self.cycles
+        for cycle in range(self.cycles):
+            begin = self.at - self.seconds + cycle * length
             for number in range(1, 5):
-                # Off the tiles' and the scrapes' beat, so that lives begin and end anywhere.
-                comes = begin + cycle[1] * (2 + number) // 20 + 7 * number
-                goes = begin + cycle[1] * (12 + number) // 20 + 11 * number
-                made.append(Life(f"m-{number}", comes, goes, drifted=True))
-        return made
+                # Not aligned with tiles or scrapes.
+                start = begin + length * (2 + number) // 20 + 7 * number
+                stop = begin + length * (12 + number) // 20 + 11 * number
+                runs.append(ReplicaRun(f"m-{number}", start, stop, drifted=True))
+        return runs
 
 
 CASES = (
@@ -96,104 +96,106 @@ def promtool() -> str:
         unavailable(str(error))
 
 
-def needed(window: str) -> list[dict[str, Any]]:
-    """The groups of the rules in use that a window is made of."""
+def rule_groups(window: str) -> list[dict[str, Any]]:
+    """The groups of rules that compute the PSI of a window."""
     file = observability_folder() / "prometheus" / "rules" / "model.yml"
-    wanted = {"model-reference", "model-drift-5m", f"model-drift-{window}"}
-    return [each for each in yaml.safe_load(file.read_text())["groups"] if each["name"] in wanted]
+    names = {"model-reference", "model-drift-5m", f"model-drift-{window}"}
+    return [each for each in yaml.safe_load(file.read_text())["groups"] if each["name"] in names]
 
 
-def answered(life: Life, random: np.random.Generator) -> Counts:
-    """Rows by second and bin, from the life's begin on."""
+def answered(run: ReplicaRun, random: np.random.Generator) -> Counts:
+    """Rows by second and bin, from the run's begin on."""
     shares = np.array(REFERENCE.counts) / sum(REFERENCE.counts)
-    if life.drifted:
+    if run.drifted:
         shares = shares * np.linspace(0.02, 3, len(shares)) ** 2
         shares /= shares.sum()
-    length = life.end - life.begin
+    length = run.end - run.begin
     rows = random.poisson(RATE * shares, (length, len(shares)))
-    if life.drifted:
+    if run.drifted:
         rows[length - DRAIN_SECONDS :] = 0
     return rows.astype(np.int64)
 
 
-def known(life: Life, at: int) -> bool:
-    """Whether Prometheus reads a replica's metrics at a moment."""
-    return life.begin + FOUND_SECONDS <= at <= life.end
+def is_scraped(run: ReplicaRun, at: int) -> bool:
+    """Whether Prometheus scrapes the replica at this time."""
+    return run.begin + DISCOVERY_SECONDS <= at <= run.end
 
 
-def scraped(lives: Sequence[Life], rows: Sequence[Counts], scrape: int, end: int) -> Iterator[Any]:
-    """The series of each replica's counters and of its start, as promtool takes them."""
-    for name in sorted({life.name for life in lives}):
-        own = [(life, each) for life, each in zip(lives, rows, strict=True) if life.name == name]
+def input_series(
+    runs: Sequence[ReplicaRun], rows: Sequence[Counts], scrape: int, end: int
+) -> Iterator[Any]:
+    """promtool's input series: each replica's counters, start time and reference."""
+    for name in sorted({run.name for run in runs}):
+        own = [(run, each) for run, each in zip(runs, rows, strict=True) if run.name == name]
         values: list[list[str]] = [[] for _ in range(len(REFERENCE.counts) + 1)]
         totals = [each.cumsum(axis=0) for _, each in own]
         before = False
         for at in range(0, end + 1, scrape):
-            lived = next((n for n, (life, _) in enumerate(own) if known(life, at)), None)
-            if lived is None:
-                # A target that is gone is marked so once.
+            current = next((n for n, (run, _) in enumerate(own) if is_scraped(run, at)), None)
+            if current is None:
+                # Prometheus marks a removed target as stale once.
                 for column in values:
                     column.append("stale" if before else "_")
             else:
-                begin = own[lived][0].begin
-                counts = totals[lived][at - begin - 1].tolist()
+                begin = own[current][0].begin
+                counts = totals[current][at - begin - 1].tolist()
                 for column, value in zip(values, [begin, *counts], strict=True):
                     column.append(str(value))
-            before = lived is not None
+            before = current is not None
         of = f'job="model",instance="{name}"'
         yield {"series": f"process_start_time_seconds{{{of}}}", "values": " ".join(values[0])}
         labels = f'{of},model="m",version="1",feature="x"'
-        for place, column in enumerate(values[1:]):
-            counter = f'ml_feature_observations_total{{{labels},bin="{place}"}}'
+        for index, column in enumerate(values[1:]):
+            counter = f'ml_feature_observations_total{{{labels},bin="{index}"}}'
             yield {"series": counter, "values": " ".join(column)}
-        for place, ratio in enumerate(smoothed_ratios(REFERENCE.counts).tolist()):
-            gauge = f'ml_feature_reference_ratio{{{labels},bin="{place}"}}'
+        for index, ratio in enumerate(smoothed_ratios(REFERENCE.counts).tolist()):
+            gauge = f'ml_feature_reference_ratio{{{labels},bin="{index}"}}'
             yield {"series": gauge, "values": f"{ratio!r}x{end // scrape}"}
 
 
-def within(life: Life, rows: Counts, begin: int, end: int) -> Counts:
-    """What a life answered after `begin` and until `end`, by bin."""
-    first, last = (min(max(at - life.begin, 0), len(rows)) for at in (begin, end))
+def within(run: ReplicaRun, rows: Counts, begin: int, end: int) -> Counts:
+    """Rows by bin that a run answered after `begin` and until `end`."""
+    first, last = (min(max(at - run.begin, 0), len(rows)) for at in (begin, end))
     counts: Counts = rows[first:last].sum(axis=0)
     return counts
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.window}, {case.cycles} times")
-def test_psi_over_a_whole_window_is_that_of_its_rows(
+def test_the_psi_over_a_window_is_that_of_its_rows(
     case: Case, promtool: str, tmp_path: Path
 ) -> None:
     random = np.random.default_rng(case.seconds + case.cycles)
-    lives = case.lives()
-    rows = [answered(life, random) for life in lives]
+    runs = case.runs()
+    rows = [answered(run, random) for run in runs]
     counts = sum(
         (
-            within(life, each, case.at - case.seconds, case.at)
-            for life, each in zip(lives, rows, strict=True)
+            within(run, each, case.at - case.seconds, case.at)
+            for run, each in zip(runs, rows, strict=True)
         ),
         start=np.zeros(len(REFERENCE.counts), np.int64),
     )
-    expected, count = psi(counts, REFERENCE.counts), int(counts.sum())
-    steady = psi(within(lives[0], rows[0], case.at - case.seconds, case.at), REFERENCE.counts)
-    # All drift is in the rows of those that come and go.
-    assert steady < 0.01
-    assert expected > 0.1
+    expected_psi, count = psi(counts, REFERENCE.counts), int(counts.sum())
+    constant = psi(within(runs[0], rows[0], case.at - case.seconds, case.at), REFERENCE.counts)
+    # All drift is in the rows of the replicas that start and stop.
+    assert constant < 0.01
+    assert expected_psi > 0.1
     checks = [
         {
-            "expr": f"abs({asked} - {truth!r}) <= bool {0.02 * truth!r}",
+            "expr": f"abs({query} - {expected!r}) <= bool {0.02 * expected!r}",
             "eval_time": f"{case.at}s",
             "exp_samples": [{"labels": "{}", "value": 1}],
         }
-        for asked, truth in (
-            (f"sum(model:feature_psi:{case.window})", expected),
+        for query, expected in (
+            (f"sum(model:feature_psi:{case.window})", expected_psi),
             (f"sum(model:feature_samples:{case.window})", count),
         )
     ]
     rules = tmp_path / "rules.yml"
-    groups = needed(case.window)
+    groups = rule_groups(case.window)
     rules.write_text(json.dumps({"groups": groups}))
     test = {
         "interval": f"{case.scrape}s",
-        "input_series": list(scraped(lives, rows, case.scrape, case.at)),
+        "input_series": list(input_series(runs, rows, case.scrape, case.at)),
         "promql_expr_test": checks,
     }
     content = {
@@ -203,7 +205,7 @@ def test_psi_over_a_whole_window_is_that_of_its_rows(
         "tests": [test],
     }
     file = tmp_path / "test.yml"
-    file.write_text(json.dumps(content))  # which is YAML too, and written at once
+    file.write_text(json.dumps(content))  # JSON is valid YAML, and faster to write
     done = subprocess.run(
         [promtool, "test", "rules", str(file)], capture_output=True, text=True, check=False
     )

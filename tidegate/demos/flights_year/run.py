@@ -51,7 +51,7 @@ from tidegate.store.base import SearchRequest, StoreUnavailableError
 SEGMENTS: Final = ("carrier", "origin")
 HOLD_SECONDS: Final = 15.0
 # Two replicas, so that the figures are sums over several; none starts or stops during the replay.
-DEMO: Final = {
+SETTINGS: Final = {
     "TIDEGATE_AUTOSCALER__ENABLED": "false",
     "TIDEGATE_DEVICE__SIMULATED": "false",
     "TIDEGATE_DRIFT__HOLD_SECONDS": str(HOLD_SECONDS),
@@ -86,7 +86,7 @@ def demo_drift(settings: Settings, *, months: int, rows: int, seconds: float, ou
     changes = {"segments": SEGMENTS, "hold_seconds": HOLD_SECONDS}
     drift = settings.drift.model_copy(update=changes)
     settings = in_own_folder(settings).model_copy(update={"drift": drift})
-    environment = {**os.environ, **DEMO, **environment_variables(settings)}
+    environment = {**os.environ, **SETTINGS, **environment_variables(settings)}
     console.rule("[bold]1  Train the model")
     if _run(environment, "train", "--out", str(settings.model.path)):
         return 1

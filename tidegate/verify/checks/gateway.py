@@ -75,7 +75,9 @@ async def _events(
 ) -> tuple[dict[str, int], float]:
     """Wait for all kinds of events of the trace; the number of each kind, and the seconds that it took."""
     began = time.monotonic()
-    wanted = {REQUEST, ACCESS} if settings.telemetry.tracing == "off" else {REQUEST, ACCESS, SPANS}
+    expected = (
+        {REQUEST, ACCESS} if settings.telemetry.tracing == "off" else {REQUEST, ACCESS, SPANS}
+    )
     request = SearchRequest(query=f'trace.id:"{trace_id}"', size=100)
     while True:
         events = (await asyncio.to_thread(store.search, request)).hits
@@ -83,7 +85,7 @@ async def _events(
             name: sum(_is(name, event) for event in events) for name in (REQUEST, ACCESS, SPANS)
         }
         seconds = time.monotonic() - began
-        if all(found[name] for name in wanted) or seconds >= DELIVERY_SECONDS:
+        if all(found[name] for name in expected) or seconds >= DELIVERY_SECONDS:
             return found, seconds
         await asyncio.sleep(POLL_SECONDS)
 

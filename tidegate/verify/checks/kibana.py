@@ -50,16 +50,18 @@ async def _data_views(settings: Settings, kibana: ComponentClient) -> Result:
     present = {
         one["id"]: one["title"] for one in (await kibana.get("/api/data_views"))["data_view"]
     }
-    wanted = {view.id: view.pattern for view in data_views(settings)}
+    expected = {view.id: view.pattern for view in data_views(settings)}
     problems = [
         f"{id_} is missing: run `tidegate setup kibana`"
         if id_ not in present
         else f"{id_} has the pattern {present[id_]}, expected {title}"
-        for id_, title in wanted.items()
+        for id_, title in expected.items()
         if present.get(id_) != title
     ]
-    text = f"all {len(wanted)} are present"
-    return result_from("data views", problems, text, f"{len(problems)} of {len(wanted)} are wrong")
+    text = f"all {len(expected)} are present"
+    return result_from(
+        "data views", problems, text, f"{len(problems)} of {len(expected)} are wrong"
+    )
 
 
 async def _objects(settings: Settings, kibana: ComponentClient) -> Result:

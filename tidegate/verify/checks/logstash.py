@@ -49,14 +49,14 @@ def _pipelines(pipelines: dict[str, Any]) -> Result:
     configured = yaml.safe_load(
         (observability_folder() / "logstash" / "pipelines.yml").read_text("utf-8")
     )
-    wanted = [one["pipeline.id"] for one in configured]
-    problems = [f"{name} is not running" for name in wanted if name not in pipelines]
+    expected = [one["pipeline.id"] for one in configured]
+    problems = [f"{name} is not running" for name in expected if name not in pipelines]
     for name, one in pipelines.items():
         if failures := (one.get("reloads") or {}).get("failures"):
             problems.append(f"{name}: {count(failures, 'failed reload')}")
     events = ", ".join(
         f"{name} {(pipelines[name].get('events') or {}).get('out', 0)}"
-        for name in wanted
+        for name in expected
         if name in pipelines
     )
     return result_from("pipelines", problems, f"events out: {events}", f"{len(problems)} problems")

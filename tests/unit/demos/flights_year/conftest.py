@@ -1,4 +1,4 @@
-"""A small model, two months of rows for it, and the record of how they were sent."""
+"""A small model, two periods of rows, and the record of sending them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def model() -> Model:
 
 @pytest.fixture(scope="session")
 def sent() -> list[ReplayPeriod]:
-    """A month like the training with 90 % on time, and one shifted by one, with 60 %."""
+    """A period as at training with 90 % on time, and one shifted by one with 60 % on time."""
     on_time = [1350, 900]
     return [
         ReplayPeriod(
@@ -35,17 +35,17 @@ def sent() -> list[ReplayPeriod]:
 
 @pytest.fixture
 def record() -> ReplayRecord:
-    """Each month in 30 requests a second apart, from `START` on; labels come 60 seconds later."""
-    made = ReplayRecord(spans=[(START, START + 60), (START + 60, START + 120)])
-    for month in range(2):
-        for turn in range(ROWS // BATCH):
-            part = tuple(range(turn * BATCH, (turn + 1) * BATCH))
-            at = START + 60 * month + turn + 1
-            given = ("on_time",) * BATCH
-            ids = tuple(f"{month}-{row}" for row in part)
-            made.batches.append(Batch(month, part, at, given, (0.9,) * BATCH, ids))
-            made.labelled_at.append(at + 60)
-    return made
+    """Each period in 30 requests, one per second from `START` on; labels arrive 60 seconds later."""
+    record = ReplayRecord(spans=[(START, START + 60), (START + 60, START + 120)])
+    for period in range(2):
+        for number in range(ROWS // BATCH):
+            part = tuple(range(number * BATCH, (number + 1) * BATCH))
+            at = START + 60 * period + number + 1
+            predicted = ("on_time",) * BATCH
+            ids = tuple(f"{period}-{row}" for row in part)
+            record.batches.append(Batch(period, part, at, predicted, (0.9,) * BATCH, ids))
+            record.labelled_at.append(at + 60)
+    return record
 
 
 @pytest.fixture

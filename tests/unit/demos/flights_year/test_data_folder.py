@@ -1,4 +1,4 @@
-"""The replay empties a folder of its own, and no other."""
+"""The replay empties its own folder, and no other."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ def settings(folder: Path) -> Settings:
     return in_own_folder(Settings(stack={"data_dir": folder}))
 
 
-def test_only_what_the_replay_made_is_emptied(tmp_path: Path) -> None:
+def test_only_the_replays_folder_is_emptied(tmp_path: Path) -> None:
     own = settings(tmp_path)
     prepare(own)
     folder = own.stack.data_dir
     assert [entry.name for entry in folder.iterdir()] == [MARKER]
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    (elsewhere / "kept").touch()
+    (elsewhere / "file").touch()
     (folder / "store").mkdir()
     (folder / "store" / "old").touch()
     (folder / "link").symlink_to(elsewhere)
     prepare(own)
     assert [entry.name for entry in folder.iterdir()] == [MARKER]
-    assert (elsewhere / "kept").exists()
+    assert (elsewhere / "file").exists()
 
 
-@pytest.mark.parametrize("kind", ["a folder of somebody's", "a link to a folder of the replay's"])
-def test_a_folder_of_somebody_else_is_left_as_it_is(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["another folder", "a link to a folder of the replay"])
+def test_a_folder_that_the_replay_did_not_create_is_not_emptied(tmp_path: Path, kind: str) -> None:
     own = settings(tmp_path)
     folder = own.stack.data_dir
     if kind.startswith("a link"):
@@ -42,22 +42,22 @@ def test_a_folder_of_somebody_else_is_left_as_it_is(tmp_path: Path, kind: str) -
         folder.symlink_to(tmp_path / "target")
     else:
         folder.mkdir()
-    (folder / "theirs").touch()
+    (folder / "file").touch()
     with pytest.raises(
         ReplayError, match=r"was not created by `tidegate demo-drift`.*move it away"
     ):
         prepare(own)
-    assert (folder / "theirs").exists()
+    assert (folder / "file").exists()
 
 
-def test_a_place_that_cannot_be_emptied_is_named(tmp_path: Path) -> None:
+def test_the_error_names_a_folder_that_cannot_be_emptied(tmp_path: Path) -> None:
     own = settings(tmp_path)
     own.stack.data_dir.touch()
     with pytest.raises(ReplayError, match="demo-drift cannot be emptied: "):
         prepare(own)
 
 
-def test_a_stack_that_still_runs_in_it_keeps_its_data(tmp_path: Path) -> None:
+def test_the_folder_of_a_running_stack_is_not_emptied(tmp_path: Path) -> None:
     own = settings(tmp_path)
     prepare(own)
     layout = Layout(own.stack.data_dir)
@@ -69,7 +69,7 @@ def test_a_stack_that_still_runs_in_it_keeps_its_data(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "words"),
+    ("kind", "expected"),
     [
         ("embedded", "TIDEGATE_STACK__DATA_DIR='my data/demo-drift' "),
         (
@@ -78,6 +78,6 @@ def test_a_stack_that_still_runs_in_it_keeps_its_data(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_command_is_told_where_the_replay_s_events_are(kind: str, words: str) -> None:
-    usual = Settings(stack={"data_dir": Path("my data")}, store={"kind": kind})
-    assert command_prefix(in_own_folder(usual), usual) == words
+def test_the_command_prefix_sets_the_variables_that_differ(kind: str, expected: str) -> None:
+    defaults = Settings(stack={"data_dir": Path("my data")}, store={"kind": kind})
+    assert command_prefix(in_own_folder(defaults), defaults) == expected

@@ -1,4 +1,4 @@
-"""Ground truth: an alert is explained by the rows in its windows, or it is not."""
+"""The ground truth explains an alert by the rows in its windows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tidegate.drift.report.alerts import FiredAlert
 from tidegate.drift.report.findings import Model
 from tidegate.settings import Drift
 
-# The rules' tiles end each five minutes: by then everything was sent, and is in the longer windows.
+# The rules' tiles end every five minutes; at this time all rows are in the longer windows.
 LATER = START + 305
 
 
@@ -25,7 +25,7 @@ def fired(
     return FiredAlert(name, subject, severity, at, at + 5)
 
 
-def test_a_record_knows_when_each_row_was_answered_and_labelled(record: ReplayRecord) -> None:
+def test_a_record_has_the_answer_time_and_the_label_time_of_each_row(record: ReplayRecord) -> None:
     assert record.answered == record.labelled == 2 * ROWS
     assert record.row_answer_times()[[0, -1]].tolist() == [START + 1, START + 90]
     assert record.row_label_times()[[0, -1]].tolist() == [START + 61, START + 150]
@@ -35,19 +35,19 @@ def test_a_record_knows_when_each_row_was_answered_and_labelled(record: ReplayRe
     assert [len(record.batches_of(month)) for month in range(3)] == [30, 30, 0]
 
 
-def test_a_window_holds_the_rows_answered_in_it_and_a_long_one_whole_tiles(
+def test_a_window_has_the_rows_answered_in_it_and_a_long_window_consists_of_tiles(
     truth: GroundTruth,
 ) -> None:
     assert truth.answered_in("2m", START + 90).sum() == 2 * ROWS
     assert truth.answered_in("2m", START + 30).sum() == ROWS
-    # From 121 s on the first request is out of it.
+    # From 121 s on, the first request is outside.
     assert truth.answered_in("2m", START + 121).sum() == 2 * ROWS - 50
     assert truth.answered_in("1h", START + 299).sum() == 0
     assert truth.answered_in("1h", START + 301).sum() == 2 * ROWS
     assert truth.labelled_in("5m", START + 90).sum() == ROWS
 
 
-def test_psi_is_that_of_the_rows_of_a_month(
+def test_the_psi_of_a_period_is_that_of_its_rows(
     truth: GroundTruth, model: Model, sent: list[ReplayPeriod]
 ) -> None:
     bins = model.reference.features[0]
@@ -60,20 +60,20 @@ def test_psi_is_that_of_the_rows_of_a_month(
 
 
 @pytest.mark.parametrize(
-    ("alert", "holds", "said"),
+    ("alert", "holds", "text"),
     [
         (fired("DriftFeatureCritical", "x", at=START + 200), True, "over 2m ("),
         (fired("DriftFeatureCritical", "carrier"), False, "PSI 0.0"),
         (fired("DriftFeatureWarning", "x", "warning"), True, "over 5m (3,000 rows)"),
-        # Before anything had drifted.
+        # Before the drift.
         (fired("DriftFeatureCritical", "x", at=START + 40), False, "over 2m (1,500 rows)"),
-        # Before anything was sent.
+        # Before the first row.
         (fired("DriftFeatureCritical", "x", at=START - 40), False, "over 2m (0 rows)"),
-        # It answers on_time to all, where it had said late to a fifth.
+        # All predictions are on_time; at training a fifth were late.
         (fired("DriftPredictionCritical", at=START + 110), True, "over 2m (3,000 rows)"),
         (fired("DriftDataset"), True, "1 of 2 features have drifted over 5m (3,000 rows)"),
         (fired("DriftDataset", at=START + 40), False, "0 of 2 features"),
-        # 75 % of 3,000 labels are right, 90 % were.
+        # Accuracy is 75 % on 3,000 labels, and 90 % on held-out rows.
         (
             fired("ModelAccuracyCritical", at=LATER),
             True,
@@ -91,13 +91,13 @@ def test_psi_is_that_of_the_rows_of_a_month(
             "accuracy is 90.0% over 5m (1,500 labels)",
         ),
         (fired("ModelConceptDrift", at=START), False, "no row is in its windows"),
-        # They are expected to be as right as ever.
+        # Expected accuracy is unchanged.
         (
             fired("ModelExpectedAccuracyLow", "", "warning", LATER),
             False,
             "expected accuracy is 90.0% over 1h (3,000 rows)",
         ),
-        # The last rows of a month are the wrong ones, its first ones all right.
+        # The last predictions of a period are wrong, the first ones correct.
         (
             fired("ModelErrorRateChanged", "z", "warning", START + 150),
             True,
@@ -115,22 +115,22 @@ def test_psi_is_that_of_the_rows_of_a_month(
     ],
     ids=lambda value: f"{value.name}-{value.begin:.0f}" if isinstance(value, FiredAlert) else "",
 )
-def test_an_alert_is_explained_by_its_rows_alone(
-    truth: GroundTruth, alert: FiredAlert, holds: bool, said: str
+def test_an_alert_is_explained_only_by_its_rows(
+    truth: GroundTruth, alert: FiredAlert, holds: bool, text: str
 ) -> None:
-    reason = truth.explain(alert)
-    assert (reason.holds, said in reason.text) == (holds, True), reason.text
+    explanation = truth.explain(alert)
+    assert (explanation.holds, text in explanation.text) == (holds, True), explanation.text
 
 
-def test_labels_that_are_expected_to_be_wrong_explain_that_alert(
+def test_low_expected_accuracy_explains_its_alert(
     model: Model, sent: list[ReplayPeriod], record: ReplayRecord
 ) -> None:
-    # Warned of from one point on: 90 % are expected to be right, and 92 % were.
+    # Expected accuracy is 90 %, accuracy on held-out rows 92 %; the threshold is one percentage point.
     from dataclasses import replace
 
     drift = Drift(accuracy_drop_warning=0.01, accuracy_drop_critical=0.05)
     truth = GroundTruth(replace(model, accuracy=0.92), CATEGORIES, sent, record, drift)
     assert truth.explain(fired("ModelExpectedAccuracyLow", "", "warning", LATER)).holds
     without = model.reference.model_copy(update={"calibration": None})
-    blind = GroundTruth(replace(model, reference=without), CATEGORIES, sent, record, drift)
-    assert not blind.explain(fired("ModelExpectedAccuracyLow", "", "warning", LATER)).holds
+    uncalibrated = GroundTruth(replace(model, reference=without), CATEGORIES, sent, record, drift)
+    assert not uncalibrated.explain(fired("ModelExpectedAccuracyLow", "", "warning", LATER)).holds

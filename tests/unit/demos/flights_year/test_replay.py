@@ -1,4 +1,4 @@
-"""Months go out one after the other, each with the labels of the one before; a refusal ends it in words."""
+"""Periods are sent in order, each with the labels of the previous one; an error stops the replay."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ SENT = [
 
 
 @dataclass
-class Stack:
-    """A service and a Prometheus in one."""
+class StackDouble:
+    """A double of the service and of Prometheus."""
 
     version: str = "v1"
-    loses: int = 0
+    uncounted: int = 0
     status: int = 200
     predicted: list[dict[str, Any]] = field(default_factory=list)
     labels: list[tuple[int, str, str]] = field(default_factory=list)
@@ -52,17 +52,17 @@ class Stack:
     async def query(self, request: web.Request) -> web.Response:
         rows = "predictions" in request.query["query"]
         count = len(self.predicted) if rows else len(self.labels)
-        value = [0, str(count - self.loses)]
+        value = [0, str(count - self.uncounted)]
         return web.json_response({"data": {"result": [{"metric": {}, "value": value}]}})
 
 
 @pytest.fixture
-async def stack() -> Stack:
-    return Stack()
+async def stack() -> StackDouble:
+    return StackDouble()
 
 
 @pytest.fixture
-async def target(stack: Stack) -> AsyncIterator[Target]:
+async def target(stack: StackDouble) -> AsyncIterator[Target]:
     app = web.Application()
     app.router.add_post("/predict", stack.predict)
     app.router.add_post("/feedback", stack.feedback)
@@ -75,13 +75,13 @@ async def target(stack: Stack) -> AsyncIterator[Target]:
     await runner.cleanup()
 
 
-async def test_labels_come_one_month_later(stack: Stack, target: Target) -> None:
-    told: list[str] = []
-    record = await replay(target, Schema(FEATURES), SENT, PACE, told.append)
+async def test_labels_are_sent_one_period_later(stack: StackDouble, target: Target) -> None:
+    lines: list[str] = []
+    record = await replay(target, Schema(FEATURES), SENT, PACE, lines.append)
     assert record.answered == record.labelled == len(stack.labels) == 16
     assert [batch.rows for batch in record.batches_of(0)] == [(0, 1, 2, 3), (4, 5, 6, 7), (8, 9)]
     assert stack.predicted == [row for m in SENT for row in Schema(FEATURES).decode(m.matrix)]
-    # The first label was sent when the second month had begun, and each with its own row.
+    # The first label is sent after the begin of the second period, each label with its row's id.
     assert stack.labels[0][0] > 10
     expected = [label for month in SENT for label in month.actual]
     assert [(name, label) for _, name, label in stack.labels] == [
@@ -96,7 +96,7 @@ async def test_labels_come_one_month_later(stack: Stack, target: Target) -> None
         < record.labelled_at[0]
         < second[1]
     )
-    assert told == [
+    assert lines == [
         "control: 10 rows answered so far, 0 labels sent",
         "Mar: 16 rows answered so far, 10 labels sent",
         "the last labels: 16 rows answered so far, 16 labels sent",
@@ -104,30 +104,30 @@ async def test_labels_come_one_month_later(stack: Stack, target: Target) -> None
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("changes", "error"),
     [
         ({"status": 503}, "/predict responded with status 503: no slot in time"),
         ({"version": "v2"}, "version v2 answers; expected version v1"),
-        ({"loses": 1}, "Prometheus counted 9 rows and -1 labels, but 10 and 0 were sent"),
+        ({"uncounted": 1}, "Prometheus counted 9 rows and -1 labels, but 10 and 0 were sent"),
     ],
 )
-async def test_what_goes_wrong_is_said(
-    stack: Stack,
+async def test_a_failure_stops_the_replay_with_its_reason(
+    stack: StackDouble,
     target: Target,
-    wrong: dict[str, Any],
-    said: str,
+    changes: dict[str, Any],
+    error: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(replay_module, "COUNTED_SECONDS", 0.2)
-    for name, value in wrong.items():
+    for name, value in changes.items():
         setattr(stack, name, value)
-    with pytest.raises(ReplayError, match=said):
+    with pytest.raises(ReplayError, match=error):
         await replay(target, Schema(FEATURES), SENT, PACE, print)
 
 
-async def test_a_service_or_a_prometheus_that_is_away_is_named(target: Target) -> None:
-    away = "http://127.0.0.1:9"
-    with pytest.raises(ReplayError, match=f"{away}/predict: "):
-        await replay(Target(away, away, "v1"), Schema(FEATURES), SENT, PACE, print)
-    with pytest.raises(ReplayError, match=f"{away}: "):
-        await replay(Target(target.url, away, "v1"), Schema(FEATURES), SENT, PACE, print)
+async def test_the_error_names_an_unreachable_service_or_prometheus(target: Target) -> None:
+    unreachable = "http://127.0.0.1:9"
+    with pytest.raises(ReplayError, match=f"{unreachable}/predict: "):
+        await replay(Target(unreachable, unreachable, "v1"), Schema(FEATURES), SENT, PACE, print)
+    with pytest.raises(ReplayError, match=f"{unreachable}: "):
+        await replay(Target(target.url, unreachable, "v1"), Schema(FEATURES), SENT, PACE, print)

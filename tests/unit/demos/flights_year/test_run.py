@@ -1,4 +1,4 @@
-"""`tidegate demo-drift` ends with 1, and with the stack down, when something is not as it should be."""
+"""`tidegate demo-drift` returns 1 and stops the stack if the replay fails."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tidegate.store.embedded.store import EmbeddedStore
 
 
 @pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch, model: Model, sent: list[ReplayPeriod]) -> list[str]:
-    """The commands that were run; none of them does anything."""
-    commands: list[str] = []
+def commands(monkeypatch: pytest.MonkeyPatch, model: Model, sent: list[ReplayPeriod]) -> list[str]:
+    """The names of the commands that were run; each is replaced by a double."""
+    run_commands: list[str] = []
 
     def command(_: Mapping[str, str], name: str, *__: str) -> int:
-        commands.append(name)
+        run_commands.append(name)
         return 0
 
     monkeypatch.setattr(run, "_run", command)
@@ -37,7 +37,7 @@ def ran(monkeypatch: pytest.MonkeyPatch, model: Model, sent: list[ReplayPeriod])
     manifest = SimpleNamespace(features=FEATURES)
     monkeypatch.setattr(run, "load", lambda _: SimpleNamespace(manifest=manifest))
     monkeypatch.setattr(run, "replay_periods", lambda *_, **__: sent)
-    return commands
+    return run_commands
 
 
 def demo(tmp_path: Path) -> int:
@@ -46,57 +46,57 @@ def demo(tmp_path: Path) -> int:
 
 
 async def fails(*_: Any) -> None:
-    raise ReplayError("the service answers 503")
+    raise ReplayError("the service responded with status 503")
 
 
-def test_a_replay_that_cannot_go_on_says_why_and_stops_the_stack(
-    ran: list[str],
+def test_a_failed_replay_prints_the_error_and_stops_the_stack(
+    commands: list[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(run, "replay", fails)
     assert demo(tmp_path) == 1
-    assert "✗ the service answers 503" in capsys.readouterr().out
-    assert ran == ["train", "up", "down"]
+    assert "✗ the service responded with status 503" in capsys.readouterr().out
+    assert commands == ["train", "up", "down"]
 
 
 @pytest.mark.parametrize(("failing", "expected"), [("train", ["train"]), ("up", ["train", "up"])])
-def test_it_does_not_begin_without_a_model_and_a_stack(
-    ran: list[str],
+def test_without_a_model_or_a_stack_nothing_is_sent(
+    commands: list[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     failing: str,
     expected: list[str],
 ) -> None:
     def command(_: Mapping[str, str], name: str, *__: str) -> int:
-        ran.append(name)
+        commands.append(name)
         return int(name == failing)
 
     monkeypatch.setattr(run, "_run", command)
     assert demo(tmp_path) == 1
-    assert ran == expected
+    assert commands == expected
 
 
-def test_what_an_earlier_replay_left_is_gone_before_the_stack_starts_and_nothing_else(
-    ran: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_only_the_data_of_an_earlier_replay_is_deleted_before_the_stack_starts(
+    commands: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own, left = tmp_path / FOLDER, ("prometheus/data/01ABC/chunks/000001", "logs/old.ndjson")
+    folder, files = tmp_path / FOLDER, ("prometheus/data/01ABC/chunks/000001", "logs/old.ndjson")
     seen: list[int] = []
 
     def command(environment: Mapping[str, str], name: str, *_: str) -> int:
         if name != "up":
             return 0
-        assert environment["TIDEGATE_STACK__DATA_DIR"] == str(own)
+        assert environment["TIDEGATE_STACK__DATA_DIR"] == str(folder)
         assert environment["TIDEGATE_STORE__KIND"] == "embedded"
-        assert not any((own / file).exists() for file in left)
-        # What the watcher reads at its start, and what a stack leaves: here, and in its usual place.
-        for folder in (own, tmp_path):
-            with closing(EmbeddedStore(folder / "store")) as store:
+        assert not any((folder / file).exists() for file in files)
+        # Labels that a watcher would read, and files of a stack: here and in the default folder.
+        for data_folder in (folder, tmp_path):
+            with closing(EmbeddedStore(data_folder / "store")) as store:
                 seen.append(store.search(SearchRequest()).total)
                 origin = Origin("flights", "1", "test", "flights-1", "default")
                 store.append([make_event(origin, "outcome", "a label arrived", unix_ns=1)])
-            for file in (folder / one for one in left):
+            for file in (data_folder / name for name in files):
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text("samples of March")
         return 0
@@ -106,4 +106,4 @@ def test_what_an_earlier_replay_left_is_gone_before_the_stack_starts_and_nothing
     for _ in range(3):
         demo(tmp_path)
     assert seen == [0, 0, 0, 1, 0, 2]
-    assert all((tmp_path / file).exists() for file in left)
+    assert all((tmp_path / file).exists() for file in files)

@@ -1,4 +1,4 @@
-"""What a replay showed is held against numpy, line by line."""
+"""The results of a replay are compared with numpy, period by period."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ALERT = FiredAlert("DriftFeatureCritical", "x", "critical", START + 70, START + 
 def found(
     model: Model, sent: list[ReplayPeriod], record: ReplayRecord, truth: GroundTruth
 ) -> Findings:
-    """What a report would find, if nothing was lost on the way."""
+    """The findings of a report, if nothing was lost."""
     periods = [Period(month.name, *span) for month, span in zip(sent, record.spans, strict=True)]
     counter = BinCounter(model.reference.features, CATEGORIES)
     observed: dict[tuple[str, ...], Floats] = {
@@ -60,7 +60,7 @@ def found(
     return build_findings(model, Drift(), labelled, counted, span=span, periods=periods)
 
 
-def test_a_line_tells_a_month_by_the_counters_and_by_numpy(
+def test_a_period_has_its_accuracy_by_the_counters_and_by_numpy(
     found: Findings, truth: GroundTruth
 ) -> None:
     control, march = period_results(found, np.array([1350.0, 1350.0]), truth)
@@ -72,78 +72,81 @@ def test_a_line_tells_a_month_by_the_counters_and_by_numpy(
     assert max(control.psi_error, march.psi_error) < 1e-9
 
 
-def test_counters_that_lost_rows_are_found_out(found: Findings, truth: GroundTruth) -> None:
+def test_lost_rows_show_as_a_psi_error(found: Findings, truth: GroundTruth) -> None:
     x, carrier = found.counters.features
     lost = np.array(x.counts)
     lost[1, 5:] *= 0.8
-    wrong = replace(
+    incomplete = replace(
         found, counters=replace(found.counters, features=[replace(x, counts=lost), carrier])
     )
-    assert period_results(wrong, np.array([1350.0, 1350.0]), truth)[1].psi_error > 0.02
-    silent = replace(found, counters=Counters())
-    assert period_results(silent, np.array([1350.0, 1350.0]), truth)[1].psi_error == np.inf
+    assert period_results(incomplete, np.array([1350.0, 1350.0]), truth)[1].psi_error > 0.02
+    empty = replace(found, counters=Counters())
+    assert period_results(empty, np.array([1350.0, 1350.0]), truth)[1].psi_error == np.inf
 
 
-def line(name: str, index: float, expected: float, realised: float = 0.8) -> PeriodResult:
+def result(name: str, index: float, expected: float, realised: float = 0.8) -> PeriodResult:
     return PeriodResult(name, 100, expected, realised, 0.8, {"x": index}, 0.001)
 
 
 def failed(
-    *made: PeriodResult, holds: bool = True, stored: int = 100, wanted: Sequence[ExpectedAlert] = ()
+    *results: PeriodResult,
+    holds: bool = True,
+    stored: int = 100,
+    expected: Sequence[ExpectedAlert] = (),
 ) -> list[str]:
-    reasons = {ALERT: Explanation("PSI 2.00", holds=holds)}
-    found = checks(made, reasons, wanted, sent=100, stored=stored, control="control")
+    explanations = {ALERT: Explanation("PSI 2.00", holds=holds)}
+    found = checks(results, explanations, expected, sent=100, stored=stored, control="control")
     return [text for good, text in found if not good]
 
 
 def test_every_check_fails_for_its_own_reason() -> None:
-    good = (line("control", 0.01, 0.81), line("Mar", 1.0, 0.9))
+    good = (result("control", 0.01, 0.81), result("Mar", 1.0, 0.9))
     assert failed(*good) == []
     assert failed(*good, stored=99) == ["99 labels in the store, 100 sent"]
     (unexplained,) = failed(*good, holds=False)
     assert unexplained == "0 of 1 alerts are explained by the rows that were sent"
     temp = ExpectedAlert(("DriftFeatureCritical", "temp"), "2m", START, START + 90, 4.28)
     x = replace(temp, subject=("DriftFeatureCritical", "x"))
-    assert failed(*good, wanted=[x]) == []
-    (silent,) = failed(*good, wanted=[x, temp])
-    assert silent == (
+    assert failed(*good, expected=[x]) == []
+    (missing,) = failed(*good, expected=[x, temp])
+    assert missing == (
         "1 of 2 expected alerts fired; "
         "missing: DriftFeatureCritical temp (PSI up to 4.28 over 2m for 90 s)"
     )
-    (gap,) = failed(line("control", 0.01, 0.84))
+    (gap,) = failed(result("control", 0.01, 0.84))
     assert gap.startswith("where every PSI is below 0.1 (control), expected and realised")
     assert gap.endswith("differ by at most 4.0 percentage points")
     (psi,) = failed(good[0], replace(good[1], psi_error=0.03))
     assert psi == "each period's PSI equals numpy's on the same rows, within 3.00 %"
-    (wrong,) = failed(good[0], line("Mar", 1.0, 0.9, realised=0.7))
+    (wrong,) = failed(good[0], result("Mar", 1.0, 0.9, realised=0.7))
     assert wrong == "each period's accuracy equals numpy's on the same rows"
-    (unknown, *_) = failed(line("control", 1.0, 0.9, realised=float("nan")))
+    (unknown, *_) = failed(result("control", 1.0, 0.9, realised=float("nan")))
     assert unknown == "each period's accuracy equals numpy's on the same rows"
 
 
-def everything_said(*made: PeriodResult) -> list[str]:
-    return [text for _, text in checks(made, {}, [], sent=1, stored=1, control="control")]
+def sentences(*results: PeriodResult) -> list[str]:
+    return [text for _, text in checks(results, {}, [], sent=1, stored=1, control="control")]
 
 
-def test_it_is_said_when_no_real_month_was_still() -> None:
-    said = everything_said(line("Mar", 1.0, 0.9))
-    assert any("(no period)" in text for text in said)
-    assert said[-1].startswith("in every real month a feature has drifted")
-    still = everything_said(line("Mar", 0.01, 0.8))
-    assert not any(text.startswith("in every real month") for text in still)
+def test_a_note_is_printed_if_a_feature_drifted_in_every_real_month() -> None:
+    texts = sentences(result("Mar", 1.0, 0.9))
+    assert any("(no period)" in text for text in texts)
+    assert texts[-1].startswith("in every real month a feature has drifted")
+    stable = sentences(result("Mar", 0.01, 0.8))
+    assert not any(text.startswith("in every real month") for text in stable)
 
 
-def test_the_tables_name_what_drifted_and_why_alerts_fired(
+def test_the_tables_show_drifted_features_and_explanations_of_alerts(
     found: Findings, truth: GroundTruth
 ) -> None:
     console = Console(file=io.StringIO(), width=200)
     console.print(period_table(period_results(found, np.array([1350.0, 1350.0]), truth)))
     late = replace(ALERT, subject="", begin=START + 500)
-    reasons = {
+    explanations = {
         ALERT: Explanation("PSI 1.00", holds=True),
         late: Explanation("PSI 0.01", holds=False),
     }
-    console.print(alert_table(found, reasons))
+    console.print(alert_table(found, explanations))
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     rows = [" ".join(row.split()) for row in text.splitlines()]

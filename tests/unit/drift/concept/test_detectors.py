@@ -1,4 +1,4 @@
-"""A higher error rate is found within some hundred labels, and none is found where there is none."""
+"""A higher error rate is found within some hundred labels, and a constant one is not."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def labels(rate: float, count: int, seed: int = 0) -> list[bool]:
 
 
 def first(detector: Detector, outcomes: list[bool]) -> int | None:
-    """After how many of them something is found."""
-    for place, wrong in enumerate(outcomes, start=1):
+    """The number of outcomes until the first finding."""
+    for number, wrong in enumerate(outcomes, start=1):
         if detector.update(wrong) is not None:
-            return place
+            return number
     return None
 
 
@@ -34,7 +34,9 @@ def test_a_doubled_error_rate_is_found_within_300_labels_in_the_median(make: typ
 
 
 @pytest.mark.parametrize("make", [lambda: ZTest(0.1), Adwin])
-def test_72_hours_of_steady_labels_show_one_change_at_most_in_the_median(make: type[Adwin]) -> None:
+def test_72_hours_of_a_constant_error_rate_show_at_most_one_change_in_the_median(
+    make: type[Adwin],
+) -> None:
     found = []
     for seed in range(5):
         detector = make()
@@ -54,22 +56,22 @@ def test_the_z_test_waits_until_it_has_enough_labels() -> None:
     assert detector.z == pytest.approx(0.9 / math.sqrt(0.09 / 300))
 
 
-def test_the_z_test_finds_a_rise_once_and_the_next_one_anew() -> None:
+def test_the_z_test_finds_each_rise_once() -> None:
     detector = ZTest(0.1, window=100)
     good, bad = [False] * 100, [True] * 100
     found = [detector.update(wrong) for wrong in (*good, *bad, *bad, *good, *bad)]
     assert len([each for each in found if each]) == 2
 
 
-def test_the_z_test_knows_only_rises() -> None:
+def test_the_z_test_finds_no_decrease() -> None:
     assert first(ZTest(0.5), labels(0.1, 2000)) is None
 
 
-def test_a_model_that_never_erred_may_err_once() -> None:
+def test_one_error_of_a_model_without_errors_is_no_finding() -> None:
     assert first(ZTest(0.0), [*([False] * 400), True, *([False] * 400)]) is None
 
 
-def test_adwin_also_tells_of_a_change_for_the_better() -> None:
+def test_adwin_also_finds_an_improvement() -> None:
     detector = Adwin()
     assert math.isnan(detector.error_rate)
     assert first(detector, labels(0.3, 1000)) is None
@@ -78,7 +80,7 @@ def test_adwin_also_tells_of_a_change_for_the_better() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_adwin_finds_what_rivers_finds(seed: int) -> None:
+def test_adwin_finds_the_same_changes_as_rivers(seed: int) -> None:
     ours, rivers = Adwin(delta=0.05), ADWIN(delta=0.05)  # type: ignore[no-untyped-call]
     stream = [*labels(0.1, 1500, seed), *labels(0.3, 1500, seed + 50), *labels(0.02, 1500, seed)]
     for wrong in stream:

@@ -1,4 +1,4 @@
-"""Outcomes are read from the store in their order, and a change of the error rate is told once."""
+"""Outcomes are read from the store in order, and each change of the error rate is reported once."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def outcome(
 
 
 def outcomes() -> Iterator[Event]:
-    """500 labels of which every tenth is wrong, then 500 of which every third is."""
+    """500 labels of which every tenth is wrong, then 500 of which every third is wrong."""
     for number in range(1000):
         yield outcome(number, correct=bool(number % (10 if number < 500 else 3)))
 
@@ -60,10 +60,10 @@ def log_to(stream: io.BytesIO, listener: Callable[[Entry], None] = lambda _: Non
 
 
 def test_a_change_is_found_by_both_detectors() -> None:
-    watching = watcher()
-    found = list(watching.feed(outcomes()))
+    watched = watcher()
+    found = list(watched.feed(outcomes()))
     assert {each.detector for each in found} == {"adwin", "z"}
-    value = watching.metrics.registry.get_sample_value
+    value = watched.metrics.registry.get_sample_value
     assert value("tidegate_watch_outcomes_total", OF) == 1000
     for detector in ("adwin", "z"):
         number = len([each for each in found if each.detector == detector])
@@ -76,9 +76,9 @@ def test_a_change_is_found_by_both_detectors() -> None:
     assert changed_at == newest / 1e6
     first = next(each for each in found if each.detector == "z")
     assert 500 < first.labels < 700
-    told = first.fields()["tidegate"]
-    assert told["model"] == {"name": "m", "version": "1"}
-    assert told["drift"]["error_before"] == 0.1
+    fields = first.fields()["tidegate"]
+    assert fields["model"] == {"name": "m", "version": "1"}
+    assert fields["drift"]["error_before"] == 0.1
     assert first.message.startswith("the error rate of m 1 changed from 10.0 % to 1")
 
 
@@ -90,59 +90,61 @@ def test_the_same_outcomes_give_the_same_event_ids() -> None:
     assert len({each.event_id for each in first}) == len(first)
 
 
-def test_a_label_that_the_store_holds_twice_is_fed_once() -> None:
+def test_a_label_that_is_twice_in_the_store_is_fed_once() -> None:
     once, twice = watcher(), watcher()
     found = list(once.feed(outcomes()))
-    # Hours later, and to another replica: the same id, which Elasticsearch has in another backing index.
+    # Hours later, on another replica: the same id, in another backing index of Elasticsearch.
     assert [*twice.feed(outcomes()), *twice.feed(outcomes())] == found
     assert twice.metrics.registry.get_sample_value("tidegate_watch_outcomes_total", OF) == 1000
 
 
-def test_so_many_ids_are_remembered_and_no_more() -> None:
+def test_only_the_most_recent_ids_are_remembered() -> None:
     recent_ids = RecentIds(max_ids=2)
-    taken = [recent_ids.add(name) for name in ("a", "b", "a", "c", "b", "a")]
-    assert taken == [True, True, False, True, False, True]
+    added = [recent_ids.add(name) for name in ("a", "b", "a", "c", "b", "a")]
+    assert added == [True, True, False, True, False, True]
 
 
 @pytest.mark.parametrize("accuracy", [None, "0.9", 7.0])
-def test_without_a_known_accuracy_only_adwin_looks(accuracy: Any) -> None:
+def test_without_a_known_accuracy_there_is_only_adwin(accuracy: Any) -> None:
     unknown = (
         outcome(n, correct=bool(n % (10 if n < 500 else 3)), accuracy=accuracy) for n in range(1000)
     )
     assert {each.detector for each in watcher().feed(unknown)} == {"adwin"}
 
 
-def test_the_z_test_begins_with_the_first_label_that_tells_the_accuracy() -> None:
-    watching = watcher()
-    assert list(watching.feed([outcome(0, correct=True, accuracy=None)])) == []
-    value = watching.metrics.registry.get_sample_value
+def test_the_z_test_begins_with_the_first_label_that_has_the_accuracy() -> None:
+    watched = watcher()
+    assert list(watched.feed([outcome(0, correct=True, accuracy=None)])) == []
+    value = watched.metrics.registry.get_sample_value
     assert value("tidegate_watch_error_z", OF) is None
-    # One of an older version's labels is taken by a replica that does not know how that version did.
-    told = (
+    # A replica does not know the accuracy of an older version.
+    events = (
         outcome(n, correct=bool(n % 2), accuracy=0.9 if n == 1 else None) for n in range(1, 400)
     )
-    assert "z" in {each.detector for each in watching.feed(told)}
+    assert "z" in {each.detector for each in watched.feed(events)}
 
 
-def test_no_change_has_no_time() -> None:
-    watching = watcher()
-    assert list(watching.feed([outcome(0, correct=True)])) == []
-    value = watching.metrics.registry.get_sample_value
+def test_without_a_change_there_is_no_timestamp() -> None:
+    watched = watcher()
+    assert list(watched.feed([outcome(0, correct=True)])) == []
+    value = watched.metrics.registry.get_sample_value
     for detector in ("adwin", "z"):
         of = {**OF, "detector": detector}
         assert value("tidegate_watch_changes_total", of) == 0
         assert value("tidegate_watch_change_timestamp_seconds", of) is None
 
 
-def test_versions_are_watched_apart() -> None:
-    watching = watcher()
+def test_versions_have_separate_detectors() -> None:
+    watched = watcher()
     mixed = (
         outcome(2 * number + wrong, correct=not wrong, version=str(wrong))
         for number in range(500)
         for wrong in (0, 1)
     )
-    found = list(watching.feed(mixed))
-    assert {each.model for each in found} == {("m", "1")}  # wrong from its first label on
+    found = list(watched.feed(mixed))
+    assert {each.model for each in found} == {
+        ("m", "1")
+    }  # version 1 is wrong from its first label on
 
 
 @pytest.mark.parametrize(
@@ -155,23 +157,23 @@ def test_versions_are_watched_apart() -> None:
         {"tidegate": {"outcome": {}}, "@timestamp": "yesterday"},
     ],
 )
-def test_what_is_no_outcome_is_passed_over(event: dict[str, Any]) -> None:
+def test_other_events_are_skipped(event: dict[str, Any]) -> None:
     assert list(watcher().feed([event])) == []
 
 
-class SometimesAway:
-    """A store that cannot be asked the first two times, and after the fourth stops the watch."""
+class FlakyStore:
+    """A store that fails the first two searches, and stops the watcher after the fourth."""
 
-    def __init__(self, store: EmbeddedStore, stop: threading.Event, asked: int = 0) -> None:
-        self.store, self.stop, self.asked = store, stop, asked
+    def __init__(self, store: EmbeddedStore, stop: threading.Event, searches: int = 0) -> None:
+        self.store, self.stop, self.searches = store, stop, searches
 
     def search(self, request: SearchRequest) -> SearchResult:
-        self.asked += 1
-        if self.asked == 1:
-            raise StoreUnavailableError("not yet")
-        if self.asked == 2:
-            raise QueryError("a segment is gone")
-        if self.asked > 4:
+        self.searches += 1
+        if self.searches == 1:
+            raise StoreUnavailableError("not ready")
+        if self.searches == 2:
+            raise QueryError("a segment is missing")
+        if self.searches > 4:
             self.stop.set()
         return self.store.search(request)
 
@@ -182,27 +184,27 @@ class SometimesAway:
         raise NotImplementedError
 
 
-def test_a_store_that_was_away_is_read_from_where_one_was(
+def test_reading_continues_after_the_store_was_unavailable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run, "POLL_SECONDS", 0.001)
     store = EmbeddedStore(tmp_path)
-    # Twice the same, as two replicas may write it: the store has each once.
+    # The same events twice, as two replicas may write them: the store has each once.
     store.append([*outcomes()])
     store.append([*outcomes()])
-    stop, written, watching = threading.Event(), io.BytesIO(), watcher()
-    run.watch(SometimesAway(store, stop), watching, log_to(written), stop)
+    stop, written, watched = threading.Event(), io.BytesIO(), watcher()
+    run.watch(FlakyStore(store, stop), watched, log_to(written), stop)
     store.close()
-    assert watching.metrics.registry.get_sample_value("tidegate_watch_outcomes_total", OF) == 1000
+    assert watched.metrics.registry.get_sample_value("tidegate_watch_outcomes_total", OF) == 1000
     events = [json.loads(line) for line in written.getvalue().splitlines()]
     changes = [one for one in events if one["event"]["dataset"] == "tidegate.drift"]
     assert {one["tidegate"]["drift"]["detector"] for one in changes} == {"adwin", "z"}
     assert {one["event"]["action"] for one in changes} == {"change"}
     others = [one["message"] for one in events if one not in changes]
-    assert others == ["the store is unavailable: not yet", "the store is available again"]
+    assert others == ["the store is unavailable: not ready", "the store is available again"]
 
 
-def test_a_change_has_the_time_of_its_label_and_always_the_same_id() -> None:
+def test_the_event_of_a_change_has_the_time_of_its_label_and_a_stable_id() -> None:
     found = next(watcher().feed(outcomes()))
     written = io.BytesIO()
     for _ in range(2):
@@ -214,49 +216,49 @@ def test_a_change_has_the_time_of_its_label_and_always_the_same_id() -> None:
     assert first["log"]["level"] == "warn"
 
 
-def test_a_label_from_the_future_does_not_stop_the_watch(
+def test_a_label_from_the_future_does_not_stop_the_watcher(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run, "POLL_SECONDS", 0.001)
     store = EmbeddedStore(tmp_path)
     store.append([{**outcome(1, correct=True), "@timestamp": "2099-12-31T00:00:00Z"}])
     store.append([outcome(2000, correct=True)])
-    stop, watching = threading.Event(), watcher()
+    stop, watched = threading.Event(), watcher()
 
-    def look(request: SearchRequest) -> SearchResult:
+    def search(request: SearchRequest) -> SearchResult:
         found = EmbeddedStore.search(store, request)
-        asked.append(request)
-        if len(asked) == 1:
+        requests.append(request)
+        if len(requests) == 1:
             store.append([outcome(1999, correct=True)])
-        elif len(asked) > 2:
+        elif len(requests) > 2:
             stop.set()
         return found
 
-    asked: list[SearchRequest] = []
-    monkeypatch.setattr(store, "search", look)
-    run.watch(store, watching, log_to(io.BytesIO()), stop)
+    requests: list[SearchRequest] = []
+    monkeypatch.setattr(store, "search", search)
+    run.watch(store, watched, log_to(io.BytesIO()), stop)
     store.close()
-    assert watching.metrics.registry.get_sample_value("tidegate_watch_outcomes_total", OF) == 3
+    assert watched.metrics.registry.get_sample_value("tidegate_watch_outcomes_total", OF) == 3
 
 
-def test_a_stop_does_not_wait_for_the_labels_of_a_day(tmp_path: Path) -> None:
+def test_a_stop_does_not_wait_for_all_labels(tmp_path: Path) -> None:
     store = EmbeddedStore(tmp_path)
     store.append([*outcomes()])
-    stop, watching = threading.Event(), watcher()
+    stop, watched = threading.Event(), watcher()
     event_log = log_to(io.BytesIO(), lambda _: stop.set())
-    run.watch(SometimesAway(store, stop, asked=2), watching, event_log, stop)
+    run.watch(FlakyStore(store, stop, searches=2), watched, event_log, stop)
     store.close()
-    read = watching.metrics.registry.get_sample_value("tidegate_watch_outcomes_total", OF)
-    assert 500 < (read or 0) < 1000  # until the first change was told
+    read = watched.metrics.registry.get_sample_value("tidegate_watch_outcomes_total", OF)
+    assert 500 < (read or 0) < 1000  # until the first change is logged
 
 
-def test_a_taken_port_and_a_folder_in_the_way_are_named(
+def test_the_error_names_a_taken_port_and_an_invalid_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("signal.signal", lambda *_: None)
-    (tmp_path / "file").write_text("in the way")
-    blocked = Settings.model_validate({"stack": {"data_dir": tmp_path / "file"}})
-    assert run.run(blocked) == 2
+    (tmp_path / "file").write_text("a file")
+    invalid = Settings.model_validate({"stack": {"data_dir": tmp_path / "file"}})
+    assert run.run(invalid) == 2
     assert "watch: stack.data_dir" in capsys.readouterr().err
     server, thread = start_http_server(0, "127.0.0.1")
     try:

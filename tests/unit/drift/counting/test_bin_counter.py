@@ -1,4 +1,4 @@
-"""Rows are counted into the reference's bins, one by one or many at once, with the same result."""
+"""Rows are counted in the reference's bins, with the same result for single rows and batches."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CITY = FeatureReference(
 )
 CITIES = ("Bonn", "Oslo", "Paris", "Rome")
 THREE = ([NUMBER, NEVER_SEEN, CITY], [(), (), CITIES])
-# With float32's neighbours of the edges, which must not fall on the wrong side.
+# Includes the float32 neighbours of the edges.
 VALUES = st.sampled_from(
     [np.nan, -1e30, -1.0, 0.0, 0.5, 1.0, 1.9999999, 2.0, 2.0000002, 3.0, 3e38, -0.0]
 )
@@ -45,14 +45,14 @@ CODES = st.sampled_from([np.nan, 0.0, 1.0, 2.0, 3.0])
         (0.0, "0"),
         (0.99, "0"),
         (1.0, "1"),
-        (2.0, "1"),  # the last bin holds its upper edge
+        (2.0, "1"),  # the last bin includes its upper edge
         (2.0000002, "over"),
         (3e38, "over"),
         (np.nan, "missing"),
     ],
 )
 @pytest.mark.parametrize("copies", [1, 10])
-def test_a_number_falls_into_its_bin(value: float, bin_: str, copies: int) -> None:
+def test_a_number_is_counted_in_its_bin(value: float, bin_: str, copies: int) -> None:
     counter = BinCounter([NUMBER], [()])
     counter.add(np.full((copies, 1), value, "f4"))
     (counts,) = counter.counts()
@@ -65,9 +65,7 @@ def test_a_number_falls_into_its_bin(value: float, bin_: str, copies: int) -> No
     ("code", "bin_"), [(0, "Bonn"), (1, "other"), (2, "Paris"), (3, "other"), (np.nan, "missing")]
 )
 @pytest.mark.parametrize("copies", [1, 10])
-def test_a_category_falls_into_its_own_bin_or_the_others(
-    code: float, bin_: str, copies: int
-) -> None:
+def test_a_category_is_counted_in_its_bin_or_in_other(code: float, bin_: str, copies: int) -> None:
     counter = BinCounter([CITY], [CITIES])
     counter.add(np.full((copies, 1), code, "f4"))
     (counts,) = counter.counts()
@@ -80,18 +78,18 @@ def test_a_category_falls_into_its_own_bin_or_the_others(
     st.lists(st.tuples(VALUES, VALUES, CODES), min_size=1, max_size=40),
     st.lists(st.integers(1, 7), min_size=1, max_size=5),
 )
-def test_batches_and_single_rows_are_counted_alike(
+def test_batches_and_single_rows_have_the_same_counts(
     rows: list[tuple[float, float, float]], sizes: list[int]
 ) -> None:
     matrix = np.array(rows, "f4")
-    together, apart = BinCounter(*THREE), BinCounter(*THREE)
+    together, separate = BinCounter(*THREE), BinCounter(*THREE)
     together.add(matrix)
-    begin = turn = 0
+    begin = number = 0
     while begin < len(matrix):
-        size = sizes[turn % len(sizes)]
-        apart.add(matrix[begin : begin + size])
-        begin, turn = begin + size, turn + 1
-    for one, other in zip(together.counts(), apart.counts(), strict=True):
+        size = sizes[number % len(sizes)]
+        separate.add(matrix[begin : begin + size])
+        begin, number = begin + size, number + 1
+    for one, other in zip(together.counts(), separate.counts(), strict=True):
         assert one.tolist() == other.tolist()
         assert one.sum() == len(matrix)
     for bins, counts in zip(together.bins(matrix).T, together.counts(), strict=True):
@@ -99,7 +97,7 @@ def test_batches_and_single_rows_are_counted_alike(
 
 
 @given(arrays.arrays("f4", st.tuples(st.integers(1, 60), st.just(2))), st.booleans())
-def test_training_rows_are_counted_as_when_the_reference_was_made(
+def test_training_rows_have_the_counts_of_the_reference(
     matrix: np.ndarray[tuple[int, int], np.dtype[np.float32]], single: bool
 ) -> None:
     matrix = np.where(np.isinf(matrix), np.float32(np.nan), matrix)
@@ -114,8 +112,8 @@ def test_training_rows_are_counted_as_when_the_reference_was_made(
 
 
 def test_no_two_bins_have_the_same_label() -> None:
-    odd = CITY.model_copy(update={"bins": ("missing", "other", "Rome", "other", "missing")})
-    assert odd.labels == ("=missing", "=other", "Rome", "other", "missing")
+    duplicates = CITY.model_copy(update={"bins": ("missing", "other", "Rome", "other", "missing")})
+    assert duplicates.labels == ("=missing", "=other", "Rome", "other", "missing")
     assert NUMBER.labels == NUMBER.bins
 
 

@@ -1,4 +1,4 @@
-"""A replica shows counters from 0 on, and beside them what to compare them with."""
+"""A replica exports its counters, starting at 0, and the reference."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def make(
     return monitor, value
 
 
-def test_every_series_is_there_from_zero_on() -> None:
+def test_every_series_starts_at_zero() -> None:
     _, value = make()
     for bin_ in REFERENCE.features[0].bins:
         assert value("ml_feature_observations_total", feature="x", bin=bin_) == 0
@@ -80,7 +80,7 @@ def test_a_batch_is_counted_with_its_confidence() -> None:
     assert value("ml_expected_correct_total") == pytest.approx(3.0)
 
 
-def test_what_to_compare_with_is_shown_beside() -> None:
+def test_the_reference_is_exported() -> None:
     _, value = make(accuracy=0.8)
     assert value("ml_feature_reference_ratio", feature="x", bin="0") == pytest.approx(10.5 / 12)
     assert value("ml_feature_reference_ratio", feature="x", bin="over") == pytest.approx(0.5 / 12)
@@ -92,7 +92,7 @@ def test_what_to_compare_with_is_shown_beside() -> None:
     assert value("ml_reference_accuracy") == 0.8
 
 
-def test_without_training_rows_there_is_nothing_to_compare_with() -> None:
+def test_without_training_rows_features_are_not_counted() -> None:
     bare = Reference(samples=0, features=REFERENCE.features)
     monitor, value = make(bare)
     monitor.observe(np.array([[0.5]], "f4"), np.array([0.5], "f4"))

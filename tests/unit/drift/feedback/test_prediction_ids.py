@@ -1,4 +1,4 @@
-"""A prediction id carries what its label needs, and nobody else can make or change one."""
+"""A prediction id has what its label needs, and only the holder of the key can create or change one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tidegate.drift.feedback.prediction_ids import (
     classes_digest,
 )
 
-KEY = b"a key that nobody knows"
+KEY = b"a secret signing key"
 REQUEST = ("0123456789abcdef0123456789abcdef", "0011223344556677")
 DIGEST = classes_digest("m", ("late", "on_time"))
 IDS = PredictionIds(KEY, "v1", DIGEST)
@@ -29,15 +29,15 @@ AT_US = 1_790_000_000_000_000
     st.text("abcXYZ019._-", min_size=1, max_size=100),
     st.lists(st.tuples(st.integers(0, 65_535), st.floats(0, 1, width=32)), max_size=5),
 )
-def test_what_goes_in_comes_out(
+def test_an_id_contains_what_it_was_created_from(
     at_us: int, trace: bytes, span: bytes, version: str, rows: list[tuple[int, float]]
 ) -> None:
     ids = PredictionIds(KEY, version, DIGEST)
     labels, confidences = [label for label, _ in rows], [each for _, each in rows]
-    made = ids.make(at_us, (trace.hex(), span.hex()), labels, confidences)
-    for row, text in enumerate(made):
+    texts = ids.make(at_us, (trace.hex(), span.hex()), labels, confidences)
+    for row, text in enumerate(texts):
         assert len(text) <= 250
-        found = IDS.read(text)  # of whatever version it is
+        found = IDS.read(text)  # of any version
         assert (found.at_us, found.version) == (at_us, version)
         assert (found.trace_id, found.span_id) == (trace.hex(), span.hex())
         assert found.classes_digest == DIGEST
@@ -45,16 +45,16 @@ def test_what_goes_in_comes_out(
 
 
 @given(st.integers(0, 10**6), st.integers(1, 255))
-def test_a_changed_byte_is_noticed(place: int, change: int) -> None:
+def test_a_changed_byte_is_an_error(position: int, change: int) -> None:
     (text,) = IDS.make(AT_US, REQUEST, [1], [0.9])
     signed = bytearray(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    signed[place % len(signed)] ^= change
+    signed[position % len(signed)] ^= change
     changed = base64.urlsafe_b64encode(signed).rstrip(b"=").decode()
     with pytest.raises((ForgedIdError, MalformedIdError)):
         IDS.read(changed)
 
 
-def test_another_key_is_noticed() -> None:
+def test_another_key_is_an_error() -> None:
     (text,) = PredictionIds(b"some other key", "v1", DIGEST).make(AT_US, REQUEST, [1], [0.9])
     with pytest.raises(ForgedIdError):
         IDS.read(text)
@@ -62,13 +62,13 @@ def test_another_key_is_noticed() -> None:
 
 @given(st.text(max_size=300))
 @example("A" * 251)
-def test_anything_else_is_no_id(text: str) -> None:
+def test_other_text_is_not_an_id(text: str) -> None:
     with pytest.raises(MalformedIdError):
         IDS.read(text)
 
 
-def test_another_spelling_of_the_same_bytes_is_not_taken() -> None:
-    # The last character carries 2 bits too many: they would be a second id for the same prediction.
+def test_another_encoding_of_the_same_bytes_is_an_error() -> None:
+    # The last character has 2 unused bits, which would allow several ids of one prediction.
     ids = PredictionIds(KEY, "v1", DIGEST)
     (text,) = ids.make(AT_US, REQUEST, [1], [0.9])
     raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
@@ -85,14 +85,14 @@ def test_another_spelling_of_the_same_bytes_is_not_taken() -> None:
             ids.read(other)
 
 
-def test_an_outcome_has_the_same_id_wherever_its_label_comes_in() -> None:
+def test_the_outcome_id_is_the_same_on_every_replica() -> None:
     first, second = IDS.make(AT_US, REQUEST, [1, 1], [0.9, 0.9])
     elsewhere = PredictionIds(KEY, "v2", DIGEST)
     assert IDS.read(first).outcome_id == elsewhere.read(first).outcome_id
     assert IDS.read(first).outcome_id != IDS.read(second).outcome_id
 
 
-def test_the_digest_tells_the_name_the_classes_their_order_and_their_types() -> None:
+def test_the_digest_depends_on_the_name_and_the_classes_their_order_and_types() -> None:
     of = [
         ("m", ("late", "on_time")),
         ("m", ("on_time", "late")),

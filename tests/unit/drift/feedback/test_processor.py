@@ -1,4 +1,4 @@
-"""A label is counted once, if it is of a prediction of ours that is not too old."""
+"""A label is counted once, if its prediction id is valid and not too old."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from tidegate.drift.feedback.outcomes import REASONS, Label, OutcomeRefusedError
 from tidegate.drift.feedback.prediction_ids import PredictionIds, classes_digest
 from tidegate.drift.feedback.processor import FeedbackProcessor
 
-KEY = b"a key that nobody knows"
+KEY = b"a secret signing key"
 TRACE, SPAN = "0" * 31 + "1", "0" * 15 + "2"
 REQUEST = (TRACE, SPAN)
 CLASSES = ("late", "on_time")
 DIGEST = classes_digest("m", CLASSES)
 IDS = PredictionIds(KEY, "1", DIGEST)
-BEFORE = PredictionIds(KEY, "0", DIGEST)
+EARLIER_VERSION = PredictionIds(KEY, "0", DIGEST)
 AT_US = 1_790_000_000_000_000
 OF = {"model": "m", "version": "1"}
 
 
-class Counted:
+class ProcessorFixture:
     """A feedback processor and its counters."""
 
     def __init__(self, classes: tuple[Label, ...] = CLASSES, memory: int = 10) -> None:
@@ -58,32 +58,32 @@ def id_of(label: int = 0, confidence: float = 0.75, ids: PredictionIds = IDS) ->
 
 
 def of_another(model: str, classes: tuple[Label, ...]) -> PredictionIds:
-    """Signed with our key, for another model or for other classes."""
+    """Ids with the same key, for another model or other classes."""
     return PredictionIds(KEY, "0", classes_digest(model, classes))
 
 
-def test_every_series_is_there_from_zero_on() -> None:
-    counted = Counted()
-    assert counted.value("ml_outcomes_total", correct="true") == 0
-    assert counted.value("ml_outcomes_total", correct="false") == 0
-    assert counted.value("ml_outcome_labels_total", predicted="late", actual="on_time") == 0
+def test_every_series_starts_at_zero() -> None:
+    feedback = ProcessorFixture()
+    assert feedback.value("ml_outcomes_total", correct="true") == 0
+    assert feedback.value("ml_outcomes_total", correct="false") == 0
+    assert feedback.value("ml_outcome_labels_total", predicted="late", actual="on_time") == 0
     for reason in REASONS:
-        assert counted.value("ml_feedback_refused_total", reason=reason) == 0
+        assert feedback.value("ml_feedback_refused_total", reason=reason) == 0
 
 
-def test_right_and_wrong_labels_are_counted_with_confidence_and_lag() -> None:
-    counted = Counted()
-    right = counted.processor.accept(id_of(label=0), "late", AT_US + 20_000_000)
-    wrong = counted.processor.accept(id_of(label=1), "late", AT_US + 30_000_000)
-    assert (right.correct, wrong.correct) == (True, False)
-    assert counted.value("ml_outcomes_total", correct="true") == 1
-    assert counted.value("ml_outcomes_total", correct="false") == 1
-    assert counted.value("ml_outcome_labels_total", predicted="on_time", actual="late") == 1
-    assert counted.value("ml_outcome_squared_error_total") == 0.25**2 + 0.75**2
-    assert counted.value("ml_label_lag_seconds_sum") == 50
-    assert right.fields("m")["trace"] == {"id": TRACE}
-    assert right.fields("m")["span"] == {"id": SPAN}
-    assert right.fields("m")["tidegate"] == {
+def test_correct_and_wrong_predictions_are_counted_with_confidence_and_lag() -> None:
+    feedback = ProcessorFixture()
+    correct = feedback.processor.accept(id_of(label=0), "late", AT_US + 20_000_000)
+    wrong = feedback.processor.accept(id_of(label=1), "late", AT_US + 30_000_000)
+    assert (correct.correct, wrong.correct) == (True, False)
+    assert feedback.value("ml_outcomes_total", correct="true") == 1
+    assert feedback.value("ml_outcomes_total", correct="false") == 1
+    assert feedback.value("ml_outcome_labels_total", predicted="on_time", actual="late") == 1
+    assert feedback.value("ml_outcome_squared_error_total") == 0.25**2 + 0.75**2
+    assert feedback.value("ml_label_lag_seconds_sum") == 50
+    assert correct.fields("m")["trace"] == {"id": TRACE}
+    assert correct.fields("m")["span"] == {"id": SPAN}
+    assert correct.fields("m")["tidegate"] == {
         "model": {"name": "m", "version": "1"},
         "outcome": {
             "predicted": "late",
@@ -97,9 +97,9 @@ def test_right_and_wrong_labels_are_counted_with_confidence_and_lag() -> None:
     }
 
 
-def test_a_label_from_before_its_prediction_has_no_lag() -> None:
-    counted = Counted()
-    assert counted.processor.accept(id_of(), "late", AT_US - 5_000_000).lag_seconds == 0
+def test_a_label_that_is_older_than_its_prediction_has_no_lag() -> None:
+    feedback = ProcessorFixture()
+    assert feedback.processor.accept(id_of(), "late", AT_US - 5_000_000).lag_seconds == 0
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_label_from_before_its_prediction_has_no_lag() -> None:
         (id_of(ids=of_another("n", CLASSES)), "late", 10, "foreign_version"),
         (id_of(ids=of_another("m", ("on_time", "late"))), "late", 10, "foreign_version"),
         (id_of(ids=of_another("m", (*CLASSES, "never"))), "never", 10, "foreign_version"),
-        (id_of(ids=BEFORE), "late", 101, "expired"),
+        (id_of(ids=EARLIER_VERSION), "late", 101, "expired"),
         (id_of(ids=PredictionIds(b"another key", "0", DIGEST)), "late", 10, "forged"),
         (id_of(), "late", 101, "expired"),
         (id_of(), "early", 10, "unknown_label"),
@@ -119,98 +119,98 @@ def test_a_label_from_before_its_prediction_has_no_lag() -> None:
         (id_of(), ["late"], 10, "unknown_label"),
     ],
 )
-def test_what_is_not_counted_is_refused_with_its_reason(
+def test_an_invalid_label_is_refused_with_its_reason(
     prediction_id: object, label: object, after: float, reason: str
 ) -> None:
-    counted = Counted()
-    assert counted.refused(prediction_id, label, after) == reason
-    assert counted.value("ml_outcomes_total", correct="true") == 0
+    feedback = ProcessorFixture()
+    assert feedback.refused(prediction_id, label, after) == reason
+    assert feedback.value("ml_outcomes_total", correct="true") == 0
 
 
-def test_a_label_is_counted_once_whatever_it_says_later() -> None:
-    counted = Counted()
-    counted.processor.accept(id_of(), "late", AT_US)
-    assert counted.refused(id_of(), "on_time") == "replayed"
-    assert counted.value("ml_outcomes_total", correct="true") == 1
+def test_only_the_first_label_of_a_prediction_is_counted() -> None:
+    feedback = ProcessorFixture()
+    feedback.processor.accept(id_of(), "late", AT_US)
+    assert feedback.refused(id_of(), "on_time") == "replayed"
+    assert feedback.value("ml_outcomes_total", correct="true") == 1
 
 
-def test_a_label_of_the_version_before_is_counted_and_told_under_that_version() -> None:
-    counted = Counted()
-    taken = counted.processor.accept(id_of(label=1, ids=BEFORE), "late", AT_US + 20_000_000)
-    told = taken.fields("m")["tidegate"]
-    assert told["model"] == {"name": "m", "version": "0"}
-    assert "accuracy" not in told["outcome"]  # how that version did is not known here
-    assert counted.value("ml_outcomes_total", correct="false") == 0
-    counted.scraped()
+def test_a_label_of_an_earlier_version_is_counted_under_that_version() -> None:
+    feedback = ProcessorFixture()
+    accepted = feedback.processor.accept(
+        id_of(label=1, ids=EARLIER_VERSION), "late", AT_US + 20_000_000
+    )
+    fields = accepted.fields("m")["tidegate"]
+    assert fields["model"] == {"name": "m", "version": "0"}
+    assert "accuracy" not in fields["outcome"]  # not known for an earlier version
+    assert feedback.value("ml_outcomes_total", correct="false") == 0
+    feedback.scraped()
     before = {"version": "0"}
-    assert counted.value("ml_outcomes_total", **before, correct="false") == 1
-    assert counted.value("ml_outcomes_total", **before, correct="true") == 0
+    assert feedback.value("ml_outcomes_total", **before, correct="false") == 1
+    assert feedback.value("ml_outcomes_total", **before, correct="true") == 0
     pair = {"predicted": "on_time", "actual": "late"}
-    assert counted.value("ml_outcome_labels_total", **before, **pair) == 1
-    assert counted.value("ml_outcome_squared_error_total", **before) == 0.75**2
-    assert counted.value("ml_label_lag_seconds_sum", **before) == 20
-    assert counted.refused(id_of(label=1, ids=BEFORE), "late") == "replayed"
+    assert feedback.value("ml_outcome_labels_total", **before, **pair) == 1
+    assert feedback.value("ml_outcome_squared_error_total", **before) == 0.75**2
+    assert feedback.value("ml_label_lag_seconds_sum", **before) == 20
+    assert feedback.refused(id_of(label=1, ids=EARLIER_VERSION), "late") == "replayed"
 
 
-def test_labels_of_a_version_that_is_new_here_are_counted_once_its_series_were_shown_at_zero() -> (
-    None
-):
-    counted = Counted(memory=1000)
-    texts = BEFORE.make(AT_US, REQUEST, [0] * 500, [0.5] * 500)
+def test_labels_of_another_version_are_counted_after_the_first_scrape_of_its_series() -> None:
+    feedback = ProcessorFixture(memory=1000)
+    texts = EARLIER_VERSION.make(AT_US, REQUEST, [0] * 500, [0.5] * 500)
     for text in texts[:400]:
-        counted.processor.accept(text, "late", AT_US)
+        feedback.processor.accept(text, "late", AT_US)
 
-    right = 'ml_outcomes_total{correct="true",model="m",version="0"}'
+    correct = 'ml_outcomes_total{correct="true",model="m",version="0"}'
     lags = 'ml_label_lag_seconds_count{model="m",version="0"}'
-    first = counted.scraped()
-    assert f"{right} 0.0" in first
+    first = feedback.scraped()
+    assert f"{correct} 0.0" in first
     assert f"{lags} 0.0" in first
     for text in texts[400:]:
-        counted.processor.accept(text, "late", AT_US)
-    second = counted.scraped()
-    assert f"{right} 500.0" in second
+        feedback.processor.accept(text, "late", AT_US)
+    second = feedback.scraped()
+    assert f"{correct} 500.0" in second
     assert f"{lags} 500.0" in second
 
 
-def test_where_nobody_scrapes_labels_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_scrapes_few_labels_are_buffered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tidegate.drift.feedback.outcome_metrics._MAX_BUFFERED", 3)
-    counted = Counted()
-    for text in BEFORE.make(AT_US, REQUEST, [0] * 5, [0.5] * 5):
-        counted.processor.accept(text, "late", AT_US)
-    assert counted.value("ml_outcomes_total", version="0", correct="true") == 2
-    counted.scraped()
-    assert counted.value("ml_outcomes_total", version="0", correct="true") == 5
+    feedback = ProcessorFixture()
+    for text in EARLIER_VERSION.make(AT_US, REQUEST, [0] * 5, [0.5] * 5):
+        feedback.processor.accept(text, "late", AT_US)
+    assert feedback.value("ml_outcomes_total", version="0", correct="true") == 2
+    feedback.scraped()
+    assert feedback.value("ml_outcomes_total", version="0", correct="true") == 5
 
 
-def test_a_refused_label_may_come_again() -> None:
-    counted = Counted()
-    counted.refused(id_of(), "early")
-    assert counted.processor.accept(id_of(), "late", AT_US).correct
+def test_a_refused_label_may_be_corrected() -> None:
+    feedback = ProcessorFixture()
+    feedback.refused(id_of(), "early")
+    assert feedback.processor.accept(id_of(), "late", AT_US).correct
 
 
 def test_only_the_last_ids_are_remembered() -> None:
-    counted = Counted(memory=2)
+    feedback = ProcessorFixture(memory=2)
     texts = IDS.make(AT_US, REQUEST, [0, 0, 0], [0.5, 0.5, 0.5])
     for text in texts:
-        counted.processor.accept(text, "late", AT_US)
-    assert counted.refused(texts[1], "late") == "replayed"
-    assert counted.processor.accept(
+        feedback.processor.accept(text, "late", AT_US)
+    assert feedback.refused(texts[1], "late") == "replayed"
+    assert feedback.processor.accept(
         texts[0], "late", AT_US
-    ).correct  # forgotten: the store knows it still
+    ).correct  # no longer remembered here; the store has it once
 
 
-def test_whole_numbers_are_classes_and_booleans_are_not() -> None:
-    counted = Counted(classes=(0, 1))
+def test_booleans_are_not_integer_classes() -> None:
+    feedback = ProcessorFixture(classes=(0, 1))
     ids = of_another("m", (0, 1))
-    assert counted.refused(id_of(label=1, ids=ids), True) == "unknown_label"
-    assert counted.processor.accept(id_of(label=1, ids=ids), 1, AT_US).correct
+    assert feedback.refused(id_of(label=1, ids=ids), True) == "unknown_label"
+    assert feedback.processor.accept(id_of(label=1, ids=ids), 1, AT_US).correct
 
 
-def test_pairs_of_many_classes_come_as_they_are_seen() -> None:
+def test_with_many_classes_a_pair_has_no_series_before_its_first_label() -> None:
     classes = tuple(range(30))
-    counted = Counted(classes=classes)
-    assert counted.value("ml_outcome_labels_total", predicted="0", actual="1") is None
-    counted.processor.accept(
+    feedback = ProcessorFixture(classes=classes)
+    assert feedback.value("ml_outcome_labels_total", predicted="0", actual="1") is None
+    feedback.processor.accept(
         id_of(ids=PredictionIds(KEY, "1", classes_digest("m", classes))), 1, AT_US
     )
-    assert counted.value("ml_outcome_labels_total", predicted="0", actual="1") == 1
+    assert feedback.value("ml_outcome_labels_total", predicted="0", actual="1") == 1

@@ -16,10 +16,10 @@ def settings(folder: Path, **drift: Any) -> Settings:
     return Settings.model_validate({"stack": {"data_dir": folder}, "drift": drift})
 
 
-def test_a_key_is_made_once_for_everyone(tmp_path: Path) -> None:
-    mine = settings(tmp_path / "new")
+def test_all_replicas_create_one_key(tmp_path: Path) -> None:
+    first = settings(tmp_path / "new")
     with ThreadPoolExecutor(8) as threads:
-        keys = set(threads.map(lambda _: prediction_key(mine), range(16)))
+        keys = set(threads.map(lambda _: prediction_key(first), range(16)))
     assert len(keys) == 1
     file = tmp_path / "new" / KEY_FILE
     assert file.stat().st_mode & 0o777 == 0o600
@@ -27,14 +27,14 @@ def test_a_key_is_made_once_for_everyone(tmp_path: Path) -> None:
     assert prediction_key(settings(tmp_path / "other")) not in keys
 
 
-def test_a_key_that_is_given_is_used(tmp_path: Path) -> None:
+def test_a_configured_key_is_used(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("0123456789abcdef\n")
-    mine = settings(tmp_path / "data", prediction_key_file=tmp_path / "secret")
-    assert prediction_key(mine) == b"0123456789abcdef"
+    first = settings(tmp_path / "data", prediction_key_file=tmp_path / "secret")
+    assert prediction_key(first) == b"0123456789abcdef"
     assert not (tmp_path / "data").exists()
 
 
-def test_a_bad_key_is_named(tmp_path: Path) -> None:
+def test_the_error_names_an_invalid_key(tmp_path: Path) -> None:
     missing = settings(tmp_path, prediction_key_file=tmp_path / "none")
     with pytest.raises(SettingsError, match=r"drift\.prediction_key_file: .*none cannot be read"):
         prediction_key(missing)
@@ -43,7 +43,7 @@ def test_a_bad_key_is_named(tmp_path: Path) -> None:
         prediction_key(settings(tmp_path))
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
+def test_the_error_names_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a file")
     with pytest.raises(SettingsError, match=r"stack\.data_dir: cannot write a key"):
         prediction_key(settings(tmp_path / "file" / "data"))

@@ -19,7 +19,7 @@ def model() -> Model:
 
 @pytest.fixture
 def outcome() -> MakeEvent:
-    """Makes the event of a label."""
+    """Creates the event of a label."""
 
     def make(
         at: float,
@@ -29,7 +29,7 @@ def outcome() -> MakeEvent:
         trace: str = "",
         span: str = "",
         event_id: str | None = None,
-        **told: Any,
+        **changes: Any,
     ) -> Event:
         fields = {
             "predicted": "late",
@@ -38,7 +38,7 @@ def outcome() -> MakeEvent:
             "confidence": 0.9,
             "lag_seconds": lag,
             "row": 0,
-        } | told
+        } | changes
         return make_event(
             ORIGIN,
             "outcome",
@@ -57,7 +57,7 @@ def outcome() -> MakeEvent:
 
 @pytest.fixture
 def request_event() -> MakeEvent:
-    """Makes the event of a request that carries segments."""
+    """Creates the event of a request with segments."""
 
     def make(at: float, trace: str, segments: object, span: str = "c" * 16) -> Event:
         fields = {

@@ -1,4 +1,4 @@
-"""Counters of replicas that come, go and start anew add up to what was counted."""
+"""The increase of counters is right while replicas start, stop and restart."""
 
 from __future__ import annotations
 
@@ -34,34 +34,34 @@ def series(*samples: tuple[float, float], **labels: str) -> Series:
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        # There from the beginning: what it had counted before is not of these periods.
+        # Present from the first sample on: its earlier count is not part of the periods.
         (series((0, 5), (5, 7), (12, 10)), [2, 3]),
-        # It came later, so it began at 0.
+        # It appeared later, so it started at 0.
         (series((3, 4), (12, 4)), [4, 0]),
-        # It began anew in the second period, and had counted 2 when it was read.
+        # It was reset in the second period, and had counted 2 at the next sample.
         (series((0, 5), (5, 9), (12, 2), (15, 3)), [4, 3]),
-        # It left.
+        # It disappeared.
         (series((0, 0), (5, 9)), [9, 0]),
-        # What comes after the last period is of none.
+        # Samples after the last period are ignored.
         (series((0, 0), (5, 1), (25, 9)), [1, 0]),
         (series(), [0, 0]),
     ],
 )
-def test_growth(found: Series, expected: list[float]) -> None:
+def test_the_increase_of_one_counter(found: Series, expected: list[float]) -> None:
     assert increase(found, PERIODS, 0.0).tolist() == expected
 
 
-def test_a_first_sample_that_prometheus_rounded_up_is_still_the_first() -> None:
+def test_a_first_sample_that_prometheus_rounded_up_is_the_first_one() -> None:
     found = series((0.124, 5), (5, 7))
     assert increase(found, PERIODS, 0.1236).tolist() == [2, 0]
 
 
-def test_replicas_are_added_up_by_labels() -> None:
+def test_the_increase_is_summed_over_replicas_by_labels() -> None:
     one = series((0, 0), (5, 3), bin="0", instance="a")
     other = series((0, 1), (15, 5), bin="0", instance="b")
     third = series((0, 0), (5, 7), bin="1", instance="a")
-    added = increases_by([one, other, third], PERIODS, 0.0, "bin")
-    assert {name: values.tolist() for name, values in added.items()} == {
+    sums = increases_by([one, other, third], PERIODS, 0.0, "bin")
+    assert {name: values.tolist() for name, values in sums.items()} == {
         ("0",): [3, 4],
         ("1",): [7, 0],
     }
@@ -70,18 +70,18 @@ def test_replicas_are_added_up_by_labels() -> None:
 @pytest.mark.parametrize(
     "text", [b"no json", b"[]", b'{"data": {}}', b'{"data": {"result": [{}]}}']
 )
-def test_an_answer_that_is_none_is_refused(text: bytes) -> None:
+def test_an_invalid_response_is_an_error(text: bytes) -> None:
     with pytest.raises(PrometheusUnavailableError, match="invalid response"):
         parse_series(text)
 
 
 @pytest.fixture
 async def prometheus() -> AsyncIterator[tuple[str, list[dict[str, str]]]]:
-    asked: list[dict[str, str]] = []
+    forms: list[dict[str, str]] = []
 
     async def answer(request: web.Request) -> web.Response:
         form = {name: str(value) for name, value in (await request.post()).items()}
-        asked.append(form | {"path": request.path})
+        forms.append(form | {"path": request.path})
         if form["query"] == "bad":
             return web.Response(status=422, text="parse error")
         return web.Response(text=MATRIX, content_type="application/json")
@@ -93,24 +93,24 @@ async def prometheus() -> AsyncIterator[tuple[str, list[dict[str, str]]]]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     (port,) = (address[1] for address in runner.addresses)
-    yield f"http://127.0.0.1:{port}", asked
+    yield f"http://127.0.0.1:{port}", forms
     await runner.cleanup()
 
 
-async def test_a_long_span_is_asked_for_in_few_samples(
+async def test_a_long_span_is_queried_with_a_longer_step(
     prometheus: tuple[str, list[dict[str, str]]],
 ) -> None:
-    url, asked = prometheus
+    url, forms = prometheus
     async with aiohttp.ClientSession() as session:
         (found,) = await query_range(session, url, "up", 0, 86_400)
         await query_range(session, url, "up", 0, 60)
         await query_instant(session, url, "up[60s]", 60)
     assert (found.labels, found.times.tolist(), found.values.tolist()) == ({"bin": "0"}, [1], [2])
-    assert [one.get("step") for one in asked] == ["86.400", "1.000", None]
-    assert asked[2]["path"] == "/api/v1/query"
+    assert [one.get("step") for one in forms] == ["86.400", "1.000", None]
+    assert forms[2]["path"] == "/api/v1/query"
 
 
-async def test_why_prometheus_gives_nothing_is_told(
+async def test_the_error_says_why_a_query_failed(
     prometheus: tuple[str, list[dict[str, str]]],
 ) -> None:
     url, _ = prometheus

@@ -1,4 +1,4 @@
-"""Distributions are held against the training's, bin by bin, and episodes of alerts are told apart."""
+"""Distributions are compared with those at training, and samples of alerts become episodes."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ OBSERVED: dict[tuple[str, ...], Floats] = {
 }
 
 
-def test_a_features_index_is_psi_of_what_was_counted(model: Model) -> None:
+def test_the_psi_of_a_feature_is_computed_from_its_counts(model: Model) -> None:
     x, carrier = feature_distributions(model.reference, OBSERVED, 2, 0.01)
-    still, drifted = x.psi_by_period()
-    assert still == pytest.approx(psi([0, 900, 900, 0, 0], [0, 500, 500, 0, 0]))
+    stable, drifted = x.psi_by_period()
+    assert stable == pytest.approx(psi([0, 900, 900, 0, 0], [0, 500, 500, 0, 0]))
     assert drifted == pytest.approx(psi([0, 10, 1500, 0, 0], [0, 500, 500, 0, 0]))
     assert x.total.tolist() == [0, 910, 2400, 0, 0]
     assert carrier.psi_by_period()[1] is None
 
 
-def test_a_feature_has_drifted_only_far_enough_on_enough_rows_and_not_by_chance(
+def test_drift_needs_a_psi_above_the_threshold_enough_rows_and_significance(
     model: Model,
 ) -> None:
     x, carrier = feature_distributions(model.reference, OBSERVED, 2, 0.01)
@@ -45,7 +45,7 @@ def test_a_feature_has_drifted_only_far_enough_on_enough_rows_and_not_by_chance(
     assert not nothing.drifted(0.1, 1)
 
 
-def test_answers_are_a_distribution_too(model: Model) -> None:
+def test_predicted_labels_are_a_distribution(model: Model) -> None:
     found = prediction_distribution(
         model.reference, model.labels, {("late",): np.array([5.0])}, 1, 0.01
     )
@@ -55,7 +55,7 @@ def test_answers_are_a_distribution_too(model: Model) -> None:
     assert prediction_distribution(without, model.labels, {}, 1, 0.01) is None
 
 
-def test_an_alert_that_was_silent_for_a_minute_fired_twice() -> None:
+def test_a_gap_of_a_minute_separates_two_episodes_of_an_alert() -> None:
     def series(times: list[float], **labels: str) -> Series:
         return Series(labels, np.array(times), np.ones(len(times)))
 

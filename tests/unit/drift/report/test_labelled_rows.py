@@ -1,4 +1,4 @@
-"""Outcomes become rows, each with the values that its request's event carries."""
+"""Outcome events become rows with the segments of their request events."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tidegate.store.embedded.store import EmbeddedStore
 TRACE = "b" * 32
 
 
-def test_rows_stand_in_the_order_of_their_answers_not_of_their_labels(outcome: MakeEvent) -> None:
+def test_rows_are_ordered_by_the_time_of_the_response(outcome: MakeEvent) -> None:
     rows = join_outcomes(
         [outcome(20, 1), outcome(10, 100, actual="on_time", confidence=0.7)], [], []
     )
@@ -25,26 +25,28 @@ def test_rows_stand_in_the_order_of_their_answers_not_of_their_labels(outcome: M
     assert len(rows) == 2
 
 
-def test_each_row_has_the_value_that_its_request_carries_for_it(
+def test_each_row_has_its_segment_of_the_request_event(
     outcome: MakeEvent, request_event: MakeEvent
 ) -> None:
-    carried = request_event(1, TRACE, {"carrier": ["AA", None]})
-    told = [outcome(at, 1, trace=TRACE, row=at) for at in range(3)]
-    rows = join_outcomes([*told, outcome(3, 1)], [carried], ["carrier", "origin"])
+    request = request_event(1, TRACE, {"carrier": ["AA", None]})
+    outcomes = [outcome(at, 1, trace=TRACE, row=at) for at in range(3)]
+    rows = join_outcomes([*outcomes, outcome(3, 1)], [request], ["carrier", "origin"])
     assert rows.segments["carrier"].tolist() == ["AA", "", "", ""]
     assert rows.segments["origin"].tolist() == [""] * 4
 
 
-def test_requests_of_one_trace_are_told_apart_by_their_spans(
+def test_requests_of_one_trace_are_distinguished_by_their_spans(
     outcome: MakeEvent, request_event: MakeEvent
 ) -> None:
     spans = ("1" * 16, "2" * 16)
-    carried = [
+    requests = [
         request_event(at, TRACE, {"carrier": [carrier]}, span)
         for at, (carrier, span) in enumerate(zip(("AA", "UA"), spans, strict=True))
     ]
-    told = [outcome(at, 1, trace=TRACE, span=span) for at, span in enumerate((*spans, "3" * 16))]
-    rows = join_outcomes(told, carried, ["carrier"])
+    outcomes = [
+        outcome(at, 1, trace=TRACE, span=span) for at, span in enumerate((*spans, "3" * 16))
+    ]
+    rows = join_outcomes(outcomes, requests, ["carrier"])
     assert rows.segments["carrier"].tolist() == ["AA", "UA", ""]
 
 
@@ -52,28 +54,28 @@ def test_an_outcome_without_its_span_has_a_segment_only_if_its_trace_has_one_req
     outcome: MakeEvent, request_event: MakeEvent
 ) -> None:
     other = "d" * 32
-    carried = [
+    requests = [
         request_event(1, TRACE, {"carrier": ["AA"]}, "1" * 16),
         request_event(2, TRACE, {"carrier": ["UA"]}, "2" * 16),
         request_event(3, other, {"carrier": ["DL"]}),
     ]
     rows = join_outcomes(
-        [outcome(1, 1, trace=TRACE), outcome(3, 1, trace=other)], carried, ["carrier"]
+        [outcome(1, 1, trace=TRACE), outcome(3, 1, trace=other)], requests, ["carrier"]
     )
     assert rows.segments["carrier"].tolist() == ["", "DL"]
 
 
-@pytest.mark.parametrize("turned", [False, True])
-def test_of_two_labels_with_one_id_the_first_counts(outcome: MakeEvent, *, turned: bool) -> None:
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_first_of_two_labels_with_one_id_counts(outcome: MakeEvent, *, reverse: bool) -> None:
     first, again = (
         outcome(10, lag, event_id="e" * 32, actual=actual)
         for lag, actual in ((5, "late"), (3600, "on_time"))
     )
-    rows = join_outcomes([again, first] if turned else [first, again], [], [])
+    rows = join_outcomes([again, first] if reverse else [first, again], [], [])
     assert (rows.actual.tolist(), rows.answered.tolist()) == (["late"], [10])
 
 
-def test_what_lacks_a_field_is_passed_over(outcome: MakeEvent) -> None:
+def test_events_without_a_field_are_skipped(outcome: MakeEvent) -> None:
     broken = outcome(1, 1)
     del broken["tidegate"]["outcome"]["confidence"]
     other = outcome(1, 1)
@@ -83,19 +85,21 @@ def test_what_lacks_a_field_is_passed_over(outcome: MakeEvent) -> None:
     assert rows.segments["carrier"].tolist() == []
 
 
-def test_there_is_an_end_to_it(outcome: MakeEvent, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_labels_is_limited(
+    outcome: MakeEvent, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "MAX_LABELS", 2)
     assert len(join_outcomes([outcome(at, 0) for at in range(3)], [], [])) == 2
 
 
-def test_a_store_gives_the_rows_of_one_version_answered_since_a_moment(
+def test_the_rows_of_one_version_since_a_time_are_read_from_the_store(
     outcome: MakeEvent, request_event: MakeEvent, tmp_path: Path
 ) -> None:
     now = datetime.now(UTC).timestamp()
     store = EmbeddedStore(tmp_path / "store")
     store.append(
         [
-            outcome(now - 100, 90),  # answered before, though its label came after
+            outcome(now - 100, 90),  # answered earlier, although its label arrived later
             outcome(now - 40, 10, trace=TRACE),
             outcome(now - 40, 10, version="v2"),
             request_event(now - 40, TRACE, {"carrier": ["UA"]}),

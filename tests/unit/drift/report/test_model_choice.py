@@ -1,4 +1,4 @@
-"""A version that answered after the one that the report is about."""
+"""A newer version than that of the report is found."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def answered(at: datetime, version: str, *, name: str = "flights", label: str = 
         ([(1, "v2", {}), (2, "v1", {})], None),
         ([(1, "v1", {}), (2, "v2", {})], (2, "v2")),
         ([(1, "v1", {}), (2, "v2", {"name": "wine"})], None),
-        ([(1, "v1", {}), (2, "v2", {"label": ""})], None),  # refused, not answered
+        ([(1, "v1", {}), (2, "v2", {"label": ""})], None),  # refused requests do not count
     ],
 )
 def test_a_version_that_answered_later_is_found(

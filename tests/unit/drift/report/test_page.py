@@ -1,4 +1,4 @@
-"""The page: one file, with every finding in words, in both themes."""
+"""The page is one file with every finding, in both themes."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ SPAN = Period("all", 0, 20)
 ALERT = FiredAlert("DriftFeatureCritical", "x", "critical", 12, 15)
 
 
-Grown = dict[tuple[str, ...], Floats]
+Increases = dict[tuple[str, ...], Floats]
 
 
 class Tags(HTMLParser):
-    """Every address that a browser would fetch, and all text."""
+    """Every URL that a browser would fetch, and all text."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
-        self.addresses: list[str] = []
+        self.urls: list[str] = []
         self.text = ""
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag != "a":
-            self.addresses += [v or "" for name, v in attrs if name in {"src", "srcset", "href"}]
+            self.urls += [v or "" for name, v in attrs if name in {"src", "srcset", "href"}]
 
     def handle_data(self, data: str) -> None:
         self.text += f" {data}"
 
 
-def counted(model: Model) -> Counters:
-    observed: Grown = {
+def counters(model: Model) -> Counters:
+    observed: Increases = {
         ("x", "0"): np.array([900.0, 10.0]),
         ("x", "1"): np.array([900.0, 1500.0]),
         ("carrier", "AA"): np.array([1260.0, 0.0]),
         ("carrier", "UA"): np.array([540.0, 0.0]),
     }
-    given: Grown = {("late",): np.array([360.0, 300.0]), ("on_time",): np.array([1440.0, 0.0])}
+    given: Increases = {("late",): np.array([360.0, 300.0]), ("on_time",): np.array([1440.0, 0.0])}
     return Counters(
         feature_distributions(model.reference, observed, 2, 0.01),
         prediction_distribution(model.reference, model.labels, given, 2, 0.01),
@@ -62,7 +62,7 @@ def counted(model: Model) -> Counters:
 
 def findings(model: Model, rows: LabelledRows, found: Counters | None = None) -> Findings:
     return build_findings(
-        model, Drift(), rows, found or counted(model), span=SPAN, periods=PERIODS,
+        model, Drift(), rows, found or counters(model), span=SPAN, periods=PERIODS,
         explanations={ALERT: "PSI 1.23 of 1,510 rows over 5m"},
     )  # fmt: skip
 
@@ -74,17 +74,17 @@ def rows() -> LabelledRows:
     return rows_of([5.0] * 100 + [15.0] * 100, right, [0.9] * 200, carrier=carriers)
 
 
-def test_the_page_needs_no_other_file_and_says_every_finding(
+def test_the_page_needs_no_other_file_and_shows_every_finding(
     model: Model, rows: LabelledRows
 ) -> None:
     html = to_html(
         findings(model, rows), note="Time is compressed.", command_prefix="FOLDER='a b' "
     )
     tags = Tags(html)
-    assert tags.addresses
-    assert all(address.startswith("data:") for address in tags.addresses)
+    assert tags.urls
+    assert all(url.startswith("data:") for url in tags.urls)
     text = " ".join(tags.text.split())
-    for said in (
+    for expected in (
         "flights v1",
         "Time is compressed.",
         "2,100 rows answered",
@@ -98,31 +98,31 @@ def test_the_page_needs_no_other_file_and_says_every_finding(
         "FOLDER='a b' tidegate trace " + f"{80:032x}",
         "3,310 drift",
     ):
-        assert said in text, said
-    assert "<Apr>" in text  # shown, and no tag
+        assert expected in text, expected
+    assert "<Apr>" in text  # text, not a tag
     assert "Kibana" not in text
 
 
-def test_examples_link_to_kibana_where_there_is_one(model: Model, rows: LabelledRows) -> None:
+def test_examples_link_to_kibana_if_configured(model: Model, rows: LabelledRows) -> None:
     html = to_html(findings(model, rows), kibana="http://127.0.0.1:5601/")
-    wanted = kibana_trace_url("http://127.0.0.1:5601", f"{80:032x}")
-    assert wanted.replace("&", "&amp;").replace("'", "&#39;") in html
-    assert wanted.startswith("http://127.0.0.1:5601/app/discover#/")
-    assert f"trace.id:%22{80:032x}%22" in wanted
+    url = kibana_trace_url("http://127.0.0.1:5601", f"{80:032x}")
+    assert url.replace("&", "&amp;").replace("'", "&#39;") in html
+    assert url.startswith("http://127.0.0.1:5601/app/discover#/")
+    assert f"trace.id:%22{80:032x}%22" in url
 
 
-def test_the_link_is_the_one_that_the_documents_give() -> None:
+def test_the_link_is_the_documented_one() -> None:
     from pathlib import Path
 
     page = Path(__file__).parents[4] / "docs" / "reference" / "kibana.md"
     assert kibana_trace_url("http://127.0.0.1:5601", "ID") in page.read_text(encoding="utf-8")
 
 
-def test_without_labels_and_without_prometheus_the_page_says_so(model: Model) -> None:
-    html = to_html(findings(model, rows_of([], [], []), Counters(error="it does not answer")))
+def test_without_labels_and_prometheus_the_page_says_so(model: Model) -> None:
+    html = to_html(findings(model, rows_of([], [], []), Counters(error="it does not respond")))
     text = " ".join(Tags(html).text.split())
-    assert "No distributions: it does not answer." in text
-    # Neither drift nor an alert can be told: none was seen, as nobody could look.
+    assert "No distributions: it does not respond." in text
+    # Drift and alerts are unknown, not absent.
     assert "drift unknown" in text
     assert "unknown features drifted" in text
     assert text.count("unknown") == 1 + 1 + len(PERIODS) + 1
@@ -134,10 +134,10 @@ def test_without_labels_and_without_prometheus_the_page_says_so(model: Model) ->
     assert "Drift by period" not in text
 
 
-def test_a_period_in_which_nothing_was_counted_is_not_one_without_drift(
+def test_a_period_without_counted_rows_is_not_shown_as_one_without_drift(
     model: Model, rows: LabelledRows
 ) -> None:
-    found = counted(model)
+    found = counters(model)
     for each in found.features:
         each.counts[0] = 0
     html = to_html(findings(model, rows, found))
@@ -145,9 +145,7 @@ def test_a_period_in_which_nothing_was_counted_is_not_one_without_drift(
     assert ">none<" not in html
 
 
-def test_the_page_says_which_model_it_is_about_and_which_answers_by_now(
-    model: Model, rows: LabelledRows
-) -> None:
+def test_the_page_names_its_model_and_the_newer_version(model: Model, rows: LabelledRows) -> None:
     plain = to_html(findings(model, rows), model_source="models/v1, from model.path")
     assert "Model: models/v1, from model.path." in plain
     assert "answers now" not in plain
@@ -158,9 +156,9 @@ def test_the_page_says_which_model_it_is_about_and_which_answers_by_now(
 
 
 @pytest.mark.parametrize(
-    ("right", "drifts", "trouble", "expected"),
+    ("correct", "drifts", "error", "expected"),
     [
-        # of 400 labels; 80 % were right on held-out rows
+        # of 400 labels; accuracy on held-out rows is 80 %
         (320, False, "", ("no drift found", "good")),
         (320, True, "", ("1 feature drifted", "doubtful")),
         (304, False, "", ("accuracy down 4.0 percentage points", "doubtful")),
@@ -170,15 +168,15 @@ def test_the_page_says_which_model_it_is_about_and_which_answers_by_now(
         (288, False, "away", ("accuracy down 8.0 percentage points, drift unknown", "bad")),
     ],
 )
-def test_the_badge_tells_the_worst(
-    model: Model, right: int, drifts: bool, trouble: str, expected: tuple[str, str]
+def test_the_badge_shows_the_worst_finding(
+    model: Model, correct: int, drifts: bool, error: str, expected: tuple[str, str]
 ) -> None:
-    labels = rows_of([15.0] * 400, [True] * right + [False] * (400 - right), [0.8] * 400)
-    found = findings(model, labels, counted(model) if drifts else Counters(error=trouble))
+    labels = rows_of([15.0] * 400, [True] * correct + [False] * (400 - correct), [0.8] * 400)
+    found = findings(model, labels, counters(model) if drifts else Counters(error=error))
     assert badge(found) == expected
 
 
-def test_few_labels_and_a_model_without_a_measure_prove_no_fall(model: Model) -> None:
+def test_few_labels_or_an_unmeasured_model_show_no_drop(model: Model) -> None:
     few = rows_of([15.0] * 10, [False] * 10, [0.8] * 10)
     assert badge(findings(model, few, Counters())) == ("no drift found", "good")
     unmeasured = replace(model, accuracy=None)
@@ -202,26 +200,24 @@ def test_every_plot_is_drawn_in_both_themes(name: str, model: Model, rows: Label
         assert PLOTS[name](plain, theme).axes
 
 
-def test_moments_are_told_with_their_day_where_there_are_several(
-    model: Model, rows: LabelledRows
-) -> None:
+def test_times_have_a_date_if_the_report_spans_a_day(model: Model, rows: LabelledRows) -> None:
     found = findings(model, rows)
     assert "<td>00:00:12</td>" in to_html(found)
     long = replace(found, span=Period("all", 0, 86_400))
     assert "<td>1970-01-01 00:00:12</td>" in to_html(long)
 
 
-def test_many_labels_are_each_a_line(model: Model, rows: LabelledRows) -> None:
+def test_each_of_three_labels_has_a_line(model: Model, rows: LabelledRows) -> None:
     reference = model.reference.model_copy(update={"predictions": (1, 2, 3)})
     three = prediction_distribution(
         reference, ("a", "b", "c"), {("a",): np.array([1.0, 0.0])}, 2, 0.01
     )
-    found = findings(model, rows, replace(counted(model), predictions=three))
+    found = findings(model, rows, replace(counters(model), predictions=three))
     shares = PLOTS["accuracy"](found, LIGHT).axes[1]
     assert shares.get_title(loc="left").startswith("Fraction of rows predicted as each label")
 
 
-def test_ticks_that_are_close_together_are_told_apart(model: Model) -> None:
+def test_close_ticks_have_different_labels(model: Model) -> None:
     labels = rows_of([15.0] * 4000, [True] * 3200 + [False] * 800, [0.8] * 4000)
     figure = PLOTS["accuracy"](findings(model, labels), LIGHT)
     figure.canvas.draw()

@@ -1,4 +1,4 @@
-"""What labelled rows say: by period, by confidence, by segment, and where the model was sure and wrong."""
+"""The quality of predictions by period, confidence and segment, and the most confident errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tidegate.drift.report.quality import (
 PERIODS = [Period("a", 0, 10), Period("b", 10, 20), Period("c", 20, 30)]
 
 
-def test_periods_divide_a_span_and_are_named_by_when_they_begin() -> None:
+def test_periods_divide_a_span_and_are_named_after_their_begin() -> None:
     periods = even_periods(0, 60, 3)
     assert [period.name for period in periods] == ["00:00:00", "00:00:20", "00:00:40"]
     assert [(period.begin, period.end) for period in periods] == [(0, 20), (20, 40), (40, 60)]
@@ -27,7 +27,7 @@ def test_periods_divide_a_span_and_are_named_by_when_they_begin() -> None:
     assert period_indices(periods, np.array([-1.0, 0, 20, 59.9, 60])).tolist() == [-1, 0, 1, 2, -1]
 
 
-def test_accuracy_is_that_of_the_rows_that_were_answered_in_a_period(model: Model) -> None:
+def test_the_accuracy_of_a_period_is_that_of_its_rows(model: Model) -> None:
     rows = rows_of([1, 2, 12], [True, False, True], [0.9, 0.7, 0.6])
     first, second, third = quality_by_period(rows, PERIODS, model.expectation)
     assert (first.labels, first.accuracy) == (2, 0.5)
@@ -40,7 +40,7 @@ def test_accuracy_is_that_of_the_rows_that_were_answered_in_a_period(model: Mode
     assert overall_quality(rows, PERIODS[0], None).labels == 3
 
 
-def test_rows_of_a_calibrated_model_lie_within_two_errors_of_the_diagonal(model: Model) -> None:
+def test_the_bins_of_a_calibrated_model_are_within_two_errors_of_the_diagonal(model: Model) -> None:
     random = np.random.default_rng(6)
     confidence = random.uniform(0.5, 1, 20_000)
     right = random.random(20_000) < confidence
@@ -48,7 +48,7 @@ def test_rows_of_a_calibrated_model_lie_within_two_errors_of_the_diagonal(model:
     bins = calibration(rows)
     assert [one.labels for one in bins] == [2000] * 10
     assert sum(abs(one.correct - one.confidence) < one.margin for one in bins) >= 9
-    # What is expected of such rows comes true, to two points.
+    # Their expected accuracy is right within two percentage points.
     (quality,) = quality_by_period(rows, PERIODS[:1], model.expectation)
     assert quality.gap == pytest.approx(0, abs=0.02)
     assert calibration(rows_of([1], [True], [0.9])) == calibration(
@@ -56,34 +56,39 @@ def test_rows_of_a_calibrated_model_lie_within_two_errors_of_the_diagonal(model:
     )
 
 
-def test_only_a_fall_beyond_chance_is_sure() -> None:
-    # AA falls from 90 to 50 %, UA stays, DL has too few labels to say.
+def test_a_large_drop_of_accuracy_is_significant() -> None:
+    # AA drops from 90 to 50 %, UA is unchanged, DL has too few labels.
     before = [True] * 90 + [False] * 10
     names = ["AA"] * 100 + ["UA"] * 100 + ["DL"] * 5
     now = [True] * 50 + [False] * 50 + before + [False] * 5
     rows = rows_of(
         [5] * 205 + [15] * 205, before + before + [True] * 5 + now, [0.9] * 410, carrier=names * 2
     )
-    (fallen,) = degraded_segments(rows, PERIODS[1])
-    assert (fallen.feature, fallen.value, fallen.before, fallen.now) == ("carrier", "AA", 0.9, 0.5)
-    assert fallen.labels == 100
-    # z of two shares of 100 each: 0.4 / sqrt(0.7 * 0.3 * 2 / 100)
-    assert fallen.z == pytest.approx(0.4 / (0.7 * 0.3 * 0.02) ** 0.5)
-    assert fallen.significant
+    (segment,) = degraded_segments(rows, PERIODS[1])
+    assert (segment.feature, segment.value, segment.before, segment.now) == (
+        "carrier",
+        "AA",
+        0.9,
+        0.5,
+    )
+    assert segment.labels == 100
+    # z of two proportions of 100 labels each: 0.4 / sqrt(0.7 * 0.3 * 2 / 100)
+    assert segment.z == pytest.approx(0.4 / (0.7 * 0.3 * 0.02) ** 0.5)
+    assert segment.significant
     assert degraded_segments(rows, PERIODS[0]) == []
 
 
-def test_a_small_fall_may_be_chance_and_a_model_that_never_errs_has_none() -> None:
+def test_a_small_drop_is_not_significant_and_a_model_without_errors_has_no_drop() -> None:
     right = [True] * 40 + [True] * 38 + [False] * 2
-    (fallen,) = degraded_segments(
+    (segment,) = degraded_segments(
         rows_of([5] * 40 + [15] * 40, right, [0.9] * 80, carrier=["AA"] * 80), PERIODS[1]
     )
-    assert not fallen.significant
+    assert not segment.significant
     never = rows_of([5] * 40 + [15] * 40, [True] * 80, [0.9] * 80, carrier=["AA"] * 80)
     assert degraded_segments(never, PERIODS[1]) == []
 
 
-def test_the_worst_are_the_wrong_ones_that_it_was_surest_of() -> None:
+def test_examples_are_the_errors_with_the_highest_confidence() -> None:
     rows = rows_of(
         [1, 2, 3, 4], [False, True, False, False], [0.7, 0.99, 0.95, 0.6], carrier=list("ABCD")
     )

@@ -1,4 +1,4 @@
-"""`tidegate monitor report`, with a store and a Prometheus that is not there, and its refusals."""
+"""`tidegate monitor report` with a store but without Prometheus, and its errors."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def report(settings: Settings, since: str, out: Path, named: Path | None = None)
     )
 
 
-def test_a_report_is_written_though_prometheus_is_away(
+def test_a_report_is_written_without_prometheus(
     settings: Settings, outcome: MakeEvent, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = EmbeddedStore(settings.stack.data_dir / "store")
@@ -52,7 +52,7 @@ def test_a_report_is_written_though_prometheus_is_away(
     assert f"Model: {settings.model.path}, from model.path." in page
 
 
-def test_a_page_about_a_version_that_answers_no_more_says_so(
+def test_a_report_on_an_older_version_names_the_newer_one(
     settings: Settings, request_event: MakeEvent, capsys: pytest.CaptureFixture[str]
 ) -> None:
     event = request_event(time.time() - 60, "a" * 32, None)
@@ -73,20 +73,20 @@ def test_a_page_about_a_version_that_answers_no_more_says_so(
 
 
 @pytest.mark.parametrize(
-    ("since", "said"),
+    ("since", "error"),
     [
         ("never", "'never' is not a valid time"),
         ("2999-01-01", "--since: 2999-01-01 is not in the past"),
     ],
 )
-def test_a_time_that_is_none_is_named(
-    settings: Settings, since: str, said: str, capsys: pytest.CaptureFixture[str]
+def test_the_error_names_an_invalid_time(
+    settings: Settings, since: str, error: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert report(settings, since=since, out=Path("no.html")) == 2
-    assert said in capsys.readouterr().err
+    assert error in capsys.readouterr().err
 
 
-def test_without_a_store_or_a_model_it_says_what_is_missing(
+def test_the_error_names_a_missing_store_or_model(
     settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert report(settings, since="5m", out=tmp_path / "no.html") == 2
@@ -99,7 +99,7 @@ def test_without_a_store_or_a_model_it_says_what_is_missing(
     assert "there is no model at" in capsys.readouterr().err
 
 
-def test_a_place_that_cannot_be_written_is_named(
+def test_the_error_names_a_file_that_cannot_be_written(
     settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     EmbeddedStore(tmp_path / "store").close()
@@ -107,7 +107,7 @@ def test_a_place_that_cannot_be_written_is_named(
     assert f"--out: {tmp_path} cannot be written: Is a directory" in capsys.readouterr().err
 
 
-def test_a_page_that_holds_not_all_labels_says_so() -> None:
+def test_a_report_without_all_labels_says_so() -> None:
     assert truncation_note(10) == ""
     assert truncation_note(500_000) == (
         "This report contains only the first 500,000 labels: choose a later --since."
@@ -116,5 +116,5 @@ def test_a_page_that_holds_not_all_labels_says_so() -> None:
 
 def test_only_elasticsearch_has_a_kibana(settings: Settings) -> None:
     assert kibana_url(settings) == ""
-    with_one = Settings(store={"kind": "elasticsearch"}, kibana={"url": "http://kibana:5601"})
-    assert kibana_url(with_one) == "http://kibana:5601"
+    with_kibana = Settings(store={"kind": "elasticsearch"}, kibana={"url": "http://kibana:5601"})
+    assert kibana_url(with_kibana) == "http://kibana:5601"
