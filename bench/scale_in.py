@@ -197,7 +197,7 @@ def report(results: Results, recording: Recording, retries: int, restarts: int) 
         f"requests answered {int(recording.answered.sum())}, sent late by {1000 * late:.0f} ms (p99)"
     )
     print(f"requests failed   {failed}")
-    print(f"sent anew         {retries}")
+    print(f"sent again        {retries}")
     print(
         f"the idlest left   {results.judged - len(results.wrong)} of {results.judged} that were judged"
     )

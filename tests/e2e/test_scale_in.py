@@ -37,7 +37,7 @@ def test_twenty_scale_ins_under_load_fail_no_request_and_remove_the_least_busy_r
     assert counts["scale-ins done"] == 20
     # An idle replica has nothing to finish, and the gateway would retry an aborted request.
     assert counts["of one at work"] >= 10
-    assert counts["sent anew"] == 0
+    assert counts["sent again"] == 0
     assert counts["requests failed"] == 0
     assert counts["requests answered"] > 20
     judged = re.search(r"the idlest left +(\d+) of (\d+)", done.stdout)

@@ -224,7 +224,7 @@ async def test_requests_over_the_limit_in_flight_fail_without_being_sent() -> No
 
     async def handler(_: web.Request) -> web.Response:
         async with asyncio.timeout(60):
-            while recording.failed.sum() < 6:  # noqa: ASYNC110  the recording tells nobody
+            while recording.failed.sum() < 6:  # noqa: ASYNC110  the recording has no callback
                 await asyncio.sleep(0.01)
         return web.Response()
 

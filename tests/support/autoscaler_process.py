@@ -198,11 +198,11 @@ class Sidecar:
 
 
 def without_hiccups(lines: Iterable[str]) -> list[str]:
-    """The lines without those that a busy machine adds: somebody was too slow for a tick of ours.
+    """The lines without those that a busy machine adds because a peer was too slow for one tick.
 
-    What was told of the same subject before holds on, and is not told again after it.
+    The condition reported before it on the same subject continues, and is not reported again.
     """
-    told: list[str] = []
+    recorded: list[str] = []
     stand: dict[str, str] = {}
     for line in lines:
         about, is_state, _ = line.partition(": ")
@@ -210,8 +210,8 @@ def without_hiccups(lines: Iterable[str]) -> list[str]:
         if is_state and (slow or line == stand.get(about, f"{about}: resolved")):
             continue
         stand[about] = line
-        told.append(line)
-    return told
+        recorded.append(line)
+    return recorded
 
 
 GOOD = frozenset({"hold", "tolerance", "up", "down", "stabilized", "limited"})

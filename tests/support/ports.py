@@ -29,7 +29,7 @@ _next = random.randrange(SHARE.start, SHARE.stop)
 
 
 def free_ports(count: int) -> int:
-    """The first of so many ports in a row that nobody listens on."""
+    """The first of a number of consecutive free ports."""
     global _next  # noqa: PLW0603  what was handed out is not handed out again until the share was gone through
     for _ in range(len(SHARE)):
         first = _next if _next + count <= SHARE.stop else SHARE.start

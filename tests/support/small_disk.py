@@ -19,7 +19,7 @@ class CannotMountError(RuntimeError):
 
 @contextmanager
 def mounted(folder: Path, size: int) -> Iterator[Path]:
-    """The folder as a disk of so many bytes.
+    """The folder as a disk of the given size in bytes.
 
     Raises:
         CannotMountError: it cannot be.

@@ -15,7 +15,7 @@ from tidegate.resizer.server import make_app, serve_unix
 pytestmark = pytest.mark.integration
 
 
-def tell(sidecar: Sidecar, *command: str) -> None:
+def run_command(sidecar: Sidecar, *command: str) -> None:
     """Run `tidegate …` for the same data folder."""
     subprocess.run(
         [sys.executable, "-m", "tidegate", *command],
@@ -27,14 +27,14 @@ def tell(sidecar: Sidecar, *command: str) -> None:
 
 
 async def test_a_pause_holds_the_number_until_it_is_resumed(sidecar: Sidecar, plant: Plant) -> None:
-    tell(sidecar, "pause", "--for", "1h")
+    run_command(sidecar, "pause", "--for", "1h")
     await eventually(lambda: sidecar.last()["reason"] == "paused")
     plant.in_system = 4.2
     await eventually(lambda: "else 1 → 3" in sidecar.events("decision")[-1]["message"])
     assert plant.count == 1
     assert "tidegate_autoscaler_paused 1.0" in await sidecar.metrics()
 
-    tell(sidecar, "resume")
+    run_command(sidecar, "resume")
     await eventually(lambda: plant.count == 3)
     said = [line for line in sidecar.said() if line.startswith(("paused", "the pause"))]
     assert said[0].startswith("paused until ")

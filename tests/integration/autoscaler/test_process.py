@@ -37,11 +37,11 @@ async def test_metrics_in_prometheus_lead_to_replicas(sidecar: Sidecar, plant: P
     assert rise["message"] == (
         "1 → 3: 4.2 requests in the system over 2 slots is 2.10 per slot, target 0.70"
     )
-    told = rise["tidegate"]["decision"]
-    assert told["signals"]["arrival_rate"] == 10.0
-    assert told["signals"]["service_seconds"] == pytest.approx(0.1)
-    assert told["signals"]["latency_seconds"] == pytest.approx(0.1)
-    assert 0 <= told["signals"]["age_seconds"] < STALE_SECONDS
+    recorded = rise["tidegate"]["decision"]
+    assert recorded["signals"]["arrival_rate"] == 10.0
+    assert recorded["signals"]["service_seconds"] == pytest.approx(0.1)
+    assert recorded["signals"]["latency_seconds"] == pytest.approx(0.1)
+    assert 0 <= recorded["signals"]["age_seconds"] < STALE_SECONDS
 
     await sidecar.ticks(2)
     shown = await sidecar.metrics()
@@ -52,9 +52,9 @@ async def test_metrics_in_prometheus_lead_to_replicas(sidecar: Sidecar, plant: P
     assert await sidecar.stop() == 0
     for event in sidecar.events("decision"):
         again = replay(event)
-        told = event["tidegate"]["decision"]
+        recorded = event["tidegate"]["decision"]
         assert again.explanation == event["message"]
-        assert orjson.dumps(again.inputs) == orjson.dumps(told["inputs"])
+        assert orjson.dumps(again.inputs) == orjson.dumps(recorded["inputs"])
 
 
 async def test_a_service_without_a_request_is_idle_not_unknown(
@@ -63,9 +63,9 @@ async def test_a_service_without_a_request_is_idle_not_unknown(
     plant.in_system, plant.requests = 0.0, 0
 
     def is_idle() -> bool:
-        told = sidecar.last()
-        signals = told["signals"]
-        return (told["reason"], signals["latency_seconds"], signals["in_system"]) == (
+        recorded = sidecar.last()
+        signals = recorded["signals"]
+        return (recorded["reason"], signals["latency_seconds"], signals["in_system"]) == (
             "hold",
             None,
             0,

@@ -43,14 +43,14 @@ def writing(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
         stdout=subprocess.PIPE,
     )
     try:
-        tell(process)
+        send_line(process)
         yield process
     finally:
         process.kill()
         process.communicate()
 
 
-def tell(process: subprocess.Popen[bytes], line: bytes = b'{"n":1}\n') -> None:
+def send_line(process: subprocess.Popen[bytes], line: bytes = b'{"n":1}\n') -> None:
     assert process.stdin
     assert process.stdout
     process.stdin.write(line)
@@ -75,7 +75,7 @@ def test_an_idle_writer_holds_its_file_until_it_ends_for_any_reason(
         (path,) = tmp_path.iterdir()
         assert closed(tmp_path) == []
         assert not writer_lock.delete(path, ALL)
-        tell(process)
+        send_line(process)
         process.send_signal(number)
         process.wait(timeout=10)
         assert path.read_bytes() == b'{"n":1}\n' * 2
@@ -106,7 +106,7 @@ def test_a_live_writer_in_another_pid_namespace_is_not_gone(tmp_path: Path) -> N
         foreign = path.with_name(path.name.replace(f"-{process.pid}.", "-4194305."))
         path.rename(foreign)
         assert closed(tmp_path) == []
-        tell(process)
+        send_line(process)
         assert foreign.read_bytes() == b'{"n":1}\n' * 2
 
 

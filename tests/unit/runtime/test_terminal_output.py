@@ -44,12 +44,14 @@ def test_a_status_report_that_cannot_be_written_raises_nothing(
 
 
 def test_the_ready_notification_is_sent_although_the_output_fails() -> None:
-    listen, tell = os.pipe()
+    reading, writing = os.pipe()
     with Path("/dev/full").open("w") as full:
-        reporter = PipeStatusReporter(os.fdopen(tell, "w"), PlainStatusReporter(Console(file=full)))
+        reporter = PipeStatusReporter(
+            os.fdopen(writing, "w"), PlainStatusReporter(Console(file=full))
+        )
         reporter.entry(ENTRY)
         reporter.failed("no model")
-        with os.fdopen(listen) as pipe:
+        with os.fdopen(reading) as pipe:
             assert [list(json.loads(line)) for line in pipe] == [["entry"], ["failed"]]
         with suppress(OSError):
             full.close()

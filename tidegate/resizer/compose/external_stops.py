@@ -1,7 +1,7 @@
-"""Tracks which replicas are being stopped by somebody else, from the engine's events.
+"""Tracks which replicas are being stopped by another program, from the engine's events.
 
-After a `docker compose stop` the container is exited, as after a crash. The engine's events tell the two
-apart: a stop begins with a `kill` event of a stop signal and ends with a `stop` event.
+After a `docker compose stop` the container is exited, as after a crash. The engine's events distinguish
+them: a stop begins with a `kill` event of a stop signal and ends with a `stop` event.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class ExternalStopTracker:
             self._last_was_requested = False
 
     def is_stopping(self, container: Container) -> bool:
-        """Whether somebody else stopped the container or is stopping it."""
+        """Whether another program stopped the container or is stopping it."""
         return container.id in self._requested
 
     def is_confirmed(self, container: Container, now: float) -> bool:
@@ -73,7 +73,7 @@ class ExternalStopTracker:
         return self._last_exit_at is not None and now - self._last_exit_at < SETTLE_SECONDS
 
     def whole_service_stopped(self, containers: Iterable[Container], now: float) -> bool:
-        """Whether somebody stopped the whole service: no container is left, and the last was asked to stop.
+        """Whether the whole service was stopped: no container is left, and the last was asked to stop.
 
         Without an event, the exit codes decide. Call it after each refresh with all containers that this
         resizer is not stopping itself.

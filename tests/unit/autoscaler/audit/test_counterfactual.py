@@ -92,8 +92,8 @@ def test_it_uses_the_objective_and_the_bounds_of_the_recording(recorded: Recorde
     policy = Counterfactual.for_decisions(decisions, "predictive", ELSEWHERE).policy_at(
         decisions[0]
     )
-    told = policy({}, decisions[0].signals, 0.0).inputs["parameters"]
-    assert (told["slo_seconds"], told["min"], told["max"]) == (0.6, 1, 30)
+    reported = policy({}, decisions[0].signals, 0.0).inputs["parameters"]
+    assert (reported["slo_seconds"], reported["min"], reported["max"]) == (0.6, 1, 30)
 
 
 @pytest.mark.parametrize(("recorded_words", "every"), [("sloq", 5.0), ("hpa", 15.0), ("hpa", 5.0)])

@@ -38,7 +38,7 @@ HOLDING = "08:00:10 – 08:03:15  "  # noqa: RUF001
 
 
 def record(tick: int, previous: int, desired: int, message: str, reason: str) -> Event:
-    told = {
+    reported = {
         "desired": desired,
         "previous": previous,
         "reason": reason,
@@ -50,7 +50,7 @@ def record(tick: int, previous: int, desired: int, message: str, reason: str) ->
         "decision",
         message,
         unix_ns=START_NS + tick * 5 * 10**9,
-        fields={"tidegate": {"decision": told}},
+        fields={"tidegate": {"decision": reported}},
     )
 
 
@@ -151,16 +151,16 @@ def test_it_follows_until_it_is_stopped(tmp_path: Path, monkeypatch: pytest.Monk
     start_ns = time.time_ns() + int(TOLERANCE.total_seconds() * 0.8e9)
 
     def event(after: int, previous: int, desired: int) -> Event:
-        told = record(0, previous, desired, f"{previous} to {desired}", "hold")
+        reported = record(0, previous, desired, f"{previous} to {desired}", "hold")
         return make_event(
-            ORIGIN, "decision", told["message"], unix_ns=start_ns + after * 10**6,
-            fields={"tidegate": told["tidegate"]},
+            ORIGIN, "decision", reported["message"], unix_ns=start_ns + after * 10**6,
+            fields={"tidegate": reported["tidegate"]},
         )  # fmt: skip
 
     with closing(open_store(made)) as store:
         over = threading.Event()
 
-        def tell() -> None:
+        def feed() -> None:
             deadline = time.monotonic() + 30
             for batch in ([event(0, 5, 5), event(1, 5, 5)], [event(2, 5, 5)], [event(3, 5, 7)]):
                 store.append(batch)
@@ -171,13 +171,13 @@ def test_it_follows_until_it_is_stopped(tmp_path: Path, monkeypatch: pytest.Monk
 
         # Started in the background, a process ignores the key.
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        teller = threading.Thread(target=tell)
-        teller.start()
+        feeder = threading.Thread(target=feed)
+        feeder.start()
         try:
             assert explain(made, last=1, inputs=False, follow=True, as_json=False) == 0
         finally:
             over.set()
-            teller.join()
+            feeder.join()
             signal.signal(signal.SIGINT, before)
     lines = re.findall(r"\d to \d", said.getvalue())
     # Unchanged ticks from several deliveries are one interval, shown when it begins.
@@ -200,8 +200,8 @@ def test_an_event_without_a_decision_is_an_interval_too(recorded: Callable[..., 
 
 def lent(tick: int, slots: int, asked: int, message: str) -> Event:
     event = record(tick, 3, 3, message, "hold")
-    told = event["tidegate"]["decision"]
-    told |= {"slots": slots, "signals": {**SIGNALS, "slots_asked": asked}}
+    reported = event["tidegate"]["decision"]
+    reported |= {"slots": slots, "signals": {**SIGNALS, "slots_asked": asked}}
     return event
 
 
@@ -249,12 +249,12 @@ def test_a_pause_is_shown_for_the_time_it_was_in_force(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = load(stack={"data_dir": tmp_path / "data"})
-    told: dict[str, object] = {"until": 1.0, "min": 3, "max": None}
+    reported: dict[str, object] = {"until": 1.0, "min": 3, "max": None}
     with closing(open_store(made)) as store:
         store.append(
             [
                 *(paused(tick, "4 held: idle", "hold", None) for tick in range(20)),
-                *(paused(tick, "4 held: idle; by hand", "hold", told) for tick in (20, 21)),
+                *(paused(tick, "4 held: idle; by hand", "hold", reported) for tick in (20, 21)),
                 paused(22, "4 held: idle", "hold", None),
             ]
         )

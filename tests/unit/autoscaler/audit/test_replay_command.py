@@ -90,9 +90,13 @@ def test_a_difference_in_the_last_bit_of_an_input_is_one(
     inputs["load"] += 2**-50
     path = write(tmp_path / "decisions.ndjson", events)
     assert replay_command(SETTINGS, path, policy="", as_json=True) == 1
-    told = json.loads(capsys.readouterr().out)
-    assert (told["decisions"], told["same"], told["first"]["line"]) == (3, False, 2)
-    assert told["first"]["difference"].startswith("inputs.load: ")
+    printed = json.loads(capsys.readouterr().out)
+    assert (
+        printed["decisions"],
+        printed["same"],
+        printed["first"]["line"],
+    ) == (3, False, 2)
+    assert printed["first"]["difference"].startswith("inputs.load: ")
 
 
 def test_invalid_lines_are_reported_and_skipped_like_other_events(
@@ -149,10 +153,10 @@ def test_invalid_input_is_reported(  # noqa: PLR0917 - cases and fixtures
         event["tidegate"]["decision"]["policy"] = "oracle"
     path.write_bytes(orjson.dumps(event) if content else b"")
     assert replay_command(SETTINGS, str(path), policy=policy, as_json=False) == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err.startswith("replay: ")
-    assert says in told.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("replay: ")
+    assert says in printed.err
 
 
 def test_another_policy_decides_on_the_recorded_traffic(
@@ -161,11 +165,11 @@ def test_another_policy_decides_on_the_recorded_traffic(
     path = write(tmp_path / "decisions.ndjson", recorded())
     result = CliRunner().invoke(app, ["replay", path, "--policy", "step", "--json"])
     assert result.exit_code == 0
-    told = json.loads(result.stdout)
-    assert (told["policy"], len(told["ticks"])) == ("step", 120)
+    printed = json.loads(result.stdout)
+    assert (printed["policy"], len(printed["ticks"])) == ("step", 120)
     # One more a minute at most: it lags behind what the spike needs.
-    assert told["other"]["replica_seconds"] < told["actual"]["replica_seconds"]
-    steps = [tick["other"] for tick in told["ticks"]]
+    assert printed["other"]["replica_seconds"] < printed["actual"]["replica_seconds"]
+    steps = [tick["other"] for tick in printed["ticks"]]
     assert max(abs(b - a) for a, b in pairwise(steps)) == 1
     assert replay_command(SETTINGS, path, policy="hpa:inflight=0.7", as_json=False) == 0
     metrics_text = capsys.readouterr().out
@@ -219,13 +223,13 @@ def test_replicas_of_the_other_policy_take_time_to_start_and_share_the_load(
 
 
 def lent(events: list[dict[str, Any]]) -> list[RecordedDecision]:
-    """As a live autoscaler that may set slots would have recorded them: 4 of its own, told by the resizer."""
+    """As an autoscaler that may set slots records them: 4 of its own, as the resizer reports."""
     asked = 4
     for event in events:
-        told = event["tidegate"]["decision"]
-        told["inputs"]["parameters"] |= {"base_slots": 4, "most_slots": 8}
-        told["signals"]["slots_asked"] = asked
-        asked = told.get("slots") or asked
+        printed = event["tidegate"]["decision"]
+        printed["inputs"]["parameters"] |= {"base_slots": 4, "most_slots": 8}
+        printed["signals"]["slots_asked"] = asked
+        asked = printed.get("slots") or asked
     return read(events)
 
 
@@ -267,6 +271,6 @@ def test_slots_set_by_another_policy_are_shown(
     assert replay_command(SETTINGS, path, policy="surge", as_json=False) == 0
     assert re.search(r" \d+ × 8 ", capsys.readouterr().out)  # noqa: RUF001
     assert replay_command(SETTINGS, path, policy="surge", as_json=True) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert {tick["actual_slots"] for tick in told["ticks"]} == {None}
-    assert {tick["other_slots"] for tick in told["ticks"]} >= {4, 8}
+    printed = json.loads(capsys.readouterr().out)
+    assert {tick["actual_slots"] for tick in printed["ticks"]} == {None}
+    assert {tick["other_slots"] for tick in printed["ticks"]} >= {4, 8}

@@ -40,7 +40,7 @@ async def test_openmetrics_is_served_on_request() -> None:
 
 def test_the_reasons_are_those_of_the_contract_and_of_the_policies() -> None:
     contract = types.Decision.__doc__ or ""
-    told = re.findall(r"`([a-z-]+)`", contract.split("reason:")[1].split("explanation:")[0])
-    assert set(told) == set(REASONS)
+    recorded = re.findall(r"`([a-z-]+)`", contract.split("reason:")[1].split("explanation:")[0])
+    assert set(recorded) == set(REASONS)
     source = Path(hpa.__file__).read_text(encoding="utf-8")
     assert all(f'"{reason}"' in source for reason in set(REASONS) - {"paused"})

@@ -164,9 +164,9 @@ def test_the_commands_write_and_remove_the_override(data: Path) -> None:
     before = time.time()
     done = CliRunner().invoke(app, ["pause", "--min", "2", "--max", "4", "--for", "2h"])
     assert (done.exit_code, done.stdout.startswith("manual bounds until ")) == (0, True)
-    told = json.loads((data / "autoscaler" / "control.json").read_text(encoding="utf-8"))
-    assert (told["min"], told["max"]) == (2, 4)
-    assert before + 7200 <= told["until"] <= time.time() + 7200
+    recorded = json.loads((data / "autoscaler" / "control.json").read_text(encoding="utf-8"))
+    assert (recorded["min"], recorded["max"]) == (2, 4)
+    assert before + 7200 <= recorded["until"] <= time.time() + 7200
     assert CliRunner().invoke(app, ["pause"]).stdout.startswith("paused until ")
     done = CliRunner().invoke(app, ["resume"])
     assert (done.exit_code, done.stdout) == (0, "sloq decides again from the next tick\n")

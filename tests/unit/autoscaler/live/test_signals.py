@@ -169,15 +169,15 @@ def test_old_scrapes_leave_no_value_but_the_age() -> None:
 
 
 def test_without_a_replica_missing_series_of_replicas_are_no_problem() -> None:
-    told = ("service:arrival_rate:15s", "service:arrival_rate:1m", "service:queue:now")
-    gateway = {name: ALL[name] for name in told}
+    reported = ("service:arrival_rate:15s", "service:arrival_rate:1m", "service:queue:now")
+    gateway = {name: ALL[name] for name in reported}
     reading = parse(answer({**gateway, "service:gateway_age_seconds:now": 2.0}), NOW, STALE)
     assert reading.problem.count("service:") == 4
     assert reading.without_replicas().problem == ""
     # 2 s old when the rule was evaluated, and that was 1 s ago.
     assert (reading.gateway_age_seconds, reading.queued, reading.age_seconds) == (3.0, 1.0, None)
     lost = parse(answer({}), NOW, STALE).without_replicas()
-    assert lost.problem == f"no sample within the last 15 s: {', '.join(told)}"
+    assert lost.problem == f"no sample within the last 15 s: {', '.join(reported)}"
 
 
 def test_a_series_whose_rule_is_no_longer_evaluated_is_stale() -> None:

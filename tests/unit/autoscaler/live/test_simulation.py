@@ -206,10 +206,10 @@ def test_every_decision_replays_from_its_event_byte_for_byte(demo: Run) -> None:
     for event, (_, decision) in zip(events, demo.decisions, strict=True):
         again = replay(event)
         assert orjson.dumps(asdict(again)) == orjson.dumps(asdict(decision))
-        told = event["tidegate"]["decision"]
+        recorded = event["tidegate"]["decision"]
         assert again.explanation == event["message"]
-        assert orjson.dumps(again.inputs) == orjson.dumps(told["inputs"])
-        assert (again.desired, again.reason) == (told["desired"], told["reason"])
+        assert orjson.dumps(again.inputs) == orjson.dumps(recorded["inputs"])
+        assert (again.desired, again.reason) == (recorded["desired"], recorded["reason"])
     # Each decision was made from the state that the one before left, so the run is one chain.
     for before, after in pairwise(events):
         assert replay(before).state == after["tidegate"]["decision"]["state"]

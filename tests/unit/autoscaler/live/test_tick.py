@@ -43,17 +43,19 @@ async def test_the_event_has_the_whole_decision_and_precedes_the_request(
     )
     assert event["event"]["action"] == "decide"
     assert event["service"]["node"]["name"] == "autoscaler"
-    told = event["tidegate"]["decision"]
-    assert {name: told[name] for name in ("desired", "previous", "reason", "policy", "now")} == {
+    recorded = event["tidegate"]["decision"]
+    assert {
+        name: recorded[name] for name in ("desired", "previous", "reason", "policy", "now")
+    } == {
         "desired": 3,
         "previous": 1,
         "reason": "up",
         "policy": "hpa",
         "now": 5.0,
     }
-    assert told["signals"]["in_system"] == 4.2
-    assert told["inputs"]["recommendation"] == 3
-    assert told["state"] == {}
+    assert recorded["signals"]["in_system"] == 4.2
+    assert recorded["inputs"]["recommendation"] == 3
+    assert recorded["state"] == {}
 
 
 @pytest.fixture
@@ -255,8 +257,8 @@ async def test_the_metrics_show_the_last_decision(run: AutoscalerRun) -> None:
 def sleeping(run: AutoscalerRun) -> Autoscaler:
     """An autoscaler at zero replicas; `waiting` is the number of waiting requests."""
     parameters = build_policy("hpa", PolicyContext(Bounds(1, 10), slo_seconds=1.0)).parameters
-    told = ScaleToZeroParameters(max=10, idle_seconds=60.0, stale_seconds=15.0)
-    run.autoscaler.policy = scale_to_zero(run.autoscaler.policy, parameters, told)
+    recorded = ScaleToZeroParameters(max=10, idle_seconds=60.0, stale_seconds=15.0)
+    run.autoscaler.policy = scale_to_zero(run.autoscaler.policy, parameters, recorded)
     run.autoscaler.bounds = Bounds(0, 10)
     run.resizer.count = 0
     run.resizer.reading = Reading(problem="no value: x", without_replica_series=("", ""))
@@ -279,8 +281,8 @@ async def test_the_gateway_queue_is_read_only_at_zero_replicas(
     await run.tick(reading=ONE)
     assert asked == 3
     events = run.recorded_events.events("decision")
-    told = [event["tidegate"]["decision"]["signals"].get("waiting") for event in events]
-    assert told == [0.0, 0.0, 2.0, None]
+    recorded = [event["tidegate"]["decision"]["signals"].get("waiting") for event in events]
+    assert recorded == [0.0, 0.0, 2.0, None]
     assert events[2]["message"] == "0 → 1: 2 requests wait at the gateway"
     assert all(replay(event).explanation == event["message"] for event in events)
 

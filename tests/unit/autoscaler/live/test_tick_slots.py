@@ -12,7 +12,7 @@ def lending(*slots: int | None) -> Policy:
     decisions = iter(slots)
 
     def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
-        return Decision(3, "hold", "as told", {}, state, next(decisions))
+        return Decision(3, "hold", "as configured", {}, state, next(decisions))
 
     return decide
 
@@ -33,7 +33,7 @@ async def test_slots_are_requested_until_the_resizer_has_them(run: AutoscalerRun
     assert [one["signals"]["slots_asked"] for one in decisions] == [2, 2, 4, 4, 2]
     assert "tidegate_autoscaler_desired_slots NaN" in metrics_text(run)
     # A person sees the changes, and not that they stay.
-    assert run.recorded_events.terminal.getvalue().count("as told") == 3
+    assert run.recorded_events.terminal.getvalue().count("as configured") == 3
 
 
 async def test_number_and_slots_are_requested_together(run: AutoscalerRun) -> None:

@@ -260,8 +260,8 @@ def test_the_explanation_is_a_sentence(case: Case, explanation: str) -> None:
 
 
 def test_the_problem_with_signals_is_in_the_explanation() -> None:
-    told = replace(signals(CASES[0], 1, 1), in_system=None, problem="Prometheus is too slow")
-    assert hpa(Bounds(1, 9))({}, told, NOW).explanation == (
+    recorded = replace(signals(CASES[0], 1, 1), in_system=None, problem="Prometheus is too slow")
+    assert hpa(Bounds(1, 9))({}, recorded, NOW).explanation == (
         "1 held: the requests in the system are not known (Prometheus is too slow)"
     )
 

@@ -74,14 +74,14 @@ def test_a_decision_replays_byte_for_byte_after_json(
 ) -> None:
     state, now = run(bounds, steps)
 
-    def told(decision: Decision) -> bytes:
+    def encoded(decision: Decision) -> bytes:
         return orjson.dumps(decision)
 
     first = hpa(bounds)(state, signals, now)
     again = hpa(bounds)(
         orjson.loads(orjson.dumps(state)), Signals(**orjson.loads(orjson.dumps(signals))), now
     )
-    assert told(first) == told(hpa(bounds)(state, signals, now)) == told(again)
+    assert encoded(first) == encoded(hpa(bounds)(state, signals, now)) == encoded(again)
     # The decision itself is JSON of the strict kind: no NaN that would come back as null.
     assert json.loads(json.dumps(asdict(first), allow_nan=False)) == asdict(first)
 

@@ -232,22 +232,22 @@ async def test_a_failed_query_keeps_the_last_history_until_its_minutes_are_over(
     async with aiohttp.ClientSession() as session:
         reader = HistoryReader(served.url, session, inner, lambda: now)
 
-        async def told(at: float) -> tuple[float | None, str]:
+        async def read_history(at: float) -> tuple[float | None, str]:
             nonlocal now
             now = at
             reading = await reader.read()
             return reading.expected_rate, reading.history_problem
 
-        assert await told(0) == (7.5, "")
+        assert await read_history(0) == (7.5, "")
         served.status = 503
         kept = (7.5, "the response of Prometheus is invalid; the last rate is kept")
-        assert await told(59) == (7.5, "")
-        assert await told(60) == kept
-        assert await told(AHEAD_SECONDS - 1) == kept
-        assert await told(AHEAD_SECONDS) == (
+        assert await read_history(59) == (7.5, "")
+        assert await read_history(60) == kept
+        assert await read_history(AHEAD_SECONDS - 1) == kept
+        assert await read_history(AHEAD_SECONDS) == (
             None,
             "the response of Prometheus is invalid; no rate is expected",
         )
         # It is asked again at each tick, not a minute later.
         served.status = 200
-        assert await told(AHEAD_SECONDS + 5) == (7.5, "")
+        assert await read_history(AHEAD_SECONDS + 5) == (7.5, "")

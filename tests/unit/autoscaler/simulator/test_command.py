@@ -91,5 +91,5 @@ def test_an_invalid_policy_or_trace_is_reported_before_anything_runs(
     policy: str, trace: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert simulate(compare([policy], trace), as_json=True, plot=None) == 2
-    told = capsys.readouterr()
-    assert (told.out, told.err.startswith("simulate: unknown ")) == ("", True)
+    recorded = capsys.readouterr()
+    assert (recorded.out, recorded.err.startswith("simulate: unknown ")) == ("", True)

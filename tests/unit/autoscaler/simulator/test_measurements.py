@@ -65,8 +65,8 @@ def test_before_the_first_request_means_are_missing() -> None:
 
 
 def test_metrics_can_report_wrong_slots() -> None:
-    told = System(reported_slots=8)
-    assert metrics(system=told).read(9.0, ready=1, running=1, desired=1).slots_per_replica == 8
+    recorded = System(reported_slots=8)
+    assert metrics(system=recorded).read(9.0, ready=1, running=1, desired=1).slots_per_replica == 8
 
 
 def test_the_busiest_replica_assumes_an_evenly_spreading_gateway() -> None:

@@ -80,7 +80,7 @@ def test_a_new_replica_takes_over_the_backlog_at_once() -> None:
 
 
 def test_the_least_busy_replica_is_stopped_and_finishes_its_requests() -> None:
-    # Two replicas with two slots: the first request goes to one, the other two to ... whoever is
+    # Two replicas with two slots: the first request goes to one, the other two to ... the one that is
     # free; at 3 s one has both slots busy, the other one.
     one = service((0, 9), (0, 8), (0, 7), slots=2, start=2)
     one.serve(3.0)

@@ -46,8 +46,8 @@ def test_the_largest_and_the_smallest_decide() -> None:
     assert fewest.explanation == "calm: 2 it is; eager wants 7, fair wants 4"
     assert most.inputs["chosen"] == "eager"
     assert most.inputs["parameters"] == MADE_OF
-    told = {"policy": "fair", "desired": 4, "reason": "hold", "inputs": {"wants": 4}}
-    assert most.inputs["parts"][2] == told
+    recorded = {"policy": "fair", "desired": 4, "reason": "hold", "inputs": {"wants": 4}}
+    assert most.inputs["parts"][2] == recorded
 
 
 def test_each_part_keeps_its_own_state_through_json() -> None:

@@ -37,9 +37,9 @@ NONE = replace(
 )  # fmt: skip
 
 
-def scaling_to_zero(words: str = "sloq", told: ScaleToZeroParameters = TOLD) -> Policy:
-    built = build_policy(words, PolicyContext(Bounds(1, told.max), slo_seconds=0.6))
-    return scale_to_zero(built.policy, built.parameters, told)
+def scaling_to_zero(words: str = "sloq", recorded: ScaleToZeroParameters = TOLD) -> Policy:
+    built = build_policy(words, PolicyContext(Bounds(1, recorded.max), slo_seconds=0.6))
+    return scale_to_zero(built.policy, built.parameters, recorded)
 
 
 @dataclass
@@ -232,12 +232,12 @@ def test_around_any_policy_a_decision_replays_byte_for_byte(
     for seen in history:
         state = run.state
         live = run.tick(seen)
-        told = orjson.loads(orjson.dumps(live.inputs))
-        parameters = told["parameters"]
+        recorded = orjson.loads(orjson.dumps(live.inputs))
+        parameters = recorded["parameters"]
         policy = scale_to_zero(
             policy_from_parameters(name, parameters),
             parameters,
-            ScaleToZeroParameters(**told["zero"]),
+            ScaleToZeroParameters(**recorded["zero"]),
         )
         again = policy(state, seen, run.now)
         assert json.dumps(asdict(again)) == json.dumps(asdict(live))

@@ -1,4 +1,4 @@
-"""A run in the course of time: bins, spans over the objective, and the narrative they tell."""
+"""A run over time: bins, spans over the objective, and the sentences about them."""
 
 from __future__ import annotations
 
