@@ -16,7 +16,7 @@ from xdist.scheduler.loadfile import LoadFileScheduling
 
 from support.checkout import ROOT
 from support.components import unavailable
-from support.elasticsearch_server import ElasticsearchServer, running
+from support.elasticsearch_server import ElasticsearchServer, begin_run, end_run, lease
 from support.ports import free_port
 from support.small_disk import CannotMountError, mounted
 
@@ -32,13 +32,11 @@ hypothesis_settings.register_profile("same", _UNTIMED, derandomize=True, databas
 hypothesis_settings.load_profile("same")
 
 # Folders whose files go to one worker together. More whole stacks at a time would take the cores from each
-# other, and what they show depends on time: two of them, which mostly wait, leave the cores half idle. The
-# stores' tests need only one Elasticsearch this way.
+# other, and what they show depends on time: two of them, which mostly wait, leave the cores half idle.
 TOGETHER = (
     "tests/e2e/model/",
     "tests/e2e/",
     "tests/integration/stack/",
-    "tests/integration/store/",
 )
 
 
@@ -54,6 +52,18 @@ class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     """Who of the workers runs what, if there are several (`-n`)."""
     return ByFile(config, log)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The process that starts the workers, or is the only one, also owns the shared servers."""
+    if not hasattr(config, "workerinput"):
+        begin_run()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """All workers have ended."""
+    if not hasattr(config, "workerinput"):
+        end_run()
 
 
 @pytest.fixture(scope="session")
@@ -96,23 +106,27 @@ def artefact() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def elasticsearch_server() -> Iterator[ElasticsearchServer]:
-    """A real Elasticsearch. A test that stops it must start it again."""
-    with running() as server:
+    """A real Elasticsearch that a module has to itself. A test that stops it must start it again."""
+    with lease(exclusive=True) as server:
         yield server
 
 
-@pytest.fixture(scope="session")
-def elasticsearch_url(elasticsearch_server: ElasticsearchServer) -> str:
-    """Where the real Elasticsearch is."""
-    return elasticsearch_server.url
+@pytest.fixture(scope="module")
+def elasticsearch_url() -> Iterator[str]:
+    """Where a real Elasticsearch is that other modules use, too, each with namespaces of its own."""
+    with lease(exclusive=False) as server:
+        yield server.url
 
 
 @pytest.fixture(scope="module")
 def guarded_elasticsearch() -> Iterator[ElasticsearchServer]:
-    """One that asks for a password (it is in `folder/password`) and takes requests up to 1 MB."""
-    with running("--security", "--setting", "http.max_content_length: 1mb") as server:
+    """One that asks for a password (it is in `folder/password`) and takes requests up to 1 MB.
+
+    A module has it to itself; accounts that another module added may be there.
+    """
+    with lease("--security", "--setting", "http.max_content_length: 1mb", exclusive=True) as server:
         yield server
 
 

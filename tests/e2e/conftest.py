@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from support.elasticsearch_server import running as running_elasticsearch
+from support.elasticsearch_server import ElasticsearchServer
 from support.wheel import Wheel, install
 
 
 @pytest.fixture(scope="module")
-def elasticsearch_url() -> Iterator[str]:
-    """Where a real Elasticsearch is that no other module's stack has written to: the store's searches know
-    no namespace."""
-    with running_elasticsearch() as server:
-        yield server.url
+def elasticsearch_url(elasticsearch_server: ElasticsearchServer) -> str:
+    """Where a real Elasticsearch is that holds no event and that no other module uses meanwhile: the searches
+    of the store know no namespace.
+    """
+    elasticsearch_server.delete_events()
+    return elasticsearch_server.url
 
 
 @pytest.fixture(scope="module", params=["embedded", "elasticsearch"])

@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from support.elasticsearch_server import ElasticsearchServer
 from support.ports import free_port
 from support.store_refresh import refresh
 from tidegate.events.event import Origin, make_event
@@ -130,6 +131,12 @@ def make_workspace(folder: Path, **sections: dict[str, Any]) -> Workspace:
     return Workspace(load(**wanted), environment, namespace, folder / "output")
 
 
+@pytest.fixture(scope="module")
+def elasticsearch_url(elasticsearch_server: ElasticsearchServer) -> str:
+    """Of a server that only this module uses, because it stops it."""
+    return elasticsearch_server.url
+
+
 @pytest.fixture(params=["embedded", pytest.param("elasticsearch", marks=pytest.mark.integration)])
 def store_section(request: pytest.FixtureRequest) -> dict[str, Any]:
     if request.param == "embedded":
@@ -202,7 +209,7 @@ def test_a_stop_signal_delivers_the_remaining_events(workspace: Workspace) -> No
 
 @pytest.mark.integration
 def test_elasticsearch_may_be_unavailable_temporarily(
-    tmp_path: Path, elasticsearch_server: Any
+    tmp_path: Path, elasticsearch_server: ElasticsearchServer
 ) -> None:
     elasticsearch = {"kind": "elasticsearch", "elasticsearch": {"url": elasticsearch_server.url}}
     workspace = make_workspace(tmp_path, store=elasticsearch)

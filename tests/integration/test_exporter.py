@@ -33,6 +33,8 @@ from tidegate.store.elasticsearch.store import ElasticsearchStore
 from tidegate.store.embedded.store import EmbeddedReader, EmbeddedStore
 
 READER = next(role for role in ROLES if role.name == "tidegate_reader")
+# Other modules add the account tidegate_reader to the server, with another password.
+ACCOUNT = "exporter_reader"
 
 
 @dataclass
@@ -162,12 +164,12 @@ def reader(guarded_elasticsearch: Any, tmp_path_factory: Any) -> dict[str, Path 
     """The exporter's account, with its own role only."""
     folder: Path = guarded_elasticsearch.folder
     with (folder / "config" / "roles.yml").open("a") as file:
-        file.write(f"\n{READER.name}: {json.dumps(READER.body())}\n")
+        file.write(f"\n{ACCOUNT}: {json.dumps(READER.body())}\n")
     pid = (folder / "pid").read_text().strip()
     added = subprocess.run(
         [
             folder / "home" / "bin" / "elasticsearch-users",
-            *("useradd", READER.name, "-p", "reader-password", "-r", READER.name),
+            *("useradd", ACCOUNT, "-p", "reader-password", "-r", ACCOUNT),
         ],
         env={
             "ES_PATH_CONF": str(folder / "config"),
@@ -186,7 +188,7 @@ def reader(guarded_elasticsearch: Any, tmp_path_factory: Any) -> dict[str, Path 
     return {
         "STORE__KIND": "elasticsearch",
         "STORE__ELASTICSEARCH__URL": guarded_elasticsearch.url,
-        "STORE__ELASTICSEARCH__USERNAME": READER.name,
+        "STORE__ELASTICSEARCH__USERNAME": ACCOUNT,
         "STORE__ELASTICSEARCH__PASSWORD_FILE": password,
     }
 

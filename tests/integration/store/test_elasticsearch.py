@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from elasticsearch import BadRequestError, Elasticsearch
 
+from support.elasticsearch_server import ElasticsearchServer
 from support.ports import free_port
 from support.store_refresh import refresh
 from tidegate.collector.batch_append import append_batch
@@ -29,6 +30,12 @@ pytestmark = pytest.mark.integration
 def event(namespace: str, message: str = "hello", **more: Any) -> Event:
     origin = Origin("flights", "1.2.3", "local", "flights-1", namespace)
     return make_event(origin, "app", message, unix_ns=time.time_ns(), fields=more or None)
+
+
+@pytest.fixture(scope="module")
+def elasticsearch_url(elasticsearch_server: ElasticsearchServer) -> str:
+    """Of a server that only this module uses, because it stops it."""
+    return elasticsearch_server.url
 
 
 @pytest.fixture
@@ -203,7 +210,7 @@ def test_no_plain_index_is_created_in_place_of_a_data_stream(
 
 
 def test_a_search_survives_a_restart_of_elasticsearch(
-    store: ElasticsearchStore, elasticsearch_server: Any, namespace: str
+    store: ElasticsearchStore, elasticsearch_server: ElasticsearchServer, namespace: str
 ) -> None:
     store.append([event(namespace, "before")])
     elasticsearch_server.stop()
