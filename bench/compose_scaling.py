@@ -24,7 +24,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from support.compose_project import SERVICE, Project, compose_project, docker
+from support.processes.compose_project import SERVICE, Project, compose_project, docker
 from tidegate.events.event import Origin
 from tidegate.resizer.compose.containers import parse_container
 from tidegate.resizer.compose.engine import open_engine

@@ -16,9 +16,9 @@ from xdist.scheduler.loadfile import LoadFileScheduling
 
 from support.checkout import ROOT
 from support.components import unavailable
-from support.elasticsearch_server import ElasticsearchServer, begin_run, end_run, lease
+from support.doubles.small_disk import CannotMountError, mounted
 from support.ports import free_port
-from support.small_disk import CannotMountError, mounted
+from support.processes.elasticsearch_server import ElasticsearchServer, begin_run, end_run, lease
 
 # Started in the background by a shell, we ignore Ctrl-C, and so would every program that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from support.elasticsearch_server import ElasticsearchServer
-from support.wheel import Wheel, install
+from support.processes.elasticsearch_server import ElasticsearchServer
+from support.processes.wheel import Wheel, install
 
 
 @pytest.fixture(scope="module")

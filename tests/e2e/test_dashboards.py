@@ -16,10 +16,10 @@ from urllib.parse import urlencode
 import pytest
 
 from support import grafana_dashboards
-from support.exporter_process import exporting, logstash
 from support.grafana_dashboards import Target, fill, flatten, names
 from support.ports import free_port
-from support.running_stack import Stack, eventually, running
+from support.processes.exporter_process import exporting, logstash
+from support.processes.running_stack import Stack, eventually, running
 
 pytestmark = pytest.mark.e2e
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from support.running_stack import prepared
-from support.wheel import Wheel, working_directory
+from support.processes.running_stack import prepared
+from support.processes.wheel import Wheel, working_directory
 
 pytestmark = pytest.mark.e2e
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from support.checkout import ROOT
-from support.running_stack import Answer, Stack, eventually, running
+from support.processes.running_stack import Answer, Stack, eventually, running
 from tidegate.store.base import SearchRequest
 
 pytestmark = pytest.mark.e2e

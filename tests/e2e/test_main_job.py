@@ -15,7 +15,7 @@ import psutil
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from support.running_stack import Stack, eventually, running
+from support.processes.running_stack import Stack, eventually, running
 from tidegate.events.event import Event
 from tidegate.store.base import SearchRequest
 

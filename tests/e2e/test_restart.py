@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.running_stack import Stack, eventually, prepared, running
+from support.processes.running_stack import Stack, eventually, prepared, running
 
 pytestmark = pytest.mark.e2e
 

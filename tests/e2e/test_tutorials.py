@@ -16,8 +16,8 @@ import pytest
 
 from support.checkout import ROOT
 from support.ports import free_ports
-from support.running_stack import prepared
-from support.wheel import Wheel, working_directory
+from support.processes.running_stack import prepared
+from support.processes.wheel import Wheel, working_directory
 
 pytestmark = pytest.mark.e2e
 

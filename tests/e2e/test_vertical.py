@@ -18,7 +18,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from support.running_stack import Stack, eventually, running
+from support.processes.running_stack import Stack, eventually, running
 from tidegate.resizer.client import ResizerClient
 from tidegate.resizer.contract import ReplicaStatus, ResizeRefusedError
 from tidegate.runtime.metrics_text import sample_value

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from support.wheel import Wheel, working_directory
+from support.processes.wheel import Wheel, working_directory
 
 pytestmark = pytest.mark.e2e
 

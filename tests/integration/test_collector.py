@@ -22,8 +22,8 @@ from typing import Any
 
 import pytest
 
-from support.elasticsearch_server import ElasticsearchServer
 from support.ports import free_port
+from support.processes.elasticsearch_server import ElasticsearchServer
 from support.store_refresh import refresh
 from tidegate.events.event import Origin, make_event
 from tidegate.events.writer import EventWriter

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from support.logstash_double import PASSWORD, LogstashDouble, logstash_double
+from support.doubles.logstash_double import PASSWORD, LogstashDouble, logstash_double
 from support.ports import free_port
 from tidegate.events.event import Origin, make_event
 from tidegate.events.writer import EventWriter

@@ -29,7 +29,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from support.ports import free_port, free_ports
-from support.running_stack import eventually
+from support.processes.running_stack import eventually
 from tidegate.autoscaler.decision_event import record_decision
 from tidegate.autoscaler.types import Decision, Signals
 from tidegate.events.event import Event, Origin

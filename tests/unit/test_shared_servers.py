@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from support import elasticsearch_server
-from support.elasticsearch_server import ElasticsearchServer, begin_run, end_run, lease
+from support.processes import elasticsearch_server
+from support.processes.elasticsearch_server import ElasticsearchServer, begin_run, end_run, lease
 
 Folders = list[Path]
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from support.compose_stack import PUBLISHED, Compose, require_images
 from support.ports import free_ports
+from support.processes.compose_stack import PUBLISHED, Compose, require_images
 
 
 @pytest.hookimpl(wrapper=True)

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from support.compose_stack import Compose
+from support.processes.compose_stack import Compose
 
 pytestmark = pytest.mark.e2e
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.running_stack import Stack, prepared
+from support.processes.running_stack import Stack, prepared
 
 pytestmark = pytest.mark.e2e
 

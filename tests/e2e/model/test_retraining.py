@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from support.candidate_models import make_candidate
-from support.running_stack import Stack, eventually, running
+from support.processes.running_stack import Stack, eventually, running
+from support.samples.candidate_models import make_candidate
 from tidegate.drift.feedback.prediction_ids import PredictionIds, classes_digest
 from tidegate.service.model.artefact import SAMPLES, load, read_manifest
 from tidegate.store.base import SearchRequest

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support.running_stack import Stack, eventually, running
+from support.processes.running_stack import Stack, eventually, running
 from tidegate.service.model.artefact import SAMPLES, read_manifest
 from tidegate.store.base import SearchRequest
 

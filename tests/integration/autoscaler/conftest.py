@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from support.autoscaler_process import Plant, Prometheus, Sidecar, eventually, started
+from support.processes.autoscaler_process import Plant, Prometheus, Sidecar, eventually, started
 from tidegate.resizer.server import make_app, serve_unix
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from support.running_stack import eventually
+from support.processes.running_stack import eventually
 from tidegate.autoscaler.live.history import DAY_SECONDS, HistoryReader
 from tidegate.autoscaler.live.signals import Reading
 from tidegate.autoscaler.policies.predictive import AHEAD_SECONDS

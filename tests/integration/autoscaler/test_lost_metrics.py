@@ -14,7 +14,14 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from support.autoscaler_process import TICK_SECONDS, Plant, Prometheus, Sidecar, eventually, started
+from support.processes.autoscaler_process import (
+    TICK_SECONDS,
+    Plant,
+    Prometheus,
+    Sidecar,
+    eventually,
+    started,
+)
 from tidegate.resizer.server import make_app, serve_unix
 
 pytestmark = pytest.mark.integration

@@ -12,7 +12,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from support.autoscaler_process import (
+from support.processes.autoscaler_process import (
     STALE_SECONDS,
     TICK_SECONDS,
     TOKEN,

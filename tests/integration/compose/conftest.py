@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from support.components import unavailable
-from support.compose_project import (
+from support.processes.compose_project import (
     Project,
     ResizerProcess,
     compose_project,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.compose_project import (
+from support.processes.compose_project import (
     Project,
     ResizerProcess,
     docker,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from support.compose_project import Project, ResizerProcess, docker, until
+from support.processes.compose_project import Project, ResizerProcess, docker, until
 
 pytestmark = pytest.mark.integration
 

@@ -11,7 +11,14 @@ from typing import Any
 
 import pytest
 
-from support.compose_project import ROOT, Project, compose_program, compose_project, docker, until
+from support.checkout import ROOT
+from support.processes.compose_project import (
+    Project,
+    compose_program,
+    compose_project,
+    docker,
+    until,
+)
 
 pytestmark = pytest.mark.integration
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from support.compose_project import (
-    ROOT,
+from support.checkout import ROOT
+from support.ports import free_port
+from support.processes.compose_project import (
     TOKEN,
     Project,
     docker,
@@ -20,7 +21,6 @@ from support.compose_project import (
     running_resizer,
     until,
 )
-from support.ports import free_port
 from tidegate.runtime.metrics_text import sample_value
 
 pytestmark = pytest.mark.integration

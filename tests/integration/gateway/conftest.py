@@ -14,7 +14,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from support.gateway_process import (
+from support.ports import free_port
+from support.processes.gateway_process import (
     DEADLINE_SECONDS,
     Gateway,
     Kill,
@@ -24,7 +25,6 @@ from support.gateway_process import (
     StartReplica,
     until,
 )
-from support.ports import free_port
 from tidegate.settings import Settings
 from tidegate.stack.gateway import configuration, haproxy
 

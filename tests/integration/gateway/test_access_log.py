@@ -10,7 +10,7 @@ from importlib.metadata import version
 import aiohttp
 import pytest
 
-from support.gateway_process import TRACE_ID, StartGateway, StartReplica, send
+from support.processes.gateway_process import TRACE_ID, StartGateway, StartReplica, send
 from tidegate.events.event import Origin, make_event
 
 pytestmark = pytest.mark.integration

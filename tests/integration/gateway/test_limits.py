@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from support.gateway_process import Gateway, StartGateway, StartReplica, post, send, until
+from support.processes.gateway_process import Gateway, StartGateway, StartReplica, post, send, until
 
 pytestmark = pytest.mark.integration
 

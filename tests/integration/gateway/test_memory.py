@@ -9,7 +9,7 @@ import resource
 import psutil
 import pytest
 
-from support.gateway_process import StartGateway, until
+from support.processes.gateway_process import StartGateway, until
 from tidegate.settings import Settings
 from tidegate.stack.gateway.configuration import CONNECTIONS, buffer_bytes, memory_bytes
 

@@ -22,7 +22,7 @@ import psutil
 import pytest
 
 from support.ports import free_ports
-from support.running_stack import eventually
+from support.processes.running_stack import eventually
 
 pytestmark = pytest.mark.integration
 

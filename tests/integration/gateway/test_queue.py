@@ -8,7 +8,7 @@ import time
 import aiohttp
 import pytest
 
-from support.gateway_process import StartGateway, StartReplica, post
+from support.processes.gateway_process import StartGateway, StartReplica, post
 from tidegate.stack.gateway.haproxy import release
 
 pytestmark = pytest.mark.integration

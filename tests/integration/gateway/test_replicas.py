@@ -11,7 +11,14 @@ import signal
 import aiohttp
 import pytest
 
-from support.gateway_process import Replica, SpawnReplica, StartGateway, StartReplica, post, until
+from support.processes.gateway_process import (
+    Replica,
+    SpawnReplica,
+    StartGateway,
+    StartReplica,
+    post,
+    until,
+)
 from tidegate.stack.gateway.haproxy import release
 
 pytestmark = pytest.mark.integration

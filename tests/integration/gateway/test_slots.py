@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from support.gateway_process import StartGateway, StartReplica, post
+from support.processes.gateway_process import StartGateway, StartReplica, post
 from tidegate.stack.gateway.configuration import ADMIN_SOCKET
 from tidegate.stack.gateway.runtime_api import GatewayUnavailableError, RuntimeApi, RuntimeApiError
 

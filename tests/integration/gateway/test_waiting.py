@@ -9,7 +9,13 @@ import time
 import aiohttp
 import pytest
 
-from support.gateway_process import Gateway, SpawnReplica, StartGateway, StartReplica, post
+from support.processes.gateway_process import (
+    Gateway,
+    SpawnReplica,
+    StartGateway,
+    StartReplica,
+    post,
+)
 from tidegate.autoscaler.live.gateway_queue import GatewayQueue
 
 pytestmark = pytest.mark.integration

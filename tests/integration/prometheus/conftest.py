@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.components import unavailable
-from support.prometheus_release import Release
+from support.processes.prometheus_release import Release
 from tidegate.stack import prometheus
 
 

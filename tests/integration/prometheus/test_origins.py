@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from support.ports import free_port
-from support.prometheus_release import Release
-from support.running_stack import eventually
+from support.processes.prometheus_release import Release
+from support.processes.running_stack import eventually
 from tidegate.settings import Settings
 from tidegate.stack import prometheus
 

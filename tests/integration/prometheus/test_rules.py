@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from support.prometheus_release import Release
+from support.processes.prometheus_release import Release
 from tidegate.observability_files.paths import observability_folder, project_folder
 from tidegate.provision import prometheus_config as provision
 from tidegate.rules.prometheus_config import render_config

@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from support.ports import free_port
-from support.prometheus_release import Release
+from support.processes.prometheus_release import Release
 from tidegate.rules.gateway_metrics import GATEWAY
 from tidegate.rules.service_rules import service_groups
 from tidegate.settings import Settings

@@ -13,8 +13,8 @@ import pytest
 
 from support.checkout import ROOT
 from support.components import unavailable
-from support.elasticsearch_accounts import Prepare, add_roles, add_user, passwords
-from support.elasticsearch_server import ElasticsearchServer, running
+from support.processes.elasticsearch_server import ElasticsearchServer, running
+from support.samples.elasticsearch_accounts import Prepare, add_roles, add_user, passwords
 from tidegate.provision.elasticsearch.roles import ROLES, roles_yaml
 from tidegate.settings import Settings, load
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.elasticsearch_server import ElasticsearchServer
+from support.processes.elasticsearch_server import ElasticsearchServer
 from tidegate.provision.errors import ProvisionError
 from tidegate.provision.kibana import api_key as kibana_key
 from tidegate.provision.kibana.api_key import api_key

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from elasticsearch import AuthorizationException, Elasticsearch
 
-from support.elasticsearch_accounts import client_of, superuser_client
-from support.elasticsearch_server import ElasticsearchServer
-from support.running_stack import eventually
+from support.processes.elasticsearch_server import ElasticsearchServer
+from support.processes.running_stack import eventually
+from support.samples.elasticsearch_accounts import client_of, superuser_client
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.provision.elasticsearch.accounts import can_log_in
 from tidegate.provision.elasticsearch.roles import ROLES

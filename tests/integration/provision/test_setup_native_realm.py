@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from support.elasticsearch_accounts import Prepare, superuser_client
-from support.elasticsearch_server import ElasticsearchServer
+from support.processes.elasticsearch_server import ElasticsearchServer
+from support.samples.elasticsearch_accounts import Prepare, superuser_client
 from tidegate.provision.elasticsearch import wait
 from tidegate.provision.elasticsearch.accounts import can_log_in
 from tidegate.provision.elasticsearch.roles import ROLES

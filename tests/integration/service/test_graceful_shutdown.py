@@ -13,7 +13,7 @@ import httpx
 import orjson
 import pytest
 
-from support.service_process import Service, service, until
+from support.processes.service_process import Service, service, until
 from tidegate.service.model.artefact import Artefact
 
 pytestmark = pytest.mark.integration

@@ -16,7 +16,7 @@ import pytest
 import tritonclient.http as triton
 
 from support.checkout import ROOT
-from support.service_process import Service, service, until
+from support.processes.service_process import Service, service, until
 from tidegate.service.model.artefact import Artefact
 
 pytestmark = pytest.mark.integration

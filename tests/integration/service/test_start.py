@@ -16,7 +16,7 @@ from sklearn.datasets import load_wine
 from sklearn.ensemble import RandomForestClassifier
 
 from support.checkout import ROOT
-from support.service_process import service, until
+from support.processes.service_process import service, until
 from tidegate.service.model.artefact import Artefact
 
 pytestmark = pytest.mark.integration

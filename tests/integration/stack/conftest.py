@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.stack_process import Stack
+from support.processes.stack_process import Stack
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ import psutil
 import pytest
 
 from support.checkout import ROOT
-from support.running_stack import eventually
-from support.stack_process import Stack
+from support.processes.running_stack import eventually
+from support.processes.stack_process import Stack
 from tidegate.runtime.metrics_text import sample_value
 
 pytestmark = pytest.mark.integration

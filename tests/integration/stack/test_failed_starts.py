@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from support.ports import free_port
-from support.stack_process import Stack
+from support.processes.stack_process import Stack
 from tidegate.service.model.artefact import digest_file
 from tidegate.stack.data_folder import Layout
 

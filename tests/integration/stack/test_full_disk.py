@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from support.components import unavailable
-from support.running_stack import Stack, eventually, running
-from support.small_disk import CannotMountError, fill, make_room, mounted
+from support.doubles.small_disk import CannotMountError, fill, make_room, mounted
+from support.processes.running_stack import Stack, eventually, running
 from tidegate.resizer.client import ResizerClient
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.supervisor.control_client import fetch_status

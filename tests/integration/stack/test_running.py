@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from support.running_stack import eventually
-from support.stack_process import Stack
+from support.processes.running_stack import eventually
+from support.processes.stack_process import Stack
 from tidegate.resizer.client import ResizerClient
 
 pytestmark = pytest.mark.integration

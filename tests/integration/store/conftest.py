@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from support.store_scene import WINDOW, Scene
+from support.harnesses.store_scene import WINDOW, Scene
 from tidegate.events.event import Event
 from tidegate.settings import Settings, load
 from tidegate.store import open_store

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from support.store_scene import Scene
+from support.harnesses.store_scene import Scene
 from tidegate.settings import Settings
 from tidegate.store import open_store
 from tidegate.store.base import EventStore, StoreUnavailableError

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from elasticsearch import BadRequestError, Elasticsearch
 
-from support.elasticsearch_server import ElasticsearchServer
 from support.ports import free_port
+from support.processes.elasticsearch_server import ElasticsearchServer
 from support.store_refresh import refresh
 from tidegate.collector.batch_append import append_batch
 from tidegate.events.event import Event, Origin, make_event

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from support.store_scene import Scene
+from support.harnesses.store_scene import Scene
 from tidegate.events.event import Event
 from tidegate.store.base import Rejected
 from tidegate.store.mapping_conflicts import move_conflicting_values

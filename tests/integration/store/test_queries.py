@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.store_scene import Scene
+from support.harnesses.store_scene import Scene
 from tidegate.store.base import QueryError
 
 SEARCHES = {

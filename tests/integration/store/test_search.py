@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support.store_scene import Scene
+from support.harnesses.store_scene import Scene
 from tidegate.store.base import (
     Bucket,
     DateHistogram,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support.autoscaler_run import AutoscalerRun, FaultyResizer, RecordedEvents
+from support.harnesses.autoscaler_run import AutoscalerRun, FaultyResizer, RecordedEvents
 from tidegate.autoscaler.simulator.named_traces import find_trace
 from tidegate.autoscaler.simulator.run import simulate
 from tidegate.autoscaler.simulator.simulated_policy import simulated_policy

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.signals import ANY_SIGNALS, MEASURED, VALID_NUMBER, VALID_SIGNALS
+from support.samples.signals import ANY_SIGNALS, MEASURED, VALID_NUMBER, VALID_SIGNALS
 from tidegate.autoscaler.policy_builder import BuiltPolicy, build_policy, policy_from_parameters
 from tidegate.autoscaler.policy_expression import PolicyError
 from tidegate.autoscaler.policy_registry import POLICIES, PolicyContext

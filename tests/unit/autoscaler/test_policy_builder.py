@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
-from support.signals import IDLE
+from support.samples.signals import IDLE
 from tidegate.autoscaler.live.configured_policy import (
     check_policy,
     configured_policy,

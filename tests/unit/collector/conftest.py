@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.collector_harness import NOW, Harness
+from support.harnesses.collector_harness import NOW, Harness
 from tidegate.events.writer import EventWriter
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from support.collector_harness import NOW, FaultySink, Harness, event, until_done
+from support.harnesses.collector_harness import NOW, FaultySink, Harness, event, until_done
 from tidegate.collector.delivery import PRUNE_SECONDS, Retention
 from tidegate.collector.tail import Limits
 from tidegate.events.event import Event

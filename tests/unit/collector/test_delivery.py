@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.collector_harness import Harness, event, until_done
+from support.harnesses.collector_harness import Harness, event, until_done
 from tidegate.collector.delivery import Step
 from tidegate.collector.tail import Limits
 from tidegate.events.event import Event

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from support.logstash_double import PASSWORD, LogstashDouble, logstash_double
+from support.doubles.logstash_double import PASSWORD, LogstashDouble, logstash_double
 from tidegate.collector import logstash
 from tidegate.collector.checkpoint import Checkpoint
 from tidegate.collector.delivery import Delivery, Retention, sink_backoff

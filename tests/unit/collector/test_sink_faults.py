@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from support.collector_harness import Harness, event, until_done
+from support.harnesses.collector_harness import Harness, event, until_done
 from tidegate.collector import batch_append
 from tidegate.collector.tail import Limits
 from tidegate.events.event import Event, encode

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.event_files import Clock
+from support.harnesses.event_files import Clock
 from tidegate.events.writer import EventWriter
 
 

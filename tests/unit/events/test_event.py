@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.event_files import START_NS
+from support.harnesses.event_files import START_NS
 from tidegate.events import event as events
 from tidegate.events.event import Origin, encode, make_event, new_event_id, timestamp
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from support.event_files import contents
+from support.harnesses.event_files import contents
 from tidegate.events.writer import EventWriter
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from support.event_files import START_NS, Clock, contents, files
+from support.harnesses.event_files import START_NS, Clock, contents, files
 from tidegate.events.writer import EventWriter
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.recorded_elasticsearch import RecordedElasticsearch, serve_recorded
+from support.doubles.recorded_elasticsearch import RecordedElasticsearch, serve_recorded
 from tidegate.settings import Settings, load
 
 

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from typer.testing import CliRunner
 
-from support.aiohttp_server import serving
+from support.doubles.aiohttp_server import serving
 from tidegate.cli import app
 from tidegate.provision.errors import ProvisionError
 from tidegate.provision.first_requests import MARKER, Row, requests, send

@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.memory_resizer import MemoryResizer
+from support.doubles.memory_resizer import MemoryResizer
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from support.memory_resizer import MemoryResizer
+from support.doubles.memory_resizer import MemoryResizer
 from tidegate.resizer.client import ResizerClient
 from tidegate.resizer.contract import ResizeLimitedError, ResizeRefusedError
 from tidegate.resizer.rate_limit import RateLimitedResizer

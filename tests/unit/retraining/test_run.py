@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from support.candidate_models import first_week_of_march, oldest
+from support.samples.candidate_models import first_week_of_march, oldest
 from tidegate.drift.feedback.prediction_ids import PredictionIds
 from tidegate.drift.feedback.retained_rows import row_events
 from tidegate.events.event import Origin, make_event

@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from support.checkout import ROOT
-from support.served_app import Serve, Served, lifespan, until
+from support.harnesses.served_app import Serve, Served, lifespan, until
 from tidegate.service.artefacts.import_cache import find_model
 from tidegate.service.http.app import create_app
 from tidegate.service.model.artefact import SAMPLES, Artefact, load

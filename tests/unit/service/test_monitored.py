@@ -6,8 +6,8 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from support.flight_requests import EXAMPLE, INFER, tensors
-from support.served_app import Serve, Served
+from support.harnesses.served_app import Serve, Served
+from support.samples.flight_requests import EXAMPLE, INFER, tensors
 
 
 async def series(served: Served) -> dict[str, list[tuple[dict[str, str], float]]]:

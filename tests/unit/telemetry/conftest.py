@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.telemetry_harness import Harness
+from support.harnesses.telemetry_harness import Harness
 
 
 @pytest.fixture(autouse=True)

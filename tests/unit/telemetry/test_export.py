@@ -22,8 +22,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from support.harnesses.telemetry_harness import Harness
 from support.ports import free_port
-from support.telemetry_harness import Harness
 from tidegate.events.event import Origin
 from tidegate.settings import SettingsError
 from tidegate.telemetry import instrumentation, span

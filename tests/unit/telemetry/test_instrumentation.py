@@ -16,7 +16,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.applications import Starlette
 
-from support.telemetry_harness import Harness
+from support.harnesses.telemetry_harness import Harness
 from tidegate.events.event import Origin
 from tidegate.settings import Settings, SettingsError
 from tidegate.telemetry import instrument

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from support.telemetry_harness import Harness
+from support.harnesses.telemetry_harness import Harness
 from tidegate.telemetry import get_logger, logs
 
 

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
-from support.telemetry_harness import Harness
+from support.harnesses.telemetry_harness import Harness
 from tidegate.settings import Settings
 from tidegate.telemetry import duration_edges
 from tidegate.telemetry.metrics import RequestMetrics

@@ -14,8 +14,8 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import Message
 from starlette.websockets import WebSocket
 
-from support.asgi_apps import app_with, http_scope, ok
-from support.telemetry_harness import Harness, duration_sample
+from support.harnesses.telemetry_harness import Harness, duration_sample
+from support.samples.asgi_apps import app_with, http_scope, ok
 from tidegate.telemetry import annotate, fail, outgoing_headers, span
 
 

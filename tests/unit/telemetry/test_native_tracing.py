@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
-from support.telemetry_harness import START_NS, Harness
+from support.harnesses.telemetry_harness import START_NS, Harness
 from tidegate.telemetry import current_ids, get_logger, span
 from tidegate.telemetry.request_record import MAX_SPANS
 

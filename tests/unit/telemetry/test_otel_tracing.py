@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.applications import Starlette
 
-from support.telemetry_harness import Harness
+from support.harnesses.telemetry_harness import Harness
 from tidegate.telemetry import current_ids, get_logger, outgoing_headers, span
 
 TRACE, PARENT = "f" * 32, "e" * 16

@@ -16,7 +16,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Mount
 from starlette.types import Message, Receive, Scope, Send
 
-from support.asgi_apps import (
+from support.harnesses.telemetry_harness import Harness, duration_sample
+from support.samples.asgi_apps import (
     ApplicationError,
     app_with,
     disconnected,
@@ -25,7 +26,6 @@ from support.asgi_apps import (
     ok,
     receive_once,
 )
-from support.telemetry_harness import Harness, duration_sample
 from tidegate.telemetry import annotate, outgoing_headers, span
 
 

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from support.asgi_apps import ApplicationError, app_with, ok
-from support.telemetry_harness import START_NS, Harness, duration_sample
+from support.harnesses.telemetry_harness import START_NS, Harness, duration_sample
+from support.samples.asgi_apps import ApplicationError, app_with, ok
 from tidegate.telemetry import annotate, fail
 
 

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from support.http_doubles import Answers, Serve
+from support.doubles.http_doubles import Answers, Serve
 from tidegate.settings import Settings
 from tidegate.verify.target import Target
 

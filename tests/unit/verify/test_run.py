@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support.http_doubles import Serve
+from support.doubles.http_doubles import Serve
 from support.ports import free_port
 from tidegate.settings import Settings
 from tidegate.verify import commands

@@ -9,7 +9,7 @@ from typing import TextIO
 
 import pytest
 
-from support.autoscaler_run import ONE, THREE, AutoscalerRun, metrics_text
+from support.harnesses.autoscaler_run import ONE, THREE, AutoscalerRun, metrics_text
 from tidegate.autoscaler.audit.replay import replay
 from tidegate.autoscaler.live.loop import Autoscaler
 from tidegate.autoscaler.live.override import Override

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from support.autoscaler_run import AutoscalerRun, metrics_text
+from support.harnesses.autoscaler_run import AutoscalerRun, metrics_text
 from tidegate.autoscaler.live.loop import CANNOT_SET_SLOTS, LENDS_CPU
 from tidegate.autoscaler.types import Decision, Policy, Signals
 

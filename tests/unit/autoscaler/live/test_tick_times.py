@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.autoscaler_run import ONE, AutoscalerRun
+from support.harnesses.autoscaler_run import ONE, AutoscalerRun
 from tidegate.autoscaler.live.loop import next_due, next_tick, run_ticks
 from tidegate.autoscaler.live.signals import Reading
 

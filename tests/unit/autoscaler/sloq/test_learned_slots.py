@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from support.sloq_loop import PARAMETERS, SloqLoop
+from support.harnesses.sloq_loop import PARAMETERS, SloqLoop
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from support.sloq_loop import CALM, PARAMETERS, SloqLoop
+from support.harnesses.sloq_loop import CALM, PARAMETERS, SloqLoop
 from tidegate.autoscaler.live.configured_policy import configured_policy
 from tidegate.autoscaler.policy_builder import policy_from_parameters
 from tidegate.autoscaler.sloq.parameters import SloqParameters

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from support.sloq_loop import SloqLoop
+from support.harnesses.sloq_loop import SloqLoop
 
 BAD: dict[str, dict[str, Any]] = {
     "no arrival rate": {"arrival_rate": None},

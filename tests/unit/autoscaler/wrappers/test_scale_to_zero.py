@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.signals import ANY_SIGNALS, IDLE, MEASURED, VALID_SIGNALS
+from support.samples.signals import ANY_SIGNALS, IDLE, MEASURED, VALID_SIGNALS
 from tidegate.autoscaler.policy_builder import build_policy, policy_from_parameters
 from tidegate.autoscaler.policy_registry import POLICIES, PolicyContext
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals

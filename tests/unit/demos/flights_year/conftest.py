@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.flights_replay import BATCH, CATEGORIES, FEATURES, ROWS, START, rows
+from support.samples.flights_replay import BATCH, CATEGORIES, FEATURES, ROWS, START, rows
 from tidegate.demos.flights_year.ground_truth import GroundTruth
 from tidegate.demos.flights_year.periods import ReplayPeriod
 from tidegate.demos.flights_year.replay_record import Batch, ReplayRecord

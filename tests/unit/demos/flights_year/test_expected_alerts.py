@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from support.flights_replay import CATEGORIES, START
+from support.samples.flights_replay import CATEGORIES, START
 from tidegate.demos.flights_year.expected_alerts import ExpectedAlert, expected_alerts, missing
 from tidegate.demos.flights_year.ground_truth import GroundTruth
 from tidegate.demos.flights_year.periods import ReplayPeriod

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from support.flights_replay import FEATURES, rows
+from support.samples.flights_replay import FEATURES, rows
 from tidegate.demos.flights_year import replay as replay_module
 from tidegate.demos.flights_year.periods import ReplayPeriod
 from tidegate.demos.flights_year.replay import Pace, ReplayError, Target, replay

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from support.flights_replay import FEATURES
+from support.samples.flights_replay import FEATURES
 from tidegate.demos.flights_year import run
 from tidegate.demos.flights_year.data_folder import FOLDER
 from tidegate.demos.flights_year.periods import ReplayPeriod

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from support.flights_replay import CATEGORIES, ROWS, START
+from support.samples.flights_replay import CATEGORIES, ROWS, START
 from tidegate.demos.flights_year.expected_alerts import ExpectedAlert
 from tidegate.demos.flights_year.ground_truth import Explanation, GroundTruth
 from tidegate.demos.flights_year.periods import ReplayPeriod

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from support.drift_report import ORIGIN, MakeEvent
-from support.model_artefacts import calibrated_model
+from support.samples.drift_report import ORIGIN, MakeEvent
+from support.samples.model_artefacts import calibrated_model
 from tidegate.drift.report.findings import Model
 from tidegate.events.event import Event, make_event
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.drift_report import MakeEvent
+from support.samples.drift_report import MakeEvent
 from tidegate.drift.report import labelled_rows as module
 from tidegate.drift.report.labelled_rows import join_outcomes, read_labelled_rows
 from tidegate.store.embedded.store import EmbeddedStore

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.drift_report import ORIGIN
+from support.samples.drift_report import ORIGIN
 from tidegate.drift.report.findings import Model, NewerVersion
 from tidegate.drift.report.model_choice import newer_version
 from tidegate.events.event import Event, make_event

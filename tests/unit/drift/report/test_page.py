@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from support.drift_report import rows_of
+from support.samples.drift_report import rows_of
 from tidegate.drift.report.alerts import FiredAlert
 from tidegate.drift.report.counter_increases import Floats
 from tidegate.drift.report.distributions import feature_distributions, prediction_distribution

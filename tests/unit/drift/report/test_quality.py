@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from support.drift_report import rows_of
+from support.samples.drift_report import rows_of
 from tidegate.drift.report.findings import Model
 from tidegate.drift.report.periods import Period, even_periods, period_indices
 from tidegate.drift.report.quality import (

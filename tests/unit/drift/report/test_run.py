@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from support.drift_report import MakeEvent
-from support.model_artefacts import write_artefact
+from support.samples.drift_report import MakeEvent
+from support.samples.model_artefacts import write_artefact
 from tidegate.drift.report.findings import Model
 from tidegate.drift.report.run import kibana_url, truncation_note
 from tidegate.drift.report.run import report as write_report

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from elasticsearch import ConnectionError as NoConnectionError
 
-from support.recorded_elasticsearch import RecordedElasticsearch
+from support.doubles.recorded_elasticsearch import RecordedElasticsearch
 from tidegate.provision.commands import setup_elasticsearch
 from tidegate.provision.elasticsearch.server import (
     check_server,

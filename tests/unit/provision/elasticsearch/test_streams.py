@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from support.recorded_elasticsearch import RecordedElasticsearch
+from support.doubles.recorded_elasticsearch import RecordedElasticsearch
 from tidegate.provision.elasticsearch.server import connect
 from tidegate.provision.elasticsearch.streams import update_stream_mappings, update_stream_retention
 from tidegate.provision.errors import ProvisionError

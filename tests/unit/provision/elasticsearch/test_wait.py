@@ -8,7 +8,7 @@ from typing import Any
 import certifi
 import pytest
 
-from support.recorded_elasticsearch import RecordedElasticsearch
+from support.doubles.recorded_elasticsearch import RecordedElasticsearch
 from tidegate.provision.elasticsearch.server import connect
 from tidegate.provision.elasticsearch.wait import wait
 from tidegate.provision.errors import ProvisionError

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from support.aiohttp_server import serving
+from support.doubles.aiohttp_server import serving
 from tidegate.provision.errors import ProvisionError
 from tidegate.provision.kibana.api_key import api_key
 from tidegate.settings import Settings

@@ -13,8 +13,8 @@ import orjson
 import pytest
 from fastapi.openapi.models import OpenAPI
 
-from support.flight_requests import EXAMPLE
-from support.served_app import Serve, until
+from support.harnesses.served_app import Serve, until
+from support.samples.flight_requests import EXAMPLE
 from tidegate.service.http.openapi_models import instance_model
 from tidegate.service.model.artefact import Artefact
 from tidegate.service.model.features import Feature

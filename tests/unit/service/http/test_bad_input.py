@@ -16,8 +16,8 @@ import httpx
 import orjson
 import pytest
 
-from support.flight_requests import INFER, tensors
-from support.served_app import lifespan, until
+from support.harnesses.served_app import lifespan, until
+from support.samples.flight_requests import INFER, tensors
 from tidegate.service.http.app import create_app
 from tidegate.service.model.artefact import Artefact
 from tidegate.service.serving.replica import Replica

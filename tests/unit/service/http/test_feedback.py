@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support.served_app import Serve, Served
+from support.harnesses.served_app import Serve, Served
 from tidegate.runtime.metrics_text import sample_value
 from tidegate.service.http.feedback import BLOCK_OUTCOMES, accept, status_of
 

@@ -11,8 +11,8 @@ import numpy as np
 import orjson
 import pytest
 
-from support.flight_requests import INFER, tensors
-from support.served_app import Serve, Served
+from support.harnesses.served_app import Serve, Served
+from support.samples.flight_requests import INFER, tensors
 from tidegate.service.http.v2_codec import HEADER_LENGTH, to_matrix
 from tidegate.service.http.v2_tensors import Tensor, pack
 from tidegate.service.model.features import Feature, Schema

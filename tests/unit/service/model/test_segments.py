@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from support.served_app import Serve
+from support.harnesses.served_app import Serve
 from tidegate.drift.report.labelled_rows import join_outcomes
 from tidegate.service.model.features import Feature
 from tidegate.service.model.prediction_recorder import segments_of

@@ -12,8 +12,8 @@ import numpy as np
 import orjson
 import pytest
 
-from support.candidate_models import make_candidate
-from support.served_app import Serve, Served, until
+from support.harnesses.served_app import Serve, Served, until
+from support.samples.candidate_models import make_candidate
 from tidegate.drift.feedback.retained_rows import EVENT_ROWS, outcome_id
 from tidegate.retraining.stored_rows import join
 from tidegate.runtime.metrics_text import sample_value

@@ -11,7 +11,7 @@ import orjson
 import pytest
 from starlette.types import Message
 
-from support.served_app import Serve, Served, until
+from support.harnesses.served_app import Serve, Served, until
 from tidegate.service.model.features import Matrix
 from tidegate.service.model.inline_rows import INLINE_SECONDS
 from tidegate.service.model.predictor import Prediction, Predictor

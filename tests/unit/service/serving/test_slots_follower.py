@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from support.served_app import Serve, until
+from support.harnesses.served_app import Serve, until
 from tidegate.runtime.slots_file import SlotsFile
 
 

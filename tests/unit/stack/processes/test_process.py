@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from support.small_disk import fill
+from support.doubles.small_disk import fill
 from tidegate.stack.processes.process import Child, Command, describe_exit, tail, truncate_output
 
 Python = Callable[..., Command]

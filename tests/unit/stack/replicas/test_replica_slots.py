@@ -17,11 +17,7 @@ from tidegate.resizer.contract import ResizeRefusedError
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.slots_file import SlotsFile
 from tidegate.settings import Replicas, load
-from tidegate.stack.gateway.runtime_api import (
-    GatewayUnavailableError,
-    RuntimeApiError,
-    parse_limits,
-)
+from tidegate.stack.gateway.runtime_api import GatewayUnavailableError, RuntimeApiError
 from tidegate.stack.processes.process_supervisor import ProcessSupervisor
 from tidegate.stack.replicas.local_resizer import LocalResizer
 from tidegate.stack.replicas.release import Release
@@ -383,19 +379,3 @@ async def test_the_slots_are_parsed_from_the_metrics_of_a_replica(
         return metrics
 
     assert await slots_from_metrics(fetch, lambda index: f"http://replica-{index}")(7) == slots
-
-
-def test_the_limits_are_parsed_from_haproxys_table() -> None:
-    answer = (
-        "# pxname,svname,qcur,slim,\n"
-        "model,model1,0,4,\nmodel,model12,0,2,\nmodel,another,0,1,\nother,model2,0,9,\n\n"
-    )
-    assert parse_limits(answer) == {1: 4, 12: 2}
-
-
-@pytest.mark.parametrize(
-    "answer", ["", "Unknown command", "# pxname,svname\nmodel,model1\n", "# pxname\nmodel\n"]
-)
-def test_an_answer_that_is_not_a_table_of_servers_is_an_error(answer: str) -> None:
-    with pytest.raises(RuntimeApiError, match="cannot be parsed"):
-        parse_limits(answer)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from support.model_artefacts import calibrated_model, write_artefact
+from support.samples.model_artefacts import calibrated_model, write_artefact
 from tidegate.drift.report.model_choice import NoModelError
 from tidegate.settings import Settings
 from tidegate.stack.data_folder import Layout

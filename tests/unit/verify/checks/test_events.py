@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from support.http_doubles import Serve
+from support.doubles.http_doubles import Serve
 from tidegate.verify.checks import events
 from tidegate.verify.run import run_checks
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from support import grafana_dashboards
-from support.http_doubles import Answer, Answers, Serve
+from support.doubles.http_doubles import Answer, Answers, Serve
 from tidegate.verify.checks import grafana
 from tidegate.verify.checks.dashboard_variables import substitute
 from tidegate.verify.results import Result

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from support.http_doubles import Answers, Serve
+from support.doubles.http_doubles import Answers, Serve
 from tidegate.observability_files.kibana import data_view_requests, ndjson, saved_objects
 from tidegate.settings import Settings
 from tidegate.verify.checks import kibana

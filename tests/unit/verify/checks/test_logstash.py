@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from support.http_doubles import Serve
+from support.doubles.http_doubles import Serve
 from tidegate.verify.checks import logstash
 from tidegate.verify.results import Result
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from elasticsearch import Elasticsearch
 
-from support.elasticsearch_server import ElasticsearchServer
+from support.processes.elasticsearch_server import ElasticsearchServer
 from tidegate.provision.elasticsearch.roles import ROLES
 from tidegate.settings import Settings
 

@@ -15,7 +15,7 @@ from itertools import count
 from typing import Any
 
 from support.checkout import ROOT
-from support.running_stack import Stack, eventually
+from support.processes.running_stack import Stack, eventually
 from tidegate.rules.prometheus_config import render_config
 from tidegate.stack.data_folder import Layout
 

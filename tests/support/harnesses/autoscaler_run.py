@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from prometheus_client import generate_latest
 
-from support.memory_resizer import MemoryResizer
+from support.doubles.memory_resizer import MemoryResizer
 from tidegate.autoscaler.decision_event import record_decision
 from tidegate.autoscaler.live.loop import Autoscaler
 from tidegate.autoscaler.live.metrics import Metrics

@@ -21,7 +21,7 @@ import aiohttp
 import orjson
 from aiohttp import web
 
-from support.memory_resizer import MemoryResizer
+from support.doubles.memory_resizer import MemoryResizer
 
 TICK_SECONDS = 0.5
 STALE_SECONDS = 5.0

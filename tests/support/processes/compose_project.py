@@ -17,12 +17,12 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from support.checkout import ROOT
 from support.components import unavailable
 from support.ports import free_port
 from tidegate.stack.prometheus import cache_folder
 
-ROOT = Path(__file__).parents[2]
-REPLICA_FOLDER = Path(__file__).parents[1] / "integration" / "compose"
+REPLICA_FOLDER = Path(__file__).parents[2] / "integration" / "compose"
 SERVICE = "model"
 TOKEN = "a-token-of-the-tests"  # not a secret
 DEADLINE_SECONDS = 120.0

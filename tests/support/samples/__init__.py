@@ -1,0 +1,1 @@
+"""Models, rows, requests and applications that several tests use."""

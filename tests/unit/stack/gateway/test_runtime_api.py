@@ -1,0 +1,23 @@
+"""What HAProxy's runtime interface prints is parsed, or refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from tidegate.stack.gateway.runtime_api import RuntimeApiError, parse_limits
+
+
+def test_the_limits_are_parsed_from_haproxys_table() -> None:
+    answer = (
+        "# pxname,svname,qcur,slim,\n"
+        "model,model1,0,4,\nmodel,model12,0,2,\nmodel,another,0,1,\nother,model2,0,9,\n\n"
+    )
+    assert parse_limits(answer) == {1: 4, 12: 2}
+
+
+@pytest.mark.parametrize(
+    "answer", ["", "Unknown command", "# pxname,svname\nmodel,model1\n", "# pxname\nmodel\n"]
+)
+def test_an_answer_that_is_not_a_table_of_servers_is_an_error(answer: str) -> None:
+    with pytest.raises(RuntimeApiError, match="cannot be parsed"):
+        parse_limits(answer)
