@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from tidegate.rules.alert import Alert, Severity
-from tidegate.rules.drift_alerts import drift_alerts
+from tidegate.rules.model_alerts import model_alerts
 from tidegate.rules.pipeline_alerts import pipeline_alerts
 from tidegate.rules.promql import number
 from tidegate.settings import Settings
@@ -55,7 +55,7 @@ def alerts(settings: Settings) -> tuple[Alert, ...]:
         *_autoscaler(settings),
         *_collector(),
         *pipeline_alerts(),
-        *drift_alerts(settings.drift),
+        *model_alerts(settings.drift),
     )
 
 

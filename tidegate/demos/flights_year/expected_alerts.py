@@ -14,7 +14,7 @@ import numpy as np
 
 from tidegate.demos.flights_year.ground_truth import DELAY_SECONDS, GroundTruth, Subject
 from tidegate.drift.report.alerts import FiredAlert
-from tidegate.rules.drift_alerts import TIERS
+from tidegate.rules.model_alerts import TIERS
 
 STEP_SECONDS: Final = 5.0
 """Time between two looks at the rows: the evaluation interval of the alerts."""

@@ -18,8 +18,8 @@ from tidegate.drift.counting.psi import critical_value, psi, statistic
 from tidegate.drift.counting.reference import Counts
 from tidegate.drift.report.alerts import FiredAlert
 from tidegate.drift.report.findings import Model
-from tidegate.rules.drift_alerts import TIERS
 from tidegate.rules.drift_rules import FAST, SECONDS
+from tidegate.rules.model_alerts import TIERS
 from tidegate.settings import Drift
 
 Mask = npt.NDArray[np.bool_]

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import yaml
 
-from tidegate.rules.drift_alerts import drift_alerts
+from tidegate.rules.model_alerts import model_alerts
 from tidegate.rules.rule_files import rule_files
 from tidegate.settings import Settings
 from tidegate.verify.component_client import ComponentClient
@@ -75,7 +75,7 @@ def _rules(settings: Settings, groups: list[dict[str, Any]]) -> Result:
 async def _alerts(settings: Settings, prometheus: ComponentClient) -> Result:
     """A firing alert about the stack fails; one about the model's data or a user-defined one does not."""
     alerts = (await prometheus.get("/api/v1/alerts"))["data"]["alerts"]
-    about_model = {alert.name for alert in drift_alerts(settings.drift)}
+    about_model = {alert.name for alert in model_alerts(settings.drift)}
     firing: defaultdict[bool, set[str]] = defaultdict(set)
     for alert in alerts:
         if alert["state"] == "firing":

@@ -7,9 +7,9 @@ from typing import Final
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.models.dashboard import VariableOption, VariableRefresh
 
+from tidegate.rules.accuracy_rules import WINDOWS
 from tidegate.rules.drift_rules import FRESH
 from tidegate.rules.promql import number
-from tidegate.rules.quality_rules import WINDOWS
 from tidegate.settings import Drift
 from tools.generate.grafana.dashboard import PanelRow, Variable
 from tools.generate.grafana.panels import stat_panel, time_series_panel

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
+from tidegate.rules.accuracy_rules import accuracy_groups
 from tidegate.rules.drift_rules import drift_groups
-from tidegate.rules.quality_rules import quality_groups
 from tidegate.settings import Drift
 from tools.generate.promtool.case_types import STEADY, RecordingCase
 
@@ -19,7 +19,7 @@ MINUTES: Final = {"2m": 2, "5m": 5, "1h": 10, "1d": 10}
 
 def model_recording_cases(drift: Drift) -> tuple[RecordingCase, ...]:
     """Every test, for these thresholds."""
-    groups = (*drift_groups(drift), *quality_groups(drift))
+    groups = (*drift_groups(drift), *accuracy_groups(drift))
     names = [recording.name for group in groups for recording in group.recordings]
     return (
         RecordingCase("no model is monitored", {}, dict.fromkeys(names)),

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tidegate.rules.alert import Alert
 from tidegate.rules.alerts import alerts
-from tidegate.rules.drift_alerts import drift_alerts
+from tidegate.rules.model_alerts import model_alerts
 from tidegate.rules.model_rules import MODEL_GROUPS
 from tidegate.rules.rule_files import ALERT_GROUP
 from tidegate.rules.service_rules import SERVICE_GROUPS
@@ -31,9 +31,9 @@ TOLERANCE: Final = 1e-9
 def promtool_files(settings: Settings) -> dict[Path, str]:
     """Path (in the project) and text of each test file."""
     rules = alerts(settings)
-    model_alerts = {alert.name for alert in drift_alerts(settings.drift)}
-    model_cases = [case for case in alert_cases(settings) if case.alert in model_alerts]
-    other_cases = [case for case in alert_cases(settings) if case.alert not in model_alerts]
+    model_names = {alert.name for alert in model_alerts(settings.drift)}
+    model_cases = [case for case in alert_cases(settings) if case.alert in model_names]
+    other_cases = [case for case in alert_cases(settings) if case.alert not in model_names]
     return {
         FOLDER / "service.yml": recording_tests(service_recording_cases(settings.slo)),
         FOLDER / "model.yml": recording_tests(model_recording_cases(settings.drift), MODEL_RULES),

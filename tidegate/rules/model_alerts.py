@@ -20,7 +20,7 @@ CHANGE_ALERT_SECONDS: Final = 300
 _OF: Final = "of {{ $labels.model }} {{ $labels.version }}"
 
 
-def drift_alerts(drift: Drift) -> tuple[Alert, ...]:
+def model_alerts(drift: Drift) -> tuple[Alert, ...]:
     """Return the alerts about a model."""
     return (
         *(alert for each in DISTRIBUTIONS for alert in _distribution(each, drift)),

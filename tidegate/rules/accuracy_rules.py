@@ -40,7 +40,7 @@ COUNTED: Final = (
 )
 
 
-def quality_groups(drift: Drift) -> tuple[Group, ...]:
+def accuracy_groups(drift: Drift) -> tuple[Group, ...]:
     """Return the recorded series about accuracy."""
     return tuple(
         Group(f"model-quality-{window}", tuple(_window(window, drift)), INTERVALS[window])
