@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from support.samples.signals import signals
 from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.policy import sloq
 from tidegate.autoscaler.sloq.state import SloqState
@@ -18,29 +19,6 @@ DECIDE = sloq(PARAMETERS)
 
 ANY_NUMBER = st.none() | st.floats() | st.floats(0, 500)
 GOOD = st.floats(0, 500)
-
-
-def signals(
-    number: st.SearchStrategy[Any], slots: st.SearchStrategy[Any]
-) -> st.SearchStrategy[Signals]:
-    return st.builds(
-        Signals,
-        arrival_rate=number,
-        service_seconds=st.none() | number.map(lambda v: v and v / 100),
-        in_system=number,
-        slots_per_replica=slots,
-        ready=st.integers(-1, 60),
-        running=st.integers(-1, 60),
-        desired=st.integers(-5, 60),
-        latency_seconds=st.none() | number,
-        age_seconds=number,
-        problem=st.sampled_from(["", "Prometheus is away"]),
-        arrival_rate_60s=st.none() | number,
-        service_seconds_p95=st.none() | number.map(lambda v: v and v / 100),
-        busy=st.none() | number,
-        busiest=st.none() | number,
-        queued=st.none() | number,
-    )
 
 
 ANY = signals(ANY_NUMBER, st.none() | st.integers(-3, 300))
