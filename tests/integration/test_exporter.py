@@ -216,11 +216,12 @@ def test_the_reader_account_may_read_every_metric_of_elasticsearch(
         running.until(
             lambda: running.metric(documents, stream=stream) == 5, "the documents are counted"
         )
-        green, red = (
-            running.metric("tidegate_elasticsearch_cluster_status", status=status)
-            for status in ("green", "red")
-        )
-        assert (green, red) == (1, 0)
+        status = {
+            level: running.metric("tidegate_elasticsearch_cluster_status", status=level)
+            for level in ("green", "yellow", "red")
+        }
+        # Yellow if another module's index on the shared server has a replica without a node.
+        assert status in ({"green": 1, "yellow": 0, "red": 0}, {"green": 0, "yellow": 1, "red": 0})
         free = running.metric("tidegate_elasticsearch_disk_free_bytes", node="tidegate")
         size = running.metric("tidegate_elasticsearch_disk_bytes", node="tidegate")
         assert free

@@ -129,7 +129,7 @@ def test_the_collector_follows_no_link_that_a_replica_creates(compose: Compose) 
         assert compose.run("exec", "-T", "model", "python", "-c", intrude) == "[]\n"
         eventually(
             lambda: (
-                "intruder.1-1.0.ndjson is a symbolic link: it is not read"
+                "intruder.1-1.0.ndjson is a symbolic link and is not read"
                 in compose.call("logs", "--no-color", "collector").stdout
             ),
             "the collector reports that it does not read the link",
