@@ -20,9 +20,14 @@ def elasticsearch_url(elasticsearch_server: ElasticsearchServer) -> str:
 
 
 @pytest.fixture(scope="module", params=["embedded", "elasticsearch"])
-def store_settings(request: pytest.FixtureRequest) -> dict[str, Any]:
+def store_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def store_settings(request: pytest.FixtureRequest, store_kind: str) -> dict[str, Any]:
     """The settings of each kind of store; the real Elasticsearch is started when first needed."""
-    if request.param == "embedded":
+    if store_kind == "embedded":
         return {"kind": "embedded"}
     return {
         "kind": "elasticsearch",

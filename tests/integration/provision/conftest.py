@@ -13,7 +13,7 @@ import pytest
 
 from support.checkout import ROOT
 from support.components import unavailable
-from support.processes.elasticsearch_server import ElasticsearchServer, running
+from support.processes.elasticsearch_server import ElasticsearchServer, lease, running
 from support.samples.elasticsearch_accounts import Prepare, add_roles, add_user, passwords
 from tidegate.provision.elasticsearch.roles import ROLES, roles_yaml
 from tidegate.settings import Settings, load
@@ -62,17 +62,18 @@ def native_realm_elasticsearch(
 
 
 @pytest.fixture(scope="module")
-def file_realm_elasticsearch(
-    guarded_elasticsearch: ElasticsearchServer,
-) -> ElasticsearchServer:
-    """A server with Tidegate's users in files, with the roles that `tidegate setup roles-file` prints."""
-    server = guarded_elasticsearch
-    if f"\n{ROLES[0].name}:" in (server.folder / "config" / "roles.yml").read_text():
-        return server  # another module has added them
-    add_roles(server, roles_yaml())
-    for role in ROLES:
-        add_user(server, role.name, f"password-of-{role.secret}", role.name)
-    return server
+def file_realm_elasticsearch() -> Iterator[ElasticsearchServer]:
+    """A server with Tidegate's users in files, with the roles that `tidegate setup roles-file` prints.
+
+    Its attribute keeps it apart from those of other tests, as these tests create streams with older mappings.
+    """
+    options = ("--security", "--setting", "node.attr.accounts: files")
+    with lease(*options, exclusive=True) as server:
+        if f"\n{ROLES[0].name}:" not in (server.folder / "config" / "roles.yml").read_text():
+            add_roles(server, roles_yaml())
+            for role in ROLES:
+                add_user(server, role.name, f"password-of-{role.secret}", role.name)
+        yield server
 
 
 def _cache() -> Path:

@@ -1,0 +1,20 @@
+"""The tests of a monitored model run on the embedded store, and in CI on Elasticsearch, too.
+
+The contract tests of the store and the main job run on both everywhere.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+IN_CI = pytest.mark.skipif(
+    os.environ.get("TIDEGATE_REQUIRE_ALL") != "1",
+    reason="on Elasticsearch with TIDEGATE_REQUIRE_ALL=1 only, which takes a minute more",
+)
+
+
+@pytest.fixture(scope="module", params=["embedded", pytest.param("elasticsearch", marks=IN_CI)])
+def store_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
