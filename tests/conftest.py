@@ -15,7 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from xdist.scheduler.loadfile import LoadFileScheduling
 
 from support.checkout import ROOT
-from support.components import unavailable
+from support.components import REQUIRE_ALL, unavailable
 from support.doubles.small_disk import CannotMountError, mounted
 from support.ports import free_port
 from support.processes.elasticsearch_server import ElasticsearchServer, begin_run, end_run, lease
@@ -28,7 +28,10 @@ _UNTIMED = hypothesis_settings(
     deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 hypothesis_settings.register_profile("explore", _UNTIMED)
-hypothesis_settings.register_profile("same", _UNTIMED, derandomize=True, database=None)
+# The same examples each time; where everything is required, in CI, as many as hypothesis tries by itself.
+hypothesis_settings.register_profile(
+    "same", _UNTIMED, derandomize=True, database=None, max_examples=100 if REQUIRE_ALL else 30
+)
 hypothesis_settings.load_profile("same")
 
 # Folders whose files go to one worker together. More whole stacks at a time would take the cores from each

@@ -18,13 +18,14 @@ from typing import Any
 import aiohttp
 import pytest
 
+from support.components import IN_CI
 from support.processes.running_stack import Stack, eventually, running
 from tidegate.resizer.client import ResizerClient
 from tidegate.resizer.contract import ReplicaStatus, ResizeRefusedError
 from tidegate.runtime.metrics_text import sample_value
 from tidegate.stack.data_folder import Layout
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, IN_CI]
 
 DEVICE_SECONDS = 0.3
 INITIAL, MAX = 2, 4

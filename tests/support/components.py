@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import pytest
+
+REQUIRE_ALL: Final = os.environ.get("TIDEGATE_REQUIRE_ALL") == "1"
+"""Set in CI: a missing component is a failure, and every test runs."""
+IN_CI: Final = pytest.mark.skipif(
+    not REQUIRE_ALL, reason="runs with TIDEGATE_REQUIRE_ALL=1 only, to keep make test short"
+)
+"""For tests of a minute whose subject other tests cover, too."""
 
 
 def unavailable(what: str) -> NoReturn:
     """Skip, because a component cannot be had; where all are required, fail."""
-    if os.environ.get("TIDEGATE_REQUIRE_ALL") == "1":
+    if REQUIRE_ALL:
         pytest.fail(what)
     pytest.skip(what)

@@ -5,14 +5,9 @@ The contract tests of the store and the main job run on both everywhere.
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
-IN_CI = pytest.mark.skipif(
-    os.environ.get("TIDEGATE_REQUIRE_ALL") != "1",
-    reason="on Elasticsearch with TIDEGATE_REQUIRE_ALL=1 only, which takes a minute more",
-)
+from support.components import IN_CI
 
 
 @pytest.fixture(scope="module", params=["embedded", pytest.param("elasticsearch", marks=IN_CI)])
