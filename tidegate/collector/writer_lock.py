@@ -7,7 +7,6 @@ the lock. So this also works across containers, where process ids are not compar
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tidegate.collector import file_names
+from tidegate.runtime.locks import try_lock
 
 
 def is_free(path: Path) -> bool:
@@ -76,9 +76,4 @@ def opened(path: Path) -> Iterator[int]:
 def _locked(path: Path) -> Iterator[bool]:
     """Lock the file against new writers and yield True; yield False if a writer holds it."""
     with opened(path) as fd:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        yield try_lock(fd)

@@ -9,7 +9,7 @@ from typing import Final, Literal
 from tidegate.rules.alert import Alert, Severity
 from tidegate.rules.model_alerts import model_alerts
 from tidegate.rules.pipeline_alerts import pipeline_alerts
-from tidegate.rules.promql import number
+from tidegate.rules.promql import number, percent
 from tidegate.settings import Settings
 
 # A higher threshold would hardly be reached, even in a complete outage.
@@ -63,7 +63,7 @@ def _burn_rate_alerts(settings: Settings) -> Iterator[Alert]:
     slo = settings.slo
     for burn in BURN_RATE_ALERTS:
         limit = number(burn.threshold(1 - slo.availability))
-        ratio = _percent(burn.threshold(1 - slo.availability))
+        ratio = percent(burn.threshold(1 - slo.availability))
         yield Alert(
             f"ServiceAvailabilityBurn{burn.speed}",
             _burn_rate_expression("service:error_ratio", burn, limit),
@@ -71,11 +71,11 @@ def _burn_rate_alerts(settings: Settings) -> Iterator[Alert]:
             burn.severity,
             f"Requests fail too often: {burn.spent}",
             f"Over {burn.long} and over {burn.short}, more than {ratio} of the responses are a 5xx; "
-            f"the objective allows {_percent(1 - slo.availability)}.",
+            f"the objective allows {percent(1 - slo.availability)}.",
         )
     for burn in BURN_RATE_ALERTS:
         limit = number(burn.threshold(1 - slo.latency_quantile))
-        ratio = _percent(burn.threshold(1 - slo.latency_quantile))
+        ratio = percent(burn.threshold(1 - slo.latency_quantile))
         yield Alert(
             f"ServiceLatencyBurn{burn.speed}",
             _burn_rate_expression("service:latency_miss_ratio", burn, limit),
@@ -84,7 +84,7 @@ def _burn_rate_alerts(settings: Settings) -> Iterator[Alert]:
             f"Requests are too slow: {burn.spent}",
             f"Over {burn.long} and over {burn.short}, more than {ratio} of the responses took longer "
             f"than {number(slo.latency_seconds)} s; the objective allows "
-            f"{_percent(1 - slo.latency_quantile)}.",
+            f"{percent(1 - slo.latency_quantile)}.",
         )
 
 
@@ -212,7 +212,3 @@ def _collector() -> Iterator[Alert]:
         "The collector quarantined lines",
         "Lines of an event file are not valid events, or the store rejects them: they cannot be searched.",
     )
-
-
-def _percent(ratio: float) -> str:
-    return f"{number(ratio * 100)} %"

@@ -10,7 +10,7 @@ from typing import Final
 
 from tidegate.observability_files.watermarks import GIB, read_watermarks
 from tidegate.rules.alert import Alert
-from tidegate.rules.promql import number
+from tidegate.rules.promql import percent
 
 # Fraction of the capacity of a queue above which the alert fires.
 QUEUE_RATIO: Final = 0.5
@@ -66,7 +66,7 @@ def _logstash() -> Iterator[Alert]:
         120,
         "warning",
         "Logstash's queue is growing",
-        f"The queue of the pipeline {{{{ $labels.pipeline }}}} is more than {_percent(QUEUE_RATIO)} full, or "
+        f"The queue of the pipeline {{{{ $labels.pipeline }}}} is more than {percent(QUEUE_RATIO)} full, or "
         "will be full within an hour: Elasticsearch accepts fewer events than arrive.",
     )
     yield Alert(
@@ -139,7 +139,3 @@ def _elasticsearch() -> Iterator[Alert]:
         f"The node {{{{ $labels.node }}}} has less than {low} of free disk space; below {high} it creates no "
         f"index, and below {flood_stage} its indices are read-only.",
     )
-
-
-def _percent(ratio: float) -> str:
-    return f"{number(ratio * 100)} %"

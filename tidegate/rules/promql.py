@@ -33,6 +33,11 @@ def number(value: float) -> str:
     return format(value, ".6g")
 
 
+def percent(ratio: float) -> str:
+    """Format a ratio as a percentage, for people."""
+    return f"{number(ratio * 100)} %"
+
+
 def duration(seconds: float) -> str:
     """Format a duration for Prometheus, rounded to milliseconds: `2s`, `500ms`, `5m`."""
     milliseconds = max(1, round(seconds * 1000))
