@@ -31,9 +31,9 @@ from concept import false_findings  # the file beside this one
 from prometheus_client import generate_latest
 from starlette.types import Message, Scope
 
-from tidegate.drift.counting.bin_counter import BinCounter
-from tidegate.drift.counting.psi import critical_value
-from tidegate.drift.counting.reference import Reference, load_reference, smoothed_ratios
+from tidegate.monitoring.counting.bin_counter import BinCounter
+from tidegate.monitoring.counting.psi import critical_value
+from tidegate.monitoring.counting.reference import Reference, load_reference, smoothed_ratios
 from tidegate.service.http.app import create_app
 from tidegate.service.model.artefact import REFERENCE, SAMPLES, load
 from tidegate.service.model.features import Matrix, Schema

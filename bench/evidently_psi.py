@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from tidegate.drift.counting.bin_counter import BinCounter
-from tidegate.drift.counting.psi import psi
-from tidegate.drift.counting.reference import load_reference
+from tidegate.monitoring.counting.bin_counter import BinCounter
+from tidegate.monitoring.counting.psi import psi
+from tidegate.monitoring.counting.reference import load_reference
 from tidegate.service.model.artefact import REFERENCE, load
 from tidegate.service.training import flights as dataset
 from tidegate.service.training import forest

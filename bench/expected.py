@@ -28,10 +28,10 @@ from typing import Final
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from tidegate.drift.counting.bin_counter import BinCounter
-from tidegate.drift.counting.confidence import Expectation
-from tidegate.drift.counting.psi import psi
-from tidegate.drift.counting.reference import Reference
+from tidegate.monitoring.counting.bin_counter import BinCounter
+from tidegate.monitoring.counting.confidence import Expectation
+from tidegate.monitoring.counting.psi import psi
+from tidegate.monitoring.counting.reference import Reference
 from tidegate.service.artefacts.reference import build_reference, calibrate
 from tidegate.service.model.features import Matrix
 from tidegate.service.model.predictor import DECIMALS, Prediction

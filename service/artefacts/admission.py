@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 
-from tidegate.drift.counting.reference import BadReferenceError
+from tidegate.monitoring.counting.reference import BadReferenceError
 from tidegate.os_errors import os_error_message
 from tidegate.service.artefacts.import_cache import find_model
 from tidegate.service.model.artefact import Artefact, ArtefactError, Manifest, load, locked, staged

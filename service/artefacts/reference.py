@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.isotonic import IsotonicRegression
 
-from tidegate.drift.counting.reference import (
+from tidegate.monitoring.counting.reference import (
     MISSING,
     OTHER,
     OVER,

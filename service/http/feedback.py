@@ -12,8 +12,8 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tidegate.drift.feedback.outcomes import Outcome, OutcomeRefusedError, Reason
-from tidegate.drift.feedback.processor import FeedbackProcessor
+from tidegate.monitoring.feedback.outcomes import Outcome, OutcomeRefusedError, Reason
+from tidegate.monitoring.feedback.processor import FeedbackProcessor
 from tidegate.service.http.body import BODY, parse_json, read_body
 from tidegate.service.model.features import MAX_ROWS
 from tidegate.service.request_errors import Detail, RequestError

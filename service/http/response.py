@@ -7,7 +7,7 @@ from time import time_ns
 
 import orjson
 
-from tidegate.drift.feedback.prediction_ids import PredictionIds
+from tidegate.monitoring.feedback.prediction_ids import PredictionIds
 from tidegate.service.model.loaded_model import Model
 from tidegate.service.model.predictor import DECIMALS
 from tidegate.service.serving.replica import BatchResult

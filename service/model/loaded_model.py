@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tidegate.drift.counting.model_metrics import ModelMonitor
-from tidegate.drift.counting.reference import load_reference
+from tidegate.monitoring.counting.model_metrics import ModelMonitor
+from tidegate.monitoring.counting.reference import load_reference
 from tidegate.service.model.artefact import REFERENCE, Artefact, Manifest
 from tidegate.service.model.features import Schema
 from tidegate.service.model.inline_rows import inline_rows, typical_rows

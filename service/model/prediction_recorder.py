@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter
 
-from tidegate.drift.counting.model_metrics import ModelMonitor
+from tidegate.monitoring.counting.model_metrics import ModelMonitor
 from tidegate.service.model.features import Feature, Matrix
 from tidegate.service.model.loaded_model import Model
 from tidegate.service.model.predictor import Prediction

@@ -10,7 +10,7 @@ from functools import partial
 from prometheus_client import CollectorRegistry, Counter
 from starlette.background import BackgroundTask
 
-from tidegate.drift.feedback.retained_rows import row_events
+from tidegate.monitoring.feedback.retained_rows import row_events
 from tidegate.service.artefacts.import_cache import find_model
 from tidegate.service.model.artefact import ArtefactError, Manifest
 from tidegate.service.model.features import Matrix, Schema

@@ -13,11 +13,11 @@ from prometheus_client import CollectorRegistry
 from starlette.background import BackgroundTask
 from starlette.types import Receive
 
-from tidegate.drift.counting.reference import BadReferenceError
-from tidegate.drift.feedback.outcome_metrics import OutcomeMetrics
-from tidegate.drift.feedback.prediction_ids import PredictionIds, classes_digest
-from tidegate.drift.feedback.processor import FeedbackProcessor
-from tidegate.drift.feedback.signing_key import prediction_key
+from tidegate.monitoring.counting.reference import BadReferenceError
+from tidegate.monitoring.feedback.outcome_metrics import OutcomeMetrics
+from tidegate.monitoring.feedback.prediction_ids import PredictionIds, classes_digest
+from tidegate.monitoring.feedback.processor import FeedbackProcessor
+from tidegate.monitoring.feedback.signing_key import prediction_key
 from tidegate.runtime.slots_file import SlotsFile
 from tidegate.service.artefacts.import_cache import find_model
 from tidegate.service.model.artefact import ArtefactError, Manifest

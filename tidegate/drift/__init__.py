@@ -1,1 +1,1 @@
-"""Monitoring of the model: its inputs, its predictions, and their accuracy."""
+"""What the stack concludes about the model: the report, and changes of its error rate."""

@@ -16,7 +16,7 @@ import pytest
 
 from support.processes.running_stack import Stack, eventually, running
 from support.samples.candidate_models import make_candidate
-from tidegate.drift.feedback.prediction_ids import PredictionIds, classes_digest
+from tidegate.monitoring.feedback.prediction_ids import PredictionIds, classes_digest
 from tidegate.service.model.artefact import SAMPLES, load, read_manifest
 from tidegate.store.base import SearchRequest
 

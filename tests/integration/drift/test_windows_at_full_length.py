@@ -19,8 +19,8 @@ import pytest
 import yaml
 
 from support.components import unavailable
-from tidegate.drift.counting.psi import psi
-from tidegate.drift.counting.reference import smoothed_ratios
+from tidegate.monitoring.counting.psi import psi
+from tidegate.monitoring.counting.reference import smoothed_ratios
 from tidegate.observability_files.paths import observability_folder
 from tidegate.service.artefacts.reference import build_reference
 from tidegate.service.model.features import Feature

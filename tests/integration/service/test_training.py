@@ -15,7 +15,7 @@ import orjson
 import pytest
 from rich.console import Console
 
-from tidegate.drift.counting.reference import Reference
+from tidegate.monitoring.counting.reference import Reference
 from tidegate.service.model import artefact
 from tidegate.service.model.features import Schema
 from tidegate.service.model.predictor import load_predictor

@@ -12,11 +12,11 @@ from elasticsearch import Elasticsearch
 
 from support.store_refresh import refresh
 from tidegate.drift.concept.watch import QUERY, Watcher, WatcherMetrics
-from tidegate.drift.feedback.outcomes import Outcome
-from tidegate.drift.feedback.prediction_ids import PredictionIds
-from tidegate.drift.feedback.retained_rows import row_events
 from tidegate.drift.report.labelled_rows import read_labelled_rows
 from tidegate.events.event import Event, Origin, make_event
+from tidegate.monitoring.feedback.outcomes import Outcome
+from tidegate.monitoring.feedback.prediction_ids import PredictionIds
+from tidegate.monitoring.feedback.retained_rows import row_events
 from tidegate.retraining.run import read_rows
 from tidegate.settings import Drift
 from tidegate.settings import Elasticsearch as ElasticsearchSettings

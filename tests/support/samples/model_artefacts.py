@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tidegate.drift.counting.reference import Calibration, FeatureReference, Reference
 from tidegate.drift.report.findings import Model
+from tidegate.monitoring.counting.reference import Calibration, FeatureReference, Reference
 
 
 def calibrated_model() -> Model:

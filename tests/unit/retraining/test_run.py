@@ -13,9 +13,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from support.samples.candidate_models import first_week_of_march, oldest
-from tidegate.drift.feedback.prediction_ids import PredictionIds
-from tidegate.drift.feedback.retained_rows import row_events
 from tidegate.events.event import Origin, make_event
+from tidegate.monitoring.feedback.prediction_ids import PredictionIds
+from tidegate.monitoring.feedback.retained_rows import row_events
 from tidegate.retraining import candidate
 from tidegate.retraining import run as retraining
 from tidegate.retraining.candidate import newest, train_candidate

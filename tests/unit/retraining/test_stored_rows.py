@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.drift.feedback.prediction_ids import PredictionIds
-from tidegate.drift.feedback.retained_rows import EVENT_ROWS, outcome_id, row_events
+from tidegate.monitoring.feedback.prediction_ids import PredictionIds
+from tidegate.monitoring.feedback.retained_rows import EVENT_ROWS, outcome_id, row_events
 from tidegate.retraining.stored_rows import join
 
 IDS = PredictionIds(b"a key of enough bytes", "v1", b"1234")

@@ -13,11 +13,11 @@ import numpy.typing as npt
 from tidegate.demos.flights_year.periods import ReplayPeriod
 from tidegate.demos.flights_year.replay_record import ReplayRecord
 from tidegate.drift.concept.detectors import Adwin
-from tidegate.drift.counting.bin_counter import BinCounter
-from tidegate.drift.counting.psi import critical_value, psi, statistic
-from tidegate.drift.counting.reference import Counts
 from tidegate.drift.report.alerts import FiredAlert
 from tidegate.drift.report.findings import Model
+from tidegate.monitoring.counting.bin_counter import BinCounter
+from tidegate.monitoring.counting.psi import critical_value, psi, statistic
+from tidegate.monitoring.counting.reference import Counts
 from tidegate.rules.drift_rules import FAST, SECONDS
 from tidegate.rules.model_alerts import TIERS
 from tidegate.settings import Drift

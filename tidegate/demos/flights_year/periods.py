@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.drift.counting.bin_counter import BinCounter, Matrix
-from tidegate.drift.counting.reference import Counts, Reference
+from tidegate.monitoring.counting.bin_counter import BinCounter, Matrix
+from tidegate.monitoring.counting.reference import Counts, Reference
 from tidegate.service.training import forest
 from tidegate.service.training.flights import CLASSES, Flights
 

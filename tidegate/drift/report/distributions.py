@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tidegate.drift.counting.psi import critical_value, psi, statistic
-from tidegate.drift.counting.reference import Counts, FeatureReference, Reference
 from tidegate.drift.report.counter_increases import Floats
+from tidegate.monitoring.counting.psi import critical_value, psi, statistic
+from tidegate.monitoring.counting.reference import Counts, FeatureReference, Reference
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,6 @@ from typing import Any, Final
 
 import aiohttp
 
-from tidegate.drift.counting.confidence import Expectation
-from tidegate.drift.counting.reference import Reference
 from tidegate.drift.report.alerts import FIRING, FiredAlert, fired_alerts
 from tidegate.drift.report.counter_increases import (
     PrometheusUnavailableError,
@@ -35,6 +33,8 @@ from tidegate.drift.report.quality import (
     overall_quality,
     quality_by_period,
 )
+from tidegate.monitoring.counting.confidence import Expectation
+from tidegate.monitoring.counting.reference import Reference
 from tidegate.settings import Drift
 
 EXAMPLES: Final = 12

@@ -14,11 +14,11 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from tidegate.drift.counting.reference import smoothed_ratios
 from tidegate.drift.report.distributions import Distribution
 from tidegate.drift.report.findings import Findings
 from tidegate.loadgen.report.plots import FONT, WIDTH_INCHES, percent_label
 from tidegate.loadgen.report.theme import Theme
+from tidegate.monitoring.counting.reference import smoothed_ratios
 
 Plot: TypeAlias = Callable[[Findings, Theme], Figure]
 

@@ -11,9 +11,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.drift.counting.confidence import Expectation
 from tidegate.drift.report.labelled_rows import NO_SEGMENT, LabelledRows
 from tidegate.drift.report.periods import Period, period_indices
+from tidegate.monitoring.counting.confidence import Expectation
 
 MIN_LABELS: Final = 30
 """Segments with fewer labels before or now are not compared."""

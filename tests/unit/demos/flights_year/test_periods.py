@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tidegate.demos.flights_year.periods import rake, replay_periods
-from tidegate.drift.counting.bin_counter import BinCounter
-from tidegate.drift.counting.psi import psi
+from tidegate.monitoring.counting.bin_counter import BinCounter
+from tidegate.monitoring.counting.psi import psi
 from tidegate.service.artefacts.reference import build_reference
 from tidegate.service.model.features import Feature
 from tidegate.service.training.flights import Flights

@@ -23,13 +23,13 @@ from tidegate.demos.flights_year.verdict import (
     period_results,
     period_table,
 )
-from tidegate.drift.counting.bin_counter import BinCounter
 from tidegate.drift.report.alerts import FiredAlert
 from tidegate.drift.report.counter_increases import Floats
 from tidegate.drift.report.distributions import feature_distributions
 from tidegate.drift.report.findings import Counters, Findings, Model, build_findings
 from tidegate.drift.report.labelled_rows import LabelledRows
 from tidegate.drift.report.periods import Period
+from tidegate.monitoring.counting.bin_counter import BinCounter
 from tidegate.settings import Drift
 
 ALERT = FiredAlert("DriftFeatureCritical", "x", "critical", START + 70, START + 90)

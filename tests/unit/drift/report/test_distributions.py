@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tidegate.drift.counting.psi import psi
 from tidegate.drift.report.alerts import FiredAlert, fired_alerts
 from tidegate.drift.report.counter_increases import Floats, Series
 from tidegate.drift.report.distributions import feature_distributions, prediction_distribution
 from tidegate.drift.report.findings import Model
+from tidegate.monitoring.counting.psi import psi
 
 OBSERVED: dict[tuple[str, ...], Floats] = {
     ("x", "0"): np.array([900.0, 10.0]),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tidegate.drift.counting.reference import count_numbers
+from tidegate.monitoring.counting.reference import count_numbers
 from tidegate.service.artefacts.reference import build_reference, edges_of
 from tidegate.service.model.features import Feature
 

@@ -14,7 +14,7 @@ import pytest
 
 from support.harnesses.served_app import Serve, Served, until
 from support.samples.candidate_models import make_candidate
-from tidegate.drift.feedback.retained_rows import EVENT_ROWS, outcome_id
+from tidegate.monitoring.feedback.retained_rows import EVENT_ROWS, outcome_id
 from tidegate.retraining.stored_rows import join
 from tidegate.runtime.metrics_text import sample_value
 from tidegate.service.model.artefact import Artefact, Manifest

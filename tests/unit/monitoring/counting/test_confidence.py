@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.drift.counting.confidence import Expectation
-from tidegate.drift.counting.reference import Calibration
+from tidegate.monitoring.counting.confidence import Expectation
+from tidegate.monitoring.counting.reference import Calibration
 
 CURVE = Calibration(confidence=(0.5, 0.6, 0.6, 0.9), correct=(0.45, 0.55, 0.65, 0.95), samples=1000)
 

@@ -11,10 +11,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from tidegate.drift.counting.bin_counter import BinCounter, Matrix
-from tidegate.drift.counting.confidence import Expectation
-from tidegate.drift.counting.psi import critical_value
-from tidegate.drift.counting.reference import BadReferenceError, Reference, smoothed_ratios
+from tidegate.monitoring.counting.bin_counter import BinCounter, Matrix
+from tidegate.monitoring.counting.confidence import Expectation
+from tidegate.monitoring.counting.psi import critical_value
+from tidegate.monitoring.counting.reference import BadReferenceError, Reference, smoothed_ratios
 
 _MODEL = ("model", "version")
 _FEATURE = (*_MODEL, "feature")

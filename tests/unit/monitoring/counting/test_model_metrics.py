@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tidegate.drift.counting.model_metrics import ModelMonitor
-from tidegate.drift.counting.psi import critical_value
-from tidegate.drift.counting.reference import (
+from tidegate.monitoring.counting.model_metrics import ModelMonitor
+from tidegate.monitoring.counting.psi import critical_value
+from tidegate.monitoring.counting.reference import (
     BadReferenceError,
     Calibration,
     FeatureReference,

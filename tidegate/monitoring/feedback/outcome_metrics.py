@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from tidegate.drift.feedback.outcomes import REASONS, Label, Outcome, Reason
+from tidegate.monitoring.feedback.outcomes import REASONS, Label, Outcome, Reason
 
 LAG_EDGES: Final = (
     1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 43_200.0, 86_400.0, 172_800.0, 345_600.0, 604_800.0,

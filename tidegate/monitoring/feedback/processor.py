@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from tidegate.drift.feedback.outcome_metrics import OutcomeMetrics
-from tidegate.drift.feedback.outcomes import Label, Outcome, OutcomeRefusedError
-from tidegate.drift.feedback.prediction_ids import (
+from tidegate.monitoring.feedback.outcome_metrics import OutcomeMetrics
+from tidegate.monitoring.feedback.outcomes import Label, Outcome, OutcomeRefusedError
+from tidegate.monitoring.feedback.prediction_ids import (
     ForgedIdError,
     MalformedIdError,
     Prediction,

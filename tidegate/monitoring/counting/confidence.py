@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.drift.counting.reference import Calibration
+from tidegate.monitoring.counting.reference import Calibration
 
 _MAX_SINGLE: Final = 2
 """More values than this are interpolated by numpy."""

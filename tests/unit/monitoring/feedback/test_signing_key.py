@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tidegate.drift.feedback.signing_key import KEY_FILE, prediction_key
+from tidegate.monitoring.feedback.signing_key import KEY_FILE, prediction_key
 from tidegate.settings import Settings, SettingsError
 
 

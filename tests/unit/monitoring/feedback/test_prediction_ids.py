@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tidegate.drift.feedback.prediction_ids import (
+from tidegate.monitoring.feedback.prediction_ids import (
     ForgedIdError,
     MalformedIdError,
     PredictionIds,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from tidegate.drift.feedback.prediction_ids import Prediction
+from tidegate.monitoring.feedback.prediction_ids import Prediction
 
 Label = str | int
 Reason = Literal["malformed", "forged", "expired", "replayed", "foreign_version", "unknown_label"]

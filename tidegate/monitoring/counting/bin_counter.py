@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.drift.counting.reference import Counts, FeatureReference
+from tidegate.monitoring.counting.reference import Counts, FeatureReference
 
 MAX_BISECT_ROWS: Final = 1
 """Batches with more rows are counted by numpy."""

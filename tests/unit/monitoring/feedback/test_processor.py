@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from tidegate.drift.feedback.outcome_metrics import OutcomeMetrics
-from tidegate.drift.feedback.outcomes import REASONS, Label, OutcomeRefusedError
-from tidegate.drift.feedback.prediction_ids import PredictionIds, classes_digest
-from tidegate.drift.feedback.processor import FeedbackProcessor
+from tidegate.monitoring.feedback.outcome_metrics import OutcomeMetrics
+from tidegate.monitoring.feedback.outcomes import REASONS, Label, OutcomeRefusedError
+from tidegate.monitoring.feedback.prediction_ids import PredictionIds, classes_digest
+from tidegate.monitoring.feedback.processor import FeedbackProcessor
 
 KEY = b"a secret signing key"
 TRACE, SPAN = "0" * 31 + "1", "0" * 15 + "2"
@@ -173,7 +173,7 @@ def test_labels_of_another_version_are_counted_after_the_first_scrape_of_its_ser
 
 
 def test_without_scrapes_few_labels_are_buffered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidegate.drift.feedback.outcome_metrics._MAX_BUFFERED", 3)
+    monkeypatch.setattr("tidegate.monitoring.feedback.outcome_metrics._MAX_BUFFERED", 3)
     feedback = ProcessorFixture()
     for text in EARLIER_VERSION.make(AT_US, REQUEST, [0] * 5, [0.5] * 5):
         feedback.processor.accept(text, "late", AT_US)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tidegate.drift.counting.bin_counter import BinCounter
-from tidegate.drift.counting.reference import FeatureReference, count_numbers
+from tidegate.monitoring.counting.bin_counter import BinCounter
+from tidegate.monitoring.counting.reference import FeatureReference, count_numbers
 from tidegate.service.artefacts.reference import build_reference
 from tidegate.service.model.features import Feature
 

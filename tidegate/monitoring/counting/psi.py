@@ -11,7 +11,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from tidegate.drift.counting.reference import Counts, smoothed_ratios
+from tidegate.monitoring.counting.reference import Counts, smoothed_ratios
 
 
 def psi(counts: Sequence[int] | Counts, reference: Sequence[int] | Counts) -> float:
