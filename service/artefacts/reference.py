@@ -1,8 +1,8 @@
 """The drift reference: the distribution of each feature in training, as bins.
 
-The bins of a number lie between the deciles of its training values, with one below, one above and one for
-missing values. A value that many rows share (zero rain) has a bin of its own. The bins of a category are its
-most frequent values, one for the others and one for missing values.
+The bins of a number, and of the values that a regressor predicts, lie between deciles
+(tidegate/monitoring/counting/number_bins.py). The bins of a category are its most frequent values, one for
+the others and one for missing values.
 """
 
 from __future__ import annotations
@@ -14,18 +14,20 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.isotonic import IsotonicRegression
 
+from tidegate.monitoring.counting.number_bins import number_bins, predicted_value_bins
 from tidegate.monitoring.counting.reference import (
     MISSING,
     OTHER,
-    OVER,
-    UNDER,
     Calibration,
     FeatureReference,
     Reference,
-    count_numbers,
+    Residuals,
 )
+from tidegate.monitoring.counting.residuals import calibrate_residuals
 from tidegate.service.model.features import Feature, Matrix
 from tidegate.service.model.predictor import Prediction
+
+__all__ = ["MOST_FREQUENT", "build_reference", "calibrate", "calibrate_residuals"]
 
 MOST_FREQUENT: Final = 20
 
@@ -35,6 +37,9 @@ def build_reference(
     matrix: Matrix,
     calibration: Calibration | None = None,
     predictions: Sequence[int] = (),
+    *,
+    values: npt.NDArray[np.floating[Any]] | None = None,
+    residuals: Residuals | None = None,
 ) -> Reference:
     """Compute bins from the training rows, and the counts of the rows in them.
 
@@ -43,12 +48,17 @@ def build_reference(
         matrix: the training rows.
         calibration: the calibration of the predicted probability.
         predictions: the number of rows predicted as each class.
+        values: the values that a regressor predicts, of held-out rows if there are any, else of training
+            rows; of shape [rows].
+        residuals: the errors of a regressor on held-out rows, from `calibrate_residuals`.
     """
     return Reference(
         samples=len(matrix),
         features=tuple(_reference(*pair) for pair in zip(features, matrix.T, strict=True)),
         calibration=calibration,
         predictions=tuple(predictions),
+        prediction=None if values is None or not len(values) else predicted_value_bins(values),
+        residuals=residuals,
     )
 
 
@@ -69,29 +79,10 @@ def calibrate(prediction: Prediction, truth: npt.NDArray[np.intp]) -> Calibratio
     )
 
 
-def edges_of(values: npt.NDArray[np.floating[Any]]) -> tuple[float, ...]:
-    """Bin edges at the deciles of finite values; a value of two deciles or more gets its own bin."""
-    if not values.size:
-        return ()
-    deciles = np.quantile(values, np.linspace(0, 1, 11), method="lower").astype(np.float64)
-    edges, times = np.unique(deciles, return_counts=True)
-    shared = np.nextafter(edges[times > 1], np.inf)
-    return tuple(np.unique(np.concatenate([edges, shared])).tolist())
-
-
 def _reference(feature: Feature, column: npt.NDArray[np.float32]) -> FeatureReference:
     if feature.kind == "category":
         return _category_reference(feature, column)
-    edges = edges_of(column[~np.isnan(column)])
-    counts = count_numbers(edges, column)
-    names = (UNDER, *(str(i) for i in range(max(0, len(edges) - 1))), OVER, MISSING)
-    return FeatureReference(
-        name=feature.name,
-        kind=feature.kind,
-        edges=edges,
-        bins=names,
-        counts=tuple(counts.tolist()),
-    )
+    return number_bins(feature.name, column, kind=feature.kind)
 
 
 def _category_reference(feature: Feature, column: npt.NDArray[np.float32]) -> FeatureReference:

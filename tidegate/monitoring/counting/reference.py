@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 UNDER: Final = "under"
 OVER: Final = "over"
@@ -60,6 +60,37 @@ class Calibration(BaseModel):
     """The number of held-out rows that it was computed from."""
 
 
+class Residuals(BaseModel):
+    """The errors of a regressor on held-out rows, in the unit of its target."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mean_absolute_error: float = Field(ge=0)
+    """Mean of |true - predicted|."""
+    root_mean_squared_error: float = Field(ge=0)
+    """√ of the mean of (true - predicted)²."""
+    deviation: float = Field(ge=0)
+    """Standard deviation of |true - predicted|."""
+    half_width: float = Field(ge=0)
+    """Half the width of the calibrated interval, predicted ± half_width."""
+    coverage: float = Field(gt=0, lt=1)
+    """Nominal coverage: the probability that the interval contains the true value."""
+    held_out_coverage: float = Field(ge=0, le=1)
+    """Fraction of held-out rows inside an interval that was calibrated on other held-out rows."""
+    predicted: tuple[float, ...]
+    """Predicted values, ascending; `expected` is interpolated linearly between them."""
+    expected: tuple[float, ...]
+    """The expected absolute error at each of `predicted`."""
+    samples: int
+    """The number of held-out rows."""
+
+    @model_validator(mode="after")
+    def _is_a_curve(self) -> Residuals:
+        if not self.predicted or len(self.predicted) != len(self.expected):
+            raise ValueError("`predicted` and `expected` should have the same number of points")
+        return self
+
+
 class Reference(BaseModel):
     """The content of `reference.json`."""
 
@@ -73,6 +104,10 @@ class Reference(BaseModel):
     predictions: tuple[int, ...] = ()
     """The number of rows predicted as each class, in the order of the classes. The rows are held-out rows if
     there are any, else training rows."""
+    prediction: FeatureReference | None = None
+    """The bins of the values that a regressor predicts for the same rows."""
+    residuals: Residuals | None = None
+    """The errors of a regressor, if held-out rows with true values were given."""
 
 
 def load_reference(file: Path) -> Reference:

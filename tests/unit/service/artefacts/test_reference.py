@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tidegate.monitoring.counting.reference import count_numbers
-from tidegate.service.artefacts.reference import build_reference, edges_of
+from tidegate.monitoring.counting.number_bins import edges_of
+from tidegate.monitoring.counting.reference import Reference, count_numbers
+from tidegate.service.artefacts.reference import build_reference, calibrate_residuals
 from tidegate.service.model.features import Feature
 
 
@@ -76,3 +77,21 @@ def test_every_training_row_is_counted_once_and_none_under_or_over(matrix: np.nd
     assert sum(counts.values()) == len(matrix)
     assert counts["under"] == counts["over"] == 0
     assert len(set(x.edges)) == len(x.edges)
+
+
+def test_the_reference_of_a_regressor_has_the_bins_of_its_predictions_and_its_residuals() -> None:
+    predicted = np.arange(100, dtype="f4")
+    residuals = calibrate_residuals(predicted, predicted + 2)
+    reference = build_reference(
+        [Feature(name="x")], np.ones((3, 1), "f4"), values=predicted, residuals=residuals
+    )
+    assert reference.prediction is not None
+    assert sum(reference.prediction.counts) == 100
+    assert reference.residuals == residuals
+    assert Reference.model_validate_json(reference.model_dump_json()) == reference
+
+
+def test_without_predicted_values_there_are_no_bins_of_them() -> None:
+    features, matrix = [Feature(name="x")], np.ones((3, 1), "f4")
+    assert build_reference(features, matrix).prediction is None
+    assert build_reference(features, matrix, values=np.empty(0, "f4")).prediction is None

@@ -1,0 +1,87 @@
+"""The bins of numbers: between the deciles of the values at training, with one below, one above, one missing.
+
+A value that many rows share (zero rain) has a bin of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import inf, nextafter
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate.monitoring.counting.reference import (
+    MISSING,
+    OVER,
+    UNDER,
+    FeatureReference,
+    count_numbers,
+)
+
+PREDICTION: Final = "prediction"
+"""The name of the reference of predicted values."""
+_MAX_DIGITS: Final = 17
+
+Values = npt.NDArray[np.floating[Any]]
+
+
+def edges_of(values: Values) -> tuple[float, ...]:
+    """Bin edges at the deciles of finite values; a value of two deciles or more gets its own bin."""
+    if not values.size:
+        return ()
+    deciles = np.quantile(values, np.linspace(0, 1, 11), method="lower").astype(np.float64)
+    edges, times = np.unique(deciles, return_counts=True)
+    shared = np.nextafter(edges[times > 1], np.inf)
+    return tuple(np.unique(np.concatenate([edges, shared])).tolist())
+
+
+def number_bins(name: str, values: Values, *, kind: str = "number") -> FeatureReference:
+    """The bins of a number, and the values in each.
+
+    Args:
+        name: the name of the number.
+        values: its values, of shape [rows]; NaN if missing.
+        kind: its kind, number or integer.
+    """
+    edges = edges_of(values[~np.isnan(values)])
+    names = (UNDER, *(str(i) for i in range(max(0, len(edges) - 1))), OVER, MISSING)
+    counts = count_numbers(edges, values)
+    return FeatureReference(
+        name=name, kind=kind, edges=edges, bins=names, counts=tuple(counts.tolist())
+    )
+
+
+def predicted_value_bins(values: Values) -> FeatureReference:
+    """The bins of the values that a regressor predicts. Their names are their ranges, such as `3.5 to 4`.
+
+    The name of a bin is the label of `tidegate_predictions_total`, which a person reads; that of a value that
+    many rows share is the value. A value that is not finite counts as missing.
+
+    Args:
+        values: the predicted values, of shape [rows].
+    """
+    bins = number_bins(PREDICTION, np.where(np.isfinite(values), values, np.nan))
+    if not bins.edges:
+        return bins
+    return bins.model_copy(update={"bins": (UNDER, *_ranges(bins.edges), OVER, MISSING)})
+
+
+def _ranges(edges: Sequence[float]) -> list[str]:
+    """The names of the bins between edges, with as many digits as tell the edges apart, but at least 3."""
+    # The bin of a value that many rows share ends at the next float, which is written as the value.
+    of = dict.fromkeys(edges)
+    for low, high in pairwise(edges):
+        of[high] = low if high == nextafter(low, inf) else None
+    shown = [edge if of[edge] is None else of[edge] for edge in edges]
+    digits = next(
+        (count for count in range(3, _MAX_DIGITS) if _distinct(shown, count)), _MAX_DIGITS
+    )
+    texts = [f"{edge:.{digits}g}" for edge in shown]
+    return [low if low == high else f"{low} to {high}" for low, high in pairwise(texts)]
+
+
+def _distinct(numbers: Sequence[float | None], digits: int) -> bool:
+    return len({f"{number:.{digits}g}" for number in numbers}) == len(set(numbers))
