@@ -34,7 +34,8 @@ from tidegate.monitoring.counting.psi import psi
 from tidegate.monitoring.counting.reference import Reference
 from tidegate.service.artefacts.reference import build_reference, calibrate
 from tidegate.service.model.features import Matrix
-from tidegate.service.model.predictor import DECIMALS, Prediction
+from tidegate.service.model.predictions import Classification
+from tidegate.service.model.predictor import DECIMALS
 from tidegate.service.training import flights as dataset
 from tidegate.service.training import forest
 from tidegate.service.training.flights import WEATHER, Flights
@@ -65,7 +66,7 @@ class FittedModel:
         categories = [feature.categories for feature in flights.features]
         return cls(model, reference, BinCounter(reference.features, categories))
 
-    def drift(self, matrix: Matrix, labels: Prediction) -> tuple[str, float]:
+    def drift(self, matrix: Matrix, labels: Classification) -> tuple[str, float]:
         """The distribution with the largest PSI, a feature's or the predictions', and that PSI."""
         bins = self.counter.bins(matrix)
         found = {
@@ -105,10 +106,10 @@ class Evaluation:
         )
 
 
-def predict(model: Pipeline, matrix: Matrix) -> Prediction:
+def predict(model: Pipeline, matrix: Matrix) -> Classification:
     """The predictions, as of the ONNX model: the first class at a tie."""
     probabilities = model.predict_proba(matrix).astype(np.float32)
-    return Prediction(probabilities.round(DECIMALS).argmax(axis=1), probabilities)
+    return Classification(probabilities.round(DECIMALS).argmax(axis=1), probabilities)
 
 
 def evaluate(

@@ -25,7 +25,7 @@ from tidegate.monitoring.counting.reference import (
 )
 from tidegate.monitoring.counting.residuals import calibrate_residuals
 from tidegate.service.model.features import Feature, Matrix
-from tidegate.service.model.predictor import Prediction
+from tidegate.service.model.predictions import Classification
 
 __all__ = ["MOST_FREQUENT", "build_reference", "calibrate", "calibrate_residuals"]
 
@@ -62,7 +62,7 @@ def build_reference(
     )
 
 
-def calibrate(prediction: Prediction, truth: npt.NDArray[np.intp]) -> Calibration:
+def calibrate(prediction: Classification, truth: npt.NDArray[np.intp]) -> Calibration:
     """The accuracy of a label given its probability: isotonic regression on held-out rows.
 
     Args:

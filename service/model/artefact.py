@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
 from tidegate.os_errors import naming_path, os_error_message
 from tidegate.runtime.locks import temporary_lock
-from tidegate.service.model.features import Feature
+from tidegate.service.model.signature import Signature
 
 MANIFEST: Final = "manifest.json"
 MODEL: Final = "model.joblib"
@@ -31,44 +31,29 @@ class ArtefactError(Exception):
     """An artefact is missing, incomplete or differs from its manifest; the text names the file."""
 
 
-class Manifest(BaseModel):
+class Manifest(Signature):
     """The metadata of an artefact."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal[1] = 1
     """Version of this format."""
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     """The model's name."""
     version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
-    """The model's version: the first 12 digits of its ONNX file's digest."""
+    """The model's version: the first 12 digits of the digest of its ONNX file, or of `inputs` without one."""
     description: str = ""
     """What the model predicts."""
-    input: Literal["matrix", "columns"] = "matrix"
-    """Whether the ONNX graph has one float32 matrix as input, or an input of shape [rows, 1] per feature."""
-    features: tuple[Feature, ...] = Field(min_length=1)
-    """The features, in the order of the matrix."""
-    classes: tuple[str | int, ...] = Field(min_length=2)
-    """The classes, in the order of the probabilities."""
     inputs: str
     """Digest of the inputs of training: data, settings, code, versions. It identifies the artefact."""
-    trained: dict[str, Any] = {}
+    trained: dict[str, Any] = Field(default={})
     """Time, data window, number of rows and duration (seconds) of the training."""
-    metrics: dict[str, Any] = {}
+    metrics: dict[str, Any] = Field(default={})
     """Quality on held-out rows."""
-    parity: dict[str, Any] = {}
+    parity: dict[str, Any] = Field(default={})
     """Comparison of the ONNX model with the scikit-learn model."""
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = Field(default={})
     """Versions of the packages that created it."""
     files: dict[str, str]
     """`sha256:<digest>` of each other file."""
-
-    @model_validator(mode="after")
-    def _names_are_unique(self) -> Manifest:
-        names = [feature.name for feature in self.features]
-        if len(set(names)) < len(names):
-            raise ValueError("two features have the same name")
-        return self
 
     @property
     def example(self) -> dict[str, float | int | str | None]:
@@ -134,7 +119,8 @@ def write_manifest(folder: Path, **fields: Any) -> Manifest:
     files = {
         file.name: digest_file(file) for file in sorted(folder.iterdir()) if file.name != MANIFEST
     }
-    version = files[ONNX].removeprefix("sha256:")[:12]
+    digest = files.get(ONNX, fields["inputs"])
+    version = digest.removeprefix("sha256:")[:12]
     manifest = Manifest(version=version, files=files, **fields)
     text = manifest.model_dump_json(indent=2, exclude_defaults=False)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter
 from tidegate.monitoring.counting.model_metrics import ModelMonitor
 from tidegate.service.model.features import Feature, Matrix
 from tidegate.service.model.loaded_model import Model
-from tidegate.service.model.predictor import Prediction
+from tidegate.service.model.predictions import Classification
 from tidegate.telemetry import annotate
 
 
@@ -65,7 +65,7 @@ class PredictionRecorder:
         self._registry.register(monitor)
         self.monitor = monitor
 
-    def record(self, model: Model, matrix: Matrix, prediction: Prediction) -> None:
+    def record(self, model: Model, matrix: Matrix, prediction: Classification) -> None:
         """Record the prediction of one request."""
         counts = np.bincount(prediction.labels, minlength=len(model.labels)).tolist()
         for counter, count in zip(self._counters, counts, strict=True):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -12,32 +11,12 @@ import onnxruntime
 
 from tidegate.service.model.artefact import ONNX, Artefact, ArtefactError
 from tidegate.service.model.features import Feature, Matrix
+from tidegate.service.model.predictions import Classification
 
 DECIMALS: Final = 6
 """Significant decimals of a probability; responses are rounded to them."""
 MATRIX_INPUT: Final = "features"
 """Name of the input of a graph with one matrix."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """The predictions for a batch.
-
-    Attributes:
-        labels: the index of the predicted class for each row.
-        probabilities: float32 of shape [rows, classes].
-    """
-
-    labels: npt.NDArray[np.intp]
-    probabilities: npt.NDArray[np.float32]
-
-    @property
-    def confidence(self) -> npt.NDArray[np.float32]:
-        """The probability of the predicted label, for each row."""
-        picked: npt.NDArray[np.float32] = self.probabilities[
-            np.arange(len(self.labels)), self.labels
-        ]
-        return picked
 
 
 class Predictor:
@@ -70,13 +49,13 @@ class Predictor:
         self._columns = columns
         self._categories = [np.array(f.categories, dtype=object) for f in features]
 
-    def predict(self, matrix: Matrix) -> Prediction:
+    def predict(self, matrix: Matrix) -> Classification:
         """Predict each row of a matrix from `Schema.encode`."""
         feed = self._by_column(matrix) if self._columns else {MATRIX_INPUT: matrix}
         (probabilities,) = self._session.run([self._probabilities], feed)
         # On a tie scikit-learn predicts the first class. In float32 tied probabilities differ by a few 1e-8,
         # so they are rounded first.
-        return Prediction(probabilities.round(DECIMALS).argmax(axis=1), probabilities)
+        return Classification(probabilities.round(DECIMALS).argmax(axis=1), probabilities)
 
     def _by_column(self, matrix: Matrix) -> dict[str, npt.NDArray[Any]]:
         feed: dict[str, npt.NDArray[Any]] = {}

@@ -14,7 +14,7 @@ from tidegate.monitoring.feedback.retained_rows import row_events
 from tidegate.service.artefacts.import_cache import find_model
 from tidegate.service.model.artefact import ArtefactError, Manifest
 from tidegate.service.model.features import Matrix, Schema
-from tidegate.service.model.predictor import Prediction
+from tidegate.service.model.predictions import Classification
 from tidegate.service.serving.background import BackgroundWorker
 from tidegate.service.serving.shadow import Shadow, ShadowError, WriteEvent
 from tidegate.settings import Settings
@@ -80,7 +80,7 @@ class AfterResponse:
         model: Manifest,
         schema: Schema,
         matrix: Matrix,
-        predicted: Prediction,
+        predicted: Classification,
         *,
         trace_id: str,
         prediction_ids: Sequence[str] = (),

@@ -24,7 +24,7 @@ from tidegate.service.model.artefact import ArtefactError, Manifest
 from tidegate.service.model.features import Matrix
 from tidegate.service.model.loaded_model import Model, held_out_accuracy, load_model, make_monitor
 from tidegate.service.model.prediction_recorder import PredictionRecorder
-from tidegate.service.model.predictor import Prediction
+from tidegate.service.model.predictions import Classification
 from tidegate.service.model.work import Work, device_seconds, work_of
 from tidegate.service.request_errors import Detail, RequestError
 from tidegate.service.serving.after_response import AfterResponse
@@ -43,7 +43,7 @@ log = get_logger("tidegate.service.serving.replica")
 class BatchResult:
     """The prediction for the rows of one request, and how it was made."""
 
-    prediction: Prediction
+    prediction: Classification
     work: Work
     simulated: bool
 
@@ -211,7 +211,7 @@ class Replica:
         self.recorder.record(model, matrix, prediction)
         return BatchResult(prediction, kind, self.settings.device.simulated)
 
-    async def _work(self, model: Model, matrix: Matrix, seconds: float) -> Prediction:
+    async def _work(self, model: Model, matrix: Matrix, seconds: float) -> Classification:
         with span("slot.wait"):
             slot = await self.slots.acquire()
         with slot:
@@ -227,7 +227,7 @@ class Replica:
         self.recorder.statistics.queue_ns += slot.waited_ns
         return prediction
 
-    async def _predict(self, model: Model, matrix: Matrix) -> Prediction:
+    async def _predict(self, model: Model, matrix: Matrix) -> Classification:
         predict = model.predictor.predict
         if len(matrix) <= model.inline_rows:
             return predict(matrix)

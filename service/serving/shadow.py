@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry, Counter
 
 from tidegate.service.model.artefact import Artefact, Manifest
 from tidegate.service.model.features import Matrix
-from tidegate.service.model.predictor import Prediction, Predictor, load_predictor
+from tidegate.service.model.predictions import Classification
+from tidegate.service.model.predictor import Predictor, load_predictor
 
 _LABELS: Final = ("model", "version", "shadow")
 WriteEvent = Callable[[str, str, Mapping[str, Any]], None]
@@ -83,7 +84,7 @@ class Shadow:
         """The version of the shadow model."""
         return self._shadow.version
 
-    def score(self, matrix: Matrix, predicted: Prediction, trace_id: str) -> None:
+    def score(self, matrix: Matrix, predicted: Classification, trace_id: str) -> None:
         """Score the rows of a request; count and record how both predictions compare."""
         try:
             found = self._predictor.predict(matrix)

@@ -12,7 +12,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from tidegate.service.model.predictor import Prediction
+from tidegate.service.model.predictions import Classification
 from tidegate.service.training.flights import CLASSES, Flights
 
 TREES: Final = 100
@@ -73,7 +73,7 @@ def truth(late: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
     return np.where(late, 0, 1).astype(np.intp)
 
 
-def score(prediction: Prediction, late: npt.NDArray[np.bool_]) -> dict[str, float]:
+def score(prediction: Classification, late: npt.NDArray[np.bool_]) -> dict[str, float]:
     """AUC, accuracy and Brier score (mean square of probability minus truth) for the late class."""
     probability = prediction.probabilities[:, 0].astype(np.float64)
     return {

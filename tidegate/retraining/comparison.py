@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
-from tidegate.service.model.predictor import Prediction
+from tidegate.service.model.predictions import Classification
 
 MEASURES: Final = ("auc", "accuracy", "brier", "calibration_error")
 LOWER_IS_BETTER: Final = frozenset({"brier", "calibration_error"})
@@ -57,7 +57,7 @@ class Difference:
 
 
 def measure(
-    prediction: Prediction, truth: npt.NDArray[np.intp], weights: Weights | None = None
+    prediction: Classification, truth: npt.NDArray[np.intp], weights: Weights | None = None
 ) -> dict[str, float]:
     """The four measures of a model; `weights` is the number of times that each row counts.
 
@@ -79,8 +79,8 @@ def measure(
 
 
 def compare(
-    current: Prediction,
-    candidate: Prediction,
+    current: Classification,
+    candidate: Classification,
     truth: npt.NDArray[np.intp],
     block: npt.NDArray[np.int64],
     *,
@@ -134,8 +134,8 @@ def is_better(differences: list[Difference]) -> bool:
     return verdicts["brier"] == "better" and verdicts["auc"] != "worse"
 
 
-def _select(prediction: Prediction, picked: npt.NDArray[np.bool_]) -> Prediction:
-    return Prediction(prediction.labels[picked], prediction.probabilities[picked])
+def _select(prediction: Classification, picked: npt.NDArray[np.bool_]) -> Classification:
+    return Classification(prediction.labels[picked], prediction.probabilities[picked])
 
 
 def _auc(probabilities: Any, truth: npt.NDArray[np.intp], weights: Weights) -> float:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from tidegate.retraining.comparison import Difference, compare, is_better, measure
-from tidegate.service.model.predictor import Prediction
+from tidegate.service.model.predictions import Classification
 
 
-def predictions(first: list[float]) -> Prediction:
+def predictions(first: list[float]) -> Classification:
     """Predictions of a model of two classes, from the probability of the first class."""
     probabilities = np.array([first, [1 - p for p in first]], dtype=np.float32).T
-    return Prediction(probabilities.argmax(axis=1), probabilities)
+    return Classification(probabilities.argmax(axis=1), probabilities)
 
 
 def test_the_measures_follow_their_definitions() -> None:
@@ -33,14 +33,16 @@ def test_a_weight_of_two_equals_two_copies_of_the_row() -> None:
 
 def test_three_classes_are_measured_one_against_the_rest() -> None:
     probabilities = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]], dtype=np.float32)
-    found = measure(Prediction(probabilities.argmax(axis=1), probabilities), np.array([0, 1, 2]))
+    found = measure(
+        Classification(probabilities.argmax(axis=1), probabilities), np.array([0, 1, 2])
+    )
     assert (found["auc"], found["accuracy"]) == (1.0, 1.0)
     assert found["brier"] == pytest.approx(0.04 + 2 * 0.01)
 
 
 def two_models(
     seed: int, signal: float, rows: int = 3000
-) -> tuple[Prediction, Prediction, np.ndarray]:
+) -> tuple[Classification, Classification, np.ndarray]:
     """Predictions of a model without skill, of one with `signal` in its probabilities, and the truth."""
     random = np.random.default_rng(seed)
     truth = random.integers(2, size=rows)

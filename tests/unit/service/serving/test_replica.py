@@ -14,7 +14,8 @@ from starlette.types import Message
 from support.harnesses.served_app import Serve, Served, until
 from tidegate.service.model.features import Matrix
 from tidegate.service.model.inline_rows import INLINE_SECONDS
-from tidegate.service.model.predictor import Prediction, Predictor
+from tidegate.service.model.predictions import Classification
+from tidegate.service.model.predictor import Predictor
 from tidegate.service.model.work import Work, device_seconds, work_of
 from tidegate.service.request_errors import RequestError
 from tidegate.service.serving.client_disconnect import cancel_on_disconnect
@@ -135,7 +136,7 @@ class BlockableModel:
         self.error: Exception | None = None
         predict = Predictor.predict
 
-        def blockable(predictor: Predictor, matrix: Matrix) -> Prediction:
+        def blockable(predictor: Predictor, matrix: Matrix) -> Classification:
             sleep(10 * INLINE_SECONDS)
             if self.block.is_set():
                 self.unblock.wait(30)

@@ -1,0 +1,74 @@
+"""Named tensors: the inputs and outputs of a model that are not single values per row."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Datatype: TypeAlias = Literal[
+    "BOOL",
+    "INT8",
+    "INT16",
+    "INT32",
+    "INT64",
+    "UINT8",
+    "UINT16",
+    "UINT32",
+    "UINT64",
+    "FP16",
+    "FP32",
+    "FP64",
+    "BYTES",
+]
+"""The types of the Open Inference Protocol; BYTES are strings."""
+
+DTYPES: Final[dict[str, np.dtype[Any]]] = {
+    "BOOL": np.dtype("?"),
+    "FP16": np.dtype("<f2"),
+    "FP32": np.dtype("<f4"),
+    "FP64": np.dtype("<f8"),
+    "INT8": np.dtype("i1"),
+    "INT16": np.dtype("<i2"),
+    "INT32": np.dtype("<i4"),
+    "INT64": np.dtype("<i8"),
+    "UINT8": np.dtype("u1"),
+    "UINT16": np.dtype("<u2"),
+    "UINT32": np.dtype("<u4"),
+    "UINT64": np.dtype("<u8"),
+}
+"""The numpy type of each datatype but BYTES, as its raw bytes are in the protocol."""
+DYNAMIC: Final = -1
+"""The size of an axis that differs between requests."""
+MAX_AXES: Final = 8
+"""Largest number of axes of a tensor."""
+
+
+class TensorSpec(BaseModel):
+    """The name, the type and the shape of a tensor."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1)
+    """Its name in the graph, and its key in an instance or in an answer."""
+    datatype: Datatype
+    """The type of its values."""
+    shape: tuple[int, ...] = Field(min_length=1, max_length=MAX_AXES)
+    """Its axes, the rows first: -1, or 1 for a graph that takes one row at a time. Of the other axes, -1 is
+    one whose size differs between requests."""
+    description: str = ""
+    """Its meaning, for the API documentation."""
+
+    @model_validator(mode="after")
+    def _shape_starts_with_rows(self) -> TensorSpec:
+        if self.shape[0] not in {DYNAMIC, 1}:
+            raise ValueError(
+                f"the first axis of {self.name} is the rows: its size should be -1, or 1 for a graph that "
+                f"takes one row at a time, got {self.shape[0]}"
+            )
+        if any(size < 1 and size != DYNAMIC for size in self.shape):
+            raise ValueError(
+                f"the sizes of {self.name} should be 1 or more, or -1 for any, got {list(self.shape)}"
+            )
+        return self
