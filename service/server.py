@@ -12,8 +12,8 @@ from typing import Final
 import uvicorn
 
 from tidegate.service.http.app import create_app
-from tidegate.service.serving.graceful_close import SETTLE_SECONDS, drop_new_connections
 from tidegate.service.serving.replica import Replica
+from tidegate.serving import SETTLE_SECONDS, drop_new_connections
 from tidegate.settings import Settings
 from tidegate.telemetry import get_logger
 
@@ -88,7 +88,7 @@ class Server(uvicorn.Server):
                 self.force_exit = self.should_exit = True
             return
         log.info("draining", signal=number.name, grace_seconds=self._grace_seconds)
-        self.replica.drain()
+        self.replica.lifecycle.drain()
         asyncio.get_running_loop().call_later(self._grace_seconds, self._close_listener)
 
     def _close_listener(self) -> None:

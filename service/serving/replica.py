@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter_ns
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 from prometheus_client import CollectorRegistry
 from starlette.background import BackgroundTask
@@ -29,12 +29,20 @@ from tidegate.service.model.work import Work, device_seconds, work_of
 from tidegate.service.request_errors import Detail, RequestError
 from tidegate.service.serving.after_response import AfterResponse
 from tidegate.service.serving.client_disconnect import cancel_on_disconnect
-from tidegate.service.serving.slots import SlotMetrics, Slots
-from tidegate.service.serving.slots_follower import SlotsFollower
+from tidegate.serving import (
+    Lifecycle,
+    NoSlotError,
+    Phase,
+    Slot,
+    SlotMetrics,
+    Slots,
+    SlotsFollower,
+)
 from tidegate.settings import Settings
 from tidegate.telemetry import annotate, current_ids, get_logger, span
 
-Phase: TypeAlias = Literal["loading", "ready", "draining", "failed"]
+MODEL_TASK: Final = "the model"
+"""The task of the lifecycle that ends when the model is loaded."""
 
 log = get_logger("tidegate.service.serving.replica")
 
@@ -66,13 +74,13 @@ class Replica:
 
     def __init__(self, settings: Settings, registry: CollectorRegistry) -> None:
         self.settings: Final = settings
-        self.phase: Phase = "loading"
+        self.lifecycle: Final = Lifecycle()
+        self.lifecycle.begin(MODEL_TASK)
         self._registry = registry
         self._key = prediction_key(settings)
         self.ids: PredictionIds | None = None
         self._feedback: FeedbackProcessor | None = None
         self.after_response: AfterResponse | None = None
-        self.reason: str = ""
         self.loaded: Model | None = None
         self.recorder: Final = PredictionRecorder(registry, settings.drift.segments)
         slots = settings.slots
@@ -86,23 +94,32 @@ class Replica:
         self.slots_follower: Final = SlotsFollower(self.slots, file)
         self._threads = ThreadPoolExecutor(slots.effective_max, thread_name_prefix="slot")
 
+    @property
+    def phase(self) -> Phase:
+        """Whether it loads, serves, drains, or has failed."""
+        return self.lifecycle.phase
+
+    @property
+    def reason(self) -> str:
+        """Why it failed, or what it waits for; may be empty."""
+        return self.lifecycle.reason
+
     async def load(self) -> None:
         """Load the model and become ready; on failure, `phase` is `failed` and `reason` is set."""
         path = self.settings.model.path
         try:
             manifest = await self._load()
         except (ArtefactError, BadReferenceError, OSError) as error:
-            self.phase, self.reason = "failed", str(error)
+            self.lifecycle.fail(str(error))
             # The reason is complete: a traceback would hide it.
             log.error("model refused", model={"path": str(path)}, reason=str(error))  # noqa: TRY400
             return
         except Exception as error:  # else the replica would stay "loading"
-            self.phase = "failed"
-            self.reason = f"{path} cannot be loaded: {type(error).__name__}: {error}"
-            log.exception("model not loaded", model={"path": str(path)}, reason=self.reason)
+            reason = f"{path} cannot be loaded: {type(error).__name__}: {error}"
+            self.lifecycle.fail(reason)
+            log.exception("model not loaded", model={"path": str(path)}, reason=reason)
             return
-        if self.phase == "loading":
-            self.phase = "ready"
+        self.lifecycle.end(MODEL_TASK)
         log.info("model loaded", model={"name": manifest.name, "version": manifest.version})
         if self.after_response is not None:  # the replica is ready before that
             await self.after_response.load(manifest)
@@ -116,10 +133,6 @@ class Replica:
         self.ids, self._feedback = self._open_feedback(manifest)
         self.loaded = model
         return manifest
-
-    def drain(self) -> None:
-        """Stop being ready. Requests that still arrive are served."""
-        self.phase = "draining"
 
     def close(self) -> None:
         """Stop the threads."""
@@ -213,7 +226,7 @@ class Replica:
 
     async def _work(self, model: Model, matrix: Matrix, seconds: float) -> Classification:
         with span("slot.wait"):
-            slot = await self.slots.acquire()
+            slot = await self._acquire()
         with slot:
             annotate(queue_ns=slot.waited_ns)
             start_ns = perf_counter_ns()
@@ -226,6 +239,14 @@ class Replica:
             self.recorder.statistics.slot_ns += perf_counter_ns() - start_ns
         self.recorder.statistics.queue_ns += slot.waited_ns
         return prediction
+
+    async def _acquire(self) -> Slot:
+        try:
+            return await self.slots.acquire()
+        except NoSlotError as error:
+            detail = Detail(("slots",), error.message, "no_slot")
+            retry_after = {"Retry-After": str(error.retry_after_seconds)}
+            raise RequestError(503, detail, headers=retry_after) from None
 
     async def _predict(self, model: Model, matrix: Matrix) -> Classification:
         predict = model.predictor.predict

@@ -6,7 +6,7 @@ import sys
 import uvicorn
 from fastapi import FastAPI
 
-from tidegate.service.serving.slots import SlotMetrics
+from tidegate.serving import SlotMetrics
 from tidegate.telemetry import instrument
 
 app = FastAPI()

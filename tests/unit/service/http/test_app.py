@@ -165,7 +165,7 @@ async def test_the_service_is_live_at_once_and_ready_when_its_model_is_loaded(
         early = await served.client.post("/predict", json={"instances": [EXAMPLE]})
         document = (await served.client.get("/openapi.json")).json()
         assert (live.status_code, ready.status_code) == (200, 503)
-        assert ready.json() == {"status": "loading"}
+        assert ready.json() == {"status": "loading", "reason": "waiting for the model"}
         assert early.status_code == 503
         assert early.headers["retry-after"] == "1"
         assert "/predict" not in document["paths"]
@@ -194,7 +194,7 @@ async def test_the_error_of_a_corrupt_model_names_its_file(
 
 async def test_while_draining_it_serves_requests_and_closes_connections(serve: Serve) -> None:
     async with serve() as served:
-        served.replica.drain()
+        served.replica.lifecycle.drain()
         ready = await served.client.get("/ready")
         response = await served.client.post("/predict", json={"instances": [EXAMPLE]})
     assert (ready.status_code, ready.json()["status"]) == (503, "draining")

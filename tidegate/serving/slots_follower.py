@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tidegate.runtime.slots_file import SlotsFile
-from tidegate.service.serving.slots import Slots
+from tidegate.serving.slots import Slots
 from tidegate.telemetry import get_logger
 
 # A poll takes less than 10 µs; the supervisor waits until the replica reports the new number.
 POLL_SECONDS: Final = 0.1
 
-log = get_logger("tidegate.service.serving.slots_follower")
+log = get_logger("tidegate.serving.slots_follower")
 
 
 @dataclass(slots=True)

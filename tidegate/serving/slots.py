@@ -12,14 +12,26 @@ from typing import Final, Self
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 
-from tidegate.service.request_errors import Detail, RequestError
-
 # From a light request on the CPU (0.1 ms) to the longest simulated one, and finer around the demo's
 # 30, 80 and 200 ms, because the autoscaler computes quantiles from these buckets.
 SLOT_BUCKETS: Final = (
     *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.09),
     *(0.125, 0.15, 0.2, 0.225, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0),
 )
+
+
+class NoSlotError(Exception):
+    """No slot was free in time: the response is a 503.
+
+    Attributes:
+        message: the reason, for the client.
+        retry_after_seconds: when the client may try again, for the header `Retry-After`.
+    """
+
+    def __init__(self, message: str, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after_seconds = retry_after_seconds
 
 
 class SlotMetrics:
@@ -127,7 +139,7 @@ class Slots:
         """Acquire a slot. Use it at once as `with slot:`, which releases it at the end.
 
         Raises:
-            RequestError: 503 with Retry-After: the queue is full, or the wait was too long.
+            NoSlotError: the queue is full, or the wait was too long.
         """
         requested_ns = self._clock_ns()
         if self.has_free:
@@ -184,6 +196,5 @@ class Slots:
                 self._busy += 1
         self._metrics.busy.set(self._busy)
 
-    def _overloaded(self, message: str) -> RequestError:
-        retry_after = {"Retry-After": str(math.ceil(self._wait_seconds))}
-        return RequestError(503, Detail(("slots",), message, "no_slot"), headers=retry_after)
+    def _overloaded(self, message: str) -> NoSlotError:
+        return NoSlotError(message, math.ceil(self._wait_seconds))

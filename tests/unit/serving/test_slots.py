@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from tidegate.service.request_errors import RequestError
-from tidegate.service.serving.slots import Slot, SlotMetrics, Slots
+from tidegate.serving import NoSlotError, Slot, SlotMetrics, Slots
 
 
 class Harness:
@@ -92,19 +91,18 @@ async def test_a_full_queue_is_a_503_with_retry_after() -> None:
     await harness.slots.acquire()
     waiting = asyncio.create_task(harness.slots.acquire())
     await run_tasks()
-    with pytest.raises(RequestError, match="All 1 slots are busy and 1 requests wait") as caught:
+    with pytest.raises(NoSlotError, match="All 1 slots are busy and 1 requests wait") as caught:
         await harness.slots.acquire()
-    assert caught.value.status == 503
-    assert caught.value.headers == {"Retry-After": "2"}
+    assert caught.value.retry_after_seconds == 2
     waiting.cancel()
 
 
 async def test_a_wait_that_is_too_long_is_a_503_and_leaves_the_queue() -> None:
     harness = Harness(1, seconds=0.01)
     first = await harness.slots.acquire()
-    with pytest.raises(RequestError, match=r"No slot of 1 became free within 0\.01 s") as caught:
+    with pytest.raises(NoSlotError, match=r"No slot of 1 became free within 0\.01 s") as caught:
         await harness.slots.acquire()
-    assert caught.value.status == 503
+    assert caught.value.retry_after_seconds == 1
     assert harness.slots.waiting == 0
     harness.slots.release(first)
     assert harness.slots.busy == 0

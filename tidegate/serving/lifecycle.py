@@ -1,0 +1,66 @@
+"""The phase of a replica: whether it loads, serves, drains, or has failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+Phase: TypeAlias = Literal["loading", "ready", "draining", "failed"]
+
+
+class Lifecycle:
+    """The phase of one replica, and what it still waits for before it is ready.
+
+    A replica is `loading` while any of its tasks is pending, and `ready` afterwards. `draining` and `failed`
+    are final. It belongs to one event loop: other threads may read it, and must not change it.
+    """
+
+    def __init__(self) -> None:
+        self._phase: Phase = "loading"
+        self._reason = ""
+        self._pending: list[str] = []
+        self._on_failure: list[Callable[[], None]] = []
+
+    @property
+    def phase(self) -> Phase:
+        """`loading`, `ready`, `draining` or `failed`."""
+        return self._phase
+
+    @property
+    def reason(self) -> str:
+        """Why it failed, or what it still waits for; empty if there is nothing to say."""
+        if self._phase == "loading" and self._pending:
+            return f"waiting for {', '.join(self._pending)}"
+        return self._reason
+
+    def on_failure(self, callback: Callable[[], None]) -> None:
+        """Call a function once when the replica fails."""
+        self._on_failure.append(callback)
+
+    def begin(self, task: str) -> None:
+        """Add a task that must end before the replica is ready; the name is for people."""
+        self._pending.append(task)
+        if self._phase == "ready":
+            self._phase = "loading"
+
+    def end(self, task: str) -> None:
+        """End a task. With the last one, the replica becomes ready.
+
+        Raises:
+            ValueError: no such task is pending.
+        """
+        self._pending.remove(task)
+        if not self._pending and self._phase == "loading":
+            self._phase = "ready"
+
+    def fail(self, reason: str) -> None:
+        """The replica cannot serve: it stops with this reason. A replica that drains goes on draining."""
+        if self._phase in ("loading", "ready"):
+            self._phase, self._reason = "failed", reason
+            for callback in self._on_failure:
+                callback()
+
+    def drain(self) -> None:
+        """Stop being ready. Requests that still arrive are served."""
+        if self._phase != "failed":
+            self._phase = "draining"
