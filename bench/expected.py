@@ -29,7 +29,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from tidegate.monitoring.counting.bin_counter import BinCounter
-from tidegate.monitoring.counting.confidence import Expectation
+from tidegate.monitoring.counting.expectation import Expectation
 from tidegate.monitoring.counting.psi import psi
 from tidegate.monitoring.counting.reference import Reference
 from tidegate.service.artefacts.reference import build_reference, calibrate
@@ -125,7 +125,7 @@ def evaluate(
         month_abbr[month],
         int(rows.sum()),
         *fitted.drift(matrix, found),
-        Expectation(curve).correct(found.confidence) / int(rows.sum()),
+        Expectation.of_confidence(curve).sum(found.confidence) / int(rows.sum()),
         float(((found.labels == 0) == late).mean()),
         float(late.mean()),
     )

@@ -12,7 +12,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tidegate.monitoring.feedback.outcomes import Outcome, OutcomeRefusedError, Reason
+from tidegate.monitoring.feedback.outcomes import OutcomeRefusedError, OutcomeT, Reason
 from tidegate.monitoring.feedback.processor import FeedbackProcessor
 from tidegate.service.http.body import BODY, parse_json, read_body
 from tidegate.service.model.features import MAX_ROWS
@@ -98,7 +98,7 @@ def read_outcomes(body: object) -> list[Any]:
     return outcomes
 
 
-def accept(processor: FeedbackProcessor, entry: Mapping[str, Any]) -> Outcome:
+def accept(processor: FeedbackProcessor[OutcomeT], entry: Mapping[str, Any]) -> OutcomeT:
     """Process one outcome.
 
     Raises:

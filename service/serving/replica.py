@@ -14,8 +14,9 @@ from starlette.background import BackgroundTask
 from starlette.types import Receive
 
 from tidegate.monitoring.counting.reference import BadReferenceError
+from tidegate.monitoring.feedback.class_outcomes import ClassOutcome, ClassTruth
 from tidegate.monitoring.feedback.outcome_metrics import OutcomeMetrics
-from tidegate.monitoring.feedback.prediction_ids import PredictionIds, classes_digest
+from tidegate.monitoring.feedback.prediction_ids import PredictionIds
 from tidegate.monitoring.feedback.processor import FeedbackProcessor
 from tidegate.monitoring.feedback.signing_key import prediction_key
 from tidegate.runtime.slots_file import SlotsFile
@@ -79,7 +80,7 @@ class Replica:
         self._registry = registry
         self._key = prediction_key(settings)
         self.ids: PredictionIds | None = None
-        self._feedback: FeedbackProcessor | None = None
+        self._feedback: FeedbackProcessor[ClassOutcome] | None = None
         self.after_response: AfterResponse | None = None
         self.loaded: Model | None = None
         self.recorder: Final = PredictionRecorder(registry, settings.drift.segments)
@@ -167,7 +168,7 @@ class Replica:
             prediction_ids=prediction_ids,
         )
 
-    def feedback(self) -> FeedbackProcessor:
+    def feedback(self) -> FeedbackProcessor[ClassOutcome]:
         """The processor of true labels.
 
         Raises:
@@ -177,18 +178,21 @@ class Replica:
         assert self._feedback is not None  # noqa: S101 (it is opened with the model)
         return self._feedback
 
-    def _open_feedback(self, manifest: Manifest) -> tuple[PredictionIds, FeedbackProcessor]:
+    def _open_feedback(
+        self, manifest: Manifest
+    ) -> tuple[PredictionIds, FeedbackProcessor[ClassOutcome]]:
         drift = self.settings.drift
-        of = (manifest.name, manifest.version, manifest.classes)
-        digest = classes_digest(manifest.name, manifest.classes)
-        ids = PredictionIds(self._key, manifest.version, digest)
+        of = (manifest.name, manifest.version)
+        accuracy = held_out_accuracy(manifest)
+        truth = ClassTruth(manifest.name, manifest.classes, accuracy=accuracy)
+        ids = PredictionIds(self._key, manifest.version, truth.digest)
         processor = FeedbackProcessor(
             *of,
+            truth,
             ids,
             accept_seconds=drift.label_accept_seconds,
             memory=drift.label_memory,
-            metrics=OutcomeMetrics(self._registry, *of),
-            accuracy=held_out_accuracy(manifest),
+            metrics=OutcomeMetrics(self._registry, *of, truth),
         )
         return ids, processor
 

@@ -14,8 +14,8 @@ from support.store_refresh import refresh
 from tidegate.drift.concept.watch import QUERY, Watcher, WatcherMetrics
 from tidegate.drift.report.labelled_rows import read_labelled_rows
 from tidegate.events.event import Event, Origin, make_event
-from tidegate.monitoring.feedback.outcomes import Outcome
-from tidegate.monitoring.feedback.prediction_ids import PredictionIds
+from tidegate.monitoring.feedback.class_outcomes import ClassOutcome
+from tidegate.monitoring.feedback.prediction_ids import ClassPrediction, PredictionIds
 from tidegate.monitoring.feedback.retained_rows import row_events
 from tidegate.retraining.run import read_rows
 from tidegate.settings import Drift
@@ -48,7 +48,8 @@ def label_event(
     """The event of a label that a replica took."""
     prediction = ids.read(prediction_id)
     lag = at.timestamp() - prediction.at_us / 1e6
-    outcome = Outcome(prediction, "late", actual, lag, 0.9)
+    assert isinstance(prediction, ClassPrediction)
+    outcome = ClassOutcome(prediction, "late", actual, lag, 0.9)
     return make_event(
         Origin("flights", "1", "test", node, name),
         "outcome",

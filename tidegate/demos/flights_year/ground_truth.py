@@ -91,7 +91,7 @@ class GroundTruth:
         expectation = self._model.expectation
         if expectation is None or not rows.any():
             return float("nan")
-        return expectation.correct(self._confidence[rows]) / int(rows.sum())
+        return expectation.sum(self._confidence[rows]) / int(rows.sum())
 
     def answered_in(self, window: str, at: float) -> Mask:
         """The rows that were answered in the window of the rules that ends at this time."""

@@ -33,7 +33,7 @@ from tidegate.drift.report.quality import (
     overall_quality,
     quality_by_period,
 )
-from tidegate.monitoring.counting.confidence import Expectation
+from tidegate.monitoring.counting.expectation import Expectation
 from tidegate.monitoring.counting.reference import Reference
 from tidegate.settings import Drift
 
@@ -63,7 +63,7 @@ class Model:
     def expectation(self) -> Expectation | None:
         """Its calibration as a function."""
         curve = self.reference.calibration
-        return None if curve is None else Expectation(curve)
+        return None if curve is None else Expectation.of_confidence(curve)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from tidegate.drift.report.labelled_rows import NO_SEGMENT, LabelledRows
 from tidegate.drift.report.periods import Period, period_indices
-from tidegate.monitoring.counting.confidence import Expectation
+from tidegate.monitoring.counting.expectation import Expectation
 
 MIN_LABELS: Final = 30
 """Segments with fewer labels before or now are not compared."""
@@ -120,7 +120,7 @@ def _quality(
     if not labels:
         return Quality(period, 0, None, None, None)
     correct, confidence = rows.correct[picked], rows.confidence[picked]
-    expected = None if expectation is None else expectation.correct(confidence) / labels
+    expected = None if expectation is None else expectation.sum(confidence) / labels
     brier = float(((confidence - correct) ** 2).mean())
     return Quality(period, labels, float(correct.mean()), expected, brier)
 

@@ -1,4 +1,4 @@
-"""Metrics of a replica's model: the distribution of its inputs, and its expected accuracy."""
+"""Metrics of a replica's model: the distribution of its inputs, and its expected accuracy or error."""
 
 from __future__ import annotations
 
@@ -12,9 +12,14 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from tidegate.monitoring.counting.bin_counter import BinCounter, Matrix
-from tidegate.monitoring.counting.confidence import Expectation
+from tidegate.monitoring.counting.expectation import Expectation
 from tidegate.monitoring.counting.psi import critical_value
-from tidegate.monitoring.counting.reference import BadReferenceError, Reference, smoothed_ratios
+from tidegate.monitoring.counting.reference import (
+    BadReferenceError,
+    Reference,
+    Residuals,
+    smoothed_ratios,
+)
 
 _MODEL = ("model", "version")
 _FEATURE = (*_MODEL, "feature")
@@ -30,7 +35,7 @@ class ModelMonitor(Collector):
         version: its version.
         reference: the distributions at training. If it has no rows, features are not counted.
         categories: the categories of each feature, in the order of the matrix's columns; empty for numbers.
-        labels: the model's classes, in order.
+        labels: the classes of a classifier, in order; those of a regressor are the bins of the reference.
         significance: the accepted probability of a false finding, over all features together.
         accuracy: the accuracy on held-out rows, if it was measured.
 
@@ -45,7 +50,7 @@ class ModelMonitor(Collector):
         reference: Reference,
         *,
         categories: Sequence[Sequence[str]],
-        labels: Sequence[str],
+        labels: Sequence[str] = (),
         significance: float,
         accuracy: float | None = None,
     ) -> None:
@@ -57,22 +62,21 @@ class ModelMonitor(Collector):
         self._names = [feature.name for feature in reference.features] if reference.samples else []
         self._labels = [feature.labels for feature in reference.features]
         self._counter = BinCounter(reference.features, categories) if self._names else None
-        curve = reference.calibration
-        self._expectation = None if curve is None else Expectation(curve)
-        self._expected_correct = 0.0
+        self._expectation, self._expected_name, self._expected_help = _expectation(reference)
+        self._expected = 0.0
         self._constant = [*self._constants(reference, labels, significance, accuracy)]
 
-    def observe(self, matrix: Matrix, confidence: npt.NDArray[np.floating[Any]]) -> None:
+    def observe(self, matrix: Matrix, scores: npt.NDArray[np.floating[Any]]) -> None:
         """Count an answered batch.
 
         Args:
             matrix: its rows.
-            confidence: the probability of each row's predicted label.
+            scores: the probability of each row's predicted label; the predicted values of a regressor.
         """
         if self._counter is not None:
             self._counter.add(matrix)
         if self._expectation is not None:
-            self._expected_correct += self._expectation.correct(confidence)
+            self._expected += self._expectation.sum(scores)
 
     def describe(self) -> Iterator[Metric]:
         """The names, so that the registry can refuse duplicates."""
@@ -93,12 +97,8 @@ class ModelMonitor(Collector):
                     observed.add_metric((*self._model, name, label), count)
         yield observed
         if self._expectation is not None:
-            expected = CounterMetricFamily(
-                "ml_expected_correct",
-                "Expected number of correct predictions: the sum of calibrated confidence.",
-                labels=_MODEL,
-            )
-            expected.add_metric(self._model, self._expected_correct)
+            expected = CounterMetricFamily(self._expected_name, self._expected_help, labels=_MODEL)
+            expected.add_metric(self._model, self._expected)
             yield expected
         yield from self._constant
 
@@ -112,13 +112,36 @@ class ModelMonitor(Collector):
         if self._names:
             yield from self._feature_constants(reference, significance)
         if reference.predictions:
-            yield from self._prediction_constants(reference, labels, significance)
+            yield from self._prediction_constants(labels, reference.predictions, significance)
+        if reference.prediction is not None:
+            bins = reference.prediction
+            yield from self._prediction_constants(bins.labels, bins.counts, significance)
         if accuracy is not None:
-            held_out = GaugeMetricFamily(
-                "ml_reference_accuracy", "Accuracy on held-out rows.", labels=_MODEL
-            )
-            held_out.add_metric(self._model, accuracy)
-            yield held_out
+            yield self._gauge("ml_reference_accuracy", "Accuracy on held-out rows.", accuracy)
+        if reference.residuals is not None:
+            yield from self._residual_constants(reference.residuals)
+
+    def _residual_constants(self, residuals: Residuals) -> Iterator[Metric]:
+        yield self._gauge(
+            "ml_reference_absolute_error",
+            "Mean absolute error on held-out rows.",
+            residuals.mean_absolute_error,
+        )
+        yield self._gauge(
+            "ml_reference_absolute_error_deviation",
+            "Standard deviation of the absolute error on held-out rows.",
+            residuals.deviation,
+        )
+        yield self._gauge(
+            "ml_reference_coverage",
+            "Fraction of held-out rows whose true value is inside the interval.",
+            residuals.held_out_coverage,
+        )
+
+    def _gauge(self, name: str, text: str, value: float) -> GaugeMetricFamily:
+        gauge = GaugeMetricFamily(name, text, labels=_MODEL)
+        gauge.add_metric(self._model, value)
+        return gauge
 
     def _feature_constants(self, reference: Reference, significance: float) -> Iterator[Metric]:
         ratios = GaugeMetricFamily(
@@ -144,24 +167,37 @@ class ModelMonitor(Collector):
         yield from (ratios, samples, critical)
 
     def _prediction_constants(
-        self, reference: Reference, labels: Sequence[str], significance: float
+        self, labels: Sequence[str], counts: Sequence[int], significance: float
     ) -> Iterator[Metric]:
         ratios = GaugeMetricFamily(
             "ml_prediction_reference_ratio",
             "Share of a label among the predictions at training, smoothed.",
             labels=(*_MODEL, "label"),
         )
-        shares = smoothed_ratios(reference.predictions).tolist()
-        for label, ratio in zip(labels, shares, strict=True):
+        for label, ratio in zip(labels, smoothed_ratios(counts).tolist(), strict=True):
             ratios.add_metric((*self._model, label), ratio)
-        samples = GaugeMetricFamily(
-            "ml_prediction_reference_samples", "Predictions counted at training.", labels=_MODEL
+        yield ratios
+        yield self._gauge(
+            "ml_prediction_reference_samples", "Predictions counted at training.", sum(counts)
         )
-        samples.add_metric(self._model, sum(reference.predictions))
-        critical = GaugeMetricFamily(
+        yield self._gauge(
             "ml_prediction_critical_value",
             "As ml_feature_critical_value, for the predicted labels.",
-            labels=_MODEL,
+            critical_value(len(counts), 1, significance),
         )
-        critical.add_metric(self._model, critical_value(len(shares), 1, significance))
-        yield from (ratios, samples, critical)
+
+
+def _expectation(reference: Reference) -> tuple[Expectation | None, str, str]:
+    """What is expected of the predictions, with the name and the help text of its counter."""
+    if reference.residuals is not None:
+        return (
+            Expectation.of_values(reference.residuals),
+            "ml_expected_absolute_error",
+            "Expected sum of absolute errors, by the predicted values.",
+        )
+    curve = reference.calibration
+    return (
+        None if curve is None else Expectation.of_confidence(curve),
+        "ml_expected_correct",
+        "Expected number of correct predictions: the sum of calibrated confidence.",
+    )

@@ -15,6 +15,9 @@ OVER: Final = "over"
 MISSING: Final = "missing"
 OTHER: Final = "other"
 
+MAX_VALUE: Final = 1e100
+"""The largest number that a regressor's errors are computed of: squares of larger ones could overflow."""
+
 Counts = npt.NDArray[np.int64]
 
 

@@ -19,14 +19,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.monitoring.counting.reference import BadReferenceError, Residuals
+from tidegate.monitoring.counting.reference import MAX_VALUE, BadReferenceError, Residuals
 
 COVERAGE: Final = 0.9
 """Nominal coverage of the interval."""
 MIN_ROWS: Final = 10
 """Fewer held-out rows have no interval with a coverage of 90 %: ⌈(n + 1)·0.9⌉ ≤ n needs 9."""
-MAX_VALUE: Final = 1e100
-"""The squares of larger errors, or their sums, could overflow."""
 _MAX_BINS: Final = 20
 _BIN_ROWS: Final = 30
 _FOLDS: Final = 5

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol, TypeVar
+
+from prometheus_client import CollectorRegistry
 
 from tidegate.monitoring.feedback.prediction_ids import Prediction
 
@@ -28,48 +29,88 @@ class OutcomeRefusedError(ValueError):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A prediction with its true label.
-
-    Attributes:
-        prediction: the content of the prediction id.
-        predicted: the predicted label.
-        actual: the true label.
-        lag_seconds: time from the response to the label.
-        accuracy: the version's accuracy on held-out rows, if it is known here. The watcher reads it from the
-            event, so it needs no artefact.
-    """
-
-    prediction: Prediction
-    predicted: Label
-    actual: Label
-    lag_seconds: float
-    accuracy: float | None = None
+class Outcome(Protocol):
+    """A prediction with its true label."""
 
     @property
-    def correct(self) -> bool:
-        """Whether the prediction was correct."""
-        return self.predicted == self.actual
+    def prediction(self) -> Prediction:
+        """The content of the prediction id."""
+        ...
+
+    @property
+    def lag_seconds(self) -> float:
+        """Time from the response to the label."""
+        ...
 
     def fields(self, model: str) -> dict[str, Any]:
         """The fields of the outcome's event."""
-        of = self.prediction
-        accuracy = {} if self.accuracy is None else {"accuracy": round(self.accuracy, 6)}
-        return {
-            "event": {"action": "label", "outcome": "success"},
-            "trace": {"id": of.trace_id},
-            "span": {"id": of.span_id},
-            "tidegate": {
-                "model": {"name": model, "version": of.version},
-                "outcome": {
-                    "predicted": str(self.predicted),
-                    "actual": str(self.actual),
-                    "correct": self.correct,
-                    "confidence": round(of.confidence, 6),
-                    "lag_seconds": round(self.lag_seconds, 3),
-                    "row": of.row,
-                    **accuracy,
-                },
+        ...
+
+
+OutcomeT = TypeVar("OutcomeT", bound=Outcome)
+_CountedT_contra = TypeVar("_CountedT_contra", bound=Outcome, contravariant=True)
+
+
+class OutcomeCounters(Protocol[_CountedT_contra]):
+    """The counters of the outcomes of one kind of model."""
+
+    def create(self, version: str) -> None:
+        """Create the series of a version, at 0."""
+        ...
+
+    def add(self, outcome: _CountedT_contra) -> None:
+        """Count an outcome under the version that made the prediction."""
+        ...
+
+
+class Truth(Protocol[OutcomeT]):
+    """What a label of one kind of model is: one of its classes, or a number."""
+
+    @property
+    def digest(self) -> bytes:
+        """The digest in the prediction ids of this model; equal if a label means the same."""
+        ...
+
+    def outcome(
+        self, prediction: Prediction, label: object, lag_seconds: float, *, served: bool
+    ) -> OutcomeT:
+        """The outcome of a prediction with this digest.
+
+        Args:
+            prediction: the content of the prediction id.
+            label: the true label, as received.
+            lag_seconds: time from the response to the label.
+            served: whether the served version made the prediction.
+
+        Raises:
+            OutcomeRefusedError: it is not a label of this model.
+        """
+        ...
+
+    def counters(self, registry: CollectorRegistry) -> OutcomeCounters[OutcomeT]:
+        """New counters of its outcomes."""
+        ...
+
+
+def event_fields(outcome: Outcome, model: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of an outcome's event.
+
+    Args:
+        outcome: the outcome.
+        model: the model's name.
+        fields: the fields of this kind of outcome, for `tidegate.outcome`.
+    """
+    of = outcome.prediction
+    return {
+        "event": {"action": "label", "outcome": "success"},
+        "trace": {"id": of.trace_id},
+        "span": {"id": of.span_id},
+        "tidegate": {
+            "model": {"name": model, "version": of.version},
+            "outcome": {
+                **fields,
+                "lag_seconds": round(outcome.lag_seconds, 3),
+                "row": of.row,
             },
-        }
+        },
+    }

@@ -1,13 +1,17 @@
 """Prediction ids: everything needed to count a later label, signed, so that any replica can accept it.
 
 An id is base64url (no padding) of: format (1 byte), time (8, microseconds since 1970), trace id (16), span id
-(8), digest of the classes (4), length of the version (1), version, row (2), class (2), confidence (4,
-float32), and a signature (16). The signature is the keyed BLAKE2s of row, class and confidence; its key is
-the HMAC-SHA-256 of everything before them under the service's key. So a request needs one HMAC, and each row
-a hash of a third of its cost. An id is signed, not encrypted: anyone who has it can read it.
+(8), digest of the labels (4), length of the version (1), version, the row, and a signature (16). Format 3 is
+the id of a predicted class; its row is: index (2), class (2), confidence (4, float32). Format 4 is the id of
+a predicted number; its row is: index (2), value (8, float64), half the width of its interval (8, float64; NaN
+if it has none).
 
-The digest is of the model's name and classes. If it is equal, the position of a class has the same meaning
-for another version (docs/adr/labels-outlive-a-version.md).
+The signature is the keyed BLAKE2s of the row; its key is the HMAC-SHA-256 of everything before it under the
+service's key. So a request needs one HMAC, and each row a hash of a third of its cost. An id is signed, not
+encrypted: anyone who has it can read it.
+
+The digest is of the model's name and its classes, or its target. If it is equal, a label means the same for
+another version (docs/adr/labels-outlive-a-version.md).
 """
 
 from __future__ import annotations
@@ -17,15 +21,17 @@ import binascii
 import hashlib
 import hmac
 import json
+import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-FORMAT: Final = 3
+CLASS_FORMAT: Final = 3
+VALUE_FORMAT: Final = 4
 MAX_LENGTH: Final = 250
 _HEAD: Final = struct.Struct(">BQ16s8s4sB")
-_ROW: Final = struct.Struct(">HHf")
+_ROWS: Final = {CLASS_FORMAT: struct.Struct(">HHf"), VALUE_FORMAT: struct.Struct(">Hdd")}
 _MAC_BYTES: Final = 16
 
 
@@ -45,22 +51,18 @@ class Prediction:
         at_us: the time of the response, in microseconds since 1970.
         trace_id: of the request; 32 hexadecimal digits.
         span_id: of the request, unique within its trace; 16 hexadecimal digits.
-        classes_digest: the digest of the model's name and classes.
+        digest: the digest of the model's name and its classes or target.
         version: of the model.
         row: the row's index in the request.
-        label: the position of the predicted label in the model's classes.
-        confidence: the probability of that label.
         signature: unique to the prediction.
     """
 
     at_us: int
     trace_id: str
     span_id: str
-    classes_digest: bytes
+    digest: bytes
     version: str
     row: int
-    label: int
-    confidence: float
     signature: bytes
 
     @property
@@ -69,9 +71,41 @@ class Prediction:
         return hashlib.sha256(b"outcome:" + self.signature).hexdigest()[:32]
 
 
+@dataclass(frozen=True, slots=True)
+class ClassPrediction(Prediction):
+    """A predicted class.
+
+    Attributes:
+        label: the position of the predicted label in the model's classes.
+        confidence: the probability of that label.
+    """
+
+    label: int
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class ValuePrediction(Prediction):
+    """A predicted number.
+
+    Attributes:
+        value: the predicted value.
+        half_width: half the width of its interval; None if it has none.
+    """
+
+    value: float
+    half_width: float | None
+
+
 def classes_digest(model: str, classes: Sequence[str | int]) -> bytes:
     """A digest of the model's name and of its classes in order."""
     return hashlib.sha256(json.dumps([model, *classes]).encode()).digest()[:4]
+
+
+def target_digest(model: str, target: str = "", unit: str = "") -> bytes:
+    """A digest of the model's name and of the name and the unit of the number that it predicts."""
+    described = {"model": model, "target": target, "unit": unit}
+    return hashlib.sha256(json.dumps(described).encode()).digest()[:4]
 
 
 class PredictionIds:
@@ -80,7 +114,7 @@ class PredictionIds:
     Args:
         key: the secret that all replicas share.
         version: of the model; at most 100 characters.
-        digest: the `classes_digest` of the model.
+        digest: the `classes_digest` or the `target_digest` of the model.
     """
 
     def __init__(self, key: bytes, version: str, digest: bytes) -> None:
@@ -95,7 +129,7 @@ class PredictionIds:
         labels: Sequence[int],
         confidences: Sequence[float],
     ) -> list[str]:
-        """Create an id for each row of a request.
+        """Create an id for each row of a request to a classifier.
 
         Args:
             at_us: the time of the response, in microseconds since 1970.
@@ -103,18 +137,34 @@ class PredictionIds:
             labels: the position of each row's predicted label in the model's classes.
             confidences: the probability of each label.
         """
-        trace, span = bytes.fromhex(request[0]), bytes.fromhex(request[1])
-        head = _HEAD.pack(FORMAT, at_us, trace, span, self._digest, len(self._version))
-        head += self._version
-        key = self._request_key(head)
-        ids: list[str] = []
-        for row, (label, confidence) in enumerate(zip(labels, confidences, strict=True)):
-            tail = _ROW.pack(row, label, confidence)
-            signed = head + tail + _sign(tail, key)
-            ids.append(base64.urlsafe_b64encode(signed).rstrip(b"=").decode())
-        return ids
+        pack = _ROWS[CLASS_FORMAT].pack
+        rows = (
+            pack(row, label, confidence)
+            for row, (label, confidence) in enumerate(zip(labels, confidences, strict=True))
+        )
+        return self._make(CLASS_FORMAT, at_us, request, rows)
 
-    def read(self, text: str) -> Prediction:
+    def make_values(
+        self,
+        at_us: int,
+        request: tuple[str, str],
+        values: Sequence[float],
+        half_width: float | None = None,
+    ) -> list[str]:
+        """Create an id for each row of a request to a regressor.
+
+        Args:
+            at_us: the time of the response, in microseconds since 1970.
+            request: its trace id and its span id, 32 and 16 hexadecimal digits.
+            values: the predicted values.
+            half_width: half the width of their interval; None without one.
+        """
+        pack = _ROWS[VALUE_FORMAT].pack
+        width = math.nan if half_width is None else half_width
+        rows = (pack(row, value, width) for row, value in enumerate(values))
+        return self._make(VALUE_FORMAT, at_us, request, rows)
+
+    def read(self, text: str) -> ClassPrediction | ValuePrediction:
         """The content of an id, of any version of the model.
 
         Raises:
@@ -123,32 +173,36 @@ class PredictionIds:
         """
         try:
             signed = _decode(text)
+            row_format = _ROWS[signed[0]]
             _, at_us, trace, span, digest, length = _HEAD.unpack_from(signed)
-            version = signed[_HEAD.size : _HEAD.size + length]
-            row, label, confidence = _ROW.unpack_from(signed, _HEAD.size + length)
-        except (struct.error, binascii.Error, ValueError) as error:
+            start = _HEAD.size + length
+            version = signed[_HEAD.size : start].decode()
+            row, first, second = row_format.unpack_from(signed, start)
+        except (struct.error, binascii.Error, ValueError, LookupError) as error:
             raise MalformedIdError("not a prediction id") from error
-        end = _HEAD.size + length + _ROW.size
-        head, tail, signature = (
-            signed[: end - _ROW.size],
-            signed[end - _ROW.size : end],
-            signed[end:],
-        )
-        if len(signature) != _MAC_BYTES or signed[0] != FORMAT:
+        end = start + row_format.size
+        signature = signed[end:]
+        if len(signature) != _MAC_BYTES:
             raise MalformedIdError("not a prediction id")
-        if not hmac.compare_digest(_sign(tail, self._request_key(head)), signature):
+        key = self._request_key(signed[:start])
+        if not hmac.compare_digest(_sign(signed[start:end], key), signature):
             raise ForgedIdError("the signature is wrong")
-        return Prediction(
-            at_us,
-            trace.hex(),
-            span.hex(),
-            digest,
-            version.decode(),
-            row,
-            label,
-            confidence,
-            bytes(signature),
-        )
+        of = (at_us, trace.hex(), span.hex(), digest, version, row, signature)
+        if signed[0] == CLASS_FORMAT:
+            return ClassPrediction(*of, first, second)
+        return ValuePrediction(*of, first, None if math.isnan(second) else second)
+
+    def _make(
+        self, id_format: int, at_us: int, request: tuple[str, str], rows: Iterable[bytes]
+    ) -> list[str]:
+        trace, span = bytes.fromhex(request[0]), bytes.fromhex(request[1])
+        head = _HEAD.pack(id_format, at_us, trace, span, self._digest, len(self._version))
+        head += self._version
+        key = self._request_key(head)
+        return [
+            base64.urlsafe_b64encode(head + row + _sign(row, key)).rstrip(b"=").decode()
+            for row in rows
+        ]
 
     def _request_key(self, head: bytes) -> bytes:
         mac = self._mac.copy()

@@ -67,6 +67,43 @@ MODEL: Final = (
         _MODEL,
         "sum of (probability of the predicted label - 1 if it was correct, else 0)²",
     ),
+    Metric(
+        "ml_residuals_total",
+        "counter",
+        (*_MODEL, "inside"),
+        "actual values accepted for a regressor, by whether they were inside the predicted interval",
+    ),
+    Metric(
+        "ml_absolute_error_total",
+        "counter",
+        _MODEL,
+        "sum of |actual - predicted| of these, in the unit of the target",
+    ),
+    Metric("ml_squared_error_total", "counter", _MODEL, "sum of (actual - predicted)² of these"),
+    Metric(
+        "ml_expected_absolute_error_total",
+        "counter",
+        _MODEL,
+        "expected absolute errors of a regressor's predicted values, summed",
+    ),
+    Metric(
+        "ml_reference_absolute_error",
+        "gauge",
+        _MODEL,
+        "mean absolute error of a regressor on held-out rows",
+    ),
+    Metric(
+        "ml_reference_absolute_error_deviation",
+        "gauge",
+        _MODEL,
+        "standard deviation of the absolute error on held-out rows",
+    ),
+    Metric(
+        "ml_reference_coverage",
+        "gauge",
+        _MODEL,
+        "fraction of held-out rows whose actual value is inside the predicted interval",
+    ),
     Metric("ml_label_lag_seconds", "histogram", _MODEL, "time from a prediction to its label"),
     Metric(
         "ml_feedback_refused_total",

@@ -11,12 +11,14 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tidegate.monitoring.counting.model_metrics import ModelMonitor
+from tidegate.monitoring.counting.number_bins import predicted_value_bins
 from tidegate.monitoring.counting.psi import critical_value
 from tidegate.monitoring.counting.reference import (
     BadReferenceError,
     Calibration,
     FeatureReference,
     Reference,
+    Residuals,
     load_reference,
 )
 
@@ -118,3 +120,47 @@ def test_the_error_for_an_invalid_reference_names_the_file(
         load_reference(file)
     file.write_text(REFERENCE.model_dump_json())
     assert load_reference(file) == REFERENCE
+
+
+RESIDUALS = Residuals(
+    mean_absolute_error=2.0,
+    root_mean_squared_error=2.5,
+    deviation=1.5,
+    half_width=4.0,
+    coverage=0.9,
+    held_out_coverage=0.91,
+    predicted=(0.0, 10.0),
+    expected=(1.0, 3.0),
+    samples=100,
+)
+REGRESSOR = REFERENCE.model_copy(
+    update={
+        "calibration": None,
+        "predictions": (),
+        "prediction": predicted_value_bins(np.array([0.0, 5.0, 10.0])),
+        "residuals": RESIDUALS,
+    }
+)
+
+
+def test_the_expected_absolute_error_of_a_regressor_is_counted() -> None:
+    monitor, value = make(REGRESSOR)
+    assert value("ml_expected_absolute_error_total") == 0
+    monitor.observe(np.zeros((3, 1), "f4"), np.array([5.0, 20.0, np.nan]))
+    monitor.observe(np.zeros((1, 1), "f4"), np.array([2.5]))
+    monitor.observe(np.zeros((1, 1), "f4"), np.array([np.nan]))
+    assert value("ml_expected_absolute_error_total") == pytest.approx(2.0 + 3.0 + 1.5)
+    assert value("ml_expected_correct_total") is None
+
+
+def test_the_reference_of_a_regressor_is_exported() -> None:
+    _, value = make(REGRESSOR)
+    assert value("ml_reference_absolute_error") == 2.0
+    assert value("ml_reference_absolute_error_deviation") == 1.5
+    assert value("ml_reference_coverage") == 0.91
+    assert REGRESSOR.prediction is not None
+    labels = REGRESSOR.prediction.labels
+    shares = [value("ml_prediction_reference_ratio", label=label) for label in labels]
+    assert sum(each or 0 for each in shares) == pytest.approx(1)
+    assert value("ml_prediction_reference_samples") == 3
+    assert value("ml_prediction_critical_value") == critical_value(len(labels), 1, 0.01)

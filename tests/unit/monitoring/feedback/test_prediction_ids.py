@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import base64
+import math
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tidegate.monitoring.feedback.prediction_ids import (
+    ClassPrediction,
     ForgedIdError,
     MalformedIdError,
     PredictionIds,
+    ValuePrediction,
     classes_digest,
+    target_digest,
 )
 
 KEY = b"a secret signing key"
 REQUEST = ("0123456789abcdef0123456789abcdef", "0011223344556677")
 DIGEST = classes_digest("m", ("late", "on_time"))
 IDS = PredictionIds(KEY, "v1", DIGEST)
+ID_OF_AN_EARLIER_RELEASE = (
+    "AwAGW_7aJeAAASNFZ4mrze8BI0VniavN7wARIjNEVWZ3uGVbnQJ2MQAAAAE_QAAAORbFhzUKZojafdtMULOl6A"
+)
 AT_US = 1_790_000_000_000_000
 
 
@@ -38,15 +45,53 @@ def test_an_id_contains_what_it_was_created_from(
     for row, text in enumerate(texts):
         assert len(text) <= 250
         found = IDS.read(text)  # of any version
+        assert isinstance(found, ClassPrediction)
         assert (found.at_us, found.version) == (at_us, version)
         assert (found.trace_id, found.span_id) == (trace.hex(), span.hex())
-        assert found.classes_digest == DIGEST
+        assert found.digest == DIGEST
         assert (found.row, found.label, found.confidence) == (row, labels[row], confidences[row])
 
 
+@given(
+    st.text("abcXYZ019._-", min_size=1, max_size=100),
+    st.lists(st.floats(allow_nan=False), max_size=5),
+    st.none() | st.floats(0, allow_nan=False),
+)
+def test_an_id_contains_the_predicted_value_exactly(
+    version: str, values: list[float], half_width: float | None
+) -> None:
+    ids = PredictionIds(KEY, version, target_digest("m"))
+    texts = ids.make_values(AT_US, REQUEST, values, half_width)
+    for row, text in enumerate(texts):
+        assert len(text) <= 250
+        found = IDS.read(text)
+        assert isinstance(found, ValuePrediction)
+        assert (found.at_us, found.version, found.row) == (AT_US, version, row)
+        assert (found.trace_id, found.span_id) == REQUEST
+        assert found.digest == target_digest("m")
+        assert (found.value, found.half_width) == (values[row], half_width)
+
+
+def test_a_predicted_value_may_be_nan() -> None:
+    (text,) = IDS.make_values(AT_US, REQUEST, [math.nan])
+    found = IDS.read(text)
+    assert isinstance(found, ValuePrediction)
+    assert math.isnan(found.value)
+    assert found.half_width is None
+
+
+def test_ids_of_earlier_releases_are_read() -> None:
+    found = IDS.read(ID_OF_AN_EARLIER_RELEASE)
+    assert isinstance(found, ClassPrediction)
+    assert (found.at_us, found.version, found.row, found.label) == (AT_US, "v1", 0, 1)
+    assert found.confidence == 0.75
+
+
+@pytest.mark.parametrize(
+    "text", [*IDS.make(AT_US, REQUEST, [1], [0.9]), *IDS.make_values(AT_US, REQUEST, [1.5], 0.5)]
+)
 @given(st.integers(0, 10**6), st.integers(1, 255))
-def test_a_changed_byte_is_an_error(position: int, change: int) -> None:
-    (text,) = IDS.make(AT_US, REQUEST, [1], [0.9])
+def test_a_changed_byte_is_an_error(text: str, position: int, change: int) -> None:
     signed = bytearray(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     signed[position % len(signed)] ^= change
     changed = base64.urlsafe_b64encode(signed).rstrip(b"=").decode()
@@ -102,3 +147,16 @@ def test_the_digest_depends_on_the_name_and_the_classes_their_order_and_types() 
         ("m", ("0", "1")),
     ]
     assert len({classes_digest(*each) for each in of}) == len(of)
+
+
+def test_the_digest_depends_on_the_name_the_target_and_its_unit() -> None:
+    of = [
+        ("m",),
+        ("n",),
+        ("m", "delay"),
+        ("m", "delay", "min"),
+        ("m", "delay", "s"),
+        ("m", "", "delay"),
+    ]
+    assert len({target_digest(*each) for each in of}) == len(of)
+    assert target_digest("m") != classes_digest("m", ())

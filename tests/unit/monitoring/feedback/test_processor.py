@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from tidegate.monitoring.feedback.class_outcomes import ClassTruth
 from tidegate.monitoring.feedback.outcome_metrics import OutcomeMetrics
 from tidegate.monitoring.feedback.outcomes import REASONS, Label, OutcomeRefusedError
 from tidegate.monitoring.feedback.prediction_ids import PredictionIds, classes_digest
@@ -26,16 +27,16 @@ class ProcessorFixture:
 
     def __init__(self, classes: tuple[Label, ...] = CLASSES, memory: int = 10) -> None:
         self.registry = CollectorRegistry()
-        metrics = OutcomeMetrics(self.registry, "m", "1", classes)
+        truth = ClassTruth("m", classes, accuracy=0.8)
+        metrics = OutcomeMetrics(self.registry, "m", "1", truth)
         self.processor = FeedbackProcessor(
             "m",
             "1",
-            classes,
+            truth,
             IDS,
             accept_seconds=100,
             memory=memory,
             metrics=metrics,
-            accuracy=0.8,
         )
 
     def scraped(self) -> str:

@@ -1,0 +1,197 @@
+"""A label of a regressor is a number, counted by its distance from the predicted value."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, generate_latest
+
+from tidegate.monitoring.feedback.outcome_metrics import OutcomeMetrics
+from tidegate.monitoring.feedback.outcomes import OutcomeRefusedError
+from tidegate.monitoring.feedback.prediction_ids import (
+    PredictionIds,
+    classes_digest,
+    target_digest,
+)
+from tidegate.monitoring.feedback.processor import FeedbackProcessor
+from tidegate.monitoring.feedback.value_outcomes import ValueOutcome, ValueTruth
+
+KEY = b"a secret signing key"
+REQUEST = ("0" * 31 + "1", "0" * 15 + "2")
+DIGEST = target_digest("m", "delay", "min")
+IDS = PredictionIds(KEY, "1", DIGEST)
+EARLIER_VERSION = PredictionIds(KEY, "0", DIGEST)
+AT_US = 1_790_000_000_000_000
+
+
+class RegressorFeedback:
+    """The feedback processor of a regressor, and its counters."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        truth = ValueTruth("m", target="delay", unit="min", coverage=0.91)
+        metrics = OutcomeMetrics(self.registry, "m", "1", truth)
+        self.processor = FeedbackProcessor(
+            "m", "1", truth, IDS, accept_seconds=100, memory=10, metrics=metrics
+        )
+
+    def accept(self, prediction_id: str, label: object) -> ValueOutcome:
+        return self.processor.accept(prediction_id, label, AT_US + 20_000_000)
+
+    def value(self, name: str, version: str = "1", **labels: str) -> float | None:
+        of = {"model": "m", "version": version}
+        return self.registry.get_sample_value(name, of | labels)
+
+    def errors(self, version: str = "1") -> tuple[float | None, ...]:
+        """The number of residuals inside, outside and without an interval, and the sums of errors."""
+        return (
+            *(
+                self.value("ml_residuals_total", version, inside=inside)
+                for inside in ("true", "false", "unknown")
+            ),
+            self.value("ml_absolute_error_total", version),
+            self.value("ml_squared_error_total", version),
+        )
+
+
+def id_of(
+    value: float, half_width: float | None = None, ids: PredictionIds = IDS, at_us: int = AT_US
+) -> str:
+    (text,) = ids.make_values(at_us, REQUEST, [value], half_width)
+    return text
+
+
+def test_every_series_starts_at_zero() -> None:
+    assert RegressorFeedback().errors() == (0, 0, 0, 0, 0)
+
+
+def test_residuals_are_counted_by_the_interval_that_was_answered() -> None:
+    feedback = RegressorFeedback()
+    inside = feedback.accept(id_of(10.0, 2.0), 12)
+    outside = feedback.accept(id_of(10.5, 2.0), 8)
+    without = feedback.accept(id_of(11.0), 11.5)
+    assert (inside.inside, outside.inside, without.inside) == (True, False, None)
+    assert [each.residual for each in (inside, outside, without)] == [2, -2.5, 0.5]
+    assert feedback.errors() == (1, 1, 1, 2 + 2.5 + 0.5, 4 + 6.25 + 0.25)
+    assert feedback.value("ml_label_lag_seconds_sum") == 60
+
+
+def test_the_event_has_the_residual_and_the_interval() -> None:
+    fields = RegressorFeedback().accept(id_of(10.0, 2.0), 13).fields("m")
+    assert fields["trace"] == {"id": REQUEST[0]}
+    assert fields["span"] == {"id": REQUEST[1]}
+    assert fields["tidegate"] == {
+        "model": {"name": "m", "version": "1"},
+        "outcome": {
+            "predicted_value": 10.0,
+            "actual_value": 13.0,
+            "residual": 3.0,
+            "inside": False,
+            "half_width": 2.0,
+            "coverage": 0.91,
+            "lag_seconds": 20.0,
+            "row": 0,
+        },
+    }
+
+
+def test_the_event_has_no_interval_if_none_was_answered() -> None:
+    outcome = RegressorFeedback().accept(id_of(10.0, ids=EARLIER_VERSION), 13).fields("m")
+    assert set(outcome["tidegate"]["outcome"]) == {
+        "predicted_value",
+        "actual_value",
+        "residual",
+        "lag_seconds",
+        "row",
+    }
+
+
+@pytest.mark.parametrize(
+    ("prediction_id", "label", "reason"),
+    [
+        (id_of(1.0), "12", "unknown_label"),
+        (id_of(1.0), None, "unknown_label"),
+        (id_of(1.0), True, "unknown_label"),
+        (id_of(1.0), [1.0], "unknown_label"),
+        (id_of(1.0), math.nan, "unknown_label"),
+        (id_of(1.0), math.inf, "unknown_label"),
+        (id_of(1.0), 1e101, "unknown_label"),
+        (id_of(1.0), -(10**400), "unknown_label"),
+        (id_of(math.nan), 1.0, "unknown_label"),
+        (id_of(math.inf), 1.0, "unknown_label"),
+        (id_of(1.0, ids=PredictionIds(b"another key", "1", DIGEST)), 1.0, "forged"),
+        (id_of(1.0, ids=PredictionIds(KEY, "1", target_digest("m", "delay", "s"))), 1.0, "foreign_version"),
+        (id_of(1.0, at_us=AT_US - 10**9), 1.0, "expired"),
+    ],
+)  # fmt: skip
+def test_an_invalid_label_is_refused_with_its_reason(
+    prediction_id: str, label: object, reason: str
+) -> None:
+    feedback = RegressorFeedback()
+    with pytest.raises(OutcomeRefusedError) as caught:
+        feedback.accept(prediction_id, label)
+    assert caught.value.reason == reason
+    assert feedback.value("ml_feedback_refused_total", reason=reason) == 1
+    assert feedback.errors() == (0, 0, 0, 0, 0)
+
+
+def test_the_id_of_a_class_is_not_one_of_a_value() -> None:
+    # Each other's digests differ; this one has a class in an id with the digest of a target.
+    (text,) = IDS.make(AT_US, REQUEST, [1], [0.5])
+    with pytest.raises(OutcomeRefusedError) as caught:
+        RegressorFeedback().accept(text, 1.0)
+    assert caught.value.reason == "foreign_version"
+    assert classes_digest("m", ()) != target_digest("m")
+
+
+def test_only_the_first_label_of_a_prediction_is_counted() -> None:
+    feedback = RegressorFeedback()
+    feedback.accept(id_of(1.0), 2.0)
+    with pytest.raises(OutcomeRefusedError, match="already been counted"):
+        feedback.accept(id_of(1.0), 3.0)
+    assert feedback.errors() == (0, 0, 1, 1, 1)
+
+
+def test_labels_of_another_version_are_counted_after_the_first_scrape_of_its_series() -> None:
+    feedback = RegressorFeedback()
+    texts = EARLIER_VERSION.make_values(AT_US, REQUEST, [1.0] * 5, 2.0)
+    for text in texts:
+        feedback.accept(text, 4.0)
+    first = generate_latest(feedback.registry).decode()
+    assert 'ml_absolute_error_total{model="m",version="0"} 0.0' in first
+    assert feedback.errors("0") == (0, 5, 0, 15, 45)
+    assert feedback.errors() == (0, 0, 0, 0, 0)
+
+
+def test_a_label_in_a_wrong_unit_does_not_hide_later_errors() -> None:
+    feedback = RegressorFeedback()
+    texts = IDS.make_values(AT_US, REQUEST, [0.0, 0.0], 1.0)
+    assert feedback.accept(texts[0], 1e30).residual == 1e30
+    before = feedback.errors()
+    feedback.accept(texts[1], 3.0)
+    after = feedback.errors()
+    assert before[3] is not None
+    assert before[4] is not None
+    assert after[3:] == (before[3] + 3, before[4] + 9)
+    assert after[3] != before[3]
+    assert after[4] != before[4]
+
+
+numbers = st.floats(-1e100, 1e100)
+
+
+@given(st.lists(st.tuples(numbers, numbers), min_size=1, max_size=8))
+def test_the_counters_stay_finite(pairs: list[tuple[float, float]]) -> None:
+    feedback = RegressorFeedback()
+    texts = IDS.make_values(AT_US, REQUEST, [predicted for predicted, _ in pairs], 0.0)
+    for text, (_, actual) in zip(texts, pairs, strict=True):
+        feedback.accept(text, actual)
+    *_, absolute, squared = feedback.errors()
+    assert absolute is not None
+    assert squared is not None
+    assert math.isfinite(absolute)
+    assert math.isfinite(squared)
+    assert sum(each or 0 for each in feedback.errors()[:3]) == len(pairs)

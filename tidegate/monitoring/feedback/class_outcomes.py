@@ -1,0 +1,148 @@
+"""Outcomes of a classifier: a label is one of its classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, Counter
+
+from tidegate.monitoring.feedback.outcomes import Label, OutcomeRefusedError, event_fields
+from tidegate.monitoring.feedback.prediction_ids import (
+    ClassPrediction,
+    Prediction,
+    classes_digest,
+)
+
+# With more classes than this, a pair of labels has no series before its first outcome.
+_MAX_PAIR_CLASSES: Final = 20
+_MAX_SHOWN: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ClassOutcome:
+    """A predicted class with the true one.
+
+    Attributes:
+        prediction: the content of the prediction id.
+        predicted: the predicted label.
+        actual: the true label.
+        lag_seconds: time from the response to the label.
+        accuracy: the version's accuracy on held-out rows, if it is known here. The watcher reads it from the
+            event, so it needs no artefact.
+    """
+
+    prediction: ClassPrediction
+    predicted: Label
+    actual: Label
+    lag_seconds: float
+    accuracy: float | None = None
+
+    @property
+    def correct(self) -> bool:
+        """Whether the prediction was correct."""
+        return self.predicted == self.actual
+
+    def fields(self, model: str) -> dict[str, Any]:
+        """The fields of the outcome's event."""
+        accuracy = {} if self.accuracy is None else {"accuracy": round(self.accuracy, 6)}
+        fields = {
+            "predicted": str(self.predicted),
+            "actual": str(self.actual),
+            "correct": self.correct,
+            "confidence": round(self.prediction.confidence, 6),
+        }
+        return event_fields(self, model, fields | accuracy)
+
+
+class ClassTruth:
+    """The labels of a classifier.
+
+    An id has the position of the predicted class, so the model's name and classes must be those of the
+    prediction.
+
+    Args:
+        model: the model's name.
+        classes: its classes, in order.
+        accuracy: the served version's accuracy on held-out rows, if it was measured.
+    """
+
+    def __init__(
+        self, model: str, classes: Sequence[Label], *, accuracy: float | None = None
+    ) -> None:
+        self._model = model
+        self._classes = tuple(classes)
+        self._accuracy = accuracy
+        self.digest: Final = classes_digest(model, classes)
+
+    def outcome(
+        self, prediction: Prediction, label: object, lag_seconds: float, *, served: bool
+    ) -> ClassOutcome:
+        """The outcome; see `Truth`."""
+        if not isinstance(prediction, ClassPrediction):
+            message = "The prediction_id is of a number, and the served model predicts a class"
+            raise OutcomeRefusedError("foreign_version", message)
+        # Compare the types too, as True == 1.
+        if not any(type(label) is type(each) and label == each for each in self._classes):
+            shown = ", ".join(str(each) for each in self._classes[:_MAX_SHOWN])
+            raise OutcomeRefusedError("unknown_label", f"The label should be one of {shown}")
+        assert isinstance(label, str | int)  # noqa: S101 (each class is one)
+        # The accuracy of other versions is not known here.
+        accuracy = self._accuracy if served else None
+        predicted = self._classes[prediction.label]
+        return ClassOutcome(prediction, predicted, label, lag_seconds, accuracy)
+
+    def counters(self, registry: CollectorRegistry) -> ClassCounters:
+        """New counters of its outcomes."""
+        return ClassCounters(registry, self._model, self._classes)
+
+
+class ClassCounters:
+    """Counts correct and wrong predictions, and pairs of labels.
+
+    Args:
+        registry: the registry of the metrics.
+        model: the model's name.
+        classes: its classes, in order.
+    """
+
+    def __init__(self, registry: CollectorRegistry, model: str, classes: Sequence[Label]) -> None:
+        names = ("model", "version")
+        self._model, self._classes = model, classes
+        self._outcomes = Counter(
+            "ml_outcomes_total",
+            "Accepted labels, by whether the prediction was correct.",
+            (*names, "correct"),
+            registry=registry,
+        )
+        self._pairs = Counter(
+            "ml_outcome_labels_total",
+            "Accepted labels, by the predicted and the actual label.",
+            (*names, "predicted", "actual"),
+            registry=registry,
+        )
+        self._error = Counter(
+            "ml_outcome_squared_error_total",
+            "Sum of (confidence - 1 if the prediction was correct, else 0)², for the Brier score.",
+            names,
+            registry=registry,
+        )
+
+    def create(self, version: str) -> None:
+        """Create the series of a version, at 0."""
+        of = (self._model, version)
+        if len(self._classes) <= _MAX_PAIR_CLASSES:
+            for predicted in self._classes:
+                for actual in self._classes:
+                    self._pairs.labels(*of, str(predicted), str(actual))
+        for correct in ("true", "false"):
+            self._outcomes.labels(*of, correct)
+        self._error.labels(*of)
+
+    def add(self, outcome: ClassOutcome) -> None:
+        """Count an outcome under the version that made the prediction."""
+        of = (self._model, outcome.prediction.version)
+        self._outcomes.labels(*of, "true" if outcome.correct else "false").inc()
+        self._pairs.labels(*of, str(outcome.predicted), str(outcome.actual)).inc()
+        self._error.labels(*of).inc((outcome.prediction.confidence - outcome.correct) ** 2)
