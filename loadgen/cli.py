@@ -45,6 +45,10 @@ RUN_EXAMPLES = """
 
 `tidegate loadgen run my.toml --url http://127.0.0.1:8000 --rows my-rows.ndjson`
 
+`tidegate loadgen run steps --path /quote --body quotes.ndjson`
+
+`tidegate loadgen run steps --path '/search?q=tea' --method GET`
+
 **Exit codes**: 0 success, 1 all requests failed, 2 nothing was sent (invalid argument, no target), 98 invalid
 (requests were sent late), 99 a threshold failed, 130 interrupted.
 """
@@ -57,7 +61,10 @@ def run(
     url: Annotated[
         str, typer.Option(help="URL of the service or its gateway.")
     ] = "http://127.0.0.1:8000",
-    path: Annotated[str, typer.Option(help="Path that requests are posted to.")] = "/predict",
+    path: Annotated[
+        str, typer.Option(help="Path of the requests, with a query if it needs one.")
+    ] = "/predict",
+    method: Annotated[str, typer.Option(help="HTTP method of the requests.")] = "POST",
     prometheus: Annotated[
         str,
         typer.Option(
@@ -67,6 +74,15 @@ def run(
     rows: Annotated[
         Path, typer.Option(help="File with the rows to send, one JSON object per line.")
     ] = Path("artefacts/flights/samples.ndjson"),
+    body: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with request bodies, one per line, that are sent as they are instead of rows."
+        ),
+    ] = None,
+    content_type: Annotated[
+        str, typer.Option(help="Content type of the bodies of --body.")
+    ] = "application/json",
     out: Annotated[
         Path, typer.Option(help="Folder in which the folder of the run is created.")
     ] = Path("runs"),
@@ -106,6 +122,9 @@ def run(
         out=out,
         prometheus=prometheus,
         path=path,
+        method=method,
+        body=body,
+        content_type=content_type,
         seed=seed,
         slo_seconds=slo,
         thresholds=threshold or (),

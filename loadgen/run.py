@@ -9,7 +9,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +22,8 @@ from rich.markup import escape
 
 from tidegate.loadgen.plan.bodies import Bodies, read_rows
 from tidegate.loadgen.plan.plan import digest, make_plan
+from tidegate.loadgen.plan.raw_bodies import RawBodies, read_bodies
+from tidegate.loadgen.plan.request_kinds import RequestKind
 from tidegate.loadgen.plan.scenario import load_schedule
 from tidegate.loadgen.report.live_view import LiveView
 from tidegate.loadgen.report.page import write_report
@@ -31,13 +33,15 @@ from tidegate.loadgen.report.summary import Setup, summarize
 from tidegate.loadgen.report.thresholds import parse_threshold
 from tidegate.loadgen.report.verdict import exit_code, print_summary
 from tidegate.loadgen.send.record import Recording
-from tidegate.loadgen.send.sender import Limits, OpenLoop
-from tidegate.loadgen.send.target import http_url, preflight, target_url
+from tidegate.loadgen.send.sender import JSON, Limits, OpenLoop, RequestForm
+from tidegate.loadgen.send.target import http_url, preflight, request_method, target_url
 
 # The interval after which the thread of the live view yields to the sender. The default of 5 ms is half the
 # maximum lag.
 SWITCH_SECONDS: Final = 0.0005
 OPEN_FILES: Final = 65_536
+# Requests of these methods have a body only if --body names one.
+WITHOUT_BODY: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 # A load generator that competes with the service for the CPU measures its own delay: on two cores with a load
 # average of 6, the p99 of the lag was 33 ms without this and 8.5 ms with it.
 NICENESS: Final = -10
@@ -53,6 +57,10 @@ class Options:
     out: Path
     prometheus: str = ""
     path: str = "/predict"
+    method: str = "POST"
+    body: Path | None = None
+    """File of bodies that are sent as they are, instead of `rows`."""
+    content_type: str = JSON
     seed: int = 1
     slo_seconds: float | None = None
     thresholds: Sequence[str] = ()
@@ -73,12 +81,14 @@ def run(options: Options, console: Console) -> int:
         prometheus = Prometheus(str(http_url(options.prometheus, "--prometheus")))
     schedule = load_schedule(options.scenario)
     plan = make_plan(schedule, options.seed)
-    bodies = Bodies(read_rows(options.rows), schedule.kinds)
+    method = request_method(options.method)
+    bodies, bodies_file = _bodies(options, method, schedule.kinds)
     asyncio.run(preflight(options.url))
     folder = new_folder(options.out, datetime.now(UTC))
 
     recording = Recording.of(plan)
-    sender = OpenLoop(plan, bodies, url, recording, options.limits)
+    form = RequestForm(method, options.content_type)
+    sender = OpenLoop(plan, bodies, url, recording, options.limits, form=form)
     live_view = LiveView(
         console,
         recording,
@@ -102,7 +112,8 @@ def run(options: Options, console: Console) -> int:
         seed=options.seed,
         plan_sha256=digest(plan),
         url=str(url),
-        rows_file=str(options.rows),
+        method=method,
+        rows_file=bodies_file,
         timeout_seconds=options.limits.timeout_seconds,
         slo_seconds=options.slo_seconds,
         prometheus=options.prometheus or None,
@@ -123,6 +134,17 @@ def run(options: Options, console: Console) -> int:
     write_report(folder, summary, recording, series)
     print_summary(console, summary, folder)
     return exit_code(summary)
+
+
+def _bodies(
+    options: Options, method: str, kinds: Iterable[RequestKind]
+) -> tuple[Bodies | RawBodies, str]:
+    """The bodies of the requests, and the file that they are from; empty if requests have none."""
+    if options.body is not None:
+        return RawBodies(read_bodies(options.body)), str(options.body)
+    if method in WITHOUT_BODY:
+        return RawBodies([]), ""
+    return Bodies(read_rows(options.rows), kinds), str(options.rows)
 
 
 async def _until_signalled(sender: OpenLoop) -> None:

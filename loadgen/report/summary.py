@@ -95,6 +95,7 @@ class Setup(BaseModel):
     seed: int
     plan_sha256: str
     url: str
+    method: str = "POST"
     rows_file: str
     timeout_seconds: float
     slo_seconds: float | None

@@ -69,8 +69,8 @@ def _notes(summary: Summary) -> Iterator[str]:
         yield f"[red]failed[/]   {count:,} of {escape(error)}"
     if summary.all_failed:
         yield (
-            f"[red]failed[/]   all requests: is {escape(summary.url)} the service, and do the rows match "
-            "its model?"
+            f"[red]failed[/]   all requests: is {escape(summary.url)} the service, and do the bodies match "
+            "what it accepts?"
         )
     for reason in summary.invalid_reasons:
         yield f"[yellow]invalid[/]  {escape(reason)}"

@@ -15,6 +15,7 @@ from yarl import URL
 
 from tidegate.loadgen.plan.bodies import Bodies
 from tidegate.loadgen.plan.plan import PlannedRequest
+from tidegate.loadgen.plan.raw_bodies import RawBodies
 from tidegate.loadgen.send.record import Recording
 from tidegate.loadgen.send.timer import AbsoluteTimer
 
@@ -41,9 +42,9 @@ CATEGORIES: Final[tuple[tuple[type[Exception], str], ...]] = (
     (ConnectionError, "disconnected"),
     (aiohttp.ClientResponseError, "not HTTP"),
 )
+JSON: Final = "application/json"
 HEADERS: Final = {
-    "Content-Type": "application/json",
-    "Accept": "application/json",
+    "Accept": "*/*",
     "Accept-Encoding": "identity",
     "User-Agent": "tidegate-loadgen",
 }
@@ -59,22 +60,34 @@ class Limits:
     """Maximum number of requests in flight; further ones fail immediately without being sent."""
 
 
+@dataclass(frozen=True, slots=True)
+class RequestForm:
+    """What all requests of a run have in common."""
+
+    method: str = "POST"
+    content_type: str = JSON
+    """Type of the bodies; not sent with a request that has none."""
+
+
 class OpenLoop:
     """Sends the requests of a plan, and records their results."""
 
     def __init__(
         self,
         plan: Sequence[PlannedRequest],
-        bodies: Bodies,
+        bodies: Bodies | RawBodies,
         url: URL,
         recording: Recording,
         limits: Limits,
+        *,
+        form: RequestForm = RequestForm(),
     ) -> None:
         self._plan = plan
         self._bodies = bodies
         self._url = url
         self._recording = recording
         self._limits = limits
+        self._form = form
         self._in_flight: set[asyncio.Task[None]] = set()
         self._sending: asyncio.Task[None] | None = None
         self._internal_error: BaseException | None = None
@@ -123,11 +136,14 @@ class OpenLoop:
                 self._in_flight.add(task)
                 task.add_done_callback(self._ended)
 
-    async def _send(self, session: aiohttp.ClientSession, row: int, body: bytes) -> None:
+    async def _send(self, session: aiohttp.ClientSession, row: int, body: bytes | None) -> None:
         recording = self._recording
+        headers = None if body is None else {"Content-Type": self._form.content_type}
         recording.sent[row] = self._now()
         try:
-            async with session.post(self._url, data=body, allow_redirects=False) as answer:
+            async with session.request(
+                self._form.method, self._url, data=body, headers=headers, allow_redirects=False
+            ) as answer:
                 async for _ in answer.content.iter_any():
                     pass
                 match = TRACERESPONSE.fullmatch(answer.headers.get("traceresponse", ""))

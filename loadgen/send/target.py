@@ -29,7 +29,19 @@ def target_url(base: str, path: str, *, allow_remote: bool) -> URL:
         )
     if not path.startswith("/"):
         raise UsageError(f"--path {path}: must start with /")
-    return url.joinpath(path.lstrip("/"))
+    path, _, query = path.partition("?")
+    return url.joinpath(path.lstrip("/")).with_query(query or None)
+
+
+def request_method(text: str) -> str:
+    """Return the HTTP method in capitals.
+
+    Raises:
+        UsageError: it is no word of letters.
+    """
+    if not (text.isascii() and text.isalpha()):
+        raise UsageError(f"--method {text}: expected an HTTP method such as POST or GET")
+    return text.upper()
 
 
 def http_url(text: str, option: str) -> URL:

@@ -18,10 +18,11 @@ from support.ports import free_port
 from tidegate.loadgen.errors import UsageError
 from tidegate.loadgen.plan.bodies import Bodies
 from tidegate.loadgen.plan.plan import PlannedRequest
+from tidegate.loadgen.plan.raw_bodies import RawBodies
 from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS
 from tidegate.loadgen.send import target
 from tidegate.loadgen.send.record import Recording
-from tidegate.loadgen.send.sender import Limits, OpenLoop
+from tidegate.loadgen.send.sender import Limits, OpenLoop, RequestForm
 from tidegate.loadgen.send.target import preflight
 
 pytestmark = pytest.mark.integration
@@ -109,6 +110,33 @@ async def test_each_request_is_sent_once_with_its_body() -> None:
     assert sorted(seen) == sorted(
         ("POST", "application/json", BODIES.of(one.kind, one.body)) for one in plan
     )
+
+
+@pytest.mark.parametrize(
+    ("form", "bodies", "expected"),
+    [
+        (RequestForm("PUT", "text/csv"), [b"a,b\n1,2"], ("PUT", "text/csv", b"a,b\n1,2")),
+        (RequestForm("GET"), [], ("GET", "", b"")),
+        (RequestForm("POST"), [], ("POST", "", b"")),
+    ],
+)
+async def test_any_method_and_body_is_sent_as_it_is_and_each_status_is_kept(
+    form: RequestForm, bodies: list[bytes], expected: tuple[str, str, bytes]
+) -> None:
+    seen: list[tuple[str, str, bytes]] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        # aiohttp's server reports a missing type as application/octet-stream.
+        kind = request.headers.get("Content-Type", "").replace("application/octet-stream", "")
+        seen.append((request.method, kind, await request.read()))
+        return web.Response(status=(200, 201, 404, 503)[len(seen) - 1])
+
+    plan = steady(20, 0.2)
+    async with serving(handler) as url:
+        recording = Recording.of(plan)
+        await OpenLoop(plan, RawBodies(bodies), url, recording, Limits(), form=form).run()
+    assert seen == [expected] * 4
+    assert sorted(recording.status) == [200, 201, 404, 503]
 
 
 async def test_a_stall_of_the_server_affects_all_requests_planned_during_it() -> None:

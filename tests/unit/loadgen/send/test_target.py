@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tidegate.loadgen.errors import UsageError
-from tidegate.loadgen.send.target import target_url
+from tidegate.loadgen.send.target import request_method, target_url
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,14 @@ def test_an_invalid_url_is_an_error(base: str) -> None:
 def test_a_path_without_a_slash_is_an_error() -> None:
     with pytest.raises(UsageError, match="--path predict: must start with /"):
         target_url("http://127.0.0.1:8000", "predict", allow_remote=False)
+
+
+def test_a_path_may_have_a_query() -> None:
+    url = target_url("http://127.0.0.1:8000", "/search?q=green+tea&n=2", allow_remote=False)
+    assert (url.path, dict(url.query)) == ("/search", {"q": "green tea", "n": "2"})
+
+
+def test_a_method_is_a_word_of_letters() -> None:
+    assert request_method("get") == "GET"
+    with pytest.raises(UsageError, match="--method G T: expected an HTTP method such as POST"):
+        request_method("G T")
