@@ -81,6 +81,44 @@ def test_a_named_file_is_read_from_anywhere(
         ("[autoscaler]\nenabled = 'maybe'\n", "autoscaler.enabled: must be true or false"),
         ("[service]\nname = 3\n", "service.name: must be text in quotes"),
         ("[gateway]\nport = 70000\n", "gateway.port: must be at most 65535 (got 70000)"),
+        ("[service]\napp = 'shop'\n", "service.app: must be empty or MODULE:NAME such as"),
+        ("[service]\napp = 'shop:app()'\n", "service.app: must be empty or MODULE:NAME such as"),
+        (
+            "[replicas]\ncommand = 'gunicorn'\n",
+            "tidegate.toml: replicas.command: must be a list (got 'gunicorn')",
+        ),
+        (
+            "[replicas]\ncommand = ['gunicorn', '-b', '{address}']\n",
+            "unknown placeholder {address}; expected {host}, {port}, {node_name}, {slots}",
+        ),
+        (
+            "[replicas]\ncommand = ['./server', '--port', '8100']\n",
+            "replicas.command: must contain {port}, the port that the replica has to listen on",
+        ),
+        (
+            "[replicas]\ncommand = ['./server', '{port}', '{\"a\": 1']\n",
+            "has a single brace: write {{ for {, and }} for }",
+        ),
+        (
+            "[replicas]\ncommand = ['./server', '{port:05}']\n",
+            "'{port:05}': a placeholder has no format",
+        ),
+        (
+            "[replicas]\ncommand = [' ', '{port}']\n",
+            "replicas.command: must begin with the name or path of a program",
+        ),
+        (
+            "[service]\napp = 'shop.main:app'\n[replicas]\ncommand = ['gunicorn', '{port}']\n",
+            "service.app is 'shop.main:app' and replicas.command is 'gunicorn': replicas run one of them",
+        ),
+        (
+            "[slots]\nmax = 4\n[replicas]\ncommand = ['gunicorn', '{port}']\n",
+            "slots.max: the slots of replicas.command cannot be changed while it runs; remove slots.max",
+        ),
+        (
+            "[service]\nready = 'shop.main:is_ready'\n",
+            "service.ready: is for service.app, which is empty",
+        ),
     ],
 )
 def test_an_invalid_file_is_an_error_with_the_setting_and_the_reason(

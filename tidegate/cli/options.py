@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -14,10 +14,14 @@ Since = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 
 
-def settings() -> Settings:
-    """The settings; an invalid one is reported, and the command exits with 2."""
+def settings(**overrides: Any) -> Settings:
+    """The settings; an invalid one is reported, and the command exits with 2.
+
+    Args:
+        overrides: settings from options, by section; they override all other sources.
+    """
     try:
-        found = load()
+        found = load(**overrides)
         if found.autoscaler.policy != Autoscaler().policy:
             # Imported here, as the default policy needs no check.
             from tidegate.autoscaler.live.configured_policy import check_policy

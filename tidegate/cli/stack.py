@@ -15,16 +15,24 @@ commands = typer.Typer()
 
 
 @commands.command(
-    rich_help_panel=PANEL, epilog="Example: `tidegate up --detach && tidegate status`"
+    rich_help_panel=PANEL,
+    epilog="Examples: `tidegate up --detach && tidegate status`, `tidegate up --app shop.main:app`",
 )
 def up(
     detach: Annotated[bool, typer.Option(help="Run in the background.")] = False,
     store: Annotated[str | None, typer.Option(help="embedded or elasticsearch.")] = None,
+    app: Annotated[
+        str | None,
+        typer.Option(
+            help="Your ASGI application, as MODULE:NAME; default: service.app, else the model service."
+        ),
+    ] = None,
 ) -> None:
     """Start the whole stack on this machine."""
     from tidegate.stack.terminal.commands import up as run
 
-    raise typer.Exit(run(settings(), detach=detach, store=store))
+    found = settings() if app is None else settings(service={"app": app})
+    raise typer.Exit(run(found, detach=detach, store=store))
 
 
 @commands.command(rich_help_panel=PANEL)
@@ -56,11 +64,20 @@ def down() -> None:
     raise typer.Exit(run(settings()))
 
 
-@commands.command(rich_help_panel=PANEL, epilog="Example: `tidegate deploy artefacts/flights-next`")
+@commands.command(
+    rich_help_panel=PANEL,
+    epilog="Examples: `tidegate deploy artefacts/flights-next`; for your own application `tidegate deploy`",
+)
 def deploy(
-    artefact: Annotated[Path, typer.Argument(help="An artefact folder, or a joblib file.")],
+    artefact: Annotated[
+        Path | None,
+        typer.Argument(
+            help="An artefact folder, or a joblib file. None for service.app or replicas.command: their code"
+            " that is on disk now."
+        ),
+    ] = None,
 ) -> None:
-    """Roll out another model to the running stack, one replica at a time; no request fails."""
+    """Roll out another model or newer code to the running stack, one replica at a time; no request fails."""
     from tidegate.stack.terminal.deploy_command import deploy as run
 
     raise typer.Exit(run(settings(), artefact))

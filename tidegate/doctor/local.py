@@ -18,7 +18,7 @@ from tidegate.doctor.check import Check
 from tidegate.settings import Settings, config_file
 from tidegate.stack import prometheus
 from tidegate.stack.checks.ports import port_problems, required_ports
-from tidegate.stack.checks.preflight import model_problem, store_problem
+from tidegate.stack.checks.preflight import program_problem, store_problem
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.disk import MIB, folder_problem, free_bytes
 from tidegate.stack.gateway import haproxy
@@ -45,7 +45,7 @@ async def checks(settings: Settings) -> list[Check]:
         await program_check("promtool", prometheus.promtool_binary, "--version", needed=False),
         optional_check("chromium", "only the browser tests need it: apt-get install chromium"),
         _settings_file(),
-        _check("model", model_problem(settings), str(settings.model.path)),
+        _program(settings),
         _ports(settings),
         memory_check(psutil.virtual_memory().available),
         *(await _elasticsearch(settings)),
@@ -54,6 +54,13 @@ async def checks(settings: Settings) -> list[Check]:
 
 def _check(name: str, problem: str, ok_text: str) -> Check:
     return Check(name, "missing", problem) if problem else Check(name, "ok", ok_text)
+
+
+def _program(settings: Settings) -> Check:
+    """What replicas run: the application or command of the settings, or the model of the service."""
+    program = settings.replica_program
+    name = "replicas" if program else "model"
+    return _check(name, program_problem(settings), program or str(settings.model.path))
 
 
 def _python() -> Check:

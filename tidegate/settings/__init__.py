@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -112,6 +112,31 @@ class Settings(BaseSettings):
         """The sources in order of precedence: arguments, the environment, the settings file."""
         del dotenv_settings, file_secret_settings
         return (init_settings, env_settings, InitSettingsSource(settings_cls, read_file()))
+
+    @model_validator(mode="after")
+    def _one_program(self) -> Settings:
+        service, command = self.service, self.replicas.command
+        if command and service.app:
+            raise ValueError(
+                f"service.app is {service.app!r} and replicas.command is {command[0]!r}: replicas run one of"
+                " them, so remove the other"
+            )
+        if command and self.slots.max is not None:
+            raise ValueError(
+                "slots.max: the slots of replicas.command cannot be changed while it runs; remove slots.max,"
+                " or use service.app"
+            )
+        if service.ready and not service.app:
+            raise ValueError(
+                "service.ready: is for service.app, which is empty; a replica of replicas.command answers at"
+                " replicas.ready_path"
+            )
+        return self
+
+    @property
+    def replica_program(self) -> str:
+        """The application or command that replicas run; empty means the model service."""
+        return self.service.app or " ".join(self.replicas.command)
 
     @property
     def slow_seconds(self) -> float:

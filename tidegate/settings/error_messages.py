@@ -109,6 +109,10 @@ def _line(item: ErrorDetails, names: Collection[str], file: Mapping[str, Any]) -
     parts = [str(part) for part in item["loc"]]
     # An element of a list has the source of the list.
     name, where = ".".join(parts), source([p for p in item["loc"] if isinstance(p, str)], file)
+    if not item[
+        "loc"
+    ]:  # settings of several sections contradict each other; the message names them
+        return str(item.get("ctx", {}).get("error", item["msg"]))
     prefix = f"{where}: {name}: " if where else f"{name}: "
     if item["type"] == "extra_forbidden":
         return prefix + unknown(name, names)

@@ -6,10 +6,14 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, IPvAnyNetwork, model_validator
+from pydantic import AfterValidator, Field, IPvAnyNetwork, model_validator
 
+from tidegate.settings.replica_command import check_command
 from tidegate.settings.schedule import check_window
 from tidegate.settings.section import OrderError, Port, Ratio, Seconds, Section, text_like
+
+# It is written into HAProxy's configuration.
+UrlPath = Annotated[str, text_like(r"/[A-Za-z0-9._~/-]*", "a path such as /ready")]
 
 
 class Gateway(Section):
@@ -30,6 +34,10 @@ class Gateway(Section):
     """Maximum size of a request body. The gateway buffers the body in memory, for retries."""
     response_seconds: Seconds = 60.0
     """Maximum time until a replica responds."""
+    idempotent_paths: tuple[UrlPath, ...] = ("/predict", "/v2/")
+    """Paths whose requests of any method may be processed twice with the same result; one that ends with /
+    stands for all paths below it. If a replica fails before it responds, they are repeated on another one, as
+    those of GET are."""
     connections_per_source: int = Field(default=1000, ge=1, le=2000)
     """Maximum number of open connections per client address; further ones are closed. The total is 2,000."""
     unlimited_sources: tuple[IPvAnyNetwork, ...] = (
@@ -51,6 +59,12 @@ class Gateway(Section):
 class Replicas(Section):
     """The replicas of the service on this machine."""
 
+    command: Annotated[tuple[str, ...], AfterValidator(check_command)] = ()
+    """Command of a replica, as a list of words such as `["gunicorn", "shop.main:app", "--bind",
+    "{host}:{port}"]`; empty means that Tidegate runs `service.app` or the model service. Placeholders:
+    `{host}`, `{port}`, `{node_name}`, `{slots}`. What it has to offer: docs/reference/replica-contract.md."""
+    ready_path: UrlPath = "/ready"
+    """Path at which a replica answers 200 when it can serve, and another status when it cannot."""
     first_port: Port = 18001
     """Port of the first replica; the others use the ports after it."""
     start: int = Field(default=1, ge=0)

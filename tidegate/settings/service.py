@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -17,9 +17,12 @@ from tidegate.settings.section import (
     text_like,
 )
 
+# module.submodule:attribute.attribute
+OPTIONAL_IMPORT: Final = r"([^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*)?"
+
 
 class Service(Section):
-    """The identity of the service in events, spans and metrics."""
+    """The identity of the service in events, spans and metrics, and the application that its replicas run."""
 
     name: Label = "flights"
     """Name of the service (`service.name`)."""
@@ -37,6 +40,18 @@ class Service(Section):
         str, text_like(r"[A-Za-z0-9._-]{0,100}", "at most 100 letters, digits, ., _ and -")
     ] = ""
     """Name of the replica (`service.node.name`); empty means `<name>-<host>-<pid>`."""
+    app: Annotated[
+        str, text_like(OPTIONAL_IMPORT, 'empty or MODULE:NAME such as "shop.main:app"')
+    ] = ""
+    """ASGI application that the replicas run, such as `shop.main:app`, or a function without arguments that
+    returns it; empty means the model service, which serves `model.path`."""
+    app_dir: Path = Path()
+    """Folder that `service.app` is imported from; by default the working directory."""
+    ready: Annotated[
+        str, text_like(OPTIONAL_IMPORT, 'empty or MODULE:NAME such as "shop.main:is_ready"')
+    ] = ""
+    """Function that tells whether `service.app` can serve, such as `shop.main:is_ready`; it has no arguments
+    and returns a boolean. Empty means from its start."""
 
 
 class Model(Section):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+from importlib.machinery import PathFinder
+
 from tidegate.autoscaler.live.configured_policy import configured_policy
 from tidegate.service.model.artefact import ArtefactError, load
 from tidegate.settings import Settings
@@ -22,6 +26,39 @@ def model_problem(settings: Settings) -> str:
     except ArtefactError as error:
         return str(error)
     return ""
+
+
+def program_problem(settings: Settings) -> str:
+    """Why no replica can start, as far as files show: its model, application or command; empty if one can."""
+    if settings.replica_program:
+        return command_problem(settings) if settings.replicas.command else app_problem(settings)
+    return model_problem(settings)
+
+
+def app_problem(settings: Settings) -> str:
+    """Why the module of `service.app` cannot be found, without importing it; empty if it can."""
+    app, folder = settings.service.app, settings.service.app_dir
+    if not folder.is_dir():
+        return f"service.app_dir: {folder} is not a folder"
+    module = app.partition(":")[0].partition(".")[0]
+    if PathFinder.find_spec(module, [str(folder), *sys.path]) or module in sys.builtin_module_names:
+        return ""
+    return (
+        f"service.app: {app!r}: there is no module {module!r} in {folder} or among the installed packages;"
+        " run this in the folder that contains it, or set service.app_dir"
+    )
+
+
+def command_problem(settings: Settings) -> str:
+    """Why the program of `replicas.command` cannot be run; empty if it can."""
+    program = settings.replicas.command[0]
+    if shutil.which(program):
+        return ""
+    if "/" in program:
+        return f"replicas.command: {program} is not an executable file"
+    return (
+        f"replicas.command: there is no program {program!r} on PATH: install it, or give its path"
+    )
 
 
 def gateway_problem(settings: Settings) -> str:
@@ -82,7 +119,7 @@ async def start_problems(settings: Settings) -> list[str]:
         replicas_problem(settings),
         gateway_problem(settings),
         prometheus_problem(),
-        model_problem(settings),
+        program_problem(settings),
         policy_problem(settings),
         *port_problems(required_ports(settings)),
         await store_problem(settings),

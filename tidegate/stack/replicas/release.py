@@ -1,4 +1,4 @@
-"""The artefact that the replicas serve, and the admission of a new one."""
+"""What the replicas serve, an artefact or the code of an application, and the admission of a new one."""
 
 from __future__ import annotations
 
@@ -10,24 +10,39 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from tidegate.settings import Settings
+
 # A joblib file is converted first, which takes a while.
 ADMISSION_SECONDS: Final = 300.0
 ADMISSION: Final = (sys.executable, "-P", "-m", "tidegate.service.artefacts.admission")
 
 
 class Release(BaseModel):
-    """An artefact; of the one that the stack started with, only the path is known."""
+    """An artefact; of the one that the stack started with, only the path is known.
+
+    Or the code of an application or a command: `name` is how it is started, `path` its folder, and
+    `loaded_at` the time in UTC since which replicas load it; empty for the start of the stack.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     path: Path
     name: str = ""
     version: str = ""
+    loaded_at: str = ""
 
     @property
     def label(self) -> str:
         """Its name in messages."""
-        return f"{self.name} {self.version}".strip() or str(self.path)
+        code = f"(code of {self.loaded_at})" if self.loaded_at else ""
+        return " ".join(filter(None, [self.name, self.version, code])) or str(self.path)
+
+
+def first_release(settings: Settings) -> Release:
+    """The release that a stack starts with."""
+    if not settings.replica_program:
+        return Release(path=settings.model.path)
+    return Release(path=settings.service.app_dir, name=settings.replica_program)
 
 
 class ReleaseRefusedError(ValueError):

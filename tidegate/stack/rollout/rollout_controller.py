@@ -1,10 +1,11 @@
-"""Starts rollouts of new artefacts, one at a time, and serves `PUT /model` on the control socket."""
+"""Starts rollouts of new artefacts or code, one at a time, and serves `PUT /model` on the control socket."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from aiohttp import web
@@ -17,11 +18,11 @@ from tidegate.stack.rollout.rolling_replacement import Rollout, TrafficCheck
 
 
 class DeployRequest(BaseModel):
-    """The body of `PUT /model`."""
+    """The body of `PUT /model`. Without a path: the code of the application that is on disk now."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    path: Path
+    path: Path | None = None
 
 
 @dataclass(slots=True)
@@ -35,6 +36,7 @@ class RolloutController:
         copies: the folder for copies of artefacts.
         env: the environment of the replicas.
         cwd: their working directory.
+        own_program: whether replicas run an application or a command, not the model service.
         rollout: the last one.
     """
 
@@ -44,6 +46,7 @@ class RolloutController:
     copies: Path
     env: Mapping[str, str]
     cwd: Path
+    own_program: bool = False
     rollout: Rollout | None = field(default=None, init=False)
     _checking: bool = field(default=False, init=False)
     _task: asyncio.Task[None] | None = field(default=None, init=False)
@@ -53,8 +56,14 @@ class RolloutController:
         """Whether a rollout is in progress."""
         return self._checking or (self._task is not None and not self._task.done())
 
-    async def deploy(self, path: Path) -> Release:
+    async def deploy(self, path: Path | None) -> Release:
         """Check an artefact and start its rollout; returns when the artefact is admitted.
+
+        The code of an application is checked by the rollout itself, which stops an old replica only when a
+        new one is ready.
+
+        Args:
+            path: of the artefact; None for the code of an application that is on disk now.
 
         Raises:
             ReleaseRefusedError: it cannot be served in place of the current one, or another rollout is in
@@ -65,17 +74,31 @@ class RolloutController:
         self._checking = True
         before = self.pool.release
         try:
-            release = await admit(path, self.copies, before.path, self.env, self.cwd)
+            release = await self._admit(path, before)
         except ReleaseRefusedError as error:
-            self.event_log.record(
-                "refuse", f"{path} is refused: {error}", component="rollout", level="warn"
-            )
+            text = f"{path or 'the deployment'} is refused: {error}"
+            self.event_log.record("refuse", text, component="rollout", level="warn")
             raise
         finally:
             self._checking = False
         self.rollout = Rollout(self.pool, self.event_log, self.receives_traffic, before, release)
         self._task = asyncio.create_task(self.rollout.run())
         return release
+
+    async def _admit(self, path: Path | None, before: Release) -> Release:
+        if not self.own_program:
+            if path is None:
+                raise ReleaseRefusedError(
+                    "the replicas run the model service: name the artefact folder or joblib file to serve"
+                )
+            return await admit(path, self.copies, before.path, self.env, self.cwd)
+        if path is not None:
+            raise ReleaseRefusedError(
+                f"the replicas run {before.name}, which serves no artefact: `tidegate deploy` without a path"
+                " rolls out its code that is on disk now"
+            )
+        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        return Release(path=before.path, name=before.name, loaded_at=now)
 
     async def stop(self) -> None:
         """Cancel the rollout; the replicas stay as they are."""
@@ -84,7 +107,7 @@ class RolloutController:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def add_routes(self, app: web.Application) -> None:
-        """`PUT /model {"path": …}`: 202 with the release, 409 if it is refused."""
+        """`PUT /model {"path": …}`, or `{}` for code: 202 with the release, 409 if it is refused."""
 
         async def put_model(request: web.Request) -> web.Response:
             try:

@@ -53,12 +53,12 @@ def fetch_status(path: Path) -> StackStatus:
         connection.close()
 
 
-def request_deploy(path: Path, artefact: Path) -> Release:
-    """Request the rollout of an artefact; returns its release as soon as it is admitted.
+def request_deploy(path: Path, artefact: Path | None) -> Release:
+    """Request the rollout of an artefact, or of code; returns its release as soon as it is admitted.
 
     Args:
         path: the control socket.
-        artefact: an absolute path.
+        artefact: an absolute path; None for the code of an application that is on disk now.
 
     Raises:
         ReleaseRefusedError: it is not admitted; nothing is changed.
@@ -66,7 +66,7 @@ def request_deploy(path: Path, artefact: Path) -> Release:
     """
     connection = _UnixConnection(path, ADMISSION_SECONDS + TIMEOUT_SECONDS)
     try:
-        connection.request("PUT", "/model", json.dumps({"path": str(artefact)}))
+        connection.request("PUT", "/model", json.dumps({"path": str(artefact)} if artefact else {}))
         response = connection.getresponse()
         body = response.read()
         if response.status == REFUSED:

@@ -17,6 +17,7 @@ from tidegate.stack.gateway import configuration, haproxy
 from tidegate.stack.processes.process import Command, OnLine
 from tidegate.stack.processes.process_supervisor import Program
 from tidegate.stack.replicas.release import Release
+from tidegate.stack.replicas.replica_command import replica_argv, replica_variables
 from tidegate.stack.supervisor.recent_output import recent_output
 
 # On a busy machine the imports of a Python program take seconds, and Prometheus replays its write-ahead log.
@@ -63,24 +64,21 @@ class Programs:
 
     def replica(self, index: int, release: Release | None = None) -> Program:
         """The replica with an index from 1, which serves a release (default: the model of the settings)."""
-        path = self.settings.model.path if release is None else release.path
-        name, port = replica_name(self.settings, index), replica_port(self.settings, index)
-        address = replica_address(self.settings, index)
-        variables = {"TIDEGATE_SERVICE__NODE_NAME": name, "TIDEGATE_MODEL__PATH": str(path)}
-        if self.settings.slots.max is not None:
-            variables["TIDEGATE_SLOTS__FILE"] = str(self.layout.slots)
+        settings, layout = self.settings, self.layout
+        path = settings.model.path if release is None else release.path
+        name, port = replica_name(settings, index), replica_port(settings, index)
+        address = replica_address(settings, index)
+        variables = replica_variables(settings, name, port, path, layout.slots)
         return Program(
             name=name,
             command=Command(
-                (sys.executable, "-P", "-m", "tidegate.service", "--port", str(port)),
-                {**self.env, **variables},
-                self.cwd,
+                replica_argv(settings, name, port), {**self.env, **variables}, self.cwd
             ),
             output=self.layout.output(name),
-            ready_url=f"{address}/ready",
+            ready_url=f"{address}{settings.replicas.ready_path}",
             address=address,
-            start_seconds=self.settings.replicas.start_seconds,
-            stop_seconds=self.settings.replicas.drain_seconds,
+            start_seconds=settings.replicas.start_seconds,
+            stop_seconds=settings.replicas.drain_seconds,
             recent_output=self._last_words(name),
         )
 
@@ -96,7 +94,7 @@ class Programs:
         """The gateway; writes and checks its configuration.
 
         The configuration lists the addresses of all possible replicas (one more than `replicas.max`, for a
-        rollout). The gateway probes their `/ready`, so starts and stops of replicas need no reload.
+        rollout). The gateway probes their readiness, so starts and stops of replicas need no reload.
         """
         config = self.gateway_config()
         await haproxy.check(config)

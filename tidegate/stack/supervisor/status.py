@@ -25,7 +25,7 @@ class StatusModel(BaseModel):
 class ProgramStatus(StatusModel):
     """One program. Times are in seconds since 1970; `problem` is empty or says what is wrong.
 
-    `version` is the model version that a replica reports.
+    `version` is the version of the model, or of the application, that a replica reports.
     """
 
     id: str
@@ -52,7 +52,8 @@ class StackStatus(StatusModel):
     """The whole stack. `running` counts ready and starting replicas; `rollout` is the last rollout.
 
     `problem` is empty or says what is wrong with the stack as a whole, such as a full disk. `slots` are the
-    desired slots of each replica, `own_slots` those of the settings.
+    desired slots of each replica, `own_slots` those of the settings. `program` is the application or command
+    that replicas run; empty for the model service.
     """
 
     state: StackState
@@ -78,6 +79,7 @@ class StackStatus(StatusModel):
     rollout: RolloutStatus | None = None
     pause: PauseStatus | None = None
     problem: str = ""
+    program: str = ""
 
 
 def program_status(process: ProcessSupervisor, version: str = "") -> ProgramStatus:

@@ -32,7 +32,7 @@ from tidegate.stack.processes.process_supervisor import (
     Program,
 )
 from tidegate.stack.replicas.local_resizer import LocalResizer
-from tidegate.stack.replicas.release import Release
+from tidegate.stack.replicas.release import first_release
 from tidegate.stack.replicas.replica_pool import ReplicaPool, gateway_load, gateway_traffic_check
 from tidegate.stack.replicas.replica_slots import SlotsController, slots_from_metrics
 from tidegate.stack.replicas.served_versions import ServedVersions
@@ -113,7 +113,7 @@ class Supervisor:
             load=gateway_load(fetch, settings.gateway.metrics_port),
             max_replicas=settings.replicas.max,
             desired=settings.replicas.start,
-            release=Release(path=settings.model.path),
+            release=first_release(settings),
         )
         self._slots = self._slots_controller(fetch) if settings.slots.max is not None else None
         self._served_versions = ServedVersions(fetch)
@@ -124,6 +124,7 @@ class Supervisor:
             layout.data / "models",
             env,
             Path.cwd(),
+            own_program=bool(settings.replica_program),
         )
 
     def control(self) -> web.Application:
@@ -237,6 +238,7 @@ class Supervisor:
             started_at=self.started_at,
             data_dir=str(self._layout.data),
             service=settings.service.name,
+            program=settings.replica_program,
             gateway=url(settings.stack.host, settings.gateway.port),
             prometheus=url(settings.stack.host, settings.prometheus.port),
             store=settings.store.kind,
@@ -302,7 +304,8 @@ class Supervisor:
 
     async def _until_served(self) -> None:
         """Wait until the gateway's own health checks find a replica ready."""
-        ready_url = f"{url(self.settings.stack.host, self.settings.gateway.port)}/ready"
+        gateway = url(self.settings.stack.host, self.settings.gateway.port)
+        ready_url = f"{gateway}{self.settings.replicas.ready_path}"
         problem = ""
         try:
             async with asyncio.timeout(START_SECONDS):

@@ -1,4 +1,4 @@
-"""`tidegate deploy`: requests the rollout of an artefact, and follows it to its end."""
+"""`tidegate deploy`: requests the rollout of an artefact or of code, and follows it to its end."""
 
 from __future__ import annotations
 
@@ -23,8 +23,13 @@ FAILED: Final = 1
 POLL_SECONDS: Final = 0.3
 
 
-def deploy(settings: Settings, artefact: Path) -> int:
-    """Replace the model of the running stack.
+def deploy(settings: Settings, artefact: Path | None) -> int:
+    """Replace the model of the running stack, or the code of its application.
+
+    Args:
+        settings: the settings.
+        artefact: what the model service has to serve; None for the code of an application that is on disk
+            now.
 
     Returns:
         The exit code: 0 if every replica serves it, 1 if the rollout failed, 2 if it was refused and
@@ -37,7 +42,7 @@ def deploy(settings: Settings, artefact: Path) -> int:
         return NOT_RUNNING
     since = time.time()
     try:
-        release = request_deploy(layout.socket, artefact.absolute())
+        release = request_deploy(layout.socket, artefact.absolute() if artefact else None)
         status = _follow(lambda: fetch_status(layout.socket), console, since)
     except ReleaseRefusedError as error:
         _print(errors, f"refused, nothing was changed: {error}")
@@ -47,7 +52,8 @@ def deploy(settings: Settings, artefact: Path) -> int:
         return FAILED
     if status.rollout is None or status.rollout.state != "done":
         return FAILED
-    _print(console, _next_start(release, artefact))
+    if artefact:
+        _print(console, _next_start(release, artefact))
     return 0
 
 

@@ -29,6 +29,10 @@ def choose_model(settings: Settings, named: Path | None = None) -> ChosenModel:
     """
     if named is not None:
         return ChosenModel(_read(named, settings), f"{named}, from --model")
+    if program := settings.replica_program:
+        raise NoModelError(
+            f"the replicas run {program}, and there is no artefact of its model: name one with --model"
+        )
     path = settings.model.path
     status, problem = _running(settings)
     if status is None:

@@ -71,6 +71,8 @@ def _header(status: StackStatus, headline: Mapping[str, float]) -> Text:
     text = Text("tidegate  ", style="bold")
     text.append(f"{status.state}", style=STYLES.get(status.state, ""))
     text.append(f"   {status.gateway}   store: {status.store}")
+    if status.program:
+        text.append(f"   replicas: {status.program}")
     if status.simulated_device:
         text.append("   device: simulated", style="yellow")
     text.append(
@@ -85,14 +87,15 @@ def _header(status: StackStatus, headline: Mapping[str, float]) -> Text:
 
 
 def _programs(status: StackStatus, now: float) -> Table:
-    # The table fits into 80 columns: problems are listed below it, and in a narrower terminal the model's
-    # version is folded.
+    # The table fits into 80 columns: problems are listed below it, and in a narrower terminal the version
+    # is folded.
     every = [*status.components, *status.replicas]
     restarted = any(one.restarts for one in every)
-    columns = ("", "state", "pid", "up", *(["restarts"] if restarted else []), "address", "model")
+    version = "version" if status.program else "model"
+    columns = ("", "state", "pid", "up", *(["restarts"] if restarted else []), "address", version)
     table = Table(box=None, pad_edge=False)
     for name in columns:
-        table.add_column(name, no_wrap=name != "model", overflow="fold")
+        table.add_column(name, no_wrap=name != version, overflow="fold")
     for one in every:
         table.add_row(
             one.id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tidegate.stack import disk
 from tidegate.stack.checks.preflight import (
     model_problem,
     policy_problem,
+    program_problem,
     replicas_problem,
     start_problems,
 )
@@ -65,6 +67,29 @@ async def test_a_full_disk_is_the_first_problem(
     assert problem.startswith(f"the disk of {tmp_path}/data is full (")
     found = await start_problems(load(stack={"data_dir": tmp_path / "data"}))
     assert found[0] == problem
+
+
+def test_an_application_and_a_command_are_looked_for_without_running_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "main.py").write_text("raise SystemExit('imported')")
+    monkeypatch.chdir(tmp_path)
+    app = {"app": "shop.main:app", "app_dir": tmp_path}
+    assert program_problem(load(service=app)) == ""
+    problem = program_problem(load(service={**app, "app_dir": tmp_path / "shop"}))
+    assert f"service.app: 'shop.main:app': there is no module 'shop' in {tmp_path}/shop" in problem
+    problem = program_problem(load(service={**app, "app_dir": tmp_path / "nowhere"}))
+    assert problem == f"service.app_dir: {tmp_path}/nowhere is not a folder"
+
+    def command(program: str) -> str:
+        return program_problem(load(replicas={"command": (program, "{port}")}))
+
+    assert command(sys.executable) == ""
+    assert command("no-such-server") == (
+        "replicas.command: there is no program 'no-such-server' on PATH: install it, or give its path"
+    )
+    assert command("./shop/main.py") == "replicas.command: ./shop/main.py is not an executable file"
 
 
 def test_a_data_folder_below_a_file_cannot_be_written_to(tmp_path: Path) -> None:

@@ -153,3 +153,16 @@ def test_with_a_minimum_of_zero_the_gateway_answers_health_probes_itself(tmp_pat
     assert "http-request return status 200 content-type application/json string" in text
     assert "lua.replicas_up" not in text
     asyncio.run(haproxy.check(config))
+
+
+def test_readiness_and_retries_are_those_of_an_application_of_ones_own(tmp_path: Path) -> None:
+    gateway = {"idempotent_paths": ["/quote", "/items/"]}
+    settings = Settings.model_validate({"gateway": gateway, "replicas": {"ready_path": "/healthz"}})
+    config = configuration.write_config(settings, tmp_path, ["127.0.0.1:18001"])
+    text = config.read_text()
+    assert "http-check send meth GET uri /healthz ver HTTP/1.1" in text
+    assert (
+        'disable-l7-retry unless METH_GET or { var(txn.route) -m str "/quote" } '
+        'or { var(txn.route) -m beg "/items/" }'
+    ) in text
+    asyncio.run(haproxy.check(config))

@@ -104,6 +104,28 @@ async def test_one_rollout_runs_at_a_time_and_a_stop_cancels_it(
     assert not rollouts.busy
 
 
+async def test_code_is_rolled_out_without_a_path_and_an_artefact_is_refused(
+    rollouts: RolloutController, eventually: Eventually
+) -> None:
+    with pytest.raises(ReleaseRefusedError, match="name the artefact folder or joblib file"):
+        await rollouts.deploy(None)
+    rollouts.own_program = True
+    rollouts.pool.release = Release(path=Path("/shop"), name="shop.main:app")
+    with pytest.raises(
+        ReleaseRefusedError, match=r"the replicas run shop\.main:app, which serves no"
+    ):
+        await rollouts.deploy(Path("/x"))
+    app = web.Application()
+    rollouts.add_routes(app)
+    async with TestClient(TestServer(app)) as client:
+        taken = await client.put("/model", json={})
+        release = Release.model_validate(await taken.json())
+    assert taken.status == 202
+    await eventually(lambda: not rollouts.busy)
+    assert rollouts.pool.release == release
+    assert release.label == f"shop.main:app (code of {release.loaded_at})"
+
+
 @pytest.mark.parametrize(
     ("code", "seconds", "why"),
     [

@@ -46,6 +46,14 @@ def status(versions: list[str], rollout: RolloutStatus | None) -> StackStatus:
     )  # fmt: skip
 
 
+def test_an_application_has_no_artefact_to_report_on(tmp_path: Path) -> None:
+    own = Settings(service={"app": "shop.main:app"}, stack={"data_dir": tmp_path / "data"})
+    with pytest.raises(
+        NoModelError, match=r"the replicas run shop\.main:app, and there is no artefact"
+    ):
+        choose_model(own)
+
+
 @contextmanager
 def running(
     settings: Settings,

@@ -1,0 +1,64 @@
+"""The command of a replica: the model service, an ASGI application, or a command of the settings."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Final
+
+from tidegate.settings import Settings
+from tidegate.settings.replica_command import fill_command
+
+HOST: Final = "127.0.0.1"
+
+
+def replica_argv(settings: Settings, name: str, port: int) -> tuple[str, ...]:
+    """The words of the command.
+
+    Args:
+        settings: with absolute paths.
+        name: of the replica.
+        port: that it has to listen on.
+    """
+    if command := settings.replicas.command:
+        values = {
+            "host": HOST,
+            "port": str(port),
+            "node_name": name,
+            "slots": str(settings.slots.per_replica),
+        }
+        return fill_command(command, values)
+    # -P: the working directory is not searched for modules, which may have the names of installed packages.
+    python = (sys.executable, "-P", "-m")
+    service = settings.service
+    if service.app:
+        ready = ("--ready", service.ready) if service.ready else ()
+        return (
+            *(*python, "tidegate.serving", service.app, "--host", HOST, "--port", str(port)),
+            *("--app-dir", str(service.app_dir), *ready),
+        )
+    return (*python, "tidegate.service", "--port", str(port))
+
+
+def replica_variables(
+    settings: Settings, name: str, port: int, model: Path, slots_file: Path
+) -> dict[str, str]:
+    """The environment variables of a replica, beside those of all settings.
+
+    Args:
+        settings: with absolute paths.
+        name: of the replica.
+        port: that it has to listen on.
+        model: the artefact that the model service serves.
+        slots_file: the file of the slots in force.
+    """
+    variables = {
+        "TIDEGATE_SERVICE__NODE_NAME": name,
+        # Many servers read their port from it.
+        "PORT": str(port),
+    }
+    if not settings.replica_program:
+        variables["TIDEGATE_MODEL__PATH"] = str(model)
+    if settings.slots.max is not None:
+        variables["TIDEGATE_SLOTS__FILE"] = str(slots_file)
+    return variables
