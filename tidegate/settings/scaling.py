@@ -189,4 +189,5 @@ class Stack(Section):
     host: str = "127.0.0.1"
     """Address that the gateway and Prometheus listen on."""
     metrics_host: str = "127.0.0.1"
-    """Address that the collector, the autoscaler and the exporter listen on, for their metrics."""
+    """Address on which the collector, the autoscaler, the exporter and, with `telemetry.metrics_port`, the
+    service serve their metrics."""

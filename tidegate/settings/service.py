@@ -120,7 +120,7 @@ class Telemetry(Section):
     """The telemetry of requests."""
 
     tracing: Literal["native", "opentelemetry", "off"] = "native"
-    """`native` creates spans for sampled requests only; `opentelemetry` uses its FastAPI instrumentation."""
+    """`native` creates spans for sampled requests only; `opentelemetry` uses its instrumentations."""
     sample_ratio: Ratio = 0.05
     """Fraction of requests whose spans `native` records; errors and slow requests are always recorded."""
     caller_traces_per_second: float = Field(default=10.0, ge=0)
@@ -132,6 +132,9 @@ class Telemetry(Section):
     """Maximum size of an event file; then a new file is started."""
     file_seconds: Seconds = 3600.0
     """Maximum age of an event file; then a new file is started."""
+    metrics_port: Port | None = None
+    """Port on which the process serves its metrics too, on `stack.metrics_host`, in addition to `/metrics`;
+    unset means none. Each process needs a port of its own."""
     quiet_paths: tuple[str, ...] = ("/live", "/ready", "/metrics")
     """Paths without events and spans: those of probes and scrapes."""
 

@@ -1,19 +1,23 @@
-"""`instrument(app)`: an event, spans and metrics for each request of a FastAPI or Starlette application."""
+"""An event, spans and metrics for each request of an ASGI application."""
 
-from tidegate.telemetry.instrumentation import Telemetry, instrument
+from tidegate.telemetry.instrumentation import instrument, telemetry_of
 from tidegate.telemetry.logs import get_logger
 from tidegate.telemetry.metrics import duration_edges
+from tidegate.telemetry.middleware import TelemetryMiddleware
 from tidegate.telemetry.request_record import (
     annotate,
     current_ids,
     fail,
     outgoing_headers,
     request_ids,
+    set_route,
     span,
 )
+from tidegate.telemetry.telemetry import Telemetry
 
 __all__ = [
     "Telemetry",
+    "TelemetryMiddleware",
     "annotate",
     "current_ids",
     "duration_edges",
@@ -22,5 +26,7 @@ __all__ = [
     "instrument",
     "outgoing_headers",
     "request_ids",
+    "set_route",
     "span",
+    "telemetry_of",
 ]

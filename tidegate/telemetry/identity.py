@@ -7,7 +7,8 @@ import re
 import socket
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from tidegate.settings import Settings
 
 FASTAPI_DEFAULT_TITLE: Final = "FastAPI"
 MAX_NAME_LENGTH: Final = 63
+MAX_NODE_LENGTH: Final = 100
 
 
 @dataclass(slots=True, weakref_slot=True)
@@ -26,19 +28,46 @@ class Identity:
     Attributes:
         origin: the current `service.*` fields.
         renew: creates the origin of a forked process; None if the node name is configured.
+        node_name: returns the node name; None if it is known or there is no such function.
+        is_complete: whether the node name is final.
     """
 
     origin: Origin
     renew: Callable[[], Origin] | None = None
+    node_name: Callable[[], str] | None = None
+    is_complete: bool = True
 
     @classmethod
-    def of(cls, settings: Settings, version: str, origin: Origin | None) -> Identity:
+    def of(
+        cls,
+        settings: Settings,
+        version: str,
+        origin: Origin | None,
+        node_name: Callable[[], str] | None = None,
+    ) -> Identity:
         """The identity with this origin; without one, from the settings."""
         if origin is not None:
             return cls(origin)
         if settings.service.node_name:
             return cls(make_origin(settings, version))
-        return cls(make_origin(settings, version), lambda: make_origin(settings, version))
+        return cls(
+            make_origin(settings, version),
+            lambda: make_origin(settings, version),
+            node_name,
+            is_complete=node_name is None,
+        )
+
+    def complete(self, writer: EventWriter) -> None:
+        """Use the name that `node_name` returns, if it returns one now; the writer starts a new file."""
+        if self.is_complete or self.node_name is None:
+            return
+        with suppress(Exception):  # it is asked again at the next request
+            name = node_label(self.node_name())
+            if name:
+                self.origin = replace(self.origin, node=name)
+                self.is_complete = True
+                writer.close()
+                writer.node = name
 
     def follow_forks(self, writer: EventWriter) -> None:
         """Renew the origin, and the writer's node name, in each forked process."""
@@ -48,6 +77,7 @@ class Identity:
             identity, child_writer = identity_ref(), writer_ref()
             if identity is not None and child_writer is not None and identity.renew is not None:
                 identity.origin = identity.renew()
+                identity.is_complete = identity.node_name is None
                 child_writer.node = identity.origin.node
 
         os.register_at_fork(after_in_child=in_child)
@@ -56,7 +86,7 @@ class Identity:
 def make_origin(settings: Settings, version: str) -> Origin:
     """The origin of this process. Its node is `<name>-<host>-<pid>` unless `service.node_name` is set."""
     service = settings.service
-    host = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:60]
+    host = node_label(socket.gethostname())[:60]
     return Origin(
         service=service.name,
         version=version,
@@ -64,6 +94,11 @@ def make_origin(settings: Settings, version: str) -> Origin:
         node=service.node_name or f"{service.name}-{host}-{os.getpid()}",
         namespace=service.namespace,
     )
+
+
+def node_label(text: str) -> str:
+    """A text as `service.node.name`: at most 100 letters, digits, `.`, `_` and `-`."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", text)[:MAX_NODE_LENGTH]
 
 
 def with_app_name(settings: Settings, app: Any, module: Mapping[str, Any]) -> Settings:

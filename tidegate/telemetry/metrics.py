@@ -13,8 +13,8 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
-from starlette.requests import Request
-from starlette.responses import Response
+
+from tidegate.telemetry.asgi import Receive, Scope, Send
 
 # https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration
 _CONVENTION_BUCKETS: Final = (
@@ -88,15 +88,32 @@ class RequestMetrics:
             series = self._series[key] = self._durations.labels(route, method, label)
         series.observe(seconds, exemplar)
 
-    async def expose(self, request: Request) -> Response:
-        """`GET /metrics`, in OpenMetrics format (which has exemplars) if the client accepts it."""
+    def encode(self, accept: str) -> tuple[bytes, str]:
+        """The metrics and their content type, in OpenMetrics format (with exemplars) if `accept` has it."""
         encode: Callable[[Collector], bytes] = generate_latest
         content_type = CONTENT_TYPE_PLAIN_0_0_4
         try:
-            encode, content_type = choose_encoder(", ".join(request.headers.getlist("accept")))
+            encode, content_type = choose_encoder(accept)
         except (TypeError, ValueError):
             # prometheus_client raises them for a version that is not a number.
-            logging.getLogger(__name__).debug(
-                "invalid Accept header: %r", request.headers["accept"]
-            )
-        return Response(encode(self.registry), headers={"content-type": content_type})
+            logging.getLogger(__name__).debug("invalid Accept header: %r", accept)
+        return encode(self.registry), content_type
+
+
+class MetricsEndpoint:
+    """`GET /metrics`, as an ASGI application."""
+
+    def __init__(self, metrics: RequestMetrics) -> None:
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Respond with the metrics."""
+        del receive
+        accept = b", ".join(value for name, value in scope["headers"] if name == b"accept")
+        body, content_type = self._metrics.encode(accept.decode("latin-1"))
+        headers = [
+            (b"content-type", content_type.encode()),
+            (b"content-length", str(len(body)).encode()),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})

@@ -1,207 +1,90 @@
-"""The ASGI middleware: it observes a request from its arrival to the last byte of its response.
-
-It buffers no body. The event is written just before the last message of the response is passed to the
-server, so that a killed process loses no event of a client that has its response. The event of a 5xx response
-is written when the application returns, because its exception is raised after the response was sent.
-"""
+"""`TelemetryMiddleware`: the telemetry of an application of any ASGI framework."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from contextvars import Token
-from typing import Any, Protocol
+import inspect
+from collections.abc import Mapping
+from typing import Any, Final
 
-from anyio import to_thread
-from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from tidegate.settings import Settings, load
+from tidegate.telemetry.app_routes import AppRoutes
+from tidegate.telemetry.asgi import ASGIApp, Receive, Scope, Send
+from tidegate.telemetry.identity import with_app_name
+from tidegate.telemetry.request_middleware import RequestMiddleware
+from tidegate.telemetry.routes import route_path
+from tidegate.telemetry.telemetry import Telemetry
 
-from tidegate.telemetry.logs import attach_ids
-from tidegate.telemetry.propagation import format_traceparent
-from tidegate.telemetry.request_record import (
-    SCOPE_KEY,
-    RequestContext,
-    RequestRecord,
-    current_request,
-)
-
-
-class Telemetry(Protocol):
-    """The operations that the middleware calls during a request."""
-
-    def open(self) -> None:
-        """Start to receive log records from outside requests."""
-        ...
-
-    def close(self) -> None:
-        """Flush the spans and close the event file."""
-        ...
-
-    def begin(self, scope: Scope) -> RequestRecord:
-        """The record of a request that has just arrived."""
-        ...
-
-    def serving_context(self, record: RequestRecord) -> AbstractContextManager[None]:
-        """The context in which the application serves the request."""
-        ...
-
-    def is_sampled(self, record: RequestRecord) -> bool:
-        """Whether the request's spans will be emitted, as far as is known now."""
-        ...
-
-    def finish(self, record: RequestRecord) -> None:
-        """Write the request's event, metrics and spans."""
-        ...
+_NO_NAMES: Final = frozenset({"starlette", "fastapi", "litestar", "quart", "tidegate"})
+"""Packages that create a middleware for the application, whose name is not the application's."""
 
 
 class TelemetryMiddleware:
-    """Wraps the whole application, including its error handling."""
+    """An event, spans and metrics for each request of an ASGI application.
 
-    def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
-        self.app = app
-        self.telemetry = telemetry
+    Wrap it around the application (`app = TelemetryMiddleware(app)`), or, in Starlette and FastAPI, add it by
+    `app.add_middleware(TelemetryMiddleware, telemetry=telemetry)`. Wrapped around it, it also sees the
+    response to an unhandled exception. Close the telemetry at the end where the framework has no lifespan.
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, pass a websocket through, or observe the lifespan."""
-        if scope["type"] == "http":
-            await self._serve(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._lifespan(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
+    Args:
+        app: the application.
+        telemetry: its telemetry, or the settings of a new one; None reads them from tidegate.toml and the
+            environment, and `service.name` defaults to the application's title or the calling module.
+        metrics_path: the path below the root path at which the metrics are; None for no such path. A route of
+            the application's own with this path takes precedence, if its framework is Starlette or FastAPI.
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        outer = scope.get(SCOPE_KEY)
-        record = self.telemetry.begin(scope)
-        scope[SCOPE_KEY] = record
-        exchange = Exchange(record, receive, send, self.telemetry)
-        token = current_request.set(RequestContext(record, record.span_id))
-        try:
-            with self.telemetry.serving_context(record):
-                await self.app(scope, exchange.receive, exchange.send)
-        except BaseException as error:
-            exchange.raised(error)
-            raise
-        else:
-            exchange.returned()
-        finally:
-            scope[SCOPE_KEY] = outer
-            _leave(token)
+    Attributes:
+        app: the application.
+        telemetry: its telemetry; register further metrics in its `registry`.
 
-    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def observing_send(message: Message) -> None:
-            # The server may exit as soon as it has this message, so close first.
-            if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
-                await to_thread.run_sync(self.telemetry.close)
-            await send(message)
-
-        self.telemetry.open()
-        await self.app(scope, receive, observing_send)
-
-
-class Exchange:
-    """The messages of one request and its response."""
-
-    __slots__ = (
-        "_complete",
-        "_disconnected",
-        "_receive",
-        "_record",
-        "_send",
-        "_status",
-        "_telemetry",
-        "_trailers",
-    )
+    Raises:
+        SettingsError: as `Telemetry`.
+    """
 
     def __init__(
         self,
-        record: RequestRecord,
-        receive: Receive,
-        send: Send,
-        telemetry: Telemetry,
+        app: ASGIApp,
+        telemetry: Telemetry | Settings | None = None,
+        *,
+        metrics_path: str | None = "/metrics",
     ) -> None:
-        self._record = record
-        self._receive = receive
-        self._send = send
-        self._telemetry = telemetry
-        self._status: int | None = None
-        self._trailers = False
-        self._complete = False
-        self._disconnected = False
+        self.app: Final = app
+        if telemetry is None:
+            frame = inspect.currentframe()
+            caller = frame.f_back if frame else None
+            telemetry = _settings(app, caller.f_globals if caller else {})
+        if isinstance(telemetry, Settings):
+            version = str(getattr(app, "version", "") or "0")
+            telemetry = Telemetry(telemetry, version=version)
+        if not isinstance(telemetry, Telemetry):
+            raise TypeError(
+                f"telemetry: expected a Telemetry or Settings, got {type(telemetry).__name__}"
+            )
+        self.telemetry: Final = telemetry
+        self._metrics_path = metrics_path
+        self._routes = AppRoutes(app)
+        self._serve = RequestMiddleware(
+            telemetry.traced(app, self._routes), telemetry, self._routes
+        )
 
-    async def receive(self) -> Message:
-        """Pass on a message of the client."""
-        message = await self._receive()
-        if message["type"] == "http.disconnect":
-            self._disconnected = True
-        return message
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, pass a websocket through, or observe the lifespan."""
+        if self._is_scrape(scope):
+            await self.telemetry.metrics_endpoint(scope, receive, send)
+        else:
+            await self._serve(scope, receive, send)
 
-    async def send(self, message: Message) -> None:
-        """Pass on a message of the application; the last one ends the record."""
-        kind = message["type"]
-        if kind == "http.response.start":
-            message = self._start(message)
-        elif not self._complete and self._is_last(kind, message):
-            self._complete = True
-            if self._status is None or self._status < 500:
-                self._end()
-        await self._send(message)
-
-    def returned(self) -> None:
-        """The application has returned."""
-        if not (self._complete or self._disconnected):
-            record = self._record
-            if self._status is None:
-                record.status = 500  # the response of the server in this case
-                record.broken = "the application returned without a response"
-            else:
-                record.broken = "the application returned before its response was complete"
-        self._end()
-
-    def raised(self, error: BaseException) -> None:
-        """The application has raised an exception."""
-        record = self._record
-        if isinstance(error, Exception):
-            attach_ids(error, (record.trace_id, record.span_id))
-        if isinstance(error, ClientDisconnect):
-            self._disconnected = True
-        if self._disconnected and self._status == 500:
-            record.status = None  # a response to a client that had disconnected
-        elif self._status is None and isinstance(error, Exception) and not self._disconnected:
-            record.status = 500
-        record.exception = error
-        self._end()
-
-    def _start(self, message: Message) -> Message:
-        record = self._record
-        self._status = int(message["status"])
-        self._trailers = bool(message.get("trailers", False))
-        headers: list[Any] = list(message.get("headers", ()))
-        if not self._disconnected:  # otherwise nobody receives it
-            record.status = self._status
-        record.response_headers = headers
-        if record.parent is not None and not record.parent.remote:
-            return message  # the outer application sends the header
-        sampled = self._telemetry.is_sampled(record)
-        value = format_traceparent(record.trace_id, record.span_id, sampled=sampled)
-        return {**message, "headers": [*headers, (b"traceresponse", value.encode())]}
-
-    def _is_last(self, kind: str, message: Message) -> bool:
-        if kind == "http.response.body":
-            return not (message.get("more_body", False) or self._trailers)
-        if kind == "http.response.trailers":
-            return not message.get("more_trailers", False)
-        return kind == "http.response.pathsend"
-
-    def _end(self) -> None:
-        record = self._record
-        if not record.finished:
-            record.aborted = self._disconnected
-            self._telemetry.finish(record)
+    def _is_scrape(self, scope: Scope) -> bool:
+        path = self._metrics_path
+        return (
+            path is not None
+            and scope["type"] == "http"
+            and scope["path"].endswith(path)
+            and route_path(scope) == path
+            and scope["method"] in ("GET", "HEAD")
+            and not self._routes.defines(path)
+        )
 
 
-def _leave(token: Token[RequestContext | None]) -> None:
-    try:
-        current_request.reset(token)
-    except ValueError:
-        # The coroutine was abandoned, and is closed in another context than it ran in.
-        current_request.set(None)
+def _settings(app: object, module: Mapping[str, Any]) -> Settings:
+    package = str(module.get("__name__", "")).partition(".")[0]
+    return with_app_name(load(), app, {} if package in _NO_NAMES else module)

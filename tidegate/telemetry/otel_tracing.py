@@ -1,4 +1,4 @@
-"""The other tracing modes: OpenTelemetry's own FastAPI instrumentation, and off."""
+"""The other tracing modes: OpenTelemetry's own instrumentations of FastAPI and of ASGI, and off."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from opentelemetry import propagate, trace
+from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from opentelemetry.sdk.trace import TracerProvider
-from starlette.applications import Starlette
+from opentelemetry.util.http import get_excluded_urls
 
+from tidegate.telemetry.app_routes import AppRoutes
+from tidegate.telemetry.asgi import ASGIApp, Message, Receive, Scope, Send
 from tidegate.telemetry.native_tracing import trace_headers
 from tidegate.telemetry.request_record import (
     NO_SPAN,
@@ -20,6 +23,10 @@ from tidegate.telemetry.request_record import (
     RequestRecord,
     record_of,
 )
+from tidegate.telemetry.semconv import known_method
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
 
 
 class _SdkSpan:
@@ -49,14 +56,18 @@ class _SdkSpan:
 
 @dataclass(slots=True)
 class InstrumentedTracing:
-    """Spans of opentelemetry-instrumentation-fastapi, which end as the request proceeds."""
+    """Spans of OpenTelemetry's instrumentations, which end as the request proceeds."""
 
     provider: TracerProvider
     tracer: trace.Tracer
 
     @classmethod
-    def install(cls, app: Starlette, provider: TracerProvider) -> InstrumentedTracing:
-        """Instrument the application, before the telemetry middleware wraps it.
+    def of(cls, provider: TracerProvider) -> InstrumentedTracing:
+        """The tracing with this provider."""
+        return cls(provider, provider.get_tracer("tidegate.telemetry"))
+
+    def instrument(self, app: Starlette) -> None:
+        """Instrument a FastAPI or Starlette application, before the telemetry middleware wraps it.
 
         Raises:
             RuntimeError: FastAPI, which the instrumentation imports, is not installed.
@@ -73,9 +84,37 @@ class InstrumentedTracing:
         FastAPIInstrumentor.instrument_app(
             app,  # type: ignore[arg-type]
             server_request_hook=_copy_ids,
-            tracer_provider=provider,
+            tracer_provider=self.provider,
         )
-        return cls(provider, provider.get_tracer("tidegate.telemetry"))
+
+    def wrap(self, app: ASGIApp, routes: AppRoutes) -> ASGIApp:
+        """An application of any framework in OpenTelemetry's ASGI middleware.
+
+        By itself that names spans by the path of the request; here they are named by the route.
+        """
+
+        def name(scope: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+            return _span_name(scope, routes.find_early(scope).top)
+
+        async def routed(scope: Scope, receive: Receive, send: Send) -> None:
+            server_span = trace.get_current_span()
+
+            async def naming_send(message: Message) -> None:
+                # The framework has left the route; the span ends with the last part of the body.
+                if message["type"] == "http.response.start":
+                    _name_span(server_span, record_of(scope))
+                await send(message)
+
+            await app(scope, receive, naming_send)
+
+        wrapped: ASGIApp = OpenTelemetryMiddleware(
+            routed,
+            excluded_urls=get_excluded_urls("ASGI"),
+            default_span_details=name,
+            server_request_hook=_copy_ids,
+            tracer_provider=self.provider,
+        )
+        return wrapped
 
     def span(
         self, record: RequestRecord, name: str, attributes: dict[str, Any]
@@ -126,6 +165,24 @@ class NoTracing:
 
     def emit(self, record: RequestRecord, route: str, end_ns: int) -> None:
         """Nothing."""
+
+
+def _span_name(scope: Mapping[str, Any], route: str) -> tuple[str, dict[str, Any]]:
+    """The name of a SERVER span and its attributes, by OpenTelemetry's conventions."""
+    method = known_method(scope.get("method", ""))
+    if method == "_OTHER":
+        method = "HTTP"
+    if not route:
+        return method, {}
+    return f"{method} {route}", {"http.route": route}
+
+
+def _name_span(span: trace.Span, record: RequestRecord | None) -> None:
+    if record is None:
+        return
+    name, attributes = _span_name(record.scope, record.find_route().top)
+    span.update_name(name)
+    span.set_attributes(attributes)
 
 
 def _copy_ids(span: trace.Span, scope: Mapping[str, Any]) -> None:

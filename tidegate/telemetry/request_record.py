@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, Protocol, Self
 
 from tidegate.events.event import Level
 from tidegate.telemetry.propagation import Parent
+from tidegate.telemetry.routes import NO_ROUTE, RouteNames
 
 MAX_SPANS: Final = 1000
 """Child spans recorded per request; further ones are dropped, so that a loop cannot exhaust the memory."""
@@ -71,6 +72,14 @@ class Tracing(Protocol):
         ...
 
 
+class RouteLookup(Protocol):
+    """Finds the route of a request."""
+
+    def find(self, scope: Mapping[str, Any], root_path: str) -> RouteNames:
+        """The route of a request after the call; `root_path` is the one at its arrival."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class RequestRecord:
     """The data of a request, collected while it is served. Times are in nanoseconds since 1970.
@@ -93,6 +102,8 @@ class RequestRecord:
         broken: why the response is incomplete; empty if it is complete.
         aborted: whether the client disconnected before the response was complete.
         finished: whether its event is written; later data are ignored.
+        routes: finds its route; None without one.
+        route: the route that the application set by `set_route`; empty if it set none.
     """
 
     tracing: Tracing
@@ -119,6 +130,8 @@ class RequestRecord:
     broken: str = ""
     aborted: bool = False
     finished: bool = False
+    routes: RouteLookup | None = None
+    route: str = ""
 
     @property
     def failed(self) -> bool:
@@ -127,6 +140,12 @@ class RequestRecord:
             return False
         server_error = self.status is not None and self.status >= 500
         return server_error or self.exception is not None or bool(self.broken)
+
+    def find_route(self) -> RouteNames:
+        """The route: the one that the application set, else the one that its framework matched."""
+        if self.route:
+            return RouteNames(self.route, self.route)
+        return NO_ROUTE if self.routes is None else self.routes.find(self.scope, self.root_path)
 
     def now_ns(self) -> int:
         """The time, unaffected by corrections of the wall clock."""
@@ -247,6 +266,18 @@ def fail(error_type: str, message: str) -> None:
     context = current_request.get()
     if context is not None:
         context.record.reason = (error_type, message)
+
+
+def set_route(template: str) -> None:
+    """Set this request's route, for a framework that leaves none in the ASGI scope (Quart, Django, Falcon).
+
+    Args:
+        template: the route's template, such as `/items/<int:item>`. Never the path of the request: each route
+            is a time series of its own.
+    """
+    context = current_request.get()
+    if context is not None:
+        context.record.route = template
 
 
 def span(name: str, /, **attributes: Any) -> AbstractContextManager[ActiveSpan]:

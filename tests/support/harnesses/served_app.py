@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import orjson
 from fastapi import FastAPI
-from starlette.types import Message
+from starlette.types import ASGIApp, Message
 
 from tidegate.service.serving.replica import Replica
 
@@ -52,11 +52,11 @@ async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
     """Start and stop an application, as a server does."""
     incoming: asyncio.Queue[Message] = asyncio.Queue()
     outgoing: asyncio.Queue[Message] = asyncio.Queue()
-    running = asyncio.create_task(
+    running = asyncio.ensure_future(
         app({"type": "lifespan", "asgi": {"version": "3.0"}}, incoming.get, outgoing.put)
     )
     await incoming.put({"type": "lifespan.startup"})

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
 from tidegate.settings import Settings
-from tidegate.telemetry import Telemetry
+from tidegate.telemetry import Telemetry, instrument
 from tidegate.telemetry.request_record import Clock
 
 START_NS = 1_700_000_000_000_000_000
@@ -67,14 +67,20 @@ class Harness:
         )
 
     def instrument(self, app: Starlette, **telemetry: Any) -> Telemetry:
-        created = Telemetry(
+        created = instrument(
             app, self.settings(**telemetry), clock=self.clock.as_clock(), ids=self.ids
         )
         self.telemetries.append(created)
         return created
 
+    def telemetry(self, **telemetry: Any) -> Telemetry:
+        """A telemetry without an application."""
+        created = Telemetry(self.settings(**telemetry), clock=self.clock.as_clock(), ids=self.ids)
+        self.telemetries.append(created)
+        return created
+
     @asynccontextmanager
-    async def client(self, app: Starlette, **kwargs: Any) -> AsyncIterator[httpx.AsyncClient]:
+    async def client(self, app: Any, **kwargs: Any) -> AsyncIterator[httpx.AsyncClient]:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False, **kwargs)
         async with httpx.AsyncClient(transport=transport, base_url="http://shop:80") as client:
             yield client

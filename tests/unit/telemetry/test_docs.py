@@ -8,9 +8,9 @@ import pytest
 
 from tidegate import telemetry
 from tidegate.settings import setting_names
-from tidegate.telemetry.instrumentation import FLUSH_SECONDS
 from tidegate.telemetry.propagation import MAX_ARRIVAL_AGE_NS
 from tidegate.telemetry.request_record import MAX_SPANS
+from tidegate.telemetry.telemetry import FLUSH_SECONDS
 
 TEXT = (Path(__file__).parents[3] / "docs" / "reference" / "python-api.md").read_text(
     encoding="utf-8"

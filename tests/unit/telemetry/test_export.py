@@ -26,7 +26,8 @@ from support.harnesses.telemetry_harness import Harness
 from support.ports import free_port
 from tidegate.events.event import Origin
 from tidegate.settings import SettingsError
-from tidegate.telemetry import instrumentation, span
+from tidegate.telemetry import span
+from tidegate.telemetry import telemetry as telemetry_module
 from tidegate.telemetry.export import span_event
 
 
@@ -91,7 +92,7 @@ def spans_of(requests: Iterable[ExportTraceServiceRequest]) -> list[Any]:
 @pytest.fixture
 def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
     # The endpoint is available, so a shutdown may wait for it, and on a busy machine must.
-    monkeypatch.setattr(instrumentation, "FLUSH_SECONDS", 60)
+    monkeypatch.setattr(telemetry_module, "FLUSH_SECONDS", 60)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "60")
     created = Collector()
     yield created
@@ -246,7 +247,7 @@ async def test_the_recovery_of_an_endpoint_is_reported_once(
 @pytest.fixture
 def silent_endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
     """An endpoint that accepts connections and never responds; the exporter waits a minute for it."""
-    monkeypatch.setattr(instrumentation, "FLUSH_SECONDS", 0.2)
+    monkeypatch.setattr(telemetry_module, "FLUSH_SECONDS", 0.2)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "60")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(20)

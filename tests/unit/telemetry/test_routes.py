@@ -7,7 +7,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Host, Mount, Route
 
-from tidegate.telemetry.routes import NO_ROUTE, RouteFinder, RouteNames, route_path
+from tidegate.telemetry.routes import NO_ROUTE, RouteNames, route_path
+from tidegate.telemetry.starlette_routes import RouteFinder
 
 
 async def empty(request: Request) -> Response:

@@ -1,0 +1,84 @@
+"""The metrics on a port of their own."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import httpx
+import pytest
+from prometheus_client import Counter
+
+from support.harnesses.telemetry_harness import Harness
+from support.ports import free_port
+from support.samples.plain_asgi import plain_app
+from tidegate.settings import SettingsError
+from tidegate.telemetry import TelemetryMiddleware
+
+OPENMETRICS = {"accept": "application/openmetrics-text; version=1.0.0; charset=utf-8"}
+
+
+async def test_the_metrics_are_also_on_a_port_of_their_own(harness: Harness) -> None:
+    port = free_port()
+    telemetry = harness.telemetry(metrics_port=port, sample_ratio=1)
+    Counter("cakes", "Sold cakes.", registry=telemetry.registry).inc()
+    async with harness.client(TelemetryMiddleware(plain_app, telemetry)) as client:
+        await client.get("/items/3")
+    async with httpx.AsyncClient() as client:
+        response = await client.get(f"http://127.0.0.1:{port}/metrics", headers=OPENMETRICS)
+    assert "cakes_total 1.0" in response.text
+    assert 'http_route="/items/{item:int}"' in response.text
+    assert harness.event("request")["trace"]["id"] in response.text  # the exemplar
+
+
+def test_closing_frees_the_port_and_opening_uses_it_again(harness: Harness) -> None:
+    port = free_port()
+    telemetry = harness.telemetry(metrics_port=port)
+    for _ in range(2):
+        telemetry.close()
+        telemetry.close()
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"http://127.0.0.1:{port}/")
+        telemetry.open()
+        telemetry.open()
+        assert httpx.get(f"http://127.0.0.1:{port}/").status_code == 200
+
+
+def test_a_port_that_is_taken_stops_the_start(harness: Harness) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            SettingsError,
+            match=rf"^telemetry\.metrics_port: port {port} on 127\.0\.0\.1 is taken; choose a free one",
+        ):
+            harness.telemetry(metrics_port=port)
+
+
+def test_an_address_that_cannot_be_used_is_named(harness: Harness) -> None:
+    settings = harness.settings(metrics_port=free_port())
+    stack = settings.stack.model_copy(update={"metrics_host": "192.0.2.1"})
+    from tidegate.telemetry import Telemetry
+
+    with pytest.raises(
+        SettingsError, match=r"cannot listen on 192\.0\.2\.1:\d+ .*stack\.metrics_host"
+    ):
+        Telemetry(settings.model_copy(update={"stack": stack}))
+
+
+def test_a_forked_process_does_not_keep_the_port_taken(harness: Harness) -> None:
+    port = free_port()
+    telemetry = harness.telemetry(metrics_port=port)
+    finish_read, finish_write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(finish_write)
+        os.read(finish_read, 1)  # until the parent is done
+        os._exit(0)
+    os.close(finish_read)
+    try:
+        telemetry.close()
+        with socket.create_server(("127.0.0.1", port)):
+            pass
+    finally:
+        os.close(finish_write)
+        assert os.waitpid(child, 0)[1] == 0

@@ -1,0 +1,291 @@
+"""`TelemetryMiddleware` around applications of any framework, and in the middlewares of Starlette."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
+
+from support.harnesses.served_app import lifespan
+from support.harnesses.telemetry_harness import Harness
+from support.samples.asgi_apps import http_scope, ignore, ok
+from support.samples.plain_asgi import plain_app
+from tidegate.settings import Settings
+from tidegate.telemetry import TelemetryMiddleware, annotate, instrument, telemetry_of
+from tidegate.telemetry.asgi import ASGIApp, Receive, Scope, Send
+
+
+def routes(harness: Harness) -> list[str]:
+    return [event["tidegate"]["route"] for event in harness.events("request")]
+
+
+@pytest.mark.parametrize("tracing", ["native", "opentelemetry", "off"])
+async def test_an_application_without_a_framework_has_events_spans_and_metrics(
+    harness: Harness, tracing: str
+) -> None:
+    app = TelemetryMiddleware(plain_app, harness.telemetry(sample_ratio=1, tracing=tracing))
+    async with harness.client(app) as client:
+        response = await client.get("/items/3")
+        await client.get("/missing")
+        await client.get("/quart/7")
+        scrape = await client.get("/metrics")
+    assert response.text == "/items/3"
+    event = harness.events("request")[0]
+    assert response.headers["traceresponse"][3:35] == event["trace"]["id"]
+    assert event["tidegate"]["rows"] == 3
+    assert routes(harness) == ["/items/{item:int}", "", "/quart/<int:item>"]
+    assert harness.events("app")[0]["trace"] == event["trace"]
+    spans = {e["span"]["name"] for e in harness.events("span") if e["span"]["kind"] == "server"}
+    expected = {"GET /items/{item:int}", "GET", "GET /quart/<int:item>"}
+    assert spans == (set() if tracing == "off" else expected)
+    assert 'http_route="/items/{item:int}"' in scrape.text
+    assert "/missing" not in scrape.text
+
+
+async def test_an_exception_is_recorded_and_passed_on(harness: Harness) -> None:
+    app = TelemetryMiddleware(plain_app, harness.telemetry())
+    async with harness.client(app) as client:
+        assert (await client.get("/broken")).status_code == 500
+    event = harness.event("request")
+    assert event["error"]["type"] == "ValueError"
+    assert event["http"]["response"] == {"status_code": 500}
+
+
+async def item(request: Request) -> Response:
+    annotate(item=request.path_params["item"])
+    return PlainTextResponse("x" * 1000)
+
+
+def closure(app: ASGIApp) -> ASGIApp:
+    """A wrapper that does not say what it wraps."""
+
+    async def wrapper(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope, receive, send)
+
+    return wrapper
+
+
+class PassOn(BaseHTTPMiddleware):
+    async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
+        return await call_next(request)
+
+
+def fastapi_app() -> FastAPI:
+    app = FastAPI(title="cakes")
+    router = APIRouter(prefix="/v1")
+    router.add_api_route("/items/{item}", item)
+    app.include_router(router)
+    tenants = Starlette(routes=[Route("/items/{item}", item)])
+    app.router.routes.append(Mount("/{tenant}/shop", tenants))
+    return app
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [lambda app: app, GZipMiddleware, PassOn, closure, lambda app: PassOn(GZipMiddleware(app))],
+    ids=["bare", "gzip", "base", "closure", "two"],
+)
+@pytest.mark.parametrize("root_path", ["", "/proxy"])
+async def test_the_routes_of_a_fastapi_app_are_found_through_wrappers_and_mounts(
+    harness: Harness, wrap: Any, root_path: str
+) -> None:
+    app = TelemetryMiddleware(wrap(fastapi_app()), harness.telemetry())
+    async with harness.client(app, root_path=root_path) as client:
+        for path in ("/v1/items/3", "/acme/shop/items/4", "/nowhere"):
+            await client.get(root_path + path)
+    assert routes(harness) == ["/v1/items/{item}", "/{tenant}/shop/items/{item}", ""]
+
+
+@pytest.mark.parametrize("tracing", ["native", "opentelemetry"])
+async def test_it_can_be_added_to_the_middlewares_of_an_app(harness: Harness, tracing: str) -> None:
+    app = fastapi_app()
+    telemetry = harness.telemetry(sample_ratio=1, tracing=tracing)
+    app.add_middleware(TelemetryMiddleware, telemetry=telemetry)
+    app.add_middleware(PassOn)
+    async with lifespan(app), harness.client(app) as client:
+        await client.get("/acme/shop/items/4")
+        assert (await client.get("/metrics")).text.count("http_route=") > 0
+    assert routes(harness) == ["/{tenant}/shop/items/{item}"]
+    assert "GET /{tenant}/shop" in {e["span"]["name"] for e in harness.events("span")}
+    assert telemetry_of(app) is telemetry
+
+
+async def test_a_mounted_application_has_its_own_routes(harness: Harness) -> None:
+    inner = TelemetryMiddleware(fastapi_app(), harness.telemetry())
+    app = Starlette(routes=[Mount("/shop", inner)])
+    async with harness.client(app) as client:
+        await client.get("/shop/v1/items/3")
+        assert "http_route" in (await client.get("/shop/metrics")).text
+    assert routes(harness) == ["/v1/items/{item}"]
+
+
+async def test_a_route_of_the_application_itself_is_left_alone(harness: Harness) -> None:
+    app = Starlette(routes=[Route("/metrics", ok), Mount("/", closure(plain_app))])
+    wrapped = TelemetryMiddleware(app, harness.telemetry())
+    async with harness.client(wrapped) as client:
+        assert (await client.get("/metrics")).text == "ok"
+
+
+@pytest.mark.parametrize(
+    ("metrics_path", "method", "path", "scraped"),
+    [
+        ("/metrics", "GET", "/metrics", True),
+        ("/metrics", "HEAD", "/metrics", True),
+        ("/metrics", "POST", "/metrics", False),
+        ("/metrics", "GET", "/shop/metrics", False),
+        ("/-/metrics", "GET", "/-/metrics", True),
+        ("/-/metrics", "GET", "/metrics", False),
+        (None, "GET", "/metrics", False),
+    ],
+)
+async def test_the_path_of_the_metrics_is_an_argument(
+    harness: Harness, metrics_path: str | None, method: str, path: str, *, scraped: bool
+) -> None:
+    app = TelemetryMiddleware(plain_app, harness.telemetry(), metrics_path=metrics_path)
+    async with harness.client(app) as client:
+        response = await client.request(method, path)
+    assert response.headers.get("content-type", "").startswith("text/plain") is scraped
+
+
+async def test_the_lifespan_closes_the_telemetry_and_reopens_it(harness: Harness) -> None:
+    stopped: list[str] = []
+
+    @asynccontextmanager
+    async def stopping(app: Starlette) -> AsyncIterator[None]:
+        yield
+        annotate(ignored=True)
+        stopped.append("stopped")
+
+    app = TelemetryMiddleware(
+        Starlette(routes=[Route("/", ok)], lifespan=stopping), harness.telemetry()
+    )
+    for _ in range(2):
+        async with lifespan(app), harness.client(app) as client:
+            await client.get("/")
+    assert stopped == ["stopped"] * 2
+    assert len(list((harness.folder / "logs").iterdir())) == 2
+
+
+async def test_an_application_without_a_lifespan_refuses_it_as_before(harness: Harness) -> None:
+    async def refuses(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ValueError(f"cannot handle {scope['type']}")
+
+    app = TelemetryMiddleware(refuses, harness.telemetry())
+    with pytest.raises(ValueError, match="cannot handle lifespan"):
+        await app({"type": "lifespan"}, ignore, ignore)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("tracing", ["native", "opentelemetry"])
+async def test_a_websocket_is_passed_through(harness: Harness, tracing: str) -> None:
+    seen: list[str] = []
+
+    async def socket(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["type"])
+
+    scope = {**http_scope("/ws"), "type": "websocket"}
+    del scope["method"]
+    app = TelemetryMiddleware(socket, harness.telemetry(tracing=tracing))
+    await app(scope, ignore, ignore)  # type: ignore[arg-type]
+    assert seen == ["websocket"]
+    assert harness.events("request") == []
+
+
+def test_settings_make_a_telemetry(tmp_path: Path) -> None:
+    settings = Settings(stack={"data_dir": tmp_path}, service={"name": "pies"})
+    app = FastAPI(version="4.2")
+    wrapped = TelemetryMiddleware(app, settings)
+    wrapped.telemetry.close()
+    assert wrapped.telemetry.origin.service == "pies"
+    assert wrapped.telemetry.origin.version == "4.2"
+
+
+@pytest.mark.parametrize(
+    ("app", "name"), [(FastAPI(title="The Cake Shop"), "the-cake-shop"), (plain_app, "tests")]
+)
+def test_the_service_name_defaults_to_the_title_or_the_module(
+    app: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    wrapped = TelemetryMiddleware(app)
+    wrapped.telemetry.close()
+    assert wrapped.telemetry.origin.service == name
+
+
+def test_something_else_than_a_telemetry_is_named() -> None:
+    with pytest.raises(TypeError, match="expected a Telemetry or Settings, got str"):
+        TelemetryMiddleware(plain_app, "shop")  # type: ignore[arg-type]
+
+
+def test_the_telemetry_of_an_application_is_found_through_wrappers(harness: Harness) -> None:
+    telemetry = harness.telemetry()
+    instrumented = Starlette()
+    own = harness.instrument(instrumented)
+    listed = Starlette(middleware=[Middleware(TelemetryMiddleware, telemetry)])
+    itself: Any = type("Itself", (), {})()
+    itself.app = itself
+    assert telemetry_of(PassOn(instrumented)) is own
+    assert telemetry_of(PassOn(TelemetryMiddleware(plain_app, telemetry))) is telemetry
+    assert telemetry_of(listed) is telemetry
+    assert [telemetry_of(app) for app in (Starlette(), plain_app, None, itself)] == [None] * 4
+
+
+def test_another_framework_is_sent_to_the_middleware(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="TelemetryMiddleware"):
+        instrument(plain_app, Settings(stack={"data_dir": tmp_path}))  # type: ignore[arg-type]
+
+
+WITHOUT_STARLETTE = """
+    import asyncio, importlib.util, sys
+    from pathlib import Path
+
+    find_spec = importlib.util.find_spec
+    importlib.util.find_spec = lambda name, package=None: (
+        None if name in ("starlette", "fastapi") else find_spec(name, package))
+    sys.modules["starlette"] = sys.modules["fastapi"] = None
+    sys.path[:0] = sys.argv[2:]
+    from support.samples.plain_asgi import plain_app
+    from tidegate.settings import Settings
+    from tidegate.telemetry import TelemetryMiddleware
+
+    settings = Settings(stack={"data_dir": Path(sys.argv[1])}, telemetry={"tracing": sys.argv[3]})
+    app = TelemetryMiddleware(plain_app, settings)
+    scope = {"type": "http", "method": "GET", "path": "/items/3", "headers": [], "http_version": "1.1",
+             "query_string": b"", "scheme": "http", "server": ("shop", 80)}
+
+    async def send(message):
+        print(message["type"], message.get("status"))
+
+    asyncio.run(app(scope, None, send))
+    app.telemetry.close()
+"""
+
+
+@pytest.mark.parametrize("tracing", ["native", "opentelemetry"])
+def test_neither_starlette_nor_fastapi_has_to_be_installed(tmp_path: Path, tracing: str) -> None:
+    tests = Path(__file__).parents[2]
+    code = textwrap.dedent(WITHOUT_STARLETTE).replace("sys.argv[2:]", "[sys.argv[2]]")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, str(tmp_path), str(tests), tracing],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["http.response.start 200", "http.response.body None"]
+    (file,) = (tmp_path / "logs").iterdir()
+    assert '"route":"/items/{item:int}"' in file.read_text(encoding="utf-8")

@@ -1,0 +1,35 @@
+"""The types of ASGI 3, and what differs between frameworks."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from typing import Any, Final, TypeAlias
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_MAX_LAYERS: Final = 100
+_DISCONNECTS: Final = frozenset({"ClientDisconnect", "ClientDisconnected"})
+
+
+def is_client_disconnect(error: BaseException) -> bool:
+    """Whether a framework raised this exception because the client disconnected.
+
+    By the names in Starlette (`starlette.requests`) and uvicorn, as neither has to be installed.
+    """
+    return type(error).__name__ in _DISCONNECTS
+
+
+def layers(app: object) -> Iterator[object]:
+    """An application and what it wraps, from the outside to the inside.
+
+    Middlewares keep what they wrap as `app`, by convention: those of Starlette, OpenTelemetry and Sentry do.
+    """
+    for _ in range(_MAX_LAYERS):  # one that names itself must not be an endless loop
+        if app is None:
+            return
+        yield app
+        app = getattr(app, "app", None)

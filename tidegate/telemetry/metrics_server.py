@@ -1,0 +1,80 @@
+"""The metrics on a port of their own, by prometheus_client's server."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import weakref
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, start_http_server
+
+from tidegate.os_errors import os_error_message
+from tidegate.settings import SettingsError
+
+if TYPE_CHECKING:
+    from wsgiref.simple_server import WSGIServer
+
+SETTING = "telemetry.metrics_port"
+
+
+class MetricsServer:
+    """Serves the metrics of one registry, in threads of its own, between `open` and `close`.
+
+    Args:
+        registry: the metrics.
+        host: the address to listen on.
+        port: the TCP port.
+    """
+
+    def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
+        self._registry = registry
+        self._host, self._port = host, port
+        self._running: tuple[WSGIServer, threading.Thread] | None = None
+        reference = weakref.WeakMethod(self._after_fork)
+
+        def in_child() -> None:
+            if method := reference():
+                method()
+
+        os.register_at_fork(after_in_child=in_child)
+
+    def open(self) -> None:
+        """Start to serve; without effect while it serves.
+
+        Raises:
+            SettingsError: the port is taken, or the address cannot be used.
+        """
+        if self._running is not None:
+            return
+        try:
+            self._running = start_http_server(self._port, self._host, self._registry)
+        except OSError as error:
+            raise SettingsError(f"{SETTING}: {self._explain(error)}") from error
+
+    def close(self) -> None:
+        """Stop, and free the port; without effect while it does not serve."""
+        running, self._running = self._running, None
+        if running is not None:
+            server, thread = running
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+    def _explain(self, error: OSError) -> str:
+        if error.errno == errno.EADDRINUSE:
+            return (
+                f"port {self._port} on {self._host} is taken; choose a free one, one of its own for each "
+                "process (TIDEGATE_TELEMETRY__METRICS_PORT), or unset it"
+            )
+        return (
+            f"cannot listen on {self._host}:{self._port} ({os_error_message(error)}); change the port or "
+            "stack.metrics_host"
+        )
+
+    def _after_fork(self) -> None:
+        # The thread that serves exists in the parent only; its socket would keep the port taken.
+        running, self._running = self._running, None
+        if running is not None:
+            running[0].socket.close()

@@ -1,0 +1,100 @@
+"""The routes of a Starlette or FastAPI application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Host, Match, Router
+
+from tidegate.telemetry.asgi import layers
+from tidegate.telemetry.routes import NO_ROUTE, RouteNames
+
+_flatten: Callable[[Sequence[BaseRoute]], Iterable[Any]]
+try:
+    # FastAPI has an included router as one route; this iterates over its routes.
+    from fastapi.routing import iter_route_contexts as _flatten
+except (
+    ImportError
+):  # without FastAPI, or with a version that includes the routes of a router one by one
+    _flatten = iter
+
+_MAX_CACHED: Final = 1024
+_MAX_CACHED_PATH: Final = 256
+
+
+@dataclass(slots=True)
+class RouteFinder:
+    """Finds the route of a request. It caches short paths, as matching evaluates a regex per route."""
+
+    app: Starlette | Router
+    _cache: dict[tuple[str, str, str], RouteNames] = field(default_factory=dict)
+    _generation: int = -1
+    _by_host: bool = False
+
+    def find(self, scope: Mapping[str, Any], root_path: str) -> RouteNames:
+        """The route of a request; `root_path` is the one at its arrival, before mounts changed it."""
+        routes = self.app.routes
+        if len(routes) != self._generation:
+            self._generation = len(routes)
+            self._cache.clear()
+            self._by_host = any(isinstance(route, Host) for route in routes)
+        key = (scope["method"], scope["path"], root_path)
+        names = self._cache.get(key)
+        if names is None:
+            start = {
+                "type": "http",
+                "method": scope["method"],
+                "path": scope["path"],
+                "root_path": root_path,
+                "headers": scope.get("headers", []),
+            }
+            names = _match(routes, start)
+            if len(key[1]) <= _MAX_CACHED_PATH and not self._by_host:
+                if len(self._cache) >= _MAX_CACHED:
+                    self._cache.clear()
+                self._cache[key] = names
+        return names
+
+    def defines(self, path: str) -> bool:
+        """Whether the application itself has a route with exactly this path."""
+        return any(getattr(route, "path", None) == path for route in _flatten(self.app.routes))
+
+
+def wrapped_application(app: object) -> Starlette | Router | None:
+    """The Starlette application, or its router, that middlewares wrap; None if there is none."""
+    for layer in layers(app):
+        if isinstance(layer, Starlette | Router):
+            return layer
+    return None
+
+
+def routed_by(scope: Mapping[str, Any], root_path: str) -> Starlette | Router | None:
+    """The Starlette application, or the router, that has routed a request; None if none has.
+
+    Args:
+        scope: the request's scope after the call. Each application writes itself to `app`, so after a mount
+            it is the mounted one; only the outermost router writes itself to `router`.
+        root_path: the root path at the arrival, which a mount extends.
+    """
+    mounted = scope.get("root_path", "") != root_path
+    routed = scope.get("router" if mounted else "app")
+    return routed if isinstance(routed, Starlette | Router) else None
+
+
+def _match(routes: Sequence[BaseRoute], scope: dict[str, Any]) -> RouteNames:
+    names = NO_ROUTE
+    for route in _flatten(routes):
+        match, child = route.matches(scope)
+        if match == Match.NONE:
+            continue
+        path = getattr(route, "path", None)
+        # A Host route has no path; the instrumentation uses the path of the request.
+        top = scope["path"] if path is None else path
+        names = RouteNames(path or "", top)
+        if match == Match.FULL:
+            inner = _match(getattr(route, "routes", None) or (), {**scope, **child})
+            return RouteNames((path or "") + inner.full, top)
+    return names

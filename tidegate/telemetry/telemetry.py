@@ -1,0 +1,307 @@
+"""The telemetry of one application: its events, spans, metrics and logs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import weakref
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Final, Protocol
+
+from opentelemetry.instrumentation.utils import suppress_http_instrumentation
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from prometheus_client import CollectorRegistry
+
+from tidegate.events.event import Origin
+from tidegate.events.writer import EventWriter
+from tidegate.os_errors import os_error_message
+from tidegate.runtime.identity import event_writer
+from tidegate.settings import Settings, SettingsError, load
+from tidegate.telemetry.app_routes import AppRoutes
+from tidegate.telemetry.asgi import ASGIApp, Scope
+from tidegate.telemetry.export import OtlpProcessor
+from tidegate.telemetry.identity import Identity
+from tidegate.telemetry.logs import (
+    EventSink,
+    close_sink,
+    install_log_handlers,
+    open_sink,
+    remove_log_handlers,
+)
+from tidegate.telemetry.metrics import MetricsEndpoint, RequestMetrics
+from tidegate.telemetry.metrics_server import MetricsServer
+from tidegate.telemetry.native_tracing import NativeTracing, PresetIds
+from tidegate.telemetry.otel_tracing import InstrumentedTracing, NoTracing
+from tidegate.telemetry.propagation import Parent, read_headers
+from tidegate.telemetry.request_event import request_event
+from tidegate.telemetry.request_record import (
+    Clock,
+    RequestRecord,
+    RouteLookup,
+    Tracing,
+    record_of,
+)
+from tidegate.telemetry.routes import route_path
+from tidegate.telemetry.sampling import CallerLimit, Sampler, read_environment
+from tidegate.telemetry.semconv import known_method
+from tidegate.telemetry.tracer_provider import make_otlp, make_provider
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+FLUSH_SECONDS: Final = 3.0
+"""How long the shutdown of an application waits for the export of spans by OTLP."""
+
+_LOGGER: Final = "tidegate.telemetry"
+_COMMON_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+_NO_SUPPRESSION: Final = nullcontext()
+
+
+class _Backend(Tracing, Protocol):
+    """A tracing mode, as `Telemetry` uses it."""
+
+    def should_emit(self, record: RequestRecord, *, notable: bool) -> bool: ...
+
+    def emit(self, record: RequestRecord, route: str, end_ns: int) -> None: ...
+
+
+class Telemetry:
+    """The telemetry of one application. It needs no application at hand; two of them share nothing.
+
+    Args:
+        settings: the settings; None reads them from tidegate.toml and the environment.
+        origin: the `service.*` fields of the events; by default from the settings, the version and the node
+            name.
+        version: the version of the application (`service.version`).
+        node_name: returns the name of the replica where it is known late, such as the id of a Ray replica.
+            `service.node_name` takes precedence. It is called at the start and then at each request until it
+            returns a name; until then (it returns "" or raises an exception), the name is
+            `<name>-<host>-<pid>`.
+
+    Attributes:
+        settings: its settings.
+        writer: writes its events.
+
+    Raises:
+        SettingsError: a setting is invalid, the folder of event files cannot be created, or
+            `telemetry.metrics_port` is taken.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        origin: Origin | None = None,
+        *,
+        version: str = "0",
+        node_name: Callable[[], str] | None = None,
+        clock: Clock | None = None,
+        ids: IdGenerator | None = None,
+    ) -> None:
+        self.settings = settings = load() if settings is None else settings
+        self._identity = Identity.of(settings, version, origin, node_name)
+        self.writer = writer = _open_writer(settings, self._identity.origin.node)
+        self._identity.follow_forks(writer)
+        self._clock = clock or Clock()
+        self._ids = ids or RandomIdGenerator()
+        self._metrics = RequestMetrics(settings.slo.latency_seconds, lambda: writer.lost)
+        identity = self._identity
+        self._sink = EventSink(writer, lambda: identity.origin, self._clock)
+        self.metrics_endpoint: Final = MetricsEndpoint(self._metrics)
+        port = settings.telemetry.metrics_port
+        self._server = (
+            None
+            if port is None
+            else MetricsServer(self.registry, settings.stack.metrics_host, port)
+        )
+        self._quiet_paths = frozenset(settings.telemetry.quiet_paths)
+        self._slow_ns = int(settings.slow_seconds * 1e9)
+        self._error_logged = False
+        environment = read_environment(os.environ, settings.telemetry.sample_ratio)
+        self._sampler = Sampler(
+            environment.head, CallerLimit(settings.telemetry.caller_traces_per_second)
+        )
+        self._tracing: _Backend = NoTracing()
+        self._provider: TracerProvider | None = None
+        self._otlp: OtlpProcessor | None = None
+        if not environment.disabled:
+            self._set_up_tracing(otlp=environment.otlp)
+        self._samples = isinstance(self._tracing, NativeTracing)
+        self.open()
+        for problem in environment.problems:
+            logging.getLogger(_LOGGER).warning("%s", problem)
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """The registry of the metrics at `/metrics`."""
+        return self._metrics.registry
+
+    @property
+    def origin(self) -> Origin:
+        """The `service.*` fields of the events."""
+        return self._identity.origin
+
+    def open(self) -> None:
+        """Receive log records from outside requests, and serve the metrics on `telemetry.metrics_port`.
+
+        Call it again when the application restarts after `close`.
+
+        Raises:
+            SettingsError: `telemetry.metrics_port` is taken.
+        """
+        self._identity.complete(self.writer)
+        if self._server is not None:
+            self._server.open()
+        open_sink(self._sink)
+        install_log_handlers()
+
+    def close(self) -> None:
+        """Export queued spans for at most `FLUSH_SECONDS`, and close the event file and the metrics' port.
+
+        If the application is used again, its events go to a new file.
+        """
+        if self._otlp is not None:
+            self._otlp.flush_within(FLUSH_SECONDS)
+        close_sink(self._sink)
+        remove_log_handlers()
+        self.writer.close()
+        if self._server is not None:
+            self._server.close()
+
+    def instrument_app(self, app: Starlette) -> None:
+        """Instrument an application by OpenTelemetry, if `telemetry.tracing` is `opentelemetry`.
+
+        Raises:
+            RuntimeError: FastAPI is not installed.
+        """
+        if isinstance(self._tracing, InstrumentedTracing):
+            self._tracing.instrument(app)
+
+    def traced(self, app: ASGIApp, routes: AppRoutes) -> ASGIApp:
+        """The application, in OpenTelemetry's middleware if `telemetry.tracing` is `opentelemetry`."""
+        if isinstance(self._tracing, InstrumentedTracing):
+            return self._tracing.wrap(app, routes)
+        return app
+
+    def begin(self, scope: Scope, routes: RouteLookup | None = None) -> RequestRecord:
+        """The record of a request that has just arrived; `routes` finds its route when it ends."""
+        if not self._identity.is_complete:
+            self._identity.complete(self.writer)
+        started_ns = self._clock.monotonic_ns()
+        received_ns = self._clock.wall_ns()
+        incoming = read_headers(scope["headers"], received_ns)
+        parent, arrived_ns = incoming.parent, incoming.arrived_ns
+        outer = record_of(scope)
+        if (
+            outer is not None
+        ):  # mounted in another instrumented application, which has read the headers
+            parent = Parent(outer.trace_id, outer.span_id, outer.sampled, remote=False)
+            arrived_ns = None
+        trace_id = parent.trace_id if parent else f"{self._ids.generate_trace_id():032x}"
+        span_id = self._new_span_id()
+        return RequestRecord(
+            tracing=self._tracing,
+            sink=self._sink,
+            clock=self._clock,
+            scope=scope,
+            method=scope["method"],
+            path=scope["path"],
+            root_path=scope.get("root_path", ""),
+            trace_id=trace_id,
+            span_id=span_id,
+            parent=parent,
+            sampled=self._samples
+            and self._sampler.should_sample(trace_id, parent, span_id, started_ns),
+            quiet=route_path(scope) in self._quiet_paths,
+            received_ns=received_ns,
+            arrived_ns=received_ns if arrived_ns is None else arrived_ns,
+            started_ns=started_ns,
+            routes=routes,
+        )
+
+    def serving_context(self, record: RequestRecord) -> AbstractContextManager[None]:
+        """The context in which a request is served; it suppresses the spans of a quiet one."""
+        return suppress_http_instrumentation() if record.quiet else _NO_SUPPRESSION
+
+    def finish(self, record: RequestRecord) -> None:
+        """Write the request's event, metrics and spans. Never raises: telemetry must not break a request."""
+        record.finished = True
+        try:
+            if not record.quiet:
+                self._write(record)
+        except Exception:
+            if not self._error_logged:  # log once: it may fail for each request
+                self._error_logged = True
+                logging.getLogger(_LOGGER).exception("cannot record a request")
+        finally:
+            # Break the reference cycles through tracebacks, so that the record is freed immediately and
+            # not by the garbage collector.
+            record.exception = None
+            for child in record.spans:
+                child.error = None
+            record.spans.clear()
+
+    def is_sampled(self, record: RequestRecord) -> bool:
+        """Whether the request's spans will be emitted, as far as is known now."""
+        notable = record.failed or record.now_ns() - record.arrived_ns >= self._slow_ns
+        return not record.quiet and self._tracing.should_emit(record, notable=notable)
+
+    def _write(self, record: RequestRecord) -> None:
+        end_ns = record.now_ns()
+        duration_ns = end_ns - record.arrived_ns
+        sampled = self._tracing.should_emit(
+            record, notable=record.failed or duration_ns >= self._slow_ns
+        )
+        route = record.find_route()
+        method = record.method if record.method in _COMMON_METHODS else known_method(record.method)
+        exemplar = {"trace_id": record.trace_id, "span_id": record.span_id} if sampled else None
+        self._metrics.observe(route.full, method, record.status, duration_ns / 1e9, exemplar)
+        self.writer.write(request_event(self.origin, record, route.full, end_ns))
+        if sampled:
+            self._tracing.emit(record, route.top, end_ns)
+
+    def _new_span_id(self) -> str:
+        return f"{self._ids.generate_span_id():016x}"
+
+    def _set_up_tracing(self, *, otlp: bool) -> None:
+        mode = self.settings.telemetry.tracing
+        if mode == "off":
+            return
+        preset = PresetIds()
+        sink = self._sink
+
+        def report(down: bool) -> None:
+            if down:
+                text = "the OTLP endpoint is unavailable; spans are dropped until it recovers"
+                sink.write(_LOGGER, "warn", text)
+            else:
+                sink.write(_LOGGER, "info", "the OTLP endpoint accepts spans again")
+
+        self._otlp = make_otlp(report) if otlp else None
+        self._provider = make_provider(
+            self._identity,
+            self.writer,
+            sampler=ALWAYS_ON if mode == "native" else None,
+            ids=preset if mode == "native" else self._ids,
+            otlp=self._otlp,
+        )
+        # At the end of the process or of this object.
+        weakref.finalize(self, self._provider.shutdown)
+        if mode == "native":
+            self._tracing = NativeTracing(self._provider, preset, self._new_span_id)
+        else:
+            self._tracing = InstrumentedTracing.of(self._provider)
+
+
+def _open_writer(settings: Settings, node: str) -> EventWriter:
+    """The writer of event files.
+
+    Raises:
+        SettingsError: their folder cannot be created.
+    """
+    try:
+        return event_writer(settings, node)
+    except OSError as error:
+        raise SettingsError(f"stack.data_dir: {os_error_message(error)}") from error
