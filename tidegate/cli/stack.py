@@ -38,7 +38,7 @@ def up(
 @commands.command(rich_help_panel=PANEL)
 def status(as_json: Json = False) -> None:
     """Show the components, their addresses and their state."""
-    from tidegate.stack.terminal.commands import status as run
+    from tidegate.stack.terminal.status_command import status as run
 
     raise typer.Exit(run(settings(), as_json=as_json))
 

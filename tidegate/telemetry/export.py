@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import StatusCode
@@ -112,6 +111,11 @@ class OtlpExporter(SpanExporter):
     """
 
     def __init__(self, report: Callable[[bool], None]) -> None:
+        # With protobuf it is a sixteenth of all that a replica imports, and most need no exporter.
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
+            OTLPSpanExporter,
+        )
+
         for name in _SDK_LOGGERS:
             logging.getLogger(name).addFilter(_is_not_exporting)  # adding it again has no effect
         self._inner = OTLPSpanExporter()

@@ -1,4 +1,4 @@
-"""`tidegate up`, `status` and `down`."""
+"""`tidegate up` and `down`."""
 
 from __future__ import annotations
 
@@ -16,21 +16,16 @@ from rich.console import Console
 
 from tidegate.os_errors import os_error_message
 from tidegate.runtime.event_log import Entry
-from tidegate.runtime.http_probe import probe_session
 from tidegate.settings import Settings, Store
 from tidegate.stack.checks.preflight import start_problems
 from tidegate.stack.data_folder import Layout, already_running
 from tidegate.stack.processes.environment import environment, with_absolute_paths
 from tidegate.stack.processes.process import tail
-from tidegate.stack.supervisor.control_client import ControlError, fetch_status
 from tidegate.stack.supervisor.programs import stop_seconds
-from tidegate.stack.supervisor.recent_output import last_decisions
-from tidegate.stack.terminal.headline_series import fetch_headline
 from tidegate.stack.terminal.run import run_stack
 from tidegate.stack.terminal.status_reporters import LiveStatusReporter, PlainStatusReporter
-from tidegate.stack.terminal.status_view import LOG_LINES, line, recent_log, view
+from tidegate.stack.terminal.status_view import line
 
-NOT_RUNNING: Final = 3
 BAD_ARGUMENT: Final = 2
 # Added to the time limit of a stop, for the exit of the supervisor itself and for a busy machine.
 GRACE_SECONDS: Final = 15.0
@@ -66,35 +61,6 @@ def up(settings: Settings, *, detach: bool, store: str | None) -> int:
         return _detached(settings, layout, console, errors)
     reporter = LiveStatusReporter(console) if console.is_terminal else PlainStatusReporter(console)
     return asyncio.run(run_stack(settings, reporter))
-
-
-def status(settings: Settings, *, as_json: bool) -> int:
-    """Show the status of the stack.
-
-    Returns:
-        The exit code: 0 if everything is ready, 1 if not, 3 if no stack runs.
-    """
-    console = Console()
-    layout = Layout(with_absolute_paths(settings, Path.cwd()).stack.data_dir)
-    pid = layout.holder()
-    if pid is None:
-        text = f"no stack runs in {layout.data}: start one with `tidegate up`"
-        _print(console, text, {"state": "stopped"} if as_json else None)
-        return NOT_RUNNING
-    try:
-        status = fetch_status(layout.socket)
-    except ControlError as error:
-        text = f"the supervisor (pid {pid}) runs, but {error}"
-        document = {"state": "silent", "pid": pid, "problem": str(error)}
-        _print(console, text, document if as_json else None)
-        return 1
-    if as_json:
-        sys.stdout.write(status.model_dump_json() + "\n")
-    else:
-        headline = asyncio.run(_fetch_headline(status.prometheus))
-        log = recent_log(status, last_decisions(layout.logs, LOG_LINES))
-        console.print(view(status, headline, log, time.time()))
-    return 0 if status.state == "ready" else 1
 
 
 def down(settings: Settings) -> int:
@@ -174,11 +140,6 @@ def _detached(settings: Settings, layout: Layout, console: Console, errors: Cons
     return 1
 
 
-async def _fetch_headline(prometheus: str) -> dict[str, float]:
-    async with probe_session() as (_, fetch):
-        return await fetch_headline(fetch, prometheus)
-
-
 def _signal(pid: int, signal_number: signal.Signals) -> None:
     try:
         os.kill(pid, signal_number)
@@ -196,8 +157,5 @@ def _wait_until_stopped(layout: Layout, pid: int, seconds: float) -> bool:
     return True
 
 
-def _print(console: Console, text: str, as_json: dict[str, object] | None = None) -> None:
-    if as_json is None:
-        console.print(text, soft_wrap=True, highlight=False)
-    else:
-        sys.stdout.write(json.dumps(as_json) + "\n")
+def _print(console: Console, text: str) -> None:
+    console.print(text, soft_wrap=True, highlight=False)

@@ -11,6 +11,7 @@ import pytest
 
 from tidegate.settings import load
 from tidegate.stack.terminal import commands
+from tidegate.stack.terminal.status_command import status
 
 Holder = Callable[..., subprocess.Popen[str]]
 
@@ -25,9 +26,9 @@ def test_a_supervisor_that_does_not_answer_is_reported_with_its_pid(
 ) -> None:
     other = holder(tmp_path)
     settings = load(stack={"data_dir": tmp_path})
-    assert commands.status(settings, as_json=False) == 1
+    assert status(settings, as_json=False) == 1
     assert f"the supervisor (pid {other.pid}) runs, but " in capsys.readouterr().out
-    assert commands.status(settings, as_json=True) == 1
+    assert status(settings, as_json=True) == 1
     found = json.loads(capsys.readouterr().out)
     assert (found["state"], found["pid"]) == ("silent", other.pid)
 

@@ -1,0 +1,25 @@
+"""What is started often does not load large packages that it does not use."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+TRAINING = {"matplotlib", "pandas", "scipy", "sklearn"}
+
+
+@pytest.mark.parametrize(
+    ("module", "unused"),
+    [
+        ("tidegate.service.server", {*TRAINING, "aiohttp", "elasticsearch", "google.protobuf"}),
+        ("tidegate.stack.terminal.status_command", {*TRAINING, "jinja2", "numpy", "uvicorn"}),
+    ],
+)
+def test_a_start_imports_only_what_it_needs(module: str, unused: set[str]) -> None:
+    program = f"import sys, {module}; print(*sorted({unused!r} & sys.modules.keys()))"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.split()) == (0, []), done.stderr

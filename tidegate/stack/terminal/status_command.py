@@ -1,0 +1,64 @@
+"""`tidegate status`. It imports little of the stack, because scripts call it often."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from tidegate.runtime.http_probe import probe_session
+from tidegate.settings import Settings
+from tidegate.stack.data_folder import Layout
+from tidegate.stack.processes.environment import with_absolute_paths
+from tidegate.stack.supervisor.control_client import ControlError, fetch_status
+from tidegate.stack.supervisor.recent_output import last_decisions
+from tidegate.stack.terminal.headline_series import fetch_headline
+from tidegate.stack.terminal.status_view import LOG_LINES, recent_log, view
+
+NOT_RUNNING: Final = 3
+
+
+def status(settings: Settings, *, as_json: bool) -> int:
+    """Show the status of the stack.
+
+    Returns:
+        The exit code: 0 if everything is ready, 1 if not, 3 if no stack runs.
+    """
+    console = Console()
+    layout = Layout(with_absolute_paths(settings, Path.cwd()).stack.data_dir)
+    pid = layout.holder()
+    if pid is None:
+        text = f"no stack runs in {layout.data}: start one with `tidegate up`"
+        _print(console, text, {"state": "stopped"} if as_json else None)
+        return NOT_RUNNING
+    try:
+        status = fetch_status(layout.socket)
+    except ControlError as error:
+        text = f"the supervisor (pid {pid}) runs, but {error}"
+        document = {"state": "silent", "pid": pid, "problem": str(error)}
+        _print(console, text, document if as_json else None)
+        return 1
+    if as_json:
+        sys.stdout.write(status.model_dump_json() + "\n")
+    else:
+        headline = asyncio.run(_fetch_headline(status.prometheus))
+        log = recent_log(status, last_decisions(layout.logs, LOG_LINES))
+        console.print(view(status, headline, log, time.time()))
+    return 0 if status.state == "ready" else 1
+
+
+async def _fetch_headline(prometheus: str) -> dict[str, float]:
+    async with probe_session() as (_, fetch):
+        return await fetch_headline(fetch, prometheus)
+
+
+def _print(console: Console, text: str, as_json: dict[str, object] | None) -> None:
+    if as_json is None:
+        console.print(text, soft_wrap=True, highlight=False)
+    else:
+        sys.stdout.write(json.dumps(as_json) + "\n")
