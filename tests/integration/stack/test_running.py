@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -35,7 +36,7 @@ def get(url: str) -> int:
 
 
 def test_up_detached_returns_when_everything_is_ready(running: Stack) -> None:
-    status = running.status()
+    status = json.loads(running.run("status", "--json").stdout)
     assert status["state"] == "ready"
     assert [one["id"] for one in status["components"]] == NAMES
     assert {one["state"] for one in status["components"]} == {"ready"}

@@ -19,6 +19,7 @@ import pytest
 
 from support.checkout import ROOT
 from support.ports import free_ports
+from support.processes.stack_status import stack_status
 from tidegate.settings import Settings, load
 from tidegate.store.base import EventStore
 
@@ -71,9 +72,7 @@ class Stack:
         )
 
     def status(self) -> dict[str, Any]:
-        done = self.run("tidegate", "status", "--json")
-        assert done.stdout, done.stderr
-        return dict(json.loads(done.stdout))
+        return stack_status(self.settings.stack.data_dir)
 
     def store(self) -> EventStore:
         """The store, in which everything that was delivered can be found."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from typing import Any
 
 from support.checkout import ROOT
 from support.ports import free_ports
+from support.processes.stack_status import stack_status
 from tidegate.resizer.client import ResizerClient
 from tidegate.settings import load
 from tidegate.store import open_store
@@ -72,9 +72,7 @@ class Stack:
         )
 
     def status(self) -> dict[str, Any]:
-        done = self.run("status", "--json")
-        assert done.stdout, done.stderr
-        return dict(json.loads(done.stdout))
+        return stack_status(self.data)
 
     def program(self, name: str) -> dict[str, Any]:
         status = self.status()

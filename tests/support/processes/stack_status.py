@@ -1,0 +1,21 @@
+"""The status of a stack of a test, as `tidegate status --json` prints it, without a process for each look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tidegate.stack.data_folder import Layout
+from tidegate.stack.supervisor.control_client import fetch_status
+
+
+def stack_status(data: Path) -> dict[str, Any]:
+    """The status; of a stack that has ended, its state alone.
+
+    Raises:
+        ControlError: the supervisor does not answer.
+    """
+    layout = Layout(data)
+    if layout.holder() is None:
+        return {"state": "stopped"}
+    return fetch_status(layout.socket).model_dump(mode="json")
