@@ -155,6 +155,11 @@ class Slots:
         self._metrics.seconds.observe((self._clock_ns() - slot.since_ns) / 1e9)
         self._free()
 
+    def give_back(self, slot: Slot) -> None:
+        """Release a slot in which nothing was done, so that it does not count as service time."""
+        del slot
+        self._free()
+
     async def _wait(self) -> None:
         if len(self._waiting) >= self._wait_length:
             raise self._overloaded(

@@ -35,6 +35,7 @@ class TelemetryMiddleware:
     Attributes:
         app: the application.
         telemetry: its telemetry; register further metrics in its `registry`.
+        metrics_path: where the metrics are; None for nowhere.
 
     Raises:
         SettingsError: as `Telemetry`.
@@ -60,7 +61,7 @@ class TelemetryMiddleware:
                 f"telemetry: expected a Telemetry or Settings, got {type(telemetry).__name__}"
             )
         self.telemetry: Final = telemetry
-        self._metrics_path = metrics_path
+        self.metrics_path: Final = metrics_path
         self._routes = AppRoutes(app)
         self._serve = RequestMiddleware(
             telemetry.traced(app, self._routes), telemetry, self._routes
@@ -74,7 +75,7 @@ class TelemetryMiddleware:
             await self._serve(scope, receive, send)
 
     def _is_scrape(self, scope: Scope) -> bool:
-        path = self._metrics_path
+        path = self.metrics_path
         return (
             path is not None
             and scope["type"] == "http"

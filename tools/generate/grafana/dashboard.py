@@ -49,18 +49,10 @@ class PanelRow:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Rows of panels under one heading.
-
-    Attributes:
-        title: the heading.
-        rows: from top to bottom.
-        collapsed: only the heading is shown, and no query is sent, until somebody opens it. The last section
-            of a dashboard only: its panels' positions follow the heading.
-    """
+    """Rows of panels under one heading."""
 
     title: str
     rows: Sequence[PanelRow]
-    collapsed: bool = False
 
 
 class Encoder(JSONEncoder):
@@ -131,22 +123,18 @@ def dashboard(
 def _layout(sections: Sequence[Section]) -> list[Panel | RowPanel]:
     """Every panel with an id and a position; Grafana's automatic layout lets panels overflow."""
     placed: list[Panel | RowPanel] = []
-    count = y = 0
+    y = 0
     for section in sections:
-        count += 1
-        heading = builders.Row(section.title).id(count).collapsed(section.collapsed).build()
+        heading = builders.Row(section.title).id(len(placed) + 1).build()
         heading.grid_pos = GridPos(h=1, w=GRID_COLUMNS, x=0, y=y)
         placed.append(heading)
-        # Grafana keeps the panels of a collapsed row inside it.
-        target: list[Any] = heading.panels if section.collapsed else placed
         y += 1
         for row in section.rows:
             width = GRID_COLUMNS // len(row.panels)
             for index, panel in enumerate(row.panels):
-                count += 1
-                panel.id_val = count
+                panel.id_val = len(placed) + 1
                 panel.grid_pos = GridPos(h=row.height, w=width, x=index * width, y=y)
-                target.append(panel)
+                placed.append(panel)
             y += row.height
     return placed
 

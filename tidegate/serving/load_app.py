@@ -1,0 +1,224 @@
+"""Loads an application by its name, `module:attribute`; each failure is one sentence that says what to do."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import sys
+from contextlib import suppress
+from difflib import get_close_matches
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, cast
+
+from tidegate.serving.failures import code_location, describe
+from tidegate.telemetry.asgi import ASGIApp
+
+MAX_SUGGESTIONS: Final = 5
+
+_ASGI_ARGUMENTS: Final = (None, None, None)  # scope, receive, send
+_WSGI_ARGUMENTS: Final = (None, None)  # environ, start_response
+
+
+class LoadError(Exception):
+    """An application or a function cannot be loaded; the text says why and what to do."""
+
+
+def load_app(target: str) -> ASGIApp:
+    """The ASGI application with this name, such as `shop.main:app`.
+
+    The attribute may be nested (`shop.main:site.app`), and a function or class without arguments that returns
+    the application.
+
+    Raises:
+        LoadError: it cannot be loaded, or is not an ASGI application.
+    """
+    found = load_attribute(target, "an application", "shop.main:app", suggest=is_asgi)
+    if is_asgi(found):
+        return cast("ASGIApp", found)
+    if not callable(found) or _is_wsgi(found):
+        raise LoadError(_not_an_application(target, found))
+    if needed := _required_arguments(found):
+        raise LoadError(
+            f"{target} is a factory that needs arguments ({', '.join(needed)}); name a function without "
+            "required arguments that returns the application"
+        )
+    made = _call_factory(target, found)
+    if is_asgi(made):
+        return cast("ASGIApp", made)
+    raise LoadError(_not_an_application(f"{target}()", made))
+
+
+def load_attribute(target: str, what: str, example: str, *, suggest: Any = callable) -> object:
+    """The object with this name, `module:attribute`.
+
+    Args:
+        target: the name.
+        what: what it names, for messages, as in "an application".
+        example: a name of this form, for messages.
+        suggest: which attributes to suggest if there is none with this name.
+
+    Raises:
+        LoadError: the name is malformed, the module cannot be imported, or it has no such attribute.
+    """
+    module_name, colon, attribute = target.partition(":")
+    if not colon or not module_name or not attribute:
+        hint = f', such as "{example}"'
+        if module_name.endswith(".py") or "/" in module_name:
+            dotted = module_name.removesuffix(".py").strip("./").replace("/", ".")
+            hint = f': "{dotted}:{attribute or "app"}"'
+        raise LoadError(f'"{target}" does not name {what}: write module:attribute{hint}')
+    if module_name.endswith(".py") or "/" in module_name:
+        dotted = module_name.removesuffix(".py").strip("./").replace("/", ".")
+        raise LoadError(f'"{target}" names a file: write the module, "{dotted}:{attribute}"')
+    found: Any = _import(module_name, target)
+    reached = module_name
+    for part in attribute.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise LoadError(_missing_attribute(found, reached, part, suggest)) from None
+        except Exception as error:
+            raise LoadError(f"{reached}.{part} raised {describe(error)}") from error
+        reached = f"{reached}{':' if reached == module_name else '.'}{part}"
+    return cast("object", found)
+
+
+def is_asgi(candidate: Any) -> bool:
+    """Whether an object is an ASGI 3 application: a callable with the arguments scope, receive and send."""
+    if inspect.isclass(candidate) or not callable(candidate):
+        return False
+    if inspect.isfunction(candidate) and not inspect.iscoroutinefunction(candidate):
+        # A function that returns the coroutine of another one is an application only by its names.
+        return list(_parameters(candidate))[:3] == ["scope", "receive", "send"]
+    return _takes(candidate, _ASGI_ARGUMENTS) and not _takes(candidate, ())
+
+
+def _import(module_name: str, target: str) -> ModuleType:
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise LoadError(_module_not_found(module_name, error)) from error
+    except KeyboardInterrupt:
+        raise
+    except SystemExit as error:
+        where = code_location(error.__traceback__)
+        raise LoadError(
+            f"{module_name} exits while it is imported{f' ({where})' if where else ''}: move what only the "
+            f'command line needs below `if __name__ == "__main__":` ({target})'
+        ) from error
+    except BaseException as error:
+        raise LoadError(f"{module_name} cannot be imported: {describe(error)}") from error
+
+
+def _module_not_found(module_name: str, error: ModuleNotFoundError) -> str:
+    missing = error.name or ""
+    own = module_name == missing or module_name.startswith(f"{missing}.")
+    where = code_location(error.__traceback__)
+    if missing and own and not where:
+        parent, _, last = module_name.rpartition(".")
+        if parent and parent != missing and find_spec(parent) is not None:
+            near = _near(last, _submodules(parent))
+            hint = f"; did you mean {parent}.{near[0]}?" if near else ""
+            return f"the package {parent} has no module {last}{hint}"
+        near = _near(missing, _modules_of(sys.path[0]))
+        hint = f"; did you mean {near[0]}?" if near else "; set --app-dir to the folder that has it"
+        return f"there is no module {missing} in {sys.path[0]}, nor an installed one{hint}"
+    package = missing.partition(".")[0] or str(error)
+    if missing and find_spec(package) is not None:
+        return (
+            f"{module_name} imports {missing}, which does not exist{f' ({where})' if where else ''}"
+        )
+    return (
+        f"{module_name} needs the package {package}, which is not installed{f' ({where})' if where else ''}: "
+        f"install it for {sys.executable}, by `pip install`"
+    )
+
+
+def _modules_of(folder: str) -> list[str]:
+    names = [found.name for found in pkgutil.iter_modules([folder])]
+    with suppress(OSError):  # a folder needs no __init__.py
+        names += [path.name for path in Path(folder).iterdir() if path.is_dir()]
+    return names
+
+
+def _submodules(package: str) -> list[str]:
+    spec = find_spec(package)
+    locations = spec.submodule_search_locations if spec else None
+    return [found.name for found in pkgutil.iter_modules(locations or [])]
+
+
+def _missing_attribute(found: object, reached: str, name: str, suggest: Any) -> str:
+    names = [key for key in dir(found) if not key.startswith("_")]
+    fitting = [key for key in names if suggest(inspect.getattr_static(found, key, None))]
+    near = _near(name, fitting) or fitting[:MAX_SUGGESTIONS] or _near(name, names)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    return f"{reached} has no attribute {name}{hint}"
+
+
+def _near(name: str, names: list[str]) -> list[str]:
+    return get_close_matches(name, names, MAX_SUGGESTIONS)
+
+
+def _call_factory(target: str, factory: Any) -> object:
+    try:
+        made: object = factory()
+    except KeyboardInterrupt:
+        raise
+    except ModuleNotFoundError as error:
+        raise LoadError(_module_not_found(target, error)) from error
+    except BaseException as error:
+        raise LoadError(f"the factory {target} failed: {describe(error)}") from error
+    if inspect.iscoroutine(made):
+        made.close()
+        raise LoadError(
+            f"the factory {target} is a coroutine function: make it a plain function, and move what it "
+            "awaits to the lifespan of the application"
+        )
+    return made
+
+
+def _not_an_application(name: str, found: object) -> str:
+    if found is None:
+        return f"{name} is None, not an ASGI application: does it return the application?"
+    if _is_wsgi(found):
+        return (
+            f"{name} is a WSGI application ({type(found).__name__}): wrap it, for example by "
+            "a2wsgi.WSGIMiddleware, or run it by replicas.command"
+        )
+    return (
+        f"{name} is not an ASGI application, but of type {type(found).__name__}: name a FastAPI, Starlette "
+        "or other ASGI 3 application, or a function without arguments that returns one"
+    )
+
+
+def _is_wsgi(found: object) -> bool:
+    if hasattr(found, "wsgi_app"):  # Flask
+        return True
+    return callable(found) and list(_parameters(found))[:2] == ["environ", "start_response"]
+
+
+def _parameters(found: Any) -> dict[str, inspect.Parameter]:
+    try:
+        return dict(inspect.signature(found).parameters)
+    except (ValueError, TypeError):  # a callable of an extension module
+        return {}
+
+
+def _required_arguments(found: Any) -> list[str]:
+    return [
+        name
+        for name, parameter in _parameters(found).items()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
+
+
+def _takes(found: Any, arguments: tuple[None, ...]) -> bool:
+    try:
+        inspect.signature(found).bind(*arguments)
+    except (TypeError, ValueError):
+        return False
+    return True

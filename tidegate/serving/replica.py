@@ -1,0 +1,132 @@
+"""`make_replica(app)`: an ASGI application with slots, probes, drain and telemetry."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+from tidegate.runtime.slots_file import SlotsFile
+from tidegate.serving.draining import CloseWhileDraining
+from tidegate.serving.lifecycle import Lifecycle
+from tidegate.serving.lifespan import Lifespan
+from tidegate.serving.probes import LIVE_PATH, ProbesMiddleware
+from tidegate.serving.ready_check import ReadyCheck
+from tidegate.serving.slot_paths import SlotPaths
+from tidegate.serving.slots import SlotMetrics, Slots
+from tidegate.serving.slots_follower import SlotsFollower
+from tidegate.serving.start_gate import StartGate
+from tidegate.serving.telemetry_layers import add_slots, telemetry_for
+from tidegate.serving.threads import allow_threads
+from tidegate.settings import Settings, load
+from tidegate.telemetry import Telemetry
+from tidegate.telemetry.app_routes import AppRoutes
+from tidegate.telemetry.asgi import ASGIApp, Receive, Scope, Send
+
+
+class Replica:
+    """An application as a replica.
+
+    Attributes:
+        app: the ASGI application to serve; its lifespan must be run.
+        settings: the settings.
+        telemetry: the application's telemetry; register further metrics in its `registry`.
+        slots: the request slots.
+        slots_follower: applies the number of slots in the file `slots.file`.
+        lifecycle: whether it loads, serves, drains, or has failed.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        telemetry: Telemetry,
+        slots: Slots,
+        *,
+        own_probes: frozenset[str],
+        check: ReadyCheck | None,
+    ) -> None:
+        self.settings: Final = settings
+        self.telemetry: Final = telemetry
+        self.slots: Final = slots
+        self.lifecycle: Final = Lifecycle()
+        file = settings.slots.file
+        self.slots_follower: Final = SlotsFollower(
+            slots, SlotsFile(file, settings.slots.effective_max) if file else None
+        )
+        self._lifespan = Lifespan(app, self.lifecycle)
+        gate = StartGate(app, self._lifespan, self.lifecycle)
+        probes = ProbesMiddleware(
+            gate,
+            self.lifecycle,
+            ready_path=settings.replicas.ready_path,
+            own=own_probes,
+            check=check,
+        )
+        requests = CloseWhileDraining(probes, self.lifecycle)
+
+        # A function, as servers recognize an ASGI 3 application by it.
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "lifespan":
+                await self._run(scope, receive, send)
+            else:
+                await requests(scope, receive, send)
+
+        self.app: Final[ASGIApp] = serve
+
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application's lifespan within that of the server, whose start-up ends at once."""
+        await receive()
+        allow_threads(self.settings.slots.effective_max)
+        self.slots_follower.apply()
+        following = asyncio.create_task(self.slots_follower.run(), name="slots")
+        self._lifespan.start(scope)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self.lifecycle.drain()
+        await self._lifespan.stop()
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+        await asyncio.to_thread(
+            self.telemetry.close
+        )  # again, if the application did not get so far
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def make_replica(
+    app: ASGIApp, settings: Settings | None = None, *, check: ReadyCheck | None = None
+) -> Replica:
+    """Make a replica of an ASGI application, of any framework. Call it once, before its first request.
+
+    An application that has set up its telemetry itself, such as by `instrument(app)`, keeps it. The settings
+    say how many slots there are, and which paths take one.
+
+    Args:
+        app: the application.
+        settings: the settings; None reads them from tidegate.toml and the environment.
+        check: the application's check of readiness, as an addition to its start-up and to `Loading`.
+
+    Raises:
+        SettingsError: a setting is invalid.
+        RuntimeError: the application has already served a request.
+    """
+    settings = load() if settings is None else settings
+    own = AppRoutes(app)
+    instrumented, telemetry = telemetry_for(app, settings)
+    numbers = settings.slots
+    slots = Slots(
+        numbers.per_replica,
+        wait_length=numbers.wait_length,
+        wait_seconds=numbers.wait_seconds,
+        metrics=SlotMetrics(telemetry.registry),
+    )
+    probes = (LIVE_PATH, settings.replicas.ready_path)
+    return Replica(
+        add_slots(instrumented, slots, SlotPaths(settings, app)),
+        settings,
+        telemetry,
+        slots,
+        own_probes=frozenset(path for path in probes if own.defines(path)),
+        check=check,
+    )

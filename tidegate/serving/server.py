@@ -1,0 +1,115 @@
+"""The server process of a replica: it listens, and shuts down gracefully."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import uvicorn
+
+from tidegate.serving.graceful_close import SETTLE_SECONDS, drop_new_connections
+from tidegate.serving.listener import BACKLOG
+from tidegate.serving.replica import Replica
+from tidegate.telemetry import get_logger
+
+KEEP_ALIVE_SECONDS: Final = 75
+"""Idle timeout of a connection. It is longer than the gateway's, so that the gateway never sends a
+request on a connection that is being closed."""
+
+_IMPORTED_LATE: Final = (
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.uvloop",
+    "uvicorn.protocols.http.httptools_impl",
+    "uvicorn.protocols.websockets.auto",
+    "anyio._backends._asyncio",
+    "concurrent.futures.thread",
+    "multiprocessing.resource_tracker",
+    "encodings.idna",
+)
+
+log = get_logger("tidegate.serving.server")
+
+
+def import_all() -> None:
+    """Import what is otherwise imported while serving, before a folder of somebody else is on the path."""
+    for module in _IMPORTED_LATE:
+        importlib.import_module(module)
+
+
+class Server(uvicorn.Server):
+    """uvicorn with a graceful shutdown: on SIGTERM `/ready` fails, and after a grace period it stops.
+
+    Args:
+        replica: what to serve.
+        listener: the listening socket.
+        grace_seconds: how long it accepts connections after the signal.
+        websockets: whether it accepts them.
+        on_started: called once it accepts requests.
+    """
+
+    def __init__(
+        self,
+        replica: Replica,
+        listener: socket.socket,
+        *,
+        grace_seconds: float,
+        websockets: bool,
+        on_started: Callable[[], None] | None,
+    ) -> None:
+        self._lifecycle = replica.lifecycle
+        self._lifecycle.on_failure(self._stop_now)
+        self._listener = listener
+        self._grace_seconds = grace_seconds
+        self._on_started = on_started
+        in_flight_seconds = max(1.0, replica.settings.replicas.drain_seconds - grace_seconds - 1.0)
+        super().__init__(
+            uvicorn.Config(
+                replica.app,
+                loop="uvloop",
+                http="httptools",
+                ws="auto" if websockets else "none",
+                lifespan="on",
+                access_log=False,
+                log_config=None,
+                log_level="warning",
+                server_header=False,
+                backlog=BACKLOG,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=int(in_flight_seconds),
+            )
+        )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to serve."""
+        await super().startup(sockets)
+        if self._on_started is not None:
+            self._on_started()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Drain on SIGTERM and SIGINT; unlike uvicorn, do not raise the signal again at the end."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._drain, number)
+        yield
+
+    def _drain(self, number: signal.Signals) -> None:
+        if self._lifecycle.phase == "draining":
+            if number == signal.SIGINT:  # a second Ctrl-C stops at once
+                self.force_exit = self.should_exit = True
+            return
+        log.info("draining", signal=number.name, grace_seconds=self._grace_seconds)
+        self._lifecycle.drain()
+        asyncio.get_running_loop().call_later(self._grace_seconds, self._close_listener)
+
+    def _close_listener(self) -> None:
+        drop_new_connections(self._listener)
+        asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._stop_now)
+
+    def _stop_now(self) -> None:
+        self.should_exit = True

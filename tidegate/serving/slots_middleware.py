@@ -1,0 +1,176 @@
+"""The middleware that lets an application work on as many requests at once as it has slots."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from tidegate.serving.json_response import error_body, send_json
+from tidegate.serving.slot_paths import SlotPaths
+from tidegate.serving.slots import NoSlotError, Slot, Slots
+from tidegate.serving.waiting_request import WaitingRequest
+from tidegate.telemetry import annotate, fail
+from tidegate.telemetry.asgi import ASGIApp, Message, Receive, Scope, Send
+
+_current_slots: ContextVar[Slots | None] = ContextVar("tidegate_current_slots", default=None)
+
+
+class HeldSlot(Protocol):
+    """A slot in use: a context manager that releases it."""
+
+    def __enter__(self) -> Self:
+        """Hold it."""
+        ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Release it."""
+        ...
+
+
+class _Unlimited:
+    """What `acquire_slot` returns outside a replica."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+_UNLIMITED: Final = _Unlimited()
+
+
+async def acquire_slot() -> HeldSlot:
+    """Acquire a slot of the replica for this request, as a context manager that releases it.
+
+    Use it at once: `with await acquire_slot():`. It is for applications that declare `manual_slots(app)`.
+    Outside a replica (in a test, or under another server) there is no limit. The wait becomes
+    `tidegate.queue_ns` of the request's event.
+
+    Raises:
+        NoSlotError: the queue is full, or the wait was too long. Unless the application handles it, the
+            response is a 503 with Retry-After.
+    """
+    slots = _current_slots.get()
+    if slots is None:
+        return _UNLIMITED
+    slot = await slots.acquire()
+    annotate(queue_ns=slot.waited_ns)
+    return slot
+
+
+class SlotsMiddleware:
+    """Acquires a slot for each request that counts, and holds it until the last byte of the response.
+
+    If the client disconnects while its request waits, the request leaves the queue and the application is not
+    called. Later, the slot is held until the application has finished, since a thread cannot be cancelled.
+    Background tasks after the last byte hold no slot. Websockets take none.
+
+    Args:
+        app: the application.
+        slots: the slots of the replica.
+        paths: which requests count.
+    """
+
+    def __init__(self, app: ASGIApp, slots: Slots, paths: SlotPaths) -> None:
+        self.app = app
+        self._slots = slots
+        self._paths = paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, in a slot if it counts."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+        elif self._paths.count(scope["path"]):
+            await self._serve_in_slot(scope, receive, send)
+        elif self._paths.manual:
+            await self._serve_manually(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _serve_in_slot(self, scope: Scope, receive: Receive, send: Send) -> None:
+        waiting: WaitingRequest | None = None
+        try:
+            if self._slots.has_free:  # it does not suspend
+                slot: Slot | None = await self._slots.acquire()
+            else:
+                waiting = WaitingRequest(receive)
+                receive = waiting.receive
+                slot = await waiting.acquire(self._slots)
+            if slot is not None:
+                annotate(queue_ns=slot.waited_ns)
+                response = _Response(slot, send)
+                try:
+                    await self.app(scope, receive, response.send)
+                finally:
+                    response.release()
+        except NoSlotError as error:
+            await _refuse(send, error)
+        finally:
+            if waiting is not None:
+                waiting.close()
+
+    async def _serve_manually(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def send_observed(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        token = _current_slots.set(self._slots)
+        try:
+            await self.app(scope, receive, send_observed)
+        except NoSlotError as error:
+            if started:
+                raise
+            await _refuse(send, error)
+        finally:
+            # A coroutine that was abandoned is closed in another context than it ran in.
+            with suppress(ValueError):
+                _current_slots.reset(token)
+
+
+class _Response:
+    """The response of a request in a slot; its last message releases the slot."""
+
+    __slots__ = ("_held", "_send", "_slot", "_trailers")
+
+    def __init__(self, slot: Slot, send: Send) -> None:
+        self._slot = slot
+        self._send = send
+        self._held = True
+        self._trailers = False
+
+    async def send(self, message: Message) -> None:
+        """Pass on a message; after the last one, the slot is free."""
+        await self._send(message)
+        kind = message["type"]
+        if kind == "http.response.body":
+            if not (message.get("more_body", False) or self._trailers):
+                self.release()
+        elif kind == "http.response.start":
+            self._trailers = bool(message.get("trailers", False))
+        elif kind == "http.response.pathsend" or (
+            kind == "http.response.trailers" and not message.get("more_trailers", False)
+        ):
+            self.release()
+
+    def release(self) -> None:
+        """Release the slot, unless it is released."""
+        if self._held:
+            self._held = False
+            self._slot.slots.release(self._slot)
+
+
+async def _refuse(send: Send, error: NoSlotError) -> None:
+    fail("no_slot", error.message)
+    body = error_body("slots", error.message, "no_slot")
+    await send_json(send, 503, body, retry_after_seconds=error.retry_after_seconds)
