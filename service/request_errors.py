@@ -70,3 +70,8 @@ class RequestError(Exception):
     def type(self) -> str:
         """The type of the first fault."""
         return self.details[0].type
+
+
+def protocol_error(where: str, message: str) -> RequestError:
+    """The error of a request that does not follow the Open Inference Protocol."""
+    return RequestError(400, Detail(("inputs", where) if where else ("body",), message, "protocol"))

@@ -22,9 +22,10 @@ from tidegate.monitoring.counting.reference import BadReferenceError
 from tidegate.os_errors import os_error_message
 from tidegate.service.artefacts.import_cache import find_model
 from tidegate.service.model.artefact import Artefact, ArtefactError, Manifest, load, locked, staged
-from tidegate.service.model.features import Feature
+from tidegate.service.model.inputs.registry import make_inputs
 from tidegate.service.model.loaded_model import make_monitor
 from tidegate.service.model.predictor import load_predictor
+from tidegate.service.model.tasks.registry import make_task
 from tidegate.settings import Settings, SettingsError
 from tidegate.settings import load as load_settings
 
@@ -39,7 +40,7 @@ def admit(path: Path, copies: Path, current: Path | None, settings: Settings) ->
     Args:
         path: an artefact folder, or a file that joblib wrote.
         copies: the folder of copies, one per version.
-        current: the artefact that is served; the new one must have the same features and classes.
+        current: the artefact that is served; the new one must take and answer the same.
         settings: the cache of converted files, and the parameters of the drift monitor.
 
     Raises:
@@ -69,39 +70,12 @@ def retain(artefact: Artefact, copies: Path) -> Artefact:
 
 def contract_differences(current: Manifest, other: Manifest) -> str:
     """The differences that a client of the current model would notice; empty if none."""
-    found = [
-        f"{difference} {', '.join(sorted(names))}"
-        for difference, names in (
-            ("it lacks", _names(current) - _names(other)),
-            ("it also requires", _names(other) - _names(current)),
-        )
-        if names
-    ]
-    current_features = {feature.name: feature for feature in current.features}
-    found += [
-        f"{feature.name} {difference}"
-        for feature in other.features
-        if feature.name in current_features
-        and (difference := _stricter(current_features[feature.name], feature))
-    ]
-    if set(current.classes) != set(other.classes):
-        classes = (", ".join(map(str, each)) for each in (other.classes, current.classes))
-        found.append("its classes are {}, not {}".format(*classes))
+    found = make_inputs(current).differences(other)
+    if current.task != other.task:
+        found.append(f"its task is {other.task}, not {current.task}")
+    else:
+        found += make_task(current).differences(other)
     return "; ".join(found)
-
-
-def _names(manifest: Manifest) -> set[str]:
-    return {feature.name for feature in manifest.features}
-
-
-def _stricter(current: Feature, other: Feature) -> str:
-    if current.kind != other.kind:
-        return f"is of kind {other.kind}, not {current.kind}"
-    if current.missing and not other.missing:
-        return "may no longer be missing"
-    if lost := set(current.categories) - set(other.categories):
-        return f"no longer accepts {', '.join(sorted(lost)[:10])}"
-    return ""
 
 
 def _load(path: Path, settings: Settings) -> Artefact:

@@ -26,7 +26,8 @@ from tidegate.service.artefacts.provenance import versions, write_samples
 from tidegate.service.artefacts.reference import build_reference
 from tidegate.service.model import artefact
 from tidegate.service.model.features import Feature, Matrix, Schema
-from tidegate.service.model.predictor import Predictor
+from tidegate.service.model.onnx_predictor import open_graph
+from tidegate.service.model.signature import Signature
 from tidegate.service.request_errors import RequestError
 
 PROBE_ROWS: Final = 500
@@ -106,10 +107,13 @@ def _prediction_counts(
     features: Sequence[Feature],
     matrix: Matrix,
     columns: bool,
-    classes: Sequence[object],
+    classes: Sequence[str | int],
 ) -> list[int]:
     """The number of rows predicted as each class."""
-    labels = Predictor(graph, features, columns=columns).predict(matrix).labels
+    signature = Signature(
+        input="columns" if columns else "matrix", features=tuple(features), classes=tuple(classes)
+    )
+    labels = open_graph(graph, signature).predict(matrix).labels
     return [int(count) for count in np.bincount(labels, minlength=len(classes))]
 
 

@@ -14,7 +14,10 @@ from skl2onnx.common import tree_ensemble
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
 from tidegate.service.model.features import Feature, Matrix
-from tidegate.service.model.predictor import MATRIX_INPUT, Predictor
+from tidegate.service.model.inputs.matrix import MATRIX_INPUT
+from tidegate.service.model.onnx_predictor import open_graph
+from tidegate.service.model.predictor import Predictor
+from tidegate.service.model.signature import Signature
 
 Class: TypeAlias = str | int
 TOLERANCE: Final = 1e-4
@@ -77,7 +80,12 @@ def export(
                 options={id(classifier): {"zipmap": False}},
             )
         graph = model.SerializeToString()
-        predictor = Predictor(graph, features, columns=columns)
+        signature = Signature(
+            input="columns" if columns else "matrix",
+            features=tuple(features),
+            classes=classes_of(classifier),
+        )
+        predictor = open_graph(graph, signature)
         parity = compare(classifier, predictor, features, probe)
     except ExportError:
         raise

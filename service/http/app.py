@@ -22,9 +22,16 @@ from tidegate.service.http.body import BODY, parse_json, read_body
 from tidegate.service.http.docs_page import CONTENT_SECURITY_POLICY, docs_page
 from tidegate.service.http.feedback import Feedback
 from tidegate.service.http.openapi import describe
-from tidegate.service.http.response import encode, make_prediction_ids
+from tidegate.service.http.parsing import in_thread_if_long
+from tidegate.service.http.response import (
+    check_answer_size,
+    check_row_count,
+    encode,
+    make_prediction_ids,
+)
 from tidegate.service.http.v2 import PREFIX, InferenceV2
-from tidegate.service.model.features import Matrix, Schema
+from tidegate.service.model.features import INSTANCES
+from tidegate.service.model.inputs.contract import Inputs
 from tidegate.service.model.work import WORKS, Work
 from tidegate.service.request_errors import Detail, RequestError
 from tidegate.service.serving.after_response import AfterResponse
@@ -99,17 +106,21 @@ class Endpoints:
         self._document: dict[str, Any] | None = None
 
     async def predict(self, request: Request) -> Response:
-        """Predict a label and its probability for each instance."""
+        """Predict each instance."""
         replica = self._replica
         model = replica.model()
         body = await read_body(request, replica.settings.gateway.request_bytes)
         with span("request.parse", bytes=len(body)):
-            matrix, work = read_request(parse_json(body), model.schema)
-        result = await replica.predict(model, matrix, work, request.receive)
+            batch, work = await in_thread_if_long(
+                model, len(body), lambda: read_request(parse_json(body), model.inputs)
+            )
+            check_row_count(model, len(batch), None, INSTANCES)
+        result = await replica.predict(model, batch, work, request.receive)
         with span("response.encode"):
-            prediction_ids = make_prediction_ids(result, replica.ids)
+            check_answer_size(model, result, None, INSTANCES)
+            prediction_ids = make_prediction_ids(model, result, replica.ids)
             content = encode(model, result, prediction_ids)
-        after = replica.after(model, matrix, result, prediction_ids)
+        after = replica.after(model, batch, result, prediction_ids)
         return Response(content, media_type="application/json", background=after)
 
     async def live(self, _: Request) -> Response:
@@ -134,17 +145,17 @@ class Endpoints:
 
     async def docs(self, _: Request) -> Response:
         """The HTML page of the OpenAPI document."""
-        manifest = self._replica.loaded.manifest if self._replica.loaded else None
-        page = docs_page(await asyncio.to_thread(self.document), manifest)
+        model = self._replica.loaded
+        page = docs_page(await asyncio.to_thread(self.document), model.inputs if model else None)
         return HTMLResponse(page, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
 
     def document(self) -> dict[str, Any]:
-        """The OpenAPI document, with the model's features once it is loaded."""
+        """The OpenAPI document, with the model's inputs and answers once it is loaded."""
         loaded = self._replica.loaded
         if loaded is None:
             return describe(None)
         if self._document is None:
-            self._document = describe(loaded.manifest)
+            self._document = describe(loaded)
         return self._document
 
 
@@ -172,8 +183,8 @@ class CloseWhileDraining:
         await self.app(scope, receive, send_closing)
 
 
-def read_request(body: object, schema: Schema) -> tuple[Matrix, Work | None]:
-    """The rows and the kind of a request, from its body.
+def read_request(body: object, inputs: Inputs[Any]) -> tuple[Any, Work | None]:
+    """The batch and the kind of a request, from its body.
 
     Raises:
         RequestError: 422, naming each invalid field.
@@ -190,7 +201,7 @@ def read_request(body: object, schema: Schema) -> tuple[Matrix, Work | None]:
         if name not in {"instances", "work"}:
             message = "Unknown field; expected `instances` or `work`"
             raise RequestError(422, Detail((*BODY, name), message, "extra_forbidden"))
-    return schema.encode(body["instances"]), work
+    return inputs.read(body["instances"]), work
 
 
 def _lifespan(on_failure: Callable[[], None] | None) -> Any:

@@ -1,4 +1,4 @@
-"""The page at /docs: the model's features, the paths, and a form that sends a request to /predict.
+"""The page at /docs: the model's inputs, the paths, and a form that sends a request to /predict.
 
 FastAPI's own page loads its scripts from a content delivery network, which needs internet access, and has an
 inline script, which a strict Content-Security-Policy refuses. This page is one file, and its policy allows
@@ -14,9 +14,7 @@ from hashlib import sha256
 from html import escape
 from typing import Any, Final
 
-from tidegate.service.http.openapi_models import feature_summary
-from tidegate.service.model.artefact import Manifest
-from tidegate.service.model.features import Feature
+from tidegate.service.model.inputs.contract import Inputs
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --line: #8886; --soft: #8881; --link: #0969da }
@@ -73,16 +71,18 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
 )
 
 
-def docs_page(document: dict[str, Any], manifest: Manifest | None) -> str:
-    """HTML for the OpenAPI document of `openapi.describe` and the manifest that it describes."""
+def docs_page(document: dict[str, Any], inputs: Inputs[Any] | None) -> str:
+    """HTML for the OpenAPI document of `openapi.describe` and the inputs of the model in it."""
     info = document["info"]
     parts = [
         f"<h1>{escape(info['title'])}</h1>",
         f"<p>{escape(info.get('description', ''))} Version <code>{escape(info['version'])}</code>.",
         ' <a href="openapi.json">openapi.json</a></p>',
     ]
-    if manifest is not None:
-        parts += [_form({"instances": [manifest.example]}), _features(manifest.features)]
+    if inputs is not None:
+        if inputs.example is not None:
+            parts.append(_form({"instances": [inputs.example]}))
+        parts.append(_inputs(inputs))
     parts.append(_paths(document["paths"]))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -104,12 +104,13 @@ def _form(example: dict[str, Any]) -> str:
     )
 
 
-def _features(features: Iterable[Feature]) -> str:
+def _inputs(inputs: Inputs[Any]) -> str:
     rows = (
-        (f"<code>{escape(f.name)}</code>", *map(escape, (feature_summary(f), _type(f), _range(f))))
-        for f in features
+        (f"<code>{escape(name)}</code>", *map(escape, described))
+        for name, *described in inputs.table()
     )
-    return _table("Features of an instance", ("Name", "Meaning", "Type", "Accepted"), rows)
+    title = "Features of an instance" if inputs.features else "Inputs of an instance"
+    return _table(title, ("Name", "Meaning", "Type", "Accepted"), rows)
 
 
 def _paths(paths: dict[str, Any]) -> str:
@@ -132,15 +133,3 @@ def _table(title: str, header: tuple[str, ...], rows: Iterable[tuple[str, ...]])
         f'<h2>{title}</h2><div class="scroll"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
-
-
-def _type(feature: Feature) -> str:
-    name = "string" if feature.kind == "category" else feature.kind
-    return f"{name}, may be null" if feature.missing else name
-
-
-def _range(feature: Feature) -> str:
-    if feature.kind == "category":
-        return ", ".join(feature.categories)
-    low, high = ("" if end is None else f"{end:g}" for end in (feature.minimum, feature.maximum))
-    return f"{low} … {high}".strip() if low or high else "any"

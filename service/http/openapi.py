@@ -1,4 +1,4 @@
-"""The OpenAPI document, made by FastAPI from Pydantic models of the manifest's features and classes.
+"""The OpenAPI document, made by FastAPI from Pydantic models of the model's inputs and answers.
 
 The routes here are never mounted: FastAPI's own handling of a request costs more than the model does.
 """
@@ -21,17 +21,13 @@ from tidegate.service.http.openapi_models import (
     FeedbackReport,
     InferenceRequest,
     Outcome,
-    Prediction,
     ProtocolError,
     Request,
     Response,
-    instance_model,
     narrowed,
-    one_of,
     with_example,
 )
-from tidegate.service.http.v2_codec import datatype_of
-from tidegate.service.model.artefact import Manifest
+from tidegate.service.model.loaded_model import Model
 
 Responses: TypeAlias = dict[int | str, dict[str, Any]]
 _ERRORS: Final = {
@@ -55,11 +51,12 @@ _FEEDBACK: Final = {
 }
 
 
-def describe(manifest: Manifest | None) -> dict[str, Any]:
+def describe(model: Model | None) -> dict[str, Any]:
     """The OpenAPI document; without the model's paths before a model is loaded."""
     routers = [_operation()]
-    if manifest is not None:
-        routers = [_model(manifest), *routers, _protocol(manifest)]
+    if model is not None:
+        routers = [_model(model), *routers, _protocol(model)]
+    manifest = None if model is None else model.manifest
     return get_openapi(
         title=manifest.name if manifest else "Tidegate model service",
         version=manifest.version if manifest else VERSION,
@@ -69,23 +66,26 @@ def describe(manifest: Manifest | None) -> dict[str, Any]:
     )
 
 
-def _model(manifest: Manifest) -> APIRouter:
-    label = one_of(manifest.classes)
-    instance: Any = instance_model(manifest.features)
+def _model(model: Model) -> APIRouter:
+    task, example = model.task, model.inputs.example
+    instance: Any = model.inputs.instance_type()
     request = narrowed(Request, instances=list[instance])
-    prediction: Any = narrowed(Prediction, label=label)
-    response = narrowed(Response, predictions=list[prediction])
-    outcome: Any = narrowed(Outcome, label=label)
-    predicted = "A label and its probability for each instance"
+    if example is not None:
+        request = with_example(request, {"instances": [example]})
+    answer: Any = task.answer_type()
+    response = narrowed(Response, predictions=list[answer])
     errors = _responses(Errors, _ERRORS)
     router = APIRouter(tags=["model"])
     _add(
         router,
         "POST /predict",
-        manifest.description or "Predict",
-        _responses(response, {200: predicted}) | errors,
-        with_example(request, {"instances": [manifest.example]}),
+        model.manifest.description or "Predict",
+        _responses(response, {200: task.summary}) | errors,
+        request,
     )
+    if task.no_feedback:
+        return router
+    outcome: Any = narrowed(Outcome, label=task.label_type())
     _add(
         router,
         "POST /feedback",
@@ -106,8 +106,8 @@ def _operation() -> APIRouter:
     return router
 
 
-def _protocol(manifest: Manifest) -> APIRouter:
-    model = f"/v2/models/{manifest.name}"
+def _protocol(loaded: Model) -> APIRouter:
+    model = f"/v2/models/{loaded.manifest.name}"
     router = APIRouter(tags=["inference protocol v2"])
     for path, summary in {
         "/v2": "Open Inference Protocol: the server",
@@ -120,16 +120,24 @@ def _protocol(manifest: Manifest) -> APIRouter:
     }.items():
         statuses = (200, 503) if path.endswith("/ready") else (200,)
         _add(router, f"GET {path}", summary, _status(*statuses))
-    inputs = [
-        {"name": f.name, "datatype": datatype_of(f), "shape": [1, 1], "data": [f.example]}
-        for f in manifest.features
-    ]
+    request: type[BaseModel] = InferenceRequest
+    if (example := loaded.inputs.example) is not None:
+        inputs = [
+            {
+                "name": tensor.name,
+                "datatype": tensor.datatype,
+                "shape": [abs(size) for size in tensor.shape],
+                "data": [example[tensor.name]],
+            }
+            for tensor in loaded.inputs.tensors
+        ]
+        request = with_example(InferenceRequest, {"inputs": inputs})
     _add(
         router,
         f"POST {model}/infer",
         "Predict, with tensors in JSON or raw bytes",
         _status(200) | _responses(ProtocolError, _PROTOCOL_ERRORS),
-        with_example(InferenceRequest, {"inputs": inputs}),
+        request,
     )
     return router
 

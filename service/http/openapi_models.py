@@ -1,17 +1,16 @@
 """Pydantic models of the bodies, for the OpenAPI document alone.
 
-They validate no request: `body.py` and `features.py` do.
+They validate no request: `body.py` and the model's inputs do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from tidegate.service.http.v2_tensors import DATATYPES
-from tidegate.service.model.features import MAX_ROWS, Feature
+from tidegate.service.model.features import MAX_ROWS
 from tidegate.service.model.work import MEDIUM_ROWS, Work
 
 
@@ -26,14 +25,6 @@ class Request(BaseModel, extra="forbid"):
     )
 
 
-class Prediction(BaseModel):
-    """The prediction for one instance."""
-
-    label: str | int
-    probability: float = Field(ge=0, le=1, description="The model's probability of this label")
-    prediction_id: str = Field(description="Send it to /feedback with the true label")
-
-
 class ModelVersion(BaseModel):
     """The model that made the predictions."""
 
@@ -44,7 +35,7 @@ class ModelVersion(BaseModel):
 class Response(BaseModel):
     """The predictions of a request."""
 
-    predictions: list[Prediction] = Field(description="One per instance, in order")
+    predictions: list[Any] = Field(description="One per instance, in order")
     model: ModelVersion
     work: Work
     device: Literal["cpu", "simulated"] = Field(
@@ -57,7 +48,7 @@ class Outcome(BaseModel, extra="forbid"):
     """The true label of a prediction."""
 
     prediction_id: str = Field(description="As in the response of /predict")
-    label: str | int
+    label: Any
 
 
 class Feedback(BaseModel, extra="forbid"):
@@ -119,18 +110,6 @@ class ProtocolError(BaseModel):
     error: str = Field(description="What is wrong, and where")
 
 
-def instance_model(features: Iterable[Feature]) -> type[BaseModel]:
-    """A model of an instance: a field for each feature, with its type, range, meaning and example."""
-    # A feature's name may be no Python identifier, or a method of BaseModel: it is the alias.
-    fields: dict[str, Any] = {f"feature_{i}": _field(feature) for i, feature in enumerate(features)}
-    return create_model("Instance", __config__=ConfigDict(extra="forbid"), **fields)
-
-
-def one_of(values: tuple[str | int, ...]) -> Any:
-    """The type of a label or a category."""
-    return Literal[values]
-
-
 def narrowed(base: type[BaseModel], **types: Any) -> type[BaseModel]:
     """The model with narrower types of some of its fields."""
     fields: dict[str, Any] = {name: (kind, base.model_fields[name]) for name, kind in types.items()}
@@ -142,31 +121,3 @@ def with_example(base: type[BaseModel], example: dict[str, Any]) -> type[BaseMod
     config = ConfigDict(json_schema_extra={"examples": [example]})
     contents = {"__doc__": base.__doc__, "__module__": __name__, "model_config": config}
     return type(base.__name__, (base,), contents)
-
-
-def feature_summary(feature: Feature) -> str:
-    """The meaning of a feature, its unit, and its range in training."""
-    summary = feature.description or feature.name
-    if feature.unit:
-        summary += f" [{feature.unit}]"
-    if feature.observed:
-        summary += f"; {feature.observed[0]:g} to {feature.observed[1]:g} in training"
-    return summary
-
-
-def _field(feature: Feature) -> Any:
-    bounds = Field(ge=feature.minimum, le=feature.maximum)
-    types: dict[str, Any] = {
-        "number": Annotated[float, bounds],
-        "integer": Annotated[int, bounds],
-        "category": one_of(feature.categories),
-    }
-    kind = types[feature.kind]
-    field = Field(
-        None if feature.missing else ...,
-        alias=feature.name,
-        title=feature.name,
-        description=feature_summary(feature),
-        examples=[feature.example],
-    )
-    return Annotated[kind | None if feature.missing else kind, field]

@@ -1,7 +1,8 @@
 """The Open Inference Protocol, version 2, over REST, as the clients of Triton and KServe use it.
 
 Each feature is an input of shape [rows, 1] (or [rows]) by its own name. A model with only numeric features
-also accepts one input `features` of shape [rows, features].
+also accepts one input `features` of shape [rows, features]. The inputs of a model of tensors are those of its
+graph.
 
 Feedback needs prediction ids, which the protocol does not define. They are an output that a client must
 request by name; other clients get responses as the protocol defines them.
@@ -18,22 +19,24 @@ from starlette.routing import BaseRoute, Route
 
 from tidegate.service import VERSION
 from tidegate.service.http.body import parse_json, read_body
-from tidegate.service.http.response import make_prediction_ids
+from tidegate.service.http.parsing import in_thread_if_long
+from tidegate.service.http.response import (
+    check_answer_size,
+    check_row_count,
+    make_prediction_ids,
+)
 from tidegate.service.http.v2_codec import (
     HEADER_LENGTH,
     PREDICTION_ID,
-    check_size,
     compress,
-    datatype_of,
-    outputs_of,
     read_outputs,
     read_work,
-    to_matrix,
     write_response,
 )
-from tidegate.service.http.v2_tensors import BYTES, protocol_error, read_tensors, split_body
+from tidegate.service.http.v2_tensors import read_tensors, split_body
 from tidegate.service.model.loaded_model import Model
-from tidegate.service.request_errors import Detail, RequestError
+from tidegate.service.model.tensor_spec import BYTES, TensorSpec
+from tidegate.service.request_errors import Detail, RequestError, protocol_error
 from tidegate.service.serving.replica import Replica
 from tidegate.telemetry import span
 
@@ -95,12 +98,12 @@ class InferenceV2:
                 "versions": [manifest.version],
                 "platform": "onnxruntime_onnx",
                 "inputs": [
-                    {"name": f.name, "datatype": datatype_of(f), "shape": [-1, 1]}
-                    for f in manifest.features
+                    {"name": t.name, "datatype": t.datatype, "shape": list(t.shape)}
+                    for t in model.inputs.tensors
                 ],
                 "outputs": [
-                    {"name": name, "datatype": datatype, "shape": shape}
-                    for name, datatype, shape in outputs_of(model)
+                    {"name": t.name, "datatype": t.datatype, "shape": list(t.shape)}
+                    for t in model.task.outputs
                 ],
             }
         )
@@ -114,14 +117,8 @@ class InferenceV2:
                 "platform": "onnxruntime_onnx",
                 "backend": "onnxruntime",
                 "max_batch_size": 0,
-                "input": [
-                    {"name": f.name, "data_type": _config_type(datatype_of(f)), "dims": [-1, 1]}
-                    for f in model.manifest.features
-                ],
-                "output": [
-                    {"name": name, "data_type": _config_type(datatype), "dims": shape}
-                    for name, datatype, shape in outputs_of(model)
-                ],
+                "input": [_config_entry(tensor) for tensor in model.inputs.tensors],
+                "output": [_config_entry(tensor) for tensor in model.task.outputs],
             }
         )
 
@@ -177,15 +174,19 @@ class InferenceV2:
             parameters = fields.get("parameters") or {}
             work = read_work(parameters)
             outputs = read_outputs(model, fields.get("outputs"), parameters)
-            matrix = to_matrix(model.schema, list(read_tensors(fields.get("inputs"), raw)))
-            check_size(model, outputs, len(matrix))
-        result = await self._replica.predict(model, matrix, work, request.receive)
+            batch = await in_thread_if_long(
+                model, len(text), lambda: _read_batch(model, fields.get("inputs"), raw)
+            )
+            names = [output.name for output in outputs]
+            check_row_count(model, len(batch), names, ("outputs",))
+        result = await self._replica.predict(model, batch, work, request.receive)
         with span("response.encode"):
+            check_answer_size(model, result, names, ("outputs",))
             with_ids = any(output.name == PREDICTION_ID for output in outputs)
-            ids = make_prediction_ids(result, self._replica.ids) if with_ids else []
+            ids = make_prediction_ids(model, result, self._replica.ids) if with_ids else []
             response = write_response(model, fields.get("id"), result, outputs, prediction_ids=ids)
             await compress(response, request.headers.get("accept-encoding", ""))
-            response.background = self._replica.after(model, matrix, result, ids)
+            response.background = self._replica.after(model, batch, result, ids)
             return response
 
     def _readiness(self) -> Response:
@@ -209,5 +210,10 @@ def _json(value: object, status: int = 200) -> Response:
     return Response(orjson.dumps(value), status, media_type="application/json")
 
 
-def _config_type(datatype: str) -> str:
-    return _CONFIG_TYPES.get(datatype, f"TYPE_{datatype}")
+def _config_entry(tensor: TensorSpec) -> dict[str, Any]:
+    data_type = _CONFIG_TYPES.get(tensor.datatype, f"TYPE_{tensor.datatype}")
+    return {"name": tensor.name, "data_type": data_type, "dims": list(tensor.shape)}
+
+
+def _read_batch(model: Model, inputs: object, raw: bytes) -> Any:
+    return model.inputs.read_tensors([*read_tensors(inputs, raw, model.inputs.max_axes)])

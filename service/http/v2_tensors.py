@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from math import prod
 from typing import Any, Final
@@ -18,51 +17,12 @@ import numpy.typing as npt
 
 from tidegate.service.http.body import byte_count
 from tidegate.service.model.features import MAX_ROWS
-from tidegate.service.request_errors import Detail, RequestError, format_value
+from tidegate.service.model.tensor import Tensor
+from tidegate.service.model.tensor_spec import BYTES, DTYPES
+from tidegate.service.request_errors import Detail, RequestError, format_value, protocol_error
 
-BYTES: Final = "BYTES"
-DTYPES: Final[dict[str, np.dtype[Any]]] = {
-    "FP16": np.dtype("<f2"),
-    "FP32": np.dtype("<f4"),
-    "FP64": np.dtype("<f8"),
-    "INT8": np.dtype("i1"),
-    "INT16": np.dtype("<i2"),
-    "INT32": np.dtype("<i4"),
-    "INT64": np.dtype("<i8"),
-    "UINT8": np.dtype("u1"),
-    "UINT16": np.dtype("<u2"),
-    "UINT32": np.dtype("<u4"),
-    "UINT64": np.dtype("<u8"),
-}
 DATATYPES: Final = (BYTES, *DTYPES)
 _LENGTH: Final = struct.Struct("<I")
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """A named tensor.
-
-    Attributes:
-        name: the name of the input or output.
-        datatype: its type, as the protocol names it.
-        shape: its dimensions.
-        values: its values in row-major order; strings are `str`.
-    """
-
-    name: str
-    datatype: str
-    shape: tuple[int, ...]
-    values: Sequence[Any]
-
-    @property
-    def rows(self) -> int:
-        """Its first dimension."""
-        return self.shape[0]
-
-
-def protocol_error(where: str, message: str) -> RequestError:
-    """The error of a request that does not follow the protocol."""
-    return RequestError(400, Detail(("inputs", where) if where else ("body",), message, "protocol"))
 
 
 def split_body(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
@@ -85,8 +45,13 @@ def split_body(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
     return body[:length], body[length:]
 
 
-def read_tensors(inputs: object, raw: bytes) -> Iterator[Tensor]:
+def read_tensors(inputs: object, raw: bytes, max_axes: int = 2) -> Iterator[Tensor]:
     """The tensors in `inputs` of a request, with binary values from `raw`.
+
+    Args:
+        inputs: the JSON value.
+        raw: the bytes after the JSON.
+        max_axes: largest number of axes of a tensor.
 
     Raises:
         RequestError: 400, naming the invalid input.
@@ -95,10 +60,10 @@ def read_tensors(inputs: object, raw: bytes) -> Iterator[Tensor]:
         raise RequestError(400, Detail(("inputs",), "should be a list of tensors", "protocol"))
     start = 0
     for position, entry in enumerate(inputs):
-        name, datatype, shape = _head(entry, position)
+        name, datatype, shape = _head(entry, position, max_axes)
         size = _parameters(entry).get("binary_data_size")
         if size is None:
-            values: Sequence[Any] = _flat(entry.get("data"), name)
+            values: Sequence[Any] | npt.NDArray[Any] = _flat(entry.get("data"), name, len(shape))
         else:
             if type(size) is not int or not 0 <= size <= len(raw) - start:
                 raise protocol_error(
@@ -121,13 +86,13 @@ def pack(values: Sequence[Any] | npt.NDArray[Any], datatype: str) -> bytes:
         packed: bytes = np.asarray(values, dtype=DTYPES[datatype]).tobytes()
         return packed
     parts: list[bytes] = []
-    for value in values:
+    for value in values.ravel() if isinstance(values, np.ndarray) else values:
         text = str(value).encode()
         parts += (_LENGTH.pack(len(text)), text)
     return b"".join(parts)
 
 
-def _head(entry: object, position: int) -> tuple[str, str, tuple[int, ...]]:
+def _head(entry: object, position: int, max_axes: int) -> tuple[str, str, tuple[int, ...]]:
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         raise protocol_error(str(position), "should be an object with a name")
     name: str = entry["name"]
@@ -139,10 +104,15 @@ def _head(entry: object, position: int) -> tuple[str, str, tuple[int, ...]]:
         )
     if (
         not isinstance(shape, list)
-        or not 1 <= len(shape) <= 2
+        or not 1 <= len(shape) <= max_axes
         or not all(type(size) is int and size >= 1 for size in shape)
     ):
-        raise protocol_error(name, "shape should be [rows] or [rows, columns], each 1 or more")
+        expected = (
+            "[rows] or [rows, columns]"
+            if max_axes == 2
+            else f"a list of 1 to {max_axes} sizes, the rows first"
+        )
+        raise protocol_error(name, f"shape should be {expected}, each 1 or more")
     if shape[0] > MAX_ROWS:
         message = f"At most {MAX_ROWS} rows are accepted in one request, got {shape[0]}"
         raise RequestError(422, Detail(("inputs", name), message, "too_long"))
@@ -154,24 +124,27 @@ def _parameters(entry: dict[str, Any]) -> dict[str, Any]:
     return parameters if isinstance(parameters, dict) else {}
 
 
-def _flat(data: object, name: str) -> list[Any]:
+def _flat(data: object, name: str, axes: int) -> list[Any]:
+    """The values of lists that are nested up to `axes` deep."""
     if not isinstance(data, list):
         raise protocol_error(name, "data should be a list")
-    if data and isinstance(data[0], list):
+    for _ in range(max(1, axes - 1)):
+        if not (data and isinstance(data[0], list)):
+            return data
         if not all(isinstance(row, list) for row in data):
             raise protocol_error(name, "data should be nested evenly")
-        return list(chain.from_iterable(data))
+        data = list(chain.from_iterable(data))
     return data
 
 
-def _unpack(raw: bytes, datatype: str, name: str) -> Sequence[Any]:
+def _unpack(raw: bytes, datatype: str, name: str) -> Sequence[Any] | npt.NDArray[Any]:
     if datatype != BYTES:
         dtype = DTYPES[datatype]
         if len(raw) % dtype.itemsize:
             raise protocol_error(
                 name, f"{len(raw)} bytes are not a whole number of {datatype} values"
             )
-        values: list[Any] = np.frombuffer(raw, dtype).tolist()
+        values: npt.NDArray[Any] = np.frombuffer(raw, dtype)
         return values
     texts: list[str] = []
     start = 0

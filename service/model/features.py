@@ -87,7 +87,7 @@ class Schema:
         Raises:
             RequestError: 422, naming each invalid value, up to `MAX_DETAILS`.
         """
-        rows = _checked_length(instances, loc)
+        rows = checked_length(instances, loc)
         columns = self._columns(rows)
         matrix = None if columns is None else self._from_columns(columns)
         if matrix is None:
@@ -203,7 +203,12 @@ def _category_fault(feature: Feature, value: object) -> tuple[str, str] | None:
     return f"Unknown value {format_value(value)}; expected one of {names}", "literal_error"
 
 
-def _checked_length(instances: object, loc: Loc) -> list[Any]:
+def checked_length(instances: object, loc: Loc) -> list[Any]:
+    """The instances as a list of 1 to `MAX_ROWS` values of any type.
+
+    Raises:
+        RequestError: 422, it is no list, or one of another length.
+    """
     if not isinstance(instances, list):
         raise RequestError(422, Detail(loc, "Input should be a list of objects", "list_type"))
     if not instances:

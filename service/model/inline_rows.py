@@ -8,16 +8,8 @@ small batches of a fast model run on the event loop, and a slow model runs in th
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import islice
 from time import perf_counter
-from typing import Final
-
-import numpy as np
-import orjson
-
-from tidegate.service.model.artefact import SAMPLES, Artefact
-from tidegate.service.model.features import Matrix, Schema
-from tidegate.service.request_errors import RequestError
+from typing import Any, Final
 
 INLINE_SECONDS: Final = 0.0005
 """Longest prediction that may block the event loop."""
@@ -30,8 +22,8 @@ MEASURE_SECONDS: Final = 2.0
 
 
 def inline_rows(
-    predict: Callable[[Matrix], object],
-    rows: Matrix,
+    predict: Callable[[Any], object],
+    resize: Callable[[int], Any],
     clock: Callable[[], float] = perf_counter,
 ) -> int:
     """The largest number of rows that the model predicts within `INLINE_SECONDS`; 0 if none.
@@ -40,34 +32,22 @@ def inline_rows(
 
     Args:
         predict: the model.
-        rows: rows to measure with; repeated as needed.
+        resize: a batch of this number of rows to measure with.
         clock: a monotonic clock, in seconds.
     """
     end = clock() + MEASURE_SECONDS
 
-    def is_fast(matrix: Matrix) -> bool:
+    def is_fast(batch: Any) -> bool:
         start = clock()
         if start >= end:
             return False
-        predict(matrix)
+        predict(batch)
         return clock() - start <= INLINE_SECONDS
 
     max_rows = 0
     for count in INLINE_ROWS:
-        matrix = np.resize(rows, (count, rows.shape[1]))
-        if not any(is_fast(matrix) for _ in range(TRIES)):
+        batch = resize(count)
+        if not any(is_fast(batch) for _ in range(TRIES)):
             break
         max_rows = count
     return max_rows
-
-
-def typical_rows(artefact: Artefact, schema: Schema) -> Matrix:
-    """Up to 32 sample rows of the artefact; one row of zeros if it has no usable ones.
-
-    Equal rows take the same path through a tree ensemble: 32 of them cost a fifth of 32 samples.
-    """
-    try:
-        with (artefact.path / SAMPLES).open("rb") as file:
-            return schema.encode([orjson.loads(line) for line in islice(file, INLINE_ROWS[-1])])
-    except (FileNotFoundError, orjson.JSONDecodeError, RequestError):
-        return np.zeros((1, len(schema.names)), dtype=np.float32)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from tidegate.monitoring.counting.model_metrics import ModelMonitor
 from tidegate.monitoring.counting.reference import load_reference
 from tidegate.service.model.artefact import REFERENCE, Artefact, Manifest
-from tidegate.service.model.features import Schema
-from tidegate.service.model.inline_rows import inline_rows, typical_rows
-from tidegate.service.model.predictor import Predictor, load_predictor
+from tidegate.service.model.inline_rows import inline_rows
+from tidegate.service.model.inputs.contract import Inputs
+from tidegate.service.model.inputs.registry import make_inputs
+from tidegate.service.model.predictor import Predictor, open_predictor
+from tidegate.service.model.tasks.contract import Task
 from tidegate.settings import Settings
 
 
@@ -19,16 +22,16 @@ class Model:
 
     Attributes:
         manifest: the manifest of its artefact.
-        schema: its features.
-        predictor: the ONNX graph.
-        labels: its classes, as strings.
+        inputs: what it takes.
+        task: what it answers.
+        predictor: what runs it.
         inline_rows: requests of up to this number of rows run on the event loop, others in a thread.
     """
 
     manifest: Manifest
-    schema: Schema
+    inputs: Inputs[Any]
+    task: Task[Any]
     predictor: Predictor
-    labels: tuple[str, ...]
     inline_rows: int
 
 
@@ -37,16 +40,17 @@ def load_model(artefact: Artefact) -> Model:
 
     Raises:
         ArtefactError: it cannot be loaded.
+        BadReferenceError: its reference cannot be read.
     """
-    manifest = artefact.manifest
-    predictor = load_predictor(artefact)
-    schema = Schema(manifest.features)
+    reference = load_reference(artefact.path / REFERENCE)
+    predictor, typical = open_predictor(artefact, reference)
+    inputs = predictor.inputs
     return Model(
-        manifest,
-        schema,
+        artefact.manifest,
+        inputs,
+        predictor.task,
         predictor,
-        labels=tuple(str(label) for label in manifest.classes),
-        inline_rows=inline_rows(predictor.predict, typical_rows(artefact, schema)),
+        inline_rows=inline_rows(predictor.predict, lambda rows: inputs.resize(typical, rows)),
     )
 
 
@@ -61,7 +65,7 @@ def make_monitor(artefact: Artefact, settings: Settings) -> ModelMonitor:
         manifest.name,
         manifest.version,
         load_reference(artefact.path / REFERENCE),
-        categories=[feature.categories for feature in manifest.features],
+        categories=[feature.categories for feature in make_inputs(manifest).features],
         labels=[str(label) for label in manifest.classes],
         significance=settings.drift.significance,
         accuracy=held_out_accuracy(manifest),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from time import time_ns
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter
@@ -13,7 +13,6 @@ from prometheus_client import CollectorRegistry, Counter
 from tidegate.monitoring.counting.model_metrics import ModelMonitor
 from tidegate.service.model.features import Feature, Matrix
 from tidegate.service.model.loaded_model import Model
-from tidegate.service.model.predictions import Classification
 from tidegate.telemetry import annotate
 
 
@@ -61,27 +60,33 @@ class PredictionRecorder:
         """Start with a loaded model."""
         # Created now, so that the series of each label starts at 0.
         of = (model.manifest.name, model.manifest.version)
-        self._counters = [self._predictions.labels(*of, label) for label in model.labels]
+        self._counters = [self._predictions.labels(*of, label) for label in model.task.labels]
         self._registry.register(monitor)
         self.monitor = monitor
 
-    def record(self, model: Model, matrix: Matrix, prediction: Classification) -> None:
-        """Record the prediction of one request."""
-        counts = np.bincount(prediction.labels, minlength=len(model.labels)).tolist()
+    def record(self, model: Model, batch: Sized, prediction: Any) -> None:
+        """Record the prediction of one request.
+
+        Args:
+            model: the model.
+            batch: the rows, as its inputs encode them.
+            prediction: the prediction, of its task.
+        """
+        task = model.task
+        counts = task.counts(prediction)
         for counter, count in zip(self._counters, counts, strict=True):
             if count:
                 counter.inc(count)
-        confidence = prediction.confidence
+        matrix = model.inputs.matrix(batch)
         if self.monitor is not None:
-            self.monitor.observe(matrix, confidence)
-        most_frequent = model.labels[counts.index(max(counts))]
-        probability = round(float(confidence.mean()), 6)
+            self.monitor.observe(matrix, task.scores(prediction))
         self.statistics.batches += 1
-        self.statistics.rows += len(prediction.labels)
+        self.statistics.rows += len(batch)
         self.statistics.last_unix_ms = time_ns() // 1_000_000
-        annotate(prediction={"label": most_frequent, "probability": probability})
+        if fields := task.event_fields(prediction, counts):
+            annotate(prediction=fields)
         if self._segments:
-            annotate(segments=segments_of(model.schema.features, self._segments, matrix))
+            annotate(segments=segments_of(model.inputs.features, self._segments, matrix))
 
 
 def segments_of(

@@ -70,10 +70,11 @@ class Signature(BaseModel):
     def _inputs_are_complete(self) -> Signature:
         _refuse_duplicates("features", (feature.name for feature in self.features))
         _refuse_duplicates("tensors", (tensor.name for tensor in self.tensors))
-        if self.input == "rows" and self.runtime != "python":
-            raise ValueError("the input `rows` needs the runtime `python`")
-        if self.input == "tensors" and self.runtime != "onnx":
-            raise ValueError("the input `tensors` needs the runtime `onnx`")
+        if (self.input == "rows") != (self.runtime == "python"):
+            raise ValueError(
+                f"the runtime `python` takes the input `rows`, and only that one; "
+                f"the input is `{self.input}` and the runtime `{self.runtime}`"
+            )
         if self.input == "tensors" and not self.tensors:
             raise ValueError("the input `tensors` needs at least one tensor")
         if self.input != "tensors" and self.tensors:

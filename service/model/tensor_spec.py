@@ -25,7 +25,6 @@ Datatype: TypeAlias = Literal[
 """The types of the Open Inference Protocol; BYTES are strings."""
 
 DTYPES: Final[dict[str, np.dtype[Any]]] = {
-    "BOOL": np.dtype("?"),
     "FP16": np.dtype("<f2"),
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
@@ -37,8 +36,11 @@ DTYPES: Final[dict[str, np.dtype[Any]]] = {
     "UINT16": np.dtype("<u2"),
     "UINT32": np.dtype("<u4"),
     "UINT64": np.dtype("<u8"),
+    "BOOL": np.dtype("?"),
 }
 """The numpy type of each datatype but BYTES, as its raw bytes are in the protocol."""
+BYTES: Final = "BYTES"
+"""The datatype of strings."""
 DYNAMIC: Final = -1
 """The size of an axis that differs between requests."""
 MAX_AXES: Final = 8

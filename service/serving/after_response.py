@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from functools import partial
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter
 from starlette.background import BackgroundTask
 
 from tidegate.monitoring.feedback.retained_rows import row_events
 from tidegate.service.artefacts.import_cache import find_model
-from tidegate.service.model.artefact import ArtefactError, Manifest
-from tidegate.service.model.features import Matrix, Schema
-from tidegate.service.model.predictions import Classification
+from tidegate.service.model.artefact import ArtefactError
+from tidegate.service.model.loaded_model import Model
 from tidegate.service.serving.background import BackgroundWorker
 from tidegate.service.serving.shadow import Shadow, ShadowError, WriteEvent
 from tidegate.settings import Settings
@@ -56,7 +56,7 @@ class AfterResponse:
         )
         self._retained, self._lost = (rows.labels(written) for written in ("true", "false"))
 
-    async def load(self, model: Manifest) -> None:
+    async def load(self, model: Model) -> None:
         """Load the shadow model, if the settings name one. A failure is logged; requests are not affected."""
         path = self._settings.shadow_path
         if path is None or not self._settings.shadow_share:
@@ -64,7 +64,7 @@ class AfterResponse:
         try:
             artefact = await find_model(path, self._data_dir)
             self.shadow = await asyncio.to_thread(
-                Shadow, model, artefact, self._registry, self._write_event
+                Shadow, model.manifest, model.task, artefact, self._registry, self._write_event
             )
         except (ArtefactError, ShadowError, OSError) as error:
             # The reason is complete: a traceback would hide it.
@@ -77,10 +77,9 @@ class AfterResponse:
 
     def after(
         self,
-        model: Manifest,
-        schema: Schema,
-        matrix: Matrix,
-        predicted: Classification,
+        model: Model,
+        batch: Sized,
+        predicted: Any,
         *,
         trace_id: str,
         prediction_ids: Sequence[str] = (),
@@ -88,28 +87,30 @@ class AfterResponse:
         """The work after the response is sent; None if there is none.
 
         Args:
-            model: the manifest of the model that predicted.
-            schema: its features.
-            matrix: the rows.
+            model: the model that predicted.
+            batch: the rows, as its inputs encode them.
             predicted: their prediction.
             trace_id: the request's.
-            prediction_ids: ids of the rows; without ids no row is retained, as no label could be joined.
+            prediction_ids: ids of the rows; without ids no row is retained, as no label could be joined. Nor
+                is a row of tensors: only features are.
         """
         shadow = self.shadow
         scored = shadow is not None and self._draw() < self._settings.shadow_share
-        retained = bool(prediction_ids) and self._draw() < self._retain_fraction
+        retained = (
+            bool(prediction_ids and model.inputs.features) and self._draw() < self._retain_fraction
+        )
         if not (scored or retained):
             return None
 
-        retain = partial(self._retain, model, schema, matrix, trace_id, prediction_ids)
+        retain = partial(self._retain, model, batch, trace_id, prediction_ids)
 
         async def enqueue() -> None:  # a coroutine, as Starlette runs a function in a thread
             if retained and not self._worker.offer(retain):
-                self._lost.inc(len(matrix))
+                self._lost.inc(len(batch))
             if scored and shadow is not None:
-                score = partial(shadow.score, matrix, predicted, trace_id)
+                score = partial(shadow.score, batch, predicted, trace_id)
                 if not self._worker.offer(score):
-                    shadow.metrics.drop("full", len(matrix))
+                    shadow.metrics.drop("full", len(batch))
 
         return BackgroundTask(enqueue)
 
@@ -119,14 +120,15 @@ class AfterResponse:
 
     def _retain(
         self,
-        model: Manifest,
-        schema: Schema,
-        matrix: Matrix,
+        model: Model,
+        batch: Sized,
         trace_id: str,
         prediction_ids: Sequence[str],
     ) -> None:
-        values = [list(row.values()) for row in schema.decode(matrix)]
-        of = {"trace_id": trace_id, "model": model.name, "version": model.version}
-        for message, fields in row_events(schema.names, values, prediction_ids, **of):
+        values = model.inputs.stored_rows(batch)
+        names = [feature.name for feature in model.inputs.features]
+        manifest = model.manifest
+        of = {"trace_id": trace_id, "model": manifest.name, "version": manifest.version}
+        for message, fields in row_events(names, values, prediction_ids, **of):
             self._write_event("rows", message, fields)
-        self._retained.inc(len(matrix))
+        self._retained.inc(len(batch))

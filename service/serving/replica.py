@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter_ns
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 from starlette.background import BackgroundTask
 from starlette.types import Receive
 
 from tidegate.monitoring.counting.reference import BadReferenceError
-from tidegate.monitoring.feedback.class_outcomes import ClassOutcome, ClassTruth
 from tidegate.monitoring.feedback.outcome_metrics import OutcomeMetrics
 from tidegate.monitoring.feedback.prediction_ids import PredictionIds
 from tidegate.monitoring.feedback.processor import FeedbackProcessor
@@ -22,10 +21,8 @@ from tidegate.monitoring.feedback.signing_key import prediction_key
 from tidegate.runtime.slots_file import SlotsFile
 from tidegate.service.artefacts.import_cache import find_model
 from tidegate.service.model.artefact import ArtefactError, Manifest
-from tidegate.service.model.features import Matrix
-from tidegate.service.model.loaded_model import Model, held_out_accuracy, load_model, make_monitor
+from tidegate.service.model.loaded_model import Model, load_model, make_monitor
 from tidegate.service.model.prediction_recorder import PredictionRecorder
-from tidegate.service.model.predictions import Classification
 from tidegate.service.model.work import Work, device_seconds, work_of
 from tidegate.service.request_errors import Detail, RequestError
 from tidegate.service.serving.after_response import AfterResponse
@@ -50,9 +47,9 @@ log = get_logger("tidegate.service.serving.replica")
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """The prediction for the rows of one request, and how it was made."""
+    """The prediction for the rows of one request, of the model's task, and how it was made."""
 
-    prediction: Classification
+    prediction: Any
     work: Work
     simulated: bool
 
@@ -80,7 +77,7 @@ class Replica:
         self._registry = registry
         self._key = prediction_key(settings)
         self.ids: PredictionIds | None = None
-        self._feedback: FeedbackProcessor[ClassOutcome] | None = None
+        self._feedback: FeedbackProcessor[Any] | None = None
         self.after_response: AfterResponse | None = None
         self.loaded: Model | None = None
         self.recorder: Final = PredictionRecorder(registry, settings.drift.segments)
@@ -123,7 +120,7 @@ class Replica:
         self.lifecycle.end(MODEL_TASK)
         log.info("model loaded", model={"name": manifest.name, "version": manifest.version})
         if self.after_response is not None:  # the replica is ready before that
-            await self.after_response.load(manifest)
+            await self.after_response.load(self.model())
 
     async def _load(self) -> Manifest:
         artefact = await find_model(self.settings.model.path, self.settings.stack.data_dir)
@@ -131,7 +128,7 @@ class Replica:
         model = await asyncio.to_thread(load_model, artefact)
         monitor = await asyncio.to_thread(make_monitor, artefact, self.settings)
         self.recorder.open(model, monitor)
-        self.ids, self._feedback = self._open_feedback(manifest)
+        self._open_feedback(model)
         self.loaded = model
         return manifest
 
@@ -154,56 +151,54 @@ class Replica:
         return self.loaded
 
     def after(
-        self, model: Model, matrix: Matrix, result: BatchResult, prediction_ids: Sequence[str] = ()
+        self, model: Model, batch: Sized, result: BatchResult, prediction_ids: Sequence[str] = ()
     ) -> BackgroundTask | None:
         """The work after this response is sent; None if there is none."""
         if self.after_response is None or (ids := current_ids()) is None:
             return None
         return self.after_response.after(
-            model.manifest,
-            model.schema,
-            matrix,
+            model,
+            batch,
             result.prediction,
             trace_id=ids[0],
             prediction_ids=prediction_ids,
         )
 
-    def feedback(self) -> FeedbackProcessor[ClassOutcome]:
+    def feedback(self) -> FeedbackProcessor[Any]:
         """The processor of true labels.
 
         Raises:
-            RequestError: 503, the model is not loaded.
+            RequestError: 503, the model is not loaded; 404, no true label is defined for its predictions.
         """
-        self.model()
-        assert self._feedback is not None  # noqa: S101 (it is opened with the model)
+        task = self.model().task
+        if self._feedback is None:
+            raise RequestError(404, Detail(("model",), task.no_feedback, "no_feedback"))
         return self._feedback
 
-    def _open_feedback(
-        self, manifest: Manifest
-    ) -> tuple[PredictionIds, FeedbackProcessor[ClassOutcome]]:
-        drift = self.settings.drift
+    def _open_feedback(self, model: Model) -> None:
+        manifest, drift = model.manifest, self.settings.drift
+        truth = model.task.truth(manifest)
+        if truth is None:
+            return
         of = (manifest.name, manifest.version)
-        accuracy = held_out_accuracy(manifest)
-        truth = ClassTruth(manifest.name, manifest.classes, accuracy=accuracy)
-        ids = PredictionIds(self._key, manifest.version, truth.digest)
-        processor = FeedbackProcessor(
+        self.ids = PredictionIds(self._key, manifest.version, truth.digest)
+        self._feedback = FeedbackProcessor(
             *of,
             truth,
-            ids,
+            self.ids,
             accept_seconds=drift.label_accept_seconds,
             memory=drift.label_memory,
             metrics=OutcomeMetrics(self._registry, *of, truth),
         )
-        return ids, processor
 
     async def predict(
-        self, model: Model, matrix: Matrix, work: Work | None, receive: Receive
+        self, model: Model, batch: Sized, work: Work | None, receive: Receive
     ) -> BatchResult:
         """Wait for a slot and predict a batch in it.
 
         Args:
             model: the model.
-            matrix: rows encoded by its schema.
+            batch: rows encoded by its inputs.
             work: the kind of the request; None to take it from the number of rows.
             receive: the request's ASGI channel, which reports that the client closed the connection.
 
@@ -211,31 +206,31 @@ class Replica:
             RequestError: 503 no slot became free in time; 499 the client closed the connection. Its slot
                 is released when the model has finished.
         """
-        kind = work or work_of(len(matrix))
+        kind = work or work_of(len(batch))
         manifest = model.manifest
         annotate(
             model={"name": manifest.name, "version": manifest.version},
-            rows=len(matrix),
+            rows=len(batch),
             work=kind,
         )
         seconds = device_seconds(self.settings.device, kind)
-        if not seconds and self.slots.has_free and len(matrix) <= model.inline_rows:
+        if not seconds and self.slots.has_free and len(batch) <= model.inline_rows:
             # It does not suspend, so nothing can cancel it.
-            prediction = await self._work(model, matrix, 0.0)
+            prediction = await self._work(model, batch, 0.0)
         else:
             async with cancel_on_disconnect(receive):
-                prediction = await self._work(model, matrix, seconds)
-        self.recorder.record(model, matrix, prediction)
+                prediction = await self._work(model, batch, seconds)
+        self.recorder.record(model, batch, prediction)
         return BatchResult(prediction, kind, self.settings.device.simulated)
 
-    async def _work(self, model: Model, matrix: Matrix, seconds: float) -> Classification:
+    async def _work(self, model: Model, batch: Sized, seconds: float) -> Any:
         with span("slot.wait"):
             slot = await self._acquire()
         with slot:
             annotate(queue_ns=slot.waited_ns)
             start_ns = perf_counter_ns()
-            with span("model.predict", rows=len(matrix)):
-                prediction = await self._predict(model, matrix)
+            with span("model.predict", rows=len(batch)):
+                prediction = await self._predict(model, batch)
             if seconds:
                 with span("device.simulated", seconds=seconds):
                     spent = (perf_counter_ns() - start_ns) / 1e9
@@ -252,11 +247,11 @@ class Replica:
             retry_after = {"Retry-After": str(error.retry_after_seconds)}
             raise RequestError(503, detail, headers=retry_after) from None
 
-    async def _predict(self, model: Model, matrix: Matrix) -> Classification:
+    async def _predict(self, model: Model, batch: Sized) -> Any:
         predict = model.predictor.predict
-        if len(matrix) <= model.inline_rows:
-            return predict(matrix)
-        work = asyncio.get_running_loop().run_in_executor(self._threads, predict, matrix)
+        if len(batch) <= model.inline_rows:
+            return predict(batch)
+        work = asyncio.get_running_loop().run_in_executor(self._threads, predict, batch)
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:

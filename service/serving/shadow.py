@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from typing import Any, Final, Literal
 
-import numpy as np
 from prometheus_client import CollectorRegistry, Counter
 
 from tidegate.service.model.artefact import Artefact, Manifest
-from tidegate.service.model.features import Matrix
-from tidegate.service.model.predictions import Classification
 from tidegate.service.model.predictor import Predictor, load_predictor
+from tidegate.service.model.signature import Signature
+from tidegate.service.model.tasks.contract import Agreement, IncomparableError, Task
 
 _LABELS: Final = ("model", "version", "shadow")
 WriteEvent = Callable[[str, str, Mapping[str, Any]], None]
@@ -29,7 +28,7 @@ class ShadowMetrics:
         of = (model.name, model.version, shadow.version)
         rows = Counter(
             "ml_shadow_predictions_total",
-            "Rows that the shadow scored, by whether it predicts the same label.",
+            "Rows that the shadow scored, by whether it predicts the same.",
             (*_LABELS, "agree"),
             registry=registry,
         )
@@ -52,30 +51,33 @@ class Shadow:
 
     Args:
         model: the manifest of the model that serves.
+        task: its task.
         artefact: the artefact of the shadow model.
         registry: the registry of its metrics.
         write_event: writes its events.
 
     Raises:
-        ArtefactError: ONNX Runtime cannot run it.
-        ShadowError: it is the serving model itself, or has other features or other classes.
+        ArtefactError: it cannot be run.
+        ShadowError: it is the serving model itself, or its predictions cannot be compared.
     """
 
     def __init__(
         self,
         model: Manifest,
+        task: Task[Any],
         artefact: Artefact,
         registry: CollectorRegistry,
         write_event: WriteEvent,
     ) -> None:
         shadow = artefact.manifest
-        if reason := incompatibility(model, shadow):
-            raise ShadowError(f"model.shadow_path: {artefact.path} {reason}")
+        try:
+            refuse_incompatible(model, shadow)
+            self._compare = task.comparison(shadow)
+        except IncomparableError as error:
+            raise ShadowError(f"model.shadow_path: {artefact.path} {error}") from error
         self._predictor: Predictor = load_predictor(artefact)
         self._model = model
         self._shadow = shadow
-        positions = {label: position for position, label in enumerate(shadow.classes)}
-        self._positions = np.array([positions[label] for label in model.classes], dtype=np.intp)
         self.metrics: Final = ShadowMetrics(registry, model, shadow)
         self._write_event = write_event
 
@@ -84,55 +86,55 @@ class Shadow:
         """The version of the shadow model."""
         return self._shadow.version
 
-    def score(self, matrix: Matrix, predicted: Classification, trace_id: str) -> None:
+    def score(self, batch: Sized, predicted: Any, trace_id: str) -> None:
         """Score the rows of a request; count and record how both predictions compare."""
+        rows = len(batch)
         try:
-            found = self._predictor.predict(matrix)
+            agreement = self._compare(predicted, self._predictor.predict(batch))
         except Exception:
-            self.metrics.drop("failed", len(matrix))
+            self.metrics.drop("failed", rows)
             raise
-        agree = self._positions[predicted.labels] == found.labels
-        rows, agreed = len(matrix), int(agree.sum())
+        agreed = agreement.agreed
         self.metrics.agree.inc(agreed)
         self.metrics.differ.inc(rows - agreed)
-        # The probability of the label in the response, to compare with the serving model's.
-        same = found.probabilities[np.arange(rows), self._positions[predicted.labels]]
         self._write_event(
             "shadow",
             f"{self.version} agrees on {agreed} of {rows} rows",
-            self._fields(trace_id, rows, agreed, predicted.confidence, same),
+            self._fields(trace_id, rows, agreement),
         )
 
-    def _fields(
-        self, trace_id: str, rows: int, agreed: int, predicted: Any, same: Any
-    ) -> dict[str, Any]:
+    def _fields(self, trace_id: str, rows: int, agreement: Agreement) -> dict[str, Any]:
         return {
             "event": {"action": "shadow", "outcome": "success"},
             "trace": {"id": trace_id},
             "tidegate": {
                 "model": {"name": self._model.name, "version": self._model.version},
                 "rows": rows,
-                "prediction": {"probability": round(float(predicted.mean()), 6)},
+                "prediction": agreement.served,
                 "shadow": {
                     "version": self.version,
-                    "agreed": agreed,
-                    "probability": round(float(same.mean()), 6),
-                    "difference": round(float(np.abs(same - predicted).mean()), 6),
+                    "agreed": agreement.agreed,
+                    **agreement.shadow,
                 },
             },
         }
 
 
-def incompatibility(model: Manifest, shadow: Manifest) -> str:
-    """Why the shadow model cannot score the matrices of the serving one; empty if it can."""
+def refuse_incompatible(model: Manifest, shadow: Manifest) -> None:
+    """Refuse a shadow that cannot score the batches of the serving model.
+
+    Raises:
+        IncomparableError: it is the serving model, takes something else, or has another task.
+    """
     if shadow.version == model.version:
-        return f"is version {model.version}, which is the serving model"
+        raise IncomparableError(f"is version {model.version}, which is the serving model")
+    if shadow.task != model.task:
+        raise IncomparableError(f"has the task {shadow.task}, the serving model {model.task}")
     if _inputs(shadow) != _inputs(model):
-        return "has other features, or another order of them"
-    if set(shadow.classes) != set(model.classes):
-        return f"has other classes: {', '.join(map(str, shadow.classes))}"
-    return ""
+        raise IncomparableError("has other features, or another order of them")
+    if shadow.tensors != model.tensors or (shadow.input == "rows") != (model.input == "rows"):
+        raise IncomparableError("has other inputs")
 
 
-def _inputs(manifest: Manifest) -> Sequence[tuple[str, str, tuple[str, ...]]]:
-    return [(feature.name, feature.kind, feature.categories) for feature in manifest.features]
+def _inputs(signature: Signature) -> Sequence[tuple[str, str, tuple[str, ...]]]:
+    return [(feature.name, feature.kind, feature.categories) for feature in signature.features]

@@ -106,7 +106,8 @@ def _train(folder: Path, inputs: str, console: Console) -> artefact.Manifest:
 
     from tidegate.service.artefacts import reference  # noqa: PLC0415
     from tidegate.service.artefacts.onnx_export import classes_of, export  # noqa: PLC0415
-    from tidegate.service.model.predictor import Predictor  # noqa: PLC0415
+    from tidegate.service.model.onnx_predictor import open_graph  # noqa: PLC0415
+    from tidegate.service.model.signature import Signature  # noqa: PLC0415
     from tidegate.service.training import forest  # noqa: PLC0415
 
     start = time.perf_counter()
@@ -122,11 +123,12 @@ def _train(folder: Path, inputs: str, console: Console) -> artefact.Manifest:
         graph, parity = export(model, features, flights.matrix[rows.held_out])
         (folder / artefact.ONNX).write_bytes(graph)
     with _step(console, "measure"):
-        predictor = Predictor(graph, features)
+        classes = classes_of(model)
+        predictor = open_graph(graph, Signature(features=features, classes=classes))
         found = predictor.predict(flights.matrix[rows.held_out])
         metrics: dict[str, Any] = {"held_out": forest.score(found, flights.late[rows.held_out])}
         calibration = reference.calibrate(found, forest.truth(flights.late[rows.held_out]))
-        predicted_counts = np.bincount(found.labels, minlength=len(classes_of(model))).tolist()
+        predicted_counts = np.bincount(found.labels, minlength=len(classes)).tolist()
         metrics["months"] = {}
         for month in range(forest.WINDOW_MONTHS[-1] + 1, 13):
             picked = flights.month == month
@@ -152,7 +154,7 @@ def _train(folder: Path, inputs: str, console: Console) -> artefact.Manifest:
         name=NAME,
         description="Will this flight arrive 15 minutes late or more?",
         features=features,
-        classes=classes_of(model),
+        classes=classes,
         inputs=inputs,
         trained=trained,
         metrics=metrics,

@@ -25,7 +25,9 @@ from tidegate.service.artefacts.reference import build_reference, calibrate
 from tidegate.service.model import artefact
 from tidegate.service.model.artefact import Artefact, Manifest
 from tidegate.service.model.features import Feature, Matrix
-from tidegate.service.model.predictor import Predictor, load_predictor
+from tidegate.service.model.onnx_predictor import open_graph
+from tidegate.service.model.predictor import load_predictor
+from tidegate.service.model.signature import Signature
 from tidegate.service.training.train import SAMPLES
 
 HELD_OUT_FRACTION: Final = 0.25
@@ -82,13 +84,14 @@ def train_candidate(
     graph, parity = export(model, features, new, columns=columns)
     (folder / artefact.ONNX).write_bytes(graph)
     report(f"converted to ONNX, same predictions on {parity.rows:,} rows")
-    predicted = Predictor(graph, features, columns=columns).predict(new)
+    classes = classes_of(model)
+    signature = Signature(input=current.manifest.input, features=features, classes=classes)
+    predicted = open_graph(graph, signature).predict(new)
     truth = rows.truth[held_out]
     differences = compare(
         load_predictor(current).predict(new), predicted, truth, rows.block[held_out]
     )
     report(f"compared on the newest {len(new):,} rows")
-    classes = classes_of(model)
     reference = build_reference(
         features,
         rows.matrix,

@@ -17,11 +17,13 @@ from sklearn.tree import DecisionTreeClassifier
 
 from tidegate.service.artefacts.onnx_export import ExportError, classes_of, compare, export
 from tidegate.service.model.features import Feature
-from tidegate.service.model.predictor import Predictor
+from tidegate.service.model.onnx_predictor import open_graph
+from tidegate.service.model.signature import Signature
 
 WINE = load_wine()
 DATA = WINE.data.astype(np.float32)
 FEATURES = [Feature(name=f"f{i}") for i in range(DATA.shape[1])]
+SIGNATURE = Signature(features=tuple(FEATURES), classes=("a", "b", "c"))
 
 
 @pytest.mark.parametrize(
@@ -42,7 +44,7 @@ def test_both_models_predict_the_same(classifier: Any) -> None:
     assert parity.largest_difference < 1e-4
     assert parity.rows_apart == 0
     assert parity.as_json()["rows"] == len(DATA)
-    found = Predictor(graph, FEATURES).predict(DATA)
+    found = open_graph(graph, SIGNATURE).predict(DATA)
     assert found.confidence.tolist() == found.probabilities.max(axis=1).tolist()
 
 
@@ -58,7 +60,7 @@ def test_the_graph_of_another_model_is_detected() -> None:
     tree = DecisionTreeClassifier(max_depth=1, random_state=0).fit(DATA, WINE.target)
     other = DecisionTreeClassifier(max_depth=3, random_state=0).fit(DATA, WINE.target)
     graph, _ = export(other, FEATURES, DATA)
-    parity = compare(tree, Predictor(graph, FEATURES), FEATURES, DATA)
+    parity = compare(tree, open_graph(graph, SIGNATURE), FEATURES, DATA)
     assert parity.rows_apart > 0.1
     assert parity.labels_equal < 1
 
@@ -69,7 +71,7 @@ def test_a_tie_goes_to_the_first_class_as_in_scikit_learn() -> None:
     probe = np.random.default_rng(0).uniform(low, high, (2000, len(low))).astype(np.float32)
     ties = forest.predict_proba(probe)[:, 0] == 0.5
     graph, _ = export(forest, FEATURES, probe)
-    labels = Predictor(graph, FEATURES).predict(probe).labels
+    labels = open_graph(graph, SIGNATURE).predict(probe).labels
     assert ties.sum() > 20
     assert set(labels[ties]) == {0}
 

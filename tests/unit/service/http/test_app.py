@@ -15,9 +15,9 @@ from fastapi.openapi.models import OpenAPI
 
 from support.harnesses.served_app import Serve, until
 from support.samples.flight_requests import EXAMPLE
-from tidegate.service.http.openapi_models import instance_model
 from tidegate.service.model.artefact import Artefact
 from tidegate.service.model.features import Feature
+from tidegate.service.model.inputs.feature_docs import instance_model
 
 JSON = {"content-type": "application/json"}
 

@@ -13,9 +13,11 @@ import pytest
 
 from support.harnesses.served_app import Serve, Served
 from support.samples.flight_requests import INFER, tensors
-from tidegate.service.http.v2_codec import HEADER_LENGTH, to_matrix
-from tidegate.service.http.v2_tensors import Tensor, pack
+from tidegate.service.http.v2_codec import HEADER_LENGTH
+from tidegate.service.http.v2_tensors import pack
 from tidegate.service.model.features import Feature, Schema
+from tidegate.service.model.inputs.matrix import to_matrix
+from tidegate.service.model.tensor import Tensor
 from tidegate.service.request_errors import RequestError
 
 
@@ -197,7 +199,7 @@ async def test_the_error_of_an_invalid_tensor_names_it(
 async def test_a_response_that_would_be_too_large_is_refused_before_prediction(
     serve: Serve, samples: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tidegate.service.http.v2_codec.MAX_VALUES", 100)
+    monkeypatch.setattr("tidegate.service.http.response.MAX_VALUES", 100)
     inputs, few = tensors(samples[:30]), tensors(samples[:25])
     async with serve() as served:
         refused = await infer(served, 422, inputs=inputs)  # 30 · (1 + 1 + 2 classes) values
@@ -212,7 +214,7 @@ async def test_the_event_of_a_very_long_name_is_truncated_to_the_line_limit_of_t
     serve: Serve, samples: list[dict[str, Any]]
 ) -> None:
     inputs = tensors(samples[:1])
-    inputs[0] |= {"name": "x" * 900_000, "datatype": "BOOL"}
+    inputs[0] |= {"name": "x" * 900_000, "datatype": "BOOLEAN"}
     async with serve() as served:
         await infer(served, 400, inputs=inputs)
         limit = served.replica.settings.collector.line_bytes
@@ -221,7 +223,7 @@ async def test_the_event_of_a_very_long_name_is_truncated_to_the_line_limit_of_t
     assert max(map(len, file.read_bytes().splitlines(keepends=True))) <= limit
     assert event["tags"] == ["truncated"]
     assert event["error"]["message"].startswith("inputs.xxx")
-    assert event["error"]["message"].endswith("got 'BOOL'")
+    assert event["error"]["message"].endswith("got 'BOOLEAN'")
     assert event["tidegate"]["route"] == "/v2/models/{name}/infer"
 
 

@@ -10,8 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.service.http.v2_codec import to_matrix
-from tidegate.service.http.v2_tensors import Tensor
 from tidegate.service.model.features import (
     BLOCK_ROWS,
     MAX_DETAILS,
@@ -20,6 +18,8 @@ from tidegate.service.model.features import (
     Schema,
     fault_of,
 )
+from tidegate.service.model.inputs.matrix import to_matrix
+from tidegate.service.model.tensor import Tensor
 from tidegate.service.request_errors import RequestError
 
 CARRIER = Feature(name="carrier", kind="category", categories=("AA", "UA"))

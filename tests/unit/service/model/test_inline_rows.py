@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tidegate.service.model.artefact import Artefact
-from tidegate.service.model.features import Matrix, Schema
-from tidegate.service.model.inline_rows import INLINE_SECONDS, TRIES, inline_rows, typical_rows
+from tidegate.service.model.artefact import ONNX, Artefact
+from tidegate.service.model.features import Matrix
+from tidegate.service.model.inline_rows import INLINE_SECONDS, TRIES, inline_rows
+from tidegate.service.model.predictor import open_predictor
 
 
 class TimedModel:
@@ -28,6 +30,10 @@ class TimedModel:
         return self.now
 
 
+def rows_of_zeros(count: int) -> Matrix:
+    return np.zeros((count, 3), np.float32)
+
+
 @pytest.mark.parametrize(
     ("call", "row", "max_rows"),
     [
@@ -41,23 +47,24 @@ def test_batches_within_the_time_limit_run_on_the_event_loop(
     call: float, row: float, max_rows: int
 ) -> None:
     model = TimedModel(call, row)
-    assert inline_rows(model.predict, np.zeros((1, 3), np.float32), model.clock) == max_rows
+    assert inline_rows(model.predict, rows_of_zeros, model.clock) == max_rows
 
 
 def test_a_slow_model_is_called_a_few_times_and_an_interruption_does_not_count() -> None:
     slow, interrupted = TimedModel(0.1, 0.1), TimedModel(0, 0, delay=1)
-    assert inline_rows(slow.predict, np.zeros((1, 3), np.float32), slow.clock) == 0
+    assert inline_rows(slow.predict, rows_of_zeros, slow.clock) == 0
     assert slow.calls == TRIES
     very_slow = TimedModel(10, 10)
-    assert inline_rows(very_slow.predict, np.zeros((1, 3), np.float32), very_slow.clock) == 0
+    assert inline_rows(very_slow.predict, rows_of_zeros, very_slow.clock) == 0
     assert very_slow.calls == 1, "otherwise the replica would not be ready in time"
-    assert inline_rows(interrupted.predict, np.zeros((1, 3), np.float32), interrupted.clock) == 32
+    assert inline_rows(interrupted.predict, rows_of_zeros, interrupted.clock) == 32
 
 
 def test_a_model_is_measured_on_its_samples_or_on_zeros(flights: Artefact, tmp_path: Path) -> None:
-    schema = Schema(flights.manifest.features)
-    rows = typical_rows(flights, schema)
-    assert rows.shape == (32, len(schema.names))
+    _, rows = open_predictor(flights)
+    assert rows.shape == (32, len(flights.manifest.features))
     assert len(np.unique(rows, axis=0)) == 32
-    without_samples = Artefact(tmp_path, flights.manifest)
-    assert not typical_rows(without_samples, schema).any()
+    shutil.copy(flights.path / ONNX, tmp_path)
+    _, zeros = open_predictor(Artefact(tmp_path, flights.manifest))
+    assert zeros.shape == (1, len(flights.manifest.features))
+    assert not zeros.any()

@@ -52,6 +52,7 @@ def test_a_manifest_of_an_earlier_version_is_a_classifier_of_a_matrix() -> None:
         },
         {
             "task": "regression",
+            "input": "rows",
             "features": FEATURES,
             "runtime": "python",
             "predictor": "shop:Price",
@@ -98,7 +99,7 @@ def test_a_complete_signature_is_accepted(fields: dict[str, Any]) -> None:
             {"task": "regression", "input": "tensors", "tensors": [IMAGE, IMAGE]},
             "two tensors have the same name",
         ),
-        ({"task": "regression", "input": "rows"}, "`rows` needs the runtime `python`"),
+        ({"task": "regression", "input": "rows"}, "`python` takes the input `rows`, and only that"),
         (
             {
                 "task": "regression",
@@ -107,10 +108,13 @@ def test_a_complete_signature_is_accepted(fields: dict[str, Any]) -> None:
                 "runtime": "python",
                 "predictor": "a:B",
             },
-            "`tensors` needs the runtime `onnx`",
+            "`python` takes the input `rows`, and only that",
         ),
         ({"task": "regression", "features": FEATURES, "predictor": "a:B"}, "needs a predictor"),
-        ({"task": "regression", "features": FEATURES, "runtime": "python"}, "needs a predictor"),
+        (
+            {"task": "regression", "input": "rows", "runtime": "python"},
+            "the runtime `python` needs a predictor",
+        ),
     ],
 )
 def test_an_incomplete_signature_is_refused_with_the_reason(

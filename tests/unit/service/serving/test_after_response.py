@@ -18,8 +18,10 @@ from tidegate.monitoring.feedback.retained_rows import EVENT_ROWS, outcome_id
 from tidegate.retraining.stored_rows import join
 from tidegate.runtime.metrics_text import sample_value
 from tidegate.service.model.artefact import Artefact, Manifest
+from tidegate.service.model.tasks.contract import IncomparableError
+from tidegate.service.model.tasks.registry import make_task
 from tidegate.service.serving.background import BackgroundWorker
-from tidegate.service.serving.shadow import incompatibility
+from tidegate.service.serving.shadow import refuse_incompatible
 
 
 @pytest.fixture(scope="session")
@@ -247,9 +249,16 @@ def test_closing_a_worker_without_work_returns_at_once() -> None:
 def test_a_model_with_other_features_or_classes_is_refused_as_a_shadow(flights: Artefact) -> None:
     manifest = flights.manifest
     other = manifest.model_copy(update={"version": "other"})
-    assert incompatibility(manifest, other) == ""
-    assert "which is the serving model" in incompatibility(manifest, manifest)
+    refuse_incompatible(manifest, other)
     fewer = other.model_copy(update={"features": manifest.features[1:]})
-    assert incompatibility(manifest, fewer) == "has other features, or another order of them"
+    regressor = other.model_copy(update={"task": "regression"})
+    for shadow, reason in (
+        (manifest, "which is the serving model"),
+        (fewer, "has other features, or another order of them"),
+        (regressor, "has the task regression, the serving model classification"),
+    ):
+        with pytest.raises(IncomparableError, match=reason):
+            refuse_incompatible(manifest, shadow)
     classes: Manifest = other.model_copy(update={"classes": ("yes", "no")})
-    assert incompatibility(manifest, classes) == "has other classes: yes, no"
+    with pytest.raises(IncomparableError, match="has other classes: yes, no"):
+        make_task(manifest).comparison(classes)

@@ -12,10 +12,8 @@ import pytest
 from starlette.types import Message
 
 from support.harnesses.served_app import Serve, Served, until
-from tidegate.service.model.features import Matrix
 from tidegate.service.model.inline_rows import INLINE_SECONDS
-from tidegate.service.model.predictions import Classification
-from tidegate.service.model.predictor import Predictor
+from tidegate.service.model.onnx_predictor import OnnxPredictor
 from tidegate.service.model.work import Work, device_seconds, work_of
 from tidegate.service.request_errors import RequestError
 from tidegate.service.serving.client_disconnect import cancel_on_disconnect
@@ -134,17 +132,17 @@ class BlockableModel:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.block, self.unblock = threading.Event(), threading.Event()
         self.error: Exception | None = None
-        predict = Predictor.predict
+        predict = OnnxPredictor.predict
 
-        def blockable(predictor: Predictor, matrix: Matrix) -> Classification:
+        def blockable(predictor: OnnxPredictor[Any], batch: Any) -> Any:
             sleep(10 * INLINE_SECONDS)
             if self.block.is_set():
                 self.unblock.wait(30)
             if self.error is not None:
                 raise self.error
-            return predict(predictor, matrix)
+            return predict(predictor, batch)
 
-        patch.setattr(Predictor, "predict", blockable)
+        patch.setattr(OnnxPredictor, "predict", blockable)
 
 
 async def test_a_slow_model_never_blocks_the_event_loop(

@@ -1,0 +1,1 @@
+"""What a model takes: one class per `input` of a signature."""

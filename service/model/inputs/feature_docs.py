@@ -1,0 +1,73 @@
+"""Features in the documentation: as fields of the OpenAPI document, and as rows of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from tidegate.service.model.features import Feature
+
+
+def instance_model(features: Iterable[Feature]) -> type[BaseModel]:
+    """A model of an instance: a field for each feature, with its type, range, meaning and example."""
+    return object_model("Instance", {feature.name: _field(feature) for feature in features})
+
+
+def object_model(title: str, fields: dict[str, Any]) -> type[BaseModel]:
+    """A model of an object with these fields.
+
+    Args:
+        title: the name of the model.
+        fields: the annotation of each field, with its title and description.
+    """
+    # A name may be no Python identifier, or a method of BaseModel: it is the alias.
+    by_alias: dict[str, Any] = {
+        f"field_{i}": Annotated[annotation, Field(alias=name, title=name)]
+        for i, (name, annotation) in enumerate(fields.items())
+    }
+    return create_model(title, __config__=ConfigDict(extra="forbid"), **by_alias)
+
+
+def feature_summary(feature: Feature) -> str:
+    """The meaning of a feature, its unit, and its range in training."""
+    summary = feature.description or feature.name
+    if feature.unit:
+        summary += f" [{feature.unit}]"
+    if feature.observed:
+        summary += f"; {feature.observed[0]:g} to {feature.observed[1]:g} in training"
+    return summary
+
+
+def feature_row(feature: Feature) -> tuple[str, str, str, str]:
+    """Name, meaning, type and accepted values of a feature."""
+    return feature.name, feature_summary(feature), _type(feature), _range(feature)
+
+
+def _field(feature: Feature) -> Any:
+    bounds = Field(ge=feature.minimum, le=feature.maximum)
+    types: dict[str, Any] = {
+        "number": Annotated[float, bounds],
+        "integer": Annotated[int, bounds],
+        "category": Literal[feature.categories],
+    }
+    kind = types[feature.kind]
+    field = Field(
+        None if feature.missing else ...,
+        description=feature_summary(feature),
+        examples=[feature.example],
+    )
+    return Annotated[kind | None if feature.missing else kind, field]
+
+
+def _type(feature: Feature) -> str:
+    name = "string" if feature.kind == "category" else feature.kind
+    return f"{name}, may be null" if feature.missing else name
+
+
+def _range(feature: Feature) -> str:
+    if feature.kind == "category":
+        return ", ".join(feature.categories)
+    low, high = ("" if end is None else f"{end:g}" for end in (feature.minimum, feature.maximum))
+    return f"{low} … {high}".strip() if low or high else "any"

@@ -1,0 +1,229 @@
+"""Inputs of features: one matrix, or one column per feature."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate.service.model.features import INSTANCES, Feature, Matrix, Schema, Value
+from tidegate.service.model.inputs.contract import Inputs
+from tidegate.service.model.inputs.feature_docs import feature_row, instance_model
+from tidegate.service.model.signature import Signature
+from tidegate.service.model.tensor import Tensor
+from tidegate.service.model.tensor_spec import Datatype, TensorSpec
+from tidegate.service.request_errors import (
+    MAX_VALUE_CHARACTERS,
+    Detail,
+    Loc,
+    RequestError,
+    format_names,
+    protocol_error,
+)
+
+MATRIX_INPUT: Final = "features"
+"""Name of the tensor of a request that has all features as one matrix."""
+BYTES: Final = "BYTES"
+
+
+class MatrixInputs(Inputs[Matrix]):
+    """Features that the graph takes as one float32 matrix."""
+
+    def __init__(self, signature: Signature) -> None:
+        self.features = signature.features
+        self.schema: Final = Schema(signature.features)
+        self.tensors = tuple(
+            TensorSpec(name=f.name, datatype=datatype_of(f), shape=(-1, 1)) for f in self.features
+        )
+        self._input = MATRIX_INPUT
+
+    def read(self, instances: object, loc: Loc = INSTANCES) -> Matrix:
+        """As `Schema.encode`."""
+        return self.schema.encode(instances, loc)
+
+    def read_tensors(self, tensors: Sequence[Tensor]) -> Matrix:
+        """Encode an input per feature, or one input of all of them. NaN is a missing value."""
+        return to_matrix(self.schema, tensors)
+
+    def graph_inputs(self, names: Sequence[str]) -> None:
+        """Take the name of the graph's only input."""
+        if len(names) != 1:
+            raise ValueError(f"it has the inputs {format_names(names)} instead of one matrix")
+        (self._input,) = names
+
+    def feeds(self, batch: Matrix) -> list[dict[str, npt.NDArray[Any]]]:
+        """The matrix."""
+        return [{self._input: batch}]
+
+    def placeholder(self, size: int) -> Matrix:
+        """One row of zeros."""
+        return np.zeros((1, len(self.features)), np.float32)
+
+    def resize(self, batch: Matrix, rows: int) -> Matrix:
+        """The matrix with this number of rows."""
+        return np.resize(batch, (rows, batch.shape[1]))
+
+    def matrix(self, batch: Matrix) -> Matrix:
+        """The batch itself."""
+        return batch
+
+    def stored_rows(self, batch: Matrix) -> list[list[Value]]:
+        """The rows as they were sent."""
+        return [list(row.values()) for row in self.schema.decode(batch)]
+
+    def differences(self, other: Signature) -> list[str]:
+        """Features that the other model lacks, requires, or accepts fewer values of."""
+        return feature_differences(self.features, other.features)
+
+    @property
+    def example(self) -> dict[str, Any]:
+        """The example of each feature."""
+        return {feature.name: feature.example for feature in self.features}
+
+    def instance_type(self) -> Any:
+        """An object with a field for each feature."""
+        return instance_model(self.features)
+
+    def table(self) -> list[tuple[str, str, str, str]]:
+        """A row for each feature."""
+        return [feature_row(feature) for feature in self.features]
+
+
+class ColumnInputs(MatrixInputs):
+    """Features that the graph takes as an input of shape [rows, 1] each; categories as strings."""
+
+    def __init__(self, signature: Signature) -> None:
+        super().__init__(signature)
+        self._categories = [np.array(f.categories, dtype=object) for f in self.features]
+
+    def graph_inputs(self, names: Sequence[str]) -> None:
+        """Check that the graph has an input for each feature."""
+        if set(names) != set(self.schema.names):
+            raise ValueError(
+                f"it has the inputs {format_names(names)} instead of {format_names(self.schema.names)}"
+            )
+
+    def feeds(self, batch: Matrix) -> list[dict[str, npt.NDArray[Any]]]:
+        """A column for each feature."""
+        feed: dict[str, npt.NDArray[Any]] = {}
+        for position, feature in enumerate(self.features):
+            column = batch[:, position : position + 1]
+            if feature.kind == "category":
+                feed[feature.name] = self._categories[position][column.astype(np.intp)]
+            else:
+                feed[feature.name] = np.ascontiguousarray(column)
+        return [feed]
+
+
+def datatype_of(feature: Feature) -> Datatype:
+    """The datatype of a feature in the protocol."""
+    if feature.kind == "category":
+        return "BYTES"
+    # An integer type has no NaN for a missing value.
+    return "INT64" if feature.kind == "integer" and not feature.missing else "FP32"
+
+
+def to_matrix(schema: Schema, tensors: Sequence[Tensor]) -> Matrix:
+    """Encode input tensors as a matrix. NaN in a tensor is a missing value.
+
+    Raises:
+        RequestError: 400 or 422, naming the invalid input.
+    """
+    by_name = tensors_by_name(tensors)
+    rows = tensors[0].rows
+    matrix_tensor = by_name.get(MATRIX_INPUT)
+    if matrix_tensor is not None and MATRIX_INPUT not in schema.names:
+        return _from_one(schema, matrix_tensor, only=len(tensors) == 1)
+    refuse_unknown(by_name, schema.names)
+    columns = [_column(feature, by_name.get(feature.name), rows) for feature in schema.features]
+    return schema.encode_columns(columns, ("inputs",))
+
+
+def tensors_by_name(tensors: Sequence[Tensor]) -> dict[str, Tensor]:
+    """The tensors of a request by name.
+
+    Raises:
+        RequestError: 400, two have the same name, or their numbers of rows differ.
+    """
+    by_name = {tensor.name: tensor for tensor in tensors}
+    if len(by_name) < len(tensors):
+        raise protocol_error("", "two inputs have the same name")
+    if any(tensor.rows != tensors[0].rows for tensor in tensors):
+        raise protocol_error("", "all inputs need the same number of rows")
+    return by_name
+
+
+def refuse_unknown(by_name: dict[str, Tensor], names: Sequence[str]) -> None:
+    """Refuse an input that the model does not have.
+
+    Raises:
+        RequestError: 422, naming it and those that the model has.
+    """
+    for name in by_name:
+        if name not in names:
+            message = f"Unknown input; expected one of {format_names(names)}"
+            loc = ("inputs", name[:MAX_VALUE_CHARACTERS])
+            raise RequestError(422, Detail(loc, message, "extra_forbidden"))
+
+
+def _column(feature: Feature, tensor: Tensor | None, rows: int) -> Sequence[Any]:
+    if tensor is None:
+        if feature.missing:
+            return [None] * rows
+        raise RequestError(422, Detail(("inputs", feature.name), "Field required", "missing"))
+    if tensor.shape not in {(rows,), (rows, 1)}:
+        raise protocol_error(feature.name, f"shape should be [{rows}, 1], got {list(tensor.shape)}")
+    if (feature.kind == "category") != (tensor.datatype == BYTES):
+        needed = BYTES if feature.kind == "category" else "a number, as FP32"
+        raise protocol_error(feature.name, f"datatype should be {needed}, got {tensor.datatype}")
+    return _without_nan(tensor.values)
+
+
+def _from_one(schema: Schema, tensor: Tensor, *, only: bool) -> Matrix:
+    texts = [feature.name for feature in schema.features if feature.kind == "category"]
+    if texts or not only or tensor.datatype == BYTES:
+        message = f"one input for all features needs numbers alone; inputs are {format_names(schema.names)}"
+        raise protocol_error(MATRIX_INPUT, message)
+    width = len(schema.names)
+    if tensor.shape != (tensor.rows, width):
+        raise protocol_error(
+            MATRIX_INPUT, f"shape should be [rows, {width}], got {list(tensor.shape)}"
+        )
+    values = _without_nan(tensor.values)
+    return schema.encode_columns([values[i::width] for i in range(width)], ("inputs",))
+
+
+def _without_nan(values: Sequence[Any] | npt.NDArray[Any]) -> list[Any]:
+    values = values.tolist() if isinstance(values, np.ndarray) else values
+    return [None if value != value else value for value in values]  # noqa: PLR0124 (NaN alone)
+
+
+def feature_differences(current: Sequence[Feature], others: Sequence[Feature]) -> list[str]:
+    """What a client of a model with the features `current` would notice of a model with others."""
+    by_name = {feature.name: feature for feature in current}
+    names = {feature.name for feature in others}
+    found = [
+        f"{difference} {', '.join(sorted(which))}"
+        for difference, which in (
+            ("it lacks", by_name.keys() - names),
+            ("it also requires", names - by_name.keys()),
+        )
+        if which
+    ]
+    return found + [
+        f"{feature.name} {difference}"
+        for feature in others
+        if feature.name in by_name and (difference := _stricter(by_name[feature.name], feature))
+    ]
+
+
+def _stricter(current: Feature, other: Feature) -> str:
+    if current.kind != other.kind:
+        return f"is of kind {other.kind}, not {current.kind}"
+    if current.missing and not other.missing:
+        return "may no longer be missing"
+    if lost := set(current.categories) - set(other.categories):
+        return f"no longer accepts {', '.join(sorted(lost)[:10])}"
+    return ""

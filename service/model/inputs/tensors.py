@@ -1,0 +1,240 @@
+"""Named tensors as inputs: nested lists in an instance, or tensors of the Open Inference Protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from math import prod
+from typing import Annotated, Any, ClassVar, Final
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from tidegate.service.model.features import INSTANCES, MAX_DETAILS, checked_length
+from tidegate.service.model.inputs.contract import Inputs
+from tidegate.service.model.inputs.feature_docs import object_model
+from tidegate.service.model.inputs.matrix import refuse_unknown, tensors_by_name
+from tidegate.service.model.inputs.nested_lists import (
+    NotATensorError,
+    describe,
+    flat_array,
+    nested_array,
+)
+from tidegate.service.model.signature import Signature
+from tidegate.service.model.tensor import Tensor
+from tidegate.service.model.tensor_spec import DTYPES, DYNAMIC, MAX_AXES, TensorSpec
+from tidegate.service.request_errors import (
+    Detail,
+    Loc,
+    RequestError,
+    format_names,
+    protocol_error,
+)
+
+MAX_EXAMPLE_VALUES: Final = 512
+"""A longer example is left out of the documentation."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorBatch:
+    """The rows of a request as an array per input.
+
+    Attributes:
+        arrays: the arrays by name; the first axis is the rows.
+        rows: the number of rows.
+    """
+
+    arrays: Mapping[str, npt.NDArray[Any]]
+    rows: int
+
+    def __len__(self) -> int:
+        """The number of rows."""
+        return self.rows
+
+
+class TensorInputs(Inputs[TensorBatch]):
+    """Named tensors that the graph takes as they are."""
+
+    parse_in_thread: ClassVar[bool] = True
+    may_not_fit: ClassVar[bool] = True
+    max_axes: ClassVar[int] = MAX_AXES
+
+    def __init__(self, signature: Signature) -> None:
+        self.tensors = tuple(
+            spec.model_copy(update={"shape": (DYNAMIC, *spec.shape[1:])})
+            for spec in signature.tensors
+        )
+        self._names = tuple(spec.name for spec in self.tensors)
+        self._one_row = any(spec.shape[0] == 1 for spec in signature.tensors)
+
+    def read(self, instances: object, loc: Loc = INSTANCES) -> TensorBatch:
+        """Encode the nested lists of each instance."""
+        rows = checked_length(instances, loc)
+        try:
+            arrays = {
+                spec.name: nested_array([row[spec.name] for row in rows], spec)
+                for spec in self.tensors
+            }
+            if all(len(row) == len(self._names) for row in rows):
+                return TensorBatch(arrays, len(rows))
+        except (KeyError, TypeError, NotATensorError):
+            pass
+        raise RequestError(422, *islice(self._faults(rows, loc), MAX_DETAILS))
+
+    def _faults(self, rows: list[Any], loc: Loc) -> Iterator[Detail]:
+        shapes: dict[str, tuple[int, ...]] = {}
+        for number, row in enumerate(rows):
+            if not isinstance(row, dict):
+                yield Detail((*loc, number), "Input should be an object", "dict_type")
+                continue
+            for spec in self.tensors:
+                at = (*loc, number, spec.name)
+                if spec.name not in row:
+                    yield Detail(at, f"Field required: {describe(spec)}", "missing")
+                    continue
+                try:
+                    shape = nested_array([row[spec.name]], spec).shape
+                except NotATensorError as error:
+                    message = f"Input should be {describe(spec)}, got {error}"
+                    yield Detail(at, message, "tensor_type")
+                    continue
+                first = shapes.setdefault(spec.name, shape)
+                if shape != first:
+                    message = (
+                        "All instances of a request need the same shape: "
+                        f"{list(first[1:])} in the first, got {list(shape[1:])}"
+                    )
+                    yield Detail(at, message, "tensor_shape")
+            for name in row:
+                if name not in self._names:
+                    message = f"Unknown input; expected {format_names(self._names)}"
+                    yield Detail((*loc, number, str(name)), message, "extra_forbidden")
+
+    def read_tensors(self, tensors: Sequence[Tensor]) -> TensorBatch:
+        """Take each tensor as it is, of exactly the datatype and shape of its input."""
+        by_name = tensors_by_name(tensors)
+        refuse_unknown(by_name, self._names)
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        for spec in self.tensors:
+            tensor = by_name.get(spec.name)
+            if tensor is None:
+                message = f"Field required: {spec.datatype} of shape {list(spec.shape)}"
+                raise RequestError(422, Detail(("inputs", spec.name), message, "missing"))
+            arrays[spec.name] = _array(spec, tensor)
+        return TensorBatch(arrays, tensors[0].rows)
+
+    def graph_inputs(self, names: Sequence[str]) -> None:
+        """Check that the graph has these inputs."""
+        if set(names) != set(self._names):
+            raise ValueError(
+                f"it has the inputs {format_names(names)} instead of {format_names(self._names)}"
+            )
+
+    def feeds(self, batch: TensorBatch) -> list[dict[str, npt.NDArray[Any]]]:
+        """The arrays; row by row for a graph that takes one row at a time."""
+        if not self._one_row:
+            return [dict(batch.arrays)]
+        return [
+            {name: array[row : row + 1] for name, array in batch.arrays.items()}
+            for row in range(len(batch))
+        ]
+
+    def placeholder(self, size: int) -> TensorBatch:
+        """One row of zeros, empty strings and False."""
+        arrays = {spec.name: _zeros(spec, size) for spec in self.tensors}
+        return TensorBatch(arrays, 1)
+
+    def resize(self, batch: TensorBatch, rows: int) -> TensorBatch:
+        """The batch with this number of rows."""
+        arrays = {
+            name: np.resize(array, (rows, *array.shape[1:])) for name, array in batch.arrays.items()
+        }
+        return TensorBatch(arrays, rows)
+
+    def differences(self, other: Signature) -> list[str]:
+        """Inputs that the other model lacks or requires, or whose type or shape it narrows."""
+        others = {spec.name: spec for spec in other.tensors}
+        mine = {spec.name: spec for spec in self.tensors}
+        found = [f"it lacks the input {name}" for name in sorted(mine.keys() - others.keys())]
+        found += [f"it also requires {name}" for name in sorted(others.keys() - mine.keys())]
+        for name in sorted(mine.keys() & others.keys()):
+            if not _accepts(others[name], mine[name]):
+                found.append(f"{name} is {describe(others[name])}, not {describe(mine[name])}")
+        return found
+
+    @property
+    def example(self) -> dict[str, Any] | None:
+        """Zeros, with axes of size 1 where any size is accepted."""
+        if sum(prod(map(abs, spec.shape)) for spec in self.tensors) > MAX_EXAMPLE_VALUES:
+            return None
+        return {
+            name: array[0].tolist() if array.ndim > 1 else array.item()
+            for name, array in self.placeholder(1).arrays.items()
+        }
+
+    def instance_type(self) -> Any:
+        """An object with nested lists."""
+        return object_model("Instance", {spec.name: tensor_field(spec) for spec in self.tensors})
+
+    def table(self) -> list[tuple[str, str, str, str]]:
+        """A row for each input."""
+        return [
+            (spec.name, spec.description or spec.name, spec.datatype, describe(spec))
+            for spec in self.tensors
+        ]
+
+
+def tensor_field(spec: TensorSpec) -> Any:
+    """The annotation of the nested lists of one row of a tensor."""
+    scalars: dict[str, Any] = {"O": str, "b": bool, "f": float, "i": int, "u": int}
+    annotation = scalars["O" if spec.datatype == "BYTES" else DTYPES[spec.datatype].kind]
+    for size in reversed(spec.shape[1:]):
+        bounds = Field(min_length=1) if size == DYNAMIC else Field(min_length=size, max_length=size)
+        nested: Any = list.__class_getitem__(annotation)
+        annotation = Annotated[nested, bounds]
+    return Annotated[annotation, Field(description=spec.description or describe(spec))]
+
+
+def _array(spec: TensorSpec, tensor: Tensor) -> npt.NDArray[Any]:
+    if tensor.datatype != spec.datatype:
+        raise protocol_error(
+            spec.name, f"datatype should be {spec.datatype}, got {tensor.datatype}"
+        )
+    expected = spec.shape[1:]
+    found = tensor.shape[1:]
+    if len(found) != len(expected) or any(
+        size not in {DYNAMIC, given} for size, given in zip(expected, found, strict=True)
+    ):
+        raise protocol_error(
+            spec.name, f"shape should be {list(spec.shape)}, got {list(tensor.shape)}"
+        )
+    values = tensor.values
+    if not isinstance(values, np.ndarray):
+        try:
+            values = flat_array(list(values), spec.datatype)
+        except NotATensorError as error:
+            raise protocol_error(
+                spec.name, f"data should be {spec.datatype} values, got {error}"
+            ) from None
+    return values.reshape(tensor.shape)
+
+
+def _zeros(spec: TensorSpec, size: int) -> npt.NDArray[Any]:
+    shape = (1, *(size if each == DYNAMIC else each for each in spec.shape[1:]))
+    if spec.datatype == "BYTES":
+        return np.full(shape, "", dtype=object)
+    return np.zeros(shape, DTYPES[spec.datatype])
+
+
+def _accepts(other: TensorSpec, spec: TensorSpec) -> bool:
+    """Whether `other` accepts everything that `spec` accepts."""
+    return (
+        other.datatype == spec.datatype
+        and len(other.shape) == len(spec.shape)
+        and all(
+            size in {DYNAMIC, needed}
+            for size, needed in zip(other.shape[1:], spec.shape[1:], strict=True)
+        )
+    )

@@ -1,0 +1,83 @@
+"""An ONNX graph in ONNX Runtime, on one thread."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Generic
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from tidegate.service.model.inputs.contract import Inputs
+from tidegate.service.model.inputs.registry import make_inputs
+from tidegate.service.model.signature import Signature
+from tidegate.service.model.tasks.contract import PredictionT, Task
+from tidegate.service.model.tasks.registry import make_task
+from tidegate.service.request_errors import Detail, RequestError
+
+MAX_REASON_CHARACTERS: Final = 300
+"""Some messages of ONNX Runtime have the values of a tensor."""
+
+
+class OnnxPredictor(Generic[PredictionT]):
+    """A loaded graph. Thread-safe.
+
+    Args:
+        graph: the content of the ONNX file, or its path.
+        inputs: what it takes.
+        task: what it answers.
+
+    Raises:
+        ValueError: it has other inputs or outputs than these.
+    """
+
+    def __init__(self, graph: bytes | str, inputs: Inputs[Any], task: Task[PredictionT]) -> None:
+        self.inputs: Final = inputs
+        self.task: Final = task
+        options = onnxruntime.SessionOptions()
+        # One thread per request: slots provide the parallelism, and a pool would spin on the CPU of others.
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(
+            graph, options, providers=["CPUExecutionProvider"]
+        )
+        inputs.graph_inputs([each.name for each in self._session.get_inputs()])
+        self._outputs = task.graph_outputs([each.name for each in self._session.get_outputs()])
+
+    def predict(self, batch: Any) -> PredictionT:
+        """Predict each row of a batch of `inputs`.
+
+        Raises:
+            RequestError: 422, the graph cannot run on tensors of such sizes or values.
+        """
+        feeds = self.inputs.feeds(batch)
+        try:
+            if len(feeds) == 1:
+                return self.task.from_graph(self._session.run(self._outputs, feeds[0]))
+            parts = [self._session.run(self._outputs, feed) for feed in feeds]
+            return self.task.from_graph([_joined(arrays) for arrays in zip(*parts, strict=True)])
+        # The exceptions of ONNX Runtime have no common base class.
+        except Exception as error:
+            if not self.inputs.may_not_fit:
+                raise
+            reason = " ".join(str(error).split())[:MAX_REASON_CHARACTERS]
+            message = f"The model cannot run on these tensors: {reason}"
+            raise RequestError(422, Detail(("inputs",), message, "model_input")) from error
+
+
+def open_graph(graph: bytes | str, signature: Signature) -> OnnxPredictor[Any]:
+    """A graph as a predictor of a signature.
+
+    Raises:
+        ValueError: it has other inputs or outputs than the signature says.
+    """
+    return OnnxPredictor(graph, make_inputs(signature), make_task(signature))
+
+
+def _joined(arrays: tuple[npt.NDArray[Any], ...]) -> npt.NDArray[Any]:
+    if len({array.shape for array in arrays}) > 1:
+        raise ValueError(
+            "its outputs have different shapes for these rows: send one row per request"
+        )
+    return np.concatenate(arrays)

@@ -1,0 +1,167 @@
+"""Classification: a class and its probability for each row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, Field, create_model
+
+from tidegate.monitoring.counting.reference import Reference
+from tidegate.monitoring.feedback.class_outcomes import ClassTruth
+from tidegate.monitoring.feedback.prediction_ids import PredictionIds
+from tidegate.service.model.artefact import Manifest
+from tidegate.service.model.predictions import Classification
+from tidegate.service.model.signature import Signature
+from tidegate.service.model.tasks.contract import (
+    Agreement,
+    Compare,
+    IncomparableError,
+    Output,
+    PredictionId,
+    Task,
+    chosen_output,
+)
+from tidegate.service.model.tensor_spec import TensorSpec
+
+DECIMALS: Final = 6
+"""Significant decimals of a probability; responses are rounded to them."""
+PROBABILITIES: Final = "probabilities"
+
+
+class ClassificationTask(Task[Classification]):
+    """The predictions of a classifier."""
+
+    large_output: ClassVar[str] = PROBABILITIES
+    summary: ClassVar[str] = "A label and its probability for each instance"
+
+    def __init__(self, signature: Signature, reference: Reference | None = None) -> None:
+        self._classes = signature.classes
+        self._output = signature.output
+        self.labels = tuple(str(label) for label in signature.classes)
+        texts = any(isinstance(label, str) for label in signature.classes)
+        self.outputs = (
+            TensorSpec(name="label", datatype="BYTES" if texts else "INT64", shape=(-1,)),
+            TensorSpec(name="probability", datatype="FP32", shape=(-1,)),
+            TensorSpec(name=PROBABILITIES, datatype="FP32", shape=(-1, len(self.labels))),
+        )
+
+    def graph_outputs(self, names: Sequence[str]) -> list[str]:
+        """Only the probabilities: computing the label in the graph costs more than argmax."""
+        return [chosen_output(self._output, names)]
+
+    def from_graph(self, arrays: Sequence[npt.NDArray[Any]]) -> Classification:
+        """The most probable class of each row."""
+        (probabilities,) = arrays
+        # On a tie scikit-learn predicts the first class. In float32 tied probabilities differ by a few 1e-8,
+        # so they are rounded first.
+        return Classification(probabilities.round(DECIMALS).argmax(axis=1), probabilities)
+
+    def check(self, prediction: Classification, rows: int) -> None:
+        """Check that there is a probability for each class."""
+        if prediction.probabilities.shape != (rows, len(self.labels)):
+            raise ValueError(
+                f"its probabilities have the shape {list(prediction.probabilities.shape)} for {rows} rows of "
+                f"{len(self.labels)} classes, not {[rows, len(self.labels)]}"
+            )
+
+    def answers(self, prediction: Classification) -> list[dict[str, Any]]:
+        """The label and its rounded probability."""
+        return [
+            {"label": self._classes[label], "probability": probability}
+            for label, probability in zip(
+                prediction.labels.tolist(), _rounded(prediction), strict=True
+            )
+        ]
+
+    def tensors(self, prediction: Classification) -> dict[str, Output]:
+        """The labels, their probabilities, and the probability of each class."""
+        return {
+            "label": [self._classes[position] for position in prediction.labels],
+            "probability": prediction.confidence,
+            PROBABILITIES: prediction.probabilities.astype(np.float32, copy=False),
+        }
+
+    @property
+    def answer_width(self) -> int:
+        """The label and its probability."""
+        return 2
+
+    def counts(self, prediction: Classification) -> list[int]:
+        """The number of rows of each class."""
+        counts: list[int] = np.bincount(prediction.labels, minlength=len(self.labels)).tolist()
+        return counts
+
+    def event_fields(self, prediction: Classification, counts: Sequence[int]) -> dict[str, Any]:
+        """The most frequent label, and the mean probability of the labels."""
+        return {
+            "label": self.labels[counts.index(max(counts))],
+            "probability": round(float(prediction.confidence.mean()), DECIMALS),
+        }
+
+    def scores(self, prediction: Classification) -> npt.NDArray[np.floating[Any]]:
+        """The probability of each label."""
+        return prediction.confidence
+
+    def truth(self, manifest: Manifest) -> ClassTruth:
+        """One of the classes."""
+        accuracy: float | None = manifest.metrics.get("held_out", {}).get("accuracy")
+        return ClassTruth(manifest.name, manifest.classes, accuracy=accuracy)
+
+    def sign(
+        self, ids: PredictionIds, at_us: int, request: tuple[str, str], prediction: Classification
+    ) -> list[str]:
+        """Ids with the position of the class and its probability."""
+        return ids.make(at_us, request, prediction.labels.tolist(), _rounded(prediction))
+
+    def comparison(self, shadow: Signature) -> Compare:
+        """Whether both predict the same label; the order of the classes may differ."""
+        if set(shadow.classes) != set(self._classes):
+            raise IncomparableError(f"has other classes: {', '.join(map(str, shadow.classes))}")
+        positions = {label: position for position, label in enumerate(shadow.classes)}
+        translated = np.array([positions[label] for label in self._classes], dtype=np.intp)
+
+        def compare(served: Classification, found: Classification) -> Agreement:
+            expected = translated[served.labels]
+            # The probability of the label in the response, to compare with the serving model's.
+            same = found.probabilities[np.arange(len(expected)), expected]
+            confidence = served.confidence
+            return Agreement(
+                agreed=int((expected == found.labels).sum()),
+                served={"probability": round(float(confidence.mean()), DECIMALS)},
+                shadow={
+                    "probability": round(float(same.mean()), DECIMALS),
+                    "difference": round(float(np.abs(same - confidence).mean()), DECIMALS),
+                },
+            )
+
+        return compare
+
+    def differences(self, other: Signature) -> list[str]:
+        """Other classes."""
+        if set(self._classes) == set(other.classes):
+            return []
+        classes = (", ".join(map(str, each)) for each in (other.classes, self._classes))
+        return ["its classes are {}, not {}".format(*classes)]
+
+    def answer_type(self) -> type[BaseModel]:
+        """With the classes as the values of the label."""
+        probability = Field(ge=0, le=1, description="The model's probability of this label")
+        return create_model(
+            "Prediction",
+            __doc__="The prediction for one instance.",
+            label=(self.label_type(), ...),
+            probability=(float, probability),
+            prediction_id=(PredictionId, ...),
+        )
+
+    def label_type(self) -> Any:
+        """One of the classes."""
+        return Literal[self._classes]
+
+
+def _rounded(prediction: Classification) -> list[float]:
+    rounded: list[float] = prediction.confidence.astype(float).round(DECIMALS).tolist()
+    return rounded

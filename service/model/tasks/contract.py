@@ -1,0 +1,199 @@
+"""The contract of a task: everything that depends on what a prediction is.
+
+A task says how the graph's outputs become a prediction, and how that is answered, recorded, signed, compared
+with a shadow's, and documented. A further task is one further file, a name in `signature.TaskName` and a line
+in `registry.TASKS`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Annotated, Any, ClassVar, Final, Generic, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, Field
+
+from tidegate.monitoring.counting.reference import Reference
+from tidegate.monitoring.feedback.outcomes import Truth
+from tidegate.monitoring.feedback.prediction_ids import PredictionIds
+from tidegate.service.model.artefact import Manifest
+from tidegate.service.model.signature import Signature
+from tidegate.service.model.tensor_spec import DYNAMIC, TensorSpec
+from tidegate.service.request_errors import format_names
+
+MAX_UNNAMED_OUTPUTS: Final = 2
+"""A classifier of skl2onnx has the label and then the probabilities, a regressor only the value."""
+
+PredictionT = TypeVar("PredictionT")
+PredictionId: TypeAlias = Annotated[
+    str, Field(description="Send it to /feedback with the true label")
+]
+"""The field `prediction_id` of an answer, for the OpenAPI document."""
+Output: TypeAlias = Sequence[Any] | npt.NDArray[Any]
+
+
+class IncomparableError(ValueError):
+    """The predictions of two models cannot be compared; the text gives the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How the predictions of two models compare, over the rows of a request.
+
+    Attributes:
+        agreed: rows on which they agree.
+        served: fields `prediction.*` of the event: the serving model's prediction.
+        shadow: fields `shadow.*` of the event: the shadow's, and their difference.
+    """
+
+    agreed: int
+    served: dict[str, Any]
+    shadow: dict[str, Any]
+
+
+Compare: TypeAlias = Callable[[Any, Any], Agreement]
+
+
+class Task(ABC, Generic[PredictionT]):
+    """What the predictions of a model are.
+
+    Args:
+        signature: what the model answers.
+        reference: what was measured at training, if that is known.
+
+    Attributes:
+        labels: the values of the label of `tidegate_predictions_total`, in the order of `counts`.
+        outputs: the outputs in the Open Inference Protocol.
+        large_output: an output that clients can leave out to get a shorter response; empty if there is none.
+        summary: what `/predict` answers, for the documentation.
+        no_feedback: why a prediction has no true label; empty if it has one.
+    """
+
+    labels: tuple[str, ...]
+    outputs: tuple[TensorSpec, ...]
+    large_output: ClassVar[str] = ""
+    summary: ClassVar[str]
+    no_feedback: ClassVar[str] = ""
+
+    @abstractmethod
+    def __init__(self, signature: Signature, reference: Reference | None = None) -> None: ...
+
+    @abstractmethod
+    def graph_outputs(self, names: Sequence[str]) -> list[str]:
+        """The outputs to compute, of those that the graph has.
+
+        Raises:
+            ValueError: the graph lacks an output.
+        """
+
+    @abstractmethod
+    def from_graph(self, arrays: Sequence[npt.NDArray[Any]]) -> PredictionT:
+        """The prediction in the outputs of `graph_outputs`."""
+
+    @abstractmethod
+    def check(self, prediction: PredictionT, rows: int) -> None:
+        """Check the shape of the first prediction, when a model is loaded.
+
+        Raises:
+            ValueError: the model answers something else than its signature says.
+        """
+
+    @abstractmethod
+    def answers(self, prediction: PredictionT) -> list[dict[str, Any]]:
+        """The prediction of each row as `/predict` answers it, without its id: JSON or numpy values."""
+
+    @abstractmethod
+    def tensors(self, prediction: PredictionT) -> dict[str, Output]:
+        """The values of each of `outputs`; the first axis is the rows."""
+
+    @abstractmethod
+    def counts(self, prediction: PredictionT) -> list[int]:
+        """The number of rows of each of `labels`."""
+
+    @abstractmethod
+    def event_fields(self, prediction: PredictionT, counts: Sequence[int]) -> dict[str, Any]:
+        """The fields `prediction.*` of a request's event.
+
+        Args:
+            prediction: the prediction.
+            counts: its `counts`.
+        """
+
+    @abstractmethod
+    def scores(self, prediction: PredictionT) -> npt.NDArray[np.floating[Any]]:
+        """What the drift monitor expects the accuracy or the error of: a score of each row; empty if none."""
+
+    def truth(self, manifest: Manifest) -> Truth[Any] | None:
+        """What a true label is; None if `no_feedback` says why there is none."""
+        return None
+
+    def sign(
+        self, ids: PredictionIds, at_us: int, request: tuple[str, str], prediction: PredictionT
+    ) -> list[str]:
+        """The prediction id of each row.
+
+        Args:
+            ids: of this model.
+            at_us: the time of the response, in microseconds since 1970.
+            request: its trace id and its span id.
+            prediction: the prediction.
+        """
+        raise NotImplementedError
+
+    def comparison(self, shadow: Signature) -> Compare:
+        """What compares the predictions of this model with those of a shadow of the same task.
+
+        Raises:
+            IncomparableError: they cannot be compared.
+        """
+        raise IncomparableError(f"has the task {shadow.task}, whose predictions are not compared")
+
+    @abstractmethod
+    def differences(self, other: Signature) -> list[str]:
+        """What a client of this model would notice of the answers of another one of the same task."""
+
+    @abstractmethod
+    def answer_type(self) -> type[BaseModel]:
+        """The type of the answer for one row, for the OpenAPI document."""
+
+    def label_type(self) -> Any:
+        """The type of a true label, for the OpenAPI document."""
+        return str | int
+
+    @property
+    def has_dynamic_outputs(self) -> bool:
+        """Whether the number of values per row is known only after the prediction."""
+        return any(DYNAMIC in output.shape[1:] for output in self.outputs)
+
+    @property
+    def answer_width(self) -> int:
+        """The least number of values per row that `/predict` answers."""
+        return self.width([output.name for output in self.outputs])
+
+    def width(self, names: Sequence[str]) -> int:
+        """The least number of values per row of the named outputs; 1 for each that is not of the task."""
+        widths = {
+            output.name: prod(max(1, size) for size in output.shape[1:]) for output in self.outputs
+        }
+        return sum(widths.get(name, 1) for name in names)
+
+
+def chosen_output(named: str, names: Sequence[str]) -> str:
+    """The output with the prediction: the named one, or else the last one of up to two.
+
+    Raises:
+        ValueError: the graph lacks the named one, or has more than two and none is named.
+    """
+    if named in names:
+        return named
+    if named or len(names) > MAX_UNNAMED_OUTPUTS:
+        raise ValueError(
+            f"it has no output `{named}`; its outputs are {format_names(names)}"
+            if named
+            else f"it has the outputs {format_names(names)}: name the one of the prediction as `output`"
+        )
+    return names[-1]

@@ -1,0 +1,28 @@
+"""The class of the task that a signature names."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from tidegate.monitoring.counting.reference import Reference
+from tidegate.service.model.signature import Signature, TaskName
+from tidegate.service.model.tasks.classification import ClassificationTask
+from tidegate.service.model.tasks.contract import Task
+from tidegate.service.model.tasks.regression import RegressionTask
+from tidegate.service.model.tasks.values import ValuesTask
+
+TASKS: Final[dict[TaskName, type[Task[Any]]]] = {
+    "classification": ClassificationTask,
+    "regression": RegressionTask,
+    "values": ValuesTask,
+}
+
+
+def make_task(signature: Signature, reference: Reference | None = None) -> Task[Any]:
+    """The task of a model.
+
+    Args:
+        signature: what the model answers.
+        reference: what was measured at training, such as the width of a regressor's interval.
+    """
+    return TASKS[signature.task](signature, reference)

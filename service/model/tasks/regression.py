@@ -1,0 +1,187 @@
+"""Regression: a number for each row, with its interval if the model was calibrated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, Field, create_model
+
+from tidegate.monitoring.counting.reference import Reference
+from tidegate.monitoring.counting.value_labels import ValueLabels
+from tidegate.monitoring.feedback.prediction_ids import PredictionIds
+from tidegate.monitoring.feedback.value_outcomes import ValueTruth
+from tidegate.service.model.artefact import Manifest
+from tidegate.service.model.predictions import Regression
+from tidegate.service.model.signature import Signature, Target
+from tidegate.service.model.tasks.contract import (
+    Agreement,
+    Compare,
+    IncomparableError,
+    Output,
+    PredictionId,
+    Task,
+    chosen_output,
+)
+from tidegate.service.model.tensor_spec import TensorSpec
+
+VALUE: Final = "value"
+INTERVAL: Final = "interval"
+
+
+class RegressionTask(Task[Regression]):
+    """The predictions of a regressor."""
+
+    summary: ClassVar[str] = "A value for each instance"
+
+    def __init__(self, signature: Signature, reference: Reference | None = None) -> None:
+        self._target = signature.target or Target()
+        self._output = signature.output
+        self._bins = ValueLabels(None if reference is None else reference.prediction)
+        self._residuals = None if reference is None else reference.residuals
+        self._half_width = None if self._residuals is None else self._residuals.half_width
+        self.labels = self._bins.names
+        # FP64, as a graph may compute in either precision.
+        outputs = [TensorSpec(name=VALUE, datatype="FP64", shape=(-1,))]
+        if self._half_width is not None:
+            outputs.append(TensorSpec(name=INTERVAL, datatype="FP64", shape=(-1, 2)))
+        self.outputs = tuple(outputs)
+
+    def graph_outputs(self, names: Sequence[str]) -> list[str]:
+        """The output of the values."""
+        return [chosen_output(self._output, names)]
+
+    def from_graph(self, arrays: Sequence[npt.NDArray[Any]]) -> Regression:
+        """The values, of shape [rows] or [rows, 1] in the graph."""
+        (values,) = arrays
+        # Some graphs count: an interval needs fractions.
+        values = values.astype(np.float64) if values.dtype.kind in "iu" else values
+        return Regression(values.reshape(-1))
+
+    def check(self, prediction: Regression, rows: int) -> None:
+        """Check that there is one number for each row."""
+        values = prediction.values
+        if values.shape != (rows,) or values.dtype.kind != "f":
+            raise ValueError(
+                f"it answers {values.size} values of type {values.dtype} for {rows} rows, not one number for "
+                "each row"
+            )
+
+    def answers(self, prediction: Regression) -> list[dict[str, Any]]:
+        """The value, and its interval if the model was calibrated."""
+        # numpy's scalars, as orjson writes those of float32 in their shortest form.
+        values = list(prediction.values)
+        if self._half_width is None:
+            return [{VALUE: value} for value in values]
+        return [
+            {VALUE: value, INTERVAL: interval}
+            for value, interval in zip(values, self._intervals(prediction), strict=True)
+        ]
+
+    def tensors(self, prediction: Regression) -> dict[str, Output]:
+        """The values, and their intervals."""
+        found: dict[str, Output] = {VALUE: prediction.values}
+        if self._half_width is not None:
+            found[INTERVAL] = self._intervals(prediction)
+        return found
+
+    def counts(self, prediction: Regression) -> list[int]:
+        """The number of values in each bin."""
+        return self._bins.counts(prediction.values)
+
+    def event_fields(self, prediction: Regression, counts: Sequence[int]) -> dict[str, Any]:
+        """The most frequent bin, and the mean of the values that are finite."""
+        mean = _mean(prediction.values)
+        label = {"label": self.labels[counts.index(max(counts))]}
+        return label if mean is None else label | {VALUE: mean}
+
+    def scores(self, prediction: Regression) -> npt.NDArray[np.floating[Any]]:
+        """The values."""
+        return prediction.values
+
+    def truth(self, manifest: Manifest) -> ValueTruth:
+        """A number."""
+        residuals = self._residuals
+        return ValueTruth(
+            manifest.name,
+            target=self._target.name,
+            unit=self._target.unit,
+            coverage=None if residuals is None else residuals.held_out_coverage,
+        )
+
+    def sign(
+        self, ids: PredictionIds, at_us: int, request: tuple[str, str], prediction: Regression
+    ) -> list[str]:
+        """Ids with the value and the width of its interval."""
+        return ids.make_values(at_us, request, prediction.values.tolist(), self._half_width)
+
+    def comparison(self, shadow: Signature) -> Compare:
+        """Whether the shadow's value lies in the interval of the serving model's."""
+        half_width = self._half_width
+        if (reason := self._other_target(shadow)) is not None:
+            raise IncomparableError(f"predicts {reason}")
+        if half_width is None:
+            raise IncomparableError(
+                "cannot be compared: the serving regressor has no calibrated interval within which two "
+                "values agree; import it with held-out rows and their true values"
+            )
+
+        def compare(served: Regression, found: Regression) -> Agreement:
+            difference = np.abs(found.values.astype(np.float64) - served.values)
+            fields = {VALUE: _mean(found.values), "difference": _mean(difference)}
+            mean = _mean(served.values)
+            return Agreement(
+                agreed=int((difference <= half_width).sum()),
+                served={} if mean is None else {VALUE: mean},
+                shadow={name: value for name, value in fields.items() if value is not None},
+            )
+
+        return compare
+
+    def differences(self, other: Signature) -> list[str]:
+        """Another target."""
+        reason = self._other_target(other)
+        return [] if reason is None else [f"it predicts {reason}"]
+
+    def answer_type(self) -> type[BaseModel]:
+        """With the target's name and unit, and the coverage of the interval."""
+        described = self._target.description or self._target.name
+        if self._target.unit:
+            described += f" [{self._target.unit}]"
+        value = Field(description=f"{described}; null if it is not finite")
+        fields: dict[str, Any] = {VALUE: (float | None, value)}
+        if self._residuals is not None:
+            coverage = (
+                f"Contains the true value with a probability of {self._residuals.coverage:.0%}"
+            )
+            interval = Field(min_length=2, max_length=2, description=coverage)
+            fields[INTERVAL] = (list[float | None], interval)
+        fields["prediction_id"] = (PredictionId, ...)
+        return create_model("Prediction", __doc__="The prediction for one instance.", **fields)
+
+    def label_type(self) -> Any:
+        """A number."""
+        return float
+
+    def _intervals(self, prediction: Regression) -> npt.NDArray[Any]:
+        half_width = self._half_width or 0.0
+        values = prediction.values.astype(np.float64)
+        ends = np.stack([values - half_width, values + half_width], axis=1)
+        # As float32, so that orjson writes an end as short as its value.
+        return ends.astype(prediction.values.dtype)
+
+    def _other_target(self, other: Signature) -> str | None:
+        target = other.target or Target()
+        mine, others = ((each.name, each.unit) for each in (self._target, target))
+        if mine == others:
+            return None
+        return "{}, not {}".format(
+            *(f"{name} [{unit}]" if unit else name for name, unit in (others, mine))
+        )
+
+
+def _mean(values: npt.NDArray[Any]) -> float | None:
+    finite = values[np.isfinite(values)]
+    return float(f"{finite.mean(dtype=np.float64):.6g}") if finite.size else None
