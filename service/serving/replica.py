@@ -86,7 +86,7 @@ class Replica:
             slots.per_replica,
             wait_length=slots.wait_length,
             wait_seconds=slots.wait_seconds,
-            metrics=SlotMetrics(registry),
+            metrics=SlotMetrics(registry, settings.slo.until),
         )
         file = SlotsFile(slots.file, slots.effective_max) if slots.file else None
         self.slots_follower: Final = SlotsFollower(self.slots, file)

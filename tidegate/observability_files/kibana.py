@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 
 from tidegate.observability_files.paths import observability_folder
-from tidegate.settings import Settings
+from tidegate.settings import Settings, Slo
 
 DATA_VIEWS_FILE: Final = Path("kibana", "data-views.json")
 SAVED_OBJECTS_FILE: Final = Path("kibana", "saved-objects.ndjson")
@@ -74,7 +74,7 @@ def saved_objects(settings: Settings) -> list[dict[str, Any]]:
     objects: list[dict[str, Any]] = [orjson.loads(line) for line in lines]
     for each in objects:
         if each["id"] == SLOW_REQUESTS:
-            _set_objective(each["attributes"], settings.slo.latency_seconds)
+            _set_objective(each["attributes"], settings.slo)
     return objects
 
 
@@ -103,13 +103,18 @@ def dashboard_path(dashboard: str) -> str:
     return f"/app/dashboards#/view/{dashboard}"
 
 
-def _set_objective(attributes: dict[str, Any], seconds: float) -> None:
+def slow_requests_query(slo: Slo) -> str:
+    """The Lucene query for requests that are slower than the objective."""
+    field = "tidegate.first_byte_ns" if slo.until == "first_byte" else "event.duration"
+    return f"event.dataset:tidegate.request AND {field}:>{round(slo.latency_seconds * 1e9)}"
+
+
+def _set_objective(attributes: dict[str, Any], slo: Slo) -> None:
     attributes["description"] = re.sub(
-        r"objective, \S+ s", f"objective, {seconds:g} s", attributes["description"]
+        r"objective, \S+ s", f"objective, {slo.latency_seconds:g} s", attributes["description"]
     )
     source = _search_source(attributes)
-    threshold = f"event.duration:>{round(seconds * 1e9)}"
-    source["query"]["query"] = re.sub(r"event\.duration:>\d+", threshold, source["query"]["query"])
+    source["query"]["query"] = slow_requests_query(slo)
     attributes["kibanaSavedObjectMeta"]["searchSourceJSON"] = orjson.dumps(source).decode()
 
 

@@ -73,6 +73,7 @@ def _burn_rate_alerts(settings: Settings) -> Iterator[Alert]:
             f"Over {burn.long} and over {burn.short}, more than {ratio} of the responses are a 5xx; "
             f"the objective allows {percent(1 - slo.availability)}.",
         )
+    until = " to their first byte" if slo.until == "first_byte" else ""
     for burn in BURN_RATE_ALERTS:
         limit = number(burn.threshold(1 - slo.latency_quantile))
         ratio = percent(burn.threshold(1 - slo.latency_quantile))
@@ -83,7 +84,7 @@ def _burn_rate_alerts(settings: Settings) -> Iterator[Alert]:
             burn.severity,
             f"Requests are too slow: {burn.spent}",
             f"Over {burn.long} and over {burn.short}, more than {ratio} of the responses took longer "
-            f"than {number(slo.latency_seconds)} s; the objective allows "
+            f"than {number(slo.latency_seconds)} s{until}; the objective allows "
             f"{percent(1 - slo.latency_quantile)}.",
         )
 

@@ -25,6 +25,13 @@ SLOTS: Final = 'tidegate_slots{job="model"}'
 # Errors count in the error ratio; a fast error must not improve the latency.
 ANSWERED: Final = 'job="model",http_response_status_code!~"5.."'
 DURATION: Final = "http_server_request_duration_seconds"
+FIRST_BYTE: Final = "tidegate_first_byte_seconds"
+SLOT_FIRST_BYTE: Final = "tidegate_slot_first_byte_seconds"
+
+
+def objective_histogram(slo: Slo) -> str:
+    """The histogram of the time that the objective is about, by `slo.until`."""
+    return FIRST_BYTE if slo.until == "first_byte" else DURATION
 
 
 def service_groups(slo: Slo) -> tuple[Group, ...]:
@@ -32,7 +39,7 @@ def service_groups(slo: Slo) -> tuple[Group, ...]:
     now, load, latency, ratios = SERVICE_GROUPS
     return (
         Group(now, tuple(_now())),
-        Group(load, tuple(_load())),
+        Group(load, tuple(_load(slo))),
         Group(latency, tuple(_latency(slo))),
         Group(ratios, tuple(_ratios(slo)), RATIO_INTERVAL_SECONDS),
     )
@@ -81,7 +88,7 @@ def _now() -> Iterator[Recording]:
     )
 
 
-def _load() -> Iterator[Recording]:
+def _load(slo: Slo) -> Iterator[Recording]:
     for window in ("15s", "1m"):
         yield Recording(
             f"service:arrival_rate:{window}",
@@ -101,27 +108,39 @@ def _load() -> Iterator[Recording]:
         _quantile(0.95, 'tidegate_slot_seconds_bucket{job="model"}', "1m"),
         "95th percentile of the time of a request in its slot, in seconds",
     )
+    first_byte = slo.until == "first_byte"
+    yield Recording(
+        "service:slot_objective_seconds_p95:1m",
+        _quantile(0.95, f'{SLOT_FIRST_BYTE}_bucket{{job="model"}}', "1m")
+        if first_byte
+        else "service:slot_seconds_p95:1m",
+        "95th percentile of the part of that time that counts for the objective: until the byte of slo.until",
+    )
 
 
 def _latency(slo: Slo) -> Iterator[Recording]:
+    histogram = objective_histogram(slo)
+    until = " to the first byte" if slo.until == "first_byte" else ""
     for window in ("15s", "1m"):
         for label, quantile in QUANTILES.items():
             yield Recording(
                 f"service:latency_seconds_{label}:{window}",
-                _quantile(quantile, f"{DURATION}_bucket{{{ANSWERED}}}", window),
-                f"{label} of the response time from the arrival at the gateway, in seconds, over {window}, "
-                "without 5xx",
+                _quantile(quantile, f"{histogram}_bucket{{{ANSWERED}}}", window),
+                f"{label} of the response time from the arrival at the gateway{until}, in seconds, over "
+                f"{window}, without 5xx",
             )
     yield Recording(
         "service:latency_objective_quantile_seconds:1m",
-        _quantile(slo.latency_quantile, f"{DURATION}_bucket{{{ANSWERED}}}", "1m"),
-        "quantile slo.latency_quantile of the response time, in seconds; compare with slo.latency_seconds",
+        _quantile(slo.latency_quantile, f"{histogram}_bucket{{{ANSWERED}}}", "1m"),
+        f"quantile slo.latency_quantile of the response time{until}, in seconds; compare with "
+        "slo.latency_seconds",
     )
 
 
 def _ratios(slo: Slo) -> Iterator[Recording]:
+    histogram = objective_histogram(slo)
     within_objective = (
-        f"{DURATION}_bucket{{{ANSWERED},le=~{quoted(edge_pattern(slo.latency_seconds))}}}"
+        f"{histogram}_bucket{{{ANSWERED},le=~{quoted(edge_pattern(slo.latency_seconds))}}}"
     )
     for window in RATIO_WINDOWS:
         failed = f'sum(rate({RESPONSES}{{job="gateway",proxy="http_in",code="5xx"}}[{window}]))'
@@ -132,7 +151,7 @@ def _ratios(slo: Slo) -> Iterator[Recording]:
             f"fraction of the gateway's responses that are a 5xx, over {window}",
         )
         within = f"sum(rate({within_objective}[{window}]))"
-        total = f"sum(rate({DURATION}_count{{{ANSWERED}}}[{window}]))"
+        total = f"sum(rate({histogram}_count{{{ANSWERED}}}[{window}]))"
         yield Recording(
             f"service:latency_miss_ratio:{window}",
             # Rounding errors must not make it negative.

@@ -8,15 +8,15 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter_ns
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 
-# From a light request on the CPU (0.1 ms) to the longest simulated one, and finer around the demo's
+# From a light request on the CPU (0.1 ms) to a stream of a minute, and finer around the demo's
 # 30, 80 and 200 ms, because the autoscaler computes quantiles from these buckets.
 SLOT_BUCKETS: Final = (
     *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.09),
-    *(0.125, 0.15, 0.2, 0.225, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0),
+    *(0.125, 0.15, 0.2, 0.225, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
 )
 
 
@@ -35,14 +35,33 @@ class NoSlotError(Exception):
 
 
 class SlotMetrics:
-    """The metrics of the slots."""
+    """The metrics of the slots.
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    Args:
+        registry: their registry.
+        until: `slo.until`; with `first_byte`, the time to the first byte of the response is a metric, too.
+    """
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        until: Literal["last_byte", "first_byte"] = "last_byte",
+    ) -> None:
         self.seconds: Final = Histogram(
             "tidegate_slot_seconds",
             "Time a request spent in a slot: the service time.",
             buckets=SLOT_BUCKETS,
             registry=registry,
+        )
+        self.first_byte_seconds: Final = (
+            Histogram(
+                "tidegate_slot_first_byte_seconds",
+                "Time a request spent in a slot until the first byte of its response's body.",
+                buckets=SLOT_BUCKETS,
+                registry=registry,
+            )
+            if until == "first_byte"
+            else None
         )
         self.total: Final = Gauge(
             "tidegate_slots", "Requests that this replica works on at once.", registry=registry
@@ -52,7 +71,7 @@ class SlotMetrics:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Slot:
     """A slot in use.
 
@@ -60,11 +79,22 @@ class Slot:
         slots: the slots of the replica.
         waited_ns: time that the request waited for it, in nanoseconds.
         since_ns: when it was acquired, on the clock of the slots.
+        first_byte_sent: whether the first byte of its response has been sent.
     """
 
     slots: Slots
     waited_ns: int
     since_ns: int
+    first_byte_sent: bool = False
+
+    def first_byte(self) -> None:
+        """Record that the first byte of the response's body is sent; later calls have no effect.
+
+        Without a call it counts as sent when the slot is released.
+        """
+        if not self.first_byte_sent:
+            self.first_byte_sent = True
+            self.slots.observe_first_byte(self)
 
     def __enter__(self) -> Self:
         return self
@@ -150,8 +180,14 @@ class Slots:
         acquired_ns = self._clock_ns()
         return Slot(self, waited_ns=acquired_ns - requested_ns, since_ns=acquired_ns)
 
+    def observe_first_byte(self, slot: Slot) -> None:
+        """Record the time to the first byte of a response; `slot.first_byte()` does it once."""
+        if self._metrics.first_byte_seconds is not None:
+            self._metrics.first_byte_seconds.observe((self._clock_ns() - slot.since_ns) / 1e9)
+
     def release(self, slot: Slot) -> None:
         """Release a slot to the next waiting request; `with slot:` does it."""
+        slot.first_byte()
         self._metrics.seconds.observe((self._clock_ns() - slot.since_ns) / 1e9)
         self._free()
 

@@ -78,6 +78,9 @@ class Slo(Section):
     requests must not exceed."""
     latency_quantile: float = Field(default=0.95, gt=0.5, lt=1)
     """Fraction of requests that must get a response within `latency_seconds`."""
+    until: Literal["last_byte", "first_byte"] = "last_byte"
+    """Which byte of the response must arrive within `latency_seconds`: the last one, or the first one of the
+    body, for responses that are streams."""
     availability: float = Field(default=0.999, gt=0.5, lt=1)
     """Fraction of requests that must not fail with a 5xx."""
 
@@ -135,7 +138,8 @@ class Telemetry(Section):
     """Maximum number of traces per second that `native` records because the caller's `traceparent` is
     sampled; further ones are subject to `sample_ratio`. 0 ignores the caller's decision."""
     slow_seconds: float | None = Field(default=None, gt=0)
-    """Requests with a longer response time count as slow; unset means `slo.latency_seconds`."""
+    """Requests with a longer response time (until the byte of `slo.until`) count as slow; unset means
+    `slo.latency_seconds`."""
     file_bytes: int = Field(default=64 * 2**20, ge=4096)
     """Maximum size of an event file; then a new file is started."""
     file_seconds: Seconds = 3600.0

@@ -14,6 +14,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from tidegate.settings import Slo
 from tidegate.telemetry.asgi import Receive, Scope, Send
 
 # https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration
@@ -54,23 +55,38 @@ class _LostEvents(Collector):
 
 
 class RequestMetrics:
-    """`http_server_request_duration_seconds`, and the metrics of the process."""
+    """`http_server_request_duration_seconds`, and the metrics of the process.
 
-    def __init__(self, slo_latency_seconds: float, lost_events: Callable[[], int]) -> None:
+    Args:
+        slo: the objective; if it is about the first byte, there is also `tidegate_first_byte_seconds`.
+        lost_events: the number of lost events.
+    """
+
+    def __init__(self, slo: Slo, lost_events: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         self.registry.register(_LostEvents(lost_events))
-        self._durations = Histogram(
+        self._durations = _by_route(
             "http_server_request_duration_seconds",
             "Time from a request's arrival at the gateway to the end of its response.",
-            ("http_route", "http_request_method", "http_response_status_code"),
-            buckets=duration_edges(slo_latency_seconds),
-            registry=self.registry,
+            slo,
+            self.registry,
+        )
+        # OpenTelemetry's conventions have no name for it.
+        self._first_bytes = (
+            _by_route(
+                "tidegate_first_byte_seconds",
+                "Time from a request's arrival at the gateway to the first byte of its response's body.",
+                slo,
+                self.registry,
+            )
+            if slo.until == "first_byte"
+            else None
         )
         # `labels()` takes a lock and builds strings on each call; there are few routes.
-        self._series: dict[tuple[str, str, int | None], Histogram] = {}
+        self._series: dict[tuple[str, str, int | None], tuple[Histogram, Histogram | None]] = {}
 
     def observe(
         self,
@@ -78,15 +94,21 @@ class RequestMetrics:
         method: str,
         status: int | None,
         seconds: float,
+        first_byte_seconds: float,
+        *,
         exemplar: dict[str, str] | None,
     ) -> None:
         """Record one request; `status` is None if the client disconnected before there was one."""
         key = (route, method, status)
         series = self._series.get(key)
         if series is None:
-            label = "" if status is None else str(status)
-            series = self._series[key] = self._durations.labels(route, method, label)
-        series.observe(seconds, exemplar)
+            labels = (route, method, "" if status is None else str(status))
+            first_bytes = None if self._first_bytes is None else self._first_bytes.labels(*labels)
+            series = self._series[key] = (self._durations.labels(*labels), first_bytes)
+        durations, first_bytes = series
+        durations.observe(seconds, exemplar)
+        if first_bytes is not None:
+            first_bytes.observe(first_byte_seconds, exemplar)
 
     def encode(self, accept: str) -> tuple[bytes, str]:
         """The metrics and their content type, in OpenMetrics format (with exemplars) if `accept` has it."""
@@ -98,6 +120,16 @@ class RequestMetrics:
             # prometheus_client raises them for a version that is not a number.
             logging.getLogger(__name__).debug("invalid Accept header: %r", accept)
         return encode(self.registry), content_type
+
+
+def _by_route(name: str, text: str, slo: Slo, registry: CollectorRegistry) -> Histogram:
+    return Histogram(
+        name,
+        text,
+        ("http_route", "http_request_method", "http_response_status_code"),
+        buckets=duration_edges(slo.latency_seconds),
+        registry=registry,
+    )
 
 
 class MetricsEndpoint:

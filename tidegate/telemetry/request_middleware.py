@@ -146,10 +146,14 @@ class Exchange:
         kind = message["type"]
         if kind == "http.response.start":
             message = self._start(message)
-        elif not self._complete and self._is_last(kind, message):
-            self._complete = True
-            if self._status is None or self._status < 500:
-                self._end()
+        elif not self._complete:
+            last = self._is_last(kind, message)
+            if self._record.first_byte_ns is None and (last or message.get("body")):
+                self._record.first_byte_ns = self._record.now_ns()
+            if last:
+                self._complete = True
+                if self._status is None or self._status < 500:
+                    self._end()
         await self._send(message)
 
     def returned(self) -> None:

@@ -96,6 +96,7 @@ class RequestRecord:
         arrived_ns: when it arrived at the gateway; `received_ns` without a header that states it.
         started_ns: `received_ns` on the monotonic clock.
         status: the HTTP status of the response; None before it is sent.
+        first_byte_ns: when the first byte of the response's body was sent; None before.
         fields: the `tidegate.*` fields of its event.
         reason: `error.type` and `error.message`, set by `fail`.
         exception: the exception that the application did not handle.
@@ -122,6 +123,7 @@ class RequestRecord:
     arrived_ns: int
     started_ns: int
     status: int | None = None
+    first_byte_ns: int | None = None
     response_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     fields: dict[str, Any] = field(default_factory=dict)
     spans: list[SpanRecord] = field(default_factory=list)

@@ -106,7 +106,7 @@ class Telemetry:
         self._identity.follow_forks(writer)
         self._clock = clock or Clock()
         self._ids = ids or RandomIdGenerator()
-        self._metrics = RequestMetrics(settings.slo.latency_seconds, lambda: writer.lost)
+        self._metrics = RequestMetrics(settings.slo, lambda: writer.lost)
         identity = self._identity
         self._sink = EventSink(writer, lambda: identity.origin, self._clock)
         self.metrics_endpoint: Final = MetricsEndpoint(self._metrics)
@@ -118,6 +118,7 @@ class Telemetry:
         )
         self._quiet_paths = frozenset(settings.telemetry.quiet_paths)
         self._slow_ns = int(settings.slow_seconds * 1e9)
+        self._until_first_byte = settings.slo.until == "first_byte"
         self._error_logged = False
         environment = read_environment(os.environ, settings.telemetry.sample_ratio)
         self._sampler = Sampler(
@@ -245,19 +246,31 @@ class Telemetry:
 
     def is_sampled(self, record: RequestRecord) -> bool:
         """Whether the request's spans will be emitted, as far as is known now."""
+        # The headers precede the first byte, so the time until now is a lower bound of both objectives.
         notable = record.failed or record.now_ns() - record.arrived_ns >= self._slow_ns
         return not record.quiet and self._tracing.should_emit(record, notable=notable)
 
     def _write(self, record: RequestRecord) -> None:
         end_ns = record.now_ns()
         duration_ns = end_ns - record.arrived_ns
+        first_byte_ns = (record.first_byte_ns or end_ns) - record.arrived_ns
+        measured_ns = first_byte_ns if self._until_first_byte else duration_ns
         sampled = self._tracing.should_emit(
-            record, notable=record.failed or duration_ns >= self._slow_ns
+            record, notable=record.failed or measured_ns >= self._slow_ns
         )
         route = record.find_route()
         method = record.method if record.method in _COMMON_METHODS else known_method(record.method)
         exemplar = {"trace_id": record.trace_id, "span_id": record.span_id} if sampled else None
-        self._metrics.observe(route.full, method, record.status, duration_ns / 1e9, exemplar)
+        self._metrics.observe(
+            route.full,
+            method,
+            record.status,
+            duration_ns / 1e9,
+            first_byte_ns / 1e9,
+            exemplar=exemplar,
+        )
+        if self._until_first_byte:
+            record.fields["first_byte_ns"] = first_byte_ns
         self.writer.write(request_event(self.origin, record, route.full, end_ns))
         if sampled:
             self._tracing.emit(record, route.top, end_ns)

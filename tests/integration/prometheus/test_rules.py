@@ -31,8 +31,14 @@ def test_the_committed_rules_pass_their_tests(release: Release) -> None:
 
 
 def test_rules_for_another_objective_pass_their_tests(release: Release, tmp_path: Path) -> None:
-    # A histogram edge with two spellings, and an error budget for which a burn rate is limited.
-    slo = {"latency_seconds": 1.0, "latency_quantile": 0.9, "availability": 0.99}
+    # For the first byte, a histogram edge with two spellings, and an error budget for which a burn rate is
+    # limited.
+    slo = {
+        "latency_seconds": 1.0,
+        "latency_quantile": 0.9,
+        "availability": 0.99,
+        "until": "first_byte",
+    }
     settings = Settings.model_validate({"slo": slo, "replicas": {"max": 9}})
     other, ours = generated_files(settings), generated_files(Settings())
     folder = tmp_path / "observability/prometheus"
@@ -43,7 +49,8 @@ def test_rules_for_another_objective_pass_their_tests(release: Release, tmp_path
     # The cases of a rule that is the same have passed above.
     changed = changed_rules(*(rules_of(files) for files in (ours, other)))
     assert not any(name.startswith("model:") for name in changed)
-    assert {"ServiceAvailabilityBurnFast", "ServiceLatencyBurnFast"} <= changed
+    expected = {"ServiceAvailabilityBurnFast", "ServiceLatencyBurnFast", "AutoscalerAtMax"}
+    assert {*expected, "service:slot_objective_seconds_p95:1m"} <= changed
     (folder / "tests" / "model.yml").unlink()  # it tests recorded series, which are the same
     for name in ("alerts.yml", "model_alerts.yml"):
         file = folder / "tests" / name

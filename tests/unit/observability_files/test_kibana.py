@@ -16,7 +16,7 @@ SETTINGS = (
             "store": {"elasticsearch": {"retention": "30d"}},
         }
     ),
-    Settings.model_validate({"slo": {"latency_seconds": 120}}),
+    Settings.model_validate({"slo": {"latency_seconds": 120, "until": "first_byte"}}),
 )
 
 

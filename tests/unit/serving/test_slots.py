@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -15,14 +16,21 @@ from tidegate.serving import NoSlotError, Slot, SlotMetrics, Slots
 class Harness:
     """Slots with a manual clock and a registry."""
 
-    def __init__(self, count: int, *, length: int = 8, seconds: float = 30.0) -> None:
+    def __init__(
+        self,
+        count: int,
+        *,
+        length: int = 8,
+        seconds: float = 30.0,
+        until: Literal["last_byte", "first_byte"] = "last_byte",
+    ) -> None:
         self.registry = CollectorRegistry()
         self.now_ns = 0
         self.slots = Slots(
             count,
             wait_length=length,
             wait_seconds=seconds,
-            metrics=SlotMetrics(self.registry),
+            metrics=SlotMetrics(self.registry, until),
             clock_ns=lambda: self.now_ns,
         )
 
@@ -242,3 +250,27 @@ def test_no_slot_is_lost_or_assigned_twice(first: int, steps: list[tuple[str, in
         await asyncio.gather(*tasks, return_exceptions=True)
 
     asyncio.run(run_steps())
+
+
+async def test_the_first_byte_of_a_response_is_measured_once_with_an_objective_for_it() -> None:
+    harness = Harness(2, until="first_byte")
+    with await harness.slots.acquire() as stream:
+        for _ in range(3):
+            harness.now_ns += 200_000_000
+            stream.first_byte()
+    assert harness.sample("tidegate_slot_first_byte_seconds_sum") == 0.2
+    assert harness.sample("tidegate_slot_seconds_sum") == 0.6
+
+
+async def test_a_slot_that_is_released_without_a_first_byte_counts_to_its_end() -> None:
+    harness = Harness(2, until="first_byte")
+    with await harness.slots.acquire():
+        harness.now_ns += 300_000_000
+    assert harness.sample("tidegate_slot_first_byte_seconds_sum") == 0.3
+
+
+async def test_with_an_objective_for_the_last_byte_the_first_one_is_no_metric() -> None:
+    harness = Harness(1)
+    with await harness.slots.acquire() as slot:
+        slot.first_byte()
+    assert harness.sample("tidegate_slot_first_byte_seconds_count") is None

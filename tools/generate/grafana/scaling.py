@@ -7,6 +7,7 @@ from typing import Final
 from tidegate.rules.promql import number
 from tidegate.settings import Settings
 from tools.generate.grafana.dashboard import PanelRow, Section, dashboard
+from tools.generate.grafana.objective import response_time_title, slot_series
 from tools.generate.grafana.panels import (
     stat_panel,
     state_timeline_panel,
@@ -126,13 +127,13 @@ def _load(settings: Settings) -> list[PanelRow]:
             8,
             [
                 time_series_panel(
-                    "Response time",
+                    response_time_title(slo),
                     "The policy keeps the objective's quantile below "
                     f"{number(slo.latency_seconds)} s.",
                     range_query(
                         "service:latency_objective_quantile_seconds:1m", "objective's quantile"
                     ),
-                    range_query("service:slot_seconds_p95:1m", "p95 of the time in a slot"),
+                    range_query(*slot_series(slo)),
                     unit="s",
                     thresholds=(slo.latency_seconds,),
                     alerts=("AutoscalerAtMax", "ServiceLatencyBurnFast"),

@@ -6,9 +6,10 @@ from typing import Final
 
 from tidegate.rules.alerts import BURN_RATE_ALERTS
 from tidegate.rules.promql import number, without_nan
-from tidegate.rules.service_rules import DURATION, RESPONSES
+from tidegate.rules.service_rules import DURATION, RESPONSES, objective_histogram
 from tidegate.settings import Settings
 from tools.generate.grafana.dashboard import PanelRow, Section, dashboard
+from tools.generate.grafana.objective import finish, response_time_title
 from tools.generate.grafana.panels import heatmap_panel, logs_panel, stat_panel, time_series_panel
 from tools.generate.grafana.queries import (
     WINDOW,
@@ -61,7 +62,7 @@ def _now(settings: Settings) -> PanelRow:
         ),
         stat_panel(
             f"Latency, p{quantile}",
-            f"{quantile} % of requests finish within this time, from the arrival at the "
+            f"{quantile} % of requests {finish(slo)} within this time, from the arrival at the "
             f"gateway. The objective is {number(slo.latency_seconds)} s.",
             range_query("service:latency_objective_quantile_seconds:1m", "latency"),
             unit="s",
@@ -98,12 +99,13 @@ def _now(settings: Settings) -> PanelRow:
 
 
 def _rate_errors_duration(settings: Settings) -> list[PanelRow]:
-    seconds = settings.slo.latency_seconds
+    seconds, measured = settings.slo.latency_seconds, objective_histogram(settings.slo)
+    title = response_time_title(settings.slo)
     responses = f'{RESPONSES}{{job="gateway",proxy="http_in",code=~"[2-5]xx"}}'
     counted = f'{DURATION}_count{{job="model"}}'
     by_route = without_nan(
         "histogram_quantile(\n  0.99,\n"
-        f'  sum by (le, http_route) (rate({DURATION}_bucket{{job="model"}}[{WINDOW}]))\n)'
+        f'  sum by (le, http_route) (rate({measured}_bucket{{job="model"}}[{WINDOW}]))\n)'
     )
     failures = {
         "queue timeouts": "connection_errors",
@@ -151,7 +153,7 @@ def _rate_errors_duration(settings: Settings) -> list[PanelRow]:
             9,
             [
                 time_series_panel(
-                    "Response time",
+                    title,
                     "From the arrival at the gateway, including the time in the queue. The "
                     f"dashed line is the objective, {number(seconds)} s. Each dot is a "
                     "sampled trace: click it, then Trace in Kibana.",
@@ -164,11 +166,11 @@ def _rate_errors_duration(settings: Settings) -> list[PanelRow]:
                     alerts=("ServiceLatencyBurnFast", "ServiceLatencyBurnSlow"),
                 ),
                 heatmap_panel(
-                    "Response time distribution",
+                    f"{title} distribution",
                     "Number of requests by duration. Two bands are two kinds of requests; a "
                     "rising band is a queue.",
                     heatmap_query(
-                        f'sum by (le) (increase({DURATION}_bucket{{job="model"}}[{WINDOW}]))'
+                        f'sum by (le) (increase({measured}_bucket{{job="model"}}[{WINDOW}]))'
                     ),
                     unit="s",
                 ),

@@ -9,7 +9,12 @@ from tidegate.settings import Settings
 from tidegate.store.fields import TIMESTAMP
 from tools.generate.kibana.links import trace_path
 
-NANOSECONDS: Final = ("event.duration", "tidegate.queue_ns", "tidegate.gateway.queue_ns")
+NANOSECONDS: Final = (
+    "event.duration",
+    "tidegate.first_byte_ns",
+    "tidegate.queue_ns",
+    "tidegate.gateway.queue_ns",
+)
 
 
 LOGS: Final = DataView("tidegate-logs", "Tidegate logs", "logs-tidegate.*-*")

@@ -7,7 +7,11 @@ from typing import Any, Final, Literal
 
 import orjson
 
-from tidegate.observability_files.kibana import SLOW_REQUESTS, DataView
+from tidegate.observability_files.kibana import (
+    SLOW_REQUESTS,
+    DataView,
+    slow_requests_query,
+)
 from tidegate.settings import Settings
 from tidegate.store.fields import TIMESTAMP
 from tools.generate.kibana.data_views import DECISIONS, EVENTS, LOGS
@@ -84,7 +88,6 @@ ERRORS: Final = Search(
 
 def searches(settings: Settings) -> tuple[Search, ...]:
     """Every saved search, for these settings."""
-    objective_ns = round(settings.slo.latency_seconds * 1e9)
     return (
         ERRORS,
         Search(
@@ -92,7 +95,7 @@ def searches(settings: Settings) -> tuple[Search, ...]:
             "Tidegate: slow requests",
             f"Requests slower than the objective, {settings.slo.latency_seconds:g} s.",
             LOGS,
-            f"event.dataset:tidegate.request AND event.duration:>{objective_ns}",
+            slow_requests_query(settings.slo),
             (
                 "event.duration",
                 "tidegate.queue_ns",

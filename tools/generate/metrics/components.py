@@ -17,7 +17,20 @@ SERVICE: Final = (
         "time from the arrival at the gateway to the end of the response; one bucket's upper bound is the "
         "objective; exemplars have the ids of sampled traces; without probes and scrapes",
     ),
+    Metric(
+        "tidegate_first_byte_seconds",
+        "histogram",
+        ("http_route", "http_request_method", "http_response_status_code"),
+        'with slo.until = "first_byte": time from the arrival at the gateway to the first byte of the '
+        "response's body; otherwise as http_server_request_duration_seconds",
+    ),
     Metric("tidegate_slot_seconds", "histogram", (), "time of a request in its slot"),
+    Metric(
+        "tidegate_slot_first_byte_seconds",
+        "histogram",
+        (),
+        'with slo.until = "first_byte": time of a request in its slot until the first byte of its response',
+    ),
     Metric("tidegate_slots", "gauge", (), "requests that the replica processes at once"),
     Metric("tidegate_slots_busy", "gauge", (), "slots in use now"),
     Metric(

@@ -11,8 +11,8 @@ from functools import partial
 from typing import Final
 
 from tidegate.rules.alerts import BURN_RATE_ALERTS, LAG_SECONDS, BurnRateAlert
-from tidegate.rules.service_rules import DURATION, QUEUE, READY, RESPONSES, SLOTS
-from tidegate.settings import Settings
+from tidegate.rules.service_rules import QUEUE, READY, RESPONSES, SLOTS, objective_histogram
+from tidegate.settings import Settings, Slo
 from tools.generate.promtool.case_types import AlertCase
 from tools.generate.promtool.model_alert_cases import model_alert_cases
 from tools.generate.promtool.pipeline_alert_cases import pipeline_alert_cases
@@ -55,7 +55,7 @@ def _burns(settings: Settings) -> Iterator[AlertCase]:
             f"ServiceLatencyBurn{burn.speed}",
             burn,
             burn.threshold(1 - settings.slo.latency_quantile),
-            partial(_slow_responses, settings.slo.latency_seconds),
+            partial(_slow_responses, settings.slo),
         )
 
 
@@ -110,15 +110,16 @@ def _failed_responses(bad: Phases, good: Phases) -> dict[str, str]:
     }
 
 
-def _slow_responses(edge: float, bad: Phases, good: Phases) -> dict[str, str]:
+def _slow_responses(slo: Slo, bad: Phases, good: Phases) -> dict[str, str]:
     labels = 'job="model",http_route="/predict",http_response_status_code="200"'
+    measured = objective_histogram(slo)
     total = tuple(
         (length, slow + fast) for (length, slow), (_, fast) in zip(bad, good, strict=True)
     )
     return {
-        f'{DURATION}_bucket{{{labels},le="{edge!r}"}}': counter(good),
-        f'{DURATION}_bucket{{{labels},le="+Inf"}}': counter(total),
-        f"{DURATION}_count{{{labels}}}": counter(total),
+        f'{measured}_bucket{{{labels},le="{slo.latency_seconds!r}"}}': counter(good),
+        f'{measured}_bucket{{{labels},le="+Inf"}}': counter(total),
+        f"{measured}_count{{{labels}}}": counter(total),
     }
 
 
@@ -202,8 +203,8 @@ def _autoscaler(settings: Settings) -> Iterator[AlertCase]:
     yield AlertCase(alert, "it has just started", {AGE: NAN, NO_SIGNAL: "0x20"}, "5m", fires=False)
 
     alert = "AutoscalerAtMax"
-    max_replicas, edge = settings.replicas.max, settings.slo.latency_seconds
-    slow, quick = _all_slower_than(edge), _all_within(edge)
+    max_replicas, slo = settings.replicas.max, settings.slo
+    slow, quick = _all_slower(slo), _all_within(slo)
     yield AlertCase(
         alert,
         "all replicas run and the latency is too high",
@@ -227,19 +228,21 @@ def _autoscaler(settings: Settings) -> Iterator[AlertCase]:
     )
 
 
-def _all_slower_than(edge: float) -> dict[str, str]:
-    return _buckets({edge: 0, edge * 2: 100})
+def _all_slower(slo: Slo) -> dict[str, str]:
+    return _buckets(slo, 0)
 
 
-def _all_within(edge: float) -> dict[str, str]:
-    return _buckets({edge: 100, edge * 2: 100})
+def _all_within(slo: Slo) -> dict[str, str]:
+    return _buckets(slo, 100)
 
 
-def _buckets(growth: Mapping[float, int]) -> dict[str, str]:
-    labels = 'job="model",http_response_status_code="200"'
-    edges = {repr(edge): each for edge, each in growth.items()} | {"+Inf": max(growth.values())}
+def _buckets(slo: Slo, within: int) -> dict[str, str]:
+    """100 responses per sample within twice the objective, and this number within the objective."""
+    labels, edge = 'job="model",http_response_status_code="200"', slo.latency_seconds
+    edges = {repr(edge): within, repr(edge * 2): 100, "+Inf": 100}
     return {
-        f'{DURATION}_bucket{{{labels},le="{edge}"}}': f"0+{each}x20" for edge, each in edges.items()
+        f'{objective_histogram(slo)}_bucket{{{labels},le="{upper}"}}': f"0+{each}x20"
+        for upper, each in edges.items()
     }
 
 

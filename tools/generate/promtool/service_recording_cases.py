@@ -12,7 +12,9 @@ from tidegate.rules.service_rules import (
     QUEUE,
     READY,
     RESPONSES,
+    SLOT_FIRST_BYTE,
     SLOTS,
+    objective_histogram,
     service_groups,
 )
 from tidegate.settings import Slo
@@ -26,10 +28,10 @@ def service_recording_cases(slo: Slo) -> tuple[RecordingCase, ...]:
     return (
         RecordingCase("nothing is scraped", {}, dict.fromkeys(names)),
         RecordingCase("two replicas are up, a third is down", _gauges(), _gauge_values()),
-        RecordingCase("requests arrive", _load(edge), _load_values(edge, slo.latency_quantile)),
+        RecordingCase("requests arrive", _load(slo), _load_values(edge, slo)),
         RecordingCase(
             "the service is idle",
-            dict.fromkeys(_load(edge), f"5{STEADY}"),
+            dict.fromkeys(_load(slo), f"5{STEADY}"),
             {
                 # Rates are 0; means and quantiles without observations are absent, not NaN.
                 **dict.fromkeys(names),
@@ -98,8 +100,12 @@ def _gauge_values() -> dict[str, float | None]:
     }
 
 
-def _load(edge: float) -> dict[str, str]:
-    """10 requests per second: 6 within the objective, 2 slower, 2 that fail at once."""
+def _load(slo: Slo) -> dict[str, str]:
+    """10 requests per second: 6 within the objective, 2 slower, 2 that fail at once.
+
+    With an objective for the first byte: the first byte of a stream, whose last one is later than a minute.
+    """
+    edge, measured = slo.latency_seconds, objective_histogram(slo)
     status = "http_response_status_code"
     answered, failed = f'job="model",{status}="200"', f'job="model",{status}="503"'
     responses = f'{RESPONSES}{{job="gateway",proxy="http_in"'
@@ -107,23 +113,35 @@ def _load(edge: float) -> dict[str, str]:
         ARRIVALS: f"0+20{STEADY}",
         f'{responses},code="2xx"}}': f"0+16{STEADY}",
         f'{responses},code="5xx"}}': f"0+4{STEADY}",
-        f'{DURATION}_bucket{{{answered},le="{edge / 2!r}"}}': f"0+0{STEADY}",
-        f'{DURATION}_bucket{{{answered},le="{edge!r}"}}': f"0+12{STEADY}",
-        f'{DURATION}_bucket{{{answered},le="{edge * 2!r}"}}': f"0+16{STEADY}",
-        f'{DURATION}_bucket{{{answered},le="+Inf"}}': f"0+16{STEADY}",
-        f"{DURATION}_count{{{answered}}}": f"0+16{STEADY}",
-        f'{DURATION}_bucket{{{failed},le="{edge!r}"}}': f"0+4{STEADY}",
-        f'{DURATION}_bucket{{{failed},le="+Inf"}}': f"0+4{STEADY}",
-        f"{DURATION}_count{{{failed}}}": f"0+4{STEADY}",
+        f'{measured}_bucket{{{answered},le="{edge / 2!r}"}}': f"0+0{STEADY}",
+        f'{measured}_bucket{{{answered},le="{edge!r}"}}': f"0+12{STEADY}",
+        f'{measured}_bucket{{{answered},le="{edge * 2!r}"}}': f"0+16{STEADY}",
+        f'{measured}_bucket{{{answered},le="+Inf"}}': f"0+16{STEADY}",
+        f"{measured}_count{{{answered}}}": f"0+16{STEADY}",
+        f'{measured}_bucket{{{failed},le="{edge!r}"}}': f"0+4{STEADY}",
+        f'{measured}_bucket{{{failed},le="+Inf"}}': f"0+4{STEADY}",
+        f"{measured}_count{{{failed}}}": f"0+4{STEADY}",
         'tidegate_slot_seconds_sum{job="model"}': f"0+2{STEADY}",
         'tidegate_slot_seconds_count{job="model"}': f"0+16{STEADY}",
         'tidegate_slot_seconds_bucket{job="model",le="0.125"}': f"0+8{STEADY}",
         'tidegate_slot_seconds_bucket{job="model",le="0.25"}': f"0+16{STEADY}",
         'tidegate_slot_seconds_bucket{job="model",le="+Inf"}': f"0+16{STEADY}",
+        **(_streams(answered) if slo.until == "first_byte" else {}),
     }
 
 
-def _load_values(edge: float, quantile: float) -> dict[str, float | None]:
+def _streams(answered: str) -> dict[str, str]:
+    """Responses that end after more than a minute, and whose first byte takes up to 0.1 s of a slot."""
+    return {
+        f'{DURATION}_bucket{{{answered},le="60.0"}}': f"0+0{STEADY}",
+        f'{DURATION}_bucket{{{answered},le="+Inf"}}': f"0+16{STEADY}",
+        f"{DURATION}_count{{{answered}}}": f"0+16{STEADY}",
+        f'{SLOT_FIRST_BYTE}_bucket{{job="model",le="0.1"}}': f"0+16{STEADY}",
+        f'{SLOT_FIRST_BYTE}_bucket{{job="model",le="+Inf"}}': f"0+16{STEADY}",
+    }
+
+
+def _load_values(edge: float, slo: Slo) -> dict[str, float | None]:
     def latency(q: float) -> float:
         # Linear within a bucket: three quarters are between edge/2 and edge, the rest up to 2·edge.
         return edge / 2 + q / 0.75 * edge / 2 if q <= 0.75 else edge + (q - 0.75) / 0.25 * edge
@@ -134,9 +152,12 @@ def _load_values(edge: float, quantile: float) -> dict[str, float | None]:
         "service:arrival_rate:1m": 10,
         "service:slot_seconds_mean:1m": 0.125,
         "service:slot_seconds_p95:1m": 0.125 + 0.9 * 0.125,
+        "service:slot_objective_seconds_p95:1m": 0.095
+        if slo.until == "first_byte"
+        else 0.125 + 0.9 * 0.125,
         **{f"service:latency_seconds_{p}:15s": value for p, value in quantiles.items()},
         **{f"service:latency_seconds_{p}:1m": value for p, value in quantiles.items()},
-        "service:latency_objective_quantile_seconds:1m": latency(quantile),
+        "service:latency_objective_quantile_seconds:1m": latency(slo.latency_quantile),
         "service:error_ratio:5m": 0.2,
         "service:latency_miss_ratio:5m": 0.25,
     }

@@ -207,7 +207,8 @@ def test_no_panel_computes_a_recorded_series() -> None:
         (name, expression)
         for expression in expressions()
         for text, name in recorded.items()
-        if text in "".join(expression.split())
+        # A recorded series may be another one under its own name.
+        if text in "".join(expression.split()) and text not in recorded.values()
     ]
     assert not derived
 
