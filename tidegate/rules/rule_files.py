@@ -10,6 +10,7 @@ from typing import Any, Final
 from tidegate.observability_files.paths import observability_folder
 from tidegate.rules.alert import Alert
 from tidegate.rules.alerts import alerts
+from tidegate.rules.gateway_slots import with_gateway_slots
 from tidegate.rules.model_rules import model_groups
 from tidegate.rules.promql import duration
 from tidegate.rules.recording import Group
@@ -23,8 +24,11 @@ ALERT_INTERVAL_SECONDS: Final = 5.0
 
 def rule_files(settings: Settings) -> dict[str, str]:
     """Return the name and text of each generated rule file."""
+    service = service_groups(settings.slo)
+    if settings.replicas.command:
+        service = with_gateway_slots(service, settings.slots.per_replica)
     return {
-        "service.yml": recording_rules(service_groups(settings.slo)),
+        "service.yml": recording_rules(service),
         "model.yml": recording_rules(model_groups(settings.drift)),
         "alerts.yml": alerting_rules(alerts(settings)),
     }

@@ -1,0 +1,97 @@
+"""Without slots of their own, replicas of a command have those that the gateway counts."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support.components import unavailable
+from tidegate.rules.rule_files import write_rule_files
+from tidegate.rules.service_rules import ARRIVALS, BUSY, QUEUE, SLOTS
+from tidegate.settings import Settings
+from tidegate.stack.prometheus import PrometheusError, promtool_binary
+from tools.generate.promtool.case_types import STEADY, RecordingCase
+from tools.generate.promtool.promtool_files import recording_tests
+
+pytestmark = pytest.mark.integration
+
+COMMAND = Settings(replicas={"command": ("./server", "{port}")}, slots={"per_replica": 3})
+
+
+def server(metric: str, name: str, more: str = "") -> str:
+    return f'haproxy_server_{metric}{{job="gateway",proxy="model",server="{name}"{more}}}'
+
+
+# Two replicas are up, a third is down. In two seconds the first answers 20 requests in a mean of 0.1 s, the
+# second 60 in 0.3 s. The first had 3 requests in progress 40 s ago. `waiting` belongs to the gateway itself.
+GATEWAY = {
+    QUEUE: f"5{STEADY}",
+    ARRIVALS: f"0+80{STEADY}",
+    **{
+        server("status", name, ',state="UP"'): f"{state}{STEADY}"
+        for name, state in {"model1": 1, "model2": 1, "model3": 0, "waiting": 1}.items()
+    },
+    server("current_sessions", "model1"): "1x279 3 1x20",
+    server("current_sessions", "model2"): f"2{STEADY}",
+    server("current_sessions", "model3"): f"9{STEADY}",
+    server("current_sessions", "waiting"): f"1{STEADY}",
+    server("http_responses_total", "model1", ',code="2xx"'): f"0+20{STEADY}",
+    server("http_responses_total", "model2", ',code="2xx"'): f"0+40{STEADY}",
+    server("http_responses_total", "model2", ',code="4xx"'): f"0+20{STEADY}",
+    server("response_time_average_seconds", "model1"): f"0.1{STEADY}",
+    server("response_time_average_seconds", "model2"): f"0.3{STEADY}",
+}
+CASES = (
+    RecordingCase(
+        "replicas report no slots",
+        GATEWAY,
+        {
+            "service:slots_busy:now": 3,
+            "service:slots_busy_most:1m": 3,
+            "service:slots:now": 6,
+            "service:slots_per_replica:now": 3,
+            "service:requests_in_system:now": 8,
+            "service:signal_age_seconds:now": 0,
+            "service:slot_seconds_mean:1m": (10 * 0.1 + 30 * 0.3) / 40,
+            "service:slot_seconds_p95:1m": None,
+        },
+    ),
+    RecordingCase(
+        "replicas report their slots",
+        {**GATEWAY, BUSY: f"1{STEADY}", SLOTS: f"4{STEADY}"},
+        {
+            "service:slots_busy:now": 1,
+            "service:slots:now": 4,
+            "service:slots_per_replica:now": 4,
+            "service:requests_in_system:now": 6,
+        },
+    ),
+    RecordingCase(
+        "no replica is up",
+        {QUEUE: f"5{STEADY}", server("status", "model1", ',state="UP"'): f"0{STEADY}",
+         server("current_sessions", "model1"): f"0{STEADY}"},
+        {
+            "service:slots_busy:now": None,
+            "service:slots:now": None,
+            "service:slots_per_replica:now": None,
+            "service:signal_age_seconds:now": None,
+        },
+    ),
+)  # fmt: skip
+
+
+def test_the_gateway_s_numbers_are_recorded_where_replicas_report_none(tmp_path: Path) -> None:
+    try:
+        promtool = promtool_binary()
+    except PrometheusError as error:
+        unavailable(str(error))
+    write_rule_files(COMMAND, tmp_path / "rules")
+    (tmp_path / "tests").mkdir()
+    file = tmp_path / "tests" / "slots.yml"
+    file.write_text(recording_tests(CASES))
+    done = subprocess.run(
+        [promtool, "test", "rules", str(file)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

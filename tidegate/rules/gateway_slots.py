@@ -1,0 +1,60 @@
+"""The recorded series of slots from the gateway, for replicas that report no slots of their own.
+
+A command (`replicas.command`) may have no `tidegate_slots`. The gateway sends each replica at most
+`slots.per_replica` requests at once, so it knows how many are in progress, and how long they take.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from tidegate.rules.promql import without_nan
+from tidegate.rules.recording import Group, Recording
+
+# Not the server `waiting`, which belongs to the gateway itself.
+_SERVERS: Final = 'job="gateway",proxy="model",server=~"model[0-9]+"'
+UP: Final = f'haproxy_server_status{{{_SERVERS},state="UP"}} == 1'
+IN_PROGRESS: Final = f"haproxy_server_current_sessions{{{_SERVERS}}}"
+RESPONSE_SECONDS: Final = f"haproxy_server_response_time_average_seconds{{{_SERVERS}}}"
+RESPONSES: Final = f"haproxy_server_http_responses_total{{{_SERVERS}}}"
+
+
+def with_gateway_slots(groups: tuple[Group, ...], slots: int) -> tuple[Group, ...]:
+    """The groups, in which each series of slots has the gateway's value where replicas report none.
+
+    Args:
+        groups: the recorded series of the service.
+        slots: `slots.per_replica`.
+    """
+    values = _values(slots)
+    return tuple(
+        replace(group, recordings=tuple(_with_value(each, values) for each in group.recordings))
+        for group in groups
+    )
+
+
+def _with_value(recording: Recording, values: dict[str, str]) -> Recording:
+    value = values.get(recording.name)
+    if value is None:
+        return recording
+    return replace(recording, expression=f"(\n{recording.expression}\n)\nor\n(\n{value}\n)")
+
+
+def _values(slots: int) -> dict[str, str]:
+    rate = f"sum by (server) (rate({RESPONSES}[1m]))"
+    return {
+        "service:slots_busy:now": f"sum({IN_PROGRESS} and on (server) ({UP}))",
+        "service:slots_busy_most:1m": (
+            f"max(max_over_time({IN_PROGRESS}[1m]) and on (server) ({UP}))"
+        ),
+        "service:slots:now": f"{slots} * count({UP})",
+        "service:slots_per_replica:now": f"{slots} + 0 * count({UP})",
+        "service:replica_age_seconds:now": (
+            f"time() - min(timestamp({IN_PROGRESS}) and on (server) ({UP}))"
+        ),
+        # The gateway averages over the last responses of each server, until their first byte.
+        "service:slot_seconds_mean:1m": without_nan(
+            f"sum({rate} * on (server) max by (server) ({RESPONSE_SECONDS}))\n/\nsum({rate})"
+        ),
+    }
