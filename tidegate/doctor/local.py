@@ -15,6 +15,7 @@ from typing import Final
 import psutil
 
 from tidegate.doctor.check import Check
+from tidegate.doctor.replica import replica_checks
 from tidegate.settings import Settings, config_file
 from tidegate.stack import prometheus
 from tidegate.stack.checks.ports import port_problems, required_ports
@@ -49,6 +50,7 @@ async def checks(settings: Settings) -> list[Check]:
         _ports(settings),
         memory_check(psutil.virtual_memory().available),
         *(await _elasticsearch(settings)),
+        *(await replica_checks(settings, Path.cwd())),
     ]
 
 

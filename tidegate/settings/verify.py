@@ -18,6 +18,11 @@ class Verify(Section):
     """URL of the gateway; empty means the gateway of the stack that runs in `stack.data_dir`."""
     prometheus_url: str = Field(default="", pattern=URL)
     """URL of Prometheus; empty means the Prometheus of the stack that runs in `stack.data_dir`."""
+    path: str = Field(default="", pattern=r"^(/[!-~]*)?$")
+    """Path of the request that is followed to its events; empty means `/predict` with the model's example, or
+    `/` of `service.app` or `replicas.command`."""
+    body: str = ""
+    """Body of this request, which is then a POST of `application/json`; empty means a GET."""
     kibana_url: str = Field(default="", pattern=URL)
     """URL of Kibana; empty means that Kibana is not checked."""
     kibana_username: str = Field(default="tidegate_viewer", min_length=1)

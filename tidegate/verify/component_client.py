@@ -24,8 +24,10 @@ MAX_REASON_CHARACTERS: Final = 300
 class ComponentError(RuntimeError):
     """A component cannot be reached, or responds with an error. The message is one sentence."""
 
-    def __init__(self, text: str, body: Any = None) -> None:
+    def __init__(self, text: str, body: Any = None, status: int | None = None) -> None:
         super().__init__(text)
+        self.status = status
+        """The status of the response; None if there is none."""
         self.body = body
         """The JSON body of an error response, if any."""
 
@@ -83,7 +85,7 @@ class ComponentClient:
             ) as response:
                 body = await response.read()
                 if response.status >= 300:
-                    raise ComponentError(*_error(shown, response.status, body))
+                    raise ComponentError(*_error(shown, response.status, body), response.status)
                 return body
         except TimeoutError as error:
             raise ComponentError(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from typing import Final
 
 from tidegate.events.event import Event
 from tidegate.provision.errors import ProvisionError
-from tidegate.provision.first_requests import example_row
+from tidegate.provision.first_requests import Row, example_row
 from tidegate.settings import Settings
 from tidegate.store import open_store
 from tidegate.store.base import EventStore, SearchRequest
@@ -25,19 +26,19 @@ REQUEST, ACCESS, SPANS = "request line", "access line", "spans"
 
 
 async def check(target: Target) -> list[Result]:
-    """Check `/ready`, then send one prediction and look for its events."""
+    """Check that a replica is ready, then send one request and look for its events."""
     gateway = target.client(target.gateway)
-    await gateway.call("GET", "/ready")
+    ready = target.settings.replicas.ready_path
+    await gateway.call("GET", ready)
     return [
-        ok("ready", f"{target.gateway}/ready responded with status 200"),
-        *(await _check_prediction(target, gateway)),
+        ok("ready", f"{target.gateway}{ready} responded with status 200"),
+        *(await _check_request(target, gateway)),
     ]
 
 
-async def _check_prediction(target: Target, gateway: ComponentClient) -> list[Result]:
+async def _check_request(target: Target, gateway: ComponentClient) -> list[Result]:
     trace_id = secrets.token_hex(16)
-    milliseconds = await _predict(gateway, trace_id)
-    sent = ok("prediction", f"answered in {milliseconds:.0f} ms, trace {trace_id}")
+    sent = await _send(target.settings, gateway, trace_id)
     with closing(open_store(target.settings, read_only=True)) as store:
         found, seconds = await _events(target.settings, store, trace_id)
     results = [sent]
@@ -46,6 +47,11 @@ async def _check_prediction(target: Target, gateway: ComponentClient) -> list[Re
             results.append(skipped(name, "telemetry.tracing is off: no spans are recorded"))
         elif number:
             results.append(ok(name, f"found in the event store after {seconds:.1f} s"))
+        elif name != ACCESS and target.settings.replicas.command:
+            text = (
+                "replicas.command wrote none: docs/reference/replica-contract.md says what it needs"
+            )
+            results.append(skipped(name, text))
         else:
             results.append(
                 failed(
@@ -55,19 +61,51 @@ async def _check_prediction(target: Target, gateway: ComponentClient) -> list[Re
     return results
 
 
-async def _predict(gateway: ComponentClient, trace_id: str) -> float:
-    """Send the model's example; return the response time in milliseconds."""
+async def _send(settings: Settings, gateway: ComponentClient, trace_id: str) -> Result:
+    """Send the request of the settings, by default the model's example."""
+    path, body = settings.verify.path, settings.verify.body
+    # Without tidegate.telemetry: it needs Starlette, which this program's image does not have.
+    headers = {"traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01"}
+    name = "request" if path or body or settings.replica_program else "prediction"
+    began = time.perf_counter()
+    if name == "prediction":
+        row = await _example(gateway)
+        began = time.perf_counter()
+        await gateway.call("POST", "/predict", json={"instances": [row]}, headers=headers)
+        answered = "answered"
+    else:
+        status = await _send_any(gateway, path or "/", body, headers)
+        answered = f"{path or '/'} answered with status {status}"
+    milliseconds = (time.perf_counter() - began) * 1e3
+    return ok(name, f"{answered} in {milliseconds:.0f} ms, trace {trace_id}")
+
+
+async def _send_any(
+    gateway: ComponentClient, path: str, body: str, headers: Mapping[str, str]
+) -> int:
+    """Send a request to an application, whose paths are not known. Any status below 500 is an answer.
+
+    Raises:
+        ComponentError: there is no answer, or its status is 500 or above.
+    """
     try:
-        row = example_row(await gateway.call("GET", "/openapi.json"), gateway.url)
+        if body:
+            typed = {**headers, "Content-Type": "application/json"}
+            await gateway.call("POST", path, data=body.encode(), headers=typed)
+        else:
+            await gateway.call("GET", path, headers=headers)
+    except ComponentError as error:
+        if error.status is None or error.status >= 500:
+            raise
+        return error.status
+    return 200
+
+
+async def _example(gateway: ComponentClient) -> Row:
+    try:
+        return example_row(await gateway.call("GET", "/openapi.json"), gateway.url)
     except ProvisionError as error:
         raise ComponentError(str(error)) from error
-    # Without tidegate.telemetry: it needs Starlette, which this program's image does not have.
-    traceparent = f"00-{trace_id}-{secrets.token_hex(8)}-01"
-    began = time.perf_counter()
-    await gateway.call(
-        "POST", "/predict", json={"instances": [row]}, headers={"traceparent": traceparent}
-    )
-    return (time.perf_counter() - began) * 1e3
 
 
 async def _events(

@@ -1,0 +1,127 @@
+"""`tidegate doctor` starts one replica of a command, and names what it does not offer."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.checkout import ROOT
+from tidegate.doctor.check import Check
+from tidegate.doctor.replica import replica_checks
+from tidegate.settings import Settings
+
+pytestmark = pytest.mark.integration
+
+SAMPLES = ROOT / "tests" / "support" / "samples"
+INSTRUMENTED = """
+from shop_app import app
+from tidegate.telemetry import instrument
+
+instrument(app)
+
+
+@app.get("/ready")
+def ready() -> dict[str, str]:
+    return {"version": app.version}
+"""
+# Answers 200 at any path, finishes no request at SIGTERM, and with the argument `stays` ignores it.
+RUDE = """
+import http.server, signal, sys, time
+if sys.argv[2:] == ["stays"]:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/slow":
+            time.sleep(30)
+        self.send_response(200)
+        self.end_headers()
+    def log_message(self, *_): pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+async def checks(
+    folder: Path, *command: str, path: str = "/", **replicas: float
+) -> dict[str, Check]:
+    settings = Settings(
+        replicas={"command": command, **replicas},
+        verify={"path": path},
+        stack={"data_dir": folder / "data"},
+    )
+    found = {check.name: check for check in await replica_checks(settings, folder)}
+    assert not (folder / "data").exists(), "the data folder of the stack was touched"
+    return found
+
+
+def states(found: dict[str, Check]) -> dict[str, str]:
+    return {name.removeprefix("replica").strip(): check.state for name, check in found.items()}
+
+
+async def test_an_instrumented_application_lacks_only_slots(tmp_path: Path) -> None:
+    (tmp_path / "shop_app.py").write_text((SAMPLES / "shop_app.py").read_text())
+    (tmp_path / "instrumented.py").write_text(INSTRUMENTED)
+    found = await checks(
+        tmp_path,
+        *(sys.executable, "-m", "uvicorn", "instrumented:app", "--app-dir", str(tmp_path)),
+        *("--host", "{host}", "--port", "{port}"),
+        path="/quote/tea?seconds=1",
+    )
+    assert states(found) == {
+        "": "ok",
+        "readiness": "ok",
+        "slots": "warn",
+        "slot time": "warn",
+        "latency": "ok",
+        "events": "ok",
+        "stop": "ok",
+    }
+    assert found["replica stop"].text.endswith("and finished the request in progress")
+    assert "no tidegate_slots and no tidegate_slots_busy" in found["replica slots"].text
+
+
+async def test_the_gaps_of_a_plain_server_are_named(tmp_path: Path) -> None:
+    server = str(SAMPLES / "plain_server.py")
+    found = await checks(tmp_path, sys.executable, server, "{port}")
+    assert states(found) == {
+        "": "ok",
+        "readiness": "ok",
+        "metrics": "warn",
+        "events": "warn",
+        "stop": "ok",
+    }
+    assert found["replica metrics"].text.startswith("GET /metrics answers 404: ReplicaDown fires")
+    assert "call instrument(app) of tidegate.telemetry" in found["replica events"].text
+
+
+async def test_a_server_that_drops_requests_or_ignores_sigterm_is_named(tmp_path: Path) -> None:
+    command = (sys.executable, "-c", RUDE.replace("{", "{{").replace("}", "}}"), "{port}")
+    dropped = await checks(tmp_path, *command, path="/slow")
+    assert dropped["replica readiness"].state == "warn"
+    assert dropped["replica stop"].state == "missing"
+    assert "without finishing the request in progress" in dropped["replica stop"].text
+    stays = await checks(tmp_path, *command, "stays", drain_seconds=0.5)
+    assert "it does not end within 0.5 s (replicas.drain_seconds) after SIGTERM" in (
+        stays["replica stop"].text
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("import sys; sys.exit('no licence')", "ended with exit code 1"),
+        ("import time; time.sleep(60)", "nothing answers at /ready after 1 s"),
+    ],
+)
+async def test_a_replica_that_never_becomes_ready_is_missing_with_its_output(
+    code: str, why: str, tmp_path: Path
+) -> None:
+    found = await checks(tmp_path, sys.executable, "-c", code, "{port}", start_seconds=1.0)
+    assert states(found) == {"": "missing"}
+    assert why in found["replica"].text
+    assert ("no licence" in found["replica"].text) == ("licence" in code)
+
+
+async def test_the_model_service_is_not_started(tmp_path: Path) -> None:
+    assert await replica_checks(Settings(stack={"data_dir": tmp_path / "data"}), tmp_path) == []
