@@ -38,7 +38,7 @@ def admit(path: Path, copies: Path, current: Path | None, settings: Settings) ->
     """Check an artefact and retain a copy of it.
 
     Args:
-        path: an artefact folder, or a file that joblib wrote.
+        path: an artefact folder, or a model file.
         copies: the folder of copies, one per version.
         current: the artefact that is served; the new one must take and answer the same.
         settings: the cache of converted files, and the parameters of the drift monitor.
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tidegate.service.artefacts.admission", description=__doc__
     )
-    parser.add_argument("path", type=Path, help="an artefact folder, or a file that joblib wrote")
+    parser.add_argument("path", type=Path, help="an artefact folder, or a model file")
     parser.add_argument("copies", type=Path, help="the folder of copies")
     parser.add_argument("--like", type=Path, help="the artefact that is served")
     options = parser.parse_args(arguments)

@@ -1,7 +1,7 @@
-"""The model to serve: an artefact folder, or a joblib file that is converted to one and cached.
+"""The model to serve: an artefact folder, or a model file that is converted to one and cached.
 
 `python -m tidegate.service.artefacts.import_cache` converts it before the replicas start, as a replica with a
-memory limit may have too little memory for scikit-learn.
+memory limit may have too little memory for the packages that convert it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tidegate.service.model.artefact import Artefact, ArtefactError, digest_file
 from tidegate.settings import SettingsError
 from tidegate.settings import load as load_settings
 
-IMPORT_FORMAT: Final = 2
+IMPORT_FORMAT: Final = 3
 """Increment it when the format of a converted artefact changes, so that cached ones are recreated."""
 
 
@@ -25,7 +25,7 @@ async def find_model(path: Path, data_dir: Path) -> Artefact:
     """Load the model that `model.path` names.
 
     Args:
-        path: an artefact folder, or a file that joblib wrote.
+        path: an artefact folder, or a model file.
         data_dir: where the artefact of a converted file is cached (`artefacts/<digest>` in it).
 
     Raises:
@@ -37,7 +37,7 @@ async def find_model(path: Path, data_dir: Path) -> Artefact:
 
 
 async def import_file(file: Path, artefacts: Path) -> Path:
-    """Convert a joblib file once, in a separate process, so that this one does not import scikit-learn.
+    """Convert a model file once, in a separate process, so that this one does not import its packages.
 
     Returns:
         The artefact folder. It is named by the digest of its sources, so an edited file gets a new one,
@@ -72,7 +72,8 @@ async def import_file(file: Path, artefacts: Path) -> Path:
     if process.returncode:
         lines = errors.decode(errors="replace").strip().splitlines()
         reason = lines[-1] if lines else _exit_reason(process.returncode or 0)
-        raise ArtefactError(f"{file} cannot be served: {reason}")
+        start = f"{file} cannot be served: "
+        raise ArtefactError(start + reason.removeprefix(start))
     return out
 
 
@@ -83,19 +84,31 @@ def _exit_reason(code: int) -> str:
             "its conversion was killed, most likely because there was too little memory for it: "
             "give it more, or convert it elsewhere (tidegate import-model) and serve that folder"
         )
+    if code < 0:
+        return (
+            f"the library that reads it crashed ({signal.Signals(-code).name}); the file may be damaged: "
+            "save the model again"
+        )
     return f"its conversion ended with {code}"
 
 
 def rows_file(file: Path) -> Path:
-    """The optional file of rows in the folder of a joblib file: `wine.csv` for `wine.joblib`."""
+    """The optional file of rows in the folder of a model file: `wine.csv` for `wine.joblib`."""
     return file.with_suffix(".csv")
 
 
+def schema_file(file: Path) -> Path | None:
+    """The schema in the folder of a model file: `wine.toml` for `wine.joblib`, else `schema.toml`, if any."""
+    candidates = (file.with_suffix(".toml"), file.with_name("schema.toml"))
+    return next((path for path in candidates if path.is_file()), None)
+
+
 def import_digest(file: Path) -> str:
-    """16 hexadecimal digits of a file's content and name, its file of rows, and the artefact format."""
-    rows = rows_file(file)
-    parts = [str(IMPORT_FORMAT), file.stem, digest_file(file)]
-    parts += [digest_file(rows)] if rows.is_file() else []
+    """16 hexadecimal digits of a file's content and name, its rows, its schema, and the artefact format."""
+    schema = schema_file(file)
+    parts = [str(IMPORT_FORMAT), file.name, digest_file(file)]
+    parts += [digest_file(rows)] if (rows := rows_file(file)).is_file() else []
+    parts += [f"schema {digest_file(schema)}"] if schema else []
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""`tidegate import-model FILE OUT`: convert a classifier saved by joblib into an artefact folder.
+"""`tidegate import-model FILE OUT`: convert a model file into an artefact folder.
 
 A joblib file is a pickle: loading one runs the code in it. Import only files that you trust.
 """
@@ -7,266 +7,232 @@ from __future__ import annotations
 
 import argparse
 import re
+import shutil
 import sys
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import joblib
 import numpy as np
-import pandas as pd
-from sklearn.exceptions import InconsistentVersionWarning
+import numpy.typing as npt
 
+from tidegate.monitoring.counting.reference import Reference
 from tidegate.os_errors import os_error_message
-from tidegate.service.artefacts.import_cache import import_digest, rows_file
-from tidegate.service.artefacts.onnx_export import ExportError, classes_of, export
+from tidegate.service.artefacts import parity as comparison
+from tidegate.service.artefacts.held_out import measure
+from tidegate.service.artefacts.import_cache import import_digest, rows_file, schema_file
+from tidegate.service.artefacts.import_error import ImportModelError
+from tidegate.service.artefacts.import_report import report
+from tidegate.service.artefacts.kinds import all_kinds, kind_of
+from tidegate.service.artefacts.parity import ExportError, Parity
 from tidegate.service.artefacts.provenance import versions, write_samples
 from tidegate.service.artefacts.reference import build_reference
+from tidegate.service.artefacts.rows import Rows, read_rows
+from tidegate.service.artefacts.schema_file import ModelSchema, read_schema
+from tidegate.service.artefacts.source_model import SourceModel
+from tidegate.service.artefacts.synthetic_rows import PROBE_ROWS, with_holes
 from tidegate.service.model import artefact
 from tidegate.service.model.features import Feature, Matrix, Schema
 from tidegate.service.model.onnx_predictor import open_graph
+from tidegate.service.model.predictions import Classification, Regression
 from tidegate.service.model.signature import Signature
-from tidegate.service.request_errors import RequestError
 
-PROBE_ROWS: Final = 500
+__all__ = ["ImportModelError", "import_model", "main"]
+
 TOLERATED_FRACTION: Final = 0.01
 """Fraction of synthetic rows whose prediction may differ: they can lie outside the range of real rows."""
 
 
-class ImportModelError(Exception):
-    """The file cannot be served as a classifier; the text gives the reason and the remedy."""
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A converted model that predicts as the original does."""
+
+    graph: bytes
+    features: tuple[Feature, ...]
+    parity: Parity | None
 
 
 def import_model(file: Path, out: Path) -> artefact.Manifest:
-    """Convert a classifier, compare both models, and write the artefact folder.
+    """Convert a model, compare both forms, and write the artefact folder.
 
     The rows of the comparison come from the CSV file of the same name in its folder. Without one they are
     synthetic. A drift reference needs real rows.
 
     Args:
-        file: a scikit-learn classifier or pipeline with `predict_proba`, written by joblib.
+        file: a model file of one of the kinds of `tidegate.service.artefacts.kinds`.
         out: the artefact folder.
 
     Raises:
-        ImportModelError: it cannot be loaded, or the rows do not fit its features.
+        ImportModelError: it cannot be loaded or is of no kind, or the schema or the rows do not fit it.
         ExportError: it cannot be converted, or the ONNX model predicts differently.
     """
     with artefact.locked(out):
         if out.is_dir():  # another replica has converted it
             return artefact.load(out).manifest
-        classifier = _load(file)
-        classes = classes_of(classifier)
-        names = feature_names(classifier)
-        categories = dict(learned_categories(classifier))
-        rows = rows_file(file)
-        features = [_feature(name, categories) for name in names]
-        if rows.is_file():
-            table = _read_rows(rows, names)
-            features = [_with_range(feature, table[feature.name]) for feature in features]
-            matrix = _encode(features, table, rows)
-            probe, tolerated = matrix, 0.0
-        else:
-            matrix = None
-            probe, tolerated = synthetic_rows(classifier, features), TOLERATED_FRACTION
-        features = [_with_example(feature, probe, i) for i, feature in enumerate(features)]
-        columns = takes_named_columns(classifier)
-        graph, parity = export(
-            classifier, features, probe, columns=columns, tolerated_fraction=tolerated
+        kind = kind_of(file)
+        schema = read_schema(file)
+        source = kind.open(file, schema)
+        signature = _described(source, schema, schema_file(file))
+        rows = _rows(file, signature, schema)
+        if rows is not None:
+            signature = signature.model_copy(update={"features": rows.features})
+        probe = source.synthetic_rows(signature.features) if rows is None else rows.matrix
+        checked = _convert(source, signature, probe, schema, rows)
+        features = tuple(
+            _with_example(feature, probe, i) for i, feature in enumerate(checked.features)
         )
+        signature = signature.model_copy(update={"features": features})
+        reference, metrics = _measure(checked.graph, signature, rows)
         with artefact.staged(out) as folder:
-            (folder / artefact.MODEL).write_bytes(file.read_bytes())
-            (folder / artefact.ONNX).write_bytes(graph)
-            reference = build_reference(
-                features,
-                probe[:0] if matrix is None else matrix,
-                predictions=[]
-                if matrix is None
-                else _prediction_counts(graph, features, matrix, columns, classes),
-            )
+            if kind.original:
+                name = kind.original.format(suffix=file.suffix.lower())
+                shutil.copyfile(file, folder / name)
+            (folder / artefact.ONNX).write_bytes(checked.graph)
             text = reference.model_dump_json() + "\n"
             (folder / artefact.REFERENCE).write_text(text, encoding="utf-8")
-            write_samples(folder, tuple(features), probe[:PROBE_ROWS])
+            if features:
+                write_samples(folder, features, probe[:PROBE_ROWS])
+            found = {"real_rows": rows is not None}
             return artefact.write_manifest(
                 folder,
                 name=re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).strip("-._") or "model",
-                description=f"{type(classifier).__name__} from {file.name}",
-                input="columns" if columns else "matrix",
-                features=tuple(features),
-                classes=classes,
+                description=f"{source.description} from {file.name}",
                 inputs=import_digest(file),
-                trained={"adopted_at": datetime.now(UTC).isoformat(timespec="seconds")},
-                parity=parity.as_json() | {"real_rows": matrix is not None},
-                versions=versions(),
+                trained={
+                    "adopted_at": datetime.now(UTC).isoformat(timespec="seconds"),
+                    "kind": kind.title,
+                },
+                metrics={"held_out": metrics} if metrics else {},
+                parity=checked.parity.as_json() | found if checked.parity else {},
+                versions=_versions(),
+                **dict(signature),
             )
 
 
-def _prediction_counts(
-    graph: bytes,
-    features: Sequence[Feature],
-    matrix: Matrix,
-    columns: bool,
-    classes: Sequence[str | int],
-) -> list[int]:
-    """The number of rows predicted as each class."""
-    signature = Signature(
-        input="columns" if columns else "matrix", features=tuple(features), classes=tuple(classes)
-    )
-    labels = open_graph(graph, signature).predict(matrix).labels
-    return [int(count) for count in np.bincount(labels, minlength=len(classes))]
-
-
-def feature_names(classifier: Any) -> list[str]:
-    """Its feature names, or f0, f1, … if it was fitted without names.
-
-    Raises:
-        ImportModelError: it does not state its number of features.
-    """
-    named = getattr(classifier, "feature_names_in_", None)
-    if named is not None:
-        return [str(name) for name in named]
-    count = getattr(classifier, "n_features_in_", None)
-    if count is None:
-        raise ImportModelError(f"{type(classifier).__name__} does not state its number of features")
-    return [f"f{i}" for i in range(count)]
-
-
-def parts_of(model: Any) -> Iterator[Any]:
-    """A model and all fitted estimators in it: pipeline steps, transformers, ensemble members."""
-    yield model
-    candidates: list[Any] = []
-    for attribute in ("steps", "transformers_", "estimators_", "calibrated_classifiers_"):
-        candidates += list(np.ravel(np.array(getattr(model, attribute, []), dtype=object)))
-    candidates += [
-        getattr(model, name, None) for name in ("estimator", "estimator_", "best_estimator_")
-    ]
-    for part in candidates:
-        if hasattr(part, "get_params"):
-            yield from parts_of(part)
-
-
-def takes_named_columns(classifier: Any) -> bool:
-    """Whether it selects columns by name, so that it needs a table instead of a matrix."""
-    return any(
-        isinstance(column, str)
-        for part in parts_of(classifier)
-        for _, _, columns in getattr(part, "transformers_", [])
-        if not isinstance(columns, slice)
-        for column in np.ravel(columns)
-    )
-
-
-def learned_categories(classifier: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The categories that its encoders learned, by column name."""
-    for part in parts_of(classifier):
-        for _, transformer, columns in getattr(part, "transformers_", []):
-            encoders = [step for step in parts_of(transformer) if hasattr(step, "categories_")]
-            if not encoders:
-                continue
-            names = [columns] if isinstance(columns, str) else list(columns)
-            for name, values in zip(names, encoders[0].categories_, strict=True):
-                if any(isinstance(value, str) for value in values):
-                    yield str(name), tuple(str(v) for v in values if isinstance(v, str))
-
-
-def synthetic_rows(classifier: Any, features: Sequence[Feature]) -> Matrix:
-    """Random rows around a scaler's means or a tree's thresholds, if the model has them, else around 0."""
-    random = np.random.default_rng(0)
-    width = len(features)
-    matrix = random.normal(size=(PROBE_ROWS, width))
-    for part in parts_of(classifier):
-        if getattr(part, "mean_", np.empty(0)).shape == (width,) and hasattr(part, "scale_"):
-            matrix = part.mean_ + matrix * part.scale_
-            break
-        if hasattr(part, "tree_") and part.n_features_in_ == width:
-            _spread(matrix, part.tree_, random)
-    for i, feature in enumerate(features):
-        if feature.kind == "category":
-            matrix[:, i] = random.integers(len(feature.categories), size=PROBE_ROWS)
-    return np.ascontiguousarray(matrix, dtype=np.float32)
-
-
-def _spread(matrix: Any, tree: Any, random: np.random.Generator) -> None:
-    for column in range(matrix.shape[1]):
-        thresholds = tree.threshold[tree.feature == column]
-        if thresholds.size:
-            low, high = thresholds.min(), thresholds.max()
-            margin = (high - low) / 4 + abs(high) / 100 + 1e-3
-            matrix[:, column] = random.uniform(low - margin, high + margin, len(matrix))
-
-
-def _load(file: Path) -> Any:
-    try:
-        with warnings.catch_warnings():
-            # Such a model may predict differently, which the comparison with it would not show.
-            warnings.simplefilter("error", InconsistentVersionWarning)
-            return joblib.load(file)
-    except InconsistentVersionWarning as error:
+def _described(source: SourceModel, schema: ModelSchema, file: Path | None) -> Signature:
+    """The signature of the model, with what the schema file says."""
+    signature = source.signature
+    if schema.task not in {None, signature.task}:
+        raise ImportModelError(f"{file}: `task` is {schema.task}; the model's is {signature.task}")
+    if signature.input == "tensors":
+        if schema.features:
+            raise ImportModelError(
+                f"{file}: `features`: the model has tensors as inputs, not features"
+            )
+        return signature
+    if schema.classes and len(schema.classes) != len(signature.classes):
         raise ImportModelError(
-            f"its {error.estimator_name} was saved by scikit-learn {error.original_sklearn_version}, "
-            f"here is {error.current_sklearn_version}: save it again with this version, or install that one"
-        ) from error
-    except OSError:
-        raise
-    # A pickle can raise any exception.
-    except Exception as error:
-        raise ImportModelError(f"joblib cannot load it: {type(error).__name__}: {error}") from error
+            f"{file}: `classes` has {len(schema.classes)} names; the model has "
+            f"{len(signature.classes)} classes"
+        )
+    features = schema.described(signature.features, named=source.named, source=str(file))
+    changes: dict[str, Any] = {"features": features}
+    if schema.classes:
+        changes["classes"] = tuple(schema.classes)
+    # Validated again: a renamed feature may have the name of another one.
+    return Signature.model_validate(dict(signature) | changes)
 
 
-def _read_rows(file: Path, names: Sequence[str]) -> pd.DataFrame:
-    table = pd.read_csv(file)
-    missing = [name for name in names if name not in table.columns]
-    if missing:
-        raise ImportModelError(f"{file} has no column {', '.join(missing)}")
-    if table.empty:
-        raise ImportModelError(f"{file} has no rows")
-    return table[list(names)]
+def _rows(file: Path, signature: Signature, schema: ModelSchema) -> Rows | None:
+    rows = rows_file(file)
+    if not rows.is_file():
+        return None
+    if signature.input == "tensors":
+        raise ImportModelError(
+            f"{rows} cannot be used: the model has tensors as inputs, not features"
+        )
+    return read_rows(rows, signature, schema)
 
 
-def _feature(name: str, categories: dict[str, tuple[str, ...]]) -> Feature:
-    if name in categories:
-        return Feature(name=name, kind="category", categories=categories[name])
-    return Feature(name=name)
-
-
-def _with_range(feature: Feature, column: pd.Series[Any]) -> Feature:
-    if feature.kind == "category":
-        return feature
-    numbers = pd.to_numeric(column, errors="coerce")
-    observed = (float(numbers.min()), float(numbers.max()))
-    return feature.model_copy(update={"observed": observed, "missing": bool(column.isna().any())})
-
-
-def _encode(features: Sequence[Feature], table: pd.DataFrame, file: Path) -> Matrix:
-    values = table.astype(object).where(table.notna(), None)
+def _convert(
+    source: SourceModel, signature: Signature, probe: Matrix, schema: ModelSchema, rows: Rows | None
+) -> _Checked:
+    """Convert the model and compare both; with missing values, too, if the original accepts them."""
+    graph = source.to_onnx(signature.features)
+    if source.predict is None or not signature.features:
+        return _Checked(graph, signature.features, None)
+    tolerated = TOLERATED_FRACTION if rows is None else 0.0
+    parity = _compare(source, graph, signature, [probe])
+    if rows is not None and parity.rows_apart:
+        parity = _compare(source, graph, signature, [probe, rows.wide])
+    parity.check(source.description, tolerated)
+    if not source.takes_missing:
+        return _Checked(graph, signature.features, parity)
+    fixed = {feature.name for feature in schema.features if feature.missing is not None}
+    features = tuple(
+        feature if feature.name in fixed else feature.model_copy(update={"missing": True})
+        for feature in signature.features
+    )
     try:
-        columns = [values[feature.name].tolist() for feature in features]
-        return Schema(features).encode_columns(columns, (str(file),))
-    except RequestError as problem:
-        raise ImportModelError(f"{file} does not fit the model: {problem.details[0]}") from problem
+        sparse = _compare(source, graph, signature, [with_holes(probe, features)])
+        sparse.check(source.description, TOLERATED_FRACTION)
+    except ExportError:
+        # The original has another idea of missing values, or only seemed to accept them.
+        return _Checked(graph, signature.features, parity)
+    return _Checked(graph, features, comparison.merged([parity, sparse]))
+
+
+def _compare(
+    source: SourceModel, graph: bytes, signature: Signature, forms: Sequence[npt.NDArray[Any]]
+) -> Parity:
+    """Compare the ONNX model on the first form of the rows with the original on any form of them."""
+    if source.predict is None:
+        raise ValueError("there is no original to compare with")
+    try:
+        expected = [source.predict(signature.features, form) for form in forms]
+        found = open_graph(graph, signature).predict(forms[0])
+        labels = source.labels and [source.labels(signature.features, form) for form in forms]
+    # The exceptions of the libraries and of ONNX Runtime have no common base class.
+    except Exception as error:
+        raise ExportError(f"{source.description} cannot be compared: {str(error)[:300]}") from error
+    if isinstance(found, Classification):
+        return comparison.compare_probabilities(expected, found.probabilities, found.labels, labels)
+    if isinstance(found, Regression):
+        return comparison.compare_values(expected, found.values)
+    raise ExportError(f"{source.description} has neither probabilities nor values")
+
+
+def _measure(
+    graph: bytes, signature: Signature, rows: Rows | None
+) -> tuple[Reference, dict[str, Any]]:
+    if rows is None:
+        width = len(signature.features)
+        return build_reference(signature.features, np.empty((0, width), dtype=np.float32)), {}
+    return measure(rows, open_graph(graph, signature).predict(rows.matrix), len(signature.classes))
+
+
+def _versions() -> dict[str, str]:
+    """Versions of the packages of training, and of those that the kinds have imported."""
+    packages = {kind.package for kind in all_kinds()} & sys.modules.keys()
+    return versions() | {name: sys.modules[name].__version__ for name in sorted(packages)}
 
 
 def _with_example(feature: Feature, probe: Matrix, position: int) -> Feature:
-    example = Schema([feature]).decode(probe[:1, position : position + 1])[0][feature.name]
+    known = probe[~np.isnan(probe[:, position]), position][:1, None]
+    if not len(known):
+        return feature
+    example = Schema([feature]).decode(known)[0][feature.name]
     return feature.model_copy(update={"example": example})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Import a file; returns the exit code."""
     parser = argparse.ArgumentParser(prog="tidegate import-model", description=__doc__)
-    parser.add_argument("file", type=Path, help="the file that joblib wrote")
+    parser.add_argument("file", type=Path, help="the model file")
     parser.add_argument("out", type=Path, help="the artefact folder to write")
     options = parser.parse_args(arguments)
     try:
         manifest = import_model(options.file, options.out)
     except (ImportModelError, ExportError, artefact.ArtefactError) as error:
-        sys.stderr.write(" ".join(str(error).split()) + "\n")
+        reason = " ".join(str(error).split())
+        sys.stderr.write(f"{options.file} cannot be served: {reason}\n")
         return 1
     except OSError as error:
         sys.stderr.write(f"{os_error_message(error)}\n")
         return 1
-    sys.stdout.write(f"model {manifest.name} {manifest.version} in {options.out}\n")
+    sys.stdout.write(report(manifest, options.out, rows_file(options.file)))
     return 0
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -12,50 +11,26 @@ import pandas as pd
 from skl2onnx import to_onnx
 from skl2onnx.common import tree_ensemble
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from sklearn.preprocessing import StandardScaler
 
+from tidegate.service.artefacts.parity import ExportError, Parity, compare_probabilities
 from tidegate.service.model.features import Feature, Matrix
 from tidegate.service.model.inputs.matrix import MATRIX_INPUT
 from tidegate.service.model.onnx_predictor import open_graph
+from tidegate.service.model.predictions import Classification
 from tidegate.service.model.predictor import Predictor
 from tidegate.service.model.signature import Signature
 
+__all__ = ["ExportError", "Parity", "as_table", "classes_of", "compare", "convert", "export"]
+
 Class: TypeAlias = str | int
-TOLERANCE: Final = 1e-4
-"""Largest difference of a probability that counts as equal."""
 
-
-class ExportError(Exception):
-    """The model cannot be converted, or the ONNX model predicts differently."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parity:
-    """The comparison of an ONNX model with the original on the same rows.
-
-    Attributes:
-        rows: rows compared.
-        labels_equal: fraction of rows with the same label.
-        largest_difference: the largest difference of a probability.
-        rows_apart: fraction of rows with a probability that differs by more than `TOLERANCE`.
-    """
-
-    rows: int
-    labels_equal: float
-    largest_difference: float
-    rows_apart: float
-
-    def as_json(self) -> dict[str, float]:
-        """The fields of the manifest."""
-        return asdict(self)
+ESTIMATOR_OPSETS: Final = {"": 21, "ai.onnx.ml": 3}
+"""What the converters of LightGBM and XGBoost write; for a pipeline skl2onnx would choose newer ones."""
 
 
 def export(
-    classifier: Any,
-    features: Sequence[Feature],
-    probe: Matrix,
-    *,
-    columns: bool = False,
-    tolerated_fraction: float = 0.0,
+    classifier: Any, features: Sequence[Feature], probe: Matrix, *, columns: bool = False
 ) -> tuple[bytes, Parity]:
     """Convert a fitted classifier and compare both models.
 
@@ -64,7 +39,6 @@ def export(
         features: the features of the columns of `probe`.
         probe: rows to compare on, preferably held-out ones.
         columns: whether the classifier needs a table with named columns.
-        tolerated_fraction: fraction of rows whose probabilities may differ by more than `TOLERANCE`.
 
     Returns:
         The content of the ONNX file, and the comparison.
@@ -72,36 +46,61 @@ def export(
     Raises:
         ExportError: skl2onnx cannot convert it, or the predictions differ.
     """
-    try:
-        with _whole_numbers():
-            model = to_onnx(
-                classifier,
-                initial_types=_inputs(features, columns=columns),
-                options={id(classifier): {"zipmap": False}},
-            )
-        graph = model.SerializeToString()
-        signature = Signature(
-            input="columns" if columns else "matrix",
-            features=tuple(features),
-            classes=classes_of(classifier),
+    graph = convert(classifier, features, columns=columns)
+    classes = classes_of(classifier)
+    signature = Signature(
+        input="columns" if columns else "matrix", features=tuple(features), classes=classes
+    )
+    with _conversion_errors(classifier):
+        parity = compare(classifier, open_graph(graph, signature), features, probe)
+    parity.check(type(classifier).__name__, tolerated_fraction=0.0)
+    return graph, parity
+
+
+def convert(
+    model: Any, features: Sequence[Feature], *, columns: bool = False, foreign: bool = False
+) -> bytes:
+    """The content of an ONNX file of a fitted classifier or regressor.
+
+    Args:
+        model: the model.
+        features: its features.
+        columns: whether it needs a table with named columns.
+        foreign: whether it has estimators of other packages, whose converters are registered.
+
+    Raises:
+        ExportError: skl2onnx cannot convert it.
+    """
+    options: dict[Any, dict[str, Any]] = {}
+    if hasattr(model, "predict_proba"):
+        options[id(model)] = {"zipmap": False}
+    if foreign:
+        # The thresholds of boosted trees are training values: one that a scaler rounds otherwise takes the
+        # other branch. Subtraction and division round as scikit-learn does, multiplication does not.
+        options[StandardScaler] = {"div": "div"}
+    with _conversion_errors(model), _whole_numbers():
+        converted = to_onnx(
+            model,
+            initial_types=_inputs(features, columns=columns),
+            options=options,
+            target_opset=ESTIMATOR_OPSETS if foreign else None,
         )
-        predictor = open_graph(graph, signature)
-        parity = compare(classifier, predictor, features, probe)
+        graph: bytes = converted.SerializeToString()
+    return graph
+
+
+@contextmanager
+def _conversion_errors(model: Any) -> Iterator[None]:
+    try:
+        yield
     except ExportError:
         raise
     # The exceptions of the converters and of ONNX Runtime have no common base class.
     except Exception as error:
         reason = str(error)[:300]  # some contain the whole model
         raise ExportError(
-            f"{type(classifier).__name__} cannot be converted to ONNX: {reason}"
+            f"{type(model).__name__} cannot be converted to ONNX: {reason}"
         ) from error
-    if parity.rows_apart > tolerated_fraction:
-        raise ExportError(
-            f"the ONNX model of {type(classifier).__name__} predicts differently: "
-            f"{parity.rows_apart:.2%} of {parity.rows} rows differ by more than {TOLERANCE}, "
-            f"at most by {parity.largest_difference:.3g}"
-        )
-    return graph, parity
 
 
 def classes_of(classifier: Any) -> tuple[Class, ...]:
@@ -116,8 +115,17 @@ def classes_of(classifier: Any) -> tuple[Class, ...]:
             f"{type(classifier).__name__} is not a fitted classifier with predict_proba; one without "
             "probabilities can be wrapped in CalibratedClassifierCV"
         )
+    return class_names(np.asarray(classifier.classes_).tolist())
+
+
+def class_names(values: Iterable[object]) -> tuple[Class, ...]:
+    """Classes as JSON values.
+
+    Raises:
+        ExportError: one is neither a string nor an integer.
+    """
     classes: list[Class] = []
-    for value in np.asarray(classifier.classes_).tolist():
+    for value in values:
         if isinstance(value, str):
             classes.append(value)
         elif isinstance(value, int | float) and value == int(value):
@@ -128,26 +136,23 @@ def classes_of(classifier: Any) -> tuple[Class, ...]:
 
 
 def compare(
-    classifier: Any,
-    predictor: Predictor,
-    features: Sequence[Feature],
-    probe: Matrix,
+    classifier: Any, predictor: Predictor, features: Sequence[Feature], probe: Matrix
 ) -> Parity:
-    """Compare the predictions of both models. A label may differ only if two classes are tied."""
+    """Compare a classifier with its ONNX model.
+
+    Raises:
+        TypeError: the ONNX model is not a classifier.
+    """
+    found = predictor.predict(probe)
+    if not isinstance(found, Classification):
+        raise TypeError("the ONNX model of a classifier should predict classes")
     named = hasattr(classifier, "feature_names_in_")
     inputs: Any = as_table(features, probe) if named else probe
-    expected = np.asarray(classifier.predict_proba(inputs))
-    expected_labels = np.searchsorted(classifier.classes_, classifier.predict(inputs))
-    found = predictor.predict(probe)
-    difference = np.abs(expected - found.probabilities).max(axis=1)
-    best_two = np.sort(expected, axis=1)[:, -2:]
-    tied = best_two[:, 1] - best_two[:, 0] <= TOLERANCE
-    same = found.labels == expected_labels
-    return Parity(
-        rows=len(probe),
-        labels_equal=float(same.mean()),
-        largest_difference=float(difference.max()),
-        rows_apart=float(((difference > TOLERANCE) | ~(same | tied)).mean()),
+    return compare_probabilities(
+        [np.asarray(classifier.predict_proba(inputs))],
+        found.probabilities,
+        found.labels,
+        [np.searchsorted(classifier.classes_, classifier.predict(inputs))],
     )
 
 

@@ -85,8 +85,8 @@ def read_manifest(path: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(file.read_bytes())
     except FileNotFoundError as error:
-        # A path like wine.joblib is a model of the user, which `tidegate train` does not create.
-        todo = "save it there by joblib" if path.suffix else "run `tidegate train`"
+        # A path like wine.joblib is a model file of the user, which `tidegate train` does not create.
+        todo = "save it there" if path.suffix else "run `tidegate train`"
         raise ArtefactError(f"there is no model at {path}: {todo}, or set model.path") from error
     except OSError as error:
         raise ArtefactError(os_error_message(error)) from error

@@ -39,10 +39,10 @@ def train(
     epilog="Example: `tidegate import-model wine.joblib artefacts/wine`",
 )
 def import_model(
-    file: Annotated[Path, typer.Argument(help="The joblib file.")],
+    file: Annotated[Path, typer.Argument(help="The model file.")],
     out: Annotated[Path, typer.Argument(help="The artefact folder to write.")],
 ) -> None:
-    """Convert a classifier saved by joblib into an artefact that can be served."""
+    """Convert a model file into an artefact that can be served, and print what it found."""
     from tidegate.service.artefacts.import_model import main
 
     raise typer.Exit(main([str(file), str(out)]))
@@ -102,7 +102,7 @@ def monitor_report(
     ),
     model: Annotated[
         Path | None,
-        typer.Option(help="An artefact or a joblib file; default: the served model."),
+        typer.Option(help="An artefact or a model file; default: the served model."),
     ] = None,
 ) -> None:
     """Write a report on the model: drift, accuracy, calibration, and its confident errors."""

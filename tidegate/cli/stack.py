@@ -72,7 +72,7 @@ def deploy(
     artefact: Annotated[
         Path | None,
         typer.Argument(
-            help="An artefact folder, or a joblib file. None for service.app or replicas.command: their code"
+            help="An artefact folder, or a model file. None for service.app or replicas.command: their code"
             " that is on disk now."
         ),
     ] = None,

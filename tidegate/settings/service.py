@@ -63,7 +63,7 @@ class Model(Section):
     """The served model."""
 
     path: Path = Path("artefacts/flights")
-    """Artefact folder written by `tidegate train`, or a scikit-learn classifier saved by joblib."""
+    """Artefact folder written by `tidegate train`, or a model file: joblib, ONNX, LightGBM or XGBoost."""
     shadow_path: Path | None = None
     """Shadow model, which scores a fraction of the requests after the response and never answers clients."""
     shadow_share: Ratio = 0.1

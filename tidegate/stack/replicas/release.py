@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tidegate.settings import Settings
 
-# A joblib file is converted first, which takes a while.
+# A model file is converted first, which takes a while.
 ADMISSION_SECONDS: Final = 300.0
 ADMISSION: Final = (sys.executable, "-P", "-m", "tidegate.service.artefacts.admission")
 
@@ -55,7 +55,7 @@ async def admit(
     """Check an artefact and copy it, in a separate process: loading a model needs its libraries.
 
     Args:
-        path: an artefact folder, or a joblib file.
+        path: an artefact folder, or a model file.
         copies: the folder of copies.
         current: the artefact that is served now.
         env: the environment of the replicas.

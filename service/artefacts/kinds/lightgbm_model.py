@@ -1,0 +1,245 @@
+"""LightGBM: the text file of a Booster, and its scikit-learn estimators in a joblib file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from tidegate.service.artefacts.import_error import ImportModelError
+from tidegate.service.artefacts.schema_file import ModelSchema
+from tidegate.service.artefacts.source_model import Kind, Predictions, SourceModel
+from tidegate.service.model.features import Feature, Matrix
+
+CLASSIFICATION: Final = frozenset({"binary", "multiclass"})
+REGRESSION: Final = frozenset(
+    {
+        *("regression", "regression_l1", "huber", "poisson", "quantile", "gamma"),
+        "tweedie",
+    }
+)
+
+
+def open_file(file: Path, schema: ModelSchema) -> SourceModel:
+    """Read a Booster that `save_model` wrote.
+
+    Raises:
+        ImportModelError: LightGBM cannot read it, or the model is of a type that is not supported.
+    """
+    lightgbm = import_package()
+    # LightGBM logs to stdout why it refuses a file, and then raises the same text.
+    lightgbm.register_logger(_Silent())
+    content = file.read_bytes()
+    if not content.startswith(b"tree"):
+        raise ImportModelError(
+            f"it is not a LightGBM model file: {KIND.accepts}; for another kind of model, use its suffix"
+        )
+    # LightGBM aborts the process at the end of a truncated file.
+    if b"\nend of trees" not in content:
+        raise ImportModelError(
+            "it is incomplete: the end of its trees is missing: save the model again"
+        )
+    try:
+        booster = lightgbm.Booster(model_file=str(file))
+        described = booster.dump_model()
+    except lightgbm.basic.LightGBMError as error:
+        raise ImportModelError(f"LightGBM cannot read it: {error}") from error
+    if not described["tree_info"]:
+        raise ImportModelError("it is incomplete: it has no trees: save the model again")
+    return _source(booster, described, "LightGBM Booster", None, schema)
+
+
+def adopt(model: Any, schema: ModelSchema) -> SourceModel:
+    """A Booster, LGBMClassifier or LGBMRegressor from a joblib file.
+
+    Raises:
+        ImportModelError: it is not fitted, or the model is of a type that is not supported.
+    """
+    lightgbm = import_package()
+    name = type(model).__name__
+    booster = model if isinstance(model, lightgbm.Booster) else getattr(model, "_Booster", None)
+    if booster is None:
+        raise ImportModelError(f"{name} is not a fitted model: call fit before joblib.dump")
+    classes = getattr(model, "classes_", None)
+    return _source(booster, booster.dump_model(), name, classes, schema)
+
+
+def register() -> None:
+    """Make skl2onnx convert LightGBM's estimators inside a pipeline."""
+    lightgbm = import_package()
+    from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common.shape_calculator import (
+        calculate_linear_classifier_output_shapes,
+        calculate_linear_regressor_output_shapes,
+    )
+
+    update_registered_converter(
+        lightgbm.LGBMClassifier,
+        "LightGbmLGBMClassifier",
+        calculate_linear_classifier_output_shapes,
+        convert_lightgbm,
+        options={"nocl": [True, False], "zipmap": [True, False, "columns"]},
+    )
+    update_registered_converter(
+        lightgbm.LGBMRegressor,
+        "LightGbmLGBMRegressor",
+        calculate_linear_regressor_output_shapes,
+        convert_lightgbm,
+        options={"split": None},
+    )
+
+
+def import_package() -> Any:
+    """The package `lightgbm`.
+
+    Raises:
+        ImportModelError: it, or the library that it needs, is not installed.
+    """
+    try:
+        import lightgbm
+    except ModuleNotFoundError as error:
+        raise ImportModelError(
+            "it needs the package lightgbm, which is not installed here: pip install 'tidegate[train]'"
+        ) from error
+    except OSError as error:
+        raise ImportModelError(
+            f"LightGBM cannot be loaded ({error}): install GNU OpenMP, on Debian by apt-get install libgomp1"
+        ) from error
+    return lightgbm
+
+
+def _source(
+    booster: Any, described: dict[str, Any], name: str, classes: Any, schema: ModelSchema
+) -> SourceModel:
+    from tidegate.service.artefacts import tree_boosters
+
+    objective = str(described.get("objective") or "").split(" ")
+    _refuse_unsupported(objective, described)
+    is_classifier = objective[0] in CLASSIFICATION
+    count = max(2, described["num_class"]) if is_classifier else 0
+    features = tree_boosters.booster_features(
+        described["feature_names"], _categories(booster, described), "LightGBM", schema
+    )
+
+    def predict(_: Sequence[Feature], matrix: Matrix) -> Predictions:
+        found: Predictions = booster.predict(matrix.astype(np.float64), num_threads=1)
+        return tree_boosters.two_columns(found) if is_classifier else found
+
+    def to_onnx(features: Sequence[Feature]) -> bytes:
+        from onnxmltools import convert_lightgbm
+        from onnxmltools.convert.common.data_types import FloatTensorType
+
+        from tidegate.service.model.inputs.matrix import MATRIX_INPUT
+
+        inputs = [(MATRIX_INPUT, FloatTensorType([None, len(features)]))]
+        try:
+            graph: bytes = convert_lightgbm(
+                booster, initial_types=inputs, zipmap=False
+            ).SerializeToString()
+        # The exceptions of the converter have no common base class.
+        except Exception as error:
+            raise tree_boosters.conversion_error(name, error) from error
+        return graph
+
+    return SourceModel(
+        description=f"{name} ({objective[0]}, {len(described['tree_info'])} trees)",
+        signature=tree_boosters.booster_signature(
+            features, classes=count, own_classes=classes, schema=schema
+        ),
+        to_onnx=to_onnx,
+        predict=predict,
+        synthetic_rows=lambda features: tree_boosters.rows(features, _thresholds(described)),
+        named=described["feature_names"] != [f"Column_{i}" for i in range(len(features))],
+        takes_missing=True,
+    )
+
+
+def _refuse_unsupported(objective: Sequence[str], described: dict[str, Any]) -> None:
+    """Refuse what the converter writes a different model for, or cannot write."""
+    kind = objective[0]
+    if kind in {"lambdarank", "rank_xendcg"}:
+        raise ImportModelError(
+            f"its objective is {kind}: a ranking model's scores compare rows of one query only; "
+            'export it to ONNX and serve that with task = "values" in schema.toml'
+        )
+    if kind not in CLASSIFICATION | REGRESSION:
+        accepted = ", ".join(sorted(CLASSIFICATION | REGRESSION))
+        raise ImportModelError(
+            f"its objective `{kind or 'custom'}` is not supported; supported are {accepted}"
+        )
+    for reason, found in (
+        ("objective has sqrt (reg_sqrt)", "sqrt" in objective),
+        (
+            "objective has another sigmoid than 1",
+            any(part.startswith("sigmoid:") and float(part[8:]) != 1 for part in objective),
+        ),
+        ('trees are averaged (boosting = "rf")', bool(described.get("average_output"))),
+        ("leaves are linear models (linear_tree)", _has_linear_leaves(described)),
+    ):
+        if found:
+            raise ImportModelError(
+                f"its {reason}, which ONNX's tree ensembles cannot express: train without it"
+            )
+
+
+def _has_linear_leaves(described: dict[str, Any]) -> bool:
+    return any("leaf_coeff" in node for node in _nodes(described))
+
+
+def _categories(booster: Any, described: dict[str, Any]) -> dict[int, Sequence[object]]:
+    """The categories of the columns that are categorical."""
+    split = {
+        node["split_feature"] for node in _nodes(described) if node.get("decision_type") == "=="
+    }
+    # A table's categorical columns, in order; LightGBM lists the codes seen as `values`.
+    infos = described["feature_infos"]
+    categorical = [
+        column
+        for column, name in enumerate(described["feature_names"])
+        if column in split or infos.get(name, {}).get("values")
+    ]
+    known = booster.pandas_categorical or []
+    if len(known) != len(categorical):
+        return dict.fromkeys(categorical, ())
+    return dict(zip(categorical, known, strict=True))
+
+
+def _thresholds(described: dict[str, Any]) -> dict[int, list[float]]:
+    found: dict[int, list[float]] = {}
+    for node in _nodes(described):
+        if node.get("decision_type") == "<=":
+            found.setdefault(node["split_feature"], []).append(float(node["threshold"]))
+    return found
+
+
+def _nodes(described: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    waiting = [tree["tree_structure"] for tree in described["tree_info"]]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += [node[side] for side in ("left_child", "right_child") if side in node]
+
+
+class _Silent:
+    """A logger that drops what LightGBM logs."""
+
+    def info(self, message: str) -> None:
+        """Drop a message."""
+
+    def warning(self, message: str) -> None:
+        """Drop a warning."""
+
+
+KIND = Kind(
+    title="LightGBM",
+    suffixes=(".txt",),
+    signatures=(b"tree\n",),
+    accepts="a Booster, by save_model to .txt, or an LGBM estimator, by joblib.dump to .joblib",
+    open=open_file,
+    package="lightgbm",
+    adopt=adopt,
+    register=register,
+)

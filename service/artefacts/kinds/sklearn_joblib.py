@@ -1,0 +1,170 @@
+"""scikit-learn models saved by joblib: classifiers, regressors and pipelines.
+
+A joblib file is a pickle: loading one runs the code in it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate.service.artefacts.import_error import ImportModelError
+from tidegate.service.artefacts.schema_file import ModelSchema
+from tidegate.service.artefacts.source_model import Kind, Predictions, SourceModel
+from tidegate.service.model.features import Feature, Matrix
+from tidegate.service.model.signature import Signature
+
+
+def open_file(file: Path, schema: ModelSchema) -> SourceModel:
+    """Load a joblib file, and find out what its model is.
+
+    Raises:
+        ImportModelError: it cannot be loaded, or is no model with one answer per row.
+        ExportError: it is a classifier without probabilities, or with classes of an unsupported type.
+    """
+    return describe(load(file), schema)
+
+
+def describe(model: Any, schema: ModelSchema) -> SourceModel:
+    """What a loaded model is.
+
+    Raises:
+        ImportModelError: it is no model with one answer per row.
+        ExportError: it is a classifier without probabilities, or with classes of an unsupported type.
+    """
+    from tidegate.service.artefacts.kinds import all_kinds
+    from tidegate.service.artefacts.sklearn_parts import parts_of
+
+    own = [kind for kind in all_kinds() if kind.package]
+    for kind in own:
+        if kind.adopt and _package(model) == kind.package:
+            return kind.adopt(model, schema)
+    packages = {_package(part) for part in parts_of(model)}
+    foreign = [kind for kind in own if kind.register and kind.package in packages]
+    for kind in foreign:
+        if kind.register:
+            kind.register()
+    return _sklearn_model(model, schema, foreign=bool(foreign))
+
+
+def _sklearn_model(model: Any, schema: ModelSchema, *, foreign: bool) -> SourceModel:
+    from sklearn.base import is_regressor
+
+    from tidegate.service.artefacts import sklearn_parts
+    from tidegate.service.artefacts.onnx_export import as_table, classes_of, convert
+
+    regressor = hasattr(model, "get_params") and is_regressor(model)
+    if not regressor and not isinstance(getattr(model, "classes_", None), list):
+        classes = classes_of(model)
+    columns = sklearn_parts.takes_named_columns(model)
+    features = sklearn_parts.features_of(model)
+    is_named = hasattr(model, "feature_names_in_")
+
+    def inputs(features: Sequence[Feature], matrix: Matrix) -> Any:
+        return as_table(features, matrix) if is_named else matrix
+
+    def predict(features: Sequence[Feature], matrix: Matrix) -> Predictions:
+        if regressor:
+            return np.asarray(model.predict(inputs(features, matrix))).reshape(len(matrix))
+        return np.asarray(model.predict_proba(inputs(features, matrix)))
+
+    def labels(features: Sequence[Feature], matrix: Matrix) -> npt.NDArray[np.intp]:
+        names: npt.NDArray[Any] = model.predict(inputs(features, matrix))
+        return np.searchsorted(np.asarray(model.classes_), names).astype(np.intp)
+
+    def rows(features: Sequence[Feature]) -> Matrix:
+        return sklearn_parts.synthetic_rows(model, features)
+
+    _refuse_several_outputs(model, inputs(features, rows(features)[:2]))
+    layout = "columns" if columns else "matrix"
+    return SourceModel(
+        description=_name(model),
+        signature=(
+            Signature(task="regression", input=layout, features=features, target=schema.target)
+            if regressor
+            else Signature(input=layout, features=features, classes=classes)
+        ),
+        to_onnx=lambda features: convert(model, features, columns=columns, foreign=foreign),
+        predict=predict,
+        labels=None if regressor else labels,
+        synthetic_rows=rows,
+        named=is_named,
+        # Whether it does is known by trying: an imputer accepts them for a model that does not.
+        takes_missing=not columns,
+    )
+
+
+def load(file: Path) -> Any:
+    """Load a joblib file.
+
+    Raises:
+        ImportModelError: joblib cannot load it, it needs a package that is missing, or it was saved by
+            another version of scikit-learn.
+    """
+    import joblib
+    from sklearn.exceptions import InconsistentVersionWarning
+
+    try:
+        with warnings.catch_warnings():
+            # Such a model may predict differently, which the comparison with it would not show.
+            warnings.simplefilter("error", InconsistentVersionWarning)
+            return joblib.load(file)
+    except InconsistentVersionWarning as error:
+        raise ImportModelError(
+            f"its {error.estimator_name} was saved by scikit-learn {error.original_sklearn_version}, "
+            f"here is {error.current_sklearn_version}: save it again with this version, or install that one"
+        ) from error
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        raise ImportModelError(
+            f"it needs the package {package}, which is not installed here: pip install {package}, or if "
+            "it is a module of yours, put its folder on PYTHONPATH"
+        ) from error
+    except AttributeError as error:
+        raise ImportModelError(
+            f"joblib cannot load it: {error}: a class or function in it must be in a module that can be "
+            "imported, not in the script that saved it"
+        ) from error
+    except OSError:
+        raise
+    # A pickle can raise any exception.
+    except Exception as error:
+        raise ImportModelError(f"joblib cannot load it: {type(error).__name__}: {error}") from error
+
+
+def _package(model: Any) -> str:
+    return type(model).__module__.partition(".")[0]
+
+
+def _refuse_several_outputs(model: Any, inputs: Any) -> None:
+    count = len(model.classes_) if isinstance(getattr(model, "classes_", None), list) else 1
+    if not hasattr(model, "classes_"):
+        answers = np.asarray(model.predict(inputs))
+        count = answers.shape[1] if answers.ndim > 1 else 1
+    if count > 1:
+        raise ImportModelError(
+            f"{type(model).__name__} predicts {count} values per row: fit one model per value, and serve each"
+        )
+
+
+def _name(model: Any) -> str:
+    steps = getattr(model, "steps", None)
+    if not isinstance(steps, list):
+        return type(model).__name__
+    return f"{type(model).__name__} of " + ", ".join(type(step).__name__ for _, step in steps)
+
+
+KIND = Kind(
+    title="scikit-learn",
+    suffixes=(".joblib", ".pkl", ".pickle"),
+    # pickle; joblib's compressions: zlib, gzip, bzip2, xz
+    signatures=(b"\x80", b"x\x01", b"x\x5e", b"x\x9c", b"x\xda", b"\x1f\x8b", b"BZh", b"\xfd7zXZ"),
+    accepts="a fitted classifier, regressor or pipeline, by joblib.dump to .joblib",
+    open=open_file,
+    original="model.joblib",  # retraining fits it again
+)

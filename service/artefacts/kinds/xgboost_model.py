@@ -1,0 +1,243 @@
+"""XGBoost: the JSON or UBJSON file of a Booster, and its scikit-learn estimators in a joblib file."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from tidegate.service.artefacts.import_error import ImportModelError
+from tidegate.service.artefacts.schema_file import ModelSchema
+from tidegate.service.artefacts.source_model import Kind, Predictions, SourceModel
+from tidegate.service.model.features import Feature, Matrix
+
+CLASSIFICATION: Final = frozenset({"binary:logistic", "multi:softprob", "multi:softmax"})
+REGRESSION: Final = frozenset(
+    {
+        "reg:squarederror",
+        "reg:squaredlogerror",
+        "reg:absoluteerror",
+        "reg:pseudohubererror",
+        "reg:quantileerror",
+        "reg:gamma",
+        "reg:tweedie",
+        "count:poisson",
+    }
+)
+
+
+def open_file(file: Path, schema: ModelSchema) -> SourceModel:
+    """Read a Booster that `save_model` wrote.
+
+    Raises:
+        ImportModelError: XGBoost cannot read it, or the model is of a type that is not supported.
+    """
+    xgboost = import_package()
+    content = bytearray(file.read_bytes())
+    if not content.lstrip().startswith(b"{"):
+        raise ImportModelError(
+            f"it is not an XGBoost model file: {KIND.accepts}; for another kind of model, use its suffix"
+        )
+    try:
+        booster = xgboost.Booster(model_file=content)
+        booster.num_features()
+    # XGBoost fails to decode its own message about a damaged byte.
+    except (xgboost.core.XGBoostError, UnicodeDecodeError) as error:
+        line = str(error).strip().splitlines()[0]
+        reason = re.sub(r"^\[[\d:]+\] \S+ ", "", line)  # the time, and a place in its source
+        raise ImportModelError(f"XGBoost cannot read it: {reason}: save the model again") from error
+    return _source(booster, "XGBoost Booster", None, schema)
+
+
+def adopt(model: Any, schema: ModelSchema) -> SourceModel:
+    """A Booster, XGBClassifier, XGBRegressor or a random forest of XGBoost from a joblib file.
+
+    Raises:
+        ImportModelError: it is not fitted, or the model is of a type that is not supported.
+    """
+    xgboost = import_package()
+    name = type(model).__name__
+    if isinstance(model, xgboost.Booster):
+        return _source(model, name, None, schema)
+    if not hasattr(model, "get_booster") or not model.__sklearn_is_fitted__():
+        raise ImportModelError(f"{name} is not a fitted model: call fit before joblib.dump")
+    if not np.isnan(model.missing):
+        raise ImportModelError(
+            f"its `missing` is {model.missing:g}; in ONNX only NaN is a missing value: train with missing=nan"
+        )
+    return _source(model.get_booster(), name, getattr(model, "classes_", None), schema)
+
+
+def register() -> None:
+    """Make skl2onnx convert XGBoost's estimators inside a pipeline."""
+    xgboost = import_package()
+    from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common.shape_calculator import (
+        calculate_linear_classifier_output_shapes,
+        calculate_linear_regressor_output_shapes,
+    )
+
+    def convert(scope: Any, operator: Any, container: Any) -> None:
+        # As in `_source`: a step before it may output a table with names.
+        operator.raw_operator.get_booster().feature_names = None
+        convert_xgboost(scope, operator, container)
+
+    for estimator in (xgboost.XGBClassifier, xgboost.XGBRFClassifier):
+        update_registered_converter(
+            estimator,
+            f"XGBoost{estimator.__name__}",
+            calculate_linear_classifier_output_shapes,
+            convert,
+            options={"nocl": [True, False], "zipmap": [True, False, "columns"]},
+        )
+    for estimator in (xgboost.XGBRegressor, xgboost.XGBRFRegressor):
+        update_registered_converter(
+            estimator,
+            f"XGBoost{estimator.__name__}",
+            calculate_linear_regressor_output_shapes,
+            convert,
+        )
+
+
+def import_package() -> Any:
+    """The package `xgboost`.
+
+    Raises:
+        ImportModelError: it is not installed.
+    """
+    try:
+        import xgboost
+    except ModuleNotFoundError as error:
+        raise ImportModelError(
+            "it needs the package xgboost, which is not installed here: pip install 'tidegate[train]'"
+        ) from error
+    return xgboost
+
+
+def _source(booster: Any, name: str, classes: Any, schema: ModelSchema) -> SourceModel:
+    from tidegate.service.artefacts import tree_boosters
+
+    learner = json.loads(booster.save_config())["learner"]
+    objective = learner["objective"]["name"]
+    _refuse_unsupported(objective, learner)
+    # Trees after the best iteration of an early stopping are not used, as XGBClassifier does not use them.
+    best = booster.attr("best_iteration")
+    trees = booster[: int(best) + 1] if best is not None else booster.copy()
+    own_names, types = booster.feature_names, booster.feature_types
+    names = own_names or [f"f{i}" for i in range(booster.num_features())]
+    # The converter accepts no feature names but f0, f1, …
+    trees.feature_names = None
+    if objective == "multi:softmax":  # the same trees, but it predicts labels
+        trees.set_param("objective", "multi:softprob")
+    count = max(2, int(learner["learner_model_param"]["num_class"]))
+    is_classifier = objective in CLASSIFICATION
+    features = tree_boosters.booster_features(names, _categories(booster, types), "XGBoost", schema)
+
+    def predict(_: Sequence[Feature], matrix: Matrix) -> Predictions:
+        data = import_package().DMatrix(
+            matrix, feature_types=types, enable_categorical=True, nthread=1
+        )
+        found: Predictions = trees.predict(data)
+        return tree_boosters.two_columns(found) if is_classifier else found
+
+    def to_onnx(features: Sequence[Feature]) -> bytes:
+        from onnxmltools import convert_xgboost
+        from onnxmltools.convert.common.data_types import FloatTensorType
+
+        from tidegate.service.model.inputs.matrix import MATRIX_INPUT
+
+        inputs = [(MATRIX_INPUT, FloatTensorType([None, len(features)]))]
+        try:
+            graph: bytes = convert_xgboost(trees, initial_types=inputs).SerializeToString()
+        # The exceptions of the converter have no common base class.
+        except Exception as error:
+            raise tree_boosters.conversion_error(name, error) from error
+        return graph
+
+    return SourceModel(
+        description=f"{name} ({objective}, {trees.num_boosted_rounds()} rounds)",
+        signature=tree_boosters.booster_signature(
+            features, classes=count if is_classifier else 0, own_classes=classes, schema=schema
+        ),
+        to_onnx=to_onnx,
+        predict=predict,
+        synthetic_rows=lambda features: tree_boosters.rows(features, _thresholds(trees)),
+        named=own_names is not None,
+        takes_missing=True,
+    )
+
+
+def _refuse_unsupported(objective: str, learner: dict[str, Any]) -> None:
+    """Refuse what the converter writes a different model for, or cannot write."""
+    booster = learner["gradient_booster"]["name"]
+    if booster != "gbtree":
+        raise ImportModelError(
+            f"its booster is {booster}, which the converter to ONNX does not support: train with booster = "
+            '"gbtree"'
+        )
+    if int(learner["learner_model_param"].get("num_target", 1)) > 1:
+        raise ImportModelError(
+            "it predicts several values per row: train one model per value, and serve each"
+        )
+    if objective.startswith("rank:"):
+        raise ImportModelError(
+            f"its objective is {objective}: a ranking model's scores compare rows of one query only; "
+            'export it to ONNX and serve that with task = "values" in schema.toml'
+        )
+    if objective not in CLASSIFICATION | REGRESSION:
+        accepted = ", ".join(sorted(CLASSIFICATION | REGRESSION))
+        raise ImportModelError(
+            f"its objective `{objective}` is not supported; supported are {accepted}"
+        )
+
+
+def _categories(booster: Any, types: Sequence[str] | None) -> dict[int, Sequence[object]]:
+    """The categories of the columns that are categorical; XGBoost 3.1 and later saves them."""
+    categorical = [column for column, kind in enumerate(types or ()) if kind == "c"]
+    if not categorical:
+        return {}
+    model = json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]["model"]
+    encoded = model.get("cats", {}).get("enc", [])
+    return {
+        column: _decoded(encoded[column]) if column < len(encoded) else () for column in categorical
+    }
+
+
+def _decoded(encoding: dict[str, list[int]]) -> list[object]:
+    """Categories from XGBoost's form: numbers, or the bytes of all strings with their offsets."""
+    offsets, values = encoding.get("offsets"), encoding["values"]
+    if offsets is None:
+        return list(values)
+    text = bytes(values)
+    return [text[start:end].decode() for start, end in pairwise(offsets)]
+
+
+def _thresholds(booster: Any) -> dict[int, list[float]]:
+    found: dict[int, list[float]] = {}
+    for tree in json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]["model"][
+        "trees"
+    ]:
+        for left, column, threshold in zip(
+            tree["left_children"], tree["split_indices"], tree["split_conditions"], strict=True
+        ):
+            if left != -1:
+                found.setdefault(column, []).append(threshold)
+    return found
+
+
+KIND = Kind(
+    title="XGBoost",
+    suffixes=(".json", ".ubj"),
+    signatures=(b'{"learner"', b"{L"),
+    accepts="a Booster, by save_model to .json or .ubj, or an XGB estimator, by joblib.dump to .joblib",
+    open=open_file,
+    package="xgboost",
+    adopt=adopt,
+    register=register,
+)

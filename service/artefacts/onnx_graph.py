@@ -1,0 +1,313 @@
+"""Reading and editing of ONNX graphs, so that every artefact's graph has one form.
+
+The form: one float32 matrix [rows, features] named `features`, or one input [rows, 1] per feature; and the
+probabilities [rows, classes] of a classifier as a named output.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper
+
+from tidegate.service.artefacts.import_error import ImportModelError
+from tidegate.service.model.inputs.matrix import MATRIX_INPUT
+from tidegate.service.model.tensor_spec import DYNAMIC, Datatype, TensorSpec
+
+MAX_BYTES: Final = 2**31 - 1
+"""Largest ONNX file: the limit of protobuf."""
+_SOURCE: Final = re.compile(r"/\S+\.(?:cc|h):\d+ .*?\)(?:::<lambda\(\)>)? (?=[A-Z])")
+PROBABILITIES: Final = "tidegate_probabilities"
+DATATYPES: Final[dict[int, Datatype]] = {
+    TensorProto.BOOL: "BOOL",
+    TensorProto.INT8: "INT8",
+    TensorProto.INT16: "INT16",
+    TensorProto.INT32: "INT32",
+    TensorProto.INT64: "INT64",
+    TensorProto.UINT8: "UINT8",
+    TensorProto.UINT16: "UINT16",
+    TensorProto.UINT32: "UINT32",
+    TensorProto.UINT64: "UINT64",
+    TensorProto.FLOAT16: "FP16",
+    TensorProto.FLOAT: "FP32",
+    TensorProto.DOUBLE: "FP64",
+    TensorProto.STRING: "BYTES",
+}
+
+
+def read(file: Path) -> Any:
+    """Read an ONNX file, with the data files that it refers to.
+
+    Raises:
+        ImportModelError: it is no ONNX file, too large, or a data file is missing.
+    """
+    if file.stat().st_size > MAX_BYTES:
+        raise ImportModelError(
+            "it is larger than 2 GiB, the limit of an ONNX file: quantize it, or export a smaller model"
+        )
+    try:
+        model = onnx.load(str(file), load_external_data=False)
+    # protobuf's DecodeError has no public base class.
+    except Exception as error:
+        raise ImportModelError(f"it is not an ONNX file, or is incomplete: {error}") from error
+    if not model.graph.output or not model.graph.node:
+        raise ImportModelError("it is not an ONNX file, or is incomplete: it has no nodes")
+    try:
+        onnx.load_external_data_for_model(model, str(file.parent))
+    # Missing files, and files outside the folder.
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ImportModelError(
+            f"its external data cannot be read: {reason}: put that file beside it, or export one file"
+        ) from error
+    if model.ByteSize() > MAX_BYTES:
+        raise ImportModelError(
+            "it is larger than 2 GiB with its external data, the limit of an ONNX file: quantize it"
+        )
+    return model
+
+
+def session(model: Any) -> Any:
+    """A session of ONNX Runtime.
+
+    Raises:
+        ImportModelError: ONNX Runtime cannot run the model: an operator, an opset or a version is unknown.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    # ONNX Runtime's exceptions have no common base.
+    except Exception as error:
+        raise ImportModelError(
+            f"ONNX Runtime {onnxruntime.__version__} cannot run it: {_first_line(error)}: export it with an "
+            "older opset (21 works), and with operators of ONNX only"
+        ) from error
+
+
+def run(model: Any, feed: dict[str, npt.NDArray[Any]]) -> list[Any]:
+    """The outputs for one call.
+
+    Raises:
+        ImportModelError: ONNX Runtime cannot run the model.
+    """
+    opened = session(model)
+    try:
+        outputs: list[Any] = opened.run(None, feed)
+    except Exception as error:
+        shapes = ", ".join(f"{name} {list(value.shape)}" for name, value in feed.items())
+        raise ImportModelError(f"it fails on a probe of {shapes}: {_first_line(error)}") from error
+    return outputs
+
+
+def input_specs(model: Any) -> tuple[TensorSpec, ...]:
+    """The inputs of a graph.
+
+    Raises:
+        ImportModelError: one has no shape, no axis for the rows, or a type that is not supported.
+    """
+    constants = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in constants]
+    if not inputs:
+        raise ImportModelError("it has no inputs")
+    return tuple(_spec(value) for value in inputs)
+
+
+def output_specs(model: Any, outputs: Sequence[Any], rows: int) -> tuple[TensorSpec, ...]:
+    """The outputs of a graph, by what it answers to a probe of some rows.
+
+    Raises:
+        ImportModelError: one is no array with a row per row of the probe.
+    """
+    found: list[TensorSpec] = []
+    for value, output in zip(model.graph.output, outputs, strict=True):
+        if not isinstance(output, np.ndarray) or not output.ndim or len(output) != rows:
+            shape = (
+                f"the shape {list(np.shape(output))}"
+                if isinstance(output, np.ndarray)
+                else "no shape"
+            )
+            raise ImportModelError(
+                f"the output {value.name} has {shape} for {rows} rows; its first axis should be the rows"
+            )
+        kind = value.type.tensor_type.elem_type
+        declared = [axis.dim_value or DYNAMIC for axis in value.type.tensor_type.shape.dim]
+        inner = declared[1:] if len(declared) == output.ndim else [DYNAMIC] * (output.ndim - 1)
+        found.append(
+            TensorSpec(
+                name=value.name, datatype=_datatype(value.name, kind), shape=(DYNAMIC, *inner)
+            )
+        )
+    return tuple(found)
+
+
+def _spec(value: Any) -> TensorSpec:
+    if value.type.WhichOneof("value") != "tensor_type":
+        raise ImportModelError(
+            f"the input {value.name} is a "
+            f"{value.type.WhichOneof('value').removesuffix('_type')}, not a tensor: export it with tensors"
+        )
+    tensor = value.type.tensor_type
+    if not tensor.HasField("shape"):
+        raise ImportModelError(
+            f"the input {value.name} has no shape: export it with the number of its axes, the rows first"
+        )
+    shape = [axis.dim_value if axis.dim_value > 0 else DYNAMIC for axis in tensor.shape.dim]
+    if not shape:
+        raise ImportModelError(
+            f"the input {value.name} is a single value without an axis for the rows: export it as a constant"
+        )
+    datatype = _datatype(value.name, tensor.elem_type)
+    if shape[0] not in {DYNAMIC, 1}:
+        raise ImportModelError(
+            f"the first axis of the input {value.name} has the fixed size {shape[0]}; it is the rows: export "
+            "it with a dynamic first axis (torch.onnx.export: dynamic_axes or dynamic_shapes)"
+        )
+    return TensorSpec(name=value.name, datatype=datatype, shape=tuple(shape))
+
+
+def _datatype(name: str, kind: int) -> Datatype:
+    try:
+        return DATATYPES[kind]
+    except KeyError:
+        known = TensorProto.DataType.Name(kind) if kind in TensorProto.DataType.values() else kind
+        raise ImportModelError(
+            f"{name} is of type {known}, which is not supported: export it as float32"
+        ) from None
+
+
+def without_fixed_rows(model: Any) -> Any:
+    """A copy whose inputs take any number of rows; the shapes inside are derived again."""
+    free = type(model)()
+    free.CopyFrom(model)
+    del free.graph.value_info[:]
+    for value in (*free.graph.input, *free.graph.output):
+        axes = value.type.tensor_type.shape.dim
+        if axes:
+            axes[0].Clear()
+            axes[0].dim_param = "rows"
+    return free
+
+
+def take_matrix(model: Any, name: str) -> None:
+    """Rename the input to `MATRIX_INPUT`, as float32 that is cast to the type it had."""
+    (value,) = (value for value in model.graph.input if value.name == name)
+    kind = value.type.tensor_type.elem_type
+    value.name = MATRIX_INPUT
+    value.type.tensor_type.elem_type = TensorProto.FLOAT
+    if kind != TensorProto.FLOAT or name != MATRIX_INPUT:
+        used = f"tidegate_{name}" if name == MATRIX_INPUT else name
+        if used != name:
+            _rename_uses(model, name, used)
+        cast = helper.make_node("Cast", [MATRIX_INPUT], [used], to=kind)
+        model.graph.node.insert(0, cast)
+
+
+def cast_columns(model: Any) -> None:
+    """Take numbers of any type as float32, cast to the type that the input had."""
+    for value in model.graph.input:
+        kind = value.type.tensor_type.elem_type
+        if kind in {TensorProto.FLOAT, TensorProto.STRING}:
+            continue
+        used = f"tidegate_{value.name}"
+        _rename_uses(model, value.name, used)
+        value.type.tensor_type.elem_type = TensorProto.FLOAT
+        model.graph.node.insert(0, helper.make_node("Cast", [value.name], [used], to=kind))
+
+
+def without_zipmap(model: Any) -> tuple[str | int, ...]:
+    """Replace an output of dictionaries by the array of probabilities; returns the classes in it."""
+    for node in model.graph.node:
+        if node.op_type != "ZipMap":
+            continue
+        for value in model.graph.output:
+            if value.name == node.output[0]:
+                array = helper.make_tensor_value_info(
+                    node.input[0], TensorProto.FLOAT, [None, None]
+                )
+                value.CopyFrom(array)
+        classes = next(_class_labels(node), ())
+        model.graph.node.remove(node)
+        return classes
+    return ()
+
+
+def class_labels(model: Any, count: int) -> tuple[str | int, ...]:
+    """The classes that a node of a classifier names, if there are as many; else empty."""
+    for node in model.graph.node:
+        for labels in _class_labels(node):
+            if len(labels) == count:
+                return labels
+    return ()
+
+
+def _class_labels(node: Any) -> Iterator[tuple[str | int, ...]]:
+    for attribute in node.attribute:
+        if attribute.name.startswith(("classlabels_", "classes_")):
+            if attribute.strings:
+                yield tuple(label.decode() for label in attribute.strings)
+            elif attribute.ints:
+                yield tuple(int(label) for label in attribute.ints)
+
+
+def activate(model: Any, output: str, activation: str) -> str:
+    """Append the softmax or the sigmoid of an output; returns the name of the probabilities."""
+    graph = model.graph
+    if activation == "softmax":
+        graph.node.append(helper.make_node("Softmax", [output], [PROBABILITIES], axis=-1))
+    else:
+        one = helper.make_tensor(f"{PROBABILITIES}_one", TensorProto.FLOAT, [1], [1.0])
+        shape = helper.make_tensor(f"{PROBABILITIES}_shape", TensorProto.INT64, [2], [-1, 1])
+        graph.initializer.extend([one, shape])
+        parts = [f"{PROBABILITIES}_{part}" for part in ("sigmoid", "second", "first")]
+        graph.node.extend(
+            [
+                helper.make_node("Sigmoid", [output], [parts[0]]),
+                helper.make_node("Reshape", [parts[0], shape.name], [parts[1]]),
+                helper.make_node("Sub", [one.name, parts[1]], [parts[2]]),
+                helper.make_node("Concat", [parts[2], parts[1]], [PROBABILITIES], axis=1),
+            ]
+        )
+    graph.output.append(
+        helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, [None, None])
+    )
+    return PROBABILITIES
+
+
+def _rename_uses(model: Any, old: str, new: str) -> None:
+    for node in model.graph.node:
+        for position, name in enumerate(node.input):
+            if name == old:
+                node.input[position] = new
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    text = lines[0] if lines else type(error).__name__
+    # [ONNXRuntimeError] : 1 : FAIL : <place in its source> <reason>
+    return _SOURCE.sub("", text).split(" : ", 3)[-1].strip()[:300]
+
+
+__all__ = [
+    "activate",
+    "cast_columns",
+    "class_labels",
+    "input_specs",
+    "output_specs",
+    "read",
+    "run",
+    "session",
+    "take_matrix",
+    "without_fixed_rows",
+    "without_zipmap",
+]

@@ -1,0 +1,128 @@
+"""The comparison of an ONNX model with the original on the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+TOLERANCE: Final = 1e-4
+"""Largest difference that counts as equal: of a probability, or of a value divided by the standard deviation
+of the predicted values. A regressor's unit is unknown, and what matters is whether a client could tell two
+rows apart: a ten-thousandth of what distinguishes the predictions is far above the error of float32 (about
+1e-6 of it) and far below any error of a model."""
+
+
+class ExportError(Exception):
+    """The model cannot be converted, or the ONNX model predicts differently."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """The comparison of an ONNX model with the original on the same rows.
+
+    Attributes:
+        rows: rows compared.
+        labels_equal: fraction of rows with the same label; 1 for a regressor.
+        largest_difference: the largest difference of a probability, or of a value divided by the standard
+            deviation of the predicted values.
+        rows_apart: fraction of rows that differ by more than `TOLERANCE`.
+    """
+
+    rows: int
+    labels_equal: float
+    largest_difference: float
+    rows_apart: float
+
+    def as_json(self) -> dict[str, float]:
+        """The fields of the manifest."""
+        return asdict(self)
+
+    def check(self, name: str, tolerated_fraction: float) -> None:
+        """Refuse an ONNX model that predicts differently.
+
+        Args:
+            name: the model's name, for the message.
+            tolerated_fraction: fraction of rows that may differ by more than `TOLERANCE`.
+
+        Raises:
+            ExportError: more rows differ.
+        """
+        # Not `>`: NaN, from a graph that answers NaN, must not pass.
+        if not self.rows_apart <= tolerated_fraction:
+            raise ExportError(
+                f"the ONNX model of {name} predicts differently: {self.rows_apart:.2%} of {self.rows} rows "
+                f"differ by more than {TOLERANCE}, at most by {self.largest_difference:.3g}"
+            )
+
+
+def compare_probabilities(
+    expected: Sequence[npt.NDArray[Any]],
+    found: npt.NDArray[Any],
+    found_labels: npt.NDArray[np.intp],
+    expected_labels: Sequence[npt.NDArray[np.intp]] | None = None,
+) -> Parity:
+    """Compare two classifiers. A label may differ only if two classes are tied.
+
+    Args:
+        expected: the original's probabilities, of shape [rows, classes]; more than one where the rows have
+            more than one form, of which one must agree.
+        found: those of the ONNX model.
+        found_labels: the index of the class that the ONNX model predicts, per row.
+        expected_labels: those of the original; default: the classes with the largest probability.
+    """
+    if expected_labels is None:
+        expected_labels = [each.argmax(axis=1) for each in expected]
+    differences, same, apart = [], [], []
+    for probabilities, labels in zip(expected, expected_labels, strict=True):
+        difference = np.abs(probabilities - found).max(axis=1)
+        best_two = np.sort(probabilities, axis=1)[:, -2:]
+        tied = best_two[:, 1] - best_two[:, 0] <= TOLERANCE
+        differences.append(difference)
+        same.append(found_labels == labels)
+        apart.append(~(difference <= TOLERANCE) | ~(same[-1] | tied))
+    return _parity(differences, same, apart)
+
+
+def compare_values(expected: Sequence[npt.NDArray[Any]], found: npt.NDArray[Any]) -> Parity:
+    """Compare two regressors, relative to the standard deviation of the original's predictions.
+
+    Args:
+        expected: the original's values, of shape [rows]; more than one as in `compare_probabilities`.
+        found: those of the ONNX model.
+    """
+    wide = [each.astype(np.float64) for each in expected]
+    # No tolerance is below the precision of float32: a constant model has no spread but rounding.
+    precision = float(np.finfo(np.float32).eps) / TOLERANCE
+    spread = max(float(wide[0].std()), precision * float(np.abs(wide[0]).max())) or 1.0
+    differences = [np.abs(each - found.astype(np.float64)) / spread for each in wide]
+    apart = [~(difference <= TOLERANCE) for difference in differences]
+    return _parity(differences, [np.ones(len(found), dtype=np.bool_)], apart)
+
+
+def _parity(
+    differences: Sequence[npt.NDArray[Any]],
+    same: Sequence[npt.NDArray[np.bool_]],
+    apart: Sequence[npt.NDArray[np.bool_]],
+) -> Parity:
+    """The comparison, per row with the form that agrees best."""
+    return Parity(
+        rows=len(differences[0]),
+        labels_equal=float(np.any(same, axis=0).mean()),
+        largest_difference=float(np.min(differences, axis=0).max()),
+        rows_apart=float(np.all(apart, axis=0).mean()),
+    )
+
+
+def merged(parts: Sequence[Parity]) -> Parity:
+    """The comparison of all rows of several comparisons."""
+    rows = np.array([part.rows for part in parts])
+    return Parity(
+        rows=int(rows.sum()),
+        labels_equal=float(np.average([part.labels_equal for part in parts], weights=rows)),
+        largest_difference=max(part.largest_difference for part in parts),
+        rows_apart=float(np.average([part.rows_apart for part in parts], weights=rows)),
+    )

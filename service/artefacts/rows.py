@@ -1,0 +1,155 @@
+"""The optional CSV file of rows beside a model file: `wine.csv` for `wine.joblib`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tidegate.service.artefacts.import_error import ImportModelError
+from tidegate.service.artefacts.schema_file import TARGET_COLUMNS, ModelSchema
+from tidegate.service.model.features import MAX_ROWS, Feature, Matrix, Schema
+from tidegate.service.model.signature import Signature
+from tidegate.service.request_errors import RequestError
+
+BOOLEANS = {"True": "1", "False": "0", "true": "1", "false": "0"}
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of a file.
+
+    Attributes:
+        features: the features, with their ranges in the file, and missing if the file has missing values.
+        matrix: the rows, encoded.
+        wide: the rows before they were rounded to float32, which is what the original was fitted on. A tree's
+            threshold may be the value of a row, so that the two take different branches.
+        truth: the index of the true class, or the true value, per row; None if the file has no such column.
+        labelled: the rows whose truth is known, as a mask.
+    """
+
+    features: tuple[Feature, ...]
+    matrix: Matrix
+    wide: npt.NDArray[np.float64]
+    truth: npt.NDArray[Any] | None
+    labelled: npt.NDArray[np.bool_]
+
+
+def read_rows(file: Path, signature: Signature, schema: ModelSchema) -> Rows:
+    """Read rows of a model's features, and the truth if there is a column for it.
+
+    Args:
+        file: the CSV file.
+        signature: the features and answers of the model.
+        schema: may name the column of the truth, by `target.name`; default: `target` or `label`.
+
+    Raises:
+        ImportModelError: a column is missing, or a value does not fit the model.
+    """
+    names = [feature.name for feature in signature.features]
+    texts = {feature.name: str for feature in signature.features if feature.kind == "category"}
+    candidates = (schema.target.name,) if schema.target else TARGET_COLUMNS
+    try:
+        table = pd.read_csv(
+            file, dtype={**texts, **dict.fromkeys(set(candidates) - set(names), str)}
+        )
+    except (ValueError, pd.errors.ParserError) as error:  # UnicodeDecodeError is a ValueError
+        raise ImportModelError(f"{file} is not a readable CSV file: {error}") from error
+    if missing := [name for name in names if name not in table.columns]:
+        raise ImportModelError(f"{file} has no column {', '.join(missing)}")
+    if table.empty:
+        raise ImportModelError(f"{file} has no rows")
+    for feature in signature.features:
+        if feature.kind != "category":
+            table[feature.name] = _numbers(file, table[feature.name])
+    features = tuple(_with_range(feature, table[feature.name]) for feature in signature.features)
+    columns = [name for name in candidates if name in table.columns and name not in names]
+    truth = _truth(file, table[columns[0]], signature) if columns else None
+    known = np.isfinite(truth) if truth is not None else np.zeros(len(table), dtype=np.bool_)
+    matrix = _encode(features, table, file)
+    return Rows(features, matrix, _wide(features, table, matrix), truth, known)
+
+
+def _numbers(file: Path, column: pd.Series[Any]) -> pd.Series[Any]:
+    """A column as float64. pandas reads all values of a column as strings if one of them is no number."""
+    numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
+    wrong = np.flatnonzero(numbers.isna() & column.notna())
+    if wrong.size:
+        value = column.iloc[wrong[0]]
+        raise ImportModelError(
+            f"{file} does not fit the model: {wrong[0]}.{column.name}: Input should be a number, "
+            f"got {value!r}"
+        )
+    return numbers
+
+
+def _with_range(feature: Feature, column: pd.Series[Any]) -> Feature:
+    missing = feature.missing or bool(column.isna().any())
+    if feature.kind == "category":
+        return feature.model_copy(update={"missing": missing})
+    observed = (float(column.min()), float(column.max()))
+    return feature.model_copy(
+        update={"observed": observed if np.isfinite(observed).all() else None, "missing": missing}
+    )
+
+
+def _encode(features: Sequence[Feature], table: pd.DataFrame, file: Path) -> Matrix:
+    schema = Schema(features)
+    names = [feature.name for feature in features]
+    values = table[names].astype(object).where(table[names].notna(), None)
+    blocks: list[Matrix] = []
+    for start in range(0, len(values), MAX_ROWS):
+        block = values.iloc[start : start + MAX_ROWS]
+        try:
+            columns = [block[name].tolist() for name in names]
+            blocks.append(schema.encode_columns(columns, (str(file),)))
+        except RequestError as problem:
+            after = f" (counted from row {start})" if start else ""
+            reason = f"{problem.details[0]}{after}"
+            raise ImportModelError(f"{file} does not fit the model: {reason}") from problem
+    return np.concatenate(blocks)
+
+
+def _wide(
+    features: Sequence[Feature], table: pd.DataFrame, matrix: Matrix
+) -> npt.NDArray[np.float64]:
+    wide = matrix.astype(np.float64)
+    for column, feature in enumerate(features):
+        if feature.kind != "category":
+            wide[:, column] = table[feature.name].to_numpy(dtype=np.float64)
+    return wide
+
+
+def _truth(file: Path, column: pd.Series[Any], signature: Signature) -> npt.NDArray[np.float64]:
+    """The index of the class, or the value, per row; NaN where it is missing."""
+    known = column.notna()
+    if signature.task == "regression":
+        values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+        wrong = known & ~np.isfinite(values)
+        if wrong.any():
+            raise ImportModelError(
+                f"{file}: {column[wrong].iloc[0]!r} in the column {column.name} is not a number"
+            )
+        return values
+    indices = {str(label): float(index) for index, label in enumerate(signature.classes)}
+    found = column.map(lambda text: _class_index(str(text), indices), na_action="ignore")
+    wrong = known & found.isna()
+    if wrong.any():
+        raise ImportModelError(
+            f"{file}: {column[wrong].iloc[0]!r} in the column {column.name} is no class of the model; its "
+            f"classes are {', '.join(list(indices)[:20])}"
+        )
+    return found.to_numpy(dtype=np.float64)
+
+
+def _class_index(text: str, indices: dict[str, float]) -> float:
+    """The index of a class by its text, also as pandas writes integers (1.0) and booleans (True)."""
+    for form in (text, text.removesuffix(".0"), BOOLEANS.get(text, "")):
+        if form in indices:
+            return indices[form]
+    return float("nan")

@@ -1,0 +1,169 @@
+"""`schema.toml` beside a model file: what the file itself does not say about its features and answers.
+
+For `wine.onnx` it is `wine.toml`, else `schema.toml` in the same folder; only one of them is read.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tidegate.service.artefacts.import_cache import schema_file
+from tidegate.service.artefacts.import_error import ImportModelError
+from tidegate.service.model.features import Feature
+from tidegate.service.model.signature import Target, TaskName
+
+TARGET_COLUMNS: Final = ("target", "label")
+"""The columns that hold the truth in a file of rows, unless `target.name` names another one."""
+
+
+class FeatureSchema(BaseModel):
+    """`[[features]]`: one feature; an absent key keeps what the model file says."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: str = Field(min_length=1)
+    """Its name in the model; for a model without names, the name that it gets."""
+    kind: Literal["number", "integer", "category"] | None = None
+    """A number, a whole number, or one of `categories`."""
+    minimum: float | None = None
+    """The smallest value that is accepted."""
+    maximum: float | None = None
+    """The largest value that is accepted."""
+    categories: list[str] | None = None
+    """The accepted strings; the position of a string is its code in the model, from 0."""
+    unit: str | None = None
+    """The unit of its value, for the API documentation."""
+    description: str | None = None
+    """Its meaning, for the API documentation."""
+    missing: bool | None = None
+    """Whether its value may be null or absent."""
+
+    @model_validator(mode="after")
+    def _values_fit_the_kind(self) -> FeatureSchema:
+        numbers = self.minimum is not None or self.maximum is not None
+        if self.categories is not None:
+            if not self.categories or len(set(self.categories)) < len(self.categories):
+                raise ValueError("`categories` should be one or more different strings")
+            if self.kind not in {None, "category"}:
+                raise ValueError(f"`categories` needs the kind category, not {self.kind}")
+            if numbers:
+                raise ValueError("a category has no `minimum` and no `maximum`")
+        if None not in {self.minimum, self.maximum} and self.minimum > self.maximum:  # type: ignore[operator]
+            raise ValueError(f"`minimum` {self.minimum:g} is above `maximum` {self.maximum:g}")
+        return self
+
+    def changes(self) -> dict[str, Any]:
+        """The fields of a `Feature` that it sets."""
+        found = self.model_dump(exclude_none=True, exclude={"name"})
+        if self.categories is not None:
+            found |= {"kind": "category", "categories": tuple(self.categories)}
+        return found
+
+
+class ModelSchema(BaseModel):
+    """The content of the file; without one, every field has its default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    task: TaskName | None = None
+    """What the model predicts: a class, a number, or any named outputs. Default: what the file says."""
+    classes: list[str | int] | None = Field(default=None, min_length=2)
+    """The classes, in the order of the probabilities."""
+    activation: Literal["softmax", "sigmoid"] | None = None
+    """What makes probabilities of the output of an ONNX file: softmax over the classes, or sigmoid of one
+    value, the second of two classes."""
+    output: str | None = None
+    """The output of an ONNX file that has the probabilities or the predicted values."""
+    target: Target | None = None
+    """What a regressor predicts, and the column of its true values in a file of rows."""
+    features: list[FeatureSchema] = []
+    """The features."""
+
+    @model_validator(mode="after")
+    def _fields_fit_each_other(self) -> ModelSchema:
+        names = [feature.name for feature in self.features]
+        if repeated := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"two `features` have the name {min(repeated)}")
+        if self.task not in {None, "classification"} and (self.classes or self.activation):
+            raise ValueError(
+                f"`classes` and `activation` are of the task classification, not {self.task}"
+            )
+        if self.activation and not self.classes:
+            raise ValueError("`activation` needs `classes`")
+        if self.classes and len(set(map(str, self.classes))) < len(self.classes):
+            raise ValueError("two `classes` have the same name")
+        return self
+
+    def described(
+        self, features: Sequence[Feature], *, named: bool, source: str
+    ) -> tuple[Feature, ...]:
+        """The features of a model, with what the file says about them.
+
+        Args:
+            features: the features that the model file has.
+            named: whether the model file names them; others get their names here, in order.
+            source: the name of the schema file, for messages.
+
+        Raises:
+            ImportModelError: the file has a feature that the model does not have.
+        """
+        if not self.features:
+            return tuple(features)
+        by_name = {feature.name: feature for feature in self.features}
+        known = [feature.name for feature in features]
+        unknown = [name for name in by_name if name not in known]
+        if unknown and not named:
+            if len(by_name) != len(known):
+                raise ImportModelError(
+                    f"{source}: `features` names {len(by_name)} features; the model has {len(known)} "
+                    "without names: list all of them, in the model's order"
+                )
+            return tuple(
+                feature.model_copy(update={"name": own.name, **own.changes()})
+                for feature, own in zip(features, self.features, strict=True)
+            )
+        if unknown:
+            raise ImportModelError(
+                f"{source}: `features` has {unknown[0]}, which the model does not have; "
+                f"it has {', '.join(known[:20])}"
+            )
+        return tuple(
+            feature.model_copy(update=by_name[feature.name].changes())
+            if feature.name in by_name
+            else feature
+            for feature in features
+        )
+
+
+def read_schema(file: Path) -> ModelSchema:
+    """Read the schema of a model file; empty without one.
+
+    Raises:
+        ImportModelError: it is no valid TOML, or a key is unknown or has a wrong value.
+    """
+    path = schema_file(file)
+    if path is None:
+        return ModelSchema()
+    try:
+        return ModelSchema.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ImportModelError(f"{path} is not valid TOML: {error}") from error
+    except ValidationError as error:
+        raise ImportModelError(f"{path}: {_first_fault(error)}") from error
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors()[0]
+    place = [part for part in fault["loc"] if part not in {"str", "int"}]
+    key = ".".join(str(part) for part in place)
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "extra_forbidden":
+        fields = FeatureSchema if place[:1] == ["features"] else ModelSchema
+        fields = Target if place[:1] == ["target"] else fields  # type: ignore[assignment]
+        return f"unknown key `{key}`; expected {', '.join(fields.model_fields)}"
+    return f"`{key}`: {message}" if key else message

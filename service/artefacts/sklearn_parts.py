@@ -1,0 +1,95 @@
+"""What a fitted scikit-learn model says about itself: its parts, features and categories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from tidegate.service.artefacts.import_error import ImportModelError
+from tidegate.service.artefacts.synthetic_rows import random_rows
+from tidegate.service.model.features import Feature, Matrix
+
+
+def feature_names(model: Any) -> tuple[str, ...]:
+    """The feature names that it was fitted with; f0, f1, … without names.
+
+    Raises:
+        ImportModelError: it does not state its number of features.
+    """
+    named = getattr(model, "feature_names_in_", None)
+    if named is not None:
+        return tuple(str(name) for name in named)
+    count = getattr(model, "n_features_in_", None)
+    if count is None:
+        raise ImportModelError(f"{type(model).__name__} does not state its number of features")
+    return tuple(f"f{i}" for i in range(count))
+
+
+def parts_of(model: Any) -> Iterator[Any]:
+    """A model and all fitted estimators in it: pipeline steps, transformers, ensemble members."""
+    yield model
+    candidates: list[Any] = []
+    for attribute in ("steps", "transformers_", "estimators_", "calibrated_classifiers_"):
+        candidates += list(np.ravel(np.array(getattr(model, attribute, []), dtype=object)))
+    candidates += [
+        getattr(model, name, None)
+        for name in ("estimator", "estimator_", "best_estimator_", "regressor_")
+    ]
+    for part in candidates:
+        if hasattr(part, "get_params"):
+            yield from parts_of(part)
+
+
+def takes_named_columns(model: Any) -> bool:
+    """Whether it selects columns by name, so that it needs a table instead of a matrix."""
+    return any(
+        isinstance(column, str)
+        for part in parts_of(model)
+        for _, _, columns in getattr(part, "transformers_", [])
+        if not isinstance(columns, slice)
+        for column in np.ravel(columns)
+    )
+
+
+def learned_categories(model: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The categories that its encoders learned, by column name."""
+    for part in parts_of(model):
+        for _, transformer, columns in getattr(part, "transformers_", []):
+            encoders = [step for step in parts_of(transformer) if hasattr(step, "categories_")]
+            if not encoders:
+                continue
+            names = [columns] if isinstance(columns, str) else list(columns)
+            for name, values in zip(names, encoders[0].categories_, strict=True):
+                if any(isinstance(value, str) for value in values):
+                    yield str(name), tuple(str(v) for v in values if isinstance(v, str))
+
+
+def features_of(model: Any) -> tuple[Feature, ...]:
+    """Its features, with the categories that its encoders learned.
+
+    Raises:
+        ImportModelError: it does not state its number of features.
+    """
+    categories = dict(learned_categories(model))
+    return tuple(
+        Feature(name=name, kind="category", categories=categories[name])
+        if name in categories
+        else Feature(name=name)
+        for name in feature_names(model)
+    )
+
+
+def synthetic_rows(model: Any, features: Sequence[Feature]) -> Matrix:
+    """Random rows around a scaler's means or a tree's thresholds, if the model has them, else around 0."""
+    width = len(features)
+    thresholds: dict[int, Any] = {}
+    for part in parts_of(model):
+        if getattr(part, "mean_", np.empty(0)).shape == (width,) and hasattr(part, "scale_"):
+            return random_rows(features, center=part.mean_, scale=part.scale_)
+        if hasattr(part, "tree_") and part.n_features_in_ == width:
+            for column in range(width):
+                own = part.tree_.threshold[part.tree_.feature == column]
+                thresholds[column] = np.append(thresholds.get(column, ()), own)
+    return random_rows(features, thresholds=thresholds)

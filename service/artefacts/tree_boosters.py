@@ -1,0 +1,103 @@
+"""What the converters of LightGBM and XGBoost boosters share: features, answers and categories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate.service.artefacts.import_error import ImportModelError
+from tidegate.service.artefacts.onnx_export import class_names
+from tidegate.service.artefacts.parity import ExportError
+from tidegate.service.artefacts.schema_file import ModelSchema
+from tidegate.service.artefacts.synthetic_rows import random_rows
+from tidegate.service.model.features import Feature, Matrix
+from tidegate.service.model.signature import Signature
+
+
+def booster_features(
+    names: Sequence[str],
+    categories: Mapping[int, Sequence[object]],
+    library: str,
+    schema: ModelSchema,
+) -> tuple[Feature, ...]:
+    """The features of a booster; those that it splits by category have their categories as strings.
+
+    Args:
+        names: the feature names.
+        categories: the categories of each categorical column, in the order of their codes; empty if only the
+            codes are known.
+        library: the name of the library, for the message.
+        schema: names the categories that the booster does not have.
+
+    Raises:
+        ImportModelError: the categories of a column are unknown.
+    """
+    given = {feature.name: feature.categories for feature in schema.features}
+    features: list[Feature] = []
+    for column, name in enumerate(names):
+        if column not in categories:
+            features.append(Feature(name=name))
+            continue
+        values = categories[column] or given.get(name) or ()
+        if not values:
+            raise ImportModelError(
+                f"{library} splits {name} by category, and the file has only codes: name its `categories`, "
+                "in the order of the codes, in a schema.toml beside the file"
+            )
+        features.append(
+            Feature(name=name, kind="category", categories=tuple(str(value) for value in values))
+        )
+    return tuple(features)
+
+
+def booster_signature(
+    features: tuple[Feature, ...],
+    *,
+    classes: int,
+    own_classes: Sequence[object] | None,
+    schema: ModelSchema,
+) -> Signature:
+    """The signature of a booster.
+
+    Args:
+        features: its features.
+        classes: its number of classes; 0 for a regressor.
+        own_classes: the names of the classes, if the model has them.
+        schema: names the classes otherwise; without names they are 0, 1, …
+
+    Raises:
+        ImportModelError: the schema file has another number of classes, or another task.
+        ExportError: the model's own names are neither strings nor integers.
+    """
+    task = "classification" if classes else "regression"
+    if schema.task not in {None, task}:
+        raise ImportModelError(f"`task` is {schema.task} in the schema file; the model's is {task}")
+    if not classes:
+        return Signature(task="regression", features=features, target=schema.target)
+    named = () if own_classes is None else class_names(np.asarray(own_classes).tolist())
+    names = tuple(schema.classes or named or range(classes))
+    if len(names) != classes:
+        raise ImportModelError(
+            f"`classes` has {len(names)} names in the schema file; the model has {classes} classes"
+        )
+    return Signature(features=features, classes=names)
+
+
+def two_columns(probabilities: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The probabilities of both classes, from those of the second one."""
+    if probabilities.ndim == 2:
+        return probabilities
+    return np.column_stack([1 - probabilities, probabilities])
+
+
+def rows(features: Sequence[Feature], thresholds: Mapping[int, Sequence[float]]) -> Matrix:
+    """Rows around the thresholds of the trees, and zeros, which `zero_as_missing` treats as missing."""
+    return random_rows(features, thresholds=thresholds, zeros=0.1)
+
+
+def conversion_error(name: str, error: Exception) -> ExportError:
+    """The message for an error of a converter."""
+    return ExportError(f"{name} cannot be converted to ONNX: {str(error)[:300]}")

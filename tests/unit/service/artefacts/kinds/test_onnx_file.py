@@ -1,0 +1,338 @@
+"""ONNX files as they are: inputs, outputs and classes from the graph and the schema file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+from skl2onnx import to_onnx
+from sklearn.linear_model import LogisticRegression
+
+from support.samples.onnx_graphs import (
+    FLOAT,
+    WEIGHT,
+    WEIGHTS,
+    linear,
+    make_model,
+    one_node,
+)
+from tidegate.service.artefacts.import_error import ImportModelError
+from tidegate.service.artefacts.kinds import onnx_file
+from tidegate.service.artefacts.schema_file import ModelSchema
+from tidegate.service.model.artefact import Artefact
+
+PROBE = np.random.default_rng(1).normal(size=(5, 4)).astype(np.float32)
+
+
+def answer(found: Artefact, feed: dict[str, Any]) -> Any:
+    """The output of the artefact's graph that its manifest names."""
+    session = onnxruntime.InferenceSession(
+        found.path / "model.onnx", providers=["CPUExecutionProvider"]
+    )
+    names = [found.manifest.output] if found.manifest.output else None
+    return session.run(names, feed)[0]
+
+
+def test_a_matrix_of_numbers_has_numbered_features(imported: Any) -> None:
+    found = imported("price.onnx", linear().SerializeToString())
+    assert (found.manifest.task, found.manifest.input) == ("regression", "matrix")
+    assert [feature.name for feature in found.manifest.features] == ["f0", "f1", "f2", "f3"]
+    np.testing.assert_allclose(answer(found, {"features": PROBE}), PROBE @ WEIGHT, rtol=1e-5)
+    assert found.manifest.parity == {}
+    assert sorted(file.name for file in found.path.iterdir()) == [
+        "manifest.json",
+        "model.onnx",
+        "reference.json",
+        "samples.ndjson",
+    ]
+
+
+@pytest.mark.parametrize("kind", [TensorProto.DOUBLE, TensorProto.FLOAT16])
+@pytest.mark.parametrize("name", ["x", "features"])
+def test_a_matrix_of_another_type_is_cast(imported: Any, kind: int, name: str) -> None:
+    found = imported("price.onnx", linear(kind=kind, name=name).SerializeToString())
+    values = answer(found, {"features": PROBE}).astype(np.float32)
+    np.testing.assert_allclose(values, PROBE @ WEIGHT, rtol=0, atol=2e-2)
+
+
+@pytest.mark.parametrize("rows", [1, 8])
+def test_a_fixed_number_of_rows_becomes_any_number(imported: Any, rows: int) -> None:
+    found = imported("price.onnx", linear(rows=rows).SerializeToString())
+    assert found.manifest.input == "matrix"
+    np.testing.assert_allclose(answer(found, {"features": PROBE}), PROBE @ WEIGHT, rtol=1e-5)
+
+
+def test_a_graph_that_takes_only_one_row_is_served_row_by_row(imported: Any) -> None:
+    reshape = helper.make_node("Reshape", ["x", "shape"], ["y"])
+    model = make_model(
+        [reshape], [("x", FLOAT, [1, 4])], [("y", FLOAT, [1, 4])], {"shape": np.array([1, 4])}
+    )
+    found = imported("one.onnx", model.SerializeToString())
+    assert found.manifest.input == "tensors"
+    assert found.manifest.tensors[0].shape == (1, 4)
+
+
+def test_the_schema_names_features_and_the_target(imported: Any) -> None:
+    schema = """
+        [target]
+        name = "price"
+        unit = "EUR"
+        [[features]]
+        name = "size"
+        unit = "m²"
+        minimum = 0
+        missing = false
+        [[features]]
+        name = "rooms"
+        kind = "integer"
+        [[features]]
+        name = "city"
+        categories = ["Lima", "Oslo"]
+        [[features]]
+        name = "age"
+        missing = true
+    """
+    found = imported("price.onnx", linear().SerializeToString(), schema=schema)
+    size, rooms, city, age = found.manifest.features
+    assert (size.name, size.unit, size.minimum, rooms.kind) == ("size", "m²", 0, "integer")
+    assert (city.kind, city.categories, age.missing) == ("category", ("Lima", "Oslo"), True)
+    assert found.manifest.target is not None
+    assert (found.manifest.target.name, found.manifest.target.unit) == ("price", "EUR")
+    assert set(found.manifest.example) == {"size", "rooms", "city", "age"}
+
+
+def test_logits_become_probabilities_by_softmax(imported: Any) -> None:
+    schema = 'classes = ["a", "b", "c"]\nactivation = "softmax"\n'
+    found = imported("letter.onnx", linear(WEIGHTS).SerializeToString(), schema=schema)
+    assert found.manifest.classes == ("a", "b", "c")
+    powers = np.exp(PROBE @ WEIGHTS)
+    expected = powers / powers.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(answer(found, {"features": PROBE}), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_a_single_logit_becomes_two_probabilities_by_sigmoid(imported: Any, flat: bool) -> None:
+    model = linear()
+    if flat:
+        shape = onnx.numpy_helper.from_array(np.array([-1]), "flat")
+        model.graph.initializer.append(shape)
+        model.graph.node.append(helper.make_node("Reshape", ["y", "flat"], ["z"]))
+        model.graph.output[0].CopyFrom(helper.make_tensor_value_info("z", FLOAT, ["rows"]))
+    schema = 'classes = ["no", "yes"]\nactivation = "sigmoid"\n'
+    found = imported("yes.onnx", model.SerializeToString(), schema=schema)
+    second = 1 / (1 + np.exp(-(PROBE @ WEIGHT)))
+    expected = np.column_stack([1 - second, second])
+    np.testing.assert_allclose(answer(found, {"features": PROBE}), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("zipmap", [True, False])
+@pytest.mark.parametrize("labels", [["a", "b", "c"], [3, 5, 7]])
+def test_a_classifier_keeps_its_classes_with_and_without_a_zipmap(
+    imported: Any, zipmap: bool, labels: list[Any]
+) -> None:
+    rows = np.random.default_rng(2).normal(size=(90, 4)).astype(np.float32)
+    model = LogisticRegression().fit(rows, np.array(labels)[rows[:, :3].argmax(axis=1)])
+    options = None if zipmap else {"zipmap": False}
+    converted = to_onnx(model, rows[:1], options=options)
+    found = imported("letter.onnx", converted.SerializeToString())
+    assert found.manifest.classes == tuple(labels)
+    np.testing.assert_allclose(
+        answer(found, {"features": PROBE}), model.predict_proba(PROBE), rtol=0, atol=1e-5
+    )
+
+
+def test_an_input_per_feature_gives_columns_with_the_names_of_the_graph(imported: Any) -> None:
+    model = make_model(
+        [
+            helper.make_node("Cast", ["rooms"], ["rooms_float"], to=FLOAT),
+            helper.make_node("Add", ["size", "rooms_float"], ["price"]),
+        ],
+        [("size", FLOAT, ["rows", 1]), ("rooms", TensorProto.INT64, ["rows", 1])],
+        [("price", FLOAT, ["rows", 1])],
+    )
+    found = imported("price.onnx", model.SerializeToString())
+    assert found.manifest.input == "columns"
+    assert [(f.name, f.kind) for f in found.manifest.features] == [
+        ("size", "number"),
+        ("rooms", "integer"),
+    ]
+    columns = {"size": PROBE[:, :1], "rooms": np.full((5, 1), 2, dtype=np.float32)}
+    np.testing.assert_allclose(answer(found, columns), PROBE[:, :1] + 2, rtol=1e-5)
+
+
+def city_codes() -> bytes:
+    """A graph from a column of strings to a number."""
+    encode = helper.make_node(
+        "LabelEncoder",
+        ["city"],
+        ["code"],
+        domain="ai.onnx.ml",
+        keys_strings=["Lima", "Oslo"],
+        values_floats=[1.0, 2.0],
+    )
+    model = make_model(
+        [encode], [("city", TensorProto.STRING, ["rows", 1])], [("code", FLOAT, ["rows", 1])]
+    )
+    model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def test_a_column_of_strings_is_a_tensor_without_categories(imported: Any) -> None:
+    found = imported("code.onnx", city_codes())
+    assert (found.manifest.input, found.manifest.tensors[0].datatype) == ("tensors", "BYTES")
+
+
+def test_a_column_of_strings_with_categories_is_a_feature(imported: Any) -> None:
+    schema = '[[features]]\nname = "city"\ncategories = ["Lima", "Oslo"]\n'
+    found = imported("code.onnx", city_codes(), schema=schema)
+    assert found.manifest.input == "columns"
+    assert found.manifest.features[0].categories == ("Lima", "Oslo")
+    cities = np.array([["Oslo"], ["Lima"]], dtype=object)
+    assert answer(found, {"city": cities}).tolist() == [[2.0], [1.0]]
+
+
+def test_an_image_and_token_ids_are_tensors_and_any_output_is_values(imported: Any) -> None:
+    gather = helper.make_node("Gather", ["table", "ids"], ["vectors"])
+    model = make_model(
+        [gather],
+        [("ids", TensorProto.INT64, ["rows", "length"])],
+        [("vectors", FLOAT, ["rows", "length", 3])],
+        {"table": np.ones((50, 3), dtype=np.float32)},
+    )
+    found = imported("text.onnx", model.SerializeToString())
+    assert (found.manifest.task, found.manifest.input) == ("values", "tensors")
+    (ids,) = found.manifest.tensors
+    assert (ids.name, ids.datatype, ids.shape) == ("ids", "INT64", (-1, -1))
+    (vectors,) = found.manifest.outputs
+    assert (vectors.name, vectors.datatype, vectors.shape) == ("vectors", "FP32", (-1, -1, 3))
+
+
+def test_several_outputs_are_values_unless_the_schema_names_one(imported: Any) -> None:
+    model = make_model(
+        [
+            helper.make_node("MatMul", ["x", "a"], ["scores"]),
+            helper.make_node("MatMul", ["x", "b"], ["price"]),
+        ],
+        [("x", FLOAT, ["rows", 4])],
+        [("scores", FLOAT, ["rows", 3]), ("price", FLOAT, ["rows", 1])],
+        {"a": WEIGHTS, "b": WEIGHT},
+    )
+    with pytest.raises(ImportModelError, match="unclear which of the outputs scores, price"):
+        imported("two.onnx", model.SerializeToString(), schema='task = "regression"\n')
+    schema = 'task = "regression"\noutput = "price"\n'
+    found = imported("two.onnx", model.SerializeToString(), schema=schema)
+    np.testing.assert_allclose(answer(found, {"features": PROBE}), PROBE @ WEIGHT, rtol=1e-5)
+
+
+def test_rows_with_the_truth_give_the_quality_of_a_regressor(imported: Any) -> None:
+    truth = PROBE.repeat(20, axis=0) @ WEIGHT + 0.5
+    lines = [
+        ",".join(map(str, [*row, *value]))
+        for row, value in zip(PROBE.repeat(20, axis=0), truth, strict=True)
+    ]
+    rows = "f0,f1,f2,f3,target\n" + "\n".join(lines) + "\n"
+    found = imported("price.onnx", linear().SerializeToString(), rows=rows)
+    held_out = found.manifest.metrics["held_out"]
+    assert held_out["rows"] == 100
+    assert held_out["mae"] == pytest.approx(0.5, abs=1e-3)
+    assert held_out["rmse"] == pytest.approx(0.5, abs=1e-3)
+
+
+def test_external_data_is_read_and_a_missing_file_is_named(imported: Any, tmp_path: Path) -> None:
+    wide = np.ones((400, 1), dtype=np.float32)
+
+    def save(file: Path) -> None:
+        onnx.save(
+            linear(wide), str(file), save_as_external_data=True, location="w.bin", size_threshold=10
+        )
+
+    found = imported("wide.onnx", save)
+    assert len(found.manifest.features) == 400
+    onnxruntime.InferenceSession(  # one file
+        (found.path / "model.onnx").read_bytes(), providers=["CPUExecutionProvider"]
+    )
+    (tmp_path / "w.bin").unlink()
+    with pytest.raises(ImportModelError, match=r"external data cannot be read: .*w\.bin"):
+        onnx_file.open_file(tmp_path / "wide.onnx", ModelSchema())
+
+
+CONCAT = helper.make_node("ConcatFromSequence", ["x"], ["y"], axis=0)
+SEQUENCE = helper.make_model(
+    helper.make_graph(
+        [CONCAT],
+        "graph",
+        [helper.make_tensor_sequence_value_info("x", FLOAT, None)],
+        [helper.make_tensor_value_info("y", FLOAT, None)],
+    ),
+    opset_imports=[helper.make_opsetid("", 21)],
+    ir_version=10,
+)
+FIXED = make_model(
+    [helper.make_node("Reshape", ["x", "shape"], ["y"])],
+    [("x", FLOAT, [8, 4])],
+    [("y", FLOAT, [4, 8])],
+    {"shape": np.array([4, 8])},
+)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (SEQUENCE, "the input x is a sequence, not a tensor"),
+        (FIXED, "the first axis of the input x has the fixed size 8; it is the rows"),
+        (one_node("Relu", []), "the input x is a single value without an axis for the rows"),
+        (one_node("Relu", None), "the input x has no shape"),
+        (
+            one_node("Identity", ["rows", 4], TensorProto.BFLOAT16),
+            "x is of type BFLOAT16, which is not supported: export it as float32",
+        ),
+        (one_node("Foo", ["rows", 4]), "ONNX Runtime .* cannot run it: .*Foo"),
+        (linear(opset=99), "ONNX Runtime .* cannot run it: .*opset"),
+        (linear(ir_version=99), r"ONNX Runtime .* cannot run it: Unsupported model IR version: 99"),
+        (
+            one_node("ReduceMean", ["rows", 4], keepdims=0),
+            "the output y has the shape .* for 2 rows; its first axis should be the rows",
+        ),
+    ],
+)
+def test_what_cannot_be_served_is_refused_with_the_reason(
+    imported: Any, model: Any, message: str
+) -> None:
+    with pytest.raises(ImportModelError, match=message):
+        imported("odd.onnx", model.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("weights", "schema", "message"),
+    [
+        (WEIGHTS, 'classes = ["a", "b", "c"]\n', "not probabilities: .*softmax"),
+        (
+            WEIGHTS,
+            'classes = ["a", "b"]\nactivation = "softmax"\n',
+            r"shape \[2, 3\] for 2 rows, which does not fit 2 `classes`",
+        ),
+        (WEIGHTS, 'task = "regression"\n', r"has the shape \[2, 3\] for 2 rows.*task = \"values\""),
+        (WEIGHT, 'output = "z"\n', "`output` is z in the schema file; the outputs are y"),
+        (WEIGHT, '[[features]]\nname = "a"\n', "names 1 features; the model has 4 without names"),
+    ],
+)
+def test_a_schema_that_does_not_fit_the_graph_is_refused(
+    imported: Any, weights: Any, schema: str, message: str
+) -> None:
+    with pytest.raises(ImportModelError, match=message):
+        imported("odd.onnx", linear(weights).SerializeToString(), schema=schema)
+
+
+def test_a_file_above_the_limit_of_protobuf_is_refused_unread(tmp_path: Path) -> None:
+    file = tmp_path / "large.onnx"
+    with file.open("wb") as opened:
+        opened.write(b"\x08")
+        opened.truncate(10 * 2**30)  # sparse
+    with pytest.raises(ImportModelError, match="larger than 2 GiB"):
+        onnx_file.open_file(file, ModelSchema())

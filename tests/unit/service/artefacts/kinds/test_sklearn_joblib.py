@@ -1,0 +1,209 @@
+"""scikit-learn's models: regressors and pipelines (classifiers: test_import_model.py)."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.datasets import make_regression
+from sklearn.ensemble import (
+    AdaBoostRegressor,
+    BaggingRegressor,
+    ExtraTreesRegressor,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+    StackingRegressor,
+    VotingRegressor,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import (
+    BayesianRidge,
+    HuberRegressor,
+    Lasso,
+    LinearRegression,
+    PoissonRegressor,
+    Ridge,
+)
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.neural_network import MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.svm import SVR
+from sklearn.tree import DecisionTreeRegressor
+
+from tidegate.monitoring.counting.reference import load_reference
+from tidegate.service.artefacts.import_error import ImportModelError
+from tidegate.service.artefacts.parity import ExportError
+from tidegate.service.model.artefact import REFERENCE
+from tidegate.service.model.onnx_predictor import open_graph
+from tidegate.service.model.predictions import Regression
+
+ROWS, VALUES = make_regression(200, 4, noise=5, random_state=0)
+COUNTS = np.abs(VALUES) / 50
+
+
+def values_of(found: Any, rows: Any) -> Any:
+    graph = (found.path / "model.onnx").read_bytes()
+    prediction = open_graph(graph, found.manifest).predict(np.asarray(rows, dtype=np.float32))
+    assert isinstance(prediction, Regression)
+    return prediction.values
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        LinearRegression(),
+        Ridge(),
+        Lasso(),
+        BayesianRidge(),
+        HuberRegressor(max_iter=500),
+        PoissonRegressor(),
+        SVR(),
+        KNeighborsRegressor(),
+        MLPRegressor(hidden_layer_sizes=(4,), solver="lbfgs", max_iter=2000, random_state=0),
+        DecisionTreeRegressor(random_state=0),
+        RandomForestRegressor(5, random_state=0),
+        ExtraTreesRegressor(5, random_state=0),
+        GradientBoostingRegressor(n_estimators=5, random_state=0),
+        HistGradientBoostingRegressor(max_iter=5, random_state=0),
+        AdaBoostRegressor(n_estimators=3, random_state=0),
+        BaggingRegressor(Ridge(), n_estimators=3, random_state=0),
+        StackingRegressor([("ridge", Ridge())]),
+        VotingRegressor([("ridge", Ridge())]),
+        GridSearchCV(Ridge(), {"alpha": [0.1, 1.0]}),
+        make_pipeline(SimpleImputer(), StandardScaler(), Ridge()),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_a_regressor_predicts_the_same(imported: Any, model: Any) -> None:
+    model.fit(ROWS, COUNTS)
+    found = imported("count.joblib", model)
+    assert (found.manifest.task, found.manifest.classes) == ("regression", ())
+    other = np.random.default_rng(5).normal(size=(50, 4)).astype(np.float32)
+    np.testing.assert_allclose(
+        values_of(found, other), model.predict(other), rtol=0, atol=1e-4 * COUNTS.std()
+    )
+
+
+def test_a_model_that_always_predicts_the_same_is_compared_by_its_value(imported: Any) -> None:
+    model = make_pipeline(StandardScaler(), Lasso(alpha=1e6)).fit(ROWS, VALUES + 1000)
+    found = imported("constant.joblib", model)
+    assert values_of(found, ROWS)[0] == pytest.approx(VALUES.mean() + 1000, rel=1e-6)
+
+
+def test_rows_of_the_training_give_the_quality_and_the_bins_of_predictions(imported: Any) -> None:
+    # A threshold of these trees is the value of a training row, which float32 rounds to the other side.
+    model = HistGradientBoostingRegressor(max_iter=20, random_state=0).fit(ROWS, VALUES)
+    table = pd.DataFrame(ROWS, columns=["f0", "f1", "f2", "f3"]).assign(target=VALUES)
+    found = imported("price.joblib", model, rows=table.to_csv(index=False))
+    assert found.manifest.parity["rows_apart"] == 0
+    held_out = found.manifest.metrics["held_out"]
+    errors = np.abs(model.predict(ROWS) - VALUES)
+    assert held_out["mae"] == pytest.approx(errors.mean(), rel=0.05)
+    reference = load_reference(found.path / REFERENCE)
+    assert reference.prediction is not None
+    assert sum(reference.prediction.counts) == 200
+    assert reference.residuals is not None
+    assert reference.residuals.samples == 200
+
+
+def test_the_schema_names_the_target_and_its_column(imported: Any) -> None:
+    table = pd.DataFrame(ROWS, columns=["f0", "f1", "f2", "f3"]).assign(price=VALUES, target=0)
+    found = imported(
+        "price.joblib",
+        Ridge().fit(ROWS, VALUES),
+        rows=table.to_csv(index=False),
+        schema='[target]\nname = "price"\nunit = "EUR"\n',
+    )
+    assert found.manifest.target is not None
+    assert found.manifest.target.name == "price"
+    assert found.manifest.metrics["held_out"]["mae"] < 10
+
+
+def test_a_regressor_of_a_table_keeps_names_and_categories(imported: Any) -> None:
+    random = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {"city": random.choice(["Lima", "Oslo"], 100), "size": random.normal(50, 9, 100)}
+    )
+    encode = ColumnTransformer([("city", OneHotEncoder(), ["city"])], remainder="passthrough")
+    model = make_pipeline(encode, Ridge()).fit(table, table["size"] + (table["city"] == "Oslo"))
+    found = imported("price.joblib", model)
+    assert found.manifest.input == "columns"
+    assert [feature.kind for feature in found.manifest.features] == ["category", "number"]
+
+
+def test_a_model_that_imputes_accepts_missing_values(imported: Any) -> None:
+    holes = ROWS.copy()
+    holes[::7, 1] = np.nan
+    imputing = make_pipeline(SimpleImputer(), Ridge()).fit(holes, VALUES)
+    found = imported("imputing.joblib", imputing)
+    assert all(feature.missing for feature in found.manifest.features)
+    expected = imputing.predict(holes.astype(np.float32))
+    np.testing.assert_allclose(values_of(found, holes), expected, rtol=0, atol=1e-2)
+
+
+def test_the_schema_forbids_missing_values(imported: Any) -> None:
+    model = HistGradientBoostingClassifier(max_iter=3).fit(ROWS, VALUES > 0)
+    schema = "".join(
+        f'[[features]]\nname = "f{i}"\nmissing = {str(i > 0).lower()}\n' for i in range(4)
+    )
+    found = imported("high.joblib", model, schema=schema)
+    assert [feature.missing for feature in found.manifest.features] == [False, True, True, True]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        LinearRegression().fit(ROWS, ROWS[:, :2]),
+        RandomForestClassifier(2).fit(ROWS, ROWS[:, :2] > 0),
+    ],
+    ids=["regressor", "classifier"],
+)
+def test_several_values_per_row_are_refused(imported: Any, model: Any) -> None:
+    with pytest.raises(ImportModelError, match="predicts 2 values per row: fit one model per"):
+        imported("two.joblib", model)
+
+
+def test_a_regressor_that_skl2onnx_cannot_convert_is_refused(imported: Any) -> None:
+    model = TransformedTargetRegressor(Ridge(), func=np.log1p, inverse_func=np.expm1)
+    with pytest.raises(ExportError, match="TransformedTargetRegressor cannot be converted"):
+        imported("log.joblib", model.fit(ROWS, COUNTS))
+
+
+def test_a_task_in_the_schema_that_the_model_does_not_have_is_refused(imported: Any) -> None:
+    with pytest.raises(
+        ImportModelError, match="`task` is classification; the model's is regression"
+    ):
+        imported("m.joblib", Ridge().fit(ROWS, VALUES), schema='task = "classification"\n')
+
+
+class Doubled(LinearRegression):  # type: ignore[misc]
+    """A model in a module that is removed before the file is loaded."""
+
+
+def test_a_class_of_a_package_that_is_missing_is_named(
+    imported: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = ModuleType("shop_models")
+    monkeypatch.setitem(sys.modules, "shop_models", module)
+    monkeypatch.setattr(Doubled, "__module__", "shop_models")
+    monkeypatch.setattr(module, "Doubled", Doubled, raising=False)
+    joblib.dump(Doubled().fit(ROWS, VALUES), tmp_path / "saved")
+    content = (tmp_path / "saved").read_bytes()
+    monkeypatch.delattr(module, "Doubled")
+    with pytest.raises(ImportModelError, match="must be in a module that can be imported"):
+        imported("price.joblib", content)
+    monkeypatch.delitem(sys.modules, "shop_models")
+    with pytest.raises(ImportModelError, match="needs the package shop_models, which is not"):
+        imported("price.joblib", content)

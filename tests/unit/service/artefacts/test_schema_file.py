@@ -1,0 +1,110 @@
+"""`schema.toml` beside a model file: which file is read, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tidegate.service.artefacts.import_cache import import_digest, schema_file
+from tidegate.service.artefacts.import_error import ImportModelError
+from tidegate.service.artefacts.schema_file import ModelSchema, read_schema
+from tidegate.service.model.features import Feature
+
+
+def test_the_file_of_the_same_name_wins_over_the_one_of_the_folder(tmp_path: Path) -> None:
+    model = tmp_path / "wine.onnx"
+    assert schema_file(model) is None
+    assert read_schema(model) == ModelSchema()
+    (tmp_path / "schema.toml").write_text('task = "values"\n')
+    assert read_schema(model).task == "values"
+    (tmp_path / "wine.toml").write_text('task = "regression"\n')
+    assert read_schema(model).task == "regression"
+
+
+def test_an_edited_schema_gives_another_artefact(tmp_path: Path) -> None:
+    model = tmp_path / "wine.onnx"
+    model.write_bytes(b"one")
+    digests = [import_digest(model)]
+    for text in ('task = "values"\n', 'task = "regression"\n'):
+        (tmp_path / "schema.toml").write_text(text)
+        digests.append(import_digest(model))
+    assert len(set(digests)) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("task = values", "is not valid TOML"),
+        ('tsak = "values"', "unknown key `tsak`; expected task, classes, activation"),
+        ('task = "ranking"', "`task`: Input should be 'classification', 'regression' or 'values'"),
+        ('classes = "a"', "`classes`: Input should be a valid list"),
+        ('classes = ["a"]', "`classes`: List should have at least 2 items"),
+        ('classes = ["a", "a"]', "two `classes` have the same name"),
+        ("classes = [1.5, 2]", "`classes.0"),
+        ('activation = "relu"\nclasses = ["a", "b"]', "`activation`: Input should be 'softmax'"),
+        ('activation = "softmax"', "`activation` needs `classes`"),
+        (
+            'task = "regression"\nclasses = ["a", "b"]',
+            "are of the task classification, not regression",
+        ),
+        ('[target]\nnmae = "x"', "unknown key `target.nmae`; expected name, unit, description"),
+        ('[target]\nname = ""', "`target.name`: String should have at least 1 character"),
+        ('[[features]]\nunit = "m"', "`features.0.name`: Field required"),
+        (
+            '[[features]]\nname = "a"\nmin = 0',
+            "unknown key `features.0.min`; expected name, kind, minimum, maximum, categories",
+        ),
+        (
+            '[[features]]\nname = "a"\nminimum = "0"',
+            "`features.0.minimum`: Input should be a valid number",
+        ),
+        ('[[features]]\nname = "a"\nminimum = true', "`features.0.minimum`"),
+        (
+            '[[features]]\nname = "a"\nmissing = 1',
+            "`features.0.missing`: Input should be a valid boolean",
+        ),
+        (
+            '[[features]]\nname = "a"\nminimum = 2\nmaximum = 1',
+            "`features.0`: `minimum` 2 is above `maximum` 1",
+        ),
+        (
+            '[[features]]\nname = "a"\ncategories = []',
+            "`categories` should be one or more different",
+        ),
+        (
+            '[[features]]\nname = "a"\nkind = "number"\ncategories = ["x"]',
+            "`categories` needs the kind category, not number",
+        ),
+        (
+            '[[features]]\nname = "a"\nminimum = 0\ncategories = ["x"]',
+            "a category has no `minimum`",
+        ),
+        ('[[features]]\nname = "a"\n[[features]]\nname = "a"', "two `features` have the name a"),
+    ],
+)
+def test_a_mistake_is_one_sentence_with_the_file_and_the_key(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    file = tmp_path / "schema.toml"
+    file.write_text(text)
+    with pytest.raises(ImportModelError) as caught:
+        read_schema(tmp_path / "wine.onnx")
+    assert str(caught.value).startswith(str(file))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_absent_key_keeps_what_the_model_says() -> None:
+    schema = ModelSchema.model_validate({"features": [{"name": "b", "maximum": 9}]})
+    own = [Feature(name="a"), Feature(name="b", minimum=1, unit="m")]
+    assert schema.described(own, named=True, source="schema.toml") == (
+        Feature(name="a"),
+        Feature(name="b", minimum=1, maximum=9, unit="m"),
+    )
+
+
+def test_a_feature_that_the_model_does_not_have_is_named() -> None:
+    schema = ModelSchema.model_validate({"features": [{"name": "c"}]})
+    with pytest.raises(ImportModelError, match="c, which the model does not have; it has a, b"):
+        schema.described([Feature(name="a"), Feature(name="b")], named=True, source="schema.toml")
