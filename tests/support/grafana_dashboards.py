@@ -49,7 +49,18 @@ def dashboards() -> dict[str, dict[str, Any]]:
 
 def panels(dashboard: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The panels without the headings."""
-    return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+    return [panel for panel in with_headings(dashboard) if panel["type"] != "row"]
+
+
+def with_headings(dashboard: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The panels and the headings, in order; a collapsed heading holds its panels."""
+    return [each for top in dashboard["panels"] for each in (top, *top.get("panels", ()))]
+
+
+def section(dashboard: Mapping[str, Any], title: str) -> list[dict[str, Any]]:
+    """The panels of a collapsed section."""
+    (heading,) = (each for each in dashboard["panels"] if each.get("title") == title)
+    return list(heading["panels"])
 
 
 def targets(kind: str) -> list[Target]:

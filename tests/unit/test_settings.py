@@ -67,6 +67,10 @@ def test_a_named_file_is_read_from_anywhere(
             "[slots]\nmax = 1\n",
             "slots: expected per_replica ≤ max, got per_replica = 2 (default), max = 1 (tidegate.toml)",
         ),
+        (
+            "[drift]\nerror_rise_warning = 0.5\n",
+            "drift: expected error_rise_warning < error_rise_critical, got error_rise_warning = 0.5",
+        ),
         ("[store]\nkind = 'mongo'\n", "store.kind: must be 'embedded' or 'elasticsearch'"),
         (
             "[store.elasticsearch]\nurl = 'x'\n",

@@ -1,4 +1,4 @@
-"""The alerts about a model: drift of its inputs and predictions, accuracy, and labels."""
+"""The alerts about a model: drift of its inputs and predictions, its quality, and labels."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from tidegate.rules.alert import Alert, Severity
 from tidegate.rules.drift_rules import DISTRIBUTIONS, FAST, WINDOWS, Distribution, fresh
+from tidegate.rules.error_alerts import error_alerts
 from tidegate.rules.promql import duration, number
 from tidegate.settings import Drift
 
@@ -26,6 +27,7 @@ def model_alerts(drift: Drift) -> tuple[Alert, ...]:
         *(alert for each in DISTRIBUTIONS for alert in _distribution(each, drift)),
         _dataset(drift),
         *_accuracy(drift),
+        *error_alerts(drift),
         *_labels(drift),
         _watch(),
     )

@@ -152,7 +152,7 @@ class Telemetry(Section):
 
 
 class Drift(Section):
-    """Model monitoring: drift of inputs and predictions, and accuracy by labels."""
+    """Model monitoring: drift of inputs and predictions, and accuracy or errors by labels."""
 
     psi_warning: float = Field(default=0.1, gt=0, le=10)
     """Population stability index above which the drift of a distribution is a warning."""
@@ -171,12 +171,19 @@ class Drift(Section):
     outcomes: int = Field(default=300, ge=30)
     """Minimum number of labels in a window to evaluate the accuracy."""
     accuracy_drop_warning: Ratio = 0.03
-    """Drop of the accuracy below the accuracy on held-out rows that is a warning."""
+    """Drop of the accuracy below the accuracy on held-out rows that is a warning; for a regressor, drop of
+    the fraction of actual values inside the predicted interval."""
     accuracy_drop_critical: Ratio = 0.06
     """Drop of the accuracy below the accuracy on held-out rows that is critical."""
+    error_rise_warning: float = Field(default=0.15, gt=0, le=100)
+    """Rise of a regressor's mean absolute error above that on held-out rows, as a fraction of it, that is a
+    warning."""
+    error_rise_critical: float = Field(default=0.3, gt=0, le=100)
+    """Rise of a regressor's mean absolute error above that on held-out rows, as a fraction of it, that is
+    critical."""
     error_z: float = Field(default=4.5, gt=0, le=20)
-    """Number of standard deviations by which the error rate must exceed that on held-out rows for concept
-    drift."""
+    """Number of standard deviations by which the error rate, or the mean absolute error of a regressor, must
+    exceed that on held-out rows for concept drift."""
     label_lag_seconds: Seconds = 172_800.0
     """Median lag of labels above which there is a warning."""
     label_accept_seconds: Seconds = 604_800.0
@@ -204,5 +211,11 @@ class Drift(Section):
                 "psi_warning < psi_critical",
                 psi_warning=self.psi_warning,
                 psi_critical=self.psi_critical,
+            )
+        if self.error_rise_warning >= self.error_rise_critical:
+            raise OrderError(
+                "error_rise_warning < error_rise_critical",
+                error_rise_warning=self.error_rise_warning,
+                error_rise_critical=self.error_rise_critical,
             )
         return self

@@ -49,10 +49,18 @@ class PanelRow:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Rows of panels under one heading."""
+    """Rows of panels under one heading.
+
+    Attributes:
+        title: the heading.
+        rows: from top to bottom.
+        collapsed: only the heading is shown, and no query is sent, until somebody opens it. The last section
+            of a dashboard only: its panels' positions follow the heading.
+    """
 
     title: str
     rows: Sequence[PanelRow]
+    collapsed: bool = False
 
 
 class Encoder(JSONEncoder):
@@ -123,18 +131,22 @@ def dashboard(
 def _layout(sections: Sequence[Section]) -> list[Panel | RowPanel]:
     """Every panel with an id and a position; Grafana's automatic layout lets panels overflow."""
     placed: list[Panel | RowPanel] = []
-    y = 0
+    count = y = 0
     for section in sections:
-        heading = builders.Row(section.title).id(len(placed) + 1).build()
+        count += 1
+        heading = builders.Row(section.title).id(count).collapsed(section.collapsed).build()
         heading.grid_pos = GridPos(h=1, w=GRID_COLUMNS, x=0, y=y)
         placed.append(heading)
+        # Grafana keeps the panels of a collapsed row inside it.
+        target: list[Any] = heading.panels if section.collapsed else placed
         y += 1
         for row in section.rows:
             width = GRID_COLUMNS // len(row.panels)
             for index, panel in enumerate(row.panels):
-                panel.id_val = len(placed) + 1
+                count += 1
+                panel.id_val = count
                 panel.grid_pos = GridPos(h=row.height, w=width, x=index * width, y=y)
-                placed.append(panel)
+                target.append(panel)
             y += row.height
     return placed
 

@@ -8,6 +8,7 @@ from tidegate.settings import Settings
 from tools.generate.grafana.accuracy_panels import accuracy_rows
 from tools.generate.grafana.dashboard import PanelRow, Section, dashboard
 from tools.generate.grafana.drift_panels import drift_rows, drift_variables, latest_model_series
+from tools.generate.grafana.error_panels import error_rows
 from tools.generate.grafana.panels import stat_panel, time_series_panel
 from tools.generate.grafana.queries import (
     TRACES,
@@ -30,6 +31,8 @@ def dashboard_json(settings: Settings) -> str:
         Section("Drift", drift_rows(settings.drift)),
         Section("Labels", accuracy_rows(settings.drift)),
         Section("Duration", _time(settings)),
+        # A row that repeats over the regressors would show an empty one, "None", where there is none.
+        Section("Regressors", error_rows(settings.drift), collapsed=True),
     ]
     return dashboard("model", DESCRIPTION, sections, variables=drift_variables())
 

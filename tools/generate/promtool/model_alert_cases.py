@@ -8,6 +8,7 @@ from typing import Final
 
 from tidegate.settings import Drift
 from tools.generate.promtool.case_types import AlertCase
+from tools.generate.promtool.error_alert_cases import error_alert_cases
 
 MODEL: Final = {"model": "m", "version": "1"}
 STEPS: Final = 80  # of 15 s: twenty minutes
@@ -22,6 +23,7 @@ def model_alert_cases(drift: Drift) -> Iterator[AlertCase]:
     yield from _dataset(drift)
     yield from _expected(drift)
     yield from _realised(drift)
+    yield from error_alert_cases(drift)
     yield from _labels(drift)
 
 

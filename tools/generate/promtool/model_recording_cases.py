@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from tidegate.rules.accuracy_rules import accuracy_groups
-from tidegate.rules.drift_rules import drift_groups
+from tidegate.rules.model_rules import model_groups
 from tidegate.settings import Drift
 from tools.generate.promtool.case_types import STEADY, RecordingCase
+from tools.generate.promtool.error_recording_cases import error_recording_cases
 
 _OF: Final = 'job="model",model="m",version="1"'
 _FEATURE: Final = f'{_OF},feature="x"'
@@ -19,8 +19,7 @@ MINUTES: Final = {"2m": 2, "5m": 5, "1h": 10, "1d": 10}
 
 def model_recording_cases(drift: Drift) -> tuple[RecordingCase, ...]:
     """Every test, for these thresholds."""
-    groups = (*drift_groups(drift), *accuracy_groups(drift))
-    names = [recording.name for group in groups for recording in group.recordings]
+    names = [recording.name for group in model_groups(drift) for recording in group.recordings]
     return (
         RecordingCase("no model is monitored", {}, dict.fromkeys(names)),
         RecordingCase("rows of two replicas are counted", _rows(), _row_values(drift)),
@@ -34,6 +33,7 @@ def model_recording_cases(drift: Drift) -> tuple[RecordingCase, ...]:
             "a replica restarted under the same name", _restarted(), {_sum("observations"): 150}
         ),
         RecordingCase("labels arrive", _labels(), _label_values(drift)),
+        *error_recording_cases(drift),
     )
 
 

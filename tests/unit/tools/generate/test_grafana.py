@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from support import grafana_dashboards
-from support.grafana_dashboards import Names, fill, names, panels
+from support.grafana_dashboards import Names, fill, names, panels, with_headings
 from tidegate.observability_files.paths import observability_folder
 from tidegate.rules.accuracy_rules import WINDOWS
 from tidegate.rules.alerts import alerts
@@ -133,7 +133,7 @@ def test_links_and_annotations_are_above_the_panels(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_panels_have_unique_ids_and_do_not_overlap(name: str) -> None:
-    panels_and_rows = COMMITTED[name]["panels"]
+    panels_and_rows = with_headings(COMMITTED[name])
     assert [panel["id"] for panel in panels_and_rows] == list(range(1, len(panels_and_rows) + 1))
     taken: set[tuple[int, int]] = set()
     for panel in panels_and_rows:
@@ -191,7 +191,9 @@ def test_an_expression_uses_documented_series_and_labels(expression: str) -> Non
         for metric in metrics
     }
     # Rules aggregate over labels, except those about a model.
-    recorded = {each.name: {"model", "version", "feature", "bin", "label"} for each in RECORDED}
+    recorded = {
+        each.name: {"model", "version", "feature", "bin", "label", "inside"} for each in RECORDED
+    }
     for window in WINDOWS:
         found = names(fill(expression, {"window": window}))
         for metric, selected in found.selected.items():

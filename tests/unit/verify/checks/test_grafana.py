@@ -67,7 +67,9 @@ async def test_every_query_of_every_dashboard_runs_with_its_variables_substitute
     assert {one.state for one in results.values()} == {"ok"}
     assert results["dashboard service"].text.endswith("with data")
     of_panels = sum(
-        len(panel.get("targets", ())) for one in COMMITTED.values() for panel in one["panels"]
+        len(panel.get("targets", ()))
+        for one in COMMITTED.values()
+        for panel in grafana_dashboards.panels(one)
     )
     assert len(sent) >= of_panels > 100
     text = json.dumps(sent)
