@@ -94,8 +94,13 @@ def demo_drift(
     raise typer.Exit(run(settings(), months=months, rows=rows, seconds=seconds, out=out))
 
 
-@monitor.command("report", epilog="Example: `tidegate monitor report --since 1d --out model.html`")
+@monitor.command(
+    "report",
+    epilog="Examples: `tidegate monitor report --since 1d --out model.html`, "
+    "`tidegate monitor report --reference reference.json --name fraud`",
+)
 def monitor_report(
+    *,
     since: Since = "1d",
     out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path(
         "runs/model-report.html"
@@ -104,13 +109,40 @@ def monitor_report(
         Path | None,
         typer.Option(help="An artefact or a model file; default: the served model."),
     ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            help="The reference.json of a model that an application of your own watches, instead of --model."
+        ),
+    ] = None,
+    name: Annotated[
+        str, typer.Option(help="With --reference: the model's name; default: the only one.")
+    ] = "",
+    version: Annotated[
+        str,
+        typer.Option(help="With --reference: its version; default: the last one that answered."),
+    ] = "",
 ) -> None:
-    """Write a report on the model: drift, accuracy, calibration, and its confident errors."""
+    """Write a report on the model: drift, accuracy or errors, and its worst predictions."""
+    from tidegate.drift.report.run import choose_watched_model
     from tidegate.drift.report.run import report as run
     from tidegate.stack.terminal.served_model import choose_model
 
+    if reference is not None and model is not None:
+        raise typer.BadParameter("pass either --model or --reference")
+    if reference is None and (name or version):
+        raise typer.BadParameter("--name and --version need --reference")
     found = settings()
-    code = run(found, since=since, out=out, choose_model=lambda: choose_model(found, model))
+    if reference is None:
+        code = run(found, since=since, out=out, choose_model=lambda _: choose_model(found, model))
+    else:
+        file = reference
+        code = run(
+            found,
+            since=since,
+            out=out,
+            choose_model=lambda begin: choose_watched_model(found, file, name, version, begin),
+        )
     raise typer.Exit(code)
 
 

@@ -110,9 +110,9 @@ def now(series: str) -> str:
     return f"last_over_time({series}:now[5m])"
 
 
-def fresh(series: str, window: str) -> str:
+def fresh(series: str, window: str, match: str = "") -> str:
     """Return the last value of a recorded series of another group."""
-    return f"last_over_time({series}:{window}[{FRESH[window]}])"
+    return f"last_over_time({series}:{window}{match}[{FRESH[window]}])"
 
 
 def _reference(of: Distribution) -> Iterator[Recording]:

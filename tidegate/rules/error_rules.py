@@ -41,6 +41,8 @@ COUNTED: Final = (
         "sum of the expected absolute errors of predicted values",
     ),
 )
+# Predictions without an interval are neither inside nor outside.
+KNOWN: Final = '{inside!="unknown"}'
 HELD_OUT_ERROR: Final = f"max by ({MODEL}) (ml_reference_absolute_error{JOB})"
 HELD_OUT_DEVIATION: Final = f"max by ({MODEL}) (ml_reference_absolute_error_deviation{JOB})"
 HELD_OUT_COVERAGE: Final = f"max by ({MODEL}) (ml_reference_coverage{JOB})"
@@ -55,8 +57,8 @@ def error_groups(drift: Drift) -> tuple[Group, ...]:
 
 
 def labels_of(window: str) -> str:
-    """Return the number of labels of a regressor in a window."""
-    return f"sum by ({MODEL}) ({fresh('model:residuals', window)})"
+    """Return the number of labels in a window of predictions with an interval."""
+    return f"sum by ({MODEL}) ({fresh('model:residuals', window, KNOWN)})"
 
 
 def coverage_z(window: str) -> str:
@@ -104,9 +106,10 @@ def _window(window: str, drift: Drift) -> Iterator[Recording]:
         f"root mean squared error of labelled predictions, over {window}",
     )
     inside = f'sum by ({MODEL}) (model:residuals:{window}{{inside="true"}})'
+    known = f"sum by ({MODEL}) (model:residuals:{window}{KNOWN})"
     yield Recording(
         f"model:coverage_realised:{window}",
-        f"{without_nan(f'{inside} / {labels}')}\nand {HELD_OUT_COVERAGE}",
+        f"{without_nan(f'{inside} / {known}')}\nand {HELD_OUT_COVERAGE}",
         f"fraction of actual values inside the predicted interval, over {window}",
     )
     yield Recording(

@@ -113,7 +113,7 @@ def test_a_label_in_two_backing_indices_is_counted_once_with_its_first_value(
     assert len(set(same)) == 2
     assert store.search(SearchRequest(follower.query)).total == 3
 
-    assert read_labelled_rows(store, name, SINCE, []).actual.tolist() == ["late", "late"]
+    assert read_labelled_rows(store, name, name, SINCE, []).actual.tolist() == ["late", "late"]
     found = read_rows(store, name, SINCE)
     assert (found.label_count, [row.label for row in found.labelled]) == (2, ["late", "late"])
     found_again = list(follower.events())  # it remembers ids for some seconds only

@@ -82,20 +82,23 @@ def prediction_distribution(
     periods: int,
     significance: float,
 ) -> Distribution | None:
-    """The distribution of the predicted labels; None if the reference has none.
+    """The distribution of the predicted labels, or values by bin; None if the reference has none.
 
     Args:
         reference: the distributions at training.
-        labels: the model's classes.
+        labels: the classes of a classifier, in order; else the bins' names are in the reference.
         observed: rows of each period, by (label,).
         periods: the number of periods.
         significance: the accepted probability of a false finding.
     """
-    if not reference.predictions:
+    counts: Sequence[int] = reference.predictions
+    if reference.prediction is not None:
+        labels, counts = reference.prediction.labels, reference.prediction.counts
+    if not counts:
         return None
     columns = [observed.get((label,), np.zeros(periods)) for label in labels]
     limit = critical_value(len(labels), 1, significance)
-    at_training = np.array(reference.predictions, np.int64)
+    at_training = np.array(counts, np.int64)
     return Distribution("predictions", tuple(labels), at_training, np.stack(columns, axis=1), limit)
 
 

@@ -1,4 +1,4 @@
-"""Everything a report shows, from the artefact, the store and Prometheus."""
+"""Everything a report on a classifier shows, and what reports on all models have in common."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ class Model:
         labels: its classes, in order.
         accuracy: on held-out rows; None if it was not measured.
         reference: the distributions at training.
+        unit: the unit of a regressor's values; empty if unknown.
     """
 
     name: str
@@ -58,6 +59,13 @@ class Model:
     labels: tuple[str, ...]
     accuracy: float | None
     reference: Reference
+    unit: str = ""
+
+    @property
+    def is_regressor(self) -> bool:
+        """Whether it predicts numbers."""
+        bins = self.reference.prediction
+        return self.reference.residuals is not None or (bins is not None and bins.kind == "number")
 
     @property
     def expectation(self) -> Expectation | None:
@@ -92,11 +100,17 @@ class NewerVersion:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """Everything a report shows.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommonFindings:
+    """What a report on any model shows.
 
     Attributes:
+        model: the model.
+        drift: the thresholds.
+        span: the time of the report.
+        periods: its parts.
+        counters: what Prometheus has counted.
+        segment_names: the features whose values are known.
         newer: the version that answers now, if it is not the model's.
         explanations: why an alert fired, by the alert, where this is known.
     """
@@ -106,12 +120,7 @@ class Findings:
     span: Period
     periods: Sequence[Period]
     counters: Counters
-    quality: Sequence[Quality]
-    overall: Quality
-    calibration: Sequence[CalibrationBin]
-    segments: Sequence[Segment]
     segment_names: Sequence[str]
-    examples: Sequence[Example]
     newer: NewerVersion | None = None
     explanations: Mapping[FiredAlert, str] = field(default_factory=dict)
 
@@ -120,6 +129,22 @@ class Findings:
         """The features that have drifted over the whole span."""
         limit, rows = self.drift.psi_warning, self.drift.samples
         return [each for each in self.counters.features if each.drifted(limit, rows)]
+
+    @property
+    def distributions(self) -> Sequence[Distribution]:
+        """The distributions that are compared with those at training."""
+        return self.counters.features
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings(CommonFindings):
+    """Everything a report on a classifier shows."""
+
+    quality: Sequence[Quality]
+    overall: Quality
+    calibration: Sequence[CalibrationBin]
+    segments: Sequence[Segment]
+    examples: Sequence[Example]
 
     @property
     def newest(self) -> Quality | None:
@@ -176,7 +201,7 @@ async def query_counters(
     except PrometheusUnavailableError as error:
         return Counters(error=str(error))
     features, predictions = found.values()
-    if not features:
+    if not features and not (predictions and not model.reference.features):
         return Counters(alerts=alerts, error=_why_nothing_is_counted(model))
     rows = increases_by(features, periods, span.begin, "feature", "bin")
     labels = increases_by(predictions, periods, span.begin, "label")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ MAX_LABELS: Final = 500_000
 NO_SEGMENT: Final = ""
 
 Texts = npt.NDArray[np.str_]
+Content = TypeVar("Content")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class LabelledRows:
         answered: the time of the response, in seconds since 1970.
         predicted: the predicted label.
         actual: the true label.
-        confidence: the probability of the predicted label.
+        confidence: the probability of the predicted label; NaN if unknown.
         trace: the trace id of the request.
         row: the row's index in the request.
         segments: values of features, by the feature; `NO_SEGMENT` where unknown.
@@ -56,26 +58,37 @@ class LabelledRows:
 
 
 def read_labelled_rows(
-    store: EventStore, version: str, since: datetime, segments: Sequence[str]
+    store: EventStore, model: str, version: str, since: datetime, segments: Sequence[str]
 ) -> LabelledRows:
-    """The labelled rows that a version of the model has answered since a time.
+    """The labelled rows that a version of a classifier has answered since a time.
 
     Args:
         store: the store of the events.
-        version: of the model.
+        model: the model's name.
+        version: its version.
         since: labels of earlier responses are omitted, whenever the label arrived.
         segments: features whose values are read from the request events.
 
     Raises:
         StoreUnavailableError: the store cannot be queried now.
     """
-    of = f'tidegate.model.version:"{version}"'
-    outcomes = Follower(store, f"event.dataset:tidegate.outcome AND {of}", since).events()
-    requests: Iterable[Event] = ()
-    if segments:
-        query = f"event.dataset:tidegate.request AND {of}"
-        requests = Follower(store, query, since).events()
+    outcomes, requests = read_events(store, model, version, since, segments)
     return join_outcomes(outcomes, requests, segments, since.timestamp())
+
+
+def read_events(
+    store: EventStore, model: str, version: str, since: datetime, segments: Sequence[str]
+) -> tuple[Iterable[Event], Iterable[Event]]:
+    """The outcome events of a version of a model, and its request events if a segment is wanted.
+
+    Raises:
+        StoreUnavailableError: the store cannot be queried now.
+    """
+    of = f'tidegate.model.name:"{model}" AND tidegate.model.version:"{version}"'
+    outcomes = Follower(store, f"event.dataset:tidegate.outcome AND {of}", since).events()
+    if not segments:
+        return outcomes, ()
+    return outcomes, Follower(store, f"event.dataset:tidegate.request AND {of}", since).events()
 
 
 def join_outcomes(
@@ -89,9 +102,43 @@ def join_outcomes(
     If a prediction has two labels, which a store of several indices may hold, the first to arrive counts.
     Events that lack a field are skipped; so are those after the first `MAX_LABELS`.
     """
-    first: dict[str, _Row] = {}
+    rows = first_labels(outcomes, _labels, since)
+    return LabelledRows(
+        answered=np.array([row.answered for row in rows], np.float64),
+        predicted=np.array([row.content[0] for row in rows], np.str_),
+        actual=np.array([row.content[1] for row in rows], np.str_),
+        confidence=np.array([row.content[2] for row in rows], np.float64),
+        trace=np.array([row.trace for row in rows], np.str_),
+        row=np.array([row.number for row in rows], np.intp),
+        segments=segment_columns(rows, requests, segments),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledRow(Generic[Content]):
+    """A row with a known label; `span` is empty if the outcome event has none."""
+
+    answered: float
+    labelled_us: int
+    content: Content
+    trace: str
+    span: str
+    number: int
+
+
+def first_labels(
+    outcomes: Iterable[Event], read: Callable[[Event], Content], since: float
+) -> list[LabelledRow[Content]]:
+    """The first label of each prediction, ordered by the time of the response.
+
+    Args:
+        outcomes: outcome events; one that lacks a field is skipped.
+        read: returns the content of an event; raises KeyError, TypeError or ValueError if it lacks a field.
+        since: rows answered earlier are omitted, in seconds since 1970.
+    """
+    first: dict[str, LabelledRow[Content]] = {}
     for event in outcomes:
-        row = _row(event)
+        row = _row(event, read)
         if row is None or row.answered < since:
             continue
         name = _text(event, "event.id")
@@ -100,55 +147,44 @@ def join_outcomes(
             break
         if known is None or row.labelled_us < known.labelled_us:
             first[name] = row
-    rows = sorted(first.values(), key=lambda row: row.answered)
-    segment_values = _segment_values(requests, {row.trace for row in rows})
-    return LabelledRows(
-        answered=np.array([row.answered for row in rows], np.float64),
-        predicted=np.array([row.predicted for row in rows], np.str_),
-        actual=np.array([row.actual for row in rows], np.str_),
-        confidence=np.array([row.confidence for row in rows], np.float64),
-        trace=np.array([row.trace for row in rows], np.str_),
-        row=np.array([row.number for row in rows], np.intp),
-        segments={
-            name: np.array(
-                [_segment(_of(row, segment_values), name, row.number) for row in rows], np.str_
-            )
-            for name in segments
-        },
-    )
+    return sorted(first.values(), key=lambda row: row.answered)
 
 
-class _Row(NamedTuple):
-    """A row with a known label; `span` is empty if the outcome event has none."""
-
-    answered: float
-    labelled_us: int
-    predicted: str
-    actual: str
-    confidence: float
-    trace: str
-    span: str
-    number: int
+def segment_columns(
+    rows: Sequence[LabelledRow[Any]], requests: Iterable[Event], segments: Sequence[str]
+) -> dict[str, Texts]:
+    """The values of each segment feature, one for each row."""
+    found = _segment_values(requests, {row.trace for row in rows})
+    return {
+        name: np.array([_segment(_of(row, found), name, row.number) for row in rows], np.str_)
+        for name in segments
+    }
 
 
-def _row(event: Event) -> _Row | None:
+def _row(event: Event, read: Callable[[Event], Content]) -> LabelledRow[Content] | None:
     outcome = value_of(event, "tidegate.outcome")
     at = time_ranges.microseconds(_text(event, "@timestamp"))
     if not isinstance(outcome, dict) or at is None:
         return None
     try:
-        return _Row(
+        return LabelledRow(
             answered=at / 1e6 - float(outcome["lag_seconds"]),
             labelled_us=at,
-            predicted=str(outcome["predicted"]),
-            actual=str(outcome["actual"]),
-            confidence=float(outcome["confidence"]),
+            content=read(event),
             trace=_text(event, "trace.id"),
             span=_text(event, "span.id"),
             number=int(outcome["row"]),
         )
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def _labels(event: Event) -> tuple[str, str, float]:
+    """The predicted and the actual label, and the confidence."""
+    outcome: Any = value_of(event, "tidegate.outcome")
+    # An application's own model may have none.
+    confidence = float(outcome.get("confidence", math.nan))
+    return str(outcome["predicted"]), str(outcome["actual"]), confidence
 
 
 SegmentValues = Mapping[str, Mapping[str, object]]
@@ -164,7 +200,7 @@ def _segment_values(requests: Iterable[Event], traces: Set[str]) -> SegmentValue
     return found
 
 
-def _of(row: _Row, found: SegmentValues) -> object:
+def _of(row: LabelledRow[Any], found: SegmentValues) -> object:
     """The values of the row's request; None if it cannot be distinguished from others of its trace."""
     requests = found.get(row.trace, {})
     if row.span:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from matplotlib.figure import Figure
 
-from tidegate.drift.report.findings import Findings
-from tidegate.drift.report.plots import PLOTS, plot_names
+from tidegate.drift.report import classifier_summary, error_plots, plots, regressor_summary
+from tidegate.drift.report.findings import CommonFindings, Findings
+from tidegate.drift.report.number_format import signed
+from tidegate.drift.report.regressor_findings import RegressorFindings
 from tidegate.loadgen.report import theme as report_theme
 from tidegate.loadgen.report.plots import as_bytes
-from tidegate.loadgen.report.theme import DARK, LIGHT
+from tidegate.loadgen.report.theme import DARK, LIGHT, Theme
 
-TEMPLATE: Final = "report.html.j2"
 MAX_DRIFTED: Final = 4
 # docs/reference/kibana.md explains it; {} is the trace id.
 DISCOVER: Final = (
@@ -28,13 +31,18 @@ DISCOVER: Final = (
 )
 
 
+DrawPlot: TypeAlias = Callable[[Theme], Figure]
+AnyFindings: TypeAlias = Findings | RegressorFindings
+
+
 def to_html(
-    found: Findings,
+    found: AnyFindings,
     *,
     kibana: str = "",
     model_source: str = "",
     note: str = "",
     command_prefix: str = "",
+    option: str = "--model",
 ) -> str:
     """The report as HTML, including its plots.
 
@@ -44,6 +52,7 @@ def to_html(
         model_source: where the model comes from.
         note: a sentence at the top.
         command_prefix: environment variables to set for a command that shows a request.
+        option: the option that names another version.
     """
     environment = Environment(
         loader=FileSystemLoader([Path(__file__).parent, Path(report_theme.__file__).parent]),
@@ -53,35 +62,47 @@ def to_html(
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=_percent, time=_time, points=_points, short_time=_short_time(found)
+        percent=_percent,
+        time=_time,
+        points=_points,
+        short_time=_short_time(found),
     )
-    return environment.get_template(TEMPLATE).render(
+    if isinstance(found, RegressorFindings):
+        environment.filters.update(value=found.format, signed=signed(found.format))
+    template, drawn, sentences = _view(found)
+    return environment.get_template(template).render(
         found=found,
         badge=badge(found),
+        summary=sentences,
         drifted=[_most_drifted(found, number) for number in range(len(found.periods))],
-        plots={name: _data_uris(found, name) for name in plot_names(found)},
+        plots={name: _data_uris(plot) for name, plot in drawn.items()},
+        max_points=error_plots.MAX_POINTS,
         trace_url=lambda trace: kibana_trace_url(kibana, trace) if kibana else "",
         model_source=model_source,
         note=note,
         command_prefix=command_prefix,
+        option=option,
         light=LIGHT,
         dark=DARK,
     )
 
 
-def badge(found: Findings) -> tuple[str, str]:
+def badge(found: AnyFindings) -> tuple[str, str]:
     """The summary of the report, and its level: good, doubtful or bad."""
-    drop = _drop(found)
-    dropped = [f"accuracy down {100 * drop:.1f} percentage points"]
-    unknown = ["drift unknown"] if found.counters.error else []
-    if drop > found.drift.accuracy_drop_critical:
-        return ", ".join(dropped + unknown), "bad"
-    if found.drifted:
-        count = len(found.drifted)
-        return f"{count} feature{'s' * (count > 1)} drifted", "doubtful"
-    if drop > found.drift.accuracy_drop_warning:
-        return ", ".join(dropped + unknown), "doubtful"
-    return (unknown[0], "doubtful") if unknown else ("no drift found", "good")
+    if isinstance(found, RegressorFindings):
+        return regressor_summary.badge(found)
+    return classifier_summary.badge(found)
+
+
+def _view(found: AnyFindings) -> tuple[str, dict[str, DrawPlot], list[str]]:
+    """The template, the plots by name, and the sentences at the top."""
+    drawn: dict[str, DrawPlot]
+    if isinstance(found, RegressorFindings):
+        names = error_plots.plot_names(found)
+        drawn = {name: partial(error_plots.PLOTS[name], found) for name in names}
+        return "regressor.html.j2", drawn, regressor_summary.summary(found)
+    drawn = {name: partial(plots.PLOTS[name], found) for name in plots.plot_names(found)}
+    return "classifier.html.j2", drawn, []
 
 
 def kibana_trace_url(kibana: str, trace: str) -> str:
@@ -89,27 +110,19 @@ def kibana_trace_url(kibana: str, trace: str) -> str:
     return kibana.rstrip("/") + DISCOVER.format(quote(trace, safe=""))
 
 
-def _drop(found: Findings) -> float:
-    """The drop of accuracy from held-out rows to the newest period; 0 if unknown or on too few labels."""
-    newest, held_out = found.newest, found.model.accuracy
-    if newest is None or newest.accuracy is None or held_out is None:
-        return 0.0
-    return held_out - newest.accuracy if newest.labels >= found.drift.outcomes else 0.0
-
-
-def _most_drifted(found: Findings, period: int) -> list[tuple[str, float]] | None:
+def _most_drifted(found: CommonFindings, period: int) -> list[tuple[str, float]] | None:
     """The features that drifted most in a period, by PSI; None if no rows were counted in it."""
-    indices = [(each.name, each.psi_by_period()[period]) for each in found.counters.features]
+    indices = [(each.name, each.psi_by_period()[period]) for each in found.distributions]
     if all(i is None for _, i in indices):
         return None
     over = [(name, i) for name, i in indices if i is not None and i > found.drift.psi_warning]
     return sorted(over, key=lambda pair: -pair[1])[:MAX_DRIFTED]
 
 
-def _data_uris(found: Findings, name: str) -> Mapping[str, str]:
+def _data_uris(plot: DrawPlot) -> Mapping[str, str]:
     uris = {}
     for theme in (LIGHT, DARK):
-        image = as_bytes(PLOTS[name](found, theme), "svg")
+        image = as_bytes(plot(theme), "svg")
         uris[theme.name] = "data:image/svg+xml;base64," + base64.b64encode(image).decode("ascii")
     return uris
 
@@ -122,7 +135,7 @@ def _points(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:+.1f}"
 
 
-def _short_time(found: Findings) -> Callable[[float], str]:
+def _short_time(found: CommonFindings) -> Callable[[float], str]:
     """Formats a time without its date if the report covers less than a day."""
     if found.span.end - found.span.begin >= 86_400:
         return _time

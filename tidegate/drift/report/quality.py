@@ -32,7 +32,7 @@ class Quality:
         labels: the number of known labels.
         accuracy: fraction of correct predictions; None without labels.
         expected: expected accuracy, the mean of calibrated confidence; None without labels or calibration.
-        brier: mean of (confidence - correct)²; None without labels.
+        brier: mean of (confidence - correct)²; None without labels or confidence.
     """
 
     period: Period
@@ -120,14 +120,16 @@ def _quality(
     if not labels:
         return Quality(period, 0, None, None, None)
     correct, confidence = rows.correct[picked], rows.confidence[picked]
-    expected = None if expectation is None else expectation.sum(confidence) / labels
-    brier = float(((confidence - correct) ** 2).mean())
+    known = bool(np.isfinite(confidence).all())
+    expected = expectation.sum(confidence) / labels if expectation is not None and known else None
+    brier = float(((confidence - correct) ** 2).mean()) if known else None
     return Quality(period, labels, float(correct.mean()), expected, brier)
 
 
 def calibration(rows: LabelledRows, bins: int = CALIBRATION_BINS) -> list[CalibrationBin]:
     """Rows sorted by confidence and split into bins of the same size."""
-    order = np.argsort(rows.confidence, kind="stable")
+    known = np.flatnonzero(np.isfinite(rows.confidence))
+    order = known[np.argsort(rows.confidence[known], kind="stable")]
     found: list[CalibrationBin] = []
     for part in np.array_split(order, bins):
         if len(part):

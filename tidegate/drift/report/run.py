@@ -12,9 +12,14 @@ from typing import Final
 
 from tidegate.drift.report.findings import Findings, Model, build_findings, query_counters
 from tidegate.drift.report.labelled_rows import MAX_LABELS, read_labelled_rows
-from tidegate.drift.report.model_choice import ChosenModel, newer_version
+from tidegate.drift.report.labelled_values import read_labelled_values
+from tidegate.drift.report.model_choice import ChosenModel, newer_version, watched_model
 from tidegate.drift.report.page import badge, to_html
 from tidegate.drift.report.periods import Period, even_periods
+from tidegate.drift.report.regressor_findings import (
+    RegressorFindings,
+    build_regressor_findings,
+)
 from tidegate.settings import Settings
 from tidegate.store.base import StoreUnavailableError
 from tidegate.store.open_store import open_store
@@ -25,7 +30,7 @@ PERIODS: Final = 12
 
 
 def report(
-    settings: Settings, *, since: str, out: Path, choose_model: Callable[[], ChosenModel]
+    settings: Settings, *, since: str, out: Path, choose_model: Callable[[datetime], ChosenModel]
 ) -> int:
     """Write the report on a model.
 
@@ -33,7 +38,8 @@ def report(
         settings: the store, Prometheus and the thresholds.
         since: the begin of the report, a duration such as `1d` or a time.
         out: the file to write.
-        choose_model: returns the model; raises `NoModelError` if there is none.
+        choose_model: returns the model, whose events are those since a time; raises `NoModelError` if there
+            is none.
 
     Returns:
         The exit code: 0, or 2 with an error on stderr if the model, the store or the file is unavailable.
@@ -42,14 +48,24 @@ def report(
     try:
         begin = _begin(since, now)
         span = Period("all", begin.timestamp(), now.timestamp())
-        chosen = choose_model()
+        chosen = choose_model(begin)
         periods = even_periods(span.begin, span.end, PERIODS)
-        found = asyncio.run(collect_findings(settings, chosen.model, span, periods))
+        found: Findings | RegressorFindings
+        if chosen.model.is_regressor:
+            found = asyncio.run(collect_regressor_findings(settings, chosen.model, span, periods))
+        else:
+            found = asyncio.run(collect_findings(settings, chosen.model, span, periods))
     except (ValueError, StoreUnavailableError) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_ERROR
     note = truncation_note(found.overall.labels)
-    page = to_html(found, kibana=kibana_url(settings), model_source=chosen.source, note=note)
+    page = to_html(
+        found,
+        kibana=kibana_url(settings),
+        model_source=chosen.source,
+        note=note,
+        option=chosen.option,
+    )
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(page, encoding="utf-8")
@@ -63,7 +79,7 @@ def report(
         of = f"{found.model.name} {found.model.version}"
         sys.stderr.write(
             f"version {found.newer.version} answers now, but the report is on {of} ({chosen.source}): "
-            "to report on the newer version, pass it as --model\n"
+            f"to report on the newer version, name it with {chosen.option}\n"
         )
     return 0
 
@@ -71,20 +87,55 @@ def report(
 async def collect_findings(
     settings: Settings, model: Model, span: Period, periods: list[Period]
 ) -> Findings:
-    """The findings on a model over a span of time.
+    """The findings on a classifier over a span of time.
 
     Raises:
         StoreUnavailableError: the store cannot be queried now.
     """
-    prometheus = f"http://{settings.stack.host}:{settings.prometheus.port}"
-    counters = await query_counters(prometheus, model, settings.drift, span, periods)
-    since = datetime.fromtimestamp(span.begin, UTC)
+    counters = await query_counters(prometheus_url(settings), model, settings.drift, span, periods)
+    since, segments = datetime.fromtimestamp(span.begin, UTC), settings.drift.segments
     with closing(open_store(settings, read_only=True)) as store:
-        rows = read_labelled_rows(store, model.version, since, settings.drift.segments)
+        rows = read_labelled_rows(store, model.name, model.version, since, segments)
         newer = newer_version(store, model, since)
     return build_findings(
         model, settings.drift, rows, counters, span=span, periods=periods, newer=newer
     )
+
+
+async def collect_regressor_findings(
+    settings: Settings, model: Model, span: Period, periods: list[Period]
+) -> RegressorFindings:
+    """The findings on a regressor over a span of time.
+
+    Raises:
+        StoreUnavailableError: the store cannot be queried now.
+    """
+    counters = await query_counters(prometheus_url(settings), model, settings.drift, span, periods)
+    since, segments = datetime.fromtimestamp(span.begin, UTC), settings.drift.segments
+    with closing(open_store(settings, read_only=True)) as store:
+        rows = read_labelled_values(store, model.name, model.version, since, segments)
+        newer = newer_version(store, model, since)
+    return build_regressor_findings(
+        model, settings.drift, rows, counters, span=span, periods=periods, newer=newer
+    )
+
+
+def choose_watched_model(
+    settings: Settings, reference: Path, name: str, version: str, since: datetime
+) -> ChosenModel:
+    """The model that an application watches; see `watched_model`.
+
+    Raises:
+        NoModelError: the reference cannot be read, or the events do not say which model is meant.
+        StoreUnavailableError: the store cannot be queried now.
+    """
+    with closing(open_store(settings, read_only=True)) as store:
+        return watched_model(store, reference, name, version, since)
+
+
+def prometheus_url(settings: Settings) -> str:
+    """The URL of the stack's Prometheus."""
+    return f"http://{settings.stack.host}:{settings.prometheus.port}"
 
 
 def _begin(since: str, now: datetime) -> datetime:

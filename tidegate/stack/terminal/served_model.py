@@ -31,7 +31,8 @@ def choose_model(settings: Settings, named: Path | None = None) -> ChosenModel:
         return ChosenModel(_read(named, settings), f"{named}, from --model")
     if program := settings.replica_program:
         raise NoModelError(
-            f"the replicas run {program}, and there is no artefact of its model: name one with --model"
+            f"the replicas run {program}, and there is no artefact of its model: pass the reference.json of "
+            "a model that it watches as --reference, or an artefact as --model"
         )
     path = settings.model.path
     status, problem = _running(settings)
@@ -58,6 +59,7 @@ def read_model(artefact: Artefact) -> Model:
         tuple(str(label) for label in manifest.classes),
         manifest.metrics.get("held_out", {}).get("accuracy"),
         load_reference(artefact.path / REFERENCE),
+        unit=manifest.target.unit if manifest.target is not None else "",
     )
 
 

@@ -23,6 +23,18 @@ def error_recording_cases(drift: Drift) -> tuple[RecordingCase, ...]:
             {**_values(drift), **_of_the_classifier()},
         ),
         RecordingCase(
+            "half of the predictions have no interval",
+            {
+                **regressor_labels(),
+                f'ml_residuals_total{{{_OF},inside="unknown"}}': f"0+10{STEADY}",
+            },
+            {
+                "sum(model:residuals:5m)": 3000,
+                "sum(model:coverage_realised:5m)": 0.8,
+                "sum(model:absolute_error_realised:5m)": 1.5,
+            },
+        ),
+        RecordingCase(
             "the errors of a regressor are more dispersed than on held-out rows",
             {**regressor_labels(), f"ml_squared_error_total{{{_OF}}}": f"0+2500{STEADY}"},
             _values(drift, squared=250.0),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from support.samples.drift_report import MakeEvent
@@ -77,12 +78,20 @@ def test_the_first_of_two_labels_with_one_id_counts(outcome: MakeEvent, *, rever
 
 def test_events_without_a_field_are_skipped(outcome: MakeEvent) -> None:
     broken = outcome(1, 1)
-    del broken["tidegate"]["outcome"]["confidence"]
+    del broken["tidegate"]["outcome"]["actual"]
     other = outcome(1, 1)
     other["tidegate"]["outcome"] = "late"
     rows = join_outcomes([broken, other, {"message": "no time"}], [], ["carrier"])
     assert len(rows) == 0
     assert rows.segments["carrier"].tolist() == []
+
+
+def test_a_label_of_a_prediction_without_confidence_counts(outcome: MakeEvent) -> None:
+    event = outcome(1, 1)
+    del event["tidegate"]["outcome"]["confidence"]
+    rows = join_outcomes([event], [], [])
+    assert rows.actual.tolist() == ["late"]
+    assert np.isnan(rows.confidence).all()
 
 
 def test_the_number_of_labels_is_limited(
@@ -106,8 +115,8 @@ def test_the_rows_of_one_version_since_a_time_are_read_from_the_store(
         ]
     )
     since = datetime.fromtimestamp(now - 50, UTC)
-    rows = read_labelled_rows(store, "v1", since, ["carrier"])
-    plain = read_labelled_rows(store, "v1", since, [])
+    rows = read_labelled_rows(store, "flights", "v1", since, ["carrier"])
+    plain = read_labelled_rows(store, "flights", "v1", since, [])
     store.close()
     assert rows.trace.tolist() == [TRACE]
     assert rows.segments["carrier"].tolist() == ["UA"]

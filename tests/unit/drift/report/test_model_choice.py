@@ -1,18 +1,22 @@
-"""A newer version than that of the report is found."""
+"""The model that an application watches is found, and a newer version than that of the report."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from support.samples.drift_report import ORIGIN
+from support.samples.model_artefacts import regressor
 from tidegate.drift.report.findings import Model, NewerVersion
-from tidegate.drift.report.model_choice import newer_version
+from tidegate.drift.report.model_choice import NoModelError, newer_version, watched_model
 from tidegate.events.event import Event, make_event
 from tidegate.store.embedded.store import EmbeddedStore
+
+START = datetime.fromtimestamp(int(time.time()) - 100, UTC)
 
 
 def answered(at: datetime, version: str, *, name: str = "flights", label: str = "late") -> Event:
@@ -46,3 +50,67 @@ def test_a_version_that_answered_later_is_found(
     store.close()
     at = start.timestamp()
     assert found == (NewerVersion(expected[1], at + expected[0]) if expected else None)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[EmbeddedStore]:
+    """Two versions of `fraud` have answered, and then one of `wine`."""
+    store = EmbeddedStore(tmp_path / "store")
+    store.append(
+        [
+            answered(START + timedelta(seconds=1), "1", name="fraud"),
+            answered(START + timedelta(seconds=2), "2", name="fraud"),
+            answered(START + timedelta(seconds=30), "7", name="wine"),
+        ]
+    )
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def reference(tmp_path: Path) -> Path:
+    file = tmp_path / "reference.json"
+    file.write_text(regressor().reference.model_dump_json())
+    return file
+
+
+def test_a_watched_model_has_its_reference_and_the_version_that_answered_last(
+    store: EmbeddedStore, reference: Path
+) -> None:
+    chosen = watched_model(store, reference, "fraud", "", START)
+    assert (chosen.model.name, chosen.model.version) == ("fraud", "2")
+    assert chosen.model.is_regressor
+    assert chosen.model.reference == regressor().reference
+    assert chosen.source == f"fraud 2, with {reference}, from --reference"
+    assert chosen.option == "--version"
+    assert watched_model(store, reference, "fraud", "1", START).model.version == "1"
+
+
+def test_the_only_model_in_the_events_needs_no_name(store: EmbeddedStore, reference: Path) -> None:
+    late = START + timedelta(seconds=20)
+    assert watched_model(store, reference, "", "", late).model.name == "wine"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "name", "message"),
+    [
+        (0, "", "the events are of several models, fraud, wine: choose one with --name"),
+        (
+            60,
+            "",
+            "is of a prediction: pass an earlier --since, or the model as --name and --version",
+        ),
+        (0, 'f"raud', r'is of a prediction of f"raud: pass an earlier --since'),
+        (20, "fraud", "is of a prediction of fraud: pass an earlier --since"),
+    ],
+)
+def test_the_error_says_which_option_is_missing(
+    store: EmbeddedStore, reference: Path, seconds: int, name: str, message: str
+) -> None:
+    with pytest.raises(NoModelError, match=message):
+        watched_model(store, reference, name, "", START + timedelta(seconds=seconds))
+
+
+def test_an_unreadable_reference_is_an_error(store: EmbeddedStore, tmp_path: Path) -> None:
+    with pytest.raises(NoModelError, match=r"--reference: .*missing\.json cannot be read"):
+        watched_model(store, tmp_path / "missing.json", "fraud", "1", START)

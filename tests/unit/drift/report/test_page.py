@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
-from support.samples.drift_report import rows_of
+from support.samples.drift_report import Tags, rows_of
 from tidegate.drift.report.alerts import FiredAlert
 from tidegate.drift.report.counter_increases import Floats
 from tidegate.drift.report.distributions import feature_distributions, prediction_distribution
@@ -26,23 +25,6 @@ ALERT = FiredAlert("DriftFeatureCritical", "x", "critical", 12, 15)
 
 
 Increases = dict[tuple[str, ...], Floats]
-
-
-class Tags(HTMLParser):
-    """Every URL that a browser would fetch, and all text."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.urls: list[str] = []
-        self.text = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag != "a":
-            self.urls += [v or "" for name, v in attrs if name in {"src", "srcset", "href"}]
-
-    def handle_data(self, data: str) -> None:
-        self.text += f" {data}"
 
 
 def counters(model: Model) -> Counters:

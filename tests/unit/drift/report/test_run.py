@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from support.samples.drift_report import MakeEvent
-from support.samples.model_artefacts import write_artefact
+from support.samples.model_artefacts import regressor, write_artefact
 from tidegate.drift.report.findings import Model
-from tidegate.drift.report.run import kibana_url, truncation_note
+from tidegate.drift.report.run import choose_watched_model, kibana_url, truncation_note
 from tidegate.drift.report.run import report as write_report
 from tidegate.settings import Settings
 from tidegate.stack.terminal.served_model import choose_model
@@ -31,7 +31,7 @@ def settings(tmp_path: Path, model: Model) -> Settings:
 
 def report(settings: Settings, since: str, out: Path, named: Path | None = None) -> int:
     return write_report(
-        settings, since=since, out=out, choose_model=lambda: choose_model(settings, named)
+        settings, since=since, out=out, choose_model=lambda _: choose_model(settings, named)
     )
 
 
@@ -70,6 +70,30 @@ def test_a_report_on_an_older_version_names_the_newer_one(
     assert "Version v2 answers now" in out.read_text(encoding="utf-8")
     assert report(settings, since="5m", out=out, named=settings.model.path / "no") == 2
     assert "there is no model at" in capsys.readouterr().err
+
+
+def test_a_report_on_a_watched_regressor_needs_no_artefact(
+    tmp_path: Path, outcome: MakeEvent, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reference = tmp_path / "reference.json"
+    reference.write_text(regressor().reference.model_dump_json())
+    event = outcome(time.time() - 60, 1, version="3")
+    event["tidegate"]["outcome"] |= {"predicted_value": 20.0, "actual_value": 31.0, "inside": False}
+    store = EmbeddedStore(tmp_path / "store")
+    store.append([event])
+    store.close()
+    settings = Settings(stack={"data_dir": tmp_path}, prometheus={"port": 9})
+    out = tmp_path / "model.html"
+    code = write_report(
+        settings,
+        since="5m",
+        out=out,
+        choose_model=lambda begin: choose_watched_model(settings, reference, "flights", "3", begin),
+    )
+    assert (code, capsys.readouterr().out) == (0, f"{out}: drift unknown; 1 labels\n")
+    page = out.read_text(encoding="utf-8")
+    assert f"Model: flights 3, with {reference}, from --reference." in page
+    assert "+11.00" in page
 
 
 @pytest.mark.parametrize(
