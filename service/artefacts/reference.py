@@ -8,12 +8,13 @@ the others and one for missing values.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.isotonic import IsotonicRegression
 
+from tidegate.monitoring.counting.category_bins import MOST_FREQUENT
 from tidegate.monitoring.counting.number_bins import number_bins, predicted_value_bins
 from tidegate.monitoring.counting.reference import (
     MISSING,
@@ -27,9 +28,13 @@ from tidegate.monitoring.counting.residuals import calibrate_residuals
 from tidegate.service.model.features import Feature, Matrix
 from tidegate.service.model.predictions import Classification
 
-__all__ = ["MOST_FREQUENT", "build_reference", "calibrate", "calibrate_residuals"]
-
-MOST_FREQUENT: Final = 20
+__all__ = [
+    "MOST_FREQUENT",
+    "build_reference",
+    "calibrate",
+    "calibrate_confidence",
+    "calibrate_residuals",
+]
 
 
 def build_reference(
@@ -69,13 +74,24 @@ def calibrate(prediction: Classification, truth: npt.NDArray[np.intp]) -> Calibr
         prediction: the predictions of the rows.
         truth: the index of each row's true class.
     """
+    return calibrate_confidence(prediction.confidence, prediction.labels == truth)
+
+
+def calibrate_confidence(
+    confidence: npt.NDArray[np.floating[Any]], correct: npt.NDArray[np.bool_]
+) -> Calibration:
+    """The fraction of correct predictions as a function of confidence, by isotonic regression.
+
+    Args:
+        confidence: the probability of each predicted label, of shape [rows].
+        correct: whether it is the true label, of shape [rows].
+    """
     curve: Any = IsotonicRegression(out_of_bounds="clip")
-    correct = (prediction.labels == truth).astype(np.float64)
-    curve.fit(prediction.confidence.astype(np.float64), correct)
+    curve.fit(confidence.astype(np.float64), correct.astype(np.float64))
     return Calibration(
         confidence=tuple(curve.X_thresholds_.tolist()),
         correct=tuple(curve.y_thresholds_.tolist()),
-        samples=len(truth),
+        samples=len(correct),
     )
 
 

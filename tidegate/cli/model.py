@@ -50,6 +50,48 @@ def import_model(
 
 @commands.command(
     rich_help_panel=PANEL,
+    epilog="Examples: `tidegate reference rows.parquet --out reference.json --prediction fare --truth paid` "
+    "for a regressor, `tidegate reference rows.csv --out reference.json --prediction label --truth actual "
+    "--confidence probability --features amount,country` for a classifier",
+)
+def reference(
+    file: Annotated[Path, typer.Argument(help="The rows, as CSV or Parquet.")],
+    *,
+    prediction: Annotated[str, typer.Option(help="The column of the model's predictions.")],
+    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("reference.json"),
+    truth: Annotated[
+        str | None, typer.Option(help="The column of the true labels or values.")
+    ] = None,
+    confidence: Annotated[
+        str | None, typer.Option(help="The column of the probability of the predicted label.")
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(help="The features, separated by commas; default: all other columns."),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="classification or regression; default: decimal numbers, and integers of more than 20 "
+            "different values, are a regressor's."
+        ),
+    ] = None,
+) -> None:
+    """Write the reference of a model in an application of your own, for `telemetry.model(…)`.
+
+    The rows should be some that the model was not trained on: with true labels they give the accuracy, or the
+    error and the calibrated interval, that later labels are compared with.
+    """
+    from tidegate.service.artefacts.reference_command import ReferenceOptions, run
+
+    options = ReferenceOptions(
+        file, out, prediction, truth=truth, confidence=confidence, features=features, task=task
+    )
+    raise typer.Exit(run(options))
+
+
+@commands.command(
+    rich_help_panel=PANEL,
     epilog="Example: `tidegate retrain --since 7d && tidegate deploy artefacts/flights-next`",
 )
 def retrain(

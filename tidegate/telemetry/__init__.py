@@ -1,5 +1,6 @@
 """An event, spans and metrics for each request of an ASGI application."""
 
+from tidegate.monitoring.feedback.outcomes import OutcomeRefusedError
 from tidegate.telemetry.instrumentation import instrument, telemetry_of
 from tidegate.telemetry.logs import get_logger
 from tidegate.telemetry.metrics import duration_edges
@@ -16,6 +17,7 @@ from tidegate.telemetry.request_record import (
 from tidegate.telemetry.telemetry import Telemetry
 
 __all__ = [
+    "OutcomeRefusedError",
     "Telemetry",
     "TelemetryMiddleware",
     "annotate",

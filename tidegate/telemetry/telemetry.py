@@ -7,6 +7,7 @@ import os
 import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from opentelemetry.instrumentation.utils import suppress_http_instrumentation
@@ -33,6 +34,7 @@ from tidegate.telemetry.logs import (
 )
 from tidegate.telemetry.metrics import MetricsEndpoint, RequestMetrics
 from tidegate.telemetry.metrics_server import MetricsServer
+from tidegate.telemetry.models import WatchedModels
 from tidegate.telemetry.native_tracing import NativeTracing, PresetIds
 from tidegate.telemetry.otel_tracing import InstrumentedTracing, NoTracing
 from tidegate.telemetry.propagation import Parent, read_headers
@@ -51,6 +53,8 @@ from tidegate.telemetry.tracer_provider import make_otlp, make_provider
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
+
+    from tidegate.monitoring.watching.watched_model import WatchedModel
 
 FLUSH_SECONDS: Final = 3.0
 """How long the shutdown of an application waits for the export of spans by OTLP."""
@@ -120,6 +124,7 @@ class Telemetry:
         self._slow_ns = int(settings.slow_seconds * 1e9)
         self._until_first_byte = settings.slo.until == "first_byte"
         self._error_logged = False
+        self._models: WatchedModels | None = None
         environment = read_environment(os.environ, settings.telemetry.sample_ratio)
         self._sampler = Sampler(
             environment.head, CallerLimit(settings.telemetry.caller_traces_per_second)
@@ -143,6 +148,31 @@ class Telemetry:
     def origin(self) -> Origin:
         """The `service.*` fields of the events."""
         return self._identity.origin
+
+    def model(
+        self, name: str, *, version: str, reference: str | Path | None = None
+    ) -> WatchedModel:
+        """Watch a model of the application: its rows, predictions and true labels.
+
+        Call it once per model, before the application starts, so that its metrics begin at 0.
+
+        Args:
+            name: the model's name.
+            version: its version.
+            reference: the file that `tidegate reference` wrote; without one, predictions and labels are
+                counted, and there is no drift.
+
+        Raises:
+            BadReferenceError: the file is missing or invalid; a ValueError.
+            ImportError: numpy is not installed.
+            SettingsError: the key of prediction ids cannot be read.
+            ValueError: the name or the version is invalid, or the model is already watched.
+        """
+        if self._models is None:
+            self._models = WatchedModels(
+                self.settings, self.registry, self.writer, lambda: self.origin
+            )
+        return self._models.add(name, version, reference)
 
     def open(self) -> None:
         """Receive log records from outside requests, and serve the metrics on `telemetry.metrics_port`.

@@ -1,4 +1,7 @@
-"""The watcher of labels: feeds outcome events to detectors, and reports changes of the error rate."""
+"""The watcher of labels: feeds outcome events to detectors, and reports changes of the error rate.
+
+An error is a wrong label; for a regressor it is a true value outside the predicted interval.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,8 @@ from tidegate.store.query import time_ranges
 QUERY: Final = "event.dataset:tidegate.outcome"
 MAX_RECENT_IDS: Final = 100_000
 """Ids of recent labels, to skip repetitions; they need 8 MiB."""
+WRONG: Final = "the error rate"
+OUTSIDE: Final = "the share of true values outside the interval"
 _MODEL: Final = ("model", "version")
 
 Model = tuple[str, str]
@@ -72,6 +77,7 @@ class ErrorRateChange:
         labels: the number of labels of this version so far.
         at_us: the arrival time of the label that showed the change, in microseconds since 1970.
         event_id: the same for the same outcomes, so that a restarted watcher does not report a change twice.
+        error: what the rate is of, as text.
     """
 
     model: Model
@@ -80,6 +86,7 @@ class ErrorRateChange:
     labels: int
     at_us: int
     event_id: str
+    error: str = WRONG
 
     @property
     def message(self) -> str:
@@ -87,7 +94,7 @@ class ErrorRateChange:
         before, after = (f"{100 * rate:.1f} %" for rate in (self.change.before, self.change.after))
         name, version = self.model
         return (
-            f"the error rate of {name} {version} changed from {before} to {after} "
+            f"{self.error} of {name} {version} changed from {before} to {after} "
             f"(detector {self.detector})"
         )
 
@@ -110,13 +117,14 @@ class ErrorRateChange:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """An outcome event; `accuracy`, on held-out rows, is None if unknown."""
+    """An outcome event; `held_out`, the rate without errors on held-out rows, is None if unknown."""
 
     model: Model
     wrong: bool
-    accuracy: float | None
+    held_out: float | None
     at_us: int
     event_id: str
+    error: str
 
 
 @dataclass(slots=True)
@@ -156,7 +164,7 @@ class Watcher:
     """Feeds each outcome once to the detectors of its version.
 
     ADWIN reads a version's labels from the first one on, and the z-test from the first one that has the
-    version's accuracy on held-out rows.
+    version's accuracy, or the coverage of its interval, on held-out rows.
 
     Attributes:
         drift: the thresholds.
@@ -188,7 +196,13 @@ class Watcher:
                     key = f"{detector.name}:{outcome.event_id}".encode()
                     event_id = hashlib.sha256(key).hexdigest()[:32]
                     yield ErrorRateChange(
-                        model, detector.name, change, state.labels, outcome.at_us, event_id
+                        model,
+                        detector.name,
+                        change,
+                        state.labels,
+                        outcome.at_us,
+                        event_id,
+                        outcome.error,
                     )
 
     def _state(self, outcome: _Outcome) -> _VersionState:
@@ -196,9 +210,9 @@ class Watcher:
         if state is None:
             state = self._versions[outcome.model] = _VersionState([])
             self._add(outcome.model, state, Adwin())
-        if not state.has_z_test and outcome.accuracy is not None:
+        if not state.has_z_test and outcome.held_out is not None:
             limit, window = self.drift.error_z, self.drift.outcomes
-            test = ZTest(1 - outcome.accuracy, limit=limit, window=window)
+            test = ZTest(1 - outcome.held_out, limit=limit, window=window)
             self._add(outcome.model, state, test)
             state.has_z_test = True
         return state
@@ -216,16 +230,23 @@ class Watcher:
 def _read(event: Mapping[str, Any]) -> _Outcome | None:
     try:
         fields = event["tidegate"]
-        accuracy = fields["outcome"].get("accuracy")
+        outcome = fields["outcome"]
         at_us = time_ranges.microseconds(event["@timestamp"])
         if at_us is None:
             return None
+        if "correct" in outcome:
+            right, held_out, error = outcome["correct"], outcome.get("accuracy"), WRONG
+        elif "inside" in outcome:
+            right, held_out, error = outcome["inside"], outcome.get("coverage"), OUTSIDE
+        else:  # a regressor without an interval
+            return None
         return _Outcome(
             (str(fields["model"]["name"]), str(fields["model"]["version"])),
-            fields["outcome"]["correct"] is False,
-            accuracy if isinstance(accuracy, float) and 0 <= accuracy <= 1 else None,
+            right is False,
+            held_out if isinstance(held_out, float) and 0 <= held_out <= 1 else None,
             at_us,
             str(event["event"]["id"]),
+            error,
         )
     except (AttributeError, KeyError, TypeError):
         return None

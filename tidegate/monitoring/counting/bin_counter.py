@@ -13,7 +13,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from math import inf, nextafter
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from tidegate.monitoring.counting.reference import Counts, FeatureReference
 MAX_BISECT_ROWS: Final = 1
 """Batches with more rows are counted by numpy."""
 
-Matrix = npt.NDArray[np.float32]
+Matrix = npt.NDArray[np.floating[Any]]
 
 
 class BinCounter:

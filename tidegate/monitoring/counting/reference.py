@@ -108,9 +108,12 @@ class Reference(BaseModel):
     """The number of rows predicted as each class, in the order of the classes. The rows are held-out rows if
     there are any, else training rows."""
     prediction: FeatureReference | None = None
-    """The bins of the values that a regressor predicts for the same rows."""
+    """The bins of the values that a regressor predicts for the same rows; or, of kind category, the labels
+    that a model in an application of the user's own predicts."""
     residuals: Residuals | None = None
     """The errors of a regressor, if held-out rows with true values were given."""
+    accuracy: float | None = Field(default=None, ge=0, le=1)
+    """The accuracy of such a model on held-out rows. An artefact has it in its manifest."""
 
 
 def load_reference(file: Path) -> Reference:

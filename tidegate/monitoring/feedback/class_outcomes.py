@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter
 from tidegate.monitoring.feedback.outcomes import Label, OutcomeRefusedError, event_fields
 from tidegate.monitoring.feedback.prediction_ids import (
     ClassPrediction,
+    LabelPrediction,
     Prediction,
     classes_digest,
 )
@@ -33,7 +34,7 @@ class ClassOutcome:
             event, so it needs no artefact.
     """
 
-    prediction: ClassPrediction
+    prediction: ClassPrediction | LabelPrediction
     predicted: Label
     actual: Label
     lag_seconds: float
@@ -46,14 +47,16 @@ class ClassOutcome:
 
     def fields(self, model: str) -> dict[str, Any]:
         """The fields of the outcome's event."""
-        accuracy = {} if self.accuracy is None else {"accuracy": round(self.accuracy, 6)}
-        fields = {
+        fields: dict[str, Any] = {
             "predicted": str(self.predicted),
             "actual": str(self.actual),
             "correct": self.correct,
-            "confidence": round(self.prediction.confidence, 6),
         }
-        return event_fields(self, model, fields | accuracy)
+        if self.prediction.confidence is not None:
+            fields["confidence"] = round(self.prediction.confidence, 6)
+        if self.accuracy is not None:
+            fields["accuracy"] = round(self.accuracy, 6)
+        return event_fields(self, model, fields)
 
 
 class ClassTruth:
@@ -105,11 +108,19 @@ class ClassCounters:
         registry: the registry of the metrics.
         model: the model's name.
         classes: its classes, in order.
+        confident: whether its predictions have a confidence; else a Brier score begins with the first one.
     """
 
-    def __init__(self, registry: CollectorRegistry, model: str, classes: Sequence[Label]) -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        model: str,
+        classes: Sequence[Label],
+        *,
+        confident: bool = True,
+    ) -> None:
         names = ("model", "version")
-        self._model, self._classes = model, classes
+        self._model, self._classes, self._confident = model, classes, confident
         self._outcomes = Counter(
             "ml_outcomes_total",
             "Accepted labels, by whether the prediction was correct.",
@@ -138,11 +149,17 @@ class ClassCounters:
                     self._pairs.labels(*of, str(predicted), str(actual))
         for correct in ("true", "false"):
             self._outcomes.labels(*of, correct)
-        self._error.labels(*of)
+        if self._confident:
+            self._error.labels(*of)
 
     def add(self, outcome: ClassOutcome) -> None:
         """Count an outcome under the version that made the prediction."""
         of = (self._model, outcome.prediction.version)
         self._outcomes.labels(*of, "true" if outcome.correct else "false").inc()
-        self._pairs.labels(*of, str(outcome.predicted), str(outcome.actual)).inc()
-        self._error.labels(*of).inc((outcome.prediction.confidence - outcome.correct) ** 2)
+        self._pairs.labels(*of, *self.pair(outcome)).inc()
+        if (confidence := outcome.prediction.confidence) is not None:
+            self._error.labels(*of).inc((confidence - outcome.correct) ** 2)
+
+    def pair(self, outcome: ClassOutcome) -> Sequence[str]:
+        """The names of the predicted and of the actual label."""
+        return (str(outcome.predicted), str(outcome.actual))

@@ -4,7 +4,8 @@ An id is base64url (no padding) of: format (1 byte), time (8, microseconds since
 (8), digest of the labels (4), length of the version (1), version, the row, and a signature (16). Format 3 is
 the id of a predicted class; its row is: index (2), class (2), confidence (4, float32). Format 4 is the id of
 a predicted number; its row is: index (2), value (8, float64), half the width of its interval (8, float64; NaN
-if it has none).
+if it has none). Format 5 is the id of a label of a model whose classes are not known; its row is: index (2),
+confidence (4, float32; NaN if it has none), length of the label (1), label (UTF-8).
 
 The signature is the keyed BLAKE2s of the row; its key is the HMAC-SHA-256 of everything before it under the
 service's key. So a request needs one HMAC, and each row a hash of a third of its cost. An id is signed, not
@@ -29,9 +30,15 @@ from typing import Final
 
 CLASS_FORMAT: Final = 3
 VALUE_FORMAT: Final = 4
-MAX_LENGTH: Final = 250
+LABEL_FORMAT: Final = 5
+MAX_LENGTH: Final = 350
+MAX_LABEL_BYTES: Final = 100
 _HEAD: Final = struct.Struct(">BQ16s8s4sB")
-_ROWS: Final = {CLASS_FORMAT: struct.Struct(">HHf"), VALUE_FORMAT: struct.Struct(">Hdd")}
+_ROWS: Final = {
+    CLASS_FORMAT: struct.Struct(">HHf"),
+    VALUE_FORMAT: struct.Struct(">Hdd"),
+    LABEL_FORMAT: struct.Struct(">HfB"),
+}
 _MAC_BYTES: Final = 16
 
 
@@ -95,6 +102,24 @@ class ValuePrediction(Prediction):
 
     value: float
     half_width: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPrediction(Prediction):
+    """A predicted label of a model whose classes are not known.
+
+    Attributes:
+        label: the predicted label.
+        confidence: the probability of that label; None if it is not known.
+    """
+
+    label: str
+    confidence: float | None
+
+
+def labels_digest(model: str) -> bytes:
+    """A digest of the name of a model whose classes are not known."""
+    return hashlib.sha256(json.dumps({"model": model}).encode()).digest()[:4]
 
 
 def classes_digest(model: str, classes: Sequence[str | int]) -> bytes:
@@ -164,7 +189,31 @@ class PredictionIds:
         rows = (pack(row, value, width) for row, value in enumerate(values))
         return self._make(VALUE_FORMAT, at_us, request, rows)
 
-    def read(self, text: str) -> ClassPrediction | ValuePrediction:
+    def make_labels(
+        self,
+        at_us: int,
+        request: tuple[str, str],
+        labels: Sequence[str],
+        confidences: Sequence[float] | None = None,
+    ) -> list[str]:
+        """Create an id for each row of a request to a model whose classes are not known.
+
+        Args:
+            at_us: the time of the response, in microseconds since 1970.
+            request: its trace id and its span id, 32 and 16 hexadecimal digits.
+            labels: the predicted labels, of at most `MAX_LABEL_BYTES` bytes.
+            confidences: the probability of each label; None if they are not known.
+        """
+        pack = _ROWS[LABEL_FORMAT].pack
+        known = [math.nan] * len(labels) if confidences is None else confidences
+        texts = [label.encode() for label in labels]
+        rows = (
+            pack(row, confidence, len(text)) + text
+            for row, (text, confidence) in enumerate(zip(texts, known, strict=True))
+        )
+        return self._make(LABEL_FORMAT, at_us, request, rows)
+
+    def read(self, text: str) -> ClassPrediction | ValuePrediction | LabelPrediction:
         """The content of an id, of any version of the model.
 
         Raises:
@@ -178,9 +227,13 @@ class PredictionIds:
             start = _HEAD.size + length
             version = signed[_HEAD.size : start].decode()
             row, first, second = row_format.unpack_from(signed, start)
+            end = start + row_format.size
+            label = ""
+            if signed[0] == LABEL_FORMAT:
+                label = signed[end : end + second].decode()
+                end += second
         except (struct.error, binascii.Error, ValueError, LookupError) as error:
             raise MalformedIdError("not a prediction id") from error
-        end = start + row_format.size
         signature = signed[end:]
         if len(signature) != _MAC_BYTES:
             raise MalformedIdError("not a prediction id")
@@ -190,6 +243,8 @@ class PredictionIds:
         of = (at_us, trace.hex(), span.hex(), digest, version, row, signature)
         if signed[0] == CLASS_FORMAT:
             return ClassPrediction(*of, first, second)
+        if signed[0] == LABEL_FORMAT:
+            return LabelPrediction(*of, label, None if math.isnan(first) else first)
         return ValuePrediction(*of, first, None if math.isnan(second) else second)
 
     def _make(

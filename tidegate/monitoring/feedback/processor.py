@@ -77,7 +77,7 @@ class FeedbackProcessor(Generic[OutcomeT]):
         return outcome
 
     def _check(self, prediction_id: object, label: object, now_us: int) -> OutcomeT:
-        prediction = self._read(prediction_id)
+        prediction = read_prediction(self._ids, prediction_id)
         if prediction.digest != self._truth.digest:
             raise OutcomeRefusedError(
                 "foreign_version",
@@ -98,16 +98,22 @@ class FeedbackProcessor(Generic[OutcomeT]):
             )
         return outcome
 
-    def _read(self, prediction_id: object) -> Prediction:
-        if not isinstance(prediction_id, str):
-            raise OutcomeRefusedError(
-                "malformed", "The prediction_id should be a string from /predict"
-            )
-        try:
-            return self._ids.read(prediction_id)
-        except MalformedIdError:
-            message = "Invalid prediction_id; send it unchanged, as /predict returned it"
-            raise OutcomeRefusedError("malformed", message) from None
-        except ForgedIdError:
-            message = "The prediction_id is not signed by this service, or was changed"
-            raise OutcomeRefusedError("forged", message) from None
+
+def read_prediction(ids: PredictionIds, prediction_id: object) -> Prediction:
+    """The content of a prediction id.
+
+    Raises:
+        OutcomeRefusedError: it is not an id, or not signed with this key.
+    """
+    if not isinstance(prediction_id, str):
+        raise OutcomeRefusedError(
+            "malformed", "The prediction_id should be a string, as it was returned"
+        )
+    try:
+        return ids.read(prediction_id)
+    except MalformedIdError:
+        message = "Invalid prediction_id; send it unchanged, as it was returned"
+        raise OutcomeRefusedError("malformed", message) from None
+    except ForgedIdError:
+        message = "The prediction_id is not signed by this service, or was changed"
+        raise OutcomeRefusedError("forged", message) from None

@@ -112,6 +112,41 @@ def test_without_a_known_accuracy_there_is_only_adwin(accuracy: Any) -> None:
     assert {each.detector for each in watcher().feed(unknown)} == {"adwin"}
 
 
+def value_outcome(number: int, *, inside: bool) -> Event:
+    """An outcome of a regressor."""
+    event = outcome(number, correct=True)
+    event["tidegate"]["outcome"] = {
+        "predicted_value": 1.0,
+        "actual_value": 2.0,
+        "residual": 1.0,
+        "inside": inside,
+        "half_width": 0.5,
+        "coverage": 0.9,
+    }
+    return event
+
+
+def test_an_error_of_a_regressor_is_a_value_outside_the_interval() -> None:
+    events = [value_outcome(n, inside=bool(n % (10 if n < 500 else 3))) for n in range(1000)]
+    changes = list(watcher().feed(events))
+    classes = list(
+        watcher().feed(outcome(n, correct=bool(n % (10 if n < 500 else 3))) for n in range(1000))
+    )
+    assert {each.detector for each in changes} == {"z", "adwin"}
+    assert [each.change for each in changes] == [each.change for each in classes]
+    assert changes[0].message.startswith("the share of true values outside the interval of m 1 ")
+
+
+def test_labels_without_an_interval_are_not_read() -> None:
+    events = [value_outcome(n, inside=True) for n in range(3)]
+    for event in events[:2]:
+        del event["tidegate"]["outcome"]["inside"]
+    watched = watcher()
+    assert list(watched.feed(events)) == []
+    value = watched.metrics.registry.get_sample_value
+    assert value("tidegate_watch_outcomes_total", {"model": "m", "version": "1"}) == 1
+
+
 def test_the_z_test_begins_with_the_first_label_that_has_the_accuracy() -> None:
     watched = watcher()
     assert list(watched.feed([outcome(0, correct=True, accuracy=None)])) == []

@@ -10,12 +10,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tidegate.monitoring.feedback.prediction_ids import (
+    MAX_LABEL_BYTES,
     ClassPrediction,
     ForgedIdError,
+    LabelPrediction,
     MalformedIdError,
     PredictionIds,
     ValuePrediction,
     classes_digest,
+    labels_digest,
     target_digest,
 )
 
@@ -72,6 +75,40 @@ def test_an_id_contains_the_predicted_value_exactly(
         assert (found.value, found.half_width) == (values[row], half_width)
 
 
+@given(
+    st.text("abcXYZ019._-", min_size=1, max_size=100),
+    st.lists(
+        st.tuples(st.text(max_size=25), st.floats(0, 1, width=32)),
+        max_size=5,
+    ),
+    st.booleans(),
+)
+def test_an_id_contains_the_label_of_a_model_without_known_classes(
+    version: str, rows: list[tuple[str, float]], confident: bool
+) -> None:
+    ids = PredictionIds(KEY, version, labels_digest("m"))
+    labels, confidences = [label for label, _ in rows], [each for _, each in rows]
+    texts = ids.make_labels(AT_US, REQUEST, labels, confidences if confident else None)
+    for row, text in enumerate(texts):
+        assert len(text) <= 350
+        found = IDS.read(text)
+        assert isinstance(found, LabelPrediction)
+        assert (found.at_us, found.version, found.row) == (AT_US, version, row)
+        assert found.digest == labels_digest("m")
+        assert (found.label, found.confidence) == (
+            labels[row],
+            confidences[row] if confident else None,
+        )
+
+
+def test_the_longest_id_is_read() -> None:
+    label = "é" * (MAX_LABEL_BYTES // 2)
+    (text,) = PredictionIds(KEY, "v" * 100, DIGEST).make_labels(AT_US, REQUEST, [label], [0.5])
+    found = IDS.read(text)
+    assert isinstance(found, LabelPrediction)
+    assert found.label == label
+
+
 def test_a_predicted_value_may_be_nan() -> None:
     (text,) = IDS.make_values(AT_US, REQUEST, [math.nan])
     found = IDS.read(text)
@@ -88,7 +125,12 @@ def test_ids_of_earlier_releases_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [*IDS.make(AT_US, REQUEST, [1], [0.9]), *IDS.make_values(AT_US, REQUEST, [1.5], 0.5)]
+    "text",
+    [
+        *IDS.make(AT_US, REQUEST, [1], [0.9]),
+        *IDS.make_values(AT_US, REQUEST, [1.5], 0.5),
+        *IDS.make_labels(AT_US, REQUEST, ["late"], [0.9]),
+    ],
 )
 @given(st.integers(0, 10**6), st.integers(1, 255))
 def test_a_changed_byte_is_an_error(text: str, position: int, change: int) -> None:
@@ -105,8 +147,8 @@ def test_another_key_is_an_error() -> None:
         IDS.read(text)
 
 
-@given(st.text(max_size=300))
-@example("A" * 251)
+@given(st.text(max_size=400))
+@example("A" * 351)
 def test_other_text_is_not_an_id(text: str) -> None:
     with pytest.raises(MalformedIdError):
         IDS.read(text)
@@ -159,4 +201,4 @@ def test_the_digest_depends_on_the_name_the_target_and_its_unit() -> None:
         ("m", "", "delay"),
     ]
     assert len({target_digest(*each) for each in of}) == len(of)
-    assert target_digest("m") != classes_digest("m", ())
+    assert len({target_digest("m"), classes_digest("m", ()), labels_digest("m")}) == 3

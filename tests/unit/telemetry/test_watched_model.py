@@ -1,0 +1,183 @@
+"""An application of one's own watches its model: metrics, events and labels."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi import FastAPI, HTTPException
+
+from support.harnesses.telemetry_harness import Harness
+from tidegate.monitoring.counting.number_bins import number_bins, predicted_value_bins
+from tidegate.monitoring.counting.reference import BadReferenceError, Reference
+from tidegate.monitoring.counting.residuals import calibrate_residuals
+from tidegate.telemetry import OutcomeRefusedError
+
+VALUES = np.arange(100.0)
+REFERENCE = Reference(
+    samples=100,
+    features=(number_bins("distance", VALUES),),
+    prediction=predicted_value_bins(2 * VALUES),
+    residuals=calibrate_residuals(2 * VALUES, 2 * VALUES + np.tile([1.0, -1.0], 50)),
+)
+
+
+@pytest.fixture
+def reference(tmp_path: Path) -> Path:
+    file = tmp_path / "reference.json"
+    file.write_text(REFERENCE.model_dump_json())
+    return file
+
+
+def taxi(harness: Harness, reference: Path | None) -> FastAPI:
+    """An application whose model doubles a distance, in a synchronous and an asynchronous endpoint."""
+    app = FastAPI()
+    watch = harness.instrument(app).model("fares", version="2", reference=reference)
+
+    def answer(rows: list[dict[str, Any]]) -> dict[str, Any]:
+        fares = [2.0 * row["distance"] for row in rows]
+        return {"fares": fares, "ids": watch.observe(rows, fares)}
+
+    @app.post("/sync")
+    def sync_fares(rows: list[dict[str, Any]]) -> dict[str, Any]:
+        return answer(rows)
+
+    @app.post("/async")
+    async def async_fares(rows: list[dict[str, Any]]) -> dict[str, Any]:
+        return answer(rows)
+
+    @app.post("/paid/{prediction_id}")
+    def paid(prediction_id: str, fare: float) -> dict[str, Any]:
+        try:
+            outcome = watch.outcome(prediction_id, fare)
+        except OutcomeRefusedError as refusal:
+            raise HTTPException(409, str(refusal)) from refusal
+        return {"lag": outcome.lag_seconds}
+
+    return app
+
+
+@pytest.mark.parametrize("path", ["/sync", "/async"])
+async def test_a_request_its_label_and_their_metrics(
+    harness: Harness, reference: Path, path: str
+) -> None:
+    app = taxi(harness, reference)
+    async with harness.client(app) as client:
+        before = (await client.get("/metrics")).text
+        assert 'ml_residuals_total{inside="true",model="fares",version="2"} 0.0' in before
+        answered = await client.post(path, json=[{"distance": 10.0}, {"distance": 30.0}])
+        first, second = answered.json()["ids"]
+        assert (await client.post(f"/paid/{first}", params={"fare": 20.5})).status_code == 200
+        assert (await client.post(f"/paid/{second}", params={"fare": 75})).status_code == 200
+        again = await client.post(f"/paid/{first}", params={"fare": 20.5})
+        assert (again.status_code, again.json()["detail"]) == (
+            409,
+            "The label of this prediction has already been counted",
+        )
+        text = (await client.get("/metrics")).text
+    of = 'model="fares",version="2"'
+    for line in (
+        f'ml_residuals_total{{inside="true",{of}}} 1.0',
+        f'ml_residuals_total{{inside="false",{of}}} 1.0',
+        f"ml_absolute_error_total{{{of}}} 15.5",
+        f"ml_reference_absolute_error{{{of}}} 1.0",
+        f"ml_expected_absolute_error_total{{{of}}} 2.0",
+        f'ml_feedback_refused_total{{{of},reason="replayed"}} 1.0',
+        f'ml_feature_observations_total{{bin="over",feature="distance",{of}}} 0.0',
+    ):
+        assert _reordered(line) in _reordered_lines(text)
+    request = next(each for each in harness.events("request") if each["url"]["path"] == path)
+    assert request["tidegate"]["model"] == {"name": "fares", "version": "2"}
+    assert request["tidegate"]["rows"] == 2
+    assert request["tidegate"]["prediction"]["value"] == 40.0
+    inside, outside = harness.events("outcome")
+    assert inside["trace"]["id"] == outside["trace"]["id"] == request["trace"]["id"]
+    assert inside["span"]["id"] == request["span"]["id"]
+    assert inside["tidegate"]["outcome"]["inside"] is True
+    assert outside["tidegate"]["outcome"]["residual"] == 15.0
+
+
+def _reordered(line: str) -> tuple[str, ...]:
+    name, _, rest = line.partition("{")
+    labels, _, value = rest.partition("} ")
+    return (name, *sorted(labels.split(",")), value)
+
+
+def _reordered_lines(text: str) -> set[tuple[str, ...]]:
+    return {_reordered(line) for line in text.splitlines() if not line.startswith("#")}
+
+
+async def test_without_a_reference_predictions_and_labels_are_counted(harness: Harness) -> None:
+    app = taxi(harness, None)
+    async with harness.client(app) as client:
+        answered = await client.post("/sync", json=[{"distance": 10.0}])
+        (only,) = answered.json()["ids"]
+        await client.post(f"/paid/{only}", params={"fare": 21})
+        text = (await client.get("/metrics")).text
+    assert 'tidegate_predictions_total{label="any",model="fares",version="2"} 1.0' in text
+    assert 'ml_absolute_error_total{model="fares",version="2"} 1.0' in text
+    assert "ml_feature_observations_total" not in text
+    assert "inside" not in harness.event("outcome")["tidegate"]["outcome"]
+
+
+async def test_two_models_of_one_application(harness: Harness, reference: Path) -> None:
+    app = FastAPI()
+    telemetry = harness.instrument(app)
+    first = telemetry.model("fares", version="1", reference=reference)
+    second = telemetry.model("fares", version="2", reference=reference)
+    first.observe([{"distance": 1.0}], [2.0])
+    second.observe([{"distance": 1.0}], [2.0])
+    async with harness.client(app) as client:
+        text = (await client.get("/metrics")).text
+    assert text.count("# TYPE tidegate_predictions_total counter") == 1
+    assert {'version="1"', 'version="2"'} == {
+        label
+        for line in text.splitlines()
+        if line.startswith("tidegate_predictions_total{") and line.endswith(" 1.0")
+        for label in ('version="1"', 'version="2"')
+        if label in line
+    }
+    with pytest.raises(ValueError, match="fares 2 is already watched"):
+        telemetry.model("fares", version="2")
+
+
+async def test_unknown_columns_are_logged_once(harness: Harness, reference: Path) -> None:
+    app = taxi(harness, reference)
+    async with harness.client(app) as client:
+        for _ in range(3):
+            await client.post("/sync", json=[{"distance": 10.0, "colour": "red"}])
+    log = harness.event("app")
+    assert log["message"].endswith("the reference: colour (unknown) is ignored")
+    assert log["tidegate"]["model"] == {"name": "fares", "version": "2"}
+
+
+@pytest.mark.parametrize("text", [None, "{}", "nonsense"])
+def test_the_error_names_an_invalid_reference(
+    harness: Harness, tmp_path: Path, text: str | None
+) -> None:
+    file = tmp_path / "reference.json"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(BadReferenceError, match=r"reference\.json cannot be read"):
+        harness.telemetry().model("fares", version="1", reference=file)
+
+
+def test_numpy_is_imported_only_for_a_model(tmp_path: Path) -> None:
+    code = """
+import sys
+sys.modules["numpy"] = None  # as if it were not installed
+from tidegate.settings import Settings
+from tidegate.telemetry import Telemetry
+telemetry = Telemetry(Settings(stack={"data_dir": sys.argv[1]}))
+try:
+    telemetry.model("fares", version="1")
+except ImportError as error:
+    print(error)
+"""
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "telemetry.model needs the package numpy: pip install numpy\n"

@@ -1,0 +1,1 @@
+"""Watching a model in an application of the user's own: rows and predictions of any type."""

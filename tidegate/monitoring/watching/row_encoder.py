@@ -1,0 +1,194 @@
+"""Rows of any type as the matrix that is counted in the bins of a reference. Nothing in a row is an error.
+
+The application has already accepted the row. So an unknown category counts as `other`, a value of a wrong
+type as `missing`, and a column that the reference does not have is ignored; a column that is missing, or
+unknown, is reported once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import isfinite
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate.monitoring.counting.label_text import label_text
+from tidegate.monitoring.counting.reference import FeatureReference
+from tidegate.monitoring.watching.table import Table
+
+Floats = npt.NDArray[np.float64]
+
+_NUMBERS: Final = frozenset({int, float, bool, type(None)})
+_FEW_ROWS: Final = 4
+"""Tables with more rows are encoded by numpy."""
+_TEXTS: Final = (str, bytes, bytearray)
+_SCALARS: Final = (str, int, float, np.generic)
+
+
+class RowEncoder:
+    """Encodes rows for the features of a reference.
+
+    Args:
+        features: the features, in the order of the matrix's columns.
+        warn: logs a text; called once for unknown and once for missing columns.
+    """
+
+    def __init__(self, features: Sequence[FeatureReference], warn: Callable[[str], None]) -> None:
+        self._names = tuple(feature.name for feature in features)
+        self._codes = [_codes(feature) for feature in features]
+        self._warn = warn
+        self._warned: set[str] = set()
+        # The last code is of other categories: no bin has this name.
+        self.categories: Final = [
+            () if feature.kind != "category" else (*feature.bins[:-2], "\0other")
+            for feature in features
+        ]
+
+    def encode(self, table: Table) -> Floats:
+        """The matrix of a table.
+
+        Returns:
+            A row per row and a column per feature: the number, or the index of the category; NaN if missing.
+
+        Raises:
+            ValueError: it has no names, and another number of columns than the reference.
+        """
+        if table.names is None and table.width != len(self._names):
+            raise ValueError(
+                f"the rows have {table.width} columns without names, and the reference "
+                f"{len(self._names)} features: {', '.join(self._names)}"
+            )
+        if table.names is not None:
+            self._check(table.names)
+        if len(table) <= _FEW_ROWS:
+            return self._encode_few(table)
+        matrix = np.empty((len(table), len(self._names)))
+        for position, (name, codes) in enumerate(zip(self._names, self._codes, strict=True)):
+            column = table.column(name, position)
+            if column is None:
+                matrix[:, position] = np.nan
+            elif codes is None:
+                matrix[:, position] = numbers(column)
+            else:
+                matrix[:, position] = [_code(value, codes) for value in _listed(column)]
+        return matrix
+
+    def _encode_few(self, table: Table) -> Floats:
+        # numpy's calls cost more than a few values do.
+        columns: list[list[float]] = []
+        for position, (name, codes) in enumerate(zip(self._names, self._codes, strict=True)):
+            column = table.column(name, position)
+            if column is None:
+                columns.append([np.nan] * len(table))
+            elif codes is not None:
+                columns.append([_code(value, codes) for value in _listed(column)])
+            elif isinstance(column, list):
+                columns.append([_finite(value) for value in column])
+            else:  # its values may be of a type that says more than they do, such as dates
+                columns.append(numbers(column).tolist())
+        return np.array(columns, np.float64).reshape(len(columns), len(table)).T
+
+    def segments(self, table: Table, names: Sequence[str]) -> dict[str, list[str | None]]:
+        """The values of the named categorical features, one per row; None if missing.
+
+        Args:
+            table: the rows of one request.
+            names: the names to include; those of other features are ignored.
+        """
+        found: dict[str, list[str | None]] = {}
+        for position, (name, codes) in enumerate(zip(self._names, self._codes, strict=True)):
+            if codes is None or name not in names:
+                continue
+            column = table.column(name, position)
+            if column is not None:
+                found[name] = [_text(value) for value in _listed(column)]
+        return found
+
+    def _check(self, names: frozenset[str]) -> None:
+        for what, found, effect in (
+            ("unknown", names.difference(self._names), "is ignored"),
+            ("missing", set(self._names) - names, "counts as missing"),
+        ):
+            if found and what not in self._warned:
+                self._warned.add(what)
+                listed = ", ".join(sorted(map(str, found))[:20])
+                self._warn(
+                    f"columns of the rows differ from the reference: {listed} ({what}) {effect}"
+                )
+
+
+def numbers(column: Any) -> Floats:
+    """The numbers of a column; NaN for a value that is none, or that is infinite.
+
+    Args:
+        column: a sequence, an array or a column of pandas.
+    """
+    values = column if isinstance(column, list | tuple) else np.asarray(column)
+    found: Floats
+    if isinstance(values, np.ndarray) and values.dtype.kind in "fiub":
+        found = values.astype(np.float64)
+    elif isinstance(values, np.ndarray) and values.dtype.kind in "mM":  # its items may be integers
+        return np.full(len(values), np.nan)
+    else:
+        listed = _listed(values)
+        found = _converted(listed) if _NUMBERS.issuperset(map(type, listed)) else _each(listed)
+    found[~np.isfinite(found)] = np.nan
+    return found
+
+
+def _converted(values: list[Any]) -> Floats:
+    try:
+        return np.array(values, np.float64)  # None becomes NaN
+    except OverflowError:  # an integer beyond float64
+        return _each(values)
+
+
+def _each(values: list[Any]) -> Floats:
+    return np.array([_number(value) for value in values], np.float64)
+
+
+def _finite(value: Any) -> float:
+    number = value if type(value) is float else _number(value)
+    return number if isfinite(number) else np.nan
+
+
+def _number(value: Any) -> float:
+    if value is None or isinstance(value, _TEXTS):
+        return np.nan
+    try:
+        return float(value)
+    # A value may be of any type, whose conversion may raise anything.
+    except Exception:  # noqa: BLE001
+        return np.nan
+
+
+def _codes(feature: FeatureReference) -> dict[str, int] | None:
+    if feature.kind != "category":
+        return None
+    return {name: code for code, name in enumerate(feature.bins[:-2])}
+
+
+def _code(value: Any, codes: dict[str, int]) -> float:
+    if type(value) is str:
+        return codes.get(value, len(codes))
+    if not isinstance(value, _SCALARS):
+        return np.nan
+    text = label_text(value)
+    if text is None:
+        return np.nan
+    # A number that is no category is of a wrong type; a text is an unknown category.
+    return codes.get(text, len(codes) if isinstance(value, str) else np.nan)
+
+
+def _text(value: Any) -> str | None:
+    return label_text(value) if isinstance(value, _SCALARS) else None
+
+
+def _listed(column: Any) -> list[Any]:
+    if isinstance(column, list):
+        return column
+    if hasattr(column, "to_numpy"):
+        column = column.to_numpy()
+    return column.tolist() if hasattr(column, "tolist") else list(column)

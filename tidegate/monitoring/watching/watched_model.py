@@ -1,0 +1,233 @@
+"""A model in an application of the user's own: counts its rows, predictions and true labels."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import time_ns
+from typing import Any, Final, Literal
+
+import numpy as np
+from prometheus_client import CollectorRegistry, Counter
+
+from tidegate.monitoring.counting.model_metrics import ModelMonitor
+from tidegate.monitoring.counting.reference import Reference
+from tidegate.monitoring.feedback.outcome_metrics import OutcomeMetrics
+from tidegate.monitoring.feedback.outcomes import Outcome
+from tidegate.monitoring.feedback.prediction_ids import PredictionIds, ValuePrediction
+from tidegate.monitoring.feedback.processor import FeedbackProcessor, read_prediction
+from tidegate.monitoring.watching.answers import Answers, listed
+from tidegate.monitoring.watching.label_task import LabelTask
+from tidegate.monitoring.watching.row_encoder import RowEncoder
+from tidegate.monitoring.watching.table import Table, read_table
+from tidegate.monitoring.watching.value_task import ValueTask
+from tidegate.settings import Drift
+
+MAX_ROWS: Final = 65_536
+"""Largest number of rows of one call: an id has the index of its row in 2 bytes."""
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+TaskName = Literal["classification", "regression"]
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What the model needs of its application.
+
+    Attributes:
+        request_ids: the trace id and the span id of the current request; None outside a request.
+        annotate: adds fields to the current request's event.
+        write_outcome: writes the event of an outcome: its id and its fields.
+        warn: logs a text.
+    """
+
+    request_ids: Callable[[], tuple[str, str] | None]
+    annotate: Callable[..., None]
+    write_outcome: Callable[[str, dict[str, Any]], None]
+    warn: Callable[[str], None]
+
+
+class WatchedModel:
+    """Records a model's rows, predictions and true labels. Thread-safe.
+
+    Args:
+        name: the model's name.
+        version: its version.
+        reference: its reference; without one predictions and labels are counted, and there is no drift.
+        key: the key that signs prediction ids.
+        drift: the settings.
+        host: its application.
+
+    Raises:
+        ValueError: the name or the version is invalid.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        *,
+        reference: Reference | None,
+        key: bytes,
+        drift: Drift,
+        host: Host,
+    ) -> None:
+        for what, text in (("name", name), ("version", version)):
+            if not isinstance(text, str) or not _NAME.fullmatch(text):
+                raise ValueError(
+                    f"the model's {what} should have 1 to 100 letters, digits, dots, hyphens or underscores, "
+                    f"and begin with a letter or digit; got {text!r}"
+                )
+        self.name: Final = name
+        self.version: Final = version
+        self.registry: Final = CollectorRegistry()
+        if reference is not None and reference.predictions:
+            # Counts of classes without their names: of an artefact, whose manifest has them.
+            reference = reference.model_copy(update={"predictions": ()})
+        self._reference, self._key, self._drift, self._host = reference, key, drift, host
+        self._lock = threading.Lock()
+        self._predictions = Counter(
+            "tidegate_predictions_total",
+            "Predicted rows, by label.",
+            ("model", "version", "label"),
+            registry=self.registry,
+        )
+        self._monitor: ModelMonitor | None = None
+        self._encoder: RowEncoder | None = None
+        self._task: LabelTask | ValueTask | None = None
+        self._feedback: FeedbackProcessor[Any] | None = None
+        if reference is not None:
+            self._encoder = RowEncoder(reference.features, host.warn)
+            self._monitor = ModelMonitor(
+                name,
+                version,
+                reference,
+                categories=self._encoder.categories,
+                significance=drift.significance,
+                accuracy=reference.accuracy,
+            )
+            self.registry.register(self._monitor)
+            if reference.prediction is not None:
+                is_class = reference.prediction.kind == "category"
+                self._open("classification" if is_class else "regression")
+
+    def observe(
+        self, rows: object, predictions: object, confidences: object | None = None
+    ) -> list[str]:
+        """Count the rows of a call of the model, and what it predicted for them.
+
+        Within a request it adds the model, the number of rows and the prediction to the request's event.
+
+        Args:
+            rows: a list of dicts, a dict of columns, a DataFrame, or an array of shape [rows, features]; None
+                if only the predictions are counted. A category that the reference does not have counts as
+                `other`, a value of a wrong type as missing.
+            predictions: a label or a number for each row.
+            confidences: the probability of each predicted label.
+
+        Returns:
+            For each row the id by which `outcome` takes its true label.
+
+        Raises:
+            ValueError: rows, predictions and confidences have different lengths, or are not of the task of
+                the reference.
+        """
+        if self._task is None and not listed(predictions, "predictions"):
+            return []  # which says nothing about the task
+        task = self._task or self._open(_task_of(predictions))
+        answers = task.read(predictions, confidences)
+        table = None if rows is None else read_table(rows)
+        self._check(table, answers)
+        matrix = None
+        if table is not None and self._encoder is not None:
+            matrix = self._encoder.encode(table)
+        with self._lock:
+            for label, count in answers.counts.items():
+                if count:
+                    self._predictions.labels(self.name, self.version, label).inc(count)
+            if self._monitor is not None:
+                self._monitor.observe(
+                    np.empty((0, 0)) if matrix is None else matrix, answers.scores
+                )
+        self._annotate(table, answers)
+        request = self._host.request_ids() or (secrets.token_hex(16), secrets.token_hex(8))
+        return answers.ids(time_ns() // 1000, request)
+
+    def outcome(self, prediction_id: str, label: object) -> Outcome:
+        """Count the true label of a prediction, and write its event.
+
+        Args:
+            prediction_id: the id from `observe`, of this process or of another one of this installation.
+            label: the true label; a number for a regressor.
+
+        Returns:
+            The prediction with its true label.
+
+        Raises:
+            OutcomeRefusedError: it is not counted; its text and its `reason` say why.
+        """
+        feedback = self._feedback
+        if feedback is None:  # its predictions are from before this process started
+            self._open(self._task_of_id(prediction_id))
+            feedback = self._feedback
+        assert feedback is not None  # noqa: S101 (it is opened with the task)
+        with self._lock:
+            outcome: Outcome = feedback.accept(prediction_id, label, time_ns() // 1000)
+        self._host.write_outcome(outcome.prediction.outcome_id, outcome.fields(self.name))
+        return outcome
+
+    def _check(self, table: Table | None, answers: Answers) -> None:
+        if table is not None and len(table) != len(answers):
+            raise ValueError(f"there are {len(table)} rows and {len(answers)} predictions")
+        if len(answers) > MAX_ROWS:
+            raise ValueError(
+                f"there are {len(answers)} rows; observe at most {MAX_ROWS} in one call"
+            )
+
+    def _annotate(self, table: Table | None, answers: Answers) -> None:
+        fields: dict[str, Any] = {
+            "model": {"name": self.name, "version": self.version},
+            "rows": len(answers),
+        }
+        if answers.fields:
+            fields["prediction"] = answers.fields
+        if self._encoder is not None and table is not None and self._drift.segments:
+            fields["segments"] = self._encoder.segments(table, self._drift.segments)
+        self._host.annotate(**fields)
+
+    def _open(self, task_name: TaskName) -> LabelTask | ValueTask:
+        with self._lock:
+            if self._task is not None:  # another thread has opened it
+                return self._task
+            task: LabelTask | ValueTask
+            of = (self.name, self.version, self._key, self._reference)
+            task = LabelTask(*of) if task_name == "classification" else ValueTask(*of)
+            for label in task.labels:
+                self._predictions.labels(self.name, self.version, label)
+            truth: Any = task.truth
+            self._feedback = FeedbackProcessor(
+                self.name,
+                self.version,
+                truth,
+                PredictionIds(self._key, self.version, truth.digest),
+                accept_seconds=self._drift.label_accept_seconds,
+                memory=self._drift.label_memory,
+                metrics=OutcomeMetrics(self.registry, self.name, self.version, truth),
+            )
+            self._task = task
+            return task
+
+    def _task_of_id(self, prediction_id: object) -> TaskName:
+        ids = PredictionIds(self._key, self.version, b"")
+        found = read_prediction(ids, prediction_id)
+        return "regression" if isinstance(found, ValuePrediction) else "classification"
+
+
+def _task_of(predictions: object) -> TaskName:
+    """The task of predictions without a reference: decimal numbers are values, all else is labels."""
+    values = listed(predictions, "predictions")
+    is_value = all(isinstance(value, float | np.floating) for value in values)
+    return "regression" if is_value else "classification"
