@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 import orjson
@@ -20,9 +20,9 @@ import orjson
 from tidegate.os_errors import connection_error_message
 from tidegate.provision.elasticsearch.wait import Report
 from tidegate.provision.errors import ProvisionError, reason
+from tidegate.provision.request_example import Row, example_row
 from tidegate.settings import Settings
 
-Row = dict[str, Any]
 REQUEST_COUNT: Final = 100
 PAUSE_SECONDS: Final = 0.2
 """Between a response and the next request. Sent one after the other, they use one slot at most."""
@@ -32,6 +32,8 @@ MARKER: Final = Path("setup", "first-requests")
 HEAVY_EVERY, MEDIUM_EVERY, INVALID_EVERY = 25, 8, 20
 ROWS: Final = {"light": 1, "medium": 4, "heavy": 16}
 """Rows per request. Their sum is below the minimum for a drift alert (`drift.fast_samples`)."""
+MAX_BYTES: Final = 262_144
+"""Largest size of the rows of a request, for models whose rows are long, such as images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +65,14 @@ def requests(rows: Sequence[Row], count: int = REQUEST_COUNT) -> Iterator[Reques
         count: the number of requests.
     """
     supply, invalid = cycle(rows), cycle(invalid_requests(rows[0]))
+    most = max(1, MAX_BYTES // len(orjson.dumps(rows[0])))
     for i in range(count):
         if i % INVALID_EVERY == INVALID_EVERY - 1:
             yield next(invalid)
             continue
         heavy, medium = i % HEAVY_EVERY == HEAVY_EVERY // 2, i % MEDIUM_EVERY == MEDIUM_EVERY // 2
         work = "heavy" if heavy else "medium" if medium else "light"
-        instances = list(islice(supply, ROWS[work]))
+        instances = list(islice(supply, min(most, ROWS[work])))
         yield Request(orjson.dumps({"instances": instances, "work": work}))
 
 
@@ -136,19 +139,6 @@ async def _send_one(session: aiohttp.ClientSession, url: str, request: Request) 
     if status >= 500 or (status < 400) != request.valid:
         expected = "200" if request.valid else "a 4xx"
         raise ProvisionError(f"{url}{request.path} responded with {status}, expected {expected}")
-
-
-def example_row(document: bytes, url: str) -> Row:
-    """A row that the model of the service accepts, from its `/openapi.json`.
-
-    Raises:
-        ProvisionError: the document has no example.
-    """
-    try:
-        schema = orjson.loads(document)["components"]["schemas"]["Request"]
-        return dict(schema["examples"][0]["instances"][0])
-    except (orjson.JSONDecodeError, LookupError, TypeError, ValueError) as error:
-        raise ProvisionError(f"{url}/openapi.json has no example of a request") from error
 
 
 def _rows(file: Path, example: Row) -> tuple[list[Row], str]:

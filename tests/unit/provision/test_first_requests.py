@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 from support.doubles.aiohttp_server import serving
 from tidegate.cli import app
 from tidegate.provision.errors import ProvisionError
-from tidegate.provision.first_requests import MARKER, Row, requests, send
+from tidegate.provision.first_requests import MARKER, MAX_BYTES, requests, send
+from tidegate.provision.request_example import Row, example_row
 from tidegate.settings import Settings
 
 ROW = {"hour": 5, "dest": "IAH"}
@@ -155,3 +156,31 @@ def test_the_command_succeeds_if_the_requests_cannot_be_sent(
     assert done.exit_code == 0
     assert "http://127.0.0.1:1 cannot be reached: " in done.stderr
     assert "the next start tries again" in done.stderr
+
+
+def test_long_rows_are_sent_in_smaller_requests() -> None:
+    row = {"image": [0] * MAX_BYTES}
+    sent = [json.loads(each.body) for each in requests([row]) if each.valid]
+    assert {len(body["instances"]) for body in sent} == {1}
+
+
+def test_an_example_that_is_too_long_for_the_document_is_made_from_its_schema() -> None:
+    numbers = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+    instance = {
+        "properties": {
+            "image": {"type": "array", "items": numbers, "minItems": 3},
+            "name": {"type": "string"},
+            "flag": {"type": "boolean"},
+        }
+    }
+    items = {"$ref": "#/components/schemas/Instance"}
+    request = {"properties": {"instances": {"items": items}}}
+    document = {"components": {"schemas": {"Request": request, "Instance": instance}}}
+    found = example_row(json.dumps(document).encode(), "http://gateway")
+    assert found == {"image": [[0, 0]] * 3, "name": "", "flag": False}
+
+
+@pytest.mark.parametrize("document", ["", "[]", '{"components": {"schemas": {"Request": {}}}}'])
+def test_a_document_that_describes_no_request_is_reported(document: str) -> None:
+    with pytest.raises(ProvisionError, match=r"http://gateway/openapi.json has no example"):
+        example_row(document.encode(), "http://gateway")

@@ -11,7 +11,7 @@ from typing import Final
 
 from tidegate.events.event import Event
 from tidegate.provision.errors import ProvisionError
-from tidegate.provision.first_requests import Row, example_row
+from tidegate.provision.request_example import Row, example_row
 from tidegate.settings import Settings
 from tidegate.store import open_store
 from tidegate.store.base import EventStore, SearchRequest

@@ -1,0 +1,41 @@
+"""A row that a model accepts, from the OpenAPI document of its service."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+
+from tidegate.provision.errors import ProvisionError
+
+Row = dict[str, Any]
+_ZEROS: Final[dict[str, Any]] = {"integer": 0, "number": 0, "string": "", "boolean": False}
+
+
+def example_row(document: bytes, url: str) -> Row:
+    """The example of a row; zeros in the documented shape if it is too long to be in the document.
+
+    Args:
+        document: the content of `/openapi.json`.
+        url: the address of the service, for the message.
+
+    Raises:
+        ProvisionError: the document describes no request to `/predict`.
+    """
+    try:
+        schemas = orjson.loads(document)["components"]["schemas"]
+        request = schemas["Request"]
+        if "examples" in request:
+            return dict(request["examples"][0]["instances"][0])
+        name = request["properties"]["instances"]["items"]["$ref"].rpartition("/")[2]
+        properties = schemas[name]["properties"]
+        return {field: _smallest(schema) for field, schema in properties.items()}
+    except (orjson.JSONDecodeError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ProvisionError(f"{url}/openapi.json has no example of a request") from error
+
+
+def _smallest(schema: dict[str, Any]) -> Any:
+    """The smallest value of a schema of nested lists."""
+    if schema["type"] == "array":
+        return [_smallest(schema["items"])] * schema.get("minItems", 0)
+    return _ZEROS[schema["type"]]
