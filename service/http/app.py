@@ -145,8 +145,7 @@ class Endpoints:
 
     async def docs(self, _: Request) -> Response:
         """The HTML page of the OpenAPI document."""
-        model = self._replica.loaded
-        page = docs_page(await asyncio.to_thread(self.document), model.inputs if model else None)
+        page = docs_page(await asyncio.to_thread(self.document), self._replica.loaded)
         return HTMLResponse(page, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
 
     def document(self) -> dict[str, Any]:

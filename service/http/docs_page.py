@@ -15,6 +15,7 @@ from html import escape
 from typing import Any, Final
 
 from tidegate.service.model.inputs.contract import Inputs
+from tidegate.service.model.loaded_model import Model
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --line: #8886; --soft: #8881; --link: #0969da }
@@ -71,18 +72,18 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
 )
 
 
-def docs_page(document: dict[str, Any], inputs: Inputs[Any] | None) -> str:
-    """HTML for the OpenAPI document of `openapi.describe` and the inputs of the model in it."""
+def docs_page(document: dict[str, Any], model: Model | None) -> str:
+    """HTML for the OpenAPI document of `openapi.describe` and the model in it."""
     info = document["info"]
     parts = [
         f"<h1>{escape(info['title'])}</h1>",
         f"<p>{escape(info.get('description', ''))} Version <code>{escape(info['version'])}</code>.",
         ' <a href="openapi.json">openapi.json</a></p>',
     ]
-    if inputs is not None:
-        if inputs.example is not None:
-            parts.append(_form({"instances": [inputs.example]}))
-        parts.append(_inputs(inputs))
+    if model is not None:
+        if model.example is not None:
+            parts.append(_form({"instances": [model.example]}))
+        parts.append(_inputs(model.inputs))
     parts.append(_paths(document["paths"]))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'

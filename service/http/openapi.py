@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
+import numpy as np
 from fastapi import APIRouter
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
@@ -67,7 +68,7 @@ def describe(model: Model | None) -> dict[str, Any]:
 
 
 def _model(model: Model) -> APIRouter:
-    task, example = model.task, model.inputs.example
+    task, example = model.task, model.example
     instance: Any = model.inputs.instance_type()
     request = narrowed(Request, instances=list[instance])
     if example is not None:
@@ -121,12 +122,12 @@ def _protocol(loaded: Model) -> APIRouter:
         statuses = (200, 503) if path.endswith("/ready") else (200,)
         _add(router, f"GET {path}", summary, _status(*statuses))
     request: type[BaseModel] = InferenceRequest
-    if (example := loaded.inputs.example) is not None:
+    if (example := loaded.example) is not None:
         inputs = [
             {
                 "name": tensor.name,
                 "datatype": tensor.datatype,
-                "shape": [abs(size) for size in tensor.shape],
+                "shape": [1, *(np.shape(example[tensor.name]) or tensor.shape[1:])],
                 "data": [example[tensor.name]],
             }
             for tensor in loaded.inputs.tensors

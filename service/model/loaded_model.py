@@ -25,6 +25,7 @@ class Model:
         inputs: what it takes.
         task: what it answers.
         predictor: what runs it.
+        example: a valid instance, for the documentation; None if it is too long to show.
         inline_rows: requests of up to this number of rows run on the event loop, others in a thread.
     """
 
@@ -32,6 +33,7 @@ class Model:
     inputs: Inputs[Any]
     task: Task[Any]
     predictor: Predictor
+    example: dict[str, Any] | None
     inline_rows: int
 
 
@@ -50,6 +52,7 @@ def load_model(artefact: Artefact) -> Model:
         inputs,
         predictor.task,
         predictor,
+        example=inputs.example(typical),
         inline_rows=inline_rows(predictor.predict, lambda rows: inputs.resize(typical, rows)),
     )
 

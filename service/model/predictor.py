@@ -21,7 +21,7 @@ TYPICAL_ROWS: Final = 32
 """Rows that a model is tried and measured with."""
 TRIED_ROWS: Final = 2
 """Rows of the first prediction: an output that is not one per row shows."""
-TRIED_SIZES: Final = (1, 32, 224)
+TRIED_SIZES: Final = (1, 8, 32, 224)
 """Sizes of an axis that differs between requests, of which the graph must run with one."""
 
 

@@ -79,6 +79,7 @@ def retrain(settings: Settings, options: RetrainOptions) -> int:
     try:
         artefact.refuse_foreign(options.out)
         current = asyncio.run(find_model(settings.model.path, settings.stack.data_dir))
+        refuse_other_tasks(current)
         rows = _rows(settings, options, current, console)
         return _train_and_compare(current, rows, options, console)
     except (
@@ -91,6 +92,21 @@ def retrain(settings: Settings, options: RetrainOptions) -> int:
     ) as error:
         errors.print(f"retrain: {' '.join(str(error).split())}", soft_wrap=True, markup=False)
         return NOT_COMPARED
+
+
+def refuse_other_tasks(current: Artefact) -> None:
+    """Refuse a model that is no classifier of features.
+
+    Raises:
+        ArtefactError: the text says what to do instead.
+    """
+    manifest = current.manifest
+    if not manifest.classes or manifest.runtime != "onnx" or not manifest.features:
+        raise ArtefactError(
+            f"{current.path}: `tidegate retrain` trains classifiers of features with scikit-learn, and "
+            f"{manifest.name} has the task {manifest.task} and the input {manifest.input}: train it with "
+            "your own code, and deploy it with `tidegate deploy`"
+        )
 
 
 def read_rows(store: EventStore, model: str, since: datetime) -> JoinedRows:

@@ -87,10 +87,13 @@ class Inputs(ABC, Generic[BatchT]):
     def differences(self, other: Signature) -> list[str]:
         """What a client of this model would have to change for another one."""
 
-    @property
     @abstractmethod
-    def example(self) -> dict[str, Any] | None:
-        """A valid instance, for the documentation; None if it is too long to show."""
+    def example(self, batch: BatchT) -> dict[str, Any] | None:
+        """A valid instance, for the documentation; None if it is too long to show.
+
+        Args:
+            batch: rows that the model has predicted.
+        """
 
     @abstractmethod
     def instance_type(self) -> Any:

@@ -77,8 +77,7 @@ class MatrixInputs(Inputs[Matrix]):
         """Features that the other model lacks, requires, or accepts fewer values of."""
         return feature_differences(self.features, other.features)
 
-    @property
-    def example(self) -> dict[str, Any]:
+    def example(self, batch: Matrix) -> dict[str, Any]:
         """The example of each feature."""
         return {feature.name: feature.example for feature in self.features}
 

@@ -51,6 +51,7 @@ class RowInputs(Inputs[RowBatch]):
 
     def __init__(self, signature: Signature) -> None:
         self.features = signature.features
+        self._examples = {feature.name: feature.example for feature in self.features}
         self._schema = Schema(self.features) if self.features else None
         self.tensors = tuple(
             TensorSpec(name=f.name, datatype=datatype_of(f), shape=(-1, 1)) for f in self.features
@@ -88,7 +89,7 @@ class RowInputs(Inputs[RowBatch]):
     def placeholder(self, size: int) -> RowBatch:
         """The examples of the features, or an empty object."""
         matrix = np.zeros((1, len(self.features)), np.float32)
-        return RowBatch([self.example], matrix)
+        return RowBatch([self._examples], matrix)
 
     def resize(self, batch: RowBatch, rows: int) -> RowBatch:
         """The batch with this number of rows."""
@@ -109,10 +110,9 @@ class RowInputs(Inputs[RowBatch]):
         """Features that the other model lacks, requires, or accepts fewer values of."""
         return feature_differences(self.features, other.features)
 
-    @property
-    def example(self) -> dict[str, Any]:
-        """The example of each feature; an empty object if none is named."""
-        return {feature.name: feature.example for feature in self.features}
+    def example(self, batch: RowBatch) -> dict[str, Any]:
+        """The example of each feature; the first instance if none is named."""
+        return self._examples or batch.rows[0]
 
     def instance_type(self) -> Any:
         """An object: with a field for each feature if any is named, else of anything."""

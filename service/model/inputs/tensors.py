@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from math import prod
 from typing import Annotated, Any, ClassVar, Final
 
 import numpy as np
@@ -164,15 +163,11 @@ class TensorInputs(Inputs[TensorBatch]):
                 found.append(f"{name} is {describe(others[name])}, not {describe(mine[name])}")
         return found
 
-    @property
-    def example(self) -> dict[str, Any] | None:
-        """Zeros, with axes of size 1 where any size is accepted."""
-        if sum(prod(map(abs, spec.shape)) for spec in self.tensors) > MAX_EXAMPLE_VALUES:
+    def example(self, batch: TensorBatch) -> dict[str, Any] | None:
+        """The first row."""
+        if sum(array[:1].size for array in batch.arrays.values()) > MAX_EXAMPLE_VALUES:
             return None
-        return {
-            name: array[0].tolist() if array.ndim > 1 else array.item()
-            for name, array in self.placeholder(1).arrays.items()
-        }
+        return {name: array[:1].tolist()[0] for name, array in batch.arrays.items()}
 
     def instance_type(self) -> Any:
         """An object with nested lists."""

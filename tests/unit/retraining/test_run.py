@@ -13,6 +13,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from support.samples.candidate_models import first_week_of_march, oldest
+from support.samples.served_models import write_regressor
 from tidegate.events.event import Origin, make_event
 from tidegate.monitoring.feedback.prediction_ids import PredictionIds
 from tidegate.monitoring.feedback.retained_rows import row_events
@@ -31,7 +32,7 @@ from tidegate.retraining.run import RetrainOptions, retrain
 from tidegate.retraining.stored_rows import LabelledRow
 from tidegate.service.artefacts.import_model import import_model
 from tidegate.service.model import artefact
-from tidegate.service.model.artefact import Artefact, ArtefactError
+from tidegate.service.model.artefact import Artefact, ArtefactError, load
 from tidegate.service.model.predictor import load_predictor
 from tidegate.settings import Settings
 from tidegate.store.open_store import open_store
@@ -292,6 +293,19 @@ def test_an_invalid_option_is_reported_in_one_sentence(
     monkeypatch.setattr(retraining, "from_dataset", lambda *_: march)
     assert retrain(settings(flights, tmp_path), RetrainOptions(tmp_path / "next", **options)) == 2
     assert reason in capsys.readouterr().err
+
+
+def test_a_regressor_is_refused_with_what_to_do_instead(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_regressor(tmp_path / "progression")
+    current = load(tmp_path / "progression")
+    assert retrain(settings(current, tmp_path), RetrainOptions(tmp_path / "next")) == 2
+    found = capsys.readouterr().err
+    assert (
+        "progression has the task regression and the input matrix: train it with your own" in found
+    )
+    assert not (tmp_path / "next").exists()
 
 
 def test_a_candidate_does_not_overwrite_a_file(

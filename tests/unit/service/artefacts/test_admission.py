@@ -12,12 +12,19 @@ import orjson
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from support.samples.served_models import (
+    write_image_classifier,
+    write_regressor,
+    write_tensor_model,
+)
 from tidegate.service.artefacts import admission
 from tidegate.service.artefacts.admission import AdmissionError, admit, contract_differences
 from tidegate.service.artefacts.import_model import import_model
 from tidegate.service.model import artefact
-from tidegate.service.model.artefact import MANIFEST, ONNX, Artefact
+from tidegate.service.model.artefact import MANIFEST, ONNX, Artefact, Manifest
 from tidegate.service.model.features import Feature
+from tidegate.service.model.predictor import load_predictor
+from tidegate.service.model.signature import Target
 from tidegate.settings import Settings
 
 
@@ -119,3 +126,68 @@ def test_the_command_prints_the_artefact_or_the_reason_of_its_refusal(
     assert (printed["name"], printed["version"]) == ("flights", flights.manifest.version)
     assert admission.main([str(tmp_path / "nothing"), copies]) == 1
     assert b"there is no model at" in capfdbinary.readouterr().err
+
+
+def test_a_regressor_is_replaced_by_one_of_the_same_target_alone(tmp_path: Path) -> None:
+    current = write_regressor(tmp_path / "current")
+    assert contract_differences(current, write_regressor(tmp_path / "next", seed=1)) == ""
+    other = write_regressor(tmp_path / "other", target=Target(name="weight", unit="kg"))
+    assert contract_differences(current, other) == (
+        "it predicts weight [kg], not progression [points]"
+    )
+    admit(
+        tmp_path / "next",
+        tmp_path / "copies",
+        tmp_path / "current",
+        Settings(stack={"data_dir": tmp_path}),
+    )
+
+
+def test_a_classifier_is_not_replaced_by_a_regressor(flights: Artefact, tmp_path: Path) -> None:
+    regressor = write_regressor(tmp_path / "regressor")
+    found = contract_differences(flights.manifest, regressor)
+    assert found.endswith("; its task is regression, not classification")
+
+
+def test_tensors_that_a_client_would_have_to_change_are_reported(tmp_path: Path) -> None:
+    current = write_tensor_model(tmp_path / "model")
+    image, tokens, *others = current.tensors
+    wider = image.model_copy(update={"shape": (-1, -1, -1)})
+    assert contract_differences(current, replaced(current, tensors=(tokens, wider, *others))) == ""
+    assert contract_differences(replaced(current, tensors=(wider,)), current) == (
+        "it also requires flag; it also requires name; it also requires tokens; "
+        "image is FP32 of shape [2, 3], not FP32 of shape [any, any]"
+    )
+    fewer = replaced(current, tensors=tuple(others), outputs=current.outputs[1:])
+    assert contract_differences(current, fewer) == (
+        "it lacks the input image; it lacks the input tokens; it lacks the output mean"
+    )
+    mean = current.outputs[0].model_copy(update={"datatype": "FP64"})
+    assert contract_differences(
+        current, replaced(current, outputs=(mean, *current.outputs[1:]))
+    ) == ("its output mean is FP64 of shape [2], not FP32 of shape [2]")
+
+
+def replaced(manifest: Manifest, **fields: Any) -> Manifest:
+    """A manifest with other fields."""
+    return manifest.model_copy(update=fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"tensors": ()}, "instead of"),
+        ({"output": "labels"}, "it has no output `labels`; its outputs are scores"),
+        ({"classes": ("red", "green")}, r"shape \[2, 3\] for 2 rows of 2 classes, not \[2, 2\]"),
+        (
+            {"task": "regression", "classes": ()},
+            "6 values of type float32 for 2 rows, not one number",
+        ),
+    ],
+)
+def test_a_graph_that_differs_from_its_manifest_is_refused(
+    tmp_path: Path, fields: dict[str, Any], reason: str
+) -> None:
+    manifest = write_image_classifier(tmp_path / "model").model_copy(update=fields)
+    with pytest.raises(artefact.ArtefactError, match=reason):
+        load_predictor(Artefact(tmp_path / "model", manifest))

@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,6 +20,7 @@ import pytest
 
 from support.harnesses.served_app import lifespan, until
 from support.samples.flight_requests import INFER, tensors
+from support.samples.served_models import write_tensor_model
 from tidegate.service.http.app import create_app
 from tidegate.service.model.artefact import Artefact
 from tidegate.service.serving.replica import Replica
@@ -45,8 +48,14 @@ Send = Callable[..., httpx.Response]
 @pytest.fixture(scope="module")
 def send(flights: Artefact, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Send]:
     """Sends a request to a service that has loaded its model."""
-    data_dir = tmp_path_factory.mktemp("bad_input")
-    app = create_app(Settings(model={"path": flights.path}, stack={"data_dir": data_dir}))
+    with serving(flights.path, tmp_path_factory.mktemp("bad_input")) as send:
+        yield send
+
+
+@contextmanager
+def serving(model: Path, data_dir: Path) -> Iterator[Send]:
+    """A service that has loaded a model."""
+    app = create_app(Settings(model={"path": model}, stack={"data_dir": data_dir}))
     replica: Replica = app.state.replica
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     client = httpx.AsyncClient(transport=transport, base_url="http://flights")
@@ -54,7 +63,7 @@ def send(flights: Artefact, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with asyncio.Runner() as runner:
         runner.run(served.__aenter__())
         runner.run(until(lambda: replica.phase != "loading", 60))
-        assert replica.phase == "ready"
+        assert replica.phase == "ready", replica.reason
         yield lambda method, path, **more: runner.run(client.request(method, path, **more))
         runner.run(served.__aexit__(None, None, None))
 
@@ -123,17 +132,42 @@ def test_no_json_body_causes_a_5xx(send: Send, bodies: dict[str, Any], route: st
     body = bodies[route]
     assert send("POST", route, json=body).status_code == 200
 
-    def check(body: Any) -> None:
-        content = orjson.dumps(body)
-        response = send("POST", route, content=content, headers=JSON)
-        assert response.status_code < 500, content[:2000]
-        assert len(response.content) < 10 * len(content) + 5000, content[:2000]
+    for wrong in wrong_bodies(body):
+        check(send, route, wrong)
 
+
+def wrong_bodies(body: Any) -> Iterator[Any]:
+    """The body with each of its values replaced, removed and repeated."""
     for path in paths_of(body):
         for value in ODD_VALUES:
-            check(changed(body, path, partial(replace, value=value)))
-        check(changed(body, path, remove))
-        check(changed(body, path, repeat))
+            yield changed(body, path, partial(replace, value=value))
+        yield changed(body, path, remove)
+        yield changed(body, path, repeat)
+
+
+def check(send: Send, route: str, body: Any) -> None:
+    """Send a body, which must cause no 5xx and no long response."""
+    content = orjson.dumps(body)
+    response = send("POST", route, content=content, headers=JSON)
+    assert response.status_code < 500, content[:2000]
+    assert len(response.content) < 10 * len(content) + 5000, content[:2000]
+
+
+def test_no_body_for_a_model_of_tensors_causes_a_5xx(tmp_path: Path) -> None:
+    write_tensor_model(tmp_path / "model")
+    row = {"image": [[1.5, 2, 3], [4, 5, 6]], "tokens": [1, 2], "name": "x", "flag": [True]}
+    infer = "/v2/models/scene/infer"
+    inputs = [
+        {"name": "image", "datatype": "FP32", "shape": [1, 2, 3], "data": [row["image"]]},
+        {"name": "tokens", "datatype": "INT64", "shape": [1, 2], "data": [row["tokens"]]},
+        {"name": "name", "datatype": "BYTES", "shape": [1], "data": ["x"]},
+        {"name": "flag", "datatype": "BOOL", "shape": [1, 1], "data": [True]},
+    ]
+    with serving(tmp_path / "model", tmp_path) as send:
+        for route, body in {"/predict": {"instances": [row]}, infer: {"inputs": inputs}}.items():
+            assert send("POST", route, json=body).status_code == 200
+            for wrong in wrong_bodies(body):
+                check(send, route, wrong)
 
 
 @pytest.mark.parametrize("route", ["/predict", "/feedback", INFER])

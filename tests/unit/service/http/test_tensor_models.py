@@ -20,6 +20,7 @@ from support.samples.served_models import (
     write_tensor_model,
 )
 from tidegate.monitoring.counting.reference import Reference
+from tidegate.provision.request_example import example_row
 from tidegate.service.http.v2_codec import HEADER_LENGTH
 from tidegate.service.http.v2_tensors import pack
 from tidegate.service.model.tensor_spec import TensorSpec
@@ -306,6 +307,7 @@ async def test_the_document_describes_the_tensors(serve: Serve, scene: Path) -> 
         example = document["components"]["schemas"]["Request"]["examples"][0]
         await predict(served, *example["instances"])
     components = {"components": document["components"]}
+    assert example["instances"] == [served.replica.model().example]
     jsonschema.validate({"instances": [ROW]}, {**request, **components})
     response = operation["responses"]["200"]["content"]["application/json"]["schema"]
     jsonschema.validate(body, {**response, **components})
@@ -322,3 +324,4 @@ async def test_a_large_input_is_documented_without_an_example(serve: Serve, tmp_
         page = (await served.client.get("/docs")).text
     assert "examples" not in document["components"]["schemas"]["Request"]
     assert len(page) < 20_000
+    assert np.shape(example_row(orjson.dumps(document), "")["image"]) == (1000, 3)

@@ -14,10 +14,12 @@ import pytest
 
 from support.harnesses.served_app import Serve, Served, until
 from support.samples.candidate_models import make_candidate
+from support.samples.served_models import NAMES, write_regressor, write_tensor_model
 from tidegate.monitoring.feedback.retained_rows import EVENT_ROWS, outcome_id
 from tidegate.retraining.stored_rows import join
 from tidegate.runtime.metrics_text import sample_value
 from tidegate.service.model.artefact import Artefact, Manifest
+from tidegate.service.model.signature import Target
 from tidegate.service.model.tasks.contract import IncomparableError
 from tidegate.service.model.tasks.registry import make_task
 from tidegate.service.serving.background import BackgroundWorker
@@ -95,6 +97,30 @@ async def test_the_shadow_scores_requests_of_the_inference_protocol(
         response = await served.client.post("/v2/models/flights/infer", json=body)
         assert response.status_code == 200, response.text
         await until(lambda: bool(served.events("shadow")))
+
+
+async def test_a_shadow_of_a_regressor_agrees_within_the_calibrated_interval(
+    serve: Serve, tmp_path: Path
+) -> None:
+    write_regressor(tmp_path / "served")
+    other = write_regressor(tmp_path / "next", seed=3)
+    rows = [dict.fromkeys(NAMES, each / 20) for each in range(-5, 5)]
+    async with serve(model=tmp_path / "next") as alone:
+        theirs = [one["value"] for one in (await predict(alone, rows))["predictions"]]
+    shadow = {"shadow_path": tmp_path / "next", "shadow_share": 1}
+    async with serve(model=tmp_path / "served", model_settings=shadow) as served:
+        await until(lambda: loaded(served))
+        ours = (await predict(served, rows))["predictions"]
+        await until(lambda: bool(served.events("shadow")))
+        (event,) = served.events("shadow")
+    values = np.array([one["value"] for one in ours])
+    low, high = np.array([one["interval"] for one in ours]).T
+    agreed = int(((low <= theirs) & (theirs <= high)).sum())
+    fields = event["tidegate"]["shadow"]
+    assert (fields["version"], fields["agreed"]) == (other.version, agreed)
+    assert fields["value"] == pytest.approx(np.mean(theirs), rel=1e-4)
+    assert fields["difference"] == pytest.approx(np.abs(values - theirs).mean(), rel=1e-4)
+    assert event["tidegate"]["prediction"]["value"] == pytest.approx(values.mean(), rel=1e-4)
 
 
 async def test_a_fraction_of_zero_loads_and_scores_nothing(
@@ -262,3 +288,19 @@ def test_a_model_with_other_features_or_classes_is_refused_as_a_shadow(flights: 
     classes: Manifest = other.model_copy(update={"classes": ("yes", "no")})
     with pytest.raises(IncomparableError, match="has other classes: yes, no"):
         make_task(manifest).comparison(classes)
+
+
+def test_predictions_that_cannot_be_compared_are_refused_as_a_shadow(tmp_path: Path) -> None:
+    regressor = write_regressor(tmp_path / "regressor")
+    scene = write_tensor_model(tmp_path / "scene")
+    kilograms = regressor.model_copy(update={"target": Target(name="weight", unit="kg")})
+    for manifest, shadow, reason in (
+        (regressor, kilograms, r"predicts weight \[kg\], not progression \[points\]"),
+        (regressor, regressor, "the serving regressor has no calibrated interval"),
+        (scene, scene, "has the task values, whose predictions are not compared"),
+    ):
+        with pytest.raises(IncomparableError, match=reason):
+            make_task(manifest).comparison(shadow)
+    fewer = scene.model_copy(update={"version": "other", "tensors": scene.tensors[1:]})
+    with pytest.raises(IncomparableError, match="has other inputs"):
+        refuse_incompatible(scene, fewer)
