@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from support.components import IN_CI
 from support.processes.elasticsearch_server import ElasticsearchServer
 from support.processes.wheel import Wheel, install
 
@@ -19,8 +20,9 @@ def elasticsearch_url(elasticsearch_server: ElasticsearchServer) -> str:
     return elasticsearch_server.url
 
 
-@pytest.fixture(scope="module", params=["embedded", "elasticsearch"])
+@pytest.fixture(scope="module", params=["embedded", pytest.param("elasticsearch", marks=IN_CI)])
 def store_kind(request: pytest.FixtureRequest) -> str:
+    """Elsewhere than in CI the contract tests of the store and the dashboards run on Elasticsearch."""
     return str(request.param)
 
 

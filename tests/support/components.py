@@ -12,7 +12,12 @@ REQUIRE_ALL: Final = os.environ.get("TIDEGATE_REQUIRE_ALL") == "1"
 IN_CI: Final = pytest.mark.skipif(
     not REQUIRE_ALL, reason="runs with TIDEGATE_REQUIRE_ALL=1 only, to keep make test short"
 )
-"""For tests of a minute whose subject other tests cover, too."""
+"""For tests of many seconds whose subject other tests cover, too."""
+
+
+def examples(count: int) -> int:
+    """How many examples hypothesis tries: all where every test runs, elsewhere a third."""
+    return count if REQUIRE_ALL else count // 3
 
 
 def unavailable(what: str) -> NoReturn:

@@ -56,7 +56,7 @@ class Clients:
                 thread.join()
 
     def _run(self) -> None:
-        while not self._stop.wait(0.02):
+        while not self._stop.wait(0.1):
             after_deployment = self.deployed.is_set()
             try:
                 response = self.stack.send("/predict", self.body)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.components import examples
 from support.samples.signals import ANY_SIGNALS, MEASURED, VALID_NUMBER, VALID_SIGNALS
 from tidegate.autoscaler.policy_builder import BuiltPolicy, build_policy, policy_from_parameters
 from tidegate.autoscaler.policy_expression import PolicyError
@@ -44,7 +45,7 @@ def run(built: BuiltPolicy, history: list[Signals]) -> list[Decision]:
 
 @every_policy
 @given(history=st.lists(ANY_SIGNALS | VALID_SIGNALS, min_size=1, max_size=8))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_any_signals_give_a_decision_within_bounds_with_an_explanation(
     built: BuiltPolicy, history: list[Signals]
 ) -> None:
@@ -65,7 +66,7 @@ def test_sums_that_overflow_still_give_a_decision_within_bounds(built: BuiltPoli
 
 @every_policy
 @given(history=st.lists(ANY_SIGNALS | VALID_SIGNALS, min_size=1, max_size=8))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_a_recorded_decision_replays_byte_for_byte(
     built: BuiltPolicy, history: list[Signals]
 ) -> None:
@@ -83,7 +84,7 @@ OUTAGES = st.sampled_from([None, math.nan])
 
 @every_policy
 @given(history=HISTORIES, signals_now=VALID_SIGNALS, outage=OUTAGES, ticks=st.integers(1, 20))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_a_metrics_outage_removes_no_replica(
     built: BuiltPolicy,
     history: list[Signals],
@@ -108,7 +109,7 @@ def test_a_metrics_outage_removes_no_replica(
 
 @pytest.mark.parametrize(("expression", "pick"), [(COMPOSITIONS[0], max), (COMPOSITIONS[1], min)])
 @given(history=HISTORIES, signals_now=VALID_SIGNALS)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_a_composition_decides_as_its_parts_do_alone(
     expression: str, pick: Callable[..., int], history: list[Signals], signals_now: Signals
 ) -> None:
@@ -125,7 +126,7 @@ def test_a_composition_decides_as_its_parts_do_alone(
 
 @every_policy
 @given(history=HISTORIES, signals_now=VALID_SIGNALS, more=VALID_NUMBER)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_more_requests_in_the_system_never_lead_to_fewer_replicas(
     built: BuiltPolicy, history: list[Signals], signals_now: Signals, more: float
 ) -> None:
@@ -137,7 +138,7 @@ def test_more_requests_in_the_system_never_lead_to_fewer_replicas(
 
 @pytest.mark.parametrize("name", ["sloq", "predictive", "max(sloq,hpa)", "min(sloq,predictive)"])
 @given(history=HISTORIES, signals_now=VALID_SIGNALS, more=VALID_NUMBER)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_a_higher_rate_never_leads_to_fewer_replicas(
     name: str, history: list[Signals], signals_now: Signals, more: float
 ) -> None:
@@ -150,7 +151,7 @@ def test_a_higher_rate_never_leads_to_fewer_replicas(
 
 @pytest.mark.parametrize("kind", POLICIES)
 @given(data=st.data(), history=st.lists(VALID_SIGNALS, min_size=1, max_size=5))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_all_accepted_options_build_a_policy_that_decides(
     kind: str, data: st.DataObject, history: list[Signals]
 ) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
+from support.components import examples
 from tidegate.serving import NoSlotError, Slot, SlotMetrics, Slots
 
 
@@ -208,7 +209,7 @@ async def test_a_new_slot_assigned_to_a_cancelled_request_goes_to_the_next() -> 
     assert harness.slots.busy == 0
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     first=st.integers(1, 4),
     steps=st.lists(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from support.components import IN_CI
 from tidegate.autoscaler.simulator.named_traces import find_trace
 from tidegate.autoscaler.simulator.run import Run, simulate
 from tidegate.autoscaler.simulator.score import Score, score
@@ -33,7 +34,9 @@ def cost_after(run: Run, seconds: float) -> float:
     return float(np.mean([t.decision.desired for t in run.ticks if t.at >= seconds]))
 
 
-@pytest.mark.parametrize(("name", "hours"), [("steady", 1), ("diurnal", 6)])
+@pytest.mark.parametrize(
+    ("name", "hours"), [("steady", 1), pytest.param("diurnal", 6, marks=IN_CI)]
+)
 def test_steady_traffic_causes_few_reversals(name: str, hours: int) -> None:
     assert score_of("sloq", name).reversals <= 2 * hours
 
@@ -52,7 +55,7 @@ def cost_told_right(name: str, seed: int) -> float:
 
 # python bench/miscalibrated.py does it for all traces and more seeds.
 @pytest.mark.parametrize("reported_slots", [2, 8])
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=IN_CI)])
 @pytest.mark.parametrize("name", ["steady", "steps", "sawtooth", "flash-crowd"])
 def test_slots_wrong_by_a_factor_of_two_are_learned_within_15_minutes(
     name: str, seed: int, reported_slots: int

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from support.components import examples
 from support.samples.signals import signals
 from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.policy import sloq
@@ -73,7 +74,7 @@ def test_any_state_gives_a_decision_within_bounds(state: dict[str, Any], seen: S
 
 
 @given(HISTORIES, BELIEVABLE, st.floats(0, 300))
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_a_higher_rate_never_leads_to_fewer_replicas(
     history: list[Signals], seen: Signals, more: float
 ) -> None:
@@ -131,7 +132,7 @@ def test_bad_data_never_removes_a_replica(
 
 
 @given(HISTORIES, BELIEVABLE, st.lists(BAD_IN_PART, min_size=1, max_size=60))
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_partly_bad_data_never_removes_a_replica(
     history: list[Signals], seen: Signals, bad: list[dict[str, Any]]
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.components import examples
 from support.samples.signals import ANY_SIGNALS, IDLE, MEASURED, VALID_SIGNALS
 from tidegate.autoscaler.policy_builder import build_policy, policy_from_parameters
 from tidegate.autoscaler.policy_registry import POLICIES, PolicyContext
@@ -210,7 +211,7 @@ ASKED = st.builds(
 
 @every_kind
 @given(history=st.lists(ASKED, min_size=1, max_size=8), state=st.sampled_from([{}, {"now": "x"}]))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_around_any_policy_it_decides_within_bounds_with_an_explanation(
     name: str, history: list[Signals], state: dict[str, Any]
 ) -> None:
@@ -224,7 +225,7 @@ def test_around_any_policy_it_decides_within_bounds_with_an_explanation(
 
 @every_kind
 @given(history=st.lists(ASKED, min_size=1, max_size=8))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_around_any_policy_a_decision_replays_byte_for_byte(
     name: str, history: list[Signals]
 ) -> None:
@@ -245,7 +246,7 @@ def test_around_any_policy_a_decision_replays_byte_for_byte(
 
 @every_kind
 @given(history=st.lists(ASKED, max_size=8), seen=VALID_SIGNALS, ticks=st.integers(1, 30))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_around_any_policy_a_metrics_outage_does_not_remove_the_last_replica(
     name: str, history: list[Signals], seen: Signals, ticks: int
 ) -> None:
@@ -258,7 +259,7 @@ def test_around_any_policy_a_metrics_outage_does_not_remove_the_last_replica(
 
 @every_kind
 @given(history=st.lists(ASKED, max_size=8), waiting=st.floats(min_value=1, max_value=1e6))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_around_any_policy_a_waiting_request_starts_a_replica(
     name: str, history: list[Signals], waiting: float
 ) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.components import examples
 from tidegate.resizer.contract import ResizeRefusedError
 from tidegate.runtime.event_log import EventLog
 from tidegate.runtime.slots_file import SlotsFile
@@ -252,7 +253,7 @@ EVENTS = st.one_of(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(EVENTS, max_size=25))
 def test_no_replica_ever_gets_more_requests_than_slots_and_all_values_agree_in_the_end(
     events: list[tuple[str, int]],

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.components import examples
 from tidegate.events.event import Event, Origin, make_event
 from tidegate.store import fields
 from tidegate.store.base import QueryError, SearchRequest, StoreUnavailableError
@@ -227,7 +228,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
         yield store
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(query=QUERIES)
 def test_any_query_returns_or_raises_a_query_error(filled: EmbeddedStore, query: str) -> None:
     try:
@@ -246,7 +247,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(path=st.sampled_from([*sorted(fields.catalogue()), "event", "tidegate", "x"]), value=JSON)
 def test_any_event_is_stored_or_rejected(filled: EmbeddedStore, path: str, value: Any) -> None:
     odd = event(0)
