@@ -39,10 +39,12 @@ hypothesis_settings.load_profile("same")
 
 # Folders whose files go to one worker together. More whole stacks at a time would take the cores from each
 # other, and what they show depends on time: two of them, which mostly wait, leave the cores half idle.
+# Two files of provision use the same Elasticsearch with accounts, which takes 15 CPU-seconds to start.
 TOGETHER = (
     "tests/e2e/model/",
     "tests/e2e/",
     "tests/integration/stack/",
+    "tests/integration/provision/",
 )
 
 
