@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from elasticsearch import BadRequestError, Elasticsearch
 
+from support.components import IN_CI
 from support.ports import free_port
 from support.processes.elasticsearch_server import ElasticsearchServer
 from support.store_refresh import refresh
@@ -209,6 +210,7 @@ def test_no_plain_index_is_created_in_place_of_a_data_stream(
     assert found(store, namespace) == ["hello"]
 
 
+@IN_CI  # test_collector.py restarts Elasticsearch, too, and the tests above reach none
 def test_a_search_survives_a_restart_of_elasticsearch(
     store: ElasticsearchStore, elasticsearch_server: ElasticsearchServer, namespace: str
 ) -> None:
