@@ -55,6 +55,8 @@ class RowEncoder:
         Raises:
             ValueError: it has no names, and another number of columns than the reference.
         """
+        if not len(table):
+            return np.empty((0, len(self._names)))
         if table.names is None and table.width != len(self._names):
             raise ValueError(
                 f"the rows have {table.width} columns without names, and the reference "

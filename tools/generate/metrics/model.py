@@ -71,7 +71,8 @@ MODEL: Final = (
         "ml_residuals_total",
         "counter",
         (*_MODEL, "inside"),
-        "actual values accepted for a regressor, by whether they were inside the predicted interval",
+        "actual values accepted for a regressor, by whether they were inside the predicted interval: "
+        "true, false, or unknown if the version had none",
     ),
     Metric(
         "ml_absolute_error_total",
