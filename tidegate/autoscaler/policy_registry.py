@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from tidegate.autoscaler.policies import keda, kpa, ray_serve, step
 from tidegate.autoscaler.policies.hpa import hpa
@@ -16,7 +16,9 @@ from tidegate.autoscaler.types import Bounds, Policy
 from tidegate.autoscaler.wrappers.vertical import VerticalParameters, surge, vertical
 
 # Parameters that are no options: they come from other settings.
-NOT_OPTIONS: Final = frozenset({"min", "max", "tick_seconds", "bounds", "base_slots", "most_slots"})
+NOT_OPTIONS: Final = frozenset(
+    {"min", "max", "until", "tick_seconds", "bounds", "base_slots", "most_slots"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class PolicyContext:
         bounds: of the number of replicas.
         slo_seconds: the objective: the maximum response time.
         slo_quantile: the fraction of requests that must meet it.
+        until: the byte of the response that must arrive within it.
         stale_seconds: older signals are not used.
         slots: of a replica without lent ones; None: as first measured.
         most_slots: the maximum slots of a replica; None: only the policy's options limit them.
@@ -38,6 +41,7 @@ class PolicyContext:
     stale_seconds: float = 15.0
     slots: int | None = None
     most_slots: int | None = None
+    until: Literal["last_byte", "first_byte"] = "last_byte"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ class PolicyType:
 
     def default_parameters(self, context: PolicyContext, tick_seconds: float) -> dict[str, Any]:
         """The parameters that follow from the context."""
-        numbers = {
+        values: dict[str, Any] = {
             "min": context.bounds.min,
             "max": context.bounds.max,
             "slo_seconds": context.slo_seconds,
@@ -86,9 +90,10 @@ class PolicyType:
             "tick_seconds": tick_seconds,
             "base_slots": context.slots,
             "most_slots": context.most_slots,
+            "until": context.until,
         }
         known = {"min", "max", *inspect.signature(self.parameters).parameters}
-        return {name: value for name, value in numbers.items() if name in known}
+        return {name: value for name, value in values.items() if name in known}
 
 
 def _build_hpa(parameters: Mapping[str, Any]) -> Policy:

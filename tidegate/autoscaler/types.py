@@ -35,7 +35,8 @@ class Signals:
         age_seconds: age of the oldest series behind the signals.
         problem: why signals are missing; empty if none is.
         arrival_rate_60s: as `arrival_rate`, over a minute.
-        service_seconds_p95: the 95th percentile of the time in a slot.
+        service_seconds_p95: the 95th percentile of the time in a slot until the byte that the objective is
+            about, the first or the last one (`slo.until`).
         busy: requests in slots.
         queued: requests that wait for a slot.
         unix_seconds: the time of this tick in seconds since 1970, for schedules.

@@ -73,6 +73,12 @@ def simulate(  # noqa: PLR0917 - each is an option of the command line
     slots: Annotated[int, typer.Option(help="Concurrent requests per replica.")] = 4,
     service_time: Annotated[float, typer.Option(help="Mean service time in seconds.")] = 0.2,
     service_cv: Annotated[float, typer.Option(help="Its coefficient of variation.")] = 0.7,
+    first_byte_share: Annotated[
+        float,
+        typer.Option(
+            help="Fraction of the service time until the first byte; below 1 the objective is about it."
+        ),
+    ] = 1.0,
     slo: Annotated[float, typer.Option(help="The objective for p95 responses, in seconds.")] = 0.6,
     startup: Annotated[float, typer.Option(help="Seconds until a new replica is ready.")] = 30.0,
     minimum: Annotated[int, typer.Option("--min", help="Minimum number of replicas.")] = 1,
@@ -105,6 +111,7 @@ def simulate(  # noqa: PLR0917 - each is an option of the command line
             startup_seconds=startup,
             bounds=Bounds(minimum, maximum),
             start=start,
+            first_byte_share=first_byte_share,
         )
     except ValueError as error:
         stop(str(error))

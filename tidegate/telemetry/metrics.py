@@ -86,7 +86,7 @@ class RequestMetrics:
             else None
         )
         # `labels()` takes a lock and builds strings on each call; there are few routes.
-        self._series: dict[tuple[str, str, int | None], tuple[Histogram, Histogram | None]] = {}
+        self._series: dict[tuple[Histogram, str, str, int | None], Histogram] = {}
 
     def observe(
         self,
@@ -94,21 +94,32 @@ class RequestMetrics:
         method: str,
         status: int | None,
         seconds: float,
-        first_byte_seconds: float,
-        *,
         exemplar: dict[str, str] | None,
     ) -> None:
         """Record one request; `status` is None if the client disconnected before there was one."""
-        key = (route, method, status)
+        self._labelled(self._durations, route, method, status).observe(seconds, exemplar)
+
+    def observe_first_byte(
+        self,
+        route: str,
+        method: str,
+        status: int | None,
+        seconds: float,
+        exemplar: dict[str, str] | None,
+    ) -> None:
+        """Record the time to the first byte of a response, if the objective is about it."""
+        if self._first_bytes is not None:
+            self._labelled(self._first_bytes, route, method, status).observe(seconds, exemplar)
+
+    def _labelled(
+        self, histogram: Histogram, route: str, method: str, status: int | None
+    ) -> Histogram:
+        key = (histogram, route, method, status)
         series = self._series.get(key)
         if series is None:
-            labels = (route, method, "" if status is None else str(status))
-            first_bytes = None if self._first_bytes is None else self._first_bytes.labels(*labels)
-            series = self._series[key] = (self._durations.labels(*labels), first_bytes)
-        durations, first_bytes = series
-        durations.observe(seconds, exemplar)
-        if first_bytes is not None:
-            first_bytes.observe(first_byte_seconds, exemplar)
+            label = "" if status is None else str(status)
+            series = self._series[key] = histogram.labels(route, method, label)
+        return series
 
     def encode(self, accept: str) -> tuple[bytes, str]:
         """The metrics and their content type, in OpenMetrics format (with exemplars) if `accept` has it."""

@@ -47,6 +47,10 @@ class Telemetry(Protocol):
         """Whether the request's spans will be emitted, as far as is known now."""
         ...
 
+    def first_byte(self, record: RequestRecord) -> None:
+        """Record that the first byte of the response's body is sent."""
+        ...
+
     def finish(self, record: RequestRecord) -> None:
         """Write the request's event, metrics and spans."""
         ...
@@ -149,7 +153,7 @@ class Exchange:
         elif not self._complete:
             last = self._is_last(kind, message)
             if self._record.first_byte_ns is None and (last or message.get("body")):
-                self._record.first_byte_ns = self._record.now_ns()
+                self._telemetry.first_byte(self._record)
             if last:
                 self._complete = True
                 if self._status is None or self._status < 500:

@@ -256,16 +256,26 @@ class Telemetry:
         """The context in which a request is served; it suppresses the spans of a quiet one."""
         return suppress_http_instrumentation() if record.quiet else _NO_SUPPRESSION
 
+    def first_byte(self, record: RequestRecord) -> None:
+        """Record that the first byte of the response's body is sent: its metric does not wait for the end.
+
+        Never raises.
+        """
+        record.first_byte_ns = record.now_ns()
+        if self._until_first_byte and not record.quiet:
+            try:
+                self._observe_first_byte(record, sampled=self.is_sampled(record))
+            except Exception as error:  # noqa: BLE001 - telemetry must not break a request
+                self._report(error)
+
     def finish(self, record: RequestRecord) -> None:
         """Write the request's event, metrics and spans. Never raises: telemetry must not break a request."""
         record.finished = True
         try:
             if not record.quiet:
                 self._write(record)
-        except Exception:
-            if not self._error_logged:  # log once: it may fail for each request
-                self._error_logged = True
-                logging.getLogger(_LOGGER).exception("cannot record a request")
+        except Exception as error:  # noqa: BLE001 - telemetry must not break a request
+            self._report(error)
         finally:
             # Break the reference cycles through tracebacks, so that the record is freed immediately and
             # not by the garbage collector.
@@ -282,28 +292,43 @@ class Telemetry:
 
     def _write(self, record: RequestRecord) -> None:
         end_ns = record.now_ns()
-        duration_ns = end_ns - record.arrived_ns
-        first_byte_ns = (record.first_byte_ns or end_ns) - record.arrived_ns
-        measured_ns = first_byte_ns if self._until_first_byte else duration_ns
+        duration_ns = measured_ns = end_ns - record.arrived_ns
+        if self._until_first_byte:
+            sent_ns = end_ns if record.first_byte_ns is None else record.first_byte_ns
+            measured_ns = record.fields["first_byte_ns"] = sent_ns - record.arrived_ns
         sampled = self._tracing.should_emit(
             record, notable=record.failed or measured_ns >= self._slow_ns
         )
         route = record.find_route()
-        method = record.method if record.method in _COMMON_METHODS else known_method(record.method)
-        exemplar = {"trace_id": record.trace_id, "span_id": record.span_id} if sampled else None
         self._metrics.observe(
             route.full,
-            method,
+            _known_method(record),
             record.status,
             duration_ns / 1e9,
-            first_byte_ns / 1e9,
-            exemplar=exemplar,
+            _exemplar(record) if sampled else None,
         )
-        if self._until_first_byte:
-            record.fields["first_byte_ns"] = first_byte_ns
+        if self._until_first_byte and record.first_byte_ns is None:  # it sent no body
+            record.first_byte_ns = end_ns
+            self._observe_first_byte(record, sampled=sampled)
         self.writer.write(request_event(self.origin, record, route.full, end_ns))
         if sampled:
             self._tracing.emit(record, route.top, end_ns)
+
+    def _observe_first_byte(self, record: RequestRecord, *, sampled: bool) -> None:
+        sent_ns = record.first_byte_ns or 0
+        self._metrics.observe_first_byte(
+            record.find_route().full,
+            _known_method(record),
+            record.status,
+            (sent_ns - record.arrived_ns) / 1e9,
+            _exemplar(record) if sampled else None,
+        )
+
+    def _report(self, error: Exception) -> None:
+        """Log the first exception only: it may occur for each request."""
+        if not self._error_logged:
+            self._error_logged = True
+            logging.getLogger(_LOGGER).error("cannot record a request", exc_info=error)
 
     def _new_span_id(self) -> str:
         return f"{self._ids.generate_span_id():016x}"
@@ -336,6 +361,14 @@ class Telemetry:
             self._tracing = NativeTracing(self._provider, preset, self._new_span_id)
         else:
             self._tracing = InstrumentedTracing.of(self._provider)
+
+
+def _known_method(record: RequestRecord) -> str:
+    return record.method if record.method in _COMMON_METHODS else known_method(record.method)
+
+
+def _exemplar(record: RequestRecord) -> dict[str, str]:
+    return {"trace_id": record.trace_id, "span_id": record.span_id}
 
 
 def _open_writer(settings: Settings, node: str) -> EventWriter:

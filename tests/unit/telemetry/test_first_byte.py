@@ -97,6 +97,26 @@ async def test_a_stream_is_measured_to_the_byte_of_the_setting(
     assert bool(harness.events("span")) is not first_byte
 
 
+async def test_the_metric_does_not_wait_for_the_end_of_the_stream(harness: Harness) -> None:
+    own = telemetry(harness, "first_byte")
+    seen: list[list[float]] = []
+    app = FastAPI()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        harness.clock.advance_ms(FIRST_MS)
+        yield b"first"
+        seen.append(sums(own, "tidegate_first_byte_seconds", http_route="/stream"))
+        yield b"last"
+
+    @app.get("/stream")
+    async def stream() -> StreamingResponse:
+        return StreamingResponse(pieces())
+
+    await serve(TelemetryMiddleware(app, own), harness, "/stream")
+    assert seen == [[0.2]]
+    assert sums(own, "tidegate_first_byte_seconds", http_route="/stream") == [0.2]
+
+
 async def test_a_stream_that_begins_late_is_slow(harness: Harness) -> None:
     app = TelemetryMiddleware(streaming_app(harness), telemetry(harness, "first_byte"))
     late = {"x-request-start": f"t={(harness.clock.now_ns - 400_000_000) // 1000}"}

@@ -173,7 +173,7 @@ async def test_metrics_are_not_in_the_openapi_document(harness: Harness) -> None
 def test_the_buckets_include_the_objective_of_the_settings() -> None:
     settings = Settings(slo={"latency_seconds": 0.321})
     metrics = RequestMetrics(settings.slo, lambda: 0)
-    metrics.observe("/", "GET", 200, 0.32, 0.32, exemplar=None)
+    metrics.observe("/", "GET", 200, 0.32, None)
     edges = {
         sample.labels["le"]
         for family in metrics.registry.collect()

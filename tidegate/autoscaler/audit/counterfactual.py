@@ -22,7 +22,7 @@ from tidegate.autoscaler.types import Bounds, Policy
 from tidegate.settings import Settings
 
 # Recorded parameters that the other policy gets as well.
-CONTEXT_PARAMETERS: Final = ("slo_seconds", "slo_quantile", "stale_seconds")
+CONTEXT_PARAMETERS: Final = ("slo_seconds", "slo_quantile", "stale_seconds", "until")
 # Recorded inputs of what wraps a policy.
 WRAPPERS: Final = ("zero", "schedule", "control")
 

@@ -60,6 +60,7 @@ def policy_context(settings: Settings) -> PolicyContext:
         settings.autoscaler.stale_seconds,
         slots=settings.slots.per_replica,
         most_slots=settings.slots.effective_max,
+        until=settings.slo.until,
     )
 
 

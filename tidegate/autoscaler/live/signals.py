@@ -20,7 +20,7 @@ SERIES: Final = {
     "arrival_rate": "service:arrival_rate:15s",
     "arrival_rate_60s": "service:arrival_rate:1m",
     "service_seconds": "service:slot_seconds_mean:1m",
-    "service_seconds_p95": "service:slot_seconds_p95:1m",
+    "service_seconds_p95": "service:slot_objective_seconds_p95:1m",
     "busy": "service:slots_busy:now",
     "busiest": "service:slots_busy_most:1m",
     "queued": "service:queue:now",

@@ -94,6 +94,7 @@ def as_table(results: Sequence[PolicyResult], comparison: Comparison) -> Table:
         title=(
             f"{comparison.seeds} seeds; {system.slots} slots per replica, {system.service_seconds:g} s"
             f" per request, p{100 * system.slo_quantile:g} ≤ {system.slo_seconds:g} s"
+            f"{' to the first byte' if system.until == 'first_byte' else ''}"
         )
     )
     for name in ("trace", "policy"):

@@ -84,8 +84,11 @@ class SimulatedMetrics:
         np.add.at(self._starts, self._scrape_after(starts), 1)
         np.add.at(self._ends, at, 1)
         np.add.at(self._service_sum, at, service)
-        np.add.at(self._service, (at, np.searchsorted(self._edges, service)), 1)
-        latency = ends - self.arrivals[first:last]
+        # The objective is about the first byte, or about the end.
+        counted = service * self.system.first_byte_share
+        at = self._scrape_after(starts + counted)
+        np.add.at(self._service, (at, np.searchsorted(self._edges, counted)), 1)
+        latency = starts + counted - self.arrivals[first:last]
         np.add.at(self._latency, (at, np.searchsorted(self._edges, latency)), 1)
 
     def read(self, now: float, *, ready: int, running: int, desired: int) -> Signals:

@@ -33,7 +33,7 @@ class Run:
     Attributes:
         seconds: the trace's length.
         arrivals: the arrival time of each request.
-        responses: its response time: the wait plus the time in a slot.
+        responses: its response time: the wait plus the time in a slot until the byte of the objective.
         ticks: every decision.
         replica_seconds: the cost, within the trace's length.
     """
@@ -91,7 +91,8 @@ def simulate(
     if not service.running and len(service.started) < len(workload.arrivals):
         service.resize(1, now)
     _serve_until(service, trace, now, math.inf)
-    responses = np.array(service.started) - workload.arrivals + service.services
+    counted = service.services * system.first_byte_share
+    responses = np.array(service.started) - workload.arrivals + counted
     return Run(
         trace.seconds,
         workload.arrivals,

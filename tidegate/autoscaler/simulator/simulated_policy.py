@@ -31,11 +31,10 @@ def simulated_policy(expression: str, system: System) -> BuiltPolicy:
         PolicyError: the expression is invalid.
     """
     bounds = system.bounds
+    context = PolicyContext(bounds, system.slo_seconds, system.slo_quantile, until=system.until)
     if bounds.min > 0 or policy_name_of(expression) == "keda":  # KEDA goes to zero by itself
-        return build_policy(
-            expression, PolicyContext(bounds, system.slo_seconds, system.slo_quantile)
-        )
-    own = PolicyContext(Bounds(1, bounds.max), system.slo_seconds, system.slo_quantile)
+        return build_policy(expression, context)
+    own = replace(context, bounds=Bounds(1, bounds.max))
     built = build_policy(expression, own)
     zero = ScaleToZeroParameters(bounds.max, IDLE_SECONDS, own.stale_seconds)
     return replace(built, policy=scale_to_zero(built.policy, built.parameters, zero))

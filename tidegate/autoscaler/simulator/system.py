@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Literal
 
 from tidegate.autoscaler.types import Bounds
 
@@ -37,6 +38,8 @@ class System:
         scrape_seconds: the scrape interval.
         scrape_phase_seconds: the time of the first scrape, less than `scrape_seconds`.
         reported_slots: `slots` as reported by the metrics; None: the actual number.
+        first_byte_share: when the first byte of a response is sent, as a fraction of its time in a slot;
+            below 1 the objective is about that byte.
     """
 
     slots: int = 4
@@ -50,6 +53,7 @@ class System:
     scrape_seconds: float = 2.0
     scrape_phase_seconds: float = 0.0
     reported_slots: int | None = None
+    first_byte_share: float = 1.0
 
     def __post_init__(self) -> None:
         if not self.kinds or any(k.share <= 0 or k.service_seconds <= 0 for k in self.kinds):
@@ -73,8 +77,17 @@ class System:
         if self.service_cv < 0:
             raise ValueError(f"the service's cv cannot be negative, got {self.service_cv:g}")
         _above_zero({"slo": self.slo_seconds, "scrape": self.scrape_seconds})
+        if not 0 < self.first_byte_share <= 1:
+            raise ValueError(
+                f"the share to the first byte must be above 0 and at most 1, got {self.first_byte_share:g}"
+            )
         if not 0 <= self.scrape_phase_seconds < self.scrape_seconds:
             raise ValueError("the first scrape must be within one interval of the start")
+
+    @property
+    def until(self) -> Literal["last_byte", "first_byte"]:
+        """The byte of a response that the objective is about."""
+        return "first_byte" if self.first_byte_share < 1 else "last_byte"
 
     @property
     def service_seconds(self) -> float:

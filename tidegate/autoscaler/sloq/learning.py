@@ -65,7 +65,7 @@ def learn_replicas(state: SloqState, ready: int, running: int, now: float) -> di
 
 
 def learn_service(state: SloqState, checked: CheckedSignals, now: float) -> dict[str, Any]:
-    """The time in a slot: its mean as last measured, its 95th percentile smoothed.
+    """The time in a slot: its mean as last measured, the percentile until the objective's byte smoothed.
 
     A percentile of one minute is noisy, and so would be the wait that is left for the queue.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,7 @@ class SloqParameters:
         max: the maximum.
         slo_seconds: the objective: the maximum response time as seen by the client.
         slo_quantile: the fraction of requests that must meet it.
+        until: the byte of the response that must arrive within it; a slot is busy until the last one.
         stale_seconds: older signals are not used.
         tick_seconds: the time between decisions.
         service_seconds: initial mean time in a slot, until it is measured.
@@ -40,6 +42,7 @@ class SloqParameters:
     max: int
     slo_seconds: float
     slo_quantile: float = 0.95
+    until: Literal["last_byte", "first_byte"] = "last_byte"
     stale_seconds: float = 15.0
     tick_seconds: float = 5.0
     service_seconds: float = 0.1

@@ -20,7 +20,7 @@ class CheckedSignals:
         rate_15s: requests a second, over 15 s.
         rate_60s: the same over a minute; `rate_15s` if it is missing.
         service_seconds: mean time in a slot.
-        service_seconds_p95: its 95th percentile.
+        service_seconds_p95: the 95th percentile of that time until the byte of the objective.
         latency_seconds: the objective's quantile of the response time.
         in_system: requests in slots or queued.
         busy: requests in slots.

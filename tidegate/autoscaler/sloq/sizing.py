@@ -67,7 +67,7 @@ def size_for(
     """
     notes: list[str] = []
     service = state.service_seconds or parameters.service_seconds
-    p95 = state.service_seconds_p95 or service
+    first_byte = parameters.until == "first_byte"
 
     # The reserve covers forecast errors, and a rise that was forecast is none.
     rate = max(demand.ahead, demand.now + state.reserve)
@@ -95,19 +95,24 @@ def size_for(
     stay_load = max(stay_load_expected * (1 + parameters.stay_margin), observed_load)
 
     slo = parameters.slo_seconds
-    patience = max(parameters.patience_share * slo, slo - p95)
+    # A request waits, and then uses up the objective in its slot until the first or the last byte. Before the
+    # time to the first byte is measured, the least wait is allowed: only the mean to the last byte is known.
+    used = state.service_seconds_p95 or (slo if first_byte else service)
+    patience = max(parameters.patience_share * slo, slo - used)
     late = parameters.late_share * (1 - parameters.slo_quantile)
     # One replica more than the maximum is enough to show that the maximum is too low.
     per_replica = state.slots or checked.slots
     max_slots = min(MAX_SLOTS, math.ceil((parameters.max + 1) * per_replica))
-    meetable = max(checked.service_seconds_p95 or 0.0, service) < slo
+    alone = checked.service_seconds_p95 or 0.0
+    meetable = max(alone, 0.0 if first_byte else service) < slo
     if meetable:
         slots = _slots_for(load, patience / service, late, max_slots)
         stay = _slots_for(stay_load, patience / service, late, max_slots)
     else:
         notes.append(
-            "the objective cannot be met by adding replicas: the time in a slot alone is"
-            f" {checked.service_seconds_p95 or service:.2g} s, the objective {slo:g} s"
+            "the objective cannot be met by adding replicas: the time in a slot"
+            f"{' to the first byte' if first_byte else ''} alone is {alone or service:.2g} s, the objective"
+            f" {slo:g} s"
         )
         # Enough that the queue does not grow, but limited: a broken dependency could need any number.
         cap = _max_slots_if_unmeetable(parameters, state.usual, per_replica)

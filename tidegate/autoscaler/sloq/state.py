@@ -40,7 +40,7 @@ class SloqState(BaseModel):
     service_seconds: Positive | None = None
     """The last measured mean time in a slot."""
     service_seconds_p95: Positive | None = None
-    """Its 95th percentile, smoothed."""
+    """The 95th percentile of that time until the byte of the objective, smoothed."""
 
     busy: float | None = Field(default=None, ge=0)
     """Busy slots, smoothed over a minute."""

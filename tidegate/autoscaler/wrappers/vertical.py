@@ -54,8 +54,8 @@ def vertical(parameters: VerticalParameters) -> Policy:
             return _unknown(parameters, state, signals)
         # The slots last requested are in force, while the metrics are seconds old.
         own = signals.slots_asked or per_replica or state.get("slots") or base
-        bounds = {"min": current, "max": current * parameters.max_slots(base)}
-        decision = sloq(replace(parameters, **bounds))(
+        inner = replace(parameters, min=current, max=current * parameters.max_slots(base))
+        decision = sloq(inner)(
             state.get("inner", {}),
             replace(
                 signals,

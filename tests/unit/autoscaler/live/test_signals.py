@@ -34,7 +34,7 @@ ALL = {
     "service:arrival_rate:15s": 30.0,
     "service:arrival_rate:1m": 25.0,
     "service:slot_seconds_mean:1m": 0.103,
-    "service:slot_seconds_p95:1m": 0.19,
+    "service:slot_objective_seconds_p95:1m": 0.19,
     "service:slots_busy:now": 3.0,
     "service:slots_busy_most:1m": 2.0,
     "service:queue:now": 1.0,
