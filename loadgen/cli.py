@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 import typer
 from rich.console import Console
@@ -29,6 +29,8 @@ app = typer.Typer(
     add_completion=False,
 )
 USAGE_ERROR = 2
+# As in `send.record`, which loads NumPy, and --help does not need it.
+Until: TypeAlias = Literal["last-byte", "first-byte"]
 
 Scenario = Annotated[
     str, typer.Argument(help="Name of a built-in scenario (see `list`), or path of a TOML file.")
@@ -48,6 +50,8 @@ RUN_EXAMPLES = """
 `tidegate loadgen run steps --path /quote --body quotes.ndjson`
 
 `tidegate loadgen run steps --path '/search?q=tea' --method GET`
+
+`tidegate loadgen run steps --path /stream --until first-byte --threshold 'p95<500ms'`
 
 **Exit codes**: 0 success, 1 all requests failed, 2 nothing was sent (invalid argument, no target), 98 invalid
 (requests were sent late), 99 a threshold failed, 130 interrupted.
@@ -91,6 +95,12 @@ def run(
         float | None,
         typer.Option(min=0.001, max=3600, help="Objective for p95 in seconds, shown in the plots."),
     ] = None,
+    until: Annotated[
+        Until,
+        typer.Option(
+            help="Byte of a response at which its response time ends, for thresholds and plots."
+        ),
+    ] = "last-byte",
     threshold: Annotated[
         list[str] | None,
         typer.Option(help="Threshold of the run, such as 'p95<500ms'; may be repeated."),
@@ -127,6 +137,7 @@ def run(
         content_type=content_type,
         seed=seed,
         slo_seconds=slo,
+        until=until,
         thresholds=threshold or (),
         allow_remote=allow_remote,
         limits=Limits(timeout_seconds=timeout, in_flight=in_flight),

@@ -32,7 +32,7 @@ from tidegate.loadgen.report.results import new_folder, write_run
 from tidegate.loadgen.report.summary import Setup, summarize
 from tidegate.loadgen.report.thresholds import parse_threshold
 from tidegate.loadgen.report.verdict import exit_code, print_summary
-from tidegate.loadgen.send.record import Recording
+from tidegate.loadgen.send.record import Recording, Until
 from tidegate.loadgen.send.sender import JSON, Limits, OpenLoop, RequestForm
 from tidegate.loadgen.send.target import http_url, preflight, request_method, target_url
 
@@ -63,6 +63,7 @@ class Options:
     content_type: str = JSON
     seed: int = 1
     slo_seconds: float | None = None
+    until: Until = "last-byte"
     thresholds: Sequence[str] = ()
     allow_remote: bool = False
     limits: Limits = field(default_factory=Limits)
@@ -87,6 +88,7 @@ def run(options: Options, console: Console) -> int:
     folder = new_folder(options.out, datetime.now(UTC))
 
     recording = Recording.of(plan)
+    recording.until = options.until
     form = RequestForm(method, options.content_type)
     sender = OpenLoop(plan, bodies, url, recording, options.limits, form=form)
     live_view = LiveView(
@@ -116,6 +118,7 @@ def run(options: Options, console: Console) -> int:
         rows_file=bodies_file,
         timeout_seconds=options.limits.timeout_seconds,
         slo_seconds=options.slo_seconds,
+        until=options.until,
         prometheus=options.prometheus or None,
         version=version("tidegate"),
     )

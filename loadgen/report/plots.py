@@ -73,7 +73,7 @@ def latency(axes: Axes, run: RunSeries, theme: Theme) -> None:
             label="p95 over the objective" if run.breaches else None,
         )
     _objective(axes, run, theme)
-    _title(axes, "Response time (from the planned time)", theme)
+    _title(axes, f"{_measured(run)} (from the planned time)", theme)
     axes.yaxis.set_major_formatter(FuncFormatter(seconds_label))
 
 
@@ -82,8 +82,12 @@ def latency_by_kind(axes: Axes, run: RunSeries, theme: Theme) -> None:
     for kind, values in run.p95_of.items():
         axes.plot(run.times, finite(values), color=theme.kinds[kind], linewidth=1.8, label=kind)
     _objective(axes, run, theme)
-    _title(axes, "Response time p95 by kind", theme)
+    _title(axes, f"{_measured(run)} p95 by kind", theme)
     axes.yaxis.set_major_formatter(FuncFormatter(seconds_label))
+
+
+def _measured(run: RunSeries) -> str:
+    return "Time to the first byte" if run.until == "first-byte" else "Response time"
 
 
 def errors(axes: Axes, run: RunSeries, theme: Theme) -> None:

@@ -71,7 +71,9 @@ def read_run(folder: Path) -> tuple[Summary, Recording, Signals]:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UsageError(f"{path}: invalid summary: {where}: {first['msg']}") from error
-    return summary, record.read_csv(folder / REQUESTS), replica_signals.read_csv(folder / SIGNALS)
+    recording = record.read_csv(folder / REQUESTS)
+    recording.until = summary.until
+    return summary, recording, replica_signals.read_csv(folder / SIGNALS)
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:

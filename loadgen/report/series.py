@@ -12,7 +12,7 @@ import numpy as np
 from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS, RequestKind
 from tidegate.loadgen.report.replica_signals import Sample, Signals
 from tidegate.loadgen.report.summary import Summary
-from tidegate.loadgen.send.record import Floats, Mask, Recording
+from tidegate.loadgen.send.record import Floats, Mask, Recording, Until
 
 WIDTHS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
 MAX_BINS: Final = 150
@@ -47,6 +47,8 @@ class RunSeries:
     bad: tuple[Floats, Floats]
     """Planned time and time until the failure of each sent request that failed."""
     slo: float | None
+    until: Until
+    """The byte of a response at which its response time ends."""
     breaches: tuple[Span, ...]
     """The spans in which p95 exceeded the objective."""
     signals: Signals
@@ -88,6 +90,7 @@ def run_series(recording: Recording, signals: Signals, summary: Summary) -> RunS
         good=(recording.planned[good], recording.response[good]),
         bad=(recording.planned[bad], recording.response[bad]),
         slo=slo,
+        until=recording.until,
         breaches=tuple(spans_over(middle, by_quantile["p95"], slo, width)) if slo else (),
         signals=signals,
     )

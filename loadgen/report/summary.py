@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from tidegate.loadgen.plan.durations import duration_text
 from tidegate.loadgen.plan.request_kinds import REQUEST_KINDS
 from tidegate.loadgen.report.replica_signals import Signals
-from tidegate.loadgen.send.record import Floats, Mask, Recording
+from tidegate.loadgen.send.record import Floats, Mask, Recording, Until
 
 MAX_LAG_P99_SECONDS: Final = 0.010
 MIN_ACHIEVED_RATIO: Final = 0.99
@@ -26,7 +26,7 @@ class Figures(BaseModel):
     In percentiles a failed request counts as never answered. If failed requests were omitted, or
     counted with the millisecond in which a connection was refused, the target would look faster than it is.
     A percentile within the failed requests is None, as it is without requests. Maximum and mean are those
-    of successful requests.
+    of successful requests. Response times end with the byte of `until`; the p95 of both is there besides.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -43,6 +43,8 @@ class Figures(BaseModel):
     service_p50_seconds: float | None
     service_p95_seconds: float | None
     service_p99_seconds: float | None
+    first_byte_p95_seconds: float | None = None
+    last_byte_p95_seconds: float | None = None
 
     @property
     def all_failed(self) -> bool:
@@ -99,6 +101,8 @@ class Setup(BaseModel):
     rows_file: str
     timeout_seconds: float
     slo_seconds: float | None
+    until: Until = "last-byte"
+    """The byte of a response at which its response time ends."""
     prometheus: str | None
     version: str
 
@@ -223,7 +227,13 @@ def _figures(recording: Recording, mask: Mask) -> Figures:
         service_p50_seconds=quantile(service, 0.5),
         service_p95_seconds=quantile(service, 0.95),
         service_p99_seconds=quantile(service, 0.99),
+        first_byte_p95_seconds=_p95_until(recording, counted, "first-byte"),
+        last_byte_p95_seconds=_p95_until(recording, counted, "last-byte"),
     )
+
+
+def _p95_until(recording: Recording, counted: Mask, until: Until) -> float | None:
+    return quantile(recording.or_infinity(recording.response_until(until))[counted], 0.95)
 
 
 def _slowest(recording: Recording) -> Iterable[SlowRequest]:

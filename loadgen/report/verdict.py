@@ -81,7 +81,8 @@ def _notes(summary: Summary) -> Iterator[str]:
 
 def _figures(summary: Summary) -> Table:
     table = Table(box=None, pad_edge=False)
-    for name in ("", "planned", "sent", "answered", "failed", "p50", "p95", "p99", "max"):
+    other = "last byte p95" if summary.until == "first-byte" else "first byte p95"
+    for name in ("", "planned", "sent", "answered", "failed", "p50", "p95", "p99", "max", other):
         table.add_column(name, justify="right" if name else "left", header_style="dim")
     for name, figures in (("all", summary), *summary.by_kind.items()):
         table.add_row(
@@ -92,5 +93,10 @@ def _figures(summary: Summary) -> Table:
             f"[bold]{duration_text(figures.response_p95_seconds)}[/]",
             duration_text(figures.response_p99_seconds),
             duration_text(figures.response_max_seconds),
+            duration_text(
+                figures.last_byte_p95_seconds
+                if summary.until == "first-byte"
+                else figures.first_byte_p95_seconds
+            ),
         )
     return table

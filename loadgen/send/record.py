@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,13 +26,20 @@ INTERRUPTED: Final = "interrupted"
 """The request was sent, and cancelled because the run was stopped; this is not a failure of the target."""
 COLUMNS: Final = (
     *("planned_s", "sent_s", "finished_s", "kind", "rows", "status", "error"),
-    *("response_s", "service_s", "lag_s", "trace_id"),
+    *("response_s", "service_s", "lag_s", "trace_id", "first_byte_s"),
 )
+COLUMNS_WITHOUT_FIRST_BYTE: Final = COLUMNS[:-1]
+"""The columns of recordings that were made before the first byte was recorded."""
+Until: TypeAlias = Literal["last-byte", "first-byte"]
 HTTP_ERROR: Final = re.compile(r"HTTP \d+")
 
 
 class Recording:
-    """The recording of a run. Times are in seconds since its start; NaN means not (yet) happened."""
+    """The recording of a run. Times are in seconds since its start; NaN means not (yet) happened.
+
+    Attributes:
+        until: the byte of a response at which its response time ends.
+    """
 
     def __init__(self, planned: Sequence[float], kinds: Sequence[RequestKind]) -> None:
         count = len(planned)
@@ -40,7 +47,9 @@ class Recording:
         self.planned: Floats = np.array(planned, dtype=np.float64)
         self.kind = np.array([number[kind] for kind in kinds], dtype=np.uint8)
         self.sent: Floats = np.full(count, np.nan)
+        self.first_byte: Floats = np.full(count, np.nan)
         self.finished: Floats = np.full(count, np.nan)
+        self.until: Until = "last-byte"
         self.status = np.zeros(count, dtype=np.uint16)
         self._error = np.zeros(count, dtype=np.uint16)
         self._trace_id = np.zeros(count, dtype="S32")
@@ -74,8 +83,14 @@ class Recording:
 
     @property
     def response(self) -> Floats:
-        """Seconds from the planned time to the end: the response time of independent clients."""
-        return self.finished - self.planned
+        """Seconds from the planned time to the byte of `until`: the response time of independent clients."""
+        return self.response_until(self.until)
+
+    def response_until(self, until: Until) -> Floats:
+        """Seconds from the planned time to a byte of the response; to its end if it has no body."""
+        if until == "last-byte":
+            return self.finished - self.planned
+        return np.where(np.isnan(self.first_byte), self.finished, self.first_byte) - self.planned
 
     @property
     def service(self) -> Floats:
@@ -94,7 +109,11 @@ class Recording:
 
         A connection refused within a millisecond must not make a service that is down look fast.
         """
-        return np.where(self.failed, np.inf, self.response)
+        return self.or_infinity(self.response)
+
+    def or_infinity(self, seconds: Floats) -> Floats:
+        """These times, with infinity for failed requests."""
+        return np.where(self.failed, np.inf, seconds)
 
     @property
     def lag(self) -> Floats:
@@ -144,7 +163,8 @@ class Recording:
 def to_csv(recording: Recording) -> Iterator[str]:
     """Return the lines of `requests.csv`, with the columns `COLUMNS`; missing values are empty."""
     yield ",".join(COLUMNS) + "\n"
-    response, service, lag = recording.response, recording.service, recording.lag
+    response = recording.response_until("last-byte")
+    service, lag = recording.service, recording.lag
     for row in range(len(recording)):
         kind = REQUEST_KINDS[recording.kind[row]]
         fields = (
@@ -157,6 +177,7 @@ def to_csv(recording: Recording) -> Iterator[str]:
             ),
             *map(_decimal, (response[row], service[row], lag[row])),
             recording.trace_id(row),
+            _decimal(recording.first_byte[row]),
         )
         yield ",".join(fields) + "\n"
 
@@ -190,7 +211,7 @@ def read_csv(path: Path) -> Recording:
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     with path.open(newline="", encoding="utf-8") as file:
         lines = csv.DictReader(file)
-        if tuple(lines.fieldnames or ()) != COLUMNS:
+        if tuple(lines.fieldnames or ()) not in (COLUMNS, COLUMNS_WITHOUT_FIRST_BYTE):
             raise UsageError(f"{path}:1: not the columns of a requests.csv")
         yield from enumerate(lines, 2)
 
@@ -198,6 +219,8 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 def _fill(recording: Recording, index: int, row: dict[str, str]) -> None:
     if row["sent_s"]:
         recording.sent[index] = float(row["sent_s"])
+    if first_byte := row.get("first_byte_s"):
+        recording.first_byte[index] = float(first_byte)
     finished = float(row["finished_s"]) if row["finished_s"] else float("nan")
     if row["status"]:
         recording.answer(index, finished, int(row["status"]), row["trace_id"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import math
 import re
 import time
 from collections.abc import Sequence
@@ -145,7 +146,8 @@ class OpenLoop:
                 self._form.method, self._url, data=body, headers=headers, allow_redirects=False
             ) as answer:
                 async for _ in answer.content.iter_any():
-                    pass
+                    if math.isnan(recording.first_byte[row]):
+                        recording.first_byte[row] = self._now()
                 match = TRACERESPONSE.fullmatch(answer.headers.get("traceresponse", ""))
                 recording.answer(row, self._now(), answer.status, match[1] if match else "")
         except (aiohttp.ClientError, OSError) as error:

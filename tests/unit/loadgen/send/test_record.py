@@ -10,7 +10,14 @@ import pytest
 
 from tidegate.loadgen.errors import UsageError
 from tidegate.loadgen.plan.plan import PlannedRequest
-from tidegate.loadgen.send.record import COLUMNS, INTERRUPTED, Recording, read_csv, to_csv
+from tidegate.loadgen.send.record import (
+    COLUMNS,
+    COLUMNS_WITHOUT_FIRST_BYTE,
+    INTERRUPTED,
+    Recording,
+    read_csv,
+    to_csv,
+)
 
 
 @pytest.fixture
@@ -58,6 +65,7 @@ def test_the_csv_has_the_documented_columns(mixed: Recording) -> None:
         "service_s": "0.750000",
         "lag_s": "0.250000",
         "trace_id": "b" * 32,
+        "first_byte_s": "",
     }
     assert lines[6]["sent_s"] == lines[6]["status"] == lines[6]["response_s"] == ""
 
@@ -69,6 +77,30 @@ def test_a_written_file_is_read_back(mixed: Recording, tmp_path: Path) -> None:
     assert "".join(to_csv(again)) == "".join(to_csv(mixed))
     assert again.errors() == mixed.errors()
     assert np.array_equal(again.failed, mixed.failed)
+
+
+def test_response_times_end_with_the_byte_that_is_asked_for(
+    mixed: Recording, tmp_path: Path
+) -> None:
+    mixed.first_byte[:2] = [0.5, 1.5]
+    path = tmp_path / "requests.csv"
+    path.write_text("".join(to_csv(mixed)))
+    again = read_csv(path)
+    again.until = "first-byte"
+    # The third response has no body, and the fourth request never had a response.
+    assert again.response[:4].tolist() == [0.5, 0.5, 1.0, 60.0]
+    assert again.response_until("last-byte")[:4].tolist() == [1.0, 1.0, 1.0, 60.0]
+    assert again.response_or_infinity[:4].tolist() == [0.5, np.inf, np.inf, np.inf]
+
+
+def test_a_recording_from_before_the_first_byte_was_recorded_is_read(
+    mixed: Recording, tmp_path: Path
+) -> None:
+    path = tmp_path / "requests.csv"
+    lines = ["".join(line).rstrip("\n").rpartition(",")[0] for line in to_csv(mixed)]
+    assert lines[0] == ",".join(COLUMNS_WITHOUT_FIRST_BYTE)
+    path.write_text("\n".join(lines) + "\n")
+    assert "".join(to_csv(read_csv(path))) == "".join(to_csv(mixed))
 
 
 def test_an_empty_recording_is_read(tmp_path: Path) -> None:
