@@ -119,7 +119,7 @@ def make_replica(
         numbers.per_replica,
         wait_length=numbers.wait_length,
         wait_seconds=numbers.wait_seconds,
-        metrics=SlotMetrics(telemetry.registry),
+        metrics=SlotMetrics(telemetry.registry, settings.slo.until),
     )
     probes = (LIVE_PATH, settings.replicas.ready_path)
     return Replica(

@@ -151,8 +151,10 @@ class _Response:
 
     async def send(self, message: Message) -> None:
         """Pass on a message; after the last one, the slot is free."""
-        await self._send(message)
         kind = message["type"]
+        if self._held and kind == "http.response.body" and message.get("body"):
+            self._slot.first_byte()
+        await self._send(message)
         if kind == "http.response.body":
             if not (message.get("more_body", False) or self._trailers):
                 self.release()
