@@ -21,7 +21,9 @@ COPY locks/ /locks/
 COPY README.md wheels* /wheels/
 
 FROM packages AS service-build
-RUN pip install --require-hashes -r /locks/service.lock
+# LightGBM needs GNU OpenMP, which its wheel does not have and Debian's slim image neither: that of scikit-learn's wheel.
+RUN pip install --require-hashes -r /locks/service.lock && \
+    ln -s /venv/lib/python3*/site-packages/scikit_learn.libs/libgomp-*.so* /venv/lib/libgomp.so.1
 COPY pyproject.toml README.md LICENSE ./
 COPY service service
 COPY tidegate tidegate
@@ -32,7 +34,7 @@ FROM base AS service
 COPY --from=service-build /venv /venv
 COPY --from=service-build /app /app
 COPY --from=service-build /artefacts /artefacts
-ENV TIDEGATE_MODEL__PATH=/artefacts/flights
+ENV TIDEGATE_MODEL__PATH=/artefacts/flights LD_LIBRARY_PATH=/venv/lib
 USER 10001:10001
 EXPOSE 8000
 ENTRYPOINT ["python", "-m", "tidegate.service"]

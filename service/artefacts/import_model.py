@@ -37,6 +37,7 @@ from tidegate.service.model import artefact
 from tidegate.service.model.features import Feature, Matrix, Schema
 from tidegate.service.model.onnx_predictor import open_graph
 from tidegate.service.model.predictions import Classification, Regression
+from tidegate.service.model.predictor import load_predictor
 from tidegate.service.model.signature import Signature
 
 __all__ = ["ImportModelError", "import_model", "main"]
@@ -95,7 +96,7 @@ def import_model(file: Path, out: Path) -> artefact.Manifest:
             if features:
                 write_samples(folder, features, probe[:PROBE_ROWS])
             found = {"real_rows": rows is not None}
-            return artefact.write_manifest(
+            manifest = artefact.write_manifest(
                 folder,
                 name=re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).strip("-._") or "model",
                 description=f"{source.description} from {file.name}",
@@ -109,6 +110,16 @@ def import_model(file: Path, out: Path) -> artefact.Manifest:
                 versions=_versions(),
                 **dict(signature),
             )
+            _try(artefact.Artefact(folder, manifest))
+            return manifest
+
+
+def _try(found: artefact.Artefact) -> None:
+    """Load the artefact as a replica does, and predict rows with it."""
+    try:
+        load_predictor(found)
+    except artefact.ArtefactError as error:
+        raise ExportError(str(error).removeprefix(f"{found.path / artefact.ONNX} ")) from error
 
 
 def _described(source: SourceModel, schema: ModelSchema, file: Path | None) -> Signature:

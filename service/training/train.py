@@ -24,6 +24,7 @@ WINDOW: Final = ["2013-01-01", "2013-02-28"]
 SAMPLES: Final = 500
 _CODE: Final = (
     "artefacts/onnx_export",
+    "artefacts/parity",
     "artefacts/reference",
     "model/features",
     "training/flights",

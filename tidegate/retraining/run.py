@@ -107,6 +107,11 @@ def refuse_other_tasks(current: Artefact) -> None:
             f"{manifest.name} has the task {manifest.task} and the input {manifest.input}: train it with "
             "your own code, and deploy it with `tidegate deploy`"
         )
+    if artefact.MODEL not in manifest.files:
+        raise ArtefactError(
+            f"{current.path}: `tidegate retrain` fits the model in a joblib file again, and {manifest.name} "
+            "is not from one: train it with your own code, and deploy it with `tidegate deploy`"
+        )
 
 
 def read_rows(store: EventStore, model: str, since: datetime) -> JoinedRows:

@@ -177,7 +177,8 @@ def _refuse_unsupported(objective: Sequence[str], described: dict[str, Any]) -> 
             any(part.startswith("sigmoid:") and float(part[8:]) != 1 for part in objective),
         ),
         ('trees are averaged (boosting = "rf")', bool(described.get("average_output"))),
-        ("leaves are linear models (linear_tree)", _has_linear_leaves(described)),
+        ("leaves are linear models (linear_tree)", _has(described, "leaf_coeff")),
+        ("zeros are missing values (zero_as_missing)", _has(described, "missing_type", "Zero")),
     ):
         if found:
             raise ImportModelError(
@@ -185,8 +186,9 @@ def _refuse_unsupported(objective: Sequence[str], described: dict[str, Any]) -> 
             )
 
 
-def _has_linear_leaves(described: dict[str, Any]) -> bool:
-    return any("leaf_coeff" in node for node in _nodes(described))
+def _has(described: dict[str, Any], key: str, value: str | None = None) -> bool:
+    """Whether a node of a tree has a key, with this value if one is given."""
+    return any(key in node and (value is None or node[key] == value) for node in _nodes(described))
 
 
 def _categories(booster: Any, described: dict[str, Any]) -> dict[int, Sequence[object]]:

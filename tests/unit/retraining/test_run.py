@@ -28,7 +28,7 @@ from tidegate.retraining.labelled_rows import (
     from_events,
     months_of,
 )
-from tidegate.retraining.run import RetrainOptions, retrain
+from tidegate.retraining.run import RetrainOptions, refuse_other_tasks, retrain
 from tidegate.retraining.stored_rows import LabelledRow
 from tidegate.service.artefacts.import_model import import_model
 from tidegate.service.model import artefact
@@ -128,6 +128,15 @@ def test_an_error_names_the_file_of_a_current_model_that_cannot_be_loaded(
     elsewhere = dataclasses.replace(flights, path=tmp_path)
     with pytest.raises(ArtefactError, match=r"model\.joblib cannot be loaded"):
         train_candidate(elsewhere, march, tmp_path, lambda _: None)
+
+
+def test_a_model_that_is_not_from_a_joblib_file_is_refused(flights: Artefact) -> None:
+    refuse_other_tasks(flights)
+    manifest = flights.manifest.model_copy(update={"files": {"model.onnx": "sha256:0"}})
+    with pytest.raises(
+        ArtefactError, match="fits the model in a joblib file again, and flights is"
+    ):
+        refuse_other_tasks(dataclasses.replace(flights, manifest=manifest))
 
 
 def labelled(rows: list[dict[str, Any]]) -> list[LabelledRow]:

@@ -89,7 +89,7 @@ class RolloutController:
         if not self.own_program:
             if path is None:
                 raise ReleaseRefusedError(
-                    "the replicas run the model service: name the artefact folder or joblib file to serve"
+                    "the replicas run the model service: name the artefact folder or model file to serve"
                 )
             return await admit(path, self.copies, before.path, self.env, self.cwd)
         if path is not None:

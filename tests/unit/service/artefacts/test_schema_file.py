@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from support.checkout import ROOT
 from tidegate.service.artefacts.import_cache import import_digest, schema_file
 from tidegate.service.artefacts.import_error import ImportModelError
-from tidegate.service.artefacts.schema_file import ModelSchema, read_schema
+from tidegate.service.artefacts.kinds import all_kinds, lightgbm_model, xgboost_model
+from tidegate.service.artefacts.schema_file import FeatureSchema, ModelSchema, read_schema
 from tidegate.service.model.features import Feature
+from tidegate.service.model.signature import Target
 
 
 def test_the_file_of_the_same_name_wins_over_the_one_of_the_folder(tmp_path: Path) -> None:
@@ -108,3 +111,19 @@ def test_a_feature_that_the_model_does_not_have_is_named() -> None:
     schema = ModelSchema.model_validate({"features": [{"name": "c"}]})
     with pytest.raises(ImportModelError, match="c, which the model does not have; it has a, b"):
         schema.described([Feature(name="a"), Feature(name="b")], named=True, source="schema.toml")
+
+
+def test_every_key_and_every_kind_is_in_the_reference() -> None:
+    page = (ROOT / "docs" / "reference" / "model-files.md").read_text()
+    keys = [name for name in ModelSchema.model_fields if name not in {"target", "features"}]
+    keys += [f"target.{name}" for name in Target.model_fields]
+    keys += [f"features.{name}" for name in FeatureSchema.model_fields]
+    assert [key for key in keys if f"`{key}`" not in page] == []
+    for kind in all_kinds():
+        assert [kind.title, *kind.suffixes] == [
+            text for text in (kind.title, *kind.suffixes) if text in page
+        ]
+    for objective in lightgbm_model.CLASSIFICATION | lightgbm_model.REGRESSION:
+        assert f"`{objective}`" in page
+    for objective in xgboost_model.CLASSIFICATION | xgboost_model.REGRESSION:
+        assert f"`{objective}`" in page

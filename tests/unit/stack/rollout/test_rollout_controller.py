@@ -107,7 +107,7 @@ async def test_one_rollout_runs_at_a_time_and_a_stop_cancels_it(
 async def test_code_is_rolled_out_without_a_path_and_an_artefact_is_refused(
     rollouts: RolloutController, eventually: Eventually
 ) -> None:
-    with pytest.raises(ReleaseRefusedError, match="name the artefact folder or joblib file"):
+    with pytest.raises(ReleaseRefusedError, match="name the artefact folder or model file"):
         await rollouts.deploy(None)
     rollouts.own_program = True
     rollouts.pool.release = Release(path=Path("/shop"), name="shop.main:app")
