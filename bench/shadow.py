@@ -47,6 +47,7 @@ def settings_of(variant: str, artefact: Path, candidate: Path, folder: Path) -> 
 async def measure(settings: Settings, requests: int, rows: int) -> tuple[float, float]:
     """Return the CPU time per request and the median response time, in microseconds."""
     app = create_app(settings)
+    asgi = app.state.serving.app
     instances = [
         orjson.loads(line)
         for line in (settings.model.path / SAMPLES).read_bytes().splitlines()[:rows]
@@ -56,7 +57,7 @@ async def measure(settings: Settings, requests: int, rows: int) -> tuple[float, 
     incoming: asyncio.Queue[Message] = asyncio.Queue()
     outgoing: asyncio.Queue[Message] = asyncio.Queue()
     scope: dict[str, Any] = {"type": "lifespan", "asgi": {"version": "3.0"}}
-    running = asyncio.create_task(app(scope, incoming.get, outgoing.put))
+    running = asyncio.create_task(asgi(scope, incoming.get, outgoing.put))
     await incoming.put({"type": "lifespan.startup"})
     await outgoing.get()
     replica = app.state.replica
@@ -65,7 +66,7 @@ async def measure(settings: Settings, requests: int, rows: int) -> tuple[float, 
         wanted and replica.after_response.shadow is None
     ):
         await asyncio.sleep(0.01)
-    transport = httpx.ASGITransport(app)
+    transport = httpx.ASGITransport(asgi)
     times: list[float] = []
     async with httpx.AsyncClient(transport=transport, base_url="http://flights") as client:
         for number in range(WARM + requests):

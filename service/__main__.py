@@ -10,7 +10,8 @@ from tidegate.runtime.optional_packages import exit_if_package_missing
 from tidegate.settings import SettingsError, load
 
 with exit_if_package_missing():
-    from tidegate.service.server import ModelError, PortInUseError, run
+    from tidegate.service.server import run
+    from tidegate.serving import PortInUseError, ReplicaFailedError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SettingsError, PortInUseError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    except ModelError as error:
+    except ReplicaFailedError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

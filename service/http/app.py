@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from time import time_ns
@@ -14,7 +14,6 @@ from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidegate.events.event import make_event
 from tidegate.service import VERSION
@@ -32,22 +31,24 @@ from tidegate.service.http.response import (
 from tidegate.service.http.v2 import PREFIX, InferenceV2
 from tidegate.service.model.features import INSTANCES
 from tidegate.service.model.inputs.contract import Inputs
+from tidegate.service.model.loaded_model import Model
 from tidegate.service.model.work import WORKS, Work
 from tidegate.service.request_errors import Detail, RequestError
 from tidegate.service.serving.after_response import AfterResponse
 from tidegate.service.serving.replica import Replica
+from tidegate.serving import Loading, LoadingError, make_replica, manual_slots
 from tidegate.settings import Settings
 from tidegate.telemetry import fail, instrument, span
 
 
-def create_app(settings: Settings, *, on_failure: Callable[[], None] | None = None) -> FastAPI:
-    """The service as an ASGI application.
+def create_app(settings: Settings) -> FastAPI:
+    """The service as an application.
 
-    It serves `/live` at once and loads its model in the background. The replica is `app.state.replica`.
+    Serve `app.state.serving`, which is the application as a replica. It loads its model in the background.
+    The model and its slots are `app.state.replica`.
 
-    Args:
-        settings: the settings.
-        on_failure: called when the model cannot be loaded.
+    Raises:
+        SettingsError: the key of prediction ids cannot be read.
     """
     # The routes are Starlette's: FastAPI's validation of a body costs more than the model's prediction.
     app = FastAPI(
@@ -58,10 +59,13 @@ def create_app(settings: Settings, *, on_failure: Callable[[], None] | None = No
         openapi_url=None,
         # A redirect would send the body to the host of the request header, which a client can forge.
         redirect_slashes=False,
-        lifespan=_lifespan(on_failure),
+        lifespan=_lifespan,
     )
     telemetry = instrument(app, settings)
-    replica = Replica(settings, telemetry.registry)
+    # The number of rows decides whether a prediction needs a thread, so slots are acquired after parsing.
+    manual_slots(app)
+    serving = make_replica(app, settings)
+    replica = Replica(settings, telemetry.registry, serving.slots, serving.lifecycle)
 
     def write_outcome(event_id: str, fields: Mapping[str, Any]) -> None:
         event = make_event(
@@ -79,7 +83,7 @@ def create_app(settings: Settings, *, on_failure: Callable[[], None] | None = No
         telemetry.writer.write(event)
 
     replica.after_response = AfterResponse(settings, telemetry.registry, write_event)
-    app.state.replica = replica
+    app.state.replica, app.state.serving = replica, serving
     endpoints = Endpoints(replica)
     app.openapi = endpoints.document  # type: ignore[method-assign]
     app.router.routes += [
@@ -94,7 +98,6 @@ def create_app(settings: Settings, *, on_failure: Callable[[], None] | None = No
     app.add_exception_handler(RequestError, _on_request_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(Exception, _on_unexpected_error)
-    app.add_middleware(CloseWhileDraining, replica=replica)
     return app
 
 
@@ -158,30 +161,6 @@ class Endpoints:
         return self._document
 
 
-class CloseWhileDraining:
-    """Middleware that closes each connection with its response while the replica drains.
-
-    Otherwise the server would close idle connections on which the gateway may just send a request.
-    """
-
-    def __init__(self, app: ASGIApp, replica: Replica) -> None:
-        self.app = app
-        self.replica = replica
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request, with `Connection: close` in the response while the replica drains."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-
-        async def send_closing(message: Message) -> None:
-            if message["type"] == "http.response.start" and self.replica.phase == "draining":
-                message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
-            await send(message)
-
-        await self.app(scope, receive, send_closing)
-
-
 def read_request(body: object, inputs: Inputs[Any]) -> tuple[Any, Work | None]:
     """The batch and the kind of a request, from its body.
 
@@ -203,25 +182,25 @@ def read_request(body: object, inputs: Inputs[Any]) -> tuple[Any, Work | None]:
     return inputs.read(body["instances"]), work
 
 
-def _lifespan(on_failure: Callable[[], None] | None) -> Any:
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        replica: Replica = app.state.replica
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    replica: Replica = app.state.replica
+    loading = Loading[Model]("the model")
+    loading.start(replica.load)
 
-        async def load() -> None:
-            await replica.load()
-            if replica.phase == "failed" and on_failure is not None:
-                on_failure()
+    async def load_more() -> None:  # the replica is ready before that
+        with suppress(LoadingError):
+            model = await loading.until_loaded()
+            if replica.after_response is not None:
+                await replica.after_response.load(model)
 
-        tasks = [asyncio.create_task(load()), asyncio.create_task(replica.slots_follower.run())]
-        yield
-        for task in tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-        replica.close()
-
-    return lifespan
+    more = asyncio.create_task(load_more())
+    yield
+    more.cancel()
+    await loading.stop()
+    with suppress(asyncio.CancelledError):
+        await more
+    replica.close()
 
 
 async def _on_request_error(request: Request, error: Exception) -> Response:

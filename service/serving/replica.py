@@ -18,7 +18,6 @@ from tidegate.monitoring.feedback.outcome_metrics import OutcomeMetrics
 from tidegate.monitoring.feedback.prediction_ids import PredictionIds
 from tidegate.monitoring.feedback.processor import FeedbackProcessor
 from tidegate.monitoring.feedback.signing_key import prediction_key
-from tidegate.runtime.slots_file import SlotsFile
 from tidegate.service.artefacts.import_cache import find_model
 from tidegate.service.model.artefact import ArtefactError, Manifest
 from tidegate.service.model.loaded_model import Model, load_model, make_monitor
@@ -27,20 +26,9 @@ from tidegate.service.model.work import Work, device_seconds, work_of
 from tidegate.service.request_errors import Detail, RequestError
 from tidegate.service.serving.after_response import AfterResponse
 from tidegate.service.serving.client_disconnect import cancel_on_disconnect
-from tidegate.serving import (
-    Lifecycle,
-    NoSlotError,
-    Phase,
-    Slot,
-    SlotMetrics,
-    Slots,
-    SlotsFollower,
-)
+from tidegate.serving import Lifecycle, LoadingError, NoSlotError, Phase, Slot, Slots
 from tidegate.settings import Settings
 from tidegate.telemetry import annotate, current_ids, get_logger, span
-
-MODEL_TASK: Final = "the model"
-"""The task of the lifecycle that ends when the model is loaded."""
 
 log = get_logger("tidegate.service.serving.replica")
 
@@ -65,15 +53,19 @@ class Replica:
     Args:
         settings: the settings.
         registry: the registry of its metrics.
+        slots: the request slots.
+        lifecycle: whether it loads, serves, drains, or has failed.
 
     Raises:
         SettingsError: the key of prediction ids cannot be read.
     """
 
-    def __init__(self, settings: Settings, registry: CollectorRegistry) -> None:
+    def __init__(
+        self, settings: Settings, registry: CollectorRegistry, slots: Slots, lifecycle: Lifecycle
+    ) -> None:
         self.settings: Final = settings
-        self.lifecycle: Final = Lifecycle()
-        self.lifecycle.begin(MODEL_TASK)
+        self.slots: Final = slots
+        self.lifecycle: Final = lifecycle
         self._registry = registry
         self._key = prediction_key(settings)
         self.ids: PredictionIds | None = None
@@ -81,16 +73,7 @@ class Replica:
         self.after_response: AfterResponse | None = None
         self.loaded: Model | None = None
         self.recorder: Final = PredictionRecorder(registry, settings.drift.segments)
-        slots = settings.slots
-        self.slots: Final = Slots(
-            slots.per_replica,
-            wait_length=slots.wait_length,
-            wait_seconds=slots.wait_seconds,
-            metrics=SlotMetrics(registry, settings.slo.until),
-        )
-        file = SlotsFile(slots.file, slots.effective_max) if slots.file else None
-        self.slots_follower: Final = SlotsFollower(self.slots, file)
-        self._threads = ThreadPoolExecutor(slots.effective_max, thread_name_prefix="slot")
+        self._threads = ThreadPoolExecutor(settings.slots.effective_max, thread_name_prefix="slot")
 
     @property
     def phase(self) -> Phase:
@@ -102,25 +85,23 @@ class Replica:
         """Why it failed, or what it waits for; may be empty."""
         return self.lifecycle.reason
 
-    async def load(self) -> None:
-        """Load the model and become ready; on failure, `phase` is `failed` and `reason` is set."""
+    async def load(self) -> Model:
+        """Load the model.
+
+        Raises:
+            LoadingError: it cannot be loaded; the text is the reason.
+        """
         path = self.settings.model.path
         try:
             manifest = await self._load()
         except (ArtefactError, BadReferenceError, OSError) as error:
-            self.lifecycle.fail(str(error))
             # The reason is complete: a traceback would hide it.
-            log.error("model refused", model={"path": str(path)}, reason=str(error))  # noqa: TRY400
-            return
-        except Exception as error:  # else the replica would stay "loading"
+            raise LoadingError(str(error)) from None
+        except Exception as error:
             reason = f"{path} cannot be loaded: {type(error).__name__}: {error}"
-            self.lifecycle.fail(reason)
-            log.exception("model not loaded", model={"path": str(path)}, reason=reason)
-            return
-        self.lifecycle.end(MODEL_TASK)
+            raise LoadingError(reason) from error
         log.info("model loaded", model={"name": manifest.name, "version": manifest.version})
-        if self.after_response is not None:  # the replica is ready before that
-            await self.after_response.load(self.model())
+        return self.model()
 
     async def _load(self) -> Manifest:
         artefact = await find_model(self.settings.model.path, self.settings.stack.data_dir)

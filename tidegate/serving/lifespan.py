@@ -41,7 +41,8 @@ class Lifespan:
         self._task: asyncio.Task[None] | None = None
         self._received = False
         self._done = False
-        self._reported: Exception | str | None = None
+        self._stopping = False
+        self._failed_stop: Exception | None = None
         self.started = False
         lifecycle.begin(START_UP)
 
@@ -52,18 +53,24 @@ class Lifespan:
         self._messages.put_nowait({"type": "lifespan.startup"})
         self._task = asyncio.create_task(self._run(scope), name="lifespan")
 
-    async def stop(self) -> None:
-        """Shut the application down, and wait until it has. A start-up that still runs is cancelled."""
+    async def stop(self) -> Exception | None:
+        """Shut the application down, and wait until it has. A start-up that still runs is cancelled.
+
+        Returns:
+            Why it failed to shut down; None if it has not failed.
+        """
         task = self._task
         if task is None or task.done():
-            return
+            return None
         if self.started:
+            self._stopping = True
             self._messages.put_nowait({"type": "lifespan.shutdown"})
             await self._ended.wait()
         else:
             task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+        return self._failed_stop
 
     async def _run(self, scope: Scope) -> None:
         current_lifecycle.set(self._lifecycle)
@@ -93,7 +100,7 @@ class Lifespan:
             self._fail(error or str(message.get("message", "")))
         elif kind in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
             if kind == "lifespan.shutdown.failed":
-                log.error("the application failed to shut down", reason=message.get("message", ""))
+                self._failed_stop = RuntimeError(message.get("message", ""))
             self._ended.set()
         else:
             raise _NotLifespanError(f"unexpected message {kind} in a lifespan")
@@ -115,7 +122,9 @@ class Lifespan:
         self._lifecycle.fail(reason)
 
     def _raised(self, error: BaseException) -> None:
-        if self.started:
+        if self._stopping:
+            self._failed_stop = error if isinstance(error, Exception) else RuntimeError(repr(error))
+        elif self.started:
             log.error("the lifespan of the application failed", exc_info=error)
         elif self._received and not isinstance(error, _NotLifespanError):
             self._fail(error)

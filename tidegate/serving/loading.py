@@ -96,11 +96,10 @@ class Loading(Generic[T]):
                 lifecycle.end(self._name)
             return
         if isinstance(error, LoadingError):
-            reason = str(error)
-            log.error("loading failed", what=self._name, reason=reason)
+            reason, cause = str(error), error.__cause__
         else:
-            reason = f"loading {self._name} failed: {describe(error)}"
-            log.error("loading failed", what=self._name, reason=reason, exc_info=error)
+            reason, cause = f"loading {self._name} failed: {describe(error)}", error
+        log.error("loading failed", what=self._name, reason=reason, exc_info=cause)
         if lifecycle is not None:
             lifecycle.fail(reason)
 

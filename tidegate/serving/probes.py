@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from tidegate.serving.json_response import send_json
@@ -16,13 +17,13 @@ class ProbesMiddleware:
     """Answers `/live` and `/ready`, and passes on every other request.
 
     A route of the application with such a path keeps answering it, except that `/ready` is a 503 while the
-    replica loads or drains, or after it has failed.
+    replica loads or drains, or after it has failed, and `/live` is a 200 while it loads.
 
     Args:
         app: the application.
         lifecycle: the phase of the replica.
         ready_path: the path of the readiness probe, `replicas.ready_path`.
-        own: the paths of probes for which the application has a route.
+        own: whether the application has a route for a path.
         check: the application's check of readiness; None for none.
     """
 
@@ -32,7 +33,7 @@ class ProbesMiddleware:
         lifecycle: Lifecycle,
         *,
         ready_path: str,
-        own: frozenset[str],
+        own: Callable[[str], bool],
         check: ReadyCheck | None = None,
     ) -> None:
         self.app = app
@@ -52,7 +53,7 @@ class ProbesMiddleware:
             await self.app(scope, receive, send)
         elif scope["path"] == self._ready_path:
             await self._ready(scope, receive, send)
-        elif LIVE_PATH in self._own:
+        elif self._lifecycle.phase in ("ready", "draining") and self._own(LIVE_PATH):
             await self.app(scope, receive, send)
         else:
             await send_json(send, 200, {"status": "live"})
@@ -63,7 +64,7 @@ class ProbesMiddleware:
             reason = await self._check.problem()
             if reason:
                 status = "loading"
-        if status == "ready" and self._ready_path in self._own:
+        if status == "ready" and self._own(self._ready_path):
             await self.app(scope, receive, send)
             return
         body = {"status": status} | ({"reason": reason} if reason else {})

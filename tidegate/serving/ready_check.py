@@ -6,8 +6,8 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from tidegate.serving.app_loader import LoadError, load_attribute
 from tidegate.serving.failures import describe
-from tidegate.serving.load_app import LoadError, load_attribute
 from tidegate.telemetry import get_logger
 
 log = get_logger("tidegate.serving.ready_check")

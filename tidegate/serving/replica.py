@@ -10,7 +10,7 @@ from tidegate.runtime.slots_file import SlotsFile
 from tidegate.serving.draining import CloseWhileDraining
 from tidegate.serving.lifecycle import Lifecycle
 from tidegate.serving.lifespan import Lifespan
-from tidegate.serving.probes import LIVE_PATH, ProbesMiddleware
+from tidegate.serving.probes import ProbesMiddleware
 from tidegate.serving.ready_check import ReadyCheck
 from tidegate.serving.slot_paths import SlotPaths
 from tidegate.serving.slots import SlotMetrics, Slots
@@ -19,9 +19,11 @@ from tidegate.serving.start_gate import StartGate
 from tidegate.serving.telemetry_layers import add_slots, telemetry_for
 from tidegate.serving.threads import allow_threads
 from tidegate.settings import Settings, load
-from tidegate.telemetry import Telemetry
+from tidegate.telemetry import Telemetry, get_logger
 from tidegate.telemetry.app_routes import AppRoutes
 from tidegate.telemetry.asgi import ASGIApp, Receive, Scope, Send
+
+log = get_logger("tidegate.serving.replica")
 
 
 class Replica:
@@ -43,7 +45,7 @@ class Replica:
         telemetry: Telemetry,
         slots: Slots,
         *,
-        own_probes: frozenset[str],
+        routes: AppRoutes,
         check: ReadyCheck | None,
     ) -> None:
         self.settings: Final = settings
@@ -60,7 +62,7 @@ class Replica:
             gate,
             self.lifecycle,
             ready_path=settings.replicas.ready_path,
-            own=own_probes,
+            own=routes.defines,
             check=check,
         )
         requests = CloseWhileDraining(probes, self.lifecycle)
@@ -84,13 +86,14 @@ class Replica:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self.lifecycle.drain()
-        await self._lifespan.stop()
+        failed = await self._lifespan.stop()
         following.cancel()
         with suppress(asyncio.CancelledError):
             await following
-        await asyncio.to_thread(
-            self.telemetry.close
-        )  # again, if the application did not get so far
+        if failed is not None:
+            self.telemetry.open()  # it was closed with the application
+            log.error("the application failed to shut down", exc_info=failed)
+        await asyncio.to_thread(self.telemetry.close)
         await send({"type": "lifespan.shutdown.complete"})
 
 
@@ -112,7 +115,7 @@ def make_replica(
         RuntimeError: the application has already served a request.
     """
     settings = load() if settings is None else settings
-    own = AppRoutes(app)
+    routes = AppRoutes(app)
     instrumented, telemetry = telemetry_for(app, settings)
     numbers = settings.slots
     slots = Slots(
@@ -121,12 +124,11 @@ def make_replica(
         wait_seconds=numbers.wait_seconds,
         metrics=SlotMetrics(telemetry.registry, settings.slo.until),
     )
-    probes = (LIVE_PATH, settings.replicas.ready_path)
     return Replica(
         add_slots(instrumented, slots, SlotPaths(settings, app)),
         settings,
         telemetry,
         slots,
-        own_probes=frozenset(path for path in probes if own.defines(path)),
+        routes=routes,
         check=check,
     )

@@ -10,10 +10,7 @@ from pydantic import AfterValidator, Field, IPvAnyNetwork, model_validator
 
 from tidegate.settings.replica_command import check_command
 from tidegate.settings.schedule import check_window
-from tidegate.settings.section import OrderError, Port, Ratio, Seconds, Section, text_like
-
-# It is written into HAProxy's configuration.
-UrlPath = Annotated[str, text_like(r"/[A-Za-z0-9._~/-]*", "a path such as /ready")]
+from tidegate.settings.section import OrderError, Port, Ratio, Seconds, Section, UrlPath, text_like
 
 
 class Gateway(Section):

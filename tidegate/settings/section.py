@@ -55,6 +55,8 @@ Url = Annotated[str, text_like(r"https?://.+", "a URL such as http://127.0.0.1:9
 OptionalUrl = Annotated[
     str, text_like(r"(https?://.+)?", "empty or a URL such as http://127.0.0.1:9600")
 ]
+# It is written into HAProxy's configuration.
+UrlPath = Annotated[str, text_like(r"/[A-Za-z0-9._~/-]*", "a path such as /ready")]
 Retention = Annotated[
     str, text_like(r"[0-9]{1,6}[hd]", "a number of hours or days such as 36h or 7d")
 ]

@@ -14,16 +14,12 @@ from tidegate.settings.section import (
     Ratio,
     Seconds,
     Section,
+    UrlPath,
     text_like,
 )
 
 # module.submodule:attribute.attribute
 OPTIONAL_IMPORT: Final = r"([^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*)?"
-
-
-UrlPath = Annotated[
-    str, text_like(r"/[^\s?#]*", "a path that begins with /, without a query, such as /predict")
-]
 
 
 class Service(Section):

@@ -59,8 +59,9 @@ def serve(flights: Artefact, tmp_path: Path) -> Serve:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("tidegate.service.serving.replica.find_model", find_when_allowed)
-            async with lifespan(app):
-                transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+            serving = app.state.serving
+            async with lifespan(serving.app):
+                transport = httpx.ASGITransport(serving.app, raise_app_exceptions=False)
                 client = httpx.AsyncClient(transport=transport, base_url="http://flights")
                 async with client:
                     served = Served(app, client, settings.log_dir, may_load)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tidegate.service.__main__ import main
-from tidegate.service.server import PortInUseError, run
+from tidegate.service.server import run
+from tidegate.serving import PortInUseError
 from tidegate.settings import Settings
 
 

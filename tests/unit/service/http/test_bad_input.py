@@ -57,9 +57,10 @@ def serving(model: Path, data_dir: Path) -> Iterator[Send]:
     """A service that has loaded a model."""
     app = create_app(Settings(model={"path": model}, stack={"data_dir": data_dir}))
     replica: Replica = app.state.replica
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    serving = app.state.serving
+    transport = httpx.ASGITransport(serving.app, raise_app_exceptions=False)
     client = httpx.AsyncClient(transport=transport, base_url="http://flights")
-    served = lifespan(app)
+    served = lifespan(serving.app)
     with asyncio.Runner() as runner:
         runner.run(served.__aenter__())
         runner.run(until(lambda: replica.phase != "loading", 60))

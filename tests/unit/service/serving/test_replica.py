@@ -105,7 +105,7 @@ async def post(served: Served, body: bytes, disconnect: asyncio.Event) -> list[M
         "scheme": "http",
         "server": ("flights", 80),
     }
-    await served.app(scope, receive, send)
+    await served.app.state.serving.app(scope, receive, send)
     return sent
 
 
@@ -216,7 +216,7 @@ async def test_an_unexpected_error_while_loading_fails_the_replica_and_is_logged
     monkeypatch.setattr("tidegate.service.serving.replica.make_monitor", broken)
     async with serve() as served:
         ready = await served.client.get("/ready")
-        logged = next(e for e in served.events("app") if e["message"] == "model not loaded")
+        logged = next(e for e in served.events("app") if e["message"] == "loading failed")
     assert (ready.status_code, ready.json()["status"]) == (503, "failed")
     assert ready.json()["reason"].endswith("cannot be loaded: ZeroDivisionError: a bug")
     assert "in broken" in logged["error"]["stack_trace"]

@@ -1,0 +1,236 @@
+"""The lifespan of an application in a replica: probes answer meanwhile, and a failure is one sentence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from support.harnesses.served_app import lifespan, until
+from tidegate.serving import Loading, ReadyCheck, Replica, make_replica
+from tidegate.settings import Settings
+from tidegate.telemetry.asgi import ASGIApp
+
+
+@asynccontextmanager
+async def replica_of(app: ASGIApp, folder: Path, **more: Any) -> AsyncIterator[tuple[Replica, Any]]:
+    """A replica that a server runs, and a client of it."""
+    check = more.pop("check", None)
+    replica = make_replica(app, Settings(stack={"data_dir": folder}, **more), check=check)
+    async with lifespan(replica.app):
+        transport = httpx.ASGITransport(replica.app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+            yield replica, client
+
+
+async def hello(_: Request) -> Response:
+    return PlainTextResponse("hello")
+
+
+def logged(folder: Path, message: str) -> list[dict[str, Any]]:
+    lines = [
+        orjson.loads(line)
+        for file in (folder / "logs").glob("*.ndjson")
+        for line in file.read_bytes().splitlines()
+    ]
+    return [line for line in lines if line["message"] == message]
+
+
+async def test_while_the_application_starts_probes_answer_and_requests_are_refused(
+    tmp_path: Path,
+) -> None:
+    may_start, ended = asyncio.Event(), asyncio.Event()
+
+    @asynccontextmanager
+    async def slow(app: Starlette) -> AsyncIterator[None]:
+        await may_start.wait()
+        yield
+        ended.set()
+
+    async def cakes(request: Request) -> Response:
+        return PlainTextResponse("cakes")
+
+    app = Starlette(routes=[Route("/", cakes)], lifespan=slow)
+    async with replica_of(app, tmp_path) as (replica, client):
+        live, ready, early = [await client.get(path) for path in ("/live", "/ready", "/")]
+        assert (live.status_code, ready.status_code, early.status_code) == (200, 503, 503)
+        expected = {"status": "loading", "reason": "waiting for the start-up of the application"}
+        assert ready.json() == expected
+        assert early.headers["retry-after"] == "1"
+        assert "has not started: waiting for the start-up" in early.json()["detail"][0]["msg"]
+        may_start.set()
+        await until(lambda: replica.lifecycle.phase == "ready")
+        assert (await client.get("/ready")).json() == {"status": "ready"}
+        assert (await client.get("/")).text == "cakes"
+        assert not ended.is_set()
+    assert ended.is_set()
+
+
+async def test_an_application_is_ready_when_it_has_loaded_its_model(tmp_path: Path) -> None:
+    may_load, loading = asyncio.Event(), Loading[bool]("the model")
+
+    @asynccontextmanager
+    async def loads(app: Starlette) -> AsyncIterator[None]:
+        loading.start(may_load.wait)
+        yield
+
+    app = Starlette(routes=[Route("/", hello)], lifespan=loads)
+    async with replica_of(app, tmp_path) as (replica, client):
+        await until(lambda: "model" in replica.lifecycle.reason)
+        assert (await client.get("/ready")).json()["reason"] == "waiting for the model"
+        assert (await client.get("/")).text == "hello"  # what needs no model is served
+        may_load.set()
+        await until(lambda: replica.lifecycle.phase == "ready")
+
+
+async def test_the_state_of_the_lifespan_is_that_of_the_server(tmp_path: Path) -> None:
+    @asynccontextmanager
+    async def stateful(app: Starlette) -> AsyncIterator[dict[str, int]]:
+        yield {"cakes": 3}
+
+    state: dict[str, Any] = {}
+    replica = make_replica(Starlette(lifespan=stateful), Settings(stack={"data_dir": tmp_path}))
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await replica.app({**scope, "state": state}, receive, send)
+
+    async with lifespan(app):
+        await until(lambda: replica.lifecycle.phase == "ready")
+    assert state == {"cakes": 3}
+
+
+def failing(error: Exception | None) -> Starlette:
+    @asynccontextmanager
+    async def fails(app: Starlette) -> AsyncIterator[None]:
+        if error is not None:
+            raise error
+        yield
+
+    return Starlette(lifespan=fails)
+
+
+async def plain_failing(scope: Any, receive: Any, send: Any) -> None:
+    await receive()
+    raise FileNotFoundError("model.pt")
+
+
+async def says_failed(scope: Any, receive: Any, send: Any) -> None:
+    await receive()
+    await send({"type": "lifespan.startup.failed", "message": "Traceback …\nKeyError: 'x'\n"})
+
+
+@pytest.mark.parametrize(
+    ("app", "reason"),
+    [
+        (failing(FileNotFoundError("model.pt")), "FileNotFoundError: model.pt ("),
+        (plain_failing, "FileNotFoundError: model.pt ("),
+        (says_failed, "KeyError: 'x'"),
+    ],
+)
+async def test_a_start_up_that_fails_fails_the_replica_and_is_logged(
+    tmp_path: Path, app: ASGIApp, reason: str
+) -> None:
+    async with replica_of(app, tmp_path) as (replica, client):
+        await until(lambda: replica.lifecycle.phase == "failed")
+        ready = await client.get("/ready")
+        assert (ready.status_code, ready.json()["status"]) == (503, "failed")
+        assert ready.json()["reason"].startswith(f"its start-up failed: {reason}")
+        assert (await client.get("/")).status_code == 503
+        (event,) = logged(tmp_path, "the application failed to start")
+    if app is not says_failed:
+        assert "FileNotFoundError" in event["error"]["stack_trace"]
+
+
+async def asserts_http(scope: Any, receive: Any, send: Any) -> None:
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+async def returns_unless_http(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "http":
+        await asserts_http(scope, receive, send)
+
+
+async def answers_everything(scope: Any, receive: Any, send: Any) -> None:
+    await receive()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+@pytest.mark.parametrize("app", [asserts_http, returns_unless_http, answers_everything])
+async def test_an_application_without_a_lifespan_is_ready_at_once(
+    tmp_path: Path, app: ASGIApp
+) -> None:
+    async with replica_of(app, tmp_path) as (replica, client):
+        await until(lambda: replica.lifecycle.phase == "ready")
+        assert (await client.get("/")).text == "hello"
+
+
+async def test_a_start_up_that_still_runs_is_cancelled_at_the_end(tmp_path: Path) -> None:
+    cancelled = asyncio.Event()
+
+    @asynccontextmanager
+    async def endless(app: Starlette) -> AsyncIterator[None]:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+        yield
+
+    async with replica_of(Starlette(lifespan=endless), tmp_path):
+        await asyncio.sleep(0)
+    assert cancelled.is_set()
+
+
+async def test_a_failed_shut_down_is_logged(tmp_path: Path) -> None:
+    @asynccontextmanager
+    async def fails_late(app: Starlette) -> AsyncIterator[None]:
+        yield
+        raise ValueError("cannot save")
+
+    async with replica_of(Starlette(lifespan=fails_late), tmp_path) as (replica, _):
+        await until(lambda: replica.lifecycle.phase == "ready")
+    (event,) = logged(tmp_path, "the application failed to shut down")
+    assert event["error"]["message"] == "cannot save"
+
+
+async def test_a_function_of_the_application_says_whether_it_is_ready(tmp_path: Path) -> None:
+    answers: list[Any] = [False, ValueError("no index"), ValueError("no index"), True]
+
+    def is_ready() -> bool:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return bool(answer)
+
+    app = Starlette(routes=[Route("/", hello)])
+    check = ReadyCheck(is_ready, "shop:is_ready")
+    async with replica_of(app, tmp_path, check=check) as (replica, client):
+        await until(lambda: replica.lifecycle.phase == "ready")
+        responses = [await client.get("/ready") for _ in range(4)]
+    assert [response.status_code for response in responses] == [503, 503, 503, 200]
+    assert responses[0].json() == {"status": "loading", "reason": "shop:is_ready returned False"}
+    assert "shop:is_ready failed: ValueError: no index (" in responses[1].json()["reason"]
+    assert len(logged(tmp_path, "the check of readiness failed")) == 1
+
+
+async def test_a_check_may_be_a_coroutine_function(tmp_path: Path) -> None:
+    async def is_ready() -> bool:
+        await asyncio.sleep(0)
+        return True
+
+    check = ReadyCheck(is_ready, "shop:is_ready")
+    async with replica_of(Starlette(), tmp_path, check=check) as (replica, client):
+        await until(lambda: replica.lifecycle.phase == "ready")
+        assert (await client.get("/ready")).status_code == 200

@@ -1,0 +1,160 @@
+"""Loading in the background: the result, the phase of the replica, and what a failure does."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+
+from support.harnesses.served_app import until
+from tidegate.serving import Lifecycle, Loading, LoadingError
+from tidegate.serving.loading import current_lifecycle
+
+
+@pytest.fixture
+def lifecycle() -> Any:
+    found = Lifecycle()
+    token = current_lifecycle.set(found)
+    yield found
+    current_lifecycle.reset(token)
+
+
+async def test_a_function_loads_in_a_thread_of_its_own(lifecycle: Lifecycle) -> None:
+    may_end = threading.Event()
+
+    def load() -> str:
+        assert threading.current_thread().daemon  # it does not delay the end of the process
+        assert may_end.wait(30)
+        return "a model"
+
+    loading = Loading[str]("the model")
+    loading.start(load)
+    assert (lifecycle.phase, lifecycle.reason) == ("loading", "waiting for the model")
+    waiting = asyncio.ensure_future(loading.until_loaded())
+    may_end.set()
+    assert await asyncio.wait_for(waiting, 30) == "a model"
+    assert (lifecycle.phase, lifecycle.reason) == ("ready", "")
+    assert await loading.until_loaded() == "a model"
+
+
+async def test_a_coroutine_function_loads_in_a_task(lifecycle: Lifecycle) -> None:
+    async def load() -> int:
+        await asyncio.sleep(0)
+        return 3
+
+    loading = Loading[int]()
+    loading.start(load)
+    assert await loading.until_loaded() == 3
+    await until(lambda: lifecycle.phase == "ready")
+
+
+async def test_a_replica_is_ready_when_all_that_it_loads_is_loaded(lifecycle: Lifecycle) -> None:
+    gates = {name: asyncio.Event() for name in ("the model", "the index")}
+    for name, gate in gates.items():
+        Loading[bool](name).start(gate.wait)
+    assert lifecycle.reason == "waiting for the model, the index"
+    gates["the model"].set()
+    await until(lambda: lifecycle.reason == "waiting for the index")
+    gates["the index"].set()
+    await until(lambda: lifecycle.phase == "ready")
+
+
+def no_file() -> str:
+    raise FileNotFoundError("model.pt")
+
+
+async def no_file_either() -> str:
+    raise FileNotFoundError("model.pt")
+
+
+def exits() -> str:
+    raise SystemExit(3)
+
+
+def stops() -> str:
+    raise StopIteration
+
+
+def refuses() -> str:
+    raise LoadingError("the licence of the model has ended; renew it")
+
+
+def lazy() -> Any:
+    return no_file_either()
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "reason"),
+    [
+        (no_file, FileNotFoundError, "loading the model failed: FileNotFoundError: model.pt ("),
+        (
+            no_file_either,
+            FileNotFoundError,
+            "loading the model failed: FileNotFoundError: model.pt",
+        ),
+        (exits, RuntimeError, "loading the model failed: RuntimeError: SystemExit: 3"),
+        (stops, RuntimeError, "loading the model failed: RuntimeError: StopIteration"),
+        (refuses, LoadingError, "the licence of the model has ended; renew it"),
+        (lazy, TypeError, "returned a coroutine; give Loading.start the coroutine function itself"),
+    ],
+)
+async def test_a_failure_fails_the_replica_with_its_reason(
+    lifecycle: Lifecycle, function: Any, error: type[Exception], reason: str
+) -> None:
+    failed: list[str] = []
+    lifecycle.on_failure(lambda: failed.append(lifecycle.reason))
+    loading = Loading[str]("the model")
+    loading.start(function)
+    with pytest.raises(error):
+        await loading.until_loaded()
+    await until(lambda: lifecycle.phase == "failed")
+    assert reason in lifecycle.reason
+    assert failed == [lifecycle.reason]
+
+
+async def test_a_failure_while_draining_changes_nothing(lifecycle: Lifecycle) -> None:
+    loading = Loading[str]()
+    loading.start(no_file)
+    lifecycle.drain()
+    with pytest.raises(FileNotFoundError):
+        await loading.until_loaded()
+    assert lifecycle.phase == "draining"
+
+
+async def test_outside_a_replica_it_loads_all_the_same() -> None:
+    loading = Loading[int]()
+    loading.start(lambda: 3)
+    assert await loading.until_loaded() == 3
+
+
+async def test_it_can_start_again_as_in_the_next_test_of_an_application() -> None:
+    loading = Loading[int]()
+    for number in range(2):
+        loading.start(lambda number=number: number)
+        assert await loading.until_loaded() == number
+
+
+async def test_a_start_that_was_forgotten_is_named() -> None:
+    with pytest.raises(RuntimeError, match=r"call start\(function\) in the lifespan"):
+        await Loading[int]("the index").until_loaded()
+
+
+async def test_stop_cancels_a_coroutine_function_and_waits_for_its_end(
+    lifecycle: Lifecycle,
+) -> None:
+    ended: list[str] = []
+
+    async def load() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.append("load")
+
+    loading = Loading[None]()
+    loading.start(load)
+    await asyncio.sleep(0)
+    await loading.stop()
+    assert (ended, lifecycle.phase) == (["load"], "loading")
