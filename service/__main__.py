@@ -10,6 +10,8 @@ from tidegate.runtime.optional_packages import exit_if_package_missing
 from tidegate.settings import SettingsError, load
 
 with exit_if_package_missing():
+    import uvicorn  # noqa: F401  `serve` imports it, when it is too late for a sentence
+
     from tidegate.service.server import run
     from tidegate.serving import PortInUseError, ReplicaFailedError
 

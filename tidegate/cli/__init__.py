@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from tidegate.cli import components, compose_setup, events, loadgen, model, scaling, stack
+from tidegate.cli import components, compose_setup, events, loadgen, model, scaling, serve, stack
 from tidegate.cli.options import stop
 from tidegate.os_errors import os_error_message
 from tidegate.runtime.optional_packages import exit_if_package_missing
@@ -36,7 +36,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for module in (stack, events, scaling, model, loadgen, components, compose_setup):
+for module in (stack, serve, events, scaling, model, loadgen, components, compose_setup):
     app.add_typer(module.commands)
 
 

@@ -156,8 +156,6 @@ class _Response:
             self._slot.first_byte()
         await self._send(message)
         if kind == "http.response.body":
-            if message.get("body"):
-                self._slot.first_byte()
             if not (message.get("more_body", False) or self._trailers):
                 self.release()
         elif kind == "http.response.start":

@@ -1,0 +1,181 @@
+"""Applications of somebody else as processes: shut down under load, fail at the start, shadow modules."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+import httpx
+import orjson
+import pytest
+
+from support.processes.served_process import run_to_end, served
+from support.processes.service_process import Service, until
+
+pytestmark = pytest.mark.integration
+
+FASTAPI = """
+import time
+from contextlib import asynccontextmanager
+from fastapi import FastAPI
+from tidegate.serving import Loading
+
+loading = Loading("the model")
+
+@asynccontextmanager
+async def lifespan(app):
+    loading.start(lambda: 3)
+    yield
+
+app = FastAPI(lifespan=lifespan)
+
+@app.post("/work")
+def work():
+    time.sleep(0.02)
+    return {"cakes": 3}
+"""
+STARLETTE = """
+import asyncio
+from starlette.applications import Starlette
+from starlette.responses import StreamingResponse
+from starlette.routing import Route
+
+async def pieces():
+    for _ in range(4):
+        yield b"cake "
+        await asyncio.sleep(0.005)
+
+async def work(request):
+    return StreamingResponse(pieces())
+
+app = Starlette(routes=[Route("/work", work, methods=["POST"])])
+"""
+PLAIN = """
+import asyncio
+
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    await asyncio.sleep(0.02)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"cake"})
+"""
+
+
+async def send_requests(found: Service, stop: asyncio.Event, statuses: list[int]) -> None:
+    """Send requests in turn on one connection, as the gateway does, until `stop` is set."""
+    async with httpx.AsyncClient(base_url=found.url, timeout=60) as client:
+        while not stop.is_set():
+            statuses.append((await client.post("/work", content=b"{}")).status_code)
+
+
+async def check_health(found: Service, failed: asyncio.Event) -> None:
+    """Poll /ready as the gateway does, only more often, and set `failed` when it fails."""
+    async with httpx.AsyncClient(base_url=found.url, timeout=60) as client:
+        while (await client.get("/ready")).status_code == 200:  # noqa: ASYNC110 (a gateway polls, too)
+            await asyncio.sleep(0.05)
+    failed.set()
+
+
+@pytest.mark.parametrize("text", [FASTAPI, STARLETTE, PLAIN], ids=["fastapi", "starlette", "plain"])
+def test_no_request_fails_when_a_replica_shuts_down_under_load(tmp_path: Path, text: str) -> None:
+    (tmp_path / "shop.py").write_text(text)
+    statuses: list[int] = []
+    with served(tmp_path, "shop:app") as found:
+        until(lambda: found.ready() == 200, "ready")
+
+        async def load_and_shut_down() -> None:
+            stop = asyncio.Event()
+            working = asyncio.gather(*(send_requests(found, stop, statuses) for _ in range(6)))
+            checking = asyncio.create_task(check_health(found, stop))
+            async with asyncio.timeout(60):
+                while len(statuses) < 30:  # noqa: ASYNC110  another process answers
+                    await asyncio.sleep(0.01)
+                found.process.send_signal(signal.SIGTERM)
+                await working
+                await checking
+
+        asyncio.run(load_and_shut_down())
+        assert found.process.wait(60) == 0
+        assert found.ready() is None
+        events = found.events()
+        printed = (found.process.stdout.read() if found.process.stdout else b"").decode()
+    assert set(statuses) == {200}
+    assert len(events) == len(statuses)
+    assert all("queue_ns" in event["tidegate"] for event in events)
+    assert f"shop:app listens on http://127.0.0.1:{found.port}" in printed
+
+
+LIFESPAN = """
+from contextlib import asynccontextmanager
+from fastapi import FastAPI
+from tidegate.serving import Loading
+
+def load():
+    return open("model.pt")
+
+@asynccontextmanager
+async def loads_itself(app):
+    load()
+    yield
+
+@asynccontextmanager
+async def loads_later(app):
+    Loading("the model").start(load)
+    yield
+
+app, later = FastAPI(lifespan=loads_itself), FastAPI(lifespan=loads_later)
+raise_at_import = False
+"""
+MISSING = "FileNotFoundError: [Errno 2] No such file or directory: 'model.pt' (shop.py:7)"
+
+
+@pytest.mark.parametrize(
+    ("app", "sentence"),
+    [
+        ("shop:app", f"shop:app: its start-up failed: {MISSING}\n"),
+        ("shop:later", f"shop:later: loading the model failed: {MISSING}\n"),
+        (
+            "broken:app",
+            "broken cannot be imported: ZeroDivisionError: division by zero (broken.py:1)\n",
+        ),
+    ],
+)
+def test_a_failure_at_the_start_is_one_sentence_and_an_event_with_its_traceback(
+    tmp_path: Path, app: str, sentence: str
+) -> None:
+    (tmp_path / "shop.py").write_text(LIFESPAN)
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    assert run_to_end(tmp_path, app) == (1, sentence)
+    events = [
+        orjson.loads(line)
+        for file in (tmp_path / ".tidegate" / "logs").glob("*.ndjson")
+        for line in file.read_bytes().splitlines()
+    ]
+    (error,) = (event["error"] for event in events if "error" in event)
+    assert "Traceback" in error["stack_trace"]
+    assert f'{app.partition(":")[0]}.py", line' in error["stack_trace"]
+
+
+def test_a_function_that_is_no_check_of_readiness_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(f"{PLAIN}\ndef is_ready(model): ...\n")
+    code, errors = run_to_end(tmp_path, "shop:app", "--ready", "shop:is_ready")
+    assert code == 1
+    assert errors.startswith("shop:is_ready needs arguments: name a function without arguments")
+    assert run_to_end(tmp_path, "shop:app", "--app-dir", "nowhere")[0] == 2
+
+
+def test_no_file_of_the_application_s_folder_hides_a_module_of_ours(tmp_path: Path) -> None:
+    """Each module of the standard library has a file there that fails, and the application is served."""
+    for name in sys.stdlib_module_names:
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(f'{__name__} was imported')\n")
+    for name in ("uvicorn", "orjson", "structlog", "prometheus_client", "pydantic", "tidegate"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(f'{__name__} was imported')\n")
+    (tmp_path / "shop.py").write_text(PLAIN)
+    with served(tmp_path, "shop:app") as found:
+        until(lambda: found.ready() == 200, "ready")
+        assert httpx.post(f"{found.url}/work", timeout=30).text == "cake"
+        assert found.metric("tidegate_slot_seconds_count") == 1
+        assert found.stop() == 0
+    assert len(found.events()) == 1

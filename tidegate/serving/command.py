@@ -1,0 +1,85 @@
+"""Runs one replica of an application: loads it, serves it, and reports each failure in one sentence."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from tidegate.runtime.optional_packages import exit_if_package_missing
+from tidegate.serving.app_loader import LoadError, load_app
+from tidegate.serving.listener import PortInUseError
+from tidegate.serving.ready_check import load_ready_check
+from tidegate.serving.replica import make_replica
+from tidegate.serving.run_server import ReplicaFailedError, serve
+from tidegate.settings import Settings, SettingsError
+from tidegate.telemetry import Telemetry, get_logger
+from tidegate.telemetry.identity import with_app_name
+
+with exit_if_package_missing():
+    from tidegate.serving.server import import_all
+
+log = get_logger("tidegate.serving")
+
+
+def run(
+    settings: Settings, target: str, *, host: str, port: int, app_dir: Path, ready: str = ""
+) -> int:
+    """Load an application and serve it until a signal arrives; returns the exit code.
+
+    0: drained. 1: the application cannot be loaded, or failed to start. 2: an invalid setting, or the port is
+    in use.
+
+    Args:
+        settings: the settings.
+        target: the application, `module:attribute`.
+        host: the address to listen on.
+        port: the port to listen on.
+        app_dir: the folder to import it from.
+        ready: a function that returns whether it is ready, `module:attribute`; empty for none.
+    """
+    if not app_dir.is_dir():
+        sys.stderr.write(f"--app-dir: {app_dir} is not a folder\n")
+        return 2
+    import_all()
+    # From here on, a file such as logging.py in that folder hides nothing of ours.
+    sys.path.insert(0, str(app_dir.resolve()))
+    try:
+        app = load_app(target)
+        check = load_ready_check(ready) if ready else None
+    except LoadError as error:
+        _log_cause(settings, error)
+        sys.stderr.write(f"{error}\n")
+        return 1
+    settings = with_app_name(settings, app, {"__name__": target.partition(":")[0]})
+    try:
+        replica = make_replica(app, settings, check=check)
+        serve(replica, host=host, port=port, on_started=lambda: _print_started(target, host, port))
+    except (SettingsError, PortInUseError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except ReplicaFailedError as error:
+        sys.stderr.write(f"{target}: {error}\n")
+        return 1
+    return 0
+
+
+def _log_cause(settings: Settings, error: LoadError) -> None:
+    """Write an event with the traceback of the application's own error, which the sentence leaves out."""
+    if error.__cause__ is None:
+        return
+    try:
+        telemetry = Telemetry(settings)
+    except SettingsError:
+        return  # the sentence is on stderr
+    log.error("the application cannot be loaded", reason=str(error), exc_info=error.__cause__)
+    telemetry.close()
+
+
+def _print_started(target: str, host: str, port: int) -> None:
+    address = f"[{host}]" if ":" in host else host
+    text = (
+        f"{target} listens on http://{address}:{port} (process {os.getpid()}); Ctrl-C drains it\n"
+    )
+    sys.stdout.write(text)
+    sys.stdout.flush()
