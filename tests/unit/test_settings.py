@@ -93,7 +93,7 @@ def test_a_named_file_is_read_from_anywhere(
         ),
         (
             "[replicas]\ncommand = ['gunicorn', '-b', '{address}']\n",
-            "unknown placeholder {address}; expected {host}, {port}, {node_name}, {slots}",
+            "unknown placeholder {address}; expected {host}, {port}, {metrics_port}, {node_name}, {slots}",
         ),
         (
             "[replicas]\ncommand = ['./server', '--port', '8100']\n",

@@ -26,7 +26,7 @@ from tidegate.stack.data_folder import Layout
 from tidegate.stack.processes.environment import environment
 from tidegate.stack.processes.process import Child, describe_exit, tail
 from tidegate.stack.processes.process_supervisor import STARTING_POLL_SECONDS, Program
-from tidegate.stack.replicas.replica_command import HOST
+from tidegate.stack.replicas.addresses import HOST, replica_metrics_port
 from tidegate.stack.supervisor.programs import Programs
 
 REQUEST_SECONDS: Final = 10.0
@@ -91,7 +91,12 @@ def free_port() -> int:
 def _with_folder_and_port(settings: Settings, folder: Path, port: int) -> Settings:
     stack = settings.stack.model_copy(update={"data_dir": folder})
     replicas = settings.replicas.model_copy(update={"first_port": port})
-    return settings.model_copy(update={"stack": stack, "replicas": replicas})
+    telemetry = settings.telemetry
+    if telemetry.metrics_port is not None:
+        telemetry = telemetry.model_copy(update={"metrics_port": free_port()})
+    return settings.model_copy(
+        update={"stack": stack, "replicas": replicas, "telemetry": telemetry}
+    )
 
 
 async def _checks(
@@ -106,7 +111,9 @@ async def _checks(
         checks = [
             start,
             await _readiness(session, settings, program.address),
-            *metrics_checks(await _get(session, f"{program.address}/metrics")),
+            *metrics_checks(
+                await _get(session, f"http://{HOST}:{replica_metrics_port(settings, 1)}/metrics")
+            ),
         ]
         stop = await _stop(session, settings, program, child)
     return [*checks, events_check(layout.logs), stop]

@@ -25,6 +25,7 @@ class ProbesMiddleware:
         ready_path: the path of the readiness probe, `replicas.ready_path`.
         own: whether the application has a route for a path.
         check: the application's check of readiness; None for none.
+        version: the application's version, which `/ready` tells; empty if unknown.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class ProbesMiddleware:
         ready_path: str,
         own: Callable[[str], bool],
         check: ReadyCheck | None = None,
+        version: str = "",
     ) -> None:
         self.app = app
         self._lifecycle = lifecycle
@@ -42,6 +44,7 @@ class ProbesMiddleware:
         self._paths = frozenset({LIVE_PATH, ready_path})
         self._own = own
         self._check = check
+        self._version = {"version": version} if version else {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a probe, or pass the request on."""
@@ -67,5 +70,5 @@ class ProbesMiddleware:
         if status == "ready" and self._own(self._ready_path):
             await self.app(scope, receive, send)
             return
-        body = {"status": status} | ({"reason": reason} if reason else {})
+        body = {"status": status} | ({"reason": reason} if reason else {}) | self._version
         await send_json(send, 200 if status == "ready" else 503, body)

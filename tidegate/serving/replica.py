@@ -47,6 +47,7 @@ class Replica:
         *,
         routes: AppRoutes,
         check: ReadyCheck | None,
+        version: str = "",
     ) -> None:
         self.settings: Final = settings
         self.telemetry: Final = telemetry
@@ -64,6 +65,7 @@ class Replica:
             ready_path=settings.replicas.ready_path,
             own=routes.defines,
             check=check,
+            version=version,
         )
         requests = CloseWhileDraining(probes, self.lifecycle)
 
@@ -98,7 +100,11 @@ class Replica:
 
 
 def make_replica(
-    app: ASGIApp, settings: Settings | None = None, *, check: ReadyCheck | None = None
+    app: ASGIApp,
+    settings: Settings | None = None,
+    *,
+    check: ReadyCheck | None = None,
+    version: str = "",
 ) -> Replica:
     """Make a replica of an ASGI application, of any framework. Call it once, before its first request.
 
@@ -109,6 +115,7 @@ def make_replica(
         app: the application.
         settings: the settings; None reads them from tidegate.toml and the environment.
         check: the application's check of readiness, as an addition to its start-up and to `Loading`.
+        version: the version that `/ready` tells; by default the `version` of a FastAPI application.
 
     Raises:
         SettingsError: a setting is invalid.
@@ -131,4 +138,10 @@ def make_replica(
         slots,
         routes=routes,
         check=check,
+        version=version or _version_of(app),
     )
+
+
+def _version_of(app: ASGIApp) -> str:
+    version = getattr(app, "version", "")
+    return version if isinstance(version, str) else ""

@@ -6,7 +6,7 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-PLACEHOLDERS: Final = ("host", "port", "node_name", "slots")
+PLACEHOLDERS: Final = ("host", "port", "metrics_port", "node_name", "slots")
 EXPECTED: Final = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
 
 

@@ -59,7 +59,8 @@ class Replicas(Section):
     command: Annotated[tuple[str, ...], AfterValidator(check_command)] = ()
     """Command of a replica, as a list of words such as `["gunicorn", "shop.main:app", "--bind",
     "{host}:{port}"]`; empty means that Tidegate runs `service.app` or the model service. Placeholders:
-    `{host}`, `{port}`, `{node_name}`, `{slots}`. What it has to offer: docs/reference/replica-contract.md."""
+    `{host}`, `{port}`, `{metrics_port}`, `{node_name}`, `{slots}`. What it has to offer:
+    docs/reference/replica-contract.md."""
     ready_path: UrlPath = "/ready"
     """Path at which a replica answers 200 when it can serve, and another status when it cannot."""
     first_port: Port = 18001

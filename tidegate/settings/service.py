@@ -26,7 +26,7 @@ class Service(Section):
     """The identity of the service in events, spans and metrics, and the application that its replicas run."""
 
     name: Label = "flights"
-    """Name of the service (`service.name`)."""
+    """Name of the service (`service.name`). With `service.app` the default is its top-level module."""
     environment: Label = "local"
     """Environment that it runs in (`service.environment`)."""
     namespace: Annotated[
@@ -142,7 +142,8 @@ class Telemetry(Section):
     """Maximum age of an event file; then a new file is started."""
     metrics_port: Port | None = None
     """Port on which the process serves its metrics too, on `stack.metrics_host`, in addition to `/metrics`;
-    unset means none. Each process needs a port of its own."""
+    unset means none. Each process needs a port of its own: `tidegate up` uses it for the first replica and
+    the ports after it for the others."""
     quiet_paths: tuple[str, ...] = ("/live", "/ready", "/metrics")
     """Paths without events and spans: those of probes and scrapes."""
 

@@ -44,6 +44,10 @@ def required_ports(settings: Settings) -> list[RequiredPort]:
     for offset in range(settings.replicas.max + 1):  # one more, for a rollout
         name = f"replicas.first_port + {offset}" if offset else "replicas.first_port"
         ports.append(RequiredPort(name, LOCAL, first + offset))
+    if (own := settings.telemetry.metrics_port) is not None:
+        for offset in range(settings.replicas.max + 1):
+            name = f"telemetry.metrics_port + {offset}" if offset else "telemetry.metrics_port"
+            ports.append(RequiredPort(name, settings.stack.metrics_host, own + offset))
     return ports
 
 

@@ -34,6 +34,17 @@ def with_absolute_paths(section: S, folder: Path) -> S:
     return section.model_copy(update=changes)
 
 
+def with_program_name(settings: Settings) -> Settings:
+    """The same settings; `service.name`, unless it is set, is the top-level module of `service.app`."""
+    service = settings.service
+    if not service.app or "name" in service.model_fields_set:
+        return settings
+    from tidegate.telemetry.identity import service_name  # noqa: PLC0415  the other commands need no telemetry
+
+    name = service_name(service.app.partition(":")[0].partition(".")[0]) or "app"
+    return settings.model_copy(update={"service": service.model_copy(update={"name": name})})
+
+
 def environment(settings: Settings, base: Mapping[str, str], empty_file: Path) -> dict[str, str]:
     """The environment of the stack's programs.
 

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Final
 
 from tidegate.settings import Settings
 from tidegate.settings.replica_command import fill_command
+from tidegate.stack.replicas.addresses import (
+    HOST,
+    replica_metrics_port,
+    replica_name,
+    replica_port,
+)
 
-HOST: Final = "127.0.0.1"
 
-
-def replica_argv(settings: Settings, name: str, port: int) -> tuple[str, ...]:
+def replica_argv(settings: Settings, index: int) -> tuple[str, ...]:
     """The words of the command.
 
     Args:
         settings: with absolute paths.
-        name: of the replica.
-        port: that it has to listen on.
+        index: of the replica, from 1.
     """
+    port = replica_port(settings, index)
     if command := settings.replicas.command:
         values = {
             "host": HOST,
             "port": str(port),
-            "node_name": name,
+            "metrics_port": str(replica_metrics_port(settings, index)),
+            "node_name": replica_name(settings, index),
             "slots": str(settings.slots.per_replica),
         }
         return fill_command(command, values)
@@ -41,22 +45,24 @@ def replica_argv(settings: Settings, name: str, port: int) -> tuple[str, ...]:
 
 
 def replica_variables(
-    settings: Settings, name: str, port: int, model: Path, slots_file: Path
+    settings: Settings, index: int, model: Path, slots_file: Path
 ) -> dict[str, str]:
     """The environment variables of a replica, beside those of all settings.
 
     Args:
         settings: with absolute paths.
-        name: of the replica.
-        port: that it has to listen on.
+        index: of the replica, from 1.
         model: the artefact that the model service serves.
         slots_file: the file of the slots in force.
     """
     variables = {
-        "TIDEGATE_SERVICE__NODE_NAME": name,
+        "TIDEGATE_SERVICE__NODE_NAME": replica_name(settings, index),
         # Many servers read their port from it.
-        "PORT": str(port),
+        "PORT": str(replica_port(settings, index)),
     }
+    if settings.telemetry.metrics_port is not None:
+        port = replica_metrics_port(settings, index)
+        variables["TIDEGATE_TELEMETRY__METRICS_PORT"] = str(port)
     if not settings.replica_program:
         variables["TIDEGATE_MODEL__PATH"] = str(model)
     if settings.slots.max is not None:

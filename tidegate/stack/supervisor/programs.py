@@ -16,6 +16,7 @@ from tidegate.stack.data_folder import Layout
 from tidegate.stack.gateway import configuration, haproxy
 from tidegate.stack.processes.process import Command, OnLine
 from tidegate.stack.processes.process_supervisor import Program
+from tidegate.stack.replicas.addresses import replica_address, replica_name, replica_port
 from tidegate.stack.replicas.release import Release
 from tidegate.stack.replicas.replica_command import replica_argv, replica_variables
 from tidegate.stack.supervisor.recent_output import recent_output
@@ -38,21 +39,6 @@ def url(host: str, port: int) -> str:
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
-def replica_name(settings: Settings, index: int) -> str:
-    """The name of a replica, which is its `service.node.name`; indexes start at 1."""
-    return f"{settings.service.name}-{index}"
-
-
-def replica_port(settings: Settings, index: int) -> int:
-    """The port of a replica; indexes start at 1."""
-    return settings.replicas.first_port + index - 1
-
-
-def replica_address(settings: Settings, index: int) -> str:
-    """The URL of a replica on this machine; indexes start at 1."""
-    return f"http://127.0.0.1:{replica_port(settings, index)}"
-
-
 @dataclass(frozen=True, slots=True)
 class Programs:
     """Creates the programs of one stack."""
@@ -66,14 +52,12 @@ class Programs:
         """The replica with an index from 1, which serves a release (default: the model of the settings)."""
         settings, layout = self.settings, self.layout
         path = settings.model.path if release is None else release.path
-        name, port = replica_name(settings, index), replica_port(settings, index)
+        name = replica_name(settings, index)
         address = replica_address(settings, index)
-        variables = replica_variables(settings, name, port, path, layout.slots)
+        variables = replica_variables(settings, index, path, layout.slots)
         return Program(
             name=name,
-            command=Command(
-                replica_argv(settings, name, port), {**self.env, **variables}, self.cwd
-            ),
+            command=Command(replica_argv(settings, index), {**self.env, **variables}, self.cwd),
             output=self.layout.output(name),
             ready_url=f"{address}{settings.replicas.ready_path}",
             address=address,

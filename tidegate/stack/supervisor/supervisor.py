@@ -31,6 +31,11 @@ from tidegate.stack.processes.process_supervisor import (
     ProcessSupervisor,
     Program,
 )
+from tidegate.stack.replicas.addresses import (
+    replica_address,
+    replica_metrics_port,
+    replica_name,
+)
 from tidegate.stack.replicas.local_resizer import LocalResizer
 from tidegate.stack.replicas.release import first_release
 from tidegate.stack.replicas.replica_pool import ReplicaPool, gateway_load, gateway_traffic_check
@@ -41,9 +46,6 @@ from tidegate.stack.supervisor.external_elasticsearch import ElasticsearchMonito
 from tidegate.stack.supervisor.programs import (
     START_SECONDS,
     Programs,
-    replica_address,
-    replica_name,
-    replica_port,
     url,
 )
 from tidegate.stack.supervisor.status import (
@@ -326,7 +328,9 @@ class Supervisor:
 
     def _write_targets(self) -> None:
         targets = {
-            replica_name(self.settings, index): f"127.0.0.1:{replica_port(self.settings, index)}"
+            replica_name(self.settings, index): (
+                f"127.0.0.1:{replica_metrics_port(self.settings, index)}"
+            )
             for index in self._pool.processes
         }
         try:

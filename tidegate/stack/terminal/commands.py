@@ -19,7 +19,11 @@ from tidegate.runtime.event_log import Entry
 from tidegate.settings import Settings, Store
 from tidegate.stack.checks.preflight import start_problems
 from tidegate.stack.data_folder import Layout, already_running
-from tidegate.stack.processes.environment import environment, with_absolute_paths
+from tidegate.stack.processes.environment import (
+    environment,
+    with_absolute_paths,
+    with_program_name,
+)
 from tidegate.stack.processes.process import tail
 from tidegate.stack.supervisor.programs import stop_seconds
 from tidegate.stack.terminal.run import run_stack
@@ -46,7 +50,7 @@ def up(settings: Settings, *, detach: bool, store: str | None) -> int:
     if store not in {None, "embedded", "elasticsearch"}:
         errors.print(f"--store {store}: unknown store; use embedded or elasticsearch")
         return BAD_ARGUMENT
-    settings = with_absolute_paths(_with_store(settings, store), Path.cwd())
+    settings = with_program_name(with_absolute_paths(_with_store(settings, store), Path.cwd()))
     layout = Layout(settings.stack.data_dir)
     if pid := layout.holder():
         errors.print(already_running(layout.data, pid), soft_wrap=True, highlight=False)

@@ -5,9 +5,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
+
 from tidegate.settings import Settings
+from tidegate.stack.checks.ports import required_ports
 from tidegate.stack.data_folder import Layout
-from tidegate.stack.processes.environment import environment, with_absolute_paths
+from tidegate.stack.processes.environment import (
+    environment,
+    with_absolute_paths,
+    with_program_name,
+)
 from tidegate.stack.replicas.replica_command import replica_argv, replica_variables
 from tidegate.stack.supervisor.programs import Programs
 
@@ -16,16 +23,14 @@ PYTHON = (sys.executable, "-P", "-m")
 
 
 def variables(settings: Settings) -> dict[str, str]:
-    return replica_variables(settings, "shop-2", 18002, MODEL, SLOTS)
+    return replica_variables(settings, 2, MODEL, SLOTS)
 
 
 def test_without_a_setting_a_replica_is_the_model_service_with_its_artefact() -> None:
     settings = Settings(slots={"max": 4})
-    assert replica_argv(settings, "flights-1", 18001) == (
-        *(*PYTHON, "tidegate.service", "--port", "18001"),
-    )
+    assert replica_argv(settings, 1) == (*(*PYTHON, "tidegate.service", "--port", "18001"),)
     assert variables(settings) == {
-        "TIDEGATE_SERVICE__NODE_NAME": "shop-2",
+        "TIDEGATE_SERVICE__NODE_NAME": "flights-2",
         "PORT": "18002",
         "TIDEGATE_MODEL__PATH": "/models/wine",
         "TIDEGATE_SLOTS__FILE": "/data/run/slots",
@@ -33,9 +38,14 @@ def test_without_a_setting_a_replica_is_the_model_service_with_its_artefact() ->
 
 
 def test_an_application_is_run_by_tidegate_from_its_folder() -> None:
-    service = {"app": "shop.main:app", "app_dir": "/srv/shop", "ready": "shop.main:is_ready"}
+    service = {
+        "name": "shop",
+        "app": "shop.main:app",
+        "app_dir": "/srv/shop",
+        "ready": "shop.main:is_ready",
+    }
     settings = Settings(service=service)
-    assert replica_argv(settings, "shop-2", 18002) == (
+    assert replica_argv(settings, 2) == (
         *(*PYTHON, "tidegate.serving", "shop.main:app", "--host", "127.0.0.1", "--port", "18002"),
         *("--app-dir", "/srv/shop", "--ready", "shop.main:is_ready"),
     )
@@ -44,8 +54,10 @@ def test_an_application_is_run_by_tidegate_from_its_folder() -> None:
 
 def test_a_command_gets_the_values_of_its_placeholders_and_keeps_its_braces() -> None:
     command = ("serve", "--bind={host}:{port}", "{node_name}", "-w", "{slots}", '{{"a": {port}}}')
-    settings = Settings(replicas={"command": command}, slots={"per_replica": 3})
-    assert replica_argv(settings, "shop-2", 18002) == (
+    settings = Settings(
+        service={"name": "shop"}, replicas={"command": command}, slots={"per_replica": 3}
+    )
+    assert replica_argv(settings, 2) == (
         *("serve", "--bind=127.0.0.1:18002", "shop-2", "-w", "3", '{"a": 18002}'),
     )
     assert settings.replica_program == " ".join(command)
@@ -66,3 +78,29 @@ def test_a_relative_folder_of_an_application_reaches_its_replicas_as_an_absolute
     assert program.command.env["TIDEGATE_SERVICE__NODE_NAME"] == "shop-2"
     assert program.command.env["PATH"] == "/bin"
     assert program.ready_url == "http://127.0.0.1:18002/healthz"
+
+
+def test_metrics_on_a_port_of_their_own_have_one_for_each_replica() -> None:
+    command = ("serve", "{port}", "{metrics_port}")
+    same = Settings(replicas={"command": command})
+    assert replica_argv(same, 2) == ("serve", "18002", "18002")
+    own = Settings(replicas={"command": command}, telemetry={"metrics_port": 19001})
+    assert replica_argv(own, 2) == ("serve", "18002", "19002")
+    assert variables(own)["TIDEGATE_TELEMETRY__METRICS_PORT"] == "19002"
+    assert {one.port for one in required_ports(own)} >= {19001, 19001 + own.replicas.max}
+
+
+@pytest.mark.parametrize(
+    ("service", "name"),
+    [
+        ({"app": "my_shop.main:app"}, "my-shop"),
+        ({"app": "_shop:app"}, "shop"),
+        ({"app": "shop.main:app", "name": "tea"}, "tea"),
+        ({}, "flights"),
+    ],
+)
+def test_the_service_of_an_application_is_named_after_its_module(
+    service: dict[str, str], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # no settings file
+    assert with_program_name(Settings(service=service)).service.name == name

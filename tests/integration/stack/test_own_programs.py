@@ -1,0 +1,224 @@
+"""A whole stack around an application that is not ours: by `service.app`, by a command, and a plain server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.checkout import ROOT
+from support.processes.running_stack import eventually
+from support.processes.stack_process import Stack
+
+pytestmark = pytest.mark.integration
+
+SAMPLES = ROOT / "tests" / "support" / "samples"
+INSTRUMENTED = """
+from shop_app import app
+from tidegate.telemetry import instrument
+
+instrument(app)
+
+
+@app.get("/ready")
+def ready() -> dict[str, str]:
+    return {"version": app.version}
+"""
+LOAD = """
+name = "deployment"
+description = "Twenty requests a second while replicas are replaced."
+arrivals = "even"
+weights = { light = 1 }
+phases = [{ kind = "constant", seconds = 12, rate = 20 }]
+"""
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A running stack around the application in the folder `code`; `program` is how it is started."""
+
+    stack: Stack
+    code: Path
+    program: str
+
+    def get(self, path: str) -> tuple[dict[str, Any], str]:
+        """The answer through the gateway, and its trace id."""
+        url = f"http://127.0.0.1:{self.stack.port}{path}"
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return json.load(answer), answer.headers["traceresponse"].split("-")[1]
+
+    async def scale(self, replicas: int) -> None:
+        resizer = self.stack.resizer()
+        await resizer.resize(replicas)
+        async with asyncio.timeout(120):
+            while True:
+                status = await resizer.status()
+                if (status.ready, len(status.replicas)) == (replicas, replicas):
+                    return
+                await asyncio.sleep(0.1)
+
+
+def value(stack: Stack, series: str) -> float | None:
+    url = f"http://127.0.0.1:{stack.port + 2}/api/v1/query?query={series}"
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        found = json.load(answer)["data"]["result"]
+    return float(found[0]["value"][1]) if found else None
+
+
+@pytest.fixture(scope="module", params=["service.app", "replicas.command"])
+def shop(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shop]:
+    folder = tmp_path_factory.mktemp("shop")
+    code = folder / "shop_app.py"
+    code.write_text((SAMPLES / "shop_app.py").read_text())
+    (folder / "instrumented.py").write_text(INSTRUMENTED)
+    command = [
+        *(sys.executable, "-m", "uvicorn", "instrumented:app", "--app-dir", str(folder)),
+        *("--host", "{host}", "--port", "{port}", "--log-level", "warning"),
+    ]
+    variables, program = {
+        "service.app": (
+            {"TIDEGATE_SERVICE__APP": "shop_app:app", "TIDEGATE_SERVICE__APP_DIR": str(folder)},
+            "shop_app:app",
+        ),
+        "replicas.command": (
+            {"TIDEGATE_REPLICAS__COMMAND": json.dumps(command)},
+            " ".join(command),
+        ),
+    }[request.param]
+    stack = Stack(
+        folder,
+        folder / "no-artefact",
+        TIDEGATE_SERVICE__NAME="shop",
+        TIDEGATE_TELEMETRY__SAMPLE_RATIO="1",
+        TIDEGATE_VERIFY__PATH="/quote/tea",
+        **variables,
+    )
+    with stack.up():
+        yield Shop(stack, code, program)
+
+
+def test_a_request_is_found_with_its_event_and_its_trace(shop: Shop) -> None:
+    body, trace = shop.get("/quote/cake")
+    assert body == {"item": "cake", "price": 400, "version": "1.0"}
+    query = f"event.dataset:tidegate.request AND trace.id:{trace}"
+    (event,) = eventually(lambda: shop.stack.search(query, 1).hits, "the event is in the store")
+    assert event["http"]["route"] == "/quote/{item}"
+    assert event["service"]["node"]["name"] == "shop-1"
+    shown = shop.stack.run("trace", trace)
+    assert shown.returncode == 0, shown.stderr
+    assert "GET /quote/{item}" in shown.stdout
+
+
+def test_status_shows_the_program_and_the_version_of_the_application(shop: Shop) -> None:
+    status = shop.stack.status()
+    assert status["program"] == shop.program
+    assert [one["version"] for one in status["replicas"]] == ["1.0"]
+    shown = shop.stack.run("status").stdout
+    assert f"replicas: {shop.program}" in " ".join(shown.split())
+
+
+async def test_replicas_are_added_and_removed_with_their_slots(shop: Shop) -> None:
+    await shop.scale(2)
+    eventually(lambda: value(shop.stack, "service:slots:now") == 4, "two replicas have four slots")
+    assert value(shop.stack, "service:signal_age_seconds:now") is not None
+    await shop.scale(1)
+    eventually(lambda: value(shop.stack, "service:slots:now") == 2, "one replica has two slots")
+
+
+def test_a_killed_replica_is_replaced(shop: Shop) -> None:
+    before = shop.stack.program("shop-1")
+    os.kill(before["pid"], signal.SIGKILL)
+
+    def is_back() -> bool:
+        now = shop.stack.program("shop-1")
+        return now["state"] == "ready" and now["pid"] != before["pid"]
+
+    eventually(is_back, "shop-1 is back")
+
+
+def test_verify_passes_and_a_report_needs_a_named_model(shop: Shop) -> None:
+    done = shop.stack.run("verify", "--wait", "60")
+    assert done.returncode == 0, done.stdout
+    assert "/quote/tea answered with status 200" in done.stdout
+    refused = shop.stack.run("monitor", "report")
+    assert refused.returncode == 2
+    assert "there is no artefact of its model: name one with --model" in refused.stderr
+
+
+def test_newer_code_is_rolled_out_under_load_without_a_failed_request(
+    shop: Shop, tmp_path: Path
+) -> None:
+    code = shop.code
+    code.write_text(code.read_text().replace('VERSION = "1.0"', 'VERSION = "2.0"'))
+    load = start_load(shop.stack, tmp_path, LOAD, "/quote/tea?seconds=0.02")
+    deployed = shop.stack.run("deploy")
+    load.wait(timeout=120)
+    assert deployed.returncode == 0, deployed.stdout + deployed.stderr
+    (file,) = (tmp_path / "runs").glob("*/summary.json")
+    summary = json.loads(file.read_text())
+    assert (summary["failed"], summary["method"]) == (0, "GET")
+    assert shop.get("/quote/tea")[0]["version"] == "2.0"
+
+
+def test_code_that_does_not_start_changes_nothing(shop: Shop) -> None:
+    before, good = shop.get("/quote/tea")[0]["version"], shop.code.read_text()
+    shop.code.write_text("import no_such_package\n" + good)
+    try:
+        failed = shop.stack.run("deploy")
+    finally:
+        shop.code.write_text(good)
+    assert failed.returncode == 1
+    assert "no_such_package" in failed.stdout
+    assert shop.get("/quote/tea")[0]["version"] == before
+    assert shop.stack.status()["state"] == "ready"
+    refused = shop.stack.run("deploy", "artefacts/flights")
+    assert refused.returncode == 2
+    assert "which serves no artefact: `tidegate deploy` without a path" in refused.stderr
+
+
+def start_load(stack: Stack, folder: Path, scenario: str, path: str) -> subprocess.Popen[bytes]:
+    (folder / "load.toml").write_text(scenario)
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "tidegate.loadgen", "run", str(folder / "load.toml")),
+            *("--url", f"http://127.0.0.1:{stack.port}", "--path", path, "--method", "GET"),
+            *("--out", str(folder / "runs")),
+        ],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def test_a_plain_server_scales_by_the_gateway_s_numbers(tmp_path: Path) -> None:
+    """It works on a request for 0.2 s: two slots serve ten a second, so twenty-five need three replicas."""
+    server = str(SAMPLES / "plain_server.py")
+    stack = Stack(
+        tmp_path,
+        tmp_path / "no-artefact",
+        TIDEGATE_REPLICAS__COMMAND=json.dumps([sys.executable, server, "{port}"]),
+        TIDEGATE_AUTOSCALER__TICK_SECONDS="1",
+    )
+    scenario = LOAD.replace("seconds = 12", "seconds = 120").replace("rate = 20", "rate = 25")
+    with stack.up():
+        load = start_load(stack, tmp_path, scenario, "/work")
+        try:
+            eventually(lambda: stack.status()["ready"] >= 3, "three replicas are ready")
+            assert (value(stack, "service:slot_seconds_mean:1m") or 0) >= 0.2
+        finally:
+            load.terminate()
+            load.wait()
+        assert value(stack, "service:latency_seconds_p95:1m") is None
+        assert stack.search("event.dataset:tidegate.request").total == 0
