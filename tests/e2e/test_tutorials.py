@@ -106,4 +106,6 @@ def test_your_own_application(reader: Reader) -> None:
     assert "GET /cakes/lemon 200" in output
     assert "GET /cakes/stone 404" in output
     assert "bake" in output
-    assert "http_server_request_duration_seconds_bucket" in output
+    assert "every replica serves shop:app (code of " in output
+    assert '"cake":"apple"' in output.replace(" ", "")
+    assert "replica stop" in output

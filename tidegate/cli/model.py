@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.options import Since, settings, stop
+from tidegate.cli.options import Since, model_service_settings, settings, stop
 
 PANEL = "The model"
 
@@ -114,7 +114,7 @@ def retrain(
     from tidegate.retraining.run import retrain as run
 
     options = RetrainOptions(out, since=since, months=from_dataset, min_rows=min_rows, keep=keep)
-    raise typer.Exit(run(settings(), options))
+    raise typer.Exit(run(model_service_settings(), options))
 
 
 @commands.command(
@@ -133,7 +133,9 @@ def demo_drift(
     """Replay months of real flights through the stack, with delayed labels, and explain each alert."""
     from tidegate.demos.flights_year.run import demo_drift as run
 
-    raise typer.Exit(run(settings(), months=months, rows=rows, seconds=seconds, out=out))
+    raise typer.Exit(
+        run(model_service_settings(), months=months, rows=rows, seconds=seconds, out=out)
+    )
 
 
 @monitor.command(

@@ -32,6 +32,18 @@ def settings(**overrides: Any) -> Settings:
     return found
 
 
+def model_service_settings() -> Settings:
+    """The settings for a command about the model service; another program as replicas stops the command."""
+    found = settings()
+    if program := found.replica_program:
+        setting = "service.app" if found.service.app else "replicas.command"
+        stop(
+            f"{setting} is {program!r}, and this command is for Tidegate's own model service: run it in a"
+            " folder without this setting"
+        )
+    return found
+
+
 def searched_settings() -> Settings:
     """The settings for a command that searches; without a running stack, it delivers the events first."""
     from tidegate.collector.run import deliver_now

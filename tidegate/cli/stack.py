@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.options import Json, settings
+from tidegate.cli.options import Json, model_service_settings, settings
 
 PANEL = "The stack on this machine"
 
@@ -126,4 +126,4 @@ def demo() -> None:
     """Run the demo: start with one replica, send load, watch it scale, find a request."""
     from tidegate.demos.scaling import demo as run
 
-    raise typer.Exit(run(settings()))
+    raise typer.Exit(run(model_service_settings()))

@@ -7,7 +7,8 @@ once: at later starts they would mix with the requests of users.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import cycle, islice
@@ -22,6 +23,7 @@ from tidegate.provision.elasticsearch.wait import Report
 from tidegate.provision.errors import ProvisionError, reason
 from tidegate.provision.request_example import Row, example_row
 from tidegate.settings import Settings
+from tidegate.settings.verify import Verify
 
 REQUEST_COUNT: Final = 100
 PAUSE_SECONDS: Final = 0.2
@@ -100,7 +102,11 @@ def send(
     if marker.exists():
         report(f"{marker}: the requests were sent {marker.read_text(encoding='utf-8').strip()}")
         return
-    sent, source = asyncio.run(_send(url.rstrip("/"), rows_file, pause_seconds))
+    base = url.rstrip("/")
+    if settings.verify.path:
+        sent, source = asyncio.run(_send_own(base, settings.verify, pause_seconds))
+    else:
+        sent, source = asyncio.run(_send(base, rows_file, pause_seconds))
     timestamp = datetime.now(UTC).isoformat(timespec="seconds")
     try:
         marker.parent.mkdir(parents=True, exist_ok=True)
@@ -110,25 +116,48 @@ def send(
     report(f"{sent} requests sent to {url}, with {source}")
 
 
-async def _send(url: str, rows_file: Path, pause_seconds: float) -> tuple[int, str]:
+@asynccontextmanager
+async def _session(url: str) -> AsyncIterator[aiohttp.ClientSession]:
+    """A session whose failures are errors of provisioning."""
     timeout = aiohttp.ClientTimeout(TIMEOUT_SECONDS)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         try:
-            async with session.get(f"{url}/openapi.json") as response:
-                example = example_row(await response.read(), url)
-            rows, source = _rows(rows_file, example)
-            sent = 0
-            for request in requests(rows):
-                await _send_one(session, url, request)
-                sent += 1
-                await asyncio.sleep(pause_seconds)
+            yield session
         except TimeoutError as error:
             raise ProvisionError(f"{url} does not respond within {TIMEOUT_SECONDS:g} s") from error
         except aiohttp.ClientError as error:
             raise ProvisionError(
                 f"{url} cannot be reached: {connection_error_message(error)}"
             ) from error
+
+
+async def _send(url: str, rows_file: Path, pause_seconds: float) -> tuple[int, str]:
+    async with _session(url) as session:
+        async with session.get(f"{url}/openapi.json") as response:
+            example = example_row(await response.read(), url)
+        rows, source = _rows(rows_file, example)
+        sent = 0
+        for request in requests(rows):
+            await _send_one(session, url, request)
+            sent += 1
+            await asyncio.sleep(pause_seconds)
     return sent, source
+
+
+async def _send_own(url: str, verify: Verify, pause_seconds: float) -> tuple[int, str]:
+    """Send the request of `[verify]`, to an application whose paths are not known."""
+    method, body = ("POST", verify.body.encode()) if verify.body else ("GET", None)
+    headers = {"Content-Type": "application/json"} if verify.body else {}
+    async with _session(url) as session:
+        for _ in range(REQUEST_COUNT):
+            async with session.request(
+                method, url + verify.path, data=body, headers=headers
+            ) as response:
+                await response.read()
+            if response.status >= 500:
+                raise ProvisionError(f"{url}{verify.path} responded with {response.status}")
+            await asyncio.sleep(pause_seconds)
+    return REQUEST_COUNT, f"{method} {verify.path} of verify.path"
 
 
 async def _send_one(session: aiohttp.ClientSession, url: str, request: Request) -> None:

@@ -31,7 +31,9 @@ def example_row(document: bytes, url: str) -> Row:
         properties = schemas[name]["properties"]
         return {field: _smallest(schema) for field, schema in properties.items()}
     except (orjson.JSONDecodeError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ProvisionError(f"{url}/openapi.json has no example of a request") from error
+        raise ProvisionError(
+            f"{url}/openapi.json has no example of a request; for an application of your own, set verify.path"
+        ) from error
 
 
 def _smallest(schema: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""A whole stack around an application that is not ours: by `service.app`, by a command, and a plain server."""
+"""A whole stack around an application of one's own: by `service.app`, by a command, and a plain server."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_a_request_is_found_with_its_event_and_its_trace(shop: Shop) -> None:
     assert body == {"item": "cake", "price": 400, "version": "1.0"}
     query = f"event.dataset:tidegate.request AND trace.id:{trace}"
     (event,) = eventually(lambda: shop.stack.search(query, 1).hits, "the event is in the store")
-    assert event["http"]["route"] == "/quote/{item}"
+    assert event["tidegate"]["route"] == "/quote/{item}"
     assert event["service"]["node"]["name"] == "shop-1"
     shown = shop.stack.run("trace", trace)
     assert shown.returncode == 0, shown.stderr

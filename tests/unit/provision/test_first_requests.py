@@ -184,3 +184,18 @@ def test_an_example_that_is_too_long_for_the_document_is_made_from_its_schema() 
 def test_a_document_that_describes_no_request_is_reported(document: str) -> None:
     with pytest.raises(ProvisionError, match=r"http://gateway/openapi.json has no example"):
         example_row(document.encode(), "http://gateway")
+
+
+def test_an_application_of_ones_own_gets_the_request_of_the_settings(
+    service: FakeService, tmp_path: Path
+) -> None:
+    verify = {"path": "/predict", "body": json.dumps({"instances": [ROW]})}
+    settings = Settings(stack={"data_dir": tmp_path}, verify=verify)
+    lines: list[str] = []
+    send(settings, service.url, tmp_path / "no-rows", lines.append, pause_seconds=0)
+    assert service.statuses == [200] * 100
+    assert lines == [f"100 requests sent to {service.url}, with POST /predict of verify.path"]
+    service.broken = 500
+    (tmp_path / "setup" / "first-requests").unlink()
+    with pytest.raises(ProvisionError, match="/predict responded with 500"):
+        send(settings, service.url, tmp_path / "no-rows", print, pause_seconds=0)
