@@ -43,7 +43,7 @@ METRICS: Final = (
     (
         "replica slot time",
         ("tidegate_slot_seconds",),
-        "the autoscaler uses the gateway's mean time until the first byte",
+        "the autoscaler estimates the mean time from the gateway's numbers",
     ),
     (
         "replica latency",

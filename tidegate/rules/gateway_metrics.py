@@ -105,12 +105,6 @@ GATEWAY: Final = (
         "a server's responses by class of status",
     ),
     Metric(
-        "haproxy_server_response_time_average_seconds",
-        "gauge",
-        ("proxy", "server"),
-        "mean time of a server until the first byte of its response, over its last responses",
-    ),
-    Metric(
         "haproxy_server_connection_errors_total",
         "counter",
         ("proxy", "server"),

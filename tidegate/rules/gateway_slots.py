@@ -1,7 +1,9 @@
 """The recorded series of slots from the gateway, for replicas that report no slots of their own.
 
 A command (`replicas.command`) may have no `tidegate_slots`. The gateway sends each replica at most
-`slots.per_replica` requests at once, so it knows how many are in progress, and how long they take.
+`slots.per_replica` requests at once, so it knows how many are in progress. Their mean time follows by
+Little's law: the mean number in progress divided by the rate of responses. HAProxy's own mean response time
+averages over hundreds of responses, and follows the load too late for scaling.
 """
 
 from __future__ import annotations
@@ -16,7 +18,6 @@ from tidegate.rules.recording import Group, Recording
 _SERVERS: Final = 'job="gateway",proxy="model",server=~"model[0-9]+"'
 UP: Final = f'haproxy_server_status{{{_SERVERS},state="UP"}} == 1'
 IN_PROGRESS: Final = f"haproxy_server_current_sessions{{{_SERVERS}}}"
-RESPONSE_SECONDS: Final = f"haproxy_server_response_time_average_seconds{{{_SERVERS}}}"
 RESPONSES: Final = f"haproxy_server_http_responses_total{{{_SERVERS}}}"
 
 
@@ -42,7 +43,6 @@ def _with_value(recording: Recording, values: dict[str, str]) -> Recording:
 
 
 def _values(slots: int) -> dict[str, str]:
-    rate = f"sum by (server) (rate({RESPONSES}[1m]))"
     return {
         "service:slots_busy:now": f"sum({IN_PROGRESS} and on (server) ({UP}))",
         "service:slots_busy_most:1m": (
@@ -53,8 +53,7 @@ def _values(slots: int) -> dict[str, str]:
         "service:replica_age_seconds:now": (
             f"time() - min(timestamp({IN_PROGRESS}) and on (server) ({UP}))"
         ),
-        # The gateway averages over the last responses of each server, until their first byte.
         "service:slot_seconds_mean:1m": without_nan(
-            f"sum({rate} * on (server) max by (server) ({RESPONSE_SECONDS}))\n/\nsum({rate})"
+            f"sum(avg_over_time({IN_PROGRESS}[1m]))\n/\n(sum(rate({RESPONSES}[1m])) > 0)"
         ),
     }

