@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from support.checkout import ROOT
+from support.components import IN_CI
 from support.processes.running_stack import eventually
 from support.processes.stack_process import Stack
 
@@ -75,7 +76,9 @@ def value(stack: Stack, series: str) -> float | None:
     return float(found[0]["value"][1]) if found else None
 
 
-@pytest.fixture(scope="module", params=["service.app", "replicas.command"])
+@pytest.fixture(
+    scope="module", params=["service.app", pytest.param("replicas.command", marks=IN_CI)]
+)
 def shop(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shop]:
@@ -143,7 +146,7 @@ def test_a_killed_replica_is_replaced(shop: Shop) -> None:
 
     def is_back() -> bool:
         now = shop.stack.program("shop-1")
-        return now["state"] == "ready" and now["pid"] != before["pid"]
+        return bool(now["state"] == "ready" and now["pid"] != before["pid"])
 
     eventually(is_back, "shop-1 is back")
 
@@ -203,6 +206,7 @@ def start_load(stack: Stack, folder: Path, scenario: str, path: str) -> subproce
     )
 
 
+@IN_CI
 def test_a_plain_server_scales_by_the_gateway_s_numbers(tmp_path: Path) -> None:
     """It works on a request for 0.2 s: two slots serve ten a second, so twenty-five need three replicas."""
     server = str(SAMPLES / "plain_server.py")
