@@ -70,5 +70,8 @@ class ProbesMiddleware:
         if status == "ready" and self._own(self._ready_path):
             await self.app(scope, receive, send)
             return
-        body = {"status": status} | ({"reason": reason} if reason else {}) | self._version
-        await send_json(send, 200 if status == "ready" else 503, body)
+        if status == "ready":
+            await send_json(send, 200, {"status": status} | self._version)
+        else:
+            body = {"status": status} | ({"reason": reason} if reason else {})
+            await send_json(send, 503, body)

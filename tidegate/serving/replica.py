@@ -25,6 +25,8 @@ from tidegate.telemetry.asgi import ASGIApp, Receive, Scope, Send
 
 log = get_logger("tidegate.serving.replica")
 
+FASTAPI_DEFAULT_VERSION: Final = "0.1.0"
+
 
 class Replica:
     """An application as a replica.
@@ -144,4 +146,4 @@ def make_replica(
 
 def _version_of(app: ASGIApp) -> str:
     version = getattr(app, "version", "")
-    return version if isinstance(version, str) else ""
+    return version if isinstance(version, str) and version != FASTAPI_DEFAULT_VERSION else ""
