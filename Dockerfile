@@ -1,5 +1,5 @@
-# Tidegate's images. Targets: service (a replica), tidegate (gateway, collector, exporter, watch, autoscaler, resizer
-# and the one-shots), loadgen.
+# Tidegate's images. Targets: service (a replica, and the base of an application's image), tidegate (gateway,
+# collector, exporter, watch, autoscaler, resizer and the one-shots), loadgen.
 ARG BASE=python:3.11.14-slim-bookworm
 
 # hadolint ignore=DL3006
@@ -29,16 +29,6 @@ COPY service service
 COPY tidegate tidegate
 COPY loadgen loadgen
 RUN ln -sfn ../service ../loadgen ../observability tidegate/ && pip install --no-deps --no-build-isolation -e . && tidegate train --out /artefacts/flights
-
-FROM base AS service
-COPY --from=service-build /venv /venv
-COPY --from=service-build /app /app
-COPY --from=service-build /artefacts /artefacts
-ENV TIDEGATE_MODEL__PATH=/artefacts/flights LD_LIBRARY_PATH=/venv/lib
-USER 10001:10001
-EXPOSE 8000
-ENTRYPOINT ["python", "-m", "tidegate.service"]
-CMD ["--host", "0.0.0.0", "--port", "8000"]
 
 FROM packages AS loadgen-build
 RUN pip install --require-hashes -r /locks/loadgen.lock
@@ -73,3 +63,14 @@ COPY tidegate.toml tidegate.toml
 USER 10001:10001
 ENTRYPOINT ["tidegate"]
 CMD ["--help"]
+
+# Last: it is what a build without a target makes.
+FROM base AS service
+COPY --from=service-build /venv /venv
+COPY --from=service-build /app /app
+COPY --from=service-build /artefacts /artefacts
+ENV TIDEGATE_MODEL__PATH=/artefacts/flights LD_LIBRARY_PATH=/venv/lib
+USER 10001:10001
+EXPOSE 8000
+ENTRYPOINT ["python", "-m", "tidegate.service"]
+CMD ["--host", "0.0.0.0", "--port", "8000"]

@@ -33,7 +33,7 @@ def read_rows(file: Path) -> pd.DataFrame:
         raise BadReferenceError(os_error_message(error)) from error
     except ImportError as error:
         raise BadReferenceError(
-            f"{file} is Parquet, which needs pyarrow: pip install 'tidegate[train]'"
+            f"{file} is Parquet, which needs pyarrow: pip install 'tidegate[parquet]'"
         ) from error
     except pd.errors.EmptyDataError as error:
         raise BadReferenceError(f"{file}: there are no rows") from error

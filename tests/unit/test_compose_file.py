@@ -226,7 +226,8 @@ def test_images_are_pinned(services: dict[str, dict[str, Any]]) -> None:
         assert tag, name
         assert tag != "latest", name
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert services["model"]["image"] == f"tidegate/service:{version}"
+    assert services["adopt"]["image"] == f"tidegate/service:{version}"
+    assert services["model"]["image"] == f"tidegate/model:{version}"
 
 
 @pytest.mark.parametrize("variables", [{}, {"ELASTIC_VERSION": "9.6.1"}])

@@ -207,6 +207,9 @@ def check_python(arguments: list[str]) -> None:
 def check_compose(arguments: list[str]) -> None:
     """The profile, the service and the command of a call of Docker Compose exist."""
     services = COMPOSE["services"]
+    while arguments[0] == "-f":
+        assert (ROOT / arguments[1]).is_file(), arguments
+        arguments = arguments[2:]
     if arguments[0] == "--profile":
         assert any(arguments[1] in one.get("profiles", ()) for one in services.values()), arguments
         arguments = arguments[2:]

@@ -19,7 +19,7 @@ from tidegate.provision.checkout_permissions import unreadable_problem
 from tidegate.provision.errors import ProvisionError, reason
 from tidegate.stack.checks.ports import RequiredPort, port_problems
 
-MIN_COMPOSE: Final = (2, 24)
+MIN_COMPOSE: Final = (2, 33)
 SECONDS: Final = 30.0
 DEFAULT_SOCKET: Final = "/var/run/docker.sock"
 _VERSION: Final = re.compile(r"(\d+)\.(\d+)")

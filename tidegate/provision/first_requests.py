@@ -21,7 +21,7 @@ import orjson
 from tidegate.os_errors import connection_error_message
 from tidegate.provision.elasticsearch.wait import Report
 from tidegate.provision.errors import ProvisionError, reason
-from tidegate.provision.request_example import Row, example_row
+from tidegate.provision.request_example import Row, example_row, is_model_service
 from tidegate.settings import Settings
 from tidegate.settings.verify import Verify
 
@@ -107,6 +107,9 @@ def send(
         sent, source = asyncio.run(_send_own(base, settings.verify, pause_seconds))
     else:
         sent, source = asyncio.run(_send(base, rows_file, pause_seconds))
+    if not sent:
+        report(f"no requests sent: {source}")
+        return
     timestamp = datetime.now(UTC).isoformat(timespec="seconds")
     try:
         marker.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +137,10 @@ async def _session(url: str) -> AsyncIterator[aiohttp.ClientSession]:
 async def _send(url: str, rows_file: Path, pause_seconds: float) -> tuple[int, str]:
     async with _session(url) as session:
         async with session.get(f"{url}/openapi.json") as response:
-            example = example_row(await response.read(), url)
+            document = await response.read()
+        if not is_model_service(document):
+            return 0, f"{url} is an application of your own; verify.path can name a request of it"
+        example = example_row(document, url)
         rows, source = _rows(rows_file, example)
         sent = 0
         for request in requests(rows):

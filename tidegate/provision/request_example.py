@@ -12,6 +12,14 @@ Row = dict[str, Any]
 _ZEROS: Final[dict[str, Any]] = {"integer": 0, "number": 0, "string": "", "boolean": False}
 
 
+def is_model_service(document: bytes) -> bool:
+    """Whether an `/openapi.json` is that of the model service; any other application has other requests."""
+    try:
+        return "/predict" in orjson.loads(document)["paths"]
+    except (orjson.JSONDecodeError, LookupError, TypeError):
+        return False
+
+
 def example_row(document: bytes, url: str) -> Row:
     """The example of a row; zeros in the documented shape if it is too long to be in the document.
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from support.ports import free_ports
-from support.processes.compose_stack import PUBLISHED, Compose, require_images
+from support.processes.compose_stack import FILES, PUBLISHED, Compose, require_images
 
 
 @pytest.hookimpl(wrapper=True)
@@ -26,12 +26,12 @@ def pytest_runtest_makereport(
 
 
 @contextmanager
-def new_project(name: str) -> Iterator[Compose]:
+def new_project(name: str, *overlays: str) -> Iterator[Compose]:
     """A project without containers; removed with its volumes afterwards."""
     require_images()
     first = free_ports(len(PUBLISHED))
     ports = {name: first + number for number, name in enumerate(PUBLISHED)}
-    stack = Compose(f"tidegate-{name}-{uuid.uuid4().hex[:8]}", ports)
+    stack = Compose(f"tidegate-{name}-{uuid.uuid4().hex[:8]}", ports, (*FILES, *overlays))
     try:
         yield stack
     finally:
@@ -49,5 +49,13 @@ def project() -> Iterator[Compose]:
 def compose() -> Iterator[Compose]:
     """The stack, healthy."""
     with new_project("test") as stack:
+        stack.up()
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def own_application() -> Iterator[Compose]:
+    """The stack around examples/own-app, healthy."""
+    with new_project("own", "examples/own-app/compose.yml") as stack:
         stack.up()
         yield stack

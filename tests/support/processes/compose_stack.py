@@ -23,7 +23,8 @@ from support.components import unavailable
 PUBLISHED: Final = ("GATEWAY", "ELASTICSEARCH", "PROMETHEUS")
 FILES: Final = ("docker-compose.yml", "tests/e2e/compose/compose.test.yml")
 IMAGES: Final = (
-    *("tidegate/tidegate:0.1.0", "tidegate/service:0.1.0", "tidegate/loadgen:0.1.0"),
+    *("tidegate/tidegate:0.1.0", "tidegate/service:0.1.0", "tidegate/model:0.1.0"),
+    *("tidegate/loadgen:0.1.0", "desk:1.0.0"),
     *("tidegate-test/elasticsearch", "tidegate-test/prometheus", "tidegate-test/alertmanager"),
 )
 # With the simulated device a few requests per second fill a replica. The policy scales in within the timeout
@@ -44,6 +45,7 @@ class Compose:
 
     project: str
     ports: dict[str, int]
+    files: tuple[str, ...] = FILES
 
     def run(self, *arguments: str, seconds: float = 300) -> str:
         """Run `docker compose …`, which must succeed; returns its output."""
@@ -55,7 +57,7 @@ class Compose:
         self, *arguments: str, seconds: float = 300, **variables: str
     ) -> subprocess.CompletedProcess[str]:
         """Run `docker compose …` with additional variables."""
-        files = [part for name in FILES for part in ("-f", name)]
+        files = [part for name in self.files for part in ("-f", name)]
         ports = {f"{name}_PORT": str(port) for name, port in self.ports.items()}
         return subprocess.run(
             ["docker", "compose", "-p", self.project, *files, *arguments],

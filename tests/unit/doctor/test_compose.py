@@ -39,7 +39,7 @@ def test_a_used_port_is_reported_with_its_variable_unless_the_stack_uses_it() ->
     ("text", "state"),
     [
         ("2.23.3\n", "missing"),
-        ("2.24.0\n", "ok"),
+        ("2.33.0\n", "ok"),
         ("v5.6.1\n", "ok"),
         ("1.29.2", "missing"),
         ("dev", "ok"),

@@ -29,6 +29,7 @@ class FakeService:
 
     url: str = ""
     example: Any = field(default_factory=lambda: dict(ROW))
+    path: str = "/predict"
     broken: int = 0
     statuses: list[int] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
@@ -41,7 +42,8 @@ class FakeService:
 
     async def _openapi(self, _: web.Request) -> web.Response:
         request = {"examples": [{"instances": [self.example]}]}
-        return web.json_response({"components": {"schemas": {"Request": request}}})
+        paths: dict[str, Any] = {self.path: {}, "/docs": {}}
+        return web.json_response({"paths": paths, "components": {"schemas": {"Request": request}}})
 
     async def _post(self, request: web.Request) -> web.Response:
         self.statuses.append(self.broken or await self._status(request))
@@ -138,6 +140,18 @@ def test_an_accepted_invalid_request_is_an_error(
     service.broken = 200
     with pytest.raises(ProvisionError, match=r"responded with 200, expected a 4xx"):
         send(settings, service.url, rows_file(tmp_path), print, pause_seconds=0)
+
+
+def test_an_application_of_ones_own_receives_no_requests(
+    service: FakeService, settings: Settings, tmp_path: Path
+) -> None:
+    service.path = "/cakes/{name}"
+    lines: list[str] = []
+    send(settings, service.url, rows_file(tmp_path), lines.append, pause_seconds=0)
+    assert service.statuses == []
+    (line,) = lines
+    assert line.startswith(f"no requests sent: {service.url} is an application of your own; ")
+    assert not (tmp_path / MARKER).exists()
 
 
 def test_a_document_without_an_example_is_reported(

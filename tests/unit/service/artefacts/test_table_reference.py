@@ -200,7 +200,6 @@ def test_the_command_says_how_integers_are_read(tmp_path: Path) -> None:
 
 
 def test_a_parquet_file_is_the_same_as_a_csv_file(tmp_path: Path) -> None:
-    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     RIDES.to_parquet(tmp_path / "rides.parquet")
     columns = Columns("fare", truth="paid", features=FEATURES)
     from_parquet = table_reference(read_rows(tmp_path / "rides.parquet"), columns)
