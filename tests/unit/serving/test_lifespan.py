@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -234,3 +235,15 @@ async def test_a_check_may_be_a_coroutine_function(tmp_path: Path) -> None:
     async with replica_of(Starlette(), tmp_path, check=check) as (replica, client):
         await until(lambda: replica.lifecycle.phase == "ready")
         assert (await client.get("/ready")).status_code == 200
+
+
+async def test_readiness_tells_the_version_that_an_application_has_set(tmp_path: Path) -> None:
+    async with replica_of(FastAPI(version="2.0"), tmp_path) as (replica, client):
+        await until(lambda: replica.lifecycle.phase == "ready")
+        assert (await client.get("/ready")).json() == {"status": "ready", "version": "2.0"}
+
+
+async def test_readiness_does_not_tell_the_version_that_fastapi_assumes(tmp_path: Path) -> None:
+    async with replica_of(FastAPI(), tmp_path) as (replica, client):
+        await until(lambda: replica.lifecycle.phase == "ready")
+        assert (await client.get("/ready")).json() == {"status": "ready"}
