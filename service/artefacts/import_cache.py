@@ -14,24 +14,27 @@ from pathlib import Path
 from typing import Final
 
 from tidegate.service.model.artefact import Artefact, ArtefactError, digest_file, load
-from tidegate.settings import SettingsError
+from tidegate.settings import SettingsError, is_import_string
 from tidegate.settings import load as load_settings
 
 IMPORT_FORMAT: Final = 3
 """Increment it when the format of a converted artefact changes, so that cached ones are recreated."""
 
 
-async def find_model(path: Path, data_dir: Path) -> Artefact:
+async def find_model(path: Path, data_dir: Path, app_dir: Path = Path()) -> Artefact:
     """Load the model that `model.path` names.
 
     Args:
-        path: an artefact folder, or a model file.
+        path: an artefact folder, a model file, or the import string of a predictor.
         data_dir: where the artefact of a converted file is cached (`artefacts/<digest>` in it).
+        app_dir: the folder that a predictor is imported from.
 
     Raises:
         ArtefactError: it is missing or incomplete, or cannot be converted.
     """
-    if await asyncio.to_thread(path.is_file):
+    if is_import_string(path):
+        path = await import_code(str(path), data_dir / "artefacts", app_dir)
+    elif await asyncio.to_thread(path.is_file):
         path = await import_file(path, data_dir / "artefacts")
     return await asyncio.to_thread(load, path)
 
@@ -52,29 +55,49 @@ async def import_file(file: Path, artefacts: Path) -> Path:
         raise ArtefactError(f"{file} cannot be read: {error.strerror}") from error
     if await asyncio.to_thread(out.is_dir):
         return out
-    command = (
-        sys.executable,
-        "-P",
-        "-m",
-        "tidegate.service.artefacts.import_model",
-        str(file),
-        str(out),
-    )
+    code, _, last = await _run("tidegate.service.artefacts.import_model", str(file), str(out))
+    if code:
+        start = f"{file} cannot be served: "
+        raise ArtefactError(start + (last or _exit_reason(code)).removeprefix(start))
+    return out
+
+
+async def import_code(target: str, artefacts: Path, app_dir: Path) -> Path:
+    """Write the artefact of a predictor, in a separate process, so that this one does not import it.
+
+    Returns:
+        The artefact folder. It is named by what the predictor declares, at this moment.
+
+    Raises:
+        ArtefactError: it cannot be imported, or declares something invalid.
+    """
+    arguments = (target, str(artefacts), str(app_dir))
+    code, out, error = await _run("tidegate.service.artefacts.import_predictor", *arguments)
+    if code:
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+        raise ArtefactError(error or f"model.path: {target}: the process that imports it {how}")
+    return Path(out)
+
+
+async def _run(module: str, *arguments: str) -> tuple[int, str, str]:
+    """Run a module in a process; returns its exit code, and the last line of its output and its errors."""
     process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+        *(sys.executable, "-P", "-m", module, *arguments),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
     try:
-        _, errors = await process.communicate()
+        output, errors = await process.communicate()
     except asyncio.CancelledError:
         process.kill()
         await process.wait()
         raise
-    if process.returncode:
-        lines = errors.decode(errors="replace").strip().splitlines()
-        reason = lines[-1] if lines else _exit_reason(process.returncode or 0)
-        start = f"{file} cannot be served: "
-        raise ArtefactError(start + reason.removeprefix(start))
-    return out
+    return process.returncode or 0, _last_line(output), _last_line(errors)
+
+
+def _last_line(output: bytes) -> str:
+    return (output.decode(errors="replace").strip().splitlines() or [""])[-1]
 
 
 def _exit_reason(code: int) -> str:
@@ -123,16 +146,17 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     model, data_dir = settings.model, settings.stack.data_dir
-    found = _find_and_print(model.path, data_dir)
+    app_dir = settings.service.app_dir
+    found = _find_and_print(model.path, data_dir, app_dir)
     if found and model.shadow_path is not None:
-        _find_and_print(model.shadow_path, data_dir)
+        _find_and_print(model.shadow_path, data_dir, app_dir)
     return 0 if found else 1
 
 
-def _find_and_print(path: Path, data_dir: Path) -> bool:
+def _find_and_print(path: Path, data_dir: Path, app_dir: Path) -> bool:
     """Find one model; print its name, or the reason why it cannot be found."""
     try:
-        artefact = asyncio.run(find_model(path, data_dir))
+        artefact = asyncio.run(find_model(path, data_dir, app_dir))
     except ArtefactError as error:
         sys.stderr.write(f"{error}\n")
         return False

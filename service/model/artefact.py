@@ -115,13 +115,15 @@ def load(path: Path) -> Artefact:
 
 
 def write_manifest(folder: Path, **fields: Any) -> Manifest:
-    """Write the manifest of a folder, with the version and the digests of its files."""
+    """Write the manifest of a folder, with the digests of its files.
+
+    The version is that of its ONNX file or of `inputs`, unless `fields` has one.
+    """
     files = {
         file.name: digest_file(file) for file in sorted(folder.iterdir()) if file.name != MANIFEST
     }
     digest = files.get(ONNX, fields["inputs"])
-    version = digest.removeprefix("sha256:")[:12]
-    manifest = Manifest(version=version, files=files, **fields)
+    manifest = Manifest(**{"version": digest.removeprefix("sha256:")[:12], **fields}, files=files)
     text = manifest.model_dump_json(indent=2, exclude_defaults=False)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
     return manifest

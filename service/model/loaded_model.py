@@ -11,7 +11,8 @@ from tidegate.service.model.artefact import REFERENCE, Artefact, Manifest
 from tidegate.service.model.inline_rows import inline_rows
 from tidegate.service.model.inputs.contract import Inputs
 from tidegate.service.model.inputs.registry import make_inputs
-from tidegate.service.model.predictor import Predictor, open_predictor
+from tidegate.service.model.predictor import RUNTIMES, Predictor, open_predictor
+from tidegate.service.model.python_runtime.hosting import Hosting
 from tidegate.service.model.tasks.contract import Task
 from tidegate.settings import Settings
 
@@ -37,15 +38,19 @@ class Model:
     inline_rows: int
 
 
-def load_model(artefact: Artefact) -> Model:
+def load_model(artefact: Artefact, hosting: Hosting = Hosting()) -> Model:
     """Load the model of an artefact, and measure how many rows it predicts on the event loop.
+
+    Args:
+        artefact: the artefact.
+        hosting: where code in Python is imported from, and what it runs in.
 
     Raises:
         ArtefactError: it cannot be loaded.
         BadReferenceError: its reference cannot be read.
     """
     reference = load_reference(artefact.path / REFERENCE)
-    predictor, typical = open_predictor(artefact, reference)
+    predictor, typical = open_predictor(artefact, reference, hosting)
     inputs = predictor.inputs
     return Model(
         artefact.manifest,
@@ -53,7 +58,9 @@ def load_model(artefact: Artefact) -> Model:
         predictor.task,
         predictor,
         example=inputs.example(typical),
-        inline_rows=inline_rows(predictor.predict, lambda rows: inputs.resize(typical, rows)),
+        inline_rows=inline_rows(predictor.predict, lambda rows: inputs.resize(typical, rows))
+        if RUNTIMES[artefact.manifest.runtime].tried
+        else 0,
     )
 
 

@@ -31,6 +31,8 @@ class OnnxPredictor(Generic[PredictionT]):
         ValueError: it has other inputs or outputs than these.
     """
 
+    problem: Final = ""
+
     def __init__(self, graph: bytes | str, inputs: Inputs[Any], task: Task[PredictionT]) -> None:
         self.inputs: Final = inputs
         self.task: Final = task
@@ -64,6 +66,9 @@ class OnnxPredictor(Generic[PredictionT]):
             reason = " ".join(str(error).split())[:MAX_REASON_CHARACTERS]
             message = f"The model cannot run on these tensors: {reason}"
             raise RequestError(422, Detail(("inputs",), message, "model_input")) from error
+
+    def close(self) -> None:
+        """Nothing to end."""
 
 
 def open_graph(graph: bytes | str, signature: Signature) -> OnnxPredictor[Any]:

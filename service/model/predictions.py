@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -53,4 +53,15 @@ class Values:
     outputs: Mapping[str, npt.NDArray[Any]]
 
 
-Prediction: TypeAlias = Classification | Regression | Values
+@dataclass(frozen=True, slots=True)
+class JsonValues:
+    """The results of a predictor in Python.
+
+    Attributes:
+        texts: the JSON text of each row.
+    """
+
+    texts: Sequence[bytes]
+
+
+Prediction: TypeAlias = Classification | Regression | Values | JsonValues

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -13,6 +14,9 @@ from tidegate.service.model.artefact import ONNX, SAMPLES, Artefact, ArtefactErr
 from tidegate.service.model.inputs.contract import Inputs
 from tidegate.service.model.inputs.registry import make_inputs
 from tidegate.service.model.onnx_predictor import OnnxPredictor
+from tidegate.service.model.python_runtime.hosting import Hosting
+from tidegate.service.model.python_runtime.in_processes import ProcessPredictor
+from tidegate.service.model.python_runtime.in_threads import ThreadPredictor
 from tidegate.service.model.tasks.contract import Task
 from tidegate.service.model.tasks.registry import make_task
 from tidegate.service.request_errors import RequestError
@@ -38,29 +42,74 @@ class Predictor(Protocol):
         """What it answers."""
         ...
 
+    @property
+    def problem(self) -> str:
+        """Why it cannot predict now; empty if it can."""
+        ...
+
     def predict(self, batch: Any) -> Any:
         """Predict each row of a batch of `inputs`; returns a prediction of `task`."""
         ...
 
+    def close(self) -> None:
+        """End what it runs in, if that is its own."""
+        ...
 
-OpenPredictor: TypeAlias = Callable[[Artefact, Inputs[Any], Task[Any]], Predictor]
+
+OpenPredictor: TypeAlias = Callable[[Artefact, Inputs[Any], Task[Any], Hosting], Predictor]
 
 
-def open_onnx(artefact: Artefact, inputs: Inputs[Any], task: Task[Any]) -> Predictor:
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What runs a predictor.
+
+    Attributes:
+        name: its name in messages.
+        open: opens a predictor.
+        tried: whether the model is tried and measured with typical rows when it is loaded. Code in Python
+            is not: it may have effects or take long, and never runs on the event loop.
+    """
+
+    name: str
+    open: OpenPredictor
+    tried: bool
+
+
+def open_onnx(
+    artefact: Artefact, inputs: Inputs[Any], task: Task[Any], hosting: Hosting
+) -> Predictor:
     """The predictor of an ONNX file."""
+    del hosting
     return OnnxPredictor(str(artefact.path / ONNX), inputs, task)
 
 
-RUNTIMES: Final[dict[str, tuple[str, OpenPredictor]]] = {"onnx": ("ONNX Runtime", open_onnx)}
-"""What opens a predictor, and its name in messages, for each runtime of a signature."""
+def open_python(
+    artefact: Artefact, inputs: Inputs[Any], task: Task[Any], hosting: Hosting
+) -> Predictor:
+    """The predictor of a class in Python."""
+    kind = ProcessPredictor if hosting.run == "process" else ThreadPredictor
+    return kind(artefact, inputs, task, hosting)
 
 
-def open_predictor(artefact: Artefact, reference: Reference | None = None) -> tuple[Predictor, Any]:
+RUNTIMES: Final[dict[str, Runtime]] = {
+    "onnx": Runtime("ONNX Runtime", open_onnx, tried=True),
+    "python": Runtime("Python", open_python, tried=False),
+}
+"""What runs a predictor, for each runtime of a signature."""
+
+
+def open_predictor(
+    artefact: Artefact, reference: Reference | None = None, hosting: Hosting = Hosting()
+) -> tuple[Predictor, Any]:
     """The predictor of an artefact after its first prediction, and a batch of typical rows.
 
     Args:
         artefact: the artefact.
         reference: its reference, such as for the width of a regressor's interval.
+        hosting: where code in Python is imported from, and what it runs in.
+
+    Returns:
+        The predictor, and the rows; those of a runtime that tries none are a placeholder.
 
     Raises:
         ArtefactError: it cannot be run, or answers something else than its manifest says.
@@ -70,23 +119,28 @@ def open_predictor(artefact: Artefact, reference: Reference | None = None) -> tu
         raise ArtefactError(
             f"{artefact.path} needs the runtime `{manifest.runtime}`, which this version does not have"
         )
-    name, open_with = RUNTIMES[manifest.runtime]
+    runtime = RUNTIMES[manifest.runtime]
+    inputs, task = make_inputs(manifest), make_task(manifest, reference)
+    if not runtime.tried:
+        return runtime.open(artefact, inputs, task, hosting), inputs.placeholder(1)
     try:
-        predictor = open_with(artefact, make_inputs(manifest), make_task(manifest, reference))
+        predictor = runtime.open(artefact, inputs, task, hosting)
         return predictor, _first_prediction(predictor, artefact)
     # The exceptions of runtimes have no common base class.
     except Exception as error:
         file = artefact.path / ONNX
-        raise ArtefactError(f"{file} cannot be run by {name}: {error}") from error
+        raise ArtefactError(f"{file} cannot be run by {runtime.name}: {error}") from error
 
 
-def load_predictor(artefact: Artefact, reference: Reference | None = None) -> Predictor:
+def load_predictor(
+    artefact: Artefact, reference: Reference | None = None, hosting: Hosting = Hosting()
+) -> Predictor:
     """The predictor of an artefact, after its first prediction.
 
     Raises:
         ArtefactError: it cannot be run, or answers something else than its manifest says.
     """
-    return open_predictor(artefact, reference)[0]
+    return open_predictor(artefact, reference, hosting)[0]
 
 
 def sample_rows(artefact: Artefact, inputs: Inputs[Any]) -> Any | None:

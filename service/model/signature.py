@@ -91,7 +91,13 @@ class Signature(BaseModel):
         for task, field in ANSWER_FIELDS.items():
             if field != own and getattr(self, field):
                 raise ValueError(f"`{field}` is for the task {task}; the task is {self.task}")
-        if own in REQUIRED_ANSWER_FIELDS and not getattr(self, own):
+        # A predictor in Python answers any JSON, whose type and shape nobody knows in advance.
+        any_json = own == "outputs" and self.runtime == "python"
+        if any_json and self.outputs:
+            raise ValueError(
+                "the runtime `python` answers any JSON as values, and has no `outputs`"
+            )
+        if own in REQUIRED_ANSWER_FIELDS and not (getattr(self, own) or any_json):
             raise ValueError(f"the task {self.task} needs `{own}`")
         if own == "classes" and len(self.classes) < 2:
             raise ValueError("the task classification needs at least two classes")

@@ -42,6 +42,7 @@ class AfterResponse:
     ) -> None:
         self._settings = settings.model
         self._data_dir = settings.stack.data_dir
+        self._app_dir = settings.service.app_dir
         self._retain_fraction = settings.drift.keep_rows_share
         self._registry = registry
         self._write_event = write_event
@@ -62,7 +63,7 @@ class AfterResponse:
         if path is None or not self._settings.shadow_share:
             return
         try:
-            artefact = await find_model(path, self._data_dir)
+            artefact = await find_model(path, self._data_dir, self._app_dir)
             self.shadow = await asyncio.to_thread(
                 Shadow, model.manifest, model.task, artefact, self._registry, self._write_event
             )

@@ -22,6 +22,7 @@ from tidegate.service.artefacts.import_cache import find_model
 from tidegate.service.model.artefact import ArtefactError, Manifest
 from tidegate.service.model.loaded_model import Model, load_model, make_monitor
 from tidegate.service.model.prediction_recorder import PredictionRecorder
+from tidegate.service.model.python_runtime.hosting import Hosting
 from tidegate.service.model.work import Work, device_seconds, work_of
 from tidegate.service.request_errors import Detail, RequestError
 from tidegate.service.serving.after_response import AfterResponse
@@ -78,12 +79,18 @@ class Replica:
     @property
     def phase(self) -> Phase:
         """Whether it loads, serves, drains, or has failed."""
-        return self.lifecycle.phase
+        phase = self.lifecycle.phase
+        return "loading" if phase == "ready" and self._problem else phase
 
     @property
     def reason(self) -> str:
         """Why it failed, or what it waits for; may be empty."""
-        return self.lifecycle.reason
+        return self.lifecycle.reason or self._problem
+
+    @property
+    def _problem(self) -> str:
+        """Why the loaded model cannot predict now; empty if it can."""
+        return self.loaded.predictor.problem if self.loaded is not None else ""
 
     async def load(self) -> Model:
         """Load the model.
@@ -104,19 +111,28 @@ class Replica:
         return self.model()
 
     async def _load(self) -> Manifest:
-        artefact = await find_model(self.settings.model.path, self.settings.stack.data_dir)
+        settings = self.settings
+        artefact = await find_model(
+            settings.model.path, settings.stack.data_dir, settings.service.app_dir
+        )
         manifest = artefact.manifest
-        model = await asyncio.to_thread(load_model, artefact)
-        monitor = await asyncio.to_thread(make_monitor, artefact, self.settings)
-        self.recorder.open(model, monitor)
-        self._open_feedback(model)
+        model = await asyncio.to_thread(load_model, artefact, Hosting.of(settings))
+        try:
+            monitor = await asyncio.to_thread(make_monitor, artefact, self.settings)
+            self.recorder.open(model, monitor)
+            self._open_feedback(model)
+        except BaseException:
+            model.predictor.close()
+            raise
         self.loaded = model
         return manifest
 
     def close(self) -> None:
-        """Stop the threads."""
+        """Stop the threads, and the processes of a predictor."""
         if self.after_response is not None:
             self.after_response.close()
+        if self.loaded is not None:
+            self.loaded.predictor.close()
         self._threads.shutdown(wait=False)
 
     def model(self) -> Model:

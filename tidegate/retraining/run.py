@@ -78,7 +78,9 @@ def retrain(settings: Settings, options: RetrainOptions) -> int:
 
     try:
         artefact.refuse_foreign(options.out)
-        current = asyncio.run(find_model(settings.model.path, settings.stack.data_dir))
+        current = asyncio.run(
+            find_model(settings.model.path, settings.stack.data_dir, settings.service.app_dir)
+        )
         refuse_other_tasks(current)
         rows = _rows(settings, options, current, console)
         return _train_and_compare(current, rows, options, console)

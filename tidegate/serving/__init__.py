@@ -1,7 +1,7 @@
 """What makes an ASGI application a replica: request slots, readiness, and a graceful shutdown."""
 
-from tidegate.serving.app_loader import LoadError, load_app
-from tidegate.serving.failures import LoadingError
+from tidegate.serving.app_loader import LoadError, load_app, load_attribute, required_arguments
+from tidegate.serving.failures import LoadingError, code_location, describe
 from tidegate.serving.lifecycle import Lifecycle, Phase
 from tidegate.serving.listener import PortInUseError
 from tidegate.serving.loading import Loading
@@ -29,9 +29,13 @@ __all__ = [
     "SlotMetrics",
     "Slots",
     "acquire_slot",
+    "code_location",
+    "describe",
     "load_app",
+    "load_attribute",
     "load_ready_check",
     "make_replica",
     "manual_slots",
+    "required_arguments",
     "serve",
 ]

@@ -40,7 +40,7 @@ def load_app(target: str) -> ASGIApp:
         return cast("ASGIApp", found)
     if not callable(found) or _is_wsgi(found):
         raise LoadError(_not_an_application(target, found))
-    if needed := _required_arguments(found):
+    if needed := required_arguments(found):
         raise LoadError(
             f"{target} is a factory that needs arguments ({', '.join(needed)}); name a function without "
             "required arguments that returns the application"
@@ -124,7 +124,11 @@ def _module_not_found(module_name: str, error: ModuleNotFoundError) -> str:
             hint = f"; did you mean {parent}.{near[0]}?" if near else ""
             return f"the package {parent} has no module {last}{hint}"
         near = _near(missing, _modules_of(sys.path[0]))
-        hint = f"; did you mean {near[0]}?" if near else "; set --app-dir to the folder that has it"
+        hint = (
+            f"; did you mean {near[0]}?"
+            if near
+            else "; set service.app_dir (--app-dir) to the folder that has it"
+        )
         return f"there is no module {missing} in {sys.path[0]}, nor an installed one{hint}"
     package = missing.partition(".")[0] or str(error)
     if missing and find_spec(package) is not None:
@@ -207,7 +211,8 @@ def _parameters(found: Any) -> dict[str, inspect.Parameter]:
         return {}
 
 
-def _required_arguments(found: Any) -> list[str]:
+def required_arguments(found: Any) -> list[str]:
+    """The names of the arguments that a callable cannot be called without."""
     return [
         name
         for name, parameter in _parameters(found).items()

@@ -30,6 +30,7 @@ from tidegate.settings.event_pipeline import (
     Provision,
     Store,
 )
+from tidegate.settings.model_path import is_import_string
 from tidegate.settings.scaling import (
     Autoscaler,
     Gateway,
@@ -57,6 +58,7 @@ __all__ = [
     "Drift",
     "Elasticsearch",
     "Logstash",
+    "Model",
     "Replicas",
     "Resizer",
     "Settings",
@@ -65,6 +67,7 @@ __all__ = [
     "Store",
     "bad_value",
     "config_file",
+    "is_import_string",
     "load",
     "setting_names",
 ]

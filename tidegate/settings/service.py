@@ -47,7 +47,8 @@ class Service(Section):
     """ASGI application that the replicas run, such as `shop.main:app`, or a function without arguments that
     returns it; empty means the model service, which serves `model.path`."""
     app_dir: Path = Path()
-    """Folder that `service.app` is imported from; by default the working directory."""
+    """Folder that `service.app`, or a predictor in `model.path`, is imported from; by default the working
+    directory."""
     ready: Annotated[
         str, text_like(OPTIONAL_IMPORT, 'empty or MODULE:NAME such as "shop.main:is_ready"')
     ] = ""
@@ -59,7 +60,11 @@ class Model(Section):
     """The served model."""
 
     path: Path = Path("artefacts/flights")
-    """Artefact folder written by `tidegate train`, or a model file: joblib, ONNX, LightGBM or XGBoost."""
+    """Artefact folder written by `tidegate train`, a model file (joblib, ONNX, LightGBM or XGBoost), or a
+    predictor in Python as `package.module:Class`, which is imported from `service.app_dir`."""
+    run: Literal["thread", "process"] = "thread"
+    """What a predictor in Python runs in: a thread per slot, or a process per slot, each of which loads the
+    model. Other models do not use it."""
     shadow_path: Path | None = None
     """Shadow model, which scores a fraction of the requests after the response and never answers clients."""
     shadow_share: Ratio = 0.1

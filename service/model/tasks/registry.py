@@ -8,6 +8,7 @@ from tidegate.monitoring.counting.reference import Reference
 from tidegate.service.model.signature import Signature, TaskName
 from tidegate.service.model.tasks.classification import ClassificationTask
 from tidegate.service.model.tasks.contract import Task
+from tidegate.service.model.tasks.json_values import JsonValuesTask
 from tidegate.service.model.tasks.regression import RegressionTask
 from tidegate.service.model.tasks.values import ValuesTask
 
@@ -25,4 +26,6 @@ def make_task(signature: Signature, reference: Reference | None = None) -> Task[
         signature: what the model answers.
         reference: what was measured at training, such as the width of a regressor's interval.
     """
+    if signature.task == "values" and signature.runtime == "python":
+        return JsonValuesTask(signature, reference)
     return TASKS[signature.task](signature, reference)

@@ -53,9 +53,9 @@ def serve(flights: Artefact, tmp_path: Path) -> Serve:
         app = create_app(settings)
         may_load = asyncio.Event()
 
-        async def find_when_allowed(path: Path, data_dir: Path) -> Artefact:
+        async def find_when_allowed(*where: Path) -> Artefact:
             await may_load.wait()
-            return await find_model(path, data_dir)
+            return await find_model(*where)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("tidegate.service.serving.replica.find_model", find_when_allowed)

@@ -69,7 +69,7 @@ BROKEN: list[tuple[str, str, str]] = [
     (ASGI, "shop/main.py:app", '"shop/main.py:app" names a file: write the module, "shop.main:app"'),
     (ASGI, "shop/main.py", 'does not name an application: write module:attribute: "shop.main:app"'),
     (ASGI, "shpo.main:app", "there is no module shpo in .*, nor an installed one; did you mean shop\\?"),
-    (ASGI, "cakes:app", "there is no module cakes in .*; set --app-dir to the folder that has it"),
+    (ASGI, "cakes:app", "there is no module cakes in .*; set service.app_dir .* to the folder that has it"),
     (ASGI, "shop.mian:app", "the package shop has no module mian; did you mean shop.main\\?"),
     (f"import torsch.nn\n{ASGI}", "shop.main:app",
      r"needs the package torsch, which is not installed \(shop/main\.py:1\): install it for .*, by `pip"),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 import sys
 from importlib.machinery import PathFinder
+from pathlib import Path
 
 from tidegate.autoscaler.live.configured_policy import configured_policy
 from tidegate.service.model.artefact import ArtefactError, load
-from tidegate.settings import Settings
+from tidegate.settings import Settings, is_import_string
 from tidegate.stack import prometheus
 from tidegate.stack.checks.ports import port_problems, required_ports
 from tidegate.stack.disk import folder_problem
@@ -19,6 +20,8 @@ from tidegate.stack.supervisor.external_elasticsearch import elasticsearch_probl
 def model_problem(settings: Settings) -> str:
     """Why the model cannot be served, as far as its files show; empty if it can."""
     path = settings.model.path
+    if is_import_string(path):
+        return _import_problem("model.path", str(path), settings.service.app_dir)
     if path.is_file():
         return ""
     try:
@@ -37,14 +40,17 @@ def program_problem(settings: Settings) -> str:
 
 def app_problem(settings: Settings) -> str:
     """Why the module of `service.app` cannot be found, without importing it; empty if it can."""
-    app, folder = settings.service.app, settings.service.app_dir
+    return _import_problem("service.app", settings.service.app, settings.service.app_dir)
+
+
+def _import_problem(setting: str, target: str, folder: Path) -> str:
     if not folder.is_dir():
         return f"service.app_dir: {folder} is not a folder"
-    module = app.partition(":")[0].partition(".")[0]
+    module = target.partition(":")[0].partition(".")[0]
     if PathFinder.find_spec(module, [str(folder), *sys.path]) or module in sys.builtin_module_names:
         return ""
     return (
-        f"service.app: {app!r}: there is no module {module!r} in {folder} or among the installed packages;"
+        f"{setting}: {target!r}: there is no module {module!r} in {folder} or among the installed packages;"
         " run this in the folder that contains it, or set service.app_dir"
     )
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from tidegate.settings import Settings
+from tidegate.settings import Model, Settings, is_import_string
 from tidegate.settings.sources import ENV_DELIMITER, ENV_PREFIX, ENV_RESERVED
 
 CONFIG = "TIDEGATE_CONFIG"
@@ -29,6 +29,8 @@ def with_absolute_paths(section: S, folder: Path) -> S:
         value = getattr(section, name)
         if isinstance(value, BaseModel):
             changes[name] = with_absolute_paths(value, folder)
+        elif isinstance(section, Model) and isinstance(value, Path) and is_import_string(value):
+            changes[name] = value
         elif isinstance(value, Path):
             changes[name] = folder / value
     return section.model_copy(update=changes)

@@ -9,7 +9,7 @@ from typing import Final
 
 from rich.console import Console
 
-from tidegate.settings import Settings
+from tidegate.settings import Settings, is_import_string
 from tidegate.stack.data_folder import Layout
 from tidegate.stack.processes.environment import with_absolute_paths
 from tidegate.stack.replicas.release import Release, ReleaseRefusedError
@@ -42,7 +42,9 @@ def deploy(settings: Settings, artefact: Path | None) -> int:
         return NOT_RUNNING
     since = time.time()
     try:
-        release = request_deploy(layout.socket, artefact.absolute() if artefact else None)
+        if artefact and not is_import_string(artefact):
+            artefact = artefact.absolute()
+        release = request_deploy(layout.socket, artefact)
         status = _follow(lambda: fetch_status(layout.socket), console, since)
     except ReleaseRefusedError as error:
         _print(errors, f"refused, nothing was changed: {error}")

@@ -1,0 +1,211 @@
+"""Write the artefact of a predictor in Python: what its class declares. The code itself stays where it is.
+
+`python -P -m tidegate.service.artefacts.import_predictor TARGET ARTEFACTS APP_DIR` runs it as a process, so
+that the caller does not import the code; it prints the folder, or the reason in one sentence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from platform import python_version
+from typing import Any, Final
+
+import numpy as np
+from pydantic import ValidationError
+
+from tidegate.monitoring.counting.category_bins import category_bins
+from tidegate.monitoring.counting.number_bins import number_bins
+from tidegate.monitoring.counting.reference import BadReferenceError, Reference, load_reference
+from tidegate.os_errors import os_error_message
+from tidegate.service.artefacts.schema_file import FeatureSchema
+from tidegate.service.model.artefact import (
+    REFERENCE,
+    Manifest,
+    digest_file,
+    locked,
+    staged,
+    write_manifest,
+)
+from tidegate.service.model.features import Feature
+from tidegate.service.model.python_runtime.code import (
+    PredictorError,
+    find_predictor,
+    import_from,
+    source_of,
+)
+from tidegate.service.model.signature import Signature, Target
+
+DIGITS: Final = 12
+"""Of the digest of the source, which is the version unless the class has one."""
+TASKS: Final = ("classification", "regression", "values")
+
+
+def import_predictor(target: str, artefacts: Path, app_dir: Path) -> Path:
+    """Write the artefact of a predictor; returns its folder, which its content names.
+
+    Args:
+        target: the predictor, `package.module:Class`.
+        artefacts: the folder of such artefacts.
+        app_dir: the folder to import it from.
+
+    Raises:
+        PredictorError: it cannot be imported, or declares something invalid.
+    """
+    import_from(app_dir)
+    predictor = find_predictor(target)
+    try:
+        fields = _fields(predictor, target)
+        reference = _reference(predictor, fields["features"], app_dir)
+        digest = hashlib.sha256(
+            json.dumps(fields, default=lambda value: value.model_dump(), sort_keys=True).encode()
+        )
+        digest.update(reference)
+        out = artefacts / f"predictor-{digest.hexdigest()[:16]}"
+        with locked(out):
+            if out.is_dir():
+                return out
+            with staged(out) as folder:
+                (folder / REFERENCE).write_bytes(reference)
+                inputs = f"sha256:{digest.hexdigest()}"
+                write_manifest(
+                    folder, **fields, inputs=inputs, versions={"python": python_version()}
+                )
+    except ValidationError as error:
+        raise PredictorError(f"model.path: {target}: {_first_fault(error)}") from error
+    return out
+
+
+def _fields(predictor: Any, target: str) -> dict[str, Any]:
+    """The fields of the manifest that the class declares."""
+    own = target.partition(":")[2].rpartition(".")[2]
+    task = getattr(predictor, "task", "values")
+    if task not in TASKS:
+        raise PredictorError(
+            f"model.path: `task` of {target} should be one of {', '.join(TASKS)}, got {task!r}"
+        )
+    fields: dict[str, Any] = {
+        "name": getattr(predictor, "name", own),
+        "version": str(getattr(predictor, "version", "") or _version(target)),
+        "description": getattr(predictor, "description", ""),
+        "task": task,
+        "input": "rows",
+        "runtime": "python",
+        "predictor": target,
+        "features": _features(predictor, target),
+    }
+    if task == "classification":
+        fields["classes"] = _classes(predictor, target)
+    elif task == "regression":
+        target_of = getattr(predictor, "target", None)
+        named = {"name": target_of} if isinstance(target_of, str) else target_of
+        fields["target"] = Target.model_validate(named or {})
+    Signature.model_validate({k: v for k, v in fields.items() if k in Signature.model_fields})
+    Manifest.model_validate({**fields, "inputs": "", "files": {}})
+    return fields
+
+
+def _classes(predictor: Any, target: str) -> tuple[str | int, ...]:
+    classes = getattr(predictor, "classes", None)
+    if not isinstance(classes, list | tuple) or len(classes) < 2:
+        raise PredictorError(
+            f"model.path: {target} has the task classification, which needs `classes`: set it to a "
+            'list of at least two labels, such as classes = ["late", "on_time"]'
+        )
+    return tuple(classes)
+
+
+def _features(predictor: Any, target: str) -> tuple[Feature, ...]:
+    declared = getattr(predictor, "features", ())
+    if not isinstance(declared, list | tuple) or not all(isinstance(f, Mapping) for f in declared):
+        raise PredictorError(
+            f"model.path: `features` of {target} should be a list of dicts, such as "
+            '[{"name": "distance", "minimum": 0}]'
+        )
+    found = []
+    for number, fields in enumerate(declared):
+        try:
+            example = {"example": fields["example"]} if "example" in fields else {}
+            schema = FeatureSchema.model_validate(
+                {name: value for name, value in fields.items() if name != "example"}
+            )
+            feature = Feature.model_validate({"name": schema.name, **schema.changes(), **example})
+        except ValidationError as error:
+            raise PredictorError(
+                f"model.path: features[{number}] of {target}: {_first_fault(error)}"
+            ) from error
+        if feature.kind == "category" and not feature.categories:
+            raise PredictorError(
+                f"model.path: features[{number}] of {target}: the kind category needs `categories`"
+            )
+        found.append(
+            feature if example else feature.model_copy(update={"example": _value(feature)})
+        )
+    return tuple(found)
+
+
+def _value(feature: Feature) -> float | int | str:
+    """A value that is accepted, for the documentation."""
+    if feature.kind == "category":
+        return feature.categories[0]
+    low = feature.minimum if feature.minimum is not None else min(0.0, feature.maximum or 0.0)
+    return int(-(-low // 1)) if feature.kind == "integer" else low
+
+
+def _version(target: str) -> str:
+    source = source_of(target)
+    digest = digest_file(source) if source else hashlib.sha256(target.encode()).hexdigest()
+    return digest.removeprefix("sha256:")[:DIGITS]
+
+
+def _reference(predictor: Any, features: Sequence[Feature], app_dir: Path) -> bytes:
+    """The content of the file that the class names, or a reference of no rows."""
+    named = getattr(predictor, "reference", None)
+    if named is None:
+        none = tuple(
+            category_bins(feature.name, ())
+            if feature.kind == "category"
+            else number_bins(feature.name, np.empty(0, np.float32), kind=feature.kind)
+            for feature in features
+        )
+        return Reference(samples=0, features=none).model_dump_json().encode()
+    file = app_dir / Path(named)
+    if not file.is_file():
+        raise PredictorError(
+            f"model.path: `reference`: there is no file {file}: `tidegate reference` makes one, and a "
+            "relative path is one in service.app_dir"
+        )
+    load_reference(file)
+    return file.read_bytes()
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors()[0]
+    key = ".".join(str(part) for part in fault["loc"])
+    message = re.sub(r"^Value error, ", "", fault["msg"])
+    return f"`{key}`: {message}" if key else message
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Import a predictor; returns the exit code."""
+    target, artefacts, app_dir = arguments
+    # What the code prints while it is imported must not become the answer.
+    answer, sys.stdout = sys.stdout, sys.stderr
+    try:
+        out = import_predictor(target, Path(artefacts), Path(app_dir))
+    except (PredictorError, BadReferenceError) as error:
+        sys.stderr.write(f"{' '.join(str(error).split())}\n")
+        return 1
+    except OSError as error:
+        sys.stderr.write(f"{os_error_message(error)}\n")
+        return 1
+    answer.write(f"{out}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

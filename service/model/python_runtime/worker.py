@@ -1,0 +1,147 @@
+"""A process that has loaded a predictor: the child's loop, and the parent's side of it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from tidegate.service.model.predictions import Prediction
+from tidegate.service.model.python_runtime.code import PredictorError
+from tidegate.service.model.python_runtime.runner import Failure, Runner
+from tidegate.service.model.signature import Signature
+
+START_METHOD: Final = "spawn"
+"""A fork would copy the threads' locks of the replica in any state."""
+
+Start: TypeAlias = "Callable[[], Worker]"
+
+
+class WorkerEndedError(Exception):
+    """The process has ended; the text says how.
+
+    Attributes:
+        begun: whether it may have begun with the rows.
+    """
+
+    def __init__(self, message: str, *, begun: bool = False) -> None:
+        super().__init__(message)
+        self.begun = begun
+
+
+class Worker:
+    """A process with a predictor of its own.
+
+    Args:
+        signature: what it takes and answers.
+        app_dir: the folder to import it from.
+    """
+
+    def __init__(self, signature: Signature, app_dir: Path) -> None:
+        context = multiprocessing.get_context(START_METHOD)
+        self._name: Final = signature.predictor
+        self._pipe, theirs = context.Pipe()
+        # No daemon, so that the predictor may have processes of its own.
+        self._process = context.Process(
+            target=serve,
+            args=(theirs, signature.model_dump_json(), str(app_dir)),
+            name="predictor",
+            daemon=False,
+        )
+        self._ending: Final = threading.Lock()
+        self._process.start()
+        theirs.close()
+
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self._process.pid or 0
+
+    def wait_loaded(self) -> None:
+        """Wait until the predictor is loaded.
+
+        Raises:
+            PredictorError: it cannot be loaded.
+            WorkerEndedError: the process has ended before.
+        """
+        try:
+            problem = self._pipe.recv()
+        except (EOFError, OSError):
+            raise WorkerEndedError(self.ending()) from None
+        if problem is not None:
+            raise PredictorError(problem)
+
+    def predict(self, rows: list[dict[str, Any]]) -> Prediction | Failure:
+        """The prediction of rows, or why there is none. One thread calls it at a time.
+
+        Raises:
+            WorkerEndedError: the process has ended.
+        """
+        try:
+            self._pipe.send(rows)
+        except OSError:
+            raise WorkerEndedError(self.ending()) from None
+        try:
+            found: Prediction | Failure = self._pipe.recv()
+        except (EOFError, OSError):
+            raise WorkerEndedError(self.ending(), begun=True) from None
+        return found
+
+    def wait_ended(self) -> None:
+        """Wait until the process ends."""
+        wait([self._process.sentinel])
+
+    def ending(self) -> str:
+        """How the process ended; waits for its end, as its pipe is closed."""
+        self.wait_ended()
+        with self._ending:  # two threads that collect it at once would lose its exit code
+            self._process.join()
+        code = self._process.exitcode or 0
+        how = f"ended with exit code {code}"
+        if code == -signal.SIGKILL:
+            how = "was killed (SIGKILL), most likely because there was too little memory for it"
+        elif code < 0:
+            how = f"ended with {signal.Signals(-code).name}"
+        return f"the process of the predictor {self._name} {how}"
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self._process.kill()
+
+
+def serve(pipe: Connection, signature: str, app_dir: str) -> None:
+    """The child: load the predictor, then predict until the parent ends.
+
+    Args:
+        pipe: receives rows, and sends None or why the predictor cannot be loaded, then predictions.
+        signature: what it takes and answers, as JSON.
+        app_dir: the folder to import it from.
+    """
+    # Ctrl-C reaches every process of the terminal: the replica drains, and ends this one at its end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    try:
+        runner = Runner(Signature.model_validate_json(signature), Path(app_dir))
+    except PredictorError as error:
+        pipe.send(str(error))
+        return
+    pipe.send(None)
+    while True:
+        try:
+            rows = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(runner.predict(rows))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        # Also while the predictor works: nobody waits for its result.
+        os._exit(1)
