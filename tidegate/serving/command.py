@@ -58,7 +58,7 @@ def run(
     except (SettingsError, PortInUseError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    except ReplicaFailedError as error:
+    except (ReplicaFailedError, RuntimeError) as error:  # the latter: it has been started before
         sys.stderr.write(f"{target}: {error}\n")
         return 1
     return 0

@@ -16,6 +16,9 @@ from tidegate.telemetry.asgi import ASGIApp, Message, Scope
 START_UP: Final = "the start-up of the application"
 """The task of the lifecycle that ends when the application has started."""
 
+RETURN_SECONDS: Final = 1.0
+"""How long an application may take to return after it has shut down."""
+
 log = get_logger("tidegate.serving.lifespan")
 
 
@@ -66,8 +69,9 @@ class Lifespan:
             self._stopping = True
             self._messages.put_nowait({"type": "lifespan.shutdown"})
             await self._ended.wait()
-        else:
-            task.cancel()
+            # It has said that it is done; one that then waits for another message never returns.
+            await asyncio.wait((task,), timeout=RETURN_SECONDS)
+        task.cancel()
         with suppress(asyncio.CancelledError):
             await task
         return self._failed_stop

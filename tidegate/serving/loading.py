@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar, cast
@@ -62,7 +63,7 @@ class Loading(Generic[T]):
         def run() -> None:
             # A daemon, as a thread cannot be cancelled: the process must be able to end meanwhile.
             outcome = _call(cast("Callable[[], T]", function))
-            if not loop.is_closed():
+            with suppress(RuntimeError):  # the loop is closed: nobody waits for the result
                 loop.call_soon_threadsafe(_set, result, outcome)
 
         threading.Thread(target=context.run, args=(run,), name="loading", daemon=True).start()

@@ -7,7 +7,7 @@ import importlib
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import uvicorn
@@ -38,7 +38,8 @@ log = get_logger("tidegate.serving.server")
 def import_all() -> None:
     """Import what is otherwise imported while serving, before a folder of somebody else is on the path."""
     for module in _IMPORTED_LATE:
-        importlib.import_module(module)
+        with suppress(ImportError):  # such as anyio, which only some frameworks need
+            importlib.import_module(module)
 
 
 class Server(uvicorn.Server):

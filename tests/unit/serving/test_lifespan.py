@@ -247,3 +247,13 @@ async def test_readiness_does_not_tell_the_version_that_fastapi_assumes(tmp_path
     async with replica_of(FastAPI(), tmp_path) as (replica, client):
         await until(lambda: replica.lifecycle.phase == "ready")
         assert (await client.get("/ready")).json() == {"status": "ready"}
+
+
+async def test_an_application_that_never_returns_does_not_delay_the_end(tmp_path: Path) -> None:
+    async def endless(scope: Any, receive: Any, send: Any) -> None:
+        while True:
+            message = await receive()
+            await send({"type": f"{message['type']}.complete"})
+
+    async with replica_of(endless, tmp_path) as (replica, _):
+        await until(lambda: replica.lifecycle.phase == "ready")
