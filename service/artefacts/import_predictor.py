@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from platform import python_version
 from typing import Any, Final
@@ -194,16 +195,16 @@ def main(arguments: Sequence[str]) -> int:
     """Import a predictor; returns the exit code."""
     target, artefacts, app_dir = arguments
     # What the code prints while it is imported must not become the answer.
-    answer, sys.stdout = sys.stdout, sys.stderr
     try:
-        out = import_predictor(target, Path(artefacts), Path(app_dir))
+        with redirect_stdout(sys.stderr):
+            out = import_predictor(target, Path(artefacts), Path(app_dir))
     except (PredictorError, BadReferenceError) as error:
         sys.stderr.write(f"{' '.join(str(error).split())}\n")
         return 1
     except OSError as error:
         sys.stderr.write(f"{os_error_message(error)}\n")
         return 1
-    answer.write(f"{out}\n")
+    sys.stdout.write(f"{out}\n")
     return 0
 
 

@@ -15,6 +15,7 @@ from tidegate.monitoring.feedback.retained_rows import row_events
 from tidegate.service.artefacts.import_cache import find_model
 from tidegate.service.model.artefact import ArtefactError
 from tidegate.service.model.loaded_model import Model
+from tidegate.service.model.python_runtime.hosting import Hosting
 from tidegate.service.serving.background import BackgroundWorker
 from tidegate.service.serving.shadow import Shadow, ShadowError, WriteEvent
 from tidegate.settings import Settings
@@ -64,8 +65,15 @@ class AfterResponse:
             return
         try:
             artefact = await find_model(path, self._data_dir, self._app_dir)
+            hosting = Hosting(self._app_dir)
             self.shadow = await asyncio.to_thread(
-                Shadow, model.manifest, model.task, artefact, self._registry, self._write_event
+                Shadow,
+                model.manifest,
+                model.task,
+                artefact,
+                self._registry,
+                self._write_event,
+                hosting=hosting,
             )
         except (ArtefactError, ShadowError, OSError) as error:
             # The reason is complete: a traceback would hide it.

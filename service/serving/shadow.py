@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from tidegate.service.model.artefact import Artefact, Manifest
 from tidegate.service.model.predictor import Predictor, load_predictor
+from tidegate.service.model.python_runtime.hosting import Hosting
 from tidegate.service.model.signature import Signature
 from tidegate.service.model.tasks.contract import Agreement, IncomparableError, Task
 
@@ -55,6 +56,7 @@ class Shadow:
         artefact: the artefact of the shadow model.
         registry: the registry of its metrics.
         write_event: writes its events.
+        hosting: where a predictor in Python is imported from.
 
     Raises:
         ArtefactError: it cannot be run.
@@ -68,6 +70,8 @@ class Shadow:
         artefact: Artefact,
         registry: CollectorRegistry,
         write_event: WriteEvent,
+        *,
+        hosting: Hosting = Hosting(),
     ) -> None:
         shadow = artefact.manifest
         try:
@@ -75,7 +79,7 @@ class Shadow:
             self._compare = task.comparison(shadow)
         except IncomparableError as error:
             raise ShadowError(f"model.shadow_path: {artefact.path} {error}") from error
-        self._predictor: Predictor = load_predictor(artefact)
+        self._predictor: Predictor = load_predictor(artefact, hosting=hosting)
         self._model = model
         self._shadow = shadow
         self.metrics: Final = ShadowMetrics(registry, model, shadow)

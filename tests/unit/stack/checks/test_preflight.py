@@ -19,6 +19,7 @@ from tidegate.stack.checks.preflight import (
     start_problems,
 )
 from tidegate.stack.disk import folder_problem
+from tidegate.stack.processes.environment import with_absolute_paths
 
 
 @pytest.mark.parametrize("policy", ["surge", "vertical:most_factor=3"])
@@ -106,3 +107,24 @@ def test_a_model_whose_files_are_not_those_of_its_manifest_is_refused_before_the
     (broken / "model.onnx").write_bytes(b"not a model")
     problem = model_problem(load(model={"path": broken}))
     assert f"{broken}/model.onnx is not the file that manifest.json names" in problem
+
+
+def test_the_module_of_a_predictor_must_be_found(tmp_path: Path) -> None:
+    (tmp_path / "pricing.py").write_text("raise RuntimeError('it is not imported')")
+    model = {"path": Path("pricing:Price")}
+    assert model_problem(load(model=model, service={"app_dir": tmp_path})) == ""
+    problem = model_problem(load(model=model, service={"app_dir": tmp_path / "nowhere"}))
+    assert problem.startswith("service.app_dir: ")
+    model = {"path": Path("prices:Price")}
+    problem = model_problem(load(model=model, service={"app_dir": tmp_path}))
+    assert problem.startswith("model.path: 'prices:Price': there is no module 'prices' in ")
+
+
+def test_no_folder_is_put_in_front_of_a_predictor(tmp_path: Path) -> None:
+    settings = load(model={"path": Path("shop.pricing:Price")}, service={"app_dir": Path("shop")})
+    absolute = with_absolute_paths(settings, tmp_path)
+    assert absolute.model.path == Path("shop.pricing:Price")
+    assert absolute.service.app_dir == tmp_path / "shop"
+    assert with_absolute_paths(load(model={"path": Path("a.onnx")}), tmp_path).model.path == (
+        tmp_path / "a.onnx"
+    )

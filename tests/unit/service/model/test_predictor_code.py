@@ -1,0 +1,141 @@
+"""The sentences about a predictor that cannot be loaded, or that declares something invalid.
+
+Other broken inputs of a newcomer have their sentences tested where they are read: an application that
+does not import, a factory with arguments and a module that needs a missing package in
+tests/unit/serving/test_app_loader.py; an ONNX file with dynamic axes or strings, and a Booster without
+feature names, in tests/unit/service/artefacts/kinds; a predictor that raises, returns something wrong, blocks
+or ends its process, in tests/unit/service/http/test_python_predictor.py.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tidegate.service.artefacts.import_predictor import main
+from tidegate.service.model.artefact import load
+from tidegate.service.model.python_runtime.code import (
+    PredictorError,
+    import_from,
+    load_predictor,
+)
+
+CLASS = "class Price:\n    def predict(self, rows):\n        return rows\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for the module `priced`."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    yield tmp_path
+    sys.modules.pop("priced", None)
+
+
+BROKEN = {
+    "no module": (CLASS, "pricd:Price", "there is no module pricd in .*; did you mean priced"),
+    "no attribute": (CLASS, "priced:Prize", "priced has no attribute Prize; did you mean Price"),
+    "a file": (CLASS, "priced.py:Price", '"priced.py:Price" .* "priced:Price"'),
+    "raises": ("1 / 0\n", "priced:Price", r"cannot be imported: ZeroDivisionError.*priced.py:1\)"),
+    "syntax": ("class\n", "priced:Price", r"cannot be imported: SyntaxError.*priced.py:1\)"),
+    "package": (
+        "import lightbgm\n",
+        "priced:Price",
+        r"needs the package lightbgm, which is not installed \(.*priced.py:1\): install it",
+    ),
+    "no predict": ("class Price:\n    pass\n", "priced:Price", r"has no method `predict`: define"),
+    "arguments": (
+        "class Price:\n    def __init__(self, path): pass\n    def predict(self, rows): pass\n",
+        "priced:Price",
+        r"the class priced:Price needs arguments \(path\): give them defaults",
+    ),
+    "factory": (
+        "def make(path): pass\n",
+        "priced:make",
+        r"the function priced:make needs arguments \(path\)",
+    ),
+    "constructor": (
+        CLASS + "    def __init__(self): raise OSError('no disk')\n",
+        "priced:Price",
+        r"the constructor of priced:Price failed: OSError: no disk \(.*priced.py:4\)",
+    ),
+    "load": (
+        CLASS + "    def load(self): raise OSError('no weights')\n",
+        "priced:Price",
+        r"load\(\) of priced:Price failed: OSError: no weights \(.*priced.py:4\)",
+    ),
+    "load with arguments": (
+        CLASS + "    def load(self, path): pass\n",
+        "priced:Price",
+        "`load` of priced:Price should be a method without arguments",
+    ),
+    "coroutine": (
+        "class Price:\n    async def predict(self, rows): pass\n",
+        "priced:Price",
+        "predict of priced:Price is a coroutine function: make it a plain function",
+    ),
+    "predict with arguments": (
+        "class Price:\n    def predict(self, rows, scale): pass\n",
+        "priced:Price",
+        "predict of priced:Price needs the arguments rows, scale; it gets one",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_code_that_cannot_be_loaded_is_one_sentence(folder: Path, case: str) -> None:
+    source, target, sentence = BROKEN[case]
+    (folder / "priced.py").write_text(source)
+    import_from(folder)
+    with pytest.raises(PredictorError) as refused:
+        load_predictor(target)
+    assert re.search(sentence, str(refused.value)), str(refused.value)
+    assert str(refused.value).startswith("model.path: ")
+    assert "\n" not in str(refused.value)
+
+
+DECLARED = {
+    "task": (
+        "task = 'ranking'",
+        "`task` of .* should be one of classification, regression, values",
+    ),
+    "classes": ("task = 'classification'", "needs `classes`: set it to a list of at least two"),
+    "one class": ("task, classes = 'classification', ['a']", "list of at least two labels"),
+    "name": ("name = 'a b'", "`name`: "),
+    "features": ("features = ['x']", "`features` of .* should be a list of dicts"),
+    "feature": ("features = [{'name': 'x', 'minimun': 0}]", r"features\[0\] of .*`minimun`"),
+    "category": ("features = [{'name': 'x', 'kind': 'category'}]", "needs `categories`"),
+    "reference": ("reference = 'r.json'", "`reference`: there is no file .*r.json"),
+}
+
+
+@pytest.mark.parametrize("case", DECLARED)
+def test_an_invalid_declaration_is_one_sentence(
+    folder: Path, case: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declared, sentence = DECLARED[case]
+    (folder / "priced.py").write_text(f"{CLASS}    {declared}\n")
+    assert main(["priced:Price", str(folder / "artefacts"), str(folder)]) == 1
+    found = capsys.readouterr().err
+    assert re.search(sentence, found), found
+    assert found.count("\n") == 1
+
+
+def test_the_artefact_has_what_the_class_declares(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    features = "[{'name': 'x', 'minimum': 3}, {'name': 'c', 'categories': ['a', 'b']}]"
+    (folder / "priced.py").write_text(f"print('hello')\n{CLASS}    features = {features}\n")
+    paths = []
+    for _ in range(2):
+        assert main(["priced:Price", str(folder / "artefacts"), str(folder)]) == 0
+        paths.append(capsys.readouterr().out)
+    assert paths[0] == paths[1]
+    manifest = load(Path(paths[0].strip())).manifest
+    assert (manifest.name, manifest.task, manifest.predictor) == ("Price", "values", "priced:Price")
+    assert manifest.example == {"x": 3, "c": "a"}
+    assert re.fullmatch("[0-9a-f]{12}", manifest.version)
