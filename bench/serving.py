@@ -2,10 +2,12 @@
 
 Usage: `python bench/serving.py`
 
-Three server processes serve the same small FastAPI application on 127.0.0.1: plain uvicorn, uvicorn with
-`instrument(app)`, and `python -P -m tidegate.serving`. One client sends them requests on one connection each;
-the servers take turns in short rounds, so that a slow phase of the machine affects all of them. Measured is
-the CPU time of all threads of a server (`/proc/PID/task/*/schedstat`), divided by the number of requests.
+Three server processes serve the same small FastAPI application on 127.0.0.1: plain uvicorn, uvicorn
+with `instrument(app)`, and `python -P -m tidegate.serving`. Two more serve `POST /tickets` of
+examples/own-app: by plain uvicorn, without the lines that it has for Tidegate, and as it is, with its
+spans and its watched model. One client sends them requests on one connection each; the servers take
+turns in short rounds, so that a slow phase of the machine affects all of them. Measured is the CPU time
+of all threads of a server (`/proc/PID/task/*/schedstat`), divided by the number of requests.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import argparse
 import http.client
 import os
 import platform
+import shutil
 import socket
 import statistics
 import subprocess
@@ -41,22 +44,66 @@ async def predict(rows: Rows) -> dict[str, list[float]]:
 """
 INSTRUMENTED: Final = f"{APP}\nfrom tidegate.telemetry import instrument\ninstrument(app)\n"
 BODY: Final = b'{"instances":[[1.0,2.0,3.0],[4.0,5.0,6.0]]}'
+EXAMPLE: Final = Path(__file__).resolve().parents[1] / "examples" / "own-app"
+DESK: Final = """
+import logging
+
+from fastapi import BackgroundTasks, FastAPI
+from pydantic import BaseModel, Field
+
+from desk.model import load_desk
+
+app = FastAPI(title="desk")
+desk = load_desk()
+
+class Ticket(BaseModel):
+    text: str = Field(min_length=1, max_length=10_000)
+    channel: str = "web"
+
+class Filed(BaseModel):
+    queue: str
+    confidence: float
+
+@app.post("/tickets")
+async def file_ticket(ticket: Ticket, background: BackgroundTasks) -> Filed:
+    queue, confidence = desk.triage.queue(ticket.text)
+    background.add_task(logging.getLogger("desk").info, "ticket filed: %s", queue)
+    return Filed(queue=queue, confidence=round(confidence, 4))
+"""
+TICKET: Final = b'{"text": "I was charged twice for the planner this month", "channel": "mail"}'
 HEADERS: Final = {"content-type": "application/json"}
 UVICORN: Final = (
     *("uvicorn", "--loop", "uvloop", "--http", "httptools", "--no-access-log"),
     *("--no-server-header", "--log-level", "warning", "--timeout-keep-alive", "600"),
 )
-SERVERS: Final = {
-    "uvicorn": (*UVICORN, "plain:app"),
-    "uvicorn and `instrument(app)`": (*UVICORN, "instrumented:app"),
-    "`tidegate.serving`": ("tidegate.serving", "plain:app"),
-}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A way to serve an application, and the request that it gets."""
+
+    label: str
+    arguments: tuple[str, ...]
+    path: str = "/predict"
+    body: bytes = BODY
+
+
+SMALL: Final = (
+    Case("uvicorn", (*UVICORN, "plain:app")),
+    Case("uvicorn and `instrument(app)`", (*UVICORN, "instrumented:app")),
+    Case("`tidegate.serving`", ("tidegate.serving", "plain:app")),
+)
+OWN: Final = (
+    Case("examples/own-app without Tidegate", (*UVICORN, "desk_alone:app"), "/tickets", TICKET),
+    Case("examples/own-app", ("tidegate.serving", "desk.main:app"), "/tickets", TICKET),
+)
 
 
 @dataclass
 class Server:
     """A server process, a connection to it, and its CPU time per request in each round, in µs."""
 
+    case: Case
     process: subprocess.Popen[bytes]
     connection: http.client.HTTPConnection
     microseconds: list[float] = field(default_factory=list)
@@ -69,9 +116,10 @@ class Server:
     def send(self, requests: int) -> None:
         """Send requests in turn."""
         for _ in range(requests):
-            self.connection.request("POST", "/predict", BODY, HEADERS)
+            self.connection.request("POST", self.case.path, self.case.body, HEADERS)
             response = self.connection.getresponse()
-            assert (response.status, response.read()) == (200, b'{"predictions":[6.0,15.0]}')
+            assert response.status == 200, response.read()
+            response.read()
 
 
 def free_port() -> int:
@@ -82,8 +130,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def server(folder: Path, arguments: tuple[str, ...]) -> Iterator[Server]:
+def server(folder: Path, case: Case) -> Iterator[Server]:
     """Start a server, and stop it at the end."""
+    arguments = case.arguments
     port = free_port()
     environment = {name: value for name, value in os.environ.items() if "TIDEGATE" not in name}
     process = subprocess.Popen(
@@ -102,14 +151,32 @@ def server(folder: Path, arguments: tuple[str, ...]) -> Iterator[Server]:
             except OSError:
                 assert process.poll() is None and time.monotonic() < deadline, arguments  # noqa: PT018
                 time.sleep(0.1)
-        yield Server(process, connection)
+        yield Server(case, process, connection)
     finally:
         process.terminate()
         process.wait(30)
 
 
+def compare(folder: Path, cases: tuple[Case, ...], rounds: int, requests: int) -> None:
+    """Measure the cases in turns, and print a table; the first one is the base of the ratios."""
+    with ExitStack() as stack:
+        servers = [stack.enter_context(server(folder, case)) for case in cases]
+        for turn in range(rounds + 1):
+            for each in servers[:: 1 if turn % 2 else -1]:
+                before = each.cpu_ns()
+                each.send(requests)
+                if turn:  # the first round warms up
+                    each.microseconds.append((each.cpu_ns() - before) / requests / 1000)
+    print("| server | µs of CPU per request | ratio |")
+    print("| --- | ---: | ---: |")
+    medians = [statistics.median(each.microseconds) for each in servers]
+    for case, median in zip(cases, medians, strict=True):
+        print(f"| {case.label} | {median:.0f} | {median / medians[0]:.2f} |")
+    print()
+
+
 def main() -> None:
-    """Print a table."""
+    """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--requests", type=int, default=500, help="of one server in one round")
@@ -118,24 +185,12 @@ def main() -> None:
         folder = Path(name)
         (folder / "plain.py").write_text(APP)
         (folder / "instrumented.py").write_text(INSTRUMENTED)
-        with ExitStack() as stack:
-            servers = [
-                stack.enter_context(server(folder, arguments)) for arguments in SERVERS.values()
-            ]
-            for turn in range(options.rounds + 1):
-                for each in servers[:: 1 if turn % 2 else -1]:
-                    before = each.cpu_ns()
-                    each.send(options.requests)
-                    if turn:  # the first round warms up
-                        spent = (each.cpu_ns() - before) / options.requests / 1000
-                        each.microseconds.append(spent)
-    print("| server | µs of CPU per request | ratio |")
-    print("| --- | ---: | ---: |")
-    medians = [statistics.median(each.microseconds) for each in servers]
-    for label, median in zip(SERVERS, medians, strict=True):
-        print(f"| {label} | {median:.0f} | {median / medians[0]:.2f} |")
+        shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True)
+        (folder / "desk_alone.py").write_text(DESK)
+        for cases in (SMALL, OWN):
+            compare(folder, cases, options.rounds, options.requests)
     print(
-        f"\nMeasured on {time.strftime('%Y-%m-%d')}, Python {platform.python_version()}, "
+        f"Measured on {time.strftime('%Y-%m-%d')}, Python {platform.python_version()}, "
         f"{platform.machine()}, {os.cpu_count()} cores; median of {options.rounds} rounds of "
         f"{options.requests} requests."
     )
