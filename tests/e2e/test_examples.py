@@ -37,6 +37,7 @@ def follow(reader: PageReader) -> str:
     return reader.follow(reader.folder / "README.md")
 
 
+@IN_CI
 @pytest.mark.parametrize("reader", ["regressor"], indirect=True)
 def test_a_regressor(reader: PageReader) -> None:
     output = follow(reader)

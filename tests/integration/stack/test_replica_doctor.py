@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.checkout import ROOT
+from support.components import IN_CI
 from tidegate.doctor.check import Check
 from tidegate.doctor.replica import replica_checks
 from tidegate.settings import Settings
@@ -81,6 +82,7 @@ async def test_an_instrumented_application_lacks_only_slots(tmp_path: Path) -> N
     assert "no tidegate_slots and no tidegate_slots_busy" in found["replica slots"].text
 
 
+@IN_CI
 async def test_the_gaps_of_a_plain_server_are_named(tmp_path: Path) -> None:
     server = str(SAMPLES / "plain_server.py")
     found = await checks(tmp_path, sys.executable, server, "{port}")
@@ -95,6 +97,7 @@ async def test_the_gaps_of_a_plain_server_are_named(tmp_path: Path) -> None:
     assert "call instrument(app) of tidegate.telemetry" in found["replica events"].text
 
 
+@IN_CI
 async def test_a_server_that_drops_requests_or_ignores_sigterm_is_named(tmp_path: Path) -> None:
     command = (sys.executable, "-c", RUDE.replace("{", "{{").replace("}", "}}"), "{port}")
     dropped = await checks(tmp_path, *command, path="/slow")
