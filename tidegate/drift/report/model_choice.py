@@ -65,7 +65,7 @@ def watched_model(
             "--since, another --name, or the version as --version"
         )
     labels = read.prediction.labels if read.prediction is not None else ()
-    model = Model(name, version, labels, None, read)
+    model = Model(name, version, labels, read.accuracy, read)
     return ChosenModel(model, f"{name} {version}, with {reference}, from --reference", "--version")
 
 

@@ -86,6 +86,14 @@ def test_a_watched_model_has_its_reference_and_the_version_that_answered_last(
     assert watched_model(store, reference, "fraud", "1", START).model.version == "1"
 
 
+def test_a_watched_classifier_has_the_accuracy_of_its_reference(
+    store: EmbeddedStore, reference: Path
+) -> None:
+    measured = regressor().reference.model_copy(update={"residuals": None, "accuracy": 0.9})
+    reference.write_text(measured.model_dump_json())
+    assert watched_model(store, reference, "fraud", "", START).model.accuracy == 0.9
+
+
 def test_the_only_model_in_the_events_needs_no_name(store: EmbeddedStore, reference: Path) -> None:
     late = START + timedelta(seconds=20)
     assert watched_model(store, reference, "", "", late).model.name == "wine"
