@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from support.checkout import ROOT
 from support.components import IN_CI, unavailable
 from support.harnesses.page_reader import PageReader
+from support.processes.running_stack import eventually
 from support.processes.wheel import Wheel
 
-pytestmark = pytest.mark.e2e
+# Plain `make test` runs the tutorials, which serve a model and an application in the same way.
+pytestmark = [pytest.mark.e2e, IN_CI]
 
 EXAMPLES = ROOT / "examples"
 
@@ -37,7 +42,6 @@ def follow(reader: PageReader) -> str:
     return reader.follow(reader.folder / "README.md")
 
 
-@IN_CI
 @pytest.mark.parametrize("reader", ["regressor"], indirect=True)
 def test_a_regressor(reader: PageReader) -> None:
     output = follow(reader)
@@ -47,7 +51,6 @@ def test_a_regressor(reader: PageReader) -> None:
     assert (reader.folder / "diabetes.html").stat().st_size > 10_000
 
 
-@IN_CI
 @pytest.mark.parametrize("reader", ["lightgbm"], indirect=True)
 def test_a_lightgbm_model(reader: PageReader) -> None:
     found = re.search(r"tumour: (\d+) of 228 correct", follow(reader))
@@ -66,7 +69,6 @@ def magika(wheel: Wheel) -> None:
         unavailable(f"magika cannot be installed: {done.stderr}")
 
 
-@IN_CI
 @pytest.mark.usefixtures("magika")
 @pytest.mark.parametrize("reader", ["onnx"], indirect=True)
 def test_an_onnx_file(reader: PageReader) -> None:
@@ -75,17 +77,63 @@ def test_an_onnx_file(reader: PageReader) -> None:
     assert "POST /predict 200" in output
 
 
+LOAD = "tidegate loadgen run {scenario} --url http://127.0.0.1:8000 --path /replies --body tickets.ndjson"
+DURING_DEPLOY = """
+name = "during"
+description = "While the replicas are replaced."
+phases = [{ kind = "constant", seconds = 15, rate = 8 }]
+"""
+
+
+def deploy_under_load(reader: PageReader) -> None:
+    """Replace the replicas while requests arrive; then kill one, and wait for its successor."""
+    (reader.folder / "during.toml").write_text(DURING_DEPLOY)
+    load = reader.with_ports(LOAD.format(scenario="during.toml"))
+    with subprocess.Popen(
+        ["bash", "-c", load],
+        cwd=reader.folder,
+        env=reader.environment,
+        stdout=subprocess.DEVNULL,
+    ) as sent:
+        reader.run("tidegate deploy")
+        # 98: requests were sent late. On a busy machine this is no fault of the stack.
+        assert sent.wait(120) in {0, 98}
+    assert summary(reader)["failed"] == 0
+    killed = replicas(reader)[0]["pid"]
+    os.kill(killed, signal.SIGKILL)
+    eventually(
+        lambda: all(r["state"] == "ready" and r["pid"] != killed for r in replicas(reader)) or None,
+        "the killed replica has a successor that is ready",
+    )
+
+
+def replicas(reader: PageReader) -> list[dict[str, Any]]:
+    return list(json.loads(reader.run("tidegate status --json; true"))["replicas"])
+
+
+def summary(reader: PageReader) -> dict[str, Any]:
+    """The result of the last load."""
+    return dict(json.loads((reader.folder / "runs" / "latest" / "summary.json").read_text()))
+
+
 @pytest.mark.parametrize("reader", ["own-app"], indirect=True)
 def test_an_application_of_ones_own(reader: PageReader) -> None:
-    output = follow(reader)
+    answered = 1  # the reply that a command of the page fetches
+
+    def deploy() -> str:
+        nonlocal answered
+        loaded = summary(reader)
+        assert loaded["failed"] == 0
+        deploy_under_load(reader)
+        answered += loaded["answered"] + summary(reader)["answered"]
+        return ""
+
+    output = reader.follow(reader.folder / "README.md", {"tidegate deploy": deploy})
     assert '"queue":"billing"' in output
     assert "ticket filed" in output
-    summary = json.loads((reader.folder / "runs" / "latest" / "summary.json").read_text())
-    assert summary["failed"] == 0
-    # One more: the reply that a command of the page fetched.
     query = 'event.dataset:tidegate.request AND url.path:"/replies"'
     found = reader.run(f"tidegate search '{query}' --since 10m --limit 1 2>&1")
-    assert f"{summary['answered'] + 1} events match" in found
+    assert f"{answered} events match" in found
     lines = reader.run("tidegate search 'event.dataset:tidegate.decision' --since 10m --json")
     decisions = [json.loads(line)["tidegate"]["decision"] for line in lines.splitlines()]
     assert max(decision["desired"] for decision in decisions) > 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import subprocess
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -38,8 +39,14 @@ class PageReader:
         }
         self.servers: list[subprocess.Popen[bytes]] = []
 
-    def follow(self, page: Path) -> str:
-        """Write the files and run the commands of a page; returns all output."""
+    def follow(self, page: Path, instead: Mapping[str, Callable[[], str]] | None = None) -> str:
+        """Write the files and run the commands of a page; returns all output.
+
+        Args:
+            page: the page.
+            instead: called in place of a command; it returns the output.
+        """
+        calls = instead or {}
         text = self.with_ports(page.read_text("utf-8"))
         output = []
         for language, block in BLOCK.findall(text):
@@ -47,7 +54,8 @@ class PageReader:
             if name:
                 (self.folder / name[1]).write_text(block, encoding="utf-8")
             elif language == "console":
-                output += [self.run(line[2:]) for line in block.splitlines() if line[:2] == "$ "]
+                commands = [line[2:] for line in block.splitlines() if line[:2] == "$ "]
+                output += [calls[each]() if each in calls else self.run(each) for each in commands]
         return "\n".join(output)
 
     def with_ports(self, text: str) -> str:
