@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,8 @@ def magika(wheel: Wheel) -> None:
     """The package that the example needs. Its requirements forbid our ONNX Runtime on Python 3.14, so that it
     cannot be in requirements.lock."""
     python = str(wheel.programs / "python")
-    command = ["uv", "pip", "install", "--quiet", "--no-deps", "--python", python, "magika==1.0.3"]
+    uv = str(Path(sysconfig.get_path("scripts")) / "uv")
+    command = [uv, "pip", "install", "--quiet", "--no-deps", "--python", python, "magika==1.0.3"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     if done.returncode:
         unavailable(f"magika cannot be installed: {done.stderr}")

@@ -34,8 +34,10 @@ def edges_of(values: Values) -> tuple[float, ...]:
         return ()
     deciles = np.quantile(values, np.linspace(0, 1, 11), method="lower").astype(np.float64)
     edges, times = np.unique(deciles, return_counts=True)
-    shared = np.nextafter(edges[times > 1], np.inf)
-    return tuple(np.unique(np.concatenate([edges, shared])).tolist())
+    shared = edges[times > 1]
+    # The largest float has no next one: its bin begins at the float before it.
+    other = np.where(shared < np.finfo(np.float64).max, np.inf, -np.inf)
+    return tuple(np.unique(np.concatenate([edges, np.nextafter(shared, other)])).tolist())
 
 
 def number_bins(name: str, values: Values, *, kind: str = "number") -> FeatureReference:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tidegate.monitoring.counting.number_bins import predicted_value_bins
@@ -35,6 +37,8 @@ def test_deciles_are_named_with_as_few_digits_as_tell_them_apart() -> None:
     assert close.bins[1] == "1000 to 1000.1"
 
 
+@example([sys.float_info.max])
+@example([-sys.float_info.max, sys.float_info.max] * 5)
 @given(st.lists(st.floats(width=64), min_size=1, max_size=60))
 def test_each_prediction_is_in_one_bin_and_each_bin_has_its_own_name(values: list[float]) -> None:
     found = predicted_value_bins(np.array(values))
