@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from tidegate.service.artefacts.parity import ExportError
 from tidegate.service.artefacts.schema_file import ModelSchema
 from tidegate.service.artefacts.synthetic_rows import random_rows
 from tidegate.service.model.features import Feature, Matrix
+from tidegate.service.model.inputs.matrix import MATRIX_INPUT
 from tidegate.service.model.signature import Signature
 
 
@@ -98,6 +99,26 @@ def rows(features: Sequence[Feature], thresholds: Mapping[int, Sequence[float]])
     return random_rows(features, thresholds=thresholds, zeros=0.1)
 
 
-def conversion_error(name: str, error: Exception) -> ExportError:
-    """The message for an error of a converter."""
-    return ExportError(f"{name} cannot be converted to ONNX: {str(error)[:300]}")
+def booster_graph(
+    name: str, features: Sequence[Feature], convert: Callable[[list[tuple[str, Any]]], Any]
+) -> bytes:
+    """The ONNX graph of a booster.
+
+    Args:
+        name: the booster, for the message.
+        features: its features, which are the columns of the graph's input.
+        convert: converts it, given the names and types of the inputs; returns the ONNX model.
+
+    Raises:
+        ExportError: it cannot be converted.
+    """
+    from onnxmltools.convert.common.data_types import FloatTensorType  # noqa: PLC0415 (only a conversion needs it)
+
+    try:
+        graph: bytes = convert(
+            [(MATRIX_INPUT, FloatTensorType([None, len(features)]))]
+        ).SerializeToString()
+    # The exceptions of the converters have no common base class.
+    except Exception as error:
+        raise ExportError(f"{name} cannot be converted to ONNX: {str(error)[:300]}") from error
+    return graph

@@ -130,19 +130,12 @@ def _source(
 
     def to_onnx(features: Sequence[Feature]) -> bytes:
         from onnxmltools import convert_lightgbm
-        from onnxmltools.convert.common.data_types import FloatTensorType
 
-        from tidegate.service.model.inputs.matrix import MATRIX_INPUT
-
-        inputs = [(MATRIX_INPUT, FloatTensorType([None, len(features)]))]
-        try:
-            graph: bytes = convert_lightgbm(
-                booster, initial_types=inputs, zipmap=False
-            ).SerializeToString()
-        # The exceptions of the converter have no common base class.
-        except Exception as error:
-            raise tree_boosters.conversion_error(name, error) from error
-        return graph
+        return tree_boosters.booster_graph(
+            name,
+            features,
+            lambda inputs: convert_lightgbm(booster, initial_types=inputs, zipmap=False),
+        )
 
     return SourceModel(
         description=f"{name} ({objective[0]}, {len(described['tree_info'])} trees)",

@@ -148,17 +148,12 @@ def _source(booster: Any, name: str, classes: Any, schema: ModelSchema) -> Sourc
 
     def to_onnx(features: Sequence[Feature]) -> bytes:
         from onnxmltools import convert_xgboost
-        from onnxmltools.convert.common.data_types import FloatTensorType
 
-        from tidegate.service.model.inputs.matrix import MATRIX_INPUT
-
-        inputs = [(MATRIX_INPUT, FloatTensorType([None, len(features)]))]
-        try:
-            graph: bytes = convert_xgboost(trees, initial_types=inputs).SerializeToString()
-        # The exceptions of the converter have no common base class.
-        except Exception as error:
-            raise tree_boosters.conversion_error(name, error) from error
-        return graph
+        return tree_boosters.booster_graph(
+            name,
+            features,
+            lambda inputs: convert_xgboost(trees, initial_types=inputs),
+        )
 
     return SourceModel(
         description=f"{name} ({objective}, {trees.num_boosted_rounds()} rounds)",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from tidegate.drift.report.findings import Findings, Model, build_findings, query_counters
 from tidegate.drift.report.labelled_rows import MAX_LABELS, read_labelled_rows
@@ -21,12 +21,15 @@ from tidegate.drift.report.regressor_findings import (
     build_regressor_findings,
 )
 from tidegate.settings import Settings
-from tidegate.store.base import StoreUnavailableError
+from tidegate.store.base import EventStore, StoreUnavailableError
 from tidegate.store.open_store import open_store
 from tidegate.store.query import time_ranges
 
 EXIT_ERROR: Final = 2
 PERIODS: Final = 12
+
+Rows = TypeVar("Rows")
+Found = TypeVar("Found")
 
 
 def report(
@@ -92,13 +95,8 @@ async def collect_findings(
     Raises:
         StoreUnavailableError: the store cannot be queried now.
     """
-    counters = await query_counters(prometheus_url(settings), model, settings.drift, span, periods)
-    since, segments = datetime.fromtimestamp(span.begin, UTC), settings.drift.segments
-    with closing(open_store(settings, read_only=True)) as store:
-        rows = read_labelled_rows(store, model.name, model.version, since, segments)
-        newer = newer_version(store, model, since)
-    return build_findings(
-        model, settings.drift, rows, counters, span=span, periods=periods, newer=newer
+    return await _collect(
+        settings, model, span, periods, read=read_labelled_rows, build=build_findings
     )
 
 
@@ -110,14 +108,32 @@ async def collect_regressor_findings(
     Raises:
         StoreUnavailableError: the store cannot be queried now.
     """
+    return await _collect(
+        settings,
+        model,
+        span,
+        periods,
+        read=read_labelled_values,
+        build=build_regressor_findings,
+    )
+
+
+async def _collect(
+    settings: Settings,
+    model: Model,
+    span: Period,
+    periods: list[Period],
+    *,
+    read: Callable[[EventStore, str, str, datetime, Sequence[str]], Rows],
+    build: Callable[..., Found],
+) -> Found:
+    """Read the labelled rows and the counters of a span of time, and build the findings from them."""
     counters = await query_counters(prometheus_url(settings), model, settings.drift, span, periods)
     since, segments = datetime.fromtimestamp(span.begin, UTC), settings.drift.segments
     with closing(open_store(settings, read_only=True)) as store:
-        rows = read_labelled_values(store, model.name, model.version, since, segments)
+        rows = read(store, model.name, model.version, since, segments)
         newer = newer_version(store, model, since)
-    return build_regressor_findings(
-        model, settings.drift, rows, counters, span=span, periods=periods, newer=newer
-    )
+    return build(model, settings.drift, rows, counters, span=span, periods=periods, newer=newer)
 
 
 def choose_watched_model(
