@@ -63,7 +63,7 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11
 lock:  ## Resolve the dependencies into requirements.lock, and those of the images into locks/.
 	@$(COMPILE) --all-extras -o requirements.lock
 	@$(COMPILE) -c requirements.lock --extra build --extra service --extra train -o locks/service.lock
-	@$(COMPILE) -c requirements.lock --extra build --extra stack --extra store --extra monitor -o locks/tidegate.lock
+	@$(COMPILE) -c requirements.lock --extra build --extra stack --extra store --extra monitor --extra kubernetes -o locks/tidegate.lock
 	@$(COMPILE) -c requirements.lock --extra build --extra loadgen -o locks/loadgen.lock
 
 clean:  ## Remove the environment, data, runs and caches.
