@@ -5,7 +5,7 @@ BIN := .venv/bin
 # times.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-drift up down test lint format bench bench-autoscaler bench-live render render-check lock clean
+.PHONY: help setup demo demo-drift up down test test-kubernetes test-ray test-bentoml lint format bench bench-autoscaler bench-live render render-check lock clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,18 @@ test:  ## Install everything and run all tests on all cores; ARGS='tests/unit -k
 	@scripts/setup prometheus elasticsearch ruby
 	@$(MAKE) --no-print-directory lint
 	@$(if $(ARGS),$(BIN)/pytest $(ARGS),scripts/test)
+
+test-kubernetes: setup  ## Test on a real Kubernetes of this machine (needs root; the first build takes an hour).
+	@scripts/docker images && scripts/kubernetes build && $(BIN)/pytest tests/e2e/kubernetes $(ARGS)
+
+# The programs of another engine, in an environment of its own, and the tests of its folder.
+engine_tests = compgen -G 'tests/e2e/$(1)/test_*.py' >/dev/null || { echo "make: tests/e2e/$(1) has no test yet"; exit 0; }; \
+  scripts/$(1) install && $(BIN)/pytest tests/e2e/$(1) $(ARGS)
+test-ray: setup  ## Test an application on Ray Serve, scaled by Tidegate.
+	@$(call engine_tests,ray)
+
+test-bentoml: setup  ## Test an application in BentoML, scaled by Tidegate.
+	@$(call engine_tests,bentoml)
 
 lint:  ## Check style, types, layers and generated files.
 	@scripts/setup
