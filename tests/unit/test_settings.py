@@ -120,6 +120,23 @@ def test_a_named_file_is_read_from_anywhere(
             "slots.max: the slots of replicas.command cannot be changed while it runs; remove slots.max",
         ),
         (
+            "[resizer]\nbackend = 'kubernetes'\n",
+            "resizer.deployment: is empty, but resizer.backend is 'kubernetes'; set it to the name",
+        ),
+        (
+            "[autoscaler]\nscaler = 'keda'\n",
+            "resizer.deployment: is empty, but autoscaler.scaler is 'keda'; set it to the name",
+        ),
+        (
+            "[resizer]\ndeployment = 'Model'\n",
+            "resizer.deployment: must be the name of a Deployment: at most 253 lower-case letters",
+        ),
+        (
+            "[resizer]\nkubernetes_namespace = 'a.b'\n",
+            "resizer.kubernetes_namespace: must be empty or a namespace: at most 63 lower-case",
+        ),
+        ("[replicas]\nmax = 251\n", "replicas.max: must be at most 250 (got 251)"),
+        (
             "[service]\nready = 'shop.main:is_ready'\n",
             "service.ready: is for service.app, which is empty",
         ),

@@ -37,8 +37,12 @@ def collector() -> None:
 @commands.command(rich_help_panel=PANEL)
 def autoscaler(
     resizer: Annotated[
-        str, typer.Option(help="The address of the resizer: unix:PATH or http://HOST:PORT.")
-    ],
+        str,
+        typer.Option(
+            help="The address of the resizer: unix:PATH or http://HOST:PORT; none with autoscaler.scaler ="
+            " keda."
+        ),
+    ] = "",
     prometheus: Annotated[
         str, typer.Option(help="The URL of Prometheus; default: that of the stack.")
     ] = "",

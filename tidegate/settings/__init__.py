@@ -136,6 +136,21 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _names_the_deployment(self) -> Settings:
+        if self.resizer.deployment:
+            return self
+        for name, value in (
+            ("resizer.backend", self.resizer.backend),
+            ("autoscaler.scaler", self.autoscaler.scaler),
+        ):
+            if value in {"kubernetes", "keda"}:
+                raise ValueError(
+                    f"resizer.deployment: is empty, but {name} is {value!r}; set it to the name of the"
+                    " Deployment whose pods are the replicas"
+                )
+        return self
+
     @property
     def replica_program(self) -> str:
         """The application or command that replicas run; empty means the model service."""

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, IPvAnyNetwork, model_validator
 
 from tidegate.settings.replica_command import check_command
 from tidegate.settings.schedule import check_window
-from tidegate.settings.section import OrderError, Port, Ratio, Seconds, Section, UrlPath, text_like
+from tidegate.settings.section import (
+    OptionalUrl,
+    OrderError,
+    Port,
+    Ratio,
+    Seconds,
+    Section,
+    UrlPath,
+    text_like,
+)
+
+# During a rollout old and new replicas exist, so the gateway resolves twice this number of addresses; a DNS
+# response of 8 KiB, the largest that HAProxy accepts, has about 500.
+MAX_REPLICAS: Final = 250
 
 
 class Gateway(Section):
@@ -54,7 +67,7 @@ class Gateway(Section):
 
 
 class Replicas(Section):
-    """The replicas of the service on this machine."""
+    """The replicas of the service: processes, containers or pods."""
 
     command: Annotated[tuple[str, ...], AfterValidator(check_command)] = ()
     """Command of a replica, as a list of words such as `["gunicorn", "shop.main:app", "--bind",
@@ -71,7 +84,7 @@ class Replicas(Section):
     """Minimum number of replicas. With 0 the last replica is stopped after `autoscaler.idle_seconds` without
     requests, and the next request waits in the gateway until a replica is ready. Not supported in Docker
     Compose."""
-    max: int = Field(default=6, ge=1, le=64)
+    max: int = Field(default=6, ge=1, le=MAX_REPLICAS)
     """Maximum number of replicas."""
     start_seconds: Seconds = 60.0
     """Maximum time until a replica is ready; then it is replaced."""
@@ -155,14 +168,24 @@ class Autoscaler(Section):
     """With `replicas.min = 0`: the last replica is stopped after this time without requests."""
     metrics_port: Port = 9102
     """Port of the autoscaler's metrics."""
+    gateway_metrics_url: OptionalUrl = ""
+    """URL of the gateway's metrics, from which the queue is read while there is no replica; empty means
+    `gateway.metrics_port` of this machine."""
+    scaler: Literal["resizer", "keda"] = "resizer"
+    """What brings the number of replicas to the decision: `resizer`, the one of `--resizer`, or `keda`, which
+    asks the autoscaler for it (in Kubernetes: docs/how-to/scaling-kubernetes.md)."""
+    external_scaler_port: Port = 9107
+    """Port on which KEDA asks for the number (gRPC), on `stack.metrics_host`; only with `scaler = "keda"`."""
     resizer_token_file: Path | None = None
     """File that contains the token for a resizer at http://HOST:PORT; a Unix socket needs no token."""
     hpa: Hpa = Hpa()
 
 
 class Resizer(Section):
-    """The resizer, which starts and stops replicas in Docker Compose."""
+    """The resizer, which sets the number of replicas in Docker Compose or Kubernetes."""
 
+    backend: Literal["compose", "kubernetes"] = "compose"
+    """What runs the replicas: `compose`, the Docker engine, or `kubernetes`, a Deployment."""
     port: Port = 9103
     """Port of the resizer's HTTP interface."""
     token_file: Path | None = None
@@ -177,6 +200,22 @@ class Resizer(Section):
         ),
     ] = "model"
     """Compose service that is scaled; it belongs to the resizer's own project."""
+    deployment: Annotated[
+        str,
+        text_like(
+            r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?",
+            "the name of a Deployment: at most 253 lower-case letters, digits, - and .",
+        ),
+    ] = ""
+    """Deployment whose pods are the replicas, for `backend = "kubernetes"` and for KEDA."""
+    kubernetes_namespace: Annotated[
+        str,
+        text_like(
+            r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?",
+            "empty or a namespace: at most 63 lower-case letters, digits and -",
+        ),
+    ] = ""
+    """Namespace of the Deployment; empty means that of the own pod, or of the kubeconfig file's context."""
 
 
 class Stack(Section):

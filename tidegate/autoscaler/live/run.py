@@ -79,14 +79,22 @@ async def _run(settings: Settings, resizer: str, url: str, *, dry_run: bool) -> 
             bounds=bounds(settings),
             requires_real_slots=built.requires_real_slots,
             dry_run=settings.autoscaler.dry_run or dry_run,
-            read_queue=GatewayQueue(
-                f"http://127.0.0.1:{settings.gateway.metrics_port}/metrics", session
-            ).read,
+            read_queue=GatewayQueue(_gateway_metrics_url(settings), session).read,
         )
         await run_ticks(autoscaler, built.tick_seconds)
 
 
+def _gateway_metrics_url(settings: Settings) -> str:
+    own = f"http://127.0.0.1:{settings.gateway.metrics_port}/metrics"
+    return settings.autoscaler.gateway_metrics_url or own
+
+
 def _client(settings: Settings, address: str, timeout: float) -> ResizerClient:
+    if not address:
+        raise CannotStartError(
+            "--resizer: missing; give its address, unix:PATH or http://HOST:PORT, or set autoscaler.scaler to"
+            " keda"
+        )
     token_file = settings.autoscaler.resizer_token_file
     try:
         token = read_secret(token_file, "autoscaler.resizer_token_file") if token_file else ""
