@@ -1,0 +1,1 @@
+"""A real Kubernetes for tests, from the programs that scripts/kubernetes builds."""

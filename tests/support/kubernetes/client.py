@@ -1,0 +1,75 @@
+"""kubectl and helm, as a person uses them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from support.kubernetes.programs import program
+
+
+@dataclass(frozen=True)
+class Kubectl:
+    """The command, with the rights of one kubeconfig."""
+
+    kubeconfig: Path
+
+    def call(
+        self, *arguments: str, text: str | None = None, seconds: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `kubectl …` with this text as standard input."""
+        return self._run("kubectl", arguments, text, seconds)
+
+    def run(self, *arguments: str, text: str | None = None, seconds: float = 60) -> str:
+        """Run `kubectl …`, which must succeed; returns its output."""
+        return _output(self.call(*arguments, text=text, seconds=seconds))
+
+    def succeeds(self, *arguments: str) -> bool:
+        return self.call(*arguments).returncode == 0
+
+    def get(self, *arguments: str) -> Any:
+        """The object, or the list, that `kubectl get … -o json` prints."""
+        return json.loads(self.run("get", *arguments, "-o", "json"))
+
+    def items(self, *arguments: str) -> list[Any]:
+        """The objects of a list."""
+        return list(self.get(*arguments)["items"])
+
+    def apply(self, *documents: dict[str, Any] | str, namespace: str = "default") -> None:
+        """Create or change objects, given as mappings or as YAML text."""
+        text = "\n---\n".join(
+            one if isinstance(one, str) else yaml.safe_dump(one) for one in documents
+        )
+        self.run(
+            "apply", "--server-side", "--force-conflicts", "-n", namespace, "-f", "-", text=text
+        )
+
+    def helm(self, *arguments: str, seconds: float = 300) -> str:
+        """Run `helm …`, which must succeed; returns its output."""
+        return _output(self._run("helm", arguments, None, seconds))
+
+    def _run(
+        self, name: str, arguments: tuple[str, ...], text: str | None, seconds: float
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [program(name), *arguments],
+            # No cache or configuration of the person who runs the tests.
+            env=os.environ
+            | {"KUBECONFIG": str(self.kubeconfig), "HOME": str(self.kubeconfig.parent)},
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+
+
+def _output(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 0, f"{' '.join(map(str, done.args))}: {done.stderr}{done.stdout}"
+    return done.stdout

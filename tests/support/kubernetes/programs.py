@@ -1,0 +1,33 @@
+"""The programs that scripts/kubernetes builds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+CACHE: Final = (
+    Path(os.environ.get("TIDEGATE_CACHE") or Path.home() / ".cache" / "tidegate") / "kubernetes"
+)
+BIN: Final = CACHE / "bin"
+
+
+def program(name: str) -> str:
+    """The path of a built program."""
+    return str(BIN / name)
+
+
+def missing(*names: str) -> list[str]:
+    """Those that are not built."""
+    return [name for name in names if not os.access(BIN / name, os.X_OK)]
+
+
+def require_built(*names: str) -> None:
+    """Skip the test if one is not built, also where all components are required.
+
+    The control plane takes an hour to build, so CI runs these tests only where somebody built it.
+    """
+    if absent := missing(*names):
+        pytest.skip(f"not built: {', '.join(absent)} (run `scripts/kubernetes build`, an hour)")
