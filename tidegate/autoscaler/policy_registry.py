@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from tidegate.autoscaler.policies import keda, kpa, ray_serve, step
+from tidegate.autoscaler.policies import keda, kpa, ray_serve, static, step
 from tidegate.autoscaler.policies.hpa import hpa
 from tidegate.autoscaler.policies.predictive import PredictiveParameters, predictive
 from tidegate.autoscaler.sloq.parameters import SloqParameters
@@ -163,5 +163,10 @@ POLICIES: Final[Mapping[str, PolicyType]] = {
         lambda parameters: step.step(step.StepParameters(**parameters)),
         step.StepParameters,
         tick_seconds=step.TICK_SECONDS,
+    ),
+    "static": PolicyType(
+        lambda parameters: static.static(static.StaticParameters(**parameters)),
+        static.StaticParameters,
+        tick_seconds=static.TICK_SECONDS,
     ),
 }

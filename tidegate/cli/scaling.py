@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -70,20 +70,54 @@ def simulate(  # noqa: PLR0917 - each is an option of the command line
     peak: Annotated[
         float | None, typer.Option(help="Rescale the trace to this peak, in requests per second.")
     ] = None,
-    slots: Annotated[int, typer.Option(help="Concurrent requests per replica.")] = 4,
-    service_time: Annotated[float, typer.Option(help="Mean service time in seconds.")] = 0.2,
-    service_cv: Annotated[float, typer.Option(help="Its coefficient of variation.")] = 0.7,
+    operating_point: Annotated[
+        str | None,
+        typer.Option(
+            help="A service by name, as `small-fast`; default: that of the trace's family. The options"
+            " below change it."
+        ),
+    ] = None,
+    slots: Annotated[int | None, typer.Option(help="Concurrent requests per replica; 4.")] = None,
+    service_time: Annotated[
+        float | None, typer.Option(help="Mean service time in seconds; 0.2.")
+    ] = None,
+    service_cv: Annotated[
+        float | None, typer.Option(help="Its coefficient of variation; 0.7.")
+    ] = None,
     first_byte_share: Annotated[
-        float,
+        float | None,
         typer.Option(
             help="Fraction of the service time until the first byte; below 1 the objective is about it."
         ),
-    ] = 1.0,
-    slo: Annotated[float, typer.Option(help="The objective for p95 responses, in seconds.")] = 0.6,
-    startup: Annotated[float, typer.Option(help="Seconds until a new replica is ready.")] = 30.0,
-    minimum: Annotated[int, typer.Option("--min", help="Minimum number of replicas.")] = 1,
-    maximum: Annotated[int, typer.Option("--max", help="Maximum number of replicas.")] = 30,
-    start: Annotated[int, typer.Option(help="Replicas at the start.")] = 3,
+    ] = None,
+    slo: Annotated[
+        float | None, typer.Option(help="The objective for p95 responses, in seconds; 0.6.")
+    ] = None,
+    startup: Annotated[
+        float | None, typer.Option(help="Seconds until a new replica is ready; 30.")
+    ] = None,
+    startup_cv: Annotated[
+        float | None, typer.Option(help="Coefficient of variation of these seconds; 0.")
+    ] = None,
+    dispatch: Annotated[
+        str | None,
+        typer.Option(
+            help="`queue`: one at the gateway; `round-robin` or `power-of-two`: one in each replica."
+        ),
+    ] = None,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact", help="Replay the trace's own counts instead of Poisson ones of that mean."
+        ),
+    ] = False,
+    minimum: Annotated[
+        int | None, typer.Option("--min", help="Minimum number of replicas; 1.")
+    ] = None,
+    maximum: Annotated[
+        int | None, typer.Option("--max", help="Maximum number of replicas; 30.")
+    ] = None,
+    start: Annotated[int | None, typer.Option(help="Replicas at the start; 3.")] = None,
     seeds: Annotated[
         int, typer.Option(min=1, help="Runs per policy and trace, which are averaged.")
     ] = 5,
@@ -99,24 +133,24 @@ def simulate(  # noqa: PLR0917 - each is an option of the command line
     from tidegate.autoscaler.simulator.command import Comparison
     from tidegate.autoscaler.simulator.command import simulate as run
     from tidegate.autoscaler.simulator.comparison import TraceSpec
-    from tidegate.autoscaler.simulator.system import RequestKind, System
-    from tidegate.autoscaler.types import Bounds
+    from tidegate.autoscaler.simulator.system import System
 
-    try:
-        system = System(
-            slots=slots,
-            kinds=(RequestKind(1.0, service_time),),
-            service_cv=service_cv,
-            slo_seconds=slo,
-            startup_seconds=startup,
-            bounds=Bounds(minimum, maximum),
-            start=start,
-            first_byte_share=first_byte_share,
-        )
-    except ValueError as error:
-        stop(str(error))
-    traces = [TraceSpec(name, peak) for name in trace]
-    raise typer.Exit(run(Comparison(policy, traces, system, seeds), as_json=as_json, plot=plot))
+    options: dict[str, Any] = {
+        "slots": slots,
+        "service_seconds": service_time,
+        "service_cv": service_cv,
+        "first_byte_share": first_byte_share,
+        "slo_seconds": slo,
+        "startup_seconds": startup,
+        "startup_cv": startup_cv,
+        "dispatch": dispatch,
+        "minimum": minimum,
+        "maximum": maximum,
+        "start": start,
+    }
+    given = tuple((name, value) for name, value in options.items() if value is not None)
+    traces = [TraceSpec(name, peak, exact, operating_point, given) for name in trace]
+    raise typer.Exit(run(Comparison(policy, traces, System(), seeds), as_json=as_json, plot=plot))
 
 
 @commands.command(

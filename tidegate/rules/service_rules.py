@@ -61,6 +61,11 @@ def _now() -> Iterator[Recording]:
         "requests in processing or waiting",
     )
     yield Recording(
+        "service:requests_in_system:1m",
+        "avg_over_time(service:requests_in_system:now[1m])",
+        "the same as a mean over 1m",
+    )
+    yield Recording(
         "service:replicas_up:now", 'sum(up{job="model"})', "replicas that Prometheus can scrape"
     )
     yield Recording(

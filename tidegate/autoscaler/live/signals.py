@@ -25,6 +25,7 @@ SERIES: Final = {
     "busiest": "service:slots_busy_most:1m",
     "queued": "service:queue:now",
     "in_system": "service:requests_in_system:now",
+    "in_system_60s": "service:requests_in_system:1m",
     "slots_per_replica": "service:slots_per_replica:now",
     "latency_seconds": "service:latency_objective_quantile_seconds:1m",
     "scrape_age": "service:signal_age_seconds:now",
@@ -33,7 +34,10 @@ SERIES: Final = {
 # Missing or NaN without requests, or while rules of an earlier version are loaded; that is no problem. The
 # others have values as soon as the gateway and one replica have been scraped twice.
 OPTIONAL_SERIES: Final = frozenset(
-    {"service_seconds", "service_seconds_p95", "latency_seconds", "gateway_age_seconds", "busiest"}
+    {
+        *("service_seconds", "service_seconds_p95", "latency_seconds"),
+        *("gateway_age_seconds", "busiest", "in_system_60s"),
+    }
 )
 # From metrics of replicas: missing without replicas, which is no problem.
 REPLICA_SERIES: Final = frozenset({"busy", "in_system", "slots_per_replica", "scrape_age"})
@@ -67,6 +71,7 @@ class Reading:
     queued: float | None = None
     expected_rate: float | None = None
     busiest: float | None = None
+    in_system_60s: float | None = None
     gateway_age_seconds: float | None = None
     cause: str = ""
     without_replica_series: tuple[str, str] = ("", "")

@@ -11,7 +11,7 @@ scale-up limit are its defaults (horizontal.go). Three differences, each of whic
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tidegate.autoscaler.types import Bounds, Decision, Policy, Signals, format_change
@@ -42,6 +42,7 @@ def hpa(
     tolerance: float = 0.1,
     down_stabilization_seconds: float = 300.0,
     stale_seconds: float = 15.0,
+    minute_mean: int = 0,
 ) -> Policy:
     """The HPA v2 policy.
 
@@ -51,6 +52,8 @@ def hpa(
         tolerance: no change while the ratio of usage to target is this close to 1.
         down_stabilization_seconds: scale-down follows the largest recommendation of this window.
         stale_seconds: older signals are not used.
+        minute_mean: 1: use the mean of the requests in the system over a minute, as of an `avg_over_time` in
+            the adapter's query; 0: the last sample.
     """
     parameters = {
         "min": bounds.min,
@@ -59,10 +62,13 @@ def hpa(
         "tolerance": tolerance,
         "down_stabilization_seconds": down_stabilization_seconds,
         "stale_seconds": stale_seconds,
+        "minute_mean": minute_mean,
     }
 
     def decide(state: dict[str, Any], signals: Signals, now: float) -> Decision:
         current = signals.desired
+        if minute_mean:
+            signals = replace(signals, in_system=signals.in_system_60s)
         advice = _recommend(signals, target, tolerance, stale_seconds)
 
         # At the start, the current number counts as a recommendation made now, as in Kubernetes.

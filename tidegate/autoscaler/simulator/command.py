@@ -33,7 +33,7 @@ class Comparison:
     Attributes:
         policies: policy expressions.
         traces: names or paths, with peaks.
-        system: the simulated service.
+        system: the simulated service, before what the traces change of it.
         seeds: the number of seeds.
     """
 
@@ -89,18 +89,21 @@ def as_object(result: PolicyResult) -> dict[str, Any]:
 
 def as_table(results: Sequence[PolicyResult], comparison: Comparison) -> Table:
     """The results as a table, one line per policy and trace."""
-    system = comparison.system
+    systems = {spec.system(comparison.system) for spec in comparison.traces}
+    system = next(iter(systems))
     table = Table(
         title=(
             f"{comparison.seeds} seeds; {system.slots} slots per replica, {system.service_seconds:g} s"
             f" per request, p{100 * system.slo_quantile:g} ≤ {system.slo_seconds:g} s"
             f"{' to the first byte' if system.until == 'first_byte' else ''}"
+            if len(systems) == 1
+            else f"{comparison.seeds} seeds; each trace with the service of its family"
         )
     )
     for name in ("trace", "policy"):
         table.add_column(name, overflow="fold")
-    for name in ("violation s", "replica s", "reversals", "too late"):
-        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("violation s", "replica s", "reversals", "too late", "replica s per million kept"):
+        table.add_column(name, justify="right", overflow="fold")
     before = ""
     for result in results:
         if before and result.trace != before:
@@ -112,6 +115,7 @@ def as_table(results: Sequence[PolicyResult], comparison: Comparison) -> Table:
             f"{result.score.replica_seconds:,.0f}",
             f"{result.score.reversals:.1f}",
             f"{result.score.over_slo_ratio:.2%}",
+            f"{result.score.cost_per_million:,.0f}",
         )
         before = result.trace
     return table
@@ -139,4 +143,4 @@ def _plot(path: Path, comparison: Comparison, results: Sequence[PolicyResult]) -
         for expression in comparison.policies
     }
     title = f"{results[0].trace}: one of {comparison.seeds} runs over time, then the means of all"
-    write_page(path, title, runs, results, comparison.system)
+    write_page(path, title, runs, results, first.system(comparison.system))

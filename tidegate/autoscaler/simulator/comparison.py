@@ -5,33 +5,60 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from statistics import fmean
+from typing import Any
 
+from tidegate.autoscaler.simulator.families import FAMILIES
 from tidegate.autoscaler.simulator.named_traces import find_trace
 from tidegate.autoscaler.simulator.run import Run, simulate
 from tidegate.autoscaler.simulator.score import Score, score
 from tidegate.autoscaler.simulator.simulated_policy import simulated_policy
-from tidegate.autoscaler.simulator.system import System
+from tidegate.autoscaler.simulator.system import System, at_operating_point
 from tidegate.autoscaler.simulator.traces import Trace
 
 
 @dataclass(frozen=True, slots=True)
 class TraceSpec:
-    """A trace by name or path, and the peak in requests a second to rescale it to, if any."""
+    """A trace by name or path.
+
+    Attributes:
+        name: a name of `NAMED_TRACES`, or a path.
+        peak: the rate in requests a second to rescale its maximum to; None: as it is.
+        exact: whether each interval gets the trace's own number of requests, not a Poisson one of that mean.
+        operating_point: of the service; None: that of the trace's family.
+        given: changes of the service by name, which win; `minimum` and `maximum` are those of the bounds.
+    """
 
     name: str
     peak: float | None = None
+    exact: bool = False
+    operating_point: str | None = None
+    given: tuple[tuple[str, Any], ...] = ()
+
+    def system(self, base: System) -> System:
+        """The service that the trace meets: `base` with what the operating point changes."""
+        family = FAMILIES.get(self.name)
+        own = self.operating_point or (family.operating_point if family else "default")
+        return at_operating_point(base, own, **dict(self.given))
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyResult:
-    """The mean score of a policy on a trace over the seeds."""
+    """The scores of a policy on a trace.
+
+    Attributes:
+        policy: the expression.
+        trace: the trace's name.
+        score: the mean over the seeds.
+        scores: of each seed.
+    """
 
     policy: str
     trace: str
     score: Score
+    scores: tuple[Score, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +94,10 @@ def compare_policies(
     seeds = list(seeds)
     names = {spec: _trace(spec).name for spec in traces}
     for expression in policies:
-        simulated_policy(expression, system)
+        for spec in traces:
+            simulated_policy(expression, spec.system(system))
     jobs = [
-        _Job(expression, spec, system, seed)
+        _Job(expression, spec, spec.system(system), seed)
         for spec in traces
         for expression in policies
         for seed in seeds
@@ -78,12 +106,19 @@ def compare_policies(
     found = []
     for number, job in enumerate(jobs[:: len(seeds)]):
         of_all_seeds = scores[number * len(seeds) : (number + 1) * len(seeds)]
-        found.append(PolicyResult(job.policy, names[job.trace], _mean(of_all_seeds)))
+        found.append(
+            PolicyResult(job.policy, names[job.trace], _mean(of_all_seeds), tuple(of_all_seeds))
+        )
     return found
 
 
 def run_one(expression: str, spec: TraceSpec, system: System, seed: int) -> Run:
-    """A single run, in this process."""
+    """A single run, in this process, of the service that the trace meets."""
+    system = spec.system(system)
+    return _run(expression, spec, system, seed)
+
+
+def _run(expression: str, spec: TraceSpec, system: System, seed: int) -> Run:
     one = simulated_policy(expression, system)
     return simulate(one.policy, _trace(spec), system, seed=seed, tick_seconds=one.tick_seconds)
 
@@ -97,7 +132,7 @@ def _all(jobs: list[_Job], workers: int) -> Iterator[Score]:
 
 
 def _score(job: _Job) -> Score:
-    run = run_one(job.policy, job.trace, job.system, job.seed)
+    run = _run(job.policy, job.trace, job.system, job.seed)
     return score(run, job.system.slo_seconds, slo_quantile=job.system.slo_quantile)
 
 
@@ -108,4 +143,5 @@ def _mean(scores: Sequence[Score]) -> Score:
 
 @lru_cache(maxsize=64)
 def _trace(spec: TraceSpec) -> Trace:
-    return find_trace(spec.name, spec.peak)
+    trace = find_trace(spec.name, spec.peak)
+    return replace(trace, arrivals=replace(trace.arrivals, counts="exact")) if spec.exact else trace

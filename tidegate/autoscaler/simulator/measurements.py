@@ -51,6 +51,7 @@ class SimulatedMetrics:
     _service_sum: Floats = field(init=False)
     _service: Counts = field(init=False)
     _latency: Counts = field(init=False)
+    _most: Counts | None = field(default=None, init=False)
     _frozen: Signals | None = field(default=None, init=False)
     _ready: deque[tuple[float, int]] = field(default_factory=deque, init=False)
 
@@ -66,12 +67,15 @@ class SimulatedMetrics:
         self._service = np.zeros((scrapes + 1, len(self._edges) + 1), np.int64)
         self._latency = np.zeros_like(self._service)
 
-    def record_started(self, started: Sequence[float], services: Floats) -> None:
+    def record_started(
+        self, started: Sequence[float], services: Floats, concurrency: Sequence[int] = ()
+    ) -> None:
         """Record the requests that have started since the last call.
 
         Args:
             started: the start time of each request, in order, from the first.
             services: the time in a slot of each request.
+            concurrency: the requests in the replica of each, itself included; empty if unknown.
         """
         first, last = self._seen, len(started)
         if first == last:
@@ -84,6 +88,10 @@ class SimulatedMetrics:
         np.add.at(self._starts, self._scrape_after(starts), 1)
         np.add.at(self._ends, at, 1)
         np.add.at(self._service_sum, at, service)
+        if concurrency:
+            self._most = np.zeros_like(self._starts) if self._most is None else self._most
+            most = np.array(concurrency[first:last], np.int64)
+            np.maximum.at(self._most, self._scrape_after(starts), most)
         # The objective is about the first byte, or about the end.
         counted = service * self.system.first_byte_share
         at = self._scrape_after(starts + counted)
@@ -92,7 +100,7 @@ class SimulatedMetrics:
         np.add.at(self._latency, (at, np.searchsorted(self._edges, latency)), 1)
 
     def read(self, now: float, *, ready: int, running: int, desired: int) -> Signals:
-        """The signals of a tick; everything that started before `now` must be record_starteded."""
+        """The signals of a tick; everything that started before `now` must be recorded."""
         blackout = next((b for b in self.blackouts if b.start <= now < b.end), None)
         if blackout is None or blackout.kind == "reset":
             phase = self.system.scrape_phase_seconds
@@ -120,6 +128,7 @@ class SimulatedMetrics:
             busy=nothing,
             queued=nothing,
             busiest=nothing,
+            in_system_60s=nothing,
         )
 
     def _measure(self, now: float, since: float) -> Signals:
@@ -146,13 +155,25 @@ class SimulatedMetrics:
             service_seconds_p95=self._quantile(0.95, service),
             busy=float(busy),
             queued=float(arrived - started),
+            in_system_60s=self._mean_in_system(scrape, since),
         )
 
-    def _busiest(self, now: float, since: float, busy: int, ready: int) -> float:
-        """The busiest replica's concurrent requests, if the gateway spreads them as evenly as possible.
+    def _mean_in_system(self, scrape: int, since: float) -> float:
+        """The mean over the scrapes of a minute, as by `avg_over_time`."""
+        at = scrape * self.system.scrape_seconds
+        # The window is open on the left.
+        first = min(max(0, self._scrape_before(at - LONG_WINDOW_SECONDS, since) + 1), scrape)
+        ended = int(self._ends[:first].sum()) + np.cumsum(self._ends[first : scrape + 1])
+        times = np.arange(first, scrape + 1) * self.system.scrape_seconds
+        arrived = np.searchsorted(self.arrivals, times, "right")
+        return float((arrived - ended).mean())
 
-        One of n replicas has at least 1/n of the requests, rounded up; n is the maximum of ready replicas in
-        the window, since removed ones still finish their requests. The actual value can only be higher.
+    def _busiest(self, now: float, since: float, busy: int, ready: int) -> float:
+        """The busiest replica's concurrent requests.
+
+        With one queue, they are as if the gateway spread requests evenly: one of n replicas has
+        at least 1/n of the requests, rounded up; n is the maximum of ready replicas in the window, since
+        removed ones still finish their requests. The real value can only be higher.
         """
         self._ready.append((now, ready))
         while self._ready[0][0] < now - LONG_WINDOW_SECONDS:
@@ -162,6 +183,8 @@ class SimulatedMetrics:
             scrape * self.system.scrape_seconds - LONG_WINDOW_SECONDS, since
         )
         window = slice(first + 1, scrape + 1)
+        if self._most is not None:
+            return float(self._most[window].max(initial=0))
         # Backwards from now, scrape by scrape.
         more = np.cumsum((self._ends[window] - self._starts[window])[::-1]).max(initial=0)
         replicas = max(1, *(count for _, count in self._ready))

@@ -7,11 +7,13 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from tidegate.autoscaler.simulator.families import FAMILIES
 from tidegate.autoscaler.simulator.traces import (
     Blackout,
     Floats,
@@ -197,4 +199,5 @@ NAMED_TRACES: Final[dict[str, Callable[[], Trace]]] = {
     "outage": outage,
     "lost-metrics": lost_metrics,
     "flights": departures,
+    **{name: partial(family.build, name) for name, family in FAMILIES.items()},
 }

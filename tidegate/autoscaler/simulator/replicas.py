@@ -11,6 +11,8 @@ import heapq
 import math
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from tidegate.autoscaler.simulator.traces import Floats
 from tidegate.autoscaler.simulator.workload import Workload
 
@@ -36,6 +38,10 @@ class SimulatedService:
         started: the start time of each request that has got a slot.
         services: the time in a slot of each request.
         replicas: all replicas, including stopped ones.
+        startup_cv: coefficient of variation of the start-up time.
+        random: draws start-up times.
+        concurrency: how many requests the replica of each started one worked on with it; empty with one
+            queue, where it is not recorded.
     """
 
     slots: int
@@ -44,6 +50,9 @@ class SimulatedService:
     started: list[float] = field(default_factory=list)
     services: Floats = field(init=False)
     replicas: list[SimulatedReplica] = field(default_factory=list)
+    startup_cv: float = 0.0
+    random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+    concurrency: list[int] = field(default_factory=list)
     _free: list[tuple[float, int]] = field(default_factory=list)
     _sizes: list[tuple[float, int]] = field(default_factory=list)
     _first_slots: int = field(init=False)
@@ -103,7 +112,7 @@ class SimulatedService:
     def resize(self, desired: int, now: float) -> None:
         """Start or stop replicas until `desired` are running."""
         for _ in range(desired - self.running):
-            self.replicas.append(SimulatedReplica(now, now + self.startup_seconds))
+            self.replicas.append(SimulatedReplica(now, now + self._startup()))
         for _ in range(self.running - desired):
             self._stop_one(now)
 
@@ -147,6 +156,11 @@ class SimulatedService:
             for (begin, slots), end in zip(changes, ends, strict=True)
             for replica in self.replicas
         )
+
+    def _startup(self) -> float:
+        sigma = math.sqrt(math.log1p(self.startup_cv**2))
+        factor = float(self.random.lognormal(-sigma * sigma / 2, sigma)) if sigma else 1.0
+        return self.startup_seconds * factor
 
     def _starting(self) -> list[tuple[int, SimulatedReplica]]:
         open_now = {number for _, number in self._free}

@@ -10,6 +10,7 @@ import numpy as np
 
 from tidegate.autoscaler.policies.predictive import AHEAD_SECONDS
 from tidegate.autoscaler.simulator.measurements import SimulatedMetrics
+from tidegate.autoscaler.simulator.per_replica import simulated_service
 from tidegate.autoscaler.simulator.replicas import SimulatedService
 from tidegate.autoscaler.simulator.system import System
 from tidegate.autoscaler.simulator.traces import Floats, Trace
@@ -66,7 +67,7 @@ def simulate(
     """
     if workload is None:
         workload = generate_workload(trace, system, seed)
-    service = SimulatedService(system.slots, system.startup_seconds, workload)
+    service = simulated_service(system, workload, seed)
     metrics = SimulatedMetrics(system, trace.seconds, workload.arrivals, trace.blackouts)
     service.start_ready(system.start)
     desired, ticks = system.start, list[Tick]()
@@ -75,7 +76,7 @@ def simulate(
     for number in range(1, math.ceil(trace.seconds / tick_seconds)):
         now = number * tick_seconds
         _serve_until(service, trace, now - tick_seconds, now)
-        metrics.record_started(service.started, service.services)
+        metrics.record_started(service.started, service.services, service.concurrency)
         signals = metrics.read(now, ready=service.ready, running=service.running, desired=desired)
         expected = trace.expected_rate(now, AHEAD_SECONDS)
         signals = replace(signals, expected_rate=expected)

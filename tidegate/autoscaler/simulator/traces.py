@@ -50,6 +50,26 @@ class Blackout:
     kind: BlackoutKind
 
 
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """How requests arrive at a trace's rates.
+
+    Attributes:
+        counts: the requests of an interval: `poisson`; `clumped`: negative binomial; `exact`: the trace's
+            own number, rounded so that no request is lost.
+        dispersion: the variance of clumped counts as a multiple of their mean, above 1.
+        together: requests of an interval arrive at its begin, as a batch; else at uniform times within it.
+        noise_cv: coefficient of variation of a lognormal factor of the rate, another one for each seed.
+        noise_seconds: the time in which the correlation of that factor falls to 1/e.
+    """
+
+    counts: Literal["poisson", "clumped", "exact"] = "poisson"
+    dispersion: float = 1.0
+    together: bool = False
+    noise_cv: float = 0.0
+    noise_seconds: float = 60.0
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Trace:
     """Requests a second, in intervals of equal length.
@@ -61,6 +81,7 @@ class Trace:
         slownesses: when the service is slower.
         blackouts: when its metrics are missing or wrong.
         earlier: the rates of earlier days, each from the same time of day.
+        arrivals: how requests arrive at these rates.
     """
 
     name: str
@@ -69,6 +90,7 @@ class Trace:
     slownesses: tuple[Slowness, ...] = ()
     blackouts: tuple[Blackout, ...] = ()
     earlier: tuple[Floats, ...] = ()
+    arrivals: Arrivals = Arrivals()
 
     @property
     def seconds(self) -> float:

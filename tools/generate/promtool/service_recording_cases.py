@@ -94,6 +94,7 @@ def _gauge_values() -> dict[str, float | None]:
         "service:slots:now": 4,
         "service:slots_per_replica:now": 2,
         "service:requests_in_system:now": 8,
+        "service:requests_in_system:1m": 8,
         "service:replicas_up:now": 2,
         "service:replicas_ready:now": 2,
         "service:signal_age_seconds:now": 0,

@@ -39,6 +39,7 @@ ALL = {
     "service:slots_busy_most:1m": 2.0,
     "service:queue:now": 1.0,
     "service:requests_in_system:now": 4.0,
+    "service:requests_in_system:1m": 3.5,
     "service:slots_per_replica:now": 2.0,
     "service:latency_objective_quantile_seconds:1m": 0.4,
     "service:signal_age_seconds:now": 1.5,
@@ -46,6 +47,7 @@ ALL = {
 GOOD = Reading(
     arrival_rate=30.0,
     arrival_rate_60s=25.0,
+    in_system_60s=3.5,
     service_seconds=0.103,
     service_seconds_p95=0.19,
     in_system=4.0,
@@ -133,6 +135,7 @@ def test_a_missing_or_invalid_value_is_none_and_a_required_series_is_named(
 def test_a_service_without_a_single_request_is_no_problem() -> None:
     idle = but(
         in_system=0,
+        in_system_60s=0,
         busy=0,
         busiest=0,
         queued=0,
@@ -146,6 +149,7 @@ def test_a_service_without_a_single_request_is_no_problem() -> None:
         arrival_rate=0,
         arrival_rate_60s=0,
         in_system=0,
+        in_system_60s=0,
         busy=0,
         busiest=0,
         queued=0,

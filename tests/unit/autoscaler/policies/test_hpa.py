@@ -297,6 +297,14 @@ def test_the_state_drops_what_cannot_matter_any_more() -> None:
     }
 
 
+def test_the_mean_over_a_minute_is_used_if_asked_for() -> None:
+    seen = replace(signals(Case("", 9.0, 2, 0, ""), 2, 2), in_system_60s=2.8)
+    assert hpa(Bounds(1, 9))({}, seen, NOW).desired == 6
+    mean = hpa(Bounds(1, 9), minute_mean=1)
+    assert mean({}, seen, NOW).desired == 2
+    assert mean({}, replace(seen, in_system_60s=None), NOW).reason == "no-signal"
+
+
 def test_without_stabilization_down_is_at_once() -> None:
     decide = hpa(Bounds(1, 9), down_stabilization_seconds=0)
     assert decide({}, signals(Case("", 0.0, 9, 0, ""), 9, 9), NOW).desired == 1
@@ -321,5 +329,6 @@ def test_the_inputs_hold_every_value_and_parameter() -> None:
             "tolerance": 0.1,
             "down_stabilization_seconds": 300.0,
             "stale_seconds": 15.0,
+            "minute_mean": 0,
         },
     }

@@ -26,6 +26,20 @@ def test_a_response_equal_to_the_objective_is_no_violation() -> None:
     assert (found.violation_seconds, found.over_slo_ratio) == (0.0, 0.0)
 
 
+def test_the_quantile_of_a_bin_is_a_response_that_occurred() -> None:
+    # The 19th of 20, and the 10th of 10; an interpolated p95 of them would be 0.46 and 4.6.
+    twenty = [(1.0, 0.1)] * 19 + [(1.0, 9.0)]
+    assert binned(run(*twenty), 0.95)[1].tolist() == [0.1]
+    assert binned(run(*twenty[10:]), 0.95)[1].tolist() == [9.0]
+    assert score(run(*twenty), 0.4).violation_seconds == 0
+
+
+def test_the_cost_is_also_per_million_requests_within_the_objective() -> None:
+    found = score(run((1, 0.1), (1, 0.1), (1, 0.1), (1, 9.0)), 0.5)
+    assert found.cost_per_million == pytest.approx(123.0 / 3 * 1e6)
+    assert score(run((1, 9.0)), 0.5).cost_per_million == 0
+
+
 def test_bins_are_by_arrival_time() -> None:
     at, p95 = binned(run((9.9, 30.0), (10.0, 1.0)), 0.95)
     assert (at.tolist(), p95.tolist()) == ([5.0, 15.0], [30.0, 1.0])
