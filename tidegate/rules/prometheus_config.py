@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -10,6 +11,7 @@ import jinja2
 from tidegate.observability_files.paths import observability_folder
 from tidegate.rules.gateway_metrics import GATEWAY
 from tidegate.rules.promql import duration
+from tidegate.rules.ray_signals import PROXY_METRICS
 from tidegate.settings import Settings
 
 LOCAL: Final = "127.0.0.1"
@@ -30,8 +32,8 @@ def render_config(
         hosts: hosts of `gateway`, `collector`, `autoscaler` and `watch`, if not this machine, and of
             `exporter`, `resizer` and `alertmanager`, which run in Compose only.
         dns_name: DNS name of all replicas, whose port is `replicas.first_port`; without it, Prometheus reads
-        the
-            replicas from targets/model.json, which the stack writes.
+            the replicas from targets/model.json, which the stack writes, or on Ray from the files that they
+            write.
         retention_size: maximum size of the data, such as `2GB`. With it, the configuration sets the
         retention,
             which requires Prometheus 3; without it, the command line sets the retention.
@@ -48,7 +50,13 @@ def render_config(
         retention_size=retention_size,
         dns_name=dns_name,
         replica_port=settings.replicas.first_port,
+        targets=_targets(settings),
+        ray_ingress=settings.ray.ingress,
+        ray_nodes=str(settings.ray.metrics_targets or ""),
+        ray_metrics=PROXY_METRICS,
+        ray_backend=re.escape(f"http-{settings.ray.application}"),
         gateway=f"{at.get('gateway', LOCAL)}:{settings.gateway.metrics_port}",
+        gateway_port=settings.gateway.metrics_port,
         gateway_metrics=[metric.name for metric in GATEWAY],
         collector=f"{at.get('collector', LOCAL)}:{settings.collector.metrics_port}",
         autoscaler=(
@@ -64,3 +72,10 @@ def render_config(
         alertmanager=f"{at['alertmanager']}:{ALERTMANAGER_PORT}" if "alertmanager" in at else "",
         prometheus=f"{LOCAL}:{settings.prometheus.port}",
     )
+
+
+def _targets(settings: Settings) -> str:
+    """The files with the addresses of replicas; a relative path is relative to the configuration."""
+    if settings.ray.ingress == "none":
+        return "targets/model.json"
+    return str(settings.targets_dir.absolute() / "*.json")

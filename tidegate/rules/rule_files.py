@@ -13,6 +13,7 @@ from tidegate.rules.alerts import alerts
 from tidegate.rules.gateway_slots import with_gateway_slots
 from tidegate.rules.model_rules import model_groups
 from tidegate.rules.promql import duration
+from tidegate.rules.ray_signals import with_ray_signals
 from tidegate.rules.recording import Group
 from tidegate.rules.service_rules import service_groups
 from tidegate.rules.yaml_text import to_yaml
@@ -27,6 +28,7 @@ def rule_files(settings: Settings) -> dict[str, str]:
     service = service_groups(settings.slo)
     if settings.replicas.command:
         service = with_gateway_slots(service, settings.slots.per_replica)
+    service = with_ray_signals(service, settings.ray)
     return {
         "service.yml": recording_rules(service),
         "model.yml": recording_rules(model_groups(settings.drift)),

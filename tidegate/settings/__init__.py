@@ -31,6 +31,7 @@ from tidegate.settings.event_pipeline import (
     Store,
 )
 from tidegate.settings.model_path import is_import_string
+from tidegate.settings.ray import Ray
 from tidegate.settings.scaling import (
     Autoscaler,
     Gateway,
@@ -59,6 +60,7 @@ __all__ = [
     "Elasticsearch",
     "Logstash",
     "Model",
+    "Ray",
     "Replicas",
     "Resizer",
     "Settings",
@@ -96,6 +98,7 @@ class Settings(BaseSettings):
     collector: Collector = Collector()
     autoscaler: Autoscaler = Autoscaler()
     resizer: Resizer = Resizer()
+    ray: Ray = Ray()
     exporter: Exporter = Exporter()
     provision: Provision = Provision()
     kibana: Kibana = Kibana()
@@ -165,6 +168,11 @@ class Settings(BaseSettings):
     def control_file(self) -> Path:
         """The file through which `tidegate pause` controls the autoscaler."""
         return self.stack.data_dir / "autoscaler" / "control.json"
+
+    @property
+    def targets_dir(self) -> Path:
+        """The folder in which replicas on Ray Serve register the addresses of their metrics."""
+        return self.ray.targets_dir or self.stack.data_dir / "targets"
 
     @property
     def log_dir(self) -> Path:

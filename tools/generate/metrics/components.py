@@ -34,6 +34,18 @@ SERVICE: Final = (
     Metric("tidegate_slots", "gauge", (), "requests that the replica processes at once"),
     Metric("tidegate_slots_busy", "gauge", (), "slots in use now"),
     Metric(
+        "tidegate_ray_arrivals_total",
+        "counter",
+        (),
+        "on Ray Serve behind its HAProxy: requests that it sent to the replica",
+    ),
+    Metric(
+        "tidegate_ray_waiting",
+        "gauge",
+        (),
+        "on Ray Serve behind its HAProxy: requests that wait in the replica for a slot",
+    ),
+    Metric(
         "tidegate_predictions_total",
         "counter",
         ("model", "version", "label"),

@@ -1,0 +1,95 @@
+"""The recorded series of the queue and the arrivals where Ray Serve receives the requests.
+
+Ray's proxy queues in its router, whose metrics Ray's agent exports on each node. Ray's HAProxy does not
+queue: requests wait in the replicas, which report it, and its own numbers start anew at each of its reloads,
+of which there are some for each replica that comes or goes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from tidegate.rules.promql import quoted, without_nan
+from tidegate.rules.recording import Group, Recording
+from tidegate.rules.service_rules import RATIO_WINDOWS
+from tidegate.settings import Ray
+
+RATE_WINDOWS: Final = {"15s": 15, "1m": 60}
+ROUTER_REQUESTS: Final = "ray_serve_num_router_requests_total"
+ROUTER_QUEUE: Final = "ray_serve_deployment_queued_queries"
+REPLICA_HEALTHY: Final = "ray_serve_deployment_replica_healthy"
+RESPONSES: Final = "ray_serve_num_http_requests_total"
+PROXY_METRICS: Final = (ROUTER_REQUESTS, ROUTER_QUEUE, REPLICA_HEALTHY, RESPONSES)
+"""What Prometheus keeps of Ray's own metrics."""
+ARRIVALS: Final = 'tidegate_ray_arrivals_total{job="model"}'
+WAITING: Final = 'tidegate_ray_waiting{job="model"}'
+
+
+def with_ray_signals(groups: tuple[Group, ...], ray: Ray) -> tuple[Group, ...]:
+    """The groups, in which the series of the gateway have the values of what Ray receives requests with.
+
+    Args:
+        groups: the recorded series of the service.
+        ray: the settings; `ingress` says what receives the requests.
+    """
+    if ray.ingress == "none":
+        return groups
+    values = _behind_proxy(ray) if ray.ingress == "proxy" else _behind_haproxy()
+    return tuple(
+        replace(group, recordings=tuple(_with_value(each, values) for each in group.recordings))
+        for group in groups
+    )
+
+
+def _with_value(recording: Recording, values: dict[str, str]) -> Recording:
+    value = values.get(recording.name)
+    return recording if value is None else replace(recording, expression=value)
+
+
+def _behind_proxy(ray: Ray) -> dict[str, str]:
+    application = f'job="gateway",application={quoted(ray.application)}'
+    deployment = f"{application},deployment={quoted(ray.deployment)}"
+    queue = f"{ROUTER_QUEUE}{{{deployment}}}"
+    values = {
+        "service:queue:now": f"sum({queue})",
+        "service:replicas_ready:now": f"sum({REPLICA_HEALTHY}{{{deployment}}})",
+        "service:gateway_age_seconds:now": f"time() - min(timestamp({queue}))",
+    }
+    for window in RATE_WINDOWS:
+        rate = arrival_rate(f"{ROUTER_REQUESTS}{{{deployment}}}", window)
+        # Ray exports the counter from the first request on; its queue is there before.
+        values[f"service:arrival_rate:{window}"] = f"(\n{rate}\n)\nor\n0 * sum({queue})"
+    for window in RATIO_WINDOWS:
+        answered = f"sum(rate({RESPONSES}{{{application}}}[{window}]))"
+        failed = f'sum(rate({RESPONSES}{{{application},status_code=~"5.."}}[{window}]))'
+        values[f"service:error_ratio:{window}"] = without_nan(
+            f"(\n  {failed}\n  or\n  0 * {answered}\n)\n/\n{answered}"
+        )
+    return values
+
+
+def _behind_haproxy() -> dict[str, str]:
+    values = {
+        "service:queue:now": f"sum({WAITING})",
+    }
+    for window in RATE_WINDOWS:
+        values[f"service:arrival_rate:{window}"] = arrival_rate(ARRIVALS, window)
+    return values
+
+
+def arrival_rate(counter: str, window: str) -> str:
+    """The rate of a counter over all its series, of which new ones begin at 0 within the window.
+
+    `rate` sees nothing of a series before its second sample, so it is too low for a window after each scaling
+    up. What a series that was not there a window ago has counted, it has counted since.
+    """
+    seconds = RATE_WINDOWS[window]
+    return (
+        f"(\n"
+        f"  (sum(rate({counter}[{window}]) and ({counter} offset {window})) or vector(0))\n"
+        f"  +\n"
+        f"  (sum({counter} unless ({counter} offset {window})) or vector(0)) / {seconds}\n"
+        f")\n"
+        f"and on () (count({counter}) > 0)"
+    )
