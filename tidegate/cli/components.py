@@ -64,10 +64,15 @@ def resizer(
         str, typer.Option(help="The Compose project; needed outside of its containers.")
     ] = "",
 ) -> None:
-    """Set the number of replicas in Docker Compose, as requested over HTTP."""
+    """Set the number of replicas in Docker Compose or Ray Serve, as requested over HTTP."""
+    loaded = settings()
+    if loaded.resizer.backend == "ray":
+        from tidegate.resizer.ray.run import run as run_ray
+
+        raise typer.Exit(run_ray(loaded))
     from tidegate.resizer.compose.run import run
 
-    raise typer.Exit(run(settings(), project=project))
+    raise typer.Exit(run(loaded, project=project))
 
 
 @commands.command(

@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 from pydantic import BaseModel, ConfigDict, StrictInt, ValidationError
 
 from tidegate.resizer.contract import (
@@ -79,6 +82,20 @@ def make_app(resizer: Resizer, *, token: str = "") -> web.Application:
     app.router.add_put("/replicas", put_replicas)
     app.router.add_get(LIVE_PATH, get_live)
     return app
+
+
+def add_metrics(app: web.Application, *collectors: Collector) -> None:
+    """Serve the metrics of this process and of the collectors at `/metrics`."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    for collector in collectors:
+        registry.register(collector)
+
+    async def metrics(request: web.Request) -> web.Response:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(body=encode(registry), headers={"Content-Type": content_type})
+
+    app.router.add_get(METRICS_PATH, metrics)
 
 
 @asynccontextmanager

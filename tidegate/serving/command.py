@@ -53,7 +53,7 @@ def run(
         return 1
     settings = with_app_name(settings, app, {"__name__": target.partition(":")[0]})
     try:
-        replica = make_replica(app, settings, check=check, version=_module_version(target))
+        replica = make_replica(app, settings, check=check, version=module_version(target))
         serve(replica, host=host, port=port, on_started=lambda: _print_started(target, host, port))
     except (SettingsError, PortInUseError) as error:
         sys.stderr.write(f"{error}\n")
@@ -64,7 +64,7 @@ def run(
     return 0
 
 
-def _module_version(target: str) -> str:
+def module_version(target: str) -> str:
     """The `__version__` of the application's module or of its package; empty if there is none."""
     module = target.partition(":")[0]
     for name in (module, module.partition(".")[0]):

@@ -182,10 +182,11 @@ class Autoscaler(Section):
 
 
 class Resizer(Section):
-    """The resizer, which sets the number of replicas in Docker Compose or Kubernetes."""
+    """The resizer, which sets the number of replicas in Docker Compose, Kubernetes or Ray Serve."""
 
-    backend: Literal["compose", "kubernetes"] = "compose"
-    """What runs the replicas: `compose`, the Docker engine, or `kubernetes`, a Deployment."""
+    backend: Literal["compose", "kubernetes", "ray"] = "compose"
+    """What runs the replicas: `compose`, the Docker engine, `kubernetes`, a Deployment, or `ray`, the
+    deployment of Ray Serve that `[ray]` names."""
     port: Port = 9103
     """Port of the resizer's HTTP interface."""
     token_file: Path | None = None

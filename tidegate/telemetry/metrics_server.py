@@ -25,7 +25,7 @@ class MetricsServer:
     Args:
         registry: the metrics.
         host: the address to listen on.
-        port: the TCP port.
+        port: the TCP port; 0 for any free one.
     """
 
     def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
@@ -52,6 +52,11 @@ class MetricsServer:
             self._running = start_http_server(self._port, self._host, self._registry)
         except OSError as error:
             raise SettingsError(f"{SETTING}: {self._explain(error)}") from error
+
+    @property
+    def port(self) -> int:
+        """The TCP port, while it serves; else the one that was asked for."""
+        return self._running[0].server_port if self._running else self._port
 
     def close(self) -> None:
         """Stop, and free the port; without effect while it does not serve."""

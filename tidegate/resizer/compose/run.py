@@ -10,10 +10,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
-from aiohttp import web
-from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.exposition import choose_encoder
-
 from tidegate.resizer.compose.containers import WORKING_DIR_LABEL, labels_of
 from tidegate.resizer.compose.engine import (
     Engine,
@@ -37,7 +33,7 @@ from tidegate.resizer.compose.replica_probe import ReplicaProbe
 from tidegate.resizer.compose.resizer import CannotScaleError, ComposeResizer
 from tidegate.resizer.compose.tasks import TaskTracker
 from tidegate.resizer.rate_limit import RateLimitedResizer
-from tidegate.resizer.server import METRICS_PATH, make_app, serve_tcp
+from tidegate.resizer.server import add_metrics, make_app, serve_tcp
 from tidegate.runtime.daemon import CannotStartError, run_async_daemon
 from tidegate.runtime.event_log import EventLog, StreamWriter
 from tidegate.runtime.http_probe import probe_session
@@ -106,19 +102,6 @@ async def _run(settings: Settings, project: str) -> None:
         sampling = asyncio.create_task(sampler.run())
         stack.callback(sampling.cancel)
         await resizer.run()
-
-
-def add_metrics(app: web.Application, sampler: MemorySampler) -> None:
-    """Serve the metrics of the sampler and of this process."""
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    registry.register(sampler)
-
-    async def metrics(request: web.Request) -> web.Response:
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        return web.Response(body=encode(registry), headers={"Content-Type": content_type})
-
-    app.router.add_get(METRICS_PATH, metrics)
 
 
 def _resizer(

@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from tidegate.resizer.compose.engine import EngineError
 from tidegate.resizer.compose.memory_metrics import ContainerMemory, MemorySampler, used_bytes
-from tidegate.resizer.compose.run import add_metrics
+from tidegate.resizer.server import add_metrics
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,91 @@
+"""The cumulative counters that a replica gives to the policy inside Ray."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from tidegate.ray.counters import (
+    BUSY,
+    LATENCY,
+    SLOT_SECONDS,
+    SLOTS,
+    WAITING,
+    CumulativeCounters,
+    edges,
+    quantile,
+)
+from tidegate.serving import SlotMetrics
+from tidegate.settings import Slo
+from tidegate.telemetry.metrics import RequestMetrics
+
+
+@pytest.fixture
+def metrics() -> RequestMetrics:
+    return RequestMetrics(Slo(), lambda: 0)
+
+
+@pytest.fixture
+def registry(metrics: RequestMetrics) -> CollectorRegistry:
+    return metrics.registry
+
+
+def test_slots_and_their_time_are_counted(registry: CollectorRegistry) -> None:
+    slots = SlotMetrics(registry)
+    slots.total.set(2)
+    slots.busy.set(1)
+    slots.seconds.observe(0.03)
+    slots.seconds.observe(0.2)
+    counters = CumulativeCounters(registry, Slo()).read()
+    assert (counters[SLOTS], counters[BUSY]) == (2, 1)
+    assert counters[f"{SLOT_SECONDS}_count"] == 2
+    assert counters[f"{SLOT_SECONDS}_sum"] == pytest.approx(0.23)
+    by_edge = edges(counters, SLOT_SECONDS)
+    assert [counters[by_edge[edge]] for edge in (0.02, 0.03, 0.2, math.inf)] == [0, 1, 2, 2]
+    assert WAITING not in counters, "only behind HAProxy"
+
+
+def test_the_latency_is_that_of_all_routes_without_server_errors(
+    metrics: RequestMetrics, registry: CollectorRegistry
+) -> None:
+    for route, status, seconds in (("/a", 200, 0.02), ("/b", 404, 0.2), ("/a", 503, 9.0)):
+        metrics.observe(route, "GET", status, seconds, None)
+    counters = CumulativeCounters(registry, Slo()).read()
+    assert counters[f"{LATENCY}_count"] == 2
+    buckets = {edge: counters[name] for edge, name in edges(counters, LATENCY).items()}
+    assert buckets[0.025] == 1
+    assert buckets[0.25] == 2
+
+
+def test_values_are_numbers_as_ray_wants_them(registry: CollectorRegistry) -> None:
+    SlotMetrics(registry)
+    counters = CumulativeCounters(registry, Slo(until="first_byte")).read()
+    assert counters
+    assert all(isinstance(value, float) and math.isfinite(value) for value in counters.values())
+
+
+def test_a_name_that_is_no_edge_is_no_bucket() -> None:
+    assert edges(["a_le_1.0", "a_le_+Inf", "a_le_x", "b_le_2.0", "a_sum"], "a") == {
+        1.0: "a_le_1.0",
+        math.inf: "a_le_+Inf",
+    }
+
+
+# Checked against histogram_quantile of Prometheus 2.42.
+@pytest.mark.parametrize(
+    ("buckets", "share", "expected"),
+    [
+        ({0.1: 0, 0.2: 10, math.inf: 10}, 0.5, 0.15),
+        ({0.1: 5, 0.2: 10, math.inf: 10}, 0.5, 0.1),
+        ({0.1: 5, 0.2: 9, math.inf: 10}, 0.99, 0.2),
+        ({0.1: 0, math.inf: 0}, 0.5, None),
+        ({}, 0.5, None),
+    ],
+)
+def test_a_quantile_is_interpolated_within_its_bucket(
+    buckets: dict[float, float], share: float, expected: float | None
+) -> None:
+    found = quantile(buckets, share)
+    assert found == (None if expected is None else pytest.approx(expected))

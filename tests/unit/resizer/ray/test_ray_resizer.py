@@ -1,0 +1,235 @@
+"""The resizer for Ray Serve, against the responses of Ray's dashboard."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from support.ports import free_port
+from tidegate.resizer.contract import ResizeRefusedError, ResizerUnavailableError
+from tidegate.resizer.ray.resizer import RayResizer
+from tidegate.resizer.ray.serve_api import ServeApi
+from tidegate.settings import Replicas
+
+SCALE = "/api/v1/applications/default/deployments/model/scale"
+
+
+def replica(name: str, state: str) -> dict[str, Any]:
+    # More fields than are read, as Ray has them.
+    return {
+        "replica_id": name,
+        "state": state,
+        "start_time_s": 1000.0,
+        "node_ip": "127.0.0.1",
+        "pid": 1,
+    }
+
+
+def details(*states: str, target: int = 2, **changes: Any) -> dict[str, Any]:
+    application = {
+        "status": "RUNNING",
+        "message": "",
+        "external_scaler_enabled": True,
+        "deployments": {
+            "model": {
+                "name": "model",
+                "status": "HEALTHY",
+                "target_num_replicas": target,
+                "replicas": [replica(f"r{number}", state) for number, state in enumerate(states)],
+            }
+        },
+    }
+    return {"applications": {"default": application | changes}}
+
+
+class Dashboard:
+    """What Ray's dashboard responds."""
+
+    def __init__(self) -> None:
+        self.details: Any = details("RUNNING", "STARTING")
+        self.scale: tuple[int, Any] = (200, {"message": "Scaling request received."})
+        self.scaled: list[Any] = []
+        self.authorization: list[str | None] = []
+
+    async def get(self, request: web.Request) -> web.Response:
+        self.authorization.append(request.headers.get("Authorization"))
+        if isinstance(self.details, int):
+            return web.Response(status=self.details, text="401: Unauthorized")
+        return web.Response(text=json.dumps(self.details), content_type="application/json")
+
+    async def post(self, request: web.Request) -> web.Response:
+        code, body = self.scale
+        if code == 200:
+            self.scaled.append(await request.json())
+            target = self.scaled[-1]["target_num_replicas"]
+            self.details["applications"]["default"]["deployments"]["model"][
+                "target_num_replicas"
+            ] = target
+        return web.json_response(body, status=code)
+
+
+@asynccontextmanager
+async def resizer_for(
+    dashboard: Dashboard, *, token: str = "", clock: list[float] | None = None
+) -> AsyncIterator[RayResizer]:
+    app = web.Application()
+    app.router.add_get("/api/serve/applications/", dashboard.get)
+    app.router.add_post(SCALE, dashboard.post)
+    server = TestServer(app)
+    times = clock or [2000.0]
+    async with server, aiohttp.ClientSession() as session:
+        api = ServeApi(session, str(server.make_url("/")), "default", "model", token)
+        yield RayResizer(api, Replicas(max=4), lambda: times.pop(0) if len(times) > 1 else times[0])
+
+
+async def problem(dashboard: Dashboard) -> str:
+    async with resizer_for(dashboard) as resizer:
+        with pytest.raises(ResizerUnavailableError) as caught:
+            await resizer.status()
+    return str(caught.value)
+
+
+async def test_replicas_have_the_states_of_the_contract() -> None:
+    dashboard = Dashboard()
+    dashboard.details = details(
+        "RUNNING", "STARTING", "UPDATING", "STOPPING", "STOPPED", "PENDING_MIGRATION", target=3
+    )
+    async with resizer_for(dashboard) as resizer:
+        status = await resizer.status()
+    assert (status.desired, status.running, status.ready) == (3, 4, 2)
+    assert [one.state for one in status.replicas] == [
+        *("ready", "starting", "starting", "draining", "ready")
+    ]
+    assert status.slots is None
+
+
+async def test_a_replica_is_ready_since_it_was_first_seen_running() -> None:
+    dashboard = Dashboard()
+    async with resizer_for(dashboard, clock=[2000.0, 2005.0, 2010.0]) as resizer:
+        first = await resizer.status()
+        dashboard.details = details("RUNNING", "RUNNING")
+        await resizer.status()
+        last = await resizer.status()
+    assert [one.ready_at for one in first.replicas] == [2000.0, None]
+    assert [one.ready_at for one in last.replicas] == [2000.0, 2005.0]
+
+
+async def test_a_number_within_the_bounds_goes_to_ray() -> None:
+    dashboard = Dashboard()
+    async with resizer_for(dashboard) as resizer:
+        status = await resizer.resize(4)
+    assert dashboard.scaled == [{"target_num_replicas": 4}]
+    assert status.desired == 4
+
+
+@pytest.mark.parametrize(("desired", "slots"), [(0, None), (5, None), (2, 3)])
+async def test_other_numbers_are_refused_here(desired: int, slots: int | None) -> None:
+    dashboard = Dashboard()
+    async with resizer_for(dashboard) as resizer:
+        with pytest.raises(ResizeRefusedError):
+            await resizer.resize(desired, slots)
+    assert dashboard.scaled == []
+
+
+async def test_the_token_of_the_cluster_is_sent() -> None:
+    dashboard = Dashboard()
+    async with resizer_for(dashboard, token="abc") as resizer:
+        await resizer.status()
+    assert dashboard.authorization == ["Bearer abc"]
+
+
+async def test_a_wrong_token_is_named() -> None:
+    dashboard = Dashboard()
+    dashboard.details = 401
+    assert "ray.token_file" in await problem(dashboard)
+
+
+async def test_ray_away_is_one_sentence() -> None:
+    port = free_port()
+    async with aiohttp.ClientSession() as session:
+        api = ServeApi(session, f"http://127.0.0.1:{port}", "default", "model")
+        with pytest.raises(ResizerUnavailableError) as caught:
+            await api.read()
+        with pytest.raises(ResizerUnavailableError, match="connection refused"):
+            await api.scale(2)
+    assert str(caught.value) == (
+        f"Ray at http://127.0.0.1:{port} cannot be reached: connection refused (ray.address)"
+    )
+
+
+async def test_a_missing_application_is_named_with_those_that_are_there() -> None:
+    dashboard = Dashboard()
+    dashboard.details = {"applications": {"shop": details()["applications"]["default"]}}
+    text = await problem(dashboard)
+    assert "has no application 'default' (there is shop)" in text
+    assert "ray.application" in text
+
+
+async def test_a_missing_deployment_is_named_with_those_that_are_there() -> None:
+    dashboard = Dashboard()
+    found = details()["applications"]["default"]["deployments"]["model"]
+    dashboard.details = details(deployments={"web": found})
+    text = await problem(dashboard)
+    assert "has no deployment 'model' (there is web): set ray.deployment" in text
+
+
+async def test_an_application_that_failed_says_why() -> None:
+    dashboard = Dashboard()
+    dashboard.details = details(
+        status="DEPLOY_FAILED", message="Traceback:\nModuleNotFoundError: shop", deployments={}
+    )
+    text = await problem(dashboard)
+    assert "no deployment yet: it is DEPLOY_FAILED (ModuleNotFoundError: shop)" in text
+
+
+async def test_without_external_scaling_the_setting_is_named() -> None:
+    dashboard = Dashboard()
+    dashboard.details = details(external_scaler_enabled=False)
+    assert "external_scaler_enabled: true" in await problem(dashboard)
+
+
+async def test_a_ray_without_external_scaling_is_too_old() -> None:
+    dashboard = Dashboard()
+    dashboard.details = details()
+    del dashboard.details["applications"]["default"]["external_scaler_enabled"]
+    assert "is too old" in await problem(dashboard)
+
+
+async def test_a_server_that_is_not_ray_is_named() -> None:
+    app = web.Application()
+    async with TestServer(app) as server, aiohttp.ClientSession() as session:
+        api = ServeApi(session, str(server.make_url("/")), "default", "model")
+        with pytest.raises(ResizerUnavailableError, match=r"not Ray's dashboard.*ray\.address"):
+            await api.read()
+
+
+@pytest.mark.parametrize("body", [[], {"applications": 1}, {"applications": {"default": {}}}])
+async def test_a_response_that_cannot_be_read_is_one_sentence(body: Any) -> None:
+    dashboard = Dashboard()
+    dashboard.details = body
+    assert "cannot be read" in await problem(dashboard)
+
+
+async def test_what_ray_refuses_is_refused() -> None:
+    dashboard = Dashboard()
+    dashboard.scale = (412, {"error": "The external scaling API can only\nbe used when …"})
+    async with resizer_for(dashboard) as resizer:
+        with pytest.raises(
+            ResizeRefusedError, match="Ray refuses the number: The external scaling API"
+        ):
+            await resizer.resize(3)
+
+
+async def test_an_error_of_ray_is_passed_on() -> None:
+    dashboard = Dashboard()
+    dashboard.scale = (503, {"error": "Serve controller is not available"})
+    async with resizer_for(dashboard) as resizer:
+        with pytest.raises(ResizerUnavailableError, match="503: Serve controller is not available"):
+            await resizer.resize(3)

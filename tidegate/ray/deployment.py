@@ -1,0 +1,82 @@
+"""The deployment of Ray Serve around an application or the model service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from tidegate.runtime.optional_packages import exit_if_package_missing
+from tidegate.settings import Settings, load
+
+INITIAL_BACKOFF_SECONDS: Final = 0.005
+MAX_BACKOFF_SECONDS: Final = 0.02
+"""How long Ray's proxy waits before it looks for a free slot again. With Ray's own 0.5 s slots stay empty
+while requests wait: p50 was 6.3 to 8.3 s against 1.6 s in one overload."""
+
+
+def deployment(app: str = "", settings: Settings | None = None, **options: Any) -> Any:
+    """A deployment whose replicas serve an ASGI application with Tidegate's slots, probes and telemetry.
+
+    Bind it: `app = deployment("shop.main:app").bind()`. Its replicas read their own settings where they run.
+
+    Args:
+        app: the application, `module:attribute`; empty for `service.app`, or the model service without it.
+        settings: the settings of the deployment; None reads them from tidegate.toml and the environment.
+        options: of `ray.serve.deployment`, which override those that follow from the settings.
+
+    Returns:
+        A `ray.serve.Deployment`.
+
+    Raises:
+        SettingsError: a setting is invalid.
+        SystemExit: Ray is not installed.
+    """
+    with exit_if_package_missing():
+        from ray import serve  # noqa: PLC0415  an environment of its own has it
+    settings = load() if settings is None else settings
+    found: Any = serve.deployment(**(deployment_options(settings) | options))
+    return found(_ingress(app))
+
+
+def deployment_options(settings: Settings) -> dict[str, Any]:
+    """The options of a deployment that follow from the settings."""
+    from ray.serve.config import RequestRouterConfig  # noqa: PLC0415
+    from ray.serve.schema import LoggingConfig  # noqa: PLC0415
+
+    return {
+        "name": settings.ray.deployment,
+        # All waiting happens in front of the replicas, so that a new one takes over the backlog at once.
+        "max_ongoing_requests": settings.slots.per_replica,
+        "graceful_shutdown_timeout_s": settings.replicas.drain_seconds,
+        "request_router_config": RequestRouterConfig(
+            initial_backoff_s=INITIAL_BACKOFF_SECONDS, max_backoff_s=MAX_BACKOFF_SECONDS
+        ),
+        # Each request has an event of its own.
+        "logging_config": LoggingConfig(encoding="JSON", enable_access_log=False),
+    }
+
+
+def _ingress(app: str) -> Any:
+    from ray import serve  # noqa: PLC0415
+
+    # A plain function: Ray takes any other callable for the application itself.
+    def build() -> Any:
+        import ray  # noqa: PLC0415
+
+        from tidegate.ray.served_replica import build_replica  # noqa: PLC0415
+
+        replica_id = serve.get_replica_context().replica_id.unique_id
+        return build_replica(load(), app, replica_id, ray.util.get_node_ip_address())
+
+    class Replica:
+        """What Ray asks of a replica besides requests; `app` is what the builder returned."""
+
+        app: Any
+
+        async def check_health(self) -> None:
+            await self.app.check_health()
+
+        def record_autoscaling_stats(self) -> Mapping[str, float]:
+            return dict(self.app.cumulative_counters())
+
+    return serve.ingress(build)(Replica)

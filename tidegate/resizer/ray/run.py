@@ -1,0 +1,88 @@
+"""The process of the resizer for Ray Serve."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+
+from tidegate.resizer.contract import ResizerUnavailableError
+from tidegate.resizer.rate_limit import RateLimitedResizer
+from tidegate.resizer.ray.resizer import RayResizer
+from tidegate.resizer.ray.serve_api import ServeApi
+from tidegate.resizer.server import add_metrics, make_app, serve_tcp
+from tidegate.runtime.daemon import CannotStartError, run_async_daemon
+from tidegate.runtime.event_log import EventLog, StreamWriter
+from tidegate.runtime.identity import event_origin
+from tidegate.runtime.secret_files import SecretFileError, read_secret
+from tidegate.settings import Settings
+
+NODE: Final = "resizer"
+CHECK_SECONDS: Final = 5.0
+CONDITION: Final = "ray"
+
+
+def run(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT.
+
+    Returns:
+        The exit code: 0 after a signal, 2 if it cannot start, with the reason on stderr.
+    """
+    return run_async_daemon(NODE, lambda: _run(settings), ())
+
+
+async def _run(settings: Settings) -> None:
+    if settings.replicas.min == 0:
+        raise CannotStartError(
+            "replicas.min: 0 is not possible on Ray Serve, whose queue is not read while there is no replica;"
+            " set it to 1 or more"
+        )
+    token = _secret(settings.resizer.token_file, "resizer.token_file")
+    if not token:
+        raise CannotStartError(
+            "resizer.token_file: not set; it must name the file with the token that clients send"
+        )
+    cluster_token = _secret(settings.ray.token_file, "ray.token_file")
+    event_log = EventLog(StreamWriter(), event_origin(settings, NODE), NODE)
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
+        ray = settings.ray
+        api = ServeApi(session, ray.address, ray.application, ray.deployment, cluster_token)
+        resizer = RayResizer(api, settings.replicas)
+        limited = RateLimitedResizer(resizer, settings.replicas.max, time.monotonic)
+        app = make_app(limited, token=token)
+        add_metrics(app)
+        await stack.enter_async_context(
+            serve_tcp(app, settings.stack.metrics_host, settings.resizer.port)
+        )
+        event_log.record(
+            "start",
+            f"scales deployment {ray.deployment} of application {ray.application} on Ray at {ray.address} "
+            f"between {settings.replicas.min} and {settings.replicas.max} replicas",
+        )
+        await _watch(resizer, event_log)
+
+
+async def _watch(resizer: RayResizer, event_log: EventLog) -> None:
+    """Log once why Ray cannot be used, and once that it can be used again; forever."""
+    while True:
+        try:
+            await resizer.status()
+        except ResizerUnavailableError as error:
+            event_log.condition(CONDITION, str(error))
+        else:
+            event_log.resolved(CONDITION, "Ray can be used again")
+        await asyncio.sleep(CHECK_SECONDS)
+
+
+def _secret(path: Path | None, name: str) -> str:
+    if path is None:
+        return ""
+    try:
+        return read_secret(path, name)
+    except SecretFileError as error:
+        raise CannotStartError(str(error)) from error

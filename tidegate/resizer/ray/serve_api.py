@@ -1,0 +1,200 @@
+"""The HTTP interface of Ray Serve: what is deployed, and how many replicas there shall be.
+
+https://docs.ray.io/en/latest/serve/api/index.html#serve-rest-api
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import quote
+
+import aiohttp
+from pydantic import BaseModel, ValidationError
+
+from tidegate.os_errors import connection_error_message
+from tidegate.resizer.contract import ResizeRefusedError, ResizerUnavailableError
+
+TESTED_VERSION: Final = "2.60"
+TIMEOUT_SECONDS: Final = 2.0
+MAX_BODY_BYTES: Final = 16 * 2**20
+ERROR_CHARACTERS: Final = 300
+
+
+class ServeReplica(BaseModel):
+    """A replica as Ray reports it."""
+
+    replica_id: str
+    state: str
+    start_time_s: float
+
+
+class ServeDeployment(BaseModel):
+    """A deployment as Ray reports it."""
+
+    status: str
+    message: str = ""
+    target_num_replicas: int
+    replicas: list[ServeReplica]
+
+
+class ServeApplication(BaseModel):
+    """An application as Ray reports it. An older Ray has no `external_scaler_enabled`."""
+
+    status: str
+    message: str = ""
+    external_scaler_enabled: bool | None = None
+    deployments: dict[str, ServeDeployment]
+
+
+class _Details(BaseModel):
+    applications: dict[str, ServeApplication]
+
+
+class _Error(BaseModel):
+    error: str
+
+
+class ServeApi:
+    """One deployment of Ray Serve.
+
+    Args:
+        session: the HTTP session; the caller closes it.
+        address: of Ray's dashboard, as http://HOST:PORT.
+        application: the name of the application.
+        deployment: the name of its deployment.
+        token: of the cluster; empty for none.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        address: str,
+        application: str,
+        deployment: str,
+        token: str = "",
+    ) -> None:
+        self._session = session
+        self.address: Final = address.rstrip("/")
+        self.application: Final = application
+        self.deployment: Final = deployment
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+
+    async def read(self) -> ServeDeployment:
+        """The deployment now.
+
+        Raises:
+            ResizerUnavailableError: Ray cannot be reached or has no such deployment, or its number cannot be
+                set from outside. The text says which, and what to do.
+        """
+        code, body = await self._call("GET", "/api/serve/applications/")
+        if code != 200:
+            raise ResizerUnavailableError(self._unexpected(code, body))
+        try:
+            applications = _Details.model_validate_json(body).applications
+        except ValidationError as error:
+            raise ResizerUnavailableError(
+                f"the response of Ray at {self.address} cannot be read: it is not that of Ray Serve"
+                f" {TESTED_VERSION} (ray.address)"
+            ) from error
+        application = applications.get(self.application)
+        if application is None:
+            raise ResizerUnavailableError(
+                f"Ray at {self.address} has no application {self.application!r}"
+                f"{_known(applications)}: deploy it, or set ray.application"
+            )
+        deployment = application.deployments.get(self.deployment)
+        if deployment is None:
+            raise ResizerUnavailableError(self._no_deployment(application))
+        self._check_scalable(application)
+        return deployment
+
+    async def scale(self, replicas: int) -> None:
+        """Request a number of replicas.
+
+        Raises:
+            ResizeRefusedError: the number cannot be set from outside.
+            ResizerUnavailableError: Ray cannot be reached, or has no such deployment.
+        """
+        path = (
+            f"/api/v1/applications/{quote(self.application, safe='')}"
+            f"/deployments/{quote(self.deployment, safe='')}/scale"
+        )
+        code, body = await self._call("POST", path, {"target_num_replicas": replicas})
+        if code == 412:
+            raise ResizeRefusedError(f"Ray refuses the number: {_error_text(body)}")
+        if code != 200:
+            raise ResizerUnavailableError(self._unexpected(code, body))
+
+    async def _call(
+        self, method: str, path: str, body: dict[str, int] | None = None
+    ) -> tuple[int, bytes]:
+        try:
+            async with self._session.request(
+                method,
+                self.address + path,
+                json=body,
+                headers=self._headers,
+                timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
+                allow_redirects=False,
+            ) as response:
+                return response.status, await response.content.read(MAX_BODY_BYTES)
+        except TimeoutError as error:
+            raise ResizerUnavailableError(
+                f"Ray at {self.address} does not respond within {TIMEOUT_SECONDS:g} s (ray.address)"
+            ) from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            reason = (
+                connection_error_message(error)
+                if isinstance(error, aiohttp.ClientError | OSError)
+                else str(error)
+            )
+            raise ResizerUnavailableError(
+                f"Ray at {self.address} cannot be reached: {reason} (ray.address)"
+            ) from error
+
+    def _check_scalable(self, application: ServeApplication) -> None:
+        if application.external_scaler_enabled is None:
+            raise ResizerUnavailableError(
+                f"Ray at {self.address} is too old: its applications have no external_scaler_enabled; install"
+                f" Ray {TESTED_VERSION} or later"
+            )
+        if not application.external_scaler_enabled:
+            raise ResizerUnavailableError(
+                f"application {self.application!r} does not let its replicas be set from outside: write"
+                " external_scaler_enabled: true for it in the configuration of serve deploy, and deploy it"
+                " again"
+            )
+
+    def _no_deployment(self, application: ServeApplication) -> str:
+        if not application.deployments:
+            reason = application.message.strip().splitlines()
+            return (
+                f"application {self.application!r} on Ray has no deployment yet: it is"
+                f" {application.status}{f' ({reason[-1][:ERROR_CHARACTERS]})' if reason else ''}"
+            )
+        return (
+            f"application {self.application!r} on Ray has no deployment {self.deployment!r}"
+            f"{_known(application.deployments)}: set ray.deployment"
+        )
+
+    def _unexpected(self, code: int, body: bytes) -> str:
+        if code in (401, 403):
+            return f"Ray at {self.address} wants another token: see ray.token_file"
+        if code == 404 and not body.startswith(b"{"):
+            return (
+                f"Ray at {self.address} is too old, or is not Ray's dashboard: install Ray {TESTED_VERSION}"
+                " or later, or set ray.address"
+            )
+        return f"Ray at {self.address} responded with {code}: {_error_text(body)}"
+
+
+def _known(names: dict[str, ServeApplication] | dict[str, ServeDeployment]) -> str:
+    return f" (there is {', '.join(sorted(names))})" if names else ""
+
+
+def _error_text(body: bytes) -> str:
+    try:
+        text = _Error.model_validate_json(body).error
+    except ValidationError:
+        text = body.decode(errors="replace")
+    return " ".join(text.split())[:ERROR_CHARACTERS] or "an empty body"
