@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.options import settings
+from tidegate.cli.options import settings, stop
 
 PANEL = "Components, which the stack and Docker Compose run for you"
 
@@ -64,9 +64,16 @@ def resizer(
         str, typer.Option(help="The Compose project; needed outside of its containers.")
     ] = "",
 ) -> None:
-    """Set the number of replicas in Docker Compose or Ray Serve, as requested over HTTP."""
+    """Set the number of replicas in Docker Compose, Kubernetes or Ray Serve, as requested over HTTP."""
     loaded = settings()
-    if loaded.resizer.backend == "ray":
+    backend = loaded.resizer.backend
+    if project and backend != "compose":
+        stop(f"--project: is for Docker Compose, and resizer.backend is {backend!r}")
+    if backend == "kubernetes":
+        from tidegate.resizer.kubernetes.run import run as run_kubernetes
+
+        raise typer.Exit(run_kubernetes(loaded))
+    if backend == "ray":
         from tidegate.resizer.ray.run import run as run_ray
 
         raise typer.Exit(run_ray(loaded))

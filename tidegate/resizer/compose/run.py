@@ -32,17 +32,16 @@ from tidegate.resizer.compose.quota import CpuLender
 from tidegate.resizer.compose.replica_probe import ReplicaProbe
 from tidegate.resizer.compose.resizer import CannotScaleError, ComposeResizer
 from tidegate.resizer.compose.tasks import TaskTracker
+from tidegate.resizer.daemon import NODE, read_token
 from tidegate.resizer.rate_limit import RateLimitedResizer
 from tidegate.resizer.server import add_metrics, make_app, serve_tcp
 from tidegate.runtime.daemon import CannotStartError, run_async_daemon
 from tidegate.runtime.event_log import EventLog, StreamWriter
 from tidegate.runtime.http_probe import probe_session
 from tidegate.runtime.identity import event_origin
-from tidegate.runtime.secret_files import SecretFileError, read_secret
 from tidegate.runtime.unix_sockets import unix_address
 from tidegate.settings import Settings
 
-NODE: Final = "resizer"
 CANNOT_START: Final = (
     CannotScaleError,
     EngineError,
@@ -73,7 +72,7 @@ async def _run(settings: Settings, project: str) -> None:
             "replicas.min: 0 is not possible in Docker Compose, where a new replica is a copy of an existing"
             " one; set it to 1 or more"
         )
-    token = _read_token(settings.resizer.token_file)
+    token = read_token(settings.resizer.token_file)
     _check_socket(settings.resizer.docker_socket)
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(open_engine(settings.resizer.docker_socket))
@@ -123,18 +122,6 @@ def _resizer(
     tasks = TaskTracker(ContainerOperations(engine, service, event_log, stop_seconds))
     lender = CpuLender(engine, settings.slots.per_replica, settings.slots.max)
     return ComposeResizer(observer, tasks, lender)
-
-
-def _read_token(path: Path | None) -> str:
-    name = "resizer.token_file"
-    if path is None:
-        raise CannotStartError(
-            f"{name}: not set; it must name the file with the token that clients send"
-        )
-    try:
-        return read_secret(path, name)
-    except SecretFileError as error:
-        raise CannotStartError(str(error)) from error
 
 
 def _check_socket(path: Path) -> None:

@@ -1,0 +1,351 @@
+"""The resizer on a real API server with the rights of the chart's Role."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.harnesses.relay import relay
+from support.harnesses.resizer_contract import CHECKS, MAX, MIN, ContractCase
+from support.kubernetes.model_deployment import RESIZER_RULES, ModelDeployment
+from support.ports import free_port
+from tidegate.events.event import Origin
+from tidegate.resizer.client import ResizerClient
+from tidegate.resizer.contract import ResizeLimitedError, ResizerUnavailableError
+from tidegate.resizer.kubernetes.api import ClusterDeployment, ClusterError, open_deployment
+from tidegate.resizer.kubernetes.resizer import KubernetesResizer
+from tidegate.resizer.rate_limit import RateLimitedResizer
+from tidegate.resizer.server import make_app, serve_tcp
+from tidegate.runtime.event_log import EventLog, StreamWriter
+from tidegate.settings import Replicas
+
+WAIT_SECONDS = 30.0
+
+
+class Scene:
+    """A resizer of the Deployment, and what it logged."""
+
+    def __init__(self, deployment: ClusterDeployment, bounds: Replicas) -> None:
+        self.output = io.BytesIO()
+        origin = Origin("flights", "1.2.3", "test", "resizer", "default")
+        self.resizer = KubernetesResizer(
+            deployment,
+            bounds,
+            EventLog(StreamWriter(self.output), origin, "resizer"),
+            time.monotonic,
+        )
+
+    def logged(self, action: str = "") -> list[str]:
+        events = [json.loads(line) for line in self.output.getvalue().splitlines()]
+        return [one["message"] for one in events if action in ("", one["event"]["action"])]
+
+
+@asynccontextmanager
+async def scene(
+    model: ModelDeployment,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    rules: list[dict[str, Any]] = RESIZER_RULES,
+    bounds: Replicas = Replicas(min=MIN, max=MAX),
+) -> AsyncIterator[Scene]:
+    use(monkeypatch, model.account(rules))
+    async with open_deployment("model", model.namespace, time.monotonic) as deployment:
+        yield Scene(deployment, bounds)
+
+
+def use(monkeypatch: pytest.MonkeyPatch, kubeconfig: Path) -> None:
+    """Use this file as KUBECONFIG, which the client reads when it is imported."""
+    monkeypatch.setattr(
+        "kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(kubeconfig)
+    )
+
+
+async def eventually(condition: Callable[[], Awaitable[object]], what: str) -> None:
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            while not await condition():  # noqa: ASYNC110  the cluster sets no event of ours
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        pytest.fail(f"not within {WAIT_SECONDS:g} s: {what}")
+
+
+@pytest.mark.parametrize("check", CHECKS)
+async def test_it_keeps_the_contract_of_resizers(
+    model: ModelDeployment,
+    monkeypatch: pytest.MonkeyPatch,
+    check: Callable[[ContractCase], Awaitable[None]],
+) -> None:
+    model.create()
+    model.wait_for_pods(1)
+    async with scene(model, monkeypatch) as one:
+        await one.resizer.tick()
+
+        async def settle() -> None:
+            async def settled() -> bool:
+                await one.resizer.tick()
+                status = await one.resizer.status()
+                return status.running == status.desired == model.replicas
+
+            await eventually(settled, "the pods that were requested")
+
+        await check(ContractCase(one.resizer, settle))
+        assert one.logged("cluster") == []
+
+
+async def test_pods_are_replicas_in_their_states(
+    model: ModelDeployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model.create(replicas=4)
+    pods = model.wait_for_pods(4)
+    model.make_ready(pods[0])
+    model.report(
+        pods[1],
+        {
+            "containerStatuses": [
+                {
+                    "name": "model",
+                    "image": "model",
+                    "imageID": "",
+                    "ready": False,
+                    "restartCount": 3,
+                    "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s"}},
+                }
+            ]
+        },
+    )
+    model.kubectl(
+        "patch", "pod", pods[2], "--type=merge", "-p", '{"metadata":{"finalizers":["tests/hold"]}}'
+    )
+    model.kubectl("delete", "pod", pods[2], "--wait=false", "--force", "--grace-period=0")
+    async with scene(model, monkeypatch) as one:
+        await one.resizer.tick()
+        status = await one.resizer.status()
+        states = {replica.id: replica.state for replica in status.replicas}
+        assert [states[name] for name in pods] == ["ready", "failed", "draining", "starting"]
+        assert (status.ready, status.desired) == (1, 4)
+        ready = next(replica for replica in status.replicas if replica.id == pods[0])
+        assert (ready.started_at, ready.ready_at) == (1_795_669_200.0, 1_795_669_210.0)
+        assert one.logged("failing") == [
+            f"pod {pods[1]} has failed: CrashLoopBackOff (back-off 40s)"
+        ]
+    model.kubectl("patch", "pod", pods[2], "--type=merge", "-p", '{"metadata":{"finalizers":[]}}')
+
+
+async def test_a_number_set_by_kubectl_is_corrected(
+    model: ModelDeployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model.create(replicas=2)
+    async with scene(model, monkeypatch) as one:
+        await one.resizer.tick()
+        model.kubectl("scale", "deployment/model", "--replicas=4")
+        await one.resizer.tick()
+        assert model.replicas == 2
+        assert one.logged("corrected") == ["another client set 4 replicas: 2 are set again"]
+
+
+async def test_a_deployment_that_was_scaled_to_zero_by_hand_stays_there(
+    model: ModelDeployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model.create(replicas=2)
+    async with scene(model, monkeypatch) as one:
+        await one.resizer.tick()
+        model.kubectl("scale", "deployment/model", "--replicas=0")
+        await one.resizer.tick()
+        await one.resizer.resize(3)
+        await one.resizer.tick()
+        assert model.replicas == 0
+        model.kubectl("scale", "deployment/model", "--replicas=1")
+        await one.resizer.tick()
+        assert model.replicas == 3
+        assert one.logged("held") == [
+            "the Deployment was scaled to 0 by hand: scaling is paused until it has a replica again",
+            "the Deployment has replicas again: scaling continues",
+        ]
+
+
+async def test_another_controller_of_the_same_deployment_is_named_once(
+    model: ModelDeployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model.create(replicas=2)
+    async with scene(model, monkeypatch) as one:
+        await one.resizer.tick()
+        for number in (3, 4, 3, 4, 3):
+            model.kubectl("scale", "deployment/model", f"--replicas={number}")
+            await one.resizer.tick()
+            await one.resizer.tick()
+        assert len(one.logged("corrected")) == 2
+        (message,) = one.logged("contested")
+        assert message.startswith("another controller scales the same Deployment")
+
+
+async def test_it_scales_to_zero_and_back_where_the_bounds_allow_it(
+    model: ModelDeployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model.create(replicas=1)
+    async with scene(model, monkeypatch, bounds=Replicas(min=0, max=MAX)) as one:
+        await one.resizer.tick()
+        for number in (0, 1):
+            await one.resizer.resize(number)
+            await one.resizer.tick()
+            await one.resizer.tick()
+            assert model.replicas == number
+        assert one.logged("held") == []
+
+
+async def test_a_missing_deployment_and_right_are_logged_once_and_waited_for(
+    model: ModelDeployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = model.account([])
+    use(monkeypatch, account)
+    async with open_deployment("model", model.namespace, time.monotonic) as deployment:
+        one = Scene(deployment, Replicas(min=MIN, max=MAX))
+        for _ in range(3):
+            await one.resizer.tick()
+        with pytest.raises(ClusterError, match="does not allow it"):
+            await one.resizer.status()
+        (forbidden,) = one.logged("cluster")
+        assert 'cannot get resource "deployments"' in forbidden
+        model.set_rules(account, RESIZER_RULES)
+
+        async def missing() -> bool:
+            await one.resizer.tick()
+            return len(one.logged("cluster")) == 2
+
+        await eventually(missing, "the new rights are in force")
+        assert one.logged("cluster")[1] == (
+            f"there is no Deployment model in namespace {model.namespace}: create it, or correct"
+            " resizer.deployment or resizer.kubernetes_namespace"
+        )
+        model.create(replicas=2)
+        await one.resizer.tick()
+        assert (await one.resizer.status()).desired == 2
+        assert one.logged("cluster")[2:] == ["the API server grants the requests again"]
+
+
+async def test_without_the_right_to_scale_the_problem_names_it(
+    model: ModelDeployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model.create()
+    rules = [rule for rule in RESIZER_RULES if rule["resources"] != ["deployments/scale"]]
+    async with scene(model, monkeypatch, rules=rules) as one:
+        await one.resizer.tick()
+        await one.resizer.resize(3)
+        await one.resizer.tick()
+        await one.resizer.tick()
+        (message,) = one.logged("cluster")
+        assert 'cannot patch resource "deployments/scale"' in message
+        assert model.replicas == 1
+
+
+async def test_a_paused_deployment_is_reported_and_still_scaled(
+    model: ModelDeployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model.create()
+    model.kubectl("rollout", "pause", "deployment/model")
+    async with scene(model, monkeypatch) as one:
+        for _ in range(2):
+            await one.resizer.tick()
+        (message,) = one.logged("paused")
+        assert "kubectl rollout resume" in message
+        await one.resizer.resize(2)
+        await one.resizer.tick()
+        model.wait_for_pods(2)
+        model.kubectl("rollout", "resume", "deployment/model")
+        await one.resizer.tick()
+        assert one.logged("paused")[1:] == ["paused: resolved"]
+
+
+async def test_a_quota_that_refuses_pods_is_reported(
+    model: ModelDeployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model.create()
+    model.wait_for_pods(1)
+    model.kubectl("create", "quota", "few", "--hard=pods=1")
+    async with scene(model, monkeypatch) as one:
+        await one.resizer.tick()
+        await one.resizer.resize(3)
+
+        async def reported() -> list[str]:
+            await one.resizer.tick()
+            return one.logged("refused")
+
+        await eventually(reported, "the refused pods")
+        assert "exceeded quota: few" in one.logged("refused")[0]
+        status = await one.resizer.status()
+        assert (status.desired, status.running) == (3, 1)
+
+
+async def test_an_api_server_that_is_away_is_logged_once_and_found_again(
+    model: ModelDeployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through a relay, as others use the same API server."""
+    model.create(replicas=2)
+    account, port = model.account(RESIZER_RULES), free_port()
+    account.write_text(account.read_text().replace(f":{model.plane.port}", f":{port}"))
+    use(monkeypatch, account)
+    async with open_deployment("model", model.namespace, time.monotonic, 1.0) as deployment:
+        one = Scene(deployment, Replicas(min=MIN, max=MAX))
+        for _ in range(2):
+            await one.resizer.tick()
+        (message,) = one.logged("cluster")
+        assert message == (
+            f"the API server at https://127.0.0.1:{port} cannot be reached: connection refused"
+        )
+        async with relay(port, model.plane.port) as between:
+            await one.resizer.tick()
+            assert (await one.resizer.status()).desired == 2
+            between.passes.clear()
+            for _ in range(2):
+                await one.resizer.tick()
+            # The last state is not old yet.
+            assert (await one.resizer.status()).desired == 2
+            await one.resizer.resize(3)
+            between.passes.set()
+            await one.resizer.tick()
+            assert one.logged("cluster")[1:] == [
+                "the API server grants the requests again",
+                f"the API server at https://127.0.0.1:{port} does not answer within 1 s",
+                "the API server grants the requests again",
+            ]
+            assert model.replicas == 3
+
+
+async def test_the_http_interface_with_its_limit_scales_the_deployment(
+    model: ModelDeployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model.create()
+    async with scene(model, monkeypatch) as one:
+        limited = RateLimitedResizer(one.resizer, MAX, time.monotonic)
+        port = free_port()
+        async with serve_tcp(make_app(limited, token="t"), "127.0.0.1", port):
+            running = asyncio.create_task(one.resizer.run())
+            http = ResizerClient(f"http://127.0.0.1:{port}", token="t")
+
+            async def known() -> bool:
+                try:
+                    return (await http.status()).desired == 1
+                except ResizerUnavailableError:
+                    return False
+
+            await eventually(known, "the first read")
+            assert (await http.resize(4)).desired == 4
+
+            async def scaled() -> bool:
+                return await asyncio.to_thread(lambda: model.replicas) == 4
+
+            await eventually(scaled, "four replicas")
+            for _ in range(6):  # three removed each time, of twenty
+                await http.resize(1)
+                await http.resize(4)
+            with pytest.raises(ResizeLimitedError):
+                await http.resize(1)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)

@@ -1,0 +1,67 @@
+"""A Deployment in memory whose pods are ready at once, for tests of what decides about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tidegate.resizer.kubernetes.api import ClusterError
+from tidegate.resizer.kubernetes.objects import Deployment, Pod
+from tidegate.resizer.kubernetes.pods import Snapshot
+
+
+def pod(name: str = "model-1", **status: Any) -> Pod:
+    """A pod of a ReplicaSet that was created at 1970-01-01T00:00:01Z; `status` as Kubernetes spells it."""
+    return Pod.model_validate(
+        {
+            "metadata": {
+                "name": name,
+                "creationTimestamp": "1970-01-01T00:00:01Z",
+                "ownerReferences": [{"kind": "ReplicaSet", "controller": True}],
+            },
+            "status": status,
+        }
+    )
+
+
+def ready_pod(name: str = "model-1") -> Pod:
+    """A pod that is ready since 1970-01-01T00:00:02Z."""
+    condition = {
+        "type": "Ready",
+        "status": "True",
+        "lastTransitionTime": "1970-01-01T00:00:02Z",
+    }
+    return pod(name, phase="Running", conditions=[condition])
+
+
+@dataclass
+class MemoryDeployment:
+    """Its number, and the problem that every call has, if any."""
+
+    replicas: int
+    clock: Callable[[], float]
+    problem: str = ""
+    scaled: list[int] = field(default_factory=list)
+
+    def _check(self) -> None:
+        if self.problem:
+            raise ClusterError(self.problem)
+
+    async def deployment(self) -> Deployment:
+        self._check()
+        return Deployment.model_validate(
+            {
+                "spec": {"selector": {"matchLabels": {"app": "model"}}, "replicas": self.replicas},
+                "status": {"replicas": self.replicas, "readyReplicas": self.replicas},
+            }
+        )
+
+    async def read(self) -> Snapshot:
+        pods = tuple(ready_pod(f"model-{number}") for number in range(self.replicas))
+        return Snapshot(await self.deployment(), pods, self.clock())
+
+    async def scale(self, replicas: int) -> None:
+        self._check()
+        self.scaled.append(replicas)
+        self.replicas = replicas

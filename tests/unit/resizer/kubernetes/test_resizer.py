@@ -1,0 +1,150 @@
+"""The control loop of the resizer for Kubernetes over a Deployment in memory."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from support.doubles.memory_deployment import MemoryDeployment
+from support.harnesses.resizer_contract import CHECKS, MAX, MIN, ContractCase
+from tidegate.events.event import Origin
+from tidegate.resizer.contract import ResizerUnavailableError
+from tidegate.resizer.kubernetes.resizer import KubernetesResizer
+from tidegate.runtime.event_log import EventLog, StreamWriter
+from tidegate.settings import Replicas
+
+
+@dataclass
+class Scene:
+    """A resizer whose clock the test advances."""
+
+    replicas: int = 1
+    min: int = MIN
+    now: float = 0.0
+    output: io.BytesIO = field(default_factory=io.BytesIO)
+
+    def __post_init__(self) -> None:
+        origin = Origin("flights", "1.2.3", "test", "resizer", "default")
+        event_log = EventLog(StreamWriter(self.output), origin, "resizer")
+        self.deployment = MemoryDeployment(self.replicas, self.clock)
+        bounds = Replicas(min=self.min, start=self.min, max=MAX)
+        self.resizer = KubernetesResizer(self.deployment, bounds, event_log, self.clock)
+
+    def clock(self) -> float:
+        return self.now
+
+    async def tick(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.now += 2.0
+            await self.resizer.tick()
+
+    def logged(self) -> list[tuple[str, str]]:
+        events = [json.loads(line) for line in self.output.getvalue().splitlines()]
+        return [(one["event"]["action"], one["message"]) for one in events]
+
+
+@pytest.mark.parametrize("check", CHECKS)
+async def test_it_keeps_the_contract_of_resizers(
+    check: Callable[[ContractCase], Awaitable[None]],
+) -> None:
+    scene = Scene()
+    await scene.tick()
+
+    async def settle() -> None:
+        await scene.tick(2)
+
+    await check(ContractCase(scene.resizer, settle))
+
+
+@pytest.mark.parametrize(("found", "desired"), [(1, 2), (3, 3), (9, MAX)])
+async def test_the_present_number_within_the_bounds_is_desired_at_first(
+    found: int, desired: int
+) -> None:
+    scene = Scene(replicas=found, min=2)
+    await scene.tick(2)
+    assert (await scene.resizer.status()).desired == desired
+    assert scene.deployment.replicas == desired
+    assert [action for action, _ in scene.logged()] == ["start"]
+
+
+async def test_a_deployment_that_is_at_zero_at_the_start_is_left_there() -> None:
+    scene = Scene(replicas=0)
+    await scene.tick(2)
+    assert scene.deployment.scaled == []
+    assert [action for action, _ in scene.logged()] == ["start", "held"]
+    scene.deployment.replicas = 1
+    await scene.tick(2)
+    assert scene.deployment.scaled == []
+    assert [action for action, _ in scene.logged()] == ["start", "held", "held"]
+
+
+async def test_zero_is_a_number_like_others_if_the_bounds_allow_it() -> None:
+    scene = Scene(replicas=0, min=0)
+    await scene.tick()
+    await scene.resizer.resize(2)
+    await scene.tick()
+    await scene.resizer.resize(0)
+    await scene.tick()
+    assert scene.deployment.scaled == [2, 0]
+    assert [action for action, _ in scene.logged()] == ["start", "resize", "resize"]
+
+
+async def test_before_the_first_read_nothing_is_known_and_requests_are_refused() -> None:
+    scene = Scene()
+    scene.deployment.problem = "the API server is away"
+    with pytest.raises(ResizerUnavailableError, match="was not read yet"):
+        await scene.resizer.status()
+    await scene.tick(3)
+    with pytest.raises(ResizerUnavailableError, match="is away"):
+        await scene.resizer.resize(3)
+    scene.deployment.problem = ""
+    await scene.tick()
+    assert (await scene.resizer.status()).desired == 1
+
+
+async def test_an_outage_holds_the_number_ends_the_status_and_is_logged_once() -> None:
+    scene = Scene(replicas=3)
+    await scene.tick()
+    scene.deployment.problem = "the API server is away"
+    await scene.tick(4)
+    assert (await scene.resizer.status()).running == 3
+    await scene.tick(2)
+    with pytest.raises(ResizerUnavailableError, match="is away"):
+        await scene.resizer.status()
+    with pytest.raises(ResizerUnavailableError, match="is away"):
+        await scene.resizer.resize(4)
+    scene.deployment.problem = ""
+    await scene.tick()
+    assert scene.deployment.scaled == [4]
+    assert [action for action, _ in scene.logged()] == ["start", "cluster", "resize", "cluster"]
+
+
+async def test_a_contest_is_over_when_the_other_controller_is_gone() -> None:
+    scene = Scene(replicas=2)
+    await scene.tick()
+    for _ in range(5):
+        scene.deployment.replicas = 4
+        await scene.tick(2)
+    assert scene.deployment.scaled == [2] * 5
+    await scene.tick(70)
+    assert [action for action, _ in scene.logged()] == [
+        "start",
+        "corrected",
+        "corrected",
+        "contested",
+        "contested",
+    ]
+
+
+async def test_a_request_that_is_not_in_force_yet_is_no_change_by_others() -> None:
+    scene = Scene(replicas=2)
+    await scene.tick()
+    await scene.resizer.resize(3)
+    await scene.resizer.resize(4)
+    await scene.tick(2)
+    assert scene.deployment.scaled == [4]
+    assert "corrected" not in [action for action, _ in scene.logged()]

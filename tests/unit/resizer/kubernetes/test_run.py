@@ -1,0 +1,41 @@
+"""Errors at the start name the setting or the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tidegate.resizer.kubernetes.run import run
+from tidegate.settings import Resizer, load
+
+
+def error_of(capsys: pytest.CaptureFixture[str], token: Path | None) -> str:
+    assert run(load(resizer=Resizer(backend="kubernetes", deployment="m", token_file=token))) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    return err.rstrip()
+
+
+def test_without_a_token_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert error_of(capsys, None) == (
+        "resizer: resizer.token_file: not set; it must name the file with the token that clients send"
+    )
+
+
+def test_without_credentials(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("t\n")
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setattr(
+        "kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none")
+    )
+    assert error_of(capsys, token).startswith("resizer: no credentials for the cluster: ")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    assert error_of(capsys, token) == (
+        "resizer: no credentials for the cluster: Service token file does not exist; run it in a pod with a"
+        " service account, or set KUBECONFIG to a kubeconfig file"
+    )
