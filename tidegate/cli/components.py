@@ -17,10 +17,14 @@ commands = typer.Typer()
 def gateway(
     dns_name: Annotated[str, typer.Option(help="NAME:PORT of the replicas.")],
     dns_server: Annotated[
-        str, typer.Option(help="HOST:PORT of the DNS server that resolves it; default: Docker's.")
+        str,
+        typer.Option(
+            help="HOST:PORT of the DNS server that resolves it, or the path of a resolv.conf that names it;"
+            " default: Docker's."
+        ),
     ] = "127.0.0.11:53",
 ) -> None:
-    """Run the gateway alone, in front of all replicas that a DNS name resolves to (Compose runs it)."""
+    """Run the gateway alone, in front of all replicas that a DNS name resolves to, as in Compose."""
     from tidegate.stack.gateway.process import run
 
     raise typer.Exit(run(settings(), dns_name=dns_name, dns_server=dns_server))

@@ -38,6 +38,13 @@ HOT_BUFFERS: Final = 8
 RETRY_AFTER_SECONDS: Final = 2
 # HAProxy's timers and its `date` may differ by this much.
 CLOCK_MS: Final = 50
+# An address in a DNS response, with its name compressed (RFC 1035, 4.1.4), of IPv4 and of IPv6.
+RECORD_BYTES: Final = {False: 16, True: 28}
+# Larger responses are asked for by TCP: as datagrams they would be fragmented on a network with packets of
+# 1,500 bytes, and some networks drop fragments.
+DATAGRAM_BYTES: Final = 1200
+# The largest response that HAProxy accepts, by UDP and by TCP.
+MAX_RESPONSE_BYTES: Final = {False: 8192, True: 65535}
 # The longest timeout that HAProxy can represent in milliseconds.
 PLUG_TIMEOUT: Final = "24d"
 # Health endpoints, and their responses where requests are accepted without a replica.
@@ -66,18 +73,19 @@ def render_config(
     servers: Sequence[str] = (),
     state_file: Path | None = None,
     dns_name: str = "",
-    dns_server: str = "127.0.0.11:53",
+    dns_servers: Sequence[str] = ("127.0.0.11:53",),
     max_replicas: int = 32,
     slots: int | None = None,
 ) -> str:
-    """The configuration's text, for local mode (`servers`) or for Compose (`dns_name`).
+    """The configuration's text, for local mode (`servers`) or for Compose and Kubernetes (`dns_name`).
 
     Args:
         settings: those in force.
         servers: host:port of every replica that may ever run; those that do not run are down.
         state_file: the file with `down_state(servers)`.
-        dns_name: name:port that Compose's DNS server resolves to every replica.
-        dns_server: host:port of that DNS server.
+        dns_name: name:port that a DNS server resolves to every replica. `stack.host` then only selects the
+            address family: `::` is all addresses of IPv6, everything else all of IPv4.
+        dns_servers: host:port of the DNS servers; they are asked by TCP if a datagram may be too small.
         max_replicas: the maximum number of resolved addresses, with `dns_name`.
         slots: the maximum of concurrent requests to each replica; None means `slots.per_replica`.
 
@@ -85,7 +93,9 @@ def render_config(
         GatewayError: a setting contains a control character.
         FileNotFoundError: the template is not there.
     """
-    everywhere = "0.0.0.0"  # noqa: S104  in a container, the published ports limit access
+    ipv6 = bool(dns_name) and ":" in settings.stack.host
+    everywhere = "[::]" if ipv6 else "0.0.0.0"  # noqa: S104  in a container, the published ports limit access
+    by_tcp = max_replicas * RECORD_BYTES[ipv6] > DATAGRAM_BYTES
     host, metrics_host = (
         (everywhere, everywhere) if dns_name else (settings.stack.host, "127.0.0.1")
     )
@@ -139,7 +149,9 @@ def render_config(
         state_file=state_file,
         servers=servers,
         dns_name=dns_name,
-        dns_server=dns_server,
+        dns_servers=[f"tcp@{one}" if by_tcp else one for one in dns_servers],
+        dns_response_bytes=MAX_RESPONSE_BYTES[by_tcp],
+        ipv6=ipv6,
         max_replicas=max_replicas,
     )
 

@@ -14,6 +14,7 @@ from tidegate.runtime.daemon import run_async_daemon
 from tidegate.settings import Settings
 from tidegate.stack.gateway import configuration, haproxy
 from tidegate.stack.gateway.access_log import AccessLog
+from tidegate.stack.gateway.name_servers import name_servers
 from tidegate.stack.processes.process import Child, Command, describe_exit
 
 STDERR: Final = Path("/dev/stderr")
@@ -28,7 +29,7 @@ def run(settings: Settings, *, dns_name: str, dns_server: str) -> int:
     Args:
         settings: the settings in force.
         dns_name: name:port of the replicas.
-        dns_server: host:port of the DNS server that resolves it.
+        dns_server: host:port of the DNS server that resolves it, or the path of a resolv.conf.
 
     Returns:
         The exit code: 0 after a signal, 1 if HAProxy exited on its own, 2 if it cannot start.
@@ -44,7 +45,7 @@ async def _run(settings: Settings, dns_name: str, dns_server: str) -> int:
     text = configuration.render_config(
         settings,
         dns_name=dns_name,
-        dns_server=dns_server,
+        dns_servers=name_servers(dns_server),
         max_replicas=max(MIN_ADDRESSES, ADDRESSES_PER_REPLICA * settings.replicas.max),
     )
     with tempfile.TemporaryDirectory(prefix="tidegate-gateway-") as folder:

@@ -138,12 +138,49 @@ def test_in_compose_the_replicas_are_resolved_by_dns(tmp_path: Path) -> None:
     for line in (
         'bind "0.0.0.0:8000"',
         'bind "0.0.0.0:8405"',
-        "nameserver docker 127.0.0.11:53",
+        'nameserver dns1 "127.0.0.11:53"',
+        "accepted_payload_size 8192",
         'server-template model 32 "model:8000" resolvers names',
     ):
         assert line in text
     assert "server-state-file" not in text
     asyncio.run(haproxy.check(config))
+
+
+@pytest.mark.parametrize(
+    ("host", "addresses", "server", "size"),
+    [
+        # 75 records of 16 bytes, or 42 of 28, are 1,200 bytes.
+        ("0.0.0.0", 75, "10.0.0.10:53", 8192),
+        ("0.0.0.0", 76, "tcp@10.0.0.10:53", 65535),
+        ("::", 42, "10.0.0.10:53", 8192),
+        ("::", 43, "tcp@10.0.0.10:53", 65535),
+        ("::", 500, "tcp@10.0.0.10:53", 65535),
+    ],
+)
+def test_a_name_with_many_addresses_is_resolved_by_tcp(
+    host: str, addresses: int, server: str, size: int, tmp_path: Path
+) -> None:
+    text = configuration.render_config(
+        Settings.model_validate({"stack": {"host": host}}),
+        dns_name="shop-replicas.models.svc.cluster.local:8000",
+        dns_servers=["10.0.0.10:53"],
+        max_replicas=addresses,
+    )
+    assert f'nameserver dns1 "{server}"\n' in text
+    assert f"accepted_payload_size {size}\n" in text
+    config = tmp_path / "haproxy.cfg"
+    config.write_text(text)
+    asyncio.run(haproxy.check(config))
+
+
+def test_with_ipv6_the_gateway_listens_there_and_prefers_such_addresses() -> None:
+    text = configuration.render_config(
+        Settings.model_validate({"stack": {"host": "::"}}), dns_name="shop-replicas:8000"
+    )
+    assert 'bind "[::]:8000"' in text
+    assert 'bind "[::]:8405"' in text
+    assert "resolve-prefer ipv6" in text
 
 
 def test_with_a_minimum_of_zero_the_gateway_answers_health_probes_itself(tmp_path: Path) -> None:
