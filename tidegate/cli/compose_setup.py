@@ -1,4 +1,4 @@
-"""The commands that prepare the Compose stack: its secrets, its stores, its configuration."""
+"""The commands that prepare a stack of containers: its secrets, its stores, its configuration."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from tidegate.provision.secrets.version_stamp import ELASTIC_VERSION
 
 commands = typer.Typer()
 secrets = typer.Typer(help="The passwords and keys of the Compose stack.", no_args_is_help=True)
-setup = typer.Typer(help="Set up the components of the Compose stack.", no_args_is_help=True)
+setup = typer.Typer(
+    help="Set up the components of a stack in Compose or Kubernetes.", no_args_is_help=True
+)
 commands.add_typer(secrets, name="secrets", rich_help_panel=PANEL)
 commands.add_typer(setup, name="setup", rich_help_panel=PANEL)
 
@@ -83,11 +85,28 @@ def setup_kibana() -> None:
 @setup.command("config", epilog="Example: `tidegate setup config --out /config`")
 def setup_config(
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("/config"),
+    target: Annotated[
+        list[str],
+        typer.Option(
+            help="JOB=NAME: the DNS name of a job's targets, as in Kubernetes; default: Compose's services."
+        ),
+    ] = [],  # noqa: B006
+    ipv6: Annotated[bool, typer.Option("--ipv6", help="The names have IPv6 addresses.")] = False,
 ) -> None:
-    """Write Prometheus' configuration and rules for Compose, from the settings in force."""
+    """Write Prometheus' configuration and rules for Compose or Kubernetes, from the settings in force."""
     from tidegate.provision.commands import setup_config as run
 
-    raise typer.Exit(run(settings(), out))
+    raise typer.Exit(run(settings(), out, targets=target, ipv6=ipv6))
+
+
+@setup.command("rules", epilog="Example: `tidegate setup rules --values my-values.yaml`")
+def setup_rules(
+    values: Annotated[Path, typer.Option(help="A values file of the Helm chart.")],
+) -> None:
+    """Print Prometheus' rules for the settings in values of the Helm chart, as more such values."""
+    from tidegate.provision.commands import setup_rules as run
+
+    raise typer.Exit(run(values))
 
 
 @setup.command("first-requests", epilog="Example: `tidegate setup first-requests`")

@@ -98,17 +98,41 @@ def first_requests(settings: Settings, *, url: str, rows: Path) -> int:
     return 0
 
 
-def setup_config(settings: Settings, folder: Path) -> int:
+def setup_config(
+    settings: Settings, folder: Path, *, targets: Sequence[str] = (), ipv6: bool = False
+) -> int:
     """Write the configuration and rules of Prometheus.
+
+    Args:
+        settings: the settings in force.
+        folder: created if it is missing.
+        targets: JOB=NAME, the DNS name of the job's targets; empty means the services of Compose.
+        ipv6: whether these names have IPv6 addresses.
 
     Returns:
         0; or 2 if they cannot be written, with the reason on stderr.
     """
-    from tidegate.provision.prometheus_config import write_config  # noqa: PLC0415
+    from tidegate.provision.prometheus_config import parse_targets, write_config  # noqa: PLC0415
 
     try:
-        for line in write_config(settings, folder):
+        names = parse_targets(targets)
+        for line in write_config(settings, folder, names, "AAAA" if ipv6 else "A"):
             _print(line)
+    except ProvisionError as error:
+        return _fail(str(error))
+    return 0
+
+
+def setup_rules(values: Path) -> int:
+    """Print the rules of Prometheus as values of the Helm chart.
+
+    Returns:
+        0; or 2 if the values file cannot be read or is invalid, with the reason on stderr.
+    """
+    from tidegate.provision.chart_rules import chart_rules  # noqa: PLC0415
+
+    try:
+        sys.stdout.write(chart_rules(values))
     except ProvisionError as error:
         return _fail(str(error))
     return 0

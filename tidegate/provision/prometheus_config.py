@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from tidegate.provision.errors import ProvisionError, reason
 from tidegate.rules.prometheus_config import render_config
@@ -23,15 +24,49 @@ HOSTS: Final = {
     )
 }
 REPLICAS: Final = "model"
+JOBS: Final = (REPLICAS, *HOSTS)
 RETENTION_SIZE: Final = "2GB"
 
 
-def write_config(settings: Settings, folder: Path) -> list[str]:
+class BadTargetError(ProvisionError):
+    """An option `--target` is invalid."""
+
+
+def parse_targets(options: Sequence[str]) -> dict[str, str]:
+    """The DNS names of the jobs' targets, from options JOB=NAME.
+
+    Raises:
+        BadTargetError: an option has another form, names an unknown job, or repeats one.
+    """
+    found: dict[str, str] = {}
+    for option in options:
+        job, _, name = option.partition("=")
+        if job not in JOBS or not name:
+            raise BadTargetError(
+                f"--target {option}: must be JOB=NAME, where JOB is one of {', '.join(JOBS)}"
+            )
+        if job in found:
+            raise BadTargetError(f"--target {option}: {job} has the name {found[job]} already")
+        found[job] = name
+    if found and REPLICAS not in found:
+        raise BadTargetError(f"--target: the name of {REPLICAS} is missing, such as model=replicas")
+    return found
+
+
+def write_config(
+    settings: Settings,
+    folder: Path,
+    targets: Mapping[str, str] | None = None,
+    dns_type: Literal["A", "AAAA"] = "A",
+) -> list[str]:
     """Write prometheus.yml and its rules, including custom rule files.
 
     Args:
         settings: the settings.
         folder: created if it is missing.
+        targets: the DNS name of each job's targets, as in Kubernetes; jobs without one are not scraped.
+            Empty means the services of Compose.
+        dns_type: the record type of these names.
 
     Returns:
         A line for each written file or folder.
@@ -43,7 +78,14 @@ def write_config(settings: Settings, folder: Path) -> list[str]:
     try:
         write_rule_files(settings, home / "rules")
         text = render_config(
-            settings, hosts=HOSTS, dns_name=REPLICAS, retention_size=RETENTION_SIZE
+            settings,
+            hosts={name: host for name, host in targets.items() if name != REPLICAS}
+            if targets
+            else HOSTS,
+            dns_name=targets[REPLICAS] if targets else REPLICAS,
+            discover=bool(targets),
+            dns_type=dns_type,
+            retention_size=RETENTION_SIZE,
         )
         (home / "prometheus.yml").write_text(text, encoding="utf-8")
     except FileNotFoundError as error:

@@ -47,6 +47,47 @@ def test_the_configuration_for_compose(tmp_path: Path) -> None:
     assert r'le=~"0\\.25' in (tmp_path / "prometheus" / "rules" / "service.yml").read_text()
 
 
+def test_in_kubernetes_each_job_is_discovered_by_its_dns_name(tmp_path: Path) -> None:
+    targets = ["model=replicas.models", "gateway=gateway-pods.models", "exporter=monitor.models"]
+    assert commands.setup_config(Settings(), tmp_path, targets=targets, ipv6=True) == 0
+    config = yaml.safe_load((tmp_path / "prometheus" / "prometheus.yml").read_text())
+    jobs = {job["job_name"]: job for job in config["scrape_configs"]}
+    assert {
+        name: (one["dns_sd_configs"][0]["names"], one["dns_sd_configs"][0]["port"])
+        for name, one in jobs.items()
+        if "dns_sd_configs" in one
+    } == {
+        "model": (["replicas.models"], 18001),
+        "gateway": (["gateway-pods.models"], 8405),
+        "exporter": (["monitor.models"], 9104),
+    }
+    assert {one["dns_sd_configs"][0]["type"] for n, one in jobs.items() if n != "prometheus"} == {
+        "AAAA"
+    }
+    # Components without a name do not run.
+    assert jobs.keys() == {"model", "gateway", "exporter", "prometheus"}
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        (
+            ["modl=a"],
+            "--target modl=a: must be JOB=NAME, where JOB is one of model, gateway, collector,",
+        ),
+        (["model"], "--target model: must be JOB=NAME"),
+        (["model="], "--target model=: must be JOB=NAME"),
+        (["model=a", "model=b"], "--target model=b: model has the name a already"),
+        (["gateway=a"], "--target: the name of model is missing, such as model=replicas"),
+    ],
+)
+def test_a_wrong_target_is_reported(
+    targets: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert commands.setup_config(Settings(), tmp_path, targets=targets) == 2
+    assert capsys.readouterr().err.startswith(message)
+
+
 def test_old_rule_files_are_removed(tmp_path: Path) -> None:
     write_config(Settings(), tmp_path)
     (tmp_path / "prometheus" / "rules" / "old.yml").write_text("groups: []")
