@@ -37,8 +37,6 @@ NOT_ALL_DELIVERED: Final = 1
 # with its duration: commits take at most about a tenth of the time.
 PAUSE_FACTOR: Final = 10.0
 LONGEST_PAUSE_SECONDS: Final = 1.0
-# The time for retries after a stop signal while the sink is unavailable. The rest stays in the event files.
-LAST_PASS_SECONDS: Final = 10.0
 # The time that a search without a collector spends on delivery, plus the batch in progress.
 SEARCH_SECONDS: Final = 3.0
 # A collector that starts during such a search waits for it, so that the stack's start does not fail.
@@ -59,7 +57,8 @@ def run(settings: Settings) -> int:
 def _run(settings: Settings, stop: threading.Event) -> int:
     with ExitStack() as stack:
         delivery = _prepare(stack, settings, serve=True)
-        return _deliver(delivery, settings.collector.poll_seconds, stop)
+        collector = settings.collector
+        return _deliver(delivery, collector.poll_seconds, collector.last_pass_seconds, stop)
 
 
 def deliver_now(settings: Settings) -> None:
@@ -146,6 +145,7 @@ def _prepare(stack: ExitStack, settings: Settings, *, serve: bool) -> Delivery:
 def _deliver(
     delivery: Delivery,
     poll_seconds: float,
+    last_pass_seconds: float,
     stop: threading.Event,
     clock: Callable[[], float] = time.monotonic,
 ) -> int:
@@ -158,7 +158,7 @@ def _deliver(
     delivery.event_log.record("stop", "stopping: delivering the remaining events")
     # Only the events written so far, because the writers may continue.
     sizes = delivery.sizes()
-    deadline = clock() + LAST_PASS_SECONDS
+    deadline = clock() + last_pass_seconds
     while delivery.has_pending(sizes):
         step = delivery.step()
         if step.done:

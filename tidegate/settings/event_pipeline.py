@@ -77,6 +77,9 @@ class Collector(Section):
     """Closed and completely delivered event files are deleted after this time."""
     keep_bytes: int = Field(default=2**30, ge=0)
     """Maximum total size of closed and completely delivered event files; the oldest are deleted first."""
+    last_pass_seconds: Seconds = 10.0
+    """Maximum time that a stopping collector retries while its destination is unavailable; the rest stays in
+    the event files. Where these end with it, as in a pod, events are lost then."""
 
 
 class Exporter(Section):
