@@ -10,18 +10,22 @@ from pathlib import Path
 import pytest
 
 from tidegate.settings import setting_names
+from tools.generate.chart.values_file import read_values
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)\s]+)\)")
 PATH = re.compile(
-    r"(?<![\w/.-])(?!tidegate/tidegate\b)"  # the name of an image
+    r"(?<![\w/.-])(?!tidegate/(?:tidegate|model)\b)"  # names of images
     r"(?:bench|loadgen|observability|scripts|service|tests|tidegate|tools)/[\w./-]*\w"
 )
 # Fields of events, files and attributes that look like settings.
 NO_SETTINGS = {
     *("service.node.name", "service.version", "model.joblib", "model.onnx", "replicas.png"),
     "telemetry.registry",
+}
+CHART_VALUES = {leaf.name for value in read_values() for leaf in value.leaves()} | {
+    value.name for section in read_values() for value in section.children or ()
 }
 CODE_BLOCK = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
 
@@ -88,7 +92,7 @@ def test_every_setting_that_a_page_names_exists(page: Path) -> None:
     named |= {
         name
         for name in re.findall(r"`([a-z_]+(?:\.[a-z_]+)+)`", text)
-        if name.partition(".")[0] in sections and name not in NO_SETTINGS
+        if name.partition(".")[0] in sections and name not in NO_SETTINGS | CHART_VALUES
     }
     assert named - setting_names().keys() == set()
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from tidegate.rules.rule_files import rule_files
 from tidegate.settings import Settings, setting_names
+from tools.generate.chart.chart_files import chart_files
 from tools.generate.checkout import ROOT
 from tools.generate.docs.alerts_page import alerts_page
 from tools.generate.docs.cli_page import cli_page
@@ -22,7 +23,7 @@ RULES: Final = Path("observability/prometheus/rules")
 
 def generated_files(settings: Settings) -> dict[Path, str]:
     """Path (in the project) and text of every generated file."""
-    return {
+    files = {
         **{RULES / name: text for name, text in rule_files(settings).items()},
         **promtool_files(settings),
         Path("docs/reference/settings.md"): settings_page(setting_names()),
@@ -32,6 +33,7 @@ def generated_files(settings: Settings) -> dict[Path, str]:
         **kibana_files(settings),
         **grafana_files(settings),
     }
+    return {**files, **chart_files(settings, files)}
 
 
 def generate(settings: Settings, *, check: bool, folder: Path = ROOT) -> int:

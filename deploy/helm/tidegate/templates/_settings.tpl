@@ -1,0 +1,53 @@
+{{/* Tidegate's settings: the values, and those that the chart sets itself. Returns JSON. */}}
+{{- define "tidegate.settings" -}}
+{{- $replicas := .Values.settings.replicas -}}
+{{- $start := $replicas.start | default (max 1 (int $replicas.min)) -}}
+{{- $host := ternary "::" "0.0.0.0" (eq .Values.ipFamily "IPv6") -}}
+{{- $elasticsearch := dict "url" .Values.elasticsearch.url -}}
+{{- if .Values.elasticsearch.ca.secret -}}
+{{- $_ := set $elasticsearch "ca_file" "/etc/tidegate/elasticsearch-ca/ca.crt" -}}
+{{- end -}}
+{{- $own := dict
+  "stack" (dict "data_dir" "/var/lib/tidegate" "host" $host "metrics_host" $host)
+  "replicas" (dict "first_port" (int .Values.model.port) "start" (int $start))
+  "store" (dict "kind" "elasticsearch" "elasticsearch" $elasticsearch)
+  "autoscaler" (dict "enabled" (eq (include "tidegate.decides" .) "true"))
+  "drift" (dict "watch" .Values.monitor.enabled)
+-}}
+{{- mergeOverwrite (deepCopy .Values.settings) $own | toJson -}}
+{{- end -}}
+
+{{/* A mapping as tables of TOML. Arguments: [prefix, mapping]. */}}
+{{- define "tidegate.toml" -}}
+{{- $prefix := index . 0 -}}
+{{- range $key, $value := index . 1 -}}
+{{- if and (not (kindIs "map" $value)) (not (kindIs "invalid" $value)) }}
+{{ $key }} = {{ include "tidegate.tomlValue" $value }}
+{{- end -}}
+{{- end -}}
+{{- range $key, $value := index . 1 -}}
+{{- if kindIs "map" $value }}
+
+[{{ $prefix }}{{ $key }}]
+{{- include "tidegate.toml" (list (printf "%s%s." $prefix $key) $value) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A text, number, boolean or list as TOML: the notation of JSON, and inline tables in lists. */}}
+{{- define "tidegate.tomlValue" -}}
+{{- if kindIs "slice" . -}}
+[{{- range $index, $item := . -}}{{- if $index }}, {{ end -}}{{- include "tidegate.tomlValue" $item -}}{{- end -}}]
+{{- else if kindIs "map" . -}}
+{ {{- $first := true -}}{{- range $key, $value := . -}}{{- if not $first }}, {{ end -}}{{ $key }} = {{ include "tidegate.tomlValue" $value }}{{- $first = false -}}{{- end -}} }
+{{- else -}}
+{{- toJson . -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The annotation that replaces pods when settings change that they read. Arguments: [root, sections they do not read]. */}}
+{{- define "tidegate.settingsChecksum" -}}
+{{- $settings := include "tidegate.settings" (index . 0) | fromJson -}}
+{{- range index . 1 -}}{{- $settings = omit $settings . -}}{{- end -}}
+checksum/settings: {{ $settings | toJson | sha256sum | trunc 16 }}
+{{- end -}}

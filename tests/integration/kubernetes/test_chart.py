@@ -1,0 +1,326 @@
+"""The objects of the Helm chart, for a table of values."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+import pytest
+import yaml
+
+from support.checkout import ROOT
+from support.kubernetes.chart import (
+    CHART,
+    FULL,
+    NAMESPACE,
+    TABLE,
+    URL,
+    Object,
+    container,
+    containers,
+    environment,
+    helm,
+    of_kind,
+    pods,
+    render,
+    require_helm,
+    with_url,
+)
+from tidegate.settings import load
+
+EACH = pytest.mark.parametrize("name", TABLE)
+# Components whose containers write events, each with a collector beside them.
+WRITERS = {"model", "gateway", "autoscaler", "monitor"}
+ONCE = {"setup-elasticsearch", "setup-kibana"}
+
+
+def settings_of(objects: list[Object]) -> dict[str, Any]:
+    text = of_kind(objects, "ConfigMap")["settings"]["data"]["tidegate.toml"]
+    return tomllib.loads(text)
+
+
+@EACH
+def test_helm_lints_it(name: str) -> None:
+    require_helm()
+    done = helm("lint", "--strict", str(CHART), values=with_url(TABLE[name]))
+    if name in {
+        "keda-external",
+        "keda-metrics-api",
+        "hpa",
+        "zero",
+        "hpa-zero",
+        "everything",
+        "operator",
+    }:
+        # lint knows no cluster with KEDA or the Prometheus Operator.
+        assert "this cluster has no" in done.stdout + done.stderr
+    else:
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@EACH
+def test_every_container_is_confined(name: str) -> None:
+    for component, pod in pods(render(TABLE[name])).items():
+        spec = pod["spec"]
+        assert spec["securityContext"]["runAsNonRoot"] is True, component
+        assert spec["securityContext"]["runAsUser"] > 0, component
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, component
+        assert spec["automountServiceAccountToken"] is False, component
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys(), component
+        assert not [one for one in spec["volumes"] if "hostPath" in one], component
+        for one in containers(pod):
+            assert one["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }, (component, one["name"])
+
+
+@EACH
+def test_every_container_has_limits_and_what_runs_on_has_probes(name: str) -> None:
+    for component, pod in pods(render(TABLE[name])).items():
+        for one in containers(pod):
+            assert one["resources"]["limits"]["memory"], (component, one["name"])
+            assert one["resources"]["requests"].keys() == {"cpu", "memory"}, one["name"]
+            runs_on = component not in ONCE and one["name"] != "config"
+            assert ("livenessProbe" in one) is runs_on, (component, one["name"])
+            # The collector has none: a pod can serve while Elasticsearch is away.
+            assert ("readinessProbe" in one) is (runs_on and one["name"] != "collector")
+
+
+@EACH
+def test_probes_and_services_name_ports_that_exist(name: str) -> None:
+    objects = render(TABLE[name])
+    all_pods = pods(objects)
+    for pod in all_pods.values():
+        for one in containers(pod):
+            ports = {port["name"] for port in one.get("ports", [])}
+            for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+                if probe in one:
+                    check = one[probe].get("httpGet") or one[probe]["tcpSocket"]
+                    assert check["port"] in ports, one["name"]
+    for service, one in of_kind(objects, "Service").items():
+        selected = [
+            pod
+            for pod in all_pods.values()
+            if one["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+        ]
+        assert selected, service
+        for pod in selected:
+            named = {port["name"] for each in containers(pod) for port in each.get("ports", [])}
+            assert {port["targetPort"] for port in one["spec"]["ports"]} <= named, service
+
+
+@EACH
+def test_secrets_are_mounted_by_reference_and_only_the_keys_that_are_needed(name: str) -> None:
+    objects = render(TABLE[name])
+    for component, pod in pods(objects).items():
+        for volume in pod["spec"]["volumes"]:
+            sources = [volume, *volume.get("projected", {}).get("sources", [])]
+            for secret in (one["secret"] for one in sources if "secret" in one):
+                # The set-up creates accounts with all passwords of the Secret.
+                if component != "setup-elasticsearch":
+                    assert len(secret["items"]) == 1, (component, volume["name"])
+            if "secret" in volume:
+                assert volume["secret"]["defaultMode"] == 0o440, (component, volume["name"])
+        for one in containers(pod):
+            for variable, value in environment(one).items():
+                is_secret = variable.endswith(("PASSWORD", "TOKEN", "KEY"))
+                assert not is_secret, f"{component}: {variable} has a value"
+                if variable.endswith("_FILE"):
+                    assert str(value).startswith("/etc/tidegate/"), variable
+
+
+@EACH
+def test_each_mounted_volume_exists_and_each_volume_is_mounted(name: str) -> None:
+    for component, pod in pods(render(TABLE[name])).items():
+        volumes = {one["name"] for one in pod["spec"]["volumes"]}
+        mounted = {m["name"] for one in containers(pod) for m in one["volumeMounts"]}
+        assert volumes == mounted, component
+
+
+@EACH
+def test_what_writes_events_has_a_collector_that_ends_after_it(name: str) -> None:
+    for component, pod in pods(render(TABLE[name])).items():
+        initial = {one["name"]: one for one in pod["spec"].get("initContainers", [])}
+        assert ("collector" in initial) is (component in WRITERS), component
+        if component in WRITERS:
+            collector = initial["collector"]
+            assert collector["restartPolicy"] == "Always"
+            logs = {
+                mount["mountPath"]
+                for one in containers(pod)
+                for mount in one["volumeMounts"]
+                if mount["name"] == "logs"
+            }
+            assert logs == {"/var/lib/tidegate/logs"}, component
+            # Where it keeps its position, which no other container may change.
+            others = [one for one in containers(pod) if one["name"] != "collector"]
+            assert not [
+                m for one in others for m in one["volumeMounts"] if m["name"] == "collector"
+            ]
+
+
+@EACH
+def test_the_settings_are_valid_and_the_programs_are_tidegates_own(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects = render(TABLE[name])
+    found = settings_of(objects)
+    # Every variable is a setting: Tidegate refuses others at its start.
+    for pod in pods(objects).values():
+        for one in containers(pod):
+            for variable, value in environment(one).items():
+                if variable.startswith("TIDEGATE_") and isinstance(value, str):
+                    monkeypatch.setenv(variable, value)
+            monkeypatch.delenv("TIDEGATE_CONFIG", raising=False)
+            loaded = load(**found)
+            assert loaded.store.elasticsearch.url == URL
+            for variable in environment(one):
+                monkeypatch.delenv(variable, raising=False)
+
+
+@EACH
+def test_replicas_are_set_only_if_nothing_scales(name: str) -> None:
+    model = of_kind(render(TABLE[name]), "Deployment")["model"]
+    fixed = TABLE[name].get("scaling", {}).get("mode") == "none"
+    assert ("replicas" in model["spec"]) is fixed
+
+
+def test_the_version_is_the_projects() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert (chart["version"], chart["appVersion"]) == (project["version"], project["version"])
+    images = {
+        one["image"] for pod in pods(render(TABLE["resizer"])).values() for one in containers(pod)
+    }
+    version = project["version"]
+    assert images == {
+        f"tidegate/tidegate:{version}",
+        f"tidegate/model:{version}",
+        "prom/prometheus:v3.16.0",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "deployments", "others"),
+    [
+        ("none", {"model", "gateway", "prometheus", "monitor"}, set()),
+        ("resizer", {"autoscaler", "resizer"}, set()),
+        ("keda-external", {"autoscaler"}, {"ScaledObject"}),
+        ("keda-metrics-api", {"autoscaler"}, {"ScaledObject"}),
+        ("hpa", set(), {"ScaledObject"}),
+        ("operator", {"autoscaler"}, {"PodMonitor", "PrometheusRule"}),
+        ("everything", {"setup-elasticsearch", "setup-kibana"}, {"PersistentVolumeClaim"}),
+    ],
+)
+def test_each_mode_has_its_own_objects(name: str, deployments: set[str], others: set[str]) -> None:
+    objects = render(TABLE[name])
+    running = set(of_kind(objects, "Deployment", "Job"))
+    always = {"model", "gateway", "monitor"}
+    bundled = {"prometheus"} if name != "operator" else set()
+    decides = {"autoscaler"} if name in {"everything", "operator"} else set()
+    assert running == always | bundled | deployments | decides
+    assert others <= {one["kind"] for one in objects}
+
+
+def test_a_replica_is_named_by_its_pod_and_writes_events_only() -> None:
+    pod = pods(render(TABLE["secured"]))["model"]
+    model = container(pod, "model")
+    assert environment(model)["TIDEGATE_SERVICE__NODE_NAME"] == {
+        "fieldRef": {"fieldPath": "metadata.name"}
+    }
+    # It serves untrusted requests: it has no account of Elasticsearch and no access to the API.
+    assert {one["name"] for one in model["volumeMounts"]} == {
+        *("settings", "tmp", "logs", "data", "prediction-key"),
+    }
+    assert pod["spec"]["serviceAccountName"] == "default"
+
+
+def test_only_the_process_that_uses_the_api_has_a_token_of_it() -> None:
+    for name, component in (("resizer", "resizer"), ("keda-external", "autoscaler")):
+        with_token = {
+            (each, one["name"])
+            for each, pod in pods(render(TABLE[name])).items()
+            for one in containers(pod)
+            for mount in one["volumeMounts"]
+            if "serviceaccount" in mount["mountPath"]
+        }
+        assert with_token == {(component, component)}
+
+
+def test_the_rights_are_about_one_deployment() -> None:
+    model = [f"{FULL}-model"]
+    for name, verbs in (
+        ("resizer", {"deployments/scale": ["get", "patch"], "deployments": ["get"]}),
+        ("keda-external", {"deployments": ["get"]}),
+    ):
+        objects = render(TABLE[name])
+        assert not of_kind(objects, "ClusterRole", "ClusterRoleBinding")
+        (role,) = of_kind(objects, "Role").values()
+        named = {
+            rule["resources"][0]: rule["verbs"]
+            for rule in role["rules"]
+            if rule.get("resourceNames") == model
+        }
+        assert named == verbs
+        others = [rule for rule in role["rules"] if "resourceNames" not in rule]
+        assert [(rule["resources"], rule["verbs"]) for rule in others] in (
+            [],
+            [(["pods"], ["list"])],
+        )
+
+
+def test_the_application_drains_and_then_the_collector_delivers_within_the_grace_period() -> None:
+    objects = render(TABLE["none"])
+    found = settings_of(objects)
+    drain, last = found["replicas"]["drain_seconds"], found["collector"]["last_pass_seconds"]
+    deployments = pods(objects)
+    assert deployments["model"]["spec"]["terminationGracePeriodSeconds"] >= drain + last + 20
+    gateway = deployments["gateway"]["spec"]
+    pause = container(deployments["gateway"], "gateway")["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert gateway["terminationGracePeriodSeconds"] >= pause + drain + last + 20
+
+
+def test_the_startup_probe_lasts_as_long_as_a_replica_may_start() -> None:
+    model = container(
+        pods(render({"settings": {"replicas": {"start_seconds": 240}}}))["model"], "model"
+    )
+    probe = model["startupProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] == 240
+    assert probe["httpGet"]["path"] == "/ready"
+
+
+def test_the_gateway_asks_the_clusters_name_server_for_every_pod() -> None:
+    gateway = container(pods(render({}))["gateway"], "gateway")
+    assert gateway["args"] == [
+        "gateway",
+        "--dns-name",
+        f"{FULL}-replicas.{NAMESPACE}.svc.cluster.local:8000",
+        "--dns-server",
+        "/etc/resolv.conf",
+    ]
+    replicas = of_kind(render({}), "Service")["replicas"]["spec"]
+    assert (replicas["clusterIP"], replicas["publishNotReadyAddresses"]) == ("None", True)
+
+
+def test_your_own_image() -> None:
+    pod = pods(render(TABLE["own-image"]))["model"]
+    model = container(pod, "model")
+    assert model["image"] == "registry.example.org/shop:4"
+    assert model["command"][:3] == ["tidegate", "serve", "shop.main:app"]
+    assert model["ports"] == [{"name": "http", "containerPort": 9000}]
+    assert model["readinessProbe"]["httpGet"]["path"] == "/healthz"
+    assert model["livenessProbe"]["tcpSocket"] == {"port": "http"}
+    assert model["lifecycle"] == {"preStop": {"sleep": {"seconds": 3}}}
+    assert environment(model)["SHOP_REGION"] == "eu"
+    assert {"name": "models", "mountPath": "/models", "readOnly": True} in model["volumeMounts"]
+    assert pod["metadata"]["labels"]["team"] == "shop"
+
+
+def test_a_list_of_mappings_becomes_toml() -> None:
+    found = settings_of(render(TABLE["everything"]))
+    assert found["autoscaler"]["schedule"] == [
+        {"cron": "0 8 * * 1-5", "minutes": 600, "min": 3, "max": 6}
+    ]
+    assert found["slots"]["paths"] == ["/predict", "/v2/"]

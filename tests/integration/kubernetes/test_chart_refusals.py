@@ -1,0 +1,108 @@
+"""Values that the chart refuses: one sentence that names the value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from support.kubernetes.chart import EVERYTHING, KEDA, OPERATOR, refusal, with_url
+
+NO_KEDA = (
+    "but this cluster has no KEDA (no API keda.sh/v1alpha1): install KEDA first, or set scaling.mode to"
+    " resizer; without a cluster, add --api-versions keda.sh/v1alpha1"
+)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"replicas": 3}, "at '': additional properties 'replicas' not allowed"),
+        (
+            {"gateway": {"replicas": 2}},
+            "at '/gateway': additional properties 'replicas' not allowed",
+        ),
+        (
+            {"settings": {"slo": {"latency": 0.3}}},
+            "at '/settings/slo': additional properties 'latency' not allowed",
+        ),
+        # The chart sets it itself.
+        (
+            {"settings": {"gateway": {"port": 9}}},
+            "at '/settings/gateway': additional properties 'port' not allowed",
+        ),
+        (
+            {"settings": {"slo": {"latency_seconds": "fast"}}},
+            "at '/settings/slo/latency_seconds': got string, want number",
+        ),
+        (
+            {"settings": {"replicas": {"max": 0}}},
+            "at '/settings/replicas/max': minimum: got 0, want 1",
+        ),
+        (
+            {"scaling": {"mode": "keda"}},
+            (
+                "at '/scaling/mode': value must be one of 'auto', 'keda-external', 'keda-metrics-api', 'hpa',"
+                " 'resizer', 'none'"
+            ),
+        ),
+        (
+            {"elasticsearch": {"url": "elasticsearch:9200"}},
+            "at '/elasticsearch/url': 'elasticsearch:9200' does not match pattern '^(https?://.+)?$'",
+        ),
+        (
+            {"settings": {"replicas": {"min": 9}}},
+            "settings.replicas.min is 9, more than settings.replicas.max, which is 6",
+        ),
+        (
+            {"elasticsearch": {"setup": {"secret": "admin"}}},
+            (
+                "elasticsearch.setup.secret is set, but elasticsearch.credentials.secret is empty: name the"
+                " Secret with the passwords of the accounts, under the keys writer and reader"
+            ),
+        ),
+        (
+            {"prometheus": {"mode": "external"}},
+            (
+                "prometheus.url is empty: with prometheus.mode external, set it to the URL of your"
+                " Prometheus, which the scaling reads"
+            ),
+        ),
+    ],
+)
+def test_a_wrong_value_is_named(values: dict[str, Any], sentence: str) -> None:
+    assert refusal(with_url(values)) == sentence
+
+
+def test_the_url_of_elasticsearch_is_required() -> None:
+    assert refusal({}) == (
+        "elasticsearch.url is empty: set it to the URL of your Elasticsearch, such as --set"
+        " elasticsearch.url=https://elasticsearch.logging:9200"
+    )
+
+
+@pytest.mark.parametrize("mode", ["keda-external", "keda-metrics-api", "hpa"])
+def test_a_mode_of_keda_needs_keda(mode: str) -> None:
+    values = with_url({"scaling": {"mode": mode}})
+    assert refusal(values, apis=[OPERATOR]) == f"scaling.mode is {mode}, {NO_KEDA}"
+
+
+def test_the_mode_operator_needs_the_prometheus_operator() -> None:
+    values = with_url({"prometheus": {"mode": "operator", "url": "http://prometheus:9090"}})
+    assert refusal(values, apis=[KEDA]) == (
+        "prometheus.mode is operator, but this cluster has no Prometheus Operator (no API"
+        " monitoring.coreos.com/v1): install it first, or set prometheus.mode to bundled; without a cluster,"
+        " add --api-versions monitoring.coreos.com/v1"
+    )
+
+
+def test_rules_for_other_settings_have_to_be_made() -> None:
+    values = {
+        "prometheus": {"mode": "operator", "url": "http://prometheus:9090"},
+        "settings": {"replicas": {"max": 30}},
+    }
+    assert refusal(with_url(values), apis=EVERYTHING) == (
+        "settings.replicas.max is 30, not the default 6, and prometheus.mode is operator: the alerts and"
+        " recorded series depend on it, so run `tidegate setup rules --values YOUR-VALUES.yaml >rules.yaml`"
+        " and add -f rules.yaml"
+    )

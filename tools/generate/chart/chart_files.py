@@ -1,0 +1,90 @@
+"""The generated files of the chart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from tidegate.rules.prometheus_config import render_config
+from tidegate.rules.rule_files import rule_files
+from tidegate.rules.yaml_text import to_yaml
+from tidegate.settings import Settings, setting_names
+from tools.generate.chart.values_file import read_values
+from tools.generate.chart.values_page import values_page
+from tools.generate.chart.values_schema import values_schema
+from tools.generate.grafana import FOLDER as DASHBOARDS
+
+FOLDER: Final = Path("deploy/helm/tidegate")
+# The settings that the rules depend on. With other values of these, the chart's own rule files are wrong.
+RULE_SETTINGS: Final = (
+    "slo.latency_seconds",
+    "slo.latency_quantile",
+    "slo.until",
+    "slo.availability",
+    "gateway.queue_seconds",
+    "replicas.command",
+    "replicas.max",
+    "replicas.start_seconds",
+    "autoscaler.stale_seconds",
+    "drift.psi_warning",
+    "drift.psi_critical",
+    "drift.samples",
+    "drift.fast_samples",
+    "drift.dataset_share",
+    "drift.hold_seconds",
+    "drift.outcomes",
+    "drift.accuracy_drop_warning",
+    "drift.accuracy_drop_critical",
+    "drift.error_rise_warning",
+    "drift.error_rise_critical",
+    "drift.error_z",
+    "drift.label_lag_seconds",
+)
+
+
+def chart_files(settings: Settings, files: Mapping[Path, str]) -> dict[Path, str]:
+    """Path (in the project) and text of each generated file of the chart.
+
+    Args:
+        settings: the rules depend on them.
+        files: the generated files of observability/, of which the chart has its own copies.
+    """
+    values = read_values()
+    return {
+        **{FOLDER / "files" / "rules" / name: text for name, text in rule_files(settings).items()},
+        FOLDER / "files" / "rules" / "settings.json": _rule_settings(),
+        **{
+            FOLDER / "files" / "dashboards" / path.name: text
+            for path, text in files.items()
+            if path.parent == DASHBOARDS
+        },
+        FOLDER / "files" / "gateway-metrics.yaml": _gateway_relabelings(settings),
+        FOLDER / "values.schema.json": values_schema(values),
+        Path("docs/reference/kubernetes.md"): values_page(values),
+    }
+
+
+def _rule_settings() -> str:
+    """The default of each setting that the rules depend on, for the chart's own check."""
+    defaults = {name: setting_names()[name][0] for name in RULE_SETTINGS}
+    return json.dumps(defaults, indent=2) + "\n"
+
+
+def _gateway_relabelings(settings: Settings) -> str:
+    """The gateway's metric_relabel_configs of prometheus.yml, in the notation of the Prometheus Operator."""
+    jobs = yaml.safe_load(render_config(settings))["scrape_configs"]
+    (gateway,) = (job for job in jobs if job["job_name"] == "gateway")
+    relabelings = [_camel_case(one) for one in gateway["metric_relabel_configs"]]
+    return to_yaml({"metricRelabelings": relabelings})
+
+
+def _camel_case(relabeling: Mapping[str, Any]) -> dict[str, Any]:
+    found = {}
+    for name, value in relabeling.items():
+        first, *others = name.split("_")
+        found[first + "".join(each.capitalize() for each in others)] = value
+    return found
