@@ -63,6 +63,7 @@ OWNED: Final = frozenset(
         "drift.watch_port",
         "drift.prediction_key_file",
         "slots.file",
+        "ray",
         "resizer",
         "exporter",
         "provision",
