@@ -34,7 +34,7 @@ test:  ## Install everything and run all tests on all cores; ARGS='tests/unit -k
 	@$(if $(ARGS),$(BIN)/pytest $(ARGS),scripts/test)
 
 test-kubernetes: setup  ## Test on a real Kubernetes of this machine (needs root; the first build takes an hour).
-	@scripts/docker images && scripts/kubernetes build && $(BIN)/pytest tests/e2e/kubernetes $(ARGS)
+	@scripts/docker images && scripts/kubernetes build && scripts/kubernetes images && $(BIN)/pytest tests/e2e/kubernetes $(ARGS)
 
 # The programs of another engine, in an environment of its own, and the tests of its folder.
 engine_tests = compgen -G 'tests/e2e/$(1)/test_*.py' >/dev/null || { echo "make: tests/e2e/$(1) has no test yet"; exit 0; }; \

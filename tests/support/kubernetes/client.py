@@ -50,6 +50,14 @@ class Kubectl:
             "apply", "--server-side", "--force-conflicts", "-n", namespace, "-f", "-", text=text
         )
 
+    def rollout(self, deployment: str, *, namespace: str = "default", seconds: float = 120) -> None:
+        """Wait until all pods of a Deployment are ready and of its newest revision."""
+        self.run(
+            *("rollout", "status", f"deployment/{deployment}", "-n", namespace),
+            f"--timeout={seconds:g}s",
+            seconds=seconds + 10,
+        )
+
     def helm(self, *arguments: str, seconds: float = 300) -> str:
         """Run `helm …`, which must succeed; returns its output."""
         return _output(self._run("helm", arguments, None, seconds))

@@ -59,6 +59,11 @@ class Processes:
         for name in reversed(list(self._running)):
             self.stop(name)
 
+    def wait_for_all(self) -> None:
+        """Wait until all have ended, because their namespaces have."""
+        while self._running:
+            self._running.popitem()[1].wait(STOP_SECONDS)
+
     def check(self, name: str) -> None:
         """Fail if a program has ended by itself.
 

@@ -1,0 +1,74 @@
+"""Images of the Docker engine, unpacked by containerd once and kept for the next cluster.
+
+Importing Tidegate's images takes a minute or two, a copy of what the import made two seconds: files of image
+layers never change, so the copy shares them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from support.kubernetes.programs import CACHE
+
+FOLDER: Final = CACHE / "image-store"
+DATABASES: Final = "*.db"
+
+
+def provide(root: Path, images: list[str], import_into: Callable[[Path], None]) -> None:
+    """Fill containerd's folder with these images, before it starts.
+
+    Args:
+        root: containerd's folder, which does not exist yet.
+        images: as `docker image ls` names them.
+        import_into: called if they have changed since the last time, to import them into a folder.
+    """
+    stored = FOLDER / _digest(images)
+    if not stored.exists():
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(dir=FOLDER, prefix="import."))
+        try:
+            import_into(work / "root")
+            _remove_others(stored)
+            with contextlib.suppress(OSError):  # another run of the tests was faster
+                (work / "root").rename(stored)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    _copy(stored, root)
+
+
+def _digest(images: list[str]) -> str:
+    """A name for exactly these images."""
+    command = ["docker", "image", "inspect", "--format", "{{.Id}}", *images]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    if found.returncode:
+        raise RuntimeError(f"{found.stderr.strip()} (run `scripts/docker images`)")
+    listed = "".join(
+        f"{name} {digest}\n" for name, digest in zip(images, found.stdout.split(), strict=True)
+    )
+    return hashlib.sha256(listed.encode()).hexdigest()[:16]
+
+
+def _remove_others(stored: Path) -> None:
+    """The images of earlier builds: two gigabytes each time. A running cluster keeps its links to them."""
+    for other in FOLDER.iterdir():
+        if other != stored and not other.name.startswith("import."):
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def _copy(stored: Path, root: Path) -> None:
+    linked = ["cp", "-a", "-l", str(stored), str(root)]
+    if subprocess.run(linked, capture_output=True, check=False).returncode:  # another file system
+        shutil.rmtree(root, ignore_errors=True)
+        subprocess.run(["cp", "-a", str(stored), str(root)], check=True)
+        return
+    for database in stored.rglob(DATABASES):
+        own = root / database.relative_to(stored)
+        own.unlink()
+        shutil.copy2(database, own)
