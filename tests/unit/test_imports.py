@@ -14,6 +14,9 @@ TRAINING = {"matplotlib", "pandas", "scipy", "sklearn"}
     ("module", "unused"),
     [
         ("tidegate.service.server", {*TRAINING, "aiohttp", "elasticsearch", "google.protobuf"}),
+        # In Docker Compose they have 80 and 96 MiB.
+        ("tidegate.autoscaler.live.run", {*TRAINING, "grpc", "kubernetes", "google.protobuf"}),
+        ("tidegate.resizer.compose.run", {*TRAINING, "grpc", "kubernetes", "google.protobuf"}),
         ("tidegate.stack.terminal.status_command", {*TRAINING, "jinja2", "numpy", "uvicorn"}),
     ],
 )

@@ -17,6 +17,7 @@ from tools.generate.docs.settings_page import settings_page
 from tools.generate.grafana import grafana_files
 from tools.generate.kibana.kibana_files import kibana_files
 from tools.generate.promtool.promtool_files import promtool_files
+from tools.generate.protobuf import protobuf_files
 
 RULES: Final = Path("observability/prometheus/rules")
 
@@ -32,6 +33,7 @@ def generated_files(settings: Settings) -> dict[Path, str]:
         Path("docs/reference/cli.md"): cli_page(),
         **kibana_files(settings),
         **grafana_files(settings),
+        **protobuf_files(),
     }
     return {**files, **chart_files(settings, files)}
 

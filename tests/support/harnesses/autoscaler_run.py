@@ -12,6 +12,7 @@ import orjson
 from prometheus_client import generate_latest
 
 from support.doubles.memory_resizer import MemoryResizer
+from tidegate.autoscaler.decided_number import DecidedNumber
 from tidegate.autoscaler.decision_event import record_decision
 from tidegate.autoscaler.live.loop import Autoscaler
 from tidegate.autoscaler.live.metrics import Metrics
@@ -98,10 +99,11 @@ class AutoscalerRun:
 
     resizer: FaultyResizer
     recorded_events: RecordedEvents
-    metrics: Metrics = field(default_factory=Metrics)
+    decided: DecidedNumber = field(default_factory=DecidedNumber)
     now: float = 0.0
 
     def __post_init__(self) -> None:
+        self.metrics = Metrics(self.decided)
         self.autoscaler = Autoscaler(
             policy_name="hpa",
             policy=hpa(Bounds(1, 10)),
@@ -109,6 +111,7 @@ class AutoscalerRun:
             resizer=self.resizer,
             event_log=self.recorded_events.event_log,
             metrics=self.metrics,
+            decided=self.decided,
             unix=lambda: 1_700_000_000.0 + self.now,
         )
 

@@ -130,6 +130,7 @@ class Plant(MemoryResizer):
     """A service whose metrics say what a test wants, and replicas that are ready at once."""
 
     in_system: float = 1.4
+    arrival_rate: float = 10.0
     requests: int = 100
     frozen_at: float | None = None  # of an exporter that hands out old samples
 
@@ -137,7 +138,7 @@ class Plant(MemoryResizer):
         del request
         at = int(1000 * (self.frozen_at or time.time()))
         values = {
-            "plant_arrival_rate": 10.0,
+            "plant_arrival_rate": self.arrival_rate,
             "plant_seconds": 0.1 * self.requests,
             "plant_requests": self.requests,
             "plant_slots": 2,

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from tidegate.autoscaler.decided_number import DecidedNumber
 from tidegate.autoscaler.decision_event import record_decision
 from tidegate.autoscaler.live.metrics import Metrics
 from tidegate.autoscaler.live.override import Override, OverrideReader, apply_override
@@ -17,9 +18,10 @@ from tidegate.autoscaler.types import Bounds, Decision, Policy
 from tidegate.resizer.client import ResizerUnavailableError
 from tidegate.resizer.contract import ReplicaStatus, Resizer, ResizeRefusedError
 from tidegate.runtime.event_log import EventLog
+from tidegate.settings.scaling import MAX_REPLICAS
 
 # The limit of `replicas.max`.
-DEFAULT_BOUNDS: Final = Bounds(1, 64)
+DEFAULT_BOUNDS: Final = Bounds(1, MAX_REPLICAS)
 CANNOT_SET_SLOTS: Final = (
     "the resizer cannot set slots: check slots.max, and in Docker Compose the service's cpus limit"
 )
@@ -58,6 +60,7 @@ class Autoscaler:
         dry_run: whether decisions are only recorded.
         requires_real_slots: whether CPU cannot stand in for slots.
         read_queue: reads the number of requests that wait at the gateway; only at zero replicas.
+        decided: gets the number of each decision, for those that ask for it.
     """
 
     policy_name: str
@@ -72,6 +75,7 @@ class Autoscaler:
     dry_run: bool = False
     requires_real_slots: bool = False
     read_queue: Callable[[], Awaitable[float | None]] = unknown_queue
+    decided: DecidedNumber = field(default_factory=DecidedNumber)
     _state: dict[str, Any] = field(default_factory=dict, init=False)
     # The number last decided. Not the resizer's, which others may change (a plain `docker compose up` resets
     # it) and which is then corrected.
@@ -114,6 +118,7 @@ class Autoscaler:
             dry_run=self.dry_run,
         )
         self.metrics.observe(decision, status, signals.age_seconds, dry_run=self.dry_run)
+        self.decided.update(decision.desired, dry_run=self.dry_run)
         self._state = decision.state
         if self.dry_run:
             return decision
@@ -218,6 +223,7 @@ async def run_ticks(autoscaler: Autoscaler, tick_seconds: float) -> None:
     start, due = clock(), 0.0
     while True:
         decision = await autoscaler.tick(clock())
+        autoscaler.metrics.observe_tick()
         at_zero = decision is not None and decision.desired == 0
         every = min(ZERO_TICK_SECONDS, tick_seconds) if at_zero else tick_seconds
         due = next_due(due, clock() - start, every)

@@ -3,24 +3,61 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Final
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 
+from tidegate.autoscaler.decided_number import DecidedNumber, NoNumberError
 from tidegate.autoscaler.types import Decision
 from tidegate.resizer.contract import ReplicaStatus
 
 REASONS: Final = ("hold", "tolerance", "up", "down", "stabilized", "limited", "no-signal", "paused")
 
 
-class Metrics:
-    """The metrics that the autoscaler exposes."""
+class _DesiredReplicas(Collector):
+    """The decided number, absent while there is none: a number or NaN would be followed."""
 
-    def __init__(self) -> None:
+    def __init__(self, decided: DecidedNumber, *, show_dry_run: bool) -> None:
+        self._decided, self._show_dry_run = decided, show_dry_run
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(
+            "tidegate_autoscaler_desired_replicas",
+            "The number last decided, which an HPA or KEDA may follow; absent while there is none.",
+        )
+        with suppress(NoNumberError):
+            family.add_metric((), self._decided.get(accept_dry_run=self._show_dry_run))
+        yield family
+
+
+class Metrics:
+    """The metrics that the autoscaler exposes.
+
+    Args:
+        decided: the number last decided.
+        show_dry_run: whether a number that is not in force is shown, which nothing must follow then.
+        clock: seconds on a monotonic clock.
+    """
+
+    def __init__(
+        self,
+        decided: DecidedNumber,
+        *,
+        show_dry_run: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.registry = CollectorRegistry()
+        self._max_tick_seconds, self._clock = decided.max_age_seconds, clock
+        self._ticked_at = clock()
         ProcessCollector(registry=self.registry)
+        self.registry.register(_DesiredReplicas(decided, show_dry_run=show_dry_run))
         self._replicas = Gauge(
             "tidegate_replicas",
             "Replicas: desired by the autoscaler, running (ready or starting), ready.",
@@ -38,12 +75,6 @@ class Metrics:
             "Age of the oldest series that the last decision was made from; NaN if unknown.",
             registry=self.registry,
         )
-        self._desired = Gauge(
-            "tidegate_autoscaler_desired_replicas",
-            "The number last decided, which an HPA or KEDA may follow.",
-            registry=self.registry,
-        )
-        self._desired.set(math.nan)  # 0 is a number that can be decided
         self._slots = Gauge(
             "tidegate_autoscaler_desired_slots",
             "Slots of each replica as last decided; NaN where the policy leaves them.",
@@ -90,18 +121,30 @@ class Metrics:
             self._replicas.labels("ready").set(status.ready)
         self._decisions.labels(decision.reason).inc()
         self._age.set(math.nan if age_seconds is None else age_seconds)
-        self._desired.set(decision.desired)
         self._slots.set(math.nan if decision.slots is None else decision.slots)
         self._paused.set("control" in decision.inputs)
         self._dry_run.set(dry_run)
 
+    def observe_tick(self) -> None:
+        """Note that a tick has ended, with or without a decision."""
+        self._ticked_at = self._clock()
+
     def make_app(self) -> web.Application:
-        """An application with `GET /metrics`."""
+        """An application with `GET /metrics`, and with `GET /live`, which fails while no tick ends."""
 
         async def metrics(request: web.Request) -> web.Response:
             encode, content_type = choose_encoder(request.headers.get("Accept", ""))
             return web.Response(body=encode(self.registry), headers={"Content-Type": content_type})
 
+        async def live(request: web.Request) -> web.Response:
+            del request
+            seconds = self._clock() - self._ticked_at
+            if seconds > self._max_tick_seconds:
+                text = f"no tick has ended for {seconds:.0f} s"
+                return web.json_response({"error": text}, status=503)
+            return web.json_response({"status": "live"})
+
         app = web.Application()
         app.router.add_get("/metrics", metrics)
+        app.router.add_get("/live", live)
         return app

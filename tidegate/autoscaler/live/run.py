@@ -8,6 +8,7 @@ from typing import Final
 
 import aiohttp
 
+from tidegate.autoscaler.decided_number import DecidedNumber
 from tidegate.autoscaler.live.configured_policy import bounds, configured_policy
 from tidegate.autoscaler.live.gateway_queue import GatewayQueue
 from tidegate.autoscaler.live.history import HistoryReader
@@ -17,6 +18,7 @@ from tidegate.autoscaler.live.override import OverrideFile
 from tidegate.autoscaler.live.signals import PrometheusReader
 from tidegate.autoscaler.policy_builder import BuiltPolicy
 from tidegate.resizer.client import ResizerClient, ResizerUnavailableError
+from tidegate.resizer.contract import Resizer
 from tidegate.runtime.daemon import CannotStartError, daemon_event_writer, run_async_daemon
 from tidegate.runtime.event_log import EventLog, Terminal
 from tidegate.runtime.http_server import http_server
@@ -27,6 +29,8 @@ from tidegate.settings import Settings
 NODE: Final = "autoscaler"
 # The fraction of a tick that a read of the signals, and a request to the resizer after it, may take.
 CALL_SHARE: Final = 0.4
+# After this number of ticks without a decision there is no number to act on.
+MISSED_TICKS: Final = 4
 
 
 def run(settings: Settings, *, resizer: str, prometheus: str = "", dry_run: bool = False) -> int:
@@ -34,7 +38,7 @@ def run(settings: Settings, *, resizer: str, prometheus: str = "", dry_run: bool
 
     Args:
         settings: all of them.
-        resizer: address of the resizer: `unix:PATH` or `http://HOST:PORT`.
+        resizer: address of the resizer: `unix:PATH` or `http://HOST:PORT`; empty with KEDA.
         prometheus: URL of Prometheus; empty: the stack's own.
         dry_run: only record decisions, whatever the settings say.
 
@@ -48,11 +52,18 @@ def run(settings: Settings, *, resizer: str, prometheus: str = "", dry_run: bool
 async def _run(settings: Settings, resizer: str, url: str, *, dry_run: bool) -> None:
     built = configured_policy(settings)
     timeout = CALL_SHARE * built.tick_seconds
+    by_keda = settings.autoscaler.scaler == "keda"
+    if by_keda:
+        _check_for_keda(resizer, built)
     async with AsyncExitStack() as stack:
-        metrics = Metrics()
-        client = _client(settings, resizer, timeout)
-        if built.sets_slots:
-            await _check_resizer_sets_slots(client, built)
+        decided = DecidedNumber(bounds(settings), MISSED_TICKS * built.tick_seconds)
+        # KEDA may read the number from the metrics, too.
+        metrics = Metrics(decided, show_dry_run=not by_keda)
+        scaler: Resizer
+        if not by_keda:
+            scaler = client = _client(settings, resizer, timeout)
+            if built.sets_slots:
+                await _check_resizer_sets_slots(client, built)
         await stack.enter_async_context(
             http_server(
                 metrics.make_app(),
@@ -64,6 +75,13 @@ async def _run(settings: Settings, resizer: str, url: str, *, dry_run: bool) -> 
         session = await stack.enter_async_context(aiohttp.ClientSession())
         writer = stack.enter_context(daemon_event_writer(settings, NODE))
         event_log = EventLog(writer, event_origin(settings, NODE), listeners=[Terminal()])
+        if by_keda:
+            # 40 MB, which the autoscaler elsewhere does without.
+            from tidegate.autoscaler.keda.run import keda_scaler  # noqa: PLC0415
+
+            scaler = await stack.enter_async_context(
+                keda_scaler(settings, decided, event_log, timeout)
+            )
         read = _reader(settings, session, url, timeout).read
         if built.uses_history:
             clock = asyncio.get_running_loop().time
@@ -72,7 +90,7 @@ async def _run(settings: Settings, resizer: str, url: str, *, dry_run: bool) -> 
             policy_name=built.expression,
             policy=built.policy,
             read=read,
-            resizer=client,
+            resizer=scaler,
             event_log=event_log,
             metrics=metrics,
             read_override=OverrideFile(settings.control_file).read,
@@ -80,8 +98,22 @@ async def _run(settings: Settings, resizer: str, url: str, *, dry_run: bool) -> 
             requires_real_slots=built.requires_real_slots,
             dry_run=settings.autoscaler.dry_run or dry_run,
             read_queue=GatewayQueue(_gateway_metrics_url(settings), session).read,
+            decided=decided,
         )
         await run_ticks(autoscaler, built.tick_seconds)
+
+
+def _check_for_keda(resizer: str, built: BuiltPolicy) -> None:
+    if resizer:
+        raise CannotStartError(
+            "--resizer: has no effect with autoscaler.scaler = keda; remove it, or set autoscaler.scaler to"
+            " resizer"
+        )
+    if built.sets_slots:
+        raise CannotStartError(
+            f"autoscaler.policy: {built.expression!r} sets the slots of replicas, which KEDA cannot; use a"
+            " policy that sets the number of replicas"
+        )
 
 
 def _gateway_metrics_url(settings: Settings) -> str:

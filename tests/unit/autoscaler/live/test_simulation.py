@@ -14,6 +14,7 @@ import orjson
 import pytest
 
 from tidegate.autoscaler.audit.replay import replay
+from tidegate.autoscaler.decided_number import DecidedNumber
 from tidegate.autoscaler.live.loop import Autoscaler
 from tidegate.autoscaler.live.metrics import Metrics
 from tidegate.autoscaler.live.signals import Reading
@@ -113,7 +114,7 @@ class Run:
                 listeners=[Terminal(self.log)],
                 clock_ns=lambda: int(self.plant.now * 1e9),
             ),
-            metrics=Metrics(),
+            metrics=Metrics(DecidedNumber()),
         )
         while self.plant.now < seconds:
             self.plant.run_until(self.plant.now + TICK_SECONDS)

@@ -1,0 +1,139 @@
+"""What the control loop takes for its resizer where KEDA acts."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass, field
+
+import pytest
+
+from tidegate.autoscaler.decided_number import DecidedNumber
+from tidegate.autoscaler.keda.deployment_view import DeploymentView
+from tidegate.autoscaler.types import Bounds
+from tidegate.events.event import Origin
+from tidegate.resizer.contract import ResizeRefusedError, ResizerUnavailableError
+from tidegate.resizer.kubernetes.api import ClusterError
+from tidegate.resizer.kubernetes.objects import Deployment
+from tidegate.runtime.event_log import EventLog, StreamWriter
+from tidegate.settings import Replicas
+
+
+@dataclass
+class Scene:
+    """A Deployment in memory, which follows nobody, and a clock of the test."""
+
+    name: str = "model"
+    spec: int = 3
+    pods: int = 3
+    ready: int = 3
+    paused: bool = False
+    problem: str = ""
+    now: float = 1000.0
+    output: io.BytesIO = field(default_factory=io.BytesIO)
+
+    def __post_init__(self) -> None:
+        origin = Origin("flights", "1.2.3", "test", "autoscaler", "default")
+        self.decided = DecidedNumber(Bounds(0, 9), 20.0, lambda: self.now)
+        self.view = DeploymentView(
+            self,
+            Replicas(min=0, max=9),
+            self.decided,
+            EventLog(StreamWriter(self.output), origin),
+            lambda: self.now,
+            lambda: self.now,
+        )
+
+    async def deployment(self) -> Deployment:
+        if self.problem:
+            raise ClusterError(self.problem)
+        return Deployment.model_validate(
+            {
+                "spec": {"selector": {}, "replicas": self.spec, "paused": self.paused},
+                "status": {"replicas": self.pods, "readyReplicas": self.ready},
+            }
+        )
+
+    def logged(self) -> list[str]:
+        return [json.loads(line)["message"] for line in self.output.getvalue().splitlines()]
+
+
+async def test_before_the_first_decision_the_present_number_is_desired() -> None:
+    scene = Scene(spec=4, pods=4, ready=2)
+    status = await scene.view.status()
+    assert (status.desired, status.running, status.ready) == (4, 4, 2)
+    scene.decided.update(6)
+    assert (await scene.view.status()).desired == 6
+    scene.now += 60.0  # however old
+    assert (await scene.view.status()).desired == 6
+
+
+async def test_in_a_dry_run_the_present_number_stays_desired() -> None:
+    scene = Scene(spec=4)
+    scene.decided.update(6, dry_run=True)
+    assert (await scene.view.status()).desired == 4
+
+
+async def test_a_replica_is_ready_since_it_was_first_seen() -> None:
+    scene = Scene(spec=3, pods=2, ready=1)
+    states = [(one.state, one.ready_at) for one in (await scene.view.status()).replicas]
+    assert states == [("ready", 0.0), ("starting", None)]
+    scene.now, scene.pods, scene.ready = 1005.0, 3, 3
+    found = [one.ready_at for one in (await scene.view.status()).replicas]
+    assert found == [0.0, 1005.0, 1005.0]
+    scene.now, scene.pods, scene.ready = 1010.0, 0, 0
+    assert (await scene.view.status()).replicas == []
+    scene.now, scene.pods, scene.ready = 1015.0, 1, 1
+    assert [one.ready_at for one in (await scene.view.status()).replicas] == [1015.0]
+
+
+async def test_a_request_is_checked_and_changes_nothing() -> None:
+    scene = Scene()
+    with pytest.raises(ResizeRefusedError, match="10 replicas are outside"):
+        await scene.view.resize(10)
+    with pytest.raises(ResizeRefusedError, match="slots"):
+        await scene.view.resize(3, 4)
+    assert (await scene.view.resize(5)).desired == 3
+
+
+async def test_an_api_server_that_is_away_is_a_resizer_that_is_away() -> None:
+    scene = Scene(problem="the API server is away")
+    with pytest.raises(ResizerUnavailableError, match="is away"):
+        await scene.view.status()
+
+
+@pytest.mark.parametrize(("decided", "seconds"), [(5, 90.0), (0, 600.0)])
+async def test_a_deployment_that_does_not_follow_is_reported_once(
+    decided: int, seconds: float
+) -> None:
+    scene = Scene(spec=3)
+    scene.decided.update(decided)
+    await scene.view.status()
+    scene.now += seconds
+    await scene.view.status()
+    assert scene.logged() == []
+    for _ in range(3):
+        scene.now += 5.0
+        await scene.view.status()
+    (message,) = scene.logged()
+    assert message.startswith(
+        f"Deployment model has 3 replicas, and other numbers than the decided one (now {decided}) for"
+    )
+    scene.spec = decided
+    await scene.view.status()
+    assert scene.logged()[1:] == [f"the Deployment has the decided number, {decided}"]
+
+
+async def test_a_paused_deployment_is_reported_once() -> None:
+    scene = Scene(paused=True)
+    for _ in range(2):
+        await scene.view.status()
+    (message,) = scene.logged()
+    assert "kubectl rollout resume" in message
+
+
+async def test_zero_is_known_from_the_last_read() -> None:
+    scene = Scene(spec=0, pods=0, ready=0)
+    assert not scene.view.is_at_zero()
+    await scene.view.status()
+    assert scene.view.is_at_zero()

@@ -1,0 +1,269 @@
+"""What KEDA gets, over a real gRPC connection on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.harnesses.keda_client import keda_client
+from support.ports import free_port
+from tidegate.autoscaler.decided_number import DecidedNumber, NoNumberError
+from tidegate.autoscaler.keda import externalscaler_pb2 as pb
+from tidegate.autoscaler.keda.external_scaler import METRIC, ExternalScaler
+from tidegate.autoscaler.keda.scaled_object import ScaledTarget
+from tidegate.autoscaler.keda.server import external_scaler_server
+from tidegate.autoscaler.types import Bounds
+from tidegate.events.event import Origin
+from tidegate.runtime.daemon import CannotStartError
+from tidegate.runtime.event_log import EventLog, StreamWriter
+
+WAIT_SECONDS = 10.0
+
+
+@dataclass
+class Scene:
+    """An external scaler whose clock and decisions the test sets."""
+
+    now: float = 0.0
+    at_zero: bool = False
+    port: int = field(default_factory=free_port)
+    output: io.BytesIO = field(default_factory=io.BytesIO)
+
+    def __post_init__(self) -> None:
+        origin = Origin("flights", "1.2.3", "test", "autoscaler", "default")
+        self.decided = DecidedNumber(Bounds(0, 9), 20.0, lambda: self.now)
+        self.scaler = ExternalScaler(
+            self.decided,
+            ScaledTarget("model", "shop"),
+            EventLog(StreamWriter(self.output), origin),
+            lambda: self.at_zero,
+        )
+
+    def logged(self) -> list[str]:
+        return [json.loads(line)["message"] for line in self.output.getvalue().splitlines()]
+
+
+@asynccontextmanager
+async def served() -> AsyncIterator[Scene]:
+    scene = Scene()
+    async with external_scaler_server(scene.scaler, "127.0.0.1", scene.port):
+        yield scene
+
+
+async def next_of(stream: Any) -> bool:
+    async with asyncio.timeout(WAIT_SECONDS):
+        return bool((await anext(stream)).result)
+
+
+async def refusal(call: Any) -> tuple[grpc.StatusCode, str]:
+    with pytest.raises(grpc.aio.AioRpcError) as error:
+        await call
+    return error.value.code(), error.value.details() or ""
+
+
+async def test_the_metric_is_the_decided_number_with_the_target_one() -> None:
+    async with served() as scene, keda_client(scene.port, deployment="model") as keda:
+        assert await keda.metric_specs() == [(METRIC, 1.0)]
+        for number in (3, 9, 0, 1):
+            scene.decided.update(number)
+            assert await keda.metrics() == number
+            assert await keda.is_active() is (number > 0)
+
+
+async def test_without_a_current_decision_it_answers_an_error() -> None:
+    async with served() as scene, keda_client(scene.port) as keda:
+        unavailable = grpc.StatusCode.UNAVAILABLE
+        for call in (keda.metrics, keda.is_active):
+            assert await refusal(call()) == (unavailable, "the autoscaler has not decided yet")
+        assert await keda.metric_specs() == [(METRIC, 1.0)]  # KEDA makes the HPA from it
+        scene.decided.update(3)
+        scene.now = 21.0
+        for call in (keda.metrics, keda.is_active):
+            assert await refusal(call()) == (
+                unavailable,
+                "the autoscaler has not decided for 21 s",
+            )
+        scene.decided.update(3)
+        assert await keda.metrics() == 3
+        scene.decided.update(4, dry_run=True)
+        assert await refusal(keda.metrics()) == (
+            unavailable,
+            "the autoscaler only records its decisions (dry run)",
+        )
+
+
+@pytest.mark.parametrize(
+    ("namespace", "metadata", "message"),
+    [
+        (
+            "other",
+            {},
+            (
+                "ScaledObject other/model: this autoscaler decides about Deployment model in namespace shop;"
+                " correct scalerAddress"
+            ),
+        ),
+        (
+            "shop",
+            {"treshold": "2", "a": "b"},
+            (
+                "ScaledObject shop/model: unknown metadata a, treshold; expected scalerAddress, enableTLS,"
+                " unsafeSsl, deployment"
+            ),
+        ),
+        (
+            "shop",
+            {"deployment": "models"},
+            (
+                "ScaledObject shop/model: metadata deployment is models, but this autoscaler decides"
+                " about model; correct it or scalerAddress"
+            ),
+        ),
+    ],
+)
+async def test_a_wrong_scaled_object_gets_the_reason_which_is_logged_once(
+    namespace: str, metadata: dict[str, str], message: str
+) -> None:
+    async with served() as scene:
+        scene.decided.update(3)
+        async with keda_client(scene.port, namespace, **metadata) as wrong:
+            for call in (wrong.metrics, wrong.is_active, wrong.metric_specs):
+                expected = (grpc.StatusCode.INVALID_ARGUMENT, message)
+                assert await refusal(call()) == expected
+            assert (await refusal(anext(wrong.stream())))[0] == expected[0]
+        assert scene.logged() == [message]
+        async with keda_client(scene.port) as right:
+            assert await right.metrics() == 3
+
+
+async def test_an_unknown_metric_is_refused() -> None:
+    async with served() as scene, keda_client(scene.port) as keda:
+        scene.decided.update(3)
+        assert await refusal(keda.metrics("other")) == (
+            grpc.StatusCode.INVALID_ARGUMENT,
+            f"unknown metric 'other'; expected '{METRIC}'",
+        )
+
+
+async def test_the_stream_pushes_each_change_at_once() -> None:
+    async with served() as scene, keda_client(scene.port) as keda:
+        scene.decided.update(0)
+        stream = keda.stream()
+        assert await next_of(stream) is False
+        for number, active in ((3, True), (0, False), (1, True)):
+            scene.decided.update(number)
+            assert await next_of(stream) is active
+
+
+async def test_the_stream_waits_for_the_first_decision() -> None:
+    async with served() as scene, keda_client(scene.port) as keda:
+        first = asyncio.ensure_future(next_of(keda.stream()))
+        assert (await refusal(keda.is_active()))[0] == grpc.StatusCode.UNAVAILABLE
+        assert not first.done()
+        scene.decided.update(2)
+        assert await first is True
+
+
+async def test_the_stream_repeats_itself_until_the_first_replica_is_started() -> None:
+    async with served() as scene, keda_client(scene.port) as keda:
+        scene.at_zero = True
+        scene.decided.update(0)
+        stream = keda.stream()
+        assert await next_of(stream) is False
+        for _ in range(3):  # KEDA's request may have failed
+            scene.decided.update(2)
+            assert await next_of(stream) is True
+        scene.at_zero = False
+        scene.decided.update(2)
+        scene.decided.update(0)
+        assert await next_of(stream) is False
+
+
+async def test_the_streams_end_without_an_error_when_the_autoscaler_stops() -> None:
+    scene = Scene()
+    async with keda_client(scene.port) as keda:
+        async with external_scaler_server(scene.scaler, "127.0.0.1", scene.port):
+            scene.decided.update(1)
+            stream = keda.stream()
+            assert await next_of(stream) is True
+        with pytest.raises(StopAsyncIteration):
+            await next_of(stream)
+
+
+async def test_changing_targets_are_not_offered() -> None:
+    async with served() as scene, keda_client(scene.port) as keda:
+        code, _ = await refusal(anext(keda.stream("StreamMetricSpec")))
+        assert code == grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_a_taken_port_names_its_setting() -> None:
+    async with served() as scene:
+        with pytest.raises(CannotStartError, match=r"^autoscaler\.external_scaler_port: port"):
+            async with external_scaler_server(Scene().scaler, "127.0.0.1", scene.port):
+                pass
+
+
+# From KEDA 2.21, pkg/scalers/externalscaler/externalscaler.proto: fields by number.
+WIRE = {
+    "ScaledObjectRef": {1: ("name", 9), 2: ("namespace", 9), 3: ("scalerMetadata", 11)},
+    "IsActiveResponse": {1: ("result", 8)},
+    "GetMetricSpecResponse": {1: ("metricSpecs", 11)},
+    "MetricSpec": {1: ("metricName", 9), 2: ("targetSize", 3), 3: ("targetSizeFloat", 1)},
+    "GetMetricsRequest": {1: ("scaledObjectRef", 11), 2: ("metricName", 9)},
+    "GetMetricsResponse": {1: ("metricValues", 11)},
+    "MetricValue": {1: ("metricName", 9), 2: ("metricValue", 3), 3: ("metricValueFloat", 1)},
+}
+
+
+def test_the_messages_are_those_of_keda() -> None:
+    descriptor: Any = pb.DESCRIPTOR
+    assert descriptor.package == "externalscaler"
+    assert {
+        name: {field.number: (field.name, field.type) for field in message.fields}
+        for name, message in descriptor.message_types_by_name.items()
+    } == WIRE
+    methods = descriptor.services_by_name["ExternalScaler"].methods
+    assert {
+        one.name: (one.input_type.name, one.output_type.name, one.server_streaming)
+        for one in methods
+    } == {
+        "IsActive": ("ScaledObjectRef", "IsActiveResponse", False),
+        "StreamIsActive": ("ScaledObjectRef", "IsActiveResponse", True),
+        "GetMetricSpec": ("ScaledObjectRef", "GetMetricSpecResponse", False),
+        "GetMetrics": ("GetMetricsRequest", "GetMetricsResponse", False),
+    }
+
+
+@given(
+    st.tuples(st.integers(0, 5), st.integers(0, 5)),
+    st.lists(st.tuples(st.integers(-3, 300), st.booleans(), st.floats(0, 60)), max_size=20),
+)
+def test_whatever_is_decided_the_number_is_within_the_bounds_or_an_error(
+    limits: tuple[int, int], decisions: list[tuple[int, bool, float]]
+) -> None:
+    now, bounds = 0.0, Bounds(limits[0], limits[0] + limits[1])
+    decided = DecidedNumber(bounds, 20.0, lambda: now)
+    last_good = None
+    for number, dry_run, seconds in decisions:
+        decided.update(number, dry_run=dry_run)
+        if bounds.clamp(number) == number:
+            last_good = None if dry_run else (number, now)
+        now += seconds
+        try:
+            found = decided.get()
+        except NoNumberError:
+            assert last_good is None or now - last_good[1] > 20.0
+        else:
+            assert last_good is not None
+            assert found == last_good[0] == bounds.clamp(found)
+            assert isinstance(found, int)

@@ -1,0 +1,143 @@
+"""The replicas where KEDA and the HPA set their number: read from the Deployment, and never changed here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from tidegate.autoscaler.decided_number import DecidedNumber
+from tidegate.resizer.contract import (
+    Replica,
+    ReplicaStatus,
+    ResizeRefusedError,
+    check_bounds,
+)
+from tidegate.resizer.kubernetes.objects import Deployment
+from tidegate.resizer.kubernetes.pods import Snapshot, problems
+from tidegate.runtime.event_log import EventLog
+from tidegate.settings import Replicas
+
+FIXED_SLOTS: Final = "the slots of a pod cannot be set while it runs"
+# KEDA polls each few seconds, and the HPA syncs each 15 s.
+LAG_SECONDS: Final = 90.0
+# KEDA waits for its cooldown period, by default 300 s, before it removes the last replica.
+LAG_TO_ZERO_SECONDS: Final = 600.0
+
+
+class ReadDeployment(Protocol):
+    """A Deployment that can be read."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    async def deployment(self) -> Deployment:
+        """The Deployment now.
+
+        Raises:
+            ClusterError: the API server cannot be reached, or refuses.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class DeploymentView:
+    """A resizer that changes nothing: a request only has to be within the bounds; KEDA asks for it.
+
+    A Deployment reports how many pods are ready, not which: the ids are numbers, and a replica is ready since
+    its number was first seen.
+
+    Attributes:
+        source: the Deployment.
+        bounds: of the number of replicas.
+        decided: the number that KEDA gets.
+        event_log: gets what keeps the Deployment from following.
+        clock: seconds on a monotonic clock.
+        unix: seconds since 1970.
+    """
+
+    source: ReadDeployment
+    bounds: Replicas
+    decided: DecidedNumber
+    event_log: EventLog
+    clock: Callable[[], float]
+    unix: Callable[[], float]
+    _ready_at: list[float] | None = field(default=None, init=False)
+    _replicas: int | None = field(default=None, init=False)
+    _lagging_since: float | None = field(default=None, init=False)
+
+    def is_at_zero(self) -> bool:
+        """Whether the Deployment asked for no pod when it was read last."""
+        return self._replicas == 0
+
+    async def status(self) -> ReplicaStatus:
+        """The replicas now; `desired` is the last decision, and before the first one the Deployment's number.
+
+        Raises:
+            ClusterError: the API server cannot be reached, or refuses.
+        """
+        deployment = await self.source.deployment()
+        self._replicas = deployment.spec.replicas
+        last = self.decided.last
+        desired = self._replicas if last is None else last
+        self._check_follows(self._replicas, desired)
+        found = problems(Snapshot(deployment, (), self.clock()))
+        for name in ("paused", "refused"):
+            if name in found:
+                self.event_log.condition(name, found[name])
+            else:
+                self.event_log.resolved(name, f"{name}: resolved")
+        replicas = self._list(deployment)
+        return ReplicaStatus(
+            desired=desired,
+            running=len(replicas),
+            ready=deployment.status.ready_replicas,
+            replicas=replicas,
+        )
+
+    async def resize(self, desired: int, slots: int | None = None) -> ReplicaStatus:
+        """Check a request; KEDA gets the number from `decided`.
+
+        Raises:
+            ResizeRefusedError: the number is out of bounds, or slots are given.
+            ClusterError: the API server cannot be reached, or refuses.
+        """
+        if slots is not None:
+            raise ResizeRefusedError(FIXED_SLOTS)
+        check_bounds(desired, self.bounds, None, None)
+        return await self.status()
+
+    def _list(self, deployment: Deployment) -> list[Replica]:
+        status, now = deployment.status, self.unix()
+        if self._ready_at is None:  # those of an earlier run have been ready for an unknown time
+            self._ready_at = [0.0] * status.ready_replicas
+        del self._ready_at[status.ready_replicas :]
+        self._ready_at += [now] * (status.ready_replicas - len(self._ready_at))
+        ready = [
+            Replica(id=str(number), state="ready", started_at=at, ready_at=at)
+            for number, at in enumerate(self._ready_at, 1)
+        ]
+        starting = range(len(ready) + 1, status.replicas + 1)
+        return ready + [
+            Replica(id=str(number), state="starting", started_at=now) for number in starting
+        ]
+
+    def _check_follows(self, found: int, desired: int) -> None:
+        now = self.clock()
+        if found == desired:
+            self._lagging_since = None
+            self.event_log.resolved("keda", f"the Deployment has the decided number, {desired}")
+            return
+        if self._lagging_since is None:
+            self._lagging_since = now
+        seconds = now - self._lagging_since
+        if seconds > (LAG_SECONDS if desired > 0 else LAG_TO_ZERO_SECONDS):
+            self.event_log.condition(
+                "keda",
+                f"Deployment {self.source.name} has {found} replicas, and other numbers than the decided one"
+                f" (now {desired}) for {seconds:.0f} s: does KEDA run, and is the ScaledObject ready"
+                " (`kubectl describe scaledobject`)?",
+                cause="keda",
+            )

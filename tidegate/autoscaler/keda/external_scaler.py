@@ -1,0 +1,146 @@
+"""The gRPC service that KEDA asks.
+
+KEDA counts an error as "not known": it keeps the present number, or follows the `fallback` of the
+ScaledObject. It takes NaN and negative values for zero. So each answer is the number of the last decision or
+an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import grpc
+
+from tidegate.autoscaler.decided_number import DecidedNumber, NoNumberError
+from tidegate.autoscaler.keda import externalscaler_pb2 as pb
+from tidegate.autoscaler.keda.scaled_object import ScaledTarget, WrongScaledObjectError
+from tidegate.runtime.event_log import EventLog
+
+METRIC: Final = "tidegate-desired-replicas"
+SERVICE: Final = "externalscaler.ExternalScaler"
+# A replica for each unit of the metric: with AverageValue the HPA's number is the decided one.
+TARGET: Final = 1
+
+Context = grpc.aio.ServicerContext
+
+
+def never() -> bool:
+    """The Deployment is not known to have no replica."""
+    return False
+
+
+@dataclass(slots=True)
+class ExternalScaler:
+    """Answers KEDA.
+
+    Attributes:
+        decided: the number.
+        target: the Deployment that it is for.
+        event_log: gets a wrong ScaledObject once.
+        is_at_zero: whether the Deployment has no replica.
+    """
+
+    decided: DecidedNumber
+    target: ScaledTarget
+    event_log: EventLog
+    is_at_zero: Callable[[], bool] = never
+    _closing: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+
+    def handlers(self) -> grpc.GenericRpcHandler:
+        """The methods of the service, by their names."""
+        unary, streaming = (
+            grpc.unary_unary_rpc_method_handler,
+            grpc.unary_stream_rpc_method_handler,
+        )
+        reference, encode = pb.ScaledObjectRef.FromString, _encode
+        return grpc.method_handlers_generic_handler(
+            SERVICE,
+            {
+                "IsActive": unary(self.is_active, reference, encode),
+                "StreamIsActive": streaming(self.stream_is_active, reference, encode),
+                "GetMetricSpec": unary(self.get_metric_spec, reference, encode),
+                "GetMetrics": unary(self.get_metrics, pb.GetMetricsRequest.FromString, encode),
+            },
+        )
+
+    def close(self) -> None:
+        """End the open streams without an error: KEDA opens them again sooner than after one."""
+        self._closing.set()
+
+    async def is_active(
+        self, request: pb.ScaledObjectRef, context: Context[Any, Any]
+    ) -> pb.IsActiveResponse:
+        """Whether at least one replica is decided."""
+        await self._check(request, context)
+        return pb.IsActiveResponse(result=await self._number(context) > 0)
+
+    async def stream_is_active(
+        self, request: pb.ScaledObjectRef, context: Context[Any, Any]
+    ) -> AsyncIterator[pb.IsActiveResponse]:
+        """The same at each change, and with each decision while KEDA has not started the first replica."""
+        await self._check(request, context)
+        sent: bool | None = None
+        while not self._closing.is_set():
+            next_decision = self.decided.next_decision
+            with suppress(NoNumberError):
+                active = self.decided.get() > 0
+                if active != sent or (active and self.is_at_zero()):
+                    yield pb.IsActiveResponse(result=active)
+                    sent = active
+            await self._wait(next_decision)
+
+    async def get_metric_spec(
+        self, request: pb.ScaledObjectRef, context: Context[Any, Any]
+    ) -> pb.GetMetricSpecResponse:
+        """The one metric and its target."""
+        await self._check(request, context)
+        spec = pb.MetricSpec(metricName=METRIC, targetSize=TARGET, targetSizeFloat=float(TARGET))
+        return pb.GetMetricSpecResponse(metricSpecs=[spec])
+
+    async def get_metrics(
+        self, request: pb.GetMetricsRequest, context: Context[Any, Any]
+    ) -> pb.GetMetricsResponse:
+        """The decided number."""
+        await self._check(request.scaledObjectRef, context)
+        if request.metricName != METRIC:
+            await context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                f"unknown metric {request.metricName!r}; expected {METRIC!r}",
+            )
+        number = await self._number(context)
+        value = pb.MetricValue(
+            metricName=METRIC, metricValue=number, metricValueFloat=float(number)
+        )
+        return pb.GetMetricsResponse(metricValues=[value])
+
+    async def _check(self, request: pb.ScaledObjectRef, context: Context[Any, Any]) -> None:
+        condition = f"{request.namespace}/{request.name}"
+        try:
+            self.target.check(request.name, request.namespace, request.scalerMetadata)
+        except WrongScaledObjectError as error:
+            self.event_log.condition(condition, str(error), action="keda")
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        self.event_log.resolved(condition, f"ScaledObject {condition}: resolved", action="keda")
+
+    async def _number(self, context: Context[Any, Any]) -> int:
+        try:
+            return self.decided.get()
+        except NoNumberError as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+
+    async def _wait(self, next_decision: asyncio.Event) -> None:
+        """Return at the next decision, or when the streams have to end."""
+        waits = [asyncio.create_task(one.wait()) for one in (next_decision, self._closing)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waits:
+                one.cancel()
+
+
+def _encode(message: Any) -> bytes:
+    return bytes(message.SerializeToString())

@@ -1,0 +1,56 @@
+"""The gRPC server of the external scaler, in the event loop of the autoscaler."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import grpc
+
+from tidegate.autoscaler.keda.external_scaler import ExternalScaler
+from tidegate.runtime.daemon import CannotStartError
+
+SETTING: Final = "autoscaler.external_scaler_port"
+# Of open requests at the end.
+GRACE_SECONDS: Final = 1.0
+# A request has the metadata of one trigger.
+MAX_REQUEST_BYTES: Final = 65_536
+# KEDA has one stream per ScaledObject, and asks in turn.
+MAX_REQUESTS: Final = 64
+OPTIONS: Final = (
+    ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+    # Otherwise two servers share a port silently, and each gets a part of the requests.
+    ("grpc.so_reuseport", 0),
+)
+
+
+@asynccontextmanager
+async def external_scaler_server(
+    scaler: ExternalScaler, host: str, port: int
+) -> AsyncIterator[None]:
+    """Serve inside the block.
+
+    Args:
+        scaler: answers the requests.
+        host: the address to listen on.
+        port: the port to listen on.
+
+    Raises:
+        CannotStartError: the port is taken.
+    """
+    server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=MAX_REQUESTS)
+    server.add_generic_rpc_handlers((scaler.handlers(),))
+    try:
+        server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    except RuntimeError as error:
+        raise CannotStartError(
+            f"{SETTING}: port {port} on {host} cannot be opened, probably because it is taken: set"
+            f" {SETTING} to a free port"
+        ) from error
+    await server.start()
+    try:
+        yield
+    finally:
+        scaler.close()
+        await server.stop(GRACE_SECONDS)
