@@ -1,0 +1,302 @@
+"""What a load needs, component by component, and which component is the first that one machine cannot hold.
+
+    python bench/scaling_out.py                              10 to 100,000 requests a second
+    python bench/scaling_out.py --rates 300 3000 --rows 32 --sampling 0.01 --node-cores 8
+
+Arithmetic on measured unit costs: those of `python -m bench.unit_costs`, in bench/unit_costs/measured.json,
+and Logstash's, which docs/explanation/event-pipeline.md reports. It assumes that costs grow in proportion to
+the load; nobody here has run 10,000 requests a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+sys.path[0] = str(Path(__file__).parents[1])  # otherwise bench/loadgen.py would hide the package
+
+from bench.unit_costs.record import load as load_costs  # noqa: E402
+from tidegate.autoscaler.sloq.queueing import slots_needed  # noqa: E402
+from tidegate.settings.scaling import MAX_REPLICAS  # noqa: E402
+
+RATES: Final = (10, 100, 1_000, 10_000, 100_000)
+# Above this share of its CPU a component queues noticeably, and has nothing left for a burst or a restart.
+BUSY_SHARE: Final = 0.7
+# Mean of 188 and 224 µs: Logstash 9.2.8 with batches of 125 events, docs/explanation/event-pipeline.md.
+LOGSTASH_US: Final = 206.0
+LATE_SHARE: Final = 0.005  # SLOQ's
+DAY: Final = 86_400
+GATEWAYS: Final = (1, 2, 4, 8, 16)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What arrives, and how it is configured.
+
+    Attributes:
+        rate: requests a second.
+        rows: of a request.
+        sampling: fraction of requests whose spans are recorded (`telemetry.sample_ratio`).
+        service_seconds: mean time of a request in a slot.
+        slo_seconds: the objective (`slo.latency_seconds`).
+        slots: of a replica (`slots.per_replica`).
+        scrape_seconds: `prometheus.scrape_seconds`.
+        retention_days: of events and samples.
+        model: whether a replica exports the series of the flights model.
+    """
+
+    rate: float
+    rows: int = 1
+    sampling: float = 0.05
+    service_seconds: float = 0.02
+    slo_seconds: float = 0.5
+    slots: int = 2
+    scrape_seconds: float = 2.0
+    retention_days: float = 7.0
+    model: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The largest machine that one component has for itself."""
+
+    cores: float
+    disk_bytes: float
+    memory_bytes: float
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What it takes. `cores` is by component; `replicas` follows from CPU and slots."""
+
+    replicas: int
+    cores: dict[str, float]
+    events: float
+    event_bytes: float
+    stored_bytes: float
+    series: float
+    samples: float
+    prometheus_bytes: float
+    sample_bytes: float
+
+
+def need(load: Load, costs: dict[str, float]) -> Need:
+    """What a load needs.
+
+    Args:
+        load: the load.
+        costs: the unit costs by name, times in µs.
+    """
+    request_us = (
+        costs["replica: CPU of a request with 1 row"]
+        + (load.rows - 1) * costs["replica: CPU of a further row"]
+    )
+    serving = load.rate * request_us / 1e6
+    # A replica's CPU time is part of the time in the slot, and one process has one core.
+    held = max(load.service_seconds, request_us / 1e6)
+    patience = max(0.15 * load.slo_seconds, load.slo_seconds - 2 * held) / held
+    slots = slots_needed(load.rate * held, patience, LATE_SHARE, utilisation=0.97, max_slots=10**7)
+    replicas = max(1, math.ceil(slots / load.slots), math.ceil(serving / BUSY_SHARE))
+
+    spans = load.sampling * costs["event: spans of a recorded trace"]
+    events = load.rate * (2 + spans)
+    bytes_each = (
+        costs["event: bytes of a request event"]
+        + costs["event: bytes of an access event"]
+        + spans * costs["event: bytes of a span"]
+    )
+    per_replica = costs["series of a replica, without a model"] + (
+        costs["series of a replica, of its model"] if load.model else 0
+    )
+    scraped = (
+        replicas * (per_replica + costs["series of the gateway for a replica"])
+        + costs["series of the gateway itself"]
+    )
+    series = scraped + costs["recorded series"]
+    samples = series / load.scrape_seconds
+    rules = (
+        replicas * costs["prometheus: CPU of the rules for a replica"] / 1e3 if load.model else 0
+    )
+    cores = {
+        "replicas": serving,
+        "gateway": load.rate * costs["gateway: CPU of a request"] / 1e6
+        + replicas * costs["gateway: CPU of checking a replica"] / 1e6,
+        "access log": load.rate * costs["access log: CPU of a line"] / 1e6,
+        "collector": events * costs["collector: CPU of an event"] / 1e6,
+        "Logstash": events * LOGSTASH_US / 1e6,
+        "Elasticsearch": events * costs["elasticsearch: CPU of an event"] / 1e6,
+        "Prometheus": samples * costs["prometheus: CPU of a sample"] / 1e6 + rules,
+    }
+    return Need(
+        replicas,
+        cores,
+        events,
+        load.rate * bytes_each,
+        events * costs["elasticsearch: bytes of an event"] * load.retention_days * DAY,
+        series,
+        samples,
+        series * costs["prometheus: memory of a series"],
+        samples * costs["prometheus: bytes of a sample"] * load.retention_days * DAY,
+    )
+
+
+def slots_with(gateways: int, load: Load) -> int:
+    """The slots that keep the objective if the load is divided among gateways, each with its own queue."""
+    held = load.service_seconds
+    patience = max(0.15 * load.slo_seconds, load.slo_seconds - 2 * held) / held
+    offered = load.rate * held / gateways
+    each = slots_needed(offered, patience, LATE_SHARE, utilisation=0.97, max_slots=10**7)
+    return gateways * each
+
+
+def limits(load: Load, costs: dict[str, float], machine: Machine) -> list[tuple[float, str, str]]:
+    """The rate at which each component reaches its limit, lowest first: rate, component, limit."""
+    node = f"a machine of {machine.cores:g} cores"
+    most = {
+        "gateway": (1.0, "one thread (nbthread 1)"),
+        "access log": (1.0, "one Python process"),
+        "collector": (1.0, "one Python process"),
+        "Logstash": (machine.cores, node),
+        "Elasticsearch": (machine.cores, node),
+        "Prometheus": (machine.cores, node),
+        "replicas": (machine.cores, node),
+    }
+    found = []
+    for name, (cores, words) in most.items():
+        used = partial(share_of_cpu, name=name, cores=cores)
+        found.append(
+            (first_above(BUSY_SHARE, load, costs, used), name, f"{BUSY_SHARE:.0%} of {words}")
+        )
+    others: dict[str, tuple[float, Callable[[Need], float], str]] = {
+        "replicas.max": (
+            MAX_REPLICAS,
+            lambda got: got.replicas,
+            f"{MAX_REPLICAS} replicas a stack",
+        ),
+        "Elasticsearch, disk": (
+            BUSY_SHARE * machine.disk_bytes,
+            lambda got: got.stored_bytes,
+            f"{BUSY_SHARE:.0%} of a disk of {size(machine.disk_bytes)}",
+        ),
+        "Prometheus, memory": (
+            BUSY_SHARE * machine.memory_bytes,
+            lambda got: got.prometheus_bytes,
+            f"{BUSY_SHARE:.0%} of a memory of {size(machine.memory_bytes)}",
+        ),
+    }
+    for name, (limit, value, words) in others.items():
+        found.append((first_above(limit, load, costs, value), name, words))
+    return sorted(found)
+
+
+def share_of_cpu(got: Need, *, name: str, cores: float) -> float:
+    """The fraction of its cores that a component uses."""
+    return got.cores[name] / cores
+
+
+def first_above(
+    limit: float, load: Load, costs: dict[str, float], value: Callable[[Need], float]
+) -> float:
+    """The rate, to 1 %, from which on a value is above the limit; values grow with the rate."""
+    low, high = 0.01, 1e9
+    while high / low > 1.01:
+        middle = math.sqrt(low * high)
+        if value(need(replace(load, rate=middle), costs)) > limit:
+            high = middle
+        else:
+            low = middle
+    return low
+
+
+def main() -> None:
+    """Print what each rate needs, and what stops first."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rates", type=float, nargs="+", default=RATES, help="requests a second")
+    parser.add_argument("--rows", type=int, default=1, help="of a request")
+    parser.add_argument("--sampling", type=float, default=0.05, help="telemetry.sample_ratio")
+    parser.add_argument("--service-ms", type=float, default=20.0, help="mean time in a slot")
+    parser.add_argument("--slots", type=int, default=2, help="slots.per_replica")
+    parser.add_argument(
+        "--scrape-seconds", type=float, default=2.0, help="prometheus.scrape_seconds"
+    )
+    parser.add_argument("--retention-days", type=float, default=7.0, help="of events and samples")
+    parser.add_argument("--node-cores", type=float, default=4.0, help="of a machine")
+    parser.add_argument("--node-disk-gb", type=float, default=1000.0, help="of a machine")
+    parser.add_argument("--node-memory-gb", type=float, default=16.0, help="of a machine")
+    parser.add_argument("--no-model", action="store_true", help="replicas without series of drift")
+    options = parser.parse_args()
+    load = Load(
+        0, options.rows, options.sampling, options.service_ms / 1e3, 0.5, options.slots,
+        options.scrape_seconds, options.retention_days, not options.no_model,
+    )  # fmt: skip
+    machine = Machine(options.node_cores, options.node_disk_gb * 1e9, options.node_memory_gb * 1e9)
+    costs = {name: cost.value for name, cost in load_costs().items()}
+    needs = [need(replace(load, rate=rate), costs) for rate in options.rates]
+    console = Console(width=150)
+    console.print(needs_table(needs, options.rates))
+    table = Table("component", "reaches its limit at", "the limit", title="what stops first")
+    for rate, name, words in limits(load, costs, machine):
+        table.add_row(name, f"{rounded(rate)} requests/s", words)
+    console.print(table)
+    table = Table(
+        "", *(f"{rate:,.0f}/s" for rate in options.rates), title="slots, by the number of gateways"
+    )
+    for gateways in GATEWAYS:
+        found = (slots_with(gateways, replace(load, rate=rate)) for rate in options.rates)
+        table.add_row(f"{gateways} gateways", *(f"{slots:,}" for slots in found))
+    console.print(table)
+
+
+def needs_table(needs: list[Need], rates: Sequence[float]) -> Table:
+    """A row for each quantity, a column for each rate."""
+    table = Table("", *(f"{rate:,.0f}/s" for rate in rates), title="what a rate of requests needs")
+    table.add_row("replicas", *(f"{got.replicas:,}" for got in needs))
+    for name in needs[0].cores:
+        table.add_row(f"{name}, cores", *(cores(got.cores[name]) for got in needs))
+    rows: dict[str, Callable[[Need], str]] = {
+        "events": lambda got: f"{rounded(got.events)}/s",
+        "event lines": lambda got: f"{size(got.event_bytes)}/s",
+        "Elasticsearch, one copy": lambda got: size(got.stored_bytes),
+        "series": lambda got: rounded(got.series),
+        "samples": lambda got: f"{rounded(got.samples)}/s",
+        "Prometheus, memory": lambda got: size(got.prometheus_bytes),
+        "Prometheus, disk": lambda got: size(got.sample_bytes),
+    }
+    for name, cell in rows.items():
+        table.add_row(name, *(cell(got) for got in needs))
+    return table
+
+
+def cores(number: float) -> str:
+    """Two significant digits; what is below a thousandth is 0."""
+    if number < 0.001:
+        return "0"
+    return f"{number:.2g}" if number < 10 else f"{number:,.0f}"
+
+
+def rounded(number: float) -> str:
+    """Two significant digits, with thousands separators."""
+    digits = max(0, math.floor(math.log10(number)) - 1) if number >= 1 else 0
+    return f"{round(number / 10**digits) * 10**digits:,}"
+
+
+def size(number: float) -> str:
+    """Bytes, with a decimal prefix."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if number < 1000 or unit == "TB":
+            return f"{number:,.2g} {unit}" if number < 100 else f"{number:,.0f} {unit}"
+        number /= 1000
+    raise AssertionError
+
+
+if __name__ == "__main__":
+    main()

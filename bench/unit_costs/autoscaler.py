@@ -1,0 +1,65 @@
+"""A decision of SLOQ, by the number of replicas that it decides about."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any, Final
+
+from bench.unit_costs.record import Cost, measured
+from tidegate.autoscaler.sloq.parameters import SloqParameters
+from tidegate.autoscaler.sloq.policy import sloq
+from tidegate.autoscaler.types import Signals
+
+PART: Final = "autoscaler"
+REPLICAS: Final = (1, 100, 1000, 10_000)
+TICKS: Final = 200
+SLOTS: Final = 2
+SERVICE_SECONDS: Final = 0.05
+BUSY: Final = 0.7
+
+
+def measure() -> list[Cost]:
+    """Decide many times about a service of each size, with the state of the ticks before."""
+    return [
+        measured(
+            PART,
+            f"autoscaler: a decision about {count:,} replicas",
+            decision_seconds(count) * 1e3,
+            "ms",
+            f"mean of {TICKS} ticks, load changing by 10 %",
+        )
+        for count in REPLICAS
+    ]
+
+
+def decision_seconds(replicas: int) -> float:
+    """CPU seconds of a decision; its inputs are sums over the replicas, whatever their number."""
+    decide = sloq(SloqParameters(min=1, max=2 * replicas, slo_seconds=0.5))
+    rate = BUSY * replicas * SLOTS / SERVICE_SECONDS
+    calm = Signals(
+        arrival_rate=rate,
+        service_seconds=SERVICE_SECONDS,
+        in_system=BUSY * replicas * SLOTS,
+        slots_per_replica=SLOTS,
+        ready=replicas,
+        running=replicas,
+        desired=replicas,
+        latency_seconds=0.2,
+        age_seconds=1.0,
+        arrival_rate_60s=rate,
+        service_seconds_p95=2 * SERVICE_SECONDS,
+        busy=BUSY * replicas * SLOTS,
+        queued=0.0,
+    )
+    state: dict[str, Any] = {}
+    began = time.process_time()
+    for tick in range(TICKS):
+        factor = 1 + 0.1 * (tick % 5) / 4
+        moved = replace(calm, arrival_rate=rate * factor, latency_seconds=0.2 + 0.001 * (tick % 7))
+        decision = decide(state, moved, 5.0 * tick)
+        state = decision.state
+        calm = replace(
+            calm, desired=decision.desired, ready=decision.desired, running=decision.desired
+        )
+    return (time.process_time() - began) / TICKS
