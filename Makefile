@@ -78,6 +78,7 @@ lock:  ## Resolve the dependencies into requirements.lock, and those of the imag
 	@$(COMPILE) -c requirements.lock --extra build --extra stack --extra store --extra monitor --extra kubernetes -o locks/tidegate.lock
 	@$(COMPILE) -c requirements.lock --extra build --extra loadgen -o locks/loadgen.lock
 	@$(COMPILE) deploy/ray/requirements.in -c requirements.lock --extra build --extra service -o locks/ray.lock
+	@$(COMPILE) deploy/bentoml/requirements.in --extra build --extra service -o locks/bentoml.lock
 
 clean:  ## Remove the environment, data, runs and caches.
 	@$(BIN)/tidegate down 2>/dev/null || true
