@@ -76,7 +76,7 @@ async def _run(settings: Settings, resizer: str, url: str, *, dry_run: bool) -> 
         writer = stack.enter_context(daemon_event_writer(settings, NODE))
         event_log = EventLog(writer, event_origin(settings, NODE), listeners=[Terminal()])
         if by_keda:
-            # 40 MB, which the autoscaler elsewhere does without.
+            # 35 MB, which the autoscaler elsewhere does without.
             from tidegate.autoscaler.keda.run import keda_scaler  # noqa: PLC0415
 
             scaler = await stack.enter_async_context(

@@ -64,7 +64,8 @@ AUTOSCALER: Final = (
         "tidegate_autoscaler_desired_replicas",
         "gauge",
         (),
-        "the number of replicas last decided, for use by an HPA or KEDA",
+        "the number of replicas last decided, for use by KEDA; absent before the first decision, and "
+        "when none was made for 4 ticks",
     ),
     Metric(
         "tidegate_autoscaler_desired_slots",
