@@ -156,8 +156,9 @@ imagePullSecrets: {{- toYaml . | nindent 2 }}
   resources: {{- toYaml .Values.collector.resources | nindent 4 }}
   {{- include "tidegate.containerSecurity" . | nindent 2 }}
   volumeMounts:
+    # One level above its folder, which it makes itself: a volume belongs to root, so it could not make that private.
+    - {name: collector, mountPath: /var/lib/tidegate}
     {{- include "tidegate.eventMounts" . | nindent 4 }}
-    - {name: collector, mountPath: /var/lib/tidegate/collector}
     {{- if or (and .Values.logstash.url .Values.logstash.secret) (and (not .Values.logstash.url) .Values.elasticsearch.credentials.secret) }}
     - {name: collector-password, mountPath: /etc/tidegate/collector, readOnly: true}
     {{- end }}
