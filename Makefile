@@ -5,7 +5,7 @@ BIN := .venv/bin
 # times.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-drift up down test test-kubernetes test-ray test-bentoml lint format bench bench-autoscaler bench-live render render-check lock clean
+.PHONY: help setup demo demo-drift up down test test-kubernetes test-ray test-bentoml lint format bench bench-autoscaler bench-live render render-check kustomize lock clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -69,6 +69,9 @@ render:  ## Write the generated files.
 
 render-check:  ## Check that the generated files are current.
 	@$(BIN)/python -m tools.generate --check
+
+kustomize:  ## Write deploy/kustomize from the Helm chart (needs helm).
+	@$(BIN)/python -m tools.kustomize
 
 COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --quiet \
   --no-header --no-emit-index-url --no-emit-find-links --prerelease if-necessary-or-explicit

@@ -1,0 +1,104 @@
+"""deploy/kustomize: current, and the same objects as the chart's."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from support.checkout import ROOT
+from support.components import unavailable
+from support.kubernetes.programs import missing, program
+from tools.kustomize.__main__ import MODES, render
+from tools.kustomize.objects import HELMS, SETTINGS
+
+FOLDER = ROOT / "deploy" / "kustomize"
+NAMESPACE = "tidegate"
+
+
+@pytest.fixture(autouse=True)
+def _programs() -> None:
+    if absent := missing("helm", "kustomize"):
+        unavailable(f"not built: {', '.join(absent)} (run `scripts/kubernetes tools`)")
+
+
+def kustomize(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tools.kustomize", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def build(folder: Path) -> list[dict[str, Any]]:
+    done = subprocess.run(
+        [program("kustomize"), "build", str(folder)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def without_helm(node: Any) -> Any:
+    """The object without helm's labels and the annotations that kustomize does not need."""
+    if isinstance(node, list):
+        return [without_helm(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    found = {name: without_helm(part) for name, part in node.items() if name not in HELMS}
+    return {name: part for name, part in found.items() if (name, part) != ("annotations", {})}
+
+
+def test_the_committed_files_are_current() -> None:
+    done = kustomize("--check")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_changed_and_a_superfluous_file_are_found(tmp_path: Path) -> None:
+    assert kustomize("--out", str(tmp_path)).returncode == 0
+    assert kustomize("--out", str(tmp_path), "--check").returncode == 0
+    (tmp_path / "base" / "gateway.yaml").write_text("changed")
+    (tmp_path / "base" / "old.yaml").write_text("old")
+    done = kustomize("--out", str(tmp_path), "--check")
+    assert done.returncode == 1
+    names = [line.partition(":")[0] for line in done.stdout.splitlines()]
+    assert names == [str(tmp_path / "base" / name) for name in ("gateway.yaml", "old.yaml")]
+
+
+def test_other_values_and_another_namespace(tmp_path: Path) -> None:
+    values = tmp_path / "values.yaml"
+    values.write_text("settings: {replicas: {max: 9}}\n")
+    out = tmp_path / "out"
+    done = kustomize("--out", str(out), "--namespace", "shop", "--values", str(values))
+    assert done.returncode == 0, done.stderr
+    objects = build(out / "overlays" / "resizer")
+    assert {one["metadata"]["namespace"] for one in objects} == {"shop"}
+    (settings,) = (one for one in objects if SETTINGS in one.get("data", {}))
+    assert "max = 9" in settings["data"][SETTINGS]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_kustomize_builds_the_objects_of_the_chart(mode: str) -> None:
+    built = build(FOLDER / "overlays" / mode)
+    (settings,) = (one for one in built if SETTINGS in one.get("data", {}))
+    # Its name changes with its content, and with it the pods that mount it.
+    name = settings["metadata"]["name"]
+    assert name.startswith("tidegate-settings-")
+    found = {}
+    for one in yaml.safe_load(yaml.safe_dump(built).replace(name, "tidegate-settings")):
+        if SETTINGS not in one.get("data", {}):
+            assert one["metadata"].pop("namespace") == NAMESPACE
+            found[one["kind"], one["metadata"]["name"]] = one
+    rendered = {
+        (one["kind"], one["metadata"]["name"]): one
+        for one in without_helm(render(mode, NAMESPACE, None))
+        if SETTINGS not in one.get("data", {})
+    }
+    assert found == rendered
+    (toml,) = (one for one in render(mode, NAMESPACE, None) if SETTINGS in one.get("data", {}))
+    assert settings["data"] == toml["data"]

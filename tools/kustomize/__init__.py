@@ -1,0 +1,1 @@
+"""Makes deploy/kustomize of the Helm chart, for GitOps without helm."""

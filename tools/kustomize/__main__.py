@@ -1,0 +1,83 @@
+"""`python -m tools.kustomize [--check] …`, run by `make kustomize`: writes deploy/kustomize with helm."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+from tools.generate.checkout import ROOT
+from tools.generate.generated_files import find_stale
+from tools.kustomize.objects import Object, kustomize_files, parse
+
+CHART: Final = ROOT / "deploy" / "helm" / "tidegate"
+MODES: Final = ("none", "resizer", "keda-external", "keda-metrics-api", "hpa")
+RELEASE: Final = "tidegate"
+DEFAULTS: Final = {
+    "elasticsearch.url": "http://elasticsearch.elasticsearch:9200",
+    # helm would make other random ones each time.
+    "secrets.existing": "tidegate-secrets",
+}
+
+
+def helm_program() -> str:
+    """helm: the one on the path, or the one that scripts/kubernetes builds."""
+    cache = Path(os.environ.get("TIDEGATE_CACHE") or Path.home() / ".cache" / "tidegate")
+    found = shutil.which("helm") or shutil.which("helm", path=cache / "kubernetes" / "bin")
+    if not found:
+        raise SystemExit(
+            "`make kustomize` needs helm: install it, or run `scripts/kubernetes tools`"
+        )
+    return found
+
+
+def render(mode: str, namespace: str, values: Path | None) -> list[Object]:
+    """The objects of the chart in a mode of scaling."""
+    done = subprocess.run(
+        [
+            *(helm_program(), "template", RELEASE, str(CHART), "--namespace", namespace),
+            *("--api-versions", "keda.sh/v1alpha1", "--api-versions", "monitoring.coreos.com/v1"),
+            *(word for name, text in DEFAULTS.items() for word in ("--set", f"{name}={text}")),
+            *(("--values", str(values)) if values else ()),
+            *("--set", f"scaling.mode={mode}"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(done.stderr.strip())
+    return parse(done.stdout)
+
+
+def main() -> int:
+    """Write the files, or list the stale ones."""
+    parser = argparse.ArgumentParser("python -m tools.kustomize")
+    parser.add_argument("--check", action="store_true", help="Write nothing; exit 1 if stale.")
+    parser.add_argument("--namespace", default="tidegate", help="The namespace of all objects.")
+    parser.add_argument("--values", type=Path, help="Values of the chart.")
+    parser.add_argument("--out", type=Path, default=ROOT / "deploy" / "kustomize", help="Folder.")
+    options = parser.parse_args()
+    modes = {mode: render(mode, options.namespace, options.values) for mode in MODES}
+    files = kustomize_files(modes, options.namespace)
+    present = {path.relative_to(options.out) for path in options.out.rglob("*") if path.is_file()}
+    superfluous = sorted(present - files.keys())
+    stale = find_stale(options.out, files)
+    if options.check:
+        for path in [*stale, *superfluous]:
+            print(f"{options.out / path}: not current, run `make kustomize`")
+        return 1 if stale or superfluous else 0
+    for path in superfluous:
+        (options.out / path).unlink()
+    for path, text in stale.items():
+        (options.out / path).parent.mkdir(parents=True, exist_ok=True)
+        (options.out / path).write_text(text, encoding="utf-8")
+        print(f"{options.out / path}: written")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
