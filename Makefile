@@ -5,7 +5,7 @@ BIN := .venv/bin
 # times.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-drift up down test test-kubernetes test-ray test-bentoml lint format bench bench-autoscaler bench-live render render-check kustomize lock clean
+.PHONY: help setup demo demo-drift ray-demo up down test test-kubernetes test-ray test-bentoml lint format bench bench-autoscaler bench-live render render-check kustomize lock clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,6 +18,9 @@ demo: setup  ## Train a model, start the stack, send load, watch it scale, find 
 
 demo-drift: setup  ## Replay March to December of the flights, with late labels; report drift and the cause of each alert.
 	@$(BIN)/tidegate demo-drift
+
+ray-demo: setup  ## Serve the model on Ray Serve, send load, watch Tidegate scale it (about four minutes).
+	@deploy/ray/demo
 
 up: setup artefacts/flights/manifest.json  ## Start the stack on this machine, in the foreground.
 	@$(BIN)/tidegate up

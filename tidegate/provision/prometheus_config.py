@@ -77,16 +77,19 @@ def write_config(
     home = folder / "prometheus"
     try:
         write_rule_files(settings, home / "rules")
-        text = render_config(
-            settings,
-            hosts={name: host for name, host in targets.items() if name != REPLICAS}
-            if targets
-            else HOSTS,
-            dns_name=targets[REPLICAS] if targets else REPLICAS,
-            discover=bool(targets),
-            dns_type=dns_type,
-            retention_size=RETENTION_SIZE,
-        )
+        if settings.ray.ingress == "none":
+            text = render_config(
+                settings,
+                hosts={name: host for name, host in targets.items() if name != REPLICAS}
+                if targets
+                else HOSTS,
+                dns_name=targets[REPLICAS] if targets else REPLICAS,
+                discover=bool(targets),
+                dns_type=dns_type,
+                retention_size=RETENTION_SIZE,
+            )
+        else:  # everything is on this machine, or in the files that Ray and the replicas write
+            text = render_config(settings)
         (home / "prometheus.yml").write_text(text, encoding="utf-8")
     except FileNotFoundError as error:
         raise ProvisionError(str(error)) from error

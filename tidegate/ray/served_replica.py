@@ -95,7 +95,7 @@ class ServedReplica:
         except OSError as error:
             self._server.close()
             raise SettingsError(
-                f"prometheus.targets_dir: {self._folder} cannot be written ({error.strerror})"
+                f"ray.targets_dir: {self._folder} cannot be written ({error.strerror})"
             ) from error
         self._target = target
 

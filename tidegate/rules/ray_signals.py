@@ -23,6 +23,7 @@ RESPONSES: Final = "ray_serve_num_http_requests_total"
 PROXY_METRICS: Final = (ROUTER_REQUESTS, ROUTER_QUEUE, REPLICA_HEALTHY, RESPONSES)
 """What Prometheus keeps of Ray's own metrics."""
 ARRIVALS: Final = 'tidegate_ray_arrivals_total{job="model"}'
+KNOWN_WITHIN: Final = "5m"
 WAITING: Final = 'tidegate_ray_waiting{job="model"}'
 
 
@@ -57,9 +58,9 @@ def _behind_proxy(ray: Ray) -> dict[str, str]:
         "service:gateway_age_seconds:now": f"time() - min(timestamp({queue}))",
     }
     for window in RATE_WINDOWS:
-        rate = arrival_rate(f"{ROUTER_REQUESTS}{{{deployment}}}", window)
+        rate = f"sum(rate({ROUTER_REQUESTS}{{{deployment}}}[{window}]))"
         # Ray exports the counter from the first request on; its queue is there before.
-        values[f"service:arrival_rate:{window}"] = f"(\n{rate}\n)\nor\n0 * sum({queue})"
+        values[f"service:arrival_rate:{window}"] = f"{rate}\nor\n0 * sum({queue})"
     for window in RATIO_WINDOWS:
         answered = f"sum(rate({RESPONSES}{{{application}}}[{window}]))"
         failed = f'sum(rate({RESPONSES}{{{application},status_code=~"5.."}}[{window}]))'
@@ -74,22 +75,23 @@ def _behind_haproxy() -> dict[str, str]:
         "service:queue:now": f"sum({WAITING})",
     }
     for window in RATE_WINDOWS:
-        values[f"service:arrival_rate:{window}"] = arrival_rate(ARRIVALS, window)
+        values[f"service:arrival_rate:{window}"] = _arrival_rate(window)
     return values
 
 
-def arrival_rate(counter: str, window: str) -> str:
-    """The rate of a counter over all its series, of which new ones begin at 0 within the window.
+def _arrival_rate(window: str) -> str:
+    """The rate of arrivals over all replicas, of which new ones begin at 0 within the window.
 
     `rate` sees nothing of a series before its second sample, so it is too low for a window after each scaling
-    up. What a series that was not there a window ago has counted, it has counted since.
+    up. What a new replica has counted, it has counted since. It is new if it had no sample within minutes
+    before the window: with a single sample, one failed scrape would count all that a replica ever counted.
     """
-    seconds = RATE_WINDOWS[window]
+    known = f"max_over_time({ARRIVALS}[{KNOWN_WITHIN}] offset {window})"
     return (
         f"(\n"
-        f"  (sum(rate({counter}[{window}]) and ({counter} offset {window})) or vector(0))\n"
+        f"  (sum(rate({ARRIVALS}[{window}]) and {known}) or vector(0))\n"
         f"  +\n"
-        f"  (sum({counter} unless ({counter} offset {window})) or vector(0)) / {seconds}\n"
+        f"  (sum({ARRIVALS} unless {known}) or vector(0)) / {RATE_WINDOWS[window]}\n"
         f")\n"
-        f"and on () (count({counter}) > 0)"
+        f"and on () (count({ARRIVALS}) > 0)"
     )

@@ -98,6 +98,8 @@ PROXY_CASES = (
 )
 # The evaluation is at 600 s: replica b has been there for 8 s and has counted 40; c ended 6 s ago.
 NEW_REPLICA = "_x296 0 10 20 30 40"
+# Nothing was scraped from 580 s to 588 s; 20 arrive each two seconds. Of 15 s only the last 10 are known.
+GAP = "0+20x289 _x5 5900+20x7"
 HAPROXY_CASES = (
     RecordingCase(
         "requests wait in the replicas",
@@ -124,6 +126,11 @@ HAPROXY_CASES = (
         "a replica is new",
         {of(ARRIVALS, "a"): f"0+20{STEADY}", of(ARRIVALS, "b"): NEW_REPLICA},
         {"service:arrival_rate:15s": 10 + 40 / 15, "service:arrival_rate:1m": 10 + 40 / 60},
+    ),
+    RecordingCase(
+        "scrapes have failed a window ago",
+        {of(ARRIVALS, "a"): GAP},
+        {"service:arrival_rate:15s": 110 / 15, "service:arrival_rate:1m": 10},
     ),
     RecordingCase(
         "no replica can be scraped",

@@ -49,6 +49,7 @@ class RayResizer:
         self._bounds = replicas
         self._clock = clock
         self._ready_at: dict[str, float] = {}
+        self._last: ReplicaStatus | None = None
 
     async def status(self) -> ReplicaStatus:
         """The replicas now.
@@ -75,12 +76,13 @@ class RayResizer:
             )
         present = {one.id for one in found}
         self._ready_at = {name: at for name, at in self._ready_at.items() if name in present}
-        return ReplicaStatus(
+        self._last = ReplicaStatus(
             desired=deployment.target_num_replicas,
             running=sum(one.state in ("starting", "ready") for one in found),
             ready=sum(one.state == "ready" for one in found),
             replicas=found,
         )
+        return self._last
 
     async def resize(self, desired: int, slots: int | None = None) -> ReplicaStatus:
         """Request a number of replicas. Slots cannot be set.
@@ -91,4 +93,8 @@ class RayResizer:
         """
         check_bounds(desired, self._bounds, slots, None)
         await self._api.scale(desired)
-        return await self.status()
+        if self._last is None:
+            return await self.status()
+        # Ray takes the number at once and the replicas later: a second question tells nothing new.
+        self._last = self._last.model_copy(update={"desired": desired})
+        return self._last

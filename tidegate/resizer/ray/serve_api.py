@@ -15,7 +15,8 @@ from tidegate.os_errors import connection_error_message
 from tidegate.resizer.contract import ResizeRefusedError, ResizerUnavailableError
 
 TESTED_VERSION: Final = "2.60"
-TIMEOUT_SECONDS: Final = 2.0
+TIMEOUT_SECONDS: Final = 1.5
+"""Less than the 2 s that a client waits for the resizer, so that it gets the reason."""
 MAX_BODY_BYTES: Final = 16 * 2**20
 ERROR_CHARACTERS: Final = 300
 
