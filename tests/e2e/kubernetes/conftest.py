@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from support.kubernetes import cluster as clusters
+from support.kubernetes import keda
 from support.kubernetes.cluster import Cluster
 from support.kubernetes.programs import require_built
 
@@ -14,8 +15,10 @@ from support.kubernetes.programs import require_built
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster of one node with Tidegate's images. Each test module has a namespace of its own in it."""
-    require_built(*clusters.PROGRAMS)
-    with clusters.running(tmp_path_factory.mktemp("cluster"), images=clusters.TIDEGATE) as started:
+    require_built(*clusters.PROGRAMS, *keda.PROGRAMS)
+    with clusters.running(
+        tmp_path_factory.mktemp("cluster"), images=clusters.TIDEGATE + keda.IMAGES
+    ) as started:
         yield started
 
 

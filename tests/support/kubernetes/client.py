@@ -41,14 +41,13 @@ class Kubectl:
         """The objects of a list."""
         return list(self.get(*arguments)["items"])
 
-    def apply(self, *documents: dict[str, Any] | str, namespace: str = "default") -> None:
-        """Create or change objects, given as mappings or as YAML text."""
+    def apply(self, *documents: dict[str, Any] | str, namespace: str = "") -> None:
+        """Create or change objects, given as mappings or as YAML text, by default in their own namespaces."""
         text = "\n---\n".join(
             one if isinstance(one, str) else yaml.safe_dump(one) for one in documents
         )
-        self.run(
-            "apply", "--server-side", "--force-conflicts", "-n", namespace, "-f", "-", text=text
-        )
+        chosen = ("-n", namespace) if namespace else ()
+        self.run("apply", "--server-side", "--force-conflicts", *chosen, "-f", "-", text=text)
 
     def rollout(self, deployment: str, *, namespace: str = "default", seconds: float = 120) -> None:
         """Wait until all pods of a Deployment are ready and of its newest revision."""

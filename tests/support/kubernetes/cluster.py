@@ -25,7 +25,7 @@ IMAGES: Final = ("tidegate-test/pause", "tidegate-test/coredns")
 """What every cluster needs."""
 TIDEGATE: Final = (
     *("tidegate/tidegate:0.1.0", "tidegate/model:0.1.0"),
-    *("tidegate-test/prometheus", "tidegate-test/elasticsearch"),
+    *("tidegate-test/prometheus-kubernetes", "tidegate-test/elasticsearch"),
 )
 """What the chart's pods run, and an Elasticsearch."""
 NAME_SERVER: Final = Path(__file__).with_name("name_server.yaml")

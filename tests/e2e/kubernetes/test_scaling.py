@@ -1,0 +1,76 @@
+"""Each way of scaling on a real cluster: pods follow the load, no request fails, each answer is an event."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.kubernetes import keda
+from support.kubernetes.cluster import Cluster
+from support.kubernetes.release import STORE_NAMESPACE, Release, Store, released, start_store
+from support.kubernetes.waiting import until
+
+# The load has rows of the model.
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("artefact")]
+
+# One replica with two slots serves about 19 requests a second.
+LOW, HIGH = 5, 45
+STEPS = f'{{ kind = "steps", seconds = 15, rates = [{LOW}, {HIGH}, {HIGH}, {LOW}] }}'
+NEW_SIZE_SECONDS = 30.0
+"""A new size follows a step within this time; the step itself comes 15 s after the load begins."""
+
+
+@pytest.fixture(scope="module")
+def store(cluster: Cluster) -> Store:
+    """An Elasticsearch for all releases."""
+    started = start_store(cluster)
+    cluster.kubectl().rollout("elasticsearch", namespace=STORE_NAMESPACE, seconds=300)
+    return started
+
+
+@pytest.fixture(scope="module")
+def with_keda(cluster: Cluster) -> None:
+    """KEDA, installed before the release whose chart looks for it."""
+    keda.install(cluster.kubectl())
+
+
+def follow(release: Release, folder: Path) -> None:
+    """Send a load in steps: one pod becomes three or more, and one again."""
+    release.wait_for_replicas(1, 1, seconds=120)
+    before = release.store.requests(release.namespace)
+    with release.load(folder, STEPS) as load:
+        release.wait_for_replicas(2, 5, seconds=15 + NEW_SIZE_SECONDS)
+        release.wait_for_replicas(3, 5, seconds=60)
+        summary = load.wait()
+    assert (summary["answered"], summary["failed"]) == (summary["planned"], 0)
+    release.wait_for_replicas(1, 1, seconds=150)
+    everything = before + summary["answered"]
+    until(
+        lambda: release.store.requests(release.namespace) >= everything,
+        "an event of every answer",
+        seconds=60,
+    )
+    assert release.store.requests(release.namespace) == everything
+
+
+def from_zero(release: Release) -> None:
+    """Without requests no pod runs; the next request waits for the first one."""
+    release.wait_for_replicas(0, 0, seconds=150)
+    assert release.predict() == 200
+    assert release.replicas()["ready"] >= 1
+
+
+@pytest.mark.parametrize("mode", ["resizer", "keda-external", "keda-metrics-api", "hpa"])
+def test_pods_follow_the_load_and_the_first_request_of_none(
+    request: pytest.FixtureRequest, cluster: Cluster, store: Store, tmp_path: Path, mode: str
+) -> None:
+    if mode != "resizer":
+        request.getfixturevalue("with_keda")
+    settings: dict[str, Any] = {"scaling": {"mode": mode}}
+    with released(cluster, store, mode, settings) as release:
+        follow(release, tmp_path)
+        settings["settings"] = {"replicas": {"min": 0}}
+        release.install(settings)
+        from_zero(release)

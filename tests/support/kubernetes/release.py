@@ -1,0 +1,252 @@
+"""The chart in a cluster, with an Elasticsearch: what a person gets from `helm install`."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import elasticsearch
+import yaml
+
+from support.checkout import ROOT
+from support.kubernetes.client import Kubectl
+from support.kubernetes.cluster import Cluster
+from support.kubernetes.waiting import until
+
+CHART: Final = ROOT / "deploy" / "helm" / "tidegate"
+STORE_NAMESPACE: Final = "logging"
+ACCOUNTS: Final = "elasticsearch-accounts"
+NAME: Final = "flights"
+READY_SECONDS: Final = 240.0
+_SMALL: Final = {"requests": {"cpu": "10m", "memory": "32Mi"}}
+# What a machine with two cores needs: small requests for CPU. A request holds its slot for some time as an
+# accelerator would, so that a few requests a second fill a replica. The policy scales in within a test, so it
+# has no reserve for bursts, which would last an hour longer.
+VALUES: Final[dict[str, Any]] = {
+    "settings": {
+        "device": {"simulated": True},
+        "autoscaler": {
+            "tick_seconds": 2,
+            "idle_seconds": 15,
+            "policy": "sloq:down_seconds=20,surge_seconds=10,down_period_seconds=5,reserve_coverage=0",
+        },
+        "replicas": {"min": 1, "max": 5},
+    },
+    "elasticsearch": {
+        "url": f"http://elasticsearch.{STORE_NAMESPACE}:9200",
+        "credentials": {"secret": ACCOUNTS},
+        "setup": {"secret": ACCOUNTS, "users": "given"},
+    },
+    "model": {"resources": {**_SMALL, "limits": {"memory": "256Mi"}}},
+    "gateway": {"resources": {**_SMALL, "limits": {"memory": "400Mi"}}},
+    "collector": {"resources": {**_SMALL, "limits": {"memory": "128Mi"}}},
+    "monitor": {"enabled": False},
+    "prometheus": {
+        "image": {
+            "repository": "tidegate-test/prometheus-kubernetes",
+            "tag": "latest",
+            "pullPolicy": "Never",
+        },
+        "resources": {**_SMALL, "limits": {"memory": "512Mi"}},
+    },
+}
+
+
+@dataclass(frozen=True)
+class Store:
+    """The Elasticsearch of a cluster."""
+
+    url: str
+    accounts: dict[str, str]
+
+    def client(self) -> elasticsearch.Elasticsearch:
+        """A client that may do everything."""
+        return elasticsearch.Elasticsearch(
+            self.url, basic_auth=("elastic", self.accounts["elastic"])
+        )
+
+    def requests(self, namespace: str) -> int:
+        """The number of events of requests that a release has delivered."""
+        index = f"logs-tidegate.request-{namespace}"
+        with self.client() as client:
+            if not client.indices.exists(index=index):
+                return 0
+            client.indices.refresh(index=index)
+            return int(client.count(index=index)["count"])
+
+
+def start_store(cluster: Cluster) -> Store:
+    """Start an Elasticsearch in the cluster; returns at once."""
+    names = ("elastic", "writer", "reader", "viewer", "kibana_system")
+    accounts = {name: secrets.token_hex(16) for name in names}
+    cluster.create_namespace(STORE_NAMESPACE)
+    kubectl = cluster.kubectl()
+    kubectl.apply(_secret(accounts), namespace=STORE_NAMESPACE)
+    kubectl.apply(
+        Path(__file__).with_name("elasticsearch.yaml").read_text(), namespace=STORE_NAMESPACE
+    )
+    return Store(cluster.url("elasticsearch", 9200, namespace=STORE_NAMESPACE), accounts)
+
+
+def _secret(accounts: dict[str, str]) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": ACCOUNTS},
+        "stringData": accounts,
+    }
+
+
+@dataclass(frozen=True)
+class Release:
+    """An installed chart, in a namespace of its own. The namespace of its events has the same name."""
+
+    cluster: Cluster
+    store: Store
+    namespace: str
+
+    @property
+    def kubectl(self) -> Kubectl:
+        return self.cluster.kubectl()
+
+    @property
+    def gateway(self) -> str:
+        return self.cluster.url(f"{NAME}-tidegate-gateway", 8000, namespace=self.namespace)
+
+    @property
+    def prometheus(self) -> str:
+        return self.cluster.url(f"{NAME}-tidegate-prometheus", 9090, namespace=self.namespace)
+
+    @property
+    def model(self) -> str:
+        """The name of the Deployment that is scaled."""
+        return f"{NAME}-tidegate-model"
+
+    def install(self, values: dict[str, Any]) -> None:
+        """`helm upgrade --install`; returns when everything runs."""
+        path = self.cluster.folder / f"{self.namespace}.yaml"
+        own = {"settings": {"service": {"namespace": self.namespace}}}
+        path.write_text(yaml.safe_dump(merged(merged(VALUES, own), values)))
+        self.kubectl.helm(
+            *("upgrade", "--install", NAME, str(CHART), "--namespace", self.namespace),
+            *("--values", str(path), "--wait", "--timeout", f"{READY_SECONDS:g}s"),
+            seconds=READY_SECONDS + 60,
+        )
+
+    def replicas(self) -> dict[str, int]:
+        """How many pods the Deployment should have, has, and has ready."""
+        found = self.kubectl.get("deployment", self.model, "-n", self.namespace)
+        status = found["status"]
+        return {
+            "desired": int(found["spec"]["replicas"]),
+            "running": int(status.get("replicas", 0)),
+            "ready": int(status.get("readyReplicas", 0)),
+        }
+
+    def wait_for_replicas(self, least: int, most: int, *, seconds: float) -> None:
+        """Wait until the number of pods, wanted and present, is within these bounds."""
+
+        def within() -> bool:
+            found = self.replicas()
+            return all(least <= found[one] <= most for one in ("desired", "running"))
+
+        until(within, f"{least} to {most} replicas", seconds=seconds, every=0.5)
+
+    def value(self, expression: str) -> float | None:
+        """The first value of an expression in Prometheus."""
+        url = f"{self.prometheus}/api/v1/query?{urlencode({'query': expression})}"
+        with urllib.request.urlopen(url, timeout=10) as response:
+            found = json.load(response)["data"]["result"]
+        return float(found[0]["value"][1]) if found else None
+
+    def predict(self, *, seconds: float = 90) -> int:
+        """Send one request; returns the status of its response."""
+        row = json.loads((ROOT / "artefacts" / "flights" / "samples.ndjson").open().readline())
+        request = urllib.request.Request(
+            f"{self.gateway}/predict",
+            data=json.dumps({"instances": [row]}).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=seconds) as response:
+            return int(response.status)
+
+    @contextmanager
+    def load(self, folder: Path, phases: str) -> Iterator[Load]:
+        """Send a load through the gateway while the block runs; `Load.wait` is its end.
+
+        Args:
+            folder: for the scenario and the report.
+            phases: of a scenario, as TOML's inline tables.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        scenario = folder / "scenario.toml"
+        scenario.write_text(
+            'name = "kubernetes"\ndescription = "Steps."\narrivals = "poisson"\n'
+            f"weights = {{ light = 1, medium = 1, heavy = 1 }}\nphases = [{phases}]\n"
+        )
+        with subprocess.Popen(
+            [
+                *(sys.executable, "-m", "tidegate.loadgen", "run", str(scenario)),
+                # The address of a Service, which is routed on this machine alone.
+                *("--url", self.gateway, "--allow-remote", "--prometheus", self.prometheus),
+                *("--rows", str(ROOT / "artefacts" / "flights" / "samples.ndjson")),
+                *("--out", str(folder / "runs")),
+            ],
+            cwd=ROOT,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        ) as sender:
+            try:
+                yield Load(sender, folder)
+            finally:  # also if the test fails
+                sender.kill()
+
+
+@dataclass(frozen=True)
+class Load:
+    """A load that is being sent."""
+
+    sender: subprocess.Popen[str]
+    folder: Path
+
+    def wait(self, seconds: float = 600) -> dict[str, Any]:
+        """Wait until it ends; returns its summary."""
+        output, _ = self.sender.communicate(timeout=seconds)
+        # 98: requests were sent late. On a busy machine this is not a failure of the stack.
+        assert self.sender.returncode in {0, 98}, output
+        return dict(json.loads((self.folder / "runs" / "latest" / "summary.json").read_text()))
+
+
+@contextmanager
+def released(
+    cluster: Cluster, store: Store, namespace: str, values: dict[str, Any]
+) -> Iterator[Release]:
+    """The chart with these values in addition to VALUES, uninstalled at the end."""
+    cluster.create_namespace(namespace)
+    cluster.kubectl().apply(_secret(store.accounts), namespace=namespace)
+    release = Release(cluster, store, namespace)
+    release.install(values)
+    yield release
+    cluster.kubectl().helm("uninstall", NAME, "--namespace", namespace, "--wait")
+
+
+def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Two trees of values, as helm merges them."""
+    result = dict(below)
+    for key, value in above.items():
+        old = result.get(key)
+        if isinstance(value, dict) and isinstance(old, dict):
+            result[key] = merged(old, value)
+        else:
+            result[key] = value
+    return result
