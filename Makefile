@@ -64,6 +64,10 @@ LONG_BENCHES := $(patsubst %,bench/%.py,live scale_in blind compose_scaling shad
 bench-live: setup  ## Live scaling for an hour: compared with the simulator, 200 scale-ins, ten minutes without metrics.
 	@for bench in live scale_in blind; do echo "== $$bench"; $(BIN)/python bench/$$bench.py || exit 1; done
 
+bench-engines: setup artefacts/flights/manifest.json  ## Compare serving engines on the same model and load, as root; ARGS=--quick is shorter.
+	@scripts/bentoml install && scripts/mlserver install && scripts/ray install
+	@PYTHONPATH=. $(BIN)/python -m bench.engines $(ARGS)
+
 bench-autoscaler: setup  ## Compare scaling policies on all traces, including ../shared/data/traces or TRACES=folder.
 	@$(BIN)/python bench/autoscaler.py $(if $(TRACES),--traces $(TRACES)) $(if $(SEEDS),--seeds $(SEEDS))
 
@@ -85,6 +89,8 @@ lock:  ## Resolve the dependencies into requirements.lock, and those of the imag
 	@$(COMPILE) -c requirements.lock --extra build --extra loadgen -o locks/loadgen.lock
 	@$(COMPILE) deploy/ray/requirements.in -c requirements.lock --extra build --extra service -o locks/ray.lock
 	@$(COMPILE) deploy/bentoml/requirements.in --extra build --extra service -o locks/bentoml.lock
+	@$(BIN)/uv pip compile bench/engines/mlserver.in --universal --python-version 3.11 --generate-hashes --quiet \
+	  --no-header --no-emit-index-url --no-emit-find-links -o locks/mlserver.lock
 
 clean:  ## Remove the environment, data, runs and caches.
 	@$(BIN)/tidegate down 2>/dev/null || true

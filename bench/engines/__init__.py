@@ -1,0 +1,1 @@
+"""The same model on several serving engines, under the same load."""
