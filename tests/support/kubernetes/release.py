@@ -27,6 +27,7 @@ STORE_NAMESPACE: Final = "logging"
 ACCOUNTS: Final = "elasticsearch-accounts"
 NAME: Final = "flights"
 READY_SECONDS: Final = 240.0
+QUEUE_SECONDS: Final = 150
 _SMALL: Final = {"requests": {"cpu": "10m", "memory": "32Mi"}}
 # What a machine with two cores needs: small requests for CPU. A request holds its slot for some time as an
 # accelerator would, so that a few requests a second fill a replica. The policy scales in within a test, so it
@@ -134,7 +135,18 @@ class Release:
     def install(self, values: dict[str, Any]) -> None:
         """`helm upgrade --install`; returns when everything runs."""
         path = self.cluster.folder / f"{self.namespace}.yaml"
-        own = {"settings": {"service": {"namespace": self.namespace}}}
+        network = self.cluster.network
+        own = {
+            "settings": {
+                "service": {"namespace": self.namespace},
+                # A load comes from one address and may wait long where pods start slowly.
+                "gateway": {
+                    "queue_seconds": QUEUE_SECONDS,
+                    "unlimited_sources": ["127.0.0.0/8", network.host, network.node, network.pods],
+                },
+                "slots": {"wait_seconds": QUEUE_SECONDS},
+            }
+        }
         path.write_text(yaml.safe_dump(merged(merged(VALUES, own), values)))
         self.kubectl.helm(
             *("upgrade", "--install", NAME, str(CHART), "--namespace", self.namespace),
@@ -199,7 +211,7 @@ class Release:
                 # The address of a Service, which is routed on this machine alone.
                 *("--url", self.gateway, "--allow-remote", "--prometheus", self.prometheus),
                 *("--rows", str(ROOT / "artefacts" / "flights" / "samples.ndjson")),
-                *("--out", str(folder / "runs")),
+                *("--out", str(folder / "runs"), "--timeout", f"{QUEUE_SECONDS + 30}"),
             ],
             cwd=ROOT,
             text=True,
