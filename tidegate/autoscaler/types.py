@@ -45,6 +45,7 @@ class Signals:
         gateway_age_seconds: age of the signals measured at the gateway alone.
         waiting: requests that wait at the gateway, read from it directly; only at zero replicas.
         busiest: the maximum of concurrent requests in one replica, over the last minute.
+        service_seconds_15s: as `service_seconds`, over 15 s.
         in_system_60s: the mean of `in_system` over a minute; None if it is not measured.
     """
 
@@ -69,6 +70,7 @@ class Signals:
     waiting: float | None = None
     busiest: float | None = None
     in_system_60s: float | None = None
+    service_seconds_15s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

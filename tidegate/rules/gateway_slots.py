@@ -53,7 +53,10 @@ def _values(slots: int) -> dict[str, str]:
         "service:replica_age_seconds:now": (
             f"time() - min(timestamp({IN_PROGRESS}) and on (server) ({UP}))"
         ),
-        "service:slot_seconds_mean:1m": without_nan(
-            f"sum(avg_over_time({IN_PROGRESS}[1m]))\n/\n(sum(rate({RESPONSES}[1m])) > 0)"
-        ),
+        **{
+            f"service:slot_seconds_mean:{window}": without_nan(
+                f"sum(avg_over_time({IN_PROGRESS}[{window}]))\n/\n(sum(rate({RESPONSES}[{window}])) > 0)"
+            )
+            for window in ("15s", "1m")
+        },
     }

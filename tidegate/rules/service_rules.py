@@ -100,14 +100,16 @@ def _load(slo: Slo) -> Iterator[Recording]:
             f"sum(rate({ARRIVALS}[{window}]))",
             f"requests per second that arrive at the gateway for the replicas, over {window}",
         )
-    seconds, count = (
-        f'sum(rate(tidegate_slot_seconds_{part}{{job="model"}}[1m]))' for part in ("sum", "count")
-    )
-    yield Recording(
-        "service:slot_seconds_mean:1m",
-        without_nan(f"{seconds}\n/\n{count}"),
-        "mean time of a request in its slot, in seconds",
-    )
+    for window in ("15s", "1m"):
+        seconds, count = (
+            f'sum(rate(tidegate_slot_seconds_{part}{{job="model"}}[{window}]))'
+            for part in ("sum", "count")
+        )
+        yield Recording(
+            f"service:slot_seconds_mean:{window}",
+            without_nan(f"{seconds}\n/\n{count}"),
+            f"mean time of a request in its slot, in seconds, over {window}",
+        )
     yield Recording(
         "service:slot_seconds_p95:1m",
         _quantile(0.95, 'tidegate_slot_seconds_bucket{job="model"}', "1m"),

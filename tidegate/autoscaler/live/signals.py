@@ -20,6 +20,7 @@ SERIES: Final = {
     "arrival_rate": "service:arrival_rate:15s",
     "arrival_rate_60s": "service:arrival_rate:1m",
     "service_seconds": "service:slot_seconds_mean:1m",
+    "service_seconds_15s": "service:slot_seconds_mean:15s",
     "service_seconds_p95": "service:slot_objective_seconds_p95:1m",
     "busy": "service:slots_busy:now",
     "busiest": "service:slots_busy_most:1m",
@@ -36,6 +37,7 @@ SERIES: Final = {
 OPTIONAL_SERIES: Final = frozenset(
     {
         *("service_seconds", "service_seconds_p95", "latency_seconds"),
+        "service_seconds_15s",
         *("gateway_age_seconds", "busiest", "in_system_60s"),
     }
 )
@@ -72,6 +74,7 @@ class Reading:
     expected_rate: float | None = None
     busiest: float | None = None
     in_system_60s: float | None = None
+    service_seconds_15s: float | None = None
     gateway_age_seconds: float | None = None
     cause: str = ""
     without_replica_series: tuple[str, str] = ("", "")

@@ -84,7 +84,8 @@ def _replicas(inputs: Mapping[str, Any], rate: float, max_replicas: int) -> int 
         rate * service * (1 + inputs["margin"]),
         inputs["patience_seconds"] / service,
         inputs["late"],
-        utilisation=MAX_UTILISATION,
+        utilisation=min(MAX_UTILISATION, inputs["parameters"]["utilisation_most"]),
+        peakedness=inputs["peakedness"],
         max_slots=min(MAX_SLOTS, math.ceil((max_replicas + 1) * per_replica)),
     )
     return math.ceil(slots / float(per_replica))

@@ -129,6 +129,7 @@ class SimulatedMetrics:
             queued=nothing,
             busiest=nothing,
             in_system_60s=nothing,
+            service_seconds_15s=nothing,
         )
 
     def _measure(self, now: float, since: float) -> Signals:
@@ -139,11 +140,10 @@ class SimulatedMetrics:
         busy = started - int(self._ends[: scrape + 1].sum())
 
         window = slice(self._scrape_before(at - LONG_WINDOW_SECONDS, since) + 1, scrape + 1)
-        ended = int(self._ends[window].sum())
         service, latency = self._service[window].sum(axis=0), self._latency[window].sum(axis=0)
         return Signals(
             arrival_rate=self._rate(at, arrived, SHORT_WINDOW_SECONDS, since),
-            service_seconds=float(self._service_sum[window].sum()) / ended if ended else None,
+            service_seconds=self._mean_service(at - LONG_WINDOW_SECONDS, scrape, since),
             in_system=float(arrived - started + busy),
             slots_per_replica=self.system.reported_slots or self.system.slots,
             ready=0,
@@ -156,7 +156,14 @@ class SimulatedMetrics:
             busy=float(busy),
             queued=float(arrived - started),
             in_system_60s=self._mean_in_system(scrape, since),
+            service_seconds_15s=self._mean_service(at - SHORT_WINDOW_SECONDS, scrape, since),
         )
+
+    def _mean_service(self, begin: float, scrape: int, since: float) -> float | None:
+        """The mean time in a slot of the requests that have ended since `begin`."""
+        window = slice(self._scrape_before(begin, since) + 1, scrape + 1)
+        ended = int(self._ends[window].sum())
+        return float(self._service_sum[window].sum()) / ended if ended else None
 
     def _mean_in_system(self, scrape: int, since: float) -> float:
         """The mean over the scrapes of a minute, as by `avg_over_time`."""

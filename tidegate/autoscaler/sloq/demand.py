@@ -10,6 +10,14 @@ from tidegate.autoscaler.sloq.state import TimedValue
 
 SHORT_SECONDS: Final = 15.0
 LONG_SECONDS: Final = 60.0
+STEP_SECONDS: Final = 5.0
+KEPT_SECONDS: Final = 20.0
+# The fraction of a normal distribution within one standard deviation.
+NORMAL_WITHIN: Final = 0.683
+PEAKEDNESS_STEP: Final = 0.1
+# The number of fewer requests is far from normal.
+MIN_EXPECTED: Final = 2.0
+FORGET: Final = 0.99
 # The rate over a window is the rate at its middle, half a window ago.
 LAG_SECONDS: Final = (LONG_SECONDS - SHORT_SECONDS) / 2
 
@@ -27,15 +35,71 @@ class Demand:
     ahead: float
 
 
+def recent_rate(rates: tuple[TimedValue, ...], rate_15s: float, now: float) -> float | None:
+    """The arrival rate over the last 5 s, from the rates over 15 s of this and of earlier ticks.
+
+    The window of 15 s has gained the last 5 s and lost those of 15 to 20 s ago since the tick before. None
+    without the ticks that it needs.
+
+    Args:
+        rates: of the earlier ticks, oldest first.
+        rate_15s: of this tick.
+        now: its time in seconds.
+    """
+    previous = _at(rates, now - STEP_SECONDS)
+    lost = _at(rates, now - STEP_SECONDS - SHORT_SECONDS / 2)
+    if previous is None or lost is None:
+        return None
+    return max(0.0, (rate_15s - previous) * SHORT_SECONDS / STEP_SECONDS + lost)
+
+
+def _at(rates: tuple[TimedValue, ...], at: float) -> float | None:
+    """The rate at about that time, within half a step; None if there is none."""
+    return next((rate for when, rate in rates if abs(when - at) <= STEP_SECONDS / 2), None)
+
+
+def learn_peakedness(peakedness: float, in_system: float, expected: float, *, most: float) -> float:
+    """How much more variable the requests in the system are than those of Poisson arrivals.
+
+    Without a queue, the requests in the system vary about their mean m by z·m, where z is the peakedness of
+    the arrivals on the time scale of the service; for Poisson arrivals it is 1. (x - m)²/m exceeds z in 32 %
+    of all cases if x is normal, so this quantile of it is followed in steps: one outlier, however far, moves
+    it as little as the next. The mean is Little's law with the rate of the last 15 s, so slower changes of
+    the load, which the reserve covers, do not count. While there is hardly any traffic, it is forgotten.
+
+    Args:
+        peakedness: as known so far.
+        in_system: requests in the system.
+        expected: their mean at the current rate, in requests.
+        most: the maximum to return; 1: it is not learned.
+    """
+    if most <= 1:
+        return 1.0
+    if expected < MIN_EXPECTED:
+        return max(1.0, min(peakedness * FORGET, most))
+    sample = (in_system - expected) ** 2 / expected
+    step = PEAKEDNESS_STEP * (NORMAL_WITHIN if sample > peakedness else NORMAL_WITHIN - 1)
+    return max(1.0, min(peakedness * math.exp(step), most))
+
+
 def forecast(
-    rate_15s: float, rate_60s: float, horizon_seconds: float, sigmas: float, max_factor: float
+    rate_15s: float,
+    rate_60s: float,
+    horizon_seconds: float,
+    sigmas: float,
+    max_factor: float,
+    *,
+    peakedness: float = 1.0,
+    burst_rate: float | None = None,
+    burst_sigmas: float = 0.0,
 ) -> Demand:
     """Extrapolate a rise to the horizon; treat a fall as noise, since waiting costs little.
 
-    A rise is the difference of the windows' rates over the 22.5 s between their middles. It counts
-    if it is more than `sigmas` standard deviations of that difference for Poisson arrivals of the
-    long window's rate, λ₆₀·(1/15 - 1/60) (the short window is part of the long one). The
-    forecast is at most `max_factor` times the short window's rate.
+    A rise is the difference of the windows' rates over the 22.5 s between their middles. It counts if it is
+    more than `sigmas` standard deviations of that difference, of variance z·λ₆₀·(1/15 - 1/60) (the short
+    window is part of the long one). The forecast is at most `max_factor` times the short window's rate. A
+    burst is a rate over 5 s that exceeds the minute's by `burst_sigmas` deviations; it counts as the current
+    rate and is not extrapolated, as it may be over in 5 s.
 
     Args:
         rate_15s: requests a second over the last 15 s.
@@ -43,10 +107,19 @@ def forecast(
         horizon_seconds: how far ahead to forecast.
         sigmas: the threshold between noise and a rise, in standard deviations.
         max_factor: the maximum of the forecast, as a multiple of the short window's rate.
+        peakedness: how much more variable arrivals are than Poisson ones.
+        burst_rate: requests a second over the last 5 s, if known.
+        burst_sigmas: the threshold of a burst; 0: none counts.
     """
     now = max(rate_15s, rate_60s)
+    variance = peakedness * rate_60s
+    noise = math.sqrt(variance * (1 / SHORT_SECONDS - 1 / LONG_SECONDS))
+    if burst_rate is not None and burst_sigmas > 0:
+        # A rate of 0 is known to within a request.
+        deviation = math.sqrt(max(variance, peakedness / STEP_SECONDS) / STEP_SECONDS)
+        if burst_rate > rate_60s + burst_sigmas * deviation:
+            now = max(now, burst_rate)
     rise = rate_15s - rate_60s
-    noise = math.sqrt(rate_60s * (1 / SHORT_SECONDS - 1 / LONG_SECONDS))
     if rise <= sigmas * noise:
         return Demand(now, now)
     slope = rise / LAG_SECONDS

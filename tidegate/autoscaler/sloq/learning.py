@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any, Final
 
+from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.signal_checks import CheckedSignals
 from tidegate.autoscaler.sloq.state import SloqState
 
@@ -28,10 +29,19 @@ WATCH_SECONDS: Final = 90.0
 P95_SMOOTHING_SECONDS: Final = 120.0
 BUSY_SMOOTHING_SECONDS: Final = 60.0
 
+SHORT_SECONDS: Final = 15.0
+SLOWED_SIGMAS: Final = 3.0
+# Of a single stuck request, the mean of 15 s may be anything.
+MAX_SLOWED: Final = 10.0
+
 MARGIN_PERIOD_SECONDS: Final = 30.0
 MARGIN_STEP: Final = 0.05
-MAX_MARGIN: Final = 0.6
-MARGIN_DECAY: Final = 0.8
+MIN_STRAIN_STEP: Final = 1.2
+MAX_STRAIN_STEP: Final = 2.0
+# Of the wait that the objective leaves.
+CALM_SHARE: Final = 0.5
+# A burst is over by then, or replicas are starting for it.
+OVER_SECONDS: Final = 30.0
 # Latency is measured over the last minute, so it takes that long to reflect the current replicas.
 MARGIN_SETTLE_SECONDS: Final = 60.0
 
@@ -67,17 +77,26 @@ def learn_replicas(state: SloqState, ready: int, running: int, now: float) -> di
 def learn_service(state: SloqState, checked: CheckedSignals, now: float) -> dict[str, Any]:
     """The time in a slot: its mean as last measured, the percentile until the objective's byte smoothed.
 
-    A percentile of one minute is noisy, and so would be the wait that is left for the queue.
+    A percentile of one minute is noisy, and so would be the wait that is left for the queue. The mean is that
+    of a minute, unless that of the last 15 s is higher by more than three standard errors (of exponential
+    times).
     """
     mean = checked.service_seconds or state.service_seconds
+    slowed, recent = 1.0, checked.service_seconds_15s
+    requests = checked.rate_15s * SHORT_SECONDS
+    if mean is not None and recent is not None and requests > 0:
+        surely = min(recent, MAX_SLOWED * mean) * (1 - SLOWED_SIGMAS / math.sqrt(requests))
+        if surely > mean:
+            slowed = min(recent / mean, MAX_SLOWED)
+    updates: dict[str, Any] = {"service_seconds": mean, "slowed": slowed}
     known, measured = state.service_seconds_p95, checked.service_seconds_p95
     if measured is None or known is None:
-        return {"service_seconds": mean, "service_seconds_p95": measured or known}
+        return {**updates, "service_seconds_p95": measured or known}
     elapsed = max(0.0, now - (state.now if state.now is not None else now))
     weight = 1 - math.exp(-elapsed / P95_SMOOTHING_SECONDS)
     smoothed = known + weight * (measured - known)
     # 0.5 + (1e-50 - 0.5) is 0, and a state with a time of 0 is invalid.
-    return {"service_seconds": mean, "service_seconds_p95": smoothed if smoothed > 0 else measured}
+    return {**updates, "service_seconds_p95": smoothed if smoothed > 0 else measured}
 
 
 def learn_busy(state: SloqState, busy: float | None, now: float) -> dict[str, Any]:
@@ -129,16 +148,17 @@ def _learn_slots(
     assumed = state.slots or float(checked.slots)
     busiest = checked.busiest or 0.0
     # Measured on one replica at one time, so it needs neither confirmation nor a steady number of replicas.
-    proven = watched is not None and now - watched >= WATCH_SECONDS
-    if proven and busiest > max(assumed, checked.slots):
-        return {"over": 0, "full": (), "slots": busiest, "raised_at": now}
+    proven = busiest if watched is not None and now - watched >= WATCH_SECONDS else 0.0
+    if proven > assumed:
+        slots = None if proven == checked.slots else proven
+        return {"over": 0, "full": (), "slots": slots, "raised_at": now}
     if checked.queued is None:
         return {}
     steady = now - state.steady_since if state.steady_since is not None else 0.0
     if steady >= SETTLE_SECONDS and ready >= 1 and checked.busy is not None:
         observed = checked.busy / ready
         if checked.queued >= ready:
-            return _slots_while_full(state, checked.slots, observed)
+            return _slots_while_full(state, checked.slots, observed, proven)
         if steady >= DRAIN_SECONDS and observed > assumed * (1 + SLOTS_TOLERANCE):
             if state.over + 1 < MIN_OVER_TICKS:
                 return {"over": state.over + 1}
@@ -160,27 +180,54 @@ def _probe_for_slots(
     return {"slots": max(assumed, min(assumed + 1, 2.0 * checked.slots)), "raised_at": now}
 
 
-def _slots_while_full(state: SloqState, reported_slots: int, observed: float) -> dict[str, Any]:
+def _slots_while_full(
+    state: SloqState, reported_slots: int, observed: float, proven: float
+) -> dict[str, Any]:
+    """Requests queue, so the busy slots are all there are; but no fewer than one replica was seen to have.
+
+    Where each replica has a queue of its own, requests wait at some while others have free slots.
+    """
     full = (*state.full, observed)[-MAX_FULL_SAMPLES:]
     if len(full) < MIN_FULL_SAMPLES:
         return {"full": full, "over": 0}
-    slots = max(1.0, float(round(median(full))))
+    slots = max(1.0, float(round(median(full))), proven)
     return {"full": full, "over": 0, "slots": None if slots == reported_slots else slots}
 
 
 def learn_margin(
-    state: SloqState, latency_seconds: float | None, slo_seconds: float, now: float
+    state: SloqState, checked: CheckedSignals, parameters: SloqParameters, now: float
 ) -> dict[str, Any]:
-    """A margin on top of the modelled work while the measured latency exceeds the objective.
+    """What to add to the model while the measured latency exceeds the objective: a margin and a strain.
 
-    Latency only ever adds work: it is flat until nearly all slots are busy, so it cannot show that there are
-    too many. It is used only after all replicas have been ready for a minute.
+    The margin is work, for slots that do less than they should; the strain shortens the wait that the model
+    may plan for, where requests wait longer than it says. Latency only ever adds: it is flat until nearly
+    all slots are busy, so it cannot show that there are too many. Both grow each 30 s once all replicas have
+    been ready for a minute, unless requests hardly wait: then more replicas would not help. They fade while
+    the wait is well within what the objective leaves for it, not while replicas start.
     """
-    settled = state.steady_since is not None and now - state.steady_since >= MARGIN_SETTLE_SECONDS
+    slo, latency = parameters.slo_seconds, checked.latency_seconds
+    over = latency is not None and latency > slo
+    since = (now if state.over_since is None else state.over_since) if over else None
+    updates: dict[str, Any] = {"over_since": since}
     at = state.margin_at
     if at is not None and now - at < MARGIN_PERIOD_SECONDS:
-        return {}
-    if settled and latency_seconds is not None and latency_seconds > slo_seconds:
-        return {"margin": min(MAX_MARGIN, state.margin + MARGIN_STEP), "margin_at": now}
-    decayed = state.margin * MARGIN_DECAY
-    return {"margin": decayed if decayed > MARGIN_STEP / 10 else 0.0, "margin_at": now}
+        return updates
+    in_slot = checked.service_seconds_p95 or state.service_seconds_p95 or 0.0
+    # Decisions recorded before there was a strain did not ask how long requests wait.
+    waiting = (latency or 0.0) - in_slot if parameters.strain_most > 1 else math.inf
+    allowed = max(parameters.patience_share * slo, slo - in_slot)
+    if since is not None:
+        steady = state.steady_since
+        settled = steady is not None and now - steady >= MARGIN_SETTLE_SECONDS
+        if not settled or now - since < OVER_SECONDS or waiting <= allowed / 2:
+            return updates
+        step = min(MAX_STRAIN_STEP, max(MIN_STRAIN_STEP, math.sqrt(waiting / allowed)))
+        strain = min(parameters.strain_most, state.strain * step)
+        margin = min(parameters.margin_most, state.margin + MARGIN_STEP)
+        return {**updates, "margin": margin, "strain": strain, "margin_at": now}
+    if parameters.strain_most > 1 and waiting > CALM_SHARE * allowed:
+        return updates
+    faded = state.margin * parameters.margin_fade
+    margin = faded if faded > MARGIN_STEP / 10 else 0.0
+    strain = max(1.0, state.strain * parameters.margin_fade)
+    return {**updates, "margin": margin, "strain": strain, "margin_at": now}

@@ -17,7 +17,14 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from tidegate.autoscaler.sloq.demand import Demand, forecast, learn_reserve
+from tidegate.autoscaler.sloq.demand import (
+    KEPT_SECONDS,
+    Demand,
+    forecast,
+    learn_peakedness,
+    learn_reserve,
+    recent_rate,
+)
 from tidegate.autoscaler.sloq.learning import (
     learn_busy,
     learn_margin,
@@ -26,7 +33,13 @@ from tidegate.autoscaler.sloq.learning import (
     learn_slots,
     quantile,
 )
-from tidegate.autoscaler.sloq.pacing import ScalingStep, hour_of_peaks, pace, recent_largest
+from tidegate.autoscaler.sloq.pacing import (
+    ScalingStep,
+    hour_of_peaks,
+    learn_hold,
+    pace,
+    recent_largest,
+)
 from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.signal_checks import CheckedSignals, check_signals
 from tidegate.autoscaler.sloq.sizing import Size, size_for
@@ -39,12 +52,13 @@ USUAL_SMOOTHING_SECONDS: Final = 300.0
 
 def sloq(parameters: SloqParameters) -> Policy:
     """The policy with these parameters."""
-    return _Sloq(parameters).decide
+    return _Sloq(parameters, asdict(parameters)).decide
 
 
 @dataclass(frozen=True, slots=True)
 class _Sloq:
     parameters: SloqParameters
+    recorded: dict[str, Any]
 
     def decide(self, saved: dict[str, Any], signals: Signals, now: float) -> Decision:
         """Decide; see `Policy`."""
@@ -68,8 +82,11 @@ class _Sloq:
             horizon,
             parameters.rise_sigmas,
             parameters.rise_most,
+            peakedness=state.peakedness,
+            burst_rate=recent_rate(state.rates, checked.rate_15s, now),
+            burst_sigmas=parameters.burst_sigmas,
         )
-        size = size_for(parameters, state, checked, demand, horizon)
+        size = size_for(parameters, state, checked, demand, horizon, now=now)
         step = pace(parameters, state, checked, size, current=signals.desired, now=now)
         return Decision(
             desired=step.desired,
@@ -84,10 +101,13 @@ class _Sloq:
                 "horizon_seconds": horizon,
                 "service_seconds": size.service,
                 "margin": state.margin,
+                "strain": state.strain,
+                "hold": state.hold,
                 "backlog": size.backlog,
                 "load": size.load,
                 "patience_seconds": size.patience,
                 "late": size.late,
+                "peakedness": size.peakedness,
                 "meetable": size.meetable,
                 "slots": size.slots,
                 "stay_slots": size.stay_slots,
@@ -98,7 +118,7 @@ class _Sloq:
                 "ready": signals.ready,
                 "running": signals.running,
                 "age_seconds": checked.age_seconds,
-                "parameters": asdict(parameters),
+                "parameters": dict(self.recorded),
             },
             state=self._remember(state, checked, demand, size, step, now=now).to_json(),
         )
@@ -107,13 +127,12 @@ class _Sloq:
         self, state: SloqState, checked: CheckedSignals, signals: Signals, now: float
     ) -> SloqState:
         """The state with what this tick teaches, used in its own decision."""
-        latency, slo = checked.latency_seconds, self.parameters.slo_seconds
         updates = {
             **learn_replicas(state, signals.ready, signals.running, now),
             **learn_service(state, checked, now),
             **learn_busy(state, checked.busy, now),
             **learn_slots(state, checked, signals.ready, now),
-            **learn_margin(state, latency, slo, now),
+            **learn_margin(state, checked, self.parameters, now),
         }
         return state.model_copy(update=updates)
 
@@ -150,8 +169,12 @@ class _Sloq:
             usual += weight * (size.slots - usual)
         elif size.meetable:
             usual = float(size.slots)
+        rates = tuple(one for one in state.rates if now - KEPT_SECONDS <= one[0] < now)
         return state.model_copy(
             update={
+                **learn_hold(state, step, now, parameters.hold_most),
+                "rates": (*rates, (now, checked.rate_15s)),
+                "peakedness": self._peakedness(state, checked, size),
                 "now": now,
                 "asked": step.desired,
                 "seen": checked.seen,
@@ -167,6 +190,14 @@ class _Sloq:
                 "downs": step.downs,
             }
         )
+
+    def _peakedness(self, state: SloqState, checked: CheckedSignals, size: Size) -> float:
+        """As learned from this tick. A queue of an overload is no sign of variable arrivals."""
+        if size.backlog > 0 or state.steady_since is None or not size.meetable:
+            return state.peakedness
+        expected = checked.rate_15s * size.service
+        most = self.parameters.peakedness_most
+        return learn_peakedness(state.peakedness, checked.in_system, expected, most=most)
 
     def _decide_without_signals(
         self, state: SloqState, checked: CheckedSignals, signals: Signals, now: float
@@ -204,7 +235,10 @@ class _Sloq:
                 "starting": (),
                 "steady_since": None,
                 "expected": (),
-                "targets": recent_largest(targets, since=now - parameters.down_seconds),
+                "rates": (),
+                "targets": recent_largest(
+                    targets, since=now - parameters.down_seconds * state.hold
+                ),
             }
         )
         return Decision(
@@ -217,7 +251,7 @@ class _Sloq:
                 "ready": signals.ready,
                 "running": signals.running,
                 "age_seconds": checked.age_seconds,
-                "parameters": asdict(parameters),
+                "parameters": dict(self.recorded),
             },
             state=after.to_json(),
         )

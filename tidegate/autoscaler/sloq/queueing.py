@@ -9,10 +9,17 @@ Erlangs: the mean number of busy slots, if there were enough). With c slots:
 - Erlang C, the fraction of requests that must wait: C = B / (1 - u·(1 - B)) with the utilisation u = A/c.
 - Their wait is exponential: P(wait > t) = C·exp(-(c - A)·t/s).
 
+Arrivals that are more variable than Poisson ones: with the peakedness z of their traffic, the system
+behaves like one of c/z slots with a load of A/z (Hayward's approximation). For renewal arrivals with a
+squared coefficient of variation ca² and exponential times in a slot, z is about (1 + ca²)/2, so that the wait
+is longer by the factor that Allen and Cunneen have for G/G/m.
+
 Sources: D. L. Jagerman, "Some properties of the Erlang loss function", Bell System Technical Journal
 53(3), 1974 (the recurrence); L. Kleinrock, "Queueing Systems", volume 1, 1975, section 3.4 (C and the
 wait); S. Halfin and W. Whitt, "Heavy-traffic limits for queues with many exponential servers",
-Operations Research 29(3), 1981 (why the result is A + β·√A: square-root staffing).
+Operations Research 29(3), 1981 (why the result is A + β·√A: square-root staffing); A. A. Fredericks,
+"Congestion in blocking systems: a simple approximation technique", Bell System Technical Journal 59(6), 1980
+(Hayward's approximation); A. O. Allen, "Probability, Statistics, and Queueing Theory", 1990, section 5.3.6.
 """
 
 from __future__ import annotations
@@ -54,31 +61,45 @@ def wait_exceeds(slots: int, load: float, patience: float) -> float:
 
 
 def slots_needed(
-    load: float, patience: float, late: float, *, utilisation: float = 1.0, max_slots: int
+    load: float,
+    patience: float,
+    late: float,
+    *,
+    utilisation: float = 1.0,
+    peakedness: float = 1.0,
+    max_slots: int,
 ) -> int:
     """The fewest slots with load < utilisation·slots and P(wait > t) ≤ late; at most `max_slots`.
 
-    One pass of the recurrence finds it, since P(wait > t) decreases with more slots.
+    One pass of the recurrence finds it, since P(wait > t) decreases with more slots. Between whole numbers of
+    c/z its logarithm is taken as linear.
 
     Args:
         load: A ≥ 0, in Erlangs.
         patience: t/s ≥ 0, the wait in mean service times.
-        late: the fraction of requests that may wait longer, above 0.
+        late: the fraction of requests that may wait longer, in (0, 1).
         utilisation: the maximum mean fraction of busy slots, in (0, 1].
+        peakedness: z ≥ 1; 1 for Poisson arrivals.
         max_slots: the maximum to return.
     """
     if load <= 0:
         return 0
     if load >= utilisation * max_slots:
         return max_slots
-    blocked = 1.0
-    for slots in range(1, max_slots):
-        blocked = _one_slot_more(blocked, slots, load)
-        if load >= utilisation * slots:
+    scaled = load / peakedness
+    blocked, before = 1.0, 0.0
+    for slots in range(1, math.ceil(max_slots / peakedness) + 1):
+        blocked = _one_slot_more(blocked, slots, scaled)
+        if scaled >= slots:
             continue
-        waiting = _must_wait(blocked, slots, load)
-        if waiting * math.exp(-(slots - load) * patience) <= late:
-            return slots
+        waiting = _must_wait(blocked, slots, scaled)
+        exceeds = math.log(max(waiting, 1e-300)) - (slots - scaled) * patience
+        if exceeds <= math.log(late):
+            part = (math.log(late) - before) / (exceeds - before)
+            # A product may be a hair above a whole number.
+            needed = math.ceil(peakedness * (slots - 1 + part) - 1e-9)
+            return min(max_slots, max(needed, math.floor(load / utilisation) + 1))
+        before = exceeds
     return max_slots
 
 

@@ -20,6 +20,7 @@ class CheckedSignals:
         rate_15s: requests a second, over 15 s.
         rate_60s: the same over a minute; `rate_15s` if it is missing.
         service_seconds: mean time in a slot.
+        service_seconds_15s: the same over 15 s, if it is measured.
         service_seconds_p95: the 95th percentile of that time until the byte of the objective.
         latency_seconds: the objective's quantile of the response time.
         in_system: requests in slots or queued.
@@ -38,6 +39,7 @@ class CheckedSignals:
     rate_15s: float
     rate_60s: float
     service_seconds: float | None
+    service_seconds_15s: float | None
     service_seconds_p95: float | None
     latency_seconds: float | None
     in_system: float
@@ -104,6 +106,7 @@ def check_signals(
         rate_15s=rate or 0.0,
         rate_60s=minute if minute is not None else rate or 0.0,
         service_seconds=service,
+        service_seconds_15s=valid_or_none(signals.service_seconds_15s) or None,
         service_seconds_p95=p95,
         latency_seconds=latency,
         in_system=in_system or 0.0,

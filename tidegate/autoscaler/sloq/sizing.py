@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from tidegate.autoscaler.sloq.demand import Demand
@@ -14,6 +15,8 @@ from tidegate.autoscaler.sloq.state import SloqState
 
 # Above this mean utilisation, a small error in the load makes the queue grow without bound.
 MAX_UTILISATION: Final = 0.97
+# The measured peakedness of Poisson arrivals is that by chance.
+CHANCE: Final = 1.2
 # Above this, the recurrence of Erlang's formula takes too long.
 MAX_SLOTS: Final = 100_000
 # Requests in the system that are no backlog, as a multiple of the current work.
@@ -31,8 +34,10 @@ class Size:
         load: work of the rate, the margin and the backlog, in slots.
         patience: the wait that at most the fraction `late` of requests may exceed, in seconds.
         late: that fraction.
+        peakedness: how much more variable the traffic counts as than Poisson traffic.
         slots: the slots needed for the load.
         stay_slots: the slots needed for the measured load plus a margin: no replica below this is removed.
+        capped: whether more slots than the maximum are needed; how many is not calculated.
         meetable: whether more slots can help to meet the objective.
         notes: clauses for the explanation.
     """
@@ -43,10 +48,21 @@ class Size:
     load: float
     patience: float
     late: float
+    peakedness: float
     slots: int
     stay_slots: int
+    capped: bool
     meetable: bool
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """Now, how far to look ahead, and the mean time in a slot, all in seconds."""
+
+    now: float
+    horizon_seconds: float
+    service_seconds: float
 
 
 def size_for(
@@ -55,6 +71,8 @@ def size_for(
     checked: CheckedSignals,
     demand: Demand,
     horizon_seconds: float,
+    *,
+    now: float,
 ) -> Size:
     """The size for a demand. It never decreases when arrival rates increase.
 
@@ -64,9 +82,10 @@ def size_for(
         checked: the signals.
         demand: the current rate, and the forecast.
         horizon_seconds: how far ahead the forecast is.
+        now: in seconds.
     """
     notes: list[str] = []
-    service = state.service_seconds or parameters.service_seconds
+    service = (state.service_seconds or parameters.service_seconds) * state.slowed
     first_byte = parameters.until == "first_byte"
 
     # The reserve covers forecast errors, and a rise that was forecast is none.
@@ -78,7 +97,12 @@ def size_for(
     elif state.reserve > 0.01 * demand.now:
         notes.append(f"{state.reserve:.3g} requests/s of that is a reserve for bursts")
 
-    backlog = _backlog_load(parameters, checked, demand.now * service, service)
+    backlog = max(
+        _backlog_load(parameters, checked, demand.now * service, service),
+        _expected_backlog_load(
+            parameters, state, checked, demand.now, Ahead(now, horizon_seconds, service)
+        ),
+    )
     if backlog >= 0.1:
         notes.append(f"the backlog adds {backlog:.1f} slots for {parameters.backlog_seconds:g} s")
     if state.margin > 0:
@@ -97,7 +121,9 @@ def size_for(
     slo = parameters.slo_seconds
     # A request waits, and then uses up the objective in its slot until the first or the last byte. Before the
     # time to the first byte is measured, the least wait is allowed: only the mean to the last byte is known.
-    used = state.service_seconds_p95 or (slo if first_byte else service)
+    used = (state.service_seconds_p95 or (slo if first_byte else service)) * (
+        1.0 if first_byte else state.slowed
+    )
     patience = max(parameters.patience_share * slo, slo - used)
     late = parameters.late_share * (1 - parameters.slo_quantile)
     # One replica more than the maximum is enough to show that the maximum is too low.
@@ -105,9 +131,24 @@ def size_for(
     max_slots = min(MAX_SLOTS, math.ceil((parameters.max + 1) * per_replica))
     alone = checked.service_seconds_p95 or 0.0
     meetable = max(alone, 0.0 if first_byte else service) < slo
+    peakedness = max(1.0, state.peakedness / CHANCE) * state.strain
+    if state.strain > 1.05:
+        notes.append(
+            f"requests are taken to wait {state.strain:.2g} times as long because latency exceeded the"
+            " objective"
+        )
+    if state.peakedness > 1.5:
+        notes.append(f"traffic is {state.peakedness:.2g} times as variable as random arrivals")
     if meetable:
-        slots = _slots_for(load, patience / service, late, max_slots)
-        stay = _slots_for(stay_load, patience / service, late, max_slots)
+        needed = partial(
+            slots_needed,
+            patience=patience / service,
+            late=late,
+            utilisation=min(MAX_UTILISATION, parameters.utilisation_most),
+            peakedness=peakedness,
+            max_slots=max_slots,
+        )
+        slots, stay = needed(load), needed(stay_load)
     else:
         notes.append(
             "the objective cannot be met by adding replicas: the time in a slot"
@@ -125,8 +166,10 @@ def size_for(
         load=load,
         patience=patience,
         late=late,
+        peakedness=peakedness,
         slots=slots,
         stay_slots=stay,
+        capped=slots >= max_slots,
         meetable=meetable,
         notes=tuple(notes),
     )
@@ -145,8 +188,29 @@ def _max_slots_if_unmeetable(
     return half_way if usual is None else min(parameters.broken_most * usual, half_way)
 
 
-def _slots_for(load: float, patience: float, late: float, max_slots: int) -> int:
-    return slots_needed(load, patience, late, utilisation=MAX_UTILISATION, max_slots=max_slots)
+def _expected_backlog_load(
+    parameters: SloqParameters,
+    state: SloqState,
+    checked: CheckedSignals,
+    rate: float,
+    ahead: Ahead,
+) -> float:
+    """The work of the requests that will queue when a replica started now is ready, in slots.
+
+    A fluid: until then `rate` flows in, and the ready replicas' slots, and those of the starting ones from
+    when they are ready on, each finish one request per time in a slot.
+    """
+    per_replica, horizon = state.slots or float(checked.slots), ahead.horizon_seconds
+    startup = horizon - parameters.tick_seconds
+    late = [max(0.0, at + startup - ahead.now) for at in state.starting]
+    replica_seconds = state.ready * horizon + sum(max(0.0, horizon - wait) for wait in late)
+    service = ahead.service_seconds
+    queued = max(0.0, checked.in_system - state.ready * per_replica)
+    expected = queued + rate * horizon - replica_seconds * per_replica / service
+    if expected <= 0:
+        return 0.0
+    drain = max(parameters.backlog_seconds, IN_TRANSIT_FACTOR * service)
+    return parameters.backlog_ahead * expected * service / drain
 
 
 def _backlog_load(

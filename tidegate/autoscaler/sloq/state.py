@@ -39,6 +39,8 @@ class SloqState(BaseModel):
 
     service_seconds: Positive | None = None
     """The last measured mean time in a slot."""
+    slowed: float = Field(default=1.0, ge=1)
+    """How many times the minute's mean that time has been over the last 15 s, if that is no chance."""
     service_seconds_p95: Positive | None = None
     """The 95th percentile of that time until the byte of the objective, smoothed."""
 
@@ -71,13 +73,21 @@ class SloqState(BaseModel):
 
     expected: tuple[TimedValue, ...] = ()
     """Forecast arrival rates, until they can be compared with the actual rate."""
+    rates: tuple[TimedValue, ...] = ()
+    """The arrival rates over 15 s of the last ticks, oldest first."""
+    peakedness: float = Field(default=1.0, ge=1)
+    """The variance of the requests in the system as a multiple of that with Poisson arrivals."""
     reserve: float = Field(default=0.0, ge=0)
     """The burst reserve, in requests a second."""
 
     margin: float = Field(default=0.0, ge=0, le=10)
     """The fraction of work added because latency was worse than the queueing model predicts."""
+    strain: float = Field(default=1.0, ge=1)
+    """How many times longer requests wait than the queueing model predicts."""
     margin_at: float | None = None
-    """When the margin last changed."""
+    """When the margin and the strain last changed."""
+    over_since: float | None = None
+    """Since when latency has been over the objective."""
 
     targets: tuple[TimedValue, ...] = ()
     """Slots needed for the measured load; only those that no later one exceeds."""
@@ -85,6 +95,12 @@ class SloqState(BaseModel):
     """Slots needed for forecasts and backlogs; likewise."""
     peaks: tuple[TimedValue, ...] = ()
     """The largest target of each minute of the last hour."""
+    hold: float = Field(default=1.0, ge=1)
+    """How many times as long the windows of scale-down are, because of reversals."""
+    held_at: float | None = None
+    """When `hold` last changed."""
+    removed_at: float | None = None
+    """When a replica was last removed."""
     usual: float | None = None
     """Slots needed while the objective could be met, smoothed."""
     downs: tuple[TimedValue, ...] = ()

@@ -31,16 +31,32 @@ def explain(
     formula = f"{size.rate:.3g} requests/s × {size.service:.2g} s = {work:.1f} slots of work"  # noqa: RUF001
     parts = [f"{format_change(step.current, step.desired)}: {formula}"]
     if size.meetable:
-        replicas = "replica keeps" if step.needed == 1 else "replicas keep"
-        parts.append(
-            f"{step.needed} {replicas} P(wait > {size.patience:.2g} s) ≤ {100 * size.late:.2g} %"
-        )
+        aim = f"P(wait > {size.patience:.2g} s) ≤ {100 * size.late:.2g} %"
+        if size.capped:
+            parts.append(f"to keep {aim}, at least {step.needed} replicas are needed")
+        else:
+            replicas = "replica" if step.needed == 1 else "replicas"
+            parts.append(f"{step.needed} {replicas} should keep {aim}")
+    parts += _measured(parameters, checked)
     parts += size.notes
     if state.slots:
         parts.append(
             f"a replica has {state.slots:g} slots as measured, not {checked.slots} as reported"
         )
     return "; ".join([*parts, *_limits(parameters, checked, step)])
+
+
+def _measured(parameters: SloqParameters, checked: CheckedSignals) -> list[str]:
+    """The measured quantile of latency beside the objective."""
+    latency, slo = checked.latency_seconds, parameters.slo_seconds
+    if latency is None:
+        return []
+    over = "over" if latency > slo else "within"
+    measured = f"p{100 * parameters.slo_quantile:g} of the last minute is {latency:.2g} s"
+    # 0.604 s is over an objective of 0.6 s, but reads as within it.
+    if f"{latency:.2g}" == f"{slo:.2g}" and latency > slo:
+        measured = measured.replace(f"{latency:.2g} s", f"{latency:.4g} s")
+    return [f"{measured}, {over} the objective of {slo:g} s"]
 
 
 def _limits(parameters: SloqParameters, checked: CheckedSignals, step: ScalingStep) -> list[str]:
@@ -52,7 +68,7 @@ def _limits(parameters: SloqParameters, checked: CheckedSignals, step: ScalingSt
     if checked.keep_replicas:
         return [checked.keep_replicas]
     if step.largest >= step.desired and step.desired > parameters.min:
-        return [f"{step.largest} is the largest target of the last {parameters.down_seconds:g} s"]
+        return [f"{step.largest} is the largest target of the last {step.largest_seconds:g} s"]
     if step.desired == parameters.min:
         return [f"the minimum is {parameters.min}"]
     share, period = parameters.down_share, parameters.down_period_seconds

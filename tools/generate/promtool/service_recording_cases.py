@@ -151,6 +151,7 @@ def _load_values(edge: float, slo: Slo) -> dict[str, float | None]:
     return {
         "service:arrival_rate:15s": 10,
         "service:arrival_rate:1m": 10,
+        "service:slot_seconds_mean:15s": 0.125,
         "service:slot_seconds_mean:1m": 0.125,
         "service:slot_seconds_p95:1m": 0.125 + 0.9 * 0.125,
         "service:slot_objective_seconds_p95:1m": 0.095

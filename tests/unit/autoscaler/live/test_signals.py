@@ -34,6 +34,7 @@ ALL = {
     "service:arrival_rate:15s": 30.0,
     "service:arrival_rate:1m": 25.0,
     "service:slot_seconds_mean:1m": 0.103,
+    "service:slot_seconds_mean:15s": 0.11,
     "service:slot_objective_seconds_p95:1m": 0.19,
     "service:slots_busy:now": 3.0,
     "service:slots_busy_most:1m": 2.0,
@@ -48,6 +49,7 @@ GOOD = Reading(
     arrival_rate=30.0,
     arrival_rate_60s=25.0,
     in_system_60s=3.5,
+    service_seconds_15s=0.11,
     service_seconds=0.103,
     service_seconds_p95=0.19,
     in_system=4.0,
@@ -142,6 +144,7 @@ def test_a_service_without_a_single_request_is_no_problem() -> None:
         arrival_rate=0,
         arrival_rate_60s=0,
         service_seconds="NaN",
+        service_seconds_15s="NaN",
         service_seconds_p95="NaN",
         latency_seconds=None,
     )

@@ -49,8 +49,9 @@ CALM = Signals(
 
 def test_the_rate_of_earlier_days_is_prepared_for() -> None:
     found = DECIDE({}, replace(CALM, expected_rate=100.0), 5.0)
-    # As many as SLOQ wants once they are there.
-    there = SLOQ({}, replace(CALM, arrival_rate=100.0, arrival_rate_60s=100.0), 5.0)
+    # As many as SLOQ wants once they are there, if enough replicas are, so that no queue has to be expected.
+    busy = replace(CALM, arrival_rate=100.0, arrival_rate_60s=100.0, ready=20, running=20)
+    there = SLOQ({}, busy, 5.0)
     assert (found.desired, found.reason) == (there.desired, "up")
     assert found.explanation.startswith(
         f"1 → {found.desired}: 100 requests/s are expected within 5 min, as on earlier days; else 2 ("

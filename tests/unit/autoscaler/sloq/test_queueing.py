@@ -98,3 +98,25 @@ def test_it_returns_at_most_the_maximum_and_0_without_load() -> None:
     assert slots_needed(50.0, 1.0, 0.02, max_slots=20) == 20
     assert slots_needed(math.inf, 1.0, 0.02, max_slots=20) == 20
     assert slots_needed(0.0, 1.0, 0.02, max_slots=20) == 0
+
+
+@given(st.floats(0.1, 200), st.floats(0, 5), st.floats(1, 20))
+def test_more_variable_traffic_never_needs_fewer_slots(
+    load: float, patience: float, peakedness: float
+) -> None:
+    poisson = slots_needed(load, patience, 0.005, max_slots=10_000)
+    peaked = slots_needed(load, patience, 0.005, peakedness=peakedness, max_slots=10_000)
+    # By Hayward, as many as z systems would need for the z-th part of the load each.
+    parts = slots_needed(load / peakedness, patience, 0.005, max_slots=10_000)
+    assert poisson - 1 <= peaked <= math.ceil(peakedness * parts)
+
+
+@given(st.floats(0.1, 200), st.floats(0.001, 50), st.floats(0, 5), st.floats(1, 20))
+def test_more_load_never_needs_fewer_slots_whatever_the_peakedness(
+    load: float, more: float, patience: float, peakedness: float
+) -> None:
+    needed = [
+        slots_needed(a, patience, 0.005, peakedness=peakedness, max_slots=10_000)
+        for a in (load, load + more)
+    ]
+    assert needed[0] <= needed[1]
