@@ -5,7 +5,7 @@ BIN := .venv/bin
 # times.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-drift ray-demo up down test test-kubernetes test-ray test-bentoml lint format bench bench-autoscaler bench-live render render-check kustomize lock clean
+.PHONY: help setup demo demo-drift ray-demo up down test test-kubernetes test-ray test-bentoml lint format bench bench-autoscaler bench-kubernetes-faults bench-live render render-check kustomize lock clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -60,7 +60,7 @@ bench: setup  ## Run the short benchmarks, also of comparable projects.
 
 # A quarter of an hour and more each; compose_scaling needs a Docker engine, shadow a second artefact, rollover an
 # Elasticsearch, and evidently_psi installs Evidently.
-LONG_BENCHES := $(patsubst %,bench/%.py,live scale_in blind compose_scaling shadow evidently_psi rollover)
+LONG_BENCHES := $(patsubst %,bench/%.py,live scale_in blind compose_scaling shadow evidently_psi rollover kubernetes_faults)
 bench-live: setup  ## Live scaling for an hour: compared with the simulator, 200 scale-ins, ten minutes without metrics.
 	@for bench in live scale_in blind; do echo "== $$bench"; $(BIN)/python bench/$$bench.py || exit 1; done
 
@@ -70,6 +70,9 @@ bench-engines: setup artefacts/flights/manifest.json  ## Compare serving engines
 
 bench-autoscaler: setup  ## Compare scaling policies on all traces, including ../shared/data/traces or TRACES=folder.
 	@$(BIN)/python bench/autoscaler.py $(if $(TRACES),--traces $(TRACES)) $(if $(SEEDS),--seeds $(SEEDS))
+
+bench-kubernetes-faults: setup  ## What each way of scaling in Kubernetes does when a part of it fails (root; 25 minutes).
+	@scripts/kubernetes build && scripts/kubernetes prometheus-adapter && $(BIN)/python bench/kubernetes_faults.py $(ARGS)
 
 render:  ## Write the generated files.
 	@$(BIN)/python -m tools.generate

@@ -74,6 +74,14 @@ class Processes:
         if status is not None:
             raise RuntimeError(f"{name} ended with {status}:\n{self.tail(name)}")
 
+    def send(self, name: str, how: signal.Signals) -> None:
+        """Send a signal to a program, such as SIGSTOP, and then SIGCONT."""
+        process = self._running[name]
+        self.signal(process, how)
+        if how == signal.SIGCONT:
+            # The entrance stops itself with its child.
+            os.kill(process.pid, how)
+
     def signal(self, process: subprocess.Popen[bytes], how: signal.Signals) -> None:
         """Send a signal to the program itself, which is the child of the entrance if there is one."""
         if process.poll() is not None:

@@ -1,0 +1,69 @@
+"""What each way of scaling in Kubernetes does when a signal, a component or the API server fails.
+
+All ways run side by side in one cluster (tests/support/kubernetes/faults), each with its own Deployment, on
+the same load. One fault after another is injected, for all of them at the same time. No replica may be taken,
+except in the last row, where the load truly falls. Needs root, and what `scripts/kubernetes build` builds;
+`scripts/kubernetes prometheus-adapter` for the HPA without KEDA.
+
+    python bench/kubernetes_faults.py --seconds 45 --out faults.md
+    python bench/kubernetes_faults.py --faults nan api --columns resizer
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path[0] = str(ROOT)  # or bench/loadgen.py would hide the package
+sys.path.insert(1, str(ROOT / "tests"))
+
+from support.kubernetes.faults import arrangement, report  # noqa: E402
+from support.kubernetes.faults.cells import FAULTS, inject  # noqa: E402
+from support.kubernetes.faults.columns import COLUMNS  # noqa: E402
+
+
+def main() -> int:
+    """Run and print; returns the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=45.0, help="the duration of each fault")
+    parser.add_argument("--faults", nargs="+", choices=[one.key for one in FAULTS])
+    parser.add_argument("--columns", nargs="+", choices=[one.key for one in COLUMNS])
+    parser.add_argument("--out", type=Path, help="write the table to this Markdown file, too")
+    parser.add_argument("--json", type=Path, help="write all cells to this file")
+    parser.add_argument("--keep", type=Path, help="keep logs and data in this new folder")
+    chosen = parser.parse_args()
+    faults = [one for one in FAULTS if not chosen.faults or one.key in chosen.faults]
+    columns = tuple(one for one in COLUMNS if not chosen.columns or one.key in chosen.columns)
+    if absent := arrangement.absent(columns):
+        sys.exit(f"not built: {', '.join(absent)} (run scripts/kubernetes and scripts/prometheus)")
+    cells = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = chosen.keep.absolute() if chosen.keep else Path(temporary) / "cluster"
+        folder.mkdir(parents=True)
+        with arrangement.running(folder, columns) as running:
+            for fault in faults:
+                found = inject(running, fault, fault.seconds(chosen.seconds))
+                for cell in found:
+                    print(f"{fault.title}, {cell.column}: {report.change(cell)}", flush=True)
+                    for line in cell.seen:
+                        print(f"    {line}", flush=True)
+                cells += found
+    machine = f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {os.cpu_count()} cores"
+    text = report.markdown(cells, faults, columns, seconds=chosen.seconds, machine=machine)
+    print(text)
+    if chosen.out:
+        chosen.out.write_text(text)
+    if chosen.json:
+        chosen.json.write_text(json.dumps([one.as_json() for one in cells], indent=1))
+    return 1 if report.lost(cells, faults, columns) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,264 @@
+"""The faults, the rows of the matrix, and what one of them does to the replicas of each column."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from support.kubernetes.faults.arrangement import Arrangement, utc_now
+from support.kubernetes.faults.columns import COLUMNS, HPA, Column
+from support.kubernetes.faults.prometheus import ADAPTER
+from support.kubernetes.faults.trace import Sample, findings
+
+AFTER_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault, for all columns at the same time.
+
+    Attributes:
+        key: a short name.
+        title: for people.
+        begin: injects it.
+        end: removes it.
+        concerns: the keys of the columns that use what is faulty.
+        harmful: whether nothing may leave. Otherwise it is a true fall of the load, and replicas must leave.
+        least_seconds: until its effect is complete.
+    """
+
+    key: str
+    title: str
+    begin: Callable[[Arrangement], None]
+    end: Callable[[Arrangement], None]
+    concerns: frozenset[str] = frozenset(one.key for one in COLUMNS)
+    harmful: bool = True
+    least_seconds: float = 0.0
+
+    def seconds(self, usual: float) -> float:
+        """Its duration."""
+        return max(usual, self.least_seconds)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one fault did to one column.
+
+    Attributes:
+        fault: the key of the fault.
+        column: the key of the column.
+        concerned: whether the column uses what was faulty.
+        before: the number of replicas before it.
+        lowest: the lowest number from then on, also some time after its end.
+        highest: the highest number in that time.
+        first_seconds: from the beginning of the fault until the first replica was taken; None if none was.
+        lowest_seconds: until the lowest number was set; None if none was taken.
+        after: the last number.
+        seen: what a person reads about it at its end.
+    """
+
+    fault: str
+    column: str
+    concerned: bool
+    before: int
+    lowest: int
+    highest: int
+    first_seconds: float | None
+    lowest_seconds: float | None
+    after: int
+    seen: list[str] = field(default_factory=list)
+
+    @property
+    def held(self) -> bool:
+        """Whether no replica was taken."""
+        return self.lowest >= self.before
+
+    def as_json(self) -> dict[str, Any]:
+        """For a file of results."""
+        return {**asdict(self), "held": self.held}
+
+
+def _shows(what: str) -> Callable[[Arrangement], None]:
+    return lambda arrangement: arrangement.show(what)
+
+
+def _kill(*names: str) -> Callable[[Arrangement], None]:
+    return lambda arrangement: arrangement.kill(*_existing(arrangement, names))
+
+
+def _restart(*names: str) -> Callable[[Arrangement], None]:
+    return lambda arrangement: arrangement.restart(*_existing(arrangement, names))
+
+
+def _existing(arrangement: Arrangement, names: Iterable[str]) -> list[str]:
+    """Those of the columns that run."""
+    keys = {one.key for one in COLUMNS} - {one.key for one in arrangement.columns}
+    if HPA not in arrangement.columns:
+        names = [name for name in names if name != ADAPTER]
+    return [name for name in names if not any(name.endswith(f"-{key}") for key in keys)]
+
+
+def _stop_scraping(arrangement: Arrangement) -> None:
+    arrangement.kill("prometheus")
+    arrangement.prometheus.start(scrapes=False)
+
+
+def _scrape(arrangement: Arrangement) -> None:
+    arrangement.kill("prometheus")
+    arrangement.prometheus.start()
+
+
+def _return_api_server(arrangement: Arrangement) -> None:
+    arrangement.restart("kube-apiserver")
+    arrangement.plane.wait_until_ready()
+
+
+DECIDING: Final = tuple(one for one in COLUMNS if one.decides)
+AUTOSCALERS: Final = tuple(one.autoscaler for one in DECIDING)
+RESIZERS: Final = tuple(one.resizer for one in COLUMNS if one.mode == "resizer")
+ON_KEDA: Final = frozenset(one.key for one in COLUMNS if one.keda)
+
+FAULTS: Final = (
+    Fault("nan", "signal NaN", _shows("nan"), _shows("load")),
+    Fault("empty", "signal empty", _shows("empty"), _shows("load")),
+    Fault("stale", "signal stale: Prometheus scrapes nothing", _stop_scraping, _scrape),
+    # A rate over a minute falls for a minute, while the counters do not grow.
+    Fault("frozen", "signal frozen", _shows("frozen"), _shows("load"), least_seconds=90.0),
+    Fault("prometheus", "Prometheus away", _kill("prometheus"), _scrape),
+    Fault(
+        "adapter",
+        "metrics adapter away",
+        _kill("keda-adapter", ADAPTER),
+        _restart("keda-adapter", ADAPTER),
+        ON_KEDA | {HPA.key},
+    ),
+    Fault(
+        "operator",
+        "KEDA's operator away",
+        _kill("keda-operator"),
+        _restart("keda-operator"),
+        ON_KEDA,
+    ),
+    Fault(
+        "autoscaler",
+        "autoscaler (the scaler of a) killed",
+        _kill(*AUTOSCALERS),
+        _restart(*AUTOSCALERS),
+        frozenset(one.key for one in DECIDING),
+    ),
+    Fault(
+        "hung",
+        "autoscaler (the scaler of a) hung",
+        lambda arrangement: arrangement.freeze(*_existing(arrangement, AUTOSCALERS)),
+        lambda arrangement: arrangement.thaw(*_existing(arrangement, AUTOSCALERS)),
+        frozenset(one.key for one in DECIDING),
+    ),
+    Fault(
+        "resizer",
+        "resizer away",
+        _kill(*RESIZERS),
+        _restart(*RESIZERS),
+        frozenset(one.key for one in COLUMNS if one.mode == "resizer"),
+    ),
+    Fault("api", "API server away", _kill("kube-apiserver"), _return_api_server),
+    Fault(
+        "low",
+        "no fault: the load falls to a twentieth",
+        _shows("low"),
+        _shows("load"),
+        harmful=False,
+        least_seconds=45.0,
+    ),
+)
+
+
+def inject(
+    arrangement: Arrangement, fault: Fault, seconds: float, *, after: float = AFTER_SECONDS
+) -> list[Cell]:
+    """Inject a fault, and observe every column.
+
+    Args:
+        arrangement: the running cluster.
+        fault: what to inject.
+        seconds: for how long.
+        after: the time after its end in which the columns are still observed, in seconds.
+    """
+    arrangement.wait_until_steady()
+    trace = arrangement.trace
+    before = {one.key: trace.now(one.key) for one in arrangement.columns}
+    logs = {
+        name: arrangement.log_size(name)
+        for one in arrangement.columns
+        for name in (one.autoscaler, one.resizer)
+    }
+    begun, since = time.monotonic(), utc_now()
+    fault.begin(arrangement)
+    _wait_until(begun + seconds)
+    seen = {
+        one.key: [
+            *findings(arrangement.api, one.key, since),
+            *_warnings(arrangement, one, logs),
+        ]
+        for one in arrangement.columns
+    }
+    fault.end(arrangement)
+    _wait_until(time.monotonic() + after)
+    return [
+        _cell(
+            fault,
+            one,
+            [Sample(begun, before[one.key]), *trace.since(one.key, begun)],
+            seen[one.key],
+        )
+        for one in arrangement.columns
+    ]
+
+
+def _cell(fault: Fault, column: Column, samples: list[Sample], seen: list[str]) -> Cell:
+    """The cell of these numbers, of which the first is the one at the beginning of the fault."""
+    begun, before = samples[0].at, samples[0].replicas
+    numbers = [one.replicas for one in samples]
+    lowest = min(numbers)
+    taken = [one for one in samples if one.replicas < before]
+    deepest = [one for one in taken if one.replicas == lowest]
+    return Cell(
+        fault=fault.key,
+        column=column.key,
+        concerned=column.key in fault.concerns,
+        before=before,
+        lowest=lowest,
+        highest=max(numbers),
+        first_seconds=round(taken[0].at - begun, 1) if taken else None,
+        lowest_seconds=round(deepest[0].at - begun, 1) if deepest else None,
+        after=numbers[-1],
+        seen=seen,
+    )
+
+
+def _warnings(arrangement: Arrangement, column: Column, logs: dict[str, int]) -> list[str]:
+    """What the column's own processes reported as warnings or errors."""
+    found = [
+        text
+        for name in (column.autoscaler, column.resizer)
+        for line in arrangement.log_since(name, logs[name])
+        if (text := _warning(line))
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _warning(line: str) -> str:
+    """The message of a log line, if it is a warning or an error."""
+    if line.startswith("{"):
+        event = json.loads(line)
+        level, message = event["log"]["level"], f"resizer: {event['message']}"
+    else:
+        level, _, message = line.partition(" ")[2].partition(" ")
+    return message if level in {"warn", "error"} else ""
+
+
+def _wait_until(at: float) -> None:
+    while (left := at - time.monotonic()) > 0:
+        time.sleep(min(left, 0.5))
