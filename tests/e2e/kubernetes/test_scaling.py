@@ -1,4 +1,4 @@
-"""Each way of scaling on a real cluster: pods follow the load, no request fails, each answer is an event."""
+"""Scaling on a real cluster: pods follow the load, no request fails, and each answer is an event."""
 
 from __future__ import annotations
 
@@ -62,16 +62,19 @@ def from_zero(release: Release) -> None:
     assert release.replicas()["ready"] >= 1
 
 
-@pytest.mark.parametrize("mode", ["resizer", "keda-external", "keda-metrics-api", "hpa"])
-def test_pods_follow_the_load_and_the_first_request_of_none(
-    request: pytest.FixtureRequest, cluster: Cluster, store: Store, tmp_path: Path, mode: str
+def test_tidegate_decides_and_its_resizer_acts(
+    cluster: Cluster, store: Store, tmp_path: Path
 ) -> None:
-    if mode != "resizer":
-        request.getfixturevalue("with_keda")
-    settings: dict[str, Any] = {"scaling": {"mode": mode}}
-    # The namespace of events has no hyphen.
-    with released(cluster, store, mode.replace("-", ""), settings) as release:
+    with released(cluster, store, "resizer", {"scaling": {"mode": "resizer"}}) as release:
         follow(release, tmp_path)
-        settings["settings"] = {"replicas": {"min": 0}}
-        release.install(settings)
+
+
+@pytest.mark.usefixtures("with_keda")
+def test_tidegate_decides_and_keda_acts_also_from_zero(
+    cluster: Cluster, store: Store, tmp_path: Path
+) -> None:
+    values: dict[str, Any] = {"scaling": {"mode": "keda-external"}}
+    with released(cluster, store, "external", values) as release:
+        follow(release, tmp_path)
+        release.install(values | {"settings": {"replicas": {"min": 0}}})
         from_zero(release)
