@@ -205,3 +205,33 @@ def test_a_wrong_password_is_reported_and_no_event_is_lost(workspace: Workspace)
         lambda: len(workspace.numbers()) == 10, "they are delivered with the correct password"
     )
     assert stop(process) == 0
+
+
+def test_a_stopping_collector_waits_for_its_destination_as_long_as_configured(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As in a pod, whose event files end with it.
+    monkeypatch.setenv("TIDEGATE_COLLECTOR__LAST_PASS_SECONDS", "300")
+    workspace.double.status = 503
+    workspace.write(EventWriter(workspace.logs, "flights-1"), range(50))
+    process = workspace.start()
+    eventually(lambda: workspace.metric("retried_total") >= 1, "it tries")
+    process.send_signal(signal.SIGTERM)
+    eventually(lambda: "delivering the remaining events" in workspace.output, "it stops")
+    before = workspace.double.requests
+    eventually(lambda: workspace.double.requests >= before + 3, "it tries again while it stops")
+    workspace.double.status = 0
+    assert process.wait(timeout=120) == 0
+    assert workspace.numbers() == list(range(50))
+
+
+def test_a_stopping_collector_gives_up_after_that_time(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEGATE_COLLECTOR__LAST_PASS_SECONDS", "0.1")
+    workspace.double.status = 503
+    workspace.write(EventWriter(workspace.logs, "flights-1"), range(50))
+    process = workspace.start()
+    eventually(lambda: workspace.metric("retried_total") >= 1, "it tries")
+    assert stop(process) == 1
+    assert "the remaining events stay in their files" in workspace.output
