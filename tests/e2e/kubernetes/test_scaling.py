@@ -57,7 +57,8 @@ def follow(release: Release, folder: Path) -> None:
 
 def from_zero(release: Release) -> None:
     """Without requests no pod runs; the next request waits for the first one."""
-    release.wait_for_replicas(0, 0, seconds=150)
+    # KEDA itself waits two minutes before.
+    release.wait_for_replicas(0, 0, seconds=300)
     assert release.predict() == 200
     assert release.replicas()["ready"] >= 1
 
