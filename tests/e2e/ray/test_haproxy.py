@@ -40,15 +40,12 @@ def test_requests_reach_the_replica_through_haproxy(cluster: Cluster) -> None:
 
 def test_the_number_follows_the_load_without_a_failed_request(cluster: Cluster) -> None:
     before = cluster.predictions()
-    load = cluster.load("steps", STEPS)
-    eventually(
-        lambda: cluster.query("service:queue:now > 0"), "the queue is that in the replicas", 60
-    )
+    cluster.load("steps", STEPS)
+    eventually(lambda: cluster.query("service:queue:now > 0"), "the queue is that in the replicas")
     eventually(lambda: cluster.running() >= 3, "three replicas run")
-    assert load.poll() is None, "the load is still on"
     summary = cluster.summary("steps")
     assert summary["failed"] == 0, summary
-    eventually(lambda: cluster.running() == 1, "one replica is left", 180)
+    eventually(lambda: cluster.running() == 1, "one replica is left")
     eventually(lambda: len(cluster.targets()) == 1, "the others have removed their targets")
     assert cluster.predictions() - before == summary["answered"]
 

@@ -74,12 +74,11 @@ def test_only_ray_s_own_server_of_a_replica_listens_beyond_loopback(cluster: Clu
 
 def test_the_number_follows_the_load_without_a_failed_request(cluster: Cluster) -> None:
     before = cluster.predictions()
-    load = cluster.load("steps", STEPS)
+    cluster.load("steps", STEPS)
     eventually(lambda: cluster.running() >= 3, "three replicas run")
-    assert load.poll() is None, "the load is still on"
     summary = cluster.summary("steps")
     assert summary["failed"] == 0, summary
-    eventually(lambda: cluster.running() == 1, "one replica is left", 180)
+    eventually(lambda: cluster.running() == 1, "one replica is left")
     eventually(lambda: len(cluster.targets()) == 1, "the others have removed their targets")
     assert cluster.predictions() - before == summary["answered"]
     latency = cluster.query("service:latency_seconds_p95:1m")
@@ -103,34 +102,34 @@ def test_the_wait_in_ray_s_queue_counts_as_latency(cluster: Cluster) -> None:
 def test_a_deployment_under_load_fails_no_request(cluster: Cluster) -> None:
     before = cluster.predictions()
     old = {replica["replica_id"] for replica in cluster.replicas()}
-    load = cluster.load("redeploy", STEADY)
+    cluster.load("redeploy", STEADY)
     eventually(lambda: cluster.predictions() > before, "the load has begun")
     # Another option of the actor replaces each replica.
     cluster.deploy(serve_config("serve.yaml", ray_actor_options={"num_cpus": 0.2}))
-    assert load.poll() is None, "the load is still on"
     eventually(
         lambda: not old & {replica["replica_id"] for replica in cluster.replicas()},
         "the old replicas have ended",
     )
-    summary = cluster.summary("redeploy")
+    summary = cluster.stop_load("redeploy")
     assert summary["failed"] == 0, summary
     assert cluster.predictions() - before == summary["answered"]
 
 
 def test_a_killed_replica_is_replaced_and_its_target_removed(cluster: Cluster) -> None:
     before = cluster.predictions()
-    load = cluster.load("kill", STEADY)
-    eventually(lambda: cluster.running() >= 1 and cluster.predictions() > before, "it serves")
+    cluster.load("kill", STEADY)
+    eventually(lambda: cluster.predictions() > before, "the load has begun")
     victim = cluster.replicas()[0]
     cluster.namespace.run("kill", "-9", str(victim["pid"]), env=cluster.environment)
     node = f"flights-{victim['replica_id']}"
     eventually(lambda: node not in cluster.targets(), "another replica has removed its target")
-    eventually(lambda: cluster.running() >= 1, "a replica runs")
-    load.wait(120)
-    summary = cluster.summary("kill")
+    known = cluster.predictions()
+    eventually(lambda: cluster.predictions() > known, "requests are answered again")
+    summary = cluster.stop_load("kill")
     # What it was working on has failed, and what Ray sent there before it noticed.
     assert summary["failed"] <= 10, summary
-    assert cluster.predictions() - before == summary["answered"]
+    succeeded = summary["answered"] - summary["failed"]
+    assert succeeded <= cluster.predictions() - before <= summary["sent"]
 
 
 def test_the_resizer_says_what_is_wrong_in_one_sentence(cluster: Cluster) -> None:
@@ -162,5 +161,5 @@ def test_sloq_inside_ray_s_autoscaler_follows_the_load_too(cluster: Cluster) -> 
     eventually(lambda: cluster.running() >= 3, "three replicas run")
     summary = cluster.summary("inside")
     assert summary["failed"] == 0, summary
-    eventually(lambda: cluster.running() == 1, "one replica is left", 180)
+    eventually(lambda: cluster.running() == 1, "one replica is left")
     assert cluster.predictions() - before == summary["answered"]
