@@ -39,14 +39,11 @@ test:  ## Install everything and run all tests on all cores; ARGS='tests/unit -k
 test-kubernetes: setup  ## Test on a real Kubernetes of this machine (needs root; the first build takes an hour).
 	@scripts/docker images && scripts/kubernetes build && scripts/kubernetes images && $(BIN)/pytest tests/e2e/kubernetes $(ARGS)
 
-# The programs of another engine, in an environment of its own, and the tests of its folder.
-engine_tests = compgen -G 'tests/e2e/$(1)/test_*.py' >/dev/null || { echo "make: tests/e2e/$(1) has no test yet"; exit 0; }; \
-  scripts/$(1) install && $(BIN)/pytest tests/e2e/$(1) $(ARGS)
 test-ray: setup  ## Test an application on Ray Serve, scaled by Tidegate.
-	@$(call engine_tests,ray)
+	@scripts/ray install && $(BIN)/pytest tests/e2e/ray $(ARGS)
 
 test-bentoml: setup  ## Test an application in BentoML, scaled by Tidegate.
-	@$(call engine_tests,bentoml)
+	@scripts/bentoml install && $(BIN)/pytest tests/e2e/bentoml $(ARGS)
 
 lint:  ## Check style, types, layers and generated files.
 	@scripts/setup
