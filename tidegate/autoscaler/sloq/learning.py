@@ -219,7 +219,8 @@ def learn_margin(
     if since is not None:
         steady = state.steady_since
         settled = steady is not None and now - steady >= MARGIN_SETTLE_SECONDS
-        if not settled or now - since < OVER_SECONDS or waiting <= allowed / 2:
+        hopeless = (checked.service_seconds_p95 or 0.0) >= slo or waiting <= allowed / 2
+        if not settled or now - since < OVER_SECONDS or hopeless:
             return updates
         step = min(MAX_STRAIN_STEP, max(MIN_STRAIN_STEP, math.sqrt(waiting / allowed)))
         strain = min(parameters.strain_most, state.strain * step)

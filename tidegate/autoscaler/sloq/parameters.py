@@ -74,7 +74,7 @@ class SloqParameters:
     margin_most: float = 0.6
     strain_most: float = 30.0
     margin_fade: float = 0.95
-    hold_most: float = 4.0
+    hold_most: float = 1.0
     stay_margin: float = 0.08
     down_seconds: float = 180.0
     surge_seconds: float = 60.0

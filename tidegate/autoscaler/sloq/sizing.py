@@ -85,7 +85,10 @@ def size_for(
         now: in seconds.
     """
     notes: list[str] = []
-    service = (state.service_seconds or parameters.service_seconds) * state.slowed
+    # If a slowdown takes the time in a slot over the objective, replicas are not what is missing.
+    alone = checked.service_seconds_p95 or 0.0
+    slowed = state.slowed if alone * state.slowed < parameters.slo_seconds else 1.0
+    service = (state.service_seconds or parameters.service_seconds) * slowed
     first_byte = parameters.until == "first_byte"
 
     # The reserve covers forecast errors, and a rise that was forecast is none.
@@ -122,14 +125,13 @@ def size_for(
     # A request waits, and then uses up the objective in its slot until the first or the last byte. Before the
     # time to the first byte is measured, the least wait is allowed: only the mean to the last byte is known.
     used = (state.service_seconds_p95 or (slo if first_byte else service)) * (
-        1.0 if first_byte else state.slowed
+        1.0 if first_byte else slowed
     )
     patience = max(parameters.patience_share * slo, slo - used)
     late = parameters.late_share * (1 - parameters.slo_quantile)
     # One replica more than the maximum is enough to show that the maximum is too low.
     per_replica = state.slots or checked.slots
     max_slots = min(MAX_SLOTS, math.ceil((parameters.max + 1) * per_replica))
-    alone = checked.service_seconds_p95 or 0.0
     meetable = max(alone, 0.0 if first_byte else service) < slo
     peakedness = max(1.0, state.peakedness / CHANCE) * state.strain
     if state.strain > 1.05:
@@ -207,7 +209,8 @@ def _expected_backlog_load(
     service = ahead.service_seconds
     queued = max(0.0, checked.in_system - state.ready * per_replica)
     expected = queued + rate * horizon - replica_seconds * per_replica / service
-    if expected <= 0:
+    # A service that has just become slower may be broken: its queue cannot be expected to go on growing.
+    if expected <= 0 or state.slowed > 1:
         return 0.0
     drain = max(parameters.backlog_seconds, IN_TRANSIT_FACTOR * service)
     return parameters.backlog_ahead * expected * service / drain
