@@ -59,6 +59,8 @@ def from_zero(release: Release) -> None:
     """Without requests no pod runs; the next request waits for the first one."""
     # KEDA itself waits two minutes before.
     release.wait_for_replicas(0, 0, seconds=300)
+    # A pod that is ending may still answer.
+    until(lambda: not release.pods(), "the end of the last pod", seconds=180)
     assert release.predict() == 200
     assert release.replicas()["ready"] >= 1
 
