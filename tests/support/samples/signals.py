@@ -59,6 +59,7 @@ def signals(number: st.SearchStrategy[Any], slots: st.SearchStrategy[Any]) -> An
         problem=st.sampled_from(["", "Prometheus is away"]),
         arrival_rate_60s=st.none() | number,
         service_seconds_p95=st.none() | number.map(lambda value: value and value / 100),
+        service_seconds_15s=st.none() | number.map(lambda value: value and value / 100),
         busy=st.none() | number,
         busiest=st.none() | number,
         queued=st.none() | number,

@@ -87,8 +87,9 @@ def size_for(
     notes: list[str] = []
     # If a slowdown takes the time in a slot over the objective, replicas are not what is missing.
     alone = checked.service_seconds_p95 or 0.0
-    slowed = state.slowed if alone * state.slowed < parameters.slo_seconds else 1.0
-    service = (state.service_seconds or parameters.service_seconds) * slowed
+    mean = state.service_seconds or parameters.service_seconds
+    slowed = state.slowed if max(alone, mean) * state.slowed < parameters.slo_seconds else 1.0
+    service = mean * slowed
     first_byte = parameters.until == "first_byte"
 
     # The reserve covers forecast errors, and a rise that was forecast is none.
@@ -209,8 +210,7 @@ def _expected_backlog_load(
     service = ahead.service_seconds
     queued = max(0.0, checked.in_system - state.ready * per_replica)
     expected = queued + rate * horizon - replica_seconds * per_replica / service
-    # A service that has just become slower may be broken: its queue cannot be expected to go on growing.
-    if expected <= 0 or state.slowed > 1:
+    if expected <= 0:
         return 0.0
     drain = max(parameters.backlog_seconds, IN_TRANSIT_FACTOR * service)
     return parameters.backlog_ahead * expected * service / drain
