@@ -39,7 +39,7 @@ def with_keda(cluster: Cluster) -> None:
 def follow(release: Release, folder: Path) -> None:
     """Send a load in steps: one pod becomes three or more, and one again."""
     release.wait_for_replicas(1, 1, seconds=120)
-    before = release.store.requests(release.namespace)
+    before = answered(release)
     with release.load(folder, STEPS) as load:
         release.wait_for_replicas(2, 5, seconds=15 + NEW_SIZE_SECONDS)
         release.wait_for_replicas(3, 5, seconds=60)
@@ -47,12 +47,15 @@ def follow(release: Release, folder: Path) -> None:
     assert (summary["answered"], summary["failed"]) == (summary["planned"], 0)
     release.wait_for_replicas(1, 1, seconds=150)
     everything = before + summary["answered"]
-    until(
-        lambda: release.store.requests(release.namespace) >= everything,
-        "an event of every answer",
-        seconds=60,
-    )
-    assert release.store.requests(release.namespace) == everything
+    until(lambda: answered(release) >= everything, "an event of every answer", seconds=60)
+    # A replica that drains may refuse a request, which the gateway repeats on another one.
+    found = release.store.requests(release.namespace)
+    assert (found[200], set(found) - {200, 503}) == (everything, set()), found
+
+
+def answered(release: Release) -> int:
+    """How many answers have an event in Elasticsearch."""
+    return release.store.requests(release.namespace).get(200, 0)
 
 
 def from_zero(release: Release) -> None:

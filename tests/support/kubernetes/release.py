@@ -75,14 +75,17 @@ class Store:
             self.url, basic_auth=("elastic", self.accounts["elastic"])
         )
 
-    def requests(self, namespace: str) -> int:
-        """The number of events of requests that a release has delivered."""
+    def requests(self, namespace: str) -> dict[int, int]:
+        """How many events of requests a release has delivered, by the status of the response."""
         index = f"logs-tidegate.request-{namespace}"
+        by_status = {"terms": {"field": "http.response.status_code"}}
         with self.client() as client:
             if not client.indices.exists(index=index):
-                return 0
+                return {}
             client.indices.refresh(index=index)
-            return int(client.count(index=index)["count"])
+            found = client.search(index=index, size=0, aggs={"status": by_status})
+        buckets = found["aggregations"]["status"]["buckets"]
+        return {int(one["key"]): int(one["doc_count"]) for one in buckets}
 
 
 def start_store(cluster: Cluster) -> Store:
@@ -188,7 +191,8 @@ class Release:
 
     def predict(self, *, seconds: float = 90) -> int:
         """Send one request; returns the status of its response."""
-        row = json.loads((ROOT / "artefacts" / "flights" / "samples.ndjson").open().readline())
+        with (ROOT / "artefacts" / "flights" / "samples.ndjson").open() as rows:
+            row = json.loads(rows.readline())
         request = urllib.request.Request(
             f"{self.gateway}/predict",
             data=json.dumps({"instances": [row]}).encode(),

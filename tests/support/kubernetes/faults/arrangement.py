@@ -197,12 +197,13 @@ def running(folder: Path, columns: tuple[Column, ...] = COLUMNS) -> Iterator[Arr
         folder: of all that it writes; empty.
         columns: the ways of scaling.
     """
-    namespaces = Namespaces.create(folder, outlive=False)
-    threads: list[Repeated] = []
-    try:
+    with contextlib.ExitStack() as ending:
+        namespaces = Namespaces.create(folder, outlive=False)
+        processes = Processes(folder / "logs", namespaces.entrance)
+        ending.callback(processes.wait_for_all)
+        ending.callback(namespaces.end)
         _name_hosts(folder, namespaces, columns)
         network = namespaces.network
-        processes = Processes(folder / "logs", namespaces.entrance)
         plane = ControlPlane(
             folder,
             processes,
@@ -213,7 +214,8 @@ def running(folder: Path, columns: tuple[Column, ...] = COLUMNS) -> Iterator[Arr
             service_address=network.api_service,
         )
         plane.start()
-        api = Api(plane)
+        # Each thread has a client of its own.
+        api, pods = (ending.enter_context(contextlib.closing(Api(plane))) for _ in range(2))
         arrangement = Arrangement(
             folder,
             columns,
@@ -230,20 +232,15 @@ def running(folder: Path, columns: tuple[Column, ...] = COLUMNS) -> Iterator[Arr
             Trace(api, DEPLOYMENT),
         )
         arrangement.start()
-        pods = Api(plane)
-        threads += [
+        for thread in (
             Repeated("trace", arrangement.trace.read),
             Repeated("pods", lambda: make_pods_ready(pods)),
             Repeated("keep", arrangement.keep_running),
-        ]
-        for thread in threads:
+        ):
             thread.start()
+            ending.callback(thread.stop)
         arrangement.wait_until_steady()
         yield arrangement
-    finally:
-        for thread in threads:
-            thread.stop()
-        namespaces.end()
 
 
 def _name_hosts(folder: Path, namespaces: Namespaces, columns: tuple[Column, ...]) -> None:
