@@ -127,9 +127,16 @@ class Cluster:
 
     def application(self) -> dict[str, Any]:
         """What Ray says of the application; empty if there is none."""
-        url = f"{RAY}/api/serve/applications/"
-        applications = get_json(url, self.token_file.read_text())["applications"]
-        found: dict[str, Any] = applications.get("default", {})
+
+        def read() -> dict[str, Any] | None:
+            url = f"{RAY}/api/serve/applications/"
+            try:
+                found = get_json(url, self.token_file.read_text())
+            except OSError:  # the dashboard restarts its parts when they answer too late
+                return None
+            return dict(found["applications"])
+
+        found: dict[str, Any] = eventually(read, "Ray's dashboard answers").get("default", {})
         return found
 
     def replicas(self) -> list[dict[str, Any]]:
