@@ -43,6 +43,9 @@ def open_file(file: Path, schema: ModelSchema) -> SourceModel:
         raise ImportModelError(
             f"it is not an XGBoost model file: {KIND.accepts}; for another kind of model, use its suffix"
         )
+    # XGBoost would read beyond the end of an incomplete UBJSON file, and take what it finds for a length.
+    if not content.rstrip().endswith(b"}"):
+        raise ImportModelError("XGBoost cannot read it: its end is missing: save the model again")
     try:
         booster = xgboost.Booster(model_file=content)
         booster.num_features()

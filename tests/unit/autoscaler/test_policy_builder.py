@@ -49,7 +49,7 @@ def test_the_settings_reach_the_policy() -> None:
         "stale_seconds": 9.0,
     }
     built = configured_policy(settings)
-    assert built.policy({}, IDLE, 0.0).inputs["parameters"] == parameters
+    assert built.policy({}, IDLE, 0.0).inputs["parameters"] == parameters | {"minute_mean": 0}
     assert built.parameters == parameters
 
 

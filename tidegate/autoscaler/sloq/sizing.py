@@ -19,6 +19,7 @@ MAX_UTILISATION: Final = 0.97
 CHANCE: Final = 1.2
 # Above this, the recurrence of Erlang's formula takes too long.
 MAX_SLOTS: Final = 100_000
+LEAST_LATE: Final = 1e-9
 # Requests in the system that are no backlog, as a multiple of the current work.
 IN_TRANSIT_FACTOR: Final = 1.5
 
@@ -129,7 +130,8 @@ def size_for(
         1.0 if first_byte else slowed
     )
     patience = max(parameters.patience_share * slo, slo - used)
-    late = parameters.late_share * (1 - parameters.slo_quantile)
+    # An objective for every request: no size keeps it with certainty.
+    late = max(LEAST_LATE, parameters.late_share * (1 - parameters.slo_quantile))
     # One replica more than the maximum is enough to show that the maximum is too low.
     per_replica = state.slots or checked.slots
     max_slots = min(MAX_SLOTS, math.ceil((parameters.max + 1) * per_replica))
