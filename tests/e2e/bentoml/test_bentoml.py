@@ -100,7 +100,7 @@ def test_the_page_and_what_it_promises(reader: PageReader, wheel: Wheel) -> None
         "python -m build --wheel --no-isolation --outdir wheels ../..": pack,
     }
     output = reader.follow(reader.folder / "README.md", instead)
-    assert '{"summary":["Boats wait for the tide."]}' in output
+    assert '{"summary":["The tide turns."]}' in output
     # Of the mounted application, and of the one with BentoML's own API: what `tidegate doctor` checks.
     checks = re.findall(r"^replica [a-z ]*?(ok|warn|missing)\b", output, re.MULTILINE)
     assert checks == ["ok"] * 14, output
