@@ -99,15 +99,7 @@ def start(folder: Path, *, images: tuple[str, ...] = (), outlive: bool = False) 
     namespaces = Namespaces.create(folder, outlive=outlive)
     network = namespaces.network
     processes = Processes(folder / "logs", namespaces.entrance)
-    plane = ControlPlane(
-        folder,
-        processes,
-        address=network.node,
-        port=6443,
-        etcd_port=2379,
-        services=network.services,
-        service_address=network.api_service,
-    )
+    plane = ControlPlane.inside(network, folder, processes)
     node = Node(folder, network, processes, plane)
     cluster = Cluster(folder, namespaces, processes, plane, node)
     try:

@@ -17,6 +17,7 @@ from typing import Final
 
 from support.kubernetes.certificates import Authority, kubeconfig, signing_key
 from support.kubernetes.client import Kubectl
+from support.kubernetes.namespaces import Network
 from support.kubernetes.processes import Processes
 from support.kubernetes.programs import program
 from support.kubernetes.waiting import until
@@ -59,6 +60,19 @@ class ControlPlane:
     tokens: dict[str, str] = field(
         default_factory=lambda: {user: secrets.token_hex(16) for user in USERS}
     )
+
+    @classmethod
+    def inside(cls, network: Network, folder: Path, processes: Processes) -> ControlPlane:
+        """One in namespaces of its own, with Kubernetes' usual ports."""
+        return cls(
+            folder,
+            processes,
+            address=network.node,
+            port=6443,
+            etcd_port=2379,
+            services=network.services,
+            service_address=network.api_service,
+        )
 
     @property
     def url(self) -> str:

@@ -203,16 +203,7 @@ def running(folder: Path, columns: tuple[Column, ...] = COLUMNS) -> Iterator[Arr
         ending.callback(processes.wait_for_all)
         ending.callback(namespaces.end)
         _name_hosts(folder, namespaces, columns)
-        network = namespaces.network
-        plane = ControlPlane(
-            folder,
-            processes,
-            address=network.node,
-            port=6443,
-            etcd_port=2379,
-            services=network.services,
-            service_address=network.api_service,
-        )
+        plane = ControlPlane.inside(namespaces.network, folder, processes)
         plane.start()
         # Each thread has a client of its own.
         api, pods = (ending.enter_context(contextlib.closing(Api(plane))) for _ in range(2))
