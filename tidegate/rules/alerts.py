@@ -99,6 +99,8 @@ def _burn_rate_expression(ratio: str, burn: BurnRateAlert, limit: str) -> str:
 
 
 def _service(settings: Settings) -> Iterator[Alert]:
+    desired = 'tidegate_autoscaler_desired_replicas{job="autoscaler"}'
+    start = number(settings.replicas.start_seconds)
     yield Alert(
         "ReplicaDown",
         'up{job="model"} == 0',
@@ -117,10 +119,11 @@ def _service(settings: Settings) -> Iterator[Alert]:
     )
     yield Alert(
         "GatewayNoReadyReplica",
-        # Does not fire while the service is scaled to zero, or while the first replica may still start.
+        # Does not fire while the service is scaled to zero, or while the first replica may still start. Where
+        # an HPA scales without the autoscaler, requests that wait show that replicas are wanted.
         "service:replicas_ready:now == 0\n"
-        'unless on() max(min_over_time(tidegate_autoscaler_desired_replicas{job="autoscaler"}'
-        f"[{number(settings.replicas.start_seconds)}s])) == 0",
+        f"unless on() max(min_over_time({desired}[{start}s])) == 0\n"
+        f"unless on() (absent({desired}) and on() min_over_time(service:queue:now[{start}s]) == 0)",
         15,
         "critical",
         "No replica is ready",

@@ -224,6 +224,15 @@ def test_each_mode_has_its_own_objects(name: str, deployments: set[str], others:
     assert others <= {one["kind"] for one in objects}
 
 
+def test_a_window_of_zero_is_not_taken_for_a_missing_one() -> None:
+    settings = {"autoscaler": {"hpa": {"down_stabilization_seconds": 0}}}
+    objects = render({"scaling": {"mode": "hpa"}, "settings": settings})
+    hpa = of_kind(objects, "ScaledObject")["model"]["spec"]["advanced"][
+        "horizontalPodAutoscalerConfig"
+    ]
+    assert hpa["behavior"]["scaleDown"]["stabilizationWindowSeconds"] == 0
+
+
 def test_a_replica_is_named_by_its_pod_and_writes_events_only() -> None:
     pod = pods(render(TABLE["secured"]))["model"]
     model = container(pod, "model")

@@ -88,7 +88,7 @@ class Metrics:
         )
         self._dry_run = Gauge(
             "tidegate_autoscaler_dry_run",
-            "1 if decisions are only written down, else 0.",
+            "1 if decisions are only recorded and not carried out, else 0.",
             registry=self.registry,
         )
         # A counter that begins at 1 hides its first increase from rate().

@@ -150,6 +150,20 @@ def _gateway() -> Iterator[AlertCase]:
     )
     yield AlertCase(
         alert,
+        "without the autoscaler, nothing waits",
+        {READY: "0x20", QUEUE: "0x20"},
+        "5m",
+        fires=False,
+    )
+    yield AlertCase(
+        alert,
+        "without the autoscaler, requests have waited for minutes",
+        {READY: "0x20", QUEUE: "0x4 1x16"},
+        "5m",
+        fires=True,
+    )
+    yield AlertCase(
+        alert,
         "a replica has been desired for minutes",
         {READY: "0x20", DESIRED: "0x4 1x16"},
         "5m",
