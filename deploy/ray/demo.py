@@ -60,15 +60,18 @@ def main() -> int:
 
 def run(folder: Path, ingress: str, programs: list[subprocess.Popen[bytes]]) -> int:
     """Start everything, send the load, and show what happens."""
-    token = folder / "token"
-    token.write_text(secrets.token_hex(16))
-    token.chmod(0o600)
+    token, ray_token = folder / "token", folder / "ray" / "token"
+    ray_token.parent.mkdir()
+    for path in (token, ray_token):
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(32))
+    TOKEN.append(ray_token.read_text())
     environment = {
         **os.environ,
-        "RAY_FOLDER": str(folder / "ray"),
+        "RAY_FOLDER": str(ray_token.parent),
         "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(folder / "ray" / "token"),
-        "TIDEGATE_RAY__TOKEN_FILE": str(folder / "ray" / "token"),
+        "RAY_AUTH_TOKEN_PATH": str(ray_token),
+        "TIDEGATE_RAY__TOKEN_FILE": str(ray_token),
         "TIDEGATE_CONFIG": str(HERE / "tidegate.toml"),
         "TIDEGATE_MODEL__PATH": str(ROOT / "artefacts" / "flights"),
         "TIDEGATE_STACK__DATA_DIR": str(folder / "data"),
@@ -95,9 +98,7 @@ def run(folder: Path, ingress: str, programs: list[subprocess.Popen[bytes]]) -> 
 
     print("1  Ray, and the flights model with one replica (a simulated device: 0.2 s a request)")
     start("ray", str(HERE / "head"), f"--{ingress}", "--num-cpus", "8")
-    # Ray's pages want the token that deploy/ray/head has made.
     ready("Ray", f"{RAY}/api/version", "ray")
-    TOKEN.append((folder / "ray" / "token").read_text())
     deployed = subprocess.run(
         ("serve", "deploy", str(HERE / "serve.yaml")),
         env=environment,
