@@ -3,106 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 import pytest
-from prometheus_client import CollectorRegistry
-from starlette.applications import Starlette
-from starlette.background import BackgroundTask
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
 
 from support.harnesses.served_app import until
-from support.samples.asgi_apps import http_scope
-from tidegate.serving import NoSlotError, SlotMetrics, Slots, acquire_slot, manual_slots
+from support.harnesses.slots_client import Client, Shop
+from tidegate.serving import NoSlotError, acquire_slot, manual_slots
 from tidegate.serving.slot_paths import SlotPaths
 from tidegate.serving.slots_middleware import SlotsMiddleware
 from tidegate.settings import Settings
 from tidegate.telemetry.asgi import ASGIApp, Message
-
-
-@dataclass
-class Client:
-    """One request and its connection; the client disconnects when the test says so."""
-
-    app: ASGIApp
-    path: str = "/work"
-    body: tuple[bytes, ...] = (b"",)
-    sent: list[Message] = field(default_factory=list)
-    task: asyncio.Task[None] | None = None
-
-    def __post_init__(self) -> None:
-        self.gone = asyncio.Event()
-        self._messages: list[Message] = [
-            {"type": "http.request", "body": part, "more_body": number < len(self.body)}
-            for number, part in enumerate(self.body, 1)
-        ]
-
-    async def _receive(self) -> Message:
-        if self._messages:
-            return self._messages.pop(0)
-        await self.gone.wait()
-        return {"type": "http.disconnect"}
-
-    async def _send(self, message: Message) -> None:
-        if not self.gone.is_set():
-            self.sent.append(message)
-
-    def start(self) -> Client:
-        call = self.app(http_scope(self.path, "POST"), self._receive, self._send)
-        self.task = asyncio.ensure_future(call)
-        return self
-
-    async def end(self) -> Client:
-        assert self.task is not None
-        await asyncio.wait_for(self.task, 30)
-        return self
-
-    @property
-    def status(self) -> int | None:
-        return self.sent[0]["status"] if self.sent else None
-
-    @property
-    def content(self) -> bytes:
-        return b"".join(message.get("body", b"") for message in self.sent)
-
-
-class Shop:
-    """An application whose requests end when the test lets them."""
-
-    def __init__(self, count: int = 1, **settings: Any) -> None:
-        self.let, self.served, self.received = asyncio.Event(), 0, b""
-        self.registry = CollectorRegistry()
-        found = Settings(slots={"per_replica": count, **settings})
-        self.slots = Slots(
-            count,
-            wait_length=found.slots.wait_length,
-            wait_seconds=found.slots.wait_seconds,
-            metrics=SlotMetrics(self.registry),
-        )
-        self.app = SlotsMiddleware(self.serve, self.slots, SlotPaths(found, self.serve))
-
-    async def serve(self, scope: Any, receive: Any, send: Any) -> None:
-        while (message := await receive())["type"] == "http.request":
-            self.received += message["body"]
-            if not message["more_body"]:
-                break
-        await self.let.wait()
-        self.served += 1
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b"done"})
-
-    def client(self, path: str = "/work", *body: bytes) -> Client:
-        return Client(self.app, path, body or (b"",)).start()
-
-    def seconds_counted(self) -> float | None:
-        return self.registry.get_sample_value("tidegate_slot_seconds_count")
 
 
 async def test_requests_beyond_the_slots_wait_and_are_served_in_turn() -> None:
@@ -249,130 +163,6 @@ async def test_websockets_and_the_lifespan_take_no_slot() -> None:
             {"type": kind, "path": "/predict"}, Client(app)._receive, Client(app)._send
         )
     assert seen == [("websocket", 0), ("lifespan", 0)]
-
-
-@dataclass
-class Starlettes:
-    """Starlette endpoints of each kind behind the middleware."""
-
-    slots: Slots
-    app: ASGIApp
-    gate: threading.Event
-    steps: list[str]
-
-    def client(self, path: str) -> Client:
-        return Client(self.app, path).start()
-
-
-@pytest.fixture
-def starlette() -> Iterator[Starlettes]:
-    gate, steps = threading.Event(), list[str]()
-    slots = Slots(1, wait_length=8, wait_seconds=30, metrics=SlotMetrics(CollectorRegistry()))
-
-    def plain(_: Request) -> Response:
-        assert gate.wait(30)
-        steps.append("plain ended")
-        return PlainTextResponse("ok")
-
-    async def pieces() -> AsyncIterator[bytes]:
-        yield b"first"
-        await asyncio.to_thread(gate.wait, 30)
-        steps.append("stream ended")
-        yield b"last"
-
-    def blocking() -> Iterator[bytes]:
-        yield b"first"
-        assert gate.wait(30)
-        steps.append("stream ended")
-        yield b"last"
-
-    async def after() -> None:
-        await asyncio.to_thread(gate.wait, 30)
-        steps.append("task ended")
-
-    async def stream(_: Request) -> Response:
-        return StreamingResponse(pieces())
-
-    async def thread_stream(_: Request) -> Response:
-        return StreamingResponse(blocking())
-
-    async def with_task(_: Request) -> Response:
-        return PlainTextResponse("ok", background=BackgroundTask(after))
-
-    async def broken(_: Request) -> Response:
-        raise ValueError("no")
-
-    routes: dict[str, Callable[[Request], Response | Awaitable[Response]]] = {
-        "/plain": plain,
-        "/stream": stream,
-        "/thread-stream": thread_stream,
-        "/task": with_task,
-        "/broken": broken,
-    }
-    app = Starlette(
-        routes=[Route(path, endpoint, methods=["POST"]) for path, endpoint in routes.items()]
-    )
-    yield Starlettes(slots, SlotsMiddleware(app, slots, SlotPaths(Settings(), app)), gate, steps)
-    gate.set()
-
-
-async def test_a_plain_function_holds_its_slot_while_its_thread_works(
-    starlette: Starlettes,
-) -> None:
-    client = starlette.client("/plain")
-    await until(lambda: starlette.slots.busy == 1)
-    client.gone.set()
-    waiting = starlette.client("/task")
-    await until(lambda: starlette.slots.waiting == 1)
-    assert starlette.steps == []
-    starlette.gate.set()
-    await client.end()
-    assert (await waiting.end()).status == 200
-    assert starlette.steps == ["plain ended", "task ended"]
-
-
-@pytest.mark.parametrize("path", ["/stream", "/thread-stream"])
-async def test_a_stream_holds_its_slot_until_its_last_byte(
-    starlette: Starlettes, path: str
-) -> None:
-    client = starlette.client(path)
-    await until(lambda: client.content == b"first")
-    assert starlette.slots.busy == 1
-    starlette.gate.set()
-    await client.end()
-    assert (client.content, starlette.slots.busy) == (b"firstlast", 0)
-
-
-async def test_a_stream_in_a_thread_holds_its_slot_after_the_client_has_left(
-    starlette: Starlettes,
-) -> None:
-    client = starlette.client("/thread-stream")
-    await until(lambda: client.content == b"first")
-    client.gone.set()
-    waiting = starlette.client("/task")
-    await until(lambda: starlette.slots.waiting == 1)
-    assert (starlette.slots.busy, starlette.steps) == (1, [])
-    starlette.gate.set()
-    await client.end()
-    assert (await waiting.end()).status == 200
-    assert starlette.steps[0] == "stream ended"
-
-
-async def test_a_background_task_holds_no_slot(starlette: Starlettes) -> None:
-    client = starlette.client("/task")
-    await until(lambda: client.content == b"ok")
-    await until(lambda: starlette.slots.busy == 0)
-    assert starlette.steps == []
-    starlette.gate.set()
-    await client.end()
-    assert starlette.steps == ["task ended"]
-
-
-async def test_an_exception_releases_the_slot(starlette: Starlettes) -> None:
-    client = starlette.client("/broken")
-    with pytest.raises(ValueError, match="no"):
-        await client.end()
-    assert (client.status, starlette.slots.busy) == (500, 0)
 
 
 @pytest.mark.parametrize(
