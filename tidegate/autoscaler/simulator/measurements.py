@@ -46,6 +46,7 @@ class SimulatedMetrics:
     blackouts: tuple[Blackout, ...] = ()
     _edges: Floats = field(init=False)
     _seen: int = field(default=0, init=False)
+    _counted: tuple[int, int, int] = field(default=(0, 0, 0), init=False)
     _starts: Counts = field(init=False)
     _ends: Counts = field(init=False)
     _service_sum: Floats = field(init=False)
@@ -136,8 +137,8 @@ class SimulatedMetrics:
         scrape = self._last_scrape(now)
         at = scrape * self.system.scrape_seconds
         arrived = int(np.searchsorted(self.arrivals, at, "right"))
-        started = int(self._starts[: scrape + 1].sum())
-        busy = started - int(self._ends[: scrape + 1].sum())
+        started, ended = self._count(scrape)
+        busy = started - ended
 
         window = slice(self._scrape_before(at - LONG_WINDOW_SECONDS, since) + 1, scrape + 1)
         service, latency = self._service[window].sum(axis=0), self._latency[window].sum(axis=0)
@@ -159,6 +160,18 @@ class SimulatedMetrics:
             service_seconds_15s=self._mean_service(at - SHORT_WINDOW_SECONDS, scrape, since),
         )
 
+    def _count(self, scrape: int) -> tuple[int, int]:
+        """How many requests have started and ended by a scrape, not before the one asked for last.
+
+        What is recorded later has happened after a scrape that was read, so its sum is final.
+        """
+        begin, started, ended = self._counted
+        if scrape + 1 > begin:
+            started += int(self._starts[begin : scrape + 1].sum())
+            ended += int(self._ends[begin : scrape + 1].sum())
+            self._counted = (scrape + 1, started, ended)
+        return started, ended
+
     def _mean_service(self, begin: float, scrape: int, since: float) -> float | None:
         """The mean time in a slot of the requests that have ended since `begin`."""
         window = slice(self._scrape_before(begin, since) + 1, scrape + 1)
@@ -170,7 +183,8 @@ class SimulatedMetrics:
         at = scrape * self.system.scrape_seconds
         # The window is open on the left.
         first = min(max(0, self._scrape_before(at - LONG_WINDOW_SECONDS, since) + 1), scrape)
-        ended = int(self._ends[:first].sum()) + np.cumsum(self._ends[first : scrape + 1])
+        since_then = self._ends[first : scrape + 1]
+        ended = self._count(scrape)[1] - int(since_then.sum()) + np.cumsum(since_then)
         times = np.arange(first, scrape + 1) * self.system.scrape_seconds
         arrived = np.searchsorted(self.arrivals, times, "right")
         return float((arrived - ended).mean())

@@ -54,6 +54,7 @@ class SimulatedService:
     random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
     concurrency: list[int] = field(default_factory=list)
     _free: list[tuple[float, int]] = field(default_factory=list)
+    _kept: list[int] = field(default_factory=list)
     _sizes: list[tuple[float, int]] = field(default_factory=list)
     _first_slots: int = field(init=False)
     _arrivals: list[float] = field(init=False)
@@ -74,7 +75,7 @@ class SimulatedService:
     @property
     def running(self) -> int:
         """Replicas that are ready or starting."""
-        return sum(not replica.draining for replica in self.replicas)
+        return len(self._kept)
 
     def next_ready(self) -> float:
         """The time at which the next replica becomes ready; `inf` if none is starting."""
@@ -112,7 +113,7 @@ class SimulatedService:
     def resize(self, desired: int, now: float) -> None:
         """Start or stop replicas until `desired` are running."""
         for _ in range(desired - self.running):
-            self.replicas.append(SimulatedReplica(now, now + self._startup()))
+            self._add(SimulatedReplica(now, now + self._startup()))
         for _ in range(self.running - desired):
             self._stop_one(now)
 
@@ -131,7 +132,7 @@ class SimulatedService:
     def start_ready(self, count: int) -> None:
         """Start with `count` ready replicas at time 0."""
         for number in range(count):
-            self.replicas.append(SimulatedReplica(0.0, 0.0))
+            self._add(SimulatedReplica(0.0, 0.0))
             self._open(number, 0.0)
 
     def replica_seconds(self, until: float) -> float:
@@ -163,12 +164,14 @@ class SimulatedService:
         return self.startup_seconds * factor
 
     def _starting(self) -> list[tuple[int, SimulatedReplica]]:
+        if len(self._free) == len(self._kept) * self.slots:
+            return []
         open_now = {number for _, number in self._free}
-        return [
-            (number, replica)
-            for number, replica in enumerate(self.replicas)
-            if not replica.draining and number not in open_now
-        ]
+        return [(number, self.replicas[number]) for number in self._kept if number not in open_now]
+
+    def _add(self, replica: SimulatedReplica) -> None:
+        self._kept.append(len(self.replicas))
+        self.replicas.append(replica)
 
     def _open(self, number: int, now: float) -> None:
         for _ in range(self.slots):
@@ -178,14 +181,16 @@ class SimulatedService:
         """Stop the newest starting replica, else the least busy one, which finishes its requests."""
         starting = self._starting()
         if starting:
-            _, newest = starting[-1]
+            number, newest = starting[-1]
             newest.draining, newest.gone_at = True, now
+            self._kept.remove(number)
             return
         busy: dict[int, int] = {}
         for free_at, number in self._free:
             busy[number] = busy.get(number, 0) + (free_at > now)
         idlest = min(busy, key=lambda number: (busy[number], -number))
         own = [free_at for free_at, number in self._free if number == idlest]
+        self._kept.remove(idlest)
         self.replicas[idlest].draining = True
         self.replicas[idlest].gone_at = max(now, *own)
         self._free = [slot for slot in self._free if slot[1] != idlest]
