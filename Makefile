@@ -65,8 +65,8 @@ bench-engines: setup artefacts/flights/manifest.json  ## Compare serving engines
 	@scripts/bentoml install && scripts/mlserver install && scripts/ray install
 	@PYTHONPATH=. $(BIN)/python -m bench.engines $(ARGS)
 
-bench-autoscaler: setup  ## Compare scaling policies on all traces, including ../shared/data/traces or TRACES=folder.
-	@$(BIN)/python bench/autoscaler.py $(if $(TRACES),--traces $(TRACES)) $(if $(SEEDS),--seeds $(SEEDS))
+bench-autoscaler: setup  ## Compare scaling policies on all traces, including ../shared/data/traces or TRACES=folder; SEEDS=1 and ARGS="--minutes 5", then "--continue", are shorter.
+	@PYTHONPATH=. $(BIN)/python -m bench.autoscaler $(if $(TRACES),--traces $(TRACES)) $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 
 bench-kubernetes-faults: setup  ## What each way of scaling in Kubernetes does when a part of it fails (root; 25 minutes).
 	@scripts/kubernetes build && scripts/kubernetes prometheus-adapter && $(BIN)/python bench/kubernetes_faults.py $(ARGS)

@@ -107,7 +107,9 @@ def compare_policies(
     for number, job in enumerate(jobs[:: len(seeds)]):
         of_all_seeds = scores[number * len(seeds) : (number + 1) * len(seeds)]
         found.append(
-            PolicyResult(job.policy, names[job.trace], _mean(of_all_seeds), tuple(of_all_seeds))
+            PolicyResult(
+                job.policy, names[job.trace], mean_score(of_all_seeds), tuple(of_all_seeds)
+            )
         )
     return found
 
@@ -136,7 +138,8 @@ def _score(job: _Job) -> Score:
     return score(run, job.system.slo_seconds, slo_quantile=job.system.slo_quantile)
 
 
-def _mean(scores: Sequence[Score]) -> Score:
+def mean_score(scores: Sequence[Score]) -> Score:
+    """Of each value, the mean over the scores."""
     names = [field.name for field in fields(Score)]
     return Score(**{name: fmean(getattr(one, name) for one in scores) for name in names})
 

@@ -1,0 +1,112 @@
+"""What is compared: policies, traces and seeds, and in which order."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import tidegate.autoscaler
+from tidegate.autoscaler.policy_expression import policy_name_of
+from tidegate.autoscaler.simulator.comparison import TraceSpec, compare_policies
+from tidegate.autoscaler.simulator.named_traces import NAMED_TRACES
+from tidegate.autoscaler.simulator.score import Score
+from tidegate.autoscaler.simulator.system import System
+
+SLOQ: Final = "sloq"
+# The second reads the mean of a minute: cheaper on steady traffic.
+HPAS: Final = ("hpa:inflight=0.7", "hpa:inflight=0.7,minute_mean=1")
+BASELINES: Final = (*HPAS, "kpa", "ray-serve", "keda", "step")
+FLOOR: Final = "static"
+"""As many replicas as allowed at all times: what no scaler can avoid."""
+CORE: Final = (SLOQ, FLOOR, *BASELINES)
+
+SETTINGS: Final = (
+    SLOQ,
+    "sloq:late_share=0.4",
+    "sloq:late_share=0.4,down_seconds=300",
+    "sloq:reserve_coverage=0.98",
+    "sloq:backlog_seconds=5",
+    "sloq:hold_most=4",
+)
+"""What the default settings are chosen from."""
+TUNED: Final = (
+    "hpa:inflight=0.5",
+    "hpa:inflight=0.85,tick=5",
+    "kpa:target_utilisation=0.5",
+    "ray-serve:target=3,up_delay_seconds=5",
+)
+EXTRA: Final = (*SETTINGS[1:], *TUNED)
+EXTRA_SEEDS: Final = 3
+"""The settings to choose from get fewer seeds than what is compared."""
+
+PEAKS: Final = {"azure_llm_conv_2023": 60.0, "worldcup98_1998-06-10": 150.0}
+OTHER_PEAK: Final = 100.0
+
+_AUTOSCALER: Final = Path(tidegate.autoscaler.__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One policy on one trace with one seed."""
+
+    policy: str
+    trace: TraceSpec
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """What its score is kept under."""
+        return f"{self.policy} on {trace_name(self.trace)}"
+
+
+def specs_of(files: Iterable[Path]) -> list[TraceSpec]:
+    """The named traces and those of the files."""
+    return [
+        *(TraceSpec(name) for name in NAMED_TRACES),
+        *(TraceSpec(str(path), PEAKS.get(path.stem, OTHER_PEAK)) for path in files),
+    ]
+
+
+def trace_name(spec: TraceSpec) -> str:
+    """The name in tables."""
+    return Path(spec.name).stem
+
+
+def cells_of(specs: Sequence[TraceSpec], seeds: int) -> list[Cell]:
+    """All cells, seed by seed, so that what is there after an early end has whole seeds."""
+
+    def of(policies: Sequence[str], those: Iterable[int]) -> list[Cell]:
+        return [Cell(policy, spec, seed) for seed in those for spec in specs for policy in policies]
+
+    few = range(min(EXTRA_SEEDS, seeds))
+    return [*of(CORE, few), *of(EXTRA, few), *of(CORE, range(len(few), seeds))]
+
+
+def score_of(cell: Cell) -> Score:
+    """Simulate a cell, in this process."""
+    (result,) = compare_policies([cell.policy], [cell.trace], System(), [cell.seed], workers=1)
+    return result.score
+
+
+def code_of(cell: Cell) -> str:
+    """A digest of the code and the trace that its score follows from.
+
+    Changes of SLOQ leave the scores of other policies as they are.
+    """
+    own = policy_name_of(cell.policy) == SLOQ
+    path = Path(cell.trace.name)
+    trace = path.read_bytes() if path.suffix == ".csv" else b""
+    return hashlib.sha256(_sources(with_sloq=own).encode() + trace).hexdigest()[:16]
+
+
+@lru_cache
+def _sources(*, with_sloq: bool) -> str:
+    digest = hashlib.sha256()
+    for part in (".", "policies", "simulator", "wrappers", *(["sloq"] if with_sloq else [])):
+        for path in sorted((_AUTOSCALER / part).glob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

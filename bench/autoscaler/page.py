@@ -1,0 +1,228 @@
+"""The page of the comparison, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Final
+
+from bench.autoscaler.cells import BASELINES, FLOOR, HPAS, SETTINGS, SLOQ, TUNED
+from bench.autoscaler.claims import Claim
+from bench.autoscaler.comparison import (
+    COST_BAR,
+    Half,
+    Scores,
+    against_hpa,
+    avoidable,
+    better_hpa,
+    values,
+)
+from tidegate.autoscaler.simulator.families import FAMILIES
+from tidegate.autoscaler.simulator.system import System
+
+MINUTE_MEAN: Final = "minute"
+NOW: Final = "sample"
+
+INTRODUCTION: Final = (
+    "Violation-seconds are 10 for each 10 s of arrivals whose p95 is over the objective. **Unavoidable** are"
+    " those of as many replicas as allowed at all times: the first seconds of the run, a rise faster than"
+    " replicas start, a slow service. Everything else here is about what is left, the **avoidable** ones."
+)
+BETTER: Final = (
+    "The better HPA is, on each trace, the one with fewer violation-seconds of `hpa:inflight=0.7` (the last"
+    " sample) and `hpa:inflight=0.7,minute_mean=1` (the mean of a minute), the cheaper one if they differ by"
+    " less than 10 s. Ratios are of sums over seeds. In parentheses: 95 % intervals over the seeds, which are"
+    " paired, since all policies get the same requests (Student's t; of a ratio, from the residuals)."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What the page shows.
+
+    Attributes:
+        provenance: what wrote it, when, on which machine, with how many seeds.
+        traces: in order.
+        table: the scores of the core policies.
+        extra: those of all policies, of fewer seeds.
+        extra_seeds: how many; 0: they have not run.
+        chosen: settings chosen on halves, if they have run.
+        claims: what was asked.
+    """
+
+    provenance: str
+    traces: Sequence[str]
+    table: Scores
+    extra: Scores
+    extra_seeds: int
+    chosen: Sequence[Half]
+    claims: Sequence[Claim]
+
+
+def page(compared: Compared) -> str:
+    """The page."""
+    traces, table, found = compared.traces, compared.table, compared.claims
+    holding = sum(claim.verdict.startswith("holds") for claim in found)
+    lines = [
+        *("# Scaling policies compared", "", compared.provenance, "", _service(), ""),
+        *(INTRODUCTION, "", BETTER, ""),
+        *(f"## What was asked: {holding} of {len(found)} hold", ""),
+        *(f"- {_bold(claim.verdict)}: {claim.text}" for claim in found),
+        *("", "## SLOQ and the better HPA", "", *_against(table, traces), ""),
+        *("## All default settings", "", *_defaults(table, traces), ""),
+        *("![Replicas and p95 over the spike](../img/autoscaler-spike.png)", ""),
+        *(
+            "## Requests over the objective, and cost of those within",
+            "",
+            *_requests(table, traces),
+        ),
+        *("", *_others(compared)),
+        *("![Violation-seconds against replica-seconds](../img/autoscaler-pareto.png)",),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _service() -> str:
+    system = System()
+    return (
+        f"A replica has {system.slots} slots and takes {system.startup_seconds:g} s to start; a request takes"
+        f" {system.service_seconds:g} s (lognormal, cv {system.service_cv:g}); the objective is p95 ≤"
+        f" {system.slo_seconds:g} s; {system.bounds.min} to {system.bounds.max} replicas, {system.start} at"
+        " the start. Some families of traces are about another service (`--operating-point`): "
+        + ", ".join(
+            f"{name}" for name, family in FAMILIES.items() if family.operating_point != "default"
+        )
+        + "."
+    )
+
+
+def _bold(verdict: str) -> str:
+    return verdict if verdict.startswith("holds") else f"**{verdict}**"
+
+
+def _grid(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    return [
+        f"| {' | '.join(columns)} |",
+        f"|{' --- |' * len(columns)}",
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]
+
+
+def _sums(traces: Sequence[str]) -> dict[str, Sequence[str]]:
+    """The parts that get a line of sums."""
+    parts = {
+        "**all**": traces,
+        "**families**": [name for name in traces if name in FAMILIES],
+        "**others**": [name for name in traces if name not in FAMILIES],
+        "**all but `batches`**": [name for name in traces if name != "batches"],
+    }
+    return {title: names for title, names in parts.items() if names}
+
+
+def _against(table: Scores, traces: Sequence[str]) -> list[str]:
+    rows = []
+    for title, names in {**{name: [name] for name in traces}, **_sums(traces)}.items():
+        found = against_hpa(table, names)
+        floor = sum(fmean(values(table[FLOOR, name], "violation_seconds")) for name in names)
+        hpa = _cell(table, {name: better_hpa(table, name) for name in names})
+        which = ""
+        if len(names) == 1:
+            minute = better_hpa(table, names[0]) == HPAS[1]
+            which = f" ({MINUTE_MEAN if minute else NOW})"
+        rows.append(
+            (
+                *(title, f"{floor:,.0f}", hpa + which),
+                *(_cell(table, dict.fromkeys(names, SLOQ)), f"{found.violations:.2f}"),
+                f"{found.cost:.2f}",
+            )
+        )
+    return [
+        *(
+            "Avoidable violation-seconds · replica-seconds in thousands, and SLOQ's as ratios of HPA's.",
+            "",
+        ),
+        *_grid(
+            ("trace", "unavoidable", "the better HPA", "sloq", "violations", "cost"),
+            rows,
+        ),
+    ]
+
+
+def _cell(table: Scores, policy_on: Mapping[str, str]) -> str:
+    late = sum(fmean(avoidable(table, policy, name)) for name, policy in policy_on.items())
+    cost = sum(
+        fmean(values(table[policy, name], "replica_seconds")) for name, policy in policy_on.items()
+    )
+    return f"{late:,.0f} · {cost / 1000:,.1f}"
+
+
+def _defaults(table: Scores, traces: Sequence[str]) -> list[str]:
+    policies = (SLOQ, *BASELINES)
+    rows = []
+    for title, names in {**{name: [name] for name in traces}, **_sums(traces)}.items():
+        cells = []
+        for policy in policies:
+            reversals = sum(fmean(values(table[policy, name], "reversals")) for name in names)
+            cells.append(f"{_cell(table, dict.fromkeys(names, policy))} · {reversals:,.1f}")
+        rows.append((title, *cells))
+    about = (
+        "Avoidable violation-seconds · replica-seconds in thousands · reversals (a change against the last"
+        " one within 10 minutes)."
+    )
+    return [
+        *(about, ""),
+        *_grid(("trace", *policies), rows),
+    ]
+
+
+def _requests(table: Scores, traces: Sequence[str]) -> list[str]:
+    policies = (SLOQ, *HPAS, "kpa", FLOOR)
+    rows = []
+    for trace in traces:
+        cells = []
+        for policy in policies:
+            late = fmean(values(table[policy, trace], "over_slo_ratio"))
+            cost = fmean(values(table[policy, trace], "cost_per_million"))
+            cells.append(f"{late:.2%} · {cost / 1000:,.1f}")
+        rows.append((trace, *cells))
+    about = (
+        "Share of the requests over the objective · replica-seconds in thousands per million requests within"
+        " it. `static` is what a service at its maximum costs."
+    )
+    return [
+        *(about, ""),
+        *_grid(("trace", *policies), rows),
+    ]
+
+
+def _others(compared: Compared) -> list[str]:
+    """Other settings, and those chosen on halves."""
+    if not compared.extra_seeds:
+        return ["## Other settings", "", "Not run yet.", ""]
+    rows = [
+        (f"`{policy}`", f"{found.violations:.2f}", f"{found.cost:.2f}")
+        for policy in (*SETTINGS, *TUNED)
+        for found in [against_hpa(compared.extra, compared.traces, policy)]
+    ]
+    about = (
+        "Ratios to the better HPA in its default settings, over all traces;"
+        f" {compared.extra_seeds} seeds."
+    )
+    rule = (
+        "Settings chosen on one half of the traces (every second one) and reported on the other: the fewest"
+        f" avoidable violation-seconds of those that cost at most {COST_BAR} times HPA; the cheapest, if none"
+        " does."
+    )
+    return [
+        *("## Other settings", "", about, ""),
+        *_grid(("settings", "avoidable violations", "cost"), rows),
+        *("", rule, ""),
+        *(
+            f"- Half {number} chooses `{half.chosen}`; on the other half it has"
+            f" {half.there.violations:.2f} of HPA's avoidable violation-seconds at {half.there.cost:.2f} of"
+            f" its cost. Half {number}: {', '.join(half.on)}."
+            for number, half in enumerate(compared.chosen, start=1)
+        ),
+        "",
+    ]

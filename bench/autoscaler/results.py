@@ -1,0 +1,125 @@
+"""The scores of a run, kept seed by seed in its folder, so that it can be continued."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Final
+
+from bench.autoscaler.cells import Cell, code_of, score_of
+from tidegate.autoscaler.simulator.score import Score
+
+WRITE_SECONDS: Final = 10.0
+
+
+@dataclass(slots=True)
+class Results:
+    """The scores by seed and cell, in `seed-N.json` of a folder."""
+
+    folder: Path
+    seeds: dict[int, dict[str, tuple[str, Score]]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: Path) -> Results:
+        """The scores in a folder; none if there is no such folder.
+
+        Raises:
+            ValueError: a file is not one of these; the text names it.
+        """
+        found = cls(folder)
+        for path in sorted(folder.glob("seed-*.json")):
+            try:
+                number = int(path.stem.removeprefix("seed-"))
+                entries = json.loads(path.read_text(encoding="utf-8"))
+                found.seeds[number] = {
+                    key: (code, Score(**score)) for key, (code, score) in entries.items()
+                }
+            except (ValueError, TypeError, AttributeError) as error:
+                raise ValueError(f"{path} has no scores of a run: {error}") from error
+        return found
+
+    def get(self, cell: Cell) -> Score | None:
+        """The score of a cell, if it is of the present code."""
+        code, score = self.seeds.get(cell.seed, {}).get(cell.key, ("", None))
+        return score if code == code_of(cell) else None
+
+    def add(self, cell: Cell, score: Score) -> None:
+        """Keep a score; not yet written."""
+        self.seeds.setdefault(cell.seed, {})[cell.key] = (code_of(cell), score)
+
+    def write(self, seed: int) -> None:
+        """Write the scores of a seed, whole or not at all."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"seed-{seed}.json"
+        entries = {key: [code, asdict(score)] for key, (code, score) in self.seeds[seed].items()}
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(entries, indent=1), encoding="utf-8")
+        partial.replace(path)
+
+
+def run_cells(
+    results: Results,
+    cells: Sequence[Cell],
+    *,
+    jobs: int,
+    until: float,
+    progress: Callable[[Iterator[object], int], Iterable[object]],
+) -> None:
+    """Simulate the cells that have no score yet, in their order, and keep the scores.
+
+    Args:
+        results: where they are kept.
+        cells: the cells.
+        jobs: the number of processes; 1: this one.
+        until: the time (`time.monotonic`) after which no more cells are begun.
+        progress: wraps the iterator of cells that are done, of which it is given the total.
+    """
+    missing = [cell for cell in cells if results.get(cell) is None]
+    for _ in progress(_each(results, missing, jobs, until), len(missing)):
+        pass
+
+
+def _each(results: Results, cells: Sequence[Cell], jobs: int, until: float) -> Iterator[object]:
+    unwritten: set[int] = set()
+    written = time.monotonic()
+    try:
+        for cell, score in _scored(cells, jobs, until):
+            results.add(cell, score)
+            unwritten.add(cell.seed)
+            if time.monotonic() - written >= WRITE_SECONDS:
+                _write(results, unwritten)
+                written = time.monotonic()
+            yield cell
+    finally:
+        _write(results, unwritten)
+
+
+def _write(results: Results, unwritten: set[int]) -> None:
+    while unwritten:
+        results.write(unwritten.pop())
+
+
+def _scored(cells: Sequence[Cell], jobs: int, until: float) -> Iterator[tuple[Cell, Score]]:
+    if jobs == 1:
+        for cell in cells:
+            if time.monotonic() >= until:
+                return
+            yield cell, score_of(cell)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        # Few are under way at once, so that a stop, by time or by a key, does not wait for all of them.
+        rest, pending = iter(cells), deque[tuple[Cell, Future[Score]]]()
+        while True:
+            while len(pending) < 4 * jobs and time.monotonic() < until:
+                if (one := next(rest, None)) is None:
+                    break
+                pending.append((one, pool.submit(score_of, one)))
+            if not pending:
+                return
+            cell, future = pending.popleft()
+            yield cell, future.result()
