@@ -103,11 +103,13 @@ class SimulatedMetrics:
     def read(self, now: float, *, ready: int, running: int, desired: int) -> Signals:
         """The signals of a tick; everything that started before `now` must be recorded."""
         blackout = next((b for b in self.blackouts if b.start <= now < b.end), None)
-        if blackout is None or blackout.kind == "reset":
+        if blackout is None or blackout.kind in {"reset", "stopped"}:
             phase = self.system.scrape_phase_seconds
-            since = blackout.start - phase if blackout else -math.inf
-            measured = self._measure(now - phase, since)
-            busiest = self._busiest(now - phase, since, int(measured.busy or 0), ready)
+            kind, start = (blackout.kind, blackout.start - phase) if blackout else ("", 0.0)
+            since = start if kind == "reset" else -math.inf
+            until = self._last_scrape(start) if kind == "stopped" else len(self._ends)
+            measured = self._measure(now - phase, since, until)
+            busiest = self._busiest(now - phase, since, until, int(measured.busy or 0), ready)
             self._frozen = replace(measured, busiest=busiest)
             return replace(self._frozen, ready=ready, running=running, desired=desired)
         if blackout.kind == "frozen" and self._frozen is not None:
@@ -133,10 +135,11 @@ class SimulatedMetrics:
             service_seconds_15s=nothing,
         )
 
-    def _measure(self, now: float, since: float) -> Signals:
-        scrape = self._last_scrape(now)
-        at = scrape * self.system.scrape_seconds
-        arrived = int(np.searchsorted(self.arrivals, at, "right"))
+    def _measure(self, now: float, since: float, until: int) -> Signals:
+        """The signals with counters that restart at `since` or stop with the scrape `until`."""
+        at = self._last_scrape(now) * self.system.scrape_seconds
+        scrape = min(self._last_scrape(now), until)
+        arrived = self._arrived(scrape * self.system.scrape_seconds)
         started, ended = self._count(scrape)
         busy = started - ended
 
@@ -156,7 +159,7 @@ class SimulatedMetrics:
             service_seconds_p95=self._quantile(0.95, service),
             busy=float(busy),
             queued=float(arrived - started),
-            in_system_60s=self._mean_in_system(scrape, since),
+            in_system_60s=self._mean_in_system(at, since, until),
             service_seconds_15s=self._mean_service(at - SHORT_WINDOW_SECONDS, scrape, since),
         )
 
@@ -178,18 +181,18 @@ class SimulatedMetrics:
         ended = int(self._ends[window].sum())
         return float(self._service_sum[window].sum()) / ended if ended else None
 
-    def _mean_in_system(self, scrape: int, since: float) -> float:
+    def _mean_in_system(self, at: float, since: float, until: int) -> float:
         """The mean over the scrapes of a minute, as by `avg_over_time`."""
-        at = scrape * self.system.scrape_seconds
+        last = round(at / self.system.scrape_seconds)
         # The window is open on the left.
-        first = min(max(0, self._scrape_before(at - LONG_WINDOW_SECONDS, since) + 1), scrape)
-        since_then = self._ends[first : scrape + 1]
-        ended = self._count(scrape)[1] - int(since_then.sum()) + np.cumsum(since_then)
-        times = np.arange(first, scrape + 1) * self.system.scrape_seconds
-        arrived = np.searchsorted(self.arrivals, times, "right")
-        return float((arrived - ended).mean())
+        first = min(max(0, self._scrape_before(at - LONG_WINDOW_SECONDS, since) + 1), last)
+        shown = np.minimum(np.arange(first, last + 1), until)
+        since_then = self._ends[shown[0] : shown[-1] + 1]
+        ended = self._count(shown[-1])[1] - int(since_then.sum()) + np.cumsum(since_then)
+        arrived = np.searchsorted(self.arrivals, shown * self.system.scrape_seconds, "right")
+        return float((arrived - ended[shown - shown[0]]).mean())
 
-    def _busiest(self, now: float, since: float, busy: int, ready: int) -> float:
+    def _busiest(self, now: float, since: float, until: int, busy: int, ready: int) -> float:
         """The busiest replica's concurrent requests.
 
         With one queue, they are as if the gateway spread requests evenly: one of n replicas has
@@ -203,7 +206,7 @@ class SimulatedMetrics:
         first = self._scrape_before(
             scrape * self.system.scrape_seconds - LONG_WINDOW_SECONDS, since
         )
-        window = slice(first + 1, scrape + 1)
+        window = slice(first + 1, min(scrape, until) + 1)
         if self._most is not None:
             return float(self._most[window].max(initial=0))
         # Backwards from now, scrape by scrape.
@@ -218,8 +221,10 @@ class SimulatedMetrics:
         begin = self._scrape_before(at - window, since) * self.system.scrape_seconds
         if begin >= at:
             return 0.0
-        before = int(np.searchsorted(self.arrivals, begin, "right"))
-        return (arrived - before) / (at - begin)
+        return max(0, arrived - self._arrived(begin)) / (at - begin)
+
+    def _arrived(self, at: float) -> int:
+        return int(np.searchsorted(self.arrivals, at, "right"))
 
     def _scrape_before(self, begin: float, since: float) -> int:
         """The first scrape within the window; after a reset, the first with the new counters."""

@@ -18,7 +18,7 @@ DAY_SECONDS: Final = 86_400.0
 MAX_REQUESTS: Final = 20_000_000
 
 Floats = npt.NDArray[np.float64]
-BlackoutKind = Literal["missing", "nan", "frozen", "reset"]
+BlackoutKind = Literal["missing", "nan", "frozen", "stopped", "reset"]
 
 
 class TraceError(ValueError):
@@ -42,7 +42,8 @@ class Blackout:
         start: begin, in seconds.
         end: end, in seconds.
         kind: `missing` series; `nan` for each value; `frozen` at the last value, with a current time;
-            `reset`: the counters restart at `start`, so that rates begin at 0.
+            `stopped`: what is scraped stays as at `start`, so that rates fall to 0; `reset`: the counters
+            restart at `start`, so that rates begin at 0.
     """
 
     start: float

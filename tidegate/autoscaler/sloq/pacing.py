@@ -60,7 +60,8 @@ def pace(
     A replica is removed only if it was not needed for `down_seconds` by the measured load nor for
     `surge_seconds` by forecasts or a backlog, both times `hold` after a reversal: what went comes back. At
     most `down_share` of the replicas are removed in `down_period_seconds`, and none while signals are missing
-    or unchanged: they may be frozen, which takes some ticks to detect.
+    or unchanged: they may be frozen, which takes some ticks to detect. The windows go on meanwhile: in normal
+    traffic the requests in the system are often unchanged by chance.
     """
     per_replica = state.slots or float(checked.slots)
     needed = math.ceil(size.slots / per_replica)
@@ -80,7 +81,8 @@ def pace(
     downs = tuple(one for one in state.downs if one[0] > now - parameters.down_period_seconds)
     removed = int(sum(count for _, count in downs))
     removable = max(1, int(parameters.down_share * (current + removed))) - removed
-    floor = current if checked.keep_replicas else max(largest, current - max(0, removable))
+    keep = checked.keep_replicas or checked.stopped
+    floor = current if keep else max(largest, current - max(0, removable))
 
     desired = Bounds(parameters.min, parameters.max).clamp(max(needed, min(current, floor)))
     if desired < current:

@@ -48,6 +48,8 @@ class SloqParameters:
         down_period_seconds: the period of `down_share`.
         blind_seconds: without usable signals for this long, cover the peak of the last hour.
         frozen_ticks: signals unchanged for this many ticks count as frozen.
+        still_seconds: no replica is removed while the requests in the system, if any, have not changed, for
+            up to this long: counters may have stopped, which takes the rates a minute to show; 0: it may be.
     """
 
     min: int
@@ -82,6 +84,7 @@ class SloqParameters:
     down_period_seconds: float = 30.0
     blind_seconds: float = 60.0
     frozen_ticks: int = 4
+    still_seconds: float = 90.0
 
 
 BEFORE: Final = MappingProxyType(
@@ -94,6 +97,7 @@ BEFORE: Final = MappingProxyType(
         "strain_most": 1.0,
         "margin_fade": 0.8,
         "hold_most": 1.0,
+        "still_seconds": 0.0,
     }
 )
 """What decisions did that were recorded without these parameters."""

@@ -70,7 +70,7 @@ class _Sloq:
             # The last decision was not applied (paused, bounded), so no replica was removed.
             state = state.model_copy(update={"downs": ()})
 
-        checked = check_signals(signals, state, parameters.stale_seconds, parameters.frozen_ticks)
+        checked = check_signals(signals, state, parameters, now)
         if checked.unusable:
             return self._decide_without_signals(state, checked, signals, now)
 
@@ -179,6 +179,8 @@ class _Sloq:
                 "asked": step.desired,
                 "seen": checked.seen,
                 "traffic": checked.traffic,
+                "still_since": checked.still_since,
+                "stalled_at": checked.stalled_at,
                 "repeats": checked.repeats,
                 "blind_since": None,
                 "expected": (*expected, (now, demand.ahead)),
@@ -227,6 +229,8 @@ class _Sloq:
                 "asked": desired,
                 "seen": checked.seen,
                 "traffic": checked.traffic,
+                "still_since": checked.still_since,
+                "stalled_at": checked.stalled_at,
                 "repeats": checked.repeats,
                 "blind_since": since,
                 "ready": state.ready if away else max(0, signals.ready),

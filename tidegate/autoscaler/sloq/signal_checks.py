@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from tidegate.autoscaler.sloq.demand import SHORT_SECONDS
+from tidegate.autoscaler.sloq.parameters import SloqParameters
 from tidegate.autoscaler.sloq.state import SloqState
 from tidegate.autoscaler.types import Signals
 
@@ -31,9 +33,12 @@ class CheckedSignals:
         age_seconds: age of the signals.
         unusable: why the signals cannot be used at all; empty if they can.
         keep_replicas: why replicas may be added but not removed; empty if both are allowed.
+        stopped: why the rates may be too low, which also keeps replicas; empty if they are not.
         repeats: for how many ticks the values have not changed.
         seen: the values that change with every request.
         traffic: the rates and the requests in the system, which change with most requests.
+        still_since: since when the same requests have been in the system; None if there are none.
+        stalled_at: when requests were last in the system although none had arrived for a minute.
     """
 
     rate_15s: float
@@ -50,21 +55,24 @@ class CheckedSignals:
     age_seconds: float | None
     unusable: str
     keep_replicas: str
+    stopped: str
     repeats: int
     seen: tuple[float | None, ...]
     traffic: tuple[float | None, ...]
+    still_since: float | None
+    stalled_at: float | None
 
 
 def check_signals(
-    signals: Signals, state: SloqState, stale_seconds: float, frozen_ticks: int
+    signals: Signals, state: SloqState, parameters: SloqParameters, now: float
 ) -> CheckedSignals:
     """Check the signals of a tick.
 
     Args:
         signals: of this tick.
         state: after the last tick.
-        stale_seconds: older signals are not used.
-        frozen_ticks: signals unchanged under load for this many ticks are frozen.
+        parameters: of the policy.
+        now: the time of this tick in seconds.
     """
     rate = valid_or_none(signals.arrival_rate)
     minute = valid_or_none(signals.arrival_rate_60s)
@@ -88,15 +96,16 @@ def check_signals(
         unusable = "the slots of a replica are not known"
     elif age is None:
         unusable = "the age of the signals is not known"
-    elif age > stale_seconds:
-        unusable = f"the signals are {age:.0f} s old, more than {stale_seconds:g} s"
+    elif age > parameters.stale_seconds:
+        unusable = f"the signals are {age:.0f} s old, more than {parameters.stale_seconds:g} s"
     elif signals.ready <= 0 and signals.running <= 0:
         unusable = "no replica is known to be running"
-    elif repeats >= frozen_ticks:
+    elif repeats >= parameters.frozen_ticks:
         unusable = f"the signals have not changed for {repeats} ticks: they are frozen"
     else:
         unusable = ""
     traffic = (rate, minute, in_system)
+    still_since = _still_since(in_system, state)
     keep_replicas = _why_keep_replicas(
         signals.problem, traffic, state, repeats, under_load=under_load
     )
@@ -117,9 +126,12 @@ def check_signals(
         age_seconds=age,
         unusable=unusable,
         keep_replicas=keep_replicas,
+        stopped=_why_too_low(still_since, state, parameters.still_seconds, now),
         repeats=repeats,
         seen=seen,
         traffic=traffic,
+        still_since=still_since,
+        stalled_at=now if in_system and minute == 0 else state.stalled_at,
     )
 
 
@@ -156,6 +168,32 @@ def _may_be_frozen(now: tuple[float | None, ...], before: tuple[float | None, ..
         return False
     *rates, in_system = zip(now, before, strict=True)
     return in_system[0] == in_system[1] and all((one or 0) >= (other or 0) for one, other in rates)
+
+
+def _still_since(in_system: float | None, state: SloqState) -> float | None:
+    """Since when the same requests have been in the system, at the latest since the last tick."""
+    if not in_system or not state.traffic or in_system != state.traffic[-1]:
+        return None
+    return state.now if state.still_since is None else state.still_since
+
+
+def _why_too_low(
+    still_since: float | None, state: SloqState, still_seconds: float, now: float
+) -> str:
+    """Why no replica may be removed while counters may have stopped.
+
+    The rates over counters that have stopped fall as those of a falling load do, until their windows have
+    passed. Until then the only sign is a number of requests in the system that does not change. Rates are not
+    asked: a higher one must not lead to fewer replicas. When the counters grow again, rates are too low for
+    the length of the shorter window.
+    """
+    if still_seconds <= 0:
+        return ""
+    if still_since is not None and now - still_since <= still_seconds:
+        return "the requests in the system have not changed, so no replica is removed"
+    if state.stalled_at is not None and now - state.stalled_at <= SHORT_SECONDS:
+        return "the counters of requests had stopped, so no replica is removed"
+    return ""
 
 
 def valid_or_none(value: float | None) -> float | None:

@@ -32,6 +32,10 @@ class SloqState(BaseModel):
     """The last values that change with every request; unchanged for several ticks, they are frozen."""
     traffic: tuple[float | None, ...] = ()
     """The last arrival rates and number of requests in the system."""
+    still_since: float | None = None
+    """Since when the same requests, at least one, have been in the system."""
+    stalled_at: float | None = None
+    """When requests were last in the system although none had arrived for a minute."""
     repeats: Count = 0
     """For how many ticks `seen` has not changed."""
     blind_since: float | None = None

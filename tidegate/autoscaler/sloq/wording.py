@@ -69,7 +69,7 @@ def _limits(parameters: SloqParameters, checked: CheckedSignals, step: ScalingSt
         return [checked.keep_replicas]
     if step.largest >= step.desired and step.desired > parameters.min:
         return [f"{step.largest} is the largest target of the last {step.largest_seconds:g} s"]
-    if step.desired == parameters.min:
-        return [f"the minimum is {parameters.min}"]
     share, period = parameters.down_share, parameters.down_period_seconds
-    return [f"at most {share:.0%} are removed in {period:g} s"]
+    at_most = f"at most {share:.0%} are removed in {period:g} s"
+    minimum = f"the minimum is {parameters.min}" if step.desired == parameters.min else ""
+    return [checked.stopped or minimum or at_most]

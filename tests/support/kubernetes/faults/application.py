@@ -3,7 +3,7 @@
 It stands in for replicas and HAProxy: only their metrics decide on the number of replicas, and here they can
 have each fault. What they show is read from a file at each scrape:
 
-    load    20 requests/s of 0.2 s
+    load    17.5 requests/s of 0.2 s
     low     a twentieth of it
     nan     every value is NaN
     empty   no series
@@ -22,11 +22,12 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-RATE: Final = 20.0
+RATE: Final = 17.5
 SERVICE_SECONDS: Final = 0.2
 LOW: Final = 0.05
 REPLICAS: Final = 4
 SLOTS: Final = 2
+GOLDEN: Final = 0.618034
 BOUNDS: Final = (0.1, 0.15, 0.2, 0.25, 0.3, 0.5, 1.0, math.inf)
 
 
@@ -79,12 +80,13 @@ class Application:
 
     def _model(self) -> list[str]:
         lines = []
-        busy = RATE * self._load * SERVICE_SECONDS / REPLICAS
+        mean = RATE * self._load * SERVICE_SECONDS
+        # A whole number, in the mean that of Little's law: one of two, which change as if by chance.
+        busy = math.floor(mean + self._requests * GOLDEN % 1)
         for replica in range(REPLICAS):
-            swing = 1 + 0.1 * math.sin(self._requests + replica * math.pi / 2)
             lines += [
                 f'tidegate_slots{{replica="{replica}"}} {SLOTS}',
-                f'tidegate_slots_busy{{replica="{replica}"}} {busy * swing}',
+                f'tidegate_slots_busy{{replica="{replica}"}} {(busy + replica) // REPLICAS}',
             ]
         for name, labels in (
             ("tidegate_slot_seconds", ""),

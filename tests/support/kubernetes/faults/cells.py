@@ -155,6 +155,8 @@ FAULTS: Final = (
         lambda arrangement: arrangement.freeze(*_existing(arrangement, AUTOSCALERS)),
         lambda arrangement: arrangement.thaw(*_existing(arrangement, AUTOSCALERS)),
         frozenset(one.key for one in DECIDING),
+        # Longer than the chart's cooldownPeriod of 120 s, after which KEDA may go to zero.
+        least_seconds=180.0,
     ),
     Fault(
         "resizer",

@@ -88,6 +88,17 @@ def test_ten_minutes_without_metrics_remove_no_replica(kind: BlackoutKind) -> No
     assert ticks[-1].decision.desired < during[0].signals.desired
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_counters_that_stop_remove_no_replica_although_the_windows_are_short(seed: int) -> None:
+    stopped = (Blackout(600, 1200, "stopped"),)
+    steady = Trace("steady", 5.0, np.full(480, 90.0), blackouts=stopped)
+    # Each tick alone may remove replicas, so no window hides the fall of the rates.
+    ticks = run("sloq:down_seconds=1,surge_seconds=1", steady, seed=seed).ticks
+    during = [t for t in ticks if 605 <= t.at < 1200]
+    assert during[20].signals.arrival_rate_60s == 0
+    assert all(t.decision.desired >= t.signals.desired for t in during)
+
+
 def with_wrong(wrong: dict[str, Any]) -> Policy:
     """SLOQ with these values instead of the measured ones from second 655 to 1255."""
     inner = simulated_policy("sloq", SYSTEM).policy

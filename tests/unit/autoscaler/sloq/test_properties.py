@@ -160,6 +160,24 @@ def test_frozen_data_never_removes_a_replica(
         state, held = decision.state, decision.desired
 
 
+@given(HISTORIES, BELIEVABLE, st.lists(st.floats(0, 1), min_size=1, max_size=18))
+def test_counters_that_stop_never_remove_a_replica(
+    history: list[Signals], seen: Signals, shares: list[float]
+) -> None:
+    assume(seen.in_system)
+    state, now = after(history)
+    decide = sloq(replace(PARAMETERS, down_seconds=1.0, surge_seconds=1.0))
+    first = decide(state, replace(seen, desired=max(2, min(40, seen.desired))), now)
+    state, held = first.state, first.desired
+    rate, minute = seen.arrival_rate or 0.0, seen.arrival_rate_60s or 0.0
+    for number, share in enumerate(shares, 1):
+        # Whatever the rates do, the requests in the system are the same.
+        changed = replace(seen, arrival_rate=rate * share, arrival_rate_60s=minute * share)
+        decision = decide(state, replace(changed, desired=held), now + 5.0 * number)
+        assert decision.desired >= held
+        state, held = decision.state, decision.desired
+
+
 @given(st.lists(ANY | BELIEVABLE, min_size=1, max_size=12))
 def test_a_recorded_decision_replays_exactly(history: list[Signals]) -> None:
     live: list[Decision] = []

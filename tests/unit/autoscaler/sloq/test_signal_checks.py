@@ -1,11 +1,12 @@
 """SLOQ with bad, frozen, contradictory or partial signals."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from support.harnesses.sloq_loop import SloqLoop
+from support.harnesses.sloq_loop import PARAMETERS, SloqLoop
 
 BAD: dict[str, dict[str, Any]] = {
     "no arrival rate": {"arrival_rate": None},
@@ -106,6 +107,77 @@ def test_frozen_signals_keep_the_number_from_the_first_tick() -> None:
     assert "the signals have not changed, so no replica is removed" in frozen[0].explanation
     assert frozen[-1].reason == "no-signal"
     assert "they are frozen" in frozen[-1].explanation
+
+
+# Each tick alone may remove replicas.
+AT_ONCE = replace(PARAMETERS, down_seconds=1.0, surge_seconds=1.0)
+
+
+def stopped(seconds: float) -> dict[str, Any]:
+    """The signals so long after the counters have stopped, of 50 requests/s."""
+    rates = {f"arrival_rate{of}": 50 * max(0.0, 1 - seconds / window) for of, window in WINDOWS}
+    if seconds < 60:
+        return rates
+    return {**rates, **dict.fromkeys(("service_seconds", "service_seconds_p95", "latency_seconds"))}
+
+
+WINDOWS = (("", 15.0), ("_60s", 60.0))
+
+
+def steady() -> SloqLoop:
+    """After 50 s of 50 requests/s, of which 10 are in the system, with one slot per replica."""
+    loop = SloqLoop(AT_ONCE, slots_per_replica=1, desired=15, ready=15, running=15)
+    for number in range(10):
+        loop.tick(in_system=9.0 + number % 2)
+    return loop
+
+
+@pytest.mark.parametrize("seconds", [20, 60, 600])
+def test_counters_that_stop_remove_no_replica(seconds: int) -> None:
+    loop = steady()
+    held = loop.signals.desired
+    decisions = [loop.tick(**stopped(after)) for after in range(5, seconds + 1, 5)]
+    assert {one.desired for one in decisions} == {held}
+    assert "have not changed" in decisions[-1].explanation
+
+
+def test_after_counters_had_stopped_replicas_stay_until_the_rates_are_right_again() -> None:
+    loop = steady()
+    held = loop.signals.desired
+    for after in range(5, 121, 5):
+        loop.tick(**stopped(after))
+    # The counters restart from 0.
+    again = [
+        loop.tick(
+            arrival_rate=50 * min(1.0, after / 15),
+            arrival_rate_60s=50 * after / 60,
+            in_system=8.0 + after % 2,
+        )
+        for after in range(0, 16, 5)
+    ]
+    assert min(one.desired for one in again) == held
+    assert "the counters of requests had stopped" in again[0].explanation
+
+
+def test_the_same_long_requests_do_not_hold_replicas_forever() -> None:
+    loop = SloqLoop(AT_ONCE, desired=10, ready=10, running=10)
+    decisions = loop.ticks(40, arrival_rate=5.0, arrival_rate_60s=5.0, in_system=3.0, busy=3.0)
+    assert {one.desired for one in decisions[1:19]} == {decisions[0].desired}
+    assert decisions[-1].desired < decisions[0].desired
+
+
+def test_requests_that_are_as_many_by_chance_delay_a_removal_by_a_tick() -> None:
+    """As between scrapes that are further apart than the ticks."""
+
+    def numbers(still_seconds: float) -> list[int]:
+        parameters = replace(PARAMETERS, still_seconds=still_seconds)
+        loop = SloqLoop(parameters, desired=10, ready=10, running=10)
+        low = {"arrival_rate": 5.0, "arrival_rate_60s": 5.0, "busy": 1.0}
+        return [loop.tick(**low, in_system=1.0 + n // 2 % 2).desired for n in range(80)]
+
+    usual, careful = numbers(0.0), numbers(90.0)
+    assert usual[-1] == careful[-1] < 4
+    assert all(after <= before for before, after in zip(usual, careful[1:], strict=False))
 
 
 def test_an_idle_service_is_not_frozen() -> None:
