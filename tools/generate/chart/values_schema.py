@@ -32,6 +32,7 @@ SPECIAL: Final[dict[str, dict[str, Any]]] = {
     "kibana.url": URL,
     "prometheus.url": URL,
     "scaling.keda.pollingSeconds": {"type": "integer", "minimum": 1},
+    "scaling.keda.cooldownSeconds": {"type": "integer", "minimum": 0},
     "gateway.preStopSeconds": {"type": "integer", "minimum": 1},
     "gateway.unreachableSeconds": {"type": "integer", "minimum": 0},
 }
