@@ -37,7 +37,7 @@ test:  ## Install everything and run all tests on all cores; ARGS='tests/unit -k
 	@$(if $(ARGS),$(BIN)/pytest $(ARGS),scripts/test)
 
 test-kubernetes: setup  ## Test on a real Kubernetes of this machine (needs root; the first build takes an hour).
-	@scripts/docker images && scripts/kubernetes build && scripts/kubernetes images && $(BIN)/pytest tests/e2e/kubernetes $(ARGS)
+	@scripts/docker images && scripts/kubernetes build && scripts/kubernetes images && $(BIN)/pytest -n 2 tests/e2e/kubernetes $(ARGS)
 
 test-ray: setup  ## Test an application on Ray Serve, scaled by Tidegate.
 	@scripts/ray install && $(BIN)/pytest tests/e2e/ray $(ARGS)

@@ -19,7 +19,7 @@ from support.checkout import ROOT
 from support.components import examples, unavailable
 from support.doubles.small_disk import CannotMountError, mounted
 from support.kubernetes.control_plane import PROGRAMS, ControlPlane, running
-from support.kubernetes.programs import require_built
+from support.kubernetes.programs import skip_unless_built
 from support.ports import free_port
 from support.processes.elasticsearch_server import ElasticsearchServer, begin_run, end_run, lease
 
@@ -42,8 +42,10 @@ hypothesis_settings.load_profile("same")
 # Folders whose files go to one worker together. More whole stacks at a time would take the cores from each
 # other, and what they show depends on time: two of them, which mostly wait, leave the cores half idle.
 # Two files of provision use the same Elasticsearch with accounts, which takes 15 CPU-seconds to start.
-# Those of kubernetes use the same control plane, which takes 600 MiB.
+# Those of kubernetes use the same control plane, which takes 600 MiB. Faults have a cluster of their own, and
+# the tests of them mostly wait.
 TOGETHER = (
+    "tests/e2e/kubernetes/test_faults.py",
     "tests/e2e/model/",
     "tests/e2e/",
     "tests/integration/stack/",
@@ -145,7 +147,7 @@ def guarded_elasticsearch() -> Iterator[ElasticsearchServer]:
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """A real Kubernetes API server with its controllers and no node, for tests/integration/kubernetes."""
-    require_built(*PROGRAMS)
+    skip_unless_built(*PROGRAMS)
     with running(tmp_path_factory.mktemp("control-plane")) as plane:
         yield plane
 

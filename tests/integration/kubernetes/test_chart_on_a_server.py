@@ -25,7 +25,7 @@ from support.kubernetes.chart import (
 )
 from support.kubernetes.client import Kubectl
 from support.kubernetes.control_plane import ControlPlane
-from support.kubernetes.programs import CACHE, require_built
+from support.kubernetes.programs import CACHE, skip_unless_built
 from support.kubernetes.waiting import until
 
 DEFINITIONS = CACHE / "definitions"
@@ -34,7 +34,7 @@ DEFINITIONS = CACHE / "definitions"
 @pytest.fixture(scope="module")
 def kubectl(control_plane: ControlPlane) -> Iterator[Kubectl]:
     """A cluster that has KEDA's and the operator's definitions, and the chart's namespace."""
-    require_built("helm")
+    skip_unless_built("helm")
     if not DEFINITIONS.exists():
         pytest.skip(f"{DEFINITIONS} is missing: run `scripts/kubernetes tools`")
     found = control_plane.kubectl()

@@ -15,7 +15,7 @@ import pytest
 
 from support.kubernetes.model_deployment import ModelDeployment
 from support.kubernetes.processes import Processes
-from support.kubernetes.programs import CACHE, program, require_built
+from support.kubernetes.programs import CACHE, program, skip_unless_built
 from support.ports import free_ports
 from tidegate.autoscaler.decided_number import DecidedNumber
 from tidegate.autoscaler.keda.external_scaler import ExternalScaler
@@ -37,7 +37,7 @@ MAX_AGE_SECONDS = 3.0
 @pytest.fixture
 def keda(model: ModelDeployment, tmp_path: Path) -> Iterator[int]:
     """KEDA's operator for the namespace of the test; yields a free port for the external scaler."""
-    require_built("keda-operator")
+    skip_unless_built("keda-operator")
     kubectl = model.plane.kubectl()
     kubectl.run("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
     certificates = tmp_path / "keda"

@@ -22,25 +22,25 @@ NAMESPACE: Final = "keda"
 READY_SECONDS: Final = 180.0
 
 
-def install(kubectl: Kubectl) -> None:
-    """Install it; returns when its metrics API answers."""
+def start(kubectl: Kubectl) -> None:
+    """Install it; returns at once."""
     documents = list(yaml.safe_load_all(kubectl.run("kustomize", str(SOURCE))))
     for one in documents:
         if one["kind"] == "Deployment":
             _use_built_image(one)
     kubectl.apply(*(one for one in documents if one["kind"] == "Namespace"))
     kubectl.apply(*(one for one in documents if one["kind"] != "Namespace"))
-    for name in _deployments(documents):
+
+
+def wait_until_served(kubectl: Kubectl) -> None:
+    """Wait until all of it runs and its metrics API answers."""
+    for name in DEPLOYMENTS:
         kubectl.rollout(name, namespace=NAMESPACE, seconds=READY_SECONDS)
     until(
         lambda: kubectl.succeeds("get", "--raw", "/apis/external.metrics.k8s.io/v1beta1"),
         "KEDA's metrics API",
         seconds=READY_SECONDS,
     )
-
-
-def _deployments(documents: list[dict[str, Any]]) -> list[str]:
-    return [one["metadata"]["name"] for one in documents if one["kind"] == "Deployment"]
 
 
 def _use_built_image(deployment: dict[str, Any]) -> None:

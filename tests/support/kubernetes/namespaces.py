@@ -20,6 +20,8 @@ from support.kubernetes.waiting import until
 
 NUMBERS: Final = range(10)
 CGROUPS: Final = Path("/sys/fs/cgroup")
+# By default a group has the share of one process, and this one has all pods.
+CPU_SHARES: Final = 8
 # What containerd, the kubelet and the network plugins write at fixed places is the cluster's own.
 PRIVATE: Final = ("/run", "/var/lib", "/var/log")
 
@@ -173,6 +175,7 @@ def make_cgroups(name: str) -> None:
     """A group of this name under each controller. (In version 2 all controllers have one tree.)"""
     if (CGROUPS / "cgroup.controllers").exists():
         (CGROUPS / name).mkdir(exist_ok=True)
+        _write_if_present(CGROUPS / name / "cpu.weight", 100 * CPU_SHARES)
         return
     for controller in CGROUPS.iterdir():
         if controller.name == "unified" or not (controller / "cgroup.procs").exists():
@@ -182,6 +185,12 @@ def make_cgroups(name: str) -> None:
         for setting in ("cpuset.cpus", "cpuset.mems"):  # a new group of this controller has none
             if (group / setting).exists():
                 (group / setting).write_text((controller / setting).read_text())
+        _write_if_present(group / "cpu.shares", 1024 * CPU_SHARES)
+
+
+def _write_if_present(path: Path, number: int) -> None:
+    if path.exists():
+        path.write_text(f"{number}\n")
 
 
 def remove(network: Network) -> None:

@@ -28,7 +28,7 @@ ACCOUNTS: Final = "elasticsearch-accounts"
 NAME: Final = "flights"
 READY_SECONDS: Final = 240.0
 QUEUE_SECONDS: Final = 150
-_SMALL: Final = {"requests": {"cpu": "10m", "memory": "32Mi"}}
+ANSWER_SECONDS: Final = 60.0
 # What a machine with two cores needs: small requests for CPU. A request holds its slot for some time as an
 # accelerator would, so that a few requests a second fill a replica. The policy scales in within a test, so it
 # has no reserve for bursts, which would last an hour longer.
@@ -37,8 +37,8 @@ VALUES: Final[dict[str, Any]] = {
         "device": {"simulated": True},
         "autoscaler": {
             "tick_seconds": 2,
-            "idle_seconds": 15,
-            "policy": "sloq:down_seconds=20,surge_seconds=10,down_period_seconds=5,reserve_coverage=0",
+            "idle_seconds": 5,
+            "policy": "sloq:down_seconds=5,surge_seconds=5,down_period_seconds=2,reserve_coverage=0",
         },
         "replicas": {"min": 1, "max": 5},
     },
@@ -47,9 +47,7 @@ VALUES: Final[dict[str, Any]] = {
         "credentials": {"secret": ACCOUNTS},
         "setup": {"secret": ACCOUNTS, "users": "given"},
     },
-    "model": {"resources": {**_SMALL, "limits": {"memory": "256Mi"}}},
-    "gateway": {"resources": {**_SMALL, "limits": {"memory": "400Mi"}}},
-    "collector": {"resources": {**_SMALL, "limits": {"memory": "128Mi"}}},
+    "model": {"resources": {"requests": {"cpu": "50m", "memory": "64Mi"}}},
     "monitor": {"enabled": False},
     "prometheus": {
         "image": {
@@ -57,7 +55,6 @@ VALUES: Final[dict[str, Any]] = {
             "tag": "latest",
             "pullPolicy": "Never",
         },
-        "resources": {**_SMALL, "limits": {"memory": "512Mi"}},
     },
 }
 
@@ -72,7 +69,9 @@ class Store:
     def client(self) -> elasticsearch.Elasticsearch:
         """A client that may do everything."""
         return elasticsearch.Elasticsearch(
-            self.url, basic_auth=("elastic", self.accounts["elastic"])
+            self.url,
+            basic_auth=("elastic", self.accounts["elastic"]),
+            request_timeout=ANSWER_SECONDS,
         )
 
     def requests(self, namespace: str) -> dict[int, int]:
