@@ -40,10 +40,10 @@ test-kubernetes: setup  ## Test on a real Kubernetes of this machine (needs root
 	@scripts/docker images && scripts/kubernetes build && scripts/kubernetes images && $(BIN)/pytest -n 2 tests/e2e/kubernetes $(ARGS)
 
 test-ray: setup  ## Test an application on Ray Serve, scaled by Tidegate.
-	@scripts/ray install && $(BIN)/pytest tests/e2e/ray $(ARGS)
+	@scripts/environment install ray && $(BIN)/pytest tests/e2e/ray $(ARGS)
 
 test-bentoml: setup  ## Test an application in BentoML, scaled by Tidegate.
-	@scripts/bentoml install && $(BIN)/pytest tests/e2e/bentoml $(ARGS)
+	@scripts/environment install bentoml && $(BIN)/pytest tests/e2e/bentoml $(ARGS)
 
 lint:  ## Check style, types, layers and generated files.
 	@scripts/setup
@@ -62,7 +62,7 @@ bench-live: setup  ## Live scaling for an hour: compared with the simulator, 200
 	@for bench in live scale_in blind; do echo "== $$bench"; $(BIN)/python bench/$$bench.py || exit 1; done
 
 bench-engines: setup artefacts/flights/manifest.json  ## Compare serving engines on the same model and load, as root; ARGS=--quick is shorter.
-	@scripts/bentoml install && scripts/mlserver install && scripts/ray install
+	@for name in bentoml mlserver ray; do scripts/environment install $$name || exit 1; done
 	@PYTHONPATH=. $(BIN)/python -m bench.engines $(ARGS)
 
 bench-autoscaler: setup  ## Compare scaling policies on all traces, including ../shared/data/traces or TRACES=folder; SEEDS=1 and ARGS="--minutes 5", then "--continue", are shorter.

@@ -1,4 +1,4 @@
-"""The environment of BentoML, which `scripts/bentoml install` makes."""
+"""The environment of BentoML, which `scripts/environment install bentoml` makes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ from support.components import unavailable
 @pytest.fixture(scope="session")
 def bentoml_programs() -> Path:
     """The folder of BentoML's programs."""
-    script = ROOT / "scripts" / "bentoml"
-    done = subprocess.run([script, "install"], capture_output=True, text=True, check=False)
+    script = ROOT / "scripts" / "environment"
+    done = subprocess.run(
+        [script, "install", "bentoml"], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         unavailable(f"BentoML could not be installed: {done.stdout}{done.stderr}")
-    path = subprocess.run([script, "path"], capture_output=True, text=True, check=True).stdout
+    path = subprocess.run(
+        [script, "path", "bentoml"], capture_output=True, text=True, check=True
+    ).stdout
     return Path(path.strip()) / "bin"

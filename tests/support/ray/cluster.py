@@ -270,11 +270,12 @@ def serve_config(name: str, **deployment: Any) -> dict[str, Any]:
 @contextmanager
 def ray_cluster(folder: Path, artefact: Path, *options: str) -> Iterator[Cluster]:
     """A Ray node in a namespace of its own; this thread joins its network until the end of the block."""
+    script = ROOT / "scripts" / "environment"
     home = subprocess.run(
-        [ROOT / "scripts" / "ray", "path"], capture_output=True, text=True, check=True
+        [script, "path", "ray"], capture_output=True, text=True, check=True
     ).stdout.strip()
-    if subprocess.run([ROOT / "scripts" / "ray", "has"], check=False).returncode:
-        unavailable("Ray is not installed: run scripts/ray install")
+    if subprocess.run([script, "has", "ray"], check=False).returncode:
+        unavailable("Ray is not installed: run scripts/environment install ray")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     environment |= {
         "PATH": f"{home}/bin:{os.environ['PATH']}",
