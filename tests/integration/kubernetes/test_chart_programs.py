@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import subprocess
 import sys
@@ -156,13 +157,19 @@ def test_the_query_of_the_hpa_has_a_value_where_it_must_and_none_where_it_must_n
     assert (metadata["ignoreNullValues"], metadata["threshold"]) == ("false", "0.7")
     system, slots = "service:requests_in_system:now", "service:slots_per_replica:now"
     queue, ready = "service:queue:now", "service:replicas_ready:now"
+    rate = "service:arrival_rate:1m"
     cases: list[tuple[dict[str, float], float | None]] = [
         ({system: 6, slots: 2, queue: 1, ready: 3}, 3),
         # At zero the series of replicas are missing, and what waits counts.
         ({queue: 5, ready: 0}, 2.5),
         ({queue: 0, ready: 0}, 0),
+        # No scrape found the requests of a low load, but it is not idle: more than activationThreshold, and
+        # for the HPA, which counts thousandths, still nothing.
+        ({system: 0, slots: 2, queue: 0, ready: 3, rate: 0.9}, 1e-6),
+        ({system: 0, slots: 2, queue: 0, ready: 3, rate: 0}, 0),
+        ({system: 0, slots: 2, queue: 0, ready: 3, rate: math.nan}, 0),
         # Replicas that cannot be read while the gateway uses them: no value, so that nothing leaves.
-        ({queue: 0, ready: 3}, None),
+        ({queue: 0, ready: 3, rate: 0.9}, None),
         ({}, None),
     ]
     tests = [
